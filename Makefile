@@ -1,0 +1,39 @@
+# Everything below makes what it needs in .venv, from Python 3.11+ and make alone.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: demo test check format lock clean
+
+demo: $(VENV)/.complete
+	$(RUN) -m jobs.demo
+
+test: $(VENV)/.complete
+	$(RUN) -m pytest -n 2 --dist loadgroup
+
+check: $(VENV)/.complete
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(RUN) -m pytest -q tests/store/test_schema.py -k equal
+
+format: $(VENV)/.complete
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+# The environment is whole or absent: the stamp is written last.
+$(VENV)/.complete: locks/dev.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pima needs Python 3.11 or later; name one with: make PYTHON=python3.12")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/dev.txt
+	touch $@
+
+# Pins anew, for every platform and Python from 3.11; hashes in, index addresses out.
+lock:
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/score.txt
+	uv pip compile pyproject.toml --extra train --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/train.txt
+	uv pip compile pyproject.toml --extra train --group dev --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/dev.txt
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis pima-demo

@@ -1,0 +1,116 @@
+"""What all commands share: options, settings, the database, log lines, signals, and the exit code for each ending.
+
+`main(arguments, environ)` takes everything from outside, so a test can call it as a shell does.
+"""
+
+import argparse
+import json
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from pima.errors import DONE, FAILED, Interrupted, PimaError
+from pima.ledger import OpenRun
+from pima.logs import configure_logs, get_logger
+from pima.settings import DEFAULT_DATABASE_URL, Settings, database_url, read_settings
+from pima.stopping import StopRequest
+from pima.store.engine import is_empty_default_file, make_engine
+from pima.store.schema import migrate, require_schema
+
+Result = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Command:
+    """One call of a command, ready to work."""
+
+    options: argparse.Namespace
+    environ: Mapping[str, str]
+    settings: Settings
+    engine: Engine
+    stop: StopRequest
+    run: OpenRun | None = None
+    """The run in the ledger, where the command is a job; its counts are reported even when it fails."""
+
+
+def parser(name: str, description: str) -> argparse.ArgumentParser:
+    """An option parser with what every command takes."""
+    made = argparse.ArgumentParser(prog=f"python -m jobs.{name}", description=description, allow_abbrev=False)
+    made.add_argument("--config", type=Path, metavar="PATH", help="settings file (default: config/pima.toml)")
+    made.add_argument("--json", action="store_true", help="print one JSON object with the counts on stdout")
+    return made
+
+
+def positive(text: str) -> int:
+    """An option's value that must be a whole number from 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("expected a whole number from 1")
+    return number
+
+
+def run_command(
+    options_parser: argparse.ArgumentParser,
+    work: Callable[[Command], Result],
+    show: Callable[[Result], None],
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    job: str | None = None,
+    needs_schema: bool = True,
+) -> int:
+    """Parse, do the work, show its result; every ending becomes its exit code, none a traceback."""
+    try:
+        options = options_parser.parse_args(list(arguments))
+    except SystemExit as ending:  # argparse has said what is wrong, or has shown the help
+        return int(ending.code or 0)
+    command: Command | None = None
+    try:
+        command = _prepare(options, environ, job, needs_schema)
+        result = work(command)
+    except PimaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return _end(options, command, error.exit_code, {"error": error.code, "message": str(error)})
+    except Interrupted as ending:
+        print("stopped: asked by a signal; what was committed stays", file=sys.stderr)
+        return _end(options, command, ending.exit_code, {"error": ending.code})
+    except Exception as error:  # a defect of ours: its text could hold anything, so only its class and place are told
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(frame.filename).name}:{frame.lineno}"
+        print(f"error: {type(error).__name__} at {place}; this is a defect of pima, please report it", file=sys.stderr)
+        return _end(options, command, FAILED, {"error": f"unexpected_{type(error).__name__}"})
+    if options.json:
+        _print_json(result)
+    else:
+        show(result)
+    return DONE
+
+
+def _prepare(options: argparse.Namespace, environ: Mapping[str, str], job: str | None, needs_schema: bool) -> Command:
+    stop = StopRequest()
+    stop.listen()
+    settings = read_settings(options.config, environ)
+    configure_logs(settings.logs.format)
+    engine = make_engine(database_url(environ, job), settings.database)
+    if is_empty_default_file(engine.url, DEFAULT_DATABASE_URL):
+        migrate(engine, settings.holdout.salt)
+        get_logger().info("made the schema in a new file", file=engine.url.database)
+    elif needs_schema:
+        require_schema(engine)
+    return Command(options, environ, settings, engine, stop)
+
+
+def _end(options: argparse.Namespace, command: Command | None, exit_code: int, facts: Result) -> int:
+    if options.json:
+        run = command.run if command is not None else None
+        _print_json(facts | ({"run_id": run.id, **run.counts} if run is not None else {}))
+    return exit_code
+
+
+def _print_json(result: Result) -> None:
+    print(json.dumps(result, default=str))

@@ -1,0 +1,66 @@
+"""python -m jobs.load: takes patients from CSV or Parquet files. A row whose id is known is an update: a correction, or
+its outcome arriving. All or nothing, unless --partial."""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from jobs.command import Command, Result, parser, run_command
+from pima.loading import LoadOptions, Progress, load_files
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """The command, with everything injected; returns the exit code."""
+    options = parser("load", __doc__ or "")
+    options.add_argument("files", nargs="+", type=Path, metavar="FILE", help="CSV or Parquet")
+    options.add_argument("--partial", action="store_true", help="load the good lines and report the bad ones")
+    options.add_argument("--again", action="store_true", help="load a file without ids though it was loaded before")
+    return run_command(options, _work, _show, arguments, environ)
+
+
+def _work(command: Command) -> Result:
+    given = command.options
+    # All of it is one transaction that a signal may drop anywhere.
+    with _progress() as progress, command.stop.at_once():
+        return load_files(command.engine, given.files, LoadOptions(given.partial, given.again), progress).as_counts()
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Lines read so far, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield lambda _file, _lines: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,} lines"),
+        TimeElapsedColumn(),
+    )
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, object] = {}
+
+        def advance(file: str, lines: int) -> None:
+            task = tasks.setdefault(file, bars.add_task(f"loading {file}", total=None) if file not in tasks else None)
+            bars.update(task, completed=lines)  # type: ignore[arg-type]
+
+        yield advance
+
+
+def _show(result: Result) -> None:
+    print(
+        f"{result['files']} files: {result['inserted']} patients inserted, {result['updated']} updated, "
+        f"{result['unchanged']} unchanged, {result['refused']} lines refused"
+    )
+    for bad in result["bad_lines"]:
+        print(f"  {bad['file']} line {bad['line']}: {bad['reason']}" + (f" ({bad['field']})" if bad["field"] else ""))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,31 @@
+"""python -m jobs.migrate: brings the database's schema to the one that this release needs. Safe to run twice, and
+by two containers at once."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from jobs.command import Command, Result, parser, run_command
+from pima.store.schema import migrate, require_schema
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """The command, with everything injected; returns the exit code."""
+    return run_command(parser("migrate", __doc__ or ""), _work, _show, arguments, environ, needs_schema=False)
+
+
+def _work(command: Command) -> Result:
+    before, after = migrate(command.engine, command.settings.holdout.salt)
+    require_schema(command.engine)
+    return {"revision_before": before, "revision": after}
+
+
+def _show(result: Result) -> None:
+    if result["revision_before"] == result["revision"]:
+        print(f"the schema is at revision {result['revision']}, nothing to do")
+    else:
+        print(f"the schema went from {result['revision_before'] or 'nothing'} to revision {result['revision']}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,127 @@
+"""python -m jobs.models: the registry, and what a person decides: list, show, promote, rollback, pin, unpin, export."""
+
+import argparse
+import getpass
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from jobs.command import Command, Result, parser, positive, run_command
+from pima import championing
+from pima.championing import Decider
+from pima.errors import NoSuchVersion
+from pima.store import registry
+from pima.store.engine import reading
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """The command, with everything injected; returns the exit code."""
+    return run_command(_parser(), _work, _show, arguments, environ)
+
+
+def _parser() -> argparse.ArgumentParser:
+    options = parser("models", __doc__ or "")
+    commands = options.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("list", help="all versions, newest first")
+    show = commands.add_parser("show", help="one version and every decision about it")
+    promote = commands.add_parser("promote", help="make a version champion by hand")
+    rollback = commands.add_parser("rollback", help="go back to the version that the champion replaced")
+    pin = commands.add_parser("pin", help="hold the champion; retraining records verdicts and promotes nothing")
+    unpin = commands.add_parser("unpin", help="let retraining promote again")
+    export = commands.add_parser("export", help="write a version's .keras file")
+    for command in (show, promote, export):
+        command.add_argument("number", type=positive, metavar="N")
+    for command in (promote, rollback, pin):
+        command.add_argument("--reason", required=True, metavar="TEXT", help="why, for the ledger")
+    unpin.add_argument("--reason", default="", metavar="TEXT", help="why, for the ledger")
+    export.add_argument("path", type=Path, metavar="PATH.keras")
+    for command in (show, promote, rollback, pin, unpin, export, commands.choices["list"]):
+        # Accepted after the subcommand too; the default must not undo what was given before it.
+        command.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        command.add_argument("--config", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    return options
+
+
+def _work(command: Command) -> Result:
+    given, engine = command.options, command.engine
+    decider = Decider(_user(), getattr(given, "reason", ""))
+    match given.command:
+        case "list":
+            return _list(command)
+        case "show":
+            return _version(command)
+        case "promote":
+            return asdict(championing.promote(engine, given.number, decider))
+        case "rollback":
+            return asdict(championing.roll_back(engine, decider))
+        case "pin" | "unpin":
+            return asdict(championing.pin(engine, given.command == "pin", decider))
+        case _:
+            return {"bytes": championing.export_keras(engine, given.number, given.path), "path": str(given.path)}
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return f"uid {os.getuid()}"
+
+
+def _list(command: Command) -> Result:
+    with reading(command.engine) as connection:
+        champion = registry.read_champion(connection)
+        versions = [asdict(version) for version in registry.list_versions(connection)]
+    return {"champion": champion.model_version, "pinned": champion.pinned, "versions": versions}
+
+
+def _version(command: Command) -> Result:
+    number = command.options.number
+    with reading(command.engine) as connection:
+        version = registry.read_version(connection, number)
+        moves = registry.list_moves(connection, number)
+    if version is None:
+        raise NoSuchVersion(number=number)
+    return {"version": asdict(version), "decisions": moves}
+
+
+def _show(result: Result) -> None:
+    if "versions" in result:
+        _show_list(result)
+    elif "version" in result:
+        _show_version(result)
+    elif "path" in result:
+        print(f"{result['bytes']} bytes written to {result['path']}")
+    else:
+        print(f"champion: version {result['model_version']}" + (", pinned" if result["pinned"] else ""))
+
+
+def _show_list(result: Result) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("version", "trained", "network", "training rows", "holdout rows", "holdout accuracy", box=None)
+    for version in result["versions"]:
+        mark = " (champion)" if version["number"] == result["champion"] else ""
+        holdout = version["metrics"]["holdout"]
+        table.add_row(
+            f"{version['number']}{mark}",
+            f"{version['created_at']:%Y-%m-%d %H:%M}",
+            version["settings"]["network"],
+            str(version["training_rows"]),
+            str(version["holdout_rows"]),
+            f"{holdout['accuracy']:.3f}" if holdout else "not finite",
+        )
+    Console().print(table if result["versions"] else "no versions yet: python -m jobs.retrain makes the first")
+
+
+def _show_version(result: Result) -> None:
+    for name, value in result["version"].items():
+        print(f"{name}: {value}")
+    for move in result["decisions"]:
+        print(f"{move['decided_at']:%Y-%m-%d %H:%M} {move['verdict']} by {move['decided_by']}: {move['explanation']}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,38 @@
+"""python -m jobs.requeue: puts row versions back on the scoring queue. By default a repair: unlabelled versions
+that have neither a prediction nor a rejection and do not wait. Needs a role that may read patients."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from jobs.command import Command, Result, parser, run_command
+from pima.store import queue
+from pima.store.engine import writing
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """The command, with everything injected; returns the exit code."""
+    options = parser("requeue", __doc__ or "")
+    which = options.add_mutually_exclusive_group()
+    which.add_argument("--stale", action="store_true", help="versions that today's champion has not predicted")
+    which.add_argument("--rejected", action="store_true", help="versions that were rejected, to be judged again")
+    return run_command(options, _work, _show, arguments, environ)
+
+
+def _work(command: Command) -> Result:
+    given = command.options
+    requeue = queue.requeue_lost
+    if given.stale:
+        requeue = queue.requeue_stale
+    if given.rejected:
+        requeue = queue.requeue_rejected
+    with writing(command.engine) as connection:
+        return {"requeued": requeue(connection)}
+
+
+def _show(result: Result) -> None:
+    print(f"{result['requeued']} row versions put on the queue")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

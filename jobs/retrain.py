@@ -1,0 +1,50 @@
+"""python -m jobs.retrain: the weekly job. Trains a challenger on the labelled history and promotes it only if it is
+right more often than the champion on the holdout."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from jobs.command import Command, Result, parser, run_command
+from jobs.tick import add_tick_option, already_run
+from pima.ledger import recorded_run
+from pima.retraining import retrain
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """The command, with everything injected; returns the exit code."""
+    options = parser("retrain", __doc__ or "")
+    options.add_argument("--dry-run", action="store_true", help="train and decide, write no row but the run's")
+    add_tick_option(options)
+    # TensorFlow reads it at import: its notices are no log lines of ours.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    return run_command(options, _work, _show, arguments, environ, job="retrain")
+
+
+def _work(command: Command) -> Result:
+    if already_run(command, "retrain"):
+        return {"skipped": "tick_already_run"}
+    given = command.options
+    with recorded_run(command.engine, "retrain", given.scheduled_for) as command.run:
+        retrain(command.engine, command.settings, command.run, command.stop, given.dry_run)
+    return {"run_id": command.run.id, "dry_run": given.dry_run, **command.run.counts}
+
+
+def _show(result: Result) -> None:
+    if "skipped" in result:
+        print("skipped: this tick has its run already")
+        return
+    if result["judged_before"]:
+        print(f"run {result['run_id']}: {result['verdict']} ({result['reason']}), as judged before on the same data")
+        return
+    challenger, champion = result["challenger_scores"], result["champion_scores"]
+    against = f", champion {champion['accuracy']:.1%}" if champion else ""
+    print(
+        f"run {result['run_id']}: {result['verdict']} ({result['reason']}); trained on {result['training_rows']} rows; "
+        f"correct on {result['holdout_rows']} holdout rows: challenger {challenger['accuracy']:.1%}{against}"
+        + (" (dry run, nothing written)" if result["dry_run"] else "")
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,46 @@
+"""python -m jobs.score: the nightly job. Scores the rows that wait on the queue with the current champion."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from jobs.command import Command, Result, parser, positive, run_command
+from jobs.tick import add_tick_option, already_run
+from pima.ledger import recorded_run
+from pima.scoring import ScoreOptions, score_queue
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """The command, with everything injected; returns the exit code."""
+    options = parser("score", __doc__ or "")
+    options.add_argument("--limit", type=positive, metavar="N", help="score at most N rows")
+    options.add_argument("--batch-size", type=positive, metavar="N", help="rows in one transaction")
+    options.add_argument("--dry-run", action="store_true", help="score and count, write no row but the run's")
+    add_tick_option(options)
+    return run_command(options, _work, _show, arguments, environ, job="score")
+
+
+def _work(command: Command) -> Result:
+    if already_run(command, "score"):
+        return {"skipped": "tick_already_run"}
+    given = command.options
+    options = ScoreOptions(given.batch_size or command.settings.score.batch_rows, given.limit, given.dry_run)
+    with recorded_run(command.engine, "score", given.scheduled_for) as command.run:
+        score_queue(command.engine, command.run, options, command.stop)
+    return {"run_id": command.run.id, "dry_run": given.dry_run, **command.run.counts}
+
+
+def _show(result: Result) -> None:
+    if "skipped" in result:
+        print("skipped: this tick has its run already")
+        return
+    by_model = f" by model version {result['model_version']}" if result["model_version"] else ""
+    print(
+        f"run {result['run_id']}: {result['claimed']} rows claimed, {result['predicted']} predicted{by_model}, "
+        f"{result['rejected']} rejected, {result['already_scored']} scored before"
+        + (" (dry run, nothing written)" if result["dry_run"] else "")
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

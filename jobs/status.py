@@ -1,0 +1,57 @@
+"""python -m jobs.status: one screen: champion, queue, last and next runs, realised accuracy."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from jobs.command import Command, Result, parser, run_command
+from pima.overview import overview
+from pima.scheduling import next_ticks
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """The command, with everything injected; returns the exit code."""
+    return run_command(parser("status", __doc__ or ""), _work, _show, arguments, environ)
+
+
+def _work(command: Command) -> Result:
+    return overview(command.engine) | {"next_runs": next_ticks(command.settings.schedule, datetime.now(UTC))}
+
+
+def _show(result: Result) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    champion, queue, realised = result["champion"], result["queue"], result["realised"]
+    screen = Table("", "", box=None, show_header=False)
+    if champion["version"] is None:
+        screen.add_row("champion", "none yet: python -m jobs.retrain makes the first")
+    else:
+        pinned = ", pinned" if champion["pinned"] else ""
+        accuracy = champion["holdout_accuracy"]
+        judged = f", holdout accuracy {accuracy:.3f}" if accuracy is not None else ""
+        screen.add_row(
+            "champion", f"version {champion['version']}, trained {_when(champion['trained_at'])}{judged}{pinned}"
+        )
+    oldest = f", the oldest since {_when(queue['oldest'])}" if queue["oldest"] else ""
+    screen.add_row("queue", f"{queue['rows']} rows wait{oldest}")
+    if realised["outcomes"]:
+        share = f"{realised['accuracy']:.1%} of {realised['outcomes']} predictions came true (newest outcomes)"
+    else:
+        share = "no outcome has come after a prediction yet"
+    screen.add_row("realised accuracy", share)
+    for job, moment in result["next_runs"].items():
+        screen.add_row(f"next {job}", f"{_when(moment)}, where the scheduler runs" if moment else "never")
+    for run in result["runs"]:
+        error = f" ({run['error_code']})" if run["error_code"] else ""
+        screen.add_row(f"run {run['id']}", f"{run['job']} {run['status']}{error}, started {_when(run['started_at'])}")
+    Console().print(screen)
+
+
+def _when(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M %Z}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,69 @@
+"""How good predictions were. Probabilities are float64 (n,), outcomes 0 or 1 (n,)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pima.core.arrays import BoolArray, Float64Array, Int8Array
+
+# A probability of exactly 0 or 1 that turns out wrong would cost infinitely much; this caps it at 16 nats.
+_SMALLEST_PROBABILITY = 1e-7
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What one model version got on one set of rows."""
+
+    rows: int
+    correct: int
+    """Predictions whose class is the outcome: an integer, so that 'better' has no rounding in it."""
+    accuracy: float
+    log_loss: float
+    """Mean negative log likelihood, natural logarithm; lower is better."""
+    brier: float
+    """Mean squared difference of probability and outcome; lower is better."""
+    auc: float | None
+    """Area under the ROC curve; None where only one class is present."""
+
+
+def scores(probabilities: Float64Array, outcomes: Int8Array, threshold: float) -> Scores:
+    """All figures at once; `threshold` and above predicts 1."""
+    right = correct(probabilities, outcomes, threshold)
+    return Scores(
+        rows=len(outcomes),
+        correct=int(right.sum()),
+        accuracy=float(right.mean()),
+        log_loss=float(log_losses(probabilities, outcomes).mean()),
+        brier=float(((probabilities - outcomes) ** 2).mean()),
+        auc=auc(probabilities, outcomes),
+    )
+
+
+def correct(probabilities: Float64Array, outcomes: Int8Array, threshold: float) -> BoolArray:
+    """Row by row, whether the predicted class is the outcome, (n,)."""
+    right: BoolArray = (probabilities >= threshold) == (outcomes == 1)
+    return right
+
+
+def log_losses(probabilities: Float64Array, outcomes: Int8Array) -> Float64Array:
+    """The loss of each row, (n,)."""
+    bounded = np.clip(probabilities, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
+    return -np.log(np.where(outcomes == 1, bounded, 1 - bounded))
+
+
+def auc(probabilities: Float64Array, outcomes: Int8Array) -> float | None:
+    """The share of (positive, negative) pairs that are ordered rightly, ties counting half (Mann-Whitney)."""
+    positive = int((outcomes == 1).sum())
+    negative = len(outcomes) - positive
+    if not positive or not negative:
+        return None
+    _, group, sizes = np.unique(probabilities, return_inverse=True, return_counts=True)
+    mean_rank = np.cumsum(sizes) - (sizes - 1) / 2
+    rank_sum = mean_rank[group][outcomes == 1].sum()
+    return float((rank_sum - positive * (positive + 1) / 2) / (positive * negative))
+
+
+def majority_correct(outcomes: Int8Array) -> int:
+    """What always predicting the more frequent class gets right on these rows."""
+    positive = int((outcomes == 1).sum())
+    return max(positive, len(outcomes) - positive)

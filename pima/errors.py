@@ -1,0 +1,212 @@
+"""Everything that can go wrong in a way that a person can mend.
+
+Each class's docstring is its message: what happened, what was expected, what to do next. It is filled from keyword
+arguments, which are ids, counts, names and codes, never a patient's value. `exit_code` is the process's, and `code`
+stands in `runs.error_code` and in the JSON output.
+"""
+
+import inspect
+from typing import ClassVar
+
+DONE = 0
+FAILED = 1
+WRONG = 2
+REFUSED = 3
+TRY_AGAIN_LATER = 75
+"""EX_TEMPFAIL of sysexits.h: nothing is wrong with the work; run it again."""
+INTERRUPTED_BY_CTRL_C = 130
+INTERRUPTED_BY_SIGTERM = 143
+
+
+class PimaError(Exception):
+    """{message}"""
+
+    exit_code: ClassVar[int] = FAILED
+    code: ClassVar[str] = "failed"
+
+    def __init__(self, **facts: object) -> None:
+        self.facts = facts
+        super().__init__((inspect.cleandoc(type(self).__doc__ or "")).format(**facts))
+
+
+# ---- 1: failed ----------------------------------------------------------------------------------------------------
+
+
+class DatabaseFailed(PimaError):
+    """The database refused a statement: {what}. The transaction was rolled back. This is not a passing fault: look at
+    the database's own log for the statement."""
+
+    code = "database_failed"
+
+
+class ArtifactDamaged(PimaError):
+    """The stored bytes of model version {number} are not those that were written: {what}. They were not parsed, and no
+    row was touched. `python -m jobs.models rollback --reason TEXT` goes back to the version before; the next
+    `python -m jobs.retrain` replaces an unloadable champion."""
+
+    code = "artifact_damaged"
+
+
+class TrainingExtraMissing(PimaError):
+    """This installation has no TensorFlow, so it can score but not train. Install the extra: pip install 'pima[train]',
+    or use the image's default target."""
+
+    code = "training_extra_missing"
+
+
+class VersionHasNoBytes(PimaError):
+    """Model version {number} has no stored {form} bytes any more, so it can't be used. `python -m jobs.models list`
+    shows which versions have."""
+
+    code = "version_has_no_bytes"
+
+
+# ---- 2: wrong usage, configuration, file or schema ----------------------------------------------------------------
+
+
+class WrongConfiguration(PimaError):
+    """Configuration: {what}. Expected: {expected}."""
+
+    exit_code = WRONG
+    code = "wrong_configuration"
+
+
+class WrongUsage(PimaError):
+    """{what}"""
+
+    exit_code = WRONG
+    code = "wrong_usage"
+
+
+class SchemaMissing(PimaError):
+    """The database has no pima schema (expected revision {expected}). Make it with: python -m jobs.migrate"""
+
+    exit_code = WRONG
+    code = "schema_missing"
+
+
+class SchemaBehind(PimaError):
+    """The database's schema is at revision {found}, this code needs {expected}. Bring it up with:
+    python -m jobs.migrate"""
+
+    exit_code = WRONG
+    code = "schema_behind"
+
+
+class SchemaAhead(PimaError):
+    """The database's schema is at revision {found}, which this code does not know; it needs {expected}. Run the newer
+    release that made it, or go back with that release's: python -m jobs.migrate --to {expected}"""
+
+    exit_code = WRONG
+    code = "schema_ahead"
+
+
+class SchemaDiffers(PimaError):
+    """The database is at the right revision, but {what}. Nothing was written. Restore what was changed by hand, then
+    run this again."""
+
+    exit_code = WRONG
+    code = "schema_differs"
+
+
+class DatabaseUnusable(PimaError):
+    """The database can't be used as configured: {what}. Check DATABASE_URL ({url}) and the role's rights."""
+
+    exit_code = WRONG
+    code = "database_unusable"
+
+
+class FileRefused(PimaError):
+    """{file}: refused, nothing was loaded. {report}"""
+
+    exit_code = WRONG
+    code = "file_refused"
+
+
+class FileLoadedBefore(PimaError):
+    """{file}: the very same file was loaded on {loaded_at}, and it has no ids: loading it again would make every
+    patient a second time. Nothing was loaded. If that is meant, add --again."""
+
+    exit_code = WRONG
+    code = "file_loaded_before"
+
+
+class NoSuchVersion(PimaError):
+    """There is no model version {number}. `python -m jobs.models list` shows those that exist."""
+
+    exit_code = WRONG
+    code = "no_such_version"
+
+
+# ---- 3: refused by a guard before any verdict -----------------------------------------------------------------------
+
+
+class NoChampion(PimaError):
+    """{rows} rows wait, but there is no champion to score them; they stay on the queue. Make one with:
+    python -m jobs.retrain"""
+
+    exit_code = REFUSED
+    code = "no_champion"
+
+
+class TooFewLabels(PimaError):
+    """Too little labelled history to train and judge a model: {what}. The champion is untouched. Load more outcomes, or
+    lower retrain.minimum_labels or retrain.minimum_of_each_class."""
+
+    exit_code = REFUSED
+    code = "too_few_labels"
+
+
+class NothingToRollBackTo(PimaError):
+    """There is no earlier champion to go back to. `python -m jobs.models list` shows what `models promote N` could
+    take."""
+
+    exit_code = REFUSED
+    code = "nothing_to_roll_back_to"
+
+
+# ---- 75: try again later -------------------------------------------------------------------------------------------
+
+
+class DatabaseAway(PimaError):
+    """The database can't be reached or stopped answering: {what}. What was committed stays, the rest was rolled back.
+    Run this again later."""
+
+    exit_code = TRY_AGAIN_LATER
+    code = "database_away"
+
+
+class DatabaseBusy(PimaError):
+    """Someone else holds what this needs in the database for longer than the time limit: {what}. What was committed
+    stays, the rest was rolled back. Run this again later."""
+
+    exit_code = TRY_AGAIN_LATER
+    code = "database_busy"
+
+
+class LeaseHeld(PimaError):
+    """Another {job} is running (lease held by {owner} until {expires_at}). Run this again later."""
+
+    exit_code = TRY_AGAIN_LATER
+    code = "lease_held"
+
+
+class ChampionKeepsMoving(PimaError):
+    """The champion was changed by someone else in each of {attempts} attempts to decide. Nothing was written. Run this
+    again later."""
+
+    exit_code = TRY_AGAIN_LATER
+    code = "champion_keeps_moving"
+
+
+# ---- 130 / 143: asked to stop --------------------------------------------------------------------------------------
+
+
+class Interrupted(BaseException):
+    """A signal asked the process to stop. Not an Exception: no library's `except Exception` may swallow it."""
+
+    code = "interrupted"
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__()
+        self.exit_code = exit_code

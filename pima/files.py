@@ -1,0 +1,308 @@
+"""Patient files: CSV (with a header, or the article's header-less nine columns) and Parquet -> checked rows.
+
+Read block by block, so memory does not grow with the file. A line that is bad in any way is reported by its number and
+a reason code, never by what stood there.
+"""
+
+import csv
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from pima.core.features import FEATURE_NAMES, canonical_name
+from pima.core.validation import MISSING, NOT_FINITE, REASONS, Measurements, broken_rules
+from pima.errors import FileRefused
+
+BLOCK_ROWS = 10_000
+LONGEST_FIELD = 1_000
+LONGEST_LINE = 1_000_000
+LARGEST_ID = 2**63 - 1
+
+ARTICLE_COLUMNS = (*FEATURE_NAMES, "outcome")
+
+Cell = float | int | None
+Row = tuple[Cell, ...]
+"""(line, id, eight measurements, outcome); None where the cell is empty or the column is absent."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that can't be loaded."""
+
+    line: int
+    """Counted from 1, as an editor shows it; of a Parquet file the row."""
+    reason: str
+    field: str | None = None
+    """The column, where one is at fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some lines of the file, parted."""
+
+    rows: list[Row]
+    bad: list[BadLine]
+
+
+@dataclass(frozen=True, slots=True)
+class PatientFile:
+    """A file whose columns are known and whose rows are still to be read."""
+
+    name: str
+    sha256: str
+    columns: tuple[str, ...]
+    """Of `id`, the measurements and `outcome`, those that the file has, in its order."""
+    blocks: Callable[[], Iterator[Block]]
+
+    @property
+    def has_ids(self) -> bool:
+        """Whether its rows say whose they are."""
+        return "id" in self.columns
+
+    @property
+    def absent_measurements(self) -> tuple[str, ...]:
+        """Columns without which a row can't be a new patient."""
+        return tuple(name for name in FEATURE_NAMES if name not in self.columns)
+
+
+def open_patient_file(path: Path) -> PatientFile:
+    """Find out what kind of file it is and which columns it has. Raises FileRefused."""
+    try:
+        with path.open("rb") as content:
+            magic = content.read(4)
+            content.seek(0)
+            sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        raise refused(path, f"It can't be read: {error.strerror}.") from None
+    if not magic:
+        raise refused(path, "The file is empty (empty_file). Expected rows of patients.")
+    open_kind = _open_parquet if magic == b"PAR1" else _open_csv
+    columns, blocks = open_kind(path)
+    file = PatientFile(path.name, sha256, columns, blocks)
+    if not file.has_ids and file.absent_measurements:
+        absent = ", ".join(file.absent_measurements)
+        raise refused(path, f"Without an id column every row is a new patient, and these are missing: {absent}.")
+    return file
+
+
+def refused(path: Path | str, report: str) -> FileRefused:
+    """The error for a whole file."""
+    return FileRefused(file=Path(path).name, report=report)
+
+
+# ---- CSV ------------------------------------------------------------------------------------------------------------
+
+
+def _open_csv(path: Path) -> tuple[tuple[str, ...], Callable[[], Iterator[Block]]]:
+    with _open_text(path) as file:
+        try:
+            first = next((cells for cells in csv.reader(_lines(file), strict=True) if cells), [])
+        except csv.Error:
+            first = ["?"]
+    has_header = not all(_is_number(cell) for cell in first)
+    columns = _header_columns(path, first) if has_header else ARTICLE_COLUMNS
+    if not has_header and len(first) != len(ARTICLE_COLUMNS):
+        expected = f"a header, or the {len(ARTICLE_COLUMNS)} columns {', '.join(ARTICLE_COLUMNS)}"
+        raise refused(path, f"Line 1 has no column names and {len(first)} fields. Expected: {expected}.")
+    return columns, lambda: _csv_blocks(path, columns, has_header)
+
+
+def _open_text(path: Path) -> TextIO:
+    # A byte order mark is dropped; bytes that are no UTF-8 become surrogates and are reported with their line.
+    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """Lines, cut where they are longer than any patient's can be, so that one without an end does not fill memory."""
+    while line := file.readline(LONGEST_LINE):
+        yield line
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell or "0")
+    except ValueError:
+        return False
+    return True
+
+
+def _header_columns(path: Path, header: Sequence[str]) -> tuple[str, ...]:
+    """The columns that the header names; an unknown name is told by position, since it may be a value."""
+    columns = [canonical_name(cell) for cell in header]
+    known = ", ".join(("id", *ARTICLE_COLUMNS))
+    for position, column in enumerate(columns, start=1):
+        if column is None:
+            raise refused(
+                path, f"Column {position} of the header has an unknown name (unknown_column). Known: {known}."
+            )
+        if columns.index(column) != position - 1:
+            raise refused(path, f"Column {position} of the header names {column} a second time (duplicate_column).")
+    return tuple(column for column in columns if column is not None)
+
+
+def _csv_blocks(path: Path, columns: tuple[str, ...], has_header: bool) -> Iterator[Block]:
+    with _open_text(path) as file:
+        ends_open = _ends_without_newline(path)
+        lines: list[tuple[int, list[str]]] = []
+        bad: list[BadLine] = []
+        for line, cells in _records(file, has_header, bad):
+            lines.append((line, cells))
+            if len(lines) >= BLOCK_ROWS:
+                yield _parse_block(columns, lines, bad)
+                lines, bad = [], []
+        if ends_open and lines and lines[-1][1][-1] == "":
+            # The last line has no end and stops at a comma: most likely it was cut off while it was written.
+            bad.append(BadLine(lines.pop()[0], "half_written_line"))
+        yield _parse_block(columns, lines, bad)
+
+
+def _records(file: TextIO, has_header: bool, bad: list[BadLine]) -> Iterator[tuple[int, list[str]]]:
+    """(line number, cells) of each record that is not blank; what the CSV reader can't read goes to `bad`."""
+    reader = csv.reader(_lines(file), strict=True)
+    header_is_due = has_header
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            reason = "field_too_long" if "field limit" in str(error) else "half_written_line"
+            bad.append(BadLine(reader.line_num, reason))
+            continue
+        if not cells:
+            continue
+        if header_is_due:
+            header_is_due = False
+            continue
+        yield reader.line_num, cells
+
+
+def _ends_without_newline(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, 2)
+        return file.read(1) not in (b"\n", b"\r")
+
+
+def _parse_block(columns: tuple[str, ...], lines: list[tuple[int, list[str]]], bad: list[BadLine]) -> Block:
+    rows: list[Row] = []
+    for line, cells in lines:
+        if len(cells) != len(columns):
+            bad.append(BadLine(line, "wrong_field_count"))
+            continue
+        parsed = _parse_cells(line, columns, cells)
+        if isinstance(parsed, BadLine):
+            bad.append(parsed)
+        else:
+            rows.append(_in_order(line, columns, parsed))
+    return _checked(rows, bad)
+
+
+def _parse_cells(line: int, columns: tuple[str, ...], cells: Sequence[str]) -> list[float | None] | BadLine:
+    parsed: list[float | None] = []
+    for column, cell in zip(columns, cells, strict=True):
+        if cell == "":
+            parsed.append(None)
+            continue
+        value = _parse_cell(column, cell)
+        if isinstance(value, str):
+            return BadLine(line, value, column)
+        parsed.append(value)
+    return parsed
+
+
+def _parse_cell(column: str, cell: str) -> float | int | str:
+    """A number, or the reason why it is none. An id keeps all its digits, which a float would not."""
+    if len(cell) > LONGEST_FIELD:
+        return "field_too_long"
+    if not cell.isascii():
+        return "not_utf8" if any("\udc80" <= character <= "\udcff" for character in cell) else "not_a_number"
+    if column == "id":
+        stripped = cell.strip()
+        return int(stripped) if stripped.isdigit() and len(stripped) < 20 else "bad_id"
+    try:
+        value = float(cell)
+    except ValueError:
+        return "nul_byte" if "\0" in cell else "not_a_number"
+    return "not_a_number" if "_" in cell else value
+
+
+# ---- Parquet --------------------------------------------------------------------------------------------------------
+
+
+def _open_parquet(path: Path) -> tuple[tuple[str, ...], Callable[[], Iterator[Block]]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowException, OSError):
+        raise refused(path, "It is no readable Parquet file (half_written_line).") from None
+    columns = _header_columns(path, schema.names)
+    for column, field in zip(columns, schema, strict=True):
+        is_number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_null(field.type)
+        is_sound = (
+            is_number or pa.types.is_decimal(field.type) or (column == "outcome" and pa.types.is_boolean(field.type))
+        )
+        if not is_sound:
+            raise refused(path, f"The column {column} holds {field.type} (not_a_number). Expected numbers.")
+    return columns, lambda: _parquet_blocks(path, columns)
+
+
+def _parquet_blocks(path: Path, columns: tuple[str, ...]) -> Iterator[Block]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    line = 0
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=BLOCK_ROWS):
+                values = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+                rows = [_in_order(line + n, columns, cells) for n, cells in enumerate(values, start=1)]
+                line += len(rows)
+                yield _checked(rows, [])
+    except (pa.ArrowException, OSError):
+        raise refused(path, f"It can't be read beyond row {line} (half_written_line).") from None
+
+
+# ---- both -----------------------------------------------------------------------------------------------------------
+
+
+def _in_order(line: int, columns: tuple[str, ...], cells: Sequence[Any]) -> Row:
+    by_name = dict(zip(columns, cells, strict=True))
+    measured = (None if (v := by_name.get(name)) is None else float(v) for name in FEATURE_NAMES)
+    return (line, by_name.get("id"), *measured, by_name.get("outcome"))
+
+
+def _checked(rows: list[Row], bad: list[BadLine]) -> Block:
+    """Judge ids, outcomes and measurements; the latter by the same rules as scoring, save that a cell may be empty."""
+    values = np.array([[np.nan if v is None else v for v in row[2:-1]] for row in rows], dtype=np.float64)
+    values = values.reshape(len(rows), len(FEATURE_NAMES))
+    is_null = np.array([[v is None for v in row[2:-1]] for row in rows], dtype=bool).reshape(values.shape)
+    broken = broken_rules(Measurements(values, is_null))
+    broken[broken == REASONS.index(MISSING)] = 0
+    good: list[Row] = []
+    for row, rules in zip(rows, broken, strict=True):
+        fault = _fault(row, rules)
+        if fault is None:
+            good.append((*row[:-1], None if row[-1] is None else int(row[-1])))
+        else:
+            bad.append(fault)
+    return Block(good, bad)
+
+
+def _fault(row: Row, rules: Any) -> BadLine | None:
+    line, patient_id, outcome = int(row[0] or 0), row[1], row[-1]
+    if patient_id is not None and not (isinstance(patient_id, int) and 0 < patient_id <= LARGEST_ID):
+        return BadLine(line, "bad_id", "id")
+    if rules.any():
+        position = int((rules != 0).argmax())
+        return BadLine(line, REASONS[rules[position]], FEATURE_NAMES[position])
+    if outcome is not None and outcome not in (0, 1):
+        is_finite = math.isfinite(outcome)
+        return BadLine(line, "bad_outcome" if is_finite else NOT_FINITE, "outcome")
+    return None

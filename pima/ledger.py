@@ -1,0 +1,58 @@
+"""A run's life in the ledger: opened before any work, closed with what became of it."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy import Engine
+
+from pima.errors import REFUSED, TRY_AGAIN_LATER, Interrupted, PimaError
+from pima.logs import get_logger
+from pima.store.engine import writing
+from pima.store.runs import Status, finish_run, start_run
+
+_STATUS_OF_EXIT_CODE = {REFUSED: Status.REFUSED, TRY_AGAIN_LATER: Status.TRY_AGAIN_LATER}
+
+
+@dataclass(slots=True)
+class OpenRun:
+    """The run that this process is doing."""
+
+    id: int
+    counts: dict[str, Any] = field(default_factory=dict)
+    """Filled by the work; stands in the ledger and in the command's JSON."""
+
+
+@contextmanager
+def recorded_run(engine: Engine, job: str, scheduled_for: datetime | None) -> Iterator[OpenRun]:
+    """Open a run and close it with success, or with the error that ends it."""
+    trigger = "manual" if scheduled_for is None else "schedule"
+    with writing(engine) as connection:
+        run = OpenRun(start_run(connection, job, trigger, scheduled_for, socket.gethostname()))
+    structlog.contextvars.bind_contextvars(job=job, run_id=run.id)
+    get_logger().info("run started", trigger=trigger)
+    try:
+        yield run
+    except Interrupted:
+        _close(engine, run, Status.INTERRUPTED, Interrupted.code)
+        raise
+    except PimaError as error:
+        _close(engine, run, _STATUS_OF_EXIT_CODE.get(error.exit_code, Status.FAILED), error.code)
+        raise
+    except BaseException as error:
+        _close(engine, run, Status.FAILED, f"unexpected_{type(error).__name__}")
+        raise
+    with writing(engine) as connection:
+        finish_run(connection, run.id, Status.SUCCEEDED, run.counts, None)
+    get_logger().info("run finished", status=Status.SUCCEEDED, **run.counts)
+
+
+def _close(engine: Engine, run: OpenRun, status: Status, error_code: str) -> None:
+    # Where the database itself is away, the row stays `running`; what ended the run is what must be reported.
+    with suppress(PimaError), writing(engine) as connection:
+        finish_run(connection, run.id, status, run.counts, error_code)
+    get_logger().error("run finished", status=status, error_code=error_code, **run.counts)

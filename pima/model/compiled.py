@@ -1,0 +1,48 @@
+"""The compiled form of a model, the only one that scoring reads: LiteRT, ready in a tenth of a second."""
+
+import hashlib
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+from pima.core.arrays import Float32Array, Float64Array
+from pima.model.quiet import quiet_native_code
+
+# The interpreter's buffers grow with the batch: this many rows at a time keep them within a few megabytes.
+_ROWS_A_CALL = 8_192
+
+
+def sha256_of(content: bytes) -> str:
+    """The hash that is stored beside an artefact and checked before it is parsed."""
+    return hashlib.sha256(content).hexdigest()
+
+
+class CompiledModel:
+    """A model version, loaded for scoring. One thread at a time may call it."""
+
+    def __init__(self, content: bytes) -> None:
+        """Parse bytes whose hash was checked by the caller."""
+        self._interpreter = Interpreter(model_content=content, num_threads=1)
+        with quiet_native_code():
+            self._interpreter.allocate_tensors()  # announces its delegate, the first time
+        self._input = self._interpreter.get_input_details()[0]["index"]
+        self._output = self._interpreter.get_output_details()[0]["index"]
+        self._rows = -1
+
+    def probabilities(self, features: Float32Array) -> Float64Array:
+        """(n, 8) with NaN for missing -> probability of outcome 1, (n,)."""
+        result = np.empty(len(features), dtype=np.float64)
+        for start in range(0, len(features), _ROWS_A_CALL):
+            part = features[start : start + _ROWS_A_CALL]
+            result[start : start + len(part)] = self._call(part)
+        return result
+
+    def _call(self, features: Float32Array) -> Float32Array:
+        if len(features) != self._rows:
+            self._interpreter.resize_tensor_input(self._input, features.shape)
+            self._interpreter.allocate_tensors()
+            self._rows = len(features)
+        self._interpreter.set_tensor(self._input, np.ascontiguousarray(features))
+        self._interpreter.invoke()
+        probabilities: Float32Array = self._interpreter.get_tensor(self._output)
+        return probabilities[:, 0]

@@ -1,0 +1,51 @@
+"""SIGTERM and Ctrl-C: asked to stop, the process ends at the next boundary, with nothing half-done."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pima.errors import INTERRUPTED_BY_CTRL_C, INTERRUPTED_BY_SIGTERM, Interrupted
+
+_EXIT_CODES = {signal.SIGINT: INTERRUPTED_BY_CTRL_C, signal.SIGTERM: INTERRUPTED_BY_SIGTERM}
+
+
+class StopRequest:
+    """Whether a signal has asked the process to stop. One a process, made before the work begins."""
+
+    def __init__(self) -> None:
+        self._exit_code: int | None = None
+        self._at_once = False
+
+    def listen(self) -> None:
+        """Take over SIGTERM and SIGINT."""
+        for number in _EXIT_CODES:
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        self._exit_code = _EXIT_CODES[signal.Signals(number)]
+        if self._at_once:
+            raise Interrupted(self._exit_code)
+
+    @property
+    def requested(self) -> bool:
+        """Whether the process was asked to stop."""
+        return self._exit_code is not None
+
+    def check(self) -> None:
+        """A boundary: raises Interrupted where a stop was requested."""
+        if self._exit_code is not None:
+            raise Interrupted(self._exit_code)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Work that may be dropped anywhere, such as a fit: a signal raises in the middle of it.
+
+        Checked at both ends, since Python swallows what is raised inside a finaliser.
+        """
+        self.check()
+        self._at_once = True
+        try:
+            yield
+        finally:
+            self._at_once = False
+        self.check()

@@ -1,0 +1,179 @@
+"""How a process talks to its database: one engine, short transactions, time limits on everything.
+
+Two kinds of transaction: `reading` never takes a write lock, `writing` takes SQLite's at once (BEGIN IMMEDIATE; two
+deferred ones that both read first and write later would claim the same rows or fail in the middle).
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from pima.errors import DatabaseAway, DatabaseBusy, DatabaseFailed, DatabaseUnusable, PimaError, WrongConfiguration
+from pima.settings import DatabaseSettings
+
+_EXPECTED_URL = "sqlite:///path/to/file.db or postgresql+psycopg://user:password@host:5432/database"
+OLDEST_SQLITE = (3, 38, 0)
+
+
+def parse_url(text: str) -> URL:
+    """The URL, checked and with its driver named; raises WrongConfiguration, which never repeats the text."""
+    try:
+        url = make_url(text.strip())
+        port_is_sound = url.port is None or 0 < url.port < 65536
+    except (ArgumentError, ValueError):
+        raise WrongConfiguration(what="the database URL can't be read as one", expected=_EXPECTED_URL) from None
+    if url.drivername in ("postgres", "postgresql"):
+        url = url.set(drivername="postgresql+psycopg")
+    if url.drivername == "sqlite":
+        url = url.set(drivername="sqlite+pysqlite")
+    if url.drivername not in ("sqlite+pysqlite", "postgresql+psycopg") or not port_is_sound:
+        raise WrongConfiguration(what="the database URL names no database that is known here", expected=_EXPECTED_URL)
+    if url.drivername == "sqlite+pysqlite" and url.database in (None, "", ":memory:"):
+        raise WrongConfiguration(what="the database URL names no file", expected=_EXPECTED_URL)
+    return url
+
+
+def make_engine(url_text: str, settings: DatabaseSettings) -> Engine:
+    """An engine for the URL; connects to nothing yet."""
+    url = parse_url(url_text)
+    if url.get_backend_name() == "sqlite":
+        return _sqlite_engine(url, settings)
+    return _postgresql_engine(url, settings)
+
+
+def _sqlite_engine(url: URL, settings: DatabaseSettings) -> Engine:
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        expected = "SQLite 3.38 or later in this Python"
+        raise WrongConfiguration(what=f"SQLite {sqlite3.sqlite_version} is too old", expected=expected)
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        connect_args={"timeout": settings.lock_timeout_seconds, "check_same_thread": False},
+    )
+
+    # The rollback journal stays: WAL in SQLite 3.7.0 to 3.51.2 can corrupt the file.
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself; `begin` below does
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("pima_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgresql_engine(url: URL, settings: DatabaseSettings) -> Engine:
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_size=2,
+        connect_args={"connect_timeout": settings.connect_timeout_seconds, "application_name": "pima"},
+    )
+    # SET LOCAL in each transaction: start-up options fail through PgBouncer, a session's SET leaks to its next user.
+    limits = (
+        f"SET LOCAL statement_timeout = '{settings.statement_timeout_seconds}s';"
+        f"SET LOCAL lock_timeout = '{settings.lock_timeout_seconds}s';"
+        f"SET LOCAL idle_in_transaction_session_timeout = '{settings.idle_in_transaction_timeout_seconds}s'"
+    )
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(limits)
+
+    return engine
+
+
+def is_postgresql(connection: Connection) -> bool:
+    """Whether this is PostgreSQL; else it is SQLite."""
+    return connection.dialect.name == "postgresql"
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A transaction that only reads."""
+    with translated_errors(engine), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that may write; commits at its end, rolls back on any exception."""
+    with translated_errors(engine), engine.execution_options(pima_writes=True).begin() as connection:
+        yield connection
+
+
+@contextmanager
+def translated_errors(engine: Engine) -> Iterator[None]:
+    """Turn a driver's error into one of ours. The driver's text is dropped: its DETAIL line can hold the row."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise translate(error, engine.url) from None
+
+
+def translate(error: DBAPIError, url: URL) -> PimaError:
+    """Class, SQLSTATE, constraint and table names only."""
+    if url.get_backend_name() == "sqlite":
+        return _translate_sqlite(error, url)
+    return _translate_postgresql(error, url)
+
+
+def _translate_sqlite(error: DBAPIError, url: URL) -> PimaError:
+    name = getattr(error.orig, "sqlite_errorname", type(error.orig).__name__) or ""
+    what = f"SQLite says {name}"
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return DatabaseBusy(what=what)
+    if name.startswith(("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_AUTH", "SQLITE_PERM")):
+        return DatabaseUnusable(what=what, url=url.render_as_string(hide_password=True))
+    return DatabaseFailed(what=what)
+
+
+# SQLSTATE classes and codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
+_BUSY = ("40001", "40P01", "55P03", "57014", "25P03", "25P02")
+_AWAY = ("08", "53", "57P")
+_UNUSABLE = ("28", "3D", "3F", "42501")
+# libpq gives no SQLSTATE for what fails before a session exists; these are its and the server's fixed words.
+_UNUSABLE_WORDS = ("authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied")
+
+
+def _translate_postgresql(error: DBAPIError, url: URL) -> PimaError:
+    state = getattr(error.orig, "sqlstate", None)
+    diagnostics = getattr(error.orig, "diag", None)
+    names = [getattr(diagnostics, part, None) for part in ("table_name", "column_name", "constraint_name")]
+    what = " ".join([type(error.orig).__name__, f"(SQLSTATE {state or 'none'})", *filter(None, names)])
+    redacted = url.render_as_string(hide_password=True)
+    if state is None:
+        if any(words in str(error.orig) for words in _UNUSABLE_WORDS):
+            return DatabaseUnusable(what=what, url=redacted)
+        return (
+            DatabaseAway(what=what)
+            if error.connection_invalidated or _is_operational(error)
+            else DatabaseFailed(what=what)
+        )
+    if state.startswith(_BUSY):
+        return DatabaseBusy(what=what)
+    if state.startswith(_AWAY):
+        return DatabaseAway(what=what)
+    if state.startswith(_UNUSABLE):
+        return DatabaseUnusable(what=what, url=redacted)
+    return DatabaseFailed(what=what)
+
+
+def _is_operational(error: DBAPIError) -> bool:
+    return type(error.orig).__name__ in ("OperationalError", "ConnectionTimeout", "InterfaceError")
+
+
+def is_empty_default_file(url: URL, default_url: str) -> bool:
+    """Whether this is the embedded default database and nothing is in it yet."""
+    path = Path(url.database or "")
+    is_default = url == parse_url(default_url)
+    return is_default and (not path.exists() or path.stat().st_size == 0)

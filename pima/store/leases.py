@@ -1,0 +1,54 @@
+"""Leases: who may do a thing that must not be done twice at once, by the database's clock.
+
+A row instead of an advisory lock, which leaks through connection pools and does not exist on SQLite. The fence grows
+with every owner, so that one that lost its lease without noticing can be told from its successor.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+_IN_SECONDS = {
+    "postgresql": "clock_timestamp() + make_interval(secs => :seconds)",
+    "sqlite": "strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+' || :seconds || ' seconds')",
+}
+_NOW = {"postgresql": "clock_timestamp()", "sqlite": "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"}
+
+
+def take_lease(connection: Connection, name: str, owner: str, seconds: int) -> int | None:
+    """The fence of a lease that is free or has run out; None where someone holds it."""
+    now, until = _NOW[connection.dialect.name], _IN_SECONDS[connection.dialect.name]
+    # SQL: insert, or take over where it has run out, in one statement: of two at once one gets no row back.
+    statement = text(f"""
+        INSERT INTO leases (name, owner, fence, expires_at) VALUES (:name, :owner, 1, {until})
+        ON CONFLICT (name) DO UPDATE
+        SET owner = EXCLUDED.owner, fence = leases.fence + 1, expires_at = EXCLUDED.expires_at
+        WHERE leases.expires_at <= {now}
+        RETURNING fence""")
+    return connection.execute(statement, {"name": name, "owner": owner, "seconds": seconds}).scalar()
+
+
+def renew_lease(connection: Connection, name: str, fence: int, seconds: int) -> bool:
+    """Push the end of a lease that is still ours; whether it was."""
+    until = _IN_SECONDS[connection.dialect.name]
+    # SQL: nothing where someone else has taken it over.
+    statement = text(f"UPDATE leases SET expires_at = {until} WHERE name = :name AND fence = :fence")
+    return connection.execute(statement, {"name": name, "fence": fence, "seconds": seconds}).rowcount == 1
+
+
+def release_lease(connection: Connection, name: str, fence: int) -> None:
+    """End a lease now; its row stays, so that the fence never goes back."""
+    now = _NOW[connection.dialect.name]
+    # SQL: only where it is still ours.
+    statement = text(f"UPDATE leases SET expires_at = {now} WHERE name = :name AND fence = :fence")
+    connection.execute(statement, {"name": name, "fence": fence})
+
+
+def lease_holder(connection: Connection, name: str) -> tuple[str, str]:
+    """Owner and end of a lease, for the message to whoever did not get it."""
+    # SQL: one row.
+    row = connection.execute(text("SELECT owner, expires_at FROM leases WHERE name = :name"), {"name": name}).first()
+    if row is None:
+        return ("someone", "soon")
+    expires_at = row.expires_at
+    return row.owner, expires_at.isoformat() if isinstance(expires_at, datetime) else expires_at

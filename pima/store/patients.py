@@ -1,0 +1,173 @@
+"""The patients: reading the labelled history, and taking in files through a staging table."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from sqlalchemy import Connection, func, insert, select, text
+
+from pima.core.arrays import Int8Array, Int64Array
+from pima.core.features import FEATURE_NAMES
+from pima.core.validation import Measurements
+from pima.store.engine import is_postgresql
+from pima.store.measurements import as_measurements
+from pima.store.tables import loads, patients
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The labelled rows, by patient id."""
+
+    patient_ids: Int64Array
+    """(n,)"""
+    measurements: Measurements
+    """n rows of eight"""
+    outcomes: Int8Array
+    """(n,), 0 or 1"""
+    first_labelled_at: datetime | None
+    last_labelled_at: datetime | None
+
+
+def labelled_history(connection: Connection) -> History:
+    """All labelled rows, read once in one statement and so from one state of the database."""
+    columns = [patients.c.id, *(patients.c[name] for name in FEATURE_NAMES), patients.c.outcome]
+    # SQL: ordered, so that the same rows give the same arrays and the same fingerprint.
+    statement = select(*columns).where(patients.c.labelled_at.is_not(None)).order_by(patients.c.id)
+    rows = connection.execute(statement).all()
+    fields = list(zip(*rows, strict=True)) or [()] * len(columns)
+    # SQL: for the lineage.
+    first, last = connection.execute(select(func.min(patients.c.labelled_at), func.max(patients.c.labelled_at))).one()
+    return History(
+        np.array(fields[0], dtype=np.int64),
+        as_measurements(fields[1:-1], len(rows)),
+        np.array(fields[-1], dtype=np.int8),
+        first,
+        last,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a file's rows became."""
+
+    inserted: int
+    updated: int
+    unchanged: int
+
+
+_STAGED = ("line", "id", *FEATURE_NAMES, "outcome")
+
+
+def make_staging(connection: Connection) -> None:
+    """An empty table of this connection's own, gone with the transaction or before the next file."""
+    number = "BIGINT" if is_postgresql(connection) else "INTEGER"
+    real = "DOUBLE PRECISION" if is_postgresql(connection) else "REAL"
+    measured = ", ".join(f"{name} {real}" for name in FEATURE_NAMES)
+    # SQL: no constraints; what breaks them is found by the queries below, with its line number.
+    connection.execute(text("DROP TABLE IF EXISTS pima_staging"))
+    connection.execute(
+        text(f"CREATE TEMPORARY TABLE pima_staging (line {number}, id {number}, {measured}, outcome {number})")
+    )
+
+
+def stage(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
+    """Add rows (line, id, eight measurements, outcome) to the staging table; None is NULL."""
+    if is_postgresql(connection):
+        cursor = connection.connection.cursor()
+        with cursor.copy(f"COPY pima_staging ({', '.join(_STAGED)}) FROM STDIN") as copy:
+            copy.write("".join(_copy_lines(rows)))
+    else:
+        marks = ", ".join("?" * len(_STAGED))
+        connection.exec_driver_sql(f"INSERT INTO pima_staging ({', '.join(_STAGED)}) VALUES ({marks})", list(rows))
+
+
+def _copy_lines(rows: Sequence[tuple[object, ...]]) -> Iterator[str]:
+    """COPY's text format; numbers need no escapes."""
+    for row in rows:
+        yield "\t".join(["\\N" if value is None else repr(value) for value in row]) + "\n"
+
+
+def repeated_ids(connection: Connection) -> list[int]:
+    """Lines whose id stands on an earlier line of the file already."""
+    # SQL: the first line of each id is the one that counts.
+    statement = text("""
+        SELECT line FROM (SELECT line, row_number() OVER (PARTITION BY id ORDER BY line) AS nth
+                          FROM pima_staging WHERE id IS NOT NULL) AS numbered
+        WHERE nth > 1 ORDER BY line""")
+    return list(connection.execute(statement).scalars())
+
+
+def lines_without_id(connection: Connection) -> list[int]:
+    """Lines of a file with ids that lack theirs."""
+    # SQL: an empty cell in the id column.
+    return list(connection.execute(text("SELECT line FROM pima_staging WHERE id IS NULL ORDER BY line")).scalars())
+
+
+def unknown_ids(connection: Connection) -> list[int]:
+    """Lines whose id is not in the database."""
+    # SQL: for files that lack measurements, where such a line can't be a new patient.
+    statement = text("""
+        SELECT line FROM pima_staging s
+        WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM patients p WHERE p.id = s.id) ORDER BY line""")
+    return list(connection.execute(statement).scalars())
+
+
+def drop_staged(connection: Connection, lines: list[int]) -> None:
+    """Leave lines out."""
+    if lines:
+        # SQL: by line number; a line that was never staged is no error.
+        connection.execute(text("DELETE FROM pima_staging WHERE line = :line"), [{"line": line} for line in lines])
+
+
+def take_staged(connection: Connection, columns: tuple[str, ...]) -> Loaded:
+    """Update the patients whose id is known, in the file's columns only, and insert the others."""
+    known = "EXISTS (SELECT 1 FROM patients p WHERE p.id = s.id)"
+    # SQL: how many of the file's rows are there already.
+    matched = connection.execute(text(f"SELECT count(*) FROM pima_staging s WHERE {known}")).scalar_one()
+    updated = _update_known(connection, columns) if matched else 0
+    names = ", ".join(columns)
+    staged = ", ".join(f"s.{name}" for name in columns)
+    with_id = f"INSERT INTO patients (id, {names}) SELECT s.id, {staged} FROM pima_staging s"
+    # SQL: new patients under the ids that the file gives them; an outcome's or correction's file has none.
+    inserted = connection.execute(text(f"{with_id} WHERE s.id IS NOT NULL AND NOT {known} ORDER BY s.id")).rowcount
+    if inserted:
+        _advance_identity(connection)
+    without_id = f"INSERT INTO patients ({names}) SELECT {staged} FROM pima_staging s"
+    # SQL: new patients, numbered in the file's order.
+    inserted += connection.execute(text(f"{without_id} WHERE s.id IS NULL ORDER BY s.line")).rowcount
+    return Loaded(inserted, updated, matched - updated)
+
+
+def _update_known(connection: Connection, columns: tuple[str, ...]) -> int:
+    if not columns:
+        return 0
+    assignments = ", ".join(f"{name} = s.{name}" for name in columns)
+    operator = "IS DISTINCT FROM" if is_postgresql(connection) else "IS NOT"
+    differs = " OR ".join(f"patients.{name} {operator} s.{name}" for name in columns)
+    # SQL: rows that would not change are left alone, so that their `updated_at` stays true.
+    statement = f"UPDATE patients SET {assignments} FROM pima_staging s WHERE s.id = patients.id AND ({differs})"
+    return connection.execute(text(statement)).rowcount
+
+
+def _advance_identity(connection: Connection) -> None:
+    """After given ids, the next drawn one must be above them; SQLite's AUTOINCREMENT sees to it itself."""
+    if is_postgresql(connection):
+        # SQL: never backwards, whatever has been drawn meanwhile.
+        connection.execute(
+            text("""
+                SELECT setval(pg_get_serial_sequence('patients', 'id'), greatest(
+                    (SELECT max(id) FROM patients), nextval(pg_get_serial_sequence('patients', 'id'))))""")
+        )
+
+
+def earlier_load(connection: Connection, sha256: str) -> datetime | None:
+    """When a file with these bytes was loaded first; None if never."""
+    # SQL: by the index on the hash.
+    return connection.execute(select(func.min(loads.c.loaded_at)).where(loads.c.sha256 == sha256)).scalar()
+
+
+def record_load(connection: Connection, sha256: str, file_name: str, rows: int) -> None:
+    """Remember a file."""
+    # SQL: one row a file.
+    connection.execute(insert(loads).values(sha256=sha256, file_name=file_name, rows=rows))

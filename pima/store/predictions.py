@@ -1,0 +1,147 @@
+"""Writing what became of the claimed rows, and reading it back."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Text, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, DOUBLE_PRECISION
+
+from pima.core.arrays import Float64Array, Int64Array
+from pima.store.engine import is_postgresql
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """Predictions of one model version for one batch."""
+
+    patient_ids: Int64Array
+    """(n,)"""
+    patient_versions: Int64Array
+    """(n,)"""
+    probabilities: Float64Array
+    """(n,)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejections:
+    """Rows of one batch that can't be scored."""
+
+    patient_ids: Int64Array
+    """(n,)"""
+    patient_versions: Int64Array
+    """(n,)"""
+    reasons: tuple[str, ...]
+    """Reason codes of `pima.core.validation`."""
+    fields: tuple[str, ...]
+    """The column that broke the rule."""
+
+
+# A version that this model has predicted before (after a rescore and a rollback, say) is left as it is.
+_INSERT_PREDICTIONS = """
+    INSERT INTO predictions
+        (patient_id, patient_version, model_version, run_id, probability, predicted_class, threshold)
+    {rows}
+    ON CONFLICT (patient_id, patient_version, model_version) DO NOTHING"""
+_INSERT_PREDICTIONS_POSTGRESQL = text(
+    _INSERT_PREDICTIONS.format(
+        rows="""
+    SELECT id, version, :model_version, :run_id, probability,
+           CASE WHEN probability >= :threshold THEN 1 ELSE 0 END, :threshold
+    FROM unnest(:ids, :versions, :probabilities) AS scored (id, version, probability)"""
+    )
+).bindparams(
+    bindparam("ids", type_=ARRAY(BIGINT)),
+    bindparam("versions", type_=ARRAY(BIGINT)),
+    bindparam("probabilities", type_=ARRAY(DOUBLE_PRECISION)),
+    bindparam("threshold", type_=DOUBLE_PRECISION),
+    bindparam("model_version", type_=BIGINT),
+    bindparam("run_id", type_=BIGINT),
+)
+_INSERT_PREDICTIONS_SQLITE = _INSERT_PREDICTIONS.format(
+    rows="VALUES (:id, :version, :model_version, :run_id, :probability, :probability >= :threshold, :threshold)"
+)
+
+# A version rejected before is judged again only after `requeue`; the newer judgement stands.
+_INSERT_REJECTIONS = """
+    INSERT INTO rejections (patient_id, patient_version, run_id, reason, field)
+    {rows}
+    ON CONFLICT (patient_id, patient_version)
+    DO UPDATE SET run_id = EXCLUDED.run_id, reason = EXCLUDED.reason, field = EXCLUDED.field"""
+_INSERT_REJECTIONS_POSTGRESQL = text(
+    _INSERT_REJECTIONS.format(
+        rows="""
+    SELECT id, version, :run_id, reason, field
+    FROM unnest(:ids, :versions, :reasons, :fields) AS rejected (id, version, reason, field)"""
+    )
+).bindparams(
+    bindparam("ids", type_=ARRAY(BIGINT)),
+    bindparam("versions", type_=ARRAY(BIGINT)),
+    bindparam("reasons", type_=ARRAY(Text)),
+    bindparam("fields", type_=ARRAY(Text)),
+    bindparam("run_id", type_=BIGINT),
+)
+_INSERT_REJECTIONS_SQLITE = _INSERT_REJECTIONS.format(rows="VALUES (:id, :version, :run_id, :reason, :field)")
+
+
+def write_predictions(
+    connection: Connection, predictions: Predictions, model_version: int, run_id: int, threshold: float
+) -> int:
+    """Append the predictions; returns how many were new, the rest having been made by this model before."""
+    ids, versions = predictions.patient_ids.tolist(), predictions.patient_versions.tolist()
+    probabilities = predictions.probabilities.tolist()
+    common = {"model_version": model_version, "run_id": run_id, "threshold": threshold}
+    if is_postgresql(connection):
+        arrays = {"ids": ids, "versions": versions, "probabilities": probabilities}
+        return connection.execute(_INSERT_PREDICTIONS_POSTGRESQL, common | arrays).rowcount
+    rows = zip(ids, versions, probabilities, strict=True)
+    many = [{"id": i, "version": v, "probability": p, **common} for i, v, p in rows]
+    return _many(connection, _INSERT_PREDICTIONS_SQLITE, many)
+
+
+def write_rejections(connection: Connection, rejections: Rejections, run_id: int) -> None:
+    """Record the rejections."""
+    ids, versions = rejections.patient_ids.tolist(), rejections.patient_versions.tolist()
+    reasons, fields = list(rejections.reasons), list(rejections.fields)
+    if is_postgresql(connection):
+        arrays = {"ids": ids, "versions": versions, "reasons": reasons, "fields": fields}
+        connection.execute(_INSERT_REJECTIONS_POSTGRESQL, {"run_id": run_id, **arrays})
+        return
+    rows = zip(ids, versions, reasons, fields, strict=True)
+    many = [{"id": i, "version": v, "run_id": run_id, "reason": r, "field": f} for i, v, r, f in rows]
+    _many(connection, _INSERT_REJECTIONS_SQLITE, many)
+
+
+def _many(connection: Connection, statement: str, rows: list[dict[str, Any]]) -> int:
+    return connection.exec_driver_sql(statement, rows).rowcount if rows else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Realised:
+    """How often predictions came true."""
+
+    outcomes: int
+    """The newest outcomes that were looked at, those with a prediction made before."""
+    correct: int
+
+    @property
+    def accuracy(self) -> float | None:
+        """The share; None where nothing can be compared yet."""
+        return self.correct / self.outcomes if self.outcomes else None
+
+
+# The newest outcomes, each with the last prediction that was made before it came.
+_REALISED = text("""
+    SELECT count(*), coalesce(sum(CASE WHEN predicted_class = outcome THEN 1 ELSE 0 END), 0)
+    FROM (SELECT n.outcome, (
+            SELECT d.predicted_class FROM predictions d
+            WHERE d.patient_id = n.id AND d.scored_at <= n.labelled_at
+            ORDER BY d.patient_version DESC, d.scored_at DESC, d.model_version DESC LIMIT 1) AS predicted_class
+        FROM (SELECT id, outcome, labelled_at FROM patients
+              WHERE labelled_at IS NOT NULL ORDER BY labelled_at DESC LIMIT :newest) AS n) AS compared
+    WHERE predicted_class IS NOT NULL""")
+
+
+def realised_accuracy(connection: Connection, newest: int) -> Realised:
+    """Predictions against the outcomes that came after them, over the `newest` outcomes."""
+    outcomes, correct = connection.execute(_REALISED, {"newest": newest}).one()
+    return Realised(outcomes, correct)

@@ -1,0 +1,227 @@
+"""The registry: model versions, the champion's pointer, and the ledger of decisions.
+
+Whoever moves the pointer locks its row first and compares the sequence number that the decision was made against.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select, text, update
+
+from pima.store.tables import champion, model_versions, promotions
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """The pointer as it was read."""
+
+    model_version: int | None
+    """None before the first promotion."""
+    sequence: int
+    """Grows by one with every change."""
+    pinned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredArtifact:
+    """Bytes with the hash that was written beside them."""
+
+    number: int
+    content: bytes | None
+    """None where they were pruned or lost."""
+    sha256: str
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """A challenger as it goes into the registry; each field is the column of its name."""
+
+    run_id: int
+    keras_artifact: bytes
+    keras_sha256: str
+    compiled_artifact: bytes
+    compiled_sha256: str
+    threshold: float
+    seed: int
+    settings: dict[str, Any]
+    libraries: dict[str, str]
+    data_fingerprint: str
+    settings_fingerprint: str
+    training_rows: int
+    holdout_rows: int
+    rows_left_out: dict[str, int]
+    metrics: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A row of the ledger; each field is the column of its name."""
+
+    verdict: str
+    reason: str
+    explanation: str
+    from_version: int | None
+    to_version: int | None
+    challenger: int | None
+    champion_sequence: int
+    figures: dict[str, Any]
+    run_id: int | None
+    decided_by: str
+    data_fingerprint: str | None = None
+    settings_fingerprint: str | None = None
+
+
+def read_champion(connection: Connection) -> Champion:
+    """The pointer, without a lock."""
+    # SQL: the one row.
+    return _as_champion(
+        connection.execute(select(champion.c.model_version, champion.c.sequence, champion.c.pinned)).one()
+    )
+
+
+def lock_champion(connection: Connection) -> Champion:
+    """The pointer, held against every other change until the transaction ends."""
+    # SQL: FOR UPDATE on PostgreSQL; on SQLite the transaction holds the file's write lock already.
+    columns = select(champion.c.model_version, champion.c.sequence, champion.c.pinned)
+    return _as_champion(connection.execute(columns.with_for_update()).one())
+
+
+def _as_champion(row: Any) -> Champion:
+    return Champion(row.model_version, row.sequence, bool(row.pinned))
+
+
+def set_champion(connection: Connection, model_version: int | None, pinned: bool) -> None:
+    """Move the pointer or its pin; the caller holds the lock."""
+    # SQL: every change counts, so that a decision made against an older state is seen to be late.
+    values = {"model_version": model_version, "pinned": int(pinned), "sequence": champion.c.sequence + 1}
+    connection.execute(update(champion).values(**values))
+
+
+def add_version(connection: Connection, version: NewVersion) -> int:
+    """Store a model version under the next number; the caller holds the champion's lock, so numbers don't race."""
+    # SQL: the next number.
+    number = connection.execute(select(func.coalesce(func.max(model_versions.c.number), 0) + 1)).scalar_one()
+    columns = {name: getattr(version, name) for name in NewVersion.__dataclass_fields__}
+    # SQL: the version, immutable from here on.
+    connection.execute(insert(model_versions).values(number=number, **columns))
+    return int(number)
+
+
+def record_move(connection: Connection, move: Move) -> None:
+    """Append a decision to the ledger."""
+    # SQL: append-only.
+    connection.execute(insert(promotions).values(**{name: getattr(move, name) for name in Move.__dataclass_fields__}))
+
+
+def compiled_artifact(connection: Connection, number: int) -> StoredArtifact | None:
+    """The compiled form of a version, unchecked; None where there is no such version."""
+    # SQL: the columns that a scorer's role may read.
+    columns = (model_versions.c.compiled_artifact, model_versions.c.compiled_sha256, model_versions.c.threshold)
+    row = connection.execute(select(*columns).where(model_versions.c.number == number)).first()
+    return None if row is None else StoredArtifact(number, *row)
+
+
+def keras_artifact(connection: Connection, number: int) -> StoredArtifact | None:
+    """The Keras form of a version, unchecked; None where there is no such version."""
+    # SQL: for export and reproduction only.
+    columns = (model_versions.c.keras_artifact, model_versions.c.keras_sha256, model_versions.c.threshold)
+    row = connection.execute(select(*columns).where(model_versions.c.number == number)).first()
+    return None if row is None else StoredArtifact(number, *row)
+
+
+def version_before(connection: Connection, number: int) -> int | None:
+    """The version that `number` replaced when it last became champion by winning or by a person's choice.
+
+    A rollback does not count: two rollbacks in a row go back two versions.
+    """
+    # SQL: the newest such move to this version.
+    statement = (
+        select(promotions.c.from_version)
+        .where(promotions.c.to_version == number, promotions.c.verdict.in_(("promoted", "promoted_by_hand")))
+        .order_by(promotions.c.id.desc())
+        .limit(1)
+    )
+    return connection.execute(statement).scalar()
+
+
+def recorded_verdict(
+    connection: Connection, data_fingerprint: str, settings_fingerprint: str, against: int | None
+) -> Row[Any] | None:
+    """The verdict that these data and settings got against this champion; None where they were never judged."""
+    # SQL: the newest judgement; a person's moves carry no fingerprints.
+    statement = (
+        select(promotions)
+        .where(
+            promotions.c.data_fingerprint == data_fingerprint,
+            promotions.c.settings_fingerprint == settings_fingerprint,
+            promotions.c.from_version.is_not_distinct_from(against),
+        )
+        .order_by(promotions.c.id.desc())
+        .limit(1)
+    )
+    return connection.execute(statement).first()
+
+
+def was_rolled_back(connection: Connection, data_fingerprint: str, settings_fingerprint: str) -> bool:
+    """Whether a person took back a version that came from these very data and settings."""
+    # SQL: rollbacks from a version with both fingerprints.
+    statement = text("""
+        SELECT 1 FROM promotions p JOIN model_versions v ON v.number = p.from_version
+        WHERE p.verdict = 'rolled_back' AND v.data_fingerprint = :data AND v.settings_fingerprint = :settings
+        LIMIT 1""")
+    found = connection.execute(statement, {"data": data_fingerprint, "settings": settings_fingerprint})
+    return found.first() is not None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionSummary:
+    """A version without its bytes; each field is the column of its name."""
+
+    number: int
+    created_at: datetime
+    run_id: int
+    threshold: float
+    seed: int
+    settings: dict[str, Any]
+    libraries: dict[str, str]
+    data_fingerprint: str
+    settings_fingerprint: str
+    training_rows: int
+    holdout_rows: int
+    rows_left_out: dict[str, int]
+    metrics: dict[str, Any]
+    keras_sha256: str
+    compiled_sha256: str
+
+
+def list_versions(connection: Connection) -> list[VersionSummary]:
+    """All versions, newest first."""
+    columns = [model_versions.c[name] for name in VersionSummary.__dataclass_fields__]
+    # SQL: everything but the bytes.
+    rows = connection.execute(select(*columns).order_by(model_versions.c.number.desc()))
+    return [VersionSummary(**row._mapping) for row in rows]
+
+
+def read_version(connection: Connection, number: int) -> VersionSummary | None:
+    """One version; None where there is none."""
+    columns = [model_versions.c[name] for name in VersionSummary.__dataclass_fields__]
+    # SQL: everything but the bytes.
+    row = connection.execute(select(*columns).where(model_versions.c.number == number)).first()
+    return None if row is None else VersionSummary(**row._mapping)
+
+
+def list_moves(connection: Connection, version: int | None = None) -> list[dict[str, Any]]:
+    """The ledger, newest first; of one version only, where it is named."""
+    # SQL: the whole ledger, which grows by one row a week.
+    statement = select(promotions).order_by(promotions.c.id.desc())
+    if version is not None:
+        # SQL: every decision that this version took part in.
+        took_part = (promotions.c.challenger, promotions.c.from_version, promotions.c.to_version)
+        statement = statement.where(
+            took_part[0].is_not_distinct_from(version)
+            | took_part[1].is_not_distinct_from(version)
+            | took_part[2].is_not_distinct_from(version)
+        )
+    return [dict(row._mapping) for row in connection.execute(statement)]

@@ -1,0 +1,85 @@
+"""The ledger of runs: one row an execution of a job, whatever became of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from pima.store.tables import runs
+from pima.store.types import database_now
+
+
+class Status(StrEnum):
+    """A run's state; `running` until it ends in one of the others."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    REFUSED = "refused"
+    FAILED = "failed"
+    TRY_AGAIN_LATER = "try_again_later"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A row of the ledger."""
+
+    id: int
+    job: str
+    trigger: str
+    status: str
+    model_version: int | None
+    counts: dict[str, Any]
+    error_code: str | None
+    started_at: datetime
+    finished_at: datetime | None
+
+
+def start_run(connection: Connection, job: str, trigger: str, scheduled_for: datetime | None, host: str) -> int:
+    """Open a run and return its id; a second one for the same tick violates the unique constraint."""
+    row = {"job": job, "trigger": trigger, "scheduled_for": scheduled_for, "attempt": 1, "host": host}
+    # SQL: the run's row, there before any work, so that one which dies is seen.
+    statement = insert(runs).values(status=Status.RUNNING, counts={}, **row).returning(runs.c.id)
+    return int(connection.execute(statement).scalar_one())
+
+
+def tick_is_taken(connection: Connection, job: str, scheduled_for: datetime) -> bool:
+    """Whether some scheduler has started this tick's run already."""
+    # SQL: one look-up in the unique index of ticks.
+    statement = select(runs.c.id).where(runs.c.job == job, runs.c.scheduled_for == scheduled_for)
+    return connection.execute(statement).first() is not None
+
+
+def record_progress(connection: Connection, run_id: int, counts: dict[str, Any], model_version: int | None) -> None:
+    """Counts so far and a heartbeat, in the transaction of the work that they count."""
+    values = {"counts": counts, "model_version": model_version, "heartbeat_at": database_now()}
+    # SQL: only this run's own process writes here.
+    connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
+
+
+def beat(connection: Connection, run_id: int) -> None:
+    """A sign of life between two transactions of work."""
+    # SQL: the heartbeat alone.
+    connection.execute(update(runs).where(runs.c.id == run_id).values(heartbeat_at=database_now()))
+
+
+def finish_run(
+    connection: Connection, run_id: int, status: Status, counts: dict[str, Any] | None, error_code: str | None
+) -> None:
+    """Close the run; None keeps the counts that its work recorded."""
+    values: dict[str, Any] = {"status": status, "error_code": error_code, "heartbeat_at": database_now()}
+    if counts is not None:
+        values["counts"] = counts
+    # SQL: the end of the run.
+    statement = update(runs).where(runs.c.id == run_id).values(finished_at=database_now(), **values)
+    connection.execute(statement)
+
+
+def last_runs(connection: Connection, newest: int) -> list[Run]:
+    """The newest runs, newest first."""
+    columns = [runs.c[name] for name in Run.__dataclass_fields__]
+    # SQL: by id, which grows with time.
+    rows = connection.execute(select(*columns).order_by(runs.c.id.desc()).limit(newest))
+    return [Run(**row._mapping) for row in rows]

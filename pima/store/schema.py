@@ -1,0 +1,154 @@
+"""The schema's state: is the database what this code expects, and bringing it there.
+
+The check at the start of every command uses plain catalogue queries, since importing Alembic takes a third of a second.
+"""
+
+import secrets
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, insert, select, text
+
+from pima.errors import SchemaAhead, SchemaBehind, SchemaDiffers, SchemaMissing, WrongConfiguration
+from pima.store.engine import is_postgresql, reading, writing
+from pima.store.tables import TABLES, installation
+
+HEAD = "0001"
+REVISIONS = ("0001",)
+"""Every revision that this code knows, oldest first; a test compares them with migrations/."""
+
+_MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+# Any number that no other software on the server uses: "pima" in ASCII.
+_MIGRATION_LOCK = 0x70696D61
+
+
+def require_schema(engine: Engine) -> None:
+    """Stop before the first write where the schema is missing, behind, ahead, or changed by hand."""
+    with reading(engine) as connection:
+        _require_revision(current_revision(connection))
+        _require_columns(connection)
+
+
+def current_revision(connection: Connection) -> str | None:
+    """The revision that Alembic recorded; None where there is no schema."""
+    # SQL: is Alembic's table there at all (asking it outright would end a PostgreSQL transaction).
+    exists = "SELECT to_regclass('alembic_version')"
+    if not is_postgresql(connection):
+        exists = "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
+    if connection.scalar(text(exists)) is None:
+        return None
+    # SQL: the revision; no row after a downgrade to nothing.
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
+
+
+def _require_revision(found: str | None) -> None:
+    if found == HEAD:
+        return
+    if found is None:
+        raise SchemaMissing(expected=HEAD)
+    if found in REVISIONS:
+        raise SchemaBehind(found=found, expected=HEAD)
+    raise SchemaAhead(found=found, expected=HEAD)
+
+
+def _require_columns(connection: Connection) -> None:
+    """Each column that the code reads or writes must be there, with its type."""
+    found = _columns_on_postgresql(connection) if is_postgresql(connection) else _columns_on_sqlite(connection)
+    for table in TABLES:
+        for column in table.columns:
+            name = f"{table.name}.{column.name}"
+            expected = column.type.compile(connection.dialect).lower()
+            if name not in found:
+                raise SchemaDiffers(what=f"the column {name} ({expected}) is missing or renamed")
+            if found[name] != expected:
+                raise SchemaDiffers(what=f"the column {name} is {found[name]} where {expected} was expected")
+
+
+def _columns_on_postgresql(connection: Connection) -> dict[str, str]:
+    # SQL: all columns of the tables that an unqualified name means here. pg_catalog instead of information_schema,
+    # which shows only what the role has rights on.
+    rows = connection.execute(
+        text("""
+            SELECT c.relname || '.' || a.attname, format_type(a.atttypid, a.atttypmod)
+            FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+            WHERE c.relkind = 'r' AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
+              AND a.attnum > 0 AND NOT a.attisdropped""").bindparams(tables=[table.name for table in TABLES])
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def _columns_on_sqlite(connection: Connection) -> dict[str, str]:
+    # SQL: all columns of all tables in one statement.
+    rows = connection.execute(
+        text("""
+            SELECT m.name || '.' || c.name, lower(c.type)
+            FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'""")
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def migrate(engine: Engine, salt: str, to: str = "head") -> tuple[str | None, str | None]:
+    """Bring the schema to a revision; returns the revisions before and after.
+
+    One transaction on both databases, behind a lock: of two at once the second finds the work done. `salt` goes into
+    a new database ("" draws one); an existing database keeps its own, and another one given is an error.
+    """
+    with writing(engine) as connection:
+        _wait_for_other_migrations(connection)
+        before = current_revision(connection)
+        if before is not None and before not in REVISIONS:
+            raise SchemaAhead(found=before, expected=HEAD)
+        _run_alembic(connection, to)
+        after = current_revision(connection)
+        if after == HEAD:
+            _keep_salt(connection, salt)
+        return before, after
+
+
+def _wait_for_other_migrations(connection: Connection) -> None:
+    """On SQLite the write lock of BEGIN IMMEDIATE has waited already."""
+    if is_postgresql(connection):
+        # SQL: an index on a large table takes longer than a job's statement may.
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(text("SET LOCAL lock_timeout = '60s'"))
+        # SQL: held to the end of this transaction, so nothing is left behind in a pool.
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+
+
+def _run_alembic(connection: Connection, to: str) -> None:
+    from alembic import command  # imported here: no job but this one needs it, and it is slow to import
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    if to == "head" or to in REVISIONS[REVISIONS.index(current_revision(connection) or REVISIONS[0]) :]:
+        command.upgrade(config, to)
+    else:
+        command.downgrade(config, to)
+
+
+def _keep_salt(connection: Connection, salt: str) -> None:
+    # SQL: the salt that this database was installed with.
+    kept = connection.scalar(select(installation.c.holdout_salt))
+    if kept is None:
+        # SQL: the one row; a random salt of 256 bits unless the operator gave one.
+        connection.execute(insert(installation).values(id=1, holdout_salt=salt or secrets.token_hex(32)))
+    elif salt and salt != kept:
+        raise _other_salt()
+
+
+def holdout_salt(connection: Connection, configured: str) -> str:
+    """The database's salt; raises WrongConfiguration where the settings name another."""
+    # SQL: the salt that this database was installed with.
+    kept: str = connection.execute(select(installation.c.holdout_salt)).scalar_one()
+    if configured and configured != kept:
+        raise _other_salt()
+    return kept
+
+
+def _other_salt() -> WrongConfiguration:
+    what = "holdout.salt differs from the salt that this database was installed with"
+    expected = "an empty holdout.salt, or the same one: another would move training rows into the test set"
+    return WrongConfiguration(what=what, expected=expected)

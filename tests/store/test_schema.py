@@ -1,0 +1,157 @@
+"""Migrations on both databases, and the code's tables held against what they make."""
+
+from pathlib import Path
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, text
+
+from pima.errors import SchemaAhead, SchemaBehind, SchemaDiffers, SchemaMissing, WrongConfiguration
+from pima.settings import DatabaseSettings
+from pima.store import schema
+from pima.store.engine import make_engine, writing
+from pima.store.tables import TABLES, metadata
+from tests.conftest import ROOT, SALT, Database
+
+
+def _described(connection) -> dict[str, object]:
+    """Everything that the catalogue says of our tables."""
+    look = inspect(connection)
+    described: dict[str, object] = {}
+    for table in TABLES:
+        described[table.name] = {
+            "columns": [(c["name"], str(c["type"]), c["nullable"], _default(c)) for c in look.get_columns(table.name)],
+            "primary key": look.get_pk_constraint(table.name),
+            "unique": look.get_unique_constraints(table.name),
+            "foreign keys": look.get_foreign_keys(table.name),
+            "checks": sorted(
+                (c["name"], "".join(c["sqltext"].split())) for c in look.get_check_constraints(table.name)
+            ),
+            "indexes": sorted(
+                (i["name"], i["column_names"], str(sorted(i.get("dialect_options", {}))))
+                for i in look.get_indexes(table.name)
+            ),
+        }
+    return described
+
+
+def _default(column) -> str:
+    if column.get("identity"):
+        return f"identity {column['identity']['always']}"
+    return "".join(str(column["default"]).split()).strip("()")
+
+
+def test_models_equal_migrations(database: Database, tmp_path: Path, server: str) -> None:
+    with writing(database.engine) as connection:
+        migrated = _described(connection)
+        strict = _strict_tables(connection) if database.kind == "sqlite" else None
+        for table in reversed(TABLES):
+            connection.execute(
+                text(f"DROP TABLE {table.name} CASCADE" if strict is None else f"DROP TABLE {table.name}")
+            )
+            if table.name == "predictions" and strict is not None:
+                connection.execute(text("DROP VIEW current_predictions"))
+        metadata.create_all(connection)
+        assert _described(connection) == migrated
+        if strict is not None:
+            assert _strict_tables(connection) == strict
+
+
+def _strict_tables(connection) -> list[tuple[str, int]]:
+    rows = connection.execute(text("SELECT name, strict FROM pragma_table_list WHERE type = 'table' ORDER BY name"))
+    ours = {table.name for table in TABLES}
+    found = [(name, strict) for name, strict in rows if name in ours]
+    assert all(strict == 1 for _, strict in found)
+    return found
+
+
+def test_the_code_knows_every_revision_of_the_migrations_equal() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "migrations"))
+    config.set_main_option("path_separator", "os")
+    scripts = ScriptDirectory.from_config(config)
+    oldest_first = [script.revision for script in scripts.walk_revisions()][::-1]
+    assert list(schema.REVISIONS) == oldest_first
+    assert scripts.get_current_head() == schema.HEAD
+
+
+def test_up_down_and_up_again(database: Database) -> None:
+    assert schema.migrate(database.engine, SALT) == (schema.HEAD, schema.HEAD)
+    assert schema.migrate(database.engine, SALT, to="base") == (schema.HEAD, None)
+    with writing(database.engine) as connection:
+        left = set(inspect(connection).get_table_names()) | set(inspect(connection).get_view_names())
+        assert left == {"alembic_version"}
+    with pytest.raises(SchemaMissing):
+        schema.require_schema(database.engine)
+    assert schema.migrate(database.engine, SALT) == (None, schema.HEAD)
+    schema.require_schema(database.engine)
+    assert database.execute("SELECT model_version, sequence, pinned FROM champion") == [(None, 0, 0)]
+
+
+@pytest.mark.parametrize("round_", range(3))
+def test_two_migrations_at_once(database: Database, round_: int) -> None:
+    schema.migrate(database.engine, SALT, to="base")
+    processes = [database.start("migrate", "--json") for _ in range(2)]
+    ended = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], ended
+    schema.require_schema(database.engine)
+    assert database.value("SELECT count(*) FROM installation") == 1
+
+
+def test_a_revision_from_the_future_is_ahead(database: Database) -> None:
+    database.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(SchemaAhead, match="9999"):
+        schema.require_schema(database.engine)
+    with pytest.raises(SchemaAhead):
+        schema.migrate(database.engine, SALT)
+
+
+def test_a_revision_known_but_older_is_behind(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002"))
+    monkeypatch.setattr(schema, "HEAD", "0002")
+    with pytest.raises(SchemaBehind, match=r"python -m jobs\.migrate"):
+        schema.require_schema(database.engine)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("ALTER TABLE scoring_queue RENAME COLUMN bmi TO body_mass", "scoring_queue.bmi"),
+        ("ALTER TABLE rejections DROP COLUMN field", "rejections.field"),
+        ("DROP TABLE loads", "loads.id"),
+    ],
+)
+def test_a_changed_column_is_named(database: Database, change: str, named: str) -> None:
+    database.execute(change)
+    with pytest.raises(SchemaDiffers, match=named.replace(".", r"\.")):
+        schema.require_schema(database.engine)
+
+
+def test_a_retyped_column_is_named(postgresql: Database) -> None:
+    postgresql.execute("ALTER TABLE promotions ALTER COLUMN challenger TYPE text")
+    with pytest.raises(SchemaDiffers, match=r"promotions\.challenger is text where bigint was expected"):
+        schema.require_schema(postgresql.engine)
+
+
+def test_the_salt_is_kept_and_another_is_refused(database: Database) -> None:
+    assert database.value("SELECT holdout_salt FROM installation") == SALT
+    with pytest.raises(WrongConfiguration, match="salt"):
+        schema.migrate(database.engine, "another")
+    with writing(database.engine) as connection:
+        assert schema.holdout_salt(connection, "") == SALT
+        assert schema.holdout_salt(connection, SALT) == SALT
+        with pytest.raises(WrongConfiguration):
+            schema.holdout_salt(connection, "another")
+
+
+def test_a_drawn_salt_is_long_and_new_each_time(tmp_path: Path) -> None:
+    salts = set()
+    for n in range(2):
+        engine = make_engine(f"sqlite:///{tmp_path}/{n}.db", DatabaseSettings())
+        schema.migrate(engine, "")
+        with writing(engine) as connection:
+            salts.add(schema.holdout_salt(connection, ""))
+        engine.dispose()
+    assert len(salts) == 2
+    assert all(len(salt) == 64 for salt in salts)
