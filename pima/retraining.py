@@ -113,14 +113,15 @@ def _require_enough(history: Parted, settings: RetrainSettings) -> None:
 def _judged_before(engine: Engine, run: OpenRun, history: Parted, settings: Settings) -> bool:
     """One look per data, settings and champion: running the job again on the same data cannot fish for luck.
 
-    Not where the champion's bytes can't be loaded, since that verdict compared with a model which is gone, and not
-    after `pinned`, which said nothing of the challenger.
+    Not where the champion's bytes can't be loaded, since that verdict compared with a model which is gone; not after
+    `pinned`, which said nothing of the challenger; and not after `promoted`, since a person must have moved the
+    champion back since then.
     """
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
         fingerprint = settings_fingerprint(settings)
         row = registry.recorded_verdict(connection, history.fingerprint, fingerprint, champion.model_version)
-    if row is None or row.reason == Reason.PINNED or _load(engine, champion)[1]:
+    if row is None or row.verdict == Decision.PROMOTED or row.reason == Reason.PINNED or _load(engine, champion)[1]:
         return False
     run.counts |= {"verdict": row.verdict, "reason": row.reason, "judged_before": True, "challenger": row.challenger}
     get_logger().info("judged before on the same data, settings and champion", explanation=row.explanation)

@@ -165,11 +165,12 @@ def recorded_verdict(
 
 
 def was_rolled_back(connection: Connection, data_fingerprint: str, settings_fingerprint: str) -> bool:
-    """Whether a person took back a version that came from these very data and settings."""
-    # SQL: rollbacks from a version with both fingerprints.
+    """Whether a person moved the champion away from a version that came from these very data and settings."""
+    # SQL: moves by hand from a version with both fingerprints to another.
     statement = text("""
         SELECT 1 FROM promotions p JOIN model_versions v ON v.number = p.from_version
-        WHERE p.verdict = 'rolled_back' AND v.data_fingerprint = :data AND v.settings_fingerprint = :settings
+        WHERE p.reason = 'by_hand' AND p.from_version <> p.to_version
+          AND v.data_fingerprint = :data AND v.settings_fingerprint = :settings
         LIMIT 1""")
     found = connection.execute(statement, {"data": data_fingerprint, "settings": settings_fingerprint})
     return found.first() is not None

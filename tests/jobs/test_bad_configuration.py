@@ -1,0 +1,406 @@
+"""Wrong configuration, wrong usage and the default database: exit code 2, the key named, no secret shown."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from tests.conftest import ROOT, Database, Ended, clean_environ, insert_patients
+from tests.jobs.test_bad_files import GOOD, call, the_json
+
+SECRET = "Canary-Hunter2"  # noqa: S105 (looked for in what is shown)
+EVERY_COMMAND: list[tuple[str, ...]] = [
+    ("migrate",),
+    ("load", "patients.csv"),
+    ("score",),
+    ("retrain",),
+    ("models", "list"),
+    ("status",),
+    ("requeue",),
+    ("scheduler",),
+]
+every_command = pytest.mark.parametrize("command", EVERY_COMMAND, ids=lambda command: command[0])
+
+
+def wrong(ended: Ended, *named: str) -> None:
+    """Exit code 2, each of `named` told, the secret not."""
+    assert ended.exit_code == 2, ended.stderr
+    shown = ended.stdout + ended.stderr
+    for part in named:
+        assert part in shown
+    assert SECRET not in shown
+
+
+# ---- the URL ----------------------------------------------------------------------------------------------------
+
+MALFORMED = [
+    f"postgresql://doctor:{SECRET}@host:port/db",
+    f"postgresql://doctor:{SECRET}@host:99999/db",
+    f"postgresql+psycopg2://doctor:{SECRET}@host/db",
+    f"mysql://doctor:{SECRET}@host/db",
+    f"doctor:{SECRET}@host",
+    f"host=localhost password={SECRET}",
+    f"nonsense://{SECRET}",
+    "sqlite://",
+    "sqlite:///:memory:",
+    "",
+    " ",
+]
+
+
+@pytest.mark.parametrize("url", MALFORMED)
+def test_a_malformed_url_is_refused_and_not_repeated(url: str) -> None:
+    wrong(call(None, "status", DATABASE_URL=url), "URL", "Expected: sqlite:///path/to/file.db or postgresql+psycopg://")
+    ended = call(None, "score", "--json", DATABASE_URL=url)
+    wrong(ended)
+    assert the_json(ended)["error"] == "wrong_configuration"
+
+
+@every_command
+def test_every_command_refuses_a_malformed_url(command: tuple[str, ...]) -> None:
+    wrong(call(None, *command, DATABASE_URL=f"mysql://doctor:{SECRET}@host/db"), "Expected")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql+psycopg://doctor:{SECRET}@127.0.0.1:1/db?no_such_option=1",
+        f"postgresql+psycopg://doctor:{SECRET}@127.0.0.1:1/db?sslmode=perhaps",
+        "sqlite:///{folder}/pima.db?no_such_option=1",
+        "sqlite:///{folder}/pima.db?timeout=abc",
+    ],
+)
+def test_an_option_in_the_url_that_the_driver_can_not_take_is_refused(tmp_path: Path, url: str) -> None:
+    wrong(call(None, "migrate", DATABASE_URL=url.format(folder=tmp_path)))
+
+
+def test_a_database_that_does_not_exist_is_named_without_the_password(server: str) -> None:
+    there = make_url(server).set(drivername="postgresql+psycopg", password=SECRET, database="no_such_database")
+    url = there.render_as_string(hide_password=False)
+    assert SECRET in url
+    wrong(call(None, "score", DATABASE_URL=url), "DATABASE_URL", "no_such_database", "***")
+    wrong(call(None, "score", "--json", DATABASE_URL=url), "database_unusable")
+
+
+def test_a_password_among_the_urls_options_is_not_shown_either(server: str) -> None:
+    there = make_url(server).set(drivername="postgresql+psycopg", database="no_such_database")
+    url = there.update_query_dict({"password": SECRET}).render_as_string(hide_password=False)
+    wrong(call(None, "score", DATABASE_URL=url), "no_such_database")
+
+
+@pytest.mark.parametrize("content", [b"this is no database, but it is long enough to be looked at" * 99, b"short"])
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "letter.txt"
+    path.write_bytes(content)
+    for command in ("score", "migrate"):
+        wrong(call(None, command, DATABASE_URL=f"sqlite:///{path}"), "letter.txt")
+    assert path.read_bytes() == content
+
+
+def test_a_folder_that_does_not_exist_and_a_folder_as_database_are_refused(tmp_path: Path) -> None:
+    wrong(call(None, "migrate", DATABASE_URL=f"sqlite:///{tmp_path}/absent/pima.db"), "absent/pima.db")
+    wrong(call(None, "migrate", DATABASE_URL=f"sqlite:///{tmp_path}"), "CANTOPEN")
+
+
+def test_the_url_may_stand_in_a_file_that_ends_with_a_newline(database: Database, tmp_path: Path) -> None:
+    for end in ("", "\n", "\r\n"):
+        path = tmp_path / "url"
+        path.write_bytes((database.url + end).encode())
+        assert call(None, "status", DATABASE_URL_FILE=str(path)).exit_code == 0
+
+
+def test_an_unreadable_url_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "empty").write_bytes(b"")
+    for name in ("absent", "bytes", "."):
+        wrong(call(None, "status", DATABASE_URL_FILE=str(tmp_path / name)), "DATABASE_URL_FILE", "Expected")
+    wrong(call(None, "status", DATABASE_URL_FILE=str(tmp_path / "empty")), "URL", "Expected")
+
+
+@pytest.mark.parametrize(
+    ("job", "prefix"), [("status", ""), ("score", ""), ("score", "PIMA_SCORE__"), ("retrain", "PIMA_RETRAIN__")]
+)
+def test_both_a_variable_and_its_file_are_refused(database: Database, tmp_path: Path, job: str, prefix: str) -> None:
+    (tmp_path / "url").write_text(f"postgresql://doctor:{SECRET}@host/db")
+    name = f"{prefix}DATABASE_URL"
+    wrong(call(database, job, **{name: database.url, f"{name}_FILE": str(tmp_path / "url")}), name, f"{name}_FILE")
+
+
+@pytest.mark.parametrize(("job", "other"), [("score", "retrain"), ("retrain", "score")])
+def test_a_jobs_own_url_wins_for_that_job_only(database: Database, tmp_path: Path, job: str, other: str) -> None:
+    elsewhere = f"sqlite:///{tmp_path}/elsewhere.db"
+    own = {f"PIMA_{job.upper()}__DATABASE_URL": elsewhere}
+    wrong(call(database, job, **own), "no pima schema")
+    (tmp_path / "url").write_text(f"{elsewhere}\n")
+    wrong(call(database, job, **{f"PIMA_{job.upper()}__DATABASE_URL_FILE": str(tmp_path / "url")}), "no pima schema")
+    assert call(database, other, **own).exit_code in (0, 3)
+    assert call(database, "status", **own).exit_code == 0
+    assert database.execute("SELECT DISTINCT job FROM runs") == [(other,)]
+
+
+def test_a_jobs_own_url_is_enough_where_the_general_one_is_wrong(database: Database) -> None:
+    assert call(None, "score", DATABASE_URL="nonsense", PIMA_SCORE__DATABASE_URL=database.url).exit_code == 0
+
+
+# ---- config and variables -----------------------------------------------------------------------------------------
+
+WRONG_TOML = [
+    ("[score]\nbatch_size = 5\n", "batch_size"),
+    ("[scoring]\nbatch_rows = 5\n", "scoring"),
+    ("batch_rows = 5\n", "batch_rows"),
+    ("score = 5\n", "score"),
+    ('[score]\nbatch_rows = "many"\n', "score.batch_rows"),
+    ("[score]\nbatch_rows = 0\n", "score.batch_rows"),
+    ("[score]\nbatch_rows = true\n", "score.batch_rows"),
+    ("[holdout]\nshare = 1.0\n", "holdout.share"),
+    ("[holdout]\nshare = nan\n", "holdout.share"),
+    ("[retrain]\nthreshold = -inf\n", "retrain.threshold"),
+    ('[retrain]\nnetwork = "transformer"\n', "retrain.network"),
+    ("[score]\nbatch_rows = \n", "not TOML"),
+    ("[score\n", "not TOML"),
+    ("\x00", "not TOML"),
+]
+
+
+@pytest.mark.parametrize(("content", "named"), WRONG_TOML)
+def test_a_wrong_settings_file_is_refused_and_the_key_named(tmp_path: Path, content: str, named: str) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(content)
+    database = f"sqlite:///{tmp_path}/untouched.db"
+    wrong(call(None, "status", "--config", str(path), DATABASE_URL=database), "wrong.toml", named, "Expected")
+    assert not (tmp_path / "untouched.db").exists()
+
+
+@pytest.mark.parametrize("name", ["absent.toml", "."])
+def test_a_missing_settings_file_is_refused(tmp_path: Path, name: str) -> None:
+    wrong(call(None, "score", "--config", str(tmp_path / name)), name, "Expected")
+
+
+def test_a_settings_file_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "wrong.toml").write_bytes(b"# caf\xe9\n")
+    wrong(call(None, "score", "--config", str(tmp_path / "wrong.toml")), "wrong.toml", "not TOML")
+
+
+WRONG_VARIABLES = [
+    ("PIMA_SCORE__BATCH_SIZE", "5", "batch_rows"),
+    ("PIMA_SCORING__BATCH_ROWS", "5", "score"),
+    ("PIMA_SCORE_BATCH_ROWS", "5", "score"),
+    ("PIMA_TYPO", "5", "score"),
+    ("PIMA_LOAD__DATABASE_URL", f"sqlite:///{SECRET}", "score"),
+    ("PIMA_SCORE__BATCH_ROWS", "many", "int"),
+    ("PIMA_SCORE__BATCH_ROWS", "0", ">= 1"),
+    ("PIMA_SCORE__BATCH_ROWS", "", "int"),
+    ("PIMA_HOLDOUT__SHARE", "nan", "float"),
+    ("PIMA_HOLDOUT__SHARE", "1", "< 1.0"),
+    ("PIMA_RETRAIN__NETWORK", "transformer", "five_seeds"),
+    ("PIMA_LOGS__FORMAT", "xml", "json"),
+]
+
+
+@pytest.mark.parametrize(("variable", "value", "expected"), WRONG_VARIABLES)
+def test_a_wrong_variable_is_refused_and_named_with_what_was_expected(
+    database: Database, variable: str, value: str, expected: str
+) -> None:
+    ended = call(database, "score", "--json", **{variable: value})
+    wrong(ended, variable)
+    assert expected in ended.stderr.partition("Expected: ")[2]
+    assert the_json(ended)["error"] == "wrong_configuration"
+    assert database.value("SELECT count(*) FROM runs") == 0
+
+
+@every_command
+def test_every_command_refuses_a_variable_that_it_does_not_know(database: Database, command: tuple[str, ...]) -> None:
+    wrong(call(database, *command, PIMA_TYPO__X="1"), "PIMA_TYPO__X")
+
+
+@pytest.mark.parametrize("job", ["status", "scheduler"])
+@pytest.mark.parametrize("expression", ["whenever", "15 2 * * 1", "99 2 * * *", "15 2 * *"])
+def test_a_schedule_that_can_not_be_read_is_refused(database: Database, job: str, expression: str) -> None:
+    wrong(call(database, job, PIMA_SCHEDULE__SCORE=expression), "schedule", "Expected")
+
+
+def test_a_time_zone_that_does_not_exist_is_refused(database: Database) -> None:
+    wrong(call(database, "status", PIMA_SCHEDULE__TIME_ZONE="Mars/Olympus"), "Mars/Olympus", "Expected")
+
+
+def test_another_salt_than_the_databases_is_refused(database: Database) -> None:
+    for job in ("retrain", "migrate"):
+        wrong(call(database, job, PIMA_HOLDOUT__SALT=SECRET), "holdout.salt", "Expected")
+
+
+# ---- usage --------------------------------------------------------------------------------------------------------
+
+WRONG_USAGE: list[tuple[str, ...]] = [
+    ("score", "--no-such-option"),
+    ("score", "--limit", "0"),
+    ("score", "--limit", "-1"),
+    ("score", "--limit", "many"),
+    ("score", "--limit"),
+    ("score", "--batch-size", "0"),
+    ("score", "--lim", "5"),
+    ("score", "surplus"),
+    ("score", "--scheduled-for", "tomorrow"),
+    ("score", "--scheduled-for", "2026-03-01T02:15:00"),
+    ("load",),
+    ("models",),
+    ("models", "applaud"),
+    ("models", "show", "0"),
+    ("models", "show", "one"),
+    ("models", "promote", "1"),
+    ("models", "rollback"),
+    ("requeue", "--stale", "--rejected"),
+    ("migrate", "surplus"),
+    ("retrain", "--limit", "5"),
+]
+
+
+@pytest.mark.parametrize("arguments", WRONG_USAGE, ids=" ".join)
+def test_wrong_usage_ends_with_2_and_says_so_on_stderr(arguments: tuple[str, ...]) -> None:
+    ended = call(None, *arguments)
+    wrong(ended, "usage: python -m jobs.")
+    assert ended.stdout == ""
+
+
+@every_command
+def test_help_ends_with_0_and_needs_no_database(command: tuple[str, ...]) -> None:
+    ended = call(None, command[0], "--help", DATABASE_URL="nonsense")
+    assert ended.exit_code == 0
+    assert f"python -m jobs.{command[0]}" in ended.stdout
+    assert "--config" in ended.stdout
+    assert "--json" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("models", "show", "99"), "no_such_version"),
+        (("models", "promote", "99", "--reason", "a try"), "no_such_version"),
+        (("models", "export", "99", "absent.keras"), "no_such_version"),
+    ],
+)
+def test_a_version_that_does_not_exist_is_refused(database: Database, arguments: tuple[str, ...], error: str) -> None:
+    ended = call(database, *arguments, "--json")
+    wrong(ended, "99")
+    assert the_json(ended)["error"] == error
+
+
+def test_there_is_nothing_to_roll_back_to_without_a_champion(database: Database) -> None:
+    ended = call(database, "models", "rollback", "--reason", "a try", "--json")
+    assert (ended.exit_code, the_json(ended)["error"]) == (3, "nothing_to_roll_back_to")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("migrate",), ("status",), ("score",), ("requeue",), ("models", "list"), ("models", "pin", "--reason", "a test")],
+    ids=" ".join,
+)
+def test_json_is_one_object_and_all_of_stdout(database: Database, arguments: tuple[str, ...]) -> None:
+    for given in ([*arguments, "--json"], [arguments[0], "--json", *arguments[1:]]):
+        ended = call(database, *given)
+        assert ended.exit_code == 0, ended.stderr
+        the_json(ended)
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("status", "--json"), ("requeue",)], ids=" ".join)
+def test_a_reader_that_closes_the_pipe_sees_no_traceback(sqlite: Database, arguments: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        process = subprocess.run(
+            [sys.executable, "-m", f"jobs.{arguments[0]}", *arguments[1:]],
+            cwd=ROOT,
+            env=clean_environ() | {"DATABASE_URL": sqlite.url},
+            stdin=subprocess.DEVNULL,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    finally:
+        os.close(writing)
+    assert "Traceback" not in process.stderr
+    assert "BrokenPipeError" not in process.stderr
+
+
+# ---- the default database -------------------------------------------------------------------------------------------
+
+
+def _in_folder(folder: Path, *command: str, **environ: str) -> Ended:
+    """Run a command in a folder where nothing but the settings is, and no database is named."""
+    (folder / "config").mkdir(exist_ok=True)
+    shutil.copy(ROOT / "config" / "pima.toml", folder / "config")
+    process = subprocess.run(
+        [sys.executable, "-m", f"jobs.{command[0]}", *command[1:]],
+        cwd=folder,
+        env=clean_environ() | {"PYTHONPATH": str(ROOT)} | environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "Traceback" not in process.stdout + process.stderr
+    return Ended(process.returncode, process.stdout, process.stderr)
+
+
+@pytest.mark.parametrize("command", [("status",), ("load", "patients.csv")], ids=" ".join)
+@pytest.mark.parametrize("exists", [False, True], ids=["no file", "an empty file"])
+def test_the_first_command_makes_the_default_database(tmp_path: Path, command: tuple[str, ...], exists: bool) -> None:
+    (tmp_path / "patients.csv").write_text(f"{GOOD}\n")
+    if exists:
+        (tmp_path / "pima.db").touch()
+    ended = _in_folder(tmp_path, *command, "--json")
+    assert ended.exit_code == 0, ended.stderr
+    the_json(ended)
+    made = sqlite3.connect(tmp_path / "pima.db")
+    assert made.execute("SELECT count(*) FROM patients").fetchone() == ((1 if command[0] == "load" else 0),)
+    salt = made.execute("SELECT holdout_salt FROM installation").fetchone()
+    made.close()
+    assert _in_folder(tmp_path, "score").exit_code in (0, 3)
+    made = sqlite3.connect(tmp_path / "pima.db")
+    assert made.execute("SELECT holdout_salt FROM installation").fetchone() == salt
+    made.close()
+
+
+def test_a_database_that_was_named_is_not_made_by_itself(tmp_path: Path) -> None:
+    wrong(call(None, "status", DATABASE_URL=f"sqlite:///{tmp_path}/named.db"), "python -m jobs.migrate")
+
+
+def test_without_its_settings_file_no_command_starts_and_no_database_is_made(tmp_path: Path) -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", "jobs.status"],
+        cwd=tmp_path,
+        env=clean_environ() | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    wrong(Ended(process.returncode, process.stdout, process.stderr), "config/pima.toml", "--config")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_first_commands_at_once_make_one_schema(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    shutil.copy(ROOT / "config" / "pima.toml", tmp_path / "config")
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "jobs.status", "--json"],
+            cwd=tmp_path,
+            env=clean_environ() | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    ended = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], ended
+
+
+def test_settings_by_variable_reach_the_work(scored_database: Database) -> None:
+    insert_patients(scored_database, 5)
+    assert the_json(call(scored_database, "score", "--json", PIMA_SCORE__BATCH_ROWS="2"))["batches"] == 3

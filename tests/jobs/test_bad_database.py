@@ -1,0 +1,245 @@
+"""A database that is away, busy, or not what the code expects: said so before the first write."""
+
+import re
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from pima.store import schema
+from pima.store.engine import writing
+from pima.store.tables import TABLES
+from tests.conftest import Database, insert_patients, install_models
+from tests.jobs.test_bad_configuration import EVERY_COMMAND, SECRET, wrong
+from tests.jobs.test_bad_files import GOOD, HEADER, call, the_json, write
+
+Command = tuple[str, ...]
+
+ALL_BUT_MIGRATE = [command for command in EVERY_COMMAND if command[0] != "migrate"]
+all_but_migrate = pytest.mark.parametrize("command", ALL_BUT_MIGRATE, ids=lambda command: command[0])
+# The scheduler itself only looks at the schema; its children meet the rest.
+WORKING: list[Command] = [
+    ("migrate",),
+    ("load", "patients.csv"),
+    ("score",),
+    ("retrain",),
+    ("models", "rollback", "--reason", "a try"),
+    ("requeue",),
+]
+working = pytest.mark.parametrize("command", WORKING, ids=lambda command: command[0])
+
+
+def _state(database: Database) -> dict[str, int]:
+    """Rows of every table that is there."""
+    with writing(database.engine) as connection:
+        there = "SELECT name FROM sqlite_master WHERE type = 'table'"
+        if database.kind == "postgresql":
+            there = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+        names = set(connection.execute(text(there)).scalars())
+        return {name: connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one() for name in sorted(names)}
+
+
+def _given_file(command: Command, folder: Path) -> Command:
+    """The command with its file, where it takes one."""
+    return tuple(write(folder, HEADER, GOOD) if part == "patients.csv" else part for part in command)
+
+
+def _refused_before_any_write(database: Database, command: Command, folder: Path, *named: str) -> None:
+    before = _state(database)
+    command = _given_file(command, folder)
+    wrong(call(database, *command), *named)
+    assert _state(database) == before
+
+
+# ---- the schema ---------------------------------------------------------------------------------------------------
+
+
+@all_but_migrate
+def test_a_missing_schema_stops_every_command_but_migrate(database: Database, tmp_path: Path, command: Command) -> None:
+    schema.migrate(database.engine, "", to="base")
+    _refused_before_any_write(database, command, tmp_path, schema.HEAD, "python -m jobs.migrate")
+
+
+@all_but_migrate
+def test_a_database_without_anything_in_it_has_no_schema(database: Database, tmp_path: Path, command: Command) -> None:
+    schema.migrate(database.engine, "", to="base")
+    database.execute("DROP TABLE alembic_version")
+    _refused_before_any_write(database, command, tmp_path, schema.HEAD, "python -m jobs.migrate")
+    assert _state(database) == {} or set(_state(database)) <= {"sqlite_sequence"}
+
+
+@all_but_migrate
+def test_a_schema_that_is_behind_stops_every_command_but_migrate(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "next"))
+    found = schema.HEAD
+    monkeypatch.setattr(schema, "HEAD", "next")
+    _refused_before_any_write(database, command, tmp_path, found, "next", "python -m jobs.migrate")
+
+
+@pytest.mark.parametrize("command", EVERY_COMMAND, ids=lambda command: command[0])
+def test_a_schema_that_is_ahead_stops_every_command(database: Database, tmp_path: Path, command: Command) -> None:
+    database.execute("UPDATE alembic_version SET version_num = '9999'")
+    _refused_before_any_write(database, command, tmp_path, "9999", schema.HEAD)
+
+
+@pytest.mark.parametrize("state", ["missing", "ahead"])
+def test_the_command_that_is_told_to_mend_the_schema_exists(database: Database, state: str) -> None:
+    if state == "missing":
+        schema.migrate(database.engine, "", to="base")
+    else:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    message = the_json(call(database, "score", "--json"))["message"]
+    (advised,) = re.findall(r"python -m jobs\.(.+)$", message)
+    assert "usage:" not in call(database, *advised.split()).stderr
+
+
+@all_but_migrate
+def test_a_renamed_column_stops_every_command_and_is_named(
+    database: Database, tmp_path: Path, command: Command
+) -> None:
+    database.execute("ALTER TABLE patients RENAME COLUMN glucose TO sugar")
+    _refused_before_any_write(database, command, tmp_path, "patients.glucose")
+
+
+def test_migrate_names_a_renamed_column_too(database: Database, tmp_path: Path) -> None:
+    database.execute("ALTER TABLE patients RENAME COLUMN glucose TO sugar")
+    _refused_before_any_write(database, ("migrate",), tmp_path, "patients.glucose")
+
+
+@pytest.mark.parametrize("table", [table.name for table in TABLES])
+def test_a_column_that_is_missing_from_any_table_is_named(database: Database, tmp_path: Path, table: str) -> None:
+    column = list(next(t for t in TABLES if t.name == table).columns)[-1].name
+    database.execute(f"ALTER TABLE {table} RENAME COLUMN {column} TO something_else")
+    _refused_before_any_write(database, ("score",), tmp_path, f"{table}.{column}")
+
+
+def test_a_retyped_column_is_named_with_both_types(postgresql: Database, tmp_path: Path) -> None:
+    postgresql.execute("ALTER TABLE rejections ALTER COLUMN run_id TYPE integer")
+    _refused_before_any_write(postgresql, ("score",), tmp_path, "rejections.run_id", "integer", "bigint")
+
+
+def test_migrate_mends_a_missing_schema_and_the_command_works(database: Database) -> None:
+    schema.migrate(database.engine, "", to="base")
+    ended = call(database, "migrate", "--json")
+    assert (ended.exit_code, the_json(ended)) == (0, {"revision_before": None, "revision": schema.HEAD})
+    assert call(database, "score").exit_code == 0
+    assert the_json(call(database, "migrate", "--json"))["revision_before"] == schema.HEAD
+
+
+def test_a_table_of_the_same_name_in_another_schema_does_not_count(postgresql: Database, tmp_path: Path) -> None:
+    postgresql.execute("CREATE SCHEMA elsewhere")
+    postgresql.execute("CREATE TABLE elsewhere.rejections AS SELECT * FROM rejections")
+    postgresql.execute("ALTER TABLE rejections DROP COLUMN field")
+    _refused_before_any_write(postgresql, ("score",), tmp_path, "rejections.field")
+
+
+# ---- away -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port on which nothing listens."""
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+    return port
+
+
+@working
+def test_a_server_that_is_not_there_is_to_be_tried_again(tmp_path: Path, closed_port: int, command: Command) -> None:
+    url = f"postgresql+psycopg://doctor:{SECRET}@127.0.0.1:{closed_port}/clinic"
+    ended = call(None, *_given_file(command, tmp_path), "--json", DATABASE_URL=url)
+    assert (ended.exit_code, the_json(ended)["error"]) == (75, "database_away")
+    assert SECRET not in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("command", [("status",), ("scheduler",)], ids=" ".join)
+def test_a_server_that_is_not_there_ends_what_only_reads_too(closed_port: int, command: Command) -> None:
+    ended = call(None, *command, DATABASE_URL=f"postgresql+psycopg://127.0.0.1:{closed_port}/clinic")
+    assert ended.exit_code == 75
+
+
+def test_a_host_that_does_not_exist_is_to_be_tried_again() -> None:
+    ended = call(None, "score", DATABASE_URL=f"postgresql+psycopg://doctor:{SECRET}@no-such-host.invalid/clinic")
+    assert ended.exit_code == 75
+    assert SECRET not in ended.stdout + ended.stderr
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that takes connections and never says a word."""
+    with closing(socket.socket()) as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(8)
+        yield silent.getsockname()[1]
+
+
+def test_a_server_that_does_not_answer_is_given_up_within_the_connect_timeout(silent_port: int) -> None:
+    url = f"postgresql+psycopg://127.0.0.1:{silent_port}/clinic"
+    begun = time.monotonic()
+    ended = call(None, "score", DATABASE_URL=url, PIMA_DATABASE__CONNECT_TIMEOUT_SECONDS="2")
+    assert ended.exit_code == 75
+    assert time.monotonic() - begun < 5
+
+
+@working
+def test_a_file_that_someone_else_holds_is_to_be_tried_again(
+    sqlite: Database, tmp_path: Path, command: Command
+) -> None:
+    insert_patients(sqlite, 1)
+    before = _state(sqlite)
+    sqlite.engine.dispose()
+    holder = sqlite3.connect(make_url(sqlite.url).database or "", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    begun = time.monotonic()
+    ended = call(sqlite, *_given_file(command, tmp_path), "--json", PIMA_DATABASE__LOCK_TIMEOUT_SECONDS="1")
+    took = time.monotonic() - begun
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert (ended.exit_code, the_json(ended)["error"]) == (75, "database_busy"), ended.stderr
+    assert took < 4
+    assert _state(sqlite) == before
+
+
+def test_a_scorer_waits_for_a_writer_that_is_done_in_time(sqlite: Database, trained: Path) -> None:
+    install_models(sqlite, trained)
+    insert_patients(sqlite, 1)
+    holder = sqlite3.connect(make_url(sqlite.url).database or "", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    scoring = sqlite.start("score")
+    time.sleep(1.5)
+    holder.execute("COMMIT")
+    holder.close()
+    _, stderr = scoring.communicate(timeout=60)
+    assert scoring.returncode == 0, stderr
+    assert sqlite.value("SELECT count(*) FROM predictions") == 1
+
+
+def test_a_table_that_someone_else_has_locked_is_to_be_tried_again(postgresql: Database, tmp_path: Path) -> None:
+    insert_patients(postgresql, 1)
+    file = write(tmp_path, HEADER, GOOD)
+    with postgresql.engine.begin() as holder:
+        holder.execute(text("LOCK TABLE patients IN ACCESS EXCLUSIVE MODE"))
+        for command in (("load", file), ("requeue",)):
+            ended = call(postgresql, *command, "--json", PIMA_DATABASE__LOCK_TIMEOUT_SECONDS="1")
+            assert (ended.exit_code, the_json(ended)["error"]) == (75, "database_busy"), ended.stderr
+    assert postgresql.value("SELECT count(*) FROM loads") == 0
+
+
+def test_a_refusal_within_a_batch_rolls_the_batch_back_and_ends_the_run_as_failed(scored_database: Database) -> None:
+    insert_patients(scored_database, 2)
+    insert_patients(scored_database, 2, age=None)
+    scored_database.execute("CREATE UNIQUE INDEX someone_elses ON rejections (reason)")
+    ended = call(scored_database, "score", "--json")
+    assert (ended.exit_code, the_json(ended)["error"]) == (1, "database_failed")
+    assert scored_database.value("SELECT count(*) FROM scoring_queue") == 4
+    assert scored_database.value("SELECT count(*) FROM predictions") == 0
+    assert scored_database.execute("SELECT status, error_code FROM runs") == [("failed", "database_failed")]

@@ -1,0 +1,561 @@
+"""Files that `load` must refuse, or take in part, and the harmless oddities that it must take as they are."""
+
+import io
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from datetime import date
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sqlalchemy import Connection, Engine, event, text
+
+from pima.core.features import FEATURE_NAMES
+from pima.errors import DatabaseAway
+from pima.files import BLOCK_ROWS
+from pima.loading import LoadOptions, load_files
+from pima.settings import DatabaseSettings
+from pima.store.engine import make_engine
+from tests.conftest import SOUND, Database, Ended, insert_patients
+
+HEADER = ",".join((*FEATURE_NAMES, "outcome"))
+ID_HEADER = f"id,{HEADER}"
+KAGGLE = "Pregnancies,Glucose,BloodPressure,SkinThickness,Insulin,BMI,DiabetesPedigreeFunction,Age,Outcome"
+GOOD = "6,148,72,35,0,33.6,0.627,50,1"
+OTHER = "1,85,66,29,0,26.6,0.351,31,0"
+THIRD = "8,183,64,0,0,23.3,0.672,32,1"
+
+
+@contextmanager
+def disposed_engines() -> Iterator[None]:
+    """Close the connections of a command that ran in this process, as its process's end would."""
+    engines: set[Engine] = set()
+
+    def remember(connection: Connection) -> None:
+        engines.add(connection.engine)
+
+    event.listen(Engine, "engine_connect", remember)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "engine_connect", remember)
+        for engine in engines:
+            engine.dispose()
+
+
+def call(database: Database | None, job: str, *arguments: str, **environ: str) -> Ended:
+    """Run a command in this process, as a shell would in another; whatever happens, it shows no traceback."""
+    out, err = io.StringIO(), io.StringIO()
+    given = environ if database is None else {"DATABASE_URL": database.url} | database.environ | environ
+    with redirect_stdout(out), redirect_stderr(err), disposed_engines():
+        exit_code = import_module(f"jobs.{job}").main(list(arguments), given)
+    ended = Ended(exit_code, out.getvalue(), err.getvalue())
+    assert "Traceback" not in ended.stdout + ended.stderr
+    assert "defect of pima" not in ended.stderr, ended.stderr
+    return ended
+
+
+def the_json(ended: Ended) -> dict[str, Any]:
+    """The one JSON object that is all of stdout."""
+    assert len(ended.stdout.splitlines()) == 1, ended.stdout
+    found = json.loads(ended.stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+def write(folder: Path, *lines: str | bytes, name: str = "patients.csv", end: bytes = b"\n") -> str:
+    """Write a file of lines; its path."""
+    path = folder / name
+    path.write_bytes(b"".join((line if isinstance(line, bytes) else line.encode()) + end for line in lines))
+    return str(path)
+
+
+def counts(database: Database) -> tuple[int, int, int]:
+    """Patients, queue entries and loads."""
+    return tuple(database.value(f"SELECT count(*) FROM {table}") for table in ("patients", "scoring_queue", "loads"))  # type: ignore[return-value]
+
+
+def refused(database: Database, *arguments: str) -> Ended:
+    """Load what must be refused, in both looks: exit code 2, nothing written."""
+    before = counts(database)
+    as_text, as_json = call(database, "load", *arguments), call(database, "load", *arguments, "--json")
+    assert (as_text.exit_code, as_json.exit_code) == (2, 2), as_text
+    assert as_text.stdout == ""
+    assert the_json(as_json)["error"] in ("file_refused", "file_loaded_before")
+    assert counts(database) == before
+    return as_text
+
+
+def loaded(database: Database, *arguments: str) -> dict[str, Any]:
+    """Load what must be taken."""
+    ended = call(database, "load", "--json", *arguments)
+    assert ended.exit_code == 0, ended.stderr
+    return the_json(ended)
+
+
+def with_cell(column: str, cell: str) -> str:
+    """A sound line but for one cell."""
+    cells = GOOD.split(",")
+    cells[[*FEATURE_NAMES, "outcome"].index(column)] = cell
+    return ",".join(cells)
+
+
+# ---- one bad line -----------------------------------------------------------------------------------------------
+
+BAD_LINES: list[Any] = [
+    pytest.param(with_cell("glucose", "Canary-Smith"), "not_a_number (glucose)", id="text"),
+    pytest.param(with_cell("glucose", " "), "not_a_number (glucose)", id="a space"),
+    pytest.param(with_cell("insulin", "1_000"), "not_a_number (insulin)", id="underscore"),
+    pytest.param(with_cell("age", "٥٠"), "not_a_number (age)", id="Arabic digits"),
+    pytest.param(with_cell("age", "５０"), "not_a_number (age)", id="full-width digits"),
+    pytest.param(with_cell("bmi", "33,6").replace("33,6", '"33,6"'), "not_a_number (bmi)", id="decimal comma"),
+    pytest.param(with_cell("glucose", "0x94"), "not_a_number (glucose)", id="hexadecimal"),
+    pytest.param(with_cell("bmi", "nan"), "not_finite (bmi)", id="NaN"),
+    pytest.param(with_cell("bmi", "-Infinity"), "not_finite (bmi)", id="infinity"),
+    pytest.param(with_cell("bmi", "1e999"), "not_finite (bmi)", id="overflow"),
+    pytest.param(with_cell("glucose", "601"), "out_of_range (glucose)", id="too high"),
+    pytest.param(with_cell("glucose", "-1"), "out_of_range (glucose)", id="negative"),
+    pytest.param(with_cell("age", "0"), "out_of_range (age)", id="zero that is no missing value"),
+    pytest.param(with_cell("outcome", "2"), "bad_outcome (outcome)", id="outcome 2"),
+    pytest.param(with_cell("outcome", "0.5"), "bad_outcome (outcome)", id="outcome 0.5"),
+    pytest.param(with_cell("outcome", "nan"), "not_finite (outcome)", id="outcome NaN"),
+    pytest.param(with_cell("outcome", "yes"), "not_a_number (outcome)", id="outcome yes"),
+    pytest.param(GOOD.rpartition(",")[0], "wrong_field_count", id="ragged, short"),
+    pytest.param(GOOD + ",1", "wrong_field_count", id="ragged, long"),
+    pytest.param("   ", "wrong_field_count", id="spaces only"),
+    pytest.param(with_cell("glucose", "1" * 1_001), "field_too_long (glucose)", id="a long field"),
+    pytest.param(with_cell("glucose", "9" * 1_000_000), "field_too_long", id="1 MB in a field"),
+    pytest.param(with_cell("glucose", '"' + "9" * 1_000_000 + '"'), "field_too_long", id="1 MB in quotes"),
+    pytest.param(with_cell("glucose", "14\x008"), "nul_byte (glucose)", id="NUL byte"),
+    pytest.param(with_cell("glucose", "\x00"), "nul_byte (glucose)", id="NUL byte alone"),
+    pytest.param(with_cell("age", "fünfzig").encode("latin-1"), "not_utf8 (age)", id="Latin-1"),
+    pytest.param(with_cell("age", "50\x85").encode("latin-1"), "not_utf8 (age)", id="half a character"),
+]
+
+
+@pytest.mark.parametrize(("bad", "report"), BAD_LINES)
+def test_a_bad_line_refuses_the_file_and_partial_leaves_out_just_it(
+    database: Database, tmp_path: Path, bad: str | bytes, report: str
+) -> None:
+    # A good line and another bad one behind it show that the numbering and the reading go on.
+    file = write(tmp_path, HEADER, GOOD, bad, OTHER, "1,2,3", THIRD)
+    ended = refused(database, file)
+    assert "2 bad lines" in ended.stderr
+    assert f"  line 3: {report}" in ended.stderr
+    assert "  line 5: wrong_field_count" in ended.stderr
+    assert "Canary" not in ended.stderr
+    result = loaded(database, file, "--partial")
+    assert (result["inserted"], result["refused"]) == (3, 2)
+    assert [line["line"] for line in result["bad_lines"]] == [3, 5]
+    assert result["refused_by_reason"].keys() == {report.split()[0], "wrong_field_count"}
+    assert database.execute("SELECT glucose FROM patients ORDER BY id") == [(148,), (85,), (183,)]
+
+
+BAD_IDS = ["0", "-7", "seven", "1e3", "7.0", "+7", str(2**63), "9" * 25, "", "7_0", "७"]
+
+
+@pytest.mark.parametrize("bad_id", BAD_IDS)
+def test_a_bad_id_refuses_the_file(database: Database, tmp_path: Path, bad_id: str) -> None:
+    file = write(tmp_path, ID_HEADER, f"5,{GOOD}", f"{bad_id},{OTHER}")
+    report = refused(database, file).stderr
+    assert "1 bad lines" in report
+    assert "  line 3: bad_id (id)" in report or "  line 3: not_a_number (id)" in report
+    assert loaded(database, file, "--partial")["inserted"] == 1
+    assert database.execute("SELECT id FROM patients") == [(5,)]
+
+
+def test_the_largest_id_is_fine(database: Database, tmp_path: Path) -> None:
+    assert loaded(database, write(tmp_path, ID_HEADER, f"{2**63 - 1},{GOOD}"))["inserted"] == 1
+    assert database.value("SELECT id FROM patients") == 2**63 - 1
+
+
+def test_an_id_that_stands_twice_in_the_file_is_refused_at_its_second_line(database: Database, tmp_path: Path) -> None:
+    file = write(tmp_path, ID_HEADER, f"5,{GOOD}", f"6,{OTHER}", f"5,{THIRD}")
+    assert (
+        "1 bad lines (--partial would load the others):\n  line 4: duplicate_id (id)" in refused(database, file).stderr
+    )
+    assert loaded(database, file, "--partial")["refused_by_reason"] == {"duplicate_id": 1}
+    assert database.execute("SELECT id, glucose FROM patients ORDER BY id") == [(5, 148), (6, 85)]
+
+
+def test_an_id_that_stands_twice_far_apart_is_found(database: Database, tmp_path: Path) -> None:
+    lines = [f"{n},{GOOD}" for n in range(1, BLOCK_ROWS + 2)]
+    file = write(tmp_path, ID_HEADER, *lines, f"1,{OTHER}")
+    assert f"  line {BLOCK_ROWS + 3}: duplicate_id (id)" in refused(database, file).stderr
+
+
+def test_a_half_written_last_line_is_refused(database: Database, tmp_path: Path) -> None:
+    whole = Path(write(tmp_path, HEADER, GOOD, OTHER)).read_bytes()
+    for cut, reason in ((2, "half_written_line"), (4, "wrong_field_count"), (5, "half_written_line")):
+        path = tmp_path / "cut.csv"
+        path.write_bytes(whole[:-cut])
+        assert (
+            f"1 bad lines (--partial would load the others):\n  line 3: {reason}" in refused(database, str(path)).stderr
+        )
+
+
+def test_a_line_cut_at_the_end_of_a_block_is_half_written_too(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "cut.csv"
+    path.write_text("\n".join([HEADER, *[GOOD] * (BLOCK_ROWS - 1), with_cell("outcome", "")]))
+    assert f"  line {BLOCK_ROWS + 1}: half_written_line" in refused(database, str(path)).stderr
+
+
+def test_a_last_line_without_a_newline_is_fine(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "open.csv"
+    path.write_text(f"{HEADER}\n{GOOD}\n{OTHER}")
+    assert loaded(database, str(path))["inserted"] == 2
+
+
+def test_a_quote_that_is_never_closed_is_named_by_the_line_where_it_opens(database: Database, tmp_path: Path) -> None:
+    file = write(tmp_path, HEADER, GOOD, with_cell("glucose", '"85'), OTHER, THIRD)
+    assert "  line 3: " in refused(database, file).stderr
+
+
+def test_text_behind_a_closing_quote_is_refused(database: Database, tmp_path: Path) -> None:
+    file = write(tmp_path, HEADER, GOOD, with_cell("glucose", '"85"Canary'), OTHER)
+    report = refused(database, file).stderr
+    assert "  line 3: " in report
+    assert "Canary" not in report
+    assert loaded(database, file, "--partial")["inserted"] == 2
+
+
+def test_twenty_bad_lines_are_shown_and_the_rest_is_counted(database: Database, tmp_path: Path) -> None:
+    file = write(tmp_path, HEADER, *[GOOD, with_cell("glucose", "9999")] * 25)
+    report = refused(database, file).stderr
+    assert "25 bad lines" in report
+    assert report.count("out_of_range (glucose)") == 20
+    assert "  line 3: " in report
+    assert "  line 41: " in report
+    assert "line 43" not in report
+    assert "  and 5 more" in report
+    result = loaded(database, file, "--partial")
+    assert (result["inserted"], result["refused"], len(result["bad_lines"])) == (25, 25, 20)
+    assert result["refused_by_reason"] == {"out_of_range": 25}
+
+
+def test_partial_tells_a_person_what_it_left_out(database: Database, tmp_path: Path) -> None:
+    file = write(tmp_path, HEADER, GOOD, with_cell("glucose", "Canary-Smith"))
+    ended = call(database, "load", "--partial", file)
+    assert ended.exit_code == 0
+    assert "1 patients inserted" in ended.stdout
+    assert "1 lines refused" in ended.stdout
+    assert "patients.csv line 3: not_a_number (glucose)" in ended.stdout
+    assert "Canary" not in ended.stdout + ended.stderr
+
+
+# ---- bad as a whole -----------------------------------------------------------------------------------------------
+
+BAD_FILES: list[Any] = [
+    pytest.param(b"", "empty_file", id="empty"),
+    pytest.param(b"\xef\xbb\xbf", "", id="a byte order mark only"),
+    pytest.param(b"\n\n\r\n", "", id="blank lines only"),
+    pytest.param(f"{HEADER}\n".encode(), "empty_file", id="header only"),
+    pytest.param(f"{HEADER},Canary-Smith\n{GOOD},1\n".encode(), "Column 10 .* (unknown_column)", id="unknown column"),
+    pytest.param(f"{HEADER},GLUCOSE\n{GOOD},1\n".encode(), "Column 10 .* (duplicate_column)", id="duplicate column"),
+    pytest.param(f"{HEADER},class\n{GOOD},1\n".encode(), "Column 10 .* (duplicate_column)", id="duplicate by alias"),
+    pytest.param(f"{HEADER},\n{GOOD},1\n".encode(), "Column 10 .* (unknown_column)", id="a column without a name"),
+    pytest.param(f"{HEADER.replace('bmi,', '')}\n1,85,66,29,0,0.351,31,0\n".encode(), "missing: bmi", id="no bmi"),
+    pytest.param(b"glucose\n100\n", "missing: pregnancies", id="one column"),
+    pytest.param(b"outcome\n1\n", "missing: pregnancies", id="outcomes without ids"),
+    pytest.param(f"{HEADER};x\n{GOOD}\n".encode(), "unknown_column", id="semicolon"),
+    pytest.param(f"{GOOD},7\n".encode(), "10 fields", id="no header and ten columns"),
+    pytest.param(b"6,148,Canary-Smith,35,0,33.6,0.627,50,1\n", "Column", id="no header and text"),
+    pytest.param(f"{HEADER}\n{GOOD}\n".encode("utf-16"), "", id="UTF-16"),
+    pytest.param(
+        f"{HEADER.replace('age', 'größe')}\n{GOOD}\n".encode("latin-1"), "unknown_column", id="Latin-1 header"
+    ),
+    pytest.param(f'"{HEADER}\n{GOOD}\n'.encode(), "", id="open quote in the header"),
+    pytest.param(b"9" * 1_000_000, "", id="one megabyte of digits"),
+    pytest.param(b"PK\x03\x04" + bytes(range(256)) * 40, "", id="some other format"),
+    pytest.param(b"PAR1", "Parquet", id="the first four bytes of Parquet"),
+    pytest.param(b"PAR1" + b"\0" * 100 + b"PAR1", "Parquet", id="Parquet's frame without a content"),
+]
+
+
+@pytest.mark.parametrize(("content", "report"), BAD_FILES)
+def test_a_bad_file_is_refused(database: Database, tmp_path: Path, content: bytes, report: str) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_bytes(content)
+    ended = refused(database, str(path))
+    assert ended.stderr.startswith("error: bad.csv: refused, nothing was loaded. ")
+    for part in report.split(" .* "):
+        assert part in ended.stderr
+    assert "Canary" not in ended.stderr
+
+
+@pytest.mark.parametrize(("name", "report"), [("absent.csv", "No such file"), (".", "directory")])
+def test_what_is_no_file_is_refused(database: Database, tmp_path: Path, name: str, report: str) -> None:
+    assert report in refused(database, str(tmp_path / name)).stderr
+
+
+def test_a_column_missing_for_a_new_patient_is_named_with_its_lines(database: Database, tmp_path: Path) -> None:
+    insert_patients(database, 1, first_id=5)
+    without_bmi = ID_HEADER.replace(",bmi", "")
+    file = write(
+        tmp_path, without_bmi, "5,1,85,66,29,0,0.351,31,", "6,1,85,66,29,0,0.351,31,", "7,1,85,66,29,0,0.351,31,0"
+    )
+    report = refused(database, file).stderr
+    assert "2 bad lines" in report
+    assert "  line 3: new_patient_without_measurements (bmi)" in report
+    assert "  line 4: new_patient_without_measurements (bmi)" in report
+
+
+def test_an_unknown_id_in_a_file_of_outcomes_is_refused(database: Database, tmp_path: Path) -> None:
+    insert_patients(database, 2, first_id=5)
+    file = write(tmp_path, "id,outcome", "5,1", "99,0", "6,0")
+    assert "  line 3: new_patient_without_measurements" in refused(database, file).stderr
+    assert loaded(database, file, "--partial")["updated"] == 2
+    assert database.execute("SELECT id, outcome FROM patients ORDER BY id") == [(5, 1), (6, 0)]
+
+
+def test_a_file_of_nothing_but_ids_changes_nothing(database: Database, tmp_path: Path) -> None:
+    insert_patients(database, 1, first_id=5)
+    ended = call(database, "load", write(tmp_path, "id", "5"))
+    assert ended.exit_code in (0, 2), ended.stderr
+    assert database.value("SELECT count(*) FROM patients") == 1
+
+
+# ---- what is fine ---------------------------------------------------------------------------------------------------
+
+
+FINE: list[Any] = [
+    pytest.param(f"{GOOD}\n{OTHER}\n".encode(), id="the article's nine columns"),
+    pytest.param(f"{KAGGLE}\n{GOOD}\n{OTHER}\n".encode(), id="Kaggle's header"),
+    pytest.param(f"{HEADER}\n{GOOD}\n{OTHER}\n".encode("utf-8-sig"), id="byte order mark"),
+    pytest.param(f"{GOOD}\n{OTHER}\n".encode("utf-8-sig"), id="byte order mark and no header"),
+    pytest.param(f"{HEADER}\r\n{GOOD}\r\n{OTHER}\r\n".encode(), id="CRLF"),
+    pytest.param(f"{HEADER}\r{GOOD}\r{OTHER}\r".encode(), id="CR"),
+    pytest.param(f"\n\n{HEADER}\n\n{GOOD}\n\n\n{OTHER}\n\n".encode(), id="blank lines"),
+    pytest.param(('"' + GOOD.replace(",", '","') + f'"\n{OTHER}\n').encode(), id="quoted numbers"),
+    pytest.param((GOOD.replace(",", ", ") + f" \n  {OTHER}\n").encode(), id="spaces around numbers"),
+    pytest.param(f"{HEADER.upper().replace('_', ' ')}\n{GOOD}\n{OTHER}\n".encode(), id="upper case and spaces"),
+    pytest.param(f"{GOOD.replace('148', '1.48e2')}\n{OTHER}\n".encode(), id="an exponent"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", FINE)
+def test_a_harmless_oddity_is_fine(database: Database, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "fine.csv"
+    path.write_bytes(content)
+    assert loaded(database, str(path))["inserted"] == 2
+    columns = ", ".join((*FEATURE_NAMES, "outcome"))
+    assert database.execute(f"SELECT {columns} FROM patients ORDER BY id") == [
+        (6, 148, 72, 35, 0, 33.6, 0.627, 50, 1),
+        (1, 85, 66, 29, 0, 26.6, 0.351, 31, 0),
+    ]
+
+
+def test_columns_in_another_order_go_where_their_names_say(database: Database, tmp_path: Path) -> None:
+    names, cells = HEADER.split(","), GOOD.split(",")
+    loaded(database, write(tmp_path, ",".join(names[::-1]), ",".join(cells[::-1])))
+    assert database.execute("SELECT pregnancies, glucose, age, outcome FROM patients") == [(6, 148, 50, 1)]
+
+
+def test_an_empty_cell_of_a_new_patient_is_missing(database: Database, tmp_path: Path) -> None:
+    loaded(database, write(tmp_path, HEADER, with_cell("glucose", ""), with_cell("outcome", "")))
+    assert database.execute("SELECT glucose, outcome FROM patients ORDER BY id") == [(None, 1), (148, None)]
+    assert database.value("SELECT count(*) FROM scoring_queue") == 1
+
+
+def test_a_file_whose_name_is_no_utf8_can_be_loaded(database: Database, tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/caf\xe9.csv"
+    Path(os.fsdecode(path)).write_text(f"{HEADER}\n{GOOD}\n1,2\n")
+    ended = call(database, "load", "--partial", os.fsdecode(path))
+    assert ended.exit_code == 0, ended.stderr
+
+
+# ---- loading twice, updates, many files ---------------------------------------------------------------------------
+
+
+def test_the_same_file_without_ids_is_refused_the_second_time_unless_again(database: Database, tmp_path: Path) -> None:
+    file = write(tmp_path, HEADER, GOOD, OTHER)
+    loaded(database, file)
+    ended = refused(database, file)
+    assert "--again" in ended.stderr
+    assert f"{date.today():%Y-}" in ended.stderr  # noqa: DTZ011 (the year is enough)
+    renamed = write(tmp_path, HEADER, GOOD, OTHER, name="renamed.csv")
+    refused(database, renamed)
+    refused(database, file, "--partial")
+    assert loaded(database, file, "--again")["inserted"] == 2
+    assert counts(database)[0] == 4
+
+
+def test_the_same_file_twice_in_one_command_is_refused(database: Database, tmp_path: Path) -> None:
+    file = write(tmp_path, HEADER, GOOD)
+    refused(database, file, file)
+    refused(database, file, write(tmp_path, HEADER, GOOD, name="copy.csv"))
+
+
+def test_a_refused_file_may_be_mended_and_loaded(database: Database, tmp_path: Path) -> None:
+    refused(database, write(tmp_path, HEADER, GOOD, "1,2"))
+    assert loaded(database, write(tmp_path, HEADER, GOOD))["inserted"] == 1
+
+
+def test_the_same_file_with_ids_is_unchanged_the_second_time(database: Database, tmp_path: Path) -> None:
+    file = write(tmp_path, ID_HEADER, f"5,{GOOD}", f"6,{with_cell('glucose', '')}", f"7,{with_cell('outcome', '')}")
+    assert loaded(database, file)["inserted"] == 3
+    before = database.execute("SELECT id, version, updated_at, labelled_at FROM patients ORDER BY id")
+    result = loaded(database, file)
+    assert (result["inserted"], result["updated"], result["unchanged"]) == (0, 0, 3)
+    assert database.execute("SELECT id, version, updated_at, labelled_at FROM patients ORDER BY id") == before
+
+
+def test_outcomes_arrive_in_a_file_of_ids_and_outcomes(database: Database, tmp_path: Path) -> None:
+    first, second, third = insert_patients(database, 3)
+    result = loaded(database, write(tmp_path, "id,outcome", f"{first},1", f"{second},0"))
+    assert (result["inserted"], result["updated"], result["unchanged"]) == (0, 2, 0)
+    rows = database.execute("SELECT id, outcome, glucose FROM patients ORDER BY id")
+    assert rows == [(first, 1, 148), (second, 0, 148), (third, None, 148)]
+    assert database.execute("SELECT patient_id FROM scoring_queue") == [(third,)]
+
+
+def test_absent_columns_stay_and_empty_cells_become_null(database: Database, tmp_path: Path) -> None:
+    insert_patients(database, 2, first_id=5, outcome=1)
+    result = loaded(database, write(tmp_path, "glucose,id,bmi", "99,5,", ",6,40"))
+    assert result["updated"] == 2
+    rows = database.execute("SELECT id, glucose, bmi, age, outcome FROM patients ORDER BY id")
+    assert rows == [(5, 99, None, 50, 1), (6, None, 40, 50, 1)]
+
+
+def test_an_empty_outcome_takes_the_label_back_and_the_row_waits_again(database: Database, tmp_path: Path) -> None:
+    insert_patients(database, 1, first_id=5, outcome=1)
+    loaded(database, write(tmp_path, "id,outcome", "5,"))
+    assert database.execute("SELECT outcome, labelled_at FROM patients") == [(None, None)]
+    assert database.execute("SELECT patient_id FROM scoring_queue") == [(5,)]
+
+
+def test_rows_without_ids_do_not_collide_with_ids_that_were_given(database: Database, tmp_path: Path) -> None:
+    loaded(database, write(tmp_path, ID_HEADER, f"1,{GOOD}", f"3,{GOOD}", f"1000,{GOOD}"))
+    assert loaded(database, write(tmp_path, HEADER, *[OTHER] * 5))["inserted"] == 5
+    loaded(database, write(tmp_path, ID_HEADER, f"2,{GOOD}"))  # lower than what was drawn: the counter stays
+    assert loaded(database, write(tmp_path, HEADER, THIRD))["inserted"] == 1
+    ids = [row[0] for row in database.execute("SELECT id FROM patients ORDER BY id")]
+    assert len(ids) == 10
+    assert min(ids[4:]) > 1000 or ids[3] == 1000
+
+
+def test_many_files_are_all_loaded_or_none(database: Database, tmp_path: Path) -> None:
+    first = write(tmp_path, HEADER, GOOD, name="first.csv")
+    bad = write(tmp_path, HEADER, OTHER, with_cell("age", "400"), name="bad.csv")
+    last = write(tmp_path, HEADER, THIRD, name="last.csv")
+    report = refused(database, first, bad, last).stderr
+    assert report.startswith("error: bad.csv: refused")
+    refused(database, first, last, str(tmp_path / "absent.csv"))
+    result = loaded(database, "--partial", first, bad, last)
+    assert (result["files"], result["inserted"], result["refused"]) == (3, 3, 1)
+    assert result["bad_lines"] == [{"file": "bad.csv", "line": 3, "reason": "out_of_range", "field": "age"}]
+    assert counts(database) == (3, 0, 3)
+
+
+def test_a_later_file_may_update_what_an_earlier_one_brought(database: Database, tmp_path: Path) -> None:
+    first = write(tmp_path, ID_HEADER, f"5,{with_cell('outcome', '')}", name="first.csv")
+    second = write(tmp_path, "id,outcome", "5,1", name="second.csv")
+    result = loaded(database, first, second)
+    assert (result["inserted"], result["updated"]) == (1, 1)
+    assert counts(database) == (1, 0, 2)
+
+
+# ---- Parquet --------------------------------------------------------------------------------------------------------
+
+
+def parquet(folder: Path, rows: int = 3, **changed: pa.Array | list[Any] | None) -> str:
+    """Write sound rows, with some columns changed or (None) left out; the file's path."""
+    columns: dict[str, Any] = {name: [value] * rows for name, value in SOUND.items()} | {"outcome": [0, 1, None][:rows]}
+    columns = {name: values for name, values in (columns | changed).items() if values is not None}
+    path = folder / "patients.parquet"
+    pq.write_table(pa.table(columns), path)
+    return str(path)
+
+
+def test_a_good_parquet_file_is_loaded(database: Database, tmp_path: Path) -> None:
+    result = loaded(database, parquet(tmp_path, bmi=[33.6, None, 0.0]))
+    assert result["inserted"] == 3
+    rows = database.execute("SELECT glucose, bmi, outcome FROM patients ORDER BY id")
+    assert rows == [(148, 33.6, 0), (148, None, 1), (148, 0, None)]
+    assert counts(database) == (3, 1, 1)
+    refused(database, str(tmp_path / "patients.parquet"))
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        pa.array([False, True, None]),
+        pa.array([0.0, 1.0, None]),
+        pa.array([0, 1, None], pa.int8()),
+        pa.array([0, 1, None], pa.decimal128(3, 1)),
+    ],
+    ids=lambda array: str(array.type),
+)
+def test_an_outcome_may_have_any_type_that_holds_0_and_1(database: Database, tmp_path: Path, outcome: pa.Array) -> None:
+    loaded(database, parquet(tmp_path, outcome=outcome))
+    assert database.execute("SELECT outcome FROM patients ORDER BY id") == [(0,), (1,), (None,)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "report"),
+    [
+        ({"bmi": [30.0, float("nan"), 31.0]}, "  line 2: not_finite (bmi)"),
+        ({"bmi": [30.0, 31.0, float("inf")]}, "  line 3: not_finite (bmi)"),
+        ({"age": [50, 50, 500]}, "  line 3: out_of_range (age)"),
+        ({"outcome": [0, 2, None]}, "  line 2: bad_outcome (outcome)"),
+        ({"outcome": [0.5, 1.0, 0.0]}, "  line 1: bad_outcome (outcome)"),
+        ({"id": [5, 6, 5]}, "  line 3: duplicate_id (id)"),
+        ({"id": [5, None, 6]}, "  line 2: bad_id (id)"),
+        ({"id": [5, 6, -1]}, "  line 3: bad_id (id)"),
+        ({"id": pa.array([5, 6, 2**63], pa.uint64())}, "  line 3: bad_id (id)"),
+        ({"glucose": ["148", "Canary-Smith", "1"]}, "The column glucose holds string (not_a_number)"),
+        ({"glucose": [True, False, True]}, "The column glucose holds bool (not_a_number)"),
+        ({"Canary-Smith": [1, 2, 3]}, "(unknown_column)"),
+        ({"Glucose": [1, 2, 3]}, "(duplicate_column)"),
+        ({"bmi": None}, "missing: bmi"),
+        ({"id": [5, 6, 7], "bmi": None}, "  line 1: new_patient_without_measurements (bmi)"),
+    ],
+)
+def test_a_bad_parquet_file_is_refused(
+    database: Database, tmp_path: Path, changed: dict[str, Any], report: str
+) -> None:
+    ended = refused(database, parquet(tmp_path, **changed))
+    assert report in ended.stderr
+    assert "Canary" not in ended.stderr
+
+
+def test_a_parquet_file_without_rows_is_refused(database: Database, tmp_path: Path) -> None:
+    assert "empty_file" in refused(database, parquet(tmp_path, rows=0)).stderr
+
+
+@pytest.mark.parametrize("damage", ["cut", "cut in the footer", "overwritten in the middle"])
+def test_a_damaged_parquet_file_is_refused(database: Database, tmp_path: Path, damage: str) -> None:
+    path = Path(parquet(tmp_path))
+    content = path.read_bytes()
+    damaged: dict[str, Callable[[], bytes]] = {
+        "cut": lambda: content[: len(content) // 2],
+        "cut in the footer": lambda: content[:-6],
+        "overwritten in the middle": lambda: content[:4] + b"\xff" * 300 + content[304:],
+    }
+    path.write_bytes(damaged[damage]())
+    assert "half_written_line" in refused(database, str(path)).stderr
+
+
+# ---- the database goes away in the middle ---------------------------------------------------------------------------
+
+
+def test_a_database_that_goes_away_in_the_middle_of_a_file_is_to_be_tried_again(
+    postgresql: Database, tmp_path: Path
+) -> None:
+    file = write(tmp_path, HEADER, *[GOOD] * (BLOCK_ROWS + 5))
+    engine = make_engine(postgresql.url, DatabaseSettings())
+
+    def cut_the_line(_file: str, _lines: int) -> None:
+        with postgresql.engine.begin() as connection:
+            others = "datname = current_database() AND pid <> pg_backend_pid()"
+            connection.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
+
+    with pytest.raises(DatabaseAway):
+        load_files(engine, [Path(file)], LoadOptions(), cut_the_line)
+    engine.dispose()
+    assert counts(postgresql) == (0, 0, 0)

@@ -1,0 +1,331 @@
+"""Rows of the table that can't be scored or learned from: left out by themselves, counted, and never in the way."""
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from pima.core.features import FEATURE_NAMES
+from pima.retraining import read_history
+from pima.settings import Settings
+from tests.conftest import SOUND, Database, insert_patients, install_models
+from tests.jobs.test_bad_files import call, the_json
+
+Bad = tuple[dict[str, Any], str, str]
+
+ON_BOTH: list[Bad] = [
+    ({"age": None}, "missing", "age"),
+    ({"pregnancies": None}, "missing", "pregnancies"),
+    ({"diabetes_pedigree": None}, "missing", "diabetes_pedigree"),
+    ({"glucose": 601}, "out_of_range", "glucose"),
+    ({"glucose": -1}, "out_of_range", "glucose"),
+    ({"bmi": 1e300}, "out_of_range", "bmi"),
+    ({"age": 0}, "out_of_range", "age"),
+    ({"insulin": float("inf")}, "not_finite", "insulin"),
+    ({"insulin": float("-inf")}, "not_finite", "insulin"),
+    ({"age": float("inf"), "glucose": 700}, "out_of_range", "glucose"),  # the first field in column order counts
+]
+ON_POSTGRESQL: list[Bad] = [
+    ({"bmi": float("nan")}, "not_finite", "bmi"),
+    ({"glucose": float("nan")}, "not_finite", "glucose"),
+    ({"age": float("nan")}, "not_finite", "age"),
+]
+MISSING_BUT_FINE: list[dict[str, Any]] = [{name: value} for name in FEATURE_NAMES[1:6] for value in (None, 0)] + [
+    dict.fromkeys(FEATURE_NAMES[1:6], None)
+]
+
+
+def _bad(database: Database) -> list[Bad]:
+    return ON_BOTH + (ON_POSTGRESQL if database.kind == "postgresql" else [])
+
+
+def _by_reason(bad: list[Bad]) -> dict[str, int]:
+    reasons = [reason for _, reason, _ in bad]
+    return {reason: reasons.count(reason) for reason in sorted(set(reasons))}
+
+
+@pytest.mark.parametrize("batch_size", ["1", "4", "10000"])
+def test_bad_rows_are_rejected_with_reason_and_field_and_the_others_are_predicted(
+    scored_database: Database, batch_size: str
+) -> None:
+    bad = _bad(scored_database)
+    sound, expected = insert_patients(scored_database, 2), {}
+    for values, reason, field in bad:
+        expected[insert_patients(scored_database, 1, **values)[0]] = (reason, field)
+        sound += insert_patients(scored_database, 1)
+    ended = call(scored_database, "score", "--json", "--batch-size", batch_size)
+    assert ended.exit_code == 0, ended.stderr
+    rejections = scored_database.execute("SELECT patient_id, reason, field FROM rejections")
+    assert {row[0]: row[1:] for row in rejections} == expected
+    assert scored_database.execute("SELECT patient_id FROM predictions ORDER BY patient_id") == [(i,) for i in sound]
+    assert scored_database.value("SELECT count(*) FROM scoring_queue") == 0
+    result = the_json(ended)
+    assert (result["claimed"], result["predicted"], result["rejected"]) == (len(sound) + len(bad), len(sound), len(bad))
+    assert result["rejected_by_reason"] == _by_reason(bad)
+    status, counts, run_id = scored_database.execute("SELECT status, counts, id FROM runs")[0]
+    assert status == "succeeded"
+    assert _decoded(counts)["rejected_by_reason"] == _by_reason(bad)
+    assert scored_database.execute("SELECT DISTINCT run_id FROM rejections") == [(run_id,)]
+    versions = (
+        "SELECT count(*) FROM rejections r JOIN patients p ON p.id = r.patient_id AND p.version = r.patient_version"
+    )
+    assert scored_database.value(versions) == len(bad)
+
+
+def _decoded(counts: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(counts) if isinstance(counts, str) else counts
+    return found
+
+
+def test_nothing_but_bad_rows_is_a_run_that_succeeds(scored_database: Database) -> None:
+    insert_patients(scored_database, 3, age=None)
+    ended = call(scored_database, "score", "--json")
+    assert ended.exit_code == 0
+    assert (the_json(ended)["predicted"], the_json(ended)["rejected"]) == (0, 3)
+    assert scored_database.value("SELECT count(*) FROM predictions") == 0
+
+
+def test_infinity_as_people_write_it_in_sqlite_is_rejected(sqlite: Database, trained: Any) -> None:
+    install_models(sqlite, trained)
+    ids = insert_patients(sqlite, 2)
+    sqlite.execute(f"UPDATE patients SET bmi = 9e999 WHERE id = {ids[0]}")
+    assert call(sqlite, "score").exit_code == 0
+    assert sqlite.execute("SELECT patient_id, reason, field FROM rejections") == [(ids[0], "not_finite", "bmi")]
+    assert sqlite.execute("SELECT patient_id FROM predictions") == [(ids[1],)]
+
+
+def test_missing_values_that_a_model_can_do_without_are_no_reason_to_reject(scored_database: Database) -> None:
+    for values in MISSING_BUT_FINE:
+        insert_patients(scored_database, 1, **values)
+    result = the_json(call(scored_database, "score", "--json"))
+    assert (result["predicted"], result["rejected"]) == (len(MISSING_BUT_FINE), 0)
+    # A zero and a NULL mean the same where a zero means missing.
+    pairs = scored_database.execute("SELECT probability FROM predictions ORDER BY patient_id")
+    for n in range(0, len(MISSING_BUT_FINE) - 1, 2):
+        assert pairs[n] == pairs[n + 1]
+
+
+def test_a_corrected_row_is_judged_anew_and_its_rejection_stays(scored_database: Database) -> None:
+    (bad,) = insert_patients(scored_database, 1, age=None)
+    assert call(scored_database, "score").exit_code == 0
+    scored_database.execute(f"UPDATE patients SET age = 50 WHERE id = {bad}")
+    assert call(scored_database, "score").exit_code == 0
+    assert scored_database.value("SELECT count(*) FROM predictions") == 1
+    assert scored_database.value("SELECT count(*) FROM rejections") == 1
+
+
+def test_a_rejected_row_that_is_queued_again_is_rejected_again(scored_database: Database) -> None:
+    insert_patients(scored_database, 1, age=None)
+    assert call(scored_database, "score").exit_code == 0
+    assert the_json(call(scored_database, "requeue", "--json"))["requeued"] == 0
+    assert the_json(call(scored_database, "requeue", "--rejected", "--json"))["requeued"] == 1
+    assert the_json(call(scored_database, "score", "--json"))["rejected_by_reason"] == {"missing": 1}
+    assert scored_database.value("SELECT count(*) FROM rejections") == 1
+
+
+# ---- the history --------------------------------------------------------------------------------------------------
+
+
+def test_retraining_leaves_bad_rows_out_and_counts_them_by_reason(database: Database) -> None:
+    bad = _bad(database)
+    sound = []
+    for n in range(40):
+        sound += insert_patients(database, 1, glucose=100 + n, outcome=n % 2)
+    spoilt = [insert_patients(database, 1, outcome=1, **values)[0] for values, _, _ in bad]
+    parted = read_history(database.engine, Settings())
+    assert parted.left_out == _by_reason(bad)
+    used = [*parted.training.patient_ids.tolist(), *parted.holdout.patient_ids.tolist()]
+    assert sorted(used) == sound
+    assert not set(used) & set(spoilt)
+
+
+def test_bad_rows_change_nothing_about_what_is_learned(database: Database) -> None:
+    for n in range(20):
+        insert_patients(database, 1, glucose=100 + n, outcome=n % 2)
+    before = read_history(database.engine, Settings())
+    for values, _, _ in _bad(database):
+        insert_patients(database, 1, outcome=0, **values)
+    assert read_history(database.engine, Settings()).fingerprint == before.fingerprint
+
+
+def _refused_retraining(database: Database, because: str) -> dict[str, Any]:
+    """Retrain what must be refused: 3, the champion untouched, the reason in the ledger."""
+    before = database.execute("SELECT model_version, sequence, pinned FROM champion")
+    versions, moves = (database.value(f"SELECT count(*) FROM {name}") for name in ("model_versions", "promotions"))
+    ended = call(database, "retrain", "--json")
+    assert ended.exit_code == 3, ended.stderr
+    result = the_json(ended)
+    assert result["error"] == "too_few_labels"
+    assert because in result["message"]
+    assert database.execute("SELECT model_version, sequence, pinned FROM champion") == before
+    assert database.value("SELECT count(*) FROM model_versions") == versions
+    assert database.value("SELECT count(*) FROM promotions") == moves
+    assert database.execute("SELECT job, status, error_code FROM runs") == [("retrain", "refused", "too_few_labels")]
+    # The lease is free again: a second try is refused for the same reason, not with 75.
+    assert call(database, "retrain").exit_code == 3
+    counts: dict[str, Any] = _decoded(database.value("SELECT counts FROM runs ORDER BY id LIMIT 1"))
+    return counts
+
+
+def test_retraining_on_an_empty_history_is_refused(scored_database: Database) -> None:
+    insert_patients(scored_database, 1)
+    assert _refused_retraining(scored_database, "0 usable labelled rows, 100 needed")["training_rows"] == 0
+
+
+def _insert_history(database: Database, rows: int, outcome: str) -> None:
+    """Labelled rows that differ in glucose, in one statement."""
+    names = ", ".join(SOUND)
+    values = ", ".join("50 + n * 0.5" if name == "glucose" else str(value) for name, value in SOUND.items())
+    series = f"WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {rows})"
+    database.execute(f"INSERT INTO patients ({names}, outcome) {series} SELECT {values}, {outcome} FROM s ORDER BY n")
+
+
+@pytest.mark.parametrize(
+    ("rows", "outcome", "because"),
+    [
+        (99, "n % 2", "99 usable labelled rows, 100 needed"),
+        (300, "0", "0 training rows with outcome 1, 10 needed"),
+        (300, "1", "0 training rows with outcome 0, 10 needed"),
+        (300, "CASE WHEN n < 10 THEN 1 ELSE 0 END", "training rows with outcome 1, 10 needed"),
+    ],
+)
+def test_retraining_on_a_history_that_is_small_or_of_one_class_is_refused(
+    scored_database: Database, rows: int, outcome: str, because: str
+) -> None:
+    _insert_history(scored_database, rows, outcome)
+    counts = _refused_retraining(scored_database, because)
+    assert counts["training_rows"] + counts["holdout_rows"] == rows
+
+
+def test_bad_rows_do_not_count_as_history(scored_database: Database) -> None:
+    _insert_history(scored_database, 150, "n % 2")
+    scored_database.execute("UPDATE patients SET age = 7 WHERE id > 60")
+    counts = _refused_retraining(scored_database, "60 usable labelled rows, 100 needed")
+    assert counts["left_out"] == {"out_of_range": 90}
+
+
+# ---- no champion, and doing only some of the work -----------------------------------------------------------------
+
+
+def test_without_a_champion_an_empty_queue_is_fine_and_a_full_one_stays(database: Database) -> None:
+    ended = call(database, "score", "--json")
+    assert (ended.exit_code, the_json(ended)["claimed"]) == (0, 0)
+    insert_patients(database, 3)
+    insert_patients(database, 1, age=None)
+    ended = call(database, "score", "--json")
+    assert (ended.exit_code, the_json(ended)["error"]) == (3, "no_champion")
+    assert "4 rows wait" in the_json(ended)["message"]
+    assert "python -m jobs.retrain" in ended.stderr
+    assert database.value("SELECT count(*) FROM scoring_queue") == 4
+    assert database.value("SELECT count(*) FROM rejections") == 0
+    assert database.execute("SELECT status, error_code FROM runs ORDER BY id") == [
+        ("succeeded", None),
+        ("refused", "no_champion"),
+    ]
+
+
+def test_a_dry_run_counts_everything_and_writes_nothing_but_its_run(scored_database: Database) -> None:
+    insert_patients(scored_database, 5)
+    insert_patients(scored_database, 2, age=None)
+    queue = scored_database.execute("SELECT * FROM scoring_queue ORDER BY patient_id")
+    ended = call(scored_database, "score", "--dry-run", "--batch-size", "2", "--json")
+    assert ended.exit_code == 0, ended.stderr
+    result = the_json(ended)
+    assert (result["claimed"], result["predicted"], result["rejected"], result["dry_run"]) == (7, 5, 2, True)
+    assert scored_database.execute("SELECT * FROM scoring_queue ORDER BY patient_id") == queue
+    assert scored_database.value("SELECT count(*) FROM predictions") == 0
+    assert scored_database.value("SELECT count(*) FROM rejections") == 0
+    ((status, counts),) = scored_database.execute("SELECT status, counts FROM runs")
+    assert status == "succeeded"
+    assert _decoded(counts)["predicted"] == 5
+
+
+@pytest.mark.parametrize(
+    ("limit", "batch_size", "batches"), [("1", "10", 1), ("3", "2", 2), ("4", "4", 1), ("99", "3", 2)]
+)
+def test_a_limit_is_kept_whatever_the_batch_size(
+    scored_database: Database, limit: str, batch_size: str, batches: int
+) -> None:
+    ids = insert_patients(scored_database, 5)
+    done = min(int(limit), 5)
+    result = the_json(call(scored_database, "score", "--limit", limit, "--batch-size", batch_size, "--json"))
+    assert (result["claimed"], result["predicted"], result["batches"]) == (done, done, batches)
+    assert scored_database.execute("SELECT patient_id FROM scoring_queue ORDER BY 1") == [(i,) for i in ids[done:]]
+
+
+# ---- a champion whose bytes are damaged ---------------------------------------------------------------------------
+
+
+def _corrupt(database: Database, damage: str, number: int) -> None:
+    content = bytes(database.value(f"SELECT compiled_artifact FROM model_versions WHERE number = {number}"))
+    other = bytes(database.value(f"SELECT compiled_artifact FROM model_versions WHERE number <> {number} LIMIT 1"))
+    assert other != content
+    middle = len(content) // 2
+    damaged = {
+        "truncated": content[:-1],
+        "halved": content[:middle],
+        "a bit flipped": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+        "swapped with another version's": other,
+        "emptied": b"",
+        "gone": None,
+    }[damage]
+    change = f"UPDATE model_versions SET compiled_artifact = :content WHERE number = {number}"
+    database.execute(change, {"content": damaged})
+
+
+@pytest.mark.parametrize(
+    "damage", ["truncated", "halved", "a bit flipped", "swapped with another version's", "emptied", "gone"]
+)
+@pytest.mark.parametrize("mend", [("rollback",), ("promote", "1")], ids=["rollback", "promote"])
+def test_a_damaged_champion_touches_no_row_until_a_person_mends_it(
+    scored_database: Database, monkeypatch: pytest.MonkeyPatch, damage: str, mend: tuple[str, ...]
+) -> None:
+    assert call(scored_database, "models", "promote", "2", "--reason", "for this test").exit_code == 0
+    insert_patients(scored_database, 3)
+    insert_patients(scored_database, 1, age=None)
+    _corrupt(scored_database, damage, 2)
+    with monkeypatch.context() as patched:
+        # Were the bytes parsed before their hash is checked, this would be another error.
+        patched.setattr("pima.model.compiled.Interpreter", None)
+        ended = call(scored_database, "score", "--json")
+    assert (ended.exit_code, the_json(ended)["error"]) == (1, "artifact_damaged")
+    assert "models rollback" in ended.stderr
+    assert scored_database.value("SELECT count(*) FROM scoring_queue") == 4
+    assert scored_database.value("SELECT count(*) FROM rejections") == 0
+    assert scored_database.execute("SELECT status, error_code FROM runs") == [("failed", "artifact_damaged")]
+    assert call(scored_database, "models", *mend, "--reason", "its bytes are damaged").exit_code == 0
+    ended = call(scored_database, "score", "--json")
+    assert ended.exit_code == 0, ended.stderr
+    assert (the_json(ended)["predicted"], the_json(ended)["rejected"], the_json(ended)["model_version"]) == (3, 1, 1)
+
+
+def test_bytes_that_pass_their_hash_and_are_no_model_are_damaged_too(scored_database: Database) -> None:
+    insert_patients(scored_database, 1)
+    content = b"no model at all" * 100
+    change = "UPDATE model_versions SET compiled_artifact = :content, compiled_sha256 = :sha256 WHERE number = 1"
+    scored_database.execute(change, {"content": content, "sha256": hashlib.sha256(content).hexdigest()})
+    ended = call(scored_database, "score", "--json")
+    assert (ended.exit_code, the_json(ended)["error"]) == (1, "artifact_damaged")
+    assert scored_database.value("SELECT count(*) FROM scoring_queue") == 1
+
+
+def test_a_damaged_version_can_not_be_made_champion(scored_database: Database) -> None:
+    _corrupt(scored_database, "truncated", 3)
+    before = scored_database.execute("SELECT model_version, sequence FROM champion")
+    ended = call(scored_database, "models", "promote", "3", "--reason", "a try", "--json")
+    assert (ended.exit_code, the_json(ended)["error"]) == (1, "artifact_damaged")
+    assert scored_database.execute("SELECT model_version, sequence FROM champion") == before
+
+
+def test_a_damaged_version_is_not_rolled_back_to(scored_database: Database) -> None:
+    assert call(scored_database, "models", "promote", "3", "--reason", "for this test").exit_code == 0
+    _corrupt(scored_database, "truncated", 1)
+    ended = call(scored_database, "models", "rollback", "--reason", "a try", "--json")
+    assert (ended.exit_code, the_json(ended)["error"]) == (1, "artifact_damaged")
+    assert scored_database.value("SELECT model_version FROM champion") == 3
+
+
+def test_a_damaged_champion_matters_only_where_rows_wait(scored_database: Database) -> None:
+    _corrupt(scored_database, "gone", 1)
+    assert call(scored_database, "score").exit_code == 0

@@ -1,0 +1,251 @@
+"""Invariant 9: whatever happens to a row, its values stand in no output, no log, no message and no ledger.
+
+The values are canaries: numbers and a name that nothing else could write, each looked for in everything that the
+commands show (Python's output in this process, and all of a child's), and in every table but those that must hold
+measurements.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from pima.core.features import FEATURE_NAMES
+from pima.errors import PimaError
+from pima.store.engine import reading, writing
+from pima.store.patients import make_staging, stage
+from pima.store.tables import TABLES
+from tests.conftest import Database, Ended, insert_patients
+from tests.jobs.test_bad_files import HEADER, ID_HEADER, call, write
+
+# Exact in binary, so that every way to print them shows these digits.
+GOOD = {"glucose": 177.0625, "bmi": 44.40625, "diabetes_pedigree": 1.984375, "insulin": 613.3125}
+BAD = {"glucose": 7177.0625, "bmi": 44444.40625, "diabetes_pedigree": -1.984375, "insulin": -613.3125, "age": 5050.0625}
+NAME = "Canary-Smith"
+CANARIES = ("77.0625", "4.40625", "1.984375", "13.3125", "5050.0625", "0.0625", NAME)
+
+MAY_HOLD_MEASUREMENTS = {"patients", "scoring_queue"}
+MAY_HOLD_PROBABILITIES = {"predictions"}
+
+
+@dataclass
+class Watched:
+    """A database, and everything that was shown of it so far."""
+
+    database: Database
+    folder: Path
+    shown: list[str] = field(default_factory=list)
+
+    def call(self, job: str, *arguments: str, exit_code: int = 0) -> None:
+        """Run a command with everything as text, then with everything as JSON; both must end alike."""
+        self._keep(call(self.database, job, *arguments, PIMA_LOGS__FORMAT="text"), exit_code)
+        self._keep(call(self.database, job, *arguments, "--json", PIMA_LOGS__FORMAT="json"), exit_code)
+
+    def run(self, job: str, *arguments: str, exit_code: int = 0) -> None:
+        """Run a command as a child: whatever native code writes is seen as well."""
+        self._keep(self.database.run(job, *arguments), exit_code)
+
+    def _keep(self, ended: Ended, exit_code: int) -> None:
+        assert ended.exit_code == exit_code, ended.stderr
+        self.shown += [ended.stdout, ended.stderr]
+
+    def file(self, *lines: str | bytes) -> str:
+        return write(self.folder, *lines)
+
+    def assert_nothing_leaked(self) -> None:
+        assert "".join(self.shown).strip()
+        for text in self.shown:
+            _assert_clean(text)
+        for table in TABLES:
+            if table.name not in MAY_HOLD_MEASUREMENTS | MAY_HOLD_PROBABILITIES:
+                for row in self.database.execute(f"SELECT * FROM {table.name}"):
+                    _assert_clean(repr([v for v in row if not isinstance(v, bytes)]))
+        assert {"runs", "rejections", "promotions", "loads"} <= {table.name for table in TABLES}
+
+
+def _assert_clean(text: str) -> None:
+    for canary in CANARIES:
+        assert canary not in text, text
+
+
+@pytest.fixture
+def watched(scored_database: Database, tmp_path: Path) -> Iterator[Watched]:
+    found = Watched(scored_database, tmp_path)
+    yield found
+    found.assert_nothing_leaked()
+
+
+def _cells(outcome: str = "", **changed: Any) -> str:
+    sound = dict.fromkeys(FEATURE_NAMES, 30) | {"pregnancies": 3, "diabetes_pedigree": 0.5} | GOOD | changed
+    return ",".join([*(str(sound[name]) for name in FEATURE_NAMES), outcome])
+
+
+def test_a_night_with_good_and_bad_rows_shows_no_value(watched: Watched) -> None:
+    insert_patients(watched.database, 3, **GOOD)
+    for column, value in BAD.items():
+        insert_patients(watched.database, 1, **(GOOD | {column: value}))
+    insert_patients(watched.database, 1, **(GOOD | {"age": None}))
+    insert_patients(watched.database, 1, **(GOOD | {"bmi": float("inf")}))
+    watched.call("status")
+    watched.call("score", "--dry-run", "--batch-size", "2")
+    watched.call("score", "--limit", "4", "--batch-size", "3")
+    watched.call("score")
+    assert watched.database.value("SELECT count(*) FROM rejections") == len(BAD) + 2
+    watched.call("requeue", "--rejected")
+    watched.run("score", "--json")
+    watched.call("requeue", "--stale")
+    watched.call("requeue")
+    watched.call("models", "promote", "2", "--reason", "for this test")
+    watched.call("requeue", "--stale")
+    watched.run("score")
+    watched.database.execute("UPDATE patients SET outcome = 1")
+    watched.call("status")
+    watched.call("models", "list")
+    watched.call("models", "show", "1")
+    watched.call("models", "rollback", "--reason", "for this test")
+    watched.call("retrain", exit_code=3)
+    watched.run("status", "--json")
+
+
+def test_a_run_that_fails_shows_no_value(watched: Watched) -> None:
+    insert_patients(watched.database, 3, **GOOD)
+    insert_patients(watched.database, 2, **(GOOD | {"age": BAD["age"]}))
+    watched.database.execute("CREATE UNIQUE INDEX someone_elses ON rejections (reason)")
+    watched.call("score", exit_code=1)
+    watched.database.execute("DROP INDEX someone_elses")
+    watched.database.execute("UPDATE model_versions SET compiled_artifact = NULL")
+    watched.call("score", exit_code=1)
+    watched.database.execute("UPDATE champion SET model_version = NULL")
+    watched.call("score", exit_code=3)
+    watched.call("status")
+
+
+def test_files_that_are_loaded_show_no_value(watched: Watched) -> None:
+    watched.call("load", "--again", watched.file(HEADER, _cells(), _cells("1")))
+    watched.call("load", watched.file(ID_HEADER, f"900,{_cells()}", f"901,{_cells('0')}"))
+    watched.call("load", watched.file("id,glucose,outcome", f"900,{GOOD['glucose'] + 100},1"))
+    lines = [_cells("1"), *(_cells(**{column: value}) for column, value in BAD.items()), _cells(age=NAME), f"{NAME},1"]
+    watched.call("load", "--partial", "--again", watched.file(HEADER, *lines))
+    watched.call("status")
+    assert watched.database.value("SELECT count(*) FROM patients") == 8
+
+
+REFUSED: list[Any] = [
+    pytest.param([HEADER, *(_cells(**{column: value}) for column, value in BAD.items())], id="out of range"),
+    pytest.param([HEADER, _cells(age=NAME), _cells(NAME), _cells("77.0625")], id="text"),
+    pytest.param([HEADER, _cells(bmi="4.40625e999"), _cells(bmi="77.0625_1"), _cells(bmi=NAME + "\0")], id="no number"),
+    pytest.param([HEADER, _cells() + f",{NAME}", "77.0625"], id="ragged"),
+    pytest.param([HEADER, _cells(age=f'"{NAME}')], id="an open quote"),
+    pytest.param([HEADER, _cells(age=f'"30"{NAME}')], id="text behind a quote"),
+    pytest.param([HEADER, _cells(age="77.0625" * 200_000)], id="a long field"),
+    pytest.param([HEADER, _cells(age=NAME + "ü").encode("latin-1")], id="Latin-1"),
+    pytest.param([ID_HEADER, f"{NAME},{_cells()}", f"77.0625,{_cells()}"], id="ids"),
+    pytest.param([ID_HEADER, f"5,{_cells()}", f"5,{_cells()}"], id="an id twice"),
+    pytest.param([f"{HEADER},{NAME}", f"{_cells()},1"], id="unknown column"),
+    pytest.param([f"{HEADER},77.0625", f"{_cells()},1"], id="a number as column"),
+    pytest.param([NAME, _cells()], id="a header of one name"),
+    pytest.param([_cells() + ",77.0625"], id="no header, ten columns"),
+    pytest.param([_cells(age=NAME)], id="no header, text"),
+    pytest.param([f'"{NAME}', _cells()], id="an open quote in the header"),
+    pytest.param([f"id,{NAME}", "1,177.0625"], id="id and an unknown column"),
+    pytest.param(["id,glucose", "999,177.0625"], id="an unknown id"),
+    pytest.param(["PAR1" + NAME + _cells()], id="no Parquet"),
+]
+
+
+@pytest.mark.parametrize("lines", REFUSED)
+def test_files_that_are_refused_show_no_value(watched: Watched, lines: list[str | bytes]) -> None:
+    watched.call("load", watched.file(*lines), exit_code=2)
+    assert watched.database.value("SELECT count(*) FROM patients") == 0
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"glucose": [177.0625, 7177.0625]},
+        {"glucose": [NAME, "177.0625"]},
+        {"glucose": pa.array([{NAME: 177.0625}, None])},
+        {NAME: [177.0625, 1.984375]},
+        {"outcome": [0.0625, 77.0625]},
+    ],
+    ids=["out of range", "text", "a nested column", "unknown column", "outcome"],
+)
+def test_parquet_files_that_are_refused_show_no_value(watched: Watched, columns: dict[str, Any]) -> None:
+    path = watched.folder / "patients.parquet"
+    pq.write_table(pa.table({name: [30, 30] for name in FEATURE_NAMES} | columns), path)
+    watched.call("load", str(path), exit_code=2)
+
+
+def test_a_constraint_of_the_clinics_own_that_a_file_breaks_is_named_without_the_row(watched: Watched) -> None:
+    watched.database.execute("CREATE UNIQUE INDEX one_glucose_each ON patients (glucose)")
+    file = watched.file(HEADER, _cells(), _cells())
+    watched.call("load", file, exit_code=1)
+    watched.run("load", file, exit_code=1)
+    if watched.database.kind == "postgresql":
+        assert "one_glucose_each" in watched.shown[1]
+        assert "23505" in watched.shown[1]
+        watched.database.execute("DROP INDEX one_glucose_each")
+        watched.database.execute("ALTER TABLE patients ADD CONSTRAINT low CHECK (bmi < 44)")
+        watched.call("load", file, exit_code=1)
+        assert "low" in watched.shown[-1]
+
+
+def test_a_correction_that_breaks_a_constraint_of_the_clinics_own_shows_no_value(watched: Watched) -> None:
+    watched.database.execute("CREATE UNIQUE INDEX one_glucose_each ON patients (glucose)")
+    insert_patients(watched.database, 1, first_id=900, **GOOD)
+    insert_patients(watched.database, 1, first_id=901)
+    watched.call("load", watched.file("id,glucose", f"901,{GOOD['glucose']}"), exit_code=1)
+
+
+def test_a_trigger_of_the_clinics_own_that_tells_the_row_is_not_repeated(watched: Watched) -> None:
+    if watched.database.kind == "postgresql":
+        watched.database.execute("""
+            CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'bad row: %', NEW; END $$""")
+        watched.database.execute("CREATE TRIGGER tells BEFORE INSERT ON patients FOR EACH ROW EXECUTE FUNCTION tell()")
+    else:
+        watched.database.execute(f"""
+            CREATE TRIGGER tells BEFORE INSERT ON patients BEGIN SELECT RAISE(ABORT, 'bad row: {NAME}'); END""")
+    watched.call("load", watched.file(HEADER, _cells()), exit_code=1)
+
+
+def _chain(error: BaseException | None) -> Iterator[str]:
+    while error is not None:
+        yield f"{error!s} {error!r}"
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+@pytest.mark.parametrize("statement", ["INSERT INTO patients (id, glucose) VALUES (1, 177.0625), (1, 177.0625)"])
+def test_an_error_of_the_database_is_raised_without_what_the_driver_says(database: Database, statement: str) -> None:
+    with pytest.raises(PimaError) as caught, writing(database.engine) as connection:
+        connection.exec_driver_sql(statement)
+    for text in _chain(caught.value):
+        _assert_clean(text)
+
+
+def test_an_error_while_rows_are_copied_is_raised_without_the_row(database: Database) -> None:
+    row = (1, None, *[177.0625] * len(FEATURE_NAMES), 2**70)
+
+    def copy_a_number_too_large() -> None:
+        with writing(database.engine) as connection:
+            make_staging(connection)
+            stage(connection, [row])
+
+    with pytest.raises((PimaError, OverflowError)) as caught:
+        copy_a_number_too_large()
+    for text in _chain(caught.value):
+        _assert_clean(text)
+
+
+def test_the_canaries_are_found_where_they_may_stand(database: Database) -> None:
+    insert_patients(database, 1, **GOOD)
+    with reading(database.engine) as connection, pytest.raises(DBAPIError):
+        connection.exec_driver_sql("SELECT nothing FROM nowhere")
+    for table in MAY_HOLD_MEASUREMENTS:
+        with pytest.raises(AssertionError):
+            _assert_clean(repr(database.execute(f"SELECT * FROM {table}")))

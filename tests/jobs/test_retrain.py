@@ -1,0 +1,309 @@
+"""The weekly job, with real fits: verdicts, races, and being stopped."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs import models as models_job
+from jobs import retrain as retrain_job
+from pima import retraining
+from pima.championing import Decider, roll_back
+from tests.conftest import ROOT, SALT, SHIPPED, Database, clean_environ, install_models
+
+# One worker process imports TensorFlow, the others need not.
+pytestmark = pytest.mark.xdist_group("keras")
+
+
+@pytest.fixture
+def history(database: Database) -> Database:
+    """A database with the shipped 768 rows, all labelled."""
+    assert database.run("load", str(SHIPPED)).exit_code == 0
+    return database
+
+
+def _retrain(database: Database, capsys: pytest.CaptureFixture[str], *arguments: str, **environ: str) -> dict[str, Any]:
+    """jobs.retrain in this process, its JSON result with the exit code in it."""
+    capsys.readouterr()
+    variables = clean_environ() | {"DATABASE_URL": database.url} | environ
+    exit_code = retrain_job.main(["--json", *arguments], variables)
+    return {"exit_code": exit_code, **json.loads(capsys.readouterr().out)}
+
+
+def _models(database: Database, *arguments: str) -> int:
+    return models_job.main([*arguments], clean_environ() | {"DATABASE_URL": database.url})
+
+
+def _row_counts(database: Database) -> dict[str, int]:
+    tables = ("patients", "model_versions", "promotions", "predictions", "rejections", "runs")
+    return {table: database.value(f"SELECT count(*) FROM {table}") for table in tables}
+
+
+def test_the_first_model_is_promoted_and_the_same_data_get_the_same_answer(
+    history: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = _retrain(history, capsys)
+    assert (first["exit_code"], first["verdict"], first["reason"]) == (0, "promoted", "first_champion")
+    assert first["training_rows"] + first["holdout_rows"] == 768
+    assert first["challenger_scores"]["accuracy"] > 0.70
+    assert history.execute("SELECT model_version, sequence FROM champion") == [(1, 1)]
+    second = _retrain(history, capsys)
+    assert (second["exit_code"], second["verdict"], second["judged_before"]) == (0, "not_better", False)
+    third = _retrain(history, capsys)
+    assert (third["exit_code"], third["verdict"], third["judged_before"]) == (0, "not_better", True)
+    assert history.value("SELECT count(*) FROM model_versions") == 2
+    # The second challenger is the first model again: equal in every stored figure, so the tie keeps the champion.
+    seeds = history.execute("SELECT seed, data_fingerprint, compiled_sha256 FROM model_versions ORDER BY number")
+    assert seeds[0][:2] == seeds[1][:2]
+    assert second["challenger_scores"] == second["champion_scores"] == first["challenger_scores"]
+
+
+def test_a_better_challenger_replaces_the_articles_model_and_a_person_has_the_last_word(
+    history: Database, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install_models(history, trained, champion=1)
+    won = _retrain(history, capsys)
+    assert (won["verdict"], won["reason"], won["champion_before"]) == ("promoted", "more_correct", 1)
+    assert won["challenger_scores"]["correct"] > won["champion_scores"]["correct"]
+    assert history.value("SELECT model_version FROM champion") == 4
+    assert _models(history, "rollback", "--reason", "the ward disagrees") == 0
+    again = _retrain(history, capsys)
+    assert (again["exit_code"], again["verdict"], again["reason"]) == (0, "blocked", "rolled_back_before")
+    assert history.value("SELECT model_version FROM champion") == 1
+    assert _retrain(history, capsys)["judged_before"] is True
+    # Other data may win again.
+    history.execute("UPDATE patients SET bmi = bmi + 0.5 WHERE id <= 20")
+    assert _retrain(history, capsys)["verdict"] == "promoted"
+
+
+def test_while_pinned_a_verdict_is_recorded_and_nothing_promoted(
+    history: Database, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install_models(history, trained, champion=1)
+    assert _models(history, "pin", "--reason", "audit week") == 0
+    pinned = _retrain(history, capsys)
+    assert (pinned["exit_code"], pinned["verdict"], pinned["reason"]) == (0, "blocked", "pinned")
+    assert history.execute("SELECT model_version, pinned FROM champion") == [(1, 1)]
+    assert _models(history, "unpin") == 0
+    assert _retrain(history, capsys)["verdict"] == "promoted"
+
+
+def test_a_champion_that_cannot_be_loaded_is_replaced(
+    history: Database, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install_models(history, trained, champion=3)
+    first = _retrain(history, capsys)
+    history.execute("UPDATE champion SET model_version = 3")
+    history.execute("UPDATE model_versions SET compiled_artifact = keras_artifact WHERE number = 3")
+    mended = _retrain(history, capsys)
+    assert (mended["verdict"], mended["reason"]) == ("promoted", "champion_unloadable"), first
+    assert mended["champion_scores"] is None
+    assert history.run("score").exit_code == 0
+
+
+def test_a_dry_run_decides_and_writes_its_run_only(history: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    before = _row_counts(history)
+    result = _retrain(history, capsys, "--dry-run")
+    assert (result["exit_code"], result["verdict"], result["challenger"]) == (0, "promoted", None)
+    assert _row_counts(history) == before | {"runs": before["runs"] + 1}
+    assert history.execute("SELECT model_version, sequence FROM champion") == [(None, 0)]
+    assert history.execute("SELECT * FROM leases") == []
+
+
+def test_a_rollback_in_the_middle_is_seen_and_the_verdict_given_anew(
+    history: Database, trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_models(history, trained, champion=1)
+    assert _models(history, "promote", "2", "--reason", "to have something to roll back") == 0
+    judge = retraining.judge
+    judged_against = []
+
+    def judge_while_someone_rolls_back(engine, history_, challenger, champion, rolled_back):
+        verdict = judge(engine, history_, challenger, champion, rolled_back)
+        if not judged_against:
+            roll_back(engine, Decider("someone else", "at the same moment"))
+        judged_against.append(champion.model_version)
+        return verdict
+
+    monkeypatch.setattr(retraining, "judge", judge_while_someone_rolls_back)
+    result = _retrain(history, capsys)
+    assert judged_against == [2, 1]
+    assert result["champion_before"] == 1
+    last = history.execute("SELECT verdict, from_version, champion_sequence FROM promotions ORDER BY id DESC LIMIT 1")
+    assert last == [(result["verdict"], 1, 3)]
+
+
+def test_a_champion_that_moves_each_time_ends_the_run_without_a_trace(
+    history: Database, trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_models(history, trained, champion=1)
+    judge = retraining.judge
+
+    def judge_while_the_champion_moves(*arguments):
+        verdict = judge(*arguments)
+        history.execute("UPDATE champion SET sequence = sequence + 1")
+        return verdict
+
+    monkeypatch.setattr(retraining, "judge", judge_while_the_champion_moves)
+    before = _row_counts(history)
+    result = _retrain(history, capsys)
+    assert (result["exit_code"], result["error"]) == (75, "champion_keeps_moving")
+    assert _row_counts(history) == before | {"runs": before["runs"] + 1}
+
+
+def test_a_retraining_that_outlived_its_lease_writes_nothing(
+    history: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = retraining.judge
+
+    def judge_while_the_lease_changes_hands(*arguments):
+        history.execute("UPDATE leases SET owner = 'a successor', fence = fence + 1")
+        return judge(*arguments)
+
+    monkeypatch.setattr(retraining, "judge", judge_while_the_lease_changes_hands)
+    result = _retrain(history, capsys)
+    assert (result["exit_code"], result["error"]) == (75, "lease_held")
+    assert history.value("SELECT count(*) FROM model_versions") == 0
+    assert history.value("SELECT status FROM runs") == "try_again_later"
+
+
+def test_the_articles_network_is_selectable_and_another_look(
+    history: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _retrain(history, capsys, PIMA_RETRAIN__NETWORK="article")["verdict"] == "promoted"
+    assert _retrain(history, capsys)["judged_before"] is False
+    settings = history.execute("SELECT settings FROM model_versions ORDER BY number")
+    networks = [(json.loads(s) if isinstance(s, str) else s)["network"] for (s,) in settings]
+    assert networks == ["article", "five_seeds"]
+
+
+def test_another_salt_than_the_databases_is_refused(history: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _retrain(history, capsys, PIMA_HOLDOUT__SALT="another")["exit_code"] == 2
+    assert _retrain(history, capsys, PIMA_HOLDOUT__SALT=SALT)["exit_code"] == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [(0, "0 usable labelled rows, 100 needed"), (60, "60 usable labelled rows, 100 needed")],
+)
+def test_a_history_that_is_too_small_is_refused(
+    database: Database, lines: int, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if lines:
+        part = tmp_path / "part.csv"
+        part.write_text("".join(SHIPPED.read_text().splitlines(keepends=True)[:lines]))
+        assert database.run("load", str(part)).exit_code == 0
+    result = _retrain(database, capsys)
+    assert (result["exit_code"], result["error"]) == (3, "too_few_labels")
+    assert told in result["message"]
+    assert database.execute("SELECT status, error_code FROM runs") == [("refused", "too_few_labels")]
+    assert database.execute("SELECT model_version, sequence FROM champion") == [(None, 0)]
+
+
+def test_a_history_of_one_class_is_refused(history: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    history.execute("UPDATE patients SET outcome = 0")
+    result = _retrain(history, capsys)
+    assert (result["exit_code"], result["error"]) == (3, "too_few_labels")
+    assert "0 training rows with outcome 1" in result["message"]
+
+
+def test_exported_keras_bytes_say_what_the_database_says(
+    history: Database, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import numpy as np
+
+    from pima.core.validation import Measurements, as_features
+    from pima.model.artifact import keras_probabilities
+
+    install_models(history, trained, champion=3)
+    history.execute("UPDATE patients SET outcome = NULL")
+    assert history.run("score").exit_code == 0
+    path = tmp_path / "model.keras"
+    assert _models(history, "export", "3", str(path)) == 0
+    rows = np.loadtxt(SHIPPED, delimiter=",")[:, :8]
+    by_keras = keras_probabilities(path.read_bytes(), as_features(Measurements(rows, np.zeros(rows.shape, dtype=bool))))
+    stored = history.execute("SELECT probability FROM current_predictions ORDER BY patient_id")
+    assert np.abs(by_keras - np.array(stored)[:, 0]).max() <= 1e-6
+    assert _models(history, "export", "3", str(path)) == 2  # an existing file is not written over
+    assert _models(history, "export", "9", str(tmp_path / "other.keras")) == 2
+
+
+# ---- as child processes ---------------------------------------------------------------------------------------------
+
+
+def _wait_for_fit(process: subprocess.Popen[str]) -> None:
+    """Read log lines until the fit has begun."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "fit started" in line:
+            time.sleep(0.2)
+            return
+    pytest.fail("the fit never began")
+
+
+def test_sigterm_during_the_fit_leaves_the_run_and_nothing_else(history: Database) -> None:
+    before = _row_counts(history)
+    # The article's recipe takes a few seconds: the signal falls into the fit.
+    process = history.start("retrain", "--json", PIMA_RETRAIN__NETWORK="article")
+    _wait_for_fit(process)
+    process.send_signal(signal.SIGTERM)
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 143, stderr
+    assert json.loads(stdout)["error"] == "interrupted"
+    assert "Traceback" not in stderr
+    assert _row_counts(history) == before | {"runs": before["runs"] + 1}
+    assert history.execute("SELECT status, error_code FROM runs") == [("interrupted", "interrupted")]
+    # The lease is free again at once.
+    assert history.run("retrain").exit_code == 0
+
+
+def test_killed_during_the_fit_the_lease_runs_out_and_the_next_one_works(history: Database) -> None:
+    process = history.start("retrain", PIMA_RETRAIN__NETWORK="article")
+    _wait_for_fit(process)
+    process.kill()
+    process.communicate(timeout=30)
+    held = history.run("retrain", "--json")
+    assert held.exit_code == 75
+    assert json.loads(held.stdout)["error"] == "lease_held"
+    history.execute("UPDATE leases SET expires_at = recorded FROM (SELECT min(started_at) AS recorded FROM runs) AS r")
+    assert history.run("retrain").exit_code == 0
+    assert history.value("SELECT count(*) FROM model_versions") == 1
+
+
+def test_of_two_at_once_one_decides_and_the_other_comes_back_later(history: Database) -> None:
+    processes = [history.start("retrain", "--json") for _ in range(2)]
+    ended = [process.communicate(timeout=120) for process in processes]
+    assert sorted(process.returncode for process in processes) == [0, 75], ended
+    assert history.value("SELECT count(*) FROM model_versions") == 1
+    assert history.execute("SELECT model_version, sequence FROM champion") == [(1, 1)]
+
+
+def test_without_the_training_extra_the_message_says_how_to_get_it(sqlite: Database) -> None:
+    assert sqlite.run("load", str(SHIPPED)).exit_code == 0
+    without = "import os, sys; sys.modules['tensorflow'] = None"
+    program = f"{without}; from jobs.retrain import main; sys.exit(main([], os.environ))"
+    environ = clean_environ() | {"DATABASE_URL": sqlite.url}
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "pima[train]" in ended.stderr
+    assert sqlite.execute("SELECT status, error_code FROM runs") == [("failed", "training_extra_missing")]
+
+
+def test_both_databases_give_the_same_predictions(sqlite: Database, postgresql: Database, tmp_path: Path) -> None:
+    lines = SHIPPED.read_text().splitlines(keepends=True)
+    known, new = tmp_path / "known.csv", tmp_path / "new.csv"
+    known.write_text("".join(lines[:568]))
+    new.write_text("".join(line.rpartition(",")[0] + ",\n" for line in lines[568:]))
+    found = []
+    for database in (sqlite, postgresql):
+        for command in (("load", str(known)), ("retrain",), ("load", str(new)), ("score",)):
+            assert database.run(*command).exit_code == 0
+        found.append(database.execute("SELECT patient_id, probability FROM current_predictions ORDER BY patient_id"))
+    assert len(found[0]) == 200
+    assert [row[0] for row in found[0]] == [row[0] for row in found[1]]
+    assert max(abs(a[1] - b[1]) for a, b in zip(*found, strict=True)) <= 1e-6

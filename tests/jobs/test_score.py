@@ -1,0 +1,204 @@
+"""The nightly job as child processes: many at once, killed, held up, asked to stop."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from sqlalchemy import text
+
+from tests.conftest import ROOT, SOUND, Database, clean_environ, insert_patients, install_models
+
+QUEUED = 50_000
+
+
+def _fill(database: Database, rows: int = QUEUED) -> None:
+    """Insert rows in one statement; every 1000th can't be scored."""
+    glucose = "CASE WHEN n % 1000 = 0 THEN 9999 ELSE 100 + n % 50 END"
+    values = ", ".join(map(str, (SOUND | {"glucose": glucose}).values()))
+    series = f"WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {rows})"
+    database.execute(f"INSERT INTO patients ({', '.join(SOUND)}) {series} SELECT {values} FROM s ORDER BY n")
+
+
+def assert_each_once(database: Database, rows: int = QUEUED, waiting: int = 0) -> None:
+    """Invariant 1: every version one prediction or one rejection or on the queue, never two of them."""
+    counted = [
+        database.value(f"SELECT count(*) FROM {table}") for table in ("predictions", "rejections", "scoring_queue")
+    ]
+    assert (sum(counted), counted[2]) == (rows, waiting)
+    ended = " UNION ALL ".join(
+        f"SELECT patient_id, patient_version FROM {table}" for table in ("predictions", "rejections", "scoring_queue")
+    )
+    twice = f"SELECT 1 FROM ({ended}) AS e GROUP BY patient_id, patient_version HAVING count(*) > 1"
+    assert database.execute(twice) == []
+    lost = f"""SELECT id FROM patients p WHERE NOT EXISTS (
+        SELECT 1 FROM ({ended}) AS e WHERE e.patient_id = p.id AND e.patient_version = p.version)"""
+    assert database.execute(lost) == []
+
+
+def test_two_at_once_score_every_row_once(scored_database: Database) -> None:
+    _fill(scored_database)
+    processes = [scored_database.start("score", "--json", "--batch-size", "2000") for _ in range(2)]
+    ended = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], ended
+    claimed = [json.loads(stdout)["claimed"] for stdout, _ in ended]
+    assert sum(claimed) == QUEUED
+    assert_each_once(scored_database)
+    assert scored_database.value("SELECT count(*) FROM rejections") == QUEUED // 1000
+
+
+def test_killed_in_the_middle_and_run_again(scored_database: Database) -> None:
+    _fill(scored_database)
+    killed = scored_database.start("score", "--batch-size", "100")
+    other = scored_database.start("score", "--batch-size", "100")
+    _wait_for_predictions(scored_database, 3_000)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate(timeout=60)
+    other.communicate(timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    assert scored_database.run("score").exit_code == 0
+    assert_each_once(scored_database)
+    statuses = scored_database.execute("SELECT status FROM runs ORDER BY id")
+    assert sorted(statuses).count(("running",)) == 1  # the killed one's row stays as it left it
+
+
+def _wait_for_predictions(database: Database, rows: int) -> None:
+    until = time.monotonic() + 60
+    while database.value("SELECT count(*) FROM predictions") < rows:
+        assert time.monotonic() < until, "no predictions appeared"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_asked_to_stop_it_ends_at_a_batch_boundary(scored_database: Database, number: int, exit_code: int) -> None:
+    _fill(scored_database)
+    process = scored_database.start("score", "--json", "--batch-size", "50")
+    _wait_for_predictions(scored_database, 1_000)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == exit_code, stderr
+    counts = json.loads(stdout)
+    assert 0 < counts["claimed"] < QUEUED
+    assert_each_once(scored_database, waiting=QUEUED - counts["claimed"])
+    status, recorded = scored_database.execute("SELECT status, counts FROM runs")[0]
+    assert status == "interrupted"
+    recorded = json.loads(recorded) if isinstance(recorded, str) else recorded
+    assert recorded["claimed"] == counts["claimed"]
+    assert scored_database.run("score").exit_code == 0
+    assert_each_once(scored_database)
+
+
+def test_rows_that_someone_else_holds_are_the_next_runs(postgresql: Database, trained) -> None:
+    install_models(postgresql, trained)
+    _fill(postgresql, 5_000)
+    with postgresql.engine.connect() as other:
+        other.execute(text("UPDATE patients SET bmi = bmi + 1 WHERE id <= 100"))
+        ended = postgresql.run("score", "--json", PIMA_DATABASE__LOCK_TIMEOUT_SECONDS="1")
+        assert ended.exit_code == 0, ended.stderr
+        assert json.loads(ended.stdout)["claimed"] == 4_900
+        other.commit()
+    assert json.loads(postgresql.run("score", "--json").stdout)["claimed"] == 100
+    assert_each_once(postgresql, 5_000)
+
+
+def test_scoring_and_a_clinics_own_transactions_never_deadlock(postgresql: Database, trained) -> None:
+    install_models(postgresql, trained)
+    _fill(postgresql, 20_000)
+    processes = [postgresql.start("score", "--batch-size", "200", "--json") for _ in range(2)]
+    corrected = 0
+    # Each transaction corrects rows in falling order of id, against the scorers' rising one.
+    while any(process.poll() is None for process in processes):
+        with postgresql.engine.begin() as clinic:
+            for patient_id in (19_000 - corrected % 9_000, 9_000 - corrected % 9_000, 1 + corrected % 50):
+                clinic.execute(text("UPDATE patients SET age = 51 WHERE id = :id"), {"id": patient_id})
+        corrected += 37
+    ended = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], ended
+    assert postgresql.run("score").exit_code == 0
+    assert postgresql.value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == 0
+    assert postgresql.value("SELECT count(*) FROM scoring_queue") == 0
+
+
+def test_a_locked_sqlite_file_is_waited_for_and_then_left(sqlite: Database) -> None:
+    insert_patients(sqlite, 1)
+    with sqlite.engine.connect().execution_options(pima_writes=True) as other:
+        other.execute(text("UPDATE patients SET age = 51"))
+        ended = sqlite.run("score", PIMA_DATABASE__LOCK_TIMEOUT_SECONDS="1")
+        assert ended.exit_code == 75, ended.stderr
+        assert "Traceback" not in ended.stderr
+        other.rollback()
+    assert sqlite.value("SELECT count(*) FROM scoring_queue") == 1
+
+
+def test_a_correction_is_scored_again_and_the_earlier_prediction_kept(scored_database: Database) -> None:
+    (patient,) = insert_patients(scored_database, 1)
+    assert scored_database.run("score").exit_code == 0
+    first = scored_database.execute("SELECT patient_version, probability, superseded FROM current_predictions")
+    scored_database.execute("UPDATE patients SET glucose = 90")
+    assert scored_database.value("SELECT superseded FROM current_predictions") == 1
+    assert scored_database.run("score").exit_code == 0
+    second = scored_database.execute("SELECT patient_version, probability, superseded FROM current_predictions")
+    assert second[0][0] > first[0][0]
+    assert second[0][1] < first[0][1]
+    assert second[0][2] == 0
+    assert scored_database.value("SELECT count(*) FROM predictions WHERE patient_id = :id", {"id": patient}) == 2
+
+
+def test_a_rolled_back_champion_scores_the_next_run(scored_database: Database) -> None:
+    assert scored_database.run("models", "promote", "3", "--reason", "to try it").exit_code == 0
+    insert_patients(scored_database, 1)
+    assert json.loads(scored_database.run("score", "--json").stdout)["model_version"] == 3
+    ended = scored_database.run("models", "rollback", "--reason", "did not help", "--json")
+    assert json.loads(ended.stdout)["model_version"] == 1
+    insert_patients(scored_database, 1)
+    assert json.loads(scored_database.run("score", "--json").stdout)["model_version"] == 1
+    moves = scored_database.execute(
+        "SELECT verdict, from_version, to_version, explanation FROM promotions WHERE reason = 'by_hand' ORDER BY id"
+    )
+    assert moves == [("promoted_by_hand", 1, 3, "to try it"), ("rolled_back", 3, 1, "did not help")]
+    assert scored_database.execute("SELECT model_version FROM predictions ORDER BY scored_at") == [(3,), (1,)]
+
+
+def test_a_version_scored_before_by_the_same_model_is_counted_and_not_doubled(scored_database: Database) -> None:
+    insert_patients(scored_database, 3)
+    scored_database.run("score")
+    copied = ", ".join(["version", *SOUND])
+    scored_database.execute(
+        f"INSERT INTO scoring_queue (patient_id, patient_{copied}) SELECT id, {copied} FROM patients"
+    )
+    counts = json.loads(scored_database.run("score", "--json").stdout)
+    assert (counts["claimed"], counts["predicted"], counts["already_scored"]) == (3, 0, 3)
+    assert scored_database.value("SELECT count(*) FROM predictions") == 3
+
+
+def test_the_memory_of_a_run_is_no_matter_of_its_rows(scored_database: Database) -> None:
+    # A run of many batches holds one at a time: its tally is all that it keeps.
+    _fill(scored_database, 4_000)
+    counts = json.loads(scored_database.run("score", "--json", "--batch-size", "100").stdout)
+    assert counts["batches"] == 40
+    assert counts["claimed"] == 4_000
+
+
+def test_scoring_imports_no_tensorflow_keras_or_pandas(scored_database: Database) -> None:
+    program = """
+import os, sys
+from jobs.score import main
+code = main(["--json"], os.environ)
+heavy = sorted({"tensorflow", "keras", "pandas"} & set(sys.modules))
+model = "ai_edge_litert" in sys.modules
+print(code, heavy, model)
+"""
+    environ = clean_environ() | {"DATABASE_URL": scored_database.url}
+    for rows, loads_model in ((0, False), (5, True)):
+        insert_patients(scored_database, rows)
+        ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, text=True)
+        assert ended.stdout.splitlines()[-1] == f"0 [] {loads_model}", ended.stderr
+
+
+def test_the_scheduler_imports_no_tensorflow_keras_or_pandas() -> None:
+    program = "import sys, jobs.scheduler; print(sorted({'tensorflow', 'keras', 'pandas'} & set(sys.modules)))"
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=os.environ, capture_output=True, text=True)
+    assert ended.stdout == "[]\n"

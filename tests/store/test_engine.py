@@ -1,0 +1,447 @@
+"""Transactions, time limits, and what becomes of a driver's error: its class and exit code, and none of its text."""
+
+import socket
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.engine import make_url
+
+from pima.errors import (
+    FAILED,
+    TRY_AGAIN_LATER,
+    WRONG,
+    DatabaseAway,
+    DatabaseBusy,
+    DatabaseFailed,
+    DatabaseUnusable,
+    PimaError,
+    WrongConfiguration,
+)
+from pima.settings import DatabaseSettings
+from pima.store import patients
+from pima.store.engine import make_engine, parse_url, reading, writing
+from tests.conftest import Database, insert_patients
+
+VALUE = "7777.125"
+"""A measurement that stands nowhere else."""
+PASSWORD = "CANARY"  # noqa: S105 (looked for in what must not show it)
+
+
+def ask(engine: Engine, statement: str = "SELECT 1") -> None:
+    with reading(engine) as connection:
+        connection.execute(text(statement))
+
+
+def error_of(work: Callable[[], object]) -> PimaError:
+    """The error that the work ends in, which must be one of ours."""
+    try:
+        work()
+    except PimaError as error:
+        return error
+    raise AssertionError("no error")
+
+
+def everything_told_by(error: BaseException) -> str:
+    """All that a log could show of it."""
+    facts = getattr(error, "facts", {})
+    return "".join(traceback.format_exception(error)) + str(error) + repr(error) + repr(facts)
+
+
+def asking(url: str, **limits: int) -> Callable[[], None]:
+    """To make an engine for the URL and ask the database something."""
+
+    def work() -> None:
+        engine = make_engine(url, DatabaseSettings(**limits))
+        try:
+            ask(engine)
+        finally:
+            engine.dispose()
+
+    return work
+
+
+@pytest.fixture
+def serving(server: str) -> Iterator[Engine]:
+    """The server's own database, for tests that write nothing."""
+    engine = make_engine(server, DatabaseSettings())
+    yield engine
+    engine.dispose()
+
+
+# ---- URLs -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "driver"),
+    [
+        ("sqlite:///a.db", "sqlite+pysqlite"),
+        ("sqlite+pysqlite:////srv/a.db", "sqlite+pysqlite"),
+        (" sqlite:///a.db\n", "sqlite+pysqlite"),
+        ("postgres://u:p@host/db", "postgresql+psycopg"),
+        ("postgresql://u:p@host:5432/db", "postgresql+psycopg"),
+        ("postgresql+psycopg://u:p%40x@host/db?sslmode=require", "postgresql+psycopg"),
+    ],
+)
+def test_a_url_is_read_with_its_driver_named(given: str, driver: str) -> None:
+    assert parse_url(given).drivername == driver
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "CANARY",
+        "CANARY.db",
+        "://CANARY",
+        "CANARY://host/db",
+        "mysql://u:CANARY@host/db",
+        "postgresql+psycopg2://u:CANARY@host/db",
+        "postgresql+asyncpg://u:CANARY@host/db",
+        "sqlite+aiosqlite:///CANARY.db",
+        "postgresql://u:CANARY@host:port/db",
+        "postgresql://u:CANARY@host:99999/db",
+        "postgresql://u:CANARY@host:0/db",
+        "postgresql://u:CANARY@[::1/db",
+        "postgresql://u:CANARY@host:5432:5432/db",
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+    ],
+)
+def test_what_is_no_url_of_ours_is_refused_without_repeating_it(given: str) -> None:
+    error = error_of(lambda: parse_url(given))
+    assert isinstance(error, WrongConfiguration)
+    assert error.exit_code == WRONG
+    assert "postgresql+psycopg://" in str(error)  # what was expected
+    told = everything_told_by(error)
+    assert "CANARY" not in told.replace(repr(given), "")
+
+
+@pytest.mark.parametrize("option", ["timeout", "cached_statements"])
+def test_sqlite_options_that_are_wrong_are_wrong_configuration(tmp_path: Path, option: str) -> None:
+    error = error_of(asking(f"sqlite:///{tmp_path}/a.db?{option}=CANARY"))
+    assert error.exit_code == WRONG
+    assert PASSWORD not in everything_told_by(error)
+
+
+@pytest.mark.parametrize("options", [{"nonsense": "CANARY"}, {"sslmode": "CANARY"}])
+def test_postgresql_options_that_are_wrong_are_wrong_configuration(server: str, options: dict[str, str]) -> None:
+    url = make_url(server).update_query_dict(options).render_as_string(hide_password=False)
+    error = error_of(asking(url))
+    assert error.exit_code == WRONG
+    assert PASSWORD not in everything_told_by(error)
+
+
+# ---- a database that can't be had -----------------------------------------------------------------------------------
+
+
+def test_nobody_at_the_port_is_away() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: nobody answers, and nobody else gets it
+        port = taken.getsockname()[1]
+        url = f"postgresql://clinic:{PASSWORD}@127.0.0.1:{port}/db"
+        error = error_of(asking(url, connect_timeout_seconds=2))
+    assert isinstance(error, DatabaseAway)
+    assert error.exit_code == TRY_AGAIN_LATER
+    assert PASSWORD not in everything_told_by(error)
+
+
+def test_a_server_that_never_answers_is_away() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"postgresql://clinic:{PASSWORD}@127.0.0.1:{silent.getsockname()[1]}/db"
+        error = error_of(asking(url, connect_timeout_seconds=2))
+    assert isinstance(error, DatabaseAway)
+    assert PASSWORD not in everything_told_by(error)
+
+
+def test_a_socket_that_is_not_there_is_away(tmp_path: Path) -> None:
+    assert isinstance(error_of(asking(f"postgresql://clinic:{PASSWORD}@/db?host={tmp_path}")), DatabaseAway)
+
+
+@pytest.mark.parametrize("wrong", ["database", "username"])
+@pytest.mark.parametrize("place", ["beside the name", "among the options"])
+def test_a_database_or_role_that_does_not_exist_is_unusable(server: str, wrong: str, place: str) -> None:
+    url = make_url(server).set(**{wrong: "nobody_made_this"})
+    url = url.set(password=PASSWORD) if place == "beside the name" else url.update_query_dict({"password": PASSWORD})
+    error = error_of(asking(url.render_as_string(hide_password=False)))
+    assert isinstance(error, DatabaseUnusable)
+    assert error.exit_code == WRONG
+    assert "nobody_made_this" in str(error)
+    assert PASSWORD not in everything_told_by(error)
+
+
+def test_a_missing_folder_is_unusable(tmp_path: Path) -> None:
+    error = error_of(asking(f"sqlite:///{tmp_path}/missing/a.db"))
+    assert isinstance(error, DatabaseUnusable)
+    assert error.exit_code == WRONG
+    assert f"{tmp_path}/missing/a.db" in str(error)
+    assert not (tmp_path / "missing").exists()
+
+
+def test_a_folder_is_no_database(tmp_path: Path) -> None:
+    assert isinstance(error_of(asking(f"sqlite:///{tmp_path}")), DatabaseUnusable)
+
+
+def test_a_file_that_is_no_database_is_unusable_and_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "patients.csv"
+    path.write_text(f"id,glucose\n1,{VALUE}\n" * 100)
+    engine = make_engine(f"sqlite:///{path}", DatabaseSettings())
+    error = error_of(lambda: ask(engine, "SELECT * FROM patients"))
+    engine.dispose()
+    assert isinstance(error, DatabaseUnusable)
+    assert error.exit_code == WRONG
+    assert VALUE not in everything_told_by(error)
+    assert path.read_text() == f"id,glucose\n1,{VALUE}\n" * 100
+
+
+# ---- every SQLSTATE -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "exit_code", "states"),
+    [
+        (DatabaseBusy, TRY_AGAIN_LATER, ["40001", "40P01", "55P03", "57014", "25P03"]),
+        (DatabaseAway, TRY_AGAIN_LATER, ["08000", "08006", "53300", "57P01", "57P02", "57P03"]),
+        (DatabaseUnusable, WRONG, ["28000", "28P01", "3D000", "3F000", "42501"]),
+        (DatabaseFailed, FAILED, ["22003", "22P02", "23502", "23505", "23514", "42601", "42703", "42P01", "P0001"]),
+        (DatabaseFailed, FAILED, ["58030", "XX000", "XX001"]),
+    ],
+)
+def test_each_sqlstate_becomes_its_class(
+    serving: Engine, kind: type[PimaError], exit_code: int, states: list[str]
+) -> None:
+    for state in states:
+        throw = f"DO $$ BEGIN RAISE EXCEPTION 'row {VALUE}' USING ERRCODE = '{state}', DETAIL = 'has {VALUE}'; END $$"
+        error = error_of(lambda statement=throw: ask(serving, statement))
+        assert type(error) is kind
+        assert error.exit_code == exit_code
+        assert state in str(error)
+        assert VALUE not in everything_told_by(error)
+
+
+def test_waiting_for_anothers_lock_ends_as_busy(postgresql: Database) -> None:
+    insert_patients(postgresql, 1)
+    impatient = make_engine(postgresql.url, DatabaseSettings(lock_timeout_seconds=1))
+    with writing(postgresql.engine) as holder:
+        holder.execute(text("UPDATE patients SET glucose = 90"))
+        error = error_of(lambda: ask(impatient, "UPDATE patients SET glucose = 91"))
+    assert isinstance(error, DatabaseBusy)
+    assert "55P03" in str(error)
+    ask(impatient, "UPDATE patients SET glucose = 92")
+    impatient.dispose()
+
+
+def test_a_statement_that_takes_too_long_ends_as_busy(server: str) -> None:
+    engine = make_engine(server, DatabaseSettings(statement_timeout_seconds=1))
+    error = error_of(lambda: ask(engine, "SELECT pg_sleep(60)"))
+    engine.dispose()
+    assert isinstance(error, DatabaseBusy)
+    assert "57014" in str(error)
+
+
+def kill_its_session(engine: Engine, by: Engine) -> None:
+    with reading(engine) as connection:
+        pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    with reading(by) as connection:
+        connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+
+
+def test_a_session_that_is_ended_in_a_transaction_is_away_and_its_work_undone(postgresql: Database) -> None:
+    def work() -> None:
+        with writing(postgresql.engine) as connection:
+            connection.execute(text("INSERT INTO patients (glucose) VALUES (100)"))
+            pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+            postgresql.execute("SELECT pg_terminate_backend(:pid, 5000)", {"pid": pid})
+            connection.execute(text("INSERT INTO patients (glucose) VALUES (101)"))
+
+    error = error_of(work)
+    assert isinstance(error, DatabaseAway)
+    assert error.exit_code == TRY_AGAIN_LATER
+    assert postgresql.value("SELECT count(*) FROM patients") == 0
+
+
+def test_an_engine_outlives_the_sessions_that_it_lost(server: str, serving: Engine) -> None:
+    engine = make_engine(server, DatabaseSettings())
+    kill_its_session(engine, by=serving)
+    with suppress(DatabaseAway):
+        ask(engine)
+    ask(engine)
+    engine.dispose()
+
+
+# ---- errors of SQLite -----------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_another_writes_is_busy_to_writers_only(sqlite: Database) -> None:
+    impatient = make_engine(sqlite.url, DatabaseSettings(lock_timeout_seconds=0))
+
+    def write() -> None:
+        with writing(impatient):
+            pass
+
+    with writing(sqlite.engine):  # has the lock from its start, before any statement
+        error = error_of(write)
+        ask(impatient, "SELECT count(*) FROM patients")
+    write()
+    impatient.dispose()
+    assert isinstance(error, DatabaseBusy)
+    assert error.exit_code == TRY_AGAIN_LATER
+    assert "SQLITE_BUSY" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [
+        ("INSERT INTO patients (outcome) VALUES (2)", "SQLITE_CONSTRAINT"),
+        ("INSERT INTO patients (glucose) VALUES ('text')", "SQLITE_CONSTRAINT"),
+        ("SELECT * FROM nowhere", "SQLITE_ERROR"),
+    ],
+)
+def test_what_sqlite_refuses_has_failed(sqlite: Database, statement: str, name: str) -> None:
+    error = error_of(lambda: sqlite.execute(statement))
+    assert type(error) is DatabaseFailed
+    assert error.exit_code == FAILED
+    assert name in str(error)
+
+
+# ---- no value of a patient ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"INSERT INTO patients (id, glucose, outcome) VALUES (5, {VALUE}, 2)",
+        f"INSERT INTO patients (id, glucose) VALUES (1, {VALUE})",
+        f"INSERT INTO patients (id, glucose) VALUES (0, {VALUE})",
+        f"INSERT INTO patients (id, glucose) VALUES (5, '{VALUE}x')",
+        f"INSERT INTO patients (id, outcome) VALUES (5, '{VALUE}')",
+        f"UPDATE patients SET glucose = {VALUE}, outcome = 3",
+        f"UPDATE patients SET glucose = {VALUE}, id = 7",
+        f"SELECT {VALUE} FROM nowhere",
+        "INSERT INTO patients (id, glucose, outcome) VALUES (5, :value, 2)",
+    ],
+)
+def test_no_value_of_a_row_is_told_by_an_error(database: Database, statement: str) -> None:
+    insert_patients(database, 1, first_id=1)
+    error = error_of(lambda: database.execute(statement, {"value": float(VALUE)} if ":value" in statement else None))
+    assert type(error) is DatabaseFailed
+    assert VALUE not in everything_told_by(error).replace(statement, "")
+    assert "Failing row" not in str(error)
+
+
+@pytest.mark.parametrize("value", [f"{VALUE}x", f"{VALUE}1e999"])
+def test_an_error_while_a_file_is_copied_in_is_translated_too(postgresql: Database, value: str) -> None:
+    class Cell(str):
+        __slots__ = ()
+
+        def __repr__(self) -> str:
+            return str(self)
+
+    def load() -> None:
+        with writing(postgresql.engine) as connection:
+            patients.make_staging(connection)
+            patients.stage(connection, [(1, None, Cell(value), *[None] * 8)])
+
+    error = error_of(load)
+    assert type(error) is DatabaseFailed
+    assert VALUE not in everything_told_by(error)
+
+
+def test_a_connection_lost_while_a_file_is_copied_in_is_away(postgresql: Database) -> None:
+    def load() -> None:
+        with writing(postgresql.engine) as connection:
+            patients.make_staging(connection)
+            pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+            postgresql.execute("SELECT pg_terminate_backend(:pid, 5000)", {"pid": pid})
+            patients.stage(connection, [(1, None, *[None] * 9)])
+
+    error = error_of(load)
+    assert isinstance(error, DatabaseAway)
+    assert error.exit_code == TRY_AGAIN_LATER
+
+
+# ---- transactions ---------------------------------------------------------------------------------------------------
+
+
+class Stop(BaseException):
+    """Not an Exception, as a signal's is not."""
+
+
+@pytest.mark.parametrize("error", [ValueError, Stop, KeyboardInterrupt])
+def test_a_transaction_that_is_left_by_an_error_is_undone(database: Database, error: type[BaseException]) -> None:
+    def work() -> None:
+        with writing(database.engine) as connection:
+            connection.execute(text("INSERT INTO patients (glucose) VALUES (100)"))
+            raise error
+
+    with pytest.raises(error):
+        work()
+    assert database.value("SELECT count(*) FROM patients") == 0
+    with writing(database.engine) as connection:
+        connection.execute(text("INSERT INTO patients (glucose) VALUES (100)"))
+    assert database.value("SELECT count(*) FROM patients") == 1
+
+
+def test_one_failed_statement_undoes_the_whole_transaction(database: Database) -> None:
+    def work() -> None:
+        with writing(database.engine) as connection:
+            connection.execute(text("INSERT INTO patients (glucose) VALUES (100)"))
+            connection.execute(text("INSERT INTO patients (outcome) VALUES (2)"))
+
+    assert type(error_of(work)) is DatabaseFailed
+    assert database.value("SELECT count(*) FROM patients") == 0
+
+
+def test_every_postgresql_transaction_has_its_limits_and_leaves_none_behind(server: str) -> None:
+    limits = {
+        "statement_timeout": "17s",
+        "lock_timeout": "7s",
+        "idle_in_transaction_session_timeout": "23s",
+    }
+    settings = DatabaseSettings(
+        statement_timeout_seconds=17, lock_timeout_seconds=7, idle_in_transaction_timeout_seconds=23
+    )
+    engine = make_engine(server, settings)
+    for transaction in (reading, writing, reading):
+        with transaction(engine) as connection:
+            assert {name: connection.scalar(text(f"SHOW {name}")) for name in limits} == limits
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        session = connection.connection.cursor()
+        for name in limits:
+            found = session.execute("SELECT reset_val = setting FROM pg_settings WHERE name = %s", (name,)).fetchone()
+            assert found == (True,)
+        session.close()
+    engine.dispose()
+
+
+def test_sqlite_is_opened_with_its_limits(sqlite: Database) -> None:
+    engine = make_engine(sqlite.url, DatabaseSettings(lock_timeout_seconds=7))
+    with reading(engine) as connection:
+        assert connection.scalar(text("PRAGMA busy_timeout")) == 7000
+        assert connection.scalar(text("PRAGMA foreign_keys")) == 1
+        assert connection.scalar(text("PRAGMA journal_mode")) == "delete"
+    engine.dispose()
+
+
+def test_a_reader_sees_one_state_of_the_file_throughout(sqlite: Database) -> None:
+    """And keeps a writer from committing only until its own end."""
+    engine = make_engine(sqlite.url, DatabaseSettings(lock_timeout_seconds=0))
+    insert = "INSERT INTO patients (glucose) VALUES (100)"
+
+    def write() -> None:
+        with writing(engine) as connection:
+            connection.execute(text(insert))
+
+    with reading(sqlite.engine) as connection:
+        assert connection.scalar(text("SELECT count(*) FROM patients")) == 0
+        assert isinstance(error_of(write), DatabaseBusy)
+        assert connection.scalar(text("SELECT count(*) FROM patients")) == 0
+    write()
+    assert sqlite.value("SELECT count(*) FROM patients") == 1
+    engine.dispose()

@@ -1,0 +1,261 @@
+"""Leases, of which only one is given out at a time, and the ledger of runs."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TypeVar
+
+import pytest
+
+from pima.errors import DatabaseFailed
+from pima.store import leases, runs
+from pima.store.engine import reading, writing
+from pima.store.runs import Status
+from tests.conftest import Database
+
+LONG_AGO = "2001-01-01T00:00:00.000Z"
+TICK = datetime(2026, 3, 1, 2, 15, tzinfo=UTC)
+Result = TypeVar("Result")
+
+
+def at_once(first: Callable[[], Result], second: Callable[[], Result]) -> list[Result]:
+    """Both in threads of their own, started together; what they gave."""
+    together = threading.Barrier(2)
+
+    def start(work: Callable[[], Result]) -> Result:
+        together.wait(timeout=30)
+        return work()
+
+    with ThreadPoolExecutor(2) as threads:
+        return [running.result(timeout=60) for running in [threads.submit(start, work) for work in (first, second)]]
+
+
+# ---- leases ---------------------------------------------------------------------------------------------------------
+
+
+def take(database: Database, owner: str = "a", name: str = "retrain", seconds: int = 60) -> int | None:
+    with writing(database.engine) as connection:
+        return leases.take_lease(connection, name, owner, seconds)
+
+
+def renew(database: Database, fence: int, seconds: int = 60) -> bool:
+    with writing(database.engine) as connection:
+        return leases.renew_lease(connection, "retrain", fence, seconds)
+
+
+def release(database: Database, fence: int) -> None:
+    with writing(database.engine) as connection:
+        leases.release_lease(connection, "retrain", fence)
+
+
+def let_it_run_out(database: Database) -> None:
+    database.execute("UPDATE leases SET expires_at = :at", {"at": LONG_AGO})
+
+
+def expires_at(database: Database) -> datetime:
+    found = database.value("SELECT expires_at FROM leases WHERE name = 'retrain'")
+    return datetime.fromisoformat(found) if isinstance(found, str) else found
+
+
+def test_a_free_lease_is_taken_and_a_held_one_is_not(database: Database) -> None:
+    assert take(database, "a") == 1
+    before = expires_at(database)
+    assert take(database, "b") is None
+    assert take(database, "a") is None  # not by its holder either
+    with reading(database.engine) as connection:
+        owner, until = leases.lease_holder(connection, "retrain")
+    assert owner == "a"
+    assert datetime.fromisoformat(until) == expires_at(database) == before
+
+
+def test_leases_of_other_names_are_other_leases(database: Database) -> None:
+    assert take(database, "a", "retrain") == take(database, "b", "other") == 1
+    assert take(database, "a", "other") is None
+
+
+def test_a_lease_lasts_as_long_as_was_asked(database: Database) -> None:
+    fence = take(database, seconds=3600)
+    assert fence is not None
+    now = datetime.now(UTC)
+    assert timedelta(minutes=50) < expires_at(database) - now < timedelta(minutes=70)
+    assert renew(database, fence, seconds=7200)
+    assert timedelta(minutes=110) < expires_at(database) - now < timedelta(minutes=130)
+
+
+def test_a_lease_that_ran_out_is_taken_over_with_a_higher_fence(database: Database) -> None:
+    fences = []
+    for owner in ("a", "b", "c"):
+        fences.append(take(database, owner))
+        let_it_run_out(database)
+    assert fences == [1, 2, 3]
+    assert database.value("SELECT owner FROM leases") == "c"
+
+
+def test_a_lost_lease_is_neither_renewed_nor_released(database: Database) -> None:
+    lost = take(database, "a")
+    assert lost is not None
+    let_it_run_out(database)
+    held = take(database, "b")
+    assert held is not None
+    before = expires_at(database)
+    assert renew(database, lost, seconds=7200) is False
+    release(database, lost)
+    assert expires_at(database) == before
+    assert take(database, "c") is None
+    assert renew(database, held) is True
+
+
+def test_a_lease_that_never_was_is_not_renewed(database: Database) -> None:
+    assert renew(database, 1) is False
+    with reading(database.engine) as connection:
+        assert leases.lease_holder(connection, "retrain") == ("someone", "soon")
+
+
+def test_a_released_lease_is_free_at_once_and_its_fence_never_goes_back(database: Database) -> None:
+    first = take(database, "a")
+    assert first is not None
+    release(database, first)
+    assert take(database, "b") == first + 1
+    assert renew(database, first) is False
+
+
+@pytest.mark.parametrize("ran_out", [False, True])
+def test_of_two_takers_at_once_exactly_one_wins(database: Database, ran_out: bool) -> None:
+    for n in range(10):
+        name = f"lease {n}"
+        if ran_out:
+            take(database, "earlier", name)
+            let_it_run_out(database)
+        won = at_once(lambda name=name: take(database, "a", name), lambda name=name: take(database, "b", name))
+        assert sorted(won, key=str) == [1 + ran_out, None]
+
+
+def test_a_lease_taken_in_a_transaction_that_fails_is_free(database: Database) -> None:
+    def take_and_die() -> None:
+        with writing(database.engine) as connection:
+            assert leases.take_lease(connection, "retrain", "a", 60) == 1
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        take_and_die()
+    assert take(database, "b") == 1
+
+
+# ---- runs -----------------------------------------------------------------------------------------------------------
+
+
+def start(database: Database, job: str = "score", scheduled_for: datetime | None = None) -> int:
+    with writing(database.engine) as connection:
+        trigger = "manual" if scheduled_for is None else "schedule"
+        return runs.start_run(connection, job, trigger, scheduled_for, "a host")
+
+
+def finish(
+    database: Database, run: int, status: Status, counts: dict[str, int] | None, error_code: str | None = None
+) -> None:
+    with writing(database.engine) as connection:
+        runs.finish_run(connection, run, status, counts, error_code)
+
+
+def last(database: Database, newest: int = 10) -> list[runs.Run]:
+    with reading(database.engine) as connection:
+        return runs.last_runs(connection, newest)
+
+
+def test_a_run_is_running_until_it_is_finished(database: Database) -> None:
+    run = start(database)
+    (open_run,) = last(database)
+    assert (open_run.id, open_run.job, open_run.trigger) == (run, "score", "manual")
+    assert (open_run.status, open_run.counts, open_run.finished_at) == ("running", {}, None)
+    finish(database, run, Status.SUCCEEDED, {"predicted": 7})
+    (ended,) = last(database)
+    assert (ended.status, ended.counts, ended.error_code) == ("succeeded", {"predicted": 7}, None)
+    assert ended.finished_at is not None
+    assert ended.finished_at >= ended.started_at == open_run.started_at
+    assert ended.started_at.utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_every_status_that_the_code_knows_fits_the_table(database: Database, status: Status) -> None:
+    run = start(database)
+    finish(database, run, status, {}, "a_code")
+    assert [(found.status, found.error_code) for found in last(database)] == [(status, "a_code")]
+
+
+def test_a_status_that_the_code_does_not_know_is_refused(database: Database) -> None:
+    start(database)
+    with pytest.raises(DatabaseFailed):
+        database.execute("UPDATE runs SET status = 'lost'")
+
+
+def test_a_runs_recorded_progress_stays_when_it_ends_without_counts(database: Database) -> None:
+    run, other = start(database), start(database)
+    with writing(database.engine) as connection:
+        runs.record_progress(connection, run, {"predicted": 3}, 2)
+    finish(database, run, Status.FAILED, None, "database_failed")
+    untouched, ended = last(database)
+    assert (ended.status, ended.counts, ended.model_version) == ("failed", {"predicted": 3}, 2)
+    assert (untouched.id, untouched.status, untouched.counts, untouched.model_version) == (other, "running", {}, None)
+
+
+def test_work_and_heartbeat_are_signs_of_life(database: Database) -> None:
+    run, other = start(database), start(database)
+    for sign in (
+        lambda connection: runs.beat(connection, run),
+        lambda connection: runs.record_progress(connection, run, {}, None),
+        lambda connection: runs.finish_run(connection, run, Status.SUCCEEDED, None, None),
+    ):
+        database.execute("UPDATE runs SET heartbeat_at = :at", {"at": LONG_AGO})
+        with writing(database.engine) as connection:
+            sign(connection)
+        seen = database.execute("SELECT id, heartbeat_at FROM runs ORDER BY id")
+        assert [(found, str(at).startswith("2001")) for found, at in seen] == [(run, False), (other, True)]
+
+
+def test_runs_are_listed_newest_first(database: Database) -> None:
+    started = [start(database, job) for job in ("score", "retrain", "score")]
+    assert [run.id for run in last(database)] == started[::-1]
+    assert [run.id for run in last(database, newest=2)] == started[:0:-1]
+
+
+def tick_is_taken(database: Database, job: str, tick: datetime) -> bool:
+    with reading(database.engine) as connection:
+        return runs.tick_is_taken(connection, job, tick)
+
+
+def test_one_tick_gives_one_run(database: Database) -> None:
+    assert not tick_is_taken(database, "score", TICK)
+    start(database, "score", TICK)
+    assert tick_is_taken(database, "score", TICK)
+    elsewhere = TICK.astimezone(timezone(timedelta(hours=2)))  # the same moment on another clock
+    assert tick_is_taken(database, "score", elsewhere)
+    for same in (TICK, elsewhere):
+        with pytest.raises(DatabaseFailed):
+            start(database, "score", same)
+    assert len(last(database)) == 1
+
+
+def test_another_job_another_tick_and_runs_by_hand_are_their_own(database: Database) -> None:
+    start(database, "score", TICK)
+    assert not tick_is_taken(database, "retrain", TICK)
+    assert not tick_is_taken(database, "score", TICK + timedelta(days=1))
+    start(database, "retrain", TICK)
+    start(database, "score", TICK + timedelta(days=1))
+    for _ in range(2):
+        start(database, "score")
+    assert len(last(database)) == 5
+
+
+def test_two_schedulers_at_once_make_one_run_of_a_tick(database: Database) -> None:
+    def try_to_start(tick: datetime) -> int | None:
+        try:
+            return start(database, "score", tick)
+        except DatabaseFailed:
+            return None
+
+    for n in range(10):
+        tick = TICK + timedelta(days=n)
+        made = at_once(lambda tick=tick: try_to_start(tick), lambda tick=tick: try_to_start(tick))
+        assert [run is None for run in made].count(True) == 1
+    assert database.value("SELECT count(*) FROM runs") == 10

@@ -1,0 +1,300 @@
+"""The view that people read, what writing counts, and how often predictions came true."""
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pima.errors import DatabaseFailed
+from pima.store.engine import reading, writing
+from pima.store.predictions import Predictions, Realised, Rejections, realised_accuracy
+from pima.store.predictions import write_predictions as write
+from pima.store.predictions import write_rejections as write_rejected
+from tests.conftest import Database, insert_patients
+
+LONG_AGO = "2001-01-01T00:00:00.000Z"
+FAR_AHEAD = "2999-01-01T00:00:00.000Z"
+
+
+def day(n: int) -> str:
+    return f"2020-01-{n:02}T12:00:00.000Z"
+
+
+def predict(
+    database: Database, patient_id: int, version: int, model: int, at: str = LONG_AGO, probability: float = 0.25
+) -> None:
+    """A prediction made at a moment of the test's choice."""
+    database.execute(
+        """INSERT INTO predictions (patient_id, patient_version, model_version, run_id, probability,
+                                    predicted_class, threshold, scored_at)
+        VALUES (:id, :version, :model, 1, :probability, :predicted, 0.5, :at)""",
+        {
+            "id": patient_id,
+            "version": version,
+            "model": model,
+            "probability": probability,
+            "predicted": int(probability >= 0.5),
+            "at": at,
+        },
+    )
+
+
+def reject(database: Database, patient_id: int, version: int) -> None:
+    database.execute(
+        """INSERT INTO rejections (patient_id, patient_version, run_id, reason, field)
+        VALUES (:id, :version, 1, 'missing', 'age')""",
+        {"id": patient_id, "version": version},
+    )
+
+
+def shown(database: Database) -> list[tuple[Any, ...]]:
+    """Patient, version, model and whether it is superseded."""
+    rows = database.execute("""
+        SELECT patient_id, patient_version, model_version, superseded FROM current_predictions ORDER BY patient_id""")
+    return [(*row[:3], bool(row[3])) for row in rows]
+
+
+# ---- the view -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        # (version, model, day)
+        ([(4, 1, 1)], (4, 1)),
+        ([(4, 1, 1), (9, 1, 2)], (9, 1)),
+        ([(9, 1, 1), (4, 2, 2)], (9, 1)),  # an older version that a newer model has scored later
+        ([(4, 1, 1), (4, 2, 2)], (4, 2)),
+        ([(4, 2, 1), (4, 1, 2)], (4, 1)),  # scored last by an earlier model, after a rollback
+        ([(4, 1, 1), (4, 2, 1), (4, 3, 1)], (4, 3)),  # at the same moment: one row all the same
+        ([(4, 1, 1), (4, 2, 2), (9, 2, 3), (9, 1, 4)], (9, 1)),
+    ],
+)
+def test_one_row_a_patient_the_newest_version_then_the_latest(
+    database: Database, made: list[tuple[int, int, int]], expected: tuple[int, int]
+) -> None:
+    predict(database, 8, version=5, model=1, at=day(9))
+    for version, model, at in made:
+        predict(database, 7, version, model, at=day(at))
+    assert shown(database) == [(7, *expected, False), (8, 5, 1, False)]
+
+
+def test_the_view_shows_a_row_as_it_was_written(database: Database) -> None:
+    predict(database, 7, 4, 2, probability=0.625)
+    columns = "patient_id, patient_version, model_version, run_id, probability, predicted_class, threshold"
+    assert database.execute(f"SELECT {columns} FROM current_predictions") == [(7, 4, 2, 1, 0.625, 1, 0.5)]
+
+
+def scored_patient(database: Database) -> tuple[int, int]:
+    """A patient whose version was taken off the queue and predicted."""
+    (patient_id,) = insert_patients(database, 1)
+    version = database.value("SELECT patient_version FROM scoring_queue")
+    database.execute("DELETE FROM scoring_queue")
+    predict(database, patient_id, version, model=1)
+    return patient_id, version
+
+
+def correct(database: Database) -> int:
+    database.execute("UPDATE patients SET glucose = glucose + 1")
+    version: int = database.value("SELECT version FROM patients")
+    return version
+
+
+def test_a_prediction_is_superseded_while_a_newer_version_waits(database: Database) -> None:
+    patient_id, version = scored_patient(database)
+    assert shown(database) == [(patient_id, version, 1, False)]
+    newer = correct(database)
+    assert shown(database) == [(patient_id, version, 1, True)]
+    database.execute("DELETE FROM scoring_queue")
+    predict(database, patient_id, newer, model=1)
+    assert shown(database) == [(patient_id, newer, 1, False)]
+
+
+def test_a_prediction_is_superseded_when_a_newer_version_was_rejected(database: Database) -> None:
+    patient_id, version = scored_patient(database)
+    newer = correct(database)
+    database.execute("DELETE FROM scoring_queue")
+    reject(database, patient_id, newer)
+    assert shown(database) == [(patient_id, version, 1, True)]
+    newest = correct(database)
+    database.execute("DELETE FROM scoring_queue")
+    predict(database, patient_id, newest, model=1)
+    assert shown(database) == [(patient_id, newest, 1, False)]
+
+
+def test_what_waits_or_was_rejected_elsewhere_or_earlier_supersedes_nothing(database: Database) -> None:
+    patient_id, version = scored_patient(database)
+    reject(database, patient_id, version - 1)
+    reject(database, patient_id + 1, version + 1)
+    (other,) = insert_patients(database, 1)
+    # The same version waits once more, for today's champion.
+    database.execute(
+        "INSERT INTO scoring_queue (patient_id, patient_version) VALUES (:id, :version)",
+        {"id": patient_id, "version": version},
+    )
+    assert other != patient_id
+    assert shown(database) == [(patient_id, version, 1, False)]
+
+
+# ---- writing --------------------------------------------------------------------------------------------------------
+
+
+def batch(entries: list[tuple[int, int]], probabilities: list[float]) -> Predictions:
+    ids, versions = np.array(entries, dtype=np.int64).reshape(-1, 2).T
+    return Predictions(ids, versions, np.array(probabilities, dtype=np.float64))
+
+
+def write_predictions(
+    database: Database, made: Predictions, model: int = 1, run: int = 1, threshold: float = 0.5
+) -> int:
+    with writing(database.engine) as connection:
+        return write(connection, made, model, run, threshold)
+
+
+def test_each_prediction_is_written_with_its_model_run_class_and_threshold(database: Database) -> None:
+    made = batch([(1, 4), (2, 5), (3, 6)], [0.125, 0.375, 0.875])
+    assert write_predictions(database, made, model=3, run=8, threshold=0.375) == 3
+    columns = "patient_id, patient_version, model_version, run_id, probability, predicted_class, threshold"
+    assert database.execute(f"SELECT {columns} FROM predictions ORDER BY patient_id") == [
+        (1, 4, 3, 8, 0.125, 0, 0.375),
+        (2, 5, 3, 8, 0.375, 1, 0.375),  # at the threshold it is positive
+        (3, 6, 3, 8, 0.875, 1, 0.375),
+    ]
+    assert "2001" < str(database.value("SELECT min(scored_at) FROM predictions")) < "2900"
+
+
+def test_only_new_predictions_count_and_the_earlier_ones_stay(database: Database) -> None:
+    first = [(n, n + 100) for n in range(1, 401)]
+    assert write_predictions(database, batch(first, [0.25] * 400), run=1) == 400
+    again = [(n, n + 100) for n in range(1, 1001)]
+    assert write_predictions(database, batch(again, [0.75] * 1000), run=2) == 600
+    assert write_predictions(database, batch(again, [0.75] * 1000), run=3) == 0
+    counted = "SELECT run_id, probability, count(*) FROM predictions GROUP BY run_id, probability ORDER BY run_id"
+    assert database.execute(counted) == [(1, 0.25, 400), (2, 0.75, 600)]
+
+
+def test_another_version_or_another_model_is_new(database: Database) -> None:
+    assert write_predictions(database, batch([(1, 4)], [0.25]), model=1) == 1
+    assert write_predictions(database, batch([(1, 5)], [0.25]), model=1) == 1
+    assert write_predictions(database, batch([(1, 4)], [0.25]), model=2) == 1
+
+
+def test_nothing_to_write_is_written(database: Database) -> None:
+    assert write_predictions(database, batch([], [])) == 0
+    nothing = np.array([], dtype=np.int64)
+    with writing(database.engine) as connection:
+        write_rejected(connection, Rejections(nothing, nothing, (), ()), 1)
+    assert database.value("SELECT count(*) FROM predictions") == 0
+
+
+@pytest.mark.parametrize("probability", [float("nan"), -0.125, 1.125, float("inf")])
+def test_what_is_no_probability_is_refused_with_all_of_its_batch(database: Database, probability: float) -> None:
+    with pytest.raises(DatabaseFailed):
+        write_predictions(database, batch([(1, 1), (2, 2)], [0.5, probability]))
+    assert database.value("SELECT count(*) FROM predictions") == 0
+
+
+def write_rejections(database: Database, run: int, *rows: tuple[int, int, str, str]) -> None:
+    ids, versions, reasons, fields = zip(*rows, strict=True)
+    made = Rejections(np.array(ids, dtype=np.int64), np.array(versions, dtype=np.int64), reasons, fields)
+    with writing(database.engine) as connection:
+        write_rejected(connection, made, run)
+
+
+def test_of_two_rejections_of_one_version_the_newer_stands(database: Database) -> None:
+    write_rejections(database, 1, (1, 4, "missing", "age"), (2, 5, "not_finite", "bmi"))
+    database.execute("UPDATE rejections SET rejected_at = :at", {"at": LONG_AGO})
+    write_rejections(database, 2, (1, 4, "out_of_range", "glucose"), (1, 6, "missing", "age"))
+    columns = "patient_id, patient_version, run_id, reason, field"
+    assert database.execute(f"SELECT {columns} FROM rejections ORDER BY patient_id, patient_version") == [
+        (1, 4, 2, "out_of_range", "glucose"),
+        (1, 6, 2, "missing", "age"),
+        (2, 5, 1, "not_finite", "bmi"),
+    ]
+    # Its time is the newer judgement's too.
+    dated = database.execute("SELECT patient_id, rejected_at FROM rejections ORDER BY patient_id, patient_version")
+    assert [str(at).startswith("2001") for _, at in dated] == [False, False, True]
+
+
+# ---- how often it came true -----------------------------------------------------------------------------------------
+
+
+def realised(database: Database, newest: int = 100) -> Realised:
+    with reading(database.engine) as connection:
+        return realised_accuracy(connection, newest)
+
+
+def label(database: Database, patient_id: int, outcome: int) -> None:
+    database.execute("UPDATE patients SET outcome = :outcome WHERE id = :id", {"outcome": outcome, "id": patient_id})
+    time.sleep(0.003)  # SQLite's clock shows milliseconds
+
+
+def test_without_outcomes_there_is_no_accuracy(database: Database) -> None:
+    (patient_id,) = insert_patients(database, 1)
+    predict(database, patient_id, 1, 1)
+    assert realised(database) == Realised(0, 0)
+    assert realised(database).accuracy is None
+
+
+def test_predictions_are_compared_with_the_outcomes_that_came_after_them(database: Database) -> None:
+    right_negative, right_positive, wrong, unlabelled = insert_patients(database, 4)
+    for patient_id, probability in ((right_negative, 0.25), (right_positive, 0.75), (wrong, 0.75), (unlabelled, 0.75)):
+        predict(database, patient_id, 1, 1, probability=probability)
+    for patient_id, outcome in ((right_negative, 0), (right_positive, 1), (wrong, 0)):
+        label(database, patient_id, outcome)
+    assert realised(database) == Realised(3, 2)
+    assert realised(database).accuracy == pytest.approx(2 / 3)
+
+
+def test_a_prediction_made_after_the_outcome_does_not_count(database: Database) -> None:
+    only_after, before_and_after, never = insert_patients(database, 3)
+    predict(database, only_after, 1, 1, at=FAR_AHEAD, probability=0.75)
+    predict(database, before_and_after, 1, 1, at=LONG_AGO, probability=0.25)
+    predict(database, before_and_after, 2, 2, at=FAR_AHEAD, probability=0.75)
+    for patient_id in (only_after, before_and_after, never):
+        label(database, patient_id, 1)
+    assert realised(database) == Realised(1, 0)
+
+
+@pytest.mark.parametrize(
+    ("made", "correct"),
+    [
+        # (version, model, day, probability)
+        ([(1, 1, 1, 0.25), (2, 1, 2, 0.75)], 1),
+        ([(1, 2, 2, 0.25), (2, 1, 1, 0.75)], 1),  # the newest version, though an older one was scored later
+        ([(1, 1, 1, 0.25), (1, 2, 2, 0.75)], 1),  # of one version the latest
+        ([(1, 2, 1, 0.75), (1, 1, 2, 0.25)], 0),
+    ],
+)
+def test_of_several_predictions_the_one_that_was_current_counts(
+    database: Database, made: list[tuple[int, int, int, float]], correct: int
+) -> None:
+    (patient_id,) = insert_patients(database, 1)
+    for version, model, at, probability in made:
+        predict(database, patient_id, version, model, at=day(at), probability=probability)
+    label(database, patient_id, 1)
+    assert realised(database) == Realised(1, correct)
+
+
+def test_a_corrected_outcome_counts_as_it_is_now(database: Database) -> None:
+    (patient_id,) = insert_patients(database, 1)
+    predict(database, patient_id, 1, 1, probability=0.75)
+    label(database, patient_id, 0)
+    assert realised(database) == Realised(1, 0)
+    label(database, patient_id, 1)
+    assert realised(database) == Realised(1, 1)
+
+
+def test_only_the_newest_outcomes_count(database: Database) -> None:
+    patients = insert_patients(database, 5)
+    for patient_id in patients:
+        predict(database, patient_id, 1, 1, probability=0.75)
+    # In another order than their ids'; the two newest are right.
+    for position, outcome in ((4, 0), (0, 0), (3, 0), (1, 1), (2, 1)):
+        label(database, patients[position], outcome)
+    assert realised(database, newest=2) == Realised(2, 2)
+    assert realised(database, newest=3) == Realised(3, 2)
+    label(database, patients[4], 1)  # corrected: now the newest
+    label(database, patients[4], 0)
+    assert realised(database, newest=2) == Realised(2, 1)

@@ -1,0 +1,453 @@
+"""Claiming from the queue, alone and against others, and putting back what fell out of it."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine, text
+
+from pima.core.features import FEATURE_NAMES
+from pima.errors import DatabaseBusy
+from pima.settings import DatabaseSettings
+from pima.store import queue, registry
+from pima.store.engine import make_engine, reading, writing
+from tests.conftest import Database, insert_patients
+
+Entry = tuple[int, int]
+"""Patient id and version."""
+
+
+def insert_many(database: Database, count: int) -> None:
+    database.execute(
+        """INSERT INTO patients (glucose)
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count) SELECT 100 + i % 50 FROM n""",
+        {"count": count},
+    )
+
+
+def entries(batch: queue.Batch) -> list[Entry]:
+    return sorted(zip(batch.patient_ids.tolist(), batch.patient_versions.tolist(), strict=True))
+
+
+def claim(engine: Engine, after: int = 0, rows: int = 1000) -> list[Entry]:
+    """Claim in a transaction of its own, which commits."""
+    with writing(engine) as connection:
+        return entries(queue.claim(connection, after, rows))
+
+
+def waiting(database: Database) -> list[Entry]:
+    return database.execute("SELECT patient_id, patient_version FROM scoring_queue ORDER BY patient_id")
+
+
+def version(database: Database, patient_id: int) -> int:
+    found: int = database.value("SELECT version FROM patients WHERE id = :id", {"id": patient_id})
+    return found
+
+
+def ids(found: list[Entry]) -> list[int]:
+    return [patient_id for patient_id, _ in found]
+
+
+# ---- one claimer ----------------------------------------------------------------------------------------------------
+
+
+def test_a_claim_takes_the_lowest_ids_above_the_given_one_up_to_its_limit(database: Database) -> None:
+    insert_patients(database, 8, first_id=11)
+    database.execute("UPDATE patients SET glucose = 90 WHERE id = 11")  # its place is its id's, not its time's
+    assert ids(claim(database.engine, after=0, rows=3)) == [11, 12, 13]
+    assert ids(claim(database.engine, after=14, rows=2)) == [15, 16]
+    assert ids(claim(database.engine, after=16)) == [17, 18]
+    assert ids(claim(database.engine, after=16)) == []
+    assert ids(claim(database.engine)) == [14]
+    assert waiting(database) == []
+
+
+def test_a_claim_brings_the_version_and_the_measurements_of_its_entry(database: Database) -> None:
+    (patient_id,) = insert_patients(database, 1, bmi=None, insulin=None)
+    with writing(database.engine) as connection:
+        batch = queue.claim(connection, 0, 10)
+    assert entries(batch) == [(patient_id, version(database, patient_id))]
+    assert len(batch) == len(batch.measurements) == 1
+    values = dict(zip(FEATURE_NAMES, batch.measurements.values[0].tolist(), strict=True))
+    is_null = dict(zip(FEATURE_NAMES, batch.measurements.is_null[0].tolist(), strict=True))
+    assert {name for name in FEATURE_NAMES if is_null[name]} == {"bmi", "insulin"}
+    measured = {name: value for name, value in values.items() if not is_null[name]}
+    assert measured == {
+        "pregnancies": 6,
+        "glucose": 148,
+        "blood_pressure": 72,
+        "skin_thickness": 35,
+        "diabetes_pedigree": 0.627,
+        "age": 50,
+    }
+
+
+def test_an_empty_queue_gives_an_empty_batch(database: Database) -> None:
+    with writing(database.engine) as connection:
+        batch = queue.claim(connection, 0, 10)
+    assert len(batch) == 0
+    assert batch.measurements.values.shape == batch.measurements.is_null.shape == (0, len(FEATURE_NAMES))
+
+
+def test_null_is_kept_apart_from_what_is_no_number(postgresql: Database) -> None:
+    postgresql.execute("INSERT INTO patients (glucose, insulin, bmi) VALUES ('NaN', NULL, '-Infinity')")
+    with writing(postgresql.engine) as connection:
+        measurements = queue.claim(connection, 0, 10).measurements
+    glucose, insulin, bmi = (FEATURE_NAMES.index(name) for name in ("glucose", "insulin", "bmi"))
+    assert measurements.is_null[0, [glucose, insulin, bmi]].tolist() == [False, True, False]
+    assert np.isnan(measurements.values[0, glucose])
+    assert measurements.values[0, bmi] == -np.inf
+
+
+def test_a_claim_that_is_rolled_back_is_whole_again(database: Database) -> None:
+    insert_patients(database, 5)
+    rows = f"SELECT patient_id, patient_version, {', '.join(FEATURE_NAMES)}, enqueued_at FROM scoring_queue ORDER BY 1"
+    before = database.execute(rows)
+
+    def claim_and_die() -> None:
+        with writing(database.engine) as connection:
+            assert len(queue.claim(connection, 0, 3)) == 3
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        claim_and_die()
+    assert database.execute(rows) == before
+
+
+def test_the_queues_state_for_people(database: Database) -> None:
+    with reading(database.engine) as connection:
+        assert queue.is_empty(connection)
+        assert queue.waiting(connection) == queue.Waiting(0, None)
+    insert_patients(database, 2)
+    database.execute("UPDATE scoring_queue SET enqueued_at = '2001-01-01T00:00:00.000Z' WHERE patient_id = 2")
+    with reading(database.engine) as connection:
+        assert not queue.is_empty(connection)
+        found = queue.waiting(connection)
+    assert found.rows == 2
+    assert found.oldest is not None
+    assert found.oldest.isoformat() == "2001-01-01T00:00:00+00:00"
+
+
+# ---- against others -------------------------------------------------------------------------------------------------
+
+
+def until_someone_waits_for_a_lock(database: Database) -> None:
+    statement = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+    for _ in range(2000):
+        if database.value(statement):
+            return
+        time.sleep(0.005)
+    raise AssertionError("nobody waits")
+
+
+@pytest.mark.parametrize(
+    ("held", "left_for_the_next"),
+    [
+        ("UPDATE patients SET glucose = 150 WHERE id IN (2, 3)", [2, 3]),
+        ("UPDATE patients SET outcome = 1 WHERE id IN (2, 3)", []),
+        ("DELETE FROM patients WHERE id IN (2, 3)", []),
+        ("DELETE FROM scoring_queue WHERE patient_id IN (2, 3)", []),
+        ("SELECT 1 FROM scoring_queue WHERE patient_id IN (2, 3) FOR UPDATE", [2, 3]),
+    ],
+)
+@pytest.mark.parametrize("commits", [True, False])
+def test_a_claim_skips_what_an_open_transaction_holds(
+    postgresql: Database, held: str, left_for_the_next: list[int], commits: bool
+) -> None:
+    insert_patients(postgresql, 6)
+    before = waiting(postgresql)
+    with postgresql.engine.connect() as someone:
+        someone.execute(text(held))
+        someone.execute(text("INSERT INTO patients (id, glucose) VALUES (99, 100)"))
+        with writing(postgresql.engine) as connection:
+            connection.execute(text("SET LOCAL lock_timeout = '50ms'"))
+            # The limit counts what can be had, and not what is skipped.
+            assert ids(entries(queue.claim(connection, 0, 3))) == [1, 4, 5]
+            assert ids(entries(queue.claim(connection, 0, 3))) == [6]
+            assert len(queue.claim(connection, 0, 3)) == 0
+        (someone.commit if commits else someone.rollback)()
+    if not commits:
+        assert claim(postgresql.engine) == before[1:3]
+        return
+    assert claim(postgresql.engine) == [
+        (patient_id, version(postgresql, patient_id)) for patient_id in [*left_for_the_next, 99]
+    ]
+
+
+def test_a_claim_does_not_see_another_open_claim_on_the_same_rows(postgresql: Database) -> None:
+    insert_patients(postgresql, 6)
+    with writing(postgresql.engine) as first, writing(postgresql.engine) as second:
+        second.execute(text("SET LOCAL lock_timeout = '50ms'"))
+        assert ids(entries(queue.claim(first, 0, 2))) == [1, 2]
+        assert ids(entries(queue.claim(second, 0, 2))) == [3, 4]
+        assert ids(entries(queue.claim(first, 0, 2))) == [5, 6]
+
+
+@pytest.mark.parametrize("claimer_commits", [True, False])
+def test_a_correction_of_a_row_that_is_being_scored_waits_again(postgresql: Database, claimer_commits: bool) -> None:
+    insert_patients(postgresql, 2)
+    with ThreadPoolExecutor(1) as threads, postgresql.engine.connect() as scorer:
+        claimed = entries(queue.claim(scorer, 0, 10))
+        correction = threads.submit(postgresql.execute, "UPDATE patients SET glucose = 90 WHERE id = 1")
+        until_someone_waits_for_a_lock(postgresql)
+        (scorer.commit if claimer_commits else scorer.rollback)()
+        correction.result(timeout=30)
+    corrected = (1, version(postgresql, 1))
+    assert corrected not in claimed
+    assert waiting(postgresql) == ([corrected] if claimer_commits else [corrected, claimed[1]])
+    assert postgresql.value("SELECT glucose FROM scoring_queue WHERE patient_id = 1") == 90
+
+
+def test_an_open_claim_keeps_other_claimers_out_of_the_file(sqlite: Database) -> None:
+    insert_patients(sqlite, 4)
+    impatient = make_engine(sqlite.url, DatabaseSettings(lock_timeout_seconds=0))
+    with writing(sqlite.engine) as connection:
+        assert ids(entries(queue.claim(connection, 0, 2))) == [1, 2]
+        with pytest.raises(DatabaseBusy):
+            claim(impatient)
+    assert ids(claim(impatient)) == [3, 4]
+    impatient.dispose()
+
+
+def test_two_claimers_at_once_share_the_queue(database: Database) -> None:
+    rows, batch = (2000, 40) if database.kind == "sqlite" else (5000, 50)
+    insert_many(database, rows)
+    expected = waiting(database)
+    together = threading.Barrier(2)
+
+    def drain() -> list[Entry]:
+        engine = make_engine(database.url, DatabaseSettings())
+        found: list[Entry] = []
+        together.wait(timeout=30)
+        while claimed := claim(engine, rows=batch):
+            found += claimed
+        engine.dispose()
+        return found
+
+    with ThreadPoolExecutor(2) as threads:
+        first, second = [running.result(timeout=60) for running in [threads.submit(drain) for _ in range(2)]]
+    assert sorted(first + second) == expected
+    assert waiting(database) == []
+
+
+def test_claims_among_corrections_bring_each_version_once_with_its_own_values(postgresql: Database) -> None:
+    """Glucose says which correction made the version; whatever the timing, versions and values must fit."""
+    insert_many(postgresql, 40)
+    postgresql.execute("UPDATE patients SET glucose = version")
+    over = threading.Event()
+
+    def correct(offset: int) -> list[Entry]:
+        engine = make_engine(postgresql.url, DatabaseSettings())
+        made: list[Entry] = []
+        statement = text("""
+            UPDATE patients SET glucose = glucose + 1 WHERE id > :low AND id <= :low + 4
+            RETURNING id, version, glucose""")
+        for n in range(150):
+            with writing(engine) as connection:
+                found = connection.execute(statement, {"low": 4 * ((n + offset) % 10)}).all()
+            made += [(row.id, row.version) for row in found]
+        engine.dispose()
+        return made
+
+    def score() -> list[Entry]:
+        engine = make_engine(postgresql.url, DatabaseSettings())
+        found: list[Entry] = []
+        ended = False
+        while not ended:
+            ended = over.is_set()
+            while claimed := claim(engine, rows=7):
+                found += claimed
+        engine.dispose()
+        return found
+
+    first = waiting(postgresql)
+    with ThreadPoolExecutor(4) as threads:
+        scorers = [threads.submit(score) for _ in range(2)]
+        writers = [threads.submit(correct, offset) for offset in (0, 5)]
+        made = [entry for running in writers for entry in running.result(timeout=60)]
+        over.set()
+        scored = [entry for running in scorers for entry in running.result(timeout=60)]
+    assert len(set(scored)) == len(scored)
+    assert set(scored) <= {*first, *made}
+    # Each patient's newest version was scored: nothing is lost.
+    newest = postgresql.execute("SELECT id, version FROM patients ORDER BY id")
+    assert set(newest) <= set(scored)
+    assert waiting(postgresql) == []
+
+
+# ---- putting back ---------------------------------------------------------------------------------------------------
+
+WITHOUT_TRIGGERS = "SET LOCAL session_replication_role = replica"
+
+
+def insert_lost(database: Database) -> int:
+    """A row that no trigger has put on the queue."""
+    if database.kind == "sqlite":
+        (patient_id,) = insert_patients(database, 1)
+        database.execute("DELETE FROM scoring_queue WHERE patient_id = :id", {"id": patient_id})
+        return patient_id
+    with writing(database.engine) as connection:
+        connection.execute(text(WITHOUT_TRIGGERS))
+        statement = "INSERT INTO patients (glucose, version) VALUES (100, nextval('patient_version')) RETURNING id"
+        return int(connection.execute(text(statement)).scalar_one())
+
+
+def lose_a_correction(database: Database, patient_id: int) -> None:
+    """Correct a row, and let no trigger touch the queue for it."""
+    with writing(database.engine) as connection:
+        row = {"id": patient_id}
+        if database.kind == "postgresql":
+            connection.execute(text(WITHOUT_TRIGGERS))
+            statement = "UPDATE patients SET glucose = 90, version = nextval('patient_version') WHERE id = :id"
+            connection.execute(text(statement), row)
+            return
+        connection.execute(text("CREATE TEMPORARY TABLE kept AS SELECT * FROM scoring_queue"))
+        connection.execute(text("UPDATE patients SET glucose = 90 WHERE id = :id"), row)
+        connection.execute(text("DELETE FROM scoring_queue"))
+        connection.execute(text("INSERT INTO scoring_queue SELECT * FROM kept"))
+        connection.execute(text("DROP TABLE kept"))
+
+
+def insert_scored(database: Database, *models: int) -> int:
+    """A row that these models have predicted."""
+    (patient_id,) = insert_patients(database, 1)
+    take_off(database, patient_id)
+    for model in models:
+        database.execute(
+            """INSERT INTO predictions (patient_id, patient_version, model_version, run_id, probability,
+                                        predicted_class, threshold) VALUES (:id, :version, :model, 1, 0.5, 1, 0.5)""",
+            {"id": patient_id, "version": version(database, patient_id), "model": model},
+        )
+    return patient_id
+
+
+def insert_rejected(database: Database) -> int:
+    (patient_id,) = insert_patients(database, 1)
+    take_off(database, patient_id)
+    database.execute(
+        """INSERT INTO rejections (patient_id, patient_version, run_id, reason, field)
+        VALUES (:id, :version, 1, 'out_of_range', 'age')""",
+        {"id": patient_id, "version": version(database, patient_id)},
+    )
+    return patient_id
+
+
+def take_off(database: Database, patient_id: int) -> None:
+    database.execute("DELETE FROM scoring_queue WHERE patient_id = :id", {"id": patient_id})
+
+
+def label(database: Database, patient_id: int) -> int:
+    database.execute("UPDATE patients SET outcome = 1 WHERE id = :id", {"id": patient_id})
+    return patient_id
+
+
+def make_champion(database: Database, number: int) -> None:
+    nothing = {"keras_artifact": b"", "keras_sha256": "", "compiled_artifact": b"", "compiled_sha256": ""}
+    for _ in range(number):
+        made = registry.NewVersion(
+            run_id=1,
+            **nothing,
+            threshold=0.5,
+            seed=1,
+            settings={},
+            libraries={},
+            data_fingerprint="",
+            settings_fingerprint="",
+            training_rows=1,
+            holdout_rows=1,
+            rows_left_out={},
+            metrics={},
+        )
+        with writing(database.engine) as connection:
+            registry.add_version(connection, made)
+    with writing(database.engine) as connection:
+        registry.set_champion(connection, number, pinned=False)
+
+
+def current(database: Database, *patient_ids: int) -> list[Entry]:
+    return sorted((patient_id, version(database, patient_id)) for patient_id in patient_ids)
+
+
+def test_requeue_takes_what_was_lost_and_nothing_else(database: Database) -> None:
+    lost, (queued,) = insert_lost(database), insert_patients(database, 1)
+    older_predicted, older_rejected = insert_scored(database, 1), insert_rejected(database)
+    for patient_id in (older_predicted, older_rejected):
+        lose_a_correction(database, patient_id)
+    for models in ((1,), (1, 2)):
+        insert_scored(database, *models)
+    insert_rejected(database)
+    label(database, insert_lost(database))
+    before = waiting(database)
+    assert ids(before) == [queued]
+    with writing(database.engine) as connection:
+        assert queue.requeue_lost(connection) == 3
+    assert waiting(database) == sorted([*before, *current(database, lost, older_predicted, older_rejected)])
+    assert database.value("SELECT glucose FROM scoring_queue WHERE patient_id = :id", {"id": older_predicted}) == 90
+    with writing(database.engine) as connection:
+        assert queue.requeue_lost(connection) == 0
+
+
+def test_requeue_takes_a_lost_correction_whose_earlier_version_still_waits(database: Database) -> None:
+    (patient_id,) = insert_patients(database, 1)
+    earlier = waiting(database)
+    lose_a_correction(database, patient_id)
+    assert waiting(database) == earlier != current(database, patient_id)
+    with writing(database.engine) as connection:
+        assert queue.requeue_lost(connection) == 1
+    assert waiting(database) == current(database, patient_id)
+    assert database.value("SELECT glucose FROM scoring_queue") == 90
+
+
+def test_requeue_stale_takes_what_todays_champion_has_not_predicted(database: Database) -> None:
+    make_champion(database, 2)
+    stale, both_but_older = insert_scored(database, 1), insert_scored(database, 1, 2)
+    lose_a_correction(database, both_but_older)
+    never = insert_lost(database)
+    (queued,) = insert_patients(database, 1)
+    for models in ((2,), (1, 2)):
+        insert_scored(database, *models)
+    insert_rejected(database)
+    label(database, insert_scored(database, 1))
+    before = waiting(database)
+    assert ids(before) == [queued]
+    with writing(database.engine) as connection:
+        assert queue.requeue_stale(connection) == 3
+    assert waiting(database) == sorted([*before, *current(database, stale, both_but_older, never)])
+
+
+def test_requeue_rejected_takes_rejections_back_and_never_leaves_one_beside_a_queue_entry(database: Database) -> None:
+    rejected = [insert_rejected(database), insert_rejected(database)]
+    labelled = label(database, insert_rejected(database))
+    corrected = insert_rejected(database)
+    database.execute("UPDATE patients SET glucose = 90 WHERE id = :id", {"id": corrected})
+    corrected_and_scored = insert_rejected(database)
+    database.execute("UPDATE patients SET glucose = 90 WHERE id = :id", {"id": corrected_and_scored})
+    take_off(database, corrected_and_scored)
+    insert_scored(database, 1)
+    deleted = insert_rejected(database)
+    database.execute("DELETE FROM patients WHERE id = :id", {"id": deleted})
+    before = waiting(database)
+    assert ids(before) == [corrected]
+    with writing(database.engine) as connection:
+        assert queue.requeue_rejected(connection) == 2
+    assert waiting(database) == sorted([*before, *current(database, *rejected)])
+    both = """SELECT count(*) FROM rejections r JOIN scoring_queue q
+              ON q.patient_id = r.patient_id AND q.patient_version = r.patient_version"""
+    assert database.value(both) == 0
+    kept = database.execute("SELECT patient_id FROM rejections ORDER BY patient_id")
+    assert [row[0] for row in kept] == [labelled, corrected, corrected_and_scored, deleted]
+    with writing(database.engine) as connection:
+        assert queue.requeue_rejected(connection) == 0
+
+
+def test_what_waits_already_is_not_counted_as_queued_again(database: Database) -> None:
+    insert_patients(database, 2)
+    before = waiting(database)
+    for requeue in (queue.requeue_lost, queue.requeue_stale, queue.requeue_rejected):
+        with writing(database.engine) as connection:
+            assert requeue(connection) == 0
+    assert waiting(database) == before

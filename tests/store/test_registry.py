@@ -1,0 +1,318 @@
+"""The registry: versions, the champion's pointer under its lock, and what the ledger of decisions answers."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import text
+
+from pima.errors import DatabaseBusy, DatabaseFailed
+from pima.settings import DatabaseSettings
+from pima.store import registry
+from pima.store.engine import make_engine, reading, writing
+from pima.store.registry import Champion, Move, NewVersion
+from tests.conftest import Database
+
+
+def add_version(database: Database, data: str = "data", settings: str = "settings") -> int:
+    version = NewVersion(
+        run_id=5,
+        keras_artifact=b"keras\x00bytes",
+        keras_sha256="k" * 64,
+        compiled_artifact=b"compiled\x00bytes",
+        compiled_sha256="c" * 64,
+        threshold=0.375,
+        seed=2**40,
+        settings={"network": "five_seeds", "steps": [1, 2.5]},
+        libraries={"keras": "3.15.1"},
+        data_fingerprint=data,
+        settings_fingerprint=settings,
+        training_rows=400,
+        holdout_rows=168,
+        rows_left_out={"missing": 3},
+        metrics={"log_loss": 0.4583, "correct": 131},
+    )
+    with writing(database.engine) as connection:
+        return registry.add_version(connection, version)
+
+
+def record(
+    database: Database,
+    verdict: str,
+    from_version: int | None,
+    to_version: int | None,
+    challenger: int | None = None,
+    data: str | None = None,
+    settings: str | None = None,
+    explanation: str = "",
+) -> None:
+    move = Move(
+        verdict=verdict,
+        reason="by_hand",
+        explanation=explanation,
+        from_version=from_version,
+        to_version=to_version,
+        challenger=challenger,
+        champion_sequence=0,
+        figures={"rows": 168},
+        run_id=None,
+        decided_by="a test",
+        data_fingerprint=data,
+        settings_fingerprint=settings,
+    )
+    with writing(database.engine) as connection:
+        registry.record_move(connection, move)
+
+
+def version_before(database: Database, number: int) -> int | None:
+    with reading(database.engine) as connection:
+        return registry.version_before(connection, number)
+
+
+def roll_back(database: Database, champion: int) -> int | None:
+    """What `models rollback` does in the ledger; the champion after it."""
+    target = version_before(database, champion)
+    if target is not None:
+        record(database, "rolled_back", champion, target)
+    return target
+
+
+def promote_three(database: Database) -> None:
+    record(database, "promoted", None, 1, challenger=1)
+    record(database, "promoted", 1, 2, challenger=2)
+    record(database, "not_better", 2, 2, challenger=9)
+    record(database, "pinned", 2, 2)
+    record(database, "unpinned", 2, 2)
+    record(database, "promoted", 2, 3, challenger=3)
+    record(database, "blocked", 3, 3, challenger=8)
+
+
+# ---- going back -----------------------------------------------------------------------------------------------------
+
+
+def test_nothing_came_before_the_first_champion(database: Database) -> None:
+    assert version_before(database, 1) is None
+    record(database, "promoted", None, 1, challenger=1)
+    assert version_before(database, 1) is None
+
+
+def test_two_rollbacks_go_back_two_and_a_third_finds_nothing(database: Database) -> None:
+    promote_three(database)
+    assert [roll_back(database, champion) for champion in (3, 2, 1)] == [2, 1, None]
+
+
+def test_a_promotion_after_a_rollback_is_taken_back_to_where_it_came_from(database: Database) -> None:
+    promote_three(database)
+    assert roll_back(database, 3) == 2
+    record(database, "promoted", 2, 4, challenger=4)
+    assert [roll_back(database, champion) for champion in (4, 2)] == [2, 1]
+
+
+def test_a_persons_promotion_of_an_old_version_is_taken_back_too(database: Database) -> None:
+    promote_three(database)
+    record(database, "promoted_by_hand", 3, 1)
+    assert [roll_back(database, champion) for champion in (1, 3)] == [3, 2]
+
+
+def test_rollbacks_walk_back_to_the_first_champion_and_end_there(database: Database) -> None:
+    """A version that was rolled back must not come again by a further rollback."""
+    record(database, "promoted", None, 1, challenger=1)
+    record(database, "promoted", 1, 2, challenger=2)
+    record(database, "promoted_by_hand", 2, 1)
+    assert roll_back(database, 1) == 2
+    assert roll_back(database, 2) == 1
+    assert roll_back(database, 1) is None
+
+
+# ---- what the ledger answers ----------------------------------------------------------------------------------------
+
+
+def test_the_verdict_of_the_same_data_settings_and_champion_is_found_again(database: Database) -> None:
+    record(database, "not_better", 1, 1, data="d", settings="s", explanation="first")
+    record(database, "promoted", 1, 2, data="d", settings="s", explanation="second")
+    record(database, "promoted", None, 1, data="d", settings="s", explanation="without a champion")
+    record(database, "pinned", 1, 1, explanation="by hand")
+    with reading(database.engine) as connection:
+
+        def found(data: str, settings: str, against: int | None) -> str | None:
+            row = registry.recorded_verdict(connection, data, settings, against)
+            return None if row is None else row.explanation
+
+        assert found("d", "s", 1) == "second"
+        assert found("d", "s", None) == "without a champion"
+        assert found("d", "s", 2) is None
+        assert found("other", "s", 1) is None
+        assert found("d", "other", 1) is None
+
+
+def test_a_rollback_is_remembered_by_data_and_settings(database: Database) -> None:
+    first, taken_back = add_version(database, "d1", "s"), add_version(database, "d2", "s")
+    other_settings = add_version(database, "d2", "s2")
+    record(database, "promoted", first, taken_back, challenger=taken_back, data="d2", settings="s")
+    record(database, "promoted_by_hand", other_settings, first)
+
+    def remembered() -> list[bool]:
+        with reading(database.engine) as connection:
+            asked = [("d1", "s"), ("d2", "s"), ("d2", "s2")]
+            return [registry.was_rolled_back(connection, data, settings) for data, settings in asked]
+
+    assert remembered() == [False, False, False]
+    record(database, "rolled_back", taken_back, first)
+    assert remembered() == [False, True, False]
+
+
+def test_the_ledger_lists_newest_first_and_of_one_version_where_asked(database: Database) -> None:
+    promote_three(database)
+    with reading(database.engine) as connection:
+        everything = registry.list_moves(connection)
+        of_eight = registry.list_moves(connection, 8)
+        of_one = registry.list_moves(connection, 1)
+    assert [move["verdict"] for move in everything] == [
+        "blocked",
+        "promoted",
+        "unpinned",
+        "pinned",
+        "not_better",
+        "promoted",
+        "promoted",
+    ]
+    assert [move["verdict"] for move in of_eight] == ["blocked"]
+    assert [(move["from_version"], move["to_version"]) for move in of_one] == [(1, 2), (None, 1)]
+    assert everything[0]["figures"] == {"rows": 168}
+    assert everything[0]["decided_at"].utcoffset().total_seconds() == 0
+
+
+# ---- versions -------------------------------------------------------------------------------------------------------
+
+
+def test_versions_are_numbered_from_one_and_come_back_as_they_were_stored(database: Database) -> None:
+    assert [add_version(database), add_version(database)] == [1, 2]
+    with reading(database.engine) as connection:
+        assert [found.number for found in registry.list_versions(connection)] == [2, 1]
+        version = registry.read_version(connection, 2)
+        compiled = registry.compiled_artifact(connection, 2)
+        keras = registry.keras_artifact(connection, 1)
+        assert registry.read_version(connection, 3) is None
+        assert registry.compiled_artifact(connection, 3) is None
+        assert registry.keras_artifact(connection, 3) is None
+    assert version is not None
+    assert (version.seed, version.settings) == (2**40, {"network": "five_seeds", "steps": [1, 2.5]})
+    assert (version.rows_left_out, version.metrics["log_loss"]) == ({"missing": 3}, 0.4583)
+    assert version.created_at.utcoffset() is not None
+    assert compiled == registry.StoredArtifact(2, b"compiled\x00bytes", "c" * 64, 0.375)
+    assert keras == registry.StoredArtifact(1, b"keras\x00bytes", "k" * 64, 0.375)
+
+
+def test_a_number_that_was_given_is_not_given_to_another(database: Database) -> None:
+    add_version(database)
+    with pytest.raises(DatabaseFailed):
+        database.execute("INSERT INTO model_versions SELECT * FROM model_versions")
+
+
+# ---- the pointer ----------------------------------------------------------------------------------------------------
+
+
+def test_every_change_of_the_pointer_counts(database: Database) -> None:
+    number = add_version(database)
+    seen = []
+    for model_version, pinned in ((number, False), (number, True), (number, False), (None, False)):
+        with writing(database.engine) as connection:
+            before = registry.lock_champion(connection)
+            registry.set_champion(connection, model_version, pinned)
+            seen.append((before, registry.read_champion(connection)))
+    assert [before for before, _ in seen] == [
+        Champion(None, 0, False),
+        Champion(number, 1, False),
+        Champion(number, 2, True),
+        Champion(number, 3, False),
+    ]
+    assert seen[-1][1] == Champion(None, 4, False)
+
+
+def test_the_pointer_names_a_version_that_exists(database: Database) -> None:
+    with pytest.raises(DatabaseFailed), writing(database.engine) as connection:
+        registry.set_champion(connection, 7, pinned=False)
+    with reading(database.engine) as connection:
+        assert registry.read_champion(connection) == Champion(None, 0, False)
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM model_versions", "INSERT INTO champion VALUES (2, NULL, 0, 0)"])
+def test_the_champion_is_one_and_its_version_can_not_be_deleted(database: Database, statement: str) -> None:
+    number = add_version(database)
+    with writing(database.engine) as connection:
+        registry.set_champion(connection, number, pinned=False)
+    with pytest.raises(DatabaseFailed):
+        database.execute(statement)
+
+
+def until_someone_waits_for_a_lock(database: Database) -> None:
+    statement = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+    for _ in range(2000):
+        if database.value(statement):
+            return
+        time.sleep(0.005)
+    raise AssertionError("nobody waits")
+
+
+def lock_and_move(database: Database, number: int) -> Champion:
+    with writing(database.engine) as connection:
+        before = registry.lock_champion(connection)
+        registry.set_champion(connection, number, before.pinned)
+        return before
+
+
+@pytest.mark.parametrize("first_commits", [True, False])
+def test_the_second_waits_for_the_lock_and_then_sees_what_the_first_did(
+    postgresql: Database, first_commits: bool
+) -> None:
+    first, second = add_version(postgresql), add_version(postgresql)
+    with ThreadPoolExecutor(1) as threads, postgresql.engine.connect() as connection:
+        registry.lock_champion(connection)
+        waiting = threads.submit(lock_and_move, postgresql, second)
+        until_someone_waits_for_a_lock(postgresql)
+        registry.set_champion(connection, first, pinned=True)
+        with reading(postgresql.engine) as reader:  # who only reads waits for nobody
+            reader.execute(text("SET LOCAL lock_timeout = '50ms'"))
+            assert registry.read_champion(reader) == Champion(None, 0, False)
+        (connection.commit if first_commits else connection.rollback)()
+        seen = waiting.result(timeout=30)
+    assert seen == (Champion(first, 1, True) if first_commits else Champion(None, 0, False))
+    with reading(postgresql.engine) as reader:
+        expected = Champion(second, 2, True) if first_commits else Champion(second, 1, False)
+        assert registry.read_champion(reader) == expected
+
+
+def test_the_second_gets_no_lock_on_the_file_until_the_first_has_ended(sqlite: Database) -> None:
+    first, second = add_version(sqlite), add_version(sqlite)
+    engine = make_engine(sqlite.url, DatabaseSettings(lock_timeout_seconds=0))
+    impatient = Database("sqlite", sqlite.url, engine)
+    with writing(sqlite.engine) as connection:
+        registry.lock_champion(connection)
+        registry.set_champion(connection, first, pinned=True)
+        with pytest.raises(DatabaseBusy):
+            lock_and_move(impatient, second)
+        with reading(engine) as reader:
+            assert registry.read_champion(reader) == Champion(None, 0, False)
+    assert lock_and_move(impatient, second) == Champion(first, 1, True)
+    engine.dispose()
+
+
+def test_two_that_decide_against_the_same_champion_do_not_both_win(database: Database) -> None:
+    """Compare and swap as the jobs do it: decide on what was read, then lock, compare, and move."""
+    numbers = [add_version(database), add_version(database)]
+    with reading(database.engine) as connection:
+        decided_against = registry.read_champion(connection)
+
+    def move(number: int) -> bool:
+        with writing(database.engine) as connection:
+            if registry.lock_champion(connection).sequence != decided_against.sequence:
+                return False
+            registry.set_champion(connection, number, pinned=False)
+            return True
+
+    with ThreadPoolExecutor(2) as threads:
+        assert sorted(threads.map(move, numbers)) == [False, True]
+    with reading(database.engine) as connection:
+        assert registry.read_champion(connection).sequence == 1

@@ -1,0 +1,706 @@
+"""What the triggers on `patients` keep true, whoever writes and however: versions, labels' times and the queue."""
+
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.engine import make_url
+
+from pima.core.features import FEATURE_NAMES
+from pima.errors import DatabaseBusy, DatabaseFailed, DatabaseUnusable, PimaError
+from pima.settings import DatabaseSettings
+from pima.store.engine import make_engine, writing
+from pima.store.schema import migrate
+from tests.conftest import SALT, SOUND, Database, insert_patients
+
+COLUMNS = ", ".join(FEATURE_NAMES)
+VALUES = ", ".join(str(SOUND[name]) for name in FEATURE_NAMES)
+LONG_AGO = "2001-01-01T00:00:00.000Z"
+# A thousand rows in one statement, every third of them labelled.
+MANY = f"""
+    INSERT INTO patients ({COLUMNS}, outcome)
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+    SELECT {VALUES}, CASE WHEN i % 3 = 0 THEN i % 2 END FROM n"""
+UPSERT = f"""
+    INSERT INTO patients (id, {COLUMNS}, outcome) VALUES (:id, {VALUES}, :outcome) ON CONFLICT (id) DO UPDATE
+    SET outcome = excluded.outcome, glucose = excluded.glucose + 1"""
+
+
+def patient(database: Database, patient_id: int) -> Any:
+    with writing(database.engine) as connection:
+        return connection.execute(text("SELECT * FROM patients WHERE id = :id"), {"id": patient_id}).one()
+
+
+def queue(database: Database) -> list[tuple[Any, ...]]:
+    return database.execute(f"SELECT patient_id, patient_version, {COLUMNS} FROM scoring_queue ORDER BY patient_id")
+
+
+def unlabelled(database: Database) -> list[tuple[Any, ...]]:
+    return database.execute(f"SELECT id, version, {COLUMNS} FROM patients WHERE outcome IS NULL ORDER BY id")
+
+
+def assert_queue_is_true(database: Database) -> None:
+    """As long as nothing was claimed, the queue holds the unlabelled rows as they are now and nothing else."""
+    assert queue(database) == unlabelled(database)
+
+
+def let_the_clock_move() -> None:
+    time.sleep(0.003)  # SQLite's clock shows milliseconds
+
+
+# ---- insert ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_unlabelled_row_waits_with_its_measurements(database: Database) -> None:
+    (first,) = insert_patients(database, 1)
+    (second,) = insert_patients(database, 1, glucose=None, age=51)
+    values = tuple(float(SOUND[name]) for name in FEATURE_NAMES)
+    changed = tuple({"glucose": None, "age": 51.0}.get(name, float(SOUND[name])) for name in FEATURE_NAMES)
+    assert queue(database) == [
+        (first, patient(database, first).version, *values),
+        (second, patient(database, second).version, *changed),
+    ]
+    assert patient(database, first).labelled_at is None
+    assert patient(database, second).version > patient(database, first).version > 0
+
+
+@pytest.mark.parametrize("outcome", [0, 1])
+def test_a_labelled_row_does_not_wait(database: Database, outcome: int) -> None:
+    (patient_id,) = insert_patients(database, 1, outcome=outcome)
+    assert queue(database) == []
+    found = patient(database, patient_id)
+    assert found.labelled_at == found.updated_at
+    assert found.version > 0
+
+
+def test_the_queue_says_since_when_a_version_waits(database: Database) -> None:
+    (patient_id,) = insert_patients(database, 1)
+    inserted_at = database.value("SELECT enqueued_at FROM scoring_queue")
+    let_the_clock_move()
+    database.execute("UPDATE patients SET glucose = 150")
+    corrected_at = database.value("SELECT enqueued_at FROM scoring_queue")
+    assert patient(database, patient_id).recorded_at <= inserted_at < corrected_at
+
+
+# ---- update ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_corrected_measurement_waits_once_as_a_new_version(database: Database) -> None:
+    (patient_id,) = insert_patients(database, 1)
+    versions = [patient(database, patient_id).version]
+    for column in FEATURE_NAMES:
+        for value in ("22", "NULL", "22.5"):
+            database.execute(f"UPDATE patients SET {column} = {value}")
+            versions.append(patient(database, patient_id).version)
+            assert len(queue(database)) == 1
+            assert_queue_is_true(database)
+    assert versions == sorted(set(versions))
+
+
+@pytest.mark.parametrize("outcome", [None, 1])
+def test_an_update_that_changes_nothing_draws_no_version_and_enqueues_nothing(
+    database: Database, outcome: int | None
+) -> None:
+    (patient_id,) = insert_patients(database, 1, insulin=None, outcome=outcome)
+    before = patient(database, patient_id)
+    database.execute("DELETE FROM scoring_queue")  # as if it was scored
+    database.execute("UPDATE patients SET id = id, glucose = 148, insulin = NULL, outcome = outcome")
+    after = patient(database, patient_id)
+    assert (after.version, after.labelled_at) == (before.version, before.labelled_at)
+    assert queue(database) == []
+
+
+@pytest.mark.parametrize("outcome", [0, 1])
+def test_an_arriving_outcome_takes_the_row_off_the_queue(database: Database, outcome: int) -> None:
+    labelled, other = insert_patients(database, 2)
+    before = patient(database, labelled)
+    let_the_clock_move()
+    database.execute("UPDATE patients SET outcome = :outcome WHERE id = :id", {"outcome": outcome, "id": labelled})
+    after = patient(database, labelled)
+    assert after.version == before.version
+    assert after.labelled_at == after.updated_at > before.updated_at
+    assert [row[0] for row in queue(database)] == [other]
+
+
+def test_a_corrected_outcome_moves_its_time_and_draws_no_version(database: Database) -> None:
+    (patient_id,) = insert_patients(database, 1, outcome=1)
+    before = patient(database, patient_id)
+    let_the_clock_move()
+    database.execute("UPDATE patients SET outcome = 0")
+    after = patient(database, patient_id)
+    assert (after.outcome, after.version) == (0, before.version)
+    assert after.labelled_at > before.labelled_at
+    assert queue(database) == []
+
+
+def test_a_cleared_outcome_waits_as_a_new_version(database: Database) -> None:
+    (patient_id,) = insert_patients(database, 1, outcome=1)
+    before = patient(database, patient_id)
+    database.execute("UPDATE patients SET outcome = NULL")
+    after = patient(database, patient_id)
+    assert after.version > before.version
+    assert after.labelled_at is None
+    assert len(queue(database)) == 1
+    assert_queue_is_true(database)
+
+
+def test_a_correction_of_a_labelled_row_draws_a_version_and_keeps_the_labels_time(database: Database) -> None:
+    (patient_id,) = insert_patients(database, 1, outcome=1)
+    before = patient(database, patient_id)
+    let_the_clock_move()
+    database.execute("UPDATE patients SET glucose = 150")
+    after = patient(database, patient_id)
+    assert after.version > before.version
+    assert after.labelled_at == before.labelled_at
+    assert after.updated_at > before.updated_at
+    assert queue(database) == []
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, 1), (1, 0), (1, None)])
+def test_a_correction_and_an_outcome_in_one_statement(
+    database: Database, before: int | None, after: int | None
+) -> None:
+    (patient_id,) = insert_patients(database, 1, outcome=before)
+    old = patient(database, patient_id)
+    let_the_clock_move()
+    database.execute("UPDATE patients SET glucose = 150, outcome = :outcome", {"outcome": after})
+    new = patient(database, patient_id)
+    assert new.version > old.version
+    assert new.labelled_at == (None if after is None else new.updated_at)
+    assert [row[0] for row in queue(database)] == ([patient_id] if after is None else [])
+    assert_queue_is_true(database)
+
+
+# ---- delete ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_deleted_row_leaves_the_queue(database: Database) -> None:
+    deleted, kept = insert_patients(database, 2)
+    database.execute("DELETE FROM patients WHERE id = :id", {"id": deleted})
+    assert [row[0] for row in queue(database)] == [kept]
+
+
+EMPTYING = {
+    "delete one by one": ("DELETE FROM patients WHERE id = 5", "DELETE FROM patients WHERE id <> 5"),
+    "delete all": ("DELETE FROM patients",),
+    "truncate": ("TRUNCATE patients",),
+    "truncate and restart": ("TRUNCATE patients RESTART IDENTITY CASCADE",),
+}
+
+
+@pytest.mark.parametrize("how", EMPTYING)
+def test_emptying_the_table_empties_the_queue_and_no_version_comes_twice(database: Database, how: str) -> None:
+    if database.kind == "sqlite" and "truncate" in how:
+        pytest.skip("SQLite knows no TRUNCATE")
+    seen: list[tuple[int]] = []
+    for round_ in range(3):
+        insert_patients(database, 3, first_id=4)
+        insert_patients(database, 1, first_id=7, outcome=1)
+        if round_:
+            database.execute("UPDATE patients SET age = 60")
+        seen += database.execute("SELECT version FROM patients")
+        assert_queue_is_true(database)
+        for statement in EMPTYING[how]:
+            database.execute(statement)
+        assert queue(database) == []
+    assert len(set(seen)) == len(seen) == 12
+
+
+def test_a_drawn_id_is_never_drawn_again(database: Database) -> None:
+    first = insert_patients(database, 3)
+    database.execute("DELETE FROM patients")
+    assert min(insert_patients(database, 3)) > max(first)
+
+
+# ---- insert or update -----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def as_sqlite3_does(database: Database) -> Iterator[sqlite3.Connection]:
+    """A plain connection, with none of our settings, as people's own software has."""
+    path = make_url(database.url).database
+    assert path is not None
+    with closing(sqlite3.connect(path)) as connection, connection:
+        yield connection
+
+
+@pytest.mark.parametrize("recursive_triggers", ["OFF", "ON"])
+@pytest.mark.parametrize("before", [None, 1])
+@pytest.mark.parametrize("after", [None, 0])
+@pytest.mark.parametrize("times", [1, 2])
+def test_replace_makes_a_new_version(
+    sqlite: Database, recursive_triggers: str, before: int | None, after: int | None, times: int
+) -> None:
+    insert_patients(sqlite, 2, first_id=1, outcome=before)
+    old = [patient(sqlite, 1).version, patient(sqlite, 2).version]
+    with as_sqlite3_does(sqlite) as connection:
+        connection.execute(f"PRAGMA recursive_triggers = {recursive_triggers}")
+        row = f"(1, {VALUES}, :outcome)"
+        statement = f"INSERT OR REPLACE INTO patients (id, {COLUMNS}, outcome) VALUES {', '.join([row] * times)}"
+        connection.execute(statement, {"outcome": after})
+    new = patient(sqlite, 1)
+    assert new.version > max(old)
+    assert (new.labelled_at is None) == (after is None)
+    assert sqlite.value("SELECT count(*) FROM patients") == 2
+    assert_queue_is_true(sqlite)
+
+
+@pytest.mark.parametrize("before", [None, 1])
+@pytest.mark.parametrize("after", [None, 0])
+def test_on_conflict_do_update_is_an_update(database: Database, before: int | None, after: int | None) -> None:
+    insert_patients(database, 2, first_id=1, outcome=before)
+    old = patient(database, 1)
+    let_the_clock_move()
+    for patient_id in (1, 9):
+        database.execute(UPSERT, {"id": patient_id, "outcome": after})
+    new = patient(database, 1)
+    assert new.version > old.version
+    assert new.glucose == 149
+    assert new.recorded_at == old.recorded_at
+    assert new.labelled_at == (None if after is None else new.updated_at)
+    assert patient(database, 9).glucose == 148
+    assert_queue_is_true(database)
+
+
+@pytest.mark.parametrize("words", ["INSERT OR IGNORE {}", "INSERT {} ON CONFLICT (id) DO NOTHING"])
+def test_an_insert_that_gives_way_changes_nothing(database: Database, words: str) -> None:
+    if database.kind == "postgresql" and "IGNORE" in words:
+        pytest.skip("SQLite's words")
+    insert_patients(database, 1, first_id=1)
+    before = patient(database, 1)
+    database.execute(words.format(f"INTO patients (id, {COLUMNS}) VALUES (1, 1, 2, 3, 4, 5, 6, 7, 8), (2, {VALUES})"))
+    assert patient(database, 1) == before
+    assert len(queue(database)) == 2
+    assert_queue_is_true(database)
+
+
+def test_merge_is_all_three(postgresql: Database) -> None:
+    if postgresql.value("SELECT current_setting('server_version_num')::int") < 150000:
+        pytest.skip("MERGE came with PostgreSQL 15")
+    insert_patients(postgresql, 4, first_id=1)
+    postgresql.execute(f"""
+        MERGE INTO patients p USING generate_series(3, 6) AS s (id) ON p.id = s.id
+        WHEN MATCHED AND s.id = 3 THEN UPDATE SET glucose = 150
+        WHEN MATCHED THEN DELETE
+        WHEN NOT MATCHED THEN INSERT (id, {COLUMNS}) VALUES (s.id, {VALUES})""")
+    assert [row[0] for row in queue(postgresql)] == [1, 2, 3, 5, 6]
+    assert_queue_is_true(postgresql)
+
+
+# ---- many rows in one statement -------------------------------------------------------------------------------------
+
+
+def test_many_rows_in_one_statement(database: Database) -> None:
+    database.execute(MANY)
+    versions = database.execute("SELECT DISTINCT version FROM patients")
+    assert len(versions) == 1000
+    assert len(queue(database)) == 667
+    assert_queue_is_true(database)
+
+    database.execute("UPDATE patients SET glucose = glucose + id")
+    assert len({*versions, *database.execute("SELECT version FROM patients")}) == 2000
+    assert len(queue(database)) == 667
+    assert_queue_is_true(database)
+
+    database.execute("UPDATE patients SET outcome = CASE WHEN id % 2 = 0 THEN 1 END, bmi = bmi + id % 5")
+    assert len(queue(database)) == 500
+    assert_queue_is_true(database)
+    assert database.value("SELECT count(*) FROM patients WHERE (labelled_at IS NULL) <> (outcome IS NULL)") == 0
+
+    database.execute("DELETE FROM patients WHERE id % 4 = 1")
+    assert len(queue(database)) == 250
+    assert_queue_is_true(database)
+
+
+def test_a_statement_with_no_rows_changes_nothing(database: Database) -> None:
+    insert_patients(database, 2)
+    before = queue(database)
+    for statement in ("UPDATE patients SET age = 1 WHERE id < 0", "DELETE FROM patients WHERE id < 0"):
+        database.execute(statement)
+    assert queue(database) == before
+
+
+def test_copy_fills_the_queue(postgresql: Database) -> None:
+    with writing(postgresql.engine) as connection:
+        cursor = connection.connection.cursor()
+        with cursor.copy("COPY patients (glucose, age, outcome) FROM STDIN") as copy:  # type: ignore[attr-defined]
+            for n in range(300):
+                copy.write_row((100 + n / 8, 30, 1 if n % 3 == 0 else None))
+        cursor.close()
+    assert len(queue(postgresql)) == 200
+    assert_queue_is_true(postgresql)
+
+
+# ---- what nobody gives by hand --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("outcome", [None, 1])
+def test_what_an_insert_gives_by_hand_is_overridden(database: Database, outcome: int | None) -> None:
+    (earlier,) = insert_patients(database, 1)
+    given = {"version": 1, "labelled_at": LONG_AGO, "recorded_at": LONG_AGO, "updated_at": LONG_AGO}
+    (patient_id,) = insert_patients(database, 1, outcome=outcome, **given)
+    found = patient(database, patient_id)
+    assert found.version > patient(database, earlier).version
+    assert found.recorded_at == found.updated_at
+    assert str(found.updated_at)[:4] > "2001"
+    assert found.labelled_at == (None if outcome is None else found.updated_at)
+    assert_queue_is_true(database)
+
+
+BY_HAND = {
+    "a version": "version = 999",
+    "an earlier version": "version = 1",
+    "the version drawn last": "version = (SELECT max(version) FROM patients)",
+    "a label's time": f"labelled_at = '{LONG_AGO}'",
+    "no label's time": "labelled_at = NULL",
+    "the record's time": f"recorded_at = '{LONG_AGO}'",
+}
+
+
+@pytest.mark.parametrize("what", BY_HAND)
+def test_what_an_update_gives_by_hand_is_overridden_or_refused(database: Database, what: str) -> None:
+    rows = insert_patients(database, 2) + insert_patients(database, 2, outcome=1)
+    for patient_id in rows:
+        before = patient(database, patient_id)
+        statement = f"UPDATE patients SET {BY_HAND[what]} WHERE id = {patient_id}"
+        assert_refused_or(database, statement, lambda now=patient_id: patient(database, now))
+        after = patient(database, patient_id)
+        assert after.version == before.version
+        assert after.labelled_at == before.labelled_at
+        assert after.recorded_at == before.recorded_at
+        assert_queue_is_true(database)
+
+
+@pytest.mark.parametrize("what", BY_HAND)
+def test_what_comes_by_hand_beside_a_correction_and_an_outcome_is_overridden_or_refused(
+    database: Database, what: str
+) -> None:
+    (patient_id, _later) = insert_patients(database, 2)
+    before = patient(database, patient_id)
+    statement = f"UPDATE patients SET glucose = 150, outcome = 1, {BY_HAND[what]} WHERE id = {patient_id}"
+    assert_refused_or(database, statement, lambda: patient(database, patient_id))
+    after = patient(database, patient_id)
+    assert after.recorded_at == before.recorded_at
+    if after.outcome is None:  # refused
+        assert after == before
+        return
+    assert after.labelled_at == after.updated_at
+    assert before.version < after.version != 999
+
+
+def assert_refused_or(database: Database, statement: str, look: Callable[[], Any]) -> None:
+    """Run a statement that may be refused; then it must have changed nothing."""
+    before = look()
+    try:
+        database.execute(statement)
+    except DatabaseFailed:
+        assert look() == before
+
+
+def test_an_id_is_never_changed(database: Database) -> None:
+    insert_patients(database, 2, first_id=1)
+    before = queue(database)
+    with pytest.raises(DatabaseFailed):
+        database.execute("UPDATE patients SET id = 7 WHERE id = 2")
+    with pytest.raises(DatabaseFailed):
+        database.execute("UPDATE patients SET id = id + 10, glucose = 150")
+    assert queue(database) == before
+    assert_queue_is_true(database)
+
+
+@pytest.mark.parametrize("words", ["UPDATE OR IGNORE", "UPDATE OR REPLACE"])
+def test_an_id_is_never_changed_by_sqlites_other_words(sqlite: Database, words: str) -> None:
+    insert_patients(sqlite, 2, first_id=1)
+    with pytest.raises(DatabaseFailed):
+        sqlite.execute(f"{words} patients SET id = 1 WHERE id = 2")
+    assert sqlite.execute("SELECT id FROM patients ORDER BY id") == [(1,), (2,)]
+    assert_queue_is_true(sqlite)
+
+
+# ---- what the constraints hold and what they leave to the scorer ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO patients (outcome) VALUES (2)",
+        "INSERT INTO patients (outcome) VALUES (-1)",
+        "INSERT INTO patients (id) VALUES (0)",
+        "INSERT INTO patients (id) VALUES (-3)",
+        "INSERT INTO patients (glucose) VALUES ('abc')",
+        "INSERT INTO patients (outcome) VALUES ('yes')",
+        "UPDATE patients SET outcome = 2",
+        "UPDATE patients SET glucose = 'abc'",
+    ],
+)
+def test_a_wrong_outcome_id_or_type_is_refused(database: Database, statement: str) -> None:
+    insert_patients(database, 1)
+    before = queue(database)
+    with pytest.raises(DatabaseFailed):
+        database.execute(statement)
+    assert database.value("SELECT count(*) FROM patients") == 1
+    assert queue(database) == before
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_no_number_waits_for_the_scorers_judgement(postgresql: Database, value: str) -> None:
+    postgresql.execute("INSERT INTO patients (glucose) VALUES (cast(:value AS float8))", {"value": value})
+    queued = postgresql.value("SELECT glucose::text FROM scoring_queue")
+    assert queued == value
+    version = postgresql.value("SELECT version FROM patients")
+    postgresql.execute("UPDATE patients SET glucose = glucose")  # NaN is not distinct from NaN
+    assert postgresql.value("SELECT version FROM patients") == version
+
+
+def test_infinity_waits_for_the_scorers_judgement_on_sqlite(sqlite: Database) -> None:
+    sqlite.execute("INSERT INTO patients (glucose, age) VALUES (9e999, -9e999)")
+    assert sqlite.execute("SELECT glucose, age FROM scoring_queue") == [(float("inf"), float("-inf"))]
+
+
+# ---- two writers at once --------------------------------------------------------------------------------------------
+
+
+def until_someone_waits_for_a_lock(database: Database) -> None:
+    """Return once a session of this database waits for another's lock."""
+    statement = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+    for _ in range(2000):
+        if database.value(statement):
+            return
+        time.sleep(0.005)
+    raise AssertionError("nobody waits")
+
+
+CORRECT = text("UPDATE patients SET glucose = :glucose WHERE id = :id")
+
+
+@pytest.mark.parametrize("first_commits", [True, False])
+def test_two_writers_of_one_patient(postgresql: Database, first_commits: bool) -> None:
+    insert_patients(postgresql, 1, first_id=1)
+    before = patient(postgresql, 1).version
+    second = "UPDATE patients SET glucose = 170, age = 60"
+    with ThreadPoolExecutor(1) as threads, postgresql.engine.connect() as first:
+        first.execute(CORRECT, {"id": 1, "glucose": 160})
+        drawn = first.execute(text("SELECT version FROM patients")).scalar_one()
+        waiting = threads.submit(postgresql.execute, second)
+        until_someone_waits_for_a_lock(postgresql)
+        (first.commit if first_commits else first.rollback)()
+        waiting.result(timeout=30)
+    after = patient(postgresql, 1)
+    assert after.version > drawn > before
+    assert (after.glucose, after.age) == (170, 60)
+    assert len(queue(postgresql)) == 1
+    assert_queue_is_true(postgresql)
+
+
+def test_an_outcome_waits_for_a_correction_of_the_same_patient(postgresql: Database) -> None:
+    insert_patients(postgresql, 1, first_id=1)
+    with ThreadPoolExecutor(1) as threads, postgresql.engine.connect() as first:
+        first.execute(CORRECT, {"id": 1, "glucose": 160})
+        drawn = first.execute(text("SELECT version FROM patients")).scalar_one()
+        waiting = threads.submit(postgresql.execute, "UPDATE patients SET outcome = 1")
+        until_someone_waits_for_a_lock(postgresql)
+        first.commit()
+        waiting.result(timeout=30)
+    assert patient(postgresql, 1).version == drawn
+    assert queue(postgresql) == []
+
+
+def test_two_inserts_of_one_id_by_upsert(postgresql: Database) -> None:
+    upsert = {"id": 5, "outcome": None}
+    with ThreadPoolExecutor(1) as threads, postgresql.engine.connect() as first:
+        first.execute(text(UPSERT), upsert)
+        drawn = first.execute(text("SELECT version FROM patients")).scalar_one()
+        waiting = threads.submit(postgresql.execute, UPSERT, upsert)
+        until_someone_waits_for_a_lock(postgresql)
+        first.commit()
+        waiting.result(timeout=30)
+    assert patient(postgresql, 5).version > drawn
+    assert patient(postgresql, 5).glucose == 149
+    assert_queue_is_true(postgresql)
+
+
+def test_writers_of_different_patients_never_wait_for_each_other(postgresql: Database) -> None:
+    insert_patients(postgresql, 4, first_id=1)
+    impatient = make_engine(postgresql.url, DatabaseSettings(lock_timeout_seconds=1))
+    with postgresql.engine.connect() as first:
+        first.execute(CORRECT, {"id": 1, "glucose": 160})
+        first.execute(text("DELETE FROM patients WHERE id = 3"))
+        with writing(impatient) as second:
+            second.execute(CORRECT, {"id": 2, "glucose": 170})
+            second.execute(text("UPDATE patients SET outcome = 1 WHERE id = 4"))
+            second.execute(text(UPSERT), {"id": 9, "outcome": None})
+        assert [row[0] for row in queue(postgresql)] == [1, 2, 3, 9]
+        first.commit()
+    impatient.dispose()
+    assert [row[0] for row in queue(postgresql)] == [1, 2, 9]
+    assert_queue_is_true(postgresql)
+
+
+def test_of_two_writers_of_one_file_the_second_waits(sqlite: Database) -> None:
+    insert_patients(sqlite, 2, first_id=1)
+    impatient = make_engine(sqlite.url, DatabaseSettings(lock_timeout_seconds=0))
+    with ThreadPoolExecutor(1) as threads, writing(sqlite.engine) as first:
+        first.execute(CORRECT, {"id": 1, "glucose": 160})
+        with pytest.raises(DatabaseBusy), writing(impatient):
+            pass
+        waiting = threads.submit(sqlite.execute, "UPDATE patients SET glucose = glucose + 1")
+        first.connection.commit()
+        waiting.result(timeout=30)
+    impatient.dispose()
+    assert sqlite.execute("SELECT glucose FROM patients ORDER BY id") == [(161,), (149,)]
+    assert_queue_is_true(sqlite)
+
+
+# ---- who may write, and from where ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def etl(postgresql: Database) -> Iterator[str]:
+    """A role that owns nothing and has no right yet."""
+    role = f"pima_etl_{uuid.uuid4().hex[:8]}"
+    postgresql.execute(f"CREATE ROLE {role}")
+    yield role
+    postgresql.execute(f"DROP OWNED BY {role}")
+    postgresql.execute(f"DROP ROLE {role}")
+
+
+@contextmanager
+def acting_as(database: Database, role: str) -> Iterator[Connection]:
+    with writing(database.engine) as connection:
+        connection.execute(text(f"SET LOCAL ROLE {role}"))
+        yield connection
+
+
+def test_a_writer_needs_no_right_on_the_queue(postgresql: Database, etl: str) -> None:
+    insert_patients(postgresql, 3)  # ids 1 to 3
+    postgresql.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON patients TO {etl}")
+    for statement in (
+        f"INSERT INTO patients ({COLUMNS}) VALUES ({VALUES})",
+        "UPDATE patients SET glucose = 160 WHERE id = 1",
+        "UPDATE patients SET outcome = 1 WHERE id = 2",
+        "DELETE FROM patients WHERE id = 3",
+    ):
+        with acting_as(postgresql, etl) as connection:
+            connection.execute(text(statement))
+        assert_queue_is_true(postgresql)
+    for statement in ("SELECT count(*) FROM scoring_queue", "DELETE FROM scoring_queue"):
+        with pytest.raises(DatabaseUnusable), acting_as(postgresql, etl) as connection:
+            connection.execute(text(statement))
+
+
+@pytest.mark.parametrize(
+    ("right", "statement"),
+    [("INSERT", f"INSERT INTO patients ({COLUMNS}) VALUES ({VALUES})"), ("TRUNCATE", "TRUNCATE patients")],
+)
+def test_one_right_on_patients_is_enough(postgresql: Database, etl: str, right: str, statement: str) -> None:
+    insert_patients(postgresql, 1)
+    postgresql.execute(f"GRANT {right} ON patients TO {etl}")
+    with acting_as(postgresql, etl) as connection:
+        connection.execute(text(statement))
+    assert_queue_is_true(postgresql)
+
+
+OTHER_QUEUES = {
+    "another schema": (
+        "CREATE SCHEMA evil",
+        "CREATE TABLE evil.scoring_queue (LIKE public.scoring_queue INCLUDING ALL)",
+        "GRANT ALL ON SCHEMA evil TO PUBLIC",
+        "GRANT ALL ON evil.scoring_queue TO PUBLIC",
+        "SET LOCAL search_path = evil, public",
+    ),
+    "another schema alone": (
+        "CREATE SCHEMA evil",
+        "CREATE TABLE evil.scoring_queue (LIKE public.scoring_queue INCLUDING ALL)",
+        "CREATE SEQUENCE evil.patient_version",
+        "GRANT ALL ON SCHEMA evil TO PUBLIC",
+        "GRANT ALL ON evil.scoring_queue TO PUBLIC",
+        "SET LOCAL search_path = evil",
+    ),
+    "a temporary table": (
+        "CREATE TEMPORARY TABLE scoring_queue (LIKE public.scoring_queue INCLUDING ALL)",
+        "GRANT ALL ON scoring_queue TO PUBLIC",
+    ),
+}
+
+
+@pytest.mark.parametrize("other", OTHER_QUEUES)
+def test_nobody_can_slip_another_queue_under_the_triggers(postgresql: Database, etl: str, other: str) -> None:
+    insert_patients(postgresql, 3)  # ids 1 to 3
+    postgresql.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON patients TO {etl}")
+    with writing(postgresql.engine) as connection:
+        for statement in OTHER_QUEUES[other]:
+            connection.execute(text(statement))
+        connection.execute(text(f"SET LOCAL ROLE {etl}"))
+        for statement in (
+            f"INSERT INTO public.patients ({COLUMNS}) VALUES ({VALUES})",
+            "UPDATE public.patients SET glucose = 160 WHERE id = 1",
+            "UPDATE public.patients SET outcome = 1 WHERE id = 2",
+            "DELETE FROM public.patients WHERE id = 3",
+        ):
+            connection.execute(text(statement))
+        connection.execute(text("RESET ROLE"))
+        slipped = connection.execute(text("SELECT count(*) FROM scoring_queue")).scalar_one()
+        right = connection.execute(text("SELECT count(*) FROM public.scoring_queue")).scalar_one()
+    assert (right, slipped) == (2, 0)
+    assert_queue_is_true_in_public(postgresql)
+
+
+def assert_queue_is_true_in_public(database: Database) -> None:
+    waiting = f"SELECT patient_id, patient_version, {COLUMNS} FROM public.scoring_queue ORDER BY 1"
+    assert database.execute(waiting) == unlabelled(database)
+
+
+@pytest.mark.parametrize(
+    ("function", "event", "fires"),
+    [
+        ("dequeue_truncated", "TRUNCATE ON own", "TRUNCATE own"),
+        ("enqueue_inserted", "INSERT ON own REFERENCING NEW TABLE AS new_rows", "INSERT INTO own (id) VALUES (666)"),
+        ("dequeue_deleted", "DELETE ON own REFERENCING OLD TABLE AS old_rows", "DELETE FROM own"),
+    ],
+)
+def test_nobody_can_borrow_the_triggers_rights_for_a_table_of_their_own(
+    postgresql: Database, etl: str, function: str, event: str, fires: str
+) -> None:
+    insert_patients(postgresql, 2, first_id=1)
+    before = queue(postgresql)
+
+    def borrow() -> None:
+        with acting_as(postgresql, etl) as connection:
+            connection.execute(text("CREATE TEMPORARY TABLE own (LIKE public.patients INCLUDING DEFAULTS)"))
+            connection.execute(text("INSERT INTO own (id) VALUES (1)"))
+            connection.execute(
+                text(f"CREATE TRIGGER mine AFTER {event} FOR EACH STATEMENT EXECUTE FUNCTION public.{function}()")
+            )
+            connection.execute(text(fires))
+
+    # LIKE needs the right to read the columns' names.
+    postgresql.execute(f"GRANT SELECT ON patients TO {etl}")
+    refused: PimaError | None = None
+    try:
+        borrow()
+    except PimaError as error:
+        refused = error
+    assert queue(postgresql) == before
+    assert isinstance(refused, DatabaseUnusable)
+
+
+def test_the_schema_may_have_a_name_that_needs_quotes(postgresql: Database) -> None:
+    postgresql.execute('CREATE SCHEMA "Clinic"')
+    url = make_url(postgresql.url).update_query_dict({"options": '-csearch_path="Clinic"'})
+    engine = make_engine(url.render_as_string(hide_password=False), DatabaseSettings())
+    try:
+        migrate(engine, SALT)
+        with writing(engine) as connection:
+            connection.execute(text(f"INSERT INTO patients ({COLUMNS}) VALUES ({VALUES})"))
+            assert connection.execute(text('SELECT count(*) FROM "Clinic".scoring_queue')).scalar_one() == 1
+    finally:
+        engine.dispose()
+    assert queue(postgresql) == []
