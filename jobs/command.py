@@ -5,9 +5,11 @@
 
 import argparse
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,8 +73,13 @@ def run_command(
         return int(ending.code or 0)
     command: Command | None = None
     try:
-        command = _prepare(options, environ, job, needs_schema)
-        result = work(command)
+        with ExitStack() as at_the_end:
+            command = _prepare(options, environ, job, needs_schema, at_the_end)
+            result = work(command)
+        _print_json(result) if options.json else show(result)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has seen enough; the work is done
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except PimaError as error:
         print(f"error: {error}", file=sys.stderr)
         return _end(options, command, error.exit_code, {"error": error.code, "message": str(error)})
@@ -84,19 +91,18 @@ def run_command(
         place = f"{Path(frame.filename).name}:{frame.lineno}"
         print(f"error: {type(error).__name__} at {place}; this is a defect of pima, please report it", file=sys.stderr)
         return _end(options, command, FAILED, {"error": f"unexpected_{type(error).__name__}"})
-    if options.json:
-        _print_json(result)
-    else:
-        show(result)
     return DONE
 
 
-def _prepare(options: argparse.Namespace, environ: Mapping[str, str], job: str | None, needs_schema: bool) -> Command:
+def _prepare(
+    options: argparse.Namespace, environ: Mapping[str, str], job: str | None, needs_schema: bool, at_the_end: ExitStack
+) -> Command:
     stop = StopRequest()
     stop.listen()
     settings = read_settings(options.config, environ)
     configure_logs(settings.logs.format)
     engine = make_engine(database_url(environ, job), settings.database)
+    at_the_end.callback(engine.dispose)
     if is_empty_default_file(engine.url, DEFAULT_DATABASE_URL):
         migrate(engine, settings.holdout.salt)
         get_logger().info("made the schema in a new file", file=engine.url.database)

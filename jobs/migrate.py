@@ -6,17 +6,20 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
-from pima.store.schema import migrate, require_schema
+from pima.store.schema import HEAD, REVISIONS, migrate, require_schema
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
-    return run_command(parser("migrate", __doc__ or ""), _work, _show, arguments, environ, needs_schema=False)
+    options = parser("migrate", __doc__ or "")
+    options.add_argument("--to", choices=REVISIONS, default=HEAD, metavar="REVISION", help="go back to an older schema")
+    return run_command(options, _work, _show, arguments, environ, needs_schema=False)
 
 
 def _work(command: Command) -> Result:
-    before, after = migrate(command.engine, command.settings.holdout.salt)
-    require_schema(command.engine)
+    before, after = migrate(command.engine, command.settings.holdout.salt, command.options.to)
+    if after == HEAD:
+        require_schema(command.engine)
     return {"revision_before": before, "revision": after}
 
 

@@ -95,7 +95,7 @@ class SchemaBehind(PimaError):
 
 class SchemaAhead(PimaError):
     """The database's schema is at revision {found}, which this code does not know; it needs {expected}. Run the newer
-    release that made it, or go back with that release's: python -m jobs.migrate --to {expected}"""
+    release that made it, or go back with that release: python -m jobs.migrate --to {expected}"""
 
     exit_code = WRONG
     code = "schema_ahead"

@@ -6,7 +6,9 @@ a reason code, never by what stood there.
 
 import csv
 import hashlib
+import itertools
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +85,10 @@ def open_patient_file(path: Path) -> PatientFile:
         raise refused(path, "The file is empty (empty_file). Expected rows of patients.")
     open_kind = _open_parquet if magic == b"PAR1" else _open_csv
     columns, blocks = open_kind(path)
-    file = PatientFile(path.name, sha256, columns, blocks)
+    name = os.fsencode(path.name).decode("utf-8", errors="replace")  # a name may be any bytes, a database's text not
+    file = PatientFile(name, sha256, columns, blocks)
+    if columns == ("id",):
+        raise refused(path, "It has ids and nothing else. Expected outcomes or measurements beside them.")
     if not file.has_ids and file.absent_measurements:
         absent = ", ".join(file.absent_measurements)
         raise refused(path, f"Without an id column every row is a new patient, and these are missing: {absent}.")
@@ -92,7 +97,7 @@ def open_patient_file(path: Path) -> PatientFile:
 
 def refused(path: Path | str, report: str) -> FileRefused:
     """The error for a whole file."""
-    return FileRefused(file=Path(path).name, report=report)
+    return FileRefused(file=os.fsencode(Path(path).name).decode("utf-8", errors="replace"), report=report)
 
 
 # ---- CSV ------------------------------------------------------------------------------------------------------------
@@ -100,10 +105,11 @@ def refused(path: Path | str, report: str) -> FileRefused:
 
 def _open_csv(path: Path) -> tuple[tuple[str, ...], Callable[[], Iterator[Block]]]:
     with _open_text(path) as file:
-        try:
-            first = next((cells for cells in csv.reader(_lines(file), strict=True) if cells), [])
-        except csv.Error:
-            first = ["?"]
+        first = next((cells for _, cells in _records(file)), None)
+    if isinstance(first, str):
+        raise refused(path, f"The first line can't be read ({first}).")
+    if first is None:
+        raise refused(path, "The file holds nothing but blank lines (empty_file). Expected rows of patients.")
     has_header = not all(_is_number(cell) for cell in first)
     columns = _header_columns(path, first) if has_header else ARTICLE_COLUMNS
     if not has_header and len(first) != len(ARTICLE_COLUMNS):
@@ -117,10 +123,36 @@ def _open_text(path: Path) -> TextIO:
     return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
-def _lines(file: TextIO) -> Iterator[str]:
-    """Lines, cut where they are longer than any patient's can be, so that one without an end does not fill memory."""
+def _records(file: TextIO) -> Iterator[tuple[int, list[str] | str]]:
+    """(line number, cells) of each line that is not blank; in place of the cells the reason where it can't be read.
+
+    Each line is a record of its own: no patient's row holds a line break, and a quote that is never closed must not
+    swallow the rows behind it.
+    """
+    number = 0
     while line := file.readline(LONGEST_LINE):
-        yield line
+        number += 1
+        is_whole = line.endswith(("\n", "\r"))
+        if not is_whole and len(line) >= LONGEST_LINE:
+            while (rest := file.readline(LONGEST_LINE)) and not rest.endswith(("\n", "\r")):
+                pass  # the rest of a line that is longer than any patient's can be
+            yield number, "field_too_long"
+            continue
+        text = line.rstrip("\r\n")
+        if text:
+            yield number, _cells(text, is_whole)
+
+
+def _cells(text: str, is_whole: bool) -> list[str] | str:
+    if '"' not in text:
+        cells = text.split(",")
+    else:
+        try:
+            cells = next(csv.reader([text], strict=True))
+        except csv.Error as error:
+            return "field_too_long" if "field limit" in str(error) else "half_written_line"
+    # A line without an end that stops at a comma was most likely cut off while it was written.
+    return "half_written_line" if not is_whole and cells[-1] == "" else cells
 
 
 def _is_number(cell: str) -> bool:
@@ -147,50 +179,20 @@ def _header_columns(path: Path, header: Sequence[str]) -> tuple[str, ...]:
 
 def _csv_blocks(path: Path, columns: tuple[str, ...], has_header: bool) -> Iterator[Block]:
     with _open_text(path) as file:
-        ends_open = _ends_without_newline(path)
-        lines: list[tuple[int, list[str]]] = []
-        bad: list[BadLine] = []
-        for line, cells in _records(file, has_header, bad):
-            lines.append((line, cells))
-            if len(lines) >= BLOCK_ROWS:
-                yield _parse_block(columns, lines, bad)
-                lines, bad = [], []
-        if ends_open and lines and lines[-1][1][-1] == "":
-            # The last line has no end and stops at a comma: most likely it was cut off while it was written.
-            bad.append(BadLine(lines.pop()[0], "half_written_line"))
-        yield _parse_block(columns, lines, bad)
+        records = _records(file)
+        if has_header:
+            next(records)
+        while lines := list(itertools.islice(records, BLOCK_ROWS)):
+            yield _parse_block(columns, lines)
 
 
-def _records(file: TextIO, has_header: bool, bad: list[BadLine]) -> Iterator[tuple[int, list[str]]]:
-    """(line number, cells) of each record that is not blank; what the CSV reader can't read goes to `bad`."""
-    reader = csv.reader(_lines(file), strict=True)
-    header_is_due = has_header
-    while True:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            reason = "field_too_long" if "field limit" in str(error) else "half_written_line"
-            bad.append(BadLine(reader.line_num, reason))
-            continue
-        if not cells:
-            continue
-        if header_is_due:
-            header_is_due = False
-            continue
-        yield reader.line_num, cells
-
-
-def _ends_without_newline(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, 2)
-        return file.read(1) not in (b"\n", b"\r")
-
-
-def _parse_block(columns: tuple[str, ...], lines: list[tuple[int, list[str]]], bad: list[BadLine]) -> Block:
+def _parse_block(columns: tuple[str, ...], lines: list[tuple[int, list[str] | str]]) -> Block:
     rows: list[Row] = []
+    bad: list[BadLine] = []
     for line, cells in lines:
+        if isinstance(cells, str):
+            bad.append(BadLine(line, cells))
+            continue
         if len(cells) != len(columns):
             bad.append(BadLine(line, "wrong_field_count"))
             continue
@@ -249,7 +251,10 @@ def _open_parquet(path: Path) -> tuple[tuple[str, ...], Callable[[], Iterator[Bl
             is_number or pa.types.is_decimal(field.type) or (column == "outcome" and pa.types.is_boolean(field.type))
         )
         if not is_sound:
-            raise refused(path, f"The column {column} holds {field.type} (not_a_number). Expected numbers.")
+            held = (
+                "groups" if pa.types.is_nested(field.type) else field.type
+            )  # a group's fields have names of their own
+            raise refused(path, f"The column {column} holds {held} (not_a_number). Expected numbers.")
     return columns, lambda: _parquet_blocks(path, columns)
 
 

@@ -7,7 +7,7 @@ and a value of the wrong type are errors that name the key: a setting that silen
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -145,7 +145,9 @@ def _checked_text(variable: str, section: str, key: str, text: str) -> object:
     try:
         return msgspec.convert(text, key_type, strict=False)
     except msgspec.ValidationError as error:
-        raise WrongConfiguration(what=f"the variable {variable}", expected=str(error)) from None
+        choices = [repr(choice) for choice in get_args(key_type) if isinstance(choice, str)]
+        expected = f"one of {', '.join(choices)}" if choices else str(error)
+        raise WrongConfiguration(what=f"the variable {variable}", expected=expected) from None
 
 
 def database_url(environ: Mapping[str, str], job: str | None = None) -> str:

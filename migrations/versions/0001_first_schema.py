@@ -214,7 +214,7 @@ def downgrade() -> None:
     if _is_sqlite():
         _run("DROP TABLE patient_version_counter")
         return
-    for function in ("stamp_patient", "enqueue_inserted", "enqueue_updated", "dequeue_deleted", "dequeue_truncated"):
+    for function in ("stamp_patient", *_DEFINERS):
         _run(f"DROP FUNCTION {function}()")
     _run("DROP SEQUENCE patient_version")
 
@@ -250,29 +250,32 @@ SQLITE_TRIGGERS = (
     """CREATE TABLE patient_version_counter (
         id INTEGER NOT NULL CONSTRAINT pk_patient_version_counter PRIMARY KEY,
         last INTEGER NOT NULL,
+        stamping INTEGER NOT NULL DEFAULT 0,
         CONSTRAINT ck_patient_version_counter_one_row CHECK (id = 1)
     ) STRICT""",
     "INSERT INTO patient_version_counter (id, last) VALUES (1, 0)",
     f"""CREATE TRIGGER patients_inserted AFTER INSERT ON patients
     BEGIN
-        UPDATE patient_version_counter SET last = last + 1;
+        UPDATE patient_version_counter SET last = last + 1, stamping = 1;
         UPDATE patients SET version = (SELECT last FROM patient_version_counter),
             recorded_at = {_SQLITE_NOW}, updated_at = {_SQLITE_NOW},
             labelled_at = CASE WHEN outcome IS NOT NULL THEN {_SQLITE_NOW} END
         WHERE id = NEW.id;
+        UPDATE patient_version_counter SET stamping = 0;
         DELETE FROM scoring_queue WHERE patient_id = NEW.id;
         {_SQLITE_ENQUEUE};
     END""",
     f"""CREATE TRIGGER patients_updated AFTER UPDATE OF {_COLUMNS}, outcome ON patients
     WHEN {_differs("IS NOT")} OR NEW.outcome IS NOT OLD.outcome
     BEGIN
-        UPDATE patient_version_counter SET last = last + 1 WHERE {_NEW_VERSION};
+        UPDATE patient_version_counter SET last = last + {_NEW_VERSION}, stamping = 1;
         UPDATE patients SET
             version = CASE WHEN {_NEW_VERSION} THEN (SELECT last FROM patient_version_counter) ELSE version END,
             updated_at = {_SQLITE_NOW},
             labelled_at = CASE WHEN NEW.outcome IS OLD.outcome THEN OLD.labelled_at
                                WHEN NEW.outcome IS NOT NULL THEN {_SQLITE_NOW} END
         WHERE id = NEW.id;
+        UPDATE patient_version_counter SET stamping = 0;
         DELETE FROM scoring_queue WHERE patient_id = NEW.id AND (NEW.outcome IS NOT NULL OR {_NEW_VERSION});
         {_SQLITE_ENQUEUE} AND {_NEW_VERSION};
     END""",
@@ -284,11 +287,12 @@ SQLITE_TRIGGERS = (
     BEGIN
         SELECT RAISE(ABORT, 'patients.id is never changed: delete the row and insert another');
     END""",
-    # Only the triggers above set a version, always to the number just drawn.
-    """CREATE TRIGGER patients_version_is_drawn BEFORE UPDATE OF version ON patients
-    WHEN NEW.version IS NOT OLD.version AND NEW.version <> (SELECT last FROM patient_version_counter)
+    # Only the triggers above set these; `stamping` is 1 while they do, and nobody else can see it so.
+    """CREATE TRIGGER patients_stamps_are_drawn BEFORE UPDATE OF version, labelled_at, recorded_at ON patients
+    WHEN (SELECT stamping FROM patient_version_counter) = 0 AND (NEW.version IS NOT OLD.version
+        OR NEW.labelled_at IS NOT OLD.labelled_at OR NEW.recorded_at IS NOT OLD.recorded_at)
     BEGIN
-        SELECT RAISE(ABORT, 'patients.version is drawn by the database: leave it out of the UPDATE');
+        SELECT RAISE(ABORT, 'version, labelled_at and recorded_at are set by the database: leave them out');
     END""",
 )
 
@@ -297,7 +301,12 @@ SQLITE_TRIGGERS = (
 # statement however many rows. They run with the owner's rights, so that a loader needs none on the queue, and with a
 # fixed search_path, so that nobody can slip another scoring_queue under them.
 
-_DEFINER = "LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT"
+_DEFINER = "LANGUAGE plpgsql SECURITY DEFINER"
+_DEFINERS = ("enqueue_inserted", "enqueue_updated", "dequeue_deleted", "dequeue_truncated")
+# pg_temp last: unnamed it comes first, and anybody may make a temporary scoring_queue. EXECUTE is taken back, since who
+# has it may hang the function on a table of their own.
+_SECURE = """DO $$ BEGIN EXECUTE format('ALTER FUNCTION {function}() SET search_path = %I, pg_temp', current_schema());
+    REVOKE ALL ON FUNCTION {function}() FROM PUBLIC; END $$"""
 _ON_CONFLICT = "ON CONFLICT (patient_id) DO UPDATE SET patient_version = EXCLUDED.patient_version, " + ", ".join(
     f"{name} = EXCLUDED.{name}" for name in (*MEASUREMENTS, "enqueued_at")
 )
@@ -332,7 +341,7 @@ POSTGRESQL_TRIGGERS = (
     END $$""",
     """DO $$ BEGIN EXECUTE format(
         'CREATE TRIGGER patients_stamped BEFORE INSERT OR UPDATE ON patients
-         FOR EACH ROW EXECUTE FUNCTION stamp_patient(%L)', current_schema() || '.patient_version'); END $$""",
+         FOR EACH ROW EXECUTE FUNCTION stamp_patient(%L)', format('%I.patient_version', current_schema())); END $$""",
     f"""CREATE FUNCTION enqueue_inserted() RETURNS trigger {_DEFINER} AS $$
     BEGIN
         INSERT INTO scoring_queue ({_QUEUE_COLUMNS})
@@ -371,4 +380,5 @@ POSTGRESQL_TRIGGERS = (
     END $$""",
     """CREATE TRIGGER patients_truncated AFTER TRUNCATE ON patients
     FOR EACH STATEMENT EXECUTE FUNCTION dequeue_truncated()""",
+    *(_SECURE.format(function=function) for function in _DEFINERS),
 )

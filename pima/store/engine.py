@@ -36,7 +36,29 @@ def parse_url(text: str) -> URL:
         raise WrongConfiguration(what="the database URL names no database that is known here", expected=_EXPECTED_URL)
     if url.drivername == "sqlite+pysqlite" and url.database in (None, "", ":memory:"):
         raise WrongConfiguration(what="the database URL names no file", expected=_EXPECTED_URL)
+    if url.query:
+        _check_options(url)
     return url
+
+
+def _check_options(url: URL) -> None:
+    """What stands behind the question mark: for PostgreSQL libpq's own options, for SQLite none."""
+    expected = "for PostgreSQL options that libpq knows, for SQLite none"
+    if url.get_backend_name() == "sqlite":
+        raise WrongConfiguration(what="the database URL has options behind a question mark", expected=expected)
+    from psycopg import Error
+    from psycopg.conninfo import make_conninfo
+
+    try:
+        make_conninfo(**{name: str(value) for name, value in url.query.items()})
+    except Error:
+        raise WrongConfiguration(what="the database URL has an unknown option", expected=expected) from None
+
+
+def redacted(url: URL) -> str:
+    """The URL for people: without password, and of the options only those that say where the database is."""
+    shown = {name: value for name, value in url.query.items() if name in ("host", "port", "dbname", "user")}
+    return url.set(query=shown).render_as_string(hide_password=True)
 
 
 def make_engine(url_text: str, settings: DatabaseSettings) -> Engine:
@@ -117,23 +139,48 @@ def translated_errors(engine: Engine) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise translate(error, engine.url) from None
+        raise _translate(error.orig, engine.url) from None
+    except Exception as error:
+        # COPY goes past SQLAlchemy, so its errors come as the driver's own.
+        if not isinstance(error, engine.dialect.loaded_dbapi.Error):
+            raise
+        raise _translate(error, engine.url) from None
 
 
-def translate(error: DBAPIError, url: URL) -> PimaError:
+def _translate(error: BaseException | None, url: URL) -> PimaError:
     """Class, SQLSTATE, constraint and table names only."""
     if url.get_backend_name() == "sqlite":
         return _translate_sqlite(error, url)
     return _translate_postgresql(error, url)
 
 
-def _translate_sqlite(error: DBAPIError, url: URL) -> PimaError:
-    name = getattr(error.orig, "sqlite_errorname", type(error.orig).__name__) or ""
+# Primary codes of https://sqlite.org/rescode.html: Python has no name for some of the extended ones.
+_SQLITE_NAMES = {
+    3: "SQLITE_PERM",
+    5: "SQLITE_BUSY",
+    6: "SQLITE_LOCKED",
+    8: "SQLITE_READONLY",
+    11: "SQLITE_CORRUPT",
+    13: "SQLITE_FULL",
+    14: "SQLITE_CANTOPEN",
+    19: "SQLITE_CONSTRAINT",
+    23: "SQLITE_AUTH",
+    26: "SQLITE_NOTADB",
+}
+
+
+def _translate_sqlite(error: BaseException | None, url: URL) -> PimaError:
+    code = getattr(error, "sqlite_errorcode", None)
+    name = (
+        type(error).__name__
+        if code is None
+        else _SQLITE_NAMES.get(code & 0xFF, getattr(error, "sqlite_errorname", "an error"))
+    )
     what = f"SQLite says {name}"
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+    if name in ("SQLITE_BUSY", "SQLITE_LOCKED"):
         return DatabaseBusy(what=what)
-    if name.startswith(("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_AUTH", "SQLITE_PERM")):
-        return DatabaseUnusable(what=what, url=url.render_as_string(hide_password=True))
+    if name in ("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_AUTH", "SQLITE_PERM"):
+        return DatabaseUnusable(what=what, url=redacted(url))
     return DatabaseFailed(what=what)
 
 
@@ -142,34 +189,38 @@ _BUSY = ("40001", "40P01", "55P03", "57014", "25P03", "25P02")
 _AWAY = ("08", "53", "57P")
 _UNUSABLE = ("28", "3D", "3F", "42501")
 # libpq gives no SQLSTATE for what fails before a session exists; these are its and the server's fixed words.
-_UNUSABLE_WORDS = ("authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied")
+_UNUSABLE_WORDS = (
+    "authentication failed",
+    "does not exist",
+    "no pg_hba.conf entry",
+    "no password supplied",
+    'value: "',  # invalid sslmode value: "..."
+)
 
 
-def _translate_postgresql(error: DBAPIError, url: URL) -> PimaError:
-    state = getattr(error.orig, "sqlstate", None)
-    diagnostics = getattr(error.orig, "diag", None)
+def _translate_postgresql(error: BaseException | None, url: URL) -> PimaError:
+    state = getattr(error, "sqlstate", None)
+    diagnostics = getattr(error, "diag", None)
     names = [getattr(diagnostics, part, None) for part in ("table_name", "column_name", "constraint_name")]
-    what = " ".join([type(error.orig).__name__, f"(SQLSTATE {state or 'none'})", *filter(None, names)])
-    redacted = url.render_as_string(hide_password=True)
+    what = " ".join([type(error).__name__, f"(SQLSTATE {state or 'none'})", *filter(None, names)])
     if state is None:
-        if any(words in str(error.orig) for words in _UNUSABLE_WORDS):
-            return DatabaseUnusable(what=what, url=redacted)
-        return (
-            DatabaseAway(what=what)
-            if error.connection_invalidated or _is_operational(error)
-            else DatabaseFailed(what=what)
-        )
+        return _translate_libpq(error, what, url)
     if state.startswith(_BUSY):
         return DatabaseBusy(what=what)
     if state.startswith(_AWAY):
         return DatabaseAway(what=what)
     if state.startswith(_UNUSABLE):
-        return DatabaseUnusable(what=what, url=redacted)
+        return DatabaseUnusable(what=what, url=redacted(url))
     return DatabaseFailed(what=what)
 
 
-def _is_operational(error: DBAPIError) -> bool:
-    return type(error.orig).__name__ in ("OperationalError", "ConnectionTimeout", "InterfaceError")
+def _translate_libpq(error: BaseException | None, what: str, url: URL) -> PimaError:
+    """An error from before there was a session, or from after the connection broke."""
+    if any(words in str(error) for words in _UNUSABLE_WORDS):
+        return DatabaseUnusable(what=what, url=redacted(url))
+    if type(error).__name__ in ("OperationalError", "ConnectionTimeout", "InterfaceError"):
+        return DatabaseAway(what=what)
+    return DatabaseFailed(what=what)
 
 
 def is_empty_default_file(url: URL, default_url: str) -> bool:

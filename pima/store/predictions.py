@@ -66,7 +66,8 @@ _INSERT_REJECTIONS = """
     INSERT INTO rejections (patient_id, patient_version, run_id, reason, field)
     {rows}
     ON CONFLICT (patient_id, patient_version)
-    DO UPDATE SET run_id = EXCLUDED.run_id, reason = EXCLUDED.reason, field = EXCLUDED.field"""
+    DO UPDATE SET run_id = EXCLUDED.run_id, reason = EXCLUDED.reason, field = EXCLUDED.field,
+        rejected_at = EXCLUDED.rejected_at"""
 _INSERT_REJECTIONS_POSTGRESQL = text(
     _INSERT_REJECTIONS.format(
         rows="""

@@ -85,7 +85,8 @@ def waiting(connection: Connection) -> Waiting:
 
 
 _CURRENT = "p.outcome IS NULL"
-_NOT_QUEUED = "NOT EXISTS (SELECT 1 FROM scoring_queue q WHERE q.patient_id = p.id)"
+_NOT_QUEUED = """NOT EXISTS (
+    SELECT 1 FROM scoring_queue q WHERE q.patient_id = p.id AND q.patient_version >= p.version)"""
 _NOT_REJECTED = """NOT EXISTS (
     SELECT 1 FROM rejections r WHERE r.patient_id = p.id AND r.patient_version = p.version)"""
 _NOT_PREDICTED = """NOT EXISTS (
@@ -122,10 +123,13 @@ def requeue_rejected(connection: Connection) -> int:
 
 
 def _enqueue(connection: Connection, condition: str) -> int:
-    # SQL: in key order and giving way to what a trigger queues at the same moment, which is at least as new.
+    # SQL: in key order; it replaces an older version that still waits, and gives way to a newer one queued meanwhile.
     statement = f"""
         INSERT INTO scoring_queue (patient_id, patient_version, {_MEASUREMENTS})
         SELECT p.id, p.version, {", ".join(f"p.{name}" for name in FEATURE_NAMES)}
         FROM patients p WHERE {_CURRENT} AND {condition} ORDER BY p.id
-        ON CONFLICT (patient_id) DO NOTHING"""
+        ON CONFLICT (patient_id) DO UPDATE
+        SET patient_version = EXCLUDED.patient_version, enqueued_at = EXCLUDED.enqueued_at,
+            {", ".join(f"{name} = EXCLUDED.{name}" for name in FEATURE_NAMES)}
+        WHERE scoring_queue.patient_version < EXCLUDED.patient_version"""
     return connection.execute(text(statement)).rowcount

@@ -132,18 +132,23 @@ def keras_artifact(connection: Connection, number: int) -> StoredArtifact | None
 
 
 def version_before(connection: Connection, number: int) -> int | None:
-    """The version that `number` replaced when it last became champion by winning or by a person's choice.
+    """The version that the champion `number` replaced; None where it was the first.
 
-    A rollback does not count: two rollbacks in a row go back two versions.
+    The ledger is replayed: each rollback undoes one promotion, so two in a row go back two versions, and the last one
+    ends at the first champion.
     """
-    # SQL: the newest such move to this version.
-    statement = (
-        select(promotions.c.from_version)
-        .where(promotions.c.to_version == number, promotions.c.verdict.in_(("promoted", "promoted_by_hand")))
-        .order_by(promotions.c.id.desc())
-        .limit(1)
-    )
-    return connection.execute(statement).scalar()
+    moves = ("promoted", "promoted_by_hand", "rolled_back")
+    # SQL: what moved the pointer, oldest first; a row a week at most.
+    statement = select(promotions.c.verdict, promotions.c.from_version, promotions.c.to_version)
+    standing: list[Any] = []
+    for move in connection.execute(statement.where(promotions.c.verdict.in_(moves)).order_by(promotions.c.id)):
+        if move.verdict != "rolled_back":
+            standing.append(move)
+        elif standing:
+            standing.pop()
+    while standing and standing[-1].to_version != number:
+        standing.pop()
+    return standing[-1].from_version if standing else None
 
 
 def recorded_verdict(
@@ -169,7 +174,7 @@ def was_rolled_back(connection: Connection, data_fingerprint: str, settings_fing
     # SQL: moves by hand from a version with both fingerprints to another.
     statement = text("""
         SELECT 1 FROM promotions p JOIN model_versions v ON v.number = p.from_version
-        WHERE p.reason = 'by_hand' AND p.from_version <> p.to_version
+        WHERE p.verdict IN ('rolled_back', 'promoted_by_hand') AND p.from_version <> p.to_version
           AND v.data_fingerprint = :data AND v.settings_fingerprint = :settings
         LIMIT 1""")
     found = connection.execute(statement, {"data": data_fingerprint, "settings": settings_fingerprint})
