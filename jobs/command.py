@@ -81,7 +81,7 @@ def run_command(
     except BrokenPipeError:  # whoever read the output has seen enough; the work is done
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except PimaError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"{'error' if error.exit_code else 'skipped'}: {error}", file=sys.stderr)
         return _end(options, command, error.exit_code, {"error": error.code, "message": str(error)})
     except Interrupted as ending:
         print("stopped: asked by a signal; what was committed stays", file=sys.stderr)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
-from jobs.tick import add_tick_option, already_run
+from jobs.tick import add_tick_option
 from pima.ledger import recorded_run
 from pima.retraining import retrain
 
@@ -22,8 +22,6 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def _work(command: Command) -> Result:
-    if already_run(command, "retrain"):
-        return {"skipped": "tick_already_run"}
     given = command.options
     with recorded_run(command.engine, "retrain", given.scheduled_for) as command.run:
         retrain(command.engine, command.settings, command.run, command.stop, given.dry_run)
@@ -31,9 +29,6 @@ def _work(command: Command) -> Result:
 
 
 def _show(result: Result) -> None:
-    if "skipped" in result:
-        print("skipped: this tick has its run already")
-        return
     if result["judged_before"]:
         print(f"run {result['run_id']}: {result['verdict']} ({result['reason']}), as judged before on the same data")
         return

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, positive, run_command
-from jobs.tick import add_tick_option, already_run
+from jobs.tick import add_tick_option
 from pima.ledger import recorded_run
 from pima.scoring import ScoreOptions, score_queue
 
@@ -21,8 +21,6 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def _work(command: Command) -> Result:
-    if already_run(command, "score"):
-        return {"skipped": "tick_already_run"}
     given = command.options
     options = ScoreOptions(given.batch_size or command.settings.score.batch_rows, given.limit, given.dry_run)
     with recorded_run(command.engine, "score", given.scheduled_for) as command.run:
@@ -31,9 +29,6 @@ def _work(command: Command) -> Result:
 
 
 def _show(result: Result) -> None:
-    if "skipped" in result:
-        print("skipped: this tick has its run already")
-        return
     by_model = f" by model version {result['model_version']}" if result["model_version"] else ""
     print(
         f"run {result['run_id']}: {result['claimed']} rows claimed, {result['predicted']} predicted{by_model}, "

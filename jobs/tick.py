@@ -3,10 +3,6 @@
 import argparse
 from datetime import datetime
 
-from jobs.command import Command
-from pima.store.engine import reading
-from pima.store.runs import tick_is_taken
-
 
 def add_tick_option(options: argparse.ArgumentParser) -> None:
     """The option by which the scheduler names the tick to its child process."""
@@ -20,15 +16,3 @@ def _moment(text: str) -> datetime:
     if moment.tzinfo is None:
         raise argparse.ArgumentTypeError("expected a time with an offset, such as 2026-03-01T02:15:00+00:00")
     return moment
-
-
-def already_run(command: Command, job: str) -> bool:
-    """Whether another scheduler has started this tick.
-
-    Two that pass here at once are told apart by the ledger's unique constraint; this check only spares the usual
-    second one its error.
-    """
-    if command.options.scheduled_for is None:
-        return False
-    with reading(command.engine) as connection:
-        return tick_is_taken(connection, job, command.options.scheduled_for)

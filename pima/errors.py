@@ -29,6 +29,16 @@ class PimaError(Exception):
         super().__init__((inspect.cleandoc(type(self).__doc__ or "")).format(**facts))
 
 
+# ---- 0: nothing to do ----------------------------------------------------------------------------------------------
+
+
+class TickTaken(PimaError):
+    """This tick of {job} has its run already, started by another scheduler. Nothing is left to do."""
+
+    exit_code = DONE
+    code = "tick_already_run"
+
+
 # ---- 1: failed ----------------------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Engine
 
-from pima.errors import REFUSED, TRY_AGAIN_LATER, Interrupted, PimaError
+from pima.errors import REFUSED, TRY_AGAIN_LATER, Interrupted, PimaError, TickTaken
 from pima.logs import get_logger
 from pima.store.engine import writing
 from pima.store.runs import Status, finish_run, start_run
@@ -29,10 +29,13 @@ class OpenRun:
 
 @contextmanager
 def recorded_run(engine: Engine, job: str, scheduled_for: datetime | None) -> Iterator[OpenRun]:
-    """Open a run and close it with success, or with the error that ends it."""
+    """Open a run and close it with success, or with the error that ends it. Raises TickTaken, nothing opened."""
     trigger = "manual" if scheduled_for is None else "schedule"
     with writing(engine) as connection:
-        run = OpenRun(start_run(connection, job, trigger, scheduled_for, socket.gethostname()))
+        run_id = start_run(connection, job, trigger, scheduled_for, socket.gethostname())
+    if run_id is None:
+        raise TickTaken(job=job)
+    run = OpenRun(run_id)
     structlog.contextvars.bind_contextvars(job=job, run_id=run.id)
     get_logger().info("run started", trigger=trigger)
     try:

@@ -5,8 +5,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
+from pima.store.engine import is_postgresql
 from pima.store.tables import runs
 from pima.store.types import database_now
 
@@ -37,19 +39,13 @@ class Run:
     finished_at: datetime | None
 
 
-def start_run(connection: Connection, job: str, trigger: str, scheduled_for: datetime | None, host: str) -> int:
-    """Open a run and return its id; a second one for the same tick violates the unique constraint."""
+def start_run(connection: Connection, job: str, trigger: str, scheduled_for: datetime | None, host: str) -> int | None:
+    """Open a run and return its id; None where its tick has a run already, by the unique constraint."""
     row = {"job": job, "trigger": trigger, "scheduled_for": scheduled_for, "attempt": 1, "host": host}
-    # SQL: the run's row, there before any work, so that one which dies is seen.
-    statement = insert(runs).values(status=Status.RUNNING, counts={}, **row).returning(runs.c.id)
-    return int(connection.execute(statement).scalar_one())
-
-
-def tick_is_taken(connection: Connection, job: str, scheduled_for: datetime) -> bool:
-    """Whether some scheduler has started this tick's run already."""
-    # SQL: one look-up in the unique index of ticks.
-    statement = select(runs.c.id).where(runs.c.job == job, runs.c.scheduled_for == scheduled_for)
-    return connection.execute(statement).first() is not None
+    insert = postgresql.insert if is_postgresql(connection) else sqlite.insert
+    # SQL: the run's row, there before any work, so that one which dies is seen; of two for a tick the second gets none.
+    statement = insert(runs).values(status=Status.RUNNING, counts={}, **row).on_conflict_do_nothing()
+    return connection.execute(statement.returning(runs.c.id)).scalar()
 
 
 def record_progress(connection: Connection, run_id: int, counts: dict[str, Any], model_version: int | None) -> None:

@@ -313,26 +313,24 @@ def test_what_sqlite_refuses_has_failed(sqlite: Database, statement: str, name: 
 # ---- no value of a patient ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        f"INSERT INTO patients (id, glucose, outcome) VALUES (5, {VALUE}, 2)",
-        f"INSERT INTO patients (id, glucose) VALUES (1, {VALUE})",
-        f"INSERT INTO patients (id, glucose) VALUES (0, {VALUE})",
-        f"INSERT INTO patients (id, glucose) VALUES (5, '{VALUE}x')",
-        f"INSERT INTO patients (id, outcome) VALUES (5, '{VALUE}')",
-        f"UPDATE patients SET glucose = {VALUE}, outcome = 3",
-        f"UPDATE patients SET glucose = {VALUE}, id = 7",
-        f"SELECT {VALUE} FROM nowhere",
-        "INSERT INTO patients (id, glucose, outcome) VALUES (5, :value, 2)",
-    ],
-)
-def test_no_value_of_a_row_is_told_by_an_error(database: Database, statement: str) -> None:
+def test_no_value_of_a_row_is_told_by_an_error(database: Database) -> None:
     insert_patients(database, 1, first_id=1)
-    error = error_of(lambda: database.execute(statement, {"value": float(VALUE)} if ":value" in statement else None))
-    assert type(error) is DatabaseFailed
-    assert VALUE not in everything_told_by(error).replace(statement, "")
-    assert "Failing row" not in str(error)
+    for statement in (
+        "INSERT INTO patients (id, glucose, outcome) VALUES (5, {}, 2)",
+        "INSERT INTO patients (id, glucose) VALUES (1, {})",
+        "INSERT INTO patients (id, glucose) VALUES (0, {})",
+        "INSERT INTO patients (id, glucose) VALUES (5, '{}x')",
+        "INSERT INTO patients (id, outcome) VALUES (5, '{}')",
+        "INSERT INTO patients (id, glucose, outcome) VALUES (5, :value, 2)",
+        "UPDATE patients SET glucose = {}, outcome = 3",
+        "UPDATE patients SET glucose = {}, id = 7",
+        "SELECT {} FROM nowhere",
+    ):
+        filled = statement.format(VALUE)
+        parameters = {"value": float(VALUE)} if ":value" in statement else None
+        error = error_of(lambda filled=filled, parameters=parameters: database.execute(filled, parameters))
+        assert type(error) is DatabaseFailed, statement
+        assert VALUE not in everything_told_by(error), statement
 
 
 @pytest.mark.parametrize("value", [f"{VALUE}x", f"{VALUE}1e999"])

@@ -58,10 +58,9 @@ def shown(database: Database) -> list[tuple[Any, ...]]:
 # ---- the view -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("made", "expected"),
-    [
-        # (version, model, day)
+def test_one_row_a_patient_the_newest_version_then_the_latest(database: Database) -> None:
+    cases = [
+        # (version, model, day) of each prediction, and (version, model) of the one that is shown
         ([(4, 1, 1)], (4, 1)),
         ([(4, 1, 1), (9, 1, 2)], (9, 1)),
         ([(9, 1, 1), (4, 2, 2)], (9, 1)),  # an older version that a newer model has scored later
@@ -69,15 +68,11 @@ def shown(database: Database) -> list[tuple[Any, ...]]:
         ([(4, 2, 1), (4, 1, 2)], (4, 1)),  # scored last by an earlier model, after a rollback
         ([(4, 1, 1), (4, 2, 1), (4, 3, 1)], (4, 3)),  # at the same moment: one row all the same
         ([(4, 1, 1), (4, 2, 2), (9, 2, 3), (9, 1, 4)], (9, 1)),
-    ],
-)
-def test_one_row_a_patient_the_newest_version_then_the_latest(
-    database: Database, made: list[tuple[int, int, int]], expected: tuple[int, int]
-) -> None:
-    predict(database, 8, version=5, model=1, at=day(9))
-    for version, model, at in made:
-        predict(database, 7, version, model, at=day(at))
-    assert shown(database) == [(7, *expected, False), (8, 5, 1, False)]
+    ]
+    for patient_id, (made, _) in enumerate(cases):
+        for version, model, at in made:
+            predict(database, patient_id, version, model, at=day(at))
+    assert shown(database) == [(patient_id, *expected, False) for patient_id, (_, expected) in enumerate(cases)]
 
 
 def test_the_view_shows_a_row_as_it_was_written(database: Database) -> None:
@@ -188,10 +183,10 @@ def test_nothing_to_write_is_written(database: Database) -> None:
     assert database.value("SELECT count(*) FROM predictions") == 0
 
 
-@pytest.mark.parametrize("probability", [float("nan"), -0.125, 1.125, float("inf")])
-def test_what_is_no_probability_is_refused_with_all_of_its_batch(database: Database, probability: float) -> None:
-    with pytest.raises(DatabaseFailed):
-        write_predictions(database, batch([(1, 1), (2, 2)], [0.5, probability]))
+def test_what_is_no_probability_is_refused_with_all_of_its_batch(database: Database) -> None:
+    for probability in (float("nan"), -0.125, 1.125, float("inf")):
+        with pytest.raises(DatabaseFailed):
+            write_predictions(database, batch([(1, 1), (2, 2)], [0.5, probability]))
     assert database.value("SELECT count(*) FROM predictions") == 0
 
 
@@ -257,24 +252,19 @@ def test_a_prediction_made_after_the_outcome_does_not_count(database: Database) 
     assert realised(database) == Realised(1, 0)
 
 
-@pytest.mark.parametrize(
-    ("made", "correct"),
-    [
-        # (version, model, day, probability)
+def test_of_several_predictions_the_one_that_was_current_counts(database: Database) -> None:
+    cases = [
+        # (version, model, day, probability) of each prediction, and whether the current one is right
         ([(1, 1, 1, 0.25), (2, 1, 2, 0.75)], 1),
         ([(1, 2, 2, 0.25), (2, 1, 1, 0.75)], 1),  # the newest version, though an older one was scored later
         ([(1, 1, 1, 0.25), (1, 2, 2, 0.75)], 1),  # of one version the latest
         ([(1, 2, 1, 0.75), (1, 1, 2, 0.25)], 0),
-    ],
-)
-def test_of_several_predictions_the_one_that_was_current_counts(
-    database: Database, made: list[tuple[int, int, int, float]], correct: int
-) -> None:
-    (patient_id,) = insert_patients(database, 1)
-    for version, model, at, probability in made:
-        predict(database, patient_id, version, model, at=day(at), probability=probability)
-    label(database, patient_id, 1)
-    assert realised(database) == Realised(1, correct)
+    ]
+    for patient_id, (made, correct) in zip(insert_patients(database, len(cases)), cases, strict=True):
+        for version, model, at, probability in made:
+            predict(database, patient_id, version, model, at=day(at), probability=probability)
+        label(database, patient_id, 1)
+        assert realised(database, newest=1) == Realised(1, correct)
 
 
 def test_a_corrected_outcome_counts_as_it_is_now(database: Database) -> None:

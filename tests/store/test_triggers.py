@@ -426,9 +426,10 @@ def test_an_id_is_never_changed_by_sqlites_other_words(sqlite: Database, words: 
 # ---- what the constraints hold and what they leave to the scorer ----------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
+def test_a_wrong_outcome_id_or_type_is_refused(database: Database) -> None:
+    insert_patients(database, 1)
+    before = queue(database)
+    for statement in (
         "INSERT INTO patients (outcome) VALUES (2)",
         "INSERT INTO patients (outcome) VALUES (-1)",
         "INSERT INTO patients (id) VALUES (0)",
@@ -437,15 +438,11 @@ def test_an_id_is_never_changed_by_sqlites_other_words(sqlite: Database, words: 
         "INSERT INTO patients (outcome) VALUES ('yes')",
         "UPDATE patients SET outcome = 2",
         "UPDATE patients SET glucose = 'abc'",
-    ],
-)
-def test_a_wrong_outcome_id_or_type_is_refused(database: Database, statement: str) -> None:
-    insert_patients(database, 1)
-    before = queue(database)
-    with pytest.raises(DatabaseFailed):
-        database.execute(statement)
-    assert database.value("SELECT count(*) FROM patients") == 1
-    assert queue(database) == before
+    ):
+        with pytest.raises(DatabaseFailed):
+            database.execute(statement)
+        assert database.value("SELECT count(*) FROM patients") == 1, statement
+        assert queue(database) == before, statement
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])

@@ -1,0 +1,199 @@
+"""Invariant 1 under any order of events: every unlabelled version ends once, never lost, never twice.
+
+Hypothesis draws sequences of what a clinic and the jobs do; after each step the whole database is held against what
+must be true of it. Batches are killed in the middle for real: a child process claims, writes, and is ended by SIGKILL
+before its commit.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from sqlalchemy import text
+
+from pima.championing import Decider, promote, roll_back
+from pima.errors import NothingToRollBackTo
+from pima.ledger import OpenRun
+from pima.scoring import ScoreOptions, load_scorer, score_queue
+from pima.settings import DatabaseSettings
+from pima.stopping import StopRequest
+from pima.store import queue
+from pima.store.engine import make_engine, writing
+from pima.store.runs import start_run
+from tests.conftest import SOUND, Database, insert_patients
+
+IDS = st.integers(1, 6)
+GLUCOSE = st.sampled_from([100, 150, 9999])  # the last one can't be scored
+
+
+class Clinic(RuleBasedStateMachine):
+    """One database, emptied before each example."""
+
+    database: Database
+
+    def __init__(self) -> None:
+        super().__init__()
+        for table in ("patients", "scoring_queue", "predictions", "rejections", "runs"):
+            self.database.execute(f"DELETE FROM {table}")
+        self.ended: set[tuple[int, int]] = set()
+        """Versions that were predicted or rejected: they must stay so."""
+
+    # ---- the clinic ----
+
+    @rule(patient=IDS, glucose=GLUCOSE, outcome=st.sampled_from([None, None, 0, 1]))
+    def insert_or_replace(self, patient: int, glucose: int, outcome: int | None) -> None:
+        self.database.execute("DELETE FROM patients WHERE id = :id", {"id": patient})
+        insert_patients(self.database, 1, first_id=patient, glucose=glucose, outcome=outcome)
+
+    @rule(patient=IDS, glucose=GLUCOSE)
+    def correct(self, patient: int, glucose: int) -> None:
+        self.database.execute("UPDATE patients SET glucose = :g WHERE id = :id", {"g": glucose, "id": patient})
+
+    @rule(patient=IDS, outcome=st.sampled_from([None, 0, 1]))
+    def label(self, patient: int, outcome: int | None) -> None:
+        self.database.execute("UPDATE patients SET outcome = :o WHERE id = :id", {"o": outcome, "id": patient})
+
+    @rule(patient=IDS)
+    def delete(self, patient: int) -> None:
+        self.database.execute("DELETE FROM patients WHERE id = :id", {"id": patient})
+
+    # ---- the jobs ----
+
+    @rule(batch_rows=st.integers(1, 3))
+    def score(self, batch_rows: int) -> None:
+        self._score(ScoreOptions(batch_rows))
+        assert self.database.value("SELECT count(*) FROM scoring_queue") == 0
+
+    @rule(limit=st.integers(1, 3))
+    def score_with_limit(self, limit: int) -> None:
+        before = self.database.value("SELECT count(*) FROM scoring_queue")
+        self._score(ScoreOptions(2, limit))
+        assert self.database.value("SELECT count(*) FROM scoring_queue") == max(0, before - limit)
+
+    @rule()
+    def score_dry(self) -> None:
+        before = self._all_rows()
+        self._score(ScoreOptions(2, dry_run=True))
+        assert self._all_rows() == before
+
+    @precondition(lambda self: self.database.value("SELECT count(*) FROM scoring_queue") > 0)
+    @rule(rows=st.integers(1, 4))
+    def kill_in_the_middle_of_a_batch(self, rows: int) -> None:
+        before = self._all_rows()
+        child = os.fork()
+        if child == 0:
+            _claim_write_and_die(self.database.url, rows)
+        _, status = os.waitpid(child, 0)
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        assert self._all_rows() == before
+
+    @rule(number=st.integers(1, 3))
+    def retrain(self, number: int) -> None:
+        """One of the versions that were really trained wins."""
+        promote(self.database.engine, number, Decider("test", "as if it had won"))
+
+    @rule()
+    def roll_back(self) -> None:
+        try:
+            roll_back(self.database.engine, Decider("test", "a change of mind"))
+        except NothingToRollBackTo:
+            assert self.database.value("SELECT count(*) FROM champion") == 1
+
+    @rule(which=st.sampled_from([queue.requeue_lost, queue.requeue_rejected]))
+    def requeue(self, which: Any) -> None:
+        with writing(self.database.engine) as connection:
+            queued = which(connection)
+        if which is queue.requeue_lost:
+            assert queued == 0, "a version had fallen out of the queue"
+        else:
+            self.ended = set(self._ended())
+
+    # ---- what must hold ----
+
+    @invariant()
+    def every_version_is_in_one_place(self) -> None:
+        ended = self._ended()
+        waiting = self.database.execute("SELECT patient_id, patient_version FROM scoring_queue")
+        assert len(set(ended)) == len(ended), "a version ended as a prediction and as a rejection"
+        assert not set(ended) & set(waiting), "a version that has ended waits"
+        current = self.database.execute("SELECT id, version FROM patients WHERE outcome IS NULL")
+        assert set(current) <= set(ended) | set(waiting), "a version is lost"
+        assert set(waiting) <= set(current), "a version waits that is no longer current"
+        assert self.ended <= set(ended), "something that had ended is gone"
+        self.ended = set(ended)
+
+    @invariant()
+    def no_version_is_predicted_twice_by_one_model(self) -> None:
+        keys = self.database.execute("SELECT patient_id, patient_version, model_version FROM predictions")
+        assert len(set(keys)) == len(keys)
+
+    def teardown(self) -> None:
+        self._score(ScoreOptions(10))
+        self.every_version_is_in_one_place()
+        assert self.database.value("SELECT count(*) FROM scoring_queue") == 0
+
+    def _score(self, options: ScoreOptions) -> None:
+        with writing(self.database.engine) as connection:
+            run = OpenRun(start_run(connection, "score", "manual", None, "test"))
+        champion = self.database.value("SELECT model_version FROM champion")
+        before = set(self.database.execute("SELECT * FROM predictions"))
+        score_queue(self.database.engine, run, options, StopRequest())
+        new = set(self.database.execute("SELECT * FROM predictions")) - before
+        assert {row[2] for row in new} <= {champion}, "a run is scored by the champion that it began with"
+
+    def _ended(self) -> list[tuple[int, int]]:
+        found: list[tuple[int, int]] = self.database.execute(
+            "SELECT DISTINCT patient_id, patient_version FROM predictions"
+            " UNION ALL SELECT patient_id, patient_version FROM rejections"
+        )
+        return found
+
+    def _all_rows(self) -> list[list[tuple[Any, ...]]]:
+        tables = ("patients", "scoring_queue", "predictions", "rejections")
+        return [sorted(self.database.execute(f"SELECT * FROM {table}"), key=repr) for table in tables]
+
+
+def _claim_write_and_die(url: str, rows: int) -> None:
+    """In a child process: do a batch's statements on a connection of its own, and be killed before the commit."""
+    engine = make_engine(url, DatabaseSettings())
+    columns = "patient_id, patient_version, run_id, reason, field"
+    with engine.connect().execution_options(pima_writes=True) as connection:
+        batch = queue.claim(connection, 0, rows)
+        assert len(batch) > 0
+        connection.execute(
+            text(f"INSERT INTO rejections ({columns}) VALUES (:i, :v, 0, '', '')"),
+            {"i": int(batch.patient_ids[0]), "v": int(batch.patient_versions[0])},
+        )
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture
+def clinic(scored_database: Database) -> Iterator[type[Clinic]]:
+    Clinic.database = scored_database
+    yield Clinic
+    del Clinic.database
+
+
+def test_no_order_of_events_loses_or_doubles_a_version(clinic: type[Clinic]) -> None:
+    run_state_machine_as_test(
+        clinic,
+        settings=settings(
+            max_examples=25,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+        ),
+    )
+
+
+def test_the_trained_versions_differ(scored_database: Database) -> None:
+    scorers = [load_scorer(scored_database.engine, number) for number in (1, 2, 3)]
+    row = np.array([list(SOUND.values())], dtype=np.float32)
+    assert len({float(scorer.model.probabilities(row)[0]) for scorer in scorers}) == 3
