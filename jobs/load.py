@@ -34,7 +34,7 @@ def _progress() -> Iterator[Progress]:
         yield lambda _file, _lines: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
     columns = (
@@ -44,13 +44,16 @@ def _progress() -> Iterator[Progress]:
         TimeElapsedColumn(),
     )
     with Bars(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[str, object] = {}
+        tasks: dict[str, TaskID] = {}
 
         def advance(file: str, lines: int) -> None:
-            task = tasks.setdefault(file, bars.add_task(f"loading {file}", total=None) if file not in tasks else None)
-            bars.update(task, completed=lines)  # type: ignore[arg-type]
+            if file not in tasks:
+                tasks[file] = bars.add_task(f"loading {file}", total=None)
+            bars.update(tasks[file], completed=lines)
 
         yield advance
+        for task in bars.tasks:
+            bars.update(task.id, total=task.completed)
 
 
 def _show(result: Result) -> None:

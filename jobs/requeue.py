@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
 from pima.store import queue
-from pima.store.engine import writing
+from pima.store.engine import without_time_limit, writing
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -27,6 +27,7 @@ def _work(command: Command) -> Result:
     if given.rejected:
         requeue = queue.requeue_rejected
     with writing(command.engine) as connection:
+        without_time_limit(connection)
         return {"requeued": requeue(connection)}
 
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 
 from pima.errors import FileLoadedBefore
 from pima.files import BadLine, PatientFile, open_patient_file, refused
 from pima.logs import get_logger
 from pima.store import patients
-from pima.store.engine import is_postgresql, writing
+from pima.store.engine import without_time_limit, writing
 
 LINES_REPORTED = 20
 
@@ -55,9 +55,7 @@ def load_files(engine: Engine, paths: list[Path], options: LoadOptions, progress
     files = [open_patient_file(path) for path in paths]
     counts = LoadCounts(files=len(files))
     with writing(engine) as connection:
-        if is_postgresql(connection):
-            # SQL: a large file takes longer than a job's statement may.
-            connection.execute(text("SET LOCAL statement_timeout = 0"))
+        without_time_limit(connection)
         for file in files:
             _load_file(connection, file, options, counts, progress)
     get_logger().info("files loaded", **{k: v for k, v in counts.as_counts().items() if k != "bad_lines"})

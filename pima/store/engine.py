@@ -119,6 +119,13 @@ def is_postgresql(connection: Connection) -> bool:
     return connection.dialect.name == "postgresql"
 
 
+def without_time_limit(connection: Connection) -> None:
+    """Let the statements of this transaction take as long as they need: a large file, a walk over all patients."""
+    if is_postgresql(connection):
+        # SQL: until the transaction ends.
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+
+
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that only reads."""

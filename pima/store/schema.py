@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, insert, select, text
 
 from pima.errors import SchemaAhead, SchemaBehind, SchemaDiffers, SchemaMissing, WrongConfiguration
-from pima.store.engine import is_postgresql, reading, writing
+from pima.store.engine import is_postgresql, reading, without_time_limit, writing
 from pima.store.tables import TABLES, installation
 
 HEAD = "0001"
@@ -108,8 +108,7 @@ def migrate(engine: Engine, salt: str, to: str = "head") -> tuple[str | None, st
 def _wait_for_other_migrations(connection: Connection) -> None:
     """On SQLite the write lock of BEGIN IMMEDIATE has waited already."""
     if is_postgresql(connection):
-        # SQL: an index on a large table takes longer than a job's statement may.
-        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        without_time_limit(connection)
         connection.execute(text("SET LOCAL lock_timeout = '60s'"))
         # SQL: held to the end of this transaction, so nothing is left behind in a pool.
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
