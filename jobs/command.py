@@ -18,13 +18,15 @@ from sqlalchemy import Engine
 
 from pima.errors import DONE, FAILED, Interrupted, PimaError
 from pima.ledger import OpenRun
-from pima.logs import configure_logs, get_logger
+from pima.logs import configure_logs, get_logger, tell
 from pima.settings import DEFAULT_DATABASE_URL, Settings, database_url, read_settings
 from pima.stopping import StopRequest
 from pima.store.engine import is_empty_default_file, make_engine
 from pima.store.schema import migrate, require_schema
 
 Result = dict[str, Any]
+
+LARGEST_NUMBER = 1_000_000_000
 
 
 @dataclass(slots=True)
@@ -50,10 +52,9 @@ def parser(name: str, description: str) -> argparse.ArgumentParser:
 
 def positive(text: str) -> int:
     """An option's value that must be a whole number from 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("expected a whole number from 1")
-    return number
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= LARGEST_NUMBER):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to {LARGEST_NUMBER}")
+    return int(text)
 
 
 def run_command(
@@ -76,21 +77,18 @@ def run_command(
         with ExitStack() as at_the_end:
             command = _prepare(options, environ, job, needs_schema, at_the_end)
             result = work(command)
-        _print_json(result) if options.json else show(result)
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read the output has seen enough; the work is done
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except PimaError as error:
-        print(f"{'error' if error.exit_code else 'skipped'}: {error}", file=sys.stderr)
+        tell(f"{'error' if error.exit_code else 'skipped'}: {error}")
         return _end(options, command, error.exit_code, {"error": error.code, "message": str(error)})
     except Interrupted as ending:
-        print("stopped: asked by a signal; what was committed stays", file=sys.stderr)
+        tell("stopped: asked by a signal; what was committed stays")
         return _end(options, command, ending.exit_code, {"error": ending.code})
     except Exception as error:  # a defect of ours: its text could hold anything, so only its class and place are told
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(frame.filename).name}:{frame.lineno}"
-        print(f"error: {type(error).__name__} at {place}; this is a defect of pima, please report it", file=sys.stderr)
+        tell(f"error: {type(error).__name__} at {place}; this is a defect of pima, please report it")
         return _end(options, command, FAILED, {"error": f"unexpected_{type(error).__name__}"})
+    _output(lambda: _print_json(result) if options.json else show(result))
     return DONE
 
 
@@ -114,8 +112,19 @@ def _prepare(
 def _end(options: argparse.Namespace, command: Command | None, exit_code: int, facts: Result) -> int:
     if options.json:
         run = command.run if command is not None else None
-        _print_json(facts | ({"run_id": run.id, **run.counts} if run is not None else {}))
+        counted = facts | ({"run_id": run.id, **run.counts} if run is not None else {})
+        _output(lambda: _print_json(counted))
     return exit_code
+
+
+def _output(write: Callable[[], None]) -> None:
+    """Print. Whoever closed the pipe has seen enough, and the work is done whether or not anyone reads of it."""
+    try:
+        write()
+        sys.stdout.flush()
+    except (OSError, AttributeError, SystemExit):  # rich ends the process at a closed pipe
+        if sys.stdout is not None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_json(result: Result) -> None:

@@ -46,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _work(command: Command) -> Result:
     given, engine = command.options, command.engine
-    decider = Decider(_user(), getattr(given, "reason", ""))
+    # An argument may be any bytes, a database's text not.
+    reason = os.fsencode(getattr(given, "reason", "")).decode("utf-8", errors="replace")
+    decider = Decider(_user(), reason)
     match given.command:
         case "list":
             return _list(command)

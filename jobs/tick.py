@@ -1,7 +1,7 @@
 """A scheduled run's tick: the moment it is due, which only one run of the job may have."""
 
 import argparse
-from datetime import datetime
+from datetime import UTC, datetime
 
 
 def add_tick_option(options: argparse.ArgumentParser) -> None:
@@ -12,7 +12,10 @@ def add_tick_option(options: argparse.ArgumentParser) -> None:
 
 
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = datetime.min.replace(tzinfo=UTC)
+    if moment.tzinfo is None or moment.year < 1970:
         raise argparse.ArgumentTypeError("expected a time with an offset, such as 2026-03-01T02:15:00+00:00")
     return moment

@@ -29,6 +29,8 @@ def promote(engine: Engine, number: int, decider: Decider) -> Champion:
     _require_loadable(engine, number)
     with writing(engine) as connection:
         before = registry.lock_champion(connection)
+        if before.model_version == number:
+            raise WrongUsage(what=f"Model version {number} is the champion already; nothing was changed.")
         registry.set_champion(connection, number, before.pinned)
         return _record(connection, "promoted_by_hand", before, number, decider)
 

@@ -242,14 +242,13 @@ def _open_parquet(path: Path) -> tuple[tuple[str, ...], Callable[[], Iterator[Bl
 
     try:
         schema = pq.read_schema(path)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, ValueError):
         raise refused(path, "It is no readable Parquet file (half_written_line).") from None
     columns = _header_columns(path, schema.names)
     for column, field in zip(columns, schema, strict=True):
         is_number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_null(field.type)
-        is_sound = (
-            is_number or pa.types.is_decimal(field.type) or (column == "outcome" and pa.types.is_boolean(field.type))
-        )
+        is_decimal = column != "id" and pa.types.is_decimal(field.type)
+        is_sound = is_number or is_decimal or (column == "outcome" and pa.types.is_boolean(field.type))
         if not is_sound:
             held = (
                 "groups" if pa.types.is_nested(field.type) else field.type
@@ -270,7 +269,7 @@ def _parquet_blocks(path: Path, columns: tuple[str, ...]) -> Iterator[Block]:
                 rows = [_in_order(line + n, columns, cells) for n, cells in enumerate(values, start=1)]
                 line += len(rows)
                 yield _checked(rows, [])
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, ValueError):
         raise refused(path, f"It can't be read beyond row {line} (half_written_line).") from None
 
 
@@ -280,7 +279,10 @@ def _parquet_blocks(path: Path, columns: tuple[str, ...]) -> Iterator[Block]:
 def _in_order(line: int, columns: tuple[str, ...], cells: Sequence[Any]) -> Row:
     by_name = dict(zip(columns, cells, strict=True))
     measured = (None if (v := by_name.get(name)) is None else float(v) for name in FEATURE_NAMES)
-    return (line, by_name.get("id"), *measured, by_name.get("outcome"))
+    patient_id = by_name.get("id")
+    if isinstance(patient_id, float) and patient_id.is_integer() and patient_id < 2**53:
+        patient_id = int(patient_id)  # a column of ids with a gap comes as floats from some writers
+    return (line, patient_id, *measured, by_name.get("outcome"))
 
 
 def _checked(rows: list[Row], bad: list[BadLine]) -> Block:

@@ -37,8 +37,8 @@ def recorded_run(engine: Engine, job: str, scheduled_for: datetime | None) -> It
         raise TickTaken(job=job)
     run = OpenRun(run_id)
     structlog.contextvars.bind_contextvars(job=job, run_id=run.id)
-    get_logger().info("run started", trigger=trigger)
     try:
+        get_logger().info("run started", trigger=trigger)
         yield run
     except Interrupted:
         _close(engine, run, Status.INTERRUPTED, Interrupted.code)

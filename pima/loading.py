@@ -56,6 +56,7 @@ def load_files(engine: Engine, paths: list[Path], options: LoadOptions, progress
     counts = LoadCounts(files=len(files))
     with writing(engine) as connection:
         without_time_limit(connection)
+        patients.only_one_load(connection)
         for file in files:
             _load_file(connection, file, options, counts, progress)
     get_logger().info("files loaded", **{k: v for k, v in counts.as_counts().items() if k != "bad_lines"})

@@ -7,7 +7,7 @@ verdict and (only if it won) the champion's pointer in one transaction.
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.history import Parted, part, shortage
 from pima.core.promotion import Contest, Decision, Reason, Verdict, decide
-from pima.errors import ArtifactDamaged, ChampionKeepsMoving, LeaseHeld, TooFewLabels, TrainingExtraMissing
+from pima.errors import ArtifactDamaged, ChampionKeepsMoving, LeaseHeld, PimaError, TooFewLabels, TrainingExtraMissing
 from pima.heartbeat import beating
 from pima.ledger import OpenRun
 from pima.logs import get_logger
@@ -84,7 +84,8 @@ def _only_one(engine: Engine, settings: RetrainSettings, run: OpenRun, dry_run: 
         with beating(beat, settings.lease_seconds / 4):
             yield fence
     finally:
-        with writing(engine) as connection:
+        # Where the database is away the lease runs out by itself; what ended the run is what must be reported.
+        with suppress(PimaError), writing(engine) as connection:
             leases.release_lease(connection, LEASE, fence)
 
 

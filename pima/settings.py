@@ -17,7 +17,7 @@ from pima.errors import WrongConfiguration
 DEFAULT_CONFIG = Path("config/pima.toml")
 DEFAULT_DATABASE_URL = "sqlite:///pima.db"
 
-Positive = Annotated[int, Meta(ge=1)]
+Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
 
 
@@ -47,7 +47,7 @@ class RetrainSettings(Frozen, frozen=True):
     threshold: Share = 0.5
     minimum_labels: Positive = 100
     minimum_of_each_class: Positive = 10
-    lease_seconds: Annotated[int, Meta(ge=10)] = 60
+    lease_seconds: Annotated[int, Meta(ge=10, le=86_400)] = 60
 
 
 class HoldoutSettings(Frozen, frozen=True):

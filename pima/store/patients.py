@@ -59,6 +59,17 @@ class Loaded:
 _STAGED = ("line", "id", *FEATURE_NAMES, "outcome")
 
 
+def only_one_load(connection: Connection) -> None:
+    """Wait for another load to end: each must see what the other brought. On SQLite the write lock sees to it."""
+    if is_postgresql(connection):
+        # SQL: held to the end of the transaction; waits as long as the lock's time limit.
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOAD_LOCK})
+
+
+# Any number that no other software on the server uses: "load" in ASCII.
+_LOAD_LOCK = 0x6C6F6164
+
+
 def make_staging(connection: Connection) -> None:
     """An empty table of this connection's own, gone with the transaction or before the next file."""
     number = "BIGINT" if is_postgresql(connection) else "INTEGER"

@@ -142,6 +142,8 @@ def version_before(connection: Connection, number: int) -> int | None:
     statement = select(promotions.c.verdict, promotions.c.from_version, promotions.c.to_version)
     standing: list[Any] = []
     for move in connection.execute(statement.where(promotions.c.verdict.in_(moves)).order_by(promotions.c.id)):
+        if move.from_version == move.to_version:
+            continue
         if move.verdict != "rolled_back":
             standing.append(move)
         elif standing:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, insert, select, text
 
 from pima.errors import SchemaAhead, SchemaBehind, SchemaDiffers, SchemaMissing, WrongConfiguration
 from pima.store.engine import is_postgresql, reading, without_time_limit, writing
-from pima.store.tables import TABLES, installation
+from pima.store.tables import TABLES, TRIGGERS, installation
 
 HEAD = "0001"
 REVISIONS = ("0001",)
@@ -26,6 +26,7 @@ def require_schema(engine: Engine) -> None:
     with reading(engine) as connection:
         _require_revision(current_revision(connection))
         _require_columns(connection)
+        _require_triggers(connection)
 
 
 def current_revision(connection: Connection) -> str | None:
@@ -62,6 +63,20 @@ def _require_columns(connection: Connection) -> None:
                 raise SchemaDiffers(what=f"the column {name} ({expected}) is missing or renamed")
             if found[name] != expected:
                 raise SchemaDiffers(what=f"the column {name} is {found[name]} where {expected} was expected")
+
+
+def _require_triggers(connection: Connection) -> None:
+    """Without its triggers the table takes rows and queues none."""
+    # SQL: the triggers that fire.
+    statement = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+    if is_postgresql(connection):
+        statement = """
+            SELECT t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+            WHERE c.relname = 'patients' AND pg_table_is_visible(c.oid) AND t.tgenabled <> 'D'"""
+    found = set(connection.execute(text(statement)).scalars())
+    for trigger in TRIGGERS[connection.dialect.name]:
+        if trigger not in found:
+            raise SchemaDiffers(what=f"the trigger {trigger} on patients is missing or disabled")
 
 
 def _columns_on_postgresql(connection: Connection) -> dict[str, str]:

@@ -191,3 +191,21 @@ installation = _table(
 )
 
 TABLES = tuple(metadata.tables.values())
+
+# The triggers on patients, by dialect; without one of them the queue is no longer true.
+TRIGGERS = {
+    "sqlite": (
+        "patients_inserted",
+        "patients_updated",
+        "patients_deleted",
+        "patients_id_is_fixed",
+        "patients_stamps_are_drawn",
+    ),
+    "postgresql": (
+        "patients_stamped",
+        "patients_inserted",
+        "patients_updated",
+        "patients_deleted",
+        "patients_truncated",
+    ),
+}

@@ -114,6 +114,18 @@ def test_a_revision_known_but_older_is_behind(database: Database, monkeypatch: p
         schema.require_schema(database.engine)
 
 
+def test_a_missing_trigger_is_named(database: Database) -> None:
+    database.execute("DROP TRIGGER patients_inserted" + (" ON patients" if database.kind == "postgresql" else ""))
+    with pytest.raises(SchemaDiffers, match="patients_inserted"):
+        schema.require_schema(database.engine)
+
+
+def test_a_disabled_trigger_is_named(postgresql: Database) -> None:
+    postgresql.execute("ALTER TABLE patients DISABLE TRIGGER patients_updated")
+    with pytest.raises(SchemaDiffers, match="patients_updated"):
+        schema.require_schema(postgresql.engine)
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [

@@ -1,0 +1,112 @@
+"""What goes wrong around the jobs: nobody reads their output, two do the same at once, people's work is under way."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sqlalchemy import text
+
+from tests.conftest import ROOT, SHIPPED, Database, clean_environ, insert_patients
+
+
+@pytest.mark.parametrize("closing", ["2>/dev/full", "2>&-", "2>&1 >/dev/null | true", ">&-", "| true"])
+def test_a_job_whose_output_nobody_reads_does_its_work(scored_database: Database, closing: str) -> None:
+    insert_patients(scored_database, 2)
+    shell = f"set -o pipefail; {sys.executable} -m jobs.score --json {closing}"
+    environ = clean_environ() | {"DATABASE_URL": scored_database.url}
+    ended = subprocess.run(["bash", "-c", shell], cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert scored_database.value("SELECT count(*) FROM predictions") == 2
+    assert scored_database.value("SELECT status FROM runs") == "succeeded"
+
+
+def test_a_failure_keeps_its_exit_code_when_nobody_reads(sqlite: Database) -> None:
+    shell = f"set -o pipefail; {sys.executable} -m jobs.score --json --config /nowhere.toml | true"
+    ended = subprocess.run(["bash", "-c", shell], cwd=ROOT, env=clean_environ(), capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert "Traceback" not in ended.stderr
+
+
+def test_of_two_loads_of_one_file_at_once_the_second_is_refused(database: Database, tmp_path: Path) -> None:
+    file = tmp_path / "many.csv"
+    file.write_text(SHIPPED.read_text() * 10)
+    processes = [database.start("load", "--json", str(file)) for _ in range(2)]
+    ended = [process.communicate(timeout=120) for process in processes]
+    assert sorted(process.returncode for process in processes) == [0, 2], ended
+    assert database.value("SELECT count(*) FROM patients") == 7680
+
+
+def test_two_loads_of_the_same_new_ids_both_succeed(database: Database, tmp_path: Path) -> None:
+    file = tmp_path / "ids.csv"
+    lines = SHIPPED.read_text().splitlines()
+    header = "id,pregnancies,glucose,blood_pressure,skin_thickness,insulin,bmi,diabetes_pedigree,age,outcome"
+    file.write_text("\n".join([header, *(f"{n},{lines[n % 768]}" for n in range(1, 5001))]) + "\n")
+    processes = [database.start("load", "--json", str(file)) for _ in range(2)]
+    ended = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], ended
+    assert sorted(json.loads(stdout)["inserted"] for stdout, _ in ended) == [0, 5000]
+
+
+def test_requeue_leaves_rows_that_someone_is_changing_to_their_triggers(postgresql: Database) -> None:
+    insert_patients(postgresql, 4, first_id=1)
+    postgresql.execute("DELETE FROM scoring_queue")
+    with postgresql.engine.connect() as outcome, postgresql.engine.connect() as deletion:
+        outcome.execute(text("UPDATE patients SET outcome = 1 WHERE id = 1"))
+        deletion.execute(text("DELETE FROM patients WHERE id = 2"))
+        assert json.loads(postgresql.run("requeue", "--json").stdout) == {"requeued": 2}
+        outcome.commit()
+        deletion.commit()
+    assert postgresql.execute("SELECT patient_id FROM scoring_queue ORDER BY 1") == [(3,), (4,)]
+
+
+def test_an_id_used_again_does_not_inherit_a_prediction_that_came_true(scored_database: Database) -> None:
+    insert_patients(scored_database, 1, first_id=7)
+    assert scored_database.run("score").exit_code == 0
+    scored_database.execute("DELETE FROM patients")
+    insert_patients(scored_database, 1, first_id=7, outcome=1)
+    assert json.loads(scored_database.run("status", "--json").stdout)["realised"]["outcomes"] == 0
+
+
+def test_promoting_the_champion_again_is_refused_and_rollback_goes_back(scored_database: Database) -> None:
+    assert scored_database.run("models", "promote", "2", "--reason", "a").exit_code == 0
+    assert scored_database.run("models", "promote", "2", "--reason", "again").exit_code == 2
+    assert scored_database.run("models", "rollback", "--reason", "oops").exit_code == 0
+    assert scored_database.value("SELECT model_version FROM champion") == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("models", "show", "99999999999999999999"),
+        ("score", "--batch-size", "99999999999999999999"),
+        ("score", "--scheduled-for", "0001-01-01T00:00:00+14:00"),
+        ("score", "--scheduled-for", "yesterday"),
+    ],
+)
+def test_absurd_numbers_and_times_are_wrong_usage(database: Database, command: tuple[str, ...]) -> None:
+    ended = database.run(*command)
+    assert ended.exit_code == 2, ended.stderr
+    assert "defect" not in ended.stderr
+
+
+def test_parquet_ids_may_be_whole_floats_and_no_decimals(database: Database, tmp_path: Path) -> None:
+    insert_patients(database, 2, first_id=1)
+    floats, decimals = tmp_path / "floats.parquet", tmp_path / "decimals.parquet"
+    outcome = pa.array([1, 0])
+    pq.write_table(pa.table({"id": pa.array([1.0, 2.0]), "outcome": outcome}), floats)
+    pq.write_table(pa.table({"id": pa.array([1, 2]).cast(pa.decimal128(20, 0)), "outcome": outcome}), decimals)
+    assert json.loads(database.run("load", "--json", str(floats)).stdout)["updated"] == 2
+    refused = database.run("load", str(decimals))
+    assert (refused.exit_code, "The column id holds" in refused.stderr) == (2, True)
+
+
+def test_a_parquet_file_with_damaged_names_is_refused(sqlite: Database, tmp_path: Path) -> None:
+    path = tmp_path / "damaged.parquet"
+    pq.write_table(pa.table({"id": [1], "outcome": [1]}), path)
+    path.write_bytes(path.read_bytes().replace(b"outcome", b"outc\xf6me"))
+    assert sqlite.run("load", str(path)).exit_code == 2
