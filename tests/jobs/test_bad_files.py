@@ -3,8 +3,8 @@
 import io
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import date
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import text
 
 from pima.core.features import FEATURE_NAMES
 from pima.errors import DatabaseAway
@@ -31,28 +31,11 @@ OTHER = "1,85,66,29,0,26.6,0.351,31,0"
 THIRD = "8,183,64,0,0,23.3,0.672,32,1"
 
 
-@contextmanager
-def disposed_engines() -> Iterator[None]:
-    """Close the connections of a command that ran in this process, as its process's end would."""
-    engines: set[Engine] = set()
-
-    def remember(connection: Connection) -> None:
-        engines.add(connection.engine)
-
-    event.listen(Engine, "engine_connect", remember)
-    try:
-        yield
-    finally:
-        event.remove(Engine, "engine_connect", remember)
-        for engine in engines:
-            engine.dispose()
-
-
 def call(database: Database | None, job: str, *arguments: str, **environ: str) -> Ended:
     """Run a command in this process, as a shell would in another; whatever happens, it shows no traceback."""
     out, err = io.StringIO(), io.StringIO()
     given = environ if database is None else {"DATABASE_URL": database.url} | database.environ | environ
-    with redirect_stdout(out), redirect_stderr(err), disposed_engines():
+    with redirect_stdout(out), redirect_stderr(err):
         exit_code = import_module(f"jobs.{job}").main(list(arguments), given)
     ended = Ended(exit_code, out.getvalue(), err.getvalue())
     assert "Traceback" not in ended.stdout + ended.stderr

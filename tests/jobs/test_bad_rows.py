@@ -129,15 +129,20 @@ def test_a_rejected_row_that_is_queued_again_is_rejected_again(scored_database: 
 
 def test_retraining_leaves_bad_rows_out_and_counts_them_by_reason(database: Database) -> None:
     bad = _bad(database)
-    sound = []
-    for n in range(40):
-        sound += insert_patients(database, 1, glucose=100 + n, outcome=n % 2)
-    spoilt = [insert_patients(database, 1, outcome=1, **values)[0] for values, _, _ in bad]
+    glucose_of, spoilt = {}, []
+    for n in range(40):  # bad rows among the sound ones, the first row being one
+        if n < len(bad):
+            spoilt += insert_patients(database, 1, outcome=1, **bad[n][0])
+        glucose_of[insert_patients(database, 1, glucose=100 + n, outcome=n % 2)[0]] = 100 + n
     parted = read_history(database.engine, Settings())
     assert parted.left_out == _by_reason(bad)
-    used = [*parted.training.patient_ids.tolist(), *parted.holdout.patient_ids.tolist()]
-    assert sorted(used) == sound
-    assert not set(used) & set(spoilt)
+    used: dict[int, float] = {}
+    for side in (parted.training, parted.holdout):
+        glucose = side.features[:, FEATURE_NAMES.index("glucose")]
+        used |= dict(zip(side.patient_ids.tolist(), glucose.tolist(), strict=True))
+        assert side.outcomes.tolist() == [int(value) % 2 for value in glucose]
+    assert used == glucose_of
+    assert not used.keys() & set(spoilt)
 
 
 def test_bad_rows_change_nothing_about_what_is_learned(database: Database) -> None:
