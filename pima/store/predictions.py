@@ -130,15 +130,14 @@ class Realised:
         return self.correct / self.outcomes if self.outcomes else None
 
 
-# The newest outcomes, each with the last prediction that was made before it came, and of this patient: an id may have
-# been somebody else's before.
+# The newest outcomes, each with the last prediction that was made before it came.
 _REALISED = text("""
     SELECT count(*), coalesce(sum(CASE WHEN predicted_class = outcome THEN 1 ELSE 0 END), 0)
     FROM (SELECT n.outcome, (
             SELECT d.predicted_class FROM predictions d
-            WHERE d.patient_id = n.id AND d.scored_at BETWEEN n.recorded_at AND n.labelled_at
+            WHERE d.patient_id = n.id AND d.scored_at <= n.labelled_at
             ORDER BY d.patient_version DESC, d.scored_at DESC, d.model_version DESC LIMIT 1) AS predicted_class
-        FROM (SELECT id, outcome, recorded_at, labelled_at FROM patients
+        FROM (SELECT id, outcome, labelled_at FROM patients
               WHERE labelled_at IS NOT NULL ORDER BY labelled_at DESC LIMIT :newest) AS n) AS compared
     WHERE predicted_class IS NOT NULL""")
 

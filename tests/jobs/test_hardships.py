@@ -64,14 +64,6 @@ def test_requeue_leaves_rows_that_someone_is_changing_to_their_triggers(postgres
     assert postgresql.execute("SELECT patient_id FROM scoring_queue ORDER BY 1") == [(3,), (4,)]
 
 
-def test_an_id_used_again_does_not_inherit_a_prediction_that_came_true(scored_database: Database) -> None:
-    insert_patients(scored_database, 1, first_id=7)
-    assert scored_database.run("score").exit_code == 0
-    scored_database.execute("DELETE FROM patients")
-    insert_patients(scored_database, 1, first_id=7, outcome=1)
-    assert json.loads(scored_database.run("status", "--json").stdout)["realised"]["outcomes"] == 0
-
-
 def test_promoting_the_champion_again_is_refused_and_rollback_goes_back(scored_database: Database) -> None:
     assert scored_database.run("models", "promote", "2", "--reason", "a").exit_code == 0
     assert scored_database.run("models", "promote", "2", "--reason", "again").exit_code == 2
