@@ -85,8 +85,7 @@ def open_patient_file(path: Path) -> PatientFile:
         raise refused(path, "The file is empty (empty_file). Expected rows of patients.")
     open_kind = _open_parquet if magic == b"PAR1" else _open_csv
     columns, blocks = open_kind(path)
-    name = os.fsencode(path.name).decode("utf-8", errors="replace")  # a name may be any bytes, a database's text not
-    file = PatientFile(name, sha256, columns, blocks)
+    file = PatientFile(_shown_name(path), sha256, columns, blocks)
     if columns == ("id",):
         raise refused(path, "It has ids and nothing else. Expected outcomes or measurements beside them.")
     if not file.has_ids and file.absent_measurements:
@@ -97,7 +96,12 @@ def open_patient_file(path: Path) -> PatientFile:
 
 def refused(path: Path | str, report: str) -> FileRefused:
     """The error for a whole file."""
-    return FileRefused(file=os.fsencode(Path(path).name).decode("utf-8", errors="replace"), report=report)
+    return FileRefused(file=_shown_name(Path(path)), report=report)
+
+
+def _shown_name(path: Path) -> str:
+    """The file's name as text: on disk it may be any bytes, in a database and on a terminal not."""
+    return os.fsencode(path.name).decode("utf-8", errors="replace")
 
 
 # ---- CSV ------------------------------------------------------------------------------------------------------------
@@ -250,9 +254,8 @@ def _open_parquet(path: Path) -> tuple[tuple[str, ...], Callable[[], Iterator[Bl
         is_decimal = column != "id" and pa.types.is_decimal(field.type)
         is_sound = is_number or is_decimal or (column == "outcome" and pa.types.is_boolean(field.type))
         if not is_sound:
-            held = (
-                "groups" if pa.types.is_nested(field.type) else field.type
-            )  # a group's fields have names of their own
+            # A group's fields have names of their own, which may be values.
+            held = "groups" if pa.types.is_nested(field.type) else field.type
             raise refused(path, f"The column {column} holds {held} (not_a_number). Expected numbers.")
     return columns, lambda: _parquet_blocks(path, columns)
 
