@@ -1,4 +1,5 @@
-"""python -m jobs.models: the registry, and what a person decides: list, show, promote, rollback, pin, unpin, export."""
+"""python -m jobs.models: the registry, and what a person decides: list, show, promote, rollback, pin, unpin, export,
+reproduce."""
 
 import argparse
 import getpass
@@ -11,7 +12,7 @@ from pathlib import Path
 from jobs.command import Command, Result, parser, positive, run_command
 from pima import championing
 from pima.championing import Decider
-from pima.errors import NoSuchVersion
+from pima.errors import NoSuchVersion, NotReproduced
 from pima.store import registry
 from pima.store.engine import reading
 
@@ -31,13 +32,14 @@ def _parser() -> argparse.ArgumentParser:
     pin = commands.add_parser("pin", help="hold the champion; retraining records verdicts and promotes nothing")
     unpin = commands.add_parser("unpin", help="let retraining promote again")
     export = commands.add_parser("export", help="write a version's .keras file")
-    for command in (show, promote, export):
+    reproduce = commands.add_parser("reproduce", help="fit a version again from its training snapshot and compare")
+    for command in (show, promote, export, reproduce):
         command.add_argument("number", type=positive, metavar="N")
     for command in (promote, rollback, pin):
         command.add_argument("--reason", required=True, metavar="TEXT", help="why, for the ledger")
     unpin.add_argument("--reason", default="", metavar="TEXT", help="why, for the ledger")
     export.add_argument("path", type=Path, metavar="PATH.keras")
-    for command in (show, promote, rollback, pin, unpin, export, commands.choices["list"]):
+    for command in (show, promote, rollback, pin, unpin, export, reproduce, commands.choices["list"]):
         # Accepted after the subcommand too; the default must not undo what was given before it.
         command.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
         command.add_argument("--config", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
@@ -60,6 +62,8 @@ def _work(command: Command) -> Result:
             return asdict(championing.roll_back(engine, decider))
         case "pin" | "unpin":
             return asdict(championing.pin(engine, given.command == "pin", decider))
+        case "reproduce":
+            return _reproduce(command)
         case _:
             return {"bytes": championing.export_keras(engine, given.number, given.path), "path": str(given.path)}
 
@@ -88,11 +92,27 @@ def _version(command: Command) -> Result:
     return {"version": asdict(version), "decisions": moves}
 
 
+def _reproduce(command: Command) -> Result:
+    from pima.reproducing import reproduce  # TensorFlow, which no other subcommand needs
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    found = reproduce(command.engine, command.options.number)
+    if not found.reproduced:
+        then, now = (", ".join(f"{k} {v}" for k, v in each.items()) for each in (found.libraries_then, found.libraries))
+        raise NotReproduced(number=found.number, difference=found.largest_difference, then=then, now=now)
+    return asdict(found)
+
+
 def _show(result: Result) -> None:
     if "versions" in result:
         _show_list(result)
     elif "version" in result:
         _show_version(result)
+    elif "reproduced" in result:
+        print(
+            f"version {result['number']}: reproduced from its {result['training_rows']} training rows, "
+            f"largest difference {result['largest_difference']:.2g}"
+        )
     elif "path" in result:
         print(f"{result['bytes']} bytes written to {result['path']}")
     else:
@@ -123,6 +143,8 @@ def _show_version(result: Result) -> None:
         print(f"{name}: {value}")
     for move in result["decisions"]:
         print(f"{move['decided_at']:%Y-%m-%d %H:%M} {move['verdict']} by {move['decided_by']}: {move['explanation']}")
+        for name, value in sorted(move["figures"].items()):
+            print(f"    {name}: {value}")
 
 
 if __name__ == "__main__":

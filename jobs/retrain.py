@@ -29,16 +29,10 @@ def _work(command: Command) -> Result:
 
 
 def _show(result: Result) -> None:
-    if result["judged_before"]:
-        print(f"run {result['run_id']}: {result['verdict']} ({result['reason']}), as judged before on the same data")
-        return
-    challenger, champion = result["challenger_scores"], result["champion_scores"]
-    against = f", champion {champion['accuracy']:.1%}" if champion else ""
-    print(
-        f"run {result['run_id']}: {result['verdict']} ({result['reason']}); trained on {result['training_rows']} rows; "
-        f"correct on {result['holdout_rows']} holdout rows: challenger {challenger['accuracy']:.1%}{against}"
-        + (" (dry run, nothing written)" if result["dry_run"] else "")
-    )
+    before = " (as judged before on the same data, settings and champion)" if result["judged_before"] else ""
+    print(f"run {result['run_id']}, {result['training_rows']} training rows: {result['explanation']}{before}")
+    if result["dry_run"]:
+        print("a dry run: nothing was written")
 
 
 if __name__ == "__main__":

@@ -71,6 +71,28 @@ class VersionHasNoBytes(PimaError):
     code = "version_has_no_bytes"
 
 
+class SnapshotNotKept(PimaError):
+    """The training snapshot of model version {number} is not kept, so it can't be fitted again. Versions that have one:
+    {kept}. lineage.snapshots in the configuration says how many are kept."""
+
+    code = "snapshot_not_kept"
+
+
+class SnapshotDamaged(PimaError):
+    """The training snapshot of model version {number} is not what was written: its sha256 differs from the one stored
+    beside it. It was not parsed. Restore the database from a backup to fit this version again."""
+
+    code = "snapshot_damaged"
+
+
+class NotReproduced(PimaError):
+    """Model version {number}, fitted again from its training snapshot, gives other predictions (largest difference
+    {difference:.2g}). Made with {then}; here {now}. Other library versions or another processor explain small
+    differences; with the same ones, look at what else has changed."""
+
+    code = "not_reproduced"
+
+
 # ---- 2: wrong usage, configuration, file or schema ----------------------------------------------------------------
 
 

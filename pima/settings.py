@@ -7,7 +7,8 @@ and a value of the wrong type are errors that name the key: a setting that silen
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -57,6 +58,25 @@ class HoldoutSettings(Frozen, frozen=True):
     salt: str = ""
 
 
+class GateSettings(Frozen, frozen=True):
+    """What a verdict is given on, and what may be asked beyond the rule."""
+
+    window: Literal["recent", "all"] = "recent"
+    window_weeks: Positive = 26
+    window_minimum_rows: Positive = 250
+    window_maximum_rows: Positive = 1_000
+    log_loss_veto: bool = False
+    minimum_gain: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    approve: bool = False
+
+
+class LineageSettings(Frozen, frozen=True):
+    """What is kept of old model versions; never less than what the champion and the one before it need."""
+
+    snapshots: Literal["champions", "off"] | Positive = "champions"
+    model_bytes: Literal["all"] | Positive = "all"
+
+
 class ScheduleSettings(Frozen, frozen=True):
     """When the scheduler starts the jobs: crontab fields, weekdays by name."""
 
@@ -79,6 +99,8 @@ class Settings(Frozen, frozen=True):
     score: ScoreSettings = ScoreSettings()
     retrain: RetrainSettings = RetrainSettings()
     holdout: HoldoutSettings = HoldoutSettings()
+    gate: GateSettings = GateSettings()
+    lineage: LineageSettings = LineageSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     logs: LogSettings = LogSettings()
 
@@ -145,9 +167,19 @@ def _checked_text(variable: str, section: str, key: str, text: str) -> object:
     try:
         return msgspec.convert(text, key_type, strict=False)
     except msgspec.ValidationError as error:
-        choices = [repr(choice) for choice in get_args(key_type) if isinstance(choice, str)]
+        choices = _choices(key_type)
         expected = f"one of {', '.join(choices)}" if choices else str(error)
         raise WrongConfiguration(what=f"the variable {variable}", expected=expected) from None
+
+
+def _choices(key_type: Any) -> list[str]:
+    """The words that a setting takes, and "a number" where it takes one besides."""
+    words = [repr(choice) for choice in get_args(key_type) if isinstance(choice, str)]
+    if get_origin(key_type) is UnionType or get_origin(key_type) is Union:
+        parts = get_args(key_type)
+        words = [word for part in parts for word in _choices(part)]
+        words += ["a number"] if any(get_origin(part) is Annotated for part in parts) else []
+    return words
 
 
 def database_url(environ: Mapping[str, str], job: str | None = None) -> str:

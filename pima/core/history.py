@@ -12,8 +12,22 @@ from pima.core.validation import Measurements, validate
 
 
 @dataclass(frozen=True, slots=True)
+class History:
+    """The labelled rows as the table holds them, by patient id."""
+
+    patient_ids: Int64Array
+    """(n,)"""
+    measurements: Measurements
+    """n rows of eight"""
+    outcomes: Int8Array
+    """(n,), 0 or 1"""
+    labelled_at_ms: Int64Array
+    """(n,), when each outcome arrived: milliseconds since 1970, UTC"""
+
+
+@dataclass(frozen=True, slots=True)
 class Side:
-    """Labelled rows that can be used."""
+    """Labelled rows that can be used, by patient id."""
 
     patient_ids: Int64Array
     """(n,)"""
@@ -21,6 +35,8 @@ class Side:
     """(n, 8), NaN where missing"""
     outcomes: Int8Array
     """(n,), 0 or 1"""
+    labelled_at_ms: Int64Array
+    """(n,), as in History"""
 
     def __len__(self) -> int:
         return len(self.outcomes)
@@ -31,6 +47,19 @@ class Side:
         positive = int(self.outcomes.sum())
         return len(self) - positive, positive
 
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over ids, features and outcomes; not over the times, which a reload of the same outcomes renews."""
+        digest = hashlib.sha256(b"%d" % len(self))
+        known = np.where(np.isnan(self.features), np.float32(np.nan), self.features)  # one bit pattern for all NaNs
+        for array in (self.patient_ids, known, self.outcomes):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def rows(self, which: BoolArray) -> "Side":
+        """Some of the rows; `which` is (n,)."""
+        return Side(self.patient_ids[which], self.features[which], self.outcomes[which], self.labelled_at_ms[which])
+
 
 @dataclass(frozen=True, slots=True)
 class Parted:
@@ -40,41 +69,32 @@ class Parted:
     holdout: Side
     left_out: dict[str, int]
     """Rows that are used for nothing, by reason: the rejections' codes, and `twin_of_holdout`."""
-    fingerprint: str
-    """sha256 over ids, features and outcomes of both sides: the same history has the same one."""
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over both sides: the same history has the same one."""
+        return hashlib.sha256(f"{self.training.fingerprint} {self.holdout.fingerprint}".encode()).hexdigest()
+
+    @property
+    def labelled_between_ms(self) -> tuple[int, int]:
+        """When the first and the last of the used outcomes arrived."""
+        times = np.concatenate([self.training.labelled_at_ms, self.holdout.labelled_at_ms])
+        return int(times.min()), int(times.max())
 
 
-def part(
-    patient_ids: Int64Array, measurements: Measurements, outcomes: Int8Array, salt: str, holdout_share: float
-) -> Parted:
+def part(history: History, salt: str, holdout_share: float) -> Parted:
     """Leave the invalid rows out, split by the salted hash of the id, keep twins of holdout rows out of training."""
-    checked = validate(measurements)
-    usable = Side(patient_ids[checked.accepted], checked.features, outcomes[checked.accepted])
+    checked = validate(history.measurements)
+    kept = checked.accepted
+    columns = (history.outcomes[kept], history.labelled_at_ms[kept])
+    usable = Side(history.patient_ids[kept], checked.features, *columns)
     held = in_holdout(usable.patient_ids, salt, holdout_share)
-    holdout, rest = _rows(usable, held), _rows(usable, ~held)
+    holdout, rest = usable.rows(held), usable.rows(~held)
     twins = twins_of(rest.features, holdout.features)
-    training = _rows(rest, ~twins)
     left_out = dict(Counter(checked.reasons))
     if twins.any():
         left_out["twin_of_holdout"] = int(twins.sum())
-    return Parted(training, holdout, left_out, _fingerprint(training, holdout))
-
-
-def _rows(side: Side, which: BoolArray) -> Side:
-    return Side(side.patient_ids[which], side.features[which], side.outcomes[which])
-
-
-def _fingerprint(*sides: Side) -> str:
-    digest = hashlib.sha256()
-    for side in sides:
-        digest.update(b"%d" % len(side))
-        for array in (
-            side.patient_ids,
-            np.where(np.isnan(side.features), np.float32(np.nan), side.features),
-            side.outcomes,
-        ):
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+    return Parted(rest.rows(~twins), holdout, left_out)
 
 
 def shortage(parted: Parted, minimum_labels: int, minimum_of_each_class: int) -> str | None:

@@ -3,13 +3,17 @@
 'Better' is strictly more correct predictions than the champion on the same holdout rows, both scored now.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 
-from pima.core.arrays import Float64Array, Int8Array
-from pima.core.metrics import Scores, majority_correct, scores
+from pima.core.arrays import BoolArray, Float64Array, Int8Array
+from pima.core.comparison import Comparison, compare
+from pima.core.metrics import Scores, correct, log_losses, majority_correct, scores
+
+LOG_LOSS_VETO_P = 0.25
+"""With the veto on, a challenger must also have the lower log loss at this one-sided p."""
 
 
 class Decision(StrEnum):
@@ -18,29 +22,46 @@ class Decision(StrEnum):
     PROMOTED = "promoted"
     NOT_BETTER = "not_better"
     BLOCKED = "blocked"
-    """It would have been judged, but a rule forbids it whatever its score; the reason code says which."""
+    """A rule forbids it whatever its score, or leaves it to a person; the reason code says which."""
 
 
 class Reason(StrEnum):
-    """Why, as a code that scripts can rely on."""
+    """Why, as a code that scripts can rely on; the rules are tried in this order, the promotions last."""
 
-    MORE_CORRECT = "more_correct"
-    NOT_MORE_CORRECT = "not_more_correct"
-    FIRST_CHAMPION = "first_champion"
-    CHAMPION_UNLOADABLE = "champion_unloadable"
-    NOT_ABOVE_MAJORITY = "not_above_majority"
     NOT_FINITE = "not_finite"
     PARITY_FAILED = "parity_failed"
-    PINNED = "pinned"
+    SINGLE_CLASS = "single_class"
+    NOT_ABOVE_MAJORITY = "not_above_majority"
+    NOT_MORE_CORRECT = "not_more_correct"
+    BELOW_MINIMUM_GAIN = "below_minimum_gain"
+    LOG_LOSS_VETO = "log_loss_veto"
     ROLLED_BACK_BEFORE = "rolled_back_before"
+    PINNED = "pinned"
+    AWAITS_APPROVAL = "awaits_approval"
+    MORE_CORRECT = "more_correct"
+    FIRST_CHAMPION = "first_champion"
+    CHAMPION_UNLOADABLE = "champion_unloadable"
+
+
+@dataclass(frozen=True, slots=True)
+class GateOptions:
+    """What an operator may ask for beyond the rule; all off by default."""
+
+    log_loss_veto: bool = False
+    minimum_gain: float = 0.0
+    """At least this much more accuracy than the champion's, as a share: 0.01 is one point."""
+    approve: bool = False
+    """A challenger that won waits for a person's `models promote`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """Everything the rule looks at; rows are the holdout, in one order for all arrays."""
+    """Everything the rule looks at; the rows are the whole holdout, in one order for all arrays."""
 
     outcomes: Int8Array
-    """(n,), both classes present (a guard sees to it before any fit)."""
+    """(n,)"""
+    in_window: BoolArray
+    """(n,), which of them are the test set: on these the verdict is given."""
     challenger: Float64Array
     """(n,) probabilities of the challenger, from its stored, compiled bytes."""
     challenger_threshold: float
@@ -55,6 +76,8 @@ class Contest:
     """A person holds the champion where it is."""
     rolled_back_before: bool
     """A person took back what these very data and settings gave."""
+    consultations: int = 1
+    """How often the holdout has been asked for a verdict, this time included: each look spends some of its worth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,39 +89,112 @@ class Verdict:
     sentence: str
     """The reason for people, with the figures in it."""
     challenger: Scores | None
-    """None where its outputs are not even numbers."""
+    """On the test set; None where its outputs are not even numbers."""
     champion: Scores | None
+    comparison: Comparison | None
+    """None where there is nothing to compare."""
+    majority_correct: int
+    """What always guessing the more frequent class gets right on the test set."""
+    whole_rows: int
+    whole_accuracy_difference: float | None
+    """Challenger minus champion on the whole holdout, window or not."""
+    consultations: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """What the models got on the rows of a contest; None as in Verdict."""
+
+    challenger: Scores | None
+    champion: Scores | None
+    comparison: Comparison | None
     majority_correct: int
 
 
-def decide(contest: Contest) -> Verdict:
+def decide(contest: Contest, options: GateOptions) -> Verdict:
     """Judge one contest. Ties keep the champion; a first champion must beat always guessing the majority class."""
-    majority = majority_correct(contest.outcomes)
-    if not np.isfinite(contest.challenger).all():
-        sentence = "blocked: the challenger gave outputs that are not finite numbers"
-        return Verdict(Decision.BLOCKED, Reason.NOT_FINITE, sentence, None, None, majority)
-    challenger = scores(contest.challenger, contest.outcomes, contest.challenger_threshold)
-    champion = None
+    contest = _without_broken_champion(contest)
+    found, whole = _figures(_only(contest, contest.in_window)), _figures(contest)
+    decision, reason = _rule(contest, options, found)
+    return Verdict(
+        decision=decision,
+        reason=reason,
+        sentence=_sentence(decision, reason, found),
+        challenger=found.challenger,
+        champion=found.champion,
+        comparison=found.comparison,
+        majority_correct=found.majority_correct,
+        whole_rows=len(contest.outcomes),
+        whole_accuracy_difference=whole.comparison.accuracy_difference if whole.comparison else None,
+        consultations=contest.consultations,
+    )
+
+
+def _without_broken_champion(contest: Contest) -> Contest:
+    """A champion that answers with NaN is as good as one that can't be loaded."""
+    if contest.champion is None or np.isfinite(contest.champion).all():
+        return contest
+    return replace(contest, champion=None, champion_unloadable=True)
+
+
+def _only(contest: Contest, rows: BoolArray) -> Contest:
+    return replace(
+        contest,
+        outcomes=contest.outcomes[rows],
+        in_window=contest.in_window[rows],
+        challenger=contest.challenger[rows],
+        champion=None if contest.champion is None else contest.champion[rows],
+    )
+
+
+def _figures(contest: Contest) -> _Figures:
+    challenger = champion = comparison = None
+    if np.isfinite(contest.challenger).all():
+        challenger = scores(contest.challenger, contest.outcomes, contest.challenger_threshold)
     if contest.champion is not None:
         champion = scores(contest.champion, contest.outcomes, contest.champion_threshold)
-    decision, reason = _rule(contest, challenger, champion, majority)
-    sentence = _sentence(decision, reason, challenger, champion, majority)
-    return Verdict(decision, reason, sentence, challenger, champion, majority)
+    if challenger is not None and contest.champion is not None:
+        comparison = compare(
+            correct(contest.challenger, contest.outcomes, contest.challenger_threshold),
+            correct(contest.champion, contest.outcomes, contest.champion_threshold),
+            log_losses(contest.challenger, contest.outcomes),
+            log_losses(contest.champion, contest.outcomes),
+        )
+    return _Figures(challenger, champion, comparison, majority_correct(contest.outcomes))
 
 
-def _rule(contest: Contest, challenger: Scores, champion: Scores | None, majority: int) -> tuple[Decision, Reason]:
+def _rule(contest: Contest, options: GateOptions, found: _Figures) -> tuple[Decision, Reason]:
+    challenger, champion, majority = found.challenger, found.champion, found.majority_correct
+    if challenger is None:
+        return Decision.BLOCKED, Reason.NOT_FINITE
     if not contest.parity_passed:
         return Decision.BLOCKED, Reason.PARITY_FAILED
-    must_beat_majority = champion is None
-    if challenger.correct < majority or (must_beat_majority and challenger.correct == majority):
+    if majority == challenger.rows:
+        return Decision.BLOCKED, Reason.SINGLE_CLASS
+    if challenger.correct < majority or (champion is None and challenger.correct == majority):
         return Decision.NOT_BETTER, Reason.NOT_ABOVE_MAJORITY
     if champion is not None and challenger.correct <= champion.correct:
         return Decision.NOT_BETTER, Reason.NOT_MORE_CORRECT
+    return _kept_out(contest, options, found.comparison) or _won(contest)
+
+
+def _kept_out(contest: Contest, options: GateOptions, comparison: Comparison | None) -> tuple[Decision, Reason] | None:
+    """What an option or a person may still say against a challenger that has won."""
+    if comparison and comparison.accuracy_difference < options.minimum_gain:
+        return Decision.NOT_BETTER, Reason.BELOW_MINIMUM_GAIN
+    if comparison and options.log_loss_veto and not comparison.log_loss_p < LOG_LOSS_VETO_P:
+        return Decision.BLOCKED, Reason.LOG_LOSS_VETO
     if contest.rolled_back_before:
         return Decision.BLOCKED, Reason.ROLLED_BACK_BEFORE
     if contest.pinned:
         return Decision.BLOCKED, Reason.PINNED
-    if champion is not None:
+    if options.approve:
+        return Decision.BLOCKED, Reason.AWAITS_APPROVAL
+    return None
+
+
+def _won(contest: Contest) -> tuple[Decision, Reason]:
+    if contest.champion is not None:
         return Decision.PROMOTED, Reason.MORE_CORRECT
     if contest.champion_unloadable:
         return Decision.PROMOTED, Reason.CHAMPION_UNLOADABLE
@@ -106,20 +202,34 @@ def _rule(contest: Contest, challenger: Scores, champion: Scores | None, majorit
 
 
 _WHY = {
-    Reason.MORE_CORRECT: "it is right more often than the champion",
-    Reason.NOT_MORE_CORRECT: "it is not right more often than the champion",
-    Reason.FIRST_CHAMPION: "it is the first champion and beats the majority class",
-    Reason.CHAMPION_UNLOADABLE: "the champion's stored bytes can't be loaded, and it beats the majority class",
-    Reason.NOT_ABOVE_MAJORITY: "it does not beat always guessing the majority class",
+    Reason.NOT_FINITE: "the challenger gave outputs that are not finite numbers",
     Reason.PARITY_FAILED: "its compiled form disagrees with Keras",
-    Reason.PINNED: "it won, but the champion is pinned (models unpin)",
+    Reason.SINGLE_CLASS: "the test set holds one class only, on which nothing can be judged",
+    Reason.NOT_ABOVE_MAJORITY: "it does not beat always guessing the majority class",
+    Reason.NOT_MORE_CORRECT: "it is not right more often than the champion",
+    Reason.BELOW_MINIMUM_GAIN: "it is right more often than the champion, but by less than gate.minimum_gain",
+    Reason.LOG_LOSS_VETO: "it is right more often than the champion, but its log loss is not clearly lower",
     Reason.ROLLED_BACK_BEFORE: "it won, but a person rolled back what these data and settings gave",
+    Reason.PINNED: "it won, but the champion is pinned (models unpin)",
+    Reason.AWAITS_APPROVAL: "it won and waits for a person's approval (models promote)",
+    Reason.MORE_CORRECT: "it is right more often than the champion",
+    Reason.FIRST_CHAMPION: "it is the first champion and beats the majority class",
+    Reason.CHAMPION_UNLOADABLE: "the champion can't be loaded or gives no numbers, and it beats the majority class",
 }
 
 
-def _sentence(decision: Decision, reason: Reason, challenger: Scores, champion: Scores | None, majority: int) -> str:
-    against = f"champion {champion.correct}, " if champion else ""
-    return (
-        f"{decision}: {_WHY[reason]} (correct of {challenger.rows} holdout rows: "
-        f"challenger {challenger.correct}, {against}majority class {majority})"
-    )
+def _sentence(decision: Decision, reason: Reason, found: _Figures) -> str:
+    if found.challenger is None:
+        return f"{decision}: {_WHY[reason]}"
+    figures = [f"correct of {found.challenger.rows} holdout rows: challenger {found.challenger.correct}"]
+    if found.champion:
+        figures.append(f"champion {found.champion.correct}")
+    figures.append(f"majority class {found.majority_correct}")
+    if found.comparison:
+        low, high = found.comparison.interval_low, found.comparison.interval_high
+        figures += [
+            f"difference {100 * found.comparison.accuracy_difference:+.1f} points",
+            f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}",
+            f"McNemar p {found.comparison.mcnemar_p:.2f}",
+        ]
+    return f"{decision}: {_WHY[reason]} ({', '.join(figures)})"

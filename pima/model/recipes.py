@@ -2,6 +2,9 @@
 them before anything heavy is imported."""
 
 from dataclasses import dataclass
+from typing import Any
+
+import msgspec
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +31,9 @@ class Article:
 
 
 RECIPES: dict[str, FiveSeeds | Article] = {"five_seeds": FiveSeeds(), "article": Article()}
+
+
+def recipe_of(settings: dict[str, Any]) -> FiveSeeds | Article:
+    """The recipe that stands in a version's stored settings, whatever today's numbers are."""
+    recipe: FiveSeeds | Article = msgspec.convert(settings["recipe"], type(RECIPES[settings["network"]]))
+    return recipe

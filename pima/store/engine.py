@@ -7,15 +7,17 @@ deferred ones that both read first and write later would claim the same rows or 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from pima.errors import DatabaseAway, DatabaseBusy, DatabaseFailed, DatabaseUnusable, PimaError, WrongConfiguration
 from pima.settings import DatabaseSettings
+from pima.store.types import database_now
 
 _EXPECTED_URL = "sqlite:///path/to/file.db or postgresql+psycopg://user:password@host:5432/database"
 OLDEST_SQLITE = (3, 38, 0)
@@ -117,6 +119,13 @@ def _postgresql_engine(url: URL, settings: DatabaseSettings) -> Engine:
 def is_postgresql(connection: Connection) -> bool:
     """Whether this is PostgreSQL; else it is SQLite."""
     return connection.dialect.name == "postgresql"
+
+
+def clock(connection: Connection) -> datetime:
+    """The database's time, so that machines with different clocks agree."""
+    # SQL: at this statement.
+    now: datetime = connection.execute(select(database_now())).scalar_one()
+    return now
 
 
 def without_time_limit(connection: Connection) -> None:

@@ -5,45 +5,34 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import ColumnElement, Connection, func, insert, literal_column, select, text
 
-from pima.core.arrays import Int8Array, Int64Array
 from pima.core.features import FEATURE_NAMES
-from pima.core.validation import Measurements
+from pima.core.history import History
 from pima.store.engine import is_postgresql
 from pima.store.measurements import as_measurements
 from pima.store.tables import loads, patients
 
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """The labelled rows, by patient id."""
-
-    patient_ids: Int64Array
-    """(n,)"""
-    measurements: Measurements
-    """n rows of eight"""
-    outcomes: Int8Array
-    """(n,), 0 or 1"""
-    first_labelled_at: datetime | None
-    last_labelled_at: datetime | None
+# As integers: a million datetimes would cost more than all the measurements.
+_LABELLED_AT_MS = {
+    "postgresql": "CAST(floor(EXTRACT(EPOCH FROM labelled_at) * 1000) AS BIGINT)",
+    "sqlite": "CAST(strftime('%s', labelled_at) AS INTEGER) * 1000 + CAST(substr(labelled_at, 21, 3) AS INTEGER)",
+}
 
 
 def labelled_history(connection: Connection) -> History:
     """All labelled rows, read once in one statement and so from one state of the database."""
     columns = [patients.c.id, *(patients.c[name] for name in FEATURE_NAMES), patients.c.outcome]
+    labelled_at_ms: ColumnElement[int] = literal_column(_LABELLED_AT_MS[connection.dialect.name])
     # SQL: ordered, so that the same rows give the same arrays and the same fingerprint.
-    statement = select(*columns).where(patients.c.labelled_at.is_not(None)).order_by(patients.c.id)
+    statement = select(*columns, labelled_at_ms).where(patients.c.labelled_at.is_not(None)).order_by(patients.c.id)
     rows = connection.execute(statement).all()
-    fields = list(zip(*rows, strict=True)) or [()] * len(columns)
-    # SQL: for the lineage.
-    first, last = connection.execute(select(func.min(patients.c.labelled_at), func.max(patients.c.labelled_at))).one()
+    ids, *measured, outcomes, labelled = list(zip(*rows, strict=True)) or [()] * (len(columns) + 1)
     return History(
-        np.array(fields[0], dtype=np.int64),
-        as_measurements(fields[1:-1], len(rows)),
-        np.array(fields[-1], dtype=np.int8),
-        first,
-        last,
+        np.array(ids, dtype=np.int64),
+        as_measurements(measured, len(rows)),
+        np.array(outcomes, dtype=np.int8),
+        np.array(labelled, dtype=np.int64),
     )
 
 

@@ -49,9 +49,12 @@ class NewVersion:
     libraries: dict[str, str]
     data_fingerprint: str
     settings_fingerprint: str
+    """Over the settings of the fit."""
     training_rows: int
     holdout_rows: int
     rows_left_out: dict[str, int]
+    first_labelled_at: datetime
+    last_labelled_at: datetime
     metrics: dict[str, Any]
 
 
@@ -71,6 +74,8 @@ class Move:
     decided_by: str
     data_fingerprint: str | None = None
     settings_fingerprint: str | None = None
+    """Over the settings of the fit and of the gate."""
+    test_set_fingerprint: str | None = None
 
 
 def read_champion(connection: Connection) -> Champion:
@@ -199,6 +204,8 @@ class VersionSummary:
     training_rows: int
     holdout_rows: int
     rows_left_out: dict[str, int]
+    first_labelled_at: datetime | None
+    last_labelled_at: datetime | None
     metrics: dict[str, Any]
     keras_sha256: str
     compiled_sha256: str

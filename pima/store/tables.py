@@ -118,7 +118,31 @@ model_versions = _table(
     Column("rows_left_out", Json, nullable=False),
     Column("metrics", Json, nullable=False),
     Column("created_at", Timestamp, **_now()),
+    Column("first_labelled_at", Timestamp),
+    Column("last_labelled_at", Timestamp),
     CheckConstraint("number > 0", name="number"),
+)
+
+# The exact rows that a version was fitted on, as Parquet; for the champion, the one before it and the newest.
+training_snapshots = _table(
+    "training_snapshots",
+    Column("model_version", Id, primary_key=True, autoincrement=False),
+    Column("content", Bytes, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("rows", Id, nullable=False),
+    Column("created_at", Timestamp, **_now()),
+    ForeignKey(["model_version"], ["model_versions.number"]),
+)
+
+# Which holdout rows a verdict was judged on; several verdicts may share one.
+test_sets = _table(
+    "test_sets",
+    Column("fingerprint", Text, primary_key=True),
+    Column("patient_ids", Json, nullable=False),
+    Column("rows", Id, nullable=False),
+    Column("first_labelled_at", Timestamp),
+    Column("last_labelled_at", Timestamp),
+    Column("created_at", Timestamp, **_now()),
 )
 
 # One row; the sequence number is what a compare-and-swap compares.
@@ -150,6 +174,7 @@ promotions = _table(
     Column("run_id", Id),
     Column("decided_by", Text, nullable=False),
     Column("decided_at", Timestamp, **_now()),
+    Column("test_set_fingerprint", Text),
 )
 
 runs = _table(

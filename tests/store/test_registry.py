@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import text
@@ -30,6 +31,8 @@ def add_version(database: Database, data: str = "data", settings: str = "setting
         training_rows=400,
         holdout_rows=168,
         rows_left_out={"missing": 3},
+        first_labelled_at=datetime(2026, 1, 2, 3, 4, 5, 678_000, UTC),
+        last_labelled_at=datetime(2026, 2, 3, tzinfo=UTC),
         metrics={"log_loss": 0.4583, "correct": 131},
     )
     with writing(database.engine) as connection:

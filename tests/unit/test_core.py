@@ -160,8 +160,13 @@ def test_one_class_has_no_auc_and_the_majority_is_all_of_it() -> None:
 
 def _part(salt: str = "salt") -> history.Parted:
     rows = _shipped()
-    measurements = Measurements(rows[:, :8], np.zeros((768, 8), dtype=bool))
-    return history.part(np.arange(1, 769), measurements, rows[:, 8].astype(np.int8), salt, 0.30)
+    return history.part(_history(rows), salt, 0.30)
+
+
+def _history(rows: np.ndarray) -> history.History:
+    measurements = Measurements(rows[:, :8], np.zeros((len(rows), 8), dtype=bool))
+    ids = np.arange(1, len(rows) + 1)
+    return history.History(ids, measurements, rows[:, 8].astype(np.int8), ids * 1000)
 
 
 def test_the_history_is_parted_without_anybody_on_both_sides() -> None:
@@ -178,8 +183,7 @@ def test_a_twin_of_a_holdout_row_is_trained_on_by_nobody() -> None:
     held = int(np.flatnonzero(holdout.in_holdout(ids, "salt", 0.30))[0])
     trained = int(np.flatnonzero(~holdout.in_holdout(ids, "salt", 0.30))[0])
     rows[trained, :8] = rows[held, :8]
-    measurements = Measurements(rows[:, :8], np.zeros((768, 8), dtype=bool))
-    parted = history.part(ids, measurements, rows[:, 8].astype(np.int8), "salt", 0.30)
+    parted = history.part(_history(rows), "salt", 0.30)
     assert parted.left_out == {"twin_of_holdout": 1}
     assert trained + 1 not in parted.training.patient_ids
     assert held + 1 in parted.holdout.patient_ids
@@ -187,14 +191,11 @@ def test_a_twin_of_a_holdout_row_is_trained_on_by_nobody() -> None:
 
 def test_a_changed_value_or_outcome_changes_the_fingerprint() -> None:
     rows = _shipped()
-    nothing_null = np.zeros((768, 8), dtype=bool)
     fingerprints = {_part().fingerprint}
     for column in (1, 8):
         changed = rows.copy()
         changed[5, column] = 1 - changed[5, column] if column == 8 else changed[5, column] + 1
-        measurements = Measurements(changed[:, :8], nothing_null)
-        outcomes = changed[:, 8].astype(np.int8)
-        fingerprints.add(history.part(np.arange(1, 769), measurements, outcomes, "salt", 0.30).fingerprint)
+        fingerprints.add(history.part(_history(changed), "salt", 0.30).fingerprint)
     assert len(fingerprints) == 3
 
 

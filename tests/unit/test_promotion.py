@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pima.core.promotion import Contest, Decision, Reason, decide
+from pima.core.promotion import Contest, Decision, GateOptions, Reason, decide
 
 OUTCOMES = np.array([0] * 6 + [1] * 4, dtype=np.int8)
 
@@ -23,6 +23,7 @@ def _with_correct(count: int) -> np.ndarray:
 def _contest(challenger: int, champion: int | None, **changes: object) -> Contest:
     contest = Contest(
         outcomes=OUTCOMES,
+        in_window=np.ones(10, dtype=bool),
         challenger=_with_correct(challenger),
         challenger_threshold=0.5,
         champion=None if champion is None else _with_correct(champion),
@@ -55,7 +56,7 @@ def _contest(challenger: int, champion: int | None, **changes: object) -> Contes
     ],
 )
 def test_the_rule(contest: Contest, decision: Decision, reason: Reason) -> None:
-    verdict = decide(contest)
+    verdict = decide(contest, GateOptions())
     assert (verdict.decision, verdict.reason) == (decision, reason)
     assert verdict.sentence.startswith(decision)
 
@@ -64,12 +65,12 @@ def test_the_rule(contest: Contest, decision: Decision, reason: Reason) -> None:
 def test_outputs_that_are_no_numbers_never_win(bad: float) -> None:
     challenger = _with_correct(10)
     challenger[3] = bad
-    verdict = decide(replace(_contest(9, 2), challenger=challenger))
+    verdict = decide(replace(_contest(9, 2), challenger=challenger), GateOptions())
     assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.NOT_FINITE)
 
 
 def test_each_side_is_judged_by_its_own_threshold() -> None:
-    verdict = decide(replace(_contest(9, 8), challenger=np.full(10, 0.4), challenger_threshold=0.3))
+    verdict = decide(replace(_contest(9, 8), challenger=np.full(10, 0.4), challenger_threshold=0.3), GateOptions())
     assert verdict.challenger is not None
     assert verdict.challenger.correct == 4
 
@@ -81,9 +82,108 @@ def test_each_side_is_judged_by_its_own_threshold() -> None:
 def test_nothing_is_promoted_that_is_not_strictly_more_often_right(rows, pinned: bool) -> None:
     outcomes = np.array([row[0] for row in rows], dtype=np.int8)
     challenger, champion = (np.array([row[n] for row in rows]) for n in (1, 2))
-    contest = replace(_contest(0, 0, pinned=pinned), outcomes=outcomes, challenger=challenger, champion=champion)
-    verdict = decide(contest)
+    everything = np.ones(len(rows), dtype=bool)
+    contest = replace(_contest(0, 0, pinned=pinned), outcomes=outcomes, in_window=everything)
+    contest = replace(contest, challenger=challenger, champion=champion)
+    verdict = decide(contest, GateOptions())
     difference = int(((challenger >= 0.5) == outcomes).sum()) - int(((champion >= 0.5) == outcomes).sum())
     if verdict.decision is Decision.PROMOTED:
         assert difference > 0
         assert not pinned
+
+
+def _many(
+    challenger_right: np.ndarray, champion_right: np.ndarray, sureness: float = 0.9, **changes: object
+) -> Contest:
+    """A contest over many rows of both classes, with who is right on which; the challenger is as sure as told."""
+    rows = len(challenger_right)
+    outcomes = np.arange(rows) % 2
+    positive = outcomes == 1
+    contest = replace(
+        _contest(0, 0),
+        outcomes=outcomes.astype(np.int8),
+        in_window=np.ones(rows, dtype=bool),
+        challenger=np.where(challenger_right == positive, sureness, 1 - sureness),
+        champion=np.where(champion_right == positive, 0.9, 0.1),
+    )
+    return replace(contest, **changes)  # type: ignore[arg-type]
+
+
+def _right(rows: int, *wrong: int) -> np.ndarray:
+    right = np.ones(rows, dtype=bool)
+    right[list(wrong)] = False
+    return right
+
+
+def test_a_test_set_of_one_class_judges_nobody() -> None:
+    contest = replace(_contest(9, 8), outcomes=np.ones(10, dtype=np.int8))
+    contest = replace(contest, challenger=np.full(10, 0.9), champion=np.full(10, 0.1))
+    verdict = decide(contest, GateOptions())
+    assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.SINGLE_CLASS)
+
+
+def test_the_verdict_is_given_on_the_window_and_the_whole_is_told_beside_it() -> None:
+    challenger, champion = _right(100, 3, 4, 5, 90), _right(100, 90, 91)
+    recent = np.arange(100) >= 50
+    verdict = decide(_many(challenger, champion, in_window=recent), GateOptions())
+    assert (verdict.decision, verdict.reason) == (Decision.PROMOTED, Reason.MORE_CORRECT)
+    assert verdict.challenger is not None
+    assert (verdict.challenger.rows, verdict.whole_rows) == (50, 100)
+    assert verdict.comparison is not None
+    assert verdict.comparison.accuracy_difference == 1 / 50
+    assert verdict.whole_accuracy_difference == pytest.approx(-2 / 100)
+    assert decide(_many(challenger, champion), GateOptions()).reason is Reason.NOT_MORE_CORRECT
+
+
+@pytest.mark.parametrize(
+    ("minimum_gain", "reason"),
+    [(0.019, Reason.MORE_CORRECT), (0.02, Reason.MORE_CORRECT), (0.021, Reason.BELOW_MINIMUM_GAIN)],
+)
+def test_a_minimum_gain_is_asked_beside_the_rule(minimum_gain: float, reason: Reason) -> None:
+    verdict = decide(_many(_right(100), _right(100, 1, 2)), GateOptions(minimum_gain=minimum_gain))
+    assert verdict.reason is reason
+    assert (verdict.decision is Decision.PROMOTED) == (reason is Reason.MORE_CORRECT)
+
+
+def test_the_log_loss_veto_keeps_out_who_is_right_more_often_but_less_sure() -> None:
+    hesitant = _many(_right(100), _right(100, 1), sureness=0.51)
+    assert decide(hesitant, GateOptions()).decision is Decision.PROMOTED
+    verdict = decide(hesitant, GateOptions(log_loss_veto=True))
+    assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.LOG_LOSS_VETO)
+    sure = _many(_right(100), _right(100, 1), sureness=0.95)
+    assert decide(sure, GateOptions(log_loss_veto=True)).decision is Decision.PROMOTED
+
+
+@pytest.mark.parametrize("champion", [8, None])
+def test_with_approval_asked_for_nobody_is_promoted_by_itself(champion: int | None) -> None:
+    verdict = decide(_contest(9, champion), GateOptions(approve=True))
+    assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.AWAITS_APPROVAL)
+    assert "models promote" in verdict.sentence
+    assert decide(_contest(8, 8), GateOptions(approve=True)).reason is Reason.NOT_MORE_CORRECT
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_champion_that_gives_no_numbers_is_replaced_like_one_that_cannot_be_loaded(bad: float) -> None:
+    champion = _with_correct(10)
+    champion[2] = bad
+    verdict = decide(replace(_contest(8, 8), champion=champion), GateOptions())
+    assert (verdict.decision, verdict.reason) == (Decision.PROMOTED, Reason.CHAMPION_UNLOADABLE)
+    assert verdict.champion is None
+    assert verdict.comparison is None
+
+
+def test_of_ten_thousand_random_pairs_none_is_promoted_that_is_not_more_often_right() -> None:
+    draw = np.random.default_rng(20)
+    promoted = 0
+    for _ in range(10_000):
+        rows = int(draw.integers(2, 60))
+        outcomes = draw.integers(0, 2, rows).astype(np.int8)
+        challenger, champion = draw.random(rows), draw.random(rows)
+        everything = np.ones(rows, dtype=bool)
+        contest = replace(_contest(0, 0), outcomes=outcomes, in_window=everything)
+        verdict = decide(replace(contest, challenger=challenger, champion=champion), GateOptions())
+        difference = int(((challenger >= 0.5) == outcomes).sum()) - int(((champion >= 0.5) == outcomes).sum())
+        if verdict.decision is Decision.PROMOTED:
+            promoted += 1
+            assert difference > 0
+    assert 2_000 < promoted < 5_000  # so the loop has tried what it is about

@@ -1,0 +1,228 @@
+"""From a challenger to a verdict: both models scored on the same rows now, and the decision written once.
+
+The champion may move while this works (a person's rollback): the write compares its sequence number under a lock, and
+where it moved, the challenger is judged anew against the new champion.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine
+
+from pima.core.arrays import BoolArray
+from pima.core.history import Parted, Side
+from pima.core.promotion import Contest, Decision, GateOptions, Reason, Verdict, decide
+from pima.core.window import Window, in_window
+from pima.errors import ArtifactDamaged, ChampionKeepsMoving
+from pima.ledger import OpenRun
+from pima.logs import get_logger
+from pima.scoring import Scorer, load_scorer
+from pima.settings import GateSettings, LineageSettings
+from pima.snapshot import to_parquet
+from pima.store import lineage, registry
+from pima.store.engine import reading, writing
+from pima.store.lineage import Snapshot, TestSet
+from pima.store.registry import Champion, Move, NewVersion
+
+if TYPE_CHECKING:
+    from pima.model.artifact import Artifacts, Parity
+
+ATTEMPTS_TO_DECIDE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Challenger:
+    """What a retraining has fitted."""
+
+    artifacts: "Artifacts"
+    parity: "Parity"
+    scorer: Scorer
+    seed: int
+    settings: dict[str, Any]
+    """What, besides the data, made the fit what it is."""
+    settings_fingerprint: str
+    libraries: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is judged; the same in every attempt."""
+
+    history: Parted
+    test_set: BoolArray
+    """(n,), which of the holdout rows the verdict is given on"""
+    challenger: Challenger
+    gate: GateSettings
+    gate_fingerprint: str
+    """Over the settings of the fit and of the gate: one look per data, this and champion."""
+    lineage: LineageSettings
+
+
+def rows_to_judge(holdout: Side, gate: GateSettings, now: datetime) -> BoolArray:
+    """Which of the holdout rows are the test set at this moment, (n,)."""
+    recent = Window(gate.window_weeks, gate.window_minimum_rows, gate.window_maximum_rows)
+    return in_window(holdout.labelled_at_ms, None if gate.window == "all" else recent, _milliseconds(now))
+
+
+def decide_and_record(engine: Engine, case: Case, run: OpenRun, still_ours: Callable[[Connection], None]) -> None:
+    """Judge against the champion as it is, and write version, verdict and pointer in one transaction.
+
+    `still_ours` is asked inside it and raises where another retraining has taken over. Raises ChampionKeepsMoving.
+    """
+    for _ in range(ATTEMPTS_TO_DECIDE):
+        champion, verdict = judge(engine, case)
+        with writing(engine) as connection:
+            if registry.lock_champion(connection).sequence != champion.sequence:
+                continue
+            still_ours(connection)
+            number = registry.add_version(connection, _new_version(case, run, verdict))
+            _record(connection, case, run, champion, number, verdict)
+            _keep_lineage(connection, case, number)
+        report(run, verdict, champion, number)
+        return
+    raise ChampionKeepsMoving(attempts=ATTEMPTS_TO_DECIDE)
+
+
+def judge(engine: Engine, case: Case) -> tuple[Champion, Verdict]:
+    """Both models on the same holdout rows, now, by the same code."""
+    with reading(engine) as connection:
+        champion = registry.read_champion(connection)
+        data, settings = case.history.fingerprint, case.challenger.settings_fingerprint
+        rolled_back = registry.was_rolled_back(connection, data, settings)
+        consultations = lineage.consultations(connection) + 1
+    current, unloadable = load_champion(engine, champion)
+    holdout, challenger = case.history.holdout, case.challenger.scorer
+    contest = Contest(
+        outcomes=holdout.outcomes,
+        in_window=case.test_set,
+        challenger=challenger.model.probabilities(holdout.features),
+        challenger_threshold=challenger.threshold,
+        champion=None if current is None else current.model.probabilities(holdout.features),
+        champion_threshold=0.5 if current is None else current.threshold,
+        champion_unloadable=unloadable,
+        parity_passed=case.challenger.parity.passed,
+        pinned=champion.pinned,
+        rolled_back_before=rolled_back,
+        consultations=consultations,
+    )
+    gate = case.gate
+    return champion, decide(contest, GateOptions(gate.log_loss_veto, gate.minimum_gain, gate.approve))
+
+
+def load_champion(engine: Engine, champion: Champion) -> tuple[Scorer | None, bool]:
+    """The champion's model, and whether there is a champion whose bytes can't be loaded."""
+    if champion.model_version is None:
+        return None, False
+    try:
+        return load_scorer(engine, champion.model_version), False
+    except ArtifactDamaged as error:
+        get_logger().error("the champion can't be loaded", model_version=champion.model_version, error_code=error.code)
+        return None, True
+
+
+def _new_version(case: Case, run: OpenRun, verdict: Verdict) -> NewVersion:
+    history, challenger = case.history, case.challenger
+    first, last = history.labelled_between_ms
+    return NewVersion(
+        run_id=run.id,
+        keras_artifact=challenger.artifacts.keras,
+        keras_sha256=challenger.artifacts.keras_sha256,
+        compiled_artifact=challenger.artifacts.compiled,
+        compiled_sha256=challenger.artifacts.compiled_sha256,
+        threshold=challenger.scorer.threshold,
+        seed=challenger.seed,
+        settings=challenger.settings,
+        libraries=challenger.libraries,
+        data_fingerprint=history.fingerprint,
+        settings_fingerprint=challenger.settings_fingerprint,
+        training_rows=len(history.training),
+        holdout_rows=len(history.holdout),
+        rows_left_out=history.left_out,
+        first_labelled_at=_moment(first),
+        last_labelled_at=_moment(last),
+        metrics={
+            "holdout": None if verdict.challenger is None else asdict(verdict.challenger),
+            "parity": asdict(challenger.parity),
+        },
+    )
+
+
+def _record(
+    connection: Connection, case: Case, run: OpenRun, champion: Champion, number: int, verdict: Verdict
+) -> None:
+    promoted = verdict.decision is Decision.PROMOTED
+    if promoted:
+        registry.set_champion(connection, number, champion.pinned)
+    test_set = _test_set(case)
+    lineage.keep_test_set(connection, test_set)
+    move = Move(
+        verdict=verdict.decision,
+        reason=verdict.reason,
+        explanation=verdict.sentence,
+        from_version=champion.model_version,
+        to_version=number if promoted else champion.model_version,
+        challenger=number,
+        champion_sequence=champion.sequence,
+        figures=figures(verdict) | {"window": case.gate.window, "test_set_rows": test_set.rows},
+        run_id=run.id,
+        decided_by="retrain",
+        data_fingerprint=case.history.fingerprint,
+        settings_fingerprint=case.gate_fingerprint,
+        test_set_fingerprint=test_set.fingerprint,
+    )
+    registry.record_move(connection, move)
+
+
+def _test_set(case: Case) -> TestSet:
+    rows = case.history.holdout.rows(case.test_set)
+    times = rows.labelled_at_ms
+    return TestSet(
+        rows.fingerprint, rows.patient_ids.tolist(), len(rows), _moment(int(times.min())), _moment(int(times.max()))
+    )
+
+
+def _keep_lineage(connection: Connection, case: Case, number: int) -> None:
+    snapshots, model_bytes = case.lineage.snapshots, case.lineage.model_bytes
+    if snapshots == "off":
+        lineage.drop_snapshots(connection)
+    else:
+        content = to_parquet(case.history.training)
+        kept = Snapshot(content, hashlib.sha256(content).hexdigest(), len(case.history.training))
+        lineage.keep_snapshot(connection, number, kept)
+    last_snapshots = snapshots if isinstance(snapshots, int) else 0
+    lineage.prune(connection, last_snapshots, None if model_bytes == "all" else model_bytes)
+
+
+def figures(verdict: Verdict) -> dict[str, Any]:
+    """All numbers of a verdict, as they stand in the ledger and in the command's JSON."""
+    found = asdict(verdict)
+    return {name: found[name] for name in found if name not in ("decision", "reason", "sentence")}
+
+
+def report(run: OpenRun, verdict: Verdict, champion: Champion, number: int | None) -> None:
+    """Fill the run's counts and say the verdict in the log; `number` is None in a dry run."""
+    found = figures(verdict)
+    run.counts |= {
+        "verdict": verdict.decision,
+        "reason": verdict.reason,
+        "explanation": verdict.sentence,
+        "champion_before": champion.model_version,
+        "challenger": number,
+        "judged_before": False,
+        "challenger_scores": found.pop("challenger"),
+        "champion_scores": found.pop("champion"),
+        **found,
+    }
+    log = get_logger().error if verdict.reason is Reason.CHAMPION_UNLOADABLE else get_logger().info
+    log("verdict", explanation=verdict.sentence, challenger=number)
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)

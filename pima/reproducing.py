@@ -1,0 +1,82 @@
+"""Fitting a version again from its stored training snapshot, to show that it is what its lineage says."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import Engine
+
+from pima.core.arrays import Float32Array, Float64Array
+from pima.core.history import Side
+from pima.errors import NoSuchVersion, SnapshotDamaged, SnapshotNotKept
+from pima.logs import get_logger
+from pima.model.recipes import recipe_of
+from pima.retraining import training_extra
+from pima.scoring import load_scorer
+from pima.snapshot import from_parquet
+from pima.store import lineage, registry
+from pima.store.engine import reading
+from pima.store.registry import VersionSummary
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """What the second fit said beside the stored one."""
+
+    number: int
+    reproduced: bool
+    """No probability differs by more than the tolerance of the parity check."""
+    largest_difference: float
+    """In probability, over the training rows and the probe rows; 0 on the same machine and libraries."""
+    training_rows: int
+    libraries: dict[str, str]
+    """Those of today."""
+    libraries_then: dict[str, str]
+
+
+def reproduce(engine: Engine, number: int) -> Reproduction:
+    """Refit version `number` and compare its predictions with those of its stored bytes.
+
+    Raises NoSuchVersion, SnapshotNotKept, SnapshotDamaged, ArtifactDamaged, TrainingExtraMissing.
+    """
+    version, rows = _read(engine, number)
+    stored = load_scorer(engine, number)
+    with training_extra():
+        from pima.model.artifact import LARGEST_DIFFERENCE, library_versions, probe_rows
+    refitted = _fit_again(version, rows)
+    compared = np.concatenate([rows.features, probe_rows()])
+    difference = float(np.abs(refitted(compared) - stored.model.probabilities(compared)).max())
+    return Reproduction(
+        number=number,
+        reproduced=difference <= LARGEST_DIFFERENCE,
+        largest_difference=difference,
+        training_rows=len(rows),
+        libraries=library_versions(),
+        libraries_then=version.libraries,
+    )
+
+
+def _read(engine: Engine, number: int) -> tuple[VersionSummary, Side]:
+    with reading(engine) as connection:
+        version = registry.read_version(connection, number)
+        snapshot = lineage.read_snapshot(connection, number)
+        kept = lineage.kept_snapshots(connection)
+    if version is None:
+        raise NoSuchVersion(number=number)
+    if snapshot is None:
+        raise SnapshotNotKept(number=number, kept=", ".join(map(str, kept)) or "none")
+    if hashlib.sha256(snapshot.content).hexdigest() != snapshot.sha256:
+        raise SnapshotDamaged(number=number)
+    return version, from_parquet(snapshot.content)
+
+
+def _fit_again(version: VersionSummary, rows: Side) -> Callable[[Float32Array], Float64Array]:
+    """The second fit, through the same export: (n, 8) -> (n,)."""
+    from pima.model.artifact import export
+    from pima.model.compiled import CompiledModel
+    from pima.model.network import TrainingData, fit
+
+    get_logger().info("fit started", model_version=version.number, seed=version.seed, training_rows=len(rows))
+    model = fit(recipe_of(version.settings), TrainingData(rows.features, rows.outcomes), version.seed)
+    return CompiledModel(export(model).compiled).probabilities

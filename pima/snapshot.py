@@ -1,0 +1,44 @@
+"""The rows that a model version was fitted on, as a Parquet file: enough to fit it again.
+
+Features are kept as the fit saw them: float32, missing as null. The file is small (zstd) and any tool reads it.
+"""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pima.core.arrays import Float32Array, Int8Array, Int64Array
+from pima.core.features import FEATURE_NAMES
+from pima.core.history import Side
+
+
+def to_parquet(side: Side) -> bytes:
+    """Columns patient_id, the eight features, outcome, labelled_at; the same rows give the same bytes."""
+    columns = {"patient_id": _whole(side.patient_ids, pa.int64())}
+    columns |= {name: _nullable(side.features[:, n]) for n, name in enumerate(FEATURE_NAMES)}
+    columns["outcome"] = _whole(side.outcomes, pa.int8())
+    columns["labelled_at"] = _whole(side.labelled_at_ms, pa.timestamp("ms", "UTC"))
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink, compression="zstd")
+    return bytes(sink.getvalue())
+
+
+def from_parquet(content: bytes) -> Side:
+    """The rows again, exactly. The caller has checked the bytes' hash."""
+    table = pq.read_table(pa.BufferReader(content)).combine_chunks()
+    features = np.empty((len(table), len(FEATURE_NAMES)), dtype=np.float32)
+    for n, name in enumerate(FEATURE_NAMES):
+        features[:, n] = table[name].fill_null(float("nan")).to_numpy()
+    labelled_at_ms = table["labelled_at"].cast(pa.int64()).to_numpy()
+    return Side(table["patient_id"].to_numpy(), features, table["outcome"].to_numpy(), labelled_at_ms)
+
+
+# From buffers: pa.array() of a numpy array imports pandas wherever it is installed.
+def _whole(values: Int64Array | Int8Array, type_: pa.DataType) -> pa.Array:
+    return pa.Array.from_buffers(type_, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
+
+
+def _nullable(values: Float32Array) -> pa.Array:
+    present = ~np.isnan(values)
+    buffers = [pa.py_buffer(np.packbits(present, bitorder="little")), pa.py_buffer(np.ascontiguousarray(values))]
+    return pa.Array.from_buffers(pa.float32(), len(values), buffers)

@@ -1,0 +1,38 @@
+"""Training snapshots: exactly the rows of a fit, and back."""
+
+import io
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from pima.core.history import Side
+from pima.snapshot import from_parquet, to_parquet
+
+
+def _side() -> Side:
+    features = np.random.default_rng(2).normal(size=(50, 8)).astype(np.float32)
+    features[::7, 4] = np.nan
+    features[3] = np.nan
+    outcomes = (np.arange(50) % 2).astype(np.int8)
+    return Side(np.arange(50) * 2**40 + 1, features, outcomes, np.arange(50) * 1_000 + 1_700_000_000_000)
+
+
+def test_what_comes_back_is_what_went_in_to_the_bit() -> None:
+    side = _side()
+    back = from_parquet(to_parquet(side))
+    assert back.fingerprint == side.fingerprint
+    assert back.features.tobytes() == np.where(np.isnan(side.features), np.float32(np.nan), side.features).tobytes()
+    assert (back.labelled_at_ms == side.labelled_at_ms).all()
+    assert (back.patient_ids.dtype, back.outcomes.dtype) == (np.int64, np.int8)
+
+
+def test_any_tool_can_read_it() -> None:
+    table = pq.read_table(io.BytesIO(to_parquet(_side())))
+    assert table.column_names[:2] == ["patient_id", "pregnancies"]
+    assert table["insulin"].null_count == 9
+    metadata = pq.ParquetFile(io.BytesIO(to_parquet(_side()))).metadata
+    assert metadata.row_group(0).column(3).compression == "ZSTD"
+
+
+def test_the_same_rows_give_the_same_bytes() -> None:
+    assert to_parquet(_side()) == to_parquet(_side())
