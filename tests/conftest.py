@@ -1,14 +1,19 @@
 """What the tests run on: real SQLite files, a real PostgreSQL, and model versions that were really trained, once."""
 
+import io
+import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +82,38 @@ class Database:
 def clean_environ() -> dict[str, str]:
     """The environment without settings of pima's that a developer may have set."""
     return {k: v for k, v in os.environ.items() if not k.startswith(("PIMA_", "DATABASE_URL"))}
+
+
+def call(database: Database | None, job: str, *arguments: str, **environ: str) -> Ended:
+    """Run a command in this process, as a shell would in another; whatever happens, it shows no traceback."""
+    out, err = io.StringIO(), io.StringIO()
+    given = environ if database is None else {"DATABASE_URL": database.url} | database.environ | environ
+    with redirect_stdout(out), redirect_stderr(err):
+        exit_code = import_module(f"jobs.{job}").main(list(arguments), given)
+    ended = Ended(exit_code, out.getvalue(), err.getvalue())
+    assert "Traceback" not in ended.stdout + ended.stderr
+    assert "defect of pima" not in ended.stderr, ended.stderr
+    return ended
+
+
+def the_json(ended: Ended) -> dict[str, Any]:
+    """The one JSON object that is all of stdout."""
+    assert len(ended.stdout.splitlines()) == 1, ended.stdout
+    found = json.loads(ended.stdout)
+    assert isinstance(found, dict)
+    return found
+
+
+def until_someone_waits_for_a_lock(database: Database) -> None:
+    """Return once a session of this database waits for another's lock."""
+    statement = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+    for _ in range(2000):
+        if database.value(statement):
+            return
+        time.sleep(0.005)
+    raise AssertionError("nobody waits")
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.conftest import ROOT, Database, Ended, clean_environ, insert_patients
-from tests.jobs.test_bad_files import GOOD, call, the_json
+from tests.conftest import ROOT, Database, Ended, call, clean_environ, insert_patients, the_json
+from tests.jobs.test_bad_files import GOOD
 
 SECRET = "Canary-Hunter2"  # noqa: S105 (looked for in what is shown)
 EVERY_COMMAND: list[tuple[str, ...]] = [

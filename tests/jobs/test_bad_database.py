@@ -15,9 +15,9 @@ from sqlalchemy.engine import make_url
 from pima.store import schema
 from pima.store.engine import writing
 from pima.store.tables import TABLES
-from tests.conftest import Database, insert_patients, install_models
+from tests.conftest import Database, call, insert_patients, install_models, the_json
 from tests.jobs.test_bad_configuration import EVERY_COMMAND, SECRET, wrong
-from tests.jobs.test_bad_files import GOOD, HEADER, call, the_json, write
+from tests.jobs.test_bad_files import GOOD, HEADER, write
 
 Command = tuple[str, ...]
 

@@ -1,12 +1,8 @@
 """Files that `load` must refuse, or take in part, and the harmless oddities that it must take as they are."""
 
-import io
-import json
 import os
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from datetime import date
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +17,7 @@ from pima.files import BLOCK_ROWS
 from pima.loading import LoadOptions, load_files
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine
-from tests.conftest import SOUND, Database, Ended, insert_patients
+from tests.conftest import SOUND, Database, Ended, call, insert_patients, the_json
 
 HEADER = ",".join((*FEATURE_NAMES, "outcome"))
 ID_HEADER = f"id,{HEADER}"
@@ -29,26 +25,6 @@ KAGGLE = "Pregnancies,Glucose,BloodPressure,SkinThickness,Insulin,BMI,DiabetesPe
 GOOD = "6,148,72,35,0,33.6,0.627,50,1"
 OTHER = "1,85,66,29,0,26.6,0.351,31,0"
 THIRD = "8,183,64,0,0,23.3,0.672,32,1"
-
-
-def call(database: Database | None, job: str, *arguments: str, **environ: str) -> Ended:
-    """Run a command in this process, as a shell would in another; whatever happens, it shows no traceback."""
-    out, err = io.StringIO(), io.StringIO()
-    given = environ if database is None else {"DATABASE_URL": database.url} | database.environ | environ
-    with redirect_stdout(out), redirect_stderr(err):
-        exit_code = import_module(f"jobs.{job}").main(list(arguments), given)
-    ended = Ended(exit_code, out.getvalue(), err.getvalue())
-    assert "Traceback" not in ended.stdout + ended.stderr
-    assert "defect of pima" not in ended.stderr, ended.stderr
-    return ended
-
-
-def the_json(ended: Ended) -> dict[str, Any]:
-    """The one JSON object that is all of stdout."""
-    assert len(ended.stdout.splitlines()) == 1, ended.stdout
-    found = json.loads(ended.stdout)
-    assert isinstance(found, dict)
-    return found
 
 
 def write(folder: Path, *lines: str | bytes, name: str = "patients.csv", end: bytes = b"\n") -> str:

@@ -9,8 +9,7 @@ import pytest
 from pima.core.features import FEATURE_NAMES
 from pima.retraining import read_history
 from pima.settings import Settings
-from tests.conftest import SOUND, Database, insert_patients, install_models
-from tests.jobs.test_bad_files import call, the_json
+from tests.conftest import SOUND, Database, call, insert_patients, install_models, the_json
 
 Bad = tuple[dict[str, Any], str, str]
 

@@ -20,8 +20,8 @@ from pima.errors import PimaError
 from pima.store.engine import reading, writing
 from pima.store.patients import make_staging, stage
 from pima.store.tables import TABLES
-from tests.conftest import Database, Ended, insert_patients
-from tests.jobs.test_bad_files import HEADER, ID_HEADER, call, write
+from tests.conftest import Database, Ended, call, insert_patients
+from tests.jobs.test_bad_files import HEADER, ID_HEADER, write
 
 # Exact in binary, so that every way to print them shows these digits.
 GOOD = {"glucose": 177.0625, "bmi": 44.40625, "diabetes_pedigree": 1.984375, "insulin": 613.3125}

@@ -1,7 +1,6 @@
 """Claiming from the queue, alone and against others, and putting back what fell out of it."""
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,7 +12,7 @@ from pima.errors import DatabaseBusy
 from pima.settings import DatabaseSettings
 from pima.store import queue, registry
 from pima.store.engine import make_engine, reading, writing
-from tests.conftest import Database, insert_patients
+from tests.conftest import Database, insert_patients, until_someone_waits_for_a_lock
 
 Entry = tuple[int, int]
 """Patient id and version."""
@@ -131,17 +130,6 @@ def test_the_queues_state_for_people(database: Database) -> None:
 
 
 # ---- against others -------------------------------------------------------------------------------------------------
-
-
-def until_someone_waits_for_a_lock(database: Database) -> None:
-    statement = """
-        SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock'"""
-    for _ in range(2000):
-        if database.value(statement):
-            return
-        time.sleep(0.005)
-    raise AssertionError("nobody waits")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The registry: versions, the champion's pointer under its lock, and what the ledger of decisions answers."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -12,7 +11,7 @@ from pima.settings import DatabaseSettings
 from pima.store import registry
 from pima.store.engine import make_engine, reading, writing
 from pima.store.registry import Champion, Move, NewVersion
-from tests.conftest import Database
+from tests.conftest import Database, until_someone_waits_for_a_lock
 
 
 def add_version(database: Database, data: str = "data", settings: str = "settings") -> int:
@@ -247,17 +246,6 @@ def test_the_champion_is_one_and_its_version_can_not_be_deleted(database: Databa
         registry.set_champion(connection, number, pinned=False)
     with pytest.raises(DatabaseFailed):
         database.execute(statement)
-
-
-def until_someone_waits_for_a_lock(database: Database) -> None:
-    statement = """
-        SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock'"""
-    for _ in range(2000):
-        if database.value(statement):
-            return
-        time.sleep(0.005)
-    raise AssertionError("nobody waits")
 
 
 def lock_and_move(database: Database, number: int) -> Champion:

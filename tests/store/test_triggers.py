@@ -17,7 +17,7 @@ from pima.errors import DatabaseBusy, DatabaseFailed, DatabaseUnusable, PimaErro
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from pima.store.schema import migrate
-from tests.conftest import SALT, SOUND, Database, insert_patients
+from tests.conftest import SALT, SOUND, Database, insert_patients, until_someone_waits_for_a_lock
 
 COLUMNS = ", ".join(FEATURE_NAMES)
 VALUES = ", ".join(str(SOUND[name]) for name in FEATURE_NAMES)
@@ -475,18 +475,6 @@ def test_infinity_waits_for_the_scorers_judgement_on_sqlite(sqlite: Database) ->
 
 
 # ---- two writers at once --------------------------------------------------------------------------------------------
-
-
-def until_someone_waits_for_a_lock(database: Database) -> None:
-    """Return once a session of this database waits for another's lock."""
-    statement = """
-        SELECT count(*) FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock'"""
-    for _ in range(2000):
-        if database.value(statement):
-            return
-        time.sleep(0.005)
-    raise AssertionError("nobody waits")
 
 
 CORRECT = text("UPDATE patients SET glucose = :glucose WHERE id = :id")

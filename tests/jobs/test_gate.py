@@ -1,0 +1,206 @@
+"""What stands behind a verdict, with real fits: its test set, its lineage, a person's approval, fitting again."""
+
+import hashlib
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pima import judging
+from pima.judging import Case, Challenger, decide_and_record, rows_to_judge
+from pima.ledger import OpenRun
+from pima.retraining import read_history
+from pima.scoring import load_scorer
+from pima.settings import GateSettings, LineageSettings, Settings
+from pima.snapshot import from_parquet
+from pima.store.engine import reading
+from pima.store.registry import compiled_artifact, keras_artifact
+from tests.conftest import SHIPPED, Database, call, install_models, the_json
+
+# One worker process imports TensorFlow, the others need not.
+pytestmark = pytest.mark.xdist_group("keras")
+
+
+@pytest.fixture
+def history(database: Database, trained: Path) -> Database:
+    """The shipped rows, all labelled, and the trained versions, the article's being champion."""
+    assert database.run("load", str(SHIPPED)).exit_code == 0
+    install_models(database, trained, champion=1)
+    return database
+
+
+def _json(database: Database, job: str, *arguments: str, **environ: str) -> dict[str, Any]:
+    """A command in this process: its one JSON object, with the exit code in it."""
+    ended = call(database, job, *arguments, "--json", **environ)
+    return {"exit_code": ended.exit_code, **the_json(ended)}
+
+
+def _label_times(database: Database, statement: str) -> None:
+    """Set labelled_at by hand, as no trigger lets anyone do."""
+    if database.kind == "postgresql":
+        database.execute("ALTER TABLE patients DISABLE TRIGGER patients_stamped")
+        database.execute(statement)
+        database.execute("ALTER TABLE patients ENABLE TRIGGER patients_stamped")
+    else:
+        database.execute("UPDATE patient_version_counter SET stamping = 1")
+        database.execute(statement)
+        database.execute("UPDATE patient_version_counter SET stamping = 0")
+
+
+def test_the_verdict_says_all_it_rests_on(history: Database) -> None:
+    result = _json(history, "retrain")
+    assert (result["exit_code"], result["verdict"]) == (0, "promoted")
+    decision = _json(history, "models", "show", str(result["challenger"]))["decisions"][0]
+    figures = decision["figures"]
+    assert figures["test_set_rows"] == figures["challenger"]["rows"] == figures["champion"]["rows"]
+    comparison = figures["comparison"]
+    won, lost = comparison["only_challenger_correct"], comparison["only_champion_correct"]
+    assert won - lost == figures["challenger"]["correct"] - figures["champion"]["correct"] > 0
+    assert comparison["interval_low"] < comparison["accuracy_difference"] < comparison["interval_high"]
+    assert {"mcnemar_p", "log_loss_difference", "log_loss_p", "minimum_detectable_difference"} <= comparison.keys()
+    assert figures["majority_correct"] < figures["challenger"]["correct"]
+    assert (figures["consultations"], figures["window"]) == (1, "recent")
+    assert figures["whole_rows"] >= figures["test_set_rows"]
+    # Once as one readable sentence, in the log and for the person at the terminal.
+    assert result["explanation"] == decision["explanation"]
+    assert "McNemar p" in result["explanation"]
+    version = _json(history, "models", "show", str(result["challenger"]))["version"]
+    assert version["first_labelled_at"] <= version["last_labelled_at"]
+    assert version["training_rows"] == result["training_rows"]
+
+
+def test_the_test_set_is_the_recent_window_and_its_members_are_stored(history: Database) -> None:
+    # All but the last hundred patients' outcomes are a year old.
+    year_ago = {"postgresql": "now() - interval '365 days'", "sqlite": "'2020-01-01T00:00:00.000Z'"}[history.kind]
+    _label_times(history, f"UPDATE patients SET labelled_at = {year_ago} WHERE id <= 668")
+    narrow = {"PIMA_GATE__WINDOW_MINIMUM_ROWS": "20"}
+    result = _json(history, "retrain", **narrow)
+    assert result["exit_code"] == 0
+    members = history.value("SELECT patient_ids FROM test_sets")
+    members = json.loads(members) if isinstance(members, str) else members
+    assert min(members) > 668
+    assert len(members) == result["challenger_scores"]["rows"] < result["whole_rows"] == result["holdout_rows"]
+    stored = history.execute("SELECT test_set_fingerprint FROM promotions ORDER BY id DESC LIMIT 1")
+    assert stored == history.execute("SELECT fingerprint FROM test_sets")
+    # Another question to the same data is another look, on all rows this time.
+    everything = _json(history, "retrain", **narrow, PIMA_GATE__WINDOW="all")
+    assert everything["judged_before"] is False
+    assert everything["challenger_scores"]["rows"] == everything["holdout_rows"]
+    assert everything["consultations"] == 2
+
+
+def test_a_winner_waits_for_approval_and_a_person_gives_it(history: Database) -> None:
+    waiting = _json(history, "retrain", PIMA_GATE__APPROVE="true")
+    assert (waiting["exit_code"], waiting["verdict"], waiting["reason"]) == (0, "blocked", "awaits_approval")
+    assert history.value("SELECT model_version FROM champion") == 1
+    assert _json(history, "retrain", PIMA_GATE__APPROVE="true")["judged_before"] is True
+    assert call(history, "models", "promote", str(waiting["challenger"]), "--reason", "the board agreed").exit_code == 0
+    assert history.value("SELECT model_version FROM champion") == waiting["challenger"]
+    assert call(history, "models", "reproduce", str(waiting["challenger"])).exit_code == 0
+
+
+def test_a_version_is_fitted_again_from_its_snapshot(history: Database) -> None:
+    first = _json(history, "retrain")["challenger"]
+    content, digest, rows = history.execute("SELECT content, sha256, rows FROM training_snapshots")[0]
+    assert hashlib.sha256(content).hexdigest() == digest
+    settings = Settings()
+    parted, _ = read_history(history.engine, settings)
+    assert from_parquet(bytes(content)).fingerprint == parted.training.fingerprint
+    assert len(parted.training) == rows
+    # The history goes on; the version stays reproducible.
+    history.execute("UPDATE patients SET glucose = glucose + 1 WHERE id <= 300")
+    found = _json(history, "models", "reproduce", str(first))
+    assert (found["exit_code"], found["reproduced"]) == (0, True)
+    assert found["largest_difference"] <= 1e-6
+    missing = _json(history, "models", "reproduce", "1")
+    assert (missing["exit_code"], missing["error"]) == (1, "snapshot_not_kept")
+    assert str(first) in missing["message"]
+    assert _json(history, "models", "reproduce", "99")["error"] == "no_such_version"
+
+
+def test_a_snapshot_that_is_not_what_was_written_is_not_parsed_and_another_fit_is_not_passed_off(
+    history: Database,
+) -> None:
+    number = _json(history, "retrain")["challenger"]
+    history.execute(f"UPDATE model_versions SET seed = seed + 1 WHERE number = {number}")
+    other = _json(history, "models", "reproduce", str(number))
+    assert (other["exit_code"], other["error"]) == (1, "not_reproduced")
+    history.execute(
+        "UPDATE training_snapshots SET content = " + {"postgresql": "'\\x00'", "sqlite": "x'00'"}[history.kind]
+    )
+    damaged = _json(history, "models", "reproduce", str(number))
+    assert (damaged["exit_code"], damaged["error"]) == (1, "snapshot_damaged")
+
+
+def test_lineage_can_be_switched_off_and_old_bytes_are_pruned(history: Database) -> None:
+    off = _json(history, "retrain", PIMA_LINEAGE__SNAPSHOTS="off", PIMA_LINEAGE__MODEL_BYTES="1")
+    assert off["verdict"] == "promoted"
+    assert history.value("SELECT count(*) FROM training_snapshots") == 0
+    left = history.execute("SELECT number FROM model_versions WHERE compiled_artifact IS NOT NULL ORDER BY number")
+    assert left == [(1,), (4,)]  # the new champion and the one before it
+    assert call(history, "models", "rollback", "--reason", "a test").exit_code == 0
+    pruned = _json(history, "models", "promote", "2", "--reason", "its bytes are gone")
+    assert (pruned["exit_code"], pruned["error"]) == (1, "artifact_damaged")
+    assert call(history, "models", "show", "2").exit_code == 0
+
+
+# ---- races ----------------------------------------------------------------------------------------------------------
+
+
+def _case(database: Database, number: int) -> Case:
+    """Version `number` as a challenger that was fitted a moment ago."""
+    from pima.model.artifact import Artifacts, Parity
+
+    settings = Settings()
+    parted, now = read_history(database.engine, settings)
+    with reading(database.engine) as connection:
+        keras, compiled = keras_artifact(connection, number), compiled_artifact(connection, number)
+    assert keras is not None
+    assert compiled is not None
+    scorer = load_scorer(database.engine, number)
+    artifacts = Artifacts(bytes(keras.content or b""), keras.sha256, bytes(compiled.content or b""), compiled.sha256)
+    challenger = Challenger(artifacts, Parity(0.0, 0), scorer, 7, {"network": "five_seeds"}, "fit", {})
+    test_set = rows_to_judge(parted.holdout, settings.gate, now)
+    return Case(parted, test_set, challenger, GateSettings(), "gate", LineageSettings())
+
+
+def test_of_two_promotions_at_once_one_wins_in_each_of_250_races(history: Database) -> None:
+    """On each database, so 500 in all: the second one judges again, against the first one, and ties."""
+    cases = [_case(history, 3), _case(history, 3)]
+    run_id = history.value("SELECT max(id) FROM runs") or 1
+
+    def decide(case: Case) -> str:
+        run = OpenRun(run_id)
+        decide_and_record(history.engine, case, run, lambda _: None)
+        return str(run.counts["verdict"])
+
+    with ThreadPoolExecutor(2) as threads:
+        for race in range(250):
+            before = history.value("SELECT sequence FROM champion")
+            verdicts = sorted(threads.map(decide, cases))
+            assert verdicts == ["not_better", "promoted"], race
+            assert history.value("SELECT sequence FROM champion") == before + 1
+            winner = history.execute("SELECT to_version FROM promotions WHERE verdict = 'promoted' ORDER BY id DESC")
+            assert history.value("SELECT model_version FROM champion") == winner[0][0]
+            history.execute("UPDATE champion SET model_version = 1, sequence = sequence + 1")
+    assert history.value(f"SELECT count(*) FROM promotions WHERE reason = 'more_correct' AND run_id = {run_id}") == 250
+
+
+def test_a_champion_whose_answers_are_no_numbers_is_replaced_loudly(
+    history: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = _case(history, 3)
+    load = judging.load_champion
+
+    def load_broken(engine, champion):
+        scorer, unloadable = load(engine, champion)
+        scorer.model.probabilities = lambda features: np.full(len(features), np.nan)
+        return scorer, unloadable
+
+    monkeypatch.setattr(judging, "load_champion", load_broken)
+    run = OpenRun(1)
+    decide_and_record(history.engine, case, run, lambda _: None)
+    assert (run.counts["verdict"], run.counts["reason"]) == ("promoted", "champion_unloadable")
