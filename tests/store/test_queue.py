@@ -13,6 +13,7 @@ from pima.settings import DatabaseSettings
 from pima.store import queue, registry
 from pima.store.engine import make_engine, reading, writing
 from tests.conftest import Database, insert_patients, until_someone_waits_for_a_lock
+from tests.store.test_registry import add_version
 
 Entry = tuple[int, int]
 """Patient id and version."""
@@ -334,24 +335,8 @@ def label(database: Database, patient_id: int) -> int:
 
 
 def make_champion(database: Database, number: int) -> None:
-    nothing = {"keras_artifact": b"", "keras_sha256": "", "compiled_artifact": b"", "compiled_sha256": ""}
     for _ in range(number):
-        made = registry.NewVersion(
-            run_id=1,
-            **nothing,
-            threshold=0.5,
-            seed=1,
-            settings={},
-            libraries={},
-            data_fingerprint="",
-            settings_fingerprint="",
-            training_rows=1,
-            holdout_rows=1,
-            rows_left_out={},
-            metrics={},
-        )
-        with writing(database.engine) as connection:
-            registry.add_version(connection, made)
+        add_version(database)
     with writing(database.engine) as connection:
         registry.set_champion(connection, number, pinned=False)
 
