@@ -78,7 +78,7 @@ def run_command(
             command = _prepare(options, environ, job, needs_schema, at_the_end)
             result = work(command)
     except PimaError as error:
-        tell(f"{'error' if error.exit_code else 'skipped'}: {error}")
+        tell(f"error: {error}")
         return _end(options, command, error.exit_code, {"error": error.code, "message": str(error)})
     except Interrupted as ending:
         tell("stopped: asked by a signal; what was committed stays")

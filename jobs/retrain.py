@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
-from jobs.tick import add_tick_option
+from jobs.run_id import add_run_id_option
 from pima.ledger import recorded_run
 from pima.retraining import retrain
 
@@ -15,7 +15,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
     options = parser("retrain", __doc__ or "")
     options.add_argument("--dry-run", action="store_true", help="train and decide, write no row but the run's")
-    add_tick_option(options)
+    add_run_id_option(options)
     # TensorFlow reads it at import: its notices are no log lines of ours.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     return run_command(options, _work, _show, arguments, environ, job="retrain")
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 def _work(command: Command) -> Result:
     given = command.options
-    with recorded_run(command.engine, "retrain", given.scheduled_for) as command.run:
+    with recorded_run(command.engine, "retrain", given.run_id) as command.run:
         retrain(command.engine, command.settings, command.run, command.stop, given.dry_run)
     return {"run_id": command.run.id, "dry_run": given.dry_run, **command.run.counts}
 

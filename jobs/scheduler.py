@@ -6,7 +6,9 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
-from pima.scheduling import Scheduler
+from pima.metrics_endpoint import serve_metrics
+from pima.ping import ping
+from pima.scheduling import Scheduler, job_command
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -15,7 +17,14 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def _work(command: Command) -> Result:
-    Scheduler(command.settings.schedule, command.options.config, command.environ).run(command.stop)
+    settings = command.settings
+
+    def tell(job: str, status: str) -> None:
+        ping(settings.ping, job, status)
+
+    serve_metrics(command.engine, settings.metrics)
+    how = job_command(command.options.config)
+    Scheduler(command.engine, settings.schedule, how, command.environ, on_end=tell).run(command.stop)
     return {"stopped": "as asked"}
 
 

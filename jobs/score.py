@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, positive, run_command
-from jobs.tick import add_tick_option
+from jobs.run_id import add_run_id_option
 from pima.ledger import recorded_run
 from pima.scoring import ScoreOptions, score_queue
 
@@ -16,14 +16,14 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     options.add_argument("--limit", type=positive, metavar="N", help="score at most N rows")
     options.add_argument("--batch-size", type=positive, metavar="N", help="rows in one transaction")
     options.add_argument("--dry-run", action="store_true", help="score and count, write no row but the run's")
-    add_tick_option(options)
+    add_run_id_option(options)
     return run_command(options, _work, _show, arguments, environ, job="score")
 
 
 def _work(command: Command) -> Result:
     given = command.options
     options = ScoreOptions(given.batch_size or command.settings.score.batch_rows, given.limit, given.dry_run)
-    with recorded_run(command.engine, "score", given.scheduled_for) as command.run:
+    with recorded_run(command.engine, "score", given.run_id) as command.run:
         score_queue(command.engine, command.run, options, command.stop)
     return {"run_id": command.run.id, "dry_run": given.dry_run, **command.run.counts}
 

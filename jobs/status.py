@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from jobs.command import Command, Result, parser, run_command
 from pima.overview import overview
-from pima.scheduling import next_ticks
+from pima.ticks import next_ticks
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -29,16 +29,6 @@ class PimaError(Exception):
         super().__init__((inspect.cleandoc(type(self).__doc__ or "")).format(**facts))
 
 
-# ---- 0: nothing to do ----------------------------------------------------------------------------------------------
-
-
-class TickTaken(PimaError):
-    """This tick of {job} has its run already, started by another scheduler. Nothing is left to do."""
-
-    exit_code = DONE
-    code = "tick_already_run"
-
-
 # ---- 1: failed ----------------------------------------------------------------------------------------------------
 
 
@@ -55,6 +45,12 @@ class ArtifactDamaged(PimaError):
     `python -m jobs.retrain` replaces an unloadable champion."""
 
     code = "artifact_damaged"
+
+
+class Unhealthy(PimaError):
+    """Not healthy: {reasons}"""
+
+    code = "unhealthy"
 
 
 class TrainingExtraMissing(PimaError):
@@ -161,6 +157,14 @@ class FileLoadedBefore(PimaError):
 
     exit_code = WRONG
     code = "file_loaded_before"
+
+
+class RunNotOpen(PimaError):
+    """There is no open {job} run {run_id} in the ledger. --run-id is for the scheduler, which opens the run first;
+    leave it out when starting the job by hand."""
+
+    exit_code = WRONG
+    code = "run_not_open"
 
 
 class NoSuchVersion(PimaError):

@@ -4,14 +4,14 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import structlog
 from sqlalchemy import Engine
 
-from pima.errors import REFUSED, TRY_AGAIN_LATER, Interrupted, PimaError, TickTaken
+from pima.errors import REFUSED, TRY_AGAIN_LATER, Interrupted, PimaError, RunNotOpen
 from pima.logs import get_logger
+from pima.store.attempts import adopt_run
 from pima.store.engine import writing
 from pima.store.runs import Status, finish_run, start_run
 
@@ -28,14 +28,12 @@ class OpenRun:
 
 
 @contextmanager
-def recorded_run(engine: Engine, job: str, scheduled_for: datetime | None) -> Iterator[OpenRun]:
-    """Open a run and close it with success, or with the error that ends it. Raises TickTaken, nothing opened."""
-    trigger = "manual" if scheduled_for is None else "schedule"
-    with writing(engine) as connection:
-        run_id = start_run(connection, job, trigger, scheduled_for, socket.gethostname())
-    if run_id is None:
-        raise TickTaken(job=job)
-    run = OpenRun(run_id)
+def recorded_run(engine: Engine, job: str, opened: int | None) -> Iterator[OpenRun]:
+    """Open a run, or take over the one that a scheduler opened; close it with success, or with the error that ends it.
+
+    Raises RunNotOpen where there is no such run to take over.
+    """
+    run, trigger = _open(engine, job, opened)
     structlog.contextvars.bind_contextvars(job=job, run_id=run.id)
     try:
         get_logger().info("run started", trigger=trigger)
@@ -52,6 +50,18 @@ def recorded_run(engine: Engine, job: str, scheduled_for: datetime | None) -> It
     with writing(engine) as connection:
         finish_run(connection, run.id, Status.SUCCEEDED, run.counts, None)
     get_logger().info("run finished", status=Status.SUCCEEDED, **run.counts)
+
+
+def _open(engine: Engine, job: str, opened: int | None) -> tuple[OpenRun, str]:
+    host = socket.gethostname()
+    with writing(engine) as connection:
+        if opened is None:
+            # Without a tick there is nothing that the row could collide with.
+            return OpenRun(start_run(connection, job, "manual", None, host) or 0), "manual"
+        trigger = adopt_run(connection, opened, job, host)
+    if trigger is None:
+        raise RunNotOpen(job=job, run_id=opened)
+    return OpenRun(opened), trigger
 
 
 def _close(engine: Engine, run: OpenRun, status: Status, error_code: str) -> None:

@@ -1,126 +1,294 @@
-"""When the jobs are due, and starting them: each tick runs the very command that a person would type, as a child.
+"""The container's main work: at each tick, start the very command that a person would type, as a child.
 
-A child process, because TensorFlow grows in a long-lived one, and so that a job which dies does not take the clock
-along.
+The ledger of runs is the truth. A tick is run by whoever gets its row, so two schedulers on one database make one run a
+tick, and what this process remembers may be lost at any moment. APScheduler only wakes it; `step` decides by the clock
+and the ledger, and doing it once more changes nothing.
 """
 
-import os
-import signal
-import subprocess
+import random
+import socket
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.cron import CronTrigger
+from sqlalchemy import Connection, Engine
 
-from pima.errors import WrongConfiguration
+from pima.catching_up import debt, next_attempt
+from pima.children import Child, Ended
+from pima.errors import TRY_AGAIN_LATER, PimaError
 from pima.logs import get_logger
 from pima.settings import ScheduleSettings
 from pima.stopping import StopRequest
+from pima.store import attempts
+from pima.store.engine import writing
+from pima.store.runs import Status, start_run
+from pima.ticks import Schedule, TickTrigger, schedules
 
-JOBS = ("score", "retrain")
+_SECONDS_BETWEEN_STEPS = 5
+_A_YEAR = timedelta(days=366)
 
-_WEEKDAYS = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
-# A tick that the machine was too busy to start on time is still started this long after.
-_LATEST_START = timedelta(minutes=10)
-
-
-def trigger(expression: str, time_zone: str) -> CronTrigger:
-    """A crontab expression of five fields, or six with seconds first. Raises WrongConfiguration.
-
-    Weekdays by name only: cron counts them from Sunday and APScheduler from Monday.
-    """
-    expected = "five crontab fields (minute hour day month weekday), weekdays by name, and an IANA time zone"
-    fields = expression.split()
-    if len(fields) not in (5, 6) or not _names_weekdays(fields[-1]):
-        raise WrongConfiguration(what=f"schedule '{expression}'", expected=expected)
-    names = ("second", "minute", "hour", "day", "month", "day_of_week")[-len(fields) :]
-    try:
-        return CronTrigger(timezone=time_zone, **dict(zip(names, fields, strict=True)))
-    except (ValueError, KeyError, LookupError):
-        raise WrongConfiguration(
-            what=f"schedule '{expression}' in time zone '{time_zone}'", expected=expected
-        ) from None
+Command = Callable[[str, int], Sequence[str]]
+"""(job, run id) -> the command line of its child."""
 
 
-def _names_weekdays(field: str) -> bool:
-    if field == "*":
-        return True
-    return all(part.lower() in _WEEKDAYS for part in field.replace("-", ",").split(","))
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A run that is to be started."""
+
+    job: str
+    tick: datetime
+    attempt: int
+    trigger: str
+    not_before: datetime
 
 
-def triggers(settings: ScheduleSettings) -> dict[str, CronTrigger]:
-    """The trigger of each job."""
-    return {job: trigger(getattr(settings, job), settings.time_zone) for job in JOBS}
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A job's child, and the thread that waits for its end."""
+
+    run_id: int
+    child: Child
+    waiter: threading.Thread
 
 
-def next_ticks(settings: ScheduleSettings, now: datetime) -> dict[str, datetime | None]:
-    """When each job is due next."""
-    return {job: due.get_next_fire_time(None, now) for job, due in triggers(settings).items()}
+@dataclass(slots=True)
+class State:
+    """What this process remembers; none of it is needed to go on after a crash."""
+
+    handled: dict[str, datetime] = field(default_factory=dict)
+    """Up to when each job's ticks have been dealt with."""
+    due: list[Due] = field(default_factory=list)
+    running: dict[str, Running] = field(default_factory=dict)
 
 
-def latest_tick(due: CronTrigger, now: datetime) -> datetime | None:
-    """The newest tick that is not in the future, looking back as far as a late start may reach."""
-    found = None
-    candidate = due.get_next_fire_time(None, now - _LATEST_START)
-    while candidate is not None and candidate <= now:
-        found = candidate
-        candidate = due.get_next_fire_time(candidate, candidate + timedelta(microseconds=1))
-    return found
+def job_command(config: Path | None) -> Command:
+    """`python -m jobs.JOB`, told which run it is."""
+
+    def command(job: str, run_id: int) -> list[str]:
+        named = [] if config is None else ["--config", str(config)]
+        return [sys.executable, "-m", f"jobs.{job}", "--run-id", str(run_id), *named]
+
+    return command
 
 
 class Scheduler:
-    """Two cron triggers in memory; what has run is in the database's ledger, written by the jobs themselves."""
+    """One scheduler process; `clock` gives the time in UTC."""
 
-    def __init__(self, settings: ScheduleSettings, config: Path | None, environ: Mapping[str, str]) -> None:
-        self._settings = settings
-        self._config = config
-        self._environ = environ
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._stopping = threading.Event()
+    def __init__(
+        self,
+        engine: Engine,
+        settings: ScheduleSettings,
+        command: Command,
+        environ: Mapping[str, str],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        on_end: Callable[[str, str], None] = lambda _job, _status: None,
+    ) -> None:
+        """`on_end(job, status)` is told of every run's end."""
+        self._engine, self._settings, self._environ, self._clock = engine, settings, environ, clock
+        self._command, self._on_end = command, on_end
+        self._schedules = schedules(settings)
+        self._state = State()
+        self._lock = threading.RLock()
+        self._stopping = False
+        self._host = socket.gethostname()
 
     def run(self, stop: StopRequest) -> None:
         """Start the jobs at their ticks until a signal asks to stop; then pass it on and wait for them."""
-        scheduler = BackgroundScheduler(timezone=UTC)
-        for job, due in triggers(self._settings).items():
-            options = {"id": job, "coalesce": True, "max_instances": 1, "misfire_grace_time": _LATEST_START.seconds}
-            scheduler.add_job(self._run_job, due, args=(job, due), **options)
-        scheduler.start()
-        for job in scheduler.get_jobs():
-            get_logger().info("scheduled", job=job.id, next_run=job.next_run_time.isoformat())
+        self.begin()
+        waker = BackgroundScheduler(timezone=UTC)
+        options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        for job, schedule in self._schedules.items():
+            waker.add_job(self.step, TickTrigger(schedule), id=job, **options)
+        waker.add_job(self.step, "interval", seconds=_SECONDS_BETWEEN_STEPS, id="look after", **options)
+        waker.start()
+        self.step()
         while not stop.requested:
-            self._stopping.wait(0.2)
-        self._stopping.set()
-        self._stop_children()
-        scheduler.shutdown(wait=True)
+            time.sleep(0.2)
+        waker.shutdown(wait=False)
+        self.end()
 
-    def _run_job(self, job: str, due: CronTrigger) -> None:
-        tick = latest_tick(due, datetime.now(UTC))
-        if tick is None or self._stopping.is_set():
-            return
-        command = [sys.executable, "-m", f"jobs.{job}", "--scheduled-for", tick.isoformat()]
-        if self._config is not None:
-            command += ["--config", str(self._config)]
-        get_logger().info("job started", job=job, tick=tick.isoformat())
-        # A group of its own: a Ctrl-C on the terminal reaches the scheduler alone, which passes it on once.
-        child = subprocess.Popen(command, env=dict(self._environ), start_new_session=True, stdout=subprocess.DEVNULL)
-        self._children[job] = child
-        if self._stopping.is_set():  # asked to stop between the check above and the start
-            child.send_signal(signal.SIGTERM)
-        exit_code = child.wait()
-        log = get_logger().info if exit_code == 0 else get_logger().error
-        log("job ended", job=job, tick=tick.isoformat(), exit_code=exit_code)
+    def begin(self) -> None:
+        """What is owed from before this process: crashed runs are closed, ticks that went by are caught up or noted."""
+        now = self._clock()
+        with writing(self._engine) as connection:
+            crashed = attempts.mark_crashed(connection, self._settings.stale_seconds)
+        for run in crashed:
+            get_logger().error("a run has crashed", run_id=run.id, job=run.job)
+        for job, schedule in self._schedules.items():
+            self._warn_of_oddities(job, schedule, now)
+            self._state.handled[job] = now
+            self._settle(job, schedule, now)
+            following = schedule.next(now)
+            get_logger().info("scheduled", job=job, next_run=following and following.isoformat())
 
-    def _stop_children(self) -> None:
-        running = {job: child for job, child in self._children.items() if child.poll() is None}
-        for child in running.values():
-            child.send_signal(signal.SIGTERM)
-        for job, child in running.items():
+    def _settle(self, job: str, schedule: Schedule, now: datetime) -> None:
+        with writing(self._engine) as connection:
+            seen = attempts.see_schedule(connection, job, schedule.expression, schedule.time_zone, now)
+            latest = next(iter(schedule.newest(seen, now, 1)), seen)
+            owed = debt(
+                schedule,
+                seen,
+                attempts.newest_tick(connection, job),
+                now,
+                catch_up=self._settings.catch_up == "latest",
+                ever_ran=attempts.has_run(connection, job),
+                attempts=attempts.attempts_of(connection, job, latest),
+            )
+            noted = attempts.note_ticks(connection, job, owed.missed, Status.MISSED, "nobody_was_there", self._host)
+        if noted:
+            get_logger().warning("ticks were missed", job=job, ticks=noted)
+        if owed.tick is not None:
+            age = int((now - owed.tick).total_seconds())
+            get_logger().info(owed.reason, job=job, tick=owed.tick.isoformat(), age_seconds=age)
+            self._state.due.append(Due(job, owed.tick, owed.attempt, owed.reason, now))
+
+    def _warn_of_oddities(self, job: str, schedule: Schedule, now: datetime) -> None:
+        for oddity in schedule.oddities(now, now + _A_YEAR):
+            what = "does not exist" if oddity.skipped else "comes twice"
+            text = f"{oddity.wall_time:%Y-%m-%d %H:%M} {what} in {schedule.time_zone}; the job runs once that day"
+            get_logger().warning("clock change", job=job, explanation=text, runs_at=oddity.moment.isoformat())
+
+    def step(self) -> None:
+        """Everything that is due now; safe to call at any time and as often as one likes."""
+        with self._lock:
+            if self._stopping:
+                return
             try:
-                child.wait(self._settings.grace_seconds)
-            except subprocess.TimeoutExpired:
+                self._look_after()
+                self._collect_ticks(self._clock())
+                self._start_due(self._clock())
+            except PimaError as error:
+                # The database is away: what was due stays so, since nothing was marked as handled.
+                get_logger().warning("the scheduler waits for the database", error_code=error.code)
+
+    def _look_after(self) -> None:
+        """Signs of life, and other schedulers' runs that have lost theirs."""
+        with writing(self._engine) as connection:
+            attempts.say_alive(connection, [running.run_id for running in self._state.running.values()])
+            for run in attempts.mark_crashed(connection, self._settings.stale_seconds):
+                get_logger().error("a run has crashed", run_id=run.id, job=run.job)
+                self._catch_up_crashed(connection, run)
+
+    def _catch_up_crashed(self, connection: Connection, run: attempts.Crashed) -> None:
+        newest = attempts.newest_tick(connection, run.job)
+        if self._settings.catch_up == "none" or run.scheduled_for is None or run.scheduled_for != newest:
+            return  # by hand, or a later tick has done its work
+        attempt = next_attempt(attempts.attempts_of(connection, run.job, run.scheduled_for))
+        if attempt is not None:
+            self._state.due.append(Due(run.job, run.scheduled_for, attempt, "catch_up", self._clock()))
+
+    def _collect_ticks(self, now: datetime) -> None:
+        for job, schedule in self._schedules.items():
+            # A clock that was set back: the ledger knows which of the ticks that come again were run.
+            handled = min(self._state.handled[job], now)
+            ticks = schedule.newest(handled, now, 2)
+            if ticks:
+                self._note_missed(job, schedule, handled, ticks[-1])
+                self._state.due.append(Due(job, ticks[-1], 1, "schedule", now))
+            self._state.handled[job] = now
+
+    def _note_missed(self, job: str, schedule: Schedule, handled: datetime, latest: datetime) -> None:
+        """Ticks between two steps, of which the latest is run: the machine slept, or the database was away."""
+        missed = schedule.newest(handled, latest - timedelta(microseconds=1), 100)
+        if missed:
+            with writing(self._engine) as connection:
+                attempts.note_ticks(connection, job, missed, Status.MISSED, "too_late", self._host)
+            get_logger().warning("ticks were missed", job=job, ticks=len(missed))
+
+    def _start_due(self, now: datetime) -> None:
+        for due in list(self._state.due):
+            if due.not_before > now or self._waits_for_retraining(due):
+                continue
+            if due.job in self._state.running:
+                self._skip(due)
+            else:
+                self._start(due)
+            self._state.due.remove(due)
+
+    def _waits_for_retraining(self, due: Due) -> bool:
+        """At start the owed scoring waits for the owed retraining."""
+        if due.job != "score" or due.trigger == "schedule":
+            return False
+        owed = any(other.job == "retrain" and other.trigger != "schedule" for other in self._state.due)
+        return owed or "retrain" in self._state.running
+
+    def _skip(self, due: Due) -> None:
+        with writing(self._engine) as connection:
+            noted = attempts.note_ticks(connection, due.job, [due.tick], Status.SKIPPED, "still_running", self._host)
+        if noted:
+            get_logger().warning("skipped: the run before is still going", job=due.job, tick=due.tick.isoformat())
+
+    def _start(self, due: Due) -> None:
+        with writing(self._engine) as connection:
+            run_id = start_run(connection, due.job, due.trigger, due.tick, self._host, due.attempt)
+        if run_id is None:
+            return  # another scheduler has it
+        get_logger().info("job started", job=due.job, tick=due.tick.isoformat(), attempt=due.attempt, run_id=run_id)
+        child = Child(self._command(due.job, run_id), self._environ)
+        waiter = threading.Thread(target=self._see_to_its_end, args=(due, run_id, child), name=due.job, daemon=True)
+        self._state.running[due.job] = Running(run_id, child, waiter)
+        waiter.start()
+
+    def _see_to_its_end(self, due: Due, run_id: int, child: Child) -> None:
+        ended = child.wait(self._settings.time_limit_minutes * 60, self._settings.grace_seconds)
+        status = self._close(run_id, ended)
+        log = get_logger().info if status == Status.SUCCEEDED else get_logger().error
+        log("job ended", job=due.job, run_id=run_id, status=status, exit_code=ended.end.exit_code)
+        self._on_end(due.job, status)
+        with self._lock:
+            if ended.end.exit_code == TRY_AGAIN_LATER and due.attempt <= self._settings.retries:
+                self._state.due.append(self._retry(due))
+            del self._state.running[due.job]
+
+    def _close(self, run_id: int, ended: Ended) -> str:
+        status, error_code = _what_became_of_it(ended, self._stopping)
+        try:
+            with writing(self._engine) as connection:
+                return attempts.close_attempt(connection, run_id, status, error_code, ended.end, ended.timed_out)
+        except PimaError as error:
+            # The row stays `running`, and whoever looks next finds its heartbeat stale.
+            get_logger().error("the run's end was not recorded", run_id=run_id, error_code=error.code)
+            return str(status)
+
+    def _retry(self, due: Due) -> Due:
+        """Twice as long each time, and not at the same moment as everybody else."""
+        wait = self._settings.retry_seconds * 2 ** (due.attempt - 1) * random.uniform(0.75, 1.25)  # noqa: S311
+        get_logger().info("will try again", job=due.job, tick=due.tick.isoformat(), in_seconds=int(wait))
+        not_before = self._clock() + timedelta(seconds=wait)
+        return Due(due.job, due.tick, due.attempt + 1, due.trigger, not_before)
+
+    def end(self) -> None:
+        """Ask the children to stop, all at once; kill those that have not within the grace time."""
+        with self._lock:
+            self._stopping = True
+            running = dict(self._state.running)
+        for each in running.values():
+            each.child.ask_to_stop()
+        until = time.monotonic() + self._settings.grace_seconds
+        for job, each in running.items():
+            if each.child.kill_after(max(0.0, until - time.monotonic())):
                 get_logger().error("job killed: it did not stop in time", job=job)
-                os.killpg(child.pid, signal.SIGKILL)
+            each.waiter.join(timeout=10)
+
+    def wait_for_children(self) -> None:
+        """Until every child that runs now has ended and its end is in the ledger."""
+        for each in list(self._state.running.values()):
+            each.waiter.join()
+
+
+def _what_became_of_it(ended: Ended, stopping: bool) -> tuple[Status, str | None]:
+    """Status and error code for a run that its child left open."""
+    if ended.timed_out:
+        return Status.FAILED, "timed_out"
+    if ended.end.signal is not None:
+        return (Status.INTERRUPTED, "killed_at_stop") if stopping else (Status.CRASHED, f"killed_by_{ended.end.signal}")
+    if ended.end.exit_code == 0:
+        return Status.SUCCEEDED, None
+    if ended.end.exit_code == TRY_AGAIN_LATER:
+        return Status.TRY_AGAIN_LATER, "try_again_later"
+    return Status.FAILED, f"exit_code_{ended.end.exit_code}"

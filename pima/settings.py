@@ -84,6 +84,28 @@ class ScheduleSettings(Frozen, frozen=True):
     retrain: str = "0 3 * * sun"
     time_zone: str = "UTC"
     grace_seconds: Positive = 25
+    time_limit_minutes: Positive = 240
+    catch_up: Literal["latest", "none"] = "latest"
+    retries: Annotated[int, Meta(ge=0, le=100)] = 3
+    retry_seconds: Positive = 60
+    stale_seconds: Annotated[int, Meta(ge=30, le=86_400)] = 120
+
+
+WebAddress = Annotated[str, Meta(pattern=r"^(https?://\S+)?$")]
+
+
+class MetricsSettings(Frozen, frozen=True):
+    """The scheduler's Prometheus endpoint."""
+
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 0
+    address: str = "127.0.0.1"
+
+
+class PingSettings(Frozen, frozen=True):
+    """Addresses that are fetched after each run of a job; they are secrets."""
+
+    score_url: WebAddress = ""
+    retrain_url: WebAddress = ""
 
 
 class LogSettings(Frozen, frozen=True):
@@ -102,6 +124,8 @@ class Settings(Frozen, frozen=True):
     gate: GateSettings = GateSettings()
     lineage: LineageSettings = LineageSettings()
     schedule: ScheduleSettings = ScheduleSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    ping: PingSettings = PingSettings()
     logs: LogSettings = LogSettings()
 
 
@@ -146,17 +170,20 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:
-    """PIMA_SECTION__KEY -> (section, key, text)."""
+    """PIMA_SECTION__KEY -> (section, key, text); PIMA_SECTION__KEY_FILE names a file that holds the text."""
     found = {}
     for variable in sorted(environ):
         if not variable.startswith("PIMA_") or variable in _OTHER_VARIABLES:
             continue
         section, _, key = variable.removeprefix("PIMA_").lower().partition("__")
+        if key.endswith("_file") and key.removesuffix("_file") in SECTIONS.get(section, ()):
+            key = key.removesuffix("_file")
         if section not in SECTIONS or key not in SECTIONS[section]:
             known = ", ".join(sorted(SECTIONS[section])) if section in SECTIONS else ", ".join(sorted(SECTIONS))
             what = f"the variable {variable} names no setting"
             raise WrongConfiguration(what=what, expected=f"PIMA_SECTION__KEY with one of: {known}")
-        found[variable] = (section, key, environ[variable])
+        name = f"PIMA_{section}__{key}".upper()
+        found[name] = (section, key, secret(environ, name) or "")
     return found
 
 
@@ -206,4 +233,4 @@ def secret(environ: Mapping[str, str], name: str) -> str | None:
         return Path(file).read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError):
         what = f"the file that {name}_FILE names can't be read"
-        raise WrongConfiguration(what=what, expected="a readable text file that holds the URL") from None
+        raise WrongConfiguration(what=what, expected="a readable text file that holds it") from None

@@ -22,6 +22,12 @@ class Status(StrEnum):
     FAILED = "failed"
     TRY_AGAIN_LATER = "try_again_later"
     INTERRUPTED = "interrupted"
+    CRASHED = "crashed"
+    """Killed, or silent for so long that nobody can be working on it."""
+    MISSED = "missed"
+    """A tick at which nobody ran the job, and for which nobody will."""
+    SKIPPED = "skipped"
+    """A tick that was let go, for the reason in error_code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +45,11 @@ class Run:
     finished_at: datetime | None
 
 
-def start_run(connection: Connection, job: str, trigger: str, scheduled_for: datetime | None, host: str) -> int | None:
-    """Open a run and return its id; None where its tick has a run already, by the unique constraint."""
-    row = {"job": job, "trigger": trigger, "scheduled_for": scheduled_for, "attempt": 1, "host": host}
+def start_run(
+    connection: Connection, job: str, trigger: str, scheduled_for: datetime | None, host: str, attempt: int = 1
+) -> int | None:
+    """Open a run and return its id; None where its tick has this attempt already, by the unique constraint."""
+    row = {"job": job, "trigger": trigger, "scheduled_for": scheduled_for, "attempt": attempt, "host": host}
     insert = postgresql.insert if is_postgresql(connection) else sqlite.insert
     # SQL: the run's row, there before any work, so that one which dies is seen; of two for a tick the second gets none.
     statement = insert(runs).values(status=Status.RUNNING, counts={}, **row).on_conflict_do_nothing()

@@ -192,10 +192,26 @@ runs = _table(
     Column("started_at", Timestamp, **_now()),
     Column("heartbeat_at", Timestamp, **_now()),
     Column("finished_at", Timestamp),
+    # How the child process ended, where a scheduler started it.
+    Column("exit_code", Integer),
+    Column("signal", Text),
+    Column("error_line", Text),
     UniqueConstraint("job", "scheduled_for", "attempt"),
     CheckConstraint(
-        "status IN ('running', 'succeeded', 'refused', 'failed', 'try_again_later', 'interrupted')", name="status"
+        "status IN ('running', 'succeeded', 'refused', 'failed', 'try_again_later', 'interrupted',"
+        " 'crashed', 'missed', 'skipped')",
+        name="status",
     ),
+)
+
+# Since when each job has had its present schedule, and when a scheduler last said that it lives.
+schedules = _table(
+    "schedules",
+    Column("job", Text, primary_key=True),
+    Column("expression", Text, nullable=False),
+    Column("time_zone", Text, nullable=False),
+    Column("first_seen_at", Timestamp, nullable=False),
+    Column("heartbeat_at", Timestamp, nullable=False),
 )
 
 leases = _table(

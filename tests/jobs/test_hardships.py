@@ -76,8 +76,8 @@ def test_promoting_the_champion_again_is_refused_and_rollback_goes_back(scored_d
     [
         ("models", "show", "99999999999999999999"),
         ("score", "--batch-size", "99999999999999999999"),
-        ("score", "--scheduled-for", "0001-01-01T00:00:00+14:00"),
-        ("score", "--scheduled-for", "yesterday"),
+        ("score", "--run-id", "99999999999999999999"),
+        ("retrain", "--run-id", "-1"),
     ],
 )
 def test_absurd_numbers_and_times_are_wrong_usage(database: Database, command: tuple[str, ...]) -> None:

@@ -1,109 +1,130 @@
-"""The scheduler: its expressions, and a real process that starts real jobs and is asked to stop."""
+"""The scheduler as a real process: it starts real jobs, passes signals on, and leaves whole batches."""
 
 import json
+import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 
 import pytest
 
-from pima.errors import WrongConfiguration
-from pima.scheduling import latest_tick, next_ticks, trigger
-from pima.settings import ScheduleSettings
-from tests.conftest import SHIPPED, Database, insert_patients
+from tests.conftest import ROOT, SHIPPED, Database, clean_environ, insert_patients
 
 EVERY_SECOND = "* * * * * *"
 NEVER = "0 0 29 2 mon"
-RETRAIN_ENDED = "SELECT count(*) >= 1 FROM runs WHERE job = 'retrain' AND finished_at IS NOT NULL"
 
 
-@pytest.mark.parametrize(
-    ("expression", "zone"),
-    [
-        ("0 3 * * 0", "UTC"),
-        ("0 3 * * 1-5", "UTC"),
-        ("0 3 * *", "UTC"),
-        ("61 3 * * *", "UTC"),
-        ("0 3 * * someday", "UTC"),
-        ("", "UTC"),
-        ("0 3 * * *", "Mars/Olympus"),
-    ],
-)
-def test_a_schedule_that_can_not_be_meant_is_refused(expression: str, zone: str) -> None:
-    with pytest.raises(WrongConfiguration, match="weekdays by name"):
-        trigger(expression, zone)
-
-
-def test_a_wrong_schedule_ends_the_scheduler_with_exit_code_2(database: Database) -> None:
-    ended = database.run("scheduler", PIMA_SCHEDULE__SCORE="0 3 * * 0")
-    assert ended.exit_code == 2
-    assert "Traceback" not in ended.stderr
-
-
-def test_next_and_latest_ticks() -> None:
-    saturday = datetime(2026, 11, 28, 12, tzinfo=UTC)
-    assert next_ticks(ScheduleSettings(), saturday) == {
-        "score": datetime(2026, 11, 29, 2, 15, tzinfo=UTC),
-        "retrain": datetime(2026, 11, 29, 3, tzinfo=UTC),
-    }
-    due = trigger("15 2 * * *", "UTC")
-    at = datetime(2026, 11, 29, 2, 15, tzinfo=UTC)
-    assert latest_tick(due, at) == at
-    assert latest_tick(due, at + timedelta(minutes=5)) == at
-    assert latest_tick(due, at - timedelta(seconds=1)) is None
-
-
-def _wait_for(database: Database, statement: str, process: subprocess.Popen[str]) -> None:
+def _wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
     until = time.monotonic() + 60
-    while not database.value(statement):
+    while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until
         time.sleep(0.1)
 
 
-def test_it_runs_the_jobs_at_their_ticks_and_stops_when_asked(scored_database: Database) -> None:
-    insert_patients(scored_database, 3)
-    schedule = {"PIMA_SCHEDULE__SCORE": EVERY_SECOND, "PIMA_SCHEDULE__RETRAIN": EVERY_SECOND}
-    process = scored_database.start("scheduler", **schedule)
-    _wait_for(scored_database, "SELECT count(*) = 3 FROM predictions", process)
-    _wait_for(
-        scored_database, "SELECT count(*) >= 1 FROM runs WHERE job = 'retrain' AND finished_at IS NOT NULL", process
-    )
+def _stop(process: subprocess.Popen[str]) -> str:
     process.send_signal(signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
     assert stdout == ""
-    runs = scored_database.execute("SELECT job, trigger, status, scheduled_for FROM runs")
-    assert {run[1] for run in runs} == {"schedule"}
+    assert "Traceback" not in stderr
+    return stderr
+
+
+def test_a_wrong_schedule_ends_it_with_exit_code_2(database: Database) -> None:
+    for wrong in ({"PIMA_SCHEDULE__SCORE": "0 3 * * 0"}, {"PIMA_SCHEDULE__TIME_ZONE": "Mars/Olympus"}):
+        ended = database.run("scheduler", **wrong)
+        assert ended.exit_code == 2
+        assert "Traceback" not in ended.stderr
+
+
+def test_a_time_that_a_clock_change_touches_is_warned_of(database: Database) -> None:
+    process = database.start("scheduler", PIMA_SCHEDULE__TIME_ZONE="Europe/Berlin", PIMA_SCHEDULE__CATCH_UP="none")
+    _wait_for(lambda: database.value("SELECT count(*) FROM schedules") == 2, process)
+    stderr = _stop(process)
+    assert "does not exist in Europe/Berlin" in stderr
+    assert "comes twice in Europe/Berlin" in stderr
+
+
+def test_it_runs_both_jobs_at_their_ticks_and_stops_when_asked(scored_database: Database) -> None:
+    database = scored_database
+    insert_patients(database, 3)
+    process = database.start("scheduler", PIMA_SCHEDULE__SCORE=EVERY_SECOND, PIMA_SCHEDULE__RETRAIN=EVERY_SECOND)
+    _wait_for(lambda: database.value("SELECT count(*) = 3 FROM predictions"), process)
+    ended = "SELECT count(*) FROM runs WHERE job = '{}' AND status <> 'skipped' AND finished_at IS NOT NULL"
+    for job in ("retrain", "score"):
+        _wait_for(lambda job=job: database.value(ended.format(job)) >= 2, process)
+    _stop(process)
+    runs = database.execute("SELECT job, trigger, status, scheduled_for, exit_code, error_line FROM runs")
+    assert {run[1] for run in runs} == {"first_run", "schedule"}
     assert all(run[3] is not None for run in runs)
     # There is no history to train on here: refused, and the scheduler goes on.
-    assert {run[2] for run in runs if run[0] == "retrain"} <= {"refused", "interrupted"}
-    assert {run[2] for run in runs if run[0] == "score"} <= {"succeeded", "interrupted"}
+    assert {run[2] for run in runs if run[0] == "retrain"} <= {"refused", "interrupted", "skipped"}
+    assert {run[2] for run in runs if run[0] == "score"} <= {"succeeded", "interrupted", "skipped"}
+    refused = next(run for run in runs if run[2] == "refused")
+    assert refused[4] == 3
+    assert "Too little labelled history" in refused[5]
 
 
-def test_a_stop_reaches_the_job_that_is_running(database: Database) -> None:
+def test_a_stop_reaches_the_fit_that_is_running(database: Database) -> None:
     assert database.run("load", str(SHIPPED)).exit_code == 0
-    schedule = {
-        "PIMA_SCHEDULE__SCORE": NEVER,
-        "PIMA_SCHEDULE__RETRAIN": EVERY_SECOND,
-        "PIMA_RETRAIN__NETWORK": "article",
-    }
-    process = database.start("scheduler", **schedule)
-    _wait_for(database, "SELECT count(*) >= 1 FROM runs WHERE status = 'running'", process)
-    process.send_signal(signal.SIGTERM)
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 0, stderr
+    process = database.start("scheduler", PIMA_SCHEDULE__SCORE=NEVER, PIMA_RETRAIN__NETWORK="article")
+    _wait_for(lambda: database.value("SELECT count(*) FROM runs WHERE status = 'running'"), process)
+    _stop(process)
     assert database.value("SELECT count(*) FROM runs WHERE status = 'running'") == 0
     assert database.value("SELECT status FROM runs ORDER BY id LIMIT 1") in ("interrupted", "succeeded")
 
 
-def test_one_tick_has_one_run_whoever_starts_it(scored_database: Database) -> None:
-    insert_patients(scored_database, 1)
-    tick = "2026-11-25T02:15:00+00:00"
-    processes = [scored_database.start("score", "--json", "--scheduled-for", tick) for _ in range(4)]
-    ended = [process.communicate(timeout=60) for process in processes]
-    assert [process.returncode for process in processes] == [0] * 4, ended
-    skipped = [json.loads(stdout).get("error") == "tick_already_run" for stdout, _ in ended]
-    assert sorted(skipped) == [False, True, True, True]
-    assert scored_database.value("SELECT count(*) FROM runs") == 1
+@pytest.mark.skipif(os.geteuid() != 0, reason="unshare --pid needs root where user namespaces are off")
+def test_as_process_1_it_passes_the_signal_on_and_leaves_whole_batches(scored_database: Database) -> None:
+    database, rows, batch = scored_database, 20_000, 500
+    _fill(database, rows)
+    environ = clean_environ() | {"DATABASE_URL": database.url, "PIMA_SCORE__BATCH_ROWS": str(batch)}
+    environ |= {"PIMA_SCHEDULE__RETRAIN": NEVER, "PIMA_SCHEDULE__SCORE": EVERY_SECOND}
+    unshare = shutil.which("unshare")
+    assert unshare is not None
+    command = [unshare, "--pid", "--fork", "--mount-proc", sys.executable, "-m", "jobs.scheduler"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True)
+    _wait_for(lambda: 0 < database.value("SELECT count(*) FROM predictions") < rows, process)
+    (inside,) = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+    asked = time.monotonic()
+    os.kill(int(inside), signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 0, stderr
+    assert time.monotonic() - asked < 30
+    predicted = database.value("SELECT count(*) FROM predictions")
+    assert predicted % batch == 0
+    assert predicted + database.value("SELECT count(*) FROM scoring_queue") == rows
+    statuses = {row[0] for row in database.execute("SELECT status FROM runs WHERE job = 'score'")}
+    assert statuses <= {"interrupted", "succeeded", "skipped"}
+    assert database.value("SELECT count(*) FROM predictions") == database.value(
+        "SELECT count(DISTINCT patient_id) FROM predictions"
+    )
+
+
+def _fill(database: Database, rows: int) -> None:
+    insert_patients(database, 1)
+    columns = "pregnancies, glucose, blood_pressure, skin_thickness, insulin, bmi, diabetes_pedigree, age"
+    numbers = f"SELECT 1 AS i UNION ALL SELECT i + 1 FROM many WHERE i < {rows - 1}"
+    statement = f"INSERT INTO patients ({columns}) WITH RECURSIVE many(i) AS ({numbers})"
+    database.execute(f"{statement} SELECT {columns} FROM patients, many")
+
+
+def test_a_job_takes_over_only_a_run_that_a_scheduler_has_opened_for_it(scored_database: Database) -> None:
+    database = scored_database
+    database.execute(
+        "INSERT INTO runs (job, trigger, scheduled_for, attempt, status, counts, host)"
+        " VALUES ('retrain', 'schedule', '2026-01-01T00:00:00.000Z', 1, 'running', '{}', 'here')"
+    )
+    for run_id in ("1", "7"):
+        ended = database.run("score", "--json", "--run-id", run_id)
+        assert (ended.exit_code, json.loads(ended.stdout)["error"]) == (2, "run_not_open")
+    assert database.value("SELECT count(*) FROM runs") == 1
+
+
+def test_the_scheduler_imports_no_tensorflow() -> None:
+    program = "import jobs.scheduler, sys; assert not {'tensorflow', 'keras', 'pandas'} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0

@@ -1,0 +1,64 @@
+"""What a scheduler that has just started owes: the ticks that went by while nobody was there.
+
+Pure rules over what the ledger says; times come in as arguments.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pima.store.attempts import Attempt
+from pima.store.runs import Status
+from pima.ticks import Schedule
+
+MOST_NOTED = 100
+"""Of longer downtimes only the newest ticks are noted, so that a schedule of seconds does not flood the ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Debt:
+    """What to do about one job."""
+
+    tick: datetime | None
+    """The tick to run once now; None where nothing is owed."""
+    attempt: int
+    reason: str
+    """`first_run` or `catch_up`: the run's trigger."""
+    missed: list[datetime]
+    """Ticks to note in the ledger as missed, oldest first."""
+
+
+def debt(
+    schedule: Schedule,
+    first_seen_at: datetime,
+    newest_known: datetime | None,
+    now: datetime,
+    *,
+    catch_up: bool,
+    ever_ran: bool,
+    attempts: list[Attempt],
+) -> Debt:
+    """What is owed to a job at start.
+
+    `newest_known` is the newest tick with any row, `attempts` those of the latest tick. Only ticks since the schedule
+    was first seen count, so that an edited schedule fires nothing by itself.
+    """
+    latest = next(iter(schedule.newest(first_seen_at, now, 1)), None)
+    unseen = schedule.newest(max(first_seen_at, newest_known or first_seen_at), now, MOST_NOTED)
+    if not catch_up:
+        return Debt(None, 0, "", unseen)
+    missed = [tick for tick in unseen if tick != latest]
+    if latest is not None:
+        attempt = next_attempt(attempts)
+        return Debt(latest if attempt else None, attempt or 0, "catch_up", missed)
+    if not ever_ran:
+        # Its moment stands for a tick, so that of two schedulers one runs it.
+        attempt = next_attempt(attempts)
+        return Debt(first_seen_at if attempt else None, attempt or 0, "first_run", missed)
+    return Debt(None, 0, "", missed)
+
+
+def next_attempt(attempts: list[Attempt]) -> int | None:
+    """The number of the next attempt at a tick; None where one has succeeded or is under way."""
+    if any(attempt.status in (Status.SUCCEEDED, Status.RUNNING) for attempt in attempts):
+        return None
+    return max((attempt.attempt for attempt in attempts), default=0) + 1

@@ -1,0 +1,90 @@
+"""The Prometheus endpoint: every figure is read from the database when it is asked for, so restarts lose nothing."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import Connection, Engine
+
+from pima.errors import PimaError, WrongConfiguration
+from pima.logs import get_logger
+from pima.settings import MetricsSettings
+from pima.store import figures, queue, registry
+from pima.store.engine import clock, reading
+
+
+def serve_metrics(engine: Engine, settings: MetricsSettings) -> None:
+    """Listen in a thread, where a port is set. Raises WrongConfiguration where it can't be had."""
+    if settings.port == 0:
+        return
+    registered = CollectorRegistry()
+    registered.register(DatabaseFigures(engine))
+    try:
+        start_http_server(settings.port, settings.address, registered)
+    except OSError as error:
+        what = f"metrics.address {settings.address} and metrics.port {settings.port} ({error.strerror})"
+        raise WrongConfiguration(what=what, expected="an address of this machine and a free port") from None
+    get_logger().info("metrics are served", address=settings.address, port=settings.port)
+
+
+class DatabaseFigures(Collector):
+    """All metrics in one read of the database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def describe(self) -> list[Metric]:
+        return []  # so that registering it does not read the database
+
+    def collect(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("pima_database_up", "1 where the figures could be read from the database")
+        try:
+            with reading(self._engine) as connection:
+                found = [*_of_jobs(connection), *_of_rows(connection), *_of_champion(connection)]
+        except PimaError as error:
+            get_logger().warning("metrics: the database could not be read", error_code=error.code)
+            up.add_metric([], 0)
+            yield up
+            return
+        up.add_metric([], 1)
+        yield up
+        yield from found
+
+
+def _labelled(family: Any, values: Mapping[Any, float]) -> Metric:
+    """A family with one value for each tuple of labels."""
+    for labels, value in sorted(values.items()):
+        family.add_metric(labels, value)
+    metric: Metric = family
+    return metric
+
+
+def _of_jobs(connection: Connection) -> Iterator[Metric]:
+    success = {(job,): moment.timestamp() for job, moment in figures.last_success(connection).items()}
+    name, text = "pima_job_last_success_timestamp_seconds", "When the job last succeeded, seconds since 1970"
+    yield _labelled(GaugeMetricFamily(name, text, labels=["job"]), success)
+    counts = figures.runs_by_status(connection)
+    yield _labelled(CounterMetricFamily("pima_job_runs", "Runs by how they ended", labels=["job", "status"]), counts)
+    durations = {(job,): seconds for job, seconds in figures.last_durations(connection).items()}
+    text = "How long the job's last finished run took"
+    yield _labelled(GaugeMetricFamily("pima_job_duration_seconds", text, labels=["job"]), durations)
+
+
+def _of_rows(connection: Connection) -> Iterator[Metric]:
+    results = {(result,): float(rows) for result, rows in figures.rows_by_result(connection).items()}
+    yield _labelled(CounterMetricFamily("pima_rows", "Rows by what scoring made of them", labels=["result"]), results)
+    waiting = queue.waiting(connection)
+    yield GaugeMetricFamily("pima_queue_rows", "Rows that wait to be scored", value=waiting.rows)
+    age = (clock(connection) - waiting.oldest).total_seconds() if waiting.oldest else 0.0
+    yield GaugeMetricFamily("pima_queue_oldest_seconds", "How long the oldest row has waited", value=max(age, 0.0))
+
+
+def _of_champion(connection: Connection) -> Iterator[Metric]:
+    number = registry.read_champion(connection).model_version
+    version = None if number is None else registry.read_version(connection, number)
+    yield GaugeMetricFamily("pima_champion_version", "The model version that scores; 0 for none", value=number or 0)
+    if version is not None and version.metrics["holdout"]:
+        text = "The champion's accuracy on its test set when it was promoted"
+        yield GaugeMetricFamily("pima_champion_holdout_accuracy", text, value=version.metrics["holdout"]["accuracy"])

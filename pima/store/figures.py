@@ -1,0 +1,60 @@
+"""Figures about the service, from what the database holds: true after any restart, whoever asks."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select, text
+
+from pima.store.engine import is_postgresql
+from pima.store.runs import Status
+from pima.store.tables import runs, schedules
+
+
+def last_success(connection: Connection) -> dict[str, datetime]:
+    """When each job last succeeded."""
+    # SQL: a walk over the ledger, which grows by a few rows a day.
+    statement = select(runs.c.job, func.max(runs.c.finished_at)).where(runs.c.status == Status.SUCCEEDED)
+    return {row[0]: row[1] for row in connection.execute(statement.group_by(runs.c.job))}
+
+
+def runs_by_status(connection: Connection) -> dict[tuple[str, str], int]:
+    """How many runs each job has had, by status."""
+    # SQL: a walk over the ledger.
+    statement = select(runs.c.job, runs.c.status, func.count()).group_by(runs.c.job, runs.c.status)
+    return {(job, status): count for job, status, count in connection.execute(statement)}
+
+
+def last_durations(connection: Connection) -> dict[str, float]:
+    """How many seconds each job's last finished run took."""
+    # SQL: the newest finished run of each job; notes of missed and skipped ticks are no runs.
+    newest = (
+        select(func.max(runs.c.id))
+        .where(runs.c.finished_at.is_not(None), runs.c.status.not_in([Status.MISSED, Status.SKIPPED]))
+        .group_by(runs.c.job)
+    )
+    rows = connection.execute(select(runs.c.job, runs.c.started_at, runs.c.finished_at).where(runs.c.id.in_(newest)))
+    return {job: (finished - started).total_seconds() for job, started, finished in rows}
+
+
+ROW_RESULTS = ("predicted", "rejected", "already_scored")
+
+
+def rows_by_result(connection: Connection) -> dict[str, int]:
+    """What became of all rows that scoring has ever taken, by its runs' counts."""
+    count = "CAST(counts ->> '{}' AS BIGINT)" if is_postgresql(connection) else "json_extract(counts, '$.{}')"
+    sums = ", ".join(f"coalesce(sum({count.format(name)}), 0)" for name in ROW_RESULTS)
+    # SQL: a walk over the scoring runs.
+    row = connection.execute(text(f"SELECT {sums} FROM runs WHERE job = 'score'")).one()
+    return {name: int(number) for name, number in zip(ROW_RESULTS, row, strict=True)}
+
+
+def scheduler_heartbeat(connection: Connection) -> datetime | None:
+    """When a scheduler last said that it lives; None where none ever has."""
+    # SQL: two rows.
+    return connection.execute(select(func.max(schedules.c.heartbeat_at))).scalar()
+
+
+def schedules_first_seen(connection: Connection) -> dict[str, datetime]:
+    """Since when each job has had its present schedule."""
+    # SQL: two rows.
+    rows = connection.execute(select(schedules.c.job, schedules.c.first_seen_at))
+    return {row[0]: row[1] for row in rows}

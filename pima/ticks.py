@@ -1,0 +1,165 @@
+"""When a job is due: a crontab expression in a time zone, as moments in UTC.
+
+The expression is read on the wall clock and each wall time then becomes one moment, by a rule that never loses a night
+and never runs one twice: a time that comes twice when the clock goes back is its first coming; a time that the clock
+jumps over is as long after the jump as it would have been. (APScheduler's own trigger returns the same moment for ever
+in the repeated hour, and none on some of those days.)
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.cron import CronTrigger
+
+from pima.errors import WrongConfiguration
+from pima.settings import ScheduleSettings
+
+JOBS = ("retrain", "score")
+"""In this order where both are owed: what there is to score is scored by the newest champion."""
+
+_EXPECTED = "five crontab fields (minute hour day month weekday), weekdays by name, and an IANA time zone"
+_WEEKDAYS = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
+# A clock change within a day of a moment may put a tick's wall time on the other side of it.
+_A_DAY = timedelta(days=1)
+_A_FEW_HOURS = timedelta(hours=4)
+_TINY = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Oddity:
+    """A tick on the day of a clock change, at a wall time that does not exist or comes twice."""
+
+    wall_time: datetime
+    """As the schedule means it, without a zone."""
+    moment: datetime
+    """When the job runs, UTC."""
+    skipped: bool
+    """True where the clock jumps over it, False where it comes twice."""
+
+
+class Schedule:
+    """One job's crontab expression in one time zone."""
+
+    def __init__(self, expression: str, time_zone: str) -> None:
+        """Five fields, or six with seconds first. Raises WrongConfiguration, saying what is wrong.
+
+        Weekdays by name only: cron counts them from Sunday and APScheduler from Monday.
+        """
+        self.expression, self.time_zone = expression, time_zone
+        fields = expression.split()
+        if len(fields) not in (5, 6) or not _names_weekdays(fields[-1]):
+            raise WrongConfiguration(what=f"schedule '{expression}'", expected=_EXPECTED)
+        names = ("second", "minute", "hour", "day", "month", "day_of_week")[-len(fields) :]
+        try:
+            self._zone = ZoneInfo(time_zone)
+            # On a wall clock of its own, which knows no zone: UTC stands for it.
+            self._wall = CronTrigger(timezone=UTC, **dict(zip(names, fields, strict=True)))
+        except (ValueError, KeyError, LookupError, ZoneInfoNotFoundError, OSError):
+            what = f"schedule '{expression}' in time zone '{time_zone}'"
+            raise WrongConfiguration(what=what, expected=_EXPECTED) from None
+
+    def between(self, after: datetime, until: datetime) -> list[datetime]:
+        """The ticks with after < tick <= until, in order, UTC."""
+        moments = {moment for _, moment in self._ticks(after, until)}
+        return sorted(moment for moment in moments if after < moment <= until)
+
+    def next(self, after: datetime) -> datetime | None:
+        """The first tick after a moment; None where the expression never comes true again."""
+        found, shift = None, self._shift(after)
+        for wall in self._wall_times(self._as_wall(after) - shift):
+            moment = self._moment(wall)
+            if moment > after and (found is None or moment < found):
+                found = moment
+            # A later wall time may be an earlier moment where the clock jumps: look a little further.
+            if found is not None and wall >= self._as_wall(found) + self._shift(found):
+                return found
+        return found
+
+    def newest(self, after: datetime, until: datetime, count: int) -> list[datetime]:
+        """The newest ticks with after < tick <= until, at most `count` of them, in order."""
+        span, start = timedelta(hours=1), until
+        ticks: list[datetime] = []
+        while start > after and len(ticks) < count:
+            start = max(after, until - span)
+            ticks = self.between(start, until)
+            span *= 4
+        return ticks[-count:]
+
+    def oddities(self, after: datetime, until: datetime) -> list[Oddity]:
+        """The ticks that a clock change touches, one for each change."""
+        found = []
+        for change in self._clock_changes(after, until):
+            near = (self._oddity(wall) for wall, _ in self._ticks(change - _A_FEW_HOURS, change + _A_FEW_HOURS))
+            found += [oddity for oddity in near if oddity is not None][:1]
+        return found
+
+    def _clock_changes(self, after: datetime, until: datetime) -> Iterator[datetime]:
+        """To the hour; a schedule of seconds has too many ticks to look at each."""
+        moment, offset = after, after.astimezone(self._zone).utcoffset()
+        while moment < until:
+            moment += timedelta(hours=1)
+            if (now := moment.astimezone(self._zone).utcoffset()) != offset:
+                yield moment
+            offset = now
+
+    def _oddity(self, wall: datetime) -> Oddity | None:
+        naive = wall.replace(tzinfo=None)
+        first, second = (naive.replace(tzinfo=self._zone, fold=fold).utcoffset() for fold in (0, 1))
+        if first == second:
+            return None
+        moment = self._moment(wall)
+        return Oddity(naive, moment, skipped=moment.astimezone(self._zone).replace(tzinfo=None) != naive)
+
+    def _ticks(self, after: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
+        last = self._as_wall(until) + self._shift(until)
+        for wall in self._wall_times(self._as_wall(after) - self._shift(after)):
+            if wall > last:
+                return
+            yield wall, self._moment(wall)
+
+    def _wall_times(self, start: datetime) -> Iterator[datetime]:
+        wall = self._wall.get_next_fire_time(None, start)
+        while wall is not None:
+            yield wall
+            wall = self._wall.get_next_fire_time(wall, wall + _TINY)
+
+    def _as_wall(self, moment: datetime) -> datetime:
+        return moment.astimezone(self._zone).replace(tzinfo=UTC)
+
+    def _shift(self, moment: datetime) -> timedelta:
+        """By how much the clock is changed around a moment; mostly not at all."""
+        before, behind = ((moment + day).astimezone(self._zone).utcoffset() for day in (-_A_DAY, _A_DAY))
+        return abs((behind or timedelta()) - (before or timedelta()))
+
+    def _moment(self, wall: datetime) -> datetime:
+        # fold=0 is the first of two, and the offset before a jump: as long after the jump as it would have been.
+        return wall.replace(tzinfo=self._zone, fold=0).astimezone(UTC)
+
+
+def _names_weekdays(field: str) -> bool:
+    if field == "*":
+        return True
+    return all(part.lower() in _WEEKDAYS for part in field.replace("-", ",").split(","))
+
+
+def schedules(settings: ScheduleSettings) -> dict[str, Schedule]:
+    """The schedule of each job. Raises WrongConfiguration."""
+    return {job: Schedule(getattr(settings, job), settings.time_zone) for job in JOBS}
+
+
+def next_ticks(settings: ScheduleSettings, now: datetime) -> dict[str, datetime | None]:
+    """When each job is due next."""
+    return {job: schedule.next(now) for job, schedule in schedules(settings).items()}
+
+
+class TickTrigger(BaseTrigger):  # type: ignore[misc]
+    """A schedule as APScheduler asks for it."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule = schedule
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        return self._schedule.next(max(now - _TINY, previous_fire_time or now - _TINY))

@@ -1,0 +1,211 @@
+"""jobs.health turns unhealthy for each cause and back; the metrics and the ping tell what the database says."""
+
+import threading
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from pima import ping as ping_module
+from pima.errors import WrongConfiguration
+from pima.metrics_endpoint import DatabaseFigures, serve_metrics
+from pima.settings import MetricsSettings, PingSettings, read_settings
+from tests.conftest import Database, call, insert_patients
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def _stored(database: Database, moment: datetime) -> object:
+    if database.kind == "postgresql":
+        return moment
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@pytest.fixture
+def well(scored_database: Database) -> Database:
+    """A service whose scheduler lives and whose jobs have just succeeded."""
+    now = _stored(scored_database, datetime.now(UTC))
+    for job in ("score", "retrain"):
+        scored_database.execute(
+            "INSERT INTO schedules (job, expression, time_zone, first_seen_at, heartbeat_at)"
+            " VALUES (:job, '15 2 * * *', 'UTC', :long_ago, :now)",
+            {"job": job, "long_ago": _stored(scored_database, LONG_AGO), "now": now},
+        )
+        _run(scored_database, job, "succeeded", datetime.now(UTC))
+    return scored_database
+
+
+def _run(database: Database, job: str, status: str, finished: datetime, counts: str = "{}") -> None:
+    database.execute(
+        "INSERT INTO runs (job, trigger, attempt, status, counts, host, started_at, finished_at) VALUES"
+        f" (:job, 'manual', 1, :status, '{counts}', 'here', :started, :finished)",
+        {
+            "job": job,
+            "status": status,
+            "started": _stored(database, finished - timedelta(seconds=2.5)),
+            "finished": _stored(database, finished),
+        },
+    )
+
+
+def _complaint(database: Database) -> str:
+    ended = call(database, "health")
+    assert ended.exit_code in (0, 1)
+    assert (ended.exit_code == 0) == (ended.stdout == "healthy\n")
+    return ended.stderr
+
+
+CAUSES = [
+    ("UPDATE schedules SET heartbeat_at = :old", "UPDATE schedules SET heartbeat_at = :now", "scheduler_silent"),
+    (
+        "UPDATE runs SET finished_at = :old WHERE job = 'score'",
+        "UPDATE runs SET finished_at = :now WHERE job = 'score'",
+        "score_not_succeeding",
+    ),
+    (
+        "UPDATE runs SET status = 'failed' WHERE job = 'retrain'",
+        "UPDATE runs SET status = 'succeeded' WHERE job = 'retrain'",
+        "retrain_not_succeeding",
+    ),
+    ("UPDATE scoring_queue SET enqueued_at = :old", "DELETE FROM scoring_queue", "queue_old"),
+    (
+        "UPDATE alembic_version SET version_num = '0001'",
+        "UPDATE alembic_version SET version_num = '0003'",
+        "schema_behind",
+    ),
+]
+
+
+@pytest.mark.parametrize(("breaks", "mends", "code"), CAUSES, ids=[cause[2] for cause in CAUSES])
+def test_each_cause_makes_it_unhealthy_and_its_mending_healthy_again(
+    well: Database, breaks: str, mends: str, code: str
+) -> None:
+    insert_patients(well, 1)
+    assert _complaint(well) == ""
+    moments = {"old": _stored(well, LONG_AGO), "now": _stored(well, datetime.now(UTC))}
+    well.execute(breaks, {name: value for name, value in moments.items() if f":{name}" in breaks})
+    assert code in _complaint(well)
+    well.execute(mends, {name: value for name, value in moments.items() if f":{name}" in mends})
+    assert _complaint(well) == ""
+
+
+def test_without_any_scheduler_or_database_it_says_so(database: Database) -> None:
+    assert "no scheduler has run" in _complaint(database)
+    gone = Database("postgresql", "postgresql+psycopg://nobody@127.0.0.1:1/nothing", database.engine)
+    assert "database_away" in _complaint(gone)
+
+
+def test_the_metrics_are_the_databases_and_true_after_a_restart(well: Database) -> None:
+    insert_patients(well, 3)
+    finished = datetime(2026, 11, 1, tzinfo=UTC)
+    for _ in range(2):
+        _run(well, "score", "succeeded", finished, '{"predicted": 40, "rejected": 2, "already_scored": 1}')
+    _run(well, "score", "failed", finished)
+    serve_metrics(well.engine, MetricsSettings(port=_free_port()))
+    found = _scrape(well)
+    assert found["pima_rows_total", "predicted"] == 80
+    assert found["pima_rows_total", "rejected"] == 4
+    assert found["pima_job_runs_total", "score", "succeeded"] == 3
+    assert found["pima_job_runs_total", "score", "failed"] == 1
+    assert found["pima_job_duration_seconds", "score"] == 2.5
+    assert found["pima_queue_rows",] == 3
+    assert 0 <= found["pima_queue_oldest_seconds",] < 60
+    assert found["pima_champion_version",] == 1
+    assert 0.5 < found["pima_champion_holdout_accuracy",] < 1
+    assert abs(found["pima_job_last_success_timestamp_seconds", "retrain"] - datetime.now(UTC).timestamp()) < 60
+    assert found["pima_database_up",] == 1
+
+
+def _scrape(database: Database) -> dict[tuple[str, ...], float]:
+    from prometheus_client import generate_latest
+
+    registered = CollectorRegistry()
+    registered.register(DatabaseFigures(database.engine))
+    families = text_string_to_metric_families(generate_latest(registered).decode())
+    return {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
+
+
+def test_the_endpoint_answers_and_a_database_that_is_away_is_a_zero(postgresql: Database) -> None:
+    port = _free_port()
+    serve_metrics(postgresql.engine, MetricsSettings(port=port))
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        assert b"pima_database_up 1.0" in answer.read()
+    postgresql.execute("ALTER TABLE runs RENAME TO runs_away")
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        assert b"pima_database_up 0.0" in answer.read()
+    with pytest.raises(WrongConfiguration, match=r"metrics\.port"):
+        serve_metrics(postgresql.engine, MetricsSettings(port=port))
+
+
+def test_without_a_port_nothing_listens(sqlite: Database) -> None:
+    before = threading.active_count()
+    serve_metrics(sqlite.engine, MetricsSettings())
+    assert threading.active_count() == before
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def receiver() -> Iterator[tuple[str, list[str]]]:
+    """A web server that remembers what it was asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_success_and_a_failure_are_told_and_a_stop_is_not(receiver: tuple[str, list[str]]) -> None:
+    address, asked = receiver
+    settings = PingSettings(score_url=f"{address}/uuid-1/", retrain_url=f"{address}/uuid-2")
+    for job, status in (("score", "succeeded"), ("retrain", "refused"), ("score", "crashed"), ("score", "interrupted")):
+        thread = ping_module.ping(settings, job, status)
+        if thread is not None:
+            thread.join(10)
+    assert asked == ["/uuid-1", "/uuid-2/fail", "/uuid-1/fail"]
+    assert ping_module.ping(PingSettings(), "score", "succeeded") is None
+
+
+def test_a_ping_that_nobody_answers_is_a_warning_without_its_address(capsys: pytest.CaptureFixture[str]) -> None:
+    uuid = "0b9d7a52-unmistakable"
+    settings = PingSettings(score_url=f"http://127.0.0.1:{_free_port()}/{uuid}")
+    thread = ping_module.ping(settings, "score", "succeeded")
+    assert thread is not None
+    thread.join(15)
+    told = capsys.readouterr()
+    assert "not answered" in told.out + told.err
+    assert uuid not in told.out + told.err
+
+
+def test_a_secret_setting_may_come_from_a_file(tmp_path) -> None:
+    file = tmp_path / "url"
+    file.write_text("https://example.org/uuid\n")
+    given = {"PIMA_PING__SCORE_URL_FILE": str(file)}
+    assert read_settings(None, given).ping.score_url == "https://example.org/uuid"
+    with pytest.raises(WrongConfiguration, match="both"):
+        read_settings(None, given | {"PIMA_PING__SCORE_URL": "https://example.org/other"})
+    with pytest.raises(WrongConfiguration, match="RETRAIN_URL"):
+        read_settings(None, {"PIMA_PING__RETRAIN_URL": "ftp://example.org"})

@@ -1,0 +1,260 @@
+"""The scheduler against a clock that the test sets, with real child processes and both databases."""
+
+import os
+import sys
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from pima.scheduling import Scheduler
+from pima.settings import ScheduleSettings
+from tests.conftest import Database
+
+START = datetime(2026, 11, 20, 12, tzinfo=UTC)
+NIGHTLY = ScheduleSettings(score="15 2 * * *", retrain="0 0 29 2 mon", grace_seconds=2)
+TRUE = ["/bin/true"]
+
+
+class Clock:
+    """Time as the test wants it."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+def _python(program: str) -> list[str]:
+    return [sys.executable, "-c", program]
+
+
+def _scheduler(database: Database, clock: Clock, command: list[str], settings: ScheduleSettings = NIGHTLY) -> Scheduler:
+    scheduler = Scheduler(database.engine, settings, lambda _job, _run: command, os.environ, clock)
+    scheduler.begin()
+    return scheduler
+
+
+def _with(settings: ScheduleSettings, **changed: float) -> ScheduleSettings:
+    return msgspec.structs.replace(settings, **changed)
+
+
+def _settled(scheduler: Scheduler) -> None:
+    """Do what is due now, to the end of its children."""
+    scheduler.step()
+    scheduler.wait_for_children()
+
+
+@pytest.fixture
+def ran_before(database: Database) -> Database:
+    """Both jobs have run by hand once, so that nothing is owed to a new job."""
+    for job in ("score", "retrain"):
+        database.execute(
+            "INSERT INTO runs (job, trigger, attempt, status, counts, host)"
+            f" VALUES ('{job}', 'manual', 1, 'succeeded', '{{}}', 'here')"
+        )
+    return database
+
+
+def _scheduled(database: Database, columns: str = "status") -> list[tuple[object, ...]]:
+    statement = f"SELECT {columns} FROM runs WHERE scheduled_for IS NOT NULL AND job = 'score'"
+    found: list[tuple[object, ...]] = database.execute(f"{statement} ORDER BY scheduled_for, attempt")
+    return found
+
+
+def test_a_tick_is_run_when_it_comes_and_once(ran_before: Database) -> None:
+    clock = Clock()
+    scheduler = _scheduler(ran_before, clock, TRUE)
+    _settled(scheduler)
+    assert _scheduled(ran_before) == []
+    for _ in range(3):
+        clock.now += timedelta(hours=15)
+        _settled(scheduler)
+        _settled(scheduler)
+    assert _scheduled(ran_before, "status, trigger, attempt, exit_code") == [("succeeded", "schedule", 1, 0)] * 2
+
+
+@pytest.mark.parametrize("back", [timedelta(hours=1), timedelta(days=1), timedelta(days=40)])
+def test_a_clock_that_is_set_back_runs_no_tick_twice_and_misses_none(ran_before: Database, back: timedelta) -> None:
+    clock = Clock()
+    scheduler = _scheduler(ran_before, clock, TRUE)
+    nights = 3
+    for _ in range(nights * 24):
+        clock.now += timedelta(hours=1)
+        _settled(scheduler)
+    assert len(_scheduled(ran_before)) == nights
+    end = clock.now
+    clock.now -= back
+    while clock.now < end + timedelta(days=2):
+        _settled(scheduler)
+        clock.now += timedelta(hours=1)
+    ticks = [row[0] for row in _scheduled(ran_before, "scheduled_for")]
+    assert len(ticks) == len(set(ticks)) >= nights + 1
+    assert {row[0] for row in _scheduled(ran_before)} == {"succeeded"}
+
+
+def test_a_clock_that_jumps_ahead_runs_the_latest_tick_and_notes_the_others(ran_before: Database) -> None:
+    clock = Clock()
+    scheduler = _scheduler(ran_before, clock, TRUE)
+    clock.now += timedelta(days=4)
+    _settled(scheduler)
+    assert _scheduled(ran_before, "status, error_code") == [("missed", "too_late")] * 3 + [("succeeded", None)]
+
+
+@pytest.mark.parametrize(("nights", "expected"), [(0, []), (1, ["succeeded"]), (9, ["missed"] * 8 + ["succeeded"])])
+def test_downtime_is_caught_up_by_one_run(ran_before: Database, nights: int, expected: list[str]) -> None:
+    clock = Clock()
+    _scheduler(ran_before, clock, TRUE)  # has seen the schedule, and dies
+    clock.now += timedelta(days=nights)
+    for _ in range(2):  # a second restart owes nothing
+        _settled(_scheduler(ran_before, clock, TRUE))
+    assert [row[0] for row in _scheduled(ran_before)] == expected
+    if nights:
+        assert _scheduled(ran_before, "trigger")[-1] == ("catch_up",)
+
+
+def test_without_catching_up_the_ledger_says_what_was_missed(ran_before: Database) -> None:
+    clock = Clock()
+    _scheduler(ran_before, clock, TRUE)
+    clock.now += timedelta(days=2)
+    none = ScheduleSettings(score="15 2 * * *", retrain="0 0 29 2 mon", catch_up="none")
+    _settled(_scheduler(ran_before, clock, TRUE, none))
+    assert _scheduled(ran_before, "status, error_code") == [("missed", "nobody_was_there")] * 2
+
+
+def test_an_edited_schedule_fires_nothing_by_itself(ran_before: Database) -> None:
+    clock = Clock()
+    _scheduler(ran_before, clock, TRUE)
+    clock.now += timedelta(days=3)
+    edited = ScheduleSettings(score="30 11 * * *", retrain="0 0 29 2 mon")
+    scheduler = _scheduler(ran_before, clock, TRUE, edited)
+    _settled(scheduler)
+    assert _scheduled(ran_before) == []
+    clock.now += timedelta(days=1)
+    _settled(scheduler)
+    assert len(_scheduled(ran_before)) == 1
+
+
+def test_jobs_that_never_ran_are_run_once_retraining_first(database: Database) -> None:
+    order = []
+    scheduler = Scheduler(
+        database.engine,
+        NIGHTLY,
+        lambda _job, _run: TRUE,
+        os.environ,
+        Clock(),
+        lambda job, status: order.append((job, status)),
+    )
+    scheduler.begin()
+    for _ in range(2):
+        _settled(scheduler)
+    assert order == [("retrain", "succeeded"), ("score", "succeeded")]
+    assert database.execute("SELECT DISTINCT trigger FROM runs") == [("first_run",)]
+    _settled(_scheduler(database, Clock(), TRUE))
+    assert database.value("SELECT count(*) FROM runs") == 2
+
+
+def test_two_schedulers_make_one_run_a_tick(ran_before: Database) -> None:
+    """200 ticks, each met by both at the same moment."""
+    clock = Clock()
+    minutely = ScheduleSettings(score="* * * * *", retrain="0 0 29 2 mon")
+    both = [_scheduler(ran_before, clock, TRUE, minutely) for _ in range(2)]
+    for tick in range(200):
+        clock.now += timedelta(minutes=1)
+        for scheduler in both if tick % 2 else reversed(both):
+            scheduler.step()
+        for scheduler in both:
+            scheduler.wait_for_children()
+    assert Counter(row[0] for row in _scheduled(ran_before)) == {"succeeded": 200}
+    assert Counter(row[0] for row in _scheduled(ran_before, "attempt")) == {1: 200}
+
+
+def test_a_child_that_hangs_is_stopped_at_its_time_limit(ran_before: Database) -> None:
+    clock = Clock()
+    deaf = _python("import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)")
+    scheduler = _scheduler(ran_before, clock, deaf, _with(NIGHTLY, time_limit_minutes=0.02, grace_seconds=0.5))
+    clock.now += timedelta(days=1)
+    _settled(scheduler)
+    assert _scheduled(ran_before, "status, error_code, exit_code, signal") == [("failed", "timed_out", None, "SIGKILL")]
+
+
+def test_a_child_that_the_kernel_kills_has_crashed(ran_before: Database) -> None:
+    clock = Clock()
+    scheduler = _scheduler(ran_before, clock, _python("import os; os.kill(os.getpid(), 9)"))
+    clock.now += timedelta(days=1)
+    _settled(scheduler)
+    _settled(scheduler)
+    assert _scheduled(ran_before, "status, error_code, exit_code, signal") == [
+        ("crashed", "killed_by_SIGKILL", None, "SIGKILL")
+    ]
+
+
+def test_exit_code_75_is_tried_again_with_growing_waits_and_others_are_not(ran_before: Database) -> None:
+    clock = Clock()
+    program = "import sys; print('error: try again', file=sys.stderr); sys.exit(75)"
+    scheduler = _scheduler(ran_before, clock, _python(program), _with(NIGHTLY, retries=2, retry_seconds=60))
+    clock.now += timedelta(days=1)
+    _settled(scheduler)
+    for wait, attempts in ((30, 1), (60, 2), (60, 2), (120, 3), (100_000, 3)):
+        clock.now += timedelta(seconds=wait if wait < 100_000 else 3_600)
+        _settled(scheduler)
+        assert len(_scheduled(ran_before)) == attempts, wait
+    assert _scheduled(ran_before, "attempt, status, exit_code, error_line") == [
+        (n, "try_again_later", 75, "error: try again") for n in (1, 2, 3)
+    ]
+    failing = _scheduler(ran_before, clock, _python("import sys; sys.exit(1)"), _with(NIGHTLY, catch_up="none"))
+    clock.now += timedelta(days=1)
+    for _ in range(3):
+        _settled(failing)
+        clock.now += timedelta(minutes=20)
+    assert _scheduled(ran_before, "attempt, status, error_code")[3:] == [(1, "failed", "exit_code_1")]
+
+
+def test_a_tick_during_a_run_is_skipped_with_its_reason(ran_before: Database) -> None:
+    clock = Clock()
+    scheduler = _scheduler(ran_before, clock, _python("import time; time.sleep(3)"))
+    clock.now += timedelta(days=1)
+    scheduler.step()
+    clock.now += timedelta(days=1)
+    scheduler.step()
+    scheduler.wait_for_children()
+    assert _scheduled(ran_before, "status, error_code") == [("succeeded", None), ("skipped", "still_running")]
+
+
+def test_a_run_whose_scheduler_died_is_found_and_caught_up_by_another(ran_before: Database) -> None:
+    clock = Clock()
+    living = _scheduler(ran_before, clock, TRUE)
+    clock.now += timedelta(days=1)
+    tick = clock.now.replace(hour=2, minute=15)
+    ran_before.execute(
+        "INSERT INTO runs (job, trigger, scheduled_for, attempt, status, counts, host, heartbeat_at) VALUES"
+        " ('score', 'schedule', :tick, 1, 'running', '{}', 'a machine that is gone', :beat)",
+        {"tick": _stored(ran_before, tick), "beat": _stored(ran_before, START - timedelta(days=400))},
+    )
+    _settled(living)
+    _settled(living)
+    assert _scheduled(ran_before, "status, error_code, attempt") == [
+        ("crashed", "heartbeat_lost", 1),
+        ("succeeded", None, 2),
+    ]
+
+
+def _stored(database: Database, moment: datetime) -> object:
+    if database.kind == "postgresql":
+        return moment
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def test_a_database_that_is_away_at_the_tick_is_waited_for(postgresql: Database) -> None:
+    clock = Clock()
+    scheduler = _scheduler(postgresql, clock, TRUE)
+    _settled(scheduler)
+    _settled(scheduler)
+    clock.now += timedelta(days=1)
+    postgresql.execute("ALTER TABLE runs RENAME TO runs_away")
+    _settled(scheduler)
+    postgresql.execute("ALTER TABLE runs_away RENAME TO runs")
+    _settled(scheduler)
+    assert _scheduled(postgresql, "trigger, status")[-1] == ("schedule", "succeeded")
