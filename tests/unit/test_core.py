@@ -1,6 +1,7 @@
 """The pure rules: features, validation, holdout, metrics, history."""
 
 import hashlib
+import hmac
 import math
 
 import numpy as np
@@ -130,6 +131,14 @@ def test_membership_is_frozen() -> None:
 
 
 FROZEN_MEMBERS = [5, 6, 7, 10, 14, 16, 17, 24, 27, 29]
+
+
+@given(st.lists(st.integers(1, 2**63 - 1), max_size=30), st.text(max_size=80), st.sampled_from([0.0, 0.3, 0.999]))
+def test_membership_is_the_keyed_hash_below_the_share(ids: list[int], salt: str, share: float) -> None:
+    digests = (hmac.digest(salt.encode(), str(patient_id).encode(), "sha256") for patient_id in ids)
+    expected = [int.from_bytes(digest[:8], "big") < share * 2**64 for digest in digests]
+    found = holdout.in_holdout(np.array(ids, dtype=np.int64), salt, share)
+    assert found.tolist() == expected
 
 
 def test_twins_are_found_whatever_is_missing() -> None:
