@@ -14,8 +14,8 @@ def as_measurements(columns: Sequence[Sequence[Any]], rows: int) -> Measurements
     values = np.zeros((rows, len(FEATURE_NAMES)), dtype=np.float64)
     is_null = np.zeros_like(values, dtype=bool)
     for position, column in enumerate(columns):
-        objects = np.empty(rows, dtype=object)
-        objects[:] = column
-        is_null[:, position] = objects == None  # noqa: E711 (element by element)
-        values[:, position] = np.where(is_null[:, position], 0.0, objects).astype(np.float64)
+        values[:, position] = np.array(column, dtype=np.float64)  # None becomes NaN
+        unclear = np.flatnonzero(np.isnan(values[:, position]))
+        is_null[unclear, position] = [column[row] is None for row in unclear.tolist()]
+    values[is_null] = 0.0
     return Measurements(values, is_null)

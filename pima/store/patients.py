@@ -3,15 +3,18 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, func, insert, literal_column, select, text
+from sqlalchemy import Connection, func, insert, select, text
 
+from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
 from pima.core.features import FEATURE_NAMES
 from pima.core.history import History
+from pima.core.validation import Measurements
 from pima.store.engine import is_postgresql
 from pima.store.measurements import as_measurements
-from pima.store.tables import loads, patients
+from pima.store.tables import loads
 
 # As integers: a million datetimes would cost more than all the measurements.
 _LABELLED_AT_MS = {
@@ -22,17 +25,38 @@ _LABELLED_AT_MS = {
 
 def labelled_history(connection: Connection) -> History:
     """All labelled rows, read once in one statement and so from one state of the database."""
-    columns = [patients.c.id, *(patients.c[name] for name in FEATURE_NAMES), patients.c.outcome]
-    labelled_at_ms: ColumnElement[int] = literal_column(_LABELLED_AT_MS[connection.dialect.name])
+    columns = ", ".join(("id", *FEATURE_NAMES, "outcome", _LABELLED_AT_MS[connection.dialect.name]))
     # SQL: ordered, so that the same rows give the same arrays and the same fingerprint.
-    statement = select(*columns, labelled_at_ms).where(patients.c.labelled_at.is_not(None)).order_by(patients.c.id)
-    rows = connection.execute(statement).all()
-    ids, *measured, outcomes, labelled = list(zip(*rows, strict=True)) or [()] * (len(columns) + 1)
-    return History(
-        np.array(ids, dtype=np.int64),
-        as_measurements(measured, len(rows)),
-        np.array(outcomes, dtype=np.int8),
-        np.array(labelled, dtype=np.int64),
+    statement = f"SELECT {columns} FROM patients WHERE labelled_at IS NOT NULL ORDER BY id"
+    blocks = [_as_arrays(rows) for rows in _plain_rows(connection, statement)] or [_as_arrays([])]
+    ids, values, is_null, outcomes, labelled = (np.concatenate(arrays) for arrays in zip(*blocks, strict=True))
+    return History(ids, Measurements(values, is_null), outcomes, labelled)
+
+
+_BLOCK_ROWS = 20_000
+
+
+def _plain_rows(connection: Connection, statement: str) -> Iterator[Sequence[tuple[Any, ...]]]:
+    """Blocks of the driver's own tuples: for a million rows SQLAlchemy's row objects cost more than reading them.
+
+    A block at a time becomes arrays, so that the tuples of the whole history are never there at once.
+    """
+    binary = {"binary": True} if is_postgresql(connection) else {}
+    cursor = connection.connection.cursor(**binary)
+    cursor.execute(statement)
+    while rows := cursor.fetchmany(_BLOCK_ROWS):
+        yield rows
+
+
+def _as_arrays(rows: Sequence[tuple[Any, ...]]) -> tuple[Int64Array, Float64Array, BoolArray, Int8Array, Int64Array]:
+    ids, *measured, outcomes, labelled = list(zip(*rows, strict=True)) or [()] * (3 + len(FEATURE_NAMES))
+    arrays = as_measurements(measured, len(rows))
+    return (
+        np.array(ids, np.int64),
+        arrays.values,
+        arrays.is_null,
+        np.array(outcomes, np.int8),
+        np.array(labelled, np.int64),
     )
 
 
