@@ -72,6 +72,8 @@ def _fit_five_seeds(recipe: FiveSeeds, standardised: Float32Array, outcomes: Int
     read_out = _MemberReadOut(recipe, l2, seed)
     training_model = keras.Model(inputs, read_out(hidden(inputs)))  # (n, 8) -> (n, members) logits
     training_model.compile(optimizer=keras.optimizers.Adam(recipe.learning_rate), loss=_summed_cross_entropy)
+    # Its variables are made now: made in the first step, they would have TensorFlow trace the step a second time.
+    training_model.optimizer.build(training_model.trainable_variables)
     # One epoch over a repeated dataset: an epoch of Model.fit costs about 64 ms whatever it does.
     steps = _steps(recipe, standardised, outcomes, seed)
     training_model.fit(steps, epochs=1, steps_per_epoch=recipe.steps, shuffle=False, verbose=0)
