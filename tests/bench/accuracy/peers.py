@@ -1,0 +1,77 @@
+"""scikit-learn's classifiers with its default settings; whatever a pipeline learns it learns from the training rows."""
+
+from collections.abc import Callable
+from typing import Any
+
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.gaussian_process import GaussianProcessClassifier
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from threadpoolctl import threadpool_limits
+
+from tests.bench.accuracy.candidates import Candidate, Predict
+from tests.bench.accuracy.shipped import Rows
+
+LOGISTIC_REGRESSION, RANDOM_FOREST, GAUSSIAN_PROCESS = "logistic regression", "random forest", "Gaussian process"
+
+_SCALED = "missing values at the median, standardised"
+
+
+def peers() -> list[Candidate]:
+    """All of them, as the tables list them."""
+    return [
+        _fixed(LOGISTIC_REGRESSION, f"{_SCALED}, LogisticRegression()", lambda: _scaled(LogisticRegression())),
+        _fixed("LDA", f"{_SCALED}, LinearDiscriminantAnalysis()", lambda: _scaled(LinearDiscriminantAnalysis())),
+        _fixed(
+            "SVM",
+            f"{_SCALED}, SVC() (RBF kernel) with Platt's calibration: CalibratedClassifierCV(ensemble=False)",
+            lambda: _scaled(CalibratedClassifierCV(SVC(), ensemble=False)),
+        ),
+        _seeded(
+            RANDOM_FOREST,
+            "missing values at the median, RandomForestClassifier()",
+            lambda seed: make_pipeline(SimpleImputer(strategy="median"), RandomForestClassifier(random_state=seed)),
+        ),
+        _seeded(
+            "histogram gradient boosting",
+            "missing values as they are, HistGradientBoostingClassifier()",
+            lambda seed: HistGradientBoostingClassifier(random_state=seed),
+        ),
+        _fixed(
+            GAUSSIAN_PROCESS,
+            f"{_SCALED}, GaussianProcessClassifier(ConstantKernel() * RBF()), both fitted by marginal likelihood",
+            lambda: _scaled(GaussianProcessClassifier(ConstantKernel() * RBF())),
+        ),
+        _fixed("kNN", f"{_SCALED}, KNeighborsClassifier() (5 neighbours)", lambda: _scaled(KNeighborsClassifier())),
+    ]
+
+
+def _scaled(classifier: Any) -> Any:
+    return make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), classifier)
+
+
+def _fixed(name: str, settings: str, make: Callable[[], Any]) -> Candidate:
+    return Candidate(name, settings, lambda rows, _seed: _fit(make(), rows), is_seeded=False)
+
+
+def _seeded(name: str, settings: str, make: Callable[[int], Any]) -> Candidate:
+    return Candidate(name, settings, lambda rows, seed: _fit(make(seed), rows))
+
+
+def _fit(classifier: Any, rows: Rows) -> Predict:
+    # On matrices as small as these a second thread makes the fits slower, a Gaussian process's many times.
+    with threadpool_limits(1):
+        classifier.fit(rows.features, rows.outcomes)
+
+    def predict(others: Rows) -> Any:
+        with threadpool_limits(1):
+            return classifier.predict_proba(others.features)[:, 1]
+
+    return predict
