@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -25,7 +26,7 @@ class History:
     """(n,), when each outcome arrived: milliseconds since 1970, UTC"""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Side:
     """Labelled rows that can be used, by patient id."""
 
@@ -47,7 +48,7 @@ class Side:
         positive = int(self.outcomes.sum())
         return len(self) - positive, positive
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """sha256 over ids, features and outcomes; not over the times, which a reload of the same outcomes renews."""
         digest = hashlib.sha256(b"%d" % len(self))
