@@ -22,7 +22,10 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 def _work(command: Command) -> Result:
     given = command.options
-    options = ScoreOptions(given.batch_size or command.settings.score.batch_rows, given.limit, given.dry_run)
+    configured = command.settings.score
+    options = ScoreOptions(
+        given.batch_size or configured.batch_rows, given.limit, given.dry_run, workers=configured.workers
+    )
     with recorded_run(command.engine, "score", given.run_id) as command.run:
         score_queue(command.engine, command.run, options, command.stop)
     return {"run_id": command.run.id, "dry_run": given.dry_run, **command.run.counts}

@@ -4,12 +4,17 @@ Each batch is one transaction: claim, validate, score, write, commit. Whatever e
 claim back, so the rows wait again; that is the whole of crash recovery.
 """
 
+import os
+import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine
 
+from pima.core.arrays import Float64Array
 from pima.core.validation import Validated, validate
 from pima.errors import ArtifactDamaged, NoChampion
 from pima.ledger import OpenRun
@@ -32,6 +37,8 @@ class ScoreOptions:
     """At most this many rows; None drains the queue."""
     dry_run: bool = False
     """Score and count, but roll every batch back."""
+    workers: int = 1
+    """Batches at once, on PostgreSQL and where nothing limits the rows; never more than there are cores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,7 @@ class Scorer:
     model: "CompiledModel"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Tally:
     """What became of the rows so far."""
 
@@ -53,6 +60,17 @@ class Tally:
     rejected: int = 0
     rejected_by_reason: Counter[str] = field(default_factory=Counter)
     batches: int = 0
+
+    def with_batch(self, scored: "_Scored", new: int) -> "Tally":
+        """With one batch more, of whose predictions `new` had not been made before."""
+        return Tally(
+            self.claimed + len(scored.batch),
+            self.predicted + new,
+            self.already_scored + len(scored.parted.accepted) - new,
+            self.rejected + len(scored.parted.rejected),
+            self.rejected_by_reason + Counter(scored.parted.reasons),
+            self.batches + 1,
+        )
 
     def as_counts(self, version: int | None) -> dict[str, Any]:
         """As it stands in the ledger and in the JSON."""
@@ -70,6 +88,7 @@ class Tally:
 def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopRequest) -> None:
     """Drain the queue with today's champion, or do `limit` rows of it. Fills the run's counts.
 
+    One pass upwards by patient id: what others hold, and what comes in behind it, is the next run's.
     Raises NoChampion or ArtifactDamaged before any row is touched; Interrupted between two batches.
     """
     run.counts = Tally().as_counts(None)
@@ -77,20 +96,8 @@ def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopR
     if champion is None:
         return
     scorer = load_scorer(engine, champion)
-    tally = Tally()
-    run.counts = tally.as_counts(scorer.version)
-    after = 0
-    while (rows := _rows_to_claim(options, tally)) > 0:
-        stop.check()
-        last = _score_batch(engine, run, scorer, options, tally, after, rows)
-        if last is None and (after == 0 or options.dry_run):
-            return  # a whole pass found nothing: what is left is held by others, and the next run's
-        after = last or 0  # from the start again: lower ids may have come in meanwhile
-
-
-def _rows_to_claim(options: ScoreOptions, tally: Tally) -> int:
-    left = options.batch_rows if options.limit is None else options.limit - tally.claimed
-    return min(options.batch_rows, left)
+    run.counts = Tally().as_counts(scorer.version)
+    _Drain(engine, run, scorer, options, stop).run()
 
 
 def _champion_if_needed(engine: Engine) -> int | None:
@@ -120,41 +127,112 @@ def load_scorer(engine: Engine, version: int) -> Scorer:
         raise ArtifactDamaged(number=version, what="they are no compiled model") from None
 
 
-def _score_batch(
-    engine: Engine, run: OpenRun, scorer: Scorer, options: ScoreOptions, tally: Tally, after: int, rows: int
-) -> int | None:
-    """One batch in one transaction; the highest patient id in it, None where there was nothing to claim."""
-    with writing(engine) as connection:
-        batch = queue.claim(connection, after, rows)
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """A batch with what is to be written about it."""
+
+    batch: queue.Batch
+    parted: Validated
+    probabilities: Float64Array
+    """Of the accepted rows."""
+
+
+class _Drain:
+    """The batches of one run. Workers share them: while one writes its batch, another takes the next.
+
+    Each stage is one worker's at a time. So no two claims walk over the same rows, the model is called by one thread,
+    predictions arrive in the order of their index, and the counts in the ledger are those that were committed.
+    """
+
+    def __init__(self, engine: Engine, run: OpenRun, scorer: Scorer, options: ScoreOptions, stop: StopRequest) -> None:
+        self._engine = engine
+        self._run = run
+        self._scorer = scorer
+        self._options = options
+        self._stop = stop
+        self._tally = Tally()
+        self._after = 0
+        self._ended = False
+        self._taking = threading.Lock()
+        self._writing = threading.Lock()
+
+    def run(self) -> None:
+        self._do_batch()
+        others = 0 if self._ended else _workers(self._engine, self._options) - 1
+        if others == 0:
+            self._work()
+            return
+        with ThreadPoolExecutor(others, thread_name_prefix="scorer") as threads:
+            helping = [threads.submit(copy_context().run, self._work) for _ in range(others)]
+            self._work()
+        for worker in helping:
+            worker.result()
+
+    def _work(self) -> None:
+        try:
+            while not self._ended:
+                self._do_batch()
+        finally:
+            self._ended = True  # an error ends the other worker too, at its next batch
+
+    def _do_batch(self) -> None:
+        """One batch in one transaction."""
+        self._stop.check()
+        with writing(self._engine) as connection:
+            with self._taking:
+                scored = self._take(connection)
+            if scored is not None:
+                with self._writing:
+                    self._write(connection, scored)
+
+    def _take(self, connection: Connection) -> _Scored | None:
+        """Claim, validate and score; None where nothing is left."""
+        rows = self._rows_to_claim()
+        if self._ended or rows == 0:
+            self._ended = True
+            return None
+        batch = queue.claim(connection, self._after, rows)
+        self._ended = len(batch) < rows
         if len(batch) == 0:
             return None
+        self._after = batch.last
         parted = validate(batch.measurements)
-        new = _write(connection, run, scorer, batch, parted)
-        _count(tally, batch, parted, new)
-        if options.dry_run:
+        return _Scored(batch, parted, self._scorer.model.probabilities(parted.features))
+
+    def _rows_to_claim(self) -> int:
+        if self._options.limit is None:
+            return self._options.batch_rows
+        return min(self._options.batch_rows, self._options.limit - self._tally.claimed)
+
+    def _write(self, connection: Connection, scored: _Scored) -> None:
+        """Record what became of the batch, and commit."""
+        new = _record(connection, self._run, self._scorer, scored)
+        tally = self._tally.with_batch(scored, new)
+        counts = tally.as_counts(self._scorer.version)
+        if self._options.dry_run:
             connection.rollback()
         else:
-            record_progress(connection, run.id, tally.as_counts(scorer.version), scorer.version)
-    run.counts = tally.as_counts(scorer.version)
-    get_logger().info("batch done", claimed=len(batch), rejected=len(parted.rejected), model_version=scorer.version)
-    return int(batch.patient_ids.max())
+            record_progress(connection, self._run.id, counts, self._scorer.version)
+            connection.commit()
+        self._tally, self._run.counts = tally, counts
+        rejected = len(scored.parted.rejected)
+        get_logger().info(
+            "batch done", claimed=len(scored.batch), rejected=rejected, model_version=self._scorer.version
+        )
 
 
-def _write(connection: Connection, run: OpenRun, scorer: Scorer, batch: queue.Batch, parted: Validated) -> int:
-    ids, versions = batch.patient_ids, batch.patient_versions
-    scored = predictions.Predictions(
-        ids[parted.accepted], versions[parted.accepted], scorer.model.probabilities(parted.features)
-    )
+def _workers(engine: Engine, options: ScoreOptions) -> int:
+    """SQLite has one writer at a time, and a limit is counted by one."""
+    one = engine.dialect.name == "sqlite" or options.limit is not None
+    return 1 if one else min(options.workers, os.cpu_count() or 1)
+
+
+def _record(connection: Connection, run: OpenRun, scorer: Scorer, scored: _Scored) -> int:
+    """Write predictions and rejections; how many of the predictions are new."""
+    ids, versions = scored.batch.patient_ids, scored.batch.patient_versions
+    parted = scored.parted
+    made = predictions.Predictions(ids[parted.accepted], versions[parted.accepted], scored.probabilities)
     rejected = predictions.Rejections(ids[parted.rejected], versions[parted.rejected], parted.reasons, parted.fields)
-    new = predictions.write_predictions(connection, scored, scorer.version, run.id, scorer.threshold)
+    new = predictions.write_predictions(connection, made, scorer.version, run.id, scorer.threshold)
     predictions.write_rejections(connection, rejected, run.id)
     return new
-
-
-def _count(tally: Tally, batch: queue.Batch, parted: Validated, new: int) -> None:
-    tally.claimed += len(batch)
-    tally.predicted += new
-    tally.already_scored += len(parted.accepted) - new
-    tally.rejected += len(parted.rejected)
-    tally.rejected_by_reason.update(parted.reasons)
-    tally.batches += 1

@@ -38,7 +38,8 @@ class DatabaseSettings(Frozen, frozen=True):
 class ScoreSettings(Frozen, frozen=True):
     """The nightly job."""
 
-    batch_rows: Positive = 10_000
+    batch_rows: Positive = 20_000
+    workers: Annotated[int, Meta(ge=1, le=16)] = 2
 
 
 class RetrainSettings(Frozen, frozen=True):

@@ -1,7 +1,7 @@
 """The scoring queue: claim what waits, and put back what fell out.
 
-A claim deletes rows and gets them back in one statement; the caller writes what became of them in the same
-transaction. A process that dies anywhere rolls back, and the rows wait again.
+A claim reads rows and deletes them; the caller writes what became of them in the same transaction. A process that dies
+anywhere rolls back, and the rows wait again.
 """
 
 from dataclasses import dataclass
@@ -13,32 +13,46 @@ from sqlalchemy import Connection, func, select, text
 from pima.core.arrays import Int64Array
 from pima.core.features import FEATURE_NAMES
 from pima.core.validation import Measurements
+from pima.errors import DatabaseFailed
 from pima.store.engine import is_postgresql
-from pima.store.measurements import as_measurements
 from pima.store.tables import scoring_queue
 
 _MEASUREMENTS = ", ".join(FEATURE_NAMES)
 
-# The rows are locked first and deleted by key: with SKIP LOCKED a claim never waits, neither for another scorer nor
-# for a clinic's own transaction; what such a one holds is the next run's. Going up by patient id instead of taking
-# the first rows again and again spares each batch the dead entries that earlier ones left in the index.
-_CLAIM_ON_POSTGRESQL = text(f"""
-    WITH claimed AS MATERIALIZED (
-        SELECT patient_id FROM scoring_queue WHERE patient_id > :after
-        ORDER BY patient_id LIMIT :rows FOR UPDATE SKIP LOCKED)
-    DELETE FROM scoring_queue q USING claimed WHERE q.patient_id = claimed.patient_id
-    RETURNING q.patient_id, q.patient_version, {", ".join(f"q.{name}" for name in FEATURE_NAMES)}""")
+# A NULL travels as a NaN that no arithmetic makes, so that every row has the same width.
+_NULL = 0x7FF80000_4E554C4C
+_PACKED = " || ".join(
+    ["int8send(patient_id)", "int8send(patient_version)"]
+    + [f"coalesce(float8send({name}), '\\x{_NULL:016x}'::bytea)" for name in FEATURE_NAMES]
+)
+_COLUMNS = 2 + len(FEATURE_NAMES)
+
+# With SKIP LOCKED a claim never waits, neither for another scorer nor for a clinic's own transaction; what such a one
+# holds is the next run's. The batch comes as one value, which costs the server half of what ten columns a row cost it.
+_LOCK_ON_POSTGRESQL = f"""
+    SELECT string_agg({_PACKED}, ''::bytea)
+    FROM (SELECT patient_id, patient_version, {_MEASUREMENTS} FROM scoring_queue
+          WHERE patient_id > %s ORDER BY patient_id LIMIT %s FOR UPDATE SKIP LOCKED) AS locked"""
+# Of the range only what this transaction has locked: whoever holds the others is not waited for.
+_DELETE_ON_POSTGRESQL = """
+    DELETE FROM scoring_queue
+    WHERE patient_id > %s AND patient_id <= %s AND xmax = pg_current_xact_id()::xid"""
+# The queue is filled and emptied between two looks of autovacuum, so its statistics mean nothing: by key, always.
+_BY_KEY = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
+# One value holds at most 1 GB.
+_MOST_ROWS = 1_000_000
 
 # The transaction has the file's write lock (BEGIN IMMEDIATE), so nobody else claims now.
-_CLAIM_ON_SQLITE = text(f"""
-    DELETE FROM scoring_queue WHERE patient_id IN (
-        SELECT patient_id FROM scoring_queue WHERE patient_id > :after ORDER BY patient_id LIMIT :rows)
-    RETURNING patient_id, patient_version, {_MEASUREMENTS}""")
+_READ_ON_SQLITE = f"""
+    SELECT patient_id, patient_version, {_MEASUREMENTS} FROM scoring_queue
+    WHERE patient_id > ? ORDER BY patient_id LIMIT ?"""
+_SQLITE_ROW = np.dtype([("patient_id", "i8"), ("patient_version", "i8"), *((name, "f8") for name in FEATURE_NAMES)])
+_DELETE_ON_SQLITE = "DELETE FROM scoring_queue WHERE patient_id > ? AND patient_id <= ?"
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Claimed rows, in no particular order."""
+    """Claimed rows, by patient id."""
 
     patient_ids: Int64Array
     """(n,)"""
@@ -49,6 +63,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.patient_ids)
+
+    @property
+    def last(self) -> int:
+        """The highest patient id; there is one."""
+        return int(self.patient_ids[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +80,39 @@ class Waiting:
 
 def claim(connection: Connection, after: int, rows: int) -> Batch:
     """Take up to `rows` rows with a patient id above `after`; they are gone once the transaction commits."""
-    statement = _CLAIM_ON_POSTGRESQL if is_postgresql(connection) else _CLAIM_ON_SQLITE
-    fetched = connection.execute(statement, {"after": after, "rows": rows}).all()
-    columns = list(zip(*fetched, strict=True)) or [()] * (2 + len(FEATURE_NAMES))
-    return Batch(
-        np.array(columns[0], dtype=np.int64),
-        np.array(columns[1], dtype=np.int64),
-        as_measurements(columns[2:], len(fetched)),
-    )
+    return (_claim_on_postgresql if is_postgresql(connection) else _claim_on_sqlite)(connection, after, rows)
+
+
+def _claim_on_postgresql(connection: Connection, after: int, rows: int) -> Batch:
+    cursor = connection.connection.cursor(binary=True)
+    connection.exec_driver_sql(_BY_KEY)
+    cursor.execute(_LOCK_ON_POSTGRESQL, (after, min(rows, _MOST_ROWS)))
+    (packed,) = cursor.fetchone() or (None,)
+    words = np.frombuffer(packed or b"", dtype=">u8").reshape(-1, _COLUMNS).astype(np.uint64)
+    measured = words[:, 2:]
+    is_null = measured == _NULL
+    values = np.where(is_null, 0, measured).view(np.float64)
+    batch = Batch(words[:, 0].astype(np.int64), words[:, 1].astype(np.int64), Measurements(values, is_null))
+    if len(batch):
+        cursor.execute(_DELETE_ON_POSTGRESQL, (after, batch.last))
+        if cursor.rowcount != len(batch):
+            raise DatabaseFailed(what=f"{cursor.rowcount} of {len(batch)} claimed rows left the queue")
+    cursor.close()
+    return batch
+
+
+def _claim_on_sqlite(connection: Connection, after: int, rows: int) -> Batch:
+    cursor = connection.connection.cursor()
+    # Row by row into the array: the driver's objects are gone before the next ones come.
+    read = np.fromiter(cursor.execute(_READ_ON_SQLITE, (after, rows)), dtype=_SQLITE_ROW)
+    cursor.close()
+    measured = read.view(np.float64).reshape(-1, _COLUMNS)[:, 2:]
+    is_null = np.isnan(measured)  # a NULL; SQLite stores no NaN
+    values = np.where(is_null, 0.0, measured)
+    batch = Batch(read["patient_id"], read["patient_version"], Measurements(values, is_null))
+    if len(batch):
+        connection.exec_driver_sql(_DELETE_ON_SQLITE, (after, batch.last))
+    return batch
 
 
 def is_empty(connection: Connection) -> bool:

@@ -130,7 +130,7 @@ def test_a_section_that_is_none_is_refused_though_a_variable_fills_it(tmp_path: 
 def test_settings_can_not_be_changed() -> None:
     with pytest.raises(AttributeError):
         Settings().score.batch_rows = 5  # type: ignore[misc]
-    assert msgspec.structs.asdict(Settings().score) == {"batch_rows": 10_000}
+    assert msgspec.structs.asdict(Settings().score) == {"batch_rows": 20_000, "workers": 2}
 
 
 # ---- the URL ----------------------------------------------------------------------------------------------------
