@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -193,6 +194,8 @@ def _csv_blocks(path: Path, columns: tuple[str, ...], has_header: bool) -> Itera
 def _parse_block(columns: tuple[str, ...], lines: list[tuple[int, list[str] | str]]) -> Block:
     rows: list[Row] = []
     bad: list[BadLine] = []
+    in_order = _in_order(columns)
+    id_at = columns.index("id") if "id" in columns else None
     for line, cells in lines:
         if isinstance(cells, str):
             bad.append(BadLine(line, cells))
@@ -200,16 +203,32 @@ def _parse_block(columns: tuple[str, ...], lines: list[tuple[int, list[str] | st
         if len(cells) != len(columns):
             bad.append(BadLine(line, "wrong_field_count"))
             continue
-        parsed = _parse_cells(line, columns, cells)
+        parsed = _parse_plain(cells, id_at) or _parse_cells(line, columns, cells)
         if isinstance(parsed, BadLine):
             bad.append(parsed)
         else:
-            rows.append(_in_order(line, columns, parsed))
+            rows.append((line, *in_order(parsed)))
     return _checked(rows, bad)
 
 
-def _parse_cells(line: int, columns: tuple[str, ...], cells: Sequence[str]) -> list[float | None] | BadLine:
-    parsed: list[float | None] = []
+def _parse_plain(cells: list[str], id_at: int | None) -> list[Cell] | None:
+    """The cells of a line without anything doubtful, at a third of the time; None where each needs a look."""
+    text = "".join(cells)
+    if len(text) > LONGEST_FIELD or "_" in text or not text.isascii():
+        return None
+    if id_at is not None and not (cells[id_at].isdigit() and len(cells[id_at]) < 16):
+        return None  # beyond 2**53 a float loses digits
+    try:
+        parsed: list[Cell] = [float(cell) if cell else None for cell in cells]
+    except ValueError:
+        return None
+    if id_at is not None:
+        parsed[id_at] = int(cells[id_at])
+    return parsed
+
+
+def _parse_cells(line: int, columns: tuple[str, ...], cells: Sequence[str]) -> list[Cell] | BadLine:
+    parsed: list[Cell] = []
     for column, cell in zip(columns, cells, strict=True):
         if cell == "":
             parsed.append(None)
@@ -265,51 +284,61 @@ def _parquet_blocks(path: Path, columns: tuple[str, ...]) -> Iterator[Block]:
     import pyarrow.parquet as pq
 
     line = 0
+    in_order = _in_order(columns)
     try:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=BLOCK_ROWS):
                 values = zip(*(column.to_pylist() for column in batch.columns), strict=True)
-                rows = [_in_order(line + n, columns, cells) for n, cells in enumerate(values, start=1)]
+                rows = [(line + n, *_from_parquet(in_order(cells))) for n, cells in enumerate(values, start=1)]
                 line += len(rows)
                 yield _checked(rows, [])
     except (pa.ArrowException, OSError, ValueError):
         raise refused(path, f"It can't be read beyond row {line} (half_written_line).") from None
 
 
+def _from_parquet(cells: tuple[Any, ...]) -> tuple[Any, ...]:
+    """(id, eight measurements, outcome) with measurements as floats, whatever kind of number the column holds."""
+    patient_id, *measured, outcome = cells
+    if isinstance(patient_id, float) and patient_id.is_integer() and patient_id < 2**53:
+        patient_id = int(patient_id)  # a column of ids with a gap comes as floats from some writers
+    return (patient_id, *(None if value is None else float(value) for value in measured), outcome)
+
+
 # ---- both -----------------------------------------------------------------------------------------------------------
 
 
-def _in_order(line: int, columns: tuple[str, ...], cells: Sequence[Any]) -> Row:
-    by_name = dict(zip(columns, cells, strict=True))
-    measured = (None if (v := by_name.get(name)) is None else float(v) for name in FEATURE_NAMES)
-    patient_id = by_name.get("id")
-    if isinstance(patient_id, float) and patient_id.is_integer() and patient_id < 2**53:
-        patient_id = int(patient_id)  # a column of ids with a gap comes as floats from some writers
-    return (line, patient_id, *measured, by_name.get("outcome"))
+def _in_order(columns: tuple[str, ...]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    """A function from cells in the file's order to (id, eight measurements, outcome), None for an absent column."""
+    positions = [columns.index(name) if name in columns else len(columns) for name in ("id", *ARTICLE_COLUMNS)]
+    pick = itemgetter(*positions)
+    return lambda cells: pick((*cells, None))
 
 
 def _checked(rows: list[Row], bad: list[BadLine]) -> Block:
     """Judge ids, outcomes and measurements; the latter by the same rules as scoring, save that a cell may be empty."""
-    values = np.array([[np.nan if v is None else v for v in row[2:-1]] for row in rows], dtype=np.float64)
-    values = values.reshape(len(rows), len(FEATURE_NAMES))
-    is_null = np.array([[v is None for v in row[2:-1]] for row in rows], dtype=bool).reshape(values.shape)
+    cells = np.array([row[2:-1] for row in rows], dtype=object).reshape(len(rows), len(FEATURE_NAMES))
+    is_null = cells == None  # noqa: E711 (element by element)
+    values = np.where(is_null, np.nan, cells).astype(np.float64)
     broken = broken_rules(Measurements(values, is_null))
     broken[broken == REASONS.index(MISSING)] = 0
     good: list[Row] = []
-    for row, rules in zip(rows, broken, strict=True):
-        fault = _fault(row, rules)
-        if fault is None:
-            good.append((*row[:-1], None if row[-1] is None else int(row[-1])))
+    any_broken = np.any(broken, axis=1).tolist()
+    for row, rules, is_broken in zip(rows, broken, any_broken, strict=True):
+        patient_id, outcome = row[1], row[-1]
+        if patient_id is None and outcome is None and not is_broken:
+            good.append(row)
+        elif (fault := _fault(row, rules, is_broken)) is None:
+            good.append((*row[:-1], None if outcome is None else int(outcome)))
         else:
             bad.append(fault)
     return Block(good, bad)
 
 
-def _fault(row: Row, rules: Any) -> BadLine | None:
+def _fault(row: Row, rules: Any, is_broken: bool) -> BadLine | None:
     line, patient_id, outcome = int(row[0] or 0), row[1], row[-1]
     if patient_id is not None and not (isinstance(patient_id, int) and 0 < patient_id <= LARGEST_ID):
         return BadLine(line, "bad_id", "id")
-    if rules.any():
+    if is_broken:
         position = int((rules != 0).argmax())
         return BadLine(line, REASONS[rules[position]], FEATURE_NAMES[position])
     if outcome is not None and outcome not in (0, 1):

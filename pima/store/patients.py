@@ -99,7 +99,7 @@ def stage(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
     """Add rows (line, id, eight measurements, outcome) to the staging table; None is NULL."""
     if is_postgresql(connection):
         cursor = connection.connection.cursor()
-        with cursor.copy(f"COPY pima_staging ({', '.join(_STAGED)}) FROM STDIN") as copy:
+        with cursor.copy(f"COPY pima_staging ({', '.join(_STAGED)}) FROM STDIN (NULL 'None')") as copy:
             copy.write("".join(_copy_lines(rows)))
     else:
         marks = ", ".join("?" * len(_STAGED))
@@ -107,9 +107,9 @@ def stage(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
 
 
 def _copy_lines(rows: Sequence[tuple[object, ...]]) -> Iterator[str]:
-    """COPY's text format; numbers need no escapes."""
+    """COPY's text format; numbers need no escapes, and None is the word for NULL."""
     for row in rows:
-        yield "\t".join(["\\N" if value is None else repr(value) for value in row]) + "\n"
+        yield "\t".join(map(repr, row)) + "\n"
 
 
 def repeated_ids(connection: Connection) -> list[int]:

