@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test check format bench-accuracy lock clean
+.PHONY: demo test bench check format bench-accuracy lock clean
 
 demo: $(VENV)/.complete
 	$(RUN) -m jobs.demo
 
 test: $(VENV)/.complete
 	$(RUN) -m pytest -n 2 --dist loadgroup
+
+# Speed and memory against their peers, side by side; writes the table of docs/benchmarks.md.
+bench: $(VENV)/.complete
+	$(RUN) -m tests.bench.speed
 
 check: $(VENV)/.complete
 	$(VENV)/bin/ruff format --check .

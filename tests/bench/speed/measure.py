@@ -24,6 +24,33 @@ class Ran:
     """The largest resident set."""
 
 
+@dataclass(frozen=True)
+class Line:
+    """A row of the table: a ratio or a figure, and the target where there is one."""
+
+    what: str
+    measured: float
+    sense: str = ""
+    target: float | None = None
+    stretch: float | None = None
+
+    def as_row(self) -> str:
+        """As Markdown."""
+        if self.target is None:
+            return f"| {self.what} | {self.measured:.3g} | | |"
+        wanted = f"{self.sense} {self.target:g}" + (f" (stretch {self.stretch:g})" if self.stretch is not None else "")
+        return f"| {self.what} | {self.measured:.3g} | {wanted} | {self._verdict()} |"
+
+    def _verdict(self) -> str:
+        assert self.target is not None
+        if not self._holds(self.target):
+            return "**no**"
+        return "stretch" if self.stretch is not None and self._holds(self.stretch) else "yes"
+
+    def _holds(self, target: float) -> bool:
+        return self.measured >= target if self.sense == ">=" else self.measured <= target
+
+
 @dataclass
 class Series:
     """What one peer took in each round."""
@@ -38,6 +65,11 @@ class Series:
     def add(self, ran: Ran) -> None:
         self.seconds.append(ran.seconds)
         self.peak_mb.append(ran.peak_mb)
+
+
+def ratio(took: dict[str, Series], peer: str, ours: str) -> float:
+    """Median over median."""
+    return took[peer].median / took[ours].median
 
 
 def run_process(command: Sequence[str], url: str, **environ: str) -> Ran:

@@ -1,0 +1,61 @@
+"""python -m tests.bench.speed [CASE ...]: measures, prints, and puts the table into docs/benchmarks.md.
+
+Without names all cases; with names those, the other lines of the table staying as they were.
+"""
+
+import json
+import platform
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.bench.speed import around, scoring
+from tests.bench.speed.databases import postgresql_server, train
+from tests.bench.speed.measure import Line
+from tests.bench.speed.place import Place
+from tests.conftest import ROOT
+
+CASES = {
+    "postgresql": scoring.on_postgresql,
+    "sqlite": scoring.on_sqlite,
+    "memory": scoring.memory,
+    "history": scoring.history,
+    "processes": scoring.processes,
+    "load": around.load,
+    "status": around.status,
+    "requeue": around.requeue,
+    "retrain": around.retrain,
+    "nights": around.nights,
+}
+PAGE = ROOT / "docs" / "benchmarks.md"
+RESULTS = ROOT / "docs" / "benchmarks.json"
+BEGIN, END = "<!-- measured -->\n", "<!-- /measured -->\n"
+
+
+def main(names: list[str]) -> None:
+    """Run the named cases, or all."""
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    with tempfile.TemporaryDirectory() as folder, postgresql_server() as uri:
+        place = Place(uri, Path(folder), train(Path(folder)))
+        for name in names or CASES:
+            print(name, flush=True)
+            began = time.monotonic()
+            lines = CASES[name](place)
+            print("\n".join(line.as_row() for line in lines), f"{time.monotonic() - began:.0f} s", sep="\n", flush=True)
+            results[name] = [asdict(line) for line in lines]
+            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    _write_table(results)
+
+
+def _write_table(results: dict[str, list[dict[str, float]]]) -> None:
+    rows = [Line(**line).as_row() for name in CASES if name in results for line in results[name]]
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    head = ["| what | measured | target | met |", "|---|---|---|---|"]
+    where = f"Python {platform.python_version()}, {platform.machine()}.\n\n"
+    PAGE.write_text(before + BEGIN + where + "\n".join([*head, *rows]) + "\n" + END + rest.partition(END)[2])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,129 @@
+"""What surrounds scoring: load, status, requeue, retrain, and a hundred nights of the queue."""
+
+import random
+import time
+from functools import partial
+from pathlib import Path
+
+from pima.core.features import FEATURE_NAMES
+from pima.ledger import OpenRun
+from pima.scoring import ScoreOptions, score_queue
+from pima.settings import DatabaseSettings
+from pima.stopping import StopRequest
+from pima.store.engine import make_engine, writing
+from pima.store.runs import start_run
+from tests.bench.speed.databases import (
+    MEASURED,
+    QUEUE_COLUMNS,
+    execute,
+    on_server,
+    postgresql_database,
+    psql,
+    series,
+    value,
+)
+from tests.bench.speed.measure import Line, ratio, run_job, run_process, side_by_side
+from tests.bench.speed.place import Place
+
+COLUMNS = ", ".join((*FEATURE_NAMES, "outcome"))
+
+
+def load(place: Place) -> list[Line]:
+    """A CSV file of 1e6 new, unlabelled patients; the queue's triggers fire for both."""
+    url = postgresql_database(place.uri, "loading", place.trained)
+    path = place.folder / "patients.csv"
+    _write_patients(path, 1_000_000)
+    peers = {
+        "COPY": partial(psql, url, f"\\copy patients ({COLUMNS}) FROM '{path}' WITH (FORMAT csv, HEADER)"),
+        "load": partial(run_job, "load", url, "--again", str(path)),
+    }
+    took = side_by_side(peers, partial(execute, url, "TRUNCATE patients, scoring_queue", "CHECKPOINT"), rounds=3)
+    place.drop("loading")
+    return [
+        Line("load of 1,000,000 CSV rows: psql's COPY / jobs.load", ratio(took, "COPY", "load"), ">=", 0.4),
+        Line("load of 1,000,000 CSV rows, seconds", took["load"].median),
+    ]
+
+
+def _write_patients(path: Path, rows: int) -> None:
+    drawn = random.Random(1)  # noqa: S311 (figures for a benchmark)
+    with path.open("w") as file:
+        file.write(COLUMNS.replace(" ", "") + "\n")
+        for _ in range(rows):
+            whole = [drawn.randint(0, 15), *(drawn.randint(50, 150) for _ in range(4))]
+            bmi, pedigree = drawn.randint(200, 500) / 10, drawn.randint(80, 2400) / 1000
+            file.write(",".join(map(str, (*whole, bmi, pedigree, drawn.randint(21, 81)))) + ",\n")
+
+
+def status(place: Place) -> list[Line]:
+    """The screen over 1e4 and over 1e7 patients with their predictions."""
+    few, many = place.history(10_000), place.history(10_000_000)
+    took = side_by_side(
+        {"status, 10,000": partial(run_job, "status", few), "status, 10,000,000": partial(run_job, "status", many)}
+    )
+    small, large = (measured.median for measured in took.values())
+    return [Line("status: seconds more on 10,000,000 rows of history than on 10,000", large - small, "<=", 0.3)]
+
+
+def requeue(place: Place) -> list[Line]:
+    """A repair with nothing to mend over 1e7 patients, against reading the table once."""
+    url = place.history(10_000_000)
+    scan = "SET max_parallel_workers_per_gather = 0; SELECT count(bmi) FROM patients"
+    took = side_by_side(
+        {"sequential scan": partial(psql, url, scan), "requeue": partial(run_job, "requeue", url)}, rounds=3
+    )
+    return [
+        Line(
+            "requeue on 10,000,000 rows, nothing to mend / one sequential scan",
+            ratio(took, "requeue", "sequential scan"),
+            "<=",
+            2,
+        ),
+        Line("requeue on 10,000,000 rows, seconds", took["requeue"].median),
+    ]
+
+
+def retrain(place: Place) -> list[Line]:
+    """The weekly job on the shipped rows, as a dry run, so that each round does the same."""
+    url = f"sqlite:///{place.trained}"
+    keras = [place.python, "-c", "import keras"]
+    fit = partial(run_job, "retrain", url, "--dry-run")
+    took = side_by_side({"import keras": partial(run_process, keras, url), "retrain": fit})
+    return [
+        Line(
+            "retrain of 768 rows, whole process / import keras",
+            ratio(took, "retrain", "import keras"),
+            "<=",
+            2.5,
+        )
+    ]
+
+
+def nights(place: Place) -> list[Line]:
+    """100 nights of 1e5 rows, a moment apart, with autovacuum looking every second: the queue's size after each."""
+    on_server(place.uri, "ALTER SYSTEM SET autovacuum_naptime = '1s'", "SELECT pg_reload_conf()")
+    url = postgresql_database(place.uri, "nights", place.trained)
+    engine = make_engine(url, DatabaseSettings())
+    sizes = []
+    for night in range(100):
+        first = night * 100_000 + 1
+        rows = f"SELECT n, n, {MEASURED} FROM {series(url, first, first + 99_999)}"
+        execute(url, f"INSERT INTO scoring_queue ({QUEUE_COLUMNS}) {rows}")
+        sizes.append(int(str(value(url, "SELECT pg_total_relation_size('scoring_queue')"))))
+        with writing(engine) as connection:
+            run = OpenRun(start_run(connection, "score", "manual", None, "benchmark") or 0)
+        score_queue(engine, run, ScoreOptions(20_000, workers=2), StopRequest())
+        time.sleep(1.2)
+    engine.dispose()
+    assert value(url, "SELECT count(*) FROM predictions") == 10_000_000
+    place.drop("nights")
+    on_server(place.uri, "ALTER SYSTEM RESET autovacuum_naptime", "SELECT pg_reload_conf()")
+    return [
+        Line(
+            "100 nights of 100,000 rows: the full queue's size on the last 5 / on the first 5",
+            max(sizes[-5:]) / max(sizes[:5]),
+            "<=",
+            1.0,
+        ),
+        Line("the full queue and its index on the 100th night, MB", sizes[-1] / 2**20),
+    ]

@@ -1,0 +1,30 @@
+"""Where a benchmark runs: a server, a folder, a trained model, and databases with a long history, made once."""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.bench.speed.databases import fill_history, on_server, postgresql_database
+
+
+@dataclass
+class Place:
+    """Shared by the cases of one run."""
+
+    uri: str
+    folder: Path
+    trained: Path
+    python: str = sys.executable
+    _histories: dict[int, str] = field(default_factory=dict)
+
+    def history(self, rows: int) -> str:
+        """A PostgreSQL database with so many patients, all predicted before."""
+        if rows not in self._histories:
+            url = postgresql_database(self.uri, f"history_{rows}", self.trained)
+            fill_history(url, rows)
+            self._histories[rows] = url
+        return self._histories[rows]
+
+    def drop(self, name: str) -> None:
+        """Give a large database's disk space back."""
+        on_server(self.uri, f"DROP DATABASE {name} WITH (FORCE)")
