@@ -91,6 +91,46 @@ def test_asked_to_stop_it_ends_at_a_batch_boundary(scored_database: Database, nu
     assert_each_once(scored_database)
 
 
+def test_two_workers_of_one_run_score_every_row_once_and_count_what_they_committed(scored_database: Database) -> None:
+    _fill(scored_database)
+    scored_database.execute("UPDATE patients SET insulin = NULL WHERE id % 3 = 0")
+    ended = scored_database.run("score", "--json", "--batch-size", "700", PIMA_SCORE__WORKERS="2")
+    assert ended.exit_code == 0, ended.stderr
+    counts = json.loads(ended.stdout)
+    assert (counts["claimed"], counts["rejected"], counts["batches"]) == (QUEUED, QUEUED // 1000, 72)
+    assert_each_once(scored_database)
+    recorded = scored_database.value("SELECT counts FROM runs")
+    recorded = json.loads(recorded) if isinstance(recorded, str) else recorded
+    assert recorded == {name: counts[name] for name in recorded}
+    lines = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert {line.get("run_id") for line in lines} == {counts["run_id"]}
+
+
+def test_an_error_of_either_worker_ends_the_run_and_keeps_what_was_committed(postgresql: Database, trained) -> None:
+    install_models(postgresql, trained)
+    _fill(postgresql, 5_000)
+    # Someone else's constraint, which one batch far from the first breaks.
+    postgresql.execute("ALTER TABLE predictions ADD CONSTRAINT someone_elses CHECK (patient_id <> 2500)")
+    ended = postgresql.run("score", "--json", "--batch-size", "100", PIMA_SCORE__WORKERS="2")
+    assert (ended.exit_code, json.loads(ended.stdout)["error"]) == (1, "database_failed")
+    counts = json.loads(ended.stdout)
+    assert 2_400 <= counts["claimed"] < 5_000
+    assert_each_once(postgresql, 5_000, waiting=5_000 - counts["claimed"])
+    assert postgresql.value("SELECT status FROM runs") == "failed"
+
+
+def test_rows_scored_before_in_the_middle_of_a_large_run_are_counted(scored_database: Database) -> None:
+    _fill(scored_database, 3_000)
+    scored_database.run("score", "--limit", "1500")
+    scored_database.execute(
+        f"""INSERT INTO scoring_queue (patient_id, patient_version, {", ".join(SOUND)})
+            SELECT id, version, {", ".join(SOUND)} FROM patients WHERE id BETWEEN 1001 AND 1500"""
+    )
+    counts = json.loads(scored_database.run("score", "--json", "--batch-size", "400").stdout)
+    assert (counts["claimed"], counts["already_scored"], counts["rejected"]) == (2_000, 500, 2)
+    assert scored_database.value("SELECT count(*) FROM predictions") == 3_000 - 3
+
+
 def test_rows_that_someone_else_holds_are_the_next_runs(postgresql: Database, trained) -> None:
     install_models(postgresql, trained)
     _fill(postgresql, 5_000)

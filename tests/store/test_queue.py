@@ -101,6 +101,22 @@ def test_null_is_kept_apart_from_what_is_no_number(postgresql: Database) -> None
     assert measurements.values[0, bmi] == -np.inf
 
 
+def test_every_number_arrives_as_it_was_written(database: Database) -> None:
+    drawn = np.random.default_rng(1)
+    values = np.frombuffer(drawn.bytes(8 * 300), dtype=np.float64)
+    values = values[np.isfinite(values)]
+    names = ("glucose", "age")
+    with writing(database.engine) as connection:
+        statement = text(f"INSERT INTO patients ({', '.join(names)}) VALUES (:glucose, :age)")
+        connection.execute(statement, [{"glucose": value, "age": -value} for value in values.tolist()])
+    with writing(database.engine) as connection:
+        batch = queue.claim(connection, 0, 1000)
+    found = [batch.measurements.values[:, FEATURE_NAMES.index(name)] for name in names]
+    assert (found[0] == values).all()
+    assert (found[1] == -values).all()
+    assert (batch.measurements.is_null.sum(axis=1) == len(FEATURE_NAMES) - len(names)).all()
+
+
 def test_a_claim_that_is_rolled_back_is_whole_again(database: Database) -> None:
     insert_patients(database, 5)
     rows = f"SELECT patient_id, patient_version, {', '.join(FEATURE_NAMES)}, enqueued_at FROM scoring_queue ORDER BY 1"
