@@ -168,13 +168,16 @@ def requeue_rejected(connection: Connection) -> int:
 
 def _enqueue(connection: Connection, condition: str) -> int:
     # On PostgreSQL the rows are held until the commit, and those that someone is changing are left to their triggers:
-    # an outcome or a deletion that is under way could not take back an entry that it can't see yet.
+    # an outcome or a deletion that is under way could not take back an entry that it can't see yet. They are
+    # found without locks first: beside locks, PostgreSQL reads whole rows of `predictions` instead of its index alone.
     locked = "FOR SHARE OF p SKIP LOCKED" if is_postgresql(connection) else "LIMIT -1"
     # SQL: in key order; it replaces an older version that still waits, and gives way to a newer one queued meanwhile.
     statement = f"""
         INSERT INTO scoring_queue (patient_id, patient_version, {_MEASUREMENTS})
+        WITH found AS MATERIALIZED (SELECT p.id, p.version FROM patients p WHERE {_CURRENT} AND {condition})
         SELECT p.id, p.version, {", ".join(f"p.{name}" for name in FEATURE_NAMES)}
-        FROM patients p WHERE {_CURRENT} AND {condition} ORDER BY p.id {locked}
+        FROM found JOIN patients p ON p.id = found.id AND p.version = found.version
+        WHERE {_CURRENT} ORDER BY p.id {locked}
         ON CONFLICT (patient_id) DO UPDATE
         SET patient_version = EXCLUDED.patient_version, enqueued_at = EXCLUDED.enqueued_at,
             {", ".join(f"{name} = EXCLUDED.{name}" for name in FEATURE_NAMES)}

@@ -36,7 +36,6 @@ BEGIN, END = "<!-- measured -->\n", "<!-- /measured -->\n"
 
 def main(names: list[str]) -> None:
     """Run the named cases, or all."""
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     with tempfile.TemporaryDirectory() as folder, postgresql_server() as uri:
         place = Place(uri, Path(folder), train(Path(folder)))
         for name in names or CASES:
@@ -44,8 +43,13 @@ def main(names: list[str]) -> None:
             began = time.monotonic()
             lines = CASES[name](place)
             print("\n".join(line.as_row() for line in lines), f"{time.monotonic() - began:.0f} s", sep="\n", flush=True)
-            results[name] = [asdict(line) for line in lines]
-            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+            _record(name, lines)
+
+
+def _record(name: str, lines: list[Line]) -> None:
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    results[name] = [asdict(line) for line in lines]
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     _write_table(results)
 
 

@@ -50,7 +50,7 @@ def _write_patients(path: Path, rows: int) -> None:
     with path.open("w") as file:
         file.write(COLUMNS.replace(" ", "") + "\n")
         for _ in range(rows):
-            whole = [drawn.randint(0, 15), *(drawn.randint(50, 150) for _ in range(4))]
+            whole = [drawn.randint(0, 15), *(drawn.randint(50, 110) for _ in range(4))]
             bmi, pedigree = drawn.randint(200, 500) / 10, drawn.randint(80, 2400) / 1000
             file.write(",".join(map(str, (*whole, bmi, pedigree, drawn.randint(21, 81)))) + ",\n")
 
