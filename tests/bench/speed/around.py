@@ -1,9 +1,12 @@
 """What surrounds scoring: load, status, requeue, retrain, and a hundred nights of the queue."""
 
+import logging
 import random
 import time
 from functools import partial
 from pathlib import Path
+
+import structlog
 
 from pima.core.features import FEATURE_NAMES
 from pima.ledger import OpenRun
@@ -104,6 +107,7 @@ def nights(place: Place) -> list[Line]:
     on_server(place.uri, "ALTER SYSTEM SET autovacuum_naptime = '1s'", "SELECT pg_reload_conf()")
     url = postgresql_database(place.uri, "nights", place.trained)
     engine = make_engine(url, DatabaseSettings())
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     sizes = []
     for night in range(100):
         first = night * 100_000 + 1
