@@ -7,7 +7,8 @@ A fit of `FiveSeeds` trains its members side by side, each from a seed of its ow
 holds them all next to each other. Their logits are averaged, and since an average of linear read-outs is again one
 linear read-out, the five fold exactly into the plain two-layer model that is stored:
 
-    measurements (n, 8) -> Normalization -> NaN becomes 0, the training mean -> Dense(5 * 16, silu) -> Dense(1, sigmoid)
+    measurements (n, 8) -> power -> Normalization -> NaN becomes 0, the training mean -> Dense(5 * 16, silu)
+    -> Dense(1, sigmoid)
 """
 
 from collections.abc import Callable, Iterator
@@ -40,13 +41,29 @@ def fit(recipe: FiveSeeds | Article, data: TrainingData, seed: int) -> keras.Mod
     """
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
-    mean, variance = observed_moments(data.features)
-    standardised = standardise(data.features, mean, variance)
+    preprocessing = learn_preprocessing(recipe, data.features)
+    standardised = preprocessing.apply(data.features)
     if isinstance(recipe, FiveSeeds):
         weights = _fit_five_seeds(recipe, standardised, data.outcomes, seed)
     else:
         weights = _fit_article(recipe, standardised, data.outcomes)
-    return _plain_model(mean, variance, weights)
+    return _plain_model(preprocessing, weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """What stands between the measurements and the first dense layer; each array (8,)."""
+
+    exponents: Float32Array
+    mean: Float64Array
+    """Of the powers, over the training values that are there."""
+    variance: Float64Array
+    """What the powers are divided by the root of: theirs, over the square of the recipe's scale."""
+
+    def apply(self, features: Float32Array) -> Float32Array:
+        """(n, 8) with mean 0 and the recipe's scale as standard deviation; what is missing becomes 0, the mean."""
+        scaled = (np.power(features, self.exponents) - self.mean) / np.sqrt(self.variance)
+        return np.where(np.isnan(scaled), 0.0, scaled).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +108,16 @@ def _fit_article(recipe: Article, standardised: Float32Array, outcomes: Int8Arra
     return Weights([tuple(layer.get_weights()) for layer in hidden], "relu", tuple(output.get_weights()))
 
 
+def learn_preprocessing(recipe: FiveSeeds | Article, features: Float32Array) -> Preprocessing:
+    """The recipe's exponents and scales with the moments of these features (n, 8), NaN where missing."""
+    exponents = np.ones(8, dtype=np.float32)
+    scales = np.ones(8)
+    if isinstance(recipe, FiveSeeds):
+        exponents, scales = np.array(recipe.exponents, dtype=np.float32), np.array(recipe.scales)
+    mean, variance = observed_moments(np.power(features, exponents))
+    return Preprocessing(exponents, mean, variance / scales**2)
+
+
 def observed_moments(features: Float32Array) -> tuple[Float64Array, Float64Array]:
     """Mean and variance of each column over the values that are there: two arrays (8,).
 
@@ -101,12 +128,6 @@ def observed_moments(features: Float32Array) -> tuple[Float64Array, Float64Array
     mean = np.where(seen, features, 0).sum(axis=0, dtype=np.float64) / count
     variance = (np.where(seen, features - mean, 0) ** 2).sum(axis=0, dtype=np.float64) / count
     return mean, np.where(variance > 0, variance, 1.0)
-
-
-def standardise(features: Float32Array, mean: Float64Array, variance: Float64Array) -> Float32Array:
-    """(n, 8) with mean 0 and variance 1 a column; what is missing becomes 0, the mean."""
-    scaled = (features - mean) / np.sqrt(variance)
-    return np.where(np.isnan(scaled), 0.0, scaled).astype(np.float32)
 
 
 class _MemberReadOut(keras.layers.Layer):  # type: ignore[misc]
@@ -155,10 +176,12 @@ def _steps(recipe: FiveSeeds, standardised: Float32Array, outcomes: Int8Array, s
     return tf.data.Dataset.from_generator(batches, output_signature=signature)
 
 
-def _plain_model(mean: Float64Array, variance: Float64Array, weights: Weights) -> keras.Model:
+def _plain_model(preprocessing: Preprocessing, weights: Weights) -> keras.Model:
     """The stored form: only built-in layers, so that loading it runs no code of anyone's."""
     measurements = keras.Input((8,), name="measurements")
-    tensor = keras.layers.Normalization(mean=mean, variance=variance, name="normalise")(measurements)
+    tensor = ops.power(measurements, preprocessing.exponents)
+    normalise = keras.layers.Normalization(mean=preprocessing.mean, variance=preprocessing.variance, name="normalise")
+    tensor = normalise(tensor)
     tensor = ops.where(ops.isnan(tensor), 0.0, tensor)
     for kernel, bias in weights.hidden:
         dense = keras.layers.Dense(len(bias), activation=weights.activation)
