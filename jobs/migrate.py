@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
+from pima.store.roles import make_roles
 from pima.store.schema import HEAD, REVISIONS, migrate, require_schema
 
 
@@ -13,6 +14,9 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
     options = parser("migrate", __doc__ or "")
     options.add_argument("--to", choices=REVISIONS, default=HEAD, metavar="REVISION", help="go back to an older schema")
+    options.add_argument(
+        "--roles", action="store_true", help="then make the roles pima_scorer, _trainer, _loader, _reader"
+    )
     return run_command(options, _work, _show, arguments, environ, needs_schema=False)
 
 
@@ -20,10 +24,13 @@ def _work(command: Command) -> Result:
     before, after = migrate(command.engine, command.settings.holdout.salt, command.options.to)
     if after == HEAD:
         require_schema(command.engine)
-    return {"revision_before": before, "revision": after}
+    made = {"roles": make_roles(command.engine)} if command.options.roles else {}
+    return {"revision_before": before, "revision": after} | made
 
 
 def _show(result: Result) -> None:
+    if "roles" in result:
+        print(f"roles: {', '.join(result['roles'])}; give each that you use a password")
     if result["revision_before"] == result["revision"]:
         print(f"the schema is at revision {result['revision']}, nothing to do")
     else:

@@ -33,6 +33,7 @@ class DatabaseSettings(Frozen, frozen=True):
     statement_timeout_seconds: Positive = 20
     lock_timeout_seconds: Positive = 10
     idle_in_transaction_timeout_seconds: Positive = 60
+    allow_unverified_tls: bool = False
 
 
 class ScoreSettings(Frozen, frozen=True):

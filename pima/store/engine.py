@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,8 @@ def _sqlite_engine(url: URL, settings: DatabaseSettings) -> Engine:
 
 
 def _postgresql_engine(url: URL, settings: DatabaseSettings) -> Engine:
+    if not settings.allow_unverified_tls:
+        _require_verified_tls(url)
     engine = create_engine(
         url,
         hide_parameters=True,
@@ -114,6 +117,26 @@ def _postgresql_engine(url: URL, settings: DatabaseSettings) -> Engine:
         connection.exec_driver_sql(limits)
 
     return engine
+
+
+def _require_verified_tls(url: URL) -> None:
+    """Patients' data go to a server that has proved who it is, or to this very machine."""
+    named = url.query.get("host", url.host or "")
+    hosts = [host for part in ([named] if isinstance(named, str) else named) for host in part.split(",")]
+    if url.query.get("sslmode") == "verify-full" or all(_is_here(host) for host in hosts):
+        return
+    what = f"the server of {redacted(url)} is on another machine, and its URL does not ask it to prove who it is"
+    expected = "?sslmode=verify-full in the URL, or database.allow_unverified_tls = true for a trusted network"
+    raise WrongConfiguration(what=what, expected=expected)
+
+
+def _is_here(host: str) -> bool:
+    if not host or host.startswith(("/", "@")) or host == "localhost":  # a socket's folder, or its abstract name
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def is_postgresql(connection: Connection) -> bool:

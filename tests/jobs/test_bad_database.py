@@ -168,7 +168,11 @@ def test_a_server_that_is_not_there_ends_what_only_reads_too(closed_port: int, c
 
 
 def test_a_host_that_does_not_exist_is_to_be_tried_again() -> None:
-    ended = call(None, "score", DATABASE_URL=f"postgresql+psycopg://doctor:{SECRET}@no-such-host.invalid/clinic")
+    ended = call(
+        None,
+        "score",
+        DATABASE_URL=f"postgresql+psycopg://doctor:{SECRET}@no-such-host.invalid/clinic?sslmode=verify-full",
+    )
     assert ended.exit_code == 75
     assert SECRET not in ended.stdout + ended.stderr
 

@@ -121,6 +121,34 @@ def test_what_is_no_url_of_ours_is_refused_without_repeating_it(given: str) -> N
     assert "CANARY" not in told.replace(repr(given), "")
 
 
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("postgresql://u:p@/db", True),
+        ("postgresql://u:p@/db?host=/var/run/postgresql", True),
+        ("postgresql://u:p@localhost/db", True),
+        ("postgresql://u:p@127.0.0.1:5433/db", True),
+        ("postgresql://u:p@[::1]/db", True),
+        ("postgresql://u:p@db.example.org/db?sslmode=verify-full", True),
+        ("postgresql://u:p@db.example.org/db", False),
+        ("postgresql://u:p@10.0.0.5/db?sslmode=disable", False),
+        ("postgresql://u:p@db.example.org/db?sslmode=require", False),
+        ("postgresql://u:p@db.example.org/db?sslmode=verify-ca", False),
+        ("postgresql://u:p@/db?host=localhost,db.example.org", False),
+        ("postgresql://u:p@localhost/db?host=db.example.org", False),
+    ],
+)
+def test_a_server_elsewhere_must_prove_who_it_is_or_be_allowed_not_to(url: str, allowed: bool) -> None:
+    make_engine(url, DatabaseSettings(allow_unverified_tls=True)).dispose()
+    if allowed:
+        make_engine(url, DatabaseSettings()).dispose()
+        return
+    error = error_of(lambda: make_engine(url, DatabaseSettings()))
+    assert isinstance(error, WrongConfiguration)
+    assert "sslmode=verify-full" in str(error)
+    assert ":p@" not in str(error)
+
+
 @pytest.mark.parametrize("option", ["timeout", "cached_statements"])
 def test_sqlite_options_that_are_wrong_are_wrong_configuration(tmp_path: Path, option: str) -> None:
     error = error_of(asking(f"sqlite:///{tmp_path}/a.db?{option}=CANARY"))

@@ -1,0 +1,92 @@
+"""Roles on PostgreSQL, each with no more rights than its work needs.
+
+They may log in once someone gives them a password (`ALTER ROLE pima_scorer PASSWORD ...`) or another way to prove who
+they are; without one PostgreSQL lets nobody in over the network. Making them again takes all rights back and grants them
+anew.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, text
+
+from pima.core.features import FEATURE_NAMES
+from pima.errors import WrongUsage
+from pima.store.engine import is_postgresql, writing
+
+_MODEL_COLUMNS = "number, compiled_artifact, compiled_sha256, threshold"
+_LOADED_COLUMNS = ", ".join((*FEATURE_NAMES, "outcome"))
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A role and what it may do, as GRANT says it; what is not here is refused."""
+
+    name: str
+    grants: tuple[str, ...]
+
+
+ROLES = (
+    # No right at all on patients: the queue carries the measurements, so neither labels nor history are needed.
+    Role(
+        "pima_scorer",
+        (
+            "SELECT ON alembic_version, champion",
+            # UPDATE is what SELECT ... FOR UPDATE asks for.
+            "SELECT, UPDATE, DELETE ON scoring_queue",
+            "SELECT, INSERT ON predictions",
+            "SELECT, INSERT, UPDATE ON rejections, runs",
+            f"SELECT ({_MODEL_COLUMNS}) ON model_versions",
+        ),
+    ),
+    Role(
+        "pima_trainer",
+        (
+            "SELECT ON alembic_version, installation, patients",
+            "SELECT ON promotions, model_versions, test_sets, training_snapshots",
+            "SELECT, INSERT, UPDATE ON runs",
+            "SELECT, INSERT, UPDATE, DELETE ON leases",
+            "SELECT, UPDATE ON champion",
+            "INSERT ON model_versions, promotions, test_sets",
+            "INSERT, DELETE ON training_snapshots",
+            # Pruning forgets old bytes and nothing else of a version.
+            "UPDATE (keras_artifact, compiled_artifact) ON model_versions",
+        ),
+    ),
+    Role(
+        "pima_loader",
+        (
+            "SELECT ON alembic_version, patients",
+            f"INSERT (id, {_LOADED_COLUMNS}), UPDATE ({_LOADED_COLUMNS}) ON patients",
+            "SELECT, INSERT ON loads",
+            # A file with ids moves the counter behind them.
+            "USAGE, UPDATE ON SEQUENCE patients_id_seq",
+        ),
+    ),
+    Role("pima_reader", ("SELECT ON predictions, current_predictions",)),
+)
+
+
+def make_roles(engine: Engine) -> list[str]:
+    """Create or mend the roles, in one transaction; their names. Raises WrongUsage on SQLite, which knows no roles."""
+    with writing(engine) as connection:
+        if not is_postgresql(connection):
+            raise WrongUsage(what="--roles is for PostgreSQL: SQLite knows no roles. Guard the file instead.")
+        for role in ROLES:
+            _make(connection, role)
+    return [role.name for role in ROLES]
+
+
+def _make(connection: Connection, role: Role) -> None:
+    # SQL: roles belong to the server, so another database of it may have made this one.
+    exists = connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": role.name})
+    if not exists:
+        # SQL: without a password; nothing else that a role can have.
+        connection.exec_driver_sql(f"CREATE ROLE {role.name} LOGIN")
+    # SQL: the schema that an unqualified name means here.
+    schema = connection.scalar(text("SELECT quote_ident(current_schema())"))
+    # SQL: from nothing, so that a right which was granted by hand or by an older release is gone.
+    connection.exec_driver_sql(f"REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {role.name}")
+    connection.exec_driver_sql(f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA {schema} FROM {role.name}")
+    connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA {schema} TO {role.name}")
+    for grant in role.grants:
+        connection.exec_driver_sql(f"GRANT {grant} TO {role.name}")

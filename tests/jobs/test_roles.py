@@ -1,0 +1,130 @@
+"""Each job under its own role, and what each role is refused."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from pima.errors import DatabaseFailed, DatabaseUnusable
+from pima.settings import DatabaseSettings
+from pima.store.engine import make_engine, writing
+from tests.conftest import SHIPPED, Database, call, insert_patients, install_models
+
+ROLES = ("pima_scorer", "pima_trainer", "pima_loader", "pima_reader")
+
+
+@pytest.fixture
+def guarded(postgresql: Database) -> Database:
+    """A database with the roles made."""
+    made = call(postgresql, "migrate", "--roles", "--json")
+    assert (made.exit_code, json.loads(made.stdout)["roles"]) == (0, list(ROLES))
+    return postgresql
+
+
+def _under(database: Database, role: str) -> Database:
+    url = make_url(database.url).set(username=role, password=None).render_as_string(hide_password=False)
+    return replace(database, url=url)
+
+
+def _refused(database: Database, role: str, statement: str) -> bool:
+    engine = make_engine(_under(database, role).url, DatabaseSettings())
+    try:
+        with writing(engine) as connection:
+            connection.execute(text(statement))
+            connection.rollback()
+    except (DatabaseFailed, DatabaseUnusable) as error:
+        return "42501" in str(error)  # insufficient_privilege, and nothing else that went wrong
+    finally:
+        engine.dispose()
+    return False
+
+
+def test_scoring_works_under_its_role(guarded: Database, trained: Path) -> None:
+    install_models(guarded, trained)
+    insert_patients(guarded, 3)
+    insert_patients(guarded, 1, bmi=5_000)
+    ended = call(_under(guarded, "pima_scorer"), "score")
+    assert ended.exit_code == 0, ended.stderr
+    assert guarded.value("SELECT count(*) FROM predictions") == 3
+    assert guarded.value("SELECT count(*) FROM rejections") == 1
+    # The same versions again meet their own predictions, and rejections are written over.
+    for requeue in ("--stale", "--rejected"):
+        assert call(guarded, "requeue", requeue).exit_code == 0
+    assert call(_under(guarded, "pima_scorer"), "score").exit_code == 0
+    assert call(_under(guarded, "pima_scorer"), "score").exit_code == 0
+
+
+@pytest.mark.xdist_group("keras")
+def test_loading_and_training_work_under_their_roles(guarded: Database, tmp_path: Path) -> None:
+    loader, trainer = _under(guarded, "pima_loader"), _under(guarded, "pima_trainer")
+    assert call(loader, "load", str(SHIPPED)).exit_code == 0
+    corrected = tmp_path / "corrected.csv"
+    corrected.write_text("id,glucose\n1,99\n")
+    assert call(loader, "load", str(corrected)).exit_code == 0
+    named = tmp_path / "named.csv"
+    names = "pregnancies,glucose,blood_pressure,skin_thickness,insulin,bmi,diabetes_pedigree,age,outcome"
+    named.write_text(f"id,{names}\n900,6,148,72,35,0,33.6,0.627,50,\n")
+    assert call(loader, "load", str(named)).exit_code == 0
+    for environ in ({}, {"PIMA_GATE__APPROVE": "true", "PIMA_LINEAGE__MODEL_BYTES": "1"}):
+        ended = call(trainer, "retrain", **environ)
+        assert ended.exit_code == 0, ended.stderr
+    assert guarded.value("SELECT model_version FROM champion") == 1
+    assert call(_under(guarded, "pima_scorer"), "score").exit_code == 0
+    reader = make_engine(_under(guarded, "pima_reader").url, DatabaseSettings())
+    with writing(reader) as connection:
+        assert connection.execute(text("SELECT count(*) FROM current_predictions")).scalar() == 1
+    reader.dispose()
+
+
+FORBIDDEN = [
+    ("pima_scorer", "SELECT outcome FROM patients"),
+    ("pima_scorer", "SELECT count(*) FROM patients"),
+    ("pima_scorer", "SELECT keras_artifact FROM model_versions"),
+    ("pima_scorer", "SELECT metrics FROM model_versions"),
+    ("pima_scorer", "SELECT content FROM training_snapshots"),
+    ("pima_scorer", "UPDATE champion SET model_version = NULL"),
+    ("pima_scorer", "UPDATE predictions SET probability = 0"),
+    ("pima_scorer", "DELETE FROM predictions"),
+    ("pima_scorer", "DELETE FROM runs"),
+    ("pima_scorer", "SELECT holdout_salt FROM installation"),
+    ("pima_trainer", "UPDATE patients SET outcome = 1"),
+    ("pima_trainer", "INSERT INTO predictions VALUES (1, 1, 1, 1, 0.5, 1, 0.5)"),
+    ("pima_trainer", "DELETE FROM promotions"),
+    ("pima_trainer", "UPDATE promotions SET verdict = 'promoted'"),
+    ("pima_trainer", "UPDATE model_versions SET seed = 1"),
+    ("pima_trainer", "DELETE FROM model_versions"),
+    ("pima_trainer", "UPDATE installation SET holdout_salt = 'x'"),
+    ("pima_loader", "SELECT * FROM predictions"),
+    ("pima_loader", "DELETE FROM patients"),
+    ("pima_loader", "UPDATE patients SET version = 7"),
+    ("pima_loader", "SELECT * FROM scoring_queue"),
+    ("pima_loader", "SELECT compiled_artifact FROM model_versions"),
+    ("pima_reader", "SELECT * FROM patients"),
+    ("pima_reader", "SELECT * FROM scoring_queue"),
+    ("pima_reader", "DELETE FROM predictions"),
+    ("pima_reader", "SELECT * FROM model_versions"),
+    *((role, "CREATE TABLE mine (id INTEGER)") for role in ROLES),
+]
+
+
+def test_what_a_role_does_not_need_is_refused(guarded: Database) -> None:
+    allowed = [(role, statement) for role, statement in FORBIDDEN if not _refused(guarded, role, statement)]
+    assert allowed == []
+    assert not _refused(guarded, "pima_reader", "SELECT * FROM predictions")
+
+
+def test_making_them_again_takes_back_what_was_granted_by_hand(guarded: Database) -> None:
+    guarded.execute("GRANT SELECT ON patients TO pima_scorer")
+    guarded.execute("GRANT SELECT (metrics) ON model_versions TO pima_scorer")
+    assert not _refused(guarded, "pima_scorer", "SELECT metrics FROM model_versions")
+    assert call(guarded, "migrate", "--roles").exit_code == 0
+    assert _refused(guarded, "pima_scorer", "SELECT count(*) FROM patients")
+    assert _refused(guarded, "pima_scorer", "SELECT metrics FROM model_versions")
+
+
+def test_sqlite_knows_no_roles(sqlite: Database) -> None:
+    ended = call(sqlite, "migrate", "--roles")
+    assert (ended.exit_code, "SQLite knows no roles" in ended.stderr) == (2, True)
