@@ -187,7 +187,7 @@ def _advance_identity(connection: Connection) -> None:
 
 def earlier_load(connection: Connection, sha256: str) -> datetime | None:
     """When a file with these bytes was loaded first; None if never."""
-    # SQL: by the index on the hash.
+    # SQL: one row a file, read whole.
     return connection.execute(select(func.min(loads.c.loaded_at)).where(loads.c.sha256 == sha256)).scalar()
 
 

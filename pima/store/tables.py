@@ -93,7 +93,7 @@ rejections = _table(
 loads = _table(
     "loads",
     _identity(),
-    Column("sha256", Text, nullable=False, index=True),
+    Column("sha256", Text, nullable=False),
     Column("file_name", Text, nullable=False),
     Column("rows", Id, nullable=False),
     Column("loaded_at", Timestamp, **_now()),
