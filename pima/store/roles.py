@@ -1,8 +1,7 @@
 """Roles on PostgreSQL, each with no more rights than its work needs.
 
 They may log in once someone gives them a password (`ALTER ROLE pima_scorer PASSWORD ...`) or another way to prove who
-they are; without one PostgreSQL lets nobody in over the network. Making them again takes all rights back and grants them
-anew.
+they are; without one PostgreSQL lets nobody in over the network. Making them again first takes all rights back.
 """
 
 from dataclasses import dataclass

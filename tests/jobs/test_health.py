@@ -14,6 +14,7 @@ from pima import ping as ping_module
 from pima.errors import WrongConfiguration
 from pima.metrics_endpoint import DatabaseFigures, serve_metrics
 from pima.settings import MetricsSettings, PingSettings, read_settings
+from pima.store.schema import HEAD
 from tests.conftest import Database, call, insert_patients
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -74,7 +75,7 @@ CAUSES = [
     ("UPDATE scoring_queue SET enqueued_at = :old", "DELETE FROM scoring_queue", "queue_old"),
     (
         "UPDATE alembic_version SET version_num = '0001'",
-        "UPDATE alembic_version SET version_num = '0003'",
+        f"UPDATE alembic_version SET version_num = '{HEAD}'",
         "schema_behind",
     ),
 ]
