@@ -1,0 +1,187 @@
+"""Trials of the gate against a known truth, each over a population, a salt and seeds of its own.
+
+All of it goes through the real rules: validation, split by hash, twins, window and verdict.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pima.core.arrays import BoolArray, Float64Array, Int8Array
+from pima.core.history import Parted, Side, part
+from pima.core.holdout import in_holdout
+from pima.core.promotion import Contest, Decision, GateOptions, decide
+from pima.core.window import Window, in_window
+from tests.bench.fast_learner import TUTORIAL_LUCK, fit_ensemble, fit_nearest_neighbour
+from tests.bench.population import Clinic, Model, Stream, fresh_patients
+
+HOLDOUT_SHARE = 0.30
+
+
+def contest(holdout: Side, challenger: Model, champion: Model | None, window: Window | None, now_ms: int) -> Contest:
+    """Both models on the same rows, as a retraining puts them before the gate."""
+    return _contest(
+        holdout.outcomes,
+        in_window(holdout.labelled_at_ms, window, now_ms),
+        challenger.probabilities(holdout.features),
+        None if champion is None else champion.probabilities(holdout.features),
+    )
+
+
+def _contest(
+    outcomes: Int8Array, test_set: BoolArray, challenger: Float64Array, champion: Float64Array | None
+) -> Contest:
+    return Contest(
+        outcomes=outcomes,
+        in_window=test_set,
+        challenger=challenger,
+        challenger_threshold=0.5,
+        champion=champion,
+        champion_threshold=0.5,
+        champion_unloadable=False,
+        parity_passed=True,
+        pinned=False,
+        rolled_back_before=False,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RandomPairs:
+    """What became of challengers that answer at random, as their champions do."""
+
+    promoted: int
+    promoted_without_more_correct: int
+
+
+def random_pairs(trial: int, pairs: int) -> RandomPairs:
+    """Small test sets, so that ties are frequent; counted here, apart from the gate's own counting."""
+    draw = np.random.default_rng([trial, 0])
+    promoted = wrongly = 0
+    for _ in range(pairs):
+        rows = int(draw.integers(2, 60))
+        outcomes = draw.integers(0, 2, rows).astype(np.int8)
+        challenger, champion = draw.random(rows), draw.random(rows)
+        verdict = decide(_contest(outcomes, np.ones(rows, dtype=bool), challenger, champion), GateOptions())
+        if verdict.decision is Decision.PROMOTED:
+            promoted += 1
+            wrongly += int(((challenger >= 0.5) == outcomes).sum()) <= int(((champion >= 0.5) == outcomes).sum())
+    return RandomPairs(promoted, wrongly)
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """The holdout of a clinic, before and after rows were added around it."""
+
+    sigmas_off: float
+    """the holdout's size against its share, in standard deviations of a fair draw"""
+    moved: int
+    """patients that changed sides"""
+
+
+def membership(trial: int, rows: int = 4_000) -> Membership:
+    """Ids that are there, then among older and newer ones in another order."""
+    salt = f"salt {trial}"
+    ids = np.arange(rows, 2 * rows)
+    member = in_holdout(ids, salt, HOLDOUT_SHARE)
+    grown = np.random.default_rng([trial, 0]).permutation(np.arange(1, 3 * rows))
+    among_others = dict(zip(grown.tolist(), in_holdout(grown, salt, HOLDOUT_SHARE).tolist(), strict=True))
+    moved = sum(among_others[patient] != there for patient, there in zip(ids.tolist(), member.tolist(), strict=True))
+    deviation = (HOLDOUT_SHARE * (1 - HOLDOUT_SHARE) * rows) ** 0.5
+    return Membership((int(member.sum()) - HOLDOUT_SHARE * rows) / deviation, moved)
+
+
+def _history(trial: int, clinic: Clinic, weeks: int = 0) -> tuple[Parted, Stream]:
+    stream = Stream(clinic, trial)
+    for _ in range(weeks):
+        stream.advance()
+    return part(stream.history(), f"salt {trial}", HOLDOUT_SHARE), stream
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What a model that memorises is said to get, and what it gets."""
+
+    by_the_gate: float
+    on_training_rows: float
+    on_fresh_rows: float
+
+
+def memorising_champion(trial: int) -> Reported:
+    """A nearest neighbour as champion, in a clinic where every fifth new row is a patient entered before, as another.
+
+    No slips: a wrong outcome on the holdout would cost the champion what it does not cost on fresh patients.
+    """
+    history, stream = _history(trial, Clinic(twin_share=0.2, slip_share=0), weeks=40)
+    train = history.training
+    champion = fit_nearest_neighbour(train.features, train.outcomes)
+    challenger = fit_ensemble(train.features, train.outcomes, trial, 1, TUTORIAL_LUCK)
+    verdict = decide(contest(history.holdout, challenger, champion, Window(), stream.now_ms), GateOptions())
+    right = (champion.probabilities(train.features) >= 0.5) == (train.outcomes == 1)
+    fresh = fresh_patients(np.random.default_rng([trial, 1]), 2_000)
+    return Reported(verdict.champion.accuracy, float(right.mean()), fresh.true_accuracy(champion))
+
+
+def other_seeds(trial: int, members: int, luck: float) -> Contest:
+    """Champion and challenger by the same recipe on the same rows; only their seeds differ."""
+    history, stream = _history(trial, Clinic(first_rows=800))
+    train = history.training
+    champion, challenger = (
+        fit_ensemble(train.features, train.outcomes, seed, members, luck) for seed in (2 * trial, 2 * trial + 1)
+    )
+    return contest(history.holdout, challenger, champion, Window(), stream.now_ms)
+
+
+def permuted_labels(trial: int, rows: int) -> Contest:
+    """The challenger learned from training rows whose labels were shuffled, the champion from the true ones."""
+    history, stream = _history(trial, Clinic(first_rows=rows))
+    train = history.training
+    shuffled = np.random.default_rng([trial, 2]).permutation(train.outcomes)
+    champion = fit_ensemble(train.features, train.outcomes, 2 * trial, 5, TUTORIAL_LUCK)
+    challenger = fit_ensemble(train.features, shuffled, 2 * trial + 1, 5, TUTORIAL_LUCK)
+    return contest(history.holdout, challenger, champion, Window(), stream.now_ms)
+
+
+def promotions(contests: list[Contest], options: GateOptions) -> int:
+    """How many of the challengers become champion."""
+    return sum(decide(each, options).decision is Decision.PROMOTED for each in contests)
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Who stood on which side in a simulated year."""
+
+    ever_trained: set[int]
+    ever_tested: set[int]
+    twins_across: int
+    """Training rows with exactly the features of a test row of the same week, all weeks together."""
+    twins_left_out: int
+    """Rows that were kept from training for that, all weeks together."""
+    corrected: int
+    """Corrections of usable rows, from one week to the next."""
+
+
+def a_year_of_sides(trial: int, weeks: int = 52) -> Sides:
+    """Part a growing, corrected history week after week, as the weekly retrainings do."""
+    stream = Stream(Clinic(slip_share=0.2, twin_share=0.1), trial)
+    sides = Sides(set(), set(), 0, 0, 0)
+    before: dict[int, bytes] = {}
+    for _ in range(weeks):
+        stream.advance()
+        parted = part(stream.history(), f"salt {trial}", HOLDOUT_SHARE)
+        train, test = _contents(parted.training), _contents(parted.holdout)
+        features_of_test = {row[:-1] for row in test.values()}
+        sides = Sides(
+            sides.ever_trained | train.keys(),
+            sides.ever_tested | test.keys(),
+            sides.twins_across + sum(row[:-1] in features_of_test for row in train.values()),
+            sides.twins_left_out + parted.left_out.get("twin_of_holdout", 0),
+            sides.corrected + sum(before.get(patient, row) != row for patient, row in (train | test).items()),
+        )
+        before = train | test
+    return sides
+
+
+def _contents(side: Side) -> dict[int, bytes]:
+    """Each patient's features and, in the last byte, outcome."""
+    rows = zip(side.patient_ids.tolist(), side.features, side.outcomes, strict=True)
+    return {patient: features.tobytes() + bytes([outcome]) for patient, features, outcome in rows}

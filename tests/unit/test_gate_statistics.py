@@ -1,0 +1,65 @@
+"""What is claimed of the gate, held against populations whose truth is known."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from pima.core.promotion import GateOptions
+from tests.bench import gate_trials
+from tests.bench.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK
+
+TRIALS = 200
+LEARNERS = [(1, TUTORIAL_LUCK), (5, TUTORIAL_LUCK), (5, SERVICE_LUCK)]
+"""(seeds in a model, luck): the last is what the service runs, the others leave more to luck."""
+
+
+def test_of_ten_thousand_random_pairs_none_is_promoted_that_is_not_more_often_right() -> None:
+    found = gate_trials.random_pairs(0, pairs=10_000)
+    assert found.promoted_without_more_correct == 0
+    assert 2_000 < found.promoted < 5_000  # so the loop has tried what it is about
+
+
+def test_the_holdout_has_its_share_and_nobody_moves_whatever_the_salt() -> None:
+    found = [gate_trials.membership(trial) for trial in range(40)]
+    assert sum(each.moved for each in found) == 0
+    # Within 3 sigma is 99.7 % of the salts: two of forty outside have a chance of 1 in 190.
+    assert sum(abs(each.sigmas_off) >= 3 for each in found) <= 1
+
+
+@pytest.mark.parametrize("trial", range(3))
+def test_nobody_is_trained_on_and_tested_on_in_a_year_of_corrections(trial: int) -> None:
+    year = gate_trials.a_year_of_sides(trial)
+    assert len(year.ever_trained) > 600
+    assert len(year.ever_tested) > 250
+    assert not year.ever_trained & year.ever_tested
+    assert year.twins_across == 0
+    assert year.twins_left_out > 100  # so there were some to leave out,
+    assert year.corrected > 50  # and rows that changed where they stood
+
+
+def test_a_champion_that_memorises_gets_what_it_gets_on_fresh_patients() -> None:
+    found = [gate_trials.memorising_champion(trial) for trial in range(TRIALS)]
+    gaps = np.array([each.by_the_gate - each.on_fresh_rows for each in found])
+    assert abs(gaps.mean()) < 3 * gaps.std(ddof=1) / TRIALS**0.5
+    # It does memorise: had the gate asked about training rows, it would show.
+    assert all(each.on_training_rows > each.on_fresh_rows + 0.2 for each in found)
+
+
+@cache
+def _other_seeds(members: int, luck: float) -> list[gate_trials.Contest]:
+    return [gate_trials.other_seeds(trial, members, luck) for trial in range(TRIALS)]
+
+
+@pytest.mark.parametrize(("members", "luck"), LEARNERS)
+@pytest.mark.parametrize(("veto", "at_most"), [(False, 0.50), (True, 0.35)])
+def test_another_seed_alone_is_promoted_in_at_most_so_many_trials(
+    members: int, luck: float, veto: bool, at_most: float
+) -> None:
+    promoted = gate_trials.promotions(_other_seeds(members, luck), GateOptions(log_loss_veto=veto))
+    assert 0 < promoted <= at_most * TRIALS
+
+
+def test_no_challenger_from_shuffled_labels_replaces_a_true_champion() -> None:
+    contests = [gate_trials.permuted_labels(trial, rows=1_600) for trial in range(TRIALS)]
+    assert gate_trials.promotions(contests, GateOptions()) == 0
