@@ -179,7 +179,7 @@ def _steps(recipe: FiveSeeds, standardised: Float32Array, outcomes: Int8Array, s
 def _plain_model(preprocessing: Preprocessing, weights: Weights) -> keras.Model:
     """The stored form: only built-in layers, so that loading it runs no code of anyone's."""
     measurements = keras.Input((8,), name="measurements")
-    tensor = ops.power(measurements, preprocessing.exponents)
+    tensor = _powers(measurements, preprocessing.exponents)
     normalise = keras.layers.Normalization(mean=preprocessing.mean, variance=preprocessing.variance, name="normalise")
     tensor = normalise(tensor)
     tensor = ops.where(ops.isnan(tensor), 0.0, tensor)
@@ -191,3 +191,13 @@ def _plain_model(preprocessing: Preprocessing, weights: Weights) -> keras.Model:
     model = keras.Model(measurements, output(tensor), name="pima")
     output.set_weights(list(weights.output))
     return model
+
+
+def _powers(measurements: Any, exponents: Float32Array) -> Any:
+    """Roots and reciprocals where they are asked for: a general power makes the compiled model 1.4 times as slow."""
+    tensor = measurements
+    for exponent, function in ((0.5, ops.sqrt), (-1.0, ops.reciprocal)):
+        chosen = exponents == exponent
+        if chosen.any():
+            tensor = ops.where(chosen, function(measurements), tensor)
+    return tensor

@@ -18,8 +18,8 @@ class FiveSeeds:
     l2_times_rows: float = 3.0
     """L2 on both layers is this over the number of training rows: a prior of constant strength beside a mean loss."""
     exponents: tuple[float, ...] = (1, 1, 1, 1, 0.5, -1, 0.5, 1)
-    """Power of each measurement, in the order of `pima.core.features`: roots of insulin and pedigree, 1 / BMI. They are
-    skewed, and no outlier drags the fit once its distance is shrunk."""
+    """Power of each measurement in the order of `pima.core.features`, each 1, 0.5 or -1: roots of insulin and pedigree,
+    1 / BMI. They are skewed, and no outlier drags the fit once its distance is shrunk."""
     scales: tuple[float, ...] = (0.5, 1.5, 0.1, 0.1, 1.5, 1, 1, 1.5)
     """Standard deviation that each power is brought to: under the same L2, the wider an input, the more the network
     may lean on it. Blood pressure and skin fold say little beside BMI and age."""
