@@ -15,7 +15,9 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     options = parser("migrate", __doc__ or "")
     options.add_argument("--to", choices=REVISIONS, default=HEAD, metavar="REVISION", help="go back to an older schema")
     options.add_argument(
-        "--roles", action="store_true", help="then make the roles pima_scorer, _trainer, _loader, _reader"
+        "--roles",
+        action="store_true",
+        help="then make the roles pima_scorer, _trainer, _loader, _scheduler, _reader",
     )
     return run_command(options, _work, _show, arguments, environ, needs_schema=False)
 

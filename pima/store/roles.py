@@ -11,9 +11,11 @@ from sqlalchemy import Connection, Engine, text
 from pima.core.features import FEATURE_NAMES
 from pima.errors import WrongUsage
 from pima.store.engine import is_postgresql, writing
+from pima.store.registry import VersionSummary
 
 _MODEL_COLUMNS = "number, compiled_artifact, compiled_sha256, threshold"
 _LOADED_COLUMNS = ", ".join((*FEATURE_NAMES, "outcome"))
+_SUMMARY_COLUMNS = ", ".join(VersionSummary.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,17 @@ ROLES = (
             "SELECT, INSERT ON loads",
             # A file with ids moves the counter behind them.
             "USAGE, UPDATE ON SEQUENCE patients_id_seq",
+        ),
+    ),
+    # The long-lived process: the ledger, its heartbeat, and the figures of health and metrics; its children have the
+    # roles of their jobs.
+    Role(
+        "pima_scheduler",
+        (
+            "SELECT ON alembic_version, champion",
+            "SELECT, INSERT, UPDATE ON runs, schedules",
+            "SELECT (enqueued_at) ON scoring_queue",
+            f"SELECT ({_SUMMARY_COLUMNS}) ON model_versions",
         ),
     ),
     Role("pima_reader", ("SELECT ON predictions, current_predictions",)),

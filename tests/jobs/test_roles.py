@@ -1,6 +1,7 @@
 """Each job under its own role, and what each role is refused."""
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +10,12 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from pima.errors import DatabaseFailed, DatabaseUnusable
+from pima.metrics_endpoint import DatabaseFigures
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from tests.conftest import SHIPPED, Database, call, insert_patients, install_models
 
-ROLES = ("pima_scorer", "pima_trainer", "pima_loader", "pima_reader")
+ROLES = ("pima_scorer", "pima_trainer", "pima_loader", "pima_scheduler", "pima_reader")
 
 
 @pytest.fixture
@@ -79,6 +81,34 @@ def test_loading_and_training_work_under_their_roles(guarded: Database, tmp_path
     reader.dispose()
 
 
+def test_scheduling_health_and_metrics_work_under_their_role_and_the_children_under_theirs(
+    guarded: Database, trained: Path
+) -> None:
+    install_models(guarded, trained)
+    insert_patients(guarded, 3)
+    scheduler = _under(guarded, "pima_scheduler")
+    of_jobs = {"PIMA_SCORE__DATABASE_URL": "pima_scorer", "PIMA_RETRAIN__DATABASE_URL": "pima_trainer"}
+    scheduler.environ = {variable: _under(guarded, role).url for variable, role in of_jobs.items()}
+    process = scheduler.start("scheduler")
+    until = time.monotonic() + 60
+    # At start it runs what never ran, retraining first: there is nothing to train on here.
+    while guarded.value("SELECT count(*) FROM predictions") < 3:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert call(scheduler, "health").exit_code == 0
+    engine = make_engine(scheduler.url, DatabaseSettings())
+    assert {family.name: family for family in DatabaseFigures(engine).collect()}["pima_champion_version"]
+    engine.dispose()
+    process.terminate()
+    _, stderr = process.communicate(timeout=60)
+    assert (process.returncode, "waits for the database" in stderr) == (0, False), stderr
+    assert guarded.execute("SELECT job, status FROM runs ORDER BY id") == [
+        ("retrain", "refused"),
+        ("score", "succeeded"),
+    ]
+
+
 FORBIDDEN = [
     ("pima_scorer", "SELECT outcome FROM patients"),
     ("pima_scorer", "SELECT count(*) FROM patients"),
@@ -102,6 +132,12 @@ FORBIDDEN = [
     ("pima_loader", "UPDATE patients SET version = 7"),
     ("pima_loader", "SELECT * FROM scoring_queue"),
     ("pima_loader", "SELECT compiled_artifact FROM model_versions"),
+    ("pima_scheduler", "SELECT * FROM patients"),
+    ("pima_scheduler", "SELECT glucose FROM scoring_queue"),
+    ("pima_scheduler", "SELECT * FROM predictions"),
+    ("pima_scheduler", "DELETE FROM runs"),
+    ("pima_scheduler", "UPDATE champion SET model_version = NULL"),
+    ("pima_scheduler", "SELECT keras_artifact FROM model_versions"),
     ("pima_reader", "SELECT * FROM patients"),
     ("pima_reader", "SELECT * FROM scoring_queue"),
     ("pima_reader", "DELETE FROM predictions"),
