@@ -1,6 +1,7 @@
 """Each job under its own role, and what each role is refused."""
 
 import json
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from pima.errors import DatabaseFailed, DatabaseUnusable
 from pima.metrics_endpoint import DatabaseFigures
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, writing
-from tests.conftest import SHIPPED, Database, call, insert_patients, install_models
+from tests.conftest import ROOT, SHIPPED, Database, call, insert_patients, install_models
 
 ROLES = ("pima_scorer", "pima_trainer", "pima_loader", "pima_scheduler", "pima_reader")
 
@@ -159,6 +160,14 @@ def test_making_them_again_takes_back_what_was_granted_by_hand(guarded: Database
     assert call(guarded, "migrate", "--roles").exit_code == 0
     assert _refused(guarded, "pima_scorer", "SELECT count(*) FROM patients")
     assert _refused(guarded, "pima_scorer", "SELECT metrics FROM model_versions")
+
+
+def test_the_container_s_database_is_made_with_the_same_roles() -> None:
+    made = re.findall(r"^CREATE ROLE (\w+) LOGIN", (ROOT / "deploy" / "roles.sql").read_text(), re.MULTILINE)
+    assert set(made) == {"pima_owner", *ROLES}
+    drawn = re.search(r"for role in (.*); do", (ROOT / "deploy" / "secrets.sh").read_text())
+    assert drawn is not None
+    assert set(drawn[1].split()) == {"postgres", "pima_owner", *ROLES}
 
 
 def test_sqlite_knows_no_roles(sqlite: Database) -> None:
