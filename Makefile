@@ -3,13 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test bench check format bench-accuracy lock clean
+.PHONY: demo test image-test bench check format bench-accuracy lock clean
 
 demo: $(VENV)/.complete
 	$(RUN) -m jobs.demo
 
 test: $(VENV)/.complete
 	$(RUN) -m pytest -n 2 --dist loadgroup
+
+# Builds both images and runs the service in them, on a PostgreSQL of its own; as root, with Debian's buildah, netavark and
+# debootstrap. BASE=IMAGE builds on that image instead of on a Debian made here.
+image-test: $(VENV)/.complete
+	$(RUN) -m tests.image
 
 # Speed and memory against their peers, side by side; writes the table of docs/benchmarks.md.
 bench: $(VENV)/.complete
