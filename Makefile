@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test image-test bench check format bench-accuracy lock clean
+.PHONY: demo test image-test bench check format bench-accuracy bench-gate lock clean
 
 demo: $(VENV)/.complete
 	$(RUN) -m jobs.demo
@@ -19,6 +19,10 @@ image-test: $(VENV)/.complete
 # Speed and memory against their peers, side by side; writes the table of docs/benchmarks.md.
 bench: $(VENV)/.complete
 	$(RUN) -m tests.bench.speed
+
+# The gate's statistics at length, into docs/gate.md: about ten minutes on two cores.
+bench-gate: $(VENV)/.complete
+	$(RUN) -m tests.bench.gate
 
 check: $(VENV)/.complete
 	$(VENV)/bin/ruff format --check .

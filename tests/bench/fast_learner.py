@@ -13,7 +13,7 @@ from pima.core.arrays import Float32Array, Float64Array, Int8Array
 
 TUTORIAL_LUCK = 1.0
 """Two single seeds disagree about as often as two fits of the tutorial's network."""
-SERVICE_LUCK = 0.07
+SERVICE_LUCK = 0.05
 """Two single seeds disagree about as often as two networks of the service's recipe: its prior leaves little to luck."""
 
 _UNITS = 24

@@ -1,6 +1,7 @@
 """Trials of the gate against a known truth, each over a population, a salt and seeds of its own.
 
-All of it goes through the real rules: validation, split by hash, twins, window and verdict.
+The tests run a few hundred of each, `make bench-gate` thousands. All of it goes through the real rules: validation,
+split by hash, twins, window and verdict.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What is claimed of the gate, held against populations whose truth is known."""
+"""What is claimed of the gate, held against populations whose truth is known. `make bench-gate` is the long form."""
 
 from functools import cache
 
@@ -8,6 +8,8 @@ import pytest
 from pima.core.promotion import GateOptions
 from tests.bench import gate_trials
 from tests.bench.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK
+from tests.bench.gate_policies import LUCKY_SHIFT, SCENARIOS
+from tests.bench.gate_simulation import simulate
 
 TRIALS = 200
 LEARNERS = [(1, TUTORIAL_LUCK), (5, TUTORIAL_LUCK), (5, SERVICE_LUCK)]
@@ -63,3 +65,14 @@ def test_another_seed_alone_is_promoted_in_at_most_so_many_trials(
 def test_no_challenger_from_shuffled_labels_replaces_a_true_champion() -> None:
     contests = [gate_trials.permuted_labels(trial, rows=1_600) for trial in range(TRIALS)]
     assert gate_trials.promotions(contests, GateOptions()) == 0
+
+
+def test_the_simulation_tells_truth_and_report_apart() -> None:
+    run = simulate(next(scenario for scenario in SCENARIOS if scenario.name == LUCKY_SHIFT), seed=0)
+    always, never, stored = run.courses["h"], run.courses["i"], run.courses["a"]
+    assert (len(always.harm), len(never.harm)) == (104, 0)
+    assert len(set(never.true_accuracies[:39])) == len(set(never.true_accuracies[39:])) == 1
+    assert never.true_accuracies[0] > never.true_accuracies[-1] + 0.03  # the drift
+    assert len(set(stored.reported_accuracies)) <= 1 + len(stored.harm)  # a stored score stays
+    assert run.drift is not None
+    assert run.drift.of_fresh_fit > run.drift.of_old_fit + 0.03

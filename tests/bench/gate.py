@@ -1,0 +1,56 @@
+"""`python -m tests.bench.gate`: the gate's statistics at length, into docs/gate.md.
+
+Every run and trial is seeded by its number, so the figures are the same wherever the arithmetic is.
+"""
+
+import argparse
+import os
+from concurrent.futures import Executor, ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from tests.bench.gate_likeness import likenesses
+from tests.bench.gate_page import Findings, page
+from tests.bench.gate_policies import SCENARIOS, Scenario
+from tests.bench.gate_simulation import simulate
+from tests.bench.gate_statements import statements
+from tests.bench.gate_summary import Summary, summaries
+
+PAGE = Path(__file__).parents[2] / "docs" / "gate.md"
+
+
+def main() -> None:
+    """Everything, on all cores."""
+    asked = _arguments()
+    os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"  # a process a core is faster
+    console = Console(stderr=True)
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        alike = pool.submit(likenesses, asked.populations)  # one process fits with Keras while the others go on
+        console.print("the claims")
+        stated = statements(pool, asked.trials)
+        simulated = {scenario.name: _simulated(pool, scenario, asked.runs, console) for scenario in SCENARIOS}
+        text = page(Findings(asked.runs, alike.result(), stated, simulated))
+    asked.page.write_text(text)
+    print(text)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=60, help="clinics a scenario (default %(default)s)")
+    parser.add_argument("--trials", type=int, default=1000, help="trials a statement (default %(default)s)")
+    parser.add_argument("--populations", type=int, default=6, help="data sets for Keras (default %(default)s)")
+    parser.add_argument("--page", type=Path, default=PAGE, help="where the page goes (default docs/gate.md)")
+    return parser.parse_args()
+
+
+def _simulated(pool: Executor, scenario: Scenario, runs: int, console: Console) -> dict[str, Summary]:
+    found = pool.map(partial(simulate, scenario), range(runs))
+    return summaries(scenario, list(track(found, scenario.name, runs, console=console)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""docs/gate.md, written from what was found; no figure in it is typed by hand."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from textwrap import fill
+
+from pima.core.window import Window
+from tests.bench.gate_likeness import TRAINING_ROWS, Likeness
+from tests.bench.gate_policies import SCENARIOS, WEEKS, Scenario
+from tests.bench.gate_reading import reading
+from tests.bench.gate_simulation import FRESH_ROWS
+from tests.bench.gate_statements import Statement
+from tests.bench.gate_summary import Summary, standard_error
+from tests.bench.population import Clinic
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All that the page tells."""
+
+    runs: int
+    """clinics a scenario"""
+    likenesses: Sequence[Likeness]
+    statements: Sequence[Statement]
+    simulated: dict[str, dict[str, Summary]]
+    """by the scenario's name and the policy's letter"""
+
+
+def page(found: Findings) -> str:
+    parts = [
+        _filled(_HEAD),
+        _table(("claim", "trials", "found"), [(line.claim, line.trials, line.found) for line in found.statements]),
+        _filled(_LEARNERS),
+        _likeness_table(found.likenesses),
+        _filled(_SIMULATION.format(runs=found.runs)),
+        *(part for scenario in SCENARIOS for part in _scenario(scenario, found.simulated[scenario.name])),
+        _filled("## What this says\n\n" + "\n".join(f"- {sentences}" for sentences in reading(found.simulated))),
+        _filled(_LIMITS),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _filled(text: str) -> str:
+    """Paragraphs and list items at the page's width, whatever figures they hold."""
+    blocks = [re.split(r"\n(?=- )", block.strip()) for block in text.split("\n\n")]
+    return "\n\n".join("\n".join(map(_filled_item, block)) for block in blocks)
+
+
+def _filled_item(item: str) -> str:
+    indent = "  " if item.startswith("- ") else ""
+    text = " ".join(item.split())
+    return fill(text, 120, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    rule = ["---"] * len(head)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
+
+
+def _likeness_table(likenesses: Sequence[Likeness]) -> str:
+    head = ("recipe", "true accuracy, %", "two seeds disagree, %")
+    return _table(
+        head, [(one.recipe, f"{100 * one.true_accuracy:.1f}", f"{100 * one.disagreement:.1f}") for one in likenesses]
+    )
+
+
+_COLUMNS = ("policy", "true accuracy, %", "promotions", "harmful", "optimism, points")
+_COLUMNS_OF_DRIFT = ("recovered, % of runs", "weeks to it, median", "behind at the end, points")
+
+
+def _scenario(scenario: Scenario, found: dict[str, Summary]) -> tuple[str, ...]:
+    rows = [_row(each) + (_recovery(each) if scenario.drifts else ()) for each in found.values()]
+    errors = [
+        max(standard_error(getattr(each, figure)) for each in found.values())
+        for figure in ("true_accuracy", "promotions", "harmful", "optimism")
+    ]
+    return (
+        f"### {scenario.name}",
+        _table(_COLUMNS + (_COLUMNS_OF_DRIFT if scenario.drifts else ()), rows),
+        "Standard errors over the runs, at most: true accuracy {:.2f}, promotions {:.2f}, harmful {:.2f}, "
+        "optimism {:.2f}.".format(*errors),
+    )
+
+
+def _row(found: Summary) -> tuple[str, ...]:
+    return (
+        f"{found.policy.letter}: {found.policy.description}",
+        f"{found.true_accuracy.mean():.2f}",
+        f"{found.promotions.mean():.1f}",
+        f"{found.harmful.mean():.1f}",
+        f"{found.optimism.mean():+.1f}",
+    )
+
+
+def _recovery(found: Summary) -> tuple[str, ...]:
+    weeks = f"{found.median_weeks:.0f}" if found.recovered_share else "-"
+    return f"{100 * found.recovered_share:.0f}", weeks, f"{found.behind.mean():.1f}"
+
+
+_HEAD = """
+# The gate, measured
+
+Written by `make bench-gate`, which runs the real rules (`pima.core.history`, `holdout`, `window`, `promotion`) over
+populations whose truth is known: `tests/bench/population.py` draws patients and the exact probability of each outcome,
+so that a model's true accuracy is worked out and not estimated from outcomes. Every trial has a population, a salt and
+seeds of its own, made from its number. `tests/unit/test_gate_statistics.py` holds the same claims with fewer trials.
+
+## Claims
+"""
+
+_LEARNERS = f"""
+## The learner that stands in for Keras
+
+Thousands of fits need a learner of milliseconds (`tests/bench/fast_learner.py`: logistic regression on random silu
+units). What the gate sees of a learner is how accurate its models are and how much they owe to the seed, so both are
+set beside Keras here: means over populations, {TRAINING_ROWS} training rows each, true accuracy of one fit, and the
+share of fresh patients to whom two fits on the same rows with other seeds give another class. The lucky learner stands
+for the tutorial's kind of network, the steady one for the service's, whose prior leaves little to the seed.
+"""
+
+_CLINIC = Clinic()
+_SIMULATION = f"""
+## {WEEKS} weeks
+
+Each run is one clinic: {_CLINIC.first_rows} labelled rows at first, then {_CLINIC.fewest_a_week} to
+{_CLINIC.most_a_week} a week; {100 * _CLINIC.slip_share:.0f} % of the rows arrive with a slip (glucose ten times too
+high or left blank, or the wrong outcome), of which {100 * _CLINIC.corrected_a_week:.0f} % are corrected each week. The
+first champion is week 0's challenger; every week all rows so far are retrained on and judged. {{runs}} runs a scenario,
+the same clinics under all policies.
+
+- True accuracy: of the standing champion on {FRESH_ROWS:,} fresh patients, the mean over the {WEEKS} weeks.
+- Harmful: promotions of a challenger that was truly less accurate than the champion it replaced.
+- Optimism: what the policy says of its standing champion (a: the stored score; the others: its accuracy on the week's
+  test set) less its true accuracy, the mean over the weeks.
+- With so few arrivals the recent window is the newest {Window().minimum_rows} rows of the holdout, or all while there
+  are fewer.
+- The drifts come suddenly, in week {_CLINIC.drift_week}. Shift: glucose says less, BMI and age say more, and the
+  outcome is more frequent. Reversal: glucose says the opposite. A run has recovered in the first week in which its
+  champion is truly nearer to a fit on only the training rows since the drift (made at the end) than to the last fit
+  from before the drift; the median is over the runs that do. Behind at the end: how far the last champion is below that
+  fit on the rows since the drift.
+- Spoiled challengers learned from shuffled labels.
+"""
+
+_LIMITS = """
+## What it does not show
+
+- The populations are made up, patients arrive evenly and independently, and no row is missing for a reason. The level
+  of the accuracies says nothing about the real data; the differences between the policies are the point.
+- The fast learner is not Keras; the table above says how near it comes in what matters here.
+- But for the spoiled ones, all challengers are fitted soundly on ever more rows, so promoting each of them looks good.
+- Optimism is that of two years of weekly looks at the holdout; each further look spends some more of its worth.
+- A patient who is entered again later under another id, on the holdout's side, is a row that the standing champion may
+  have been trained on; retraining leaves such twins out from then on. The memorising champion among the claims is
+  judged in the week of its training.
+"""
