@@ -1,6 +1,7 @@
 """The scheduler against a clock that the test sets, with real child processes and both databases."""
 
 import os
+import subprocess
 import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ import pytest
 
 from pima.scheduling import Scheduler
 from pima.settings import ScheduleSettings
-from tests.conftest import Database
+from tests.conftest import ROOT, Database
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NIGHTLY = ScheduleSettings(score="15 2 * * *", retrain="0 0 29 2 mon", grace_seconds=2)
@@ -258,3 +259,42 @@ def test_a_database_that_is_away_at_the_tick_is_waited_for(postgresql: Database)
     postgresql.execute("ALTER TABLE runs_away RENAME TO runs")
     _settled(scheduler)
     assert _scheduled(postgresql, "trigger, status")[-1] == ("schedule", "succeeded")
+
+
+NIGHTS = """
+import os, sys
+from datetime import datetime, timedelta, UTC
+from pima.scheduling import Scheduler
+from pima.settings import DatabaseSettings, ScheduleSettings
+from pima.store.engine import make_engine
+
+now = [datetime(2026, 11, 20, 12, tzinfo=UTC)]
+engine = make_engine(sys.argv[1], DatabaseSettings())
+scheduler = Scheduler(engine, ScheduleSettings(), lambda job, run: ["/bin/true"], os.environ, lambda: now[0])
+scheduler.begin()
+
+def night():
+    for _ in range(24):
+        now[0] += timedelta(hours=1)
+        scheduler.step()
+        scheduler.wait_for_children()
+
+def resident_kib():
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1])
+
+for _ in range(5):
+    night()
+before = resident_kib()
+for _ in range(30):
+    night()
+print(resident_kib() - before)
+"""
+
+
+def test_thirty_nights_leave_the_scheduler_no_larger(database: Database) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", NIGHTS, database.url], cwd=ROOT, capture_output=True, text=True, timeout=240
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert int(ended.stdout.splitlines()[-1]) <= 5 * 1024
+    assert database.value("SELECT count(*) FROM runs WHERE job = 'score' AND status = 'succeeded'") >= 35
