@@ -103,7 +103,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Figures:
-    """What the models got on the rows of a contest; None as in Verdict."""
+    """What the models got on the test set; None as in Verdict."""
 
     challenger: Scores | None
     champion: Scores | None
@@ -114,7 +114,7 @@ class _Figures:
 def decide(contest: Contest, options: GateOptions) -> Verdict:
     """Judge one contest. Ties keep the champion; a first champion must beat always guessing the majority class."""
     contest = _without_broken_champion(contest)
-    found, whole = _figures(_only(contest, contest.in_window)), _figures(contest)
+    found = _figures(contest)
     decision, reason = _rule(contest, options, found)
     return Verdict(
         decision=decision,
@@ -125,7 +125,7 @@ def decide(contest: Contest, options: GateOptions) -> Verdict:
         comparison=found.comparison,
         majority_correct=found.majority_correct,
         whole_rows=len(contest.outcomes),
-        whole_accuracy_difference=whole.comparison.accuracy_difference if whole.comparison else None,
+        whole_accuracy_difference=_accuracy_difference(contest) if found.comparison else None,
         consultations=contest.consultations,
     )
 
@@ -148,19 +148,34 @@ def _only(contest: Contest, rows: BoolArray) -> Contest:
 
 
 def _figures(contest: Contest) -> _Figures:
+    judged = _only(contest, contest.in_window)
     challenger = champion = comparison = None
+    # On the whole holdout, as for the champion: what is no number for one patient is nothing to rely on.
     if np.isfinite(contest.challenger).all():
-        challenger = scores(contest.challenger, contest.outcomes, contest.challenger_threshold)
-    if contest.champion is not None:
-        champion = scores(contest.champion, contest.outcomes, contest.champion_threshold)
-    if challenger is not None and contest.champion is not None:
+        challenger = scores(judged.challenger, judged.outcomes, judged.challenger_threshold)
+    if judged.champion is not None:
+        champion = scores(judged.champion, judged.outcomes, judged.champion_threshold)
+    if challenger is not None and judged.champion is not None:
         comparison = compare(
-            correct(contest.challenger, contest.outcomes, contest.challenger_threshold),
-            correct(contest.champion, contest.outcomes, contest.champion_threshold),
-            log_losses(contest.challenger, contest.outcomes),
-            log_losses(contest.champion, contest.outcomes),
+            *_right(judged),
+            log_losses(judged.challenger, judged.outcomes),
+            log_losses(judged.champion, judged.outcomes),
         )
-    return _Figures(challenger, champion, comparison, majority_correct(contest.outcomes))
+    return _Figures(challenger, champion, comparison, majority_correct(judged.outcomes))
+
+
+def _right(contest: Contest) -> tuple[BoolArray, BoolArray]:
+    """Row by row, whether challenger and champion are right."""
+    assert contest.champion is not None  # noqa: S101 (for the type checker: the callers have looked)
+    return (
+        correct(contest.challenger, contest.outcomes, contest.challenger_threshold),
+        correct(contest.champion, contest.outcomes, contest.champion_threshold),
+    )
+
+
+def _accuracy_difference(contest: Contest) -> float:
+    challenger, champion = _right(contest)
+    return (int(challenger.sum()) - int(champion.sum())) / len(challenger)
 
 
 def _rule(contest: Contest, options: GateOptions, found: _Figures) -> tuple[Decision, Reason]:

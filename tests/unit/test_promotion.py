@@ -135,6 +135,15 @@ def test_the_verdict_is_given_on_the_window_and_the_whole_is_told_beside_it() ->
     assert decide(_many(challenger, champion), GateOptions()).reason is Reason.NOT_MORE_CORRECT
 
 
+def test_outputs_that_are_no_numbers_outside_the_window_never_win_either() -> None:
+    contest = _many(_right(100), _right(100, 90, 91), in_window=np.arange(100) >= 50)
+    assert decide(contest, GateOptions()).decision is Decision.PROMOTED
+    contest.challenger[3] = np.nan
+    verdict = decide(contest, GateOptions())
+    assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.NOT_FINITE)
+    assert verdict.whole_accuracy_difference is None
+
+
 @pytest.mark.parametrize(
     ("minimum_gain", "reason"),
     [(0.019, Reason.MORE_CORRECT), (0.02, Reason.MORE_CORRECT), (0.021, Reason.BELOW_MINIMUM_GAIN)],
