@@ -7,14 +7,13 @@ along.
 import os
 import signal
 import subprocess
-import sys
 import threading
-from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
+from pima.logs import tell
 from pima.store.attempts import ChildEnd
 
 _LONGEST_LINE = 500
@@ -41,7 +40,7 @@ class Child:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
-        self._last_line: deque[str] = deque(maxlen=1)
+        self._line: str | None = None
         self._listener = threading.Thread(target=self._listen, name="child's stderr", daemon=True)
         self._listener.start()
 
@@ -75,8 +74,8 @@ class Child:
 
     def _end(self) -> ChildEnd:
         code = self._process.returncode
-        line = self._last_line[0] if self._last_line and code != 0 else None
-        return ChildEnd(code if code >= 0 else None, signal.Signals(-code).name if code < 0 else None, line)
+        signal_name = signal.Signals(-code).name if code < 0 else None
+        return ChildEnd(None if signal_name else code, signal_name, self._line if code else None)
 
     def _listen(self) -> None:
         """Pass the child's log lines on, and remember the error's first line, or where there is none the last line."""
@@ -88,9 +87,6 @@ class Child:
     def _pass_on(self, stream: IO[bytes]) -> None:
         for line in stream:
             text = line.decode("utf-8", errors="replace").rstrip()
-            if text and not (self._last_line and self._last_line[0].startswith("error:")):
-                self._last_line.append(text[:_LONGEST_LINE])
-            # Where nobody reads our log, the job's work goes on.
-            with suppress(OSError, ValueError, AttributeError):
-                sys.stderr.write(text + "\n")
-                sys.stderr.flush()
+            if text and not (self._line or "").startswith("error:"):
+                self._line = text[:_LONGEST_LINE]
+            tell(text)

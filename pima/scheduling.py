@@ -18,7 +18,7 @@ from pathlib import Path
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Connection, Engine
 
-from pima.catching_up import debt, next_attempt
+from pima.catching_up import MOST_NOTED, debt, next_attempt
 from pima.children import Child, Ended
 from pima.errors import TRY_AGAIN_LATER, PimaError
 from pima.logs import get_logger
@@ -116,15 +116,19 @@ class Scheduler:
         """What is owed from before this process: crashed runs are closed, ticks that went by are caught up or noted."""
         now = self._clock()
         with writing(self._engine) as connection:
-            crashed = attempts.mark_crashed(connection, self._settings.stale_seconds)
-        for run in crashed:
-            get_logger().error("a run has crashed", run_id=run.id, job=run.job)
+            self._close_crashed(connection)
         for job, schedule in self._schedules.items():
             self._warn_of_oddities(job, schedule, now)
             self._state.handled[job] = now
             self._settle(job, schedule, now)
             following = schedule.next(now)
             get_logger().info("scheduled", job=job, next_run=following and following.isoformat())
+
+    def _close_crashed(self, connection: Connection) -> list[attempts.Crashed]:
+        crashed = attempts.mark_crashed(connection, self._settings.stale_seconds)
+        for run in crashed:
+            get_logger().error("a run has crashed", run_id=run.id, job=run.job)
+        return crashed
 
     def _settle(self, job: str, schedule: Schedule, now: datetime) -> None:
         with writing(self._engine) as connection:
@@ -139,9 +143,7 @@ class Scheduler:
                 ever_ran=attempts.has_run(connection, job),
                 attempts=attempts.attempts_of(connection, job, latest),
             )
-            noted = attempts.note_ticks(connection, job, owed.missed, Status.MISSED, "nobody_was_there", self._host)
-        if noted:
-            get_logger().warning("ticks were missed", job=job, ticks=noted)
+            self._note_missed(connection, job, owed.missed, "nobody_was_there")
         if owed.tick is not None:
             age = int((now - owed.tick).total_seconds())
             get_logger().info(owed.reason, job=job, tick=owed.tick.isoformat(), age_seconds=age)
@@ -170,8 +172,7 @@ class Scheduler:
         """Signs of life, and other schedulers' runs that have lost theirs."""
         with writing(self._engine) as connection:
             attempts.say_alive(connection, [running.run_id for running in self._state.running.values()])
-            for run in attempts.mark_crashed(connection, self._settings.stale_seconds):
-                get_logger().error("a run has crashed", run_id=run.id, job=run.job)
+            for run in self._close_crashed(connection):
                 self._catch_up_crashed(connection, run)
 
     def _catch_up_crashed(self, connection: Connection, run: attempts.Crashed) -> None:
@@ -186,19 +187,18 @@ class Scheduler:
         for job, schedule in self._schedules.items():
             # A clock that was set back: the ledger knows which of the ticks that come again were run.
             handled = min(self._state.handled[job], now)
-            ticks = schedule.newest(handled, now, 2)
+            ticks = schedule.newest(handled, now, MOST_NOTED + 1)
+            if len(ticks) > 1:  # between two steps: the machine slept, or the database was away
+                with writing(self._engine) as connection:
+                    self._note_missed(connection, job, ticks[:-1], "too_late")
             if ticks:
-                self._note_missed(job, schedule, handled, ticks[-1])
                 self._state.due.append(Due(job, ticks[-1], 1, "schedule", now))
             self._state.handled[job] = now
 
-    def _note_missed(self, job: str, schedule: Schedule, handled: datetime, latest: datetime) -> None:
-        """Ticks between two steps, of which the latest is run: the machine slept, or the database was away."""
-        missed = schedule.newest(handled, latest - timedelta(microseconds=1), 100)
-        if missed:
-            with writing(self._engine) as connection:
-                attempts.note_ticks(connection, job, missed, Status.MISSED, "too_late", self._host)
-            get_logger().warning("ticks were missed", job=job, ticks=len(missed))
+    def _note_missed(self, connection: Connection, job: str, missed: list[datetime], error_code: str) -> None:
+        noted = attempts.note_ticks(connection, job, missed, Status.MISSED, error_code, self._host)
+        if noted:
+            get_logger().warning("ticks were missed", job=job, ticks=noted)
 
     def _start_due(self, now: datetime) -> None:
         for due in list(self._state.due):
