@@ -3,12 +3,12 @@
 Each is one transaction and one row of the ledger, with who and why.
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
+from pima.core.digest import sha256_of
 from pima.errors import ArtifactDamaged, NoSuchVersion, NothingToRollBackTo, VersionHasNoBytes, WrongUsage
 from pima.scoring import load_scorer
 from pima.store import registry
@@ -92,7 +92,7 @@ def export_keras(engine: Engine, number: int, path: Path) -> int:
         raise NoSuchVersion(number=number)
     if artifact.content is None:
         raise VersionHasNoBytes(number=number, form="Keras")
-    if hashlib.sha256(artifact.content).hexdigest() != artifact.sha256:
+    if sha256_of(artifact.content) != artifact.sha256:
         raise ArtifactDamaged(number=number, what="the Keras form's sha256 differs from the one stored beside it")
     try:
         with path.open("xb") as file:

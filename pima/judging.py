@@ -4,7 +4,6 @@ The champion may move while this works (a person's rollback): the write compares
 where it moved, the challenger is judged anew against the new champion.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Engine
 
 from pima.core.arrays import BoolArray
+from pima.core.digest import sha256_of
 from pima.core.history import Parted, Side
 from pima.core.promotion import Contest, Decision, GateOptions, Reason, Verdict, decide
 from pima.core.window import Window, in_window
@@ -190,7 +190,7 @@ def _keep_lineage(connection: Connection, case: Case, number: int) -> None:
         lineage.drop_snapshots(connection)
     else:
         content = to_parquet(case.history.training)
-        kept = Snapshot(content, hashlib.sha256(content).hexdigest(), len(case.history.training))
+        kept = Snapshot(content, sha256_of(content), len(case.history.training))
         lineage.keep_snapshot(connection, number, kept)
     last_snapshots = snapshots if isinstance(snapshots, int) else 0
     lineage.prune(connection, last_snapshots, None if model_bytes == "all" else model_bytes)

@@ -1,6 +1,5 @@
 """Fitting a version again from its stored training snapshot, to show that it is what its lineage says."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ import numpy as np
 from sqlalchemy import Engine
 
 from pima.core.arrays import Float32Array, Float64Array
+from pima.core.digest import sha256_of
 from pima.core.history import Side
 from pima.errors import NoSuchVersion, SnapshotDamaged, SnapshotNotKept
 from pima.logs import get_logger
@@ -66,7 +66,7 @@ def _read(engine: Engine, number: int) -> tuple[VersionSummary, Side]:
         raise NoSuchVersion(number=number)
     if snapshot is None:
         raise SnapshotNotKept(number=number, kept=", ".join(map(str, kept)) or "none")
-    if hashlib.sha256(snapshot.content).hexdigest() != snapshot.sha256:
+    if sha256_of(snapshot.content) != snapshot.sha256:
         raise SnapshotDamaged(number=number)
     return version, from_parquet(snapshot.content)
 

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Engine
 
+from pima.core.digest import sha256_of
 from pima.core.history import Parted, part, shortage
 from pima.core.promotion import Decision, Reason
 from pima.errors import LeaseHeld, PimaError, TooFewLabels, TrainingExtraMissing
@@ -151,7 +152,7 @@ def gate_fingerprint(settings: Settings) -> str:
 
 
 def _fingerprint(settings: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    return sha256_of(json.dumps(settings, sort_keys=True).encode())
 
 
 def seed_of(history: Parted, settings: RetrainSettings) -> int:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Engine
 
 from pima.core.arrays import Float64Array
+from pima.core.digest import sha256_of
 from pima.core.validation import Validated, validate
 from pima.errors import ArtifactDamaged, NoChampion
 from pima.ledger import OpenRun
@@ -113,7 +114,7 @@ def _champion_if_needed(engine: Engine) -> int | None:
 
 def load_scorer(engine: Engine, version: int) -> Scorer:
     """Read a version's compiled bytes, check their hash, and only then parse them. Raises ArtifactDamaged."""
-    from pima.model.compiled import CompiledModel, sha256_of  # only where there are rows to score
+    from pima.model.compiled import CompiledModel  # only where there are rows to score
 
     with reading(engine) as connection:
         artifact = registry.compiled_artifact(connection, version)

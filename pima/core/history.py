@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float32Array, Int8Array, Int64Array
+from pima.core.digest import sha256_of
 from pima.core.holdout import in_holdout, twins_of
 from pima.core.validation import Measurements, validate
 
@@ -74,7 +75,7 @@ class Parted:
     @property
     def fingerprint(self) -> str:
         """sha256 over both sides: the same history has the same one."""
-        return hashlib.sha256(f"{self.training.fingerprint} {self.holdout.fingerprint}".encode()).hexdigest()
+        return sha256_of(f"{self.training.fingerprint} {self.holdout.fingerprint}".encode())
 
     @property
     def labelled_between_ms(self) -> tuple[int, int]:

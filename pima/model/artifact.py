@@ -9,8 +9,9 @@ import keras
 import numpy as np
 
 from pima.core.arrays import Float32Array, Float64Array
+from pima.core.digest import sha256_of
 from pima.core.features import FEATURES, MAY_BE_MISSING
-from pima.model.compiled import CompiledModel, sha256_of
+from pima.model.compiled import CompiledModel
 
 # Float32 arithmetic in another order: measured 2e-7 on the shipped data.
 LARGEST_DIFFERENCE = 1e-6

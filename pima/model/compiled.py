@@ -1,7 +1,5 @@
 """The compiled form of a model, the only one that scoring reads: LiteRT, ready in a tenth of a second."""
 
-import hashlib
-
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
@@ -10,11 +8,6 @@ from pima.model.quiet import quiet_native_code
 
 # The interpreter's buffers grow with the batch: this many rows at a time keep them within a few megabytes.
 _ROWS_A_CALL = 8_192
-
-
-def sha256_of(content: bytes) -> str:
-    """The hash that is stored beside an artefact and checked before it is parsed."""
-    return hashlib.sha256(content).hexdigest()
 
 
 class CompiledModel:
