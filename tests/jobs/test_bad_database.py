@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from pima.store import schema
 from pima.store.engine import writing
 from pima.store.tables import TABLES
-from tests.conftest import Database, call, insert_patients, install_models, the_json
+from tests.conftest import Database, call, free_port, insert_patients, install_models, the_json
 from tests.jobs.test_bad_configuration import EVERY_COMMAND, SECRET, wrong
 from tests.jobs.test_bad_files import GOOD, HEADER, write
 
@@ -147,10 +147,7 @@ def test_a_table_of_the_same_name_in_another_schema_does_not_count(postgresql: D
 @pytest.fixture
 def closed_port() -> int:
     """A port on which nothing listens."""
-    with closing(socket.socket()) as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-    return port
+    return free_port()
 
 
 @working

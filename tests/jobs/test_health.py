@@ -15,26 +15,20 @@ from pima.errors import WrongConfiguration
 from pima.metrics_endpoint import DatabaseFigures, serve_metrics
 from pima.settings import MetricsSettings, PingSettings, read_settings
 from pima.store.schema import HEAD
-from tests.conftest import Database, call, insert_patients
+from tests.conftest import Database, call, free_port, insert_patients
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
-
-
-def _stored(database: Database, moment: datetime) -> object:
-    if database.kind == "postgresql":
-        return moment
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @pytest.fixture
 def well(scored_database: Database) -> Database:
     """A service whose scheduler lives and whose jobs have just succeeded."""
-    now = _stored(scored_database, datetime.now(UTC))
+    now = scored_database.stored(datetime.now(UTC))
     for job in ("score", "retrain"):
         scored_database.execute(
             "INSERT INTO schedules (job, expression, time_zone, first_seen_at, heartbeat_at)"
             " VALUES (:job, '15 2 * * *', 'UTC', :long_ago, :now)",
-            {"job": job, "long_ago": _stored(scored_database, LONG_AGO), "now": now},
+            {"job": job, "long_ago": scored_database.stored(LONG_AGO), "now": now},
         )
         _run(scored_database, job, "succeeded", datetime.now(UTC))
     return scored_database
@@ -47,8 +41,8 @@ def _run(database: Database, job: str, status: str, finished: datetime, counts: 
         {
             "job": job,
             "status": status,
-            "started": _stored(database, finished - timedelta(seconds=2.5)),
-            "finished": _stored(database, finished),
+            "started": database.stored(finished - timedelta(seconds=2.5)),
+            "finished": database.stored(finished),
         },
     )
 
@@ -87,7 +81,7 @@ def test_each_cause_makes_it_unhealthy_and_its_mending_healthy_again(
 ) -> None:
     insert_patients(well, 1)
     assert _complaint(well) == ""
-    moments = {"old": _stored(well, LONG_AGO), "now": _stored(well, datetime.now(UTC))}
+    moments = {"old": well.stored(LONG_AGO), "now": well.stored(datetime.now(UTC))}
     well.execute(breaks, {name: value for name, value in moments.items() if f":{name}" in breaks})
     assert code in _complaint(well)
     well.execute(mends, {name: value for name, value in moments.items() if f":{name}" in mends})
@@ -106,7 +100,7 @@ def test_the_metrics_are_the_databases_and_true_after_a_restart(well: Database) 
     for _ in range(2):
         _run(well, "score", "succeeded", finished, '{"predicted": 40, "rejected": 2, "already_scored": 1}')
     _run(well, "score", "failed", finished)
-    serve_metrics(well.engine, MetricsSettings(port=_free_port()))
+    serve_metrics(well.engine, MetricsSettings(port=free_port()))
     found = _scrape(well)
     assert found["pima_rows_total", "predicted"] == 80
     assert found["pima_rows_total", "rejected"] == 4
@@ -131,7 +125,7 @@ def _scrape(database: Database) -> dict[tuple[str, ...], float]:
 
 
 def test_the_endpoint_answers_and_a_database_that_is_away_is_a_zero(postgresql: Database) -> None:
-    port = _free_port()
+    port = free_port()
     serve_metrics(postgresql.engine, MetricsSettings(port=port))
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         assert b"pima_database_up 1.0" in answer.read()
@@ -146,14 +140,6 @@ def test_without_a_port_nothing_listens(sqlite: Database) -> None:
     before = threading.active_count()
     serve_metrics(sqlite.engine, MetricsSettings())
     assert threading.active_count() == before
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
@@ -192,7 +178,7 @@ def test_a_success_and_a_failure_are_told_and_a_stop_is_not(receiver: tuple[str,
 
 def test_a_ping_that_nobody_answers_is_a_warning_without_its_address(capsys: pytest.CaptureFixture[str]) -> None:
     uuid = "0b9d7a52-unmistakable"
-    settings = PingSettings(score_url=f"http://127.0.0.1:{_free_port()}/{uuid}")
+    settings = PingSettings(score_url=f"http://127.0.0.1:{free_port()}/{uuid}")
     thread = ping_module.ping(settings, "score", "succeeded")
     assert thread is not None
     thread.join(15)

@@ -232,7 +232,7 @@ def test_a_run_whose_scheduler_died_is_found_and_caught_up_by_another(ran_before
     ran_before.execute(
         "INSERT INTO runs (job, trigger, scheduled_for, attempt, status, counts, host, heartbeat_at) VALUES"
         " ('score', 'schedule', :tick, 1, 'running', '{}', 'a machine that is gone', :beat)",
-        {"tick": _stored(ran_before, tick), "beat": _stored(ran_before, START - timedelta(days=400))},
+        {"tick": ran_before.stored(tick), "beat": ran_before.stored(START - timedelta(days=400))},
     )
     _settled(living)
     _settled(living)
@@ -240,12 +240,6 @@ def test_a_run_whose_scheduler_died_is_found_and_caught_up_by_another(ran_before
         ("crashed", "heartbeat_lost", 1),
         ("succeeded", None, 2),
     ]
-
-
-def _stored(database: Database, moment: datetime) -> object:
-    if database.kind == "postgresql":
-        return moment
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def test_a_database_that_is_away_at_the_tick_is_waited_for(postgresql: Database) -> None:

