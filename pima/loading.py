@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from pima.errors import FileLoadedBefore
-from pima.files import BadLine, PatientFile, open_patient_file, refused
+from pima.files import PatientFile, open_patient_file
 from pima.logs import get_logger
+from pima.patient_rows import BadLine, refused
 from pima.store import patients
 from pima.store.engine import without_time_limit, writing
 

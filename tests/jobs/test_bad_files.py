@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from pima.core.features import FEATURE_NAMES
 from pima.errors import DatabaseAway
-from pima.files import BLOCK_ROWS
 from pima.loading import LoadOptions, load_files
+from pima.patient_rows import BLOCK_ROWS
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine
 from tests.conftest import SOUND, Database, Ended, call, insert_patients, the_json

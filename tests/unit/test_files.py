@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pima.core.features import FEATURE_NAMES, FEATURES
 from pima.core.validation import REASONS
 from pima.errors import FileRefused
-from pima.files import ARTICLE_COLUMNS, BLOCK_ROWS, BadLine, Block, PatientFile, open_patient_file
+from pima.files import PatientFile, open_patient_file
+from pima.patient_rows import ARTICLE_COLUMNS, BLOCK_ROWS, BadLine, Block
 
 HEADER = ",".join(ARTICLE_COLUMNS)
 GOOD = "6,148,72,35,0,33.6,0.627,50,1"

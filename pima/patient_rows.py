@@ -1,0 +1,110 @@
+"""The rows of patient files, whatever kind of file: what columns there are, and the rules that a line must keep.
+
+A line that is bad in any way is reported by its number and a reason code, never by what stood there.
+"""
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pima.core.features import FEATURE_NAMES, canonical_name
+from pima.core.validation import MISSING, NOT_FINITE, REASONS, Measurements, broken_rules
+from pima.errors import FileRefused
+
+BLOCK_ROWS = 10_000
+LARGEST_ID = 2**63 - 1
+
+ARTICLE_COLUMNS = (*FEATURE_NAMES, "outcome")
+
+Cell = float | int | None
+Row = tuple[Cell, ...]
+"""(line, id, eight measurements, outcome); None where the cell is empty or the column is absent."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that can't be loaded."""
+
+    line: int
+    """Counted from 1, as an editor shows it; of a Parquet file the row."""
+    reason: str
+    field: str | None = None
+    """The column, where one is at fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some lines of the file, parted."""
+
+    rows: list[Row]
+    bad: list[BadLine]
+
+
+def refused(path: Path | str, report: str) -> FileRefused:
+    """The error for a whole file."""
+    return FileRefused(file=shown_name(Path(path)), report=report)
+
+
+def shown_name(path: Path) -> str:
+    """The file's name as text: on disk it may be any bytes, in a database and on a terminal not."""
+    return os.fsencode(path.name).decode("utf-8", errors="replace")
+
+
+def header_columns(path: Path, header: Sequence[str]) -> tuple[str, ...]:
+    """The columns that the header names; an unknown name is told by position, since it may be a value."""
+    columns = [canonical_name(cell) for cell in header]
+    known = ", ".join(("id", *ARTICLE_COLUMNS))
+    for position, column in enumerate(columns, start=1):
+        if column is None:
+            raise refused(
+                path, f"Column {position} of the header has an unknown name (unknown_column). Known: {known}."
+            )
+        if columns.index(column) != position - 1:
+            raise refused(path, f"Column {position} of the header names {column} a second time (duplicate_column).")
+    return tuple(column for column in columns if column is not None)
+
+
+def in_order(columns: tuple[str, ...]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    """A function from cells in the file's order to (id, eight measurements, outcome), None for an absent column."""
+    positions = [columns.index(name) if name in columns else len(columns) for name in ("id", *ARTICLE_COLUMNS)]
+    pick = itemgetter(*positions)
+    return lambda cells: pick((*cells, None))
+
+
+def checked(rows: list[Row], bad: list[BadLine]) -> Block:
+    """Judge ids, outcomes and measurements; the latter by the same rules as scoring, save that a cell may be empty."""
+    cells = np.array([row[2:-1] for row in rows], dtype=object).reshape(len(rows), len(FEATURE_NAMES))
+    is_null = cells == None  # noqa: E711 (element by element)
+    values = np.where(is_null, np.nan, cells).astype(np.float64)
+    broken = broken_rules(Measurements(values, is_null))
+    broken[broken == REASONS.index(MISSING)] = 0
+    good: list[Row] = []
+    any_broken = np.any(broken, axis=1).tolist()
+    for row, rules, is_broken in zip(rows, broken, any_broken, strict=True):
+        patient_id, outcome = row[1], row[-1]
+        if patient_id is None and outcome is None and not is_broken:
+            good.append(row)
+        elif (fault := _fault(row, rules, is_broken)) is None:
+            good.append((*row[:-1], None if outcome is None else int(outcome)))
+        else:
+            bad.append(fault)
+    return Block(good, bad)
+
+
+def _fault(row: Row, rules: Any, is_broken: bool) -> BadLine | None:
+    line, patient_id, outcome = int(row[0] or 0), row[1], row[-1]
+    if patient_id is not None and not (isinstance(patient_id, int) and 0 < patient_id <= LARGEST_ID):
+        return BadLine(line, "bad_id", "id")
+    if is_broken:
+        position = int((rules != 0).argmax())
+        return BadLine(line, REASONS[rules[position]], FEATURE_NAMES[position])
+    if outcome is not None and outcome not in (0, 1):
+        is_finite = math.isfinite(outcome)
+        return BadLine(line, "bad_outcome" if is_finite else NOT_FINITE, "outcome")
+    return None
