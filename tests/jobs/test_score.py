@@ -53,8 +53,9 @@ def test_two_at_once_score_every_row_once(scored_database: Database) -> None:
 def test_killed_in_the_middle_and_run_again(scored_database: Database) -> None:
     _fill(scored_database)
     killed = scored_database.start("score", "--batch-size", "100")
+    _wait_for(scored_database, "SELECT count(*) = 1 FROM runs")
     other = scored_database.start("score", "--batch-size", "100")
-    _wait_for_predictions(scored_database, 3_000)
+    _wait_for(scored_database, "SELECT count(*) >= 3000 FROM predictions")
     killed.send_signal(signal.SIGKILL)
     killed.communicate(timeout=60)
     other.communicate(timeout=120)
@@ -65,10 +66,10 @@ def test_killed_in_the_middle_and_run_again(scored_database: Database) -> None:
     assert sorted(statuses).count(("running",)) == 1  # the killed one's row stays as it left it
 
 
-def _wait_for_predictions(database: Database, rows: int) -> None:
+def _wait_for(database: Database, condition: str) -> None:
     until = time.monotonic() + 60
-    while database.value("SELECT count(*) FROM predictions") < rows:
-        assert time.monotonic() < until, "no predictions appeared"
+    while not database.value(condition):
+        assert time.monotonic() < until, condition
         time.sleep(0.02)
 
 
@@ -76,7 +77,7 @@ def _wait_for_predictions(database: Database, rows: int) -> None:
 def test_asked_to_stop_it_ends_at_a_batch_boundary(scored_database: Database, number: int, exit_code: int) -> None:
     _fill(scored_database)
     process = scored_database.start("score", "--json", "--batch-size", "50")
-    _wait_for_predictions(scored_database, 1_000)
+    _wait_for(scored_database, "SELECT count(*) >= 1000 FROM predictions")
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == exit_code, stderr
