@@ -5,8 +5,10 @@ commands show (Python's output in this process, and all of a child's), and in ev
 measurements.
 """
 
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +22,17 @@ from pima.errors import PimaError
 from pima.store.engine import reading, writing
 from pima.store.patients import make_staging, stage
 from pima.store.tables import TABLES
-from tests.conftest import Database, Ended, call, insert_patients
+from tests.conftest import Database, Ended, call, free_port, insert_patients, wait_for
 from tests.jobs.test_bad_files import HEADER, ID_HEADER, write
+from tests.jobs.test_scheduler import EVERY_SECOND, stop
 
 # Exact in binary, so that every way to print them shows these digits.
 GOOD = {"glucose": 177.0625, "bmi": 44.40625, "diabetes_pedigree": 1.984375, "insulin": 613.3125}
 BAD = {"glucose": 7177.0625, "bmi": 44444.40625, "diabetes_pedigree": -1.984375, "insulin": -613.3125, "age": 5050.0625}
 NAME = "Canary-Smith"
 CANARIES = ("77.0625", "4.40625", "1.984375", "13.3125", "5050.0625", "0.0625", NAME)
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 MAY_HOLD_MEASUREMENTS = {"patients", "scoring_queue"}
 MAY_HOLD_PROBABILITIES = {"predictions"}
@@ -123,6 +128,32 @@ def test_a_run_that_fails_shows_no_value(watched: Watched) -> None:
     watched.database.execute("UPDATE champion SET model_version = NULL")
     watched.call("score", exit_code=3)
     watched.call("status")
+
+
+def test_a_scheduler_with_its_metrics_its_pings_and_its_health_shows_no_value(
+    watched: Watched, receiver: tuple[str, list[str]]
+) -> None:
+    database, (address, asked), port = watched.database, receiver, free_port()
+    insert_patients(database, 3, **GOOD)
+    for column, value in BAD.items():
+        insert_patients(database, 1, **(GOOD | {column: value}))
+    environ = {f"PIMA_SCHEDULE__{job}": EVERY_SECOND for job in ("SCORE", "RETRAIN")}
+    pings = {f"PIMA_PING__{job}_URL": f"{address}/{job}" for job in ("SCORE", "RETRAIN")}
+    scheduler = database.start("scheduler", **environ, **pings, PIMA_METRICS__PORT=str(port))
+    wait_for(lambda: {"/SCORE", "/RETRAIN/fail"} <= set(asked), scheduler)
+    watched.call("health")
+    newest = database.value("SELECT max(id) FROM patients")
+    database.execute(f"CREATE UNIQUE INDEX someone_elses ON rejections (reason) WHERE patient_id > {newest}")
+    insert_patients(database, 2, **(GOOD | {"age": BAD["age"]}))
+    wait_for(lambda: "/SCORE/fail" in asked, scheduler)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        watched.shown += [answer.read().decode(), *asked]
+    watched.shown.append(stop(scheduler))
+    database.execute("UPDATE scoring_queue SET enqueued_at = :long_ago", {"long_ago": database.stored(LONG_AGO)})
+    watched.call("health", exit_code=1)
+    watched.call("status")
+    assert any('pima_rows_total{result="rejected"} 5.0' in text for text in watched.shown)
+    assert database.value("SELECT count(*) FROM runs WHERE error_line IS NOT NULL AND job = 'score'") >= 1
 
 
 def test_files_that_are_loaded_show_no_value(watched: Watched) -> None:

@@ -7,25 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 
 import pytest
 
-from tests.conftest import ROOT, SHIPPED, Database, clean_environ, insert_patients
+from tests.conftest import ROOT, SHIPPED, Database, clean_environ, insert_patients, wait_for
 
 EVERY_SECOND = "* * * * * *"
 NEVER = "0 0 29 2 mon"
 
 
-def _wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
-    until = time.monotonic() + 60
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
-def _stop(process: subprocess.Popen[str]) -> str:
+def stop(process: subprocess.Popen[str]) -> str:
     process.send_signal(signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
@@ -43,8 +34,8 @@ def test_a_wrong_schedule_ends_it_with_exit_code_2(database: Database) -> None:
 
 def test_a_time_that_a_clock_change_touches_is_warned_of(database: Database) -> None:
     process = database.start("scheduler", PIMA_SCHEDULE__TIME_ZONE="Europe/Berlin", PIMA_SCHEDULE__CATCH_UP="none")
-    _wait_for(lambda: database.value("SELECT count(*) FROM schedules") == 2, process)
-    stderr = _stop(process)
+    wait_for(lambda: database.value("SELECT count(*) FROM schedules") == 2, process)
+    stderr = stop(process)
     assert "does not exist in Europe/Berlin" in stderr
     assert "comes twice in Europe/Berlin" in stderr
 
@@ -53,11 +44,11 @@ def test_it_runs_both_jobs_at_their_ticks_and_stops_when_asked(scored_database: 
     database = scored_database
     insert_patients(database, 3)
     process = database.start("scheduler", PIMA_SCHEDULE__SCORE=EVERY_SECOND, PIMA_SCHEDULE__RETRAIN=EVERY_SECOND)
-    _wait_for(lambda: database.value("SELECT count(*) = 3 FROM predictions"), process)
+    wait_for(lambda: database.value("SELECT count(*) = 3 FROM predictions"), process)
     ended = "SELECT count(*) FROM runs WHERE job = '{}' AND status <> 'skipped' AND finished_at IS NOT NULL"
     for job in ("retrain", "score"):
-        _wait_for(lambda job=job: database.value(ended.format(job)) >= 2, process)
-    _stop(process)
+        wait_for(lambda job=job: database.value(ended.format(job)) >= 2, process)
+    stop(process)
     runs = database.execute("SELECT job, trigger, status, scheduled_for, exit_code, error_line FROM runs")
     assert {run[1] for run in runs} == {"first_run", "schedule"}
     assert all(run[3] is not None for run in runs)
@@ -72,8 +63,8 @@ def test_it_runs_both_jobs_at_their_ticks_and_stops_when_asked(scored_database: 
 def test_a_stop_reaches_the_fit_that_is_running(database: Database) -> None:
     assert database.run("load", str(SHIPPED)).exit_code == 0
     process = database.start("scheduler", PIMA_SCHEDULE__SCORE=NEVER, PIMA_RETRAIN__NETWORK="article")
-    _wait_for(lambda: database.value("SELECT count(*) FROM runs WHERE status = 'running'"), process)
-    _stop(process)
+    wait_for(lambda: database.value("SELECT count(*) FROM runs WHERE status = 'running'"), process)
+    stop(process)
     assert database.value("SELECT count(*) FROM runs WHERE status = 'running'") == 0
     assert database.value("SELECT status FROM runs ORDER BY id LIMIT 1") in ("interrupted", "succeeded")
 
@@ -88,7 +79,7 @@ def test_as_process_1_it_passes_the_signal_on_and_leaves_whole_batches(scored_da
     assert unshare is not None
     command = [unshare, "--pid", "--fork", "--mount-proc", sys.executable, "-m", "jobs.scheduler"]
     process = subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True)
-    _wait_for(lambda: 0 < database.value("SELECT count(*) FROM predictions") < rows, process)
+    wait_for(lambda: 0 < database.value("SELECT count(*) FROM predictions") < rows, process)
     (inside,) = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
     asked = time.monotonic()
     os.kill(int(inside), signal.SIGTERM)
