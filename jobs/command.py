@@ -16,17 +16,31 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from pima.errors import DONE, FAILED, Interrupted, PimaError
+from pima.errors import (
+    DONE,
+    FAILED,
+    INTERRUPTED_BY_CTRL_C,
+    INTERRUPTED_BY_SIGTERM,
+    Interrupted,
+    PimaError,
+)
 from pima.ledger import OpenRun
 from pima.logs import configure_logs, get_logger, tell
+from pima.ping import SECONDS_TO_ANSWER, ping
 from pima.settings import DEFAULT_DATABASE_URL, Settings, database_url, read_settings
 from pima.stopping import StopRequest
 from pima.store.engine import is_empty_default_file, make_engine
+from pima.store.runs import Status
 from pima.store.schema import migrate, require_schema
 
 Result = dict[str, Any]
 
 LARGEST_NUMBER = 1_000_000_000
+_STATUS_OF_EXIT_CODE = {
+    DONE: Status.SUCCEEDED,
+    INTERRUPTED_BY_CTRL_C: Status.INTERRUPTED,
+    INTERRUPTED_BY_SIGTERM: Status.INTERRUPTED,
+}
 
 
 @dataclass(slots=True)
@@ -75,25 +89,29 @@ def run_command(
     command: Command | None = None
     try:
         with ExitStack() as at_the_end:
-            command = _prepare(options, environ, job, needs_schema, at_the_end)
+            command = _prepare(options, environ, job, at_the_end)
+            _see_to_the_schema(command, needs_schema)
             result = work(command)
     except PimaError as error:
         tell(f"error: {error}")
-        return _end(options, command, error.exit_code, {"error": error.code, "message": str(error)})
+        exit_code = _end(options, command, error.exit_code, {"error": error.code, "message": str(error)})
     except Interrupted as ending:
         tell("stopped: asked by a signal; what was committed stays")
-        return _end(options, command, ending.exit_code, {"error": ending.code})
+        exit_code = _end(options, command, ending.exit_code, {"error": ending.code})
     except Exception as error:  # a defect of ours: its text could hold anything, so only its class and place are told
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(frame.filename).name}:{frame.lineno}"
         tell(f"error: {type(error).__name__} at {place}; this is a defect of pima, please report it")
-        return _end(options, command, FAILED, {"error": f"unexpected_{type(error).__name__}"})
-    _output(lambda: _print_json(result) if options.json else show(result))
-    return DONE
+        exit_code = _end(options, command, FAILED, {"error": f"unexpected_{type(error).__name__}"})
+    else:
+        _output(lambda: _print_json(result) if options.json else show(result))
+        exit_code = DONE
+    _ping(command, job, exit_code)
+    return exit_code
 
 
 def _prepare(
-    options: argparse.Namespace, environ: Mapping[str, str], job: str | None, needs_schema: bool, at_the_end: ExitStack
+    options: argparse.Namespace, environ: Mapping[str, str], job: str | None, at_the_end: ExitStack
 ) -> Command:
     stop = StopRequest()
     stop.listen()
@@ -101,12 +119,24 @@ def _prepare(
     configure_logs(settings.logs.format)
     engine = make_engine(database_url(environ, job), settings.database)
     at_the_end.callback(engine.dispose)
-    if is_empty_default_file(engine.url, DEFAULT_DATABASE_URL):
-        migrate(engine, settings.holdout.salt)
-        get_logger().info("made the schema in a new file", file=engine.url.database)
-    elif needs_schema:
-        require_schema(engine)
     return Command(options, environ, settings, engine, stop)
+
+
+def _see_to_the_schema(command: Command, needs_schema: bool) -> None:
+    if is_empty_default_file(command.engine.url, DEFAULT_DATABASE_URL):
+        migrate(command.engine, command.settings.holdout.salt)
+        get_logger().info("made the schema in a new file", file=command.engine.url.database)
+    elif needs_schema:
+        require_schema(command.engine)
+
+
+def _ping(command: Command | None, job: str | None, exit_code: int) -> None:
+    """Of a job that a scheduler started, the scheduler tells, even where it was killed. A dry run is no run."""
+    if command is None or job is None or command.options.run_id or command.options.dry_run:
+        return
+    told = ping(command.settings.ping, job, _STATUS_OF_EXIT_CODE.get(exit_code, Status.FAILED))
+    if told is not None:
+        told.join(SECONDS_TO_ANSWER)  # the run is over and its row is closed: nothing waits but this process
 
 
 def _end(options: argparse.Namespace, command: Command | None, exit_code: int, facts: Result) -> int:

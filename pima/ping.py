@@ -5,14 +5,12 @@ fetched in a thread of its own, once; it never delays or fails a run, and its ad
 """
 
 import threading
-import urllib.error
-import urllib.request
 
 from pima.logs import get_logger
 from pima.settings import PingSettings
 from pima.store.runs import Status
 
-_SECONDS_TO_ANSWER = 10
+SECONDS_TO_ANSWER = 10
 # Asked to stop, or not run at all: neither a success nor a failure.
 _SILENT = (Status.INTERRUPTED, Status.SKIPPED, Status.MISSED)
 
@@ -29,9 +27,13 @@ def ping(settings: PingSettings, job: str, status: str) -> threading.Thread | No
 
 
 def _fetch(job: str, address: str) -> None:
+    # Here, so that a job without a URL starts without HTTP and TLS.
+    import http.client
+    import urllib.request
+
     try:
         # Settings let http and https addresses through only.
-        with urllib.request.urlopen(address, timeout=_SECONDS_TO_ANSWER) as answer:  # noqa: S310
+        with urllib.request.urlopen(address, timeout=SECONDS_TO_ANSWER) as answer:  # noqa: S310
             get_logger().info("pinged", job=job, answer=answer.status)
-    except (OSError, ValueError, urllib.error.URLError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         get_logger().warning("the ping was not answered", job=job, error=type(error).__name__)

@@ -1,5 +1,6 @@
 """jobs.health turns unhealthy for each cause and back; the metrics and the ping tell what the database says."""
 
+import socket
 import threading
 import urllib.request
 from datetime import UTC, datetime, timedelta
@@ -151,6 +152,38 @@ def test_a_success_and_a_failure_are_told_and_a_stop_is_not(receiver: tuple[str,
     assert ping_module.ping(PingSettings(), "score", "succeeded") is None
 
 
+def test_a_job_that_no_scheduler_started_pings_by_itself(
+    scored_database: Database, receiver: tuple[str, list[str]]
+) -> None:
+    address, asked = receiver
+    url = {"PIMA_PING__SCORE_URL": f"{address}/score"}
+    assert call(scored_database, "score", **url).exit_code == 0
+    assert asked == ["/score"]
+    assert call(scored_database, "score", "--dry-run", **url).exit_code == 0
+    assert call(scored_database, "status", **url).exit_code == 0
+    assert asked == ["/score"]
+    insert_patients(scored_database, 1)
+    scored_database.execute("UPDATE champion SET model_version = NULL")
+    assert call(scored_database, "score", **url).exit_code == 3
+    scored_database.execute("DROP TABLE schedules")
+    assert call(scored_database, "score", **url).exit_code == 2
+    away = f"postgresql+psycopg://nobody@127.0.0.1:{free_port()}/nothing"
+    assert call(None, "score", DATABASE_URL=away, **url).exit_code == 75
+    assert asked == ["/score", *["/score/fail"] * 3]
+
+
+def test_a_job_that_a_scheduler_started_leaves_the_ping_to_it(
+    scored_database: Database, receiver: tuple[str, list[str]]
+) -> None:
+    address, asked = receiver
+    scored_database.execute(
+        "INSERT INTO runs (id, job, trigger, attempt, status, counts, host)"
+        " VALUES (77, 'score', 'schedule', 1, 'running', '{}', 'here')"
+    )
+    ended = call(scored_database, "score", "--run-id", "77", PIMA_PING__SCORE_URL=f"{address}/score")
+    assert (ended.exit_code, asked) == (0, [])
+
+
 def test_a_ping_that_nobody_answers_is_a_warning_without_its_address(capsys: pytest.CaptureFixture[str]) -> None:
     uuid = "0b9d7a52-unmistakable"
     settings = PingSettings(score_url=f"http://127.0.0.1:{free_port()}/{uuid}")
@@ -160,6 +193,20 @@ def test_a_ping_that_nobody_answers_is_a_warning_without_its_address(capsys: pyt
     told = capsys.readouterr()
     assert "not answered" in told.out + told.err
     assert uuid not in told.out + told.err
+
+
+def test_a_ping_that_gets_no_answer_in_http_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        settings = PingSettings(retrain_url=f"http://127.0.0.1:{server.getsockname()[1]}/unmistakable")
+        thread = ping_module.ping(settings, "retrain", "failed")
+        assert thread is not None
+        with server.accept()[0] as connection:
+            connection.sendall(b"go away\r\n\r\n")
+        thread.join(15)
+    told = capsys.readouterr()
+    assert "BadStatusLine" in told.out + told.err
+    assert "unmistakable" not in told.out + told.err
+    assert "Traceback" not in told.out + told.err
 
 
 def test_a_secret_setting_may_come_from_a_file(tmp_path) -> None:
