@@ -23,6 +23,7 @@ from pima.errors import (
     INTERRUPTED_BY_SIGTERM,
     Interrupted,
     PimaError,
+    WrongUsage,
 )
 from pima.ledger import OpenRun
 from pima.logs import configure_logs, get_logger, tell
@@ -85,6 +86,8 @@ def run_command(
     try:
         options = options_parser.parse_args(list(arguments))
     except SystemExit as ending:  # argparse has said what is wrong, or has shown the help
+        if ending.code and "--json" in arguments:
+            _output(lambda: _print_json({"error": WrongUsage.code}))
         return int(ending.code or 0)
     command: Command | None = None
     try:

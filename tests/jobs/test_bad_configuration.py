@@ -1,5 +1,6 @@
 """Wrong configuration, wrong usage and the default database: exit code 2, the key named, no secret shown."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -264,6 +265,7 @@ def test_wrong_usage_ends_with_2_and_says_so_on_stderr(arguments: tuple[str, ...
     ended = call(None, *arguments)
     wrong(ended, "usage: python -m jobs.")
     assert ended.stdout == ""
+    assert json.loads(call(None, arguments[0], "--json", *arguments[1:]).stdout) == {"error": "wrong_usage"}
 
 
 @every_command
