@@ -116,7 +116,7 @@ def history(place: Place) -> list[Line]:
     sizes = (100_000, MILLION, 10 * MILLION)
     for kind, make in (("PostgreSQL", place.history), ("SQLite", partial(_sqlite_history, place))):
         peers = {f"{kind}, {rows:,} before": partial(_new_rows, make(rows), rows) for rows in sizes}
-        few, _, many = (measured.median for measured in side_by_side(peers, rounds=15).values())
+        few, _, many = (measured.median for measured in side_by_side(peers, rounds=31).values())
         what = f"10,000 new rows, {kind}: time over 10,000,000 predictions made before / over 100,000"
         lines.append(Line(what, many / few, "<=", 1.25))
     return lines
