@@ -6,9 +6,10 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
+from pima.children import job_command
 from pima.metrics_endpoint import serve_metrics
 from pima.ping import ping
-from pima.scheduling import Scheduler, job_command
+from pima.scheduling import Scheduler
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -3,6 +3,7 @@
 Pure rules over what the ledger says; times come in as arguments.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -35,26 +36,24 @@ def debt(
     *,
     catch_up: bool,
     ever_ran: bool,
-    attempts: list[Attempt],
+    attempts_of: Callable[[datetime], list[Attempt]],
 ) -> Debt:
     """What is owed to a job at start.
 
-    `newest_known` is the newest tick with any row, `attempts` those of the latest tick. Only ticks since the schedule
-    was first seen count, so that an edited schedule fires nothing by itself.
+    `newest_known` is the newest tick with any row, `attempts_of` tells what has been tried for a tick. Only ticks since
+    the schedule was first seen count, so that an edited schedule fires nothing by itself.
     """
     latest = next(iter(schedule.newest(first_seen_at, now, 1)), None)
     unseen = schedule.newest(max(first_seen_at, newest_known or first_seen_at), now, MOST_NOTED)
     if not catch_up:
         return Debt(None, 0, "", unseen)
     missed = [tick for tick in unseen if tick != latest]
-    if latest is not None:
-        attempt = next_attempt(attempts)
-        return Debt(latest if attempt else None, attempt or 0, "catch_up", missed)
-    if not ever_ran:
-        # Its moment stands for a tick, so that of two schedulers one runs it.
-        attempt = next_attempt(attempts)
-        return Debt(first_seen_at if attempt else None, attempt or 0, "first_run", missed)
-    return Debt(None, 0, "", missed)
+    if latest is None and ever_ran:
+        return Debt(None, 0, "", missed)
+    # Of a job that never ran the moment its schedule was first seen stands for a tick: of two schedulers one runs it.
+    owed, reason = (first_seen_at, "first_run") if latest is None else (latest, "catch_up")
+    attempt = next_attempt(attempts_of(owed))
+    return Debt(owed if attempt else None, attempt or 0, reason, missed)
 
 
 def next_attempt(attempts: list[Attempt]) -> int | None:

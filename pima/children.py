@@ -7,16 +7,23 @@ along.
 import os
 import signal
 import subprocess
+import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
+from pima.errors import TRY_AGAIN_LATER
 from pima.logs import tell
 from pima.store.attempts import ChildEnd
+from pima.store.runs import Status
 
 _LONGEST_LINE = 500
+
+Command = Callable[[str, int], Sequence[str]]
+"""(job, run id) -> the command line of its child."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,16 @@ class Ended:
 
     end: ChildEnd
     timed_out: bool
+
+
+def job_command(config: Path | None) -> Command:
+    """`python -m jobs.JOB`, told which run it is."""
+
+    def command(job: str, run_id: int) -> list[str]:
+        named = [] if config is None else ["--config", str(config)]
+        return [sys.executable, "-m", f"jobs.{job}", "--run-id", str(run_id), *named]
+
+    return command
 
 
 class Child:
@@ -90,3 +107,16 @@ class Child:
             if text and not (self._line or "").startswith("error:"):
                 self._line = text[:_LONGEST_LINE]
             tell(text)
+
+
+def what_became_of_it(ended: Ended, stopping: bool) -> tuple[Status, str | None]:
+    """Status and error code for a run that its child left open."""
+    if ended.timed_out:
+        return Status.FAILED, "timed_out"
+    if ended.end.signal is not None:
+        return (Status.INTERRUPTED, "killed_at_stop") if stopping else (Status.CRASHED, f"killed_by_{ended.end.signal}")
+    if ended.end.exit_code == 0:
+        return Status.SUCCEEDED, None
+    if ended.end.exit_code == TRY_AGAIN_LATER:
+        return Status.TRY_AGAIN_LATER, "try_again_later"
+    return Status.FAILED, f"exit_code_{ended.end.exit_code}"

@@ -7,19 +7,18 @@ and the ledger, and doing it once more changes nothing.
 
 import random
 import socket
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from functools import partial
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Connection, Engine
 
 from pima.catching_up import MOST_NOTED, debt, next_attempt
-from pima.children import Child, Ended
+from pima.children import Child, Command, Ended, what_became_of_it
 from pima.errors import TRY_AGAIN_LATER, PimaError
 from pima.logs import get_logger
 from pima.settings import ScheduleSettings
@@ -31,9 +30,6 @@ from pima.ticks import Schedule, TickTrigger, schedules
 
 _SECONDS_BETWEEN_STEPS = 5
 _A_YEAR = timedelta(days=366)
-
-Command = Callable[[str, int], Sequence[str]]
-"""(job, run id) -> the command line of its child."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +60,6 @@ class State:
     """Up to when each job's ticks have been dealt with."""
     due: list[Due] = field(default_factory=list)
     running: dict[str, Running] = field(default_factory=dict)
-
-
-def job_command(config: Path | None) -> Command:
-    """`python -m jobs.JOB`, told which run it is."""
-
-    def command(job: str, run_id: int) -> list[str]:
-        named = [] if config is None else ["--config", str(config)]
-        return [sys.executable, "-m", f"jobs.{job}", "--run-id", str(run_id), *named]
-
-    return command
 
 
 class Scheduler:
@@ -133,7 +119,6 @@ class Scheduler:
     def _settle(self, job: str, schedule: Schedule, now: datetime) -> None:
         with writing(self._engine) as connection:
             seen = attempts.see_schedule(connection, job, schedule.expression, schedule.time_zone, now)
-            latest = next(iter(schedule.newest(seen, now, 1)), seen)
             owed = debt(
                 schedule,
                 seen,
@@ -141,7 +126,7 @@ class Scheduler:
                 now,
                 catch_up=self._settings.catch_up == "latest",
                 ever_ran=attempts.has_run(connection, job),
-                attempts=attempts.attempts_of(connection, job, latest),
+                attempts_of=partial(attempts.attempts_of, connection, job),
             )
             self._note_missed(connection, job, owed.missed, "nobody_was_there")
         if owed.tick is not None:
@@ -246,7 +231,7 @@ class Scheduler:
             del self._state.running[due.job]
 
     def _close(self, run_id: int, ended: Ended) -> str:
-        status, error_code = _what_became_of_it(ended, self._stopping)
+        status, error_code = what_became_of_it(ended, self._stopping)
         try:
             with writing(self._engine) as connection:
                 return attempts.close_attempt(connection, run_id, status, error_code, ended.end, ended.timed_out)
@@ -279,16 +264,3 @@ class Scheduler:
         """Until every child that runs now has ended and its end is in the ledger."""
         for each in list(self._state.running.values()):
             each.waiter.join()
-
-
-def _what_became_of_it(ended: Ended, stopping: bool) -> tuple[Status, str | None]:
-    """Status and error code for a run that its child left open."""
-    if ended.timed_out:
-        return Status.FAILED, "timed_out"
-    if ended.end.signal is not None:
-        return (Status.INTERRUPTED, "killed_at_stop") if stopping else (Status.CRASHED, f"killed_by_{ended.end.signal}")
-    if ended.end.exit_code == 0:
-        return Status.SUCCEEDED, None
-    if ended.end.exit_code == TRY_AGAIN_LATER:
-        return Status.TRY_AGAIN_LATER, "try_again_later"
-    return Status.FAILED, f"exit_code_{ended.end.exit_code}"

@@ -23,7 +23,7 @@ def _owed(first_seen_days_ago: float, newest_known_days_ago: int | None, *attemp
         NOW - timedelta(days=first_seen_days_ago),
         None if newest_known_days_ago is None else _tick(newest_known_days_ago),
         NOW,
-        attempts=[Attempt(n, status) for n, status in enumerate(attempts, start=1)],
+        attempts_of=lambda _tick: [Attempt(n, status) for n, status in enumerate(attempts, start=1)],
         **given,  # type: ignore[arg-type]
     )
 
