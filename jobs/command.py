@@ -36,7 +36,6 @@ from pima.store.schema import migrate, require_schema
 
 Result = dict[str, Any]
 
-LARGEST_NUMBER = 1_000_000_000
 _STATUS_OF_EXIT_CODE = {
     DONE: Status.SUCCEEDED,
     INTERRUPTED_BY_CTRL_C: Status.INTERRUPTED,
@@ -65,11 +64,18 @@ def parser(name: str, description: str) -> argparse.ArgumentParser:
     return made
 
 
-def positive(text: str) -> int:
-    """An option's value that must be a whole number from 1."""
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= LARGEST_NUMBER):
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to {LARGEST_NUMBER}")
-    return int(text)
+def whole_number(largest: int) -> Callable[[str], int]:
+    """The type of an option's value that must be a whole number from 1 to `largest`."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and 1 <= int(text) <= largest):
+            raise argparse.ArgumentTypeError(f"expected a whole number from 1 to {largest}")
+        return int(text)
+
+    return read
+
+
+positive = whole_number(1_000_000_000)
 
 
 def run_command(

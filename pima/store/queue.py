@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, select, text
 from pima.core.arrays import Int64Array
 from pima.core.features import FEATURE_NAMES
 from pima.core.validation import Measurements
-from pima.errors import DatabaseFailed
+from pima.errors import DatabaseBusy
 from pima.store.engine import is_postgresql
 from pima.store.tables import scoring_queue
 
@@ -39,8 +39,8 @@ _DELETE_ON_POSTGRESQL = """
     WHERE patient_id > %s AND patient_id <= %s AND xmax = pg_current_xact_id()::xid"""
 # The queue is filled and emptied between two looks of autovacuum, so its statistics mean nothing: by key, always.
 _BY_KEY = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
-# One value holds at most 1 GB.
-_MOST_ROWS = 1_000_000
+MOST_ROWS = 1_000_000
+"""In one claim: on PostgreSQL a batch is one value, of 80 bytes a row and at most 1 GB."""
 
 # The transaction has the file's write lock (BEGIN IMMEDIATE), so nobody else claims now.
 _READ_ON_SQLITE = f"""
@@ -79,14 +79,14 @@ class Waiting:
 
 
 def claim(connection: Connection, after: int, rows: int) -> Batch:
-    """Take up to `rows` rows with a patient id above `after`; they are gone once the transaction commits."""
+    """Take up to `rows` rows (at most MOST_ROWS) with a patient id above `after`; gone once the transaction commits."""
     return (_claim_on_postgresql if is_postgresql(connection) else _claim_on_sqlite)(connection, after, rows)
 
 
 def _claim_on_postgresql(connection: Connection, after: int, rows: int) -> Batch:
     cursor = connection.connection.cursor(binary=True)
     connection.exec_driver_sql(_BY_KEY)
-    cursor.execute(_LOCK_ON_POSTGRESQL, (after, min(rows, _MOST_ROWS)))
+    cursor.execute(_LOCK_ON_POSTGRESQL, (after, rows))
     (packed,) = cursor.fetchone() or (None,)
     words = np.frombuffer(packed or b"", dtype=">u8").reshape(-1, _COLUMNS).astype(np.uint64)
     measured = words[:, 2:]
@@ -96,7 +96,8 @@ def _claim_on_postgresql(connection: Connection, after: int, rows: int) -> Batch
     if len(batch):
         cursor.execute(_DELETE_ON_POSTGRESQL, (after, batch.last))
         if cursor.rowcount != len(batch):
-            raise DatabaseFailed(what=f"{cursor.rowcount} of {len(batch)} claimed rows left the queue")
+            # A row that two others lock at once bears a number of another counter, which may by chance be ours.
+            raise DatabaseBusy(what=f"{cursor.rowcount} queue entries would have gone for {len(batch)} rows")
     cursor.close()
     return batch
 

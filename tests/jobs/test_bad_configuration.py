@@ -243,6 +243,7 @@ WRONG_USAGE: list[tuple[str, ...]] = [
     ("score", "--limit", "many"),
     ("score", "--limit"),
     ("score", "--batch-size", "0"),
+    ("score", "--batch-size", "1000001"),
     ("score", "--lim", "5"),
     ("score", "surplus"),
     ("score", "--run-id", "tomorrow"),
