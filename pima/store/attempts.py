@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from pima.store.engine import is_postgresql
+from pima.store.engine import insert_unless_there
 from pima.store.runs import Status
 from pima.store.tables import runs, schedules
 from pima.store.types import database_now
@@ -83,13 +82,12 @@ def note_ticks(
     connection: Connection, job: str, ticks: list[datetime], status: Status, error_code: str, host: str
 ) -> int:
     """Write ticks that are not run into the ledger; how many had no row yet."""
-    made = postgresql.insert(runs) if is_postgresql(connection) else sqlite.insert(runs)
     noted = 0
     for tick in ticks:
         row = {"job": job, "trigger": "schedule", "scheduled_for": tick, "attempt": 1, "host": host, "counts": {}}
         values = row | {"status": status, "error_code": error_code, "finished_at": database_now()}
         # SQL: whoever was first has said it; a tick that was run keeps its run.
-        noted += connection.execute(made.values(**values).on_conflict_do_nothing()).rowcount
+        noted += connection.execute(insert_unless_there(connection, runs).values(**values)).rowcount
     return noted
 
 
@@ -137,9 +135,8 @@ def see_schedule(connection: Connection, job: str, expression: str, time_zone: s
     known = connection.execute(select(schedules).where(schedules.c.job == job).with_for_update()).first()
     values = {"expression": expression, "time_zone": time_zone, "first_seen_at": now, "heartbeat_at": database_now()}
     if known is None:
-        made = postgresql.insert(schedules) if is_postgresql(connection) else sqlite.insert(schedules)
         # SQL: of two schedulers that start at once the first one's time counts.
-        connection.execute(made.values(job=job, **values).on_conflict_do_nothing())
+        connection.execute(insert_unless_there(connection, schedules).values(job=job, **values))
     elif (known.expression, known.time_zone) != (expression, time_zone):
         # SQL: ticks of the old schedule are nobody's business any more.
         connection.execute(update(schedules).where(schedules.c.job == job).values(**values))

@@ -6,9 +6,8 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
-from pima.store.engine import is_postgresql
+from pima.store.engine import insert_unless_there
 from pima.store.tables import runs
 from pima.store.types import database_now
 
@@ -50,9 +49,8 @@ def start_run(
 ) -> int | None:
     """Open a run and return its id; None where its tick has this attempt already, by the unique constraint."""
     row = {"job": job, "trigger": trigger, "scheduled_for": scheduled_for, "attempt": attempt, "host": host}
-    insert = postgresql.insert if is_postgresql(connection) else sqlite.insert
     # SQL: the run's row, there before any work, so that one which dies is seen; of two for a tick the second gets none.
-    statement = insert(runs).values(status=Status.RUNNING, counts={}, **row).on_conflict_do_nothing()
+    statement = insert_unless_there(connection, runs).values(status=Status.RUNNING, counts={}, **row)
     return connection.execute(statement.returning(runs.c.id)).scalar()
 
 
