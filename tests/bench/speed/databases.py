@@ -60,12 +60,13 @@ def file_of(url: str) -> Path:
 
 
 def train(folder: Path) -> Path:
-    """A SQLite file with a champion, really trained on the shipped rows."""
+    """A SQLite file with a champion, really trained on the shipped rows; its Keras form beside it."""
     path = folder / "trained.db"
     url = f"sqlite:///{path}"
     run_job("migrate", url)
     run_job("load", url, str(SHIPPED))
     run_job("retrain", url)
+    run_job("models", url, "export", "1", str(folder / "champion.keras"))
     return path
 
 
@@ -120,6 +121,13 @@ def fill_queue(url: str, rows: int, after: int = 0) -> None:
         return
     emptied = "TRUNCATE predictions" if after == 0 else f"DELETE FROM predictions WHERE patient_id > {after}"
     execute(url, "TRUNCATE scoring_queue", emptied, insert, "CHECKPOINT")
+
+
+def assert_scored(url: str, rows: int, after: int = 0, emptied: bool = True) -> None:
+    """Each of the rows that fill_queue made has its prediction, and where they were claimed, none waits any more."""
+    found = value(url, f"SELECT count(*) || '/' || sum(patient_id) FROM predictions WHERE patient_id > {after}")
+    assert found == f"{rows}/{rows * (2 * after + rows + 1) // 2}", found
+    assert not emptied or value(url, "SELECT count(*) FROM scoring_queue") == 0
 
 
 def fill_history(url: str, rows: int, patients: bool = True) -> None:

@@ -21,7 +21,9 @@ class Ran:
     seconds: float
     """Of the whole process; of a peer that tells it, of its work alone."""
     peak_mb: float
-    """The largest resident set."""
+    """The largest resident set, and no less than its parent's was when it started."""
+    model_share: float = 0.0
+    """Of the seconds; told by `ours` alone."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,18 @@ class Line:
     sense: str = ""
     target: float | None = None
     stretch: float | None = None
+    least: float | None = None
+    most: float | None = None
+    """Over the rounds, each taken by itself."""
 
     def as_row(self) -> str:
         """As Markdown."""
+        spread = "" if self.least is None else f"{self.least:.3g} to {self.most:.3g}"
+        known = f"| {self.what} | {self.measured:.4g} | {spread} |"
         if self.target is None:
-            return f"| {self.what} | {self.measured:.3g} | | |"
+            return f"{known} | |"
         wanted = f"{self.sense} {self.target:g}" + (f" (stretch {self.stretch:g})" if self.stretch is not None else "")
-        return f"| {self.what} | {self.measured:.3g} | {wanted} | {self._verdict()} |"
+        return f"{known} {wanted} | {self._verdict()} |"
 
     def _verdict(self) -> str:
         assert self.target is not None
@@ -55,21 +62,36 @@ class Line:
 class Series:
     """What one peer took in each round."""
 
-    seconds: list[float] = field(default_factory=list)
-    peak_mb: list[float] = field(default_factory=list)
+    rounds: list[Ran] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> list[float]:
+        return [ran.seconds for ran in self.rounds]
 
     @property
     def median(self) -> float:
         return statistics.median(self.seconds)
 
-    def add(self, ran: Ran) -> None:
-        self.seconds.append(ran.seconds)
-        self.peak_mb.append(ran.peak_mb)
+    @property
+    def peak_mb(self) -> float:
+        return max(ran.peak_mb for ran in self.rounds)
 
 
-def ratio(took: dict[str, Series], peer: str, ours: str) -> float:
+Took = dict[str, Series]
+
+
+def ratio(
+    what: str, took: Took, over: str, under: str, sense: str, target: float, stretch: float | None = None
+) -> Line:
     """Median over median."""
-    return took[peer].median / took[ours].median
+    by_round = [one / other for one, other in zip(took[over].seconds, took[under].seconds, strict=True)]
+    measured = took[over].median / took[under].median
+    return Line(what, measured, sense, target, stretch, min(by_round), max(by_round))
+
+
+def seconds(what: str, series: Series) -> Line:
+    """The median, for the scale."""
+    return Line(what, series.median, least=min(series.seconds), most=max(series.seconds))
 
 
 def run_process(command: Sequence[str], url: str, **environ: str) -> Ran:
@@ -92,25 +114,33 @@ def run_job(job: str, url: str, *arguments: str, **environ: str) -> Ran:
     return run_process([sys.executable, "-m", f"jobs.{job}", *arguments], url, **environ)
 
 
-def run_peer(name: str, url: str, **environ: str) -> Ran:
+def run_peer(name: str, url: str, *arguments: str) -> Ran:
     """A peer of `tests.bench.speed.peers` in a process of its own; imports and connecting are not counted."""
-    variables = clean_environ() | {"DATABASE_URL": url} | environ
-    command = [sys.executable, "-m", "tests.bench.speed.peers", name]
+    return run_timed([sys.executable, "-m", "tests.bench.speed.peers", name, *arguments], url)
+
+
+def run_timed(command: Sequence[str], url: str) -> Ran:
+    """A script that tells, in its last line, how long its work took."""
+    variables = clean_environ() | {"DATABASE_URL": url}
     ended = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
     if ended.returncode:
-        raise RuntimeError(f"the peer {name} ended with {ended.returncode}: {ended.stderr[-2000:]}")
+        raise RuntimeError(f"{' '.join(command)} ended with {ended.returncode}: {ended.stderr[-2000:]}")
     return Ran(**json.loads(ended.stdout.splitlines()[-1]))
 
 
 def side_by_side(
-    peers: dict[str, Callable[[], Ran]], before: Callable[[], None] = lambda: None, rounds: int = ROUNDS
-) -> dict[str, Series]:
-    """Every peer once a round, `before` ahead of each and not counted."""
+    peers: dict[str, Callable[[], Ran]],
+    before: Callable[[], None] = lambda: None,
+    check: Callable[[str], None] = lambda _peer: None,
+    rounds: int = ROUNDS,
+) -> Took:
+    """Every peer once a round; `before` ahead of each and `check(peer)` behind it are not counted."""
     series = {name: Series() for name in peers}
     for _ in range(rounds):
         for name, run in peers.items():
             before()
-            series[name].add(run())
+            series[name].rounds.append(run())
+            check(name)
     for name, measured in series.items():
         print(
             f"  {name}: {measured.median:.3f} s ({min(measured.seconds):.3f} to {max(measured.seconds):.3f})",

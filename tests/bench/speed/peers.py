@@ -1,6 +1,7 @@
 """The peers of the scoring benchmark, each run in a process of its own: python -m tests.bench.speed.peers NAME.
 
-Prints the seconds of its work (imports and the first connection left out) and the process's peak memory.
+Prints the seconds of its work (imports and the first connection left out), the process's peak memory, and of `ours` the
+model's share of those seconds.
 """
 
 import json
@@ -10,8 +11,12 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from tests.bench.speed.databases import PREDICTION_COLUMNS, file_of, plain
+from tests.bench.speed.databases import MEASURED, PREDICTION_COLUMNS, file_of, plain, series
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 URL = os.environ["DATABASE_URL"]
 FEATURES = "pregnancies, glucose, blood_pressure, skin_thickness, insulin, bmi, diabetes_pedigree, age"
@@ -49,9 +54,9 @@ def engine_itself() -> Callable[[], None]:
 
 def ours() -> Callable[[], None]:
     """What `jobs.score` does with its defaults, from the first look at the queue to the last commit."""
+    import pima.scoring
     from pima.ledger import OpenRun
     from pima.logs import configure_logs
-    from pima.scoring import ScoreOptions, score_queue
     from pima.settings import Settings
     from pima.stopping import StopRequest
     from pima.store.engine import make_engine, writing
@@ -62,104 +67,89 @@ def ours() -> Callable[[], None]:
     engine = make_engine(URL, settings.database)
     with writing(engine) as connection:
         run = OpenRun(start_run(connection, "score", "manual", None, "benchmark") or 0)
-    options = ScoreOptions(settings.score.batch_rows, workers=settings.score.workers)
-    return lambda: score_queue(engine, run, options, StopRequest())
+    options = pima.scoring.ScoreOptions(settings.score.batch_rows, workers=settings.score.workers)
+    load = pima.scoring.load_scorer
+
+    def load_and_listen(engine: "Engine", version: int) -> pima.scoring.Scorer:
+        scorer = load(engine, version)
+        scorer.model.probabilities = _timed(scorer.model.probabilities)  # type: ignore[method-assign]
+        return scorer
+
+    pima.scoring.load_scorer = load_and_listen
+    return lambda: pima.scoring.score_queue(engine, run, options, StopRequest())
 
 
-def model() -> Callable[[], None]:
-    """The model's own share of `ours`: the same million rows through it, batch by batch, from memory."""
-    import numpy as np
-
-    from pima.scoring import load_scorer
-    from pima.settings import Settings
-    from pima.store.engine import make_engine
-
-    scorer = load_scorer(make_engine(URL, Settings().database), 1)
-    features = np.random.default_rng(1).uniform(20, 100, (Settings().score.batch_rows, 8)).astype(np.float32)
-    batches = 1_000_000 // len(features)
-
-    def work() -> None:
-        for _ in range(batches):
-            scorer.model.probabilities(features)
-
-    return work
+model_seconds: list[float] = []
 
 
-def naive() -> Callable[[], None]:
-    """The script that most would write: pandas read_sql, model.predict, to_sql, and no claim."""
-    import pandas as pd
-    import sqlalchemy
+def _timed(call: Callable[..., object]) -> Callable[..., object]:
+    """The same, each call's time kept."""
 
-    predict = _keras_model()
-    engine = sqlalchemy.create_engine(URL)
+    def timed(*arguments: object) -> object:
+        began = time.perf_counter()
+        result = call(*arguments)
+        model_seconds.append(time.perf_counter() - began)
+        return result
 
-    def work() -> None:
-        rows = pd.read_sql("SELECT * FROM scoring_queue", engine)
-        probability = predict(rows[FEATURES.split(", ")].to_numpy("float32"))
-        _as_predictions(rows, probability).to_sql("predictions", engine, if_exists="append", index=False)
-        with engine.begin() as connection:
-            connection.execute(sqlalchemy.text("DELETE FROM scoring_queue"))
-
-    return work
+    return timed
 
 
 def tuned() -> Callable[[], None]:
-    """The same, tuned: Arrow both ways over ADBC and a large batch; still no claim, and a rerun would double."""
+    """The naive script, tuned: Arrow both ways over ADBC and a large batch; no claim, and a rerun would double."""
     import adbc_driver_postgresql.dbapi
+    import keras
     import pandas as pd
 
-    predict = _keras_model()
+    model = keras.saving.load_model(sys.argv[2])
     connection = adbc_driver_postgresql.dbapi.connect(plain(URL))
 
     def work() -> None:
         rows = pd.read_sql(f"SELECT patient_id, patient_version, {FEATURES} FROM scoring_queue", connection)
-        probability = predict(rows[FEATURES.split(", ")].to_numpy("float32"), batch_size=8192)
-        _as_predictions(rows, probability).to_sql("predictions", connection, if_exists="append", index=False)
+        features = rows[FEATURES.split(", ")].to_numpy("float32")
+        probability = model.predict(features, verbose=0, batch_size=8192)[:, 0]
+        predictions = pd.DataFrame(
+            {
+                "patient_id": rows["patient_id"],
+                "patient_version": rows["patient_version"],
+                "model_version": 1,
+                "run_id": 1,
+                "probability": probability.astype("float64"),
+                "predicted_class": (probability >= 0.5).astype("int32"),
+                "threshold": 0.5,
+            }
+        )
+        predictions.to_sql("predictions", connection, if_exists="append", index=False)
 
     return work
 
 
-def _as_predictions(rows: "object", probability: "object") -> "object":
-    import pandas as pd
-
-    return pd.DataFrame(
-        {
-            "patient_id": rows["patient_id"],
-            "patient_version": rows["patient_version"],
-            "model_version": 1,
-            "run_id": 1,
-            "probability": probability.astype("float64"),
-            "predicted_class": (probability >= 0.5).astype("int32"),
-            "threshold": 0.5,
-        }
-    )
-
-
-def _keras_model() -> Callable[..., "object"]:
-    """Our own champion in its Keras form, as the script's author would have it on disk."""
-    import tempfile
-    from pathlib import Path
-
-    from pima.settings import Settings
-    from pima.store import registry
-    from pima.store.engine import make_engine, reading
-
-    with reading(make_engine(URL, Settings().database)) as connection:
-        stored = registry.keras_artifact(connection, 1)
+def keras_agrees() -> Callable[[], None]:
+    """No peer but a check: the first 10,000 predictions in the database are those of the Keras model."""
     import keras
+    import numpy as np
+    import sqlalchemy
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.keras")
-        path.write_bytes(stored.content)
-        loaded = keras.saving.load_model(path)
-    return lambda features, **options: loaded.predict(features, verbose=0, **options)[:, 0]
+    model = keras.saving.load_model(sys.argv[2])
+    with sqlalchemy.create_engine(URL).connect() as connection:
+        statement = "SELECT probability FROM predictions WHERE patient_id <= 10000 ORDER BY patient_id"
+        predicted = np.array(connection.execute(sqlalchemy.text(statement)).scalars().all())
+        rows = connection.execute(sqlalchemy.text(f"SELECT {MEASURED} FROM {series(URL, 1, 10_000)} ORDER BY n"))
+        features = np.array([tuple(row) for row in rows], dtype=np.float64).astype(np.float32)
+    expected = model.predict(features, verbose=0)[:, 0]
+
+    def work() -> None:
+        assert len(predicted) == len(expected)
+        assert np.abs(predicted - expected).max() < 1e-5
+
+    return work
 
 
-PEERS = {peer.__name__: peer for peer in (statement, engine_itself, ours, model, naive, tuned)}
+PEERS = {peer.__name__: peer for peer in (statement, engine_itself, ours, tuned, keras_agrees)}
 
 if __name__ == "__main__":
     work = PEERS[sys.argv[1]]()
     began = time.perf_counter()
     work()
     seconds = time.perf_counter() - began
-    print(json.dumps({"seconds": seconds, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    told = {"seconds": seconds, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    print(json.dumps(told | {"model_share": sum(model_seconds) / seconds}))

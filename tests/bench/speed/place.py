@@ -17,6 +17,11 @@ class Place:
     python: str = sys.executable
     _histories: dict[int, str] = field(default_factory=dict)
 
+    @property
+    def champion(self) -> str:
+        """The trained model as a script's author would have it on disk."""
+        return str(self.trained.with_name("champion.keras"))
+
     def history(self, rows: int) -> str:
         """A PostgreSQL database with so many patients, all predicted before."""
         if rows not in self._histories:
