@@ -1,7 +1,6 @@
 """Timing peers side by side: interleaved rounds, medians, ratios of medians; each a process of its own."""
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -20,8 +19,8 @@ class Ran:
 
     seconds: float
     """Of the whole process; of a peer that tells it, of its work alone."""
-    peak_mb: float
-    """The largest resident set, and no less than its parent's was when it started."""
+    peak_mb: float = 0.0
+    """The largest resident set, where the process tells it."""
     model_share: float = 0.0
     """Of the seconds; told by `ours` alone."""
 
@@ -94,24 +93,16 @@ def seconds(what: str, series: Series) -> Line:
     return Line(what, series.median, least=min(series.seconds), most=max(series.seconds))
 
 
-def run_process(command: Sequence[str], url: str, **environ: str) -> Ran:
-    """Run to the end; time and memory as the operating system accounts for them."""
-    variables = clean_environ() | {"DATABASE_URL": url} | environ
+def run_process(command: Sequence[str], url: str) -> Ran:
+    """Run to the end; the whole process is timed."""
     began = time.perf_counter()
-    process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    assert process.stdout is not None
-    stdout = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {stdout[-2000:]!r}")
-    return Ran(seconds, usage.ru_maxrss / 1024)
+    _run(command, url)
+    return Ran(time.perf_counter() - began)
 
 
-def run_job(job: str, url: str, *arguments: str, **environ: str) -> Ran:
+def run_job(job: str, url: str, *arguments: str) -> Ran:
     """`python -m jobs.JOB`, the whole process."""
-    return run_process([sys.executable, "-m", f"jobs.{job}", *arguments], url, **environ)
+    return run_process([sys.executable, "-m", f"jobs.{job}", *arguments], url)
 
 
 def run_peer(name: str, url: str, *arguments: str) -> Ran:
@@ -121,11 +112,15 @@ def run_peer(name: str, url: str, *arguments: str) -> Ran:
 
 def run_timed(command: Sequence[str], url: str) -> Ran:
     """A script that tells, in its last line, how long its work took."""
+    return Ran(**json.loads(_run(command, url).splitlines()[-1]))
+
+
+def _run(command: Sequence[str], url: str) -> str:
     variables = clean_environ() | {"DATABASE_URL": url}
     ended = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
     if ended.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {ended.returncode}: {ended.stderr[-2000:]}")
-    return Ran(**json.loads(ended.stdout.splitlines()[-1]))
+    return ended.stdout
 
 
 def side_by_side(

@@ -6,7 +6,6 @@ model's share of those seconds.
 
 import json
 import os
-import resource
 import sqlite3
 import sys
 import time
@@ -14,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tests.bench.speed.databases import MEASURED, PREDICTION_COLUMNS, file_of, plain, series
+from tests.bench.speed.peak import peak_mb
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -151,5 +151,5 @@ if __name__ == "__main__":
     began = time.perf_counter()
     work()
     seconds = time.perf_counter() - began
-    told = {"seconds": seconds, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    told = {"seconds": seconds, "peak_mb": peak_mb()}
     print(json.dumps(told | {"model_share": sum(model_seconds) / seconds}))
