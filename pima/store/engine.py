@@ -32,6 +32,8 @@ def parse_url(text: str) -> URL:
         port_is_sound = url.port is None or 0 < url.port < 65536
     except (ArgumentError, ValueError):
         raise WrongConfiguration(what="the database URL can't be read as one", expected=_EXPECTED_URL) from None
+    if "@" in (url.host or ""):  # and so a part of the password would be taken for the host, and shown
+        raise WrongConfiguration(what="a name or password in the database URL holds an @", expected="%40 in its place")
     if url.drivername in ("postgres", "postgresql"):
         url = url.set(drivername="postgresql+psycopg")
     if url.drivername == "sqlite":
@@ -61,7 +63,7 @@ def _check_options(url: URL) -> None:
 
 def redacted(url: URL) -> str:
     """The URL for people: without password, and of the options only those that say where the database is."""
-    shown = {name: value for name, value in url.query.items() if name in ("host", "port", "dbname", "user")}
+    shown = {name: value for name, value in url.query.items() if name in ("host", "port", "user")}
     return url.set(query=shown).render_as_string(hide_password=True)
 
 
@@ -97,15 +99,19 @@ def _sqlite_engine(url: URL, settings: DatabaseSettings) -> Engine:
     return engine
 
 
+# A server that has vanished without a word (a machine switched off, a firewall that forgot) is given up after a minute.
+_VANISHED = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+
+
 def _postgresql_engine(url: URL, settings: DatabaseSettings) -> Engine:
     if not settings.allow_unverified_tls:
         _require_verified_tls(url)
-    engine = create_engine(
-        url,
-        hide_parameters=True,
-        pool_size=2,
-        connect_args={"connect_timeout": settings.connect_timeout_seconds, "application_name": "pima"},
-    )
+    limits_of_connection = {
+        "connect_timeout": settings.connect_timeout_seconds,
+        "application_name": "pima",
+        **_VANISHED,
+    }
+    engine = create_engine(url, hide_parameters=True, pool_size=2, connect_args=limits_of_connection)
     # SET LOCAL in each transaction: start-up options fail through PgBouncer, a session's SET leaks to its next user.
     limits = (
         f"SET LOCAL statement_timeout = '{settings.statement_timeout_seconds}s';"
@@ -120,11 +126,22 @@ def _postgresql_engine(url: URL, settings: DatabaseSettings) -> Engine:
     return engine
 
 
+def _libpq_defaults() -> dict[str, str]:
+    """What the driver takes where the URL is silent: PGHOST, PGSERVICE and their like."""
+    from psycopg.pq import Conninfo
+
+    return {option.keyword.decode(): option.val.decode() for option in Conninfo.get_defaults() if option.val}
+
+
 def _require_verified_tls(url: URL) -> None:
     """Patients' data go to a server that has proved who it is, or to this very machine."""
-    named = url.query.get("host", url.host or "")
-    hosts = [host for part in ([named] if isinstance(named, str) else named) for host in part.split(",")]
-    if url.query.get("sslmode") == "verify-full" or all(_is_here(host) for host in hosts):
+    asked = {name: ",".join([value] if isinstance(value, str) else value) for name, value in url.query.items()}
+    given = _libpq_defaults() | ({"host": url.host} if url.host else {}) | asked
+    # With a hostaddr libpq goes there, whatever the host is called.
+    is_here = all(_is_here(host) for host in (given.get("hostaddr") or given.get("host", "")).split(","))
+    # A service file may name any server, and any sslmode but against the URL's own.
+    is_verified = "service" not in given and (is_here or given.get("sslmode") == "verify-full")
+    if is_verified or asked.get("sslmode") == "verify-full":
         return
     what = f"the server of {redacted(url)} is on another machine, and its URL does not ask it to prove who it is"
     expected = "?sslmode=verify-full in the URL, or database.allow_unverified_tls = true for a trusted network"

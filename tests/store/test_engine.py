@@ -23,7 +23,7 @@ from pima.errors import (
 )
 from pima.settings import DatabaseSettings
 from pima.store import patients
-from pima.store.engine import make_engine, parse_url, reading, writing
+from pima.store.engine import make_engine, parse_url, reading, redacted, writing
 from tests.conftest import Database, insert_patients
 
 VALUE = "7777.125"
@@ -136,6 +136,10 @@ def test_what_is_no_url_of_ours_is_refused_without_repeating_it(given: str) -> N
         ("postgresql://u:p@db.example.org/db?sslmode=verify-ca", False),
         ("postgresql://u:p@/db?host=localhost,db.example.org", False),
         ("postgresql://u:p@localhost/db?host=db.example.org", False),
+        ("postgresql://u:p@localhost/db?hostaddr=192.0.2.2", False),
+        ("postgresql://u:p@db.example.org/db?hostaddr=127.0.0.1", True),
+        ("postgresql://u:p@localhost/db?service=clinic", False),
+        ("postgresql://u:p@db.example.org/db?service=clinic&sslmode=verify-full", True),
     ],
 )
 def test_a_server_elsewhere_must_prove_who_it_is_or_be_allowed_not_to(url: str, allowed: bool) -> None:
@@ -471,3 +475,37 @@ def test_a_reader_sees_one_state_of_the_file_throughout(sqlite: Database) -> Non
     write()
     assert sqlite.value("SELECT count(*) FROM patients") == 1
     engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("environ", "allowed"),
+    [
+        ({}, True),
+        ({"PGHOST": "192.0.2.2"}, False),
+        ({"PGHOSTADDR": "192.0.2.2"}, False),
+        ({"PGSERVICE": "clinic"}, False),
+        ({"PGHOST": "192.0.2.2", "PGSSLMODE": "verify-full"}, True),
+        ({"PGSERVICE": "clinic", "PGSSLMODE": "verify-full"}, False),
+    ],
+)
+def test_what_the_driver_takes_from_the_environment_counts_as_the_url_does(
+    environ: dict[str, str], allowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    if allowed:
+        make_engine("postgresql:///db", DatabaseSettings()).dispose()
+        return
+    with pytest.raises(WrongConfiguration):
+        make_engine("postgresql:///db", DatabaseSettings())
+
+
+def test_a_password_with_a_bare_at_sign_is_refused_and_no_part_of_it_shown() -> None:
+    with pytest.raises(WrongConfiguration, match="%40") as caught:
+        parse_url("postgresql://u:p@CANARY@host/db")
+    assert "CANARY" not in str(caught.value)
+
+
+def test_a_url_inside_a_url_is_not_shown() -> None:
+    url = parse_url("postgresql:///?dbname=postgresql://u:CANARY@h/db")
+    assert "CANARY" not in redacted(url)
