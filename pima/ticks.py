@@ -9,7 +9,7 @@ in the repeated hour, and none on some of those days.)
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
@@ -20,7 +20,6 @@ from pima.settings import ScheduleSettings
 JOBS = ("retrain", "score")
 """In this order where both are owed: what there is to score is scored by the newest champion."""
 
-_EXPECTED = "five crontab fields (minute hour day month weekday), weekdays by name, and an IANA time zone"
 _WEEKDAYS = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
 # A clock change within a day of a moment may put a tick's wall time on the other side of it.
 _A_DAY = timedelta(days=1)
@@ -50,16 +49,25 @@ class Schedule:
         """
         self.expression, self.time_zone = expression, time_zone
         fields = expression.split()
-        if len(fields) not in (5, 6) or not _names_weekdays(fields[-1]):
-            raise WrongConfiguration(what=f"schedule '{expression}'", expected=_EXPECTED)
+        if len(fields) not in (5, 6):
+            raise _wrong(expression, "five crontab fields (minute hour day month weekday), or six with seconds first")
+        if not _names_weekdays(fields[-1]):
+            raise _wrong(
+                expression, "weekdays by name (mon to sun), since some count them from Sunday, some from Monday"
+            )
         names = ("second", "minute", "hour", "day", "month", "day_of_week")[-len(fields) :]
         try:
             self._zone = ZoneInfo(time_zone)
+        except (ValueError, LookupError, OSError):
+            raise _wrong(
+                f"{expression}' in time zone '{time_zone}", "an IANA time zone such as Europe/Berlin"
+            ) from None
+        try:
             # On a wall clock of its own, which knows no zone: UTC stands for it.
             self._wall = CronTrigger(timezone=UTC, **dict(zip(names, fields, strict=True)))
-        except (ValueError, KeyError, LookupError, ZoneInfoNotFoundError, OSError):
-            what = f"schedule '{expression}' in time zone '{time_zone}'"
-            raise WrongConfiguration(what=what, expected=_EXPECTED) from None
+        except (ValueError, LookupError):
+            expected = "in each field *, numbers, lists, ranges from low to high, and steps, within the field's limits"
+            raise _wrong(expression, expected) from None
 
     def between(self, after: datetime, until: datetime) -> list[datetime]:
         """The ticks with after < tick <= until, in order, UTC."""
@@ -137,6 +145,10 @@ class Schedule:
     def _moment(self, wall: datetime) -> datetime:
         # fold=0 is the first of two, and the offset before a jump: as long after the jump as it would have been.
         return wall.replace(tzinfo=self._zone, fold=0).astimezone(UTC)
+
+
+def _wrong(schedule: str, expected: str) -> WrongConfiguration:
+    return WrongConfiguration(what=f"schedule '{schedule}'", expected=expected)
 
 
 def _names_weekdays(field: str) -> bool:

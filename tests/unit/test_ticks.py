@@ -13,21 +13,23 @@ YEAR = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(
-    ("expression", "zone"),
+    ("expression", "zone", "expected"),
     [
-        ("0 3 * * 0", "UTC"),
-        ("0 3 * * 1-5", "UTC"),
-        ("0 3 * *", "UTC"),
-        ("61 3 * * *", "UTC"),
-        ("0 3 * * someday", "UTC"),
-        ("", "UTC"),
-        ("0 3 * * *", "Mars/Olympus"),
-        ("0 3 * * *", "/etc/passwd"),
-        ("0 3 * * *", ""),
+        ("0 3 * * 0", "UTC", "weekdays by name"),
+        ("0 3 * * 1-5", "UTC", "weekdays by name"),
+        ("0 3 * * someday", "UTC", "weekdays by name"),
+        ("0 3 * *", "UTC", "five crontab fields"),
+        ("", "UTC", "five crontab fields"),
+        ("61 3 * * *", "UTC", "within the field's limits"),
+        ("0 25 * * *", "UTC", "within the field's limits"),
+        ("0 3 * * sun-mon", "UTC", "ranges from low to high"),
+        ("0 3 * * *", "Mars/Olympus", "an IANA time zone"),
+        ("0 3 * * *", "/etc/passwd", "an IANA time zone"),
+        ("0 3 * * *", "", "an IANA time zone"),
     ],
 )
-def test_a_schedule_that_can_not_be_meant_is_refused(expression: str, zone: str) -> None:
-    with pytest.raises(WrongConfiguration, match="weekdays by name"):
+def test_a_schedule_that_can_not_be_meant_is_refused_with_the_reason(expression: str, zone: str, expected: str) -> None:
+    with pytest.raises(WrongConfiguration, match=expected):
         Schedule(expression, zone)
 
 
