@@ -105,7 +105,7 @@ def run_command(
         tell(f"error: {error}")
         exit_code = _end(options, command, error.exit_code, {"error": error.code, "message": str(error)})
     except Interrupted as ending:
-        tell("stopped: asked by a signal; what was committed stays")
+        tell("stopped: asked by a signal; what was committed stays", "warning")
         exit_code = _end(options, command, ending.exit_code, {"error": ending.code})
     except Exception as error:  # a defect of ours: its text could hold anything, so only its class and place are told
         frame = traceback.extract_tb(error.__traceback__)[-1]

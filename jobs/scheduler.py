@@ -7,9 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
 from pima.children import job_command
+from pima.logs import get_logger, resolved
 from pima.metrics_endpoint import serve_metrics
 from pima.ping import ping
 from pima.scheduling import Scheduler
+from pima.settings import database_url
+from pima.store.engine import make_engine
+from pima.ticks import JOBS
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -23,14 +27,19 @@ def _work(command: Command) -> Result:
     def tell(job: str, status: str) -> None:
         ping(settings.ping, job, status)
 
+    for job in JOBS:  # what would end every child at once ends the scheduler
+        make_engine(database_url(command.environ, job), settings.database).dispose()
     serve_metrics(command.engine, settings.metrics)
     how = job_command(command.options.config)
-    Scheduler(command.engine, settings.schedule, how, command.environ, on_end=tell).run(command.stop)
+    environ = dict(command.environ)
+    if settings.logs.format == "auto":  # a child's stderr is a pipe; its lines look like ours
+        environ["PIMA_LOGS__FORMAT"] = resolved("auto")
+    Scheduler(command.engine, settings.schedule, how, environ, on_end=tell).run(command.stop)
     return {"stopped": "as asked"}
 
 
 def _show(result: Result) -> None:
-    print(f"stopped {result['stopped']}", file=sys.stderr)
+    get_logger().info("stopped", why=result["stopped"])
 
 
 if __name__ == "__main__":

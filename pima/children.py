@@ -4,6 +4,7 @@ A child process, because TensorFlow grows in a long-lived one, and so that a job
 along.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from pima.errors import TRY_AGAIN_LATER
-from pima.logs import tell
+from pima.logs import tell, write_line
 from pima.store.attempts import ChildEnd
 from pima.store.runs import Status
 
@@ -104,9 +105,20 @@ class Child:
     def _pass_on(self, stream: IO[bytes]) -> None:
         for line in stream:
             text = line.decode("utf-8", errors="replace").rstrip()
+            said = _event(text)
             if text and not (self._line or "").startswith("error:"):
-                self._line = text[:_LONGEST_LINE]
-            tell(text)
+                self._line = (text if said is None else said)[:_LONGEST_LINE]
+            if said is None:
+                tell(text, "warning")
+            else:
+                write_line(text)
+
+
+def _event(line: str) -> str | None:
+    """What a log line in JSON says; None where it is something else, such as native code's last words."""
+    with suppress(ValueError, LookupError, TypeError):
+        return str(json.loads(line)["event"])
+    return None
 
 
 def what_became_of_it(ended: Ended, stopping: bool) -> tuple[Status, str | None]:

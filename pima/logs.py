@@ -1,10 +1,13 @@
 """Log lines on stderr: ids, counts, names and codes; never a patient's value."""
 
+import logging
 import sys
 from contextlib import suppress
 from typing import Any, Literal, TextIO, cast
 
 import structlog
+
+Look = Literal["auto", "text", "json"]
 
 
 class _Stderr:
@@ -19,20 +22,40 @@ class _Stderr:
             sys.stderr.flush()
 
 
-def tell(text: str) -> None:
-    """A line for people on stderr, where there is one."""
+class _Lines(logging.Handler):
+    """What libraries say by Python's own logging, as lines like ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        get_logger().warning("a library says", library=record.name, text=record.getMessage())
+
+
+def tell(text: str, level: Literal["error", "warning"] = "error") -> None:
+    """How the work ended: as it is for people, and as a line like the others where they are JSON."""
+    if _are_json():
+        getattr(get_logger(), level)(text)
+        return
+    write_line(text)
+
+
+def write_line(text: str) -> None:
+    """A line as it is."""
     stream = _Stderr()
     stream.write(f"{text}\n")
     stream.flush()
 
 
-def configure_logs(look: Literal["auto", "text", "json"]) -> None:
-    """Set up the process's log lines once; "auto" is readable on a terminal and JSON elsewhere."""
+def resolved(look: Look) -> Literal["text", "json"]:
+    """What "auto" means here: readable on a terminal, JSON elsewhere."""
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
-    as_text = look == "text" or (look == "auto" and on_terminal)
+    return "text" if look == "text" or (look == "auto" and on_terminal) else "json"
+
+
+def configure_logs(look: Look) -> None:
+    """Set up the process's log lines once."""
     renderer: Any = structlog.processors.JSONRenderer()
-    if as_text:
-        renderer = structlog.dev.ConsoleRenderer(colors=on_terminal, pad_event_to=0)
+    if resolved(look) == "text":
+        colors = sys.stderr is not None and sys.stderr.isatty()
+        renderer = structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -43,6 +66,11 @@ def configure_logs(look: Literal["auto", "text", "json"]) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Stderr())),
         cache_logger_on_first_use=True,
     )
+    logging.basicConfig(handlers=[_Lines()], level=logging.WARNING, force=True)
+
+
+def _are_json() -> bool:
+    return isinstance(structlog.get_config()["processors"][-1], structlog.processors.JSONRenderer)
 
 
 def get_logger() -> Any:

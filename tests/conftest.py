@@ -94,9 +94,10 @@ def clean_environ() -> dict[str, str]:
 
 
 def call(database: Database | None, job: str, *arguments: str, **environ: str) -> Ended:
-    """Run a command in this process, as a shell would in another; whatever happens, it shows no traceback."""
+    """Run a command in this process, as people see it on a terminal; whatever happens, it shows no traceback."""
     out, err = io.StringIO(), io.StringIO()
-    given = environ if database is None else {"DATABASE_URL": database.url} | database.environ | environ
+    given = {"PIMA_LOGS__FORMAT": "text"}
+    given |= environ if database is None else {"DATABASE_URL": database.url} | database.environ | environ
     with redirect_stdout(out), redirect_stderr(err):
         exit_code = import_module(f"jobs.{job}").main(list(arguments), given)
     ended = Ended(exit_code, out.getvalue(), err.getvalue())
