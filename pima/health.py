@@ -1,6 +1,7 @@
 """Is the service well? For a container's HEALTHCHECK and for people: the reasons why not, or none."""
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from sqlalchemy import Connection, Engine
 
@@ -12,6 +13,7 @@ from pima.store.schema import require_schema
 from pima.ticks import Schedule, schedules
 
 _PERIODS = 2
+_A_MINUTE, _TEN_YEARS = timedelta(minutes=1), timedelta(days=3652)
 
 
 def complaints(engine: Engine, settings: Settings) -> list[str]:
@@ -44,8 +46,7 @@ def _success_is_old(connection: Connection, settings: Settings, now: datetime) -
     found = []
     for job, schedule in schedules(settings.schedule).items():
         since = max(filter(None, (succeeded.get(job), first_seen.get(job))), default=now)
-        allowed = _PERIODS * period(schedule, now)
-        if now - since > allowed:
+        if now - since > _PERIODS * period(schedule, now):
             age = _in_words((now - since).total_seconds())
             found.append(
                 f"{job}_not_succeeding: {job} has not succeeded for {age}, more than {_PERIODS} of its periods"
@@ -55,20 +56,20 @@ def _success_is_old(connection: Connection, settings: Settings, now: datetime) -
 
 def _queue_is_old(connection: Connection, settings: Settings, now: datetime) -> list[str]:
     oldest = queue.waiting(connection).oldest
-    allowed = _PERIODS * period(schedules(settings.schedule)["score"], now)
-    if oldest is not None and now - oldest > allowed:
+    if oldest is not None and now - oldest > _PERIODS * period(schedules(settings.schedule)["score"], now):
         age = _in_words((now - oldest).total_seconds())
         return [f"queue_old: the oldest row on the queue has waited for {age}, more than {_PERIODS} scoring periods"]
     return []
 
 
 def period(schedule: Schedule, now: datetime) -> timedelta:
-    """How far apart the schedule's ticks are around now; at least a minute, for ever where there are no two ticks."""
+    """How far apart the schedule's ticks are: the longest gap among the two before now and the two after it, so that a
+    weekend or a long night is none too many. At least a minute; ten years where there are no two such ticks."""
     first = schedule.next(now)
     second = first and schedule.next(first)
-    if first is None or second is None:
-        return timedelta.max / _PERIODS
-    return max(second - first, timedelta(minutes=1))
+    ticks = [*schedule.newest(now - _TEN_YEARS, now, 2), *filter(None, (first, second))]
+    gaps = [later - earlier for earlier, later in pairwise(ticks)]
+    return max(_A_MINUTE, *gaps) if gaps else _TEN_YEARS
 
 
 def _in_words(seconds: float) -> str:

@@ -13,7 +13,7 @@ from pima.errors import REFUSED, TRY_AGAIN_LATER, Interrupted, PimaError, RunNot
 from pima.logs import get_logger
 from pima.store.attempts import adopt_run
 from pima.store.engine import writing
-from pima.store.runs import Status, finish_run, start_run
+from pima.store.runs import DRY_RUN, Status, finish_run, start_run
 
 _STATUS_OF_EXIT_CODE = {REFUSED: Status.REFUSED, TRY_AGAIN_LATER: Status.TRY_AGAIN_LATER}
 
@@ -28,12 +28,12 @@ class OpenRun:
 
 
 @contextmanager
-def recorded_run(engine: Engine, job: str, opened: int | None) -> Iterator[OpenRun]:
+def recorded_run(engine: Engine, job: str, opened: int | None, dry_run: bool) -> Iterator[OpenRun]:
     """Open a run, or take over the one that a scheduler opened; close it with success, or with the error that ends it.
 
     Raises RunNotOpen where there is no such run to take over.
     """
-    run, trigger = _open(engine, job, opened)
+    run, trigger = _open(engine, job, opened, DRY_RUN if dry_run else "manual")
     structlog.contextvars.bind_contextvars(job=job, run_id=run.id)
     try:
         get_logger().info("run started", trigger=trigger)
@@ -52,12 +52,12 @@ def recorded_run(engine: Engine, job: str, opened: int | None) -> Iterator[OpenR
     get_logger().info("run finished", status=Status.SUCCEEDED, **run.counts)
 
 
-def _open(engine: Engine, job: str, opened: int | None) -> tuple[OpenRun, str]:
+def _open(engine: Engine, job: str, opened: int | None, by_hand: str) -> tuple[OpenRun, str]:
     host = socket.gethostname()
     with writing(engine) as connection:
         if opened is None:
             # Without a tick there is nothing that the row could collide with.
-            return OpenRun(start_run(connection, job, "manual", None, host) or 0), "manual"
+            return OpenRun(start_run(connection, job, by_hand, None, host) or 0), by_hand
         trigger = adopt_run(connection, opened, job, host)
     if trigger is None:
         raise RunNotOpen(job=job, run_id=opened)

@@ -6,11 +6,11 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, text, update
 
 from pima.store.engine import insert_unless_there
-from pima.store.runs import Status
+from pima.store.runs import DRY_RUN, Status
 from pima.store.tables import runs, schedules
 from pima.store.types import database_now
 
-_NEVER_RAN = (Status.MISSED, Status.SKIPPED)
+_NEVER_RAN = (Status.MISSED, Status.SKIPPED, Status.CRASHED, Status.INTERRUPTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,17 @@ def newest_tick(connection: Connection, job: str) -> datetime | None:
 
 
 def has_run(connection: Connection, job: str) -> bool:
-    """Whether a job was ever started, by whomever."""
-    # SQL: any run that is more than a note.
-    statement = select(runs.c.id).where(runs.c.job == job, runs.c.status.not_in(_NEVER_RAN)).limit(1)
-    return connection.execute(statement).first() is not None
+    """Whether a job has ever come to an end of its own, or is on its way there, whoever started it."""
+    # SQL: any run that is more than a note, a beginning or a rehearsal.
+    real = runs.c.status.not_in(_NEVER_RAN) & (runs.c.trigger != DRY_RUN)
+    return connection.execute(select(runs.c.id).where(runs.c.job == job, real).limit(1)).first() is not None
+
+
+def is_running(connection: Connection, job: str) -> bool:
+    """Whether anybody is doing the job now, as far as the ledger knows."""
+    # SQL: one of few open runs.
+    statement = select(runs.c.id).where(runs.c.job == job, runs.c.status == Status.RUNNING, runs.c.trigger != DRY_RUN)
+    return connection.execute(statement.limit(1)).first() is not None
 
 
 def note_ticks(
@@ -87,14 +94,18 @@ def note_ticks(
         row = {"job": job, "trigger": "schedule", "scheduled_for": tick, "attempt": 1, "host": host, "counts": {}}
         values = row | {"status": status, "error_code": error_code, "finished_at": database_now()}
         # SQL: whoever was first has said it; a tick that was run keeps its run.
-        noted += connection.execute(insert_unless_there(connection, runs).values(**values)).rowcount
+        statement = insert_unless_there(connection, runs).values(**values).returning(runs.c.id)
+        noted += len(connection.execute(statement).all())
     return noted
 
 
 def close_attempt(
     connection: Connection, run_id: int, status: Status, error_code: str | None, ended: ChildEnd, overrule: bool
 ) -> str:
-    """Record how the child ended; the final status. What the child has said of itself stands unless it is overruled."""
+    """Record how the child ended; the final status. What the child has said of itself stands unless it is overruled.
+
+    Somebody may have deleted the row: then nothing is recorded.
+    """
     # SQL: a child that was stopped at its time limit says `interrupted` of itself.
     statement = text("""
         UPDATE runs SET exit_code = :exit_code, signal = :signal, error_line = :error_line,
@@ -103,11 +114,11 @@ def close_attempt(
         WHERE id = :id RETURNING status""")
     values = {"id": run_id, "status": str(status), "error_code": error_code, "exit_code": ended.exit_code}
     values |= {"signal": ended.signal, "error_line": ended.error_line, "overrule": int(overrule)}
-    final = connection.execute(statement, values).scalar_one()
+    final = connection.execute(statement, values).scalar()
     # SQL: the end, where the child has not written it.
     open_end = update(runs).where(runs.c.id == run_id, runs.c.finished_at.is_(None))
     connection.execute(open_end.values(finished_at=database_now()))
-    return str(final)
+    return str(final or status)
 
 
 _STALE = {

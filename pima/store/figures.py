@@ -5,21 +5,24 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, text
 
 from pima.store.engine import is_postgresql
-from pima.store.runs import Status
+from pima.store.runs import DRY_RUN, Status
 from pima.store.tables import runs, schedules
+
+_REAL = runs.c.trigger != DRY_RUN
 
 
 def last_success(connection: Connection) -> dict[str, datetime]:
     """When each job last succeeded."""
     # SQL: a walk over the ledger, which grows by a few rows a day.
-    statement = select(runs.c.job, func.max(runs.c.finished_at)).where(runs.c.status == Status.SUCCEEDED)
+    statement = select(runs.c.job, func.max(runs.c.finished_at)).where(runs.c.status == Status.SUCCEEDED, _REAL)
     return {row[0]: row[1] for row in connection.execute(statement.group_by(runs.c.job))}
 
 
 def runs_by_status(connection: Connection) -> dict[tuple[str, str], int]:
-    """How many runs each job has had, by status."""
+    """How many runs of each job have ended, by status."""
     # SQL: a walk over the ledger.
-    statement = select(runs.c.job, runs.c.status, func.count()).group_by(runs.c.job, runs.c.status)
+    ended = select(runs.c.job, runs.c.status, func.count()).where(runs.c.status != Status.RUNNING, _REAL)
+    statement = ended.group_by(runs.c.job, runs.c.status)
     return {(job, status): count for job, status, count in connection.execute(statement)}
 
 
@@ -28,7 +31,7 @@ def last_durations(connection: Connection) -> dict[str, float]:
     # SQL: the newest finished run of each job; notes of missed and skipped ticks are no runs.
     newest = (
         select(func.max(runs.c.id))
-        .where(runs.c.finished_at.is_not(None), runs.c.status.not_in([Status.MISSED, Status.SKIPPED]))
+        .where(runs.c.finished_at.is_not(None), runs.c.status.not_in([Status.MISSED, Status.SKIPPED]), _REAL)
         .group_by(runs.c.job)
     )
     rows = connection.execute(select(runs.c.job, runs.c.started_at, runs.c.finished_at).where(runs.c.id.in_(newest)))
@@ -43,7 +46,8 @@ def rows_by_result(connection: Connection) -> dict[str, int]:
     count = "CAST(counts ->> '{}' AS BIGINT)" if is_postgresql(connection) else "json_extract(counts, '$.{}')"
     sums = ", ".join(f"coalesce(sum({count.format(name)}), 0)" for name in ROW_RESULTS)
     # SQL: a walk over the scoring runs.
-    row = connection.execute(text(f"SELECT {sums} FROM runs WHERE job = 'score'")).one()
+    statement = f"SELECT {sums} FROM runs WHERE job = 'score' AND trigger <> '{DRY_RUN}'"
+    row = connection.execute(text(statement)).one()
     return {name: int(number) for name, number in zip(ROW_RESULTS, row, strict=True)}
 
 

@@ -11,6 +11,9 @@ from pima.store.engine import insert_unless_there
 from pima.store.tables import runs
 from pima.store.types import database_now
 
+DRY_RUN = "dry_run"
+"""The trigger of a run that did nothing: in the ledger, and in no figure."""
+
 
 class Status(StrEnum):
     """A run's state; `running` until it ends in one of the others."""

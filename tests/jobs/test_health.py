@@ -11,9 +11,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pima import ping as ping_module
 from pima.errors import WrongConfiguration
+from pima.health import period
 from pima.metrics_endpoint import DatabaseFigures, serve_metrics
 from pima.settings import MetricsSettings, PingSettings, read_settings
 from pima.store.schema import HEAD
+from pima.ticks import Schedule
 from tests.conftest import Database, call, free_port, insert_patients
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -85,6 +87,49 @@ def test_each_cause_makes_it_unhealthy_and_its_mending_healthy_again(
     assert code in _complaint(well)
     well.execute(mends, {name: value for name, value in moments.items() if f":{name}" in mends})
     assert _complaint(well) == ""
+
+
+NOON_ON_SUNDAY = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("expression", "hours"),
+    [
+        ("15 2 * * *", 24),
+        ("0 8,9 * * *", 23),
+        ("15 2 * * mon-fri", 72),
+        ("0 3 1,2 * *", 29 * 24),
+        ("0 3 * * sun", 7 * 24),
+        ("* * * * * *", 1 / 60),
+        ("0 0 30 2 *", 3652 * 24),
+    ],
+)
+def test_a_period_is_the_longest_gap_near_by(expression: str, hours: float) -> None:
+    assert period(Schedule(expression, "UTC"), NOON_ON_SUNDAY) == timedelta(hours=hours)
+
+
+def test_a_schedule_that_never_comes_true_is_no_defect(well: Database) -> None:
+    assert call(well, "health", PIMA_SCHEDULE__RETRAIN="0 0 30 2 *").exit_code == 0
+
+
+def test_a_dry_run_is_no_success_and_scores_nothing(well: Database) -> None:
+    insert_patients(well, 2)
+    before = _scrape(well)
+    assert call(well, "score", "--dry-run").exit_code == 0
+    after = _scrape(well)
+    age = "pima_queue_oldest_seconds"
+    assert {k: v for k, v in before.items() if k != (age,)} == {k: v for k, v in after.items() if k != (age,)}
+    assert well.value("SELECT count(*) FROM runs WHERE trigger = 'dry_run' AND status = 'succeeded'") == 1
+    well.execute("UPDATE runs SET finished_at = :old WHERE trigger = 'manual'", {"old": well.stored(LONG_AGO)})
+    assert "score_not_succeeding" in _complaint(well)
+
+
+def test_a_run_that_is_under_way_is_in_no_counter(well: Database) -> None:
+    well.execute(
+        "INSERT INTO runs (job, trigger, attempt, status, counts, host)"
+        " VALUES ('score', 'schedule', 1, 'running', '{}', 'here')"
+    )
+    assert ("pima_job_runs_total", "score", "running") not in _scrape(well)
 
 
 def test_without_any_scheduler_or_database_it_says_so(database: Database) -> None:
