@@ -2,7 +2,8 @@
 
 The ledger of runs is the truth. A tick is run by whoever gets its row, so two schedulers on one database make one run a
 tick, and what this process remembers may be lost at any moment. APScheduler only wakes it; `step` decides by the clock
-and the ledger, and doing it once more changes nothing.
+and the ledger, and doing it once more changes nothing. The steps have a thread of their own: the main thread speaks to
+no database, so that a signal is passed on at once, however long the database is silent.
 """
 
 import random
@@ -19,17 +20,20 @@ from sqlalchemy import Connection, Engine
 
 from pima.catching_up import MOST_NOTED, debt, next_attempt
 from pima.children import Child, Command, Ended, what_became_of_it
-from pima.errors import TRY_AGAIN_LATER, PimaError
+from pima.errors import TRY_AGAIN_LATER, PimaError, WrongConfiguration
 from pima.logs import get_logger
 from pima.settings import ScheduleSettings
 from pima.stopping import StopRequest
 from pima.store import attempts
-from pima.store.engine import writing
+from pima.store.attempts import ChildEnd
+from pima.store.engine import reading, writing
 from pima.store.runs import Status, start_run
 from pima.ticks import Schedule, TickTrigger, schedules
 
 _SECONDS_BETWEEN_STEPS = 5
 _A_YEAR = timedelta(days=366)
+_SECONDS_TO_WRITE_DOWN = 10
+_NEVER_BEGAN = Ended(ChildEnd(None, None, None), timed_out=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,27 +83,45 @@ class Scheduler:
         self._command, self._on_end = command, on_end
         self._schedules = schedules(settings)
         self._state = State()
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        """Held to start a child or to forbid it; never while the database is spoken to."""
         self._stopping = False
+        self._wake = threading.Event()
+        self._broken: BaseException | None = None
         self._host = socket.gethostname()
 
     def run(self, stop: StopRequest) -> None:
         """Start the jobs at their ticks until a signal asks to stop; then pass it on and wait for them."""
-        self.begin()
         waker = BackgroundScheduler(timezone=UTC)
         options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         for job, schedule in self._schedules.items():
-            waker.add_job(self.step, TickTrigger(schedule), id=job, **options)
-        waker.add_job(self.step, "interval", seconds=_SECONDS_BETWEEN_STEPS, id="look after", **options)
+            waker.add_job(self._wake.set, TickTrigger(schedule), id=job, **options)
+        working = threading.Thread(target=self._work, name="steps", daemon=True)
+        working.start()
         waker.start()
-        self.step()
-        while not stop.requested:
+        while working.is_alive() and not stop.requested:
             time.sleep(0.2)
         waker.shutdown(wait=False)
         self.end()
+        if self._broken is not None:
+            raise self._broken
+
+    def _work(self) -> None:
+        """Step at each tick, and every few seconds whatever anybody's clock says."""
+        try:
+            self.begin()
+            while not self._stopping:
+                self.step()
+                self._wake.wait(_SECONDS_BETWEEN_STEPS)
+                self._wake.clear()
+        except BaseException as error:  # noqa: BLE001 (the main thread raises it)
+            self._broken = error
 
     def begin(self) -> None:
-        """What is owed from before this process: crashed runs are closed, ticks that went by are caught up or noted."""
+        """What is owed from before this process: crashed runs are closed, ticks that went by are caught up or noted.
+
+        Raises WrongConfiguration where a schedule never comes true.
+        """
         now = self._clock()
         with writing(self._engine) as connection:
             self._close_crashed(connection)
@@ -107,8 +129,7 @@ class Scheduler:
             self._warn_of_oddities(job, schedule, now)
             self._state.handled[job] = now
             self._settle(job, schedule, now)
-            following = schedule.next(now)
-            get_logger().info("scheduled", job=job, next_run=following and following.isoformat())
+            get_logger().info("scheduled", job=job, next_run=_first(schedule, now).isoformat())
 
     def _close_crashed(self, connection: Connection) -> list[attempts.Crashed]:
         crashed = attempts.mark_crashed(connection, self._settings.stale_seconds)
@@ -141,17 +162,14 @@ class Scheduler:
             get_logger().warning("clock change", job=job, explanation=text, runs_at=oddity.moment.isoformat())
 
     def step(self) -> None:
-        """Everything that is due now; safe to call at any time and as often as one likes."""
-        with self._lock:
-            if self._stopping:
-                return
-            try:
-                self._look_after()
-                self._collect_ticks(self._clock())
-                self._start_due(self._clock())
-            except PimaError as error:
-                # The database is away: what was due stays so, since nothing was marked as handled.
-                get_logger().warning("the scheduler waits for the database", error_code=error.code)
+        """Everything that is due now; by one thread, as often as one likes."""
+        try:
+            self._look_after()
+            self._collect_ticks(self._clock())
+            self._start_due(self._clock())
+        except PimaError as error:
+            # The database is away: what was due stays so, since nothing was marked as handled.
+            get_logger().warning("the scheduler waits for the database", error_code=error.code)
 
     def _look_after(self) -> None:
         """Signs of life, and other schedulers' runs that have lost theirs."""
@@ -199,13 +217,15 @@ class Scheduler:
         """At start the owed scoring waits for the owed retraining."""
         if due.job != "score" or due.trigger == "schedule":
             return False
-        owed = any(other.job == "retrain" and other.trigger != "schedule" for other in self._state.due)
-        return owed or "retrain" in self._state.running
+        if any(other.job == "retrain" and other.trigger != "schedule" for other in self._state.due):
+            return True
+        with reading(self._engine) as connection:  # another scheduler may have it
+            return attempts.is_running(connection, "retrain")
 
     def _skip(self, due: Due) -> None:
         with writing(self._engine) as connection:
             noted = attempts.note_ticks(connection, due.job, [due.tick], Status.SKIPPED, "still_running", self._host)
-        if noted:
+        if noted or due.attempt > 1:  # a further attempt has its tick's first row already, and is let go with this line
             get_logger().warning("skipped: the run before is still going", job=due.job, tick=due.tick.isoformat())
 
     def _start(self, due: Due) -> None:
@@ -214,24 +234,37 @@ class Scheduler:
         if run_id is None:
             return  # another scheduler has it
         get_logger().info("job started", job=due.job, tick=due.tick.isoformat(), attempt=due.attempt, run_id=run_id)
+        try:
+            with self._lock:
+                if not self._stopping:
+                    self._launch(due, run_id)
+                    return
+            self._close(run_id, Status.INTERRUPTED, "stopped_before_it_began")
+        except OSError as error:
+            get_logger().error("the job could not be started", job=due.job, run_id=run_id, error=error.strerror)
+            self._close(run_id, Status.FAILED, "not_started")
+
+    def _launch(self, due: Due, run_id: int) -> None:
         child = Child(self._command(due.job, run_id), self._environ)
         waiter = threading.Thread(target=self._see_to_its_end, args=(due, run_id, child), name=due.job, daemon=True)
         self._state.running[due.job] = Running(run_id, child, waiter)
         waiter.start()
 
     def _see_to_its_end(self, due: Due, run_id: int, child: Child) -> None:
-        ended = child.wait(self._settings.time_limit_minutes * 60, self._settings.grace_seconds)
-        status = self._close(run_id, ended)
-        log = get_logger().info if status == Status.SUCCEEDED else get_logger().error
-        log("job ended", job=due.job, run_id=run_id, status=status, exit_code=ended.end.exit_code)
-        self._on_end(due.job, status)
-        with self._lock:
+        try:
+            ended = child.wait(self._settings.time_limit_minutes * 60, self._settings.grace_seconds)
+            status, error_code = what_became_of_it(ended, self._stopping)
+            final = self._close(run_id, status, error_code, ended)
+            log = get_logger().info if final == Status.SUCCEEDED else get_logger().error
+            log("job ended", job=due.job, run_id=run_id, status=final, exit_code=ended.end.exit_code)
             if ended.end.exit_code == TRY_AGAIN_LATER and due.attempt <= self._settings.retries:
                 self._state.due.append(self._retry(due))
+            self._on_end(due.job, final)
+        finally:
             del self._state.running[due.job]
 
-    def _close(self, run_id: int, ended: Ended) -> str:
-        status, error_code = what_became_of_it(ended, self._stopping)
+    def _close(self, run_id: int, status: Status, error_code: str | None, ended: Ended = _NEVER_BEGAN) -> str:
+        """The final status: what the child has said of itself stands, unless its time was up."""
         try:
             with writing(self._engine) as connection:
                 return attempts.close_attempt(connection, run_id, status, error_code, ended.end, ended.timed_out)
@@ -258,9 +291,16 @@ class Scheduler:
         for job, each in running.items():
             if each.child.kill_after(max(0.0, until - time.monotonic())):
                 get_logger().error("job killed: it did not stop in time", job=job)
-            each.waiter.join(timeout=10)
+            each.waiter.join(_SECONDS_TO_WRITE_DOWN)
 
     def wait_for_children(self) -> None:
         """Until every child that runs now has ended and its end is in the ledger."""
         for each in list(self._state.running.values()):
             each.waiter.join()
+
+
+def _first(schedule: Schedule, now: datetime) -> datetime:
+    following = schedule.next(now)
+    if following is None:
+        raise WrongConfiguration(what=f"schedule '{schedule.expression}'", expected="one that comes true some day")
+    return following

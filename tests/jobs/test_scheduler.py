@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,7 +22,8 @@ def stop(process: subprocess.Popen[str]) -> str:
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
     assert stdout == ""
-    assert "Traceback" not in stderr
+    for line in stderr.splitlines():  # a child's words too, and an error's
+        assert json.loads(line)["event"], line
     return stderr
 
 
@@ -67,6 +69,47 @@ def test_a_stop_reaches_the_fit_that_is_running(database: Database) -> None:
     stop(process)
     assert database.value("SELECT count(*) FROM runs WHERE status = 'running'") == 0
     assert database.value("SELECT status FROM runs ORDER BY id LIMIT 1") in ("interrupted", "succeeded")
+
+
+def test_a_stop_is_obeyed_while_the_database_is_silent(postgresql: Database) -> None:
+    """As a frozen machine or a network that swallows everything looks from here."""
+    process = postgresql.start("scheduler", PIMA_SCHEDULE__SCORE=NEVER, PIMA_SCHEDULE__RETRAIN=NEVER)
+    wait_for(lambda: postgresql.value("SELECT count(exit_code) FROM runs") == 2, process)
+    silent: set[int] = set()
+    try:
+        beats = -1
+        while beats:  # until a step hangs, whichever connection it takes
+            others = "datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            silent |= {row[0] for row in postgresql.execute(f"SELECT pid FROM pg_stat_activity WHERE {others}")}
+            for backend in silent:
+                os.kill(backend, signal.SIGSTOP)
+            since = postgresql.value("SELECT clock_timestamp()")
+            time.sleep(6)
+            beats = postgresql.value("SELECT count(*) FROM schedules WHERE heartbeat_at > :since", {"since": since})
+        stop(process)
+    finally:
+        for backend in silent:
+            os.kill(backend, signal.SIGCONT)
+
+
+def test_a_ping_that_hangs_delays_no_run(scored_database: Database) -> None:
+    database = scored_database
+    with socket.create_server(("127.0.0.1", 0)) as nobody_answers:
+        url = f"http://127.0.0.1:{nobody_answers.getsockname()[1]}/"
+        environ = {"PIMA_SCHEDULE__SCORE": EVERY_SECOND, "PIMA_SCHEDULE__RETRAIN": NEVER, "PIMA_PING__SCORE_URL": url}
+        process = database.start("scheduler", **environ, PIMA_SCHEDULE__CATCH_UP="none")
+        ended = "SELECT count(*) FROM runs WHERE job = 'score' AND status = 'succeeded'"
+        wait_for(lambda: database.value(ended) >= 1, process)
+        first = time.monotonic()
+        wait_for(lambda: database.value(ended) >= 3, process)
+        assert time.monotonic() - first < 10  # for so long each ping waits
+        stop(process)
+
+
+def test_a_child_that_could_never_work_ends_the_scheduler(database: Database) -> None:
+    nowhere = {"PIMA_SCORE__DATABASE_URL": database.url, "PIMA_SCORE__DATABASE_URL_FILE": "/no/such/file"}
+    ended = database.run("scheduler", **nowhere)
+    assert (ended.exit_code, "both PIMA_SCORE__DATABASE_URL" in ended.stderr) == (2, True)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="unshare --pid needs root where user namespaces are off")

@@ -3,14 +3,23 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 
+from pima import scheduling
+from pima.errors import WrongConfiguration
 from pima.scheduling import Scheduler
 from pima.settings import ScheduleSettings
+from pima.stopping import StopRequest
+from pima.store.attempts import note_ticks
+from pima.store.engine import writing
+from pima.store.runs import Status
 from tests.conftest import ROOT, Database
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -162,14 +171,123 @@ def test_two_schedulers_make_one_run_a_tick(ran_before: Database) -> None:
     clock = Clock()
     minutely = ScheduleSettings(score="* * * * *", retrain="0 0 29 2 mon")
     both = [_scheduler(ran_before, clock, TRUE, minutely) for _ in range(2)]
-    for tick in range(200):
-        clock.now += timedelta(minutes=1)
-        for scheduler in both if tick % 2 else reversed(both):
-            scheduler.step()
-        for scheduler in both:
-            scheduler.wait_for_children()
+    with ThreadPoolExecutor(2) as threads:
+        for _ in range(200):
+            clock.now += timedelta(minutes=1)
+            list(threads.map(_settled, both))
     assert Counter(row[0] for row in _scheduled(ran_before)) == {"succeeded": 200}
     assert Counter(row[0] for row in _scheduled(ran_before, "attempt")) == {1: 200}
+
+
+def test_of_two_schedulers_none_scores_before_the_other_has_retrained(database: Database) -> None:
+    clock, slow = Clock(), _python("import time; time.sleep(2)")
+    first, second = (_scheduler(database, clock, slow) for _ in range(2))
+    first.step()
+    second.step()
+    assert database.execute("SELECT job FROM runs") == [("retrain",)]
+    first.wait_for_children()
+    _settled(second)
+    _settled(first)
+    assert database.execute("SELECT job, status FROM runs ORDER BY id") == [
+        ("retrain", "succeeded"),
+        ("score", "succeeded"),
+    ]
+
+
+@pytest.mark.parametrize("status", ["crashed", "interrupted"])
+def test_a_first_run_that_came_to_nothing_is_run_again_by_the_next_scheduler(database: Database, status: str) -> None:
+    clock = Clock()
+    dying = _scheduler(database, clock, _python("import time; time.sleep(60)"))
+    dying.step()
+    if status == "crashed":
+        long_ago = {"beat": database.stored(START - timedelta(days=400))}
+        database.execute("UPDATE runs SET heartbeat_at = :beat", long_ago)
+    else:
+        dying.end()
+    clock.now += timedelta(hours=3)
+    _settled(_scheduler(database, clock, TRUE))
+    dying.end()
+    statement = "SELECT status, attempt, trigger FROM runs WHERE job = 'retrain' ORDER BY attempt"
+    assert database.execute(statement) == [(status, 1, "first_run"), ("succeeded", 2, "first_run")]
+
+
+def test_a_deaf_child_is_killed_at_the_stop_and_its_run_marked(ran_before: Database) -> None:
+    clock = Clock()
+    deaf = _python("import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)")
+    scheduler = _scheduler(ran_before, clock, deaf, _with(NIGHTLY, grace_seconds=0.5))
+    clock.now += timedelta(days=1)
+    scheduler.step()
+    time.sleep(1)  # until it is deaf
+    scheduler.end()
+    assert _scheduled(ran_before, "status, error_code, signal") == [("interrupted", "killed_at_stop", "SIGKILL")]
+    clock.now += timedelta(days=1)
+    _settled(scheduler)
+    assert _scheduled(ran_before, "status, error_code")[1:] == [("interrupted", "stopped_before_it_began")]
+
+
+def test_a_run_whose_child_lives_is_not_taken_for_crashed(ran_before: Database) -> None:
+    clock = Clock()
+    scheduler = _scheduler(ran_before, clock, _python("import time; time.sleep(3)"))
+    clock.now += timedelta(days=1)
+    scheduler.step()
+    long_ago = {"beat": ran_before.stored(START - timedelta(days=400))}
+    ran_before.execute("UPDATE runs SET heartbeat_at = :beat WHERE status = 'running'", long_ago)
+    _settled(scheduler)
+    assert _scheduled(ran_before) == [("succeeded",)]
+
+
+def test_a_row_that_somebody_deletes_during_the_run_does_no_harm(ran_before: Database) -> None:
+    clock = Clock()
+    scheduler = _scheduler(ran_before, clock, _python("import time; time.sleep(1)"))
+    clock.now += timedelta(days=1)
+    scheduler.step()
+    ran_before.execute("DELETE FROM runs WHERE status = 'running'")
+    scheduler.wait_for_children()
+    clock.now += timedelta(days=1)
+    _settled(scheduler)
+    assert _scheduled(ran_before) == [("succeeded",)]
+
+
+def test_a_child_that_can_not_be_started_has_failed(ran_before: Database) -> None:
+    clock = Clock()
+    scheduler = _scheduler(ran_before, clock, ["/no/such/program"])
+    clock.now += timedelta(days=1)
+    _settled(scheduler)
+    assert _scheduled(ran_before, "status, error_code") == [("failed", "not_started")]
+
+
+def test_ticks_that_are_noted_are_counted(database: Database) -> None:
+    ticks = [START + timedelta(days=day) for day in range(3)]
+    with writing(database.engine) as connection:
+        assert note_ticks(connection, "score", ticks[:2], Status.MISSED, "too_late", "here") == 2
+        assert note_ticks(connection, "score", ticks, Status.MISSED, "too_late", "here") == 1
+
+
+def test_a_schedule_that_never_comes_true_is_refused(database: Database) -> None:
+    with pytest.raises(WrongConfiguration, match="comes true some day"):
+        _scheduler(database, Clock(), TRUE, ScheduleSettings(score="0 0 30 2 *"))
+
+
+def test_it_steps_on_whatever_the_wakers_clock_says(ran_before: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """APScheduler has its next tick in the future for ever, as it has after a clock was set back."""
+    monkeypatch.setattr(scheduling, "_SECONDS_BETWEEN_STEPS", 0.1)
+    clock, stop = Clock(), StopRequest()
+    scheduler = Scheduler(ran_before.engine, NIGHTLY, lambda _job, _run: TRUE, os.environ, clock)
+    monkeypatch.setattr(StopRequest, "requested", property(lambda _self: len(_scheduled(ran_before)) == 2))
+    clock_runs = threading.Thread(target=lambda: _let_two_nights_pass(ran_before, clock))
+    clock_runs.start()
+    scheduler.run(stop)
+    clock_runs.join()
+    assert _scheduled(ran_before) == [("succeeded",)] * 2
+
+
+def _let_two_nights_pass(database: Database, clock: Clock) -> None:
+    for night in range(2):
+        until = time.monotonic() + 30
+        while database.value("SELECT count(*) FROM schedules") < 2 or len(_scheduled(database)) < night:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        clock.now += timedelta(days=1)
 
 
 def test_a_child_that_hangs_is_stopped_at_its_time_limit(ran_before: Database) -> None:
