@@ -1,7 +1,8 @@
 """Roles on PostgreSQL, each with no more rights than its work needs.
 
 They may log in once someone gives them a password (`ALTER ROLE pima_scorer PASSWORD ...`) or another way to prove who
-they are; without one PostgreSQL lets nobody in over the network. Making them again first takes all rights back.
+they are; without one PostgreSQL lets nobody in over the network. Making them again first takes back the rights on this
+schema, its tables and its sequences; what PUBLIC may, memberships and attributes are the server's keeper's business.
 """
 
 from dataclasses import dataclass
@@ -99,6 +100,7 @@ def _make(connection: Connection, role: Role) -> None:
     # SQL: from nothing, so that a right which was granted by hand or by an older release is gone.
     connection.exec_driver_sql(f"REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {role.name}")
     connection.exec_driver_sql(f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA {schema} FROM {role.name}")
+    connection.exec_driver_sql(f"REVOKE ALL ON SCHEMA {schema} FROM {role.name}")
     connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA {schema} TO {role.name}")
     for grant in role.grants:
         connection.exec_driver_sql(f"GRANT {grant} TO {role.name}")
