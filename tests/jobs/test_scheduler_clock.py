@@ -1,5 +1,6 @@
 """The scheduler against a clock that the test sets, with real child processes and both databases."""
 
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from pima import scheduling
 from pima.errors import WrongConfiguration
+from pima.logs import configure_logs
 from pima.scheduling import Scheduler
 from pima.settings import ScheduleSettings
 from pima.stopping import StopRequest
@@ -256,6 +258,20 @@ def test_a_child_that_can_not_be_started_has_failed(ran_before: Database) -> Non
     assert _scheduled(ran_before, "status, error_code") == [("failed", "not_started")]
 
 
+def test_a_childs_plain_words_become_lines_like_the_others(
+    ran_before: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logs("json")
+    clock = Clock()
+    dying = _python("import sys; print('native: assertion failed', file=sys.stderr); sys.exit(1)")
+    scheduler = _scheduler(ran_before, clock, dying)
+    clock.now += timedelta(days=1)
+    _settled(scheduler)
+    events = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert "native: assertion failed" in events
+    assert _scheduled(ran_before, "error_line") == [("native: assertion failed",)]
+
+
 def test_ticks_that_are_noted_are_counted(database: Database) -> None:
     ticks = [START + timedelta(days=day) for day in range(3)]
     with writing(database.engine) as connection:
@@ -273,7 +289,9 @@ def test_it_steps_on_whatever_the_wakers_clock_says(ran_before: Database, monkey
     monkeypatch.setattr(scheduling, "_SECONDS_BETWEEN_STEPS", 0.1)
     clock, stop = Clock(), StopRequest()
     scheduler = Scheduler(ran_before.engine, NIGHTLY, lambda _job, _run: TRUE, os.environ, clock)
-    monkeypatch.setattr(StopRequest, "requested", property(lambda _self: len(_scheduled(ran_before)) == 2))
+    until = time.monotonic() + 60
+    enough = property(lambda _self: len(_scheduled(ran_before)) == 2 or time.monotonic() > until)
+    monkeypatch.setattr(StopRequest, "requested", enough)
     clock_runs = threading.Thread(target=lambda: _let_two_nights_pass(ran_before, clock))
     clock_runs.start()
     scheduler.run(stop)
