@@ -30,9 +30,10 @@ from pima.logs import configure_logs, get_logger, tell
 from pima.ping import SECONDS_TO_ANSWER, ping
 from pima.settings import DEFAULT_DATABASE_URL, Settings, database_url, read_settings
 from pima.stopping import StopRequest
-from pima.store.engine import is_empty_default_file, make_engine
+from pima.store.engine import make_engine
 from pima.store.runs import Status
 from pima.store.schema import migrate, require_schema
+from pima.store.urls import is_empty_default_file
 
 Result = dict[str, Any]
 

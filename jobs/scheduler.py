@@ -14,6 +14,7 @@ from pima.scheduling import Scheduler
 from pima.settings import database_url
 from pima.store.engine import make_engine
 from pima.ticks import JOBS
+from pima.waking import run_until_stopped
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -34,7 +35,8 @@ def _work(command: Command) -> Result:
     environ = dict(command.environ)
     if settings.logs.format == "auto":  # a child's stderr is a pipe; its lines look like ours
         environ["PIMA_LOGS__FORMAT"] = resolved("auto")
-    Scheduler(command.engine, settings.schedule, how, environ, on_end=tell).run(command.stop)
+    scheduler = Scheduler(command.engine, settings.schedule, how, environ, on_end=tell)
+    run_until_stopped(scheduler, settings.schedule, command.stop)
     return {"stopped": "as asked"}
 
 

@@ -1,9 +1,8 @@
 """The container's main work: at each tick, start the very command that a person would type, as a child.
 
 The ledger of runs is the truth. A tick is run by whoever gets its row, so two schedulers on one database make one run a
-tick, and what this process remembers may be lost at any moment. APScheduler only wakes it; `step` decides by the clock
-and the ledger, and doing it once more changes nothing. The steps have a thread of their own: the main thread speaks to
-no database, so that a signal is passed on at once, however long the database is silent.
+tick, and what this process remembers may be lost at any moment. `step` decides by the clock and the ledger, and doing
+it once more changes nothing; what calls it is told in `pima/waking.py`.
 """
 
 import random
@@ -15,7 +14,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Connection, Engine
 
 from pima.catching_up import MOST_NOTED, debt, next_attempt
@@ -23,14 +21,12 @@ from pima.children import Child, Command, Ended, what_became_of_it
 from pima.errors import TRY_AGAIN_LATER, PimaError, WrongConfiguration
 from pima.logs import get_logger
 from pima.settings import ScheduleSettings
-from pima.stopping import StopRequest
 from pima.store import attempts
 from pima.store.attempts import ChildEnd
 from pima.store.engine import reading, writing
 from pima.store.runs import Status, start_run
-from pima.ticks import Schedule, TickTrigger, schedules
+from pima.ticks import Schedule, schedules
 
-_SECONDS_BETWEEN_STEPS = 5
 _A_YEAR = timedelta(days=366)
 _SECONDS_TO_WRITE_DOWN = 10
 _NEVER_BEGAN = Ended(ChildEnd(None, None, None), timed_out=False)
@@ -85,37 +81,9 @@ class Scheduler:
         self._state = State()
         self._lock = threading.Lock()
         """Held to start a child or to forbid it; never while the database is spoken to."""
-        self._stopping = False
-        self._wake = threading.Event()
-        self._broken: BaseException | None = None
+        self.stopping = False
+        """Whether `end` was called; no child is started any more."""
         self._host = socket.gethostname()
-
-    def run(self, stop: StopRequest) -> None:
-        """Start the jobs at their ticks until a signal asks to stop; then pass it on and wait for them."""
-        waker = BackgroundScheduler(timezone=UTC)
-        options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-        for job, schedule in self._schedules.items():
-            waker.add_job(self._wake.set, TickTrigger(schedule), id=job, **options)
-        working = threading.Thread(target=self._work, name="steps", daemon=True)
-        working.start()
-        waker.start()
-        while working.is_alive() and not stop.requested:
-            time.sleep(0.2)
-        waker.shutdown(wait=False)
-        self.end()
-        if self._broken is not None:
-            raise self._broken
-
-    def _work(self) -> None:
-        """Step at each tick, and every few seconds whatever anybody's clock says."""
-        try:
-            self.begin()
-            while not self._stopping:
-                self.step()
-                self._wake.wait(_SECONDS_BETWEEN_STEPS)
-                self._wake.clear()
-        except BaseException as error:  # noqa: BLE001 (the main thread raises it)
-            self._broken = error
 
     def begin(self) -> None:
         """What is owed from before this process: crashed runs are closed, ticks that went by are caught up or noted.
@@ -236,7 +204,7 @@ class Scheduler:
         get_logger().info("job started", job=due.job, tick=due.tick.isoformat(), attempt=due.attempt, run_id=run_id)
         try:
             with self._lock:
-                if not self._stopping:
+                if not self.stopping:
                     self._launch(due, run_id)
                     return
             self._close(run_id, Status.INTERRUPTED, "stopped_before_it_began")
@@ -253,7 +221,7 @@ class Scheduler:
     def _see_to_its_end(self, due: Due, run_id: int, child: Child) -> None:
         try:
             ended = child.wait(self._settings.time_limit_minutes * 60, self._settings.grace_seconds)
-            status, error_code = what_became_of_it(ended, self._stopping)
+            status, error_code = what_became_of_it(ended, self.stopping)
             final = self._close(run_id, status, error_code, ended)
             log = get_logger().info if final == Status.SUCCEEDED else get_logger().error
             log("job ended", job=due.job, run_id=run_id, status=final, exit_code=ended.end.exit_code)
@@ -283,7 +251,7 @@ class Scheduler:
     def end(self) -> None:
         """Ask the children to stop, all at once; kill those that have not within the grace time."""
         with self._lock:
-            self._stopping = True
+            self.stopping = True
             running = dict(self._state.running)
         for each in running.values():
             each.child.ask_to_stop()

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from pima import scheduling
+from pima import waking
 from pima.errors import WrongConfiguration
 from pima.logs import configure_logs
 from pima.scheduling import Scheduler
@@ -286,7 +286,7 @@ def test_a_schedule_that_never_comes_true_is_refused(database: Database) -> None
 
 def test_it_steps_on_whatever_the_wakers_clock_says(ran_before: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """APScheduler has its next tick in the future for ever, as it has after a clock was set back."""
-    monkeypatch.setattr(scheduling, "_SECONDS_BETWEEN_STEPS", 0.1)
+    monkeypatch.setattr(waking, "_SECONDS_BETWEEN_STEPS", 0.1)
     clock, stop = Clock(), StopRequest()
     scheduler = Scheduler(ran_before.engine, NIGHTLY, lambda _job, _run: TRUE, os.environ, clock)
     until = time.monotonic() + 60
@@ -294,7 +294,7 @@ def test_it_steps_on_whatever_the_wakers_clock_says(ran_before: Database, monkey
     monkeypatch.setattr(StopRequest, "requested", enough)
     clock_runs = threading.Thread(target=lambda: _let_two_nights_pass(ran_before, clock))
     clock_runs.start()
-    scheduler.run(stop)
+    waking.run_until_stopped(scheduler, NIGHTLY, stop)
     clock_runs.join()
     assert _scheduled(ran_before) == [("succeeded",)] * 2
 

@@ -23,7 +23,8 @@ from pima.errors import (
 )
 from pima.settings import DatabaseSettings
 from pima.store import patients
-from pima.store.engine import make_engine, parse_url, reading, redacted, writing
+from pima.store.engine import make_engine, reading, writing
+from pima.store.urls import parse_url, redacted
 from tests.conftest import Database, insert_patients
 
 VALUE = "7777.125"

@@ -16,7 +16,7 @@ from pima.settings import (
     read_settings,
     secret,
 )
-from pima.store.engine import parse_url
+from pima.store.urls import parse_url
 from tests.conftest import ROOT
 
 SHIPPED = ROOT / DEFAULT_CONFIG

@@ -22,8 +22,9 @@ from sqlalchemy import text
 from pima.core.features import FEATURE_NAMES, HIGH, LOW, ZERO_MEANS_MISSING
 from pima.settings import DatabaseSettings
 from pima.store import patients
-from pima.store.engine import make_engine, parse_url, without_time_limit, writing
+from pima.store.engine import make_engine, without_time_limit, writing
 from pima.store.schema import migrate
+from pima.store.urls import parse_url
 from tests.bench.accuracy.shipped import ROOT, shipped_rows
 from tests.conftest import clean_environ, postgresql_server
 

@@ -1,0 +1,91 @@
+"""The URL of a database: which are taken, how one is shown, and whether its server has to prove who it is."""
+
+from ipaddress import ip_address
+from pathlib import Path
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from pima.errors import WrongConfiguration
+
+_EXPECTED_URL = "sqlite:///path/to/file.db or postgresql+psycopg://user:password@host:5432/database"
+
+
+def parse_url(text: str) -> URL:
+    """The URL, checked and with its driver named; raises WrongConfiguration, which never repeats the text."""
+    try:
+        url = make_url(text.strip())
+        port_is_sound = url.port is None or 0 < url.port < 65536
+    except (ArgumentError, ValueError):
+        raise WrongConfiguration(what="the database URL can't be read as one", expected=_EXPECTED_URL) from None
+    if "@" in (url.host or ""):  # and so a part of the password would be taken for the host, and shown
+        raise WrongConfiguration(what="a name or password in the database URL holds an @", expected="%40 in its place")
+    if url.drivername in ("postgres", "postgresql"):
+        url = url.set(drivername="postgresql+psycopg")
+    if url.drivername == "sqlite":
+        url = url.set(drivername="sqlite+pysqlite")
+    if url.drivername not in ("sqlite+pysqlite", "postgresql+psycopg") or not port_is_sound:
+        raise WrongConfiguration(what="the database URL names no database that is known here", expected=_EXPECTED_URL)
+    if url.drivername == "sqlite+pysqlite" and url.database in (None, "", ":memory:"):
+        raise WrongConfiguration(what="the database URL names no file", expected=_EXPECTED_URL)
+    if url.query:
+        _check_options(url)
+    return url
+
+
+def _check_options(url: URL) -> None:
+    """What stands behind the question mark: for PostgreSQL libpq's own options, for SQLite none."""
+    expected = "for PostgreSQL options that libpq knows, for SQLite none"
+    if url.get_backend_name() == "sqlite":
+        raise WrongConfiguration(what="the database URL has options behind a question mark", expected=expected)
+    from psycopg import Error
+    from psycopg.conninfo import make_conninfo
+
+    try:
+        make_conninfo(**{name: str(value) for name, value in url.query.items()})
+    except Error:
+        raise WrongConfiguration(what="the database URL has an unknown option", expected=expected) from None
+
+
+def redacted(url: URL) -> str:
+    """The URL for people: without password, and of the options only those that say where the database is."""
+    shown = {name: value for name, value in url.query.items() if name in ("host", "port", "user")}
+    return url.set(query=shown).render_as_string(hide_password=True)
+
+
+def is_empty_default_file(url: URL, default_url: str) -> bool:
+    """Whether this is the embedded default database and nothing is in it yet."""
+    path = Path(url.database or "")
+    is_default = url == parse_url(default_url)
+    return is_default and (not path.exists() or path.stat().st_size == 0)
+
+
+def require_verified_tls(url: URL) -> None:
+    """Patients' data go to a server that has proved who it is, or to this very machine."""
+    asked = {name: ",".join([value] if isinstance(value, str) else value) for name, value in url.query.items()}
+    given = _libpq_defaults() | ({"host": url.host} if url.host else {}) | asked
+    # With a hostaddr libpq goes there, whatever the host is called.
+    is_here = all(_is_here(host) for host in (given.get("hostaddr") or given.get("host", "")).split(","))
+    # A service file may name any server, and any sslmode but against the URL's own.
+    is_verified = "service" not in given and (is_here or given.get("sslmode") == "verify-full")
+    if is_verified or asked.get("sslmode") == "verify-full":
+        return
+    what = f"the server of {redacted(url)} is on another machine, and its URL does not ask it to prove who it is"
+    expected = "?sslmode=verify-full in the URL, or database.allow_unverified_tls = true for a trusted network"
+    raise WrongConfiguration(what=what, expected=expected)
+
+
+def _libpq_defaults() -> dict[str, str]:
+    """What the driver takes where the URL is silent: PGHOST, PGSERVICE and their like."""
+    from psycopg.pq import Conninfo
+
+    return {option.keyword.decode(): option.val.decode() for option in Conninfo.get_defaults() if option.val}
+
+
+def _is_here(host: str) -> bool:
+    if not host or host.startswith(("/", "@")) or host == "localhost":  # a socket's folder, or its abstract name
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

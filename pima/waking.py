@@ -1,0 +1,63 @@
+"""What wakes the scheduler: APScheduler at each tick, and a few seconds' wait besides, whatever anybody's clock says.
+
+The steps have a thread of their own. The main thread speaks to no database, so that a signal is passed on at once,
+however long the database is silent.
+"""
+
+import threading
+import time
+from datetime import UTC
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from pima.scheduling import Scheduler
+from pima.settings import ScheduleSettings
+from pima.stopping import StopRequest
+from pima.ticks import TickTrigger, schedules
+
+_SECONDS_BETWEEN_STEPS = 5
+
+
+def run_until_stopped(scheduler: Scheduler, settings: ScheduleSettings, stop: StopRequest) -> None:
+    """Start the jobs at their ticks until a signal asks to stop; then pass it on and wait for them.
+
+    Raises what the steps raise: they go on where the database is away, so it is a wrong schedule or a defect.
+    """
+    wake = threading.Event()
+    steps = _Steps(scheduler, wake)
+    waker = _waker(settings, wake)
+    steps.start()
+    waker.start()
+    while steps.is_alive() and not stop.requested:
+        time.sleep(0.2)
+    waker.shutdown(wait=False)
+    scheduler.end()
+    if steps.error is not None:
+        raise steps.error
+
+
+def _waker(settings: ScheduleSettings, wake: threading.Event) -> BackgroundScheduler:
+    made = BackgroundScheduler(timezone=UTC)
+    options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+    for job, schedule in schedules(settings).items():
+        made.add_job(wake.set, TickTrigger(schedule), id=job, **options)
+    return made
+
+
+class _Steps(threading.Thread):
+    """Step after step, until the process ends or something breaks."""
+
+    def __init__(self, scheduler: Scheduler, wake: threading.Event) -> None:
+        super().__init__(name="steps", daemon=True)  # it may hang on a silent database when the process ends
+        self._scheduler, self._wake = scheduler, wake
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._scheduler.begin()
+            while not self._scheduler.stopping:
+                self._scheduler.step()
+                self._wake.wait(_SECONDS_BETWEEN_STEPS)
+                self._wake.clear()
+        except BaseException as error:  # noqa: BLE001 (the main thread raises it)
+            self.error = error
