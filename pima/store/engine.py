@@ -56,18 +56,16 @@ def _sqlite_engine(url: URL, settings: DatabaseSettings) -> Engine:
 
 
 # A server that has vanished without a word (a machine switched off, a firewall that forgot) is given up after a minute.
+# One that is frozen still acknowledges what it is sent, and is waited for; a stop is obeyed all the same.
 _VANISHED = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
 
 
 def _postgresql_engine(url: URL, settings: DatabaseSettings) -> Engine:
     if not settings.allow_unverified_tls:
         require_verified_tls(url)
-    limits_of_connection = {
-        "connect_timeout": settings.connect_timeout_seconds,
-        "application_name": "pima",
-        **_VANISHED,
-    }
-    engine = create_engine(url, hide_parameters=True, pool_size=2, connect_args=limits_of_connection)
+    ours = {"connect_timeout": settings.connect_timeout_seconds, "application_name": "pima", **_VANISHED}
+    unsaid = {name: value for name, value in ours.items() if name not in url.query}
+    engine = create_engine(url, hide_parameters=True, pool_size=2, connect_args=unsaid)
     # SET LOCAL in each transaction: start-up options fail through PgBouncer, a session's SET leaks to its next user.
     limits = (
         f"SET LOCAL statement_timeout = '{settings.statement_timeout_seconds}s';"

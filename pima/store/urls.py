@@ -1,6 +1,7 @@
 """The URL of a database: which are taken, how one is shown, and whether its server has to prove who it is."""
 
 from ipaddress import ip_address
+from itertools import zip_longest
 from pathlib import Path
 
 from sqlalchemy.engine import URL, make_url
@@ -18,8 +19,10 @@ def parse_url(text: str) -> URL:
         port_is_sound = url.port is None or 0 < url.port < 65536
     except (ArgumentError, ValueError):
         raise WrongConfiguration(what="the database URL can't be read as one", expected=_EXPECTED_URL) from None
-    if "@" in (url.host or ""):  # and so a part of the password would be taken for the host, and shown
-        raise WrongConfiguration(what="a name or password in the database URL holds an @", expected="%40 in its place")
+    # A part of the password would be taken for the host, the database or an option, and be shown.
+    if not url.drivername.startswith("sqlite") and (text.count("@") > 1 or "@" in (url.database or "")):
+        expected = "%40 for an @ and %2F for a / in a name or password"
+        raise WrongConfiguration(what="the database URL has an @ in an unexpected place", expected=expected)
     if url.drivername in ("postgres", "postgresql"):
         url = url.set(drivername="postgresql+psycopg")
     if url.drivername == "sqlite":
@@ -38,13 +41,11 @@ def _check_options(url: URL) -> None:
     expected = "for PostgreSQL options that libpq knows, for SQLite none"
     if url.get_backend_name() == "sqlite":
         raise WrongConfiguration(what="the database URL has options behind a question mark", expected=expected)
-    from psycopg import Error
-    from psycopg.conninfo import make_conninfo
+    from psycopg.pq import Conninfo
 
-    try:
-        make_conninfo(**{name: str(value) for name, value in url.query.items()})
-    except Error:
-        raise WrongConfiguration(what="the database URL has an unknown option", expected=expected) from None
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    if not known.issuperset(url.query):
+        raise WrongConfiguration(what="the database URL has an unknown option", expected=expected)
 
 
 def redacted(url: URL) -> str:
@@ -64,8 +65,9 @@ def require_verified_tls(url: URL) -> None:
     """Patients' data go to a server that has proved who it is, or to this very machine."""
     asked = {name: ",".join([value] if isinstance(value, str) else value) for name, value in url.query.items()}
     given = _libpq_defaults() | ({"host": url.host} if url.host else {}) | asked
-    # With a hostaddr libpq goes there, whatever the host is called.
-    is_here = all(_is_here(host) for host in (given.get("hostaddr") or given.get("host", "")).split(","))
+    # Where an entry has a hostaddr libpq goes there, whatever the host is called.
+    entries = zip_longest(given.get("hostaddr", "").split(","), given.get("host", "").split(","), fillvalue="")
+    is_here = all(_is_here(address or host) for address, host in entries)
     # A service file may name any server, and any sslmode but against the URL's own.
     is_verified = "service" not in given and (is_here or given.get("sslmode") == "verify-full")
     if is_verified or asked.get("sslmode") == "verify-full":
@@ -83,9 +85,10 @@ def _libpq_defaults() -> dict[str, str]:
 
 
 def _is_here(host: str) -> bool:
-    if not host or host.startswith(("/", "@")) or host == "localhost":  # a socket's folder, or its abstract name
+    if not host or host.startswith(("/", "@")):  # a socket's folder, or its abstract name
         return True
+    name = host.lower().partition(":")[0] if host.count(":") == 1 else host.lower()  # host:port, as SQLAlchemy has it
     try:
-        return ip_address(host.strip("[]")).is_loopback
+        return name == "localhost" or ip_address(name.strip("[]")).is_loopback
     except ValueError:
         return False

@@ -139,6 +139,11 @@ def test_what_is_no_url_of_ours_is_refused_without_repeating_it(given: str) -> N
         ("postgresql://u:p@localhost/db?host=db.example.org", False),
         ("postgresql://u:p@localhost/db?hostaddr=192.0.2.2", False),
         ("postgresql://u:p@db.example.org/db?hostaddr=127.0.0.1", True),
+        ("postgresql://u:p@localhost,192.0.2.9/db?hostaddr=127.0.0.1,", False),
+        ("postgresql:///db?host=localhost,192.0.2.9&hostaddr=,", False),
+        ("postgresql:///db?host=LOCALHOST", True),
+        ("postgresql:///db?host=127.0.0.1:5432", True),
+        ("postgresql:///db?host=192.0.2.9:5432", False),
         ("postgresql://u:p@localhost/db?service=clinic", False),
         ("postgresql://u:p@db.example.org/db?service=clinic&sslmode=verify-full", True),
     ],
@@ -501,10 +506,29 @@ def test_what_the_driver_takes_from_the_environment_counts_as_the_url_does(
         make_engine("postgresql:///db", DatabaseSettings())
 
 
-def test_a_password_with_a_bare_at_sign_is_refused_and_no_part_of_it_shown() -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:p@CANARY@host/db",
+        "postgresql://u:p@CANARY/x@host/db",
+        "postgresql://u:p@CANARY?x@host/db",
+        "postgresql://domain/user:CANARY@host/db",
+    ],
+)
+def test_a_password_with_a_bare_at_sign_is_refused_and_no_part_of_it_shown(url: str) -> None:
     with pytest.raises(WrongConfiguration, match="%40") as caught:
-        parse_url("postgresql://u:p@CANARY@host/db")
+        parse_url(url)
     assert "CANARY" not in str(caught.value)
+
+
+@pytest.mark.parametrize("hidden", ["host%3D192.0.2.9", "service%3Dclinic"])
+def test_no_option_holds_a_connection_string(hidden: str) -> None:
+    with pytest.raises(WrongConfiguration, match="unknown option"):
+        parse_url(f"postgresql:///db?conninfo={hidden}")
+
+
+def test_a_path_of_sqlite_may_have_at_signs() -> None:
+    assert parse_url("sqlite:////srv/a@b@c/pima.db").database == "/srv/a@b@c/pima.db"
 
 
 def test_a_url_inside_a_url_is_not_shown() -> None:
