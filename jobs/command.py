@@ -69,7 +69,8 @@ def whole_number(largest: int) -> Callable[[str], int]:
     """The type of an option's value that must be a whole number from 1 to `largest`."""
 
     def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and 1 <= int(text) <= largest):
+        is_number = text.isascii() and text.isdigit() and len(text) <= len(str(largest))
+        if not (is_number and 1 <= int(text) <= largest):
             raise argparse.ArgumentTypeError(f"expected a whole number from 1 to {largest}")
         return int(text)
 
@@ -125,6 +126,7 @@ def _prepare(
 ) -> Command:
     stop = StopRequest()
     stop.listen()
+    configure_logs("auto")  # until the settings are read
     settings = read_settings(options.config, environ)
     configure_logs(settings.logs.format)
     engine = make_engine(database_url(environ, job), settings.database)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
 from pima.children import job_command
-from pima.logs import get_logger, resolved
+from pima.logs import get_logger, resolved_look
 from pima.metrics_endpoint import serve_metrics
 from pima.ping import ping
 from pima.scheduling import Scheduler
@@ -25,17 +25,18 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 def _work(command: Command) -> Result:
     settings = command.settings
 
-    def tell(job: str, status: str) -> None:
+    def ping_of_end(job: str, status: str) -> None:
         ping(settings.ping, job, status)
 
     for job in JOBS:  # what would end every child at once ends the scheduler
         make_engine(database_url(command.environ, job), settings.database).dispose()
     serve_metrics(command.engine, settings.metrics)
-    how = job_command(command.options.config)
+    command_of = job_command(command.options.config)
     environ = dict(command.environ)
     if settings.logs.format == "auto":  # a child's stderr is a pipe; its lines look like ours
-        environ["PIMA_LOGS__FORMAT"] = resolved("auto")
-    scheduler = Scheduler(command.engine, settings.schedule, how, environ, on_end=tell)
+        environ["PIMA_LOGS__FORMAT"] = resolved_look("auto")
+        environ.pop("PIMA_LOGS__FORMAT_FILE", None)
+    scheduler = Scheduler(command.engine, settings.schedule, command_of, environ, on_end=ping_of_end)
     run_until_stopped(scheduler, settings.schedule, command.stop)
     return {"stopped": "as asked"}
 

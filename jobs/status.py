@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from jobs.command import Command, Result, parser, run_command
 from pima.overview import overview
+from pima.store.runs import DRY_RUN
 from pima.ticks import next_ticks
 
 
@@ -45,7 +46,10 @@ def _show(result: Result) -> None:
         screen.add_row(f"next {job}", f"{_when(moment)}, where the scheduler runs" if moment else "never")
     for run in result["runs"]:
         error = f" ({run['error_code']})" if run["error_code"] else ""
-        screen.add_row(f"run {run['id']}", f"{run['job']} {run['status']}{error}, started {_when(run['started_at'])}")
+        dry = " (dry run)" if run["trigger"] == DRY_RUN else ""
+        screen.add_row(
+            f"run {run['id']}", f"{run['job']} {run['status']}{error}{dry}, started {_when(run['started_at'])}"
+        )
     Console().print(screen)
 
 

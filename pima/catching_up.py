@@ -14,6 +14,9 @@ from pima.ticks import Schedule
 MOST_NOTED = 100
 """Of longer downtimes only the newest ticks are noted, so that a schedule of seconds does not flood the ledger."""
 
+MOST_ATTEMPTS = 10
+"""A job that takes its scheduler down with it each time is let be after so many; health tells."""
+
 
 @dataclass(frozen=True, slots=True)
 class Debt:
@@ -57,7 +60,8 @@ def debt(
 
 
 def next_attempt(attempts: list[Attempt]) -> int | None:
-    """The number of the next attempt at a tick; None where one has succeeded or is under way."""
-    if any(attempt.status in (Status.SUCCEEDED, Status.RUNNING) for attempt in attempts):
+    """The number of the next attempt at a tick; None where one has succeeded or is under way, or after too many."""
+    made = max((attempt.attempt for attempt in attempts), default=0)
+    if made >= MOST_ATTEMPTS or any(attempt.status in (Status.SUCCEEDED, Status.RUNNING) for attempt in attempts):
         return None
-    return max((attempt.attempt for attempt in attempts), default=0) + 1
+    return made + 1

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from pima.errors import TRY_AGAIN_LATER
+from pima.errors import INTERRUPTED_BY_CTRL_C, INTERRUPTED_BY_SIGTERM, REFUSED, TRY_AGAIN_LATER
 from pima.logs import tell, write_line
 from pima.store.attempts import ChildEnd
 from pima.store.runs import Status
@@ -60,7 +60,11 @@ class Child:
         )
         self._line: str | None = None
         self._listener = threading.Thread(target=self._listen, name="child's stderr", daemon=True)
-        self._listener.start()
+        try:
+            self._listener.start()
+        except RuntimeError:  # no more threads: nobody would see to the child
+            self._process.kill()
+            raise
 
     def wait(self, time_limit_seconds: float, grace_seconds: float) -> Ended:
         """Wait for its end; where its time is up, ask it to stop, and kill it where it does not."""
@@ -96,7 +100,7 @@ class Child:
         return ChildEnd(None if signal_name else code, signal_name, self._line if code else None)
 
     def _listen(self) -> None:
-        """Pass the child's log lines on, and remember the error's first line, or where there is none the last line."""
+        """Pass the child's log lines on, and remember what its error says, or where it has none the last line."""
         stream = self._process.stderr
         assert stream is not None  # noqa: S101 (for the type checker: asked for above)
         with stream:
@@ -107,7 +111,7 @@ class Child:
             text = line.decode("utf-8", errors="replace").rstrip()
             said = _event(text)
             if text and not (self._line or "").startswith("error:"):
-                self._line = (text if said is None else said)[:_LONGEST_LINE]
+                self._line = _storable(text if said is None else said)[:_LONGEST_LINE]
             if said is None:
                 tell(text, "warning")
             else:
@@ -116,9 +120,14 @@ class Child:
 
 def _event(line: str) -> str | None:
     """What a log line in JSON says; None where it is something else, such as native code's last words."""
-    with suppress(ValueError, LookupError, TypeError):
+    with suppress(ValueError, LookupError, TypeError, RecursionError):
         return str(json.loads(line)["event"])
     return None
+
+
+def _storable(text: str) -> str:
+    """Without what no database takes as text; native code's last words may be anything."""
+    return text.replace("\0", "").encode("utf-8", errors="replace").decode()
 
 
 def what_became_of_it(ended: Ended, stopping: bool) -> tuple[Status, str | None]:
@@ -131,4 +140,8 @@ def what_became_of_it(ended: Ended, stopping: bool) -> tuple[Status, str | None]
         return Status.SUCCEEDED, None
     if ended.end.exit_code == TRY_AGAIN_LATER:
         return Status.TRY_AGAIN_LATER, "try_again_later"
+    if ended.end.exit_code == REFUSED:
+        return Status.REFUSED, "refused"
+    if ended.end.exit_code in (INTERRUPTED_BY_CTRL_C, INTERRUPTED_BY_SIGTERM):
+        return Status.INTERRUPTED, "interrupted"
     return Status.FAILED, f"exit_code_{ended.end.exit_code}"

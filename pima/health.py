@@ -17,15 +17,19 @@ _A_MINUTE, _TEN_YEARS = timedelta(minutes=1), timedelta(days=3652)
 
 
 def complaints(engine: Engine, settings: Settings) -> list[str]:
-    """What is wrong, a sentence each; empty where all is well. Never raises for what a database can do."""
+    """What is wrong, a sentence each; empty where all is well.
+
+    Raises WrongConfiguration for a wrong schedule, and nothing for what a database can do.
+    """
+    scheduled = schedules(settings.schedule)
     try:
         require_schema(engine)
         with reading(engine) as connection:
             now = clock(connection)
             return [
                 *_scheduler_is_silent(connection, settings, now),
-                *_success_is_old(connection, settings, now),
-                *_queue_is_old(connection, settings, now),
+                *_success_is_old(connection, scheduled, now),
+                *_queue_is_old(connection, scheduled["score"], now),
             ]
     except PimaError as error:
         return [f"{error.code}: {error}"]
@@ -41,10 +45,10 @@ def _scheduler_is_silent(connection: Connection, settings: Settings, now: dateti
     return []
 
 
-def _success_is_old(connection: Connection, settings: Settings, now: datetime) -> list[str]:
+def _success_is_old(connection: Connection, scheduled: dict[str, Schedule], now: datetime) -> list[str]:
     succeeded, first_seen = figures.last_success(connection), figures.schedules_first_seen(connection)
     found = []
-    for job, schedule in schedules(settings.schedule).items():
+    for job, schedule in scheduled.items():
         since = max(filter(None, (succeeded.get(job), first_seen.get(job))), default=now)
         if now - since > _PERIODS * period(schedule, now):
             age = _in_words((now - since).total_seconds())
@@ -54,9 +58,9 @@ def _success_is_old(connection: Connection, settings: Settings, now: datetime) -
     return found
 
 
-def _queue_is_old(connection: Connection, settings: Settings, now: datetime) -> list[str]:
+def _queue_is_old(connection: Connection, schedule: Schedule, now: datetime) -> list[str]:
     oldest = queue.waiting(connection).oldest
-    if oldest is not None and now - oldest > _PERIODS * period(schedules(settings.schedule)["score"], now):
+    if oldest is not None and now - oldest > _PERIODS * period(schedule, now):
         age = _in_words((now - oldest).total_seconds())
         return [f"queue_old: the oldest row on the queue has waited for {age}, more than {_PERIODS} scoring periods"]
     return []

@@ -26,11 +26,15 @@ class _Lines(logging.Handler):
     """What libraries say by Python's own logging, as lines like ours."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        get_logger().warning("a library says", library=record.name, text=record.getMessage())
+        try:
+            text = record.getMessage()
+        except Exception:  # noqa: BLE001 (a wrong format in a library must not end the work that it logs about)
+            text = str(record.msg)
+        get_logger().warning("a library says", library=record.name, text=text)
 
 
 def tell(text: str, level: Literal["error", "warning"] = "error") -> None:
-    """How the work ended: as it is for people, and as a line like the others where they are JSON."""
+    """Plain words, such as an error's: as they are for people, and as a line like the others where they are JSON."""
     if _are_json():
         getattr(get_logger(), level)(text)
         return
@@ -44,7 +48,7 @@ def write_line(text: str) -> None:
     stream.flush()
 
 
-def resolved(look: Look) -> Literal["text", "json"]:
+def resolved_look(look: Look) -> Literal["text", "json"]:
     """What "auto" means here: readable on a terminal, JSON elsewhere."""
     on_terminal = sys.stderr is not None and sys.stderr.isatty()
     return "text" if look == "text" or (look == "auto" and on_terminal) else "json"
@@ -53,7 +57,7 @@ def resolved(look: Look) -> Literal["text", "json"]:
 def configure_logs(look: Look) -> None:
     """Set up the process's log lines once."""
     renderer: Any = structlog.processors.JSONRenderer()
-    if resolved(look) == "text":
+    if resolved_look(look) == "text":
         colors = sys.stderr is not None and sys.stderr.isatty()
         renderer = structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0)
     structlog.configure(

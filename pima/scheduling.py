@@ -41,6 +41,8 @@ class Due:
     attempt: int
     trigger: str
     not_before: datetime
+    retries: int = 0
+    """How many attempts of this process have ended with 75 before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ class Scheduler:
         crashed = attempts.mark_crashed(connection, self._settings.stale_seconds)
         for run in crashed:
             get_logger().error("a run has crashed", run_id=run.id, job=run.job)
+            self._on_end(run.job, Status.CRASHED)
         return crashed
 
     def _settle(self, job: str, schedule: Schedule, now: datetime) -> None:
@@ -142,7 +145,7 @@ class Scheduler:
     def _look_after(self) -> None:
         """Signs of life, and other schedulers' runs that have lost theirs."""
         with writing(self._engine) as connection:
-            attempts.say_alive(connection, [running.run_id for running in self._state.running.values()])
+            attempts.say_alive(connection, [running.run_id for running in list(self._state.running.values())])
             for run in self._close_crashed(connection):
                 self._catch_up_crashed(connection, run)
 
@@ -185,7 +188,7 @@ class Scheduler:
         """At start the owed scoring waits for the owed retraining."""
         if due.job != "score" or due.trigger == "schedule":
             return False
-        if any(other.job == "retrain" and other.trigger != "schedule" for other in self._state.due):
+        if any(other.job == "retrain" and other.trigger != "schedule" for other in list(self._state.due)):
             return True
         with reading(self._engine) as connection:  # another scheduler may have it
             return attempts.is_running(connection, "retrain")
@@ -208,15 +211,21 @@ class Scheduler:
                     self._launch(due, run_id)
                     return
             self._close(run_id, Status.INTERRUPTED, "stopped_before_it_began")
-        except OSError as error:
-            get_logger().error("the job could not be started", job=due.job, run_id=run_id, error=error.strerror)
+        except (OSError, RuntimeError) as error:  # no such program, no more processes, threads or files
+            get_logger().error("the job could not be started", job=due.job, run_id=run_id, error=type(error).__name__)
             self._close(run_id, Status.FAILED, "not_started")
+            self._on_end(due.job, Status.FAILED)
 
     def _launch(self, due: Due, run_id: int) -> None:
         child = Child(self._command(due.job, run_id), self._environ)
         waiter = threading.Thread(target=self._see_to_its_end, args=(due, run_id, child), name=due.job, daemon=True)
         self._state.running[due.job] = Running(run_id, child, waiter)
-        waiter.start()
+        try:
+            waiter.start()
+        except RuntimeError:
+            child.kill_after(0)
+            del self._state.running[due.job]
+            raise
 
     def _see_to_its_end(self, due: Due, run_id: int, child: Child) -> None:
         try:
@@ -225,9 +234,12 @@ class Scheduler:
             final = self._close(run_id, status, error_code, ended)
             log = get_logger().info if final == Status.SUCCEEDED else get_logger().error
             log("job ended", job=due.job, run_id=run_id, status=final, exit_code=ended.end.exit_code)
-            if ended.end.exit_code == TRY_AGAIN_LATER and due.attempt <= self._settings.retries:
+            if ended.end.exit_code == TRY_AGAIN_LATER and due.retries < self._settings.retries:
                 self._state.due.append(self._retry(due))
             self._on_end(due.job, final)
+        except Exception as error:  # noqa: BLE001 (of a thread's end nobody else would hear)
+            get_logger().error("the run's end could not be told", run_id=run_id, error=type(error).__name__)
+            self._close(run_id, Status.FAILED, "end_not_told")
         finally:
             del self._state.running[due.job]
 
@@ -243,10 +255,10 @@ class Scheduler:
 
     def _retry(self, due: Due) -> Due:
         """Twice as long each time, and not at the same moment as everybody else."""
-        wait = self._settings.retry_seconds * 2 ** (due.attempt - 1) * random.uniform(0.75, 1.25)  # noqa: S311
+        wait = self._settings.retry_seconds * 2**due.retries * random.uniform(0.75, 1.25)  # noqa: S311
         get_logger().info("will try again", job=due.job, tick=due.tick.isoformat(), in_seconds=int(wait))
         not_before = self._clock() + timedelta(seconds=wait)
-        return Due(due.job, due.tick, due.attempt + 1, due.trigger, not_before)
+        return Due(due.job, due.tick, due.attempt + 1, due.trigger, not_before, due.retries + 1)
 
     def end(self) -> None:
         """Ask the children to stop, all at once; kill those that have not within the grace time."""
@@ -259,7 +271,9 @@ class Scheduler:
         for job, each in running.items():
             if each.child.kill_after(max(0.0, until - time.monotonic())):
                 get_logger().error("job killed: it did not stop in time", job=job)
-            each.waiter.join(_SECONDS_TO_WRITE_DOWN)
+        until = time.monotonic() + _SECONDS_TO_WRITE_DOWN
+        for each in running.values():
+            each.waiter.join(max(0.0, until - time.monotonic()))
 
     def wait_for_children(self) -> None:
         """Until every child that runs now has ended and its end is in the ledger."""

@@ -48,26 +48,25 @@ class Schedule:
         Weekdays by name only: cron counts them from Sunday and APScheduler from Monday.
         """
         self.expression, self.time_zone = expression, time_zone
-        fields = expression.split()
+        fields, named = expression.split(), f"schedule '{expression}'"
         if len(fields) not in (5, 6):
-            raise _wrong(expression, "five crontab fields (minute hour day month weekday), or six with seconds first")
+            expected = "five crontab fields (minute hour day month weekday), or six with seconds first"
+            raise WrongConfiguration(what=named, expected=expected)
         if not _names_weekdays(fields[-1]):
-            raise _wrong(
-                expression, "weekdays by name (mon to sun), since some count them from Sunday, some from Monday"
-            )
+            expected = "weekdays by name (mon to sun), since some count them from Sunday, some from Monday"
+            raise WrongConfiguration(what=named, expected=expected)
         names = ("second", "minute", "hour", "day", "month", "day_of_week")[-len(fields) :]
         try:
             self._zone = ZoneInfo(time_zone)
         except (ValueError, LookupError, OSError):
-            raise _wrong(
-                f"{expression}' in time zone '{time_zone}", "an IANA time zone such as Europe/Berlin"
-            ) from None
+            expected = "an IANA time zone such as Europe/Berlin"
+            raise WrongConfiguration(what=f"{named} in time zone '{time_zone}'", expected=expected) from None
         try:
             # On a wall clock of its own, which knows no zone: UTC stands for it.
             self._wall = CronTrigger(timezone=UTC, **dict(zip(names, fields, strict=True)))
         except (ValueError, LookupError):
             expected = "in each field *, numbers, lists, ranges from low to high, and steps, within the field's limits"
-            raise _wrong(expression, expected) from None
+            raise WrongConfiguration(what=named, expected=expected) from None
 
     def between(self, after: datetime, until: datetime) -> list[datetime]:
         """The ticks with after < tick <= until, in order, UTC."""
@@ -145,10 +144,6 @@ class Schedule:
     def _moment(self, wall: datetime) -> datetime:
         # fold=0 is the first of two, and the offset before a jump: as long after the jump as it would have been.
         return wall.replace(tzinfo=self._zone, fold=0).astimezone(UTC)
-
-
-def _wrong(schedule: str, expected: str) -> WrongConfiguration:
-    return WrongConfiguration(what=f"schedule '{schedule}'", expected=expected)
 
 
 def _names_weekdays(field: str) -> bool:

@@ -21,17 +21,20 @@ _SECONDS_BETWEEN_STEPS = 5
 def run_until_stopped(scheduler: Scheduler, settings: ScheduleSettings, stop: StopRequest) -> None:
     """Start the jobs at their ticks until a signal asks to stop; then pass it on and wait for them.
 
-    Raises what the steps raise: they go on where the database is away, so it is a wrong schedule or a defect.
+    Raises what the beginning raises (the database is away, a schedule is wrong), and what the steps do: as they go on
+    where the database is away, a defect.
     """
     wake = threading.Event()
     steps = _Steps(scheduler, wake)
     waker = _waker(settings, wake)
-    steps.start()
     waker.start()
-    while steps.is_alive() and not stop.requested:
-        time.sleep(0.2)
-    waker.shutdown(wait=False)
-    scheduler.end()
+    try:
+        steps.start()
+        while steps.is_alive() and not stop.requested:
+            time.sleep(0.2)
+    finally:
+        waker.shutdown(wait=False)
+        scheduler.end()
     if steps.error is not None:
         raise steps.error
 

@@ -30,7 +30,7 @@ class ChildEnd:
     signal: str | None
     """The signal's name, such as SIGKILL."""
     error_line: str | None
-    """The last line that it wrote to stderr, where it failed."""
+    """What its error said, or the last line that it wrote to stderr, where it failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pima.store.tables import runs
 from pima.store.types import database_now
 
 DRY_RUN = "dry_run"
-"""The trigger of a run that did nothing: in the ledger, and in no figure."""
+"""The trigger of a run that was to write nothing but its own row: in the ledger, and in no figure of the service's."""
 
 
 class Status(StrEnum):

@@ -108,6 +108,10 @@ def test_a_period_is_the_longest_gap_near_by(expression: str, hours: float) -> N
     assert period(Schedule(expression, "UTC"), NOON_ON_SUNDAY) == timedelta(hours=hours)
 
 
+def test_a_wrong_schedule_is_a_wrong_setting(well: Database) -> None:
+    assert call(well, "health", PIMA_SCHEDULE__RETRAIN="0 3 * * 0").exit_code == 2
+
+
 def test_a_schedule_that_never_comes_true_is_no_defect(well: Database) -> None:
     assert call(well, "health", PIMA_SCHEDULE__RETRAIN="0 0 30 2 *").exit_code == 0
 
@@ -117,6 +121,7 @@ def test_a_dry_run_is_no_success_and_scores_nothing(well: Database) -> None:
     before = _scrape(well)
     assert call(well, "score", "--dry-run").exit_code == 0
     after = _scrape(well)
+    assert "(dry run)" in call(well, "status").stdout
     age = "pima_queue_oldest_seconds"
     assert {k: v for k, v in before.items() if k != (age,)} == {k: v for k, v in after.items() if k != (age,)}
     assert well.value("SELECT count(*) FROM runs WHERE trigger = 'dry_run' AND status = 'succeeded'") == 1

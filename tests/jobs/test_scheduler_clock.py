@@ -272,6 +272,52 @@ def test_a_childs_plain_words_become_lines_like_the_others(
     assert _scheduled(ran_before, "error_line") == [("native: assertion failed",)]
 
 
+@pytest.mark.parametrize("words", ["\\0", "\\ud800", "[" * 3000], ids=["NUL", "half a character", "brackets"])
+def test_whatever_a_child_says_at_its_end_is_recorded(ran_before: Database, words: str) -> None:
+    clock = Clock()
+    as_json = json.dumps({"event": "error: WORDS"}).replace("WORDS", words.replace("\\0", "\\u0000"))
+    program = f"import os; os.write(2, {as_json.encode()!r} + b'\\n' + {words.encode()!r} + b'\\0\\n'); os._exit(1)"
+    scheduler = _scheduler(ran_before, clock, _python(program))
+    clock.now += timedelta(days=1)
+    _settled(scheduler)
+    assert _scheduled(ran_before, "status, error_code") == [("failed", "exit_code_1")]
+    assert _scheduled(ran_before, "error_line")[0][0].startswith("error:")
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "expected"), [(3, ("refused", "refused")), (143, ("interrupted", "interrupted"))]
+)
+def test_an_exit_code_stands_for_what_the_child_could_not_write(
+    ran_before: Database, exit_code: int, expected: tuple[str, str]
+) -> None:
+    clock = Clock()
+    scheduler = _scheduler(ran_before, clock, _python(f"import sys; sys.exit({exit_code})"))
+    clock.now += timedelta(days=1)
+    _settled(scheduler)
+    assert _scheduled(ran_before, "status, error_code") == [expected]
+
+
+def test_every_end_is_told(ran_before: Database) -> None:
+    clock, told = Clock(), []
+    ran_before.execute(
+        "INSERT INTO runs (job, trigger, attempt, status, counts, host, heartbeat_at)"
+        " VALUES ('retrain', 'manual', 1, 'running', '{}', 'a machine that is gone', :beat)",
+        {"beat": ran_before.stored(START - timedelta(days=400))},
+    )
+    scheduler = Scheduler(
+        ran_before.engine,
+        NIGHTLY,
+        lambda _job, _run: ["/no/such/program"],
+        os.environ,
+        clock,
+        lambda job, status: told.append((job, status)),
+    )
+    scheduler.begin()
+    clock.now += timedelta(days=1)
+    _settled(scheduler)
+    assert told == [("retrain", "crashed"), ("score", "failed")]
+
+
 def test_ticks_that_are_noted_are_counted(database: Database) -> None:
     ticks = [START + timedelta(days=day) for day in range(3)]
     with writing(database.engine) as connection:

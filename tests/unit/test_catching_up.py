@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pima.catching_up import MOST_NOTED, Debt, debt, next_attempt
+from pima.catching_up import MOST_ATTEMPTS, MOST_NOTED, Debt, debt, next_attempt
 from pima.store.attempts import Attempt
 from pima.ticks import Schedule
 
@@ -71,3 +71,8 @@ def test_after_a_long_downtime_only_the_newest_ticks_are_noted() -> None:
 def test_attempts_are_numbered_on() -> None:
     assert next_attempt([]) == 1
     assert next_attempt([Attempt(1, "crashed"), Attempt(3, "failed")]) == 4
+
+
+def test_a_job_that_crashes_every_time_is_let_be_in_the_end() -> None:
+    assert next_attempt([Attempt(n, "crashed") for n in range(1, MOST_ATTEMPTS)]) == MOST_ATTEMPTS
+    assert next_attempt([Attempt(n, "crashed") for n in range(1, MOST_ATTEMPTS + 1)]) is None
