@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 URL = os.environ["DATABASE_URL"]
-FEATURES = "pregnancies, glucose, blood_pressure, skin_thickness, insulin, bmi, diabetes_pedigree, age"
 FORMULA = "1 / (1 + exp(-((glucose - 120) / 30 + (bmi - 30) / 10)))"
 SCORED = f"""patient_id, patient_version, 1, 1, probability, CASE WHEN probability >= 0.5 THEN 1 ELSE 0 END, 0.5
     FROM (SELECT patient_id, patient_version, {FORMULA} AS probability FROM"""
@@ -100,25 +99,16 @@ def tuned() -> Callable[[], None]:
     import keras
     import pandas as pd
 
+    from tests.bench.speed.naive import FEATURES, as_predictions
+
     model = keras.saving.load_model(sys.argv[2])
     connection = adbc_driver_postgresql.dbapi.connect(plain(URL))
 
     def work() -> None:
-        rows = pd.read_sql(f"SELECT patient_id, patient_version, {FEATURES} FROM scoring_queue", connection)
-        features = rows[FEATURES.split(", ")].to_numpy("float32")
-        probability = model.predict(features, verbose=0, batch_size=8192)[:, 0]
-        predictions = pd.DataFrame(
-            {
-                "patient_id": rows["patient_id"],
-                "patient_version": rows["patient_version"],
-                "model_version": 1,
-                "run_id": 1,
-                "probability": probability.astype("float64"),
-                "predicted_class": (probability >= 0.5).astype("int32"),
-                "threshold": 0.5,
-            }
-        )
-        predictions.to_sql("predictions", connection, if_exists="append", index=False)
+        columns = ", ".join(["patient_id", "patient_version", *FEATURES])
+        rows = pd.read_sql(f"SELECT {columns} FROM scoring_queue", connection)
+        probability = model.predict(rows[FEATURES].to_numpy("float32"), verbose=0, batch_size=8192)[:, 0]
+        as_predictions(rows, probability).to_sql("predictions", connection, if_exists="append", index=False)
 
     return work
 

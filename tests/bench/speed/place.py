@@ -22,6 +22,11 @@ class Place:
         """The trained model as a script's author would have it on disk."""
         return str(self.trained.with_name("champion.keras"))
 
+    @property
+    def naive(self) -> list[str]:
+        """The command of the naive script."""
+        return [self.python, "tests/bench/speed/naive.py", self.champion]
+
     def history(self, rows: int) -> str:
         """A PostgreSQL database with so many patients, all predicted before."""
         if rows not in self._histories:

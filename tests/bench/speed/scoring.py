@@ -80,8 +80,7 @@ def _check(url: str, rows: int, peer: str) -> None:
 
 
 def _beside_naive(place: Place, url: str) -> Took:
-    naive = [place.python, "tests/bench/speed/naive.py", place.champion]
-    peers = {"naive": partial(run_timed, naive, url), "ours": partial(run_peer, "ours", url)}
+    peers = {"naive": partial(run_timed, place.naive, url), "ours": partial(run_peer, "ours", url)}
     return side_by_side(peers, partial(fill_queue, url, PART), partial(_check, url, PART))
 
 
@@ -153,8 +152,7 @@ with sqlalchemy.create_engine(os.environ["DATABASE_URL"]).connect() as connectio
         {"bare": partial(run_process, [place.python, "-c", bare], url), "empty queue": partial(run_job, "score", url)},
         rounds=9,
     )
-    script = [place.python, "tests/bench/speed/naive.py", place.champion]
-    peers = {"naive": partial(run_process, script, url), "10,000 rows": partial(run_job, "score", url)}
+    peers = {"naive": partial(run_process, place.naive, url), "10,000 rows": partial(run_job, "score", url)}
     full = side_by_side(peers, partial(fill_queue, url, 10_000), partial(_check, url, 10_000))
     start = "jobs.score on an empty queue / bare Python with SQLAlchemy and SELECT 1"
     whole = "10,000 rows, whole processes: the naive script / jobs.score"
