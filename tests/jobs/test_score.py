@@ -5,12 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from sqlalchemy import text
 
-from tests.conftest import ROOT, SOUND, Database, clean_environ, insert_patients, install_models
+from tests.conftest import ROOT, SOUND, Database, clean_environ, insert_patients, install_models, wait_for
 
 QUEUED = 50_000
 
@@ -53,9 +52,9 @@ def test_two_at_once_score_every_row_once(scored_database: Database) -> None:
 def test_killed_in_the_middle_and_run_again(scored_database: Database) -> None:
     _fill(scored_database)
     killed = scored_database.start("score", "--batch-size", "100")
-    _wait_for(scored_database, "SELECT count(*) = 1 FROM runs")
+    wait_for(lambda: scored_database.value("SELECT count(*) = 1 FROM runs"), killed)
     other = scored_database.start("score", "--batch-size", "100")
-    _wait_for(scored_database, "SELECT count(*) >= 3000 FROM predictions")
+    wait_for(lambda: scored_database.value("SELECT count(*) >= 3000 FROM predictions"), killed)
     killed.send_signal(signal.SIGKILL)
     killed.communicate(timeout=60)
     other.communicate(timeout=120)
@@ -66,18 +65,11 @@ def test_killed_in_the_middle_and_run_again(scored_database: Database) -> None:
     assert sorted(statuses).count(("running",)) == 1  # the killed one's row stays as it left it
 
 
-def _wait_for(database: Database, condition: str) -> None:
-    until = time.monotonic() + 60
-    while not database.value(condition):
-        assert time.monotonic() < until, condition
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_asked_to_stop_it_ends_at_a_batch_boundary(scored_database: Database, number: int, exit_code: int) -> None:
     _fill(scored_database)
     process = scored_database.start("score", "--json", "--batch-size", "50")
-    _wait_for(scored_database, "SELECT count(*) >= 1000 FROM predictions")
+    wait_for(lambda: scored_database.value("SELECT count(*) >= 1000 FROM predictions"), process)
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == exit_code, stderr
