@@ -50,16 +50,14 @@ def write_line(text: str) -> None:
 
 def resolved_look(look: Look) -> Literal["text", "json"]:
     """What "auto" means here: readable on a terminal, JSON elsewhere."""
-    on_terminal = sys.stderr is not None and sys.stderr.isatty()
-    return "text" if look == "text" or (look == "auto" and on_terminal) else "json"
+    return "text" if look == "text" or (look == "auto" and _on_terminal()) else "json"
 
 
 def configure_logs(look: Look) -> None:
     """Set up the process's log lines once."""
     renderer: Any = structlog.processors.JSONRenderer()
     if resolved_look(look) == "text":
-        colors = sys.stderr is not None and sys.stderr.isatty()
-        renderer = structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0)
+        renderer = structlog.dev.ConsoleRenderer(colors=_on_terminal(), pad_event_to=0)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -71,6 +69,10 @@ def configure_logs(look: Look) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_Lines()], level=logging.WARNING, force=True)
+
+
+def _on_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def _are_json() -> bool:

@@ -41,10 +41,7 @@ def _check_options(url: URL) -> None:
     expected = "for PostgreSQL options that libpq knows, for SQLite none"
     if url.get_backend_name() == "sqlite":
         raise WrongConfiguration(what="the database URL has options behind a question mark", expected=expected)
-    from psycopg.pq import Conninfo
-
-    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
-    if not known.issuperset(url.query):
+    if not _libpq_options().keys() >= url.query.keys():
         raise WrongConfiguration(what="the database URL has an unknown option", expected=expected)
 
 
@@ -64,7 +61,8 @@ def is_empty_default_file(url: URL, default_url: str) -> bool:
 def require_verified_tls(url: URL) -> None:
     """Patients' data go to a server that has proved who it is, or to this very machine."""
     asked = {name: ",".join([value] if isinstance(value, str) else value) for name, value in url.query.items()}
-    given = _libpq_defaults() | ({"host": url.host} if url.host else {}) | asked
+    defaults = {name: value for name, value in _libpq_options().items() if value}
+    given = defaults | ({"host": url.host} if url.host else {}) | asked
     # Where an entry has a hostaddr libpq goes there, whatever the host is called.
     entries = zip_longest(given.get("hostaddr", "").split(","), given.get("host", "").split(","), fillvalue="")
     is_here = all(_is_here(address or host) for address, host in entries)
@@ -77,11 +75,11 @@ def require_verified_tls(url: URL) -> None:
     raise WrongConfiguration(what=what, expected=expected)
 
 
-def _libpq_defaults() -> dict[str, str]:
-    """What the driver takes where the URL is silent: PGHOST, PGSERVICE and their like."""
+def _libpq_options() -> dict[str, str]:
+    """The driver's options and what it takes where the URL is silent: PGHOST, PGSERVICE and their like, or nothing."""
     from psycopg.pq import Conninfo
 
-    return {option.keyword.decode(): option.val.decode() for option in Conninfo.get_defaults() if option.val}
+    return {option.keyword.decode(): (option.val or b"").decode() for option in Conninfo.get_defaults()}
 
 
 def _is_here(host: str) -> bool:
