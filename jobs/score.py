@@ -8,16 +8,14 @@ from jobs.command import Command, Result, parser, positive, run_command, whole_n
 from jobs.run_id import add_run_id_option
 from pima.ledger import recorded_run
 from pima.scoring import ScoreOptions, score_queue
-from pima.store import queue
+from pima.settings import LARGEST_BATCH
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
     options = parser("score", __doc__ or "")
     options.add_argument("--limit", type=positive, metavar="N", help="score at most N rows")
-    options.add_argument(
-        "--batch-size", type=whole_number(queue.MOST_ROWS), metavar="N", help="rows in one transaction"
-    )
+    options.add_argument("--batch-size", type=whole_number(LARGEST_BATCH), metavar="N", help="rows in one transaction")
     options.add_argument("--dry-run", action="store_true", help="score and count, write no row but the run's")
     add_run_id_option(options)
     return run_command(options, _work, _show, arguments, environ, job="score")

@@ -18,6 +18,8 @@ from pima.errors import WrongConfiguration
 DEFAULT_CONFIG = Path("config/pima.toml")
 DEFAULT_DATABASE_URL = "sqlite:///pima.db"
 
+LARGEST_BATCH = 1_000_000
+"""Rows. On PostgreSQL a batch comes as one value, of 80 bytes a row and at most 1 GB."""
 Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
 
@@ -39,7 +41,7 @@ class DatabaseSettings(Frozen, frozen=True):
 class ScoreSettings(Frozen, frozen=True):
     """The nightly job."""
 
-    batch_rows: Positive = 20_000
+    batch_rows: Annotated[int, Meta(ge=1, le=LARGEST_BATCH)] = 20_000
     workers: Annotated[int, Meta(ge=1, le=16)] = 2
 
 

@@ -39,8 +39,6 @@ _DELETE_ON_POSTGRESQL = """
     WHERE patient_id > %s AND patient_id <= %s AND xmax = pg_current_xact_id()::xid"""
 # The queue is filled and emptied between two looks of autovacuum, so its statistics mean nothing: by key, always.
 _BY_KEY = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
-MOST_ROWS = 1_000_000
-"""In one claim: on PostgreSQL a batch is one value, of 80 bytes a row and at most 1 GB."""
 
 # The transaction has the file's write lock (BEGIN IMMEDIATE), so nobody else claims now.
 _READ_ON_SQLITE = f"""
@@ -79,7 +77,10 @@ class Waiting:
 
 
 def claim(connection: Connection, after: int, rows: int) -> Batch:
-    """Take up to `rows` rows (at most MOST_ROWS) with a patient id above `after`; gone once the transaction commits."""
+    """Take up to `rows` rows with a patient id above `after`; they are gone once the transaction commits.
+
+    At most settings.LARGEST_BATCH at once.
+    """
     return (_claim_on_postgresql if is_postgresql(connection) else _claim_on_sqlite)(connection, after, rows)
 
 
