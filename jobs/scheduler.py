@@ -37,7 +37,7 @@ def _work(command: Command) -> Result:
         environ["PIMA_LOGS__FORMAT"] = resolved_look("auto")
         environ.pop("PIMA_LOGS__FORMAT_FILE", None)
     scheduler = Scheduler(command.engine, settings.schedule, command_of, environ, on_end=ping_of_end)
-    run_until_stopped(scheduler, settings.schedule, command.stop)
+    run_until_stopped(scheduler, command.stop)
     return {"stopped": "as asked"}
 
 

@@ -79,7 +79,7 @@ class Scheduler:
         """`on_end(job, status)` is told of every run's end."""
         self._engine, self._settings, self._environ, self._clock = engine, settings, environ, clock
         self._command, self._on_end = command, on_end
-        self._schedules = schedules(settings)
+        self.schedules = schedules(settings)
         self._state = State()
         self._lock = threading.Lock()
         """Held to start a child or to forbid it; never while the database is spoken to."""
@@ -95,7 +95,7 @@ class Scheduler:
         now = self._clock()
         with writing(self._engine) as connection:
             self._close_crashed(connection)
-        for job, schedule in self._schedules.items():
+        for job, schedule in self.schedules.items():
             self._warn_of_oddities(job, schedule, now)
             self._state.handled[job] = now
             self._settle(job, schedule, now)
@@ -158,7 +158,7 @@ class Scheduler:
             self._state.due.append(Due(run.job, run.scheduled_for, attempt, "catch_up", self._clock()))
 
     def _collect_ticks(self, now: datetime) -> None:
-        for job, schedule in self._schedules.items():
+        for job, schedule in self.schedules.items():
             # A clock that was set back: the ledger knows which of the ticks that come again were run.
             handled = min(self._state.handled[job], now)
             ticks = schedule.newest(handled, now, MOST_NOTED + 1)

@@ -11,14 +11,13 @@ from datetime import UTC
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from pima.scheduling import Scheduler
-from pima.settings import ScheduleSettings
 from pima.stopping import StopRequest
-from pima.ticks import TickTrigger, schedules
+from pima.ticks import TickTrigger
 
 _SECONDS_BETWEEN_STEPS = 5
 
 
-def run_until_stopped(scheduler: Scheduler, settings: ScheduleSettings, stop: StopRequest) -> None:
+def run_until_stopped(scheduler: Scheduler, stop: StopRequest) -> None:
     """Start the jobs at their ticks until a signal asks to stop; then pass it on and wait for them.
 
     Raises what the beginning raises (the database is away, a schedule is wrong), and what the steps do: as they go on
@@ -26,7 +25,7 @@ def run_until_stopped(scheduler: Scheduler, settings: ScheduleSettings, stop: St
     """
     wake = threading.Event()
     steps = _Steps(scheduler, wake)
-    waker = _waker(settings, wake)
+    waker = _waker(scheduler, wake)
     waker.start()
     try:
         steps.start()
@@ -39,10 +38,10 @@ def run_until_stopped(scheduler: Scheduler, settings: ScheduleSettings, stop: St
         raise steps.error
 
 
-def _waker(settings: ScheduleSettings, wake: threading.Event) -> BackgroundScheduler:
+def _waker(scheduler: Scheduler, wake: threading.Event) -> BackgroundScheduler:
     made = BackgroundScheduler(timezone=UTC)
     options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-    for job, schedule in schedules(settings).items():
+    for job, schedule in scheduler.schedules.items():
         made.add_job(wake.set, TickTrigger(schedule), id=job, **options)
     return made
 

@@ -340,7 +340,7 @@ def test_it_steps_on_whatever_the_wakers_clock_says(ran_before: Database, monkey
     monkeypatch.setattr(StopRequest, "requested", enough)
     clock_runs = threading.Thread(target=lambda: _let_two_nights_pass(ran_before, clock))
     clock_runs.start()
-    waking.run_until_stopped(scheduler, NIGHTLY, stop)
+    waking.run_until_stopped(scheduler, stop)
     clock_runs.join()
     assert _scheduled(ran_before) == [("succeeded",)] * 2
 
