@@ -16,32 +16,18 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from pima.errors import (
-    DONE,
-    FAILED,
-    INTERRUPTED_BY_CTRL_C,
-    INTERRUPTED_BY_SIGTERM,
-    Interrupted,
-    PimaError,
-    WrongUsage,
-)
+from pima.errors import DONE, FAILED, Interrupted, PimaError, WrongUsage
 from pima.ledger import OpenRun
 from pima.logs import configure_logs, get_logger, tell
 from pima.ping import SECONDS_TO_ANSWER, ping
 from pima.settings import DEFAULT_DATABASE_URL, Settings, database_url, read_settings
 from pima.stopping import StopRequest
 from pima.store.engine import make_engine
-from pima.store.runs import Status
+from pima.store.runs import status_of_exit_code
 from pima.store.schema import migrate, require_schema
 from pima.store.urls import is_empty_default_file
 
 Result = dict[str, Any]
-
-_STATUS_OF_EXIT_CODE = {
-    DONE: Status.SUCCEEDED,
-    INTERRUPTED_BY_CTRL_C: Status.INTERRUPTED,
-    INTERRUPTED_BY_SIGTERM: Status.INTERRUPTED,
-}
 
 
 @dataclass(slots=True)
@@ -146,7 +132,7 @@ def _ping(command: Command | None, job: str | None, exit_code: int) -> None:
     """Of a job that a scheduler started, the scheduler tells, even where it was killed. A dry run is no run."""
     if command is None or job is None or command.options.run_id or command.options.dry_run:
         return
-    told = ping(command.settings.ping, job, _STATUS_OF_EXIT_CODE.get(exit_code, Status.FAILED))
+    told = ping(command.settings.ping, job, status_of_exit_code(exit_code))
     if told is not None:
         told.join(SECONDS_TO_ANSWER)  # the run is over and its row is closed: nothing waits but this process
 

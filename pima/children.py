@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from pima.errors import INTERRUPTED_BY_CTRL_C, INTERRUPTED_BY_SIGTERM, REFUSED, TRY_AGAIN_LATER
 from pima.logs import tell, write_line
 from pima.store.attempts import ChildEnd
-from pima.store.runs import Status
+from pima.store.runs import Status, status_of_exit_code
 
 _LONGEST_LINE = 500
 
@@ -136,12 +135,7 @@ def what_became_of_it(ended: Ended, stopping: bool) -> tuple[Status, str | None]
         return Status.FAILED, "timed_out"
     if ended.end.signal is not None:
         return (Status.INTERRUPTED, "killed_at_stop") if stopping else (Status.CRASHED, f"killed_by_{ended.end.signal}")
-    if ended.end.exit_code == 0:
-        return Status.SUCCEEDED, None
-    if ended.end.exit_code == TRY_AGAIN_LATER:
-        return Status.TRY_AGAIN_LATER, "try_again_later"
-    if ended.end.exit_code == REFUSED:
-        return Status.REFUSED, "refused"
-    if ended.end.exit_code in (INTERRUPTED_BY_CTRL_C, INTERRUPTED_BY_SIGTERM):
-        return Status.INTERRUPTED, "interrupted"
-    return Status.FAILED, f"exit_code_{ended.end.exit_code}"
+    status = status_of_exit_code(ended.end.exit_code or 0)
+    if status == Status.SUCCEEDED:
+        return status, None
+    return status, f"exit_code_{ended.end.exit_code}" if status == Status.FAILED else str(status)

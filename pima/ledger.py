@@ -9,13 +9,11 @@ from typing import Any
 import structlog
 from sqlalchemy import Engine
 
-from pima.errors import REFUSED, TRY_AGAIN_LATER, Interrupted, PimaError, RunNotOpen
+from pima.errors import Interrupted, PimaError, RunNotOpen
 from pima.logs import get_logger
 from pima.store.attempts import adopt_run
 from pima.store.engine import writing
-from pima.store.runs import DRY_RUN, Status, finish_run, start_run
-
-_STATUS_OF_EXIT_CODE = {REFUSED: Status.REFUSED, TRY_AGAIN_LATER: Status.TRY_AGAIN_LATER}
+from pima.store.runs import DRY_RUN, Status, finish_run, start_run, status_of_exit_code
 
 
 @dataclass(slots=True)
@@ -42,7 +40,7 @@ def recorded_run(engine: Engine, job: str, opened: int | None, dry_run: bool) ->
         _close(engine, run, Status.INTERRUPTED, Interrupted.code)
         raise
     except PimaError as error:
-        _close(engine, run, _STATUS_OF_EXIT_CODE.get(error.exit_code, Status.FAILED), error.code)
+        _close(engine, run, status_of_exit_code(error.exit_code), error.code)
         raise
     except BaseException as error:
         _close(engine, run, Status.FAILED, f"unexpected_{type(error).__name__}")

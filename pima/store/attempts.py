@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, text, update
 
 from pima.store.engine import insert_unless_there
-from pima.store.runs import DRY_RUN, Status
+from pima.store.runs import IS_REAL, Status
 from pima.store.tables import runs, schedules
 from pima.store.types import database_now
 
@@ -74,14 +74,14 @@ def newest_tick(connection: Connection, job: str) -> datetime | None:
 def has_run(connection: Connection, job: str) -> bool:
     """Whether a job has ever come to an end of its own, or is on its way there, whoever started it."""
     # SQL: any run that is more than a note, a beginning or a rehearsal.
-    real = runs.c.status.not_in(_NEVER_RAN) & (runs.c.trigger != DRY_RUN)
+    real = runs.c.status.not_in(_NEVER_RAN) & IS_REAL
     return connection.execute(select(runs.c.id).where(runs.c.job == job, real).limit(1)).first() is not None
 
 
 def is_running(connection: Connection, job: str) -> bool:
     """Whether anybody is doing the job now, as far as the ledger knows."""
     # SQL: one of few open runs.
-    statement = select(runs.c.id).where(runs.c.job == job, runs.c.status == Status.RUNNING, runs.c.trigger != DRY_RUN)
+    statement = select(runs.c.id).where(runs.c.job == job, runs.c.status == Status.RUNNING, IS_REAL)
     return connection.execute(statement.limit(1)).first() is not None
 
 

@@ -5,23 +5,21 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, text
 
 from pima.store.engine import is_postgresql
-from pima.store.runs import DRY_RUN, Status
+from pima.store.runs import DRY_RUN, IS_REAL, Status
 from pima.store.tables import runs, schedules
-
-_REAL = runs.c.trigger != DRY_RUN
 
 
 def last_success(connection: Connection) -> dict[str, datetime]:
     """When each job last succeeded."""
     # SQL: a walk over the ledger, which grows by a few rows a day.
-    statement = select(runs.c.job, func.max(runs.c.finished_at)).where(runs.c.status == Status.SUCCEEDED, _REAL)
+    statement = select(runs.c.job, func.max(runs.c.finished_at)).where(runs.c.status == Status.SUCCEEDED, IS_REAL)
     return {row[0]: row[1] for row in connection.execute(statement.group_by(runs.c.job))}
 
 
 def runs_by_status(connection: Connection) -> dict[tuple[str, str], int]:
     """How many runs of each job have ended, by status."""
     # SQL: a walk over the ledger.
-    ended = select(runs.c.job, runs.c.status, func.count()).where(runs.c.status != Status.RUNNING, _REAL)
+    ended = select(runs.c.job, runs.c.status, func.count()).where(runs.c.status != Status.RUNNING, IS_REAL)
     statement = ended.group_by(runs.c.job, runs.c.status)
     return {(job, status): count for job, status, count in connection.execute(statement)}
 
@@ -31,7 +29,7 @@ def last_durations(connection: Connection) -> dict[str, float]:
     # SQL: the newest finished run of each job; notes of missed and skipped ticks are no runs.
     newest = (
         select(func.max(runs.c.id))
-        .where(runs.c.finished_at.is_not(None), runs.c.status.not_in([Status.MISSED, Status.SKIPPED]), _REAL)
+        .where(runs.c.finished_at.is_not(None), runs.c.status.not_in([Status.MISSED, Status.SKIPPED]), IS_REAL)
         .group_by(runs.c.job)
     )
     rows = connection.execute(select(runs.c.job, runs.c.started_at, runs.c.finished_at).where(runs.c.id.in_(newest)))

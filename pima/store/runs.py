@@ -7,12 +7,15 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from pima.errors import DONE, INTERRUPTED_BY_CTRL_C, INTERRUPTED_BY_SIGTERM, REFUSED, TRY_AGAIN_LATER
 from pima.store.engine import insert_unless_there
 from pima.store.tables import runs
 from pima.store.types import database_now
 
 DRY_RUN = "dry_run"
 """The trigger of a run that was to write nothing but its own row: in the ledger, and in no figure of the service's."""
+
+IS_REAL = runs.c.trigger != DRY_RUN
 
 
 class Status(StrEnum):
@@ -30,6 +33,20 @@ class Status(StrEnum):
     """A tick at which nobody ran the job, and for which nobody will."""
     SKIPPED = "skipped"
     """A tick that was let go, for the reason in error_code."""
+
+
+_STATUS_OF_EXIT_CODE = {
+    DONE: Status.SUCCEEDED,
+    REFUSED: Status.REFUSED,
+    TRY_AGAIN_LATER: Status.TRY_AGAIN_LATER,
+    INTERRUPTED_BY_CTRL_C: Status.INTERRUPTED,
+    INTERRUPTED_BY_SIGTERM: Status.INTERRUPTED,
+}
+
+
+def status_of_exit_code(exit_code: int) -> Status:
+    """What a job's exit code says of its run."""
+    return _STATUS_OF_EXIT_CODE.get(exit_code, Status.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
