@@ -1,5 +1,6 @@
 """python -m jobs.requeue: puts row versions back on the scoring queue. By default a repair: unlabelled versions
-that have neither a prediction nor a rejection and do not wait. Needs a role that may read patients."""
+that have neither a prediction nor a rejection and do not wait, and rows that were written while the database's triggers
+were switched off."""
 
 import os
 import sys
@@ -21,17 +22,18 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 def _work(command: Command) -> Result:
     given = command.options
-    requeue = queue.requeue_lost
-    if given.stale:
-        requeue = queue.requeue_stale
-    if given.rejected:
-        requeue = queue.requeue_rejected
     with writing(command.engine) as connection:
         without_time_limit(connection)
-        return {"requeued": requeue(connection)}
+        if given.stale:
+            return {"requeued": queue.requeue_stale(connection)}
+        if given.rejected:
+            return {"requeued": queue.requeue_rejected(connection)}
+        return {"mended": queue.mend_unseen(connection), "requeued": queue.requeue_lost(connection)}
 
 
 def _show(result: Result) -> None:
+    if result.get("mended"):
+        print(f"{result['mended']} rows and queue entries mended that the triggers had not seen")
     print(f"{result['requeued']} row versions put on the queue")
 
 

@@ -29,6 +29,7 @@ from sqlalchemy.engine import make_url
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from pima.store.schema import migrate
+from pima.store.triggers import drop_triggers, make_triggers
 from pima.store.types import Timestamp
 
 ROOT = Path(__file__).parents[1]
@@ -112,6 +113,16 @@ def the_json(ended: Ended) -> dict[str, Any]:
     found = json.loads(ended.stdout)
     assert isinstance(found, dict)
     return found
+
+
+@contextmanager
+def without_triggers(database: Database) -> Iterator[None]:
+    """What is written meanwhile is written behind their back."""
+    with writing(database.engine) as connection:
+        drop_triggers(connection)
+    yield
+    with writing(database.engine) as connection:
+        make_triggers(connection)
 
 
 def until_someone_waits_for_a_lock(database: Database) -> None:

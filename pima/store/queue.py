@@ -142,12 +142,51 @@ _NOT_PREDICTED_BY_CHAMPION = """NOT EXISTS (
     WHERE d.patient_id = p.id AND d.patient_version = p.version)"""
 
 
+def unseen_rows(connection: Connection) -> dict[str, int]:
+    """How many rows and entries show that they were written while the triggers were away, by what is wrong with them.
+
+    Lost versions are not among them: to find those takes a walk over all patients.
+    """
+    rows = connection.execute(text("SELECT fault, found FROM unseen_rows"))
+    return {fault: int(found) for fault, found in rows if found}
+
+
+def mend_unseen(connection: Connection) -> int:
+    """Put right what `unseen_rows` counts, and entries with other measurements than their row; how many.
+
+    An outcome that came unseen counts as known from now on. What can't be seen is a measurement that was changed behind
+    the triggers in a row whose version has been scored.
+    """
+    # Any update that names the outcome makes the triggers stamp what lacks its stamps.
+    unstamped = "UPDATE patients SET outcome = outcome WHERE (outcome IS NULL) <> (labelled_at IS NULL)"
+    stamped = connection.execute(text(unstamped)).rowcount
+    same = " AND ".join(f"q.{name} {_same_as(connection)} p.{name}" for name in FEATURE_NAMES)
+    # By the version that was found: an entry that is replaced meanwhile is true, and stays.
+    removed = connection.execute(
+        text(f"""
+            WITH untrue AS (
+                SELECT q.patient_id, q.patient_version FROM scoring_queue q
+                WHERE NOT EXISTS (SELECT 1 FROM patients p WHERE p.id = q.patient_id
+                                  AND p.version = q.patient_version AND p.outcome IS NULL AND {same}))
+            DELETE FROM scoring_queue WHERE (patient_id, patient_version) IN (SELECT * FROM untrue)""")
+    ).rowcount
+    return stamped + removed
+
+
 def requeue_lost(connection: Connection) -> int:
     """Queue the unlabelled versions that have neither prediction, rejection nor queue entry; how many.
 
-    A trigger that did not fire leaves such rows: logical replication, session_replication_role = replica.
+    Rows that were written while the triggers were away are such.
     """
-    return _enqueue(connection, f"{_NOT_QUEUED} AND {_NOT_REJECTED} AND {_NOT_PREDICTED}")
+    queued = _enqueue(connection, f"{_NOT_QUEUED} AND {_NOT_REJECTED} AND {_NOT_PREDICTED}")
+    # A row that was never stamped has no version of its own yet; with it comes a new entry.
+    unstamped = "id IN (SELECT patient_id FROM scoring_queue WHERE patient_version = 0)"
+    connection.execute(text(f"UPDATE patients SET outcome = outcome WHERE {unstamped}"))
+    return queued
+
+
+def _same_as(connection: Connection) -> str:
+    return "IS NOT DISTINCT FROM" if is_postgresql(connection) else "IS"
 
 
 def requeue_stale(connection: Connection) -> int:

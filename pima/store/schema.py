@@ -10,10 +10,11 @@ from sqlalchemy import Connection, Engine, insert, select, text
 
 from pima.errors import SchemaAhead, SchemaBehind, SchemaDiffers, SchemaMissing, WrongConfiguration
 from pima.store.engine import is_postgresql, reading, without_time_limit, writing
-from pima.store.tables import TABLES, TRIGGERS, installation
+from pima.store.tables import LARGEST_ID, TABLES, installation
+from pima.store.triggers import drop_triggers, make_triggers, require_triggers
 
-HEAD = "0004"
-REVISIONS = ("0001", "0002", "0003", "0004")
+HEAD = "0006"
+REVISIONS = ("0001", "0002", "0003", "0004", "0006")
 """Every revision that this code knows, oldest first; a test compares them with migrations/."""
 
 _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
@@ -26,7 +27,8 @@ def require_schema(engine: Engine) -> None:
     with reading(engine) as connection:
         _require_revision(current_revision(connection))
         _require_columns(connection)
-        _require_triggers(connection)
+        _require_whole_tables(connection)
+        require_triggers(connection)
 
 
 def current_revision(connection: Connection) -> str | None:
@@ -65,18 +67,28 @@ def _require_columns(connection: Connection) -> None:
                 raise SchemaDiffers(what=f"the column {name} is {found[name]} where {expected} was expected")
 
 
-def _require_triggers(connection: Connection) -> None:
-    """Without its triggers the table takes rows and queues none."""
-    # SQL: the triggers that fire.
-    statement = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-    if is_postgresql(connection):
-        statement = """
-            SELECT t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-            WHERE c.relname = 'patients' AND pg_table_is_visible(c.oid) AND t.tgenabled <> 'D'"""
-    found = set(connection.execute(text(statement)).scalars())
-    for trigger in TRIGGERS[connection.dialect.name]:
-        if trigger not in found:
-            raise SchemaDiffers(what=f"the trigger {trigger} on patients is missing or disabled")
+def _require_whole_tables(connection: Connection) -> None:
+    """On PostgreSQL what an unqualified name means may be more, or less, than the table: children, policies, rules."""
+    if not is_postgresql(connection):
+        return
+    # SQL: one row for each of our tables with something of the kind; mostly none.
+    rows = connection.execute(
+        text("""
+            SELECT c.relname, row_security_active(c.oid) AS hides, c.relhasrules AS rewrites
+            FROM pg_class c
+            WHERE c.relkind = 'r' AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
+              AND (row_security_active(c.oid) OR c.relhasrules
+                   OR EXISTS (SELECT 1 FROM pg_inherits i WHERE i.inhparent = c.oid))
+            LIMIT 1""").bindparams(tables=[table.name for table in TABLES])
+    )
+    for row in rows:
+        if row.hides:
+            what = f"row security hides rows of {row.relname} from this role, which would miss them without a word"
+        elif row.rewrites:
+            what = f"{row.relname} has a rule, which rewrites statements behind the triggers' back"
+        else:
+            what = f"{row.relname} has child tables, whose rows are seen and never queued"
+        raise SchemaDiffers(what=what)
 
 
 def _columns_on_postgresql(connection: Connection) -> dict[str, str]:
@@ -113,11 +125,25 @@ def migrate(engine: Engine, salt: str, to: str = "head") -> tuple[str | None, st
         before = current_revision(connection)
         if before is not None and before not in REVISIONS:
             raise SchemaAhead(found=before, expected=HEAD)
+        if before is not None:
+            _require_ids_in_range(connection)
+        if before == HEAD and to not in ("head", HEAD):
+            drop_triggers(connection)
         _run_alembic(connection, to)
         after = current_revision(connection)
         if after == HEAD:
+            make_triggers(connection)
             _keep_salt(connection, salt)
         return before, after
+
+
+def _require_ids_in_range(connection: Connection) -> None:
+    """An id at the end of the range was accepted once, and left none to draw."""
+    # SQL: from the end of the index.
+    largest = connection.scalar(text("SELECT max(id) FROM patients"))
+    if largest is not None and largest > LARGEST_ID:
+        what = f"patients has an id above {LARGEST_ID}, behind which no id can be drawn: insert that row under another"
+        raise SchemaDiffers(what=what)
 
 
 def _wait_for_other_migrations(connection: Connection) -> None:

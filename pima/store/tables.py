@@ -40,6 +40,10 @@ def _now() -> dict[str, Any]:
     return {"nullable": False, "server_default": database_now()}
 
 
+LARGEST_GIVEN_ID = 2**62
+"""Files and writers may give ids up to here; the counter, which goes on behind them, never runs out."""
+LARGEST_ID = 2**62 + 2**61
+
 # One row is one patient; people's own software writes here.
 patients = _table(
     "patients",
@@ -51,11 +55,16 @@ patients = _table(
     Column("recorded_at", Timestamp, **_now()),
     Column("updated_at", Timestamp, **_now()),
     CheckConstraint("outcome IN (0, 1)", name="outcome"),
-    CheckConstraint("id > 0", name="id"),
+    # On SQLite, where a given id moves the counter, a trigger holds the upper bound.
+    CheckConstraint("id > 0", name="id").ddl_if(dialect="sqlite"),
+    CheckConstraint(f"id > 0 AND id <= {LARGEST_ID}", name="id").ddl_if(dialect="postgresql"),
 )
 # The newest outcomes, for the realised accuracy; the weekly read of all labelled rows goes through it too.
 _labelled = text("labelled_at IS NOT NULL")
 Index("ix_patients_labelled_at", patients.c.labelled_at, postgresql_where=_labelled, sqlite_where=_labelled)
+# Empty unless rows were written while the triggers were switched off: what health and requeue look for.
+_unstamped = text("(outcome IS NULL) <> (labelled_at IS NULL)")
+Index("ix_patients_unstamped", patients.c.id, postgresql_where=_unstamped, sqlite_where=_unstamped)
 
 # Row versions that wait, with all that the scorer needs.
 scoring_queue = _table(
@@ -232,21 +241,3 @@ installation = _table(
 )
 
 TABLES = tuple(metadata.tables.values())
-
-# The triggers on patients, by dialect; without one of them the queue is no longer true.
-TRIGGERS = {
-    "sqlite": (
-        "patients_inserted",
-        "patients_updated",
-        "patients_deleted",
-        "patients_id_is_fixed",
-        "patients_stamps_are_drawn",
-    ),
-    "postgresql": (
-        "patients_stamped",
-        "patients_inserted",
-        "patients_updated",
-        "patients_deleted",
-        "patients_truncated",
-    ),
-}

@@ -18,7 +18,7 @@ from pima.settings import GateSettings, LineageSettings, Settings
 from pima.snapshot import from_parquet
 from pima.store.engine import reading
 from pima.store.registry import compiled_artifact, keras_artifact
-from tests.conftest import SHIPPED, Database, call, install_models, the_json
+from tests.conftest import SHIPPED, Database, call, install_models, the_json, without_triggers
 
 # One worker process imports TensorFlow, the others need not.
 pytestmark = pytest.mark.xdist_group("keras")
@@ -40,14 +40,8 @@ def _json(database: Database, job: str, *arguments: str, **environ: str) -> dict
 
 def _label_times(database: Database, statement: str) -> None:
     """Set labelled_at by hand, as no trigger lets anyone do."""
-    if database.kind == "postgresql":
-        database.execute("ALTER TABLE patients DISABLE TRIGGER patients_stamped")
+    with without_triggers(database):
         database.execute(statement)
-        database.execute("ALTER TABLE patients ENABLE TRIGGER patients_stamped")
-    else:
-        database.execute("UPDATE patient_version_counter SET stamping = 1")
-        database.execute(statement)
-        database.execute("UPDATE patient_version_counter SET stamping = 0")
 
 
 def test_the_verdict_says_all_it_rests_on(history: Database) -> None:

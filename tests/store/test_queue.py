@@ -286,30 +286,18 @@ def test_claims_among_corrections_bring_each_version_once_with_its_own_values(po
 
 # ---- putting back ---------------------------------------------------------------------------------------------------
 
-WITHOUT_TRIGGERS = "SET LOCAL session_replication_role = replica"
-
 
 def insert_lost(database: Database) -> int:
     """A row that no trigger has put on the queue."""
-    if database.kind == "sqlite":
-        (patient_id,) = insert_patients(database, 1)
-        database.execute("DELETE FROM scoring_queue WHERE patient_id = :id", {"id": patient_id})
-        return patient_id
-    with writing(database.engine) as connection:
-        connection.execute(text(WITHOUT_TRIGGERS))
-        statement = "INSERT INTO patients (glucose, version) VALUES (100, nextval('patient_version')) RETURNING id"
-        return int(connection.execute(text(statement)).scalar_one())
+    (patient_id,) = insert_patients(database, 1)
+    take_off(database, patient_id)
+    return patient_id
 
 
 def lose_a_correction(database: Database, patient_id: int) -> None:
     """Correct a row, and let no trigger touch the queue for it."""
     with writing(database.engine) as connection:
         row = {"id": patient_id}
-        if database.kind == "postgresql":
-            connection.execute(text(WITHOUT_TRIGGERS))
-            statement = "UPDATE patients SET glucose = 90, version = nextval('patient_version') WHERE id = :id"
-            connection.execute(text(statement), row)
-            return
         connection.execute(text("CREATE TEMPORARY TABLE kept AS SELECT * FROM scoring_queue"))
         connection.execute(text("UPDATE patients SET glucose = 90 WHERE id = :id"), row)
         connection.execute(text("DELETE FROM scoring_queue"))

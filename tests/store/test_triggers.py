@@ -18,9 +18,8 @@ from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from pima.store.schema import migrate
 from tests.conftest import SALT, SOUND, Database, insert_patients, until_someone_waits_for_a_lock
+from tests.store.rows import COLUMNS, VALUES, assert_queue_is_true, patient, queue, unlabelled
 
-COLUMNS = ", ".join(FEATURE_NAMES)
-VALUES = ", ".join(str(SOUND[name]) for name in FEATURE_NAMES)
 LONG_AGO = "2001-01-01T00:00:00.000Z"
 # A thousand rows in one statement, every third of them labelled.
 MANY = f"""
@@ -30,24 +29,6 @@ MANY = f"""
 UPSERT = f"""
     INSERT INTO patients (id, {COLUMNS}, outcome) VALUES (:id, {VALUES}, :outcome) ON CONFLICT (id) DO UPDATE
     SET outcome = excluded.outcome, glucose = excluded.glucose + 1"""
-
-
-def patient(database: Database, patient_id: int) -> Any:
-    with writing(database.engine) as connection:
-        return connection.execute(text("SELECT * FROM patients WHERE id = :id"), {"id": patient_id}).one()
-
-
-def queue(database: Database) -> list[tuple[Any, ...]]:
-    return database.execute(f"SELECT patient_id, patient_version, {COLUMNS} FROM scoring_queue ORDER BY patient_id")
-
-
-def unlabelled(database: Database) -> list[tuple[Any, ...]]:
-    return database.execute(f"SELECT id, version, {COLUMNS} FROM patients WHERE outcome IS NULL ORDER BY id")
-
-
-def assert_queue_is_true(database: Database) -> None:
-    """As long as nothing was claimed, the queue holds the unlabelled rows as they are now and nothing else."""
-    assert queue(database) == unlabelled(database)
 
 
 def let_the_clock_move() -> None:

@@ -1,0 +1,228 @@
+"""PostgreSQL's triggers on `patients`: a row trigger stamps version and times, statement triggers keep the queue.
+
+The queue's triggers go by the row as it stands when they fire, not by what their statement made of it: a clinic's own
+triggers may have changed it since, and a row may be deleted and inserted in one statement. An entry gives way only to
+a newer version.
+
+They run with the owner's rights, so that a loader needs none on the queue, and with a fixed search_path, so that nobody
+can slip another scoring_queue under them. The stamping trigger runs with the writer's rights (a definer's would cost
+each row a switch), and comes last of the BEFORE triggers, which fire in the order of their names.
+
+Under `session_replication_role = replica`, which logical replication's apply has too, the stamps are drawn as ever.
+Statement triggers do not fire in an apply, so there a row trigger that fires nowhere else keeps the queue.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from pima.core.features import FEATURE_NAMES
+
+STAMP = "zzz_patients_stamped"
+ORIGIN, ALWAYS, REPLICA = "O", "A", "R"
+"""pg_trigger.tgenabled: fires in ordinary sessions, in all, and in those of a replica alone."""
+
+_WORDS = {ORIGIN: "ENABLE", ALWAYS: "ENABLE ALWAYS", REPLICA: "ENABLE REPLICA"}
+# pg_trigger.tgtype, of PostgreSQL's src/include/catalog/pg_trigger.h.
+_BITS = {"ROW": 1, "STATEMENT": 0, "BEFORE": 2, "AFTER": 0, "INSERT": 4, "DELETE": 8, "UPDATE": 16, "TRUNCATE": 32}
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """One trigger on patients."""
+
+    name: str
+    when: str
+    """BEFORE or AFTER"""
+    events: tuple[str, ...]
+    level: str
+    """ROW or STATEMENT"""
+    function: str
+    fires: str
+    """ORIGIN, ALWAYS or REPLICA"""
+    old_rows: str | None = None
+    """The transition table's name in the function."""
+    new_rows: str | None = None
+
+    @property
+    def bits(self) -> int:
+        """As pg_trigger.tgtype has it."""
+        return sum(_BITS[word] for word in (self.level, self.when, *self.events))
+
+    def statements(self) -> Iterator[str]:
+        """What makes it."""
+        rows = [f"OLD TABLE AS {self.old_rows}"] if self.old_rows else []
+        rows += [f"NEW TABLE AS {self.new_rows}"] if self.new_rows else []
+        referencing = f"REFERENCING {' '.join(rows)}" if rows else ""
+        yield f"""CREATE TRIGGER {self.name} {self.when} {" OR ".join(self.events)} ON patients {referencing}
+            FOR EACH {self.level} EXECUTE FUNCTION {self.function}()"""
+        yield f"ALTER TABLE patients {_WORDS[self.fires]} TRIGGER {self.name}"
+
+
+TRIGGERS = (
+    Trigger(STAMP, "BEFORE", ("INSERT", "UPDATE"), "ROW", "stamp_patient", ALWAYS),
+    Trigger("patients_inserted", "AFTER", ("INSERT",), "STATEMENT", "enqueue_inserted", ORIGIN, new_rows="new_rows"),
+    Trigger("patients_updated", "AFTER", ("UPDATE",), "STATEMENT", "enqueue_updated", ORIGIN, "old_rows", "new_rows"),
+    Trigger("patients_deleted", "AFTER", ("DELETE",), "STATEMENT", "dequeue_deleted", ORIGIN, old_rows="old_rows"),
+    Trigger("patients_truncated", "AFTER", ("TRUNCATE",), "STATEMENT", "dequeue_truncated", ALWAYS),
+    Trigger("patients_replicated", "AFTER", ("INSERT", "UPDATE", "DELETE"), "ROW", "queue_replicated", REPLICA),
+)
+
+_COLUMNS = ", ".join(FEATURE_NAMES)
+_QUEUE_COLUMNS = f"patient_id, patient_version, {_COLUMNS}, enqueued_at"
+_UNLESS_NEWER = "ON CONFLICT (patient_id) DO UPDATE SET patient_version = EXCLUDED.patient_version, {} {}".format(
+    ", ".join(f"{name} = EXCLUDED.{name}" for name in (*FEATURE_NAMES, "enqueued_at")),
+    "WHERE scoring_queue.patient_version < EXCLUDED.patient_version",
+)
+
+
+def _of(row: str) -> str:
+    return f"{row}.id, {row}.version, {', '.join(f'{row}.{name}' for name in FEATURE_NAMES)}, {row}.updated_at"
+
+
+# OFFSET 0 keeps the planner from making a join of it: one look-up by key a row, whatever plan the session has kept.
+_WAITS = "EXISTS (SELECT 1 FROM patients p WHERE p.id = {} AND p.outcome IS NULL {} OFFSET 0)"
+_IS_AS_IT_WAS = _WAITS.format("n.id", "AND p.version = n.version")
+_ENTRY_IS_TRUE = _WAITS.format("q.patient_id", "AND p.version = q.patient_version")
+_DIFFERS = " OR ".join(f"NEW.{name} IS DISTINCT FROM OLD.{name}" for name in FEATURE_NAMES)
+
+# A row that was written while these triggers were switched off is stamped at its next update: a version of 0, an
+# outcome without its time, or a time without its outcome.
+FUNCTIONS = {
+    "stamp_patient": f"""
+    BEGIN
+        NEW.updated_at := clock_timestamp();
+        IF TG_OP = 'INSERT' THEN
+            NEW.version := nextval((quote_ident(TG_TABLE_SCHEMA) || '.patient_version')::regclass);
+            NEW.recorded_at := NEW.updated_at;
+            NEW.labelled_at := CASE WHEN NEW.outcome IS NOT NULL THEN NEW.updated_at END;
+            RETURN NEW;
+        END IF;
+        IF NEW.id <> OLD.id THEN
+            RAISE EXCEPTION 'patients.id is never changed: delete the row and insert another'
+                USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+        NEW.recorded_at := OLD.recorded_at;
+        NEW.version := OLD.version;
+        IF {_DIFFERS} OR OLD.version = 0
+            OR (NEW.outcome IS NULL AND (OLD.outcome IS NOT NULL OR OLD.labelled_at IS NOT NULL)) THEN
+            NEW.version := nextval((quote_ident(TG_TABLE_SCHEMA) || '.patient_version')::regclass);
+        END IF;
+        NEW.labelled_at := CASE WHEN NEW.outcome IS NULL THEN NULL
+            WHEN NEW.outcome IS NOT DISTINCT FROM OLD.outcome AND OLD.labelled_at IS NOT NULL THEN OLD.labelled_at
+            ELSE NEW.updated_at END;
+        RETURN NEW;
+    END""",
+    "enqueue_inserted": f"""
+    BEGIN
+        INSERT INTO scoring_queue ({_QUEUE_COLUMNS})
+        SELECT {_of("n")} FROM new_rows n WHERE n.outcome IS NULL AND {_IS_AS_IT_WAS} ORDER BY n.id
+        {_UNLESS_NEWER};
+        RETURN NULL;
+    END""",
+    "enqueue_updated": f"""
+    BEGIN
+        DELETE FROM scoring_queue q USING new_rows n
+        WHERE q.patient_id = n.id AND n.outcome IS NOT NULL AND NOT {_WAITS.format("n.id", "")};
+        INSERT INTO scoring_queue ({_QUEUE_COLUMNS})
+        SELECT {_of("n")} FROM new_rows n JOIN old_rows o ON o.id = n.id
+        WHERE n.outcome IS NULL AND n.version <> o.version AND {_IS_AS_IT_WAS} ORDER BY n.id
+        {_UNLESS_NEWER};
+        RETURN NULL;
+    END""",
+    "dequeue_deleted": f"""
+    BEGIN
+        DELETE FROM scoring_queue q USING old_rows o WHERE q.patient_id = o.id AND NOT {_ENTRY_IS_TRUE};
+        RETURN NULL;
+    END""",
+    # DELETE, not TRUNCATE: that would lock the queue against every scorer until the writer commits.
+    "dequeue_truncated": f"""
+    BEGIN
+        DELETE FROM scoring_queue q WHERE NOT {_ENTRY_IS_TRUE};
+        RETURN NULL;
+    END""",
+    "queue_replicated": f"""
+    DECLARE
+        touched BIGINT := CASE WHEN TG_OP = 'DELETE' THEN OLD.id ELSE NEW.id END;
+    BEGIN
+        DELETE FROM scoring_queue q WHERE q.patient_id = touched AND NOT {_ENTRY_IS_TRUE};
+        IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND NEW.version <> OLD.version) THEN
+            INSERT INTO scoring_queue ({_QUEUE_COLUMNS})
+            SELECT {_of("p")} FROM patients p WHERE p.id = touched AND p.outcome IS NULL
+            {_UNLESS_NEWER};
+        END IF;
+        RETURN NULL;
+    END""",
+}
+_DEFINERS = tuple(name for name in FUNCTIONS if name != "stamp_patient")
+# Plans are kept for a session, and a table's size when they were made says nothing of its size now: by key, always.
+_BY_KEY = ("enable_seqscan=off", "enable_bitmapscan=off", "enable_hashjoin=off", "enable_mergejoin=off")
+
+
+def make(connection: Connection) -> None:
+    """Make functions and triggers anew, whatever stands there under their names."""
+    drop(connection)
+    schema = connection.scalar(text("SELECT quote_ident(current_schema())"))
+    for name, body in FUNCTIONS.items():
+        secure = "SECURITY DEFINER" if name in _DEFINERS else ""
+        connection.exec_driver_sql(f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql {secure} AS $${body}$$")
+    for name in _DEFINERS:
+        # pg_temp last: unnamed it comes first, and anybody may make a temporary scoring_queue.
+        connection.exec_driver_sql(f"ALTER FUNCTION {name}() SET search_path = {schema}, pg_temp")
+        for setting in _BY_KEY:
+            connection.exec_driver_sql(f"ALTER FUNCTION {name}() SET {setting}")
+        # Who has EXECUTE may hang the function on a table of their own.
+        connection.exec_driver_sql(f"REVOKE ALL ON FUNCTION {name}() FROM PUBLIC")
+    for trigger in TRIGGERS:
+        for statement in trigger.statements():
+            connection.exec_driver_sql(statement)
+
+
+def drop(connection: Connection) -> None:
+    """Take functions and triggers away."""
+    for trigger in TRIGGERS:
+        connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {trigger.name} ON patients")
+    for name in FUNCTIONS:
+        connection.exec_driver_sql(f"DROP FUNCTION IF EXISTS {name}()")
+
+
+_FOUND = text("""
+    SELECT t.tgname, t.tgenabled, t.tgtype, t.tgoldtable, t.tgnewtable, t.tgqual IS NULL AND t.tgnargs = 0 AS is_plain,
+        n.nspname = current_schema() AS is_here, p.proname, p.prosrc, p.prosecdef, p.proconfig,
+        quote_ident(current_schema()) AS schema
+    FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace
+    WHERE t.tgrelid = to_regclass('patients') AND NOT t.tgisinternal""")
+
+
+def fault(connection: Connection) -> str | None:
+    """What of the triggers is not as `make` makes it, in words; None where all is well."""
+    found = {row.tgname: row for row in connection.execute(_FOUND)}
+    for trigger in TRIGGERS:
+        row = found.pop(trigger.name, None)
+        if row is None or row.tgenabled == "D":
+            return f"the trigger {trigger.name} on patients is missing or disabled"
+        if _differs(trigger, row):
+            return f"the trigger {trigger.name} on patients is not the one that was made: {_differs(trigger, row)}"
+    for row in found.values():
+        # BEFORE triggers of rows fire by name, compared byte by byte, and change the row after ours has stamped it.
+        is_before_row = row.tgtype & 3 == 3 and row.tgtype & (_BITS["INSERT"] | _BITS["UPDATE"])
+        if is_before_row and row.tgenabled != "D" and row.tgname.encode() > STAMP.encode():
+            return f"the trigger {row.tgname} fires after {STAMP}, and could change a row without a new version"
+    return None
+
+
+def _differs(trigger: Trigger, row: Any) -> str | None:
+    settings = [f"search_path={row.schema}, pg_temp", *_BY_KEY] if trigger.function in _DEFINERS else []
+    if row.tgenabled != trigger.fires:
+        return f"it was set to fire in other sessions (ALTER TABLE patients {_WORDS[trigger.fires]} TRIGGER ...)"
+    if (row.tgtype, row.tgoldtable, row.tgnewtable) != (trigger.bits, trigger.old_rows, trigger.new_rows):
+        return "it fires at other events"
+    if not (row.is_plain and row.is_here and row.proname == trigger.function):
+        return "it calls another function"
+    if (row.prosrc, row.prosecdef) != (FUNCTIONS[trigger.function], trigger.function in _DEFINERS):
+        return f"the function {row.proname} does something else"
+    if (row.proconfig or []) != settings:
+        return f"the function {row.proname} has other settings, as after a schema was renamed"
+    return None

@@ -1,0 +1,119 @@
+"""SQLite's triggers on `patients`: versions, times and the queue, row by row.
+
+The counter never goes back, whatever is deleted. The UPDATEs of patients inside the triggers name none of the columns
+of AFTER UPDATE OF, so no trigger starts itself, and whether recursive_triggers is on does not matter. DELETE and INSERT
+instead of REPLACE: the outer statement's OR clause overrides one inside a trigger.
+
+Triggers fire in no promised order, and a clinic's own may have changed the row since the statement that all of them
+fire for. So ours go by the row as it stands, which `patients` says, and by OLD and NEW for what the statement changed.
+"""
+
+from sqlalchemy import Connection, text
+
+from pima.core.features import FEATURE_NAMES
+from pima.store.tables import LARGEST_GIVEN_ID
+
+_NOW = "(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
+_COLUMNS = ", ".join(FEATURE_NAMES)
+_DIFFERS = " OR ".join(f"NEW.{name} IS NOT OLD.{name}" for name in FEATURE_NAMES)
+# A new version is drawn when a measurement changes or an outcome is cleared. The rest is about rows that were written
+# while these triggers were away: a version of 0, an outcome without its time, or a time without its outcome.
+_NEW_VERSION = f"""({_DIFFERS} OR OLD.version = 0
+            OR (NEW.outcome IS NULL AND (OLD.outcome IS NOT NULL OR OLD.labelled_at IS NOT NULL)))"""
+_NEEDS_STAMPS = f"""{_NEW_VERSION} OR NEW.outcome IS NOT OLD.outcome
+            OR (NEW.outcome IS NOT NULL AND OLD.labelled_at IS NULL)"""
+_ENQUEUE = f"""INSERT INTO scoring_queue (patient_id, patient_version, {_COLUMNS})
+        SELECT id, version, {_COLUMNS} FROM patients WHERE id = NEW.id AND outcome IS NULL"""
+
+TRIGGERS = {
+    "patients_inserted": f"""CREATE TRIGGER patients_inserted AFTER INSERT ON patients
+    BEGIN
+        UPDATE patient_version_counter SET last = last + 1, stamping = 1;
+        UPDATE patients SET version = (SELECT last FROM patient_version_counter),
+            recorded_at = {_NOW}, updated_at = {_NOW},
+            labelled_at = CASE WHEN outcome IS NOT NULL THEN {_NOW} END
+        WHERE id = NEW.id;
+        UPDATE patient_version_counter SET stamping = 0;
+        DELETE FROM scoring_queue WHERE patient_id = NEW.id;
+        {_ENQUEUE};
+    END""",
+    # What our UPDATE sets off of the clinic's may change the outcome again, and without recursive_triggers this trigger
+    # does not fire for it: so stamps are looked at once more before the queue.
+    "patients_updated": f"""CREATE TRIGGER patients_updated AFTER UPDATE OF {_COLUMNS}, outcome ON patients
+    WHEN {_NEEDS_STAMPS}
+    BEGIN
+        UPDATE patient_version_counter SET last = last + {_NEW_VERSION}, stamping = 1;
+        UPDATE patients SET
+            version = CASE WHEN {_NEW_VERSION} THEN (SELECT last FROM patient_version_counter) ELSE version END,
+            updated_at = {_NOW},
+            labelled_at = CASE WHEN outcome IS NULL THEN NULL
+                               WHEN outcome IS OLD.outcome AND labelled_at IS NOT NULL THEN labelled_at
+                               ELSE {_NOW} END
+        WHERE id = NEW.id;
+        UPDATE patient_version_counter SET stamping = 1, last = last + EXISTS (
+            SELECT 1 FROM patients WHERE id = NEW.id AND outcome IS NULL AND labelled_at IS NOT NULL);
+        UPDATE patients SET
+            version = CASE WHEN outcome IS NULL THEN (SELECT last FROM patient_version_counter) ELSE version END,
+            labelled_at = CASE WHEN outcome IS NOT NULL THEN {_NOW} END
+        WHERE id = NEW.id AND (outcome IS NULL) <> (labelled_at IS NULL);
+        UPDATE patient_version_counter SET stamping = 0;
+        DELETE FROM scoring_queue WHERE patient_id = NEW.id AND NOT EXISTS (
+            SELECT 1 FROM patients WHERE id = NEW.id AND version = patient_version AND outcome IS NULL);
+        {_ENQUEUE} AND version IS NOT OLD.version
+            AND NOT EXISTS (SELECT 1 FROM scoring_queue WHERE patient_id = NEW.id);
+    END""",
+    "patients_deleted": """CREATE TRIGGER patients_deleted AFTER DELETE ON patients
+    BEGIN
+        DELETE FROM scoring_queue WHERE patient_id = OLD.id AND NOT EXISTS (
+            SELECT 1 FROM patients WHERE id = OLD.id AND version = patient_version AND outcome IS NULL);
+    END""",
+    "patients_id_is_fixed": """CREATE TRIGGER patients_id_is_fixed
+    BEFORE UPDATE OF id ON patients WHEN NEW.id IS NOT OLD.id
+    BEGIN
+        SELECT RAISE(ABORT, 'patients.id is never changed: delete the row and insert another');
+    END""",
+    # The next drawn id is above every given one. Of an id that is still to be drawn NEW.id is -1 here.
+    "patients_id_leaves_room": f"""CREATE TRIGGER patients_id_leaves_room
+    BEFORE INSERT ON patients WHEN NEW.id > {LARGEST_GIVEN_ID}
+    BEGIN
+        SELECT RAISE(ABORT, 'patients.id is at most {LARGEST_GIVEN_ID}, so that there are ids left to draw');
+    END""",
+    # Only the triggers above set these; `stamping` is 1 while they do, and nobody else can see it so.
+    "patients_stamps_are_drawn": """CREATE TRIGGER patients_stamps_are_drawn
+    BEFORE UPDATE OF version, labelled_at, recorded_at ON patients
+    WHEN (SELECT stamping FROM patient_version_counter) = 0 AND (NEW.version IS NOT OLD.version
+        OR NEW.labelled_at IS NOT OLD.labelled_at OR NEW.recorded_at IS NOT OLD.recorded_at)
+    BEGIN
+        SELECT RAISE(ABORT, 'version, labelled_at and recorded_at are set by the database: leave them out');
+    END""",
+}
+
+
+def make(connection: Connection) -> None:
+    """Make the triggers anew, whatever stands there under their names."""
+    drop(connection)
+    for statement in TRIGGERS.values():
+        connection.exec_driver_sql(statement)
+
+
+def drop(connection: Connection) -> None:
+    """Take the triggers away."""
+    for name in TRIGGERS:
+        connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
+
+
+def fault(connection: Connection) -> str | None:
+    """What of the triggers is not as `make` makes it, in words; None where all is well."""
+    statement = text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'patients'")
+    found = {row.name: row.sql for row in connection.execute(statement)}
+    for name, made in TRIGGERS.items():
+        if name not in found:
+            return f"the trigger {name} on patients is missing"
+        if _plain(found[name]) != _plain(made):
+            return f"the trigger {name} on patients is not the one that was made: it does something else"
+    return None
+
+
+def _plain(statement: str) -> str:
+    """Without the quotes that ALTER TABLE ... RENAME puts round a table's name."""
+    return statement.replace('"', "")

@@ -1,0 +1,30 @@
+"""Rows and queue as the tests of the triggers look at them."""
+
+from typing import Any
+
+from sqlalchemy import text
+
+from pima.core.features import FEATURE_NAMES
+from pima.store.engine import writing
+from tests.conftest import SOUND, Database
+
+COLUMNS = ", ".join(FEATURE_NAMES)
+VALUES = ", ".join(str(SOUND[name]) for name in FEATURE_NAMES)
+
+
+def patient(database: Database, patient_id: int) -> Any:
+    with writing(database.engine) as connection:
+        return connection.execute(text("SELECT * FROM patients WHERE id = :id"), {"id": patient_id}).one()
+
+
+def queue(database: Database) -> list[tuple[Any, ...]]:
+    return database.execute(f"SELECT patient_id, patient_version, {COLUMNS} FROM scoring_queue ORDER BY patient_id")
+
+
+def unlabelled(database: Database) -> list[tuple[Any, ...]]:
+    return database.execute(f"SELECT id, version, {COLUMNS} FROM patients WHERE outcome IS NULL ORDER BY id")
+
+
+def assert_queue_is_true(database: Database) -> None:
+    """As long as nothing was claimed, the queue holds the unlabelled rows as they are now and nothing else."""
+    assert queue(database) == unlabelled(database)

@@ -1,0 +1,201 @@
+"""A clinic's own triggers on `patients` beside ours: what they make of a row, in whatever order, is what waits."""
+
+import pytest
+from sqlalchemy import text
+
+from pima.errors import SchemaDiffers
+from pima.store import schema
+from pima.store.engine import writing
+from tests.conftest import Database, insert_patients
+from tests.store.rows import COLUMNS, VALUES, assert_queue_is_true, patient, queue
+
+# What a clinic's trigger does to the row that fires it, and how one sets it off.
+CHANGES = {
+    "derives a measurement": "UPDATE patients SET bmi = 33.3 WHERE id = NEW.id AND bmi IS NULL",
+    "sets the outcome": "UPDATE patients SET outcome = 1 WHERE id = NEW.id AND outcome IS NULL",
+    "clears the outcome": "UPDATE patients SET outcome = NULL WHERE id = NEW.id AND outcome IS NOT NULL",
+    "takes the row away": "DELETE FROM patients WHERE id = NEW.id",
+    "sets the outcome and takes it back": """
+        UPDATE patients SET outcome = 1 WHERE id = NEW.id; UPDATE patients SET outcome = NULL WHERE id = NEW.id""",
+}
+# PostgreSQL fires statement triggers behind row triggers, and each kind by name; SQLite in no promised order.
+FIRES = {
+    "sqlite": ("row, made before ours", "row, made after ours"),
+    "postgresql": ("row", "statement, before ours", "statement, after ours"),
+}
+
+
+def add_trigger(database: Database, event: str, body: str, how: str) -> None:
+    """A trigger of the clinic's on patients that runs `body`, with NEW (of a deleted row OLD) being the row."""
+    if database.kind == "sqlite":
+        with writing(database.engine) as connection:
+            made = [row.sql for row in connection.execute(text(OUR_TRIGGERS))] if "before" in how else []
+            for statement in made:
+                connection.execute(text(f"DROP TRIGGER {statement.split()[2]}"))
+            once = "WHEN (SELECT count(*) FROM fired) = 0"
+            connection.execute(text("CREATE TABLE IF NOT EXISTS fired (n INTEGER)"))
+            connection.exec_driver_sql(
+                f"CREATE TRIGGER clinic AFTER {event} ON patients {once} "
+                f"BEGIN INSERT INTO fired VALUES (1); {body}; DELETE FROM fired; END"
+            )
+            for statement in made:
+                connection.exec_driver_sql(statement)
+        return
+    once = "IF pg_trigger_depth() > 1 THEN RETURN NULL; END IF;"
+    if how == "row":
+        name, level, loop, end = "clinic", "FOR EACH ROW", "", ""
+    else:
+        table = "OLD" if event == "DELETE" else "NEW"
+        level = f"REFERENCING {table} TABLE AS changed FOR EACH STATEMENT"
+        name = "aaa_clinic" if "before" in how else "zzz_clinic"
+        loop, end = "FOR r IN SELECT * FROM changed LOOP", "END LOOP;"
+        body = body.replace("NEW.", "r.").replace("OLD.", "r.")
+    database.execute(
+        f"CREATE FUNCTION clinic() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE r RECORD; "
+        f"BEGIN {once} {loop} {body}; {end} RETURN NULL; END $$".replace(":", "\\:")
+    )
+    database.execute(f"CREATE TRIGGER {name} AFTER {event} ON patients {level} EXECUTE FUNCTION clinic()")
+
+
+OUR_TRIGGERS = "SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'patients\\_%' ESCAPE '\\'"
+WAYS = [(kind, how) for kind, hows in FIRES.items() for how in hows]
+
+
+def assert_all_is_true(database: Database) -> None:
+    """The queue is the unlabelled rows as they are; an outcome has its time, and no other row has one."""
+    assert_queue_is_true(database)
+    assert database.value("SELECT count(*) FROM patients WHERE (outcome IS NULL) <> (labelled_at IS NULL)") == 0
+
+
+@pytest.mark.parametrize(("kind", "how"), WAYS)
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_a_trigger_makes_of_an_inserted_row_is_what_waits(
+    request: pytest.FixtureRequest, kind: str, how: str, change: str
+) -> None:
+    database: Database = request.getfixturevalue(kind)
+    add_trigger(database, "INSERT", CHANGES[change], how)
+    for first_id, outcome in ((1, None), (11, 0)):
+        insert_patients(database, 1, first_id=first_id, bmi=None, outcome=outcome)
+        insert_patients(database, 1, first_id=first_id + 1, bmi=22, outcome=outcome)
+        if change == "derives a measurement":
+            assert [patient(database, first_id + n).bmi for n in (0, 1)] == [33.3, 22]
+        assert_all_is_true(database)
+
+
+UPDATES = (
+    "glucose = 90, bmi = NULL",
+    "outcome = 0",
+    "outcome = NULL",
+    "outcome = 1, age = 60",
+    "glucose = glucose + 1",
+)
+
+
+@pytest.mark.parametrize(("kind", "how"), WAYS)
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_a_trigger_makes_of_an_updated_row_is_what_waits(
+    request: pytest.FixtureRequest, kind: str, how: str, change: str
+) -> None:
+    database: Database = request.getfixturevalue(kind)
+    add_trigger(database, "UPDATE", CHANGES[change], how)
+    for first_id, before in ((1, None), (11, 1)):
+        for n, update in enumerate(UPDATES):
+            insert_patients(database, 2, first_id=first_id + 2 * n, outcome=before)
+            database.execute(f"UPDATE patients SET {update} WHERE id >= {first_id + 2 * n}")
+            assert_all_is_true(database)
+
+
+@pytest.mark.parametrize(("kind", "how"), WAYS)
+def test_a_row_that_a_trigger_brings_back_waits(request: pytest.FixtureRequest, kind: str, how: str) -> None:
+    database: Database = request.getfixturevalue(kind)
+    insert_patients(database, 2, first_id=1)
+    again = f"INSERT INTO patients (id, {COLUMNS}) VALUES (OLD.id, {VALUES})"
+    add_trigger(database, "DELETE", again, how)
+    database.execute("DELETE FROM patients WHERE id = 1")
+    assert [entry[0] for entry in queue(database)] == [1, 2]
+    assert_all_is_true(database)
+
+
+@pytest.mark.parametrize("name", ["aaa_clinic", "zzz_clinic"])
+def test_rows_that_a_trigger_inserts_behind_a_truncate_wait(postgresql: Database, name: str) -> None:
+    insert_patients(postgresql, 3)
+    postgresql.execute(
+        f"""CREATE FUNCTION clinic() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO patients ({COLUMNS}) VALUES ({VALUES}); RETURN NULL; END $$""".replace(":", "\\:")
+    )
+    postgresql.execute(f"CREATE TRIGGER {name} AFTER TRUNCATE ON patients EXECUTE FUNCTION clinic()")
+    postgresql.execute("TRUNCATE patients")
+    assert len(queue(postgresql)) == 1
+    assert_all_is_true(postgresql)
+
+
+REPLACED = f"""
+    WITH gone AS (DELETE FROM patients RETURNING *)
+    INSERT INTO patients (id, {COLUMNS}, outcome)
+    SELECT id, {COLUMNS.replace("glucose", "glucose + 1")}, {{}} FROM gone"""
+
+
+# With a LIMIT the DELETE is still going when the INSERT is done, and its trigger fires last.
+@pytest.mark.parametrize("last", ["the insert's trigger last", "LIMIT 3"])
+@pytest.mark.parametrize("outcome", ["NULL", "1"])
+@pytest.mark.parametrize("before", [None, 0])
+def test_rows_deleted_and_inserted_in_one_statement(
+    postgresql: Database, outcome: str, before: int | None, last: str
+) -> None:
+    insert_patients(postgresql, 3, outcome=before)
+    newest = postgresql.value("SELECT max(version) FROM patients")
+    postgresql.execute(REPLACED.format(outcome) + (f" {last}" if "LIMIT" in last else ""))
+    assert postgresql.value("SELECT min(version) FROM patients") > newest
+    assert len(queue(postgresql)) == (3 if outcome == "NULL" else 0)
+    assert_all_is_true(postgresql)
+
+
+@pytest.mark.parametrize("outcome", ["NULL", "1"])
+def test_rows_of_another_id_deleted_and_inserted_in_one_statement(postgresql: Database, outcome: str) -> None:
+    insert_patients(postgresql, 3, first_id=2)
+    postgresql.execute(REPLACED.format(outcome).replace("SELECT id,", "SELECT id - 1,"))
+    assert postgresql.execute("SELECT id FROM patients ORDER BY id") == [(1,), (2,), (3,)]
+    assert_all_is_true(postgresql)
+
+
+def test_an_entry_never_gives_way_to_an_older_version(postgresql: Database) -> None:
+    insert_patients(postgresql, 1, first_id=1)
+    postgresql.execute("UPDATE scoring_queue SET patient_version = 1000")
+    postgresql.execute("UPDATE patients SET glucose = 90")
+    assert postgresql.value("SELECT patient_version FROM scoring_queue") == 1000
+
+
+ROUND_UP = """CREATE FUNCTION clinic() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    NEW.glucose := 5 * ceil(NEW.glucose / 5); RETURN NEW; END $$""".replace(":", "\\:")
+
+
+def test_what_a_before_trigger_changes_draws_a_version(postgresql: Database) -> None:
+    """BEFORE triggers fire by name: one that the clinic names like a word of its own comes ahead of ours."""
+    postgresql.execute(ROUND_UP)
+    postgresql.execute(
+        "CREATE TRIGGER rounded BEFORE INSERT OR UPDATE ON patients FOR EACH ROW EXECUTE FUNCTION clinic()"
+    )
+    insert_patients(postgresql, 1, first_id=1, glucose=151)
+    before = patient(postgresql, 1)
+    postgresql.execute("DELETE FROM scoring_queue")
+    postgresql.execute("UPDATE patients SET glucose = 156")
+    after = patient(postgresql, 1)
+    assert (before.glucose, after.glucose) == (155, 160)
+    assert after.version > before.version
+    assert_all_is_true(postgresql)
+    schema.require_schema(postgresql.engine)
+    postgresql.execute("DELETE FROM scoring_queue")
+    postgresql.execute("UPDATE patients SET glucose = 159")  # rounded to what stands there already
+    assert patient(postgresql, 1).version == after.version
+    assert queue(postgresql) == []
+
+
+@pytest.mark.parametrize("name", ["zzzz_rounded", "~rounded", "é"])
+def test_a_before_trigger_behind_ours_is_named(postgresql: Database, name: str) -> None:
+    postgresql.execute(ROUND_UP)
+    how = "BEFORE INSERT OR UPDATE ON patients FOR EACH ROW EXECUTE FUNCTION clinic()"
+    postgresql.execute(f'CREATE TRIGGER "{name}" {how}')
+    with pytest.raises(SchemaDiffers, match=f"{name} fires after"):
+        schema.require_schema(postgresql.engine)
+    postgresql.execute(f'ALTER TABLE patients DISABLE TRIGGER "{name}"')
+    schema.require_schema(postgresql.engine)
