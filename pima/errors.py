@@ -130,8 +130,8 @@ class SchemaAhead(PimaError):
 
 
 class SchemaDiffers(PimaError):
-    """The database is at the right revision, but {what}. Nothing was written. Restore what was changed by hand, then
-    run this again."""
+    """The database is at the right revision, but {what}. Nothing was written. Restore what was changed by hand
+    (`python -m jobs.migrate` makes missing and changed triggers anew), then run this again."""
 
     exit_code = WRONG
     code = "schema_differs"

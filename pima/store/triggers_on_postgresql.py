@@ -220,7 +220,7 @@ def _differs(trigger: Trigger, row: Any) -> str | None:
     if (row.tgtype, row.tgoldtable, row.tgnewtable) != (trigger.bits, trigger.old_rows, trigger.new_rows):
         return "it fires at other events"
     if not (row.is_plain and row.is_here and row.proname == trigger.function):
-        return "it calls another function"
+        return "it calls another function, or not always"
     if (row.prosrc, row.prosecdef) != (FUNCTIONS[trigger.function], trigger.function in _DEFINERS):
         return f"the function {row.proname} does something else"
     if (row.proconfig or []) != settings:

@@ -1,0 +1,211 @@
+"""What someone may do to the schema by hand, and what each run says of it before it touches a row."""
+
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from pima.errors import SchemaDiffers
+from pima.settings import DatabaseSettings
+from pima.store import schema
+from pima.store.engine import make_engine
+from tests.conftest import SALT, Database, call, insert_patients
+from tests.store.rows import COLUMNS, VALUES, assert_queue_is_true
+
+OTHER_FUNCTION = """CREATE FUNCTION other() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$"""
+TAMPERED = {
+    "switched to replicas": (
+        "ALTER TABLE patients ENABLE REPLICA TRIGGER patients_inserted",
+        "patients_inserted on patients is not the one that was made: it was set to fire in other sessions",
+    ),
+    "no longer in all sessions": (
+        "ALTER TABLE patients ENABLE TRIGGER zzz_patients_stamped",
+        "ALTER TABLE patients ENABLE ALWAYS TRIGGER",
+    ),
+    "disabled": ("ALTER TABLE patients DISABLE TRIGGER USER", "missing or disabled"),
+    "another function": (
+        f"""{OTHER_FUNCTION}; CREATE OR REPLACE TRIGGER patients_deleted AFTER DELETE ON patients
+        REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION other()""",
+        "patients_deleted on patients is not the one that was made: it calls another function",
+    ),
+    "another body": (
+        OTHER_FUNCTION.replace("CREATE FUNCTION other", "CREATE OR REPLACE FUNCTION dequeue_deleted"),
+        "the function dequeue_deleted does something else",
+    ),
+    "another event": (
+        "CREATE OR REPLACE TRIGGER patients_deleted AFTER TRUNCATE ON patients EXECUTE FUNCTION dequeue_deleted()",
+        "patients_deleted on patients is not the one that was made: it fires at other events",
+    ),
+    "a condition": (
+        """CREATE OR REPLACE TRIGGER zzz_patients_stamped BEFORE INSERT OR UPDATE ON patients FOR EACH ROW
+        WHEN (NEW.age > 30) EXECUTE FUNCTION stamp_patient();
+        ALTER TABLE patients ENABLE ALWAYS TRIGGER zzz_patients_stamped""",
+        "zzz_patients_stamped on patients is not the one that was made: it calls another function, or not always",
+    ),
+    "no fixed search_path": (
+        "ALTER FUNCTION enqueue_updated() RESET search_path",
+        "enqueue_updated has other settings",
+    ),
+    "the writer's rights": (
+        "ALTER FUNCTION enqueue_updated() SECURITY INVOKER",
+        "enqueue_updated does something else",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+def test_a_trigger_that_was_tampered_with_is_told_and_made_anew(postgresql: Database, what: str) -> None:
+    statement, said = TAMPERED[what]
+    with postgresql.engine.begin() as connection:
+        connection.exec_driver_sql(statement)
+    refused = call(postgresql, "score")
+    assert refused.exit_code == 2
+    assert said in refused.stderr
+    assert "python -m jobs.migrate" in refused.stderr
+    assert call(postgresql, "migrate").exit_code == 0
+    assert call(postgresql, "score").exit_code == 0
+    insert_patients(postgresql, 2)
+    postgresql.execute("UPDATE patients SET glucose = 90")
+    assert_queue_is_true(postgresql)
+
+
+def test_a_renamed_table_with_a_copy_in_its_place_is_told(sqlite: Database) -> None:
+    insert_patients(sqlite, 2)
+    path = make_url(sqlite.url).database
+    assert path is not None
+    with closing(sqlite3.connect(path)) as connection, connection:
+        (made,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'patients'").fetchone()
+        connection.execute("ALTER TABLE patients RENAME TO patients_old")
+        connection.execute(made)
+        connection.execute("INSERT INTO patients SELECT * FROM patients_old")
+    refused = call(sqlite, "score")
+    assert refused.exit_code == 2
+    assert "the trigger patients_inserted on patients is missing" in refused.stderr
+
+
+def test_a_table_renamed_there_and_back_is_the_same(sqlite: Database) -> None:
+    sqlite.execute("DROP VIEW current_predictions")
+    sqlite.execute("DROP VIEW unseen_rows")
+    sqlite.execute("ALTER TABLE patients RENAME TO elsewhere")
+    sqlite.execute("ALTER TABLE elsewhere RENAME TO patients")
+    schema.require_schema(sqlite.engine)
+
+
+def test_a_trigger_that_does_something_else_is_told_on_sqlite(sqlite: Database) -> None:
+    sqlite.execute("DROP TRIGGER patients_deleted")
+    sqlite.execute("CREATE TRIGGER patients_deleted AFTER DELETE ON patients BEGIN DELETE FROM loads; END")
+    with pytest.raises(SchemaDiffers, match="patients_deleted on patients is not the one that was made"):
+        schema.require_schema(sqlite.engine)
+    schema.migrate(sqlite.engine, SALT)
+    schema.require_schema(sqlite.engine)
+
+
+def test_after_a_schema_was_renamed_migrate_mends_the_triggers(postgresql: Database) -> None:
+    postgresql.execute("ALTER SCHEMA public RENAME TO clinic")
+    url = make_url(postgresql.url).update_query_dict({"options": "-csearch_path=clinic"})
+    database = Database("postgresql", url.render_as_string(hide_password=False), postgresql.engine)
+    refused = call(database, "score")
+    assert refused.exit_code == 2
+    assert "as after a schema was renamed" in refused.stderr
+    assert call(database, "migrate").exit_code == 0
+    assert call(database, "score").exit_code == 0
+    engine = make_engine(database.url, DatabaseSettings())
+    here = Database("postgresql", database.url, engine)
+    insert_patients(here, 2)
+    here.execute("UPDATE patients SET glucose = 90")
+    assert_queue_is_true(here)
+    engine.dispose()
+
+
+def test_child_tables_are_told(postgresql: Database) -> None:
+    postgresql.execute("CREATE TABLE children () INHERITS (patients)")
+    with pytest.raises(SchemaDiffers, match="patients has child tables"):
+        schema.require_schema(postgresql.engine)
+
+
+def test_a_rule_is_told(postgresql: Database) -> None:
+    postgresql.execute("CREATE RULE nothing AS ON INSERT TO predictions DO INSTEAD NOTHING")
+    with pytest.raises(SchemaDiffers, match="predictions has a rule"):
+        schema.require_schema(postgresql.engine)
+
+
+@pytest.fixture
+def scorer(postgresql: Database) -> Iterator[str]:
+    role = f"pima_some_{uuid.uuid4().hex[:8]}"
+    postgresql.execute(f"CREATE ROLE {role} LOGIN")
+    postgresql.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}")
+    yield role
+    postgresql.execute(f"DROP OWNED BY {role}")
+    postgresql.execute(f"DROP ROLE {role}")
+
+
+def test_row_security_is_told_to_those_whom_it_hides_rows_from(postgresql: Database, scorer: str) -> None:
+    postgresql.execute("ALTER TABLE scoring_queue ENABLE ROW LEVEL SECURITY")
+    insert_patients(postgresql, 3)
+    url = make_url(postgresql.url).set(username=scorer).render_as_string(hide_password=False)
+    refused = call(Database("postgresql", url, postgresql.engine), "score")
+    assert refused.exit_code == 2
+    assert "row security hides rows of scoring_queue" in refused.stderr
+    schema.require_schema(postgresql.engine)  # the owner sees all of them
+
+
+# ---- ids ------------------------------------------------------------------------------------------------------------
+
+LARGEST = 2**62
+
+
+@pytest.mark.parametrize("too_large", [2**63 - 1, 2**62 + 2**61 + 1])
+def test_an_id_that_would_leave_none_to_draw_is_refused(database: Database, too_large: int) -> None:
+    with pytest.raises(Exception, match=r"refused a statement"):
+        database.execute(f"INSERT INTO patients (id, {COLUMNS}) VALUES ({too_large}, {VALUES})")
+    insert_patients(database, 1)
+
+
+def test_behind_the_largest_id_there_are_ids_left_to_draw(database: Database, tmp_path) -> None:
+    path = tmp_path / "given.csv"
+    path.write_text(f"id,{COLUMNS.replace(' ', '')}\n{LARGEST},{VALUES.replace(' ', '')}\n")
+    assert call(database, "load", str(path)).exit_code == 0
+    drawn = insert_patients(database, 3)
+    assert len(set(drawn)) == 3
+    assert LARGEST not in drawn
+    path.write_text(f"{VALUES.replace(' ', '')},1\n")
+    assert call(database, "load", str(path)).exit_code == 0
+    assert database.value("SELECT count(*) FROM patients") == 5
+
+
+def test_a_counter_that_had_run_out_goes_on_after_the_upgrade(database: Database) -> None:
+    schema.migrate(database.engine, SALT, to="0004")
+    database.execute(f"INSERT INTO patients (id, {COLUMNS}) VALUES ({2**63 - 1}, {VALUES})")
+    if database.kind == "postgresql":
+        database.execute(f"SELECT setval('patients_id_seq', {2**63 - 1})")
+    with pytest.raises(Exception, match="refused a statement"):
+        insert_patients(database, 1)
+    with pytest.raises(SchemaDiffers, match="insert that row under another"):
+        schema.migrate(database.engine, SALT)
+    database.execute("DELETE FROM patients")
+    schema.migrate(database.engine, SALT)
+    insert_patients(database, 2)
+    assert_queue_is_true(database)
+
+
+# ---- from the release before ----------------------------------------------------------------------------------------
+
+
+def test_rows_of_the_schema_before_are_as_they_were_after_the_upgrade(database: Database) -> None:
+    schema.migrate(database.engine, SALT, to="0004")
+    insert_patients(database, 2)
+    insert_patients(database, 1, outcome=1)
+    before = database.execute("SELECT * FROM patients ORDER BY id")
+    waiting = database.execute("SELECT * FROM scoring_queue ORDER BY patient_id")
+    schema.migrate(database.engine, SALT)
+    assert database.execute("SELECT * FROM patients ORDER BY id") == before
+    assert database.execute("SELECT * FROM scoring_queue ORDER BY patient_id") == waiting
+    database.execute("UPDATE patients SET glucose = 90")
+    assert_queue_is_true(database)
+    schema.migrate(database.engine, SALT, to="0004")
+    insert_patients(database, 1)
+    database.execute("UPDATE patients SET glucose = 91")
+    assert_queue_is_true(database)
