@@ -30,6 +30,7 @@ def complaints(engine: Engine, settings: Settings) -> list[str]:
                 *_scheduler_is_silent(connection, settings, now),
                 *_success_is_old(connection, scheduled, now),
                 *_queue_is_old(connection, scheduled["score"], now),
+                *_rows_are_unseen(connection),
             ]
     except PimaError as error:
         return [f"{error.code}: {error}"]
@@ -64,6 +65,20 @@ def _queue_is_old(connection: Connection, schedule: Schedule, now: datetime) -> 
         age = _in_words((now - oldest).total_seconds())
         return [f"queue_old: the oldest row on the queue has waited for {age}, more than {_PERIODS} scoring periods"]
     return []
+
+
+_UNSEEN = {
+    "outcome_without_its_time": "an outcome without its time, or a time without its outcome",
+    "queue_entry_that_is_not_the_row": "an entry on the queue that is not the row as it is",
+}
+
+
+def _rows_are_unseen(connection: Connection) -> list[str]:
+    return [
+        f"rows_unseen: {rows} patients with {_UNSEEN[fault]}, written while the triggers were switched off; "
+        "python -m jobs.requeue mends them"
+        for fault, rows in queue.unseen_rows(connection).items()
+    ]
 
 
 def period(schedule: Schedule, now: datetime) -> timedelta:

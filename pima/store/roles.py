@@ -69,7 +69,7 @@ ROLES = (
     Role(
         "pima_scheduler",
         (
-            "SELECT ON alembic_version, champion",
+            "SELECT ON alembic_version, champion, unseen_rows",
             "SELECT, INSERT, UPDATE ON runs, schedules",
             "SELECT (enqueued_at) ON scoring_queue",
             f"SELECT ({_SUMMARY_COLUMNS}) ON model_versions",

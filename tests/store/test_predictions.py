@@ -118,6 +118,18 @@ def test_a_prediction_is_superseded_when_a_newer_version_was_rejected(database: 
     assert shown(database) == [(patient_id, newest, 1, False)]
 
 
+def test_a_prediction_is_superseded_by_a_newer_version_whatever_became_of_it(database: Database) -> None:
+    patient_id, version = scored_patient(database)
+    database.execute("UPDATE patients SET outcome = 1")
+    assert shown(database) == [(patient_id, version, 1, False)]
+    correct(database)  # once its outcome is known, a row is not scored any more
+    assert shown(database) == [(patient_id, version, 1, True)]
+    database.execute("DELETE FROM patients")
+    assert shown(database) == [(patient_id, version, 1, False)]
+    insert_patients(database, 1, first_id=patient_id, outcome=0)
+    assert shown(database) == [(patient_id, version, 1, True)]
+
+
 def test_what_waits_or_was_rejected_elsewhere_or_earlier_supersedes_nothing(database: Database) -> None:
     patient_id, version = scored_patient(database)
     reject(database, patient_id, version - 1)
