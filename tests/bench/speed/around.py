@@ -35,7 +35,7 @@ def load(place: Place) -> list[Line]:
     """A CSV file of 1e6 new, unlabelled patients; the queue's triggers fire for both."""
     url = postgresql_database(place.uri, "loading", place.trained)
     path = place.folder / "patients.csv"
-    _write_patients(path, 1_000_000)
+    write_patients(path, 1_000_000)
     peers = {
         "COPY": partial(psql, url, f"\\copy patients ({COLUMNS}) FROM '{path}' WITH (FORMAT csv, HEADER)"),
         "load": partial(run_job, "load", url, "--again", str(path)),
@@ -53,7 +53,7 @@ def load(place: Place) -> list[Line]:
     ]
 
 
-def _write_patients(path: Path, rows: int) -> None:
+def write_patients(path: Path, rows: int) -> None:
     drawn = random.Random(1)  # noqa: S311 (figures for a benchmark)
     with path.open("w") as file:
         file.write(COLUMNS.replace(" ", "") + "\n")

@@ -11,7 +11,7 @@ from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine
 from pima.store.schema import migrate
 from tests.bench.speed.measure import Ran, run_job, run_process
-from tests.conftest import SHIPPED, Database
+from tests.conftest import SHIPPED, Database, without_triggers
 
 QUEUE_COLUMNS = """patient_id, patient_version, pregnancies, glucose, blood_pressure, skin_thickness, insulin, bmi,
     diabetes_pedigree, age"""
@@ -141,10 +141,11 @@ def fill_history(url: str, rows: int, patients: bool = True) -> None:
     columns = f"id, {QUEUE_COLUMNS.partition('patient_version,')[2]}, outcome, labelled_at, version"
     labelled = "CASE WHEN n % 10 = 0 THEN n % 20 / 10 END"
     labelled_at = "CASE WHEN n % 10 = 0 THEN '2026-01-02T00:00:00.000Z'::timestamptz + n * interval '1 ms' END"
-    with psycopg.connect(plain(url)) as connection:
-        connection.execute("SET session_replication_role = replica")
+    database = Database("postgresql", url, make_engine(url, DatabaseSettings()))
+    with without_triggers(database), psycopg.connect(plain(url)) as connection:
         connection.execute(f"""INSERT INTO patients ({columns})
             SELECT n, {MEASURED}, {labelled}, {labelled_at}, n FROM {series(url, 1, rows)}""")
         connection.execute(predictions)
         connection.execute(f"SELECT setval('patient_version', {rows + 1}), setval('patients_id_seq', {rows + 1})")
+    database.engine.dispose()
     execute(url, "VACUUM ANALYZE", "CHECKPOINT")
