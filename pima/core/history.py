@@ -84,6 +84,27 @@ class Parted:
         return int(times.min()), int(times.max())
 
 
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What a model version was fitted on, as far as that is known."""
+
+    holdout_share: float
+    """The share under which it was fitted: it learned from nobody below it."""
+    rows: Side | None
+    """The very rows; None where they are not kept."""
+
+
+def unseen_by(learned: Learned, holdout: Side, salt: str) -> BoolArray:
+    """Which rows of a holdout, drawn with another share, the version can't have learned from, (n,).
+
+    No clock is asked: a row that was deleted and comes in again, or out of a backup, looks new by every time in it.
+    """
+    if learned.rows is None:
+        return in_holdout(holdout.patient_ids, salt, learned.holdout_share)
+    known = np.isin(holdout.patient_ids, learned.rows.patient_ids)
+    return ~(known | twins_of(holdout.features, learned.rows.features))
+
+
 def part(history: History, salt: str, holdout_share: float) -> Parted:
     """Leave the invalid rows out, split by the salted hash of the id, keep twins of holdout rows out of training."""
     checked = validate(history.measurements)

@@ -30,6 +30,7 @@ class Reason(StrEnum):
 
     NOT_FINITE = "not_finite"
     PARITY_FAILED = "parity_failed"
+    TOO_FEW_UNSEEN = "too_few_unseen"
     SINGLE_CLASS = "single_class"
     NOT_ABOVE_MAJORITY = "not_above_majority"
     NOT_MORE_CORRECT = "not_more_correct"
@@ -78,6 +79,11 @@ class Contest:
     """A person took back what these very data and settings gave."""
     consultations: int = 1
     """How often the holdout has been asked for a verdict, this time included: each look spends some of its worth."""
+    unseen: BoolArray | None = None
+    """(n,), which of them the champion can't have learned from, where it was fitted under another share of the holdout;
+    None: any of them."""
+    too_few_unseen: bool = False
+    """Those are too few to compare the two on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,8 @@ class Verdict:
     whole_accuracy_difference: float | None
     """Challenger minus champion on the whole holdout, window or not."""
     consultations: int
+    seen_rows: int
+    """Holdout rows that the champion may have learned from: left out for both, where enough others are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +117,17 @@ class _Figures:
     champion: Scores | None
     comparison: Comparison | None
     majority_correct: int
+    seen_rows: int
 
 
 def decide(contest: Contest, options: GateOptions) -> Verdict:
     """Judge one contest. Ties keep the champion; a first champion must beat always guessing the majority class."""
+    # On the whole holdout, as for the champion: what is no number for one patient is nothing to rely on.
+    is_finite = bool(np.isfinite(contest.challenger).all())
     contest = _without_broken_champion(contest)
-    found = _figures(contest)
+    seen_rows = 0 if contest.unseen is None else int((~contest.unseen).sum())
+    contest = _without_seen_rows(contest)
+    found = _figures(contest, is_finite, seen_rows)
     decision, reason = _rule(contest, options, found)
     return Verdict(
         decision=decision,
@@ -127,6 +140,7 @@ def decide(contest: Contest, options: GateOptions) -> Verdict:
         whole_rows=len(contest.outcomes),
         whole_accuracy_difference=_accuracy_difference(contest) if found.comparison else None,
         consultations=contest.consultations,
+        seen_rows=seen_rows,
     )
 
 
@@ -134,7 +148,14 @@ def _without_broken_champion(contest: Contest) -> Contest:
     """A champion that answers with NaN is as good as one that can't be loaded."""
     if contest.champion is None or np.isfinite(contest.champion).all():
         return contest
-    return replace(contest, champion=None, champion_unloadable=True)
+    return replace(contest, champion=None, champion_unloadable=True, unseen=None, too_few_unseen=False)
+
+
+def _without_seen_rows(contest: Contest) -> Contest:
+    """Both on the very same rows; where too few are left for that, the challenger alone, on all of them."""
+    if contest.too_few_unseen:
+        return replace(contest, champion=None)
+    return contest if contest.unseen is None else _only(contest, contest.unseen)
 
 
 def _only(contest: Contest, rows: BoolArray) -> Contest:
@@ -144,14 +165,14 @@ def _only(contest: Contest, rows: BoolArray) -> Contest:
         in_window=contest.in_window[rows],
         challenger=contest.challenger[rows],
         champion=None if contest.champion is None else contest.champion[rows],
+        unseen=None,
     )
 
 
-def _figures(contest: Contest) -> _Figures:
+def _figures(contest: Contest, is_finite: bool, seen_rows: int) -> _Figures:
     judged = _only(contest, contest.in_window)
     challenger = champion = comparison = None
-    # On the whole holdout, as for the champion: what is no number for one patient is nothing to rely on.
-    if np.isfinite(contest.challenger).all():
+    if is_finite:
         challenger = scores(judged.challenger, judged.outcomes, judged.challenger_threshold)
     if judged.champion is not None:
         champion = scores(judged.champion, judged.outcomes, judged.champion_threshold)
@@ -161,7 +182,7 @@ def _figures(contest: Contest) -> _Figures:
             log_losses(judged.challenger, judged.outcomes),
             log_losses(judged.champion, judged.outcomes),
         )
-    return _Figures(challenger, champion, comparison, majority_correct(judged.outcomes))
+    return _Figures(challenger, champion, comparison, majority_correct(judged.outcomes), seen_rows)
 
 
 def _right(contest: Contest) -> tuple[BoolArray, BoolArray]:
@@ -184,6 +205,8 @@ def _rule(contest: Contest, options: GateOptions, found: _Figures) -> tuple[Deci
         return Decision.BLOCKED, Reason.NOT_FINITE
     if not contest.parity_passed:
         return Decision.BLOCKED, Reason.PARITY_FAILED
+    if contest.too_few_unseen:
+        return Decision.BLOCKED, Reason.TOO_FEW_UNSEEN
     if majority == challenger.rows:
         return Decision.BLOCKED, Reason.SINGLE_CLASS
     if challenger.correct < majority or (champion is None and challenger.correct == majority):
@@ -219,6 +242,8 @@ def _won(contest: Contest) -> tuple[Decision, Reason]:
 _WHY = {
     Reason.NOT_FINITE: "the challenger gave outputs that are not finite numbers",
     Reason.PARITY_FAILED: "its compiled form disagrees with Keras",
+    Reason.TOO_FEW_UNSEEN: "too few holdout rows are left that the champion, fitted under another holdout.share, can't"
+    " have learned from, so a person decides (models promote)",
     Reason.SINGLE_CLASS: "the test set holds one class only, on which nothing can be judged",
     Reason.NOT_ABOVE_MAJORITY: "it does not beat always guessing the majority class",
     Reason.NOT_MORE_CORRECT: "it is not right more often than the champion",
@@ -247,4 +272,6 @@ def _sentence(decision: Decision, reason: Reason, found: _Figures) -> str:
             f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}",
             f"McNemar p {found.comparison.mcnemar_p:.2f}",
         ]
+    if found.seen_rows and found.champion:
+        figures.append(f"left out {found.seen_rows} that the champion may have learned from")
     return f"{decision}: {_WHY[reason]} ({', '.join(figures)})"

@@ -171,6 +171,40 @@ def test_with_approval_asked_for_nobody_is_promoted_by_itself(champion: int | No
     assert decide(_contest(8, 8), GateOptions(approve=True)).reason is Reason.NOT_MORE_CORRECT
 
 
+def test_rows_that_the_champion_may_have_learned_from_count_for_neither() -> None:
+    # On the first half, where it learned from, the champion is always right.
+    challenger, champion = _right(100, 3, 4, 5, 90), _right(100, 90, 91)
+    unseen = np.arange(100) >= 50
+    verdict = decide(_many(challenger, champion, in_window=unseen, unseen=unseen), GateOptions())
+    assert (verdict.decision, verdict.reason) == (Decision.PROMOTED, Reason.MORE_CORRECT)
+    assert verdict.challenger is not None
+    assert verdict.champion is not None
+    assert verdict.challenger.rows == verdict.champion.rows == verdict.whole_rows == 50
+    assert (verdict.whole_accuracy_difference, verdict.seen_rows) == (1 / 50, 50)
+    assert "left out 50 that the champion may have learned from" in verdict.sentence
+    assert "left out" not in decide(_many(challenger, champion), GateOptions()).sentence
+
+
+def test_where_too_few_rows_are_left_a_person_decides_with_the_challengers_figures_on_all_of_them() -> None:
+    unseen = np.arange(100) >= 98
+    contest = _many(_right(100), _right(100, 98), unseen=unseen, too_few_unseen=True)
+    verdict = decide(contest, GateOptions())
+    assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.TOO_FEW_UNSEEN)
+    assert verdict.challenger is not None
+    assert (verdict.challenger.rows, verdict.champion, verdict.comparison, verdict.seen_rows) == (100, None, None, 98)
+    assert "models promote" in verdict.sentence
+    # It can't be compared with a champion that answers with no numbers, so there is nothing to wait for.
+    broken = replace(contest, champion=np.full(100, np.nan))
+    assert decide(broken, GateOptions()).reason is Reason.CHAMPION_UNLOADABLE
+
+
+def test_no_number_for_a_row_that_is_left_out_keeps_a_challenger_from_winning_all_the_same() -> None:
+    unseen = np.arange(100) >= 50
+    contest = _many(_right(100), _right(100, 90), in_window=unseen, unseen=unseen)
+    contest.challenger[3] = np.nan
+    assert decide(contest, GateOptions()).reason is Reason.NOT_FINITE
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_champion_that_gives_no_numbers_is_replaced_like_one_that_cannot_be_loaded(bad: float) -> None:
     champion = _with_correct(10)
