@@ -23,7 +23,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def _work(command: Command) -> Result:
-    before, after = migrate(command.engine, command.settings.holdout.salt, command.options.to)
+    holdout = command.settings.holdout
+    before, after = migrate(command.engine, holdout.salt, command.options.to, holdout.share)
     if after == HEAD:
         require_schema(command.engine)
     made = {"roles": make_roles(command.engine)} if command.options.roles else {}

@@ -1,8 +1,9 @@
-"""python -m jobs.models: the registry, and what a person decides: list, show, promote, rollback, pin, unpin, export,
-reproduce."""
+"""python -m jobs.models: the registry, and what a person decides: list, show, promote, rollback, pin, unpin, holdout,
+export, reproduce."""
 
 import argparse
 import getpass
+import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -31,15 +32,17 @@ def _parser() -> argparse.ArgumentParser:
     rollback = commands.add_parser("rollback", help="go back to the version that the champion replaced")
     pin = commands.add_parser("pin", help="hold the champion; retraining records verdicts and promotes nothing")
     unpin = commands.add_parser("unpin", help="let retraining promote again")
+    holdout = commands.add_parser("holdout", help="from now on keep another share of the patients out of training")
     export = commands.add_parser("export", help="write a version's .keras file")
     reproduce = commands.add_parser("reproduce", help="fit a version again from its training snapshot and compare")
     for command in (show, promote, export, reproduce):
         command.add_argument("number", type=positive, metavar="N")
-    for command in (promote, rollback, pin):
+    holdout.add_argument("--share", required=True, type=_share, metavar="SHARE", help="0.3 is 30 %% of the patients")
+    for command in (promote, rollback, pin, holdout):
         command.add_argument("--reason", required=True, metavar="TEXT", help="why, for the ledger")
     unpin.add_argument("--reason", default="", metavar="TEXT", help="why, for the ledger")
     export.add_argument("path", type=Path, metavar="PATH.keras")
-    for command in (show, promote, rollback, pin, unpin, export, reproduce, commands.choices["list"]):
+    for command in commands.choices.values():
         # Accepted after the subcommand too; the default must not undo what was given before it.
         command.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
         command.add_argument("--config", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
@@ -62,10 +65,22 @@ def _work(command: Command) -> Result:
             return asdict(championing.roll_back(engine, decider))
         case "pin" | "unpin":
             return asdict(championing.pin(engine, given.command == "pin", decider))
+        case "holdout":
+            return {"holdout": asdict(championing.change_holdout_share(engine, given.share, decider))}
         case "reproduce":
             return _reproduce(command)
         case _:
             return {"bytes": championing.export_keras(engine, given.number, given.path), "path": str(given.path)}
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError("expected a number above 0 and below 1")
+    return share
 
 
 def _user() -> str:
@@ -108,6 +123,13 @@ def _show(result: Result) -> None:
         _show_list(result)
     elif "version" in result:
         _show_version(result)
+    elif "holdout" in result:
+        share = result["holdout"]["share"]
+        print(f"holdout: generation {result['holdout']['number']}, share {share}. Set holdout.share = {share} in the")
+        print(
+            "settings now: retraining refuses another. Until a model that was fitted under it is champion, verdicts are"
+        )
+        print("given on those holdout rows only that the champion can't have learned from.")
     elif "reproduced" in result:
         print(
             f"version {result['number']}: reproduced from its {result['training_rows']} training rows, "

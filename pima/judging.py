@@ -15,8 +15,8 @@ from pima.core.arrays import BoolArray
 from pima.core.digest import sha256_of
 from pima.core.history import Parted, Side
 from pima.core.promotion import Contest, Decision, GateOptions, Reason, Verdict, decide
-from pima.core.window import Window, in_window
 from pima.errors import ArtifactDamaged, ChampionKeepsMoving
+from pima.judged_rows import AsRead, rows_to_judge, unseen_rows
 from pima.ledger import OpenRun
 from pima.logs import get_logger
 from pima.scoring import Scorer, load_scorer
@@ -52,19 +52,25 @@ class Case:
     """What is judged; the same in every attempt."""
 
     history: Parted
-    test_set: BoolArray
-    """(n,), which of the holdout rows the verdict is given on"""
+    as_read: AsRead
     challenger: Challenger
     gate: GateSettings
     gate_fingerprint: str
     """Over the settings of the fit and of the gate: one look per data, this and champion."""
+    minimum_of_each_class: int
+    """So many holdout rows of each class must be left where the champion may have learned from some."""
     lineage: LineageSettings
 
 
-def rows_to_judge(holdout: Side, gate: GateSettings, now: datetime) -> BoolArray:
-    """Which of the holdout rows are the test set at this moment, (n,)."""
-    recent = Window(gate.window_weeks, gate.window_minimum_rows, gate.window_maximum_rows)
-    return in_window(holdout.labelled_at_ms, None if gate.window == "all" else recent, _milliseconds(now))
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict with what it was given on."""
+
+    champion: Champion
+    """As it was then."""
+    verdict: Verdict
+    test_set: BoolArray
+    """(n,), which of the holdout rows."""
 
 
 def decide_and_record(engine: Engine, case: Case, run: OpenRun, still_ours: Callable[[Connection], None]) -> None:
@@ -73,20 +79,20 @@ def decide_and_record(engine: Engine, case: Case, run: OpenRun, still_ours: Call
     `still_ours` is asked inside it and raises where another retraining has taken over. Raises ChampionKeepsMoving.
     """
     for _ in range(ATTEMPTS_TO_DECIDE):
-        champion, verdict = judge(engine, case)
+        judgement = judge(engine, case)
         with writing(engine) as connection:
-            if registry.lock_champion(connection).sequence != champion.sequence:
+            if registry.lock_champion(connection).sequence != judgement.champion.sequence:
                 continue
             still_ours(connection)
-            number = registry.add_version(connection, _new_version(case, run, verdict))
-            _record(connection, case, run, champion, number, verdict)
+            number = registry.add_version(connection, _new_version(case, run, judgement.verdict))
+            _record(connection, case, run, judgement, number)
             _keep_lineage(connection, case, number)
-        report(run, verdict, champion, number)
+        report(run, judgement, number)
         return
     raise ChampionKeepsMoving(attempts=ATTEMPTS_TO_DECIDE)
 
 
-def judge(engine: Engine, case: Case) -> tuple[Champion, Verdict]:
+def judge(engine: Engine, case: Case) -> Judgement:
     """Both models on the same holdout rows, now, by the same code."""
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
@@ -95,9 +101,12 @@ def judge(engine: Engine, case: Case) -> tuple[Champion, Verdict]:
         consultations = lineage.consultations(connection) + 1
     current, unloadable = load_champion(engine, champion)
     holdout, challenger = case.history.holdout, case.challenger.scorer
+    unseen = None if current is None else unseen_rows(engine, holdout, case.as_read, current.version)
+    too_few = unseen is not None and min(holdout.rows(unseen).of_each_class) < case.minimum_of_each_class
+    test_set = rows_to_judge(holdout, None if too_few else unseen, case.gate, case.as_read.time)
     contest = Contest(
         outcomes=holdout.outcomes,
-        in_window=case.test_set,
+        in_window=test_set,
         challenger=challenger.model.probabilities(holdout.features),
         challenger_threshold=challenger.threshold,
         champion=None if current is None else current.model.probabilities(holdout.features),
@@ -107,9 +116,11 @@ def judge(engine: Engine, case: Case) -> tuple[Champion, Verdict]:
         pinned=champion.pinned,
         rolled_back_before=rolled_back,
         consultations=consultations,
+        unseen=unseen,
+        too_few_unseen=too_few,
     )
-    gate = case.gate
-    return champion, decide(contest, GateOptions(gate.log_loss_veto, gate.minimum_gain, gate.approve))
+    options = GateOptions(case.gate.log_loss_veto, case.gate.minimum_gain, case.gate.approve)
+    return Judgement(champion, decide(contest, options), test_set)
 
 
 def load_champion(engine: Engine, champion: Champion) -> tuple[Scorer | None, bool]:
@@ -147,16 +158,16 @@ def _new_version(case: Case, run: OpenRun, verdict: Verdict) -> NewVersion:
             "holdout": None if verdict.challenger is None else asdict(verdict.challenger),
             "parity": asdict(challenger.parity),
         },
+        holdout_generation=case.as_read.generation.number,
     )
 
 
-def _record(
-    connection: Connection, case: Case, run: OpenRun, champion: Champion, number: int, verdict: Verdict
-) -> None:
+def _record(connection: Connection, case: Case, run: OpenRun, judgement: Judgement, number: int) -> None:
+    champion, verdict = judgement.champion, judgement.verdict
     promoted = verdict.decision is Decision.PROMOTED
     if promoted:
         registry.set_champion(connection, number, champion.pinned)
-    test_set = _test_set(case)
+    test_set = _test_set(case.history.holdout.rows(judgement.test_set))
     lineage.keep_test_set(connection, test_set)
     move = Move(
         verdict=verdict.decision,
@@ -176,8 +187,7 @@ def _record(
     registry.record_move(connection, move)
 
 
-def _test_set(case: Case) -> TestSet:
-    rows = case.history.holdout.rows(case.test_set)
+def _test_set(rows: Side) -> TestSet:
     times = rows.labelled_at_ms
     return TestSet(
         rows.fingerprint, rows.patient_ids.tolist(), len(rows), _moment(int(times.min())), _moment(int(times.max()))
@@ -202,14 +212,15 @@ def figures(verdict: Verdict) -> dict[str, Any]:
     return {name: found[name] for name in found if name not in ("decision", "reason", "sentence")}
 
 
-def report(run: OpenRun, verdict: Verdict, champion: Champion, number: int | None) -> None:
+def report(run: OpenRun, judgement: Judgement, number: int | None) -> None:
     """Fill the run's counts and say the verdict in the log; `number` is None in a dry run."""
+    verdict = judgement.verdict
     found = figures(verdict)
     run.counts |= {
         "verdict": verdict.decision,
         "reason": verdict.reason,
         "explanation": verdict.sentence,
-        "champion_before": champion.model_version,
+        "champion_before": judgement.champion.model_version,
         "challenger": number,
         "judged_before": False,
         "challenger_scores": found.pop("challenger"),
@@ -222,7 +233,3 @@ def report(run: OpenRun, verdict: Verdict, champion: Champion, number: int | Non
 
 def _moment(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
-
-
-def _milliseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)

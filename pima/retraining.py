@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -20,7 +19,8 @@ from pima.core.history import Parted, part, shortage
 from pima.core.promotion import Decision, Reason
 from pima.errors import LeaseHeld, PimaError, TooFewLabels, TrainingExtraMissing
 from pima.heartbeat import beating
-from pima.judging import Case, Challenger, decide_and_record, judge, load_champion, report, rows_to_judge
+from pima.judged_rows import AsRead
+from pima.judging import Case, Challenger, decide_and_record, judge, load_champion, report
 from pima.ledger import OpenRun
 from pima.logs import get_logger
 from pima.model.quiet import quiet_native_code
@@ -30,6 +30,7 @@ from pima.settings import RetrainSettings, Settings
 from pima.stopping import StopRequest
 from pima.store import leases, registry, runs
 from pima.store.engine import clock, reading, writing
+from pima.store.generations import holdout_generation
 from pima.store.patients import labelled_history
 from pima.store.schema import holdout_salt
 
@@ -43,15 +44,14 @@ def retrain(engine: Engine, settings: Settings, run: OpenRun, stop: StopRequest,
     """
     with _only_one(engine, settings.retrain, run, dry_run) as fence:
         with stop.at_once():
-            history, now = read_history(engine, settings)
+            history, as_read = read_history(engine, settings)
             _count_rows(run, history)
             _require_enough(history, settings.retrain)
             if _judged_before(engine, run, history, settings):
                 return
-            case = _case(history, now, settings, fit_challenger(history, settings, run))
+            case = _case(history, as_read, settings, fit_challenger(history, settings, run))
         if fence is None:
-            champion, verdict = judge(engine, case)
-            report(run, verdict, champion, None)
+            report(run, judge(engine, case), None)
             return
         decide_and_record(engine, case, run, lambda connection: _require_lease(connection, settings.retrain, fence))
 
@@ -82,13 +82,14 @@ def _only_one(engine: Engine, settings: RetrainSettings, run: OpenRun, dry_run: 
             leases.release_lease(connection, LEASE, fence)
 
 
-def read_history(engine: Engine, settings: Settings) -> tuple[Parted, datetime]:
-    """The labelled rows, validated and parted into training and holdout, and the database's time at which they were."""
+def read_history(engine: Engine, settings: Settings) -> tuple[Parted, AsRead]:
+    """The labelled rows, validated and parted into training and holdout, and what they were parted by and when."""
     with reading(engine) as connection:
         salt = holdout_salt(connection, settings.holdout.salt)
-        now = clock(connection)
+        generation = holdout_generation(connection, settings.holdout.share)
+        as_read = AsRead(clock(connection), salt, generation)
         labelled = labelled_history(connection)
-    return part(labelled, salt, settings.holdout.share), now
+    return part(labelled, salt, generation.share), as_read
 
 
 def _count_rows(run: OpenRun, history: Parted) -> None:
@@ -109,14 +110,14 @@ def _judged_before(engine: Engine, run: OpenRun, history: Parted, settings: Sett
     """One look per data, settings and champion: running the job again on the same data cannot fish for luck.
 
     Not where the champion's bytes can't be loaded, since that verdict compared with a model which is gone; not after
-    `pinned`, which said nothing of the challenger; and not after `promoted`, since a person must have moved the
-    champion back since then.
+    `pinned` and `too_few_unseen`, which said nothing of the challenger; and not after `promoted`, since a person must
+    have moved the champion back since then.
     """
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
         fingerprint = gate_fingerprint(settings)
         row = registry.recorded_verdict(connection, history.fingerprint, fingerprint, champion.model_version)
-    if row is None or row.verdict == Decision.PROMOTED or row.reason == Reason.PINNED:
+    if row is None or row.verdict == Decision.PROMOTED or row.reason in (Reason.PINNED, Reason.TOO_FEW_UNSEEN):
         return False
     if load_champion(engine, champion)[1]:
         return False
@@ -195,9 +196,16 @@ def training_extra() -> Iterator[None]:
         raise TrainingExtraMissing() from None
 
 
-def _case(history: Parted, now: datetime, settings: Settings, challenger: Challenger) -> Case:
-    test_set = rows_to_judge(history.holdout, settings.gate, now)
-    return Case(history, test_set, challenger, settings.gate, gate_fingerprint(settings), settings.lineage)
+def _case(history: Parted, as_read: AsRead, settings: Settings, challenger: Challenger) -> Case:
+    return Case(
+        history=history,
+        as_read=as_read,
+        challenger=challenger,
+        gate=settings.gate,
+        gate_fingerprint=gate_fingerprint(settings),
+        minimum_of_each_class=settings.retrain.minimum_of_each_class,
+        lineage=settings.lineage,
+    )
 
 
 def _require_lease(connection: Connection, settings: RetrainSettings, fence: int) -> None:

@@ -56,6 +56,7 @@ class NewVersion:
     first_labelled_at: datetime
     last_labelled_at: datetime
     metrics: dict[str, Any]
+    holdout_generation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +210,8 @@ class VersionSummary:
     metrics: dict[str, Any]
     keras_sha256: str
     compiled_sha256: str
+    holdout_generation: int | None
+    """None where it was fitted before there were generations, under another share than the first one's."""
 
 
 def list_versions(connection: Connection) -> list[VersionSummary]:

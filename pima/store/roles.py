@@ -44,11 +44,11 @@ ROLES = (
         "pima_trainer",
         (
             "SELECT ON alembic_version, installation, patients",
-            "SELECT ON promotions, model_versions, test_sets, training_snapshots",
+            "SELECT ON promotions, model_versions, test_sets, training_snapshots, holdout_generations",
             "SELECT, INSERT, UPDATE ON runs",
             "SELECT, INSERT, UPDATE, DELETE ON leases",
             "SELECT, UPDATE ON champion",
-            "INSERT ON model_versions, promotions, test_sets",
+            "INSERT ON model_versions, promotions, test_sets, holdout_generations",
             "INSERT, DELETE ON training_snapshots",
             # Pruning forgets old bytes and nothing else of a version.
             "UPDATE (keras_artifact, compiled_artifact) ON model_versions",

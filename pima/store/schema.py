@@ -9,12 +9,14 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, insert, select, text
 
 from pima.errors import SchemaAhead, SchemaBehind, SchemaDiffers, SchemaMissing, WrongConfiguration
+from pima.settings import HoldoutSettings
 from pima.store.engine import is_postgresql, reading, without_time_limit, writing
+from pima.store.generations import keep_share
 from pima.store.tables import LARGEST_ID, TABLES, installation
 from pima.store.triggers import drop_triggers, make_triggers, require_triggers
 
 HEAD = "0006"
-REVISIONS = ("0001", "0002", "0003", "0004", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every revision that this code knows, oldest first; a test compares them with migrations/."""
 
 _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
@@ -114,11 +116,13 @@ def _columns_on_sqlite(connection: Connection) -> dict[str, str]:
     return {row[0]: row[1] for row in rows}
 
 
-def migrate(engine: Engine, salt: str, to: str = "head") -> tuple[str | None, str | None]:
+def migrate(
+    engine: Engine, salt: str, to: str = "head", share: float = HoldoutSettings().share
+) -> tuple[str | None, str | None]:
     """Bring the schema to a revision; returns the revisions before and after.
 
-    One transaction on both databases, behind a lock: of two at once the second finds the work done. `salt` goes into
-    a new database ("" draws one); an existing database keeps its own, and another one given is an error.
+    One transaction on both databases, behind a lock: of two at once the second finds the work done. The holdout's
+    `salt` ("" draws one) and `share` go into a new database; an existing one keeps its own, and another is an error.
     """
     with writing(engine) as connection:
         _wait_for_other_migrations(connection)
@@ -134,6 +138,7 @@ def migrate(engine: Engine, salt: str, to: str = "head") -> tuple[str | None, st
         if after == HEAD:
             make_triggers(connection)
             _keep_salt(connection, salt)
+            keep_share(connection, share)
         return before, after
 
 

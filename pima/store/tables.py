@@ -129,6 +129,7 @@ model_versions = _table(
     Column("created_at", Timestamp, **_now()),
     Column("first_labelled_at", Timestamp),
     Column("last_labelled_at", Timestamp),
+    Column("holdout_generation", Id),
     CheckConstraint("number > 0", name="number"),
 )
 
@@ -238,6 +239,18 @@ installation = _table(
     Column("holdout_salt", Text, nullable=False),
     Column("created_at", Timestamp, **_now()),
     CheckConstraint("id = 1", name="one_row"),
+)
+
+# Which share the holdout has had since when; append-only, the highest number counts.
+holdout_generations = _table(
+    "holdout_generations",
+    Column("number", Id, primary_key=True, autoincrement=False),
+    Column("share", Real, nullable=False),
+    Column("since", Timestamp, **_now()),
+    Column("decided_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    CheckConstraint("number > 0", name="number"),
+    CheckConstraint("share > 0 AND share < 1", name="share"),
 )
 
 TABLES = tuple(metadata.tables.values())

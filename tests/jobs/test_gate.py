@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from pima import judging
-from pima.judging import Case, Challenger, decide_and_record, rows_to_judge
+from pima.judging import Case, Challenger, decide_and_record
 from pima.ledger import OpenRun
 from pima.retraining import read_history
 from pima.scoring import load_scorer
-from pima.settings import GateSettings, LineageSettings, Settings
+from pima.settings import Settings
 from pima.snapshot import from_parquet
 from pima.store.engine import reading
 from pima.store.registry import compiled_artifact, keras_artifact
@@ -149,16 +149,16 @@ def _case(database: Database, number: int) -> Case:
     from pima.model.artifact import Artifacts, Parity
 
     settings = Settings()
-    parted, now = read_history(database.engine, settings)
+    parted, as_read = read_history(database.engine, settings)
     with reading(database.engine) as connection:
         keras, compiled = keras_artifact(connection, number), compiled_artifact(connection, number)
     assert keras is not None
     assert compiled is not None
     scorer = load_scorer(database.engine, number)
     artifacts = Artifacts(bytes(keras.content or b""), keras.sha256, bytes(compiled.content or b""), compiled.sha256)
-    challenger = Challenger(artifacts, Parity(0.0, 0), scorer, 7, {"network": "five_seeds"}, "fit", {})
-    test_set = rows_to_judge(parted.holdout, settings.gate, now)
-    return Case(parted, test_set, challenger, GateSettings(), "gate", LineageSettings())
+    fitted = {"network": "five_seeds", "holdout_share": settings.holdout.share}
+    challenger = Challenger(artifacts, Parity(0.0, 0), scorer, 7, fitted, "fit", {})
+    return Case(parted, as_read, challenger, settings.gate, "gate", 10, settings.lineage)
 
 
 def test_of_two_promotions_at_once_one_wins_in_each_of_250_races(history: Database) -> None:

@@ -124,11 +124,11 @@ def test_a_rollback_in_the_middle_is_seen_and_the_verdict_given_anew(
     judged_against = []
 
     def judge_while_someone_rolls_back(engine, case):
-        champion, verdict = judge(engine, case)
+        judgement = judge(engine, case)
         if not judged_against:
             roll_back(engine, Decider("someone else", "at the same moment"))
-        judged_against.append(champion.model_version)
-        return champion, verdict
+        judged_against.append(judgement.champion.model_version)
+        return judgement
 
     monkeypatch.setattr(judging, "judge", judge_while_someone_rolls_back)
     result = _retrain(history, capsys)

@@ -1,0 +1,62 @@
+"""Which holdout rows a verdict is given on: of those that the champion can't have learned from, the recent ones.
+
+Where the champion was fitted under the holdout's share these are all. Under another one, its own training rows tell,
+or, where they are not kept, the salted hash. Neither asks when a row or a version came, so it does not matter whether a
+retraining began before the share was changed and recorded its version after.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from sqlalchemy import Engine
+
+from pima.core.arrays import BoolArray
+from pima.core.digest import sha256_of
+from pima.core.history import Learned, Side, unseen_by
+from pima.core.window import Window, in_window
+from pima.logs import get_logger
+from pima.settings import GateSettings
+from pima.snapshot import from_parquet
+from pima.store import lineage, registry
+from pima.store.engine import reading
+from pima.store.generations import Generation
+
+
+@dataclass(frozen=True, slots=True)
+class AsRead:
+    """What was read beside the rows of a history, in the same transaction."""
+
+    time: datetime
+    """The database's."""
+    salt: str
+    generation: Generation
+    """Of the holdout; the history was parted by its share."""
+
+
+def rows_to_judge(holdout: Side, unseen: BoolArray | None, gate: GateSettings, now: datetime) -> BoolArray:
+    """Which of the holdout rows are the test set at this moment, (n,); none but `unseen` ones, where that is given."""
+    recent = Window(gate.window_weeks, gate.window_minimum_rows, gate.window_maximum_rows)
+    eligible = np.ones(len(holdout), dtype=bool) if unseen is None else unseen
+    times = holdout.labelled_at_ms[eligible]
+    test_set = eligible.copy()
+    test_set[eligible] = in_window(times, None if gate.window == "all" else recent, int(now.timestamp() * 1000))
+    return test_set
+
+
+def unseen_rows(engine: Engine, holdout: Side, as_read: AsRead, number: int) -> BoolArray | None:
+    """Which of the holdout rows version `number` can't have learned from, (n,).
+
+    None where it was fitted under the same share, and so has learned from none of them.
+    """
+    with reading(engine) as connection:
+        version = registry.read_version(connection, number)
+        share = 0.0 if version is None else version.settings.get("holdout_share", 0.0)
+        if share == as_read.generation.share:
+            return None
+        snapshot = lineage.read_snapshot(connection, number)
+    if snapshot is not None and sha256_of(snapshot.content) != snapshot.sha256:
+        get_logger().warning("a training snapshot is damaged and was not used", model_version=number)
+        snapshot = None
+    rows = None if snapshot is None else from_parquet(snapshot.content)
+    return unseen_by(Learned(share, rows), holdout, as_read.salt)
