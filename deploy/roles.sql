@@ -5,11 +5,13 @@
 \set scorer `cat "${PIMA_SECRETS:-/run/secrets}/pima_scorer_password"`
 \set trainer `cat "${PIMA_SECRETS:-/run/secrets}/pima_trainer_password"`
 \set loader `cat "${PIMA_SECRETS:-/run/secrets}/pima_loader_password"`
+\set operator `cat "${PIMA_SECRETS:-/run/secrets}/pima_operator_password"`
 \set reader `cat "${PIMA_SECRETS:-/run/secrets}/pima_reader_password"`
 CREATE ROLE pima_owner LOGIN PASSWORD :'owner';
 CREATE ROLE pima_scheduler LOGIN PASSWORD :'scheduler';
 CREATE ROLE pima_scorer LOGIN PASSWORD :'scorer';
 CREATE ROLE pima_trainer LOGIN PASSWORD :'trainer';
 CREATE ROLE pima_loader LOGIN PASSWORD :'loader';
+CREATE ROLE pima_operator LOGIN PASSWORD :'operator';
 CREATE ROLE pima_reader LOGIN PASSWORD :'reader';
 CREATE DATABASE pima OWNER pima_owner;

@@ -12,7 +12,7 @@ fi
 # The folder is its owner's alone; the files in it may be read by whoever gets one mounted, such as the image's user.
 mkdir -m 0700 "$folder"
 umask 0022
-for role in postgres pima_owner pima_scheduler pima_scorer pima_trainer pima_loader pima_reader; do
+for role in postgres pima_owner pima_scheduler pima_scorer pima_trainer pima_loader pima_operator pima_reader; do
     password=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')
     echo "$password" >"$folder/${role}_password"
     echo "postgresql+psycopg://$role:$password@$address/pima" >"$folder/${role}_url"

@@ -17,7 +17,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     options.add_argument(
         "--roles",
         action="store_true",
-        help="then make the roles pima_scorer, _trainer, _loader, _scheduler, _reader",
+        help="then make the roles pima_scorer, _trainer, _loader, _scheduler, _operator, _reader",
     )
     return run_command(options, _work, _show, arguments, environ, needs_schema=False)
 

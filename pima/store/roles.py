@@ -75,7 +75,22 @@ ROLES = (
             f"SELECT ({_SUMMARY_COLUMNS}) ON model_versions",
         ),
     ),
-    Role("pima_reader", ("SELECT ON predictions, current_predictions",)),
+    # Whoever looks after the service: status, health, models, requeue.
+    Role(
+        "pima_operator",
+        (
+            "SELECT ON alembic_version, patients, predictions, promotions, model_versions, training_snapshots",
+            "SELECT ON runs, schedules",
+            "SELECT, UPDATE ON champion",
+            "INSERT ON promotions",
+            "SELECT, INSERT, UPDATE ON scoring_queue",
+            "SELECT, DELETE ON rejections",
+            # For SELECT ... FOR SHARE, which asks for UPDATE; of a column that the stamping trigger overwrites.
+            "UPDATE (updated_at) ON patients",
+        ),
+    ),
+    # What became of each row, and of a rejected one why; never its values.
+    Role("pima_reader", ("SELECT ON predictions, current_predictions, rejections",)),
 )
 
 

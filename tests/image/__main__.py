@@ -28,6 +28,7 @@ CORRECTION = "UPDATE patients SET age = age + 1"
 # What compose.yaml gives each service.
 OWNER = {"DATABASE_URL_FILE": "/mnt/pima_owner_url"}
 LOADER = {"DATABASE_URL_FILE": "/mnt/pima_loader_url"}
+OPERATOR = {"DATABASE_URL_FILE": "/mnt/pima_operator_url"}
 SCHEDULER = {
     "DATABASE_URL_FILE": "/mnt/pima_scheduler_url",
     "PIMA_SCORE__DATABASE_URL_FILE": "/mnt/pima_scorer_url",
@@ -114,6 +115,9 @@ def _check(score: Container, train: Container, server: Server, shared: Path) -> 
         _job(score, "load", "/mnt/new.csv", shared=shared, **LOADER)
         assert _job(score, "score", shared=shared, **SCHEDULER)["predicted"] == 200
     assert server.psql("-c", "SELECT count(*) FROM current_predictions", database="pima").strip() == "200"
+    with step("status, as the operator"):
+        status = _job(score, "status", shared=shared, **OPERATOR)
+        assert status["queue"] == {"rows": 0, "oldest": None}, status
     with step("score corrected rows under buildah run, in both images"):
         for image in (score, train):
             server.psql("-c", f"{CORRECTION} WHERE id > 758", database="pima")

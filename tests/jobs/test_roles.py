@@ -14,9 +14,9 @@ from pima.errors import DatabaseFailed, DatabaseUnusable
 from pima.metrics_endpoint import DatabaseFigures
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, writing
-from tests.conftest import ROOT, SHIPPED, Database, call, insert_patients, install_models
+from tests.conftest import ROOT, SHIPPED, Database, call, insert_patients, install_models, the_json
 
-ROLES = ("pima_scorer", "pima_trainer", "pima_loader", "pima_scheduler", "pima_reader")
+ROLES = ("pima_scorer", "pima_trainer", "pima_loader", "pima_scheduler", "pima_operator", "pima_reader")
 
 
 @pytest.fixture
@@ -110,6 +110,44 @@ def test_scheduling_health_and_metrics_work_under_their_role_and_the_children_un
     ]
 
 
+def test_looking_after_the_service_works_under_its_role(guarded: Database, trained: Path, tmp_path: Path) -> None:
+    install_models(guarded, trained)
+    waiting, rejected = insert_patients(guarded, 1)[0], insert_patients(guarded, 1, bmi=5_000)[0]
+    assert call(_under(guarded, "pima_scorer"), "score").exit_code == 0
+    operator = _under(guarded, "pima_operator")
+    assert the_json(call(operator, "status", "--json"))["champion"]["version"] == 1
+    # It reads all that health looks at, and finds what is so: no scheduler runs here.
+    assert "scheduler_silent: no scheduler has run" in call(operator, "health").stderr
+    for command in (
+        ("list",),
+        ("show", "2"),
+        ("promote", "2", "--reason", "a test"),
+        ("rollback", "--reason", "a test"),
+        ("pin", "--reason", "a test"),
+        ("unpin",),
+        ("promote", "3", "--reason", "a test"),
+        ("export", "3", str(tmp_path / "champion.keras")),
+    ):
+        ended = call(operator, "models", *command)
+        assert ended.exit_code == 0, (command, ended.stderr)
+    assert guarded.execute("SELECT model_version, pinned FROM champion") == [(3, 0)]
+    assert (tmp_path / "champion.keras").stat().st_size > 0
+    queued = "SELECT patient_id FROM scoring_queue ORDER BY patient_id"
+    for option, found in ((), []), (("--stale",), [waiting]), (("--rejected",), [waiting, rejected]):
+        ended = call(operator, "requeue", *option)
+        assert ended.exit_code == 0, (option, ended.stderr)
+        assert [row[0] for row in guarded.execute(queued)] == found
+    assert guarded.value("SELECT count(*) FROM rejections") == 0
+
+
+@pytest.mark.xdist_group("keras")
+def test_a_version_is_fitted_again_under_the_operator_s_role(guarded: Database) -> None:
+    assert call(guarded, "load", str(SHIPPED)).exit_code == 0
+    assert call(_under(guarded, "pima_trainer"), "retrain").exit_code == 0
+    ended = call(_under(guarded, "pima_operator"), "models", "reproduce", "1")
+    assert ended.exit_code == 0, ended.stderr
+
+
 FORBIDDEN = [
     ("pima_scorer", "SELECT outcome FROM patients"),
     ("pima_scorer", "SELECT count(*) FROM patients"),
@@ -139,6 +177,28 @@ FORBIDDEN = [
     ("pima_scheduler", "DELETE FROM runs"),
     ("pima_scheduler", "UPDATE champion SET model_version = NULL"),
     ("pima_scheduler", "SELECT keras_artifact FROM model_versions"),
+    ("pima_operator", "UPDATE patients SET glucose = 0"),
+    ("pima_operator", "UPDATE patients SET outcome = 1"),
+    ("pima_operator", "UPDATE patients SET version = 7"),
+    ("pima_operator", "INSERT INTO patients (glucose) VALUES (1)"),
+    ("pima_operator", "DELETE FROM patients"),
+    ("pima_operator", "DELETE FROM scoring_queue"),
+    ("pima_operator", "INSERT INTO predictions VALUES (1, 1, 1, 1, 0.5, 1, 0.5)"),
+    ("pima_operator", "UPDATE predictions SET probability = 0"),
+    ("pima_operator", "DELETE FROM predictions"),
+    ("pima_operator", "UPDATE rejections SET reason = 'x'"),
+    ("pima_operator", "UPDATE model_versions SET seed = 1"),
+    ("pima_operator", "DELETE FROM model_versions"),
+    ("pima_operator", "UPDATE promotions SET decided_by = 'x'"),
+    ("pima_operator", "DELETE FROM promotions"),
+    ("pima_operator", "UPDATE training_snapshots SET rows = 1"),
+    ("pima_operator", "DELETE FROM champion"),
+    ("pima_operator", "UPDATE runs SET status = 'succeeded'"),
+    ("pima_operator", "DELETE FROM runs"),
+    ("pima_operator", "UPDATE schedules SET expression = 'x'"),
+    ("pima_operator", "DELETE FROM leases"),
+    ("pima_operator", "SELECT holdout_salt FROM installation"),
+    ("pima_reader", "DELETE FROM rejections"),
     ("pima_reader", "SELECT * FROM patients"),
     ("pima_reader", "SELECT * FROM scoring_queue"),
     ("pima_reader", "DELETE FROM predictions"),
@@ -150,7 +210,20 @@ FORBIDDEN = [
 def test_what_a_role_does_not_need_is_refused(guarded: Database) -> None:
     allowed = [(role, statement) for role, statement in FORBIDDEN if not _refused(guarded, role, statement)]
     assert allowed == []
-    assert not _refused(guarded, "pima_reader", "SELECT * FROM predictions")
+    for view in ("predictions", "current_predictions", "rejections"):
+        assert not _refused(guarded, "pima_reader", f"SELECT * FROM {view}")
+
+
+def test_the_operator_s_right_to_lock_patients_changes_no_value_of_theirs(guarded: Database) -> None:
+    insert_patients(guarded, 1)
+    values = "SELECT to_jsonb(p) - 'updated_at' FROM patients p"
+    before = guarded.execute(values)
+    engine = make_engine(_under(guarded, "pima_operator").url, DatabaseSettings())
+    with writing(engine) as connection:
+        connection.execute(text("UPDATE patients SET updated_at = '1970-01-01'"))
+    engine.dispose()
+    assert guarded.execute(values) == before
+    assert guarded.value("SELECT updated_at >= recorded_at FROM patients")
 
 
 def test_making_them_again_takes_back_what_was_granted_by_hand(guarded: Database) -> None:
