@@ -8,11 +8,13 @@ Every step is one of the other commands, run as a person would run it, on a new 
 import argparse
 import json
 import os
+import shlex
 import shutil
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from pima.errors import DONE, FAILED
+from pima.errors import DONE, FAILED, WRONG
 
 FOLDER = Path("pima-demo")
 SHIPPED = Path(__file__).resolve().parents[1] / "pima" / "data" / "pima.csv"
@@ -39,12 +41,16 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
     argparse.ArgumentParser(prog="python -m jobs.demo", description=__doc__).parse_args(list(arguments))
     console = Console()
+    if FOLDER.is_symlink() or FOLDER.is_file():
+        console.print(f"{FOLDER} is there and is no folder of its own: the demo would empty it. Move it away first.")
+        return WRONG
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
     history, new, outcomes = _write_files(SHIPPED.read_text(encoding="utf-8").splitlines())
     database = FOLDER / "pima.db"
     ours = {name: value for name, value in environ.items() if not name.startswith(("DATABASE_URL", "PIMA_"))}
-    steps = _Steps(console, ours | {"DATABASE_URL": f"sqlite:///{database}"})
+    url = f"sqlite:///{database}"
+    steps = _Steps(console, ours | {"DATABASE_URL": url})
     try:
         with steps.progress:
             steps.run("make the schema", "migrate")
@@ -59,7 +65,9 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         console.print(f"\nfailed: {failure}", style="bold red")
         return FAILED
     console.print(_comparison(status["realised"]))
-    console.print(f"The database stays in {database}: sqlite3 {database} 'SELECT * FROM current_predictions LIMIT 5'")
+    print(f"\nThe database stays in {database}. To look around, from this folder:")
+    # Not by the console, which would break the lines at the terminal's width.
+    print("\n".join(_lines_to_paste(database, url)))
     return DONE
 
 
@@ -121,6 +129,19 @@ def _comparison(realised: dict[str, Any]) -> Table:
     for what, accuracy in COMPARED:
         table.add_row(what, accuracy)
     return table
+
+
+def _lines_to_paste(database: Path, url: str) -> list[str]:
+    """For a person's shell: the environment, the database, and three ways to look into it."""
+    lines = [f"export DATABASE_URL={url}", "python -m jobs.status"]
+    if sys.prefix != sys.base_prefix:
+        lines.insert(0, f". {shlex.quote(os.path.relpath(Path(sys.prefix, 'bin', 'activate')))}")
+    query = "SELECT * FROM current_predictions LIMIT 5"
+    if shutil.which("sqlite3"):
+        lines.append(f"sqlite3 -header -column {database} '{query}'")
+    if find_spec("pandas"):
+        lines.append(f"""python -c 'import pandas; print(pandas.read_sql("{query}", "{url}"))'""")
+    return lines
 
 
 if __name__ == "__main__":
