@@ -14,6 +14,7 @@ from jobs.command import Command, Result, parser, positive, run_command
 from pima import championing
 from pima.championing import Decider
 from pima.errors import NoSuchVersion, NotReproduced
+from pima.overview import versions
 from pima.store import registry
 from pima.store.engine import reading
 
@@ -56,7 +57,7 @@ def _work(command: Command) -> Result:
     decider = Decider(_user(), reason)
     match given.command:
         case "list":
-            return _list(command)
+            return versions(engine)
         case "show":
             return _version(command)
         case "promote":
@@ -90,13 +91,6 @@ def _user() -> str:
         return f"uid {os.getuid()}"
 
 
-def _list(command: Command) -> Result:
-    with reading(command.engine) as connection:
-        champion = registry.read_champion(connection)
-        versions = [asdict(version) for version in registry.list_versions(connection)]
-    return {"champion": champion.model_version, "pinned": champion.pinned, "versions": versions}
-
-
 def _version(command: Command) -> Result:
     number = command.options.number
     with reading(command.engine) as connection:
@@ -119,10 +113,8 @@ def _reproduce(command: Command) -> Result:
 
 
 def _show(result: Result) -> None:
-    if "versions" in result:
-        _show_list(result)
-    elif "version" in result:
-        _show_version(result)
+    if "versions" in result or "version" in result:
+        _show_tables(result)
     elif "holdout" in result:
         share = result["holdout"]["share"]
         print(f"holdout: generation {result['holdout']['number']}, share {share}. Set holdout.share = {share} in the")
@@ -141,32 +133,18 @@ def _show(result: Result) -> None:
         print(f"champion: version {result['model_version']}" + (", pinned" if result["pinned"] else ""))
 
 
-def _show_list(result: Result) -> None:
+def _show_tables(result: Result) -> None:
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table("version", "trained", "network", "training rows", "holdout rows", "holdout accuracy", box=None)
-    for version in result["versions"]:
-        mark = " (champion)" if version["number"] == result["champion"] else ""
-        holdout = version["metrics"]["holdout"]
-        table.add_row(
-            f"{version['number']}{mark}",
-            f"{version['created_at']:%Y-%m-%d %H:%M}",
-            version["settings"]["network"],
-            str(version["training_rows"]),
-            str(version["holdout_rows"]),
-            f"{holdout['accuracy']:.3f}" if holdout else "not finite",
-        )
-    Console().print(table if result["versions"] else "no versions yet: python -m jobs.retrain makes the first")
+    from jobs.model_tables import version_list, version_with_decisions
 
-
-def _show_version(result: Result) -> None:
-    for name, value in result["version"].items():
-        print(f"{name}: {value}")
-    for move in result["decisions"]:
-        print(f"{move['decided_at']:%Y-%m-%d %H:%M} {move['verdict']} by {move['decided_by']}: {move['explanation']}")
-        for name, value in sorted(move["figures"].items()):
-            print(f"    {name}: {value}")
+    console = Console(highlight=False, markup=False)
+    if "version" in result:
+        console.print(version_with_decisions(result["version"], result["decisions"]))
+    elif result["versions"]:
+        console.print(version_list(result["versions"], result["champion"]))
+    else:
+        console.print("no versions yet: python -m jobs.retrain makes the first")
 
 
 if __name__ == "__main__":

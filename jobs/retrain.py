@@ -31,8 +31,19 @@ def _work(command: Command) -> Result:
 def _show(result: Result) -> None:
     before = " (as judged before on the same data, settings and champion)" if result["judged_before"] else ""
     print(f"run {result['run_id']}, {result['training_rows']} training rows: {result['explanation']}{before}")
+    if result.get("challenger_scores"):
+        _show_scores(result)
     if result["dry_run"]:
         print("a dry run: nothing was written")
+
+
+def _show_scores(result: Result) -> None:
+    from rich.console import Console
+
+    from jobs.model_tables import side_by_side
+
+    both = (result["challenger_scores"], result["champion_scores"])
+    Console(highlight=False).print(side_by_side(*both, result["challenger"], result["champion_before"]))
 
 
 if __name__ == "__main__":

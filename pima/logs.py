@@ -2,12 +2,18 @@
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Any, Literal, TextIO, cast
 
 import structlog
 
 Look = Literal["auto", "text", "json"]
+
+
+# What a terminal's line says of a run that is over; the rest is in the command's own words, the ledger and JSON lines.
+_OF_A_RUN = ("job", "run_id", "status", "error_code", "claimed", "predicted", "rejected", "verdict")
+_OF_ANY_LINE = ("event", "timestamp", "level")
 
 
 class _Stderr:
@@ -55,20 +61,30 @@ def resolved_look(look: Look) -> Literal["text", "json"]:
 
 def configure_logs(look: Look) -> None:
     """Set up the process's log lines once."""
-    renderer: Any = structlog.processors.JSONRenderer()
+    rendering: list[Any] = [structlog.processors.TimeStamper(fmt="iso", utc=True), structlog.processors.JSONRenderer()]
     if resolved_look(look) == "text":
-        renderer = structlog.dev.ConsoleRenderer(colors=_on_terminal(), pad_event_to=0)
+        to_the_second = structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%SZ", utc=True)
+        rendering = [to_the_second, _for_people, structlog.dev.ConsoleRenderer(colors=_on_terminal(), pad_event_to=0)]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            renderer,
+            *rendering,
         ],
         logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Stderr())),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_Lines()], level=logging.WARNING, force=True)
+
+
+def _for_people(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> dict[str, Any]:
+    """A line's numbers and words, floats in short; what holds several things is for programs to read."""
+    kept = {*_OF_ANY_LINE, *_OF_A_RUN} if line["event"] == "run finished" else line
+    return {
+        name: float(f"{value:.3g}") if isinstance(value, float) else value
+        for name, value in line.items()
+        if name in kept and value is not None and not isinstance(value, dict | list)
+    }
 
 
 def _on_terminal() -> bool:

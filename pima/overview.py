@@ -1,4 +1,4 @@
-"""One screen of how things stand: champion, queue, last runs, realised accuracy."""
+"""How things stand: champion, queue, last runs, realised accuracy on one screen; all versions with their verdicts."""
 
 from dataclasses import asdict
 from typing import Any
@@ -33,4 +33,34 @@ def overview(engine: Engine) -> dict[str, Any]:
         "queue": {"rows": waiting.rows, "oldest": waiting.oldest},
         "realised": {**asdict(realised), "accuracy": realised.accuracy},
         "runs": [asdict(run) for run in last],
+    }
+
+
+def versions(engine: Engine) -> dict[str, Any]:
+    """Everything `models list` shows, newest first: each version with what it and the champion then got on the same
+    rows."""
+    with reading(engine) as connection:
+        champion = registry.read_champion(connection)
+        listed = registry.list_versions(connection)
+        moves = registry.list_moves(connection)
+    # A version is challenger once; a person's moves have none.
+    judged = {move["challenger"]: _judged(move) for move in moves}
+    return {
+        "champion": champion.model_version,
+        "pinned": champion.pinned,
+        "versions": [asdict(version) | {"judged": judged.get(version.number)} for version in listed],
+    }
+
+
+def _judged(move: dict[str, Any]) -> dict[str, Any]:
+    figures = move["figures"]
+    challenger, champion = figures.get("challenger") or {}, figures.get("champion") or {}
+    return {
+        "verdict": move["verdict"],
+        "reason": move["reason"],
+        "against": move["from_version"],
+        "rows": challenger.get("rows"),
+        "correct": challenger.get("correct"),
+        "champion_correct": champion.get("correct"),
+        "majority_correct": figures.get("majority_correct"),
     }

@@ -1,0 +1,146 @@
+"""What `models` and `retrain` show: on a terminal tables that a person reads, in JSON every digit."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT, SHIPPED, Database, call, clean_environ, insert_patients, the_json
+
+MORE_DIGITS_THAN_A_PERSON_READS = re.compile(r"\d\.\d{7,}")
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def _verdicts(database: Database) -> dict[int, dict[str, Any]]:
+    rows = database.execute("SELECT challenger, verdict, from_version, figures FROM promotions ORDER BY id")
+    read = [(*rest, json.loads(figures) if isinstance(figures, str) else figures) for *rest, figures in rows]
+    return {number: {"verdict": verdict, "against": against, **figures} for number, verdict, against, figures in read}
+
+
+def test_a_version_is_listed_with_what_was_judged_on_the_same_rows(scored_database: Database) -> None:
+    lines = call(scored_database, "models", "list").stdout.splitlines()
+    verdicts = _verdicts(scored_database)
+    assert len(lines) == 1 + len(verdicts) == 4
+    assert "holdout accuracy" not in lines[0]
+    for line, number in zip(lines[1:], (3, 2, 1), strict=True):
+        found = verdicts[number]
+        correct = f"{found['challenger']['correct']} of {found['challenger']['rows']}"
+        beside = f"majority class: {found['majority_correct']}"
+        if found["champion"]:
+            beside = f"version {found['against']}: {found['champion']['correct']}"
+        assert line.split()[0] == str(number)
+        assert f" {found['verdict']} " in line
+        assert line.rstrip().endswith(f"{correct}, {beside}"), line
+
+
+def test_the_list_s_json_has_each_verdict(scored_database: Database) -> None:
+    listed = {
+        version["number"]: version
+        for version in the_json(call(scored_database, "models", "list", "--json"))["versions"]
+    }
+    for number, found in _verdicts(scored_database).items():
+        assert listed[number]["judged"] == {
+            "verdict": found["verdict"],
+            "reason": listed[number]["judged"]["reason"],
+            "against": found["against"],
+            "rows": found["challenger"]["rows"],
+            "correct": found["challenger"]["correct"],
+            "champion_correct": found["champion"] and found["champion"]["correct"],
+            "majority_correct": found["majority_correct"],
+        }
+        assert listed[number]["metrics"]["holdout"]["accuracy"] == found["challenger"]["accuracy"]
+
+
+def test_versions_that_no_verdict_or_no_finite_number_was_given_on_are_listed(scored_database: Database) -> None:
+    scored_database.execute("DELETE FROM promotions WHERE challenger = 1")
+    figures = json.dumps({"challenger": None, "champion": None, "majority_correct": 7})
+    scored_database.execute(
+        "UPDATE promotions SET verdict = 'blocked', reason = 'not_finite', figures = :figures WHERE challenger = 2",
+        {"figures": figures},
+    )
+    ended = call(scored_database, "models", "list")
+    assert ended.exit_code == 0, ended.stderr
+    _, second, first = ended.stdout.splitlines()[1:]
+    assert "blocked: not_finite" in second
+    assert first.rstrip().endswith("none recorded")
+
+
+def test_a_version_is_shown_without_dictionaries_and_long_numbers(scored_database: Database) -> None:
+    call(scored_database, "models", "promote", "2", "--reason", "a person's word")
+    shown = call(scored_database, "models", "show", "2").stdout
+    assert not set("{}[]'") & set(shown.replace("a person's word", ""))
+    assert not MORE_DIGITS_THAN_A_PERSON_READS.search(shown)
+    found = _verdicts(scored_database)[2]
+    for part in ("challenger", "champion"):
+        assert f"{found[part]['accuracy']:.1%}".replace("%", " %") in shown
+    assert re.search(rf"correct of {found['champion']['rows']} +{found['challenger']['correct']} +", shown)
+    assert "promoted_by_hand by" in shown
+    exact = the_json(call(scored_database, "models", "show", "2", "--json"))
+    assert exact["decisions"][-1]["figures"]["challenger"] == found["challenger"]
+    assert exact["version"]["settings"]["recipe"]["hidden_units"] == 16
+
+
+def _on_a_terminal(database: Database, job: str, *arguments: str) -> str:
+    """What a person sees of a command, stdout and stderr as they come."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"jobs.{job}", *arguments],
+        cwd=ROOT,
+        env=clean_environ() | {"DATABASE_URL": database.url, "TERM": "dumb", "NO_COLOR": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    seen = bytearray()
+    try:
+        while part := os.read(ours, 65536):
+            seen += part
+    except OSError:  # how Linux says that the other side is closed
+        pass
+    os.close(ours)
+    assert process.wait() == 0, seen.decode()
+    return seen.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.xdist_group("keras")
+def test_retraining_on_a_terminal_ends_in_a_short_table(sqlite: Database, trained: Path) -> None:
+    assert call(sqlite, "load", str(SHIPPED)).exit_code == 0
+    first = _on_a_terminal(sqlite, "retrain")
+    second = _on_a_terminal(sqlite, "retrain")
+    for number, seen in ((1, first), (2, second)):
+        assert not set("{}") & set(seen), seen
+        assert not MORE_DIGITS_THAN_A_PERSON_READS.search(seen), seen
+        assert all(line.count("=") <= 6 for line in seen.splitlines()), seen
+        assert f"challenger, version {number}" in seen
+    assert "champion, version 1" in second
+    for seen, of_champion in ((first, ""), (second, r" +\d+")):
+        assert re.search(rf"(?m)^ *correct of \d+ +\d+{of_champion} *$", seen), seen
+
+
+@pytest.mark.xdist_group("keras")
+def test_in_json_lines_a_finished_run_keeps_all_its_counts(sqlite: Database) -> None:
+    assert call(sqlite, "load", str(SHIPPED)).exit_code == 0
+    ended = call(sqlite, "retrain", "--json", PIMA_LOGS__FORMAT="json")
+    (finished,) = [line for line in map(json.loads, ended.stderr.splitlines()) if line["event"] == "run finished"]
+    counts = the_json(ended)
+    assert {name: finished[name] for name in counts if name != "dry_run"} == {
+        k: v for k, v in counts.items() if k != "dry_run"
+    }
+
+
+def test_a_finished_run_s_counts_stay_on_a_terminal_s_line_where_they_are_few(scored_database: Database) -> None:
+    insert_patients(scored_database, 3)
+    line = next(line for line in call(scored_database, "score").stderr.splitlines() if "run finished" in line)
+    assert "predicted=3" in line
+    assert "rejected_by_reason" not in line
