@@ -1,7 +1,7 @@
 # Two images from one file: the default trains and scores, the target `score` is without TensorFlow and cannot retrain.
 # Both run as a user without a name on the host, on a read-only root with a tmpfs /tmp. BASE is any image with glibc and
 # a `python` from 3.11 that can make virtual environments.
-ARG BASE=python:3.13-slim
+ARG BASE=python:3.13.7-slim
 
 FROM ${BASE} AS score-packages
 COPY locks/score.txt /tmp/lock.txt

@@ -17,3 +17,5 @@ for role in postgres pima_owner pima_scheduler pima_scorer pima_trainer pima_loa
     echo "$password" >"$folder/${role}_password"
     echo "postgresql+psycopg://$role:$password@$address/pima" >"$folder/${role}_url"
 done
+# For compose.outside.yaml: empty, nobody is pinged.
+touch "$folder/ping_score_url" "$folder/ping_retrain_url"

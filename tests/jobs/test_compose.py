@@ -1,0 +1,69 @@
+"""What can be told of compose.yaml without an engine: its text, and the secrets that it mounts, really drawn."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from pima.settings import read_settings
+from tests.conftest import ROOT
+
+COMPOSE = (ROOT / "compose.yaml").read_text()
+OUTSIDE = (ROOT / "compose.outside.yaml").read_text()
+
+
+def _block(start: str) -> str:
+    """The line that begins so and those indented below it."""
+    found = re.search(rf"^( *){re.escape(start)}.*\n((\1 .*)?\n)+", COMPOSE, re.MULTILINE)
+    assert found is not None, start
+    return found[0]
+
+
+SERVICES = re.findall(r"^  (\w+):$", _block("services:"), re.MULTILINE)
+
+
+def test_images_are_named_by_their_full_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    ours, postgresql = re.findall(r"image: (.*)", COMPOSE)
+    assert ours == f"pima:{version}"
+    assert re.fullmatch(r"\$\{POSTGRES_IMAGE:-postgres:\d+\.\d+\}", postgresql)
+    assert re.search(r"^ARG BASE=python:\d+\.\d+\.\d+-slim$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_each_service_is_limited_and_its_log_too(service: str) -> None:
+    merged = re.search(r"<<: \*(pima|postgresql)$", _block(f"  {service}:"), re.MULTILINE)
+    assert merged is not None
+    shared = _block(f"x-{merged[1]}: &{merged[1]}")
+    for limit in ("mem_limit: ", "cpus: ", "logging: *logging", "read_only: true", "cap_drop: [ALL]"):
+        assert limit in shared
+    assert "max-size: " in _block("x-logging: &logging")
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    folder = tmp_path / "secrets"
+    subprocess.run(["sh", str(ROOT / "deploy" / "secrets.sh"), str(folder)], check=True)
+    return folder
+
+
+def test_each_secret_that_is_mounted_is_drawn(secrets: Path) -> None:
+    mounted = re.findall(r"^  (\w+): \{file: secrets/(\w+)\}$", COMPOSE + OUTSIDE, re.MULTILINE)
+    assert all(name == file for name, file in mounted)
+    drawn = {path.name for path in secrets.iterdir()}
+    assert {name for name, _ in mounted} <= drawn
+    used = set(re.findall(r"(?:secrets: \[|, |- )(\w+_(?:url|password))\b", COMPOSE + OUTSIDE))
+    assert used == {name for name, _ in mounted}
+
+
+def test_the_file_with_a_way_out_sets_what_pima_reads(secrets: Path) -> None:
+    lines = re.findall(r'^      (PIMA_\w+): "?([^"\n]+)"?$', OUTSIDE, re.MULTILINE)
+    environ = {name: value.replace("/run/secrets", str(secrets)) for name, value in lines}
+    metrics, ping = read_settings(None, environ).metrics, read_settings(None, environ).ping
+    assert f"127.0.0.1:{metrics.port}:{metrics.port}" in OUTSIDE
+    assert metrics.address == "0.0.0.0"  # noqa: S104 (of a container, whose port is published on 127.0.0.1)
+    assert (ping.score_url, ping.retrain_url) == ("", "")
+    (secrets / "ping_score_url").write_text("https://ping.example.org/a\n")
+    assert read_settings(None, environ).ping.score_url == "https://ping.example.org/a"
