@@ -39,8 +39,11 @@ format: $(VENV)/.complete
 bench-accuracy: $(VENV)/.complete
 	$(RUN) -m tests.bench.accuracy
 
-# The environment is whole or absent: the stamp is written last.
+# The environment is whole or absent: the stamp is written last. Making it anew empties the folder first, so it is never
+# made behind a link, which may be somebody else's environment.
 $(VENV)/.complete: locks/dev.txt
+	@if [ -L $(VENV) ]; then echo "$(VENV) is a link, and making the environment would empty what it points to:" \
+	    "remove the link (rm $(VENV)), or make that environment where it is." >&2; exit 1; fi
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pima needs Python 3.11 or later; name one with: make PYTHON=python3.12")'
 	$(PYTHON) -m venv --clear $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/dev.txt

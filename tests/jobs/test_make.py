@@ -1,0 +1,55 @@
+"""The Makefile by a real make, as far as it goes without installing anything."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """What make needs of a clone."""
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    shutil.copy(ROOT / "Makefile", folder)
+    shutil.copytree(ROOT / "locks", folder / "locks")
+    return folder
+
+
+def _make(clone: Path, target: str) -> subprocess.CompletedProcess[str]:
+    # Without what an outer make says to its own; and pip would find nothing to install.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    command = ["make", target]
+    return subprocess.run(command, cwd=clone, env=environ | {"PIP_NO_INDEX": "1"}, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("target", ["demo", "test", ".venv/.complete"])
+def test_an_environment_that_is_a_link_is_not_emptied(clone: Path, tmp_path: Path, target: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").touch()
+    (clone / ".venv").symlink_to(elsewhere)
+    ended = _make(clone, target)
+    assert (ended.returncode, ".venv is a link" in ended.stderr) == (2, True), ended
+    assert [path.name for path in elsewhere.iterdir()] == ["kept"]
+
+
+def test_a_link_that_leads_nowhere_is_refused_too(clone: Path, tmp_path: Path) -> None:
+    (clone / ".venv").symlink_to(tmp_path / "absent")
+    ended = _make(clone, "demo")
+    assert (ended.returncode, ".venv is a link" in ended.stderr) == (2, True), ended
+    assert not (tmp_path / "absent").exists()
+
+
+def test_clean_takes_the_link_and_leaves_what_it_points_to(clone: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").touch()
+    (clone / ".venv").symlink_to(elsewhere)
+    assert _make(clone, "clean").returncode == 0
+    assert not (clone / ".venv").is_symlink()
+    assert (elsewhere / "kept").exists()
