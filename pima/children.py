@@ -10,8 +10,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -44,19 +44,33 @@ def job_command(config: Path | None) -> Command:
     return command
 
 
+@contextmanager
+def _sigterm_blocked() -> Iterator[None]:
+    """What this thread starts meanwhile keeps SIGTERM pending until it listens (`StopRequest.listen`).
+
+    It would kill a Python that is still importing, whose run could then not say that it was stopped.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Child:
     """One running command."""
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
-        # A group of its own: a Ctrl-C on the terminal reaches the scheduler alone, which passes it on once.
-        self._process = subprocess.Popen(
-            list(command),
-            env=dict(environ),
-            start_new_session=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
+        with _sigterm_blocked():
+            # A group of its own: a Ctrl-C on the terminal reaches the scheduler alone, which passes it on once.
+            self._process = subprocess.Popen(
+                list(command),
+                env=dict(environ),
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
         self._line: str | None = None
         self._listener = threading.Thread(target=self._listen, name="child's stderr", daemon=True)
         try:

@@ -17,9 +17,10 @@ class StopRequest:
         self._at_once = False
 
     def listen(self) -> None:
-        """Take over SIGTERM and SIGINT."""
+        """Take over SIGTERM and SIGINT. What came while a scheduler's child could not listen yet is heard now."""
         for number in _EXIT_CODES:
             signal.signal(number, self._on_signal)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _EXIT_CODES)
 
     def _on_signal(self, number: int, _frame: object) -> None:
         self._exit_code = _EXIT_CODES[signal.Signals(number)]

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from tests.conftest import ROOT, SHIPPED, Database, clean_environ, insert_patients, wait_for
+from tests.conftest import ROOT, SHIPPED, Database, clean_environ, insert_many, insert_patients, wait_for
 
 EVERY_SECOND = "* * * * * *"
 NEVER = "0 0 29 2 mon"
@@ -115,7 +115,7 @@ def test_a_child_that_could_never_work_ends_the_scheduler(database: Database) ->
 @pytest.mark.skipif(os.geteuid() != 0, reason="unshare --pid needs root where user namespaces are off")
 def test_as_process_1_it_passes_the_signal_on_and_leaves_whole_batches(scored_database: Database) -> None:
     database, rows, batch = scored_database, 100_000, 100
-    _fill(database, rows)
+    insert_many(database, rows)
     environ = clean_environ() | {"DATABASE_URL": database.url, "PIMA_SCORE__BATCH_ROWS": str(batch)}
     environ |= {"PIMA_SCHEDULE__RETRAIN": NEVER, "PIMA_SCHEDULE__SCORE": EVERY_SECOND}
     unshare = shutil.which("unshare")
@@ -138,14 +138,6 @@ def test_as_process_1_it_passes_the_signal_on_and_leaves_whole_batches(scored_da
     assert database.value("SELECT count(*) FROM predictions") == database.value(
         "SELECT count(DISTINCT patient_id) FROM predictions"
     )
-
-
-def _fill(database: Database, rows: int) -> None:
-    insert_patients(database, 1)
-    columns = "pregnancies, glucose, blood_pressure, skin_thickness, insulin, bmi, diabetes_pedigree, age"
-    numbers = f"SELECT 1 AS i UNION ALL SELECT i + 1 FROM many WHERE i < {rows - 1}"
-    statement = f"INSERT INTO patients ({columns}) WITH RECURSIVE many(i) AS ({numbers})"
-    database.execute(f"{statement} SELECT {columns} FROM patients, many")
 
 
 def test_a_job_takes_over_only_a_run_that_a_scheduler_has_opened_for_it(scored_database: Database) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import msgspec
 import pytest
 
 from pima import waking
+from pima.children import job_command
 from pima.errors import WrongConfiguration
 from pima.logs import configure_logs
 from pima.scheduling import Scheduler
@@ -22,7 +24,7 @@ from pima.stopping import StopRequest
 from pima.store.attempts import note_ticks
 from pima.store.engine import writing
 from pima.store.runs import Status
-from tests.conftest import ROOT, Database
+from tests.conftest import ROOT, Database, clean_environ, insert_many
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NIGHTLY = ScheduleSettings(score="15 2 * * *", retrain="0 0 29 2 mon", grace_seconds=2)
@@ -225,6 +227,39 @@ def test_a_deaf_child_is_killed_at_the_stop_and_its_run_marked(ran_before: Datab
     clock.now += timedelta(days=1)
     _settled(scheduler)
     assert _scheduled(ran_before, "status, error_code")[1:] == [("interrupted", "stopped_before_it_began")]
+
+
+def test_a_stop_that_meets_a_job_before_it_listens_stops_it_and_kills_nothing(scored_database: Database) -> None:
+    database, clock = scored_database, Clock()
+    insert_many(database, 20_000)
+    environ = clean_environ() | {"DATABASE_URL": database.url, "PIMA_SCORE__BATCH_ROWS": "1"}
+    settings = _with(NIGHTLY, grace_seconds=60)
+    scheduler = Scheduler(database.engine, settings, job_command(None), environ, clock)
+    scheduler.begin()
+    scheduler.step()  # retraining comes first; there is nothing to train on
+    scheduler.wait_for_children()
+    scheduler.step()
+    scheduler.end()  # Python takes longer to start than this
+    assert _scheduled(database, "status, error_code, exit_code, signal") == [("interrupted", "interrupted", 143, None)]
+
+
+def test_a_job_is_deaf_to_a_stop_until_it_listens_and_hears_it_then(ran_before: Database) -> None:
+    clock = Clock()
+    program = """
+import signal, sys, time
+from pima.stopping import StopRequest
+while signal.SIGTERM not in signal.sigpending():
+    time.sleep(0.01)
+stop = StopRequest()
+stop.listen()
+sys.exit(143 if stop.requested else 1)
+"""
+    scheduler = _scheduler(ran_before, clock, _python(program), _with(NIGHTLY, grace_seconds=60))
+    clock.now += timedelta(days=1)
+    scheduler.step()
+    scheduler.end()
+    assert _scheduled(ran_before, "status, exit_code, signal") == [("interrupted", 143, None)]
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_a_run_whose_child_lives_is_not_taken_for_crashed(ran_before: Database) -> None:

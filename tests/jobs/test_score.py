@@ -9,17 +9,14 @@ import sys
 import pytest
 from sqlalchemy import text
 
-from tests.conftest import ROOT, SOUND, Database, clean_environ, insert_patients, install_models, wait_for
+from tests.conftest import ROOT, SOUND, Database, clean_environ, insert_many, insert_patients, install_models, wait_for
 
 QUEUED = 50_000
 
 
 def _fill(database: Database, rows: int = QUEUED) -> None:
     """Insert rows in one statement; every 1000th can't be scored."""
-    glucose = "CASE WHEN n % 1000 = 0 THEN 9999 ELSE 100 + n % 50 END"
-    values = ", ".join(map(str, (SOUND | {"glucose": glucose}).values()))
-    series = f"WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {rows})"
-    database.execute(f"INSERT INTO patients ({', '.join(SOUND)}) {series} SELECT {values} FROM s ORDER BY n")
+    insert_many(database, rows, "CASE WHEN n % 1000 = 0 THEN 9999 ELSE 100 + n % 50 END")
 
 
 def assert_each_once(database: Database, rows: int = QUEUED, waiting: int = 0) -> None:
