@@ -1,4 +1,4 @@
-"""What a scheduler that has just started owes: the ticks that went by while nobody was there.
+"""Which ticks are run again: those that went by while nobody was there, and those whose run came to nothing.
 
 Pure rules over what the ledger says; times come in as arguments.
 """
@@ -65,3 +65,9 @@ def next_attempt(attempts: list[Attempt]) -> int | None:
     if made >= MOST_ATTEMPTS or any(attempt.status in (Status.SUCCEEDED, Status.RUNNING) for attempt in attempts):
         return None
     return made + 1
+
+
+def is_tried_again(status: str, attempt: int, retries: int, most_retries: int) -> bool:
+    """Whether a scheduler tries a tick again that ended so: at the tick's `attempt`, `retries` of them its own."""
+    passing = status == Status.TRY_AGAIN_LATER or (status == Status.CRASHED and attempt < MOST_ATTEMPTS)
+    return passing and retries < most_retries

@@ -16,9 +16,9 @@ from functools import partial
 
 from sqlalchemy import Connection, Engine
 
-from pima.catching_up import MOST_NOTED, debt, next_attempt
+from pima.catching_up import MOST_NOTED, debt, is_tried_again, next_attempt
 from pima.children import Child, Command, Ended, what_became_of_it
-from pima.errors import TRY_AGAIN_LATER, PimaError, WrongConfiguration
+from pima.errors import PimaError, WrongConfiguration
 from pima.logs import get_logger
 from pima.settings import ScheduleSettings
 from pima.store import attempts
@@ -42,7 +42,7 @@ class Due:
     trigger: str
     not_before: datetime
     retries: int = 0
-    """How many attempts of this process have ended with 75 before it."""
+    """How many attempts of this process have come to nothing before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Scheduler:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         on_end: Callable[[str, str], None] = lambda _job, _status: None,
     ) -> None:
-        """`on_end(job, status)` is told of every run's end."""
+        """`on_end(job, status)` is told of every run's end that no further attempt follows."""
         self._engine, self._settings, self._environ, self._clock = engine, settings, environ, clock
         self._command, self._on_end = command, on_end
         self.schedules = schedules(settings)
@@ -94,19 +94,26 @@ class Scheduler:
         """
         now = self._clock()
         with writing(self._engine) as connection:
-            self._close_crashed(connection)
+            crashed = self._close_crashed(connection)
         for job, schedule in self.schedules.items():
             self._warn_of_oddities(job, schedule, now)
             self._state.handled[job] = now
             self._settle(job, schedule, now)
             get_logger().info("scheduled", job=job, next_run=_first(schedule, now).isoformat())
+        self._tell_of(crashed)
 
     def _close_crashed(self, connection: Connection) -> list[attempts.Crashed]:
         crashed = attempts.mark_crashed(connection, self._settings.stale_seconds)
         for run in crashed:
             get_logger().error("a run has crashed", run_id=run.id, job=run.job)
-            self._on_end(run.job, Status.CRASHED)
         return crashed
+
+    def _tell_of(self, crashed: list[attempts.Crashed]) -> None:
+        """Of those that are caught up the further attempt's end is told."""
+        caught_up = {(due.job, due.tick) for due in list(self._state.due)}
+        for run in crashed:
+            if (run.job, run.scheduled_for) not in caught_up:
+                self._on_end(run.job, Status.CRASHED)
 
     def _settle(self, job: str, schedule: Schedule, now: datetime) -> None:
         with writing(self._engine) as connection:
@@ -146,8 +153,10 @@ class Scheduler:
         """Signs of life, and other schedulers' runs that have lost theirs."""
         with writing(self._engine) as connection:
             attempts.say_alive(connection, [running.run_id for running in list(self._state.running.values())])
-            for run in self._close_crashed(connection):
+            crashed = self._close_crashed(connection)
+            for run in crashed:
                 self._catch_up_crashed(connection, run)
+        self._tell_of(crashed)
 
     def _catch_up_crashed(self, connection: Connection, run: attempts.Crashed) -> None:
         newest = attempts.newest_tick(connection, run.job)
@@ -234,9 +243,10 @@ class Scheduler:
             final = self._close(run_id, status, error_code, ended)
             log = get_logger().info if final == Status.SUCCEEDED else get_logger().error
             log("job ended", job=due.job, run_id=run_id, status=final, exit_code=ended.end.exit_code)
-            if ended.end.exit_code == TRY_AGAIN_LATER and due.retries < self._settings.retries:
+            if is_tried_again(final, due.attempt, due.retries, self._settings.retries):
                 self._state.due.append(self._retry(due))
-            self._on_end(due.job, final)
+            else:
+                self._on_end(due.job, final)
         except Exception as error:  # noqa: BLE001 (of a thread's end nobody else would hear)
             get_logger().error("the run's end could not be told", run_id=run_id, error=type(error).__name__)
             self._close(run_id, Status.FAILED, "end_not_told")

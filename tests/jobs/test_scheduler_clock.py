@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -45,8 +46,22 @@ def _python(program: str) -> list[str]:
     return [sys.executable, "-c", program]
 
 
-def _scheduler(database: Database, clock: Clock, command: list[str], settings: ScheduleSettings = NIGHTLY) -> Scheduler:
-    scheduler = Scheduler(database.engine, settings, lambda _job, _run: command, os.environ, clock)
+class Told(list[tuple[str, str]]):
+    """The ends that a scheduler has told of."""
+
+    def __call__(self, job: str, status: str) -> None:
+        self.append((job, status))
+
+
+def _scheduler(
+    database: Database,
+    clock: Clock,
+    command: list[str],
+    settings: ScheduleSettings = NIGHTLY,
+    told: Told | None = None,
+) -> Scheduler:
+    on_end = Told() if told is None else told
+    scheduler = Scheduler(database.engine, settings, lambda _job, _run: command, os.environ, clock, on_end)
     scheduler.begin()
     return scheduler
 
@@ -152,16 +167,8 @@ def test_an_edited_schedule_fires_nothing_by_itself(ran_before: Database) -> Non
 
 
 def test_jobs_that_never_ran_are_run_once_retraining_first(database: Database) -> None:
-    order = []
-    scheduler = Scheduler(
-        database.engine,
-        NIGHTLY,
-        lambda _job, _run: TRUE,
-        os.environ,
-        Clock(),
-        lambda job, status: order.append((job, status)),
-    )
-    scheduler.begin()
+    order = Told()
+    scheduler = _scheduler(database, Clock(), TRUE, told=order)
     for _ in range(2):
         _settled(scheduler)
     assert order == [("retrain", "succeeded"), ("score", "succeeded")]
@@ -333,21 +340,9 @@ def test_an_exit_code_stands_for_what_the_child_could_not_write(
 
 
 def test_every_end_is_told(ran_before: Database) -> None:
-    clock, told = Clock(), []
-    ran_before.execute(
-        "INSERT INTO runs (job, trigger, attempt, status, counts, host, heartbeat_at)"
-        " VALUES ('retrain', 'manual', 1, 'running', '{}', 'a machine that is gone', :beat)",
-        {"beat": ran_before.stored(START - timedelta(days=400))},
-    )
-    scheduler = Scheduler(
-        ran_before.engine,
-        NIGHTLY,
-        lambda _job, _run: ["/no/such/program"],
-        os.environ,
-        clock,
-        lambda job, status: told.append((job, status)),
-    )
-    scheduler.begin()
+    clock, told = Clock(), Told()
+    _lost_run(ran_before, "retrain", None)
+    scheduler = _scheduler(ran_before, clock, ["/no/such/program"], told=told)
     clock.now += timedelta(days=1)
     _settled(scheduler)
     assert told == [("retrain", "crashed"), ("score", "failed")]
@@ -398,36 +393,72 @@ def test_a_child_that_hangs_is_stopped_at_its_time_limit(ran_before: Database) -
     assert _scheduled(ran_before, "status, error_code, exit_code, signal") == [("failed", "timed_out", None, "SIGKILL")]
 
 
-def test_a_child_that_the_kernel_kills_has_crashed(ran_before: Database) -> None:
-    clock = Clock()
-    scheduler = _scheduler(ran_before, clock, _python("import os; os.kill(os.getpid(), 9)"))
-    clock.now += timedelta(days=1)
-    _settled(scheduler)
-    _settled(scheduler)
-    assert _scheduled(ran_before, "status, error_code, exit_code, signal") == [
-        ("crashed", "killed_by_SIGKILL", None, "SIGKILL")
-    ]
+KILLED = "import os; os.kill(os.getpid(), 9)"
+TRY_LATER = "import sys; print('error: try again', file=sys.stderr); sys.exit(75)"
 
 
-def test_exit_code_75_is_tried_again_with_growing_waits_and_others_are_not(ran_before: Database) -> None:
-    clock = Clock()
-    program = "import sys; print('error: try again', file=sys.stderr); sys.exit(75)"
-    scheduler = _scheduler(ran_before, clock, _python(program), _with(NIGHTLY, retries=2, retry_seconds=60))
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        (KILLED, ("crashed", "killed_by_SIGKILL", None, "SIGKILL", None)),
+        (TRY_LATER, ("try_again_later", "try_again_later", 75, None, "error: try again")),
+    ],
+    ids=["killed", "75"],
+)
+def test_a_killed_job_and_exit_code_75_are_tried_again_with_growing_waits_and_told_once(
+    ran_before: Database, program: str, expected: tuple[object, ...]
+) -> None:
+    clock, told = Clock(), Told()
+    scheduler = _scheduler(ran_before, clock, _python(program), _with(NIGHTLY, retries=2, retry_seconds=60), told)
     clock.now += timedelta(days=1)
     _settled(scheduler)
-    for wait, attempts in ((30, 1), (60, 2), (60, 2), (120, 3), (100_000, 3)):
-        clock.now += timedelta(seconds=wait if wait < 100_000 else 3_600)
+    for wait, attempts in ((30, 1), (60, 2), (60, 2), (120, 3), (3_600, 3)):
+        assert told == ([("score", expected[0])] if attempts == 3 and wait == 3_600 else []), wait
+        clock.now += timedelta(seconds=wait)
         _settled(scheduler)
         assert len(_scheduled(ran_before)) == attempts, wait
-    assert _scheduled(ran_before, "attempt, status, exit_code, error_line") == [
-        (n, "try_again_later", 75, "error: try again") for n in (1, 2, 3)
-    ]
-    failing = _scheduler(ran_before, clock, _python("import sys; sys.exit(1)"), _with(NIGHTLY, catch_up="none"))
+    assert told == [("score", expected[0])]
+    columns = "attempt, status, error_code, exit_code, signal, error_line"
+    assert _scheduled(ran_before, columns) == [(n, *expected) for n in (1, 2, 3)]
+
+
+def test_a_killed_job_that_succeeds_when_tried_again_is_told_as_a_success_alone(
+    ran_before: Database, tmp_path: Path
+) -> None:
+    clock, told = Clock(), Told()
+    once = f"import os, pathlib; p = pathlib.Path({str(tmp_path / 'been')!r})\nif not p.exists(): p.touch(); {KILLED}"
+    scheduler = _scheduler(ran_before, clock, _python(once), _with(NIGHTLY, retry_seconds=1), told)
+    clock.now += timedelta(days=1)
+    _settled(scheduler)
+    clock.now += timedelta(seconds=2)
+    _settled(scheduler)
+    assert _scheduled(ran_before, "status, trigger") == [("crashed", "schedule"), ("succeeded", "schedule")]
+    assert told == [("score", "succeeded")]
+
+
+@pytest.mark.parametrize("program", ["import sys; sys.exit(1)", "import sys; sys.exit(3)"])
+def test_other_ends_are_not_tried_again_and_told_at_once(ran_before: Database, program: str) -> None:
+    clock, told = Clock(), Told()
+    scheduler = _scheduler(ran_before, clock, _python(program), told=told)
     clock.now += timedelta(days=1)
     for _ in range(3):
-        _settled(failing)
+        _settled(scheduler)
         clock.now += timedelta(minutes=20)
-    assert _scheduled(ran_before, "attempt, status, error_code")[3:] == [(1, "failed", "exit_code_1")]
+    assert len(_scheduled(ran_before)) == len(told) == 1
+
+
+def test_a_job_that_is_killed_each_time_is_let_be_after_ten_attempts_whoever_starts_it(ran_before: Database) -> None:
+    clock, told = Clock(), Told()
+    settings = _with(NIGHTLY, retries=3, retry_seconds=1)
+    _scheduler(ran_before, clock, TRUE, settings)
+    clock.now += timedelta(days=1)
+    for attempts in (4, 8, 10, 10):  # each scheduler tries four times, as long as there are attempts left
+        scheduler = _scheduler(ran_before, clock, _python(KILLED), settings, told)
+        for _ in range(6):
+            _settled(scheduler)
+            clock.now += timedelta(seconds=30)
+        assert _scheduled(ran_before) == [("crashed",)] * attempts
+    assert told == [("score", "crashed")] * 3
 
 
 def test_a_tick_during_a_run_is_skipped_with_its_reason(ran_before: Database) -> None:
@@ -441,22 +472,51 @@ def test_a_tick_during_a_run_is_skipped_with_its_reason(ran_before: Database) ->
     assert _scheduled(ran_before, "status, error_code") == [("succeeded", None), ("skipped", "still_running")]
 
 
-def test_a_run_whose_scheduler_died_is_found_and_caught_up_by_another(ran_before: Database) -> None:
-    clock = Clock()
-    living = _scheduler(ran_before, clock, TRUE)
+@pytest.mark.parametrize("when", ["at the start", "later"])
+def test_a_run_whose_scheduler_died_is_found_and_caught_up_by_another_and_told_once(
+    ran_before: Database, when: str
+) -> None:
+    clock, told = Clock(), Told()
+    living = _scheduler(ran_before, clock, TRUE, told=told)
     clock.now += timedelta(days=1)
-    tick = clock.now.replace(hour=2, minute=15)
-    ran_before.execute(
-        "INSERT INTO runs (job, trigger, scheduled_for, attempt, status, counts, host, heartbeat_at) VALUES"
-        " ('score', 'schedule', :tick, 1, 'running', '{}', 'a machine that is gone', :beat)",
-        {"tick": ran_before.stored(tick), "beat": ran_before.stored(START - timedelta(days=400))},
-    )
+    _lost_run(ran_before, "score", clock.now.replace(hour=2, minute=15))
+    if when == "at the start":
+        living = _scheduler(ran_before, clock, TRUE, told=told)
     _settled(living)
     _settled(living)
     assert _scheduled(ran_before, "status, error_code, attempt") == [
         ("crashed", "heartbeat_lost", 1),
         ("succeeded", None, 2),
     ]
+    assert told == [("score", "succeeded")]
+
+
+def _lost_run(database: Database, job: str, tick: datetime | None, attempt: int = 1) -> None:
+    """A run that has given no sign of life for long."""
+    database.execute(
+        "INSERT INTO runs (job, trigger, scheduled_for, attempt, status, counts, host, heartbeat_at) VALUES"
+        " (:job, 'schedule', :tick, :attempt, 'running', '{}', 'a machine that is gone', :beat)",
+        {
+            "job": job,
+            "tick": tick and database.stored(tick),
+            "attempt": attempt,
+            "beat": database.stored(START - timedelta(days=400)),
+        },
+    )
+
+
+def test_a_run_that_takes_its_scheduler_along_each_time_is_told_after_the_tenth(ran_before: Database) -> None:
+    clock, told = Clock(), Told()
+    living = _scheduler(ran_before, clock, TRUE, told=told)
+    clock.now += timedelta(days=1)
+    tick = clock.now.replace(hour=2, minute=15)
+    for attempt in range(1, 11):
+        ran_before.execute("UPDATE runs SET status = 'crashed' WHERE status = 'running'")
+        _lost_run(ran_before, "score", tick, attempt)
+    _settled(living)
+    _settled(living)
+    assert _scheduled(ran_before) == [("crashed",)] * 10
+    assert told == [("score", "crashed")]
 
 
 def test_a_database_that_is_away_at_the_tick_is_waited_for(postgresql: Database) -> None:
