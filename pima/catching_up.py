@@ -68,6 +68,6 @@ def next_attempt(attempts: list[Attempt]) -> int | None:
 
 
 def is_tried_again(status: str, attempt: int, retries: int, most_retries: int) -> bool:
-    """Whether a scheduler tries a tick again that ended so: at the tick's `attempt`, `retries` of them its own."""
+    """Whether a scheduler follows a run that ended so by another: the tick's `attempt`, after `retries` of its own."""
     passing = status == Status.TRY_AGAIN_LATER or (status == Status.CRASHED and attempt < MOST_ATTEMPTS)
     return passing and retries < most_retries

@@ -9,10 +9,17 @@ from pima.errors import PimaError
 from pima.settings import Settings
 from pima.store import figures, queue
 from pima.store.engine import clock, reading
+from pima.store.runs import Status
 from pima.store.schema import require_schema
-from pima.ticks import Schedule, schedules
+from pima.ticks import JOBS, Schedule, schedules
 
 _PERIODS = 2
+_ENDED_BADLY: dict[str, str] = {
+    Status.FAILED: "failed",
+    Status.REFUSED: "was refused",
+    Status.CRASHED: "crashed",
+    Status.TRY_AGAIN_LATER: "gave up after its last try",
+}
 _A_MINUTE, _TEN_YEARS = timedelta(minutes=1), timedelta(days=3652)
 
 
@@ -28,6 +35,7 @@ def complaints(engine: Engine, settings: Settings) -> list[str]:
             now = clock(connection)
             return [
                 *_scheduler_is_silent(connection, settings, now),
+                *_last_run_failed(connection, settings, now),
                 *_success_is_old(connection, scheduled, now),
                 *_queue_is_old(connection, scheduled["score"], now),
                 *_rows_are_unseen(connection),
@@ -44,6 +52,17 @@ def _scheduler_is_silent(connection: Connection, settings: Settings, now: dateti
     if age > settings.schedule.stale_seconds:
         return [f"scheduler_silent: the scheduler's last sign of life is {_in_words(age)} old"]
     return []
+
+
+def _last_run_failed(connection: Connection, settings: Settings, now: datetime) -> list[str]:
+    found = []
+    for job in JOBS:
+        last = figures.last_end(connection, job, settings.schedule.retries)
+        if last is not None and last.status in _ENDED_BADLY:
+            age = _in_words((now - last.heartbeat_at).total_seconds())
+            ended = f"{_ENDED_BADLY[last.status]} ({last.error_code}) {age} ago"
+            found.append(f"{job}_failed: the last run of {job} {ended}; `runs` and the log say why")
+    return found
 
 
 def _success_is_old(connection: Connection, scheduled: dict[str, Schedule], now: datetime) -> list[str]:

@@ -1,5 +1,6 @@
 """Figures about the service, from what the database holds: true after any restart, whoever asks."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select, text
@@ -7,6 +8,27 @@ from sqlalchemy import Connection, func, select, text
 from pima.store.engine import is_postgresql
 from pima.store.runs import DRY_RUN, IS_REAL, Status
 from pima.store.tables import runs, schedules
+
+
+@dataclass(frozen=True, slots=True)
+class LastEnd:
+    """How a job's last run ended; each field is the column of its name."""
+
+    status: str
+    error_code: str | None
+    heartbeat_at: datetime
+
+
+def last_end(connection: Connection, job: str, retries: int) -> LastEnd | None:
+    """How the last run of a job ended that did the work or gave it up: not stopped, nor to be tried again."""
+    last_try = runs.c.scheduled_for.is_not(None) & (runs.c.attempt > retries)
+    ended = runs.c.status.in_((Status.SUCCEEDED, Status.FAILED, Status.REFUSED, Status.CRASHED))
+    gave_up = (runs.c.status == Status.TRY_AGAIN_LATER) & last_try
+    columns = [runs.c[name] for name in LastEnd.__dataclass_fields__]
+    # SQL: by the last sign of life, since that a run has crashed is noticed later, maybe after another's success.
+    statement = select(*columns).where(runs.c.job == job, IS_REAL, ended | gave_up)
+    row = connection.execute(statement.order_by(runs.c.heartbeat_at.desc(), runs.c.id.desc()).limit(1)).first()
+    return None if row is None else LastEnd(*row)
 
 
 def last_success(connection: Connection) -> dict[str, datetime]:

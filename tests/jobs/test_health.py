@@ -89,6 +89,74 @@ def test_each_cause_makes_it_unhealthy_and_its_mending_healthy_again(
     assert _complaint(well) == ""
 
 
+def _ended(database: Database, status: str, attempt: int = 1, *, ago: int = 0, trigger: str = "schedule") -> None:
+    """A run of scoring whose last sign of life was so many seconds ago; each at a tick of its own."""
+    moment = database.stored(datetime.now(UTC) - timedelta(seconds=ago))
+    database.execute(
+        "INSERT INTO runs (job, trigger, scheduled_for, attempt, status, counts, host, error_code, heartbeat_at)"
+        " SELECT 'score', :trigger, :tick, :attempt, :status, '{}', 'here', 'a_code', :moment",
+        {
+            "trigger": trigger,
+            "tick": database.stored(LONG_AGO + timedelta(days=database.value("SELECT max(id) FROM runs"))),
+            "attempt": attempt,
+            "status": status,
+            "moment": moment,
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "attempt", "told"),
+    [
+        ("failed", 1, "failed (a_code)"),
+        ("refused", 1, "was refused (a_code)"),
+        ("crashed", 1, "crashed (a_code)"),
+        ("try_again_later", 4, "gave up after its last try (a_code)"),
+        ("try_again_later", 3, None),
+        ("interrupted", 1, None),
+        ("missed", 1, None),
+        ("skipped", 1, None),
+        ("running", 1, None),
+        ("succeeded", 1, None),
+    ],
+)
+def test_the_last_runs_failure_is_told_at_once_until_one_succeeds(
+    well: Database, status: str, attempt: int, told: str | None
+) -> None:
+    _ended(well, status, attempt)
+    for later in ("interrupted", "try_again_later", "running"):  # none of them has done the work
+        complaint = _complaint(well)
+        assert f"score_failed: the last run of score {told}" in complaint if told else complaint == ""
+        _ended(well, later)
+    _ended(well, "succeeded")
+    assert _complaint(well) == ""
+
+
+def test_a_dry_run_neither_fails_a_job_nor_mends_it(well: Database) -> None:
+    _ended(well, "failed", trigger="dry_run")
+    assert _complaint(well) == ""
+    _ended(well, "failed")
+    _ended(well, "succeeded", trigger="dry_run")
+    assert "score_failed" in _complaint(well)
+
+
+def test_a_crash_that_is_noticed_after_a_later_success_is_no_complaint(well: Database) -> None:
+    _ended(well, "succeeded", ago=60)
+    _ended(well, "crashed", ago=180)
+    assert _complaint(well) == ""
+
+
+def test_the_retries_of_the_settings_say_which_try_was_the_last(well: Database) -> None:
+    _ended(well, "try_again_later", 2)
+    assert call(well, "health", PIMA_SCHEDULE__RETRIES="2").exit_code == 0
+    assert call(well, "health", PIMA_SCHEDULE__RETRIES="1").exit_code == 1
+
+
+def test_what_a_person_was_told_to_try_again_later_is_no_complaint(well: Database) -> None:
+    _run(well, "score", "try_again_later", datetime.now(UTC))
+    assert call(well, "health", PIMA_SCHEDULE__RETRIES="0").exit_code == 0
+
+
 NOON_ON_SUNDAY = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 

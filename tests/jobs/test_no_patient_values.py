@@ -141,7 +141,7 @@ def test_a_scheduler_with_its_metrics_its_pings_and_its_health_shows_no_value(
     pings = {f"PIMA_PING__{job}_URL": f"{address}/{job}" for job in ("SCORE", "RETRAIN")}
     scheduler = database.start("scheduler", **environ, **pings, PIMA_METRICS__PORT=str(port))
     wait_for(lambda: {"/SCORE", "/RETRAIN/fail"} <= set(asked), scheduler)
-    watched.call("health")
+    watched.call("health", exit_code=1)  # there is nothing to train on
     newest = database.value("SELECT max(id) FROM patients")
     database.execute(f"CREATE UNIQUE INDEX someone_elses ON rejections (reason) WHERE patient_id > {newest}")
     insert_patients(database, 2, **(GOOD | {"age": BAD["age"]}))

@@ -97,7 +97,8 @@ def test_scheduling_health_and_metrics_work_under_their_role_and_the_children_un
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until
         time.sleep(0.1)
-    assert call(scheduler, "health").exit_code == 0
+    health = call(scheduler, "health")
+    assert "Not healthy: retrain_failed: the last run of retrain was refused (too_few_labels)" in health.stderr
     engine = make_engine(scheduler.url, DatabaseSettings())
     assert {family.name: family for family in DatabaseFigures(engine).collect()}["pima_champion_version"]
     engine.dispose()
