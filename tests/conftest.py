@@ -27,7 +27,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
 from pima.settings import DatabaseSettings
-from pima.store.engine import make_engine, writing
+from pima.store.engine import make_engine, reading, writing
 from pima.store.schema import migrate
 from pima.store.triggers import drop_triggers, make_triggers
 from pima.store.types import Timestamp
@@ -35,6 +35,10 @@ from pima.store.types import Timestamp
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "pima" / "data" / "pima.csv"
 SALT = "a salt for tests"
+PATIENCE_SECONDS = 240
+"""How long a test waits for what must come: it ends a test that hangs, and says nothing of speed."""
+
+_started: list[subprocess.Popen[str]] = []
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,9 @@ class Database:
             return [tuple(row) for row in result] if result.returns_rows else result.rowcount
 
     def value(self, statement: str, parameters: Any = None) -> Any:
-        """The first column of the first row."""
-        return self.execute(statement, parameters)[0][0]
+        """The first column of the first row. It only reads, so that on SQLite it waits for no writer's end."""
+        with reading(self.engine) as connection:
+            return connection.execute(text(statement), parameters or {}).first()[0]
 
     def stored(self, moment: datetime) -> Any:
         """A moment as a parameter of a statement that is written by hand."""
@@ -72,7 +77,7 @@ class Database:
 
     def start(self, job: str, *arguments: str, **environ: str) -> subprocess.Popen[str]:
         """Start `python -m jobs.JOB` on this database."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", f"jobs.{job}", *arguments],
             cwd=ROOT,
             env=clean_environ() | {"DATABASE_URL": self.url} | self.environ | environ,
@@ -81,11 +86,13 @@ class Database:
             stderr=subprocess.PIPE,
             text=True,
         )
+        _started.append(process)
+        return process
 
     def run(self, job: str, *arguments: str, **environ: str) -> Ended:
         """Run `python -m jobs.JOB` on this database to its end."""
         process = self.start(job, *arguments, **environ)
-        stdout, stderr = process.communicate(timeout=240)
+        stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
         return Ended(process.returncode, stdout, stderr)
 
 
@@ -130,20 +137,38 @@ def until_someone_waits_for_a_lock(database: Database) -> None:
     statement = """
         SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND wait_event_type = 'Lock'"""
-    for _ in range(2000):
-        if database.value(statement):
-            return
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not database.value(statement):
+        assert time.monotonic() < until, "nobody waits"
         time.sleep(0.005)
-    raise AssertionError("nobody waits")
 
 
 def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
     """Until the condition holds, as long as the process lives."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+@contextmanager
+def held_in_the_middle(database: Database, process: subprocess.Popen[str], predicted: range) -> Iterator[None]:
+    """Hold whoever scores once so many rows are predicted: nobody commits a batch until the block ends."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    found = 0
+    while found not in predicted:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        assert found < predicted.stop, f"{found} rows were predicted before anybody looked"
+        time.sleep(0.005)
+        with reading(database.engine) as connection:
+            if database.kind == "postgresql":
+                connection.execute(text("LOCK TABLE runs IN SHARE MODE"))  # each batch writes its counts there
+            found = connection.execute(text("SELECT count(*) FROM predictions")).scalar_one()
+            if found in predicted:
+                assert process.poll() is None, process.communicate()
+                yield
 
 
 @contextmanager
@@ -171,6 +196,17 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
+
+
+@pytest.fixture(autouse=True)
+def _no_process_outlives_its_test() -> Iterator[None]:
+    """A scheduler that a failed test left behind would take the time of all that follow."""
+    yield
+    for process in _started:
+        if process.poll() is None:
+            process.terminate()
+            process.communicate(timeout=PATIENCE_SECONDS)
+    _started.clear()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,18 @@ import sys
 import pytest
 from sqlalchemy import text
 
-from tests.conftest import ROOT, SOUND, Database, clean_environ, insert_many, insert_patients, install_models, wait_for
+from tests.conftest import (
+    PATIENCE_SECONDS,
+    ROOT,
+    SOUND,
+    Database,
+    clean_environ,
+    held_in_the_middle,
+    insert_many,
+    insert_patients,
+    install_models,
+    wait_for,
+)
 
 QUEUED = 50_000
 
@@ -37,8 +48,9 @@ def assert_each_once(database: Database, rows: int = QUEUED, waiting: int = 0) -
 
 def test_two_at_once_score_every_row_once(scored_database: Database) -> None:
     _fill(scored_database)
-    processes = [scored_database.start("score", "--json", "--batch-size", "2000") for _ in range(2)]
-    ended = [process.communicate(timeout=120) for process in processes]
+    patient = {"PIMA_DATABASE__LOCK_TIMEOUT_SECONDS": str(PATIENCE_SECONDS)}
+    processes = [scored_database.start("score", "--json", "--batch-size", "2000", **patient) for _ in range(2)]
+    ended = [process.communicate(timeout=PATIENCE_SECONDS) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ended
     claimed = [json.loads(stdout)["claimed"] for stdout, _ in ended]
     assert sum(claimed) == QUEUED
@@ -51,10 +63,10 @@ def test_killed_in_the_middle_and_run_again(scored_database: Database) -> None:
     killed = scored_database.start("score", "--batch-size", "100")
     wait_for(lambda: scored_database.value("SELECT count(*) = 1 FROM runs"), killed)
     other = scored_database.start("score", "--batch-size", "100")
-    wait_for(lambda: scored_database.value("SELECT count(*) >= 3000 FROM predictions"), killed)
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate(timeout=60)
-    other.communicate(timeout=120)
+    with held_in_the_middle(scored_database, killed, range(3_000, QUEUED // 2)):
+        killed.send_signal(signal.SIGKILL)
+        killed.communicate(timeout=PATIENCE_SECONDS)
+    other.communicate(timeout=PATIENCE_SECONDS)
     assert killed.returncode == -signal.SIGKILL
     assert scored_database.run("score").exit_code == 0
     assert_each_once(scored_database)
@@ -66,9 +78,9 @@ def test_killed_in_the_middle_and_run_again(scored_database: Database) -> None:
 def test_asked_to_stop_it_ends_at_a_batch_boundary(scored_database: Database, number: int, exit_code: int) -> None:
     _fill(scored_database)
     process = scored_database.start("score", "--json", "--batch-size", "50")
-    wait_for(lambda: scored_database.value("SELECT count(*) >= 1000 FROM predictions"), process)
-    process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=30)
+    with held_in_the_middle(scored_database, process, range(1_000, QUEUED // 2)):
+        process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == exit_code, stderr
     counts = json.loads(stdout)
     assert 0 < counts["claimed"] < QUEUED
