@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.conftest import ROOT, Database, Ended, call, clean_environ, insert_patients, the_json
+from tests.conftest import PATIENCE_SECONDS, ROOT, Database, Ended, call, clean_environ, insert_patients, the_json
 from tests.jobs.test_bad_files import GOOD
 
 SECRET = "Canary-Hunter2"  # noqa: S105 (looked for in what is shown)
@@ -322,7 +322,7 @@ def test_a_reader_that_closes_the_pipe_sees_no_traceback(sqlite: Database, argum
             stdout=writing,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_SECONDS,
         )
     finally:
         os.close(writing)
@@ -344,7 +344,7 @@ def _in_folder(folder: Path, *command: str, **environ: str) -> Ended:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
     assert "Traceback" not in process.stdout + process.stderr
     return Ended(process.returncode, process.stdout, process.stderr)
@@ -380,7 +380,7 @@ def test_without_its_settings_file_no_command_starts_and_no_database_is_made(tmp
         env=clean_environ() | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
     wrong(Ended(process.returncode, process.stdout, process.stderr), "config/pima.toml", "--config")
     assert list(tmp_path.iterdir()) == []
@@ -400,7 +400,7 @@ def test_two_first_commands_at_once_make_one_schema(tmp_path: Path) -> None:
         )
         for _ in range(3)
     ]
-    ended = [process.communicate(timeout=60) for process in processes]
+    ended = [process.communicate(timeout=PATIENCE_SECONDS) for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], ended
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from pima.store import schema
 from pima.store.engine import writing
 from pima.store.tables import TABLES
-from tests.conftest import Database, call, free_port, insert_patients, install_models, the_json
+from tests.conftest import PATIENCE_SECONDS, Database, call, free_port, insert_patients, install_models, the_json
 from tests.jobs.test_bad_configuration import EVERY_COMMAND, SECRET, wrong
 from tests.jobs.test_bad_files import GOOD, HEADER, write
 
@@ -183,12 +183,12 @@ def silent_port() -> Iterator[int]:
         yield silent.getsockname()[1]
 
 
-def test_a_server_that_does_not_answer_is_given_up_within_the_connect_timeout(silent_port: int) -> None:
+def test_a_server_that_does_not_answer_is_given_up_after_the_connect_timeout(silent_port: int) -> None:
     url = f"postgresql+psycopg://127.0.0.1:{silent_port}/clinic"
     begun = time.monotonic()
-    ended = call(None, "score", DATABASE_URL=url, PIMA_DATABASE__CONNECT_TIMEOUT_SECONDS="2")
+    ended = call(None, "score", DATABASE_URL=url, PIMA_DATABASE__CONNECT_TIMEOUT_SECONDS="7")
     assert ended.exit_code == 75
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun >= 7  # longer than the default: it is this limit that ended it
 
 
 @working
@@ -200,13 +200,10 @@ def test_a_file_that_someone_else_holds_is_to_be_tried_again(
     sqlite.engine.dispose()
     holder = sqlite3.connect(make_url(sqlite.url).database or "", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
-    begun = time.monotonic()
     ended = call(sqlite, *_given_file(command, tmp_path), "--json", PIMA_DATABASE__LOCK_TIMEOUT_SECONDS="1")
-    took = time.monotonic() - begun
     holder.execute("ROLLBACK")
     holder.close()
     assert (ended.exit_code, the_json(ended)["error"]) == (75, "database_busy"), ended.stderr
-    assert took < 4
     assert _state(sqlite) == before
 
 
@@ -219,7 +216,7 @@ def test_a_scorer_waits_for_a_writer_that_is_done_in_time(sqlite: Database, trai
     time.sleep(1.5)
     holder.execute("COMMIT")
     holder.close()
-    _, stderr = scoring.communicate(timeout=60)
+    _, stderr = scoring.communicate(timeout=PATIENCE_SECONDS)
     assert scoring.returncode == 0, stderr
     assert sqlite.value("SELECT count(*) FROM predictions") == 1
 

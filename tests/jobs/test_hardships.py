@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import text
 
-from tests.conftest import ROOT, SHIPPED, Database, clean_environ, insert_patients
+from tests.conftest import PATIENCE_SECONDS, ROOT, SHIPPED, Database, clean_environ, insert_patients
 
 
 @pytest.mark.parametrize("closing", ["2>/dev/full", "2>&-", "2>&1 >/dev/null | true", ">&-", "| true"])
@@ -36,7 +36,7 @@ def test_of_two_loads_of_one_file_at_once_the_second_is_refused(database: Databa
     file = tmp_path / "many.csv"
     file.write_text(SHIPPED.read_text() * 10)
     processes = [database.start("load", "--json", str(file)) for _ in range(2)]
-    ended = [process.communicate(timeout=120) for process in processes]
+    ended = [process.communicate(timeout=PATIENCE_SECONDS) for process in processes]
     assert sorted(process.returncode for process in processes) == [0, 2], ended
     assert database.value("SELECT count(*) FROM patients") == 7680
 
@@ -47,7 +47,7 @@ def test_two_loads_of_the_same_new_ids_both_succeed(database: Database, tmp_path
     header = "id,pregnancies,glucose,blood_pressure,skin_thickness,insulin,bmi,diabetes_pedigree,age,outcome"
     file.write_text("\n".join([header, *(f"{n},{lines[n % 768]}" for n in range(1, 5001))]) + "\n")
     processes = [database.start("load", "--json", str(file)) for _ in range(2)]
-    ended = [process.communicate(timeout=120) for process in processes]
+    ended = [process.communicate(timeout=PATIENCE_SECONDS) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ended
     assert sorted(json.loads(stdout)["inserted"] for stdout, _ in ended) == [0, 5000]
 

@@ -16,7 +16,7 @@ from pima.metrics_endpoint import DatabaseFigures, serve_metrics
 from pima.settings import MetricsSettings, PingSettings, read_settings
 from pima.store.schema import HEAD
 from pima.ticks import Schedule
-from tests.conftest import Database, call, free_port, insert_patients
+from tests.conftest import PATIENCE_SECONDS, Database, call, free_port, insert_patients
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -225,10 +225,10 @@ def test_the_metrics_are_the_databases_and_true_after_a_restart(well: Database) 
     assert found["pima_job_runs_total", "score", "failed"] == 1
     assert found["pima_job_duration_seconds", "score"] == 2.5
     assert found["pima_queue_rows",] == 3
-    assert 0 <= found["pima_queue_oldest_seconds",] < 60
+    assert 0 <= found["pima_queue_oldest_seconds",] < 600
     assert found["pima_champion_version",] == 1
     assert 0.5 < found["pima_champion_holdout_accuracy",] < 1
-    assert abs(found["pima_job_last_success_timestamp_seconds", "retrain"] - datetime.now(UTC).timestamp()) < 60
+    assert abs(found["pima_job_last_success_timestamp_seconds", "retrain"] - datetime.now(UTC).timestamp()) < 600
     assert found["pima_database_up",] == 1
 
 
@@ -244,19 +244,19 @@ def _scrape(database: Database) -> dict[tuple[str, ...], float]:
 def test_the_endpoint_answers_and_a_database_that_is_away_is_a_zero(postgresql: Database) -> None:
     port = free_port()
     serve_metrics(postgresql.engine, MetricsSettings(port=port))
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS) as answer:
         assert b"pima_database_up 1.0" in answer.read()
     postgresql.execute("ALTER TABLE runs RENAME TO runs_away")
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS) as answer:
         assert b"pima_database_up 0.0" in answer.read()
     with pytest.raises(WrongConfiguration, match=r"metrics\.port"):
         serve_metrics(postgresql.engine, MetricsSettings(port=port))
 
 
 def test_without_a_port_nothing_listens(sqlite: Database) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     serve_metrics(sqlite.engine, MetricsSettings())
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_success_and_a_failure_are_told_and_a_stop_is_not(receiver: tuple[str, list[str]]) -> None:
@@ -265,7 +265,7 @@ def test_a_success_and_a_failure_are_told_and_a_stop_is_not(receiver: tuple[str,
     for job, status in (("score", "succeeded"), ("retrain", "refused"), ("score", "crashed"), ("score", "interrupted")):
         thread = ping_module.ping(settings, job, status)
         if thread is not None:
-            thread.join(10)
+            thread.join(PATIENCE_SECONDS)
     assert asked == ["/uuid-1", "/uuid-2/fail", "/uuid-1/fail"]
     assert ping_module.ping(PingSettings(), "score", "succeeded") is None
 
@@ -307,7 +307,7 @@ def test_a_ping_that_nobody_answers_is_a_warning_without_its_address(capsys: pyt
     settings = PingSettings(score_url=f"http://127.0.0.1:{free_port()}/{uuid}")
     thread = ping_module.ping(settings, "score", "succeeded")
     assert thread is not None
-    thread.join(15)
+    thread.join(PATIENCE_SECONDS)
     told = capsys.readouterr()
     assert "not answered" in told.out + told.err
     assert uuid not in told.out + told.err
@@ -320,7 +320,7 @@ def test_a_ping_that_gets_no_answer_in_http_is_a_warning(capsys: pytest.CaptureF
         assert thread is not None
         with server.accept()[0] as connection:
             connection.sendall(b"go away\r\n\r\n")
-        thread.join(15)
+        thread.join(PATIENCE_SECONDS)
     told = capsys.readouterr()
     assert "BadStatusLine" in told.out + told.err
     assert "unmistakable" not in told.out + told.err

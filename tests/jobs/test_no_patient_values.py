@@ -22,7 +22,7 @@ from pima.errors import PimaError
 from pima.store.engine import reading, writing
 from pima.store.patients import make_staging, stage
 from pima.store.tables import TABLES
-from tests.conftest import Database, Ended, call, free_port, insert_patients, wait_for
+from tests.conftest import PATIENCE_SECONDS, Database, Ended, call, free_port, insert_patients, wait_for
 from tests.jobs.test_bad_files import HEADER, ID_HEADER, write
 from tests.jobs.test_scheduler import EVERY_SECOND, stop
 
@@ -146,7 +146,7 @@ def test_a_scheduler_with_its_metrics_its_pings_and_its_health_shows_no_value(
     database.execute(f"CREATE UNIQUE INDEX someone_elses ON rejections (reason) WHERE patient_id > {newest}")
     insert_patients(database, 2, **(GOOD | {"age": BAD["age"]}))
     wait_for(lambda: "/SCORE/fail" in asked, scheduler)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS) as answer:
         watched.shown += [answer.read().decode(), *asked]
     watched.shown.append(stop(scheduler))
     database.execute("UPDATE scoring_queue SET enqueued_at = :long_ago", {"long_ago": database.stored(LONG_AGO)})

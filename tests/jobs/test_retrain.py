@@ -14,7 +14,7 @@ from jobs import models as models_job
 from jobs import retrain as retrain_job
 from pima import judging
 from pima.championing import Decider, roll_back
-from tests.conftest import ROOT, SALT, SHIPPED, Database, clean_environ, install_models
+from tests.conftest import PATIENCE_SECONDS, ROOT, SALT, SHIPPED, Database, clean_environ, install_models
 
 # One worker process imports TensorFlow, the others need not.
 pytestmark = pytest.mark.xdist_group("keras")
@@ -252,7 +252,7 @@ def test_sigterm_during_the_fit_leaves_the_run_and_nothing_else(history: Databas
     process = history.start("retrain", "--json", PIMA_RETRAIN__NETWORK="article")
     _wait_for_fit(process)
     process.send_signal(signal.SIGTERM)
-    stdout, stderr = process.communicate(timeout=30)
+    stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 143, stderr
     assert json.loads(stdout)["error"] == "interrupted"
     assert "Traceback" not in stderr
@@ -263,10 +263,11 @@ def test_sigterm_during_the_fit_leaves_the_run_and_nothing_else(history: Databas
 
 
 def test_killed_during_the_fit_the_lease_runs_out_and_the_next_one_works(history: Database) -> None:
-    process = history.start("retrain", PIMA_RETRAIN__NETWORK="article")
+    # Longer than the next one may take to start; below it is let run out.
+    process = history.start("retrain", PIMA_RETRAIN__NETWORK="article", PIMA_RETRAIN__LEASE_SECONDS="3600")
     _wait_for_fit(process)
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE_SECONDS)
     held = history.run("retrain", "--json")
     assert held.exit_code == 75
     assert json.loads(held.stdout)["error"] == "lease_held"
@@ -277,7 +278,7 @@ def test_killed_during_the_fit_the_lease_runs_out_and_the_next_one_works(history
 
 def test_of_two_at_once_one_decides_and_the_other_comes_back_later(history: Database) -> None:
     processes = [history.start("retrain", "--json") for _ in range(2)]
-    ended = [process.communicate(timeout=120) for process in processes]
+    ended = [process.communicate(timeout=PATIENCE_SECONDS) for process in processes]
     assert sorted(process.returncode for process in processes) == [0, 75], ended
     assert history.value("SELECT count(*) FROM model_versions") == 1
     assert history.execute("SELECT model_version, sequence FROM champion") == [(1, 1)]

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,17 @@ from pima.errors import DatabaseFailed, DatabaseUnusable
 from pima.metrics_endpoint import DatabaseFigures
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, writing
-from tests.conftest import ROOT, SHIPPED, Database, call, insert_patients, install_models, the_json
+from tests.conftest import (
+    PATIENCE_SECONDS,
+    ROOT,
+    SHIPPED,
+    Database,
+    call,
+    insert_patients,
+    install_models,
+    the_json,
+    wait_for,
+)
 
 ROLES = ("pima_scorer", "pima_trainer", "pima_loader", "pima_scheduler", "pima_operator", "pima_reader")
 
@@ -91,19 +100,16 @@ def test_scheduling_health_and_metrics_work_under_their_role_and_the_children_un
     of_jobs = {"PIMA_SCORE__DATABASE_URL": "pima_scorer", "PIMA_RETRAIN__DATABASE_URL": "pima_trainer"}
     scheduler.environ = {variable: _under(guarded, role).url for variable, role in of_jobs.items()}
     process = scheduler.start("scheduler")
-    until = time.monotonic() + 60
     # At start it runs what never ran, retraining first: there is nothing to train on here.
-    while guarded.value("SELECT count(*) FROM predictions") < 3:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until
-        time.sleep(0.1)
+    wait_for(lambda: guarded.value("SELECT count(*) FROM runs WHERE job = 'score' AND exit_code = 0"), process)
+    assert guarded.value("SELECT count(*) FROM predictions") == 3
     health = call(scheduler, "health")
     assert "Not healthy: retrain_failed: the last run of retrain was refused (too_few_labels)" in health.stderr
     engine = make_engine(scheduler.url, DatabaseSettings())
     assert {family.name: family for family in DatabaseFigures(engine).collect()}["pima_champion_version"]
     engine.dispose()
     process.terminate()
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, "waits for the database" in stderr) == (0, False), stderr
     assert guarded.execute("SELECT job, status FROM runs ORDER BY id") == [
         ("retrain", "refused"),

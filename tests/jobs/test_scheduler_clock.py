@@ -25,7 +25,7 @@ from pima.stopping import StopRequest
 from pima.store.attempts import note_ticks
 from pima.store.engine import writing
 from pima.store.runs import Status
-from tests.conftest import ROOT, Database, clean_environ, insert_many
+from tests.conftest import PATIENCE_SECONDS, ROOT, Database, clean_environ, insert_many
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NIGHTLY = ScheduleSettings(score="15 2 * * *", retrain="0 0 29 2 mon", grace_seconds=2)
@@ -44,6 +44,11 @@ class Clock:
 
 def _python(program: str) -> list[str]:
     return [sys.executable, "-c", program]
+
+
+def _until(file: Path) -> list[str]:
+    """A child that runs until there is such a file."""
+    return _python(f"import pathlib, time\nwhile not pathlib.Path({str(file)!r}).exists(): time.sleep(0.01)")
 
 
 class Told(list[tuple[str, str]]):
@@ -190,12 +195,13 @@ def test_two_schedulers_make_one_run_a_tick(ran_before: Database) -> None:
     assert Counter(row[0] for row in _scheduled(ran_before, "attempt")) == {1: 200}
 
 
-def test_of_two_schedulers_none_scores_before_the_other_has_retrained(database: Database) -> None:
-    clock, slow = Clock(), _python("import time; time.sleep(2)")
-    first, second = (_scheduler(database, clock, slow) for _ in range(2))
+def test_of_two_schedulers_none_scores_before_the_other_has_retrained(database: Database, tmp_path: Path) -> None:
+    clock, over = Clock(), tmp_path / "over"
+    first, second = (_scheduler(database, clock, _until(over)) for _ in range(2))
     first.step()
     second.step()
     assert database.execute("SELECT job FROM runs") == [("retrain",)]
+    over.touch()
     first.wait_for_children()
     _settled(second)
     _settled(first)
@@ -228,7 +234,6 @@ def test_a_deaf_child_is_killed_at_the_stop_and_its_run_marked(ran_before: Datab
     scheduler = _scheduler(ran_before, clock, deaf, _with(NIGHTLY, grace_seconds=0.5))
     clock.now += timedelta(days=1)
     scheduler.step()
-    time.sleep(1)  # until it is deaf
     scheduler.end()
     assert _scheduled(ran_before, "status, error_code, signal") == [("interrupted", "killed_at_stop", "SIGKILL")]
     clock.now += timedelta(days=1)
@@ -269,23 +274,27 @@ sys.exit(143 if stop.requested else 1)
     assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
-def test_a_run_whose_child_lives_is_not_taken_for_crashed(ran_before: Database) -> None:
-    clock = Clock()
-    scheduler = _scheduler(ran_before, clock, _python("import time; time.sleep(3)"))
+def test_a_run_whose_child_lives_is_not_taken_for_crashed(ran_before: Database, tmp_path: Path) -> None:
+    clock, over = Clock(), tmp_path / "over"
+    scheduler = _scheduler(ran_before, clock, _until(over))
     clock.now += timedelta(days=1)
     scheduler.step()
     long_ago = {"beat": ran_before.stored(START - timedelta(days=400))}
     ran_before.execute("UPDATE runs SET heartbeat_at = :beat WHERE status = 'running'", long_ago)
-    _settled(scheduler)
+    scheduler.step()
+    assert _scheduled(ran_before) == [("running",)]
+    over.touch()
+    scheduler.wait_for_children()
     assert _scheduled(ran_before) == [("succeeded",)]
 
 
-def test_a_row_that_somebody_deletes_during_the_run_does_no_harm(ran_before: Database) -> None:
-    clock = Clock()
-    scheduler = _scheduler(ran_before, clock, _python("import time; time.sleep(1)"))
+def test_a_row_that_somebody_deletes_during_the_run_does_no_harm(ran_before: Database, tmp_path: Path) -> None:
+    clock, over = Clock(), tmp_path / "over"
+    scheduler = _scheduler(ran_before, clock, _until(over))
     clock.now += timedelta(days=1)
     scheduler.step()
     ran_before.execute("DELETE FROM runs WHERE status = 'running'")
+    over.touch()
     scheduler.wait_for_children()
     clock.now += timedelta(days=1)
     _settled(scheduler)
@@ -365,22 +374,26 @@ def test_it_steps_on_whatever_the_wakers_clock_says(ran_before: Database, monkey
     monkeypatch.setattr(waking, "_SECONDS_BETWEEN_STEPS", 0.1)
     clock, stop = Clock(), StopRequest()
     scheduler = Scheduler(ran_before.engine, NIGHTLY, lambda _job, _run: TRUE, os.environ, clock)
-    until = time.monotonic() + 60
-    enough = property(lambda _self: len(_scheduled(ran_before)) == 2 or time.monotonic() > until)
+    until = time.monotonic() + PATIENCE_SECONDS
+    both = [("succeeded",)] * 2
+    enough = property(lambda _self: _scheduled(ran_before) == both or time.monotonic() > until)
     monkeypatch.setattr(StopRequest, "requested", enough)
-    clock_runs = threading.Thread(target=lambda: _let_two_nights_pass(ran_before, clock))
+    clock_runs = threading.Thread(target=lambda: _let_two_nights_pass(ran_before, scheduler, clock))
     clock_runs.start()
     waking.run_until_stopped(scheduler, stop)
     clock_runs.join()
-    assert _scheduled(ran_before) == [("succeeded",)] * 2
+    assert _scheduled(ran_before) == both
 
 
-def _let_two_nights_pass(database: Database, clock: Clock) -> None:
+def _let_two_nights_pass(database: Database, scheduler: Scheduler, clock: Clock) -> None:
     for night in range(2):
-        until = time.monotonic() + 30
-        while database.value("SELECT count(*) FROM schedules") < 2 or len(_scheduled(database)) < night:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while (
+            database.value("SELECT count(*) FROM schedules") < 2 or _scheduled(database).count(("succeeded",)) < night
+        ):
             assert time.monotonic() < until
             time.sleep(0.05)
+        scheduler.wait_for_children()  # a run that is still being put away would have the next tick skipped
         clock.now += timedelta(days=1)
 
 
@@ -461,13 +474,14 @@ def test_a_job_that_is_killed_each_time_is_let_be_after_ten_attempts_whoever_sta
     assert told == [("score", "crashed")] * 3
 
 
-def test_a_tick_during_a_run_is_skipped_with_its_reason(ran_before: Database) -> None:
-    clock = Clock()
-    scheduler = _scheduler(ran_before, clock, _python("import time; time.sleep(3)"))
+def test_a_tick_during_a_run_is_skipped_with_its_reason(ran_before: Database, tmp_path: Path) -> None:
+    clock, over = Clock(), tmp_path / "over"
+    scheduler = _scheduler(ran_before, clock, _until(over))
     clock.now += timedelta(days=1)
     scheduler.step()
     clock.now += timedelta(days=1)
     scheduler.step()
+    over.touch()
     scheduler.wait_for_children()
     assert _scheduled(ran_before, "status, error_code") == [("succeeded", None), ("skipped", "still_running")]
 
@@ -564,7 +578,7 @@ print(resident_kib() - before)
 
 def test_thirty_nights_leave_the_scheduler_no_larger(database: Database) -> None:
     ended = subprocess.run(
-        [sys.executable, "-c", NIGHTS, database.url], cwd=ROOT, capture_output=True, text=True, timeout=240
+        [sys.executable, "-c", NIGHTS, database.url], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_SECONDS
     )
     assert ended.returncode == 0, ended.stderr
     assert int(ended.stdout.splitlines()[-1]) <= 5 * 1024

@@ -27,7 +27,7 @@ from pima.stopping import StopRequest
 from pima.store import queue
 from pima.store.engine import make_engine, writing
 from pima.store.runs import start_run
-from tests.conftest import SOUND, Database, insert_patients
+from tests.conftest import PATIENCE_SECONDS, SOUND, Database, insert_patients
 
 IDS = st.integers(1, 6)
 GLUCOSE = st.sampled_from([100, 150, 9999])  # the last one can't be scored
@@ -160,7 +160,7 @@ class Clinic(RuleBasedStateMachine):
     def _wait_until_the_server_knows(self) -> None:
         """PostgreSQL gives a dead client's locks back when it reads the closed socket, a moment later."""
         others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE_SECONDS
         in_transaction = f"SELECT count(*) {others} AND xact_start IS NOT NULL"
         while self.database.kind == "postgresql" and self.database.value(in_transaction):
             assert time.monotonic() < until

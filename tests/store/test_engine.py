@@ -287,7 +287,7 @@ def kill_its_session(engine: Engine, by: Engine) -> None:
     with reading(engine) as connection:
         pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
     with reading(by) as connection:
-        connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+        connection.execute(text("SELECT pg_terminate_backend(:pid, 60000)"), {"pid": pid})
 
 
 def test_a_session_that_is_ended_in_a_transaction_is_away_and_its_work_undone(postgresql: Database) -> None:
@@ -295,7 +295,7 @@ def test_a_session_that_is_ended_in_a_transaction_is_away_and_its_work_undone(po
         with writing(postgresql.engine) as connection:
             connection.execute(text("INSERT INTO patients (glucose) VALUES (100)"))
             pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
-            postgresql.execute("SELECT pg_terminate_backend(:pid, 5000)", {"pid": pid})
+            postgresql.execute("SELECT pg_terminate_backend(:pid, 60000)", {"pid": pid})
             connection.execute(text("INSERT INTO patients (glucose) VALUES (101)"))
 
     error = error_of(work)
@@ -394,7 +394,7 @@ def test_a_connection_lost_while_a_file_is_copied_in_is_away(postgresql: Databas
         with writing(postgresql.engine) as connection:
             patients.make_staging(connection)
             pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
-            postgresql.execute("SELECT pg_terminate_backend(:pid, 5000)", {"pid": pid})
+            postgresql.execute("SELECT pg_terminate_backend(:pid, 60000)", {"pid": pid})
             patients.stage(connection, [(1, None, *[None] * 9)])
 
     error = error_of(load)

@@ -12,7 +12,7 @@ from pima.errors import DatabaseFailed
 from pima.store import leases, runs
 from pima.store.engine import reading, writing
 from pima.store.runs import Status
-from tests.conftest import Database
+from tests.conftest import PATIENCE_SECONDS, Database
 
 LONG_AGO = "2001-01-01T00:00:00.000Z"
 TICK = datetime(2026, 3, 1, 2, 15, tzinfo=UTC)
@@ -24,11 +24,14 @@ def at_once(first: Callable[[], Result], second: Callable[[], Result]) -> list[R
     together = threading.Barrier(2)
 
     def start(work: Callable[[], Result]) -> Result:
-        together.wait(timeout=30)
+        together.wait(timeout=PATIENCE_SECONDS)
         return work()
 
     with ThreadPoolExecutor(2) as threads:
-        return [running.result(timeout=60) for running in [threads.submit(start, work) for work in (first, second)]]
+        return [
+            running.result(timeout=PATIENCE_SECONDS)
+            for running in [threads.submit(start, work) for work in (first, second)]
+        ]
 
 
 # ---- leases ---------------------------------------------------------------------------------------------------------

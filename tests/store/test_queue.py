@@ -12,7 +12,7 @@ from pima.errors import DatabaseBusy
 from pima.settings import DatabaseSettings
 from pima.store import queue, registry
 from pima.store.engine import make_engine, reading, writing
-from tests.conftest import Database, insert_patients, until_someone_waits_for_a_lock
+from tests.conftest import PATIENCE_SECONDS, Database, insert_patients, until_someone_waits_for_a_lock
 from tests.store.test_registry import add_version
 
 Entry = tuple[int, int]
@@ -200,7 +200,7 @@ def test_a_correction_of_a_row_that_is_being_scored_waits_again(postgresql: Data
         correction = threads.submit(postgresql.execute, "UPDATE patients SET glucose = 90 WHERE id = 1")
         until_someone_waits_for_a_lock(postgresql)
         (scorer.commit if claimer_commits else scorer.rollback)()
-        correction.result(timeout=30)
+        correction.result(timeout=PATIENCE_SECONDS)
     corrected = (1, version(postgresql, 1))
     assert corrected not in claimed
     assert waiting(postgresql) == ([corrected] if claimer_commits else [corrected, claimed[1]])
@@ -227,14 +227,16 @@ def test_two_claimers_at_once_share_the_queue(database: Database) -> None:
     def drain() -> list[Entry]:
         engine = make_engine(database.url, DatabaseSettings())
         found: list[Entry] = []
-        together.wait(timeout=30)
+        together.wait(timeout=PATIENCE_SECONDS)
         while claimed := claim(engine, rows=batch):
             found += claimed
         engine.dispose()
         return found
 
     with ThreadPoolExecutor(2) as threads:
-        first, second = [running.result(timeout=60) for running in [threads.submit(drain) for _ in range(2)]]
+        first, second = [
+            running.result(timeout=PATIENCE_SECONDS) for running in [threads.submit(drain) for _ in range(2)]
+        ]
     assert sorted(first + second) == expected
     assert waiting(database) == []
 
@@ -273,9 +275,9 @@ def test_claims_among_corrections_bring_each_version_once_with_its_own_values(po
     with ThreadPoolExecutor(4) as threads:
         scorers = [threads.submit(score) for _ in range(2)]
         writers = [threads.submit(correct, offset) for offset in (0, 5)]
-        made = [entry for running in writers for entry in running.result(timeout=60)]
+        made = [entry for running in writers for entry in running.result(timeout=PATIENCE_SECONDS)]
         over.set()
-        scored = [entry for running in scorers for entry in running.result(timeout=60)]
+        scored = [entry for running in scorers for entry in running.result(timeout=PATIENCE_SECONDS)]
     assert len(set(scored)) == len(scored)
     assert set(scored) <= {*first, *made}
     # Each patient's newest version was scored: nothing is lost.

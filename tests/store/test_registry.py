@@ -11,7 +11,7 @@ from pima.settings import DatabaseSettings
 from pima.store import registry
 from pima.store.engine import make_engine, reading, writing
 from pima.store.registry import Champion, Move, NewVersion
-from tests.conftest import Database, until_someone_waits_for_a_lock
+from tests.conftest import PATIENCE_SECONDS, Database, until_someone_waits_for_a_lock
 
 
 def add_version(database: Database, data: str = "data", settings: str = "settings") -> int:
@@ -270,7 +270,7 @@ def test_the_second_waits_for_the_lock_and_then_sees_what_the_first_did(
             reader.execute(text("SET LOCAL lock_timeout = '50ms'"))
             assert registry.read_champion(reader) == Champion(None, 0, False)
         (connection.commit if first_commits else connection.rollback)()
-        seen = waiting.result(timeout=30)
+        seen = waiting.result(timeout=PATIENCE_SECONDS)
     assert seen == (Champion(first, 1, True) if first_commits else Champion(None, 0, False))
     with reading(postgresql.engine) as reader:
         expected = Champion(second, 2, True) if first_commits else Champion(second, 1, False)

@@ -12,7 +12,7 @@ from pima.settings import DatabaseSettings
 from pima.store import schema
 from pima.store.engine import make_engine, writing
 from pima.store.tables import TABLES, metadata
-from tests.conftest import ROOT, SALT, Database
+from tests.conftest import PATIENCE_SECONDS, ROOT, SALT, Database
 
 
 def _described(connection) -> dict[str, object]:
@@ -93,7 +93,7 @@ def test_up_down_and_up_again(database: Database) -> None:
 def test_two_migrations_at_once(database: Database, round_: int) -> None:
     schema.migrate(database.engine, SALT, to="base")
     processes = [database.start("migrate", "--json") for _ in range(2)]
-    ended = [process.communicate(timeout=60) for process in processes]
+    ended = [process.communicate(timeout=PATIENCE_SECONDS) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ended
     schema.require_schema(database.engine)
     assert database.value("SELECT count(*) FROM installation") == 1

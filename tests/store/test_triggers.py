@@ -17,7 +17,7 @@ from pima.errors import DatabaseBusy, DatabaseFailed, DatabaseUnusable, PimaErro
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from pima.store.schema import migrate
-from tests.conftest import SALT, SOUND, Database, insert_patients, until_someone_waits_for_a_lock
+from tests.conftest import PATIENCE_SECONDS, SALT, SOUND, Database, insert_patients, until_someone_waits_for_a_lock
 from tests.store.rows import COLUMNS, VALUES, assert_queue_is_true, patient, queue, unlabelled
 
 LONG_AGO = "2001-01-01T00:00:00.000Z"
@@ -472,7 +472,7 @@ def test_two_writers_of_one_patient(postgresql: Database, first_commits: bool) -
         waiting = threads.submit(postgresql.execute, second)
         until_someone_waits_for_a_lock(postgresql)
         (first.commit if first_commits else first.rollback)()
-        waiting.result(timeout=30)
+        waiting.result(timeout=PATIENCE_SECONDS)
     after = patient(postgresql, 1)
     assert after.version > drawn > before
     assert (after.glucose, after.age) == (170, 60)
@@ -488,7 +488,7 @@ def test_an_outcome_waits_for_a_correction_of_the_same_patient(postgresql: Datab
         waiting = threads.submit(postgresql.execute, "UPDATE patients SET outcome = 1")
         until_someone_waits_for_a_lock(postgresql)
         first.commit()
-        waiting.result(timeout=30)
+        waiting.result(timeout=PATIENCE_SECONDS)
     assert patient(postgresql, 1).version == drawn
     assert queue(postgresql) == []
 
@@ -501,7 +501,7 @@ def test_two_inserts_of_one_id_by_upsert(postgresql: Database) -> None:
         waiting = threads.submit(postgresql.execute, UPSERT, upsert)
         until_someone_waits_for_a_lock(postgresql)
         first.commit()
-        waiting.result(timeout=30)
+        waiting.result(timeout=PATIENCE_SECONDS)
     assert patient(postgresql, 5).version > drawn
     assert patient(postgresql, 5).glucose == 149
     assert_queue_is_true(postgresql)
@@ -533,7 +533,7 @@ def test_of_two_writers_of_one_file_the_second_waits(sqlite: Database) -> None:
             pass
         waiting = threads.submit(sqlite.execute, "UPDATE patients SET glucose = glucose + 1")
         first.connection.commit()
-        waiting.result(timeout=30)
+        waiting.result(timeout=PATIENCE_SECONDS)
     impatient.dispose()
     assert sqlite.execute("SELECT glucose FROM patients ORDER BY id") == [(161,), (149,)]
     assert_queue_is_true(sqlite)
