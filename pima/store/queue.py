@@ -157,9 +157,7 @@ def mend_unseen(connection: Connection) -> int:
     An outcome that came unseen counts as known from now on. What can't be seen is a measurement that was changed behind
     the triggers in a row whose version has been scored.
     """
-    # Any update that names the outcome makes the triggers stamp what lacks its stamps.
-    unstamped = "UPDATE patients SET outcome = outcome WHERE (outcome IS NULL) <> (labelled_at IS NULL)"
-    stamped = connection.execute(text(unstamped)).rowcount
+    stamped = _stamp(connection, "(outcome IS NULL) <> (labelled_at IS NULL)")
     same = " AND ".join(f"q.{name} {_same_as(connection)} p.{name}" for name in FEATURE_NAMES)
     # By the version that was found: an entry that is replaced meanwhile is true, and stays.
     removed = connection.execute(
@@ -179,9 +177,14 @@ def requeue_lost(connection: Connection) -> int:
     """
     queued = _enqueue(connection, f"{_NOT_QUEUED} AND {_NOT_REJECTED} AND {_NOT_PREDICTED}")
     # A row that was never stamped has no version of its own yet; with it comes a new entry.
-    unstamped = "id IN (SELECT patient_id FROM scoring_queue WHERE patient_version = 0)"
-    connection.execute(text(f"UPDATE patients SET outcome = outcome WHERE {unstamped}"))
+    _stamp(connection, "id IN (SELECT patient_id FROM scoring_queue WHERE patient_version = 0)")
     return queued
+
+
+def _stamp(connection: Connection, condition: str) -> int:
+    """Have the triggers stamp rows that lack their stamps: by any update, on SQLite by one that names the outcome."""
+    column = "updated_at" if is_postgresql(connection) else "outcome"
+    return connection.execute(text(f"UPDATE patients SET {column} = {column} WHERE {condition}")).rowcount
 
 
 def _same_as(connection: Connection) -> str:

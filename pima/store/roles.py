@@ -80,12 +80,12 @@ ROLES = (
         "pima_operator",
         (
             "SELECT ON alembic_version, patients, predictions, promotions, model_versions, training_snapshots",
-            "SELECT ON runs, schedules",
+            "SELECT ON runs, schedules, holdout_generations, unseen_rows",
             "SELECT, UPDATE ON champion",
-            "INSERT ON promotions",
-            "SELECT, INSERT, UPDATE ON scoring_queue",
+            "INSERT ON promotions, holdout_generations",
+            "SELECT, INSERT, UPDATE, DELETE ON scoring_queue",
             "SELECT, DELETE ON rejections",
-            # For SELECT ... FOR SHARE, which asks for UPDATE; of a column that the stamping trigger overwrites.
+            # For SELECT ... FOR SHARE and to have rows stamped; of a column that the stamping trigger overwrites.
             "UPDATE (updated_at) ON patients",
         ),
     ),

@@ -23,6 +23,7 @@ from tests.conftest import (
     install_models,
     the_json,
     wait_for,
+    without_triggers,
 )
 
 ROLES = ("pima_scorer", "pima_trainer", "pima_loader", "pima_scheduler", "pima_operator", "pima_reader")
@@ -145,6 +146,13 @@ def test_looking_after_the_service_works_under_its_role(guarded: Database, train
         assert ended.exit_code == 0, (option, ended.stderr)
         assert [row[0] for row in guarded.execute(queued)] == found
     assert guarded.value("SELECT count(*) FROM rejections") == 0
+    with without_triggers(guarded):
+        guarded.execute("UPDATE patients SET outcome = 1 WHERE id = :id", {"id": waiting})
+        guarded.execute("DELETE FROM patients WHERE id = :id", {"id": rejected})
+    assert "rows_unseen" in call(operator, "health").stderr
+    assert the_json(call(operator, "requeue", "--json")) == {"mended": 2, "requeued": 0}
+    assert guarded.execute(queued) == []
+    assert call(operator, "models", "holdout", "--share", "0.4", "--reason", "a test").exit_code == 0
 
 
 @pytest.mark.xdist_group("keras")
@@ -189,7 +197,6 @@ FORBIDDEN = [
     ("pima_operator", "UPDATE patients SET version = 7"),
     ("pima_operator", "INSERT INTO patients (glucose) VALUES (1)"),
     ("pima_operator", "DELETE FROM patients"),
-    ("pima_operator", "DELETE FROM scoring_queue"),
     ("pima_operator", "INSERT INTO predictions VALUES (1, 1, 1, 1, 0.5, 1, 0.5)"),
     ("pima_operator", "UPDATE predictions SET probability = 0"),
     ("pima_operator", "DELETE FROM predictions"),
