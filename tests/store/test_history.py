@@ -27,7 +27,7 @@ def test_no_labels_give_empty_arrays(database: Database) -> None:
 
 
 def test_labelled_rows_come_by_id_with_null_kept_apart_from_nan(database: Database) -> None:
-    largest = 2**63 - 1
+    largest = 2**62
     insert_patients(database, 1, first_id=largest, outcome=1)
     insert_patients(database, 1, first_id=7, outcome=0, glucose=None, insulin=None)
     insert_patients(database, 1, first_id=5)
