@@ -48,7 +48,7 @@ ROLES = (
             "SELECT, INSERT, UPDATE ON runs",
             "SELECT, INSERT, UPDATE, DELETE ON leases",
             "SELECT, UPDATE ON champion",
-            "INSERT ON model_versions, promotions, test_sets, holdout_generations",
+            "INSERT ON model_versions, promotions, test_sets",
             "INSERT, DELETE ON training_snapshots",
             # Pruning forgets old bytes and nothing else of a version.
             "UPDATE (keras_artifact, compiled_artifact) ON model_versions",

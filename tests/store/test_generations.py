@@ -137,18 +137,18 @@ def test_the_database_itself_refuses_a_share_that_is_none(database: Database) ->
             )
 
 
-def test_the_trainers_role_begins_one_and_rewrites_none(postgresql: Database) -> None:
+def test_the_operators_role_begins_one_and_rewrites_none(postgresql: Database) -> None:
     assert call(postgresql, "migrate", "--roles").exit_code == 0
-    url = make_url(postgresql.url).set(username="pima_trainer", password=None).render_as_string(hide_password=False)
-    trainer = replace(postgresql, url=url, engine=make_engine(url, DatabaseSettings()))
+    url = make_url(postgresql.url).set(username="pima_operator", password=None).render_as_string(hide_password=False)
+    operator = replace(postgresql, url=url, engine=make_engine(url, DatabaseSettings()))
     try:
-        assert call(trainer, "models", "holdout", "--share", "0.4", "--reason", "a test").exit_code == 0
-        assert _generation(trainer, 0.4).number == 2
+        assert call(operator, "models", "holdout", "--share", "0.4", "--reason", "a test").exit_code == 0
+        assert _generation(operator, 0.4).number == 2
         for statement in ("UPDATE holdout_generations SET share = 0.5", "DELETE FROM holdout_generations"):
             with pytest.raises(DatabaseUnusable, match="42501"):
-                trainer.execute(statement)
+                operator.execute(statement)
     finally:
-        trainer.engine.dispose()
+        operator.engine.dispose()
     assert [row[:2] for row in _generations(postgresql)] == [(1, 0.3), (2, 0.4)]
 
 
