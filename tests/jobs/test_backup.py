@@ -109,15 +109,17 @@ def _everything(database: Database) -> dict[str, Any]:
     return {name: database.execute(query) for name, query in (rows | _BESIDE_THE_ROWS).items()}
 
 
+@pytest.mark.parametrize("role", ["origin", "replica"])
 def test_a_restored_database_is_what_was_backed_up_and_works_on(
-    source: Database, target: Database, tmp_path: Path
+    roles: Database, source: Database, target: Database, tmp_path: Path, role: str
 ) -> None:
     before = _everything(source)
     assert all(before[name] for name in ("patients", "scoring_queue", "predictions", "rejections", "model_versions"))
     assert all(before[name] for name in _BESIDE_THE_ROWS)
     dump = _backed_up(source, tmp_path)
     source.execute("TRUNCATE patients")
-    ended = _run("restore.sh", target, dump)
+    roles.execute(f"GRANT SET ON PARAMETER session_replication_role TO {OWNER}")
+    ended = _run("restore.sh", target, dump, PGOPTIONS=f"-c session_replication_role={role}")
     assert ended.returncode == 0, ended
     after = _everything(target)
     for name, found in before.items():
