@@ -1,7 +1,9 @@
 """How a process talks to its database: one engine, short transactions, time limits on everything.
 
 Two kinds of transaction: `reading` never takes a write lock, `writing` takes SQLite's at once (BEGIN IMMEDIATE; two
-deferred ones that both read first and write later would claim the same rows or fail in the middle).
+deferred ones that both read first and write later would claim the same rows or fail in the middle). On PostgreSQL each
+says its own isolation level and whether it writes, whatever database and role default to. The level is READ COMMITTED
+also where one reads by several statements: what is decided upon them is asked again, under a lock, before the writing.
 """
 
 import sqlite3
@@ -65,7 +67,11 @@ def _postgresql_engine(url: URL, settings: DatabaseSettings) -> Engine:
         require_verified_tls(url)
     ours = {"connect_timeout": settings.connect_timeout_seconds, "application_name": "pima", **_VANISHED}
     unsaid = {name: value for name, value in ours.items() if name not in url.query}
-    engine = create_engine(url, hide_parameters=True, pool_size=2, connect_args=unsaid)
+    # Said by the driver's BEGIN, and so for SQLAlchemy's first questions too. A snapshot of the whole transaction would
+    # hide what others committed while a statement waited for their lock, and fail on rows that they changed.
+    engine = create_engine(
+        url, hide_parameters=True, pool_size=2, connect_args=unsaid, isolation_level="READ COMMITTED"
+    )
     # SET LOCAL in each transaction: start-up options fail through PgBouncer, a session's SET leaks to its next user.
     limits = (
         f"SET LOCAL statement_timeout = '{settings.statement_timeout_seconds}s';"
@@ -75,7 +81,8 @@ def _postgresql_engine(url: URL, settings: DatabaseSettings) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(limits)
+        writes = connection.get_execution_options().get("pima_writes", True)
+        connection.exec_driver_sql(f"SET TRANSACTION READ {'WRITE' if writes else 'ONLY'};{limits}")
 
     return engine
 
@@ -109,7 +116,7 @@ def without_time_limit(connection: Connection) -> None:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that only reads."""
-    with translated_errors(engine), engine.begin() as connection:
+    with translated_errors(engine), engine.execution_options(pima_writes=False).begin() as connection:
         yield connection
 
 

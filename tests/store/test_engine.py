@@ -37,6 +37,11 @@ def ask(engine: Engine, statement: str = "SELECT 1") -> None:
         connection.execute(text(statement))
 
 
+def do(engine: Engine, statement: str) -> None:
+    with writing(engine) as connection:
+        connection.execute(text(statement))
+
+
 def error_of(work: Callable[[], object]) -> PimaError:
     """The error that the work ends in, which must be one of ours."""
     try:
@@ -268,10 +273,10 @@ def test_waiting_for_anothers_lock_ends_as_busy(postgresql: Database) -> None:
     impatient = make_engine(postgresql.url, DatabaseSettings(lock_timeout_seconds=1))
     with writing(postgresql.engine) as holder:
         holder.execute(text("UPDATE patients SET glucose = 90"))
-        error = error_of(lambda: ask(impatient, "UPDATE patients SET glucose = 91"))
+        error = error_of(lambda: do(impatient, "UPDATE patients SET glucose = 91"))
     assert isinstance(error, DatabaseBusy)
     assert "55P03" in str(error)
-    ask(impatient, "UPDATE patients SET glucose = 92")
+    do(impatient, "UPDATE patients SET glucose = 92")
     impatient.dispose()
 
 

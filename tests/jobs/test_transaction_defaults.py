@@ -1,0 +1,192 @@
+"""What a database or a role defaults to for its transactions is nothing to ours: each says its own."""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from pima.scheduling import Scheduler
+from pima.settings import DatabaseSettings, ScheduleSettings
+from pima.store import patients, schema
+from pima.store.engine import make_engine, reading, writing
+from pima.store.runs import Status
+from tests.conftest import SHIPPED, Database, insert_patients, install_models, the_json
+from tests.jobs.test_bad_files import GOOD, HEADER, OTHER, counts, write
+from tests.jobs.test_score import _fill, assert_each_once
+
+REPEATABLE_READ = {"default_transaction_isolation": "repeatable read"}
+SERIALIZABLE = {"default_transaction_isolation": "serializable"}
+READ_ONLY = {"default_transaction_read_only": "on"}
+ALL_AT_ONCE = SERIALIZABLE | READ_ONLY | {"default_transaction_deferrable": "on"}
+each_default = pytest.mark.parametrize(
+    "defaults",
+    [REPEATABLE_READ, SERIALIZABLE, READ_ONLY, ALL_AT_ONCE],
+    ids=["repeatable read", "serializable", "read only", "all at once"],
+)
+LONG_LOCKS = {"PIMA_DATABASE__LOCK_TIMEOUT_SECONDS": "120"}
+
+
+def default_to(database: Database, settings: dict[str, str], whose: str = "DATABASE {database}") -> None:
+    """Set them for all sessions to come, the test's own among them."""
+    with writing(database.engine) as connection:
+        names = connection.execute(text("SELECT current_database(), quote_ident(current_user)")).one()
+        target = whose.format(database=names[0], role=names[1])
+        for name, value in settings.items():
+            connection.execute(text(f"ALTER {target} SET {name} = '{value}'"))
+    database.engine.dispose()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Return once it holds."""
+    for _ in range(12_000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("never")
+
+
+def waiting_for_a_lock(database: Database) -> int:
+    found: int = database.value(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return found
+
+
+# ---- the transactions -----------------------------------------------------------------------------------------------
+
+
+@each_default
+@pytest.mark.parametrize("whose", ["DATABASE {database}", "ROLE {role} IN DATABASE {database}"])
+def test_each_transaction_says_its_own_isolation_and_whether_it_writes(
+    postgresql: Database, defaults: dict[str, str], whose: str
+) -> None:
+    default_to(postgresql, defaults, whose)
+    shown = "SELECT current_setting('transaction_isolation'), current_setting('transaction_read_only')"
+    for transaction, read_only in ((reading, "on"), (writing, "off"), (reading, "on")):
+        with transaction(postgresql.engine) as connection:
+            assert connection.execute(text(shown)).one() == ("read committed", read_only)
+            for name, value in defaults.items():  # the defaults stay as they are for whoever else uses the session
+                assert connection.scalar(text(f"SHOW {name}")) == value
+    postgresql.execute("INSERT INTO patients (glucose) VALUES (100)")
+    assert postgresql.value("SELECT count(*) FROM patients") == 1
+
+
+def test_connecting_waits_for_nobody_where_transactions_are_deferrable(postgresql: Database) -> None:
+    """A deferrable transaction's first statement waits until those of others end, without a time limit."""
+    default_to(postgresql, ALL_AT_ONCE)
+    asked = threading.Event()
+
+    def ask() -> None:
+        engine = make_engine(postgresql.url, DatabaseSettings())
+        with reading(engine) as connection:
+            connection.execute(text("SELECT 1"))
+        asked.set()
+        engine.dispose()
+
+    with postgresql.engine.connect().execution_options(isolation_level="SERIALIZABLE") as clinic:
+        clinic.execute(text("INSERT INTO patients (glucose) VALUES (100)"))
+        thread = threading.Thread(target=ask)
+        thread.start()
+        in_time = asked.wait(60)
+        clinic.rollback()
+        thread.join()
+    assert in_time
+
+
+# ---- the jobs -------------------------------------------------------------------------------------------------------
+
+
+@each_default
+def test_of_two_loads_of_one_file_at_once_one_is_refused(
+    postgresql: Database, tmp_path: Path, defaults: dict[str, str]
+) -> None:
+    default_to(postgresql, defaults)
+    file = write(tmp_path, HEADER, GOOD, OTHER)
+    with writing(postgresql.engine) as holder:
+        patients.only_one_load(holder)
+        loads = [postgresql.start("load", file, "--json", **LONG_LOCKS) for _ in range(2)]
+        until(lambda: waiting_for_a_lock(postgresql) == 2)
+    ended = [load.communicate(timeout=120) for load in loads]
+    assert sorted(load.returncode for load in loads) == [0, 2], ended
+    assert counts(postgresql) == (2, 0, 1)
+
+
+@each_default
+def test_the_workers_of_a_run_and_of_another_do_not_fail_each_other(
+    postgresql: Database, trained: Path, defaults: dict[str, str]
+) -> None:
+    install_models(postgresql, trained)
+    _fill(postgresql, 10_000)
+    default_to(postgresql, defaults)
+    scorers = [postgresql.start("score", "--json", "--batch-size", "100", PIMA_SCORE__WORKERS="2") for _ in range(2)]
+    ended = [scorer.communicate(timeout=120) for scorer in scorers]
+    assert [scorer.returncode for scorer in scorers] == [0, 0], ended
+    assert_each_once(postgresql, 10_000)
+
+
+@pytest.mark.xdist_group("keras")
+def test_a_model_is_trained_and_a_person_may_move_the_champion(postgresql: Database) -> None:
+    default_to(postgresql, ALL_AT_ONCE)
+    assert postgresql.run("load", str(SHIPPED)).exit_code == 0
+    ended = postgresql.run("retrain", "--json", PIMA_RETRAIN__NETWORK="article", PIMA_GATE__APPROVE="true")
+    assert ended.exit_code == 0, ended.stderr
+    assert the_json(ended)["challenger"] == 1
+    for job in (("models", "promote", "1", "--reason", "a try"), ("models", "list"), ("models", "show", "1")):
+        assert postgresql.run(*job).exit_code == 0
+    assert postgresql.value("SELECT model_version FROM champion") == 1
+
+
+@each_default
+def test_a_schema_is_made_anew_and_lost_rows_are_queued_again(postgresql: Database, defaults: dict[str, str]) -> None:
+    schema.migrate(postgresql.engine, "", to="base")
+    default_to(postgresql, defaults)
+    for job in (("migrate", "--roles"), ("migrate",)):
+        ended = postgresql.run(*job)
+        assert ended.exit_code == 0, ended.stderr
+    insert_patients(postgresql, 3)
+    postgresql.execute("DELETE FROM scoring_queue")
+    assert the_json(postgresql.run("requeue", "--json"))["requeued"] == 3
+    for job in (("status",), ("requeue", "--stale"), ("requeue", "--rejected")):
+        ended = postgresql.run(*job)
+        assert ended.exit_code == 0, ended.stderr
+    assert postgresql.value("SELECT count(*) FROM scoring_queue") == 3
+
+
+@each_default
+def test_of_two_schedulers_at_once_one_runs_the_tick_and_neither_fails(
+    postgresql: Database, defaults: dict[str, str]
+) -> None:
+    default_to(postgresql, defaults)
+    now = [datetime(2026, 11, 20, 12, tzinfo=UTC)]
+    settings = ScheduleSettings(score="15 2 * * *", retrain="15 2 * * *")
+    nothing = [sys.executable, "-c", ""]
+    engines = [make_engine(postgresql.url, DatabaseSettings()) for _ in range(2)]
+    ended: list[Status] = []
+    schedulers = [
+        Scheduler(
+            engine, settings, lambda _job, _run: nothing, os.environ, lambda: now[0], lambda _j, end: ended.append(end)
+        )
+        for engine in engines
+    ]
+    for scheduler in schedulers:
+        scheduler.begin()
+    for _ in range(5):
+        threads = [threading.Thread(target=scheduler.step) for scheduler in schedulers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for scheduler in schedulers:
+            scheduler.wait_for_children()
+        now[0] += timedelta(days=1)
+    for engine in engines:
+        engine.dispose()
+    ticks = postgresql.execute("SELECT job, scheduled_for, status FROM runs WHERE status NOT IN ('missed', 'skipped')")
+    assert len(ticks) == len(set(ticks)) == len(ended) >= 7
+    assert {status for _, _, status in ticks} == {"succeeded"}
