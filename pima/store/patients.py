@@ -70,6 +70,12 @@ class Loaded:
 
 
 _STAGED = ("line", "id", *FEATURE_NAMES, "outcome")
+# By its schema, so that another table of this name, wherever a search_path finds it, is neither filled nor dropped.
+_STAGING = {"postgresql": "pg_temp.pima_staging", "sqlite": "temp.pima_staging"}
+
+
+def _staging(connection: Connection) -> str:
+    return _STAGING[connection.dialect.name]
 
 
 def only_one_load(connection: Connection) -> None:
@@ -89,21 +95,23 @@ def make_staging(connection: Connection) -> None:
     real = "DOUBLE PRECISION" if is_postgresql(connection) else "REAL"
     measured = ", ".join(f"{name} {real}" for name in FEATURE_NAMES)
     # SQL: no constraints; what breaks them is found by the queries below, with its line number.
-    connection.execute(text("DROP TABLE IF EXISTS pima_staging"))
+    staging = _staging(connection)
+    connection.execute(text(f"DROP TABLE IF EXISTS {staging}"))
     connection.execute(
-        text(f"CREATE TEMPORARY TABLE pima_staging (line {number}, id {number}, {measured}, outcome {number})")
+        text(f"CREATE TEMPORARY TABLE {staging} (line {number}, id {number}, {measured}, outcome {number})")
     )
 
 
 def stage(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
     """Add rows (line, id, eight measurements, outcome) to the staging table; None is NULL."""
+    staging = _staging(connection)
     if is_postgresql(connection):
         cursor = connection.connection.cursor()
-        with cursor.copy(f"COPY pima_staging ({', '.join(_STAGED)}) FROM STDIN (NULL 'None')") as copy:
+        with cursor.copy(f"COPY {staging} ({', '.join(_STAGED)}) FROM STDIN (NULL 'None')") as copy:
             copy.write("".join(_copy_lines(rows)))
     else:
         marks = ", ".join("?" * len(_STAGED))
-        connection.exec_driver_sql(f"INSERT INTO pima_staging ({', '.join(_STAGED)}) VALUES ({marks})", list(rows))
+        connection.exec_driver_sql(f"INSERT INTO {staging} ({', '.join(_STAGED)}) VALUES ({marks})", list(rows))
 
 
 def _copy_lines(rows: Sequence[tuple[object, ...]]) -> Iterator[str]:
@@ -115,9 +123,9 @@ def _copy_lines(rows: Sequence[tuple[object, ...]]) -> Iterator[str]:
 def repeated_ids(connection: Connection) -> list[int]:
     """Lines whose id stands on an earlier line of the file already."""
     # SQL: the first line of each id is the one that counts.
-    statement = text("""
+    statement = text(f"""
         SELECT line FROM (SELECT line, row_number() OVER (PARTITION BY id ORDER BY line) AS nth
-                          FROM pima_staging WHERE id IS NOT NULL) AS numbered
+                          FROM {_staging(connection)} WHERE id IS NOT NULL) AS numbered
         WHERE nth > 1 ORDER BY line""")
     return list(connection.execute(statement).scalars())
 
@@ -125,14 +133,15 @@ def repeated_ids(connection: Connection) -> list[int]:
 def lines_without_id(connection: Connection) -> list[int]:
     """Lines of a file with ids that lack theirs."""
     # SQL: an empty cell in the id column.
-    return list(connection.execute(text("SELECT line FROM pima_staging WHERE id IS NULL ORDER BY line")).scalars())
+    statement = text(f"SELECT line FROM {_staging(connection)} WHERE id IS NULL ORDER BY line")
+    return list(connection.execute(statement).scalars())
 
 
 def unknown_ids(connection: Connection) -> list[int]:
     """Lines whose id is not in the database."""
     # SQL: for files that lack measurements, where such a line can't be a new patient.
-    statement = text("""
-        SELECT line FROM pima_staging s
+    statement = text(f"""
+        SELECT line FROM {_staging(connection)} s
         WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM patients p WHERE p.id = s.id) ORDER BY line""")
     return list(connection.execute(statement).scalars())
 
@@ -141,23 +150,24 @@ def drop_staged(connection: Connection, lines: list[int]) -> None:
     """Leave lines out."""
     if lines:
         # SQL: by line number; a line that was never staged is no error.
-        connection.execute(text("DELETE FROM pima_staging WHERE line = :line"), [{"line": line} for line in lines])
+        statement = text(f"DELETE FROM {_staging(connection)} WHERE line = :line")
+        connection.execute(statement, [{"line": line} for line in lines])
 
 
 def take_staged(connection: Connection, columns: tuple[str, ...]) -> Loaded:
     """Update the patients whose id is known, in the file's columns only, and insert the others."""
-    known = "EXISTS (SELECT 1 FROM patients p WHERE p.id = s.id)"
+    staging, known = _staging(connection), "EXISTS (SELECT 1 FROM patients p WHERE p.id = s.id)"
     # SQL: how many of the file's rows are there already.
-    matched = connection.execute(text(f"SELECT count(*) FROM pima_staging s WHERE {known}")).scalar_one()
+    matched = connection.execute(text(f"SELECT count(*) FROM {staging} s WHERE {known}")).scalar_one()
     updated = _update_known(connection, columns) if matched else 0
     names = ", ".join(columns)
     staged = ", ".join(f"s.{name}" for name in columns)
-    with_id = f"INSERT INTO patients (id, {names}) SELECT s.id, {staged} FROM pima_staging s"
+    with_id = f"INSERT INTO patients (id, {names}) SELECT s.id, {staged} FROM {staging} s"
     # SQL: new patients under the ids that the file gives them; an outcome's or correction's file has none.
     inserted = connection.execute(text(f"{with_id} WHERE s.id IS NOT NULL AND NOT {known} ORDER BY s.id")).rowcount
     if inserted:
         _advance_identity(connection)
-    without_id = f"INSERT INTO patients ({names}) SELECT {staged} FROM pima_staging s"
+    without_id = f"INSERT INTO patients ({names}) SELECT {staged} FROM {staging} s"
     # SQL: new patients, numbered in the file's order.
     inserted += connection.execute(text(f"{without_id} WHERE s.id IS NULL ORDER BY s.line")).rowcount
     return Loaded(inserted, updated, matched - updated)
@@ -170,7 +180,9 @@ def _update_known(connection: Connection, columns: tuple[str, ...]) -> int:
     operator = "IS DISTINCT FROM" if is_postgresql(connection) else "IS NOT"
     differs = " OR ".join(f"patients.{name} {operator} s.{name}" for name in columns)
     # SQL: rows that would not change are left alone, so that their `updated_at` stays true.
-    statement = f"UPDATE patients SET {assignments} FROM pima_staging s WHERE s.id = patients.id AND ({differs})"
+    statement = (
+        f"UPDATE patients SET {assignments} FROM {_staging(connection)} s WHERE s.id = patients.id AND ({differs})"
+    )
     return connection.execute(text(statement)).rowcount
 
 

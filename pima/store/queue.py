@@ -19,11 +19,12 @@ from pima.store.tables import scoring_queue
 
 _MEASUREMENTS = ", ".join(FEATURE_NAMES)
 
-# A NULL travels as a NaN that no arithmetic makes, so that every row has the same width.
+# A NULL travels as a NaN that no arithmetic makes, so that every row has the same width. No literal of bytes: its
+# backslash would mean something else where standard_conforming_strings is off.
 _NULL = 0x7FF80000_4E554C4C
 _PACKED = " || ".join(
     ["int8send(patient_id)", "int8send(patient_version)"]
-    + [f"coalesce(float8send({name}), '\\x{_NULL:016x}'::bytea)" for name in FEATURE_NAMES]
+    + [f"coalesce(float8send({name}), int8send({_NULL}))" for name in FEATURE_NAMES]
 )
 _COLUMNS = 2 + len(FEATURE_NAMES)
 

@@ -38,7 +38,8 @@ def default_to(database: Database, settings: dict[str, str], whose: str = "DATAB
         names = connection.execute(text("SELECT current_database(), quote_ident(current_user)")).one()
         target = whose.format(database=names[0], role=names[1])
         for name, value in settings.items():
-            connection.execute(text(f"ALTER {target} SET {name} = '{value}'"))
+            parts = ", ".join(f"'{part}'" for part in value.split(", "))
+            connection.execute(text(f"ALTER {target} SET {name} = {parts}"))
     database.engine.dispose()
 
 

@@ -1,0 +1,138 @@
+"""Settings of a database that change what a literal, a cast or a text of a value means: nothing comes out otherwise."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from pima.core.features import FEATURE_NAMES
+from pima.store import schema
+from pima.store.engine import reading, writing
+from pima.store.patients import labelled_history
+from tests.conftest import Database, Ended, call, install_models, the_json
+from tests.jobs.test_bad_files import write
+from tests.jobs.test_transaction_defaults import default_to
+
+THRESHOLD = 0.40000000000000013
+"""With fewer digits it is another number."""
+
+SETTINGS: dict[str, dict[str, str]] = {
+    "backslashes": {"standard_conforming_strings": "off", "backslash_quote": "on"},
+    "digits": {"extra_float_digits": "-15"},
+    "German times": {"DateStyle": "German, DMY"},
+    "American times": {"DateStyle": "SQL, MDY"},
+    "names elsewhere": {"search_path": "public, elsewhere, pg_temp, pg_catalog"},
+    "names in quotes": {"quote_all_identifiers": "on"},
+    "bytes for texts": {"client_encoding": "SQL_ASCII"},
+    "few letters": {"client_encoding": "LATIN1"},
+    "no second statement": {"exit_on_error": "on"},
+    "outputs": {"bytea_output": "escape", "IntervalStyle": "sql_standard", "TimeZone": "America/St_Johns"},
+    "inputs": {"array_nulls": "off", "transform_null_equals": "on", "xmloption": "document"},
+    "functions": {
+        "plpgsql.variable_conflict": "use_variable",
+        "plpgsql.extra_errors": "all",
+        "check_function_bodies": "off",
+    },
+    "sessions": {"row_security": "off", "synchronous_commit": "off", "client_min_messages": "debug5"},
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_what_the_jobs_do_and_tell_is_the_same(
+    postgresql: Database, trained: Path, tmp_path: Path, settings: dict[str, str]
+) -> None:
+    with writing(postgresql.engine) as connection:
+        connection.execute(text("CREATE SCHEMA elsewhere"))
+        connection.execute(text("CREATE TABLE elsewhere.pima_staging AS SELECT 'of the clinic' AS whose"))
+    schema.migrate(postgresql.engine, "", to="base")
+    default_to(postgresql, settings)
+    done = _everything(postgresql, trained, tmp_path)
+    postgresql.execute(f"ALTER DATABASE {postgresql.value('SELECT current_database()')} RESET ALL")
+    postgresql.engine.dispose()
+    assert postgresql.value("SELECT whose FROM elsewhere.pima_staging") == "of the clinic"
+    assert _stored(postgresql) == [
+        (1, 6.1, 148.125, None, 1),
+        (2, 1.0, 100.00000000000001, 66.00000000000001, 0),
+        (3, 8.0, 183.0, 64.0, None),
+        (4, 8.0, 183.0, None, None),
+        (5, 8.0, 183.0, 80.0, None),
+    ]
+    assert done["history"] == _history(postgresql)
+    assert done["predictions"] == _predictions(postgresql)
+    postgresql.execute("DELETE FROM predictions")
+    _ended_well(call(postgresql, "requeue", "--stale"))
+    _ended_well(call(postgresql, "score"))
+    assert done["predictions"] == _predictions(postgresql)
+
+
+HEADER = "id,pregnancies,glucose,blood_pressure,skin_thickness,insulin,bmi,diabetes_pedigree,age,outcome"
+LINES = (
+    "1,6.1,148.125,,35,0,33.6,0.627,50,1",
+    "2,1,100.00000000000001,66.00000000000001,29,0,26.6,0.351,31,0",
+    "3,8,183,64,0,0,23.3,0.672,32,",
+    "4,8,183,,,,23.3,0.672,32,",
+    "5,8,183,80,,,23.3,0.672,32,",
+)
+
+
+def _everything(database: Database, trained: Path, folder: Path) -> dict[str, Any]:
+    _ended_well(call(database, "migrate"))
+    _ended_well(call(database, "load", write(folder, HEADER, *LINES, name="Jörg 李.csv")))
+    install_models(database, trained)
+    with writing(database.engine) as connection:
+        connection.execute(text("UPDATE model_versions SET threshold = :threshold"), {"threshold": THRESHOLD})
+    _ended_well(call(database, "score"))
+    _ended_well(call(database, "requeue", "--rejected"))
+    for _ in range(2):
+        _ended_well(call(database, "requeue", "--stale"))
+    _ended_well(call(database, "models", "promote", "2", "--reason", "Jörg and 李"))
+    _ended_well(call(database, "models", "promote", "1", "--reason", "a \\ and a ' too"))
+    copied = ", ".join(("version", *FEATURE_NAMES))
+    database.execute(
+        f"INSERT INTO scoring_queue (patient_id, patient_{copied}) SELECT id, {copied} FROM patients WHERE id = 3"
+    )
+    again = call(database, "score", "--json")
+    _ended_well(again)
+    assert the_json(again)["already_scored"] == 1
+    for command in (("status",), ("models", "list"), ("models", "show", "1"), ("migrate",)):
+        _ended_well(call(database, *command))
+    health = call(database, "health")
+    assert "scheduler_silent" in health.stderr  # it looked, and found nothing wrong with the database
+    assert "database_" not in health.stderr
+    kept = folder / "kept.keras"
+    _ended_well(call(database, "models", "export", "1", str(kept)))
+    with closing(sqlite3.connect(trained)) as source:
+        (original,) = source.execute("SELECT keras_artifact FROM model_versions WHERE number = 1").fetchone()
+    assert kept.read_bytes() == original
+    return {"history": _history(database), "predictions": _predictions(database)}
+
+
+def _ended_well(ended: Ended) -> None:
+    assert ended.exit_code == 0, ended.stdout + ended.stderr
+
+
+def _stored(database: Database) -> list[tuple[Any, ...]]:
+    found: list[tuple[Any, ...]] = database.execute(
+        "SELECT id, pregnancies, glucose, blood_pressure, outcome FROM patients ORDER BY id"
+    )
+    return found
+
+
+def _history(database: Database) -> list[list[Any]]:
+    with reading(database.engine) as connection:
+        read = labelled_history(connection)
+    measured = read.measurements
+    arrays = (read.patient_ids, measured.values, measured.is_null, read.outcomes, read.labelled_at_ms)
+    return [array.tolist() for array in arrays]
+
+
+def _predictions(database: Database) -> list[tuple[Any, ...]]:
+    """Bit by bit, without a float's text."""
+    probability, threshold = (f"encode(float8send({name}), 'hex')" for name in ("probability", "threshold"))
+    found: list[tuple[Any, ...]] = database.execute(f"""
+        SELECT patient_id, {probability}, predicted_class, {threshold} FROM predictions
+        WHERE model_version = 1 ORDER BY patient_id""")
+    return found
