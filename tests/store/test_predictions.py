@@ -181,6 +181,20 @@ def test_only_new_predictions_count_and_the_earlier_ones_stay(database: Database
     assert database.execute(counted) == [(1, 0.25, 400), (2, 0.75, 600)]
 
 
+def test_beside_an_earlier_prediction_each_new_one_has_its_own_class(database: Database) -> None:
+    """On PostgreSQL such a batch is written by another statement, which draws the class anew."""
+    write_predictions(database, batch([(2, 5)], [0.25]), model=3, run=7, threshold=0.375)
+    made = batch([(1, 4), (2, 5), (3, 6), (4, 7)], [0.125, 0.875, 0.375, 0.875])
+    assert write_predictions(database, made, model=3, run=8, threshold=0.375) == 3
+    columns = "patient_id, patient_version, model_version, run_id, probability, predicted_class, threshold"
+    assert database.execute(f"SELECT {columns} FROM predictions ORDER BY patient_id") == [
+        (1, 4, 3, 8, 0.125, 0, 0.375),
+        (2, 5, 3, 7, 0.25, 0, 0.375),
+        (3, 6, 3, 8, 0.375, 1, 0.375),  # at the threshold it is positive
+        (4, 7, 3, 8, 0.875, 1, 0.375),
+    ]
+
+
 def test_another_version_or_another_model_is_new(database: Database) -> None:
     assert write_predictions(database, batch([(1, 4)], [0.25]), model=1) == 1
     assert write_predictions(database, batch([(1, 5)], [0.25]), model=1) == 1

@@ -169,7 +169,7 @@ def test_a_claim_skips_what_an_open_transaction_holds(
         someone.execute(text(held))
         someone.execute(text("INSERT INTO patients (id, glucose) VALUES (99, 100)"))
         with writing(postgresql.engine) as connection:
-            connection.execute(text("SET LOCAL lock_timeout = '50ms'"))
+            connection.execute(text("SET LOCAL lock_timeout = '5s'"))
             # The limit counts what can be had, and not what is skipped.
             assert ids(entries(queue.claim(connection, 0, 3))) == [1, 4, 5]
             assert ids(entries(queue.claim(connection, 0, 3))) == [6]
@@ -186,7 +186,7 @@ def test_a_claim_skips_what_an_open_transaction_holds(
 def test_a_claim_does_not_see_another_open_claim_on_the_same_rows(postgresql: Database) -> None:
     insert_patients(postgresql, 6)
     with writing(postgresql.engine) as first, writing(postgresql.engine) as second:
-        second.execute(text("SET LOCAL lock_timeout = '50ms'"))
+        second.execute(text("SET LOCAL lock_timeout = '5s'"))
         assert ids(entries(queue.claim(first, 0, 2))) == [1, 2]
         assert ids(entries(queue.claim(second, 0, 2))) == [3, 4]
         assert ids(entries(queue.claim(first, 0, 2))) == [5, 6]
@@ -205,6 +205,21 @@ def test_a_correction_of_a_row_that_is_being_scored_waits_again(postgresql: Data
     assert corrected not in claimed
     assert waiting(postgresql) == ([corrected] if claimer_commits else [corrected, claimed[1]])
     assert postgresql.value("SELECT glucose FROM scoring_queue WHERE patient_id = 1") == 90
+
+
+def test_a_claim_that_does_not_delete_what_it_has_read_is_undone(postgresql: Database) -> None:
+    """Somebody's own trigger keeps an entry: it would be scored again in each run, and others might go unscored."""
+    insert_patients(postgresql, 3)
+    before = waiting(postgresql)
+    postgresql.execute("CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+    postgresql.execute("""
+        CREATE TRIGGER someone_elses BEFORE DELETE ON scoring_queue
+        FOR EACH ROW WHEN (OLD.patient_id = 2) EXECUTE FUNCTION keep()""")
+    with pytest.raises(DatabaseBusy, match="2 queue entries would have gone for 3 rows"):
+        claim(postgresql.engine)
+    assert waiting(postgresql) == before
+    postgresql.execute("DROP TRIGGER someone_elses ON scoring_queue")
+    assert claim(postgresql.engine) == before
 
 
 def test_an_open_claim_keeps_other_claimers_out_of_the_file(sqlite: Database) -> None:

@@ -267,7 +267,7 @@ def test_the_second_waits_for_the_lock_and_then_sees_what_the_first_did(
         until_someone_waits_for_a_lock(postgresql)
         registry.set_champion(connection, first, pinned=True)
         with reading(postgresql.engine) as reader:  # who only reads waits for nobody
-            reader.execute(text("SET LOCAL lock_timeout = '50ms'"))
+            reader.execute(text("SET LOCAL lock_timeout = '5s'"))
             assert registry.read_champion(reader) == Champion(None, 0, False)
         (connection.commit if first_commits else connection.rollback)()
         seen = waiting.result(timeout=PATIENCE_SECONDS)

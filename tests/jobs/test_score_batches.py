@@ -1,0 +1,70 @@
+"""A batch is claimed and written in one transaction, and an error of either worker is the run's."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, event
+
+from pima.errors import DatabaseFailed
+from pima.ledger import OpenRun
+from pima.scoring import ScoreOptions, score_queue
+from pima.stopping import StopRequest
+from tests.conftest import Database, insert_patients, install_models, the_json
+from tests.jobs.test_score import _fill, assert_each_once
+
+
+def test_an_error_of_the_helping_worker_is_the_runs(postgresql: Database, trained: Path) -> None:
+    """The helper's first statement fails, and the other worker's second batch waits until it has."""
+    install_models(postgresql, trained)
+    _fill(postgresql, 2_000)
+    mine, failed = threading.current_thread(), threading.Event()
+    batches_begun: list[Connection] = []
+
+    @event.listens_for(postgresql.engine, "begin")
+    def fail_the_helper(connection: Connection) -> None:
+        if threading.current_thread() is not mine:
+            try:
+                connection.exec_driver_sql("SELECT 1 / 0")
+            finally:
+                failed.set()
+        elif connection.get_execution_options().get("pima_writes"):
+            batches_begun.append(connection)
+            assert len(batches_begun) == 1 or failed.wait(50)
+
+    run = OpenRun(0)
+    with pytest.raises(DatabaseFailed, match="22012"):
+        score_queue(postgresql.engine, run, ScoreOptions(batch_rows=100, workers=2), StopRequest())
+    event.remove(postgresql.engine, "begin", fail_the_helper)
+    assert 100 <= run.counts["claimed"] <= 2_000
+    assert_each_once(postgresql, 2_000, waiting=2_000 - run.counts["claimed"])
+
+
+@pytest.mark.parametrize("table", ["predictions", "rejections", "runs"])
+def test_a_batch_of_which_anything_can_not_be_written_waits_again(scored_database: Database, table: str) -> None:
+    insert_patients(scored_database, 3)
+    insert_patients(scored_database, 1, age=None)
+    queued = "SELECT patient_id, patient_version FROM scoring_queue ORDER BY patient_id"
+    before = scored_database.execute(queued)
+    _refuse(scored_database, table)
+    ended = scored_database.run("score", "--json")
+    assert (ended.exit_code, the_json(ended)["error"]) == (1, "database_failed")
+    assert scored_database.execute(queued) == before
+    for written in ("predictions", "rejections"):
+        assert scored_database.value(f"SELECT count(*) FROM {written}") == 0
+
+
+def _refuse(database: Database, table: str) -> None:
+    """Somebody's own trigger: no row may be written there, and of a run nothing about its progress."""
+    what, when = (
+        ("UPDATE", "NEW.model_version IS NOT NULL") if table == "runs" else ("INSERT", "NEW.run_id IS NOT NULL")
+    )
+    if database.kind == "sqlite":
+        database.execute(f"""
+            CREATE TRIGGER someone_elses BEFORE {what} ON {table} WHEN {when}
+            BEGIN SELECT RAISE(ABORT, 'no'); END""")
+        return
+    database.execute("""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$""")
+    database.execute(f"""
+        CREATE TRIGGER someone_elses BEFORE {what} ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION refuse()""")
