@@ -14,7 +14,7 @@ from sqlalchemy import text
 from pima.core.features import FEATURE_NAMES
 from pima.errors import DatabaseAway
 from pima.loading import LoadOptions, load_files
-from pima.patient_rows import BLOCK_ROWS
+from pima.patient_rows import BLOCK_ROWS, LARGEST_ID, LARGEST_LOADED_ID
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine
 from tests.conftest import SOUND, Database, Ended, call, insert_patients, the_json
@@ -115,7 +115,8 @@ def test_a_bad_line_refuses_the_file_and_partial_leaves_out_just_it(
     assert database.execute("SELECT glucose FROM patients ORDER BY id") == [(148,), (85,), (183,)]
 
 
-BAD_IDS = ["0", "-7", "seven", "1e3", "7.0", "+7", str(2**63), "9" * 25, "", "7_0", "७"]
+TOO_LARGE = [str(LARGEST_LOADED_ID + 1), str(LARGEST_ID), str(2**63 - 1), str(2**63), "9" * 25]
+BAD_IDS = ["0", "-7", "seven", "1e3", "7.0", "+7", "", "7_0", "७", *TOO_LARGE]
 
 
 @pytest.mark.parametrize("bad_id", BAD_IDS)
@@ -128,9 +129,13 @@ def test_a_bad_id_refuses_the_file(database: Database, tmp_path: Path, bad_id: s
     assert database.execute("SELECT id FROM patients") == [(5,)]
 
 
-def test_the_largest_id_is_fine(database: Database, tmp_path: Path) -> None:
-    assert loaded(database, write(tmp_path, ID_HEADER, f"{2**63 - 1},{GOOD}"))["inserted"] == 1
-    assert database.value("SELECT id FROM patients") == 2**63 - 1
+def test_after_the_largest_id_the_counter_goes_on(database: Database, tmp_path: Path) -> None:
+    assert loaded(database, write(tmp_path, ID_HEADER, f"{LARGEST_LOADED_ID},{GOOD}"))["inserted"] == 1
+    assert loaded(database, write(tmp_path, HEADER, OTHER))["inserted"] == 1
+    assert insert_patients(database, 1) == [LARGEST_LOADED_ID + 2]
+    ids = database.execute("SELECT id FROM patients ORDER BY id")
+    assert ids == [(LARGEST_LOADED_ID + n,) for n in range(3)]
+    assert ids[-1][0] <= LARGEST_ID
 
 
 def test_an_id_that_stands_twice_in_the_file_is_refused_at_its_second_line(database: Database, tmp_path: Path) -> None:
@@ -467,6 +472,7 @@ def test_an_outcome_may_have_any_type_that_holds_0_and_1(database: Database, tmp
         ({"id": [5, None, 6]}, "  line 2: bad_id (id)"),
         ({"id": [5, 6, -1]}, "  line 3: bad_id (id)"),
         ({"id": pa.array([5, 6, 2**63], pa.uint64())}, "  line 3: bad_id (id)"),
+        ({"id": [5, 6, LARGEST_LOADED_ID + 1]}, "  line 3: bad_id (id)"),
         ({"glucose": ["148", "Canary-Smith", "1"]}, "The column glucose holds string (not_a_number)"),
         ({"glucose": [True, False, True]}, "The column glucose holds bool (not_a_number)"),
         ({"Canary-Smith": [1, 2, 3]}, "(unknown_column)"),
