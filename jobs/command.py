@@ -4,6 +4,7 @@
 """
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -16,9 +17,10 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from pima.errors import DONE, FAILED, Interrupted, PimaError, WrongUsage
+from jobs.option_parser import OptionParser
+from pima.errors import DONE, FAILED, Interrupted, PimaError, ResultNotWritten, WrongUsage
 from pima.ledger import OpenRun
-from pima.logs import configure_logs, get_logger, tell
+from pima.logs import configure_logs, get_logger, tell, write_line
 from pima.ping import SECONDS_TO_ANSWER, ping
 from pima.settings import DEFAULT_DATABASE_URL, Settings, database_url, read_settings
 from pima.stopping import StopRequest
@@ -43,9 +45,9 @@ class Command:
     """The run in the ledger, where the command is a job; its counts are reported even when it fails."""
 
 
-def parser(name: str, description: str) -> argparse.ArgumentParser:
+def parser(name: str, description: str) -> OptionParser:
     """An option parser with what every command takes."""
-    made = argparse.ArgumentParser(prog=f"python -m jobs.{name}", description=description, allow_abbrev=False)
+    made = OptionParser(prog=f"python -m jobs.{name}", description=description, allow_abbrev=False)
     made.add_argument("--config", type=Path, metavar="PATH", help="settings file (default: config/pima.toml)")
     made.add_argument("--json", action="store_true", help="print one JSON object with the counts on stdout")
     return made
@@ -79,10 +81,14 @@ def run_command(
     """Parse, do the work, show its result; every ending becomes its exit code, none a traceback."""
     try:
         options = options_parser.parse_args(list(arguments))
-    except SystemExit as ending:  # argparse has said what is wrong, or has shown the help
-        if ending.code and "--json" in arguments:
-            _output(lambda: _print_json({"error": WrongUsage.code}))
-        return int(ending.code or 0)
+    except SystemExit:  # the help was asked for and shown
+        return _told(_output(lambda: None))
+    except WrongUsage as error:
+        write_line(f"error: {error}")
+        if "--json" in arguments:
+            facts = {"error": error.code, "message": str(error)}
+            _output(lambda: _print_json(facts))
+        return error.exit_code
     command: Command | None = None
     try:
         with ExitStack() as at_the_end:
@@ -101,8 +107,9 @@ def run_command(
         tell(f"error: {type(error).__name__} at {place}; this is a defect of pima, please report it")
         exit_code = _end(options, command, FAILED, {"error": f"unexpected_{type(error).__name__}"})
     else:
-        _output(lambda: _print_json(result) if options.json else show(result))
-        exit_code = DONE
+        exit_code = _told(_output(lambda: _print_json(result) if options.json else show(result)))
+        _ping(command, job, DONE)  # the run has succeeded, whether or not its result could be shown
+        return exit_code
     _ping(command, job, exit_code)
     return exit_code
 
@@ -145,14 +152,32 @@ def _end(options: argparse.Namespace, command: Command | None, exit_code: int, f
     return exit_code
 
 
-def _output(write: Callable[[], None]) -> None:
-    """Print. Whoever closed the pipe has seen enough, and the work is done whether or not anyone reads of it."""
+def _output(write: Callable[[], None]) -> ResultNotWritten | None:
+    """Print. Whoever closed the pipe has seen enough, while a full disk has lost what someone wants to read."""
     try:
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that the terminal does not know is no failure
+            sys.stdout.reconfigure(errors="backslashreplace")
         write()
         sys.stdout.flush()
-    except (OSError, AttributeError, SystemExit):  # rich ends the process at a closed pipe
-        if sys.stdout is not None:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, AttributeError, SystemExit):  # rich ends the process at a closed pipe
+        _let_go_of_stdout()
+    except OSError as error:
+        _let_go_of_stdout()
+        return ResultNotWritten(why=error.strerror)
+    return None
+
+
+def _told(failure: ResultNotWritten | None) -> int:
+    if failure is None:
+        return DONE
+    tell(f"error: {failure}")
+    return failure.exit_code
+
+
+def _let_go_of_stdout() -> None:
+    """What is still buffered would fail again at the process's end."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_json(result: Result) -> None:

@@ -47,6 +47,13 @@ class ArtifactDamaged(PimaError):
     code = "artifact_damaged"
 
 
+class ResultNotWritten(PimaError):
+    """The result could not be written to standard output: {why}. The command's work is done all the same. Make room, or
+    send the output elsewhere; `python -m jobs.status` shows the last runs."""
+
+    code = "result_not_written"
+
+
 class Unhealthy(PimaError):
     """Not healthy: {reasons}"""
 

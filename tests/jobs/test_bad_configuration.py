@@ -1,6 +1,5 @@
 """Wrong configuration, wrong usage and the default database: exit code 2, the key named, no secret shown."""
 
-import json
 import os
 import shutil
 import sqlite3
@@ -266,7 +265,34 @@ def test_wrong_usage_ends_with_2_and_says_so_on_stderr(arguments: tuple[str, ...
     ended = call(None, *arguments)
     wrong(ended, "usage: python -m jobs.")
     assert ended.stdout == ""
-    assert json.loads(call(None, arguments[0], "--json", *arguments[1:]).stdout) == {"error": "wrong_usage"}
+    as_json = the_json(call(None, arguments[0], "--json", *arguments[1:]))
+    assert as_json.keys() == {"error", "message"}
+    assert as_json["error"] == "wrong_usage"
+    assert ended.stderr.endswith(f"error: {as_json['message']}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("score", "--limit", SECRET), "argument --limit: expected a whole number from 1 to 1000000000"),
+        (("score", "--limit"), "argument --limit: expected one argument"),
+        (("score", "--limt", SECRET), "unrecognized arguments, among them --limt"),
+        (("score", f"--limt={SECRET}", "-7177.0625"), "unrecognized arguments, among them --limt"),
+        (("score", SECRET, "7177.0625"), "unrecognized arguments"),
+        (("score", f"--dry-run={SECRET}"), "argument --dry-run: ignored explicit argument"),
+        (("models", SECRET), "argument COMMAND: invalid choice (choose from "),
+        (("models", f"' (choose from {SECRET}"), "argument COMMAND: invalid choice (choose from "),
+        (("models", "show", SECRET), "argument N: expected a whole number from 1 to 1000000000"),
+        (("migrate", "--to", f"{SECRET}\n{SECRET}"), "argument --to: invalid choice (choose from "),
+        (("load",), "the following arguments are required: FILE"),
+    ],
+)
+def test_wrong_usage_is_told_without_what_was_typed_as_a_value(arguments: tuple[str, ...], message: str) -> None:
+    ended = call(None, *arguments, "--json")
+    assert the_json(ended)["message"].startswith(message)
+    assert f"error: {message}" in ended.stderr
+    assert SECRET not in ended.stdout + ended.stderr
+    assert "7177" not in ended.stdout + ended.stderr
 
 
 @every_command

@@ -1,6 +1,7 @@
 """What goes wrong around the jobs: nobody reads their output, two do the same at once, people's work is under way."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import text
 
-from tests.conftest import PATIENCE_SECONDS, ROOT, SHIPPED, Database, clean_environ, insert_patients
+from tests.conftest import PATIENCE_SECONDS, ROOT, SHIPPED, Database, clean_environ, insert_patients, install_models
 
 
 @pytest.mark.parametrize("closing", ["2>/dev/full", "2>&-", "2>&1 >/dev/null | true", ">&-", "| true"])
@@ -30,6 +31,63 @@ def test_a_failure_keeps_its_exit_code_when_nobody_reads(sqlite: Database) -> No
     ended = subprocess.run(["bash", "-c", shell], cwd=ROOT, env=clean_environ(), capture_output=True, text=True)
     assert ended.returncode == 2
     assert "Traceback" not in ended.stderr
+
+
+UNWRITTEN: list[tuple[str, ...]] = [
+    ("status",),
+    ("status", "--json"),
+    ("models", "list"),
+    ("models", "show", "1", "--json"),
+    ("requeue",),
+    ("migrate", "--json"),
+    ("score", "--json"),
+    ("load", str(SHIPPED)),
+]
+
+
+def in_a_shell(database: Database, *arguments: str, end: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a line of bash that ends so; the exit code is the command's, whatever it is piped into."""
+    line = f"set -o pipefail; {shlex.join([sys.executable, '-m', 'jobs.' + arguments[0], *arguments[1:]])} {end}"
+    given = clean_environ() | {"DATABASE_URL": database.url} | environ
+    return subprocess.run(["bash", "-c", line], cwd=ROOT, env=given, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("command", UNWRITTEN, ids=" ".join)
+@pytest.mark.parametrize("unbuffered", ["", "1"])  # the failure comes at the flush, or at each write
+def test_a_result_that_could_not_be_written_is_no_success(
+    sqlite: Database, trained: Path, command: tuple[str, ...], unbuffered: str
+) -> None:
+    install_models(sqlite, trained)
+    ended = in_a_shell(sqlite, *command, end=">/dev/full", PYTHONUNBUFFERED=unbuffered)
+    assert ended.returncode == 1
+    assert "could not be written" in ended.stderr
+    assert "No space left on device" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "Exception ignored" not in ended.stderr
+    # What the command had to do is done all the same.
+    assert sqlite.value("SELECT count(*) FROM patients") == (768 if command == ("load", str(SHIPPED)) else 0)
+    assert sqlite.value("SELECT count(*) FROM runs WHERE status <> 'succeeded'") == 0
+
+
+@pytest.mark.parametrize("command", [*UNWRITTEN, ("load", "--help")], ids=" ".join)
+def test_a_closed_pipe_is_no_failure(sqlite: Database, trained: Path, command: tuple[str, ...]) -> None:
+    install_models(sqlite, trained)
+    ended = in_a_shell(sqlite, *command, end="| true", PYTHONUNBUFFERED="")
+    assert (ended.returncode, ended.stderr.count("Traceback")) == (0, 0), ended.stderr
+
+
+def test_a_failure_keeps_its_exit_code_on_a_full_disk(sqlite: Database) -> None:
+    for subcommand in ("show", "shew"):
+        ended = in_a_shell(sqlite, "models", subcommand, "99", "--json", end=">/dev/full")
+        assert (ended.returncode, "done" in ended.stderr) == (2, False), ended.stderr
+
+
+def test_letters_that_the_terminal_does_not_know_are_written_as_escapes(sqlite: Database, trained: Path) -> None:
+    install_models(sqlite, trained)
+    assert in_a_shell(sqlite, "models", "promote", "2", "--reason", "größer", end="").returncode == 0
+    ended = in_a_shell(sqlite, "models", "show", "2", end="", PYTHONIOENCODING="ascii")
+    assert ended.returncode == 0, ended.stderr
+    assert r"gr\xf6\xdfer" in ended.stdout
 
 
 def test_of_two_loads_of_one_file_at_once_the_second_is_refused(database: Database, tmp_path: Path) -> None:
