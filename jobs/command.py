@@ -128,10 +128,12 @@ def _prepare(
 
 
 def _see_to_the_schema(command: Command, needs_schema: bool) -> None:
+    if not needs_schema:
+        return
     if is_empty_default_file(command.engine.url, DEFAULT_DATABASE_URL):
         migrate(command.engine, command.settings.holdout.salt, share=command.settings.holdout.share)
         get_logger().info("made the schema in a new file", file=command.engine.url.database)
-    elif needs_schema:
+    else:
         require_schema(command.engine)
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
-from pima.store.roles import make_roles
+from pima.store.roles import make_roles, require_roles
 from pima.store.schema import HEAD, REVISIONS, migrate, require_schema
 
 
@@ -23,6 +23,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def _work(command: Command) -> Result:
+    if command.options.roles:
+        require_roles(command.engine)
     holdout = command.settings.holdout
     before, after = migrate(command.engine, holdout.salt, command.options.to, holdout.share)
     if after == HEAD:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, text
 
 from pima.core.features import FEATURE_NAMES
 from pima.errors import WrongUsage
-from pima.store.engine import is_postgresql, writing
+from pima.store.engine import writing
 from pima.store.registry import VersionSummary
 
 _MODEL_COLUMNS = "number, compiled_artifact, compiled_sha256, threshold"
@@ -94,11 +94,16 @@ ROLES = (
 )
 
 
+def require_roles(engine: Engine) -> None:
+    """Raises WrongUsage where the database knows no roles, before it is asked for anything."""
+    if engine.dialect.name != "postgresql":
+        raise WrongUsage(what="--roles is for PostgreSQL: SQLite knows no roles. Guard the file instead.")
+
+
 def make_roles(engine: Engine) -> list[str]:
-    """Create or mend the roles, in one transaction; their names. Raises WrongUsage on SQLite, which knows no roles."""
+    """Create or mend the roles, in one transaction; their names. Raises WrongUsage on SQLite."""
+    require_roles(engine)
     with writing(engine) as connection:
-        if not is_postgresql(connection):
-            raise WrongUsage(what="--roles is for PostgreSQL: SQLite knows no roles. Guard the file instead.")
         for role in ROLES:
             _make(connection, role)
     return [role.name for role in ROLES]

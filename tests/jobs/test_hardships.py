@@ -160,3 +160,14 @@ def test_a_parquet_file_with_damaged_names_is_refused(sqlite: Database, tmp_path
     pq.write_table(pa.table({"id": [1], "outcome": [1]}), path)
     path.write_bytes(path.read_bytes().replace(b"outcome", b"outc\xf6me"))
     assert sqlite.run("load", str(path)).exit_code == 2
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["a named file", "the default file"])
+def test_roles_on_sqlite_are_refused_before_anything_is_migrated(tmp_path: Path, named: bool) -> None:
+    environ = clean_environ() | {"PYTHONPATH": str(ROOT)}
+    environ |= {"DATABASE_URL": f"sqlite:///{tmp_path}/pima.db"} if named else {}
+    command = [sys.executable, "-m", "jobs.migrate", "--roles", "--config", str(ROOT / "config" / "pima.toml")]
+    ended = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True)
+    assert (ended.returncode, "SQLite knows no roles" in ended.stderr) == (2, True), ended.stderr
+    file = tmp_path / "pima.db"
+    assert not file.exists() or file.stat().st_size == 0
