@@ -61,8 +61,8 @@ def _show(result: Result) -> None:
         f"{result['files']} files: {result['inserted']} patients inserted, {result['updated']} updated, "
         f"{result['unchanged']} unchanged, {result['refused']} lines refused"
     )
-    for bad in result["bad_lines"]:
-        print(f"  {bad['file']} line {bad['line']}: {bad['reason']}" + (f" ({bad['field']})" if bad["field"] else ""))
+    for rule in result["broken_rules"]:
+        print(f"  {rule['file']} {rule['text']}")
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from pima.bad_lines import broken_rules_of, report
 from pima.errors import FileLoadedBefore
 from pima.files import PatientFile, open_patient_file
 from pima.logs import get_logger
@@ -43,6 +44,8 @@ class LoadCounts:
     refused_by_reason: Counter[str] = field(default_factory=Counter)
     bad_lines: list[dict[str, Any]] = field(default_factory=list)
     """The first bad lines of each file."""
+    broken_rules: list[dict[str, Any]] = field(default_factory=list)
+    """All bad lines of each file, by reason and column."""
 
     def as_counts(self) -> dict[str, Any]:
         """As it stands in the JSON."""
@@ -60,7 +63,8 @@ def load_files(engine: Engine, paths: list[Path], options: LoadOptions, progress
         patients.only_one_load(connection)
         for file in files:
             _load_file(connection, file, options, counts, progress)
-    get_logger().info("files loaded", **{k: v for k, v in counts.as_counts().items() if k != "bad_lines"})
+    told = {name: count for name, count in counts.as_counts().items() if name not in ("bad_lines", "broken_rules")}
+    get_logger().info("files loaded", **told)
     return counts
 
 
@@ -84,6 +88,8 @@ def _load_file(
     counts.refused_by_reason.update(line.reason for line in bad)
     shown = sorted(bad, key=lambda line: line.line)[:LINES_REPORTED]
     counts.bad_lines += [{"file": file.name, "line": b.line, "reason": b.reason, "field": b.field} for b in shown]
+    rules = broken_rules_of(bad)
+    counts.broken_rules += [{"file": file.name, **asdict(rule), "text": str(rule)} for rule in rules]
 
 
 def _refuse_second_time(connection: Connection, file: PatientFile, options: LoadOptions) -> None:
@@ -121,14 +127,3 @@ def _bad_among_staged(connection: Connection, file: PatientFile) -> list[BadLine
         unknown = [line for line in patients.unknown_ids(connection) if line not in seen]
         bad += [BadLine(line, "new_patient_without_measurements", file.absent_measurements[0]) for line in unknown]
     return bad
-
-
-def report(bad: list[BadLine]) -> str:
-    """Up to 20 lines with reason codes, and the count of the rest."""
-    lines = sorted(bad, key=lambda line: line.line)
-    shown = [f"  line {b.line}: {b.reason}" + (f" ({b.field})" if b.field else "") for b in lines[:LINES_REPORTED]]
-    rest = len(lines) - len(shown)
-    if rest:
-        shown.append(f"  and {rest} more")
-    head = f"{len(lines)} bad lines (--partial would load the others):"
-    return "\n".join([head, *shown])

@@ -1,6 +1,7 @@
 """Files that `load` must refuse, or take in part, and the harmless oddities that it must take as they are."""
 
 import os
+import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import text
 
-from pima.core.features import FEATURE_NAMES
+from pima.core.features import FEATURE_NAMES, FEATURES, Feature
 from pima.errors import DatabaseAway
 from pima.loading import LoadOptions, load_files
 from pima.patient_rows import BLOCK_ROWS, LARGEST_ID, LARGEST_LOADED_ID
@@ -55,6 +56,12 @@ def loaded(database: Database, *arguments: str) -> dict[str, Any]:
     ended = call(database, "load", "--json", *arguments)
     assert ended.exit_code == 0, ended.stderr
     return the_json(ended)
+
+
+def names(report: str, line: int, what: str) -> bool:
+    """Whether the report has this line with this reason, by itself or among others."""
+    alone = f"  line {line}: {what}: " in report
+    return alone or re.search(rf"  \d+ lines \((\d+, )*{line}\b.*\): {re.escape(what)}: ", report) is not None
 
 
 def with_cell(column: str, cell: str) -> str:
@@ -105,8 +112,8 @@ def test_a_bad_line_refuses_the_file_and_partial_leaves_out_just_it(
     file = write(tmp_path, HEADER, GOOD, bad, OTHER, "1,2,3", THIRD)
     ended = refused(database, file)
     assert "2 bad lines" in ended.stderr
-    assert f"  line 3: {report}" in ended.stderr
-    assert "  line 5: wrong_field_count" in ended.stderr
+    assert names(ended.stderr, 3, report)
+    assert names(ended.stderr, 5, "wrong_field_count")
     assert "Canary" not in ended.stderr
     result = loaded(database, file, "--partial")
     assert (result["inserted"], result["refused"]) == (3, 2)
@@ -123,8 +130,9 @@ BAD_IDS = ["0", "-7", "seven", "1e3", "7.0", "+7", "", "7_0", "७", *TOO_LARGE]
 def test_a_bad_id_refuses_the_file(database: Database, tmp_path: Path, bad_id: str) -> None:
     file = write(tmp_path, ID_HEADER, f"5,{GOOD}", f"{bad_id},{OTHER}")
     report = refused(database, file).stderr
-    assert "1 bad lines" in report
-    assert "  line 3: bad_id (id)" in report or "  line 3: not_a_number (id)" in report
+    assert "1 bad line (" in report
+    of_an_id = f"  line 3: bad_id (id): an id is a whole number from 1 to {LARGEST_LOADED_ID}, "
+    assert of_an_id in report or "  line 3: not_a_number (id): expected digits" in report
     assert loaded(database, file, "--partial")["inserted"] == 1
     assert database.execute("SELECT id FROM patients") == [(5,)]
 
@@ -141,7 +149,7 @@ def test_after_the_largest_id_the_counter_goes_on(database: Database, tmp_path: 
 def test_an_id_that_stands_twice_in_the_file_is_refused_at_its_second_line(database: Database, tmp_path: Path) -> None:
     file = write(tmp_path, ID_HEADER, f"5,{GOOD}", f"6,{OTHER}", f"5,{THIRD}")
     assert (
-        "1 bad lines (--partial would load the others):\n  line 4: duplicate_id (id)" in refused(database, file).stderr
+        "1 bad line (--partial would load the others):\n  line 4: duplicate_id (id)" in refused(database, file).stderr
     )
     assert loaded(database, file, "--partial")["refused_by_reason"] == {"duplicate_id": 1}
     assert database.execute("SELECT id, glucose FROM patients ORDER BY id") == [(5, 148), (6, 85)]
@@ -159,7 +167,7 @@ def test_a_half_written_last_line_is_refused(database: Database, tmp_path: Path)
         path = tmp_path / "cut.csv"
         path.write_bytes(whole[:-cut])
         assert (
-            f"1 bad lines (--partial would load the others):\n  line 3: {reason}" in refused(database, str(path)).stderr
+            f"1 bad line (--partial would load the others):\n  line 3: {reason}" in refused(database, str(path)).stderr
         )
 
 
@@ -188,18 +196,35 @@ def test_text_behind_a_closing_quote_is_refused(database: Database, tmp_path: Pa
     assert loaded(database, file, "--partial")["inserted"] == 2
 
 
-def test_twenty_bad_lines_are_shown_and_the_rest_is_counted(database: Database, tmp_path: Path) -> None:
-    file = write(tmp_path, HEADER, *[GOOD, with_cell("glucose", "9999")] * 25)
+def test_bad_lines_are_counted_by_reason_with_the_first_of_them(database: Database, tmp_path: Path) -> None:
+    lines = [GOOD, with_cell("glucose", "7177")] * 25 + [with_cell("age", "7177"), "1,2", "1,2"]
+    file = write(tmp_path, HEADER, *lines)
     report = refused(database, file).stderr
-    assert "25 bad lines" in report
-    assert report.count("out_of_range (glucose)") == 20
-    assert "  line 3: " in report
-    assert "  line 41: " in report
-    assert "line 43" not in report
-    assert "  and 5 more" in report
+    missing = "or 0 or nothing where not measured"
+    assert report.splitlines() == [
+        "error: patients.csv: refused, nothing was loaded. 28 bad lines (--partial would load the others):",
+        f"  25 lines (3, 5, 7, 9, 11, ...): out_of_range (glucose): expected 20 to 600 (mg/dL), {missing}",
+        "  line 52: out_of_range (age): expected 18 to 120 (years)",
+        "  2 lines (53, 54): wrong_field_count: expected as many cells as the first line has",
+    ]
     result = loaded(database, file, "--partial")
-    assert (result["inserted"], result["refused"], len(result["bad_lines"])) == (25, 25, 20)
-    assert result["refused_by_reason"] == {"out_of_range": 25}
+    assert (result["inserted"], result["refused"], len(result["bad_lines"])) == (25, 28, 20)
+    assert result["refused_by_reason"] == {"out_of_range": 26, "wrong_field_count": 2}
+    rules = [(rule["reason"], rule["field"], rule["lines"], rule["first_lines"]) for rule in result["broken_rules"]]
+    assert rules == [
+        ("out_of_range", "glucose", 25, [3, 5, 7, 9, 11]),
+        ("out_of_range", "age", 1, [52]),
+        ("wrong_field_count", None, 2, [53, 54]),
+    ]
+    assert "7177" not in report + str(result)
+
+
+@pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
+def test_a_range_error_names_the_range_and_the_unit(sqlite: Database, tmp_path: Path, feature: Feature) -> None:
+    report = refused(sqlite, write(tmp_path, HEADER, with_cell(feature.name, "7177"))).stderr
+    assert f"({feature.name}): expected {feature.low:g} to {feature.high:g} ({feature.unit})" in report
+    assert ("or 0 or nothing" in report) == feature.zero_means_missing
+    assert "7177" not in report
 
 
 def test_partial_tells_a_person_what_it_left_out(database: Database, tmp_path: Path) -> None:
@@ -208,7 +233,7 @@ def test_partial_tells_a_person_what_it_left_out(database: Database, tmp_path: P
     assert ended.exit_code == 0
     assert "1 patients inserted" in ended.stdout
     assert "1 lines refused" in ended.stdout
-    assert "patients.csv line 3: not_a_number (glucose)" in ended.stdout
+    assert "  patients.csv line 3: not_a_number (glucose): expected digits" in ended.stdout
     assert "Canary" not in ended.stdout + ended.stderr
 
 
@@ -265,8 +290,7 @@ def test_a_column_missing_for_a_new_patient_is_named_with_its_lines(database: Da
     )
     report = refused(database, file).stderr
     assert "2 bad lines" in report
-    assert "  line 3: new_patient_without_measurements (bmi)" in report
-    assert "  line 4: new_patient_without_measurements (bmi)" in report
+    assert "  2 lines (3, 4): new_patient_without_measurements (bmi): " in report
 
 
 def test_an_unknown_id_in_a_file_of_outcomes_is_refused(database: Database, tmp_path: Path) -> None:
@@ -478,7 +502,7 @@ def test_an_outcome_may_have_any_type_that_holds_0_and_1(database: Database, tmp
         ({"Canary-Smith": [1, 2, 3]}, "(unknown_column)"),
         ({"Glucose": [1, 2, 3]}, "(duplicate_column)"),
         ({"bmi": None}, "missing: bmi"),
-        ({"id": [5, 6, 7], "bmi": None}, "  line 1: new_patient_without_measurements (bmi)"),
+        ({"id": [5, 6, 7], "bmi": None}, "  3 lines (1, 2, 3): new_patient_without_measurements (bmi)"),
     ],
 )
 def test_a_bad_parquet_file_is_refused(

@@ -1,0 +1,68 @@
+"""What is wrong with a file's lines, a line of text for each rule that some of them broke; never what stood there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pima.core.features import FEATURES
+from pima.csv_file import LONGEST_FIELD, LONGEST_LINE
+from pima.patient_rows import LARGEST_LOADED_ID, BadLine
+
+_LINES_NAMED = 5
+
+_EXPECTED = {
+    "bad_id": f"an id is a whole number from 1 to {LARGEST_LOADED_ID}, and each line has one",
+    "bad_outcome": "expected 0, 1 or nothing",
+    "duplicate_id": "an earlier line has the same id",
+    "field_too_long": f"a cell has at most {LONGEST_FIELD:,} characters, a line {LONGEST_LINE:,}",
+    "half_written_line": "the line ends in its middle, or a quote is left open",
+    "new_patient_without_measurements": "no patient in the database has this id, and a new one needs this column",
+    "not_a_number": "expected digits, with a point before decimals",
+    "not_finite": "expected a finite number",
+    "not_utf8": "expected digits; the cell is not even UTF-8",
+    "nul_byte": "expected digits; the cell holds a NUL byte",
+    "wrong_field_count": "expected as many cells as the first line has",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenRule:
+    """Lines of one file that are bad for the same reason."""
+
+    reason: str
+    field: str | None
+    """The column, where one is at fault."""
+    expected: str
+    """What would have been right."""
+    lines: int
+    """How many there are."""
+    first_lines: tuple[int, ...]
+    """The numbers of the first of them."""
+
+    def __str__(self) -> str:
+        first = ", ".join(map(str, self.first_lines))
+        more = ", ..." if self.lines > len(self.first_lines) else ""
+        where = f"line {first}" if self.lines == 1 else f"{self.lines:,} lines ({first}{more})"
+        field = f" ({self.field})" if self.field else ""
+        return f"{where}: {self.reason}{field}: {self.expected}"
+
+
+def broken_rules_of(bad: Sequence[BadLine]) -> list[BrokenRule]:
+    """The lines by reason and column, in the order of their first lines."""
+    found: dict[tuple[str, str | None], list[int]] = {}
+    for line in sorted(bad, key=lambda line: line.line):
+        found.setdefault((line.reason, line.field), []).append(line.line)
+    return [BrokenRule(*rule, _expected(*rule), len(n), tuple(n[:_LINES_NAMED])) for rule, n in found.items()]
+
+
+def report(bad: Sequence[BadLine]) -> str:
+    """Why a file is refused."""
+    head = f"{len(bad)} bad line{'s' if len(bad) > 1 else ''} (--partial would load the others):"
+    return "\n".join([head, *(f"  {rule}" for rule in broken_rules_of(bad))])
+
+
+def _expected(reason: str, field: str | None) -> str:
+    if reason != "out_of_range":
+        return _EXPECTED[reason]
+    feature = next(feature for feature in FEATURES if feature.name == field)
+    missing = ", or 0 or nothing where not measured" if feature.zero_means_missing else ""
+    return f"expected {feature.low:g} to {feature.high:g} ({feature.unit}){missing}"
