@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pima.core.features import FEATURES
+from pima.core.ids import LARGEST_GIVEN_ID
 from pima.csv_file import LONGEST_FIELD, LONGEST_LINE
-from pima.patient_rows import LARGEST_LOADED_ID, BadLine
+from pima.patient_rows import BadLine
 
 _LINES_NAMED = 5
 
 _EXPECTED = {
-    "bad_id": f"an id is a whole number from 1 to {LARGEST_LOADED_ID}, and each line has one",
+    "bad_id": f"an id is a whole number from 1 to {LARGEST_GIVEN_ID}, and each line has one",
     "bad_outcome": "expected 0, 1 or nothing",
     "duplicate_id": "an earlier line has the same id",
     "field_too_long": f"a cell has at most {LONGEST_FIELD:,} characters, a line {LONGEST_LINE:,}",

@@ -14,14 +14,11 @@ from typing import Any
 import numpy as np
 
 from pima.core.features import FEATURE_NAMES, canonical_name
+from pima.core.ids import LARGEST_GIVEN_ID
 from pima.core.validation import MISSING, NOT_FINITE, REASONS, Measurements, broken_rules
 from pima.errors import FileRefused
 
 BLOCK_ROWS = 10_000
-LARGEST_ID = 2**62
-"""The largest id that `patients` takes. The counter of ids goes on above the largest one; at 2**63 it would end."""
-LARGEST_LOADED_ID = LARGEST_ID // 2
-"""The largest id that a file may give: above it the counter has room that is still within the table's bound."""
 
 ARTICLE_COLUMNS = (*FEATURE_NAMES, "outcome")
 
@@ -102,7 +99,7 @@ def checked(rows: list[Row], bad: list[BadLine]) -> Block:
 
 def _fault(row: Row, rules: Any, is_broken: bool) -> BadLine | None:
     line, patient_id, outcome = int(row[0] or 0), row[1], row[-1]
-    if patient_id is not None and not (isinstance(patient_id, int) and 0 < patient_id <= LARGEST_LOADED_ID):
+    if patient_id is not None and not (isinstance(patient_id, int) and 0 < patient_id <= LARGEST_GIVEN_ID):
         return BadLine(line, "bad_id", "id")
     if is_broken:
         position = int((rules != 0).argmax())

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, insert, select, text
 from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
 from pima.core.features import FEATURE_NAMES
 from pima.core.history import History
+from pima.core.ids import LARGEST_GIVEN_ID
 from pima.core.validation import Measurements
 from pima.store.engine import is_postgresql
 from pima.store.measurements import as_measurements
@@ -189,11 +190,13 @@ def _update_known(connection: Connection, columns: tuple[str, ...]) -> int:
 def _advance_identity(connection: Connection) -> None:
     """After given ids, the next drawn one must be above them; SQLite's AUTOINCREMENT sees to it itself."""
     if is_postgresql(connection):
-        # SQL: never backwards, whatever has been drawn meanwhile.
+        # SQL: never backwards, whatever has been drawn meanwhile; above what may be given there is no need to be.
         connection.execute(
             text("""
                 SELECT setval(pg_get_serial_sequence('patients', 'id'), greatest(
-                    (SELECT max(id) FROM patients), nextval(pg_get_serial_sequence('patients', 'id'))))""")
+                    (SELECT max(id) FROM patients WHERE id <= :largest),
+                    nextval(pg_get_serial_sequence('patients', 'id'))))"""),
+            {"largest": LARGEST_GIVEN_ID},
         )
 
 

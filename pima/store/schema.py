@@ -8,11 +8,12 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, insert, select, text
 
+from pima.core.ids import LARGEST_ID
 from pima.errors import SchemaAhead, SchemaBehind, SchemaDiffers, SchemaMissing, WrongConfiguration
 from pima.settings import HoldoutSettings
 from pima.store.engine import is_postgresql, reading, without_time_limit, writing
 from pima.store.generations import keep_share
-from pima.store.tables import LARGEST_ID, TABLES, installation
+from pima.store.tables import TABLES, installation
 from pima.store.triggers import drop_triggers, make_triggers, require_triggers
 
 HEAD = "0006"

@@ -9,6 +9,7 @@ from sqlalchemy import CheckConstraint, Column, Identity, Index, Integer, MetaDa
 from sqlalchemy import ForeignKeyConstraint as ForeignKey
 
 from pima.core.features import FEATURE_NAMES
+from pima.core.ids import LARGEST_ID
 from pima.store.types import Bytes, Id, Json, Real, Timestamp, database_now
 
 metadata = MetaData(
@@ -39,10 +40,6 @@ def _measurements() -> list[Column[float]]:
 def _now() -> dict[str, Any]:
     return {"nullable": False, "server_default": database_now()}
 
-
-LARGEST_GIVEN_ID = 2**62
-"""Files and writers may give ids up to here; the counter, which goes on behind them, never runs out."""
-LARGEST_ID = 2**62 + 2**61
 
 # One row is one patient; people's own software writes here.
 patients = _table(

@@ -11,7 +11,7 @@ fire for. So ours go by the row as it stands, which `patients` says, and by OLD 
 from sqlalchemy import Connection, text
 
 from pima.core.features import FEATURE_NAMES
-from pima.store.tables import LARGEST_GIVEN_ID
+from pima.core.ids import LARGEST_GIVEN_ID
 
 _NOW = "(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
 _COLUMNS = ", ".join(FEATURE_NAMES)

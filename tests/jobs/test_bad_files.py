@@ -13,9 +13,10 @@ import pytest
 from sqlalchemy import text
 
 from pima.core.features import FEATURE_NAMES, FEATURES, Feature
+from pima.core.ids import LARGEST_GIVEN_ID, LARGEST_ID
 from pima.errors import DatabaseAway
 from pima.loading import LoadOptions, load_files
-from pima.patient_rows import BLOCK_ROWS, LARGEST_ID, LARGEST_LOADED_ID
+from pima.patient_rows import BLOCK_ROWS
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine
 from tests.conftest import SOUND, Database, Ended, call, insert_patients, the_json
@@ -122,7 +123,7 @@ def test_a_bad_line_refuses_the_file_and_partial_leaves_out_just_it(
     assert database.execute("SELECT glucose FROM patients ORDER BY id") == [(148,), (85,), (183,)]
 
 
-TOO_LARGE = [str(LARGEST_LOADED_ID + 1), str(LARGEST_ID), str(2**63 - 1), str(2**63), "9" * 25]
+TOO_LARGE = [str(LARGEST_GIVEN_ID + 1), str(LARGEST_ID), str(2**63 - 1), str(2**63), "9" * 25]
 BAD_IDS = ["0", "-7", "seven", "1e3", "7.0", "+7", "", "7_0", "७", *TOO_LARGE]
 
 
@@ -131,18 +132,18 @@ def test_a_bad_id_refuses_the_file(database: Database, tmp_path: Path, bad_id: s
     file = write(tmp_path, ID_HEADER, f"5,{GOOD}", f"{bad_id},{OTHER}")
     report = refused(database, file).stderr
     assert "1 bad line (" in report
-    of_an_id = f"  line 3: bad_id (id): an id is a whole number from 1 to {LARGEST_LOADED_ID}, "
+    of_an_id = f"  line 3: bad_id (id): an id is a whole number from 1 to {LARGEST_GIVEN_ID}, "
     assert of_an_id in report or "  line 3: not_a_number (id): expected digits" in report
     assert loaded(database, file, "--partial")["inserted"] == 1
     assert database.execute("SELECT id FROM patients") == [(5,)]
 
 
 def test_after_the_largest_id_the_counter_goes_on(database: Database, tmp_path: Path) -> None:
-    assert loaded(database, write(tmp_path, ID_HEADER, f"{LARGEST_LOADED_ID},{GOOD}"))["inserted"] == 1
+    assert loaded(database, write(tmp_path, ID_HEADER, f"{LARGEST_GIVEN_ID},{GOOD}"))["inserted"] == 1
     assert loaded(database, write(tmp_path, HEADER, OTHER))["inserted"] == 1
-    assert insert_patients(database, 1) == [LARGEST_LOADED_ID + 2]
+    assert insert_patients(database, 1) == [LARGEST_GIVEN_ID + 2]
     ids = database.execute("SELECT id FROM patients ORDER BY id")
-    assert ids == [(LARGEST_LOADED_ID + n,) for n in range(3)]
+    assert ids == [(LARGEST_GIVEN_ID + n,) for n in range(3)]
     assert ids[-1][0] <= LARGEST_ID
 
 
@@ -496,7 +497,7 @@ def test_an_outcome_may_have_any_type_that_holds_0_and_1(database: Database, tmp
         ({"id": [5, None, 6]}, "  line 2: bad_id (id)"),
         ({"id": [5, 6, -1]}, "  line 3: bad_id (id)"),
         ({"id": pa.array([5, 6, 2**63], pa.uint64())}, "  line 3: bad_id (id)"),
-        ({"id": [5, 6, LARGEST_LOADED_ID + 1]}, "  line 3: bad_id (id)"),
+        ({"id": [5, 6, LARGEST_GIVEN_ID + 1]}, "  line 3: bad_id (id)"),
         ({"glucose": ["148", "Canary-Smith", "1"]}, "The column glucose holds string (not_a_number)"),
         ({"glucose": [True, False, True]}, "The column glucose holds bool (not_a_number)"),
         ({"Canary-Smith": [1, 2, 3]}, "(unknown_column)"),

@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pima.core.features import FEATURE_NAMES, FEATURES
+from pima.core.ids import LARGEST_GIVEN_ID
 from pima.core.validation import REASONS
 from pima.errors import FileRefused
 from pima.files import PatientFile, open_patient_file
-from pima.patient_rows import ARTICLE_COLUMNS, BLOCK_ROWS, LARGEST_LOADED_ID, BadLine, Block
+from pima.patient_rows import ARTICLE_COLUMNS, BLOCK_ROWS, BadLine, Block
 
 HEADER = ",".join(ARTICLE_COLUMNS)
 GOOD = "6,148,72,35,0,33.6,0.627,50,1"
@@ -164,7 +165,7 @@ def test_the_first_broken_column_is_named(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["1", "007", " 7 ", str(LARGEST_LOADED_ID), str(2**53 + 1)])
+@pytest.mark.parametrize("text", ["1", "007", " 7 ", str(LARGEST_GIVEN_ID), str(2**53 + 1)])
 def test_an_id_keeps_all_its_digits(tmp_path: Path, text: str) -> None:
     rows, bad = read(tmp_path, f"id,age\n{text},50\n")
     assert bad == []
@@ -205,7 +206,7 @@ def test_whatever_the_bytes_are_a_file_is_read_or_refused(tmp_path: Path, conten
         assert len(set(lines)) == len(lines)
         assert all(1 <= line <= (start + content).count(b"\n") + (start + content).count(b"\r") + 1 for line in lines)
         for _, patient_id, *measured, outcome in rows:
-            assert patient_id is None or 0 < patient_id <= LARGEST_LOADED_ID
+            assert patient_id is None or 0 < patient_id <= LARGEST_GIVEN_ID
             assert outcome in (None, 0, 1)
             for value, feature in zip(measured, FEATURES, strict=True):
                 sound = value is None or feature.low <= value <= feature.high
