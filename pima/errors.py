@@ -145,10 +145,19 @@ class SchemaDiffers(PimaError):
 
 
 class DatabaseUnusable(PimaError):
-    """The database can't be used as configured: {what}. Check DATABASE_URL ({url}) and the role's rights."""
+    """The database can't be used as configured: {what}. Expected: {expected}. DATABASE_URL is {url}."""
 
     exit_code = WRONG
     code = "database_unusable"
+
+
+class RightMissing(DatabaseUnusable):
+    """The role {role} lacks a right on {what} (SQLSTATE 42501); the transaction was rolled back. These are enough:
+    pima_scorer for score, pima_trainer for retrain, pima_loader for load, pima_scheduler for scheduler,
+    pima_operator for status, health, models and requeue, the schema's owner for migrate. `python -m jobs.migrate
+    --roles` makes them and mends their rights."""
+
+    code = "right_missing"
 
 
 class FileRefused(PimaError):

@@ -17,10 +17,11 @@ from sqlalchemy import Connection, Engine, Table, create_engine, event, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from pima.errors import DatabaseAway, DatabaseBusy, DatabaseFailed, DatabaseUnusable, PimaError, WrongConfiguration
+from pima.errors import WrongConfiguration
 from pima.settings import DatabaseSettings
+from pima.store.driver_errors import translated
 from pima.store.types import database_now
-from pima.store.urls import parse_url, redacted, require_verified_tls
+from pima.store.urls import parse_url, require_verified_tls
 
 OLDEST_SQLITE = (3, 38, 0)
 
@@ -141,89 +142,13 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def translated_errors(engine: Engine) -> Iterator[None]:
-    """Turn a driver's error into one of ours. The driver's text is dropped: its DETAIL line can hold the row."""
+    """Turn a driver's error into one of ours."""
     try:
         yield
     except DBAPIError as error:
-        raise _translate(error.orig, engine.url) from None
+        raise translated(error.orig, engine.url) from None
     except Exception as error:
         # COPY goes past SQLAlchemy, so its errors come as the driver's own.
         if not isinstance(error, engine.dialect.loaded_dbapi.Error):
             raise
-        raise _translate(error, engine.url) from None
-
-
-def _translate(error: BaseException | None, url: URL) -> PimaError:
-    """Class, SQLSTATE, constraint and table names only."""
-    if url.get_backend_name() == "sqlite":
-        return _translate_sqlite(error, url)
-    return _translate_postgresql(error, url)
-
-
-# Primary codes of https://sqlite.org/rescode.html: Python has no name for some of the extended ones.
-_SQLITE_NAMES = {
-    3: "SQLITE_PERM",
-    5: "SQLITE_BUSY",
-    6: "SQLITE_LOCKED",
-    8: "SQLITE_READONLY",
-    11: "SQLITE_CORRUPT",
-    13: "SQLITE_FULL",
-    14: "SQLITE_CANTOPEN",
-    19: "SQLITE_CONSTRAINT",
-    23: "SQLITE_AUTH",
-    26: "SQLITE_NOTADB",
-}
-
-
-def _translate_sqlite(error: BaseException | None, url: URL) -> PimaError:
-    code = getattr(error, "sqlite_errorcode", None)
-    name = (
-        type(error).__name__
-        if code is None
-        else _SQLITE_NAMES.get(code & 0xFF, getattr(error, "sqlite_errorname", "an error"))
-    )
-    what = f"SQLite says {name}"
-    if name in ("SQLITE_BUSY", "SQLITE_LOCKED"):
-        return DatabaseBusy(what=what)
-    if name in ("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_AUTH", "SQLITE_PERM"):
-        return DatabaseUnusable(what=what, url=redacted(url))
-    return DatabaseFailed(what=what)
-
-
-# SQLSTATE classes and codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
-_BUSY = ("40001", "40P01", "55P03", "57014", "25P03", "25P02")
-_AWAY = ("08", "53", "57P")
-_UNUSABLE = ("28", "3D", "3F", "42501")
-# libpq gives no SQLSTATE for what fails before a session exists; these are its and the server's fixed words.
-_UNUSABLE_WORDS = (
-    "authentication failed",
-    "does not exist",
-    "no pg_hba.conf entry",
-    "no password supplied",
-    'value: "',  # invalid sslmode value: "..."
-)
-
-
-def _translate_postgresql(error: BaseException | None, url: URL) -> PimaError:
-    state = getattr(error, "sqlstate", None)
-    diagnostics = getattr(error, "diag", None)
-    names = [getattr(diagnostics, part, None) for part in ("table_name", "column_name", "constraint_name")]
-    what = " ".join([type(error).__name__, f"(SQLSTATE {state or 'none'})", *filter(None, names)])
-    if state is None:
-        return _translate_libpq(error, what, url)
-    if state.startswith(_BUSY):
-        return DatabaseBusy(what=what)
-    if state.startswith(_AWAY):
-        return DatabaseAway(what=what)
-    if state.startswith(_UNUSABLE):
-        return DatabaseUnusable(what=what, url=redacted(url))
-    return DatabaseFailed(what=what)
-
-
-def _translate_libpq(error: BaseException | None, what: str, url: URL) -> PimaError:
-    """An error from before there was a session, or from after the connection broke."""
-    if any(words in str(error) for words in _UNUSABLE_WORDS):
-        return DatabaseUnusable(what=what, url=redacted(url))
-    if type(error).__name__ in ("OperationalError", "ConnectionTimeout", "InterfaceError"):
-        return DatabaseAway(what=what)
-    return DatabaseFailed(what=what)
+        raise translated(error, engine.url) from None

@@ -19,6 +19,7 @@ from pima.errors import (
     DatabaseFailed,
     DatabaseUnusable,
     PimaError,
+    RightMissing,
     WrongConfiguration,
 )
 from pima.settings import DatabaseSettings
@@ -251,7 +252,8 @@ def test_a_file_that_is_no_database_is_unusable_and_stays_as_it_is(tmp_path: Pat
     [
         (DatabaseBusy, TRY_AGAIN_LATER, ["40001", "40P01", "55P03", "57014", "25P03"]),
         (DatabaseAway, TRY_AGAIN_LATER, ["08000", "08006", "53300", "57P01", "57P02", "57P03"]),
-        (DatabaseUnusable, WRONG, ["28000", "28P01", "3D000", "3F000", "42501"]),
+        (DatabaseUnusable, WRONG, ["28000", "28P01", "3D000", "3F000"]),
+        (RightMissing, WRONG, ["42501"]),
         (DatabaseFailed, FAILED, ["22003", "22P02", "23502", "23505", "23514", "42601", "42703", "42P01", "P0001"]),
         (DatabaseFailed, FAILED, ["58030", "XX000", "XX001"]),
     ],

@@ -1,0 +1,147 @@
+"""A driver's error -> one of ours: class, SQLSTATE and names. Its text is dropped: its DETAIL line can hold the row."""
+
+import re
+from typing import NamedTuple
+
+from sqlalchemy.engine import URL
+
+from pima.errors import DatabaseAway, DatabaseBusy, DatabaseFailed, DatabaseUnusable, PimaError, RightMissing
+from pima.store.urls import redacted
+
+
+def translated(error: BaseException | None, url: URL) -> PimaError:
+    """What the error of the database at this URL is called here."""
+    if url.get_backend_name() == "sqlite":
+        return _translate_sqlite(error, url)
+    return _translate_postgresql(error, url)
+
+
+# Primary codes of https://sqlite.org/rescode.html: Python has no name for some of the extended ones.
+_SQLITE_NAMES = {
+    3: "SQLITE_PERM",
+    5: "SQLITE_BUSY",
+    6: "SQLITE_LOCKED",
+    8: "SQLITE_READONLY",
+    11: "SQLITE_CORRUPT",
+    13: "SQLITE_FULL",
+    14: "SQLITE_CANTOPEN",
+    19: "SQLITE_CONSTRAINT",
+    23: "SQLITE_AUTH",
+    26: "SQLITE_NOTADB",
+}
+
+
+def _translate_sqlite(error: BaseException | None, url: URL) -> PimaError:
+    code = getattr(error, "sqlite_errorcode", None)
+    name = (
+        type(error).__name__
+        if code is None
+        else _SQLITE_NAMES.get(code & 0xFF, getattr(error, "sqlite_errorname", "an error"))
+    )
+    what = f"SQLite says {name}"
+    if name in ("SQLITE_BUSY", "SQLITE_LOCKED"):
+        return DatabaseBusy(what=what)
+    if name in ("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_AUTH", "SQLITE_PERM"):
+        expected = "a SQLite file that this process may read and write, in a folder where it may too"
+        return DatabaseUnusable(what=what, expected=expected, url=redacted(url))
+    return DatabaseFailed(what=what)
+
+
+# SQLSTATE classes and codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
+_BUSY = ("40001", "40P01", "55P03", "57014", "25P03", "25P02")
+_AWAY = ("08", "53", "57P")
+_UNUSABLE = ("28", "3D", "3F", "42501")
+
+
+def _translate_postgresql(error: BaseException | None, url: URL) -> PimaError:
+    state = getattr(error, "sqlstate", None)
+    diagnostics = getattr(error, "diag", None)
+    names = [getattr(diagnostics, part, None) for part in ("table_name", "column_name", "constraint_name")]
+    what = " ".join([type(error).__name__, f"(SQLSTATE {state or 'none'})", *filter(None, names)])
+    if state is None:
+        return _translate_libpq(error, what, url)
+    if state.startswith(_BUSY):
+        return DatabaseBusy(what=what)
+    if state.startswith(_AWAY):
+        return DatabaseAway(what=what)
+    if state == "42501":
+        return RightMissing(role=url.username or "of this session", what=_refused_object(diagnostics))
+    if state.startswith(_UNUSABLE):
+        return DatabaseUnusable(what=what, expected=_A_USABLE_ONE, url=redacted(url))
+    return DatabaseFailed(what=what)
+
+
+# The server's own sentence, where it speaks English. A trigger may raise the same SQLSTATE with words of its own, from
+# another place in the server than these.
+_DENIED_BY = ("aclcheck_error", "nextval_internal", "do_setval")
+_DENIED = re.compile(r"permission denied for ((?:materialized |foreign )?(?:table|view|sequence|schema|function) .+)")
+
+
+def _refused_object(diagnostics: object) -> str:
+    is_servers = getattr(diagnostics, "source_function", None) in _DENIED_BY
+    found = _DENIED.fullmatch(str(getattr(diagnostics, "message_primary", None))) if is_servers else None
+    return f"the {found[1]}" if found else "something that the server's log names"
+
+
+class _Known(NamedTuple):
+    """What libpq or the server says before there is a session."""
+
+    words: str
+    """A regular expression for their fixed words: such an error has no SQLSTATE."""
+    what: str
+    expected: str | None = None
+    """What to do about it; None where it may pass by itself."""
+
+
+_A_USABLE_ONE = "a server, role and database that are there, and rights on it"
+# Of several addresses, what a server has answered counts before one where nobody did.
+_KNOWN = (
+    _Known(
+        "no pg_hba.conf entry|pg_hba.conf rejects",
+        "the server's pg_hba.conf lets nobody in as this role from here",
+        "an entry for it there, or the sslmode that its entries ask for",
+    ),
+    _Known(
+        "authentication failed|no password supplied",
+        "the server does not take this role and password (failed authentication)",
+        "the password that the server knows for the role, in DATABASE_URL or DATABASE_URL_FILE",
+    ),
+    _Known(
+        'database ".*" does not exist|no such database',
+        "the server has no such database",
+        "one that is there (CREATE DATABASE); python -m jobs.migrate makes the tables in it",
+    ),
+    _Known('role ".*" does not exist|no such user', "the server has no such role", "one that is there (CREATE ROLE)"),
+    _Known("not permitted to log in", "the role may not log in", "a role with LOGIN"),
+    _Known(
+        "permission denied for database",
+        "the role may not connect to this database",
+        "GRANT CONNECT ON DATABASE for it",
+    ),
+    _Known(
+        "certificate verify failed|server certificate for|root certificate|SSL was required",
+        "the server has not proved who it is by TLS",
+        "sslmode and sslrootcert in the URL that fit the server's certificate",
+    ),
+    _Known('value: "', "an option in the URL has a value that libpq does not know", "one that it knows"),
+    _Known("does not exist", "something that the URL names does not exist", _A_USABLE_ONE),
+    _Known("too many (clients|connections)|connection slots", "the server takes no more connections now"),
+    _Known("starting up|shutting down|recovery|not (yet |currently )?accepting", "the server takes no connections now"),
+    _Known("failed to resolve host|could not translate host", "the host's name has no address (an unknown host)"),
+    _Known("Connection refused", "nobody listens at its host and port (connection refused)"),
+    _Known("No such file or directory", "there is no such socket (is the server running?)"),
+    _Known("timeout expired", "no answer came within database.connect_timeout_seconds"),
+)
+
+
+def _translate_libpq(error: BaseException | None, what: str, url: URL) -> PimaError:
+    """An error from before there was a session, or from after the connection broke."""
+    # A server that speaks another language is understood by what libpq says itself, and is otherwise tried again.
+    known = next((known for known in _KNOWN if re.search(known.words, str(error))), None)
+    if known is not None and known.expected is not None:
+        return DatabaseUnusable(what=known.what, expected=known.expected, url=redacted(url))
+    if known is not None:
+        return DatabaseAway(what=f"{known.what}: {redacted(url)}")
+    if type(error).__name__ in ("OperationalError", "ConnectionTimeout", "InterfaceError"):
+        return DatabaseAway(what=what)
+    return DatabaseFailed(what=what)
