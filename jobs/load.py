@@ -14,7 +14,7 @@ from pima.loading import LoadOptions, Progress, load_files
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
     options = parser("load", __doc__ or "")
-    options.add_argument("files", nargs="+", type=Path, metavar="FILE", help="CSV or Parquet")
+    options.add_argument("files", nargs="+", type=Path, metavar="FILE", help="CSV or Parquet; /dev/stdin too")
     options.add_argument("--partial", action="store_true", help="load the good lines and report the bad ones")
     options.add_argument("--again", action="store_true", help="load a file without ids though it was loaded before")
     return run_command(options, _work, _show, arguments, environ)

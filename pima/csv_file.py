@@ -3,7 +3,6 @@
 import csv
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TextIO
 
 from pima.patient_rows import (
@@ -16,32 +15,32 @@ from pima.patient_rows import (
     checked,
     header_columns,
     in_order,
-    refused,
 )
+from pima.sources import Source, refused
 
 LONGEST_FIELD = 1_000
 LONGEST_LINE = 1_000_000
 
 
-def open_csv(path: Path) -> tuple[tuple[str, ...], Callable[[], Iterator[Block]]]:
+def open_csv(source: Source) -> tuple[tuple[str, ...], Callable[[], Iterator[Block]]]:
     """The file's columns, and a function that reads its rows. Raises FileRefused."""
-    with _open_text(path) as file:
+    with _open_text(source) as file:
         first = next((cells for _, cells in _records(file)), None)
     if isinstance(first, str):
-        raise refused(path, f"The first line can't be read ({first}).")
+        raise refused(source.name, f"The first line can't be read ({first}).")
     if first is None:
-        raise refused(path, "The file holds nothing but blank lines (empty_file). Expected rows of patients.")
+        raise refused(source.name, "The file holds nothing but blank lines (empty_file). Expected rows of patients.")
     has_header = not all(_is_number(cell) for cell in first)
-    columns = header_columns(path, first) if has_header else ARTICLE_COLUMNS
+    columns = header_columns(source.name, first) if has_header else ARTICLE_COLUMNS
     if not has_header and len(first) != len(ARTICLE_COLUMNS):
         expected = f"a header, or the {len(ARTICLE_COLUMNS)} columns {', '.join(ARTICLE_COLUMNS)}"
-        raise refused(path, f"Line 1 has no column names and {len(first)} fields. Expected: {expected}.")
-    return columns, lambda: _csv_blocks(path, columns, has_header)
+        raise refused(source.name, f"Line 1 has no column names and {len(first)} fields. Expected: {expected}.")
+    return columns, lambda: _csv_blocks(source, columns, has_header)
 
 
-def _open_text(path: Path) -> TextIO:
+def _open_text(source: Source) -> TextIO:
     # A byte order mark is dropped; bytes that are no UTF-8 become surrogates and are reported with their line.
-    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+    return source.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
 def _records(file: TextIO) -> Iterator[tuple[int, list[str] | str]]:
@@ -84,8 +83,8 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _csv_blocks(path: Path, columns: tuple[str, ...], has_header: bool) -> Iterator[Block]:
-    with _open_text(path) as file:
+def _csv_blocks(source: Source, columns: tuple[str, ...], has_header: bool) -> Iterator[Block]:
+    with _open_text(source) as file:
         records = _records(file)
         if has_header:
             next(records)

@@ -3,12 +3,12 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from pima.core.features import FEATURE_NAMES
 from pima.csv_file import open_csv
 from pima.parquet_file import open_parquet
-from pima.patient_rows import Block, refused, shown_name
+from pima.patient_rows import Block
+from pima.sources import LONGEST_BEGINNING, Source, other_kind, refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +32,29 @@ class PatientFile:
         return tuple(name for name in FEATURE_NAMES if name not in self.columns)
 
 
-def open_patient_file(path: Path) -> PatientFile:
+def open_patient_file(source: Source) -> PatientFile:
     """Find out what kind of file it is and which columns it has. Raises FileRefused."""
-    try:
-        with path.open("rb") as content:
-            magic = content.read(4)
-            content.seek(0)
-            sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-    except OSError as error:
-        raise refused(path, f"It can't be read: {error.strerror}.") from None
-    if not magic:
-        raise refused(path, "The file is empty (empty_file). Expected rows of patients.")
-    open_kind = open_parquet if magic == b"PAR1" else open_csv
-    columns, blocks = open_kind(path)
-    file = PatientFile(shown_name(path), sha256, columns, blocks)
+    beginning, sha256 = _beginning_and_sha256(source)
+    if not beginning:
+        raise refused(source.name, "The file is empty (empty_file). Expected rows of patients.")
+    if kind := other_kind(beginning):
+        raise refused(source.name, kind)
+    open_kind = open_parquet if beginning.startswith(b"PAR1") else open_csv
+    columns, blocks = open_kind(source)
+    file = PatientFile(source.name, sha256, columns, blocks)
     if columns == ("id",):
-        raise refused(path, "It has ids and nothing else. Expected outcomes or measurements beside them.")
+        raise refused(file.name, "It has ids and nothing else. Expected outcomes or measurements beside them.")
     if not file.has_ids and file.absent_measurements:
         absent = ", ".join(file.absent_measurements)
-        raise refused(path, f"Without an id column every row is a new patient, and these are missing: {absent}.")
+        raise refused(file.name, f"Without an id column every row is a new patient, and these are missing: {absent}.")
     return file
+
+
+def _beginning_and_sha256(source: Source) -> tuple[bytes, str]:
+    try:
+        with source.path.open("rb") as content:
+            beginning = content.read(LONGEST_BEGINNING)
+            content.seek(0)
+            return beginning, hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        raise refused(source.name, f"It can't be read: {error.strerror}.") from None

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from pima.bad_lines import broken_rules_of, report
 from pima.errors import FileLoadedBefore
 from pima.files import PatientFile, open_patient_file
 from pima.logs import get_logger
-from pima.patient_rows import BadLine, refused
+from pima.patient_rows import BadLine
+from pima.sources import readable_again, refused
 from pima.store import patients
 from pima.store.engine import without_time_limit, writing
 
@@ -56,13 +58,14 @@ class LoadCounts:
 
 def load_files(engine: Engine, paths: list[Path], options: LoadOptions, progress: Progress) -> LoadCounts:
     """Load files in one transaction. Raises FileRefused or FileLoadedBefore, nothing loaded."""
-    files = [open_patient_file(path) for path in paths]
-    counts = LoadCounts(files=len(files))
-    with writing(engine) as connection:
-        without_time_limit(connection)
-        patients.only_one_load(connection)
-        for file in files:
-            _load_file(connection, file, options, counts, progress)
+    with ExitStack() as copies:
+        files = [open_patient_file(copies.enter_context(readable_again(path))) for path in paths]
+        counts = LoadCounts(files=len(files))
+        with writing(engine) as connection:
+            without_time_limit(connection)
+            patients.only_one_load(connection)
+            for file in files:
+                _load_file(connection, file, options, counts, progress)
     told = {name: count for name, count in counts.as_counts().items() if name not in ("bad_lines", "broken_rules")}
     get_logger().info("files loaded", **told)
     return counts

@@ -1,22 +1,22 @@
 """Patients in Parquet."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-from pima.patient_rows import BLOCK_ROWS, Block, checked, header_columns, in_order, refused
+from pima.patient_rows import BLOCK_ROWS, Block, checked, header_columns, in_order
+from pima.sources import Source, refused
 
 
-def open_parquet(path: Path) -> tuple[tuple[str, ...], Callable[[], Iterator[Block]]]:
+def open_parquet(source: Source) -> tuple[tuple[str, ...], Callable[[], Iterator[Block]]]:
     """The file's columns, and a function that reads its rows. Raises FileRefused."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        schema = pq.read_schema(path)
+        schema = pq.read_schema(source.path)
     except (pa.ArrowException, OSError, ValueError):
-        raise refused(path, "It is no readable Parquet file (half_written_line).") from None
-    columns = header_columns(path, schema.names)
+        raise refused(source.name, "It is no readable Parquet file (half_written_line).") from None
+    columns = header_columns(source.name, schema.names)
     for column, field in zip(columns, schema, strict=True):
         is_number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_null(field.type)
         is_decimal = column != "id" and pa.types.is_decimal(field.type)
@@ -24,25 +24,25 @@ def open_parquet(path: Path) -> tuple[tuple[str, ...], Callable[[], Iterator[Blo
         if not is_sound:
             # A group's fields have names of their own, which may be values.
             held = "groups" if pa.types.is_nested(field.type) else field.type
-            raise refused(path, f"The column {column} holds {held} (not_a_number). Expected numbers.")
-    return columns, lambda: _parquet_blocks(path, columns)
+            raise refused(source.name, f"The column {column} holds {held} (not_a_number). Expected numbers.")
+    return columns, lambda: _parquet_blocks(source, columns)
 
 
-def _parquet_blocks(path: Path, columns: tuple[str, ...]) -> Iterator[Block]:
+def _parquet_blocks(source: Source, columns: tuple[str, ...]) -> Iterator[Block]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     line = 0
     ordered = in_order(columns)
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(source.path) as file:
             for batch in file.iter_batches(batch_size=BLOCK_ROWS):
                 values = zip(*(column.to_pylist() for column in batch.columns), strict=True)
                 rows = [(line + n, *_from_parquet(ordered(cells))) for n, cells in enumerate(values, start=1)]
                 line += len(rows)
                 yield checked(rows, [])
     except (pa.ArrowException, OSError, ValueError):
-        raise refused(path, f"It can't be read beyond row {line} (half_written_line).") from None
+        raise refused(source.name, f"It can't be read beyond row {line} (half_written_line).") from None
 
 
 def _from_parquet(cells: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -4,11 +4,9 @@ A line that is bad in any way is reported by its number and a reason code, never
 """
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,7 @@ import numpy as np
 from pima.core.features import FEATURE_NAMES, canonical_name
 from pima.core.ids import LARGEST_GIVEN_ID
 from pima.core.validation import MISSING, NOT_FINITE, REASONS, Measurements, broken_rules
-from pima.errors import FileRefused
+from pima.sources import refused
 
 BLOCK_ROWS = 10_000
 
@@ -46,27 +44,17 @@ class Block:
     bad: list[BadLine]
 
 
-def refused(path: Path | str, report: str) -> FileRefused:
-    """The error for a whole file."""
-    return FileRefused(file=shown_name(Path(path)), report=report)
-
-
-def shown_name(path: Path) -> str:
-    """The file's name as text: on disk it may be any bytes, in a database and on a terminal not."""
-    return os.fsencode(path.name).decode("utf-8", errors="replace")
-
-
-def header_columns(path: Path, header: Sequence[str]) -> tuple[str, ...]:
+def header_columns(file: str, header: Sequence[str]) -> tuple[str, ...]:
     """The columns that the header names; an unknown name is told by position, since it may be a value."""
     columns = [canonical_name(cell) for cell in header]
     known = ", ".join(("id", *ARTICLE_COLUMNS))
     for position, column in enumerate(columns, start=1):
         if column is None:
             raise refused(
-                path, f"Column {position} of the header has an unknown name (unknown_column). Known: {known}."
+                file, f"Column {position} of the header has an unknown name (unknown_column). Known: {known}."
             )
         if columns.index(column) != position - 1:
-            raise refused(path, f"Column {position} of the header names {column} a second time (duplicate_column).")
+            raise refused(file, f"Column {position} of the header names {column} a second time (duplicate_column).")
     return tuple(column for column in columns if column is not None)
 
 

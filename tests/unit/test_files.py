@@ -18,6 +18,7 @@ from pima.core.validation import REASONS
 from pima.errors import FileRefused
 from pima.files import PatientFile, open_patient_file
 from pima.patient_rows import ARTICLE_COLUMNS, BLOCK_ROWS, BadLine, Block
+from pima.sources import plain_source
 
 HEADER = ",".join(ARTICLE_COLUMNS)
 GOOD = "6,148,72,35,0,33.6,0.627,50,1"
@@ -27,7 +28,7 @@ CELLS = (6.0, 148.0, 72.0, 35.0, 0.0, 33.6, 0.627, 50.0, 1)
 def opened(folder: Path, content: str | bytes, name: str = "patients.csv") -> PatientFile:
     path = folder / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return open_patient_file(path)
+    return open_patient_file(plain_source(path))
 
 
 def read(folder: Path, content: str | bytes) -> tuple[list[tuple[object, ...]], list[BadLine]]:
@@ -95,7 +96,7 @@ def test_a_line_without_an_end_does_not_fill_the_memory(tmp_path: Path) -> None:
         for _ in range(30):
             file.write(b"1" * 1_000_000)
     tracemalloc.start()
-    bad = [line for block in open_patient_file(path).blocks() for line in block.bad]
+    bad = [line for block in open_patient_file(plain_source(path)).blocks() for line in block.bad]
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert bad
@@ -234,7 +235,9 @@ def test_csv_and_parquet_of_the_same_table_give_the_same_rows(
     assert bad == []
     columns = dict(zip(("id", *names), zip(*numbered, strict=True), strict=True))
     pq.write_table(pa.table({name: list(values) for name, values in columns.items()}), tmp_path / "t.parquet")
-    from_parquet = [row for block in open_patient_file(tmp_path / "t.parquet").blocks() for row in block.rows]
+    from_parquet = [
+        row for block in open_patient_file(plain_source(tmp_path / "t.parquet")).blocks() for row in block.rows
+    ]
     assert [row[1:] for row in from_csv] == [row[1:] for row in from_parquet]
     assert [row[0] for row in from_parquet] == list(range(1, len(table) + 1))
     by_name = dict(zip(("line", "id", *FEATURE_NAMES, "outcome"), from_csv[0], strict=True))
@@ -245,7 +248,7 @@ def test_parquet_rows_are_counted_over_row_groups(tmp_path: Path) -> None:
     ages = [50] * (BLOCK_ROWS + 10)
     ages[4], ages[BLOCK_ROWS + 4] = 500, 500
     pq.write_table(pa.table({"id": range(1, len(ages) + 1), "age": ages}), tmp_path / "t.parquet", row_group_size=7)
-    bad = [line for block in open_patient_file(tmp_path / "t.parquet").blocks() for line in block.bad]
+    bad = [line for block in open_patient_file(plain_source(tmp_path / "t.parquet")).blocks() for line in block.bad]
     assert bad == [BadLine(5, "out_of_range", "age"), BadLine(BLOCK_ROWS + 5, "out_of_range", "age")]
 
 

@@ -1,0 +1,177 @@
+"""What `load` is given in place of a plain file: pipes, devices, compressed files, other encodings.
+
+Each in a real child process, and each piece of advice is followed as it is printed.
+"""
+
+import bz2
+import gzip
+import lzma
+import os
+import re
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tests.conftest import ROOT, SHIPPED, Database, Ended, clean_environ, the_json
+
+CONTENT = SHIPPED.read_bytes()
+HEADER = b"Pregnancies,Glucose,BloodPressure,SkinThickness,Insulin,BMI,DiabetesPedigreeFunction,Age,Outcome\n"
+
+
+def in_a_shell(database: Database, line: str, **environ: str) -> Ended:
+    """Run a line of bash; `python` in it is this one."""
+    given = clean_environ() | {"DATABASE_URL": database.url, "PIMA_LOGS__FORMAT": "text"} | environ
+    given["PATH"] = f"{Path(sys.executable).parent}:{given['PATH']}"
+    ended = subprocess.run(["bash", "-c", line], cwd=ROOT, env=given, capture_output=True, text=True, timeout=120)
+    assert "Traceback" not in ended.stderr
+    return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+
+def patients(database: Database) -> int:
+    found: int = database.value("SELECT count(*) FROM patients")
+    return found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"cat {SHIPPED} | python -m jobs.load --json /dev/stdin",
+        f"python -m jobs.load --json /dev/stdin < {SHIPPED}",
+        f"python -m jobs.load --json <(cat {SHIPPED})",
+        f"tail -n +301 {SHIPPED} | python -m jobs.load --json <(head -n 300 {SHIPPED}) /dev/stdin",
+    ],
+    ids=["a pipe", "a redirected file", "a process substitution", "two at once"],
+)
+def test_what_can_be_read_only_once_is_loaded(database: Database, line: str) -> None:
+    ended = in_a_shell(database, line)
+    assert ended.exit_code == 0, ended.stderr
+    assert the_json(ended)["inserted"] == 768
+    names = [name for (name,) in database.execute("SELECT file_name FROM loads")]
+    assert all(name == "stdin" or name.isdigit() for name in names), names
+
+
+def test_a_fifo_is_loaded_once_its_writer_comes(database: Database, tmp_path: Path) -> None:
+    fifo = tmp_path / "patients.csv"
+    os.mkfifo(fifo)
+    process = database.start("load", "--json", str(fifo))
+    fifo.write_bytes(CONTENT)
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    assert the_json(Ended(0, stdout, stderr))["inserted"] == 768
+    # The same content is known again, whatever it comes through.
+    ended = in_a_shell(database, f"cat {SHIPPED} | python -m jobs.load --json /dev/stdin")
+    assert (ended.exit_code, the_json(ended)["error"]) == (2, "file_loaded_before")
+    assert patients(database) == 768
+
+
+def test_a_parquet_file_through_a_pipe_is_loaded(sqlite: Database, tmp_path: Path) -> None:
+    import pyarrow.csv as pa_csv
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa_csv.read_csv(BytesIO(HEADER + CONTENT)), tmp_path / "p.parquet")
+    ended = in_a_shell(sqlite, f"cat {tmp_path}/p.parquet | python -m jobs.load --json /dev/stdin")
+    assert the_json(ended)["inserted"] == 768, ended.stderr
+
+
+def test_a_load_that_waits_for_a_pipe_stops_when_it_is_asked_to(sqlite: Database, tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    environ = clean_environ() | {"DATABASE_URL": sqlite.url, "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "jobs.load", "/dev/stdin"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdin=reading, stderr=subprocess.PIPE, text=True)
+    os.close(reading)
+    # More than a pipe holds: it has been read in part once this is written.
+    os.write(writing, CONTENT * 10)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+    os.close(writing)
+    assert process.returncode == 143, stderr
+    assert patients(sqlite) == 0
+    # What was kept of it had no name, so that nothing stays however the process ends.
+    assert [path.name for path in tmp_path.iterdir() if path.name != "pima.db"] == []
+
+
+def test_a_pipe_that_cannot_be_kept_says_so(sqlite: Database) -> None:
+    ended = in_a_shell(sqlite, f"ulimit -f 8; cat {SHIPPED} | python -m jobs.load /dev/stdin")
+    assert ended.exit_code == 2
+    assert "a temporary copy, and that failed: File too large" in ended.stderr
+    assert "TMPDIR" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "report"),
+    [
+        ("/dev/stdin < /dev/null", "empty_file"),
+        ("/dev/null", "empty_file"),
+        ("/dev/zero", "It is a device"),
+        ("/dev/urandom", "It is a device"),
+        ("/dev/stdin < /dev/zero", "It is a device"),
+        ("<(true)", "empty_file"),
+    ],
+)
+def test_what_is_no_file_is_refused_at_once(sqlite: Database, given: str, report: str) -> None:
+    ended = in_a_shell(sqlite, f"python -m jobs.load {given}")
+    assert ended.exit_code == 2, ended.stderr
+    assert report in ended.stderr
+
+
+# ---- other formats --------------------------------------------------------------------------------------------------
+
+
+def zipped(content: bytes) -> bytes:
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("patients.csv", content)
+    return file.getvalue()
+
+
+def zstd(content: bytes) -> bytes:
+    compressed: bytes = pa.Codec("zstd").compress(content, asbytes=True)
+    return compressed
+
+
+OTHER_KINDS = [
+    pytest.param(gzip.compress, "compressed with gzip", id="gzip"),
+    pytest.param(bz2.compress, "compressed with bzip2", id="bzip2"),
+    pytest.param(lzma.compress, "compressed with xz", id="xz"),
+    pytest.param(zstd, "compressed with zstd", id="zstd"),
+    pytest.param(zipped, "a zip archive or an Excel workbook", id="zip"),
+    pytest.param(lambda _: bytes.fromhex("d0cf11e0a1b11ae1"), "an Excel workbook in the old format", id="xls"),
+    pytest.param(lambda content: content.decode().encode("utf-16"), "text in UTF-16", id="UTF-16"),
+    pytest.param(lambda content: content.decode().encode("utf-16-le"), "text in UTF-16", id="UTF-16, no mark"),
+    pytest.param(lambda content: content.decode().encode("utf-16-be"), "text in UTF-16", id="UTF-16 BE, no mark"),
+    pytest.param(lambda content: content.decode().encode("utf-32"), "text in UTF-32", id="UTF-32"),
+]
+
+
+@pytest.mark.parametrize(("made", "report"), OTHER_KINDS)
+def test_another_format_is_named_and_the_advice_works(
+    sqlite: Database, tmp_path: Path, made: Callable[[bytes], bytes], report: str
+) -> None:
+    path = tmp_path / "patients.csv"
+    path.write_bytes(made(CONTENT))
+    ended = in_a_shell(sqlite, f"python -m jobs.load {path}")
+    assert ended.exit_code == 2
+    assert report in ended.stderr
+    assert patients(sqlite) == 0
+    advised = re.search(r"\b(gunzip|iconv) .*\| python -m jobs.load /dev/stdin", ended.stderr)
+    if advised:  # with what every system has
+        followed = in_a_shell(sqlite, advised[0].replace("FILE", str(path)))
+        assert followed.exit_code == 0, followed.stderr
+        rows = sqlite.execute("SELECT pregnancies, glucose, bmi, outcome FROM patients ORDER BY id")
+        assert (len(rows), rows[:2]) == (768, [(6, 148, 33.6, 1), (1, 85, 26.6, 0)])
+
+
+def test_a_gzip_bomb_is_refused_by_its_first_bytes(sqlite: Database, tmp_path: Path) -> None:
+    path = tmp_path / "bomb.csv.gz"
+    with gzip.open(path, "wb") as file:
+        for _ in range(200):
+            file.write(b"0" * 1_000_000)
+    ended = in_a_shell(sqlite, f"ulimit -v 4000000; python -m jobs.load {path}")
+    assert (ended.exit_code, "compressed with gzip" in ended.stderr) == (2, True), ended.stderr
