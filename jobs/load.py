@@ -17,14 +17,18 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     options.add_argument("files", nargs="+", type=Path, metavar="FILE", help="CSV or Parquet; /dev/stdin too")
     options.add_argument("--partial", action="store_true", help="load the good lines and report the bad ones")
     options.add_argument("--again", action="store_true", help="load a file without ids though it was loaded before")
+    options.add_argument(
+        "--ignore", action="append", default=[], metavar="COLUMN", help="leave a column out; repeatable"
+    )
     return run_command(options, _work, _show, arguments, environ)
 
 
 def _work(command: Command) -> Result:
     given = command.options
+    options = LoadOptions(given.partial, given.again, tuple(given.ignore))
     # All of it is one transaction that a signal may drop anywhere.
     with _progress() as progress, command.stop.at_once():
-        return load_files(command.engine, given.files, LoadOptions(given.partial, given.again), progress).as_counts()
+        return load_files(command.engine, given.files, options, progress).as_counts()
 
 
 @contextmanager

@@ -5,37 +5,46 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO
 
-from pima.patient_rows import (
-    ARTICLE_COLUMNS,
-    BLOCK_ROWS,
-    BadLine,
-    Block,
-    Cell,
-    Row,
-    checked,
-    header_columns,
-    in_order,
-)
+from pima.header import ARTICLE_HEADER, Header, is_number, other_delimiter, read_header
+from pima.patient_rows import BLOCK_ROWS, BadLine, Block, Cell, Row, checked, in_order
 from pima.sources import Source, refused
 
 LONGEST_FIELD = 1_000
 LONGEST_LINE = 1_000_000
 
 
-def open_csv(source: Source) -> tuple[tuple[str, ...], Callable[[], Iterator[Block]]]:
-    """The file's columns, and a function that reads its rows. Raises FileRefused."""
+def open_csv(source: Source, ignored: Sequence[str]) -> tuple[tuple[str, ...], Callable[[], Iterator[Block]]]:
+    """The columns that are read, and a function that reads the file's rows. Raises FileRefused."""
     with _open_text(source) as file:
         first = next((cells for _, cells in _records(file)), None)
-    if isinstance(first, str):
-        raise refused(source.name, f"The first line can't be read ({first}).")
     if first is None:
         raise refused(source.name, "The file holds nothing but blank lines (empty_file). Expected rows of patients.")
-    has_header = not all(_is_number(cell) for cell in first)
-    columns = header_columns(source.name, first) if has_header else ARTICLE_COLUMNS
-    if not has_header and len(first) != len(ARTICLE_COLUMNS):
-        expected = f"a header, or the {len(ARTICLE_COLUMNS)} columns {', '.join(ARTICLE_COLUMNS)}"
-        raise refused(source.name, f"Line 1 has no column names and {len(first)} fields. Expected: {expected}.")
-    return columns, lambda: _csv_blocks(source, columns, has_header)
+    if isinstance(first, str):
+        raise refused(source.name, _other_delimiter(source) or f"The first line can't be read ({first}).")
+    has_header = not all(map(is_number, first))
+    header = _header(source, first, ignored) if has_header else _article_header(source, first, ignored)
+    return header.columns, lambda: _csv_blocks(source, header, has_header)
+
+
+def _header(source: Source, cells: list[str], ignored: Sequence[str]) -> Header:
+    if hint := _other_delimiter(source):
+        raise refused(source.name, hint)
+    return read_header(source.name, cells, ignored)
+
+
+def _other_delimiter(source: Source) -> str | None:
+    with _open_text(source) as file:
+        lines = iter(lambda: file.readline(LONGEST_FIELD), "")
+        return next((other_delimiter(line.rstrip("\r\n")) for line in lines if line.strip()), None)
+
+
+def _article_header(source: Source, cells: list[str], ignored: Sequence[str]) -> Header:
+    if ignored:
+        raise refused(source.name, "--ignore: it has no column names. Expected a header (unknown_column).")
+    if len(cells) != ARTICLE_HEADER.width:
+        expected = f"a header, or the {ARTICLE_HEADER.width} columns {', '.join(ARTICLE_HEADER.columns)}"
+        raise refused(source.name, f"Line 1 has no column names and {len(cells)} fields. Expected: {expected}.")
+    return ARTICLE_HEADER
 
 
 def _open_text(source: Source) -> TextIO:
@@ -75,35 +84,31 @@ def _cells(text: str, is_whole: bool) -> list[str] | str:
     return "half_written_line" if not is_whole and cells[-1] == "" else cells
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell or "0")
-    except ValueError:
-        return False
-    return True
-
-
-def _csv_blocks(source: Source, columns: tuple[str, ...], has_header: bool) -> Iterator[Block]:
+def _csv_blocks(source: Source, header: Header, has_header: bool) -> Iterator[Block]:
     with _open_text(source) as file:
         records = _records(file)
         if has_header:
             next(records)
         while lines := list(itertools.islice(records, BLOCK_ROWS)):
-            yield _parse_block(columns, lines)
+            yield _parse_block(header, lines)
 
 
-def _parse_block(columns: tuple[str, ...], lines: list[tuple[int, list[str] | str]]) -> Block:
+def _parse_block(header: Header, lines: list[tuple[int, list[str] | str]]) -> Block:
     rows: list[Row] = []
     bad: list[BadLine] = []
+    columns, width = header.columns, header.width
     ordered = in_order(columns)
     id_at = columns.index("id") if "id" in columns else None
+    kept = header.positions if len(columns) < width else None
     for line, cells in lines:
         if isinstance(cells, str):
             bad.append(BadLine(line, cells))
             continue
-        if len(cells) != len(columns):
+        if len(cells) != width:
             bad.append(BadLine(line, "wrong_field_count"))
             continue
+        if kept is not None:
+            cells = [cells[n] for n in kept]  # noqa: PLW2901 (an ignored cell may hold anything)
         parsed = _parse_plain(cells, id_at) or _parse_cells(line, columns, cells)
         if isinstance(parsed, BadLine):
             bad.append(parsed)

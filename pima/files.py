@@ -1,7 +1,7 @@
 """Patient files of whatever kind: the columns of one, and its rows block by block, so that memory does not grow."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pima.core.features import FEATURE_NAMES
@@ -32,7 +32,7 @@ class PatientFile:
         return tuple(name for name in FEATURE_NAMES if name not in self.columns)
 
 
-def open_patient_file(source: Source) -> PatientFile:
+def open_patient_file(source: Source, ignored: Sequence[str] = ()) -> PatientFile:
     """Find out what kind of file it is and which columns it has. Raises FileRefused."""
     beginning, sha256 = _beginning_and_sha256(source)
     if not beginning:
@@ -40,7 +40,7 @@ def open_patient_file(source: Source) -> PatientFile:
     if kind := other_kind(beginning):
         raise refused(source.name, kind)
     open_kind = open_parquet if beginning.startswith(b"PAR1") else open_csv
-    columns, blocks = open_kind(source)
+    columns, blocks = open_kind(source, ignored)
     file = PatientFile(source.name, sha256, columns, blocks)
     if columns == ("id",):
         raise refused(file.name, "It has ids and nothing else. Expected outcomes or measurements beside them.")

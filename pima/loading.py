@@ -32,6 +32,8 @@ class LoadOptions:
     """Load the good lines and report the bad ones."""
     again: bool = False
     """Take a file without ids a second time."""
+    ignored: tuple[str, ...] = ()
+    """Names of columns to leave out of each file."""
 
 
 @dataclass(slots=True)
@@ -59,7 +61,7 @@ class LoadCounts:
 def load_files(engine: Engine, paths: list[Path], options: LoadOptions, progress: Progress) -> LoadCounts:
     """Load files in one transaction. Raises FileRefused or FileLoadedBefore, nothing loaded."""
     with ExitStack() as copies:
-        files = [open_patient_file(copies.enter_context(readable_again(path))) for path in paths]
+        files = [open_patient_file(copies.enter_context(readable_again(path)), options.ignored) for path in paths]
         counts = LoadCounts(files=len(files))
         with writing(engine) as connection:
             without_time_limit(connection)

@@ -1,14 +1,15 @@
 """Patients in Parquet."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from pima.patient_rows import BLOCK_ROWS, Block, checked, header_columns, in_order
+from pima.header import read_header
+from pima.patient_rows import BLOCK_ROWS, Block, checked, in_order
 from pima.sources import Source, refused
 
 
-def open_parquet(source: Source) -> tuple[tuple[str, ...], Callable[[], Iterator[Block]]]:
-    """The file's columns, and a function that reads its rows. Raises FileRefused."""
+def open_parquet(source: Source, ignored: Sequence[str]) -> tuple[tuple[str, ...], Callable[[], Iterator[Block]]]:
+    """The columns that are read, and a function that reads the file's rows. Raises FileRefused."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -16,8 +17,9 @@ def open_parquet(source: Source) -> tuple[tuple[str, ...], Callable[[], Iterator
         schema = pq.read_schema(source.path)
     except (pa.ArrowException, OSError, ValueError):
         raise refused(source.name, "It is no readable Parquet file (half_written_line).") from None
-    columns = header_columns(source.name, schema.names)
-    for column, field in zip(columns, schema, strict=True):
+    header = read_header(source.name, schema.names, ignored)
+    fields = [schema.field(n) for n in header.positions]
+    for column, field in zip(header.columns, fields, strict=True):
         is_number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_null(field.type)
         is_decimal = column != "id" and pa.types.is_decimal(field.type)
         is_sound = is_number or is_decimal or (column == "outcome" and pa.types.is_boolean(field.type))
@@ -25,10 +27,10 @@ def open_parquet(source: Source) -> tuple[tuple[str, ...], Callable[[], Iterator
             # A group's fields have names of their own, which may be values.
             held = "groups" if pa.types.is_nested(field.type) else field.type
             raise refused(source.name, f"The column {column} holds {held} (not_a_number). Expected numbers.")
-    return columns, lambda: _parquet_blocks(source, columns)
+    return header.columns, lambda: _parquet_blocks(source, header.columns, [field.name for field in fields])
 
 
-def _parquet_blocks(source: Source, columns: tuple[str, ...]) -> Iterator[Block]:
+def _parquet_blocks(source: Source, columns: tuple[str, ...], names: list[str]) -> Iterator[Block]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -36,8 +38,8 @@ def _parquet_blocks(source: Source, columns: tuple[str, ...]) -> Iterator[Block]
     ordered = in_order(columns)
     try:
         with pq.ParquetFile(source.path) as file:
-            for batch in file.iter_batches(batch_size=BLOCK_ROWS):
-                values = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            for batch in file.iter_batches(batch_size=BLOCK_ROWS, columns=names):
+                values = zip(*(batch.column(name).to_pylist() for name in names), strict=True)
                 rows = [(line + n, *_from_parquet(ordered(cells))) for n, cells in enumerate(values, start=1)]
                 line += len(rows)
                 yield checked(rows, [])

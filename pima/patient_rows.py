@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from pima.core.features import FEATURE_NAMES, canonical_name
+from pima.core.features import FEATURE_NAMES
 from pima.core.ids import LARGEST_GIVEN_ID
 from pima.core.validation import MISSING, NOT_FINITE, REASONS, Measurements, broken_rules
-from pima.sources import refused
 
 BLOCK_ROWS = 10_000
 
@@ -42,20 +41,6 @@ class Block:
 
     rows: list[Row]
     bad: list[BadLine]
-
-
-def header_columns(file: str, header: Sequence[str]) -> tuple[str, ...]:
-    """The columns that the header names; an unknown name is told by position, since it may be a value."""
-    columns = [canonical_name(cell) for cell in header]
-    known = ", ".join(("id", *ARTICLE_COLUMNS))
-    for position, column in enumerate(columns, start=1):
-        if column is None:
-            raise refused(
-                file, f"Column {position} of the header has an unknown name (unknown_column). Known: {known}."
-            )
-        if columns.index(column) != position - 1:
-            raise refused(file, f"Column {position} of the header names {column} a second time (duplicate_column).")
-    return tuple(column for column in columns if column is not None)
 
 
 def in_order(columns: tuple[str, ...]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:

@@ -166,6 +166,15 @@ def test_files_that_are_loaded_show_no_value(watched: Watched) -> None:
     assert watched.database.value("SELECT count(*) FROM patients") == 8
 
 
+def test_what_stands_in_an_ignored_column_is_not_shown(watched: Watched) -> None:
+    lines = [f"{HEADER},name", f"{_cells()},{NAME}", f"{_cells(**BAD)},{NAME}"]
+    watched.call("load", "--ignore", "name", watched.file(*lines), exit_code=2)
+    watched.call("load", "--ignore", "name", "--partial", "--again", watched.file(*lines))
+    watched.call("load", "--ignore", "nme", watched.file(*lines), exit_code=2)
+    assert "name" in watched.shown[-1]
+    assert watched.database.value("SELECT count(*) FROM patients") == 2
+
+
 REFUSED: list[Any] = [
     pytest.param([HEADER, *(_cells(**{column: value}) for column, value in BAD.items())], id="out of range"),
     pytest.param([HEADER, _cells(age=NAME), _cells(NAME), _cells("77.0625")], id="text"),
@@ -177,13 +186,19 @@ REFUSED: list[Any] = [
     pytest.param([HEADER, _cells(age=NAME + "ü").encode("latin-1")], id="Latin-1"),
     pytest.param([ID_HEADER, f"{NAME},{_cells()}", f"77.0625,{_cells()}"], id="ids"),
     pytest.param([ID_HEADER, f"5,{_cells()}", f"5,{_cells()}"], id="an id twice"),
-    pytest.param([f"{HEADER},{NAME}", f"{_cells()},1"], id="unknown column"),
+    pytest.param([f"{HEADER},name", f"{_cells()},{NAME}"], id="unknown column"),
     pytest.param([f"{HEADER},77.0625", f"{_cells()},1"], id="a number as column"),
     pytest.param([NAME, _cells()], id="a header of one name"),
     pytest.param([_cells() + ",77.0625"], id="no header, ten columns"),
     pytest.param([_cells(age=NAME)], id="no header, text"),
     pytest.param([f'"{NAME}', _cells()], id="an open quote in the header"),
-    pytest.param([f"id,{NAME}", "1,177.0625"], id="id and an unknown column"),
+    pytest.param(["id,name", f"177.0625,{NAME}"], id="id and an unknown column"),
+    pytest.param([f"{NAME},glucose,177.0625"], id="no header, text and a known name"),
+    pytest.param([f"{NAME},glucose,77.0625 mg", _cells()], id="no header, text, a known name and a unit"),
+    pytest.param([f"glucose,<77.0625,{NAME}", _cells()], id="no header, a known name and a bound"),
+    pytest.param([f"{NAME},Canary-Smith-Jones", _cells()], id="no header, names only"),
+    pytest.param([_cells(age=NAME).replace(",", ";")], id="no header, semicolons"),
+    pytest.param([_cells().replace(",", "\t"), _cells().replace(",", "\t")], id="no header, tabs"),
     pytest.param(["id,glucose", "999,177.0625"], id="an unknown id"),
     pytest.param(["PAR1" + NAME + _cells()], id="no Parquet"),
 ]
@@ -201,7 +216,7 @@ def test_files_that_are_refused_show_no_value(watched: Watched, lines: list[str 
         {"glucose": [177.0625, 7177.0625]},
         {"glucose": [NAME, "177.0625"]},
         {"glucose": pa.array([{NAME: 177.0625}, None])},
-        {NAME: [177.0625, 1.984375]},
+        {"visit": [177.0625, 1.984375]},
         {"outcome": [0.0625, 77.0625]},
     ],
     ids=["out of range", "text", "a nested column", "unknown column", "outcome"],

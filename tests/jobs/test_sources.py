@@ -1,4 +1,4 @@
-"""What `load` is given in place of a plain file: pipes, devices, compressed files, other encodings.
+"""What `load` is given in place of a plain file: pipes, devices, compressed files, other encodings, other delimiters.
 
 Each in a real child process, and each piece of advice is followed as it is printed.
 """
@@ -136,6 +136,10 @@ def zstd(content: bytes) -> bytes:
     return compressed
 
 
+TABBED = CONTENT.replace(b".", b",,").replace(b",", b"\t").replace(b"\t\t", b",")
+SEMICOLONS = CONTENT.replace(b",", b";").replace(b".", b",")
+QUOTED = b'"' + HEADER.strip().replace(b",", b'";"') + b'"\n'
+
 OTHER_KINDS = [
     pytest.param(gzip.compress, "compressed with gzip", id="gzip"),
     pytest.param(bz2.compress, "compressed with bzip2", id="bzip2"),
@@ -147,6 +151,12 @@ OTHER_KINDS = [
     pytest.param(lambda content: content.decode().encode("utf-16-le"), "text in UTF-16", id="UTF-16, no mark"),
     pytest.param(lambda content: content.decode().encode("utf-16-be"), "text in UTF-16", id="UTF-16 BE, no mark"),
     pytest.param(lambda content: content.decode().encode("utf-32"), "text in UTF-32", id="UTF-32"),
+    pytest.param(lambda content: content.replace(b",", b";"), "separated by semicolons", id="semicolons"),
+    pytest.param(lambda _: SEMICOLONS, "separated by semicolons", id="semicolons and decimal commas"),
+    pytest.param(lambda _: QUOTED + SEMICOLONS, "separated by semicolons", id="semicolons and a quoted header"),
+    pytest.param(lambda content: content.replace(b",", b"\t"), "separated by tabs", id="tabs"),
+    pytest.param(lambda _: TABBED, "separated by tabs", id="tabs and decimal commas"),
+    pytest.param(lambda content: (HEADER + content).replace(b",", b"\t"), "separated by tabs", id="tabs and a header"),
 ]
 
 
@@ -160,7 +170,7 @@ def test_another_format_is_named_and_the_advice_works(
     assert ended.exit_code == 2
     assert report in ended.stderr
     assert patients(sqlite) == 0
-    advised = re.search(r"\b(gunzip|iconv) .*\| python -m jobs.load /dev/stdin", ended.stderr)
+    advised = re.search(r"\b(gunzip|iconv|tr) .*\| python -m jobs.load /dev/stdin", ended.stderr)
     if advised:  # with what every system has
         followed = in_a_shell(sqlite, advised[0].replace("FILE", str(path)))
         assert followed.exit_code == 0, followed.stderr
@@ -175,3 +185,25 @@ def test_a_gzip_bomb_is_refused_by_its_first_bytes(sqlite: Database, tmp_path: P
             file.write(b"0" * 1_000_000)
     ended = in_a_shell(sqlite, f"ulimit -v 4000000; python -m jobs.load {path}")
     assert (ended.exit_code, "compressed with gzip" in ended.stderr) == (2, True), ended.stderr
+
+
+# ---- --ignore -------------------------------------------------------------------------------------------------------
+
+
+def test_ignored_columns_are_left_out_of_each_file(database: Database, tmp_path: Path) -> None:
+    lines = CONTENT.decode().splitlines()
+    for n, name in enumerate(("first.csv", "second.csv")):
+        rows = [f"{line},2026-11-25,Canary" for line in lines[n * 10 : n * 10 + 10]]
+        (tmp_path / name).write_text("\n".join([f"{HEADER.decode().strip()},Visit Date,name", *rows]) + "\n")
+    files = f"{tmp_path}/first.csv {tmp_path}/second.csv"
+    refused = in_a_shell(database, f"python -m jobs.load {files}")
+    assert refused.exit_code == 2
+    options = " ".join(re.findall(r"--ignore (?:'[^']*'|\w+)", refused.stderr))
+    assert options == "--ignore 'Visit Date' --ignore name"
+    ended = in_a_shell(database, f"python -m jobs.load --json {options} {files}")
+    assert the_json(ended)["inserted"] == 20, ended.stderr
+    absent = in_a_shell(database, f"python -m jobs.load --json {options} --ignore ward {files}")
+    assert absent.exit_code == 2
+    assert 'first.csv: refused, nothing was loaded. --ignore "ward": it has no such column' in absent.stderr
+    assert "Canary" not in refused.stderr + absent.stderr
+    assert patients(database) == 20

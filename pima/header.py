@@ -1,0 +1,141 @@
+"""The header of a patient file: which column is which, and all that is wrong with it at once.
+
+Names of columns may be shown; but a first line may as well be a patient's row. So names are shown only where a known
+one stands beside them and nothing in the line looks like a value.
+"""
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from pima.core.features import FEATURE_NAMES, canonical_name
+from pima.patient_rows import ARTICLE_COLUMNS
+from pima.sources import refused
+
+KNOWN = ("id", *ARTICLE_COLUMNS)
+_NAMES_SHOWN = 20
+_LONGEST_SHOWN = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the cells of a line are."""
+
+    columns: tuple[str, ...]
+    """Of `id`, the measurements and `outcome`, those that are read, in the file's order."""
+    positions: tuple[int, ...]
+    """Where in a line they stand, counted from 0."""
+    width: int
+    """Cells of a line, those that are ignored included."""
+
+
+ARTICLE_HEADER = Header(ARTICLE_COLUMNS, tuple(range(len(ARTICLE_COLUMNS))), len(ARTICLE_COLUMNS))
+
+
+def read_header(file: str, cells: Sequence[str], ignored: Sequence[str]) -> Header:
+    """Which column is which, but for those to ignore. Raises FileRefused with all that is wrong."""
+    left_out = _positions_to_ignore(file, cells, ignored)
+    columns = {n: canonical_name(cell) for n, cell in enumerate(cells) if n not in left_out}
+    first_at = {column: n for n, column in reversed(columns.items())}
+    faulty = [n for n, column in columns.items() if column is None or first_at[column] != n]
+    if faulty:
+        raise refused(file, _report(cells, faulty))
+    return Header(tuple(filter(None, columns.values())), tuple(columns), len(cells))
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell would do as a measurement; an empty one would."""
+    try:
+        float(cell or "0")
+    except ValueError:
+        return False
+    return True
+
+
+def other_delimiter(line: str) -> str | None:
+    """What to do with a line that seems to be separated by something else than commas; None where it does not."""
+    for delimiter, name, typed in ((";", "semicolons", ";"), ("\t", "tabs", r"\t")):
+        cells = [cell.strip('" ') for cell in line.split(delimiter)]
+        are_numbers = all(is_number(cell.replace(",", ".")) for cell in cells)
+        if len(cells) > 1 and (are_numbers or _known(cells) > _known(line.split(","))):
+            return (
+                f"Line 1 seems to be separated by {name} (wrong_delimiter). Expected commas, and points in decimals. "
+                f"This makes them so: tr ',{typed}' '.,' < FILE | python -m jobs.load /dev/stdin"
+            )
+    return None
+
+
+def _known(cells: Sequence[str]) -> int:
+    return sum(canonical_name(cell.strip('"')) is not None for cell in cells)
+
+
+def _positions_to_ignore(file: str, cells: Sequence[str], ignored: Sequence[str]) -> set[int]:
+    names = [cell.strip().casefold() for cell in cells]
+    asked = {name.strip().casefold(): name for name in ignored}
+    left_out = {n for n, name in enumerate(names) if name in asked}
+    kept = {canonical_name(cell) for n, cell in enumerate(cells) if n not in left_out}
+    for folded, name in asked.items():
+        if folded not in names:
+            columns = f" Its columns: {', '.join(map(_shown, cells[:_NAMES_SHOWN]))}." if _shows_names(cells) else ""
+            raise refused(file, f"--ignore {_shown(name)}: it has no such column (unknown_column).{columns}")
+        if canonical_name(name) in ("id", *FEATURE_NAMES) and canonical_name(name) not in kept:
+            raise refused(file, f"--ignore {_shown(name)}: ids and measurements can't be left out (needed_column).")
+    return left_out
+
+
+def _report(cells: Sequence[str], faulty: Sequence[int]) -> str:
+    shown = faulty[:_NAMES_SHOWN]
+    if _shows_names(cells):
+        head = "Its header can't be used as it is:"
+        lacking = [known for known in KNOWN if known not in set(map(canonical_name, cells))]
+        faults = [_fault(cells[n], lacking) for n in shown]
+    else:
+        head = "Line 1 is no header of known columns; it may be a patient's row, so its cells are not shown:"
+        faults = [_repeated(cells[n]) or ": unknown (unknown_column)" for n in shown]
+    told = [f"  Column {n + 1}{fault}" for n, fault in zip(shown, faults, strict=True)]
+    rest = [f"  and {len(faulty) - len(shown)} more"] if len(faulty) > len(shown) else []
+    return "\n".join([head, *told, *rest, f"Known columns: {', '.join(KNOWN)}."])
+
+
+def _repeated(cell: str) -> str | None:
+    column = canonical_name(cell)
+    return f": {column} for the second time (duplicate_column)" if column else None
+
+
+def _fault(cell: str, lacking: Sequence[str]) -> str:
+    if repeated := _repeated(cell):
+        return repeated
+    shown, nearest = _shown(cell), _nearest(cell.strip(), lacking)
+    if nearest is not None:
+        advice = f"is {nearest} meant?"
+    elif shown == _quoted(cell):
+        advice = f"--ignore {shlex.quote(cell.strip())} leaves it out"
+    else:
+        advice = "--ignore and its name leave it out"
+    return f" {shown}: unknown (unknown_column); {advice}"
+
+
+def _shows_names(cells: Sequence[str]) -> bool:
+    """Whether the line is a header beyond doubt."""
+    are_names = all(re.match(r"\s*([^\W\d]|$)", cell) and (not cell or not is_number(cell)) for cell in cells)
+    return are_names and _known(cells) > 0
+
+
+def _shown(name: str) -> str:
+    """A name for a terminal: no control characters, nothing that turns text around, and not without end."""
+    printable = "".join(character if character.isprintable() else "?" for character in name.strip())
+    return _quoted(printable if len(printable) <= _LONGEST_SHOWN else f"{printable[:_LONGEST_SHOWN]}...")
+
+
+def _quoted(name: str) -> str:
+    return f'"{name.strip()}"'
+
+
+def _nearest(name: str, lacking: Sequence[str]) -> str | None:
+    """The known column, of those that the header lacks, that the name resembles."""
+    if "id" in lacking and re.search(r"(?i:[\W_]id)$|(?<![A-Z])I[dD]$", name):
+        return "id"
+    near = get_close_matches(name.lower(), lacking, n=1)
+    return near[0] if near else None
