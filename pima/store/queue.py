@@ -158,7 +158,9 @@ def mend_unseen(connection: Connection) -> int:
     An outcome that came unseen counts as known from now on. What can't be seen is a measurement that was changed behind
     the triggers in a row whose version has been scored.
     """
-    stamped = _stamp(connection, "(outcome IS NULL) <> (labelled_at IS NULL)")
+    stamped = 0
+    if "outcome_without_its_time" in unseen_rows(connection):  # by its index; the update reads all patients
+        stamped = _stamp(connection, "(outcome IS NULL) <> (labelled_at IS NULL)")
     same = " AND ".join(f"q.{name} {_same_as(connection)} p.{name}" for name in FEATURE_NAMES)
     # By the version that was found: an entry that is replaced meanwhile is true, and stays.
     removed = connection.execute(
