@@ -86,6 +86,11 @@ def _of(row: str) -> str:
 _WAITS = "EXISTS (SELECT 1 FROM patients p WHERE p.id = {} AND p.outcome IS NULL {} OFFSET 0)"
 _IS_AS_IT_WAS = _WAITS.format("n.id", "AND p.version = n.version")
 _ENTRY_IS_TRUE = _WAITS.format("q.patient_id", "AND p.version = q.patient_version")
+# The rows that have drawn a version. Grouped, not joined: without hash joins two transition tables would be walked
+# against each other.
+_CHANGED = """
+            SELECT id FROM (SELECT id, version FROM new_rows UNION ALL SELECT id, version FROM old_rows) AS versions
+            GROUP BY id HAVING min(version) <> max(version)"""
 _DIFFERS = " OR ".join(f"NEW.{name} IS DISTINCT FROM OLD.{name}" for name in FEATURE_NAMES)
 
 # A row that was written while these triggers were switched off is stamped at its next update: a version of 0, an
@@ -127,8 +132,9 @@ FUNCTIONS = {
         DELETE FROM scoring_queue q USING new_rows n
         WHERE q.patient_id = n.id AND n.outcome IS NOT NULL AND NOT {_WAITS.format("n.id", "")};
         INSERT INTO scoring_queue ({_QUEUE_COLUMNS})
-        SELECT {_of("n")} FROM new_rows n JOIN old_rows o ON o.id = n.id
-        WHERE n.outcome IS NULL AND n.version <> o.version AND {_IS_AS_IT_WAS} ORDER BY n.id
+        SELECT {_of("p")} FROM ({_CHANGED}) AS changed CROSS JOIN LATERAL (
+            SELECT * FROM patients p WHERE p.id = changed.id AND p.outcome IS NULL OFFSET 0) AS p
+        ORDER BY p.id
         {_UNLESS_NEWER};
         RETURN NULL;
     END""",

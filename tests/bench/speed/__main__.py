@@ -18,6 +18,7 @@ from tests.bench.speed import around, scoring
 from tests.bench.speed.databases import train
 from tests.bench.speed.measure import Line
 from tests.bench.speed.place import Place
+from tests.bench.speed.triggers import triggers
 from tests.conftest import ROOT, postgresql_server
 
 CASES = {
@@ -27,6 +28,7 @@ CASES = {
     "history": scoring.history,
     "processes": scoring.processes,
     "load": around.load,
+    "triggers": triggers,
     "status": around.status,
     "requeue": around.requeue,
     "retrain": around.retrain,
