@@ -44,8 +44,11 @@ bench-accuracy: $(VENV)/.complete
 $(VENV)/.complete: locks/dev.txt
 	@if [ -L $(VENV) ]; then echo "$(VENV) is a link, and making the environment would empty what it points to:" \
 	    "remove the link (rm $(VENV)), or make that environment where it is." >&2; exit 1; fi
+	@if [ -d $(VENV) ] && [ ! -e $(VENV)/.complete ] && [ ! -e $(VENV)/.begun ]; then echo "$(VENV) was not made by make," \
+	    "which would empty it: move it away, or run make in another clone." >&2; exit 1; fi
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pima needs Python 3.11 or later; name one with: make PYTHON=python3.12")'
 	$(PYTHON) -m venv --clear $(VENV)
+	touch $(VENV)/.begun
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/dev.txt
 	touch $@
 

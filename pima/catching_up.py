@@ -67,7 +67,10 @@ def next_attempt(attempts: list[Attempt]) -> int | None:
     return made + 1
 
 
-def is_tried_again(status: str, attempt: int, retries: int, most_retries: int) -> bool:
-    """Whether a scheduler follows a run that ended so by another: the tick's `attempt`, after `retries` of its own."""
-    passing = status == Status.TRY_AGAIN_LATER or (status == Status.CRASHED and attempt < MOST_ATTEMPTS)
-    return passing and retries < most_retries
+def is_tried_again(status: str, attempt: int, retries: int, most_retries: int, stopping: bool) -> bool:
+    """Whether a scheduler follows a run that ended so by another: the tick's `attempt`, after `retries` of its own.
+
+    Not where it stops itself (`stopping`): what it has stopped is caught up at the next start.
+    """
+    was_ended = status in (Status.CRASHED, Status.INTERRUPTED) and attempt < MOST_ATTEMPTS
+    return (status == Status.TRY_AGAIN_LATER or was_ended) and retries < most_retries and not stopping

@@ -63,7 +63,7 @@ def _only_one(engine: Engine, settings: RetrainSettings, run: OpenRun, dry_run: 
         yield None
         return
     with writing(engine) as connection:
-        fence = leases.take_lease(connection, LEASE, f"run {run.id}", settings.lease_seconds)
+        fence = leases.take_lease(connection, LEASE, leases.owner_of(run.id), settings.lease_seconds)
         if fence is None:
             owner, expires_at = leases.lease_holder(connection, LEASE)
             raise LeaseHeld(job="retrain", owner=owner, expires_at=expires_at)

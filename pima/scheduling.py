@@ -243,7 +243,7 @@ class Scheduler:
             final = self._close(run_id, status, error_code, ended)
             log = get_logger().info if final == Status.SUCCEEDED else get_logger().error
             log("job ended", job=due.job, run_id=run_id, status=final, exit_code=ended.end.exit_code)
-            if is_tried_again(final, due.attempt, due.retries, self._settings.retries):
+            if is_tried_again(final, due.attempt, due.retries, self._settings.retries, self.stopping):
                 self._state.due.append(self._retry(due))
             else:
                 self._on_end(due.job, final)

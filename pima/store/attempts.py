@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, text, update
 
 from pima.store.engine import insert_unless_there
+from pima.store.leases import end_leases_of
 from pima.store.runs import IS_REAL, Status
 from pima.store.tables import runs, schedules
 from pima.store.types import database_now
@@ -118,6 +119,7 @@ def close_attempt(
     # SQL: the end, where the child has not written it.
     open_end = update(runs).where(runs.c.id == run_id, runs.c.finished_at.is_(None))
     connection.execute(open_end.values(finished_at=database_now()))
+    end_leases_of(connection, [run_id])
     return str(final or status)
 
 
@@ -137,7 +139,9 @@ def mark_crashed(connection: Connection, stale_seconds: int) -> list[Crashed]:
         .returning(runs.c.id, runs.c.job, runs.c.scheduled_for)
     )
     # SQL: of two schedulers one gets the row.
-    return [Crashed(*row) for row in connection.execute(statement)]
+    crashed = [Crashed(*row) for row in connection.execute(statement)]
+    end_leases_of(connection, [run.id for run in crashed])
+    return crashed
 
 
 def see_schedule(connection: Connection, job: str, expression: str, time_zone: str, now: datetime) -> datetime:

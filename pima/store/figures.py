@@ -20,10 +20,14 @@ class LastEnd:
 
 
 def last_end(connection: Connection, job: str, retries: int) -> LastEnd | None:
-    """How the last run of a job ended that did the work or gave it up: not stopped, nor to be tried again."""
-    last_try = runs.c.scheduled_for.is_not(None) & (runs.c.attempt > retries)
-    ended = runs.c.status.in_((Status.SUCCEEDED, Status.FAILED, Status.REFUSED, Status.CRASHED))
-    gave_up = (runs.c.status == Status.TRY_AGAIN_LATER) & last_try
+    """How the last run of a job ended that did the work or gave it up: not stopped, nor to be tried again.
+
+    What a person tried by hand and did not get done is that person's business; a success counts, whoever had it.
+    """
+    scheduled = runs.c.scheduled_for.is_not(None)
+    failed = runs.c.status.in_((Status.FAILED, Status.REFUSED, Status.CRASHED)) & scheduled
+    ended = (runs.c.status == Status.SUCCEEDED) | failed
+    gave_up = (runs.c.status == Status.TRY_AGAIN_LATER) & scheduled & (runs.c.attempt > retries)
     columns = [runs.c[name] for name in LastEnd.__dataclass_fields__]
     # SQL: by the last sign of life, since that a run has crashed is noticed later, maybe after another's success.
     statement = select(*columns).where(runs.c.job == job, IS_REAL, ended | gave_up)

@@ -44,6 +44,22 @@ def release_lease(connection: Connection, name: str, fence: int) -> None:
     connection.execute(statement, {"name": name, "fence": fence})
 
 
+def owner_of(run_id: int) -> str:
+    """What a run is called as the owner of a lease."""
+    return f"run {run_id}"
+
+
+def end_leases_of(connection: Connection, run_ids: list[int]) -> None:
+    """End the leases of runs that are over, whatever ended them: whoever comes next need not wait for them to run out.
+
+    One that sleeps and wakes again renews its lease by the fence, unless someone has taken it over.
+    """
+    now = _NOW[connection.dialect.name]
+    statement = text(f"UPDATE leases SET expires_at = {now} WHERE owner = :owner AND expires_at > {now}")
+    for run_id in run_ids:
+        connection.execute(statement, {"owner": owner_of(run_id)})
+
+
 def lease_holder(connection: Connection, name: str) -> tuple[str, str]:
     """Owner and end of a lease, for the message to whoever did not get it."""
     # SQL: one row.

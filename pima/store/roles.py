@@ -71,6 +71,8 @@ ROLES = (
         (
             "SELECT ON alembic_version, champion, unseen_rows",
             "SELECT, INSERT, UPDATE ON runs, schedules",
+            # It ends the lease of a run that was killed.
+            "SELECT (owner, expires_at), UPDATE (expires_at) ON leases",
             "SELECT (enqueued_at) ON scoring_queue",
             f"SELECT ({_SUMMARY_COLUMNS}) ON model_versions",
         ),

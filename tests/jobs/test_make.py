@@ -45,6 +45,24 @@ def test_a_link_that_leads_nowhere_is_refused_too(clone: Path, tmp_path: Path) -
     assert not (tmp_path / "absent").exists()
 
 
+@pytest.mark.parametrize("target", ["demo", "check"])
+def test_an_environment_that_somebody_else_made_is_not_emptied(clone: Path, target: str) -> None:
+    """README's own recipe makes one of that name, and a service may run from it."""
+    (clone / ".venv").mkdir()
+    (clone / ".venv" / "kept").touch()
+    ended = _make(clone, target)
+    assert (ended.returncode, ".venv was not made by make" in ended.stderr) == (2, True), ended
+    assert (clone / ".venv" / "kept").exists()
+
+
+def test_an_environment_that_make_left_unfinished_is_made_anew(clone: Path) -> None:
+    for _ in range(2):
+        ended = _make(clone, ".venv/.complete")  # pip finds nothing to install, and ends it each time
+        assert ended.returncode == 2
+        assert "was not made by make" not in ended.stderr
+    assert (clone / ".venv" / ".begun").exists()
+
+
 def test_clean_takes_the_link_and_leaves_what_it_points_to(clone: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
