@@ -157,6 +157,16 @@ def test_what_a_person_was_told_to_try_again_later_is_no_complaint(well: Databas
     assert call(well, "health", PIMA_SCHEDULE__RETRIES="0").exit_code == 0
 
 
+def test_what_a_person_tried_by_hand_and_did_not_get_done_is_no_complaint(well: Database) -> None:
+    for status in ("failed", "refused", "crashed"):
+        _run(well, "score", status, datetime.now(UTC))
+        assert call(well, "health").exit_code == 0
+    _ended(well, "failed")
+    assert call(well, "health").exit_code == 1
+    _run(well, "score", "succeeded", datetime.now(UTC))  # whoever got it done
+    assert call(well, "health").exit_code == 0
+
+
 NOON_ON_SUNDAY = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 

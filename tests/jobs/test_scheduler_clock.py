@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections import Counter
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from sqlalchemy import text
 
 from pima import waking
 from pima.children import job_command
@@ -22,9 +24,10 @@ from pima.logs import configure_logs
 from pima.scheduling import Scheduler
 from pima.settings import ScheduleSettings
 from pima.stopping import StopRequest
-from pima.store.attempts import note_ticks
+from pima.store import leases
+from pima.store.attempts import mark_crashed, note_ticks
 from pima.store.engine import writing
-from pima.store.runs import Status
+from pima.store.runs import Status, start_run
 from tests.conftest import PATIENCE_SECONDS, ROOT, Database, clean_environ, insert_many
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -407,6 +410,7 @@ def test_a_child_that_hangs_is_stopped_at_its_time_limit(ran_before: Database) -
 
 
 KILLED = "import os; os.kill(os.getpid(), 9)"
+STOPPED = "import sys; sys.exit(143)"
 TRY_LATER = "import sys; print('error: try again', file=sys.stderr); sys.exit(75)"
 
 
@@ -414,11 +418,12 @@ TRY_LATER = "import sys; print('error: try again', file=sys.stderr); sys.exit(75
     ("program", "expected"),
     [
         (KILLED, ("crashed", "killed_by_SIGKILL", None, "SIGKILL", None)),
+        (STOPPED, ("interrupted", "interrupted", 143, None, None)),
         (TRY_LATER, ("try_again_later", "try_again_later", 75, None, "error: try again")),
     ],
-    ids=["killed", "75"],
+    ids=["killed", "stopped by somebody else", "75"],
 )
-def test_a_killed_job_and_exit_code_75_are_tried_again_with_growing_waits_and_told_once(
+def test_a_job_that_was_ended_and_exit_code_75_are_tried_again_with_growing_waits_and_told_once(
     ran_before: Database, program: str, expected: tuple[object, ...]
 ) -> None:
     clock, told = Clock(), Told()
@@ -433,6 +438,45 @@ def test_a_killed_job_and_exit_code_75_are_tried_again_with_growing_waits_and_to
     assert told == [("score", expected[0])]
     columns = "attempt, status, error_code, exit_code, signal, error_line"
     assert _scheduled(ran_before, columns) == [(n, *expected) for n in (1, 2, 3)]
+
+
+def test_a_job_that_was_killed_gives_up_its_lease_to_the_next_attempt(ran_before: Database) -> None:
+    """As a retraining holds it, for the day that a machine may sleep."""
+    holds = """
+        import os, sys
+        from pima.settings import DatabaseSettings
+        from pima.store import leases
+        from pima.store.engine import make_engine, writing
+        engine = make_engine(os.environ["DATABASE_URL"], DatabaseSettings())
+        with writing(engine) as connection:
+            fence = leases.take_lease(connection, "retrain", leases.owner_of(int(sys.argv[-1])), 86_400)
+        if fence is None:
+            sys.exit(75)
+        os.kill(os.getpid(), 9) if fence == 1 else None
+        """
+    clock, told = Clock(), Told()
+
+    def command(_job: str, run_id: int) -> list[str]:
+        return [sys.executable, "-c", textwrap.dedent(holds), str(run_id)]
+
+    environ = clean_environ() | {"DATABASE_URL": ran_before.url, "PYTHONPATH": str(ROOT)}
+    scheduler = Scheduler(ran_before.engine, _with(NIGHTLY, retry_seconds=1), command, environ, clock, on_end=told)
+    scheduler.begin()
+    clock.now += timedelta(days=1)
+    _settled(scheduler)
+    clock.now += timedelta(seconds=2)
+    _settled(scheduler)
+    assert _scheduled(ran_before, "status") == [("crashed",), ("succeeded",)]
+
+
+def test_a_run_without_a_sign_of_life_gives_up_its_lease(database: Database) -> None:
+    with writing(database.engine) as connection:
+        run_id = start_run(connection, "retrain", "manual", None, "elsewhere") or 0
+        assert leases.take_lease(connection, "retrain", leases.owner_of(run_id), 86_400) == 1
+        long_ago = {"long_ago": database.stored(datetime(2020, 1, 1, tzinfo=UTC)), "id": run_id}
+        connection.execute(text("UPDATE runs SET heartbeat_at = :long_ago WHERE id = :id"), long_ago)
+        assert [run.id for run in mark_crashed(connection, 120)] == [run_id]
+        assert leases.take_lease(connection, "retrain", "the next", 60) == 2
 
 
 def test_a_killed_job_that_succeeds_when_tried_again_is_told_as_a_success_alone(
