@@ -1,7 +1,7 @@
 """Which holdout rows a verdict is given on: of those that the champion can't have learned from, the recent ones.
 
-Where the champion was fitted under the holdout's share these are all. Under another one, its own training rows tell,
-or, where they are not kept, the salted hash. Neither asks when a row or a version came, so it does not matter whether a
+The champion's own training rows tell, by id and by features, or, where they are not kept, the salted hash under the
+share that it was fitted under. Neither asks when a row or a version came, so it does not matter whether a
 retraining began before the share was changed and recorded its version after.
 """
 
@@ -45,18 +45,18 @@ def rows_to_judge(holdout: Side, unseen: BoolArray | None, gate: GateSettings, n
 
 
 def unseen_rows(engine: Engine, holdout: Side, as_read: AsRead, number: int) -> BoolArray | None:
-    """Which of the holdout rows version `number` can't have learned from, (n,).
+    """Which of the holdout rows version `number` can't have learned from, (n,); None where these are all of them.
 
-    None where it was fitted under the same share, and so has learned from none of them.
+    Under the same share too a row may have been among its training rows: a patient who was entered again since, under
+    an id that is in the holdout.
     """
     with reading(engine) as connection:
         version = registry.read_version(connection, number)
         share = 0.0 if version is None else version.settings.get("holdout_share", 0.0)
-        if share == as_read.generation.share:
-            return None
         snapshot = lineage.read_snapshot(connection, number)
     if snapshot is not None and sha256_of(snapshot.content) != snapshot.sha256:
         get_logger().warning("a training snapshot is damaged and was not used", model_version=number)
         snapshot = None
     rows = None if snapshot is None else from_parquet(snapshot.content)
-    return unseen_by(Learned(share, rows), holdout, as_read.salt)
+    unseen = unseen_by(Learned(share, rows), holdout, as_read.salt)
+    return None if unseen.all() else unseen

@@ -70,8 +70,7 @@ LARGEST_ID = 2**62 + 2**61
 def upgrade() -> None:
     _drop_triggers()
     _run(UNSTAMPED)
-    _run("DROP VIEW current_predictions")
-    _run(CURRENT_PREDICTIONS)
+    _replace_view(CURRENT_PREDICTIONS)
     _run(UNSEEN_ROWS)
     if _is_sqlite():
         # One id at the end of the range, long gone, would have left none to draw.
@@ -85,9 +84,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     _run("DROP VIEW unseen_rows")
-    _run("DROP VIEW current_predictions")
     first = _first_schema()
-    _run(first.CURRENT_PREDICTIONS)
+    _replace_view(first.CURRENT_PREDICTIONS)
     _run("DROP INDEX ix_patients_unstamped")
     if not _is_sqlite():
         _check_id("id > 0")
@@ -96,6 +94,15 @@ def downgrade() -> None:
         # The counter, or the sequence, is there and goes on.
         if not statement.startswith(("CREATE TABLE", "INSERT", "CREATE SEQUENCE")):
             _run(statement)
+
+
+def _replace_view(statement: str) -> None:
+    """Where the database can, without taking away rights on it and views that read it."""
+    if _is_sqlite():
+        _run("DROP VIEW current_predictions")
+        _run(statement)
+        return
+    _run(statement.replace("CREATE VIEW", "CREATE OR REPLACE VIEW"))
 
 
 def _drop_triggers() -> None:

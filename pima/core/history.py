@@ -95,7 +95,7 @@ class Learned:
 
 
 def unseen_by(learned: Learned, holdout: Side, salt: str) -> BoolArray:
-    """Which rows of a holdout, drawn with another share, the version can't have learned from, (n,).
+    """Which rows of a holdout the version can't have learned from, (n,).
 
     No clock is asked: a row that was deleted and comes in again, or out of a backup, looks new by every time in it.
     """

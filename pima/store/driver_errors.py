@@ -47,6 +47,8 @@ def _translate_sqlite(error: BaseException | None, url: URL) -> PimaError:
     return DatabaseFailed(what=what)
 
 
+# PL/pgSQL's RAISE, in the server's source.
+_RAISED_BY_A_FUNCTION = "exec_stmt_raise"
 # SQLSTATE classes and codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _BUSY = ("40001", "40P01", "55P03", "57014", "25P03", "25P02")
 _AWAY = ("08", "53", "57P")
@@ -56,10 +58,14 @@ _UNUSABLE = ("28", "3D", "3F", "42501")
 def _translate_postgresql(error: BaseException | None, url: URL) -> PimaError:
     state = getattr(error, "sqlstate", None)
     diagnostics = getattr(error, "diag", None)
-    names = [getattr(diagnostics, part, None) for part in ("table_name", "column_name", "constraint_name")]
-    what = " ".join([type(error).__name__, f"(SQLSTATE {state or 'none'})", *filter(None, names)])
+    what = f"{type(error).__name__} (SQLSTATE {state or 'none'})"
     if state is None:
         return _translate_libpq(error, what, url)
+    if getattr(diagnostics, "source_function", None) == _RAISED_BY_A_FUNCTION:
+        # Whoever wrote it chose the SQLSTATE too, and may have put a row's values where names stand.
+        return DatabaseFailed(what=f"{what}, raised by a function or trigger of the database's own")
+    names = [getattr(diagnostics, part, None) for part in ("table_name", "column_name", "constraint_name")]
+    what = " ".join([what, *filter(None, names)])
     if state.startswith(_BUSY):
         return DatabaseBusy(what=what)
     if state.startswith(_AWAY):

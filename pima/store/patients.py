@@ -166,7 +166,7 @@ def take_staged(connection: Connection, columns: tuple[str, ...]) -> Loaded:
     with_id = f"INSERT INTO patients (id, {names}) SELECT s.id, {staged} FROM {staging} s"
     # SQL: new patients under the ids that the file gives them; an outcome's or correction's file has none.
     inserted = connection.execute(text(f"{with_id} WHERE s.id IS NOT NULL AND NOT {known} ORDER BY s.id")).rowcount
-    if inserted:
+    if inserted or not matched:
         _advance_identity(connection)
     without_id = f"INSERT INTO patients ({names}) SELECT {staged} FROM {staging} s"
     # SQL: new patients, numbered in the file's order.
@@ -188,14 +188,15 @@ def _update_known(connection: Connection, columns: tuple[str, ...]) -> int:
 
 
 def _advance_identity(connection: Connection) -> None:
-    """After given ids, the next drawn one must be above them; SQLite's AUTOINCREMENT sees to it itself."""
+    """The next drawn id must be above given ones, ours and others'; SQLite's AUTOINCREMENT sees to it itself."""
     if is_postgresql(connection):
-        # SQL: never backwards, whatever has been drawn meanwhile; above what may be given there is no need to be.
+        # SQL: not where it is beyond them already. What others draw meanwhile is among the given ids, and fails them.
         connection.execute(
             text("""
-                SELECT setval(pg_get_serial_sequence('patients', 'id'), greatest(
-                    (SELECT max(id) FROM patients WHERE id <= :largest),
-                    nextval(pg_get_serial_sequence('patients', 'id'))))"""),
+                SELECT setval(counter, largest)
+                FROM (SELECT pg_get_serial_sequence('patients', 'id')::regclass AS counter,
+                             (SELECT max(id) FROM patients WHERE id <= :largest) AS largest) AS given
+                WHERE largest > coalesce(pg_sequence_last_value(counter), 0)"""),
             {"largest": LARGEST_GIVEN_ID},
         )
 

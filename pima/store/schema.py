@@ -74,23 +74,28 @@ def _require_whole_tables(connection: Connection) -> None:
     """On PostgreSQL what an unqualified name means may be more, or less, than the table: children, policies, rules."""
     if not is_postgresql(connection):
         return
-    # SQL: one row for each of our tables with something of the kind; mostly none.
+    # SQL: from the catalogue alone.
     rows = connection.execute(
         text("""
-            SELECT c.relname, row_security_active(c.oid) AS hides, c.relhasrules AS rewrites
+            SELECT c.relname, row_security_active(c.oid) AS hides, c.relhasrules AS rewrites,
+                EXISTS (SELECT 1 FROM pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid)) AS inherits,
+                (SELECT min(t.tgname) FROM pg_trigger t WHERE t.tgrelid = c.oid AND c.relname <> 'patients'
+                    AND t.tgtype & 3 = 3 AND t.tgenabled <> 'D') AS changed_by
             FROM pg_class c
             WHERE c.relkind = 'r' AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
-              AND (row_security_active(c.oid) OR c.relhasrules
-                   OR EXISTS (SELECT 1 FROM pg_inherits i WHERE i.inhparent = c.oid))
-            LIMIT 1""").bindparams(tables=[table.name for table in TABLES])
+            ORDER BY c.relname""").bindparams(tables=[table.name for table in TABLES])
     )
     for row in rows:
         if row.hides:
             what = f"row security hides rows of {row.relname} from this role, which would miss them without a word"
         elif row.rewrites:
             what = f"{row.relname} has a rule, which rewrites statements behind the triggers' back"
+        elif row.inherits:
+            what = f"{row.relname} has child tables or is one, and what is written by way of the other is never queued"
+        elif row.changed_by:
+            what = f"the BEFORE trigger {row.changed_by} on {row.relname} could change or drop what is written there"
         else:
-            what = f"{row.relname} has child tables, whose rows are seen and never queued"
+            continue
         raise SchemaDiffers(what=what)
 
 
@@ -99,7 +104,8 @@ def _columns_on_postgresql(connection: Connection) -> dict[str, str]:
     # which shows only what the role has rights on.
     rows = connection.execute(
         text("""
-            SELECT c.relname || '.' || a.attname, format_type(a.atttypid, a.atttypmod)
+            SELECT c.relname || '.' || a.attname,
+                format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attgenerated <> '' THEN ', computed' ELSE '' END
             FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
             WHERE c.relkind = 'r' AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
               AND a.attnum > 0 AND NOT a.attisdropped""").bindparams(tables=[table.name for table in TABLES])

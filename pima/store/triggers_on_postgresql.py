@@ -51,13 +51,13 @@ class Trigger:
         """As pg_trigger.tgtype has it."""
         return sum(_BITS[word] for word in (self.level, self.when, *self.events))
 
-    def statements(self) -> Iterator[str]:
-        """What makes it."""
+    def statements(self, function: str) -> Iterator[str]:
+        """What makes it, with its function's name in full."""
         rows = [f"OLD TABLE AS {self.old_rows}"] if self.old_rows else []
         rows += [f"NEW TABLE AS {self.new_rows}"] if self.new_rows else []
         referencing = f"REFERENCING {' '.join(rows)}" if rows else ""
         yield f"""CREATE TRIGGER {self.name} {self.when} {" OR ".join(self.events)} ON patients {referencing}
-            FOR EACH {self.level} EXECUTE FUNCTION {self.function}()"""
+            FOR EACH {self.level} EXECUTE FUNCTION {function}()"""
         yield f"ALTER TABLE patients {_WORDS[self.fires]} TRIGGER {self.name}"
 
 
@@ -93,14 +93,30 @@ _CHANGED = """
             GROUP BY id HAVING min(version) <> max(version)"""
 _DIFFERS = " OR ".join(f"NEW.{name} IS DISTINCT FROM OLD.{name}" for name in FEATURE_NAMES)
 
+_NEXT_VERSION = "pg_catalog.nextval((pg_catalog.quote_ident(TG_TABLE_SCHEMA) || '.patient_version')::regclass)"
+
+# In a snapshot from before, an entry that `requeue` has made meanwhile can't be seen, and would stay; nothing stands in
+# the writer's way either, since requeue has only looked at the row. A placeholder meets the entry: the writer is told
+# to begin again (40001).
+_SNAPSHOT_IS_OLD = "pg_catalog.current_setting('transaction_isolation') IN ('repeatable read', 'serializable')"
+
+
+def _placeholders(rows: str, condition: str) -> str:
+    return f"""
+        IF {_SNAPSHOT_IS_OLD} THEN
+            INSERT INTO scoring_queue (patient_id, patient_version)
+            SELECT r.id, 0 FROM {rows} r WHERE {condition} ON CONFLICT (patient_id) DO NOTHING;
+        END IF;"""
+
+
 # A row that was written while these triggers were switched off is stamped at its next update: a version of 0, an
 # outcome without its time, or a time without its outcome.
 FUNCTIONS = {
     "stamp_patient": f"""
     BEGIN
-        NEW.updated_at := clock_timestamp();
+        NEW.updated_at := pg_catalog.clock_timestamp();
         IF TG_OP = 'INSERT' THEN
-            NEW.version := nextval((quote_ident(TG_TABLE_SCHEMA) || '.patient_version')::regclass);
+            NEW.version := {_NEXT_VERSION};
             NEW.recorded_at := NEW.updated_at;
             NEW.labelled_at := CASE WHEN NEW.outcome IS NOT NULL THEN NEW.updated_at END;
             RETURN NEW;
@@ -113,7 +129,7 @@ FUNCTIONS = {
         NEW.version := OLD.version;
         IF {_DIFFERS} OR OLD.version = 0
             OR (NEW.outcome IS NULL AND (OLD.outcome IS NOT NULL OR OLD.labelled_at IS NOT NULL)) THEN
-            NEW.version := nextval((quote_ident(TG_TABLE_SCHEMA) || '.patient_version')::regclass);
+            NEW.version := greatest({_NEXT_VERSION}, OLD.version + 1);
         END IF;
         NEW.labelled_at := CASE WHEN NEW.outcome IS NULL THEN NULL
             WHEN NEW.outcome IS NOT DISTINCT FROM OLD.outcome AND OLD.labelled_at IS NOT NULL THEN OLD.labelled_at
@@ -128,7 +144,7 @@ FUNCTIONS = {
         RETURN NULL;
     END""",
     "enqueue_updated": f"""
-    BEGIN
+    BEGIN{_placeholders("new_rows", "r.outcome IS NOT NULL")}
         DELETE FROM scoring_queue q USING new_rows n
         WHERE q.patient_id = n.id AND n.outcome IS NOT NULL AND NOT {_WAITS.format("n.id", "")};
         INSERT INTO scoring_queue ({_QUEUE_COLUMNS})
@@ -139,17 +155,24 @@ FUNCTIONS = {
         RETURN NULL;
     END""",
     "dequeue_deleted": f"""
-    BEGIN
+    BEGIN{_placeholders("old_rows", "true")}
         DELETE FROM scoring_queue q USING old_rows o WHERE q.patient_id = o.id AND NOT {_ENTRY_IS_TRUE};
         RETURN NULL;
     END""",
-    # DELETE, not TRUNCATE: that would lock the queue against every scorer until the writer commits.
+    # DELETE, not TRUNCATE, which would lock the queue against every scorer until the writer commits; but TRUNCATE sees
+    # entries that an old snapshot does not.
     "dequeue_truncated": f"""
     BEGIN
+        IF {_SNAPSHOT_IS_OLD} THEN
+            TRUNCATE scoring_queue;
+            INSERT INTO scoring_queue ({_QUEUE_COLUMNS}) SELECT {_of("p")} FROM patients p WHERE p.outcome IS NULL;
+            RETURN NULL;
+        END IF;
         DELETE FROM scoring_queue q WHERE NOT {_ENTRY_IS_TRUE};
         RETURN NULL;
     END""",
     "queue_replicated": f"""
+    #variable_conflict use_variable
     DECLARE
         touched BIGINT := CASE WHEN TG_OP = 'DELETE' THEN OLD.id ELSE NEW.id END;
     BEGIN
@@ -169,20 +192,25 @@ _BY_KEY = ("enable_seqscan=off", "enable_bitmapscan=off", "enable_hashjoin=off",
 
 def make(connection: Connection) -> None:
     """Make functions and triggers anew, whatever stands there under their names."""
+    # Where the table is, which need not be the current schema: somebody may have made one that comes first.
+    schema = connection.scalar(
+        text("SELECT quote_ident(n.nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace" + _PATIENTS)
+    )
     drop(connection)
-    schema = connection.scalar(text("SELECT quote_ident(current_schema())"))
     for name, body in FUNCTIONS.items():
         secure = "SECURITY DEFINER" if name in _DEFINERS else ""
-        connection.exec_driver_sql(f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql {secure} AS $${body}$$")
+        connection.exec_driver_sql(
+            f"CREATE FUNCTION {schema}.{name}() RETURNS trigger LANGUAGE plpgsql {secure} AS $${body}$$"
+        )
     for name in _DEFINERS:
         # pg_temp last: unnamed it comes first, and anybody may make a temporary scoring_queue.
-        connection.exec_driver_sql(f"ALTER FUNCTION {name}() SET search_path = {schema}, pg_temp")
+        connection.exec_driver_sql(f"ALTER FUNCTION {schema}.{name}() SET search_path = {schema}, pg_temp")
         for setting in _BY_KEY:
-            connection.exec_driver_sql(f"ALTER FUNCTION {name}() SET {setting}")
+            connection.exec_driver_sql(f"ALTER FUNCTION {schema}.{name}() SET {setting}")
         # Who has EXECUTE may hang the function on a table of their own.
-        connection.exec_driver_sql(f"REVOKE ALL ON FUNCTION {name}() FROM PUBLIC")
+        connection.exec_driver_sql(f"REVOKE ALL ON FUNCTION {schema}.{name}() FROM PUBLIC")
     for trigger in TRIGGERS:
-        for statement in trigger.statements():
+        for statement in trigger.statements(f"{schema}.{trigger.function}"):
             connection.exec_driver_sql(statement)
 
 
@@ -194,12 +222,15 @@ def drop(connection: Connection) -> None:
         connection.exec_driver_sql(f"DROP FUNCTION IF EXISTS {name}()")
 
 
-_FOUND = text("""
-    SELECT t.tgname, t.tgenabled, t.tgtype, t.tgoldtable, t.tgnewtable, t.tgqual IS NULL AND t.tgnargs = 0 AS is_plain,
-        n.nspname = current_schema() AS is_here, p.proname, p.prosrc, p.prosecdef, p.proconfig,
-        quote_ident(current_schema()) AS schema
-    FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace
-    WHERE t.tgrelid = to_regclass('patients') AND NOT t.tgisinternal""")
+_PATIENTS = " WHERE c.oid = to_regclass('patients')"
+_FOUND = text(f"""
+    SELECT t.tgname, t.tgenabled, t.tgtype, t.tgoldtable, t.tgnewtable,
+        t.tgqual IS NULL AND t.tgnargs = 0 AND t.tgconstraint = 0 AND t.tgattr = '' AS is_plain,
+        p.pronamespace = c.relnamespace AND p.proowner = c.relowner AS is_ours,
+        p.proname, p.prosrc, p.prosecdef, p.proconfig, quote_ident(n.nspname) AS schema
+    FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_class c ON c.oid = t.tgrelid
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+    {_PATIENTS} AND NOT t.tgisinternal""")
 
 
 def fault(connection: Connection) -> str | None:
@@ -225,8 +256,8 @@ def _differs(trigger: Trigger, row: Any) -> str | None:
         return f"it was set to fire in other sessions (ALTER TABLE patients {_WORDS[trigger.fires]} TRIGGER ...)"
     if (row.tgtype, row.tgoldtable, row.tgnewtable) != (trigger.bits, trigger.old_rows, trigger.new_rows):
         return "it fires at other events"
-    if not (row.is_plain and row.is_here and row.proname == trigger.function):
-        return "it calls another function, or not always"
+    if not (row.is_plain and row.is_ours and row.proname == trigger.function):
+        return "it calls another function, or somebody else's, or not always"
     if (row.prosrc, row.prosecdef) != (FUNCTIONS[trigger.function], trigger.function in _DEFINERS):
         return f"the function {row.proname} does something else"
     if (row.proconfig or []) != settings:

@@ -8,6 +8,8 @@ Triggers fire in no promised order, and a clinic's own may have changed the row 
 fire for. So ours go by the row as it stands, which `patients` says, and by OLD and NEW for what the statement changed.
 """
 
+import re
+
 from sqlalchemy import Connection, text
 
 from pima.core.features import FEATURE_NAMES
@@ -25,24 +27,34 @@ _NEEDS_STAMPS = f"""{_NEW_VERSION} OR NEW.outcome IS NOT OLD.outcome
 _ENQUEUE = f"""INSERT INTO scoring_queue (patient_id, patient_version, {_COLUMNS})
         SELECT id, version, {_COLUMNS} FROM patients WHERE id = NEW.id AND outcome IS NULL"""
 
-TRIGGERS = {
-    "patients_inserted": f"""CREATE TRIGGER patients_inserted AFTER INSERT ON patients
+# Whether ours is at work: its UPDATE of patients sets off triggers of the clinic's, and what those do to other rows
+# sets off no trigger that is at work already, without recursive_triggers. So insert and update have a second one.
+_AT_WORK = "(SELECT stamping FROM patient_version_counter) > 0"
+_MISMATCH = "(outcome IS NULL) <> (labelled_at IS NULL)"
+
+
+def _inserted(name: str, condition: str) -> str:
+    return f"""CREATE TRIGGER {name} AFTER INSERT ON patients {condition}
     BEGIN
-        UPDATE patient_version_counter SET last = last + 1, stamping = 1;
+        UPDATE patient_version_counter SET last = last + 1, stamping = stamping + 1;
         UPDATE patients SET version = (SELECT last FROM patient_version_counter),
             recorded_at = {_NOW}, updated_at = {_NOW},
             labelled_at = CASE WHEN outcome IS NOT NULL THEN {_NOW} END
         WHERE id = NEW.id;
-        UPDATE patient_version_counter SET stamping = 0;
+        UPDATE patients SET labelled_at = CASE WHEN outcome IS NOT NULL THEN {_NOW} END
+        WHERE id = NEW.id AND {_MISMATCH};
+        UPDATE patient_version_counter SET stamping = stamping - 1;
         DELETE FROM scoring_queue WHERE patient_id = NEW.id;
         {_ENQUEUE};
-    END""",
-    # What our UPDATE sets off of the clinic's may change the outcome again, and without recursive_triggers this trigger
-    # does not fire for it: so stamps are looked at once more before the queue.
-    "patients_updated": f"""CREATE TRIGGER patients_updated AFTER UPDATE OF {_COLUMNS}, outcome ON patients
-    WHEN {_NEEDS_STAMPS}
+    END"""
+
+
+# What our UPDATE sets off of the clinic's may change the outcome of this row too: so stamps are looked at once more.
+def _updated(name: str, condition: str) -> str:
+    return f"""CREATE TRIGGER {name} AFTER UPDATE OF {_COLUMNS}, outcome ON patients
+    WHEN {condition}({_NEEDS_STAMPS})
     BEGIN
-        UPDATE patient_version_counter SET last = last + {_NEW_VERSION}, stamping = 1;
+        UPDATE patient_version_counter SET last = max(last, OLD.version) + {_NEW_VERSION}, stamping = stamping + 1;
         UPDATE patients SET
             version = CASE WHEN {_NEW_VERSION} THEN (SELECT last FROM patient_version_counter) ELSE version END,
             updated_at = {_NOW},
@@ -50,18 +62,25 @@ TRIGGERS = {
                                WHEN outcome IS OLD.outcome AND labelled_at IS NOT NULL THEN labelled_at
                                ELSE {_NOW} END
         WHERE id = NEW.id;
-        UPDATE patient_version_counter SET stamping = 1, last = last + EXISTS (
+        UPDATE patient_version_counter SET last = last + EXISTS (
             SELECT 1 FROM patients WHERE id = NEW.id AND outcome IS NULL AND labelled_at IS NOT NULL);
         UPDATE patients SET
             version = CASE WHEN outcome IS NULL THEN (SELECT last FROM patient_version_counter) ELSE version END,
             labelled_at = CASE WHEN outcome IS NOT NULL THEN {_NOW} END
-        WHERE id = NEW.id AND (outcome IS NULL) <> (labelled_at IS NULL);
-        UPDATE patient_version_counter SET stamping = 0;
+        WHERE id = NEW.id AND {_MISMATCH};
+        UPDATE patient_version_counter SET stamping = stamping - 1;
         DELETE FROM scoring_queue WHERE patient_id = NEW.id AND NOT EXISTS (
             SELECT 1 FROM patients WHERE id = NEW.id AND version = patient_version AND outcome IS NULL);
         {_ENQUEUE} AND version IS NOT OLD.version
             AND NOT EXISTS (SELECT 1 FROM scoring_queue WHERE patient_id = NEW.id);
-    END""",
+    END"""
+
+
+TRIGGERS = {
+    "patients_inserted": _inserted("patients_inserted", ""),
+    "patients_inserted_meanwhile": _inserted("patients_inserted_meanwhile", f"WHEN {_AT_WORK}"),
+    "patients_updated": _updated("patients_updated", ""),
+    "patients_updated_meanwhile": _updated("patients_updated_meanwhile", f"{_AT_WORK} AND "),
     "patients_deleted": """CREATE TRIGGER patients_deleted AFTER DELETE ON patients
     BEGIN
         DELETE FROM scoring_queue WHERE patient_id = OLD.id AND NOT EXISTS (
@@ -78,7 +97,7 @@ TRIGGERS = {
     BEGIN
         SELECT RAISE(ABORT, 'patients.id is at most {LARGEST_GIVEN_ID}, so that there are ids left to draw');
     END""",
-    # Only the triggers above set these; `stamping` is 1 while they do, and nobody else can see it so.
+    # Only the triggers above set these; `stamping` is above 0 while they do, and nobody else can see it so.
     "patients_stamps_are_drawn": """CREATE TRIGGER patients_stamps_are_drawn
     BEFORE UPDATE OF version, labelled_at, recorded_at ON patients
     WHEN (SELECT stamping FROM patient_version_counter) = 0 AND (NEW.version IS NOT OLD.version
@@ -102,15 +121,23 @@ def drop(connection: Connection) -> None:
         connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
 
 
+# The tables that ours or the scorer write to, on which a trigger may drop a row without a word.
+_WRITTEN = ("scoring_queue", "predictions", "rejections")
+_MAY_DROP = re.compile(r"\bBEFORE\b|RAISE\s*\(\s*IGNORE", re.IGNORECASE)
+
+
 def fault(connection: Connection) -> str | None:
     """What of the triggers is not as `make` makes it, in words; None where all is well."""
-    statement = text("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'patients'")
-    found = {row.name: row.sql for row in connection.execute(statement)}
+    rows = connection.execute(text("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'")).all()
+    found = {row.name: row.sql for row in rows if row.tbl_name == "patients"}
     for name, made in TRIGGERS.items():
         if name not in found:
             return f"the trigger {name} on patients is missing"
         if _plain(found[name]) != _plain(made):
             return f"the trigger {name} on patients is not the one that was made: it does something else"
+    for row in rows:
+        if row.tbl_name in _WRITTEN and _MAY_DROP.search(row.sql):
+            return f"the trigger {row.name} on {row.tbl_name} could drop what is written there"
     return None
 
 

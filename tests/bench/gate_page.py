@@ -152,6 +152,6 @@ _LIMITS = """
 - But for the spoiled ones, all challengers are fitted soundly on ever more rows, so promoting each of them looks good.
 - Optimism is that of two years of weekly looks at the holdout; each further look spends some more of its worth.
 - A patient who is entered again later under another id, on the holdout's side, is a row that the standing champion may
-  have been trained on; retraining leaves such twins out from then on. The memorising champion among the claims is
-  judged in the week of its training.
+  have been trained on. A verdict leaves such rows out as long as the champion's training snapshot is kept; the
+  simulation keeps them in. The memorising champion among the claims is judged in the week of its training.
 """

@@ -3,11 +3,14 @@
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pima import judging
 from pima.championing import Decider, change_holdout_share
+from pima.core.validation import validate
 from pima.snapshot import from_parquet
+from pima.store.measurements import as_measurements
 from tests.conftest import SHIPPED, Database, call, the_json
 
 # One worker process imports TensorFlow, the others need not.
@@ -177,3 +180,18 @@ def test_a_retraining_that_began_before_a_change_records_the_generation_that_it_
     assert result["seen_rows"] > 0
     assert _judged_on(fitted) & _learned_from(fitted, 2) == set()
     assert {patient_id for patient_id in _judged_on(fitted) if patient_id > 768}
+
+
+def test_patients_who_are_entered_again_do_not_judge_the_champion_that_learned_from_them(fitted: Database) -> None:
+    """Under the same share, but with other ids, by which the hash puts some of them on the other side."""
+    fitted.execute("DELETE FROM patients")
+    assert call(fitted, "load", "--again", str(SHIPPED)).exit_code == 0
+    result = _json(fitted, "retrain", **EVERYTHING)
+    content = bytes(fitted.value("SELECT content FROM training_snapshots WHERE model_version = 1"))
+    learned = {tuple(row) for row in np.nan_to_num(from_parquet(content).features, nan=-1).tolist()}
+    judged = ", ".join(map(str, _judged_on(fitted)))
+    rows = fitted.execute(f"SELECT {MEASURED} FROM patients WHERE id IN ({judged})")
+    features = validate(as_measurements(list(zip(*rows, strict=True)), len(rows))).features
+    assert len(features) == result["challenger_scores"]["rows"] > 30
+    assert not learned & {tuple(row) for row in np.nan_to_num(features, nan=-1).tolist()}
+    assert result["seen_rows"] > 100

@@ -1,8 +1,12 @@
 """Rows and queue as the tests of the triggers look at them."""
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 from pima.core.features import FEATURE_NAMES
 from pima.store.engine import writing
@@ -28,3 +32,12 @@ def unlabelled(database: Database) -> list[tuple[Any, ...]]:
 def assert_queue_is_true(database: Database) -> None:
     """As long as nothing was claimed, the queue holds the unlabelled rows as they are now and nothing else."""
     assert queue(database) == unlabelled(database)
+
+
+@contextmanager
+def as_sqlite3_does(database: Database) -> Iterator[sqlite3.Connection]:
+    """A plain connection, with none of our settings, as people's own software has."""
+    path = make_url(database.url).database
+    assert path is not None
+    with closing(sqlite3.connect(path)) as connection, connection:
+        yield connection

@@ -1,13 +1,19 @@
 """A clinic's own triggers on `patients` beside ours: what they make of a row, in whatever order, is what waits."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 
 from pima.errors import SchemaDiffers
+from pima.store import queue as store_queue
 from pima.store import schema
 from pima.store.engine import writing
-from tests.conftest import Database, insert_patients
-from tests.store.rows import COLUMNS, VALUES, assert_queue_is_true, patient, queue
+from pima.store.triggers import drop_triggers, make_triggers
+from tests.conftest import Database, call, insert_patients, without_triggers
+from tests.store.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, patient, queue
 
 # What a clinic's trigger does to the row that fires it, and how one sets it off.
 CHANGES = {
@@ -199,3 +205,144 @@ def test_a_before_trigger_behind_ours_is_named(postgresql: Database, name: str) 
         schema.require_schema(postgresql.engine)
     postgresql.execute(f'ALTER TABLE patients DISABLE TRIGGER "{name}"')
     schema.require_schema(postgresql.engine)
+
+
+# ---- rows that a trigger changes beside the one that fires it -------------------------------------------------------
+
+
+def _in_both_orders(sqlite: Database, statement: str, order: str) -> None:
+    """A trigger of the clinic's, made before ours or after them: SQLite fires the one that was made last first."""
+    with writing(sqlite.engine) as connection:
+        if order == "ours made last":
+            drop_triggers(connection)
+        connection.exec_driver_sql(statement)
+        make_triggers(connection)
+
+
+ORDERS = ["ours made last", "ours made first"]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_rows_that_a_trigger_changes_with_the_one_that_fires_it(sqlite: Database, order: str) -> None:
+    sqlite.execute("ALTER TABLE patients ADD COLUMN mother INTEGER")
+    family = """CREATE TRIGGER family AFTER UPDATE ON patients BEGIN
+        UPDATE patients SET outcome = NEW.outcome, pregnancies = NEW.pregnancies WHERE mother = NEW.id
+            AND (outcome IS NOT NEW.outcome OR pregnancies IS NOT NEW.pregnancies); END"""
+    _in_both_orders(sqlite, family, order)
+    for mother in (1, 3, 5):
+        insert_patients(sqlite, 1, first_id=mother)
+        insert_patients(sqlite, 1, first_id=mother + 1, mother=mother)
+    before = patient(sqlite, 2).version
+    sqlite.execute("UPDATE patients SET pregnancies = 9 WHERE id = 1")
+    sqlite.execute("UPDATE patients SET outcome = 1 WHERE id IN (3, 5)")
+    sqlite.execute("UPDATE patients SET outcome = NULL WHERE id = 5")
+    assert patient(sqlite, 2).pregnancies == 9
+    assert patient(sqlite, 2).version > before
+    assert [entry[0] for entry in queue(sqlite)] == [1, 2, 5, 6]
+    assert_all_is_true(sqlite)
+
+
+# Of any column and with recursion such a trigger sets itself off without end, which is the clinic's own affair.
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(
+    ("columns", "recursive_triggers"),
+    [("", "OFF"), ("OF version", "OFF"), ("OF version", "ON"), ("OF updated_at", "OFF"), ("OF updated_at", "ON")],
+)
+def test_a_before_trigger_that_labels_the_row_itself(
+    sqlite: Database, order: str, columns: str, recursive_triggers: str
+) -> None:
+    _in_both_orders(
+        sqlite,
+        f"""CREATE TRIGGER zz BEFORE UPDATE {columns} ON patients BEGIN
+            UPDATE patients SET outcome = 1 WHERE id = NEW.id AND outcome IS NULL; END""",
+        order,
+    )
+    with as_sqlite3_does(sqlite) as connection:
+        connection.execute(f"PRAGMA recursive_triggers = {recursive_triggers}")
+        connection.execute(f"INSERT INTO patients (id, {COLUMNS}) VALUES (1, {VALUES})")
+    assert patient(sqlite, 1).outcome == 1
+    assert queue(sqlite) == []
+    assert_all_is_true(sqlite)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_row_that_a_trigger_inserts_beside_the_one_that_fires_it(sqlite: Database, order: str) -> None:
+    sqlite.execute("ALTER TABLE patients ADD COLUMN shadow INTEGER")
+    twin = f"""CREATE TRIGGER twin AFTER UPDATE ON patients
+        WHEN NEW.shadow IS NOT NULL AND NOT EXISTS (SELECT 1 FROM patients WHERE id = NEW.shadow)
+        BEGIN INSERT INTO patients (id, {COLUMNS}) VALUES (NEW.shadow, {VALUES}); END"""
+    _in_both_orders(sqlite, twin, order)
+    insert_patients(sqlite, 1, first_id=1, shadow=50)
+    assert [entry[0] for entry in queue(sqlite)] == [1, 50]
+    assert sqlite.value("SELECT min(version) FROM patients") > 0
+    assert_all_is_true(sqlite)
+
+
+# ---- a version is above every earlier one of its row ----------------------------------------------------------------
+
+
+def test_a_version_above_the_counter_is_followed_by_a_higher_one(database: Database) -> None:
+    """As where rows were restored into a new database whose counter knows nothing of them."""
+    with without_triggers(database):
+        database.execute(f"INSERT INTO patients (id, {COLUMNS}, version) VALUES (1, {VALUES}, 1052)")
+    assert call(database, "requeue").exit_code == 0
+    assert [entry[:2] for entry in queue(database)] == [(1, 1052)]
+    database.execute("UPDATE patients SET glucose = 61")
+    assert patient(database, 1).version > 1052
+    assert_all_is_true(database)
+
+
+# ---- writers whose snapshot is older than an entry ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+@pytest.mark.parametrize(
+    "statement", ["UPDATE patients SET outcome = 1 WHERE id = 1", "DELETE FROM patients WHERE id = 1"]
+)
+def test_a_row_that_requeue_queued_behind_a_snapshot_is_written_again_from_the_beginning(
+    postgresql: Database, level: str, statement: str
+) -> None:
+    with _behind_a_snapshot(postgresql, level) as writer, pytest.raises(OperationalError, match="could not serialize"):
+        writer.execute(text(statement))
+    assert_queue_is_true(postgresql)
+    postgresql.execute(statement)
+    assert_queue_is_true(postgresql)
+
+
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_a_truncate_takes_entries_that_its_snapshot_does_not_see(postgresql: Database, level: str) -> None:
+    with _behind_a_snapshot(postgresql, level) as writer:
+        writer.execute(text("TRUNCATE patients"))
+        writer.commit()
+    assert queue(postgresql) == []
+
+
+@contextmanager
+def _behind_a_snapshot(postgresql: Database, level: str) -> Iterator[Connection]:
+    """A writer's connection in a transaction whose snapshot does not see the entries that requeue has made."""
+    insert_patients(postgresql, 2, first_id=1)
+    postgresql.execute("DELETE FROM scoring_queue")
+    with postgresql.engine.connect().execution_options(isolation_level=level) as writer:
+        writer.execute(text("SELECT count(*) FROM predictions"))  # the snapshot is taken here
+        with writing(postgresql.engine) as connection:
+            assert store_queue.requeue_lost(connection) == 2
+        yield writer
+
+
+def test_an_ordinary_write_under_an_old_snapshot_is_as_ever(postgresql: Database) -> None:
+    insert_patients(postgresql, 4, first_id=1)
+    with postgresql.engine.connect().execution_options(isolation_level="SERIALIZABLE") as writer:
+        writer.execute(text("UPDATE patients SET outcome = 1 WHERE id = 1"))
+        writer.execute(text("DELETE FROM patients WHERE id = 2"))
+        writer.execute(text("UPDATE patients SET glucose = 90 WHERE id = 3"))
+        writer.commit()
+    assert [entry[0] for entry in queue(postgresql)] == [3, 4]
+    assert_all_is_true(postgresql)
+
+
+def test_a_column_of_the_clinics_may_bear_the_name_of_a_variable(postgresql: Database) -> None:
+    postgresql.execute("ALTER TABLE patients ADD touched boolean DEFAULT true")
+    with writing(postgresql.engine) as connection:
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(text(f"INSERT INTO patients ({COLUMNS}) VALUES ({VALUES})"))
+    assert_all_is_true(postgresql)

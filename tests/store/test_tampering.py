@@ -4,6 +4,7 @@ import sqlite3
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import make_url
@@ -43,7 +44,16 @@ TAMPERED = {
         """CREATE OR REPLACE TRIGGER zzz_patients_stamped BEFORE INSERT OR UPDATE ON patients FOR EACH ROW
         WHEN (NEW.age > 30) EXECUTE FUNCTION stamp_patient();
         ALTER TABLE patients ENABLE ALWAYS TRIGGER zzz_patients_stamped""",
-        "zzz_patients_stamped on patients is not the one that was made: it calls another function, or not always",
+        "zzz_patients_stamped on patients is not the one that was made: it calls another function, or somebody else's",
+    ),
+    "some columns only": (
+        """CREATE OR REPLACE TRIGGER zzz_patients_stamped BEFORE INSERT OR UPDATE OF outcome ON patients FOR EACH ROW
+        EXECUTE FUNCTION stamp_patient(); ALTER TABLE patients ENABLE ALWAYS TRIGGER zzz_patients_stamped""",
+        "zzz_patients_stamped on patients is not the one that was made: it calls another function, or somebody else's",
+    ),
+    "somebody else's function": (
+        "CREATE ROLE pima_other_owner; ALTER FUNCTION enqueue_inserted() OWNER TO pima_other_owner",
+        "patients_inserted on patients is not the one that was made: it calls another function, or somebody else's",
     ),
     "no fixed search_path": (
         "ALTER FUNCTION enqueue_updated() RESET search_path",
@@ -120,10 +130,62 @@ def test_after_a_schema_was_renamed_migrate_mends_the_triggers(postgresql: Datab
     engine.dispose()
 
 
-def test_child_tables_are_told(postgresql: Database) -> None:
-    postgresql.execute("CREATE TABLE children () INHERITS (patients)")
-    with pytest.raises(SchemaDiffers, match="patients has child tables"):
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ("CREATE TABLE children () INHERITS (patients)",),
+        ("CREATE TABLE all_patients (LIKE patients)", "ALTER TABLE patients INHERIT all_patients"),
+    ],
+)
+def test_child_and_parent_tables_are_told(postgresql: Database, statements: tuple[str, ...]) -> None:
+    for statement in statements:
+        postgresql.execute(statement)
+    with pytest.raises(SchemaDiffers, match="patients has child tables or is one"):
         schema.require_schema(postgresql.engine)
+
+
+def test_a_computed_measurement_is_told(postgresql: Database) -> None:
+    postgresql.execute("ALTER TABLE patients ADD weight float8, ADD height float8, DROP COLUMN bmi")
+    postgresql.execute("ALTER TABLE patients ADD bmi float8 GENERATED ALWAYS AS (weight / (height * height)) STORED")
+    with pytest.raises(SchemaDiffers, match=r"patients\.bmi is double precision, computed where double precision was"):
+        schema.require_schema(postgresql.engine)
+
+
+@pytest.mark.parametrize("table", ["scoring_queue", "predictions", "rejections"])
+def test_a_trigger_that_may_drop_what_is_written_is_told(database: Database, table: str) -> None:
+    if database.kind == "sqlite":
+        database.execute(f"CREATE TRIGGER drops AFTER INSERT ON {table} BEGIN SELECT RAISE(IGNORE); END")
+    else:
+        with database.engine.begin() as connection:
+            connection.exec_driver_sql(OTHER_FUNCTION)
+            connection.exec_driver_sql(
+                f"CREATE TRIGGER drops BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION other()"
+            )
+    with pytest.raises(SchemaDiffers, match=f"drops on {table} could"):
+        schema.require_schema(database.engine)
+
+
+def test_a_trigger_that_tells_others_of_predictions_is_no_fault(postgresql: Database) -> None:
+    with postgresql.engine.begin() as connection:
+        connection.exec_driver_sql(OTHER_FUNCTION)
+        connection.exec_driver_sql(
+            "CREATE TRIGGER tells AFTER INSERT ON predictions FOR EACH ROW EXECUTE FUNCTION other()"
+        )
+    schema.require_schema(postgresql.engine)
+
+
+def test_a_schema_that_comes_first_is_no_fault(postgresql: Database) -> None:
+    """As one that is named like the role does."""
+    postgresql.execute("CREATE SCHEMA postgres")
+    try:
+        schema.require_schema(postgresql.engine)
+        postgresql.execute("ALTER TABLE public.patients DISABLE TRIGGER USER")
+        schema.migrate(postgresql.engine, SALT)
+        schema.require_schema(postgresql.engine)
+        insert_patients(postgresql, 1)
+        assert_queue_is_true(postgresql)
+    finally:
+        postgresql.execute("DROP SCHEMA postgres")
 
 
 def test_a_rule_is_told(postgresql: Database) -> None:
@@ -164,7 +226,7 @@ def test_an_id_that_would_leave_none_to_draw_is_refused(database: Database, too_
     insert_patients(database, 1)
 
 
-def test_behind_the_largest_id_there_are_ids_left_to_draw(database: Database, tmp_path) -> None:
+def test_behind_the_largest_id_there_are_ids_left_to_draw(database: Database, tmp_path: Path) -> None:
     path = tmp_path / "given.csv"
     path.write_text(f"id,{COLUMNS.replace(' ', '')}\n{LARGEST},{VALUES.replace(' ', '')}\n")
     assert call(database, "load", str(path)).exit_code == 0
@@ -191,6 +253,22 @@ def test_a_counter_that_had_run_out_goes_on_after_the_upgrade(database: Database
     assert_queue_is_true(database)
 
 
+def test_load_draws_ids_behind_those_that_others_have_given(database: Database, tmp_path: Path) -> None:
+    insert_patients(database, 3, first_id=1)
+    path = tmp_path / "new.csv"
+    path.write_text(f"{VALUES.replace(' ', '')},1\n" * 2)
+    for _ in range(2):
+        assert call(database, "load", "--again", str(path)).exit_code == 0
+    assert database.execute("SELECT id FROM patients ORDER BY id") == [(n,) for n in range(1, 8)]
+
+
+def test_the_first_load_begins_with_one(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "new.csv"
+    path.write_text(f"{VALUES.replace(' ', '')},1\n" * 2)
+    assert call(database, "load", str(path)).exit_code == 0
+    assert database.execute("SELECT id FROM patients ORDER BY id") == [(1,), (2,)]
+
+
 # ---- from the release before ----------------------------------------------------------------------------------------
 
 
@@ -209,3 +287,34 @@ def test_rows_of_the_schema_before_are_as_they_were_after_the_upgrade(database: 
     insert_patients(database, 1)
     database.execute("UPDATE patients SET glucose = 91")
     assert_queue_is_true(database)
+
+
+def test_rights_on_the_view_and_views_over_it_outlive_the_upgrade(postgresql: Database) -> None:
+    schema.migrate(postgresql.engine, SALT, to="0004")
+    role = f"pima_bi_{uuid.uuid4().hex[:8]}"
+    postgresql.execute(f"CREATE ROLE {role}")
+    postgresql.execute(f"GRANT SELECT ON current_predictions TO {role}")
+    postgresql.execute("CREATE VIEW bi AS SELECT patient_id, probability FROM current_predictions")
+    schema.migrate(postgresql.engine, SALT)
+    assert postgresql.value(f"SELECT has_table_privilege('{role}', 'current_predictions', 'SELECT')")
+    schema.migrate(postgresql.engine, SALT, to="0004")
+    assert postgresql.value("SELECT count(*) FROM bi") == 0
+    postgresql.execute(f"DROP OWNED BY {role}")
+    postgresql.execute(f"DROP ROLE {role}")
+
+
+def test_values_that_a_trigger_puts_where_names_stand_are_not_told(postgresql: Database, tmp_path: Path) -> None:
+    with postgresql.engine.begin() as connection:
+        connection.exec_driver_sql("""CREATE FUNCTION clinic() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            RAISE EXCEPTION 'x' USING ERRCODE = '57014', CONSTRAINT = NEW.diabetes_pedigree::text,
+                COLUMN = NEW.bmi::text, TABLE = NEW.glucose::text; END $$""")
+        connection.exec_driver_sql(
+            "CREATE TRIGGER clinic BEFORE INSERT ON patients FOR EACH ROW EXECUTE FUNCTION clinic()"
+        )
+    path = tmp_path / "new.csv"
+    path.write_text("6,148.25,72,35,0,33.65,0.62718,50,1\n")
+    ended = call(postgresql, "load", "--json", str(path))
+    assert ended.exit_code == 1
+    assert "57014), raised by a function or trigger of the database's own" in ended.stderr
+    for value in ("148.25", "33.65", "0.62718"):
+        assert value not in ended.stdout + ended.stderr

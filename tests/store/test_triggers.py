@@ -1,11 +1,10 @@
 """What the triggers on `patients` keep true, whoever writes and however: versions, labels' times and the queue."""
 
-import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from pima.store.schema import migrate
 from tests.conftest import PATIENCE_SECONDS, SALT, SOUND, Database, insert_patients, until_someone_waits_for_a_lock
-from tests.store.rows import COLUMNS, VALUES, assert_queue_is_true, patient, queue, unlabelled
+from tests.store.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, patient, queue, unlabelled
 
 LONG_AGO = "2001-01-01T00:00:00.000Z"
 # A thousand rows in one statement, every third of them labelled.
@@ -209,15 +208,6 @@ def test_a_drawn_id_is_never_drawn_again(database: Database) -> None:
 
 
 # ---- insert or update -----------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def as_sqlite3_does(database: Database) -> Iterator[sqlite3.Connection]:
-    """A plain connection, with none of our settings, as people's own software has."""
-    path = make_url(database.url).database
-    assert path is not None
-    with closing(sqlite3.connect(path)) as connection, connection:
-        yield connection
 
 
 @pytest.mark.parametrize("recursive_triggers", ["OFF", "ON"])
