@@ -19,11 +19,11 @@ from sqlalchemy import Engine
 
 from jobs.option_parser import OptionParser
 from pima.errors import DONE, FAILED, Interrupted, PimaError, ResultNotWritten, WrongUsage
-from pima.ledger import OpenRun
 from pima.logs import configure_logs, get_logger, tell, write_line
-from pima.ping import SECONDS_TO_ANSWER, ping
+from pima.monitoring.ping import SECONDS_TO_ANSWER, ping
+from pima.process.ledger import OpenRun
+from pima.process.stopping import StopRequest
 from pima.settings import DEFAULT_DATABASE_URL, Settings, database_url, read_settings
-from pima.stopping import StopRequest
 from pima.store.engine import make_engine
 from pima.store.runs import status_of_exit_code
 from pima.store.schema import migrate, require_schema

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jobs.command import Command, Result, parser, run_command
-from pima.loading import LoadOptions, Progress, load_files
+from pima.intake.loading import LoadOptions, Progress, load_files
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

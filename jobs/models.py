@@ -11,12 +11,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from jobs.command import Command, Result, parser, positive, run_command
-from pima import championing
-from pima.championing import Decider
 from pima.errors import NoSuchVersion, NotReproduced
-from pima.overview import versions
+from pima.monitoring.overview import versions
 from pima.store import registry
 from pima.store.engine import reading
+from pima.training import championing
+from pima.training.championing import Decider
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -102,7 +102,7 @@ def _version(command: Command) -> Result:
 
 
 def _reproduce(command: Command) -> Result:
-    from pima.reproducing import reproduce  # TensorFlow, which no other subcommand needs
+    from pima.training.reproducing import reproduce  # TensorFlow, which no other subcommand needs
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     found = reproduce(command.engine, command.options.number)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
 from jobs.run_id import add_run_id_option
-from pima.ledger import recorded_run
-from pima.retraining import retrain
+from pima.process.ledger import recorded_run
+from pima.training.retraining import retrain
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -6,15 +6,15 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
-from pima.children import job_command
 from pima.logs import get_logger, resolved_look
-from pima.metrics_endpoint import serve_metrics
-from pima.ping import ping
-from pima.scheduling import Scheduler
+from pima.monitoring.metrics_endpoint import serve_metrics
+from pima.monitoring.ping import ping
+from pima.schedule.children import job_command
+from pima.schedule.scheduling import Scheduler
+from pima.schedule.ticks import JOBS
+from pima.schedule.waking import run_until_stopped
 from pima.settings import database_url
 from pima.store.engine import make_engine
-from pima.ticks import JOBS
-from pima.waking import run_until_stopped
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

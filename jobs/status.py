@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from jobs.command import Command, Result, parser, run_command
-from pima.overview import overview
+from pima.monitoring.overview import overview
+from pima.schedule.ticks import next_ticks
 from pima.store.runs import DRY_RUN
-from pima.ticks import next_ticks
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

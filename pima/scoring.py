@@ -18,9 +18,9 @@ from pima.core.arrays import Float64Array
 from pima.core.digest import sha256_of
 from pima.core.validation import Validated, validate
 from pima.errors import ArtifactDamaged, NoChampion
-from pima.ledger import OpenRun
 from pima.logs import get_logger
-from pima.stopping import StopRequest
+from pima.process.ledger import OpenRun
+from pima.process.stopping import StopRequest
 from pima.store import predictions, queue, registry
 from pima.store.engine import reading, writing
 from pima.store.runs import record_progress

@@ -15,8 +15,8 @@ from sqlalchemy import text
 from pima.core.features import FEATURE_NAMES, FEATURES, Feature
 from pima.core.ids import LARGEST_GIVEN_ID, LARGEST_ID
 from pima.errors import DatabaseAway
-from pima.loading import LoadOptions, load_files
-from pima.patient_rows import BLOCK_ROWS
+from pima.intake.loading import LoadOptions, load_files
+from pima.intake.patient_rows import BLOCK_ROWS
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine
 from tests.conftest import SOUND, Database, Ended, call, insert_patients, the_json

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pima.core.features import FEATURE_NAMES
-from pima.retraining import read_history
 from pima.settings import Settings
+from pima.training.retraining import read_history
 from tests.conftest import SOUND, Database, call, insert_patients, install_models, the_json
 
 Bad = tuple[dict[str, Any], str, str]

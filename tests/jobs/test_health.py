@@ -9,13 +9,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from pima import ping as ping_module
 from pima.errors import WrongConfiguration
-from pima.health import period
-from pima.metrics_endpoint import DatabaseFigures, serve_metrics
+from pima.monitoring import ping as ping_module
+from pima.monitoring.health import period
+from pima.monitoring.metrics_endpoint import DatabaseFigures, serve_metrics
+from pima.schedule.ticks import Schedule
 from pima.settings import MetricsSettings, PingSettings, read_settings
 from pima.store.schema import HEAD
-from pima.ticks import Schedule
 from tests.conftest import PATIENCE_SECONDS, Database, call, free_port, insert_patients
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)

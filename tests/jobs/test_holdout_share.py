@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pima import judging
-from pima.championing import Decider, change_holdout_share
 from pima.core.validation import validate
-from pima.snapshot import from_parquet
 from pima.store.measurements import as_measurements
+from pima.training import judging
+from pima.training.championing import Decider, change_holdout_share
+from pima.training.snapshot import from_parquet
 from tests.conftest import SHIPPED, Database, call, the_json
 
 # One worker process imports TensorFlow, the others need not.

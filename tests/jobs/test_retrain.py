@@ -12,8 +12,8 @@ import pytest
 
 from jobs import models as models_job
 from jobs import retrain as retrain_job
-from pima import judging
-from pima.championing import Decider, roll_back
+from pima.training import judging
+from pima.training.championing import Decider, roll_back
 from tests.conftest import PATIENCE_SECONDS, ROOT, SALT, SHIPPED, Database, clean_environ, install_models
 
 # One worker process imports TensorFlow, the others need not.

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from pima.errors import DatabaseFailed, DatabaseUnusable
-from pima.metrics_endpoint import DatabaseFigures
+from pima.monitoring.metrics_endpoint import DatabaseFigures
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from tests.conftest import (

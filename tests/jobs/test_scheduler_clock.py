@@ -17,13 +17,13 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
-from pima import waking
-from pima.children import job_command
 from pima.errors import WrongConfiguration
 from pima.logs import configure_logs
-from pima.scheduling import Scheduler
+from pima.process.stopping import StopRequest
+from pima.schedule import waking
+from pima.schedule.children import job_command
+from pima.schedule.scheduling import Scheduler
 from pima.settings import ScheduleSettings
-from pima.stopping import StopRequest
 from pima.store import leases
 from pima.store.attempts import mark_crashed, note_ticks
 from pima.store.engine import writing
@@ -262,7 +262,7 @@ def test_a_job_is_deaf_to_a_stop_until_it_listens_and_hears_it_then(ran_before: 
     clock = Clock()
     program = """
 import signal, sys, time
-from pima.stopping import StopRequest
+from pima.process.stopping import StopRequest
 while signal.SIGTERM not in signal.sigpending():
     time.sleep(0.01)
 stop = StopRequest()
@@ -593,7 +593,7 @@ def test_a_database_that_is_away_at_the_tick_is_waited_for(postgresql: Database)
 NIGHTS = """
 import os, sys
 from datetime import datetime, timedelta, UTC
-from pima.scheduling import Scheduler
+from pima.schedule.scheduling import Scheduler
 from pima.settings import DatabaseSettings, ScheduleSettings
 from pima.store.engine import make_engine
 

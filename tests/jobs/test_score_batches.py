@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import Connection, event
 
 from pima.errors import DatabaseFailed
-from pima.ledger import OpenRun
+from pima.process.ledger import OpenRun
+from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions, score_queue
-from pima.stopping import StopRequest
 from tests.conftest import Database, insert_patients, install_models, the_json
 from tests.jobs.test_score import _fill, assert_each_once
 

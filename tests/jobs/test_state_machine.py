@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from sqlalchemy import text
 
-from pima.championing import Decider, promote, roll_back
 from pima.errors import NothingToRollBackTo
-from pima.ledger import OpenRun
+from pima.process.ledger import OpenRun
+from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions, load_scorer, score_queue
 from pima.settings import DatabaseSettings
-from pima.stopping import StopRequest
 from pima.store import queue
 from pima.store.engine import make_engine, writing
 from pima.store.runs import start_run
+from pima.training.championing import Decider, promote, roll_back
 from tests.conftest import PATIENCE_SECONDS, SOUND, Database, insert_patients
 
 IDS = st.integers(1, 6)

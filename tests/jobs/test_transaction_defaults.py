@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from pima.scheduling import Scheduler
+from pima.schedule.scheduling import Scheduler
 from pima.settings import DatabaseSettings, ScheduleSettings
 from pima.store import patients, schema
 from pima.store.engine import make_engine, reading, writing

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import make_url
 
-from pima.championing import Decider, change_holdout_share
 from pima.errors import DatabaseFailed, DatabaseUnusable, WrongConfiguration, WrongUsage
 from pima.settings import DatabaseSettings
 from pima.store import schema
 from pima.store.engine import make_engine, reading
 from pima.store.generations import Generation, holdout_generation
+from pima.training.championing import Decider, change_holdout_share
 from tests.conftest import SALT, Database, call, install_models, the_json
 
 SOMEONE = Decider("a person", "more rows to judge on")

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pima.catching_up import MOST_ATTEMPTS, MOST_NOTED, Debt, debt, next_attempt
+from pima.schedule.catching_up import MOST_ATTEMPTS, MOST_NOTED, Debt, debt, next_attempt
+from pima.schedule.ticks import Schedule
 from pima.store.attempts import Attempt
-from pima.ticks import Schedule
 
 NIGHTLY = Schedule("15 2 * * *", "UTC")
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

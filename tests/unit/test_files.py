@@ -16,9 +16,9 @@ from pima.core.features import FEATURE_NAMES, FEATURES
 from pima.core.ids import LARGEST_GIVEN_ID
 from pima.core.validation import REASONS
 from pima.errors import FileRefused
-from pima.files import PatientFile, open_patient_file
-from pima.patient_rows import ARTICLE_COLUMNS, BLOCK_ROWS, BadLine, Block
-from pima.sources import plain_source
+from pima.intake.files import PatientFile, open_patient_file
+from pima.intake.patient_rows import ARTICLE_COLUMNS, BLOCK_ROWS, BadLine, Block
+from pima.intake.sources import plain_source
 
 HEADER = ",".join(ARTICLE_COLUMNS)
 GOOD = "6,148,72,35,0,33.6,0.627,50,1"

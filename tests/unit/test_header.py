@@ -7,10 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pima.errors import FileRefused
-from pima.files import open_patient_file
-from pima.header import read_header
-from pima.patient_rows import ARTICLE_COLUMNS
-from pima.sources import plain_source
+from pima.intake.files import open_patient_file
+from pima.intake.header import read_header
+from pima.intake.patient_rows import ARTICLE_COLUMNS
+from pima.intake.sources import plain_source
 
 NAMES = ",".join(ARTICLE_COLUMNS)
 GOOD = "6,148,72,35,0,33.6,0.627,50,1"

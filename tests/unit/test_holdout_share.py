@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pima.core.history import History, Learned, Parted, part, unseen_by
 from pima.core.holdout import in_holdout
 from pima.core.validation import Measurements
-from pima.retraining import fit_fingerprint, gate_fingerprint, seed_of
 from pima.settings import read_settings
+from pima.training.retraining import fit_fingerprint, gate_fingerprint, seed_of
 from tests.conftest import ROOT, SALT, SHIPPED
 
 SOUND = (6, 148, 72, 35, 0, 33.6, 0.627, 50)

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from pima.core.history import Side
-from pima.snapshot import from_parquet, to_parquet
+from pima.training.snapshot import from_parquet, to_parquet
 
 
 def _side() -> Side:

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 
 from pima.core.history import Side
-from pima.retraining import read_history
 from pima.settings import read_settings
 from pima.store.engine import make_engine
+from pima.training.retraining import read_history
 
 
 def main(which: str) -> None:

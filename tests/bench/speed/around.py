@@ -9,10 +9,10 @@ from pathlib import Path
 import structlog
 
 from pima.core.features import FEATURE_NAMES
-from pima.ledger import OpenRun
+from pima.process.ledger import OpenRun
+from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings import DatabaseSettings
-from pima.stopping import StopRequest
 from pima.store.engine import make_engine, writing
 from pima.store.runs import start_run
 from tests.bench.speed.databases import (

@@ -54,10 +54,10 @@ def engine_itself() -> Callable[[], None]:
 def ours() -> Callable[[], None]:
     """What `jobs.score` does with its defaults, from the first look at the queue to the last commit."""
     import pima.scoring
-    from pima.ledger import OpenRun
     from pima.logs import configure_logs
+    from pima.process.ledger import OpenRun
+    from pima.process.stopping import StopRequest
     from pima.settings import Settings
-    from pima.stopping import StopRequest
     from pima.store.engine import make_engine, writing
     from pima.store.runs import start_run
 

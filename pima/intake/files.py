@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pima.core.features import FEATURE_NAMES
-from pima.csv_file import open_csv
-from pima.parquet_file import open_parquet
-from pima.patient_rows import Block
-from pima.sources import LONGEST_BEGINNING, Source, other_kind, refused
+from pima.intake.csv_file import open_csv
+from pima.intake.parquet_file import open_parquet
+from pima.intake.patient_rows import Block
+from pima.intake.sources import LONGEST_BEGINNING, Source, other_kind, refused
 
 
 @dataclass(frozen=True, slots=True)

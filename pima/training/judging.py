@@ -16,16 +16,16 @@ from pima.core.digest import sha256_of
 from pima.core.history import Parted, Side
 from pima.core.promotion import Contest, Decision, GateOptions, Reason, Verdict, decide
 from pima.errors import ArtifactDamaged, ChampionKeepsMoving
-from pima.judged_rows import AsRead, rows_to_judge, unseen_rows
-from pima.ledger import OpenRun
 from pima.logs import get_logger
+from pima.process.ledger import OpenRun
 from pima.scoring import Scorer, load_scorer
 from pima.settings import GateSettings, LineageSettings
-from pima.snapshot import to_parquet
 from pima.store import lineage, registry
 from pima.store.engine import reading, writing
 from pima.store.lineage import Snapshot, TestSet
 from pima.store.registry import Champion, Move, NewVersion
+from pima.training.judged_rows import AsRead, rows_to_judge, unseen_rows
+from pima.training.snapshot import to_parquet
 
 if TYPE_CHECKING:
     from pima.model.artifact import Artifacts, Parity

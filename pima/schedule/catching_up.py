@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from pima.schedule.ticks import Schedule
 from pima.store.attempts import Attempt
 from pima.store.runs import Status
-from pima.ticks import Schedule
 
 MOST_NOTED = 100
 """Of longer downtimes only the newest ticks are noted, so that a schedule of seconds does not flood the ledger."""

@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from pima.bad_lines import broken_rules_of, report
 from pima.errors import FileLoadedBefore
-from pima.files import PatientFile, open_patient_file
+from pima.intake.bad_lines import broken_rules_of, report
+from pima.intake.files import PatientFile, open_patient_file
+from pima.intake.patient_rows import BadLine
+from pima.intake.sources import readable_again, refused
 from pima.logs import get_logger
-from pima.patient_rows import BadLine
-from pima.sources import readable_again, refused
 from pima.store import patients
 from pima.store.engine import without_time_limit, writing
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from pima.header import read_header
-from pima.patient_rows import BLOCK_ROWS, Block, checked, in_order
-from pima.sources import Source, refused
+from pima.intake.header import read_header
+from pima.intake.patient_rows import BLOCK_ROWS, Block, checked, in_order
+from pima.intake.sources import Source, refused
 
 
 def open_parquet(source: Source, ignored: Sequence[str]) -> tuple[tuple[str, ...], Callable[[], Iterator[Block]]]:

@@ -17,10 +17,10 @@ from pima.core.history import Learned, Side, unseen_by
 from pima.core.window import Window, in_window
 from pima.logs import get_logger
 from pima.settings import GateSettings
-from pima.snapshot import from_parquet
 from pima.store import lineage, registry
 from pima.store.engine import reading
 from pima.store.generations import Generation
+from pima.training.snapshot import from_parquet
 
 
 @dataclass(frozen=True, slots=True)

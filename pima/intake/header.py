@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from pima.core.features import FEATURE_NAMES, canonical_name
-from pima.patient_rows import ARTICLE_COLUMNS
-from pima.sources import refused
+from pima.intake.patient_rows import ARTICLE_COLUMNS
+from pima.intake.sources import refused
 
 KNOWN = ("id", *ARTICLE_COLUMNS)
 _NAMES_SHOWN = 20

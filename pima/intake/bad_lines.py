@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from pima.core.features import FEATURES
 from pima.core.ids import LARGEST_GIVEN_ID
-from pima.csv_file import LONGEST_FIELD, LONGEST_LINE
-from pima.patient_rows import BadLine
+from pima.intake.csv_file import LONGEST_FIELD, LONGEST_LINE
+from pima.intake.patient_rows import BadLine
 
 _LINES_NAMED = 5
 

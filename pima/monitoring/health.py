@@ -6,12 +6,12 @@ from itertools import pairwise
 from sqlalchemy import Connection, Engine
 
 from pima.errors import PimaError
+from pima.schedule.ticks import JOBS, Schedule, schedules
 from pima.settings import Settings
 from pima.store import figures, queue
 from pima.store.engine import clock, reading
 from pima.store.runs import Status
 from pima.store.schema import require_schema
-from pima.ticks import JOBS, Schedule, schedules
 
 _PERIODS = 2
 _ENDED_BADLY: dict[str, str] = {

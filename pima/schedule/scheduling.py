@@ -2,7 +2,7 @@
 
 The ledger of runs is the truth. A tick is run by whoever gets its row, so two schedulers on one database make one run a
 tick, and what this process remembers may be lost at any moment. `step` decides by the clock and the ledger, and doing
-it once more changes nothing; what calls it is told in `pima/waking.py`.
+it once more changes nothing; what calls it is told in `pima/schedule/waking.py`.
 """
 
 import random
@@ -16,16 +16,16 @@ from functools import partial
 
 from sqlalchemy import Connection, Engine
 
-from pima.catching_up import MOST_NOTED, debt, is_tried_again, next_attempt
-from pima.children import Child, Command, Ended, what_became_of_it
 from pima.errors import PimaError, WrongConfiguration
 from pima.logs import get_logger
+from pima.schedule.catching_up import MOST_NOTED, debt, is_tried_again, next_attempt
+from pima.schedule.children import Child, Command, Ended, what_became_of_it
+from pima.schedule.ticks import Schedule, schedules
 from pima.settings import ScheduleSettings
 from pima.store import attempts
 from pima.store.attempts import ChildEnd
 from pima.store.engine import reading, writing
 from pima.store.runs import Status, start_run
-from pima.ticks import Schedule, schedules
 
 _A_YEAR = timedelta(days=366)
 _SECONDS_TO_WRITE_DOWN = 10

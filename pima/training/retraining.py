@@ -18,21 +18,21 @@ from pima.core.digest import sha256_of
 from pima.core.history import Parted, part, shortage
 from pima.core.promotion import Decision, Reason
 from pima.errors import LeaseHeld, PimaError, TooFewLabels, TrainingExtraMissing
-from pima.heartbeat import beating
-from pima.judged_rows import AsRead
-from pima.judging import Case, Challenger, decide_and_record, judge, load_champion, report
-from pima.ledger import OpenRun
 from pima.logs import get_logger
 from pima.model.quiet import quiet_native_code
 from pima.model.recipes import RECIPES
+from pima.process.heartbeat import beating
+from pima.process.ledger import OpenRun
+from pima.process.stopping import StopRequest
 from pima.scoring import Scorer
 from pima.settings import RetrainSettings, Settings
-from pima.stopping import StopRequest
 from pima.store import leases, registry, runs
 from pima.store.engine import clock, reading, writing
 from pima.store.generations import holdout_generation
 from pima.store.patients import labelled_history
 from pima.store.schema import holdout_salt
+from pima.training.judged_rows import AsRead
+from pima.training.judging import Case, Challenger, decide_and_record, judge, load_champion, report
 
 LEASE = "retrain"
 

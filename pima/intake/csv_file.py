@@ -5,9 +5,9 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO
 
-from pima.header import ARTICLE_HEADER, Header, is_number, other_delimiter, read_header
-from pima.patient_rows import BLOCK_ROWS, BadLine, Block, Cell, Row, checked, in_order
-from pima.sources import Source, refused
+from pima.intake.header import ARTICLE_HEADER, Header, is_number, other_delimiter, read_header
+from pima.intake.patient_rows import BLOCK_ROWS, BadLine, Block, Cell, Row, checked, in_order
+from pima.intake.sources import Source, refused
 
 LONGEST_FIELD = 1_000
 LONGEST_LINE = 1_000_000

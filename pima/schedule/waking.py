@@ -10,9 +10,9 @@ from datetime import UTC
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from pima.scheduling import Scheduler
-from pima.stopping import StopRequest
-from pima.ticks import TickTrigger
+from pima.process.stopping import StopRequest
+from pima.schedule.scheduling import Scheduler
+from pima.schedule.ticks import TickTrigger
 
 _SECONDS_BETWEEN_STEPS = 5
 
