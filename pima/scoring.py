@@ -10,23 +10,20 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection, Engine
 
 from pima.core.arrays import Float64Array
-from pima.core.digest import sha256_of
 from pima.core.validation import Validated, validate
-from pima.errors import ArtifactDamaged, NoChampion
+from pima.errors import NoChampion
 from pima.logs import get_logger
 from pima.process.ledger import OpenRun
 from pima.process.stopping import StopRequest
+from pima.scorer import Scorer, load_scorer
 from pima.store import predictions, queue, registry
 from pima.store.engine import reading, writing
 from pima.store.runs import record_progress
-
-if TYPE_CHECKING:
-    from pima.model.compiled import CompiledModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +40,6 @@ class ScoreOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Scorer:
-    """The champion as it was when the run began; the whole run is scored by it."""
-
-    version: int
-    threshold: float
-    model: "CompiledModel"
-
-
-@dataclass(frozen=True, slots=True)
 class Tally:
     """What became of the rows so far."""
 
@@ -61,6 +49,8 @@ class Tally:
     rejected: int = 0
     rejected_by_reason: Counter[str] = field(default_factory=Counter)
     batches: int = 0
+    model_version: int | None = None
+    """None where nothing waited."""
 
     def with_batch(self, scored: "_Scored", new: int) -> "Tally":
         """With one batch more, of whose predictions `new` had not been made before."""
@@ -71,9 +61,10 @@ class Tally:
             self.rejected + len(scored.parted.rejected),
             self.rejected_by_reason + Counter(scored.parted.reasons),
             self.batches + 1,
+            self.model_version,
         )
 
-    def as_counts(self, version: int | None) -> dict[str, Any]:
+    def as_counts(self) -> dict[str, Any]:
         """As it stands in the ledger and in the JSON."""
         return {
             "claimed": self.claimed,
@@ -82,7 +73,7 @@ class Tally:
             "rejected": self.rejected,
             "rejected_by_reason": dict(sorted(self.rejected_by_reason.items())),
             "batches": self.batches,
-            "model_version": version,
+            "model_version": self.model_version,
         }
 
 
@@ -92,13 +83,13 @@ def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopR
     One pass upwards by patient id: what others hold, and what comes in behind it, is the next run's.
     Raises NoChampion or ArtifactDamaged before any row is touched; Interrupted between two batches.
     """
-    run.counts = Tally().as_counts(None)
+    run.counts = Tally().as_counts()
     champion = _champion_if_needed(engine)
     if champion is None:
         return
     scorer = load_scorer(engine, champion)
-    run.counts = Tally().as_counts(scorer.version)
-    _Drain(engine, run, scorer, options, stop).run()
+    run.counts = Tally(model_version=champion).as_counts()
+    _Drain(engine, run, champion, scorer, options, stop).run()
 
 
 def _champion_if_needed(engine: Engine) -> int | None:
@@ -110,22 +101,6 @@ def _champion_if_needed(engine: Engine) -> int | None:
         if champion.model_version is None:
             raise NoChampion(rows=queue.waiting(connection).rows)
         return champion.model_version
-
-
-def load_scorer(engine: Engine, version: int) -> Scorer:
-    """Read a version's compiled bytes, check their hash, and only then parse them. Raises ArtifactDamaged."""
-    from pima.model.compiled import CompiledModel  # only where there are rows to score
-
-    with reading(engine) as connection:
-        artifact = registry.compiled_artifact(connection, version)
-    if artifact is None or artifact.content is None:
-        raise ArtifactDamaged(number=version, what="there are none")
-    if sha256_of(artifact.content) != artifact.sha256:
-        raise ArtifactDamaged(number=version, what="their sha256 differs from the one stored beside them")
-    try:
-        return Scorer(version, artifact.threshold, CompiledModel(artifact.content))
-    except (ValueError, RuntimeError):
-        raise ArtifactDamaged(number=version, what="they are no compiled model") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +120,16 @@ class _Drain:
     predictions arrive in the order of their index, and the counts in the ledger are those that were committed.
     """
 
-    def __init__(self, engine: Engine, run: OpenRun, scorer: Scorer, options: ScoreOptions, stop: StopRequest) -> None:
+    def __init__(
+        self, engine: Engine, run: OpenRun, version: int, scorer: Scorer, options: ScoreOptions, stop: StopRequest
+    ) -> None:
         self._engine = engine
         self._run = run
+        self._version = version
         self._scorer = scorer
         self._options = options
         self._stop = stop
-        self._tally = Tally()
+        self._tally = Tally(model_version=version)
         self._after = 0
         self._ended = False
         self._taking = threading.Lock()
@@ -207,33 +185,33 @@ class _Drain:
 
     def _write(self, connection: Connection, scored: _Scored) -> None:
         """Record what became of the batch, and commit."""
-        new = _record(connection, self._run, self._scorer, scored)
+        new = self._record(connection, scored)
         tally = self._tally.with_batch(scored, new)
-        counts = tally.as_counts(self._scorer.version)
+        counts = tally.as_counts()
         if self._options.dry_run:
             connection.rollback()
         else:
-            record_progress(connection, self._run.id, counts, self._scorer.version)
+            record_progress(connection, self._run.id, counts, self._version)
             connection.commit()
         self._tally, self._run.counts = tally, counts
         rejected = len(scored.parted.rejected)
-        get_logger().info(
-            "batch done", claimed=len(scored.batch), rejected=rejected, model_version=self._scorer.version
+        get_logger().info("batch done", claimed=len(scored.batch), rejected=rejected, model_version=self._version)
+
+    def _record(self, connection: Connection, scored: _Scored) -> int:
+        """Write predictions and rejections; how many of the predictions are new."""
+        ids, versions = scored.batch.patient_ids, scored.batch.patient_versions
+        parted = scored.parted
+        made = predictions.Predictions(ids[parted.accepted], versions[parted.accepted], scored.probabilities)
+        rejected = predictions.Rejections(
+            ids[parted.rejected], versions[parted.rejected], parted.reasons, parted.fields
         )
+        run, threshold = self._run.id, self._scorer.threshold
+        new = predictions.write_predictions(connection, made, self._version, run, threshold)
+        predictions.write_rejections(connection, rejected, run)
+        return new
 
 
 def _workers(engine: Engine, options: ScoreOptions) -> int:
     """SQLite has one writer at a time, and a limit is counted by one."""
     one = engine.dialect.name == "sqlite" or options.limit is not None
     return 1 if one else min(options.workers, os.cpu_count() or 1)
-
-
-def _record(connection: Connection, run: OpenRun, scorer: Scorer, scored: _Scored) -> int:
-    """Write predictions and rejections; how many of the predictions are new."""
-    ids, versions = scored.batch.patient_ids, scored.batch.patient_versions
-    parted = scored.parted
-    made = predictions.Predictions(ids[parted.accepted], versions[parted.accepted], scored.probabilities)
-    rejected = predictions.Rejections(ids[parted.rejected], versions[parted.rejected], parted.reasons, parted.fields)
-    new = predictions.write_predictions(connection, made, scorer.version, run.id, scorer.threshold)
-    predictions.write_rejections(connection, rejected, run.id)
-    return new

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.digest import sha256_of
 from pima.errors import ArtifactDamaged, NoSuchVersion, NothingToRollBackTo, VersionHasNoBytes, WrongUsage
-from pima.scoring import load_scorer
+from pima.scorer import load_scorer
 from pima.store import registry
 from pima.store.engine import reading, writing
 from pima.store.generations import Generation, begin_generation, newest_generation

@@ -12,11 +12,11 @@ from pima.core.history import Side
 from pima.errors import NoSuchVersion, SnapshotDamaged, SnapshotNotKept
 from pima.logs import get_logger
 from pima.model.recipes import recipe_of
-from pima.scoring import load_scorer
+from pima.model.training_extra import training_extra
+from pima.scorer import load_scorer
 from pima.store import lineage, registry
 from pima.store.engine import reading
 from pima.store.registry import VersionSummary
-from pima.training.retraining import training_extra
 from pima.training.snapshot import from_parquet
 
 

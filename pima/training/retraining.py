@@ -17,14 +17,14 @@ from sqlalchemy import Connection, Engine
 from pima.core.digest import sha256_of
 from pima.core.history import Parted, part, shortage
 from pima.core.promotion import Decision, Reason
-from pima.errors import LeaseHeld, PimaError, TooFewLabels, TrainingExtraMissing
+from pima.errors import LeaseHeld, PimaError, TooFewLabels
 from pima.logs import get_logger
-from pima.model.quiet import quiet_native_code
 from pima.model.recipes import RECIPES
+from pima.model.training_extra import training_extra
 from pima.process.heartbeat import beating
 from pima.process.ledger import OpenRun
 from pima.process.stopping import StopRequest
-from pima.scoring import Scorer
+from pima.scorer import Scorer
 from pima.settings import RetrainSettings, Settings
 from pima.store import leases, registry, runs
 from pima.store.engine import clock, reading, writing
@@ -32,7 +32,8 @@ from pima.store.generations import holdout_generation
 from pima.store.patients import labelled_history
 from pima.store.schema import holdout_salt
 from pima.training.judged_rows import AsRead
-from pima.training.judging import Case, Challenger, decide_and_record, judge, load_champion, report
+from pima.training.judging import Case, Challenger, judge, load_champion
+from pima.training.recording import decide_and_record, report
 
 LEASE = "retrain"
 
@@ -177,23 +178,12 @@ def fit_challenger(history: Parted, settings: Settings, run: OpenRun) -> Challen
     return Challenger(
         artifacts=artifacts,
         parity=parity(artifacts, history.holdout.features, threshold),
-        # The number is given when the version is stored; until then the challenger has none.
-        scorer=Scorer(0, threshold, CompiledModel(artifacts.compiled)),
+        scorer=Scorer(threshold, CompiledModel(artifacts.compiled)),
         seed=seed,
         settings=settings_of_fit(settings),
         settings_fingerprint=fit_fingerprint(settings),
         libraries=library_versions(),
     )
-
-
-@contextmanager
-def training_extra() -> Iterator[None]:
-    """Around imports that need TensorFlow; raises TrainingExtraMissing where it is not installed."""
-    try:
-        with quiet_native_code():
-            yield
-    except ImportError:
-        raise TrainingExtraMissing() from None
 
 
 def _case(history: Parted, as_read: AsRead, settings: Settings, challenger: Challenger) -> Case:

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from pima.process.ledger import OpenRun
-from pima.scoring import load_scorer
+from pima.scorer import load_scorer
 from pima.settings import Settings
 from pima.store.engine import reading
 from pima.store.registry import compiled_artifact, keras_artifact
 from pima.training import judging
-from pima.training.judging import Case, Challenger, decide_and_record
+from pima.training.judging import Case, Challenger
+from pima.training.recording import decide_and_record
 from pima.training.retraining import read_history
 from pima.training.snapshot import from_parquet
 from tests.conftest import SHIPPED, Database, call, install_models, the_json, without_triggers

@@ -21,7 +21,8 @@ from sqlalchemy import text
 from pima.errors import NothingToRollBackTo
 from pima.process.ledger import OpenRun
 from pima.process.stopping import StopRequest
-from pima.scoring import ScoreOptions, load_scorer, score_queue
+from pima.scorer import load_scorer
+from pima.scoring import ScoreOptions, score_queue
 from pima.settings import DatabaseSettings
 from pima.store import queue
 from pima.store.engine import make_engine, writing

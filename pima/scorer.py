@@ -1,0 +1,39 @@
+"""A model version as it scores: the compiled form and the threshold, loaded only after its bytes were checked."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
+
+from pima.core.digest import sha256_of
+from pima.errors import ArtifactDamaged
+from pima.store import registry
+from pima.store.engine import reading
+
+if TYPE_CHECKING:
+    from pima.model.compiled import CompiledModel
+
+
+@dataclass(frozen=True, slots=True)
+class Scorer:
+    """What gives a row its probability and its class."""
+
+    threshold: float
+    """Probabilities from here on predict 1."""
+    model: "CompiledModel"
+
+
+def load_scorer(engine: Engine, version: int) -> Scorer:
+    """Read a version's compiled bytes, check their hash, and only then parse them. Raises ArtifactDamaged."""
+    from pima.model.compiled import CompiledModel  # only where there are rows to score
+
+    with reading(engine) as connection:
+        artifact = registry.compiled_artifact(connection, version)
+    if artifact is None or artifact.content is None:
+        raise ArtifactDamaged(number=version, what="there are none")
+    if sha256_of(artifact.content) != artifact.sha256:
+        raise ArtifactDamaged(number=version, what="their sha256 differs from the one stored beside them")
+    try:
+        return Scorer(artifact.threshold, CompiledModel(artifact.content))
+    except (ValueError, RuntimeError):
+        raise ArtifactDamaged(number=version, what="they are no compiled model") from None
