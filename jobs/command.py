@@ -21,7 +21,7 @@ from jobs.option_parser import OptionParser
 from pima.errors import DONE, FAILED, Interrupted, PimaError, ResultNotWritten, WrongUsage
 from pima.logs import configure_logs, get_logger, tell, write_line
 from pima.monitoring.ping import SECONDS_TO_ANSWER, ping
-from pima.process.ledger import OpenRun
+from pima.process.recorded_run import OpenRun
 from pima.process.stopping import StopRequest
 from pima.settings import DEFAULT_DATABASE_URL, Settings, database_url, read_settings
 from pima.store.engine import make_engine

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
 from jobs.run_id import add_run_id_option
-from pima.process.ledger import recorded_run
+from pima.process.recorded_run import recorded_run
 from pima.training.retraining import retrain
 
 

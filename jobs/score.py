@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, positive, run_command, whole_number
 from jobs.run_id import add_run_id_option
-from pima.process.ledger import recorded_run
+from pima.process.recorded_run import recorded_run
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings import LARGEST_BATCH
 

@@ -18,7 +18,7 @@ from pima.core.arrays import Float64Array
 from pima.core.validation import Validated, validate
 from pima.errors import NoChampion
 from pima.logs import get_logger
-from pima.process.ledger import OpenRun
+from pima.process.recorded_run import OpenRun
 from pima.process.stopping import StopRequest
 from pima.scorer import Scorer, load_scorer
 from pima.store import predictions, queue, registry

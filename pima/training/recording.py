@@ -15,7 +15,7 @@ from pima.core.history import Side
 from pima.core.promotion import Decision, Reason, Verdict
 from pima.errors import ChampionKeepsMoving
 from pima.logs import get_logger
-from pima.process.ledger import OpenRun
+from pima.process.recorded_run import OpenRun
 from pima.store import lineage, registry
 from pima.store.engine import writing
 from pima.store.lineage import Snapshot, TestSet

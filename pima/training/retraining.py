@@ -22,7 +22,7 @@ from pima.logs import get_logger
 from pima.model.recipes import RECIPES
 from pima.model.training_extra import training_extra
 from pima.process.heartbeat import beating
-from pima.process.ledger import OpenRun
+from pima.process.recorded_run import OpenRun
 from pima.process.stopping import StopRequest
 from pima.scorer import Scorer
 from pima.settings import RetrainSettings, Settings

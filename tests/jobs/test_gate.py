@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pima.process.ledger import OpenRun
+from pima.process.recorded_run import OpenRun
 from pima.scorer import load_scorer
 from pima.settings import Settings
 from pima.store.engine import reading

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Connection, event
 
 from pima.errors import DatabaseFailed
-from pima.process.ledger import OpenRun
+from pima.process.recorded_run import OpenRun
 from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions, score_queue
 from tests.conftest import Database, insert_patients, install_models, the_json

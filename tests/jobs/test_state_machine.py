@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sqlalchemy import text
 
 from pima.errors import NothingToRollBackTo
-from pima.process.ledger import OpenRun
+from pima.process.recorded_run import OpenRun
 from pima.process.stopping import StopRequest
 from pima.scorer import load_scorer
 from pima.scoring import ScoreOptions, score_queue

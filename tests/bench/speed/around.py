@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from pima.core.features import FEATURE_NAMES
-from pima.process.ledger import OpenRun
+from pima.process.recorded_run import OpenRun
 from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings import DatabaseSettings

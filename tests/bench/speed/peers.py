@@ -55,7 +55,7 @@ def ours() -> Callable[[], None]:
     """What `jobs.score` does with its defaults, from the first look at the queue to the last commit."""
     import pima.scoring
     from pima.logs import configure_logs
-    from pima.process.ledger import OpenRun
+    from pima.process.recorded_run import OpenRun
     from pima.process.stopping import StopRequest
     from pima.settings import Settings
     from pima.store.engine import make_engine, writing
