@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine
 from pima.errors import PimaError
 from pima.schedule.ticks import JOBS, Schedule, schedules
 from pima.settings import Settings
-from pima.store import figures, queue
+from pima.store import queue, service_figures
 from pima.store.engine import clock, reading
 from pima.store.runs import Status
 from pima.store.schema import require_schema
@@ -45,7 +45,7 @@ def complaints(engine: Engine, settings: Settings) -> list[str]:
 
 
 def _scheduler_is_silent(connection: Connection, settings: Settings, now: datetime) -> list[str]:
-    heartbeat = figures.scheduler_heartbeat(connection)
+    heartbeat = service_figures.scheduler_heartbeat(connection)
     if heartbeat is None:
         return ["scheduler_silent: no scheduler has run on this database yet"]
     age = (now - heartbeat).total_seconds()
@@ -57,7 +57,7 @@ def _scheduler_is_silent(connection: Connection, settings: Settings, now: dateti
 def _last_run_failed(connection: Connection, settings: Settings, now: datetime) -> list[str]:
     found = []
     for job in JOBS:
-        last = figures.last_end(connection, job, settings.schedule.retries)
+        last = service_figures.last_end(connection, job, settings.schedule.retries)
         if last is not None and last.status in _ENDED_BADLY:
             age = _in_words((now - last.heartbeat_at).total_seconds())
             ended = f"{_ENDED_BADLY[last.status]} ({last.error_code}) {age} ago"
@@ -66,7 +66,7 @@ def _last_run_failed(connection: Connection, settings: Settings, now: datetime) 
 
 
 def _success_is_old(connection: Connection, scheduled: dict[str, Schedule], now: datetime) -> list[str]:
-    succeeded, first_seen = figures.last_success(connection), figures.schedules_first_seen(connection)
+    succeeded, first_seen = service_figures.last_success(connection), service_figures.schedules_first_seen(connection)
     found = []
     for job, schedule in scheduled.items():
         since = max(filter(None, (succeeded.get(job), first_seen.get(job))), default=now)

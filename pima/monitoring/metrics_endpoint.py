@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 from pima.errors import PimaError, WrongConfiguration
 from pima.logs import get_logger
 from pima.settings import MetricsSettings
-from pima.store import figures, queue, registry
+from pima.store import queue, registry, service_figures
 from pima.store.engine import clock, reading
 
 
@@ -62,18 +62,18 @@ def _labelled(family: Any, values: Mapping[Any, float]) -> Metric:
 
 
 def _of_jobs(connection: Connection) -> Iterator[Metric]:
-    success = {(job,): moment.timestamp() for job, moment in figures.last_success(connection).items()}
+    success = {(job,): moment.timestamp() for job, moment in service_figures.last_success(connection).items()}
     name, text = "pima_job_last_success_timestamp_seconds", "When the job last succeeded, seconds since 1970"
     yield _labelled(GaugeMetricFamily(name, text, labels=["job"]), success)
-    counts = figures.runs_by_status(connection)
+    counts = service_figures.runs_by_status(connection)
     yield _labelled(CounterMetricFamily("pima_job_runs", "Runs by how they ended", labels=["job", "status"]), counts)
-    durations = {(job,): seconds for job, seconds in figures.last_durations(connection).items()}
+    durations = {(job,): seconds for job, seconds in service_figures.last_durations(connection).items()}
     text = "How long the job's last finished run took"
     yield _labelled(GaugeMetricFamily("pima_job_duration_seconds", text, labels=["job"]), durations)
 
 
 def _of_rows(connection: Connection) -> Iterator[Metric]:
-    results = {(result,): float(rows) for result, rows in figures.rows_by_result(connection).items()}
+    results = {(result,): float(rows) for result, rows in service_figures.rows_by_result(connection).items()}
     yield _labelled(CounterMetricFamily("pima_rows", "Rows by what scoring made of them", labels=["result"]), results)
     waiting = queue.waiting(connection)
     yield GaugeMetricFamily("pima_queue_rows", "Rows that wait to be scored", value=waiting.rows)

@@ -152,7 +152,7 @@ class Scheduler:
     def _look_after(self) -> None:
         """Signs of life, and other schedulers' runs that have lost theirs."""
         with writing(self._engine) as connection:
-            attempts.say_alive(connection, [running.run_id for running in list(self._state.running.values())])
+            attempts.record_heartbeat(connection, [running.run_id for running in list(self._state.running.values())])
             crashed = self._close_crashed(connection)
             for run in crashed:
                 self._catch_up_crashed(connection, run)

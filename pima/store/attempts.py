@@ -160,7 +160,7 @@ def see_schedule(connection: Connection, job: str, expression: str, time_zone: s
     return seen
 
 
-def say_alive(connection: Connection, run_ids: list[int]) -> None:
+def record_heartbeat(connection: Connection, run_ids: list[int]) -> None:
     """The heartbeat of a scheduler and of the runs whose children it has."""
     # SQL: two rows.
     connection.execute(update(schedules).values(heartbeat_at=database_now()))

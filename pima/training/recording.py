@@ -20,7 +20,7 @@ from pima.store import lineage, registry
 from pima.store.engine import writing
 from pima.store.lineage import Snapshot, TestSet
 from pima.store.registry import Move, NewVersion
-from pima.training.judging import Case, Judgement, figures, judge
+from pima.training.judging import Case, Judgement, judge, verdict_figures
 from pima.training.snapshot import to_parquet
 
 ATTEMPTS_TO_DECIDE = 5
@@ -48,7 +48,7 @@ def decide_and_record(engine: Engine, case: Case, run: OpenRun, still_ours: Call
 def report(run: OpenRun, judgement: Judgement, number: int | None) -> None:
     """Fill the run's counts and say the verdict in the log; `number` is None in a dry run."""
     verdict = judgement.verdict
-    found = figures(verdict)
+    found = verdict_figures(verdict)
     run.counts |= {
         "verdict": verdict.decision,
         "reason": verdict.reason,
@@ -107,7 +107,7 @@ def _record(connection: Connection, case: Case, run: OpenRun, judgement: Judgeme
         to_version=number if promoted else champion.model_version,
         challenger=number,
         champion_sequence=champion.sequence,
-        figures=figures(verdict) | {"window": case.gate.window, "test_set_rows": test_set.rows},
+        figures=verdict_figures(verdict) | {"window": case.gate.window, "test_set_rows": test_set.rows},
         run_id=run.id,
         decided_by="retrain",
         data_fingerprint=case.history.fingerprint,
