@@ -19,7 +19,7 @@ MOST_ATTEMPTS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Debt:
+class Owed:
     """What to do about one job."""
 
     tick: datetime | None
@@ -31,7 +31,7 @@ class Debt:
     """Ticks to note in the ledger as missed, oldest first."""
 
 
-def debt(
+def owed(
     schedule: Schedule,
     first_seen_at: datetime,
     newest_known: datetime | None,
@@ -40,7 +40,7 @@ def debt(
     catch_up: bool,
     ever_ran: bool,
     attempts_of: Callable[[datetime], list[Attempt]],
-) -> Debt:
+) -> Owed:
     """What is owed to a job at start.
 
     `newest_known` is the newest tick with any row, `attempts_of` tells what has been tried for a tick. Only ticks since
@@ -49,14 +49,14 @@ def debt(
     latest = next(iter(schedule.newest(first_seen_at, now, 1)), None)
     unseen = schedule.newest(max(first_seen_at, newest_known or first_seen_at), now, MOST_NOTED)
     if not catch_up:
-        return Debt(None, 0, "", unseen)
+        return Owed(None, 0, "", unseen)
     missed = [tick for tick in unseen if tick != latest]
     if latest is None and ever_ran:
-        return Debt(None, 0, "", missed)
+        return Owed(None, 0, "", missed)
     # Of a job that never ran the moment its schedule was first seen stands for a tick: of two schedulers one runs it.
-    owed, reason = (first_seen_at, "first_run") if latest is None else (latest, "catch_up")
-    attempt = next_attempt(attempts_of(owed))
-    return Debt(owed if attempt else None, attempt or 0, reason, missed)
+    tick, reason = (first_seen_at, "first_run") if latest is None else (latest, "catch_up")
+    attempt = next_attempt(attempts_of(tick))
+    return Owed(tick if attempt else None, attempt or 0, reason, missed)
 
 
 def next_attempt(attempts: list[Attempt]) -> int | None:

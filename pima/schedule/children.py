@@ -22,7 +22,7 @@ from pima.store.runs import Status, status_of_exit_code
 
 _LONGEST_LINE = 500
 
-Command = Callable[[str, int], Sequence[str]]
+CommandLine = Callable[[str, int], Sequence[str]]
 """(job, run id) -> the command line of its child."""
 
 
@@ -34,7 +34,7 @@ class Ended:
     timed_out: bool
 
 
-def job_command(config: Path | None) -> Command:
+def job_command(config: Path | None) -> CommandLine:
     """`python -m jobs.JOB`, told which run it is."""
 
     def command(job: str, run_id: int) -> list[str]:

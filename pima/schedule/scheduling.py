@@ -18,8 +18,8 @@ from sqlalchemy import Connection, Engine
 
 from pima.errors import PimaError, WrongConfiguration
 from pima.logs import get_logger
-from pima.schedule.catching_up import MOST_NOTED, debt, is_tried_again, next_attempt
-from pima.schedule.children import Child, Command, Ended, what_became_of_it
+from pima.schedule.catching_up import MOST_NOTED, is_tried_again, next_attempt, owed
+from pima.schedule.children import Child, CommandLine, Ended, what_became_of_it
 from pima.schedule.ticks import Schedule, schedules
 from pima.settings import ScheduleSettings
 from pima.store import attempts
@@ -71,7 +71,7 @@ class Scheduler:
         self,
         engine: Engine,
         settings: ScheduleSettings,
-        command: Command,
+        command: CommandLine,
         environ: Mapping[str, str],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         on_end: Callable[[str, str], None] = lambda _job, _status: None,
@@ -118,7 +118,7 @@ class Scheduler:
     def _settle(self, job: str, schedule: Schedule, now: datetime) -> None:
         with writing(self._engine) as connection:
             seen = attempts.see_schedule(connection, job, schedule.expression, schedule.time_zone, now)
-            owed = debt(
+            found = owed(
                 schedule,
                 seen,
                 attempts.newest_tick(connection, job),
@@ -127,11 +127,11 @@ class Scheduler:
                 ever_ran=attempts.has_run(connection, job),
                 attempts_of=partial(attempts.attempts_of, connection, job),
             )
-            self._note_missed(connection, job, owed.missed, "nobody_was_there")
-        if owed.tick is not None:
-            age = int((now - owed.tick).total_seconds())
-            get_logger().info(owed.reason, job=job, tick=owed.tick.isoformat(), age_seconds=age)
-            self._state.due.append(Due(job, owed.tick, owed.attempt, owed.reason, now))
+            self._note_missed(connection, job, found.missed, "nobody_was_there")
+        if found.tick is not None:
+            age = int((now - found.tick).total_seconds())
+            get_logger().info(found.reason, job=job, tick=found.tick.isoformat(), age_seconds=age)
+            self._state.due.append(Due(job, found.tick, found.attempt, found.reason, now))
 
     def _warn_of_oddities(self, job: str, schedule: Schedule, now: datetime) -> None:
         for oddity in schedule.oddities(now, now + _A_YEAR):
@@ -227,7 +227,7 @@ class Scheduler:
 
     def _launch(self, due: Due, run_id: int) -> None:
         child = Child(self._command(due.job, run_id), self._environ)
-        waiter = threading.Thread(target=self._see_to_its_end, args=(due, run_id, child), name=due.job, daemon=True)
+        waiter = threading.Thread(target=self._wait_for_end, args=(due, run_id, child), name=due.job, daemon=True)
         self._state.running[due.job] = Running(run_id, child, waiter)
         try:
             waiter.start()
@@ -236,7 +236,7 @@ class Scheduler:
             del self._state.running[due.job]
             raise
 
-    def _see_to_its_end(self, due: Due, run_id: int, child: Child) -> None:
+    def _wait_for_end(self, due: Due, run_id: int, child: Child) -> None:
         try:
             ended = child.wait(self._settings.time_limit_minutes * 60, self._settings.grace_seconds)
             status, error_code = what_became_of_it(ended, self.stopping)

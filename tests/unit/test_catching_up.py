@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pima.schedule.catching_up import MOST_ATTEMPTS, MOST_NOTED, Debt, debt, next_attempt
+from pima.schedule.catching_up import MOST_ATTEMPTS, MOST_NOTED, Owed, next_attempt, owed
 from pima.schedule.ticks import Schedule
 from pima.store.attempts import Attempt
 
@@ -16,9 +16,9 @@ def _tick(days_ago: int) -> datetime:
     return NOW.replace(hour=2, minute=15) - timedelta(days=days_ago)
 
 
-def _owed(first_seen_days_ago: float, newest_known_days_ago: int | None, *attempts: str, **changed: object) -> Debt:
+def _owed(first_seen_days_ago: float, newest_known_days_ago: int | None, *attempts: str, **changed: object) -> Owed:
     given = {"catch_up": True, "ever_ran": True, **changed}
-    return debt(
+    return owed(
         given.pop("schedule", NIGHTLY),  # type: ignore[arg-type]
         NOW - timedelta(days=first_seen_days_ago),
         None if newest_known_days_ago is None else _tick(newest_known_days_ago),
@@ -29,37 +29,37 @@ def _owed(first_seen_days_ago: float, newest_known_days_ago: int | None, *attemp
 
 
 def test_nothing_is_owed_after_a_night_that_went_well() -> None:
-    assert _owed(30, 0, "succeeded") == Debt(None, 0, "catch_up", [])
+    assert _owed(30, 0, "succeeded") == Owed(None, 0, "catch_up", [])
 
 
 def test_of_nine_missed_ticks_the_latest_is_run_and_the_others_are_noted() -> None:
-    assert _owed(30, 9) == Debt(_tick(0), 1, "catch_up", [_tick(days) for days in range(8, 0, -1)])
+    assert _owed(30, 9) == Owed(_tick(0), 1, "catch_up", [_tick(days) for days in range(8, 0, -1)])
 
 
 def test_one_missed_tick_is_run() -> None:
-    assert _owed(30, 1) == Debt(_tick(0), 1, "catch_up", [])
+    assert _owed(30, 1) == Owed(_tick(0), 1, "catch_up", [])
 
 
 @pytest.mark.parametrize("status", ["failed", "refused", "crashed", "interrupted", "try_again_later", "skipped"])
 def test_a_tick_without_success_is_run_once_more(status: str) -> None:
-    assert _owed(30, 0, status) == Debt(_tick(0), 2, "catch_up", [])
+    assert _owed(30, 0, status) == Owed(_tick(0), 2, "catch_up", [])
     assert _owed(30, 0, status, "succeeded").tick is None
     assert _owed(30, 0, status, "running").tick is None
 
 
 def test_a_schedule_that_was_just_edited_fires_nothing() -> None:
     edited_at_noon = _owed(0.001, 0, schedule=Schedule("0 3 * * *", "UTC"))
-    assert edited_at_noon == Debt(None, 0, "", [])
+    assert edited_at_noon == Owed(None, 0, "", [])
 
 
 def test_a_job_that_never_ran_is_run_once() -> None:
-    assert _owed(0.001, None, ever_ran=False) == Debt(NOW - timedelta(days=0.001), 1, "first_run", [])
-    assert _owed(0.001, None, "refused", ever_ran=True) == Debt(None, 0, "", [])
+    assert _owed(0.001, None, ever_ran=False) == Owed(NOW - timedelta(days=0.001), 1, "first_run", [])
+    assert _owed(0.001, None, "refused", ever_ran=True) == Owed(None, 0, "", [])
 
 
 def test_with_catching_up_switched_off_all_is_noted_and_nothing_run() -> None:
-    assert _owed(30, 3, catch_up=False) == Debt(None, 0, "", [_tick(2), _tick(1), _tick(0)])
-    assert _owed(0.001, None, catch_up=False, ever_ran=False) == Debt(None, 0, "", [])
+    assert _owed(30, 3, catch_up=False) == Owed(None, 0, "", [_tick(2), _tick(1), _tick(0)])
+    assert _owed(0.001, None, catch_up=False, ever_ran=False) == Owed(None, 0, "", [])
 
 
 def test_after_a_long_downtime_only_the_newest_ticks_are_noted() -> None:
