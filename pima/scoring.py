@@ -7,10 +7,10 @@ claim back, so the rows wait again; that is the whole of crash recovery.
 import os
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import Any
 
 from sqlalchemy import Connection, Engine
 
@@ -19,6 +19,7 @@ from pima.core.validation import Validated, validate
 from pima.errors import NoChampion
 from pima.logs import get_logger
 from pima.process.recorded_run import OpenRun
+from pima.process.results import as_json
 from pima.process.stopping import StopRequest
 from pima.scorer import Scorer, load_scorer
 from pima.store import predictions, queue, registry
@@ -40,55 +41,45 @@ class ScoreOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """What became of the rows so far."""
+class ScoreResult:
+    """What became of the rows so far; the fields are the keys of the run's JSON."""
 
     claimed: int = 0
     predicted: int = 0
     already_scored: int = 0
+    """This very model had predicted them before."""
     rejected: int = 0
-    rejected_by_reason: Counter[str] = field(default_factory=Counter)
+    rejected_by_reason: Mapping[str, int] = field(default_factory=dict)
     batches: int = 0
     model_version: int | None = None
     """None where nothing waited."""
 
-    def with_batch(self, scored: "_Scored", new: int) -> "Tally":
+    def with_batch(self, scored: "_Scored", new: int) -> "ScoreResult":
         """With one batch more, of whose predictions `new` had not been made before."""
-        return Tally(
+        by_reason = Counter(self.rejected_by_reason) + Counter(scored.parted.reasons)
+        return ScoreResult(
             self.claimed + len(scored.batch),
             self.predicted + new,
             self.already_scored + len(scored.parted.accepted) - new,
             self.rejected + len(scored.parted.rejected),
-            self.rejected_by_reason + Counter(scored.parted.reasons),
+            dict(sorted(by_reason.items())),
             self.batches + 1,
             self.model_version,
         )
 
-    def as_counts(self) -> dict[str, Any]:
-        """As it stands in the ledger and in the JSON."""
-        return {
-            "claimed": self.claimed,
-            "predicted": self.predicted,
-            "already_scored": self.already_scored,
-            "rejected": self.rejected,
-            "rejected_by_reason": dict(sorted(self.rejected_by_reason.items())),
-            "batches": self.batches,
-            "model_version": self.model_version,
-        }
-
 
 def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopRequest) -> None:
-    """Drain the queue with today's champion, or do `limit` rows of it. Fills the run's counts.
+    """Drain the queue with today's champion, or do `limit` rows of it. Reports batch by batch.
 
     One pass upwards by patient id: what others hold, and what comes in behind it, is the next run's.
     Raises NoChampion or ArtifactDamaged before any row is touched; Interrupted between two batches.
     """
-    run.counts = Tally().as_counts()
+    run.report(ScoreResult())
     champion = _champion_if_needed(engine)
     if champion is None:
         return
     scorer = load_scorer(engine, champion)
-    run.counts = Tally(model_version=champion).as_counts()
+    run.report(ScoreResult(model_version=champion))
     _Drain(engine, run, champion, scorer, options, stop).run()
 
 
@@ -117,7 +108,7 @@ class _Drain:
     """The batches of one run. Workers share them: while one writes its batch, another takes the next.
 
     Each stage is one worker's at a time. So no two claims walk over the same rows, the model is called by one thread,
-    predictions arrive in the order of their index, and the counts in the ledger are those that were committed.
+    predictions arrive in the order of their index, and the counts of the run are those that were committed.
     """
 
     def __init__(
@@ -129,7 +120,7 @@ class _Drain:
         self._scorer = scorer
         self._options = options
         self._stop = stop
-        self._tally = Tally(model_version=version)
+        self._result = ScoreResult(model_version=version)
         self._after = 0
         self._ended = False
         self._taking = threading.Lock()
@@ -181,19 +172,19 @@ class _Drain:
     def _rows_to_claim(self) -> int:
         if self._options.limit is None:
             return self._options.batch_rows
-        return min(self._options.batch_rows, self._options.limit - self._tally.claimed)
+        return min(self._options.batch_rows, self._options.limit - self._result.claimed)
 
     def _write(self, connection: Connection, scored: _Scored) -> None:
         """Record what became of the batch, and commit."""
         new = self._record(connection, scored)
-        tally = self._tally.with_batch(scored, new)
-        counts = tally.as_counts()
+        result = self._result.with_batch(scored, new)
         if self._options.dry_run:
             connection.rollback()
         else:
-            record_progress(connection, self._run.id, counts, self._version)
+            record_progress(connection, self._run.id, as_json(result), self._version)
             connection.commit()
-        self._tally, self._run.counts = tally, counts
+        self._result = result
+        self._run.report(result)
         rejected = len(scored.parted.rejected)
         get_logger().info("batch done", claimed=len(scored.batch), rejected=rejected, model_version=self._version)
 

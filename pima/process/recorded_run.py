@@ -1,19 +1,23 @@
-"""A run's life in the ledger: opened before any work, closed with what became of it."""
+"""A run's row in `runs`: opened before any work, closed with what became of it."""
 
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy import Engine
 
 from pima.errors import Interrupted, PimaError, RunNotOpen
 from pima.logs import get_logger
+from pima.process.results import as_json
 from pima.store.attempts import adopt_run
 from pima.store.engine import writing
 from pima.store.runs import DRY_RUN, Status, finish_run, start_run, status_of_exit_code
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(slots=True)
@@ -21,8 +25,16 @@ class OpenRun:
     """The run that this process is doing."""
 
     id: int
-    counts: dict[str, Any] = field(default_factory=dict)
-    """Filled by the work; stands in the ledger and in the command's JSON."""
+    _result: "DataclassInstance | None" = None
+
+    def report(self, result: "DataclassInstance") -> None:
+        """What the work has come to so far, in the place of what was reported before; a run that fails keeps it."""
+        self._result = result
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """What was reported last, as it stands in `runs` and in the command's JSON."""
+        return {} if self._result is None else as_json(self._result)
 
 
 @contextmanager

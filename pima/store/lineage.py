@@ -7,6 +7,7 @@ from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from pima.store.engine import is_postgresql
 from pima.store.registry import read_champion, version_before
+from pima.store.runs import JUDGED_BEFORE
 from pima.store.tables import model_versions, test_sets, training_snapshots
 
 
@@ -53,9 +54,9 @@ def read_test_set(connection: Connection, fingerprint: str) -> TestSet | None:
 
 def consultations(connection: Connection) -> int:
     """How often a retraining, dry runs included, has asked the holdout for a verdict so far."""
-    asked = "counts ->> 'judged_before' = 'false'"
+    asked = f"counts ->> '{JUDGED_BEFORE}' = 'false'"
     if not is_postgresql(connection):
-        asked = "json_extract(counts, '$.judged_before') = 0"
+        asked = f"json_extract(counts, '$.{JUDGED_BEFORE}') = 0"
     # SQL: runs that came to a verdict of their own; one a week.
     statement = text(f"SELECT count(*) FROM runs WHERE job = 'retrain' AND status = 'succeeded' AND {asked}")
     return int(connection.execute(statement).scalar_one())

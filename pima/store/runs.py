@@ -17,6 +17,12 @@ DRY_RUN = "dry_run"
 
 IS_REAL = runs.c.trigger != DRY_RUN
 
+ROW_RESULTS = ("predicted", "rejected", "already_scored")
+"""The keys of scoring's `counts` that SQL sums."""
+
+JUDGED_BEFORE = "judged_before"
+"""The key of retraining's `counts` by which SQL knows the runs that came to a verdict of their own: false."""
+
 
 class Status(StrEnum):
     """A run's state; `running` until it ends in one of the others."""

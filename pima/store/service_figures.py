@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, text
 
 from pima.store.engine import is_postgresql
-from pima.store.runs import DRY_RUN, IS_REAL, Status
+from pima.store.runs import DRY_RUN, IS_REAL, ROW_RESULTS, Status
 from pima.store.tables import runs, schedules
 
 
@@ -60,9 +60,6 @@ def last_durations(connection: Connection) -> dict[str, float]:
     )
     rows = connection.execute(select(runs.c.job, runs.c.started_at, runs.c.finished_at).where(runs.c.id.in_(newest)))
     return {job: (finished - started).total_seconds() for job, started, finished in rows}
-
-
-ROW_RESULTS = ("predicted", "rejected", "already_scored")
 
 
 def rows_by_result(connection: Connection) -> dict[str, int]:

@@ -110,6 +110,6 @@ def load_champion(engine: Engine, champion: Champion) -> tuple[Scorer | None, bo
 
 
 def verdict_figures(verdict: Verdict) -> dict[str, Any]:
-    """All numbers of a verdict, as they stand in the ledger and in the command's JSON."""
+    """All numbers of a verdict, as they stand in the ledger."""
     found = asdict(verdict)
     return {name: found[name] for name in found if name not in ("decision", "reason", "sentence")}

@@ -15,18 +15,18 @@ from pima.core.history import Side
 from pima.core.promotion import Decision, Reason, Verdict
 from pima.errors import ChampionKeepsMoving
 from pima.logs import get_logger
-from pima.process.recorded_run import OpenRun
 from pima.store import lineage, registry
 from pima.store.engine import writing
 from pima.store.lineage import Snapshot, TestSet
 from pima.store.registry import Move, NewVersion
 from pima.training.judging import Case, Judgement, judge, verdict_figures
+from pima.training.results import NewVerdict
 from pima.training.snapshot import to_parquet
 
 ATTEMPTS_TO_DECIDE = 5
 
 
-def decide_and_record(engine: Engine, case: Case, run: OpenRun, still_ours: Callable[[Connection], None]) -> None:
+def decide_and_record(engine: Engine, case: Case, run_id: int, still_ours: Callable[[Connection], None]) -> NewVerdict:
     """Judge against the champion as it is, and write version, verdict and pointer in one transaction.
 
     `still_ours` is asked inside it and raises where another retraining has taken over. Raises ChampionKeepsMoving.
@@ -37,38 +37,26 @@ def decide_and_record(engine: Engine, case: Case, run: OpenRun, still_ours: Call
             if registry.lock_champion(connection).sequence != judgement.champion.sequence:
                 continue
             still_ours(connection)
-            number = registry.add_version(connection, _new_version(case, run, judgement.verdict))
-            _record(connection, case, run, judgement, number)
+            number = registry.add_version(connection, _new_version(case, run_id, judgement.verdict))
+            _record(connection, case, run_id, judgement, number)
             _keep_lineage(connection, case, number)
-        report(run, judgement, number)
-        return
+        return announce(judgement, number)
     raise ChampionKeepsMoving(attempts=ATTEMPTS_TO_DECIDE)
 
 
-def report(run: OpenRun, judgement: Judgement, number: int | None) -> None:
-    """Fill the run's counts and say the verdict in the log; `number` is None in a dry run."""
+def announce(judgement: Judgement, number: int | None) -> NewVerdict:
+    """The verdict as the run's result, said in the log too; `number` is None in a dry run."""
     verdict = judgement.verdict
-    found = verdict_figures(verdict)
-    run.counts |= {
-        "verdict": verdict.decision,
-        "reason": verdict.reason,
-        "explanation": verdict.sentence,
-        "champion_before": judgement.champion.model_version,
-        "challenger": number,
-        "judged_before": False,
-        "challenger_scores": found.pop("challenger"),
-        "champion_scores": found.pop("champion"),
-        **found,
-    }
     log = get_logger().error if verdict.reason is Reason.CHAMPION_UNLOADABLE else get_logger().info
     log("verdict", explanation=verdict.sentence, challenger=number)
+    return NewVerdict.of(verdict, judgement.champion.model_version, number)
 
 
-def _new_version(case: Case, run: OpenRun, verdict: Verdict) -> NewVersion:
+def _new_version(case: Case, run_id: int, verdict: Verdict) -> NewVersion:
     history, challenger = case.history, case.challenger
     first, last = history.labelled_between_ms
     return NewVersion(
-        run_id=run.id,
+        run_id=run_id,
         keras_artifact=challenger.artifacts.keras,
         keras_sha256=challenger.artifacts.keras_sha256,
         compiled_artifact=challenger.artifacts.compiled,
@@ -92,7 +80,7 @@ def _new_version(case: Case, run: OpenRun, verdict: Verdict) -> NewVersion:
     )
 
 
-def _record(connection: Connection, case: Case, run: OpenRun, judgement: Judgement, number: int) -> None:
+def _record(connection: Connection, case: Case, run_id: int, judgement: Judgement, number: int) -> None:
     champion, verdict = judgement.champion, judgement.verdict
     promoted = verdict.decision is Decision.PROMOTED
     if promoted:
@@ -108,7 +96,7 @@ def _record(connection: Connection, case: Case, run: OpenRun, judgement: Judgeme
         challenger=number,
         champion_sequence=champion.sequence,
         figures=verdict_figures(verdict) | {"window": case.gate.window, "test_set_rows": test_set.rows},
-        run_id=run.id,
+        run_id=run_id,
         decided_by="retrain",
         data_fingerprint=case.history.fingerprint,
         settings_fingerprint=case.gate_fingerprint,

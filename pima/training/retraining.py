@@ -23,6 +23,7 @@ from pima.model.recipes import RECIPES
 from pima.model.training_extra import training_extra
 from pima.process.heartbeat import beating
 from pima.process.recorded_run import OpenRun
+from pima.process.results import as_json
 from pima.process.stopping import StopRequest
 from pima.scorer import Scorer
 from pima.settings import RetrainSettings, Settings
@@ -33,28 +34,35 @@ from pima.store.patients import labelled_history
 from pima.store.schema import holdout_salt
 from pima.training.judged_rows import AsRead
 from pima.training.judging import Case, Challenger, judge, load_champion
-from pima.training.recording import decide_and_record, report
+from pima.training.recording import announce, decide_and_record
+from pima.training.results import EarlierVerdict, HistoryRows, NewVerdict, RetrainResult
 
 LEASE = "retrain"
 
 
 def retrain(engine: Engine, settings: Settings, run: OpenRun, stop: StopRequest, dry_run: bool) -> None:
-    """One retraining; fills the run's counts with the verdict. A dry run decides and writes nothing but its run.
+    """One retraining; reports its rows and then the verdict. A dry run decides and writes nothing but its run.
 
     Raises TooFewLabels, LeaseHeld, ChampionKeepsMoving, TrainingExtraMissing; Interrupted while nothing is written.
     """
     with _only_one(engine, settings.retrain, run, dry_run) as fence:
         with stop.at_once():
             history, as_read = read_history(engine, settings)
-            _count_rows(run, history)
+            rows = HistoryRows.of(history)
+            run.report(RetrainResult(rows))
             _require_enough(history, settings.retrain)
-            if _judged_before(engine, run, history, settings):
+            earlier = _earlier_verdict(engine, history, settings)
+            if earlier is not None:
+                run.report(RetrainResult(rows, earlier))
                 return
-            case = _case(history, as_read, settings, fit_challenger(history, settings, run))
-        if fence is None:
-            report(run, judge(engine, case), None)
-            return
-        decide_and_record(engine, case, run, lambda connection: _require_lease(connection, settings.retrain, fence))
+            case = _case(history, as_read, settings, fit_challenger(history, settings))
+        run.report(RetrainResult(rows, _decide(engine, case, settings.retrain, run.id, fence)))
+
+
+def _decide(engine: Engine, case: Case, settings: RetrainSettings, run_id: int, fence: int | None) -> NewVerdict:
+    if fence is None:
+        return announce(judge(engine, case), None)
+    return decide_and_record(engine, case, run_id, lambda connection: _require_lease(connection, settings, fence))
 
 
 @contextmanager
@@ -93,21 +101,13 @@ def read_history(engine: Engine, settings: Settings) -> tuple[Parted, AsRead]:
     return part(labelled, salt, generation.share), as_read
 
 
-def _count_rows(run: OpenRun, history: Parted) -> None:
-    run.counts = {
-        "training_rows": len(history.training),
-        "holdout_rows": len(history.holdout),
-        "left_out": history.left_out,
-    }
-
-
 def _require_enough(history: Parted, settings: RetrainSettings) -> None:
     what = shortage(history, settings.minimum_labels, settings.minimum_of_each_class)
     if what is not None:
         raise TooFewLabels(what=what)
 
 
-def _judged_before(engine: Engine, run: OpenRun, history: Parted, settings: Settings) -> bool:
+def _earlier_verdict(engine: Engine, history: Parted, settings: Settings) -> EarlierVerdict | None:
     """One look per data, settings and champion: running the job again on the same data cannot fish for luck.
 
     Not where the champion's bytes can't be loaded, since that verdict compared with a model which is gone; not after
@@ -119,18 +119,11 @@ def _judged_before(engine: Engine, run: OpenRun, history: Parted, settings: Sett
         fingerprint = gate_fingerprint(settings)
         row = registry.recorded_verdict(connection, history.fingerprint, fingerprint, champion.model_version)
     if row is None or row.verdict == Decision.PROMOTED or row.reason in (Reason.PINNED, Reason.TOO_FEW_UNSEEN):
-        return False
+        return None
     if load_champion(engine, champion)[1]:
-        return False
-    run.counts |= {
-        "verdict": row.verdict,
-        "reason": row.reason,
-        "explanation": row.explanation,
-        "judged_before": True,
-        "challenger": row.challenger,
-    }
+        return None
     get_logger().info("judged before on the same data, settings and champion", explanation=row.explanation)
-    return True
+    return EarlierVerdict(row.verdict, row.reason, row.explanation, row.challenger)
 
 
 def settings_of_fit(settings: Settings) -> dict[str, Any]:
@@ -163,7 +156,7 @@ def seed_of(history: Parted, settings: RetrainSettings) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
-def fit_challenger(history: Parted, settings: Settings, run: OpenRun) -> Challenger:
+def fit_challenger(history: Parted, settings: Settings) -> Challenger:
     """Fit, export, and reload from the exported bytes, as scoring will. Raises TrainingExtraMissing."""
     network, threshold = settings.retrain.network, settings.retrain.threshold
     with training_extra():
@@ -172,7 +165,7 @@ def fit_challenger(history: Parted, settings: Settings, run: OpenRun) -> Challen
     from pima.model.compiled import CompiledModel
 
     seed = seed_of(history, settings.retrain)
-    get_logger().info("fit started", network=network, seed=seed, **run.counts)
+    get_logger().info("fit started", network=network, seed=seed, **as_json(HistoryRows.of(history)))
     model = fit(RECIPES[network], TrainingData(history.training.features, history.training.outcomes), seed)
     artifacts = export(model)
     return Challenger(

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pima.process.recorded_run import OpenRun
 from pima.scorer import load_scorer
 from pima.settings import Settings
 from pima.store.engine import reading
@@ -168,9 +167,7 @@ def test_of_two_promotions_at_once_one_wins_in_each_of_250_races(history: Databa
     run_id = history.value("SELECT max(id) FROM runs") or 1
 
     def decide(case: Case) -> str:
-        run = OpenRun(run_id)
-        decide_and_record(history.engine, case, run, lambda _: None)
-        return str(run.counts["verdict"])
+        return decide_and_record(history.engine, case, run_id, lambda _: None).verdict
 
     with ThreadPoolExecutor(2) as threads:
         for race in range(250):
@@ -196,6 +193,5 @@ def test_a_champion_whose_answers_are_no_numbers_is_replaced_loudly(
         return scorer, unloadable
 
     monkeypatch.setattr(judging, "load_champion", load_broken)
-    run = OpenRun(1)
-    decide_and_record(history.engine, case, run, lambda _: None)
-    assert (run.counts["verdict"], run.counts["reason"]) == ("promoted", "champion_unloadable")
+    verdict = decide_and_record(history.engine, case, 1, lambda _: None)
+    assert (verdict.verdict, verdict.reason) == ("promoted", "champion_unloadable")

@@ -1,0 +1,91 @@
+"""What a retraining decided, as a record; its fields are the keys of the run's JSON."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pima.core.comparison import Comparison
+from pima.core.history import Parted
+from pima.core.metrics import Scores
+from pima.core.promotion import Verdict
+from pima.process.results import INLINED
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRows:
+    """How many labelled rows there were."""
+
+    training_rows: int
+    """A model may learn from these."""
+    holdout_rows: int
+    """Models are judged on these, or on the recent ones of them."""
+    left_out: Mapping[str, int]
+    """Rows that are used for nothing, by reason."""
+
+    @classmethod
+    def of(cls, history: Parted) -> "HistoryRows":
+        """Of a history as it was read."""
+        return cls(len(history.training), len(history.holdout), history.left_out)
+
+
+@dataclass(frozen=True, slots=True)
+class NewVerdict:
+    """What the gate decided in this run; figures as in `pima.core.promotion.Verdict`."""
+
+    verdict: str
+    reason: str
+    """A code that scripts can rely on."""
+    explanation: str
+    """The reason for people."""
+    champion_before: int | None
+    """The version that the challenger was judged against; None where there was none."""
+    challenger: int | None
+    """Its version's number; None in a dry run, which stores none."""
+    judged_before: bool = field(default=False, init=False)
+    challenger_scores: Scores | None
+    champion_scores: Scores | None
+    comparison: Comparison | None
+    majority_correct: int
+    whole_rows: int
+    whole_accuracy_difference: float | None
+    consultations: int
+    seen_rows: int
+
+    @classmethod
+    def of(cls, verdict: Verdict, champion_before: int | None, challenger: int | None) -> "NewVerdict":
+        """Of a verdict and the versions that it is about."""
+        return cls(
+            verdict=verdict.decision,
+            reason=verdict.reason,
+            explanation=verdict.sentence,
+            champion_before=champion_before,
+            challenger=challenger,
+            challenger_scores=verdict.challenger,
+            champion_scores=verdict.champion,
+            comparison=verdict.comparison,
+            majority_correct=verdict.majority_correct,
+            whole_rows=verdict.whole_rows,
+            whole_accuracy_difference=verdict.whole_accuracy_difference,
+            consultations=verdict.consultations,
+            seen_rows=verdict.seen_rows,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierVerdict:
+    """What the gate decided in an earlier run on the same data, settings and champion; it stands."""
+
+    verdict: str
+    reason: str
+    explanation: str
+    judged_before: bool = field(default=True, init=False)
+    challenger: int | None
+    """The version that was judged then."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainResult:
+    """What a retraining has come to so far."""
+
+    rows: HistoryRows = field(metadata=INLINED)
+    verdict: NewVerdict | EarlierVerdict | None = field(default=None, metadata=INLINED)
+    """None until there is one."""

@@ -1,0 +1,100 @@
+"""What a workflow did, as JSON: the same keys as ever, those that SQL reads among them."""
+
+import json
+from dataclasses import asdict, fields
+
+import pytest
+
+from pima.core.comparison import Comparison
+from pima.core.metrics import Scores
+from pima.core.promotion import Decision, Reason, Verdict
+from pima.process.recorded_run import OpenRun
+from pima.process.results import as_json
+from pima.scoring import ScoreResult
+from pima.store.runs import JUDGED_BEFORE, ROW_RESULTS
+from pima.training.results import EarlierVerdict, HistoryRows, NewVerdict, RetrainResult
+
+ROWS = HistoryRows(training_rows=500, holdout_rows=200, left_out={"missing": 3})
+SCORES = Scores(rows=200, correct=160, accuracy=0.8, log_loss=0.45, brier=0.15, auc=0.85)
+COMPARISON = Comparison(7, 4, 0.015, -0.02, 0.05, 0.55, 0.04, -0.01, 0.2)
+VERDICT = Verdict(
+    decision=Decision.PROMOTED,
+    reason=Reason.MORE_CORRECT,
+    sentence="promoted: it is right more often",
+    challenger=SCORES,
+    champion=None,
+    comparison=COMPARISON,
+    majority_correct=130,
+    whole_rows=210,
+    whole_accuracy_difference=0.01,
+    consultations=3,
+    seen_rows=0,
+)
+JUDGED = RetrainResult(ROWS, NewVerdict.of(VERDICT, champion_before=1, challenger=2))
+JUDGED_EARLIER = RetrainResult(ROWS, EarlierVerdict("not_better", "not_more_correct", "not better", 2))
+
+
+def test_what_scoring_did_as_json() -> None:
+    done = ScoreResult(5, 3, 1, 1, {"missing": 1}, 2, 7)
+    assert list(as_json(done).items()) == [
+        ("claimed", 5),
+        ("predicted", 3),
+        ("already_scored", 1),
+        ("rejected", 1),
+        ("rejected_by_reason", {"missing": 1}),
+        ("batches", 2),
+        ("model_version", 7),
+    ]
+
+
+def test_what_retraining_decided_as_json() -> None:
+    found = as_json(JUDGED)
+    assert list(found) == [
+        *("training_rows", "holdout_rows", "left_out", "verdict", "reason", "explanation", "champion_before"),
+        *("challenger", "judged_before", "challenger_scores", "champion_scores", "comparison", "majority_correct"),
+        *("whole_rows", "whole_accuracy_difference", "consultations", "seen_rows"),
+    ]
+    assert (found["verdict"], found["judged_before"], found["champion_scores"]) == ("promoted", False, None)
+    assert (found["challenger_scores"], found["comparison"]) == (asdict(SCORES), asdict(COMPARISON))
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_a_verdict_of_an_earlier_run_as_json() -> None:
+    assert as_json(JUDGED_EARLIER) == {
+        "training_rows": 500,
+        "holdout_rows": 200,
+        "left_out": {"missing": 3},
+        "verdict": "not_better",
+        "reason": "not_more_correct",
+        "explanation": "not better",
+        "challenger": 2,
+        "judged_before": True,
+    }
+
+
+def test_before_any_verdict_the_rows_stand_alone() -> None:
+    assert as_json(RetrainResult(ROWS)) == {"training_rows": 500, "holdout_rows": 200, "left_out": {"missing": 3}}
+
+
+def test_every_figure_of_a_verdict_is_in_the_result() -> None:
+    in_json = {"decision": "verdict", "sentence": "explanation"}
+    in_json |= {"challenger": "challenger_scores", "champion": "champion_scores"}
+    assert {in_json.get(each.name, each.name) for each in fields(Verdict)} <= set(as_json(JUDGED))
+
+
+@pytest.mark.parametrize("result", [JUDGED, JUDGED_EARLIER], ids=["now", "earlier"])
+def test_the_key_by_which_sql_counts_verdicts_is_in_every_verdict(result: RetrainResult) -> None:
+    assert isinstance(as_json(result)[JUDGED_BEFORE], bool)
+
+
+def test_the_keys_that_sql_sums_are_numbers_of_rows() -> None:
+    found = as_json(ScoreResult())
+    assert [found[name] for name in ROW_RESULTS] == [0, 0, 0]
+
+
+def test_a_run_has_no_counts_until_its_work_reports_some_and_then_the_last() -> None:
+    run = OpenRun(1)
+    assert run.counts == {}
+    run.report(ScoreResult(claimed=1))
+    run.report(ScoreResult(claimed=2))
+    assert run.counts["claimed"] == 2
