@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jobs.command import Command, Result, parser, run_command
 from pima.intake.loading import LoadOptions, Progress, load_files
+from pima.process.results import as_json
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -28,7 +29,7 @@ def _work(command: Command) -> Result:
     options = LoadOptions(given.partial, given.again, tuple(given.ignore))
     # All of it is one transaction that a signal may drop anywhere.
     with _progress() as progress, command.stop.at_once():
-        return load_files(command.engine, given.files, options, progress).as_counts()
+        return as_json(load_files(command.engine, given.files, options, progress))
 
 
 @contextmanager

@@ -5,10 +5,30 @@ were switched off."""
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from jobs.command import Command, Result, parser, run_command
+from pima.process.results import as_json
 from pima.store import queue
 from pima.store.engine import without_time_limit, writing
+
+
+@dataclass(frozen=True, slots=True)
+class Requeued:
+    """What was put on the queue because it was asked for."""
+
+    requeued: int
+    """Row versions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What was put right."""
+
+    mended: int
+    """Rows and queue entries that the triggers had not seen."""
+    requeued: int
+    """Row versions that were lost."""
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -25,10 +45,10 @@ def _work(command: Command) -> Result:
     with writing(command.engine) as connection:
         without_time_limit(connection)
         if given.stale:
-            return {"requeued": queue.requeue_stale(connection)}
+            return as_json(Requeued(queue.requeue_stale(connection)))
         if given.rejected:
-            return {"requeued": queue.requeue_rejected(connection)}
-        return {"mended": queue.mend_unseen(connection), "requeued": queue.requeue_lost(connection)}
+            return as_json(Requeued(queue.requeue_rejected(connection)))
+        return as_json(Repaired(queue.mend_unseen(connection), queue.requeue_lost(connection)))
 
 
 def _show(result: Result) -> None:

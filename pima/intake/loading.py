@@ -1,20 +1,20 @@
 """Taking files of patients into the database: all of it or nothing, unless `partial`."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, Engine
 
 from pima.errors import FileLoadedBefore
-from pima.intake.bad_lines import broken_rules_of, report
+from pima.intake.bad_lines import BrokenRule, broken_rules_of, report
 from pima.intake.files import PatientFile, open_patient_file
 from pima.intake.patient_rows import BadLine
 from pima.intake.sources import readable_again, refused
 from pima.logs import get_logger
+from pima.process.results import INLINED, as_json
 from pima.store import patients
 from pima.store.engine import without_time_limit, writing
 
@@ -36,46 +36,78 @@ class LoadOptions:
     """Names of columns to leave out of each file."""
 
 
-@dataclass(slots=True)
-class LoadCounts:
-    """What became of the lines."""
+@dataclass(frozen=True, slots=True)
+class LineInFile:
+    """A bad line."""
+
+    file: str
+    """The file's name."""
+    line: BadLine = field(metadata=INLINED)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleInFile:
+    """The bad lines of one file that broke the same rule."""
+
+    file: str
+    """The file's name."""
+    rule: BrokenRule = field(metadata=INLINED)
+    text: str
+    """The rule for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """What became of the lines; the fields are the keys of the JSON."""
 
     files: int = 0
     inserted: int = 0
     updated: int = 0
     unchanged: int = 0
     refused: int = 0
-    refused_by_reason: Counter[str] = field(default_factory=Counter)
-    bad_lines: list[dict[str, Any]] = field(default_factory=list)
+    refused_by_reason: Mapping[str, int] = field(default_factory=dict)
+    bad_lines: tuple[LineInFile, ...] = ()
     """The first bad lines of each file."""
-    broken_rules: list[dict[str, Any]] = field(default_factory=list)
+    broken_rules: tuple[RuleInFile, ...] = ()
     """All bad lines of each file, by reason and column."""
 
-    def as_counts(self) -> dict[str, Any]:
-        """As it stands in the JSON."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {
-            "refused_by_reason": dict(sorted(self.refused_by_reason.items()))
-        }
+    def with_file(self, name: str, loaded: patients.Loaded, bad: Sequence[BadLine]) -> "LoadResult":
+        """With one file more, and its bad lines."""
+        by_reason = Counter(self.refused_by_reason) + Counter(line.reason for line in bad)
+        first = sorted(bad, key=lambda line: line.line)[:LINES_REPORTED]
+        rules = broken_rules_of(bad)
+        return LoadResult(
+            self.files + 1,
+            self.inserted + loaded.inserted,
+            self.updated + loaded.updated,
+            self.unchanged + loaded.unchanged,
+            self.refused + len(bad),
+            dict(sorted(by_reason.items())),
+            self.bad_lines + tuple(LineInFile(name, line) for line in first),
+            self.broken_rules + tuple(RuleInFile(name, rule, str(rule)) for rule in rules),
+        )
 
 
-def load_files(engine: Engine, paths: list[Path], options: LoadOptions, progress: Progress) -> LoadCounts:
+def load_files(engine: Engine, paths: list[Path], options: LoadOptions, progress: Progress) -> LoadResult:
     """Load files in one transaction. Raises FileRefused or FileLoadedBefore, nothing loaded."""
+    result = LoadResult()
     with ExitStack() as copies:
         files = [open_patient_file(copies.enter_context(readable_again(path)), options.ignored) for path in paths]
-        counts = LoadCounts(files=len(files))
         with writing(engine) as connection:
             without_time_limit(connection)
             patients.only_one_load(connection)
             for file in files:
-                _load_file(connection, file, options, counts, progress)
-    told = {name: count for name, count in counts.as_counts().items() if name not in ("bad_lines", "broken_rules")}
+                result = result.with_file(file.name, *_load_file(connection, file, options, progress))
+    counts = as_json(result)
+    told = {name: counts[name] for name in counts if name not in ("bad_lines", "broken_rules")}
     get_logger().info("files loaded", **told)
-    return counts
+    return result
 
 
 def _load_file(
-    connection: Connection, file: PatientFile, options: LoadOptions, counts: LoadCounts, progress: Progress
-) -> None:
+    connection: Connection, file: PatientFile, options: LoadOptions, progress: Progress
+) -> tuple[patients.Loaded, list[BadLine]]:
+    """What its good lines became, and its bad lines."""
     _refuse_second_time(connection, file, options)
     bad = _stage(connection, file, progress)
     bad += _bad_among_staged(connection, file)
@@ -86,15 +118,7 @@ def _load_file(
     loaded = patients.take_staged(connection, columns)
     rows = loaded.inserted + loaded.updated + loaded.unchanged
     patients.record_load(connection, file.sha256, file.name, rows)
-    counts.inserted += loaded.inserted
-    counts.updated += loaded.updated
-    counts.unchanged += loaded.unchanged
-    counts.refused += len(bad)
-    counts.refused_by_reason.update(line.reason for line in bad)
-    shown = sorted(bad, key=lambda line: line.line)[:LINES_REPORTED]
-    counts.bad_lines += [{"file": file.name, "line": b.line, "reason": b.reason, "field": b.field} for b in shown]
-    rules = broken_rules_of(bad)
-    counts.broken_rules += [{"file": file.name, **asdict(rule), "text": str(rule)} for rule in rules]
+    return loaded, bad
 
 
 def _refuse_second_time(connection: Connection, file: PatientFile, options: LoadOptions) -> None:

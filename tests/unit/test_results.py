@@ -8,9 +8,12 @@ import pytest
 from pima.core.comparison import Comparison
 from pima.core.metrics import Scores
 from pima.core.promotion import Decision, Reason, Verdict
+from pima.intake.loading import LoadResult
+from pima.intake.patient_rows import BadLine
 from pima.process.recorded_run import OpenRun
 from pima.process.results import as_json
 from pima.scoring import ScoreResult
+from pima.store.patients import Loaded
 from pima.store.runs import JUDGED_BEFORE, ROW_RESULTS
 from pima.training.results import EarlierVerdict, HistoryRows, NewVerdict, RetrainResult
 
@@ -45,6 +48,30 @@ def test_what_scoring_did_as_json() -> None:
         ("batches", 2),
         ("model_version", 7),
     ]
+
+
+def test_what_loading_did_as_json() -> None:
+    bad = [BadLine(9, "not_a_number", "age"), BadLine(4, "bad_id", "id"), BadLine(5, "bad_id", "id")]
+    done = LoadResult().with_file("a.csv", Loaded(1, 2, 3), []).with_file("b.csv", Loaded(1, 0, 0), bad)
+    found = as_json(done)
+    rules = found.pop("broken_rules")
+    assert found == {
+        "files": 2,
+        "inserted": 2,
+        "updated": 2,
+        "unchanged": 3,
+        "refused": 3,
+        "refused_by_reason": {"bad_id": 2, "not_a_number": 1},
+        "bad_lines": [
+            {"file": "b.csv", "line": 4, "reason": "bad_id", "field": "id"},
+            {"file": "b.csv", "line": 5, "reason": "bad_id", "field": "id"},
+            {"file": "b.csv", "line": 9, "reason": "not_a_number", "field": "age"},
+        ],
+    }
+    assert [list(rule) for rule in rules] == [
+        ["file", "reason", "field", "expected", "lines", "first_lines", "text"]
+    ] * 2
+    assert (rules[0]["reason"], rules[0]["first_lines"], rules[0]["text"][:7]) == ("bad_id", [4, 5], "2 lines")
 
 
 def test_what_retraining_decided_as_json() -> None:
