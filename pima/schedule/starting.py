@@ -1,0 +1,75 @@
+"""Starting what is due: whoever gets the row of a tick's attempt in `runs` starts its child."""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+
+from sqlalchemy import Engine
+
+from pima.logs import get_logger
+from pima.schedule.children import Child
+from pima.schedule.due import Due, DueRuns
+from pima.schedule.ends import Ends
+from pima.schedule.running import RunningChildren
+from pima.store import attempts
+from pima.store.engine import reading, writing
+from pima.store.runs import Status, start_run
+
+
+class Starter:
+    """Starts the runs that are due; called by the stepping thread alone."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        host: str,
+        launch: Callable[[str, int], Child],
+        due: DueRuns,
+        running: RunningChildren,
+        ends: Ends,
+    ) -> None:
+        """`launch(job, run_id)` is the child."""
+        self._engine, self._host, self._launch = engine, host, launch
+        self._due, self._running, self._ends = due, running, ends
+
+    def start_due(self, now: datetime) -> None:
+        """Start what may start by now, and let go what can't; the rest stays due."""
+        for due in self._due:
+            if due.not_before > now or self._waits_for_retraining(due):
+                continue
+            if due.job in self._running:
+                self._skip(due)
+            else:
+                self._start(due)
+            self._due.remove(due)
+
+    def _waits_for_retraining(self, due: Due) -> bool:
+        """At start the owed scoring waits for the owed retraining."""
+        if due.job != "score" or due.trigger == "schedule":
+            return False
+        if any(other.job == "retrain" and other.trigger != "schedule" for other in self._due):
+            return True
+        if "retrain" in self._running:  # it may have ended, with another attempt to follow that is not due yet
+            return True
+        with reading(self._engine) as connection:  # another scheduler may have it
+            return attempts.is_running(connection, "retrain")
+
+    def _skip(self, due: Due) -> None:
+        with writing(self._engine) as connection:
+            noted = attempts.note_ticks(connection, due.job, [due.tick], Status.SKIPPED, "still_running", self._host)
+        if noted or due.attempt > 1:  # a further attempt has its tick's first row already, and is let go with this line
+            get_logger().warning("skipped: the run before is still going", job=due.job, tick=due.tick.isoformat())
+
+    def _start(self, due: Due) -> None:
+        with writing(self._engine) as connection:
+            run_id = start_run(connection, due.job, due.trigger, due.tick, self._host, due.attempt)
+        if run_id is None:
+            return  # another scheduler has it
+        get_logger().info("job started", job=due.job, tick=due.tick.isoformat(), attempt=due.attempt, run_id=run_id)
+        launch, wait_for_end = partial(self._launch, due.job, run_id), partial(self._ends.wait_for_end, due, run_id)
+        try:
+            if not self._running.start(due.job, run_id, launch, wait_for_end):
+                self._ends.close(run_id, Status.INTERRUPTED, "stopped_before_it_began")
+        except (OSError, RuntimeError) as error:  # no such program, no more processes, threads or files
+            get_logger().error("the job could not be started", job=due.job, run_id=run_id, error=type(error).__name__)
+            self._ends.not_started(due.job, run_id)
