@@ -42,7 +42,7 @@ class Command:
     engine: Engine
     stop: StopRequest
     run: OpenRun | None = None
-    """The run in the ledger, where the command is a job; its counts are reported even when it fails."""
+    """The run, where the command is a job; its counts are reported even when it fails."""
 
 
 def parser(name: str, description: str) -> OptionParser:

@@ -1,4 +1,4 @@
-"""A scheduled run's row in the ledger, opened by the scheduler before it starts the job."""
+"""A scheduled run's row in `runs`, opened by the scheduler before it starts the job."""
 
 import argparse
 

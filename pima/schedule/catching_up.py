@@ -1,6 +1,6 @@
 """Which ticks are run again: those that went by while nobody was there, and those whose run came to nothing.
 
-Pure rules over what the ledger says; times come in as arguments.
+Pure rules over what the table `runs` says; times come in as arguments.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from pima.store.attempts import Attempt
 from pima.store.runs import Status
 
 MOST_NOTED = 100
-"""Of longer downtimes only the newest ticks are noted, so that a schedule of seconds does not flood the ledger."""
+"""Of longer downtimes only the newest ticks are noted, so that a schedule of seconds does not flood the table."""
 
 MOST_ATTEMPTS = 10
 """A job that takes its scheduler down with it each time is let be after so many; health tells."""
@@ -28,7 +28,7 @@ class Owed:
     reason: str
     """`first_run` or `catch_up`: the run's trigger."""
     missed: list[datetime]
-    """Ticks to note in the ledger as missed, oldest first."""
+    """Ticks to note in `runs` as missed, oldest first."""
 
 
 def owed(

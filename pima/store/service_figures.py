@@ -37,14 +37,14 @@ def last_end(connection: Connection, job: str, retries: int) -> LastEnd | None:
 
 def last_success(connection: Connection) -> dict[str, datetime]:
     """When each job last succeeded."""
-    # SQL: a walk over the ledger, which grows by a few rows a day.
+    # SQL: a walk over all runs, a few more each day.
     statement = select(runs.c.job, func.max(runs.c.finished_at)).where(runs.c.status == Status.SUCCEEDED, IS_REAL)
     return {row[0]: row[1] for row in connection.execute(statement.group_by(runs.c.job))}
 
 
 def runs_by_status(connection: Connection) -> dict[tuple[str, str], int]:
     """How many runs of each job have ended, by status."""
-    # SQL: a walk over the ledger.
+    # SQL: a walk over all runs.
     ended = select(runs.c.job, runs.c.status, func.count()).where(runs.c.status != Status.RUNNING, IS_REAL)
     statement = ended.group_by(runs.c.job, runs.c.status)
     return {(job, status): count for job, status, count in connection.execute(statement)}
