@@ -8,7 +8,7 @@ import pytest
 
 from pima.core.validation import validate
 from pima.store.measurements import as_measurements
-from pima.training import judging
+from pima.training import recording
 from pima.training.championing import Decider, change_holdout_share
 from pima.training.snapshot import from_parquet
 from tests.conftest import SHIPPED, Database, call, the_json
@@ -160,7 +160,7 @@ def test_a_retraining_that_began_before_a_change_records_the_generation_that_it_
     fitted: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fitted.execute("UPDATE patients SET glucose = glucose + 1 WHERE id <= 20 AND glucose > 0")
-    judge = judging.judge
+    judge = recording.judge
 
     def judge_while_someone_changes_the_share(engine, case):
         change_holdout_share(engine, 0.6, Decider("someone else", "at the same moment"))
@@ -168,7 +168,7 @@ def test_a_retraining_that_began_before_a_change_records_the_generation_that_it_
         return judge(engine, case)
 
     with monkeypatch.context() as during:
-        during.setattr(judging, "judge", judge_while_someone_changes_the_share)
+        during.setattr(recording, "judge", judge_while_someone_changes_the_share)
         late = _json(fitted, "retrain", **EVERYTHING)
     assert (late["exit_code"], late["challenger"], late["holdout_rows"]) == (0, 2, BELOW_30_PERCENT)
     assert fitted.value("SELECT holdout_generation FROM model_versions WHERE number = 2") == 1

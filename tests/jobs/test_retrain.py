@@ -12,7 +12,7 @@ import pytest
 
 from jobs import models as models_job
 from jobs import retrain as retrain_job
-from pima.training import judging
+from pima.training import recording
 from pima.training.championing import Decider, roll_back
 from tests.conftest import PATIENCE_SECONDS, ROOT, SALT, SHIPPED, Database, clean_environ, install_models
 
@@ -120,7 +120,7 @@ def test_a_rollback_in_the_middle_is_seen_and_the_verdict_given_anew(
 ) -> None:
     install_models(history, trained, champion=1)
     assert _models(history, "promote", "2", "--reason", "to have something to roll back") == 0
-    judge = judging.judge
+    judge = recording.judge
     judged_against = []
 
     def judge_while_someone_rolls_back(engine, case):
@@ -130,7 +130,7 @@ def test_a_rollback_in_the_middle_is_seen_and_the_verdict_given_anew(
         judged_against.append(judgement.champion.model_version)
         return judgement
 
-    monkeypatch.setattr(judging, "judge", judge_while_someone_rolls_back)
+    monkeypatch.setattr(recording, "judge", judge_while_someone_rolls_back)
     result = _retrain(history, capsys)
     assert judged_against == [2, 1]
     assert result["champion_before"] == 1
@@ -142,14 +142,14 @@ def test_a_champion_that_moves_each_time_ends_the_run_without_a_trace(
     history: Database, trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install_models(history, trained, champion=1)
-    judge = judging.judge
+    judge = recording.judge
 
     def judge_while_the_champion_moves(*arguments):
         verdict = judge(*arguments)
         history.execute("UPDATE champion SET sequence = sequence + 1")
         return verdict
 
-    monkeypatch.setattr(judging, "judge", judge_while_the_champion_moves)
+    monkeypatch.setattr(recording, "judge", judge_while_the_champion_moves)
     before = _row_counts(history)
     result = _retrain(history, capsys)
     assert (result["exit_code"], result["error"]) == (75, "champion_keeps_moving")
@@ -159,13 +159,13 @@ def test_a_champion_that_moves_each_time_ends_the_run_without_a_trace(
 def test_a_retraining_that_outlived_its_lease_writes_nothing(
     history: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judge = judging.judge
+    judge = recording.judge
 
     def judge_while_the_lease_changes_hands(*arguments):
         history.execute("UPDATE leases SET owner = 'a successor', fence = fence + 1")
         return judge(*arguments)
 
-    monkeypatch.setattr(judging, "judge", judge_while_the_lease_changes_hands)
+    monkeypatch.setattr(recording, "judge", judge_while_the_lease_changes_hands)
     result = _retrain(history, capsys)
     assert (result["exit_code"], result["error"]) == (75, "lease_held")
     assert history.value("SELECT count(*) FROM model_versions") == 0
