@@ -1,0 +1,96 @@
+"""Moves an installation from a SQLite file into an empty PostgreSQL database, the history and the holdout with it.
+
+DATABASE_URL is the new database's, as its owner, after python -m jobs.migrate. All of it arrives or nothing does, and
+the file is only read. docs/operations.md has the steps around it.
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Table, delete, insert, select, text
+
+from jobs.command import Command, Result, parser, run_command
+from pima.errors import WrongUsage
+from pima.store.engine import make_engine, reading, writing
+from pima.store.schema import require_schema
+from pima.store.tables import champion, holdout_generations, installation, metadata
+from pima.store.triggers import drop_triggers, make_triggers
+
+_MADE_BY_MIGRATE = (champion, installation, holdout_generations)
+"""They have rows in a new database already, and the file's take their place."""
+_ROWS_AT_ONCE = 1_000
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """The command, with everything injected; returns the exit code."""
+    options = parser("", __doc__ or "")
+    options.prog = "python -m deploy.sqlite_to_postgresql"
+    options.add_argument("file", type=Path, metavar="FILE", help="the SQLite file")
+    return run_command(options, _work, _show, arguments, environ)
+
+
+def _work(command: Command) -> Result:
+    file: Path = command.options.file
+    if command.engine.dialect.name != "postgresql":
+        raise WrongUsage(what="DATABASE_URL names no PostgreSQL database. Expected: the new, empty one.")
+    if not file.is_file():
+        raise WrongUsage(what=f"There is no file {file}. Expected: pima's SQLite file.")
+    url = URL.create("sqlite", database=str(file)).render_as_string()
+    engine = make_engine(url, command.settings.database)
+    try:
+        require_schema(engine)
+        # Whoever would still write to the file waits and is refused.
+        with reading(engine) as source, writing(command.engine) as target:
+            return {"rows": _move(source, target)}
+    finally:
+        engine.dispose()
+
+
+def _move(source: Connection, target: Connection) -> dict[str, int]:
+    """Every row of every table; how many of each."""
+    # With the triggers in place each row would get a new version and new times.
+    drop_triggers(target)
+    _require_empty(target)
+    for table in _MADE_BY_MIGRATE:
+        target.execute(delete(table))
+    rows = {table.name: _copy(source, target, table) for table in metadata.sorted_tables}
+    _go_on_counting(source, target)
+    make_triggers(target)
+    return rows
+
+
+def _require_empty(target: Connection) -> None:
+    for table in metadata.sorted_tables:
+        if table not in _MADE_BY_MIGRATE and target.execute(select(table).limit(1)).first() is not None:
+            what = f"The database that DATABASE_URL names has rows in {table.name} already; nothing was moved."
+            raise WrongUsage(what=f"{what} Expected: a new one, after python -m jobs.migrate.")
+
+
+def _copy(source: Connection, target: Connection, table: Table) -> int:
+    found = source.execute(select(table), execution_options={"yield_per": _ROWS_AT_ONCE})
+    copied = 0
+    for rows in found.mappings().partitions():
+        target.execute(insert(table), [dict(row) for row in rows])
+        copied += len(rows)
+    return copied
+
+
+def _go_on_counting(source: Connection, target: Connection) -> None:
+    """The next id and the next version are those that the file would have given."""
+    last = source.execute(text("SELECT name, seq FROM sqlite_sequence")).all()
+    sequences = [(f"pg_get_serial_sequence('{name}', 'id')", seq) for name, seq in last if name in metadata.tables]
+    version = source.execute(text("SELECT last FROM patient_version_counter")).scalar_one()
+    for sequence, number in [*sequences, ("'patient_version'", version)]:
+        if number > 0:  # a sequence that has given nothing yet stays as it was made
+            target.execute(text(f"SELECT setval({sequence}, :number)"), {"number": number})
+
+
+def _show(result: Result) -> None:
+    for table, rows in result["rows"].items():
+        print(f"{table}: {rows}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

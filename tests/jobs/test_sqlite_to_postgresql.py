@@ -1,0 +1,176 @@
+"""deploy/sqlite_to_postgresql.py on real databases: all that the file held is there, and life goes on from it."""
+
+import io
+import json
+import shutil
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, select
+
+from deploy import sqlite_to_postgresql
+from pima.store.engine import reading, writing
+from pima.store.schema import require_schema
+from pima.store.tables import TABLES, installation, metadata
+from tests.conftest import SHIPPED, Database, Ended, call, insert_patients, the_json
+
+SHARE = {"PIMA_HOLDOUT__SHARE": "0.4"}
+
+
+@pytest.fixture
+def lived_in(sqlite: Database, trained: Path, tmp_path: Path) -> Database:
+    """A file in the middle of its life, with something in every table, outcomes that no verdict has seen yet, and a
+    holdout whose share was changed."""
+    sqlite.engine.dispose()
+    shutil.copy(trained, sqlite.engine.url.database or "")
+    outcomes = tmp_path / "later.csv"
+    outcomes.write_text("".join(SHIPPED.read_text().splitlines(keepends=True)[568:]))
+    assert call(sqlite, "load", str(outcomes)).exit_code == 0
+    insert_patients(sqlite, 40)
+    insert_patients(sqlite, 2, bmi=5_000)
+    assert call(sqlite, "score").exit_code == 0
+    sqlite.execute("UPDATE patients SET age = age + 1 WHERE id BETWEEN 770 AND 780")
+    sqlite.execute("UPDATE patients SET outcome = id % 2 WHERE id BETWEEN 781 AND 790")
+    insert_patients(sqlite, 3)
+    sqlite.execute("DELETE FROM patients WHERE id > 811")  # the newest of all is among them
+    assert call(sqlite, "models", "holdout", "--share", "0.4", "--reason", "more rows to judge on").exit_code == 0
+    now = "'2026-01-01T00:00:00.123Z'"
+    sqlite.execute(f"INSERT INTO schedules VALUES ('score', '15 2 * * *', 'UTC', {now}, {now})")
+    sqlite.environ.update(SHARE)
+    return sqlite
+
+
+def _move(file: object, target: Database) -> Ended:
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        exit_code = sqlite_to_postgresql.main([str(file), "--json"], {"DATABASE_URL": target.url})
+    return Ended(exit_code, out.getvalue(), err.getvalue())
+
+
+def _rows(database: Database) -> dict[str, list[tuple[Any, ...]]]:
+    """Every value of every table, in the order of its primary key."""
+    found = {}
+    with reading(database.engine) as connection:
+        for table in TABLES:
+            key = [table.columns.keys().index(column.name) for column in table.primary_key]
+            rows = [tuple(row) for row in connection.execute(select(table))]
+            found[table.name] = sorted(rows, key=lambda row, key=key: [row[at] for at in key])
+    return found
+
+
+@pytest.fixture
+def moved(lived_in: Database, postgresql: Database) -> Database:
+    ended = _move(lived_in.engine.url.database, postgresql)
+    assert (ended.exit_code, ended.stderr) == (0, ""), ended
+    postgresql.environ.update(SHARE)
+    counted = {name: len(rows) for name, rows in _rows(lived_in).items()}
+    assert the_json(ended) == {"rows": counted}
+    return postgresql
+
+
+def test_every_row_is_there_as_it_was_and_the_triggers_are_back(lived_in: Database, moved: Database) -> None:
+    before, after = _rows(lived_in), _rows(moved)
+    for name, rows in before.items():
+        assert rows, name
+        assert after[name] == rows, name
+    require_schema(moved.engine)
+    assert call(moved, "migrate", "--roles").exit_code == 0
+
+
+def test_ids_and_versions_go_on_where_the_file_would_have_gone_on(lived_in: Database, moved: Database) -> None:
+    ways = []
+    for database in (lived_in, moved):
+        (drawn,) = insert_patients(database, 1)
+        database.execute("UPDATE patients SET glucose = glucose + 1 WHERE id = 800")
+        versions = database.execute(f"SELECT id, version FROM patients WHERE id IN (800, {drawn}) ORDER BY id")
+        ways.append((drawn, versions, the_json(call(database, "score", "--json"))))
+        assert database.value("SELECT count(*) FROM scoring_queue") == 0
+    assert ways[0] == ways[1]
+    assert ways[0][0] == 814
+    assert ways[0][2]["predicted"] == len(lived_in.execute("SELECT id FROM patients WHERE id BETWEEN 770 AND 780")) + 3
+    predicted = (
+        "SELECT patient_id, patient_version, model_version, run_id, probability FROM predictions ORDER BY 1, 2, 3"
+    )
+    assert lived_in.execute(predicted) == moved.execute(predicted)
+
+
+_JUDGED_ON = """
+    SELECT p.verdict, p.reason, p.explanation, p.from_version, p.to_version, p.challenger, p.data_fingerprint,
+        p.settings_fingerprint, t.fingerprint, t.rows, s.sha256 AS training_snapshot, v.seed, v.holdout_generation,
+        v.training_rows, v.holdout_rows, v.compiled_sha256
+    FROM promotions p JOIN test_sets t ON t.fingerprint = p.test_set_fingerprint
+    JOIN training_snapshots s ON s.model_version = p.challenger JOIN model_versions v ON v.number = p.challenger
+    ORDER BY p.id DESC LIMIT 1"""
+
+
+def test_the_next_verdict_is_the_one_that_the_file_would_have_given(lived_in: Database, moved: Database) -> None:
+    """On the same sides of the holdout: the test set and the rows of the fit are named by their fingerprints."""
+    results = []
+    for database in (lived_in, moved):
+        results.append(the_json(database.run("retrain", "--json")))
+        results[-1]["judged on"] = database.execute(_JUDGED_ON)
+        sides = database.value("SELECT patient_ids FROM test_sets ORDER BY created_at DESC LIMIT 1")
+        results[-1]["test set"] = json.loads(sides) if isinstance(sides, str) else sides
+    assert results[0] == results[1]
+    assert results[0]["judged_before"] is False
+    assert results[0]["seen_rows"] > 0  # the share was changed: what the champion may have learned from is left out
+    assert results[0]["test set"]
+
+
+def test_what_a_person_took_back_stays_taken_back(lived_in: Database, moved: Database) -> None:
+    champions = []
+    for database in (lived_in, moved):
+        assert call(database, "models", "rollback", "--reason", "it disappoints").exit_code == 0
+        champions.append(database.value("SELECT model_version FROM champion"))
+    assert champions[0] == champions[1]
+
+
+def test_into_a_database_that_is_in_use_nothing_is_moved(lived_in: Database, postgresql: Database) -> None:
+    insert_patients(postgresql, 1)
+    before = _rows(postgresql)
+    ended = _move(lived_in.engine.url.database, postgresql)
+    assert (ended.exit_code, the_json(ended)["error"]) == (2, "wrong_usage"), ended
+    assert "patients" in ended.stderr
+    assert _rows(postgresql) == before
+    require_schema(postgresql.engine)
+
+
+def test_a_row_that_does_not_fit_leaves_the_new_database_as_it_was(lived_in: Database, postgresql: Database) -> None:
+    """Such as an id that SQLite gives and PostgreSQL does not."""
+    before = _rows(postgresql)
+    lived_in.execute("UPDATE sqlite_sequence SET seq = 9000000000000000000 WHERE name = 'patients'")
+    insert_patients(lived_in, 1)
+    ended = _move(lived_in.engine.url.database, postgresql)
+    assert (ended.exit_code, the_json(ended)["error"]) == (1, "database_failed"), ended
+    assert _rows(postgresql) == before
+    require_schema(postgresql.engine)
+
+
+def test_what_is_no_file_of_ours_or_no_postgresql_is_named(
+    lived_in: Database, postgresql: Database, tmp_path: Path
+) -> None:
+    absent, empty = tmp_path / "absent.db", tmp_path / "empty.db"
+    empty.touch()
+    for file, target, error in (
+        (absent, postgresql, "wrong_usage"),
+        (empty, postgresql, "schema_missing"),
+        (SHIPPED, postgresql, "database_unusable"),
+        (lived_in.engine.url.database, lived_in, "wrong_usage"),
+    ):
+        ended = _move(file, target)
+        assert (ended.exit_code, the_json(ended)["error"]) == (2, error), ended
+    assert not absent.exists()
+
+
+def test_an_empty_installation_moves_too(sqlite: Database, postgresql: Database) -> None:
+    """With no sequence begun; its salt is what matters."""
+    with writing(postgresql.engine) as connection:
+        connection.execute(delete(installation))
+        connection.execute(metadata.tables["installation"].insert().values(id=1, holdout_salt="another"))
+    assert _move(sqlite.engine.url.database, postgresql).exit_code == 0
+    assert _rows(postgresql) == _rows(sqlite)
+    assert insert_patients(postgresql, 1) == insert_patients(sqlite, 1) == [1]
+    version = "SELECT version FROM patients"
+    assert postgresql.value(version) == sqlite.value(version) == 1
