@@ -11,6 +11,7 @@ from pima.intake.sources import Source, refused
 
 LONGEST_FIELD = 1_000
 LONGEST_LINE = 1_000_000
+_LINES_LOOKED_AT = 1_000
 
 
 def open_csv(source: Source, ignored: Sequence[str]) -> tuple[tuple[str, ...], Callable[[], Iterator[Block]]]:
@@ -34,8 +35,8 @@ def _header(source: Source, cells: list[str], ignored: Sequence[str]) -> Header:
 
 def _other_delimiter(source: Source) -> str | None:
     with _open_text(source) as file:
-        lines = iter(lambda: file.readline(LONGEST_FIELD), "")
-        return next((other_delimiter(line.rstrip("\r\n")) for line in lines if line.strip()), None)
+        lines = (line.rstrip("\r\n") for line in iter(lambda: file.readline(LONGEST_FIELD), "") if line.strip())
+        return other_delimiter(list(itertools.islice(lines, _LINES_LOOKED_AT)))
 
 
 def _article_header(source: Source, cells: list[str], ignored: Sequence[str]) -> Header:

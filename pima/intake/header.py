@@ -12,7 +12,7 @@ from difflib import get_close_matches
 
 from pima.core.features import FEATURE_NAMES, canonical_name
 from pima.intake.patient_rows import ARTICLE_COLUMNS
-from pima.intake.sources import refused
+from pima.intake.sources import LOAD, refused
 
 KNOWN = ("id", *ARTICLE_COLUMNS)
 _NAMES_SHOWN = 20
@@ -54,16 +54,20 @@ def is_number(cell: str) -> bool:
     return True
 
 
-def other_delimiter(line: str) -> str | None:
-    """What to do with a line that seems to be separated by something else than commas; None where it does not."""
+def other_delimiter(lines: Sequence[str]) -> str | None:
+    """What to do with a file whose first lines seem to be separated by something else than commas, else None."""
     for delimiter, name, typed in ((";", "semicolons", ";"), ("\t", "tabs", r"\t")):
-        cells = [cell.strip('" ') for cell in line.split(delimiter)]
+        cells = [cell.strip('" ') for line in lines[:1] for cell in line.split(delimiter)]
         are_numbers = all(is_number(cell.replace(",", ".")) for cell in cells)
-        if len(cells) > 1 and (are_numbers or _known(cells) > _known(line.split(","))):
-            return (
-                f"Line 1 seems to be separated by {name} (wrong_delimiter). Expected commas, and points in decimals. "
-                f"This makes them so: tr ',{typed}' '.,' < FILE | python -m jobs.load /dev/stdin"
-            )
+        if len(cells) > 1 and (are_numbers or _known(cells) > _known(lines[0].split(","))):
+            begun = f"Line 1 seems to be separated by {name} (wrong_delimiter)"
+            if any("," in line for line in lines):
+                return (
+                    f"{begun}, and commas stand within cells: whether they mark decimals or thousands can't be told. "
+                    "Save the file anew, separated by commas, with points in decimals and no mark for thousands."
+                )
+            # A comma further down makes a cell too many, which refuses the file.
+            return f"{begun}. Expected commas. This makes them so: tr '{typed}' ',' < FILE {LOAD}"
     return None
 
 

@@ -75,16 +75,16 @@ def _copied(source: Source) -> Iterator[Path]:
             yield Path(f"/dev/fd/{copy.fileno()}")
 
 
-_LOAD = "| python -m jobs.load /dev/stdin"
+LOAD = "| python -m jobs.load /dev/stdin"
 _SAVE = "Save the sheet as CSV (UTF-8) and load that."
 
 
 def _compressed(by: str, command: str) -> tuple[str, str]:
-    return f"compressed with {by} (compressed_file)", f"Unpack it first, for example: {command} FILE {_LOAD}"
+    return f"compressed with {by} (compressed_file)", f"Unpack it first, for example: {command} FILE {LOAD}"
 
 
 def _encoded(encoding: str, name: str) -> tuple[str, str]:
-    return f"text in {encoding} (not_utf8)", f"Make it UTF-8, for example: iconv -f {name} -t UTF-8 FILE {_LOAD}"
+    return f"text in {encoding} (not_utf8)", f"Make it UTF-8, for example: iconv -f {name} -t UTF-8 FILE {LOAD}"
 
 
 # What files begin with, as regular expressions; what such a file is, and what to do.

@@ -138,6 +138,9 @@ def zstd(content: bytes) -> bytes:
 
 TABBED = CONTENT.replace(b".", b",,").replace(b",", b"\t").replace(b"\t\t", b",")
 SEMICOLONS = CONTENT.replace(b",", b";").replace(b".", b",")
+# Read as a decimal comma it would make an insulin of 1.2, which is within bounds.
+THOUSANDS = (HEADER + CONTENT).replace(b",", b"\t").replace(b"\t846\t", b"\t1,200\t")
+COMMAS_TOO = "(wrong_delimiter), and commas stand within cells"
 QUOTED = b'"' + HEADER.strip().replace(b",", b'";"') + b'"\n'
 
 OTHER_KINDS = [
@@ -152,10 +155,13 @@ OTHER_KINDS = [
     pytest.param(lambda content: content.decode().encode("utf-16-be"), "text in UTF-16", id="UTF-16 BE, no mark"),
     pytest.param(lambda content: content.decode().encode("utf-32"), "text in UTF-32", id="UTF-32"),
     pytest.param(lambda content: content.replace(b",", b";"), "separated by semicolons", id="semicolons"),
-    pytest.param(lambda _: SEMICOLONS, "separated by semicolons", id="semicolons and decimal commas"),
-    pytest.param(lambda _: QUOTED + SEMICOLONS, "separated by semicolons", id="semicolons and a quoted header"),
+    pytest.param(lambda _: SEMICOLONS, f"separated by semicolons {COMMAS_TOO}", id="semicolons and decimal commas"),
+    pytest.param(
+        lambda _: QUOTED + SEMICOLONS, f"separated by semicolons {COMMAS_TOO}", id="semicolons and a quoted header"
+    ),
     pytest.param(lambda content: content.replace(b",", b"\t"), "separated by tabs", id="tabs"),
-    pytest.param(lambda _: TABBED, "separated by tabs", id="tabs and decimal commas"),
+    pytest.param(lambda _: TABBED, f"separated by tabs {COMMAS_TOO}", id="tabs and decimal commas"),
+    pytest.param(lambda _: THOUSANDS, f"separated by tabs {COMMAS_TOO}", id="tabs and a comma of thousands"),
     pytest.param(lambda content: (HEADER + content).replace(b",", b"\t"), "separated by tabs", id="tabs and a header"),
 ]
 
@@ -171,6 +177,8 @@ def test_another_format_is_named_and_the_advice_works(
     assert report in ended.stderr
     assert patients(sqlite) == 0
     advised = re.search(r"\b(gunzip|iconv|tr) .*\| python -m jobs.load /dev/stdin", ended.stderr)
+    if "separated by" in report:
+        assert (advised is None) == ("commas" in report), ended.stderr
     if advised:  # with what every system has
         followed = in_a_shell(sqlite, advised[0].replace("FILE", str(path)))
         assert followed.exit_code == 0, followed.stderr
