@@ -129,12 +129,19 @@ _KNOWN = (
         "the server has not proved who it is by TLS",
         "sslmode and sslrootcert in the URL that fit the server's certificate",
     ),
+    _Known(
+        'database ".*" is not currently accepting connections',
+        "the server lets nobody into this database",
+        "ALTER DATABASE ... ALLOW_CONNECTIONS true, or another database",
+    ),
     _Known('value: "', "an option in the URL has a value that libpq does not know", "one that it knows"),
     _Known("does not exist", "something that the URL names does not exist", _A_USABLE_ONE),
     _Known("too many (clients|connections)|connection slots", "the server takes no more connections now"),
-    _Known("starting up|shutting down|recovery|not (yet |currently )?accepting", "the server takes no connections now"),
+    _Known("starting up|shutting down|recovery|not (yet )?accepting", "the server takes no connections now"),
     _Known("failed to resolve host|could not translate host", "the host's name has no address (an unknown host)"),
     _Known("Connection refused", "nobody listens at its host and port (connection refused)"),
+    _Known("Network is unreachable|No route to host", "there is no way to its host from here (no route)"),
+    _Known("closed the connection unexpectedly|Connection reset", "the server broke the connection off"),
     _Known("No such file or directory", "there is no such socket (is the server running?)"),
     _Known("timeout expired", "no answer came within database.connect_timeout_seconds"),
 )
@@ -149,5 +156,5 @@ def _translate_libpq(error: BaseException | None, what: str, url: URL) -> PimaEr
     if known is not None:
         return DatabaseAway(what=f"{known.what}: {redacted(url)}")
     if type(error).__name__ in ("OperationalError", "ConnectionTimeout", "InterfaceError"):
-        return DatabaseAway(what=what)
+        return DatabaseAway(what=f"{type(error).__name__} without an SQLSTATE: {redacted(url)}")
     return DatabaseFailed(what=what)

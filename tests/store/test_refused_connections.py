@@ -1,14 +1,20 @@
 """A connection that is refused is named for what it is: on a real server that asks for passwords, and without one."""
 
 import socket
+import socketserver
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 from pima.errors import TRY_AGAIN_LATER, WRONG, DatabaseAway, DatabaseFailed, DatabaseUnusable, PimaError, RightMissing
 from pima.settings import DatabaseSettings
+from pima.store.driver_errors import translated
 from pima.store.engine import make_engine, reading, writing
 from tests.conftest import Database, insert_patients
 from tests.image.loopback_postgresql import Server, postgresql_on_loopback
@@ -48,7 +54,7 @@ def asking_for_passwords() -> Iterator[Server]:
         ("doctor:CANARY", "nowhere", DatabaseUnusable, "no such database"),
         ("doctor:CANARY", "closed", DatabaseUnusable, "may not connect to this database"),
         ("doctor:CANARY", "postgres?sslmode=require", DatabaseUnusable, "TLS"),
-        ("doctor:CANARY", "resting", DatabaseAway, "takes no connections now"),
+        ("doctor:CANARY", "resting", DatabaseUnusable, "ALLOW_CONNECTIONS"),
         ("crowd:CANARY", "postgres", DatabaseAway, "takes no more connections"),
     ],
 )
@@ -108,6 +114,50 @@ def test_nobody_there_no_such_socket_and_an_unknown_host_are_told_apart(tmp_path
             assert error.exit_code == TRY_AGAIN_LATER
             assert named in str(error)
             assert PASSWORD not in everything_told_by(error)
+
+
+@contextmanager
+def _hanging_up() -> Iterator[int]:
+    """A port that takes each connection and ends it at its first word."""
+
+    class HangUp(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(1)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), HangUp) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+def test_a_host_without_a_route_and_a_server_that_hangs_up_are_told_apart() -> None:
+    with _hanging_up() as port:
+        for place, named in (
+            ("224.0.0.1/db?sslmode=verify-full", "no way to its host"),  # TCP goes to no multicast address
+            (f"127.0.0.1:{port}/db?sslmode=disable", "broke the connection off"),
+        ):
+            error = error_of(asking(f"postgresql://doctor:{PASSWORD}@{place}", connect_timeout_seconds=2))
+            assert type(error) is DatabaseAway
+            assert named in str(error)
+            assert place.partition("?")[0] in str(error)
+            assert PASSWORD not in everything_told_by(error)
+
+
+@pytest.mark.parametrize(
+    "words", ["connection to server at 192.0.2.1 failed: No route to host", "CANARY, which no release has said yet"]
+)
+def test_whatever_the_driver_says_the_address_is_told(words: str) -> None:
+    error = translated(
+        psycopg.OperationalError(words), make_url(f"postgresql+psycopg://doctor:{PASSWORD}@192.0.2.1/db")
+    )
+    assert type(error) is DatabaseAway
+    assert "doctor:***@192.0.2.1/db" in str(error)
+    assert ("no route" in str(error)) == ("route" in words)
+    assert "CANARY" not in everything_told_by(error)
 
 
 # ---- rights ---------------------------------------------------------------------------------------------------------
