@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from pima.errors import FileRefused
+
+_STDIN = Path("/dev/stdin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +38,9 @@ def plain_source(path: Path) -> Source:
 
 @contextmanager
 def readable_again(path: Path) -> Iterator[Source]:
-    """The file itself, or a copy of what can be read only once, such as a pipe. Raises FileRefused."""
-    source = plain_source(path)
-    if not _is_read_once(path):
+    """The file itself, or a copy of what can be read only once, such as a pipe; `-` is stdin. Raises FileRefused."""
+    source = plain_source(_STDIN if str(path) == "-" else path)
+    if not _is_read_once(source.path):
         yield source
         return
     with _copied(source) as copy:
@@ -49,13 +52,19 @@ def _is_read_once(path: Path) -> bool:
         mode = path.stat().st_mode
     except OSError:
         return False  # what is wrong with it is told when it is opened
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+    is_readable_again = stat.S_ISREG(mode) and os.access(path, os.R_OK)
+    return not is_readable_again and not stat.S_ISDIR(mode)
+
+
+def _opened(path: Path) -> BinaryIO:
+    # To open stdin again takes a right on it, which a process that was handed it open, as by sudo, may lack.
+    return open(0, "rb", closefd=False) if path == _STDIN else path.open("rb")
 
 
 @contextmanager
 def _copied(source: Source) -> Iterator[Path]:
     try:
-        content = source.path.open("rb")
+        content = _opened(source.path)
     except OSError as error:
         raise refused(source.name, f"It can't be read: {error.strerror}.") from None
     with content:

@@ -9,6 +9,7 @@ import lzma
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import zipfile
@@ -44,10 +45,19 @@ def patients(database: Database) -> int:
     [
         f"cat {SHIPPED} | python -m jobs.load --json /dev/stdin",
         f"python -m jobs.load --json /dev/stdin < {SHIPPED}",
+        f"cat {SHIPPED} | python -m jobs.load --json -",
+        f"python -m jobs.load --json - < {SHIPPED}",
         f"python -m jobs.load --json <(cat {SHIPPED})",
         f"tail -n +301 {SHIPPED} | python -m jobs.load --json <(head -n 300 {SHIPPED}) /dev/stdin",
     ],
-    ids=["a pipe", "a redirected file", "a process substitution", "two at once"],
+    ids=[
+        "a pipe",
+        "a redirected file",
+        "a pipe as -",
+        "a redirected file as -",
+        "a process substitution",
+        "two at once",
+    ],
 )
 def test_what_can_be_read_only_once_is_loaded(database: Database, line: str) -> None:
     ended = in_a_shell(database, line)
@@ -55,6 +65,20 @@ def test_what_can_be_read_only_once_is_loaded(database: Database, line: str) -> 
     assert the_json(ended)["inserted"] == 768
     names = [name for (name,) in database.execute("SELECT file_name FROM loads")]
     assert all(name == "stdin" or name.isdigit() for name in names), names
+
+
+@pytest.mark.parametrize("stdin", ["-", "/dev/stdin"])
+def test_a_stdin_that_can_not_be_opened_again_is_loaded(sqlite: Database, stdin: str) -> None:
+    """A socket can't be, by nobody; by somebody else neither a pipe."""
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, "-m", "jobs.load", "--json", stdin]
+    environ = clean_environ() | {"DATABASE_URL": sqlite.url}
+    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdin=theirs, stdout=subprocess.PIPE, text=True)
+    theirs.close()
+    with ours:
+        ours.sendall(CONTENT)
+    stdout, _ = process.communicate(timeout=120)
+    assert the_json(Ended(process.returncode, stdout, ""))["inserted"] == 768
 
 
 def test_a_fifo_is_loaded_once_its_writer_comes(database: Database, tmp_path: Path) -> None:
