@@ -117,11 +117,11 @@ def _show(result: Result) -> None:
         _show_tables(result)
     elif "holdout" in result:
         share = result["holdout"]["share"]
-        print(f"holdout: generation {result['holdout']['number']}, share {share}. Set holdout.share = {share} in the")
         print(
-            "settings now: retraining refuses another. Until a model that was fitted under it is champion, verdicts are"
+            f"holdout: generation {result['holdout']['number']}, share {share}. Set holdout.share = {share} in the "
+            "settings now: retraining refuses another. Until a model that was fitted under it is champion, verdicts "
+            "are given on those holdout rows only that the champion can't have learned from."
         )
-        print("given on those holdout rows only that the champion can't have learned from.")
     elif "reproduced" in result:
         print(
             f"version {result['number']}: reproduced from its {result['training_rows']} training rows, "

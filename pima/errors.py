@@ -5,7 +5,6 @@ arguments, which are ids, counts, names and codes, never a patient's value. `exi
 stands in `runs.error_code` and in the JSON output.
 """
 
-import inspect
 from typing import ClassVar
 
 DONE = 0
@@ -18,6 +17,11 @@ INTERRUPTED_BY_CTRL_C = 130
 INTERRUPTED_BY_SIGTERM = 143
 
 
+def _in_one_line(docstring: str) -> str:
+    """Without the source's line ends, since a terminal makes its own; the facts keep theirs, and so their lists."""
+    return " ".join(docstring.split())
+
+
 class PimaError(Exception):
     """{message}"""
 
@@ -26,7 +30,7 @@ class PimaError(Exception):
 
     def __init__(self, **facts: object) -> None:
         self.facts = facts
-        super().__init__((inspect.cleandoc(type(self).__doc__ or "")).format(**facts))
+        super().__init__(_in_one_line(type(self).__doc__ or "").format(**facts))
 
 
 # ---- 1: failed ----------------------------------------------------------------------------------------------------
