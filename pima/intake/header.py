@@ -6,15 +6,28 @@ one stands beside them and nothing in the line looks like a value.
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 
 from pima.core.features import FEATURE_NAMES, canonical_name
 from pima.intake.patient_rows import ARTICLE_COLUMNS
 from pima.intake.sources import LOAD, refused
 
 KNOWN = ("id", *ARTICLE_COLUMNS)
+# What other copies of the data set call their columns. Hints and no more: such a name means other things elsewhere.
+_ELSEWHERE = {
+    "pregnancies": ("preg", "npreg", "pregnant"),
+    "glucose": ("plas", "glu"),
+    "blood_pressure": ("pres", "bp", "pressure"),
+    "skin_thickness": ("skin", "triceps"),
+    "insulin": ("test",),
+    "bmi": ("mass", "bodymassindex"),
+    "diabetes_pedigree": ("pedi", "ped", "pedigree", "dpf"),
+    "outcome": ("diabetes", "type"),
+    "id": ("patientid",),
+}
+_LIKE_ENOUGH = 0.6
 _NAMES_SHOWN = 20
 _LONGEST_SHOWN = 40
 
@@ -91,16 +104,25 @@ def _positions_to_ignore(file: str, cells: Sequence[str], ignored: Sequence[str]
 
 def _report(cells: Sequence[str], faulty: Sequence[int]) -> str:
     shown = faulty[:_NAMES_SHOWN]
+    lacking: list[str] = []
     if _shows_names(cells):
         head = "Its header can't be used as it is:"
-        lacking = [known for known in KNOWN if known not in set(map(canonical_name, cells))]
-        faults = [_fault(cells[n], lacking) for n in shown]
+        there = set(map(canonical_name, cells))
+        meant = _meant({n: cells[n] for n in shown if not canonical_name(cells[n])}, set(KNOWN) - there)
+        lacking = _lacking(there | set(meant.values()))
+        faults = [_fault(cells[n], meant.get(n), may_be_left_out=not lacking) for n in shown]
     else:
         head = "Line 1 is no header of known columns; it may be a patient's row, so its cells are not shown:"
         faults = [_repeated(cells[n]) or ": unknown (unknown_column)" for n in shown]
     told = [f"  Column {n + 1}{fault}" for n, fault in zip(shown, faults, strict=True)]
     rest = [f"  and {len(faulty) - len(shown)} more"] if len(faulty) > len(shown) else []
+    rest += [f"It lacks, and without ids it needs: {', '.join(lacking)}."] if lacking else []
     return "\n".join([head, *told, *rest, f"Known columns: {', '.join(KNOWN)}."])
+
+
+def _lacking(columns: Collection[str | None]) -> list[str]:
+    """The measurements without which the file can't be loaded, whatever is left out of it."""
+    return [] if "id" in columns else [name for name in FEATURE_NAMES if name not in columns]
 
 
 def _repeated(cell: str) -> str | None:
@@ -108,17 +130,17 @@ def _repeated(cell: str) -> str | None:
     return f": {column} for the second time (duplicate_column)" if column else None
 
 
-def _fault(cell: str, lacking: Sequence[str]) -> str:
+def _fault(cell: str, meant: str | None, may_be_left_out: bool) -> str:
     if repeated := _repeated(cell):
         return repeated
-    shown, nearest = _shown(cell), _nearest(cell.strip(), lacking)
-    if nearest is not None:
-        advice = f"is {nearest} meant?"
-    elif shown == _quoted(cell):
-        advice = f"--ignore {shlex.quote(cell.strip())} leaves it out"
-    else:
-        advice = "--ignore and its name leave it out"
-    return f" {shown}: unknown (unknown_column); {advice}"
+    shown, advice = _shown(cell), ""
+    if meant is not None:
+        advice = f"; is {meant} meant?"
+    elif may_be_left_out and shown == _quoted(cell):
+        advice = f"; --ignore {shlex.quote(cell.strip())} leaves it out"
+    elif may_be_left_out:
+        advice = "; --ignore and its name leave it out"
+    return f" {shown}: unknown (unknown_column){advice}"
 
 
 def _shows_names(cells: Sequence[str]) -> bool:
@@ -137,9 +159,31 @@ def _quoted(name: str) -> str:
     return f'"{name.strip()}"'
 
 
-def _nearest(name: str, lacking: Sequence[str]) -> str | None:
-    """The known column, of those that the header lacks, that the name resembles."""
-    if "id" in lacking and re.search(r"(?i:[\W_]id)$|(?<![A-Z])I[dD]$", name):
-        return "id"
-    near = get_close_matches(name.lower(), lacking, n=1)
-    return near[0] if near else None
+def _meant(unknown: Mapping[int, str], lacking: Collection[str]) -> dict[int, str]:
+    """The known column, of those that the header lacks, that each name resembles most; each is offered once."""
+    likenesses = [(_likeness(name, known), -n, known) for n, name in unknown.items() for known in lacking]
+    meant: dict[int, str] = {}
+    for likeness, position, known in sorted(likenesses, reverse=True):
+        if likeness >= _LIKE_ENOUGH and -position not in meant and known not in meant.values():
+            meant[-position] = known
+    # Which of several is the patient's, such as of a visit's and a hospital's, can't be told.
+    keys = [n for n, name in unknown.items() if _ends_in_id(name)]
+    return {
+        n: known for n, known in meant.items() if known != "id" or len(keys) < 2 or _likeness(unknown[n], "id") == 1
+    }
+
+
+def _likeness(name: str, known: str) -> float:
+    """From 0 to 1, which is certain."""
+    bare = re.split(r"[(\[]", name.strip()[:_LONGEST_SHOWN])[0].strip()  # without its unit
+    folded = re.sub(r"[\W_]", "", bare.lower())
+    certain = next((column for column, names in _ELSEWHERE.items() if folded in names), canonical_name(bare))
+    if certain is not None:
+        return float(known == certain)
+    if known == "id":
+        return 0.9 if _ends_in_id(bare) else 0
+    return SequenceMatcher(None, bare.lower(), known).ratio()
+
+
+def _ends_in_id(name: str) -> bool:
+    return re.search(r"(?i:[\W_]id)$|(?<![A-Z])I[dD]$", name.strip()) is not None

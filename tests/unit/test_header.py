@@ -46,19 +46,56 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         ("patient_id", "id"),
         ("PatientID", "id"),
         ("PATIENT_ID", "id"),
+        ("Age [years]", "age"),
+        ("Glucose (mg/dL)", "glucose"),
+        ("Body Mass Index (kg/m2)", "bmi"),
+        ("diabetes", "outcome"),
+        ("type", "outcome"),
+        *((name, "diabetes_pedigree") for name in ("dpf", "DPF", "pedi", "ped")),
+        *((name, "blood_pressure") for name in ("bp", "pres", "pressure")),
+        *((name, "pregnancies") for name in ("preg", "npreg", "pregnant")),
+        *((name, "skin_thickness") for name in ("skin", "triceps")),
+        ("plas", "glucose"),
+        ("glu", "glucose"),
+        ("mass", "bmi"),
+        ("test", "insulin"),
     ],
 )
 def test_a_near_match_is_named(name: str, meant: str) -> None:
-    assert f'"{name}": unknown (unknown_column); is {meant} meant?' in refusal(f"age,{name}")
+    beside = "insulin" if meant == "age" else "age"
+    assert f'"{name}": unknown (unknown_column); is {meant} meant?' in refusal(f"{beside},{name}")
 
 
 @pytest.mark.parametrize("name", ["visit_date", "date", "covid", "COVID", "ward", "Größe"])
 def test_what_resembles_nothing_is_to_be_ignored(name: str) -> None:
-    assert f'"{name}": unknown (unknown_column); --ignore {name}' in refusal(f"age,{name}").replace("'", "")
+    assert f'"{name}": unknown (unknown_column); --ignore {name}' in refusal(f"id,age,{name}").replace("'", "")
 
 
 def test_a_column_that_is_there_already_is_not_meant_again() -> None:
-    assert "--ignore glucose2 leaves it out" in refusal("glucose,glucose2")
+    assert "--ignore glucose2 leaves it out" in refusal("id,glucose,glucose2")
+    assert "--ignore diabetes leaves it out" in refusal("id,outcome,diabetes")
+
+
+def test_a_known_column_is_offered_once_and_to_the_name_that_is_most_like_it() -> None:
+    report = refusal("age,glucose_2h,glucos,BloodPresure,pressure")
+    assert '"glucos": unknown (unknown_column); is glucose meant?' in report
+    assert '"pressure": unknown (unknown_column); is blood_pressure meant?' in report
+    assert report.count("glucose meant?") == report.count("blood_pressure meant?") == 1
+
+
+def test_of_several_ids_only_a_patient_s_is_offered() -> None:
+    assert "is id meant?" not in refusal("age,hospital_id,visit_id")
+    report = refusal("age,hospital_id,visit_id,patient_id")
+    assert '"patient_id": unknown (unknown_column); is id meant?' in report
+    assert report.count("is id meant?") == 1
+
+
+def test_nothing_is_to_be_left_out_while_measurements_lack() -> None:
+    report = refusal(NAMES.replace("bmi", "ward"))
+    assert '  Column 6 "ward": unknown (unknown_column)\nIt lacks, and without ids it needs: bmi.\n' in report
+    assert "--ignore" not in report
+    assert "--ignore ward" in refusal(f"{NAMES},ward")
+    assert "--ignore ward" in refusal(f"{NAMES.replace('bmi', 'mass')},ward")
 
 
 NO_HEADERS = [
