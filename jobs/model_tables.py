@@ -17,13 +17,16 @@ _DIFFERENCES = (
 )
 
 
-def version_list(versions: list[dict[str, Any]], champion: int | None) -> Table:
-    """A line a version. No accuracies below each other: each was measured on other rows."""
-    table = Table("version", "trained", "on", "verdict", box=None)
-    table.add_column("correct on the same test rows", no_wrap=True)
+def version_list(versions: list[dict[str, Any]], champion: int | None, pinned: bool) -> Table:
+    """A row a version. No accuracies below each other: each was measured on other rows."""
+    table = Table(box=None)
+    for name in ("version", "trained", "on", "verdict", "correct on the same test rows"):
+        # What a person acts on stays whole; the rest takes the lines that it needs.
+        table.add_column(name, overflow="fold", no_wrap=name in ("trained", "on", "verdict"))
+    mark = " (champion, pinned)" if pinned else " (champion)"
     for version in versions:
         table.add_row(
-            f"{version['number']}{' (champion)' if version['number'] == champion else ''}",
+            f"{version['number']}{mark if version['number'] == champion else ''}",
             f"{version['created_at']:%Y-%m-%d}",
             f"{version['training_rows']} rows",
             *_judged(version["judged"]),

@@ -142,7 +142,7 @@ def _show_tables(result: Result) -> None:
     if "version" in result:
         console.print(version_with_decisions(result["version"], result["decisions"]))
     elif result["versions"]:
-        console.print(version_list(result["versions"], result["champion"]))
+        console.print(version_list(result["versions"], result["champion"], result["pinned"]))
     else:
         console.print("no versions yet: python -m jobs.retrain makes the first")
 

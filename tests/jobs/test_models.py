@@ -75,6 +75,24 @@ def test_versions_that_no_verdict_or_no_finite_number_was_given_on_are_listed(sc
     assert first.rstrip().endswith("none recorded")
 
 
+def test_on_eighty_columns_nothing_of_the_list_is_cut_off(
+    scored_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    scored_database.execute("UPDATE promotions SET verdict = 'blocked', reason = 'below_minimum_gain'")
+    assert call(scored_database, "models", "pin", "--reason", "a person's word").exit_code == 0
+    lines = call(scored_database, "models", "list").stdout.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    listed = "\n".join(lines)
+    assert "…" not in listed
+    assert listed.count("blocked: below_minimum_gain") == 3
+    assert "1 (champion," in listed
+    assert "pinned)" in listed
+    for number in (1, 2, 3):
+        scores = _verdicts(scored_database)[number]["challenger"]
+        assert f"{scores['correct']} of {scores['rows']}" in listed
+
+
 def test_a_version_is_shown_without_dictionaries_and_long_numbers(scored_database: Database) -> None:
     call(scored_database, "models", "promote", "2", "--reason", "a person's word")
     shown = call(scored_database, "models", "show", "2").stdout
