@@ -4,16 +4,17 @@ Read once at the start of a command and handed down as one frozen record. A miss
 and a value of the wrong type are errors that name the key: a setting that silently does nothing is worse than none.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from pima.errors import WrongConfiguration
+from pima.expected_values import in_words
 
 DEFAULT_CONFIG = Path("config/pima.toml")
 DEFAULT_DATABASE_URL = "sqlite:///pima.db"
@@ -95,7 +96,9 @@ class ScheduleSettings(Frozen, frozen=True):
     stale_seconds: Annotated[int, Meta(ge=30, le=86_400)] = 120
 
 
-WebAddress = Annotated[str, Meta(pattern=r"^(https?://\S+)?$")]
+WebAddress = Annotated[
+    str, Meta(pattern=r"^(https?://\S+)?$", description="an address that begins with http:// or https://, or nothing")
+]
 
 
 class MetricsSettings(Frozen, frozen=True):
@@ -154,13 +157,36 @@ def read_settings(config: Path | None, environ: Mapping[str, str]) -> Settings:
     for variable, (section, key, text) in _variables(environ).items():
         merged.setdefault(section, {})
         if not isinstance(merged[section], dict):
-            raise WrongConfiguration(what=f"{path}: {section} is not a section", expected=f"[{section}] and keys in it")
+            raise _no_section(path, section)
         merged[section][key] = _checked_text(variable, section, key, text)
     try:
         return msgspec.convert(merged, Settings)
     except msgspec.ValidationError as error:
-        # The message names the key and what was expected of it, never what stood there.
-        raise WrongConfiguration(what=f"{path} or a PIMA_ variable", expected=str(error)) from None
+        raise _wrong_file(path, str(error)) from None
+
+
+def _wrong_file(path: Path, error: str) -> WrongConfiguration:
+    """From msgspec's message its place and the name of an unknown key; not what stood there."""
+    at = re.search(r"at `\$\.(\w+)\.?(\w*)`$", error)
+    section, key = at.groups() if at else ("", "")
+    unknown = re.match(r"Object contains unknown field `(.*?)`(?: - at |$)", error)
+    if unknown:
+        names, what = (SECTIONS[section], f"[{section}] has no key") if section else (SECTIONS, "there is no section")
+        expected = f"one of: {', '.join(sorted(names))}"
+        return WrongConfiguration(what=f"{path}: {what} {unknown[1]}", expected=expected)
+    if not key:
+        return _no_section(path, section)
+    expected = in_words(_type_of(section, key))
+    return WrongConfiguration(what=f"{path}: {section}.{key} can't be taken as it is", expected=expected)
+
+
+def _no_section(path: Path, section: str) -> WrongConfiguration:
+    return WrongConfiguration(what=f"{path}: {section} is not a section", expected=f"[{section}] and keys in it")
+
+
+def _type_of(section: str, key: str) -> Any:
+    of_section = next(field.type for field in msgspec.structs.fields(Settings) if field.name == section)
+    return next(field.type for field in msgspec.structs.fields(of_section) if field.name == key)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -193,24 +219,12 @@ def _variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:
 
 def _checked_text(variable: str, section: str, key: str, text: str) -> object:
     """A variable's text as the type of its key."""
-    section_type = next(field.type for field in msgspec.structs.fields(Settings) if field.name == section)
-    key_type = next(field.type for field in msgspec.structs.fields(section_type) if field.name == key)
+    key_type = _type_of(section, key)
     try:
         return msgspec.convert(text, key_type, strict=False)
-    except msgspec.ValidationError as error:
-        choices = _choices(key_type)
-        expected = f"one of {', '.join(choices)}" if choices else str(error)
-        raise WrongConfiguration(what=f"the variable {variable}", expected=expected) from None
-
-
-def _choices(key_type: Any) -> list[str]:
-    """The words that a setting takes, and "a number" where it takes one besides."""
-    words = [repr(choice) for choice in get_args(key_type) if isinstance(choice, str)]
-    if get_origin(key_type) is UnionType or get_origin(key_type) is Union:
-        parts = get_args(key_type)
-        words = [word for part in parts for word in _choices(part)]
-        words += ["a number"] if any(get_origin(part) is Annotated for part in parts) else []
-    return words
+    except msgspec.ValidationError:
+        what = f"the variable {variable} can't be taken as it is"
+        raise WrongConfiguration(what=what, expected=in_words(key_type)) from None
 
 
 def database_url(environ: Mapping[str, str], job: str | None = None) -> str:

@@ -192,13 +192,16 @@ WRONG_VARIABLES = [
     ("PIMA_SCORE_BATCH_ROWS", "5", "score"),
     ("PIMA_TYPO", "5", "score"),
     ("PIMA_LOAD__DATABASE_URL", f"sqlite:///{SECRET}", "score"),
-    ("PIMA_SCORE__BATCH_ROWS", "many", "int"),
-    ("PIMA_SCORE__BATCH_ROWS", "0", ">= 1"),
-    ("PIMA_SCORE__BATCH_ROWS", "", "int"),
-    ("PIMA_HOLDOUT__SHARE", "nan", "float"),
-    ("PIMA_HOLDOUT__SHARE", "1", "< 1.0"),
+    ("PIMA_SCORE__BATCH_ROWS", "many", "a whole number, at least 1 and at most 1,000,000"),
+    ("PIMA_SCORE__BATCH_ROWS", "0", "at least 1"),
+    ("PIMA_SCORE__BATCH_ROWS", "", "a whole number"),
+    ("PIMA_HOLDOUT__SHARE", "nan", "a number, above 0 and below 1"),
+    ("PIMA_HOLDOUT__SHARE", "1", "below 1"),
     ("PIMA_RETRAIN__NETWORK", "transformer", "five_seeds"),
-    ("PIMA_LOGS__FORMAT", "xml", "json"),
+    ("PIMA_LOGS__FORMAT", "xml", "'auto' or 'text' or 'json'"),
+    ("PIMA_LINEAGE__SNAPSHOTS", "on", "'champions' or 'off' or a whole number, at least 1"),
+    ("PIMA_GATE__APPROVE", "perhaps", "true or false"),
+    ("PIMA_PING__SCORE_URL", SECRET, "an address that begins with http:// or https://, or nothing"),
 ]
 
 

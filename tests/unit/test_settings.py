@@ -2,11 +2,14 @@
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import fields
 
 from pima.errors import WrongConfiguration
+from pima.expected_values import in_words
 from pima.settings import (
     DEFAULT_CONFIG,
     DEFAULT_DATABASE_URL,
@@ -120,6 +123,40 @@ def test_a_variable_that_names_no_setting_is_refused_by_its_name(variable: str) 
 def test_a_wrong_file_is_refused_by_the_keys_name(tmp_path: Path, content: str, named: str) -> None:
     with pytest.raises(WrongConfiguration, match=named):
         read_settings(_file(tmp_path, content), {})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[score]\nbatch_row = 1\n", "[score] has no key batch_row. Expected: one of: batch_rows, workers."),
+        ("[scores]\n", "there is no section scores. Expected: one of: database, gate, "),
+        ("score = 5\n", "score is not a section. Expected: [score] and keys in it."),
+        (
+            '[score]\nworkers = "CANARY"\n',
+            "score.workers can't be taken as it is. Expected: a whole number, at least 1 and at most 16.",
+        ),
+        (
+            '[logs]\nformat = "CANARY"\n',
+            "logs.format can't be taken as it is. Expected: 'auto' or 'text' or 'json'.",
+        ),
+        (
+            '[ping]\nscore_url = "CANARY"\n',
+            "ping.score_url can't be taken as it is. Expected: an address that begins with http:// or https://",
+        ),
+        ("[holdout]\nsalt = 7\n", "holdout.salt can't be taken as it is. Expected: text."),
+        ("[gate]\napprove = 1\n", "gate.approve can't be taken as it is. Expected: true or false."),
+    ],
+)
+def test_what_a_file_s_key_takes_is_told_in_words(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(WrongConfiguration) as caught:
+        read_settings(_file(tmp_path, content), {})
+    assert message in str(caught.value)
+    assert "CANARY" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key_type", [field.type for section in fields(Settings) for field in fields(section.type)])
+def test_each_setting_s_type_has_words(key_type: Any) -> None:
+    assert in_words(key_type)
 
 
 def test_a_section_that_is_none_is_refused_though_a_variable_fills_it(tmp_path: Path) -> None:
