@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, text, update
 
 from pima.store.engine import is_postgresql
 from pima.store.registry import read_champion, version_before
@@ -104,7 +104,8 @@ def prune(connection: Connection, last_snapshots: int, last_bytes: int | None) -
     )
     if last_bytes is not None:
         numbers = model_versions.c.number
-        old = (numbers <= newest - last_bytes, numbers.not_in(sorted(kept)), model_versions.c.keras_sha256.is_not(None))
+        bytes_left = or_(model_versions.c.keras_artifact.is_not(None), model_versions.c.compiled_artifact.is_not(None))
+        old = (numbers <= newest - last_bytes, numbers.not_in(sorted(kept)), bytes_left)
         # SQL: the bytes only; hashes, lineage and verdicts stay for ever.
         connection.execute(update(model_versions).where(*old).values(keras_artifact=None, compiled_artifact=None))
 

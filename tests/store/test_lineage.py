@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from pima.store import lineage, registry, schema
 from pima.store.engine import reading, writing
@@ -71,6 +71,27 @@ def test_after_a_rollback_what_was_taken_back_is_still_there_and_nothing_more_is
 def test_without_a_champion_only_the_newest_is_kept(database: Database) -> None:
     _versions(database, 3)
     assert _prune(database, 0, 1) == ([3], [3])
+
+
+@pytest.mark.parametrize("lost", ["keras_artifact", "compiled_artifact", None])
+def test_what_was_pruned_before_is_not_written_again(database: Database, lost: str | None) -> None:
+    _versions(database, 4)
+    if lost is not None:  # half of a version's bytes, as no prune of ours leaves them
+        database.execute(f"UPDATE model_versions SET {lost} = NULL WHERE number = 2")
+    _prune(database, 0, 1)
+    with writing(database.engine) as connection:
+        before = _written(database, connection)
+        lineage.prune(connection, 0, 1)
+        assert _written(database, connection) == before
+    left = "keras_artifact IS NOT NULL OR compiled_artifact IS NOT NULL"
+    assert database.execute(f"SELECT number FROM model_versions WHERE {left}") == [(4,)]
+
+
+def _written(database: Database, connection: Connection) -> object:
+    """What differs once any row of `model_versions` is written anew, even with the values that it had."""
+    if database.kind == "postgresql":
+        return connection.execute(text("SELECT number, xmin, ctid FROM model_versions ORDER BY number")).all()
+    return connection.execute(text("SELECT total_changes()")).scalar_one()
 
 
 def test_pruning_an_empty_registry_does_nothing(database: Database) -> None:
