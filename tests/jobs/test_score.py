@@ -5,10 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+import tracemalloc
 
 import pytest
 from sqlalchemy import text
 
+from pima.process.ledger import OpenRun
+from pima.process.stopping import StopRequest
+from pima.scoring import ScoreOptions, score_queue
+from pima.store.engine import writing
+from pima.store.runs import start_run
 from tests.conftest import (
     PATIENCE_SECONDS,
     ROOT,
@@ -217,11 +223,23 @@ def test_a_version_scored_before_by_the_same_model_is_counted_and_not_doubled(sc
 
 
 def test_the_memory_of_a_run_is_no_matter_of_its_rows(scored_database: Database) -> None:
-    # A run of many batches holds one at a time: its tally is all that it keeps.
-    _fill(scored_database, 4_000)
-    counts = json.loads(scored_database.run("score", "--json", "--batch-size", "100").stdout)
-    assert counts["batches"] == 40
-    assert counts["claimed"] == 4_000
+    """A run of many batches holds one at a time: its tally is all that it keeps."""
+    _peak_of_a_run(scored_database, 500)  # fills the caches, which stay
+    few, many = (_peak_of_a_run(scored_database, rows) for rows in (500, 5_000))
+    assert many < 1.5 * few
+
+
+def _peak_of_a_run(database: Database, rows: int) -> int:
+    """Bytes that Python and numpy held at most, while so many new rows were scored in batches of 250."""
+    _fill(database, rows)
+    with writing(database.engine) as connection:
+        run = OpenRun(start_run(connection, "score", "manual", None, "test") or 0)
+    tracemalloc.start()
+    score_queue(database.engine, run, ScoreOptions(250), StopRequest())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (run.counts["claimed"], run.counts["batches"]) == (rows, rows // 250)
+    return peak
 
 
 def test_scoring_imports_no_tensorflow_keras_or_pandas(scored_database: Database) -> None:

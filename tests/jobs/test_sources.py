@@ -64,6 +64,7 @@ def test_what_can_be_read_only_once_is_loaded(database: Database, line: str) -> 
     assert ended.exit_code == 0, ended.stderr
     assert the_json(ended)["inserted"] == 768
     names = [name for (name,) in database.execute("SELECT file_name FROM loads")]
+    assert len(names) == line.count(str(SHIPPED))
     assert all(name == "stdin" or name.isdigit() for name in names), names
 
 

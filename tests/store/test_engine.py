@@ -3,7 +3,6 @@
 import socket
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -314,7 +313,7 @@ def test_a_session_that_is_ended_in_a_transaction_is_away_and_its_work_undone(po
 def test_an_engine_outlives_the_sessions_that_it_lost(server: str, serving: Engine) -> None:
     engine = make_engine(server, DatabaseSettings())
     kill_its_session(engine, by=serving)
-    with suppress(DatabaseAway):
+    with pytest.raises(DatabaseAway):
         ask(engine)
     ask(engine)
     engine.dispose()
