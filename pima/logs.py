@@ -2,11 +2,28 @@
 
 import logging
 import sys
-from collections.abc import MutableMapping
-from contextlib import suppress
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager, suppress
 from typing import Any, Literal, TextIO, cast
 
-import structlog
+
+@contextmanager
+def _absent(package: str) -> Iterator[None]:
+    """What is imported meanwhile finds no such package, unless it is imported already."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]  # Python's own sign for it
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+
+
+# Where rich is installed structlog imports it, for tracebacks in colour, of which no line of ours has any; a command
+# without work to do would spend a tenth of its time on it.
+with _absent("rich"):
+    import structlog
 
 Look = Literal["auto", "text", "json"]
 
@@ -96,5 +113,10 @@ def _are_json() -> bool:
 
 
 def get_logger() -> Any:
-    """The logger; bind run id and job with `structlog.contextvars` so that every line carries them."""
+    """The logger; what `mark_lines` was given stands in every line."""
     return structlog.get_logger()
+
+
+def mark_lines(**facts: str | int) -> None:
+    """Put a run's id and job into every line from here on."""
+    structlog.contextvars.bind_contextvars(**facts)

@@ -6,11 +6,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import structlog
 from sqlalchemy import Engine
 
 from pima.errors import Interrupted, PimaError, RunNotOpen
-from pima.logs import get_logger
+from pima.logs import get_logger, mark_lines
 from pima.process.results import as_json
 from pima.store.attempts import adopt_run
 from pima.store.engine import writing
@@ -44,7 +43,7 @@ def recorded_run(engine: Engine, job: str, opened: int | None, dry_run: bool) ->
     Raises RunNotOpen where there is no such run to take over.
     """
     run, trigger = _open(engine, job, opened, DRY_RUN if dry_run else "manual")
-    structlog.contextvars.bind_contextvars(job=job, run_id=run.id)
+    mark_lines(job=job, run_id=run.id)
     try:
         get_logger().info("run started", trigger=trigger)
         yield run
