@@ -2,10 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from pima.core.arrays import BoolArray, Float64Array
-
 
 @dataclass(frozen=True, slots=True)
 class Feature:
@@ -39,11 +35,6 @@ FEATURES = (
 )
 
 FEATURE_NAMES = tuple(feature.name for feature in FEATURES)
-
-LOW: Float64Array = np.array([feature.low for feature in FEATURES], dtype=np.float64)
-HIGH: Float64Array = np.array([feature.high for feature in FEATURES], dtype=np.float64)
-ZERO_MEANS_MISSING: BoolArray = np.array([feature.zero_means_missing for feature in FEATURES])
-MAY_BE_MISSING: BoolArray = np.array([feature.may_be_missing for feature in FEATURES])
 
 # Column names of other copies of the data set, spelled as `canonical_name` folds them.
 _OTHER_SPELLINGS = {"diabetespedigreefunction": "diabetes_pedigree", "class": "outcome"}

@@ -8,13 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float32Array, Float64Array, Int8Array, Int64Array
-from pima.core.features import FEATURE_NAMES, HIGH, LOW, MAY_BE_MISSING, ZERO_MEANS_MISSING
+from pima.core.features import FEATURE_NAMES, FEATURES
 
 MISSING = "missing"
 NOT_FINITE = "not_finite"
 OUT_OF_RANGE = "out_of_range"
 # In the order of judgement; the position is the code in `broken_rules`, 0 being no rule broken.
 REASONS = ("", MISSING, NOT_FINITE, OUT_OF_RANGE)
+
+# (8,) each, in the order of the table.
+LOW: Float64Array = np.array([feature.low for feature in FEATURES], dtype=np.float64)
+HIGH: Float64Array = np.array([feature.high for feature in FEATURES], dtype=np.float64)
+ZERO_MEANS_MISSING: BoolArray = np.array([feature.zero_means_missing for feature in FEATURES])
+MAY_BE_MISSING: BoolArray = np.array([feature.may_be_missing for feature in FEATURES])
 
 
 @dataclass(frozen=True, slots=True)

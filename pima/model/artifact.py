@@ -10,7 +10,8 @@ import numpy as np
 
 from pima.core.arrays import Float32Array, Float64Array
 from pima.core.digest import sha256_of
-from pima.core.features import FEATURES, MAY_BE_MISSING
+from pima.core.features import FEATURES
+from pima.core.validation import MAY_BE_MISSING
 from pima.model.compiled import CompiledModel
 
 # Float32 arithmetic in another order: measured 2e-7 on the shipped data.

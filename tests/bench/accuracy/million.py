@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from sqlalchemy import text
 
-from pima.core.features import FEATURE_NAMES, HIGH, LOW, ZERO_MEANS_MISSING
+from pima.core.features import FEATURE_NAMES
+from pima.core.validation import HIGH, LOW, ZERO_MEANS_MISSING
 from pima.settings import DatabaseSettings
 from pima.store import patients
 from pima.store.engine import make_engine, without_time_limit, writing
