@@ -117,6 +117,8 @@ def run_timed(command: Sequence[str], url: str) -> Ran:
 
 def _run(command: Sequence[str], url: str) -> str:
     variables = clean_environ() | {"DATABASE_URL": url}
+    # An installation keeps compiled modules. Where this is set, ours alone would be compiled at each start.
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
     ended = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
     if ended.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {ended.returncode}: {ended.stderr[-2000:]}")
