@@ -1,10 +1,19 @@
 """The numbers of each network's fit, by the name that config knows it by. No Keras here: the gate looks a verdict up by
 them before anything heavy is imported."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import msgspec
+
+
+def added(default: Any, before: Any) -> Any:
+    """A number that earlier releases did not have, with what their fits did without it.
+
+    A version that was stored without it was fitted so; and a fit that still is so keeps its fingerprint, without which
+    its verdicts would be forgotten, and what a person took back would come back.
+    """
+    return field(default=default, metadata={"before": before})
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +26,10 @@ class FiveSeeds:
     learning_rate: float = 0.01
     l2_times_rows: float = 3.0
     """L2 on both layers is this over the number of training rows: a prior of constant strength beside a mean loss."""
-    exponents: tuple[float, ...] = (1, 1, 1, 1, 0.5, -1, 0.5, 1)
+    exponents: tuple[float, ...] = added((1, 1, 1, 1, 0.5, -1, 0.5, 1), before=(1,) * 8)
     """Power of each measurement in the order of `pima.core.features`, each 1, 0.5 or -1: roots of insulin and pedigree,
     1 / BMI. They are skewed, and no outlier drags the fit once its distance is shrunk."""
-    scales: tuple[float, ...] = (0.5, 1.5, 0.1, 0.1, 1.5, 1, 1, 1.5)
+    scales: tuple[float, ...] = added((0.5, 1.5, 0.1, 0.1, 1.5, 1, 1, 1.5), before=(1,) * 8)
     """Standard deviation that each power is brought to: under the same L2, the wider an input, the more the network
     may lean on it. Blood pressure and skin fold say little beside BMI and age."""
     batch_rows: int = 16_384
@@ -40,6 +49,24 @@ RECIPES: dict[str, FiveSeeds | Article] = {"five_seeds": FiveSeeds(), "article":
 
 
 def recipe_of(settings: dict[str, Any]) -> FiveSeeds | Article:
-    """The recipe that stands in a version's stored settings, whatever today's numbers are."""
-    recipe: FiveSeeds | Article = msgspec.convert(settings["recipe"], type(RECIPES[settings["network"]]))
+    """The recipe that stands in a version's stored settings, whatever today's numbers are.
+
+    Raises msgspec.ValidationError where it lacks a number that fits have always had.
+    """
+    kind = type(RECIPES[settings["network"]])
+    stored = _before(kind) | settings["recipe"]
+    if missing := sorted({each.name for each in fields(kind)} - stored.keys()):
+        raise msgspec.ValidationError(f"the stored recipe lacks {', '.join(missing)}")
+    recipe: FiveSeeds | Article = msgspec.convert(stored, kind)
     return recipe
+
+
+def fingerprinted(recipe: FiveSeeds | Article) -> dict[str, Any]:
+    """What of a recipe enters the fingerprint of a fit: all but what is as it was before the number existed."""
+    before = _before(type(recipe))
+    numbers = {each.name: getattr(recipe, each.name) for each in fields(recipe)}
+    return {name: number for name, number in numbers.items() if name not in before or number != before[name]}
+
+
+def _before(kind: type[FiveSeeds | Article]) -> dict[str, Any]:
+    return {each.name: each.metadata["before"] for each in fields(kind) if "before" in each.metadata}

@@ -19,14 +19,14 @@ from pima.core.history import Parted, part, shortage
 from pima.core.promotion import Decision, Reason
 from pima.errors import LeaseHeld, PimaError, TooFewLabels
 from pima.logs import get_logger
-from pima.model.recipes import RECIPES
+from pima.model.recipes import RECIPES, fingerprinted
 from pima.model.training_extra import training_extra
 from pima.process.heartbeat import beating
 from pima.process.recorded_run import OpenRun
 from pima.process.results import as_json
 from pima.process.stopping import StopRequest
 from pima.scorer import Scorer
-from pima.settings import RetrainSettings, Settings
+from pima.settings import GateSettings, RetrainSettings, Settings
 from pima.store import leases, registry, runs
 from pima.store.engine import clock, reading, writing
 from pima.store.generations import holdout_generation
@@ -138,12 +138,31 @@ def settings_of_fit(settings: Settings) -> dict[str, Any]:
 
 def fit_fingerprint(settings: Settings) -> str:
     """sha256 over the settings of a fit."""
-    return _fingerprint(settings_of_fit(settings))
+    return _fingerprint(_fit_as_fingerprinted(settings))
 
 
 def gate_fingerprint(settings: Settings) -> str:
     """sha256 over the settings of a fit and of the gate: another question to the same data is another look."""
-    return _fingerprint(settings_of_fit(settings) | {"gate": msgspec.structs.asdict(settings.gate)})
+    asked = msgspec.structs.asdict(settings.gate)
+    # An option that a later release adds enters only where it is used, so that recorded verdicts still hold.
+    unused = {name for name in asked.keys() - _FIRST_GATE_OPTIONS if asked[name] == getattr(GateSettings(), name)}
+    gate = {name: value for name, value in asked.items() if name not in unused}
+    return _fingerprint(_fit_as_fingerprinted(settings) | {"gate": gate})
+
+
+_FIRST_GATE_OPTIONS = {
+    "window",
+    "window_weeks",
+    "window_minimum_rows",
+    "window_maximum_rows",
+    "log_loss_veto",
+    "minimum_gain",
+    "approve",
+}
+
+
+def _fit_as_fingerprinted(settings: Settings) -> dict[str, Any]:
+    return settings_of_fit(settings) | {"recipe": fingerprinted(RECIPES[settings.retrain.network])}
 
 
 def _fingerprint(settings: dict[str, Any]) -> str:
