@@ -27,7 +27,7 @@ def _show(result: Result) -> None:
     champion, queue, realised = result["champion"], result["queue"], result["realised"]
     screen = Table("", "", box=None, show_header=False)
     if champion["version"] is None:
-        screen.add_row("champion", "none yet: python -m jobs.retrain makes the first")
+        screen.add_row("champion", _why_none(champion["last_verdict"]))
     else:
         pinned = ", pinned" if champion["pinned"] else ""
         accuracy = champion["holdout_accuracy"]
@@ -51,6 +51,12 @@ def _show(result: Result) -> None:
             f"run {run['id']}", f"{run['job']} {run['status']}{error}{dry}, started {_when(run['started_at'])}"
         )
     Console().print(screen)
+
+
+def _why_none(verdict: str | None) -> str:
+    if verdict is None:
+        return "none yet: python -m jobs.retrain makes the first"
+    return f"none yet; the last retraining said {verdict}"
 
 
 def _when(moment: datetime) -> str:

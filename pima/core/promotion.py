@@ -10,6 +10,7 @@ import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
 from pima.core.comparison import Comparison, compare
+from pima.core.luck import told_of_luck
 from pima.core.metrics import Scores, correct, log_losses, majority_correct, scores
 
 LOG_LOSS_VETO_P = 0.25
@@ -84,6 +85,8 @@ class Contest:
     None: any of them."""
     too_few_unseen: bool = False
     """Those are too few to compare the two on."""
+    holdout_share: float = 0.30
+    """Of the labelled rows, how many are held out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,7 @@ def decide(contest: Contest, options: GateOptions) -> Verdict:
     return Verdict(
         decision=decision,
         reason=reason,
-        sentence=_sentence(decision, reason, found),
+        sentence=_sentence(decision, reason, found) + _luck(contest, reason, found),
         challenger=found.challenger,
         champion=found.champion,
         comparison=found.comparison,
@@ -275,3 +278,11 @@ def _sentence(decision: Decision, reason: Reason, found: _Figures) -> str:
     if found.seen_rows and found.champion:
         figures.append(f"left out {found.seen_rows} that the champion may have learned from")
     return f"{decision}: {_WHY[reason]} ({', '.join(figures)})"
+
+
+def _luck(contest: Contest, reason: Reason, found: _Figures) -> str:
+    """Without a champion rows wait until the next retraining, so it is told how likely that gives one."""
+    if reason is not Reason.NOT_ABOVE_MAJORITY or contest.champion is not None:
+        return ""
+    told = told_of_luck(len(contest.outcomes[contest.in_window]), found.majority_correct, contest.holdout_share)
+    return f"; {told}" if told else ""

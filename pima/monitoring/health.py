@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine
 from pima.errors import PimaError
 from pima.schedule.ticks import JOBS, Schedule, schedules
 from pima.settings import Settings
-from pima.store import queue, service_figures
+from pima.store import queue, registry, service_figures
 from pima.store.engine import clock, reading
 from pima.store.runs import Status
 from pima.store.schema import require_schema
@@ -38,6 +38,7 @@ def complaints(engine: Engine, settings: Settings) -> list[str]:
                 *_last_run_failed(connection, settings, now),
                 *_success_is_old(connection, scheduled, now),
                 *_queue_is_old(connection, scheduled["score"], now),
+                *_no_champion_came_of_it(connection),
                 *_rows_are_unseen(connection),
             ]
     except PimaError as error:
@@ -84,6 +85,14 @@ def _queue_is_old(connection: Connection, schedule: Schedule, now: datetime) -> 
         age = _in_words((now - oldest).total_seconds())
         return [f"queue_old: the oldest row on the queue has waited for {age}, more than {_PERIODS} scoring periods"]
     return []
+
+
+def _no_champion_came_of_it(connection: Connection) -> list[str]:
+    """Nothing can be scored, though retraining works: rows wait until a verdict, or a person, makes a champion."""
+    verdict = figures.last_verdict(connection)
+    if verdict is None or registry.read_champion(connection).model_version is not None:
+        return []
+    return [f"no_champion: there is none yet, so no row can be scored; the last retraining said {verdict}"]
 
 
 _UNSEEN = {

@@ -87,6 +87,7 @@ def judge(engine: Engine, case: Case) -> Judgement:
         consultations=consultations,
         unseen=unseen,
         too_few_unseen=too_few,
+        holdout_share=case.as_read.generation.share,
     )
     options = GateOptions(case.gate.log_loss_veto, case.gate.minimum_gain, case.gate.approve)
     return Judgement(champion, decide(contest, options), test_set)
