@@ -89,7 +89,7 @@ def _queue_is_old(connection: Connection, schedule: Schedule, now: datetime) -> 
 
 def _no_champion_came_of_it(connection: Connection) -> list[str]:
     """Nothing can be scored, though retraining works: rows wait until a verdict, or a person, makes a champion."""
-    verdict = figures.last_verdict(connection)
+    verdict = service_figures.last_verdict(connection)
     if verdict is None or registry.read_champion(connection).model_version is not None:
         return []
     return [f"no_champion: there is none yet, so no row can be scored; the last retraining said {verdict}"]

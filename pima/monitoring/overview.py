@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from pima.store import figures, queue, registry, runs
+from pima.store import queue, registry, runs, service_figures
 from pima.store.engine import reading
 from pima.store.predictions import realised_accuracy
 
@@ -23,7 +23,7 @@ def overview(engine: Engine) -> dict[str, Any]:
         waiting = queue.waiting(connection)
         realised = realised_accuracy(connection, NEWEST_OUTCOMES)
         last = runs.last_runs(connection, RUNS_SHOWN)
-        verdict = figures.last_verdict(connection)
+        verdict = service_figures.last_verdict(connection)
     return {
         "champion": {
             "version": champion.model_version,
