@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, DOUBLE_PRECISION
 
 from pima.core.arrays import Float64Array, Int64Array
-from pima.store.copying import copy_in
 from pima.store.engine import is_postgresql
+from pima.store.postgresql.copying import copy_in
 
 
 @dataclass(frozen=True, slots=True)

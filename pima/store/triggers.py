@@ -9,8 +9,9 @@ from types import ModuleType
 from sqlalchemy import Connection
 
 from pima.errors import SchemaDiffers
-from pima.store import triggers_on_postgresql, triggers_on_sqlite
 from pima.store.engine import is_postgresql
+from pima.store.postgresql import triggers as triggers_on_postgresql
+from pima.store.sqlite import triggers as triggers_on_sqlite
 
 
 def require_triggers(connection: Connection) -> None:
