@@ -23,6 +23,7 @@ from pima.process.results import as_json
 from pima.process.stopping import StopRequest
 from pima.scorer import Scorer, load_scorer
 from pima.store import predictions, queue, registry
+from pima.store.batches import Batch, Predictions, Rejections
 from pima.store.engine import reading, writing
 from pima.store.runs import record_progress
 
@@ -98,7 +99,7 @@ def _champion_if_needed(engine: Engine) -> int | None:
 class _Scored:
     """A batch with what is to be written about it."""
 
-    batch: queue.Batch
+    batch: Batch
     parted: Validated
     probabilities: Float64Array
     """Of the accepted rows."""
@@ -192,10 +193,8 @@ class _Drain:
         """Write predictions and rejections; how many of the predictions are new."""
         ids, versions = scored.batch.patient_ids, scored.batch.patient_versions
         parted = scored.parted
-        made = predictions.Predictions(ids[parted.accepted], versions[parted.accepted], scored.probabilities)
-        rejected = predictions.Rejections(
-            ids[parted.rejected], versions[parted.rejected], parted.reasons, parted.fields
-        )
+        made = Predictions(ids[parted.accepted], versions[parted.accepted], scored.probabilities)
+        rejected = Rejections(ids[parted.rejected], versions[parted.rejected], parted.reasons, parted.fields)
         run, threshold = self._run.id, self._scorer.threshold
         new = predictions.write_predictions(connection, made, self._version, run, threshold)
         predictions.write_rejections(connection, rejected, run)

@@ -8,36 +8,9 @@ import numpy as np
 from sqlalchemy import Connection, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, DOUBLE_PRECISION
 
-from pima.core.arrays import Float64Array, Int64Array
+from pima.store.batches import Predictions, Rejections
 from pima.store.engine import is_postgresql
 from pima.store.postgresql.copying import copy_in
-
-
-@dataclass(frozen=True, slots=True)
-class Predictions:
-    """Predictions of one model version for one batch."""
-
-    patient_ids: Int64Array
-    """(n,)"""
-    patient_versions: Int64Array
-    """(n,)"""
-    probabilities: Float64Array
-    """(n,)"""
-
-
-@dataclass(frozen=True, slots=True)
-class Rejections:
-    """Rows of one batch that can't be scored."""
-
-    patient_ids: Int64Array
-    """(n,)"""
-    patient_versions: Int64Array
-    """(n,)"""
-    reasons: tuple[str, ...]
-    """Reason codes of `pima.core.validation`."""
-    fields: tuple[str, ...]
-    """The column that broke the rule."""
-
 
 # A version that this model has predicted before (after a rescore and a rollback, say) is left as it is.
 _INSERT_PREDICTIONS = """

@@ -10,10 +10,10 @@ from datetime import datetime
 import numpy as np
 from sqlalchemy import Connection, func, select, text
 
-from pima.core.arrays import Int64Array
 from pima.core.features import FEATURE_NAMES
 from pima.core.validation import Measurements
 from pima.errors import DatabaseBusy
+from pima.store.batches import Batch
 from pima.store.engine import is_postgresql
 from pima.store.tables import scoring_queue
 
@@ -47,26 +47,6 @@ _READ_ON_SQLITE = f"""
     WHERE patient_id > ? ORDER BY patient_id LIMIT ?"""
 _SQLITE_ROW = np.dtype([("patient_id", "i8"), ("patient_version", "i8"), *((name, "f8") for name in FEATURE_NAMES)])
 _DELETE_ON_SQLITE = "DELETE FROM scoring_queue WHERE patient_id > ? AND patient_id <= ?"
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Claimed rows, by patient id."""
-
-    patient_ids: Int64Array
-    """(n,)"""
-    patient_versions: Int64Array
-    """(n,)"""
-    measurements: Measurements
-    """n rows of eight"""
-
-    def __len__(self) -> int:
-        return len(self.patient_ids)
-
-    @property
-    def last(self) -> int:
-        """The highest patient id; there is one."""
-        return int(self.patient_ids[-1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from pima.errors import DatabaseFailed
+from pima.store.batches import Predictions, Rejections
 from pima.store.engine import reading, writing
-from pima.store.predictions import Predictions, Realised, Rejections, realised_accuracy
+from pima.store.predictions import Realised, realised_accuracy
 from pima.store.predictions import write_predictions as write
 from pima.store.predictions import write_rejections as write_rejected
 from tests.conftest import Database, insert_patients

@@ -11,6 +11,7 @@ from pima.core.features import FEATURE_NAMES
 from pima.errors import DatabaseBusy
 from pima.settings import DatabaseSettings
 from pima.store import queue, registry
+from pima.store.batches import Batch
 from pima.store.engine import make_engine, reading, writing
 from tests.conftest import PATIENCE_SECONDS, Database, insert_patients, until_someone_waits_for_a_lock
 from tests.store.test_registry import add_version
@@ -27,7 +28,7 @@ def insert_many(database: Database, count: int) -> None:
     )
 
 
-def entries(batch: queue.Batch) -> list[Entry]:
+def entries(batch: Batch) -> list[Entry]:
     return sorted(zip(batch.patient_ids.tolist(), batch.patient_versions.tolist(), strict=True))
 
 
