@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select, text, update
 
-from pima.store.engine import insert_unless_there
+from pima.store.database import database_of
 from pima.store.leases import end_leases_of
 from pima.store.runs import IS_REAL, Status
 from pima.store.tables import runs, schedules
@@ -95,7 +95,7 @@ def note_ticks(
         row = {"job": job, "trigger": "schedule", "scheduled_for": tick, "attempt": 1, "host": host, "counts": {}}
         values = row | {"status": status, "error_code": error_code, "finished_at": database_now()}
         # SQL: whoever was first has said it; a tick that was run keeps its run.
-        statement = insert_unless_there(connection, runs).values(**values).returning(runs.c.id)
+        statement = database_of(connection).insert_unless_there(runs).values(**values).returning(runs.c.id)
         noted += len(connection.execute(statement).all())
     return noted
 
@@ -151,7 +151,7 @@ def see_schedule(connection: Connection, job: str, expression: str, time_zone: s
     values = {"expression": expression, "time_zone": time_zone, "first_seen_at": now, "heartbeat_at": database_now()}
     if known is None:
         # SQL: of two schedulers that start at once the first one's time counts.
-        connection.execute(insert_unless_there(connection, schedules).values(job=job, **values))
+        connection.execute(database_of(connection).insert_unless_there(schedules).values(job=job, **values))
     elif (known.expression, known.time_zone) != (expression, time_zone):
         # SQL: ticks of the old schedule are nobody's business any more.
         connection.execute(update(schedules).where(schedules.c.job == job).values(**values))

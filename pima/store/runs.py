@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from pima.errors import DONE, INTERRUPTED_BY_CTRL_C, INTERRUPTED_BY_SIGTERM, REFUSED, TRY_AGAIN_LATER
-from pima.store.engine import insert_unless_there
+from pima.store.database import database_of
 from pima.store.tables import runs
 from pima.store.types import database_now
 
@@ -76,7 +76,7 @@ def start_run(
     """Open a run and return its id; None where its tick has this attempt already, by the unique constraint."""
     row = {"job": job, "trigger": trigger, "scheduled_for": scheduled_for, "attempt": attempt, "host": host}
     # SQL: the run's row, there before any work, so that one which dies is seen; of two for a tick the second gets none.
-    statement = insert_unless_there(connection, runs).values(status=Status.RUNNING, counts={}, **row)
+    statement = database_of(connection).insert_unless_there(runs).values(status=Status.RUNNING, counts={}, **row)
     return connection.execute(statement.returning(runs.c.id)).scalar()
 
 

@@ -8,45 +8,6 @@ from sqlalchemy.engine import URL
 from pima.errors import DatabaseAway, DatabaseBusy, DatabaseFailed, DatabaseUnusable, PimaError, RightMissing
 from pima.store.urls import redacted
 
-
-def translated(error: BaseException | None, url: URL) -> PimaError:
-    """What the error of the database at this URL is called here."""
-    if url.get_backend_name() == "sqlite":
-        return _translate_sqlite(error, url)
-    return _translate_postgresql(error, url)
-
-
-# Primary codes of https://sqlite.org/rescode.html: Python has no name for some of the extended ones.
-_SQLITE_NAMES = {
-    3: "SQLITE_PERM",
-    5: "SQLITE_BUSY",
-    6: "SQLITE_LOCKED",
-    8: "SQLITE_READONLY",
-    11: "SQLITE_CORRUPT",
-    13: "SQLITE_FULL",
-    14: "SQLITE_CANTOPEN",
-    19: "SQLITE_CONSTRAINT",
-    23: "SQLITE_AUTH",
-    26: "SQLITE_NOTADB",
-}
-
-
-def _translate_sqlite(error: BaseException | None, url: URL) -> PimaError:
-    code = getattr(error, "sqlite_errorcode", None)
-    name = (
-        type(error).__name__
-        if code is None
-        else _SQLITE_NAMES.get(code & 0xFF, getattr(error, "sqlite_errorname", "an error"))
-    )
-    what = f"SQLite says {name}"
-    if name in ("SQLITE_BUSY", "SQLITE_LOCKED"):
-        return DatabaseBusy(what=what)
-    if name in ("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_AUTH", "SQLITE_PERM"):
-        expected = "a SQLite file that this process may read and write, in a folder where it may too"
-        return DatabaseUnusable(what=what, expected=expected, url=redacted(url))
-    return DatabaseFailed(what=what)
-
-
 # PL/pgSQL's RAISE, in the server's source.
 _RAISED_BY_A_FUNCTION = "exec_stmt_raise"
 # SQLSTATE classes and codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -55,7 +16,8 @@ _AWAY = ("08", "53", "57P")
 _UNUSABLE = ("28", "3D", "3F", "42501")
 
 
-def _translate_postgresql(error: BaseException | None, url: URL) -> PimaError:
+def translated(error: BaseException | None, url: URL) -> PimaError:
+    """What psycopg's error is called here."""
     state = getattr(error, "sqlstate", None)
     diagnostics = getattr(error, "diag", None)
     what = f"{type(error).__name__} (SQLSTATE {state or 'none'})"

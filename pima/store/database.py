@@ -1,0 +1,66 @@
+"""All in which one database differs from the other: two packages hold it, and the rest of the store names neither.
+
+This is the one place that knows which databases there are. A package is imported when its database's URL is read, since
+SQLAlchemy's part for the other one would cost every start of a job 15 ms.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+
+from sqlalchemy import Connection, Dialect, Engine, Insert, Table
+from sqlalchemy.engine import URL
+
+from pima.errors import PimaError
+from pima.settings import DatabaseSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """What a database has its own way to do."""
+
+    require_sound_url: Callable[[URL, str], None]
+    """Raises WrongConfiguration where a URL, or the text that it was read from, won't do."""
+    make_engine: Callable[[URL, DatabaseSettings], Engine]
+    """An engine whose transactions say what they depend on, and whether they write; connects to nothing yet."""
+    translated: Callable[[BaseException | None, URL], PimaError]
+    """What an error of its driver is called here."""
+    insert_unless_there: Callable[[Table], Insert]
+    """INSERT ... ON CONFLICT DO NOTHING"""
+    without_time_limit: Callable[[Connection], None]
+    """Let the statements of this transaction take as long as they need."""
+
+
+_DRIVERS = {
+    "sqlite": "sqlite+pysqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+}
+
+
+def with_driver(url: URL) -> URL | None:
+    """The URL with the driver that pima uses; None where it names another, or no database that pima knows."""
+    name = _DRIVERS.get(url.drivername, url.drivername)
+    return url.set(drivername=name) if name in _DRIVERS.values() else None
+
+
+def database_at(url: URL) -> Database:
+    """What a URL that `with_driver` has passed leads to."""
+    return _named(url.get_backend_name())
+
+
+def database_of(bound: Connection | Engine) -> Database:
+    """What a connection or an engine speaks to."""
+    return _named(bound.dialect.name)
+
+
+def database_of_dialect(dialect: Dialect) -> Database:
+    """What SQLAlchemy compiles a statement for."""
+    return _named(dialect.name)
+
+
+@cache
+def _named(name: str) -> Database:
+    found: Database = import_module(f"pima.store.{name}.database").DATABASE
+    return found

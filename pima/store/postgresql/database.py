@@ -1,0 +1,14 @@
+"""PostgreSQL, as the store knows it."""
+
+from pima.store.database import Database
+from pima.store.postgresql.driver_errors import translated
+from pima.store.postgresql.engine import insert_unless_there, make_engine, without_time_limit
+from pima.store.postgresql.url import require_sound_url
+
+DATABASE = Database(
+    require_sound_url=require_sound_url,
+    make_engine=make_engine,
+    translated=translated,
+    insert_unless_there=insert_unless_there,
+    without_time_limit=without_time_limit,
+)

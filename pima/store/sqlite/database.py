@@ -1,0 +1,13 @@
+"""SQLite, as the store knows it."""
+
+from pima.store.database import Database
+from pima.store.sqlite.driver_errors import translated
+from pima.store.sqlite.engine import insert_unless_there, make_engine, require_sound_url, without_time_limit
+
+DATABASE = Database(
+    require_sound_url=require_sound_url,
+    make_engine=make_engine,
+    translated=translated,
+    insert_unless_there=insert_unless_there,
+    without_time_limit=without_time_limit,
+)

@@ -1,0 +1,37 @@
+"""A driver's error -> one of ours: the code's name. Its text is dropped, since it can hold a value."""
+
+from sqlalchemy.engine import URL
+
+from pima.errors import DatabaseBusy, DatabaseFailed, DatabaseUnusable, PimaError
+from pima.store.urls import redacted
+
+# Primary codes of https://sqlite.org/rescode.html: Python has no name for some of the extended ones.
+_NAMES = {
+    3: "SQLITE_PERM",
+    5: "SQLITE_BUSY",
+    6: "SQLITE_LOCKED",
+    8: "SQLITE_READONLY",
+    11: "SQLITE_CORRUPT",
+    13: "SQLITE_FULL",
+    14: "SQLITE_CANTOPEN",
+    19: "SQLITE_CONSTRAINT",
+    23: "SQLITE_AUTH",
+    26: "SQLITE_NOTADB",
+}
+
+
+def translated(error: BaseException | None, url: URL) -> PimaError:
+    """What sqlite3's error is called here."""
+    code = getattr(error, "sqlite_errorcode", None)
+    name = (
+        type(error).__name__
+        if code is None
+        else _NAMES.get(code & 0xFF, getattr(error, "sqlite_errorname", "an error"))
+    )
+    what = f"SQLite says {name}"
+    if name in ("SQLITE_BUSY", "SQLITE_LOCKED"):
+        return DatabaseBusy(what=what)
+    if name in ("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_AUTH", "SQLITE_PERM"):
+        expected = "a SQLite file that this process may read and write, in a folder where it may too"
+        return DatabaseUnusable(what=what, expected=expected, url=redacted(url))
+    return DatabaseFailed(what=what)
