@@ -4,16 +4,43 @@ This is the one place that knows which databases there are. A package is importe
 SQLAlchemy's part for the other one would cost every start of a job 15 ms.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from importlib import import_module
+from typing import Any
 
 from sqlalchemy import Connection, Dialect, Engine, Insert, Table
 from sqlalchemy.engine import URL
+from sqlalchemy.types import TypeEngine
 
 from pima.errors import PimaError
 from pima.settings import DatabaseSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Types:
+    """Its column types, and how values of Python's go into them."""
+
+    id: TypeEngine[int]
+    real: TypeEngine[float]
+    timestamp: TypeEngine[Any]
+    json: TypeEngine[Any]
+    stored_moment: Callable[[datetime], Any]
+    """A time with its zone -> what `timestamp` takes."""
+    stored_document: Callable[[Any], Any]
+    """An object or a list -> what `json` takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Pieces of SQL that stand in statements which are otherwise the same."""
+
+    now: str
+    """The clock at this statement, as a timestamp."""
+    id_in_range: str
+    """The condition that the table sets a patient's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +57,10 @@ class Database:
     """INSERT ... ON CONFLICT DO NOTHING"""
     without_time_limit: Callable[[Connection], None]
     """Let the statements of this transaction take as long as they need."""
+    types: Types
+    words: Words
+    finish_tables: Callable[[Iterable[Table]], None]
+    """Add to the code's tables what only this database is told of them, before they are made in it."""
 
 
 _DRIVERS = {

@@ -5,12 +5,25 @@ What the triggers do (versions, the queue, the labels' times) is told in the mig
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Column, Identity, Index, Integer, MetaData, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Connection,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    event,
+    text,
+)
 from sqlalchemy import ForeignKeyConstraint as ForeignKey
 
 from pima.core.features import FEATURE_NAMES
-from pima.core.ids import LARGEST_ID
-from pima.store.types import Bytes, Id, Json, Real, Timestamp, database_now
+from pima.store.database import database_of
+from pima.store.types import Bytes, Id, Json, Real, Timestamp, database_now, id_in_range
 
 metadata = MetaData(
     naming_convention={
@@ -23,9 +36,14 @@ metadata = MetaData(
 )
 
 
+@event.listens_for(metadata, "before_create")
+def _finish(_metadata: MetaData, connection: Connection, **_: Any) -> None:
+    """What only one database has words for is said when the tables are made in it."""
+    database_of(connection).finish_tables(TABLES)
+
+
 def _table(name: str, *parts: Any) -> Table:
-    drawn = any(isinstance(part, Column) and part.identity is not None for part in parts)
-    return Table(name, metadata, *parts, sqlite_strict=True, sqlite_autoincrement=drawn)
+    return Table(name, metadata, *parts)
 
 
 def _identity() -> Column[int]:
@@ -52,16 +70,13 @@ patients = _table(
     Column("recorded_at", Timestamp, **_now()),
     Column("updated_at", Timestamp, **_now()),
     CheckConstraint("outcome IN (0, 1)", name="outcome"),
-    # On SQLite, where a given id moves the counter, a trigger holds the upper bound.
-    CheckConstraint("id > 0", name="id").ddl_if(dialect="sqlite"),
-    CheckConstraint(f"id > 0 AND id <= {LARGEST_ID}", name="id").ddl_if(dialect="postgresql"),
+    CheckConstraint(id_in_range(), name="id"),
 )
 # The newest outcomes, for the realised accuracy; the weekly read of all labelled rows goes through it too.
-_labelled = text("labelled_at IS NOT NULL")
-Index("ix_patients_labelled_at", patients.c.labelled_at, postgresql_where=_labelled, sqlite_where=_labelled)
+Index("ix_patients_labelled_at", patients.c.labelled_at, info={"where": text("labelled_at IS NOT NULL")})
 # Empty unless rows were written while the triggers were switched off: what health and requeue look for.
 _unstamped = text("(outcome IS NULL) <> (labelled_at IS NULL)")
-Index("ix_patients_unstamped", patients.c.id, postgresql_where=_unstamped, sqlite_where=_unstamped)
+Index("ix_patients_unstamped", patients.c.id, info={"where": _unstamped})
 
 # Row versions that wait, with all that the scorer needs.
 scoring_queue = _table(

@@ -3,7 +3,9 @@
 from pima.store.database import Database
 from pima.store.postgresql.driver_errors import translated
 from pima.store.postgresql.engine import insert_unless_there, make_engine, without_time_limit
+from pima.store.postgresql.tables import TYPES, finish_tables
 from pima.store.postgresql.url import require_sound_url
+from pima.store.postgresql.words import WORDS
 
 DATABASE = Database(
     require_sound_url=require_sound_url,
@@ -11,4 +13,7 @@ DATABASE = Database(
     translated=translated,
     insert_unless_there=insert_unless_there,
     without_time_limit=without_time_limit,
+    types=TYPES,
+    words=WORDS,
+    finish_tables=finish_tables,
 )

@@ -3,6 +3,8 @@
 from pima.store.database import Database
 from pima.store.sqlite.driver_errors import translated
 from pima.store.sqlite.engine import insert_unless_there, make_engine, require_sound_url, without_time_limit
+from pima.store.sqlite.tables import TYPES, finish_tables
+from pima.store.sqlite.words import WORDS
 
 DATABASE = Database(
     require_sound_url=require_sound_url,
@@ -10,4 +12,7 @@ DATABASE = Database(
     translated=translated,
     insert_unless_there=insert_unless_there,
     without_time_limit=without_time_limit,
+    types=TYPES,
+    words=WORDS,
+    finish_tables=finish_tables,
 )
