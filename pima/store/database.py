@@ -17,6 +17,7 @@ from sqlalchemy.types import TypeEngine
 
 from pima.errors import PimaError
 from pima.settings import DatabaseSettings
+from pima.store.batches import Batch, Predictions, Rejections
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,12 @@ class Words:
     """The clock at this statement, as a timestamp."""
     id_in_range: str
     """The condition that the table sets a patient's id."""
+    differs: str
+    """The operator between two values of which each may be NULL."""
+    stamping_column: str
+    """The column of patients whose update, to what it is, has the triggers stamp a row that lacks its stamps."""
+    share_if_unlocked: str
+    """What stands behind ORDER BY to hold rows of `p` until the commit, and to leave out those that another holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,12 @@ class Database:
     """INSERT ... ON CONFLICT DO NOTHING"""
     without_time_limit: Callable[[Connection], None]
     """Let the statements of this transaction take as long as they need."""
+    claim: Callable[[Connection, int, int], Batch]
+    """Take at most so many rows (the second number) with a patient id above the first one off the queue."""
+    write_predictions: Callable[[Connection, Predictions, int, int, float], int]
+    """Append predictions of a model version in a run with a threshold; how many this version had not made before."""
+    write_rejections: Callable[[Connection, Rejections, int], None]
+    """Record rejections of a run."""
     types: Types
     words: Words
     finish_tables: Callable[[Iterable[Table]], None]

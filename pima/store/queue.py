@@ -7,46 +7,14 @@ anywhere rolls back, and the rows wait again.
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
 from sqlalchemy import Connection, func, select, text
 
 from pima.core.features import FEATURE_NAMES
-from pima.core.validation import Measurements
-from pima.errors import DatabaseBusy
 from pima.store.batches import Batch
-from pima.store.engine import is_postgresql
+from pima.store.database import database_of
 from pima.store.tables import scoring_queue
 
 _MEASUREMENTS = ", ".join(FEATURE_NAMES)
-
-# A NULL travels as a NaN that no arithmetic makes, so that every row has the same width. No literal of bytes: its
-# backslash would mean something else where standard_conforming_strings is off.
-_NULL = 0x7FF80000_4E554C4C
-_PACKED = " || ".join(
-    ["int8send(patient_id)", "int8send(patient_version)"]
-    + [f"coalesce(float8send({name}), int8send({_NULL}))" for name in FEATURE_NAMES]
-)
-_COLUMNS = 2 + len(FEATURE_NAMES)
-
-# With SKIP LOCKED a claim never waits, neither for another scorer nor for a clinic's own transaction; what such a one
-# holds is the next run's. The batch comes as one value, which costs the server half of what ten columns a row cost it.
-_LOCK_ON_POSTGRESQL = f"""
-    SELECT string_agg({_PACKED}, ''::bytea)
-    FROM (SELECT patient_id, patient_version, {_MEASUREMENTS} FROM scoring_queue
-          WHERE patient_id > %s ORDER BY patient_id LIMIT %s FOR UPDATE SKIP LOCKED) AS locked"""
-# Of the range only what this transaction has locked: whoever holds the others is not waited for.
-_DELETE_ON_POSTGRESQL = """
-    DELETE FROM scoring_queue
-    WHERE patient_id > %s AND patient_id <= %s AND xmax = pg_current_xact_id()::xid"""
-# The queue is filled and emptied between two looks of autovacuum, so its statistics mean nothing: by key, always.
-_BY_KEY = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
-
-# The transaction has the file's write lock (BEGIN IMMEDIATE), so nobody else claims now.
-_READ_ON_SQLITE = f"""
-    SELECT patient_id, patient_version, {_MEASUREMENTS} FROM scoring_queue
-    WHERE patient_id > ? ORDER BY patient_id LIMIT ?"""
-_SQLITE_ROW = np.dtype([("patient_id", "i8"), ("patient_version", "i8"), *((name, "f8") for name in FEATURE_NAMES)])
-_DELETE_ON_SQLITE = "DELETE FROM scoring_queue WHERE patient_id > ? AND patient_id <= ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,40 +30,7 @@ def claim(connection: Connection, after: int, rows: int) -> Batch:
 
     At most settings.LARGEST_BATCH at once.
     """
-    return (_claim_on_postgresql if is_postgresql(connection) else _claim_on_sqlite)(connection, after, rows)
-
-
-def _claim_on_postgresql(connection: Connection, after: int, rows: int) -> Batch:
-    cursor = connection.connection.cursor(binary=True)
-    connection.exec_driver_sql(_BY_KEY)
-    cursor.execute(_LOCK_ON_POSTGRESQL, (after, rows))
-    (packed,) = cursor.fetchone() or (None,)
-    words = np.frombuffer(packed or b"", dtype=">u8").reshape(-1, _COLUMNS).astype(np.uint64)
-    measured = words[:, 2:]
-    is_null = measured == _NULL
-    values = np.where(is_null, 0, measured).view(np.float64)
-    batch = Batch(words[:, 0].astype(np.int64), words[:, 1].astype(np.int64), Measurements(values, is_null))
-    if len(batch):
-        cursor.execute(_DELETE_ON_POSTGRESQL, (after, batch.last))
-        if cursor.rowcount != len(batch):
-            # A row that two others lock at once bears a number of another counter, which may by chance be ours.
-            raise DatabaseBusy(what=f"{cursor.rowcount} queue entries would have gone for {len(batch)} rows")
-    cursor.close()
-    return batch
-
-
-def _claim_on_sqlite(connection: Connection, after: int, rows: int) -> Batch:
-    cursor = connection.connection.cursor()
-    # Row by row into the array: the driver's objects are gone before the next ones come.
-    read = np.fromiter(cursor.execute(_READ_ON_SQLITE, (after, rows)), dtype=_SQLITE_ROW)
-    cursor.close()
-    measured = read.view(np.float64).reshape(-1, _COLUMNS)[:, 2:]
-    is_null = np.isnan(measured)  # a NULL; SQLite stores no NaN
-    values = np.where(is_null, 0.0, measured)
-    batch = Batch(read["patient_id"], read["patient_version"], Measurements(values, is_null))
-    if len(batch):
-        connection.exec_driver_sql(_DELETE_ON_SQLITE, (after, batch.last))
-    return batch
+    return database_of(connection).claim(connection, after, rows)
 
 
 def is_empty(connection: Connection) -> bool:
@@ -141,14 +76,15 @@ def mend_unseen(connection: Connection) -> int:
     stamped = 0
     if "outcome_without_its_time" in unseen_rows(connection):  # by its index; the update reads all patients
         stamped = _stamp(connection, "(outcome IS NULL) <> (labelled_at IS NULL)")
-    same = " AND ".join(f"q.{name} {_same_as(connection)} p.{name}" for name in FEATURE_NAMES)
+    differs = database_of(connection).words.differs
+    differ = " OR ".join(f"q.{name} {differs} p.{name}" for name in FEATURE_NAMES)
     # By the version that was found: an entry that is replaced meanwhile is true, and stays.
     removed = connection.execute(
         text(f"""
             DELETE FROM scoring_queue WHERE (patient_id, patient_version) IN (
                 SELECT q.patient_id, q.patient_version FROM scoring_queue q
                 WHERE NOT EXISTS (SELECT 1 FROM patients p WHERE p.id = q.patient_id
-                                  AND p.version = q.patient_version AND p.outcome IS NULL AND {same}))""")
+                                  AND p.version = q.patient_version AND p.outcome IS NULL AND NOT ({differ})))""")
     ).rowcount
     return stamped + removed
 
@@ -165,13 +101,9 @@ def requeue_lost(connection: Connection) -> int:
 
 
 def _stamp(connection: Connection, condition: str) -> int:
-    """Have the triggers stamp rows that lack their stamps: by any update, on SQLite by one that names the outcome."""
-    column = "updated_at" if is_postgresql(connection) else "outcome"
+    """Have the triggers stamp rows that lack their stamps."""
+    column = database_of(connection).words.stamping_column
     return connection.execute(text(f"UPDATE patients SET {column} = {column} WHERE {condition}")).rowcount
-
-
-def _same_as(connection: Connection) -> str:
-    return "IS NOT DISTINCT FROM" if is_postgresql(connection) else "IS"
 
 
 def requeue_stale(connection: Connection) -> int:
@@ -193,17 +125,18 @@ def requeue_rejected(connection: Connection) -> int:
 
 
 def _enqueue(connection: Connection, condition: str) -> int:
-    # On PostgreSQL the rows are held until the commit, and those that someone is changing are left to their triggers:
-    # an outcome or a deletion that is under way could not take back an entry that it can't see yet. They are
-    # found without locks first: beside locks, PostgreSQL reads whole rows of `predictions` instead of its index alone.
-    locked = "FOR SHARE OF p SKIP LOCKED" if is_postgresql(connection) else "LIMIT -1"
+    # Where there are row locks, the rows are held until the commit, and those that someone is changing are left to
+    # their triggers: an outcome or a deletion that is under way could not take back an entry that it can't see yet.
+    # They are found without locks first: beside locks, PostgreSQL reads whole rows of `predictions` instead of its
+    # index alone.
+    unlocked = database_of(connection).words.share_if_unlocked
     # SQL: in key order; it replaces an older version that still waits, and gives way to a newer one queued meanwhile.
     statement = f"""
         INSERT INTO scoring_queue (patient_id, patient_version, {_MEASUREMENTS})
         WITH found AS MATERIALIZED (SELECT p.id, p.version FROM patients p WHERE {_CURRENT} AND {condition})
         SELECT p.id, p.version, {", ".join(f"p.{name}" for name in FEATURE_NAMES)}
         FROM found JOIN patients p ON p.id = found.id AND p.version = found.version
-        WHERE {_CURRENT} ORDER BY p.id {locked}
+        WHERE {_CURRENT} ORDER BY p.id {unlocked}
         ON CONFLICT (patient_id) DO UPDATE
         SET patient_version = EXCLUDED.patient_version, enqueued_at = EXCLUDED.enqueued_at,
             {", ".join(f"{name} = EXCLUDED.{name}" for name in FEATURE_NAMES)}

@@ -1,8 +1,10 @@
 """PostgreSQL, as the store knows it."""
 
 from pima.store.database import Database
+from pima.store.postgresql.claiming import claim
 from pima.store.postgresql.driver_errors import translated
 from pima.store.postgresql.engine import insert_unless_there, make_engine, without_time_limit
+from pima.store.postgresql.predictions import write_predictions, write_rejections
 from pima.store.postgresql.tables import TYPES, finish_tables
 from pima.store.postgresql.url import require_sound_url
 from pima.store.postgresql.words import WORDS
@@ -13,6 +15,9 @@ DATABASE = Database(
     translated=translated,
     insert_unless_there=insert_unless_there,
     without_time_limit=without_time_limit,
+    claim=claim,
+    write_predictions=write_predictions,
+    write_rejections=write_rejections,
     types=TYPES,
     words=WORDS,
     finish_tables=finish_tables,

@@ -1,8 +1,10 @@
 """SQLite, as the store knows it."""
 
 from pima.store.database import Database
+from pima.store.sqlite.claiming import claim
 from pima.store.sqlite.driver_errors import translated
 from pima.store.sqlite.engine import insert_unless_there, make_engine, require_sound_url, without_time_limit
+from pima.store.sqlite.predictions import write_predictions, write_rejections
 from pima.store.sqlite.tables import TYPES, finish_tables
 from pima.store.sqlite.words import WORDS
 
@@ -12,6 +14,9 @@ DATABASE = Database(
     translated=translated,
     insert_unless_there=insert_unless_there,
     without_time_limit=without_time_limit,
+    claim=claim,
+    write_predictions=write_predictions,
+    write_rejections=write_rejections,
     types=TYPES,
     words=WORDS,
     finish_tables=finish_tables,
