@@ -123,15 +123,10 @@ def close_attempt(
     return str(final or status)
 
 
-_STALE = {
-    "postgresql": "heartbeat_at < clock_timestamp() - make_interval(secs => :seconds)",
-    "sqlite": "heartbeat_at < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-' || :seconds || ' seconds')",
-}
-
-
 def mark_crashed(connection: Connection, stale_seconds: int) -> list[Crashed]:
     """Close the runs that have given no sign of life for so long, by the database's clock."""
-    stale = text(_STALE[connection.dialect.name]).bindparams(seconds=stale_seconds)
+    long_ago = database_of(connection).words.in_seconds
+    stale = text(f"heartbeat_at < {long_ago}").bindparams(seconds=-stale_seconds)
     statement = (
         update(runs)
         .where(runs.c.status == Status.RUNNING, stale)

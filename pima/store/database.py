@@ -4,7 +4,7 @@ This is the one place that knows which databases there are. A package is importe
 SQLAlchemy's part for the other one would cost every start of a job 15 ms.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -40,6 +40,12 @@ class Words:
 
     now: str
     """The clock at this statement, as a timestamp."""
+    in_seconds: str
+    """The clock in :seconds seconds, or, where they are below 0, so long ago."""
+    labelled_at_milliseconds: str
+    """When an outcome came, as an integer: a million datetimes would cost more than all the measurements."""
+    temporary_schema: str
+    """Where a connection's temporary tables are."""
     id_in_range: str
     """The condition that the table sets a patient's id."""
     differs: str
@@ -64,12 +70,20 @@ class Database:
     """INSERT ... ON CONFLICT DO NOTHING"""
     without_time_limit: Callable[[Connection], None]
     """Let the statements of this transaction take as long as they need."""
+    cursor: Callable[[Connection], Any]
+    """The driver's own cursor, for the rows of a large table."""
     claim: Callable[[Connection, int, int], Batch]
     """Take at most so many rows (the second number) with a patient id above the first one off the queue."""
     write_predictions: Callable[[Connection, Predictions, int, int, float], int]
     """Append predictions of a model version in a run with a threshold; how many this version had not made before."""
     write_rejections: Callable[[Connection, Rejections, int], None]
     """Record rejections of a run."""
+    wait_for_other_loads: Callable[[Connection], None]
+    """Return when no other transaction takes in files, nor can begin to before this one ends."""
+    append_rows: Callable[[Connection, str, Sequence[str], Sequence[tuple[object, ...]]], None]
+    """Add to a table, in columns, rows of numbers and None."""
+    draw_ids_above_given: Callable[[Connection], None]
+    """After ids were given: the next drawn one must be above them."""
     types: Types
     words: Words
     finish_tables: Callable[[Iterable[Table]], None]

@@ -8,29 +8,25 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-_IN_SECONDS = {
-    "postgresql": "clock_timestamp() + make_interval(secs => :seconds)",
-    "sqlite": "strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+' || :seconds || ' seconds')",
-}
-_NOW = {"postgresql": "clock_timestamp()", "sqlite": "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"}
+from pima.store.database import database_of
 
 
 def take_lease(connection: Connection, name: str, owner: str, seconds: int) -> int | None:
     """The fence of a lease that is free or has run out; None where someone holds it."""
-    now, until = _NOW[connection.dialect.name], _IN_SECONDS[connection.dialect.name]
+    words = database_of(connection).words
     # SQL: insert, or take over where it has run out, in one statement: of two at once one gets no row back.
     statement = text(f"""
-        INSERT INTO leases (name, owner, fence, expires_at) VALUES (:name, :owner, 1, {until})
+        INSERT INTO leases (name, owner, fence, expires_at) VALUES (:name, :owner, 1, {words.in_seconds})
         ON CONFLICT (name) DO UPDATE
         SET owner = EXCLUDED.owner, fence = leases.fence + 1, expires_at = EXCLUDED.expires_at
-        WHERE leases.expires_at <= {now}
+        WHERE leases.expires_at <= {words.now}
         RETURNING fence""")
     return connection.execute(statement, {"name": name, "owner": owner, "seconds": seconds}).scalar()
 
 
 def renew_lease(connection: Connection, name: str, fence: int, seconds: int) -> bool:
     """Push the end of a lease that is still ours; whether it was."""
-    until = _IN_SECONDS[connection.dialect.name]
+    until = database_of(connection).words.in_seconds
     # SQL: nothing where someone else has taken it over.
     statement = text(f"UPDATE leases SET expires_at = {until} WHERE name = :name AND fence = :fence")
     return connection.execute(statement, {"name": name, "fence": fence, "seconds": seconds}).rowcount == 1
@@ -38,7 +34,7 @@ def renew_lease(connection: Connection, name: str, fence: int, seconds: int) -> 
 
 def release_lease(connection: Connection, name: str, fence: int) -> None:
     """End a lease now; its row stays, so that the fence never goes back."""
-    now = _NOW[connection.dialect.name]
+    now = database_of(connection).words.now
     # SQL: only where it is still ours.
     statement = text(f"UPDATE leases SET expires_at = {now} WHERE name = :name AND fence = :fence")
     connection.execute(statement, {"name": name, "fence": fence})

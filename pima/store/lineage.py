@@ -5,7 +5,6 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, text, update
 
-from pima.store.engine import is_postgresql
 from pima.store.registry import read_champion, version_before
 from pima.store.runs import JUDGED_BEFORE
 from pima.store.tables import model_versions, test_sets, training_snapshots
@@ -54,9 +53,8 @@ def read_test_set(connection: Connection, fingerprint: str) -> TestSet | None:
 
 def consultations(connection: Connection) -> int:
     """How often a retraining, dry runs included, has asked the holdout for a verdict so far."""
-    asked = f"counts ->> '{JUDGED_BEFORE}' = 'false'"
-    if not is_postgresql(connection):
-        asked = f"json_extract(counts, '$.{JUDGED_BEFORE}') = 0"
+    # As JSON's own text, which every database has the same.
+    asked = f"CAST(counts -> '{JUDGED_BEFORE}' AS TEXT) = 'false'"
     # SQL: runs that came to a verdict of their own; one a week.
     statement = text(f"SELECT count(*) FROM runs WHERE job = 'retrain' AND status = 'succeeded' AND {asked}")
     return int(connection.execute(statement).scalar_one())

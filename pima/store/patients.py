@@ -11,22 +11,17 @@ from sqlalchemy import Connection, func, insert, select, text
 from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
 from pima.core.features import FEATURE_NAMES
 from pima.core.history import History
-from pima.core.ids import LARGEST_GIVEN_ID
 from pima.core.validation import Measurements
-from pima.store.engine import is_postgresql
+from pima.store.database import database_of
 from pima.store.measurements import as_measurements
 from pima.store.tables import loads
-
-# As integers: a million datetimes would cost more than all the measurements.
-_LABELLED_AT_MS = {
-    "postgresql": "CAST(floor(EXTRACT(EPOCH FROM labelled_at) * 1000) AS BIGINT)",
-    "sqlite": "CAST(strftime('%s', labelled_at) AS INTEGER) * 1000 + CAST(substr(labelled_at, 21, 3) AS INTEGER)",
-}
+from pima.store.types import Id, Real
 
 
 def labelled_history(connection: Connection) -> History:
     """All labelled rows, read once in one statement and so from one state of the database."""
-    columns = ", ".join(("id", *FEATURE_NAMES, "outcome", _LABELLED_AT_MS[connection.dialect.name]))
+    labelled_at = database_of(connection).words.labelled_at_milliseconds
+    columns = ", ".join(("id", *FEATURE_NAMES, "outcome", labelled_at))
     # SQL: ordered, so that the same rows give the same arrays and the same fingerprint.
     statement = f"SELECT {columns} FROM patients WHERE labelled_at IS NOT NULL ORDER BY id"
     blocks = [_as_arrays(rows) for rows in _plain_rows(connection, statement)] or [_as_arrays([])]
@@ -42,8 +37,7 @@ def _plain_rows(connection: Connection, statement: str) -> Iterator[Sequence[tup
 
     A block at a time becomes arrays, so that the tuples of the whole history are never there at once.
     """
-    binary = {"binary": True} if is_postgresql(connection) else {}
-    cursor = connection.connection.cursor(**binary)
+    cursor = database_of(connection).cursor(connection)
     cursor.execute(statement)
     while rows := cursor.fetchmany(_BLOCK_ROWS):
         yield rows
@@ -70,55 +64,34 @@ class Loaded:
     unchanged: int
 
 
-_STAGED = ("line", "id", *FEATURE_NAMES, "outcome")
-# By its schema, so that another table of this name, wherever a search_path finds it, is neither filled nor dropped.
-_STAGING = {"postgresql": "pg_temp.pima_staging", "sqlite": "temp.pima_staging"}
+def only_one_load(connection: Connection) -> None:
+    """Wait for another load to end: each must see what the other brought."""
+    database_of(connection).wait_for_other_loads(connection)
 
 
 def _staging(connection: Connection) -> str:
-    return _STAGING[connection.dialect.name]
-
-
-def only_one_load(connection: Connection) -> None:
-    """Wait for another load to end: each must see what the other brought. On SQLite the write lock sees to it."""
-    if is_postgresql(connection):
-        # SQL: held to the end of the transaction; waits as long as the lock's time limit.
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOAD_LOCK})
-
-
-# Any number that no other software on the server uses: "load" in ASCII.
-_LOAD_LOCK = 0x6C6F6164
+    """The table by its schema, so that no other of this name, wherever it is found first, is filled or dropped."""
+    return f"{database_of(connection).words.temporary_schema}.pima_staging"
 
 
 def make_staging(connection: Connection) -> None:
     """An empty table of this connection's own, gone with the transaction or before the next file."""
-    number = "BIGINT" if is_postgresql(connection) else "INTEGER"
-    real = "DOUBLE PRECISION" if is_postgresql(connection) else "REAL"
-    measured = ", ".join(f"{name} {real}" for name in FEATURE_NAMES)
-    # SQL: no constraints; what breaks them is found by the queries below, with its line number.
     staging = _staging(connection)
+    number, real = Id().compile(connection.dialect), Real().compile(connection.dialect)
+    measured = ", ".join(f"{name} {real}" for name in FEATURE_NAMES)
     connection.execute(text(f"DROP TABLE IF EXISTS {staging}"))
+    # No constraints: what breaks them is found by the queries below, with its line number.
     connection.execute(
         text(f"CREATE TEMPORARY TABLE {staging} (line {number}, id {number}, {measured}, outcome {number})")
     )
 
 
+_STAGED = ("line", "id", *FEATURE_NAMES, "outcome")
+
+
 def stage(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
     """Add rows (line, id, eight measurements, outcome) to the staging table; None is NULL."""
-    staging = _staging(connection)
-    if is_postgresql(connection):
-        cursor = connection.connection.cursor()
-        with cursor.copy(f"COPY {staging} ({', '.join(_STAGED)}) FROM STDIN (NULL 'None')") as copy:
-            copy.write("".join(_copy_lines(rows)))
-    else:
-        marks = ", ".join("?" * len(_STAGED))
-        connection.exec_driver_sql(f"INSERT INTO {staging} ({', '.join(_STAGED)}) VALUES ({marks})", list(rows))
-
-
-def _copy_lines(rows: Sequence[tuple[object, ...]]) -> Iterator[str]:
-    """COPY's text format; numbers need no escapes, and None is the word for NULL."""
-    for row in rows:
-        yield "\t".join(map(repr, row)) + "\n"
+    database_of(connection).append_rows(connection, _staging(connection), _STAGED, rows)
 
 
 def repeated_ids(connection: Connection) -> list[int]:
@@ -167,7 +140,7 @@ def take_staged(connection: Connection, columns: tuple[str, ...]) -> Loaded:
     # SQL: new patients under the ids that the file gives them; an outcome's or correction's file has none.
     inserted = connection.execute(text(f"{with_id} WHERE s.id IS NOT NULL AND NOT {known} ORDER BY s.id")).rowcount
     if inserted or not matched:
-        _advance_identity(connection)
+        database_of(connection).draw_ids_above_given(connection)
     without_id = f"INSERT INTO patients ({names}) SELECT {staged} FROM {staging} s"
     # SQL: new patients, numbered in the file's order.
     inserted += connection.execute(text(f"{without_id} WHERE s.id IS NULL ORDER BY s.line")).rowcount
@@ -178,27 +151,13 @@ def _update_known(connection: Connection, columns: tuple[str, ...]) -> int:
     if not columns:
         return 0
     assignments = ", ".join(f"{name} = s.{name}" for name in columns)
-    operator = "IS DISTINCT FROM" if is_postgresql(connection) else "IS NOT"
-    differs = " OR ".join(f"patients.{name} {operator} s.{name}" for name in columns)
+    differs = database_of(connection).words.differs
+    differ = " OR ".join(f"patients.{name} {differs} s.{name}" for name in columns)
     # SQL: rows that would not change are left alone, so that their `updated_at` stays true.
     statement = (
-        f"UPDATE patients SET {assignments} FROM {_staging(connection)} s WHERE s.id = patients.id AND ({differs})"
+        f"UPDATE patients SET {assignments} FROM {_staging(connection)} s WHERE s.id = patients.id AND ({differ})"
     )
     return connection.execute(text(statement)).rowcount
-
-
-def _advance_identity(connection: Connection) -> None:
-    """The next drawn id must be above given ones, ours and others'; SQLite's AUTOINCREMENT sees to it itself."""
-    if is_postgresql(connection):
-        # SQL: not where it is beyond them already. What others draw meanwhile is among the given ids, and fails them.
-        connection.execute(
-            text("""
-                SELECT setval(counter, largest)
-                FROM (SELECT pg_get_serial_sequence('patients', 'id')::regclass AS counter,
-                             (SELECT max(id) FROM patients WHERE id <= :largest) AS largest) AS given
-                WHERE largest > coalesce(pg_sequence_last_value(counter), 0)"""),
-            {"largest": LARGEST_GIVEN_ID},
-        )
 
 
 def earlier_load(connection: Connection, sha256: str) -> datetime | None:

@@ -5,7 +5,6 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select, text
 
-from pima.store.engine import is_postgresql
 from pima.store.runs import DRY_RUN, IS_REAL, ROW_RESULTS, Status
 from pima.store.tables import runs, schedules
 
@@ -64,8 +63,7 @@ def last_durations(connection: Connection) -> dict[str, float]:
 
 def rows_by_result(connection: Connection) -> dict[str, int]:
     """What became of all rows that scoring has ever taken, by its runs' counts."""
-    count = "CAST(counts ->> '{}' AS BIGINT)" if is_postgresql(connection) else "json_extract(counts, '$.{}')"
-    sums = ", ".join(f"coalesce(sum({count.format(name)}), 0)" for name in ROW_RESULTS)
+    sums = ", ".join(f"coalesce(sum(CAST(counts ->> '{name}' AS BIGINT)), 0)" for name in ROW_RESULTS)
     # SQL: a walk over the scoring runs.
     statement = f"SELECT {sums} FROM runs WHERE job = 'score' AND trigger <> '{DRY_RUN}'"
     row = connection.execute(text(statement)).one()

@@ -3,7 +3,8 @@
 from pima.store.database import Database
 from pima.store.postgresql.claiming import claim
 from pima.store.postgresql.driver_errors import translated
-from pima.store.postgresql.engine import insert_unless_there, make_engine, without_time_limit
+from pima.store.postgresql.engine import cursor, insert_unless_there, make_engine, without_time_limit
+from pima.store.postgresql.loading import append_rows, draw_ids_above_given, wait_for_other_loads
 from pima.store.postgresql.predictions import write_predictions, write_rejections
 from pima.store.postgresql.tables import TYPES, finish_tables
 from pima.store.postgresql.url import require_sound_url
@@ -15,9 +16,13 @@ DATABASE = Database(
     translated=translated,
     insert_unless_there=insert_unless_there,
     without_time_limit=without_time_limit,
+    cursor=cursor,
     claim=claim,
     write_predictions=write_predictions,
     write_rejections=write_rejections,
+    wait_for_other_loads=wait_for_other_loads,
+    append_rows=append_rows,
+    draw_ids_above_given=draw_ids_above_given,
     types=TYPES,
     words=WORDS,
     finish_tables=finish_tables,

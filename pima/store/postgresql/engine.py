@@ -1,5 +1,7 @@
 """The transactions on a PostgreSQL server: what each of them says for itself, whatever database and role default to."""
 
+from typing import Any
+
 from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import URL
@@ -58,3 +60,8 @@ def insert_unless_there(table: Table) -> Insert:
 def without_time_limit(connection: Connection) -> None:
     """Until the transaction ends."""
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+
+
+def cursor(connection: Connection) -> Any:
+    """The driver's tuples, from binary values: SQLAlchemy's row objects cost more than reading a row."""
+    return connection.connection.cursor(binary=True)

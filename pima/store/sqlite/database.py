@@ -3,7 +3,8 @@
 from pima.store.database import Database
 from pima.store.sqlite.claiming import claim
 from pima.store.sqlite.driver_errors import translated
-from pima.store.sqlite.engine import insert_unless_there, make_engine, require_sound_url, without_time_limit
+from pima.store.sqlite.engine import cursor, insert_unless_there, make_engine, require_sound_url, without_time_limit
+from pima.store.sqlite.loading import append_rows, draw_ids_above_given, wait_for_other_loads
 from pima.store.sqlite.predictions import write_predictions, write_rejections
 from pima.store.sqlite.tables import TYPES, finish_tables
 from pima.store.sqlite.words import WORDS
@@ -14,9 +15,13 @@ DATABASE = Database(
     translated=translated,
     insert_unless_there=insert_unless_there,
     without_time_limit=without_time_limit,
+    cursor=cursor,
     claim=claim,
     write_predictions=write_predictions,
     write_rejections=write_rejections,
+    wait_for_other_loads=wait_for_other_loads,
+    append_rows=append_rows,
+    draw_ids_above_given=draw_ids_above_given,
     types=TYPES,
     words=WORDS,
     finish_tables=finish_tables,

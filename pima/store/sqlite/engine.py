@@ -55,3 +55,8 @@ def insert_unless_there(table: Table) -> Insert:
 
 def without_time_limit(_connection: Connection) -> None:
     """No statement has a limit here."""
+
+
+def cursor(connection: Connection) -> Any:
+    """The driver's tuples: SQLAlchemy's row objects cost more than reading a row."""
+    return connection.connection.cursor()

@@ -4,6 +4,11 @@ from pima.store.database import Words
 
 WORDS = Words(
     now="strftime('%Y-%m-%dT%H:%M:%fZ', 'now')",
+    in_seconds="strftime('%Y-%m-%dT%H:%M:%fZ', 'now', :seconds || ' seconds')",
+    labelled_at_milliseconds=(
+        "CAST(strftime('%s', labelled_at) AS INTEGER) * 1000 + CAST(substr(labelled_at, 21, 3) AS INTEGER)"
+    ),
+    temporary_schema="temp",
     # A given id moves the counter, so a trigger holds the upper bound.
     id_in_range="id > 0",
     differs="IS NOT",

@@ -1,0 +1,40 @@
+"""Taking in files on PostgreSQL: by COPY, one load at a time."""
+
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import Connection, text
+
+from pima.core.ids import LARGEST_GIVEN_ID
+
+# Any number that no other software on the server uses: "load" in ASCII.
+_LOAD_LOCK = 0x6C6F6164
+
+
+def wait_for_other_loads(connection: Connection) -> None:
+    """As long as the lock's time limit; then none begins until the transaction ends."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOAD_LOCK})
+
+
+def append_rows(connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
+    """Add rows of numbers and None."""
+    cursor = connection.connection.cursor()
+    with cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN (NULL 'None')") as copy:
+        copy.write("".join(_copy_lines(rows)))
+
+
+def _copy_lines(rows: Sequence[tuple[object, ...]]) -> Iterator[str]:
+    """COPY's text format; numbers need no escapes, and None is the word for NULL."""
+    for row in rows:
+        yield "\t".join(map(repr, row)) + "\n"
+
+
+def draw_ids_above_given(connection: Connection) -> None:
+    """Not where the counter is beyond them already. What others draw meanwhile is among the given ids, and fails them."""
+    connection.execute(
+        text("""
+            SELECT setval(counter, largest)
+            FROM (SELECT pg_get_serial_sequence('patients', 'id')::regclass AS counter,
+                         (SELECT max(id) FROM patients WHERE id <= :largest) AS largest) AS given
+            WHERE largest > coalesce(pg_sequence_last_value(counter), 0)"""),
+        {"largest": LARGEST_GIVEN_ID},
+    )
