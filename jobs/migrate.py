@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
-from pima.store.postgresql.roles import make_roles, require_roles
+from pima.store.roles import make_roles, require_roles
 from pima.store.schema import HEAD, REVISIONS, migrate, require_schema
 
 

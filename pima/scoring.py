@@ -24,6 +24,7 @@ from pima.process.stopping import StopRequest
 from pima.scorer import Scorer, load_scorer
 from pima.store import predictions, queue, registry
 from pima.store.batches import Batch, Predictions, Rejections
+from pima.store.database import database_of
 from pima.store.engine import reading, writing
 from pima.store.runs import record_progress
 
@@ -202,6 +203,6 @@ class _Drain:
 
 
 def _workers(engine: Engine, options: ScoreOptions) -> int:
-    """SQLite has one writer at a time, and a limit is counted by one."""
-    one = engine.dialect.name == "sqlite" or options.limit is not None
+    """A second writer would wait where there is one at a time, and a limit is counted by one."""
+    one = database_of(engine).has_one_writer or options.limit is not None
     return 1 if one else min(options.workers, os.cpu_count() or 1)

@@ -46,6 +46,8 @@ class Words:
     """When an outcome came, as an integer: a million datetimes would cost more than all the measurements."""
     temporary_schema: str
     """Where a connection's temporary tables are."""
+    name_of_revisions_table: str
+    """The query for Alembic's table: its name, NULL or no row where it is not there."""
     id_in_range: str
     """The condition that the table sets a patient's id."""
     differs: str
@@ -54,6 +56,17 @@ class Words:
     """The column of patients whose update, to what it is, has the triggers stamp a row that lacks its stamps."""
     share_if_unlocked: str
     """What stands behind ORDER BY to hold rows of `p` until the commit, and to leave out those that another holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Triggers:
+    """The triggers on patients."""
+
+    make: Callable[[Connection], None]
+    """Make them anew, whatever stands there under their names."""
+    drop: Callable[[Connection], None]
+    fault: Callable[[Connection], str | None]
+    """What of them is not as `make` makes it, in words; None where all is well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +99,17 @@ class Database:
     """After ids were given: the next drawn one must be above them."""
     types: Types
     words: Words
+    triggers: Triggers
+    columns: Callable[[Connection, Sequence[str]], dict[str, str]]
+    """The columns of these tables, and maybe of more, as the catalogue has them: table.column -> type."""
+    fault_of_tables: Callable[[Connection, Sequence[str]], str | None]
+    """What makes one of these tables more, or less, than its name says, in words; None where nothing does."""
+    wait_for_other_migrations: Callable[[Connection], None]
+    """Return when nobody else migrates, nor can begin to before this transaction ends."""
+    make_roles: Callable[[Connection], list[str]] | None
+    """Create or mend the roles; their names. None where the database knows no roles."""
+    has_one_writer: bool
+    """Whether transactions that write come one after the other."""
     finish_tables: Callable[[Iterable[Table]], None]
     """Add to the code's tables what only this database is told of them, before they are made in it."""
 

@@ -25,11 +25,6 @@ def make_engine(url_text: str, settings: DatabaseSettings) -> Engine:
     return database_at(url).make_engine(url, settings)
 
 
-def is_postgresql(connection: Connection) -> bool:
-    """Whether this is PostgreSQL; else it is SQLite."""
-    return connection.dialect.name == "postgresql"
-
-
 def clock(connection: Connection) -> datetime:
     """The database's time, so that machines with different clocks agree."""
     # SQL: at this statement.

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Engine, insert, select, text
 from pima.core.ids import LARGEST_ID
 from pima.errors import SchemaAhead, SchemaBehind, SchemaDiffers, SchemaMissing, WrongConfiguration
 from pima.settings import HoldoutSettings
-from pima.store.engine import is_postgresql, reading, without_time_limit, writing
+from pima.store.database import database_of
+from pima.store.engine import reading, writing
 from pima.store.generations import keep_share
 from pima.store.tables import TABLES, installation
 from pima.store.triggers import drop_triggers, make_triggers, require_triggers
@@ -21,8 +22,6 @@ REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every revision that this code knows, oldest first; a test compares them with migrations/."""
 
 _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
-# Any number that no other software on the server uses: "pima" in ASCII.
-_MIGRATION_LOCK = 0x70696D61
 
 
 def require_schema(engine: Engine) -> None:
@@ -36,13 +35,10 @@ def require_schema(engine: Engine) -> None:
 
 def current_revision(connection: Connection) -> str | None:
     """The revision that Alembic recorded; None where there is no schema."""
-    # SQL: is Alembic's table there at all (asking it outright would end a PostgreSQL transaction).
-    exists = "SELECT to_regclass('alembic_version')"
-    if not is_postgresql(connection):
-        exists = "SELECT name FROM sqlite_master WHERE name = 'alembic_version'"
-    if connection.scalar(text(exists)) is None:
+    # Asking a table outright that is not there would end a PostgreSQL transaction.
+    if connection.scalar(text(database_of(connection).words.name_of_revisions_table)) is None:
         return None
-    # SQL: the revision; no row after a downgrade to nothing.
+    # No row after a downgrade to nothing.
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
     return found
 
@@ -59,7 +55,7 @@ def _require_revision(found: str | None) -> None:
 
 def _require_columns(connection: Connection) -> None:
     """Each column that the code reads or writes must be there, with its type."""
-    found = _columns_on_postgresql(connection) if is_postgresql(connection) else _columns_on_sqlite(connection)
+    found = database_of(connection).columns(connection, [table.name for table in TABLES])
     for table in TABLES:
         for column in table.columns:
             name = f"{table.name}.{column.name}"
@@ -71,56 +67,10 @@ def _require_columns(connection: Connection) -> None:
 
 
 def _require_whole_tables(connection: Connection) -> None:
-    """On PostgreSQL what an unqualified name means may be more, or less, than the table: children, policies, rules."""
-    if not is_postgresql(connection):
-        return
-    # SQL: from the catalogue alone.
-    rows = connection.execute(
-        text("""
-            SELECT c.relname, row_security_active(c.oid) AS hides, c.relhasrules AS rewrites,
-                EXISTS (SELECT 1 FROM pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid)) AS inherits,
-                (SELECT min(t.tgname) FROM pg_trigger t WHERE t.tgrelid = c.oid AND c.relname <> 'patients'
-                    AND t.tgtype & 3 = 3 AND t.tgenabled <> 'D') AS changed_by
-            FROM pg_class c
-            WHERE c.relkind = 'r' AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
-            ORDER BY c.relname""").bindparams(tables=[table.name for table in TABLES])
-    )
-    for row in rows:
-        if row.hides:
-            what = f"row security hides rows of {row.relname} from this role, which would miss them without a word"
-        elif row.rewrites:
-            what = f"{row.relname} has a rule, which rewrites statements behind the triggers' back"
-        elif row.inherits:
-            what = f"{row.relname} has child tables or is one, and what is written by way of the other is never queued"
-        elif row.changed_by:
-            what = f"the BEFORE trigger {row.changed_by} on {row.relname} could change or drop what is written there"
-        else:
-            continue
+    """What an unqualified name means may be more, or less, than the table."""
+    what = database_of(connection).fault_of_tables(connection, [table.name for table in TABLES])
+    if what is not None:
         raise SchemaDiffers(what=what)
-
-
-def _columns_on_postgresql(connection: Connection) -> dict[str, str]:
-    # SQL: all columns of the tables that an unqualified name means here. pg_catalog instead of information_schema,
-    # which shows only what the role has rights on.
-    rows = connection.execute(
-        text("""
-            SELECT c.relname || '.' || a.attname,
-                format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attgenerated <> '' THEN ', computed' ELSE '' END
-            FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-            WHERE c.relkind = 'r' AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
-              AND a.attnum > 0 AND NOT a.attisdropped""").bindparams(tables=[table.name for table in TABLES])
-    )
-    return {row[0]: row[1] for row in rows}
-
-
-def _columns_on_sqlite(connection: Connection) -> dict[str, str]:
-    # SQL: all columns of all tables in one statement.
-    rows = connection.execute(
-        text("""
-            SELECT m.name || '.' || c.name, lower(c.type)
-            FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'""")
-    )
-    return {row[0]: row[1] for row in rows}
 
 
 def migrate(
@@ -132,7 +82,7 @@ def migrate(
     `salt` ("" draws one) and `share` go into a new database; an existing one keeps its own, and another is an error.
     """
     with writing(engine) as connection:
-        _wait_for_other_migrations(connection)
+        database_of(connection).wait_for_other_migrations(connection)
         before = current_revision(connection)
         if before is not None and before not in REVISIONS:
             raise SchemaAhead(found=before, expected=HEAD)
@@ -156,15 +106,6 @@ def _require_ids_in_range(connection: Connection) -> None:
     if largest is not None and largest > LARGEST_ID:
         what = f"patients has an id above {LARGEST_ID}, behind which no id can be drawn: insert that row under another"
         raise SchemaDiffers(what=what)
-
-
-def _wait_for_other_migrations(connection: Connection) -> None:
-    """On SQLite the write lock of BEGIN IMMEDIATE has waited already."""
-    if is_postgresql(connection):
-        without_time_limit(connection)
-        connection.execute(text("SET LOCAL lock_timeout = '60s'"))
-        # SQL: held to the end of this transaction, so nothing is left behind in a pool.
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
 
 
 def _run_alembic(connection: Connection, to: str) -> None:

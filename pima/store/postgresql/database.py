@@ -1,11 +1,14 @@
 """PostgreSQL, as the store knows it."""
 
-from pima.store.database import Database
+from pima.store.database import Database, Triggers
+from pima.store.postgresql import triggers
 from pima.store.postgresql.claiming import claim
 from pima.store.postgresql.driver_errors import translated
 from pima.store.postgresql.engine import cursor, insert_unless_there, make_engine, without_time_limit
 from pima.store.postgresql.loading import append_rows, draw_ids_above_given, wait_for_other_loads
 from pima.store.postgresql.predictions import write_predictions, write_rejections
+from pima.store.postgresql.roles import make_roles
+from pima.store.postgresql.schema import columns, fault_of_tables, wait_for_other_migrations
 from pima.store.postgresql.tables import TYPES, finish_tables
 from pima.store.postgresql.url import require_sound_url
 from pima.store.postgresql.words import WORDS
@@ -25,5 +28,11 @@ DATABASE = Database(
     draw_ids_above_given=draw_ids_above_given,
     types=TYPES,
     words=WORDS,
+    triggers=Triggers(make=triggers.make, drop=triggers.drop, fault=triggers.fault),
+    columns=columns,
+    fault_of_tables=fault_of_tables,
+    wait_for_other_migrations=wait_for_other_migrations,
+    make_roles=make_roles,
+    has_one_writer=False,
     finish_tables=finish_tables,
 )

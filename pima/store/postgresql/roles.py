@@ -7,11 +7,9 @@ schema, its tables and its sequences; what PUBLIC may, memberships and attribute
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, text
 
 from pima.core.features import FEATURE_NAMES
-from pima.errors import WrongUsage
-from pima.store.engine import writing
 from pima.store.registry import VersionSummary
 
 _MODEL_COLUMNS = "number, compiled_artifact, compiled_sha256, threshold"
@@ -96,18 +94,10 @@ ROLES = (
 )
 
 
-def require_roles(engine: Engine) -> None:
-    """Raises WrongUsage where the database knows no roles, before it is asked for anything."""
-    if engine.dialect.name != "postgresql":
-        raise WrongUsage(what="--roles is for PostgreSQL: SQLite knows no roles. Guard the file instead.")
-
-
-def make_roles(engine: Engine) -> list[str]:
-    """Create or mend the roles, in one transaction; their names. Raises WrongUsage on SQLite."""
-    require_roles(engine)
-    with writing(engine) as connection:
-        for role in ROLES:
-            _make(connection, role)
+def make_roles(connection: Connection) -> list[str]:
+    """Create or mend the roles; their names."""
+    for role in ROLES:
+        _make(connection, role)
     return [role.name for role in ROLES]
 
 

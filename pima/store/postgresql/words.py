@@ -8,6 +8,7 @@ WORDS = Words(
     in_seconds="clock_timestamp() + make_interval(secs => :seconds)",
     labelled_at_milliseconds="CAST(floor(EXTRACT(EPOCH FROM labelled_at) * 1000) AS BIGINT)",
     temporary_schema="pg_temp",
+    name_of_revisions_table="SELECT to_regclass('alembic_version')",
     id_in_range=f"id > 0 AND id <= {LARGEST_ID}",
     differs="IS DISTINCT FROM",
     # Any would do; this is the one that pima_operator may update.

@@ -1,11 +1,13 @@
 """SQLite, as the store knows it."""
 
-from pima.store.database import Database
+from pima.store.database import Database, Triggers
+from pima.store.sqlite import triggers
 from pima.store.sqlite.claiming import claim
 from pima.store.sqlite.driver_errors import translated
 from pima.store.sqlite.engine import cursor, insert_unless_there, make_engine, require_sound_url, without_time_limit
 from pima.store.sqlite.loading import append_rows, draw_ids_above_given, wait_for_other_loads
 from pima.store.sqlite.predictions import write_predictions, write_rejections
+from pima.store.sqlite.schema import columns, fault_of_tables, wait_for_other_migrations
 from pima.store.sqlite.tables import TYPES, finish_tables
 from pima.store.sqlite.words import WORDS
 
@@ -24,5 +26,11 @@ DATABASE = Database(
     draw_ids_above_given=draw_ids_above_given,
     types=TYPES,
     words=WORDS,
+    triggers=Triggers(make=triggers.make, drop=triggers.drop, fault=triggers.fault),
+    columns=columns,
+    fault_of_tables=fault_of_tables,
+    wait_for_other_migrations=wait_for_other_migrations,
+    make_roles=None,
+    has_one_writer=True,
     finish_tables=finish_tables,
 )

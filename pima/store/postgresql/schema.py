@@ -1,0 +1,60 @@
+"""What PostgreSQL's catalogue says. pg_catalog, since information_schema shows only what the role has rights on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from pima.store.postgresql.engine import without_time_limit
+
+# Any number that no other software on the server uses: "pima" in ASCII.
+_MIGRATION_LOCK = 0x70696D61
+
+
+def columns(connection: Connection, tables: Sequence[str]) -> dict[str, str]:
+    """Each column of the tables that an unqualified name means here -> its type."""
+    rows = connection.execute(
+        text("""
+            SELECT c.relname || '.' || a.attname,
+                format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attgenerated <> '' THEN ', computed' ELSE '' END
+            FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+            WHERE c.relkind = 'r' AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
+              AND a.attnum > 0 AND NOT a.attisdropped"""),
+        {"tables": list(tables)},
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None:
+    """Relatives, policies, rules or triggers of a table, by which its name means more, or less, than its rows."""
+    rows = connection.execute(
+        text("""
+            SELECT c.relname, row_security_active(c.oid) AS hides, c.relhasrules AS rewrites,
+                EXISTS (SELECT 1 FROM pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid)) AS inherits,
+                (SELECT min(t.tgname) FROM pg_trigger t WHERE t.tgrelid = c.oid AND c.relname <> 'patients'
+                    AND t.tgtype & 3 = 3 AND t.tgenabled <> 'D') AS changed_by
+            FROM pg_class c
+            WHERE c.relkind = 'r' AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
+            ORDER BY c.relname"""),
+        {"tables": list(tables)},
+    )
+    return next((what for row in rows if (what := _fault_of_table(row)) is not None), None)
+
+
+def _fault_of_table(row: Any) -> str | None:
+    if row.hides:
+        return f"row security hides rows of {row.relname} from this role, which would miss them without a word"
+    if row.rewrites:
+        return f"{row.relname} has a rule, which rewrites statements behind the triggers' back"
+    if row.inherits:
+        return f"{row.relname} has child tables or is one, and what is written by way of the other is never queued"
+    if row.changed_by:
+        return f"the BEFORE trigger {row.changed_by} on {row.relname} could change or drop what is written there"
+    return None
+
+
+def wait_for_other_migrations(connection: Connection) -> None:
+    """The lock is held to the end of this transaction, so nothing is left behind in a pool."""
+    without_time_limit(connection)
+    connection.execute(text("SET LOCAL lock_timeout = '60s'"))
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})

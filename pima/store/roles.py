@@ -1,0 +1,28 @@
+"""Roles, each with no more rights than its work needs, where the database knows roles."""
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection, Engine
+
+from pima.errors import WrongUsage
+from pima.store.database import database_of
+from pima.store.engine import writing
+
+
+def require_roles(engine: Engine) -> None:
+    """Raises WrongUsage where the database knows no roles, before it is asked for anything."""
+    _maker(engine)
+
+
+def make_roles(engine: Engine) -> list[str]:
+    """Create or mend the roles, in one transaction; their names. Raises WrongUsage where the database knows none."""
+    make = _maker(engine)
+    with writing(engine) as connection:
+        return make(connection)
+
+
+def _maker(engine: Engine) -> Callable[[Connection], list[str]]:
+    make = database_of(engine).make_roles
+    if make is None:
+        raise WrongUsage(what="--roles is for PostgreSQL: SQLite knows no roles. Guard the file instead.")
+    return make
