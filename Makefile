@@ -29,6 +29,11 @@ check: $(VENV)/.complete
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	@echo "which database this is: asked and named in its own package alone, and in pima/store/database.py"
+	! grep -rnE --include=*.py --exclude-dir=sqlite --exclude-dir=postgresql --exclude=database.py \
+	    -e '"(sqlite|postgres|postgresql)"|(sqlite|postgresql)_|_(sqlite|postgresql)' \
+	    -e '(dialects|store)[.](sqlite|postgresql)|store import .*(sqlite|postgresql)' \
+	    -e 'dialect[.]name|get_backend_name|drivername' pima jobs
 	$(RUN) -m pytest -q tests/store/test_schema.py -k equal
 
 format: $(VENV)/.complete

@@ -258,6 +258,22 @@ print(code, heavy, model)
         assert ended.stdout.splitlines()[-1] == f"0 [] {loads_model}", ended.stderr
 
 
+def test_scoring_imports_nothing_of_the_other_database(scored_database: Database) -> None:
+    """SQLAlchemy's part for it alone would cost every start 15 ms and more."""
+    other, driver = {"sqlite": ("postgresql", "psycopg"), "postgresql": ("sqlite", "sqlite3")}[scored_database.kind]
+    program = f"""
+import os, sys
+from jobs.score import main
+code = main(["--json"], os.environ)
+theirs = ("sqlalchemy.dialects.{other}", "pima.store.{other}", "{driver}")
+print(code, sorted(name for name in sys.modules if name.startswith(theirs)))
+"""
+    insert_patients(scored_database, 5)
+    environ = clean_environ() | {"DATABASE_URL": scored_database.url}
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert ended.stdout.splitlines()[-1] == "0 []", ended.stderr
+
+
 def test_the_scheduler_imports_no_tensorflow_keras_or_pandas() -> None:
     program = "import sys, jobs.scheduler; print(sorted({'tensorflow', 'keras', 'pandas'} & set(sys.modules)))"
     ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=os.environ, capture_output=True, text=True)
