@@ -51,13 +51,12 @@ def adopt_run(connection: Connection, run_id: int, job: str, host: str) -> str |
         .values(host=host, started_at=database_now(), heartbeat_at=database_now())
         .returning(runs.c.trigger)
     )
-    # SQL: only an open run of this very job.
     return connection.execute(statement).scalar()
 
 
 def attempts_of(connection: Connection, job: str, tick: datetime) -> list[Attempt]:
     """What has been tried for a tick, oldest first."""
-    # SQL: by the unique index on job and tick.
+    # By the unique index on job and tick.
     rows = connection.execute(
         select(runs.c.attempt, runs.c.status)
         .where(runs.c.job == job, runs.c.scheduled_for == tick)
@@ -68,20 +67,18 @@ def attempts_of(connection: Connection, job: str, tick: datetime) -> list[Attemp
 
 def newest_tick(connection: Connection, job: str) -> datetime | None:
     """The newest tick of a job that has any row."""
-    # SQL: by the unique index on job and tick.
+    # By the unique index on job and tick.
     return connection.execute(select(func.max(runs.c.scheduled_for)).where(runs.c.job == job)).scalar()
 
 
 def has_run(connection: Connection, job: str) -> bool:
     """Whether a job has ever come to an end of its own, or is on its way there, whoever started it."""
-    # SQL: any run that is more than a note, a beginning or a rehearsal.
     real = runs.c.status.not_in(_NEVER_RAN) & IS_REAL
     return connection.execute(select(runs.c.id).where(runs.c.job == job, real).limit(1)).first() is not None
 
 
 def is_running(connection: Connection, job: str) -> bool:
     """Whether anybody is doing the job now, as far as the ledger knows."""
-    # SQL: one of few open runs.
     statement = select(runs.c.id).where(runs.c.job == job, runs.c.status == Status.RUNNING, IS_REAL)
     return connection.execute(statement.limit(1)).first() is not None
 
@@ -94,7 +91,7 @@ def note_ticks(
     for tick in ticks:
         row = {"job": job, "trigger": "schedule", "scheduled_for": tick, "attempt": 1, "host": host, "counts": {}}
         values = row | {"status": status, "error_code": error_code, "finished_at": database_now()}
-        # SQL: whoever was first has said it; a tick that was run keeps its run.
+        # Whoever was first has said it; a tick that was run keeps its run.
         statement = database_of(connection).insert_unless_there(runs).values(**values).returning(runs.c.id)
         noted += len(connection.execute(statement).all())
     return noted
@@ -107,7 +104,7 @@ def close_attempt(
 
     Somebody may have deleted the row: then nothing is recorded.
     """
-    # SQL: a child that was stopped at its time limit says `interrupted` of itself.
+    # A child that was stopped at its time limit says `interrupted` of itself.
     statement = text("""
         UPDATE runs SET exit_code = :exit_code, signal = :signal, error_line = :error_line,
             error_code = CASE WHEN status = 'running' OR :overrule = 1 THEN :error_code ELSE error_code END,
@@ -116,7 +113,7 @@ def close_attempt(
     values = {"id": run_id, "status": str(status), "error_code": error_code, "exit_code": ended.exit_code}
     values |= {"signal": ended.signal, "error_line": ended.error_line, "overrule": int(overrule)}
     final = connection.execute(statement, values).scalar()
-    # SQL: the end, where the child has not written it.
+    # The end, where the child has not written it.
     open_end = update(runs).where(runs.c.id == run_id, runs.c.finished_at.is_(None))
     connection.execute(open_end.values(finished_at=database_now()))
     end_leases_of(connection, [run_id])
@@ -133,7 +130,7 @@ def mark_crashed(connection: Connection, stale_seconds: int) -> list[Crashed]:
         .values(status=Status.CRASHED, error_code="heartbeat_lost", finished_at=database_now())
         .returning(runs.c.id, runs.c.job, runs.c.scheduled_for)
     )
-    # SQL: of two schedulers one gets the row.
+    # Of two schedulers one gets the row.
     crashed = [Crashed(*row) for row in connection.execute(statement)]
     end_leases_of(connection, [run.id for run in crashed])
     return crashed
@@ -141,25 +138,22 @@ def mark_crashed(connection: Connection, stale_seconds: int) -> list[Crashed]:
 
 def see_schedule(connection: Connection, job: str, expression: str, time_zone: str, now: datetime) -> datetime:
     """Remember a job's schedule; since when it has been this one. A changed one counts from now."""
-    # SQL: what was seen last.
     known = connection.execute(select(schedules).where(schedules.c.job == job).with_for_update()).first()
     values = {"expression": expression, "time_zone": time_zone, "first_seen_at": now, "heartbeat_at": database_now()}
     if known is None:
-        # SQL: of two schedulers that start at once the first one's time counts.
+        # Of two schedulers that start at once the first one's time counts.
         connection.execute(database_of(connection).insert_unless_there(schedules).values(job=job, **values))
     elif (known.expression, known.time_zone) != (expression, time_zone):
-        # SQL: ticks of the old schedule are nobody's business any more.
+        # Ticks of the old schedule are nobody's business any more.
         connection.execute(update(schedules).where(schedules.c.job == job).values(**values))
-    # SQL: as it stands now.
     seen: datetime = connection.execute(select(schedules.c.first_seen_at).where(schedules.c.job == job)).scalar_one()
     return seen
 
 
 def record_heartbeat(connection: Connection, run_ids: list[int]) -> None:
     """The heartbeat of a scheduler and of the runs whose children it has."""
-    # SQL: two rows.
     connection.execute(update(schedules).values(heartbeat_at=database_now()))
     if run_ids:
-        # SQL: a child that computes for long says nothing itself.
+        # A child that computes for long says nothing itself.
         alive = update(runs).where(runs.c.id.in_(run_ids), runs.c.status == Status.RUNNING)
         connection.execute(alive.values(heartbeat_at=database_now()))

@@ -27,7 +27,6 @@ def make_engine(url_text: str, settings: DatabaseSettings) -> Engine:
 
 def clock(connection: Connection) -> datetime:
     """The database's time, so that machines with different clocks agree."""
-    # SQL: at this statement.
     now: datetime = connection.execute(select(database_now())).scalar_one()
     return now
 

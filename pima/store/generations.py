@@ -29,7 +29,6 @@ class Generation:
 def newest_generation(connection: Connection) -> Generation | None:
     """The one that counts; None in a schema that is being made."""
     columns = [holdout_generations.c[name] for name in Generation.__dataclass_fields__]
-    # SQL: a handful of rows, for the life of an installation.
     row = connection.execute(select(*columns).order_by(holdout_generations.c.number.desc()).limit(1)).first()
     return None if row is None else Generation(**row._mapping)
 
@@ -62,7 +61,6 @@ def begin_generation(connection: Connection, share: float, decided_by: str, reas
     """From now on this share counts; the caller holds the champion's lock, so numbers don't race."""
     newest = newest_generation(connection)
     values = {"number": 1 if newest is None else newest.number + 1, "share": share}
-    # SQL: append-only.
     row = connection.execute(
         insert(holdout_generations)
         .values(**values, decided_by=decided_by, reason=reason)

@@ -14,7 +14,7 @@ from pima.store.database import database_of
 def take_lease(connection: Connection, name: str, owner: str, seconds: int) -> int | None:
     """The fence of a lease that is free or has run out; None where someone holds it."""
     words = database_of(connection).words
-    # SQL: insert, or take over where it has run out, in one statement: of two at once one gets no row back.
+    # Insert, or take over where it has run out, in one statement: of two at once one gets no row back.
     statement = text(f"""
         INSERT INTO leases (name, owner, fence, expires_at) VALUES (:name, :owner, 1, {words.in_seconds})
         ON CONFLICT (name) DO UPDATE
@@ -27,7 +27,6 @@ def take_lease(connection: Connection, name: str, owner: str, seconds: int) -> i
 def renew_lease(connection: Connection, name: str, fence: int, seconds: int) -> bool:
     """Push the end of a lease that is still ours; whether it was."""
     until = database_of(connection).words.in_seconds
-    # SQL: nothing where someone else has taken it over.
     statement = text(f"UPDATE leases SET expires_at = {until} WHERE name = :name AND fence = :fence")
     return connection.execute(statement, {"name": name, "fence": fence, "seconds": seconds}).rowcount == 1
 
@@ -35,7 +34,6 @@ def renew_lease(connection: Connection, name: str, fence: int, seconds: int) -> 
 def release_lease(connection: Connection, name: str, fence: int) -> None:
     """End a lease now; its row stays, so that the fence never goes back."""
     now = database_of(connection).words.now
-    # SQL: only where it is still ours.
     statement = text(f"UPDATE leases SET expires_at = {now} WHERE name = :name AND fence = :fence")
     connection.execute(statement, {"name": name, "fence": fence})
 
@@ -58,7 +56,6 @@ def end_leases_of(connection: Connection, run_ids: list[int]) -> None:
 
 def lease_holder(connection: Connection, name: str) -> tuple[str, str]:
     """Owner and end of a lease, for the message to whoever did not get it."""
-    # SQL: one row.
     row = connection.execute(text("SELECT owner, expires_at FROM leases WHERE name = :name"), {"name": name}).first()
     if row is None:
         return ("someone", "soon")

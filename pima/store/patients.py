@@ -22,7 +22,7 @@ def labelled_history(connection: Connection) -> History:
     """All labelled rows, read once in one statement and so from one state of the database."""
     labelled_at = database_of(connection).words.labelled_at_milliseconds
     columns = ", ".join(("id", *FEATURE_NAMES, "outcome", labelled_at))
-    # SQL: ordered, so that the same rows give the same arrays and the same fingerprint.
+    # Ordered, so that the same rows give the same arrays and the same fingerprint.
     statement = f"SELECT {columns} FROM patients WHERE labelled_at IS NOT NULL ORDER BY id"
     blocks = [_as_arrays(rows) for rows in _plain_rows(connection, statement)] or [_as_arrays([])]
     ids, values, is_null, outcomes, labelled = (np.concatenate(arrays) for arrays in zip(*blocks, strict=True))
@@ -96,7 +96,6 @@ def stage(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
 
 def repeated_ids(connection: Connection) -> list[int]:
     """Lines whose id stands on an earlier line of the file already."""
-    # SQL: the first line of each id is the one that counts.
     statement = text(f"""
         SELECT line FROM (SELECT line, row_number() OVER (PARTITION BY id ORDER BY line) AS nth
                           FROM {_staging(connection)} WHERE id IS NOT NULL) AS numbered
@@ -106,14 +105,13 @@ def repeated_ids(connection: Connection) -> list[int]:
 
 def lines_without_id(connection: Connection) -> list[int]:
     """Lines of a file with ids that lack theirs."""
-    # SQL: an empty cell in the id column.
     statement = text(f"SELECT line FROM {_staging(connection)} WHERE id IS NULL ORDER BY line")
     return list(connection.execute(statement).scalars())
 
 
 def unknown_ids(connection: Connection) -> list[int]:
     """Lines whose id is not in the database."""
-    # SQL: for files that lack measurements, where such a line can't be a new patient.
+    # For files that lack measurements, where such a line can't be a new patient.
     statement = text(f"""
         SELECT line FROM {_staging(connection)} s
         WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM patients p WHERE p.id = s.id) ORDER BY line""")
@@ -123,7 +121,7 @@ def unknown_ids(connection: Connection) -> list[int]:
 def drop_staged(connection: Connection, lines: list[int]) -> None:
     """Leave lines out."""
     if lines:
-        # SQL: by line number; a line that was never staged is no error.
+        # A line that was never staged is no error.
         statement = text(f"DELETE FROM {_staging(connection)} WHERE line = :line")
         connection.execute(statement, [{"line": line} for line in lines])
 
@@ -131,18 +129,17 @@ def drop_staged(connection: Connection, lines: list[int]) -> None:
 def take_staged(connection: Connection, columns: tuple[str, ...]) -> Loaded:
     """Update the patients whose id is known, in the file's columns only, and insert the others."""
     staging, known = _staging(connection), "EXISTS (SELECT 1 FROM patients p WHERE p.id = s.id)"
-    # SQL: how many of the file's rows are there already.
     matched = connection.execute(text(f"SELECT count(*) FROM {staging} s WHERE {known}")).scalar_one()
     updated = _update_known(connection, columns) if matched else 0
     names = ", ".join(columns)
     staged = ", ".join(f"s.{name}" for name in columns)
     with_id = f"INSERT INTO patients (id, {names}) SELECT s.id, {staged} FROM {staging} s"
-    # SQL: new patients under the ids that the file gives them; an outcome's or correction's file has none.
+    # A file of outcomes or corrections alone has no new patients.
     inserted = connection.execute(text(f"{with_id} WHERE s.id IS NOT NULL AND NOT {known} ORDER BY s.id")).rowcount
     if inserted or not matched:
         database_of(connection).draw_ids_above_given(connection)
     without_id = f"INSERT INTO patients ({names}) SELECT {staged} FROM {staging} s"
-    # SQL: new patients, numbered in the file's order.
+    # Numbered in the file's order.
     inserted += connection.execute(text(f"{without_id} WHERE s.id IS NULL ORDER BY s.line")).rowcount
     return Loaded(inserted, updated, matched - updated)
 
@@ -153,7 +150,7 @@ def _update_known(connection: Connection, columns: tuple[str, ...]) -> int:
     assignments = ", ".join(f"{name} = s.{name}" for name in columns)
     differs = database_of(connection).words.differs
     differ = " OR ".join(f"patients.{name} {differs} s.{name}" for name in columns)
-    # SQL: rows that would not change are left alone, so that their `updated_at` stays true.
+    # Rows that would not change are left alone, so that their `updated_at` stays true.
     statement = (
         f"UPDATE patients SET {assignments} FROM {_staging(connection)} s WHERE s.id = patients.id AND ({differ})"
     )
@@ -162,11 +159,9 @@ def _update_known(connection: Connection, columns: tuple[str, ...]) -> int:
 
 def earlier_load(connection: Connection, sha256: str) -> datetime | None:
     """When a file with these bytes was loaded first; None if never."""
-    # SQL: one row a file, read whole.
     return connection.execute(select(func.min(loads.c.loaded_at)).where(loads.c.sha256 == sha256)).scalar()
 
 
 def record_load(connection: Connection, sha256: str, file_name: str, rows: int) -> None:
     """Remember a file."""
-    # SQL: one row a file.
     connection.execute(insert(loads).values(sha256=sha256, file_name=file_name, rows=rows))

@@ -35,13 +35,13 @@ def claim(connection: Connection, after: int, rows: int) -> Batch:
 
 def is_empty(connection: Connection) -> bool:
     """Whether nothing waits."""
-    # SQL: one index look-up, however long the queue.
+    # One index look-up, however long the queue.
     return connection.execute(select(scoring_queue.c.patient_id).limit(1)).first() is None
 
 
 def waiting(connection: Connection) -> Waiting:
     """How many rows wait and since when the oldest does."""
-    # SQL: reads the whole queue; for people's eyes, not for the scorer's loop.
+    # Reads the whole queue; for people's eyes, not for the scorer's loop.
     rows, oldest = connection.execute(select(func.count(), func.min(scoring_queue.c.enqueued_at))).one()
     return Waiting(rows, oldest)
 
@@ -114,7 +114,7 @@ def requeue_stale(connection: Connection) -> int:
 def requeue_rejected(connection: Connection) -> int:
     """Queue the current versions that were rejected, and take their rejections back; how many."""
     queued = _enqueue(connection, f"{_NOT_QUEUED} AND NOT ({_NOT_REJECTED})")
-    # SQL: a version ends as a prediction or as a rejection, never both, so the old judgement goes with the new try.
+    # A version ends as a prediction or as a rejection, never both, so the old judgement goes with the new try.
     connection.execute(
         text("""
             DELETE FROM rejections WHERE EXISTS (
@@ -130,7 +130,7 @@ def _enqueue(connection: Connection, condition: str) -> int:
     # They are found without locks first: beside locks, PostgreSQL reads whole rows of `predictions` instead of its
     # index alone.
     unlocked = database_of(connection).words.share_if_unlocked
-    # SQL: in key order; it replaces an older version that still waits, and gives way to a newer one queued meanwhile.
+    # In key order; it replaces an older version that still waits, and gives way to a newer one queued meanwhile.
     statement = f"""
         INSERT INTO scoring_queue (patient_id, patient_version, {_MEASUREMENTS})
         WITH found AS MATERIALIZED (SELECT p.id, p.version FROM patients p WHERE {_CURRENT} AND {condition})

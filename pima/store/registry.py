@@ -81,7 +81,6 @@ class Move:
 
 def read_champion(connection: Connection) -> Champion:
     """The pointer, without a lock."""
-    # SQL: the one row.
     return _as_champion(
         connection.execute(select(champion.c.model_version, champion.c.sequence, champion.c.pinned)).one()
     )
@@ -89,7 +88,7 @@ def read_champion(connection: Connection) -> Champion:
 
 def lock_champion(connection: Connection) -> Champion:
     """The pointer, held against every other change until the transaction ends."""
-    # SQL: FOR UPDATE on PostgreSQL; on SQLite the transaction holds the file's write lock already.
+    # FOR UPDATE on PostgreSQL; on SQLite the transaction holds the file's write lock already.
     columns = select(champion.c.model_version, champion.c.sequence, champion.c.pinned)
     return _as_champion(connection.execute(columns.with_for_update()).one())
 
@@ -100,30 +99,27 @@ def _as_champion(row: Any) -> Champion:
 
 def set_champion(connection: Connection, model_version: int | None, pinned: bool) -> None:
     """Move the pointer or its pin; the caller holds the lock."""
-    # SQL: every change counts, so that a decision made against an older state is seen to be late.
+    # Every change counts, so that a decision made against an older state is seen to be late.
     values = {"model_version": model_version, "pinned": int(pinned), "sequence": champion.c.sequence + 1}
     connection.execute(update(champion).values(**values))
 
 
 def add_version(connection: Connection, version: NewVersion) -> int:
     """Store a model version under the next number; the caller holds the champion's lock, so numbers don't race."""
-    # SQL: the next number.
     number = connection.execute(select(func.coalesce(func.max(model_versions.c.number), 0) + 1)).scalar_one()
     columns = {name: getattr(version, name) for name in NewVersion.__dataclass_fields__}
-    # SQL: the version, immutable from here on.
     connection.execute(insert(model_versions).values(number=number, **columns))
     return int(number)
 
 
 def record_move(connection: Connection, move: Move) -> None:
     """Append a decision to the ledger."""
-    # SQL: append-only.
     connection.execute(insert(promotions).values(**{name: getattr(move, name) for name in Move.__dataclass_fields__}))
 
 
 def compiled_artifact(connection: Connection, number: int) -> StoredArtifact | None:
     """The compiled form of a version, unchecked; None where there is no such version."""
-    # SQL: the columns that a scorer's role may read.
+    # These columns alone: a scorer's role may read no other.
     columns = (model_versions.c.compiled_artifact, model_versions.c.compiled_sha256, model_versions.c.threshold)
     row = connection.execute(select(*columns).where(model_versions.c.number == number)).first()
     return None if row is None else StoredArtifact(number, *row)
@@ -131,7 +127,6 @@ def compiled_artifact(connection: Connection, number: int) -> StoredArtifact | N
 
 def keras_artifact(connection: Connection, number: int) -> StoredArtifact | None:
     """The Keras form of a version, unchecked; None where there is no such version."""
-    # SQL: for export and reproduction only.
     columns = (model_versions.c.keras_artifact, model_versions.c.keras_sha256, model_versions.c.threshold)
     row = connection.execute(select(*columns).where(model_versions.c.number == number)).first()
     return None if row is None else StoredArtifact(number, *row)
@@ -144,7 +139,7 @@ def version_before(connection: Connection, number: int) -> int | None:
     ends at the first champion.
     """
     moves = ("promoted", "promoted_by_hand", "rolled_back")
-    # SQL: what moved the pointer, oldest first; a row a week at most.
+    # All of them: a row a week at most.
     statement = select(promotions.c.verdict, promotions.c.from_version, promotions.c.to_version)
     standing: list[Any] = []
     for move in connection.execute(statement.where(promotions.c.verdict.in_(moves)).order_by(promotions.c.id)):
@@ -163,7 +158,7 @@ def recorded_verdict(
     connection: Connection, data_fingerprint: str, settings_fingerprint: str, against: int | None
 ) -> Row[Any] | None:
     """The verdict that these data and settings got against this champion; None where they were never judged."""
-    # SQL: the newest judgement; a person's moves carry no fingerprints.
+    # A person's moves carry no fingerprints.
     statement = (
         select(promotions)
         .where(
@@ -179,7 +174,6 @@ def recorded_verdict(
 
 def was_rolled_back(connection: Connection, data_fingerprint: str, settings_fingerprint: str) -> bool:
     """Whether a person moved the champion away from a version that came from these very data and settings."""
-    # SQL: moves by hand from a version with both fingerprints to another.
     statement = text("""
         SELECT 1 FROM promotions p JOIN model_versions v ON v.number = p.from_version
         WHERE p.verdict IN ('rolled_back', 'promoted_by_hand') AND p.from_version <> p.to_version
@@ -217,7 +211,6 @@ class VersionSummary:
 def list_versions(connection: Connection) -> list[VersionSummary]:
     """All versions, newest first."""
     columns = [model_versions.c[name] for name in VersionSummary.__dataclass_fields__]
-    # SQL: everything but the bytes.
     rows = connection.execute(select(*columns).order_by(model_versions.c.number.desc()))
     return [VersionSummary(**row._mapping) for row in rows]
 
@@ -225,17 +218,15 @@ def list_versions(connection: Connection) -> list[VersionSummary]:
 def read_version(connection: Connection, number: int) -> VersionSummary | None:
     """One version; None where there is none."""
     columns = [model_versions.c[name] for name in VersionSummary.__dataclass_fields__]
-    # SQL: everything but the bytes.
     row = connection.execute(select(*columns).where(model_versions.c.number == number)).first()
     return None if row is None else VersionSummary(**row._mapping)
 
 
 def list_moves(connection: Connection, version: int | None = None) -> list[dict[str, Any]]:
     """The ledger, newest first; of one version only, where it is named."""
-    # SQL: the whole ledger, which grows by one row a week.
+    # The whole ledger, which grows by one row a week.
     statement = select(promotions).order_by(promotions.c.id.desc())
     if version is not None:
-        # SQL: every decision that this version took part in.
         took_part = (promotions.c.challenger, promotions.c.from_version, promotions.c.to_version)
         statement = statement.where(
             took_part[0].is_not_distinct_from(version)

@@ -75,7 +75,7 @@ def start_run(
 ) -> int | None:
     """Open a run and return its id; None where its tick has this attempt already, by the unique constraint."""
     row = {"job": job, "trigger": trigger, "scheduled_for": scheduled_for, "attempt": attempt, "host": host}
-    # SQL: the run's row, there before any work, so that one which dies is seen; of two for a tick the second gets none.
+    # The run's row, there before any work, so that one which dies is seen; of two for a tick the second gets none.
     statement = database_of(connection).insert_unless_there(runs).values(status=Status.RUNNING, counts={}, **row)
     return connection.execute(statement.returning(runs.c.id)).scalar()
 
@@ -83,13 +83,12 @@ def start_run(
 def record_progress(connection: Connection, run_id: int, counts: dict[str, Any], model_version: int | None) -> None:
     """Counts so far and a heartbeat, in the transaction of the work that they count."""
     values = {"counts": counts, "model_version": model_version, "heartbeat_at": database_now()}
-    # SQL: only this run's own process writes here.
+    # Only this run's own process writes here.
     connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
 
 
 def beat(connection: Connection, run_id: int) -> None:
     """A sign of life between two transactions of work."""
-    # SQL: the heartbeat alone.
     connection.execute(update(runs).where(runs.c.id == run_id).values(heartbeat_at=database_now()))
 
 
@@ -100,7 +99,6 @@ def finish_run(
     values: dict[str, Any] = {"status": status, "error_code": error_code, "heartbeat_at": database_now()}
     if counts is not None:
         values["counts"] = counts
-    # SQL: the end of the run.
     statement = update(runs).where(runs.c.id == run_id).values(finished_at=database_now(), **values)
     connection.execute(statement)
 
@@ -108,6 +106,6 @@ def finish_run(
 def last_runs(connection: Connection, newest: int) -> list[Run]:
     """The newest runs, newest first."""
     columns = [runs.c[name] for name in Run.__dataclass_fields__]
-    # SQL: by id, which grows with time.
+    # By id, which grows with time.
     rows = connection.execute(select(*columns).order_by(runs.c.id.desc()).limit(newest))
     return [Run(**row._mapping) for row in rows]

@@ -101,7 +101,7 @@ def migrate(
 
 def _require_ids_in_range(connection: Connection) -> None:
     """An id at the end of the range was accepted once, and left none to draw."""
-    # SQL: from the end of the index.
+    # From the end of the index.
     largest = connection.scalar(text("SELECT max(id) FROM patients"))
     if largest is not None and largest > LARGEST_ID:
         what = f"patients has an id above {LARGEST_ID}, behind which no id can be drawn: insert that row under another"
@@ -123,10 +123,9 @@ def _run_alembic(connection: Connection, to: str) -> None:
 
 
 def _keep_salt(connection: Connection, salt: str) -> None:
-    # SQL: the salt that this database was installed with.
     kept = connection.scalar(select(installation.c.holdout_salt))
     if kept is None:
-        # SQL: the one row; a random salt of 256 bits unless the operator gave one.
+        # A random salt of 256 bits unless the operator gave one.
         connection.execute(insert(installation).values(id=1, holdout_salt=salt or secrets.token_hex(32)))
     elif salt and salt != kept:
         raise _other_salt()
@@ -134,7 +133,6 @@ def _keep_salt(connection: Connection, salt: str) -> None:
 
 def holdout_salt(connection: Connection, configured: str) -> str:
     """The database's salt; raises WrongConfiguration where the settings name another."""
-    # SQL: the salt that this database was installed with.
     kept: str = connection.execute(select(installation.c.holdout_salt)).scalar_one()
     if configured and configured != kept:
         raise _other_salt()

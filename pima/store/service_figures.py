@@ -28,7 +28,7 @@ def last_end(connection: Connection, job: str, retries: int) -> LastEnd | None:
     ended = (runs.c.status == Status.SUCCEEDED) | failed
     gave_up = (runs.c.status == Status.TRY_AGAIN_LATER) & scheduled & (runs.c.attempt > retries)
     columns = [runs.c[name] for name in LastEnd.__dataclass_fields__]
-    # SQL: by the last sign of life, since that a run has crashed is noticed later, maybe after another's success.
+    # By the last sign of life, since that a run has crashed is noticed later, maybe after another's success.
     statement = select(*columns).where(runs.c.job == job, IS_REAL, ended | gave_up)
     row = connection.execute(statement.order_by(runs.c.heartbeat_at.desc(), runs.c.id.desc()).limit(1)).first()
     return None if row is None else LastEnd(*row)
@@ -36,14 +36,13 @@ def last_end(connection: Connection, job: str, retries: int) -> LastEnd | None:
 
 def last_success(connection: Connection) -> dict[str, datetime]:
     """When each job last succeeded."""
-    # SQL: a walk over all runs, a few more each day.
+    # A walk over all runs, a few more each day.
     statement = select(runs.c.job, func.max(runs.c.finished_at)).where(runs.c.status == Status.SUCCEEDED, IS_REAL)
     return {row[0]: row[1] for row in connection.execute(statement.group_by(runs.c.job))}
 
 
 def runs_by_status(connection: Connection) -> dict[tuple[str, str], int]:
     """How many runs of each job have ended, by status."""
-    # SQL: a walk over all runs.
     ended = select(runs.c.job, runs.c.status, func.count()).where(runs.c.status != Status.RUNNING, IS_REAL)
     statement = ended.group_by(runs.c.job, runs.c.status)
     return {(job, status): count for job, status, count in connection.execute(statement)}
@@ -51,7 +50,7 @@ def runs_by_status(connection: Connection) -> dict[tuple[str, str], int]:
 
 def last_durations(connection: Connection) -> dict[str, float]:
     """How many seconds each job's last finished run took."""
-    # SQL: the newest finished run of each job; notes of missed and skipped ticks are no runs.
+    # Notes of missed and skipped ticks are no runs.
     newest = (
         select(func.max(runs.c.id))
         .where(runs.c.finished_at.is_not(None), runs.c.status.not_in([Status.MISSED, Status.SKIPPED]), IS_REAL)
@@ -64,7 +63,6 @@ def last_durations(connection: Connection) -> dict[str, float]:
 def rows_by_result(connection: Connection) -> dict[str, int]:
     """What became of all rows that scoring has ever taken, by its runs' counts."""
     sums = ", ".join(f"coalesce(sum(CAST(counts ->> '{name}' AS BIGINT)), 0)" for name in ROW_RESULTS)
-    # SQL: a walk over the scoring runs.
     statement = f"SELECT {sums} FROM runs WHERE job = 'score' AND trigger <> '{DRY_RUN}'"
     row = connection.execute(text(statement)).one()
     return {name: int(number) for name, number in zip(ROW_RESULTS, row, strict=True)}
@@ -80,12 +78,10 @@ def last_verdict(connection: Connection) -> str | None:
 
 def scheduler_heartbeat(connection: Connection) -> datetime | None:
     """When a scheduler last said that it lives; None where none ever has."""
-    # SQL: two rows.
     return connection.execute(select(func.max(schedules.c.heartbeat_at))).scalar()
 
 
 def schedules_first_seen(connection: Connection) -> dict[str, datetime]:
     """Since when each job has had its present schedule."""
-    # SQL: two rows.
     rows = connection.execute(select(schedules.c.job, schedules.c.first_seen_at))
     return {row[0]: row[1] for row in rows}

@@ -102,14 +102,14 @@ def make_roles(connection: Connection) -> list[str]:
 
 
 def _make(connection: Connection, role: Role) -> None:
-    # SQL: roles belong to the server, so another database of it may have made this one.
+    # Roles belong to the server, so another database of it may have made this one.
     exists = connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": role.name})
     if not exists:
-        # SQL: without a password; nothing else that a role can have.
+        # Without a password; nothing else that a role can have.
         connection.exec_driver_sql(f"CREATE ROLE {role.name} LOGIN")
-    # SQL: the schema that an unqualified name means here.
+    # The schema that an unqualified name means here.
     schema = connection.scalar(text("SELECT quote_ident(current_schema())"))
-    # SQL: from nothing, so that a right which was granted by hand or by an older release is gone.
+    # From nothing, so that a right which was granted by hand or by an older release is gone.
     connection.exec_driver_sql(f"REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {role.name}")
     connection.exec_driver_sql(f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA {schema} FROM {role.name}")
     connection.exec_driver_sql(f"REVOKE ALL ON SCHEMA {schema} FROM {role.name}")
