@@ -48,7 +48,7 @@ def end_leases_of(connection: Connection, run_ids: list[int]) -> None:
 
     One that sleeps and wakes again renews its lease by the fence, unless someone has taken it over.
     """
-    now = _NOW[connection.dialect.name]
+    now = database_of(connection).words.now
     statement = text(f"UPDATE leases SET expires_at = {now} WHERE owner = :owner AND expires_at > {now}")
     for run_id in run_ids:
         connection.execute(statement, {"owner": owner_of(run_id)})

@@ -70,7 +70,7 @@ def rows_by_result(connection: Connection) -> dict[str, int]:
 
 def last_verdict(connection: Connection) -> str | None:
     """What the newest retraining that came to one said, in words; None before the first."""
-    # SQL: the newest of a run a week; dry runs decide nothing.
+    # The newest of a run a week; dry runs decide nothing.
     newest = select(runs.c.counts).where(runs.c.job == "retrain", runs.c.status == Status.SUCCEEDED, IS_REAL)
     counts = connection.execute(newest.order_by(runs.c.id.desc()).limit(1)).scalar()
     return None if counts is None else counts.get("explanation")

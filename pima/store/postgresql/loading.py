@@ -29,7 +29,7 @@ def _copy_lines(rows: Sequence[tuple[object, ...]]) -> Iterator[str]:
 
 
 def draw_ids_above_given(connection: Connection) -> None:
-    """Not where the counter is beyond them already. What others draw meanwhile is among the given ids, and fails them."""
+    """Not where the counter is beyond them already. What others draw meanwhile is among the given ids: it fails."""
     connection.execute(
         text("""
             SELECT setval(counter, largest)
