@@ -75,9 +75,9 @@ def _write_files(lines: list[str]) -> tuple[Path, Path, Path]:
     """The history with outcomes, the new patients without, and their outcomes as they arrive later."""
     history, new, outcomes = (FOLDER / name for name in ("history.csv", "new-patients.csv", "outcomes.csv"))
     history.write_text("\n".join(lines[:HISTORY_ROWS]) + "\n", encoding="utf-8")
-    parted = [line.rpartition(",") for line in lines[HISTORY_ROWS:]]
-    new.write_text("".join(f"{measurements},\n" for measurements, _, _ in parted), encoding="utf-8")
-    arriving = (f"{HISTORY_ROWS + n},{outcome}\n" for n, (_, _, outcome) in enumerate(parted, start=1))
+    divided = [line.rpartition(",") for line in lines[HISTORY_ROWS:]]
+    new.write_text("".join(f"{measurements},\n" for measurements, _, _ in divided), encoding="utf-8")
+    arriving = (f"{HISTORY_ROWS + n},{outcome}\n" for n, (_, _, outcome) in enumerate(divided, start=1))
     outcomes.write_text("id,outcome\n" + "".join(arriving), encoding="utf-8")
     return history, new, outcomes
 

@@ -180,7 +180,7 @@ class FileLoadedBefore(PimaError):
 
 
 class RunNotOpen(PimaError):
-    """There is no open {job} run {run_id} in the ledger. --run-id is for the scheduler, which opens the run first;
+    """There is no open {job} run {run_id}. --run-id is for the scheduler, which opens the run first;
     leave it out when starting the job by hand."""
 
     exit_code = WRONG

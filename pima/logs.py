@@ -28,7 +28,7 @@ with _absent("rich"):
 Look = Literal["auto", "text", "json"]
 
 
-# What a terminal's line says of a run that is over; the rest is in the command's own words, the ledger and JSON lines.
+# What a terminal's line says of a run that is over; the rest is in the command's own words, `runs` and JSON lines.
 _OF_A_RUN = ("job", "run_id", "status", "error_code", "claimed", "predicted", "rejected", "verdict")
 _OF_ANY_LINE = ("event", "timestamp", "level")
 

@@ -36,4 +36,4 @@ def load_scorer(engine: Engine, version: int) -> Scorer:
     try:
         return Scorer(artifact.threshold, CompiledModel(artifact.content))
     except (ValueError, RuntimeError):
-        raise ArtifactDamaged(number=version, what="they are no compiled model") from None
+        raise ArtifactDamaged(number=version, what="they are not a compiled model") from None

@@ -58,12 +58,12 @@ class ScoreResult:
 
     def with_batch(self, scored: "_Scored", new: int) -> "ScoreResult":
         """With one batch more, of whose predictions `new` had not been made before."""
-        by_reason = Counter(self.rejected_by_reason) + Counter(scored.parted.reasons)
+        by_reason = Counter(self.rejected_by_reason) + Counter(scored.validated.reasons)
         return ScoreResult(
             self.claimed + len(scored.batch),
             self.predicted + new,
-            self.already_scored + len(scored.parted.accepted) - new,
-            self.rejected + len(scored.parted.rejected),
+            self.already_scored + len(scored.validated.accepted) - new,
+            self.rejected + len(scored.validated.rejected),
             dict(sorted(by_reason.items())),
             self.batches + 1,
             self.model_version,
@@ -101,7 +101,7 @@ class _Scored:
     """A batch with what is to be written about it."""
 
     batch: Batch
-    parted: Validated
+    validated: Validated
     probabilities: Float64Array
     """Of the accepted rows."""
 
@@ -168,8 +168,8 @@ class _Drain:
         if len(batch) == 0:
             return None
         self._after = batch.last
-        parted = validate(batch.measurements)
-        return _Scored(batch, parted, self._scorer.model.probabilities(parted.features))
+        validated = validate(batch.measurements)
+        return _Scored(batch, validated, self._scorer.model.probabilities(validated.features))
 
     def _rows_to_claim(self) -> int:
         if self._options.limit is None:
@@ -187,15 +187,15 @@ class _Drain:
             connection.commit()
         self._result = result
         self._run.report(result)
-        rejected = len(scored.parted.rejected)
+        rejected = len(scored.validated.rejected)
         get_logger().info("batch done", claimed=len(scored.batch), rejected=rejected, model_version=self._version)
 
     def _record(self, connection: Connection, scored: _Scored) -> int:
         """Write predictions and rejections; how many of the predictions are new."""
         ids, versions = scored.batch.patient_ids, scored.batch.patient_versions
-        parted = scored.parted
-        made = Predictions(ids[parted.accepted], versions[parted.accepted], scored.probabilities)
-        rejected = Rejections(ids[parted.rejected], versions[parted.rejected], parted.reasons, parted.fields)
+        found = scored.validated
+        made = Predictions(ids[found.accepted], versions[found.accepted], scored.probabilities)
+        rejected = Rejections(ids[found.rejected], versions[found.rejected], found.reasons, found.fields)
         run, threshold = self._run.id, self._scorer.threshold
         new = predictions.write_predictions(connection, made, self._version, run, threshold)
         predictions.write_rejections(connection, rejected, run)

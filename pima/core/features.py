@@ -19,8 +19,8 @@ class Feature:
     """The data set writes 0 where nothing was measured: no living person has it, so it is read as missing."""
     may_be_missing: bool
     """Whether a row without it can be scored (the model then puts the training mean in its place)."""
-    source: str
-    """Where the range comes from; `seen` is the range in the shipped 768 rows, zeros left out."""
+    rationale: str
+    """Where the range comes from, in words; `seen` is the range in the shipped 768 rows, zeros left out."""
 
 
 FEATURES = (

@@ -1,4 +1,4 @@
-"""The labelled history, parted into what a model learns from and what it is judged on."""
+"""The labelled history, split into what a model learns from and what it is judged on."""
 
 import hashlib
 from collections import Counter
@@ -64,7 +64,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Parted:
+class Split:
     """The history as one retraining sees it."""
 
     training: Side
@@ -105,7 +105,7 @@ def unseen_by(learned: Learned, holdout: Side, salt: str) -> BoolArray:
     return ~(known | twins_of(holdout.features, learned.rows.features))
 
 
-def part(history: History, salt: str, holdout_share: float) -> Parted:
+def split(history: History, salt: str, holdout_share: float) -> Split:
     """Leave the invalid rows out, split by the salted hash of the id, keep twins of holdout rows out of training."""
     checked = validate(history.measurements)
     kept = checked.accepted
@@ -117,15 +117,15 @@ def part(history: History, salt: str, holdout_share: float) -> Parted:
     left_out = dict(Counter(checked.reasons))
     if twins.any():
         left_out["twin_of_holdout"] = int(twins.sum())
-    return Parted(rest.rows(~twins), holdout, left_out)
+    return Split(rest.rows(~twins), holdout, left_out)
 
 
-def shortage(parted: Parted, minimum_labels: int, minimum_of_each_class: int) -> str | None:
+def shortage(history: Split, minimum_labels: int, minimum_of_each_class: int) -> str | None:
     """What is missing for a fair fit and a fair judgement; None where there is enough. Counts only."""
-    labels = len(parted.training) + len(parted.holdout)
+    labels = len(history.training) + len(history.holdout)
     if labels < minimum_labels:
         return f"{labels} usable labelled rows, {minimum_labels} needed"
-    for name, side in (("training", parted.training), ("holdout", parted.holdout)):
+    for name, side in (("training", history.training), ("holdout", history.holdout)):
         for outcome, rows in enumerate(side.of_each_class):
             if rows < minimum_of_each_class:
                 return f"{rows} {name} rows with outcome {outcome}, {minimum_of_each_class} needed"

@@ -38,7 +38,7 @@ class Measurements:
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """The same rows, parted. Row numbers count from 0 within the batch."""
+    """The same rows, accepted or rejected. Row numbers count from 0 within the batch."""
 
     features: Float32Array
     """(accepted, 8) for the model: NaN where missing."""
@@ -53,7 +53,7 @@ class Validated:
 
 
 def validate(rows: Measurements) -> Validated:
-    """Part the rows; the first broken rule counts, by column order and then by the order of `REASONS`."""
+    """Accept or reject each row; the first broken rule counts, by column order and then by the order of `REASONS`."""
     broken = broken_rules(rows)
     is_bad = broken.any(axis=1)
     rejected = np.flatnonzero(is_bad)

@@ -37,7 +37,7 @@ class BadLine:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some lines of the file, parted."""
+    """Some lines of the file, the good and the bad."""
 
     rows: list[Row]
     bad: list[BadLine]

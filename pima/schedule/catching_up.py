@@ -15,7 +15,7 @@ MOST_NOTED = 100
 """Of longer downtimes only the newest ticks are noted, so that a schedule of seconds does not flood the table."""
 
 MOST_ATTEMPTS = 10
-"""A job that takes its scheduler down with it each time is let be after so many; health tells."""
+"""A job that takes its scheduler down with it each time is given up after so many; health tells."""
 
 
 @dataclass(frozen=True, slots=True)

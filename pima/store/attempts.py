@@ -1,4 +1,4 @@
-"""Ticks in the ledger of runs: who may run one, how its child ended, and what is known about the job's schedule."""
+"""Ticks in the table of runs: who may run one, how its child ended, and what is known about the job's schedule."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -78,7 +78,7 @@ def has_run(connection: Connection, job: str) -> bool:
 
 
 def is_running(connection: Connection, job: str) -> bool:
-    """Whether anybody is doing the job now, as far as the ledger knows."""
+    """Whether anybody is doing the job now, as far as `runs` knows."""
     statement = select(runs.c.id).where(runs.c.job == job, runs.c.status == Status.RUNNING, IS_REAL)
     return connection.execute(statement.limit(1)).first() is not None
 
@@ -86,7 +86,7 @@ def is_running(connection: Connection, job: str) -> bool:
 def note_ticks(
     connection: Connection, job: str, ticks: list[datetime], status: Status, error_code: str, host: str
 ) -> int:
-    """Write ticks that are not run into the ledger; how many had no row yet."""
+    """Write ticks that are not run into `runs`; how many had no row yet."""
     noted = 0
     for tick in ticks:
         row = {"job": job, "trigger": "schedule", "scheduled_for": tick, "attempt": 1, "host": host, "counts": {}}
@@ -144,7 +144,7 @@ def see_schedule(connection: Connection, job: str, expression: str, time_zone: s
         # Of two schedulers that start at once the first one's time counts.
         connection.execute(database_of(connection).insert_unless_there(schedules).values(job=job, **values))
     elif (known.expression, known.time_zone) != (expression, time_zone):
-        # Ticks of the old schedule are nobody's business any more.
+        # Ticks of the old schedule no longer count.
         connection.execute(update(schedules).where(schedules.c.job == job).values(**values))
     seen: datetime = connection.execute(select(schedules.c.first_seen_at).where(schedules.c.job == job)).scalar_one()
     return seen

@@ -1,4 +1,4 @@
-"""The ledger of runs: one row an execution of a job, whatever became of it."""
+"""The runs: one row an execution of a job, whatever became of it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ from pima.store.tables import runs
 from pima.store.types import database_now
 
 DRY_RUN = "dry_run"
-"""The trigger of a run that was to write nothing but its own row: in the ledger, and in no figure of the service's."""
+"""The trigger of a run that was to write nothing but its own row, which counts in no figure of the service's."""
 
 IS_REAL = runs.c.trigger != DRY_RUN
 
@@ -57,7 +57,7 @@ def status_of_exit_code(exit_code: int) -> Status:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A row of the ledger."""
+    """A row of the table."""
 
     id: int
     job: str

@@ -31,7 +31,7 @@ class AsRead:
     """The database's."""
     salt: str
     generation: Generation
-    """Of the holdout; the history was parted by its share."""
+    """Of the holdout; the history was split by its share."""
 
 
 def rows_to_judge(holdout: Side, unseen: BoolArray | None, gate: GateSettings, now: datetime) -> BoolArray:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Engine
 
 from pima.core.arrays import BoolArray
-from pima.core.history import Parted
+from pima.core.history import Split
 from pima.core.promotion import Contest, GateOptions, Verdict, decide
 from pima.errors import ArtifactDamaged
 from pima.logs import get_logger
@@ -39,7 +39,7 @@ class Challenger:
 class Case:
     """What is judged; the same in every attempt."""
 
-    history: Parted
+    history: Split
     as_read: AsRead
     challenger: Challenger
     gate: GateSettings

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pima.core.comparison import Comparison
-from pima.core.history import Parted
+from pima.core.history import Split
 from pima.core.metrics import Scores
 from pima.core.promotion import Verdict
 from pima.process.results import INLINED
@@ -22,7 +22,7 @@ class HistoryRows:
     """Rows that are used for nothing, by reason."""
 
     @classmethod
-    def of(cls, history: Parted) -> "HistoryRows":
+    def of(cls, history: Split) -> "HistoryRows":
         """Of a history as it was read."""
         return cls(len(history.training), len(history.holdout), history.left_out)
 

@@ -1,6 +1,6 @@
 """The weekly job: from the labelled history to a verdict.
 
-Read once, part, fit, export, reload what was exported, judge both models on the same rows now, and write version,
+Read once, split, fit, export, reload what was exported, judge both models on the same rows now, and write version,
 verdict and (only if it won) the champion's pointer in one transaction.
 """
 
@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import Connection, Engine
 
 from pima.core.digest import sha256_of
-from pima.core.history import Parted, part, shortage
+from pima.core.history import Split, shortage, split
 from pima.core.promotion import Decision, Reason
 from pima.errors import LeaseHeld, PimaError, TooFewLabels
 from pima.logs import get_logger
@@ -91,23 +91,23 @@ def _only_one(engine: Engine, settings: RetrainSettings, run: OpenRun, dry_run: 
             leases.release_lease(connection, LEASE, fence)
 
 
-def read_history(engine: Engine, settings: Settings) -> tuple[Parted, AsRead]:
-    """The labelled rows, validated and parted into training and holdout, and what they were parted by and when."""
+def read_history(engine: Engine, settings: Settings) -> tuple[Split, AsRead]:
+    """The labelled rows, validated and split into training and holdout, and what they were split by and when."""
     with reading(engine) as connection:
         salt = holdout_salt(connection, settings.holdout.salt)
         generation = holdout_generation(connection, settings.holdout.share)
         as_read = AsRead(clock(connection), salt, generation)
         labelled = labelled_history(connection)
-    return part(labelled, salt, generation.share), as_read
+    return split(labelled, salt, generation.share), as_read
 
 
-def _require_enough(history: Parted, settings: RetrainSettings) -> None:
+def _require_enough(history: Split, settings: RetrainSettings) -> None:
     what = shortage(history, settings.minimum_labels, settings.minimum_of_each_class)
     if what is not None:
         raise TooFewLabels(what=what)
 
 
-def _earlier_verdict(engine: Engine, history: Parted, settings: Settings) -> EarlierVerdict | None:
+def _earlier_verdict(engine: Engine, history: Split, settings: Settings) -> EarlierVerdict | None:
     """One look per data, settings and champion: running the job again on the same data cannot fish for luck.
 
     Not where the champion's bytes can't be loaded, since that verdict compared with a model which is gone; not after
@@ -169,13 +169,13 @@ def _fingerprint(settings: dict[str, Any]) -> str:
     return sha256_of(json.dumps(settings, sort_keys=True).encode())
 
 
-def seed_of(history: Parted, settings: RetrainSettings) -> int:
+def seed_of(history: Split, settings: RetrainSettings) -> int:
     """The fit's seed, from the data and the network's name: nobody picks it, and the same data give the same model."""
     digest = hashlib.sha256(f"{history.fingerprint} {settings.network}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
 
-def fit_challenger(history: Parted, settings: Settings) -> Challenger:
+def fit_challenger(history: Split, settings: Settings) -> Challenger:
     """Fit, export, and reload from the exported bytes, as scoring will. Raises TrainingExtraMissing."""
     network, threshold = settings.retrain.network, settings.retrain.threshold
     with training_extra():
@@ -198,7 +198,7 @@ def fit_challenger(history: Parted, settings: Settings) -> Challenger:
     )
 
 
-def _case(history: Parted, as_read: AsRead, settings: Settings, challenger: Challenger) -> Case:
+def _case(history: Split, as_read: AsRead, settings: Settings, challenger: Challenger) -> Case:
     return Case(
         history=history,
         as_read=as_read,

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pima.core.history import Parted, Side, part
+from pima.core import history
+from pima.core.history import Side
 from pima.core.promotion import Decision, Verdict, decide
 from tests.bench.fast_learner import fit_ensemble, fit_nearest_neighbour
 from tests.bench.gate_policies import WEEKS, Policy, Rule, Scenario, Split
@@ -101,8 +102,11 @@ class _Retraining:
         }
 
     def of(self, stream: Stream) -> _Week:
-        parted = part(stream.history(), self._salt, HOLDOUT_SHARE)
-        sides = {Split.HASH: (parted.training, parted.holdout), Split.FRESH: _fresh_split(parted, self._draw)}
+        one = history.split(stream.history(), self._salt, HOLDOUT_SHARE)
+        sides = {
+            Split.HASH: (one.training, one.holdout),
+            Split.FRESH: _fresh_split(one, self._draw),
+        }
         seed = int(self._draw.integers(2**32))
         is_spoiled = stream.week > 0 and self._draw.random() < self._scenario.spoiled_share
         wanted = sorted({(policy.split, policy.members) for policy in self._scenario.policies})
@@ -121,9 +125,9 @@ class _Retraining:
         return fit_ensemble(training.features, training.outcomes, seed, members, self._scenario.luck)
 
 
-def _fresh_split(parted: Parted, draw: np.random.Generator) -> tuple[Side, Side]:
+def _fresh_split(one: history.Split, draw: np.random.Generator) -> tuple[Side, Side]:
     columns = ("patient_ids", "features", "outcomes", "labelled_at_ms")
-    sides = (parted.training, parted.holdout)
+    sides = (one.training, one.holdout)
     every = Side(*(np.concatenate([getattr(side, column) for side in sides]) for column in columns))
     in_test = draw.random(len(every)) < HOLDOUT_SHARE
     return every.rows(~in_test), every.rows(in_test)

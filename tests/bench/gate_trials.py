@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
-from pima.core.history import Parted, Side, part
+from pima.core.history import Side, Split, split
 from pima.core.holdout import in_holdout
 from pima.core.promotion import Contest, Decision, GateOptions, decide
 from pima.core.window import Window, in_window
@@ -91,11 +91,11 @@ def membership(trial: int, rows: int = 4_000) -> Membership:
     return Membership((int(member.sum()) - HOLDOUT_SHARE * rows) / deviation, moved)
 
 
-def _history(trial: int, clinic: Clinic, weeks: int = 0) -> tuple[Parted, Stream]:
+def _history(trial: int, clinic: Clinic, weeks: int = 0) -> tuple[Split, Stream]:
     stream = Stream(clinic, trial)
     for _ in range(weeks):
         stream.advance()
-    return part(stream.history(), f"salt {trial}", HOLDOUT_SHARE), stream
+    return split(stream.history(), f"salt {trial}", HOLDOUT_SHARE), stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,14 +168,14 @@ def a_year_of_sides(trial: int, weeks: int = 52) -> Sides:
     before: dict[int, bytes] = {}
     for _ in range(weeks):
         stream.advance()
-        parted = part(stream.history(), f"salt {trial}", HOLDOUT_SHARE)
-        train, test = _contents(parted.training), _contents(parted.holdout)
+        divided = split(stream.history(), f"salt {trial}", HOLDOUT_SHARE)
+        train, test = _contents(divided.training), _contents(divided.holdout)
         features_of_test = {row[:-1] for row in test.values()}
         sides = Sides(
             sides.ever_trained | train.keys(),
             sides.ever_tested | test.keys(),
             sides.twins_across + sum(row[:-1] in features_of_test for row in train.values()),
-            sides.twins_left_out + parted.left_out.get("twin_of_holdout", 0),
+            sides.twins_left_out + divided.left_out.get("twin_of_holdout", 0),
             sides.corrected + sum(before.get(patient, row) != row for patient, row in (train | test).items()),
         )
         before = train | test

@@ -133,10 +133,10 @@ def test_retraining_leaves_bad_rows_out_and_counts_them_by_reason(database: Data
         if n < len(bad):
             spoilt += insert_patients(database, 1, outcome=1, **bad[n][0])
         glucose_of[insert_patients(database, 1, glucose=100 + n, outcome=n % 2)[0]] = 100 + n
-    parted, _ = read_history(database.engine, Settings())
-    assert parted.left_out == _by_reason(bad)
+    divided, _ = read_history(database.engine, Settings())
+    assert divided.left_out == _by_reason(bad)
     used: dict[int, float] = {}
-    for side in (parted.training, parted.holdout):
+    for side in (divided.training, divided.holdout):
         glucose = side.features[:, FEATURE_NAMES.index("glucose")]
         used |= dict(zip(side.patient_ids.tolist(), glucose.tolist(), strict=True))
         assert side.outcomes.tolist() == [int(value) % 2 for value in glucose]

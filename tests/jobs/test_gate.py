@@ -101,9 +101,9 @@ def test_a_version_is_fitted_again_from_its_snapshot(history: Database) -> None:
     content, digest, rows = history.execute("SELECT content, sha256, rows FROM training_snapshots")[0]
     assert hashlib.sha256(content).hexdigest() == digest
     settings = Settings()
-    parted, _ = read_history(history.engine, settings)
-    assert from_parquet(bytes(content)).fingerprint == parted.training.fingerprint
-    assert len(parted.training) == rows
+    divided, _ = read_history(history.engine, settings)
+    assert from_parquet(bytes(content)).fingerprint == divided.training.fingerprint
+    assert len(divided.training) == rows
     # The history goes on; the version stays reproducible.
     history.execute("UPDATE patients SET glucose = glucose + 1 WHERE id <= 300")
     found = _json(history, "models", "reproduce", str(first))
@@ -149,7 +149,7 @@ def _case(database: Database, number: int) -> Case:
     from pima.model.artifact import Artifacts, Parity
 
     settings = Settings()
-    parted, as_read = read_history(database.engine, settings)
+    divided, as_read = read_history(database.engine, settings)
     with reading(database.engine) as connection:
         keras, compiled = keras_artifact(connection, number), compiled_artifact(connection, number)
     assert keras is not None
@@ -158,7 +158,7 @@ def _case(database: Database, number: int) -> Case:
     artifacts = Artifacts(bytes(keras.content or b""), keras.sha256, bytes(compiled.content or b""), compiled.sha256)
     fitted = {"network": "five_seeds", "holdout_share": settings.holdout.share}
     challenger = Challenger(artifacts, Parity(0.0, 0), scorer, 7, fitted, "fit", {})
-    return Case(parted, as_read, challenger, settings.gate, "gate", 10, settings.lineage)
+    return Case(divided, as_read, challenger, settings.gate, "gate", 10, settings.lineage)
 
 
 def test_of_two_promotions_at_once_one_wins_in_each_of_250_races(history: Database) -> None:

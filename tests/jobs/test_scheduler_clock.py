@@ -504,7 +504,7 @@ def test_other_ends_are_not_tried_again_and_told_at_once(ran_before: Database, p
     assert len(_scheduled(ran_before)) == len(told) == 1
 
 
-def test_a_job_that_is_killed_each_time_is_let_be_after_ten_attempts_whoever_starts_it(ran_before: Database) -> None:
+def test_a_job_that_is_killed_each_time_is_given_up_after_ten_attempts_whoever_starts_it(ran_before: Database) -> None:
     clock, told = Clock(), Told()
     settings = _with(NIGHTLY, retries=3, retry_seconds=1)
     _scheduler(ran_before, clock, TRUE, settings)

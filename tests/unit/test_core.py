@@ -36,9 +36,9 @@ def test_the_shipped_data_are_the_articles_rows_in_order() -> None:
 
 def test_every_shipped_row_is_accepted() -> None:
     rows = _shipped()[:, :8]
-    parted = validate(Measurements(rows, np.zeros_like(rows, dtype=bool)))
-    assert len(parted.accepted) == 768
-    assert np.isnan(parted.features).sum(axis=0).tolist() == [0, 5, 35, 227, 374, 11, 0, 0]
+    divided = validate(Measurements(rows, np.zeros_like(rows, dtype=bool)))
+    assert len(divided.accepted) == 768
+    assert np.isnan(divided.features).sum(axis=0).tolist() == [0, 5, 35, 227, 374, 11, 0, 0]
 
 
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
@@ -47,9 +47,9 @@ def test_each_range_is_inclusive_and_holds_on_both_ends(feature) -> None:
     assert validate(inside).reasons == ()
     above = math.nextafter(feature.high, math.inf)
     below = math.nextafter(feature.low, -math.inf)
-    parted = validate(_rows({feature.name: below}, {feature.name: above}))
-    assert parted.reasons == (OUT_OF_RANGE,) * 2
-    assert parted.fields == (feature.name,) * 2
+    divided = validate(_rows({feature.name: below}, {feature.name: above}))
+    assert divided.reasons == (OUT_OF_RANGE,) * 2
+    assert divided.fields == (feature.name,) * 2
 
 
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
@@ -72,29 +72,29 @@ def test_null_zero_nan_and_infinity(feature) -> None:
 
 
 def test_the_first_broken_rule_by_column_counts() -> None:
-    parted = validate(_rows({"age": None, "glucose": 5000.0}, {}, {"age": None}))
-    assert parted.reasons == (OUT_OF_RANGE, MISSING)
-    assert parted.fields == ("glucose", "age")
-    assert parted.rejected.tolist() == [0, 2]
-    assert parted.accepted.tolist() == [1]
+    divided = validate(_rows({"age": None, "glucose": 5000.0}, {}, {"age": None}))
+    assert divided.reasons == (OUT_OF_RANGE, MISSING)
+    assert divided.fields == ("glucose", "age")
+    assert divided.rejected.tolist() == [0, 2]
+    assert divided.accepted.tolist() == [1]
 
 
 def test_no_rows_at_all() -> None:
-    parted = validate(Measurements(np.empty((0, 8)), np.empty((0, 8), dtype=bool)))
-    assert parted.features.shape == (0, 8)
-    assert parted.reasons == ()
+    divided = validate(Measurements(np.empty((0, 8)), np.empty((0, 8), dtype=bool)))
+    assert divided.features.shape == (0, 8)
+    assert divided.reasons == ()
 
 
 @given(st.lists(st.lists(st.floats() | st.none(), min_size=8, max_size=8), max_size=20))
 def test_whatever_comes_is_accepted_or_rejected_once_and_accepted_features_are_finite_or_missing(table) -> None:
     is_null = np.array([[v is None for v in row] for row in table], dtype=bool).reshape(-1, 8)
     values = np.array([[0.0 if v is None else v for v in row] for row in table], dtype=np.float64).reshape(-1, 8)
-    parted = validate(Measurements(values, is_null))
-    assert sorted([*parted.accepted, *parted.rejected]) == list(range(len(table)))
-    assert len(parted.reasons) == len(parted.fields) == len(parted.rejected)
-    assert not np.isinf(parted.features).any()
+    divided = validate(Measurements(values, is_null))
+    assert sorted([*divided.accepted, *divided.rejected]) == list(range(len(table)))
+    assert len(divided.reasons) == len(divided.fields) == len(divided.rejected)
+    assert not np.isinf(divided.features).any()
     required = [not feature.may_be_missing for feature in FEATURES]
-    assert np.isfinite(parted.features[:, required]).all()
+    assert np.isfinite(divided.features[:, required]).all()
 
 
 @pytest.mark.parametrize(
@@ -167,9 +167,9 @@ def test_one_class_has_no_auc_and_the_majority_is_all_of_it() -> None:
     assert metrics.majority_correct(outcomes) == 4
 
 
-def _part(salt: str = "salt") -> history.Parted:
+def _part(salt: str = "salt") -> history.Split:
     rows = _shipped()
-    return history.part(_history(rows), salt, 0.30)
+    return history.split(_history(rows), salt, 0.30)
 
 
 def _history(rows: np.ndarray) -> history.History:
@@ -178,12 +178,12 @@ def _history(rows: np.ndarray) -> history.History:
     return history.History(ids, measurements, rows[:, 8].astype(np.int8), ids * 1000)
 
 
-def test_the_history_is_parted_without_anybody_on_both_sides() -> None:
-    parted = _part()
-    assert len(parted.training) + len(parted.holdout) == 768
-    assert not set(parted.training.patient_ids) & set(parted.holdout.patient_ids)
-    assert parted.left_out == {}
-    assert parted.fingerprint == _part().fingerprint != _part("another").fingerprint
+def test_the_history_is_split_without_anybody_on_both_sides() -> None:
+    divided = _part()
+    assert len(divided.training) + len(divided.holdout) == 768
+    assert not set(divided.training.patient_ids) & set(divided.holdout.patient_ids)
+    assert divided.left_out == {}
+    assert divided.fingerprint == _part().fingerprint != _part("another").fingerprint
 
 
 def test_a_twin_of_a_holdout_row_is_trained_on_by_nobody() -> None:
@@ -192,10 +192,10 @@ def test_a_twin_of_a_holdout_row_is_trained_on_by_nobody() -> None:
     held = int(np.flatnonzero(holdout.in_holdout(ids, "salt", 0.30))[0])
     trained = int(np.flatnonzero(~holdout.in_holdout(ids, "salt", 0.30))[0])
     rows[trained, :8] = rows[held, :8]
-    parted = history.part(_history(rows), "salt", 0.30)
-    assert parted.left_out == {"twin_of_holdout": 1}
-    assert trained + 1 not in parted.training.patient_ids
-    assert held + 1 in parted.holdout.patient_ids
+    divided = history.split(_history(rows), "salt", 0.30)
+    assert divided.left_out == {"twin_of_holdout": 1}
+    assert trained + 1 not in divided.training.patient_ids
+    assert held + 1 in divided.holdout.patient_ids
 
 
 def test_a_changed_value_or_outcome_changes_the_fingerprint() -> None:
@@ -204,7 +204,7 @@ def test_a_changed_value_or_outcome_changes_the_fingerprint() -> None:
     for column in (1, 8):
         changed = rows.copy()
         changed[5, column] = 1 - changed[5, column] if column == 8 else changed[5, column] + 1
-        fingerprints.add(history.part(_history(changed), "salt", 0.30).fingerprint)
+        fingerprints.add(history.split(_history(changed), "salt", 0.30).fingerprint)
     assert len(fingerprints) == 3
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pima.core.history import History, Learned, Parted, part, unseen_by
+from pima.core.history import History, Learned, Split, split, unseen_by
 from pima.core.holdout import in_holdout
 from pima.core.validation import Measurements
 from pima.settings import read_settings
@@ -39,8 +39,8 @@ def test_no_row_that_a_model_learned_from_judges_it_under_another_share(
     then: dict[int, int], now: dict[int, int], share_then: float, share_now: float, salt: str
 ) -> None:
     """Between the two, rows came, went, were corrected, and came again under the same or another id."""
-    learned_from = part(_history(then), salt, share_then).training
-    holdout = part(_history(now), salt, share_now).holdout
+    learned_from = split(_history(then), salt, share_then).training
+    holdout = split(_history(now), salt, share_now).holdout
     exact = unseen_by(Learned(share_then, learned_from), holdout, salt)
     among_them = np.isin(holdout.patient_ids, learned_from.patient_ids)
     as_one_of_them = [row in _contents(learned_from.features) for row in _contents_in_order(holdout.features)]
@@ -67,11 +67,11 @@ def test_a_share_that_was_doubled_puts_training_rows_into_the_test_set_and_they_
     assert unseen_by(Learned(0.60, None), before.holdout, SALT).all()
 
 
-def _shipped(share: float) -> Parted:
+def _shipped(share: float) -> Split:
     table = np.loadtxt(SHIPPED, delimiter=",")
     ids = np.arange(1, len(table) + 1)
     measurements = Measurements(table[:, :8], np.zeros((len(table), 8), dtype=bool))
-    return part(History(ids, measurements, table[:, 8].astype(np.int8), ids * 1000), SALT, share)
+    return split(History(ids, measurements, table[:, 8].astype(np.int8), ids * 1000), SALT, share)
 
 
 def test_an_installation_that_never_changed_its_share_keeps_its_fingerprints_and_seeds() -> None:

@@ -2,7 +2,7 @@
 
 They may log in once someone gives them a password (`ALTER ROLE pima_scorer PASSWORD ...`) or another way to prove who
 they are; without one PostgreSQL lets nobody in over the network. Making them again first takes back the rights on this
-schema, its tables and its sequences; what PUBLIC may, memberships and attributes are the server's keeper's business.
+schema, its tables and its sequences; what PUBLIC may do, memberships and attributes are left alone.
 """
 
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ ROLES = (
             "USAGE, UPDATE ON SEQUENCE patients_id_seq",
         ),
     ),
-    # The long-lived process: the ledger, its heartbeat, and the figures of health and metrics; its children have the
+    # The long-lived process: the runs, its heartbeat, and the figures of health and metrics; its children have the
     # roles of their jobs.
     Role(
         "pima_scheduler",

@@ -16,4 +16,4 @@ def append_rows(connection: Connection, table: str, columns: Sequence[str], rows
 
 
 def draw_ids_above_given(_connection: Connection) -> None:
-    """AUTOINCREMENT sees to it."""
+    """AUTOINCREMENT does it already."""
