@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from jobs.option_parser import OptionParser
+from jobs.option_parser import HelpAsked, OptionParser
 from pima.errors import DONE, FAILED, Interrupted, PimaError, ResultNotWritten, WrongUsage
 from pima.logs import configure_logs, get_logger, tell, write_line
 from pima.monitoring.ping import SECONDS_TO_ANSWER, ping
@@ -81,8 +81,9 @@ def run_command(
     """Parse, do the work, show its result; every ending becomes its exit code, none a traceback."""
     try:
         options = options_parser.parse_args(list(arguments))
-    except SystemExit:  # the help was asked for and shown
-        return _told(_output(lambda: None))
+    except HelpAsked as asked:
+        text = str(asked)
+        return _told(_output(lambda: print(text, end="")))
     except WrongUsage as error:
         write_line(f"error: {error}")
         if "--json" in arguments:
@@ -99,13 +100,16 @@ def run_command(
         tell(f"error: {error}")
         exit_code = _end(options, command, error.exit_code, {"error": error.code, "message": str(error)})
     except Interrupted as ending:
-        tell("stopped: asked by a signal; what was committed stays", "warning")
-        exit_code = _end(options, command, ending.exit_code, {"error": ending.code})
+        message = "stopped: asked by a signal; what was committed stays"
+        tell(message, "warning")
+        exit_code = _end(options, command, ending.exit_code, {"error": ending.code, "message": message})
     except Exception as error:  # a defect of ours: its text could hold anything, so only its class and place are told
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(frame.filename).name}:{frame.lineno}"
-        tell(f"error: {type(error).__name__} at {place}; this is a defect of pima, please report it")
-        exit_code = _end(options, command, FAILED, {"error": f"unexpected_{type(error).__name__}"})
+        message = f"{type(error).__name__} at {place}; this is a defect of pima, please report it"
+        tell(f"error: {message}")
+        facts = {"error": f"unexpected_{type(error).__name__}", "message": message}
+        exit_code = _end(options, command, FAILED, facts)
     else:
         exit_code = _told(_output(lambda: _print_json(result) if options.json else show(result)))
         _ping(command, job, DONE)  # the run has succeeded, whether or not its result could be shown

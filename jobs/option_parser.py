@@ -15,8 +15,15 @@ _VALUE = re.compile(
 )
 
 
+class HelpAsked(Exception):
+    """The help is to be shown, by whoever sees to it that it can be written."""
+
+
 class OptionParser(argparse.ArgumentParser):
-    """A parser that shows its usage and raises WrongUsage, in place of ending the process."""
+    """A parser that shows its usage and raises WrongUsage, or HelpAsked, in place of ending the process."""
+
+    def print_help(self, file: object = None) -> NoReturn:  # noqa: ARG002 (argparse's own signature)
+        raise HelpAsked(self.format_help())
 
     def error(self, message: str) -> NoReturn:
         write_line(self.format_usage().rstrip())

@@ -43,6 +43,14 @@ class DatabaseFailed(PimaError):
     code = "database_failed"
 
 
+class DatabaseFull(PimaError):
+    """There is no room for the database: SQLite says {what}. The disk of its file, of its journal or of a temporary
+    file is full, or a limit on a file's size is reached. What was committed stays, the rest was rolled back. Make room,
+    then run this again."""
+
+    code = "database_full"
+
+
 class ArtifactDamaged(PimaError):
     """The stored bytes of model version {number} are not those that were written: {what}. They were not parsed, and no
     row was touched. `python -m jobs.models rollback --reason TEXT` goes back to the version before; the next

@@ -1,7 +1,9 @@
 """What goes wrong around the jobs: nobody reads their output, two do the same at once, people's work is under way."""
 
 import json
+import re
 import shlex
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +11,21 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
+from sqlalchemy.engine import make_url
 
-from tests.conftest import PATIENCE_SECONDS, ROOT, SHIPPED, Database, clean_environ, insert_patients, install_models
+from jobs.command import Command, Result, parser, run_command
+from pima.errors import DatabaseFull
+from tests.conftest import (
+    PATIENCE_SECONDS,
+    ROOT,
+    SHIPPED,
+    Database,
+    clean_environ,
+    insert_many,
+    insert_patients,
+    install_models,
+)
 
 
 @pytest.mark.parametrize("closing", ["2>/dev/full", "2>&-", "2>&1 >/dev/null | true", ">&-", "| true"])
@@ -67,6 +81,54 @@ def test_a_result_that_could_not_be_written_is_no_success(
     # What the command had to do is done all the same.
     assert sqlite.value("SELECT count(*) FROM patients") == (768 if command == ("load", str(SHIPPED)) else 0)
     assert sqlite.value("SELECT count(*) FROM runs WHERE status <> 'succeeded'") == 0
+
+
+@pytest.mark.parametrize("command", [("status", "--help"), ("models", "--help"), ("models", "promote", "--help")])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_help_that_could_not_be_written_is_no_success(
+    sqlite: Database, command: tuple[str, ...], unbuffered: str
+) -> None:
+    ended = in_a_shell(sqlite, *command, end=">/dev/full", PYTHONUNBUFFERED=unbuffered)
+    assert (ended.returncode, "No space left on device" in ended.stderr) == (1, True), ended.stderr
+    assert in_a_shell(sqlite, *command, end="", PYTHONUNBUFFERED=unbuffered).stdout.startswith("usage: python -m jobs.")
+
+
+def test_a_defect_s_json_has_a_message_without_the_error_s_text(capsys: pytest.CaptureFixture[str]) -> None:
+    def work(_command: Command) -> Result:
+        raise ZeroDivisionError("Canary-Smith")
+
+    exit_code = run_command(parser("status", ""), work, print, ["--json"], {}, needs_schema=False)
+    shown = capsys.readouterr()
+    told = json.loads(shown.out)
+    assert (exit_code, told["error"]) == (1, "unexpected_ZeroDivisionError")
+    assert re.fullmatch(r"ZeroDivisionError at test_hardships\.py:\d+; this is a defect of pima, .*", told["message"])
+    assert "Canary" not in shown.out + shown.err
+
+
+@pytest.mark.parametrize("pages", [40, 80])
+def test_a_database_without_room_says_so_and_keeps_what_was_committed(
+    sqlite: Database, tmp_path: Path, pages: int
+) -> None:
+    file = tmp_path / "many.csv"
+    file.write_text(SHIPPED.read_text() * 10)
+    size = Path(make_url(sqlite.url).database or "").stat().st_size
+    end = f"; ulimit -f {size // 1024 + pages}; {sys.executable} -m jobs.load --json --again {file}"
+    ended = in_a_shell(sqlite, "load", "--json", str(SHIPPED), end=end)
+    told = json.loads(ended.stdout.splitlines()[-1])
+    assert (ended.returncode, told["error"]) == (1, "database_full"), ended.stderr
+    assert "Make room" in told["message"]
+    assert sqlite.value("SELECT count(*) FROM patients") == 768
+
+
+def test_a_file_that_may_not_grow_is_full(sqlite: Database) -> None:
+    def may_not_grow(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute("PRAGMA max_page_count = 1")  # SQLite takes as many as there are
+
+    event.listen(sqlite.engine, "connect", may_not_grow)
+    sqlite.engine.dispose()
+    with pytest.raises(DatabaseFull, match="SQLITE_FULL"):
+        insert_many(sqlite, 10_000)
+    assert sqlite.value("SELECT count(*) FROM patients") == 0
 
 
 @pytest.mark.parametrize("command", [*UNWRITTEN, ("load", "--help")], ids=" ".join)

@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -108,15 +109,18 @@ def test_a_parquet_file_through_a_pipe_is_loaded(sqlite: Database, tmp_path: Pat
 def test_a_load_that_waits_for_a_pipe_stops_when_it_is_asked_to(sqlite: Database, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     environ = clean_environ() | {"DATABASE_URL": sqlite.url, "TMPDIR": str(tmp_path)}
-    command = [sys.executable, "-m", "jobs.load", "/dev/stdin"]
-    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdin=reading, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "jobs.load", "--json", "/dev/stdin"]
+    pipes: Any = {"stdin": reading, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=ROOT, env=environ, **pipes)
     os.close(reading)
     # More than a pipe holds: it has been read in part once this is written.
     os.write(writing, CONTENT * 10)
     process.send_signal(signal.SIGTERM)
-    _, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=60)
     os.close(writing)
     assert process.returncode == 143, stderr
+    told = the_json(Ended(143, stdout, stderr))
+    assert told == {"error": "interrupted", "message": "stopped: asked by a signal; what was committed stays"}
     assert patients(sqlite) == 0
     # What was kept of it had no name, so that nothing stays however the process ends.
     assert [path.name for path in tmp_path.iterdir() if path.name != "pima.db"] == []

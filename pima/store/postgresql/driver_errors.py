@@ -5,7 +5,14 @@ from typing import NamedTuple
 
 from sqlalchemy.engine import URL
 
-from pima.errors import DatabaseAway, DatabaseBusy, DatabaseFailed, DatabaseUnusable, PimaError, RightMissing
+from pima.errors import (
+    DatabaseAway,
+    DatabaseBusy,
+    DatabaseFailed,
+    DatabaseUnusable,
+    PimaError,
+    RightMissing,
+)
 from pima.store.urls import redacted
 
 # PL/pgSQL's RAISE, in the server's source.

@@ -2,7 +2,7 @@
 
 from sqlalchemy.engine import URL
 
-from pima.errors import DatabaseBusy, DatabaseFailed, DatabaseUnusable, PimaError
+from pima.errors import DatabaseBusy, DatabaseFailed, DatabaseFull, DatabaseUnusable, PimaError
 from pima.store.urls import redacted
 
 # Primary codes of https://sqlite.org/rescode.html: Python has no name for some of the extended ones.
@@ -18,6 +18,8 @@ _NAMES = {
     23: "SQLITE_AUTH",
     26: "SQLITE_NOTADB",
 }
+_IOERR_WRITE = 778
+"""An extended code: where a file's size is limited, or no more than a part of a page found room."""
 
 
 def translated(error: BaseException | None, url: URL) -> PimaError:
@@ -28,6 +30,8 @@ def translated(error: BaseException | None, url: URL) -> PimaError:
         if code is None
         else _NAMES.get(code & 0xFF, getattr(error, "sqlite_errorname", "an error"))
     )
+    if name == "SQLITE_FULL" or code == _IOERR_WRITE:
+        return DatabaseFull(what=name)
     what = f"SQLite says {name}"
     if name in ("SQLITE_BUSY", "SQLITE_LOCKED"):
         return DatabaseBusy(what=what)
