@@ -42,6 +42,13 @@ def test_each_service_is_limited_and_its_log_too(service: str) -> None:
     assert "max-size: " in _block("x-logging: &logging")
 
 
+def test_the_server_has_more_shared_memory_than_an_engine_gives_by_itself() -> None:
+    """64 MB, which parallel queries on a large table run out of."""
+    found = re.search(r"^    shm_size: (\d+)m$", _block("  database:"), re.MULTILINE)
+    assert found is not None
+    assert int(found[1]) >= 256
+
+
 @pytest.fixture
 def secrets(tmp_path: Path) -> Path:
     folder = tmp_path / "secrets"
@@ -56,6 +63,33 @@ def test_each_secret_that_is_mounted_is_drawn(secrets: Path) -> None:
     assert {name for name, _ in mounted} <= drawn
     used = set(re.findall(r"(?:secrets: \[|, |- )(\w+_(?:url|password))\b", COMPOSE + OUTSIDE))
     assert used == {name for name, _ in mounted}
+
+
+def test_to_a_folder_that_is_there_is_added_what_lacks_and_the_rest_stays(secrets: Path) -> None:
+    for path in [*secrets.glob("pima_operator_*"), *secrets.glob("ping_*"), secrets / "pima_loader_url"]:
+        path.unlink()
+    before = {path.name: path.read_text() for path in secrets.iterdir()}
+    added = subprocess.check_output(["sh", str(ROOT / "deploy" / "secrets.sh"), str(secrets)], text=True)
+    after = {path.name: path.read_text() for path in secrets.iterdir()}
+    assert before.items() <= after.items()
+    names = {"pima_operator_password", "pima_operator_url", "pima_loader_url", "ping_score_url", "ping_retrain_url"}
+    assert after.keys() - before.keys() == names
+    for role in ("pima_operator", "pima_loader"):
+        assert f"//{role}:{after[f'{role}_password'].strip()}@database:5432/pima" in after[f"{role}_url"]
+    # A server that is there has not read the new password: what to tell it is printed.
+    assert re.findall(r"(\w+) is new", added) == ["pima_operator"]
+    (statement,) = re.findall(r'echo ".*"(?= \| docker)', added)
+    password = after["pima_operator_password"].strip()
+    assert (
+        subprocess.check_output(["sh", "-c", statement], text=True)
+        == f"ALTER ROLE pima_operator PASSWORD '{password}'\n"
+    )
+
+
+def test_drawing_again_changes_nothing(secrets: Path) -> None:
+    before = {path.name: path.read_text() for path in secrets.iterdir()}
+    assert subprocess.check_output(["sh", str(ROOT / "deploy" / "secrets.sh"), str(secrets)], text=True) == ""
+    assert {path.name: path.read_text() for path in secrets.iterdir()} == before
 
 
 def test_the_file_with_a_way_out_sets_what_pima_reads(secrets: Path) -> None:
