@@ -3,6 +3,7 @@ right more often than the champion on the holdout."""
 
 import os
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
@@ -30,7 +31,8 @@ def _work(command: Command) -> Result:
 
 def _show(result: Result) -> None:
     before = " (as judged before on the same data, settings and champion)" if result["judged_before"] else ""
-    print(f"run {result['run_id']}, {result['training_rows']} training rows: {result['explanation']}{before}")
+    print(f"run {result['run_id']}, {result['training_rows']} training rows{before}")
+    print(textwrap.fill(result["explanation"], 79, subsequent_indent="  "))
     if result.get("challenger_scores"):
         _show_scores(result)
     if result["dry_run"]:

@@ -31,6 +31,8 @@ Look = Literal["auto", "text", "json"]
 # What a terminal's line says of a run that is over; the rest is in the command's own words, `runs` and JSON lines.
 _OF_A_RUN = ("job", "run_id", "status", "error_code", "claimed", "predicted", "rejected", "verdict")
 _OF_ANY_LINE = ("event", "timestamp", "level")
+# What a command on a terminal says in its own words at its end; in a file or a scheduler's lines it stands here alone.
+_TOLD_AT_THE_END = ("verdict", "judged before on the same data, settings and champion")
 
 
 class _Stderr:
@@ -96,6 +98,8 @@ def configure_logs(look: Look) -> None:
 
 def _for_people(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> dict[str, Any]:
     """A line's numbers and words, floats in short; what holds several things is for programs to read."""
+    if line["event"] in _TOLD_AT_THE_END and _on_terminal():
+        raise structlog.DropEvent
     kept = {*_OF_ANY_LINE, *_OF_A_RUN} if line["event"] == "run finished" else line
     return {
         name: float(f"{value:.3g}") if isinstance(value, float) else value

@@ -141,6 +141,9 @@ def test_retraining_on_a_terminal_ends_in_a_short_table(sqlite: Database, traine
         assert not MORE_DIGITS_THAN_A_PERSON_READS.search(seen), seen
         assert all(line.count("=") <= 6 for line in seen.splitlines()), seen
         assert f"challenger, version {number}" in seen
+        assert seen.count("holdout rows: challenger") == 1, seen
+        words = seen.partition(" training rows")[2]
+        assert max(map(len, words.splitlines())) < 80, seen
     assert "champion, version 1" in second
     for seen, of_champion in ((first, ""), (second, r" +\d+")):
         assert re.search(rf"(?m)^ *correct of \d+ +\d+{of_champion} *$", seen), seen
