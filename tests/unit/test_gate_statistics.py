@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from pima.core.promotion import GateOptions
-from tests.bench import gate_trials
-from tests.bench.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK
-from tests.bench.gate_policies import LUCKY_SHIFT, SCENARIOS
-from tests.bench.gate_simulation import simulate
+from tests.bench.gate import trials
+from tests.bench.gate.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK
+from tests.bench.gate.policies import LUCKY_SHIFT, SCENARIOS
+from tests.bench.gate.simulation import simulate
 
 TRIALS = 200
 LEARNERS = [(1, TUTORIAL_LUCK), (5, TUTORIAL_LUCK), (5, SERVICE_LUCK)]
@@ -17,13 +17,13 @@ LEARNERS = [(1, TUTORIAL_LUCK), (5, TUTORIAL_LUCK), (5, SERVICE_LUCK)]
 
 
 def test_of_ten_thousand_random_pairs_none_is_promoted_that_is_not_more_often_right() -> None:
-    found = gate_trials.random_pairs(0, pairs=10_000)
+    found = trials.random_pairs(0, pairs=10_000)
     assert found.promoted_without_more_correct == 0
     assert 2_000 < found.promoted < 5_000  # so the loop has tried what it is about
 
 
 def test_the_holdout_has_its_share_and_nobody_moves_whatever_the_salt() -> None:
-    found = [gate_trials.membership(trial) for trial in range(40)]
+    found = [trials.membership(trial) for trial in range(40)]
     assert sum(each.moved for each in found) == 0
     # Within 3 sigma is 99.7 % of the salts: two of forty outside have a chance of 1 in 190.
     assert sum(abs(each.sigmas_off) >= 3 for each in found) <= 1
@@ -31,7 +31,7 @@ def test_the_holdout_has_its_share_and_nobody_moves_whatever_the_salt() -> None:
 
 @pytest.mark.parametrize("trial", range(3))
 def test_nobody_is_trained_on_and_tested_on_in_a_year_of_corrections(trial: int) -> None:
-    year = gate_trials.a_year_of_sides(trial)
+    year = trials.a_year_of_sides(trial)
     assert len(year.ever_trained) > 600
     assert len(year.ever_tested) > 250
     assert not year.ever_trained & year.ever_tested
@@ -41,7 +41,7 @@ def test_nobody_is_trained_on_and_tested_on_in_a_year_of_corrections(trial: int)
 
 
 def test_a_champion_that_memorises_gets_what_it_gets_on_fresh_patients() -> None:
-    found = [gate_trials.memorising_champion(trial) for trial in range(TRIALS)]
+    found = [trials.memorising_champion(trial) for trial in range(TRIALS)]
     gaps = np.array([each.by_the_gate - each.on_fresh_rows for each in found])
     assert abs(gaps.mean()) < 3 * gaps.std(ddof=1) / TRIALS**0.5
     # It does memorise: had the gate asked about training rows, it would show.
@@ -49,8 +49,8 @@ def test_a_champion_that_memorises_gets_what_it_gets_on_fresh_patients() -> None
 
 
 @cache
-def _other_seeds(members: int, luck: float) -> list[gate_trials.Contest]:
-    return [gate_trials.other_seeds(trial, members, luck) for trial in range(TRIALS)]
+def _other_seeds(members: int, luck: float) -> list[trials.Contest]:
+    return [trials.other_seeds(trial, members, luck) for trial in range(TRIALS)]
 
 
 @pytest.mark.parametrize(("members", "luck"), LEARNERS)
@@ -58,13 +58,13 @@ def _other_seeds(members: int, luck: float) -> list[gate_trials.Contest]:
 def test_another_seed_alone_is_promoted_in_at_most_so_many_trials(
     members: int, luck: float, veto: bool, at_most: float
 ) -> None:
-    promoted = gate_trials.promotions(_other_seeds(members, luck), GateOptions(log_loss_veto=veto))
+    promoted = trials.promotions(_other_seeds(members, luck), GateOptions(log_loss_veto=veto))
     assert 0 < promoted <= at_most * TRIALS
 
 
 def test_no_challenger_from_shuffled_labels_replaces_a_true_champion() -> None:
-    contests = [gate_trials.permuted_labels(trial, rows=1_600) for trial in range(TRIALS)]
-    assert gate_trials.promotions(contests, GateOptions()) == 0
+    contests = [trials.permuted_labels(trial, rows=1_600) for trial in range(TRIALS)]
+    assert trials.promotions(contests, GateOptions()) == 0
 
 
 def test_the_simulation_tells_truth_and_report_apart() -> None:

@@ -1,8 +1,8 @@
 """The sentences under the tables, with the figures of this very run."""
 
 from pima.core.arrays import Float64Array
-from tests.bench.gate_policies import LUCKY, LUCKY_SHIFT, MEMORISING, REVERSAL, SHIFT, SPOILED, STEADY, WEEKS
-from tests.bench.gate_summary import Summary, standard_error
+from tests.bench.gate.policies import LUCKY, LUCKY_SHIFT, MEMORISING, REVERSAL, SHIFT, SPOILED, STEADY, WEEKS
+from tests.bench.gate.summary import Summary, standard_error
 
 Found = dict[str, dict[str, Summary]]
 """by the scenario's name and the policy's letter"""

@@ -13,8 +13,8 @@ from pima.core.history import Side, Split, split
 from pima.core.holdout import in_holdout
 from pima.core.promotion import Contest, Decision, GateOptions, decide
 from pima.core.window import Window, in_window
-from tests.bench.fast_learner import TUTORIAL_LUCK, fit_ensemble, fit_nearest_neighbour
-from tests.bench.population import Clinic, Model, Stream, fresh_patients
+from tests.bench.gate.fast_learner import TUTORIAL_LUCK, fit_ensemble, fit_nearest_neighbour
+from tests.bench.gate.population import Clinic, Model, Stream, fresh_patients
 
 HOLDOUT_SHARE = 0.30
 

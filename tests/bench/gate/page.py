@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from textwrap import fill
 
 from pima.core.window import Window
-from tests.bench.gate_likeness import TRAINING_ROWS, Likeness
-from tests.bench.gate_policies import SCENARIOS, WEEKS, Scenario
-from tests.bench.gate_reading import reading
-from tests.bench.gate_simulation import FRESH_ROWS
-from tests.bench.gate_statements import Statement
-from tests.bench.gate_summary import Summary, standard_error
-from tests.bench.population import Clinic
+from tests.bench.gate.likeness import TRAINING_ROWS, Likeness
+from tests.bench.gate.policies import SCENARIOS, WEEKS, Scenario
+from tests.bench.gate.population import Clinic
+from tests.bench.gate.reading import reading
+from tests.bench.gate.simulation import FRESH_ROWS
+from tests.bench.gate.statements import Statement
+from tests.bench.gate.summary import Summary, standard_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +102,10 @@ _HEAD = """
 # The gate, measured
 
 Written by `make bench-gate`, which runs the real rules (`pima.core.history`, `holdout`, `window`, `promotion`) over
-populations whose truth is known: `tests/bench/population.py` draws patients and the exact probability of each outcome,
-so that a model's true accuracy is worked out and not estimated from outcomes. Every trial has a population, a salt and
-seeds of its own, made from its number. `tests/unit/test_gate_statistics.py` holds the same claims with fewer trials.
+populations whose truth is known: `tests/bench/gate/population.py` draws patients and the exact probability of each
+outcome, so that a model's true accuracy is worked out and not estimated from outcomes. Every trial has a population, a
+salt and seeds of its own, made from its number. `tests/unit/test_gate_statistics.py` holds the same claims with fewer
+trials.
 
 ## Claims
 """
@@ -112,7 +113,7 @@ seeds of its own, made from its number. `tests/unit/test_gate_statistics.py` hol
 _LEARNERS = f"""
 ## The learner that stands in for Keras
 
-Thousands of fits need a learner of milliseconds (`tests/bench/fast_learner.py`: logistic regression on random silu
+Thousands of fits need a learner of milliseconds (`tests/bench/gate/fast_learner.py`: logistic regression on random silu
 units). What the gate sees of a learner is how accurate its models are and how much they owe to the seed, so both are
 set beside Keras here: means over populations, {TRAINING_ROWS} training rows each, true accuracy of one fit, and the
 share of fresh patients to whom two fits on the same rows with other seeds give another class. The lucky learner stands

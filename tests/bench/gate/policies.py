@@ -5,8 +5,8 @@ from enum import StrEnum, auto
 
 from pima.core.promotion import GateOptions
 from pima.core.window import Window
-from tests.bench.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK
-from tests.bench.population import Truth
+from tests.bench.gate.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK
+from tests.bench.gate.population import Truth
 
 WEEKS = 104
 

@@ -13,14 +13,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from tests.bench.gate_likeness import likenesses
-from tests.bench.gate_page import Findings, page
-from tests.bench.gate_policies import SCENARIOS, Scenario
-from tests.bench.gate_simulation import simulate
-from tests.bench.gate_statements import statements
-from tests.bench.gate_summary import Summary, summaries
+from tests.bench.gate.likeness import likenesses
+from tests.bench.gate.page import Findings, page
+from tests.bench.gate.policies import SCENARIOS, Scenario
+from tests.bench.gate.simulation import simulate
+from tests.bench.gate.statements import statements
+from tests.bench.gate.summary import Summary, summaries
 
-PAGE = Path(__file__).parents[2] / "docs" / "gate.md"
+PAGE = Path(__file__).parents[3] / "docs" / "gate.md"
 
 
 def main() -> None:

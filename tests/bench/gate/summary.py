@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pima.core.arrays import Float64Array
-from tests.bench.gate_policies import Policy, Scenario
-from tests.bench.gate_simulation import Run
-from tests.bench.population import Clinic
+from tests.bench.gate.policies import Policy, Scenario
+from tests.bench.gate.population import Clinic
+from tests.bench.gate.simulation import Run
 
 _DRIFT = Clinic().drift_week - 1
 """The position of the drift's week in a course, which starts with week 1."""

@@ -9,8 +9,8 @@ from typing import TypeVar
 import numpy as np
 
 from pima.core.promotion import GateOptions
-from tests.bench import gate_trials
-from tests.bench.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK
+from tests.bench.gate import trials
+from tests.bench.gate.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK
 
 Result = TypeVar("Result")
 PAIRS_A_TRIAL = 100
@@ -25,19 +25,19 @@ class Statement:
     found: str
 
 
-def statements(pool: Executor, trials: int) -> list[Statement]:
-    """`trials` populations, salts and seeds for each claim; years for a twentieth of them."""
+def statements(pool: Executor, times: int) -> list[Statement]:
+    """`times` populations, salts and seeds for each claim; years for a twentieth of them."""
 
-    def each(trial: Callable[[int], Result], count: int = trials) -> Sequence[Result]:
+    def each(trial: Callable[[int], Result], count: int = times) -> Sequence[Result]:
         return list(pool.map(trial, range(count), chunksize=5))
 
     return [
-        _random_pairs(each(partial(gate_trials.random_pairs, pairs=PAIRS_A_TRIAL))),
-        _membership(each(gate_trials.membership)),
-        _sides(each(gate_trials.a_year_of_sides, max(1, trials // 20))),
-        _memorising(each(gate_trials.memorising_champion)),
+        _random_pairs(each(partial(trials.random_pairs, pairs=PAIRS_A_TRIAL))),
+        _membership(each(trials.membership)),
+        _sides(each(trials.a_year_of_sides, max(1, times // 20))),
+        _memorising(each(trials.memorising_champion)),
         *(
-            _other_seeds(name, each(partial(gate_trials.other_seeds, members=members, luck=luck)))
+            _other_seeds(name, each(partial(trials.other_seeds, members=members, luck=luck)))
             for name, members, luck in (
                 ("lucky learner, one seed", 1, TUTORIAL_LUCK),
                 ("lucky learner, five seeds", 5, TUTORIAL_LUCK),
@@ -45,11 +45,11 @@ def statements(pool: Executor, trials: int) -> list[Statement]:
                 ("steady learner, five seeds", 5, SERVICE_LUCK),
             )
         ),
-        *(_permuted(rows, each(partial(gate_trials.permuted_labels, rows=rows))) for rows in (800, 1_600)),
+        *(_permuted(rows, each(partial(trials.permuted_labels, rows=rows))) for rows in (800, 1_600)),
     ]
 
 
-def _random_pairs(found: Sequence[gate_trials.RandomPairs]) -> Statement:
+def _random_pairs(found: Sequence[trials.RandomPairs]) -> Statement:
     wrongly = sum(each.promoted_without_more_correct for each in found)
     return Statement(
         "Challenger and champion answer at random: no promotion without strictly more correct",
@@ -58,7 +58,7 @@ def _random_pairs(found: Sequence[gate_trials.RandomPairs]) -> Statement:
     )
 
 
-def _membership(found: Sequence[gate_trials.Membership]) -> Statement:
+def _membership(found: Sequence[trials.Membership]) -> Statement:
     sigmas = np.array([each.sigmas_off for each in found])
     return Statement(
         "The holdout has its 30 %, and rows that are added move nobody",
@@ -68,7 +68,7 @@ def _membership(found: Sequence[gate_trials.Membership]) -> Statement:
     )
 
 
-def _sides(found: Sequence[gate_trials.Sides]) -> Statement:
+def _sides(found: Sequence[trials.Sides]) -> Statement:
     both = sum(len(each.ever_trained & each.ever_tested) for each in found)
     return Statement(
         "Nobody is ever trained on and ever tested on, whatever is corrected meanwhile",
@@ -79,7 +79,7 @@ def _sides(found: Sequence[gate_trials.Sides]) -> Statement:
     )
 
 
-def _memorising(found: Sequence[gate_trials.Reported]) -> Statement:
+def _memorising(found: Sequence[trials.Reported]) -> Statement:
     gaps = 100 * np.array([each.by_the_gate - each.on_fresh_rows for each in found])
     of_training = 100 * np.mean([each.on_training_rows for each in found])
     of_fresh = 100 * np.mean([each.on_fresh_rows for each in found])
@@ -91,9 +91,9 @@ def _memorising(found: Sequence[gate_trials.Reported]) -> Statement:
     )
 
 
-def _other_seeds(learner: str, found: Sequence[gate_trials.Contest]) -> Statement:
+def _other_seeds(learner: str, found: Sequence[trials.Contest]) -> Statement:
     without, veto = (
-        100 * gate_trials.promotions(found, GateOptions(log_loss_veto=asked)) / len(found) for asked in (False, True)
+        100 * trials.promotions(found, GateOptions(log_loss_veto=asked)) / len(found) for asked in (False, True)
     )
     return Statement(
         f"Same recipe and rows, only the seeds differ: {learner}",
@@ -102,11 +102,11 @@ def _other_seeds(learner: str, found: Sequence[gate_trials.Contest]) -> Statemen
     )
 
 
-def _permuted(rows: int, found: Sequence[gate_trials.Contest]) -> Statement:
+def _permuted(rows: int, found: Sequence[trials.Contest]) -> Statement:
     return Statement(
         f"Learned from shuffled labels, against a champion that learned from the true ones: {rows:,} rows of history",
         f"{len(found):,} challengers",
-        f"{gate_trials.promotions(found, GateOptions())} promoted",
+        f"{trials.promotions(found, GateOptions())} promoted",
     )
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from pima.core.arrays import Float32Array, Float64Array, Int8Array
 from pima.model.quiet import quiet_native_code
 from pima.model.recipes import Article, FiveSeeds
-from tests.bench.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK, fit_ensemble
-from tests.bench.population import fresh_patients
+from tests.bench.gate.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK, fit_ensemble
+from tests.bench.gate.population import fresh_patients
 
 TRAINING_ROWS = 800
 _Predict = Callable[[Float32Array, Int8Array, int, Float32Array], Float64Array]

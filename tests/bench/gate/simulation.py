@@ -10,10 +10,10 @@ import numpy as np
 from pima.core import history
 from pima.core.history import Side
 from pima.core.promotion import Decision, Verdict, decide
-from tests.bench.fast_learner import fit_ensemble, fit_nearest_neighbour
-from tests.bench.gate_policies import WEEKS, Policy, Rule, Scenario, Split
-from tests.bench.gate_trials import HOLDOUT_SHARE, contest
-from tests.bench.population import Clinic, FreshPatients, Model, Stream, Truth, fresh_patients
+from tests.bench.gate.fast_learner import fit_ensemble, fit_nearest_neighbour
+from tests.bench.gate.policies import WEEKS, Policy, Rule, Scenario, Split
+from tests.bench.gate.population import Clinic, FreshPatients, Model, Stream, Truth, fresh_patients
+from tests.bench.gate.trials import HOLDOUT_SHARE, contest
 
 FRESH_ROWS = 5_000
 
