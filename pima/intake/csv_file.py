@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import TextIO
 
-from pima.intake.header import ARTICLE_HEADER, Header, is_number, other_delimiter, read_header
+from pima.intake.header import ARTICLE_HEADER, Header, is_number, no_header, other_delimiter, read_header
 from pima.intake.patient_rows import BLOCK_ROWS, BadLine, Block, Cell, Row, checked, in_order
 from pima.intake.sources import Source, refused
 
@@ -21,22 +21,24 @@ def open_csv(source: Source, ignored: Sequence[str]) -> tuple[tuple[str, ...], C
     if first is None:
         raise refused(source.name, "The file holds nothing but blank lines (empty_file). Expected rows of patients.")
     if isinstance(first, str):
-        raise refused(source.name, _other_delimiter(source) or f"The first line can't be read ({first}).")
+        raise refused(source.name, _no_csv(source) or f"The first line can't be read ({first}).")
     has_header = not all(map(is_number, first))
     header = _header(source, first, ignored) if has_header else _article_header(source, first, ignored)
     return header.columns, lambda: _csv_blocks(source, header, has_header)
 
 
 def _header(source: Source, cells: list[str], ignored: Sequence[str]) -> Header:
-    if hint := _other_delimiter(source):
+    if hint := _no_csv(source):
         raise refused(source.name, hint)
     return read_header(source.name, cells, ignored)
 
 
-def _other_delimiter(source: Source) -> str | None:
+def _no_csv(source: Source) -> str | None:
+    """What the first lines are in place of CSV's and what to do then; None where they may be CSV's."""
     with _open_text(source) as file:
         lines = (line.rstrip("\r\n") for line in iter(lambda: file.readline(LONGEST_FIELD), "") if line.strip())
-        return other_delimiter(list(itertools.islice(lines, _LINES_LOOKED_AT)))
+        first = list(itertools.islice(lines, _LINES_LOOKED_AT))
+    return other_delimiter(first) or no_header(first)
 
 
 def _article_header(source: Source, cells: list[str], ignored: Sequence[str]) -> Header:

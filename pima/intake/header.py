@@ -67,9 +67,28 @@ def is_number(cell: str) -> bool:
     return True
 
 
+# What a first line that is no header may begin with, as regular expressions, and what it then looks like.
+_NO_HEADERS = (
+    (r"(?i)sep=", "the spreadsheet's own sep= line"),
+    (r"#", "a comment"),
+    (r"(?i)<(!|\?xml|html|head|body|table)", "HTML or XML, which is no CSV"),
+)
+
+
+def no_header(lines: Sequence[str]) -> str | None:
+    """What line 1 looks like where it is neither a header nor a row; None where nothing is to be said of it."""
+    looks = next((looks for begins, looks in _NO_HEADERS for line in lines[:1] if re.match(begins, line)), None)
+    cells = [line.count(",") + 1 for line in lines[:2]]
+    if looks is None and len(cells) == 2 and cells[0] == 1 < cells[1] and not _known(lines[:1]):
+        looks = "a title, being one cell before lines of several"
+    if looks is None:
+        return None
+    return f"Line 1 looks like {looks} (no_header). Expected column names there, or the first patient's row."
+
+
 def other_delimiter(lines: Sequence[str]) -> str | None:
     """What to do with a file whose first lines seem to be separated by something else than commas, else None."""
-    for delimiter, name, typed in ((";", "semicolons", ";"), ("\t", "tabs", r"\t")):
+    for delimiter, name, typed in ((";", "semicolons", ";"), ("\t", "tabs", r"\t"), ("|", "vertical bars", "|")):
         cells = [cell.strip('" ') for line in lines[:1] for cell in line.split(delimiter)]
         are_numbers = all(is_number(cell.replace(",", ".")) for cell in cells)
         if len(cells) > 1 and (are_numbers or _known(cells) > _known(lines[0].split(","))):

@@ -102,7 +102,12 @@ _OTHER_KINDS = (
     (rb"BZh[1-9]1AY&SY", _compressed("bzip2", "bunzip2 -c")),
     (rb"\xfd7zXZ\x00", _compressed("xz", "xz -dc")),
     (rb"\x28\xb5\x2f\xfd", _compressed("zstd", "zstd -dc")),
-    (rb"PK\x03\x04|PK\x05\x06", ("a zip archive or an Excel workbook (workbook)", f"Unpack the archive. {_SAVE}")),
+    # A zip archive too, whose first file is one of these.
+    (
+        rb"PK\x03\x04.{26}(?:\[Content_Types\]\.xml|_rels/|docProps/|xl/|mimetype)",
+        ("a workbook, such as of Excel or LibreOffice (workbook)", _SAVE),
+    ),
+    (rb"PK\x03\x04|PK\x05\x06", _compressed("zip", "unzip -p")),
     (rb"\xd0\xcf\x11\xe0", ("an Excel workbook in the old format (workbook)", _SAVE)),
     (rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff", _encoded("UTF-32", "UTF-32")),
     (rb"\xff\xfe|\xfe\xff", _encoded("UTF-16", "UTF-16")),
@@ -110,7 +115,7 @@ _OTHER_KINDS = (
     (rb"(?:[^\x00]\x00){2}", _encoded("UTF-16", "UTF-16LE")),
     (rb"(?:\x00[^\x00]){2}", _encoded("UTF-16", "UTF-16BE")),
 )
-LONGEST_BEGINNING = 16
+LONGEST_BEGINNING = 64
 
 
 def other_kind(beginning: bytes) -> str | None:

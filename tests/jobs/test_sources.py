@@ -153,10 +153,10 @@ def test_what_is_no_file_is_refused_at_once(sqlite: Database, given: str, report
 # ---- other formats --------------------------------------------------------------------------------------------------
 
 
-def zipped(content: bytes) -> bytes:
+def zipped(content: bytes, name: str = "patients.csv") -> bytes:
     file = BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("patients.csv", content)
+        archive.writestr(name, content)
     return file.getvalue()
 
 
@@ -177,7 +177,10 @@ OTHER_KINDS = [
     pytest.param(bz2.compress, "compressed with bzip2", id="bzip2"),
     pytest.param(lzma.compress, "compressed with xz", id="xz"),
     pytest.param(zstd, "compressed with zstd", id="zstd"),
-    pytest.param(zipped, "a zip archive or an Excel workbook", id="zip"),
+    pytest.param(zipped, "compressed with zip", id="zip"),
+    pytest.param(lambda _: zipped(b"", "[Content_Types].xml"), "a workbook, such as of Excel", id="Excel's xlsx"),
+    pytest.param(lambda _: zipped(b"", "docProps/app.xml"), "a workbook, such as of Excel", id="another's xlsx"),
+    pytest.param(lambda _: zipped(b"", "mimetype"), "a workbook, such as of Excel", id="ods"),
     pytest.param(lambda _: bytes.fromhex("d0cf11e0a1b11ae1"), "an Excel workbook in the old format", id="xls"),
     pytest.param(lambda content: content.decode().encode("utf-16"), "text in UTF-16", id="UTF-16"),
     pytest.param(lambda content: content.decode().encode("utf-16-le"), "text in UTF-16", id="UTF-16, no mark"),
@@ -189,6 +192,11 @@ OTHER_KINDS = [
         lambda _: QUOTED + SEMICOLONS, f"separated by semicolons {COMMAS_TOO}", id="semicolons and a quoted header"
     ),
     pytest.param(lambda content: content.replace(b",", b"\t"), "separated by tabs", id="tabs"),
+    pytest.param(lambda content: content.replace(b",", b"|"), "separated by vertical bars", id="vertical bars"),
+    pytest.param(lambda content: b"sep=,\n" + content, "the spreadsheet's own sep= line (no_header)", id="sep="),
+    pytest.param(lambda content: b"# Canary\n" + content, "a comment (no_header)", id="comment"),
+    pytest.param(lambda content: b"Canary Smith\n" + content, "a title, being one cell", id="title"),
+    pytest.param(lambda _: b"<!DOCTYPE html>\n<html><p>Canary, Smith", "HTML or XML", id="HTML"),
     pytest.param(lambda _: TABBED, f"separated by tabs {COMMAS_TOO}", id="tabs and decimal commas"),
     pytest.param(lambda _: THOUSANDS, f"separated by tabs {COMMAS_TOO}", id="tabs and a comma of thousands"),
     pytest.param(lambda content: (HEADER + content).replace(b",", b"\t"), "separated by tabs", id="tabs and a header"),
@@ -204,6 +212,7 @@ def test_another_format_is_named_and_the_advice_works(
     ended = in_a_shell(sqlite, f"python -m jobs.load {path}")
     assert ended.exit_code == 2
     assert report in ended.stderr
+    assert "Canary" not in ended.stderr
     assert patients(sqlite) == 0
     advised = re.search(r"\b(gunzip|iconv|tr) .*\| python -m jobs.load /dev/stdin", ended.stderr)
     if "separated by" in report:
