@@ -25,8 +25,11 @@ def _read(text: str) -> URL:
         port_is_sound = url.port is None or 0 < url.port < 65536
     except (ArgumentError, ValueError):
         raise WrongConfiguration(what="the database URL can't be read as one", expected=EXPECTED_URL) from None
+    if not port_is_sound:
+        what = "the database URL's port is wrong: it has to be from 1 to 65535"
+        raise WrongConfiguration(what=what, expected=EXPECTED_URL)
     known = with_driver(url)
-    if known is None or not port_is_sound:
+    if known is None:
         raise WrongConfiguration(what="the database URL names no database that is known here", expected=EXPECTED_URL)
     return known
 
