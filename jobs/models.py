@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("number", type=positive, metavar="N")
     holdout.add_argument("--share", required=True, type=_share, metavar="SHARE", help="0.3 is 30 %% of the patients")
     for command in (promote, rollback, pin, holdout):
-        command.add_argument("--reason", required=True, metavar="TEXT", help="why, for the ledger")
+        command.add_argument("--reason", required=True, type=_reason, metavar="TEXT", help="why, for the ledger")
     unpin.add_argument("--reason", default="", metavar="TEXT", help="why, for the ledger")
     export.add_argument("path", type=Path, metavar="PATH.keras")
     for command in commands.choices.values():
@@ -72,6 +72,12 @@ def _work(command: Command) -> Result:
             return _reproduce(command)
         case _:
             return {"bytes": championing.export_keras(engine, given.number, given.path), "path": str(given.path)}
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("expected a reason in words")
+    return text
 
 
 def _share(text: str) -> float:

@@ -257,6 +257,8 @@ WRONG_USAGE: list[tuple[str, ...]] = [
     ("models", "show", "0"),
     ("models", "show", "one"),
     ("models", "promote", "1"),
+    ("models", "promote", "1", "--reason", ""),
+    ("models", "rollback", "--reason", " "),
     ("models", "rollback"),
     ("requeue", "--stale", "--rejected"),
     ("migrate", "surplus"),
