@@ -65,7 +65,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         console.print(f"\nfailed: {failure}", style="bold red")
         return FAILED
     console.print(_comparison(status["realised"]))
-    print(f"\nThe database stays in {database}. To look around, from this folder:")
+    print(f"\nThe database stays in {database} until the next demo replaces it. To look around, from this folder:")
     # Not by the console, which would break the lines at the terminal's width.
     print("\n".join(_lines_to_paste(database, url)))
     return DONE

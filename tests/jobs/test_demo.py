@@ -31,6 +31,7 @@ def test_the_demo_ends_with_predictions_that_mostly_came_true(tmp_path: Path) ->
     connection.close()
     assert rows == [(n, 1) for n in range(569, 769)]
     assert came_true == (correct,)
+    assert "until the next demo replaces it" in ended.stdout
     _check_what_it_says_to_paste(ended.stdout, tmp_path, environ)
 
 
