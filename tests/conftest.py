@@ -32,6 +32,9 @@ from pima.store.schema import migrate
 from pima.store.triggers import drop_triggers, make_triggers
 from pima.store.types import Timestamp
 
+# What several test files share stands beside them; its asserts tell as much as a test's own.
+pytest.register_assert_rewrite("tests.jobs", "tests.store")
+
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "pima" / "data" / "pima.csv"
 SALT = "a salt for tests"

@@ -11,30 +11,8 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from tests.conftest import PATIENCE_SECONDS, ROOT, Database, Ended, call, clean_environ, insert_patients, the_json
-from tests.jobs.test_bad_files import GOOD
-
-SECRET = "Canary-Hunter2"  # noqa: S105 (looked for in what is shown)
-EVERY_COMMAND: list[tuple[str, ...]] = [
-    ("migrate",),
-    ("load", "patients.csv"),
-    ("score",),
-    ("retrain",),
-    ("models", "list"),
-    ("status",),
-    ("requeue",),
-    ("scheduler",),
-]
-every_command = pytest.mark.parametrize("command", EVERY_COMMAND, ids=lambda command: command[0])
-
-
-def wrong(ended: Ended, *named: str) -> None:
-    """Exit code 2, each of `named` told, the secret not."""
-    assert ended.exit_code == 2, ended.stderr
-    shown = ended.stdout + ended.stderr
-    for part in named:
-        assert part in shown
-    assert SECRET not in shown
-
+from tests.jobs.every_command import SECRET, every_command, wrong
+from tests.jobs.patient_files import GOOD
 
 # ---- the URL ----------------------------------------------------------------------------------------------------
 

@@ -16,8 +16,8 @@ from pima.store import schema
 from pima.store.engine import writing
 from pima.store.tables import TABLES
 from tests.conftest import PATIENCE_SECONDS, Database, call, free_port, insert_patients, install_models, the_json
-from tests.jobs.test_bad_configuration import EVERY_COMMAND, SECRET, wrong
-from tests.jobs.test_bad_files import GOOD, HEADER, write
+from tests.jobs.every_command import EVERY_COMMAND, SECRET, wrong
+from tests.jobs.patient_files import GOOD, HEADER, write
 
 Command = tuple[str, ...]
 

@@ -13,8 +13,8 @@ from pima.store import schema
 from pima.store.engine import reading, writing
 from pima.store.patients import labelled_history
 from tests.conftest import Database, Ended, call, install_models, the_json
-from tests.jobs.test_bad_files import write
-from tests.jobs.test_transaction_defaults import default_to
+from tests.jobs.patient_files import write
+from tests.jobs.session_defaults import default_to
 
 THRESHOLD = 0.40000000000000013
 """With fewer digits it is another number."""

@@ -23,8 +23,8 @@ from pima.store.engine import reading, writing
 from pima.store.patients import make_staging, stage
 from pima.store.tables import TABLES
 from tests.conftest import PATIENCE_SECONDS, Database, Ended, call, free_port, insert_patients, wait_for
-from tests.jobs.test_bad_files import HEADER, ID_HEADER, write
-from tests.jobs.test_scheduler import EVERY_SECOND, stop
+from tests.jobs.patient_files import HEADER, ID_HEADER, write
+from tests.jobs.real_scheduler import EVERY_SECOND, stop
 
 # Exact in binary, so that every way to print them shows these digits.
 GOOD = {"glucose": 177.0625, "bmi": 44.40625, "diabetes_pedigree": 1.984375, "insulin": 613.3125}

@@ -22,19 +22,9 @@ from tests.conftest import (
     insert_patients,
     wait_for,
 )
+from tests.jobs.real_scheduler import EVERY_SECOND, stop
 
-EVERY_SECOND = "* * * * * *"
 NEVER = "0 0 29 2 mon"
-
-
-def stop(process: subprocess.Popen[str]) -> str:
-    process.send_signal(signal.SIGTERM)
-    stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
-    assert process.returncode == 0, stderr
-    assert stdout == ""
-    for line in stderr.splitlines():  # a child's words too, and an error's
-        assert json.loads(line)["event"], line
-    return stderr
 
 
 def test_a_wrong_schedule_ends_it_with_exit_code_2(database: Database) -> None:

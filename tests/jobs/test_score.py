@@ -22,38 +22,15 @@ from tests.conftest import (
     Database,
     clean_environ,
     held_in_the_middle,
-    insert_many,
     insert_patients,
     install_models,
     wait_for,
 )
-
-QUEUED = 50_000
-
-
-def _fill(database: Database, rows: int = QUEUED) -> None:
-    """Insert rows in one statement; every 1000th can't be scored."""
-    insert_many(database, rows, "CASE WHEN n % 1000 = 0 THEN 9999 ELSE 100 + n % 50 END")
-
-
-def assert_each_once(database: Database, rows: int = QUEUED, waiting: int = 0) -> None:
-    """Invariant 1: every version one prediction or one rejection or on the queue, never two of them."""
-    counted = [
-        database.value(f"SELECT count(*) FROM {table}") for table in ("predictions", "rejections", "scoring_queue")
-    ]
-    assert (sum(counted), counted[2]) == (rows, waiting)
-    ended = " UNION ALL ".join(
-        f"SELECT patient_id, patient_version FROM {table}" for table in ("predictions", "rejections", "scoring_queue")
-    )
-    twice = f"SELECT 1 FROM ({ended}) AS e GROUP BY patient_id, patient_version HAVING count(*) > 1"
-    assert database.execute(twice) == []
-    lost = f"""SELECT id FROM patients p WHERE NOT EXISTS (
-        SELECT 1 FROM ({ended}) AS e WHERE e.patient_id = p.id AND e.patient_version = p.version)"""
-    assert database.execute(lost) == []
+from tests.jobs.scored_once import QUEUED, assert_each_once, insert_mostly_sound
 
 
 def test_two_at_once_score_every_row_once(scored_database: Database) -> None:
-    _fill(scored_database)
+    insert_mostly_sound(scored_database)
     patient = {"PIMA_DATABASE__LOCK_TIMEOUT_SECONDS": str(PATIENCE_SECONDS)}
     processes = [scored_database.start("score", "--json", "--batch-size", "2000", **patient) for _ in range(2)]
     ended = [process.communicate(timeout=PATIENCE_SECONDS) for process in processes]
@@ -65,7 +42,7 @@ def test_two_at_once_score_every_row_once(scored_database: Database) -> None:
 
 
 def test_killed_in_the_middle_and_run_again(scored_database: Database) -> None:
-    _fill(scored_database)
+    insert_mostly_sound(scored_database)
     killed = scored_database.start("score", "--batch-size", "100")
     wait_for(lambda: scored_database.value("SELECT count(*) = 1 FROM runs"), killed)
     other = scored_database.start("score", "--batch-size", "100")
@@ -82,7 +59,7 @@ def test_killed_in_the_middle_and_run_again(scored_database: Database) -> None:
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_asked_to_stop_it_ends_at_a_batch_boundary(scored_database: Database, number: int, exit_code: int) -> None:
-    _fill(scored_database)
+    insert_mostly_sound(scored_database)
     process = scored_database.start("score", "--json", "--batch-size", "50")
     with held_in_the_middle(scored_database, process, range(1_000, QUEUED // 2)):
         process.send_signal(number)
@@ -100,7 +77,7 @@ def test_asked_to_stop_it_ends_at_a_batch_boundary(scored_database: Database, nu
 
 
 def test_two_workers_of_one_run_score_every_row_once_and_count_what_they_committed(scored_database: Database) -> None:
-    _fill(scored_database)
+    insert_mostly_sound(scored_database)
     scored_database.execute("UPDATE patients SET insulin = NULL WHERE id % 3 = 0")
     ended = scored_database.run("score", "--json", "--batch-size", "700", PIMA_SCORE__WORKERS="2")
     assert ended.exit_code == 0, ended.stderr
@@ -116,7 +93,7 @@ def test_two_workers_of_one_run_score_every_row_once_and_count_what_they_committ
 
 def test_an_error_of_either_worker_ends_the_run_and_keeps_what_was_committed(postgresql: Database, trained) -> None:
     install_models(postgresql, trained)
-    _fill(postgresql, 5_000)
+    insert_mostly_sound(postgresql, 5_000)
     # Someone else's constraint, which one batch far from the first breaks.
     postgresql.execute("ALTER TABLE predictions ADD CONSTRAINT someone_elses CHECK (patient_id <> 2500)")
     ended = postgresql.run("score", "--json", "--batch-size", "100", PIMA_SCORE__WORKERS="2")
@@ -128,7 +105,7 @@ def test_an_error_of_either_worker_ends_the_run_and_keeps_what_was_committed(pos
 
 
 def test_rows_scored_before_in_the_middle_of_a_large_run_are_counted(scored_database: Database) -> None:
-    _fill(scored_database, 3_000)
+    insert_mostly_sound(scored_database, 3_000)
     scored_database.run("score", "--limit", "1500")
     scored_database.execute(
         f"""INSERT INTO scoring_queue (patient_id, patient_version, {", ".join(SOUND)})
@@ -141,7 +118,7 @@ def test_rows_scored_before_in_the_middle_of_a_large_run_are_counted(scored_data
 
 def test_rows_that_someone_else_holds_are_the_next_runs(postgresql: Database, trained) -> None:
     install_models(postgresql, trained)
-    _fill(postgresql, 5_000)
+    insert_mostly_sound(postgresql, 5_000)
     with postgresql.engine.connect() as other:
         other.execute(text("UPDATE patients SET bmi = bmi + 1 WHERE id <= 100"))
         ended = postgresql.run("score", "--json", PIMA_DATABASE__LOCK_TIMEOUT_SECONDS="1")
@@ -154,7 +131,7 @@ def test_rows_that_someone_else_holds_are_the_next_runs(postgresql: Database, tr
 
 def test_scoring_and_a_clinics_own_transactions_never_deadlock(postgresql: Database, trained) -> None:
     install_models(postgresql, trained)
-    _fill(postgresql, 20_000)
+    insert_mostly_sound(postgresql, 20_000)
     processes = [postgresql.start("score", "--batch-size", "200", "--json") for _ in range(2)]
     corrected = 0
     # Each transaction corrects rows in falling order of id, against the scorers' rising one.
@@ -231,7 +208,7 @@ def test_the_memory_of_a_run_is_no_matter_of_its_rows(scored_database: Database)
 
 def _peak_of_a_run(database: Database, rows: int) -> int:
     """Bytes that Python and numpy held at most, while so many new rows were scored in batches of 250."""
-    _fill(database, rows)
+    insert_mostly_sound(database, rows)
     with writing(database.engine) as connection:
         run = OpenRun(start_run(connection, "score", "manual", None, "test") or 0)
     tracemalloc.start()

@@ -11,13 +11,13 @@ from pima.process.recorded_run import OpenRun
 from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions, score_queue
 from tests.conftest import Database, insert_patients, install_models, the_json
-from tests.jobs.test_score import _fill, assert_each_once
+from tests.jobs.scored_once import assert_each_once, insert_mostly_sound
 
 
 def test_an_error_of_the_helping_worker_is_the_runs(postgresql: Database, trained: Path) -> None:
     """The helper's first statement fails, and the other worker's second batch waits until it has."""
     install_models(postgresql, trained)
-    _fill(postgresql, 2_000)
+    insert_mostly_sound(postgresql, 2_000)
     mine, failed = threading.current_thread(), threading.Event()
     batches_begun: list[Connection] = []
 

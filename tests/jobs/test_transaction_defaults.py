@@ -17,8 +17,9 @@ from pima.store import patients, schema
 from pima.store.engine import make_engine, reading, writing
 from pima.store.runs import Status
 from tests.conftest import SHIPPED, Database, insert_patients, install_models, the_json
-from tests.jobs.test_bad_files import GOOD, HEADER, OTHER, counts, write
-from tests.jobs.test_score import _fill, assert_each_once
+from tests.jobs.patient_files import GOOD, HEADER, OTHER, counts, write
+from tests.jobs.scored_once import assert_each_once, insert_mostly_sound
+from tests.jobs.session_defaults import default_to
 
 REPEATABLE_READ = {"default_transaction_isolation": "repeatable read"}
 SERIALIZABLE = {"default_transaction_isolation": "serializable"}
@@ -30,17 +31,6 @@ each_default = pytest.mark.parametrize(
     ids=["repeatable read", "serializable", "read only", "all at once"],
 )
 LONG_LOCKS = {"PIMA_DATABASE__LOCK_TIMEOUT_SECONDS": "120"}
-
-
-def default_to(database: Database, settings: dict[str, str], whose: str = "DATABASE {database}") -> None:
-    """Set them for all sessions to come, the test's own among them."""
-    with writing(database.engine) as connection:
-        names = connection.execute(text("SELECT current_database(), quote_ident(current_user)")).one()
-        target = whose.format(database=names[0], role=names[1])
-        for name, value in settings.items():
-            parts = ", ".join(f"'{part}'" for part in value.split(", "))
-            connection.execute(text(f"ALTER {target} SET {name} = {parts}"))
-    database.engine.dispose()
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -123,7 +113,7 @@ def test_the_workers_of_a_run_and_of_another_do_not_fail_each_other(
     postgresql: Database, trained: Path, defaults: dict[str, str]
 ) -> None:
     install_models(postgresql, trained)
-    _fill(postgresql, 10_000)
+    insert_mostly_sound(postgresql, 10_000)
     default_to(postgresql, defaults)
     scorers = [postgresql.start("score", "--json", "--batch-size", "100", PIMA_SCORE__WORKERS="2") for _ in range(2)]
     ended = [scorer.communicate(timeout=120) for scorer in scorers]

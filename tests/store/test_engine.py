@@ -1,8 +1,7 @@
 """Transactions, time limits, and what becomes of a driver's error: its class and exit code, and none of its text."""
 
 import socket
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,48 +25,12 @@ from pima.store import patients
 from pima.store.engine import make_engine, reading, writing
 from pima.store.urls import parse_url, redacted
 from tests.conftest import Database, insert_patients
-
-VALUE = "7777.125"
-"""A measurement that stands nowhere else."""
-PASSWORD = "CANARY"  # noqa: S105 (looked for in what must not show it)
-
-
-def ask(engine: Engine, statement: str = "SELECT 1") -> None:
-    with reading(engine) as connection:
-        connection.execute(text(statement))
+from tests.store.told_errors import PASSWORD, VALUE, ask, asking, error_of, everything_told_by
 
 
 def do(engine: Engine, statement: str) -> None:
     with writing(engine) as connection:
         connection.execute(text(statement))
-
-
-def error_of(work: Callable[[], object]) -> PimaError:
-    """The error that the work ends in, which must be one of ours."""
-    try:
-        work()
-    except PimaError as error:
-        return error
-    raise AssertionError("no error")
-
-
-def everything_told_by(error: BaseException) -> str:
-    """All that a log could show of it."""
-    facts = getattr(error, "facts", {})
-    return "".join(traceback.format_exception(error)) + str(error) + repr(error) + repr(facts)
-
-
-def asking(url: str, **limits: int) -> Callable[[], None]:
-    """To make an engine for the URL and ask the database something."""
-
-    def work() -> None:
-        engine = make_engine(url, DatabaseSettings(**limits))
-        try:
-            ask(engine)
-        finally:
-            engine.dispose()
-
-    return work
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pima.store import lineage, registry, schema
 from pima.store.engine import reading, writing
 from pima.store.lineage import Snapshot, TestSet
 from tests.conftest import SALT, Database
-from tests.store.test_registry import add_version, record
+from tests.store.versions import add_version, record
 
 TEST_SET = TestSet(
     "f" * 64, [3, 2**40, 7], 3, datetime(2026, 1, 1, 0, 0, 0, 5_000, UTC), datetime(2026, 6, 1, tzinfo=UTC)

@@ -14,7 +14,7 @@ from pima.store import queue, registry
 from pima.store.batches import Batch
 from pima.store.engine import make_engine, reading, writing
 from tests.conftest import PATIENCE_SECONDS, Database, insert_patients, until_someone_waits_for_a_lock
-from tests.store.test_registry import add_version
+from tests.store.versions import add_version
 
 Entry = tuple[int, int]
 """Patient id and version."""

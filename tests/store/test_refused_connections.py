@@ -18,7 +18,7 @@ from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, reading, writing
 from tests.conftest import Database, insert_patients
 from tests.image.loopback_postgresql import Server, postgresql_on_loopback
-from tests.store.test_engine import PASSWORD, VALUE, asking, error_of, everything_told_by
+from tests.store.told_errors import PASSWORD, VALUE, asking, error_of, everything_told_by
 
 Refused = Callable[..., str]
 

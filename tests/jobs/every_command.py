@@ -1,0 +1,27 @@
+"""All commands with arguments that are right, and the look of a refusal that shows no secret."""
+
+import pytest
+
+from tests.conftest import Ended
+
+SECRET = "Canary-Hunter2"  # noqa: S105 (looked for in what is shown)
+EVERY_COMMAND: list[tuple[str, ...]] = [
+    ("migrate",),
+    ("load", "patients.csv"),
+    ("score",),
+    ("retrain",),
+    ("models", "list"),
+    ("status",),
+    ("requeue",),
+    ("scheduler",),
+]
+every_command = pytest.mark.parametrize("command", EVERY_COMMAND, ids=lambda command: command[0])
+
+
+def wrong(ended: Ended, *named: str) -> None:
+    """Exit code 2, each of `named` told, the secret not."""
+    assert ended.exit_code == 2, ended.stderr
+    shown = ended.stdout + ended.stderr
+    for part in named:
+        assert part in shown
+    assert SECRET not in shown
