@@ -30,11 +30,10 @@ def translated(error: BaseException | None, url: URL) -> PimaError:
     what = f"{type(error).__name__} (SQLSTATE {state or 'none'})"
     if state is None:
         return _translate_libpq(error, what, url)
-    if getattr(diagnostics, "source_function", None) == _RAISED_BY_A_FUNCTION:
-        # Whoever wrote it chose the SQLSTATE too, and may have put a row's values where names stand.
-        return DatabaseFailed(what=f"{what}, raised by a function or trigger of the database's own")
-    names = [getattr(diagnostics, part, None) for part in ("table_name", "column_name", "constraint_name")]
-    what = " ".join([what, *filter(None, names)])
+    # Whoever wrote a function that raises may have put a row's values where names stand.
+    is_servers = getattr(diagnostics, "source_function", None) != _RAISED_BY_A_FUNCTION
+    names = ("table_name", "column_name", "constraint_name") if is_servers else ()
+    what = " ".join([what, *filter(None, (getattr(diagnostics, name, None) for name in names))])
     if state.startswith(_BUSY):
         return DatabaseBusy(what=what)
     if state.startswith(_AWAY):
