@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jobs.command import Command, Result, parser, run_command
+from pima.counted import counted
 from pima.intake.loading import LoadOptions, Progress, load_files
 from pima.process.results import as_json
 
@@ -19,7 +20,11 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     options.add_argument("--partial", action="store_true", help="load the good lines and report the bad ones")
     options.add_argument("--again", action="store_true", help="load a file without ids though it was loaded before")
     options.add_argument(
-        "--ignore", action="append", default=[], metavar="COLUMN", help="leave a column out; repeatable"
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="leave this column out of each file, which must have it; one name a flag, repeatable",
     )
     return run_command(options, _work, _show, arguments, environ)
 
@@ -63,8 +68,9 @@ def _progress() -> Iterator[Progress]:
 
 def _show(result: Result) -> None:
     print(
-        f"{result['files']} files: {result['inserted']} patients inserted, {result['updated']} updated, "
-        f"{result['unchanged']} unchanged, {result['refused']} lines refused"
+        f"{counted(result['files'], 'file')}: {counted(result['inserted'], 'patient')} inserted, "
+        f"{result['updated']:,} updated, {result['unchanged']:,} unchanged, "
+        f"{counted(result['refused'], 'line')} refused"
     )
     for rule in result["broken_rules"]:
         print(f"  {rule['file']} {rule['text']}")

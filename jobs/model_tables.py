@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
+from pima.counted import counted
+
 _SCORES = {"accuracy": "accuracy", "log_loss": "log loss", "brier": "Brier score", "auc": "area under ROC"}
 _DIFFERENCES = (
     "accuracy_difference",
@@ -28,7 +30,7 @@ def version_list(versions: list[dict[str, Any]], champion: int | None, pinned: b
         table.add_row(
             f"{version['number']}{mark if version['number'] == champion else ''}",
             f"{version['created_at']:%Y-%m-%d}",
-            f"{version['training_rows']} rows",
+            counted(version["training_rows"], "row"),
             *_judged(version["judged"]),
         )
     return table

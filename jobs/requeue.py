@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from jobs.command import Command, Result, parser, run_command
+from pima.counted import counted
 from pima.process.results import as_json
 from pima.store import queue
 from pima.store.engine import without_time_limit, writing
@@ -53,8 +54,8 @@ def _work(command: Command) -> Result:
 
 def _show(result: Result) -> None:
     if result.get("mended"):
-        print(f"{result['mended']} rows and queue entries mended that the triggers had not seen")
-    print(f"{result['requeued']} row versions put on the queue")
+        print(f"rows and queue entries mended that the triggers had not seen: {result['mended']:,}")
+    print(f"{counted(result['requeued'], 'row version')} put on the queue")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
 from jobs.run_id import add_run_id_option
+from pima.counted import counted
 from pima.process.recorded_run import recorded_run
 from pima.training.retraining import retrain
 
@@ -31,7 +32,7 @@ def _work(command: Command) -> Result:
 
 def _show(result: Result) -> None:
     before = " (as judged before on the same data, settings and champion)" if result["judged_before"] else ""
-    print(f"run {result['run_id']}, {result['training_rows']} training rows{before}")
+    print(f"run {result['run_id']}, {counted(result['training_rows'], 'training row')}{before}")
     print(textwrap.fill(result["explanation"], 79, subsequent_indent="  "))
     if result.get("challenger_scores"):
         _show_scores(result)

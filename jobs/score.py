@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, positive, run_command, whole_number
 from jobs.run_id import add_run_id_option
+from pima.counted import counted
 from pima.process.recorded_run import recorded_run
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings import LARGEST_BATCH
@@ -35,9 +36,9 @@ def _work(command: Command) -> Result:
 def _show(result: Result) -> None:
     by_model = f" by model version {result['model_version']}" if result["model_version"] else ""
     print(
-        f"run {result['run_id']}: {result['claimed']} rows claimed, {result['predicted']} predicted{by_model}, "
-        f"{result['rejected']} rejected, {result['already_scored']} scored before"
-        + (" (dry run, nothing written)" if result["dry_run"] else "")
+        f"run {result['run_id']}: {counted(result['claimed'], 'row')} claimed, "
+        f"{result['predicted']:,} predicted{by_model}, {result['rejected']:,} rejected, "
+        f"{result['already_scored']:,} scored before" + (" (dry run, nothing written)" if result["dry_run"] else "")
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from jobs.command import Command, Result, parser, run_command
+from pima.counted import counted
 from pima.monitoring.overview import overview
 from pima.schedule.ticks import next_ticks
 from pima.store.runs import DRY_RUN
@@ -36,14 +37,16 @@ def _show(result: Result) -> None:
             "champion", f"version {champion['version']}, trained {_when(champion['trained_at'])}{judged}{pinned}"
         )
     oldest = f", the oldest since {_when(queue['oldest'])}" if queue["oldest"] else ""
-    screen.add_row("queue", f"{queue['rows']} rows wait{oldest}")
+    screen.add_row("queue", f"{counted(queue['rows'], 'row')} waiting{oldest}")
     if realised["outcomes"]:
-        share = f"{realised['accuracy']:.1%} of {realised['outcomes']} predictions came true (newest outcomes)"
+        share = (
+            f"{realised['accuracy']:.1%} of {counted(realised['outcomes'], 'prediction')} came true (newest outcomes)"
+        )
     else:
         share = "no outcome has come after a prediction yet"
     screen.add_row("realised accuracy", share)
     for job, moment in result["next_runs"].items():
-        screen.add_row(f"next {job}", f"{_when(moment)}, where the scheduler runs" if moment else "never")
+        screen.add_row(f"next {job}", f"{_when(moment)}, if a scheduler is running" if moment else "never")
     for run in result["runs"]:
         error = f" ({run['error_code']})" if run["error_code"] else ""
         dry = " (dry run)" if run["trigger"] == DRY_RUN else ""

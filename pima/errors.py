@@ -165,9 +165,9 @@ class DatabaseUnusable(PimaError):
 
 class RightMissing(DatabaseUnusable):
     """The role {role} lacks a right on {what} (SQLSTATE 42501); the transaction was rolled back. These are enough:
-    pima_scorer for score, pima_trainer for retrain, pima_loader for load, pima_scheduler for scheduler,
-    pima_operator for status, health, models and requeue, the schema's owner for migrate. `python -m jobs.migrate
-    --roles` makes them and mends their rights."""
+    pima_scorer for score, pima_trainer for retrain, pima_loader for load, pima_scheduler for scheduler and
+    health, pima_operator for status, health, models and requeue, the schema's owner for migrate.
+    `python -m jobs.migrate --roles` makes them and mends their rights."""
 
     code = "right_missing"
 
@@ -206,7 +206,7 @@ class NoSuchVersion(PimaError):
 
 
 class NoChampion(PimaError):
-    """{rows} rows wait, but there is no champion to score them; they stay on the queue. Make one with:
+    """There is no champion to score what waits ({waiting}); it stays on the queue. Make one with:
     python -m jobs.retrain"""
 
     exit_code = REFUSED

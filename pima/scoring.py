@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.arrays import Float64Array
 from pima.core.validation import Validated, validate
+from pima.counted import counted
 from pima.errors import NoChampion
 from pima.logs import get_logger
 from pima.process.recorded_run import OpenRun
@@ -92,7 +93,7 @@ def _champion_if_needed(engine: Engine) -> int | None:
             return None
         champion = registry.read_champion(connection)
         if champion.model_version is None:
-            raise NoChampion(rows=queue.waiting(connection).rows)
+            raise NoChampion(waiting=counted(queue.waiting(connection).rows, "row"))
         return champion.model_version
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pima.core.features import FEATURES
 from pima.core.ids import LARGEST_GIVEN_ID
+from pima.counted import counted
 from pima.intake.csv_file import LONGEST_FIELD, LONGEST_LINE
 from pima.intake.patient_rows import BadLine
 
@@ -13,10 +14,10 @@ _LINES_NAMED = 5
 _EXPECTED = {
     "bad_id": f"an id is a whole number from 1 to {LARGEST_GIVEN_ID}, and each line has one",
     "bad_outcome": "expected 0, 1 or nothing",
-    "duplicate_id": "an earlier line has the same id",
+    "duplicate_id": "expected each id once; an earlier line has the same",
     "field_too_long": f"a cell has at most {LONGEST_FIELD:,} characters, a line {LONGEST_LINE:,}",
-    "half_written_line": "the line ends in its middle, or a quote is left open",
-    "new_patient_without_measurements": "no patient in the database has this id, and a new one needs this column",
+    "half_written_line": "expected a whole line; it ends in its middle, or a quote is left open",
+    "new_patient_without_measurements": "expected a known patient's id, or this column, which a new patient needs",
     "not_a_number": "expected digits, with a point before decimals",
     "not_finite": "expected a finite number",
     "not_utf8": "expected digits; the cell is not even UTF-8",
@@ -42,7 +43,7 @@ class BrokenRule:
     def __str__(self) -> str:
         first = ", ".join(map(str, self.first_lines))
         more = ", ..." if self.lines > len(self.first_lines) else ""
-        where = f"line {first}" if self.lines == 1 else f"{self.lines:,} lines ({first}{more})"
+        where = f"line {first}" if self.lines == 1 else f"{counted(self.lines, 'line')} ({first}{more})"
         field = f" ({self.field})" if self.field else ""
         return f"{where}: {self.reason}{field}: {self.expected}"
 
@@ -57,7 +58,7 @@ def broken_rules_of(bad: Sequence[BadLine]) -> list[BrokenRule]:
 
 def report(bad: Sequence[BadLine]) -> str:
     """Why a file is refused."""
-    head = f"{len(bad)} bad line{'s' if len(bad) > 1 else ''} (--partial would load the others):"
+    head = f"{counted(len(bad), 'bad line')} (--partial would load the others):"
     return "\n".join([head, *(f"  {rule}" for rule in broken_rules_of(bad))])
 
 

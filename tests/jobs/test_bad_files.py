@@ -218,8 +218,8 @@ def test_partial_tells_a_person_what_it_left_out(database: Database, tmp_path: P
     file = write(tmp_path, HEADER, GOOD, with_cell("glucose", "Canary-Smith"))
     ended = call(database, "load", "--partial", file)
     assert ended.exit_code == 0
-    assert "1 patients inserted" in ended.stdout
-    assert "1 lines refused" in ended.stdout
+    assert "1 file: 1 patient inserted" in ended.stdout
+    assert "1 line refused" in ended.stdout
     assert "  patients.csv line 3: not_a_number (glucose): expected digits" in ended.stdout
     assert "Canary" not in ended.stdout + ended.stderr
 

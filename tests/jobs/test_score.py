@@ -20,6 +20,7 @@ from tests.conftest import (
     ROOT,
     SOUND,
     Database,
+    call,
     clean_environ,
     held_in_the_middle,
     insert_patients,
@@ -255,3 +256,15 @@ def test_the_scheduler_imports_no_tensorflow_keras_or_pandas() -> None:
     program = "import sys, jobs.scheduler; print(sorted({'tensorflow', 'keras', 'pandas'} & set(sys.modules)))"
     ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=os.environ, capture_output=True, text=True)
     assert ended.stdout == "[]\n"
+
+
+def test_counts_and_times_are_said_as_a_person_would(scored_database: Database) -> None:
+    insert_patients(scored_database, 1)
+    shown = call(scored_database, "status").stdout
+    assert "1 row waiting, the oldest since" in shown
+    assert "if a scheduler is running" in " ".join(shown.split())
+    assert "1 row claimed, 1 predicted" in call(scored_database, "score").stdout
+    scored_database.execute("DELETE FROM predictions")
+    assert "1 row version put on the queue" in call(scored_database, "requeue").stdout
+    insert_patients(scored_database, 999)
+    assert "1,000 rows claimed, 1,000 predicted" in call(scored_database, "score").stdout

@@ -190,7 +190,13 @@ def test_a_missing_right_is_named_with_the_role_and_those_that_are_enough(
     error = error_of(lambda: without_rights.execute(statement))
     assert type(error) is RightMissing
     assert (error.exit_code, error.code) == (WRONG, "right_missing")
-    for said in (named, f"The role {without_rights.engine.url.username} lacks", "pima_operator for status", "42501"):
+    for said in (
+        named,
+        f"The role {without_rights.engine.url.username} lacks",
+        "pima_scheduler for scheduler and health",
+        "pima_operator for status",
+        "42501",
+    ):
         assert said in str(error)
 
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pima.bad_lines import _EXPECTED, broken_rules_of, report
 
 from pima.core.features import FEATURE_NAMES, FEATURES
 from pima.core.ids import LARGEST_GIVEN_ID
@@ -254,3 +255,10 @@ def test_parquet_rows_are_counted_over_row_groups(tmp_path: Path) -> None:
 
 def test_reasons_of_files_and_of_the_table_are_the_same_words() -> None:
     assert {"missing", "not_finite", "out_of_range"} == set(REASONS) - {""}
+
+
+def test_what_would_have_been_right_is_told_of_each_rule() -> None:
+    rules = [BadLine(n, reason) for n, reason in enumerate(_EXPECTED, start=2)]
+    for rule in broken_rules_of(rules):
+        assert rule.expected.startswith(("expected ", "an id is ", "a cell has at most ")), rule
+    assert str(report([BadLine(n, "bad_outcome") for n in range(1, 8_001)])).startswith("8,000 bad lines (")
