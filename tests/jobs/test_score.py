@@ -8,9 +8,9 @@ import sys
 import tracemalloc
 
 import pytest
-from pima.process.ledger import OpenRun
 from sqlalchemy import text
 
+from pima.process.recorded_run import OpenRun
 from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions, score_queue
 from pima.store.engine import writing

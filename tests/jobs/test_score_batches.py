@@ -61,10 +61,10 @@ def _refuse(database: Database, table: str) -> None:
     )
     if database.kind == "sqlite":
         database.execute(f"""
-            CREATE TRIGGER someone_elses BEFORE {what} ON {table} WHEN {when}
+            CREATE TRIGGER someone_elses AFTER {what} ON {table} WHEN {when}
             BEGIN SELECT RAISE(ABORT, 'no'); END""")
         return
     database.execute("""
         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$""")
     database.execute(f"""
-        CREATE TRIGGER someone_elses BEFORE {what} ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION refuse()""")
+        CREATE TRIGGER someone_elses AFTER {what} ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION refuse()""")

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from pima.store.driver_errors import translated
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from pima.errors import TRY_AGAIN_LATER, WRONG, DatabaseAway, DatabaseFailed, DatabaseUnusable, PimaError, RightMissing
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, reading, writing
+from pima.store.postgresql.driver_errors import translated
 from tests.conftest import Database, insert_patients
 from tests.image.loopback_postgresql import Server, postgresql_on_loopback
 from tests.store.told_errors import PASSWORD, VALUE, asking, error_of, everything_told_by

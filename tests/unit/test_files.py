@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pima.bad_lines import _EXPECTED, broken_rules_of, report
 
 from pima.core.features import FEATURE_NAMES, FEATURES
 from pima.core.ids import LARGEST_GIVEN_ID
 from pima.core.validation import REASONS
 from pima.errors import FileRefused
+from pima.intake.bad_lines import _EXPECTED, broken_rules_of, report
 from pima.intake.files import PatientFile, open_patient_file
 from pima.intake.patient_rows import ARTICLE_COLUMNS, BLOCK_ROWS, BadLine, Block
 from pima.intake.sources import plain_source
