@@ -20,6 +20,7 @@ from tests.bench.accuracy.peers import GAUSSIAN_PROCESS, LOGISTIC_REGRESSION, RA
 from tests.bench.accuracy.provenance import Clock
 from tests.bench.accuracy.results import Large, Results, Row, as_large, targets
 from tests.bench.accuracy.shipped import ARTICLE_TRAINING_ROWS, ROOT, Rows, shipped_rows
+from tests.bench.endings import end_in_order
 
 CURVE_SIZES = (50, 100, 200, 400)
 CURVE_SHUFFLES = 2
@@ -34,6 +35,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--large-rows", type=int, default=1_000_000, help="in the large database")
     parser.add_argument("--into", type=Path, default=ROOT / "docs", help="where the page and the pictures go")
     options = parser.parse_args(arguments)
+    end_in_order()
     clock = Clock()
     rows, candidates = shipped_rows(), [ours(), article(), *peers()]
     large = measure_large(options.large_rows)
@@ -49,11 +51,23 @@ def main(arguments: list[str]) -> None:
 
 
 def measure_large(rows: int) -> list[Large]:
-    """On both databases, by a process that stays small."""
+    """On both databases, by a process that stays small, and that ends when this one does, after it has cleared up.
+
+    In a session of its own, so that Ctrl-C reaches it through this process alone.
+    """
     command = [sys.executable, "-m", "tests.bench.accuracy.million", str(rows)]
-    ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, start_new_session=True, **pipes) as child:
+        try:
+            said = child.stdout.read()
+        except BaseException:
+            child.terminate()
+            child.wait()
+            raise
+    if child.returncode:
+        raise SystemExit(child.returncode)
     names = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
-    return [as_large(names[kind], children) for kind, children in json.loads(ended.stdout).items()]
+    return [as_large(names[kind], children) for kind, children in json.loads(said).items()]
 
 
 def measure(rows: Rows, candidates: list[Candidate], shuffles: int, large_rows: int, large: list[Large]) -> Results:

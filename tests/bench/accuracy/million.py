@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from pima.store.engine import make_engine, without_time_limit, writing
 from pima.store.schema import migrate
 from pima.store.urls import parse_url
 from tests.bench.accuracy.shipped import ROOT, shipped_rows
+from tests.bench.endings import end_in_order, end_with_parent, to_its_end
 from tests.conftest import clean_environ, postgresql_server
 
 BLOCK_ROWS = 50_000
@@ -49,7 +51,12 @@ class Child:
 
 def main(rows: int) -> None:
     """SQLite in three rounds, then PostgreSQL in one: the same work, another database."""
-    with tempfile.TemporaryDirectory(prefix="pima-bench-") as folder, postgresql_server() as server:
+    end_in_order()
+    end_with_parent()
+    with ExitStack() as opened:
+        with to_its_end():
+            folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="pima-bench-"))
+            server = opened.enter_context(postgresql_server())
         print(json.dumps({"sqlite": _on_sqlite(Path(folder), rows), "postgresql": _on_postgresql(server, rows)}))
 
 
@@ -131,7 +138,12 @@ def _run(what: str, url: str, *arguments: str, **environ: str) -> Child:
             stdout=stdout,
             stderr=stderr,
         )
-        _, status, usage = os.wait4(child.pid, 0)
+        try:
+            _, status, usage = os.wait4(child.pid, 0)
+        except BaseException:
+            child.terminate()
+            child.wait()
+            raise
         seconds = time.perf_counter() - start
         child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode:

@@ -11,9 +11,11 @@ import sqlite3
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
+from tests.bench.endings import end_in_order, to_its_end
 from tests.bench.speed import around, scoring
 from tests.bench.speed.databases import train
 from tests.bench.speed.measure import Line
@@ -41,7 +43,11 @@ BEGIN, END = "<!-- measured -->\n", "<!-- /measured -->\n"
 
 def main(names: list[str]) -> None:
     """Run the named cases, or all."""
-    with tempfile.TemporaryDirectory() as folder, postgresql_server() as uri:
+    end_in_order()
+    with ExitStack() as opened:
+        with to_its_end():
+            folder = opened.enter_context(tempfile.TemporaryDirectory())
+            uri = opened.enter_context(postgresql_server())
         place = Place(uri, Path(folder), train(Path(folder)))
         for name in names or CASES:
             print(name, flush=True)
