@@ -14,7 +14,15 @@ from pima.model.quiet import quiet_native_code
 from tests.bench.accuracy import pictures, report
 from tests.bench.accuracy.candidates import AS_WRITTEN, HONEST, Candidate, article, ours
 from tests.bench.accuracy.fit_speed import compare_fits
-from tests.bench.accuracy.folds import FOLDS, Outcome, crossvalidate, on_the_articles_split, on_training_rows, warm_up
+from tests.bench.accuracy.folds import (
+    FOLDS,
+    Outcome,
+    crossvalidate,
+    on_the_articles_split,
+    on_training_rows,
+    shuffles_of,
+    warm_up,
+)
 from tests.bench.accuracy.judgement import Figures, judge
 from tests.bench.accuracy.peers import GAUSSIAN_PROCESS, LOGISTIC_REGRESSION, RANDOM_FOREST, peers
 from tests.bench.accuracy.provenance import Clock
@@ -76,7 +84,8 @@ def measure(rows: Rows, candidates: list[Candidate], shuffles: int, large_rows: 
     warm_up(candidates, rows)
     pooled = crossvalidate(candidates, rows, shuffles, progress)
     crossvalidated = list(pooled.items())
-    crossvalidated.insert(2, (AS_WRITTEN, on_training_rows(candidates[1], rows, shuffles, progress)))
+    fits = shuffles_of(candidates[1], shuffles)
+    crossvalidated.insert(2, (AS_WRITTEN, on_training_rows(candidates[1], rows, fits, progress)))
     curve_shuffles = min(CURVE_SHUFFLES, shuffles)
     return Results(
         shuffles=shuffles,

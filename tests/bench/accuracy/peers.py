@@ -48,6 +48,7 @@ def peers() -> list[Candidate]:
             GAUSSIAN_PROCESS,
             f"{_SCALED}, GaussianProcessClassifier(ConstantKernel() * RBF()), both fitted by marginal likelihood",
             lambda: _scaled(GaussianProcessClassifier(ConstantKernel() * RBF())),
+            is_slow=True,
         ),
         _fixed("kNN", f"{_SCALED}, KNeighborsClassifier() (5 neighbours)", lambda: _scaled(KNeighborsClassifier())),
     ]
@@ -57,8 +58,8 @@ def _scaled(classifier: Any) -> Any:
     return make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), classifier)
 
 
-def _fixed(name: str, settings: str, make: Callable[[], Any]) -> Candidate:
-    return Candidate(name, settings, lambda rows, _seed: _fit(make(), rows), is_seeded=False)
+def _fixed(name: str, settings: str, make: Callable[[], Any], is_slow: bool = False) -> Candidate:
+    return Candidate(name, settings, lambda rows, _seed: _fit(make(), rows), is_seeded=False, is_slow=is_slow)
 
 
 def _seeded(name: str, settings: str, make: Callable[[int], Any]) -> Candidate:

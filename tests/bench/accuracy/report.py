@@ -5,7 +5,7 @@ from string import Template
 
 from tests.bench.accuracy.candidates import AS_WRITTEN, Candidate
 from tests.bench.accuracy.fit_speed import ROUNDS
-from tests.bench.accuracy.folds import FOLDS
+from tests.bench.accuracy.folds import FOLDS, SLOW_SHUFFLES
 from tests.bench.accuracy.judgement import BINS
 from tests.bench.accuracy.million import JITTER
 from tests.bench.accuracy.provenance import Provenance
@@ -21,6 +21,8 @@ def page(results: Results, provenance: Provenance, candidates: list[Candidate]) 
         _machine(provenance),
         folds=FOLDS,
         last_shuffle=results.shuffles - 1,
+        slow_shuffles=min(SLOW_SHUFFLES, results.shuffles),
+        slow=" and ".join(candidate.name for candidate in candidates if candidate.is_slow),
         crossvalidated=figures_table(results.crossvalidated),
         bins=BINS,
         as_written=AS_WRITTEN,
@@ -68,12 +70,12 @@ def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 def figures_table(rows: list[Row]) -> str:
     """Lower is better in every column but AUC."""
-    header = ("", "error", "worst shuffle", "AUC", "log loss", "Brier", "calibration error", "fit, s")
+    header = ("", "shuffles", "error", "worst shuffle", "AUC", "log loss", "Brier", "calibration error", "fit, s")
     found = []
     for row in rows:
         f = row.figures
         values = (f.error, f.worst_error, f.auc, f.log_loss, f.brier, f.calibration_error)
-        found.append((row.name, *(f"{value:.4f}" for value in values), f"{row.fit_seconds:.3f}"))
+        found.append((row.name, str(row.repetitions), *(f"{value:.4f}" for value in values), f"{row.fit_seconds:.3f}"))
     return table(header, found)
 
 
