@@ -220,12 +220,12 @@ def _peak_of_a_run(database: Database, rows: int) -> int:
     return peak
 
 
-def test_scoring_imports_no_tensorflow_keras_or_pandas(scored_database: Database) -> None:
+def test_scoring_imports_no_tensorflow_keras_pandas_or_rich(scored_database: Database) -> None:
     program = """
 import os, sys
 from jobs.score import main
 code = main(["--json"], os.environ)
-heavy = sorted({"tensorflow", "keras", "pandas"} & set(sys.modules))
+heavy = sorted({"tensorflow", "keras", "pandas", "rich"} & set(sys.modules))
 model = "ai_edge_litert" in sys.modules
 print(code, heavy, model)
 """
