@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine
 
 from pima.core.arrays import Float64Array
-from pima.core.validation import Validated, validate
 from pima.counted import counted
 from pima.errors import NoChampion
 from pima.logs import get_logger
@@ -28,6 +28,9 @@ from pima.store.batches import Batch, Predictions, Rejections
 from pima.store.database import database_of
 from pima.store.engine import reading, writing
 from pima.store.runs import record_progress
+
+if TYPE_CHECKING:
+    from pima.core.validation import Validated
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ class _Scored:
     """A batch with what is to be written about it."""
 
     batch: Batch
-    validated: Validated
+    validated: "Validated"
     probabilities: Float64Array
     """Of the accepted rows."""
 
@@ -169,6 +172,8 @@ class _Drain:
         if len(batch) == 0:
             return None
         self._after = batch.last
+        from pima.core.validation import validate  # with numpy, which an empty queue does not need
+
         validated = validate(batch.measurements)
         return _Scored(batch, validated, self._scorer.model.probabilities(validated.features))
 

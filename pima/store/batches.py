@@ -1,9 +1,12 @@
 """What passes between the queue, the scorer and the tables: rows of one batch, as arrays."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pima.core.arrays import Float64Array, Int64Array
-from pima.core.validation import Measurements
+
+if TYPE_CHECKING:
+    from pima.core.validation import Measurements
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +17,7 @@ class Batch:
     """(n,)"""
     patient_versions: Int64Array
     """(n,)"""
-    measurements: Measurements
+    measurements: "Measurements"
     """n rows of eight"""
 
     def __len__(self) -> int:

@@ -146,3 +146,12 @@ def database_of_dialect(dialect: Dialect) -> Database:
 def _named(name: str) -> Database:
     found: Database = import_module(f"pima.store.{name}.database").DATABASE
     return found
+
+
+def imported_when_called(module: str, name: str) -> Callable[..., Any]:
+    """A function that needs numpy: whoever finds the queue empty does not pay for that import."""
+
+    def call(*arguments: Any) -> Any:
+        return getattr(import_module(module), name)(*arguments)
+
+    return call

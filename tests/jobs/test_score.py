@@ -220,20 +220,20 @@ def _peak_of_a_run(database: Database, rows: int) -> int:
     return peak
 
 
-def test_scoring_imports_no_tensorflow_keras_pandas_or_rich(scored_database: Database) -> None:
+def test_scoring_imports_what_it_needs_and_on_an_empty_queue_no_numpy(scored_database: Database) -> None:
     program = """
 import os, sys
 from jobs.score import main
 code = main(["--json"], os.environ)
 heavy = sorted({"tensorflow", "keras", "pandas", "rich"} & set(sys.modules))
-model = "ai_edge_litert" in sys.modules
-print(code, heavy, model)
+to_score = sorted({"ai_edge_litert", "numpy"} & set(sys.modules))
+print(code, heavy, to_score)
 """
     environ = clean_environ() | {"DATABASE_URL": scored_database.url}
-    for rows, loads_model in ((0, False), (5, True)):
+    for rows, to_score in ((0, []), (5, ["ai_edge_litert", "numpy"])):
         insert_patients(scored_database, rows)
         ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, text=True)
-        assert ended.stdout.splitlines()[-1] == f"0 [] {loads_model}", ended.stderr
+        assert ended.stdout.splitlines()[-1] == f"0 [] {to_score}", ended.stderr
 
 
 def test_scoring_imports_nothing_of_the_other_database(scored_database: Database) -> None:

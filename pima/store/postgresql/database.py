@@ -1,12 +1,10 @@
 """PostgreSQL, as the store knows it."""
 
-from pima.store.database import Database, Triggers
+from pima.store.database import Database, Triggers, imported_when_called
 from pima.store.postgresql import triggers
-from pima.store.postgresql.claiming import claim
 from pima.store.postgresql.driver_errors import translated
 from pima.store.postgresql.engine import cursor, insert_unless_there, make_engine, without_time_limit
 from pima.store.postgresql.loading import append_rows, draw_ids_above_given, wait_for_other_loads
-from pima.store.postgresql.predictions import write_predictions, write_rejections
 from pima.store.postgresql.roles import make_roles
 from pima.store.postgresql.schema import columns, fault_of_tables, wait_for_other_migrations
 from pima.store.postgresql.tables import TYPES, finish_tables
@@ -20,9 +18,9 @@ DATABASE = Database(
     insert_unless_there=insert_unless_there,
     without_time_limit=without_time_limit,
     cursor=cursor,
-    claim=claim,
-    write_predictions=write_predictions,
-    write_rejections=write_rejections,
+    claim=imported_when_called("pima.store.postgresql.claiming", "claim"),
+    write_predictions=imported_when_called("pima.store.postgresql.predictions", "write_predictions"),
+    write_rejections=imported_when_called("pima.store.postgresql.predictions", "write_rejections"),
     wait_for_other_loads=wait_for_other_loads,
     append_rows=append_rows,
     draw_ids_above_given=draw_ids_above_given,

@@ -1,12 +1,10 @@
 """SQLite, as the store knows it."""
 
-from pima.store.database import Database, Triggers
+from pima.store.database import Database, Triggers, imported_when_called
 from pima.store.sqlite import triggers
-from pima.store.sqlite.claiming import claim
 from pima.store.sqlite.driver_errors import translated
 from pima.store.sqlite.engine import cursor, insert_unless_there, make_engine, require_sound_url, without_time_limit
 from pima.store.sqlite.loading import append_rows, draw_ids_above_given, wait_for_other_loads
-from pima.store.sqlite.predictions import write_predictions, write_rejections
 from pima.store.sqlite.schema import columns, fault_of_tables, wait_for_other_migrations
 from pima.store.sqlite.tables import TYPES, finish_tables
 from pima.store.sqlite.words import WORDS
@@ -18,9 +16,9 @@ DATABASE = Database(
     insert_unless_there=insert_unless_there,
     without_time_limit=without_time_limit,
     cursor=cursor,
-    claim=claim,
-    write_predictions=write_predictions,
-    write_rejections=write_rejections,
+    claim=imported_when_called("pima.store.sqlite.claiming", "claim"),
+    write_predictions=imported_when_called("pima.store.sqlite.predictions", "write_predictions"),
+    write_rejections=imported_when_called("pima.store.sqlite.predictions", "write_rejections"),
     wait_for_other_loads=wait_for_other_loads,
     append_rows=append_rows,
     draw_ids_above_given=draw_ids_above_given,
