@@ -70,7 +70,9 @@ def judge(engine: Engine, case: Case) -> Judgement:
         consultations = lineage.consultations(connection) + 1
     current, unloadable = load_champion(engine, champion)
     holdout, challenger = case.history.holdout, case.challenger.scorer
-    unseen = _unseen_by_champion(engine, case, champion) if current is not None else None
+    unseen = None
+    if current is not None and champion.model_version is not None:
+        unseen = unseen_rows(engine, holdout, case.as_read, champion.model_version)
     too_few = unseen is not None and min(holdout.rows(unseen).of_each_class) < case.minimum_of_each_class
     test_set = rows_to_judge(holdout, None if too_few else unseen, case.gate, case.as_read.time)
     contest = Contest(
@@ -91,12 +93,6 @@ def judge(engine: Engine, case: Case) -> Judgement:
     )
     options = GateOptions(case.gate.log_loss_veto, case.gate.minimum_gain, case.gate.approve)
     return Judgement(champion, decide(contest, options), test_set)
-
-
-def _unseen_by_champion(engine: Engine, case: Case, champion: Champion) -> BoolArray | None:
-    if champion.model_version is None:
-        return None
-    return unseen_rows(engine, case.history.holdout, case.as_read, champion.model_version)
 
 
 def load_champion(engine: Engine, champion: Champion) -> tuple[Scorer | None, bool]:
