@@ -2,14 +2,14 @@
 
 import os
 import re
-import shutil
+import select
 import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from pima.errors import FileRefused
 
@@ -56,9 +56,21 @@ def _is_read_once(path: Path) -> bool:
     return not is_readable_again and not stat.S_ISDIR(mode)
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(path: Path) -> FileIO:
     # To open stdin again takes a right on it, which a process that was handed it open, as by sudo, may lack.
-    return open(0, "rb", closefd=False) if path == _STDIN else path.open("rb")
+    return open(0, "rb", buffering=0, closefd=False) if path == _STDIN else path.open("rb", buffering=0)
+
+
+_SECONDS_DEAF = 0.5
+_CHUNK_BYTES = 1 << 16
+
+
+def _read(content: FileIO) -> bytes:
+    """What comes next; nothing at the end. It never sleeps long: a signal that came just before a read that blocks
+    would not be heard until that read ends, which of a pipe may be never."""
+    while not select.select([content], [], [], _SECONDS_DEAF)[0]:
+        pass
+    return content.read(_CHUNK_BYTES) or b""
 
 
 @contextmanager
@@ -76,7 +88,8 @@ def _copied(source: Source) -> Iterator[Path]:
             try:
                 # Without a name, so that it ends with the process, however that ends.
                 copy = to_the_end.enter_context(tempfile.TemporaryFile())
-                shutil.copyfileobj(content, copy)
+                while chunk := _read(content):
+                    copy.write(chunk)
                 copy.flush()
             except OSError as error:
                 report = f"It is read by way of a temporary copy, and that failed: {error.strerror}."

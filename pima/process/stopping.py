@@ -43,9 +43,9 @@ class StopRequest:
 
         Checked at both ends, since Python swallows what is raised inside a finaliser.
         """
-        self.check()
         self._at_once = True
         try:
+            self.check()
             yield
         finally:
             self._at_once = False
