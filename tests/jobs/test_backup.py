@@ -87,7 +87,8 @@ def _started(script: str, database: Database, path: Path, **environ: str) -> sub
         "PGDATABASE": str(url.database),
         "PGUSER": OWNER,
     }
-    command = ["sh", str(ROOT / "deploy" / script), str(path)]
+    # Where a signal is ignored from the start, as under nohup, a shell can't trap it.
+    command = ["env", "--default-signal=HUP", "sh", str(ROOT / "deploy" / script), str(path)]
     pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, env=os.environ | variables | environ, start_new_session=True, **pipes)
 
