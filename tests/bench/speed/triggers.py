@@ -25,7 +25,7 @@ def triggers(place: Place) -> list[Line]:
     write_patients(path, ROWS)
     urls = {"before": _database(place, "triggers_before", BEFORE), "after": _database(place, "triggers_after", "head")}
     lines = []
-    for how, insert in (("one COPY", _copy), ("one by one", _one_by_one)):
+    for how, insert in (("one COPY", _copy), ("a statement each", _one_by_one)):
         took = side_by_side(
             {name: partial(insert, url, path) for name, url in urls.items()},
             partial(_empty, urls),
