@@ -12,13 +12,16 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Table, delete, insert, select, text
 
 from jobs.command import Command, Result, parser, run_command
+from pima.core.features import Declaration
 from pima.errors import WrongUsage
+from pima.store.declarations import newest_declaration, require_declared
 from pima.store.engine import make_engine, reading, writing
+from pima.store.feature_columns import add_columns
 from pima.store.schema import require_schema
-from pima.store.tables import champion, holdout_generations, installation, metadata
+from pima.store.tables import champion, declarations, holdout_generations, installation, metadata, with_features
 from pima.store.triggers import drop_triggers, make_triggers
 
-_MADE_BY_MIGRATE = (champion, installation, holdout_generations)
+_MADE_BY_MIGRATE = (champion, installation, holdout_generations, declarations)
 """They have rows in a new database already, and the file's take their place."""
 _ROWS_AT_ONCE = 1_000
 
@@ -40,22 +43,26 @@ def _work(command: Command) -> Result:
     url = URL.create("sqlite", database=str(file)).render_as_string()
     engine = make_engine(url, command.settings.database)
     try:
-        require_schema(engine)
+        declared = require_schema(engine)
+        require_declared(command.declared, declared)
         # Whoever would still write to the file waits and is refused.
         with reading(engine) as source, writing(command.engine) as target:
-            return {"rows": _move(source, target)}
+            return {"rows": _move(source, target, declared)}
     finally:
         engine.dispose()
 
 
-def _move(source: Connection, target: Connection) -> dict[str, int]:
+def _move(source: Connection, target: Connection, declared: Declaration) -> dict[str, int]:
     """Every row of every table; how many of each."""
+    tables = with_features(declared.columns).sorted_tables
     # With the triggers in place each row would get a new version and new times.
     drop_triggers(target)
     _require_empty(target)
+    # A new database knows nothing of what the file's has retired.
+    add_columns(target, [name for name in declared.columns if name not in newest_declaration(target).columns])
     for table in _MADE_BY_MIGRATE:
         target.execute(delete(table))
-    rows = {table.name: _copy(source, target, table) for table in metadata.sorted_tables}
+    rows = {table.name: _copy(source, target, table) for table in tables}
     _go_on_counting(source, target)
     make_triggers(target)
     return rows

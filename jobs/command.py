@@ -18,12 +18,14 @@ from typing import Any
 from sqlalchemy import Engine
 
 from jobs.option_parser import HelpAsked, OptionParser
+from pima.core.features import Declaration
 from pima.errors import DONE, FAILED, Interrupted, PimaError, ResultNotWritten, WrongUsage
 from pima.logs import configure_logs, get_logger, tell, write_line
 from pima.monitoring.ping import SECONDS_TO_ANSWER, ping
 from pima.process.recorded_run import OpenRun
 from pima.process.stopping import StopRequest
-from pima.settings import DEFAULT_DATABASE_URL, Settings, database_url, read_settings
+from pima.settings import DEFAULT_DATABASE_URL, Settings, database_url, declared, read_settings
+from pima.store.declarations import require_declared
 from pima.store.engine import make_engine
 from pima.store.runs import status_of_exit_code
 from pima.store.schema import migrate, require_schema
@@ -41,6 +43,8 @@ class Command:
     settings: Settings
     engine: Engine
     stop: StopRequest
+    declared: Declaration
+    """By the settings; once the schema was looked at, by the database, which knows what it has retired besides."""
     run: OpenRun | None = None
     """The run, where the command is a job; its counts are reported even when it fails."""
 
@@ -126,19 +130,22 @@ def _prepare(
     configure_logs("auto")  # until the settings are read
     settings = read_settings(options.config, environ)
     configure_logs(settings.logs.format)
+    declaration = declared(options.config, settings)
     engine = make_engine(database_url(environ, job), settings.database)
     at_the_end.callback(engine.dispose)
-    return Command(options, environ, settings, engine, stop)
+    return Command(options, environ, settings, engine, stop, declaration)
 
 
 def _see_to_the_schema(command: Command, needs_schema: bool) -> None:
     if not needs_schema:
         return
     if is_empty_default_file(command.engine.url, DEFAULT_DATABASE_URL):
-        migrate(command.engine, command.settings.holdout.salt, share=command.settings.holdout.share)
+        holdout = command.settings.holdout
+        migrate(command.engine, holdout.salt, share=holdout.share, declared=command.declared)
         get_logger().info("made the schema in a new file", file=command.engine.url.database)
-    else:
-        require_schema(command.engine)
+    kept = require_schema(command.engine)
+    require_declared(command.declared, kept)
+    command.declared = kept
 
 
 def _ping(command: Command | None, job: str | None, exit_code: int) -> None:

@@ -34,7 +34,7 @@ def _work(command: Command) -> Result:
     options = LoadOptions(given.partial, given.again, tuple(given.ignore))
     # All of it is one transaction that a signal may drop anywhere.
     with _progress() as progress, command.stop.at_once():
-        return as_json(load_files(command.engine, given.files, options, progress))
+        return as_json(load_files(command.engine, given.files, options, command.declared, progress))
 
 
 @contextmanager

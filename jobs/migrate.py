@@ -6,6 +6,10 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
+from jobs.user import this_user
+from pima.errors import WrongUsage
+from pima.process.results import as_json
+from pima.redeclaring import redeclare
 from pima.store.roles import make_roles, require_roles
 from pima.store.schema import HEAD, REVISIONS, migrate, require_schema
 
@@ -19,27 +23,73 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         action="store_true",
         help="then make the roles pima_scorer, _trainer, _loader, _scheduler, _operator, _reader",
     )
+    options.add_argument(
+        "--features",
+        action="store_true",
+        help="carry a changed declaration over: columns, triggers, and the rows that it judges otherwise",
+    )
+    options.add_argument("--reason", metavar="TEXT", help="why the features change; it is kept with the declaration")
+    options.add_argument(
+        "--dry-run", action="store_true", help="with --features: tell what it would do, change nothing"
+    )
     return run_command(options, _work, _show, arguments, environ, needs_schema=False)
 
 
 def _work(command: Command) -> Result:
-    if command.options.roles:
+    given = command.options
+    if given.features:
+        return _carry_over(command)
+    if given.dry_run or given.reason:
+        raise WrongUsage(what="--dry-run and --reason go with --features.")
+    if given.roles:
         require_roles(command.engine)
     holdout = command.settings.holdout
-    before, after = migrate(command.engine, holdout.salt, command.options.to, holdout.share)
+    before, after = migrate(command.engine, holdout.salt, command.options.to, holdout.share, command.declared)
     if after == HEAD:
         require_schema(command.engine)
     made = {"roles": make_roles(command.engine)} if command.options.roles else {}
     return {"revision_before": before, "revision": after} | made
 
 
+def _carry_over(command: Command) -> Result:
+    given = command.options
+    if not (given.reason or given.dry_run) or given.roles or given.to != HEAD:
+        raise WrongUsage(what="--features takes --reason TEXT, or --dry-run, and neither --roles nor --to.")
+    if not given.dry_run:
+        migrate(command.engine, command.settings.holdout.salt, share=command.settings.holdout.share, declared=None)
+    require_schema(command.engine)
+    return as_json(redeclare(command.engine, command.declared, this_user(), given.reason or "", given.dry_run))
+
+
 def _show(result: Result) -> None:
+    if "added" in result:
+        _show_changes(result)
+        return
     if "roles" in result:
         print(f"roles: {', '.join(result['roles'])}; give each that you use a password")
     if result["revision_before"] == result["revision"]:
         print(f"the schema is at revision {result['revision']}, nothing to do")
     else:
         print(f"the schema went from {result['revision_before'] or 'nothing'} to revision {result['revision']}")
+
+
+def _show_changes(result: Result) -> None:
+    lines = [f"{word}: {', '.join(result[word])}" for word in ("added", "revived", "retired") if result[word]]
+    lines += [f"changed: {name} ({', '.join(fields)})" for name, fields in result["changed"].items()]
+    print("\n".join(lines) or "the database's declaration is that of the settings, nothing to do")
+    counts = (
+        ("unlabelled rows rejected from now on", result["rejected_from_now"]),
+        ("labelled rows that the next model can't learn from", result["left_out_of_training"]),
+    )
+    for what, by_reason in counts:
+        for reason, rows in by_reason.items():
+            print(f"{what}: {rows:,} ({reason})")
+    if result["scored_again"]:
+        print(f"rows that were rejected before and are to be scored now: {result['scored_again']:,}")
+    if result["dry_run"]:
+        print("a dry run: nothing was changed")
+    elif lines:
+        print("done. Where roles are in use, run python -m jobs.migrate --roles: the loader's columns are others now")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 export, reproduce."""
 
 import argparse
-import getpass
 import math
 import os
 import sys
@@ -11,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from jobs.command import Command, Result, parser, positive, run_command
+from jobs.user import this_user
 from pima.errors import NoSuchVersion, NotReproduced
 from pima.monitoring.overview import versions
 from pima.store import registry
@@ -54,7 +54,7 @@ def _work(command: Command) -> Result:
     given, engine = command.options, command.engine
     # An argument may be any bytes, a database's text not.
     reason = os.fsencode(getattr(given, "reason", "")).decode("utf-8", errors="replace")
-    decider = Decider(_user(), reason)
+    decider = Decider(this_user(), reason)
     match given.command:
         case "list":
             return versions(engine)
@@ -88,13 +88,6 @@ def _share(text: str) -> float:
     if not 0 < share < 1:
         raise argparse.ArgumentTypeError("expected a number above 0 and below 1")
     return share
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return f"uid {os.getuid()}"
 
 
 def _version(command: Command) -> Result:

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 def _work(command: Command) -> Result:
     given = command.options
     with recorded_run(command.engine, "retrain", given.run_id, given.dry_run) as command.run:
-        retrain(command.engine, command.settings, command.run, command.stop, given.dry_run)
+        retrain(command.engine, command.settings, command.declared, command.run, command.stop, given.dry_run)
     return {"run_id": command.run.id, "dry_run": given.dry_run, **command.run.counts}
 
 

@@ -118,6 +118,15 @@ class WrongConfiguration(PimaError):
     code = "wrong_configuration"
 
 
+class DeclarationDiffers(PimaError):
+    """The settings declare other features than this database was made for: {what}. Set the declaration back; or carry
+    the change over: `python -m jobs.migrate --features --reason TEXT`, and before it the same with --dry-run, which
+    tells what it would do."""
+
+    exit_code = WRONG
+    code = "declaration_differs"
+
+
 class WrongUsage(PimaError):
     """{what}"""
 

@@ -1,6 +1,6 @@
 """What a setting takes, in words: from its type, so that none of them has to be described a second time."""
 
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from msgspec import Meta
@@ -12,7 +12,11 @@ def in_words(key_type: Any) -> str:
     """Such as "a whole number, at least 1 and at most 16"."""
     origin, parts = get_origin(key_type), get_args(key_type)
     if origin in (Union, UnionType):
-        return " or ".join(map(in_words, parts))
+        return " or ".join(in_words(part) for part in parts if part is not NoneType)
+    if origin is dict:
+        return f"a table: {in_words(parts[0])} = {in_words(parts[1])}, ..."
+    if origin is tuple:
+        return f"a list, each {in_words(parts[0])}"
     if origin is Literal:
         return " or ".join(map(repr, parts))
     if origin is Annotated:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine
 
 from pima.core.arrays import Float64Array
+from pima.core.features import Declaration, Features
 from pima.counted import counted
 from pima.errors import NoChampion
 from pima.logs import get_logger
@@ -74,8 +75,10 @@ class ScoreResult:
         )
 
 
-def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopRequest) -> None:
+def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, declared: Declaration, stop: StopRequest) -> None:
     """Drain the queue with today's champion, or do `limit` rows of it. Reports batch by batch.
+
+    Rows are judged on the features that the champion takes, by the rules that are declared for them today.
 
     One pass upwards by patient id: what others hold, and what comes in behind it, is the next run's.
     Raises NoChampion or ArtifactDamaged before any row is touched; Interrupted between two batches.
@@ -86,7 +89,7 @@ def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopR
         return
     scorer = load_scorer(engine, champion)
     run.report(ScoreResult(model_version=champion))
-    _Drain(engine, run, champion, scorer, options, stop).run()
+    _Drain(engine, run, champion, scorer, options, declared.named(scorer.features), stop).run()
 
 
 def _champion_if_needed(engine: Engine) -> int | None:
@@ -118,13 +121,21 @@ class _Drain:
     """
 
     def __init__(
-        self, engine: Engine, run: OpenRun, version: int, scorer: Scorer, options: ScoreOptions, stop: StopRequest
+        self,
+        engine: Engine,
+        run: OpenRun,
+        version: int,
+        scorer: Scorer,
+        options: ScoreOptions,
+        features: Features,
+        stop: StopRequest,
     ) -> None:
         self._engine = engine
         self._run = run
         self._version = version
         self._scorer = scorer
         self._options = options
+        self._features = features
         self._stop = stop
         self._result = ScoreResult(model_version=version)
         self._after = 0
@@ -167,20 +178,19 @@ class _Drain:
         if self._ended or rows == 0:
             self._ended = True
             return None
-        batch = queue.claim(connection, self._after, rows)
+        batch = queue.claim(connection, self._scorer.features, self._after, rows)
         self._ended = len(batch) < rows
         if len(batch) == 0:
             return None
         self._after = batch.last
         from pima.core.validation import validate  # with numpy, which an empty queue does not need
 
-        validated = validate(batch.measurements)
+        validated = validate(batch.measurements, self._features)
         return _Scored(batch, validated, self._scorer.model.probabilities(validated.features))
 
     def _rows_to_claim(self) -> int:
-        if self._options.limit is None:
-            return self._options.batch_rows
-        return min(self._options.batch_rows, self._options.limit - self._result.claimed)
+        rows = min(self._options.batch_rows, queue.largest_batch(len(self._features)))
+        return rows if self._options.limit is None else min(rows, self._options.limit - self._result.claimed)
 
     def _write(self, connection: Connection, scored: _Scored) -> None:
         """Record what became of the batch, and commit."""

@@ -5,7 +5,6 @@ and a value of the wrong type are errors that name the key: a setting that silen
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +12,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from pima.core.features import Declaration
+from pima.declaring import SHIPPED, declaration_of, read_declaration, read_toml
 from pima.errors import WrongConfiguration
 from pima.expected_values import in_words
 
@@ -20,7 +21,7 @@ DEFAULT_CONFIG = Path("config/pima.toml")
 DEFAULT_DATABASE_URL = "sqlite:///pima.db"
 
 LARGEST_BATCH = 1_000_000
-"""Rows. On PostgreSQL a batch comes as one value, of 80 bytes a row and at most 1 GB."""
+"""Rows; fewer where there are so many features that they would not be one value on PostgreSQL (1 GB)."""
 Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
 
@@ -121,8 +122,16 @@ class LogSettings(Frozen, frozen=True):
     format: Literal["auto", "text", "json"] = "auto"
 
 
+class DeclarationSettings(Frozen, frozen=True):
+    """Where the declared features stand, if not in the settings' own file."""
+
+    file: str = ""
+
+
 class Settings(Frozen, frozen=True):
     """All of it; every field has the default that config/pima.toml shows."""
+
+    declaration: DeclarationSettings = DeclarationSettings()
 
     database: DatabaseSettings = DatabaseSettings()
     score: ScoreSettings = ScoreSettings()
@@ -140,6 +149,9 @@ SECTIONS = {
     field.name: {key.name for key in msgspec.structs.fields(field.type)} for field in msgspec.structs.fields(Settings)
 }
 
+_DECLARING = ("outcome", "feature")
+"""The sections of a declaration, which the settings' file may hold too."""
+
 # Variables of ours that are not settings of a section.
 _OTHER_VARIABLES = {
     "PIMA_SCORE__DATABASE_URL",
@@ -153,7 +165,9 @@ _OTHER_VARIABLES = {
 def read_settings(config: Path | None, environ: Mapping[str, str]) -> Settings:
     """Merge file and variables; None means the default file. Raises WrongConfiguration naming the key."""
     path = config or DEFAULT_CONFIG
-    merged = _read_toml(path)
+    merged = read_toml(path)
+    for section in _DECLARING:
+        merged.pop(section, None)
     for variable, (section, key, text) in _variables(environ).items():
         merged.setdefault(section, {})
         if not isinstance(merged[section], dict):
@@ -163,6 +177,22 @@ def read_settings(config: Path | None, environ: Mapping[str, str]) -> Settings:
         return msgspec.convert(merged, Settings)
     except msgspec.ValidationError as error:
         raise _wrong_file(path, str(error)) from None
+
+
+def declared(config: Path | None, settings: Settings) -> Declaration:
+    """What the settings' file declares, or the file that it names; the shipped declaration where neither says anything.
+
+    Raises WrongConfiguration naming the key.
+    """
+    path = config or DEFAULT_CONFIG
+    file = settings.declaration.file
+    sections = {name: section for name, section in read_toml(path).items() if name in _DECLARING}
+    if sections and file:
+        what = f"{path}: declaration.file names {file}, and {' and '.join(sections)} stand in the settings too"
+        raise WrongConfiguration(what=what, expected="the features in one of the two")
+    if file:
+        return read_declaration(path.parent / file)
+    return declaration_of(sections, path) if sections else SHIPPED
 
 
 def _wrong_file(path: Path, error: str) -> WrongConfiguration:
@@ -187,16 +217,6 @@ def _no_section(path: Path, section: str) -> WrongConfiguration:
 def _type_of(section: str, key: str) -> Any:
     of_section = next(field.type for field in msgspec.structs.fields(Settings) if field.name == section)
     return next(field.type for field in msgspec.structs.fields(of_section) if field.name == key)
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        what = f"the file {path} can't be read ({error.strerror})"
-        raise WrongConfiguration(what=what, expected="a readable TOML file; name it with --config PATH") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise WrongConfiguration(what=f"{path} is not TOML", expected=f"valid TOML ({error})") from None
 
 
 def _variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:

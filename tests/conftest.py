@@ -26,6 +26,8 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
+from pima import declaring
+from pima.core.features import Declaration
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, reading, writing
 from pima.store.schema import migrate
@@ -37,6 +39,8 @@ pytest.register_assert_rewrite("tests.jobs", "tests.store")
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "pima" / "data" / "pima.csv"
+FEATURES = declaring.SHIPPED.features
+FEATURE_NAMES = declaring.SHIPPED.names
 SALT = "a salt for tests"
 PATIENCE_SECONDS = 240
 """How long a test waits for what must come: it ends a test that hangs, and says nothing of speed."""
@@ -284,33 +288,77 @@ def database(request: pytest.FixtureRequest) -> Database:
     return found
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database of either kind without any schema."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'empty.db'}"
+        engine = make_engine(url, DatabaseSettings())
+        yield Database("sqlite", url, engine)
+        engine.dispose()
+        return
+    server: str = request.getfixturevalue("server")
+    name = f"pima_{uuid.uuid4().hex[:12]}"
+    _on_server(server, f"CREATE DATABASE {name}")
+    url = _with_database(server, name)
+    engine = make_engine(url, DatabaseSettings())
+    yield Database("postgresql", url, engine)
+    engine.dispose()
+    _on_server(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with model versions 1 to 3, made by real retrainings on a growing history.
 
     Made once for all worker processes of a test run.
     """
+    return _made_once(tmp_path_factory, "trained", _train_shipped)
+
+
+@pytest.fixture(scope="session")
+def trained_on_declared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of the tests' own declaration (`tests.jobs.declared`), made by `configuration` in the file's folder."""
+    return _made_once(tmp_path_factory, "trained-on-declared", _train_declared)
+
+
+def _made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
     shared = tmp_path_factory.getbasetemp()
     if os.environ.get("PYTEST_XDIST_WORKER"):
         shared = shared.parent
-    path, being_made = shared / "trained.db", shared / "trained-being-made.db"
-    with fasteners.InterProcessLock(shared / "trained.lock"):
+    path, being_made = shared / name / "trained.db", shared / name / "being-made.db"
+    with fasteners.InterProcessLock(shared / f"{name}.lock"):
         if not path.exists():
-            _train(being_made)
+            path.parent.mkdir(exist_ok=True)
+            make(being_made)
             being_made.rename(path)
     return path
 
 
-def _train(path: Path) -> None:
-    engine = make_engine(f"sqlite:///{path}", DatabaseSettings())
-    migrate(engine, SALT)
-    database = Database("sqlite", f"sqlite:///{path}", engine)
+def _train_shipped(path: Path) -> None:
     lines = SHIPPED.read_text().splitlines(keepends=True)
-    for first, last, network in ((0, 300, "article"), (300, 450, "five_seeds"), (450, 568, "five_seeds")):
-        part = path.with_name("part.csv")
-        part.write_text("".join(lines[first:last]))
-        assert database.run("load", str(part)).exit_code == 0
-        ended = database.run("retrain", PIMA_RETRAIN__NETWORK=network)
+    files = []
+    for first, last in ((0, 300), (300, 450), (450, 568)):
+        files.append(path.with_name(f"part-{first}.csv"))
+        files[-1].write_text("".join(lines[first:last]))
+    _train(path, [str(file) for file in files], declaring.SHIPPED)
+
+
+def _train_declared(path: Path) -> None:
+    from tests.jobs.declared import configuration, csv_file, declaration
+
+    config = configuration(path.parent)
+    files = [csv_file(path.parent, rows, labelled=True, seed=rows) for rows in (300, 150, 120)]
+    _train(path, files, declaration(path.parent), "--config", config)
+
+
+def _train(path: Path, files: list[str], declared: Declaration, *configured: str) -> None:
+    engine = make_engine(f"sqlite:///{path}", DatabaseSettings())
+    migrate(engine, SALT, declared=declared)
+    database = Database("sqlite", f"sqlite:///{path}", engine)
+    for file, network in zip(files, ("article", "five_seeds", "five_seeds"), strict=True):
+        assert database.run("load", *configured, file).exit_code == 0
+        ended = database.run("retrain", *configured, PIMA_RETRAIN__NETWORK=network)
         assert ended.exit_code == 0, ended.stderr
     engine.dispose()
 
@@ -342,6 +390,16 @@ def _from_sqlite(column_type: Any, value: Any) -> Any:
 
     processor = getattr(column_type, "process_result_value", None)
     return processor(value, dialect.dialect()) if processor else value
+
+
+@pytest.fixture
+def declared_database(empty_database: Database, trained_on_declared: Path) -> Database:
+    """A database of either kind with the tests' own declaration, and versions that were trained on it."""
+    from tests.jobs.declared import declaration
+
+    migrate(empty_database.engine, SALT, declared=declaration(trained_on_declared.parent))
+    install_models(empty_database, trained_on_declared)
+    return empty_database
 
 
 @pytest.fixture

@@ -1,49 +1,143 @@
-"""The eight measurements: the one table that says what each is, what it may be, and why."""
+"""What is scored: the declared features, in the order in which every array, table and file has them.
 
-from dataclasses import dataclass
+No name of a feature stands in the code. The shipped declaration is `pima/data/features.toml`; a clinic's own one is
+named in its configuration.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Feature:
-    """One measurement of a patient row."""
+class Feature(Struct, frozen=True, forbid_unknown_fields=True):
+    """One declared input of a patient row."""
 
     name: str
     """The column in every table, file and log."""
-    unit: str
-    """As recorded in the data set; the service converts nothing."""
-    low: float
-    """The smallest value that is taken for real; below it the row is rejected."""
-    high: float
-    """The largest value that is taken for real."""
-    zero_means_missing: bool
-    """The data set writes 0 where nothing was measured: no living person has it, so it is read as missing."""
-    may_be_missing: bool
-    """Whether a row without it can be scored (the model then puts the training mean in its place)."""
-    rationale: str
-    """Where the range comes from, in words; `seen` is the range in the shipped 768 rows, zeros left out."""
+    unit: str = ""
+    """As recorded in the data; the service converts nothing."""
+    low: float | None = None
+    """Of a number, the smallest value that is taken for real; below it the row is rejected."""
+    high: float | None = None
+    """Of a number, the largest value that is taken for real."""
+    zero_is_missing: bool = False
+    """The data have 0 where nothing was measured: it is read as missing."""
+    may_be_missing: bool = False
+    """Whether a row without it can be scored (the model puts the training mean in a number's place)."""
+    kind: Literal["number", "category"] = "number"
+    codes: dict[int, str] = {}
+    """Of a category, each code with its label."""
+    rationale: str = ""
+    """Where the range comes from, in words."""
+    power: float | None = None
+    """What the model raises the number to: 1, 0.5 or -1; None leaves the choice to the fit."""
+    scale: float | None = None
+    """The standard deviation that the power is brought to: the wider, the more the model may lean on it. None is 1."""
+    also_called: tuple[str, ...] = ()
+    """Other column names under which files may bring it."""
+    perhaps_called: tuple[str, ...] = ()
+    """Names that mean it in some files and other things elsewhere: a hint in an error, and no more."""
 
 
-FEATURES = (
-    Feature("pregnancies", "count", 0, 25, False, False, "seen 0 to 17; above 25 is taken for a typing error"),
-    Feature("glucose", "mg/dL", 20, 600, True, True, "seen 44 to 199; point-of-care meters read 20 to 600"),
-    Feature("blood_pressure", "mmHg, diastolic", 10, 200, True, True, "seen 24 to 122; cuffs read up to 200"),
-    Feature("skin_thickness", "mm, triceps fold", 1, 120, True, True, "seen 7 to 99; calipers open to 80, folds add"),
-    Feature("insulin", "mu U/mL, 2 hours", 1, 2000, True, True, "seen 14 to 846; assays are diluted above 1000"),
-    Feature("bmi", "kg/m2", 8, 150, True, True, "seen 18.2 to 67.1; survivable extremes lie within 8 and 150"),
-    Feature("diabetes_pedigree", "score", 0.0, 5.0, False, False, "seen 0.078 to 2.42; never negative by its formula"),
-    Feature("age", "years", 18, 120, False, False, "seen 21 to 81; the study took adults only"),
-)
-
-FEATURE_NAMES = tuple(feature.name for feature in FEATURES)
-
-# Column names of other copies of the data set, spelled as `canonical_name` folds them.
-_OTHER_SPELLINGS = {"diabetespedigreefunction": "diabetes_pedigree", "class": "outcome"}
+Features = tuple[Feature, ...]
 
 
-def canonical_name(column: str) -> str | None:
+class Outcome(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is predicted: 1 or 0, in the column `outcome`."""
+
+    name: str
+    """What people call it; files may bring it under this name."""
+    meaning: str = ""
+    """What a 1 means, in words."""
+    also_called: tuple[str, ...] = ()
+    """As of a feature."""
+    perhaps_called: tuple[str, ...] = ()
+    """As of a feature."""
+
+
+class Declaration(Struct, frozen=True, forbid_unknown_fields=True, rename={"features": "feature"}):
+    """The outcome and the features that predict it."""
+
+    outcome: Outcome
+    features: Features
+    retired: Features = ()
+    """No longer asked for; their columns stay, for the versions that were fitted on them. Never in a file."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the features, in order."""
+        return names_of(self.features)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the tables have: the features, and then the retired ones."""
+        return names_of(self.features + self.retired)
+
+    def named(self, names: tuple[str, ...]) -> Features:
+        """Features by name, as they are declared today, the retired ones too."""
+        known = {feature.name: feature for feature in self.features + self.retired}
+        return tuple(known[name] for name in names)
+
+
+def names_of(features: Features) -> tuple[str, ...]:
+    """Their columns, in order."""
+    return tuple(feature.name for feature in features)
+
+
+def as_inputs(features: Features) -> list[dict[str, object]]:
+    """What of the features a fit depends on, besides powers and scales, which stand in its recipe."""
+    return [{"name": each.name, "kind": each.kind, "low": each.low, "codes": sorted(each.codes)} for each in features]
+
+
+def canonical_name(column: str, declaration: Declaration) -> str | None:
     """The column that a file's header means: case, spaces and underscores aside; None for an unknown one."""
-    folded = column.strip().lower().replace("_", "").replace(" ", "")
-    return _BY_FOLDED_NAME.get(folded) or _OTHER_SPELLINGS.get(folded)
+    folded = folded_name(column)
+    for name, spellings in _spellings(declaration).items():
+        if folded in map(folded_name, spellings):
+            return name
+    return None
 
 
-_BY_FOLDED_NAME = {name.replace("_", ""): name for name in ("id", *FEATURE_NAMES, "outcome")}
+def hinted_name(column: str, declaration: Declaration) -> str | None:
+    """The column that a file's header may mean."""
+    folded = folded_name(column)
+    hints = {feature.name: feature.perhaps_called for feature in declaration.features}
+    hints |= {"outcome": declaration.outcome.perhaps_called, "id": ("patientid",)}
+    return next((name for name, spellings in hints.items() if folded in map(folded_name, spellings)), None)
+
+
+def folded_name(column: str) -> str:
+    """A column name without case, spaces and underscores."""
+    return column.strip().lower().replace("_", "").replace(" ", "")
+
+
+def _spellings(declaration: Declaration) -> dict[str, tuple[str, ...]]:
+    named = {feature.name: (feature.name, *feature.also_called) for feature in declaration.features}
+    outcome = declaration.outcome
+    return {"id": ("id",), **named, "outcome": ("outcome", outcome.name, *outcome.also_called)}
+
+
+def first_difference(configured: Declaration, stored: Declaration) -> str | None:
+    """Where two declarations differ first, in words; None where they don't, whatever is retired."""
+    if what := _differing_field(configured.outcome, stored.outcome):
+        return f"the outcome's {what}"
+    for one, other in zip(configured.features, stored.features, strict=False):
+        if one.name != other.name:
+            position = configured.features.index(one) + 1
+            return f"feature {position} is {one.name} in the settings and {other.name} in this database"
+        if what := _differing_field(one, other):
+            return f"the feature {one.name}: its {what}"
+    ours, theirs = len(configured.features), len(stored.features)
+    return None if ours == theirs else f"the settings declare {ours} features, this database has {theirs}"
+
+
+def differing_fields(one: Struct, other: Struct) -> tuple[str, ...]:
+    """The names of the fields in which two features, or two outcomes, differ."""
+    return tuple(name for name in one.__struct_fields__ if getattr(one, name) != getattr(other, name))
+
+
+def _differing_field(configured: Struct, stored: Struct) -> str | None:
+    for name in differing_fields(configured, stored):
+        ours, theirs = getattr(configured, name), getattr(stored, name)
+        return f"{name} is {ours!r} in the settings and {theirs!r} in this database"
+    return None

@@ -9,8 +9,9 @@ import numpy as np
 
 from pima.core.arrays import BoolArray, Float32Array, Int8Array, Int64Array
 from pima.core.digest import sha256_of
+from pima.core.features import Declaration, Features, names_of
 from pima.core.holdout import in_holdout, twins_of
-from pima.core.validation import Measurements, validate
+from pima.core.validation import Measurements, as_features, broken_rules, validate
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class History:
     patient_ids: Int64Array
     """(n,)"""
     measurements: Measurements
-    """n rows of eight"""
+    """n rows of the declared features, and behind them of the retired ones"""
     outcomes: Int8Array
     """(n,), 0 or 1"""
     labelled_at_ms: Int64Array
@@ -34,11 +35,14 @@ class Side:
     patient_ids: Int64Array
     """(n,)"""
     features: Float32Array
-    """(n, 8), NaN where missing"""
+    """(n, features), NaN where missing"""
     outcomes: Int8Array
     """(n,), 0 or 1"""
     labelled_at_ms: Int64Array
     """(n,), as in History"""
+    retired: Measurements | None = None
+    """n rows of the features that are no longer declared, as they were read: an older version may have been fitted on
+    some. None where they are not needed."""
 
     def __len__(self) -> int:
         return len(self.outcomes)
@@ -60,7 +64,8 @@ class Side:
 
     def rows(self, which: BoolArray) -> "Side":
         """Some of the rows; `which` is (n,)."""
-        return Side(self.patient_ids[which], self.features[which], self.outcomes[which], self.labelled_at_ms[which])
+        columns = (self.patient_ids[which], self.features[which], self.outcomes[which], self.labelled_at_ms[which])
+        return Side(*columns, None if self.retired is None else self.retired.rows(which))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,9 @@ class Split:
     holdout: Side
     left_out: dict[str, int]
     """Rows that are used for nothing, by reason: the rejections' codes, and `twin_of_holdout`."""
+    twins_kept: int = 0
+    """Training rows with exactly the features of a holdout row, where these are so many that equal features say nothing
+    of the person."""
 
     @property
     def fingerprint(self) -> str:
@@ -94,30 +102,73 @@ class Learned:
     """The very rows; None where they are not kept."""
 
 
-def unseen_by(learned: Learned, holdout: Side, salt: str) -> BoolArray:
-    """Which rows of a holdout the version can't have learned from, (n,).
+def unseen_by(
+    learned: Learned, holdout: Side, features: Float32Array, salt: str, by_features: bool = True
+) -> BoolArray:
+    """Which rows of a holdout, with their features as the version takes them, it can't have learned from, (n,).
 
     No clock is asked: a row that was deleted and comes in again, or out of a backup, looks new by every time in it.
     """
     if learned.rows is None:
         return in_holdout(holdout.patient_ids, salt, learned.holdout_share)
     known = np.isin(holdout.patient_ids, learned.rows.patient_ids)
-    return ~(known | twins_of(holdout.features, learned.rows.features))
+    if not by_features:
+        return ~known
+    return ~(known | twins_of(features, learned.rows.features))
 
 
-def split(history: History, salt: str, holdout_share: float) -> Split:
-    """Leave the invalid rows out, split by the salted hash of the id, keep twins of holdout rows out of training."""
-    checked = validate(history.measurements)
+MOST_TWINS = 0.05
+"""From this share of the training rows on, rows with the features of a holdout row are no sign of the same person. With
+age, sex and five codes, all drawn apart, they were 59 % of 2,000 rows and 99 % of 10,000."""
+
+
+def split(
+    history: History, features: Features, salt: str, holdout_share: float, most_twins: float = MOST_TWINS
+) -> Split:
+    """Leave the invalid rows out, split by the salted hash of the id, keep twins of holdout rows out of training.
+
+    Twins stay where they are `most_twins` of the training rows or more.
+    """
+    declared, retired = history.measurements.divided(len(features))
+    checked = validate(declared, features)
     kept = checked.accepted
     columns = (history.outcomes[kept], history.labelled_at_ms[kept])
-    usable = Side(history.patient_ids[kept], checked.features, *columns)
+    usable = Side(history.patient_ids[kept], checked.features, *columns, retired.rows(kept) if retired else None)
     held = in_holdout(usable.patient_ids, salt, holdout_share)
     holdout, rest = usable.rows(held), usable.rows(~held)
     twins = twins_of(rest.features, holdout.features)
     left_out = dict(Counter(checked.reasons))
-    if twins.any():
-        left_out["twin_of_holdout"] = int(twins.sum())
+    found = int(twins.sum())
+    if found and found >= most_twins * len(rest):
+        return Split(rest, holdout, left_out, twins_kept=found)
+    if found:
+        left_out["twin_of_holdout"] = found
     return Split(rest.rows(~twins), holdout, left_out)
+
+
+@dataclass(frozen=True, slots=True)
+class AsTaken:
+    """The rows of a side as a model version takes them."""
+
+    features: Float32Array
+    """(n, the version's features)"""
+    scorable: BoolArray
+    """(n,), which of them it can score by today's rules; the features of the others mean nothing."""
+
+
+def as_taken(side: Side, declared: Declaration, names: tuple[str, ...]) -> AsTaken:
+    """The rows for a version that was fitted on these features, of which some may have been retired since."""
+    if names == declared.names or side.retired is None:
+        positions = [declared.names.index(name) for name in names]
+        features = side.features if names == declared.names else side.features[:, positions]
+        return AsTaken(features, np.ones(len(side), dtype=bool))
+    needed = [name in names for name in names_of(declared.retired)]
+    rules = tuple(feature for feature, is_needed in zip(declared.retired, needed, strict=True) if is_needed)
+    retired = Measurements(side.retired.values[:, needed], side.retired.is_null[:, needed])
+    both = dict(zip(declared.names, side.features.T, strict=True))
+    both |= dict(zip(names_of(rules), as_features(retired, rules).T, strict=True))
+    scorable: BoolArray = (broken_rules(retired, rules) == 0).all(axis=1)
+    return AsTaken(np.stack([both[name] for name in names], axis=1), scorable)
 
 
 def shortage(history: Split, minimum_labels: int, minimum_of_each_class: int) -> str | None:

@@ -30,7 +30,7 @@ def _digest(keyed: hmac.HMAC, patient_id: int) -> bytes:
 
 
 def twins_of(features: Float32Array, holdout: Float32Array) -> BoolArray:
-    """Which rows (n, 8) have exactly the features of some holdout row (m, 8); NaN equals NaN.
+    """Which rows (n, features) have exactly the features of some holdout row (m, features); NaN equals NaN.
 
     The same person entered twice, under two ids, would otherwise stand on both sides.
     """

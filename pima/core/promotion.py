@@ -83,8 +83,11 @@ class Contest:
     unseen: BoolArray | None = None
     """(n,), which of them the champion can't have learned from, where it was fitted under another share of the holdout;
     None: any of them."""
+    scorable: BoolArray | None = None
+    """(n,), which of them the champion can score by today's rules, where it takes features that were retired since;
+    None: all of them."""
     too_few_unseen: bool = False
-    """Those are too few to compare the two on."""
+    """Those that are both are too few to compare the two on."""
     holdout_share: float = 0.30
     """Of the labelled rows, how many are held out."""
 
@@ -110,6 +113,8 @@ class Verdict:
     consultations: int
     seen_rows: int
     """Holdout rows that the champion may have learned from: left out for both, where enough others are there."""
+    unscorable_rows: int
+    """Holdout rows that the champion can't score by today's rules: left out for both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +133,8 @@ def decide(contest: Contest, options: GateOptions) -> Verdict:
     # On the whole holdout, as for the champion: what is no number for one patient is nothing to rely on.
     is_finite = bool(np.isfinite(contest.challenger).all())
     contest = _without_broken_champion(contest)
-    seen_rows = 0 if contest.unseen is None else int((~contest.unseen).sum())
-    contest = _without_seen_rows(contest)
+    seen_rows, unscorable_rows = _left_out(contest.unseen), _left_out(contest.scorable)
+    contest = _on_the_same_rows(contest)
     found = _figures(contest, is_finite, seen_rows)
     decision, reason = _rule(contest, options, found)
     return Verdict(
@@ -144,21 +149,33 @@ def decide(contest: Contest, options: GateOptions) -> Verdict:
         whole_accuracy_difference=_accuracy_difference(contest) if found.comparison else None,
         consultations=contest.consultations,
         seen_rows=seen_rows,
+        unscorable_rows=unscorable_rows,
     )
+
+
+def _left_out(usable: BoolArray | None) -> int:
+    return 0 if usable is None else int((~usable).sum())
 
 
 def _without_broken_champion(contest: Contest) -> Contest:
     """A champion that answers with NaN is as good as one that can't be loaded."""
     if contest.champion is None or np.isfinite(contest.champion).all():
         return contest
-    return replace(contest, champion=None, champion_unloadable=True, unseen=None, too_few_unseen=False)
+    return replace(contest, champion=None, champion_unloadable=True, unseen=None, scorable=None, too_few_unseen=False)
 
 
-def _without_seen_rows(contest: Contest) -> Contest:
+def _on_the_same_rows(contest: Contest) -> Contest:
     """Both on the very same rows; where too few are left for that, the challenger alone, on all of them."""
     if contest.too_few_unseen:
         return replace(contest, champion=None)
-    return contest if contest.unseen is None else _only(contest, contest.unseen)
+    usable = in_all(contest.unseen, contest.scorable)
+    return contest if usable is None else _only(contest, usable)
+
+
+def in_all(*masks: BoolArray | None) -> BoolArray | None:
+    """Which rows are in every mask that is given, (n,); None where none is."""
+    given = [mask for mask in masks if mask is not None]
+    return np.logical_and.reduce(given) if given else None
 
 
 def _only(contest: Contest, rows: BoolArray) -> Contest:
@@ -169,6 +186,7 @@ def _only(contest: Contest, rows: BoolArray) -> Contest:
         challenger=contest.challenger[rows],
         champion=None if contest.champion is None else contest.champion[rows],
         unseen=None,
+        scorable=None,
     )
 
 
@@ -245,8 +263,8 @@ def _won(contest: Contest) -> tuple[Decision, Reason]:
 _WHY = {
     Reason.NOT_FINITE: "the challenger gave outputs that are not finite numbers",
     Reason.PARITY_FAILED: "its compiled form disagrees with Keras",
-    Reason.TOO_FEW_UNSEEN: "too few holdout rows are left that the champion, fitted under another holdout.share, can't"
-    " have learned from, so a person decides (models promote)",
+    Reason.TOO_FEW_UNSEEN: "too few holdout rows are left that the champion, fitted under another holdout.share or on"
+    " features retired since, can't have learned from and can score, so a person decides (models promote)",
     Reason.SINGLE_CLASS: "the test set holds one class only, on which nothing can be judged",
     Reason.NOT_ABOVE_MAJORITY: "it does not beat always guessing the majority class",
     Reason.NOT_MORE_CORRECT: "it is not right more often than the champion",

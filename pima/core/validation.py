@@ -8,32 +8,45 @@ from dataclasses import dataclass
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float32Array, Float64Array, Int8Array, Int64Array
-from pima.core.features import FEATURE_NAMES, FEATURES
+from pima.core.features import Features
 
 MISSING = "missing"
 NOT_FINITE = "not_finite"
 OUT_OF_RANGE = "out_of_range"
+UNKNOWN_CODE = "unknown_code"
 # In the order of judgement; the position is the code in `broken_rules`, 0 being no rule broken.
-REASONS = ("", MISSING, NOT_FINITE, OUT_OF_RANGE)
-
-# (8,) each, in the order of the table.
-LOW: Float64Array = np.array([feature.low for feature in FEATURES], dtype=np.float64)
-HIGH: Float64Array = np.array([feature.high for feature in FEATURES], dtype=np.float64)
-ZERO_MEANS_MISSING: BoolArray = np.array([feature.zero_means_missing for feature in FEATURES])
-MAY_BE_MISSING: BoolArray = np.array([feature.may_be_missing for feature in FEATURES])
+REASONS = ("", MISSING, NOT_FINITE, OUT_OF_RANGE, UNKNOWN_CODE)
 
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """Rows of the eight measurements as they were read."""
+    """Rows of measurements as they were read, a column a feature."""
 
     values: Float64Array
-    """(n, 8); what stands where `is_null` is true means nothing."""
+    """(n, features); what stands where `is_null` is true means nothing."""
     is_null: BoolArray
-    """(n, 8): kept apart from the values, since a NaN in a table is an error and a NULL is not."""
+    """(n, features): kept apart from the values, since a NaN in a table is an error and a NULL is not."""
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def rows(self, which: BoolArray | Int64Array) -> "Measurements":
+        """Some of the rows."""
+        return Measurements(self.values[which], self.is_null[which])
+
+    def widened(self, names: tuple[str, ...], columns: tuple[str, ...]) -> "Measurements":
+        """With these columns in this order, of which it has `names`; the others are NULL."""
+        values, is_null = np.zeros((len(self), len(columns))), np.ones((len(self), len(columns)), dtype=bool)
+        positions = [columns.index(name) for name in names]
+        values[:, positions], is_null[:, positions] = self.values, self.is_null
+        return Measurements(values, is_null)
+
+    def divided(self, features: int) -> tuple["Measurements", "Measurements | None"]:
+        """The first so many features, and the others; None where there are none."""
+        first = Measurements(self.values[:, :features], self.is_null[:, :features])
+        if features == self.values.shape[1]:
+            return self, None
+        return first, Measurements(self.values[:, features:], self.is_null[:, features:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +54,7 @@ class Validated:
     """The same rows, accepted or rejected. Row numbers count from 0 within the batch."""
 
     features: Float32Array
-    """(accepted, 8) for the model: NaN where missing."""
+    """(accepted, features) for the model: NaN where missing."""
     accepted: Int64Array
     """Row numbers of the accepted rows."""
     rejected: Int64Array
@@ -52,35 +65,58 @@ class Validated:
     """The column that broke the rule, one a rejected row."""
 
 
-def validate(rows: Measurements) -> Validated:
+def validate(rows: Measurements, features: Features) -> Validated:
     """Accept or reject each row; the first broken rule counts, by column order and then by the order of `REASONS`."""
-    broken = broken_rules(rows)
+    broken = broken_rules(rows, features)
     is_bad = broken.any(axis=1)
     rejected = np.flatnonzero(is_bad)
     accepted = np.flatnonzero(~is_bad)
     first_field = (broken[rejected] != 0).argmax(axis=1)
     codes = broken[rejected, first_field]
     return Validated(
-        features=as_features(rows)[accepted],
+        features=as_features(rows, features)[accepted],
         accepted=accepted,
         rejected=rejected,
         reasons=tuple(REASONS[code] for code in codes),
-        fields=tuple(FEATURE_NAMES[field] for field in first_field),
+        fields=tuple(features[field].name for field in first_field),
     )
 
 
-def broken_rules(rows: Measurements) -> Int8Array:
-    """(n, 8) positions in `REASONS`, 0 where the value is sound."""
+def broken_rules(rows: Measurements, features: Features) -> Int8Array:
+    """(n, features) positions in `REASONS`, 0 where the value is sound."""
     values, is_null = rows.values, rows.is_null
-    missing = is_null & ~MAY_BE_MISSING
+    missing = is_null & ~may_be_missing(features)
     not_finite = ~np.isfinite(values) & ~is_null
-    stands_for_missing = (values == 0) & ZERO_MEANS_MISSING
-    outside = ((values < LOW) | (values > HIGH)) & ~stands_for_missing & ~is_null
-    return np.select([missing, not_finite, outside], [1, 2, 3], default=0).astype(np.int8)
+    judged = ~is_null & ~((values == 0) & zero_is_missing(features))
+    low, high = limits(features)
+    outside = ((values < low) | (values > high)) & judged
+    broken = np.select([missing, not_finite, outside], [1, 2, 3], default=0).astype(np.int8)
+    for position, feature in enumerate(features):
+        if feature.kind == "category":
+            unknown = judged[:, position] & ~np.isin(values[:, position], list(feature.codes))
+            broken[unknown & ~not_finite[:, position], position] = REASONS.index(UNKNOWN_CODE)
+    return broken
 
 
-def as_features(rows: Measurements) -> Float32Array:
-    """(n, 8) float32 as the model takes them: NULL, and 0 where it means missing, become NaN."""
-    is_missing = rows.is_null | ((rows.values == 0) & ZERO_MEANS_MISSING)
+def as_features(rows: Measurements, features: Features) -> Float32Array:
+    """(n, features) float32 as the model takes them: NULL, and 0 where it means missing, become NaN."""
+    is_missing = rows.is_null | ((rows.values == 0) & zero_is_missing(features))
     with np.errstate(over="ignore"):  # a value too large for float32 belongs to a row that is rejected anyway
         return np.where(is_missing, np.nan, rows.values).astype(np.float32)
+
+
+def limits(features: Features) -> tuple[Float64Array, Float64Array]:
+    """The lowest and the highest value that is taken, (features,) each; infinite for a category."""
+    low = [-np.inf if feature.low is None else feature.low for feature in features]
+    high = [np.inf if feature.high is None else feature.high for feature in features]
+    return np.array(low), np.array(high)
+
+
+def zero_is_missing(features: Features) -> BoolArray:
+    """Where a 0 is read as missing, (features,)."""
+    return np.array([feature.zero_is_missing for feature in features])
+
+
+def may_be_missing(features: Features) -> BoolArray:
+    """Whose lack keeps no row out, (features,)."""
+    return np.array([feature.may_be_missing for feature in features])

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pima.core.features import FEATURES
+from pima.core.features import Features
 from pima.core.ids import LARGEST_GIVEN_ID
+from pima.core.validation import OUT_OF_RANGE, UNKNOWN_CODE
 from pima.counted import counted
 from pima.intake.csv_file import LONGEST_FIELD, LONGEST_LINE
 from pima.intake.patient_rows import BadLine
@@ -48,23 +49,27 @@ class BrokenRule:
         return f"{where}: {self.reason}{field}: {self.expected}"
 
 
-def broken_rules_of(bad: Sequence[BadLine]) -> list[BrokenRule]:
+def broken_rules_of(bad: Sequence[BadLine], features: Features) -> list[BrokenRule]:
     """The lines by reason and column, in the order of their first lines."""
     found: dict[tuple[str, str | None], list[int]] = {}
     for line in sorted(bad, key=lambda line: line.line):
         found.setdefault((line.reason, line.field), []).append(line.line)
-    return [BrokenRule(*rule, _expected(*rule), len(n), tuple(n[:_LINES_NAMED])) for rule, n in found.items()]
+    return [BrokenRule(*rule, _expected(*rule, features), len(n), tuple(n[:_LINES_NAMED])) for rule, n in found.items()]
 
 
-def report(bad: Sequence[BadLine]) -> str:
+def report(bad: Sequence[BadLine], features: Features) -> str:
     """Why a file is refused."""
     head = f"{counted(len(bad), 'bad line')} (--partial would load the others):"
-    return "\n".join([head, *(f"  {rule}" for rule in broken_rules_of(bad))])
+    return "\n".join([head, *(f"  {rule}" for rule in broken_rules_of(bad, features))])
 
 
-def _expected(reason: str, field: str | None) -> str:
-    if reason != "out_of_range":
+def _expected(reason: str, field: str | None, features: Features) -> str:
+    feature = next((feature for feature in features if feature.name == field), None)
+    if feature is None or reason not in (OUT_OF_RANGE, UNKNOWN_CODE):
         return _EXPECTED[reason]
-    feature = next(feature for feature in FEATURES if feature.name == field)
-    missing = ", or 0 or nothing where not measured" if feature.zero_means_missing else ""
-    return f"expected {feature.low:g} to {feature.high:g} ({feature.unit}){missing}"
+    missing = ", or 0 or nothing where not measured" if feature.zero_is_missing else ""
+    if reason == UNKNOWN_CODE:
+        labels = [f"{code} ({label})" for code, label in sorted(feature.codes.items())]
+        return f"expected one of {', '.join(labels)}{missing}"
+    unit = f" ({feature.unit})" if feature.unit else ""
+    return f"expected {feature.low:g} to {feature.high:g}{unit}{missing}"

@@ -1,12 +1,24 @@
-"""Patients in CSV: with a header, or the article's header-less nine columns."""
+"""Patients in CSV: with a header, or the declared columns and the outcome without one, as the article's file is."""
 
 import csv
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TextIO
 
-from pima.intake.header import ARTICLE_HEADER, Header, is_number, no_header, other_delimiter, read_header
-from pima.intake.patient_rows import BLOCK_ROWS, BadLine, Block, Cell, Row, checked, in_order
+from pima.core.features import Declaration, Feature
+from pima.core.validation import UNKNOWN_CODE
+from pima.intake.header import Header, bare_header, is_number, no_header, other_delimiter, read_header
+from pima.intake.patient_rows import (
+    BLOCK_ROWS,
+    BadLine,
+    Block,
+    Cell,
+    Row,
+    checked,
+    code_of_label,
+    in_order,
+    known_columns,
+)
 from pima.intake.sources import Source, refused
 
 LONGEST_FIELD = 1_000
@@ -14,40 +26,44 @@ LONGEST_LINE = 1_000_000
 _LINES_LOOKED_AT = 1_000
 
 
-def open_csv(source: Source, ignored: Sequence[str]) -> tuple[tuple[str, ...], Callable[[], Iterator[Block]]]:
+def open_csv(
+    source: Source, declaration: Declaration, ignored: Sequence[str]
+) -> tuple[tuple[str, ...], Callable[[], Iterator[Block]]]:
     """The columns that are read, and a function that reads the file's rows. Raises FileRefused."""
     with _open_text(source) as file:
         first = next((cells for _, cells in _records(file)), None)
     if first is None:
         raise refused(source.name, "The file holds nothing but blank lines (empty_file). Expected rows of patients.")
     if isinstance(first, str):
-        raise refused(source.name, _no_csv(source) or f"The first line can't be read ({first}).")
+        raise refused(source.name, _no_csv(source, declaration) or f"The first line can't be read ({first}).")
     has_header = not all(map(is_number, first))
-    header = _header(source, first, ignored) if has_header else _article_header(source, first, ignored)
-    return header.columns, lambda: _csv_blocks(source, header, has_header)
+    make = _header if has_header else _bare_header
+    header = make(source, first, declaration, ignored)
+    return header.columns, lambda: _csv_blocks(source, header, declaration, has_header)
 
 
-def _header(source: Source, cells: list[str], ignored: Sequence[str]) -> Header:
-    if hint := _no_csv(source):
+def _header(source: Source, cells: list[str], declaration: Declaration, ignored: Sequence[str]) -> Header:
+    if hint := _no_csv(source, declaration):
         raise refused(source.name, hint)
-    return read_header(source.name, cells, ignored)
+    return read_header(source.name, cells, declaration, ignored)
 
 
-def _no_csv(source: Source) -> str | None:
+def _no_csv(source: Source, declaration: Declaration) -> str | None:
     """What the first lines are in place of CSV's and what to do then; None where they may be CSV's."""
     with _open_text(source) as file:
         lines = (line.rstrip("\r\n") for line in iter(lambda: file.readline(LONGEST_FIELD), "") if line.strip())
         first = list(itertools.islice(lines, _LINES_LOOKED_AT))
-    return other_delimiter(first) or no_header(first)
+    return other_delimiter(first, declaration) or no_header(first, declaration)
 
 
-def _article_header(source: Source, cells: list[str], ignored: Sequence[str]) -> Header:
+def _bare_header(source: Source, cells: list[str], declaration: Declaration, ignored: Sequence[str]) -> Header:
+    header = bare_header(declaration)
     if ignored:
         raise refused(source.name, "--ignore: it has no column names. Expected a header (unknown_column).")
-    if len(cells) != ARTICLE_HEADER.width:
-        expected = f"a header, or the {ARTICLE_HEADER.width} columns {', '.join(ARTICLE_HEADER.columns)}"
+    if len(cells) != header.width:
+        expected = f"a header, or the {header.width} columns {', '.join(header.columns)}"
         raise refused(source.name, f"Line 1 has no column names and {len(cells)} fields. Expected: {expected}.")
-    return ARTICLE_HEADER
+    return header
 
 
 def _open_text(source: Source) -> TextIO:
@@ -87,20 +103,21 @@ def _cells(text: str, is_whole: bool) -> list[str] | str:
     return "half_written_line" if not is_whole and cells[-1] == "" else cells
 
 
-def _csv_blocks(source: Source, header: Header, has_header: bool) -> Iterator[Block]:
+def _csv_blocks(source: Source, header: Header, declaration: Declaration, has_header: bool) -> Iterator[Block]:
     with _open_text(source) as file:
         records = _records(file)
         if has_header:
             next(records)
         while lines := list(itertools.islice(records, BLOCK_ROWS)):
-            yield _parse_block(header, lines)
+            yield _parse_block(header, declaration, lines)
 
 
-def _parse_block(header: Header, lines: list[tuple[int, list[str] | str]]) -> Block:
+def _parse_block(header: Header, declaration: Declaration, lines: list[tuple[int, list[str] | str]]) -> Block:
     rows: list[Row] = []
     bad: list[BadLine] = []
     columns, width = header.columns, header.width
-    ordered = in_order(columns)
+    ordered = in_order(columns, known_columns(declaration))
+    categories = {each.name: each for each in declaration.features if each.kind == "category"}
     id_at = columns.index("id") if "id" in columns else None
     kept = header.positions if len(columns) < width else None
     for line, cells in lines:
@@ -112,12 +129,12 @@ def _parse_block(header: Header, lines: list[tuple[int, list[str] | str]]) -> Bl
             continue
         if kept is not None:
             cells = [cells[n] for n in kept]  # noqa: PLW2901 (an ignored cell may hold anything)
-        parsed = _parse_plain(cells, id_at) or _parse_cells(line, columns, cells)
+        parsed = _parse_plain(cells, id_at) or _parse_cells(line, columns, cells, categories)
         if isinstance(parsed, BadLine):
             bad.append(parsed)
         else:
             rows.append((line, *ordered(parsed)))
-    return checked(rows, bad)
+    return checked(rows, bad, declaration.features)
 
 
 def _parse_plain(cells: list[str], id_at: int | None) -> list[Cell] | None:
@@ -136,17 +153,27 @@ def _parse_plain(cells: list[str], id_at: int | None) -> list[Cell] | None:
     return parsed
 
 
-def _parse_cells(line: int, columns: tuple[str, ...], cells: Sequence[str]) -> list[Cell] | BadLine:
+def _parse_cells(
+    line: int, columns: tuple[str, ...], cells: Sequence[str], categories: Mapping[str, Feature]
+) -> list[Cell] | BadLine:
     parsed: list[Cell] = []
     for column, cell in zip(columns, cells, strict=True):
         if cell == "":
             parsed.append(None)
             continue
-        value = _parse_cell(column, cell)
+        value = _parse_code(categories[column], cell) if column in categories else _parse_cell(column, cell)
         if isinstance(value, str):
             return BadLine(line, value, column)
         parsed.append(value)
     return parsed
+
+
+def _parse_code(feature: Feature, cell: str) -> float | int | str:
+    """A category's code, given as itself or by its label, or the reason why it is none."""
+    if (code := code_of_label(feature, cell)) is not None:
+        return code
+    value = _parse_cell(feature.name, cell)
+    return UNKNOWN_CODE if value == "not_a_number" else value
 
 
 def _parse_cell(column: str, cell: str) -> float | int | str:

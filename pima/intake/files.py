@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pima.core.features import FEATURE_NAMES
+from pima.core.features import Declaration
 from pima.intake.csv_file import open_csv
 from pima.intake.parquet_file import open_parquet
 from pima.intake.patient_rows import Block
@@ -17,8 +17,9 @@ class PatientFile:
 
     name: str
     sha256: str
+    declaration: Declaration
     columns: tuple[str, ...]
-    """Of `id`, the measurements and `outcome`, those that the file has, in its order."""
+    """Of `id`, the features and `outcome`, those that the file has, in its order."""
     blocks: Callable[[], Iterator[Block]]
 
     @property
@@ -29,10 +30,10 @@ class PatientFile:
     @property
     def absent_measurements(self) -> tuple[str, ...]:
         """Columns without which a row can't be a new patient."""
-        return tuple(name for name in FEATURE_NAMES if name not in self.columns)
+        return tuple(name for name in self.declaration.names if name not in self.columns)
 
 
-def open_patient_file(source: Source, ignored: Sequence[str] = ()) -> PatientFile:
+def open_patient_file(source: Source, declaration: Declaration, ignored: Sequence[str] = ()) -> PatientFile:
     """Find out what kind of file it is and which columns it has. Raises FileRefused."""
     beginning, sha256 = _beginning_and_sha256(source)
     if not beginning:
@@ -40,8 +41,8 @@ def open_patient_file(source: Source, ignored: Sequence[str] = ()) -> PatientFil
     if kind := other_kind(beginning):
         raise refused(source.name, kind)
     open_kind = open_parquet if beginning.startswith(b"PAR1") else open_csv
-    columns, blocks = open_kind(source, ignored)
-    file = PatientFile(source.name, sha256, columns, blocks)
+    columns, blocks = open_kind(source, declaration, ignored)
+    file = PatientFile(source.name, sha256, declaration, columns, blocks)
     if columns == ("id",):
         raise refused(file.name, "It has ids and nothing else. Expected outcomes or measurements beside them.")
     if not file.has_ids and file.absent_measurements:

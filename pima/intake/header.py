@@ -10,23 +10,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from pima.core.features import FEATURE_NAMES, canonical_name
-from pima.intake.patient_rows import ARTICLE_COLUMNS
+from pima.core.features import Declaration, canonical_name, hinted_name
+from pima.intake.patient_rows import known_columns
 from pima.intake.sources import LOAD, refused
 
-KNOWN = ("id", *ARTICLE_COLUMNS)
-# What other copies of the data set call their columns. Hints and no more: such a name means other things elsewhere.
-_ELSEWHERE = {
-    "pregnancies": ("preg", "npreg", "pregnant"),
-    "glucose": ("plas", "glu"),
-    "blood_pressure": ("pres", "bp", "pressure"),
-    "skin_thickness": ("skin", "triceps"),
-    "insulin": ("test",),
-    "bmi": ("mass", "bodymassindex"),
-    "diabetes_pedigree": ("pedi", "ped", "pedigree", "dpf"),
-    "outcome": ("diabetes", "type"),
-    "id": ("patientid",),
-}
 _LIKE_ENOUGH = 0.6
 _NAMES_SHOWN = 20
 _LONGEST_SHOWN = 40
@@ -37,24 +24,27 @@ class Header:
     """What the cells of a line are."""
 
     columns: tuple[str, ...]
-    """Of `id`, the measurements and `outcome`, those that are read, in the file's order."""
+    """Of `id`, the features and `outcome`, those that are read, in the file's order."""
     positions: tuple[int, ...]
     """Where in a line they stand, counted from 0."""
     width: int
     """Cells of a line, those that are ignored included."""
 
 
-ARTICLE_HEADER = Header(ARTICLE_COLUMNS, tuple(range(len(ARTICLE_COLUMNS))), len(ARTICLE_COLUMNS))
+def bare_header(declaration: Declaration) -> Header:
+    """Of a file without one: the features in order, and the outcome."""
+    columns = (*declaration.names, "outcome")
+    return Header(columns, tuple(range(len(columns))), len(columns))
 
 
-def read_header(file: str, cells: Sequence[str], ignored: Sequence[str]) -> Header:
+def read_header(file: str, cells: Sequence[str], declaration: Declaration, ignored: Sequence[str]) -> Header:
     """Which column is which, but for those to ignore. Raises FileRefused with all that is wrong."""
-    left_out = _positions_to_ignore(file, cells, ignored)
-    columns = {n: canonical_name(cell) for n, cell in enumerate(cells) if n not in left_out}
+    left_out = _positions_to_ignore(file, cells, declaration, ignored)
+    columns = {n: canonical_name(cell, declaration) for n, cell in enumerate(cells) if n not in left_out}
     first_at = {column: n for n, column in reversed(columns.items())}
     faulty = [n for n, column in columns.items() if column is None or first_at[column] != n]
     if faulty:
-        raise refused(file, _report(cells, faulty))
+        raise refused(file, _report(cells, declaration, faulty))
     return Header(tuple(filter(None, columns.values())), tuple(columns), len(cells))
 
 
@@ -75,23 +65,23 @@ _NO_HEADERS = (
 )
 
 
-def no_header(lines: Sequence[str]) -> str | None:
+def no_header(lines: Sequence[str], declaration: Declaration) -> str | None:
     """What line 1 looks like where it is neither a header nor a row; None where nothing is to be said of it."""
     looks = next((looks for begins, looks in _NO_HEADERS for line in lines[:1] if re.match(begins, line)), None)
     cells = [line.count(",") + 1 for line in lines[:2]]
-    if looks is None and len(cells) == 2 and cells[0] == 1 < cells[1] and not _known(lines[:1]):
+    if looks is None and len(cells) == 2 and cells[0] == 1 < cells[1] and not _known(lines[:1], declaration):
         looks = "a title, being one cell before lines of several"
     if looks is None:
         return None
     return f"Line 1 looks like {looks} (no_header). Expected column names there, or the first patient's row."
 
 
-def other_delimiter(lines: Sequence[str]) -> str | None:
+def other_delimiter(lines: Sequence[str], declaration: Declaration) -> str | None:
     """What to do with a file whose first lines seem to be separated by something else than commas, else None."""
     for delimiter, name, typed in ((";", "semicolons", ";"), ("\t", "tabs", r"\t"), ("|", "vertical bars", "|")):
         cells = [cell.strip('" ') for line in lines[:1] for cell in line.split(delimiter)]
         are_numbers = all(is_number(cell.replace(",", ".")) for cell in cells)
-        if len(cells) > 1 and (are_numbers or _known(cells) > _known(lines[0].split(","))):
+        if len(cells) > 1 and (are_numbers or _known(cells, declaration) > _known(lines[0].split(","), declaration)):
             begun = f"Line 1 seems to be separated by {name} (wrong_delimiter)"
             if any("," in line for line in lines):
                 return (
@@ -103,54 +93,65 @@ def other_delimiter(lines: Sequence[str]) -> str | None:
     return None
 
 
-def _known(cells: Sequence[str]) -> int:
-    return sum(canonical_name(cell.strip('"')) is not None for cell in cells)
+def _known(cells: Sequence[str], declaration: Declaration) -> int:
+    return sum(canonical_name(cell.strip('"'), declaration) is not None for cell in cells)
 
 
-def _positions_to_ignore(file: str, cells: Sequence[str], ignored: Sequence[str]) -> set[int]:
+def _positions_to_ignore(file: str, cells: Sequence[str], declaration: Declaration, ignored: Sequence[str]) -> set[int]:
     names = [cell.strip().casefold() for cell in cells]
     asked = {name.strip().casefold(): name for name in ignored}
     left_out = {n for n, name in enumerate(names) if name in asked}
-    kept = {canonical_name(cell) for n, cell in enumerate(cells) if n not in left_out}
+    kept = {canonical_name(cell, declaration) for n, cell in enumerate(cells) if n not in left_out}
     for folded, name in asked.items():
         if folded not in names:
-            columns = f" Its columns: {', '.join(map(_shown, cells[:_NAMES_SHOWN]))}." if _shows_names(cells) else ""
+            columns = (
+                f" Its columns: {', '.join(map(_shown, cells[:_NAMES_SHOWN]))}."
+                if _shows_names(cells, declaration)
+                else ""
+            )
             raise refused(file, f"--ignore {_shown(name)}: it has no such column (unknown_column).{columns}")
-        if canonical_name(name) in ("id", *FEATURE_NAMES) and canonical_name(name) not in kept:
+        if (
+            canonical_name(name, declaration) in ("id", *declaration.names)
+            and canonical_name(name, declaration) not in kept
+        ):
             raise refused(file, f"--ignore {_shown(name)}: ids and measurements can't be left out (needed_column).")
     return left_out
 
 
-def _report(cells: Sequence[str], faulty: Sequence[int]) -> str:
+def _report(cells: Sequence[str], declaration: Declaration, faulty: Sequence[int]) -> str:
     shown = faulty[:_NAMES_SHOWN]
     lacking: list[str] = []
-    if _shows_names(cells):
+    if _shows_names(cells, declaration):
         head = "Its header can't be used as it is:"
-        there = set(map(canonical_name, cells))
-        meant = _meant({n: cells[n] for n in shown if not canonical_name(cells[n])}, set(KNOWN) - there)
-        lacking = _lacking(there | set(meant.values()))
-        faults = [_fault(cells[n], meant.get(n), may_be_left_out=not lacking) for n in shown]
+        there = {canonical_name(cell, declaration) for cell in cells}
+        meant = _meant(
+            {n: cells[n] for n in shown if not canonical_name(cells[n], declaration)},
+            set(known_columns(declaration)) - there,
+            declaration,
+        )
+        lacking = _lacking(there | set(meant.values()), declaration)
+        faults = [_fault(cells[n], declaration, meant.get(n), may_be_left_out=not lacking) for n in shown]
     else:
         head = "Line 1 is no header of known columns; it may be a patient's row, so its cells are not shown:"
-        faults = [_repeated(cells[n]) or ": unknown (unknown_column)" for n in shown]
+        faults = [_repeated(cells[n], declaration) or ": unknown (unknown_column)" for n in shown]
     told = [f"  Column {n + 1}{fault}" for n, fault in zip(shown, faults, strict=True)]
     rest = [f"  and {len(faulty) - len(shown)} more"] if len(faulty) > len(shown) else []
     rest += [f"It lacks, and without ids it needs: {', '.join(lacking)}."] if lacking else []
-    return "\n".join([head, *told, *rest, f"Known columns: {', '.join(KNOWN)}."])
+    return "\n".join([head, *told, *rest, f"Known columns: {', '.join(known_columns(declaration))}."])
 
 
-def _lacking(columns: Collection[str | None]) -> list[str]:
+def _lacking(columns: Collection[str | None], declaration: Declaration) -> list[str]:
     """The measurements without which the file can't be loaded, whatever is left out of it."""
-    return [] if "id" in columns else [name for name in FEATURE_NAMES if name not in columns]
+    return [] if "id" in columns else [name for name in declaration.names if name not in columns]
 
 
-def _repeated(cell: str) -> str | None:
-    column = canonical_name(cell)
+def _repeated(cell: str, declaration: Declaration) -> str | None:
+    column = canonical_name(cell, declaration)
     return f": {column} for the second time (duplicate_column)" if column else None
 
 
-def _fault(cell: str, meant: str | None, may_be_left_out: bool) -> str:
-    if repeated := _repeated(cell):
+def _fault(cell: str, declaration: Declaration, meant: str | None, may_be_left_out: bool) -> str:
+    if repeated := _repeated(cell, declaration):
         return repeated
     shown, advice = _shown(cell), ""
     if meant is not None:
@@ -162,10 +163,10 @@ def _fault(cell: str, meant: str | None, may_be_left_out: bool) -> str:
     return f" {shown}: unknown (unknown_column){advice}"
 
 
-def _shows_names(cells: Sequence[str]) -> bool:
+def _shows_names(cells: Sequence[str], declaration: Declaration) -> bool:
     """Whether the line is a header beyond doubt."""
     are_names = all(re.match(r"\s*([^\W\d]|$)", cell) and (not cell or not is_number(cell)) for cell in cells)
-    return are_names and _known(cells) > 0
+    return are_names and _known(cells, declaration) > 0
 
 
 def _shown(name: str) -> str:
@@ -178,9 +179,9 @@ def _quoted(name: str) -> str:
     return f'"{name.strip()}"'
 
 
-def _meant(unknown: Mapping[int, str], lacking: Collection[str]) -> dict[int, str]:
+def _meant(unknown: Mapping[int, str], lacking: Collection[str], declaration: Declaration) -> dict[int, str]:
     """The known column, of those that the header lacks, that each name resembles most; each is offered once."""
-    likenesses = [(_likeness(name, known), -n, known) for n, name in unknown.items() for known in lacking]
+    likenesses = [(_likeness(name, known, declaration), -n, known) for n, name in unknown.items() for known in lacking]
     meant: dict[int, str] = {}
     for likeness, position, known in sorted(likenesses, reverse=True):
         if likeness >= _LIKE_ENOUGH and -position not in meant and known not in meant.values():
@@ -188,15 +189,16 @@ def _meant(unknown: Mapping[int, str], lacking: Collection[str]) -> dict[int, st
     # Which of several is the patient's, such as of a visit's and a hospital's, can't be told.
     keys = [n for n, name in unknown.items() if _ends_in_id(name)]
     return {
-        n: known for n, known in meant.items() if known != "id" or len(keys) < 2 or _likeness(unknown[n], "id") == 1
+        n: known
+        for n, known in meant.items()
+        if known != "id" or len(keys) < 2 or _likeness(unknown[n], "id", declaration) == 1
     }
 
 
-def _likeness(name: str, known: str) -> float:
+def _likeness(name: str, known: str, declaration: Declaration) -> float:
     """From 0 to 1, which is certain."""
     bare = re.split(r"[(\[]", name.strip()[:_LONGEST_SHOWN])[0].strip()  # without its unit
-    folded = re.sub(r"[\W_]", "", bare.lower())
-    certain = next((column for column, names in _ELSEWHERE.items() if folded in names), canonical_name(bare))
+    certain = hinted_name(re.sub(r"\W", "", bare), declaration) or canonical_name(bare, declaration)
     if certain is not None:
         return float(known == certain)
     if known == "id":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
+from pima.core.features import Declaration, Features
 from pima.errors import FileLoadedBefore
 from pima.intake.bad_lines import BrokenRule, broken_rules_of, report
 from pima.intake.files import PatientFile, open_patient_file
@@ -71,11 +72,11 @@ class LoadResult:
     broken_rules: tuple[RuleInFile, ...] = ()
     """All bad lines of each file, by reason and column."""
 
-    def with_file(self, name: str, loaded: patients.Loaded, bad: Sequence[BadLine]) -> "LoadResult":
-        """With one file more, and its bad lines."""
+    def with_file(self, name: str, features: Features, loaded: patients.Loaded, bad: Sequence[BadLine]) -> "LoadResult":
+        """With one file more, and its bad lines, which were judged by what is declared of the features."""
         by_reason = Counter(self.refused_by_reason) + Counter(line.reason for line in bad)
         first = sorted(bad, key=lambda line: line.line)[:LINES_REPORTED]
-        rules = broken_rules_of(bad)
+        rules = broken_rules_of(bad, features)
         return LoadResult(
             self.files + 1,
             self.inserted + loaded.inserted,
@@ -88,16 +89,21 @@ class LoadResult:
         )
 
 
-def load_files(engine: Engine, paths: list[Path], options: LoadOptions, progress: Progress) -> LoadResult:
+def load_files(
+    engine: Engine, paths: list[Path], options: LoadOptions, declared: Declaration, progress: Progress
+) -> LoadResult:
     """Load files in one transaction. Raises FileRefused or FileLoadedBefore, nothing loaded."""
     result = LoadResult()
     with ExitStack() as copies:
-        files = [open_patient_file(copies.enter_context(readable_again(path)), options.ignored) for path in paths]
+        sources = [copies.enter_context(readable_again(path)) for path in paths]
+        files = [open_patient_file(source, declared, options.ignored) for source in sources]
         with writing(engine) as connection:
             without_time_limit(connection)
             patients.only_one_load(connection)
             for file in files:
-                result = result.with_file(file.name, *_load_file(connection, file, options, progress))
+                result = result.with_file(
+                    file.name, declared.features, *_load_file(connection, file, options, progress)
+                )
     counts = as_json(result)
     told = {name: counts[name] for name in counts if name not in ("bad_lines", "broken_rules")}
     get_logger().info("files loaded", **told)
@@ -112,7 +118,7 @@ def _load_file(
     bad = _stage(connection, file, progress)
     bad += _bad_among_staged(connection, file)
     if bad and not options.partial:
-        raise refused(file.name, report(bad))
+        raise refused(file.name, report(bad, file.declaration.features))
     patients.drop_staged(connection, [line.line for line in bad])
     columns = tuple(name for name in file.columns if name != "id")
     loaded = patients.take_staged(connection, columns)
@@ -131,12 +137,13 @@ def _refuse_second_time(connection: Connection, file: PatientFile, options: Load
 
 
 def _stage(connection: Connection, file: PatientFile, progress: Progress) -> list[BadLine]:
-    patients.make_staging(connection)
+    names = file.declaration.names
+    patients.make_staging(connection, names)
     bad: list[BadLine] = []
     lines = 0
     for block in file.blocks():
         if block.rows:
-            patients.stage(connection, block.rows)
+            patients.stage(connection, names, block.rows)
         bad += block.bad
         lines += len(block.rows) + len(block.bad)
         progress(file.name, lines)

@@ -11,17 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from pima.core.features import FEATURE_NAMES
+from pima.core.features import Declaration, Feature, Features
 from pima.core.ids import LARGEST_GIVEN_ID
 from pima.core.validation import MISSING, NOT_FINITE, REASONS, Measurements, broken_rules
 
 BLOCK_ROWS = 10_000
 
-ARTICLE_COLUMNS = (*FEATURE_NAMES, "outcome")
-
 Cell = float | int | None
 Row = tuple[Cell, ...]
-"""(line, id, eight measurements, outcome); None where the cell is empty or the column is absent."""
+"""(line, id, measurements, outcome); None where the cell is empty or the column is absent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +41,30 @@ class Block:
     bad: list[BadLine]
 
 
-def in_order(columns: tuple[str, ...]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
-    """A function from cells in the file's order to (id, eight measurements, outcome), None for an absent column."""
-    positions = [columns.index(name) if name in columns else len(columns) for name in ("id", *ARTICLE_COLUMNS)]
+def known_columns(declaration: Declaration) -> tuple[str, ...]:
+    """What a file may hold, in the order in which rows have it."""
+    return ("id", *declaration.names, "outcome")
+
+
+def in_order(columns: tuple[str, ...], known: tuple[str, ...]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    """A function from cells in the file's order to (id, measurements, outcome), None for an absent column."""
+    positions = [columns.index(name) if name in columns else len(columns) for name in known]
     pick = itemgetter(*positions)
     return lambda cells: pick((*cells, None))
 
 
-def checked(rows: list[Row], bad: list[BadLine]) -> Block:
+def code_of_label(feature: Feature, label: str) -> int | None:
+    """The code that a category's label stands for, whatever its case; None where it is no label."""
+    folded = label.strip().casefold()
+    return next((code for code, known in feature.codes.items() if known.strip().casefold() == folded), None)
+
+
+def checked(rows: list[Row], bad: list[BadLine], features: Features) -> Block:
     """Judge ids, outcomes and measurements; the latter by the same rules as scoring, save that a cell may be empty."""
-    cells = np.array([row[2:-1] for row in rows], dtype=object).reshape(len(rows), len(FEATURE_NAMES))
+    cells = np.array([row[2:-1] for row in rows], dtype=object).reshape(len(rows), len(features))
     is_null = cells == None  # noqa: E711 (element by element)
     values = np.where(is_null, np.nan, cells).astype(np.float64)
-    broken = broken_rules(Measurements(values, is_null))
+    broken = broken_rules(Measurements(values, is_null), features)
     broken[broken == REASONS.index(MISSING)] = 0
     good: list[Row] = []
     any_broken = np.any(broken, axis=1).tolist()
@@ -63,20 +72,20 @@ def checked(rows: list[Row], bad: list[BadLine]) -> Block:
         patient_id, outcome = row[1], row[-1]
         if patient_id is None and outcome is None and not is_broken:
             good.append(row)
-        elif (fault := _fault(row, rules, is_broken)) is None:
+        elif (fault := _fault(row, rules, is_broken, features)) is None:
             good.append((*row[:-1], None if outcome is None else int(outcome)))
         else:
             bad.append(fault)
     return Block(good, bad)
 
 
-def _fault(row: Row, rules: Any, is_broken: bool) -> BadLine | None:
+def _fault(row: Row, rules: Any, is_broken: bool, features: Features) -> BadLine | None:
     line, patient_id, outcome = int(row[0] or 0), row[1], row[-1]
     if patient_id is not None and not (isinstance(patient_id, int) and 0 < patient_id <= LARGEST_GIVEN_ID):
         return BadLine(line, "bad_id", "id")
     if is_broken:
         position = int((rules != 0).argmax())
-        return BadLine(line, REASONS[rules[position]], FEATURE_NAMES[position])
+        return BadLine(line, REASONS[rules[position]], features[position].name)
     if outcome is not None and outcome not in (0, 1):
         is_finite = math.isfinite(outcome)
         return BadLine(line, "bad_outcome" if is_finite else NOT_FINITE, "outcome")

@@ -10,8 +10,7 @@ import numpy as np
 
 from pima.core.arrays import Float32Array, Float64Array
 from pima.core.digest import sha256_of
-from pima.core.features import FEATURES
-from pima.core.validation import MAY_BE_MISSING
+from pima.core.features import Feature, Features
 from pima.model.compiled import CompiledModel
 
 # Float32 arithmetic in another order: measured 2e-7 on the shipped data.
@@ -56,7 +55,7 @@ def export(model: keras.Model) -> Artifacts:
 
 
 def keras_probabilities(content: bytes, features: Float32Array) -> Float64Array:
-    """What the stored `.keras` bytes say: (n, 8) -> (n,). The caller has checked their hash."""
+    """What the stored `.keras` bytes say: (n, features) -> (n,). The caller has checked their hash."""
     with tempfile.TemporaryDirectory(prefix="pima-") as folder:
         path = Path(folder, "model.keras")
         path.write_bytes(content)
@@ -64,9 +63,9 @@ def keras_probabilities(content: bytes, features: Float32Array) -> Float64Array:
     return np.asarray(model(features), dtype=np.float64)[:, 0]
 
 
-def parity(artifacts: Artifacts, features: Float32Array, threshold: float) -> Parity:
-    """Compare both forms, reloaded from their stored bytes, on `features` (n, 8) and on the probe rows."""
-    rows = np.concatenate([features, probe_rows()])
+def parity(artifacts: Artifacts, rows: Float32Array, features: Features, threshold: float) -> Parity:
+    """Compare both forms, reloaded from their stored bytes, on `rows` (n, features) and on the probe rows."""
+    rows = np.concatenate([rows, probe_rows(features)])
     by_keras = keras_probabilities(artifacts.keras, rows)
     compiled = CompiledModel(artifacts.compiled).probabilities(rows)
     difference = np.abs(by_keras - compiled)
@@ -75,18 +74,32 @@ def parity(artifacts: Artifacts, features: Float32Array, threshold: float) -> Pa
     return Parity(float(difference.max()), int((flipped & ~near).sum()))
 
 
-def probe_rows() -> Float32Array:
-    """Rows that real data may lack: each measurement at its lowest and highest, missing, and all of them at once."""
-    low = np.array([feature.low for feature in FEATURES])
-    high = np.array([feature.high for feature in FEATURES])
-    middle = (low + high) / 2
-    rows = [low, high, middle, np.where(MAY_BE_MISSING, np.nan, middle)]
-    for position in range(len(FEATURES)):
-        for value in (low[position], high[position], np.nan if MAY_BE_MISSING[position] else middle[position]):
+def probe_rows(features: Features) -> Float32Array:
+    """Rows that real data may lack: each feature at its lowest and highest, or at each of its codes, and missing; and
+    all of them at once."""
+    extremes = [_extremes(feature) for feature in features]
+    low = np.array([values[0] for values in extremes])
+    high = np.array([values[-1] for values in extremes])
+    middle = np.array([_middle(feature) for feature in features])
+    may_be_missing = [feature.may_be_missing for feature in features]
+    rows = [low, high, middle, np.where(may_be_missing, np.nan, middle)]
+    for position, values in enumerate(extremes):
+        for value in (*values, np.nan if may_be_missing[position] else middle[position]):
             row = middle.copy()
             row[position] = value
             rows.append(row)
     return np.array(rows, dtype=np.float32)
+
+
+def _extremes(feature: Feature) -> tuple[float, ...]:
+    if feature.kind == "category":
+        return tuple(map(float, sorted(feature.codes)))
+    return (feature.low or 0.0, feature.high or 0.0)
+
+
+def _middle(feature: Feature) -> float:
+    extremes = _extremes(feature)
+    return extremes[len(extremes) // 2] if feature.kind == "category" else sum(extremes) / 2
 
 
 def library_versions() -> dict[str, str]:

@@ -24,7 +24,7 @@ class CompiledModel:
         self._rows = -1
 
     def probabilities(self, features: Float32Array) -> Float64Array:
-        """(n, 8) with NaN for missing -> probability of outcome 1, (n,)."""
+        """(n, features) with NaN for missing -> probability of outcome 1, (n,)."""
         result = np.empty(len(features), dtype=np.float64)
         for start in range(0, len(features), _ROWS_A_CALL):
             part = features[start : start + _ROWS_A_CALL]

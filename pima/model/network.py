@@ -1,14 +1,15 @@
 """The networks and their fit: the weekly job's only look at Keras training.
 
-Preprocessing is part of the model: it takes the eight measurements in their own units, missing ones as NaN, and
-returns a probability, so nobody who loads the `.keras` file can forget a step.
+Preprocessing is part of the model: it takes the declared features in their own units, categories as their codes, and
+what is missing as NaN, and returns a probability, so nobody who loads the `.keras` file can forget a step.
 
 A fit of `FiveSeeds` trains its members side by side, each from a seed of its own, in one Keras model whose first layer
 holds them all next to each other. Their logits are averaged, and since an average of linear read-outs is again one
 linear read-out, the five fold exactly into the plain two-layer model that is stored:
 
-    measurements (n, 8) -> power -> Normalization -> NaN becomes 0, the training mean -> Dense(5 * 16, silu)
-    -> Dense(1, sigmoid)
+    numbers (n, numbers) -> power -> Normalization -> NaN becomes 0, the training mean
+    categories (n, categories) -> one input for each code, 1 where it is the row's; (n, inputs) with the numbers
+    -> Dense(5 * 16, silu) -> Dense(1, sigmoid)
 """
 
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ import tensorflow as tf
 from keras import ops
 
 from pima.core.arrays import Float32Array, Float64Array, Int8Array
+from pima.core.features import Features
+from pima.core.powers import choose_exponents
 from pima.model.recipes import Article, FiveSeeds
 
 
@@ -29,31 +32,35 @@ class TrainingData:
     """The rows that a network is fitted on."""
 
     features: Float32Array
-    """(n, 8), in the units of `pima.core.features`, NaN where missing."""
+    """(n, features), in their own units, NaN where missing."""
     outcomes: Int8Array
     """(n,), 0 or 1."""
 
 
-def fit(recipe: FiveSeeds | Article, data: TrainingData, seed: int) -> keras.Model:
+def fit(recipe: FiveSeeds | Article, declared: Features, data: TrainingData, seed: int) -> keras.Model:
     """Fit a network; the same data and seed give the same weights on the same machine.
 
-    Returns a functional model: float32 (n, 8) with NaN for missing -> float32 (n, 1) probabilities.
+    Returns a functional model: float32 (n, features) with NaN for missing -> float32 (n, 1) probabilities.
     """
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
-    preprocessing = learn_preprocessing(recipe, data.features)
+    preprocessing = learn_preprocessing(recipe, declared, data.features)
     standardised = preprocessing.apply(data.features)
     if isinstance(recipe, FiveSeeds):
         weights = _fit_five_seeds(recipe, standardised, data.outcomes, seed)
     else:
         weights = _fit_article(recipe, standardised, data.outcomes)
-    return _plain_model(preprocessing, weights)
+    return _plain_model(len(declared), preprocessing, weights)
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """What stands between the measurements and the first dense layer; each array (8,)."""
+    """What stands between the measurements and the first dense layer; each array (numbers,) but `codes`."""
 
+    numbers: list[int]
+    """Where the numbers stand among the features."""
+    codes: list[tuple[int, float]]
+    """Where a category stands, and one of its codes; an input for each pair."""
     exponents: Float32Array
     mean: Float64Array
     """Of the powers, over the training values that are there."""
@@ -61,9 +68,12 @@ class Preprocessing:
     """What the powers are divided by the root of: theirs, over the square of the recipe's scale."""
 
     def apply(self, features: Float32Array) -> Float32Array:
-        """(n, 8) with mean 0 and the recipe's scale as standard deviation; what is missing becomes 0, the mean."""
-        scaled = (np.power(features, self.exponents) - self.mean) / np.sqrt(self.variance)
-        return np.where(np.isnan(scaled), 0.0, scaled).astype(np.float32)
+        """(n, inputs): numbers with mean 0 and the recipe's scale as standard deviation, 0 where missing; then a 1 for
+        the code that a row has, of a missing one none."""
+        scaled = (np.power(features[:, self.numbers], self.exponents) - self.mean) / np.sqrt(self.variance)
+        columns = [np.where(np.isnan(scaled), 0.0, scaled)]
+        columns += [features[:, [position]] == code for position, code in self.codes]
+        return np.concatenate(columns, axis=1).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +89,7 @@ class Weights:
 
 def _fit_five_seeds(recipe: FiveSeeds, standardised: Float32Array, outcomes: Int8Array, seed: int) -> Weights:
     l2 = keras.regularizers.L2(recipe.l2_times_rows / len(outcomes))
-    inputs = keras.Input((8,))
+    inputs = keras.Input((standardised.shape[1],))
     hidden = keras.layers.Dense(
         recipe.members * recipe.hidden_units,
         activation="silu",
@@ -102,24 +112,33 @@ def _fit_five_seeds(recipe: FiveSeeds, standardised: Float32Array, outcomes: Int
 def _fit_article(recipe: Article, standardised: Float32Array, outcomes: Int8Array) -> Weights:
     hidden = [keras.layers.Dense(units, activation="relu") for units in recipe.hidden_units]
     output = keras.layers.Dense(1, activation="sigmoid")
-    model = keras.Sequential([keras.Input((8,)), *hidden, output])
+    model = keras.Sequential([keras.Input((standardised.shape[1],)), *hidden, output])
     model.compile(optimizer="adam", loss="binary_crossentropy")
     model.fit(standardised, outcomes, epochs=recipe.epochs, batch_size=recipe.batch_rows, verbose=0)
     return Weights([tuple(layer.get_weights()) for layer in hidden], "relu", tuple(output.get_weights()))
 
 
-def learn_preprocessing(recipe: FiveSeeds | Article, features: Float32Array) -> Preprocessing:
-    """The recipe's exponents and scales with the moments of these features (n, 8), NaN where missing."""
-    exponents = np.ones(8, dtype=np.float32)
-    scales = np.ones(8)
-    if isinstance(recipe, FiveSeeds):
-        exponents, scales = np.array(recipe.exponents, dtype=np.float32), np.array(recipe.scales)
-    mean, variance = observed_moments(np.power(features, exponents))
-    return Preprocessing(exponents, mean, variance / scales**2)
+def learn_preprocessing(recipe: FiveSeeds | Article, declared: Features, features: Float32Array) -> Preprocessing:
+    """The recipe's exponents and scales with the moments of these features (n, features), NaN where missing."""
+    numbers = [position for position, feature in enumerate(declared) if feature.kind == "number"]
+    codes = [
+        (position, float(code))
+        for position, feature in enumerate(declared)
+        if feature.kind == "category"
+        for code in sorted(feature.codes)
+    ]
+    values = features[:, numbers]
+    exponents, scales = np.ones(len(numbers), dtype=np.float32), np.ones(len(numbers))
+    if isinstance(recipe, FiveSeeds) and recipe.exponents:
+        lows = [declared[position].low for position in numbers]
+        exponents = choose_exponents(recipe.exponents, lows, values)
+        scales = np.array(recipe.scales)
+    mean, variance = observed_moments(np.power(values, exponents))
+    return Preprocessing(numbers, codes, exponents, mean, variance / scales**2)
 
 
 def observed_moments(features: Float32Array) -> tuple[Float64Array, Float64Array]:
-    """Mean and variance of each column over the values that are there: two arrays (8,).
+    """Mean and variance of each column over the values that are there: two arrays (columns,).
 
     A column without any value, or with one value only, gets variance 1, so that nothing divides by zero.
     """
@@ -146,7 +165,7 @@ class _MemberReadOut(keras.layers.Layer):  # type: ignore[misc]
 
 
 def _side_by_side(recipe: FiveSeeds, seed: int) -> Callable[..., Any]:
-    """An initialiser that draws each member's (8, hidden_units) kernel as if the member stood alone."""
+    """An initialiser that draws each member's (inputs, hidden_units) kernel as if the member stood alone."""
 
     def initialise(shape: tuple[int, int], dtype: str | None = None) -> Any:
         draws = [keras.initializers.GlorotUniform(seed + member) for member in range(recipe.members)]
@@ -176,13 +195,12 @@ def _steps(recipe: FiveSeeds, standardised: Float32Array, outcomes: Int8Array, s
     return tf.data.Dataset.from_generator(batches, output_signature=signature)
 
 
-def _plain_model(preprocessing: Preprocessing, weights: Weights) -> keras.Model:
+def _plain_model(features: int, preprocessing: Preprocessing, weights: Weights) -> keras.Model:
     """The stored form: only built-in layers, so that loading it runs no code of anyone's."""
-    measurements = keras.Input((8,), name="measurements")
-    tensor = _powers(measurements, preprocessing.exponents)
-    normalise = keras.layers.Normalization(mean=preprocessing.mean, variance=preprocessing.variance, name="normalise")
-    tensor = normalise(tensor)
-    tensor = ops.where(ops.isnan(tensor), 0.0, tensor)
+    measurements = keras.Input((features,), name="measurements")
+    inputs = [_numbers(measurements, preprocessing)] if preprocessing.numbers else []
+    inputs += [_one_hot(measurements, preprocessing)] if preprocessing.codes else []
+    tensor = inputs[0] if len(inputs) == 1 else ops.concatenate(inputs, axis=1)
     for kernel, bias in weights.hidden:
         dense = keras.layers.Dense(len(bias), activation=weights.activation)
         tensor = dense(tensor)
@@ -191,6 +209,24 @@ def _plain_model(preprocessing: Preprocessing, weights: Weights) -> keras.Model:
     model = keras.Model(measurements, output(tensor), name="pima")
     output.set_weights(list(weights.output))
     return model
+
+
+def _numbers(measurements: Any, preprocessing: Preprocessing) -> Any:
+    """(n, features) -> (n, numbers)"""
+    tensor = measurements
+    if preprocessing.codes:
+        tensor = ops.take(measurements, np.array(preprocessing.numbers, dtype=np.int32), axis=1)
+    tensor = _powers(tensor, preprocessing.exponents)
+    normalise = keras.layers.Normalization(mean=preprocessing.mean, variance=preprocessing.variance, name="normalise")
+    tensor = normalise(tensor)
+    return ops.where(ops.isnan(tensor), 0.0, tensor)
+
+
+def _one_hot(measurements: Any, preprocessing: Preprocessing) -> Any:
+    """(n, features) -> (n, codes); a missing category equals none of its codes."""
+    positions, codes = zip(*preprocessing.codes, strict=True)
+    tensor = ops.take(measurements, np.array(positions, dtype=np.int32), axis=1)
+    return ops.cast(ops.equal(tensor, np.array([codes], dtype=np.float32)), "float32")
 
 
 def _powers(measurements: Any, exponents: Float32Array) -> Any:

@@ -1,10 +1,12 @@
 """The numbers of each network's fit, by the name that config knows it by. No Keras here: the gate looks a verdict up by
 them before anything heavy is imported."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import msgspec
+
+from pima.core.features import Features
 
 
 def added(default: Any, before: Any) -> Any:
@@ -26,12 +28,12 @@ class FiveSeeds:
     learning_rate: float = 0.01
     l2_times_rows: float = 3.0
     """L2 on both layers is this over the number of training rows: a prior of constant strength beside a mean loss."""
-    exponents: tuple[float, ...] = added((1, 1, 1, 1, 0.5, -1, 0.5, 1), before=(1,) * 8)
-    """Power of each measurement in the order of `pima.core.features`, each 1, 0.5 or -1: roots of insulin and pedigree,
-    1 / BMI. They are skewed, and no outlier drags the fit once its distance is shrunk."""
-    scales: tuple[float, ...] = added((0.5, 1.5, 0.1, 0.1, 1.5, 1, 1, 1.5), before=(1,) * 8)
+    exponents: tuple[float | None, ...] = added((), before=())
+    """Power of each number in the order of the features, each 1, 0.5 or -1: a skewed one has no outlier that drags the
+    fit once its distance is shrunk. None is chosen by the fit. Empty: all 1."""
+    scales: tuple[float, ...] = added((), before=())
     """Standard deviation that each power is brought to: under the same L2, the wider an input, the more the network
-    may lean on it. Blood pressure and skin fold say little beside BMI and age."""
+    may lean on it. Empty: all 1."""
     batch_rows: int = 16_384
     """Up to this many rows a step sees all of them; above it, a random batch of this size."""
 
@@ -46,6 +48,22 @@ class Article:
 
 
 RECIPES: dict[str, FiveSeeds | Article] = {"five_seeds": FiveSeeds(), "article": Article()}
+
+
+def recipe_for(network: str, features: Features) -> FiveSeeds | Article:
+    """A network's recipe with what is declared of its inputs."""
+    recipe = RECIPES[network]
+    if isinstance(recipe, Article):
+        return recipe
+    numbers = [feature for feature in features if feature.kind == "number"]
+    exponents = tuple(None if number.power is None else _plain(number.power) for number in numbers)
+    scales = tuple(1 if number.scale is None else _plain(number.scale) for number in numbers)
+    return replace(recipe, exponents=exponents, scales=scales)
+
+
+def _plain(number: float) -> float:
+    """Whole ones without a point, as a fingerprint has always had them."""
+    return int(number) if number.is_integer() else number
 
 
 def recipe_of(settings: dict[str, Any]) -> FiveSeeds | Article:

@@ -18,7 +18,7 @@ class Batch:
     patient_versions: Int64Array
     """(n,)"""
     measurements: "Measurements"
-    """n rows of eight"""
+    """n rows of the features that were asked for"""
 
     def __len__(self) -> int:
         return len(self.patient_ids)

@@ -62,11 +62,11 @@ class Words:
 class Triggers:
     """The triggers on patients."""
 
-    make: Callable[[Connection], None]
-    """Make them anew, whatever stands there under their names."""
+    make: Callable[[Connection, tuple[str, ...]], None]
+    """Make them anew for these features' columns, whatever stands there under their names."""
     drop: Callable[[Connection], None]
-    fault: Callable[[Connection], str | None]
-    """What of them is not as `make` makes it, in words; None where all is well."""
+    fault: Callable[[Connection, tuple[str, ...]], str | None]
+    """What of them is not as `make` makes it for these columns, in words; None where all is well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,9 @@ class Database:
     """Let the statements of this transaction take as long as they need."""
     cursor: Callable[[Connection], Any]
     """The driver's own cursor, for the rows of a large table."""
-    claim: Callable[[Connection, int, int], Batch]
-    """Take at most so many rows (the second number) with a patient id above the first one off the queue."""
+    claim: Callable[[Connection, tuple[str, ...], int, int], Batch]
+    """Take at most so many rows (the second number) with a patient id above the first one off the queue, and read these
+    features of them."""
     write_predictions: Callable[[Connection, Predictions, int, int, float], int]
     """Append predictions of a model version in a run with a threshold; how many this version had not made before."""
     write_rejections: Callable[[Connection, Rejections, int], None]
@@ -106,8 +107,8 @@ class Database:
     """What makes one of these tables more, or less, than its name says, in words; None where nothing does."""
     wait_for_other_migrations: Callable[[Connection], None]
     """Return when nobody else migrates, nor can begin to before this transaction ends."""
-    make_roles: Callable[[Connection], list[str]] | None
-    """Create or mend the roles; their names. None where the database knows no roles."""
+    make_roles: Callable[[Connection, tuple[str, ...]], list[str]] | None
+    """Create or mend the roles; their names. A loader may write these features. None where it knows no roles."""
     has_one_writer: bool
     """Whether transactions that write come one after the other."""
     finish_tables: Callable[[Iterable[Table]], None]

@@ -5,13 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from pima.core.features import FEATURE_NAMES
 from pima.core.validation import Measurements
 
 
 def as_measurements(columns: Sequence[Sequence[Any]], rows: int) -> Measurements:
-    """Eight columns of floats and None -> arrays (rows, 8)."""
-    values = np.zeros((rows, len(FEATURE_NAMES)), dtype=np.float64)
+    """A column of floats and None for each feature -> arrays (rows, features)."""
+    values = np.zeros((rows, len(columns)), dtype=np.float64)
     is_null = np.zeros_like(values, dtype=bool)
     for position, column in enumerate(columns):
         values[:, position] = np.array(column, dtype=np.float64)  # None becomes NaN

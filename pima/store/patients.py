@@ -9,22 +9,22 @@ import numpy as np
 from sqlalchemy import Connection, func, insert, select, text
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
-from pima.core.features import FEATURE_NAMES
 from pima.core.history import History
 from pima.core.validation import Measurements
+from pima.store.columns import any_differs, assigned, column, listed
 from pima.store.database import database_of
 from pima.store.measurements import as_measurements
 from pima.store.tables import loads
 from pima.store.types import Id, Real
 
 
-def labelled_history(connection: Connection) -> History:
-    """All labelled rows, read once in one statement and so from one state of the database."""
+def labelled_history(connection: Connection, names: Sequence[str]) -> History:
+    """All labelled rows with these features, read once in one statement and so from one state of the database."""
     labelled_at = database_of(connection).words.labelled_at_milliseconds
-    columns = ", ".join(("id", *FEATURE_NAMES, "outcome", labelled_at))
+    columns = f"id, {listed(names)}, outcome, {labelled_at}"
     # Ordered, so that the same rows give the same arrays and the same fingerprint.
     statement = f"SELECT {columns} FROM patients WHERE labelled_at IS NOT NULL ORDER BY id"
-    blocks = [_as_arrays(rows) for rows in _plain_rows(connection, statement)] or [_as_arrays([])]
+    blocks = [_as_arrays(rows) for rows in _plain_rows(connection, statement)] or [_no_rows(len(names))]
     ids, values, is_null, outcomes, labelled = (np.concatenate(arrays) for arrays in zip(*blocks, strict=True))
     return History(ids, Measurements(values, is_null), outcomes, labelled)
 
@@ -43,8 +43,16 @@ def _plain_rows(connection: Connection, statement: str) -> Iterator[Sequence[tup
         yield rows
 
 
-def _as_arrays(rows: Sequence[tuple[Any, ...]]) -> tuple[Int64Array, Float64Array, BoolArray, Int8Array, Int64Array]:
-    ids, *measured, outcomes, labelled = list(zip(*rows, strict=True)) or [()] * (3 + len(FEATURE_NAMES))
+_Block = tuple[Int64Array, Float64Array, BoolArray, Int8Array, Int64Array]
+
+
+def _no_rows(features: int) -> _Block:
+    nothing = np.empty(0, np.int64)
+    return nothing, np.empty((0, features)), np.empty((0, features), bool), nothing.astype(np.int8), nothing
+
+
+def _as_arrays(rows: Sequence[tuple[Any, ...]]) -> _Block:
+    ids, *measured, outcomes, labelled = list(zip(*rows, strict=True))
     arrays = as_measurements(measured, len(rows))
     return (
         np.array(ids, np.int64),
@@ -53,6 +61,25 @@ def _as_arrays(rows: Sequence[tuple[Any, ...]]) -> tuple[Int64Array, Float64Arra
         np.array(outcomes, np.int8),
         np.array(labelled, np.int64),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some patients, as the table holds them."""
+
+    ids: Int64Array
+    """(n,)"""
+    unlabelled: BoolArray
+    """(n,)"""
+    measurements: Measurements
+    """n rows of the features that were asked for"""
+
+
+def all_rows(connection: Connection, names: Sequence[str]) -> Iterator[Rows]:
+    """Every patient with these features, a block at a time."""
+    for rows in _plain_rows(connection, f"SELECT id, outcome IS NULL, {listed(names)} FROM patients ORDER BY id"):
+        ids, unlabelled, *measured = zip(*rows, strict=True)
+        yield Rows(np.array(ids, np.int64), np.array(unlabelled, bool), as_measurements(measured, len(rows)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +101,11 @@ def _staging(connection: Connection) -> str:
     return f"{database_of(connection).words.temporary_schema}.pima_staging"
 
 
-def make_staging(connection: Connection) -> None:
+def make_staging(connection: Connection, names: Sequence[str]) -> None:
     """An empty table of this connection's own, gone with the transaction or before the next file."""
     staging = _staging(connection)
     number, real = Id().compile(connection.dialect), Real().compile(connection.dialect)
-    measured = ", ".join(f"{name} {real}" for name in FEATURE_NAMES)
+    measured = ", ".join(f"{column(name)} {real}" for name in names)
     connection.execute(text(f"DROP TABLE IF EXISTS {staging}"))
     # No constraints: what breaks them is found by the queries below, with its line number.
     connection.execute(
@@ -86,12 +113,10 @@ def make_staging(connection: Connection) -> None:
     )
 
 
-_STAGED = ("line", "id", *FEATURE_NAMES, "outcome")
-
-
-def stage(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
-    """Add rows (line, id, eight measurements, outcome) to the staging table; None is NULL."""
-    database_of(connection).append_rows(connection, _staging(connection), _STAGED, rows)
+def stage(connection: Connection, names: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
+    """Add rows (line, id, measurements, outcome) to the staging table; None is NULL."""
+    columns = ("line", "id", *map(column, names), "outcome")
+    database_of(connection).append_rows(connection, _staging(connection), columns, rows)
 
 
 def repeated_ids(connection: Connection) -> list[int]:
@@ -131,8 +156,7 @@ def take_staged(connection: Connection, columns: tuple[str, ...]) -> Loaded:
     staging, known = _staging(connection), "EXISTS (SELECT 1 FROM patients p WHERE p.id = s.id)"
     matched = connection.execute(text(f"SELECT count(*) FROM {staging} s WHERE {known}")).scalar_one()
     updated = _update_known(connection, columns) if matched else 0
-    names = ", ".join(columns)
-    staged = ", ".join(f"s.{name}" for name in columns)
+    names, staged = listed(columns), listed(columns, "s")
     with_id = f"INSERT INTO patients (id, {names}) SELECT s.id, {staged} FROM {staging} s"
     # A file of outcomes or corrections alone has no new patients.
     inserted = connection.execute(text(f"{with_id} WHERE s.id IS NOT NULL AND NOT {known} ORDER BY s.id")).rowcount
@@ -147,12 +171,11 @@ def take_staged(connection: Connection, columns: tuple[str, ...]) -> Loaded:
 def _update_known(connection: Connection, columns: tuple[str, ...]) -> int:
     if not columns:
         return 0
-    assignments = ", ".join(f"{name} = s.{name}" for name in columns)
-    differs = database_of(connection).words.differs
-    differ = " OR ".join(f"patients.{name} {differs} s.{name}" for name in columns)
+    differ = any_differs(columns, "patients", database_of(connection).words.differs, "s")
     # Rows that would not change are left alone, so that their `updated_at` stays true.
     statement = (
-        f"UPDATE patients SET {assignments} FROM {_staging(connection)} s WHERE s.id = patients.id AND ({differ})"
+        f"UPDATE patients SET {assigned(columns, 's')} FROM {_staging(connection)} s "
+        f"WHERE s.id = patients.id AND ({differ})"
     )
     return connection.execute(text(statement)).rowcount
 

@@ -4,17 +4,17 @@ A claim reads rows and deletes them; the caller writes what became of them in th
 anywhere rolls back, and the rows wait again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select, text
 
-from pima.core.features import FEATURE_NAMES
 from pima.store.batches import Batch
+from pima.store.columns import any_differs, assigned, listed
 from pima.store.database import database_of
+from pima.store.declarations import newest_declaration
 from pima.store.tables import scoring_queue
-
-_MEASUREMENTS = ", ".join(FEATURE_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,20 @@ class Waiting:
     oldest: datetime | None
 
 
-def claim(connection: Connection, after: int, rows: int) -> Batch:
-    """Take up to `rows` rows with a patient id above `after`; they are gone once the transaction commits.
+def claim(connection: Connection, names: tuple[str, ...], after: int, rows: int) -> Batch:
+    """Take up to `rows` rows with a patient id above `after`, of the measurements those of these features.
 
-    At most settings.LARGEST_BATCH at once.
+    They are gone once the transaction commits. At most `largest_batch` rows at once.
     """
-    return database_of(connection).claim(connection, after, rows)
+    return database_of(connection).claim(connection, names, after, rows)
+
+
+_LARGEST_VALUE_BYTES = 900_000_000
+
+
+def largest_batch(features: int) -> int:
+    """Rows. On PostgreSQL a batch comes as one value of at most 1 GB, of eight bytes for each number of a row."""
+    return _LARGEST_VALUE_BYTES // (8 * (2 + features))
 
 
 def is_empty(connection: Connection) -> bool:
@@ -76,8 +84,8 @@ def mend_unseen(connection: Connection) -> int:
     stamped = 0
     if "outcome_without_its_time" in unseen_rows(connection):  # by its index; the update reads all patients
         stamped = _stamp(connection, "(outcome IS NULL) <> (labelled_at IS NULL)")
-    differs = database_of(connection).words.differs
-    differ = " OR ".join(f"q.{name} {differs} p.{name}" for name in FEATURE_NAMES)
+    columns = newest_declaration(connection).columns
+    differ = any_differs(columns, "q", database_of(connection).words.differs, "p")
     # By the version that was found: an entry that is replaced meanwhile is true, and stays.
     removed = connection.execute(
         text(f"""
@@ -111,9 +119,18 @@ def requeue_stale(connection: Connection) -> int:
     return _enqueue(connection, f"{_NOT_QUEUED} AND {_NOT_REJECTED} AND {_NOT_PREDICTED_BY_CHAMPION}")
 
 
-def requeue_rejected(connection: Connection) -> int:
-    """Queue the current versions that were rejected, and take their rejections back; how many."""
-    queued = _enqueue(connection, f"{_NOT_QUEUED} AND NOT ({_NOT_REJECTED})")
+_IDS_A_STATEMENT = 5_000
+
+
+def requeue_rejected(connection: Connection, ids: Sequence[int] | None = None) -> int:
+    """Queue the current versions that were rejected, of these ids alone where they are given, and take their rejections
+    back; how many."""
+    rejected = f"{_NOT_QUEUED} AND NOT ({_NOT_REJECTED})"
+    if ids is None:
+        queued = _enqueue(connection, rejected)
+    else:
+        parts = [ids[start : start + _IDS_A_STATEMENT] for start in range(0, len(ids), _IDS_A_STATEMENT)]
+        queued = sum(_enqueue(connection, f"{rejected} AND p.id IN ({', '.join(map(str, part))})") for part in parts)
     # A version ends as a prediction or as a rejection, never both, so the old judgement goes with the new try.
     connection.execute(
         text("""
@@ -130,15 +147,16 @@ def _enqueue(connection: Connection, condition: str) -> int:
     # They are found without locks first: beside locks, PostgreSQL reads whole rows of `predictions` instead of its
     # index alone.
     unlocked = database_of(connection).words.share_if_unlocked
+    columns = newest_declaration(connection).columns
     # In key order; it replaces an older version that still waits, and gives way to a newer one queued meanwhile.
     statement = f"""
-        INSERT INTO scoring_queue (patient_id, patient_version, {_MEASUREMENTS})
+        INSERT INTO scoring_queue (patient_id, patient_version, {listed(columns)})
         WITH found AS MATERIALIZED (SELECT p.id, p.version FROM patients p WHERE {_CURRENT} AND {condition})
-        SELECT p.id, p.version, {", ".join(f"p.{name}" for name in FEATURE_NAMES)}
+        SELECT p.id, p.version, {listed(columns, "p")}
         FROM found JOIN patients p ON p.id = found.id AND p.version = found.version
         WHERE {_CURRENT} ORDER BY p.id {unlocked}
         ON CONFLICT (patient_id) DO UPDATE
         SET patient_version = EXCLUDED.patient_version, enqueued_at = EXCLUDED.enqueued_at,
-            {", ".join(f"{name} = EXCLUDED.{name}" for name in FEATURE_NAMES)}
+            {assigned(columns, "EXCLUDED")}
         WHERE scoring_queue.patient_version < EXCLUDED.patient_version"""
     return connection.execute(text(statement)).rowcount

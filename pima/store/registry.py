@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, text, update
+from sqlalchemy import Column, Connection, Row, func, insert, select, text, update
 
+from pima.core.features import Features, names_of
+from pima.store.declarations import as_features
 from pima.store.tables import champion, model_versions, promotions
 
 
@@ -27,11 +29,12 @@ class Champion:
 class StoredArtifact:
     """Bytes with the hash that was written beside them."""
 
-    number: int
     content: bytes | None
     """None where they were pruned or lost."""
     sha256: str
     threshold: float
+    features: Features
+    """Of a row as it takes them, as they were declared when it was fitted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class NewVersion:
     last_labelled_at: datetime
     metrics: dict[str, Any]
     holdout_generation: int
+    features: Any
+    """What it was fitted on, as `as_stored` gives it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +125,24 @@ def record_move(connection: Connection, move: Move) -> None:
 def compiled_artifact(connection: Connection, number: int) -> StoredArtifact | None:
     """The compiled form of a version, unchecked; None where there is no such version."""
     # These columns alone: a scorer's role may read no other.
-    columns = (model_versions.c.compiled_artifact, model_versions.c.compiled_sha256, model_versions.c.threshold)
-    row = connection.execute(select(*columns).where(model_versions.c.number == number)).first()
-    return None if row is None else StoredArtifact(number, *row)
+    return _artifact(connection, number, model_versions.c.compiled_artifact, model_versions.c.compiled_sha256)
+
+
+def features_of(connection: Connection, number: int) -> tuple[str, ...]:
+    """The names of the features that a version takes, in its order."""
+    stored = connection.execute(select(model_versions.c.features).where(model_versions.c.number == number))
+    return names_of(as_features(stored.scalar_one()))
 
 
 def keras_artifact(connection: Connection, number: int) -> StoredArtifact | None:
     """The Keras form of a version, unchecked; None where there is no such version."""
-    columns = (model_versions.c.keras_artifact, model_versions.c.keras_sha256, model_versions.c.threshold)
+    return _artifact(connection, number, model_versions.c.keras_artifact, model_versions.c.keras_sha256)
+
+
+def _artifact(connection: Connection, number: int, content: Column[Any], sha256: Column[Any]) -> StoredArtifact | None:
+    columns = (content, sha256, model_versions.c.threshold, model_versions.c.features)
     row = connection.execute(select(*columns).where(model_versions.c.number == number)).first()
-    return None if row is None else StoredArtifact(number, *row)
+    return None if row is None else StoredArtifact(row[0], row[1], row.threshold, as_features(row.features))
 
 
 def version_before(connection: Connection, number: int) -> int | None:
@@ -206,6 +219,8 @@ class VersionSummary:
     compiled_sha256: str
     holdout_generation: int | None
     """None where it was fitted before there were generations, under another share than the first one's."""
+    features: Any
+    """What it was fitted on; `as_features` reads it."""
 
 
 def list_versions(connection: Connection) -> list[VersionSummary]:

@@ -6,6 +6,7 @@ from sqlalchemy import Connection, Engine
 
 from pima.errors import WrongUsage
 from pima.store.database import database_of
+from pima.store.declarations import newest_declaration
 from pima.store.engine import writing
 
 
@@ -18,10 +19,10 @@ def make_roles(engine: Engine) -> list[str]:
     """Create or mend the roles, in one transaction; their names. Raises WrongUsage where the database knows none."""
     make = _maker(engine)
     with writing(engine) as connection:
-        return make(connection)
+        return make(connection, newest_declaration(connection).columns)
 
 
-def _maker(engine: Engine) -> Callable[[Connection], list[str]]:
+def _maker(engine: Engine) -> Callable[[Connection, tuple[str, ...]], list[str]]:
     make = database_of(engine).make_roles
     if make is None:
         raise WrongUsage(what="--roles is for PostgreSQL: SQLite knows no roles. Guard the file instead.")

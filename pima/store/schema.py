@@ -4,33 +4,43 @@ The check at the start of every command uses plain catalogue queries, since impo
 """
 
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, insert, select, text
 
+from pima.core.features import Declaration
 from pima.core.ids import LARGEST_ID
+from pima.declaring import SHIPPED
 from pima.errors import SchemaAhead, SchemaBehind, SchemaDiffers, SchemaMissing, WrongConfiguration
 from pima.settings import HoldoutSettings
 from pima.store.database import database_of
+from pima.store.declarations import newest_declaration, require_declared
 from pima.store.engine import reading, writing
+from pima.store.feature_columns import begin_with
 from pima.store.generations import keep_share
-from pima.store.tables import TABLES, installation
+from pima.store.tables import TABLES, WITH_FEATURES, installation
 from pima.store.triggers import drop_triggers, make_triggers, require_triggers
+from pima.store.types import Real
 
-HEAD = "0006"
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+HEAD = "0007"
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every revision that this code knows, oldest first; a test compares them with migrations/."""
 
 _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
 
-def require_schema(engine: Engine) -> None:
-    """Stop before the first write where the schema is missing, behind, ahead, or changed by hand."""
+def require_schema(engine: Engine) -> Declaration:
+    """Stop before the first write where the schema is missing, behind, ahead, or changed by hand; what it declares."""
     with reading(engine) as connection:
         _require_revision(current_revision(connection))
-        _require_columns(connection)
+        found = database_of(connection).columns(connection, [table.name for table in TABLES])
+        _require_columns(connection, found)
+        declaration = newest_declaration(connection)
+        _require_feature_columns(connection, found, declaration)
         _require_whole_tables(connection)
-        require_triggers(connection)
+        require_triggers(connection, declaration)
+        return declaration
 
 
 def current_revision(connection: Connection) -> str | None:
@@ -53,17 +63,26 @@ def _require_revision(found: str | None) -> None:
     raise SchemaAhead(found=found, expected=HEAD)
 
 
-def _require_columns(connection: Connection) -> None:
+def _require_columns(connection: Connection, found: Mapping[str, str]) -> None:
     """Each column that the code reads or writes must be there, with its type."""
-    found = database_of(connection).columns(connection, [table.name for table in TABLES])
     for table in TABLES:
         for column in table.columns:
-            name = f"{table.name}.{column.name}"
-            expected = column.type.compile(connection.dialect).lower()
-            if name not in found:
-                raise SchemaDiffers(what=f"the column {name} ({expected}) is missing or renamed")
-            if found[name] != expected:
-                raise SchemaDiffers(what=f"the column {name} is {found[name]} where {expected} was expected")
+            _require_column(found, f"{table.name}.{column.name}", column.type.compile(connection.dialect).lower())
+
+
+def _require_feature_columns(connection: Connection, found: Mapping[str, str], declaration: Declaration) -> None:
+    """So must those of the features, the retired ones too: the triggers copy them, and old versions may need them."""
+    number = Real().compile(connection.dialect).lower()
+    for table in WITH_FEATURES:
+        for name in declaration.columns:
+            _require_column(found, f"{table}.{name}", number)
+
+
+def _require_column(found: Mapping[str, str], name: str, expected: str) -> None:
+    if name not in found:
+        raise SchemaDiffers(what=f"the column {name} ({expected}) is missing or renamed")
+    if found[name] != expected:
+        raise SchemaDiffers(what=f"the column {name} is {found[name]} where {expected} was expected")
 
 
 def _require_whole_tables(connection: Connection) -> None:
@@ -74,12 +93,17 @@ def _require_whole_tables(connection: Connection) -> None:
 
 
 def migrate(
-    engine: Engine, salt: str, to: str = "head", share: float = HoldoutSettings().share
+    engine: Engine,
+    salt: str,
+    to: str = "head",
+    share: float = HoldoutSettings().share,
+    declared: Declaration | None = SHIPPED,
 ) -> tuple[str | None, str | None]:
     """Bring the schema to a revision; returns the revisions before and after.
 
     One transaction on both databases, behind a lock: of two at once the second finds the work done. The holdout's
-    `salt` ("" draws one) and `share` go into a new database; an existing one keeps its own, and another is an error.
+    `salt` ("" draws one) and `share`, and what is declared, go into a new database; an existing one keeps its own, and
+    another is an error. `declared` None takes what is declared there.
     """
     with writing(engine) as connection:
         database_of(connection).wait_for_other_migrations(connection)
@@ -93,7 +117,11 @@ def migrate(
         _run_alembic(connection, to)
         after = current_revision(connection)
         if after == HEAD:
+            if before is None and declared is not None:
+                begin_with(connection, declared)
             make_triggers(connection)
+            if declared is not None:
+                require_declared(declared, newest_declaration(connection))
             _keep_salt(connection, salt)
             keep_share(connection, share)
         return before, after

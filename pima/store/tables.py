@@ -1,14 +1,15 @@
 """The tables as the code knows them. The migrations make them; a test holds the two equal.
 
-What the triggers do (versions, the queue, the labels' times) is told in the migration that makes them.
+`patients` and `scoring_queue` have a column for each declared feature besides. Those are made from the declaration, and
+so stand in no list here.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import (
     CheckConstraint,
     Column,
-    Connection,
     Identity,
     Index,
     Integer,
@@ -16,13 +17,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    event,
     text,
 )
 from sqlalchemy import ForeignKeyConstraint as ForeignKey
 
-from pima.core.features import FEATURE_NAMES
-from pima.store.database import database_of
 from pima.store.types import Bytes, Id, Json, Real, Timestamp, database_now, id_in_range
 
 metadata = MetaData(
@@ -36,12 +34,6 @@ metadata = MetaData(
 )
 
 
-@event.listens_for(metadata, "before_create")
-def _finish(_metadata: MetaData, connection: Connection, **_: Any) -> None:
-    """What only one database has words for is said when the tables are made in it."""
-    database_of(connection).finish_tables(TABLES)
-
-
 def _table(name: str, *parts: Any) -> Table:
     return Table(name, metadata, *parts)
 
@@ -51,19 +43,14 @@ def _identity() -> Column[int]:
     return Column("id", Id, Identity(always=False), primary_key=True)
 
 
-def _measurements() -> list[Column[float]]:
-    return [Column(name, Real) for name in FEATURE_NAMES]
-
-
 def _now() -> dict[str, Any]:
     return {"nullable": False, "server_default": database_now()}
 
 
-# One row is one patient; people's own software writes here.
+# One row is one patient; people's own software writes here. Its measurements are the features' columns.
 patients = _table(
     "patients",
     _identity(),
-    *_measurements(),
     Column("outcome", Integer),
     Column("labelled_at", Timestamp),
     Column("version", Id, nullable=False, server_default=text("0")),
@@ -78,12 +65,11 @@ Index("ix_patients_labelled_at", patients.c.labelled_at, info={"where": text("la
 _unstamped = text("(outcome IS NULL) <> (labelled_at IS NULL)")
 Index("ix_patients_unstamped", patients.c.id, info={"where": _unstamped})
 
-# Row versions that wait, with all that the scorer needs.
+# Row versions that wait, with all that the scorer needs: the features' columns.
 scoring_queue = _table(
     "scoring_queue",
     Column("patient_id", Id, primary_key=True, autoincrement=False),
     Column("patient_version", Id, nullable=False),
-    *_measurements(),
     Column("enqueued_at", Timestamp, **_now()),
 )
 
@@ -142,6 +128,8 @@ model_versions = _table(
     Column("first_labelled_at", Timestamp),
     Column("last_labelled_at", Timestamp),
     Column("holdout_generation", Id),
+    # The features that it was fitted on, as they were declared then.
+    Column("features", Json),
     CheckConstraint("number > 0", name="number"),
 )
 
@@ -265,4 +253,29 @@ holdout_generations = _table(
     CheckConstraint("share > 0 AND share < 1", name="share"),
 )
 
+# What is scored, since when; append-only, the highest number counts.
+declarations = _table(
+    "declarations",
+    Column("number", Id, primary_key=True, autoincrement=False),
+    Column("declaration", Json, nullable=False),
+    Column("since", Timestamp, **_now()),
+    Column("decided_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    CheckConstraint("number > 0", name="number"),
+)
+
 TABLES = tuple(metadata.tables.values())
+
+WITH_FEATURES = ("patients", "scoring_queue")
+"""The tables that have a column of type Real for each feature, declared or retired."""
+
+
+def with_features(columns: Iterable[str]) -> MetaData:
+    """Copies of the tables, with these features' columns."""
+    whole = MetaData(naming_convention=metadata.naming_convention)
+    for table in TABLES:
+        table.to_metadata(whole)
+    for name in WITH_FEATURES:
+        for column in columns:
+            whole.tables[name].append_column(Column(column, Real))
+    return whole

@@ -6,22 +6,24 @@ with what stands here: a trigger that does something else, or nothing, leaves ro
 
 from sqlalchemy import Connection
 
+from pima.core.features import Declaration
 from pima.errors import SchemaDiffers
 from pima.store.database import database_of
+from pima.store.declarations import newest_declaration
 
 
-def require_triggers(connection: Connection) -> None:
+def require_triggers(connection: Connection, declaration: Declaration) -> None:
     """Raises SchemaDiffers where a trigger is not as it was made, or another one undoes its work."""
-    what = database_of(connection).triggers.fault(connection)
+    what = database_of(connection).triggers.fault(connection, declaration.columns)
     if what is not None:
         raise SchemaDiffers(what=what)
 
 
 def make_triggers(connection: Connection) -> None:
     """Make the triggers where they are not yet, or no longer, as they should be."""
-    triggers = database_of(connection).triggers
-    if triggers.fault(connection) is not None:
-        triggers.make(connection)
+    triggers, columns = database_of(connection).triggers, newest_declaration(connection).columns
+    if triggers.fault(connection, columns) is not None:
+        triggers.make(connection, columns)
 
 
 def drop_triggers(connection: Connection) -> None:

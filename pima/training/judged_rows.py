@@ -11,13 +11,15 @@ from datetime import datetime
 import numpy as np
 from sqlalchemy import Engine
 
-from pima.core.arrays import BoolArray
+from pima.core.arrays import BoolArray, Float32Array
 from pima.core.digest import sha256_of
-from pima.core.history import Learned, Side, unseen_by
+from pima.core.features import names_of
+from pima.core.history import Learned, Side, Split, unseen_by
 from pima.core.window import Window, in_window
 from pima.logs import get_logger
 from pima.settings import GateSettings
 from pima.store import lineage, registry
+from pima.store.declarations import as_features
 from pima.store.engine import reading
 from pima.store.generations import Generation
 from pima.training.snapshot import from_parquet
@@ -34,18 +36,21 @@ class AsRead:
     """Of the holdout; the history was split by its share."""
 
 
-def rows_to_judge(holdout: Side, unseen: BoolArray | None, gate: GateSettings, now: datetime) -> BoolArray:
-    """Which of the holdout rows are the test set at this moment, (n,); none but `unseen` ones, where that is given."""
+def rows_to_judge(holdout: Side, for_both: BoolArray | None, gate: GateSettings, now: datetime) -> BoolArray:
+    """Which of the holdout rows are the test set at this moment, (n,); none but those `for_both`, where given."""
     recent = Window(gate.window_weeks, gate.window_minimum_rows, gate.window_maximum_rows)
-    eligible = np.ones(len(holdout), dtype=bool) if unseen is None else unseen
+    eligible = np.ones(len(holdout), dtype=bool) if for_both is None else for_both
     times = holdout.labelled_at_ms[eligible]
     test_set = eligible.copy()
     test_set[eligible] = in_window(times, None if gate.window == "all" else recent, int(now.timestamp() * 1000))
     return test_set
 
 
-def unseen_rows(engine: Engine, holdout: Side, as_read: AsRead, number: int) -> BoolArray | None:
+def unseen_rows(engine: Engine, history: Split, taken: Float32Array, as_read: AsRead, number: int) -> BoolArray | None:
     """Which of the holdout rows version `number` can't have learned from, (n,); None where these are all of them.
+
+    `taken` are the rows' features as that version takes them. Where so many rows are twins that they stay in training,
+    equal features are no reason here either.
 
     Under the same share too a row may have been among its training rows: a patient who was entered again since, under
     an id that is in the holdout.
@@ -59,6 +64,9 @@ def unseen_rows(engine: Engine, holdout: Side, as_read: AsRead, number: int) -> 
         snapshot = None
     if snapshot is None and share == as_read.generation.share:
         return None  # the hash has split these rows already
-    rows = None if snapshot is None else from_parquet(snapshot.content)
-    unseen = unseen_by(Learned(share, rows), holdout, as_read.salt)
+    rows = None
+    if snapshot is not None and version is not None:
+        rows = from_parquet(snapshot.content, names_of(as_features(version.features)))
+    by_features = history.twins_kept == 0
+    unseen = unseen_by(Learned(share, rows), history.holdout, taken, as_read.salt, by_features)
     return None if unseen.all() else unseen

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Engine
 
 from pima.core.arrays import BoolArray
-from pima.core.history import Split
-from pima.core.promotion import Contest, GateOptions, Verdict, decide
+from pima.core.features import Declaration
+from pima.core.history import Split, as_taken
+from pima.core.promotion import Contest, GateOptions, Verdict, decide, in_all
 from pima.errors import ArtifactDamaged
 from pima.logs import get_logger
 from pima.scorer import Scorer, load_scorer
@@ -40,6 +41,7 @@ class Case:
     """What is judged; the same in every attempt."""
 
     history: Split
+    declared: Declaration
     as_read: AsRead
     challenger: Challenger
     gate: GateSettings
@@ -70,17 +72,20 @@ def judge(engine: Engine, case: Case) -> Judgement:
         consultations = lineage.consultations(connection) + 1
     current, unloadable = load_champion(engine, champion)
     holdout, challenger = case.history.holdout, case.challenger.scorer
-    unseen = None
+    taken, unseen, scorable = None, None, None
     if current is not None and champion.model_version is not None:
-        unseen = unseen_rows(engine, holdout, case.as_read, champion.model_version)
-    too_few = unseen is not None and min(holdout.rows(unseen).of_each_class) < case.minimum_of_each_class
-    test_set = rows_to_judge(holdout, None if too_few else unseen, case.gate, case.as_read.time)
+        taken = as_taken(holdout, case.declared, current.features)
+        unseen = unseen_rows(engine, case.history, taken.features, case.as_read, champion.model_version)
+        scorable = None if taken.scorable.all() else taken.scorable
+    for_both = in_all(unseen, scorable)
+    too_few = for_both is not None and min(holdout.rows(for_both).of_each_class) < case.minimum_of_each_class
+    test_set = rows_to_judge(holdout, None if too_few else for_both, case.gate, case.as_read.time)
     contest = Contest(
         outcomes=holdout.outcomes,
         in_window=test_set,
         challenger=challenger.model.probabilities(holdout.features),
         challenger_threshold=challenger.threshold,
-        champion=None if current is None else current.model.probabilities(holdout.features),
+        champion=None if current is None or taken is None else current.model.probabilities(taken.features),
         champion_threshold=0.5 if current is None else current.threshold,
         champion_unloadable=unloadable,
         parity_passed=case.challenger.parity.passed,
@@ -88,6 +93,7 @@ def judge(engine: Engine, case: Case) -> Judgement:
         rolled_back_before=rolled_back,
         consultations=consultations,
         unseen=unseen,
+        scorable=scorable,
         too_few_unseen=too_few,
         holdout_share=case.as_read.generation.share,
     )

@@ -16,6 +16,7 @@ from pima.core.promotion import Decision, Reason, Verdict
 from pima.errors import ChampionKeepsMoving
 from pima.logs import get_logger
 from pima.store import lineage, registry
+from pima.store.declarations import as_stored
 from pima.store.engine import writing
 from pima.store.lineage import Snapshot, TestSet
 from pima.store.registry import Move, NewVersion
@@ -75,8 +76,10 @@ def _new_version(case: Case, run_id: int, verdict: Verdict) -> NewVersion:
         metrics={
             "holdout": None if verdict.challenger is None else asdict(verdict.challenger),
             "parity": asdict(challenger.parity),
-        },
+        }
+        | ({"twins_kept": history.twins_kept} if history.twins_kept else {}),
         holdout_generation=case.as_read.generation.number,
+        features=as_stored(case.declared.features),
     )
 
 
@@ -117,7 +120,7 @@ def _keep_lineage(connection: Connection, case: Case, number: int) -> None:
     if snapshots == "off":
         lineage.drop_snapshots(connection)
     else:
-        content = to_parquet(case.history.training)
+        content = to_parquet(case.history.training, case.declared.names)
         kept = Snapshot(content, sha256_of(content), len(case.history.training))
         lineage.keep_snapshot(connection, number, kept)
     last_snapshots = snapshots if isinstance(snapshots, int) else 0

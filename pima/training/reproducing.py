@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from pima.core.arrays import Float32Array, Float64Array
 from pima.core.digest import sha256_of
+from pima.core.features import names_of
 from pima.core.history import Side
 from pima.errors import NoSuchVersion, SnapshotDamaged, SnapshotNotKept
 from pima.logs import get_logger
@@ -15,6 +16,7 @@ from pima.model.recipes import recipe_of
 from pima.model.training_extra import training_extra
 from pima.scorer import load_scorer
 from pima.store import lineage, registry
+from pima.store.declarations import as_features
 from pima.store.engine import reading
 from pima.store.registry import VersionSummary
 from pima.training.snapshot import from_parquet
@@ -45,7 +47,7 @@ def reproduce(engine: Engine, number: int) -> Reproduction:
     with training_extra():
         from pima.model.artifact import LARGEST_DIFFERENCE, library_versions, probe_rows
     refitted = _fit_again(version, rows)
-    compared = np.concatenate([rows.features, probe_rows()])
+    compared = np.concatenate([rows.features, probe_rows(as_features(version.features))])
     difference = float(np.abs(refitted(compared) - stored.model.probabilities(compared)).max())
     return Reproduction(
         number=number,
@@ -68,15 +70,16 @@ def _read(engine: Engine, number: int) -> tuple[VersionSummary, Side]:
         raise SnapshotNotKept(number=number, kept=", ".join(map(str, kept)) or "none")
     if sha256_of(snapshot.content) != snapshot.sha256:
         raise SnapshotDamaged(number=number)
-    return version, from_parquet(snapshot.content)
+    return version, from_parquet(snapshot.content, names_of(as_features(version.features)))
 
 
 def _fit_again(version: VersionSummary, rows: Side) -> Callable[[Float32Array], Float64Array]:
-    """The second fit, through the same export: (n, 8) -> (n,)."""
+    """The second fit, through the same export: (n, features) -> (n,)."""
     from pima.model.artifact import export
     from pima.model.compiled import CompiledModel
     from pima.model.network import TrainingData, fit
 
     get_logger().info("fit started", model_version=version.number, seed=version.seed, training_rows=len(rows))
-    model = fit(recipe_of(version.settings), TrainingData(rows.features, rows.outcomes), version.seed)
+    features = as_features(version.features)
+    model = fit(recipe_of(version.settings), features, TrainingData(rows.features, rows.outcomes), version.seed)
     return CompiledModel(export(model).compiled).probabilities

@@ -20,11 +20,13 @@ class HistoryRows:
     """Models are judged on these, or on the recent ones of them."""
     left_out: Mapping[str, int]
     """Rows that are used for nothing, by reason."""
+    twins_kept: int = 0
+    """Training rows that equal a holdout row, where those are so many that it says nothing."""
 
     @classmethod
     def of(cls, history: Split) -> "HistoryRows":
         """Of a history as it was read."""
-        return cls(len(history.training), len(history.holdout), history.left_out)
+        return cls(len(history.training), len(history.holdout), history.left_out, history.twins_kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class NewVerdict:
     whole_accuracy_difference: float | None
     consultations: int
     seen_rows: int
+    unscorable_rows: int
 
     @classmethod
     def of(cls, verdict: Verdict, champion_before: int | None, challenger: int | None) -> "NewVerdict":
@@ -67,6 +70,7 @@ class NewVerdict:
             whole_accuracy_difference=verdict.whole_accuracy_difference,
             consultations=verdict.consultations,
             seen_rows=verdict.seen_rows,
+            unscorable_rows=verdict.unscorable_rows,
         )
 
 

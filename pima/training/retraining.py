@@ -6,6 +6,7 @@ verdict and (only if it won) the champion's pointer in one transaction.
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -15,11 +16,13 @@ import msgspec
 from sqlalchemy import Connection, Engine
 
 from pima.core.digest import sha256_of
-from pima.core.history import Split, shortage, split
+from pima.core.features import Declaration, Features, as_inputs, names_of
+from pima.core.history import MOST_TWINS, Split, shortage, split
 from pima.core.promotion import Decision, Reason
+from pima.declaring import SHIPPED
 from pima.errors import LeaseHeld, PimaError, TooFewLabels
 from pima.logs import get_logger
-from pima.model.recipes import RECIPES, fingerprinted
+from pima.model.recipes import fingerprinted, recipe_for
 from pima.model.training_extra import training_extra
 from pima.process.heartbeat import beating
 from pima.process.recorded_run import OpenRun
@@ -40,22 +43,25 @@ from pima.training.results import EarlierVerdict, HistoryRows, NewVerdict, Retra
 LEASE = "retrain"
 
 
-def retrain(engine: Engine, settings: Settings, run: OpenRun, stop: StopRequest, dry_run: bool) -> None:
+def retrain(
+    engine: Engine, settings: Settings, declared: Declaration, run: OpenRun, stop: StopRequest, dry_run: bool
+) -> None:
     """One retraining; reports its rows and then the verdict. A dry run decides and writes nothing but its run.
 
     Raises TooFewLabels, LeaseHeld, ChampionKeepsMoving, TrainingExtraMissing; Interrupted while nothing is written.
     """
     with _only_one(engine, settings.retrain, run, dry_run) as fence:
         with stop.at_once():
-            history, as_read = read_history(engine, settings)
+            history, as_read = read_history(engine, settings, declared)
             rows = HistoryRows.of(history)
             run.report(RetrainResult(rows))
             _require_enough(history, settings.retrain)
-            earlier = _earlier_verdict(engine, history, settings)
+            earlier = _earlier_verdict(engine, history, settings, declared.features)
             if earlier is not None:
                 run.report(RetrainResult(rows, earlier))
                 return
-            case = _case(history, as_read, settings, fit_challenger(history, settings))
+            challenger = fit_challenger(history, settings, declared.features)
+            case = _case(history, as_read, settings, declared, challenger)
         run.report(RetrainResult(rows, _decide(engine, case, settings.retrain, run.id, fence)))
 
 
@@ -91,14 +97,16 @@ def _only_one(engine: Engine, settings: RetrainSettings, run: OpenRun, dry_run: 
             leases.release_lease(connection, LEASE, fence)
 
 
-def read_history(engine: Engine, settings: Settings) -> tuple[Split, AsRead]:
+def read_history(engine: Engine, settings: Settings, declared: Declaration) -> tuple[Split, AsRead]:
     """The labelled rows, validated and split into training and holdout, and what they were split by and when."""
     with reading(engine) as connection:
         salt = holdout_salt(connection, settings.holdout.salt)
         generation = holdout_generation(connection, settings.holdout.share)
         as_read = AsRead(clock(connection), salt, generation)
-        labelled = labelled_history(connection)
-    return split(labelled, salt, generation.share), as_read
+        labelled = labelled_history(connection, declared.columns)
+    # The shipped measurements are so fine that equal ones mean the same person, however many there are.
+    most_twins = math.inf if as_inputs(declared.features) == as_inputs(SHIPPED.features) else MOST_TWINS
+    return split(labelled, declared.features, salt, generation.share, most_twins), as_read
 
 
 def _require_enough(history: Split, settings: RetrainSettings) -> None:
@@ -107,7 +115,7 @@ def _require_enough(history: Split, settings: RetrainSettings) -> None:
         raise TooFewLabels(what=what)
 
 
-def _earlier_verdict(engine: Engine, history: Split, settings: Settings) -> EarlierVerdict | None:
+def _earlier_verdict(engine: Engine, history: Split, settings: Settings, features: Features) -> EarlierVerdict | None:
     """One look per data, settings and champion: running the job again on the same data cannot fish for luck.
 
     Not where the champion's bytes can't be loaded, since that verdict compared with a model which is gone; not after
@@ -116,7 +124,7 @@ def _earlier_verdict(engine: Engine, history: Split, settings: Settings) -> Earl
     """
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
-        fingerprint = gate_fingerprint(settings)
+        fingerprint = gate_fingerprint(settings, features)
         row = registry.recorded_verdict(connection, history.fingerprint, fingerprint, champion.model_version)
     if row is None or row.verdict == Decision.PROMOTED or row.reason in (Reason.PINNED, Reason.TOO_FEW_UNSEEN):
         return None
@@ -126,28 +134,28 @@ def _earlier_verdict(engine: Engine, history: Split, settings: Settings) -> Earl
     return EarlierVerdict(row.verdict, row.reason, row.explanation, row.challenger)
 
 
-def settings_of_fit(settings: Settings) -> dict[str, Any]:
-    """What, besides the data, makes one fit differ from another."""
+def settings_of_fit(settings: Settings, features: Features) -> dict[str, Any]:
+    """What, besides the data and the features' names, makes one fit differ from another."""
     return {
         "network": settings.retrain.network,
-        "recipe": asdict(RECIPES[settings.retrain.network]),
+        "recipe": asdict(recipe_for(settings.retrain.network, features)),
         "threshold": settings.retrain.threshold,
         "holdout_share": settings.holdout.share,
     }
 
 
-def fit_fingerprint(settings: Settings) -> str:
+def fit_fingerprint(settings: Settings, features: Features) -> str:
     """sha256 over the settings of a fit."""
-    return _fingerprint(_fit_as_fingerprinted(settings))
+    return _fingerprint(_fit_as_fingerprinted(settings, features))
 
 
-def gate_fingerprint(settings: Settings) -> str:
+def gate_fingerprint(settings: Settings, features: Features) -> str:
     """sha256 over the settings of a fit and of the gate: another question to the same data is another look."""
     asked = msgspec.structs.asdict(settings.gate)
     # An option that a later release adds enters only where it is used, so that recorded verdicts still hold.
     unused = {name for name in asked.keys() - _FIRST_GATE_OPTIONS if asked[name] == getattr(GateSettings(), name)}
     gate = {name: value for name, value in asked.items() if name not in unused}
-    return _fingerprint(_fit_as_fingerprinted(settings) | {"gate": gate})
+    return _fingerprint(_fit_as_fingerprinted(settings, features) | {"gate": gate})
 
 
 _FIRST_GATE_OPTIONS = {
@@ -161,8 +169,12 @@ _FIRST_GATE_OPTIONS = {
 }
 
 
-def _fit_as_fingerprinted(settings: Settings) -> dict[str, Any]:
-    return settings_of_fit(settings) | {"recipe": fingerprinted(RECIPES[settings.retrain.network])}
+def _fit_as_fingerprinted(settings: Settings, features: Features) -> dict[str, Any]:
+    known = settings_of_fit(settings, features)
+    known |= {"recipe": fingerprinted(recipe_for(settings.retrain.network, features))}
+    # The shipped ones were the only ones once, and no fingerprint named them.
+    inputs = as_inputs(features)
+    return known if inputs == as_inputs(SHIPPED.features) else known | {"features": inputs}
 
 
 def _fingerprint(settings: dict[str, Any]) -> str:
@@ -175,7 +187,7 @@ def seed_of(history: Split, settings: RetrainSettings) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
-def fit_challenger(history: Split, settings: Settings) -> Challenger:
+def fit_challenger(history: Split, settings: Settings, features: Features) -> Challenger:
     """Fit, export, and reload from the exported bytes, as scoring will. Raises TrainingExtraMissing."""
     network, threshold = settings.retrain.network, settings.retrain.threshold
     with training_extra():
@@ -184,27 +196,30 @@ def fit_challenger(history: Split, settings: Settings) -> Challenger:
     from pima.model.compiled import CompiledModel
 
     seed = seed_of(history, settings.retrain)
-    get_logger().info("fit started", network=network, seed=seed, **as_json(HistoryRows.of(history)))
-    model = fit(RECIPES[network], TrainingData(history.training.features, history.training.outcomes), seed)
+    told = {name: rows for name, rows in as_json(HistoryRows.of(history)).items() if rows}
+    get_logger().info("fit started", network=network, seed=seed, **told)
+    data = TrainingData(history.training.features, history.training.outcomes)
+    model = fit(recipe_for(network, features), features, data, seed)
     artifacts = export(model)
     return Challenger(
         artifacts=artifacts,
-        parity=parity(artifacts, history.holdout.features, threshold),
-        scorer=Scorer(threshold, CompiledModel(artifacts.compiled)),
+        parity=parity(artifacts, history.holdout.features, features, threshold),
+        scorer=Scorer(threshold, names_of(features), CompiledModel(artifacts.compiled)),
         seed=seed,
-        settings=settings_of_fit(settings),
-        settings_fingerprint=fit_fingerprint(settings),
+        settings=settings_of_fit(settings, features),
+        settings_fingerprint=fit_fingerprint(settings, features),
         libraries=library_versions(),
     )
 
 
-def _case(history: Split, as_read: AsRead, settings: Settings, challenger: Challenger) -> Case:
+def _case(history: Split, as_read: AsRead, settings: Settings, declared: Declaration, challenger: Challenger) -> Case:
     return Case(
         history=history,
+        declared=declared,
         as_read=as_read,
         challenger=challenger,
         gate=settings.gate,
-        gate_fingerprint=gate_fingerprint(settings),
+        gate_fingerprint=gate_fingerprint(settings, declared.features),
         minimum_of_each_class=settings.retrain.minimum_of_each_class,
         lineage=settings.lineage,
     )

@@ -3,19 +3,20 @@
 Features are kept as the fit saw them: float32, missing as null. The file is small (zstd) and any tool reads it.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pima.core.arrays import Float32Array, Int8Array, Int64Array
-from pima.core.features import FEATURE_NAMES
 from pima.core.history import Side
 
 
-def to_parquet(side: Side) -> bytes:
-    """Columns patient_id, the eight features, outcome, labelled_at; the same rows give the same bytes."""
+def to_parquet(side: Side, names: Sequence[str]) -> bytes:
+    """Columns patient_id, the features, outcome, labelled_at; the same rows give the same bytes."""
     columns = {"patient_id": _whole(side.patient_ids, pa.int64())}
-    columns |= {name: _nullable(side.features[:, n]) for n, name in enumerate(FEATURE_NAMES)}
+    columns |= {name: _nullable(side.features[:, n]) for n, name in enumerate(names)}
     columns["outcome"] = _whole(side.outcomes, pa.int8())
     columns["labelled_at"] = _whole(side.labelled_at_ms, pa.timestamp("ms", "UTC"))
     sink = pa.BufferOutputStream()
@@ -23,11 +24,12 @@ def to_parquet(side: Side) -> bytes:
     return bytes(sink.getvalue())
 
 
-def from_parquet(content: bytes) -> Side:
-    """The rows again, exactly. The caller has checked the bytes' hash."""
+def from_parquet(content: bytes, names: Sequence[str]) -> Side:
+    """The rows again, exactly, with the features of the version that they are of. The caller has checked the bytes'
+    hash."""
     table = pq.read_table(pa.BufferReader(content)).combine_chunks()
-    features = np.empty((len(table), len(FEATURE_NAMES)), dtype=np.float32)
-    for n, name in enumerate(FEATURE_NAMES):
+    features = np.empty((len(table), len(names)), dtype=np.float32)
+    for n, name in enumerate(names):
         features[:, n] = table[name].fill_null(float("nan")).to_numpy()
     labelled_at_ms = table["labelled_at"].cast(pa.int64()).to_numpy()
     return Side(table["patient_id"].to_numpy(), features, table["outcome"].to_numpy(), labelled_at_ms)

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from pima.core.features import FEATURE_NAMES
-from tests.conftest import Database
+from tests.conftest import FEATURE_NAMES, Database
 
 HEADER = ",".join((*FEATURE_NAMES, "outcome"))
 ID_HEADER = f"id,{HEADER}"

@@ -12,14 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import text
 
-from pima.core.features import FEATURE_NAMES, FEATURES, Feature
+from pima import declaring
+from pima.core.features import Feature
 from pima.core.ids import LARGEST_GIVEN_ID, LARGEST_ID
 from pima.errors import DatabaseAway
 from pima.intake.loading import LoadOptions, load_files
 from pima.intake.patient_rows import BLOCK_ROWS
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine
-from tests.conftest import SOUND, Database, Ended, call, insert_patients, the_json
+from tests.conftest import FEATURE_NAMES, FEATURES, SOUND, Database, Ended, call, insert_patients, the_json
 from tests.jobs.patient_files import GOOD, HEADER, ID_HEADER, OTHER, THIRD, counts, write
 
 KAGGLE = "Pregnancies,Glucose,BloodPressure,SkinThickness,Insulin,BMI,DiabetesPedigreeFunction,Age,Outcome"
@@ -210,7 +211,7 @@ def test_bad_lines_are_counted_by_reason_with_the_first_of_them(database: Databa
 def test_a_range_error_names_the_range_and_the_unit(sqlite: Database, tmp_path: Path, feature: Feature) -> None:
     report = refused(sqlite, write(tmp_path, HEADER, with_cell(feature.name, "7177"))).stderr
     assert f"({feature.name}): expected {feature.low:g} to {feature.high:g} ({feature.unit})" in report
-    assert ("or 0 or nothing" in report) == feature.zero_means_missing
+    assert ("or 0 or nothing" in report) == feature.zero_is_missing
     assert "7177" not in report
 
 
@@ -531,6 +532,6 @@ def test_a_database_that_goes_away_in_the_middle_of_a_file_is_to_be_tried_again(
             connection.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
 
     with pytest.raises(DatabaseAway):
-        load_files(engine, [Path(file)], LoadOptions(), cut_the_line)
+        load_files(engine, [Path(file)], LoadOptions(), declaring.SHIPPED, cut_the_line)
     engine.dispose()
     assert counts(postgresql) == (0, 0, 0)

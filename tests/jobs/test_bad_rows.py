@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pima.core.features import FEATURE_NAMES
+from pima import declaring
 from pima.settings import Settings
 from pima.training.retraining import read_history
-from tests.conftest import SOUND, Database, call, insert_patients, install_models, the_json
+from tests.conftest import FEATURE_NAMES, SOUND, Database, call, insert_patients, install_models, the_json
 
 Bad = tuple[dict[str, Any], str, str]
 
@@ -133,7 +133,7 @@ def test_retraining_leaves_bad_rows_out_and_counts_them_by_reason(database: Data
         if n < len(bad):
             spoilt += insert_patients(database, 1, outcome=1, **bad[n][0])
         glucose_of[insert_patients(database, 1, glucose=100 + n, outcome=n % 2)[0]] = 100 + n
-    divided, _ = read_history(database.engine, Settings())
+    divided, _ = read_history(database.engine, Settings(), declaring.SHIPPED)
     assert divided.left_out == _by_reason(bad)
     used: dict[int, float] = {}
     for side in (divided.training, divided.holdout):
@@ -147,10 +147,10 @@ def test_retraining_leaves_bad_rows_out_and_counts_them_by_reason(database: Data
 def test_bad_rows_change_nothing_about_what_is_learned(database: Database) -> None:
     for n in range(20):
         insert_patients(database, 1, glucose=100 + n, outcome=n % 2)
-    before, _ = read_history(database.engine, Settings())
+    before, _ = read_history(database.engine, Settings(), declaring.SHIPPED)
     for values, _, _ in _bad(database):
         insert_patients(database, 1, outcome=0, **values)
-    assert read_history(database.engine, Settings())[0].fingerprint == before.fingerprint
+    assert read_history(database.engine, Settings(), declaring.SHIPPED)[0].fingerprint == before.fingerprint
 
 
 def _refused_retraining(database: Database, because: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pima import declaring
 from pima.scorer import load_scorer
 from pima.settings import Settings
 from pima.store.engine import reading
@@ -18,7 +19,7 @@ from pima.training.judging import Case, Challenger
 from pima.training.recording import decide_and_record
 from pima.training.retraining import read_history
 from pima.training.snapshot import from_parquet
-from tests.conftest import SHIPPED, Database, call, install_models, the_json, without_triggers
+from tests.conftest import FEATURE_NAMES, SHIPPED, Database, call, install_models, the_json, without_triggers
 
 # One worker process imports TensorFlow, the others need not.
 pytestmark = pytest.mark.xdist_group("keras")
@@ -101,8 +102,8 @@ def test_a_version_is_fitted_again_from_its_snapshot(history: Database) -> None:
     content, digest, rows = history.execute("SELECT content, sha256, rows FROM training_snapshots")[0]
     assert hashlib.sha256(content).hexdigest() == digest
     settings = Settings()
-    divided, _ = read_history(history.engine, settings)
-    assert from_parquet(bytes(content)).fingerprint == divided.training.fingerprint
+    divided, _ = read_history(history.engine, settings, declaring.SHIPPED)
+    assert from_parquet(bytes(content), FEATURE_NAMES).fingerprint == divided.training.fingerprint
     assert len(divided.training) == rows
     # The history goes on; the version stays reproducible.
     history.execute("UPDATE patients SET glucose = glucose + 1 WHERE id <= 300")
@@ -149,7 +150,7 @@ def _case(database: Database, number: int) -> Case:
     from pima.model.artifact import Artifacts, Parity
 
     settings = Settings()
-    divided, as_read = read_history(database.engine, settings)
+    divided, as_read = read_history(database.engine, settings, declaring.SHIPPED)
     with reading(database.engine) as connection:
         keras, compiled = keras_artifact(connection, number), compiled_artifact(connection, number)
     assert keras is not None
@@ -158,7 +159,7 @@ def _case(database: Database, number: int) -> Case:
     artifacts = Artifacts(bytes(keras.content or b""), keras.sha256, bytes(compiled.content or b""), compiled.sha256)
     fitted = {"network": "five_seeds", "holdout_share": settings.holdout.share}
     challenger = Challenger(artifacts, Parity(0.0, 0), scorer, 7, fitted, "fit", {})
-    return Case(divided, as_read, challenger, settings.gate, "gate", 10, settings.lineage)
+    return Case(divided, declaring.SHIPPED, as_read, challenger, settings.gate, "gate", 10, settings.lineage)
 
 
 def test_of_two_promotions_at_once_one_wins_in_each_of_250_races(history: Database) -> None:

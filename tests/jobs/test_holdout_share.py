@@ -11,7 +11,7 @@ from pima.store.measurements import as_measurements
 from pima.training import recording
 from pima.training.championing import Decider, change_holdout_share
 from pima.training.snapshot import from_parquet
-from tests.conftest import SHIPPED, Database, call, the_json
+from tests.conftest import FEATURE_NAMES, FEATURES, SHIPPED, Database, call, the_json
 
 # One worker process imports TensorFlow, the others need not.
 pytestmark = pytest.mark.xdist_group("keras")
@@ -43,7 +43,7 @@ def _change(database: Database, share: str) -> None:
 
 def _learned_from(database: Database, number: int) -> set[int]:
     content = database.value(f"SELECT content FROM training_snapshots WHERE model_version = {number}")
-    return set(from_parquet(bytes(content)).patient_ids.tolist())
+    return set(from_parquet(bytes(content), FEATURE_NAMES).patient_ids.tolist())
 
 
 def _judged_on(database: Database) -> set[int]:
@@ -188,10 +188,10 @@ def test_patients_who_are_entered_again_do_not_judge_the_champion_that_learned_f
     assert call(fitted, "load", "--again", str(SHIPPED)).exit_code == 0
     result = _json(fitted, "retrain", **EVERYTHING)
     content = bytes(fitted.value("SELECT content FROM training_snapshots WHERE model_version = 1"))
-    learned = {tuple(row) for row in np.nan_to_num(from_parquet(content).features, nan=-1).tolist()}
+    learned = {tuple(row) for row in np.nan_to_num(from_parquet(content, FEATURE_NAMES).features, nan=-1).tolist()}
     judged = ", ".join(map(str, _judged_on(fitted)))
     rows = fitted.execute(f"SELECT {MEASURED} FROM patients WHERE id IN ({judged})")
-    features = validate(as_measurements(list(zip(*rows, strict=True)), len(rows))).features
+    features = validate(as_measurements(list(zip(*rows, strict=True)), len(rows)), FEATURES).features
     assert len(features) == result["challenger_scores"]["rows"] > 30
     assert not learned & {tuple(row) for row in np.nan_to_num(features, nan=-1).tolist()}
     assert result["seen_rows"] > 100

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from pima.core.features import FEATURE_NAMES
 from pima.store import schema
 from pima.store.engine import reading, writing
 from pima.store.patients import labelled_history
-from tests.conftest import Database, Ended, call, install_models, the_json
+from tests.conftest import FEATURE_NAMES, Database, Ended, call, install_models, the_json
 from tests.jobs.patient_files import write
 from tests.jobs.session_defaults import default_to
 
@@ -123,7 +122,7 @@ def _stored(database: Database) -> list[tuple[Any, ...]]:
 
 def _history(database: Database) -> list[list[Any]]:
     with reading(database.engine) as connection:
-        read = labelled_history(connection)
+        read = labelled_history(connection, FEATURE_NAMES)
     measured = read.measurements
     arrays = (read.patient_ids, measured.values, measured.is_null, read.outcomes, read.labelled_at_ms)
     return [array.tolist() for array in arrays]

@@ -17,12 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from pima.core.features import FEATURE_NAMES
 from pima.errors import PimaError
 from pima.store.engine import reading, writing
 from pima.store.patients import make_staging, stage
 from pima.store.tables import TABLES
-from tests.conftest import PATIENCE_SECONDS, Database, Ended, call, free_port, insert_patients, wait_for
+from tests.conftest import FEATURE_NAMES, PATIENCE_SECONDS, Database, Ended, call, free_port, insert_patients, wait_for
 from tests.jobs.patient_files import HEADER, ID_HEADER, write
 from tests.jobs.real_scheduler import EVERY_SECOND, stop
 
@@ -279,8 +278,8 @@ def test_an_error_while_rows_are_copied_is_raised_without_the_row(database: Data
 
     def copy_a_number_too_large() -> None:
         with writing(database.engine) as connection:
-            make_staging(connection)
-            stage(connection, [row])
+            make_staging(connection, FEATURE_NAMES)
+            stage(connection, FEATURE_NAMES, [row])
 
     with pytest.raises((PimaError, OverflowError)) as caught:
         copy_a_number_too_large()

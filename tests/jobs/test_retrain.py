@@ -14,7 +14,7 @@ from jobs import models as models_job
 from jobs import retrain as retrain_job
 from pima.training import recording
 from pima.training.championing import Decider, roll_back
-from tests.conftest import PATIENCE_SECONDS, ROOT, SALT, SHIPPED, Database, clean_environ, install_models
+from tests.conftest import FEATURES, PATIENCE_SECONDS, ROOT, SALT, SHIPPED, Database, clean_environ, install_models
 
 # One worker process imports TensorFlow, the others need not.
 pytestmark = pytest.mark.xdist_group("keras")
@@ -226,7 +226,9 @@ def test_exported_keras_bytes_say_what_the_database_says(
     path = tmp_path / "model.keras"
     assert _models(history, "export", "3", str(path)) == 0
     rows = np.loadtxt(SHIPPED, delimiter=",")[:, :8]
-    by_keras = keras_probabilities(path.read_bytes(), as_features(Measurements(rows, np.zeros(rows.shape, dtype=bool))))
+    by_keras = keras_probabilities(
+        path.read_bytes(), as_features(Measurements(rows, np.zeros(rows.shape, dtype=bool)), FEATURES)
+    )
     stored = history.execute("SELECT probability FROM current_predictions ORDER BY patient_id")
     assert np.abs(by_keras - np.array(stored)[:, 0]).max() <= 1e-6
     assert _models(history, "export", "3", str(path)) == 2  # an existing file is not written over

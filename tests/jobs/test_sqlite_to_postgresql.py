@@ -13,8 +13,8 @@ from sqlalchemy import delete, select
 from deploy import sqlite_to_postgresql
 from pima.store.engine import reading, writing
 from pima.store.schema import require_schema
-from pima.store.tables import TABLES, installation, metadata
-from tests.conftest import SHIPPED, Database, Ended, call, insert_patients, the_json
+from pima.store.tables import installation, metadata, with_features
+from tests.conftest import FEATURE_NAMES, SHIPPED, Database, Ended, call, insert_patients, the_json
 
 SHARE = {"PIMA_HOLDOUT__SHARE": "0.4"}
 
@@ -53,7 +53,7 @@ def _rows(database: Database) -> dict[str, list[tuple[Any, ...]]]:
     """Every value of every table, in the order of its primary key."""
     found = {}
     with reading(database.engine) as connection:
-        for table in TABLES:
+        for table in with_features(FEATURE_NAMES).sorted_tables:
             key = [table.columns.keys().index(column.name) for column in table.primary_key]
             rows = [tuple(row) for row in connection.execute(select(table))]
             found[table.name] = sorted(rows, key=lambda row, key=key: [row[at] for at in key])

@@ -8,9 +8,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from pima.core.features import FEATURE_NAMES
 from pima.store.engine import writing
-from tests.conftest import SOUND, Database
+from tests.conftest import FEATURE_NAMES, SOUND, Database
 
 COLUMNS = ", ".join(FEATURE_NAMES)
 VALUES = ", ".join(str(SOUND[name]) for name in FEATURE_NAMES)

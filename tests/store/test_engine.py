@@ -24,7 +24,7 @@ from pima.settings import DatabaseSettings
 from pima.store import patients
 from pima.store.engine import make_engine, reading, writing
 from pima.store.urls import parse_url, redacted
-from tests.conftest import Database, insert_patients
+from tests.conftest import FEATURE_NAMES, Database, insert_patients
 from tests.store.told_errors import PASSWORD, VALUE, ask, asking, error_of, everything_told_by
 
 
@@ -351,8 +351,8 @@ def test_an_error_while_a_file_is_copied_in_is_translated_too(postgresql: Databa
 
     def load() -> None:
         with writing(postgresql.engine) as connection:
-            patients.make_staging(connection)
-            patients.stage(connection, [(1, None, Cell(value), *[None] * 8)])
+            patients.make_staging(connection, FEATURE_NAMES)
+            patients.stage(connection, FEATURE_NAMES, [(1, None, Cell(value), *[None] * 8)])
 
     error = error_of(load)
     assert type(error) is DatabaseFailed
@@ -362,10 +362,10 @@ def test_an_error_while_a_file_is_copied_in_is_translated_too(postgresql: Databa
 def test_a_connection_lost_while_a_file_is_copied_in_is_away(postgresql: Database) -> None:
     def load() -> None:
         with writing(postgresql.engine) as connection:
-            patients.make_staging(connection)
+            patients.make_staging(connection, FEATURE_NAMES)
             pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
             postgresql.execute("SELECT pg_terminate_backend(:pid, 60000)", {"pid": pid})
-            patients.stage(connection, [(1, None, *[None] * 9)])
+            patients.stage(connection, FEATURE_NAMES, [(1, None, *[None] * 9)])
 
     error = error_of(load)
     assert isinstance(error, DatabaseAway)

@@ -6,16 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from pima.core.features import FEATURE_NAMES
 from pima.core.history import History
 from pima.store.engine import reading
 from pima.store.patients import labelled_history
-from tests.conftest import SOUND, Database, insert_patients
+from tests.conftest import FEATURE_NAMES, SOUND, Database, insert_patients
 
 
 def _history(database: Database) -> History:
     with reading(database.engine) as connection:
-        return labelled_history(connection)
+        return labelled_history(connection, FEATURE_NAMES)
 
 
 def test_no_labels_give_empty_arrays(database: Database) -> None:

@@ -10,7 +10,7 @@ from pima.settings import DatabaseSettings
 from pima.store import registry
 from pima.store.engine import make_engine, reading, writing
 from pima.store.registry import Champion
-from tests.conftest import PATIENCE_SECONDS, Database, until_someone_waits_for_a_lock
+from tests.conftest import FEATURES, PATIENCE_SECONDS, Database, until_someone_waits_for_a_lock
 from tests.store.versions import add_version, record
 
 
@@ -150,8 +150,8 @@ def test_versions_are_numbered_from_one_and_come_back_as_they_were_stored(databa
     assert (version.seed, version.settings) == (2**40, {"network": "five_seeds", "steps": [1, 2.5]})
     assert (version.rows_left_out, version.metrics["log_loss"]) == ({"missing": 3}, 0.4583)
     assert version.created_at.utcoffset() is not None
-    assert compiled == registry.StoredArtifact(2, b"compiled\x00bytes", "c" * 64, 0.375)
-    assert keras == registry.StoredArtifact(1, b"keras\x00bytes", "k" * 64, 0.375)
+    assert compiled == registry.StoredArtifact(b"compiled\x00bytes", "c" * 64, 0.375, FEATURES)
+    assert keras == registry.StoredArtifact(b"keras\x00bytes", "k" * 64, 0.375, FEATURES)
 
 
 def test_a_number_that_was_given_is_not_given_to_another(database: Database) -> None:

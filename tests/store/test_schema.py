@@ -5,14 +5,15 @@ from pathlib import Path
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, MetaData, event, inspect, text
 
 from pima.errors import SchemaAhead, SchemaBehind, SchemaDiffers, SchemaMissing, WrongConfiguration
 from pima.settings import DatabaseSettings
 from pima.store import schema
+from pima.store.database import database_of
 from pima.store.engine import make_engine, writing
-from pima.store.tables import TABLES, metadata
-from tests.conftest import PATIENCE_SECONDS, ROOT, SALT, Database
+from pima.store.tables import TABLES, with_features
+from tests.conftest import FEATURE_NAMES, PATIENCE_SECONDS, ROOT, SALT, Database
 
 
 def _described(connection) -> dict[str, object]:
@@ -21,7 +22,10 @@ def _described(connection) -> dict[str, object]:
     described: dict[str, object] = {}
     for table in TABLES:
         described[table.name] = {
-            "columns": [(c["name"], str(c["type"]), c["nullable"], _default(c)) for c in look.get_columns(table.name)],
+            # Sorted: the features' columns come from the declaration, and stand where they were added.
+            "columns": sorted(
+                (c["name"], str(c["type"]), c["nullable"], _default(c)) for c in look.get_columns(table.name)
+            ),
             "primary key": look.get_pk_constraint(table.name),
             "unique": look.get_unique_constraints(table.name),
             "foreign keys": look.get_foreign_keys(table.name),
@@ -52,10 +56,25 @@ def test_models_equal_migrations(database: Database, tmp_path: Path, server: str
             )
             if table.name == "predictions" and strict is not None:
                 connection.execute(text("DROP VIEW current_predictions"))
-        metadata.create_all(connection)
+        _whole_tables().create_all(connection)
         assert _described(connection) == migrated
         if strict is not None:
             assert _strict_tables(connection) == strict
+
+
+def _whole_tables() -> MetaData:
+    """The code's tables with the columns of the shipped declaration, as they are made in a database."""
+    whole = with_features(FEATURE_NAMES)
+    event.listen(whole, "before_create", lambda target, connection, **_: _finish(target, connection))
+    for table in TABLES:
+        conditions = {index.name: index.info for index in table.indexes}
+        for index in whole.tables[table.name].indexes:
+            index.info.update(conditions[index.name])  # a copy has none
+    return whole
+
+
+def _finish(whole: MetaData, connection: Connection) -> None:
+    database_of(connection).finish_tables(whole.tables.values())
 
 
 def _strict_tables(connection) -> list[tuple[str, int]]:

@@ -11,12 +11,19 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 
-from pima.core.features import FEATURE_NAMES
 from pima.errors import DatabaseBusy, DatabaseFailed, DatabaseUnusable, PimaError
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from pima.store.schema import migrate
-from tests.conftest import PATIENCE_SECONDS, SALT, SOUND, Database, insert_patients, until_someone_waits_for_a_lock
+from tests.conftest import (
+    FEATURE_NAMES,
+    PATIENCE_SECONDS,
+    SALT,
+    SOUND,
+    Database,
+    insert_patients,
+    until_someone_waits_for_a_lock,
+)
 from tests.store.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, patient, queue, unlabelled
 
 LONG_AGO = "2001-01-01T00:00:00.000Z"

@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 
 from pima.store import registry
+from pima.store.declarations import as_stored
 from pima.store.engine import writing
 from pima.store.registry import Move, NewVersion
-from tests.conftest import Database
+from tests.conftest import FEATURES, Database
 
 
 def add_version(database: Database, data: str = "data", settings: str = "settings") -> int:
@@ -28,6 +29,7 @@ def add_version(database: Database, data: str = "data", settings: str = "setting
         last_labelled_at=datetime(2026, 2, 3, tzinfo=UTC),
         metrics={"log_loss": 0.4583, "correct": 131},
         holdout_generation=1,
+        features=as_stored(FEATURES),
     )
     with writing(database.engine) as connection:
         return registry.add_version(connection, version)

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
+from pima import declaring
 from pima.core import history, holdout, metrics
-from pima.core.features import FEATURE_NAMES, FEATURES, canonical_name
+from pima.core.features import canonical_name
 from pima.core.validation import MISSING, NOT_FINITE, OUT_OF_RANGE, Measurements, validate
-from tests.conftest import SHIPPED, SOUND
+from tests.conftest import FEATURE_NAMES, FEATURES, SHIPPED, SOUND
 
 
 def _rows(*changes: dict[str, float | None]) -> Measurements:
@@ -36,7 +37,7 @@ def test_the_shipped_data_are_the_articles_rows_in_order() -> None:
 
 def test_every_shipped_row_is_accepted() -> None:
     rows = _shipped()[:, :8]
-    divided = validate(Measurements(rows, np.zeros_like(rows, dtype=bool)))
+    divided = validate(Measurements(rows, np.zeros_like(rows, dtype=bool)), FEATURES)
     assert len(divided.accepted) == 768
     assert np.isnan(divided.features).sum(axis=0).tolist() == [0, 5, 35, 227, 374, 11, 0, 0]
 
@@ -44,35 +45,35 @@ def test_every_shipped_row_is_accepted() -> None:
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
 def test_each_range_is_inclusive_and_holds_on_both_ends(feature) -> None:
     inside = _rows({feature.name: feature.low}, {feature.name: feature.high})
-    assert validate(inside).reasons == ()
+    assert validate(inside, FEATURES).reasons == ()
     above = math.nextafter(feature.high, math.inf)
     below = math.nextafter(feature.low, -math.inf)
-    divided = validate(_rows({feature.name: below}, {feature.name: above}))
+    divided = validate(_rows({feature.name: below}, {feature.name: above}), FEATURES)
     assert divided.reasons == (OUT_OF_RANGE,) * 2
     assert divided.fields == (feature.name,) * 2
 
 
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
 def test_null_zero_nan_and_infinity(feature) -> None:
-    null, zero = validate(_rows({feature.name: None})), validate(_rows({feature.name: 0.0}))
+    null, zero = validate(_rows({feature.name: None}), FEATURES), validate(_rows({feature.name: 0.0}), FEATURES)
     position = FEATURE_NAMES.index(feature.name)
     if feature.may_be_missing:
         assert np.isnan(null.features[0, position])
     else:
         assert null.reasons == (MISSING,)
-    if feature.zero_means_missing:
+    if feature.zero_is_missing:
         assert np.isnan(zero.features[0, position])
     elif feature.low > 0:
         assert zero.reasons == (OUT_OF_RANGE,)
     else:
         assert zero.features[0, position] == 0
-    not_finite = validate(_rows(*({feature.name: value} for value in (math.nan, math.inf, -math.inf))))
+    not_finite = validate(_rows(*({feature.name: value} for value in (math.nan, math.inf, -math.inf))), FEATURES)
     assert not_finite.reasons == (NOT_FINITE,) * 3
     assert not_finite.fields == (feature.name,) * 3
 
 
 def test_the_first_broken_rule_by_column_counts() -> None:
-    divided = validate(_rows({"age": None, "glucose": 5000.0}, {}, {"age": None}))
+    divided = validate(_rows({"age": None, "glucose": 5000.0}, {}, {"age": None}), FEATURES)
     assert divided.reasons == (OUT_OF_RANGE, MISSING)
     assert divided.fields == ("glucose", "age")
     assert divided.rejected.tolist() == [0, 2]
@@ -80,7 +81,7 @@ def test_the_first_broken_rule_by_column_counts() -> None:
 
 
 def test_no_rows_at_all() -> None:
-    divided = validate(Measurements(np.empty((0, 8)), np.empty((0, 8), dtype=bool)))
+    divided = validate(Measurements(np.empty((0, 8)), np.empty((0, 8), dtype=bool)), FEATURES)
     assert divided.features.shape == (0, 8)
     assert divided.reasons == ()
 
@@ -89,7 +90,7 @@ def test_no_rows_at_all() -> None:
 def test_whatever_comes_is_accepted_or_rejected_once_and_accepted_features_are_finite_or_missing(table) -> None:
     is_null = np.array([[v is None for v in row] for row in table], dtype=bool).reshape(-1, 8)
     values = np.array([[0.0 if v is None else v for v in row] for row in table], dtype=np.float64).reshape(-1, 8)
-    divided = validate(Measurements(values, is_null))
+    divided = validate(Measurements(values, is_null), FEATURES)
     assert sorted([*divided.accepted, *divided.rejected]) == list(range(len(table)))
     assert len(divided.reasons) == len(divided.fields) == len(divided.rejected)
     assert not np.isinf(divided.features).any()
@@ -110,7 +111,7 @@ def test_whatever_comes_is_accepted_or_rejected_once_and_accepted_features_are_f
     ],
 )
 def test_column_names_are_recognised(spelled: str, meant: str | None) -> None:
-    assert canonical_name(spelled) == meant
+    assert canonical_name(spelled, declaring.SHIPPED) == meant
 
 
 def test_the_holdout_takes_its_share_and_moves_nobody_when_rows_are_added() -> None:
@@ -169,7 +170,7 @@ def test_one_class_has_no_auc_and_the_majority_is_all_of_it() -> None:
 
 def _part(salt: str = "salt") -> history.Split:
     rows = _shipped()
-    return history.split(_history(rows), salt, 0.30)
+    return history.split(_history(rows), FEATURES, salt, 0.30)
 
 
 def _history(rows: np.ndarray) -> history.History:
@@ -192,7 +193,7 @@ def test_a_twin_of_a_holdout_row_is_trained_on_by_nobody() -> None:
     held = int(np.flatnonzero(holdout.in_holdout(ids, "salt", 0.30))[0])
     trained = int(np.flatnonzero(~holdout.in_holdout(ids, "salt", 0.30))[0])
     rows[trained, :8] = rows[held, :8]
-    divided = history.split(_history(rows), "salt", 0.30)
+    divided = history.split(_history(rows), FEATURES, "salt", 0.30)
     assert divided.left_out == {"twin_of_holdout": 1}
     assert trained + 1 not in divided.training.patient_ids
     assert held + 1 in divided.holdout.patient_ids
@@ -204,7 +205,7 @@ def test_a_changed_value_or_outcome_changes_the_fingerprint() -> None:
     for column in (1, 8):
         changed = rows.copy()
         changed[5, column] = 1 - changed[5, column] if column == 8 else changed[5, column] + 1
-        fingerprints.add(history.split(_history(changed), "salt", 0.30).fingerprint)
+        fingerprints.add(history.split(_history(changed), FEATURES, "salt", 0.30).fingerprint)
     assert len(fingerprints) == 3
 
 

@@ -12,16 +12,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pima.core.features import FEATURE_NAMES, FEATURES
+from pima import declaring
 from pima.core.ids import LARGEST_GIVEN_ID
 from pima.core.validation import REASONS
 from pima.errors import FileRefused
 from pima.intake.bad_lines import _EXPECTED, broken_rules_of, report
 from pima.intake.files import PatientFile, open_patient_file
-from pima.intake.patient_rows import ARTICLE_COLUMNS, BLOCK_ROWS, BadLine, Block
+from pima.intake.patient_rows import BLOCK_ROWS, BadLine, Block
 from pima.intake.sources import plain_source
+from tests.conftest import FEATURE_NAMES, FEATURES
 
-HEADER = ",".join(ARTICLE_COLUMNS)
+HEADER = ",".join((*FEATURE_NAMES, "outcome"))
 GOOD = "6,148,72,35,0,33.6,0.627,50,1"
 CELLS = (6.0, 148.0, 72.0, 35.0, 0.0, 33.6, 0.627, 50.0, 1)
 
@@ -29,7 +30,7 @@ CELLS = (6.0, 148.0, 72.0, 35.0, 0.0, 33.6, 0.627, 50.0, 1)
 def opened(folder: Path, content: str | bytes, name: str = "patients.csv") -> PatientFile:
     path = folder / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return open_patient_file(plain_source(path))
+    return open_patient_file(plain_source(path), declaring.SHIPPED)
 
 
 def read(folder: Path, content: str | bytes) -> tuple[list[tuple[object, ...]], list[BadLine]]:
@@ -48,7 +49,7 @@ def test_a_file_is_known_by_its_name_its_hash_and_its_columns(tmp_path: Path) ->
 
 def test_a_file_without_a_header_has_the_articles_columns(tmp_path: Path) -> None:
     file = opened(tmp_path, f"{GOOD}\n")
-    assert file.columns == ARTICLE_COLUMNS
+    assert file.columns == (*FEATURE_NAMES, "outcome")
     assert not file.has_ids
     assert file.absent_measurements == ()
     assert list(file.blocks()) == [Block([(1, None, *CELLS)], [])]
@@ -97,7 +98,7 @@ def test_a_line_without_an_end_does_not_fill_the_memory(tmp_path: Path) -> None:
         for _ in range(30):
             file.write(b"1" * 1_000_000)
     tracemalloc.start()
-    bad = [line for block in open_patient_file(plain_source(path)).blocks() for line in block.bad]
+    bad = [line for block in open_patient_file(plain_source(path), declaring.SHIPPED).blocks() for line in block.bad]
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert bad
@@ -156,7 +157,7 @@ def test_the_range_of_each_measurement_includes_its_ends(tmp_path: Path, feature
 def test_a_zero_is_taken_only_where_it_means_missing_or_may_be(tmp_path: Path) -> None:
     for feature in FEATURES:
         rows, _ = read(tmp_path, f"id,{feature.name}\n1,0\n")
-        assert bool(rows) == (feature.zero_means_missing or feature.low == 0), feature.name
+        assert bool(rows) == (feature.zero_is_missing or feature.low == 0), feature.name
 
 
 def test_the_first_broken_column_is_named(tmp_path: Path) -> None:
@@ -178,7 +179,7 @@ def test_an_id_keeps_all_its_digits(tmp_path: Path, text: str) -> None:
     "column", ["Glucose", "GLUCOSE", " glucose ", "Skin_Thickness", "SkinThickness", "BMI", "Class"]
 )
 def test_a_column_is_known_whatever_its_case_and_its_gaps(tmp_path: Path, column: str) -> None:
-    assert opened(tmp_path, f"id,{column}\n1,1\n").columns[1] in ARTICLE_COLUMNS
+    assert opened(tmp_path, f"id,{column}\n1,1\n").columns[1] in (*FEATURE_NAMES, "outcome")
 
 
 @pytest.mark.parametrize(
@@ -212,7 +213,7 @@ def test_whatever_the_bytes_are_a_file_is_read_or_refused(tmp_path: Path, conten
             assert outcome in (None, 0, 1)
             for value, feature in zip(measured, FEATURES, strict=True):
                 sound = value is None or feature.low <= value <= feature.high
-                assert sound or (value == 0 and feature.zero_means_missing)
+                assert sound or (value == 0 and feature.zero_is_missing)
 
 
 _cells = st.none() | st.floats(20, 60).map(lambda value: round(value, 3))
@@ -237,7 +238,9 @@ def test_csv_and_parquet_of_the_same_table_give_the_same_rows(
     columns = dict(zip(("id", *names), zip(*numbered, strict=True), strict=True))
     pq.write_table(pa.table({name: list(values) for name, values in columns.items()}), tmp_path / "t.parquet")
     from_parquet = [
-        row for block in open_patient_file(plain_source(tmp_path / "t.parquet")).blocks() for row in block.rows
+        row
+        for block in open_patient_file(plain_source(tmp_path / "t.parquet"), declaring.SHIPPED).blocks()
+        for row in block.rows
     ]
     assert [row[1:] for row in from_csv] == [row[1:] for row in from_parquet]
     assert [row[0] for row in from_parquet] == list(range(1, len(table) + 1))
@@ -249,16 +252,20 @@ def test_parquet_rows_are_counted_over_row_groups(tmp_path: Path) -> None:
     ages = [50] * (BLOCK_ROWS + 10)
     ages[4], ages[BLOCK_ROWS + 4] = 500, 500
     pq.write_table(pa.table({"id": range(1, len(ages) + 1), "age": ages}), tmp_path / "t.parquet", row_group_size=7)
-    bad = [line for block in open_patient_file(plain_source(tmp_path / "t.parquet")).blocks() for line in block.bad]
+    bad = [
+        line
+        for block in open_patient_file(plain_source(tmp_path / "t.parquet"), declaring.SHIPPED).blocks()
+        for line in block.bad
+    ]
     assert bad == [BadLine(5, "out_of_range", "age"), BadLine(BLOCK_ROWS + 5, "out_of_range", "age")]
 
 
 def test_reasons_of_files_and_of_the_table_are_the_same_words() -> None:
-    assert {"missing", "not_finite", "out_of_range"} == set(REASONS) - {""}
+    assert {"missing", "not_finite", "out_of_range", "unknown_code"} == set(REASONS) - {""}
 
 
 def test_what_would_have_been_right_is_told_of_each_rule() -> None:
     rules = [BadLine(n, reason) for n, reason in enumerate(_EXPECTED, start=2)]
-    for rule in broken_rules_of(rules):
+    for rule in broken_rules_of(rules, FEATURES):
         assert rule.expected.startswith(("expected ", "an id is ", "a cell has at most ")), rule
-    assert str(report([BadLine(n, "bad_outcome") for n in range(1, 8_001)])).startswith("8,000 bad lines (")
+    assert str(report([BadLine(n, "bad_outcome") for n in range(1, 8_001)], FEATURES)).startswith("8,000 bad lines (")

@@ -6,20 +6,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pima import declaring
 from pima.errors import FileRefused
 from pima.intake.files import open_patient_file
 from pima.intake.header import read_header
-from pima.intake.patient_rows import ARTICLE_COLUMNS
 from pima.intake.sources import plain_source
+from tests.conftest import FEATURE_NAMES
 
-NAMES = ",".join(ARTICLE_COLUMNS)
+COLUMNS = (*FEATURE_NAMES, "outcome")
+NAMES = ",".join(COLUMNS)
 GOOD = "6,148,72,35,0,33.6,0.627,50,1"
-KNOWN = f"Known columns: id, {', '.join(ARTICLE_COLUMNS)}."
+KNOWN = f"Known columns: id, {', '.join(COLUMNS)}."
 
 
 def refusal(header: str, *ignored: str) -> str:
     with pytest.raises(FileRefused) as caught:
-        read_header("patients.csv", header.split(","), ignored)
+        read_header("patients.csv", header.split(","), declaring.SHIPPED, ignored)
     return str(caught.value.facts["report"])
 
 
@@ -153,8 +155,8 @@ def test_many_unknown_columns_are_counted() -> None:
 def test_ignored_columns_are_left_out_whatever_stands_in_them(tmp_path: Path) -> None:
     path = tmp_path / "patients.csv"
     path.write_bytes(f"Visit Date,{NAMES},name\n".encode() + b'"1,5",' + GOOD.encode() + b",Sm\xefth\n\n,1,2\n")
-    file = open_patient_file(plain_source(path), ["visit date", " NAME"])
-    assert file.columns == ARTICLE_COLUMNS
+    file = open_patient_file(plain_source(path), declaring.SHIPPED, ["visit date", " NAME"])
+    assert file.columns == COLUMNS
     (block,) = file.blocks()
     assert block.rows == [(2, None, 6.0, 148.0, 72.0, 35.0, 0.0, 33.6, 0.627, 50.0, 1)]
     assert [(bad.line, bad.reason) for bad in block.bad] == [(4, "wrong_field_count")]
@@ -163,15 +165,15 @@ def test_ignored_columns_are_left_out_whatever_stands_in_them(tmp_path: Path) ->
 def test_a_parquet_files_ignored_columns_may_hold_anything(tmp_path: Path) -> None:
     columns = {"name": ["a", "b"], "age": [50, 60], "visit": pa.array([{"x": 1}, None]), " Id": [1, 2]}
     pq.write_table(pa.table(columns), tmp_path / "p.parquet")
-    file = open_patient_file(plain_source(tmp_path / "p.parquet"), ["name", "visit"])
+    file = open_patient_file(plain_source(tmp_path / "p.parquet"), declaring.SHIPPED, ["name", "visit"])
     assert file.columns == ("age", "id")
     (block,) = file.blocks()
     assert block.rows == [(1, 1, *[None] * 7, 50.0, None), (2, 2, *[None] * 7, 60.0, None)]
 
 
 def test_outcomes_and_second_columns_can_be_ignored() -> None:
-    assert read_header("f", ["id", "age", "Outcome"], ["outcome"]).columns == ("id", "age")
-    header = read_header("f", ["id", "age", "age_", "Class", "Outcome"], ["age_", "class"])
+    assert read_header("f", ["id", "age", "Outcome"], declaring.SHIPPED, ["outcome"]).columns == ("id", "age")
+    header = read_header("f", ["id", "age", "age_", "Class", "Outcome"], declaring.SHIPPED, ["age_", "class"])
     assert (header.columns, header.positions, header.width) == (("id", "age", "outcome"), (0, 1, 4), 5)
 
 
@@ -188,4 +190,4 @@ def test_a_column_that_the_file_does_not_have_can_not_be_ignored() -> None:
 def test_a_file_without_a_header_has_nothing_to_ignore(tmp_path: Path) -> None:
     (tmp_path / "patients.csv").write_text(f"{GOOD}\n")
     with pytest.raises(FileRefused, match="--ignore: it has no column names"):
-        open_patient_file(plain_source(tmp_path / "patients.csv"), ["ward"])
+        open_patient_file(plain_source(tmp_path / "patients.csv"), declaring.SHIPPED, ["ward"])

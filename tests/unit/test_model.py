@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from pima.core.validation import Measurements, as_features
-from tests.conftest import SHIPPED
+from pima.model.recipes import recipe_for
+from tests.conftest import FEATURES, SHIPPED
+
+SHIPPED_RECIPE = recipe_for("five_seeds", FEATURES)
 
 pytestmark = pytest.mark.xdist_group("keras")
 
@@ -14,16 +17,15 @@ def data():
     from pima.model.network import TrainingData
 
     rows = np.loadtxt(SHIPPED, delimiter=",")[:568]
-    features = as_features(Measurements(rows[:, :8], np.zeros((568, 8), dtype=bool)))
+    features = as_features(Measurements(rows[:, :8], np.zeros((568, 8), dtype=bool)), FEATURES)
     return TrainingData(features, rows[:, 8].astype(np.int8))
 
 
 @pytest.fixture(scope="module")
 def model(data):
     from pima.model.network import fit
-    from pima.model.recipes import FiveSeeds
 
-    return fit(FiveSeeds(), data, seed=7)
+    return fit(SHIPPED_RECIPE, FEATURES, data, seed=7)
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +37,8 @@ def artifacts(model):
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(data, model) -> None:
     from pima.model.network import fit
-    from pima.model.recipes import FiveSeeds
 
-    again, other = fit(FiveSeeds(), data, seed=7), fit(FiveSeeds(), data, seed=8)
+    again, other = fit(SHIPPED_RECIPE, FEATURES, data, seed=7), fit(SHIPPED_RECIPE, FEATURES, data, seed=8)
     for one, two in zip(model.get_weights(), again.get_weights(), strict=True):
         assert (one == two).all()
     assert any((one != two).any() for one, two in zip(model.get_weights(), other.get_weights(), strict=True))
@@ -53,7 +54,7 @@ def test_the_members_learn_alone(data) -> None:
         return np.log(probability / (1 - probability))
 
     few = FiveSeeds(members=2, steps=20)
-    together = fit(few, data, seed=3)
+    together = fit(few, FEATURES, data, seed=3)
     kernel = together.layers[-2].get_weights()[0]
     assert kernel.shape == (8, 2 * few.hidden_units)
     # The same training, one member's read-out silenced, is the other member's half of the mean logit.
@@ -62,7 +63,7 @@ def test_the_members_learn_alone(data) -> None:
         output, bias = (weights.copy() for weights in together.layers[-1].get_weights())
         silent = slice((1 - member) * few.hidden_units, (2 - member) * few.hidden_units)
         output[silent] = 0
-        clone = fit(few, data, seed=3)
+        clone = fit(few, FEATURES, data, seed=3)
         clone.layers[-1].set_weights([output, np.zeros_like(bias)])
         halves.append(logits(clone))
     total = halves[0] + halves[1] + float(together.layers[-1].get_weights()[1][0])
@@ -77,8 +78,8 @@ def test_the_stored_model_is_made_of_plain_layers(model) -> None:
 def test_both_stored_forms_say_the_same_on_probe_rows_and_data(data, artifacts) -> None:
     from pima.model.artifact import LARGEST_DIFFERENCE, parity, probe_rows
 
-    assert np.isnan(probe_rows()).any()
-    found = parity(artifacts, data.features, 0.5)
+    assert np.isnan(probe_rows(FEATURES)).any()
+    found = parity(artifacts, data.features, FEATURES, 0.5)
     assert found.passed
     assert found.largest_difference <= LARGEST_DIFFERENCE
 
@@ -88,9 +89,9 @@ def test_another_models_compiled_form_fails_parity(data, artifacts) -> None:
     from pima.model.network import fit
     from pima.model.recipes import Article
 
-    other = export(fit(Article(epochs=1), data, seed=1))
+    other = export(fit(Article(epochs=1), FEATURES, data, seed=1))
     swapped = Artifacts(artifacts.keras, artifacts.keras_sha256, other.compiled, other.compiled_sha256)
-    found = parity(swapped, data.features, 0.5)
+    found = parity(swapped, data.features, FEATURES, 0.5)
     assert not found.passed
     assert found.class_flips > 0
 
@@ -105,13 +106,14 @@ def test_missing_values_count_as_the_training_mean_of_their_power(data, model) -
 
 def test_the_members_see_each_measurement_at_its_scale(data) -> None:
     from pima.model.network import learn_preprocessing
-    from pima.model.recipes import FiveSeeds
 
     seen = np.where(
-        np.isnan(data.features), np.nan, learn_preprocessing(FiveSeeds(), data.features).apply(data.features)
+        np.isnan(data.features),
+        np.nan,
+        learn_preprocessing(SHIPPED_RECIPE, FEATURES, data.features).apply(data.features),
     )
     assert np.nanmean(seen, axis=0) == pytest.approx(np.zeros(8), abs=1e-5)
-    assert np.nanstd(seen, axis=0) == pytest.approx(FiveSeeds().scales, abs=1e-5)
+    assert np.nanstd(seen, axis=0) == pytest.approx(SHIPPED_RECIPE.scales, abs=1e-5)
 
 
 def test_the_articles_network_sees_plain_standardised_measurements(data) -> None:
@@ -120,14 +122,15 @@ def test_the_articles_network_sees_plain_standardised_measurements(data) -> None
 
     mean, variance = observed_moments(data.features)
     plain = np.nan_to_num((data.features - mean) / np.sqrt(variance))
-    assert learn_preprocessing(Article(), data.features).apply(data.features) == pytest.approx(plain, abs=1e-5)
+    assert learn_preprocessing(Article(), FEATURES, data.features).apply(data.features) == pytest.approx(
+        plain, abs=1e-5
+    )
 
 
 def test_the_stored_model_prepares_rows_as_the_fit_did(data, model) -> None:
     from pima.model.network import learn_preprocessing
-    from pima.model.recipes import FiveSeeds
 
-    prepared = learn_preprocessing(FiveSeeds(), data.features).apply(data.features)
+    prepared = learn_preprocessing(SHIPPED_RECIPE, FEATURES, data.features).apply(data.features)
     hidden, output = model.layers[-2:]
     assert np.asarray(output(hidden(prepared))) == pytest.approx(np.asarray(model(data.features)), abs=1e-5)
 
@@ -144,6 +147,6 @@ def test_large_data_are_fitted_in_batches(data) -> None:
     from pima.model.network import fit
     from pima.model.recipes import FiveSeeds
 
-    model = fit(FiveSeeds(batch_rows=100, steps=60), data, seed=1)
+    model = fit(FiveSeeds(batch_rows=100, steps=60), FEATURES, data, seed=1)
     right = (np.asarray(model(data.features))[:, 0] >= 0.5) == data.outcomes
     assert right.mean() > 0.72

@@ -6,11 +6,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pima.model.recipes import RECIPES, Article, FiveSeeds, added, fingerprinted, recipe_of
+from pima.model import recipes
+from pima.model.recipes import RECIPES, Article, FiveSeeds, added, fingerprinted, recipe_for, recipe_of
 from pima.settings import GateSettings, Settings, read_settings
 from pima.training import retraining
 from pima.training.retraining import fit_fingerprint, gate_fingerprint, settings_of_fit
-from tests.conftest import ROOT
+from tests.conftest import FEATURES, ROOT
 
 FIRST_RELEASE = {
     "members": 5,
@@ -42,16 +43,16 @@ def shipped() -> Settings:
 
 def test_a_version_that_was_stored_before_a_number_existed_is_fitted_as_it_was_then() -> None:
     recipe = recipe_of({"network": "five_seeds", "recipe": FIRST_RELEASE})
-    assert recipe == FiveSeeds(**FIRST_RELEASE, exponents=(1,) * 8, scales=(1,) * 8)
+    assert recipe == FiveSeeds(**FIRST_RELEASE, exponents=(), scales=())
 
 
 @pytest.mark.parametrize("network", RECIPES)
 def test_all_of_a_recipe_is_stored_and_read_whatever_todays_numbers_are(shipped: Settings, network: str) -> None:
     settings = msgspec.structs.replace(shipped, retrain=msgspec.structs.replace(shipped.retrain, network=network))
-    stored = msgspec.json.decode(msgspec.json.encode(settings_of_fit(settings)))
-    assert recipe_of(stored) == RECIPES[network]
+    stored = msgspec.json.decode(msgspec.json.encode(settings_of_fit(settings, FEATURES)))
+    assert recipe_of(stored) == recipe_for(network, FEATURES)
     stored["recipe"] |= {"batch_rows": 7}
-    assert recipe_of(stored) == replace(RECIPES[network], batch_rows=7)
+    assert recipe_of(stored) == replace(recipe_for(network, FEATURES), batch_rows=7)
 
 
 @pytest.mark.parametrize("kind", [FiveSeeds, Article])
@@ -66,26 +67,28 @@ def test_a_number_that_is_not_stored_is_not_made_up(kind: type[FiveSeeds | Artic
 def test_a_fit_that_did_not_change_keeps_its_fingerprint_when_a_number_is_added(
     shipped: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fit, gate = fit_fingerprint(shipped), gate_fingerprint(shipped)
-    monkeypatch.setitem(retraining.RECIPES, "five_seeds", Later())
-    assert (fit_fingerprint(shipped), gate_fingerprint(shipped)) == (fit, gate)
-    monkeypatch.setitem(retraining.RECIPES, "five_seeds", Later(dropout=0.1))
-    assert fit_fingerprint(shipped) != fit
-    assert gate_fingerprint(shipped) != gate
+    fit, gate = fit_fingerprint(shipped, FEATURES), gate_fingerprint(shipped, FEATURES)
+    monkeypatch.setitem(recipes.RECIPES, "five_seeds", Later())
+    assert (fit_fingerprint(shipped, FEATURES), gate_fingerprint(shipped, FEATURES)) == (fit, gate)
+    monkeypatch.setitem(recipes.RECIPES, "five_seeds", Later(dropout=0.1))
+    assert fit_fingerprint(shipped, FEATURES) != fit
+    assert gate_fingerprint(shipped, FEATURES) != gate
 
 
 def test_a_gate_that_asks_nothing_more_keeps_its_fingerprint_when_an_option_is_added(
     shipped: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fit, gate = fit_fingerprint(shipped), gate_fingerprint(shipped)
+    fit, gate = fit_fingerprint(shipped, FEATURES), gate_fingerprint(shipped, FEATURES)
     monkeypatch.setattr(retraining, "GateSettings", LaterGate)
     for weeks, is_the_same in ((0, True), (4, False)):
         later = msgspec.structs.replace(shipped, gate=LaterGate(cooling_off_weeks=weeks))
-        assert fit_fingerprint(later) == fit
-        assert (gate_fingerprint(later) == gate) is is_the_same
+        assert fit_fingerprint(later, FEATURES) == fit
+        assert (gate_fingerprint(later, FEATURES) == gate) is is_the_same
 
 
 def test_every_number_of_a_recipe_tells_fits_apart() -> None:
-    assert fingerprinted(FiveSeeds()) == asdict(FiveSeeds())
+    shipped = recipe_for("five_seeds", FEATURES)
+    assert isinstance(shipped, FiveSeeds)
+    assert fingerprinted(shipped) == asdict(shipped)
     assert fingerprinted(Article()) == asdict(Article())
-    assert fingerprinted(FiveSeeds(exponents=(1,) * 8)).keys() == asdict(FiveSeeds()).keys() - {"exponents"}
+    assert fingerprinted(replace(shipped, exponents=())).keys() == asdict(shipped).keys() - {"exponents"}

@@ -16,6 +16,7 @@ from pima.scoring import ScoreResult
 from pima.store.patients import Loaded
 from pima.store.runs import JUDGED_BEFORE, ROW_RESULTS
 from pima.training.results import EarlierVerdict, HistoryRows, NewVerdict, RetrainResult
+from tests.conftest import FEATURES
 
 ROWS = HistoryRows(training_rows=500, holdout_rows=200, left_out={"missing": 3})
 SCORES = Scores(rows=200, correct=160, accuracy=0.8, log_loss=0.45, brier=0.15, auc=0.85)
@@ -32,6 +33,7 @@ VERDICT = Verdict(
     whole_accuracy_difference=0.01,
     consultations=3,
     seen_rows=0,
+    unscorable_rows=0,
 )
 JUDGED = RetrainResult(ROWS, NewVerdict.of(VERDICT, champion_before=1, challenger=2))
 JUDGED_EARLIER = RetrainResult(ROWS, EarlierVerdict("not_better", "not_more_correct", "not better", 2))
@@ -52,7 +54,11 @@ def test_what_scoring_did_as_json() -> None:
 
 def test_what_loading_did_as_json() -> None:
     bad = [BadLine(9, "not_a_number", "age"), BadLine(4, "bad_id", "id"), BadLine(5, "bad_id", "id")]
-    done = LoadResult().with_file("a.csv", Loaded(1, 2, 3), []).with_file("b.csv", Loaded(1, 0, 0), bad)
+    done = (
+        LoadResult()
+        .with_file("a.csv", FEATURES, Loaded(1, 2, 3), [])
+        .with_file("b.csv", FEATURES, Loaded(1, 0, 0), bad)
+    )
     found = as_json(done)
     rules = found.pop("broken_rules")
     assert found == {
@@ -77,9 +83,18 @@ def test_what_loading_did_as_json() -> None:
 def test_what_retraining_decided_as_json() -> None:
     found = as_json(JUDGED)
     assert list(found) == [
-        *("training_rows", "holdout_rows", "left_out", "verdict", "reason", "explanation", "champion_before"),
+        *(
+            "training_rows",
+            "holdout_rows",
+            "left_out",
+            "twins_kept",
+            "verdict",
+            "reason",
+            "explanation",
+            "champion_before",
+        ),
         *("challenger", "judged_before", "challenger_scores", "champion_scores", "comparison", "majority_correct"),
-        *("whole_rows", "whole_accuracy_difference", "consultations", "seen_rows"),
+        *("whole_rows", "whole_accuracy_difference", "consultations", "seen_rows", "unscorable_rows"),
     ]
     assert (found["verdict"], found["judged_before"], found["champion_scores"]) == ("promoted", False, None)
     assert (found["challenger_scores"], found["comparison"]) == (asdict(SCORES), asdict(COMPARISON))
@@ -91,6 +106,7 @@ def test_a_verdict_of_an_earlier_run_as_json() -> None:
         "training_rows": 500,
         "holdout_rows": 200,
         "left_out": {"missing": 3},
+        "twins_kept": 0,
         "verdict": "not_better",
         "reason": "not_more_correct",
         "explanation": "not better",
@@ -100,7 +116,8 @@ def test_a_verdict_of_an_earlier_run_as_json() -> None:
 
 
 def test_before_any_verdict_the_rows_stand_alone() -> None:
-    assert as_json(RetrainResult(ROWS)) == {"training_rows": 500, "holdout_rows": 200, "left_out": {"missing": 3}}
+    rows = {"training_rows": 500, "holdout_rows": 200, "left_out": {"missing": 3}, "twins_kept": 0}
+    assert as_json(RetrainResult(ROWS)) == rows
 
 
 def test_every_figure_of_a_verdict_is_in_the_result() -> None:

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 
 from pima.core.history import Side
 from pima.training.snapshot import from_parquet, to_parquet
+from tests.conftest import FEATURE_NAMES
 
 
 def _side() -> Side:
@@ -19,7 +20,7 @@ def _side() -> Side:
 
 def test_what_comes_back_is_what_went_in_to_the_bit() -> None:
     side = _side()
-    back = from_parquet(to_parquet(side))
+    back = from_parquet(to_parquet(side, FEATURE_NAMES), FEATURE_NAMES)
     assert back.fingerprint == side.fingerprint
     assert back.features.tobytes() == np.where(np.isnan(side.features), np.float32(np.nan), side.features).tobytes()
     assert (back.labelled_at_ms == side.labelled_at_ms).all()
@@ -27,12 +28,12 @@ def test_what_comes_back_is_what_went_in_to_the_bit() -> None:
 
 
 def test_any_tool_can_read_it() -> None:
-    table = pq.read_table(io.BytesIO(to_parquet(_side())))
+    table = pq.read_table(io.BytesIO(to_parquet(_side(), FEATURE_NAMES)))
     assert table.column_names[:2] == ["patient_id", "pregnancies"]
     assert table["insulin"].null_count == 9
-    metadata = pq.ParquetFile(io.BytesIO(to_parquet(_side()))).metadata
+    metadata = pq.ParquetFile(io.BytesIO(to_parquet(_side(), FEATURE_NAMES))).metadata
     assert metadata.row_group(0).column(3).compression == "ZSTD"
 
 
 def test_the_same_rows_give_the_same_bytes() -> None:
-    assert to_parquet(_side()) == to_parquet(_side())
+    assert to_parquet(_side(), FEATURE_NAMES) == to_parquet(_side(), FEATURE_NAMES)

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from pima.core.features import FEATURE_NAMES
+from pima.store.columns import listed
 from pima.store.registry import VersionSummary
 
-_MODEL_COLUMNS = "number, compiled_artifact, compiled_sha256, threshold"
-_LOADED_COLUMNS = ", ".join((*FEATURE_NAMES, "outcome"))
+_MODEL_COLUMNS = "number, compiled_artifact, compiled_sha256, threshold, features"
 _SUMMARY_COLUMNS = ", ".join(VersionSummary.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role and what it may do, as GRANT says it; what is not here is refused."""
+    """A role and what it may do, as GRANT says it; what is not here is refused. {loaded} stands for the columns that a
+    file may bring."""
 
     name: str
     grants: tuple[str, ...]
@@ -30,7 +30,7 @@ ROLES = (
     Role(
         "pima_scorer",
         (
-            "SELECT ON alembic_version, champion",
+            "SELECT ON alembic_version, declarations, champion",
             # UPDATE is what SELECT ... FOR UPDATE asks for.
             "SELECT, UPDATE, DELETE ON scoring_queue",
             "SELECT, INSERT ON predictions",
@@ -41,7 +41,7 @@ ROLES = (
     Role(
         "pima_trainer",
         (
-            "SELECT ON alembic_version, installation, patients",
+            "SELECT ON alembic_version, declarations, installation, patients",
             "SELECT ON promotions, model_versions, test_sets, training_snapshots, holdout_generations",
             "SELECT, INSERT, UPDATE ON runs",
             "SELECT, INSERT, UPDATE, DELETE ON leases",
@@ -55,8 +55,8 @@ ROLES = (
     Role(
         "pima_loader",
         (
-            "SELECT ON alembic_version, patients",
-            f"INSERT (id, {_LOADED_COLUMNS}), UPDATE ({_LOADED_COLUMNS}) ON patients",
+            "SELECT ON alembic_version, declarations, patients",
+            "INSERT (id, {loaded}), UPDATE ({loaded}) ON patients",
             "SELECT, INSERT ON loads",
             # A file with ids moves the counter behind them.
             "USAGE, UPDATE ON SEQUENCE patients_id_seq",
@@ -67,7 +67,7 @@ ROLES = (
     Role(
         "pima_scheduler",
         (
-            "SELECT ON alembic_version, champion, unseen_rows",
+            "SELECT ON alembic_version, declarations, champion, unseen_rows",
             "SELECT, INSERT, UPDATE ON runs, schedules",
             # It ends the lease of a run that was killed.
             "SELECT (owner, expires_at), UPDATE (expires_at) ON leases",
@@ -79,8 +79,8 @@ ROLES = (
     Role(
         "pima_operator",
         (
-            "SELECT ON alembic_version, patients, predictions, promotions, model_versions, training_snapshots",
-            "SELECT ON runs, schedules, holdout_generations, unseen_rows",
+            "SELECT ON alembic_version, declarations, patients, predictions, promotions, model_versions",
+            "SELECT ON training_snapshots, runs, schedules, holdout_generations, unseen_rows",
             "SELECT, UPDATE ON champion",
             "INSERT ON promotions, holdout_generations",
             "SELECT, INSERT, UPDATE, DELETE ON scoring_queue",
@@ -94,14 +94,14 @@ ROLES = (
 )
 
 
-def make_roles(connection: Connection) -> list[str]:
-    """Create or mend the roles; their names."""
+def make_roles(connection: Connection, columns: tuple[str, ...]) -> list[str]:
+    """Create or mend the roles on a schema with these features' columns; their names."""
     for role in ROLES:
-        _make(connection, role)
+        _make(connection, role, listed((*columns, "outcome")))
     return [role.name for role in ROLES]
 
 
-def _make(connection: Connection, role: Role) -> None:
+def _make(connection: Connection, role: Role, loaded: str) -> None:
     # Roles belong to the server, so another database of it may have made this one.
     exists = connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": role.name})
     if not exists:
@@ -115,4 +115,4 @@ def _make(connection: Connection, role: Role) -> None:
     connection.exec_driver_sql(f"REVOKE ALL ON SCHEMA {schema} FROM {role.name}")
     connection.exec_driver_sql(f"GRANT USAGE ON SCHEMA {schema} TO {role.name}")
     for grant in role.grants:
-        connection.exec_driver_sql(f"GRANT {grant} TO {role.name}")
+        connection.exec_driver_sql(f"GRANT {grant.format(loaded=loaded)} TO {role.name}")

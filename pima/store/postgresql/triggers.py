@@ -14,11 +14,12 @@ Statement triggers do not fire in an apply, so there a row trigger that fires no
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from pima.core.features import FEATURE_NAMES
+from pima.store.columns import any_differs, assigned, listed
 
 STAMP = "zzz_patients_stamped"
 ORIGIN, ALWAYS, REPLICA = "O", "A", "R"
@@ -70,18 +71,6 @@ TRIGGERS = (
     Trigger("patients_replicated", "AFTER", ("INSERT", "UPDATE", "DELETE"), "ROW", "queue_replicated", REPLICA),
 )
 
-_COLUMNS = ", ".join(FEATURE_NAMES)
-_QUEUE_COLUMNS = f"patient_id, patient_version, {_COLUMNS}, enqueued_at"
-_UNLESS_NEWER = "ON CONFLICT (patient_id) DO UPDATE SET patient_version = EXCLUDED.patient_version, {} {}".format(
-    ", ".join(f"{name} = EXCLUDED.{name}" for name in (*FEATURE_NAMES, "enqueued_at")),
-    "WHERE scoring_queue.patient_version < EXCLUDED.patient_version",
-)
-
-
-def _of(row: str) -> str:
-    return f"{row}.id, {row}.version, {', '.join(f'{row}.{name}' for name in FEATURE_NAMES)}, {row}.updated_at"
-
-
 # OFFSET 0 keeps the planner from making a join of it: one look-up by key a row, whatever plan the session has kept.
 _WAITS = "EXISTS (SELECT 1 FROM patients p WHERE p.id = {} AND p.outcome IS NULL {} OFFSET 0)"
 _IS_AS_IT_WAS = _WAITS.format("n.id", "AND p.version = n.version")
@@ -91,7 +80,6 @@ _ENTRY_IS_TRUE = _WAITS.format("q.patient_id", "AND p.version = q.patient_versio
 _CHANGED = """
             SELECT id FROM (SELECT id, version FROM new_rows UNION ALL SELECT id, version FROM old_rows) AS versions
             GROUP BY id HAVING min(version) <> max(version)"""
-_DIFFERS = " OR ".join(f"NEW.{name} IS DISTINCT FROM OLD.{name}" for name in FEATURE_NAMES)
 
 _NEXT_VERSION = "pg_catalog.nextval((pg_catalog.quote_ident(TG_TABLE_SCHEMA) || '.patient_version')::regclass)"
 
@@ -109,10 +97,21 @@ def _placeholders(rows: str, condition: str) -> str:
         END IF;"""
 
 
-# A row that was written while these triggers were switched off is stamped at its next update: a version of 0, an
-# outcome without its time, or a time without its outcome.
-FUNCTIONS = {
-    "stamp_patient": f"""
+def _of(row: str, columns: tuple[str, ...]) -> str:
+    return f"{row}.id, {row}.version, {listed(columns, row)}, {row}.updated_at"
+
+
+@cache
+def functions(columns: tuple[str, ...]) -> dict[str, str]:
+    """The body of each trigger function, by its name, for a table with these features' columns."""
+    queue_columns = f"patient_id, patient_version, {listed(columns)}, enqueued_at"
+    unless_newer = f"""ON CONFLICT (patient_id) DO UPDATE
+        SET patient_version = EXCLUDED.patient_version, {assigned((*columns, "enqueued_at"), "EXCLUDED")}
+        WHERE scoring_queue.patient_version < EXCLUDED.patient_version"""
+    # A row that was written while these triggers were switched off is stamped at its next update: a version of 0, an
+    # outcome without its time, or a time without its outcome.
+    return {
+        "stamp_patient": f"""
     BEGIN
         NEW.updated_at := pg_catalog.clock_timestamp();
         IF TG_OP = 'INSERT' THEN
@@ -127,7 +126,7 @@ FUNCTIONS = {
         END IF;
         NEW.recorded_at := OLD.recorded_at;
         NEW.version := OLD.version;
-        IF {_DIFFERS} OR OLD.version = 0
+        IF {any_differs(columns, "NEW", "IS DISTINCT FROM", "OLD")} OR OLD.version = 0
             OR (NEW.outcome IS NULL AND (OLD.outcome IS NOT NULL OR OLD.labelled_at IS NOT NULL)) THEN
             NEW.version := greatest({_NEXT_VERSION}, OLD.version + 1);
         END IF;
@@ -136,68 +135,72 @@ FUNCTIONS = {
             ELSE NEW.updated_at END;
         RETURN NEW;
     END""",
-    "enqueue_inserted": f"""
+        "enqueue_inserted": f"""
     BEGIN
-        INSERT INTO scoring_queue ({_QUEUE_COLUMNS})
-        SELECT {_of("n")} FROM new_rows n WHERE n.outcome IS NULL AND {_IS_AS_IT_WAS} ORDER BY n.id
-        {_UNLESS_NEWER};
+        INSERT INTO scoring_queue ({queue_columns})
+        SELECT {_of("n", columns)} FROM new_rows n WHERE n.outcome IS NULL AND {_IS_AS_IT_WAS} ORDER BY n.id
+        {unless_newer};
         RETURN NULL;
     END""",
-    "enqueue_updated": f"""
+        "enqueue_updated": f"""
     BEGIN{_placeholders("new_rows", "r.outcome IS NOT NULL")}
         DELETE FROM scoring_queue q USING new_rows n
         WHERE q.patient_id = n.id AND n.outcome IS NOT NULL AND NOT {_WAITS.format("n.id", "")};
-        INSERT INTO scoring_queue ({_QUEUE_COLUMNS})
-        SELECT {_of("p")} FROM ({_CHANGED}) AS changed CROSS JOIN LATERAL (
+        INSERT INTO scoring_queue ({queue_columns})
+        SELECT {_of("p", columns)} FROM ({_CHANGED}) AS changed CROSS JOIN LATERAL (
             SELECT * FROM patients p WHERE p.id = changed.id AND p.outcome IS NULL OFFSET 0) AS p
         ORDER BY p.id
-        {_UNLESS_NEWER};
+        {unless_newer};
         RETURN NULL;
     END""",
-    "dequeue_deleted": f"""
+        "dequeue_deleted": f"""
     BEGIN{_placeholders("old_rows", "true")}
         DELETE FROM scoring_queue q USING old_rows o WHERE q.patient_id = o.id AND NOT {_ENTRY_IS_TRUE};
         RETURN NULL;
     END""",
-    # DELETE, not TRUNCATE, which would lock the queue against every scorer until the writer commits; but TRUNCATE sees
-    # entries that an old snapshot does not.
-    "dequeue_truncated": f"""
+        # DELETE, not TRUNCATE, which would lock the queue against every scorer until the writer commits; but TRUNCATE
+        # sees entries that an old snapshot does not.
+        "dequeue_truncated": f"""
     BEGIN
         IF {_SNAPSHOT_IS_OLD} THEN
             TRUNCATE scoring_queue;
-            INSERT INTO scoring_queue ({_QUEUE_COLUMNS}) SELECT {_of("p")} FROM patients p WHERE p.outcome IS NULL;
+            INSERT INTO scoring_queue ({queue_columns})
+            SELECT {_of("p", columns)} FROM patients p WHERE p.outcome IS NULL;
             RETURN NULL;
         END IF;
         DELETE FROM scoring_queue q WHERE NOT {_ENTRY_IS_TRUE};
         RETURN NULL;
     END""",
-    "queue_replicated": f"""
+        "queue_replicated": f"""
     #variable_conflict use_variable
     DECLARE
         touched BIGINT := CASE WHEN TG_OP = 'DELETE' THEN OLD.id ELSE NEW.id END;
     BEGIN
         DELETE FROM scoring_queue q WHERE q.patient_id = touched AND NOT {_ENTRY_IS_TRUE};
         IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND NEW.version <> OLD.version) THEN
-            INSERT INTO scoring_queue ({_QUEUE_COLUMNS})
-            SELECT {_of("p")} FROM patients p WHERE p.id = touched AND p.outcome IS NULL
-            {_UNLESS_NEWER};
+            INSERT INTO scoring_queue ({queue_columns})
+            SELECT {_of("p", columns)} FROM patients p WHERE p.id = touched AND p.outcome IS NULL
+            {unless_newer};
         END IF;
         RETURN NULL;
     END""",
-}
-_DEFINERS = tuple(name for name in FUNCTIONS if name != "stamp_patient")
+    }
+
+
+_FUNCTIONS = tuple(dict.fromkeys(trigger.function for trigger in TRIGGERS))
+_DEFINERS = tuple(name for name in _FUNCTIONS if name != "stamp_patient")
 # Plans are kept for a session, and a table's size when they were made says nothing of its size now: by key, always.
 _BY_KEY = ("enable_seqscan=off", "enable_bitmapscan=off", "enable_hashjoin=off", "enable_mergejoin=off")
 
 
-def make(connection: Connection) -> None:
+def make(connection: Connection, columns: tuple[str, ...]) -> None:
     """Make functions and triggers anew, whatever stands there under their names."""
     # Where the table is, which need not be the current schema: somebody may have made one that comes first.
     schema = connection.scalar(
         text("SELECT quote_ident(n.nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace" + _PATIENTS)
     )
     drop(connection)
-    for name, body in FUNCTIONS.items():
+    for name, body in functions(columns).items():
         secure = "SECURITY DEFINER" if name in _DEFINERS else ""
         connection.exec_driver_sql(
             f"CREATE FUNCTION {schema}.{name}() RETURNS trigger LANGUAGE plpgsql {secure} AS $${body}$$"
@@ -218,7 +221,7 @@ def drop(connection: Connection) -> None:
     """Take functions and triggers away."""
     for trigger in TRIGGERS:
         connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {trigger.name} ON patients")
-    for name in FUNCTIONS:
+    for name in _FUNCTIONS:
         connection.exec_driver_sql(f"DROP FUNCTION IF EXISTS {name}()")
 
 
@@ -233,15 +236,15 @@ _FOUND = text(f"""
     {_PATIENTS} AND NOT t.tgisinternal""")
 
 
-def fault(connection: Connection) -> str | None:
+def fault(connection: Connection, columns: tuple[str, ...]) -> str | None:
     """What of the triggers is not as `make` makes it, in words; None where all is well."""
     found = {row.tgname: row for row in connection.execute(_FOUND)}
     for trigger in TRIGGERS:
         row = found.pop(trigger.name, None)
         if row is None or row.tgenabled == "D":
             return f"the trigger {trigger.name} on patients is missing or disabled"
-        if _differs(trigger, row):
-            return f"the trigger {trigger.name} on patients is not the one that was made: {_differs(trigger, row)}"
+        if what := _differs(trigger, functions(columns)[trigger.function], row):
+            return f"the trigger {trigger.name} on patients is not the one that was made: {what}"
     for row in found.values():
         # BEFORE triggers of rows fire by name, compared byte by byte, and change the row after ours has stamped it.
         is_before_row = row.tgtype & 3 == 3 and row.tgtype & (_BITS["INSERT"] | _BITS["UPDATE"])
@@ -250,7 +253,7 @@ def fault(connection: Connection) -> str | None:
     return None
 
 
-def _differs(trigger: Trigger, row: Any) -> str | None:
+def _differs(trigger: Trigger, body: str, row: Any) -> str | None:
     settings = [f"search_path={row.schema}, pg_temp", *_BY_KEY] if trigger.function in _DEFINERS else []
     if row.tgenabled != trigger.fires:
         return f"it was set to fire in other sessions (ALTER TABLE patients {_WORDS[trigger.fires]} TRIGGER ...)"
@@ -258,7 +261,7 @@ def _differs(trigger: Trigger, row: Any) -> str | None:
         return "it fires at other events"
     if not (row.is_plain and row.is_ours and row.proname == trigger.function):
         return "it calls another function, or somebody else's, or not always"
-    if (row.prosrc, row.prosecdef) != (FUNCTIONS[trigger.function], trigger.function in _DEFINERS):
+    if (row.prosrc, row.prosecdef) != (body, trigger.function in _DEFINERS):
         return f"the function {row.proname} does something else"
     if (row.proconfig or []) != settings:
         return f"the function {row.proname} has other settings, as after a schema was renamed"

@@ -1,27 +1,32 @@
 """Claiming on SQLite: the transaction has the file's write lock (BEGIN IMMEDIATE), so nobody else claims now."""
 
+from functools import cache
+
 import numpy as np
 from sqlalchemy import Connection
 
-from pima.core.features import FEATURE_NAMES
 from pima.core.validation import Measurements
 from pima.store.batches import Batch
+from pima.store.columns import listed
 
-_READ = f"""
-    SELECT patient_id, patient_version, {", ".join(FEATURE_NAMES)} FROM scoring_queue
+_READ = """
+    SELECT patient_id, patient_version, {} FROM scoring_queue q
     WHERE patient_id > ? ORDER BY patient_id LIMIT ?"""
-_ROW = np.dtype([("patient_id", "i8"), ("patient_version", "i8"), *((name, "f8") for name in FEATURE_NAMES)])
 _DELETE = "DELETE FROM scoring_queue WHERE patient_id > ? AND patient_id <= ?"
-_COLUMNS = 2 + len(FEATURE_NAMES)
 
 
-def claim(connection: Connection, after: int, rows: int) -> Batch:
+@cache
+def _row(names: tuple[str, ...]) -> np.dtype[np.void]:
+    return np.dtype([("patient_id", "i8"), ("patient_version", "i8"), *((name, "f8") for name in names)])
+
+
+def claim(connection: Connection, names: tuple[str, ...], after: int, rows: int) -> Batch:
     """Read and delete."""
     cursor = connection.connection.cursor()
     # Row by row into the array: the driver's objects are gone before the next ones come.
-    read = np.fromiter(cursor.execute(_READ, (after, rows)), dtype=_ROW)
+    read = np.fromiter(cursor.execute(_READ.format(listed(names, "q")), (after, rows)), dtype=_row(names))
     cursor.close()
-    measured = read.view(np.float64).reshape(-1, _COLUMNS)[:, 2:]
+    measured = read.view(np.float64).reshape(-1, 2 + len(names))[:, 2:]
     is_null = np.isnan(measured)  # a NULL; SQLite stores no NaN
     values = np.where(is_null, 0.0, measured)
     batch = Batch(read["patient_id"], read["patient_version"], Measurements(values, is_null))

@@ -9,31 +9,35 @@ fire for. So ours go by the row as it stands, which `patients` says, and by OLD 
 """
 
 import re
+from functools import cache
 
 from sqlalchemy import Connection, text
 
-from pima.core.features import FEATURE_NAMES
 from pima.core.ids import LARGEST_GIVEN_ID
+from pima.store.columns import any_differs, listed
 
 _NOW = "(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
-_COLUMNS = ", ".join(FEATURE_NAMES)
-_DIFFERS = " OR ".join(f"NEW.{name} IS NOT OLD.{name}" for name in FEATURE_NAMES)
-# A new version is drawn when a measurement changes or an outcome is cleared. The rest is about rows that were written
-# while these triggers were away: a version of 0, an outcome without its time, or a time without its outcome.
-_NEW_VERSION = f"""({_DIFFERS} OR OLD.version = 0
+_MISMATCH = "(outcome IS NULL) <> (labelled_at IS NULL)"
+
+
+def _new_version(columns: tuple[str, ...]) -> str:
+    """When a measurement changes or an outcome is cleared. The rest is about rows that were written while the triggers
+    were away: a version of 0, an outcome without its time, or a time without its outcome."""
+    return f"""({any_differs(columns, "NEW", "IS NOT", "OLD")} OR OLD.version = 0
             OR (NEW.outcome IS NULL AND (OLD.outcome IS NOT NULL OR OLD.labelled_at IS NOT NULL)))"""
-_NEEDS_STAMPS = f"""{_NEW_VERSION} OR NEW.outcome IS NOT OLD.outcome
-            OR (NEW.outcome IS NOT NULL AND OLD.labelled_at IS NULL)"""
-_ENQUEUE = f"""INSERT INTO scoring_queue (patient_id, patient_version, {_COLUMNS})
-        SELECT id, version, {_COLUMNS} FROM patients WHERE id = NEW.id AND outcome IS NULL"""
+
+
+def _enqueue(columns: tuple[str, ...]) -> str:
+    return f"""INSERT INTO scoring_queue (patient_id, patient_version, {listed(columns)})
+        SELECT id, version, {listed(columns, "patients")} FROM patients WHERE id = NEW.id AND outcome IS NULL"""
+
 
 # Whether ours is at work: its UPDATE of patients sets off triggers of the clinic's, and what those do to other rows
 # sets off no trigger that is at work already, without recursive_triggers. So insert and update have a second one.
 _AT_WORK = "(SELECT stamping FROM patient_version_counter) > 0"
-_MISMATCH = "(outcome IS NULL) <> (labelled_at IS NULL)"
 
 
-def _inserted(name: str, condition: str) -> str:
+def _inserted(name: str, columns: tuple[str, ...], condition: str) -> str:
     return f"""CREATE TRIGGER {name} AFTER INSERT ON patients {condition}
     BEGIN
         UPDATE patient_version_counter SET last = last + 1, stamping = stamping + 1;
@@ -45,18 +49,21 @@ def _inserted(name: str, condition: str) -> str:
         WHERE id = NEW.id AND {_MISMATCH};
         UPDATE patient_version_counter SET stamping = stamping - 1;
         DELETE FROM scoring_queue WHERE patient_id = NEW.id;
-        {_ENQUEUE};
+        {_enqueue(columns)};
     END"""
 
 
 # What our UPDATE sets off of the clinic's may change the outcome of this row too: so stamps are looked at once more.
-def _updated(name: str, condition: str) -> str:
-    return f"""CREATE TRIGGER {name} AFTER UPDATE OF {_COLUMNS}, outcome ON patients
-    WHEN {condition}({_NEEDS_STAMPS})
+def _updated(name: str, columns: tuple[str, ...], condition: str) -> str:
+    new_version = _new_version(columns)
+    needs_stamps = f"""{new_version} OR NEW.outcome IS NOT OLD.outcome
+            OR (NEW.outcome IS NOT NULL AND OLD.labelled_at IS NULL)"""
+    return f"""CREATE TRIGGER {name} AFTER UPDATE OF {listed(columns)}, outcome ON patients
+    WHEN {condition}({needs_stamps})
     BEGIN
-        UPDATE patient_version_counter SET last = max(last, OLD.version) + {_NEW_VERSION}, stamping = stamping + 1;
+        UPDATE patient_version_counter SET last = max(last, OLD.version) + {new_version}, stamping = stamping + 1;
         UPDATE patients SET
-            version = CASE WHEN {_NEW_VERSION} THEN (SELECT last FROM patient_version_counter) ELSE version END,
+            version = CASE WHEN {new_version} THEN (SELECT last FROM patient_version_counter) ELSE version END,
             updated_at = {_NOW},
             labelled_at = CASE WHEN outcome IS NULL THEN NULL
                                WHEN outcome IS OLD.outcome AND labelled_at IS NOT NULL THEN labelled_at
@@ -71,16 +78,13 @@ def _updated(name: str, condition: str) -> str:
         UPDATE patient_version_counter SET stamping = stamping - 1;
         DELETE FROM scoring_queue WHERE patient_id = NEW.id AND NOT EXISTS (
             SELECT 1 FROM patients WHERE id = NEW.id AND version = patient_version AND outcome IS NULL);
-        {_ENQUEUE} AND version IS NOT OLD.version
+        {_enqueue(columns)} AND version IS NOT OLD.version
             AND NOT EXISTS (SELECT 1 FROM scoring_queue WHERE patient_id = NEW.id);
     END"""
 
 
-TRIGGERS = {
-    "patients_inserted": _inserted("patients_inserted", ""),
-    "patients_inserted_meanwhile": _inserted("patients_inserted_meanwhile", f"WHEN {_AT_WORK}"),
-    "patients_updated": _updated("patients_updated", ""),
-    "patients_updated_meanwhile": _updated("patients_updated_meanwhile", f"{_AT_WORK} AND "),
+_BY_FEATURES = ("patients_inserted", "patients_inserted_meanwhile", "patients_updated", "patients_updated_meanwhile")
+_OTHERS = {
     "patients_deleted": """CREATE TRIGGER patients_deleted AFTER DELETE ON patients
     BEGIN
         DELETE FROM scoring_queue WHERE patient_id = OLD.id AND NOT EXISTS (
@@ -108,16 +112,29 @@ TRIGGERS = {
 }
 
 
-def make(connection: Connection) -> None:
+@cache
+def statements(columns: tuple[str, ...]) -> dict[str, str]:
+    """What makes each trigger, by its name, on a table with these features' columns."""
+    inserted, inserted_meanwhile, updated, updated_meanwhile = _BY_FEATURES
+    return {
+        inserted: _inserted(inserted, columns, ""),
+        inserted_meanwhile: _inserted(inserted_meanwhile, columns, f"WHEN {_AT_WORK}"),
+        updated: _updated(updated, columns, ""),
+        updated_meanwhile: _updated(updated_meanwhile, columns, f"{_AT_WORK} AND "),
+        **_OTHERS,
+    }
+
+
+def make(connection: Connection, columns: tuple[str, ...]) -> None:
     """Make the triggers anew, whatever stands there under their names."""
     drop(connection)
-    for statement in TRIGGERS.values():
+    for statement in statements(columns).values():
         connection.exec_driver_sql(statement)
 
 
 def drop(connection: Connection) -> None:
     """Take the triggers away."""
-    for name in TRIGGERS:
+    for name in (*_BY_FEATURES, *_OTHERS):
         connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
 
 
@@ -126,11 +143,11 @@ _WRITTEN = ("scoring_queue", "predictions", "rejections")
 _MAY_DROP = re.compile(r"\bBEFORE\b|RAISE\s*\(\s*IGNORE", re.IGNORECASE)
 
 
-def fault(connection: Connection) -> str | None:
+def fault(connection: Connection, columns: tuple[str, ...]) -> str | None:
     """What of the triggers is not as `make` makes it, in words; None where all is well."""
     rows = connection.execute(text("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'")).all()
     found = {row.name: row.sql for row in rows if row.tbl_name == "patients"}
-    for name, made in TRIGGERS.items():
+    for name, made in statements(columns).items():
         if name not in found:
             return f"the trigger {name} on patients is missing"
         if _plain(found[name]) != _plain(made):

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from pima.core.arrays import Float64Array
+from pima.declaring import SHIPPED
 from pima.model.quiet import quiet_native_code
-from pima.model.recipes import RECIPES, Article
+from pima.model.recipes import RECIPES, Article, recipe_for
 from pima.settings import read_settings
 from tests.bench.accuracy.shipped import Rows
 
@@ -35,10 +36,10 @@ def ours() -> Candidate:
         from pima.model.network import TrainingData, fit
 
     name = read_settings(None, {}).retrain.network
-    recipe = RECIPES[name]
+    recipe = recipe_for(name, SHIPPED.features)
 
     def fit_ours(rows: Rows, seed: int) -> Predict:
-        model = fit(recipe, TrainingData(rows.features, rows.outcomes), seed)
+        model = fit(recipe, SHIPPED.features, TrainingData(rows.features, rows.outcomes), seed)
         return lambda others: np.asarray(model(others.features), dtype=np.float64)[:, 0]
 
     numbers = ", ".join(f"{key} {value}" for key, value in asdict(recipe).items())

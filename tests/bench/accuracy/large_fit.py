@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from pima.core.history import Side
+from pima.declaring import SHIPPED
 from pima.settings import read_settings
 from pima.store.engine import make_engine
 from pima.training.retraining import read_history
@@ -21,7 +22,7 @@ def main(which: str) -> None:
     settings = read_settings(None, {})
     engine = make_engine(os.environ["DATABASE_URL"], settings.database)
     start = time.perf_counter()
-    history, _ = read_history(engine, settings)
+    history, _ = read_history(engine, settings, SHIPPED)
     read = time.perf_counter()
     fit = {"ours": _ours, "boosting": _boosting}[which]()
     imported = time.perf_counter()

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from sqlalchemy import text
 
-from pima.core.features import FEATURE_NAMES
-from pima.core.validation import HIGH, LOW, ZERO_MEANS_MISSING
+from pima.core.validation import limits, zero_is_missing
+from pima.declaring import SHIPPED
 from pima.settings import DatabaseSettings
 from pima.store import patients
 from pima.store.engine import make_engine, without_time_limit, writing
@@ -83,10 +83,10 @@ def fill(url: str, rows: int) -> None:
     migrate(engine, "a salt for the benchmark")
     with writing(engine) as connection:
         without_time_limit(connection)
-        patients.make_staging(connection)
+        patients.make_staging(connection, SHIPPED.names)
         for block in made_up_patients(rows):
-            patients.stage(connection, block)
-        patients.take_staged(connection, (*FEATURE_NAMES, "outcome"))
+            patients.stage(connection, SHIPPED.names, block)
+        patients.take_staged(connection, (*SHIPPED.names, "outcome"))
     if engine.dialect.name == "postgresql":
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE patients"))
@@ -102,8 +102,8 @@ def made_up_patients(rows: int) -> Iterator[list[tuple[Any, ...]]]:
     deviation = np.nanstd(shipped.features, axis=0)
     for first in range(1, rows + 1, BLOCK_ROWS):
         drawn = shipped.take(draw.integers(0, len(shipped), min(BLOCK_ROWS, rows + 1 - first)))
-        shaken = np.clip(drawn.raw + draw.normal(0, JITTER, drawn.raw.shape) * deviation, LOW, HIGH)
-        values = np.where((drawn.raw == 0) & ZERO_MEANS_MISSING, 0.0, shaken)
+        shaken = np.clip(drawn.raw + draw.normal(0, JITTER, drawn.raw.shape) * deviation, *limits(SHIPPED.features))
+        values = np.where((drawn.raw == 0) & zero_is_missing(SHIPPED.features), 0.0, shaken)
         columns = (values.tolist(), drawn.outcomes.tolist())
         yield [(n, n, *row, outcome) for n, (row, outcome) in enumerate(zip(*columns, strict=True), start=first)]
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from pima.core.arrays import Float32Array, Float64Array, Int8Array, Int64Array
 from pima.core.validation import Measurements, as_features
+from pima.declaring import SHIPPED
 
 ROOT = Path(__file__).parents[3]
 ARTICLE_TRAINING_ROWS = 568
@@ -35,4 +36,8 @@ def shipped_rows() -> Rows:
     """All 768, in the file's order."""
     table = np.loadtxt(ROOT / "pima" / "data" / "pima.csv", delimiter=",")
     raw = table[:, :8]
-    return Rows(raw, as_features(Measurements(raw, np.zeros(raw.shape, dtype=bool))), table[:, 8].astype(np.int8))
+    return Rows(
+        raw,
+        as_features(Measurements(raw, np.zeros(raw.shape, dtype=bool)), SHIPPED.features),
+        table[:, 8].astype(np.int8),
+    )

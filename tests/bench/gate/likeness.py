@@ -1,14 +1,15 @@
 """How like Keras the fast learner is: what two fits of a recipe on the same rows get, and how often they disagree."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from pima.core.arrays import Float32Array, Float64Array, Int8Array
+from pima.declaring import SHIPPED
 from pima.model.quiet import quiet_native_code
-from pima.model.recipes import Article, FiveSeeds
+from pima.model.recipes import Article, FiveSeeds, recipe_for
 from tests.bench.gate.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK, fit_ensemble
 from tests.bench.gate.population import fresh_patients
 
@@ -52,7 +53,7 @@ def _keras(
 ) -> Float64Array:
     from pima.model.network import TrainingData, fit
 
-    model = fit(recipe, TrainingData(features, outcomes), seed)
+    model = fit(recipe, SHIPPED.features, TrainingData(features, outcomes), seed)
     probabilities: Float64Array = model.predict(others, batch_size=len(others), verbose=0)[:, 0]
     return probabilities
 
@@ -63,12 +64,13 @@ def _fast(
     return fit_ensemble(features, outcomes, seed, members, luck).probabilities(others)
 
 
+_FIVE_SEEDS = recipe_for("five_seeds", SHIPPED.features)
 _RECIPES: dict[str, _Predict] = {
     "Keras, the tutorial's network": partial(_keras, Article()),
     "lucky fast learner, one seed": partial(_fast, 1, TUTORIAL_LUCK),
     "lucky fast learner, five seeds": partial(_fast, 5, TUTORIAL_LUCK),
-    "Keras, the service's network, one seed": partial(_keras, FiveSeeds(members=1)),
-    "Keras, the service's network, five seeds": partial(_keras, FiveSeeds()),
+    "Keras, the service's network, one seed": partial(_keras, replace(_FIVE_SEEDS, members=1)),
+    "Keras, the service's network, five seeds": partial(_keras, _FIVE_SEEDS),
     "steady fast learner, one seed": partial(_fast, 1, SERVICE_LUCK),
     "steady fast learner, five seeds": partial(_fast, 5, SERVICE_LUCK),
 }

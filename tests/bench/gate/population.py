@@ -12,13 +12,13 @@ from typing import Protocol
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float32Array, Float64Array, Int8Array, Int64Array
-from pima.core.features import FEATURE_NAMES
 from pima.core.history import History
 from pima.core.validation import Measurements, as_features
+from pima.declaring import SHIPPED
 
 WEEK_MS = 7 * 24 * 60 * 60 * 1000
 _START_MS = 2_800 * WEEK_MS
-_GLUCOSE = FEATURE_NAMES.index("glucose")
+_GLUCOSE = SHIPPED.names.index("glucose")
 
 
 def draw_measurements(draw: np.random.Generator, rows: int) -> Float64Array:
@@ -86,7 +86,7 @@ class FreshPatients:
 
 def fresh_patients(draw: np.random.Generator, rows: int, truth: Truth = Truth.USUAL) -> FreshPatients:
     measurements = draw_measurements(draw, rows)
-    features = as_features(Measurements(measurements, np.zeros_like(measurements, dtype=bool)))
+    features = as_features(Measurements(measurements, np.zeros_like(measurements, dtype=bool)), SHIPPED.features)
     return FreshPatients(features, outcome_probability(measurements, truth))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from pima.core import history
 from pima.core.history import Side
 from pima.core.promotion import Decision, Verdict, decide
+from pima.declaring import SHIPPED
 from tests.bench.gate.fast_learner import fit_ensemble, fit_nearest_neighbour
 from tests.bench.gate.policies import WEEKS, Policy, Rule, Scenario, Split
 from tests.bench.gate.population import Clinic, FreshPatients, Model, Stream, Truth, fresh_patients
@@ -102,7 +103,7 @@ class _Retraining:
         }
 
     def of(self, stream: Stream) -> _Week:
-        one = history.split(stream.history(), self._salt, HOLDOUT_SHARE)
+        one = history.split(stream.history(), SHIPPED.features, self._salt, HOLDOUT_SHARE)
         sides = {
             Split.HASH: (one.training, one.holdout),
             Split.FRESH: _fresh_split(one, self._draw),

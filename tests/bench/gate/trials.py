@@ -13,6 +13,7 @@ from pima.core.history import Side, Split, split
 from pima.core.holdout import in_holdout
 from pima.core.promotion import Contest, Decision, GateOptions, decide
 from pima.core.window import Window, in_window
+from pima.declaring import SHIPPED
 from tests.bench.gate.fast_learner import TUTORIAL_LUCK, fit_ensemble, fit_nearest_neighbour
 from tests.bench.gate.population import Clinic, Model, Stream, fresh_patients
 
@@ -95,7 +96,7 @@ def _history(trial: int, clinic: Clinic, weeks: int = 0) -> tuple[Split, Stream]
     stream = Stream(clinic, trial)
     for _ in range(weeks):
         stream.advance()
-    return split(stream.history(), f"salt {trial}", HOLDOUT_SHARE), stream
+    return split(stream.history(), SHIPPED.features, f"salt {trial}", HOLDOUT_SHARE), stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,7 @@ def a_year_of_sides(trial: int, weeks: int = 52) -> Sides:
     before: dict[int, bytes] = {}
     for _ in range(weeks):
         stream.advance()
-        divided = split(stream.history(), f"salt {trial}", HOLDOUT_SHARE)
+        divided = split(stream.history(), SHIPPED.features, f"salt {trial}", HOLDOUT_SHARE)
         train, test = _contents(divided.training), _contents(divided.holdout)
         features_of_test = {row[:-1] for row in test.values()}
         sides = Sides(

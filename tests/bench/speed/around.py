@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from pima.core.features import FEATURE_NAMES
+from pima.declaring import SHIPPED
 from pima.process.recorded_run import OpenRun
 from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions, score_queue
@@ -28,7 +28,7 @@ from tests.bench.speed.databases import (
 from tests.bench.speed.measure import Line, ratio, run_job, run_process, seconds, side_by_side
 from tests.bench.speed.place import Place
 
-COLUMNS = ", ".join((*FEATURE_NAMES, "outcome"))
+COLUMNS = ", ".join((*SHIPPED.names, "outcome"))
 
 
 def load(place: Place) -> list[Line]:
@@ -118,7 +118,7 @@ def nights(place: Place) -> list[Line]:
         sizes.append(int(str(value(url, "SELECT pg_total_relation_size('scoring_queue')"))))
         with writing(engine) as connection:
             run = OpenRun(start_run(connection, "score", "manual", None, "benchmark") or 0)
-        score_queue(engine, run, ScoreOptions(20_000, workers=2), StopRequest())
+        score_queue(engine, run, ScoreOptions(20_000, workers=2), SHIPPED, StopRequest())
         engine.dispose()  # as a process's end does: only then the server knows what it left behind
         _wait_for_autovacuum(url)
     assert value(url, "SELECT count(*) FROM predictions") == 10_000_000

@@ -1,0 +1,132 @@
+"""What a declaration must keep to, so that every part of the service can rely on it."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pima.core.features import Declaration, Feature, folded_name
+
+MOST_FEATURES = 200
+MOST_INPUTS = 512
+LARGEST_CODE = 2**24
+"""Codes are below it: the model's numbers are float32, which has every whole number up to there."""
+POWERS = (1.0, 0.5, -1.0)
+LONGEST_NAME = 63
+"""Bytes; PostgreSQL cuts longer names off."""
+
+# The tables' own columns, those of a source, and what the databases call their rows' hidden columns.
+RESERVED = frozenset(
+    {
+        "id",
+        "outcome",
+        "labelled_at",
+        "version",
+        "recorded_at",
+        "updated_at",
+        "patient_id",
+        "patient_version",
+        "enqueued_at",
+        "line",
+        "source",
+        "source_key",
+        "person_key",
+        "oid",
+        "rowid",
+        "_rowid_",
+        "ctid",
+        "tableoid",
+        "xmin",
+        "xmax",
+        "cmin",
+        "cmax",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """The first thing that is wrong with a declaration."""
+
+    key: str
+    """Which feature and which of its keys."""
+    what: str
+    """Reads on from the key."""
+    expected: str
+
+
+def first_fault(declaration: Declaration) -> Fault | None:
+    """What must be changed before it can be used; None where nothing must."""
+    return next(_faults(declaration), None)
+
+
+def inputs(feature: Feature) -> int:
+    """Columns of the model's first layer: one for a number, one for each code of a category."""
+    return len(feature.codes) if feature.kind == "category" else 1
+
+
+def _faults(declaration: Declaration) -> Iterator[Fault]:
+    features = declaration.features
+    if not 1 <= len(features) <= MOST_FEATURES:
+        yield Fault("feature", f"stands there {len(features)} times", f"1 to {MOST_FEATURES} features")
+    known = {folded_name(name): "the outcome" for name in (declaration.outcome.name, "outcome", "id")}
+    for position, feature in enumerate(features, start=1):
+        place = f"feature {position}"
+        yield from _faults_of_name(place, feature.name)
+        for name in (feature.name, *feature.also_called):
+            other = known.setdefault(folded_name(name), place)
+            if other != place:
+                yield Fault(f"{place}: name", f"is that of {other} as well", "a name for each")
+        yield from _faults_of_kind(f"{place} ({feature.name})", feature)
+    total = sum(map(inputs, features))
+    if total > MOST_INPUTS:
+        yield Fault("feature", f"gives {total} inputs, a category one for each code", f"at most {MOST_INPUTS}")
+
+
+def _faults_of_name(place: str, name: str) -> Iterator[Fault]:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or len(name) > LONGEST_NAME:
+        expected = f"a lower-case letter, then lower-case letters, digits and underscores, {LONGEST_NAME} in all"
+        yield Fault(f"{place}: name", "is no plain name", expected)
+    if name in RESERVED:
+        yield Fault(f"{place}: name", f"is {name}, which is a column of the service's own", "another name")
+
+
+def _faults_of_kind(place: str, feature: Feature) -> Iterator[Fault]:
+    if feature.kind == "category":
+        yield from _faults_of_category(place, feature)
+    else:
+        yield from _faults_of_number(place, feature)
+
+
+def _faults_of_number(place: str, feature: Feature) -> Iterator[Fault]:
+    if feature.codes:
+        yield Fault(f"{place}: codes", "belong to a category", 'kind = "category", or no codes')
+    if feature.low is None or feature.high is None:
+        yield Fault(f"{place}: {'low' if feature.low is None else 'high'}", "is missing", "low and high of each number")
+        return
+    if not (-3e38 < feature.low <= feature.high < 3e38):
+        yield Fault(f"{place}: low", "and high are no range", "finite numbers, low at most high")
+    if feature.power is not None and feature.power not in POWERS:
+        yield Fault(f"{place}: power", "is none that the model has", "1, 0.5 or -1, or none, to leave it to the fit")
+    if feature.power == 0.5 and feature.low < 0:
+        yield Fault(f"{place}: power", "is 0.5, but there are values below 0", "low of 0 or above, or another power")
+    if feature.power == -1 and feature.low <= 0:
+        yield Fault(f"{place}: power", "is -1, but there may be values of 0", "low above 0, or another power")
+    if feature.scale is not None and not 0 < feature.scale <= 100:
+        yield Fault(f"{place}: scale", "is no scale", "a number above 0, at most 100")
+
+
+def _faults_of_category(place: str, feature: Feature) -> Iterator[Fault]:
+    if len(feature.codes) < 2:
+        yield Fault(f"{place}: codes", f"are {len(feature.codes)}", "two or more, each with a label")
+    if any(not 0 <= code < LARGEST_CODE for code in feature.codes):
+        yield Fault(f"{place}: codes", "are out of range", f"whole numbers from 0 to {LARGEST_CODE - 1}")
+    labels = [label.strip().casefold() for label in feature.codes.values()]
+    if len(set(labels)) < len(labels) or "" in labels:
+        yield Fault(f"{place}: codes", "have a label twice or an empty one", "a label of its own for each code")
+    if any(re.fullmatch(r"[-+]?[0-9.]+", label) and label != str(code) for code, label in feature.codes.items()):
+        yield Fault(f"{place}: codes", "have a label that reads as another number", "labels in words")
+    if feature.zero_is_missing and 0 in feature.codes:
+        yield Fault(f"{place}: zero_is_missing", "stands beside a code 0", "one of the two")
+    given = [key for key in ("low", "high", "power", "scale") if getattr(feature, key) is not None]
+    if given:
+        yield Fault(f"{place}: {given[0]}", "belongs to a number", 'kind = "number", or codes alone')

@@ -1,0 +1,102 @@
+"""What becomes of the features, and of the rows, when a declaration is changed."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pima.core.arrays import BoolArray, Int64Array
+from pima.core.features import Declaration, Feature, Features, differing_fields, names_of
+from pima.core.validation import REASONS, Measurements, broken_rules
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What one declaration has that another has not."""
+
+    declaration: Declaration
+    """The new one, with all that is retired by then."""
+    added: tuple[str, ...]
+    """Features whose columns are made, NULL in the rows that are there."""
+    revived: tuple[str, ...]
+    """Retired features that are declared again; their columns are there."""
+    retired: tuple[str, ...]
+    changed: dict[str, tuple[str, ...]]
+    """By feature, the fields that are another now; the outcome under its own name."""
+
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to carry over."""
+        return bool(self.added or self.revived or self.retired or self.changed)
+
+
+def changes(before: Declaration, after: Declaration) -> Changes:
+    """From the declaration of a database to another one."""
+    gone = tuple(feature for feature in before.features if feature.name not in after.names)
+    still_retired = tuple(feature for feature in before.retired if feature.name not in after.names)
+    known = {feature.name: feature for feature in before.features + before.retired}
+    both = [(known[feature.name], feature) for feature in after.features if feature.name in known]
+    changed = {new.name: differing_fields(old, new) for old, new in both}
+    changed |= {"outcome": differing_fields(before.outcome, after.outcome)}
+    if [name for name in before.names if name in after.names] != [name for name in after.names if name in before.names]:
+        changed["order"] = ("order",)
+    return Changes(
+        declaration=Declaration(after.outcome, after.features, still_retired + gone),
+        added=tuple(name for name in after.names if name not in known),
+        revived=tuple(name for name in after.names if name in names_of(before.retired)),
+        retired=names_of(gone),
+        changed={name: fields for name, fields in changed.items() if fields},
+    )
+
+
+def of_another_kind(before: Declaration, after: Declaration) -> Feature | None:
+    """A feature that was a number and would be a category, or the other way round: its column can't be both."""
+    kinds = {feature.name: feature.kind for feature in before.features + before.retired}
+    return next((each for each in after.features if kinds.get(each.name, each.kind) != each.kind), None)
+
+
+@dataclass(slots=True)
+class Effects:
+    """What new rules make of the rows that are there."""
+
+    rejected_from_now: Counter[str] = field(default_factory=Counter)
+    """Rows without an outcome that the champion could score before, by reason and column; what was predicted stays."""
+    sound_from_now: list[int] = field(default_factory=list)
+    """The ids of rows without an outcome that the old rules rejected and the new ones do not."""
+    left_out_of_training: Counter[str] = field(default_factory=Counter)
+    """Labelled rows that the next model can't learn from, by reason and column."""
+
+
+def add_effects(effects: Effects, ids: Int64Array, unlabelled: BoolArray, rows: Measurements, rules: "Rules") -> None:
+    """Count what becomes of some rows; their measurements are the columns of the new declaration."""
+    before, after = rules.broken(rows, rules.scored_before), rules.broken(rows, rules.scored_after)
+    was_sound, is_sound = ~before.any(axis=1), ~after.any(axis=1)
+    effects.rejected_from_now += _by_reason(after[unlabelled & was_sound & ~is_sound], rules.scored_after)
+    effects.sound_from_now += ids[unlabelled & ~was_sound & is_sound].tolist()
+    learned = rules.broken(rows, rules.learned)
+    effects.left_out_of_training += _by_reason(learned[~unlabelled & learned.any(axis=1)], rules.learned)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules that rows are judged by."""
+
+    columns: tuple[str, ...]
+    """What the rows have."""
+    scored_before: Features
+    """The champion's features as they were declared."""
+    scored_after: Features
+    """The champion's features as they will be declared."""
+    learned: Features
+    """The features of the next model."""
+
+    def broken(self, rows: Measurements, features: Features) -> np.ndarray:
+        """(n, features), as `broken_rules` has it."""
+        positions = [self.columns.index(name) for name in names_of(features)]
+        return broken_rules(Measurements(rows.values[:, positions], rows.is_null[:, positions]), features)
+
+
+def _by_reason(broken: np.ndarray, features: Features) -> Counter[str]:
+    first = (broken != 0).argmax(axis=1)
+    codes = broken[np.arange(len(broken)), first]
+    return Counter(f"{REASONS[code]} {features[position].name}" for code, position in zip(codes, first, strict=True))

@@ -1,0 +1,106 @@
+"""Carrying a changed declaration over to a database: columns, triggers, and the rows that it judges otherwise.
+
+One transaction, behind the lock of migrations: nobody sees half of it, and a scorer's batch comes before it or after.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine
+
+from pima.core.features import Declaration
+from pima.core.redeclared import Changes, Effects, Rules, add_effects, changes, of_another_kind
+from pima.errors import WrongConfiguration
+from pima.store import feature_columns, patients, queue, registry
+from pima.store.database import database_of
+from pima.store.declarations import newest_declaration, record_declaration
+from pima.store.engine import without_time_limit, writing
+from pima.store.triggers import make_triggers
+
+
+@dataclass(frozen=True, slots=True)
+class RedeclareResult:
+    """What was changed, or would be; the fields are the keys of the JSON."""
+
+    added: tuple[str, ...]
+    revived: tuple[str, ...]
+    retired: tuple[str, ...]
+    changed: Mapping[str, tuple[str, ...]]
+    """By feature, the keys that are other ones now."""
+    rejected_from_now: Mapping[str, int]
+    """Unlabelled rows that could be scored before, by reason and column."""
+    scored_again: int
+    """Unlabelled rows that were rejected before and wait again now."""
+    left_out_of_training: Mapping[str, int]
+    """Labelled rows that the next model can't learn from, by reason and column."""
+    dry_run: bool
+
+
+def redeclare(engine: Engine, configured: Declaration, decided_by: str, reason: str, dry_run: bool) -> RedeclareResult:
+    """Make a database's declaration that of the settings. Raises WrongConfiguration where a column can't follow."""
+    with writing(engine) as connection:
+        database_of(connection).wait_for_other_migrations(connection)
+        without_time_limit(connection)
+        before = newest_declaration(connection)
+        found = _changes(before, configured)
+        effects = _effects(connection, before, found.declaration)
+        scored_again = 0
+        if found.any:
+            scored_again = _carry_over(connection, found, effects, decided_by, reason)
+        if dry_run:
+            connection.rollback()
+        return _result(found, effects, scored_again, dry_run)
+
+
+def _changes(before: Declaration, configured: Declaration) -> Changes:
+    other = of_another_kind(before, configured)
+    if other is not None:
+        what = f"the feature {other.name} can't become a {other.kind}: its column holds the other kind's values"
+        raise WrongConfiguration(what=what, expected="a feature of another name, with this one left out (retired)")
+    return changes(before, configured)
+
+
+def _effects(connection: Connection, before: Declaration, after: Declaration) -> Effects:
+    scored = _champions_features(connection)
+    rules = Rules(
+        columns=after.columns,
+        scored_before=before.features if scored is None else before.named(scored),
+        scored_after=after.features if scored is None else after.named(scored),
+        learned=after.features,
+    )
+    effects = Effects()
+    there = tuple(name for name in after.columns if name in before.columns)
+    for block in patients.all_rows(connection, there):
+        add_effects(effects, block.ids, block.unlabelled, block.measurements.widened(there, after.columns), rules)
+    return effects
+
+
+def _champions_features(connection: Connection) -> tuple[str, ...] | None:
+    """None where there is no champion: the next one is fitted on what is declared then."""
+    champion = registry.read_champion(connection).model_version
+    return None if champion is None else registry.features_of(connection, champion)
+
+
+def _carry_over(connection: Connection, found: Changes, effects: Effects, decided_by: str, reason: str) -> int:
+    feature_columns.add_columns(connection, found.added)
+    record_declaration(connection, found.declaration, decided_by, reason)
+    make_triggers(connection)
+    return queue.requeue_rejected(connection, effects.sound_from_now)
+
+
+def _result(found: Changes, effects: Effects, scored_again: int, dry_run: bool) -> RedeclareResult:
+    return RedeclareResult(
+        added=found.added,
+        revived=found.revived,
+        retired=found.retired,
+        changed=found.changed,
+        rejected_from_now=_largest_first(effects.rejected_from_now),
+        scored_again=scored_again,
+        left_out_of_training=_largest_first(effects.left_out_of_training),
+        dry_run=dry_run,
+    )
+
+
+def _largest_first(counts: Counter[str]) -> dict[str, int]:
+    return dict(counts.most_common())

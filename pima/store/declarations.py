@@ -1,0 +1,49 @@
+"""The declarations of a database: what has been scored since when, who decided so and why.
+
+The tables are made from the first one, and changed by a command; a configuration that says otherwise is an error, since
+its rows would be judged by rules that the database's models never saw.
+"""
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, insert, select
+
+from pima.core.features import Declaration, Features, first_difference
+from pima.errors import DeclarationDiffers
+from pima.store.tables import declarations
+
+
+def newest_declaration(connection: Connection) -> Declaration:
+    """The one that counts."""
+    statement = select(declarations.c.declaration).order_by(declarations.c.number.desc()).limit(1)
+    return as_declaration(connection.execute(statement).scalar_one())
+
+
+def as_declaration(stored: Any) -> Declaration:
+    """From what the column has."""
+    return msgspec.convert(stored, Declaration, str_keys=True)
+
+
+def as_features(stored: Any) -> Features:
+    """From what a model version has of the features that it was fitted on."""
+    return msgspec.convert(stored, Features, str_keys=True)
+
+
+def as_stored(declared: Declaration | Features) -> Any:
+    """What the columns take."""
+    return msgspec.to_builtins(declared, str_keys=True)
+
+
+def require_declared(configured: Declaration, stored: Declaration) -> None:
+    """Raises DeclarationDiffers where the settings say otherwise than the database."""
+    what = first_difference(configured, stored)
+    if what is not None:
+        raise DeclarationDiffers(what=what)
+
+
+def record_declaration(connection: Connection, declaration: Declaration, decided_by: str, reason: str) -> None:
+    """From now on this one counts; the caller keeps other migrations out, so numbers don't race."""
+    newest = connection.scalar(select(declarations.c.number).order_by(declarations.c.number.desc()).limit(1)) or 0
+    values = {"number": newest + 1, "declaration": as_stored(declaration)}
+    connection.execute(insert(declarations).values(**values, decided_by=decided_by, reason=reason))

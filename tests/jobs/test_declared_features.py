@@ -1,0 +1,168 @@
+"""Features of a clinic's own, from a CSV file to a promoted champion and its predictions, on both databases."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Database, call, the_json
+from tests.jobs.declared import DECLARED, configuration, csv_file
+
+pytestmark = pytest.mark.xdist_group("keras")
+
+
+@pytest.fixture
+def clinic(empty_database: Database, tmp_path: Path) -> tuple[Database, str]:
+    """A database that was made for the declared features, and the settings that declare them."""
+    config = configuration(tmp_path)
+    assert call(empty_database, "migrate", "--config", config).exit_code == 0
+    return empty_database, config
+
+
+def test_from_a_csv_file_to_a_champion_and_predictions(clinic: tuple[Database, str], tmp_path: Path) -> None:
+    database, config = clinic
+    columns = database.execute("SELECT * FROM patients LIMIT 0") == [] and database.value(
+        "SELECT declaration FROM declarations"
+    )
+    stored = json.loads(columns) if isinstance(columns, str) else columns
+    assert [feature["name"] for feature in stored["feature"]] == ["order", "creatinine", "temperature", "smoking"]
+
+    assert call(database, "load", "--config", config, csv_file(tmp_path, 500, labelled=True)).exit_code == 0
+    retrained = database.run("retrain", "--config", config, "--json")
+    assert retrained.exit_code == 0, retrained.stderr
+    assert the_json(retrained)["verdict"] == "promoted"
+    assert call(database, "load", "--config", config, csv_file(tmp_path, 100, labelled=False, seed=1)).exit_code == 0
+    scored = the_json(call(database, "score", "--config", config, "--json"))
+    assert (scored["predicted"], scored["rejected"]) == (100, 0)
+    assert database.value("SELECT count(DISTINCT probability) FROM predictions") > 50
+    assert call(database, "models", "reproduce", "1", "--config", config).exit_code == 0
+    assert call(database, "status", "--config", config).exit_code == 0
+    assert call(database, "requeue", "--config", config).stdout.startswith("0 row versions")
+
+
+def test_labels_are_their_codes_and_others_are_refused(clinic: tuple[Database, str], tmp_path: Path) -> None:
+    database, config = clinic
+    file = tmp_path / "rows.csv"
+    file.write_text("order,creatinine,temperature,smoking\n1,1,37,NEVER\n2,1,37,current\n3,1,37,1\n4,1,0,\n")
+    assert call(database, "load", "--config", config, str(file)).exit_code == 0
+    stored = database.execute('SELECT "order", smoking, temperature FROM patients ORDER BY id')
+    assert stored == [(1, 0, 37), (2, 2, 37), (3, 1, 37), (4, None, 0)]
+    file.write_text("order,creatinine,temperature,smoking\n1,1,37,often\n2,1,37,7\n3,1,37,1.5\n")
+    refused = call(database, "load", "--config", config, str(file))
+    assert refused.exit_code == 2
+    assert (
+        "lines (2, 3, 4): unknown_code (smoking): expected one of 0 (never), 1 (former), 2 (current)" in refused.stderr
+    )
+    assert "often" not in refused.stderr
+
+
+def test_another_declaration_than_the_databases_is_refused_with_the_first_difference(
+    clinic: tuple[Database, str], tmp_path: Path
+) -> None:
+    database, config = clinic
+    for job in ("score", "retrain", "status", "migrate"):
+        refused = call(database, job)
+        assert refused.exit_code == 2
+        assert "the outcome's name is 'outcome' in the settings and 'readmitted' in this database" in refused.stderr
+        assert "python -m jobs.migrate --features" in refused.stderr
+    configuration(tmp_path, DECLARED.replace("high = 20", "high = 30"))
+    refused = call(database, "score", "--config", config)
+    assert "the feature creatinine: its high is 30.0 in the settings and 20.0 in this database" in refused.stderr
+
+
+def _fitted(clinic: tuple[Database, str], folder: Path, seed: int = 0) -> None:
+    database, config = clinic
+    assert call(database, "load", "--config", config, csv_file(folder, 400, labelled=True, seed=seed)).exit_code == 0
+    ended = database.run("retrain", "--config", config)
+    assert ended.exit_code == 0, ended.stderr
+
+
+ADDED = DECLARED.replace(
+    '[[feature]]\nname = "smoking"',
+    '[[feature]]\nname = "glucose"\nlow = 20\nhigh = 600\nmay_be_missing = true\n\n[[feature]]\nname = "smoking"',
+)
+RETIRED = ADDED.replace(
+    ADDED[ADDED.index('[[feature]]\nname = "creatinine"') : ADDED.index('[[feature]]\nname = "temp')], ""
+)
+WITH_CODE = RETIRED.replace('2 = "current"', '2 = "current", 3 = "unknown"')
+
+
+def test_a_feature_added_one_retired_and_a_code_added_between_two_retrainings(
+    clinic: tuple[Database, str], tmp_path: Path
+) -> None:
+    database, config = clinic
+    _fitted(clinic, tmp_path)
+    assert call(database, "load", "--config", config, csv_file(tmp_path, 50, labelled=False, seed=1)).exit_code == 0
+    assert the_json(call(database, "score", "--config", config, "--json"))["predicted"] == 50
+    before = database.execute("SELECT patient_id, patient_version, probability FROM predictions ORDER BY 1")
+
+    for text, what in (
+        (ADDED, "added: glucose"),
+        (RETIRED, "retired: creatinine"),
+        (WITH_CODE, "changed: smoking (codes)"),
+    ):
+        configuration(tmp_path, text)
+        dry = call(database, "migrate", "--config", config, "--features", "--dry-run")
+        assert (dry.exit_code, what in dry.stdout) == (0, True), dry.stdout + dry.stderr
+        assert call(database, "score", "--config", config).exit_code == 2
+        done = call(database, "migrate", "--config", config, "--features", "--reason", "a new laboratory")
+        assert (done.exit_code, what in done.stdout) == (0, True), done.stdout + done.stderr
+        assert call(database, "score", "--config", config).exit_code == 0
+    assert database.execute("SELECT patient_id, patient_version, probability FROM predictions ORDER BY 1") == before
+    reasons = database.execute("SELECT number, reason FROM declarations ORDER BY number")
+    assert [reason for _, reason in reasons[1:]] == ["a new laboratory"] * 3
+
+    # The champion still takes creatinine, whose column stands; a code that it never saw counts as missing.
+    database.execute(
+        'INSERT INTO patients ("order", creatinine, smoking) VALUES (3, 1.0, 3), (3, 99, 1), (3, NULL, NULL)'
+    )
+    scored = the_json(call(database, "score", "--config", config, "--json"))
+    assert (scored["predicted"], scored["rejected_by_reason"]) == (2, {"out_of_range": 1})
+    assert database.value("SELECT field FROM rejections") == "creatinine"
+
+    file = tmp_path / "again.csv"
+    lines = Path(csv_file(tmp_path, 400, labelled=True, seed=2)).read_text().splitlines()
+    file.write_text("\n".join([lines[0] + ",glucose", *(f"{line},{90 + n % 60}" for n, line in enumerate(lines[1:]))]))
+    assert call(database, "load", "--config", config, "--ignore", "creatinine", str(file)).exit_code == 0
+    second = database.run("retrain", "--config", config, "--json")
+    assert second.exit_code == 0, second.stderr
+    stored = database.value("SELECT features FROM model_versions WHERE number = 2")
+    features = json.loads(stored) if isinstance(stored, str) else stored
+    assert [each["name"] for each in features] == ["order", "temperature", "glucose", "smoking"]
+    assert the_json(second)["unscorable_rows"] == 0  # creatinine may be missing
+    call(database, "models", "promote", "2", "--reason", "the new features", "--config", config)
+    assert call(database, "requeue", "--stale", "--config", config).exit_code == 0
+    rescored = the_json(call(database, "score", "--config", config, "--json"))
+    # Those of the first model that are unlabelled; the row that only creatinine kept out was rejected, and stays so.
+    assert (rescored["model_version"], rescored["predicted"]) == (2, 52)
+
+
+def test_a_wider_range_scores_again_what_it_lets_in_and_a_narrower_one_says_what_it_keeps_out(
+    clinic: tuple[Database, str], tmp_path: Path
+) -> None:
+    database, config = clinic
+    _fitted(clinic, tmp_path)
+    database.execute('INSERT INTO patients ("order", creatinine) VALUES (3, 25), (3, 50), (3, 1), (39, 1)')
+    scored = the_json(call(database, "score", "--config", config, "--json"))
+    assert (scored["predicted"], scored["rejected"]) == (2, 2)
+    configuration(tmp_path, DECLARED.replace("high = 20\n", "high = 30\n").replace("high = 40\n", "high = 20\n"))
+    told = call(database, "migrate", "--config", config, "--features", "--dry-run").stdout
+    assert "unlabelled rows rejected from now on: 1 (out_of_range order)" in told
+    assert "rows that were rejected before and are to be scored now: 1" in told
+    assert database.value("SELECT count(*) FROM scoring_queue") == 0
+    done = the_json(call(database, "migrate", "--config", config, "--features", "--reason", "other units", "--json"))
+    assert (done["scored_again"], done["rejected_from_now"]) == (1, {"out_of_range order": 1})
+    scored = the_json(call(database, "score", "--config", config, "--json"))
+    assert (scored["predicted"], scored["rejected"]) == (1, 0)
+    assert database.value("SELECT count(*) FROM predictions") == 3
+    assert database.value("SELECT count(*) FROM rejections") == 1
+
+
+def test_a_number_never_becomes_a_category(clinic: tuple[Database, str], tmp_path: Path) -> None:
+    database, config = clinic
+    other = '[[feature]]\nname = "creatinine"\nkind = "category"\ncodes = { 0 = "low", 1 = "high" }\n\n'
+    start, end = DECLARED.index('[[feature]]\nname = "creatinine"'), DECLARED.index('[[feature]]\nname = "temp')
+    configuration(tmp_path, DECLARED[:start] + other + DECLARED[end:])
+    refused = call(database, "migrate", "--config", config, "--features", "--reason", "x")
+    assert refused.exit_code == 2
+    assert "creatinine can't become a category" in refused.stderr

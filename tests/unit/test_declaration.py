@@ -1,0 +1,136 @@
+"""What may be declared, and what a wrong declaration is told."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pima.core.features import Declaration, first_difference
+from pima.core.validation import MISSING, OUT_OF_RANGE, UNKNOWN_CODE, Measurements, validate
+from pima.declaring import SHIPPED, read_declaration
+from pima.errors import WrongConfiguration
+from pima.settings import Settings, declared, read_settings
+from pima.store.declarations import as_declaration, as_stored
+from tests.jobs.declared import DECLARED, configuration, declaration
+
+
+def _refused(folder: Path, text: str) -> str:
+    path = folder / "features.toml"
+    path.write_text(text)
+    with pytest.raises(WrongConfiguration) as error:
+        read_declaration(path)
+    return str(error.value)
+
+
+def _features(count: int, more: str = "") -> str:
+    each = [f'[[feature]]\nname = "f{n}"\nlow = 0\nhigh = 1\n' for n in range(count)]
+    return '[outcome]\nname = "ill"\n' + "".join(each) + more
+
+
+def _categories(count: int, codes: int) -> str:
+    each = ", ".join(f'{code} = "label of {code}"' for code in range(codes))
+    parts = [f'[[feature]]\nname = "c{n}"\nkind = "category"\ncodes = {{ {each} }}\n' for n in range(count)]
+    return '[outcome]\nname = "ill"\n' + "".join(parts)
+
+
+def test_settings_without_a_declaration_mean_the_shipped_one() -> None:
+    assert declared(None, Settings()) == SHIPPED
+    assert len(SHIPPED.features) == 8
+
+
+def test_a_declaration_stands_in_the_settings_or_in_a_file_that_they_name(tmp_path: Path) -> None:
+    config = Path(configuration(tmp_path))
+    found = declared(config, read_settings(config, {}))
+    assert found.names == ("order", "creatinine", "temperature", "smoking")
+    config.write_text("[score]\nbatch_rows = 7\n" + DECLARED)
+    settings = read_settings(config, {})
+    assert settings.score.batch_rows == 7
+    assert declared(config, settings) == found
+    config.write_text('[declaration]\nfile = "features.toml"\n' + DECLARED)
+    with pytest.raises(WrongConfiguration, match="in one of the two"):
+        declared(config, read_settings(config, {}))
+    config.write_text('[declaration]\nfile = "elsewhere.toml"\n')
+    with pytest.raises(WrongConfiguration, match=r"elsewhere\.toml can't be read"):
+        declared(config, read_settings(config, {}))
+
+
+def test_what_is_stored_is_the_same_declaration_again(tmp_path: Path) -> None:
+    for each in (SHIPPED, declaration(tmp_path)):
+        assert as_declaration(as_stored(each)) == each
+
+
+NUMBER = '[outcome]\nname = "ill"\n[[feature]]\nname = "{name}"\nlow = {low}\nhigh = {high}\n{more}'
+
+
+def _number(name: str = "x", low: object = 0, high: object = 1, more: str = "") -> str:
+    return NUMBER.format(name=name, low=low, high=high, more=more)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (_features(201), "feature stands there 201 times. Expected: 1 to 200 features"),
+        (_features(0), "feature"),
+        (_features(2, '[[feature]]\nname = "f1"\nlow = 0\nhigh = 1\n'), "feature 3: name is that of feature 2 as well"),
+        (_number("outcome"), "feature 1: name is outcome, which is a column of the service's own"),
+        (_number("ill"), "feature 1: name is that of the outcome as well"),
+        (_number("version"), "feature 1: name is version, which is a column of the service's own"),
+        (_number("xmin"), "feature 1: name is xmin, which is a column of the service's own"),
+        (_number('a\\"b'), "feature 1: name is no plain name"),
+        (_number("größe"), "feature 1: name is no plain name"),
+        (_number("Glucose"), "feature 1: name is no plain name"),
+        (_number("1st"), "feature 1: name is no plain name"),
+        (_number("x" * 64), "feature 1: name is no plain name"),
+        (_number(low=2, high=1), "feature 1 (x): low and high are no range"),
+        (_number(high="inf"), "feature 1 (x): low and high are no range"),
+        (_number(low="nan"), "feature 1 (x): low and high are no range"),
+        (_number(low='"0"'), "feature 1 (x).low can't be taken as it is. Expected: a number"),
+        (_number(more="power = 2"), "feature 1 (x): power is none that the model has"),
+        (_number(low=-1, more="power = 0.5"), "feature 1 (x): power is 0.5, but there are values below 0"),
+        (_number(low=0, more="power = -1"), "feature 1 (x): power is -1, but there may be values of 0"),
+        (_number(more="scale = 0"), "feature 1 (x): scale is no scale"),
+        (
+            _number(more='kind = "ordinal"'),
+            "feature 1 (x).kind can't be taken as it is. Expected: 'number' or 'category'",
+        ),
+        (_number(more='codes = { 0 = "a", 1 = "b" }'), "feature 1 (x): codes belong to a category"),
+        (_number(more="unti = 3"), "feature 1 (x) has no key unti. Expected: keys of: name, unit"),
+        ('[outcome]\nname = "ill"\n[[feature]]\nname = "x"\nlow = 0\n', "feature 1 (x): high is missing"),
+        ('[outcome]\nname = "ill"\n[[feature]]\nlow = 0\n', "feature 1 lacks name"),
+        ('[[feature]]\nname = "x"\nlow = 0\nhigh = 1\n', "outcome"),
+        (_categories(1, 1), "feature 1 (c0): codes are 1. Expected: two or more"),
+        (_categories(2, 300), "feature gives 600 inputs, a category one for each code. Expected: at most 512"),
+        (_categories(1, 2).replace("1 =", "16777216 ="), "feature 1 (c0): codes are out of range"),
+        (_categories(1, 2).replace("label of 1", "Label of 0"), "feature 1 (c0): codes have a label twice"),
+        (_categories(1, 2).replace("1 =", "1.5 ="), "feature 1 (c0).codes can't be taken as it is"),
+        (_categories(1, 2) + "low = 1\n", "feature 1 (c0): low belongs to a number"),
+        (_number() + '[[retired]]\nname = "y"\n', "there is no section retired"),
+        ("x = [", "is not TOML"),
+    ],
+)
+def test_a_wrong_declaration_is_refused_with_the_key(tmp_path: Path, text: str, told: str) -> None:
+    message = _refused(tmp_path, text)
+    assert told in message
+    assert "Expected `" not in message
+
+
+def test_rows_are_judged_by_what_is_declared(tmp_path: Path) -> None:
+    features = declaration(tmp_path).features
+    rows = [[3, 1.0, 37.0, 2], [3, 1.0, 0.0, 2], [3, 1.0, 37.0, 3], [41, 1.0, 37.0, 0], [3, 1.0, 37.0, 0.5]]
+    values = np.array(rows, dtype=np.float64)
+    divided = validate(Measurements(values, np.zeros(values.shape, dtype=bool)), features)
+    assert divided.accepted.tolist() == [0, 1]
+    assert np.isnan(divided.features[1, 2])
+    assert divided.reasons == (UNKNOWN_CODE, OUT_OF_RANGE, UNKNOWN_CODE)
+    assert divided.fields == ("smoking", "order", "smoking")
+    nothing = validate(Measurements(values[:1], np.ones((1, 4), dtype=bool)), features)
+    assert (nothing.reasons, nothing.fields) == ((MISSING,), ("order",))
+
+
+def test_the_first_difference_is_told(tmp_path: Path) -> None:
+    one = declaration(tmp_path)
+    fewer = Declaration(one.outcome, one.features[:-1])
+    assert first_difference(one, one) is None
+    assert first_difference(one, fewer) == "the settings declare 4 features, this database has 3"
+    swapped = Declaration(one.outcome, (one.features[1], one.features[0], *one.features[2:]))
+    assert first_difference(swapped, one) == "feature 1 is creatinine in the settings and order in this database"
