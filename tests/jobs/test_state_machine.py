@@ -8,16 +8,17 @@ before its commit.
 import os
 import signal
 import time
-from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from sqlalchemy import text
 
+from pima import declaring
+from pima.core.features import Declaration
 from pima.errors import NothingToRollBackTo
 from pima.process.recorded_run import OpenRun
 from pima.process.stopping import StopRequest
@@ -25,19 +26,38 @@ from pima.scorer import load_scorer
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings import DatabaseSettings
 from pima.store import queue
-from pima.store.engine import make_engine, writing
+from pima.store.declarations import newest_declaration
+from pima.store.engine import make_engine, reading, writing
 from pima.store.runs import start_run
 from pima.training.championing import Decider, promote, roll_back
-from tests.conftest import PATIENCE_SECONDS, SOUND, Database, insert_patients
+from tests.conftest import PATIENCE_SECONDS, SOUND, Database
 
 IDS = st.integers(1, 6)
-GLUCOSE = st.sampled_from([100, 150, 9999])  # the last one can't be scored
+VALUES = st.integers(0, 2)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What is scored, and how a row of it looks."""
+
+    declaration: Declaration
+    sound: dict[str, float]
+    """A row that can be scored."""
+    column: str
+    """The one that changes."""
+    values: tuple[float, float, float]
+    """What it changes to; the last one can't be scored."""
+
+
+SHIPPED = Declared(declaring.SHIPPED, SOUND, "glucose", (100, 150, 9999))
+OTHER_ROW = {"order": 3, "creatinine": 1.1, "temperature": 37, "smoking": 0}
 
 
 class Clinic(RuleBasedStateMachine):
     """One database, emptied before each example."""
 
     database: Database
+    declared: Declared
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,14 +68,18 @@ class Clinic(RuleBasedStateMachine):
 
     # ---- the clinic ----
 
-    @rule(patient=IDS, glucose=GLUCOSE, outcome=st.sampled_from([None, None, 0, 1]))
-    def insert_or_replace(self, patient: int, glucose: int, outcome: int | None) -> None:
+    @rule(patient=IDS, value=VALUES, outcome=st.sampled_from([None, None, 0, 1]))
+    def insert_or_replace(self, patient: int, value: int, outcome: int | None) -> None:
         self.database.execute("DELETE FROM patients WHERE id = :id", {"id": patient})
-        insert_patients(self.database, 1, first_id=patient, glucose=glucose, outcome=outcome)
+        row = self.declared.sound | {self.declared.column: self.declared.values[value]}
+        row |= {"id": patient} | ({} if outcome is None else {"outcome": outcome})
+        columns, values = ", ".join(f'"{name}"' for name in row), ", ".join(map(str, row.values()))
+        self.database.execute(f"INSERT INTO patients ({columns}) VALUES ({values})")
 
-    @rule(patient=IDS, glucose=GLUCOSE)
-    def correct(self, patient: int, glucose: int) -> None:
-        self.database.execute("UPDATE patients SET glucose = :g WHERE id = :id", {"g": glucose, "id": patient})
+    @rule(patient=IDS, value=VALUES)
+    def correct(self, patient: int, value: int) -> None:
+        statement = f"UPDATE patients SET {self.declared.column} = :value WHERE id = :id"
+        self.database.execute(statement, {"value": self.declared.values[value], "id": patient})
 
     @rule(patient=IDS, outcome=st.sampled_from([None, 0, 1]))
     def label(self, patient: int, outcome: int | None) -> None:
@@ -90,7 +114,7 @@ class Clinic(RuleBasedStateMachine):
         before = self._all_rows()
         child = os.fork()
         if child == 0:
-            _claim_write_and_die(self.database.url, rows)
+            _claim_write_and_die(self.database.url, self.declared.declaration.names, rows)
         _, status = os.waitpid(child, 0)
         assert os.WTERMSIG(status) == signal.SIGKILL
         self._wait_until_the_server_knows()
@@ -147,7 +171,7 @@ class Clinic(RuleBasedStateMachine):
             run = OpenRun(start_run(connection, "score", "manual", None, "test"))
         champion = self.database.value("SELECT model_version FROM champion")
         before = set(self.database.execute("SELECT * FROM predictions"))
-        score_queue(self.database.engine, run, options, StopRequest())
+        score_queue(self.database.engine, run, options, self.declared.declaration, StopRequest())
         # The table's key would hide it: who scores a version again writes no second row.
         assert run.counts["already_scored"] == 0, "a version was scored twice by one model"
         new = set(self.database.execute("SELECT * FROM predictions")) - before
@@ -174,12 +198,12 @@ class Clinic(RuleBasedStateMachine):
         return [sorted(self.database.execute(f"SELECT * FROM {table}"), key=repr) for table in tables]
 
 
-def _claim_write_and_die(url: str, rows: int) -> None:
+def _claim_write_and_die(url: str, names: tuple[str, ...], rows: int) -> None:
     """In a child process: do a batch's statements on a connection of its own, and be killed before the commit."""
     engine = make_engine(url, DatabaseSettings())
     columns = "patient_id, patient_version, run_id, reason, field"
     with engine.connect().execution_options(pima_writes=True) as connection:
-        batch = queue.claim(connection, 0, rows)
+        batch = queue.claim(connection, names, 0, rows)
         assert len(batch) > 0
         connection.execute(
             text(f"INSERT INTO rejections ({columns}) VALUES (:i, :v, 0, '', '')"),
@@ -188,16 +212,20 @@ def _claim_write_and_die(url: str, rows: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.fixture
-def clinic(scored_database: Database) -> Iterator[type[Clinic]]:
-    Clinic.database = scored_database
-    yield Clinic
-    del Clinic.database
+def test_no_order_of_events_loses_or_doubles_a_version(scored_database: Database) -> None:
+    _run(scored_database, SHIPPED)
 
 
-def test_no_order_of_events_loses_or_doubles_a_version(clinic: type[Clinic]) -> None:
+def test_nor_where_a_clinic_has_declared_its_own_features(declared_database: Database) -> None:
+    with reading(declared_database.engine) as connection:
+        declaration = newest_declaration(connection)
+    _run(declared_database, Declared(declaration, OTHER_ROW, "smoking", (0, 2, 7)))
+
+
+def _run(database: Database, declared: Declared) -> None:
+    Clinic.database, Clinic.declared = database, declared
     run_state_machine_as_test(
-        clinic,
+        Clinic,
         settings=settings(
             max_examples=25,
             stateful_step_count=25,

@@ -18,6 +18,7 @@ from pathlib import Path
 from tests.bench.endings import end_in_order, to_its_end
 from tests.bench.speed import around, scoring
 from tests.bench.speed.databases import train
+from tests.bench.speed.features import features
 from tests.bench.speed.measure import Line
 from tests.bench.speed.place import Place
 from tests.bench.speed.triggers import triggers
@@ -26,6 +27,7 @@ from tests.conftest import ROOT, postgresql_server
 CASES = {
     "postgresql": scoring.on_postgresql,
     "sqlite": scoring.on_sqlite,
+    "features": features,
     "memory": scoring.memory,
     "history": scoring.history,
     "processes": scoring.processes,
