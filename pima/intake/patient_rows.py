@@ -54,9 +54,11 @@ def in_order(columns: tuple[str, ...], known: tuple[str, ...]) -> Callable[[Sequ
 
 
 def code_of_label(feature: Feature, label: str) -> int | None:
-    """The code that a category's label stands for, whatever its case; None where it is no label."""
+    """The code that a text stands for, itself or its label in whatever case; None where it is neither."""
     folded = label.strip().casefold()
-    return next((code for code, known in feature.codes.items() if known.strip().casefold() == folded), None)
+    return next(
+        (code for code, known in feature.codes.items() if folded in (known.strip().casefold(), str(code))), None
+    )
 
 
 def checked(rows: list[Row], bad: list[BadLine], features: Features) -> Block:

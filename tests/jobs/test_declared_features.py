@@ -1,8 +1,11 @@
 """Features of a clinic's own, from a CSV file to a promoted champion and its predictions, on both databases."""
 
 import json
+import random
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import Database, call, the_json
@@ -54,6 +57,50 @@ def test_labels_are_their_codes_and_others_are_refused(clinic: tuple[Database, s
         "lines (2, 3, 4): unknown_code (smoking): expected one of 0 (never), 1 (former), 2 (current)" in refused.stderr
     )
     assert "often" not in refused.stderr
+
+
+@pytest.mark.parametrize("as_dictionary", [False, True])
+def test_a_parquet_file_may_have_labels_or_codes(
+    clinic: tuple[Database, str], tmp_path: Path, as_dictionary: bool
+) -> None:
+    database, config = clinic
+    labels = pa.array(["never", "Current", None])
+    columns = {"order": [1, 2, 3], "creatinine": [1.0, 1.0, None], "temperature": [37.0, 37.0, 37.0]}
+    file = tmp_path / "rows.parquet"
+    pq.write_table(pa.table(columns | {"smoking": labels.dictionary_encode() if as_dictionary else labels}), file)
+    assert call(database, "load", "--config", config, str(file)).exit_code == 0
+    assert database.execute("SELECT smoking FROM patients ORDER BY id") == [(0,), (2,), (None,)]
+    pq.write_table(pa.table(columns | {"smoking": ["never", "CANARY", "1"]}), file)
+    refused = call(database, "load", "--config", config, str(file))
+    assert (refused.exit_code, "line 2: unknown_code (smoking)" in refused.stderr) == (2, True), refused.stderr
+    assert "CANARY" not in refused.stderr
+
+
+def test_two_hundred_features_and_five_hundred_inputs(empty_database: Database, tmp_path: Path) -> None:
+    draw = random.Random(1)  # noqa: S311
+    codes = ", ".join(f'{code} = "label {code}"' for code in range(39))
+    numbers = [f'[[feature]]\nname = "x{n}"\nlow = 0\nhigh = 9\nmay_be_missing = true\n' for n in range(192)]
+    coded = [f'[[feature]]\nname = "c{n}"\nkind = "category"\ncodes = {{ {codes} }}\n' for n in range(8)]
+    config = configuration(tmp_path, '[outcome]\nname = "ill"\n' + "".join(numbers + coded))
+    file = tmp_path / "wide.csv"
+
+    def write(rows: int, labelled: bool) -> None:
+        lines = []
+        for _ in range(rows):
+            cells = [draw.randrange(10) for _ in range(192)] + [draw.randrange(39) for _ in range(8)]
+            lines.append(",".join([*map(str, cells), str(int(cells[0] > 4)) if labelled else ""]))
+        file.write_text("\n".join(lines) + "\n")
+
+    assert call(empty_database, "migrate", "--config", config).exit_code == 0
+    write(400, labelled=True)
+    assert call(empty_database, "load", "--config", config, str(file)).exit_code == 0
+    retrained = empty_database.run("retrain", "--config", config, "--json")
+    assert (retrained.exit_code, the_json(retrained)["verdict"]) == (0, "promoted"), retrained
+    write(50, labelled=False)
+    assert call(empty_database, "load", "--config", config, str(file)).exit_code == 0
+    empty_database.execute("UPDATE patients SET x191 = 99 WHERE outcome IS NULL AND id % 10 = 0")
+    scored = the_json(call(empty_database, "score", "--config", config, "--json"))
+    assert (scored["predicted"], scored["rejected_by_reason"]) == (45, {"out_of_range": 5})
 
 
 def test_another_declaration_than_the_databases_is_refused_with_the_first_difference(
