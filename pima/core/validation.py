@@ -109,14 +109,14 @@ def limits(features: Features) -> tuple[Float64Array, Float64Array]:
     """The lowest and the highest value that is taken, (features,) each; infinite for a category."""
     low = [-np.inf if feature.low is None else feature.low for feature in features]
     high = [np.inf if feature.high is None else feature.high for feature in features]
-    return np.array(low), np.array(high)
+    return np.array(low, dtype=np.float64), np.array(high, dtype=np.float64)
 
 
 def zero_is_missing(features: Features) -> BoolArray:
     """Where a 0 is read as missing, (features,)."""
-    return np.array([feature.zero_is_missing for feature in features])
+    return np.array([feature.zero_is_missing for feature in features], dtype=bool)
 
 
 def may_be_missing(features: Features) -> BoolArray:
     """Whose lack keeps no row out, (features,)."""
-    return np.array([feature.may_be_missing for feature in features])
+    return np.array([feature.may_be_missing for feature in features], dtype=bool)
