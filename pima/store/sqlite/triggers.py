@@ -8,13 +8,13 @@ Triggers fire in no promised order, and a clinic's own may have changed the row 
 fire for. So ours go by the row as it stands, which `patients` says, and by OLD and NEW for what the statement changed.
 """
 
-import re
 from functools import cache
 
 from sqlalchemy import Connection, text
 
 from pima.core.ids import LARGEST_GIVEN_ID
 from pima.store.columns import any_differs, listed
+from pima.store.sqlite.trigger_texts import TriggerText, read
 
 _NOW = "(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
 _MISMATCH = "(outcome IS NULL) <> (labelled_at IS NULL)"
@@ -138,24 +138,56 @@ def drop(connection: Connection) -> None:
         connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
 
 
-# The tables that ours or the scorer write to, on which a trigger may drop a row without a word.
-_WRITTEN = ("scoring_queue", "predictions", "rejections")
-_MAY_DROP = re.compile(r"\bBEFORE\b|RAISE\s*\(\s*IGNORE", re.IGNORECASE)
-
-
 def fault(connection: Connection, columns: tuple[str, ...]) -> str | None:
     """What of the triggers is not as `make` makes it, in words; None where all is well."""
     rows = connection.execute(text("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'")).all()
-    found = {row.name: row.sql for row in rows if row.tbl_name == "patients"}
-    for name, made in statements(columns).items():
+    found = {row.name: row.sql for row in rows if row.tbl_name.lower() == "patients"}
+    made = statements(columns)
+    for name, statement in made.items():
         if name not in found:
             return f"the trigger {name} on patients is missing"
-        if _plain(found[name]) != _plain(made):
+        if _plain(found[name]) != _plain(statement):
             return f"the trigger {name} on patients is not the one that was made: it does something else"
-    for row in rows:
-        if row.tbl_name in _WRITTEN and _MAY_DROP.search(row.sql):
-            return f"the trigger {row.name} on {row.tbl_name} could drop what is written there"
+    others = [read(row.name, row.tbl_name, row.sql) for row in rows if row.name not in made]
+    return next((what for other in others if (what := _undoes(other, _reached(others)))), None)
+
+
+# The tables that ours or the scorer write to, on which a trigger may drop a row without a word.
+_WRITTEN = ("scoring_queue", "predictions", "rejections")
+
+
+def _undoes(other: TriggerText, reached: set[str]) -> str | None:
+    """What a trigger that is not ours may do to the work of ours, in words.
+
+    Where a BEFORE trigger on patients drops a row, nothing was written and nothing is lost; where it drops the stamps,
+    ours say so.
+    """
+    where = f"the trigger {other.name} on {other.table}"
+    if other.table in _WRITTEN and (other.is_before or other.drops):
+        return f"{where} could drop what is written there"
+    if other.table == "patients" and other.drops and not other.is_before:
+        return (
+            f"{where} may keep those that queue its rows from running, by RAISE(IGNORE) in an AFTER trigger (say with"
+            " WHEN which rows it is for, then run python -m jobs.requeue)"
+        )
+    # Ahead of an insert or a deletion nothing of the row is written yet; an update may be ours, which stamps the row.
+    nothing_is_written = other.table == "patients" and other.is_before and other.event != "update"
+    if other.table in reached and other.fails and not nothing_is_written:
+        return f"{where} may leave a patient's row half written, by FAIL (ABORT takes the whole statement back)"
     return None
+
+
+def _reached(others: list[TriggerText]) -> set[str]:
+    """The tables whose triggers a write to patients may set off."""
+    reached = {"patients", "scoring_queue"}
+    while (
+        more := {
+            other.table for other in others if any(other.table in by.words for by in others if by.table in reached)
+        }
+        - reached
+    ):
+        reached |= more
+    return reached
 
 
 def _plain(statement: str) -> str:
