@@ -1,13 +1,16 @@
 """What a clinic's triggers on SQLite may do to the work of ours, and how that is kept from costing a row."""
 
 import re
+import sqlite3
 
 import pytest
 
 from pima.errors import SchemaDiffers
 from pima.store import schema
-from tests.conftest import Database
+from tests.conftest import Database, insert_patients
+from tests.store.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, patient, queue, unlabelled
 
+OLD_ROW = f"INSERT INTO patients (id, {COLUMNS}) VALUES (1, {VALUES.replace('50', '81')})"
 CLINICS = "CREATE TABLE notify (id INTEGER); CREATE TABLE audit (id INTEGER UNIQUE)"
 UNDOES = {
     "an early return after an insert": (
@@ -89,3 +92,32 @@ def test_a_trigger_that_leaves_ours_alone_is_no_fault(sqlite: Database, what: st
     make(sqlite, CLINICS)
     make(sqlite, SOUND[what])
     schema.require_schema(sqlite.engine)
+
+
+# ---- a trigger that drops the stamps --------------------------------------------------------------------------------
+
+DROPS_STAMPS = (
+    "CREATE {} TRIGGER archive BEFORE UPDATE {} ON patients WHEN OLD.age > 80 BEGIN SELECT RAISE(IGNORE); END"
+)
+
+
+@pytest.mark.parametrize("temporary", ["", "TEMP"])
+@pytest.mark.parametrize("statement", [OLD_ROW, f"REPLACE{OLD_ROW[6:]}", "UPDATE patients SET age = 90"])
+def test_a_row_whose_stamps_are_dropped_is_not_written(sqlite: Database, temporary: str, statement: str) -> None:
+    insert_patients(sqlite, 1, first_id=2)
+    before = (unlabelled(sqlite), queue(sqlite))
+    with as_sqlite3_does(sqlite) as connection:
+        connection.execute(DROPS_STAMPS.format(temporary, ""))
+        with pytest.raises(sqlite3.IntegrityError, match="a trigger keeps this row from being stamped"):
+            connection.execute(statement)
+    assert (unlabelled(sqlite), queue(sqlite)) == before
+
+
+def test_a_trigger_that_names_its_columns_drops_what_it_is_for(sqlite: Database) -> None:
+    make(sqlite, DROPS_STAMPS.format("", "OF outcome, glucose"))
+    sqlite.execute(OLD_ROW)
+    before = patient(sqlite, 1)
+    sqlite.execute("UPDATE patients SET glucose = 90, outcome = 1")
+    assert patient(sqlite, 1) == before
+    assert before.version > 0
+    assert_queue_is_true(sqlite)

@@ -32,6 +32,10 @@ def _enqueue(columns: tuple[str, ...]) -> str:
         SELECT id, version, {listed(columns, "patients")} FROM patients WHERE id = NEW.id AND outcome IS NULL"""
 
 
+# Behind the stamps: a BEFORE UPDATE trigger of the clinic's may have dropped them by RAISE(IGNORE), or the row is gone.
+_IS_STAMPED = """SELECT RAISE(ABORT, 'a trigger keeps this row from being stamped: let it name columns (UPDATE OF ...)')
+        WHERE changes() = 0 AND EXISTS (SELECT 1 FROM patients WHERE id = NEW.id)"""
+
 # Whether ours is at work: its UPDATE of patients sets off triggers of the clinic's, and what those do to other rows
 # sets off no trigger that is at work already, without recursive_triggers. So insert and update have a second one.
 _AT_WORK = "(SELECT stamping FROM patient_version_counter) > 0"
@@ -45,6 +49,7 @@ def _inserted(name: str, columns: tuple[str, ...], condition: str) -> str:
             recorded_at = {_NOW}, updated_at = {_NOW},
             labelled_at = CASE WHEN outcome IS NOT NULL THEN {_NOW} END
         WHERE id = NEW.id;
+        {_IS_STAMPED};
         UPDATE patients SET labelled_at = CASE WHEN outcome IS NOT NULL THEN {_NOW} END
         WHERE id = NEW.id AND {_MISMATCH};
         UPDATE patient_version_counter SET stamping = stamping - 1;
@@ -69,6 +74,7 @@ def _updated(name: str, columns: tuple[str, ...], condition: str) -> str:
                                WHEN outcome IS OLD.outcome AND labelled_at IS NOT NULL THEN labelled_at
                                ELSE {_NOW} END
         WHERE id = NEW.id;
+        {_IS_STAMPED};
         UPDATE patient_version_counter SET last = last + EXISTS (
             SELECT 1 FROM patients WHERE id = NEW.id AND outcome IS NULL AND labelled_at IS NOT NULL);
         UPDATE patients SET
