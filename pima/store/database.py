@@ -101,6 +101,8 @@ class Database:
     types: Types
     words: Words
     triggers: Triggers
+    mend_counter: Callable[[Connection], None]
+    """Put the counter of row versions above every version that there is."""
     columns: Callable[[Connection, Sequence[str]], dict[str, str]]
     """The columns of these tables, and maybe of more, as the catalogue has them: table.column -> type."""
     fault_of_tables: Callable[[Connection, Sequence[str]], str | None]

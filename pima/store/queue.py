@@ -81,6 +81,7 @@ def mend_unseen(connection: Connection) -> int:
     An outcome that came unseen counts as known from now on. What can't be seen is a measurement that was changed behind
     the triggers in a row whose version has been scored.
     """
+    database_of(connection).mend_counter(connection)
     stamped = 0
     if "outcome_without_its_time" in unseen_rows(connection):  # by its index; the update reads all patients
         stamped = _stamp(connection, "(outcome IS NULL) <> (labelled_at IS NULL)")

@@ -120,6 +120,7 @@ def migrate(
             if before is None and declared is not None:
                 begin_with(connection, declared)
             make_triggers(connection)
+            database_of(connection).mend_counter(connection)
             if declared is not None:
                 require_declared(declared, newest_declaration(connection))
             _keep_salt(connection, salt)

@@ -5,9 +5,9 @@ import sqlite3
 
 import pytest
 
-from pima.errors import SchemaDiffers
+from pima.errors import DatabaseFailed, SchemaDiffers
 from pima.store import schema
-from tests.conftest import Database, insert_patients
+from tests.conftest import Database, call, insert_patients, without_triggers
 from tests.store.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, patient, queue, unlabelled
 
 OLD_ROW = f"INSERT INTO patients (id, {COLUMNS}) VALUES (1, {VALUES.replace('50', '81')})"
@@ -121,3 +121,49 @@ def test_a_trigger_that_names_its_columns_drops_what_it_is_for(sqlite: Database)
     assert patient(sqlite, 1) == before
     assert before.version > 0
     assert_queue_is_true(sqlite)
+
+
+# ---- a statement that ends in its middle, and a counter behind its rows ---------------------------------------------
+
+
+def test_a_statement_that_failed_in_its_middle_is_told_and_mended(sqlite: Database) -> None:
+    """By the writer's own OR FAIL, which no trigger's text shows."""
+    make(sqlite, CLINICS)
+    make(sqlite, "CREATE TRIGGER sees AFTER UPDATE ON patients BEGIN INSERT INTO audit VALUES (NEW.id); END")
+    sqlite.execute("INSERT INTO audit VALUES (1)")
+    with as_sqlite3_does(sqlite) as connection, pytest.raises(sqlite3.IntegrityError):
+        connection.execute(OLD_ROW.replace("INSERT", "INSERT OR FAIL"))
+    sqlite.execute("DROP TRIGGER sees")
+    refused = call(sqlite, "score")
+    assert refused.exit_code == 2
+    assert "a statement on patients was ended in its middle" in refused.stderr
+    assert call(sqlite, "migrate").exit_code == 0
+    assert call(sqlite, "requeue").exit_code == 0
+    assert_queue_is_true(sqlite)
+    with pytest.raises(DatabaseFailed):
+        sqlite.execute("UPDATE patients SET version = 7")  # by hand it is refused again
+    schema.require_schema(sqlite.engine)
+
+
+@pytest.mark.parametrize("job", ["migrate", "requeue"])
+@pytest.mark.parametrize("table", ["patients", "scoring_queue", "predictions", "rejections"])
+def test_a_counter_behind_its_rows_is_raised_above_them(sqlite: Database, job: str, table: str) -> None:
+    insert_patients(sqlite, 1, first_id=1)
+    if table in ("predictions", "rejections"):
+        columns, values = ENDED[table]
+        sqlite.execute(f"INSERT INTO {table} (patient_id, patient_version, {columns}) VALUES (1, 1052, {values})")
+    else:
+        with without_triggers(sqlite):
+            sqlite.execute(f"UPDATE {table} SET {'version' if table == 'patients' else 'patient_version'} = 1052")
+    sqlite.execute("UPDATE patient_version_counter SET last = 0")
+    assert call(sqlite, job).exit_code == 0
+    sqlite.execute("DELETE FROM patients")
+    insert_patients(sqlite, 1, first_id=1)
+    assert patient(sqlite, 1).version > 1052
+    assert_queue_is_true(sqlite)
+
+
+ENDED = {
+    "predictions": ("model_version, run_id, probability, predicted_class, threshold", "1, 1, 0.5, 1, 0.5"),
+    "rejections": ("run_id, reason, field", "1, 'out_of_range', 'glucose'"),
+}

@@ -27,6 +27,7 @@ DATABASE = Database(
     types=TYPES,
     words=WORDS,
     triggers=Triggers(make=triggers.make, drop=triggers.drop, fault=triggers.fault),
+    mend_counter=lambda _connection: None,
     columns=columns,
     fault_of_tables=fault_of_tables,
     wait_for_other_migrations=wait_for_other_migrations,

@@ -25,6 +25,7 @@ DATABASE = Database(
     types=TYPES,
     words=WORDS,
     triggers=Triggers(make=triggers.make, drop=triggers.drop, fault=triggers.fault),
+    mend_counter=triggers.mend_counter,
     columns=columns,
     fault_of_tables=fault_of_tables,
     wait_for_other_migrations=wait_for_other_migrations,

@@ -155,8 +155,30 @@ def fault(connection: Connection, columns: tuple[str, ...]) -> str | None:
         if _plain(found[name]) != _plain(statement):
             return f"the trigger {name} on patients is not the one that was made: it does something else"
     others = [read(row.name, row.tbl_name, row.sql) for row in rows if row.name not in made]
-    return next((what for other in others if (what := _undoes(other, _reached(others)))), None)
+    for other in others:
+        if what := _undoes(other, _reached(others)):
+            return what
+    if connection.scalar(text("SELECT stamping FROM patient_version_counter")):
+        return "a statement on patients was ended in its middle, by FAIL (then run python -m jobs.requeue for its rows)"
+    return None
 
+
+def mend_counter(connection: Connection) -> None:
+    """Put the counter above every version that there is, and say that no trigger is at work.
+
+    In a transaction that writes none is; a statement that was ended by FAIL while one was has left it so. A counter
+    that is behind its rows was restored without them, or set by hand, and would draw versions a second time.
+    """
+    largest = ", ".join(f"coalesce((SELECT max({column}) FROM {table}), 0)" for table, column in _VERSIONS.items())
+    connection.exec_driver_sql(f"UPDATE patient_version_counter SET stamping = 0, last = max(last, {largest})")
+
+
+_VERSIONS = {
+    "patients": "version",
+    "scoring_queue": "patient_version",
+    "predictions": "patient_version",
+    "rejections": "patient_version",
+}
 
 # The tables that ours or the scorer write to, on which a trigger may drop a row without a word.
 _WRITTEN = ("scoring_queue", "predictions", "rejections")
