@@ -7,7 +7,7 @@ from sqlalchemy import Connection, func, select, text, update
 
 from pima.store.database import database_of
 from pima.store.leases import end_leases_of
-from pima.store.runs import IS_REAL, Status
+from pima.store.runs import IS_REAL, Status, insert_unless_tick_is_taken
 from pima.store.tables import runs, schedules
 from pima.store.types import database_now
 
@@ -92,7 +92,7 @@ def note_ticks(
         row = {"job": job, "trigger": "schedule", "scheduled_for": tick, "attempt": 1, "host": host, "counts": {}}
         values = row | {"status": status, "error_code": error_code, "finished_at": database_now()}
         # Whoever was first has said it; a tick that was run keeps its run.
-        statement = database_of(connection).insert_unless_there(runs).values(**values).returning(runs.c.id)
+        statement = insert_unless_tick_is_taken(connection).values(**values).returning(runs.c.id)
         noted += len(connection.execute(statement).all())
     return noted
 
@@ -142,7 +142,7 @@ def see_schedule(connection: Connection, job: str, expression: str, time_zone: s
     values = {"expression": expression, "time_zone": time_zone, "first_seen_at": now, "heartbeat_at": database_now()}
     if known is None:
         # Of two schedulers that start at once the first one's time counts.
-        connection.execute(database_of(connection).insert_unless_there(schedules).values(job=job, **values))
+        connection.execute(database_of(connection).insert_unless_there(schedules, ("job",)).values(job=job, **values))
     elif (known.expression, known.time_zone) != (expression, time_zone):
         # Ticks of the old schedule no longer count.
         connection.execute(update(schedules).where(schedules.c.job == job).values(**values))

@@ -79,8 +79,8 @@ class Database:
     """An engine whose transactions say what they depend on, and whether they write; connects to nothing yet."""
     translated: Callable[[BaseException | None, URL], PimaError]
     """What an error of its driver is called here."""
-    insert_unless_there: Callable[[Table], Insert]
-    """INSERT ... ON CONFLICT DO NOTHING"""
+    insert_unless_there: Callable[[Table, Sequence[str]], Insert]
+    """INSERT ... ON CONFLICT (these columns, which are unique) DO NOTHING"""
     without_time_limit: Callable[[Connection], None]
     """Let the statements of this transaction take as long as they need."""
     cursor: Callable[[Connection], Any]

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Insert, select, update
 
 from pima.errors import DONE, INTERRUPTED_BY_CTRL_C, INTERRUPTED_BY_SIGTERM, REFUSED, TRY_AGAIN_LATER
 from pima.store.database import database_of
@@ -76,8 +76,13 @@ def start_run(
     """Open a run and return its id; None where its tick has this attempt already, by the unique constraint."""
     row = {"job": job, "trigger": trigger, "scheduled_for": scheduled_for, "attempt": attempt, "host": host}
     # The run's row, there before any work, so that one which dies is seen; of two for a tick the second gets none.
-    statement = database_of(connection).insert_unless_there(runs).values(status=Status.RUNNING, counts={}, **row)
+    statement = insert_unless_tick_is_taken(connection).values(status=Status.RUNNING, counts={}, **row)
     return connection.execute(statement.returning(runs.c.id)).scalar()
+
+
+def insert_unless_tick_is_taken(connection: Connection) -> Insert:
+    """An id that was given before is no taken tick, but an error."""
+    return database_of(connection).insert_unless_there(runs, ("job", "scheduled_for", "attempt"))
 
 
 def record_progress(connection: Connection, run_id: int, counts: dict[str, Any], model_version: int | None) -> None:

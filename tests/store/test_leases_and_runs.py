@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 
 from pima.errors import DatabaseFailed
-from pima.store import leases, runs
+from pima.store import attempts, leases, runs
 from pima.store.engine import reading, writing
 from pima.store.runs import Status
 from tests.conftest import PATIENCE_SECONDS, Database
@@ -228,6 +228,25 @@ def test_one_tick_gives_one_run(database: Database) -> None:
     for same in (TICK, elsewhere):
         assert start(database, "score", same) is None
     assert len(last(database)) == 1
+
+
+def test_a_run_whose_id_was_given_before_is_an_error_and_no_run_of_its_tick(postgresql: Database) -> None:
+    """As where the rows came without their counter: by logical replication, or a dump of the data alone."""
+    start(postgresql)
+    for began in (
+        lambda: start(postgresql),
+        lambda: start(postgresql, "score", TICK),
+        lambda: note_missed(postgresql, TICK),
+    ):
+        postgresql.execute("SELECT setval('runs_id_seq', 1, false)")
+        with pytest.raises(DatabaseFailed, match="pk_runs"):
+            began()
+    assert start(postgresql, "score", TICK) is not None
+
+
+def note_missed(database: Database, tick: datetime) -> int:
+    with writing(database.engine) as connection:
+        return attempts.note_ticks(connection, "score", [tick], Status.MISSED, "nobody_was_there", "a host")
 
 
 def test_another_job_another_tick_and_runs_by_hand_are_their_own(database: Database) -> None:

@@ -1,5 +1,6 @@
 """The transactions on a PostgreSQL server: what each of them says for itself, whatever database and role default to."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event
@@ -52,9 +53,9 @@ def make_engine(url: URL, settings: DatabaseSettings) -> Engine:
     return engine
 
 
-def insert_unless_there(table: Table) -> Insert:
-    """INSERT ... ON CONFLICT DO NOTHING"""
-    return insert(table).on_conflict_do_nothing()
+def insert_unless_there(table: Table, unique: Sequence[str]) -> Insert:
+    """INSERT ... ON CONFLICT (...) DO NOTHING"""
+    return insert(table).on_conflict_do_nothing(index_elements=unique)
 
 
 def without_time_limit(connection: Connection) -> None:

@@ -1,6 +1,7 @@
 """SQLite's file: which URLs name one, and the transactions on it."""
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event
@@ -48,9 +49,9 @@ def make_engine(url: URL, settings: DatabaseSettings) -> Engine:
     return engine
 
 
-def insert_unless_there(table: Table) -> Insert:
-    """INSERT ... ON CONFLICT DO NOTHING"""
-    return insert(table).on_conflict_do_nothing()
+def insert_unless_there(table: Table, unique: Sequence[str]) -> Insert:
+    """INSERT ... ON CONFLICT (...) DO NOTHING"""
+    return insert(table).on_conflict_do_nothing(index_elements=unique)
 
 
 def without_time_limit(_connection: Connection) -> None:
