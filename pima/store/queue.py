@@ -85,17 +85,36 @@ def mend_unseen(connection: Connection) -> int:
     stamped = 0
     if "outcome_without_its_time" in unseen_rows(connection):  # by its index; the update reads all patients
         stamped = _stamp(connection, "(outcome IS NULL) <> (labelled_at IS NULL)")
+    return stamped + _correct_entries(connection) + _remove_entries(connection)
+
+
+def _correct_entries(connection: Connection) -> int:
+    """In their place: a row that somebody holds could not be queued again."""
     columns = newest_declaration(connection).columns
-    differ = any_differs(columns, "q", database_of(connection).words.differs, "p")
+    differ = any_differs(columns, "scoring_queue", database_of(connection).words.differs, "p")
+    return connection.execute(
+        text(f"""
+            UPDATE scoring_queue SET {assigned(columns, "p")} FROM patients p
+            WHERE p.id = scoring_queue.patient_id AND p.version = scoring_queue.patient_version
+                AND {_CURRENT} AND ({differ})""")
+    ).rowcount
+
+
+def _remove_entries(connection: Connection) -> int:
+    """Those of no row, of a labelled one, or of another version, except while somebody holds the row: that entry tells
+    of it until it can be queued again."""
+    unlocked = database_of(connection).words.share_if_unlocked
     # By the version that was found: an entry that is replaced meanwhile is true, and stays.
-    removed = connection.execute(
+    return connection.execute(
         text(f"""
             DELETE FROM scoring_queue WHERE (patient_id, patient_version) IN (
-                SELECT q.patient_id, q.patient_version FROM scoring_queue q
-                WHERE NOT EXISTS (SELECT 1 FROM patients p WHERE p.id = q.patient_id
-                                  AND p.version = q.patient_version AND p.outcome IS NULL AND NOT ({differ})))""")
+                WITH untrue AS MATERIALIZED (
+                    SELECT q.patient_id, q.patient_version FROM scoring_queue q JOIN patients p ON p.id = q.patient_id
+                    WHERE NOT (p.version = q.patient_version AND {_CURRENT}) ORDER BY p.id {unlocked})
+                SELECT * FROM untrue
+                UNION ALL SELECT patient_id, patient_version FROM scoring_queue q
+                WHERE NOT EXISTS (SELECT 1 FROM patients p WHERE p.id = q.patient_id))""")
     ).rowcount
-    return stamped + removed
 
 
 def requeue_lost(connection: Connection) -> int:
