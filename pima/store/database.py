@@ -52,8 +52,8 @@ class Words:
     """The condition that the table sets a patient's id."""
     differs: str
     """The operator between two values of which each may be NULL."""
-    stamping_column: str
-    """The column of patients whose update, to what it is, has the triggers stamp a row that lacks its stamps."""
+    touched: str
+    """What an update of patients sets to have the triggers stamp a row that lacks its stamps."""
     share_if_unlocked: str
     """What stands behind ORDER BY to hold rows of `p` until the commit, and to leave out those that another holds."""
 

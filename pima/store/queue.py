@@ -130,8 +130,8 @@ def requeue_lost(connection: Connection) -> int:
 
 def _stamp(connection: Connection, condition: str) -> int:
     """Have the triggers stamp rows that lack their stamps."""
-    column = database_of(connection).words.stamping_column
-    return connection.execute(text(f"UPDATE patients SET {column} = {column} WHERE {condition}")).rowcount
+    touched = database_of(connection).words.touched
+    return connection.execute(text(f"UPDATE patients SET {touched} WHERE {condition}")).rowcount
 
 
 def requeue_stale(connection: Connection) -> int:

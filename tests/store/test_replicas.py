@@ -198,3 +198,21 @@ def test_requeue_keeps_the_entry_of_a_row_that_someone_holds(postgresql: Databas
         assert queue(postgresql) == entry
         assert call(postgresql, "requeue").exit_code == 0
     assert_queue_is_true(postgresql)
+
+
+# ---- by PostgreSQL's own trigger that drops an update which changes nothing -----------------------------------------
+
+
+def test_rows_are_stamped_where_updates_that_change_nothing_are_dropped(postgresql: Database) -> None:
+    """As PostgreSQL's documentation makes it, with a name that is to come last."""
+    postgresql.execute("""
+        CREATE TRIGGER z_min_update BEFORE UPDATE ON patients
+        FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()""")
+    insert_patients(postgresql, 1, first_id=1)
+    with without_triggers(postgresql):
+        postgresql.execute("UPDATE patients SET outcome = 1 WHERE id = 1")
+        postgresql.execute(f"INSERT INTO patients (id, {COLUMNS}) VALUES (2, {VALUES})")
+    assert the_json(call(postgresql, "requeue", "--json")) == {"mended": 1, "requeued": 1}
+    assert "rows_unseen" not in call(postgresql, "health").stderr
+    assert_queue_is_true(postgresql)
+    assert_stamped(postgresql)

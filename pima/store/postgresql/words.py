@@ -11,7 +11,8 @@ WORDS = Words(
     name_of_revisions_table="SELECT to_regclass('alembic_version')",
     id_in_range=f"id > 0 AND id <= {LARGEST_ID}",
     differs="IS DISTINCT FROM",
-    # Any would do; this is the one that pima_operator may update.
-    stamping_column="updated_at",
+    # Any column would do; this is the one that pima_operator may update. Not to what it is: PostgreSQL's own
+    # suppress_redundant_updates_trigger would drop that.
+    touched="updated_at = clock_timestamp()",
     share_if_unlocked="FOR SHARE OF p SKIP LOCKED",
 )

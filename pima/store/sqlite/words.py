@@ -13,6 +13,6 @@ WORDS = Words(
     # A given id moves the counter, so a trigger holds the upper bound.
     id_in_range="id > 0",
     differs="IS NOT",
-    stamping_column="outcome",
+    touched="outcome = outcome",
     share_if_unlocked="",
 )
