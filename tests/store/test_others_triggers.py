@@ -295,43 +295,53 @@ def test_a_version_above_the_counter_is_followed_by_a_higher_one(database: Datab
 # ---- writers whose snapshot is older than an entry ------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("session", ["origin", "replica"])
 @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
 @pytest.mark.parametrize(
     "statement", ["UPDATE patients SET outcome = 1 WHERE id = 1", "DELETE FROM patients WHERE id = 1"]
 )
 def test_a_row_that_requeue_queued_behind_a_snapshot_is_written_again_from_the_beginning(
-    postgresql: Database, level: str, statement: str
+    postgresql: Database, level: str, session: str, statement: str
 ) -> None:
-    with _behind_a_snapshot(postgresql, level) as writer, pytest.raises(OperationalError, match="could not serialize"):
+    with (
+        _behind_a_snapshot(postgresql, level, session) as writer,
+        pytest.raises(OperationalError, match="could not serialize"),
+    ):
         writer.execute(text(statement))
     assert_queue_is_true(postgresql)
     postgresql.execute(statement)
     assert_queue_is_true(postgresql)
 
 
+@pytest.mark.parametrize("session", ["origin", "replica"])
 @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
-def test_a_truncate_takes_entries_that_its_snapshot_does_not_see(postgresql: Database, level: str) -> None:
-    with _behind_a_snapshot(postgresql, level) as writer:
+def test_a_truncate_takes_entries_that_its_snapshot_does_not_see(
+    postgresql: Database, level: str, session: str
+) -> None:
+    with _behind_a_snapshot(postgresql, level, session) as writer:
         writer.execute(text("TRUNCATE patients"))
         writer.commit()
     assert queue(postgresql) == []
 
 
 @contextmanager
-def _behind_a_snapshot(postgresql: Database, level: str) -> Iterator[Connection]:
+def _behind_a_snapshot(postgresql: Database, level: str, session: str) -> Iterator[Connection]:
     """A writer's connection in a transaction whose snapshot does not see the entries that requeue has made."""
     insert_patients(postgresql, 2, first_id=1)
     postgresql.execute("DELETE FROM scoring_queue")
     with postgresql.engine.connect().execution_options(isolation_level=level) as writer:
+        writer.execute(text(f"SET LOCAL session_replication_role = {session}"))
         writer.execute(text("SELECT count(*) FROM predictions"))  # the snapshot is taken here
         with writing(postgresql.engine) as connection:
             assert store_queue.requeue_lost(connection) == 2
         yield writer
 
 
-def test_an_ordinary_write_under_an_old_snapshot_is_as_ever(postgresql: Database) -> None:
+@pytest.mark.parametrize("session", ["origin", "replica"])
+def test_an_ordinary_write_under_an_old_snapshot_is_as_ever(postgresql: Database, session: str) -> None:
     insert_patients(postgresql, 4, first_id=1)
     with postgresql.engine.connect().execution_options(isolation_level="SERIALIZABLE") as writer:
+        writer.execute(text(f"SET LOCAL session_replication_role = {session}"))
         writer.execute(text("UPDATE patients SET outcome = 1 WHERE id = 1"))
         writer.execute(text("DELETE FROM patients WHERE id = 2"))
         writer.execute(text("UPDATE patients SET glucose = 90 WHERE id = 3"))

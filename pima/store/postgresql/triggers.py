@@ -175,7 +175,7 @@ def functions(columns: tuple[str, ...]) -> dict[str, str]:
     #variable_conflict use_variable
     DECLARE
         touched BIGINT := CASE WHEN TG_OP = 'DELETE' THEN OLD.id ELSE NEW.id END;
-    BEGIN
+    BEGIN{_placeholders("(SELECT touched AS id)", "TG_OP = 'DELETE' OR (TG_OP = 'UPDATE' AND NEW.outcome IS NOT NULL)")}
         DELETE FROM scoring_queue q WHERE q.patient_id = touched AND NOT {_ENTRY_IS_TRUE};
         IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND NEW.version <> OLD.version) THEN
             INSERT INTO scoring_queue ({queue_columns})
