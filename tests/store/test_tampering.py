@@ -269,6 +269,27 @@ def test_the_first_load_begins_with_one(database: Database, tmp_path: Path) -> N
     assert database.execute("SELECT id FROM patients ORDER BY id") == [(1,), (2,)]
 
 
+@pytest.mark.parametrize("begins_with", [1, 2])
+@pytest.mark.parametrize("has_drawn", [True, False])
+@pytest.mark.parametrize("with_ids", [True, False])
+def test_an_id_is_drawn_from_this_nodes_own_share_whatever_others_have_given(
+    postgresql: Database, tmp_path: Path, begins_with: int, has_drawn: bool, with_ids: bool
+) -> None:
+    """Of two nodes that replicate to each other, one draws odd ids and one even ones."""
+    postgresql.execute(f"ALTER SEQUENCE patients_id_seq INCREMENT BY 2 RESTART WITH {begins_with}")
+    drawn = insert_patients(postgresql, 2) if has_drawn else []
+    other = 1 if begins_with == 2 else 2
+    for n in range(3):
+        insert_patients(postgresql, 1, first_id=other + 2 * n)
+    path = tmp_path / "new.csv"
+    header, row = (f"id,{COLUMNS}", f"{other + 6},{VALUES}") if with_ids else (COLUMNS, VALUES)
+    path.write_text(f"{header}\n{row}\n".replace(" ", ""))
+    assert call(postgresql, "load", str(path)).exit_code == 0
+    drawn += insert_patients(postgresql, 2)
+    assert [patient_id % 2 for patient_id in drawn] == [begins_with % 2] * len(drawn)
+    assert min(drawn[-2:]) > other + (6 if with_ids else 4)
+
+
 # ---- from the release before ----------------------------------------------------------------------------------------
 
 

@@ -29,12 +29,18 @@ def _copy_lines(rows: Sequence[tuple[object, ...]]) -> Iterator[str]:
 
 
 def draw_ids_above_given(connection: Connection) -> None:
-    """Not where the counter is beyond them already. What others draw meanwhile is among the given ids: it fails."""
+    """Not where the counter is beyond them already. What others draw meanwhile is among the given ids: it fails.
+
+    In whole steps of the counter: of two nodes that replicate to each other, one may draw odd ids and one even ones.
+    """
     connection.execute(
         text("""
-            SELECT setval(counter, largest)
-            FROM (SELECT pg_get_serial_sequence('patients', 'id')::regclass AS counter,
-                         (SELECT max(id) FROM patients WHERE id <= :largest) AS largest) AS given
-            WHERE largest > coalesce(pg_sequence_last_value(counter), 0)"""),
+            SELECT setval(counter, last + step * ((largest - last + step - 1) / step))
+            FROM (SELECT *, coalesce(pg_sequence_last_value(counter), nextval(counter)) AS last
+                  FROM (SELECT seqrelid::regclass AS counter, seqincrement AS step,
+                               (SELECT max(id) FROM patients WHERE id <= :largest) AS largest
+                        FROM pg_sequence WHERE seqrelid = pg_get_serial_sequence('patients', 'id')::regclass) AS given
+                  WHERE largest IS NOT NULL) AS drawn
+            WHERE largest > last"""),
         {"largest": LARGEST_GIVEN_ID},
     )
