@@ -214,6 +214,45 @@ def test_row_security_is_told_to_those_whom_it_hides_rows_from(postgresql: Datab
     schema.require_schema(postgresql.engine)  # the owner sees all of them
 
 
+@pytest.fixture
+def owner(postgresql: Database) -> Iterator[str]:
+    """A role without rights beyond what it owns, which is all of ours."""
+    role = f"pima_some_{uuid.uuid4().hex[:8]}"
+    postgresql.execute(f"CREATE ROLE {role}")
+    for (statement,) in postgresql.execute(
+        f"""
+        SELECT format('ALTER TABLE %s OWNER TO {role}', oid::regclass) FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v')
+        UNION ALL SELECT format('ALTER FUNCTION %s OWNER TO {role}', oid::regprocedure) FROM pg_proc
+        WHERE pronamespace = 'public'::regnamespace""".replace(":", "\\:")
+    ):
+        postgresql.execute(statement)
+    yield role
+    postgresql.execute(f"DROP OWNED BY {role} CASCADE")
+    postgresql.execute(f"DROP ROLE {role}")
+
+
+HIDDEN_FROM_THE_OWNER = {
+    "patients": "ALTER TABLE patients FORCE ROW LEVEL SECURITY",
+    "scoring_queue": "ALTER TABLE scoring_queue OWNER TO CURRENT_USER",
+}
+
+
+@pytest.mark.parametrize("table", HIDDEN_FROM_THE_OWNER)
+def test_row_security_that_hides_rows_from_our_own_functions_is_told_to_everybody(
+    postgresql: Database, owner: str, table: str
+) -> None:
+    postgresql.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+    if table == "patients":
+        schema.require_schema(postgresql.engine)  # its owner sees all of them
+    postgresql.execute(HIDDEN_FROM_THE_OWNER[table])
+    refused = call(postgresql, "score")  # as a superuser, who sees all of them
+    assert refused.exit_code == 2
+    assert f"row security hides rows of {table} from the owner of patients" in refused.stderr
+    postgresql.execute(f"ALTER ROLE {owner} BYPASSRLS")
+    schema.require_schema(postgresql.engine)
+
+
 # ---- ids ------------------------------------------------------------------------------------------------------------
 
 LARGEST = 2**62

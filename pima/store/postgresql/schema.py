@@ -30,11 +30,15 @@ def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None
     rows = connection.execute(
         text("""
             SELECT c.relname, row_security_active(c.oid) AS hides, c.relhasrules AS rewrites,
+                -- The functions of the triggers are the owner's of patients, and see what that role sees.
+                c.relrowsecurity AND NOT (o.rolsuper OR o.rolbypassrls)
+                    AND (c.relforcerowsecurity OR NOT pg_has_role(o.oid, c.relowner, 'USAGE')) AS hides_from_functions,
                 EXISTS (SELECT 1 FROM pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid)) AS inherits,
                 (SELECT min(t.tgname) FROM pg_trigger t WHERE t.tgrelid = c.oid AND c.relname <> 'patients'
                     AND t.tgtype & 3 = 3 AND t.tgenabled <> 'D') AS changed_by
-            FROM pg_class c
+            FROM pg_class c CROSS JOIN pg_class patients JOIN pg_roles o ON o.oid = patients.relowner
             WHERE c.relkind = 'r' AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
+                AND patients.oid = to_regclass('patients')
             ORDER BY c.relname"""),
         {"tables": list(tables)},
     )
@@ -44,6 +48,10 @@ def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None
 def _fault_of_table(row: Any) -> str | None:
     if row.hides:
         return f"row security hides rows of {row.relname} from this role, which would miss them without a word"
+    if row.hides_from_functions:
+        return (
+            f"row security hides rows of {row.relname} from the owner of patients, as whom the triggers keep the queue"
+        )
     if row.rewrites:
         return f"{row.relname} has a rule, which rewrites statements behind the triggers' back"
     if row.inherits:
