@@ -253,6 +253,12 @@ def test_row_security_that_hides_rows_from_our_own_functions_is_told_to_everybod
     schema.require_schema(postgresql.engine)
 
 
+def test_a_table_that_a_crash_empties_is_told(postgresql: Database) -> None:
+    postgresql.execute("ALTER TABLE scoring_queue SET UNLOGGED")
+    with pytest.raises(SchemaDiffers, match="scoring_queue is unlogged"):
+        schema.require_schema(postgresql.engine)
+
+
 # ---- ids ------------------------------------------------------------------------------------------------------------
 
 LARGEST = 2**62

@@ -26,10 +26,12 @@ def columns(connection: Connection, tables: Sequence[str]) -> dict[str, str]:
 
 
 def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None:
-    """Relatives, policies, rules or triggers of a table, by which its name means more, or less, than its rows."""
+    """Relatives, policies, rules or triggers of a table, by which its name means more, or less, than its rows; and
+    whether a crash would empty it."""
     rows = connection.execute(
         text("""
             SELECT c.relname, row_security_active(c.oid) AS hides, c.relhasrules AS rewrites,
+                c.relpersistence = 'u' AS forgets,
                 -- The functions of the triggers are the owner's of patients, and see what that role sees.
                 c.relrowsecurity AND NOT (o.rolsuper OR o.rolbypassrls)
                     AND (c.relforcerowsecurity OR NOT pg_has_role(o.oid, c.relowner, 'USAGE')) AS hides_from_functions,
@@ -51,6 +53,10 @@ def _fault_of_table(row: Any) -> str | None:
     if row.hides_from_functions:
         return (
             f"row security hides rows of {row.relname} from the owner of patients, as whom the triggers keep the queue"
+        )
+    if row.forgets:
+        return (
+            f"{row.relname} is unlogged, and empty after a crash of the server (ALTER TABLE {row.relname} SET LOGGED)"
         )
     if row.rewrites:
         return f"{row.relname} has a rule, which rewrites statements behind the triggers' back"
