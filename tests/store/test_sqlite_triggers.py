@@ -7,7 +7,7 @@ import pytest
 
 from pima.errors import DatabaseFailed, SchemaDiffers
 from pima.store import schema
-from tests.conftest import Database, call, insert_patients, without_triggers
+from tests.conftest import SALT, Database, call, insert_patients, without_triggers
 from tests.store.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, patient, queue, unlabelled
 
 OLD_ROW = f"INSERT INTO patients (id, {COLUMNS}) VALUES (1, {VALUES.replace('50', '81')})"
@@ -167,3 +167,82 @@ ENDED = {
     "predictions": ("model_version, run_id, probability, predicted_class, threshold", "1, 1, 0.5, 1, 0.5"),
     "rejections": ("run_id, reason, field", "1, 'out_of_range', 'glucose'"),
 }
+
+
+# ---- triggers that set off one another ------------------------------------------------------------------------------
+
+LINKS = 5
+SPREADS = """CREATE TRIGGER spreads_{n} {when} UPDATE ON patients WHEN NEW.id = {n} BEGIN
+    UPDATE patients SET pregnancies = NEW.pregnancies WHERE id = {n} + 1 AND pregnancies IS NOT NEW.pregnancies; END"""
+BRINGS = f"""CREATE TRIGGER brings_{{n}} AFTER UPDATE ON patients
+    WHEN NEW.id = {{n}} AND NOT EXISTS (SELECT 1 FROM patients WHERE id = {{n}} + 1)
+    BEGIN INSERT INTO patients (id, {COLUMNS}) VALUES ({{n}} + 1, {VALUES}); END"""
+PASSES = """CREATE TABLE passing (id INTEGER, pregnancies REAL);
+    CREATE TRIGGER passes_{n} AFTER INSERT ON passing WHEN NEW.id = {n} BEGIN
+    UPDATE OR REPLACE "patients" SET pregnancies = NEW.pregnancies WHERE id = {n} + 1; END;
+    CREATE TRIGGER spreads_{n} AFTER UPDATE OF updated_at ON patients WHEN NEW.id = {n} BEGIN
+    INSERT INTO passing VALUES ({n}, NEW.pregnancies); END"""
+
+
+def chain(database: Database, link: str, order: str, links: int = LINKS) -> None:
+    """Triggers of the clinic's, each for one row, and ours made for so many; SQLite fires what was made last first."""
+    for again in ("", "again") if order == "the clinic's made last" else ("",):
+        for n in range(1, links + 1):
+            for statement in re.split(r";\s+(?=CREATE)", link.format(n=n, when="AFTER")):
+                if again and "TRIGGER" in statement:
+                    database.execute(f"DROP TRIGGER {statement.split()[2]}")
+                if "TRIGGER" in statement or (n == 1 and not again):
+                    make(database, statement)
+        schema.migrate(database.engine, SALT)
+    schema.require_schema(database.engine)
+
+
+@pytest.mark.parametrize("recursive_triggers", ["OFF", "ON"])
+@pytest.mark.parametrize("order", ["the clinic's made last", "ours made last"])
+@pytest.mark.parametrize("link", [SPREADS, SPREADS.replace("{when}", "BEFORE"), PASSES])
+def test_a_change_that_goes_from_trigger_to_trigger_is_seen_in_each_row(
+    sqlite: Database, link: str, order: str, recursive_triggers: str
+) -> None:
+    chain(sqlite, link, order)
+    insert_patients(sqlite, LINKS + 1, first_id=1)
+    before = {row[0]: row[1] for row in unlabelled(sqlite)}
+    with as_sqlite3_does(sqlite) as connection:
+        connection.execute(f"PRAGMA recursive_triggers = {recursive_triggers}")
+        connection.execute("DELETE FROM scoring_queue")
+        connection.execute("UPDATE patients SET pregnancies = 9 WHERE id = 1")
+    assert sqlite.execute("SELECT DISTINCT pregnancies FROM patients") == [(9.0,)]
+    assert all(version > before[patient_id] for patient_id, version, *_ in unlabelled(sqlite))
+    assert_queue_is_true(sqlite)
+
+
+@pytest.mark.parametrize("order", ["the clinic's made last", "ours made last"])
+def test_rows_that_bring_one_another_all_wait(sqlite: Database, order: str) -> None:
+    chain(sqlite, BRINGS, order)
+    insert_patients(sqlite, 1, first_id=1)
+    assert [entry[0] for entry in queue(sqlite)] == list(range(1, LINKS + 2))
+    assert sqlite.value("SELECT min(version) FROM patients") > 0
+    assert_queue_is_true(sqlite)
+
+
+def test_a_chain_that_ours_were_not_made_for_is_told_and_refused_until_they_are(sqlite: Database) -> None:
+    for n in range(1, LINKS + 1):
+        make(sqlite, BRINGS.format(n=n))
+    refused = call(sqlite, "score")
+    assert refused.exit_code == 2
+    assert "more triggers write to patients than those of pima were made for" in refused.stderr
+    with as_sqlite3_does(sqlite) as connection, pytest.raises(sqlite3.IntegrityError, match=r"run python -m jobs\.mig"):
+        connection.execute(OLD_ROW)
+    assert unlabelled(sqlite) == []
+    assert call(sqlite, "migrate").exit_code == 0
+    sqlite.execute(OLD_ROW)
+    assert len(unlabelled(sqlite)) == LINKS + 1
+    assert_queue_is_true(sqlite)
+
+
+def test_fewer_triggers_than_ours_were_made_for_are_no_fault(sqlite: Database) -> None:
+    chain(sqlite, SPREADS, "ours made last")
+    for n in range(1, LINKS + 1):
+        sqlite.execute(f"DROP TRIGGER spreads_{n}")
+    schema.require_schema(sqlite.engine)
+    schema.migrate(sqlite.engine, SALT, to="0001")
+    assert sqlite.value("SELECT count(*) FROM sqlite_master WHERE name LIKE 'patients_updated%'") == 1

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from pima.core.ids import LARGEST_GIVEN_ID
 from pima.store.columns import any_differs, listed
-from pima.store.sqlite.trigger_texts import TriggerText, read
+from pima.store.sqlite.trigger_texts import TriggerText, first_fault
 
 _NOW = "(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
 _MISMATCH = "(outcome IS NULL) <> (labelled_at IS NULL)"
@@ -27,18 +27,62 @@ def _new_version(columns: tuple[str, ...]) -> str:
             OR (NEW.outcome IS NULL AND (OLD.outcome IS NOT NULL OR OLD.labelled_at IS NOT NULL)))"""
 
 
-def _enqueue(columns: tuple[str, ...]) -> str:
-    return f"""INSERT INTO scoring_queue (patient_id, patient_version, {listed(columns)})
-        SELECT id, version, {listed(columns, "patients")} FROM patients WHERE id = NEW.id AND outcome IS NULL"""
+def _enqueue(columns: tuple[str, ...], since: str) -> str:
+    # Of a new row since `recorded_at`: updated_at may be anything, and to ask the clock costs a tenth of an insert.
+    measured = listed(columns, "patients")
+    return f"""INSERT INTO scoring_queue (patient_id, patient_version, enqueued_at, {listed(columns)})
+        SELECT id, version, {since}, {measured} FROM patients WHERE id = NEW.id AND outcome IS NULL"""
 
 
-# Behind the stamps: a BEFORE UPDATE trigger of the clinic's may have dropped them by RAISE(IGNORE), or the row is gone.
-_IS_STAMPED = """SELECT RAISE(ABORT, 'a trigger keeps this row from being stamped: let it name columns (UPDATE OF ...)')
-        WHERE changes() = 0 AND EXISTS (SELECT 1 FROM patients WHERE id = NEW.id)"""
+def _if_stamped(condition: str) -> str:
+    """Behind the UPDATE that stamps the row: the condition, asked of the row where it was stamped.
 
-# Whether ours is at work: its UPDATE of patients sets off triggers of the clinic's, and what those do to other rows
-# sets off no trigger that is at work already, without recursive_triggers. So insert and update have a second one.
-_AT_WORK = "(SELECT stamping FROM patient_version_counter) > 0"
+    A BEFORE UPDATE trigger of the clinic's may have dropped it by RAISE(IGNORE). A row that is gone is not asked.
+    """
+    return f"""CASE WHEN changes() > 0 THEN {condition}
+            ELSE RAISE(ABORT, 'a trigger keeps this row from being stamped: let it name columns (UPDATE OF ...)') END"""
+
+
+# How many of ours are at work: their UPDATE of patients sets off triggers of the clinic's, and what those do to rows
+# sets off no trigger that is at work already, without recursive_triggers. So there are several of the same, for an
+# insert and for an update. Between two of ours that are at work is one of the clinic's that writes to patients, each
+# time another one: one more than the clinic has of those are enough.
+_AT_WORK = "(SELECT stamping FROM patient_version_counter)"
+_FEWEST = 2
+
+
+def _same(name: str, number: int) -> str:
+    """The name of one of several triggers that do the same."""
+    return name + ("", "_meanwhile", f"_meanwhile_{number}")[min(number, 2)]
+
+
+def _turn(number: int, count: int) -> str:
+    """The condition that it is the turn of one of so many; the last one's for whatever lies deeper, by recursion."""
+    return f"{_AT_WORK} {'>=' if number == count - 1 else '='} {number}"
+
+
+# A trigger that was made since, or that no check can see, may need more of ours than there are. Made first, these fire
+# last; in another order they would refuse what needs none.
+_UNSTAMPED = (
+    "SELECT RAISE(ABORT, 'more triggers write to patients than pima''s were made for: run python -m jobs.migrate')"
+)
+
+
+def _inserted_is_stamped(name: str, count: int) -> str:
+    return f"""CREATE TRIGGER {name} AFTER INSERT ON patients WHEN {_AT_WORK} >= {count}
+        AND NEW.version = (SELECT version FROM patients WHERE id = NEW.id)
+    BEGIN
+        {_UNSTAMPED};
+    END"""
+
+
+def _updated_is_stamped(name: str, columns: tuple[str, ...], count: int) -> str:
+    return f"""CREATE TRIGGER {name} AFTER UPDATE OF {listed(columns)}, outcome ON patients WHEN {_AT_WORK} >= {count}
+        AND EXISTS (SELECT 1 FROM patients WHERE id = NEW.id
+                    AND ({_MISMATCH} OR (version = NEW.version AND {_new_version(columns)})))
+    BEGIN
+        {_UNSTAMPED};
+    END"""
 
 
 def _inserted(name: str, columns: tuple[str, ...], condition: str) -> str:
@@ -49,12 +93,11 @@ def _inserted(name: str, columns: tuple[str, ...], condition: str) -> str:
             recorded_at = {_NOW}, updated_at = {_NOW},
             labelled_at = CASE WHEN outcome IS NOT NULL THEN {_NOW} END
         WHERE id = NEW.id;
-        {_IS_STAMPED};
         UPDATE patients SET labelled_at = CASE WHEN outcome IS NOT NULL THEN {_NOW} END
-        WHERE id = NEW.id AND {_MISMATCH};
+        WHERE id = NEW.id AND {_if_stamped(_MISMATCH)};
         UPDATE patient_version_counter SET stamping = stamping - 1;
         DELETE FROM scoring_queue WHERE patient_id = NEW.id;
-        {_enqueue(columns)};
+        {_enqueue(columns, "recorded_at")};
     END"""
 
 
@@ -74,9 +117,9 @@ def _updated(name: str, columns: tuple[str, ...], condition: str) -> str:
                                WHEN outcome IS OLD.outcome AND labelled_at IS NOT NULL THEN labelled_at
                                ELSE {_NOW} END
         WHERE id = NEW.id;
-        {_IS_STAMPED};
         UPDATE patient_version_counter SET last = last + EXISTS (
-            SELECT 1 FROM patients WHERE id = NEW.id AND outcome IS NULL AND labelled_at IS NOT NULL);
+            SELECT 1 FROM patients
+            WHERE id = NEW.id AND {_if_stamped("outcome IS NULL AND labelled_at IS NOT NULL")});
         UPDATE patients SET
             version = CASE WHEN outcome IS NULL THEN (SELECT last FROM patient_version_counter) ELSE version END,
             labelled_at = CASE WHEN outcome IS NOT NULL THEN {_NOW} END
@@ -84,12 +127,11 @@ def _updated(name: str, columns: tuple[str, ...], condition: str) -> str:
         UPDATE patient_version_counter SET stamping = stamping - 1;
         DELETE FROM scoring_queue WHERE patient_id = NEW.id AND NOT EXISTS (
             SELECT 1 FROM patients WHERE id = NEW.id AND version = patient_version AND outcome IS NULL);
-        {_enqueue(columns)} AND version IS NOT OLD.version
+        {_enqueue(columns, _NOW)} AND version IS NOT OLD.version
             AND NOT EXISTS (SELECT 1 FROM scoring_queue WHERE patient_id = NEW.id);
     END"""
 
 
-_BY_FEATURES = ("patients_inserted", "patients_inserted_meanwhile", "patients_updated", "patients_updated_meanwhile")
 _OTHERS = {
     "patients_deleted": """CREATE TRIGGER patients_deleted AFTER DELETE ON patients
     BEGIN
@@ -119,48 +161,70 @@ _OTHERS = {
 
 
 @cache
-def statements(columns: tuple[str, ...]) -> dict[str, str]:
-    """What makes each trigger, by its name, on a table with these features' columns."""
-    inserted, inserted_meanwhile, updated, updated_meanwhile = _BY_FEATURES
-    return {
-        inserted: _inserted(inserted, columns, ""),
-        inserted_meanwhile: _inserted(inserted_meanwhile, columns, f"WHEN {_AT_WORK}"),
-        updated: _updated(updated, columns, ""),
-        updated_meanwhile: _updated(updated_meanwhile, columns, f"{_AT_WORK} AND "),
-        **_OTHERS,
+def statements(columns: tuple[str, ...], count: int) -> dict[str, str]:
+    """What makes each trigger, by its name, on a table with these features' columns; so many of the same each."""
+    made = {
+        "patients_inserted_is_stamped": _inserted_is_stamped("patients_inserted_is_stamped", count),
+        "patients_updated_is_stamped": _updated_is_stamped("patients_updated_is_stamped", columns, count),
     }
+    for number in range(count):
+        condition = _turn(number, count) if number else ""
+        inserted, updated = _same("patients_inserted", number), _same("patients_updated", number)
+        made[inserted] = _inserted(inserted, columns, condition and f"WHEN {condition}")
+        made[updated] = _updated(updated, columns, condition and f"{condition} AND ")
+    return made | _OTHERS
 
 
 def make(connection: Connection, columns: tuple[str, ...]) -> None:
     """Make the triggers anew, whatever stands there under their names."""
     drop(connection)
-    for statement in statements(columns).values():
+    for statement in statements(columns, _needed(_triggers(connection))).values():
         connection.exec_driver_sql(statement)
 
 
 def drop(connection: Connection) -> None:
     """Take the triggers away."""
-    for name in (*_BY_FEATURES, *_OTHERS):
+    for name in statements((), _found({row.name for row in _triggers(connection)})):
         connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
 
 
 def fault(connection: Connection, columns: tuple[str, ...]) -> str | None:
     """What of the triggers is not as `make` makes it, in words; None where all is well."""
-    rows = connection.execute(text("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'")).all()
-    found = {row.name: row.sql for row in rows if row.tbl_name.lower() == "patients"}
-    made = statements(columns)
+    found = {row.name: row for row in _triggers(connection)}
+    count = _found(set(found))
+    made = statements(columns, count)
     for name, statement in made.items():
-        if name not in found:
+        if name not in found or found[name].table != "patients":
             return f"the trigger {name} on patients is missing"
-        if _plain(found[name]) != _plain(statement):
+        if _plain(found[name].sql) != _plain(statement):
             return f"the trigger {name} on patients is not the one that was made: it does something else"
-    others = [read(row.name, row.tbl_name, row.sql) for row in rows if row.name not in made]
-    for other in others:
-        if what := _undoes(other, _reached(others)):
-            return what
+    others = [row for row in found.values() if row.name not in made]
+    if what := first_fault(others):
+        return what
+    if _needed(others) > count:
+        return f"more triggers write to patients than those of pima were made for ({count - 1})"
     if connection.scalar(text("SELECT stamping FROM patient_version_counter")):
         return "a statement on patients was ended in its middle, by FAIL (then run python -m jobs.requeue for its rows)"
     return None
+
+
+def _triggers(connection: Connection) -> list[TriggerText]:
+    """All of the file. A connection's temporary ones nobody else can see."""
+    rows = connection.execute(text("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'"))
+    return [TriggerText(row.name, row.tbl_name.lower(), row.sql) for row in rows]
+
+
+def _needed(others: list[TriggerText]) -> int:
+    """How many of the same there must be beside these triggers."""
+    return max(_FEWEST, 1 + sum(other.writes("patients") for other in others))
+
+
+def _found(names: set[str]) -> int:
+    """How many of the same there are."""
+    count = _FEWEST
+    while {_same("patients_inserted", count), _same("patients_updated", count)} & names:
+        count += 1
+    return count
 
 
 def mend_counter(connection: Connection) -> None:
@@ -179,43 +243,6 @@ _VERSIONS = {
     "predictions": "patient_version",
     "rejections": "patient_version",
 }
-
-# The tables that ours or the scorer write to, on which a trigger may drop a row without a word.
-_WRITTEN = ("scoring_queue", "predictions", "rejections")
-
-
-def _undoes(other: TriggerText, reached: set[str]) -> str | None:
-    """What a trigger that is not ours may do to the work of ours, in words.
-
-    Where a BEFORE trigger on patients drops a row, nothing was written and nothing is lost; where it drops the stamps,
-    ours say so.
-    """
-    where = f"the trigger {other.name} on {other.table}"
-    if other.table in _WRITTEN and (other.is_before or other.drops):
-        return f"{where} could drop what is written there"
-    if other.table == "patients" and other.drops and not other.is_before:
-        return (
-            f"{where} may keep those that queue its rows from running, by RAISE(IGNORE) in an AFTER trigger (say with"
-            " WHEN which rows it is for, then run python -m jobs.requeue)"
-        )
-    # Ahead of an insert or a deletion nothing of the row is written yet; an update may be ours, which stamps the row.
-    nothing_is_written = other.table == "patients" and other.is_before and other.event != "update"
-    if other.table in reached and other.fails and not nothing_is_written:
-        return f"{where} may leave a patient's row half written, by FAIL (ABORT takes the whole statement back)"
-    return None
-
-
-def _reached(others: list[TriggerText]) -> set[str]:
-    """The tables whose triggers a write to patients may set off."""
-    reached = {"patients", "scoring_queue"}
-    while (
-        more := {
-            other.table for other in others if any(other.table in by.words for by in others if by.table in reached)
-        }
-        - reached
-    ):
-        reached |= more
-    return reached
 
 
 def _plain(statement: str) -> str:
