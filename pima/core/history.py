@@ -1,6 +1,7 @@
 """The labelled history, split into what a model learns from and what it is judged on."""
 
 import hashlib
+import math
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
@@ -122,12 +123,10 @@ MOST_TWINS = 0.05
 age, sex and five codes, all drawn apart, they were 59 % of 2,000 rows and 99 % of 10,000."""
 
 
-def split(
-    history: History, features: Features, salt: str, holdout_share: float, most_twins: float = MOST_TWINS
-) -> Split:
+def split(history: History, features: Features, salt: str, holdout_share: float, most_twins: float = math.inf) -> Split:
     """Leave the invalid rows out, split by the salted hash of the id, keep twins of holdout rows out of training.
 
-    Twins stay where they are `most_twins` of the training rows or more.
+    Twins stay where they are `most_twins` of the training rows or more; without a limit never.
     """
     declared, retired = history.measurements.divided(len(features))
     checked = validate(declared, features)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pima.core.features import Feature
-from pima.core.history import History, Learned, Side, split, unseen_by
+from pima.core.history import MOST_TWINS, History, Learned, Side, split, unseen_by
 from pima.core.holdout import twins_of
 from pima.core.validation import Measurements
 
@@ -32,7 +32,7 @@ def _twins(side: Side, holdout: Side) -> int:
 
 
 def test_where_most_rows_are_twins_they_stay_and_are_counted() -> None:
-    found = split(_coarse(5_000), COARSE, "salt", 0.30)
+    found = split(_coarse(5_000), COARSE, "salt", 0.30, MOST_TWINS)
     assert found.left_out == {}
     assert found.twins_kept == _twins(found.training, found.holdout) > 0.5 * len(found.training)
 
@@ -41,26 +41,26 @@ def test_where_most_rows_are_twins_they_stay_and_are_counted() -> None:
 def test_the_limit_is_a_twentieth_of_the_training_rows(share: float, left_out: bool) -> None:
     history = _coarse(2_000)
     history.measurements.values[:, 0] = np.linspace(18, 90, 2_000)  # no two rows are alike
-    apart = split(history, COARSE, "salt", 0.30)
+    apart = split(history, COARSE, "salt", 0.30, MOST_TWINS)
     assert (apart.left_out, apart.twins_kept) == ({}, 0)
     wanted = math.ceil(share * len(apart.training))
     history.measurements.values[apart.training.patient_ids[:wanted] - 1] = history.measurements.values[
         apart.holdout.patient_ids[:wanted] - 1
     ]
-    found = split(history, COARSE, "salt", 0.30)
+    found = split(history, COARSE, "salt", 0.30, MOST_TWINS)
     assert found.left_out == ({"twin_of_holdout": wanted} if left_out else {})
     assert found.twins_kept == (0 if left_out else wanted)
     assert len(found.training) == len(apart.training) - (wanted if left_out else 0)
 
 
 def test_without_a_limit_no_twin_is_ever_trained_on() -> None:
-    found = split(_coarse(5_000), COARSE, "salt", 0.30, most_twins=math.inf)
+    found = split(_coarse(5_000), COARSE, "salt", 0.30)
     assert found.twins_kept == _twins(found.training, found.holdout) == 0
     assert found.left_out["twin_of_holdout"] > 2_000
 
 
 def test_equal_features_keep_no_row_from_judging_where_they_say_nothing() -> None:
-    found = split(_coarse(5_000), COARSE, "salt", 0.30)
+    found = split(_coarse(5_000), COARSE, "salt", 0.30, MOST_TWINS)
     learned = Learned(0.30, found.training)
     assert unseen_by(learned, found.holdout, found.holdout.features, "salt", by_features=False).all()
     assert not unseen_by(learned, found.holdout, found.holdout.features, "salt").all()
