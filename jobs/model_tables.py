@@ -9,7 +9,15 @@ from rich.table import Table
 
 from pima.counted import counted
 
-_SCORES = {"accuracy": "accuracy", "log_loss": "log loss", "brier": "Brier score", "auc": "area under ROC"}
+_SCORES = {
+    "accuracy": "accuracy",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "auc": "area under ROC",
+}
+_PERCENTAGES = ("accuracy", "sensitivity", "specificity")
 _DIFFERENCES = (
     "accuracy_difference",
     "interval_low",
@@ -43,6 +51,10 @@ def _judged(found: dict[str, Any] | None) -> tuple[str, str]:
     verdict = f"blocked: {found['reason']}" if blocked else found["verdict"]
     if found["correct"] is None:
         return verdict, "no finite numbers"
+    if by := _other_than_accuracy(found["measured"]):
+        beside = "constant answer" if by["champion"] is None else f"version {found['against']}"
+        other = by["constant"] if by["champion"] is None else by["champion"]
+        return verdict, f"{_words(by['measure'])} {by['challenger']:.4f}, {beside}: {other:.4f}"
     beside = f"majority class: {found['majority_correct']}"
     if found["champion_correct"] is not None:
         beside = f"version {found['against']}: {found['champion_correct']}"
@@ -59,14 +71,40 @@ def _decision(move: dict[str, Any]) -> Iterator[Table | str]:
     yield move["explanation"]
     figures = dict(move["figures"])
     challenger, champion = figures.pop("challenger", None), figures.pop("champion", None)
+    measured = figures.pop("measured", None)
     if challenger is not None:
-        yield side_by_side(challenger, champion, move["challenger"], move["from_version"])
+        yield side_by_side(challenger, champion, move["challenger"], move["from_version"], measured)
     comparison = figures.pop("comparison", None) or {}
-    yield _facts(comparison | figures)
+    yield _facts(_gain(measured) | comparison | figures)
+
+
+def _gain(measured: dict[str, Any] | None) -> dict[str, Any]:
+    """How far apart the two are by the measure that decided; of accuracy the comparison tells it."""
+    by = _other_than_accuracy(measured)
+    if by is None:
+        return {}
+    interval = None if by["gain"] is None else [by["interval_low"], by["interval_high"]]
+    return {
+        "constant_answer": by["constant"],
+        "gain_on_it": by["gain_on_constant"],
+        "gain_on_champion": by["gain"],
+        "its_interval": interval,
+        "its_p": by["p"],
+        "on_whole_holdout": by["whole_gain"],
+    }
+
+
+def _other_than_accuracy(measured: dict[str, Any] | None) -> dict[str, Any] | None:
+    """None, too, for a verdict from before there were other measures."""
+    return measured if measured and measured["measure"] != "accuracy" else None
 
 
 def side_by_side(
-    challenger: dict[str, Any], champion: dict[str, Any] | None, number: int | None, against: int | None
+    challenger: dict[str, Any],
+    champion: dict[str, Any] | None,
+    number: int | None,
+    against: int | None,
+    measured: dict[str, Any] | None,
 ) -> Table:
     """Both models' scores on the same rows; `number` is None in a dry run, `champion` where there was none to load."""
     table = Table("", f"challenger, version {number}" if number else "challenger", box=None)
@@ -74,9 +112,14 @@ def side_by_side(
     if champion is not None:
         table.add_column(f"champion, version {against}")
         both.append(champion)
+    if by := _other_than_accuracy(measured):
+        figures = (by["challenger"], by["champion"])[: len(both)]
+        table.add_row(f"decided by: {_words(by['measure'])}", *(f"{figure:.4f}" for figure in figures))
     table.add_row(f"correct of {challenger['rows']}", *(str(scores["correct"]) for scores in both))
     for name, label in _SCORES.items():
-        table.add_row(label, *(_text(scores[name], name) for scores in both))
+        # A verdict from before has neither sensitivity nor specificity.
+        if name in challenger:
+            table.add_row(label, *(_text(scores[name], name) for scores in both))
     return table
 
 
@@ -111,7 +154,7 @@ def _text(value: Any, name: str = "") -> str:
 def _number(value: float, name: str) -> str:
     if name in _DIFFERENCES:
         return f"{100 * value:+.1f} points"
-    return f"{value:.1%}".replace("%", " %") if name == "accuracy" else f"{value:.3g}"
+    return f"{value:.1%}".replace("%", " %") if name in _PERCENTAGES else f"{value:.3g}"
 
 
 def _words(name: str) -> str:

@@ -1,5 +1,5 @@
 """python -m jobs.retrain: the weekly job. Trains a challenger on the labelled history and promotes it only if it is
-right more often than the champion on the holdout."""
+right more often than the champion on the holdout (gate.measure names other ways to be better)."""
 
 import os
 import sys
@@ -46,7 +46,9 @@ def _show_scores(result: Result) -> None:
     from jobs.model_tables import side_by_side
 
     both = (result["challenger_scores"], result["champion_scores"])
-    Console(highlight=False).print(side_by_side(*both, result["challenger"], result["champion_before"]))
+    Console(highlight=False).print(
+        side_by_side(*both, result["challenger"], result["champion_before"], result["measured"])
+    )
 
 
 if __name__ == "__main__":

@@ -65,12 +65,13 @@ class HoldoutSettings(Frozen, frozen=True):
 
 
 class GateSettings(Frozen, frozen=True):
-    """What a verdict is given on, and what may be asked beyond the rule."""
+    """What a verdict is given on, by what, and what may be asked beyond the rule."""
 
     window: Literal["recent", "all"] = "recent"
     window_weeks: Positive = 26
     window_minimum_rows: Positive = 250
     window_maximum_rows: Positive = 1_000
+    measure: Literal["accuracy", "log_loss", "net_benefit"] = "accuracy"
     log_loss_veto: bool = False
     minimum_gain: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     approve: bool = False

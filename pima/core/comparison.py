@@ -78,10 +78,26 @@ def mcnemar_p(won: int, lost: int) -> float:
     return min(1.0, 2 * tail)
 
 
+def normal_interval(differences: Float64Array) -> tuple[float, float]:
+    """95 % interval of the mean of `differences` (n,), n >= 1, by the normal approximation."""
+    mean = float(differences.mean())
+    margin = _Z_95_PERCENT * _deviation(differences) / math.sqrt(len(differences))
+    return mean - margin, mean + margin
+
+
+def upper_p(differences: Float64Array) -> float:
+    """One-sided p that the mean of `differences` (n,) is above 0, as `lower_p`."""
+    return lower_p(-differences)
+
+
 def lower_p(differences: Float64Array) -> float:
     """One-sided p that the mean of `differences` (n,) is below 0, by the normal approximation; 1 without any spread."""
-    deviation = float(differences.std(ddof=1)) if len(differences) > 1 else 0.0
+    deviation = _deviation(differences)
     if deviation == 0:
         return 1.0
     z = float(differences.mean()) / (deviation / math.sqrt(len(differences)))
     return 0.5 * math.erfc(-z / math.sqrt(2))
+
+
+def _deviation(differences: Float64Array) -> float:
+    return float(differences.std(ddof=1)) if len(differences) > 1 else 0.0

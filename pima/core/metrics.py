@@ -24,6 +24,10 @@ class Scores:
     """Mean squared difference of probability and outcome; lower is better."""
     auc: float | None
     """Area under the ROC curve; None where only one class is present."""
+    sensitivity: float | None
+    """Of the rows with outcome 1, how many are predicted 1; None where there are none."""
+    specificity: float | None
+    """Of the rows with outcome 0, how many are predicted 0; None where there are none."""
 
 
 def scores(probabilities: Float64Array, outcomes: Int8Array, threshold: float) -> Scores:
@@ -36,7 +40,13 @@ def scores(probabilities: Float64Array, outcomes: Int8Array, threshold: float) -
         log_loss=float(log_losses(probabilities, outcomes).mean()),
         brier=float(((probabilities - outcomes) ** 2).mean()),
         auc=auc(probabilities, outcomes),
+        sensitivity=_share(right[outcomes == 1]),
+        specificity=_share(right[outcomes != 1]),
     )
+
+
+def _share(right: BoolArray) -> float | None:
+    return float(right.mean()) if len(right) else None
 
 
 def correct(probabilities: Float64Array, outcomes: Int8Array, threshold: float) -> BoolArray:
@@ -49,6 +59,18 @@ def log_losses(probabilities: Float64Array, outcomes: Int8Array) -> Float64Array
     """The loss of each row, (n,)."""
     bounded = np.clip(probabilities, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
     return -np.log(np.where(outcomes == 1, bounded, 1 - bounded))
+
+
+def net_benefits(probabilities: Float64Array, outcomes: Int8Array, threshold: float, cost: float) -> Float64Array:
+    """Row by row, (n,): 1 for a found case, minus `cost` for a false alarm, else 0. Their mean is the net benefit."""
+    predicted = probabilities >= threshold
+    return np.where(predicted, np.where(outcomes == 1, 1.0, -cost), 0.0)
+
+
+def odds(threshold: float) -> float:
+    """How many cases a false alarm is worth to whoever acts from this probability on: t / (1 - t)."""
+    bounded = min(threshold, 1 - _SMALLEST_PROBABILITY)
+    return bounded / (1 - bounded)
 
 
 def auc(probabilities: Float64Array, outcomes: Int8Array) -> float | None:

@@ -65,4 +65,5 @@ def _judged(move: dict[str, Any]) -> dict[str, Any]:
         "correct": challenger.get("correct"),
         "champion_correct": champion.get("correct"),
         "majority_correct": figures.get("majority_correct"),
+        "measured": figures.get("measured"),
     }

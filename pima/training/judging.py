@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Engine
 
 from pima.core.arrays import BoolArray
+from pima.core.contest import Contest, in_all
 from pima.core.features import Declaration
 from pima.core.history import Split, as_taken
-from pima.core.promotion import Contest, GateOptions, Verdict, decide, in_all
+from pima.core.measures import Measure
+from pima.core.promotion import GateOptions, Verdict, decide
 from pima.errors import ArtifactDamaged
 from pima.logs import get_logger
 from pima.scorer import Scorer, load_scorer
@@ -97,7 +99,8 @@ def judge(engine: Engine, case: Case) -> Judgement:
         too_few_unseen=too_few,
         holdout_share=case.as_read.generation.share,
     )
-    options = GateOptions(case.gate.log_loss_veto, case.gate.minimum_gain, case.gate.approve)
+    gate = case.gate
+    options = GateOptions(gate.log_loss_veto, gate.minimum_gain, gate.approve, Measure(gate.measure))
     return Judgement(champion, decide(contest, options), test_set)
 
 

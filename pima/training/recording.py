@@ -12,7 +12,8 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.digest import sha256_of
 from pima.core.history import Side
-from pima.core.promotion import Decision, Reason, Verdict
+from pima.core.promotion import Verdict
+from pima.core.reasons import Decision, Reason
 from pima.errors import ChampionKeepsMoving
 from pima.logs import get_logger
 from pima.store import lineage, registry

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from pima.core.comparison import Comparison
 from pima.core.history import Split
+from pima.core.measures import Measured
 from pima.core.metrics import Scores
 from pima.core.promotion import Verdict
 from pima.process.results import INLINED
@@ -47,6 +48,7 @@ class NewVerdict:
     champion_scores: Scores | None
     comparison: Comparison | None
     majority_correct: int
+    measured: Measured | None
     whole_rows: int
     whole_accuracy_difference: float | None
     consultations: int
@@ -66,6 +68,7 @@ class NewVerdict:
             champion_scores=verdict.champion,
             comparison=verdict.comparison,
             majority_correct=verdict.majority_correct,
+            measured=verdict.measured,
             whole_rows=verdict.whole_rows,
             whole_accuracy_difference=verdict.whole_accuracy_difference,
             consultations=verdict.consultations,

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine
 from pima.core.digest import sha256_of
 from pima.core.features import Declaration, Features, as_inputs, names_of
 from pima.core.history import MOST_TWINS, Split, shortage, split
-from pima.core.promotion import Decision, Reason
+from pima.core.reasons import Decision, Reason
 from pima.declaring import SHIPPED
 from pima.errors import LeaseHeld, PimaError, TooFewLabels
 from pima.logs import get_logger

@@ -57,6 +57,7 @@ def test_the_list_s_json_has_each_verdict(scored_database: Database) -> None:
             "correct": found["challenger"]["correct"],
             "champion_correct": found["champion"] and found["champion"]["correct"],
             "majority_correct": found["majority_correct"],
+            "measured": found["measured"],
         }
         assert listed[number]["metrics"]["holdout"]["accuracy"] == found["challenger"]["accuracy"]
 

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pima.core.promotion import Contest, Decision, GateOptions, Reason, decide
+from pima.core.contest import Contest
+from pima.core.promotion import GateOptions, decide
+from pima.core.reasons import Decision, Reason
 
 OUTCOMES = np.array([0] * 6 + [1] * 4, dtype=np.int8)
 

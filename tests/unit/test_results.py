@@ -6,8 +6,10 @@ from dataclasses import asdict, fields
 import pytest
 
 from pima.core.comparison import Comparison
+from pima.core.measures import Measure, Measured
 from pima.core.metrics import Scores
-from pima.core.promotion import Decision, Reason, Verdict
+from pima.core.promotion import Verdict
+from pima.core.reasons import Decision, Reason
 from pima.intake.loading import LoadResult
 from pima.intake.patient_rows import BadLine
 from pima.process.recorded_run import OpenRun
@@ -19,8 +21,11 @@ from pima.training.results import EarlierVerdict, HistoryRows, NewVerdict, Retra
 from tests.conftest import FEATURES
 
 ROWS = HistoryRows(training_rows=500, holdout_rows=200, left_out={"missing": 3})
-SCORES = Scores(rows=200, correct=160, accuracy=0.8, log_loss=0.45, brier=0.15, auc=0.85)
+SCORES = Scores(
+    rows=200, correct=160, accuracy=0.8, log_loss=0.45, brier=0.15, auc=0.85, sensitivity=0.6, specificity=0.9
+)
 COMPARISON = Comparison(7, 4, 0.015, -0.02, 0.05, 0.55, 0.04, -0.01, 0.2)
+MEASURED = Measured(Measure.ACCURACY, 0.8, 0.785, 0.65, 0.15, 0.015, -0.02, 0.05, 0.55, 0.01)
 VERDICT = Verdict(
     decision=Decision.PROMOTED,
     reason=Reason.MORE_CORRECT,
@@ -29,6 +34,7 @@ VERDICT = Verdict(
     champion=None,
     comparison=COMPARISON,
     majority_correct=130,
+    measured=MEASURED,
     whole_rows=210,
     whole_accuracy_difference=0.01,
     consultations=3,
@@ -94,10 +100,11 @@ def test_what_retraining_decided_as_json() -> None:
             "champion_before",
         ),
         *("challenger", "judged_before", "challenger_scores", "champion_scores", "comparison", "majority_correct"),
-        *("whole_rows", "whole_accuracy_difference", "consultations", "seen_rows", "unscorable_rows"),
+        *("measured", "whole_rows", "whole_accuracy_difference", "consultations", "seen_rows", "unscorable_rows"),
     ]
     assert (found["verdict"], found["judged_before"], found["champion_scores"]) == ("promoted", False, None)
     assert (found["challenger_scores"], found["comparison"]) == (asdict(SCORES), asdict(COMPARISON))
+    assert found["measured"] == asdict(MEASURED)
     assert json.loads(json.dumps(found)) == found
 
 

@@ -1,0 +1,88 @@
+"""A clinic in which four patients in a hundred have the outcome, with real fits, on both databases."""
+
+import csv
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import SALT, Database, call, the_json
+from tests.jobs.declared import configuration
+
+# One worker process imports TensorFlow, the others need not.
+pytestmark = pytest.mark.xdist_group("keras")
+
+ROWS = 2_000
+LOG_LOSS = {"PIMA_GATE__MEASURE": "log_loss"}
+
+
+def _rare(folder: Path) -> str:
+    """Rows whose risk grows with creatinine and temperature and seldom passes a half; the file's path."""
+    draw = random.Random(4)  # noqa: S311
+    path = folder / "rare.csv"
+    with path.open("w") as file:
+        rows = csv.writer(file)
+        rows.writerow(["order", "creatinine", "temperature", "smoking", "readmitted"])
+        for _ in range(ROWS):
+            kidney, fever = draw.gauss(0, 1), draw.gauss(0, 1)
+            risk = 1 / (1 + math.exp(4.2 - 1.1 * kidney - 0.7 * fever))
+            measured = [draw.randrange(12), round(math.exp(kidney / 2), 2), round(37 + 0.7 * fever, 1)]
+            rows.writerow([*measured, draw.randrange(3), int(draw.random() < risk)])
+    return str(path)
+
+
+@pytest.fixture
+def clinic(empty_database: Database, tmp_path: Path) -> tuple[Database, str]:
+    config = configuration(tmp_path, more=f'[holdout]\nsalt = "{SALT}"\n')
+    assert call(empty_database, "migrate", "--config", config).exit_code == 0
+    assert call(empty_database, "load", "--config", config, _rare(tmp_path)).exit_code == 0
+    assert 0.035 < empty_database.value("SELECT avg(outcome) FROM patients") < 0.045
+    return empty_database, config
+
+
+def _json(clinic: tuple[Database, str], job: str, *arguments: str, **environ: str) -> dict[str, Any]:
+    database, config = clinic
+    ended = call(database, job, *arguments, "--config", config, "--json", **environ)
+    assert ended.exit_code == 0, ended.stderr
+    return the_json(ended)
+
+
+def test_it_gets_a_champion_by_log_loss_and_none_by_accuracy(clinic: tuple[Database, str]) -> None:
+    database, _ = clinic
+    by_accuracy = _json(clinic, "retrain")
+    assert (by_accuracy["verdict"], by_accuracy["reason"]) == ("not_better", "not_above_majority")
+    assert database.value("SELECT model_version FROM champion") is None
+
+    by_log_loss = _json(clinic, "retrain", **LOG_LOSS)
+    assert (by_log_loss["judged_before"], by_log_loss["verdict"]) == (False, "promoted")
+    assert by_log_loss["reason"] == "first_champion"
+    found = by_log_loss["measured"]
+    assert (found["measure"], found["champion"], found["gain"]) == ("log_loss", None, None)
+    assert found["challenger"] == by_log_loss["challenger_scores"]["log_loss"] < found["constant"]
+    assert database.value("SELECT model_version FROM champion") == by_log_loss["challenger"] == 2
+    # The very model that accuracy left out: only the question was another.
+    assert by_log_loss["challenger_scores"] == by_accuracy["challenger_scores"]
+    decision = _json(clinic, "models", "show", "2")["decisions"][0]
+    assert decision["figures"]["measured"] == found
+    assert "constant prevalence" in decision["explanation"]
+
+    # The same fit again is a tie, which keeps the champion; and a third look is none.
+    tie = _json(clinic, "retrain", **LOG_LOSS)
+    assert (tie["reason"], tie["measured"]["gain"]) == ("not_lower_log_loss", 0)
+    assert _json(clinic, "retrain", **LOG_LOSS)["judged_before"] is True
+    assert database.value("SELECT model_version FROM champion") == 2
+
+
+def test_people_see_by_what_it_was_decided(clinic: tuple[Database, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    database, config = clinic
+    seen = call(database, "retrain", "--config", config, **LOG_LOSS).stdout
+    assert "decided by: log loss" in seen
+    assert "its log loss is lower than that of the test set's" in " ".join(seen.split())
+    shown = call(database, "models", "show", "1", "--config", config).stdout
+    for part in ("decided by: log loss", "constant answer", "gain on it", "sensitivity", "specificity"):
+        assert part in shown
+    assert not set("{}[]") & set(shown)
+    assert "log loss 0.1" in call(database, "models", "list", "--config", config).stdout
