@@ -6,8 +6,10 @@ and a value of the wrong type are errors that name the key: a setting that silen
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
@@ -24,6 +26,14 @@ LARGEST_BATCH = 1_000_000
 """Rows; fewer where there are so many features that they would not be one value on PostgreSQL (1 GB)."""
 Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
+ToReach = Annotated[
+    str,
+    Meta(
+        pattern=r"^(sensitivity|specificity) >= 0\.\d*[1-9]\d*\Z",
+        description='a text like "sensitivity >= 0.85" or "specificity >= 0.85" with such a number',
+    ),
+]
+"""What a threshold that is chosen for each model version has to reach."""
 
 
 class Frozen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,7 +61,7 @@ class RetrainSettings(Frozen, frozen=True):
     """The weekly job."""
 
     network: Literal["five_seeds", "article"] = "five_seeds"
-    threshold: Share = 0.5
+    threshold: Share | ToReach = 0.5
     minimum_labels: Positive = 100
     minimum_of_each_class: Positive = 10
     lease_seconds: Annotated[int, Meta(ge=10, le=86_400)] = 60
@@ -241,11 +251,12 @@ def _variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:
 def _checked_text(variable: str, section: str, key: str, text: str) -> object:
     """A variable's text as the type of its key."""
     key_type = _type_of(section, key)
-    try:
-        return msgspec.convert(text, key_type, strict=False)
-    except msgspec.ValidationError:
-        what = f"the variable {variable} can't be taken as it is"
-        raise WrongConfiguration(what=what, expected=in_words(key_type)) from None
+    # One by one: of a number or a text together, msgspec would take a number's text for the text.
+    for one_type in get_args(key_type) if get_origin(key_type) in (Union, UnionType) else (key_type,):
+        with suppress(msgspec.ValidationError):
+            return msgspec.convert(text, one_type, strict=False)
+    what = f"the variable {variable} can't be taken as it is"
+    raise WrongConfiguration(what=what, expected=in_words(key_type))
 
 
 def database_url(environ: Mapping[str, str], job: str | None = None) -> str:

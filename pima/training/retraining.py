@@ -37,6 +37,7 @@ from pima.store.patients import labelled_history
 from pima.store.schema import holdout_salt
 from pima.training.judged_rows import AsRead
 from pima.training.judging import Case, Challenger, judge, load_champion
+from pima.training.out_of_fold import threshold_of
 from pima.training.recording import announce, decide_and_record
 from pima.training.results import EarlierVerdict, HistoryRows, NewVerdict, RetrainResult
 
@@ -189,7 +190,7 @@ def seed_of(history: Split, settings: RetrainSettings) -> int:
 
 def fit_challenger(history: Split, settings: Settings, features: Features) -> Challenger:
     """Fit, export, and reload from the exported bytes, as scoring will. Raises TrainingExtraMissing."""
-    network, threshold = settings.retrain.network, settings.retrain.threshold
+    network, recipe = settings.retrain.network, recipe_for(settings.retrain.network, features)
     with training_extra():
         from pima.model.artifact import export, library_versions, parity
         from pima.model.network import TrainingData, fit
@@ -199,8 +200,8 @@ def fit_challenger(history: Split, settings: Settings, features: Features) -> Ch
     told = {name: rows for name, rows in as_json(HistoryRows.of(history)).items() if rows}
     get_logger().info("fit started", network=network, seed=seed, **told)
     data = TrainingData(history.training.features, history.training.outcomes)
-    model = fit(recipe_for(network, features), features, data, seed)
-    artifacts = export(model)
+    artifacts = export(fit(recipe, features, data, seed))
+    threshold = threshold_of(settings.retrain.threshold, recipe, features, data, seed)
     return Challenger(
         artifacts=artifacts,
         parity=parity(artifacts, history.holdout.features, features, threshold),

@@ -1,6 +1,7 @@
 """A clinic in which four patients in a hundred have the outcome, with real fits, on both databases."""
 
 import csv
+import json
 import math
 import random
 from pathlib import Path
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.xdist_group("keras")
 
 ROWS = 2_000
 LOG_LOSS = {"PIMA_GATE__MEASURE": "log_loss"}
+NET_BENEFIT = {"PIMA_GATE__MEASURE": "net_benefit", "PIMA_RETRAIN__THRESHOLD": "sensitivity >= 0.85"}
 
 
 def _rare(folder: Path) -> str:
@@ -86,3 +88,53 @@ def test_people_see_by_what_it_was_decided(clinic: tuple[Database, str], monkeyp
         assert part in shown
     assert not set("{}[]") & set(shown)
     assert "log loss 0.1" in call(database, "models", "list", "--config", config).stdout
+
+
+def test_a_threshold_that_reaches_a_sensitivity_is_chosen_stored_and_used(clinic: tuple[Database, str]) -> None:
+    database, _ = clinic
+    first = _json(clinic, "retrain", **NET_BENEFIT)
+    assert (first["verdict"], first["measured"]["measure"]) == ("promoted", "net_benefit")
+    threshold, settings = database.execute("SELECT threshold, settings FROM model_versions WHERE number = 1")[0]
+    assert 0 < threshold < 0.1
+    stored = json.loads(settings) if isinstance(settings, str) else settings
+    assert stored["threshold"] == "sensitivity >= 0.85"
+    # On rows that took no part in the choice it is about as high: 0.85 less two standard errors of 27 cases.
+    assert first["challenger_scores"]["sensitivity"] > 0.71
+    assert first["challenger_scores"]["specificity"] > 0.4
+    assert _json(clinic, "models", "reproduce", "1")["reproduced"] is True
+
+    # Other questions to the same fit have the same threshold; a number stays that number.
+    again = _json(clinic, "retrain", **NET_BENEFIT, PIMA_GATE__WINDOW="all")
+    assert (again["reason"], again["measured"]["gain"]) == ("not_more_net_benefit", 0)
+    by_number = _json(clinic, "retrain", **LOG_LOSS, PIMA_RETRAIN__THRESHOLD="0.04")
+    thresholds = database.execute("SELECT threshold FROM model_versions ORDER BY number")
+    assert thresholds == [(threshold,), (threshold,), (0.04,)]
+    # Whatever the threshold, the model is the same one.
+    assert by_number["challenger_scores"]["log_loss"] == first["challenger_scores"]["log_loss"]
+
+    database.execute(
+        'INSERT INTO patients ("order", creatinine, temperature, smoking) VALUES (1, 3, 39, 1), (1, 0.5, 36, 1)'
+    )
+    assert _json(clinic, "score")["predicted"] == 2
+    classes = database.execute("SELECT predicted_class, threshold FROM predictions ORDER BY patient_id")
+    assert classes == [(1, threshold), (0, threshold)]
+
+
+def test_a_specificity_has_a_higher_threshold(clinic: tuple[Database, str]) -> None:
+    found = _json(clinic, "retrain", "--dry-run", PIMA_RETRAIN__THRESHOLD="specificity >= 0.95")
+    assert found["challenger_scores"]["specificity"] > 0.92
+    assert 0 < found["challenger_scores"]["sensitivity"] < 0.85
+
+
+@pytest.mark.parametrize("text", ["sensitivity > 0.8", "1.2", "recall >= .8"])
+def test_another_text_is_wrong_configuration(clinic: tuple[Database, str], text: str) -> None:
+    database, config = clinic
+    ended = call(database, "retrain", "--config", config, PIMA_RETRAIN__THRESHOLD=text)
+    assert ended.exit_code == 2
+    assert (
+        "PIMA_RETRAIN__THRESHOLD can't be taken as it is. Expected: a number, above 0 and below 1 or a text like"
+        in (ended.stderr)
+    )
+    path = Path(config)
+    path.write_text(path.read_text() + f"[retrain]\nthreshold = {json.dumps(text)}\n")
+    assert "retrain.threshold can't be taken as it is" in call(database, "retrain", "--config", config).stderr

@@ -1,5 +1,6 @@
 """Settings: the file, the variables over it, the URL; everything else is an error that names the key."""
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,44 @@ def test_every_setting_can_be_given_by_a_variable(section: str, key: str) -> Non
     found = read_settings(SHIPPED, {f"PIMA_{section}__{key}".upper(): str(other)})
     assert getattr(getattr(found, section), key) == other
     assert found != Settings()
+
+
+@pytest.mark.parametrize("threshold", [0.3, "sensitivity >= 0.85", "specificity >= 0.9"])
+def test_a_threshold_is_a_number_or_what_it_has_to_reach_in_the_file_and_in_the_variable(
+    tmp_path: Path, threshold: float | str
+) -> None:
+    path = _file(tmp_path, f"[retrain]\nthreshold = {json.dumps(threshold)}\n")
+    assert read_settings(path, {}).retrain.threshold == threshold
+    by_variable = read_settings(SHIPPED, {"PIMA_RETRAIN__THRESHOLD": str(threshold)}).retrain.threshold
+    assert (by_variable, type(by_variable)) == (threshold, type(threshold))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("sensitivity > 0.8", "sensitivity >= 1.2", "sensitivity >= 1", "sensitivity >= 0", "sensitivity >= 0.0"),
+        *("recall >= .8", "sensitivity >= .8", "sensitivity>=0.8", "Sensitivity >= 0.8", "sensitivity >= 0.8\n"),
+        *("sensitivity >= 80 %", "accuracy >= 0.8", "1.2", "0", "1", "nan", "", "CANARY"),
+    ],
+)
+def test_no_other_threshold_is_taken_from_either(tmp_path: Path, text: str) -> None:
+    path = _file(tmp_path, f"[retrain]\nthreshold = {json.dumps(text)}\n")
+    expected = (
+        r'Expected: a number, above 0 and below 1 or a text like "sensitivity >= 0\.85" or "specificity >= 0\.85"'
+    )
+    for file, environ, named in (
+        (path, {}, r"retrain\.threshold"),
+        (SHIPPED, {"PIMA_RETRAIN__THRESHOLD": text}, "PIMA_RETRAIN__THRESHOLD"),
+    ):
+        with pytest.raises(WrongConfiguration, match=named + ".*" + expected) as caught:
+            read_settings(file, environ)
+        assert "CANARY" not in str(caught.value)
+
+
+@pytest.mark.parametrize("number", ["1.2", "0", "1", "-0.5", "nan", "true"])
+def test_a_threshold_that_is_no_share_is_refused(tmp_path: Path, number: str) -> None:
+    with pytest.raises(WrongConfiguration, match=r"retrain\.threshold"):
+        read_settings(_file(tmp_path, f"[retrain]\nthreshold = {number}\n"), {})
 
 
 def test_a_text_that_looks_like_a_number_stays_a_text() -> None:

@@ -1,0 +1,44 @@
+"""The threshold of a fit is chosen on rows that the fit that scores them did not see."""
+
+import numpy as np
+import pytest
+
+from pima.core.metrics import scores
+from pima.core.thresholds import stratified_folds, threshold_reaching
+from pima.model.recipes import recipe_for
+from pima.training.out_of_fold import FOLDS, threshold_of
+from tests.conftest import FEATURES, SHIPPED
+
+# One worker process imports TensorFlow, the others need not.
+pytestmark = pytest.mark.xdist_group("keras")
+
+SEED = 7
+RECIPE = recipe_for("article", FEATURES)
+
+
+def _rows(first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+    table = np.loadtxt(SHIPPED, delimiter=",")[first:last]
+    return table[:, :8].astype(np.float32), table[:, 8].astype(np.int8)
+
+
+def test_each_row_is_scored_by_a_fit_on_the_other_folds() -> None:
+    from pima.model.network import TrainingData, fit
+
+    features, outcomes = _rows(0, 200)
+    data = TrainingData(features, outcomes)
+    found = threshold_of("sensitivity >= 0.85", RECIPE, FEATURES, data, SEED)
+    folds = stratified_folds(outcomes, FOLDS, SEED)
+    expected = np.empty(200)
+    for fold in range(FOLDS):
+        inside = folds == fold
+        model = fit(RECIPE, FEATURES, TrainingData(features[~inside], outcomes[~inside]), SEED)
+        expected[inside] = np.asarray(model(features[inside]))[:, 0]
+    assert found == threshold_reaching("sensitivity >= 0.85", expected, outcomes)
+    assert scores(expected, outcomes, found).sensitivity >= 0.85
+    # The same rows and seed: the same threshold.
+    assert threshold_of("sensitivity >= 0.85", RECIPE, FEATURES, data, SEED) == found
+    assert threshold_of("specificity >= 0.85", RECIPE, FEATURES, data, SEED) > found
+
+
+def test_a_number_is_taken_as_it_is_and_nothing_is_fitted() -> None:
+    assert threshold_of(0.37, RECIPE, FEATURES, None, SEED) == 0.37

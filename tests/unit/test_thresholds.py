@@ -1,0 +1,72 @@
+"""A threshold that reaches what was asked for, beside a search through all of them; and the folds it is chosen on."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from pima.core.metrics import scores
+from pima.core.thresholds import stratified_folds, threshold_reaching
+
+# Few values, so that ties are frequent.
+rows = st.lists(st.tuples(st.integers(0, 1), st.sampled_from([0.0, 0.1, 0.2, 0.5, 0.9, 1.0]) | st.floats(0, 1)))
+shares = st.integers(1, 99).map(lambda hundredths: f"0.{hundredths:02}")
+
+
+def _columns(drawn: list[tuple[int, float]]) -> tuple[np.ndarray, np.ndarray]:
+    outcomes = np.array([row[0] for row in drawn], dtype=np.int8)
+    assume(len(set(outcomes.tolist())) == 2)
+    return np.array([row[1] for row in drawn]), outcomes
+
+
+@given(rows, shares)
+def test_no_larger_threshold_reaches_the_sensitivity(drawn: list[tuple[int, float]], share: str) -> None:
+    probabilities, outcomes = _columns(drawn)
+    of_cases = probabilities[outcomes == 1]
+    found = threshold_reaching(f"sensitivity >= {share}", probabilities, outcomes)
+    assert Fraction(int((of_cases >= found).sum()), len(of_cases)) >= Fraction(share)
+    above = np.nextafter(found, 2)
+    assert Fraction(int((of_cases >= above).sum()), len(of_cases)) < Fraction(share)
+
+
+@given(rows, shares)
+def test_no_smaller_threshold_reaches_the_specificity(drawn: list[tuple[int, float]], share: str) -> None:
+    probabilities, outcomes = _columns(drawn)
+    of_others = probabilities[outcomes == 0]
+    found = threshold_reaching(f"specificity >= {share}", probabilities, outcomes)
+    assert Fraction(int((of_others < found).sum()), len(of_others)) >= Fraction(share)
+    below = np.nextafter(found, -1)
+    assert Fraction(int((of_others < below).sum()), len(of_others)) < Fraction(share)
+
+
+def test_a_share_is_meant_as_it_is_written() -> None:
+    # 0.07 * 100 is a bit more than 7 among floats, and an eighth case would be asked for.
+    assert 0.07 * 100 > 7
+    outcomes = np.array([1] * 100 + [0], dtype=np.int8)
+    probabilities = np.append(np.arange(100, 0, -1) / 101, 0.5)
+    found = threshold_reaching("sensitivity >= 0.07", probabilities, outcomes)
+    assert scores(probabilities, outcomes, found).sensitivity == 0.07
+
+
+@pytest.mark.parametrize("to_reach", ["sensitivity >= 0.5", "specificity >= 0.5"])
+def test_what_is_no_number_calls_nobody_ill(to_reach: str) -> None:
+    outcomes = np.array([1, 1, 0, 0], dtype=np.int8)
+    found = threshold_reaching(to_reach, np.array([0.8, np.nan, np.nan, 0.3]), outcomes)
+    assert found == pytest.approx(0.8 if "sens" in to_reach else 0.0)
+
+
+@given(st.lists(st.integers(0, 1), max_size=80), st.integers(2, 7), st.integers(0, 2**31))
+def test_each_class_is_dealt_out_evenly(outcomes: list[int], folds: int, seed: int) -> None:
+    column = np.array(outcomes, dtype=np.int8)
+    found = stratified_folds(column, folds, seed)
+    assert (found == stratified_folds(column, folds, seed)).all()
+    for of_class in (found[column == 0], found[column == 1], found):
+        sizes = np.bincount(of_class, minlength=folds)
+        assert (len(sizes), sizes.max() - sizes.min() <= 1) == (folds, True)
+
+
+def test_another_seed_deals_otherwise() -> None:
+    outcomes = np.tile(np.array([0, 1], dtype=np.int8), 50)
+    assert (stratified_folds(outcomes, 5, 1) != stratified_folds(outcomes, 5, 2)).any()
