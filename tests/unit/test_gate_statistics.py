@@ -5,10 +5,14 @@ from functools import cache
 import numpy as np
 import pytest
 
+from pima.core.measures import Measure
 from pima.core.promotion import GateOptions
 from tests.bench.gate import trials
 from tests.bench.gate.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK
+from tests.bench.gate.page_of_measures import summary_of
 from tests.bench.gate.policies import LUCKY_SHIFT, SCENARIOS
+from tests.bench.gate.population import fresh_patients
+from tests.bench.gate.prevalences import PREVALENCES, Prevalence, simulate_prevalence
 from tests.bench.gate.simulation import simulate
 
 TRIALS = 200
@@ -76,3 +80,22 @@ def test_the_simulation_tells_truth_and_report_apart() -> None:
     assert len(set(stored.reported_accuracies)) <= 1 + len(stored.harm)  # a stored score stays
     assert run.drift is not None
     assert run.drift.of_fresh_fit > run.drift.of_old_fit + 0.03
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_of_a_rare_outcome_log_loss_gives_a_champion_at_once_which_recovers_from_a_drift(seed: int) -> None:
+    run = simulate_prevalence(PREVALENCES[0], seed)
+    by_accuracy, by_log_loss = (summary_of(measure, [run]) for measure in (Measure.ACCURACY, Measure.LOG_LOSS))
+    assert run.of_old_fit > run.of_fresh_fit + 0.02  # the drift
+    assert (by_accuracy.has_first[0], by_log_loss.has_first[0]) == (0, 1)
+    assert by_log_loss.recovered[0] == 1
+    assert by_log_loss.net_benefit[0] > by_accuracy.net_benefit[0]
+    # Most promotions are sound, and not every challenger is promoted.
+    assert by_log_loss.harmful[0] < by_log_loss.promotions[0] / 2
+    assert by_log_loss.promotions[0] < 80
+
+
+@pytest.mark.parametrize("prevalence", PREVALENCES, ids=lambda each: f"{each.share:.0%}")
+def test_the_population_has_the_prevalence_that_the_page_says(prevalence: Prevalence) -> None:
+    fresh = fresh_patients(np.random.default_rng(0), 200_000, log_odds_lower=prevalence.log_odds_lower)
+    assert fresh.probability.mean() == pytest.approx(prevalence.share, abs=0.002)

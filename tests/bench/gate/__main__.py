@@ -15,7 +15,9 @@ from rich.progress import track
 
 from tests.bench.gate.likeness import likenesses
 from tests.bench.gate.page import Findings, page
+from tests.bench.gate.page_of_measures import measures_section
 from tests.bench.gate.policies import SCENARIOS, Scenario
+from tests.bench.gate.prevalences import PREVALENCES, Prevalence, PrevalenceRun, simulate_prevalence
 from tests.bench.gate.simulation import simulate
 from tests.bench.gate.statements import statements
 from tests.bench.gate.summary import Summary, summaries
@@ -33,14 +35,17 @@ def main() -> None:
         console.print("the claims")
         stated = statements(pool, asked.trials)
         simulated = {scenario.name: _simulated(pool, scenario, asked.runs, console) for scenario in SCENARIOS}
-        text = page(Findings(asked.runs, alike.result(), stated, simulated))
+        by_prevalence = {each.share: _prevalences(pool, each, max(2, asked.runs // 3), console) for each in PREVALENCES}
+        text = page(Findings(asked.runs, alike.result(), stated, simulated)) + "\n" + measures_section(by_prevalence)
     asked.page.write_text(text)
     print(text)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=60, help="clinics a scenario (default %(default)s)")
+    parser.add_argument(
+        "--runs", type=int, default=60, help="clinics a scenario, a third a prevalence (default %(default)s)"
+    )
     parser.add_argument("--trials", type=int, default=1000, help="trials a statement (default %(default)s)")
     parser.add_argument("--populations", type=int, default=6, help="data sets for Keras (default %(default)s)")
     parser.add_argument("--page", type=Path, default=PAGE, help="where the page goes (default docs/gate.md)")
@@ -50,6 +55,11 @@ def _arguments() -> argparse.Namespace:
 def _simulated(pool: Executor, scenario: Scenario, runs: int, console: Console) -> dict[str, Summary]:
     found = pool.map(partial(simulate, scenario), range(runs))
     return summaries(scenario, list(track(found, scenario.name, runs, console=console)))
+
+
+def _prevalences(pool: Executor, prevalence: Prevalence, runs: int, console: Console) -> list[PrevalenceRun]:
+    found = pool.map(partial(simulate_prevalence, prevalence), range(runs))
+    return list(track(found, f"{100 * prevalence.share:.0f} % have the outcome", runs, console=console))
 
 
 if __name__ == "__main__":

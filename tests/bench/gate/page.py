@@ -29,19 +29,19 @@ class Findings:
 
 def page(found: Findings) -> str:
     parts = [
-        _filled(_HEAD),
-        _table(("claim", "trials", "found"), [(line.claim, line.trials, line.found) for line in found.statements]),
-        _filled(_LEARNERS),
+        filled(_HEAD),
+        table(("claim", "trials", "found"), [(line.claim, line.trials, line.found) for line in found.statements]),
+        filled(_LEARNERS),
         _likeness_table(found.likenesses),
-        _filled(_SIMULATION.format(runs=found.runs)),
+        filled(_SIMULATION.format(runs=found.runs)),
         *(part for scenario in SCENARIOS for part in _scenario(scenario, found.simulated[scenario.name])),
-        _filled("## What this says\n\n" + "\n".join(f"- {sentences}" for sentences in reading(found.simulated))),
-        _filled(_LIMITS),
+        filled("## What this says\n\n" + "\n".join(f"- {sentences}" for sentences in reading(found.simulated))),
+        filled(_LIMITS),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _filled(text: str) -> str:
+def filled(text: str) -> str:
     """Paragraphs and list items at the page's width, whatever figures they hold."""
     blocks = [re.split(r"\n(?=- )", block.strip()) for block in text.split("\n\n")]
     return "\n\n".join("\n".join(map(_filled_item, block)) for block in blocks)
@@ -53,14 +53,14 @@ def _filled_item(item: str) -> str:
     return fill(text, 120, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     rule = ["---"] * len(head)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
 
 
 def _likeness_table(likenesses: Sequence[Likeness]) -> str:
     head = ("recipe", "true accuracy, %", "two seeds disagree, %")
-    return _table(
+    return table(
         head, [(one.recipe, f"{100 * one.true_accuracy:.1f}", f"{100 * one.disagreement:.1f}") for one in likenesses]
     )
 
@@ -77,7 +77,7 @@ def _scenario(scenario: Scenario, found: dict[str, Summary]) -> tuple[str, ...]:
     ]
     return (
         f"### {scenario.name}",
-        _table(_COLUMNS + (_COLUMNS_OF_DRIFT if scenario.drifts else ()), rows),
+        table(_COLUMNS + (_COLUMNS_OF_DRIFT if scenario.drifts else ()), rows),
         "Standard errors over the runs, at most: true accuracy {:.2f}, promotions {:.2f}, harmful {:.2f}, "
         "optimism {:.2f}.".format(*errors),
     )

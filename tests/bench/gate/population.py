@@ -47,12 +47,12 @@ class Truth(StrEnum):
     """glucose says the opposite"""
 
 
-def outcome_probability(measurements: Float64Array, truth: Truth) -> Float64Array:
-    """How likely outcome 1 is for each row (n, 8), (n,)."""
+def outcome_probability(measurements: Float64Array, truth: Truth, log_odds_lower: float = 0.0) -> Float64Array:
+    """How likely outcome 1 is for each row (n, 8), (n,); for a rarer one all log odds are lower."""
     pregnancies, glucose, _, _, _, bmi, pedigree, age = ((measurements - _CENTRE) / _SPREAD).T
     by_glucose, by_bmi, by_age, constant = _COEFFICIENTS[truth]
     log_odds = by_glucose * glucose + by_bmi * bmi + 0.3 * glucose * bmi + by_age * np.tanh(2 * age)
-    return 1 / (1 + np.exp(-(log_odds + 0.3 * pedigree + 0.15 * pregnancies + constant)))
+    return 1 / (1 + np.exp(-(log_odds + 0.3 * pedigree + 0.15 * pregnancies + constant - log_odds_lower)))
 
 
 _CENTRE = np.array([3.5, 121, 72, 29, 150, 32.5, 0.46, 33])
@@ -84,10 +84,12 @@ class FreshPatients:
         return float(np.where(predicts_1, self.probability, 1 - self.probability).mean())
 
 
-def fresh_patients(draw: np.random.Generator, rows: int, truth: Truth = Truth.USUAL) -> FreshPatients:
+def fresh_patients(
+    draw: np.random.Generator, rows: int, truth: Truth = Truth.USUAL, log_odds_lower: float = 0.0
+) -> FreshPatients:
     measurements = draw_measurements(draw, rows)
     features = as_features(Measurements(measurements, np.zeros_like(measurements, dtype=bool)), SHIPPED.features)
-    return FreshPatients(features, outcome_probability(measurements, truth))
+    return FreshPatients(features, outcome_probability(measurements, truth, log_odds_lower))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,8 @@ class Clinic:
     after_drift: Truth = Truth.USUAL
     """What the outcomes depend on from `drift_week` on."""
     drift_week: int = 40
+    log_odds_lower: float = 0.0
+    """As of `outcome_probability`."""
 
 
 class Stream:
@@ -148,7 +152,7 @@ class Stream:
 
     def _arrive(self, rows: int) -> None:
         measurements = draw_measurements(self._draw, rows)
-        probability = outcome_probability(measurements, self.truth)
+        probability = outcome_probability(measurements, self.truth, self._clinic.log_odds_lower)
         new = _Table(measurements, (self._draw.random(rows) < probability).astype(np.int8))
         if len(self._true):
             again = self._draw.random(rows) < self._clinic.twin_share
