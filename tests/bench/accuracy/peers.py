@@ -1,4 +1,5 @@
-"""scikit-learn's classifiers with its default settings; whatever a pipeline learns it learns from the training rows."""
+"""scikit-learn's classifiers, CatBoost and an explainable boosting machine with their default settings; whatever a
+pipeline learns it learns from the training rows."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,7 @@ from tests.bench.accuracy.candidates import Candidate, Predict
 from tests.bench.accuracy.shipped import Rows
 
 LOGISTIC_REGRESSION, RANDOM_FOREST, GAUSSIAN_PROCESS = "logistic regression", "random forest", "Gaussian process"
+BOOSTING, CATBOOST, EXPLAINABLE = "histogram gradient boosting", "CatBoost", "explainable boosting machine"
 
 _SCALED = "missing values at the median, standardised"
 
@@ -40,9 +42,16 @@ def peers() -> list[Candidate]:
             lambda seed: make_pipeline(SimpleImputer(strategy="median"), RandomForestClassifier(random_state=seed)),
         ),
         _seeded(
-            "histogram gradient boosting",
+            BOOSTING,
             "missing values as they are, HistGradientBoostingClassifier()",
             lambda seed: HistGradientBoostingClassifier(random_state=seed),
+        ),
+        _seeded(CATBOOST, "missing values as they are, CatBoostClassifier()", _catboost),
+        _seeded(
+            EXPLAINABLE,
+            "missing values as they are, ExplainableBoostingClassifier()",
+            _explainable_boosting,
+            is_slow=True,
         ),
         _fixed(
             GAUSSIAN_PROCESS,
@@ -54,6 +63,19 @@ def peers() -> list[Candidate]:
     ]
 
 
+# Both from locks/bench.txt, which tests do without.
+def _catboost(seed: int) -> Any:
+    from catboost import CatBoostClassifier
+
+    return CatBoostClassifier(random_seed=seed, thread_count=1, verbose=False, allow_writing_files=False)
+
+
+def _explainable_boosting(seed: int) -> Any:
+    from interpret.glassbox import ExplainableBoostingClassifier
+
+    return ExplainableBoostingClassifier(random_state=seed, n_jobs=1)
+
+
 def _scaled(classifier: Any) -> Any:
     return make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), classifier)
 
@@ -62,8 +84,8 @@ def _fixed(name: str, settings: str, make: Callable[[], Any], is_slow: bool = Fa
     return Candidate(name, settings, lambda rows, _seed: _fit(make(), rows), is_seeded=False, is_slow=is_slow)
 
 
-def _seeded(name: str, settings: str, make: Callable[[int], Any]) -> Candidate:
-    return Candidate(name, settings, lambda rows, seed: _fit(make(seed), rows))
+def _seeded(name: str, settings: str, make: Callable[[int], Any], is_slow: bool = False) -> Candidate:
+    return Candidate(name, settings, lambda rows, seed: _fit(make(seed), rows), is_slow=is_slow)
 
 
 def _fit(classifier: Any, rows: Rows) -> Predict:

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-LIBRARIES = ("tensorflow", "keras", "scikit-learn", "numpy", "scipy", "matplotlib", "sqlalchemy", "psycopg")
+LIBRARIES = (
+    "tensorflow",
+    "keras",
+    "scikit-learn",
+    "catboost",
+    "interpret-core",
+    "numpy",
+    "scipy",
+    "matplotlib",
+    "sqlalchemy",
+    "psycopg",
+)
 
 _CPU_TIMES = Path("/proc/stat")
 
@@ -34,7 +45,7 @@ class Clock:
         self._started = time.monotonic()
         self._busy = _busy_seconds()
 
-    def provenance(self) -> Provenance:
+    def provenance(self, libraries: tuple[str, ...] = LIBRARIES) -> Provenance:
         """Of the time since this was made."""
         seconds = time.monotonic() - self._started
         cores = os.cpu_count() or 1
@@ -48,7 +59,7 @@ class Clock:
             machine=f"{_processor()}, {platform.system()}",
             cores=cores,
             python=platform.python_version(),
-            libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
+            libraries={name: importlib.metadata.version(name) for name in libraries},
             others_share=None if others is None else max(0.0, others),
         )
 

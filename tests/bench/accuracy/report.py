@@ -18,7 +18,7 @@ def page(results: Results, provenance: Provenance, candidates: list[Candidate]) 
     """The whole page."""
     error = results.crossvalidated[0].figures.error
     return Template(_TEMPLATE.read_text()).substitute(
-        _machine(provenance),
+        machine(provenance),
         folds=FOLDS,
         last_shuffle=results.shuffles - 1,
         slow_shuffles=min(SLOW_SHUFFLES, results.shuffles),
@@ -43,7 +43,8 @@ def page(results: Results, provenance: Provenance, candidates: list[Candidate]) 
     )
 
 
-def _machine(provenance: Provenance) -> dict[str, str]:
+def machine(provenance: Provenance) -> dict[str, str]:
+    """What a page's template says of the run."""
     others = provenance.others_share
     return {
         "day": str(provenance.day),

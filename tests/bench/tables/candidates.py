@@ -1,0 +1,36 @@
+"""What is compared, by name: our recipe as it stands and the peers, none of them tuned."""
+
+import numpy as np
+
+from pima.core.arrays import Float64Array
+from pima.model.quiet import quiet_native_code
+from pima.model.recipes import recipe_for
+from tests.bench.accuracy.peers import BOOSTING, CATBOOST, EXPLAINABLE, LOGISTIC_REGRESSION, RANDOM_FOREST, peers
+from tests.bench.tables.data_sets import DataSet, Rows, one_hot
+
+OURS = "pima"
+CANDIDATES = (OURS, LOGISTIC_REGRESSION, RANDOM_FOREST, BOOSTING, CATBOOST, EXPLAINABLE)
+SHUFFLES = {EXPLAINABLE: 1}
+"""Of the slow ones: on so many of the shuffles, the first."""
+
+
+def answers(name: str, data: DataSet, training: np.ndarray, test: np.ndarray, seed: int) -> Float64Array:
+    """Probabilities of outcome 1 for the test rows, from a fit on the training rows: two arrays of row numbers."""
+    if name == OURS:
+        return _ours(data, training, test, seed)
+    peer = next(candidate for candidate in peers() if candidate.name == name)
+    rows = Rows(one_hot(data).astype(np.float32), data.rows.outcomes)
+    return peer.fit(rows.take(training), seed)(rows.take(test))
+
+
+def _ours(data: DataSet, training: np.ndarray, test: np.ndarray, seed: int) -> Float64Array:
+    with quiet_native_code():
+        import keras
+
+        from pima.model.network import TrainingData, fit
+
+        keras.backend.clear_session()  # hundreds of earlier models would slow this fit
+        rows = data.rows.take(training)
+        recipe = recipe_for("five_seeds", data.declared)
+        model = fit(recipe, data.declared, TrainingData(rows.features, rows.outcomes), seed)
+        return np.asarray(model(data.rows.take(test).features), dtype=np.float64)[:, 0]

@@ -1,0 +1,60 @@
+"""docs/tables.md: the template beside this file, filled in from one run's results."""
+
+from pathlib import Path
+from string import Template
+
+from tests.bench.accuracy.provenance import Provenance
+from tests.bench.accuracy.report import machine, table, targets_table
+from tests.bench.tables.candidates import CANDIDATES, SHUFFLES
+from tests.bench.tables.standings import MEASURES, Standings, targets
+from tests.bench.tables.trials import FOLDS
+
+_TEMPLATE = Path(__file__).with_name("template.md")
+_WORDS = {"error": "error", "auc": "AUC", "log_loss": "log loss", "brier": "Brier"}
+
+
+def page(standings: Standings, provenance: Provenance) -> str:
+    """The whole page."""
+    return Template(_TEMPLATE.read_text()).substitute(
+        machine(provenance),
+        folds=FOLDS,
+        last_shuffle=standings.shuffles - 1,
+        slow=", ".join(f"{name} on {min(count, standings.shuffles)}" for name, count in SHUFFLES.items()),
+        sets=_sets(standings),
+        log_losses=_log_losses(standings),
+        ranks=_ranks(standings),
+        targets=targets_table(targets(standings)),
+        figures="\n\n".join(f"### {data.name}\n\n{_figures(standings, data.name)}" for data in standings.sets),
+    )
+
+
+def _sets(standings: Standings) -> str:
+    header = ("", "rows", "outcome 1", "numbers", "categories", "values missing")
+    rows = []
+    for data in standings.sets:
+        numbers = sum(feature.kind == "number" for feature in data.declared)
+        missing = (data.rows.features != data.rows.features).mean()
+        counts = (len(data.rows), data.rows.outcomes.sum(), numbers, len(data.declared) - numbers)
+        rows.append((data.name, *map(str, counts), f"{missing:.0%}"))
+    return table(header, rows)
+
+
+def _log_losses(standings: Standings) -> str:
+    names = [data.name for data in standings.sets]
+    rows = [(who, *(f"{standings.log_loss(name, who):.4f}" for name in names)) for who in CANDIDATES]
+    return table(("", *names), rows)
+
+
+def _ranks(standings: Standings) -> str:
+    rows = [(who, *(f"{standings.mean_rank(who, measure):.2f}" for measure in MEASURES)) for who in CANDIDATES]
+    return table(("", *_WORDS.values()), rows)
+
+
+def _figures(standings: Standings, name: str) -> str:
+    header = ("", "shuffles", *_WORDS.values(), "fit, s")
+    rows = []
+    for who in CANDIDATES:
+        figures = standings.figures[name][who]
+        measured = (f"{getattr(figures, measure):.4f}" for measure in MEASURES)
+        rows.append((who, str(standings.repetitions(name, who)), *measured, f"{standings.seconds(name, who):.2f}"))
+    return table(header, rows)
