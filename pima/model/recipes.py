@@ -34,6 +34,21 @@ class FiveSeeds:
     scales: tuple[float, ...] = added((), before=())
     """Standard deviation that each power is brought to: under the same L2, the wider an input, the more the network
     may lean on it. Empty: all 1."""
+    l2_choices: tuple[float, ...] = added((), before=())
+    """Other strengths of the L2, from which and its own the fit chooses by inner folds. Empty: nothing is asked."""
+    most_rows_to_choose: int = added(4_096, before=4_096)
+    """With more it keeps its own, which so many rows outweigh."""
+    inner_folds: int = added(5, before=5)
+    inner_members: int = added(2, before=2)
+    """Of each fold's network, with a seed each."""
+    rows_a_piece: int = added(0, before=0)
+    """A number whose power is left to the fit is an input in pieces too, one for so many training rows. 0: in none."""
+    least_pieces: int = added(4, before=4)
+    most_pieces: int = added(16, before=16)
+    pieces_in_all: int = added(256, before=256)
+    """Of all such numbers together, at most."""
+    piece_scale: float = added(0.25, before=0.25)
+    """Standard deviation of a piece: under the same L2, the network leans on a number itself before its pieces."""
     batch_rows: int = 16_384
     """Up to this many rows a step sees all of them; above it, a random batch of this size."""
 
@@ -58,7 +73,10 @@ def recipe_for(network: str, features: Features) -> FiveSeeds | Article:
     numbers = [feature for feature in features if feature.kind == "number"]
     exponents = tuple(None if number.power is None else _plain(number.power) for number in numbers)
     scales = tuple(1 if number.scale is None else _plain(number.scale) for number in numbers)
-    return replace(recipe, exponents=exponents, scales=scales)
+    recipe = replace(recipe, exponents=exponents, scales=scales)
+    # Where all is declared, somebody has looked at how the inputs are to be taken, and the fit is as it was then.
+    known = all(feature.kind == "number" and feature.power is not None for feature in features)
+    return recipe if known else replace(recipe, l2_choices=(1.5,), rows_a_piece=160)
 
 
 def _plain(number: float) -> float:

@@ -1,10 +1,13 @@
 """The network's fit and its stored forms, with real Keras."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from pima.core.features import Feature
 from pima.core.validation import Measurements, as_features
-from pima.model.recipes import recipe_for
+from pima.model.recipes import FiveSeeds, recipe_for
 from tests.conftest import FEATURES, SHIPPED
 
 SHIPPED_RECIPE = recipe_for("five_seeds", FEATURES)
@@ -47,7 +50,6 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(data, mode
 def test_the_members_learn_alone(data) -> None:
     """Folded, five members say the mean of what each says alone, trained from its own seed."""
     from pima.model.network import fit
-    from pima.model.recipes import FiveSeeds
 
     def logits(model) -> np.ndarray:
         probability = np.asarray(model(data.features), dtype=np.float64)[:, 0]
@@ -105,7 +107,7 @@ def test_missing_values_count_as_the_training_mean_of_their_power(data, model) -
 
 
 def test_the_members_see_each_measurement_at_its_scale(data) -> None:
-    from pima.model.network import learn_preprocessing
+    from pima.model.preprocessing import learn_preprocessing
 
     seen = np.where(
         np.isnan(data.features),
@@ -117,7 +119,7 @@ def test_the_members_see_each_measurement_at_its_scale(data) -> None:
 
 
 def test_the_articles_network_sees_plain_standardised_measurements(data) -> None:
-    from pima.model.network import learn_preprocessing, observed_moments
+    from pima.model.preprocessing import learn_preprocessing, observed_moments
     from pima.model.recipes import Article
 
     mean, variance = observed_moments(data.features)
@@ -128,7 +130,7 @@ def test_the_articles_network_sees_plain_standardised_measurements(data) -> None
 
 
 def test_the_stored_model_prepares_rows_as_the_fit_did(data, model) -> None:
-    from pima.model.network import learn_preprocessing
+    from pima.model.preprocessing import learn_preprocessing
 
     prepared = learn_preprocessing(SHIPPED_RECIPE, FEATURES, data.features).apply(data.features)
     hidden, output = model.layers[-2:]
@@ -136,7 +138,7 @@ def test_the_stored_model_prepares_rows_as_the_fit_did(data, model) -> None:
 
 
 def test_a_column_without_any_value_divides_by_nothing() -> None:
-    from pima.model.network import observed_moments
+    from pima.model.preprocessing import observed_moments
 
     mean, variance = observed_moments(np.array([[np.nan, 3.0], [np.nan, 3.0]], dtype=np.float32))
     assert mean.tolist() == [0, 3]
@@ -145,8 +147,155 @@ def test_a_column_without_any_value_divides_by_nothing() -> None:
 
 def test_large_data_are_fitted_in_batches(data) -> None:
     from pima.model.network import fit
-    from pima.model.recipes import FiveSeeds
 
     model = fit(FiveSeeds(batch_rows=100, steps=60), FEATURES, data, seed=1)
     right = (np.asarray(model(data.features))[:, 0] >= 0.5) == data.outcomes
     assert right.mean() > 0.72
+
+
+UNDECLARED = (
+    Feature(name="skewed", low=0, high=1000, may_be_missing=True),
+    Feature(name="symmetric", low=-10, high=10, may_be_missing=True),
+    Feature(name="declared", low=0, high=1000, power=1.0, scale=2.0),
+    Feature(name="ward", kind="category", codes={3: "north", 7: "south", 9: "west"}, may_be_missing=True),
+)
+LEFT_TO_THE_FIT = recipe_for("five_seeds", UNDECLARED)
+
+
+@pytest.fixture(scope="module")
+def undeclared_data():
+    """A threshold on the skewed number and one of the codes make the outcome likely."""
+    from pima.model.network import TrainingData
+
+    draw = np.random.default_rng(5)
+    rows = 600
+    skewed, symmetric, declared = (
+        draw.lognormal(3, 1, rows).clip(0, 1000),
+        draw.normal(0, 2, rows),
+        draw.gamma(2, 9, rows),
+    )
+    ward = draw.choice([3.0, 7.0, 9.0], rows)
+    risk = 0.05 + 0.6 * (skewed > 30) + 0.3 * (ward == 7)
+    features = np.stack([skewed, symmetric.clip(-10, 10), declared, ward], axis=1).astype(np.float32)
+    features[::9, 0] = features[::7, 1] = features[::11, 3] = np.nan
+    return TrainingData(features, (draw.random(rows) < risk).astype(np.int8))
+
+
+@pytest.fixture(scope="module")
+def undeclared_model(undeclared_data):
+    from pima.model.network import fit
+
+    return fit(LEFT_TO_THE_FIT, UNDECLARED, undeclared_data, seed=7)
+
+
+def test_numbers_in_pieces_and_categories_are_prepared_by_the_stored_model_as_by_the_fit(
+    undeclared_data, undeclared_model
+) -> None:
+    from pima.model.preprocessing import learn_preprocessing
+
+    learned = learn_preprocessing(LEFT_TO_THE_FIT, UNDECLARED, undeclared_data.features)
+    prepared = learned.apply(undeclared_data.features)
+    assert learned.exponents.tolist() == [0.5, 1, 1]
+    # Three numbers, four pieces of each of the two that nothing is declared of, three codes.
+    assert prepared.shape == (600, 3 + 2 * 4 + 3)
+    hidden, output = undeclared_model.layers[-2:]
+    by_hand = np.asarray(output(hidden(prepared)))
+    assert by_hand == pytest.approx(np.asarray(undeclared_model(undeclared_data.features)), abs=1e-5)
+
+
+def test_a_missing_number_is_its_mean_and_the_pieces_of_its_median_and_a_missing_category_no_code(
+    undeclared_data,
+) -> None:
+    from pima.model.preprocessing import learn_preprocessing
+
+    features = undeclared_data.features
+    learned = learn_preprocessing(LEFT_TO_THE_FIT, UNDECLARED, features)
+    missing = np.array([[np.nan, np.nan, 5, np.nan]], dtype=np.float32)
+    medians = missing.copy()
+    medians[0, :2] = np.nanmedian(features[:, :2], axis=0)
+    prepared = learned.apply(missing)[0]
+    assert prepared[:2].tolist() == [0, 0]
+    assert prepared[3:11] == pytest.approx(learned.apply(medians)[0, 3:11])
+    assert prepared[11:].tolist() == [0, 0, 0]
+
+
+def test_both_forms_of_a_model_of_undeclared_numbers_say_the_same_and_run_no_code(
+    undeclared_data, undeclared_model
+) -> None:
+    from pima.model.artifact import export, parity, probe_rows
+
+    assert {type(layer).__module__.split(".")[0] for layer in undeclared_model.layers} == {"keras"}
+    probes = probe_rows(UNDECLARED)
+    assert {3.0, 7.0, 9.0} <= set(probes[:, 3].tolist())
+    assert parity(export(undeclared_model), undeclared_data.features, UNDECLARED, 0.5).passed
+
+
+def test_pieces_let_the_network_see_a_threshold(undeclared_data, undeclared_model) -> None:
+    from pima.model.network import TrainingData, fit
+
+    def log_loss(model) -> float:
+        chosen = np.arange(len(undeclared_data.outcomes)) % 2 == 1
+        probability = np.asarray(model(undeclared_data.features[chosen]), dtype=np.float64)[:, 0]
+        return float(-np.log(np.where(undeclared_data.outcomes[chosen], probability, 1 - probability)).mean())
+
+    half = TrainingData(undeclared_data.features[::2], undeclared_data.outcomes[::2])
+    in_pieces = fit(replace(LEFT_TO_THE_FIT, l2_choices=()), UNDECLARED, half, seed=1)
+    whole = fit(replace(LEFT_TO_THE_FIT, l2_choices=(), rows_a_piece=0), UNDECLARED, half, seed=1)
+    assert log_loss(in_pieces) < log_loss(whole)
+
+
+def test_a_number_that_is_hardly_there_or_always_the_same_has_no_pieces() -> None:
+    from pima.model.preprocessing import learn_preprocessing
+
+    features = np.full((200, 4), 4, dtype=np.float32)
+    features[19:, 0] = np.nan
+    features[:19, 0] = np.arange(19)
+    learned = learn_preprocessing(LEFT_TO_THE_FIT, UNDECLARED, features)
+    assert (learned.apply(features)[:, 3:11] == 0).all()
+
+
+@pytest.mark.parametrize(("rows", "numbers", "expected"), [(100, 1, 4), (1000, 1, 6), (9999, 1, 16), (9999, 40, 6)])
+def test_more_rows_give_more_pieces_and_more_numbers_fewer(rows: int, numbers: int, expected: int) -> None:
+    from pima.model.pieces import learn_pieces
+
+    values = np.random.default_rng(1).normal(size=(rows, numbers)).astype(np.float32)
+    learned = learn_pieces(LEFT_TO_THE_FIT, list(range(numbers)), values)
+    assert learned is not None
+    assert learned.rates.shape == (numbers, expected)
+    assert learn_pieces(LEFT_TO_THE_FIT, list(range(200)), np.zeros((100, 200), dtype=np.float32)) is None
+
+
+def test_the_l2_is_chosen_by_folds_within_the_training_rows() -> None:
+    """Noise wants a strong one; a clear line through the middle wants a weak one."""
+    from pima.model.inner_folds import choose_l2
+
+    draw = np.random.default_rng(3)
+    inputs = draw.normal(size=(150, 6)).astype(np.float32)
+    noise, clear = draw.integers(0, 2, 150).astype(np.int8), (inputs[:, 0] > 0).astype(np.int8)
+    recipe = FiveSeeds(l2_choices=(0.3, 30.0))
+    assert choose_l2(recipe, inputs, noise, seed=1) == 30
+    assert choose_l2(recipe, inputs, clear, seed=1) == 0.3
+    assert choose_l2(replace(recipe, most_rows_to_choose=149), inputs, clear, seed=1) == 3
+    assert choose_l2(FiveSeeds(), inputs, clear, seed=1) == 3
+
+
+def test_networks_side_by_side_that_have_rows_of_their_own_learn_alone() -> None:
+    """One whose rows are the first half fits what it would fit with them as its only data."""
+    from pima.model.side_by_side import train
+
+    draw = np.random.default_rng(4)
+    inputs = draw.normal(size=(80, 3)).astype(np.float32)
+    outcomes = (inputs[:, 0] + draw.normal(size=80) > 0).astype(np.float32)[:, None]
+    weights = np.zeros((80, 2), dtype=np.float32)
+    weights[:40, 0] = weights[40:, 1] = 2
+    recipe = FiveSeeds(members=2, steps=50)
+    both = train(recipe, 0.01, inputs, np.concatenate([outcomes, weights], axis=1), seed=9)
+    first = train(recipe, 0.01, inputs[:40], outcomes[:40], seed=9)
+    assert both.logits(inputs)[:, 0] == pytest.approx(first.logits(inputs)[:, 0], abs=1e-4)
+    assert both.logits(inputs)[:, 1] != pytest.approx(first.logits(inputs)[:, 1], abs=1e-2)
+
+
+def test_where_each_number_has_a_power_nothing_is_left_to_the_fit() -> None:
+    assert (SHIPPED_RECIPE.l2_choices, SHIPPED_RECIPE.rows_a_piece) == ((), 0)
+    assert (LEFT_TO_THE_FIT.l2_choices, LEFT_TO_THE_FIT.rows_a_piece) == ((1.5,), 160)
+    assert LEFT_TO_THE_FIT.exponents == (None, None, 1)

@@ -1,0 +1,110 @@
+"""Small networks trained next to each other in one Keras model, none of which sees another."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from pima.core.arrays import Float32Array
+from pima.model.recipes import FiveSeeds
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """What they have learned."""
+
+    hidden: tuple[Float32Array, Float32Array]
+    """kernel (inputs, members * hidden_units) and bias (members * hidden_units,)"""
+    kernel: Float32Array
+    """(members, hidden_units), each one's read-out"""
+    bias: Float32Array
+    """(members,)"""
+
+    def logits(self, inputs: Float32Array) -> Float32Array:
+        """(n, inputs) -> (n, members)"""
+        kernel, bias = self.hidden
+        before = inputs @ kernel + bias
+        after = before / (1 + np.exp(-before.clip(-80)))  # silu; below -80 its exponential would overflow float32
+        logits: Float32Array = (after.reshape(len(inputs), *self.kernel.shape) * self.kernel).sum(axis=-1) + self.bias
+        return logits
+
+
+def train(recipe: FiveSeeds, l2: float, inputs: Float32Array, targets: Float32Array, seed: int) -> Members:
+    """Fit the recipe's members on inputs (n, inputs), each from a seed of its own.
+
+    Targets (n, 1) are the outcomes; (n, 1 + members) are the outcomes and then the weight of each row for each member.
+    """
+    penalty = keras.regularizers.L2(l2)
+    layer = keras.Input((inputs.shape[1],))
+    hidden = keras.layers.Dense(
+        recipe.members * recipe.hidden_units,
+        activation="silu",
+        kernel_initializer=_drawn_alone(recipe, seed),
+        kernel_regularizer=penalty,
+    )
+    read_out = _MemberReadOut(recipe, penalty, seed)
+    model = keras.Model(layer, read_out(hidden(layer)))  # (n, inputs) -> (n, members) logits
+    loss = _summed_cross_entropy if targets.shape[1] == 1 else _weighted_cross_entropy
+    model.compile(optimizer=keras.optimizers.Adam(recipe.learning_rate), loss=loss)
+    # Its variables are made now: made in the first step, they would have TensorFlow trace the step a second time.
+    model.optimizer.build(model.trainable_variables)
+    # One epoch over a repeated dataset: an epoch of Model.fit costs about 64 ms whatever it does.
+    steps = _steps(recipe, inputs, targets, seed)
+    model.fit(steps, epochs=1, steps_per_epoch=recipe.steps, shuffle=False, verbose=0)
+    return Members(tuple(hidden.get_weights()), *read_out.get_weights())
+
+
+class _MemberReadOut(keras.layers.Layer):  # type: ignore[misc]
+    """Hidden units (n, members * hidden_units) -> one logit a member (n, members); exists during the fit only."""
+
+    def __init__(self, recipe: FiveSeeds, l2: Any, seed: int) -> None:
+        super().__init__()
+        self.by_member = (recipe.members, recipe.hidden_units)
+        limit = (6 / (recipe.hidden_units + 1)) ** 0.5  # Glorot's, for one member: sqrt(6 / (inputs + outputs))
+        draw = keras.initializers.RandomUniform(-limit, limit, seed=seed)
+        self.kernel = self.add_weight(shape=self.by_member, initializer=draw, regularizer=l2)
+        self.bias = self.add_weight(shape=(recipe.members,), initializer="zeros")
+
+    def call(self, hidden: Any) -> Any:
+        return ops.sum(ops.reshape(hidden, (-1, *self.by_member)) * self.kernel, axis=-1) + self.bias
+
+
+def _drawn_alone(recipe: FiveSeeds, seed: int) -> Callable[..., Any]:
+    """An initialiser that draws each member's (inputs, hidden_units) kernel as if the member stood alone."""
+
+    def initialise(shape: tuple[int, int], dtype: str | None = None) -> Any:
+        draws = [keras.initializers.GlorotUniform(seed + member) for member in range(recipe.members)]
+        return ops.concatenate([draw((shape[0], recipe.hidden_units), dtype=dtype) for draw in draws], axis=1)
+
+    return initialise
+
+
+def _summed_cross_entropy(outcomes: Any, logits: Any) -> Any:
+    """Each member's loss, summed: no member's gradient sees another member. (n, 1), (n, members) -> (n,)"""
+    return ops.sum(ops.softplus(logits) - ops.cast(outcomes, logits.dtype) * logits, axis=-1)
+
+
+def _weighted_cross_entropy(targets: Any, logits: Any) -> Any:
+    """Likewise, each member with rows of its own. (n, 1 + members), (n, members) -> (n,)"""
+    outcomes, weights = targets[:, :1], targets[:, 1:]
+    return ops.sum(weights * (ops.softplus(logits) - outcomes * logits), axis=-1)
+
+
+def _steps(recipe: FiveSeeds, inputs: Float32Array, targets: Float32Array, seed: int) -> tf.data.Dataset:
+    columns = (inputs, targets)
+    if len(targets) <= recipe.batch_rows:
+        return tf.data.Dataset.from_tensors(columns).repeat(recipe.steps)
+    draw = np.random.default_rng(seed)
+
+    # Batches are drawn by numpy: tf.data's shuffle would copy a million rows one by one.
+    def batches() -> Iterator[tuple[Float32Array, ...]]:
+        for _ in range(recipe.steps):
+            rows = draw.integers(0, len(targets), recipe.batch_rows)
+            yield tuple(column[rows] for column in columns)
+
+    signature = tuple(tf.TensorSpec((None, column.shape[1]), tf.float32) for column in columns)
+    return tf.data.Dataset.from_generator(batches, output_signature=signature)
