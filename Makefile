@@ -40,7 +40,7 @@ format: $(VENV)/.complete
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-# Below a quarter of an hour on two quiet cores; writes docs/accuracy.md and its pictures. Ended at any moment it leaves no
+# About a quarter of an hour on two quiet cores; writes docs/accuracy.md and its pictures. Ended at any moment it leaves no
 # server and no folder behind.
 bench-accuracy: $(VENV)/.bench
 	$(RUN) -m tests.bench.accuracy

@@ -13,8 +13,6 @@ from tests.bench.accuracy.candidates import Candidate, forget_models
 from tests.bench.accuracy.shipped import ARTICLE_TRAINING_ROWS, Rows
 
 FOLDS = 12
-SLOW_SHUFFLES = 3
-"""The first so many for those whose fit takes seconds, so that the whole run stays below a quarter of an hour."""
 
 Progress = Callable[[str], None]
 
@@ -38,7 +36,7 @@ def crossvalidate(
 ) -> dict[str, Outcome]:
     """Pooled out-of-fold probabilities of every row, once a shuffle; the candidates take turns fold by fold.
 
-    The slow ones are asked on the first `SLOW_SHUFFLES` only.
+    The slow ones are asked on their first few only.
     `training_rows`: fit on only so many of each fold's training rows, a stratified draw.
     """
     found = {one.name: Outcome(np.empty((shuffles_of(one, shuffles), len(rows)))) for one in candidates}
@@ -58,7 +56,7 @@ def crossvalidate(
 
 def shuffles_of(candidate: Candidate, shuffles: int) -> int:
     """On how many of the shuffles a candidate is asked."""
-    return min(shuffles, SLOW_SHUFFLES) if candidate.is_slow else shuffles
+    return shuffles if candidate.most_shuffles is None else min(shuffles, candidate.most_shuffles)
 
 
 def folds(rows: Rows, shuffle: int) -> Iterator[tuple[Int64Array, Int64Array]]:
@@ -97,10 +95,11 @@ def on_training_rows(candidate: Candidate, rows: Rows, repetitions: int, progres
 def on_the_articles_split(
     candidate: Candidate, rows: Rows, seeds: int, progress: Progress, *, with_test_rows: bool = False
 ) -> Outcome:
-    """Tested on the article's last 200 rows, once a seed; once where the fit has no luck in it."""
+    """Tested on the article's last 200 rows, once a seed; once where the fit has no luck in it, or takes too long."""
     training = rows if with_test_rows else rows.take(slice(ARTICLE_TRAINING_ROWS))
     test = rows.take(slice(ARTICLE_TRAINING_ROWS, None))
-    outcome = Outcome(np.empty((seeds if candidate.is_seeded else 1, len(test))))
+    several = candidate.is_seeded and candidate.most_shuffles != 1
+    outcome = Outcome(np.empty((seeds if several else 1, len(test))))
     for n in range(len(outcome.probabilities)):
         outcome.probabilities[n] = _answer(candidate, training, test, seed(n, 0), outcome)
         forget_models()

@@ -51,13 +51,13 @@ def peers() -> list[Candidate]:
             EXPLAINABLE,
             "missing values as they are, ExplainableBoostingClassifier()",
             _explainable_boosting,
-            is_slow=True,
+            most_shuffles=1,
         ),
         _fixed(
             GAUSSIAN_PROCESS,
             f"{_SCALED}, GaussianProcessClassifier(ConstantKernel() * RBF()), both fitted by marginal likelihood",
             lambda: _scaled(GaussianProcessClassifier(ConstantKernel() * RBF())),
-            is_slow=True,
+            most_shuffles=3,
         ),
         _fixed("kNN", f"{_SCALED}, KNeighborsClassifier() (5 neighbours)", lambda: _scaled(KNeighborsClassifier())),
     ]
@@ -80,12 +80,14 @@ def _scaled(classifier: Any) -> Any:
     return make_pipeline(SimpleImputer(strategy="median"), StandardScaler(), classifier)
 
 
-def _fixed(name: str, settings: str, make: Callable[[], Any], is_slow: bool = False) -> Candidate:
-    return Candidate(name, settings, lambda rows, _seed: _fit(make(), rows), is_seeded=False, is_slow=is_slow)
+def _fixed(name: str, settings: str, make: Callable[[], Any], most_shuffles: int | None = None) -> Candidate:
+    return Candidate(
+        name, settings, lambda rows, _seed: _fit(make(), rows), is_seeded=False, most_shuffles=most_shuffles
+    )
 
 
-def _seeded(name: str, settings: str, make: Callable[[int], Any], is_slow: bool = False) -> Candidate:
-    return Candidate(name, settings, lambda rows, seed: _fit(make(seed), rows), is_slow=is_slow)
+def _seeded(name: str, settings: str, make: Callable[[int], Any], most_shuffles: int | None = None) -> Candidate:
+    return Candidate(name, settings, lambda rows, seed: _fit(make(seed), rows), most_shuffles=most_shuffles)
 
 
 def _fit(classifier: Any, rows: Rows) -> Predict:

@@ -5,7 +5,7 @@ from string import Template
 
 from tests.bench.accuracy.candidates import AS_WRITTEN, Candidate
 from tests.bench.accuracy.fit_speed import ROUNDS
-from tests.bench.accuracy.folds import FOLDS, SLOW_SHUFFLES
+from tests.bench.accuracy.folds import FOLDS, shuffles_of
 from tests.bench.accuracy.judgement import BINS
 from tests.bench.accuracy.million import JITTER
 from tests.bench.accuracy.provenance import Provenance
@@ -21,8 +21,11 @@ def page(results: Results, provenance: Provenance, candidates: list[Candidate]) 
         machine(provenance),
         folds=FOLDS,
         last_shuffle=results.shuffles - 1,
-        slow_shuffles=min(SLOW_SHUFFLES, results.shuffles),
-        slow=" and ".join(candidate.name for candidate in candidates if candidate.is_slow),
+        slow=", ".join(
+            f"{candidate.name} ({shuffles_of(candidate, results.shuffles)})"
+            for candidate in candidates
+            if candidate.most_shuffles is not None
+        ),
         crossvalidated=figures_table(results.crossvalidated),
         bins=BINS,
         as_written=AS_WRITTEN,
