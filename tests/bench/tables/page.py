@@ -1,8 +1,10 @@
 """docs/tables.md: the template beside this file, filled in from one run's results."""
 
+from dataclasses import asdict
 from pathlib import Path
 from string import Template
 
+from pima.model.recipes import FiveSeeds, recipe_for
 from tests.bench.accuracy.provenance import Provenance
 from tests.bench.accuracy.report import machine, table, targets_table
 from tests.bench.tables.candidates import CANDIDATES, SHUFFLES
@@ -16,7 +18,7 @@ _WORDS = {"error": "error", "auc": "AUC", "log_loss": "log loss", "brier": "Brie
 def page(standings: Standings, provenance: Provenance) -> str:
     """The whole page."""
     return Template(_TEMPLATE.read_text()).substitute(
-        machine(provenance),
+        machine(provenance) | _recipe(standings),
         folds=FOLDS,
         last_shuffle=standings.shuffles - 1,
         slow=", ".join(f"{name} on {min(count, standings.shuffles)}" for name, count in SHUFFLES.items()),
@@ -26,6 +28,16 @@ def page(standings: Standings, provenance: Provenance) -> str:
         targets=targets_table(targets(standings)),
         figures="\n\n".join(f"### {data.name}\n\n{_figures(standings, data.name)}" for data in standings.sets),
     )
+
+
+def _recipe(standings: Standings) -> dict[str, str]:
+    recipe = recipe_for("five_seeds", standings.sets[0].declared)
+    assert isinstance(recipe, FiveSeeds)
+    return {name: str(number) for name, number in asdict(recipe).items()} | {
+        "l2": f"{recipe.l2_times_rows:g}",
+        "l2_choice": " or ".join(f"{choice:g}" for choice in recipe.l2_choices),
+        "most_rows": f"{recipe.most_rows_to_choose:,}",
+    }
 
 
 def _sets(standings: Standings) -> str:
