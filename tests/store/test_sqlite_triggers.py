@@ -66,6 +66,14 @@ SOUND = {
         WHEN EXISTS (SELECT 1 FROM patients WHERE id = NEW.id) BEGIN SELECT RAISE(IGNORE); END""",
     "a check ahead of an insert": """CREATE TRIGGER adults INSERT ON patients WHEN NEW.age < 18 BEGIN
         SELECT RAISE(FAIL, 'no children'); END""",
+    "many that write to patients, but not while ours stamp a row": """CREATE TRIGGER merge BEFORE INSERT ON patients
+        WHEN EXISTS (SELECT 1 FROM patients WHERE id = NEW.id)
+        BEGIN UPDATE patients SET glucose = NEW.glucose WHERE id = NEW.id; SELECT RAISE(IGNORE); END;
+        CREATE TRIGGER keep BEFORE DELETE ON patients
+        BEGIN UPDATE patients SET age = NULL WHERE id = OLD.id; SELECT RAISE(IGNORE); END;
+        CREATE TRIGGER derive AFTER INSERT ON patients BEGIN UPDATE patients SET bmi = 30 WHERE id = NEW.id; END;
+        CREATE TRIGGER tell AFTER UPDATE ON patients BEGIN DELETE FROM notify WHERE id = NEW.id; END;
+        CREATE TRIGGER take AFTER INSERT ON notify BEGIN INSERT INTO patients (id) VALUES (NEW.id); END""",
     "a table of the clinic's own": """CREATE TRIGGER lock BEFORE UPDATE ON notify BEGIN
         SELECT RAISE(FAIL, 'written once'); END""",
 }

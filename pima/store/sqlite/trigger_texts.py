@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 _PIECE = re.compile(
     r"""--[^\n]* | /\*.*?(?:\*/|\Z)                          # a comment
@@ -16,6 +17,9 @@ _PIECE = re.compile(
     | (?P<sign>\S)""",
     re.VERBOSE | re.DOTALL,
 )
+
+Write = tuple[str, str]
+"""A table, in lower case, and what is done to its rows: insert, update or delete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +57,20 @@ class TriggerText:
         """Whether it may end a statement with an error, and leave in the table what was done until then."""
         return self._has("raise", "(", "fail") or self._has("insert", "or", "fail") or self._has("update", "or", "fail")
 
-    def writes(self, table: str) -> bool:
-        """Whether it inserts or updates rows of a table."""
-        ways: list[tuple[str, ...]] = [("into", table), ("update", table)]
-        ways += [("update", "or", how, table) for how in ("abort", "fail", "ignore", "replace", "rollback")]
-        return any(self._has(*way) for way in ways)
+    @property
+    def writes(self) -> set[Write]:
+        """What it does to which tables. An upsert is both, and REPLACE may delete."""
+        said = self.words
+        found = {(after, "insert") for word, after in pairwise(said) if word == "into"}
+        if self._has("do", "update"):
+            found |= {(table, "update") for table, _ in found}
+        if "replace" in said:
+            found |= {(table, "delete") for table, _ in found}
+        found |= {(said[at + 2], "delete") for at in range(len(said) - 2) if said[at : at + 2] == ("delete", "from")}
+        for at in range(len(said) - 3):
+            if said[at] == "update":
+                found.add((said[at + 3 if said[at + 1] == "or" else at + 1], "update"))
+        return found
 
     def _has(self, *words: str) -> bool:
         said = self.words
@@ -74,14 +87,28 @@ def _words(sql: str) -> tuple[str, ...]:
 # The tables that ours or the scorer write to, on which a trigger may drop a row without a word.
 _WRITTEN = ("scoring_queue", "predictions", "rejections")
 
+_BY_OURS: set[Write] = {
+    ("patients", "update"),
+    ("patient_version_counter", "update"),
+    ("scoring_queue", "insert"),
+    ("scoring_queue", "delete"),
+}
+_BY_ANYBODY: set[Write] = {("patients", "insert"), ("patients", "delete")}
+
+
+def writers_within_ours(others: Sequence[TriggerText]) -> int:
+    """How many of these, which are not ours, may change or insert patients while one of ours is at work."""
+    wanted = {("patients", "update"), ("patients", "insert")}
+    return sum(not wanted.isdisjoint(other.writes) for other in _set_off(others, _BY_OURS))
+
 
 def first_fault(others: Sequence[TriggerText]) -> str | None:
     """What the first one of these, which are not ours, may do to the work of ours, in words."""
-    reached = _reached(others)
-    return next((what for other in others if (what := _undoes(other, reached))), None)
+    beside_ours = _set_off(others, _BY_OURS | _BY_ANYBODY)
+    return next((what for other in others if (what := _undoes(other, other in beside_ours))), None)
 
 
-def _undoes(other: TriggerText, reached: set[str]) -> str | None:
+def _undoes(other: TriggerText, is_beside_ours: bool) -> str | None:
     """Where a BEFORE trigger on patients drops a row, nothing is lost; where it drops the stamps, ours say so."""
     where = f"the trigger {other.name} on {other.table}"
     if other.table in _WRITTEN and (other.is_before or other.drops):
@@ -93,16 +120,16 @@ def _undoes(other: TriggerText, reached: set[str]) -> str | None:
         )
     # Ahead of an insert or a deletion nothing of the row is written yet; an update may be ours, which stamps the row.
     nothing_is_written = other.table == "patients" and other.is_before and other.event != "update"
-    if other.table in reached and other.fails and not nothing_is_written:
+    if is_beside_ours and other.fails and not nothing_is_written:
         return f"{where} may leave a patient's row half written, by FAIL (ABORT takes the whole statement back)"
     return None
 
 
-def _reached(others: Sequence[TriggerText]) -> set[str]:
-    """The tables whose triggers a write to patients may set off."""
-    reached, last = {"patients", "scoring_queue"}, set[str]()
-    while reached != last:
-        last = reached
-        named = {word for other in others if other.table in reached for word in other.words}
-        reached = reached | {other.table for other in others if other.table in named}
-    return reached
+def _set_off(others: Sequence[TriggerText], writes: set[Write]) -> list[TriggerText]:
+    """Those of these that such writes set off, or what they themselves then write."""
+    found, last = list[TriggerText](), None
+    while found != last:
+        last = found
+        found = [other for other in others if (other.table, other.event) in writes]
+        writes = writes.union(*(other.writes for other in found))
+    return found

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from pima.core.ids import LARGEST_GIVEN_ID
 from pima.store.columns import any_differs, listed
-from pima.store.sqlite.trigger_texts import TriggerText, first_fault
+from pima.store.sqlite.trigger_texts import TriggerText, first_fault, writers_within_ours
 
 _NOW = "(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
 _MISMATCH = "(outcome IS NULL) <> (labelled_at IS NULL)"
@@ -216,7 +216,7 @@ def _triggers(connection: Connection) -> list[TriggerText]:
 
 def _needed(others: list[TriggerText]) -> int:
     """How many of the same there must be beside these triggers."""
-    return max(_FEWEST, 1 + sum(other.writes("patients") for other in others))
+    return max(_FEWEST, 1 + writers_within_ours(others))
 
 
 def _found(names: set[str]) -> int:
