@@ -155,6 +155,15 @@ def test_looking_after_the_service_works_under_its_role(guarded: Database, train
     assert call(operator, "models", "holdout", "--share", "0.4", "--reason", "a test").exit_code == 0
 
 
+def test_the_operator_puts_a_counter_above_the_versions_that_are_there(guarded: Database) -> None:
+    insert_patients(guarded, 3)
+    guarded.execute("SELECT setval('patient_version', 1)")
+    ended = call(_under(guarded, "pima_operator"), "requeue")
+    assert ended.exit_code == 0, ended.stderr
+    (patient_id,) = insert_patients(guarded, 1)
+    assert guarded.value("SELECT version FROM patients WHERE id = :id", {"id": patient_id}) > 3
+
+
 @pytest.mark.xdist_group("keras")
 def test_a_version_is_fitted_again_under_the_operator_s_role(guarded: Database) -> None:
     assert call(guarded, "load", str(SHIPPED)).exit_code == 0

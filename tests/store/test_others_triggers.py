@@ -292,6 +292,51 @@ def test_a_version_above_the_counter_is_followed_by_a_higher_one(database: Datab
     assert_all_is_true(database)
 
 
+VERSION = {
+    "patients": "UPDATE patients SET version = 1000 WHERE id = 2",
+    "scoring_queue": "UPDATE scoring_queue SET patient_version = 1000 WHERE patient_id = 1",
+    "predictions": """INSERT INTO predictions (patient_id, patient_version, model_version, run_id, probability,
+        predicted_class, threshold) VALUES (1, 1000, 1, 1, 0.5, 1, 0.5)""",
+    "rejections": """INSERT INTO rejections (patient_id, patient_version, run_id, reason, field)
+        VALUES (1, 1000, 1, 'out_of_range', 'age')""",
+}
+
+
+@pytest.mark.parametrize("command", ["migrate", "requeue"])
+@pytest.mark.parametrize("table", VERSION)
+def test_a_counter_behind_the_versions_that_are_there_is_raised(postgresql: Database, table: str, command: str) -> None:
+    """As where rows were restored without it: a row that is deleted and inserted again would have a version twice."""
+    insert_patients(postgresql, 2, first_id=1)
+    with without_triggers(postgresql):
+        postgresql.execute(VERSION[table])
+    postgresql.execute("SELECT setval('patient_version', 2)")
+    assert call(postgresql, command).exit_code == 0
+    for patient_id in (1, 2):
+        postgresql.execute("DELETE FROM patients WHERE id = :id", {"id": patient_id})
+        insert_patients(postgresql, 1, first_id=patient_id)
+        assert patient(postgresql, patient_id).version > 1000
+    raised = patient(postgresql, 2).version
+    assert call(postgresql, command).exit_code == 0
+    insert_patients(postgresql, 1, first_id=3)
+    assert patient(postgresql, 3).version == raised + 1  # where it is above them it stays
+    assert_all_is_true(postgresql)
+
+
+def test_versions_that_another_session_has_drawn_ahead_are_given_up(postgresql: Database) -> None:
+    postgresql.execute("ALTER SEQUENCE patient_version CACHE 50")
+    insert = text(f"INSERT INTO patients ({COLUMNS}) VALUES ({VALUES}) RETURNING version")
+    with (
+        postgresql.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as one,
+        postgresql.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as other,
+    ):
+        for session in (one, other):
+            session.execute(insert)
+        assert call(postgresql, "score").exit_code == 2
+        assert call(postgresql, "migrate").exit_code == 0
+        versions = [session.scalar(insert) for session in (other, one, other, one)]
+    assert versions == sorted(versions)
+
+
 # ---- writers whose snapshot is older than an entry ------------------------------------------------------------------
 
 

@@ -63,6 +63,17 @@ TAMPERED = {
         "ALTER FUNCTION enqueue_updated() SECURITY INVOKER",
         "enqueue_updated does something else",
     ),
+    "versions drawn ahead": ("ALTER SEQUENCE patient_version CACHE 50", "the sequence patient_version is not BIGINT"),
+    "versions that go down": (
+        "ALTER SEQUENCE patient_version INCREMENT -1",
+        "the sequence patient_version is not BIGINT",
+    ),
+    "no versions": ("DROP SEQUENCE patient_version", "the sequence patient_version is missing"),
+    "versions that come again": ("ALTER SEQUENCE patient_version CYCLE", "the sequence patient_version is not BIGINT"),
+    "versions that a crash forgets": (
+        "ALTER SEQUENCE patient_version SET UNLOGGED",
+        "the sequence patient_version is not BIGINT",
+    ),
 }
 
 
@@ -219,13 +230,12 @@ def owner(postgresql: Database) -> Iterator[str]:
     """A role without rights beyond what it owns, which is all of ours."""
     role = f"pima_some_{uuid.uuid4().hex[:8]}"
     postgresql.execute(f"CREATE ROLE {role}")
-    for (statement,) in postgresql.execute(
-        f"""
+    all_of_ours = f"""
         SELECT format('ALTER TABLE %s OWNER TO {role}', oid::regclass) FROM pg_class
         WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v')
         UNION ALL SELECT format('ALTER FUNCTION %s OWNER TO {role}', oid::regprocedure) FROM pg_proc
-        WHERE pronamespace = 'public'::regnamespace""".replace(":", "\\:")
-    ):
+        WHERE pronamespace = 'public'::regnamespace"""
+    for (statement,) in postgresql.execute(all_of_ours):
         postgresql.execute(statement)
     yield role
     postgresql.execute(f"DROP OWNED BY {role} CASCADE")

@@ -2,6 +2,7 @@
 
 from pima.store.database import Database, Triggers, imported_when_called
 from pima.store.postgresql import triggers
+from pima.store.postgresql.counter import mend_counter
 from pima.store.postgresql.driver_errors import translated
 from pima.store.postgresql.engine import cursor, insert_unless_there, make_engine, without_time_limit
 from pima.store.postgresql.loading import append_rows, draw_ids_above_given, wait_for_other_loads
@@ -27,7 +28,7 @@ DATABASE = Database(
     types=TYPES,
     words=WORDS,
     triggers=Triggers(make=triggers.make, drop=triggers.drop, fault=triggers.fault),
-    mend_counter=lambda _connection: None,
+    mend_counter=mend_counter,
     columns=columns,
     fault_of_tables=fault_of_tables,
     wait_for_other_migrations=wait_for_other_migrations,

@@ -87,6 +87,8 @@ ROLES = (
             "SELECT, DELETE ON rejections",
             # For SELECT ... FOR SHARE and to have rows stamped; of a column that the stamping trigger overwrites.
             "UPDATE (updated_at) ON patients",
+            # To put the counter of versions above those that are there.
+            "UPDATE ON SEQUENCE patient_version",
         ),
     ),
     # What became of each row, and of a rejected one why; never its values.

@@ -20,6 +20,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from pima.store.columns import any_differs, assigned, listed
+from pima.store.postgresql import counter
 
 STAMP = "zzz_patients_stamped"
 ORIGIN, ALWAYS, REPLICA = "O", "A", "R"
@@ -194,12 +195,13 @@ _BY_KEY = ("enable_seqscan=off", "enable_bitmapscan=off", "enable_hashjoin=off",
 
 
 def make(connection: Connection, columns: tuple[str, ...]) -> None:
-    """Make functions and triggers anew, whatever stands there under their names."""
+    """Make functions and triggers anew, whatever stands there under their names, and their counter as it should be."""
     # Where the table is, which need not be the current schema: somebody may have made one that comes first.
     schema = connection.scalar(
         text("SELECT quote_ident(n.nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace" + _PATIENTS)
     )
     drop(connection)
+    counter.make(connection, schema)
     for name, body in functions(columns).items():
         secure = "SECURITY DEFINER" if name in _DEFINERS else ""
         connection.exec_driver_sql(
@@ -237,7 +239,9 @@ _FOUND = text(f"""
 
 
 def fault(connection: Connection, columns: tuple[str, ...]) -> str | None:
-    """What of the triggers is not as `make` makes it, in words; None where all is well."""
+    """What of the triggers and their counter is not as `make` makes it, in words; None where all is well."""
+    if what := counter.fault(connection):
+        return what
     found = {row.tgname: row for row in connection.execute(_FOUND)}
     for trigger in TRIGGERS:
         row = found.pop(trigger.name, None)
