@@ -1,6 +1,8 @@
 """The commands of docs/operations.md for a SQLite file: back up while a scorer runs, restore elsewhere, score on."""
 
 import re
+import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -31,8 +33,13 @@ def _commands(heading: str) -> str:
     return re.sub(r"\bpython\b", sys.executable, found[1])
 
 
+def _pasted(commands: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """As into a terminal, where a line that fails does not keep the next from running."""
+    return subprocess.run(["sh", "-c", commands], cwd=folder, capture_output=True, text=True)
+
+
 def _run(commands: str, folder: Path) -> None:
-    ended = subprocess.run(["sh", "-eu", "-c", commands], cwd=folder, capture_output=True, text=True)
+    ended = _pasted(commands, folder)
     assert ended.returncode == 0, ended
 
 
@@ -55,12 +62,10 @@ def _predicted(database: Database) -> int:
 def test_what_was_backed_up_while_a_scorer_ran_is_whole_and_scored_to_the_end(waiting: Database) -> None:
     folder = Path(waiting.engine.url.database or "").parent
     backups = folder / "backups"
-    backups.mkdir()
     scorer = waiting.start("score", "--batch-size", "1")
     in_the_middle = None
     while scorer.poll() is None and in_the_middle is None:
-        for old in backups.iterdir():
-            old.unlink()
+        shutil.rmtree(backups, ignore_errors=True)
         _run(_commands("SQLite: backup"), folder)
         (made,) = backups.iterdir()
         assert made.stat().st_mode & 0o077 == 0
@@ -90,3 +95,60 @@ def _scores_on(restored: Database) -> None:
     assert (scored["predicted"], scored["already_scored"], scored["rejected"]) == (missing + 1, 0, 0)
     assert restored.value("SELECT count(DISTINCT patient_id) FROM predictions") == _predicted(restored) == WAITING + 1
     restored.engine.dispose()
+
+
+def _folder(database: Database) -> Path:
+    database.engine.dispose()
+    return Path(database.engine.url.database or "").parent
+
+
+def test_a_backup_that_fails_gets_no_backup_s_name_and_the_next_one_does(sqlite: Database) -> None:
+    insert_many(sqlite, WAITING)
+    folder = _folder(sqlite)
+    ended = _pasted(f"ulimit -f 100\n{_commands('SQLite: backup')}", folder)
+    assert ended.returncode != 0
+    assert list((folder / "backups").glob("*.db")) == []
+    _run(_commands("SQLite: backup"), folder)
+    (made,) = (folder / "backups").iterdir()
+    copy = _opened(made)
+    assert copy.value("SELECT count(*) FROM patients") == WAITING
+    copy.engine.dispose()
+
+
+def test_no_backup_is_made_of_a_file_that_is_not_there(tmp_path: Path) -> None:
+    ended = _pasted(_commands("SQLite: backup"), tmp_path)
+    assert ended.returncode != 0
+    assert [path.name for path in tmp_path.rglob("*")] == ["backups"]
+
+
+def _where(content: bytes, folder: Path) -> list[Path]:
+    return [path.parent for path in folder.rglob("pima.db") if path.read_bytes() == content]
+
+
+def test_a_restore_that_is_pasted_twice_loses_no_database_and_leaves_each_its_journal(sqlite: Database) -> None:
+    folder = _folder(sqlite)
+    database, journal, backup = (folder / name for name in ("pima.db", "pima.db-journal", "backup.db"))
+    shutil.copy(database, backup)
+    for number in (1, 2):
+        # What was written since, and what a transaction that did not end left beside it.
+        live = sqlite3.connect(database)
+        live.execute(f"CREATE TABLE written_after_{number} (id INTEGER)")
+        live.close()
+        journal.write_bytes(b"of the live database")
+        before = database.read_bytes()
+        _pasted(_commands("SQLite: restore"), folder)
+        # Within one second the second paste has no folder of its own, and leaves all as it was.
+        (kept_in,) = _where(before, folder)
+        assert (kept_in / journal.name).exists()
+        if kept_in == folder:
+            assert number == 2
+        else:
+            assert (database.read_bytes(), journal.exists()) == (backup.read_bytes(), False)
+        journal.unlink(missing_ok=True)
+
+
+def test_a_restore_of_a_backup_that_is_not_there_touches_nothing(sqlite: Database) -> None:
+    folder = _folder(sqlite)
+    before = (folder / "pima.db").read_bytes()
+    assert _pasted(_commands("SQLite: restore"), folder).returncode != 0
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"pima.db": before}
