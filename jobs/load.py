@@ -74,6 +74,11 @@ def _show(result: Result) -> None:
     )
     for rule in result["broken_rules"]:
         print(f"  {rule['file']} {rule['text']}")
+    for file in result["partly_loaded"]:
+        print(
+            f"{file}: its good lines are in, and it has no ids: "
+            "load only those that were refused, corrected, in a file of their own"
+        )
 
 
 if __name__ == "__main__":

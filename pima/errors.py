@@ -189,7 +189,7 @@ class FileRefused(PimaError):
 
 
 class FileLoadedBefore(PimaError):
-    """{file}: the very same file was loaded on {loaded_at}, and it has no ids: loading it again would make every
+    """{file}: a file of the same lines was loaded on {loaded_at}, and it has no ids: loading it again would make every
     patient a second time. Nothing was loaded. If that is meant, add --again."""
 
     exit_code = WRONG

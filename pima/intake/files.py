@@ -1,14 +1,16 @@
 """Patient files of whatever kind: the columns of one, and its rows block by block, so that memory does not grow."""
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pima.core.features import Declaration
 from pima.intake.csv_file import open_csv
+from pima.intake.file_hashes import FileHashes, file_hashes
 from pima.intake.parquet_file import open_parquet
 from pima.intake.patient_rows import Block
 from pima.intake.sources import LONGEST_BEGINNING, Source, other_kind, refused
+
+_PARQUET = b"PAR1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,7 @@ class PatientFile:
     """A file whose columns are known and whose rows are still to be read."""
 
     name: str
-    sha256: str
+    hashes: FileHashes
     declaration: Declaration
     columns: tuple[str, ...]
     """Of `id`, the features and `outcome`, those that the file has, in its order."""
@@ -35,14 +37,14 @@ class PatientFile:
 
 def open_patient_file(source: Source, declaration: Declaration, ignored: Sequence[str] = ()) -> PatientFile:
     """Find out what kind of file it is and which columns it has. Raises FileRefused."""
-    beginning, sha256 = _beginning_and_sha256(source)
+    beginning, hashes = _beginning_and_hashes(source)
     if not beginning:
         raise refused(source.name, "The file is empty (empty_file). Expected rows of patients.")
     if kind := other_kind(beginning):
         raise refused(source.name, kind)
-    open_kind = open_parquet if beginning.startswith(b"PAR1") else open_csv
+    open_kind = open_parquet if beginning.startswith(_PARQUET) else open_csv
     columns, blocks = open_kind(source, declaration, ignored)
-    file = PatientFile(source.name, sha256, declaration, columns, blocks)
+    file = PatientFile(source.name, hashes, declaration, columns, blocks)
     if columns == ("id",):
         raise refused(file.name, "It has ids and nothing else. Expected outcomes or measurements beside them.")
     if not file.has_ids and file.absent_measurements:
@@ -51,11 +53,11 @@ def open_patient_file(source: Source, declaration: Declaration, ignored: Sequenc
     return file
 
 
-def _beginning_and_sha256(source: Source) -> tuple[bytes, str]:
+def _beginning_and_hashes(source: Source) -> tuple[bytes, FileHashes]:
     try:
         with source.path.open("rb") as content:
             beginning = content.read(LONGEST_BEGINNING)
             content.seek(0)
-            return beginning, hashlib.file_digest(content, "sha256").hexdigest()
+            return beginning, file_hashes(content, is_text=not beginning.startswith(_PARQUET))
     except OSError as error:
         raise refused(source.name, f"It can't be read: {error.strerror}.") from None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.features import Declaration, Features
+from pima.core.features import Declaration
 from pima.errors import FileLoadedBefore
 from pima.intake.bad_lines import BrokenRule, broken_rules_of, report
 from pima.intake.files import PatientFile, open_patient_file
@@ -71,12 +71,16 @@ class LoadResult:
     """The first bad lines of each file."""
     broken_rules: tuple[RuleInFile, ...] = ()
     """All bad lines of each file, by reason and column."""
+    partly_loaded: tuple[str, ...] = ()
+    """Files without ids of which some lines are in and some were refused: loaded anew, they would be in twice."""
 
-    def with_file(self, name: str, features: Features, loaded: patients.Loaded, bad: Sequence[BadLine]) -> "LoadResult":
-        """With one file more, and its bad lines, which were judged by what is declared of the features."""
+    def with_file(self, file: PatientFile, loaded: patients.Loaded, bad: Sequence[BadLine]) -> "LoadResult":
+        """With one file more, and its bad lines."""
+        name = file.name
         by_reason = Counter(self.refused_by_reason) + Counter(line.reason for line in bad)
         first = sorted(bad, key=lambda line: line.line)[:LINES_REPORTED]
-        rules = broken_rules_of(bad, features)
+        rules = broken_rules_of(bad, file.declaration.features)
+        is_partly_loaded = bool(bad) and loaded.inserted > 0 and not file.has_ids
         return LoadResult(
             self.files + 1,
             self.inserted + loaded.inserted,
@@ -86,6 +90,7 @@ class LoadResult:
             dict(sorted(by_reason.items())),
             self.bad_lines + tuple(LineInFile(name, line) for line in first),
             self.broken_rules + tuple(RuleInFile(name, rule, str(rule)) for rule in rules),
+            self.partly_loaded + ((name,) if is_partly_loaded else ()),
         )
 
 
@@ -101,11 +106,9 @@ def load_files(
             without_time_limit(connection)
             patients.only_one_load(connection)
             for file in files:
-                result = result.with_file(
-                    file.name, declared.features, *_load_file(connection, file, options, progress)
-                )
+                result = result.with_file(file, *_load_file(connection, file, options, progress))
     counts = as_json(result)
-    told = {name: counts[name] for name in counts if name not in ("bad_lines", "broken_rules")}
+    told = {name: counts[name] for name in counts if name not in ("bad_lines", "broken_rules", "partly_loaded")}
     get_logger().info("files loaded", **told)
     return result
 
@@ -123,7 +126,7 @@ def _load_file(
     columns = tuple(name for name in file.columns if name != "id")
     loaded = patients.take_staged(connection, columns)
     rows = loaded.inserted + loaded.updated + loaded.unchanged
-    patients.record_load(connection, file.sha256, file.name, rows)
+    patients.record_load(connection, file.hashes.of_text, file.name, rows)
     return loaded, bad
 
 
@@ -131,9 +134,11 @@ def _refuse_second_time(connection: Connection, file: PatientFile, options: Load
     """A file with ids is an update the second time; one without would double the history."""
     if file.has_ids or options.again:
         return
-    loaded_at = patients.earlier_load(connection, file.sha256)
-    if loaded_at is not None:
-        raise FileLoadedBefore(file=file.name, loaded_at=f"{loaded_at:%Y-%m-%d}")
+    # Earlier releases kept the hash of the bytes.
+    for sha256 in (file.hashes.of_text, file.hashes.of_bytes):
+        loaded_at = patients.earlier_load(connection, sha256)
+        if loaded_at is not None:
+            raise FileLoadedBefore(file=file.name, loaded_at=f"{loaded_at:%Y-%m-%d}")
 
 
 def _stage(connection: Connection, file: PatientFile, progress: Progress) -> list[BadLine]:

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable
 from datetime import date
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -365,6 +366,61 @@ def test_the_same_file_twice_in_one_command_is_refused(database: Database, tmp_p
     file = write(tmp_path, HEADER, GOOD)
     refused(database, file, file, error="file_loaded_before")
     refused(database, file, write(tmp_path, HEADER, GOOD, name="copy.csv"), error="file_loaded_before")
+
+
+@pytest.mark.parametrize(
+    "saved_anew",
+    [
+        pytest.param(lambda content: content.replace(b"\n", b"\r\n"), id="CRLF"),
+        pytest.param(lambda content: content.replace(b"\n", b"\r"), id="CR"),
+        pytest.param(lambda content: b"\xef\xbb\xbf" + content, id="byte order mark"),
+        pytest.param(lambda content: content.replace(b",", b", "), id="spaces"),
+        pytest.param(lambda content: content.replace(b"\n", b"\n\n")[:-2], id="blank lines, none at the end"),
+        pytest.param(lambda content: b'"' + content.replace(b",", b'","').replace(b"\n", b'"\n"')[:-1], id="quotes"),
+    ],
+)
+@pytest.mark.parametrize("first", ["plain", "saved anew"])
+def test_the_same_file_saved_in_another_way_is_refused_too(
+    database: Database, tmp_path: Path, saved_anew: Callable[[bytes], bytes], first: str
+) -> None:
+    plain = Path(write(tmp_path, HEADER, GOOD, OTHER))
+    other = tmp_path / "saved-anew.csv"
+    other.write_bytes(saved_anew(plain.read_bytes()))
+    before, after = (plain, other) if first == "plain" else (other, plain)
+    assert loaded(database, str(before))["inserted"] == 2
+    refused(database, str(after), error="file_loaded_before")
+    assert loaded(database, str(after), "--again")["inserted"] == 2
+
+
+def test_a_file_that_an_earlier_release_has_taken_is_refused_too(database: Database, tmp_path: Path) -> None:
+    file = write(tmp_path, HEADER, GOOD, end=b"\r\n")
+    loaded(database, file)
+    # It kept the hash of the bytes.
+    database.execute("UPDATE loads SET sha256 = :sha256", {"sha256": sha256(Path(file).read_bytes()).hexdigest()})
+    refused(database, file, error="file_loaded_before")
+
+
+def test_lines_that_are_broken_elsewhere_are_another_file(database: Database, tmp_path: Path) -> None:
+    loaded(database, write(tmp_path, HEADER, with_cell("outcome", ""), f"1{GOOD}"))
+    assert loaded(database, write(tmp_path, HEADER, with_cell("outcome", "1"), GOOD))["inserted"] == 2
+
+
+ONLY_THE_REFUSED = "load only those that were refused, corrected, in a file of their own"
+
+
+def test_after_a_partial_load_a_file_without_ids_is_not_to_be_loaded_as_a_whole(
+    database: Database, tmp_path: Path
+) -> None:
+    bad = write(tmp_path, HEADER, GOOD, "1,2", name="bad.csv")
+    sound = write(tmp_path, HEADER, OTHER, name="sound.csv")
+    nothing_good = write(tmp_path, HEADER, "1,2", name="nothing.csv")
+    with_ids = write(tmp_path, ID_HEADER, f"5,{GOOD}", "1,2", name="ids.csv")
+    ended = call(database, "load", "--partial", bad, sound, nothing_good, with_ids)
+    assert ended.exit_code == 0
+    told = [line for line in ended.stdout.splitlines() if ONLY_THE_REFUSED in line]
+    assert len(told) == 1
+    assert told[0].startswith("bad.csv: its good lines are in, and it has no ids: ")
+    assert loaded(database, "--partial", "--again", bad, sound)["partly_loaded"] == ["bad.csv"]
 
 
 def test_a_refused_file_may_be_mended_and_loaded(database: Database, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pima.core.ids import LARGEST_GIVEN_ID
 from pima.core.validation import REASONS
 from pima.errors import FileRefused
 from pima.intake.bad_lines import _EXPECTED, broken_rules_of, report
+from pima.intake.file_hashes import file_hashes
 from pima.intake.files import PatientFile, open_patient_file
 from pima.intake.patient_rows import BLOCK_ROWS, BadLine, Block
 from pima.intake.sources import plain_source
@@ -41,10 +42,19 @@ def read(folder: Path, content: str | bytes) -> tuple[list[tuple[object, ...]], 
 def test_a_file_is_known_by_its_name_its_hash_and_its_columns(tmp_path: Path) -> None:
     content = f"ID, Blood Pressure ,outcome\n7,72,1\n"  # noqa: F541
     file = opened(tmp_path, content)
-    assert (file.name, file.sha256) == ("patients.csv", hashlib.sha256(content.encode()).hexdigest())
+    assert (file.name, file.hashes.of_bytes) == ("patients.csv", hashlib.sha256(content.encode()).hexdigest())
     assert file.columns == ("id", "blood_pressure", "outcome")
     assert file.has_ids
     assert file.absent_measurements == tuple(name for name in FEATURE_NAMES if name != "blood_pressure")
+
+
+@pytest.mark.parametrize("place", range(-3, 4))
+@pytest.mark.parametrize("line_end", [b"\r\n", b"\n\n", b" \r\n \r\n", b'"\n'])
+def test_a_file_s_text_has_one_hash_wherever_it_is_cut_for_reading(line_end: bytes, place: int) -> None:
+    line = b"1" * ((1 << 20) - 8 + place)
+    other = b"\xef\xbb\xbf" + b"\n" + line + line_end + b"6,148" + line_end + b"1,2"
+    plain = line + b"\n6,148\n1,2\n"
+    assert file_hashes(io.BytesIO(other), is_text=True).of_text == hashlib.sha256(plain).hexdigest()
 
 
 def test_a_file_without_a_header_has_the_articles_columns(tmp_path: Path) -> None:
