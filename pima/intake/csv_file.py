@@ -24,6 +24,7 @@ from pima.intake.sources import Source, refused
 LONGEST_FIELD = 1_000
 LONGEST_LINE = 1_000_000
 _LINES_LOOKED_AT = 1_000
+_BLANK = ' \t,"'
 
 
 def open_csv(
@@ -51,7 +52,11 @@ def _header(source: Source, cells: list[str], declaration: Declaration, ignored:
 def _no_csv(source: Source, declaration: Declaration) -> str | None:
     """What the first lines are in place of CSV's and what to do then; None where they may be CSV's."""
     with _open_text(source) as file:
-        lines = (line.rstrip("\r\n") for line in iter(lambda: file.readline(LONGEST_FIELD), "") if line.strip())
+        lines = (
+            line.rstrip("\r\n")
+            for line in iter(lambda: file.readline(LONGEST_FIELD), "")
+            if line.strip(f"{_BLANK}\r\n")
+        )
         first = list(itertools.islice(lines, _LINES_LOOKED_AT))
     return other_delimiter(first, declaration) or no_header(first, declaration)
 
@@ -72,7 +77,8 @@ def _open_text(source: Source) -> TextIO:
 
 
 def _records(file: TextIO) -> Iterator[tuple[int, list[str] | str]]:
-    """(line number, cells) of each line that is not blank; in place of the cells the reason where it can't be read.
+    """(line number, cells) of each line in which anything stands; in place of the cells the reason where it can't be
+    read.
 
     Each line is a record of its own: no patient's row holds a line break, and a quote that is never closed must not
     swallow the rows behind it.
@@ -87,8 +93,9 @@ def _records(file: TextIO) -> Iterator[tuple[int, list[str] | str]]:
             yield number, "field_too_long"
             continue
         text = line.rstrip("\r\n")
-        if text:
-            yield number, _cells(text, is_whole)
+        cells = _cells(text, is_whole)
+        if text.strip(_BLANK) or isinstance(cells, str) or any(map(str.strip, cells)):
+            yield number, cells
 
 
 def _cells(text: str, is_whole: bool) -> list[str] | str:

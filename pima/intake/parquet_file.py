@@ -55,6 +55,8 @@ def _parquet_blocks(
                 bad: list[BadLine] = []
                 for cells in values:
                     line += 1
+                    if all(cell is None for cell in cells):
+                        continue  # a blank row of the spreadsheet that it came from
                     row = _from_parquet(line, ordered(cells), declaration.features)
                     if isinstance(row, BadLine):
                         bad.append(row)

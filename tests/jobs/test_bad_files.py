@@ -80,7 +80,6 @@ BAD_LINES: list[Any] = [
     pytest.param(with_cell("outcome", "yes"), "not_a_number (outcome)", id="outcome yes"),
     pytest.param(GOOD.rpartition(",")[0], "wrong_field_count", id="ragged, short"),
     pytest.param(GOOD + ",1", "wrong_field_count", id="ragged, long"),
-    pytest.param("   ", "wrong_field_count", id="spaces only"),
     pytest.param(with_cell("glucose", "1" * 1_001), "field_too_long (glucose)", id="a long field"),
     pytest.param(with_cell("glucose", "9" * 1_000_000), "field_too_long", id="1 MB in a field"),
     pytest.param(with_cell("glucose", '"' + "9" * 1_000_000 + '"'), "field_too_long", id="1 MB in quotes"),
@@ -232,6 +231,8 @@ BAD_FILES: list[Any] = [
     pytest.param(b"", "empty_file", id="empty"),
     pytest.param(b"\xef\xbb\xbf", "", id="a byte order mark only"),
     pytest.param(b"\n\n\r\n", "", id="blank lines only"),
+    pytest.param(b",,,,,,,,\n  \n", "nothing but blank lines (empty_file)", id="a spreadsheet's blank rows only"),
+    pytest.param(f"{HEADER}\n,,,,,,,,\n".encode(), "empty_file", id="header and a blank row"),
     pytest.param(f"{HEADER}\n".encode(), "empty_file", id="header only"),
     pytest.param(f"{HEADER},name\n{GOOD},1\n".encode(), 'Column 10 "name" .* (unknown_column)', id="unknown column"),
     pytest.param(f"{HEADER},GLUCOSE\n{GOOD},1\n".encode(), "Column 10 .* (duplicate_column)", id="duplicate column"),
@@ -308,6 +309,9 @@ FINE: list[Any] = [
     pytest.param(f"{HEADER}\r\n{GOOD}\r\n{OTHER}\r\n".encode(), id="CRLF"),
     pytest.param(f"{HEADER}\r{GOOD}\r{OTHER}\r".encode(), id="CR"),
     pytest.param(f"\n\n{HEADER}\n\n{GOOD}\n\n\n{OTHER}\n\n".encode(), id="blank lines"),
+    pytest.param(f",,\n{HEADER}\n,,,,,,,,\n{GOOD}\n , ,,,,,,,\n{OTHER}\n   \n".encode(), id="blank rows"),
+    pytest.param(f"{GOOD}\n,,,,,,,,\n{OTHER}\n,,,,,,,,\n".encode(), id="blank rows and no header"),
+    pytest.param(f'{GOOD}\n"","","","","","","","",""\n{OTHER}\n'.encode(), id="quoted blank rows"),
     pytest.param(('"' + GOOD.replace(",", '","') + f'"\n{OTHER}\n').encode(), id="quoted numbers"),
     pytest.param((GOOD.replace(",", ", ") + f" \n  {OTHER}\n").encode(), id="spaces around numbers"),
     pytest.param(f"{HEADER.upper().replace('_', ' ')}\n{GOOD}\n{OTHER}\n".encode(), id="upper case and spaces"),
@@ -510,6 +514,12 @@ def test_a_good_parquet_file_is_loaded(database: Database, tmp_path: Path) -> No
     assert rows == [(148, 33.6, 0), (148, None, 1), (148, 0, None)]
     assert counts(database) == (3, 1, 1)
     refused(database, str(tmp_path / "patients.parquet"), error="file_loaded_before")
+
+
+def test_rows_without_any_value_are_no_patients(database: Database, tmp_path: Path) -> None:
+    columns = {name: [value, None] for name, value in SOUND.items()} | {"outcome": [1, None]}
+    assert loaded(database, parquet(tmp_path, **columns))["inserted"] == 1
+    assert loaded(database, write(tmp_path, ID_HEADER, f"5,{GOOD}", ",,,,,,,,,"))["inserted"] == 1
 
 
 @pytest.mark.parametrize(

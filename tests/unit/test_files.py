@@ -132,6 +132,7 @@ def test_the_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     [
         ("6,148,72,35,0,33.6,0.627,50,", "half_written_line"),
         ("6,148,", "half_written_line"),
+        (",,,", "half_written_line"),
         ("6,14", "wrong_field_count"),
     ],
 )
