@@ -4,10 +4,7 @@
 """
 
 import argparse
-import io
 import json
-import os
-import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -18,6 +15,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from jobs.option_parser import HelpAsked, OptionParser
+from jobs.output import prepare_output, written
 from pima.core.features import Declaration
 from pima.errors import DONE, FAILED, Interrupted, PimaError, ResultNotWritten, WrongUsage
 from pima.logs import configure_logs, get_logger, tell, write_line
@@ -87,12 +85,12 @@ def run_command(
         options = options_parser.parse_args(list(arguments))
     except HelpAsked as asked:
         text = str(asked)
-        return _told(_output(lambda: print(text, end="")))
+        return _told(written(lambda: print(text, end="")))
     except WrongUsage as error:
         write_line(f"error: {error}")
         if "--json" in arguments:
             facts = {"error": error.code, "message": str(error)}
-            _output(lambda: _print_json(facts))
+            written(lambda: _print_json(facts))
         return error.exit_code
     command: Command | None = None
     try:
@@ -115,7 +113,7 @@ def run_command(
         facts = {"error": f"unexpected_{type(error).__name__}", "message": message}
         exit_code = _end(options, command, FAILED, facts)
     else:
-        exit_code = _told(_output(lambda: _print_json(result) if options.json else show(result)))
+        exit_code = _told(written(lambda: _print_json(result) if options.json else show(result)))
         _ping(command, job, DONE)  # the run has succeeded, whether or not its result could be shown
         return exit_code
     _ping(command, job, exit_code)
@@ -125,6 +123,7 @@ def run_command(
 def _prepare(
     options: argparse.Namespace, environ: Mapping[str, str], job: str | None, at_the_end: ExitStack
 ) -> Command:
+    prepare_output()
     stop = StopRequest()
     stop.listen()
     configure_logs("auto")  # until the settings are read
@@ -161,23 +160,8 @@ def _end(options: argparse.Namespace, command: Command | None, exit_code: int, f
     if options.json:
         run = command.run if command is not None else None
         counted = facts | ({"run_id": run.id, **run.counts} if run is not None else {})
-        _output(lambda: _print_json(counted))
+        written(lambda: _print_json(counted))
     return exit_code
-
-
-def _output(write: Callable[[], None]) -> ResultNotWritten | None:
-    """Print. Whoever closed the pipe has seen enough, while a full disk has lost what someone wants to read."""
-    try:
-        if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that the terminal does not know is no failure
-            sys.stdout.reconfigure(errors="backslashreplace")
-        write()
-        sys.stdout.flush()
-    except (BrokenPipeError, AttributeError, SystemExit):  # rich ends the process at a closed pipe
-        _let_go_of_stdout()
-    except OSError as error:
-        _let_go_of_stdout()
-        return ResultNotWritten(why=error.strerror)
-    return None
 
 
 def _told(failure: ResultNotWritten | None) -> int:
@@ -185,12 +169,6 @@ def _told(failure: ResultNotWritten | None) -> int:
         return DONE
     tell(f"error: {failure}")
     return failure.exit_code
-
-
-def _let_go_of_stdout() -> None:
-    """What is still buffered would fail again at the process's end."""
-    if sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_json(result: Result) -> None:

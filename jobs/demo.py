@@ -10,6 +10,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -22,7 +23,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from pima.errors import DONE, FAILED, WRONG
+from jobs.output import let_go_of_stdout, prepare_output
+from pima.errors import DONE, FAILED, INTERRUPTED_BY_CTRL_C, WRONG
+from pima.logs import write_line
 
 FOLDER = Path("pima-demo")
 SHIPPED = Path(__file__).resolve().parents[1] / "pima" / "data" / "pima.csv"
@@ -40,13 +43,29 @@ COMPARED = (
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
     argparse.ArgumentParser(prog="python -m jobs.demo", description=__doc__).parse_args(list(arguments))
-    console = Console()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    prepare_output()
+    try:
+        exit_code = _demo(Console(), environ)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        write_line("stopped by Ctrl-C")
+        return INTERRUPTED_BY_CTRL_C
+    except _FolderNotWritten as failure:
+        write_line(f"failed: {FOLDER} can't be written: {failure}. Run it where there is room, and a right to write.")
+        return FAILED
+    except OSError as error:
+        let_go_of_stdout()
+        write_line(f"failed: standard output: {error.strerror}")
+        return FAILED
+    return exit_code
+
+
+def _demo(console: Console, environ: Mapping[str, str]) -> int:
     if FOLDER.is_symlink() or FOLDER.is_file():
         console.print(f"{FOLDER} is there and is no folder of its own: the demo would empty it. Move it away first.")
         return WRONG
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir()
-    history, new, outcomes = _write_files(SHIPPED.read_text(encoding="utf-8").splitlines())
+    history, new, outcomes = _written_files()
     database = FOLDER / "pima.db"
     ours = {name: value for name, value in environ.items() if not name.startswith(("DATABASE_URL", "PIMA_"))}
     url = f"sqlite:///{database}"
@@ -69,6 +88,20 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     # Not by the console, which would break the lines at the terminal's width.
     print("\n".join(_lines_to_paste(database, url)))
     return DONE
+
+
+class _FolderNotWritten(Exception):
+    """The demo's folder could not be made or filled; its text says why."""
+
+
+def _written_files() -> tuple[Path, Path, Path]:
+    """A new folder, and the files in it."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    try:
+        FOLDER.mkdir()
+        return _write_files(SHIPPED.read_text(encoding="utf-8").splitlines())
+    except OSError as error:
+        raise _FolderNotWritten(error.strerror) from None
 
 
 def _write_files(lines: list[str]) -> tuple[Path, Path, Path]:

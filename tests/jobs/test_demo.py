@@ -3,14 +3,16 @@
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, clean_environ
+from tests.conftest import PATIENCE_SECONDS, ROOT, Ended, clean_environ, wait_for
 
 
 @pytest.mark.xdist_group("keras")
@@ -62,3 +64,54 @@ def test_a_folder_that_is_a_link_is_not_emptied(tmp_path: Path) -> None:
     ended = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True)
     assert (ended.returncode, "pima-demo is there and is no folder of its own" in ended.stdout) == (2, True), ended
     assert (elsewhere / "kept").exists()
+
+
+def _started(folder: Path, end: str = "", **environ: str) -> subprocess.Popen[str]:
+    """The demo in a folder, by a line of a shell that ends so."""
+    given = clean_environ() | {"PYTHONPATH": str(ROOT)} | environ
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    line = f"exec {sys.executable} -m jobs.demo {end}"
+    return subprocess.Popen(["sh", "-c", line], cwd=folder, env=given, **pipes)
+
+
+def _ended(process: subprocess.Popen[str]) -> Ended:
+    stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
+    assert "Traceback" not in stdout + stderr
+    return Ended(process.returncode, stdout, stderr)
+
+
+def test_a_demo_that_is_stopped_by_ctrl_c_says_so(tmp_path: Path) -> None:
+    process = _started(tmp_path)
+    wait_for((tmp_path / "pima-demo" / "new-patients.csv").exists, process)
+    process.send_signal(signal.SIGINT)
+    ended = _ended(process)
+    assert (ended.exit_code, ended.stderr) == (130, "stopped by Ctrl-C\n"), ended
+
+
+def test_a_demo_whose_output_can_not_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "pima-demo").touch()
+    ended = _ended(_started(tmp_path, ">/dev/full"))
+    assert (ended.exit_code, ended.stderr) == (1, "failed: standard output: No space left on device\n")
+
+
+def test_a_demo_that_can_not_write_its_folder_says_so(tmp_path: Path) -> None:
+    assert "pima-demo can't be written: " in _failed(Path("/proc"), "")
+    assert "pima-demo can't be written: File too large" in _failed(tmp_path, "ulimit -f 3;")
+
+
+def _failed(folder: Path, before: str) -> str:
+    environ = clean_environ() | {"PYTHONPATH": str(ROOT)}
+    command = ["sh", "-c", f"{before} exec {sys.executable} -m jobs.demo"]
+    ended = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True)
+    assert (ended.returncode, "Traceback" in ended.stdout + ended.stderr) == (1, False), ended
+    return ended.stderr
+
+
+@pytest.mark.parametrize("columns", ["0", "20"])
+def test_a_demo_on_a_terminal_without_the_letters_for_it_shows_what_it_can(tmp_path: Path, columns: str) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "pima.toml").write_text("[größe]\n")
+    ended = _ended(_started(tmp_path, PYTHONIOENCODING="ascii", COLUMNS=columns))
+    assert ended.exit_code == 1
+    assert "make the schema"[: int(columns) or None] in ended.stdout
+    assert "jobs.migrate ended with exit code 2" in " ".join(ended.stdout.split())

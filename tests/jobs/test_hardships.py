@@ -47,6 +47,17 @@ def test_a_failure_keeps_its_exit_code_when_nobody_reads(sqlite: Database) -> No
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize("command", [("status",), ("models", "list"), ("models", "show", "1")], ids=" ".join)
+def test_a_terminal_that_says_it_has_no_width_is_shown_everything(
+    sqlite: Database, trained: Path, command: tuple[str, ...]
+) -> None:
+    install_models(sqlite, trained)
+    ended = sqlite.run(*command, COLUMNS="0")
+    assert ended.exit_code == 0
+    assert ended.stdout == sqlite.run(*command, COLUMNS="80").stdout
+    assert "version" in ended.stdout
+
+
 UNWRITTEN: list[tuple[str, ...]] = [
     ("status",),
     ("status", "--json"),
