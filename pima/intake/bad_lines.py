@@ -12,6 +12,7 @@ from pima.intake.patient_rows import BadLine
 
 _LINES_NAMED = 5
 
+_OR_NOTHING = "or nothing where it is not known"
 _EXPECTED = {
     "bad_id": f"an id is a whole number from 1 to {LARGEST_GIVEN_ID}, and each line has one",
     "bad_outcome": "expected 0, 1 or nothing",
@@ -19,12 +20,14 @@ _EXPECTED = {
     "field_too_long": f"a cell has at most {LONGEST_FIELD:,} characters, a line {LONGEST_LINE:,}",
     "half_written_line": "expected a whole line; it ends in its middle, or a quote is left open",
     "new_patient_without_measurements": "expected a known patient's id, or this column, which a new patient needs",
-    "not_a_number": "expected digits, with a point before decimals",
-    "not_finite": "expected a finite number",
+    "not_a_number": f"expected digits, with a point before decimals, {_OR_NOTHING}",
+    "not_finite": f"expected a finite number, {_OR_NOTHING}",
     "not_utf8": "expected digits; the cell is not even UTF-8",
     "nul_byte": "expected digits; the cell holds a NUL byte",
     "wrong_field_count": "expected as many cells as the first line has",
 }
+_NO_NUMBERS = ("not_a_number", "not_finite", "not_utf8", "nul_byte")
+_OF_COLUMN = {"id": "bad_id", "outcome": "bad_outcome"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ def report(bad: Sequence[BadLine], features: Features) -> str:
 
 
 def _expected(reason: str, field: str | None, features: Features) -> str:
+    if field in _OF_COLUMN and reason in _NO_NUMBERS:
+        return _EXPECTED[_OF_COLUMN[field]]
     feature = next((feature for feature in features if feature.name == field), None)
     if feature is None or reason not in (OUT_OF_RANGE, UNKNOWN_CODE):
         return _EXPECTED[reason]

@@ -105,8 +105,13 @@ def _compressed(by: str, command: str) -> tuple[str, str]:
     return f"compressed with {by} (compressed_file)", f"Unpack it first, for example: {command} FILE {LOAD}"
 
 
+def made_utf8(name: str) -> str:
+    """The command that makes it so from the encoding that iconv knows by this name."""
+    return f"Make it UTF-8, for example: iconv -f {name} -t UTF-8 FILE {LOAD}"
+
+
 def _encoded(encoding: str, name: str) -> tuple[str, str]:
-    return f"text in {encoding} (not_utf8)", f"Make it UTF-8, for example: iconv -f {name} -t UTF-8 FILE {LOAD}"
+    return f"text in {encoding} (not_utf8)", made_utf8(name)
 
 
 # What files begin with, as regular expressions; what such a file is, and what to do.
@@ -119,6 +124,13 @@ _OTHER_KINDS = (
     (
         rb"PK\x03\x04.{26}(?:\[Content_Types\]\.xml|_rels/|docProps/|xl/|mimetype)",
         ("a workbook, such as of Excel or LibreOffice (workbook)", _SAVE),
+    ),
+    (rb"%PDF", ("a PDF", "Have the table written as CSV by whatever made it.")),
+    (rb"SQLite format 3\x00", ("a SQLite database", f"For example: sqlite3 -csv -header FILE 'SELECT ...' {LOAD}")),
+    (rb"ARROW1", ("Feather or Arrow", "Write the table as Parquet, such as with pandas.read_feather and to_parquet.")),
+    (
+        rb'(?:\xef\xbb\xbf)?\s*[\[{]\s*["\[{]',
+        ("JSON", "Write the table as CSV, such as with pandas.read_json and to_csv."),
     ),
     (rb"PK\x03\x04|PK\x05\x06", _compressed("zip", "unzip -p")),
     (rb"\xd0\xcf\x11\xe0", ("an Excel workbook in the old format (workbook)", _SAVE)),

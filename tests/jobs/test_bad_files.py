@@ -114,7 +114,8 @@ A_BAD_ID = f"bad_id (id): an id is a whole number from 1 to {LARGEST_GIVEN_ID}, 
 
 
 @pytest.mark.parametrize(
-    ("bad_id", "reason"), [*((bad_id, A_BAD_ID) for bad_id in BAD_IDS), ("७", "not_a_number (id): expected digits")]
+    ("bad_id", "reason"),
+    [*((bad_id, A_BAD_ID) for bad_id in BAD_IDS), ("७", A_BAD_ID.replace("bad_id", "not_a_number"))],
 )
 def test_a_bad_id_refuses_the_file(database: Database, tmp_path: Path, bad_id: str, reason: str) -> None:
     file = write(tmp_path, ID_HEADER, f"5,{GOOD}", f"{bad_id},{OTHER}")
@@ -207,6 +208,27 @@ def test_bad_lines_are_counted_by_reason_with_the_first_of_them(database: Databa
     assert "7177" not in report + str(result)
 
 
+DIGITS = "expected digits, with a point before decimals, or nothing where it is not known"
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "told"),
+    [
+        *(("bmi", cell, f"not_a_number (bmi): {DIGITS}") for cell in ("NA", "NULL", "-", "33_6")),
+        ("bmi", "nan", "not_finite (bmi): expected a finite number, or nothing where it is not known"),
+        *(("outcome", cell, "not_a_number (outcome): expected 0, 1 or nothing") for cell in ("yes", "NA")),
+        ("outcome", "nan", "not_finite (outcome): expected 0, 1 or nothing"),
+        ("outcome", "\0", "nul_byte (outcome): expected 0, 1 or nothing"),
+        ("outcome", "1" * 1_001, "field_too_long (outcome): a cell has at most 1,000 characters"),
+    ],
+)
+def test_what_would_have_been_right_in_that_column_is_told(
+    sqlite: Database, tmp_path: Path, column: str, cell: str, told: str
+) -> None:
+    report = refused(sqlite, write(tmp_path, HEADER, with_cell(column, cell))).stderr
+    assert f"  line 2: {told}" in report
+
+
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
 def test_a_range_error_names_the_range_and_the_unit(sqlite: Database, tmp_path: Path, feature: Feature) -> None:
     report = refused(sqlite, write(tmp_path, HEADER, with_cell(feature.name, "7177"))).stderr
@@ -246,8 +268,16 @@ BAD_FILES: list[Any] = [
     pytest.param(b"6,148,Canary-Smith,35,0,33.6,0.627,50,1\n", "Column", id="no header and text"),
     pytest.param(f"{HEADER}\n{GOOD}\n".encode("utf-16"), "", id="UTF-16"),
     pytest.param(
-        f"{HEADER.replace('age', 'größe')}\n{GOOD}\n".encode("latin-1"), "unknown_column", id="Latin-1 header"
+        f"{HEADER.replace('age', 'größe')}\n{GOOD}\n".encode("latin-1"),
+        "(unknown_column) .* Line 1 is not UTF-8 (not_utf8). .* iconv -f LATIN1 -t UTF-8 FILE | python -m jobs.load",
+        id="Latin-1 header",
     ),
+    pytest.param(b"\x91\xfe,\x07\xf3\n\x00", "Line 1 is not UTF-8 (not_utf8).", id="random bytes"),
+    pytest.param(b"%PDF-1.7\n%\xe2\xe3\n1 0 obj\n", "a PDF", id="PDF"),
+    pytest.param(b"SQLite format 3\0" + bytes(84), "a SQLite database", id="a SQLite file"),
+    pytest.param(b"ARROW1\0\0" + bytes(84), "Feather or Arrow", id="Feather"),
+    pytest.param(b'[{"glucose": 148}]\n', "JSON", id="JSON"),
+    pytest.param(b'\xef\xbb\xbf\n {"glucose": 148}\n', "JSON", id="JSON with a byte order mark"),
     pytest.param(f'"{HEADER}\n{GOOD}\n'.encode(), "", id="open quote in the header"),
     pytest.param(b"9" * 1_000_000, "", id="one megabyte of digits"),
     pytest.param(b"PK\x03\x04" + bytes(range(256)) * 40, "", id="some other format"),
