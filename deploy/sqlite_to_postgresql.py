@@ -9,11 +9,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Table, delete, insert, select, text
+from sqlalchemy import URL, Connection, Engine, Table, delete, insert, select, text
 
 from jobs.command import Command, Result, parser, run_command
 from pima.core.features import Declaration
-from pima.errors import WrongUsage
+from pima.errors import DatabaseUnusable, SchemaMissing, WrongUsage
 from pima.store.declarations import newest_declaration, require_declared
 from pima.store.engine import make_engine, reading, writing
 from pima.store.feature_columns import add_columns
@@ -43,13 +43,21 @@ def _work(command: Command) -> Result:
     url = URL.create("sqlite", database=str(file)).render_as_string()
     engine = make_engine(url, command.settings.database)
     try:
-        declared = require_schema(engine)
+        declared = _declared_in(engine, file)
         require_declared(command.declared, declared)
         # Whoever would still write to the file waits and is refused.
         with reading(engine) as source, writing(command.engine) as target:
             return {"rows": _move(source, target, declared)}
     finally:
         engine.dispose()
+
+
+def _declared_in(engine: Engine, file: Path) -> Declaration:
+    """What the file declares. Raises WrongUsage where it is none of pima's, for DATABASE_URL names another database."""
+    try:
+        return require_schema(engine)
+    except (DatabaseUnusable, SchemaMissing) as error:
+        raise WrongUsage(what=f"{file} is no SQLite file of pima's ({error.code}). Expected: one that is.") from None
 
 
 def _move(source: Connection, target: Connection, declared: Declaration) -> dict[str, int]:

@@ -43,6 +43,13 @@ class DatabaseFailed(PimaError):
     code = "database_failed"
 
 
+class DatabaseDamaged(PimaError):
+    """The database's file is damaged: SQLite says {what}. What was going on was rolled back, as far as the file allows.
+    Keep the file as it is, and restore a backup (docs/operations.md)."""
+
+    code = "database_damaged"
+
+
 class DatabaseFull(PimaError):
     """There is no room for the database: SQLite says {what}. The disk of its file, of its journal or of a temporary
     file is full, or a limit on a file's size is reached. What was committed stays, the rest was rolled back. Make room,
@@ -135,7 +142,8 @@ class WrongUsage(PimaError):
 
 
 class SchemaMissing(PimaError):
-    """The database has no pima schema (expected revision {expected}). Make it with: python -m jobs.migrate"""
+    """The database {url} has no pima schema (expected revision {expected}). If another was meant, set DATABASE_URL to
+    its URL; if not, make the schema with: python -m jobs.migrate"""
 
     exit_code = WRONG
     code = "schema_missing"

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, insert, select, text
+from sqlalchemy import URL, Connection, Engine, insert, select, text
 
 from pima.core.features import Declaration
 from pima.core.ids import LARGEST_ID
@@ -22,6 +22,7 @@ from pima.store.generations import keep_share
 from pima.store.tables import TABLES, WITH_FEATURES, installation
 from pima.store.triggers import drop_triggers, make_triggers, require_triggers
 from pima.store.types import Real
+from pima.store.urls import redacted
 
 HEAD = "0007"
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
@@ -33,7 +34,7 @@ _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 def require_schema(engine: Engine) -> Declaration:
     """Stop before the first write where the schema is missing, behind, ahead, or changed by hand; what it declares."""
     with reading(engine) as connection:
-        _require_revision(current_revision(connection))
+        _require_revision(current_revision(connection), engine.url)
         found = database_of(connection).columns(connection, [table.name for table in TABLES])
         _require_columns(connection, found)
         declaration = newest_declaration(connection)
@@ -53,11 +54,11 @@ def current_revision(connection: Connection) -> str | None:
     return found
 
 
-def _require_revision(found: str | None) -> None:
+def _require_revision(found: str | None, url: URL) -> None:
     if found == HEAD:
         return
     if found is None:
-        raise SchemaMissing(expected=HEAD)
+        raise SchemaMissing(expected=HEAD, url=redacted(url))
     if found in REVISIONS:
         raise SchemaBehind(found=found, expected=HEAD)
     raise SchemaAhead(found=found, expected=HEAD)

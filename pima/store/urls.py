@@ -40,6 +40,11 @@ def redacted(url: URL) -> str:
     return url.set(query=shown).render_as_string(hide_password=True)
 
 
+def is_absent_file(url: URL) -> bool:
+    """Whether SQLite would make a new file here."""
+    return url.get_backend_name() == "sqlite" and not Path(url.database or "").exists()
+
+
 def is_empty_default_file(url: URL, default_url: str) -> bool:
     """Whether this is the embedded default database and nothing is in it yet."""
     path = Path(url.database or "")

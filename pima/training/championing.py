@@ -6,6 +6,7 @@ Each decision is one transaction and one row of a ledger, with who and why.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from sqlalchemy import Connection, Engine
 
@@ -108,8 +109,19 @@ def export_keras(engine: Engine, number: int, path: Path) -> int:
         raise ArtifactDamaged(number=number, what="the Keras form's sha256 differs from the one stored beside it")
     try:
         with path.open("xb") as file:
-            return file.write(artifact.content)
+            return _written(file, path, artifact.content)
     except FileExistsError:
         raise WrongUsage(what=f"{path} exists already. Name another file.") from None
     except OSError as error:
         raise WrongUsage(what=f"{path} can't be written ({error.strerror}). Name another file.") from None
+
+
+def _written(file: BinaryIO, path: Path, content: bytes) -> int:
+    """What is there in part would keep the next try from its name."""
+    try:
+        written = file.write(content)
+        file.flush()
+    except OSError:
+        path.unlink()
+        raise
+    return written

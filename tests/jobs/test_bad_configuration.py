@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from tests.conftest import PATIENCE_SECONDS, ROOT, Database, Ended, call, clean_environ, insert_patients, the_json
-from tests.jobs.every_command import SECRET, every_command, wrong
+from tests.jobs.every_command import EVERY_COMMAND, SECRET, every_command, wrong
 from tests.jobs.patient_files import GOOD
 
 # ---- the URL ----------------------------------------------------------------------------------------------------
@@ -381,7 +381,12 @@ def test_the_first_command_makes_the_default_database(tmp_path: Path, command: t
 
 
 def test_a_database_that_was_named_is_not_made_by_itself(tmp_path: Path) -> None:
-    wrong(call(None, "status", DATABASE_URL=f"sqlite:///{tmp_path}/named.db"), "python -m jobs.migrate")
+    url = f"sqlite:///{tmp_path}/named.db"
+    for command in EVERY_COMMAND:
+        if command[0] != "migrate":
+            wrong(call(None, *command, DATABASE_URL=url), "named.db", "python -m jobs.migrate")
+            assert list(tmp_path.iterdir()) == []
+    assert call(None, "migrate", DATABASE_URL=url).exit_code == 0
 
 
 def test_without_its_settings_file_no_command_starts_and_no_database_is_made(tmp_path: Path) -> None:

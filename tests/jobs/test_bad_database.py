@@ -66,6 +66,14 @@ def test_a_missing_schema_stops_every_command_but_migrate(database: Database, tm
     _refused_before_any_write(database, command, tmp_path, schema.HEAD, "python -m jobs.migrate")
 
 
+def test_a_database_without_a_schema_is_named_without_its_password(database: Database) -> None:
+    schema.migrate(database.engine, "", to="base")
+    url = make_url(database.url)
+    shown = url.set(password=SECRET) if database.kind == "postgresql" else url
+    ended = call(None, "score", DATABASE_URL=shown.render_as_string(hide_password=False))
+    wrong(ended, str(url.database), "DATABASE_URL")
+
+
 @all_but_migrate
 def test_a_database_without_anything_in_it_has_no_schema(database: Database, tmp_path: Path, command: Command) -> None:
     schema.migrate(database.engine, "", to="base")

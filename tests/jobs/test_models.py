@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, SHIPPED, Database, call, clean_environ, insert_patients, the_json
+from tests.conftest import ROOT, SHIPPED, Database, call, clean_environ, insert_patients, install_models, the_json
 
 MORE_DIGITS_THAN_A_PERSON_READS = re.compile(r"\d\.\d{7,}")
 
@@ -107,6 +107,22 @@ def test_a_version_is_shown_without_dictionaries_and_long_numbers(scored_databas
     exact = the_json(call(scored_database, "models", "show", "2", "--json"))
     assert exact["decisions"][-1]["figures"]["challenger"] == found["challenger"]
     assert exact["version"]["settings"]["recipe"]["hidden_units"] == 16
+
+
+def test_an_export_that_fails_leaves_no_file_and_can_be_tried_again(
+    sqlite: Database, trained: Path, tmp_path: Path
+) -> None:
+    install_models(sqlite, trained)
+    path = tmp_path / "version.keras"
+    line = f"ulimit -f 2; exec {sys.executable} -m jobs.models export 1 {path}"
+    environ = clean_environ() | {"DATABASE_URL": sqlite.url}
+    ended = subprocess.run(["sh", "-c", line], cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert (ended.returncode, "can't be written (File too large)" in ended.stderr) == (2, True), ended
+    assert not path.exists()
+    assert call(sqlite, "models", "export", "1", str(path)).exit_code == 0
+    there = path.read_bytes()
+    assert call(sqlite, "models", "export", "2", str(path)).exit_code == 2
+    assert path.read_bytes() == there
 
 
 def _on_a_terminal(database: Database, job: str, *arguments: str) -> str:

@@ -153,14 +153,18 @@ def test_what_is_no_file_of_ours_or_no_postgresql_is_named(
 ) -> None:
     absent, empty = tmp_path / "absent.db", tmp_path / "empty.db"
     empty.touch()
-    for file, target, error in (
-        (absent, postgresql, "wrong_usage"),
-        (empty, postgresql, "schema_missing"),
-        (SHIPPED, postgresql, "database_unusable"),
-        (lived_in.engine.url.database, lived_in, "wrong_usage"),
+    lived = lived_in.engine.url.database
+    for file, target, named in (
+        (absent, postgresql, absent),
+        (empty, postgresql, empty),
+        (SHIPPED, postgresql, SHIPPED),
+        (lived, lived_in, "DATABASE_URL"),
     ):
         ended = _move(file, target)
-        assert (ended.exit_code, the_json(ended)["error"]) == (2, error), ended
+        told = the_json(ended)
+        assert (ended.exit_code, told["error"]) == (2, "wrong_usage"), ended
+        assert str(named) in told["message"]
+        assert ("DATABASE_URL" in told["message"]) == (file == lived)
     assert not absent.exists()
 
 

@@ -14,6 +14,7 @@ from pima.errors import (
     WRONG,
     DatabaseAway,
     DatabaseBusy,
+    DatabaseDamaged,
     DatabaseFailed,
     DatabaseUnusable,
     PimaError,
@@ -316,6 +317,21 @@ def test_what_sqlite_refuses_has_failed(sqlite: Database, statement: str, name: 
     assert type(error) is DatabaseFailed
     assert error.exit_code == FAILED
     assert name in str(error)
+
+
+def test_a_damaged_sqlite_file_is_told_from_one_that_is_none(sqlite: Database) -> None:
+    path = Path(sqlite.engine.url.database or "")
+    sqlite.engine.dispose()
+    sound = path.read_bytes()
+    path.write_bytes(sound[:4096] + b"\xff" * (len(sound) - 4096))
+    error = error_of(lambda: sqlite.execute("INSERT INTO patients (glucose) VALUES (100)"))
+    assert type(error) is DatabaseDamaged
+    assert error.exit_code == FAILED
+    sqlite.engine.dispose()
+    path.write_bytes(b"\xff" * len(sound))
+    error = error_of(lambda: sqlite.execute("INSERT INTO patients (glucose) VALUES (100)"))
+    assert type(error) is DatabaseUnusable
+    assert "restore a backup" in str(error)
 
 
 # ---- no value of a patient ------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from sqlalchemy.engine import URL
 
-from pima.errors import DatabaseBusy, DatabaseFailed, DatabaseFull, DatabaseUnusable, PimaError
+from pima.errors import DatabaseBusy, DatabaseDamaged, DatabaseFailed, DatabaseFull, DatabaseUnusable, PimaError
 from pima.store.urls import redacted
 
 # Primary codes of https://sqlite.org/rescode.html: Python has no name for some of the extended ones.
@@ -32,10 +32,14 @@ def translated(error: BaseException | None, url: URL) -> PimaError:
     )
     if name == "SQLITE_FULL" or code == _IOERR_WRITE:
         return DatabaseFull(what=name)
+    if name == "SQLITE_CORRUPT":
+        return DatabaseDamaged(what=name)
     what = f"SQLite says {name}"
     if name in ("SQLITE_BUSY", "SQLITE_LOCKED"):
         return DatabaseBusy(what=what)
     if name in ("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_AUTH", "SQLITE_PERM"):
         expected = "a SQLite file that this process may read and write, in a folder where it may too"
+        if name == "SQLITE_NOTADB":
+            expected += "; where it was one, it is damaged: restore a backup (docs/operations.md)"
         return DatabaseUnusable(what=what, expected=expected, url=redacted(url))
     return DatabaseFailed(what=what)
