@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from jobs.option_parser import HelpAsked, OptionParser
 from jobs.output import prepare_output, written
 from pima.core.features import Declaration
-from pima.errors import DONE, FAILED, DatabaseUnusable, Interrupted, PimaError, ResultNotWritten, WrongUsage
+from pima.errors import DONE, FAILED, Interrupted, PimaError, ResultNotWritten, WrongUsage
 from pima.logs import configure_logs, get_logger, tell, write_line
 from pima.monitoring.ping import SECONDS_TO_ANSWER, ping
 from pima.process.recorded_run import OpenRun
@@ -27,7 +27,7 @@ from pima.store.declarations import require_declared
 from pima.store.engine import make_engine
 from pima.store.runs import status_of_exit_code
 from pima.store.schema import migrate, require_schema
-from pima.store.urls import is_absent_file, is_empty_default_file, redacted
+from pima.store.urls import is_empty_default_file, require_file
 
 Result = dict[str, Any]
 
@@ -142,9 +142,7 @@ def _see_to_the_schema(command: Command, needs_schema: bool) -> None:
         holdout = command.settings.holdout
         migrate(command.engine, holdout.salt, share=holdout.share, declared=command.declared)
         get_logger().info("made the schema in a new file", file=command.engine.url.database)
-    if is_absent_file(command.engine.url):
-        expected = "a file that is there, or a new one, made by python -m jobs.migrate"
-        raise DatabaseUnusable(what="there is no such file", expected=expected, url=redacted(command.engine.url))
+    require_file(command.engine.url)
     kept = require_schema(command.engine)
     require_declared(command.declared, kept)
     command.declared = kept

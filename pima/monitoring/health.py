@@ -12,6 +12,7 @@ from pima.store import queue, registry, service_figures
 from pima.store.engine import clock, reading
 from pima.store.runs import Status
 from pima.store.schema import require_schema
+from pima.store.urls import require_file
 
 _PERIODS = 2
 _ENDED_BADLY: dict[str, str] = {
@@ -30,6 +31,7 @@ def complaints(engine: Engine, settings: Settings) -> list[str]:
     """
     scheduled = schedules(settings.schedule)
     try:
+        require_file(engine.url)
         require_schema(engine)
         with reading(engine) as connection:
             now = clock(connection)

@@ -5,7 +5,7 @@ from pathlib import Path
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from pima.errors import WrongConfiguration
+from pima.errors import DatabaseUnusable, WrongConfiguration
 from pima.store.database import database_at, with_driver
 
 EXPECTED_URL = "sqlite:///path/to/file.db or postgresql+psycopg://user:password@host:5432/database"
@@ -40,9 +40,11 @@ def redacted(url: URL) -> str:
     return url.set(query=shown).render_as_string(hide_password=True)
 
 
-def is_absent_file(url: URL) -> bool:
-    """Whether SQLite would make a new file here."""
-    return url.get_backend_name() == "sqlite" and not Path(url.database or "").exists()
+def require_file(url: URL) -> None:
+    """Raises DatabaseUnusable where SQLite would make a new file, which is for migrate to do."""
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        expected = "a file that is there, or a new one, made by python -m jobs.migrate"
+        raise DatabaseUnusable(what="there is no such file", expected=expected, url=redacted(url))
 
 
 def is_empty_default_file(url: URL, default_url: str) -> bool:

@@ -386,6 +386,8 @@ def test_a_database_that_was_named_is_not_made_by_itself(tmp_path: Path) -> None
         if command[0] != "migrate":
             wrong(call(None, *command, DATABASE_URL=url), "named.db", "python -m jobs.migrate")
             assert list(tmp_path.iterdir()) == []
+    ill = call(None, "health", DATABASE_URL=url)
+    assert (ill.exit_code, "database_unusable" in ill.stderr, list(tmp_path.iterdir())) == (1, True, [])
     assert call(None, "migrate", DATABASE_URL=url).exit_code == 0
 
 
