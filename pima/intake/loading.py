@@ -126,7 +126,7 @@ def _load_file(
     columns = tuple(name for name in file.columns if name != "id")
     loaded = patients.take_staged(connection, columns)
     rows = loaded.inserted + loaded.updated + loaded.unchanged
-    patients.record_load(connection, file.hashes.of_text, file.name, rows)
+    patients.record_load(connection, file.hashes.of_text, Path(file.name).name, rows)
     return loaded, bad
 
 

@@ -21,7 +21,7 @@ class Source:
     """A file that can be opened as often as it takes."""
 
     name: str
-    """As it is shown and recorded."""
+    """As it was given, and is shown."""
     path: Path
     """Of the file itself, or of a copy."""
 
@@ -33,7 +33,7 @@ def refused(name: str, report: str) -> FileRefused:
 
 def plain_source(path: Path) -> Source:
     """A file on disk. Its name may be any bytes there, in a database and on a terminal not."""
-    return Source(os.fsencode(path.name).decode("utf-8", errors="replace"), path)
+    return Source(os.fsencode(path).decode("utf-8", errors="replace"), path)
 
 
 @contextmanager

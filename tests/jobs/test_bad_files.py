@@ -191,7 +191,7 @@ def test_bad_lines_are_counted_by_reason_with_the_first_of_them(database: Databa
     report = refused(database, file).stderr
     missing = "or 0 or nothing where not measured"
     assert report.splitlines() == [
-        "error: patients.csv: refused, nothing was loaded. 28 bad lines (--partial would load the others):",
+        f"error: {file}: refused, nothing was loaded. 28 bad lines (--partial would load the others):",
         f"  25 lines (3, 5, 7, 9, 11, ...): out_of_range (glucose): expected 20 to 600 (mg/dL), {missing}",
         "  line 52: out_of_range (age): expected 18 to 120 (years)",
         "  2 lines (53, 54): wrong_field_count: expected as many cells as the first line has",
@@ -243,7 +243,7 @@ def test_partial_tells_a_person_what_it_left_out(database: Database, tmp_path: P
     assert ended.exit_code == 0
     assert "1 file: 1 patient inserted" in ended.stdout
     assert "1 line refused" in ended.stdout
-    assert "  patients.csv line 3: not_a_number (glucose): expected digits" in ended.stdout
+    assert f"  {file} line 3: not_a_number (glucose): expected digits" in ended.stdout
     assert "Canary" not in ended.stdout + ended.stderr
 
 
@@ -291,7 +291,7 @@ def test_a_bad_file_is_refused(database: Database, tmp_path: Path, content: byte
     path = tmp_path / "bad.csv"
     path.write_bytes(content)
     ended = refused(database, str(path))
-    assert ended.stderr.startswith("error: bad.csv: refused, nothing was loaded. ")
+    assert ended.stderr.startswith(f"error: {path}: refused, nothing was loaded. ")
     for part in report.split(" .* "):
         assert part in ended.stderr
     assert "Canary" not in ended.stderr
@@ -453,8 +453,8 @@ def test_after_a_partial_load_a_file_without_ids_is_not_to_be_loaded_as_a_whole(
     assert ended.exit_code == 0
     told = [line for line in ended.stdout.splitlines() if ONLY_THE_REFUSED in line]
     assert len(told) == 1
-    assert told[0].startswith("bad.csv: its good lines are in, and it has no ids: ")
-    assert loaded(database, "--partial", "--again", bad, sound)["partly_loaded"] == ["bad.csv"]
+    assert told[0].startswith(f"{bad}: its good lines are in, and it has no ids: ")
+    assert loaded(database, "--partial", "--again", bad, sound)["partly_loaded"] == [bad]
 
 
 def test_a_refused_file_may_be_mended_and_loaded(database: Database, tmp_path: Path) -> None:
@@ -509,12 +509,14 @@ def test_many_files_are_all_loaded_or_none(database: Database, tmp_path: Path) -
     bad = write(tmp_path, HEADER, OTHER, with_cell("age", "400"), name="bad.csv")
     last = write(tmp_path, HEADER, THIRD, name="last.csv")
     report = refused(database, first, bad, last).stderr
-    assert report.startswith("error: bad.csv: refused")
+    assert report.startswith(f"error: {bad}: refused")
     refused(database, first, last, str(tmp_path / "absent.csv"))
     result = loaded(database, "--partial", first, bad, last)
     assert (result["files"], result["inserted"], result["refused"]) == (3, 3, 1)
-    assert result["bad_lines"] == [{"file": "bad.csv", "line": 3, "reason": "out_of_range", "field": "age"}]
+    assert result["bad_lines"] == [{"file": bad, "line": 3, "reason": "out_of_range", "field": "age"}]
     assert counts(database) == (3, 0, 3)
+    # Where on this machine they were is nobody else's business.
+    assert database.execute("SELECT file_name FROM loads ORDER BY id") == [("first.csv",), ("bad.csv",), ("last.csv",)]
 
 
 def test_a_later_file_may_update_what_an_earlier_one_brought(database: Database, tmp_path: Path) -> None:

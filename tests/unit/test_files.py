@@ -42,7 +42,10 @@ def read(folder: Path, content: str | bytes) -> tuple[list[tuple[object, ...]], 
 def test_a_file_is_known_by_its_name_its_hash_and_its_columns(tmp_path: Path) -> None:
     content = f"ID, Blood Pressure ,outcome\n7,72,1\n"  # noqa: F541
     file = opened(tmp_path, content)
-    assert (file.name, file.hashes.of_bytes) == ("patients.csv", hashlib.sha256(content.encode()).hexdigest())
+    assert (file.name, file.hashes.of_bytes) == (
+        str(tmp_path / "patients.csv"),
+        hashlib.sha256(content.encode()).hexdigest(),
+    )
     assert file.columns == ("id", "blood_pressure", "outcome")
     assert file.has_ids
     assert file.absent_measurements == tuple(name for name in FEATURE_NAMES if name != "blood_pressure")
@@ -200,7 +203,7 @@ def test_scraps_are_refused_or_hold_no_rows_and_raise_nothing_else(tmp_path: Pat
     try:
         rows, _ = read(tmp_path, content)
     except FileRefused as error:
-        assert error.facts["file"] == "patients.csv"  # noqa: PT017
+        assert error.facts["file"] == str(tmp_path / "patients.csv")  # noqa: PT017
     else:
         assert all(cell is None for row in rows for cell in row[1:])
 
