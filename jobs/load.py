@@ -17,7 +17,11 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
     options = parser("load", __doc__ or "")
     options.add_argument("files", nargs="+", type=Path, metavar="FILE", help="CSV or Parquet; - is stdin")
-    options.add_argument("--partial", action="store_true", help="load the good lines and report the bad ones")
+    options.add_argument(
+        "--partial",
+        action="store_true",
+        help="load the good lines and report the bad ones; ends with 0 even where no line is good",
+    )
     options.add_argument("--again", action="store_true", help="load a file without ids though it was loaded before")
     options.add_argument(
         "--ignore",

@@ -171,7 +171,14 @@ def as_taken(side: Side, declared: Declaration, names: tuple[str, ...]) -> AsTak
 
 
 def shortage(history: Split, minimum_labels: int, minimum_of_each_class: int) -> str | None:
-    """What is missing for a fair fit and a fair judgement; None where there is enough. Counts only."""
+    """What is missing for a fair fit and a fair judgement, and what does not count; None where there is enough. Counts
+    only."""
+    lacking = _lacking(history, minimum_labels, minimum_of_each_class)
+    left_out = ", ".join(f"{rows} labelled rows ({reason})" for reason, rows in sorted(history.left_out.items()))
+    return f"{lacking}; left out: {left_out}" if lacking and left_out else lacking
+
+
+def _lacking(history: Split, minimum_labels: int, minimum_of_each_class: int) -> str | None:
     labels = len(history.training) + len(history.holdout)
     if labels < minimum_labels:
         return f"{labels} usable labelled rows, {minimum_labels} needed"

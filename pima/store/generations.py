@@ -43,8 +43,8 @@ def holdout_generation(connection: Connection, configured_share: float) -> Gener
         what = f"holdout.share is {configured_share} in the settings and {newest.share} in this database"
         expected = (
             f"holdout.share = {newest.share}: under another, models would be judged on rows that they learned from. To "
-            f"change it all the same, let jobs.migrate pass with {newest.share}, run python -m jobs.models holdout "
-            f"--share {configured_share} --reason TEXT, and then set {configured_share}"
+            f"change it all the same, keep {newest.share} in the settings, run python -m jobs.models holdout "
+            f"--share {configured_share} --reason TEXT, then set {configured_share}"
         )
         raise WrongConfiguration(what=what, expected=expected)
     return newest

@@ -205,7 +205,8 @@ def test_retraining_on_a_history_that_is_small_or_of_one_class_is_refused(
 def test_bad_rows_do_not_count_as_history(scored_database: Database) -> None:
     _insert_history(scored_database, 150, "n % 2")
     scored_database.execute("UPDATE patients SET age = 7 WHERE id > 60")
-    counts = _refused_retraining(scored_database, "60 usable labelled rows, 100 needed")
+    told = "60 usable labelled rows, 100 needed; left out: 90 labelled rows (out_of_range)."
+    counts = _refused_retraining(scored_database, told)
     assert counts["left_out"] == {"out_of_range": 90}
 
 

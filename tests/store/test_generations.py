@@ -93,7 +93,11 @@ def test_down_and_up_again_the_champion_still_tells(older: Database) -> None:
 
 def test_another_share_than_the_databases_is_refused_with_what_to_do(database: Database) -> None:
     assert _generation(database, 0.3).number == 1
-    with pytest.raises(WrongConfiguration, match=r"holdout\.share is 0\.4 in the settings and 0\.3 in this database"):
+    told = (
+        r"holdout\.share is 0\.4 in the settings and 0\.3 in this database.*keep 0\.3 in the settings, "
+        r"run python -m jobs\.models holdout --share 0\.4 --reason TEXT, then set 0\.4\."
+    )
+    with pytest.raises(WrongConfiguration, match=told):
         _generation(database, 0.4)
     for job in ("retrain", "migrate"):
         ended = call(database, job, PIMA_HOLDOUT__SHARE="0.4")
