@@ -166,8 +166,9 @@ class SchemaAhead(PimaError):
 
 
 class SchemaDiffers(PimaError):
-    """The database is at the right revision, but {what}. Nothing was written. Restore what was changed by hand
-    (`python -m jobs.migrate` makes missing and changed triggers anew), then run this again."""
+    """The database is at the right revision, but {what}. Nothing was written. `python -m jobs.migrate` makes pima's own
+    triggers anew where they are missing or changed; how the rest is undone, which it can't do, is in docs/operations.md
+    under "What was changed by hand". Then run this again."""
 
     exit_code = WRONG
     code = "schema_differs"

@@ -1,0 +1,73 @@
+"""What somebody has changed in the database by hand, undone as docs/operations.md says."""
+
+import re
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from tests.conftest import ROOT, Database, call, the_json
+
+FUNCTION = "CREATE FUNCTION other() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'"
+BY_HAND = {
+    "row security": (
+        "ALTER TABLE predictions ENABLE ROW LEVEL SECURITY",
+        {"table": "predictions"},
+    ),
+    "has a rule": (
+        "CREATE RULE nothing AS ON INSERT TO rejections DO INSTEAD NOTHING",
+        {"rule": "nothing", "table": "rejections"},
+    ),
+    "has child tables": (
+        "CREATE TABLE patients_elsewhere () INHERITS (patients)",
+        {"child": "patients_elsewhere", "table": "patients"},
+    ),
+    "fires after": (
+        f"{FUNCTION}; CREATE TRIGGER zzzz BEFORE INSERT ON patients FOR EACH ROW EXECUTE FUNCTION other()",
+        {"trigger": "zzzz"},
+    ),
+    "could change or drop": (
+        f"{FUNCTION}; CREATE TRIGGER drops BEFORE INSERT ON predictions FOR EACH ROW EXECUTE FUNCTION other()",
+        {"trigger": "drops", "table": "predictions"},
+    ),
+}
+
+
+def _undone_by(what: str) -> list[str]:
+    """The statements of the page's row for a message."""
+    page = (ROOT / "docs" / "operations.md").read_text()
+    (row,) = re.findall(
+        rf"^\|[^|]*{what}[^|]*\|(.*)\|$", page.partition("## What was changed by hand")[2], re.MULTILINE
+    )
+    return re.findall(r"`([A-Z]{4,} [^`]+)`", row)
+
+
+@pytest.fixture
+def role(postgresql: Database) -> Iterator[str]:
+    """The URL of one that owns nothing and may write everything."""
+    name = f"pima_some_{uuid.uuid4().hex[:8]}"
+    postgresql.execute(f"CREATE ROLE {name} LOGIN")
+    postgresql.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}")
+    postgresql.execute(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {name}")
+    yield make_url(postgresql.url).set(username=name).render_as_string(hide_password=False)
+    postgresql.execute(f"DROP OWNED BY {name}")
+    postgresql.execute(f"DROP ROLE {name}")
+
+
+@pytest.mark.parametrize("what", BY_HAND)
+def test_what_was_changed_by_hand_is_undone_by_the_page_s_statements(
+    postgresql: Database, role: str, what: str
+) -> None:
+    done, names = BY_HAND[what]
+    with postgresql.engine.begin() as connection:
+        connection.exec_driver_sql(done)
+    whoever = Database("postgresql", role, postgresql.engine)
+    told = the_json(call(whoever, "score", "--json"))
+    assert (told["error"], what in told["message"]) == ("schema_differs", True), told
+    assert "docs/operations.md" in told["message"]
+    with postgresql.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for statement in _undone_by(what):
+            connection.execute(text(re.sub(r"<(\w+)>", lambda name: names[name[1]], statement)))
+    assert call(whoever, "score").exit_code == 0
