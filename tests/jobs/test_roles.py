@@ -226,6 +226,7 @@ FORBIDDEN = [
     ("pima_reader", "SELECT * FROM scoring_queue"),
     ("pima_reader", "DELETE FROM predictions"),
     ("pima_reader", "SELECT * FROM model_versions"),
+    ("pima_reader", "SELECT * FROM champion"),
     *((role, "CREATE TABLE mine (id INTEGER)") for role in ROLES),
 ]
 
@@ -235,6 +236,22 @@ def test_what_a_role_does_not_need_is_refused(guarded: Database) -> None:
     assert allowed == []
     for view in ("predictions", "current_predictions", "rejections"):
         assert not _refused(guarded, "pima_reader", f"SELECT * FROM {view}")
+
+
+def test_the_reader_sees_the_champions_predictions_without_a_right_to_see_the_champion(
+    guarded: Database, trained: Path
+) -> None:
+    install_models(guarded, trained)
+    insert_patients(guarded, 2)
+    for champion in ("2", "1"):  # after 1, which the fixture has made champion
+        assert call(guarded, "score").exit_code == 0
+        assert call(guarded, "models", "promote", champion, "--reason", "a test").exit_code == 0
+        assert call(guarded, "requeue", "--stale").exit_code == 0
+    reader = make_engine(_under(guarded, "pima_reader").url, DatabaseSettings())
+    with writing(reader) as connection:
+        shown = connection.execute(text("SELECT model_version, superseded FROM current_predictions")).all()
+    assert shown == [(1, False), (1, False)]
+    reader.dispose()
 
 
 def test_the_operator_s_right_to_lock_patients_changes_no_value_of_theirs(guarded: Database) -> None:

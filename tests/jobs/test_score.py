@@ -26,6 +26,7 @@ from tests.conftest import (
     held_in_the_middle,
     insert_patients,
     install_models,
+    the_json,
     wait_for,
 )
 from tests.jobs.scored_once import QUEUED, assert_each_once, insert_mostly_sound
@@ -172,6 +173,35 @@ def test_a_correction_is_scored_again_and_the_earlier_prediction_kept(scored_dat
     assert second[0][1] < first[0][1]
     assert second[0][2] == 0
     assert scored_database.value("SELECT count(*) FROM predictions WHERE patient_id = :id", {"id": patient}) == 2
+
+
+def test_the_documented_way_back_to_an_earlier_model_shows_its_predictions_for_every_waiting_row(
+    scored_database: Database,
+) -> None:
+    def make_champion(*move: str) -> int:
+        assert call(scored_database, "models", *move, "--reason", "a test").exit_code == 0
+        requeued = the_json(call(scored_database, "requeue", "--stale", "--json"))["requeued"]
+        assert call(scored_database, "score").exit_code == 0
+        return int(requeued)
+
+    def shown() -> list[tuple[int, int, bool]]:
+        rows = scored_database.execute("SELECT patient_id, model_version, superseded FROM current_predictions")
+        return sorted((patient, model, bool(superseded)) for patient, model, superseded in rows)
+
+    insert_patients(scored_database, 2, first_id=1)
+    assert call(scored_database, "score").exit_code == 0
+    assert shown() == [(1, 1, False), (2, 1, False)]
+    assert make_champion("promote", "2") == 2
+    assert shown() == [(1, 2, False), (2, 2, False)]
+    insert_patients(scored_database, 1, first_id=3)
+    scored_database.execute("UPDATE patients SET glucose = 90 WHERE id = 2")
+    assert call(scored_database, "score").exit_code == 0
+    assert shown() == [(1, 2, False), (2, 2, False), (3, 2, False)]
+    assert make_champion("rollback") == 2  # what the first has never scored
+    assert shown() == [(1, 1, False), (2, 1, False), (3, 1, False)]
+    assert make_champion("promote", "2") == 0
+    assert shown() == [(1, 2, False), (2, 2, False), (3, 2, False)]
+    assert scored_database.value("SELECT count(*) FROM predictions") == 3 + 4 + 0 + 1
 
 
 def test_a_rolled_back_champion_scores_the_next_run(scored_database: Database) -> None:

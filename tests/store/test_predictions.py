@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from pima.errors import DatabaseFailed
+from pima.store import registry
 from pima.store.batches import Predictions, Rejections
 from pima.store.engine import reading, writing
 from pima.store.predictions import Realised, realised_accuracy
 from pima.store.predictions import write_predictions as write
 from pima.store.predictions import write_rejections as write_rejected
 from tests.conftest import Database, insert_patients
+from tests.store.versions import add_version
 
 LONG_AGO = "2001-01-01T00:00:00.000Z"
 FAR_AHEAD = "2999-01-01T00:00:00.000Z"
@@ -23,17 +25,24 @@ def day(n: int) -> str:
 
 
 def predict(
-    database: Database, patient_id: int, version: int, model: int, at: str = LONG_AGO, probability: float = 0.25
+    database: Database,
+    patient_id: int,
+    version: int,
+    model: int,
+    at: str = LONG_AGO,
+    probability: float = 0.25,
+    run: int = 1,
 ) -> None:
-    """A prediction made at a moment of the test's choice."""
+    """A prediction made at a moment, and in a run, of the test's choice."""
     database.execute(
         """INSERT INTO predictions (patient_id, patient_version, model_version, run_id, probability,
                                     predicted_class, threshold, scored_at)
-        VALUES (:id, :version, :model, 1, :probability, :predicted, 0.5, :at)""",
+        VALUES (:id, :version, :model, :run, :probability, :predicted, 0.5, :at)""",
         {
             "id": patient_id,
             "version": version,
             "model": model,
+            "run": run,
             "probability": probability,
             "predicted": int(probability >= 0.5),
             "at": at,
@@ -59,21 +68,56 @@ def shown(database: Database) -> list[tuple[Any, ...]]:
 # ---- the view -------------------------------------------------------------------------------------------------------
 
 
-def test_one_row_a_patient_the_newest_version_then_the_latest(database: Database) -> None:
+def test_one_row_a_patient_the_newest_version_then_the_last_run(database: Database) -> None:
     cases = [
-        # (version, model, day) of each prediction, and (version, model) of the one that is shown
+        # (version, model, run) of each prediction, and (version, model) of the one that is shown
         ([(4, 1, 1)], (4, 1)),
         ([(4, 1, 1), (9, 1, 2)], (9, 1)),
         ([(9, 1, 1), (4, 2, 2)], (9, 1)),  # an older version that a newer model has scored later
         ([(4, 1, 1), (4, 2, 2)], (4, 2)),
         ([(4, 2, 1), (4, 1, 2)], (4, 1)),  # scored last by an earlier model, after a rollback
-        ([(4, 1, 1), (4, 2, 1), (4, 3, 1)], (4, 3)),  # at the same moment: one row all the same
+        ([(4, 1, 1), (4, 2, 1), (4, 3, 1)], (4, 3)),  # in the same run: one row all the same
         ([(4, 1, 1), (4, 2, 2), (9, 2, 3), (9, 1, 4)], (9, 1)),
     ]
     for patient_id, (made, _) in enumerate(cases):
-        for version, model, at in made:
-            predict(database, patient_id, version, model, at=day(at))
+        for version, model, run in made:
+            # The clock was set back between the runs: it decides nothing.
+            predict(database, patient_id, version, model, at=day(20 - run), run=run)
     assert shown(database) == [(patient_id, *expected, False) for patient_id, (_, expected) in enumerate(cases)]
+
+
+def set_champion(database: Database, model: int) -> None:
+    with writing(database.engine) as connection:
+        registry.set_champion(connection, model, pinned=False)
+
+
+def test_of_one_version_the_champions_prediction_is_shown_whoever_scored_last(database: Database) -> None:
+    for _ in range(3):
+        add_version(database)
+    by_both, by_the_first, by_the_second, corrected = range(1, 5)
+    predict(database, by_both, 4, model=1, run=1)
+    predict(database, by_both, 4, model=2, run=2)
+    predict(database, by_the_first, 5, model=1, run=1)
+    predict(database, by_the_second, 6, model=2, run=2)
+    predict(database, corrected, 7, model=1, run=1)
+    predict(database, corrected, 8, model=2, run=2)
+    only_one_each = [(by_the_first, 5, 1, False), (by_the_second, 6, 2, False), (corrected, 8, 2, False)]
+    for champion, model in ((1, 1), (2, 2), (3, 2), (1, 1)):  # the third has not scored yet
+        set_champion(database, champion)
+        assert shown(database) == [(by_both, 4, model, False), *only_one_each]
+
+
+def test_the_view_shows_of_one_patient_what_it_shows_of_all(database: Database) -> None:
+    for _ in range(2):
+        add_version(database)
+    set_champion(database, 1)
+    for patient_id in range(1, 60):
+        for model, run in ((1, 3), (2, 4))[: 1 + patient_id % 2]:
+            predict(database, patient_id, 5 + run * (patient_id % 3), model, run=run)
+    everyone = database.execute("SELECT * FROM current_predictions ORDER BY patient_id")
+    assert [row[0] for row in everyone] == list(range(1, 60))
+    for row in everyone:
+        assert database.execute("SELECT * FROM current_predictions WHERE patient_id = :id", {"id": row[0]}) == [row]
 
 
 def test_the_view_shows_a_row_as_it_was_written(database: Database) -> None:
@@ -129,6 +173,15 @@ def test_a_prediction_is_superseded_by_a_newer_version_whatever_became_of_it(dat
     assert shown(database) == [(patient_id, version, 1, False)]
     insert_patients(database, 1, first_id=patient_id, outcome=0)
     assert shown(database) == [(patient_id, version, 1, True)]
+
+
+def test_a_prediction_of_another_version_than_the_rows_is_superseded_though_its_number_is_higher(
+    database: Database,
+) -> None:
+    """The row was stamped anew, by the triggers that logical replication met or by a counter that was set back."""
+    patient_id, version = scored_patient(database)
+    predict(database, patient_id, version + 1_000, model=1)
+    assert shown(database) == [(patient_id, version + 1_000, 1, True)]
 
 
 def test_what_waits_or_was_rejected_elsewhere_or_earlier_supersedes_nothing(database: Database) -> None:
