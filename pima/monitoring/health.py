@@ -98,7 +98,7 @@ def _no_champion_came_of_it(connection: Connection) -> list[str]:
 
 
 _UNSEEN = {
-    "outcome_without_its_time": "an outcome without its time, or a time without its outcome",
+    "row_without_its_stamps": "an outcome without its time, a time without its outcome, or neither outcome nor version",
     "queue_entry_that_is_not_the_row": "an entry on the queue that is not the row as it is",
 }
 

@@ -14,7 +14,7 @@ from pima.store.batches import Batch
 from pima.store.columns import any_differs, assigned, listed
 from pima.store.database import database_of
 from pima.store.declarations import newest_declaration
-from pima.store.tables import scoring_queue
+from pima.store.tables import LACKS_STAMPS, scoring_queue
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,9 @@ def mend_unseen(connection: Connection) -> int:
     """
     database_of(connection).mend_counter(connection)
     stamped = 0
-    if "outcome_without_its_time" in unseen_rows(connection):  # by its index; the update reads all patients
-        stamped = _stamp(connection, "(outcome IS NULL) <> (labelled_at IS NULL)")
+    if "row_without_its_stamps" in unseen_rows(connection):  # by its index; the update may read all patients
+        # The triggers give a row that has no version one, and queue it, whatever became of an earlier row's version 0.
+        stamped = _stamp(connection, LACKS_STAMPS)
     return stamped + _correct_entries(connection) + _remove_entries(connection)
 
 
@@ -122,10 +123,7 @@ def requeue_lost(connection: Connection) -> int:
 
     Rows that were written while the triggers were away are such.
     """
-    queued = _enqueue(connection, f"{_NOT_QUEUED} AND {_NOT_REJECTED} AND {_NOT_PREDICTED}")
-    # A row that was never stamped has no version of its own yet; with it comes a new entry.
-    _stamp(connection, "id IN (SELECT patient_id FROM scoring_queue WHERE patient_version = 0)")
-    return queued
+    return _enqueue(connection, f"{_NOT_QUEUED} AND {_NOT_REJECTED} AND {_NOT_PREDICTED}")
 
 
 def _stamp(connection: Connection, condition: str) -> int:

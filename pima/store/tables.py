@@ -61,9 +61,10 @@ patients = _table(
 )
 # The newest outcomes, for the realised accuracy; the weekly read of all labelled rows goes through it too.
 Index("ix_patients_labelled_at", patients.c.labelled_at, info={"where": text("labelled_at IS NOT NULL")})
-# Empty unless rows were written while the triggers were switched off: what health and requeue look for.
-_unstamped = text("(outcome IS NULL) <> (labelled_at IS NULL)")
-Index("ix_patients_unstamped", patients.c.id, info={"where": _unstamped})
+LACKS_STAMPS = "(outcome IS NULL) <> (labelled_at IS NULL) OR (version = 0 AND outcome IS NULL)"
+"""Of a row of patients that was written while the triggers were switched off."""
+# Empty but for those: what health and requeue look for.
+Index("ix_patients_unstamped", patients.c.id, info={"where": text(LACKS_STAMPS)})
 
 # Row versions that wait, with all that the scorer needs: the features' columns.
 scoring_queue = _table(

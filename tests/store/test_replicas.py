@@ -12,7 +12,16 @@ from pima.settings import DatabaseSettings
 from pima.store import queue as store_queue
 from pima.store import schema
 from pima.store.engine import make_engine, writing
-from tests.conftest import SALT, Database, call, insert_patients, postgresql_server, the_json, without_triggers
+from tests.conftest import (
+    SALT,
+    Database,
+    call,
+    insert_many,
+    insert_patients,
+    postgresql_server,
+    the_json,
+    without_triggers,
+)
 from tests.store.rows import COLUMNS, VALUES, assert_queue_is_true, patient, queue
 
 
@@ -160,15 +169,15 @@ def test_health_tells_and_requeue_mends_what_came_in_while_the_triggers_were_awa
         database.execute("DELETE FROM patients WHERE id = 3")
     with writing(database.engine) as connection:
         seen = store_queue.unseen_rows(connection)
-    # 2, 7 and 13; the entries of 2 and 3.
-    assert seen == {"outcome_without_its_time": 3, "queue_entry_that_is_not_the_row": 2}
+    # 2, 7, 11, 12 and 13; the entries of 2 and 3.
+    assert seen == {"row_without_its_stamps": 5, "queue_entry_that_is_not_the_row": 2}
     unwell = call(database, "health")
     assert unwell.exit_code == 1
     assert "rows_unseen" in unwell.stderr
     assert "python -m jobs.requeue" in unwell.stderr
 
     mended = the_json(call(database, "requeue", "--json"))
-    assert mended == {"mended": 5, "requeued": 2}  # 2, 7, 13, the entries of 1 and 3; then 11, 12
+    assert mended == {"mended": 7, "requeued": 0}  # 2, 7, 11, 12, 13, the entries of 1 and 3
     assert [entry[0] for entry in queue(database)] == [1, 4, 5, 6, 7, 11, 12]
     assert_queue_is_true(database)
     assert_stamped(database)
@@ -212,7 +221,40 @@ def test_rows_are_stamped_where_updates_that_change_nothing_are_dropped(postgres
     with without_triggers(postgresql):
         postgresql.execute("UPDATE patients SET outcome = 1 WHERE id = 1")
         postgresql.execute(f"INSERT INTO patients (id, {COLUMNS}) VALUES (2, {VALUES})")
-    assert the_json(call(postgresql, "requeue", "--json")) == {"mended": 1, "requeued": 1}
+    assert the_json(call(postgresql, "requeue", "--json")) == {"mended": 2, "requeued": 0}
     assert "rows_unseen" not in call(postgresql, "health").stderr
     assert_queue_is_true(postgresql)
     assert_stamped(postgresql)
+
+
+def test_health_tells_of_new_rows_without_an_outcome_alone_whatever_became_of_version_0(database: Database) -> None:
+    with without_triggers(database):
+        database.execute(f"INSERT INTO patients (id, {COLUMNS}) VALUES (11, {VALUES}), (12, {VALUES}), (13, {VALUES})")
+        # A labelled row has no need of a version.
+        database.execute(f"""
+            INSERT INTO patients (id, {COLUMNS}, outcome, labelled_at)
+            VALUES (14, {VALUES}, 1, '2026-01-01T00:00:00.000Z')""")
+    # Those of earlier rows of these ids.
+    database.execute("""
+        INSERT INTO predictions (patient_id, patient_version, model_version, run_id, probability, predicted_class,
+                                 threshold)
+        VALUES (12, 0, 1, 1, 0.5, 1, 0.5)""")
+    database.execute("""
+        INSERT INTO rejections (patient_id, patient_version, run_id, reason, field)
+        VALUES (13, 0, 1, 'missing', 'age')""")
+    unwell = call(database, "health")
+    assert "rows_unseen: 3 patients" in unwell.stderr
+    assert "or neither outcome nor version" in unwell.stderr
+    assert the_json(call(database, "requeue", "--json")) == {"mended": 3, "requeued": 0}
+    assert [entry[0] for entry in queue(database)] == [11, 12, 13]
+    assert_queue_is_true(database)
+    assert database.value("SELECT min(version) FROM patients WHERE outcome IS NULL") > 0
+    assert "rows_unseen" not in call(database, "health").stderr
+
+
+def test_what_health_counts_of_patients_is_found_by_an_index_that_is_empty(database: Database) -> None:
+    insert_many(database, 5_000)
+    database.execute("ANALYZE patients")
+    explain = "EXPLAIN QUERY PLAN" if database.kind == "sqlite" else "EXPLAIN"
+    plan = " ".join(str(row) for row in database.execute(f"{explain} SELECT * FROM unseen_rows"))
+    assert "ix_patients_unstamped" in plan
