@@ -44,11 +44,12 @@ def _work(command: Command) -> Result:
     if given.roles:
         require_roles(command.engine)
     holdout = command.settings.holdout
-    before, after = migrate(command.engine, holdout.salt, command.options.to, holdout.share, command.declared)
-    if after == HEAD:
+    migrated = migrate(command.engine, holdout.salt, given.to, holdout.share, command.declared)
+    if migrated.after == HEAD:
         require_schema(command.engine)
-    made = {"roles": make_roles(command.engine)} if command.options.roles else {}
-    return {"revision_before": before, "revision": after} | made
+    roles = {"roles": make_roles(command.engine)} if given.roles else {}
+    triggers = {"triggers_made_anew": migrated.made_anew} if migrated.made_anew else {}
+    return {"revision_before": migrated.before, "revision": migrated.after} | roles | triggers
 
 
 def _carry_over(command: Command) -> Result:
@@ -67,7 +68,12 @@ def _show(result: Result) -> None:
         return
     if "roles" in result:
         print(f"roles: {', '.join(result['roles'])}; give each that you use a password")
-    if result["revision_before"] == result["revision"]:
+    if "triggers_made_anew" in result:
+        print(f"triggers made anew; what was found: {result['triggers_made_anew']}")
+        print(
+            "rows that were written meanwhile may not wait to be scored: python -m jobs.requeue puts them on the queue"
+        )
+    elif result["revision_before"] == result["revision"]:
         print(f"the schema is at revision {result['revision']}, nothing to do")
     else:
         print(f"the schema went from {result['revision_before'] or 'nothing'} to revision {result['revision']}")

@@ -5,6 +5,7 @@ The check at the start of every command uses plain catalogue queries, since impo
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, insert, select, text
@@ -93,14 +94,26 @@ def _require_whole_tables(connection: Connection) -> None:
         raise SchemaDiffers(what=what)
 
 
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """What became of the schema."""
+
+    before: str | None
+    """The revision that was found; None where there was no schema."""
+    after: str | None
+    """The revision that it is at; None after going back to nothing."""
+    made_anew: str | None
+    """What was wrong with the triggers of a schema that was at the head already; None where nothing was."""
+
+
 def migrate(
     engine: Engine,
     salt: str,
     to: str = "head",
     share: float = HoldoutSettings().share,
     declared: Declaration | None = SHIPPED,
-) -> tuple[str | None, str | None]:
-    """Bring the schema to a revision; returns the revisions before and after.
+) -> Migrated:
+    """Bring the schema to a revision.
 
     One transaction on both databases, behind a lock: of two at once the second finds the work done. The holdout's
     `salt` ("" draws one) and `share`, and what is declared, go into a new database; an existing one keeps its own, and
@@ -116,17 +129,18 @@ def migrate(
         if before == HEAD and to not in ("head", HEAD):
             drop_triggers(connection)
         _run_alembic(connection, to)
-        after = current_revision(connection)
+        after, made_anew = current_revision(connection), None
         if after == HEAD:
             if before is None and declared is not None:
                 begin_with(connection, declared)
-            make_triggers(connection)
+            made_anew = make_triggers(connection)
             database_of(connection).mend_counter(connection)
             if declared is not None:
                 require_declared(declared, newest_declaration(connection))
             _keep_salt(connection, salt)
             keep_share(connection, share)
-        return before, after
+        # Those of an older schema had to be made anew in any case.
+        return Migrated(before, after, made_anew if before == HEAD else None)
 
 
 def _require_ids_in_range(connection: Connection) -> None:

@@ -19,11 +19,13 @@ def require_triggers(connection: Connection, declaration: Declaration) -> None:
         raise SchemaDiffers(what=what)
 
 
-def make_triggers(connection: Connection) -> None:
-    """Make the triggers where they are not yet, or no longer, as they should be."""
+def make_triggers(connection: Connection) -> str | None:
+    """Make the triggers where they are not yet, or no longer, as they should be; what was wrong with them, in words."""
     triggers, columns = database_of(connection).triggers, newest_declaration(connection).columns
-    if triggers.fault(connection, columns) is not None:
+    what = triggers.fault(connection, columns)
+    if what is not None:
         triggers.make(connection, columns)
+    return what
 
 
 def drop_triggers(connection: Connection) -> None:

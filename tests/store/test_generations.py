@@ -86,7 +86,7 @@ def test_down_and_up_again_the_champion_still_tells(older: Database) -> None:
     schema.migrate(older.engine, SALT, share=0.25)
     change_holdout_share(older.engine, 0.5, SOMEONE)
     schema.migrate(older.engine, SALT, to="0004")
-    assert schema.migrate(older.engine, SALT, share=0.25) == ("0004", schema.HEAD)
+    assert schema.migrate(older.engine, SALT, share=0.25) == schema.Migrated("0004", schema.HEAD, None)
     assert [row[:2] for row in _generations(older)] == [(1, 0.25)]
     assert _of_versions(older) == [1, 1, None]
 

@@ -141,6 +141,6 @@ def test_a_database_of_the_first_revision_comes_up_with_its_versions_and_verdict
     )
     with pytest.raises(schema.SchemaBehind):
         schema.require_schema(database.engine)
-    assert schema.migrate(database.engine, SALT) == ("0001", schema.HEAD)
+    assert schema.migrate(database.engine, SALT) == schema.Migrated("0001", schema.HEAD, None)
     schema.require_schema(database.engine)
     assert database.execute("SELECT verdict, test_set_fingerprint FROM promotions") == [("promoted", None)]

@@ -96,14 +96,14 @@ def test_the_code_knows_every_revision_of_the_migrations_equal() -> None:
 
 
 def test_up_down_and_up_again(database: Database) -> None:
-    assert schema.migrate(database.engine, SALT) == (schema.HEAD, schema.HEAD)
-    assert schema.migrate(database.engine, SALT, to="base") == (schema.HEAD, None)
+    assert schema.migrate(database.engine, SALT) == schema.Migrated(schema.HEAD, schema.HEAD, None)
+    assert schema.migrate(database.engine, SALT, to="base") == schema.Migrated(schema.HEAD, None, None)
     with writing(database.engine) as connection:
         left = set(inspect(connection).get_table_names()) | set(inspect(connection).get_view_names())
         assert left == {"alembic_version"}
     with pytest.raises(SchemaMissing):
         schema.require_schema(database.engine)
-    assert schema.migrate(database.engine, SALT) == (None, schema.HEAD)
+    assert schema.migrate(database.engine, SALT) == schema.Migrated(None, schema.HEAD, None)
     schema.require_schema(database.engine)
     assert database.execute("SELECT model_version, sequence, pinned FROM champion") == [(None, 0, 0)]
 

@@ -13,7 +13,7 @@ from pima.errors import SchemaDiffers
 from pima.settings import DatabaseSettings
 from pima.store import schema
 from pima.store.engine import make_engine
-from tests.conftest import SALT, Database, call, insert_patients
+from tests.conftest import SALT, Database, call, insert_patients, the_json
 from tests.store.rows import COLUMNS, VALUES, assert_queue_is_true
 
 OTHER_FUNCTION = """CREATE FUNCTION other() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$"""
@@ -86,7 +86,11 @@ def test_a_trigger_that_was_tampered_with_is_told_and_made_anew(postgresql: Data
     assert refused.exit_code == 2
     assert said in refused.stderr
     assert "python -m jobs.migrate" in refused.stderr
-    assert call(postgresql, "migrate").exit_code == 0
+    migrated = call(postgresql, "migrate")
+    assert migrated.exit_code == 0
+    assert said in migrated.stdout
+    assert "python -m jobs.requeue" in migrated.stdout
+    assert call(postgresql, "migrate").stdout == f"the schema is at revision {schema.HEAD}, nothing to do\n"
     assert call(postgresql, "score").exit_code == 0
     insert_patients(postgresql, 2)
     postgresql.execute("UPDATE patients SET glucose = 90")
@@ -120,7 +124,9 @@ def test_a_trigger_that_does_something_else_is_told_on_sqlite(sqlite: Database) 
     sqlite.execute("CREATE TRIGGER patients_deleted AFTER DELETE ON patients BEGIN DELETE FROM loads; END")
     with pytest.raises(SchemaDiffers, match="patients_deleted on patients is not the one that was made"):
         schema.require_schema(sqlite.engine)
-    schema.migrate(sqlite.engine, SALT)
+    migrated = the_json(call(sqlite, "migrate", "--json"))
+    told = "the trigger patients_deleted on patients is not the one that was made: it does something else"
+    assert migrated == {"revision_before": schema.HEAD, "revision": schema.HEAD, "triggers_made_anew": told}
     schema.require_schema(sqlite.engine)
 
 
