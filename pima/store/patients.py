@@ -22,8 +22,10 @@ def labelled_history(connection: Connection, names: Sequence[str]) -> History:
     """All labelled rows with these features, read once in one statement and so from one state of the database."""
     labelled_at = database_of(connection).words.labelled_at_milliseconds
     columns = f"id, {listed(names)}, outcome, {labelled_at}"
-    # Ordered, so that the same rows give the same arrays and the same fingerprint.
-    statement = f"SELECT {columns} FROM patients WHERE labelled_at IS NOT NULL ORDER BY id"
+    # Ordered, so that the same rows give the same arrays and the same fingerprint. An outcome that was cleared while
+    # the triggers were switched off has left its time.
+    condition = "labelled_at IS NOT NULL AND outcome IS NOT NULL"
+    statement = f"SELECT {columns} FROM patients WHERE {condition} ORDER BY id"
     blocks = [_as_arrays(rows) for rows in _plain_rows(connection, statement)] or [_no_rows(len(names))]
     ids, values, is_null, outcomes, labelled = (np.concatenate(arrays) for arrays in zip(*blocks, strict=True))
     return History(ids, Measurements(values, is_null), outcomes, labelled)

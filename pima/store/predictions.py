@@ -54,9 +54,10 @@ _REALISED = text("""
     FROM (SELECT n.outcome, (
             SELECT d.predicted_class FROM predictions d
             WHERE d.patient_id = n.id AND d.scored_at <= n.labelled_at
-            ORDER BY d.patient_version DESC, d.scored_at DESC, d.model_version DESC LIMIT 1) AS predicted_class
+            ORDER BY d.patient_version DESC, d.run_id DESC, d.model_version DESC LIMIT 1) AS predicted_class
         FROM (SELECT id, outcome, labelled_at FROM patients
-              WHERE labelled_at IS NOT NULL ORDER BY labelled_at DESC LIMIT :newest) AS n) AS compared
+              WHERE labelled_at IS NOT NULL AND outcome IS NOT NULL
+              ORDER BY labelled_at DESC LIMIT :newest) AS n) AS compared
     WHERE predicted_class IS NOT NULL""")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from pima.core.history import History
 from pima.store.engine import reading
 from pima.store.patients import labelled_history
-from tests.conftest import FEATURE_NAMES, SOUND, Database, insert_patients
+from tests.conftest import FEATURE_NAMES, SOUND, Database, insert_patients, without_triggers
 
 
 def _history(database: Database) -> History:
@@ -43,6 +43,13 @@ def test_labelled_rows_come_by_id_with_null_kept_apart_from_nan(database: Databa
     assert math.isnan(strange) if database.kind == "postgresql" else strange == 1e300
     now_ms = time.time() * 1000
     assert (abs(history.labelled_at_ms - now_ms) < 120_000).all()
+
+
+def test_an_outcome_that_was_cleared_behind_the_triggers_is_no_label_though_its_time_stands(database: Database) -> None:
+    insert_patients(database, 3, first_id=1, outcome=1)
+    with without_triggers(database):
+        database.execute("UPDATE patients SET outcome = NULL WHERE id = 2")
+    assert _history(database).patient_ids.tolist() == [1, 3]
 
 
 def _nulls(history: History) -> dict[int, set[str]]:

@@ -13,7 +13,7 @@ from pima.store.engine import reading, writing
 from pima.store.predictions import Realised, realised_accuracy
 from pima.store.predictions import write_predictions as write
 from pima.store.predictions import write_rejections as write_rejected
-from tests.conftest import Database, insert_patients
+from tests.conftest import Database, insert_patients, without_triggers
 from tests.store.versions import add_version
 
 LONG_AGO = "2001-01-01T00:00:00.000Z"
@@ -332,19 +332,29 @@ def test_a_prediction_made_after_the_outcome_does_not_count(database: Database) 
     assert realised(database) == Realised(1, 0)
 
 
-def test_of_several_predictions_the_one_that_was_current_counts(database: Database) -> None:
+def test_of_several_predictions_the_last_of_the_newest_version_counts(database: Database) -> None:
     cases = [
-        # (version, model, day, probability) of each prediction, and whether the current one is right
+        # (version, model, run, probability) of each prediction, and whether that one is right
         ([(1, 1, 1, 0.25), (2, 1, 2, 0.75)], 1),
         ([(1, 2, 2, 0.25), (2, 1, 1, 0.75)], 1),  # the newest version, though an older one was scored later
-        ([(1, 1, 1, 0.25), (1, 2, 2, 0.75)], 1),  # of one version the latest
+        ([(1, 1, 1, 0.25), (1, 2, 2, 0.75)], 1),  # of one version the last run's, whatever the clock said
         ([(1, 2, 1, 0.75), (1, 1, 2, 0.25)], 0),
     ]
     for patient_id, (made, correct) in zip(insert_patients(database, len(cases)), cases, strict=True):
-        for version, model, at, probability in made:
-            predict(database, patient_id, version, model, at=day(at), probability=probability)
+        for version, model, run, probability in made:
+            predict(database, patient_id, version, model, at=day(20 - run), run=run, probability=probability)
         label(database, patient_id, 1)
         assert realised(database, newest=1) == Realised(1, correct)
+
+
+def test_an_outcome_that_was_cleared_behind_the_triggers_is_not_counted_as_wrong(database: Database) -> None:
+    first, second = insert_patients(database, 2)
+    for patient_id in (first, second):
+        predict(database, patient_id, 1, 1, probability=0.75)
+        label(database, patient_id, 1)
+    with without_triggers(database):
+        database.execute("UPDATE patients SET outcome = NULL WHERE id = :id", {"id": second})
+    assert realised(database, newest=1) == Realised(1, 1)
 
 
 def test_a_corrected_outcome_counts_as_it_is_now(database: Database) -> None:
