@@ -161,6 +161,8 @@ def _bad_among_staged(connection: Connection, file: PatientFile) -> list[BadLine
     """What only the whole file and the database together can tell."""
     if not file.has_ids:
         return []
+    # Who is deleted while the file is read is no known patient: its outcome alone would make it one again.
+    patients.keep_known(connection)
     bad = [BadLine(line, "bad_id", "id") for line in patients.lines_without_id(connection)]
     bad += [BadLine(line, "duplicate_id", "id") for line in patients.repeated_ids(connection)]
     if file.absent_measurements:

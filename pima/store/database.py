@@ -94,6 +94,9 @@ class Database:
     """Record rejections of a run."""
     wait_for_other_loads: Callable[[Connection], None]
     """Return when no other transaction takes in files, nor can begin to before this one ends."""
+    keep_from_deletion: Callable[[Connection, str], None]
+    """Once deletions that are under way have ended, keep the patients whose id a table has from being deleted before
+    this transaction ends."""
     append_rows: Callable[[Connection, str, Sequence[str], Sequence[tuple[object, ...]]], None]
     """Add to a table, in columns, rows of numbers and None."""
     draw_ids_above_given: Callable[[Connection], None]

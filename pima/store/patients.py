@@ -121,6 +121,11 @@ def stage(connection: Connection, names: Sequence[str], rows: Sequence[tuple[obj
     database_of(connection).append_rows(connection, _staging(connection), columns, rows)
 
 
+def keep_known(connection: Connection) -> None:
+    """From now on the known patients of the file are there until the transaction ends."""
+    database_of(connection).keep_from_deletion(connection, _staging(connection))
+
+
 def repeated_ids(connection: Connection) -> list[int]:
     """Lines whose id stands on an earlier line of the file already."""
     statement = text(f"""

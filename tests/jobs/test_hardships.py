@@ -20,11 +20,13 @@ from tests.conftest import (
     PATIENCE_SECONDS,
     ROOT,
     SHIPPED,
+    SOUND,
     Database,
     clean_environ,
     insert_many,
     insert_patients,
     install_models,
+    until_someone_waits_for_a_lock,
 )
 
 
@@ -181,6 +183,40 @@ def test_two_loads_of_the_same_new_ids_both_succeed(database: Database, tmp_path
     ended = [process.communicate(timeout=PATIENCE_SECONDS) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ended
     assert sorted(json.loads(stdout)["inserted"] for stdout, _ in ended) == [0, 5000]
+
+
+def test_a_patient_whose_deletion_is_under_way_does_not_come_back_with_an_outcome(
+    postgresql: Database, tmp_path: Path
+) -> None:
+    insert_patients(postgresql, 1, first_id=7)
+    path = tmp_path / "outcomes.csv"
+    path.write_text("id,outcome\n7,1\n")
+    with postgresql.engine.connect() as deletion:
+        deletion.execute(text("DELETE FROM patients WHERE id = 7"))
+        process = postgresql.start("load", str(path))
+        until_someone_waits_for_a_lock(postgresql)
+        deletion.commit()
+        _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 2
+    assert "new_patient_without_measurements" in stderr
+    assert postgresql.value("SELECT count(*) FROM patients") == 0
+
+
+def test_a_whole_row_of_a_patient_whose_deletion_is_under_way_is_a_new_patient(
+    postgresql: Database, tmp_path: Path
+) -> None:
+    insert_patients(postgresql, 2, first_id=7, glucose=90)
+    values = ",".join(map(str, SOUND.values()))
+    path = tmp_path / "rows.csv"
+    path.write_text(f"id,{','.join(SOUND)}\n7,{values}\n8,{values}\n")
+    with postgresql.engine.connect() as deletion:
+        deletion.execute(text("DELETE FROM patients WHERE id = 7"))
+        process = postgresql.start("load", "--json", str(path))
+        until_someone_waits_for_a_lock(postgresql)
+        deletion.commit()
+        stdout, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    result = json.loads(stdout)
+    assert [result[name] for name in ("inserted", "updated", "unchanged")] == [1, 1, 0]
 
 
 def test_requeue_leaves_rows_that_someone_is_changing_to_their_triggers(postgresql: Database) -> None:

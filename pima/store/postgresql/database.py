@@ -5,7 +5,7 @@ from pima.store.postgresql import triggers
 from pima.store.postgresql.counter import mend_counter
 from pima.store.postgresql.driver_errors import translated
 from pima.store.postgresql.engine import cursor, insert_unless_there, make_engine, without_time_limit
-from pima.store.postgresql.loading import append_rows, draw_ids_above_given, wait_for_other_loads
+from pima.store.postgresql.loading import append_rows, draw_ids_above_given, keep_from_deletion, wait_for_other_loads
 from pima.store.postgresql.roles import make_roles
 from pima.store.postgresql.schema import columns, fault_of_tables, wait_for_other_migrations
 from pima.store.postgresql.tables import TYPES, finish_tables
@@ -23,6 +23,7 @@ DATABASE = Database(
     write_predictions=imported_when_called("pima.store.postgresql.predictions", "write_predictions"),
     write_rejections=imported_when_called("pima.store.postgresql.predictions", "write_rejections"),
     wait_for_other_loads=wait_for_other_loads,
+    keep_from_deletion=keep_from_deletion,
     append_rows=append_rows,
     draw_ids_above_given=draw_ids_above_given,
     types=TYPES,

@@ -15,6 +15,15 @@ def wait_for_other_loads(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOAD_LOCK})
 
 
+def keep_from_deletion(connection: Connection, table: str) -> None:
+    """By a lock that lets others update them."""
+    connection.execute(
+        text(f"""
+            SELECT count(*) FROM (
+                SELECT 1 FROM patients p JOIN {table} s ON s.id = p.id ORDER BY p.id FOR KEY SHARE OF p) AS held""")
+    )
+
+
 def append_rows(connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
     """Add rows of numbers and None."""
     cursor = connection.connection.cursor()

@@ -9,6 +9,10 @@ def wait_for_other_loads(_connection: Connection) -> None:
     """BEGIN IMMEDIATE has waited."""
 
 
+def keep_from_deletion(_connection: Connection, _table: str) -> None:
+    """The write lock does."""
+
+
 def append_rows(connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
     """Add rows of numbers and None."""
     marks = ", ".join("?" * len(columns))
