@@ -104,7 +104,7 @@ def _staging(connection: Connection) -> str:
 
 
 def make_staging(connection: Connection, names: Sequence[str]) -> None:
-    """An empty table of this connection's own, gone with the transaction or before the next file."""
+    """An empty table of this connection's own, gone with the transaction or once its rows are taken in."""
     staging = _staging(connection)
     number, real = Id().compile(connection.dialect), Real().compile(connection.dialect)
     measured = ", ".join(f"{column(name)} {real}" for name in names)
@@ -159,7 +159,8 @@ def drop_staged(connection: Connection, lines: list[int]) -> None:
 
 
 def take_staged(connection: Connection, columns: tuple[str, ...]) -> Loaded:
-    """Update the patients whose id is known, in the file's columns only, and insert the others."""
+    """Update the patients whose id is known, in the file's columns only, and insert the others; the table is gone then,
+    since behind a pool of connections others use this session."""
     staging, known = _staging(connection), "EXISTS (SELECT 1 FROM patients p WHERE p.id = s.id)"
     matched = connection.execute(text(f"SELECT count(*) FROM {staging} s WHERE {known}")).scalar_one()
     updated = _update_known(connection, columns) if matched else 0
@@ -172,6 +173,7 @@ def take_staged(connection: Connection, columns: tuple[str, ...]) -> Loaded:
     without_id = f"INSERT INTO patients ({names}) SELECT {staged} FROM {staging} s"
     # Numbered in the file's order.
     inserted += connection.execute(text(f"{without_id} WHERE s.id IS NULL ORDER BY s.line")).rowcount
+    connection.execute(text(f"DROP TABLE {staging}"))
     return Loaded(inserted, updated, matched - updated)
 
 

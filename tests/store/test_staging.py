@@ -1,8 +1,10 @@
-"""The table that a file's rows go through, beside somebody's own of the same name."""
+"""The table that a file's rows go through: beside somebody's own of the same name, and gone once they are taken in."""
 
+from pima import declaring
+from pima.intake.loading import LoadOptions, load_files
 from pima.store import patients
 from pima.store.engine import writing
-from tests.conftest import FEATURE_NAMES, Database
+from tests.conftest import FEATURE_NAMES, SHIPPED, Database
 
 
 def test_a_table_of_the_staging_tables_name_is_neither_filled_nor_dropped(database: Database) -> None:
@@ -15,3 +17,11 @@ def test_a_table_of_the_staging_tables_name_is_neither_filled_nor_dropped(databa
             assert patients.take_staged(connection, ("glucose",)).inserted == 1
     database.engine.dispose()
     assert database.value("SELECT whose FROM pima_staging") == "of the clinic"
+
+
+def test_what_a_file_held_is_not_left_in_the_session(database: Database) -> None:
+    """Behind a pool of connections the next user of the session would read it."""
+    load_files(database.engine, [SHIPPED, SHIPPED], LoadOptions(again=True), declaring.SHIPPED, lambda *_: None)
+    assert database.engine.pool.checkedin() > 0  # the connection is the same one
+    staged = "sqlite_temp_master WHERE name" if database.kind == "sqlite" else "pg_class WHERE relname"
+    assert database.value(f"SELECT count(*) FROM {staged} = 'pima_staging'") == 0
