@@ -42,6 +42,15 @@ def serving(server: str) -> Iterator[Engine]:
     engine.dispose()
 
 
+def test_a_statement_that_is_repeated_is_not_prepared(postgresql: Database) -> None:
+    """A pool that gives each transaction another server session would not find it there."""
+    for transaction in (writing, reading):
+        with transaction(postgresql.engine) as connection:
+            for n in range(20):
+                connection.execute(text("SELECT count(*) FROM patients WHERE id = :id"), {"id": n})
+            assert connection.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one() == 0
+
+
 # ---- URLs -----------------------------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,9 @@ from pima.store.postgresql.url import require_verified_tls
 # A server that has vanished without a word (a machine switched off, a firewall that forgot) is given up after a minute.
 # One that is frozen still acknowledges what it is sent, and is waited for; a stop is obeyed all the same.
 _VANISHED = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+# A pool that gives each transaction another server session would not find a prepared statement there. Nothing is lost:
+# a batch is few statements, each of them long.
+_UNPREPARED = {"prepare_threshold": None}
 # Under another encoding a name can't be written, and under SQL_ASCII texts are read as bytes. PgBouncer knows this one.
 _UTF8 = {"client_encoding": "utf8"}
 # What a database or a role may set otherwise, and what then comes of it: the driver reads times in this style alone, a
@@ -35,7 +38,7 @@ def make_engine(url: URL, settings: DatabaseSettings) -> Engine:
     # Said by the driver's BEGIN, and so for SQLAlchemy's first questions too. A snapshot of the whole transaction would
     # hide what others committed while a statement waited for their lock, and fail on rows that they changed.
     engine = create_engine(
-        url, hide_parameters=True, pool_size=2, connect_args=unsaid, isolation_level="READ COMMITTED"
+        url, hide_parameters=True, pool_size=2, connect_args=unsaid | _UNPREPARED, isolation_level="READ COMMITTED"
     )
     # SET LOCAL in each transaction: start-up options fail through PgBouncer, a session's SET leaks to its next user.
     local = _MEANINGS | {
