@@ -14,7 +14,17 @@ from jobs import models as models_job
 from jobs import retrain as retrain_job
 from pima.training import recording
 from pima.training.championing import Decider, roll_back
-from tests.conftest import FEATURES, PATIENCE_SECONDS, ROOT, SALT, SHIPPED, Database, clean_environ, install_models
+from tests.conftest import (
+    FEATURES,
+    PATIENCE_SECONDS,
+    ROOT,
+    SALT,
+    SHIPPED,
+    Database,
+    clean_environ,
+    install_models,
+    the_json,
+)
 
 # One worker process imports TensorFlow, the others need not.
 pytestmark = pytest.mark.xdist_group("keras")
@@ -310,3 +320,17 @@ def test_both_databases_give_the_same_predictions(sqlite: Database, postgresql: 
     assert len(found[0]) == 200
     assert [row[0] for row in found[0]] == [row[0] for row in found[1]]
     assert max(abs(a[1] - b[1]) for a, b in zip(*found, strict=True)) <= 1e-6
+
+
+def test_a_fit_does_not_depend_on_what_somebody_has_told_keras_or_python(sqlite: Database, tmp_path: Path) -> None:
+    (tmp_path / ".keras").mkdir()
+    told = {"floatx": "float16", "epsilon": 0.01, "backend": "tensorflow", "image_data_format": "channels_first"}
+    (tmp_path / ".keras" / "keras.json").write_text(json.dumps(told))
+    assert sqlite.run("load", str(SHIPPED)).exit_code == 0
+    of_people = {"KERAS_BACKEND": "torch", "KERAS_MAX_EPOCHS": "0", "KERAS_MAX_STEPS_PER_EPOCH": "3"}
+    for number, environ in enumerate(({"HOME": str(tmp_path)}, of_people, {"PYTHONWARNINGS": "error"}), start=1):
+        # Another gate each time, so that the same data are judged anew.
+        ended = sqlite.run("retrain", **environ, PIMA_GATE__MINIMUM_GAIN=str(number / 1000))
+        assert ended.exit_code == 0, ended.stderr
+        refitted = the_json(sqlite.run("models", "reproduce", str(number), "--json"))
+        assert (refitted["reproduced"], refitted["largest_difference"]) == (True, 0)
