@@ -5,11 +5,14 @@ from dataclasses import asdict, fields
 
 import pytest
 
+from pima import declaring
 from pima.core.comparison import Comparison
 from pima.core.measures import Measure, Measured
 from pima.core.metrics import Scores
 from pima.core.promotion import Verdict
 from pima.core.reasons import Decision, Reason
+from pima.intake.file_hashes import FileHashes
+from pima.intake.files import PatientFile
 from pima.intake.loading import LoadResult
 from pima.intake.patient_rows import BadLine
 from pima.process.recorded_run import OpenRun
@@ -18,7 +21,6 @@ from pima.scoring import ScoreResult
 from pima.store.patients import Loaded
 from pima.store.runs import JUDGED_BEFORE, ROW_RESULTS
 from pima.training.results import EarlierVerdict, HistoryRows, NewVerdict, RetrainResult
-from tests.conftest import FEATURES
 
 ROWS = HistoryRows(training_rows=500, holdout_rows=200, left_out={"missing": 3})
 SCORES = Scores(
@@ -58,12 +60,16 @@ def test_what_scoring_did_as_json() -> None:
     ]
 
 
+def _file(name: str, *columns: str) -> PatientFile:
+    return PatientFile(name, FileHashes("of the bytes", "of the text"), declaring.SHIPPED, columns, lambda: iter(()))
+
+
 def test_what_loading_did_as_json() -> None:
     bad = [BadLine(9, "not_a_number", "age"), BadLine(4, "bad_id", "id"), BadLine(5, "bad_id", "id")]
     done = (
         LoadResult()
-        .with_file("a.csv", FEATURES, Loaded(1, 2, 3), [])
-        .with_file("b.csv", FEATURES, Loaded(1, 0, 0), bad)
+        .with_file(_file("a.csv", "id", "age"), Loaded(1, 2, 3), [])
+        .with_file(_file("b.csv", "age"), Loaded(1, 0, 0), bad)
     )
     found = as_json(done)
     rules = found.pop("broken_rules")
@@ -79,6 +85,7 @@ def test_what_loading_did_as_json() -> None:
             {"file": "b.csv", "line": 5, "reason": "bad_id", "field": "id"},
             {"file": "b.csv", "line": 9, "reason": "not_a_number", "field": "age"},
         ],
+        "partly_loaded": ["b.csv"],
     }
     assert [list(rule) for rule in rules] == [
         ["file", "reason", "field", "expected", "lines", "first_lines", "text"]
