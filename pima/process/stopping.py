@@ -41,12 +41,16 @@ class StopRequest:
     def at_once(self) -> Iterator[None]:
         """Work that may be dropped anywhere, such as a fit: a signal raises in the middle of it.
 
-        Checked at both ends, since Python swallows what is raised inside a finaliser.
+        Checked at both ends, since Python swallows what is raised inside a finaliser, and where something else was
+        raised, since a library's native code may have made another error of it.
         """
         self._at_once = True
         try:
             self.check()
             yield
+        except Exception:
+            self.check()
+            raise
         finally:
             self._at_once = False
         self.check()

@@ -113,9 +113,9 @@ def test_both_a_variable_and_its_file_are_refused(database: Database, tmp_path: 
 def test_a_jobs_own_url_wins_for_that_job_only(database: Database, tmp_path: Path, job: str, other: str) -> None:
     elsewhere = f"sqlite:///{tmp_path}/elsewhere.db"
     own = {f"PIMA_{job.upper()}__DATABASE_URL": elsewhere}
-    wrong(call(database, job, **own), "no pima schema")
+    wrong(call(database, job, **own), "there is no such file", "elsewhere.db")
     (tmp_path / "url").write_text(f"{elsewhere}\n")
-    wrong(call(database, job, **{f"PIMA_{job.upper()}__DATABASE_URL_FILE": str(tmp_path / "url")}), "no pima schema")
+    wrong(call(database, job, **{f"PIMA_{job.upper()}__DATABASE_URL_FILE": str(tmp_path / "url")}), "no such file")
     # An empty queue is done, an empty history refused.
     assert call(database, other, **own).exit_code == {"score": 0, "retrain": 3}[other]
     assert call(database, "status", **own).exit_code == 0

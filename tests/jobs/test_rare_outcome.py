@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import SALT, Database, call, the_json
+from tests.conftest import Database, call, the_json
 from tests.jobs.declared import configuration
 
 # One worker process imports TensorFlow, the others need not.
@@ -37,7 +37,7 @@ def _rare(folder: Path) -> str:
 
 @pytest.fixture
 def clinic(empty_database: Database, tmp_path: Path) -> tuple[Database, str]:
-    config = configuration(tmp_path, more=f'[holdout]\nsalt = "{SALT}"\n')
+    config = configuration(tmp_path)
     assert call(empty_database, "migrate", "--config", config).exit_code == 0
     assert call(empty_database, "load", "--config", config, _rare(tmp_path)).exit_code == 0
     assert 0.035 < empty_database.value("SELECT avg(outcome) FROM patients") < 0.045

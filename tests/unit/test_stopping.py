@@ -1,0 +1,60 @@
+"""A signal ends work that may be dropped anywhere, whatever becomes of the exception on its way."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from pima.errors import Interrupted
+from pima.process.stopping import StopRequest
+
+
+@pytest.fixture
+def stop() -> Iterator[StopRequest]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    request = StopRequest()
+    request.listen()
+    yield request
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_signal_raises_in_the_middle(stop: StopRequest) -> None:
+    with pytest.raises(Interrupted) as ending, stop.at_once():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert ending.value.exit_code == 143
+
+
+def test_what_native_code_makes_of_it_is_still_a_stop(stop: StopRequest) -> None:
+    def flatten() -> None:
+        """As TensorFlow's does with its arguments."""
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except Interrupted:
+            raise TypeError from None
+
+    with pytest.raises(Interrupted), stop.at_once():
+        flatten()
+
+
+def test_what_a_finaliser_swallows_ends_the_work_at_its_end(stop: StopRequest) -> None:
+    def finalise() -> None:
+        with suppress(Interrupted):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted), stop.at_once():
+        finalise()
+
+
+def test_what_came_before_begins_nothing(stop: StopRequest) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.requested
+    with pytest.raises(Interrupted), stop.at_once():
+        pytest.fail("it began")
+
+
+def test_an_error_without_a_signal_stays_what_it_is(stop: StopRequest) -> None:
+    with pytest.raises(TypeError), stop.at_once():
+        raise TypeError
