@@ -13,8 +13,6 @@ from pima.store.engine import make_engine
 from pima.store.schema import HEAD
 from tests.conftest import ROOT, Database, the_json
 
-pytestmark = pytest.mark.xdist_group("keras")
-
 
 @pytest.fixture
 def upgraded(tmp_path: Path) -> Iterator[Database]:
