@@ -114,6 +114,8 @@ class Database:
     """Return when nobody else migrates, nor can begin to before this transaction ends."""
     make_roles: Callable[[Connection, tuple[str, ...]], list[str]] | None
     """Create or mend the roles; their names. A loader may write these features. None where it knows no roles."""
+    is_a_file: bool
+    """Whether its URL names a file, which is made by connecting where it is not there."""
     has_one_writer: bool
     """Whether transactions that write come one after the other."""
     finish_tables: Callable[[Iterable[Table]], None]

@@ -41,8 +41,8 @@ def redacted(url: URL) -> str:
 
 
 def require_file(url: URL) -> None:
-    """Raises DatabaseUnusable where SQLite would make a new file, which is for migrate to do."""
-    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+    """Raises DatabaseUnusable where connecting would make a new file, which is for migrate to do."""
+    if database_at(url).is_a_file and not Path(url.database or "").exists():
         expected = "a file that is there, or a new one, made by python -m jobs.migrate"
         raise DatabaseUnusable(what="there is no such file", expected=expected, url=redacted(url))
 

@@ -34,6 +34,7 @@ DATABASE = Database(
     fault_of_tables=fault_of_tables,
     wait_for_other_migrations=wait_for_other_migrations,
     make_roles=make_roles,
+    is_a_file=False,
     has_one_writer=False,
     finish_tables=finish_tables,
 )

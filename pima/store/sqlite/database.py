@@ -31,6 +31,7 @@ DATABASE = Database(
     fault_of_tables=fault_of_tables,
     wait_for_other_migrations=wait_for_other_migrations,
     make_roles=None,
+    is_a_file=True,
     has_one_writer=True,
     finish_tables=finish_tables,
 )
