@@ -3,9 +3,15 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from pima.errors import INTERRUPTED_BY_CTRL_C, INTERRUPTED_BY_SIGTERM, Interrupted
 
+# Python's own modules are asked by native code; TensorFlow's asks some of them where it takes arguments apart, at each
+# step of a fit.
+_ASKED = "<frozen "
+_ASKS = "tensorflow/python/util/nest_util.py"
+_SECONDS_TO_ANSWER = 0.01
 _EXIT_CODES = {signal.SIGINT: INTERRUPTED_BY_CTRL_C, signal.SIGTERM: INTERRUPTED_BY_SIGTERM}
 
 
@@ -22,10 +28,19 @@ class StopRequest:
             signal.signal(number, self._on_signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _EXIT_CODES)
 
-    def _on_signal(self, number: int, _frame: object) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._exit_code = _EXIT_CODES[signal.Signals(number)]
-        if self._at_once:
-            raise Interrupted(self._exit_code)
+        self._raise_soon(frame)
+
+    def _raise_soon(self, frame: FrameType | None) -> None:
+        """At once, but not where native code would make a traceback and another error of it."""
+        if not self._at_once or self._exit_code is None:
+            return
+        if _is_called_by_native_code(frame):
+            signal.signal(signal.SIGALRM, lambda _number, later: self._raise_soon(later))
+            signal.setitimer(signal.ITIMER_REAL, _SECONDS_TO_ANSWER)
+            return
+        raise Interrupted(self._exit_code)
 
     @property
     def requested(self) -> bool:
@@ -54,3 +69,9 @@ class StopRequest:
         finally:
             self._at_once = False
         self.check()
+
+
+def _is_called_by_native_code(frame: FrameType | None) -> bool:
+    if frame is None or frame.f_code.co_filename.startswith(_ASKED):
+        return frame is not None
+    return frame.f_code.co_filename.endswith(_ASKS)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -37,6 +38,22 @@ def test_what_native_code_makes_of_it_is_still_a_stop(stop: StopRequest) -> None
 
     with pytest.raises(Interrupted), stop.at_once():
         flatten()
+
+
+def test_an_import_is_not_torn_and_the_stop_comes_behind_it(stop: StopRequest) -> None:
+    done: list[str] = []
+    amid_an_import = compile(
+        "os.kill(os.getpid(), signal.SIGTERM); done.append('imported')", "<frozen importlib._bootstrap>", "exec"
+    )
+
+    def work() -> None:
+        exec(amid_an_import, {"os": os, "signal": signal, "done": done})  # noqa: S102
+        time.sleep(10)
+        done.append("went on")
+
+    with pytest.raises(Interrupted), stop.at_once():
+        work()
+    assert done == ["imported"]
 
 
 def test_what_a_finaliser_swallows_ends_the_work_at_its_end(stop: StopRequest) -> None:
