@@ -81,7 +81,7 @@ def _fill(urls: dict[int, str]) -> None:
     for count, url in urls.items():
         names = ", ".join(f"x{n}" for n in range(count))
         values = ", ".join(
-            ["CASE WHEN n % 3 = 0 THEN NULL ELSE n % 90 END", *(f"n % {90 + n}" for n in range(1, count))]
+            ["CASE WHEN n % 3 = 0 THEN NULL ELSE n % 90 END", *(f"n % {60 + n}" for n in range(1, count))]
         )
         insert = f"""INSERT INTO scoring_queue (patient_id, patient_version, {names})
             SELECT n, n, {values} FROM {series(url, 1, ROWS)}"""
