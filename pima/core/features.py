@@ -4,6 +4,8 @@ No name of a feature stands in the code. The shipped declaration is `pima/data/f
 named in its configuration.
 """
 
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Literal
 
 from msgspec import Struct
@@ -55,7 +57,7 @@ class Outcome(Struct, frozen=True, forbid_unknown_fields=True):
     """As of a feature."""
 
 
-class Declaration(Struct, frozen=True, forbid_unknown_fields=True, rename={"features": "feature"}):
+class Declaration(Struct, frozen=True, dict=True, forbid_unknown_fields=True, rename={"features": "feature"}):
     """The outcome and the features that predict it."""
 
     outcome: Outcome
@@ -78,6 +80,19 @@ class Declaration(Struct, frozen=True, forbid_unknown_fields=True, rename={"feat
         known = {feature.name: feature for feature in self.features + self.retired}
         return tuple(known[name] for name in names)
 
+    @cached_property
+    def spelled(self) -> Mapping[str, str]:
+        """What a file may call each column, folded, and the column: asked for each cell of a header."""
+        spellings = {each.name: (each.name, *each.also_called) for each in self.features}
+        spellings |= {"id": ("id",), "outcome": ("outcome", self.outcome.name, *self.outcome.also_called)}
+        return _by_folded(spellings)
+
+    @cached_property
+    def perhaps_spelled(self) -> Mapping[str, str]:
+        """The same of names that are no more than a hint."""
+        spellings = {each.name: each.perhaps_called for each in self.features}
+        return _by_folded(spellings | {"id": ("patientid",), "outcome": self.outcome.perhaps_called})
+
 
 def names_of(features: Features) -> tuple[str, ...]:
     """Their columns, in order."""
@@ -91,19 +106,12 @@ def as_inputs(features: Features) -> list[dict[str, object]]:
 
 def canonical_name(column: str, declaration: Declaration) -> str | None:
     """The column that a file's header means: case, spaces and underscores aside; None for an unknown one."""
-    folded = folded_name(column)
-    for name, spellings in _spellings(declaration).items():
-        if folded in map(folded_name, spellings):
-            return name
-    return None
+    return declaration.spelled.get(folded_name(column))
 
 
 def hinted_name(column: str, declaration: Declaration) -> str | None:
     """The column that a file's header may mean."""
-    folded = folded_name(column)
-    hints = {feature.name: feature.perhaps_called for feature in declaration.features}
-    hints |= {"outcome": declaration.outcome.perhaps_called, "id": ("patientid",)}
-    return next((name for name, spellings in hints.items() if folded in map(folded_name, spellings)), None)
+    return declaration.perhaps_spelled.get(folded_name(column))
 
 
 def folded_name(column: str) -> str:
@@ -111,10 +119,13 @@ def folded_name(column: str) -> str:
     return column.strip().lower().replace("_", "").replace(" ", "")
 
 
-def _spellings(declaration: Declaration) -> dict[str, tuple[str, ...]]:
-    named = {feature.name: (feature.name, *feature.also_called) for feature in declaration.features}
-    outcome = declaration.outcome
-    return {"id": ("id",), **named, "outcome": ("outcome", outcome.name, *outcome.also_called)}
+def _by_folded(spellings: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    # What two columns are called is the first one's.
+    for name, each in spellings.items():
+        for spelled in each:
+            found.setdefault(folded_name(spelled), name)
+    return found
 
 
 def first_difference(configured: Declaration, stored: Declaration) -> str | None:
