@@ -7,7 +7,7 @@ from typing import TextIO
 
 from pima.core.features import Declaration, Feature
 from pima.core.validation import UNKNOWN_CODE
-from pima.intake.header import Header, bare_header, is_number, no_header, other_delimiter, read_header
+from pima.intake.header import Header, bare_header, is_not_utf8, is_number, no_header, other_delimiter, read_header
 from pima.intake.patient_rows import (
     BLOCK_ROWS,
     BadLine,
@@ -188,7 +188,7 @@ def _parse_cell(column: str, cell: str) -> float | int | str:
     if len(cell) > LONGEST_FIELD:
         return "field_too_long"
     if not cell.isascii():
-        return "not_utf8" if any("\udc80" <= character <= "\udcff" for character in cell) else "not_a_number"
+        return "not_utf8" if is_not_utf8(cell) else "not_a_number"
     if column == "id":
         stripped = cell.strip()
         return int(stripped) if stripped.isdigit() and len(stripped) < 20 else "bad_id"

@@ -136,14 +136,14 @@ def _report(cells: Sequence[str], declaration: Declaration, faulty: Sequence[int
         faults = [_repeated(cells[n], declaration) or ": unknown (unknown_column)" for n in shown]
     told = [f"  Column {n + 1}{fault}" for n, fault in zip(shown, faults, strict=True)]
     rest = [f"  and {len(faulty) - len(shown)} more"] if len(faulty) > len(shown) else []
-    rest += [f"Line 1 is not UTF-8 (not_utf8). {made_utf8('LATIN1')}"] if _is_not_utf8(cells) else []
+    rest += [f"Line 1 is not UTF-8 (not_utf8). {made_utf8('LATIN1')}"] if any(map(is_not_utf8, cells)) else []
     rest += [f"It lacks, and without ids it needs: {', '.join(lacking)}."] if lacking else []
     return "\n".join([head, *told, *rest, f"Known columns: {', '.join(known_columns(declaration))}."])
 
 
-def _is_not_utf8(cells: Sequence[str]) -> bool:
+def is_not_utf8(cell: str) -> bool:
     """Bytes that are none came as surrogates."""
-    return any("\udc80" <= character <= "\udcff" for cell in cells for character in cell)
+    return any("\udc80" <= character <= "\udcff" for character in cell)
 
 
 def _lacking(columns: Collection[str | None], declaration: Declaration) -> list[str]:
