@@ -38,6 +38,19 @@ def _table(name: str, *parts: Any) -> Table:
     return Table(name, metadata, *parts)
 
 
+def _decided(name: str, *parts: Any) -> Table:
+    """What was decided since when, by whom and why; append-only, the highest number counts."""
+    return _table(
+        name,
+        Column("number", Id, primary_key=True, autoincrement=False),
+        *parts,
+        Column("since", Timestamp, **_now()),
+        Column("decided_by", Text, nullable=False),
+        Column("reason", Text, nullable=False),
+        CheckConstraint("number > 0", name="number"),
+    )
+
+
 def _identity() -> Column[int]:
     """An id that the database draws and never gives out a second time."""
     return Column("id", Id, Identity(always=False), primary_key=True)
@@ -242,28 +255,15 @@ installation = _table(
     CheckConstraint("id = 1", name="one_row"),
 )
 
-# Which share the holdout has had since when; append-only, the highest number counts.
-holdout_generations = _table(
+# Which share the holdout has had since when.
+holdout_generations = _decided(
     "holdout_generations",
-    Column("number", Id, primary_key=True, autoincrement=False),
     Column("share", Real, nullable=False),
-    Column("since", Timestamp, **_now()),
-    Column("decided_by", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    CheckConstraint("number > 0", name="number"),
     CheckConstraint("share > 0 AND share < 1", name="share"),
 )
 
-# What is scored, since when; append-only, the highest number counts.
-declarations = _table(
-    "declarations",
-    Column("number", Id, primary_key=True, autoincrement=False),
-    Column("declaration", Json, nullable=False),
-    Column("since", Timestamp, **_now()),
-    Column("decided_by", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    CheckConstraint("number > 0", name="number"),
-)
+# What is scored, since when.
+declarations = _decided("declarations", Column("declaration", Json, nullable=False))
 
 TABLES = tuple(metadata.tables.values())
 
