@@ -272,8 +272,13 @@ def sqlite(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def postgresql(server: str, postgresql_template: str) -> Iterator[Database]:
+    yield from _postgresql_from(server, postgresql_template)
+
+
+def _postgresql_from(server: str, template: str) -> Iterator[Database]:
+    """A copy of a database, dropped at the end."""
     name = f"pima_{uuid.uuid4().hex[:12]}"
-    _on_server(server, f"CREATE DATABASE {name} TEMPLATE {postgresql_template}")
+    _on_server(server, f"CREATE DATABASE {name} TEMPLATE {template}")
     url = _with_database(server, name)
     engine = make_engine(url, DatabaseSettings())
     yield Database("postgresql", url, engine)
@@ -297,14 +302,7 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[D
         yield Database("sqlite", url, engine)
         engine.dispose()
         return
-    server: str = request.getfixturevalue("server")
-    name = f"pima_{uuid.uuid4().hex[:12]}"
-    _on_server(server, f"CREATE DATABASE {name}")
-    url = _with_database(server, name)
-    engine = make_engine(url, DatabaseSettings())
-    yield Database("postgresql", url, engine)
-    engine.dispose()
-    _on_server(server, f"DROP DATABASE {name} WITH (FORCE)")
+    yield from _postgresql_from(request.getfixturevalue("server"), "template1")
 
 
 @pytest.fixture(scope="session")

@@ -72,6 +72,5 @@ class StopRequest:
 
 
 def _is_called_by_native_code(frame: FrameType | None) -> bool:
-    if frame is None or frame.f_code.co_filename.startswith(_ASKED):
-        return frame is not None
-    return frame.f_code.co_filename.endswith(_ASKS)
+    file = "" if frame is None else frame.f_code.co_filename
+    return file.startswith(_ASKED) or file.endswith(_ASKS)
