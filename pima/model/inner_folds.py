@@ -7,11 +7,14 @@ import numpy as np
 
 from pima.core.arrays import Float32Array, Int8Array, Int64Array
 from pima.core.folds import stratified_folds
+from pima.model.boundary import Boundary, never
 from pima.model.recipes import FiveSeeds
 from pima.model.side_by_side import train
 
 
-def choose_l2(recipe: FiveSeeds, inputs: Float32Array, outcomes: Int8Array, seed: int) -> float:
+def choose_l2(
+    recipe: FiveSeeds, inputs: Float32Array, outcomes: Int8Array, seed: int, boundary: Boundary = never
+) -> float:
     """The recipe's own strength, times rows, or that of its choices whose log loss out of fold is lowest.
 
     Many rows outweigh any of them, so that beyond the recipe's limit nothing is asked.
@@ -20,20 +23,25 @@ def choose_l2(recipe: FiveSeeds, inputs: Float32Array, outcomes: Int8Array, seed
         return recipe.l2_times_rows
     folds = stratified_folds(outcomes, recipe.inner_folds, seed)
     strengths = (recipe.l2_times_rows, *recipe.l2_choices)
-    return min(strengths, key=lambda strength: _log_loss(recipe, strength, inputs, outcomes, folds, seed))
+    return min(strengths, key=lambda strength: _log_loss(recipe, strength, inputs, outcomes, folds, seed, boundary))
 
 
 def _log_loss(
-    recipe: FiveSeeds, strength: float, inputs: Float32Array, outcomes: Int8Array, folds: Int64Array, seed: int
+    recipe: FiveSeeds,
+    strength: float,
+    inputs: Float32Array,
+    outcomes: Int8Array,
+    folds: Int64Array,
+    seed: int,
+    boundary: Boundary,
 ) -> float:
     """Out of fold, all folds' networks side by side."""
     left_out = np.repeat(np.arange(recipe.inner_folds), recipe.inner_members)  # by member
     learned = (folds[:, None] != left_out).astype(np.float32)  # (n, members)
     rows = learned.sum(axis=0)
     targets = np.concatenate([outcomes[:, None], learned * len(outcomes) / rows], axis=1, dtype=np.float32)
-    members = train(
-        replace(recipe, members=len(left_out)), strength / float(rows.mean()), inputs, targets, seed
-    ).logits(inputs)
+    networks = replace(recipe, members=len(left_out))
+    members = train(networks, strength / float(rows.mean()), inputs, targets, seed, boundary).logits(inputs)
     by_fold = members.reshape(len(inputs), recipe.inner_folds, recipe.inner_members).mean(axis=-1, dtype=np.float64)
     logits = by_fold[np.arange(len(inputs)), folds]
     return float((np.logaddexp(0, logits) - outcomes * logits).mean())

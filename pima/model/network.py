@@ -18,10 +18,11 @@ import tensorflow as tf
 
 from pima.core.arrays import Float32Array, Int8Array
 from pima.core.features import Features
+from pima.model.boundary import Boundary, never
 from pima.model.inner_folds import choose_l2
 from pima.model.preprocessing import Preprocessing, learn_preprocessing
 from pima.model.recipes import Article, FiveSeeds
-from pima.model.side_by_side import train
+from pima.model.side_by_side import BetweenSteps, train
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,11 @@ class TrainingData:
     """(n,), 0 or 1."""
 
 
-def fit(recipe: FiveSeeds | Article, declared: Features, data: TrainingData, seed: int) -> keras.Model:
-    """Fit a network; the same data and seed give the same weights on the same machine.
+def fit(
+    recipe: FiveSeeds | Article, declared: Features, data: TrainingData, seed: int, boundary: Boundary = never
+) -> keras.Model:
+    """Fit a network; the same data and seed give the same weights on the same machine. `boundary` is called between
+    steps and may raise.
 
     Returns a functional model: float32 (n, features) with NaN for missing -> float32 (n, 1) probabilities.
     """
@@ -44,9 +48,9 @@ def fit(recipe: FiveSeeds | Article, declared: Features, data: TrainingData, see
     preprocessing = learn_preprocessing(recipe, declared, data.features)
     standardised = preprocessing.apply(data.features)
     if isinstance(recipe, FiveSeeds):
-        weights = _fit_five_seeds(recipe, standardised, data.outcomes, seed)
+        weights = _fit_five_seeds(recipe, standardised, data.outcomes, seed, boundary)
     else:
-        weights = _fit_article(recipe, standardised, data.outcomes)
+        weights = _fit_article(recipe, standardised, data.outcomes, boundary)
     return _plain_model(len(declared), preprocessing, weights)
 
 
@@ -61,20 +65,23 @@ class Weights:
     """kernel (units, 1), bias (1,)"""
 
 
-def _fit_five_seeds(recipe: FiveSeeds, standardised: Float32Array, outcomes: Int8Array, seed: int) -> Weights:
-    l2 = choose_l2(recipe, standardised, outcomes, seed) / len(outcomes)
-    members = train(recipe, l2, standardised, outcomes.astype(np.float32)[:, None], seed)
+def _fit_five_seeds(
+    recipe: FiveSeeds, standardised: Float32Array, outcomes: Int8Array, seed: int, boundary: Boundary
+) -> Weights:
+    l2 = choose_l2(recipe, standardised, outcomes, seed, boundary) / len(outcomes)
+    members = train(recipe, l2, standardised, outcomes.astype(np.float32)[:, None], seed, boundary)
     kernel = (members.kernel / recipe.members).reshape(-1, 1).astype(np.float32)
     mean_logit = (kernel, members.bias.mean(keepdims=True))
     return Weights([members.hidden], "silu", mean_logit)
 
 
-def _fit_article(recipe: Article, standardised: Float32Array, outcomes: Int8Array) -> Weights:
+def _fit_article(recipe: Article, standardised: Float32Array, outcomes: Int8Array, boundary: Boundary) -> Weights:
     hidden = [keras.layers.Dense(units, activation="relu") for units in recipe.hidden_units]
     output = keras.layers.Dense(1, activation="sigmoid")
     model = keras.Sequential([keras.Input((standardised.shape[1],)), *hidden, output])
     model.compile(optimizer="adam", loss="binary_crossentropy")
-    model.fit(standardised, outcomes, epochs=recipe.epochs, batch_size=recipe.batch_rows, verbose=0)
+    sizes = {"epochs": recipe.epochs, "batch_size": recipe.batch_rows}
+    model.fit(standardised, outcomes, **sizes, verbose=0, callbacks=[BetweenSteps(boundary)])
     return Weights([tuple(layer.get_weights()) for layer in hidden], "relu", tuple(output.get_weights()))
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras import ops
 
 from pima.core.arrays import Float32Array
+from pima.model.boundary import Boundary, never
 from pima.model.recipes import FiveSeeds
 
 
@@ -33,7 +34,9 @@ class Members:
         return logits
 
 
-def train(recipe: FiveSeeds, l2: float, inputs: Float32Array, targets: Float32Array, seed: int) -> Members:
+def train(
+    recipe: FiveSeeds, l2: float, inputs: Float32Array, targets: Float32Array, seed: int, boundary: Boundary = never
+) -> Members:
     """Fit the recipe's members on inputs (n, inputs), each from a seed of its own.
 
     Targets (n, 1) are the outcomes; (n, 1 + members) are the outcomes and then the weight of each row for each member.
@@ -54,8 +57,21 @@ def train(recipe: FiveSeeds, l2: float, inputs: Float32Array, targets: Float32Ar
     model.optimizer.build(model.trainable_variables)
     # One epoch over a repeated dataset: an epoch of Model.fit costs about 64 ms whatever it does.
     steps = _steps(recipe, inputs, targets, seed)
-    model.fit(steps, epochs=1, steps_per_epoch=recipe.steps, shuffle=False, verbose=0)
+    dropped_between = [BetweenSteps(boundary)]
+    model.fit(steps, epochs=1, steps_per_epoch=recipe.steps, shuffle=False, verbose=0, callbacks=dropped_between)
     return Members(tuple(hidden.get_weights()), *read_out.get_weights())
+
+
+class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
+    """Has Keras call a boundary. Before a step, not behind it: there Keras would wait for the step's figures first."""
+
+    def __init__(self, boundary: Boundary) -> None:
+        super().__init__()
+        self._boundary = boundary
+
+    def on_train_batch_begin(self, _batch: int, logs: Any = None) -> None:  # noqa: ARG002 (Keras names it)
+        """Keras's name for it."""
+        self._boundary()
 
 
 class _MemberReadOut(keras.layers.Layer):  # type: ignore[misc]

@@ -1,5 +1,6 @@
 """SIGTERM and Ctrl-C: asked to stop, the process ends at the next boundary, with nothing half-done."""
 
+import atexit
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,11 +8,12 @@ from types import FrameType
 
 from pima.errors import INTERRUPTED_BY_CTRL_C, INTERRUPTED_BY_SIGTERM, Interrupted
 
-# Python's own modules are asked by native code; TensorFlow's asks some of them where it takes arguments apart, at each
-# step of a fit.
+# TensorFlow's native code, at each step of a fit and in between, calls Python and makes another error of what is raised
+# there, or ends the process. A fit has boundaries of its own. Python's own modules are asked by native code too, and an
+# import is not torn.
+_NATIVE = ("-packages/tensorflow/", "-packages/keras/")
 _ASKED = "<frozen "
-_ASKS = "tensorflow/python/util/nest_util.py"
-_SECONDS_TO_ANSWER = 0.01
+_SECONDS_TO_WAIT = 0.01
 _EXIT_CODES = {signal.SIGINT: INTERRUPTED_BY_CTRL_C, signal.SIGTERM: INTERRUPTED_BY_SIGTERM}
 
 
@@ -26,6 +28,7 @@ class StopRequest:
         """Take over SIGTERM and SIGINT. What came while a scheduler's child could not listen yet is heard now."""
         for number in _EXIT_CODES:
             signal.signal(number, self._on_signal)
+        atexit.register(_hear_no_more)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _EXIT_CODES)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -36,9 +39,9 @@ class StopRequest:
         """At once, but not where native code would make a traceback and another error of it."""
         if not self._at_once or self._exit_code is None:
             return
-        if _is_called_by_native_code(frame):
+        if _is_amid_native_code(frame):
             signal.signal(signal.SIGALRM, lambda _number, later: self._raise_soon(later))
-            signal.setitimer(signal.ITIMER_REAL, _SECONDS_TO_ANSWER)
+            signal.setitimer(signal.ITIMER_REAL, _SECONDS_TO_WAIT)
             return
         raise Interrupted(self._exit_code)
 
@@ -71,6 +74,18 @@ class StopRequest:
         self.check()
 
 
-def _is_called_by_native_code(frame: FrameType | None) -> bool:
-    file = "" if frame is None else frame.f_code.co_filename
-    return file.startswith(_ASKED) or file.endswith(_ASKS)
+def _hear_no_more() -> None:
+    """The work is done and its end told. While Python clears up, which TensorFlow makes long, a signal would do again
+    what it does by itself: end the process, with another exit code."""
+    for number in _EXIT_CODES:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _is_amid_native_code(frame: FrameType | None) -> bool:
+    if frame is not None and frame.f_code.co_filename.startswith(_ASKED):
+        return True
+    while frame is not None:
+        if any(part in frame.f_code.co_filename for part in _NATIVE):
+            return True
+        frame = frame.f_back
+    return False

@@ -22,6 +22,7 @@ from pima.core.reasons import Decision, Reason
 from pima.declaring import SHIPPED
 from pima.errors import LeaseHeld, PimaError, TooFewLabels
 from pima.logs import get_logger
+from pima.model.boundary import Boundary
 from pima.model.recipes import fingerprinted, recipe_for
 from pima.model.training_extra import training_extra
 from pima.process.heartbeat import beating
@@ -61,7 +62,7 @@ def retrain(
             if earlier is not None:
                 run.report(RetrainResult(rows, earlier))
                 return
-            challenger = fit_challenger(history, settings, declared.features)
+            challenger = fit_challenger(history, settings, declared.features, stop.check)
             case = _case(history, as_read, settings, declared, challenger)
         run.report(RetrainResult(rows, _decide(engine, case, settings.retrain, run.id, fence)))
 
@@ -188,8 +189,9 @@ def seed_of(history: Split, settings: RetrainSettings) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
-def fit_challenger(history: Split, settings: Settings, features: Features) -> Challenger:
-    """Fit, export, and reload from the exported bytes, as scoring will. Raises TrainingExtraMissing."""
+def fit_challenger(history: Split, settings: Settings, features: Features, boundary: Boundary) -> Challenger:
+    """Fit, export, and reload from the exported bytes, as scoring will. Raises TrainingExtraMissing, and what the
+    boundary raises."""
     network, recipe = settings.retrain.network, recipe_for(settings.retrain.network, features)
     with training_extra():
         from pima.model.artifact import export, library_versions, parity
@@ -200,8 +202,8 @@ def fit_challenger(history: Split, settings: Settings, features: Features) -> Ch
     told = {name: rows for name, rows in as_json(HistoryRows.of(history)).items() if rows}
     get_logger().info("fit started", network=network, seed=seed, **told)
     data = TrainingData(history.training.features, history.training.outcomes)
-    artifacts = export(fit(recipe, features, data, seed))
-    threshold = threshold_of(settings.retrain.threshold, recipe, features, data, seed)
+    artifacts = export(fit(recipe, features, data, seed, boundary))
+    threshold = threshold_of(settings.retrain.threshold, recipe, features, data, seed, boundary)
     return Challenger(
         artifacts=artifacts,
         parity=parity(artifacts, history.holdout.features, features, threshold),

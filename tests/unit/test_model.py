@@ -7,12 +7,11 @@ import pytest
 
 from pima.core.features import Feature
 from pima.core.validation import Measurements, as_features
-from pima.model.recipes import FiveSeeds, recipe_for
+from pima.errors import Interrupted
+from pima.model.recipes import Article, FiveSeeds, recipe_for
 from tests.conftest import FEATURES, SHIPPED
 
 SHIPPED_RECIPE = recipe_for("five_seeds", FEATURES)
-
-pytestmark = pytest.mark.xdist_group("keras")
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +44,22 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(data, mode
     for one, two in zip(model.get_weights(), again.get_weights(), strict=True):
         assert (one == two).all()
     assert any((one != two).any() for one, two in zip(model.get_weights(), other.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("recipe", [SHIPPED_RECIPE, Article(), FiveSeeds(l2_choices=(1.0,), most_rows_to_choose=5_000)])
+def test_a_fit_is_dropped_between_two_of_its_steps(data, recipe: FiveSeeds | Article) -> None:
+    from pima.model.network import fit
+
+    steps: list[int] = []
+
+    def drop_the_third() -> None:
+        steps.append(1)
+        if len(steps) == 3:
+            raise Interrupted(143)
+
+    with pytest.raises(Interrupted):
+        fit(recipe, FEATURES, data, seed=7, boundary=drop_the_third)
+    assert len(steps) == 3
 
 
 def test_the_members_learn_alone(data) -> None:
@@ -89,7 +104,6 @@ def test_both_stored_forms_say_the_same_on_probe_rows_and_data(data, artifacts) 
 def test_another_models_compiled_form_fails_parity(data, artifacts) -> None:
     from pima.model.artifact import Artifacts, export, parity
     from pima.model.network import fit
-    from pima.model.recipes import Article
 
     other = export(fit(Article(epochs=1), FEATURES, data, seed=1))
     swapped = Artifacts(artifacts.keras, artifacts.keras_sha256, other.compiled, other.compiled_sha256)
@@ -120,7 +134,6 @@ def test_the_members_see_each_measurement_at_its_scale(data) -> None:
 
 def test_the_articles_network_sees_plain_standardised_measurements(data) -> None:
     from pima.model.preprocessing import learn_preprocessing, observed_moments
-    from pima.model.recipes import Article
 
     mean, variance = observed_moments(data.features)
     plain = np.nan_to_num((data.features - mean) / np.sqrt(variance))

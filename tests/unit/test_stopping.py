@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,6 +12,7 @@ import pytest
 
 from pima.errors import Interrupted
 from pima.process.stopping import StopRequest
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -54,6 +57,40 @@ def test_an_import_is_not_torn_and_the_stop_comes_behind_it(stop: StopRequest) -
     with pytest.raises(Interrupted), stop.at_once():
         work()
     assert done == ["imported"]
+
+
+def test_amid_tensorflow_it_waits_for_the_boundary_of_a_step(stop: StopRequest) -> None:
+    done: list[str] = []
+    in_native_code = compile("step()", "/lib/python3.11/site-packages/tensorflow/python/eager/execute.py", "exec")
+
+    def step() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.05)
+        done.append("step")
+
+    def work() -> None:
+        exec(in_native_code, {"step": step})  # noqa: S102
+        time.sleep(10)
+        done.append("went on")
+
+    with pytest.raises(Interrupted), stop.at_once():
+        work()
+    assert done == ["step"]
+
+
+def test_while_python_clears_up_it_changes_nothing() -> None:
+    clears_up = (
+        "class Last:\n    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGTERM): kill(pid, number)"
+    )
+    program = f"""
+import os, signal, sys
+from pima.process.stopping import StopRequest
+{clears_up}
+StopRequest().listen()
+sys.last = Last()
+"""
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_what_a_finaliser_swallows_ends_the_work_at_its_end(stop: StopRequest) -> None:
