@@ -3,10 +3,12 @@
 import os
 import signal
 import stat
+import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -45,6 +47,21 @@ def to_its_end() -> Iterator[None]:
     finally:
         _Ending.held = False
     _end_if_asked()
+
+
+@contextmanager
+def child_of(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[Any]]:
+    """A child that has ended when the block is left, however that happens. A signal that comes while it is being
+    started waits until it can be told to end too."""
+    child = None
+    try:
+        with to_its_end():
+            child = subprocess.Popen(command, **options)
+        yield child
+    finally:
+        if child is not None and child.returncode is None:
+            child.terminate()
+            child.wait()
 
 
 def end_with_parent() -> None:

@@ -28,7 +28,7 @@ from tests.bench.accuracy.peers import GAUSSIAN_PROCESS, LOGISTIC_REGRESSION, RA
 from tests.bench.accuracy.provenance import Clock
 from tests.bench.accuracy.results import Large, Results, Row, as_large, targets
 from tests.bench.accuracy.shipped import ARTICLE_TRAINING_ROWS, ROOT, Rows, shipped_rows
-from tests.bench.endings import end_in_order
+from tests.bench.endings import child_of, end_in_order
 
 CURVE_SIZES = (50, 100, 200, 400)
 CURVE_SHUFFLES = 2
@@ -65,13 +65,9 @@ def measure_large(rows: int) -> list[Large]:
     """
     command = [sys.executable, "-m", "tests.bench.accuracy.million", str(rows)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=ROOT, start_new_session=True, **pipes) as child:
-        try:
-            said = child.stdout.read()
-        except BaseException:
-            child.terminate()
-            child.wait()
-            raise
+    with child_of(command, cwd=ROOT, start_new_session=True, **pipes) as child:
+        said = child.stdout.read()
+        child.wait()
     if child.returncode:
         raise SystemExit(child.returncode)
     names = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}

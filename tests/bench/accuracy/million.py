@@ -7,7 +7,6 @@ tells of a child is at least what its parent held at its start. Prints one JSON 
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,7 +27,7 @@ from pima.store.engine import make_engine, without_time_limit, writing
 from pima.store.schema import migrate
 from pima.store.urls import parse_url
 from tests.bench.accuracy.shipped import ROOT, shipped_rows
-from tests.bench.endings import end_in_order, end_with_parent, to_its_end
+from tests.bench.endings import child_of, end_in_order, end_with_parent, to_its_end
 from tests.conftest import clean_environ, postgresql_server
 
 BLOCK_ROWS = 50_000
@@ -131,21 +130,12 @@ def _one_round(url: str, n: int) -> list[dict[str, Any]]:
 def _run(what: str, url: str, *arguments: str, **environ: str) -> Child:
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         start = time.perf_counter()
-        child = subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=ROOT,
-            env=clean_environ() | {"DATABASE_URL": url} | environ,
-            stdout=stdout,
-            stderr=stderr,
-        )
-        try:
+        environment = clean_environ() | {"DATABASE_URL": url} | environ
+        files = {"stdout": stdout, "stderr": stderr}
+        with child_of([sys.executable, *arguments], cwd=ROOT, env=environment, **files) as child:
             _, status, usage = os.wait4(child.pid, 0)
-        except BaseException:
-            child.terminate()
-            child.wait()
-            raise
+            child.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.perf_counter() - start
-        child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode:
             stderr.seek(0)
             raise RuntimeError(f"{what} ended with {child.returncode}: {stderr.read().decode()[-2000:]}")
