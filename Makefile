@@ -9,7 +9,7 @@ demo: $(VENV)/.complete
 	$(RUN) -m jobs.demo
 
 test: $(VENV)/.complete
-	$(RUN) -m pytest -n 2 --dist loadgroup
+	$(RUN) -m pytest -n 3 --dist worksteal
 
 # Builds both images and runs the service in them, on a PostgreSQL of its own; as root, with Debian's buildah, netavark and
 # debootstrap. BASE=IMAGE builds on that image instead of on a Debian made here.

@@ -15,7 +15,6 @@ import pytest
 from tests.conftest import PATIENCE_SECONDS, ROOT, Ended, clean_environ, wait_for
 
 
-@pytest.mark.xdist_group("keras")
 def test_the_demo_ends_with_predictions_that_mostly_came_true(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "config", tmp_path / "config")
     environ = clean_environ() | {"PYTHONPATH": str(ROOT)}

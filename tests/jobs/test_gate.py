@@ -21,9 +21,6 @@ from pima.training.retraining import read_history
 from pima.training.snapshot import from_parquet
 from tests.conftest import FEATURE_NAMES, SHIPPED, Database, call, install_models, the_json, without_triggers
 
-# One worker process imports TensorFlow, the others need not.
-pytestmark = pytest.mark.xdist_group("keras")
-
 
 @pytest.fixture
 def history(database: Database, trained: Path) -> Database:

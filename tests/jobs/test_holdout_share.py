@@ -13,9 +13,6 @@ from pima.training.championing import Decider, change_holdout_share
 from pima.training.snapshot import from_parquet
 from tests.conftest import FEATURE_NAMES, FEATURES, SHIPPED, Database, call, the_json
 
-# One worker process imports TensorFlow, the others need not.
-pytestmark = pytest.mark.xdist_group("keras")
-
 MEASURED = "pregnancies, glucose, blood_pressure, skin_thickness, insulin, bmi, diabetes_pedigree, age"
 EVERYTHING = {"PIMA_GATE__WINDOW": "all"}
 DOUBLED = EVERYTHING | {"PIMA_HOLDOUT__SHARE": "0.6"}

@@ -148,7 +148,6 @@ def _on_a_terminal(database: Database, job: str, *arguments: str) -> str:
     return seen.decode().replace("\r\n", "\n")
 
 
-@pytest.mark.xdist_group("keras")
 def test_retraining_on_a_terminal_ends_in_a_short_table(sqlite: Database, trained: Path) -> None:
     assert call(sqlite, "load", str(SHIPPED)).exit_code == 0
     first = _on_a_terminal(sqlite, "retrain")
@@ -166,7 +165,6 @@ def test_retraining_on_a_terminal_ends_in_a_short_table(sqlite: Database, traine
         assert re.search(rf"(?m)^ *correct of \d+ +\d+{of_champion} *$", seen), seen
 
 
-@pytest.mark.xdist_group("keras")
 def test_in_json_lines_a_finished_run_keeps_all_its_counts(sqlite: Database) -> None:
     assert call(sqlite, "load", str(SHIPPED)).exit_code == 0
     ended = call(sqlite, "retrain", "--json", PIMA_LOGS__FORMAT="json")

@@ -12,9 +12,6 @@ import pytest
 from tests.conftest import Database, call, the_json
 from tests.jobs.declared import configuration
 
-# One worker process imports TensorFlow, the others need not.
-pytestmark = pytest.mark.xdist_group("keras")
-
 ROWS = 2_000
 LOG_LOSS = {"PIMA_GATE__MEASURE": "log_loss"}
 NET_BENEFIT = {"PIMA_GATE__MEASURE": "net_benefit", "PIMA_RETRAIN__THRESHOLD": "sensitivity >= 0.85"}

@@ -26,9 +26,6 @@ from tests.conftest import (
     the_json,
 )
 
-# One worker process imports TensorFlow, the others need not.
-pytestmark = pytest.mark.xdist_group("keras")
-
 
 @pytest.fixture
 def history(database: Database) -> Database:

@@ -70,7 +70,6 @@ def test_scoring_works_under_its_role(guarded: Database, trained: Path) -> None:
     assert call(_under(guarded, "pima_scorer"), "score").exit_code == 0
 
 
-@pytest.mark.xdist_group("keras")
 def test_loading_and_training_work_under_their_roles(guarded: Database, tmp_path: Path) -> None:
     loader, trainer = _under(guarded, "pima_loader"), _under(guarded, "pima_trainer")
     assert call(loader, "load", str(SHIPPED)).exit_code == 0
@@ -164,7 +163,6 @@ def test_the_operator_puts_a_counter_above_the_versions_that_are_there(guarded: 
     assert guarded.value("SELECT version FROM patients WHERE id = :id", {"id": patient_id}) > 3
 
 
-@pytest.mark.xdist_group("keras")
 def test_a_version_is_fitted_again_under_the_operator_s_role(guarded: Database) -> None:
     assert call(guarded, "load", str(SHIPPED)).exit_code == 0
     assert call(_under(guarded, "pima_trainer"), "retrain").exit_code == 0

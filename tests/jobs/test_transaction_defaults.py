@@ -121,7 +121,6 @@ def test_the_workers_of_a_run_and_of_another_do_not_fail_each_other(
     assert_each_once(postgresql, 10_000)
 
 
-@pytest.mark.xdist_group("keras")
 def test_a_model_is_trained_and_a_person_may_move_the_champion(postgresql: Database) -> None:
     default_to(postgresql, ALL_AT_ONCE)
     assert postgresql.run("load", str(SHIPPED)).exit_code == 0

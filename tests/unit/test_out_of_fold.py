@@ -1,16 +1,12 @@
 """The threshold of a fit is chosen on rows that the fit that scores them did not see."""
 
 import numpy as np
-import pytest
 
 from pima.core.metrics import scores
 from pima.core.thresholds import stratified_folds, threshold_reaching
 from pima.model.recipes import recipe_for
 from pima.training.out_of_fold import FOLDS, threshold_of
 from tests.conftest import FEATURES, SHIPPED
-
-# One worker process imports TensorFlow, the others need not.
-pytestmark = pytest.mark.xdist_group("keras")
 
 SEED = 7
 RECIPE = recipe_for("article", FEATURES)
