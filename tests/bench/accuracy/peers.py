@@ -47,12 +47,7 @@ def peers() -> list[Candidate]:
             lambda seed: HistGradientBoostingClassifier(random_state=seed),
         ),
         _seeded(CATBOOST, "missing values as they are, CatBoostClassifier()", _catboost),
-        _seeded(
-            EXPLAINABLE,
-            "missing values as they are, ExplainableBoostingClassifier()",
-            _explainable_boosting,
-            most_shuffles=1,
-        ),
+        explainable_boosting(),
         _fixed(
             GAUSSIAN_PROCESS,
             f"{_SCALED}, GaussianProcessClassifier(ConstantKernel() * RBF()), both fitted by marginal likelihood",
@@ -70,10 +65,18 @@ def _catboost(seed: int) -> Any:
     return CatBoostClassifier(random_seed=seed, thread_count=1, verbose=False, allow_writing_files=False)
 
 
-def _explainable_boosting(seed: int) -> Any:
-    from interpret.glassbox import ExplainableBoostingClassifier
+def explainable_boosting(**settings: Any) -> Candidate:
+    """With its default settings but for these."""
 
-    return ExplainableBoostingClassifier(random_state=seed, n_jobs=1)
+    def make(seed: int) -> Any:
+        from interpret.glassbox import ExplainableBoostingClassifier
+
+        return ExplainableBoostingClassifier(random_state=seed, n_jobs=1, **settings)
+
+    told = ", ".join(f"{name}={value}" for name, value in settings.items())
+    return _seeded(
+        EXPLAINABLE, f"missing values as they are, ExplainableBoostingClassifier({told})", make, most_shuffles=1
+    )
 
 
 def _scaled(classifier: Any) -> Any:

@@ -7,7 +7,8 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
 from pima.core.arrays import Float64Array
-from tests.bench.tables.candidates import CANDIDATES, OURS, SHUFFLES, answers
+from tests.bench.accuracy.peers import EXPLAINABLE
+from tests.bench.tables.candidates import CANDIDATES, SHUFFLES, answers
 from tests.bench.tables.data_sets import data_sets
 
 FOLDS = 10
@@ -41,7 +42,8 @@ def trials(names: list[str], shuffles: int) -> list[Trial]:
         for candidate in CANDIDATES
         for shuffle in range(min(shuffles, SHUFFLES.get(candidate, shuffles)))
     ]
-    return sorted(asked, key=lambda trial: (trial.candidate not in SHUFFLES, trial.candidate == OURS))
+    widest_first = {data.name: -len(data.declared) for data in data_sets()}
+    return sorted(asked, key=lambda trial: (trial.candidate != EXPLAINABLE, widest_first[trial.data]))
 
 
 def attempt(trial: Trial) -> Answer:
