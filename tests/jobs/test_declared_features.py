@@ -36,7 +36,7 @@ def test_from_a_csv_file_to_a_champion_and_predictions(clinic: tuple[Database, s
     scored = the_json(call(database, "score", "--config", config, "--json"))
     assert (scored["predicted"], scored["rejected"]) == (100, 0)
     assert database.value("SELECT count(DISTINCT probability) FROM predictions") > 50
-    assert database.run("models", "reproduce", "1", "--config", config).exit_code == 0
+    assert call(database, "models", "reproduce", "1", "--config", config).exit_code == 0
     assert call(database, "status", "--config", config).exit_code == 0
     assert call(database, "requeue", "--config", config).stdout.startswith("0 row versions")
 
@@ -92,7 +92,7 @@ def test_two_hundred_features_and_five_hundred_inputs(empty_database: Database, 
     assert call(empty_database, "migrate", "--config", config).exit_code == 0
     write(400, labelled=True)
     assert call(empty_database, "load", "--config", config, str(file)).exit_code == 0
-    retrained = empty_database.run("retrain", "--config", config, "--json")
+    retrained = call(empty_database, "retrain", "--config", config, "--json")
     assert (retrained.exit_code, the_json(retrained)["verdict"]) == (0, "promoted"), retrained
     write(50, labelled=False)
     assert call(empty_database, "load", "--config", config, str(file)).exit_code == 0
@@ -118,7 +118,7 @@ def test_another_declaration_than_the_databases_is_refused_with_the_first_differ
 def _fitted(clinic: tuple[Database, str], folder: Path, seed: int = 0) -> None:
     database, config = clinic
     assert call(database, "load", "--config", config, csv_file(folder, 400, labelled=True, seed=seed)).exit_code == 0
-    ended = database.run("retrain", "--config", config)
+    ended = call(database, "retrain", "--config", config)
     assert ended.exit_code == 0, ended.stderr
 
 
@@ -169,7 +169,7 @@ def test_a_feature_added_one_retired_and_a_code_added_between_two_retrainings(
     lines = Path(csv_file(tmp_path, 400, labelled=True, seed=2)).read_text().splitlines()
     file.write_text("\n".join([lines[0] + ",glucose", *(f"{line},{90 + n % 60}" for n, line in enumerate(lines[1:]))]))
     assert call(database, "load", "--config", config, "--ignore", "creatinine", str(file)).exit_code == 0
-    second = database.run("retrain", "--config", config, "--json")
+    second = call(database, "retrain", "--config", config, "--json")
     assert second.exit_code == 0, second.stderr
     stored = database.value("SELECT features FROM model_versions WHERE number = 2")
     features = json.loads(stored) if isinstance(stored, str) else stored
@@ -224,7 +224,7 @@ def test_rows_that_only_the_challenger_can_score_judge_neither_and_are_counted(
     assert call(database, "migrate", "--config", config, "--features", "--reason", "not asked any more").exit_code == 0
     new = csv_file(tmp_path, 200, labelled=True, seed=3)
     assert call(database, "load", "--config", config, "--ignore", "order", new).exit_code == 0
-    told = the_json(database.run("retrain", "--config", config, "--json"))
+    told = the_json(call(database, "retrain", "--config", config, "--json"))
     in_holdout = told["holdout_rows"] - told["champion_scores"]["rows"]
     assert told["unscorable_rows"] == in_holdout > 30
     assert told["challenger_scores"]["rows"] == told["champion_scores"]["rows"] > 80

@@ -11,7 +11,7 @@ import pytest
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine
 from pima.store.schema import HEAD
-from tests.conftest import ROOT, Database, the_json
+from tests.conftest import ROOT, Database, call, the_json
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def upgraded(tmp_path: Path) -> Iterator[Database]:
 
 
 def test_after_an_upgrade_nothing_is_judged_anew_on_old_data(upgraded: Database) -> None:
-    result = the_json(upgraded.run("retrain", "--json"))
+    result = the_json(call(upgraded, "retrain", "--json"))
     assert (result["judged_before"], result["verdict"], result["challenger"]) == (True, "blocked", 3)
     assert upgraded.value("SELECT count(*) FROM model_versions") == 3
     assert upgraded.value("SELECT model_version FROM champion") == 1
@@ -39,7 +39,7 @@ def test_after_an_upgrade_nothing_is_judged_anew_on_old_data(upgraded: Database)
 
 def test_after_an_upgrade_what_was_rolled_back_does_not_come_back(upgraded: Database) -> None:
     """The gate is asked another question, so the data are judged anew; the fit is the one that was taken back."""
-    result = the_json(upgraded.run("retrain", "--json", PIMA_GATE__MINIMUM_GAIN="0.001"))
+    result = the_json(call(upgraded, "retrain", "--json", PIMA_GATE__MINIMUM_GAIN="0.001"))
     assert (result["judged_before"], result["reason"]) == (False, "rolled_back_before")
     assert upgraded.value("SELECT model_version FROM champion") == 1
     fits = "SELECT seed, data_fingerprint, settings_fingerprint FROM model_versions WHERE number IN (2, 4)"
@@ -48,7 +48,7 @@ def test_after_an_upgrade_what_was_rolled_back_does_not_come_back(upgraded: Data
 
 def test_after_an_upgrade_its_versions_score_and_are_fitted_again(upgraded: Database) -> None:
     upgraded.execute("UPDATE patients SET outcome = NULL WHERE id <= 20")
-    scored = the_json(upgraded.run("score", "--json"))
+    scored = the_json(call(upgraded, "score", "--json"))
     assert (scored["predicted"], scored["model_version"]) == (20, 1)
     for number in ("1", "3"):
-        assert the_json(upgraded.run("models", "reproduce", number, "--json"))["reproduced"] is True
+        assert the_json(call(upgraded, "models", "reproduce", number, "--json"))["reproduced"] is True

@@ -21,6 +21,7 @@ from tests.conftest import (
     SALT,
     SHIPPED,
     Database,
+    call,
     clean_environ,
     install_models,
     the_json,
@@ -329,5 +330,5 @@ def test_a_fit_does_not_depend_on_what_somebody_has_told_keras_or_python(sqlite:
         # Another gate each time, so that the same data are judged anew.
         ended = sqlite.run("retrain", **environ, PIMA_GATE__MINIMUM_GAIN=str(number / 1000))
         assert ended.exit_code == 0, ended.stderr
-        refitted = the_json(sqlite.run("models", "reproduce", str(number), "--json"))
+        refitted = the_json(call(sqlite, "models", "reproduce", str(number), "--json"))
         assert (refitted["reproduced"], refitted["largest_difference"]) == (True, 0)
