@@ -71,13 +71,15 @@ class StopRequest:
             raise
         finally:
             self._at_once = False
+            if self._exit_code is not None:
+                signal.setitimer(signal.ITIMER_REAL, 0)  # it may be waiting for a boundary still
         self.check()
 
 
 def _hear_no_more() -> None:
     """The work is done and its end told. While Python clears up, which TensorFlow makes long, a signal would do again
     what it does by itself: end the process, with another exit code."""
-    for number in _EXIT_CODES:
+    for number in (*_EXIT_CODES, signal.SIGALRM):
         signal.signal(number, signal.SIG_IGN)
 
 

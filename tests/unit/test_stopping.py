@@ -93,6 +93,26 @@ sys.last = Last()
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+def test_the_wait_for_a_boundary_ends_with_the_work() -> None:
+    program = """
+import os, signal, sys, time
+from contextlib import suppress
+from pima.errors import Interrupted
+from pima.process.stopping import StopRequest
+class Last:
+    def __del__(self, sleep=time.sleep): sleep(0.1)
+sys.last = Last()
+stop = StopRequest()
+stop.listen()
+step = compile("os.kill(os.getpid(), signal.SIGTERM)", "/site-packages/tensorflow/step.py", "exec")
+with suppress(Interrupted), stop.at_once():
+    exec(step)
+    stop.check()
+"""
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_what_a_finaliser_swallows_ends_the_work_at_its_end(stop: StopRequest) -> None:
     def finalise() -> None:
         with suppress(Interrupted):
