@@ -26,6 +26,8 @@ class Types:
 
     id: TypeEngine[int]
     real: TypeEngine[float]
+    key: TypeEngine[str]
+    """Text that sorts by its bytes."""
     timestamp: TypeEngine[Any]
     json: TypeEngine[Any]
     stored_moment: Callable[[datetime], Any]
@@ -50,6 +52,12 @@ class Words:
     """The query for Alembic's table: its name, NULL or no row where it is not there."""
     id_in_range: str
     """The condition that the table sets a patient's id."""
+    source_is_name: str
+    """The condition that the tables set a source's name: a letter, then letters, digits and underscores, 30 in all."""
+    source_key_in_range: str
+    """The condition that the tables set a source's key: beside a source, 1 to 200 bytes."""
+    person_key_in_range: str
+    """The condition that the table sets a person's key."""
     differs: str
     """The operator between two values of which each may be NULL."""
     touched: str

@@ -20,13 +20,14 @@ from pima.store.declarations import newest_declaration, require_declared
 from pima.store.engine import reading, writing
 from pima.store.feature_columns import begin_with
 from pima.store.generations import keep_share
+from pima.store.row_keys import KEYS
 from pima.store.tables import TABLES, WITH_FEATURES, installation
 from pima.store.triggers import drop_triggers, make_triggers, require_triggers
 from pima.store.types import Real
 from pima.store.urls import redacted
 
-HEAD = "0008"
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+HEAD = "0009"
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """Every revision that this code knows, oldest first; a test compares them with migrations/."""
 
 _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
@@ -126,6 +127,7 @@ def migrate(
             raise SchemaAhead(found=before, expected=HEAD)
         if before is not None:
             _require_ids_in_range(connection)
+            _require_room_for_keys(connection, before)
         if before == HEAD and to not in ("head", HEAD):
             drop_triggers(connection)
         _run_alembic(connection, to)
@@ -150,6 +152,17 @@ def _require_ids_in_range(connection: Connection) -> None:
     if largest is not None and largest > LARGEST_ID:
         what = f"patients has an id above {LARGEST_ID}, behind which no id can be drawn: insert that row under another"
         raise SchemaDiffers(what=what)
+
+
+def _require_room_for_keys(connection: Connection, before: str) -> None:
+    """A column that was added by hand would stand in the way; features can't have these names."""
+    if before >= "0009":
+        return
+    found = database_of(connection).columns(connection, ["patients"])
+    for key in KEYS:
+        if f"patients.{key}" in found:
+            what = f"patients has a column {key} of somebody else's, where pima's own is to stand: rename it"
+            raise SchemaDiffers(what=what)
 
 
 def _run_alembic(connection: Connection, to: str) -> None:

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import ForeignKeyConstraint as ForeignKey
 
-from pima.store.types import Bytes, Id, Json, Real, Timestamp, database_now, id_in_range
+from pima.store.types import Bytes, Id, Json, Key, Real, Timestamp, database_now, in_words
 
 metadata = MetaData(
     naming_convention={
@@ -69,8 +69,15 @@ patients = _table(
     Column("version", Id, nullable=False, server_default=text("0")),
     Column("recorded_at", Timestamp, **_now()),
     Column("updated_at", Timestamp, **_now()),
+    # Whose row it is, where it comes from a table of the clinic's own, and the person, where rows are visits.
+    Column("source", Key),
+    Column("source_key", Key),
+    Column("person_key", Key),
     CheckConstraint("outcome IN (0, 1)", name="outcome"),
-    CheckConstraint(id_in_range(), name="id"),
+    CheckConstraint(in_words("id_in_range"), name="id"),
+    CheckConstraint(in_words("source_is_name"), name="source"),
+    CheckConstraint(in_words("source_key_in_range"), name="source_key"),
+    CheckConstraint(in_words("person_key_in_range"), name="person_key"),
 )
 # The newest outcomes, for the realised accuracy; the weekly read of all labelled rows goes through it too.
 Index("ix_patients_labelled_at", patients.c.labelled_at, info={"where": text("labelled_at IS NOT NULL")})
@@ -78,6 +85,28 @@ LACKS_STAMPS = "(outcome IS NULL) <> (labelled_at IS NULL) OR (version = 0 AND o
 """Of a row of patients that was written while the triggers were switched off."""
 # Empty but for those: what health and requeue look for.
 Index("ix_patients_unstamped", patients.c.id, info={"where": text(LACKS_STAMPS)})
+
+Index(
+    "ix_patients_source_source_key",
+    patients.c.source,
+    patients.c.source_key,
+    unique=True,
+    info={"where": text("source_key IS NOT NULL")},
+)
+
+# What rows with keys were called when they first came, and by what their side of the holdout was decided; it outlives
+# them, and the triggers on patients write it.
+row_keys = _table(
+    "row_keys",
+    Column("patient_id", Id, primary_key=True, autoincrement=False),
+    Column("source", Key),
+    Column("source_key", Key),
+    Column("side_key", Key, nullable=False),
+    Column("first_seen_at", Timestamp, **_now()),
+    UniqueConstraint("source", "source_key"),
+    CheckConstraint(in_words("source_is_name"), name="source"),
+    CheckConstraint(in_words("source_key_in_range"), name="source_key"),
+)
 
 # Row versions that wait, with all that the scorer needs: the features' columns.
 scoring_queue = _table(

@@ -23,6 +23,10 @@ class Real(Double[float]):
     """A floating-point number of 64 bits."""
 
 
+class Key(Text):
+    """What a row or a person is called elsewhere; it sorts by its bytes."""
+
+
 class Timestamp(TypeDecorator[datetime]):
     """A moment in UTC, which sorts by time."""
 
@@ -65,10 +69,14 @@ class database_now(FunctionElement[datetime]):  # noqa: N801 (reads as the SQL f
     inherit_cache = True
 
 
-class id_in_range(FunctionElement[bool]):  # noqa: N801
-    """The condition that the table sets a patient's id."""
+class in_words(FunctionElement[bool]):  # noqa: N801
+    """A condition that the tables set, by the name that the databases' `Words` have for it."""
 
-    inherit_cache = True
+    inherit_cache = False
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
 
 
 @compiles(Id)
@@ -81,12 +89,18 @@ def _real(_type: Real, compiler: TypeCompiler, **_: Any) -> str:
     return compiler.process(database_of_dialect(compiler.dialect).types.real)
 
 
+@compiles(Key)
+def _key(_type: Key, compiler: TypeCompiler, **_: Any) -> str:
+    return compiler.process(database_of_dialect(compiler.dialect).types.key)
+
+
 @compiles(database_now)
 def _now(_element: database_now, compiler: SQLCompiler, **_: Any) -> str:
     # In parentheses, since SQLite takes an expression as a column's default only so.
     return f"({database_of_dialect(compiler.dialect).words.now})"
 
 
-@compiles(id_in_range)
-def _id_in_range(_element: id_in_range, compiler: SQLCompiler, **_: Any) -> str:
-    return database_of_dialect(compiler.dialect).words.id_in_range
+@compiles(in_words)
+def _in_words(element: in_words, compiler: SQLCompiler, **_: Any) -> str:
+    condition: str = getattr(database_of_dialect(compiler.dialect).words, element.name)
+    return condition

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 
 from pima.store.columns import listed
 from pima.store.registry import VersionSummary
+from pima.store.row_keys import KEYS
 
 _MODEL_COLUMNS = "number, compiled_artifact, compiled_sha256, threshold, features"
 _SUMMARY_COLUMNS = ", ".join(VersionSummary.__dataclass_fields__)
@@ -41,7 +42,7 @@ ROLES = (
     Role(
         "pima_trainer",
         (
-            "SELECT ON alembic_version, declarations, installation, patients",
+            "SELECT ON alembic_version, declarations, installation, patients, row_keys",
             "SELECT ON promotions, model_versions, test_sets, training_snapshots, holdout_generations",
             "SELECT, INSERT, UPDATE ON runs",
             "SELECT, INSERT, UPDATE, DELETE ON leases",
@@ -55,7 +56,7 @@ ROLES = (
     Role(
         "pima_loader",
         (
-            "SELECT ON alembic_version, declarations, patients",
+            "SELECT ON alembic_version, declarations, patients, row_keys",
             "INSERT (id, {loaded}), UPDATE ({loaded}) ON patients",
             "SELECT, INSERT ON loads",
             # A file with ids moves the counter behind them.
@@ -99,7 +100,7 @@ ROLES = (
 def make_roles(connection: Connection, columns: tuple[str, ...]) -> list[str]:
     """Create or mend the roles on a schema with these features' columns; their names."""
     for role in ROLES:
-        _make(connection, role, listed((*columns, "outcome")))
+        _make(connection, role, listed((*columns, "outcome", *KEYS)))
     return [role.name for role in ROLES]
 
 

@@ -16,8 +16,11 @@ def columns(connection: Connection, tables: Sequence[str]) -> dict[str, str]:
     rows = connection.execute(
         text("""
             SELECT c.relname || '.' || a.attname,
-                format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attgenerated <> '' THEN ', computed' ELSE '' END
-            FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+                format_type(a.atttypid, a.atttypmod)
+                    || coalesce(' collate "' || lower(o.collname) || '"', '')
+                    || CASE WHEN a.attgenerated <> '' THEN ', computed' ELSE '' END
+            FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
+                LEFT JOIN pg_collation o ON o.oid = a.attcollation AND o.oid <> t.typcollation
             WHERE c.relkind = 'r' AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
               AND a.attnum > 0 AND NOT a.attisdropped"""),
         {"tables": list(tables)},

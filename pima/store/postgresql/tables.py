@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Double, Table
+from sqlalchemy import BigInteger, DateTime, Double, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from pima.store.database import Types
@@ -21,6 +21,7 @@ def _stored_document(document: Any) -> Any:
 TYPES = Types(
     id=BigInteger(),
     real=Double(),
+    key=Text(collation="C"),
     timestamp=DateTime(timezone=True),
     json=JSONB(),
     stored_moment=_stored_moment,

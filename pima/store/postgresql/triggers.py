@@ -21,6 +21,7 @@ from sqlalchemy import Connection, text
 
 from pima.store.columns import any_differs, assigned, listed
 from pima.store.postgresql import counter
+from pima.store.row_keys import KEY_IS_FIXED, OTHER_KEY, has_key, side_key
 
 STAMP = "zzz_patients_stamped"
 ORIGIN, ALWAYS, REPLICA = "O", "A", "R"
@@ -47,6 +48,8 @@ class Trigger:
     old_rows: str | None = None
     """The transition table's name in the function."""
     new_rows: str | None = None
+    condition: str | None = None
+    """Of the rows that it is for, as the catalogue writes it."""
 
     @property
     def bits(self) -> int:
@@ -58,15 +61,22 @@ class Trigger:
         rows = [f"OLD TABLE AS {self.old_rows}"] if self.old_rows else []
         rows += [f"NEW TABLE AS {self.new_rows}"] if self.new_rows else []
         referencing = f"REFERENCING {' '.join(rows)}" if rows else ""
+        when = f"WHEN ({self.condition})" if self.condition else ""
         yield f"""CREATE TRIGGER {self.name} {self.when} {" OR ".join(self.events)} ON patients {referencing}
-            FOR EACH {self.level} EXECUTE FUNCTION {function}()"""
+            FOR EACH {self.level} {when} EXECUTE FUNCTION {function}()"""
         yield f"ALTER TABLE patients {_WORDS[self.fires]} TRIGGER {self.name}"
 
 
+_KEY_ARRIVES = (
+    "((old.source_key IS NULL) AND (new.source_key IS NOT NULL))"
+    " OR ((old.person_key IS NULL) AND (new.person_key IS NOT NULL))"
+)
 TRIGGERS = (
     Trigger(STAMP, "BEFORE", ("INSERT", "UPDATE"), "ROW", "stamp_patient", ALWAYS),
     Trigger("patients_inserted", "AFTER", ("INSERT",), "STATEMENT", "enqueue_inserted", ORIGIN, new_rows="new_rows"),
     Trigger("patients_updated", "AFTER", ("UPDATE",), "STATEMENT", "enqueue_updated", ORIGIN, "old_rows", "new_rows"),
+    # A row's, since its condition costs an update without keys nothing that can be measured.
+    Trigger("patients_key_arrived", "AFTER", ("UPDATE",), "ROW", "keep_arrived_key", ALWAYS, condition=_KEY_ARRIVES),
     Trigger("patients_deleted", "AFTER", ("DELETE",), "STATEMENT", "dequeue_deleted", ORIGIN, old_rows="old_rows"),
     Trigger("patients_truncated", "AFTER", ("TRUNCATE",), "STATEMENT", "dequeue_truncated", ALWAYS),
     Trigger("patients_replicated", "AFTER", ("INSERT", "UPDATE", "DELETE"), "ROW", "queue_replicated", REPLICA),
@@ -98,6 +108,23 @@ def _placeholders(rows: str, condition: str) -> str:
         END IF;"""
 
 
+def _keep_keys(rows: str, first: str) -> str:
+    """What the rows were called when they first came, whatever they were then; an id that comes again keeps its side.
+
+    A source's key that had another id meets the table's own constraint.
+    """
+    return f"""
+        INSERT INTO row_keys (patient_id, source, source_key, side_key)
+        SELECT n.id, n.source, n.source_key, {side_key(first)} FROM {rows} n WHERE {has_key("n")} ORDER BY n.id
+        ON CONFLICT (patient_id) DO UPDATE SET source = EXCLUDED.source, source_key = EXCLUDED.source_key
+        WHERE row_keys.source IS NULL AND EXCLUDED.source IS NOT NULL;
+        IF EXISTS (SELECT 1 FROM {rows} n WHERE n.source IS NOT NULL AND NOT EXISTS (
+                SELECT 1 FROM row_keys k
+                WHERE k.patient_id = n.id AND k.source = n.source AND k.source_key = n.source_key OFFSET 0)) THEN
+            RAISE EXCEPTION '{OTHER_KEY}' USING ERRCODE = 'integrity_constraint_violation';
+        END IF;"""
+
+
 def _of(row: str, columns: tuple[str, ...]) -> str:
     return f"{row}.id, {row}.version, {listed(columns, row)}, {row}.updated_at"
 
@@ -125,6 +152,9 @@ def functions(columns: tuple[str, ...]) -> dict[str, str]:
             RAISE EXCEPTION 'patients.id is never changed: delete the row and insert another'
                 USING ERRCODE = 'integrity_constraint_violation';
         END IF;
+        IF OLD.source IS NOT NULL AND (NEW.source, NEW.source_key) IS DISTINCT FROM (OLD.source, OLD.source_key) THEN
+            RAISE EXCEPTION '{KEY_IS_FIXED}' USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
         NEW.recorded_at := OLD.recorded_at;
         NEW.version := OLD.version;
         IF {any_differs(columns, "NEW", "IS DISTINCT FROM", "OLD")} OR OLD.version = 0
@@ -141,6 +171,8 @@ def functions(columns: tuple[str, ...]) -> dict[str, str]:
         INSERT INTO scoring_queue ({queue_columns})
         SELECT {_of("n", columns)} FROM new_rows n WHERE n.outcome IS NULL AND {_IS_AS_IT_WAS} ORDER BY n.id
         {unless_newer};
+        IF EXISTS (SELECT 1 FROM new_rows n WHERE {has_key("n")}) THEN{_keep_keys("new_rows", "n")}
+        END IF;
         RETURN NULL;
     END""",
         "enqueue_updated": f"""
@@ -152,6 +184,10 @@ def functions(columns: tuple[str, ...]) -> dict[str, str]:
             SELECT * FROM patients p WHERE p.id = changed.id AND p.outcome IS NULL OFFSET 0) AS p
         ORDER BY p.id
         {unless_newer};
+        RETURN NULL;
+    END""",
+        "keep_arrived_key": f"""
+    BEGIN{_keep_keys("(SELECT NEW.*)", "OLD")}
         RETURN NULL;
     END""",
         "dequeue_deleted": f"""
@@ -182,6 +218,8 @@ def functions(columns: tuple[str, ...]) -> dict[str, str]:
             INSERT INTO scoring_queue ({queue_columns})
             SELECT {_of("p", columns)} FROM patients p WHERE p.id = touched AND p.outcome IS NULL
             {unless_newer};
+        END IF;
+        IF TG_OP = 'INSERT' AND {has_key("NEW")} THEN{_keep_keys("(SELECT NEW.*)", "NEW")}
         END IF;
         RETURN NULL;
     END""",
@@ -230,7 +268,8 @@ def drop(connection: Connection) -> None:
 _PATIENTS = " WHERE c.oid = to_regclass('patients')"
 _FOUND = text(f"""
     SELECT t.tgname, t.tgenabled, t.tgtype, t.tgoldtable, t.tgnewtable,
-        t.tgqual IS NULL AND t.tgnargs = 0 AND t.tgconstraint = 0 AND t.tgattr = '' AS is_plain,
+        substring(pg_get_triggerdef(t.oid) FROM 'WHEN \\((.*)\\) EXECUTE FUNCTION') AS condition,
+        t.tgnargs = 0 AND t.tgconstraint = 0 AND t.tgattr = '' AS is_plain,
         p.pronamespace = c.relnamespace AND p.proowner = c.relowner AS is_ours,
         p.proname, p.prosrc, p.prosecdef, p.proconfig, quote_ident(n.nspname) AS schema
     FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_class c ON c.oid = t.tgrelid
@@ -263,6 +302,8 @@ def _differs(trigger: Trigger, body: str, row: Any) -> str | None:
         return f"it was set to fire in other sessions (ALTER TABLE patients {_WORDS[trigger.fires]} TRIGGER ...)"
     if (row.tgtype, row.tgoldtable, row.tgnewtable) != (trigger.bits, trigger.old_rows, trigger.new_rows):
         return "it fires at other events"
+    if row.condition != (f"({trigger.condition})" if trigger.condition else None):
+        return "it is for other rows"
     if not (row.is_plain and row.is_ours and row.proname == trigger.function):
         return "it calls another function, or somebody else's, or not always"
     if (row.prosrc, row.prosecdef) != (body, trigger.function in _DEFINERS):

@@ -22,6 +22,7 @@ def _stored_document(document: Any) -> str:
 TYPES = Types(
     id=Integer(),
     real=REAL(),
+    key=Text(),
     timestamp=Text(),
     json=Text(),
     stored_moment=_stored_moment,

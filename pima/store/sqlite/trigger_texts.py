@@ -85,13 +85,15 @@ def _words(sql: str) -> tuple[str, ...]:
 
 
 # The tables that ours or the scorer write to, on which a trigger may drop a row without a word.
-_WRITTEN = ("scoring_queue", "predictions", "rejections")
+_WRITTEN = ("scoring_queue", "row_keys", "predictions", "rejections")
 
 _BY_OURS: set[Write] = {
     ("patients", "update"),
     ("patient_version_counter", "update"),
     ("scoring_queue", "insert"),
     ("scoring_queue", "delete"),
+    ("row_keys", "insert"),
+    ("row_keys", "update"),
 }
 _BY_ANYBODY: set[Write] = {("patients", "insert"), ("patients", "delete")}
 

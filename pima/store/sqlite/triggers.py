@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 
 from pima.core.ids import LARGEST_GIVEN_ID
 from pima.store.columns import any_differs, listed
+from pima.store.row_keys import KEY_IS_FIXED, OTHER_ID, OTHER_KEY, has_key, key_arrives, side_key
 from pima.store.sqlite.trigger_texts import TriggerText, first_fault, writers_within_ours
 
 _NOW = "(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
@@ -132,6 +133,23 @@ def _updated(name: str, columns: tuple[str, ...], condition: str) -> str:
     END"""
 
 
+def _keep_key(first: str) -> str:
+    """What the row was called when it first came, whatever it was then; an id that comes again keeps its side.
+
+    Both are looked at, and not left to the table's constraints: the statement's OR IGNORE or OR REPLACE would have its
+    way with those.
+    """
+    return f"""SELECT RAISE(ABORT, '{OTHER_ID}') FROM row_keys
+        WHERE source = NEW.source AND source_key = NEW.source_key AND patient_id <> NEW.id;
+        INSERT INTO row_keys (patient_id, source, source_key, side_key)
+        VALUES (NEW.id, NEW.source, NEW.source_key, {side_key(first)})
+        ON CONFLICT (patient_id) DO UPDATE SET source = excluded.source, source_key = excluded.source_key
+        WHERE row_keys.source IS NULL AND excluded.source IS NOT NULL;
+        SELECT RAISE(ABORT, '{OTHER_KEY}') FROM row_keys
+        WHERE patient_id = NEW.id AND (source IS NOT NEW.source OR source_key IS NOT NEW.source_key)
+            AND NEW.source IS NOT NULL;"""
+
+
 _OTHERS = {
     "patients_deleted": """CREATE TRIGGER patients_deleted AFTER DELETE ON patients
     BEGIN
@@ -142,6 +160,22 @@ _OTHERS = {
     BEFORE UPDATE OF id ON patients WHEN NEW.id IS NOT OLD.id
     BEGIN
         SELECT RAISE(ABORT, 'patients.id is never changed: delete the row and insert another');
+    END""",
+    "patients_key_inserted": f"""CREATE TRIGGER patients_key_inserted AFTER INSERT ON patients
+    WHEN {has_key("NEW")}
+    BEGIN
+        {_keep_key("NEW")}
+    END""",
+    "patients_key_arrived": f"""CREATE TRIGGER patients_key_arrived AFTER UPDATE OF source_key, person_key ON patients
+    WHEN {key_arrives("NEW", "OLD")}
+    BEGIN
+        {_keep_key("OLD")}
+    END""",
+    "patients_source_key_is_fixed": f"""CREATE TRIGGER patients_source_key_is_fixed
+    BEFORE UPDATE OF source, source_key ON patients
+    WHEN OLD.source_key IS NOT NULL AND (NEW.source IS NOT OLD.source OR NEW.source_key IS NOT OLD.source_key)
+    BEGIN
+        SELECT RAISE(ABORT, '{KEY_IS_FIXED}');
     END""",
     # The next drawn id is above every given one. Of an id that is still to be drawn NEW.id is -1 here.
     "patients_id_leaves_room": f"""CREATE TRIGGER patients_id_leaves_room

@@ -1,0 +1,274 @@
+"""Whose row it is: what the triggers keep of keys that come with a row, later, or again, whoever writes."""
+
+import re
+import sqlite3
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from pima.errors import DatabaseFailed, SchemaDiffers
+from pima.store import schema
+from pima.store.engine import writing
+from pima.store.row_keys import KEY_IS_FIXED, OTHER_ID, OTHER_KEY
+from tests.conftest import SALT, Database, call, insert_patients
+from tests.store.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, patient, queue
+
+ANOTHERS = f"{OTHER_ID}|uq_row_keys_source_source_key"
+
+
+def refusal(database: Database, statement: str) -> str:
+    """What the database tells a clinic's own software, which ours would keep from a log."""
+    work = _told_by_sqlite if database.kind == "sqlite" else _told_by_postgresql
+    with pytest.raises((sqlite3.DatabaseError, psycopg.Error)) as refused:
+        work(database, statement)
+    return str(refused.value)
+
+
+def _told_by_sqlite(database: Database, statement: str) -> None:
+    with as_sqlite3_does(database) as connection:
+        connection.execute(statement)
+
+
+def _told_by_postgresql(database: Database, statement: str) -> None:
+    url = make_url(database.url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url) as session:
+        session.execute(statement)
+
+
+def row_keys(database: Database) -> list[tuple[Any, ...]]:
+    return database.execute("SELECT patient_id, source, source_key, side_key FROM row_keys ORDER BY patient_id")
+
+
+# ---- insert ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keys", "side_key"),
+    [
+        ({"source": "clinic", "source_key": "Ä 1"}, "source clinic Ä 1"),
+        ({"source": "clinic", "source_key": "v1", "person_key": "p 7"}, "person p 7"),
+        ({"person_key": "7"}, "person 7"),
+    ],
+)
+def test_what_a_row_is_called_when_it_comes_is_kept(database: Database, keys: dict[str, str], side_key: str) -> None:
+    insert_patients(database, 1, first_id=5, **keys)
+    assert row_keys(database) == [(5, keys.get("source"), keys.get("source_key"), side_key)]
+    assert database.value("SELECT first_seen_at FROM row_keys") is not None
+    database.execute("DELETE FROM patients")
+    assert row_keys(database) == [(5, keys.get("source"), keys.get("source_key"), side_key)]
+    assert queue(database) == []
+
+
+def test_a_row_of_its_own_leaves_nothing(database: Database) -> None:
+    insert_patients(database, 3)
+    database.execute("UPDATE patients SET glucose = 99, outcome = 1 WHERE id = 2")
+    database.execute("DELETE FROM patients WHERE id = 1")
+    assert row_keys(database) == []
+
+
+def test_many_rows_in_one_statement_are_kept_each(database: Database) -> None:
+    database.execute(f"""
+        INSERT INTO patients ({COLUMNS}, source, source_key, person_key)
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+        SELECT {VALUES}, CASE WHEN i % 2 = 0 THEN 'clinic' END, CASE WHEN i % 2 = 0 THEN 'v' || i END,
+            CASE WHEN i % 3 = 0 THEN 'p' || (i % 10) END FROM n""")
+    wanted = database.execute("""
+        SELECT id, source, source_key, CASE WHEN person_key IS NOT NULL THEN 'person ' || person_key
+            ELSE 'source clinic ' || source_key END
+        FROM patients WHERE source_key IS NOT NULL OR person_key IS NOT NULL ORDER BY id""")
+    assert len(wanted) == 667
+    assert row_keys(database) == wanted
+
+
+def test_an_id_that_comes_again_keeps_its_side(database: Database) -> None:
+    insert_patients(database, 1, first_id=5, source="clinic", source_key="v1")
+    insert_patients(database, 1, first_id=6, person_key="p6")
+    database.execute("DELETE FROM patients")
+    insert_patients(database, 1, first_id=5, source="clinic", source_key="v1", person_key="p5")
+    insert_patients(database, 1, first_id=6, source="clinic", source_key="v6", person_key="another")
+    assert row_keys(database) == [(5, "clinic", "v1", "source clinic v1"), (6, "clinic", "v6", "person p6")]
+
+
+@pytest.mark.parametrize("verb", ["INSERT", "INSERT OR IGNORE", "INSERT OR REPLACE"])
+def test_an_id_or_a_key_that_was_anothers_is_refused(database: Database, verb: str) -> None:
+    insert_patients(database, 1, first_id=5, source="clinic", source_key="v1")
+    database.execute("DELETE FROM patients")
+    kept = row_keys(database)
+    # SQLite's own words in place of INSERT.
+    said = verb if database.kind == "sqlite" else "INSERT"
+    insert = f"{said} INTO patients (id, {COLUMNS}, source, source_key) VALUES ({{}}, {VALUES}, 'clinic', '{{}}')"
+    assert re.search(ANOTHERS, refusal(database, insert.format(6, "v1")))
+    assert OTHER_KEY in refusal(database, insert.format(5, "v2"))
+    assert row_keys(database) == kept
+    assert database.value("SELECT count(*) FROM patients") == 0
+
+
+# ---- update ---------------------------------------------------------------------------------------------------------
+
+
+def test_keys_that_arrive_leave_the_side_that_the_row_had(database: Database) -> None:
+    own, sourced, persons = (
+        insert_patients(database, 1, first_id=5)
+        + insert_patients(database, 1, first_id=6, source="clinic", source_key="v6")
+        + insert_patients(database, 1, first_id=7, person_key="p7")
+    )
+    versions = [patient(database, each).version for each in (own, sourced, persons)]
+    database.execute("DELETE FROM scoring_queue")
+    database.execute("UPDATE patients SET person_key = 'p' WHERE id <> 7")
+    database.execute("UPDATE patients SET source = 'clinic', source_key = 'v' || id WHERE source IS NULL")
+    assert row_keys(database) == [
+        (5, "clinic", "v5", "5"),
+        (6, "clinic", "v6", "source clinic v6"),
+        (7, "clinic", "v7", "person p7"),
+    ]
+    assert [patient(database, each).version for each in (own, sourced, persons)] == versions
+    assert queue(database) == []
+
+
+def test_a_person_may_change_and_the_side_stays(database: Database) -> None:
+    insert_patients(database, 1, first_id=5, person_key="one", source="clinic", source_key="v1")
+    for person in ("'another'", "NULL", "'a third'"):
+        database.execute(f"UPDATE patients SET person_key = {person}")
+        assert row_keys(database) == [(5, "clinic", "v1", "person one")]
+    assert_queue_is_true(database)
+
+
+@pytest.mark.parametrize("change", ["source = 'other'", "source_key = 'v2'", "source = NULL, source_key = NULL"])
+def test_a_source_key_that_is_set_is_never_changed(database: Database, change: str) -> None:
+    insert_patients(database, 1, source="clinic", source_key="v1")
+    assert KEY_IS_FIXED in refusal(database, f"UPDATE patients SET {change}")
+    database.execute("UPDATE patients SET source = 'clinic', source_key = 'v1', glucose = 99")
+    assert database.execute("SELECT source, source_key, glucose FROM patients") == [("clinic", "v1", 99)]
+
+
+def test_a_key_that_arrives_may_not_be_another_ids(database: Database) -> None:
+    insert_patients(database, 1, first_id=5, source="clinic", source_key="v1")
+    insert_patients(database, 1, first_id=6)
+    database.execute("DELETE FROM patients WHERE id = 5")
+    assert re.search(ANOTHERS, refusal(database, "UPDATE patients SET source = 'clinic', source_key = 'v1'"))
+
+
+def test_an_upsert_by_key_keeps_one_row(database: Database) -> None:
+    upsert = f"""
+        INSERT INTO patients ({COLUMNS}, source, source_key) VALUES ({VALUES}, 'clinic', 'v1')
+        ON CONFLICT (source, source_key) WHERE source_key IS NOT NULL DO UPDATE SET glucose = excluded.glucose + 1"""
+    database.execute(upsert)
+    (first,) = database.execute("SELECT id, version FROM patients")
+    database.execute(upsert)
+    (second,) = database.execute("SELECT id, version FROM patients")
+    assert second[0] == first[0]
+    assert second[1] > first[1]
+    assert row_keys(database) == [(first[0], "clinic", "v1", "source clinic v1")]
+    assert_queue_is_true(database)
+
+
+# ---- the table ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"source": "clinic"},
+        {"source_key": "v1"},
+        {"source": "clinic", "source_key": ""},
+        {"person_key": ""},
+        {"person_key": "ä" * 101},
+        {"source": "clinic", "source_key": "ä" * 101},
+        {"source": "Clinic", "source_key": "v1"},
+        {"source": "1clinic", "source_key": "v1"},
+        {"source": "the clinic", "source_key": "v1"},
+        {"source": "c" * 31, "source_key": "v1"},
+    ],
+)
+def test_the_table_refuses_what_is_no_key(database: Database, keys: dict[str, str]) -> None:
+    names, values = ", ".join(keys), ", ".join(f"'{value}'" for value in keys.values())
+    told = refusal(database, f"INSERT INTO patients ({COLUMNS}, {names}) VALUES ({VALUES}, {values})")
+    assert re.search("ck_patients_(source|source_key|person_key)", told)
+
+
+def test_the_table_takes_the_longest_keys_and_each_once(database: Database) -> None:
+    keys = {"source": "c" * 30, "source_key": "ä" * 100}
+    insert_patients(database, 1, **keys, person_key="ä" * 100)
+    with pytest.raises(DatabaseFailed):
+        insert_patients(database, 1, **keys)
+
+
+def test_keys_stand_in_the_order_of_their_bytes(database: Database) -> None:
+    keys = ["a", "B", "ä", "Z", "_", "10", "9", "a b", "ab", "\U0001f600", "z"]
+    for key in keys:
+        insert_patients(database, 1, source="clinic", source_key=key, person_key=key)
+    for column in ("source_key", "person_key"):
+        found = [row[0] for row in database.execute(f"SELECT {column} FROM patients ORDER BY {column}")]
+        assert found == sorted(keys, key=str.encode)
+
+
+def test_a_key_in_another_order_is_told(postgresql: Database) -> None:
+    postgresql.execute('ALTER TABLE row_keys ALTER COLUMN side_key TYPE text COLLATE "default"')
+    with pytest.raises(SchemaDiffers, match=r'row_keys\.side_key is text where text collate "c" was expected'):
+        schema.require_schema(postgresql.engine)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TRIGGER patients_key_arrived ON patients",
+        """DROP TRIGGER patients_key_arrived ON patients;
+        CREATE TRIGGER patients_key_arrived AFTER UPDATE ON patients FOR EACH ROW WHEN (OLD.source_key IS NULL)
+        EXECUTE FUNCTION keep_arrived_key(); ALTER TABLE patients ENABLE ALWAYS TRIGGER patients_key_arrived""",
+        """DROP TRIGGER patients_key_arrived ON patients;
+        CREATE TRIGGER patients_key_arrived AFTER UPDATE ON patients FOR EACH ROW
+        EXECUTE FUNCTION keep_arrived_key(); ALTER TABLE patients ENABLE ALWAYS TRIGGER patients_key_arrived""",
+    ],
+)
+def test_a_trigger_for_other_rows_is_told_and_made_anew(postgresql: Database, statement: str) -> None:
+    for each in statement.split(";"):
+        postgresql.execute(each)
+    with pytest.raises(SchemaDiffers, match="patients_key_arrived"):
+        schema.require_schema(postgresql.engine)
+    assert call(postgresql, "migrate").exit_code == 0
+    schema.require_schema(postgresql.engine)
+
+
+# ---- what others see ------------------------------------------------------------------------------------------------
+
+
+def test_a_prediction_says_whose_it_is_though_the_row_is_gone(database: Database) -> None:
+    insert_patients(database, 1, first_id=1)
+    insert_patients(database, 1, first_id=2, source="clinic", source_key="v2")
+    insert_patients(database, 1, first_id=3, source="clinic", source_key="v3")
+    with writing(database.engine) as connection:
+        for patient_id in (1, 2, 3):
+            connection.execute(
+                text("""INSERT INTO predictions
+                    (patient_id, patient_version, model_version, run_id, probability, predicted_class, threshold)
+                    SELECT id, version, 1, 1, 0.5, 1, 0.5 FROM patients WHERE id = :id"""),
+                {"id": patient_id},
+            )
+    database.execute("DELETE FROM patients WHERE id = 3")
+    shown = database.execute("SELECT patient_id, source, source_key FROM current_predictions ORDER BY patient_id")
+    assert shown == [(1, None, None), (2, "clinic", "v2"), (3, "clinic", "v3")]
+
+
+def test_keys_can_be_taken_away_again_and_come_back(database: Database) -> None:
+    insert_patients(database, 2, person_key="p")
+    schema.migrate(database.engine, SALT, to="0008")
+    assert "source_key" not in database.execute("SELECT * FROM patients LIMIT 1").__repr__()
+    assert database.value("SELECT count(*) FROM patients") == 2
+    schema.migrate(database.engine, SALT)
+    schema.require_schema(database.engine)
+    assert row_keys(database) == []
+
+
+@pytest.mark.parametrize("column", ["source", "source_key", "person_key"])
+def test_a_column_of_that_name_is_told_before_anything_is_changed(database: Database, column: str) -> None:
+    schema.migrate(database.engine, SALT, to="0008")
+    database.execute(f"ALTER TABLE patients ADD COLUMN {column} TEXT")
+    ended = call(database, "migrate")
+    assert ended.exit_code == 2
+    assert f"patients has a column {column}" in ended.stderr
+    assert database.value("SELECT version_num FROM alembic_version") == "0008"
+    database.execute(f"ALTER TABLE patients RENAME COLUMN {column} TO its_{column}")
+    assert call(database, "migrate").exit_code == 0
