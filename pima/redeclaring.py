@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 from pima.core.features import Declaration
 from pima.core.redeclared import Changes, Effects, Rules, add_effects, changes, of_another_kind
 from pima.errors import WrongConfiguration
-from pima.store import feature_columns, patients, queue, registry
+from pima.store import feature_columns, histories, queue, registry
 from pima.store.database import database_of
 from pima.store.declarations import newest_declaration, record_declaration
 from pima.store.engine import without_time_limit, writing
@@ -71,7 +71,7 @@ def _effects(connection: Connection, before: Declaration, after: Declaration) ->
     )
     effects = Effects()
     there = tuple(name for name in after.columns if name in before.columns)
-    for block in patients.all_rows(connection, there):
+    for block in histories.all_rows(connection, there):
         add_effects(effects, block.ids, block.unlabelled, block.measurements.widened(there, after.columns), rules)
     return effects
 

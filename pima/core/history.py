@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy as np
 from pima.core.arrays import BoolArray, Float32Array, Int8Array, Int64Array
 from pima.core.digest import sha256_of
 from pima.core.features import Declaration, Features, names_of
-from pima.core.holdout import in_holdout, twins_of
+from pima.core.holdout import below, in_holdout, twins_of
+from pima.core.row_keys import Ranked, RowKeys, ranked, undecided
 from pima.core.validation import Measurements, as_features, broken_rules, validate
 
 
@@ -27,6 +28,8 @@ class History:
     """(n,), 0 or 1"""
     labelled_at_ms: Int64Array
     """(n,), when each outcome arrived: milliseconds since 1970, UTC"""
+    keys: RowKeys | None = None
+    """Of n rows; None where no row has had a key, and each goes by its id."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Side:
     retired: Measurements | None = None
     """n rows of the features that are no longer declared, as they were read: an older version may have been fitted on
     some. None where they are not needed."""
+    ranked: Ranked | None = None
+    """By what n rows were called first; None where each goes by its id, and of rows that are not split."""
 
     def __len__(self) -> int:
         return len(self.outcomes)
@@ -66,7 +71,19 @@ class Side:
     def rows(self, which: BoolArray) -> "Side":
         """Some of the rows; `which` is (n,)."""
         columns = (self.patient_ids[which], self.features[which], self.outcomes[which], self.labelled_at_ms[which])
-        return Side(*columns, None if self.retired is None else self.retired.rows(which))
+        retired = None if self.retired is None else self.retired.rows(which)
+        return Side(*columns, retired, None if self.ranked is None else self.ranked.rows(which))
+
+    @property
+    def has_no_person(self) -> BoolArray:
+        """Of which rows equal features are the only sign of the same person, (n,)."""
+        return np.ones(len(self), dtype=bool) if self.ranked is None else ~self.ranked.has_person
+
+    def in_holdout(self, salt: str, share: float) -> BoolArray:
+        """Which of the rows a holdout of this share has, (n,)."""
+        if self.ranked is None:
+            return in_holdout(self.patient_ids, salt, share)
+        return below(self.ranked.ranks, share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +93,8 @@ class Split:
     training: Side
     holdout: Side
     left_out: dict[str, int]
-    """Rows that are used for nothing, by reason: the rejections' codes, and `twin_of_holdout`."""
+    """Rows that are used for nothing, by reason: the rejections' codes, `side_undecided` and
+    `twin_of_holdout`."""
     twins_kept: int = 0
     """Training rows with exactly the features of a holdout row, where these are so many that equal features say nothing
     of the person."""
@@ -111,11 +129,11 @@ def unseen_by(
     No clock is asked: a row that was deleted and comes in again, or out of a backup, looks new by every time in it.
     """
     if learned.rows is None:
-        return in_holdout(holdout.patient_ids, salt, learned.holdout_share)
+        return holdout.in_holdout(salt, learned.holdout_share)
     known = np.isin(holdout.patient_ids, learned.rows.patient_ids)
     if not by_features:
         return ~known
-    return ~(known | twins_of(features, learned.rows.features))
+    return ~(known | (holdout.has_no_person & twins_of(features, learned.rows.features)))
 
 
 MOST_TWINS = 0.05
@@ -124,25 +142,36 @@ age, sex and five codes, all drawn apart, they were 59 % of 2,000 rows and 99 % 
 
 
 def split(history: History, features: Features, salt: str, holdout_share: float, most_twins: float = math.inf) -> Split:
-    """Leave the invalid rows out, split by the salted hash of the id, keep twins of holdout rows out of training.
+    """Leave the invalid rows out, split by the salted hash, keep twins of holdout rows out of training.
 
-    Twins stay where they are `most_twins` of the training rows or more; without a limit never.
+    Of a row with a person it is known whose it is, so it is nobody's twin. Twins stay where they are `most_twins` of
+    the training rows or more; without a limit never.
     """
     declared, retired = history.measurements.divided(len(features))
     checked = validate(declared, features)
     kept = checked.accepted
     columns = (history.outcomes[kept], history.labelled_at_ms[kept])
     usable = Side(history.patient_ids[kept], checked.features, *columns, retired.rows(kept) if retired else None)
-    held = in_holdout(usable.patient_ids, salt, holdout_share)
+    left_out = Counter(checked.reasons)
+    if history.keys is not None:
+        usable, left_out["side_undecided"] = _decided(usable, kept, history.keys, salt, holdout_share)
+    held = usable.in_holdout(salt, holdout_share)
     holdout, rest = usable.rows(held), usable.rows(~held)
-    twins = twins_of(rest.features, holdout.features)
-    left_out = dict(Counter(checked.reasons))
+    twins = rest.has_no_person & twins_of(rest.features, holdout.features[holdout.has_no_person])
     found = int(twins.sum())
     if found and found >= most_twins * len(rest):
-        return Split(rest, holdout, left_out, twins_kept=found)
-    if found:
-        left_out["twin_of_holdout"] = found
-    return Split(rest.rows(~twins), holdout, left_out)
+        return Split(rest, holdout, dict(+left_out), twins_kept=found)
+    left_out["twin_of_holdout"] = found
+    # Those of which there are any.
+    return Split(rest.rows(~twins), holdout, dict(+left_out))
+
+
+def _decided(usable: Side, kept: Int64Array, keys: RowKeys, salt: str, holdout_share: float) -> tuple[Side, int]:
+    """The usable rows, whose numbers are `kept`, whose side is decided, with their ranks; how many others there are."""
+    of_all = ranked(keys, salt)
+    # What is invalid may still show that its person has rows on both sides.
+    lost = undecided(keys, of_all, salt, holdout_share)[kept]
+    return replace(usable, ranked=of_all.rows(kept)).rows(~lost), int(lost.sum())
 
 
 @dataclass(frozen=True, slots=True)

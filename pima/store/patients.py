@@ -1,87 +1,15 @@
-"""The patients: reading the labelled history, and taking in files through a staging table."""
+"""The patients: taking in files through a staging table."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-import numpy as np
 from sqlalchemy import Connection, func, insert, select, text
 
-from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
-from pima.core.history import History
-from pima.core.validation import Measurements
 from pima.store.columns import any_differs, assigned, column, listed
 from pima.store.database import database_of
-from pima.store.measurements import as_measurements
 from pima.store.tables import loads
 from pima.store.types import Id, Real
-
-
-def labelled_history(connection: Connection, names: Sequence[str]) -> History:
-    """All labelled rows with these features, read once in one statement and so from one state of the database."""
-    labelled_at = database_of(connection).words.labelled_at_milliseconds
-    columns = f"id, {listed(names)}, outcome, {labelled_at}"
-    # Ordered, so that the same rows give the same arrays and the same fingerprint. An outcome that was cleared while
-    # the triggers were switched off has left its time.
-    condition = "labelled_at IS NOT NULL AND outcome IS NOT NULL"
-    statement = f"SELECT {columns} FROM patients WHERE {condition} ORDER BY id"
-    blocks = [_as_arrays(rows) for rows in _plain_rows(connection, statement)] or [_no_rows(len(names))]
-    ids, values, is_null, outcomes, labelled = (np.concatenate(arrays) for arrays in zip(*blocks, strict=True))
-    return History(ids, Measurements(values, is_null), outcomes, labelled)
-
-
-_BLOCK_ROWS = 20_000
-
-
-def _plain_rows(connection: Connection, statement: str) -> Iterator[Sequence[tuple[Any, ...]]]:
-    """Blocks of the driver's own tuples: for a million rows SQLAlchemy's row objects cost more than reading them.
-
-    A block at a time becomes arrays, so that the tuples of the whole history are never there at once.
-    """
-    cursor = database_of(connection).cursor(connection)
-    cursor.execute(statement)
-    while rows := cursor.fetchmany(_BLOCK_ROWS):
-        yield rows
-
-
-_Block = tuple[Int64Array, Float64Array, BoolArray, Int8Array, Int64Array]
-
-
-def _no_rows(features: int) -> _Block:
-    nothing = np.empty(0, np.int64)
-    return nothing, np.empty((0, features)), np.empty((0, features), bool), nothing.astype(np.int8), nothing
-
-
-def _as_arrays(rows: Sequence[tuple[Any, ...]]) -> _Block:
-    ids, *measured, outcomes, labelled = list(zip(*rows, strict=True))
-    arrays = as_measurements(measured, len(rows))
-    return (
-        np.array(ids, np.int64),
-        arrays.values,
-        arrays.is_null,
-        np.array(outcomes, np.int8),
-        np.array(labelled, np.int64),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Some patients, as the table holds them."""
-
-    ids: Int64Array
-    """(n,)"""
-    unlabelled: BoolArray
-    """(n,)"""
-    measurements: Measurements
-    """n rows of the features that were asked for"""
-
-
-def all_rows(connection: Connection, names: Sequence[str]) -> Iterator[Rows]:
-    """Every patient with these features, a block at a time."""
-    for rows in _plain_rows(connection, f"SELECT id, outcome IS NULL, {listed(names)} FROM patients ORDER BY id"):
-        ids, unlabelled, *measured = zip(*rows, strict=True)
-        yield Rows(np.array(ids, np.int64), np.array(unlabelled, bool), as_measurements(measured, len(rows)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from pima.settings import GateSettings, RetrainSettings, Settings
 from pima.store import leases, registry, runs
 from pima.store.engine import clock, reading, writing
 from pima.store.generations import holdout_generation
-from pima.store.patients import labelled_history
+from pima.store.histories import labelled_history
 from pima.store.schema import holdout_salt
 from pima.training.judged_rows import AsRead
 from pima.training.judging import Case, Challenger, judge, load_champion

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from pima.store import schema
 from pima.store.engine import reading, writing
-from pima.store.patients import labelled_history
+from pima.store.histories import labelled_history
 from tests.conftest import FEATURE_NAMES, Database, Ended, call, install_models, the_json
 from tests.jobs.patient_files import write
 from tests.jobs.session_defaults import default_to

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from pima.core.history import History
+from pima.core.history import History, split
 from pima.store.engine import reading
-from pima.store.patients import labelled_history
-from tests.conftest import FEATURE_NAMES, SOUND, Database, insert_patients, without_triggers
+from pima.store.histories import labelled_history
+from pima.store.schema import migrate
+from tests.conftest import FEATURE_NAMES, FEATURES, SALT, SOUND, Database, insert_patients, without_triggers
 
 
 def _history(database: Database) -> History:
@@ -70,3 +71,60 @@ def test_a_history_of_several_blocks_is_whole_and_in_order(database: Database) -
     assert glucose.tolist() == list(range(1, count + 1))
     assert (history.outcomes == glucose % 2).all()
     assert history.measurements.is_null.sum(axis=0).tolist() == [0, 0, 0, 0, count, 0, 0, 0]
+
+
+# ---- keys -----------------------------------------------------------------------------------------------------------
+
+
+def test_without_keys_none_are_read(database: Database) -> None:
+    insert_patients(database, 2, outcome=1)
+    assert _history(database).keys is None
+
+
+def test_each_labelled_row_comes_with_what_it_was_called_first_and_its_person_by_now(database: Database) -> None:
+    insert_patients(database, 1, first_id=5, outcome=0)
+    insert_patients(database, 1, first_id=6, outcome=1, source="clinic", source_key="v6")
+    insert_patients(database, 1, first_id=7, outcome=1, person_key="one")
+    insert_patients(database, 1, first_id=8, outcome=0, person_key="of its own, then a person's")
+    insert_patients(database, 1, first_id=9, source="clinic", source_key="v9")  # without an outcome
+    database.execute("UPDATE patients SET person_key = 'two' WHERE id IN (6, 7)")
+    database.execute("UPDATE patients SET person_key = NULL WHERE id = 8")
+    history = _history(database)
+    assert history.patient_ids.tolist() == [5, 6, 7, 8]
+    assert history.keys is not None
+    assert history.keys.first == ["5", "source clinic v6", "person one", "person of its own, then a person's"]
+    assert history.keys.persons == [None, "two", "two", None]
+
+
+def test_a_key_that_came_behind_the_triggers_is_what_the_row_is_called(database: Database) -> None:
+    insert_patients(database, 1, first_id=5, outcome=0, person_key="seen")
+    with without_triggers(database):
+        database.execute("UPDATE patients SET source = 'clinic', source_key = 'v5', person_key = 'now'")
+        database.execute(f"""
+            INSERT INTO patients (id, {", ".join(FEATURE_NAMES)}, outcome, labelled_at, version, person_key)
+            SELECT 6, {", ".join(FEATURE_NAMES)}, outcome, labelled_at, version, 'unseen' FROM patients""")
+    keys = _history(database).keys
+    assert keys is not None
+    assert (keys.first, keys.persons) == (["person seen", "person unseen"], ["now", "unseen"])
+
+
+def test_a_database_built_anew_from_the_same_keys_has_the_same_sides(database: Database) -> None:
+    """Whatever ids its rows draw, and in whatever order they come."""
+    sides = []
+    for order in (range(200), range(199, -1, -1)):
+        for n in order:
+            insert_patients(database, 1, outcome=n % 2, age=20 + n % 60, bmi=20 + n / 10, **_keys_of(n))
+        found = split(_history(database), FEATURES, SALT, 0.30)
+        names = {row[0]: row[1:] for row in database.execute("SELECT id, source_key, person_key FROM patients")}
+        ids = (side.patient_ids.tolist() for side in (found.training, found.holdout))
+        sides.append([sorted(str(names[each]) for each in side) for side in ids])
+        migrate(database.engine, SALT, to="base")
+        migrate(database.engine, SALT)
+        insert_patients(database, 3)  # so that ids are others
+    assert sides[0] == sides[1]
+    assert min(map(len, sides[0])) > 30
+
+
+def _keys_of(n: int) -> dict[str, str]:
+    keys = {"source": "clinic", "source_key": f"v{n}"}
+    return keys if n % 3 else keys | {"person_key": f"p{n % 40}"}

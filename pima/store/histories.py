@@ -1,0 +1,96 @@
+"""Patients as arrays: the labelled history, and every row."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, text
+
+from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
+from pima.core.history import History
+from pima.core.row_keys import RowKeys
+from pima.core.validation import Measurements
+from pima.store.columns import listed
+from pima.store.database import database_of
+from pima.store.measurements import as_measurements
+from pima.store.row_keys import side_key
+
+
+def labelled_history(connection: Connection, names: Sequence[str]) -> History:
+    """All labelled rows with these features, read once in one statement and so from one state of the database."""
+    labelled_at = database_of(connection).words.labelled_at_milliseconds
+    columns, tables = f"id, {listed(names, 'patients')}, outcome, {labelled_at}", "patients"
+    has_keys = connection.scalar(text("SELECT EXISTS (SELECT 1 FROM row_keys)"))
+    if has_keys:
+        # A row that was written while the triggers were switched off goes by what it is called now.
+        columns += f", coalesce(k.side_key, {side_key('patients')}), person_key"
+        tables += " LEFT JOIN row_keys k ON k.patient_id = id"
+    # Ordered, so that the same rows give the same arrays and the same fingerprint. An outcome that was cleared while
+    # the triggers were switched off has left its time.
+    condition = "labelled_at IS NOT NULL AND outcome IS NOT NULL"
+    statement = f"SELECT {columns} FROM {tables} WHERE {condition} ORDER BY id"
+    keys = RowKeys([], []) if has_keys else None
+    blocks = [_as_arrays(rows, len(names), keys) for rows in _plain_rows(connection, statement)]
+    ids, values, is_null, outcomes, labelled = (
+        np.concatenate(arrays) for arrays in zip(*(blocks or [_no_rows(len(names))]), strict=True)
+    )
+    return History(ids, Measurements(values, is_null), outcomes, labelled, keys)
+
+
+_BLOCK_ROWS = 20_000
+
+
+def _plain_rows(connection: Connection, statement: str) -> Iterator[Sequence[tuple[Any, ...]]]:
+    """Blocks of the driver's own tuples: for a million rows SQLAlchemy's row objects cost more than reading them.
+
+    A block at a time becomes arrays, so that the tuples of the whole history are never there at once.
+    """
+    cursor = database_of(connection).cursor(connection)
+    cursor.execute(statement)
+    while rows := cursor.fetchmany(_BLOCK_ROWS):
+        yield rows
+
+
+_Block = tuple[Int64Array, Float64Array, BoolArray, Int8Array, Int64Array]
+
+
+def _no_rows(features: int) -> _Block:
+    nothing = np.empty(0, np.int64)
+    return nothing, np.empty((0, features)), np.empty((0, features), bool), nothing.astype(np.int8), nothing
+
+
+def _as_arrays(rows: Sequence[tuple[Any, ...]], features: int, keys: RowKeys | None) -> _Block:
+    """The rows' keys, where they have any, are added to those before."""
+    ids, *columns = zip(*rows, strict=True)
+    measured, (outcomes, labelled, *called) = columns[:features], columns[features:]
+    if keys is not None:
+        keys.first.extend(called[0])
+        keys.persons.extend(called[1])
+    arrays = as_measurements(measured, len(rows))
+    return (
+        np.array(ids, np.int64),
+        arrays.values,
+        arrays.is_null,
+        np.array(outcomes, np.int8),
+        np.array(labelled, np.int64),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some patients, as the table holds them."""
+
+    ids: Int64Array
+    """(n,)"""
+    unlabelled: BoolArray
+    """(n,)"""
+    measurements: Measurements
+    """n rows of the features that were asked for"""
+
+
+def all_rows(connection: Connection, names: Sequence[str]) -> Iterator[Rows]:
+    """Every patient with these features, a block at a time."""
+    for rows in _plain_rows(connection, f"SELECT id, outcome IS NULL, {listed(names)} FROM patients ORDER BY id"):
+        ids, unlabelled, *measured = zip(*rows, strict=True)
+        yield Rows(np.array(ids, np.int64), np.array(unlabelled, bool), as_measurements(measured, len(rows)))

@@ -1,0 +1,132 @@
+"""On which side of the holdout rows with keys are: by what they were called first, and on none where that is undone."""
+
+import numpy as np
+
+from pima.core.history import History, Learned, split, unseen_by
+from pima.core.holdout import below, in_holdout, ranks
+from pima.core.row_keys import RowKeys
+from pima.core.validation import Measurements
+from tests.conftest import FEATURES, SALT, SOUND
+
+SHARE = 0.30
+VALUES = [float(SOUND[feature.name]) for feature in FEATURES]
+
+
+def _history(first: list[str], persons: list[str | None], ids: list[int] | None = None, alike: bool = False) -> History:
+    count = len(first)
+    values = np.tile(np.array(VALUES), (count, 1))
+    if not alike:
+        values[:, [feature.name for feature in FEATURES].index("bmi")] = np.linspace(20, 50, count)
+    patient_ids = np.array(ids or range(1, count + 1), dtype=np.int64)
+    outcomes = (np.arange(count) % 2).astype(np.int8)
+    measurements = Measurements(values, np.zeros(values.shape, dtype=bool))
+    return History(patient_ids, measurements, outcomes, patient_ids * 1000, RowKeys(first, persons))
+
+
+def _is_held(key: str, share: float = SHARE) -> bool:
+    return bool(below(ranks([key.encode()], SALT), share)[0])
+
+
+def _keys(prefix: str, held: bool, count: int) -> list[str]:
+    """So many keys on that side."""
+    return [key for n in range(200) if _is_held(key := f"{prefix}{n}") == held][:count]
+
+
+def test_a_row_without_keys_goes_by_its_id_as_ever() -> None:
+    ids = list(range(1, 2_001))
+    keyed = split(_history([str(each) for each in ids], [None] * len(ids)), FEATURES, SALT, SHARE)
+    assert keyed.holdout.patient_ids.tolist() == np.array(ids)[in_holdout(np.array(ids), SALT, SHARE)].tolist()
+    assert keyed.left_out == {}
+
+
+def test_sides_of_keys_are_frozen() -> None:
+    # Written down once, as those of ids: from then on they must not move.
+    names = [f"person p{n}" for n in range(10)] + [f"source clinic v{n}" for n in range(10)]
+    assert [name.split()[-1] for name in names if _is_held(name)] == FROZEN
+
+
+FROZEN = ["p0", "p1", "p2", "p4", "p7", "v4", "v5", "v7", "v9"]
+
+
+def test_all_rows_of_a_person_are_on_one_side_whatever_their_ids() -> None:
+    persons = [f"p{n % 300}" for n in range(3_000)]
+    found = split(_history([f"person {each}" for each in persons], persons), FEATURES, SALT, SHARE)
+    sides = [{persons[each - 1] for each in side.patient_ids.tolist()} for side in (found.training, found.holdout)]
+    assert not sides[0] & sides[1]
+    assert len(sides[0] | sides[1]) == 300
+    assert all(_is_held(f"person {each}") for each in sides[1])
+    assert found.left_out == {}
+
+
+def test_a_row_whose_person_comes_later_stays_where_they_agree_and_is_used_for_nothing_else() -> None:
+    held, trained = (_keys("source clinic v", side, 5) for side in (True, False))
+    (in_holdout_,), (in_training,) = _keys("person h", True, 1), _keys("person t", False, 1)
+    for person, agreeing, other in ((in_holdout_, held, trained), (in_training, trained, held)):
+        name = person.removeprefix("person ")
+        agrees = split(_history(agreeing + other, [name] * 5 + [None] * 5), FEATURES, SALT, SHARE)
+        assert agrees.left_out == {}
+        astray = split(_history(other + agreeing, [name] * 5 + [None] * 5), FEATURES, SALT, SHARE)
+        assert astray.left_out == {"side_undecided": 5}
+        assert sorted([*astray.training.patient_ids, *astray.holdout.patient_ids]) == [6, 7, 8, 9, 10]
+
+
+def test_a_person_with_rows_on_both_sides_is_used_for_neither() -> None:
+    (held,), (trained,) = _keys("source clinic v", True, 1), _keys("source clinic v", False, 1)
+    for (person,) in (_keys("person h", True, 1), _keys("person t", False, 1)):
+        name = person.removeprefix("person ")
+        others = [f"source clinic w{n}" for n in range(50)]
+        found = split(_history([held, trained, person, *others], [name] * 3 + [None] * 50), FEATURES, SALT, SHARE)
+        assert found.left_out == {"side_undecided": 3}
+        assert len(found.training) + len(found.holdout) == 50
+
+
+def test_an_invalid_row_still_shows_that_its_person_is_on_both_sides() -> None:
+    (held,), (trained,) = _keys("source clinic v", True, 1), _keys("source clinic v", False, 1)
+    history = _history([held, trained, "7"], ["p", "p", None])
+    history.measurements.values[0, :] = -1.0
+    found = split(history, FEATURES, SALT, SHARE)
+    assert found.left_out["side_undecided"] == 1
+    assert sum(found.left_out.values()) == 2
+
+
+def test_a_row_with_a_person_is_nobodys_twin() -> None:
+    persons = [f"p{n}" for n in range(100)]
+    keys = [f"person {each}" for each in persons]
+    named = split(_history(keys, list(persons), alike=True), FEATURES, SALT, SHARE)
+    assert named.left_out == {}
+    # Ids alone: all that are not held are twins of those that are.
+    nameless = split(_history([str(n) for n in range(1, 101)], [None] * 100, alike=True), FEATURES, SALT, SHARE)
+    assert nameless.left_out == {"twin_of_holdout": 100 - len(nameless.holdout)}
+    # The persons' rows make no twins of the nameless: only a nameless holdout row does.
+    (trained,), held = _keys("", False, 1), _keys("person p", True, 5)
+    mixed = _history([*held, trained], [each.removeprefix("person ") for each in held] + [None], alike=True)
+    assert split(mixed, FEATURES, SALT, SHARE).left_out == {}
+
+
+def test_of_a_person_equal_features_are_no_sign_that_the_row_was_learned_from() -> None:
+    persons = [f"p{n}" for n in range(100)]
+    found = split(_history([f"person {each}" for each in persons], list(persons), alike=True), FEATURES, SALT, SHARE)
+    learned = Learned(SHARE, found.training)
+    assert unseen_by(learned, found.holdout, found.holdout.features, SALT).all()
+    nameless = split(
+        _history([f"source clinic {n}" for n in range(100)], [None] * 100, alike=True), FEATURES, SALT, SHARE
+    )
+    assert not unseen_by(learned, nameless.holdout, nameless.holdout.features, SALT).any()
+
+
+def test_under_another_share_the_first_name_tells_who_was_learned_from_and_not_the_id() -> None:
+    keys = [f"source clinic v{n}" for n in range(1_000)]
+    found = split(_history(keys, [None] * 1_000), FEATURES, SALT, 0.60)
+    unseen = unseen_by(Learned(SHARE, None), found.holdout, found.holdout.features, SALT)
+    assert unseen.tolist() == [_is_held(keys[each - 1]) for each in found.holdout.patient_ids.tolist()]
+    assert unseen.any()
+    assert not unseen.all()
+
+
+def test_ids_in_another_order_leave_every_key_on_its_side() -> None:
+    keys = [f"source clinic v{n}" for n in range(500)]
+    shuffled = np.random.default_rng(1).permutation(500).tolist()
+    found = split(_history(keys, [None] * 500), FEATURES, SALT, SHARE)
+    anew = split(_history([keys[n] for n in shuffled], [None] * 500, list(range(1001, 1501))), FEATURES, SALT, SHARE)
+    held = {keys[each - 1] for each in found.holdout.patient_ids.tolist()}
+    assert {keys[shuffled[each - 1001]] for each in anew.holdout.patient_ids.tolist()} == held
