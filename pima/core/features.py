@@ -10,6 +10,9 @@ from typing import Literal
 
 from msgspec import Struct
 
+KEYS = ("source", "source_key", "person_key")
+"""The columns that say whose row it is, where it comes from a table of the clinic's own or rows are visits."""
+
 
 class Feature(Struct, frozen=True, forbid_unknown_fields=True):
     """One declared input of a patient row."""
@@ -85,6 +88,7 @@ class Declaration(Struct, frozen=True, dict=True, forbid_unknown_fields=True, re
         """What a file may call each column, folded, and the column: asked for each cell of a header."""
         spellings = {each.name: (each.name, *each.also_called) for each in self.features}
         spellings |= {"id": ("id",), "outcome": ("outcome", self.outcome.name, *self.outcome.also_called)}
+        spellings |= {key: (key,) for key in KEYS}
         return _by_folded(spellings)
 
     @cached_property

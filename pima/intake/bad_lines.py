@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pima.core.features import Features
+from pima.core.features import KEYS, Features
 from pima.core.ids import LARGEST_GIVEN_ID
+from pima.core.keys import LONGEST_KEY
 from pima.core.validation import OUT_OF_RANGE, UNKNOWN_CODE
 from pima.counted import counted
 from pima.intake.csv_file import LONGEST_FIELD, LONGEST_LINE
@@ -16,10 +17,16 @@ _OR_NOTHING = "or nothing where it is not known"
 _EXPECTED = {
     "bad_id": f"an id is a whole number from 1 to {LARGEST_GIVEN_ID}, and each line has one",
     "bad_outcome": "expected 0, 1 or nothing",
+    "bad_person_key": f"expected text of at most {LONGEST_KEY} bytes, {_OR_NOTHING}",
+    "bad_source": "expected a lower-case letter, then lower-case letters, digits and underscores, 30 in all",
+    "bad_source_key": f"expected text of at most {LONGEST_KEY} bytes in each line",
     "duplicate_id": "expected each id once; an earlier line has the same",
+    "duplicate_source_key": "expected each key of a source once; an earlier line has the same",
     "field_too_long": f"a cell has at most {LONGEST_FIELD:,} characters, a line {LONGEST_LINE:,}",
     "half_written_line": "expected a whole line; it ends in its middle, or a quote is left open",
-    "new_patient_without_measurements": "expected a known patient's id, or this column, which a new patient needs",
+    "new_patient_without_measurements": (
+        "expected a known patient's id or key, or this column, which a new patient needs"
+    ),
     "not_a_number": f"expected digits, with a point before decimals, {_OR_NOTHING}",
     "not_finite": f"expected a finite number, {_OR_NOTHING}",
     "not_utf8": "expected digits; the cell is not even UTF-8",
@@ -27,7 +34,7 @@ _EXPECTED = {
     "wrong_field_count": "expected as many cells as the first line has",
 }
 _NO_NUMBERS = ("not_a_number", "not_finite", "not_utf8", "nul_byte")
-_OF_COLUMN = {"id": "bad_id", "outcome": "bad_outcome"}
+_OF_COLUMN = {name: f"bad_{name}" for name in ("id", "outcome", *KEYS)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,10 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TextIO
 
-from pima.core.features import Declaration, Feature
+from pima.core.features import KEYS, Declaration, Feature
 from pima.core.validation import UNKNOWN_CODE
 from pima.intake.header import Header, bare_header, is_not_utf8, is_number, no_header, other_delimiter, read_header
+from pima.intake.key_cells import reading_keys
 from pima.intake.patient_rows import (
     BLOCK_ROWS,
     BadLine,
@@ -122,11 +123,13 @@ def _csv_blocks(source: Source, header: Header, declaration: Declaration, has_he
 def _parse_block(header: Header, declaration: Declaration, lines: list[tuple[int, list[str] | str]]) -> Block:
     rows: list[Row] = []
     bad: list[BadLine] = []
-    columns, width = header.columns, header.width
+    at, width = dict(zip(header.columns, header.positions, strict=True)), header.width
+    read_keys = reading_keys(at)
+    columns = tuple(name for name in at if name not in KEYS)
     ordered = in_order(columns, known_columns(declaration))
     categories = {each.name: each for each in declaration.features if each.kind == "category"}
     id_at = columns.index("id") if "id" in columns else None
-    kept = header.positions if len(columns) < width else None
+    kept = [at[name] for name in columns] if len(columns) < width else None
     for line, cells in lines:
         if isinstance(cells, str):
             bad.append(BadLine(line, cells))
@@ -134,13 +137,17 @@ def _parse_block(header: Header, declaration: Declaration, lines: list[tuple[int
         if len(cells) != width:
             bad.append(BadLine(line, "wrong_field_count"))
             continue
+        keys = () if read_keys is None else read_keys(line, cells)
+        if isinstance(keys, BadLine):
+            bad.append(keys)
+            continue
         if kept is not None:
             cells = [cells[n] for n in kept]  # noqa: PLW2901 (an ignored cell may hold anything)
         parsed = _parse_plain(cells, id_at) or _parse_cells(line, columns, cells, categories)
         if isinstance(parsed, BadLine):
             bad.append(parsed)
         else:
-            rows.append((line, *ordered(parsed)))
+            rows.append((line, *ordered(parsed), *keys))
     return checked(rows, bad, declaration.features)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from pima.core.features import Declaration, canonical_name, hinted_name
+from pima.core.features import KEYS, Declaration, canonical_name, hinted_name
 from pima.intake.patient_rows import known_columns
 from pima.intake.sources import LOAD, made_utf8, refused
 
@@ -24,7 +24,7 @@ class Header:
     """What the cells of a line are."""
 
     columns: tuple[str, ...]
-    """Of `id`, the features and `outcome`, those that are read, in the file's order."""
+    """Of `id`, the keys, the features and `outcome`, those that are read, in the file's order."""
     positions: tuple[int, ...]
     """Where in a line they stand, counted from 0."""
     width: int
@@ -110,10 +110,10 @@ def _positions_to_ignore(file: str, cells: Sequence[str], declaration: Declarati
                 else ""
             )
             raise refused(file, f"--ignore {_shown(name)}: it has no such column (unknown_column).{columns}")
-        if (
-            canonical_name(name, declaration) in ("id", *declaration.names)
-            and canonical_name(name, declaration) not in kept
-        ):
+        column = canonical_name(name, declaration)
+        # An id may be left out where a source's key says whose the row is.
+        is_needed = column in declaration.names or (column == "id" and "source_key" not in kept)
+        if is_needed and column not in kept:
             raise refused(file, f"--ignore {_shown(name)}: ids and measurements can't be left out (needed_column).")
     return left_out
 
@@ -138,7 +138,8 @@ def _report(cells: Sequence[str], declaration: Declaration, faulty: Sequence[int
     rest = [f"  and {len(faulty) - len(shown)} more"] if len(faulty) > len(shown) else []
     rest += [f"Line 1 is not UTF-8 (not_utf8). {made_utf8('LATIN1')}"] if any(map(is_not_utf8, cells)) else []
     rest += [f"It lacks, and without ids it needs: {', '.join(lacking)}."] if lacking else []
-    return "\n".join([head, *told, *rest, f"Known columns: {', '.join(known_columns(declaration))}."])
+    known = f"Known columns: {', '.join((*known_columns(declaration), *KEYS))}."
+    return "\n".join([head, *told, *rest, known])
 
 
 def is_not_utf8(cell: str) -> bool:
@@ -148,7 +149,7 @@ def is_not_utf8(cell: str) -> bool:
 
 def _lacking(columns: Collection[str | None], declaration: Declaration) -> list[str]:
     """The measurements without which the file can't be loaded, whatever is left out of it."""
-    return [] if "id" in columns else [name for name in declaration.names if name not in columns]
+    return [] if {"id", "source_key"} & set(columns) else [name for name in declaration.names if name not in columns]
 
 
 def _repeated(cell: str, declaration: Declaration) -> str | None:

@@ -80,7 +80,7 @@ class LoadResult:
         by_reason = Counter(self.refused_by_reason) + Counter(line.reason for line in bad)
         first = sorted(bad, key=lambda line: line.line)[:LINES_REPORTED]
         rules = broken_rules_of(bad, file.declaration.features)
-        is_partly_loaded = bool(bad) and loaded.inserted > 0 and not file.has_ids
+        is_partly_loaded = bool(bad) and loaded.inserted > 0 and file.called_by is None
         return LoadResult(
             self.files + 1,
             self.inserted + loaded.inserted,
@@ -131,8 +131,8 @@ def _load_file(
 
 
 def _refuse_second_time(connection: Connection, file: PatientFile, options: LoadOptions) -> None:
-    """A file with ids is an update the second time; one without would double the history."""
-    if file.has_ids or options.again:
+    """A file with ids or keys is an update the second time; one without would double the history."""
+    if file.called_by or options.again:
         return
     # Earlier releases kept the hash of the bytes.
     for sha256 in (file.hashes.of_text, file.hashes.of_bytes):
@@ -143,12 +143,12 @@ def _refuse_second_time(connection: Connection, file: PatientFile, options: Load
 
 def _stage(connection: Connection, file: PatientFile, progress: Progress) -> list[BadLine]:
     names = file.declaration.names
-    patients.make_staging(connection, names)
+    patients.make_staging(connection, names, file.keys)
     bad: list[BadLine] = []
     lines = 0
     for block in file.blocks():
         if block.rows:
-            patients.stage(connection, names, block.rows)
+            patients.stage(connection, names, block.rows, file.keys)
         bad += block.bad
         lines += len(block.rows) + len(block.bad)
         progress(file.name, lines)
@@ -159,14 +159,19 @@ def _stage(connection: Connection, file: PatientFile, progress: Progress) -> lis
 
 def _bad_among_staged(connection: Connection, file: PatientFile) -> list[BadLine]:
     """What only the whole file and the database together can tell."""
-    if not file.has_ids:
+    column = file.called_by
+    if column is None:
         return []
+    if column == "source_key":
+        patients.give_ids(connection)
     # Who is deleted while the file is read is no known patient: its outcome alone would make it one again.
     patients.keep_known(connection)
-    bad = [BadLine(line, "bad_id", "id") for line in patients.lines_without_id(connection)]
-    bad += [BadLine(line, "duplicate_id", "id") for line in patients.repeated_ids(connection)]
+    # A line without a key was not even staged.
+    lacking = patients.lines_without_id(connection) if column == "id" else []
+    bad = [BadLine(line, "bad_id", "id") for line in lacking]
+    bad += [BadLine(line, f"duplicate_{column}", column) for line in patients.repeated(connection, column)]
     if file.absent_measurements:
         seen = {line.line for line in bad}
-        unknown = [line for line in patients.unknown_ids(connection) if line not in seen]
+        unknown = [line for line in patients.unknown_lines(connection) if line not in seen]
         bad += [BadLine(line, "new_patient_without_measurements", file.absent_measurements[0]) for line in unknown]
     return bad

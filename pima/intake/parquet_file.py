@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from pima.core.features import Declaration, Features
+from pima.core.features import KEYS, Declaration, Features
 from pima.core.validation import UNKNOWN_CODE
 from pima.intake.header import read_header
+from pima.intake.key_cells import reading_keys
 from pima.intake.patient_rows import BLOCK_ROWS, BadLine, Block, Row, checked, code_of_label, in_order, known_columns
 from pima.intake.sources import Source, refused
 
@@ -30,13 +31,23 @@ def open_parquet(
         is_text = pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
         is_label = column in categories and (is_text or pa.types.is_dictionary(field.type))
         is_sound = is_number or is_decimal or is_label or (column == "outcome" and pa.types.is_boolean(field.type))
+        if column in KEYS:
+            # Never a number made text, since two kinds of numbers would make two texts.
+            is_sound = is_text or _is_dictionary_of_text(field.type) or pa.types.is_null(field.type)
         if not is_sound:
             # A group's fields have names of their own, which may be values.
             held = "groups" if pa.types.is_nested(field.type) else field.type
-            raise refused(source.name, f"The column {column} holds {held} (not_a_number). Expected numbers.")
+            wanted = "(not_text). Expected text" if column in KEYS else "(not_a_number). Expected numbers"
+            raise refused(source.name, f"The column {column} holds {held} {wanted}.")
     return header.columns, lambda: _parquet_blocks(
         source, declaration, header.columns, [field.name for field in fields]
     )
+
+
+def _is_dictionary_of_text(type_: Any) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_dictionary(type_) and type_.value_type in (pa.string(), pa.large_string())
 
 
 def _parquet_blocks(
@@ -46,6 +57,7 @@ def _parquet_blocks(
     import pyarrow.parquet as pq
 
     line = 0
+    read_keys = reading_keys({name: n for n, name in enumerate(columns)})
     ordered = in_order(columns, known_columns(declaration))
     try:
         with pq.ParquetFile(source.path) as file:
@@ -57,11 +69,15 @@ def _parquet_blocks(
                     line += 1
                     if all(cell is None for cell in cells):
                         continue  # a blank row of the spreadsheet that it came from
+                    keys = () if read_keys is None else read_keys(line, cells)
+                    if isinstance(keys, BadLine):
+                        bad.append(keys)
+                        continue
                     row = _from_parquet(line, ordered(cells), declaration.features)
                     if isinstance(row, BadLine):
                         bad.append(row)
                     else:
-                        rows.append(row)
+                        rows.append((*row, *keys))
                 yield checked(rows, bad, declaration.features)
     except (pa.ArrowException, OSError, ValueError):
         raise refused(source.name, f"It can't be read beyond row {line} (half_written_line).") from None

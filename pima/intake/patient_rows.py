@@ -18,8 +18,9 @@ from pima.core.validation import MISSING, NOT_FINITE, REASONS, Measurements, bro
 BLOCK_ROWS = 10_000
 
 Cell = float | int | None
-Row = tuple[Cell, ...]
-"""(line, id, measurements, outcome); None where the cell is empty or the column is absent."""
+Row = tuple[Any, ...]
+"""(line, id, measurements, outcome), and behind them, in a file that has them, the keys of its source and its person;
+None where the cell is empty or the column is absent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ def code_of_label(feature: Feature, label: str) -> int | None:
 
 def checked(rows: list[Row], bad: list[BadLine], features: Features) -> Block:
     """Judge ids, outcomes and measurements; the latter by the same rules as scoring, save that a cell may be empty."""
-    cells = np.array([row[2:-1] for row in rows], dtype=object).reshape(len(rows), len(features))
+    outcome_at = 2 + len(features)
+    cells = np.array([row[2:outcome_at] for row in rows], dtype=object).reshape(len(rows), len(features))
     is_null = cells == None  # noqa: E711 (element by element)
     values = np.where(is_null, np.nan, cells).astype(np.float64)
     broken = broken_rules(Measurements(values, is_null), features)
@@ -71,18 +73,18 @@ def checked(rows: list[Row], bad: list[BadLine], features: Features) -> Block:
     good: list[Row] = []
     any_broken = np.any(broken, axis=1).tolist()
     for row, rules, is_broken in zip(rows, broken, any_broken, strict=True):
-        patient_id, outcome = row[1], row[-1]
+        patient_id, outcome = row[1], row[outcome_at]
         if patient_id is None and outcome is None and not is_broken:
             good.append(row)
         elif (fault := _fault(row, rules, is_broken, features)) is None:
-            good.append((*row[:-1], None if outcome is None else int(outcome)))
+            good.append((*row[:outcome_at], None if outcome is None else int(outcome), *row[outcome_at + 1 :]))
         else:
             bad.append(fault)
     return Block(good, bad)
 
 
 def _fault(row: Row, rules: Any, is_broken: bool, features: Features) -> BadLine | None:
-    line, patient_id, outcome = int(row[0] or 0), row[1], row[-1]
+    line, patient_id, outcome = row[0], row[1], row[2 + len(features)]
     if patient_id is not None and not (isinstance(patient_id, int) and 0 < patient_id <= LARGEST_GIVEN_ID):
         return BadLine(line, "bad_id", "id")
     if is_broken:

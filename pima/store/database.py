@@ -105,8 +105,8 @@ class Database:
     keep_from_deletion: Callable[[Connection, str], None]
     """Once deletions that are under way have ended, keep the patients whose id a table has from being deleted before
     this transaction ends."""
-    append_rows: Callable[[Connection, str, Sequence[str], Sequence[tuple[object, ...]]], None]
-    """Add to a table, in columns, rows of numbers and None."""
+    append_rows: Callable[..., None]
+    """Add to a table (a connection, its name), in columns, rows of numbers and None, behind `texts` texts."""
     draw_ids_above_given: Callable[[Connection], None]
     """After ids were given: the next drawn one must be above them."""
     types: Types

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, insert, select, text
 from pima.store.columns import any_differs, assigned, column, listed
 from pima.store.database import database_of
 from pima.store.tables import loads
-from pima.store.types import Id, Real
+from pima.store.types import Id, Key, Real
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +31,34 @@ def _staging(connection: Connection) -> str:
     return f"{database_of(connection).words.temporary_schema}.pima_staging"
 
 
-def make_staging(connection: Connection, names: Sequence[str]) -> None:
+def make_staging(connection: Connection, names: Sequence[str], keys: Sequence[str] = ()) -> None:
     """An empty table of this connection's own, gone with the transaction or once its rows are taken in."""
     staging = _staging(connection)
-    number, real = Id().compile(connection.dialect), Real().compile(connection.dialect)
+    number, real, key = (kind.compile(connection.dialect) for kind in (Id(), Real(), Key()))
+    called = "".join(f"{name} {key}, " for name in keys)
     measured = ", ".join(f"{column(name)} {real}" for name in names)
     connection.execute(text(f"DROP TABLE IF EXISTS {staging}"))
     # No constraints: what breaks them is found by the queries below, with its line number.
     connection.execute(
-        text(f"CREATE TEMPORARY TABLE {staging} (line {number}, id {number}, {measured}, outcome {number})")
+        text(f"CREATE TEMPORARY TABLE {staging} ({called}line {number}, id {number}, {measured}, outcome {number})")
     )
 
 
-def stage(connection: Connection, names: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
-    """Add rows (line, id, measurements, outcome) to the staging table; None is NULL."""
-    columns = ("line", "id", *map(column, names), "outcome")
-    database_of(connection).append_rows(connection, _staging(connection), columns, rows)
+def stage(
+    connection: Connection, names: Sequence[str], rows: Sequence[tuple[object, ...]], keys: Sequence[str] = ()
+) -> None:
+    """Add rows (line, id, measurements, outcome, and these keys) to the staging table; None is NULL."""
+    columns = (*keys, "line", "id", *map(column, names), "outcome")
+    ordered = [(*row[-len(keys) :], *row[: -len(keys)]) for row in rows] if keys else rows
+    database_of(connection).append_rows(connection, _staging(connection), columns, ordered, len(keys))
+
+
+def give_ids(connection: Connection) -> None:
+    """Look up by source and key whose the lines are: patients who are known, or were once."""
+    same = "WHERE k.source = s.source AND k.source_key = s.source_key"
+    # A row that was written while the triggers were switched off is in patients alone.
+    known = f"coalesce((SELECT patient_id FROM row_keys k {same}), (SELECT id FROM patients k {same}))"
+    connection.execute(text(f"UPDATE {_staging(connection)} AS s SET id = {known}"))
 
 
 def keep_known(connection: Connection) -> None:
@@ -54,11 +66,12 @@ def keep_known(connection: Connection) -> None:
     database_of(connection).keep_from_deletion(connection, _staging(connection))
 
 
-def repeated_ids(connection: Connection) -> list[int]:
-    """Lines whose id stands on an earlier line of the file already."""
+def repeated(connection: Connection, column: str) -> list[int]:
+    """Lines whose id, or source and key, stand on an earlier line of the file already."""
+    called = "source, source_key" if column == "source_key" else "id"
     statement = text(f"""
-        SELECT line FROM (SELECT line, row_number() OVER (PARTITION BY id ORDER BY line) AS nth
-                          FROM {_staging(connection)} WHERE id IS NOT NULL) AS numbered
+        SELECT line FROM (SELECT line, row_number() OVER (PARTITION BY {called} ORDER BY line) AS nth
+                          FROM {_staging(connection)} WHERE {column} IS NOT NULL) AS numbered
         WHERE nth > 1 ORDER BY line""")
     return list(connection.execute(statement).scalars())
 
@@ -69,12 +82,12 @@ def lines_without_id(connection: Connection) -> list[int]:
     return list(connection.execute(statement).scalars())
 
 
-def unknown_ids(connection: Connection) -> list[int]:
-    """Lines whose id is not in the database."""
+def unknown_lines(connection: Connection) -> list[int]:
+    """Lines whose patient is not in the database."""
     # For files that lack measurements, where such a line can't be a new patient.
     statement = text(f"""
         SELECT line FROM {_staging(connection)} s
-        WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM patients p WHERE p.id = s.id) ORDER BY line""")
+        WHERE NOT EXISTS (SELECT 1 FROM patients p WHERE p.id = s.id) ORDER BY line""")
     return list(connection.execute(statement).scalars())
 
 

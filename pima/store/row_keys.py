@@ -1,8 +1,5 @@
 """Whose row it is, in the triggers' words: what they keep in `row_keys` when a key comes."""
 
-KEYS = ("source", "source_key", "person_key")
-"""The columns of patients that say so, in a table of its own NULL."""
-
 
 def has_key(row: str) -> str:
     """The condition that a row needs an entry: the side of one without keys goes by its id, for ever."""
@@ -26,6 +23,7 @@ def side_key(row: str) -> str:
     )
 
 
+ID_IS_FIXED = "patients.id is never changed: delete the row and insert another"
 KEY_IS_FIXED = "patients.source_key is never changed: delete the row and insert another"
 OTHER_KEY = "this id had another source key, which row_keys has: insert the row under an id of its own"
 OTHER_ID = "this source key had another id, which row_keys has: insert the row under that"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, insert, select, text
 
-from pima.core.features import Declaration
+from pima.core.features import KEYS, Declaration
 from pima.core.ids import LARGEST_ID
 from pima.declaring import SHIPPED
 from pima.errors import SchemaAhead, SchemaBehind, SchemaDiffers, SchemaMissing, WrongConfiguration
@@ -20,7 +20,6 @@ from pima.store.declarations import newest_declaration, require_declared
 from pima.store.engine import reading, writing
 from pima.store.feature_columns import begin_with
 from pima.store.generations import keep_share
-from pima.store.row_keys import KEYS
 from pima.store.tables import TABLES, WITH_FEATURES, installation
 from pima.store.triggers import drop_triggers, make_triggers, require_triggers
 from pima.store.types import Real

@@ -47,7 +47,7 @@ def test_a_file_is_known_by_its_name_its_hash_and_its_columns(tmp_path: Path) ->
         hashlib.sha256(content.encode()).hexdigest(),
     )
     assert file.columns == ("id", "blood_pressure", "outcome")
-    assert file.has_ids
+    assert file.called_by == "id"
     assert file.absent_measurements == tuple(name for name in FEATURE_NAMES if name != "blood_pressure")
 
 
@@ -63,7 +63,7 @@ def test_a_file_s_text_has_one_hash_wherever_it_is_cut_for_reading(line_end: byt
 def test_a_file_without_a_header_has_the_articles_columns(tmp_path: Path) -> None:
     file = opened(tmp_path, f"{GOOD}\n")
     assert file.columns == (*FEATURE_NAMES, "outcome")
-    assert not file.has_ids
+    assert file.called_by is None
     assert file.absent_measurements == ()
     assert list(file.blocks()) == [Block([(1, None, *CELLS)], [])]
 

@@ -16,7 +16,7 @@ from tests.conftest import FEATURE_NAMES
 COLUMNS = (*FEATURE_NAMES, "outcome")
 NAMES = ",".join(COLUMNS)
 GOOD = "6,148,72,35,0,33.6,0.627,50,1"
-KNOWN = f"Known columns: id, {', '.join(COLUMNS)}."
+KNOWN = f"Known columns: id, {', '.join(COLUMNS)}, source, source_key, person_key."
 
 
 def refusal(header: str, *ignored: str) -> str:

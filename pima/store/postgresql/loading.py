@@ -24,17 +24,28 @@ def keep_from_deletion(connection: Connection, table: str) -> None:
     )
 
 
-def append_rows(connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
-    """Add rows of numbers and None."""
+def append_rows(
+    connection: Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]], texts: int = 0
+) -> None:
+    """Add rows of numbers and None, behind so many texts."""
     cursor = connection.connection.cursor()
     with cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN (NULL 'None')") as copy:
-        copy.write("".join(_copy_lines(rows)))
+        copy.write("".join(_copy_lines(rows, texts)))
 
 
-def _copy_lines(rows: Sequence[tuple[object, ...]]) -> Iterator[str]:
+def _copy_lines(rows: Sequence[Sequence[object]], texts: int) -> Iterator[str]:
     """COPY's text format; numbers need no escapes, and None is the word for NULL."""
     for row in rows:
-        yield "\t".join(map(repr, row)) + "\n"
+        cells = map(repr, row) if not texts else (*map(_escaped, row[:texts]), *map(repr, row[texts:]))
+        yield "\t".join(cells) + "\n"
+
+
+_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+
+
+def _escaped(text: object) -> str:
+    # Of a text that is the word for NULL the first letter comes by its number.
+    return r"\116one" if text == "None" else str(text).translate(_ESCAPES)
 
 
 def draw_ids_above_given(connection: Connection) -> None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from pima.core.features import KEYS
 from pima.store.columns import listed
 from pima.store.registry import VersionSummary
-from pima.store.row_keys import KEYS
 
 _MODEL_COLUMNS = "number, compiled_artifact, compiled_sha256, threshold, features"
 _SUMMARY_COLUMNS = ", ".join(VersionSummary.__dataclass_fields__)

@@ -13,10 +13,17 @@ def keep_from_deletion(_connection: Connection, _table: str) -> None:
     """The write lock does."""
 
 
-def append_rows(connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[object, ...]]) -> None:
-    """Add rows of numbers and None."""
+def append_rows(
+    connection: Connection,
+    table: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    texts: int = 0,  # noqa: ARG001 (a parameter may be a text in any place)
+) -> None:
+    """Add rows of numbers and None, behind so many texts."""
     marks = ", ".join("?" * len(columns))
-    connection.exec_driver_sql(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", list(rows))
+    statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"
+    connection.exec_driver_sql(statement, [tuple(row) for row in rows])
 
 
 def draw_ids_above_given(_connection: Connection) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from pima.core.ids import LARGEST_GIVEN_ID
 from pima.store.columns import any_differs, listed
-from pima.store.row_keys import KEY_IS_FIXED, OTHER_ID, OTHER_KEY, has_key, key_arrives, side_key
+from pima.store.row_keys import ID_IS_FIXED, KEY_IS_FIXED, OTHER_ID, OTHER_KEY, has_key, key_arrives, side_key
 from pima.store.sqlite.trigger_texts import TriggerText, first_fault, writers_within_ours
 
 _NOW = "(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
@@ -156,10 +156,10 @@ _OTHERS = {
         DELETE FROM scoring_queue WHERE patient_id = OLD.id AND NOT EXISTS (
             SELECT 1 FROM patients WHERE id = OLD.id AND version = patient_version AND outcome IS NULL);
     END""",
-    "patients_id_is_fixed": """CREATE TRIGGER patients_id_is_fixed
+    "patients_id_is_fixed": f"""CREATE TRIGGER patients_id_is_fixed
     BEFORE UPDATE OF id ON patients WHEN NEW.id IS NOT OLD.id
     BEGIN
-        SELECT RAISE(ABORT, 'patients.id is never changed: delete the row and insert another');
+        SELECT RAISE(ABORT, '{ID_IS_FIXED}');
     END""",
     "patients_key_inserted": f"""CREATE TRIGGER patients_key_inserted AFTER INSERT ON patients
     WHEN {has_key("NEW")}

@@ -1,0 +1,228 @@
+"""Rows that a file calls by a source and its key there, or by a person: measurements as well as outcomes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import FEATURE_NAMES, SHIPPED, Database, call, insert_patients, the_json
+from tests.jobs.patient_files import GOOD, HEADER, OTHER, THIRD, write
+from tests.store.rows import assert_queue_is_true
+
+KEYED = f"source,source_key,{HEADER}"
+UNKNOWN = GOOD.rpartition(",")[0] + ","  # the outcome is not known
+
+
+def load(database: Database, *arguments: str) -> dict[str, Any]:
+    ended = call(database, "load", "--json", *arguments)
+    assert ended.exit_code == 0, ended.stderr
+    return the_json(ended)
+
+
+def rows(database: Database) -> list[tuple[Any, ...]]:
+    return database.execute("SELECT id, source, source_key, person_key, glucose, outcome FROM patients ORDER BY id")
+
+
+def refusal(database: Database, *arguments: str) -> str:
+    """Why a file is refused, of which nothing is loaded then."""
+    before = rows(database)
+    ended = call(database, "load", *arguments)
+    assert ended.exit_code == 2, ended.stderr
+    assert rows(database) == before
+    return ended.stderr
+
+
+def test_measurements_by_key_are_new_then_known_then_corrected(database: Database, tmp_path: Path) -> None:
+    path = write(tmp_path, KEYED, f"clinic,v 1,{UNKNOWN}", f"lab,v 1,{OTHER}")
+    result = load(database, path)
+    assert (result["inserted"], result["updated"], result["unchanged"]) == (2, 0, 0)
+    assert rows(database) == [(1, "clinic", "v 1", None, 148, None), (2, "lab", "v 1", None, 85, 0)]
+    assert_queue_is_true(database)
+    version = database.value("SELECT version FROM patients WHERE id = 1")
+    result = load(database, path)  # a second time, since rows with keys are updates
+    assert (result["inserted"], result["updated"], result["unchanged"]) == (0, 0, 2)
+    assert database.value("SELECT version FROM patients WHERE id = 1") == version
+    corrected = write(tmp_path, "source_key,glucose,source", "v 1,99,clinic")
+    assert load(database, corrected)["updated"] == 1
+    assert rows(database)[0] == (1, "clinic", "v 1", None, 99, None)
+    assert database.value("SELECT version FROM patients WHERE id = 1") > version
+
+
+def test_outcomes_arrive_by_key(database: Database, tmp_path: Path) -> None:
+    load(database, write(tmp_path, KEYED, f"clinic,a,{UNKNOWN}", f"clinic,b,{UNKNOWN}"))
+    assert load(database, write(tmp_path, "source,source_key,outcome", "clinic,b,1"))["updated"] == 1
+    assert [row[-1] for row in rows(database)] == [None, 1]
+    assert_queue_is_true(database)
+
+
+def test_keys_become_one_canonical_text_and_say_every_character(database: Database, tmp_path: Path) -> None:
+    keys = ["None", "\\N", "back\\slash", "A\u0308", "\u00c4b  ", "0012", "1e5", "'quoted'", "%s :x", "\U0001f600"]
+    wanted = ["None", "\\N", "back\\slash", "\u00c4", "\u00c4b", "0012", "1e5", "'quoted'", "%s :x", "\U0001f600"]
+    path = write(tmp_path, KEYED, *(f"clinic,{key},{GOOD}" for key in keys))
+    assert load(database, path)["inserted"] == len(keys)
+    assert [row[2] for row in rows(database)] == wanted
+    assert load(database, path)["unchanged"] == len(keys)
+
+
+def test_a_tab_and_a_comma_in_a_key_are_kept(database: Database, tmp_path: Path) -> None:
+    path = write(tmp_path, KEYED, f'clinic,"a,\tb",{GOOD}')
+    assert load(database, path)["inserted"] == 1
+    assert rows(database)[0][2] == "a,\tb"
+
+
+def test_what_was_deleted_and_comes_again_has_its_old_id(database: Database, tmp_path: Path) -> None:
+    path = write(tmp_path, KEYED, f"clinic,a,{UNKNOWN}", f"clinic,b,{UNKNOWN}")
+    load(database, path)
+    database.execute("DELETE FROM patients WHERE source_key = 'a'")
+    insert_patients(database, 1)
+    result = load(database, write(tmp_path, KEYED, f"clinic,c,{OTHER}", f"clinic,a,{UNKNOWN}"))
+    assert (result["inserted"], result["updated"], result["unchanged"]) == (2, 0, 0)
+    assert [row[:3] for row in rows(database)] == [
+        (1, "clinic", "a"),
+        (2, "clinic", "b"),
+        (3, None, None),
+        (4, "clinic", "c"),
+    ]
+    assert_queue_is_true(database)
+
+
+def test_a_row_that_came_again_under_its_id_alone_is_called_by_its_key_again(
+    database: Database, tmp_path: Path
+) -> None:
+    path = write(tmp_path, KEYED, f"clinic,a,{UNKNOWN}")
+    load(database, path)
+    database.execute("DELETE FROM patients")
+    insert_patients(database, 1, first_id=1)
+    assert load(database, path)["updated"] == 1
+    assert rows(database)[0][:3] == (1, "clinic", "a")
+
+
+def test_persons_come_with_ids_with_keys_and_without(database: Database, tmp_path: Path) -> None:
+    load(database, write(tmp_path, f"person_key,{HEADER}", f"p1,{GOOD}", f",{OTHER}"))
+    load(database, write(tmp_path, f"id,person_key,{HEADER}", f"7,p 7 ,{THIRD}"))
+    load(database, write(tmp_path, f"person_key,{KEYED}", f"p1,clinic,a,{GOOD}", f",clinic,b,{GOOD}"))
+    assert [row[:4] for row in rows(database)] == [
+        (1, None, None, "p1"),
+        (2, None, None, None),
+        (7, None, None, "p 7"),
+        (8, "clinic", "a", "p1"),
+        (9, "clinic", "b", None),
+    ]
+    assert load(database, write(tmp_path, "id,person_key", "2,p2", "7,"))["updated"] == 2
+    assert load(database, write(tmp_path, "source,source_key,person_key", "clinic,b,p2"))["updated"] == 1
+    assert [row[3] for row in rows(database)] == ["p1", "p2", None, "p1", "p2"]
+    kept = database.execute("SELECT patient_id, side_key FROM row_keys ORDER BY patient_id")
+    assert kept == [(1, "person p1"), (2, "2"), (7, "person p 7"), (8, "person p1"), (9, "source clinic b")]
+
+
+def test_ids_and_keys_in_parquet(database: Database, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns: dict[str, Any] = {name: [1.0, 2.0] for name in FEATURE_NAMES} | {"age": [50, 51], "glucose": [100, 101]}
+    columns |= {"bmi": [30.0, 31.0], "blood_pressure": [70, 71]}
+    columns |= {"source": pa.array(["clinic", "clinic"]).dictionary_encode(), "source_key": ["A", "b "]}
+    columns |= {"person_key": pa.array([None, None], pa.null())}
+    path = tmp_path / "visits.parquet"
+    pq.write_table(pa.table(columns), path)
+    assert load(database, str(path))["inserted"] == 2
+    assert [row[1:5] for row in rows(database)] == [("clinic", "A", None, 100), ("clinic", "b", None, 101)]
+    pq.write_table(pa.table(columns | {"source_key": [1, 2]}), path)
+    assert "source_key holds int64 (not_text). Expected text." in refusal(database, str(path))
+    pq.write_table(pa.table(columns | {"source_key": ["c", None]}), path)
+    assert "line 2: bad_source_key (source_key)" in refusal(database, str(path))
+
+
+# ---- what is refused ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (f"clinic,,{GOOD}", "line 3: bad_source_key (source_key): expected text of at most 200 bytes in each line"),
+        (f"clinic,   ,{GOOD}", "line 3: bad_source_key (source_key)"),
+        (f"clinic,{'x' * 201},{GOOD}", "line 3: bad_source_key (source_key)"),
+        (f"clinic,a\0b,{GOOD}", "line 3: bad_source_key (source_key)"),
+        (f",z,{GOOD}", "line 3: bad_source (source): expected a lower-case letter, then"),
+        (f"The Clinic,z,{GOOD}", "line 3: bad_source (source)"),
+        (f"clinic,a  ,{OTHER}", "line 3: duplicate_source_key (source_key): expected each key of a source once"),
+        (f"clinic,z,{GOOD},1", "line 3: wrong_field_count"),
+        (f"clinic,z,{GOOD.replace('148', 'much')}", "line 3: not_a_number (glucose)"),
+        ("clinic,z\udcff,".encode(errors="surrogateescape") + GOOD.encode(), "line 3: not_utf8 (source_key)"),
+    ],
+)
+def test_a_bad_key_refuses_the_file_or_its_line(
+    database: Database, tmp_path: Path, line: str | bytes, told: str
+) -> None:
+    path = write(tmp_path, KEYED, f"clinic,a,{GOOD}", line, f"lab,a,{GOOD}")
+    assert told in refusal(database, path)
+    result = load(database, "--partial", path)
+    assert (result["inserted"], result["refused"]) == (2, 1)
+    assert [row[1:3] for row in rows(database)] == [("clinic", "a"), ("lab", "a")]
+
+
+def test_a_persons_key_that_is_none_is_refused(database: Database, tmp_path: Path) -> None:
+    path = write(tmp_path, f"person_key,{KEYED}", f"{'p' * 201},clinic,a,{GOOD}")
+    assert "line 2: bad_person_key (person_key): expected text of at most 200 bytes, or nothing" in refusal(
+        database, path
+    )
+
+
+def test_an_outcome_of_a_key_that_nobody_has_makes_no_patient(database: Database, tmp_path: Path) -> None:
+    load(database, write(tmp_path, KEYED, f"clinic,a,{UNKNOWN}", f"clinic,b,{UNKNOWN}"))
+    database.execute("DELETE FROM patients WHERE source_key = 'b'")
+    path = write(tmp_path, "source,source_key,outcome", "clinic,a,1", "clinic,b,1", "lab,a,1")
+    told = refusal(database, path)
+    assert (
+        "2 lines (3, 4): new_patient_without_measurements (pregnancies): expected a known patient's id or key" in told
+    )
+    result = load(database, "--partial", path)
+    assert (result["updated"], result["refused"]) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "told"),
+    [
+        (f"id,{KEYED}", f"1,clinic,a,{GOOD}", "It has id and source (two_keys)"),
+        (f"source,{HEADER}", f"clinic,{GOOD}", "It has source without source_key (half_a_key)"),
+        (f"source_key,{HEADER}", f"a,{GOOD}", "It has source_key without source (half_a_key)"),
+        ("source,source_key", "clinic,a", "It has keys and nothing else"),
+        ("person_key,outcome", "p,1", "Without an id column every row is a new patient"),
+        ("source,source_key,person_key", "clinic,a,p", "new_patient_without_measurements"),
+        (f"source key,{KEYED}", f"a,clinic,a,{GOOD}", "source_key for the second time (duplicate_column)"),
+    ],
+)
+def test_columns_that_do_not_say_whose_the_rows_are(
+    database: Database, tmp_path: Path, header: str, row: str, told: str
+) -> None:
+    assert told in refusal(database, write(tmp_path, header, row))
+
+
+def test_of_id_and_key_one_can_be_left_out(database: Database, tmp_path: Path) -> None:
+    path = write(tmp_path, f"id,{KEYED}", f"5,clinic,a,{GOOD}")
+    assert load(database, "--ignore", "source", "--ignore", "source_key", path)["inserted"] == 1
+    assert load(database, "--ignore", "id", path)["inserted"] == 1
+    assert [row[:3] for row in rows(database)] == [(5, None, None), (6, "clinic", "a")]
+
+
+def test_a_key_is_in_no_message(database: Database, tmp_path: Path) -> None:
+    path = write(tmp_path, KEYED, f"clinic,CANARY1,{GOOD}", f"clinic,CANARY1,{GOOD}", f"CANARY2,x,{GOOD}")
+    assert "CANARY" not in refusal(database, path)
+
+
+@pytest.mark.xdist_group("keras")
+def test_a_model_is_trained_on_persons_and_says_what_was_left_out(database: Database, tmp_path: Path) -> None:
+    lines = SHIPPED.read_text().splitlines()
+    is_header = not lines[0][0].isdigit()
+    named = [f"clinic,v{n},p{n % 250},{line}" for n, line in enumerate(lines[is_header:])]
+    load(database, write(tmp_path, f"source,source_key,person_key,{HEADER}", *named))
+    ended = call(database, "retrain", "--json")
+    assert ended.exit_code == 0, ended.stderr
+    assert the_json(ended)["left_out"] == {}
+    # Of two persons who turn out to be one, the rows of the other's side are used no more, nor are those of this one.
+    database.execute("UPDATE patients SET person_key = 'p0' WHERE person_key IN ('p1', 'p2', 'p3', 'p4', 'p5', 'p6')")
+    ended = call(database, "retrain", "--json")
+    assert ended.exit_code == 0, ended.stderr
+    told = the_json(ended)
+    assert told["left_out"] == {"side_undecided": 28}
+    assert told["training_rows"] + told["holdout_rows"] == 768 - 28
