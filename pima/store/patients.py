@@ -55,10 +55,13 @@ def stage(
 
 def give_ids(connection: Connection) -> None:
     """Look up by source and key whose the lines are: patients who are known, or were once."""
-    same = "WHERE k.source = s.source AND k.source_key = s.source_key"
     # A row that was written while the triggers were switched off is in patients alone.
-    known = f"coalesce((SELECT patient_id FROM row_keys k {same}), (SELECT id FROM patients k {same}))"
-    connection.execute(text(f"UPDATE {_staging(connection)} AS s SET id = {known}"))
+    for table, found in (("row_keys", "patient_id"), ("patients", "id")):
+        connection.execute(
+            text(f"""
+                UPDATE {_staging(connection)} AS s SET id = k.{found} FROM {table} k
+                WHERE s.id IS NULL AND k.source = s.source AND k.source_key = s.source_key""")
+        )
 
 
 def keep_known(connection: Connection) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import FEATURE_NAMES, SHIPPED, Database, call, insert_patients, the_json
+from tests.conftest import FEATURE_NAMES, SHIPPED, Database, call, insert_patients, the_json, without_triggers
 from tests.jobs.patient_files import GOOD, HEADER, OTHER, THIRD, write
 from tests.store.rows import assert_queue_is_true
 
@@ -95,6 +95,13 @@ def test_a_row_that_came_again_under_its_id_alone_is_called_by_its_key_again(
     insert_patients(database, 1, first_id=1)
     assert load(database, path)["updated"] == 1
     assert rows(database)[0][:3] == (1, "clinic", "a")
+
+
+def test_a_row_that_came_behind_the_triggers_is_found_by_its_key(database: Database, tmp_path: Path) -> None:
+    with without_triggers(database):
+        insert_patients(database, 1, first_id=5, source="clinic", source_key="a", version=3)
+    assert load(database, write(tmp_path, "source,source_key,glucose", "clinic,a,99"))["updated"] == 1
+    assert rows(database) == [(5, "clinic", "a", None, 99, None)]
 
 
 def test_persons_come_with_ids_with_keys_and_without(database: Database, tmp_path: Path) -> None:

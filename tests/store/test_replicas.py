@@ -63,6 +63,28 @@ def test_what_a_replica_session_writes_is_stamped_and_queued(postgresql: Databas
     assert queue(postgresql) == []
 
 
+def test_the_keys_of_what_a_replica_session_writes_are_kept(postgresql: Database) -> None:
+    insert_patients(postgresql, 2, first_id=1)
+    insert_patients(postgresql, 1, first_id=3, source="clinic", source_key="v3")
+    with as_a_replica(postgresql) as connection:
+        connection.execute(
+            text(f"""
+                INSERT INTO patients (id, {COLUMNS}, source, source_key, person_key)
+                SELECT n, {VALUES}, 'clinic', 'v' || n, CASE WHEN n = 12 THEN 'p' END FROM generate_series(11, 12) n""")
+        )
+        connection.execute(text("UPDATE patients SET source = 'clinic', source_key = 'v1' WHERE id = 1"))
+        connection.execute(text("UPDATE patients SET person_key = 'p' WHERE id IN (2, 3)"))
+    kept = postgresql.execute("SELECT patient_id, source_key, side_key FROM row_keys ORDER BY patient_id")
+    assert kept == [
+        (1, "v1", "1"),
+        (2, None, "2"),
+        (3, "v3", "source clinic v3"),
+        (11, "v11", "source clinic v11"),
+        (12, "v12", "person p"),
+    ]
+    assert_queue_is_true(postgresql)
+
+
 # ---- logical replication --------------------------------------------------------------------------------------------
 
 

@@ -165,6 +165,48 @@ def test_an_upsert_by_key_keeps_one_row(database: Database) -> None:
     assert_queue_is_true(database)
 
 
+CLINICS_OWN = {
+    "sqlite": """CREATE TRIGGER name_it AFTER INSERT ON patients WHEN NEW.source_key IS NULL BEGIN
+        UPDATE patients SET source = 'clinic', source_key = 'v' || NEW.id WHERE id = NEW.id; END""",
+    "postgresql": """CREATE FUNCTION name_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        UPDATE patients SET source = 'clinic', source_key = 'v' || NEW.id WHERE id = NEW.id AND NEW.source_key IS NULL;
+        RETURN NULL; END $$;
+        CREATE TRIGGER name_it AFTER INSERT ON patients FOR EACH ROW EXECUTE FUNCTION name_it()""",
+}
+
+
+def test_a_trigger_of_the_clinics_that_names_rows_leaves_the_side_that_they_came_with(database: Database) -> None:
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(CLINICS_OWN[database.kind])
+    insert_patients(database, 1, first_id=5)
+    insert_patients(database, 1, first_id=6, person_key="p")
+    insert_patients(database, 1, first_id=7, source="lab", source_key="l7")
+    assert row_keys(database) == [
+        (5, "clinic", "v5", "5"),
+        (6, "clinic", "v6", "person p"),
+        (7, "lab", "l7", "source lab l7"),
+    ]
+    assert_queue_is_true(database)
+
+
+def test_keys_are_kept_in_each_statement_of_a_transaction_and_after_a_savepoint(database: Database) -> None:
+    insert = text(f"INSERT INTO patients (id, {COLUMNS}, person_key) VALUES (:id, {VALUES}, :person)")
+    with writing(database.engine) as connection:
+        connection.execute(insert, {"id": 1, "person": None})
+        savepoint = connection.begin_nested()
+        connection.execute(insert, {"id": 2, "person": "lost"})
+        savepoint.rollback()
+        connection.execute(insert, {"id": 2, "person": "two"})
+        connection.execute(insert, {"id": 3, "person": None})
+        connection.execute(insert, {"id": 4, "person": "four"})
+    insert_patients(database, 1, first_id=5, person_key="five")
+    assert [(row[0], row[3]) for row in row_keys(database)] == [
+        (2, "person two"),
+        (4, "person four"),
+        (5, "person five"),
+    ]
+
+
 # ---- the table ------------------------------------------------------------------------------------------------------
 
 
