@@ -16,21 +16,16 @@ down_revision = "0008"
 branch_labels = None
 depends_on = None
 
-SQLITE = {"id": "INTEGER", "key": "TEXT", "time": "TEXT", "bytes": "length(CAST({} AS BLOB))", "end": "STRICT"}
+SQLITE = {"id": "INTEGER", "key": "TEXT", "time": "TEXT", "bytes": "length(CAST(source_key AS BLOB))", "end": "STRICT"}
 SQLITE["now"] = "(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
 SQLITE["is_name"] = "source GLOB '[a-z]*' AND source NOT GLOB '*[^a-z0-9_]*' AND length(source) <= 30"
 # By bytes, as SQLite has it: sources are merged with their rows in this order.
 POSTGRESQL = {"id": "BIGINT", "key": 'TEXT COLLATE "C"', "time": "TIMESTAMP WITH TIME ZONE", "end": ""}
 POSTGRESQL["now"] = "clock_timestamp()"
-POSTGRESQL["bytes"] = "octet_length({})"
-POSTGRESQL["is_name"] = "source ~ '^[a-z][a-z0-9_]{0,29}$'"
+POSTGRESQL["bytes"] = "octet_length(source_key)"
+POSTGRESQL["is_name"] = "source ~ '^[a-z][a-z0-9_]*$' AND length(source) <= 30"
 
-# Of a column each, so that the column can be dropped: source_key's names source too, and goes first.
-COLUMNS = {
-    "source": "{is_name}",
-    "source_key": "(source IS NULL) = (source_key IS NULL) AND {source_key_bytes} BETWEEN 1 AND 200",
-    "person_key": "{person_key_bytes} BETWEEN 1 AND 200",
-}
+COLUMNS = ("source", "source_key", "person_key")
 ROW_KEYS = """CREATE TABLE row_keys (
     patient_id {id} NOT NULL CONSTRAINT pk_row_keys PRIMARY KEY,
     source {key},
@@ -39,7 +34,7 @@ ROW_KEYS = """CREATE TABLE row_keys (
     first_seen_at {time} NOT NULL DEFAULT {now},
     CONSTRAINT uq_row_keys_source_source_key UNIQUE (source, source_key),
     CONSTRAINT ck_row_keys_source CHECK ({is_name}),
-    CONSTRAINT ck_row_keys_source_key CHECK ({source_key})
+    CONSTRAINT ck_row_keys_source_key CHECK ((source IS NULL) = (source_key IS NULL) AND {bytes} BETWEEN 1 AND 200)
 ) {end}"""
 INDEX = """CREATE UNIQUE INDEX ix_patients_source_source_key ON patients (source, source_key)
     WHERE source_key IS NOT NULL"""
@@ -65,13 +60,12 @@ CURRENT_PREDICTIONS = f"""
 
 def upgrade() -> None:
     words = SQLITE if _is_sqlite() else POSTGRESQL
-    bytes_of = {f"{name}_bytes": words["bytes"].format(name) for name in COLUMNS}
-    checks = {name: check.format(**words, **bytes_of) for name, check in COLUMNS.items()}
-    for name, check in checks.items():
-        column = f"{name} {words['key']} CONSTRAINT ck_patients_{name} CHECK ({check})"
-        _run(f"ALTER TABLE patients ADD COLUMN {column}")
+    for name in COLUMNS:
+        # Without conditions of the table's own, which each insert of a row without keys would pay for: the triggers
+        # hold them.
+        _run(f"ALTER TABLE patients ADD COLUMN {name} {words['key']}")
     _run(INDEX)
-    _run(ROW_KEYS.format(**words, source_key=checks["source_key"]))
+    _run(ROW_KEYS.format(**words))
     if _is_sqlite():
         _run("DROP VIEW current_predictions")
         _run(CURRENT_PREDICTIONS)
@@ -86,7 +80,7 @@ def downgrade() -> None:
     _run(_before().CURRENT_PREDICTIONS)
     _run("DROP TABLE row_keys")
     _run("DROP INDEX ix_patients_source_source_key")
-    for name in reversed(COLUMNS):
+    for name in COLUMNS:
         _run(f"ALTER TABLE patients DROP COLUMN {name}")
 
 

@@ -53,11 +53,12 @@ class Words:
     id_in_range: str
     """The condition that the table sets a patient's id."""
     source_is_name: str
-    """The condition that the tables set a source's name: a letter, then letters, digits and underscores, 30 in all."""
+    """The condition of a source's name: a letter, then letters, digits and underscores, 30 in all. {0} stands for the
+    row and a point, or for nothing."""
     source_key_in_range: str
-    """The condition that the tables set a source's key: beside a source, 1 to 200 bytes."""
+    """That of a source's key: beside a source, 1 to 200 bytes."""
     person_key_in_range: str
-    """The condition that the table sets a person's key."""
+    """That of a person's key."""
     differs: str
     """The operator between two values of which each may be NULL."""
     touched: str

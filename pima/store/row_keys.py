@@ -1,14 +1,23 @@
 """Whose row it is, in the triggers' words: what they keep in `row_keys` when a key comes."""
 
+from pima.core.features import KEYS
+from pima.store.database import Words
+
 
 def has_key(row: str) -> str:
     """The condition that a row needs an entry: the side of one without keys goes by its id, for ever."""
     return f"({row}.source_key IS NOT NULL OR {row}.person_key IS NOT NULL)"
 
 
-def key_arrives(new: str, old: str) -> str:
-    """The condition that an update brings a key where there was none."""
-    return " OR ".join(f"({old}.{key} IS NULL AND {new}.{key} IS NOT NULL)" for key in ("source_key", "person_key"))
+def says_whose(row: str) -> str:
+    """The condition that a row has any of the three."""
+    return "(" + " OR ".join(f"{row}.{key} IS NOT NULL" for key in KEYS) + ")"
+
+
+def are_keys(row: str, words: Words) -> str:
+    """The condition that what a row has of them is as it must be; NULL, too, where nothing speaks against it."""
+    conditions = (words.source_is_name, words.source_key_in_range, words.person_key_in_range)
+    return " AND ".join(f"({condition.format(f'{row}.')})" for condition in conditions)
 
 
 def side_key(row: str) -> str:
@@ -23,6 +32,10 @@ def side_key(row: str) -> str:
     )
 
 
+NO_KEYS = (
+    "source and source_key are both there or both NULL, a source is a lower-case letter, then lower-case letters,"
+    " digits and underscores, 30 in all, and keys have 1 to 200 bytes"
+)
 ID_IS_FIXED = "patients.id is never changed: delete the row and insert another"
 KEY_IS_FIXED = "patients.source_key is never changed: delete the row and insert another"
 OTHER_KEY = "this id had another source key, which row_keys has: insert the row under an id of its own"

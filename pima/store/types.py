@@ -103,4 +103,4 @@ def _now(_element: database_now, compiler: SQLCompiler, **_: Any) -> str:
 @compiles(in_words)
 def _in_words(element: in_words, compiler: SQLCompiler, **_: Any) -> str:
     condition: str = getattr(database_of_dialect(compiler.dialect).words, element.name)
-    return condition
+    return condition.format("")

@@ -19,9 +19,11 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from pima.core.features import KEYS
 from pima.store.columns import any_differs, assigned, listed
 from pima.store.postgresql import counter
-from pima.store.row_keys import ID_IS_FIXED, KEY_IS_FIXED, OTHER_KEY, has_key, side_key
+from pima.store.postgresql.words import WORDS
+from pima.store.row_keys import ID_IS_FIXED, KEY_IS_FIXED, NO_KEYS, OTHER_KEY, are_keys, has_key, says_whose, side_key
 
 STAMP = "zzz_patients_stamped"
 ORIGIN, ALWAYS, REPLICA = "O", "A", "R"
@@ -67,16 +69,13 @@ class Trigger:
         yield f"ALTER TABLE patients {_WORDS[self.fires]} TRIGGER {self.name}"
 
 
-_KEY_ARRIVES = (
-    "((old.source_key IS NULL) AND (new.source_key IS NOT NULL))"
-    " OR ((old.person_key IS NULL) AND (new.person_key IS NOT NULL))"
-)
+_KEY_CHANGES = " OR ".join(f"(old.{key} IS DISTINCT FROM new.{key})" for key in KEYS)
 TRIGGERS = (
     Trigger(STAMP, "BEFORE", ("INSERT", "UPDATE"), "ROW", "stamp_patient", ALWAYS),
     Trigger("patients_inserted", "AFTER", ("INSERT",), "STATEMENT", "enqueue_inserted", ORIGIN, new_rows="new_rows"),
     Trigger("patients_updated", "AFTER", ("UPDATE",), "STATEMENT", "enqueue_updated", ORIGIN, "old_rows", "new_rows"),
     # A row's, since its condition costs an update without keys nothing that can be measured.
-    Trigger("patients_key_arrived", "AFTER", ("UPDATE",), "ROW", "keep_arrived_key", ALWAYS, condition=_KEY_ARRIVES),
+    Trigger("patients_key_changed", "AFTER", ("UPDATE",), "ROW", "keep_changed_key", ALWAYS, condition=_KEY_CHANGES),
     Trigger("patients_deleted", "AFTER", ("DELETE",), "STATEMENT", "dequeue_deleted", ORIGIN, old_rows="old_rows"),
     Trigger("patients_truncated", "AFTER", ("TRUNCATE",), "STATEMENT", "dequeue_truncated", ALWAYS),
     Trigger("patients_replicated", "AFTER", ("INSERT", "UPDATE", "DELETE"), "ROW", "queue_replicated", REPLICA),
@@ -119,6 +118,9 @@ def _keep_keys(rows: str, first: str) -> str:
     A source's key that had another id meets the table's own constraint.
     """
     return f"""
+        IF EXISTS (SELECT 1 FROM {rows} n WHERE NOT ({are_keys("n", WORDS)})) THEN
+            RAISE EXCEPTION '{NO_KEYS}' USING ERRCODE = 'check_violation';
+        END IF;
         INSERT INTO row_keys (patient_id, source, source_key, side_key)
         SELECT n.id, n.source, n.source_key, {side_key(first)} FROM {rows} n WHERE {has_key("n")} ORDER BY n.id
         ON CONFLICT (patient_id) DO UPDATE SET source = EXCLUDED.source, source_key = EXCLUDED.source_key
@@ -151,15 +153,13 @@ def functions(columns: tuple[str, ...]) -> dict[str, str]:
             NEW.version := {_NEXT_VERSION};
             NEW.recorded_at := NEW.updated_at;
             NEW.labelled_at := CASE WHEN NEW.outcome IS NOT NULL THEN NEW.updated_at END;
-            IF {has_key("NEW")} AND NOT {_KEYS_HAVE_COME} THEN
+            IF {says_whose("NEW")} AND NOT {_KEYS_HAVE_COME} THEN
                 PERFORM pg_catalog.set_config('pima.keys_have_come', 'yes', true);
             END IF;
             RETURN NEW;
         END IF;
-        IF NEW.id <> OLD.id OR (OLD.source IS NOT NULL
-            AND (NEW.source IS DISTINCT FROM OLD.source OR NEW.source_key IS DISTINCT FROM OLD.source_key)) THEN
-            RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation',
-                MESSAGE = CASE WHEN NEW.id <> OLD.id THEN '{ID_IS_FIXED}' ELSE '{KEY_IS_FIXED}' END;
+        IF NEW.id <> OLD.id THEN
+            RAISE EXCEPTION '{ID_IS_FIXED}' USING ERRCODE = 'integrity_constraint_violation';
         END IF;
         NEW.recorded_at := OLD.recorded_at;
         NEW.version := OLD.version;
@@ -192,8 +192,11 @@ def functions(columns: tuple[str, ...]) -> dict[str, str]:
         {unless_newer};
         RETURN NULL;
     END""",
-        "keep_arrived_key": f"""
-    BEGIN{_keep_keys("(SELECT NEW.*)", "OLD")}
+        "keep_changed_key": f"""
+    BEGIN
+        IF OLD.source IS NOT NULL AND (NEW.source, NEW.source_key) IS DISTINCT FROM (OLD.source, OLD.source_key) THEN
+            RAISE EXCEPTION '{KEY_IS_FIXED}' USING ERRCODE = 'integrity_constraint_violation';
+        END IF;{_keep_keys("(SELECT NEW.*)", "OLD")}
         RETURN NULL;
     END""",
         "dequeue_deleted": f"""
@@ -225,7 +228,7 @@ def functions(columns: tuple[str, ...]) -> dict[str, str]:
             SELECT {_of("p", columns)} FROM patients p WHERE p.id = touched AND p.outcome IS NULL
             {unless_newer};
         END IF;
-        IF TG_OP = 'INSERT' AND {has_key("NEW")} THEN{_keep_keys("(SELECT NEW.*)", "NEW")}
+        IF TG_OP = 'INSERT' AND {says_whose("NEW")} THEN{_keep_keys("(SELECT NEW.*)", "NEW")}
         END IF;
         RETURN NULL;
     END""",

@@ -10,9 +10,11 @@ WORDS = Words(
     temporary_schema="pg_temp",
     name_of_revisions_table="SELECT to_regclass('alembic_version')",
     id_in_range=f"id > 0 AND id <= {LARGEST_ID}",
-    source_is_name="source ~ '^[a-z][a-z0-9_]{0,29}$'",
-    source_key_in_range="(source IS NULL) = (source_key IS NULL) AND octet_length(source_key) BETWEEN 1 AND 200",
-    person_key_in_range="octet_length(person_key) BETWEEN 1 AND 200",
+    source_is_name="{0}source ~ '^[a-z][a-z0-9_]*$' AND length({0}source) <= 30",
+    source_key_in_range=(
+        "({0}source IS NULL) = ({0}source_key IS NULL) AND octet_length({0}source_key) BETWEEN 1 AND 200"
+    ),
+    person_key_in_range="octet_length({0}person_key) BETWEEN 1 AND 200",
     differs="IS DISTINCT FROM",
     # Any column would do; this is the one that pima_operator may update. Not to what it is: PostgreSQL's own
     # suppress_redundant_updates_trigger would drop that.

@@ -12,10 +12,12 @@ from functools import cache
 
 from sqlalchemy import Connection, text
 
+from pima.core.features import KEYS
 from pima.core.ids import LARGEST_GIVEN_ID
 from pima.store.columns import any_differs, listed
-from pima.store.row_keys import ID_IS_FIXED, KEY_IS_FIXED, OTHER_ID, OTHER_KEY, has_key, key_arrives, side_key
+from pima.store.row_keys import ID_IS_FIXED, KEY_IS_FIXED, NO_KEYS, OTHER_ID, OTHER_KEY, are_keys, says_whose, side_key
 from pima.store.sqlite.trigger_texts import TriggerText, first_fault, writers_within_ours
+from pima.store.sqlite.words import WORDS
 
 _NOW = "(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
 _MISMATCH = "(outcome IS NULL) <> (labelled_at IS NULL)"
@@ -139,7 +141,8 @@ def _keep_key(first: str) -> str:
     Both are looked at, and not left to the table's constraints: the statement's OR IGNORE or OR REPLACE would have its
     way with those.
     """
-    return f"""SELECT RAISE(ABORT, '{OTHER_ID}') FROM row_keys
+    return f"""SELECT RAISE(ABORT, '{NO_KEYS}') WHERE NOT ({are_keys("NEW", WORDS)});
+        SELECT RAISE(ABORT, '{OTHER_ID}') FROM row_keys
         WHERE source = NEW.source AND source_key = NEW.source_key AND patient_id <> NEW.id;
         INSERT INTO row_keys (patient_id, source, source_key, side_key)
         VALUES (NEW.id, NEW.source, NEW.source_key, {side_key(first)})
@@ -162,12 +165,12 @@ _OTHERS = {
         SELECT RAISE(ABORT, '{ID_IS_FIXED}');
     END""",
     "patients_key_inserted": f"""CREATE TRIGGER patients_key_inserted AFTER INSERT ON patients
-    WHEN {has_key("NEW")}
+    WHEN {says_whose("NEW")}
     BEGIN
         {_keep_key("NEW")}
     END""",
-    "patients_key_arrived": f"""CREATE TRIGGER patients_key_arrived AFTER UPDATE OF source_key, person_key ON patients
-    WHEN {key_arrives("NEW", "OLD")}
+    "patients_key_changed": f"""CREATE TRIGGER patients_key_changed AFTER UPDATE OF {listed(KEYS)} ON patients
+    WHEN {any_differs(KEYS, "NEW", "IS NOT", "OLD")}
     BEGIN
         {_keep_key("OLD")}
     END""",

@@ -12,11 +12,11 @@ WORDS = Words(
     name_of_revisions_table="SELECT name FROM sqlite_master WHERE name = 'alembic_version'",
     # A given id moves the counter, so a trigger holds the upper bound.
     id_in_range="id > 0",
-    source_is_name="source GLOB '[a-z]*' AND source NOT GLOB '*[^a-z0-9_]*' AND length(source) <= 30",
+    source_is_name="{0}source GLOB '[a-z]*' AND {0}source NOT GLOB '*[^a-z0-9_]*' AND length({0}source) <= 30",
     source_key_in_range=(
-        "(source IS NULL) = (source_key IS NULL) AND length(CAST(source_key AS BLOB)) BETWEEN 1 AND 200"
+        "({0}source IS NULL) = ({0}source_key IS NULL) AND length(CAST({0}source_key AS BLOB)) BETWEEN 1 AND 200"
     ),
-    person_key_in_range="length(CAST(person_key AS BLOB)) BETWEEN 1 AND 200",
+    person_key_in_range="length(CAST({0}person_key AS BLOB)) BETWEEN 1 AND 200",
     differs="IS NOT",
     touched="outcome = outcome",
     share_if_unlocked="",
