@@ -1,9 +1,27 @@
-"""What a row or a person is called in a source, as one canonical text."""
+"""What a row or a person is called in a source, as one canonical text.
 
+The type of a key is declared and never guessed, since one driver gives an integer for what another gives as a decimal,
+a UUID has several spellings, and what is compared as text must be the same text each time. No key is better than one
+that could be another's: NULL, floats and whatever is not of the declared type are none.
+"""
+
+import json
+import re
 import unicodedata
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Literal
+from uuid import UUID
+
+KeyType = Literal["text", "integer", "uuid"]
 
 LONGEST_KEY = 200
 """Bytes in UTF-8: an index of the databases takes them all."""
+
+_UUID = re.compile(r"\{?([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})\}?", re.ASCII)
+# What joins the keys of a block: it can stand in none of them.
+_BETWEEN = "\0"
+_PLAIN_UUIDS = re.compile(r"(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\0)+", re.ASCII)
 
 
 def canonical_text(value: str) -> str | None:
@@ -11,6 +29,56 @@ def canonical_text(value: str) -> str | None:
     text = value if value.isascii() else unicodedata.normalize("NFC", value)
     text = text.rstrip(" ")
     return text if text and "\0" not in text and _bytes(text) <= LONGEST_KEY else None
+
+
+def canonical_key(values: Sequence[object], types: Sequence[KeyType]) -> str | None:
+    """The key of a row: of one column its text, of several a JSON array of their texts; None where it has no key."""
+    texts = [_canonical(value, key_type) for value, key_type in zip(values, types, strict=True)]
+    if len(texts) == 1 or None in texts:
+        return texts[0] if len(texts) == 1 else None
+    return canonical_text(json.dumps(texts, ensure_ascii=False, separators=(",", ":")))
+
+
+def canonical_keys(columns: Sequence[Sequence[object]], types: Sequence[KeyType]) -> list[str | None]:
+    """The same of many rows, a sequence of values a column."""
+    if len(types) == 1 and _are_canonical(columns[0], types[0]):
+        return list(columns[0])  # type: ignore[arg-type]
+    return [canonical_key(values, types) for values in zip(*columns, strict=True)]
+
+
+def _canonical(value: object, key_type: KeyType) -> str | None:
+    match key_type:
+        case "integer":
+            return _canonical_integer(value)
+        case "uuid":
+            return _canonical_uuid(value)
+        case _:
+            return canonical_text(value) if isinstance(value, str) else None
+
+
+def _canonical_integer(value: object) -> str | None:
+    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
+        value = int(value)
+    # A truth value is an int to Python alone.
+    return canonical_text(str(value)) if type(value) is int else None
+
+
+def _canonical_uuid(value: object) -> str | None:
+    if isinstance(value, UUID):
+        return str(value)
+    found = _UUID.fullmatch(value.strip(" ").lower()) if isinstance(value, str) else None
+    return None if found is None else "-".join(found.groups())
+
+
+def _are_canonical(values: Sequence[object], key_type: KeyType) -> bool:
+    """Whether all are what they would become, asked at once: to look at each would cost more than to read it."""
+    if key_type == "integer" or set(map(type, values)) != {str}:
+        return False
+    joined = _BETWEEN.join((*values, ""))  # type: ignore[arg-type]
+    if key_type == "uuid":
+        return _PLAIN_UUIDS.fullmatch(joined) is not None
+    is_plain = joined.isascii() and joined.count(_BETWEEN) == len(values) and max(map(len, values)) <= LONGEST_KEY  # type: ignore[arg-type]
+    return is_plain and " \0" not in joined and "\0\0" not in joined and joined[0] != _BETWEEN
 
 
 def _bytes(text: str) -> int:
