@@ -1,0 +1,166 @@
+"""A column of a source's values, whatever its driver makes of them, as numbers, codes or outcomes.
+
+What can't be taken is marked and not told. Text is read as in a file: digits with a point; empty is not known.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from types import NoneType
+from typing import Any, NamedTuple
+
+import numpy as np
+from msgspec import Struct
+
+from pima.core.arrays import BoolArray, Float64Array, Int8Array
+from pima.core.features import Feature
+from pima.core.validation import REASONS, UNKNOWN_CODE
+
+NOT_A_NUMBER = "not_a_number"
+CODES = (*REASONS, NOT_A_NUMBER)
+"""Why a value can't be taken; the position is what marks it, 0 being no reason."""
+NO_OUTCOME = -1
+
+_NUMBERS = {float, int, Decimal, bool, NoneType}
+_READABLE = _NUMBERS | {str}
+_UNREADABLE = CODES.index(NOT_A_NUMBER)
+
+
+class MappedColumn(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a feature comes from."""
+
+    column: str
+    """Of the source, by its exact name."""
+    factor: float = 1.0
+    """What a number is multiplied by to be in the declared unit."""
+    offset: float = 0.0
+    """What is added to it then."""
+    words: dict[str, float] = {}
+    """Texts, case aside, and what each means in the declared unit or code."""
+
+
+class Cells(NamedTuple):
+    """A column of n measurements."""
+
+    values: Float64Array
+    """(n,); what stands where `is_null` is true means nothing"""
+    is_null: BoolArray
+    """(n,)"""
+    unreadable: Int8Array
+    """(n,): positions in `CODES`"""
+
+
+def wrong_type(column: Sequence[Any]) -> str | None:
+    """The name of a type that is neither number nor text and stands in the column; None where there is none."""
+    return min((kind.__name__ for kind in set(map(type, column)) - _READABLE), default=None)
+
+
+def measured(feature: Feature, how: MappedColumn, column: Sequence[Any]) -> Cells:
+    """The values in their declared unit or codes, of a column without a wrong type."""
+    if feature.kind == "category":
+        return _codes(how.words or labels(feature), column)
+    if not how.words and set(map(type, column)) <= _NUMBERS:
+        try:
+            return _numbers(how, column)
+        except (OverflowError, ValueError):  # an integer beyond all floats, a signalling NaN
+            pass
+    return _texts(how, column)
+
+
+def _numbers(how: MappedColumn, column: Sequence[Any]) -> Cells:
+    """All at once."""
+    values = np.array(column, dtype=np.float64)  # None becomes NaN
+    is_null = np.zeros(len(column), dtype=bool)
+    unclear = np.flatnonzero(np.isnan(values))
+    is_null[unclear] = [column[row] is None for row in unclear.tolist()]
+    return Cells(_in_unit(values, how), is_null, np.zeros(len(column), dtype=np.int8))
+
+
+def _texts(how: MappedColumn, column: Sequence[Any]) -> Cells:
+    """One by one; a word means what it says in the declared unit already."""
+    words = folded(how.words)
+    said = [words.get(as_word(value)) if isinstance(value, str) else None for value in column]
+    read = [_number(value) for value in column]
+    values = _in_unit(np.array([value if isinstance(value, float) else 0.0 for value in read]), how)
+    is_word = np.array([word is not None for word in said], bool)
+    values[is_word] = [word for word in said if word is not None]
+    is_unreadable = ~is_word & [value == NOT_A_NUMBER for value in read]
+    is_null = ~is_word & [not isinstance(value, float) for value in read]
+    return Cells(values, is_null, is_unreadable * np.int8(_UNREADABLE))
+
+
+def _in_unit(values: Float64Array, how: MappedColumn) -> Float64Array:
+    if how.factor == 1 and how.offset == 0:
+        return values
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite then is rejected
+        converted: Float64Array = values * how.factor + how.offset
+    return converted
+
+
+def _number(value: Any) -> float | str | None:
+    """A number, None where it is not known, NOT_A_NUMBER where it is none."""
+    if _is_empty(value):
+        return None
+    # Digits with underscores, and those of other scripts, are numbers to Python alone.
+    if isinstance(value, str) and ("_" in value or not value.isascii()):
+        return NOT_A_NUMBER
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf")
+    except ValueError:
+        return NOT_A_NUMBER
+
+
+def _codes(words: Mapping[str, float], column: Sequence[Any]) -> Cells:
+    meant = [_UNKNOWN if code is None else code for code in _meanings(words, column)]
+    values = np.array(meant, dtype=np.float64)
+    is_unknown = values == _UNKNOWN
+    is_null = np.isnan(values) | is_unknown
+    return Cells(np.where(is_null, 0.0, values), is_null, is_unknown * np.int8(CODES.index(UNKNOWN_CODE)))
+
+
+_UNKNOWN = -1.0
+_NOT_KNOWN = float("nan")
+
+
+def _meanings(words: Mapping[str, float], column: Sequence[Any]) -> list[float | None]:
+    """What the words mean; NaN where it is not known, None where it can't be taken."""
+    meanings = folded(words)
+    # Few values stand in many rows.
+    found = {value: _NOT_KNOWN if _is_empty(value) else meanings.get(as_word(value)) for value in set(column)}
+    return [found[value] for value in column]
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def as_word(value: Any) -> str:
+    """The text of a code, whatever kind of number it is to the driver."""
+    is_whole = isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value)
+    return str(int(value) if is_whole else value).strip().casefold()
+
+
+def folded(words: Mapping[str, float]) -> dict[str, float]:
+    """The words as they are compared."""
+    return {word.strip().casefold(): float(meaning) for word, meaning in words.items()}
+
+
+def labels(feature: Feature) -> dict[str, float]:
+    """What may stand for a category's codes: themselves, their labels, a truth value; 0 where that means missing."""
+    found = {word: float(code) for word, code in (("false", 0), ("true", 1)) if code in feature.codes}
+    found |= folded({label: code for code, label in feature.codes.items()})
+    found |= {str(code): float(code) for code in feature.codes}
+    return found | ({"0": 0.0} if feature.zero_is_missing else {})
+
+
+_PLAIN_OUTCOMES = {"0": 0, "1": 1, "false": 0, "true": 1}
+
+
+def outcomes(words: Mapping[str, int], column: Sequence[Any]) -> tuple[Int8Array, BoolArray]:
+    """(n,) outcomes, NO_OUTCOME where one is not known yet; and which can't be taken."""
+    meant = np.array([_UNKNOWN if each is None else each for each in _meanings(words or _PLAIN_OUTCOMES, column)])
+    is_bad = meant == _UNKNOWN
+    is_known = ~np.isnan(meant) & ~is_bad
+    return np.where(is_known, meant, NO_OUTCOME).astype(np.int8), is_bad

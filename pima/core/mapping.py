@@ -1,0 +1,174 @@
+"""From a source's own columns to key, person, outcome and features; and a count of what can't be taken.
+
+A row that breaks a rule is rejected, for the first reason in the order of the features; what stood there is told to
+nobody. A measurement that is lacking is no reason, as in a file: scoring judges that.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pima.core.arrays import BoolArray, Int8Array, Int64Array
+from pima.core.cells import CODES, NO_OUTCOME, NOT_A_NUMBER, MappedColumn, measured, outcomes, wrong_type
+from pima.core.features import Features
+from pima.core.keys import KeyType, canonical_keys
+from pima.core.validation import MISSING, REASONS, Measurements, broken_rules, zero_is_missing
+
+BAD_OUTCOME = "bad_outcome"
+BAD_PERSON = "bad_person"
+
+Columns = Sequence[Sequence[Any]]
+"""A block of rows, column by column."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMapping:
+    """How the columns of a source are read. They come in this order: key, person, outcome, features."""
+
+    key_types: tuple[KeyType, ...]
+    """One for each column of the key."""
+    person_types: tuple[KeyType, ...]
+    """The same of the person's key; none where rows have no person."""
+    has_outcome: bool
+    """Whether there is a column for it."""
+    outcome_words: Mapping[str, int]
+    """Texts, case aside, and the outcome that each means; empty where it is 0 or 1 already."""
+    features: Features
+    """Those that the source has, in the declaration's order."""
+    columns: tuple[MappedColumn, ...]
+    """One for each of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRows:
+    """Rows of a source, as `patients` has them or would have them."""
+
+    keys: list[str]
+    """n canonical keys"""
+    persons: list[str | None]
+    """n canonical keys of persons; all None where the source has none"""
+    outcomes: Int8Array
+    """(n,): 0, 1, or NO_OUTCOME"""
+    measurements: Measurements
+    """n rows of the mapped features"""
+    rejected: BoolArray
+    """(n,): which broke a rule, so that what stands in the other fields means nothing"""
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def rows(self, which: Int64Array) -> "SourceRows":
+        """Some of the rows, in this order."""
+        positions = which.tolist()
+        return SourceRows(
+            [self.keys[n] for n in positions],
+            [self.persons[n] for n in positions],
+            self.outcomes[which],
+            self.measurements.rows(which),
+            self.rejected[which],
+        )
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was seen while a source was read; counts alone."""
+
+    rows: int = 0
+    without_key: int = 0
+    """Rows whose key is NULL, too long, or not of its declared type."""
+    rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Rows by reason and column."""
+    unusable: Counter[str] = field(default_factory=Counter)
+    """Rows by feature whose value can't be taken."""
+    missing: Counter[str] = field(default_factory=Counter)
+    """Rows by feature that lack it."""
+    wrong_types: dict[str, str] = field(default_factory=dict)
+    """Features, and the outcome, with the type that is neither number nor text and stands in their column."""
+
+
+def mapped(mapping: SourceMapping, columns: Columns, tally: Tally) -> SourceRows:
+    """The rows that have a key; what can't be taken is counted."""
+    key_columns, person_columns, outcome_columns, measured_columns = _divided(mapping, columns)
+    keys = canonical_keys(key_columns, mapping.key_types)
+    measurements, unreadable = _measurements(mapping, measured_columns, len(keys), tally)
+    found, bad_outcome = _outcomes(mapping, outcome_columns, len(keys), tally)
+    persons, bad_person = _persons(mapping, person_columns, len(keys))
+    broken = np.where(unreadable != 0, unreadable, _broken_rules(measurements, mapping.features))
+    tally.rows += len(keys)
+    tally.without_key += keys.count(None)
+    _count_rejected(tally, mapping.features, broken, {BAD_OUTCOME: bad_outcome, BAD_PERSON: bad_person})
+    _add(tally.unusable, mapping.features, broken != 0)
+    _add(tally.missing, mapping.features, is_missing(measurements, mapping.features) & (unreadable == 0))
+    rejected = broken.any(axis=1) | bad_outcome | bad_person
+    rows = SourceRows(keys, persons, found, measurements, rejected)  # type: ignore[arg-type]
+    return rows.rows(np.flatnonzero([key is not None for key in keys])) if None in keys else rows
+
+
+def is_missing(measurements: Measurements, features: Features) -> BoolArray:
+    """(n, features): NULL, or the 0 that the data have in its place."""
+    found: BoolArray = measurements.is_null | ((measurements.values == 0) & zero_is_missing(features))
+    return found
+
+
+def _divided(mapping: SourceMapping, columns: Columns) -> tuple[Columns, Columns, Columns, Columns]:
+    persons_at = len(mapping.key_types)
+    outcome_at = persons_at + len(mapping.person_types)
+    features_at = outcome_at + int(mapping.has_outcome)
+    return columns[:persons_at], columns[persons_at:outcome_at], columns[outcome_at:features_at], columns[features_at:]
+
+
+def _measurements(mapping: SourceMapping, columns: Columns, rows: int, tally: Tally) -> tuple[Measurements, Int8Array]:
+    """The measurements, and (n, features) positions in `CODES` where one can't be read."""
+    shape = (rows, len(columns))
+    values, is_null, unreadable = np.zeros(shape), np.ones(shape, dtype=bool), np.zeros(shape, dtype=np.int8)
+    for n, (feature, how, column) in enumerate(zip(mapping.features, mapping.columns, columns, strict=True)):
+        if (other := wrong_type(column)) is not None:
+            tally.wrong_types[feature.name] = other
+            unreadable[:, n] = CODES.index(NOT_A_NUMBER)
+            continue
+        values[:, n], is_null[:, n], unreadable[:, n] = measured(feature, how, column)
+    values[is_null] = 0.0
+    return Measurements(values, is_null), unreadable
+
+
+def _broken_rules(measurements: Measurements, features: Features) -> Int8Array:
+    broken = broken_rules(measurements, features)
+    broken[broken == REASONS.index(MISSING)] = 0
+    return broken
+
+
+def _outcomes(mapping: SourceMapping, columns: Columns, rows: int, tally: Tally) -> tuple[Int8Array, BoolArray]:
+    if not mapping.has_outcome:
+        return np.full(rows, NO_OUTCOME, np.int8), np.zeros(rows, bool)
+    if (other := wrong_type(columns[0])) is not None:
+        tally.wrong_types["outcome"] = other
+        return np.full(rows, NO_OUTCOME, np.int8), np.ones(rows, bool)
+    return outcomes(mapping.outcome_words, columns[0])
+
+
+def _persons(mapping: SourceMapping, columns: Columns, rows: int) -> tuple[list[str | None], BoolArray]:
+    if not mapping.person_types:
+        return [None] * rows, np.zeros(rows, bool)
+    persons = canonical_keys(columns, mapping.person_types)
+    # A person that is not known is none; one that can't be told from others is a fault.
+    given = [any(value is not None for value in values) for values in zip(*columns, strict=True)]
+    return persons, np.array([key is None and there for key, there in zip(persons, given, strict=True)], bool)
+
+
+def _count_rejected(tally: Tally, features: Features, broken: Int8Array, others: Mapping[str, BoolArray]) -> None:
+    """Each row once, by the first rule that it broke."""
+    is_counted = broken.any(axis=1)
+    first = (broken != 0).argmax(axis=1)
+    for row in np.flatnonzero(is_counted).tolist():
+        tally.rejected[CODES[broken[row, first[row]]], features[first[row]].name] += 1
+    for (reason, bad), column in zip(others.items(), ("outcome", "person_key"), strict=True):
+        tally.rejected[reason, column] += int(np.count_nonzero(bad & ~is_counted))
+        is_counted = is_counted | bad
+
+
+def _add(counts: Counter[str], features: Features, which: BoolArray) -> None:
+    for feature, count in zip(features, np.count_nonzero(which, axis=0).tolist(), strict=True):
+        counts[feature.name] += count
