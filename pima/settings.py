@@ -15,9 +15,11 @@ import msgspec
 from msgspec import Meta
 
 from pima.core.features import Declaration
+from pima.core.source import Source
 from pima.declaring import SHIPPED, declaration_of, read_declaration, read_toml
 from pima.errors import WrongConfiguration
 from pima.expected_values import in_words
+from pima.source_settings import sources_of, url_variable, url_variables
 
 DEFAULT_CONFIG = Path("config/pima.toml")
 DEFAULT_DATABASE_URL = "sqlite:///pima.db"
@@ -154,10 +156,14 @@ class Settings(Frozen, frozen=True):
     metrics: MetricsSettings = MetricsSettings()
     ping: PingSettings = PingSettings()
     logs: LogSettings = LogSettings()
+    sources: tuple[Source, ...] = ()
+    """[[source]], each with its name"""
 
 
 SECTIONS = {
-    field.name: {key.name for key in msgspec.structs.fields(field.type)} for field in msgspec.structs.fields(Settings)
+    field.name: {key.name for key in msgspec.structs.fields(field.type)}
+    for field in msgspec.structs.fields(Settings)
+    if field.name != "sources"
 }
 
 _DECLARING = ("outcome", "feature")
@@ -169,6 +175,8 @@ _OTHER_VARIABLES = {
     "PIMA_SCORE__DATABASE_URL_FILE",
     "PIMA_RETRAIN__DATABASE_URL",
     "PIMA_RETRAIN__DATABASE_URL_FILE",
+    "PIMA_PULL__DATABASE_URL",
+    "PIMA_PULL__DATABASE_URL_FILE",
     "PIMA_TEST_DATABASE_URL",
 }
 
@@ -179,15 +187,17 @@ def read_settings(config: Path | None, environ: Mapping[str, str]) -> Settings:
     merged = read_toml(path)
     for section in _DECLARING:
         merged.pop(section, None)
-    for variable, (section, key, text) in _variables(environ).items():
+    sources = sources_of(merged.pop("source", []), path)
+    for variable, (section, key, text) in _variables(environ, sources).items():
         merged.setdefault(section, {})
         if not isinstance(merged[section], dict):
             raise _no_section(path, section)
         merged[section][key] = _checked_text(variable, section, key, text)
     try:
-        return msgspec.convert(merged, Settings)
+        settings = msgspec.convert(merged, Settings)
     except msgspec.ValidationError as error:
         raise _wrong_file(path, str(error)) from None
+    return msgspec.structs.replace(settings, sources=sources)
 
 
 def declared(config: Path | None, settings: Settings) -> Declaration:
@@ -230,11 +240,12 @@ def _type_of(section: str, key: str) -> Any:
     return next(field.type for field in msgspec.structs.fields(of_section) if field.name == key)
 
 
-def _variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:
+def _variables(environ: Mapping[str, str], sources: tuple[Source, ...]) -> dict[str, tuple[str, str, str]]:
     """PIMA_SECTION__KEY -> (section, key, text); PIMA_SECTION__KEY_FILE names a file that holds the text."""
     found = {}
+    of_others = _OTHER_VARIABLES | url_variables(environ, sources)
     for variable in sorted(environ):
-        if not variable.startswith("PIMA_") or variable in _OTHER_VARIABLES:
+        if not variable.startswith("PIMA_") or variable in of_others:
             continue
         section, _, key = variable.removeprefix("PIMA_").lower().partition("__")
         if key.endswith("_file") and key.removesuffix("_file") in SECTIONS.get(section, ()):
@@ -260,16 +271,25 @@ def _checked_text(variable: str, section: str, key: str, text: str) -> object:
 
 
 def database_url(environ: Mapping[str, str], job: str | None = None) -> str:
-    """The URL for a job: its own role's (PIMA_SCORE__..., PIMA_RETRAIN__...), else DATABASE_URL, else the default.
+    """The URL for a job: its own role's (PIMA_SCORE__DATABASE_URL and so on), else DATABASE_URL, else the default.
 
     Each may be given as X or as X_FILE, a file that holds it; both set is an error.
     """
-    names = [f"PIMA_{job.upper()}__DATABASE_URL"] if job in ("score", "retrain") else []
+    names = [f"PIMA_{job.upper()}__DATABASE_URL"] if job in ("score", "retrain", "pull") else []
     for name in [*names, "DATABASE_URL"]:
         url = secret(environ, name)
         if url is not None:
             return url
     return DEFAULT_DATABASE_URL
+
+
+def source_url(environ: Mapping[str, str], name: str) -> str:
+    """The URL of a source. Raises WrongConfiguration where it is not given."""
+    url = secret(environ, url_variable(name))
+    if url is None:
+        what = f"the URL of the source {name} is not given"
+        raise WrongConfiguration(what=what, expected=f"{url_variable(name)}, or {url_variable(name)}_FILE, a file")
+    return url
 
 
 def secret(environ: Mapping[str, str], name: str) -> str | None:

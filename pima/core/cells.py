@@ -10,10 +10,10 @@ from types import NoneType
 from typing import Any, NamedTuple
 
 import numpy as np
-from msgspec import Struct
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
 from pima.core.features import Feature
+from pima.core.source import MappedColumn
 from pima.core.validation import REASONS, UNKNOWN_CODE
 
 NOT_A_NUMBER = "not_a_number"
@@ -24,19 +24,6 @@ NO_OUTCOME = -1
 _NUMBERS = {float, int, Decimal, bool, NoneType}
 _READABLE = _NUMBERS | {str}
 _UNREADABLE = CODES.index(NOT_A_NUMBER)
-
-
-class MappedColumn(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a feature comes from."""
-
-    column: str
-    """Of the source, by its exact name."""
-    factor: float = 1.0
-    """What a number is multiplied by to be in the declared unit."""
-    offset: float = 0.0
-    """What is added to it then."""
-    words: dict[str, float] = {}
-    """Texts, case aside, and what each means in the declared unit or code."""
 
 
 class Cells(NamedTuple):

@@ -10,10 +10,9 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Literal
 from uuid import UUID
 
-KeyType = Literal["text", "integer", "uuid"]
+from pima.core.source import KeyType
 
 LONGEST_KEY = 200
 """Bytes in UTF-8: an index of the databases takes them all."""

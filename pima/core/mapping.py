@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from pima.core.arrays import BoolArray, Int8Array, Int64Array
-from pima.core.cells import CODES, NO_OUTCOME, NOT_A_NUMBER, MappedColumn, measured, outcomes, wrong_type
+from pima.core.cells import CODES, NO_OUTCOME, NOT_A_NUMBER, measured, outcomes, wrong_type
 from pima.core.features import Features
-from pima.core.keys import KeyType, canonical_keys
+from pima.core.keys import canonical_keys
+from pima.core.source import KeyType, MappedColumn
 from pima.core.validation import MISSING, REASONS, Measurements, broken_rules, zero_is_missing
 
 BAD_OUTCOME = "bad_outcome"

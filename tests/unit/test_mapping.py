@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pima.core.cells import MappedColumn
 from pima.core.features import Feature
 from pima.core.mapping import SourceMapping, SourceRows, Tally, mapped
+from pima.core.source import MappedColumn
 
 GLUCOSE = Feature("glucose", unit="mg/dL", low=20, high=600, zero_is_missing=True, may_be_missing=True)
 SEX = Feature("sex", kind="category", codes={0: "female", 1: "male"})

@@ -1,0 +1,159 @@
+"""[[source]] in the settings, and the variables that hold the URLs; everything else is an error that names the key."""
+
+from pathlib import Path
+
+import pytest
+
+from pima.core.source import MappedColumn
+from pima.errors import WrongConfiguration
+from pima.settings import read_settings, source_url
+from tests.jobs.every_command import SECRET
+
+WHOLE = """
+[[source]]
+name = "clinic"
+table = "visits.measurements"
+key = ["site", "visit"]
+key_type = ["text", "integer"]
+person = "patient_no"
+person_type = "integer"
+outcome = "diabetic"
+outcome_words = { yes = 1, no = 0 }
+vanished = "delete"
+minimum_rows = 100
+most_vanished = 0.1
+most_missing = 1
+
+[source.columns]
+glucose = { column = "glucose_mmol", factor = 18.016 }
+sex = { column = "sex", words = { M = 1, F = 0 } }
+age = "age"
+"""
+LEAST = '[[source]]\nname = "clinic"\ntable = "t"\nkey = "k"\ncolumns = { age = "a" }\n'
+URL = "PIMA_SOURCE__CLINIC__URL"
+
+
+def _file(folder: Path, content: str) -> Path:
+    path = folder / "pima.toml"
+    path.write_text(content)
+    return path
+
+
+def test_a_source_is_read_whole(tmp_path: Path) -> None:
+    (source,) = read_settings(_file(tmp_path, WHOLE), {}).sources
+    assert (source.name, source.table_parts, source.keys) == ("clinic", ("visits", "measurements"), ("site", "visit"))
+    assert (source.key_types, source.persons, source.person_types) == (
+        ("text", "integer"),
+        ("patient_no",),
+        ("integer",),
+    )
+    assert (source.outcome, source.outcome_words, source.vanished) == ("diabetic", {"yes": 1, "no": 0}, "delete")
+    assert (source.minimum_rows, source.most_vanished, source.most_missing) == (100, 0.1, 1)
+    assert source.mapped_columns == {
+        "glucose": MappedColumn("glucose_mmol", factor=18.016),
+        "sex": MappedColumn("sex", words={"M": 1, "F": 0}),
+        "age": MappedColumn("age"),
+    }
+
+
+def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
+    (source,) = read_settings(_file(tmp_path, LEAST), {}).sources
+    assert (source.keys, source.key_types, source.person_types, source.outcome) == (("k",), ("text",), (), "")
+    assert (source.vanished, source.minimum_rows, source.most_vanished, source.most_missing) == ("keep", 1, 0.2, 0.5)
+    assert read_settings(_file(tmp_path, ""), {}).sources == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "parts"),
+    [
+        ('table = "visits"', ("visits",)),
+        ('table = "clinic.visits"', ("clinic", "visits")),
+        ('table = "clinic.visits.2020"', ("clinic", "visits.2020")),
+        ('table = "visits.2020"\nschema = "a.b"', ("a.b", "visits.2020")),
+        ('table = "visits.2020"\nschema = ""', ("visits.2020",)),
+        ("""table = 'my "odd" table'""", ('my "odd" table',)),
+    ],
+)
+def test_a_table_may_be_called_anything(tmp_path: Path, said: str, parts: tuple[str, ...]) -> None:
+    (source,) = read_settings(_file(tmp_path, LEAST.replace('table = "t"', said)), {}).sources
+    assert source.table_parts == parts
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "named"),
+    [
+        ('name = "clinic"', 'name = "Clinic 1"', "name is no plain name"),
+        ('name = "clinic"', f'name = "{SECRET}"', "name is no plain name"),
+        ('name = "clinic"\n', "", "lacks name"),
+        ('key = "k"\n', "", "source clinic: lacks key"),
+        ('key = "k"', "key = 7", "source clinic: key can't be taken"),
+        ('key = "k"', "key = []", "source clinic: key names no column"),
+        ('key = "k"', 'key = "k"\nkey_type = "float"', "source clinic: key_type can't be taken"),
+        ('key = "k"', 'key = ["k", "l"]', "key_type has 1 for 2 columns"),
+        ('key = "k"', 'key = "k"\nperson = ["p", "q"]', "person_type has 1 for 2 columns"),
+        ('table = "t"', "", "table and query are both there, or neither"),
+        ('table = "t"', 'table = "t"\nquery = "SELECT 1"', "table and query are both there, or neither"),
+        ('table = "t"', 'query = "SELECT 1; DROP TABLE t"', "query is more than one statement"),
+        ('table = "t"', 'query = "SELECT 1"\nschema = "s"', "schema belongs to a table"),
+        ('table = "t"', 'tabel = "t"', "source clinic: has no key tabel"),
+        ('key = "k"', 'key = "k"\noutcome_words = {yes = 1}', "outcome_words stands there without outcome"),
+        ('key = "k"', 'key = "k"\noutcome = "o"\noutcome_words = {yes = 2}', "outcome_words can't be taken"),
+        ('key = "k"', 'key = "k"\noutcome = "o"\noutcome_words = {yes = 1, YES = 0}', "outcome_words has a word twice"),
+        ('key = "k"', 'key = "k"\nminimum_rows = 0', "minimum_rows can't be taken"),
+        ('key = "k"', 'key = "k"\nmost_vanished = 20', "most_vanished can't be taken"),
+        ('key = "k"', 'key = "k"\nvanished = "archive"', "vanished can't be taken"),
+        ('{ age = "a" }', "{}", "columns is empty"),
+        ('{ age = "a" }', '"age"', "columns can't be taken"),
+        ('{ age = "a" }', '{ age = {column = "a", faktor = 2} }', "columns has no key faktor"),
+        ('{ age = "a" }', "{ age = {factor = 2} }", "columns lacks column"),
+        ('{ age = "a" }', '{ age = {column = "a", factor = 0} }', "columns.age.factor"),
+        ('{ age = "a" }', '{ age = {column = "a", factor = nan} }', "columns.age.factor"),
+        ('{ age = "a" }', '{ age = {column = "a", offset = inf} }', "columns.age.factor"),
+        ('{ age = "a" }', '{ age = {column = "a", words = {M = "x"}} }', "columns can't be taken"),
+        ('{ age = "a" }', '{ age = {column = "a", words = {M = 1, "m " = 0}} }', "columns.age.words has a word twice"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_key_and_not_with_what_stood_there(
+    tmp_path: Path, before: str, after: str, named: str
+) -> None:
+    assert before in LEAST
+    with pytest.raises(WrongConfiguration) as caught:
+        read_settings(_file(tmp_path, LEAST.replace(before, after)), {})
+    assert named in str(caught.value)
+    assert "Expected" in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+def test_two_sources_have_two_names(tmp_path: Path) -> None:
+    with pytest.raises(WrongConfiguration, match="source clinic: name is that of another source"):
+        read_settings(_file(tmp_path, LEAST + LEAST), {})
+
+
+@pytest.mark.parametrize("content", ['source = "x"\n', "source = [1]\n", '[source]\nname = "x"\n'])
+def test_what_is_no_list_of_sources_is_refused(tmp_path: Path, content: str) -> None:
+    with pytest.raises(WrongConfiguration, match="source"):
+        read_settings(_file(tmp_path, content), {})
+
+
+def test_a_url_comes_from_its_variable_or_a_file(tmp_path: Path) -> None:
+    path = _file(tmp_path, LEAST)
+    (tmp_path / "url").write_text("sqlite:///b.db\n")
+    by_file = {f"{URL}_FILE": str(tmp_path / "url")}
+    assert read_settings(path, {URL: "x"} | by_file).sources == read_settings(path, {}).sources
+    assert source_url({URL: "sqlite:///a.db"}, "clinic") == "sqlite:///a.db"
+    assert source_url(by_file, "clinic") == "sqlite:///b.db"
+
+
+def test_a_url_that_is_not_given_is_told_by_its_variable() -> None:
+    with pytest.raises(WrongConfiguration, match=f"{URL}, or {URL}_FILE"):
+        source_url({}, "clinic")
+
+
+@pytest.mark.parametrize(
+    "variable", ["PIMA_SOURCE__OTHER__URL", "PIMA_SOURCE__CLINIC__URI", "PIMA_SOURCE__CLINIC__KEY"]
+)
+def test_a_variable_that_is_the_url_of_no_source_is_refused(tmp_path: Path, variable: str) -> None:
+    with pytest.raises(WrongConfiguration, match=variable):
+        read_settings(_file(tmp_path, LEAST), {variable: "x"})
+    with pytest.raises(WrongConfiguration, match=variable):
+        read_settings(_file(tmp_path, ""), {variable: "x"})
