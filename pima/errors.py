@@ -86,6 +86,13 @@ class TrainingExtraMissing(PimaError):
     code = "training_extra_missing"
 
 
+class TemporaryFileFailed(PimaError):
+    """A temporary file failed: {why}. What was committed stays, nothing else was changed. Make room, or name another
+    folder in TMPDIR."""
+
+    code = "temporary_file_failed"
+
+
 class VersionHasNoBytes(PimaError):
     """Model version {number} has no stored {form} bytes any more, so it can't be used. `python -m jobs.models list`
     shows which versions have."""
@@ -205,6 +212,22 @@ class FileLoadedBefore(PimaError):
     code = "file_loaded_before"
 
 
+class SourceUnusable(PimaError):
+    """The source {source} can't be read as configured: {what}. Nothing was changed. Expected: {expected}."""
+
+    exit_code = WRONG
+    code = "source_unusable"
+
+
+class SourceKeysUnusable(PimaError):
+    """Rows of the source {source} can't be told apart: {what}. Nothing was changed. Name in `key` what tells each row
+    from all others, with its `key_type`, or leave such rows out by a view or a query. A key is compared without spaces
+    at its end, a UUID in lower case with hyphens."""
+
+    exit_code = WRONG
+    code = "source_keys_unusable"
+
+
 class RunNotOpen(PimaError):
     """There is no open {job} run {run_id}. --run-id is for the scheduler, which opens the run first;
     leave it out when starting the job by hand."""
@@ -229,6 +252,14 @@ class NoChampion(PimaError):
 
     exit_code = REFUSED
     code = "no_champion"
+
+
+class SourceRefused(PimaError):
+    """What the source {source} holds is taken for a fault: {what}. Nothing was changed. Look at the source; if it is
+    right as it is, change that limit in its settings and run this again."""
+
+    exit_code = REFUSED
+    code = "source_refused"
 
 
 class TooFewLabels(PimaError):
@@ -264,6 +295,13 @@ class DatabaseBusy(PimaError):
 
     exit_code = TRY_AGAIN_LATER
     code = "database_busy"
+
+
+class SourceAway(PimaError):
+    """The source {source} can't be reached or stopped answering: {what}. Nothing was changed. Run this again later."""
+
+    exit_code = TRY_AGAIN_LATER
+    code = "source_away"
 
 
 class LeaseHeld(PimaError):

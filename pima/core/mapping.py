@@ -72,6 +72,33 @@ class SourceRows:
             self.rejected[which],
         )
 
+    def part(self, first: int, end: int) -> "SourceRows":
+        """Those between two positions."""
+        cut = slice(first, end)
+        measurements = Measurements(self.measurements.values[cut], self.measurements.is_null[cut])
+        return SourceRows(self.keys[cut], self.persons[cut], self.outcomes[cut], measurements, self.rejected[cut])
+
+    @staticmethod
+    def none(features: int) -> "SourceRows":
+        """No rows of so many features."""
+        measurements = Measurements(np.empty((0, features)), np.empty((0, features), bool))
+        return SourceRows([], [], np.empty(0, np.int8), measurements, np.empty(0, bool))
+
+    @staticmethod
+    def joined(blocks: "Sequence[SourceRows]") -> "SourceRows":
+        """One block of several; there is one at least."""
+        measurements = Measurements(
+            np.concatenate([block.measurements.values for block in blocks]),
+            np.concatenate([block.measurements.is_null for block in blocks]),
+        )
+        return SourceRows(
+            [key for block in blocks for key in block.keys],
+            [person for block in blocks for person in block.persons],
+            np.concatenate([block.outcomes for block in blocks]),
+            measurements,
+            np.concatenate([block.rejected for block in blocks]),
+        )
+
 
 @dataclass(slots=True)
 class Tally:
