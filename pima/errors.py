@@ -190,7 +190,7 @@ class DatabaseUnusable(PimaError):
 
 class RightMissing(DatabaseUnusable):
     """The role {role} lacks a right on {what} (SQLSTATE 42501); the transaction was rolled back. These are enough:
-    pima_scorer for score, pima_trainer for retrain, pima_loader for load, pima_scheduler for scheduler and
+    pima_scorer for score, pima_trainer for retrain, pima_loader for load and pull, pima_scheduler for scheduler and
     health, pima_operator for status, health, models and requeue, the schema's owner for migrate.
     `python -m jobs.migrate --roles` makes them and mends their rights."""
 

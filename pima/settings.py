@@ -127,6 +127,7 @@ class PingSettings(Frozen, frozen=True):
 
     score_url: WebAddress = ""
     retrain_url: WebAddress = ""
+    pull_url: WebAddress = ""
 
 
 class LogSettings(Frozen, frozen=True):

@@ -19,7 +19,7 @@ from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fasteners
 import pytest
@@ -33,6 +33,9 @@ from pima.store.engine import make_engine, reading, writing
 from pima.store.schema import migrate
 from pima.store.triggers import drop_triggers, make_triggers
 from pima.store.types import Timestamp
+
+if TYPE_CHECKING:
+    from tests.jobs.clinic import Clinic
 
 # What several test files share stands beside them; its asserts tell as much as a test's own.
 pytest.register_assert_rewrite("tests.jobs", "tests.store")
@@ -304,6 +307,27 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[D
         engine.dispose()
         return
     yield from _postgresql_from(request.getfixturevalue("server"), "template1")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def clinic(request: pytest.FixtureRequest, tmp_path: Path) -> "Iterator[Clinic]":
+    """A clinic's own database of either kind, with an empty table of visits."""
+    from tests.jobs.clinic import KINDS, TABLE, Clinic, engine_of
+
+    def made(kind: str, url: str) -> "Clinic":
+        found = Clinic(kind, url, engine_of(url), tmp_path)
+        found.execute(TABLE.format(**KINDS[kind]))
+        return found
+
+    if request.param == "sqlite":
+        clinic = made("sqlite", f"sqlite:///{tmp_path / 'clinic.db'}")
+        yield clinic
+        clinic.engine.dispose()
+        return
+    for database in _postgresql_from(request.getfixturevalue("server"), "template1"):
+        clinic = made("postgresql", database.url)
+        yield clinic
+        clinic.engine.dispose()
 
 
 @pytest.fixture(scope="session")

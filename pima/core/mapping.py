@@ -72,6 +72,10 @@ class SourceRows:
             self.rejected[which],
         )
 
+    def only(self, positions: Sequence[int]) -> "SourceRows":
+        """The same by a list."""
+        return self.rows(np.array(positions, dtype=np.int64))
+
     def part(self, first: int, end: int) -> "SourceRows":
         """Those between two positions."""
         cut = slice(first, end)
@@ -107,6 +111,8 @@ class Tally:
     rows: int = 0
     without_key: int = 0
     """Rows whose key is NULL, too long, or not of its declared type."""
+    repeated_keys: int = 0
+    """Rows whose key stands in another row already."""
     rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Rows by reason and column."""
     unusable: Counter[str] = field(default_factory=Counter)

@@ -34,14 +34,17 @@ class Compared:
 
 
 def compare(
-    theirs: Iterable[SourceRows], ours: Iterable[SourceRows], features: int, has_outcome: bool
+    theirs: Iterable[SourceRows], ours: Iterable[SourceRows], features: int, has_outcome: bool, has_person: bool
 ) -> Iterator[Compared]:
-    """Blocks of both sides, each with keys that ascend, walked side by side; a block of each is in memory."""
+    """Blocks of both sides, each with keys that ascend, walked side by side; a block of each is in memory.
+
+    Outcomes and persons count where the source has them.
+    """
     source, known = _Side(theirs, features), _Side(ours, features)
     while lasts := [side.last for side in (source, known) if side.last is not None]:
         # No farther than both reach, so that what lies between two keys of one side is never all there.
         reached = min(lasts)
-        yield _compared(source.taken(reached), known.taken(reached), has_outcome)
+        yield _compared(source.taken(reached), known.taken(reached), has_outcome, has_person)
 
 
 class _Side:
@@ -68,14 +71,16 @@ class _Side:
         return block.part(0, end)
 
 
-def _compared(theirs: SourceRows, ours: SourceRows, has_outcome: bool) -> Compared:
+def _compared(theirs: SourceRows, ours: SourceRows, has_outcome: bool, has_person: bool) -> Compared:
     at = _positions(theirs.keys, ours.keys)
     is_there = np.zeros(len(ours), bool)
     is_there[at[at >= 0]] = True
     both = np.flatnonzero((at >= 0) & ~theirs.rejected)
     known, here = theirs.rows(both), ours.rows(at[both])
     before, now = here.outcomes, known.outcomes
-    differs = _measurements_differ(known, here) | np.array(_differ(known.persons, here.persons), bool)
+    differs = _measurements_differ(known, here)
+    if has_person:
+        differs |= np.array(_differ(known.persons, here.persons), bool)
     other_outcome = (before != now) & has_outcome
     changed = np.flatnonzero(differs | other_outcome)
     return Compared(

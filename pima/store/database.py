@@ -4,7 +4,7 @@ This is the one place that knows which databases there are. A package is importe
 SQLAlchemy's part for the other one would cost every start of a job 15 ms.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -86,6 +86,8 @@ class Database:
     """Raises WrongConfiguration where a URL, or the text that it was read from, won't do."""
     make_engine: Callable[[URL, DatabaseSettings], Engine]
     """An engine whose transactions say what they depend on, and whether they write; connects to nothing yet."""
+    snapshot: Mapping[str, Any]
+    """The execution options by which all that a transaction reads is of one state."""
     translated: Callable[[BaseException | None, URL], PimaError]
     """What an error of its driver is called here."""
     insert_unless_there: Callable[[Table, Sequence[str]], Insert]
@@ -108,6 +110,9 @@ class Database:
     this transaction ends."""
     append_rows: Callable[..., None]
     """Add to a table (a connection, its name), in columns, rows of numbers and None, behind `texts` texts."""
+    join_by_index: Callable[[Connection], None]
+    """Let the statements of this transaction look up what they join: of a table that was just filled the planner knows
+    nothing, and would read all patients beside it."""
     draw_ids_above_given: Callable[[Connection], None]
     """After ids were given: the next drawn one must be above them."""
     types: Types

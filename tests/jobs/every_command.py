@@ -8,6 +8,7 @@ SECRET = "Canary-Hunter2"  # noqa: S105 (looked for in what is shown)
 EVERY_COMMAND: list[tuple[str, ...]] = [
     ("migrate",),
     ("load", "patients.csv"),
+    ("pull",),
     ("score",),
     ("retrain",),
     ("models", "list"),

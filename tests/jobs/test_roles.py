@@ -25,6 +25,7 @@ from tests.conftest import (
     wait_for,
     without_triggers,
 )
+from tests.jobs.clinic import Clinic
 
 ROLES = ("pima_scorer", "pima_trainer", "pima_loader", "pima_scheduler", "pima_operator", "pima_reader")
 
@@ -89,6 +90,21 @@ def test_loading_and_training_work_under_their_roles(guarded: Database, tmp_path
     with writing(reader) as connection:
         assert connection.execute(text("SELECT count(*) FROM current_predictions")).scalar() == 1
     reader.dispose()
+
+
+def test_pulling_works_under_the_loader_s_role(guarded: Database, clinic: Clinic) -> None:
+    loader = _under(guarded, "pima_loader")
+    first, second, *_ = clinic.insert(6)
+    assert clinic.pulled(loader)["inserted"] == 6
+    clinic.execute("UPDATE visits SET diabetic = 'yes', age = 50 WHERE visit_id = :key", {"key": first})
+    clinic.execute("DELETE FROM visits WHERE visit_id = :key", {"key": second})
+    clinic.settings["vanished"] = "delete"
+    found = clinic.pulled(loader)
+    assert (found["updated"], found["outcomes_arrived"], found["deleted"]) == (1, 1, 1)
+    assert guarded.execute("SELECT job, status FROM runs") == [("pull", "succeeded")] * 2
+    # Its own URL comes first.
+    environ = {"DATABASE_URL": "postgresql:///nowhere", "PIMA_PULL__DATABASE_URL": loader.url}
+    assert clinic.pull(guarded, **environ).exit_code == 0
 
 
 def test_scheduling_health_and_metrics_work_under_their_role_and_the_children_under_theirs(
@@ -189,7 +205,9 @@ FORBIDDEN = [
     ("pima_trainer", "DELETE FROM model_versions"),
     ("pima_trainer", "UPDATE installation SET holdout_salt = 'x'"),
     ("pima_loader", "SELECT * FROM predictions"),
-    ("pima_loader", "DELETE FROM patients"),
+    ("pima_loader", "DELETE FROM runs"),
+    ("pima_loader", "DELETE FROM leases"),
+    ("pima_loader", "SELECT * FROM champion"),
     ("pima_loader", "UPDATE patients SET version = 7"),
     ("pima_loader", "SELECT * FROM scoring_queue"),
     ("pima_loader", "INSERT INTO row_keys (patient_id, side_key) VALUES (1, '1')"),

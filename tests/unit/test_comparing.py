@@ -74,13 +74,15 @@ class Found:
         self.counts = [one + other for one, other in zip(self.counts, found, strict=True)]
 
 
-def _plainly(theirs: list[Row], ours: list[Row], has_outcome: bool) -> Found:
+def _plainly(theirs: list[Row], ours: list[Row], has_outcome: bool, has_person: bool) -> Found:
     known, sound = {row.key: row for row in ours}, [row for row in theirs if not row.rejected]
     pairs = [(row, known[row.key]) for row in sound if row.key in known]
     changed = [
         (now, was)
         for now, was in pairs
-        if (now.value, now.person) != (was.value, was.person) or (has_outcome and now.outcome != was.outcome)
+        if now.value != was.value
+        or (has_person and now.person != was.person)
+        or (has_outcome and now.outcome != was.outcome)
     ]
     outcomes = [(was.outcome, now.outcome) for now, was in pairs if has_outcome and was.outcome != now.outcome]
     there = {row.key for row in theirs}
@@ -112,28 +114,35 @@ def _rows_of(rejected: st.SearchStrategy[bool]) -> st.SearchStrategy[list[Row]]:
     return unique.map(lambda rows: sorted(rows, key=lambda row: row.key.encode()))
 
 
-@given(_rows_of(st.booleans()), _rows_of(st.just(False)), st.integers(1, 9), st.integers(1, 9), st.booleans())
+@given(
+    _rows_of(st.booleans()),
+    _rows_of(st.just(False)),
+    st.integers(1, 9),
+    st.integers(1, 9),
+    st.booleans(),
+    st.booleans(),
+)
 def test_every_pair_of_tables_in_blocks_of_every_size_is_compared_as_plainly_as_can_be(
-    theirs: list[Row], ours: list[Row], their_size: int, our_size: int, has_outcome: bool
+    theirs: list[Row], ours: list[Row], their_size: int, our_size: int, has_outcome: bool, has_person: bool
 ) -> None:
     found = Found()
-    for block in compare(_blocks(theirs, their_size), _blocks(ours, our_size), 1, has_outcome):
+    for block in compare(_blocks(theirs, their_size), _blocks(ours, our_size), 1, has_outcome, has_person):
         assert len(block.ours) <= our_size
         assert len(block.new) + len(block.changed) + block.unchanged <= their_size
         found.add(block)
-    assert found == _plainly(theirs, ours, has_outcome)
+    assert found == _plainly(theirs, ours, has_outcome, has_person)
 
 
 def test_a_zero_is_not_the_lack_of_a_value() -> None:
     ours, theirs = [Row("a", 0.0), Row("b", None), Row("c", None)], [Row("a", None), Row("b", 0.0), Row("c", None)]
-    (block,) = compare(_blocks(theirs, 9), _blocks(ours, 9), 1, False)
+    (block,) = compare(_blocks(theirs, 9), _blocks(ours, 9), 1, False, False)
     assert (block.changed.keys, block.unchanged) == (["a", "b"], 1)
 
 
 def test_of_millions_that_have_vanished_a_block_is_in_memory() -> None:
     ours = (_rows([Row(f"b{block:04}{n:03}") for n in range(500)]) for block in range(400))
     tracemalloc.start()
-    vanished = sum(len(block.vanished) for block in compare(_blocks([Row("a"), Row("z")], 2), ours, 1, False))
+    vanished = sum(len(block.vanished) for block in compare(_blocks([Row("a"), Row("z")], 2), ours, 1, False, False))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert vanished == 200_000

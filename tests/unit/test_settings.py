@@ -66,7 +66,14 @@ def test_every_setting_can_be_given_by_a_variable(section: str, key: str) -> Non
     default = getattr(getattr(Settings(), section), key)
     address = "https://example.org/uuid"
     words = {"network": "article", "format": "json", "window": "all", "snapshots": 5, "model_bytes": 52}
-    words |= {"catch_up": "none", "port": 9100, "measure": "log_loss", "score_url": address, "retrain_url": address}
+    words |= {
+        "catch_up": "none",
+        "port": 9100,
+        "measure": "log_loss",
+        "score_url": address,
+        "retrain_url": address,
+        "pull_url": address,
+    }
     other = words.get(key, "x")
     if isinstance(default, bool):
         other = not default

@@ -5,7 +5,13 @@ from pima.store.postgresql import triggers
 from pima.store.postgresql.counter import mend_counter
 from pima.store.postgresql.driver_errors import translated
 from pima.store.postgresql.engine import cursor, insert_unless_there, make_engine, without_time_limit
-from pima.store.postgresql.loading import append_rows, draw_ids_above_given, keep_from_deletion, wait_for_other_loads
+from pima.store.postgresql.loading import (
+    append_rows,
+    draw_ids_above_given,
+    join_by_index,
+    keep_from_deletion,
+    wait_for_other_loads,
+)
 from pima.store.postgresql.roles import make_roles
 from pima.store.postgresql.schema import columns, fault_of_tables, wait_for_other_migrations
 from pima.store.postgresql.tables import TYPES, finish_tables
@@ -15,6 +21,7 @@ from pima.store.postgresql.words import WORDS
 DATABASE = Database(
     require_sound_url=require_sound_url,
     make_engine=make_engine,
+    snapshot={"isolation_level": "REPEATABLE READ"},
     translated=translated,
     insert_unless_there=insert_unless_there,
     without_time_limit=without_time_limit,
@@ -25,6 +32,7 @@ DATABASE = Database(
     wait_for_other_loads=wait_for_other_loads,
     keep_from_deletion=keep_from_deletion,
     append_rows=append_rows,
+    join_by_index=join_by_index,
     draw_ids_above_given=draw_ids_above_given,
     types=TYPES,
     words=WORDS,

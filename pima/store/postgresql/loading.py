@@ -48,6 +48,13 @@ def _escaped(text: object) -> str:
     return r"\116one" if text == "None" else str(text).translate(_ESCAPES)
 
 
+def join_by_index(connection: Connection) -> None:
+    """Until the transaction ends."""
+    connection.exec_driver_sql(
+        "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+    )
+
+
 def draw_ids_above_given(connection: Connection) -> None:
     """Not where the counter is beyond them already. What others draw meanwhile is among the given ids: it fails.
 

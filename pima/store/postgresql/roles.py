@@ -58,7 +58,11 @@ ROLES = (
         (
             "SELECT ON alembic_version, declarations, patients, row_keys",
             "INSERT (id, {loaded}), UPDATE ({loaded}) ON patients",
+            # What has vanished from a source whose settings say so.
+            "DELETE ON patients",
             "SELECT, INSERT ON loads",
+            # A pull is a run, and the only one of its source.
+            "SELECT, INSERT, UPDATE ON runs, leases",
             # A file with ids moves the counter behind them.
             "USAGE, UPDATE ON SEQUENCE patients_id_seq",
         ),

@@ -4,7 +4,13 @@ from pima.store.database import Database, Triggers, imported_when_called
 from pima.store.sqlite import triggers
 from pima.store.sqlite.driver_errors import translated
 from pima.store.sqlite.engine import cursor, insert_unless_there, make_engine, require_sound_url, without_time_limit
-from pima.store.sqlite.loading import append_rows, draw_ids_above_given, keep_from_deletion, wait_for_other_loads
+from pima.store.sqlite.loading import (
+    append_rows,
+    draw_ids_above_given,
+    join_by_index,
+    keep_from_deletion,
+    wait_for_other_loads,
+)
 from pima.store.sqlite.schema import columns, fault_of_tables, wait_for_other_migrations
 from pima.store.sqlite.tables import TYPES, finish_tables
 from pima.store.sqlite.words import WORDS
@@ -12,6 +18,7 @@ from pima.store.sqlite.words import WORDS
 DATABASE = Database(
     require_sound_url=require_sound_url,
     make_engine=make_engine,
+    snapshot={},
     translated=translated,
     insert_unless_there=insert_unless_there,
     without_time_limit=without_time_limit,
@@ -22,6 +29,7 @@ DATABASE = Database(
     wait_for_other_loads=wait_for_other_loads,
     keep_from_deletion=keep_from_deletion,
     append_rows=append_rows,
+    join_by_index=join_by_index,
     draw_ids_above_given=draw_ids_above_given,
     types=TYPES,
     words=WORDS,

@@ -26,5 +26,9 @@ def append_rows(
     connection.exec_driver_sql(statement, [tuple(row) for row in rows])
 
 
+def join_by_index(_connection: Connection) -> None:
+    """It knows no other way."""
+
+
 def draw_ids_above_given(_connection: Connection) -> None:
     """AUTOINCREMENT does it already."""

@@ -1,0 +1,70 @@
+"""python -m jobs.pull: brings the patients up to date from the sources that the settings declare. What is new there is
+inserted, what has changed is corrected; rows that would not change are not touched."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from jobs.command import Command, Result, parser, run_command
+from jobs.run_id import add_run_id_option
+from pima.core.source import Source
+from pima.counted import counted
+from pima.errors import WrongUsage
+from pima.intake.pulling import OpenSource, Pull, open_source, pull_sources
+from pima.process.recorded_run import recorded_run
+from pima.settings import Settings, source_url
+from pima.store.source_engine import make_source_engine
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """The command, with everything injected; returns the exit code."""
+    options = parser("pull", __doc__ or "")
+    options.add_argument("names", nargs="*", metavar="NAME", help="sources by name; without any, all of them")
+    options.add_argument("--dry-run", action="store_true", help="compare and count, write no row but the run's")
+    add_run_id_option(options)
+    return run_command(options, _work, _show, arguments, environ, job="pull")
+
+
+def _work(command: Command) -> Result:
+    given = command.options
+    opened = [_opened(command, source) for source in _chosen(command.settings, given.names)]
+    try:
+        with recorded_run(command.engine, "pull", given.run_id, given.dry_run) as command.run:
+            pull = Pull(command.engine, command.declared.features, command.run, command.stop, given.dry_run)
+            pull_sources(pull, opened)
+    finally:
+        for source in opened:
+            source.engine.dispose()
+    return {"run_id": command.run.id, "dry_run": given.dry_run, **command.run.counts}
+
+
+def _chosen(settings: Settings, names: Sequence[str]) -> list[Source]:
+    known = [source.name for source in settings.sources]
+    if not known:
+        raise WrongUsage(what="the settings declare no [[source]], so there is nothing to pull")
+    if set(names) - set(known):
+        raise WrongUsage(what=f"a NAME is no source of the settings; they declare: {', '.join(known)}")
+    return [source for source in settings.sources if source.name in names or not names]
+
+
+def _opened(command: Command, source: Source) -> OpenSource:
+    url = source_url(command.environ, source.name)
+    engine = make_source_engine(source.name, url, command.settings.database)
+    return open_source(source, command.declared.features, engine)
+
+
+def _show(result: Result) -> None:
+    for source in result["sources"]:
+        outcomes = ", ".join(f"{source[f'outcomes_{what}']:,} {what}" for what in ("arrived", "corrected", "cleared"))
+        print(
+            f"{source['source']}: {counted(source['rows'], 'row')} read, {source['inserted']:,} inserted, "
+            f"{source['updated']:,} updated, {source['unchanged']:,} unchanged, {source['rejected']:,} rejected, "
+            f"{source['vanished']:,} vanished, {source['deleted']:,} deleted; outcomes: {outcomes}"
+        )
+        for reason, rows in source["rejected_by_reason"].items():
+            print(f"  {reason}: {counted(rows, 'row')}")
+    print(f"run {result['run_id']}" + (" (dry run, nothing written)" if result["dry_run"] else ""))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

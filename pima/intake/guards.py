@@ -1,0 +1,103 @@
+"""What of a source is taken for a fault before anything is written; each guard names its limit and its figures."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pima.core.mapping import SourceMapping, Tally, is_missing
+from pima.core.source import Source
+from pima.counted import counted
+from pima.errors import SourceKeysUnusable, SourceRefused, SourceUnusable
+from pima.intake.comparing import Compared
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What a whole source differs by from our rows of it; counts alone."""
+
+    ours: int = 0
+    """Rows that we have of it."""
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    vanished: int = 0
+    arrived: int = 0
+    corrected: int = 0
+    cleared: int = 0
+    missing: Counter[str] = field(default_factory=Counter)
+    """Rows of ours by feature that lack it."""
+
+    def add(self, found: Compared, mapping: SourceMapping) -> None:
+        """With what was found between two keys more."""
+        self.ours += len(found.ours)
+        self.new += len(found.new)
+        self.changed += len(found.changed)
+        self.unchanged += found.unchanged
+        self.vanished += len(found.vanished)
+        self.arrived += found.arrived
+        self.corrected += found.corrected
+        self.cleared += found.cleared
+        lacking = np.count_nonzero(is_missing(found.ours.measurements, mapping.features), axis=0).tolist()
+        for feature, rows in zip(mapping.features, lacking, strict=True):
+            self.missing[feature.name] += rows
+
+
+def require_sound(source: Source, mapping: SourceMapping, tally: Tally, comparison: Comparison) -> None:
+    """Raises SourceUnusable, SourceKeysUnusable or SourceRefused for the first fault."""
+    _require_types(source, mapping, tally)
+    _require_keys(source, tally)
+    _require_rows(source, tally)
+    _require_features(source, tally, comparison)
+    _require_known(source, comparison)
+
+
+def _require_types(source: Source, mapping: SourceMapping, tally: Tally) -> None:
+    columns = {feature.name: how.column for feature, how in zip(mapping.features, mapping.columns, strict=True)}
+    for name, other in tally.wrong_types.items():
+        what = f"its column {columns.get(name, source.outcome)} ({name}) holds values of the type {other}"
+        raise SourceUnusable(source=source.name, what=what, expected="numbers, or texts")
+
+
+def _require_keys(source: Source, tally: Tally) -> None:
+    named = ", ".join(source.keys)
+    if tally.without_key:
+        types = ", ".join(source.key_types)
+        what = f"in {counted(tally.without_key, 'row')} the key ({named}) is NULL, too long, or no {types}"
+        raise SourceKeysUnusable(source=source.name, what=what)
+    if tally.repeated_keys:
+        what = f"{counted(tally.repeated_keys, 'row')} have the key ({named}) of another row"
+        raise SourceKeysUnusable(source=source.name, what=what)
+
+
+def _require_rows(source: Source, tally: Tally) -> None:
+    if tally.rows < source.minimum_rows:
+        what = f"it has {counted(tally.rows, 'row')}, and minimum_rows is {source.minimum_rows:,}"
+        raise SourceRefused(source=source.name, what=what)
+
+
+def _require_features(source: Source, tally: Tally, comparison: Comparison) -> None:
+    for name in source.columns:
+        unusable = tally.unusable[name] / tally.rows
+        lacking = unusable + tally.missing[name] / tally.rows
+        before = comparison.missing[name] / comparison.ours if comparison.ours else 1.0
+        # What was lacking in about as many rows before is how this clinic's data are.
+        is_sudden = lacking > source.most_missing and lacking - before > source.most_missing / 2
+        if unusable > source.most_missing or is_sudden:
+            was = f", where it was missing in {before:.1%}" if comparison.ours else ""
+            what = (
+                f"{name} is missing in {tally.missing[name]:,} of {counted(tally.rows, 'row')} and can't be taken in "
+                f"{tally.unusable[name]:,} (out of range, unknown, no number){was}; most_missing is "
+                f"{source.most_missing:g}"
+            )
+            raise SourceRefused(source=source.name, what=what)
+
+
+def _require_known(source: Source, comparison: Comparison) -> None:
+    if comparison.vanished > source.most_vanished * comparison.ours:
+        kept = " (those that are kept count each time)" if source.vanished == "keep" else ""
+        what = (
+            f"{comparison.vanished:,} of our {counted(comparison.ours, 'row')} are no longer in it{kept}; "
+            f"most_vanished is {source.most_vanished:g}"
+        )
+        raise SourceRefused(source=source.name, what=what)

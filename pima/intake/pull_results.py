@@ -1,0 +1,64 @@
+"""What a pull did: the fields are the keys of its JSON."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from pima.core.mapping import Tally
+from pima.intake.guards import Comparison
+
+
+@dataclass(frozen=True, slots=True)
+class PulledSource:
+    """What became of the rows of one source; of a dry run, what would."""
+
+    source: str
+    rows: int = 0
+    """Read."""
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    """Rows that break a rule; ours are left as they are."""
+    rejected_by_reason: Mapping[str, int] = field(default_factory=dict)
+    outcomes_arrived: int = 0
+    outcomes_corrected: int = 0
+    outcomes_cleared: int = 0
+    vanished: int = 0
+    """Our rows that are no longer in the source."""
+    deleted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PullResult:
+    """Of all sources that were pulled, in the order of the settings."""
+
+    sources: tuple[PulledSource, ...] = ()
+
+
+def as_read(source: str, tally: Tally, comparison: Comparison) -> PulledSource:
+    """Before anything is taken in."""
+    rejected: Counter[str] = Counter()
+    for (reason, _), rows in tally.rejected.items():
+        rejected[reason] += rows
+    return PulledSource(
+        source,
+        rows=tally.rows,
+        unchanged=comparison.unchanged,
+        rejected=rejected.total(),
+        rejected_by_reason=dict(sorted((+rejected).items())),
+        vanished=comparison.vanished,
+    )
+
+
+def as_would_be(result: PulledSource, comparison: Comparison, deletes: bool) -> PulledSource:
+    """Where everything were taken in."""
+    return replace(
+        result,
+        inserted=comparison.new,
+        updated=comparison.changed,
+        deleted=comparison.vanished if deletes else 0,
+        outcomes_arrived=comparison.arrived,
+        outcomes_corrected=comparison.corrected,
+        outcomes_cleared=comparison.cleared,
+    )

@@ -1,0 +1,119 @@
+"""How a process talks to a database that is not pima's: any that SQLAlchemy knows, only to read, in one transaction.
+
+Of a driver's error its class, code and names are told, as of our own database; never its text, which can hold a row.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+
+from pima.errors import (
+    DatabaseAway,
+    DatabaseBusy,
+    PimaError,
+    SourceAway,
+    SourceUnusable,
+    WrongConfiguration,
+)
+from pima.settings import DatabaseSettings
+from pima.store.database import Database, database_at, with_driver
+
+_A_URL = "a URL of SQLAlchemy's, such as postgresql+psycopg://user:password@host:5432/database"
+
+
+def make_source_engine(name: str, url_text: str, settings: DatabaseSettings) -> Engine:
+    """An engine for a source's URL; connects to nothing yet. Raises WrongConfiguration, which never repeats the URL."""
+    url = _read(name, url_text)
+    known = with_driver(url)
+    if known is None:
+        return _of_another_kind(name, url)
+    database = database_at(known)
+    try:
+        database.require_sound_url(known, url_text)
+        engine = database.make_engine(known, settings)
+    except WrongConfiguration as error:
+        what = f"the source {name}: {error.facts['what']}"
+        raise WrongConfiguration(what=what, expected=error.facts["expected"]) from None
+    return engine.execution_options(pima_writes=False, **database.snapshot)
+
+
+def _read(name: str, url_text: str) -> URL:
+    try:
+        return make_url(url_text.strip())
+    except (ArgumentError, ValueError):
+        what = f"the URL of the source {name} can't be read as one"
+        raise WrongConfiguration(what=what, expected=_A_URL) from None
+
+
+def _of_another_kind(name: str, url: URL) -> Engine:
+    try:
+        return create_engine(url, hide_parameters=True)
+    except NoSuchModuleError:
+        what = f"the source {name} is in a database for which no dialect is installed: {url.drivername}"
+        raise WrongConfiguration(what=what, expected="the Python package that has it, or another URL") from None
+    except ImportError as error:
+        what = f"the source {name} needs a driver that is not installed: {error.name or url.drivername}"
+        raise WrongConfiguration(what=what, expected=f"the Python package {error.name or 'of it'}") from None
+    except (ArgumentError, TypeError, ValueError):
+        what = f"the URL of the source {name} has options that its dialect does not know"
+        raise WrongConfiguration(what=what, expected=_A_URL) from None
+
+
+@contextmanager
+def reading_source(engine: Engine, name: str) -> Iterator[Connection]:
+    """A transaction that only reads; what it reads stays as it was at its beginning, where the database can do that.
+
+    Raises SourceAway or SourceUnusable.
+    """
+    database = _known(engine)
+    _require_file(engine, name)
+    try:
+        with engine.begin() as connection:
+            if database is not None:
+                database.without_time_limit(connection)
+            yield connection
+    except DBAPIError as error:
+        raise _translated(name, error, error.orig, engine) from None
+    except Exception as error:
+        # A cursor of the driver's own goes past SQLAlchemy.
+        if not isinstance(error, engine.dialect.loaded_dbapi.Error):
+            raise
+        raise _translated(name, error, error, engine) from None
+
+
+def _known(engine: Engine) -> Database | None:
+    url = with_driver(engine.url)
+    return None if url is None else database_at(url)
+
+
+def _require_file(engine: Engine, name: str) -> None:
+    database = _known(engine)
+    if database is not None and database.is_a_file and not Path(engine.url.database or "").exists():
+        expected = "the path of a file that is there, in its URL"
+        raise SourceUnusable(source=name, what="there is no such file", expected=expected)
+
+
+def _translated(name: str, error: Exception, cause: BaseException | None, engine: Engine) -> PimaError:
+    database = _known(engine)
+    if database is None:
+        return _of_unknown(name, error, cause)
+    found = database.translated(cause, engine.url)
+    what = found.facts.get("what", found.code)
+    if isinstance(found, DatabaseAway | DatabaseBusy):
+        return SourceAway(source=name, what=what)
+    expected = found.facts.get("expected", _READABLE)
+    return SourceUnusable(source=name, what=what, expected=expected)
+
+
+_READABLE = "a table, view or SELECT that is there, with the right to read it"
+
+
+def _of_unknown(name: str, error: Exception, cause: BaseException | None) -> PimaError:
+    what = type(cause or error).__name__
+    if isinstance(error, OperationalError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
+        return SourceAway(source=name, what=what)
+    return SourceUnusable(source=name, what=what, expected=_READABLE)

@@ -1,0 +1,73 @@
+"""The statements that read a source: whatever its tables and columns are called, and in the order of its key."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult, Dialect, Engine
+
+from pima.core.source import Source
+from pima.errors import SourceUnusable
+from pima.store.source_engine import reading_source
+
+_ALIAS = "pima_source"
+_IN_ORDER = {
+    "postgresql": 'CAST({} AS TEXT) COLLATE "C"',
+    "sqlite": "CAST({} AS TEXT) COLLATE BINARY",
+}
+"""By dialect, a column by the bytes of its text; where it is not known, the rows come as they come."""
+
+
+def columns_of(source: Source, features: Sequence[str]) -> tuple[str, ...]:
+    """The source's own columns, in the order of a mapping."""
+    outcome = (source.outcome,) if source.outcome else ()
+    return (*source.keys, *source.persons, *outcome, *(source.mapped_columns[name].column for name in features))
+
+
+def can_order(dialect: Dialect, source: Source) -> bool:
+    """Whether the database can give the rows by their key, as far as its text is what the key becomes."""
+    return len(source.keys) == 1 and dialect.name in _IN_ORDER
+
+
+def select(dialect: Dialect, source: Source, columns: Sequence[str], ordered: bool) -> str:
+    """A SELECT of the columns."""
+    order = _IN_ORDER[dialect.name].format(_column(dialect, source.keys[0])) if ordered else ""
+    return _select(dialect, source, columns) + (f" ORDER BY {order}" if ordered else "")
+
+
+def unreadable_columns(engine: Engine, source: Source, columns: Sequence[str]) -> list[str]:
+    """Those that can't be read, by asking for each alone; no row is read. Raises SourceAway."""
+    return [column for column in dict.fromkeys(columns) if not _is_readable(engine, source, column)]
+
+
+def _is_readable(engine: Engine, source: Source, column: str) -> bool:
+    try:
+        with reading_source(engine, source.name) as connection:
+            ask(connection, f"{_select(engine.dialect, source, [column])} WHERE 1 = 0").close()
+    except SourceUnusable:
+        return False
+    return True
+
+
+def ask(connection: Connection, statement: str, rows: int | None = None) -> CursorResult[Any]:
+    """Send it as it is, since a colon or a percent sign in it is no parameter; with so many rows in memory."""
+    options = {"no_parameters": True} | ({"stream_results": True, "max_row_buffer": rows} if rows else {})
+    return connection.exec_driver_sql(statement, execution_options=options)
+
+
+def _select(dialect: Dialect, source: Source, columns: Sequence[str]) -> str:
+    listed = ", ".join(_column(dialect, column) for column in columns)
+    # The line ends keep a comment at the query's end from going on.
+    query = source.query.strip().rstrip(";")
+    rows = f"(\n{query}\n)" if query else ".".join(_quoted(dialect, part) for part in source.table_parts)
+    return f"SELECT {listed} FROM {rows} {_ALIAS}"
+
+
+def _column(dialect: Dialect, name: str) -> str:
+    # By its table, since SQLite takes a name in quotes that it does not know for a text.
+    return f"{_ALIAS}.{_quoted(dialect, name)}"
+
+
+def _quoted(dialect: Dialect, name: str) -> str:
+    """Not by SQLAlchemy's own function, which doubles percent signs for drivers that would read parameters."""
+    first, last = dialect.identifier_preparer.initial_quote, dialect.identifier_preparer.final_quote
+    return f"{first}{name.replace(last, last * 2)}{last}"

@@ -1,0 +1,104 @@
+"""Our rows of a source: reading them in the order of its keys, and taking in what has changed there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, text
+
+from pima.core.mapping import SourceRows
+from pima.store.columns import any_differs, assigned, column, listed
+from pima.store.database import database_of
+from pima.store.measurements import as_measurements
+from pima.store.types import Id, Key, Real
+
+
+def rows_after(connection: Connection, source: str, names: Sequence[str], after: str, rows: int) -> SourceRows:
+    """At most so many rows of a source with these features, by their keys, which come after this one."""
+    statement = text(f"""
+        SELECT source_key, person_key, coalesce(outcome, -1), {listed(names)} FROM patients
+        WHERE source = :source AND source_key > :after ORDER BY source_key LIMIT :rows""")
+    found = connection.execute(statement, {"source": source, "after": after, "rows": rows}).all()
+    if not found:
+        return SourceRows.none(len(names))
+    keys, persons, outcomes, *measured = zip(*found, strict=True)
+    return SourceRows(
+        list(keys),
+        list(persons),
+        np.array(outcomes, np.int8),
+        as_measurements(measured, len(found)),
+        np.zeros(len(found), bool),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a block of changes."""
+
+    inserted: int
+    updated: int
+    deleted: int
+
+
+class Changes:
+    """A block of changes of one source on its way into `patients`, in the caller's transaction."""
+
+    def __init__(self, connection: Connection, source: str, columns: Sequence[str]) -> None:
+        """The columns are those that the source brings: person_key first, where it has it, then numbers."""
+        self._connection, self._source, self._columns = connection, source, tuple(columns)
+        self._database = database_of(connection)
+        self._staging = f"{self._database.words.temporary_schema}.pima_source_staging"
+
+    def take(self, rows: Sequence[Sequence[Any]], vanished: Sequence[str]) -> Taken:
+        """Bring rows (key, and then the columns) in, and delete those that are no longer there.
+
+        A row that is as it should be already is not touched; one that was deleted and is there again has its old id.
+        """
+        self._database.join_by_index(self._connection)
+        updated = inserted = deleted = 0
+        if rows:
+            self._stage(self._columns, rows)
+            updated, inserted = self._update(), self._insert()
+        if vanished:
+            self._stage((), [(key,) for key in vanished])
+            deleted = self._delete()
+        self._execute(f"DROP TABLE IF EXISTS {self._staging}")
+        return Taken(inserted, updated, deleted)
+
+    def _stage(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        key, real, number = (kind.compile(self._connection.dialect) for kind in (Key(), Real(), Id()))
+        types = {"person_key": key, "outcome": number}
+        others = "".join(f", {column(name)} {types.get(name, real)}" for name in columns)
+        self._execute(f"DROP TABLE IF EXISTS {self._staging}")
+        self._execute(f"CREATE TEMPORARY TABLE {self._staging} (source_key {key} PRIMARY KEY{others})")
+        names = ("source_key", *map(column, columns))
+        texts = 1 + columns.count("person_key")
+        self._database.append_rows(self._connection, self._staging, names, rows, texts)
+
+    def _update(self) -> int:
+        differ = any_differs(self._columns, "patients", self._database.words.differs, "s")
+        return self._execute(f"""
+            UPDATE patients SET {assigned(self._columns, "s")} FROM {self._staging} s
+            WHERE patients.source = :source AND patients.source_key = s.source_key AND ({differ})""")
+
+    def _insert(self) -> int:
+        columns, staged = listed(self._columns), listed(self._columns, "s")
+        is_new = """
+            NOT EXISTS (SELECT 1 FROM patients p WHERE p.source = :source AND p.source_key = s.source_key)"""
+        called = "FROM row_keys k WHERE k.source = :source AND k.source_key = s.source_key"
+        known = self._execute(f"""
+            INSERT INTO patients (id, source, source_key, {columns})
+            SELECT (SELECT k.patient_id {called}), :source, s.source_key, {staged} FROM {self._staging} s
+            WHERE EXISTS (SELECT 1 {called}) AND {is_new} ORDER BY s.source_key""")
+        return known + self._execute(f"""
+            INSERT INTO patients (source, source_key, {columns})
+            SELECT :source, s.source_key, {staged} FROM {self._staging} s WHERE {is_new} ORDER BY s.source_key""")
+
+    def _delete(self) -> int:
+        return self._execute(f"""
+            DELETE FROM patients
+            WHERE source = :source AND source_key IN (SELECT source_key FROM {self._staging})""")
+
+    def _execute(self, statement: str) -> int:
+        return self._connection.execute(text(statement), {"source": self._source}).rowcount

@@ -1,0 +1,158 @@
+"""Patients from a clinic's own table: what is pulled, what of it is scored, and what a second pull leaves alone."""
+
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import FEATURE_NAMES, Database, call, install_models
+from tests.jobs.clinic import MMOL, URL, Clinic
+
+COUNTED = ("inserted", "updated", "unchanged", "rejected", "vanished", "deleted")
+OUTCOMES = ("outcomes_arrived", "outcomes_corrected", "outcomes_cleared")
+
+
+def counts(found: dict[str, Any]) -> dict[str, int]:
+    """What was not nothing."""
+    return {name: found[name] for name in (*COUNTED, *OUTCOMES) if found[name]}
+
+
+def test_visits_of_another_database_are_pulled_and_scored(database: Database, clinic: Clinic, trained: Path) -> None:
+    install_models(database, trained)
+    keys = clinic.insert(300)
+    found = clinic.pulled(database)
+    assert found == {
+        "source": "clinic",
+        "rows": 300,
+        "inserted": 300,
+        "updated": 0,
+        "unchanged": 0,
+        "rejected": 0,
+        "rejected_by_reason": {},
+        "outcomes_arrived": 0,
+        "outcomes_corrected": 0,
+        "outcomes_cleared": 0,
+        "vanished": 0,
+        "deleted": 0,
+    }
+    ours = database.execute(
+        f"SELECT source_key, person_key, {', '.join(FEATURE_NAMES)} FROM patients ORDER BY source_key"
+    )
+    columns = "visit_id, patient_no, pregnancies, glucose_mmol, diastolic, skin, insulin, bmi, pedigree, age"
+    theirs = {str(row[0]): row for row in clinic.execute(f"SELECT {columns} FROM visits")}
+    assert [row[0] for row in ours] == sorted(keys)
+    for key, person, *measured in ours:
+        row = theirs[key]
+        expected = [None if value is None else float(value) for value in row[2:]]
+        expected[1] = row[3] * MMOL
+        assert (person, measured) == (str(row[1]), expected)
+    assert database.value("SELECT count(*) FROM patients WHERE source = 'clinic'") == 300
+    assert call(database, "score").exit_code == 0
+    scored = database.execute("SELECT source, source_key FROM current_predictions ORDER BY source_key")
+    assert scored == [("clinic", key) for key in sorted(keys)]
+    # What has not changed is not touched, and so not scored again.
+    assert counts(clinic.pulled(database)) == {"unchanged": 300}
+    assert database.value("SELECT count(*) FROM scoring_queue") == 0
+
+
+def test_only_what_has_changed_is_touched(database: Database, clinic: Clinic) -> None:
+    first, second, third, *_ = sorted(clinic.insert(50))
+    clinic.pulled(database)
+    database.execute("DELETE FROM scoring_queue")
+    before = dict(database.execute("SELECT source_key, updated_at FROM patients"))
+    clinic.execute("UPDATE visits SET glucose_mmol = 9.9 WHERE visit_id = :key", {"key": first})
+    clinic.execute("UPDATE visits SET insulin = 33 WHERE visit_id = :key", {"key": second})
+    clinic.execute("UPDATE visits SET sex = 'F', patient_no = 17 WHERE visit_id = :key", {"key": third})
+    (new,) = clinic.insert(1, seed=2)
+    assert counts(clinic.pulled(database)) == {"inserted": 1, "updated": 3, "unchanged": 47}
+    after = dict(database.execute("SELECT source_key, updated_at FROM patients"))
+    assert {key for key in after if after[key] != before.get(key)} - {third} == {first, second, new}
+    assert database.value("SELECT person_key FROM patients WHERE source_key = :key", {"key": third}) == "17"
+    glucose = database.value("SELECT glucose FROM patients WHERE source_key = :key", {"key": first})
+    assert glucose == 9.9 * MMOL
+    # A person that changes is no other measurement.
+    queued = "SELECT p.source_key FROM scoring_queue q JOIN patients p ON p.id = q.patient_id ORDER BY 1"
+    assert [key for (key,) in database.execute(queued)] == sorted([first, second, new])
+    assert counts(clinic.pulled(database)) == {"unchanged": 51}
+
+
+def test_outcomes_arrive_are_corrected_and_cleared(database: Database, clinic: Clinic) -> None:
+    keys = sorted(clinic.insert(9))
+    clinic.pulled(database)
+
+    def say(outcome: str | None, some: list[str]) -> None:
+        for key in some:
+            clinic.execute("UPDATE visits SET diabetic = :said WHERE visit_id = :key", {"said": outcome, "key": key})
+
+    say("yes", keys[:2])
+    say("No ", keys[2:4])
+    assert counts(clinic.pulled(database)) == {"updated": 4, "unchanged": 5, "outcomes_arrived": 4}
+    outcomes = "SELECT outcome, labelled_at IS NOT NULL FROM patients ORDER BY source_key"
+    assert [outcome for outcome, _ in database.execute(outcomes)] == [1, 1, 0, 0, *[None] * 5]
+    assert all(bool(outcome is not None) == bool(labelled) for outcome, labelled in database.execute(outcomes))
+    say("no", keys[:1])
+    say(None, keys[1:2])
+    found = counts(clinic.pulled(database))
+    assert found == {"updated": 2, "unchanged": 7, "outcomes_corrected": 1, "outcomes_cleared": 1}
+    assert [outcome for outcome, _ in database.execute(outcomes)] == [0, None, 0, 0, *[None] * 5]
+
+
+def test_without_an_outcome_of_its_own_a_source_leaves_outcomes_alone(database: Database, clinic: Clinic) -> None:
+    clinic.insert(5)
+    del clinic.settings["outcome"], clinic.settings["outcome_words"]
+    clinic.pulled(database)
+    database.execute("UPDATE patients SET outcome = 1")
+    clinic.execute("UPDATE visits SET age = age + 1")
+    assert counts(clinic.pulled(database)) == {"updated": 5}
+    assert database.value("SELECT sum(outcome) FROM patients") == 5
+
+
+def test_what_has_vanished_is_kept_or_deleted_and_comes_back_under_its_old_id(
+    database: Database, clinic: Clinic
+) -> None:
+    keys = sorted(clinic.insert(10))
+    clinic.pulled(database)
+    database.execute("INSERT INTO patients (age, source, source_key) VALUES (50, 'other', 'x')")
+    ids = dict(database.execute("SELECT source_key, id FROM patients WHERE source = 'clinic'"))
+    rows = clinic.execute("SELECT * FROM visits WHERE visit_id = :key", {"key": keys[3]})
+    clinic.execute("DELETE FROM visits WHERE visit_id = :key", {"key": keys[3]})
+    assert counts(clinic.pulled(database)) == {"unchanged": 9, "vanished": 1}
+    clinic.settings["vanished"] = "delete"
+    assert counts(clinic.pulled(database)) == {"unchanged": 9, "vanished": 1, "deleted": 1}
+    assert database.value("SELECT count(*) FROM patients WHERE source = 'clinic'") == 9
+    assert database.value("SELECT count(*) FROM patients WHERE source = 'other'") == 1
+    assert counts(clinic.pulled(database)) == {"unchanged": 9}
+    marks = ", ".join(f":c{n}" for n in range(len(rows[0])))
+    clinic.execute(f"INSERT INTO visits VALUES ({marks})", {f"c{n}": value for n, value in enumerate(rows[0])})
+    clinic.insert(1, seed=5)
+    assert counts(clinic.pulled(database)) == {"inserted": 2, "unchanged": 9}
+    assert dict(database.execute("SELECT source_key, id FROM patients")).items() >= ids.items()
+
+
+def test_a_dry_run_says_what_would_become_and_writes_its_run_alone(database: Database, clinic: Clinic) -> None:
+    first, *_ = clinic.insert(20)
+    clinic.settings["vanished"] = "delete"
+    assert counts(clinic.pulled(database, "--dry-run")) == {"inserted": 20}
+    assert database.value("SELECT count(*) FROM patients") == 0
+    clinic.pulled(database)
+    clinic.execute("DELETE FROM visits WHERE visit_id = :key", {"key": first})
+    clinic.execute("UPDATE visits SET diabetic = 'yes'")
+    expected = {"updated": 19, "vanished": 1, "deleted": 1, "outcomes_arrived": 19}
+    assert counts(clinic.pulled(database, "--dry-run")) == expected
+    assert database.value("SELECT count(outcome) FROM patients") == 0
+    assert counts(clinic.pulled(database)) == expected
+    assert database.execute("SELECT job, trigger, status FROM runs ORDER BY id") == [
+        ("pull", "dry_run", "succeeded"),
+        ("pull", "manual", "succeeded"),
+        ("pull", "dry_run", "succeeded"),
+        ("pull", "manual", "succeeded"),
+    ]
+    assert database.execute("SELECT name, fence FROM leases") == [("pull clinic", 2)]
+
+
+def test_people_read_what_a_pull_did(database: Database, clinic: Clinic) -> None:
+    clinic.insert(3)
+    clinic.insert(1, seed=2, glucose_mmol=1000)
+    ended = clinic.pull(database)
+    assert ended.exit_code == 0
+    assert "clinic: 4 rows read, 3 inserted, 0 updated, 0 unchanged, 1 rejected" in ended.stdout
+    assert "  out_of_range: 1 row\n" in ended.stdout
+    assert URL not in ended.stdout
