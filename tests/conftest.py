@@ -309,25 +309,33 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[D
     yield from _postgresql_from(request.getfixturevalue("server"), "template1")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def clinic(request: pytest.FixtureRequest, tmp_path: Path) -> "Iterator[Clinic]":
-    """A clinic's own database of either kind, with an empty table of visits."""
+@pytest.fixture
+def sqlite_clinic(tmp_path: Path) -> "Iterator[Clinic]":
+    """A clinic's own SQLite file with an empty table of visits."""
+    yield from _clinic("sqlite", f"sqlite:///{tmp_path / 'clinic.db'}", tmp_path)
+
+
+@pytest.fixture
+def postgresql_clinic(server: str, tmp_path: Path) -> "Iterator[Clinic]":
+    """The same in a PostgreSQL database of its own."""
+    for database in _postgresql_from(server, "template1"):
+        yield from _clinic("postgresql", database.url, tmp_path)
+
+
+def _clinic(kind: str, url: str, folder: Path) -> "Iterator[Clinic]":
     from tests.jobs.clinic import KINDS, TABLE, Clinic, engine_of
 
-    def made(kind: str, url: str) -> "Clinic":
-        found = Clinic(kind, url, engine_of(url), tmp_path)
-        found.execute(TABLE.format(**KINDS[kind]))
-        return found
+    found = Clinic(kind, url, engine_of(url), folder)
+    found.execute(TABLE.format(**KINDS[kind]))
+    yield found
+    found.engine.dispose()
 
-    if request.param == "sqlite":
-        clinic = made("sqlite", f"sqlite:///{tmp_path / 'clinic.db'}")
-        yield clinic
-        clinic.engine.dispose()
-        return
-    for database in _postgresql_from(request.getfixturevalue("server"), "template1"):
-        clinic = made("postgresql", database.url)
-        yield clinic
-        clinic.engine.dispose()
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def clinic(request: pytest.FixtureRequest) -> "Clinic":
+    """Each test that asks for it runs with both."""
+    found: Clinic = request.getfixturevalue(f"{request.param}_clinic")
+    return found
 
 
 @pytest.fixture(scope="session")

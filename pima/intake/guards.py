@@ -66,7 +66,7 @@ def _require_keys(source: Source, tally: Tally) -> None:
         what = f"in {counted(tally.without_key, 'row')} the key ({named}) is NULL, too long, or no {types}"
         raise SourceKeysUnusable(source=source.name, what=what)
     if tally.repeated_keys:
-        what = f"{counted(tally.repeated_keys, 'row')} have the key ({named}) of another row"
+        what = f"in {counted(tally.repeated_keys, 'row')} the key ({named}) is that of another row"
         raise SourceKeysUnusable(source=source.name, what=what)
 
 

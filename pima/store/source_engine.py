@@ -15,6 +15,7 @@ from pima.errors import (
     DatabaseAway,
     DatabaseBusy,
     PimaError,
+    RightMissing,
     SourceAway,
     SourceUnusable,
     WrongConfiguration,
@@ -105,6 +106,8 @@ def _translated(name: str, error: Exception, cause: BaseException | None, engine
     what = found.facts.get("what", found.code)
     if isinstance(found, DatabaseAway | DatabaseBusy):
         return SourceAway(source=name, what=what)
+    if isinstance(found, RightMissing):
+        what = f"the role {found.facts['role']} lacks a right on {what}"
     expected = found.facts.get("expected", _READABLE)
     return SourceUnusable(source=name, what=what, expected=expected)
 

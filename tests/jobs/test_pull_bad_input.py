@@ -1,0 +1,444 @@
+"""Sources as they are: odd names and keys, wrong types, lacking rights. Each ends as it is meant to, and no value of a
+patient's is shown."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from tests.conftest import Database, Ended, call, free_port
+from tests.jobs.clinic import COLUMNS, KINDS, TABLE, URL, Clinic
+from tests.jobs.test_pull import counts
+
+CANARY = "Canary-Smith"
+
+
+def refused(database: Database, clinic: Clinic, exit_code: int, *named: str, **environ: str) -> str:
+    """The job ends so and says why, and nothing came in; the message."""
+    before = database.execute("SELECT source_key, version, updated_at FROM patients ORDER BY id")
+    ended = clinic.pull(database, "--json", **environ)
+    message = str(json.loads(ended.stdout)["message"])
+    assert ended.exit_code == exit_code, message
+    for part in named:
+        assert part in message
+    no_value(ended)
+    assert database.execute("SELECT source_key, version, updated_at FROM patients ORDER BY id") == before
+    return message
+
+
+def no_value(ended: Ended) -> None:
+    assert CANARY not in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stdout + ended.stderr
+
+
+def loosely(clinic: Clinic, column: str, kind: str = "TEXT") -> None:
+    """A column of the table may hold texts; on SQLite it may already."""
+    if clinic.kind == "postgresql":
+        clinic.execute(f"ALTER TABLE visits ALTER {column} TYPE {kind} USING {column}::text::{kind}")
+
+
+# ---- measurements and outcomes ------------------------------------------------------------------------------------
+
+
+def test_text_where_a_number_is_declared_and_decimals_with_a_comma_are_counted(
+    sqlite: Database, clinic: Clinic
+) -> None:
+    loosely(clinic, "glucose_mmol")
+    loosely(clinic, "bmi")
+    clinic.insert(6, glucose_mmol="5.5", bmi="30.5")
+    clinic.insert(1, seed=2, glucose_mmol=CANARY, bmi="30.5")
+    clinic.insert(2, seed=3, glucose_mmol="5.5", bmi="31,5")
+    found = clinic.pulled(sqlite)
+    assert (counts(found), found["rejected_by_reason"]) == ({"inserted": 6, "rejected": 3}, {"not_a_number": 3})
+    assert sqlite.value("SELECT glucose FROM patients") == 5.5 * 18.016
+    no_value(clinic.pull(sqlite))
+
+
+def test_an_outcome_in_words_without_a_mapping_is_counted(sqlite: Database, clinic: Clinic) -> None:
+    clinic.insert(2, diabetic="yes")
+    clinic.insert(1, seed=2, diabetic="1")
+    clinic.insert(1, seed=3)
+    del clinic.settings["outcome_words"]
+    found = clinic.pulled(sqlite)
+    assert (found["inserted"], found["rejected_by_reason"]) == (2, {"bad_outcome": 2})
+    assert sqlite.value("SELECT sum(outcome) FROM patients") == 1
+
+
+def test_a_row_that_breaks_a_rule_leaves_ours_as_it_is(sqlite: Database, clinic: Clinic) -> None:
+    first, *_ = clinic.insert(5)
+    clinic.pulled(sqlite)
+    glucose = sqlite.value("SELECT glucose FROM patients WHERE source_key = :key", {"key": first})
+    clinic.execute("UPDATE visits SET glucose_mmol = 4000.5, diabetic = 'yes' WHERE visit_id = :key", {"key": first})
+    clinic.settings["vanished"] = "delete"
+    assert counts(clinic.pulled(sqlite)) == {"unchanged": 4, "rejected": 1}
+    assert sqlite.execute("SELECT glucose, outcome FROM patients WHERE source_key = :key", {"key": first}) == [
+        (glucose, None)
+    ]
+
+
+def test_a_column_of_another_type_is_named(sqlite: Database, postgresql_clinic: Clinic) -> None:
+    clinic = postgresql_clinic
+    clinic.insert(3)
+    clinic.execute("ALTER TABLE visits ALTER age TYPE date USING date '1970-01-01' + age")
+    refused(sqlite, clinic, 2, "age", "date", "numbers")
+    clinic.execute("ALTER TABLE visits ALTER diabetic TYPE date USING date '1970-01-01'")
+    clinic.execute("ALTER TABLE visits DROP age, ADD age integer")
+    refused(sqlite, clinic, 2, "diabetic (outcome)", "date")
+
+
+# ---- keys ---------------------------------------------------------------------------------------------------------
+
+
+def _key_is(clinic: Clinic, kind: str, key_type: str) -> None:
+    """The table's key has another type in the database, and another in the settings."""
+    clinic.execute("DROP TABLE visits")
+    kinds = KINDS[clinic.kind] | {"uuid": kind}
+    clinic.execute(TABLE.format(**kinds).replace(" PRIMARY KEY", ""))
+    clinic.settings["key_type"] = key_type
+
+
+@pytest.mark.parametrize("key_type", ["text", "integer", "uuid"])
+def test_a_float_is_no_key_nor_is_nothing(sqlite: Database, clinic: Clinic, key_type: str) -> None:
+    _key_is(clinic, "REAL", key_type)
+    clinic.insert(2, visit_id=17.25)
+    clinic.insert(1, seed=2, visit_id=None)
+    message = refused(sqlite, clinic, 2, "in 3 rows the key (visit_id)", "NULL", key_type)
+    assert "17.25" not in message
+
+
+def test_a_key_without_a_value_is_refused_beside_sound_ones(sqlite: Database, clinic: Clinic) -> None:
+    _key_is(clinic, "TEXT", "text")
+    clinic.insert(1, visit_id=None)
+    clinic.insert(1, seed=2, visit_id="")
+    clinic.insert(1, seed=3, visit_id="x" * 201)
+    clinic.insert(5, seed=4)
+    refused(sqlite, clinic, 2, "in 3 rows")
+
+
+def test_keys_that_differ_in_case_are_two_rows(sqlite: Database, clinic: Clinic) -> None:
+    _key_is(clinic, "TEXT", "text")
+    clinic.insert(1, visit_id="a-17")
+    clinic.insert(1, seed=2, visit_id="A-17")
+    assert counts(clinic.pulled(sqlite)) == {"inserted": 2}
+    assert counts(clinic.pulled(sqlite)) == {"unchanged": 2}
+
+
+def test_keys_that_differ_in_trailing_spaces_alone_are_the_same_twice(sqlite: Database, clinic: Clinic) -> None:
+    _key_is(clinic, "TEXT", "text")
+    clinic.insert(1, visit_id=f"{CANARY} ")
+    clinic.insert(3, seed=2)
+    assert counts(clinic.pulled(sqlite)) == {"inserted": 4}
+    clinic.execute(
+        "UPDATE visits SET visit_id = :key WHERE visit_id = :padded", {"key": CANARY, "padded": f"{CANARY} "}
+    )
+    assert counts(clinic.pulled(sqlite)) == {"unchanged": 4}
+    clinic.insert(2, seed=3, visit_id=f"{CANARY}  ")
+    refused(sqlite, clinic, 2, "in 2 rows the key (visit_id) is that of another row")
+
+
+def test_two_spellings_of_a_uuid_are_one_row(sqlite: Database, clinic: Clinic) -> None:
+    _key_is(clinic, "TEXT", "uuid")
+    first, second, *_ = clinic.insert(30)
+    assert counts(clinic.pulled(sqlite)) == {"inserted": 30}
+    clinic.execute("UPDATE visits SET visit_id = upper(visit_id) WHERE visit_id <> :key", {"key": first})
+    clinic.execute("UPDATE visits SET visit_id = replace(visit_id, '-', '') WHERE visit_id > '8'")
+    assert counts(clinic.pulled(sqlite)) == {"unchanged": 30}
+    clinic.insert(1, visit_id=f"{{{first}}}")
+    refused(sqlite, clinic, 2, "in 1 row the key (visit_id) is that of another row")
+    assert second not in str(clinic.pull(sqlite))
+
+
+def test_an_integer_that_a_driver_gives_as_a_decimal_is_the_same_key(
+    sqlite: Database, postgresql_clinic: Clinic
+) -> None:
+    clinic = postgresql_clinic
+    _key_is(clinic, "numeric(12,2)", "integer")
+    for n in range(8, 13):
+        clinic.insert(1, seed=n, visit_id=n)
+    assert counts(clinic.pulled(sqlite)) == {"inserted": 5}
+    keys = [key for (key,) in sqlite.execute("SELECT source_key FROM patients ORDER BY source_key")]
+    assert keys == ["10", "11", "12", "8", "9"]
+    clinic.execute("ALTER TABLE visits ALTER visit_id TYPE bigint")
+    assert counts(clinic.pulled(sqlite)) == {"unchanged": 5}
+
+
+def test_several_columns_are_a_key_together(sqlite: Database, clinic: Clinic) -> None:
+    _key_is(clinic, "TEXT", "text")
+    clinic.settings |= {"key": ["sex", "visit_id", "patient_no"], "key_type": ["text", "text", "integer"]}
+    for n, name in enumerate(["a", 'a"b', "a\\b", "a!", "a,b", "Zu\u0308rich", "\t", "None"]):
+        for sex in "MF":
+            clinic.insert(1, seed=n, visit_id=name, sex=sex, patient_no=n)
+    assert counts(clinic.pulled(sqlite)) == {"inserted": 16}
+    assert counts(clinic.pulled(sqlite)) == {"unchanged": 16}
+    assert json.loads(sqlite.value("SELECT min(source_key) FROM patients")) == ["F", "None", "7"]
+    clinic.insert(1, seed=9, visit_id="x", sex=None)
+    refused(sqlite, clinic, 2, "in 1 row the key (sex, visit_id, patient_no)")
+
+
+def test_keys_of_every_sign_come_in_and_stay(postgresql: Database, clinic: Clinic) -> None:
+    _key_is(clinic, "TEXT", "text")
+    keys = ["None", "\\N", "a\tb", "a\nb", "a\rb", "a\\nb", "\\", "'", '"', "%s", ":x", "ü", "\U0001f600", " a", "NULL"]
+    for n, key in enumerate(keys):
+        clinic.insert(1, seed=n, visit_id=key)
+    assert counts(clinic.pulled(postgresql)) == {"inserted": len(keys)}
+    assert counts(clinic.pulled(postgresql)) == {"unchanged": len(keys)}
+    found = [key for (key,) in postgresql.execute("SELECT source_key FROM patients ORDER BY source_key")]
+    assert found == sorted(keys, key=str.encode)
+
+
+# ---- names --------------------------------------------------------------------------------------------------------
+
+ODD = """visits of "Dr. O'Neil"; 100 % :sound -- \\ [`]"""
+
+
+def test_a_table_and_columns_may_be_called_anything(sqlite: Database, clinic: Clinic) -> None:
+    clinic.insert(4)
+    quoted = '"' + ODD.replace('"', '""') + '"'
+    with clinic.engine.begin() as connection:
+        for statement in (f"ALTER TABLE visits RENAME TO {quoted}", f"ALTER TABLE {quoted} RENAME age TO {quoted}"):
+            connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+    clinic.settings |= {"table": ODD, "schema": ""}
+    clinic.columns |= {"age": ODD}
+    assert counts(clinic.pulled(sqlite)) == {"inserted": 4}
+    assert counts(clinic.pulled(sqlite)) == {"unchanged": 4}
+
+
+def test_a_table_of_another_schema_is_found(sqlite: Database, postgresql_clinic: Clinic) -> None:
+    clinic = postgresql_clinic
+    clinic.insert(4)
+    clinic.execute('CREATE SCHEMA "a.b"')
+    clinic.execute('ALTER TABLE visits SET SCHEMA "a.b"')
+    refused(sqlite, clinic, 2, "UndefinedTable")
+    clinic.settings |= {"schema": "a.b"}
+    assert counts(clinic.pulled(sqlite)) == {"inserted": 4}
+    clinic.execute('ALTER SCHEMA "a.b" RENAME TO ward')
+    del clinic.settings["schema"]
+    clinic.settings["table"] = "ward.visits"
+    assert counts(clinic.pulled(sqlite)) == {"unchanged": 4}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        'visits"; DROP TABLE visits; --',
+        "visits; DROP TABLE visits; --",
+        "age FROM visits; DROP TABLE visits; --",
+        "(SELECT 1)",
+        "count(*)",
+        "nowhere",
+        "visit_id' OR '1'='1",
+    ],
+)
+@pytest.mark.parametrize("place", ["table", "schema", "key", "person", "outcome", "column"])
+def test_sql_in_any_configured_name_is_the_name_of_nothing(
+    sqlite: Database, clinic: Clinic, place: str, sql: str
+) -> None:
+    clinic.insert(3)
+    if place == "column":
+        clinic.columns["age"] = sql
+    else:
+        clinic.settings[place] = sql
+    message = refused(sqlite, clinic, 2, "source clinic")
+    if place in ("key", "person", "outcome", "column"):
+        assert f"it has no column {sql} that can be read" in message
+    assert clinic.execute("SELECT count(*) FROM visits") == [(3,)]
+
+
+def test_a_query_is_a_source(sqlite: Database, clinic: Clinic) -> None:
+    clinic.insert(10, age=50)
+    clinic.insert(5, seed=2, age=30)
+    del clinic.settings["table"]
+    query = "SELECT v.*, ':x' AS \"100 %\" FROM visits v WHERE age > 40 AND sex LIKE '%' -- the grown-up; "
+    clinic.settings["query"] = query.rstrip("; ") + "\n;"
+    assert counts(clinic.pulled(sqlite)) == {"inserted": 10}
+    assert counts(clinic.pulled(sqlite)) == {"unchanged": 10}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "DELETE FROM visits RETURNING *",
+        "UPDATE visits SET age = 1 RETURNING *",
+        "SELECT * FROM visits) x; DELETE FROM visits; --",
+        "WITH gone AS (DELETE FROM visits RETURNING *) SELECT * FROM gone",
+        "SELECT * FROM nowhere",
+        "SELEKT",
+    ],
+)
+def test_a_query_that_only_reads_is_asked_for(sqlite: Database, clinic: Clinic, query: str) -> None:
+    clinic.insert(3)
+    del clinic.settings["table"]
+    clinic.settings["query"] = query
+    refused(sqlite, clinic, 2, "source clinic")
+    assert clinic.execute("SELECT count(*), min(age) > 1 FROM visits") in ([(3, 1)], [(3, True)])
+
+
+# ---- what is not there --------------------------------------------------------------------------------------------
+
+
+def test_columns_that_are_gone_are_named(sqlite: Database, clinic: Clinic) -> None:
+    clinic.insert(3)
+    clinic.execute("ALTER TABLE visits RENAME COLUMN bmi TO body_mass_index")
+    clinic.execute("ALTER TABLE visits DROP COLUMN diabetic")
+    refused(sqlite, clinic, 2, "it has no column diabetic, bmi that can be read")
+
+
+def test_features_and_columns_have_to_fit(sqlite: Database, clinic: Clinic) -> None:
+    clinic.insert(3)
+    del clinic.columns["age"]
+    refused(sqlite, clinic, 2, "columns lacks age")
+    clinic.columns = dict(COLUMNS) | {"weight": "weight"}
+    refused(sqlite, clinic, 2, "columns has weight, which is no declared feature", "glucose")
+    # One that may be missing need not be there, and is left alone.
+    clinic.columns = {name: column for name, column in COLUMNS.items() if name != "insulin"}
+    assert counts(clinic.pulled(sqlite)) == {"inserted": 3}
+    sqlite.execute("UPDATE patients SET insulin = 99")
+    assert counts(clinic.pulled(sqlite)) == {"unchanged": 3}
+
+
+def _under(clinic: Clinic, role: str) -> str:
+    return make_url(clinic.url).set(username=role, password=None).render_as_string(hide_password=False)
+
+
+def test_a_view_that_needs_rights_that_we_lack_is_refused_and_select_is_enough(
+    sqlite: Database, postgresql_clinic: Clinic
+) -> None:
+    clinic = postgresql_clinic
+    clinic.insert(3)
+    clinic.execute("DROP ROLE IF EXISTS clinic_reader")
+    clinic.execute("CREATE ROLE clinic_reader LOGIN")
+    try:
+        clinic.execute("CREATE VIEW shown WITH (security_invoker) AS SELECT * FROM visits")
+        clinic.execute("GRANT SELECT ON shown TO clinic_reader")
+        clinic.settings["table"] = "shown"
+        url = _under(clinic, "clinic_reader")
+        refused(sqlite, clinic, 2, "clinic_reader lacks a right on the table visits", **{URL: url})
+        clinic.settings["table"] = "visits"
+        clinic.execute(
+            "GRANT SELECT (visit_id, patient_no, diabetic, pregnancies, glucose_mmol) ON visits TO clinic_reader"
+        )
+        refused(sqlite, clinic, 2, "it has no column diastolic, skin, insulin, bmi, pedigree, age", **{URL: url})
+        clinic.execute("GRANT SELECT ON visits TO clinic_reader")
+        assert clinic.pull(sqlite, **{URL: url}).exit_code == 0
+        assert sqlite.value("SELECT count(*) FROM patients") == 3
+    finally:
+        clinic.execute("DROP OWNED BY clinic_reader")
+        clinic.execute("DROP ROLE clinic_reader")
+
+
+@pytest.mark.parametrize(
+    ("url", "exit_code", "named"),
+    [
+        ("", 2, "URL"),
+        ("nonsense", 2, "can't be read as one"),
+        (f"postgresql://u:{CANARY}@@h/d", 2, "source clinic"),
+        ("nosuchdatabase://h/d", 2, "nosuchdatabase"),
+        ("mysql+pymysql://h/d", 2, "pymysql"),
+        ("mariadb://h/d", 2, "MySQLdb"),
+        ("oracle+oracledb://h/d", 2, "oracledb"),
+        ("sqlite:///absent/file.db", 2, "no such file"),
+        ("sqlite:///README.md", 2, "SQLITE_NOTADB"),
+        ("sqlite:///a.db?mode=ro", 2, "options"),
+        ("postgresql://u@db.example.org/d", 2, "prove who it is"),
+    ],
+)
+def test_a_url_that_leads_nowhere_is_told(
+    sqlite: Database, sqlite_clinic: Clinic, url: str, exit_code: int, named: str
+) -> None:
+    refused(sqlite, sqlite_clinic, exit_code, named, **{URL: url})
+
+
+def test_a_source_without_a_url_and_one_that_is_not_declared_are_told(sqlite: Database, sqlite_clinic: Clinic) -> None:
+    clinic = sqlite_clinic
+    ended = call(sqlite, "pull", "--config", clinic.config)
+    assert (ended.exit_code, f"{URL}, or {URL}_FILE" in ended.stderr) == (2, True)
+    ended = clinic.pull(sqlite, CANARY)
+    assert (ended.exit_code, "they declare: clinic" in ended.stderr) == (2, True)
+    no_value(ended)
+    assert "declare no [[source]]" in call(sqlite, "pull").stderr
+    assert clinic.pull(sqlite, "clinic").exit_code == 3  # it is empty
+
+
+def test_a_source_that_is_away_is_for_later(sqlite: Database, sqlite_clinic: Clinic) -> None:
+    away = f"postgresql://u@127.0.0.1:{free_port()}/d"
+    refused(sqlite, sqlite_clinic, 75, "can't be reached", **{URL: away})
+    assert sqlite.execute("SELECT status, error_code FROM runs") == [("try_again_later", "source_away")]
+
+
+# ---- guards -------------------------------------------------------------------------------------------------------
+
+
+def test_too_few_rows_are_taken_for_a_fault(sqlite: Database, clinic: Clinic) -> None:
+    refused(sqlite, clinic, 3, "0 rows", "minimum_rows is 1")
+    clinic.insert(9)
+    clinic.settings["minimum_rows"] = 10
+    refused(sqlite, clinic, 3, "9 rows", "minimum_rows is 10")
+    clinic.settings["minimum_rows"] = 9
+    assert counts(clinic.pulled(sqlite)) == {"inserted": 9}
+
+
+@pytest.mark.parametrize("vanished", ["keep", "delete"])
+def test_too_many_that_have_vanished_are_taken_for_a_fault(sqlite: Database, clinic: Clinic, vanished: str) -> None:
+    keys = clinic.insert(10)
+    clinic.settings["vanished"] = vanished
+    clinic.pulled(sqlite)
+    for key in keys[:3]:
+        clinic.execute("DELETE FROM visits WHERE visit_id = :key", {"key": key})
+    clinic.execute("UPDATE visits SET age = 44")
+    refused(sqlite, clinic, 3, "3 of our 10 rows are no longer in it", "most_vanished is 0.2")
+    clinic.settings["most_vanished"] = 0.3
+    expected = {"updated": 7, "vanished": 3} | ({"deleted": 3} if vanished == "delete" else {})
+    assert counts(clinic.pulled(sqlite)) == expected
+
+
+@pytest.mark.parametrize("lacking", ["NULL", "4000.5"])
+def test_a_feature_that_is_suddenly_missing_or_out_of_range_is_taken_for_a_fault(
+    sqlite: Database, clinic: Clinic, lacking: str
+) -> None:
+    clinic.insert(10)
+    clinic.pulled(sqlite)
+    clinic.execute(f"UPDATE visits SET glucose_mmol = {lacking}")
+    message = refused(sqlite, clinic, 3, "glucose is missing in", "of 10 rows", "most_missing is 0.5")
+    assert "4000" not in message
+    clinic.settings["most_missing"] = 1
+    assert clinic.pull(sqlite).exit_code == 0
+
+
+def test_a_wrong_unit_is_found_at_the_first_pull(sqlite: Database, clinic: Clinic) -> None:
+    clinic.insert(10)
+    clinic.columns["glucose"] = "glucose_mmol"
+    refused(sqlite, clinic, 3, "glucose", "can't be taken in 10")
+
+
+def test_what_was_missing_before_may_be_missing(sqlite: Database, clinic: Clinic) -> None:
+    clinic.insert(10, insulin=None)
+    assert counts(clinic.pulled(sqlite)) == {"inserted": 10}
+    assert counts(clinic.pulled(sqlite)) == {"unchanged": 10}
+
+
+def test_one_source_that_fails_keeps_no_other_from_being_pulled(
+    sqlite: Database, sqlite_clinic: Clinic, tmp_path: Path
+) -> None:
+    clinic = sqlite_clinic
+    clinic.insert(3)
+    columns = "".join(
+        f"{name} = {json.dumps(how['column'] if isinstance(how, dict) else how)}\n" for name, how in COLUMNS.items()
+    )
+
+    def declared(name: str) -> str:
+        return f'[[source]]\nname = "{name}"\ntable = "{name}"\nkey = "visit_id"\n[source.columns]\n{columns}'
+
+    clinic.extra = declared("first") + declared("second")
+    environ = {"PIMA_SOURCE__FIRST__URL": clinic.url, "PIMA_SOURCE__SECOND__URL": clinic.url}
+    ended = clinic.pull(sqlite, "--json", **environ)
+    found: dict[str, Any] = json.loads(ended.stdout)
+    assert (ended.exit_code, found["error"]) == (2, "source_unusable")
+    assert [(each["source"], each["inserted"]) for each in found["sources"]] == [
+        ("first", 0),
+        ("second", 0),
+        ("clinic", 3),
+    ]
+    assert "source second" in ended.stderr
+    assert sqlite.execute("SELECT status, error_code FROM runs") == [("failed", "source_unusable")]

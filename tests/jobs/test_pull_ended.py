@@ -1,0 +1,221 @@
+"""What ends a pull in between, and what goes on meanwhile: the next pull completes it, and every row is scored once."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from pima.intake.source_reading import BLOCK_ROWS
+from tests.conftest import PATIENCE_SECONDS, Database, call, install_models, wait_for
+from tests.jobs.clinic import KINDS, TABLE, URL, Clinic, engine_of
+from tests.jobs.scored_once import assert_each_once
+from tests.jobs.test_pull import counts
+
+BLOCKS = 3
+ROWS = (BLOCKS - 1) * BLOCK_ROWS + 500
+
+
+def _many(clinic: Clinic, rows: int, first: int = 1) -> None:
+    """Sound visits, numbered; every thousandth can't be scored."""
+    clinic.execute(f"""
+        INSERT INTO visits
+            (visit_id, patient_no, pregnancies, glucose_mmol, diastolic, skin, insulin, bmi, pedigree, age)
+        WITH RECURSIVE s(n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM s WHERE n < {first + rows - 1})
+        SELECT 'visit ' || n, n / 2, 3, 5.5 + n % 5, 70, 20, NULL, 30, 0.5,
+               CASE WHEN n % 1000 = 0 THEN NULL ELSE 50 END FROM s""")
+
+
+@pytest.fixture
+def by_text(clinic: Clinic) -> Clinic:
+    """With text keys."""
+    if clinic.kind == "postgresql":
+        clinic.execute("ALTER TABLE visits ALTER visit_id TYPE text")
+    clinic.settings["key_type"] = "text"
+    return clinic
+
+
+def _start(clinic: Clinic, database: Database, **environ: str) -> subprocess.Popen[str]:
+    return database.start("pull", "--config", clinic.config, **({URL: clinic.url} | environ))
+
+
+def _has_come(database: Database, rows: int) -> Callable[[], object]:
+    return lambda: database.value("SELECT count(*) FROM patients") >= rows
+
+
+def _hold_after(postgresql: Database, blocks: int) -> None:
+    """Whoever takes in one more block than these waits within its transaction."""
+    postgresql.execute(f"""
+        CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF (SELECT count(*) FROM patients) > {blocks * BLOCK_ROWS} THEN PERFORM pg_sleep(600); END IF;
+            RETURN NULL;
+        END $$""")
+    postgresql.execute("CREATE TRIGGER hold AFTER INSERT ON patients FOR EACH STATEMENT EXECUTE FUNCTION hold()")
+
+
+@pytest.mark.parametrize("block", range(1, BLOCKS))
+def test_a_pull_that_is_killed_between_its_blocks_is_completed_by_the_next(
+    postgresql: Database, by_text: Clinic, trained: Path, block: int
+) -> None:
+    install_models(postgresql, trained)
+    _many(by_text, ROWS)
+    _hold_after(postgresql, block)
+    process = _start(by_text, postgresql)
+    wait_for(_has_come(postgresql, block * BLOCK_ROWS), process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=PATIENCE_SECONDS)
+    assert postgresql.value("SELECT count(*) FROM patients") == block * BLOCK_ROWS
+    assert postgresql.execute("SELECT status FROM runs") == [("running",)]
+    counted = postgresql.value("SELECT (counts -> 'sources' -> 0 ->> 'inserted')::int FROM runs")
+    assert counted == block * BLOCK_ROWS
+    postgresql.execute("DROP TRIGGER hold ON patients")
+    # What it was doing ends with its session.
+    postgresql.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'INSERT INTO patients%'"
+    )
+    assert "lease held" in by_text.pull(postgresql).stderr
+    postgresql.execute("UPDATE leases SET expires_at = now()")
+    assert call(postgresql, "score").exit_code == 0
+    found = by_text.pulled(postgresql)
+    assert counts(found) == {"inserted": ROWS - block * BLOCK_ROWS, "unchanged": block * BLOCK_ROWS}
+    assert call(postgresql, "score").exit_code == 0
+    assert_each_once(postgresql, ROWS)
+    assert postgresql.value("SELECT count(*) FROM rejections") == ROWS // 1000
+    assert counts(by_text.pulled(postgresql)) == {"unchanged": ROWS}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_wherever_a_pull_is_ended_the_next_one_completes_it(
+    database: Database, by_text: Clinic, number: signal.Signals
+) -> None:
+    _many(by_text, ROWS)
+    process = _start(by_text, database)
+    wait_for(_has_come(database, 1), process)
+    process.send_signal(number)
+    process.communicate(timeout=PATIENCE_SECONDS)
+    # It may have come to its end before it was hit.
+    assert process.returncode in (0, 143, -9)
+    assert database.value("SELECT count(*) FROM patients") in (*range(BLOCK_ROWS, ROWS, BLOCK_ROWS), ROWS)
+    database.execute("UPDATE leases SET expires_at = '1970-01-01T00:00:00.000Z'")
+    by_text.pulled(database)
+    assert counts(by_text.pulled(database)) == {"unchanged": ROWS}
+    assert database.value("SELECT count(*) FROM scoring_queue") == ROWS
+
+
+def test_only_one_pull_of_a_source_goes_on_at_a_time(postgresql: Database, postgresql_clinic: Clinic) -> None:
+    clinic = postgresql_clinic
+    clinic.insert(5)
+    with clinic.engine.begin() as connection:
+        connection.execute(text("LOCK TABLE visits IN ACCESS EXCLUSIVE MODE"))
+        process = _start(clinic, postgresql, PIMA_DATABASE__LOCK_TIMEOUT_SECONDS="200")
+        wait_for(lambda: postgresql.value("SELECT count(*) FROM leases"), process)
+        second = clinic.pull(postgresql)
+        assert (second.exit_code, "Another pull clinic is running" in second.stderr) == (75, True)
+    process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0
+    assert postgresql.execute("SELECT status FROM runs ORDER BY id") == [("succeeded",), ("try_again_later",)]
+    assert clinic.pull(postgresql).exit_code == 0
+
+
+@contextmanager
+def _waiting_for_its_source(database: Database, clinic: Clinic) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A pull whose source gives no row as long as the block goes on, and the process of its session there."""
+    clinic.execute("""
+        CREATE FUNCTION held() RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$ BEGIN
+            PERFORM pg_advisory_xact_lock_shared(7); RETURN true;
+        END $$""")
+    clinic.execute("CREATE VIEW slow AS SELECT v.* FROM (SELECT held() AS is_there) h, visits v WHERE h.is_there")
+    clinic.settings["table"] = "slow"
+    waiting = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with clinic.engine.connect() as holder:
+        holder.execute(text("SELECT pg_advisory_lock(7)"))
+        process = _start(clinic, database, PIMA_DATABASE__LOCK_TIMEOUT_SECONDS="200")
+        wait_for(lambda: clinic.execute(waiting), process)
+        ((pid,),) = clinic.execute(waiting)
+        yield process, pid
+        holder.execute(text("SELECT pg_advisory_unlock(7)"))
+    clinic.settings["table"] = "visits"
+
+
+def test_a_source_that_changes_while_it_is_read_is_read_as_it_was(
+    postgresql: Database, postgresql_clinic: Clinic
+) -> None:
+    clinic = postgresql_clinic
+    first, second, *_ = clinic.insert(200)
+    clinic.pulled(postgresql)
+    with _waiting_for_its_source(postgresql, clinic) as (process, _):
+        clinic.execute("DELETE FROM visits WHERE visit_id = :key", {"key": first})
+        other_key = "UPDATE visits SET age = 77, visit_id = gen_random_uuid() WHERE visit_id = :key"
+        clinic.execute(other_key, {"key": second})
+    stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0, stderr
+    assert "200 rows read, 0 inserted, 0 updated, 200 unchanged" in stdout
+    assert counts(clinic.pulled(postgresql)) == {"inserted": 1, "unchanged": 198, "vanished": 2}
+
+
+def test_a_source_that_answers_slowly_is_waited_for(postgresql: Database, postgresql_clinic: Clinic) -> None:
+    clinic = postgresql_clinic
+    clinic.insert(3)
+    clinic.execute("CREATE VIEW slow AS SELECT * FROM visits WHERE pg_sleep(0.6 + age * 0)::text = ''")
+    clinic.settings["table"] = "slow"
+    named = ("STATEMENT_TIMEOUT", "IDLE_IN_TRANSACTION_TIMEOUT")
+    began = time.monotonic()
+    ended = clinic.pull(postgresql, **{f"PIMA_DATABASE__{limit}_SECONDS": "1" for limit in named})
+    assert ended.exit_code == 0, ended.stderr
+    assert time.monotonic() - began > 1
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stop_is_obeyed_while_a_source_does_not_answer(
+    postgresql: Database, postgresql_clinic: Clinic, number: signal.Signals, exit_code: int
+) -> None:
+    clinic = postgresql_clinic
+    clinic.insert(3)
+    with _waiting_for_its_source(postgresql, clinic) as (process, _):
+        process.send_signal(number)
+        _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
+    assert (process.returncode, "Traceback" in stderr) == (exit_code, False), stderr
+    assert postgresql.execute("SELECT status FROM runs") == [("interrupted",)]
+    # The lease is given back at once.
+    assert counts(clinic.pulled(postgresql)) == {"inserted": 3}
+
+
+def test_a_source_that_goes_away_while_it_is_read_is_for_later(database: Database, postgresql_clinic: Clinic) -> None:
+    clinic = postgresql_clinic
+    clinic.insert(3)
+    with _waiting_for_its_source(database, clinic) as (process, pid):
+        clinic.execute(f"SELECT pg_terminate_backend({pid})")
+        _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
+    assert (process.returncode, "source clinic can't be reached or stopped answering" in stderr) == (75, True), stderr
+    assert database.value("SELECT count(*) FROM patients") == 0
+    assert database.execute("SELECT status, error_code FROM runs") == [("try_again_later", "source_away")]
+
+
+def test_the_source_may_stand_in_pima_s_own_database(database: Database, tmp_path: Path) -> None:
+    clinic = Clinic(database.kind, database.url, engine_of(database.url), tmp_path)
+    clinic.execute(TABLE.format(**KINDS[database.kind]))
+    clinic.insert(50)
+    assert counts(clinic.pulled(database)) == {"inserted": 50}
+    clinic.execute("UPDATE visits SET age = 44 WHERE age <> 44")
+    assert clinic.pulled(database)["updated"] > 0
+    clinic.engine.dispose()
+
+
+def test_rows_that_come_in_another_order_than_their_keys_are_sorted(database: Database, clinic: Clinic) -> None:
+    """A UUID's spelling sorts otherwise than the UUID, and several columns otherwise than their array."""
+    if clinic.kind == "postgresql":
+        clinic.execute("ALTER TABLE visits ALTER visit_id TYPE text")
+    clinic.insert(3_000)
+    assert counts(clinic.pulled(database)) == {"inserted": 3_000}
+    clinic.execute("UPDATE visits SET visit_id = upper(visit_id) WHERE patient_no % 2 = 0")
+    ended = clinic.pull(database)
+    assert "3,000 unchanged" in ended.stdout
+    assert "its rows are sorted" in ended.stderr
+    # The same rows by another key are others.
+    clinic.settings |= {"key": ["visit_id", "patient_no"], "key_type": ["uuid", "integer"], "most_vanished": 1}
+    assert counts(clinic.pulled(database)) == {"inserted": 3_000, "vanished": 3_000}
+    assert counts(clinic.pulled(database)) == {"unchanged": 3_000, "vanished": 3_000}
