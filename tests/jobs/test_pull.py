@@ -110,7 +110,8 @@ def test_what_has_vanished_is_kept_or_deleted_and_comes_back_under_its_old_id(
 ) -> None:
     keys = sorted(clinic.insert(10))
     clinic.pulled(database)
-    database.execute("INSERT INTO patients (age, source, source_key) VALUES (50, 'other', 'x')")
+    another = "INSERT INTO patients (age, source, source_key) VALUES (50, 'other', :key)"
+    database.execute(another, {"key": keys[3]})
     ids = dict(database.execute("SELECT source_key, id FROM patients WHERE source = 'clinic'"))
     rows = clinic.execute("SELECT * FROM visits WHERE visit_id = :key", {"key": keys[3]})
     clinic.execute("DELETE FROM visits WHERE visit_id = :key", {"key": keys[3]})
