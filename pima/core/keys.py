@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from decimal import Decimal
+from types import NoneType
 from uuid import UUID
 
 from pima.core.source import KeyType
@@ -42,6 +43,8 @@ def canonical_keys(columns: Sequence[Sequence[object]], types: Sequence[KeyType]
     """The same of many rows, a sequence of values a column."""
     if len(types) == 1 and _are_canonical(columns[0], types[0]):
         return list(columns[0])  # type: ignore[arg-type]
+    if tuple(types) == ("integer",) and set(map(type, columns[0])) <= {int, NoneType}:
+        return [None if value is None else str(value) for value in columns[0]]
     return [canonical_key(values, types) for values in zip(*columns, strict=True)]
 
 

@@ -187,9 +187,11 @@ def _persons(mapping: SourceMapping, columns: Columns, rows: int) -> tuple[list[
     if not mapping.person_types:
         return [None] * rows, np.zeros(rows, bool)
     persons = canonical_keys(columns, mapping.person_types)
+    is_bad = np.zeros(rows, bool)
     # A person that is not known is none; one that can't be told from others is a fault.
-    given = [any(value is not None for value in values) for values in zip(*columns, strict=True)]
-    return persons, np.array([key is None and there for key, there in zip(persons, given, strict=True)], bool)
+    for row in [n for n, person in enumerate(persons) if person is None]:
+        is_bad[row] = any(column[row] is not None for column in columns)
+    return persons, is_bad
 
 
 def _count_rejected(tally: Tally, features: Features, broken: Int8Array, others: Mapping[str, BoolArray]) -> None:

@@ -14,8 +14,10 @@ from pima.intake.record_file import RecordFile
 class ChangeBlock:
     """So many changes as are taken in by one transaction."""
 
-    rows: list[Sequence[Any]] = field(default_factory=list)
+    new: list[Sequence[Any]] = field(default_factory=list)
     """(key, person's key where the source has one, features, outcome where the source has one)"""
+    changed: list[Sequence[Any]] = field(default_factory=list)
+    """The same."""
     vanished: list[str] = field(default_factory=list)
     """Keys of rows to delete."""
     arrived: int = 0
@@ -24,7 +26,7 @@ class ChangeBlock:
     cleared: int = 0
 
     def __len__(self) -> int:
-        return len(self.rows) + len(self.vanished)
+        return len(self.new) + len(self.changed) + len(self.vanished)
 
 
 class ChangeFile:
@@ -38,9 +40,9 @@ class ChangeFile:
 
     def add(self, compared: Compared) -> None:
         """Put aside what was found between two keys."""
-        rows = self._as_lists(compared.new) + self._as_lists(compared.changed)
         waiting = self._waiting
-        waiting.rows.extend(rows)
+        waiting.new.extend(self._as_lists(compared.new))
+        waiting.changed.extend(self._as_lists(compared.changed))
         waiting.vanished.extend(compared.vanished if self._deletes else ())
         waiting.arrived += compared.arrived
         waiting.corrected += compared.corrected

@@ -192,7 +192,7 @@ def _take(pull: Pull, opened: OpenSource, block: ChangeBlock, fence: int, result
     with writing(pull.engine) as connection:
         _require_lease(connection, _lease(opened.source.name), fence)
         patients.only_one_load(connection)
-        taken = Changes(connection, opened.source.name, opened.columns).take(block.rows, block.vanished)
+        taken = Changes(connection, opened.source.name, opened.columns).take(block.new, block.changed, block.vanished)
         result = replace(
             result,
             inserted=result.inserted + taken.inserted,

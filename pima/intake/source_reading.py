@@ -63,8 +63,8 @@ def source_rows(
 
 
 def _blocks(connection: Connection, statement: str, mapping: SourceMapping, tally: Tally) -> Generator[SourceRows]:
-    with source_query.ask(connection, statement, BLOCK_ROWS) as result:
-        while rows := result.fetchmany(BLOCK_ROWS):
+    with closing(source_query.blocks_of(connection, statement, BLOCK_ROWS)) as blocks:
+        for rows in blocks:
             yield mapped(mapping, list(zip(*rows, strict=True)), tally)
 
 

@@ -46,10 +46,14 @@ class Words:
     """The clock in :seconds seconds, or, where they are below 0, so long ago."""
     labelled_at_milliseconds: str
     """When an outcome came, as an integer: a million datetimes would cost more than all the measurements."""
+    parameter: str
+    """What stands for a parameter in a statement that goes to the driver's own cursor."""
     temporary_schema: str
     """Where a connection's temporary tables are."""
     name_of_revisions_table: str
     """The query for Alembic's table: its name, NULL or no row where it is not there."""
+    next_id: str
+    """A patient's id that the database draws, in an insert that gives others theirs."""
     id_in_range: str
     """The condition that the table sets a patient's id."""
     source_is_name: str
@@ -96,6 +100,8 @@ class Database:
     """Let the statements of this transaction take as long as they need."""
     cursor: Callable[[Connection], Any]
     """The driver's own cursor, for the rows of a large table."""
+    stream: Callable[[Connection], Any]
+    """The same for rows that are never all in memory."""
     claim: Callable[[Connection, tuple[str, ...], int, int], Batch]
     """Take at most so many rows (the second number) with a patient id above the first one off the queue, and read these
     features of them."""

@@ -70,7 +70,7 @@ def reading_source(engine: Engine, name: str) -> Iterator[Connection]:
 
     Raises SourceAway or SourceUnusable.
     """
-    database = _known(engine)
+    database = known_database(engine)
     _require_file(engine, name)
     try:
         with engine.begin() as connection:
@@ -86,20 +86,21 @@ def reading_source(engine: Engine, name: str) -> Iterator[Connection]:
         raise _translated(name, error, error, engine) from None
 
 
-def _known(engine: Engine) -> Database | None:
+def known_database(engine: Engine) -> Database | None:
+    """What the engine speaks to, where that is a database of pima's own kinds."""
     url = with_driver(engine.url)
     return None if url is None else database_at(url)
 
 
 def _require_file(engine: Engine, name: str) -> None:
-    database = _known(engine)
+    database = known_database(engine)
     if database is not None and database.is_a_file and not Path(engine.url.database or "").exists():
         expected = "the path of a file that is there, in its URL"
         raise SourceUnusable(source=name, what="there is no such file", expected=expected)
 
 
 def _translated(name: str, error: Exception, cause: BaseException | None, engine: Engine) -> PimaError:
-    database = _known(engine)
+    database = known_database(engine)
     if database is None:
         return _of_unknown(name, error, cause)
     found = database.translated(cause, engine.url)

@@ -1,13 +1,14 @@
 """The statements that read a source: whatever its tables and columns are called, and in the order of its key."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Dialect, Engine
 
 from pima.core.source import Source
 from pima.errors import SourceUnusable
-from pima.store.source_engine import reading_source
+from pima.store.source_engine import known_database, reading_source
 
 _ALIAS = "pima_source"
 _IN_ORDER = {
@@ -48,18 +49,32 @@ def _is_readable(engine: Engine, source: Source, column: str) -> bool:
     return True
 
 
-def ask(connection: Connection, statement: str, rows: int | None = None) -> CursorResult[Any]:
+def ask(connection: Connection, statement: str, rows: int = 1) -> CursorResult[Any]:
     """Send it as it is, since a colon or a percent sign in it is no parameter; with so many rows in memory."""
-    options = {"no_parameters": True} | ({"stream_results": True, "max_row_buffer": rows} if rows else {})
+    options = {"no_parameters": True, "stream_results": True, "max_row_buffer": rows}
     return connection.exec_driver_sql(statement, execution_options=options)
 
 
+def blocks_of(connection: Connection, statement: str, rows: int) -> Generator[Sequence[tuple[Any, ...]]]:
+    """What it gives, so many rows at a time; by the driver's own cursor where that is known."""
+    database = known_database(connection.engine)
+    cursor: Any = ask(connection, statement, rows) if database is None else database.stream(connection)
+    with closing(cursor):
+        if database is not None:
+            cursor.execute(statement)
+        while block := cursor.fetchmany(rows):
+            yield block
+
+
 def _select(dialect: Dialect, source: Source, columns: Sequence[str]) -> str:
-    listed = ", ".join(_column(dialect, column) for column in columns)
+    listed = [_column(dialect, column) for column in columns]
+    if dialect.name == "postgresql" and source.key_types == ("uuid",) and columns[0] == source.keys[0]:
+        # The server writes a UUID faster than Python makes an object of it; what is none is none as a text too.
+        listed[0] = f"CAST({listed[0]} AS TEXT)"
     # The line ends keep a comment at the query's end from going on.
     query = source.query.strip().rstrip(";")
     rows = f"(\n{query}\n)" if query else ".".join(_quoted(dialect, part) for part in source.table_parts)
-    return f"SELECT {listed} FROM {rows} {_ALIAS}"
+    return f"SELECT {', '.join(listed)} FROM {rows} {_ALIAS}"
 
 
 def _column(dialect: Dialect, name: str) -> str:

@@ -1,6 +1,7 @@
 """Our rows of a source: reading them in the order of its keys, and taking in what has changed there."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +17,15 @@ from pima.store.types import Id, Key, Real
 
 def rows_after(connection: Connection, source: str, names: Sequence[str], after: str, rows: int) -> SourceRows:
     """At most so many rows of a source with these features, by their keys, which come after this one."""
-    statement = text(f"""
-        SELECT source_key, person_key, coalesce(outcome, -1), {listed(names)} FROM patients
-        WHERE source = :source AND source_key > :after ORDER BY source_key LIMIT :rows""")
-    found = connection.execute(statement, {"source": source, "after": after, "rows": rows}).all()
+    database = database_of(connection)
+    mark = database.words.parameter
+    with closing(database.cursor(connection)) as cursor:
+        cursor.execute(
+            f"""SELECT source_key, person_key, coalesce(outcome, -1), {listed(names)} FROM patients
+            WHERE source = {mark} AND source_key > {mark} ORDER BY source_key LIMIT {mark}""",
+            (source, after, rows),
+        )
+        found = cursor.fetchall()
     if not found:
         return SourceRows.none(len(names))
     keys, persons, outcomes, *measured = zip(*found, strict=True)
@@ -50,16 +56,19 @@ class Changes:
         self._database = database_of(connection)
         self._staging = f"{self._database.words.temporary_schema}.pima_source_staging"
 
-    def take(self, rows: Sequence[Sequence[Any]], vanished: Sequence[str]) -> Taken:
+    def take(self, new: Sequence[Sequence[Any]], changed: Sequence[Sequence[Any]], vanished: Sequence[str]) -> Taken:
         """Bring rows (key, and then the columns) in, and delete those that are no longer there.
 
         A row that is as it should be already is not touched; one that was deleted and is there again has its old id.
         """
         self._database.join_by_index(self._connection)
         updated = inserted = deleted = 0
-        if rows:
-            self._stage(self._columns, rows)
-            updated, inserted = self._update(), self._insert()
+        if changed:
+            self._stage(self._columns, changed)
+            updated = self._update()
+        if new:
+            self._stage(self._columns, new)
+            inserted = self._insert()
         if vanished:
             self._stage((), [(key,) for key in vanished])
             deleted = self._delete()
@@ -71,7 +80,7 @@ class Changes:
         types = {"person_key": key, "outcome": number}
         others = "".join(f", {column(name)} {types.get(name, real)}" for name in columns)
         self._execute(f"DROP TABLE IF EXISTS {self._staging}")
-        self._execute(f"CREATE TEMPORARY TABLE {self._staging} (source_key {key} PRIMARY KEY{others})")
+        self._execute(f"CREATE TEMPORARY TABLE {self._staging} (source_key {key}{others})")
         names = ("source_key", *map(column, columns))
         texts = 1 + columns.count("person_key")
         self._database.append_rows(self._connection, self._staging, names, rows, texts)
@@ -84,16 +93,14 @@ class Changes:
 
     def _insert(self) -> int:
         columns, staged = listed(self._columns), listed(self._columns, "s")
-        is_new = """
-            NOT EXISTS (SELECT 1 FROM patients p WHERE p.source = :source AND p.source_key = s.source_key)"""
-        called = "FROM row_keys k WHERE k.source = :source AND k.source_key = s.source_key"
-        known = self._execute(f"""
+        same = "{0}.source = :source AND {0}.source_key = s.source_key"
+        old_id = f"(SELECT k.patient_id FROM row_keys k WHERE {same.format('k')})"
+        return self._execute(f"""
             INSERT INTO patients (id, source, source_key, {columns})
-            SELECT (SELECT k.patient_id {called}), :source, s.source_key, {staged} FROM {self._staging} s
-            WHERE EXISTS (SELECT 1 {called}) AND {is_new} ORDER BY s.source_key""")
-        return known + self._execute(f"""
-            INSERT INTO patients (source, source_key, {columns})
-            SELECT :source, s.source_key, {staged} FROM {self._staging} s WHERE {is_new} ORDER BY s.source_key""")
+            SELECT coalesce({old_id}, {self._database.words.next_id}), :source, s.source_key, {staged}
+            FROM {self._staging} s
+            WHERE NOT EXISTS (SELECT 1 FROM patients p WHERE {same.format("p")})
+            ORDER BY s.source_key""")
 
     def _delete(self) -> int:
         return self._execute(f"""

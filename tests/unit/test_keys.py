@@ -101,6 +101,12 @@ def test_many_keys_at_once_are_what_each_would_be(values: list[object], key_type
     assert canonical_keys([values], [key_type]) == [canonical_key([value], [key_type]) for value in values]
 
 
+@given(st.lists(st.one_of(st.none(), st.integers()), min_size=1))
+def test_so_are_integers_among_nothing(values: list[int | None]) -> None:
+    expected = [canonical_key([value], ["integer"]) for value in values]
+    assert canonical_keys([values], ["integer"]) == expected
+
+
 @given(st.text())
 def test_a_canonical_key_stays_as_it_is(value: str) -> None:
     once = canonical_text(value)

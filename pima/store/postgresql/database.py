@@ -4,7 +4,7 @@ from pima.store.database import Database, Triggers, imported_when_called
 from pima.store.postgresql import triggers
 from pima.store.postgresql.counter import mend_counter
 from pima.store.postgresql.driver_errors import translated
-from pima.store.postgresql.engine import cursor, insert_unless_there, make_engine, without_time_limit
+from pima.store.postgresql.engine import cursor, insert_unless_there, make_engine, stream, without_time_limit
 from pima.store.postgresql.loading import (
     append_rows,
     draw_ids_above_given,
@@ -26,6 +26,7 @@ DATABASE = Database(
     insert_unless_there=insert_unless_there,
     without_time_limit=without_time_limit,
     cursor=cursor,
+    stream=stream,
     claim=imported_when_called("pima.store.postgresql.claiming", "claim"),
     write_predictions=imported_when_called("pima.store.postgresql.predictions", "write_predictions"),
     write_rejections=imported_when_called("pima.store.postgresql.predictions", "write_rejections"),

@@ -69,3 +69,8 @@ def without_time_limit(connection: Connection) -> None:
 def cursor(connection: Connection) -> Any:
     """The driver's tuples, from binary values: SQLAlchemy's row objects cost more than reading a row."""
     return connection.connection.cursor(binary=True)
+
+
+def stream(connection: Connection) -> Any:
+    """The same on the server's side."""
+    return connection.connection.cursor("pima_stream", binary=True)

@@ -7,8 +7,10 @@ WORDS = Words(
     now="clock_timestamp()",
     in_seconds="clock_timestamp() + make_interval(secs => :seconds)",
     labelled_at_milliseconds="CAST(floor(EXTRACT(EPOCH FROM labelled_at) * 1000) AS BIGINT)",
+    parameter="%s",
     temporary_schema="pg_temp",
     name_of_revisions_table="SELECT to_regclass('alembic_version')",
+    next_id="nextval((SELECT CAST(pg_get_serial_sequence('patients', 'id') AS regclass)))",
     id_in_range=f"id > 0 AND id <= {LARGEST_ID}",
     source_is_name="{0}source ~ '^[a-z][a-z0-9_]*$' AND length({0}source) <= 30",
     source_key_in_range=(

@@ -23,6 +23,7 @@ DATABASE = Database(
     insert_unless_there=insert_unless_there,
     without_time_limit=without_time_limit,
     cursor=cursor,
+    stream=cursor,
     claim=imported_when_called("pima.store.sqlite.claiming", "claim"),
     write_predictions=imported_when_called("pima.store.sqlite.predictions", "write_predictions"),
     write_rejections=imported_when_called("pima.store.sqlite.predictions", "write_rejections"),

@@ -8,9 +8,11 @@ WORDS = Words(
     labelled_at_milliseconds=(
         "CAST(strftime('%s', labelled_at) AS INTEGER) * 1000 + CAST(substr(labelled_at, 21, 3) AS INTEGER)"
     ),
+    parameter="?",
     temporary_schema="temp",
     name_of_revisions_table="SELECT name FROM sqlite_master WHERE name = 'alembic_version'",
     # A given id moves the counter, so a trigger holds the upper bound.
+    next_id="NULL",
     id_in_range="id > 0",
     source_is_name="{0}source GLOB '[a-z]*' AND {0}source NOT GLOB '*[^a-z0-9_]*' AND length({0}source) <= 30",
     source_key_in_range=(
