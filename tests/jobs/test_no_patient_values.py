@@ -22,6 +22,7 @@ from pima.store.engine import reading, writing
 from pima.store.patients import make_staging, stage
 from pima.store.tables import TABLES
 from tests.conftest import FEATURE_NAMES, PATIENCE_SECONDS, Database, Ended, call, free_port, insert_patients, wait_for
+from tests.jobs.clinic import URL, Clinic
 from tests.jobs.patient_files import HEADER, ID_HEADER, write
 from tests.jobs.real_scheduler import EVERY_SECOND, stop
 
@@ -35,6 +36,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 MAY_HOLD_MEASUREMENTS = {"patients", "scoring_queue"}
 MAY_HOLD_PROBABILITIES = {"predictions"}
+MAY_HOLD_KEYS = {"row_keys"}
 
 
 @dataclass
@@ -66,7 +68,7 @@ class Watched:
         for text in self.shown:
             _assert_clean(text)
         for table in TABLES:
-            if table.name not in MAY_HOLD_MEASUREMENTS | MAY_HOLD_PROBABILITIES:
+            if table.name not in MAY_HOLD_MEASUREMENTS | MAY_HOLD_PROBABILITIES | MAY_HOLD_KEYS:
                 for row in self.database.execute(f"SELECT * FROM {table.name}"):
                     _assert_clean(repr([v for v in row if not isinstance(v, bytes)]))
         assert {"runs", "rejections", "promotions", "loads"} <= {table.name for table in TABLES}
@@ -114,6 +116,48 @@ def test_a_night_with_good_and_bad_rows_shows_no_value(watched: Watched) -> None
     watched.run("models", "rollback", "--reason", "for this test", "--json")
     watched.call("retrain", exit_code=3)
     watched.run("status", "--json")
+
+
+def test_a_pull_shows_no_value_nor_what_a_row_is_called(
+    scored_database: Database, postgresql_clinic: Clinic, tmp_path: Path
+) -> None:
+    watched, clinic = Watched(scored_database, tmp_path), postgresql_clinic
+    clinic.execute(
+        "ALTER TABLE visits ALTER visit_id TYPE text, ALTER glucose_mmol TYPE text, ALTER patient_no TYPE text"
+    )
+    clinic.settings |= {"key_type": "text", "person_type": "text"}
+    sound = {"glucose_mmol": "5.5", "bmi": GOOD["bmi"], "pedigree": GOOD["diabetes_pedigree"], "diabetic": "yes"}
+
+    def visits(seed: int, **changed: Any) -> None:
+        clinic.insert(1, seed, **(sound | {"visit_id": f"{seed} {NAME}", "patient_no": NAME} | changed))
+
+    def pull(*arguments: str, exit_code: int = 0) -> None:
+        watched.call("pull", "--config", clinic.config, *arguments, exit_code=exit_code)
+
+    watched.database.environ[URL] = clinic.url
+    for seed in range(9):
+        visits(seed)
+    visits(10, glucose_mmol=NAME)
+    visits(11, diabetic=NAME)
+    visits(12, bmi=-613.3125)
+    pull("--dry-run")
+    pull()
+    clinic.execute("UPDATE visits SET age = 44, diabetic = 'no'")
+    pull()
+    visits(13, visit_id=f"1 {NAME} ")
+    pull(exit_code=2)
+    clinic.execute("DELETE FROM visits WHERE visit_id LIKE '1 %'")
+    visits(14, visit_id=NAME * 20)
+    pull(exit_code=2)
+    clinic.execute("DELETE FROM visits WHERE visit_id LIKE :key", {"key": f"{NAME}%"})
+    clinic.execute("UPDATE visits SET glucose_mmol = :name", {"name": NAME})
+    pull(exit_code=3)
+    # What an error of the server's tells holds the value; what it is called here does not.
+    clinic.execute("CREATE VIEW broken AS SELECT *, glucose_mmol::double precision AS glucose FROM visits")
+    clinic.settings["table"] = "broken"
+    clinic.columns["glucose"] = "glucose"
+    pull(exit_code=2)
+    watched.assert_nothing_leaked()
 
 
 def test_a_run_that_fails_shows_no_value(watched: Watched) -> None:
