@@ -33,6 +33,7 @@ def lived_in(sqlite: Database, trained: Path, tmp_path: Path) -> Database:
     assert call(sqlite, "score").exit_code == 0
     sqlite.execute("UPDATE patients SET age = age + 1 WHERE id BETWEEN 770 AND 780")
     sqlite.execute("UPDATE patients SET outcome = id % 2 WHERE id BETWEEN 781 AND 790")
+    sqlite.execute("UPDATE patients SET source = 'clinic', source_key = 'v' || id, person_key = 'p' WHERE id > 800")
     insert_patients(sqlite, 3)
     sqlite.execute("DELETE FROM patients WHERE id > 811")  # the newest of all is among them
     assert call(sqlite, "models", "holdout", "--share", "0.4", "--reason", "more rows to judge on").exit_code == 0
