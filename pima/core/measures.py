@@ -23,8 +23,8 @@ class Measure(StrEnum):
     ACCURACY = "accuracy"
     LOG_LOSS = "log_loss"
     NET_BENEFIT = "net_benefit"
-    """Of each model's classes at its own threshold. A false alarm costs both the same, the odds of the challenger's: a
-    lower threshold by itself, under which false alarms are cheaper, is no gain."""
+    """Of both models' classes at one threshold, the challenger's, whose odds are what a false alarm costs: the same
+    model at another threshold is no gain."""
 
 
 TIE = 1e-12
@@ -87,7 +87,9 @@ def _challenger_worths(measure: Measure, contest: Contest) -> Float64Array:
 def _champion_worths(measure: Measure, contest: Contest) -> Float64Array | None:
     if contest.champion is None:
         return None
-    return _worths(measure, contest, contest.champion, contest.champion_threshold)
+    # At its own threshold the champion would lose to the same model as soon as the setting is another one.
+    asked = contest.challenger_threshold if measure is Measure.NET_BENEFIT else contest.champion_threshold
+    return _worths(measure, contest, contest.champion, asked)
 
 
 def _worths(measure: Measure, contest: Contest, probabilities: Float64Array, threshold: float) -> Float64Array:

@@ -117,6 +117,17 @@ def test_a_threshold_that_reaches_a_sensitivity_is_chosen_stored_and_used(clinic
     assert classes == [(1, threshold), (0, threshold)]
 
 
+def test_a_threshold_that_goes_up_and_down_replaces_no_champion_by_net_benefit(clinic: tuple[Database, str]) -> None:
+    database, _ = clinic
+    by_net_benefit = {"PIMA_GATE__MEASURE": "net_benefit"}
+    thresholds = ("0.04", "0.08", "0.04", "0.02")
+    found = [_json(clinic, "retrain", **by_net_benefit, PIMA_RETRAIN__THRESHOLD=each) for each in thresholds]
+    assert found[0]["reason"] == "first_champion"
+    others = {(each["reason"], each["measured"]["gain"]) for each in found[1:] if not each["judged_before"]}
+    assert others == {("not_more_net_benefit", 0)}
+    assert database.value("SELECT model_version FROM champion") == 1
+
+
 def test_a_specificity_has_a_higher_threshold(clinic: tuple[Database, str]) -> None:
     found = _json(clinic, "retrain", "--dry-run", PIMA_RETRAIN__THRESHOLD="specificity >= 0.95")
     assert found["challenger_scores"]["specificity"] > 0.92

@@ -125,13 +125,22 @@ def test_by_accuracy_a_good_model_of_a_rare_outcome_is_no_champion() -> None:
     assert _decided(contest, LOG_LOSS) == (Decision.PROMOTED, Reason.FIRST_CHAMPION)
 
 
-def test_a_lower_threshold_by_itself_is_no_net_benefit() -> None:
-    """Under its own odds each would look good: false alarms are cheaper to whoever acts earlier."""
-    champion = _contest(_calling(3, 10), _calling(3, 10), challenger_threshold=0.06, champion_threshold=0.5)
-    assert _decided(champion, NET_BENEFIT) == (Decision.NOT_BETTER, Reason.NOT_MORE_NET_BENEFIT)
-    # And each is taken by its own classes: at 0.06 the vague one calls the five, at 0.5 nobody.
-    classes = _contest(VAGUE, VAGUE, challenger_threshold=0.06, champion_threshold=0.5)
-    assert _decided(classes, NET_BENEFIT) == (Decision.PROMOTED, Reason.MORE_NET_BENEFIT)
+@pytest.mark.parametrize("champions", [0.01, 0.06, 0.5, 0.99])
+@pytest.mark.parametrize("probabilities", [_calling(3, 10), KNOWING, VAGUE])
+def test_another_threshold_by_itself_is_no_net_benefit(probabilities: np.ndarray, champions: float) -> None:
+    """Each threshold is the best under its own odds: the same model would win at every change of the setting."""
+    contest = _contest(probabilities, probabilities, challenger_threshold=0.06, champion_threshold=champions)
+    assert _decided(contest, NET_BENEFIT) == (Decision.NOT_BETTER, Reason.NOT_MORE_NET_BENEFIT)
+    assert decide(contest, NET_BENEFIT).measured.gain == 0
+
+
+def test_both_are_classified_where_the_clinic_would_act() -> None:
+    # At 0.06 the vague one calls the five and nobody else, whatever the champion's own threshold is.
+    better = _contest(VAGUE, _calling(3, 0), challenger_threshold=0.06, champion_threshold=0.95)
+    found = decide(better, NET_BENEFIT).measured
+    assert (found.challenger, found.champion) == (pytest.approx(0.05), pytest.approx(0.03))
+    worse = replace(better, challenger=better.champion, champion=better.challenger)
+    assert _decided(worse, NET_BENEFIT) == (Decision.NOT_BETTER, Reason.NOT_MORE_NET_BENEFIT)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +159,7 @@ def test_the_veto_stands_beside_either_measure() -> None:
     vetoed = replace(NET_BENEFIT, log_loss_veto=True)
     # Two cases found and no false alarm, but sure of what is wrong elsewhere.
     reckless = np.where(np.arange(100) == 4, 1e-7, _calling(2, 0))
-    assert _decided(_contest(reckless, VAGUE, champion_threshold=0.5), vetoed)[1] is Reason.LOG_LOSS_VETO
+    assert _decided(_contest(reckless, VAGUE * 0.9), vetoed)[1] is Reason.LOG_LOSS_VETO
     barely = np.where(np.arange(100) == 0, 0.1001, VAGUE)
     assert _decided(_contest(barely, VAGUE), LOG_LOSS)[1] is Reason.LOWER_LOG_LOSS
     assert _decided(_contest(barely, VAGUE), replace(LOG_LOSS, log_loss_veto=True))[1] is Reason.LOWER_LOG_LOSS
@@ -278,7 +287,7 @@ def test_net_benefit_is_the_written_out_sum(
     contest = _drawn(drawn, threshold, champions)
     verdict = decide(contest, NET_BENEFIT)
     found, outcomes = verdict.measured, contest.outcomes
-    both = contest.challenger >= threshold, contest.champion >= champions
+    both = contest.challenger >= threshold, contest.champion >= threshold
     challenger, champion = (_net_benefit(outcomes, predicted, threshold) for predicted in both)
     all_of_them = _net_benefit(outcomes, np.ones(len(outcomes)), threshold)
     assert (found.challenger, found.champion) == (pytest.approx(challenger), pytest.approx(champion))
