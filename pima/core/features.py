@@ -103,9 +103,9 @@ def names_of(features: Features) -> tuple[str, ...]:
     return tuple(feature.name for feature in features)
 
 
-def as_inputs(features: Features) -> list[dict[str, object]]:
-    """What of the features a fit depends on, besides powers and scales, which stand in its recipe."""
-    return [{"name": each.name, "kind": each.kind, "low": each.low, "codes": sorted(each.codes)} for each in features]
+def same_measurements(one: Features, other: Features) -> bool:
+    """Whether the same is measured, whatever is taken for real and however the model takes it."""
+    return {(each.name, each.kind) for each in one} == {(each.name, each.kind) for each in other}
 
 
 def canonical_name(column: str, declaration: Declaration) -> str | None:

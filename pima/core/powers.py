@@ -6,19 +6,22 @@ import numpy as np
 
 from pima.core.arrays import Float32Array, Float64Array
 
-LEAST_GAIN = 0.3
-"""By so much the root must make the skewness smaller to be taken."""
-LEAST_GAIN_OF_RECIPROCAL = 1.0
-"""And the reciprocal, beside what was best before it: it turns the order round and spreads what is near 0."""
+LEAST_GAINS = {0.5: 0.3, -1.0: 1.0}
+"""By so much a power must make the skewness smaller than what was best before it; the reciprocal by more, since it
+turns the order round and spreads what is near 0."""
+
+
+def powers_to_choose_from(low: float | None) -> tuple[float, ...]:
+    """Besides 1: the root of what is never below 0 by its declared range, the reciprocal of what is never 0 either."""
+    if low is None or low < 0:
+        return ()
+    return (0.5, -1.0) if low > 0 else (0.5,)
 
 
 def choose_exponents(
     declared: Sequence[float | None], lows: Sequence[float | None], values: Float32Array
 ) -> Float32Array:
-    """The declared exponent of each column (n, numbers), else 1, 1/2 or -1 by the skewness of what is there.
-
-    Roots are for numbers that are never below 0 by their declared range, reciprocals for those that are never 0 either.
-    """
+    """The declared exponent of each column (n, numbers), else 1, 1/2 or -1 by the skewness of what is there."""
     chosen = [
         _less_skewed(column[np.isfinite(column)].astype(np.float64), low) if exponent is None else exponent
         for exponent, low, column in zip(declared, lows, values.T, strict=True)
@@ -27,12 +30,10 @@ def choose_exponents(
 
 
 def _less_skewed(values: Float64Array, low: float | None) -> float:
-    candidates = [(0.5, LEAST_GAIN)] if low is not None and low >= 0 else []
-    candidates += [(-1.0, LEAST_GAIN_OF_RECIPROCAL)] if low is not None and low > 0 else []
     best, least = 1.0, abs(_skewness(values))
-    for exponent, gain in candidates:
+    for exponent in powers_to_choose_from(low):
         skewness = abs(_skewness(values**exponent))
-        if skewness < least - gain:
+        if skewness < least - LEAST_GAINS[exponent]:
             best, least = exponent, skewness
     return best
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from pima.core.features import Features
+from pima.core.powers import powers_to_choose_from
 
 
 def added(default: Any, before: Any) -> Any:
@@ -77,6 +78,18 @@ def recipe_for(network: str, features: Features) -> FiveSeeds | Article:
     # Where all is declared, somebody has looked at how the inputs are to be taken, and the fit is as it was then.
     known = all(feature.kind == "number" and feature.power is not None for feature in features)
     return recipe if known else replace(recipe, l2_choices=(1.5,), rows_a_piece=160)
+
+
+def inputs_of(recipe: FiveSeeds | Article, features: Features) -> list[dict[str, object]]:
+    """What of the features a fit depends on besides the numbers of its recipe: of a declared range no more than the
+    powers that it leaves the fit to choose from."""
+    chooses = isinstance(recipe, FiveSeeds)
+    inputs: list[dict[str, object]] = []
+    for each in features:
+        chosen = chooses and each.kind == "number" and each.power is None
+        powers = {"powers": powers_to_choose_from(each.low)} if chosen else {}
+        inputs.append({"name": each.name, "kind": each.kind, "codes": sorted(each.codes), **powers})
+    return inputs
 
 
 def _plain(number: float) -> float:

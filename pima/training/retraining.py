@@ -16,14 +16,14 @@ import msgspec
 from sqlalchemy import Connection, Engine
 
 from pima.core.digest import sha256_of
-from pima.core.features import Declaration, Features, as_inputs, names_of
+from pima.core.features import Declaration, Features, names_of, same_measurements
 from pima.core.history import MOST_TWINS, Split, shortage, split
 from pima.core.reasons import Decision, Reason
 from pima.declaring import SHIPPED
 from pima.errors import LeaseHeld, PimaError, TooFewLabels
 from pima.logs import get_logger
 from pima.model.boundary import Boundary
-from pima.model.recipes import fingerprinted, recipe_for
+from pima.model.recipes import fingerprinted, inputs_of, recipe_for
 from pima.model.training_extra import training_extra
 from pima.process.heartbeat import beating
 from pima.process.recorded_run import OpenRun
@@ -107,7 +107,7 @@ def read_history(engine: Engine, settings: Settings, declared: Declaration) -> t
         as_read = AsRead(clock(connection), salt, generation)
         labelled = labelled_history(connection, declared.columns)
     # The shipped measurements are so fine that equal ones mean the same person, however many there are.
-    most_twins = math.inf if as_inputs(declared.features) == as_inputs(SHIPPED.features) else MOST_TWINS
+    most_twins = math.inf if same_measurements(declared.features, SHIPPED.features) else MOST_TWINS
     return split(labelled, declared.features, salt, generation.share, most_twins), as_read
 
 
@@ -172,11 +172,11 @@ _FIRST_GATE_OPTIONS = {
 
 
 def _fit_as_fingerprinted(settings: Settings, features: Features) -> dict[str, Any]:
-    known = settings_of_fit(settings, features)
-    known |= {"recipe": fingerprinted(recipe_for(settings.retrain.network, features))}
+    recipe = recipe_for(settings.retrain.network, features)
+    known = settings_of_fit(settings, features) | {"recipe": fingerprinted(recipe)}
     # The shipped ones were the only ones once, and no fingerprint named them.
-    inputs = as_inputs(features)
-    return known if inputs == as_inputs(SHIPPED.features) else known | {"features": inputs}
+    inputs = inputs_of(recipe, features)
+    return known if inputs == inputs_of(recipe, SHIPPED.features) else known | {"features": inputs}
 
 
 def _fingerprint(settings: dict[str, Any]) -> str:

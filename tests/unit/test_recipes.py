@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pima.core.features import Feature
 from pima.model import recipes
 from pima.model.recipes import RECIPES, Article, FiveSeeds, added, fingerprinted, recipe_for, recipe_of
 from pima.settings import GateSettings, Settings, read_settings
@@ -98,3 +99,40 @@ def test_every_number_of_a_recipe_tells_fits_apart() -> None:
         assert fingerprinted(replace(shipped, **{name: other})) != known, name
     assert fingerprinted(Article()) == asdict(Article())
     assert fingerprinted(replace(shipped, exponents=())).keys() == known.keys() - {"exponents"}
+
+
+def _with(feature: Feature) -> str:
+    """The fingerprint of a fit on the shipped features and this one."""
+    return fit_fingerprint(read_settings(None, {}), (*FEATURES, feature))
+
+
+@pytest.mark.parametrize("power", [1.0, 0.5, -1.0])
+def test_a_range_that_plays_no_part_in_a_fit_does_not_enter_its_fingerprint(power: float) -> None:
+    declared = Feature("creatinine", low=0.1, high=20, power=power)
+    for low in (0.05, 0.0, -1.0):
+        assert _with(msgspec.structs.replace(declared, low=low)) == _with(declared)
+
+
+@pytest.mark.parametrize(("low", "same"), [(0.1, 0.05), (0.0, -0.0), (-1.0, -2.0)])
+def test_of_a_range_a_fit_depends_on_the_powers_that_it_may_choose(low: float, same: float) -> None:
+    found = {each: _with(Feature("creatinine", low=each, high=20)) for each in (0.2, 0.0, -3.0, low, same)}
+    assert found[low] == found[same]
+    assert len(set(found.values())) == 3
+
+
+def test_the_articles_fit_chooses_no_powers() -> None:
+    settings = read_settings(None, {"PIMA_RETRAIN__NETWORK": "article"})
+    declared = Feature("creatinine", low=0.1, high=20)
+    others = [{"low": 0.0}, {"low": -1.0}, {"power": 1.0}]
+    found = {
+        fit_fingerprint(settings, (*FEATURES, msgspec.structs.replace(declared, **each))) for each in ({}, *others)
+    }
+    assert len(found) == 1
+
+
+def test_the_shipped_features_with_another_low_have_the_shipped_fingerprint() -> None:
+    """All their powers are declared."""
+    settings = read_settings(None, {})
+    others = (*FEATURES[:-1], msgspec.structs.replace(FEATURES[-1], low=17.0))
+    assert fit_fingerprint(settings, others) == fit_fingerprint(settings, FEATURES)
+    assert gate_fingerprint(settings, others) == gate_fingerprint(settings, FEATURES)

@@ -1,0 +1,74 @@
+"""What a changed declaration may change about a verdict, and what people are told, on both databases."""
+
+import random
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pima.declaring import SHIPPED
+from pima.settings import read_settings
+from pima.training.retraining import read_history
+from tests.conftest import SALT, Database, call, insert_many, the_json
+from tests.jobs.declared import configuration
+
+POWERS_DECLARED = """
+[outcome]
+name = "ill"
+
+[[feature]]
+name = "a"
+low = 0
+high = 100
+power = 1
+
+[[feature]]
+name = "b"
+low = -10
+high = 10
+power = 1
+"""
+
+
+def _rows(folder: Path, rows: int, seed: int) -> str:
+    draw = random.Random(seed)  # noqa: S311
+    lines = ["a,b,ill"]
+    for _ in range(rows):
+        a, b = draw.uniform(0, 100), draw.uniform(-4, 4)
+        lines.append(f"{a:.3f},{b:.3f},{int(draw.gauss(b + (a - 50) / 20, 1) > 0)}")
+    path = folder / f"rows-{seed}.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+def test_a_range_that_plays_no_part_brings_nothing_back_that_was_rolled_back(
+    empty_database: Database, tmp_path: Path
+) -> None:
+    database, config = empty_database, configuration(tmp_path, POWERS_DECLARED)
+    by_log_loss = {"PIMA_GATE__MEASURE": "log_loss"}
+    assert call(database, "migrate", "--config", config).exit_code == 0
+    for seed, rows in enumerate((130, 900)):
+        assert call(database, "load", "--config", config, _rows(tmp_path, rows, seed)).exit_code == 0
+        fitted = call(database, "retrain", "--config", config, "--json", **by_log_loss)
+        assert the_json(fitted)["verdict"] == "promoted", fitted.stderr
+    assert call(database, "models", "rollback", "--reason", "bad", "--config", config).exit_code == 0
+
+    configuration(tmp_path, POWERS_DECLARED.replace("low = 0\n", "low = -1\n"))
+    assert call(database, "migrate", "--features", "--reason", "no part", "--config", config).exit_code == 0
+    again = the_json(call(database, "retrain", "--config", config, "--json", **by_log_loss))
+    assert (again["verdict"], again["reason"]) == ("blocked", "rolled_back_before")
+    assert database.value("SELECT model_version FROM champion") == 1
+
+
+@pytest.mark.parametrize("changed", [{"low": 17.0}, {"power": None, "high": 99.0}])
+def test_the_shipped_measurements_have_no_twins_in_training_whatever_their_ranges_are(
+    database: Database, changed: dict[str, object]
+) -> None:
+    insert_many(database, 300)  # of fifty kinds
+    database.execute("UPDATE patients SET outcome = id % 2")
+    age = next(feature for feature in SHIPPED.features if feature.name == "age")
+    others = tuple(msgspec.structs.replace(each, **changed) if each is age else each for each in SHIPPED.features)
+    settings = read_settings(None, {"PIMA_HOLDOUT__SALT": SALT})
+    for features in (SHIPPED.features, others):
+        history, _ = read_history(database.engine, settings, msgspec.structs.replace(SHIPPED, features=features))
+        assert (history.twins_kept, history.left_out["twin_of_holdout"] > 100) == (0, True)
