@@ -57,6 +57,7 @@ def retrain(
             history, as_read = read_history(engine, settings, declared)
             rows = HistoryRows.of(history)
             run.report(RetrainResult(rows))
+            _tell_of_twins(rows)
             _require_enough(history, settings.retrain)
             earlier = _earlier_verdict(engine, history, settings, declared.features)
             if earlier is not None:
@@ -109,6 +110,16 @@ def read_history(engine: Engine, settings: Settings, declared: Declaration) -> t
     # The shipped measurements are so fine that equal ones mean the same person, however many there are.
     most_twins = math.inf if same_measurements(declared.features, SHIPPED.features) else MOST_TWINS
     return split(labelled, declared.features, salt, generation.share, most_twins), as_read
+
+
+def _tell_of_twins(rows: HistoryRows) -> None:
+    if rows.twins_kept:
+        get_logger().warning(
+            "rows with the features of a holdout row stay in training: they are so many that equal features say"
+            " nothing of the person",
+            twins_kept=rows.twins_kept,
+            training_rows=rows.training_rows,
+        )
 
 
 def _require_enough(history: Split, settings: RetrainSettings) -> None:
