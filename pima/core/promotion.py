@@ -83,7 +83,8 @@ def decide(contest: Contest, options: GateOptions) -> Verdict:
     return Verdict(
         decision=decision,
         reason=reason,
-        sentence=_sentence(contest, decision, reason, found, seen_rows) + _luck(contest, reason, found),
+        sentence=_sentence(contest, decision, reason, found, _left_out(seen_rows, unscorable_rows))
+        + _luck(contest, reason, found),
         challenger=found.challenger,
         champion=found.champion,
         comparison=found.comparison,
@@ -170,7 +171,13 @@ def _won(contest: Contest, measure: Measure) -> tuple[Decision, Reason]:
     return Decision.PROMOTED, Reason.FIRST_CHAMPION
 
 
-def _sentence(contest: Contest, decision: Decision, reason: Reason, found: _Figures, seen_rows: int) -> str:
+def _left_out(seen_rows: int, unscorable_rows: int) -> str:
+    found = [f"{seen_rows} that the champion may have learned from"] if seen_rows else []
+    found += [f"{unscorable_rows} that the champion can't score"] if unscorable_rows else []
+    return f", left out {' and '.join(found)}" if found else ""
+
+
+def _sentence(contest: Contest, decision: Decision, reason: Reason, found: _Figures, left_out: str) -> str:
     if found.measured is None:
         # Its outputs are no numbers, whatever the measure.
         return f"{decision}: {why(reason, Measure.ACCURACY)}"
@@ -178,8 +185,8 @@ def _sentence(contest: Contest, decision: Decision, reason: Reason, found: _Figu
         figures = _correct(found)
     else:
         figures = told(found.measured, contest.outcomes[contest.in_window], contest.challenger_threshold)
-    if seen_rows and found.champion:
-        figures += f", left out {seen_rows} that the champion may have learned from"
+    if found.champion:
+        figures += left_out
     return f"{decision}: {why(reason, found.measured.measure)} ({figures})"
 
 

@@ -227,6 +227,7 @@ def test_rows_that_only_the_challenger_can_score_judge_neither_and_are_counted(
     told = the_json(call(database, "retrain", "--config", config, "--json"))
     in_holdout = told["holdout_rows"] - told["champion_scores"]["rows"]
     assert told["unscorable_rows"] == in_holdout > 30
+    assert f"left out {in_holdout} that the champion can't score" in told["explanation"]
     assert told["challenger_scores"]["rows"] == told["champion_scores"]["rows"] > 80
     # What the champion can't score is rejected by it, and scored by a version that does not ask for it.
     database.execute("INSERT INTO patients (creatinine, smoking) VALUES (1.0, 1)")

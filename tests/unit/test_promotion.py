@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pima.core.contest import Contest
+from pima.core.measures import Measure
 from pima.core.promotion import GateOptions, decide
 from pima.core.reasons import Decision, Reason
 
@@ -206,6 +207,21 @@ def test_rows_that_the_champion_may_have_learned_from_count_for_neither() -> Non
     assert (verdict.whole_accuracy_difference, verdict.seen_rows) == (1 / 50, 50)
     assert "left out 50 that the champion may have learned from" in verdict.sentence
     assert "left out" not in decide(_many(challenger, champion), GateOptions()).sentence
+
+
+@pytest.mark.parametrize("measure", list(Measure))
+def test_rows_that_the_champion_cant_score_are_told_as_those_that_it_may_have_learned_from(measure: Measure) -> None:
+    right = _right(100), _right(100, 90)
+    scorable, unseen = np.arange(100) >= 20, np.arange(100) % 10 > 0
+    alone = decide(_many(*right, scorable=scorable), GateOptions(measure=measure))
+    assert (alone.seen_rows, alone.unscorable_rows) == (0, 20)
+    assert "left out 20 that the champion can't score)" in alone.sentence
+    both = decide(_many(*right, scorable=scorable, unseen=unseen), GateOptions(measure=measure))
+    told = "left out 10 that the champion may have learned from and 20 that the champion can't score)"
+    assert told in both.sentence
+    # Where the two are not compared, no row was left out.
+    too_few = _many(*right, scorable=scorable, too_few_unseen=True)
+    assert "left out" not in decide(too_few, GateOptions(measure=measure)).sentence
 
 
 def test_where_too_few_rows_are_left_a_person_decides_with_the_challengers_figures_on_all_of_them() -> None:
