@@ -172,6 +172,15 @@ class SchemaAhead(PimaError):
     code = "schema_ahead"
 
 
+class DeclarationWouldBeLost(PimaError):
+    """The database can't go back to revision {to}: schemas before {first} know the shipped declaration alone, and
+    {what}. Nothing was changed. `python -m jobs.migrate --to {first}` is as far as it can go. An older release needs a
+    backup from its own time (docs/operations.md), or a new database."""
+
+    exit_code = WRONG
+    code = "declaration_would_be_lost"
+
+
 class SchemaDiffers(PimaError):
     """The database is at the right revision, but {what}. Nothing was written. `python -m jobs.migrate` makes pima's own
     triggers anew where they are missing or changed; how the rest is undone, which it can't do, is in docs/operations.md

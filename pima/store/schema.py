@@ -16,7 +16,7 @@ from pima.declaring import SHIPPED
 from pima.errors import SchemaAhead, SchemaBehind, SchemaDiffers, SchemaMissing, WrongConfiguration
 from pima.settings import HoldoutSettings
 from pima.store.database import database_of
-from pima.store.declarations import newest_declaration, require_declared
+from pima.store.declarations import newest_declaration, require_declared, require_only_the_shipped_one
 from pima.store.engine import reading, writing
 from pima.store.feature_columns import begin_with
 from pima.store.generations import keep_share
@@ -28,6 +28,7 @@ from pima.store.urls import redacted
 HEAD = "0009"
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """Every revision that this code knows, oldest first; a test compares them with migrations/."""
+_FIRST_WITH_DECLARATIONS = "0007"
 
 _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
@@ -127,6 +128,7 @@ def migrate(
         if before is not None:
             _require_ids_in_range(connection)
             _require_room_for_keys(connection, before)
+            _require_declaration_can_stay(connection, before, to)
         if before == HEAD and to not in ("head", HEAD):
             drop_triggers(connection)
         _run_alembic(connection, to)
@@ -162,6 +164,12 @@ def _require_room_for_keys(connection: Connection, before: str) -> None:
         if f"patients.{key}" in found:
             what = f"patients has a column {key} of somebody else's, where pima's own is to stand: rename it"
             raise SchemaDiffers(what=what)
+
+
+def _require_declaration_can_stay(connection: Connection, before: str, to: str) -> None:
+    # Going back to nothing is no loss that anybody overlooks.
+    if to in REVISIONS and to < _FIRST_WITH_DECLARATIONS <= before:
+        require_only_the_shipped_one(connection, to, _FIRST_WITH_DECLARATIONS)
 
 
 def _run_alembic(connection: Connection, to: str) -> None:

@@ -1,0 +1,82 @@
+"""`migrate --to` a schema that knows the shipped features alone, on both databases."""
+
+from pathlib import Path
+
+import pytest
+
+from pima.store.schema import HEAD
+from tests.conftest import SALT, Database, call, insert_patients, the_json
+from tests.jobs.declared import configuration
+
+SHIPPED_TEXT = (Path(__file__).parents[2] / "pima" / "data" / "features.toml").read_text()
+WIDER = SHIPPED_TEXT.replace("high = 25", "high = 30", 1)
+IN_OTHER_WORDS = SHIPPED_TEXT.replace('unit = "count"', 'unit = "how many"', 1)
+OLDER = ("0001", "0006")
+
+
+def _all_there_is(database: Database) -> list[object]:
+    tables = ("alembic_version", "declarations", "patients", "scoring_queue", "model_versions", "predictions")
+    return [sorted(map(repr, database.execute(f"SELECT * FROM {table}"))) for table in tables]
+
+
+def _refused(database: Database, config: str, to: str) -> str:
+    before = _all_there_is(database)
+    ended = call(database, "migrate", "--to", to, "--config", config)
+    assert ended.exit_code == 2, ended
+    assert _all_there_is(database) == before
+    assert f"The database can't go back to revision {to}" in ended.stderr
+    assert "Nothing was changed" in ended.stderr
+    return ended.stderr
+
+
+@pytest.mark.parametrize("to", OLDER)
+def test_no_declaration_of_ones_own_is_thrown_away(declared_database: Database, tmp_path: Path, to: str) -> None:
+    database, config = declared_database, configuration(tmp_path)
+    database.execute('INSERT INTO patients ("order", creatinine) VALUES (3, 1), (4, 1)')
+    assert "declares other features" in _refused(database, config, to)
+    # Not with settings that declare the shipped ones, which this database never had, either.
+    other = tmp_path / "other.toml"
+    other.write_text("")
+    _refused(database, str(other), to)
+    assert the_json(call(database, "score", "--config", config, "--json"))["predicted"] == 2
+
+
+@pytest.mark.parametrize("declared", [WIDER, IN_OTHER_WORDS])
+def test_nor_is_a_change_of_the_shipped_one(scored_database: Database, tmp_path: Path, declared: str) -> None:
+    database, config = scored_database, configuration(tmp_path, declared)
+    assert call(database, "migrate", "--features", "--reason", "ours", "--config", config).exit_code == 0
+    _refused(database, config, "0006")
+    # Nor the record of it, once it is taken back.
+    configuration(tmp_path, SHIPPED_TEXT)
+    assert call(database, "migrate", "--features", "--reason", "theirs", "--config", config).exit_code == 0
+    assert "3 declarations on record" in _refused(database, config, "0006")
+
+
+def test_the_first_schema_that_knows_declarations_is_gone_back_to_and_no_further(
+    declared_database: Database, tmp_path: Path
+) -> None:
+    database, config = declared_database, configuration(tmp_path)
+    before = _all_there_is(database)[1:]
+    assert call(database, "migrate", "--to", "0007", "--config", config).exit_code == 0
+    assert "declares other features" in _refused(database, config, "0006")
+    assert the_json(call(database, "migrate", "--config", config, "--json")) == {
+        "revision_before": "0007",
+        "revision": HEAD,
+    }
+    assert _all_there_is(database)[1:] == before
+
+
+@pytest.mark.parametrize("to", ["0004", "0006"])
+def test_with_the_shipped_one_all_is_there_again_afterwards(scored_database: Database, to: str) -> None:
+    database, settings = scored_database, {"PIMA_HOLDOUT__SALT": SALT}
+    insert_patients(database, 5)
+    assert call(database, "score", **settings).exit_code == 0
+    insert_patients(database, 5)
+    version, declarations, *before = _all_there_is(database)
+    assert call(database, "migrate", "--to", to, **settings).exit_code == 0
+    assert call(database, "migrate", **settings).exit_code == 0
+    found = _all_there_is(database)
+    assert (found[0], found[2:]) == (version, before)
+    declared = "SELECT count(*), min(number) FROM declarations"
+    assert (len(declarations), database.execute(declared)) == (1, [(1, 1)])
+    assert the_json(call(database, "score", "--json", **settings))["predicted"] == 5
