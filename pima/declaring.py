@@ -50,7 +50,8 @@ def declaration_of(sections: Mapping[str, Any], path: Path) -> Declaration:
 
 def _wrong(path: Path, error: str, sections: Mapping[str, Any]) -> WrongConfiguration:
     """From msgspec's message the place, and the name of an unknown key; not what stood there."""
-    at = re.search(r"at `\$\.(outcome|feature)(?:\[(\d+)\])?\.?(\w*)", error)
+    # A code that is none is said to stand "at `key` in" its table.
+    at = re.search(r"(?:at|in) `\$\.(outcome|feature)(?:\[(\d+)\])?\.?(\w*)", error)
     if at is None:
         lacking = re.match(r"Object (?:missing required|contains unknown) field `(\w+)`", error)
         what = f"{path}: its sections can't be taken as they are" + (f" ({lacking[1]})" if lacking else "")

@@ -1,16 +1,19 @@
 """What a declaration must keep to, so that every part of the service can rely on it."""
 
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pima.core.features import Declaration, Feature, folded_name
+from pima.core.features import Declaration, Feature, Outcome, folded_name, is_number
 
 MOST_FEATURES = 200
 MOST_INPUTS = 512
 LARGEST_CODE = 2**24
 """Codes are below it: the model's numbers are float32, which has every whole number up to there."""
 POWERS = (1.0, 0.5, -1.0)
+SMALLEST, LARGEST = 1e-30, 1e30
+"""Of a bound other than 0: float32 ends at 1e-38 and 3e38, and a fit takes reciprocals, distances and their shares."""
 LONGEST_NAME = 63
 """Bytes; PostgreSQL cuts longer names off."""
 
@@ -68,18 +71,46 @@ def _faults(declaration: Declaration) -> Iterator[Fault]:
     features = declaration.features
     if not 1 <= len(features) <= MOST_FEATURES:
         yield Fault("feature", f"stands there {len(features)} times", f"1 to {MOST_FEATURES} features")
-    known = {folded_name(name): "the outcome" for name in (declaration.outcome.name, "outcome", "id")}
+    yield from _faults_of_names(declaration)
     for position, feature in enumerate(features, start=1):
-        place = f"feature {position}"
-        yield from _faults_of_name(place, feature.name)
-        for name in (feature.name, *feature.also_called):
-            other = known.setdefault(folded_name(name), place)
-            if other != place:
-                yield Fault(f"{place}: name", f"is that of {other} as well", "a name for each")
-        yield from _faults_of_kind(f"{place} ({feature.name})", feature)
+        yield from _faults_of_kind(f"feature {position} ({feature.name})", feature)
     total = sum(map(inputs, features))
     if total > MOST_INPUTS:
         yield Fault("feature", f"gives {total} inputs, a category one for each code", f"at most {MOST_INPUTS}")
+
+
+def _faults_of_names(declaration: Declaration) -> Iterator[Fault]:
+    """Of the outcome and the features alike: each of their names may stand in the header of a file."""
+    outcome, owners = declaration.outcome, {"id": "the patient's id", "outcome": "the outcome"}
+    yield from _faults_of_texts("outcome", outcome)
+    # What the shipped one is called is its column, which is the service's own.
+    yield from _faults_of_name("outcome", outcome.name) if outcome.name != "outcome" else ()
+    yield from _faults_of_owners("outcome", "the outcome", outcome, owners)
+    for position, feature in enumerate(declaration.features, start=1):
+        place = f"feature {position}"
+        yield from _faults_of_texts(place, feature)
+        yield from _faults_of_name(place, feature.name)
+        yield from _faults_of_owners(place, place, feature, owners)
+
+
+def _faults_of_texts(place: str, declared: Feature | Outcome) -> Iterator[Fault]:
+    for key in declared.__struct_fields__:
+        if any(re.search("[\0\ud800-\udfff]", text) for text in _texts(getattr(declared, key))):
+            what = "may not hold a NUL character or half of a pair of surrogates"
+            yield Fault(f"{place}: {key}", what, "text that every database keeps")
+    for key in ("also_called", "perhaps_called"):
+        if not all(folded_name(name) and name.isprintable() for name in getattr(declared, key)):
+            what = "may not hold a name that no column can have"
+            yield Fault(f"{place}: {key}", what, "names of printable characters, none of them blank")
+
+
+def _texts(value: object) -> Iterable[str]:
+    """The texts of a key: itself, a list's, or the labels of codes."""
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, tuple) else ()
 
 
 def _faults_of_name(place: str, name: str) -> Iterator[Fault]:
@@ -88,6 +119,15 @@ def _faults_of_name(place: str, name: str) -> Iterator[Fault]:
         yield Fault(f"{place}: name", "is no plain name", expected)
     if name in RESERVED:
         yield Fault(f"{place}: name", f"is {name}, which is a column of the service's own", "another name")
+
+
+def _faults_of_owners(place: str, owner: str, declared: Feature | Outcome, owners: dict[str, str]) -> Iterator[Fault]:
+    """Where another has a name already; `owners` is by folded name, and takes those of this one in."""
+    for key, names in (("name", (declared.name,)), ("also_called", declared.also_called)):
+        for name in names:
+            other = owners.setdefault(folded_name(name), owner)
+            if other != owner:
+                yield Fault(f"{place}: {key}", f"is that of {other} as well", "a name for each")
 
 
 def _faults_of_kind(place: str, feature: Feature) -> Iterator[Fault]:
@@ -103,8 +143,7 @@ def _faults_of_number(place: str, feature: Feature) -> Iterator[Fault]:
     if feature.low is None or feature.high is None:
         yield Fault(f"{place}: {'low' if feature.low is None else 'high'}", "is missing", "low and high of each number")
         return
-    if not (-3e38 < feature.low <= feature.high < 3e38):
-        yield Fault(f"{place}: low", "and high are no range", "finite numbers, low at most high")
+    yield from _faults_of_range(place, feature.low, feature.high)
     if feature.power is not None and feature.power not in POWERS:
         yield Fault(f"{place}: power", "is none that the model has", "1, 0.5 or -1, or none, to leave it to the fit")
     if feature.power == 0.5 and feature.low < 0:
@@ -115,6 +154,15 @@ def _faults_of_number(place: str, feature: Feature) -> Iterator[Fault]:
         yield Fault(f"{place}: scale", "is no scale", "a number above 0, at most 100")
 
 
+def _faults_of_range(place: str, low: float, high: float) -> Iterator[Fault]:
+    if not (-math.inf < low <= high < math.inf):
+        yield Fault(f"{place}: low", "and high are no range", "finite numbers, low at most high")
+    for key, bound in (("low", low), ("high", high)):
+        if bound and not SMALLEST <= abs(bound) <= LARGEST:
+            expected = f"0, or from {SMALLEST:g} to {LARGEST:g}, of either sign; another unit helps"
+            yield Fault(f"{place}: {key}", "is beyond what the model's numbers carry", expected)
+
+
 def _faults_of_category(place: str, feature: Feature) -> Iterator[Fault]:
     if len(feature.codes) < 2:
         yield Fault(f"{place}: codes", f"are {len(feature.codes)}", "two or more, each with a label")
@@ -123,7 +171,7 @@ def _faults_of_category(place: str, feature: Feature) -> Iterator[Fault]:
     labels = [label.strip().casefold() for label in feature.codes.values()]
     if len(set(labels)) < len(labels) or "" in labels:
         yield Fault(f"{place}: codes", "have a label twice or an empty one", "a label of its own for each code")
-    if any(re.fullmatch(r"[-+]?[0-9.]+", label) and label != str(code) for code, label in feature.codes.items()):
+    if any(is_number(label) and label != str(code) for code, label in feature.codes.items()):
         yield Fault(f"{place}: codes", "have a label that reads as another number", "labels in words")
     if feature.zero_is_missing and 0 in feature.codes:
         yield Fault(f"{place}: zero_is_missing", "stands beside a code 0", "one of the two")

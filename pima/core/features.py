@@ -123,6 +123,15 @@ def folded_name(column: str) -> str:
     return column.strip().lower().replace("_", "").replace(" ", "")
 
 
+def is_number(cell: str) -> bool:
+    """Whether a file's cell would do as a measurement; an empty one would."""
+    try:
+        float(cell or "0")
+    except ValueError:
+        return False
+    return True
+
+
 def _by_folded(spellings: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     found: dict[str, str] = {}
     # What two columns are called is the first one's.

@@ -5,9 +5,9 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TextIO
 
-from pima.core.features import KEYS, Declaration, Feature
+from pima.core.features import KEYS, Declaration, Feature, is_number
 from pima.core.validation import UNKNOWN_CODE
-from pima.intake.header import Header, bare_header, is_not_utf8, is_number, no_header, other_delimiter, read_header
+from pima.intake.header import Header, bare_header, is_not_utf8, no_header, other_delimiter, read_header
 from pima.intake.key_cells import reading_keys
 from pima.intake.patient_rows import (
     BLOCK_ROWS,

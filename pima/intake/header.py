@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from pima.core.features import KEYS, Declaration, canonical_name, hinted_name
+from pima.core.features import KEYS, Declaration, canonical_name, hinted_name, is_number
 from pima.intake.patient_rows import known_columns
 from pima.intake.sources import LOAD, made_utf8, refused
 
@@ -46,15 +46,6 @@ def read_header(file: str, cells: Sequence[str], declaration: Declaration, ignor
     if faulty:
         raise refused(file, _report(cells, declaration, faulty))
     return Header(tuple(filter(None, columns.values())), tuple(columns), len(cells))
-
-
-def is_number(cell: str) -> bool:
-    """Whether a cell would do as a measurement; an empty one would."""
-    try:
-        float(cell or "0")
-    except ValueError:
-        return False
-    return True
 
 
 # What a first line that is no header may begin with, as regular expressions, and what it then looks like.

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
-from pima.core.features import Declaration, first_difference
+from pima.core.declaration_rules import first_fault
+from pima.core.features import Declaration, Feature, Outcome, first_difference
 from pima.core.validation import MISSING, OUT_OF_RANGE, UNKNOWN_CODE, Measurements, validate
 from pima.declaring import SHIPPED, read_declaration
 from pima.errors import WrongConfiguration
@@ -84,6 +86,9 @@ def _number(name: str = "x", low: object = 0, high: object = 1, more: str = "") 
         (_number(low=2, high=1), "feature 1 (x): low and high are no range"),
         (_number(high="inf"), "feature 1 (x): low and high are no range"),
         (_number(low="nan"), "feature 1 (x): low and high are no range"),
+        (_number(low=1e-44), "feature 1 (x): low is beyond what the model's numbers carry"),
+        (_number(low=-1e31), "feature 1 (x): low is beyond what the model's numbers carry"),
+        (_number(high=2.9e38), "feature 1 (x): high is beyond what the model's numbers carry"),
         (_number(low='"0"'), "feature 1 (x).low can't be taken as it is. Expected: a number"),
         (_number(more="power = 2"), "feature 1 (x): power is none that the model has"),
         (_number(low=-1, more="power = 0.5"), "feature 1 (x): power is 0.5, but there are values below 0"),
@@ -103,6 +108,10 @@ def _number(name: str = "x", low: object = 0, high: object = 1, more: str = "") 
         (_categories(1, 2).replace("1 =", "16777216 ="), "feature 1 (c0): codes are out of range"),
         (_categories(1, 2).replace("label of 1", "Label of 0"), "feature 1 (c0): codes have a label twice"),
         (_categories(1, 2).replace("1 =", "1.5 ="), "feature 1 (c0).codes can't be taken as it is"),
+        (_categories(1, 2).replace("1 =", "x ="), "feature 1 (c0).codes can't be taken as it is. Expected: a table"),
+        (_categories(1, 2).replace("1 =", "01 ="), "feature 1 (c0).codes can't be taken as it is"),
+        (_categories(1, 2).replace("1 =", '"1.5" ='), "feature 1 (c0).codes can't be taken as it is"),
+        (_categories(1, 2).replace("1 =", '"+1" ='), "feature 1 (c0).codes can't be taken as it is"),
         (_categories(1, 2) + "low = 1\n", "feature 1 (c0): low belongs to a number"),
         (_number() + '[[retired]]\nname = "y"\n', "there is no section retired"),
         ("x = [", "is not TOML"),
@@ -112,6 +121,86 @@ def test_a_wrong_declaration_is_refused_with_the_key(tmp_path: Path, text: str, 
     message = _refused(tmp_path, text)
     assert told in message
     assert "Expected `" not in message
+
+
+@pytest.mark.parametrize("label", ["1e1", "inf", "-Infinity", "nan", "1_0", ".5", " 10 ", "\u0663"])
+def test_a_label_that_a_file_s_reader_takes_for_a_number_is_refused(tmp_path: Path, label: str) -> None:
+    told = _refused(tmp_path, _categories(1, 2).replace("label of 1", label))
+    assert "feature 1 (c0): codes have a label that reads as another number" in told
+
+
+@pytest.mark.parametrize("label", ["1.2.3", "10 mg", "infected", "1"])
+def test_other_labels_with_digits_are_labels(tmp_path: Path, label: str) -> None:
+    path = tmp_path / "features.toml"
+    path.write_text(_categories(1, 2).replace("label of 1", label))
+    assert read_declaration(path).features[0].codes[1] == label
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        ('name = ""', "outcome: name is no plain name"),
+        ("name = 'a\";drop'", "outcome: name is no plain name"),
+        (f'name = "{"x" * 64}"', "outcome: name is no plain name"),
+        ('name = "größe"', "outcome: name is no plain name"),
+        ('name = "Ill"', "outcome: name is no plain name"),
+        ('name = "id"', "outcome: name is id, which is a column of the service's own"),
+        ('name = "version"', "outcome: name is version, which is a column of the service's own"),
+        ('name = "x"', "feature 1: name is that of the outcome as well"),
+        ('name = "other_x"', "feature 1: also_called is that of the outcome as well"),
+        ('name = "ill"\nalso_called = ["X"]', "feature 1: name is that of the outcome as well"),
+        ('name = "ill"\nalso_called = ["Other X"]', "feature 1: also_called is that of the outcome as well"),
+        ('name = "ill"\nalso_called = ["ID"]', "outcome: also_called is that of the patient's id as well"),
+        ('name = "ill"\nalso_called = [""]', "outcome: also_called may not hold a name that no column can have"),
+        ('name = "ill"\nalso_called = ["_ "]', "outcome: also_called may not hold a name that no column can have"),
+        (
+            'name = "ill"\nperhaps_called = ["a\\nb"]',
+            "outcome: perhaps_called may not hold a name that no column can have",
+        ),
+    ],
+)
+def test_the_outcome_s_names_are_checked_as_the_features_are(tmp_path: Path, outcome: str, told: str) -> None:
+    feature = '[[feature]]\nname = "x"\nlow = 0\nhigh = 1\nalso_called = ["other_x"]\n'
+    assert told in _refused(tmp_path, f"[outcome]\n{outcome}\n{feature}")
+
+
+def test_other_names_of_a_feature_are_names_that_a_column_can_have(tmp_path: Path) -> None:
+    told = _refused(tmp_path, _number(more='also_called = [""]'))
+    assert "feature 1: also_called may not hold a name that no column can have" in told
+    told = _refused(tmp_path, _number(more='also_called = ["Id"]'))
+    assert "feature 1: also_called is that of the patient's id as well" in told
+    path = tmp_path / "features.toml"
+    path.write_text(_number(more='also_called = ["Körpergröße (cm)", "X"]'))
+    assert read_declaration(path).spelled["körpergröße(cm)"] == "x"
+
+
+@pytest.mark.parametrize("key", ["unit", "rationale"])
+@pytest.mark.parametrize("unstorable", ["a\0b", "a\ud800b", "\udfff"])
+def test_no_text_holds_what_a_database_can_not_keep(key: str, unstorable: str) -> None:
+    number = Feature("x", low=0, high=1, also_called=("other x",))
+    fault = first_fault(Declaration(Outcome("ill"), (replace(number, **{key: unstorable}),)))
+    assert fault is not None
+    assert (fault.key, fault.what) == (
+        f"feature 1: {key}",
+        "may not hold a NUL character or half of a pair of surrogates",
+    )
+    assert first_fault(Declaration(Outcome("ill"), (number,))) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (_number(more='rationale = "a\\u0000b"'), "feature 1: rationale may not hold a NUL character"),
+        (_number(more='also_called = ["a\\u0000b"]'), "feature 1: also_called may not hold a NUL character"),
+        (_categories(1, 2).replace("label of 1", "a\\u0000b"), "feature 1: codes may not hold a NUL character"),
+        (
+            _number().replace("[[feature]]", 'meaning = "\\u0000"\n[[feature]]'),
+            "outcome: meaning may not hold a NUL character",
+        ),
+    ],
+)
+def test_a_nul_in_a_text_is_refused_with_the_key(tmp_path: Path, text: str, told: str) -> None:
+    assert told in _refused(tmp_path, text)
 
 
 def test_rows_are_judged_by_what_is_declared(tmp_path: Path) -> None:
