@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
 from jobs.user import this_user
-from pima.errors import WrongUsage
+from pima.errors import SchemaBehind, SchemaBehindDryRun, WrongUsage
 from pima.process.results import as_json
 from pima.redeclaring import redeclare
-from pima.store.roles import make_roles, require_roles
+from pima.store.roles import knows_roles, make_roles, require_roles
 from pima.store.schema import HEAD, REVISIONS, migrate, require_schema
 
 
@@ -58,8 +58,13 @@ def _carry_over(command: Command) -> Result:
         raise WrongUsage(what="--features takes --reason TEXT, or --dry-run, and neither --roles nor --to.")
     if not given.dry_run:
         migrate(command.engine, command.settings.holdout.salt, share=command.settings.holdout.share, declared=None)
-    require_schema(command.engine)
-    return as_json(redeclare(command.engine, command.declared, this_user(), given.reason or "", given.dry_run))
+    try:
+        require_schema(command.engine)
+    except SchemaBehind as error:  # of a dry run: without it the schema was just brought up
+        raise SchemaBehindDryRun(**error.facts) from None
+    done = redeclare(command.engine, command.declared, this_user(), given.reason or "", given.dry_run)
+    # A retired column stays the loader's.
+    return as_json(done) | {"roles_to_mend": bool(done.added) and knows_roles(command.engine)}
 
 
 def _show(result: Result) -> None:
@@ -82,6 +87,7 @@ def _show(result: Result) -> None:
 def _show_changes(result: Result) -> None:
     lines = [f"{word}: {', '.join(result[word])}" for word in ("added", "revived", "retired") if result[word]]
     lines += [f"changed: {name} ({', '.join(fields)})" for name, fields in result["changed"].items()]
+    lines += ["the features stand in another order"] if result["reordered"] else []
     print("\n".join(lines) or "the database's declaration is that of the settings, nothing to do")
     counts = (
         ("unlabelled rows rejected from now on", result["rejected_from_now"]),
@@ -94,8 +100,10 @@ def _show_changes(result: Result) -> None:
         print(f"rows that were rejected before and are to be scored now: {result['scored_again']:,}")
     if result["dry_run"]:
         print("a dry run: nothing was changed")
+    elif result["roles_to_mend"]:
+        print("done. Where roles are in use, run python -m jobs.migrate --roles: the loader has columns more now")
     elif lines:
-        print("done. Where roles are in use, run python -m jobs.migrate --roles: the loader's columns are others now")
+        print("done")
 
 
 if __name__ == "__main__":

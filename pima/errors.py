@@ -164,6 +164,12 @@ class SchemaBehind(PimaError):
     code = "schema_behind"
 
 
+class SchemaBehindDryRun(SchemaBehind):
+    """The database's schema is at revision {found}, this code needs {expected}, and a dry run changes nothing. Bring it
+    up with the settings of before: python -m jobs.migrate, and run this again; or run it without --dry-run, which
+    brings the schema up and carries the change over."""
+
+
 class SchemaAhead(PimaError):
     """The database's schema is at revision {found}, which this code does not know; it needs {expected}. Run the newer
     release that made it, or go back with that release: python -m jobs.migrate --to {expected}"""

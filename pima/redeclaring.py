@@ -28,6 +28,8 @@ class RedeclareResult:
     retired: tuple[str, ...]
     changed: Mapping[str, tuple[str, ...]]
     """By feature, the keys that are other ones now."""
+    reordered: bool
+    """Whether features that stay stand in another order."""
     rejected_from_now: Mapping[str, int]
     """Unlabelled rows that could be scored before, by reason and column."""
     scored_again: int
@@ -95,6 +97,7 @@ def _result(found: Changes, effects: Effects, scored_again: int, dry_run: bool) 
         revived=found.revived,
         retired=found.retired,
         changed=found.changed,
+        reordered=found.reordered,
         rejected_from_now=_largest_first(effects.rejected_from_now),
         scored_again=scored_again,
         left_out_of_training=_largest_first(effects.left_out_of_training),

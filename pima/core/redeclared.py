@@ -23,11 +23,13 @@ class Changes:
     retired: tuple[str, ...]
     changed: dict[str, tuple[str, ...]]
     """By feature, the fields that are another now; the outcome under its own name."""
+    reordered: bool
+    """Whether the features that both have stand in another order."""
 
     @property
     def any(self) -> bool:
         """Whether there is anything to carry over."""
-        return bool(self.added or self.revived or self.retired or self.changed)
+        return bool(self.added or self.revived or self.retired or self.changed or self.reordered)
 
 
 def changes(before: Declaration, after: Declaration) -> Changes:
@@ -38,14 +40,16 @@ def changes(before: Declaration, after: Declaration) -> Changes:
     both = [(known[feature.name], feature) for feature in after.features if feature.name in known]
     changed = {new.name: differing_fields(old, new) for old, new in both}
     changed |= {"outcome": differing_fields(before.outcome, after.outcome)}
-    if [name for name in before.names if name in after.names] != [name for name in after.names if name in before.names]:
-        changed["order"] = ("order",)
+    were, are = (
+        [name for name in one.names if name in other.names] for one, other in ((before, after), (after, before))
+    )
     return Changes(
         declaration=Declaration(after.outcome, after.features, still_retired + gone),
         added=tuple(name for name in after.names if name not in known),
         revived=tuple(name for name in after.names if name in names_of(before.retired)),
         retired=names_of(gone),
         changed={name: fields for name, fields in changed.items() if fields},
+        reordered=were != are,
     )
 
 

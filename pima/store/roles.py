@@ -10,6 +10,11 @@ from pima.store.declarations import newest_declaration
 from pima.store.engine import writing
 
 
+def knows_roles(engine: Engine) -> bool:
+    """Whether the database has roles at all."""
+    return database_of(engine).make_roles is not None
+
+
 def require_roles(engine: Engine) -> None:
     """Raises WrongUsage where the database knows no roles, before it is asked for anything."""
     _maker(engine)

@@ -203,6 +203,59 @@ def test_a_wider_range_scores_again_what_it_lets_in_and_a_narrower_one_says_what
     assert database.value("SELECT count(*) FROM rejections") == 1
 
 
+def test_what_stands_in_another_order_hides_no_change_of_a_feature_of_that_name(
+    clinic: tuple[Database, str], tmp_path: Path
+) -> None:
+    database, config = clinic
+    start, end = DECLARED.index('[[feature]]\nname = "order"'), DECLARED.index('[[feature]]\nname = "creatinine"')
+    order = DECLARED[start:end].replace("high = 40", "high = 50")
+    configuration(tmp_path, DECLARED[:start] + DECLARED[end:] + "\n" + order)
+    done = call(database, "migrate", "--config", config, "--features", "--dry-run")
+    assert done.exit_code == 0, done.stderr
+    assert "changed: order (high)\n" in done.stdout
+    assert "the features stand in another order\n" in done.stdout
+    done = call(database, "migrate", "--config", config, "--features", "--reason", "as on the form", "--json")
+    told = the_json(done)
+    assert (told["changed"], told["reordered"]) == ({"order": ["high"]}, True)
+    assert call(database, "status", "--config", config).exit_code == 0
+
+
+def test_roles_are_mentioned_where_the_loader_s_columns_have_changed_and_there_are_roles(
+    clinic: tuple[Database, str], tmp_path: Path
+) -> None:
+    database, config = clinic
+
+    def carried_over(text: str) -> str:
+        configuration(tmp_path, text)
+        done = call(database, "migrate", "--config", config, "--features", "--reason", "x")
+        assert done.exit_code == 0, done.stderr
+        return done.stdout
+
+    mended = "run python -m jobs.migrate --roles"
+    assert (mended in carried_over(ADDED)) == (database.kind == "postgresql")
+    # A retired column stays the loader's, and a range or a label has nothing to do with columns.
+    for text in (RETIRED, WITH_CODE, WITH_CODE.replace("high = 600", "high = 700"), ADDED):
+        assert mended not in carried_over(text)
+
+
+def test_a_dry_run_on_an_older_schema_says_what_brings_it_up(clinic: tuple[Database, str], tmp_path: Path) -> None:
+    database, config = clinic
+    configuration(tmp_path, DECLARED)
+    assert call(database, "migrate", "--to", "0007", "--config", config).exit_code == 0
+    configuration(tmp_path, ADDED)
+    refused = call(database, "migrate", "--config", config, "--features", "--dry-run", "--json")
+    assert (refused.exit_code, the_json(refused)["error"]) == (2, "schema_behind")
+    # With the settings of the change it would refuse those.
+    assert call(database, "migrate", "--config", config).exit_code == 2
+    assert "with the settings of before: python -m jobs.migrate" in refused.stderr
+    assert "without --dry-run, which brings the schema up and carries the change over" in refused.stderr
+    configuration(tmp_path, DECLARED)
+    assert call(database, "migrate", "--config", config).exit_code == 0
+    configuration(tmp_path, ADDED)
+    dry = call(database, "migrate", "--config", config, "--features", "--dry-run")
+    assert (dry.exit_code, "added: glucose" in dry.stdout) == (0, True), dry.stderr
+
+
 def test_a_number_never_becomes_a_category(clinic: tuple[Database, str], tmp_path: Path) -> None:
     database, config = clinic
     other = '[[feature]]\nname = "creatinine"\nkind = "category"\ncodes = { 0 = "low", 1 = "high" }\n\n'
