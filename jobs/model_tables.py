@@ -7,7 +7,9 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
+from pima.core.features import Feature
 from pima.counted import counted
+from pima.store.declarations import as_features
 
 _SCORES = {
     "accuracy": "accuracy",
@@ -63,7 +65,17 @@ def _judged(found: dict[str, Any] | None) -> tuple[str, str]:
 
 def version_with_decisions(version: dict[str, Any], decisions: list[dict[str, Any]]) -> Group:
     """A version's lineage, and each decision about it with its figures, newest first."""
-    return Group(_facts(version), *(part for move in decisions for part in _decision(move)))
+    features = "\n".join(map(_feature, as_features(version["features"])))
+    return Group(_facts(version | {"features": features}), *(part for move in decisions for part in _decision(move)))
+
+
+def _feature(feature: Feature) -> str:
+    """What its values are, and which of them are none."""
+    values = ", ".join(f"{code} {label}" for code, label in feature.codes.items())
+    if feature.kind == "number":
+        values = f"{feature.low:g} to {feature.high:g} {feature.unit}".rstrip()
+    lacking = ["0 is missing"] * feature.zero_is_missing + ["may be missing"] * feature.may_be_missing
+    return "; ".join([f"{feature.name}: {values}", *lacking])
 
 
 def _decision(move: dict[str, Any]) -> Iterator[Table | str]:

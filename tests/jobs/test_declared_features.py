@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,8 +21,11 @@ def clinic(empty_database: Database, tmp_path: Path) -> tuple[Database, str]:
     return empty_database, config
 
 
-def test_from_a_csv_file_to_a_champion_and_predictions(clinic: tuple[Database, str], tmp_path: Path) -> None:
+def test_from_a_csv_file_to_a_champion_and_predictions(
+    clinic: tuple[Database, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     database, config = clinic
+    monkeypatch.setenv("COLUMNS", "200")
     columns = database.execute("SELECT * FROM patients LIMIT 0") == [] and database.value(
         "SELECT declaration FROM declarations"
     )
@@ -37,6 +41,10 @@ def test_from_a_csv_file_to_a_champion_and_predictions(clinic: tuple[Database, s
     assert (scored["predicted"], scored["rejected"]) == (100, 0)
     assert database.value("SELECT count(DISTINCT probability) FROM predictions") > 50
     assert call(database, "models", "reproduce", "1", "--config", config).exit_code == 0
+    shown = [line.strip() for line in call(database, "models", "show", "1", "--config", config).stdout.splitlines()]
+    assert any(re.fullmatch("features +order: 0 to 40 count", line) for line in shown)
+    assert "temperature: 30 to 45 degrees Celsius; 0 is missing; may be missing" in shown
+    assert "smoking: 0 never, 1 former, 2 current; may be missing" in shown
     assert call(database, "status", "--config", config).exit_code == 0
     assert call(database, "requeue", "--config", config).stdout.startswith("0 row versions")
 
