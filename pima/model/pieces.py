@@ -17,6 +17,8 @@ from pima.model.recipes import FiveSeeds
 
 LEAST_VALUES = 20
 """A number with fewer has no quantiles worth the name, and stays whole."""
+STEEPEST = 1e35
+"""Rate of a piece; two quantiles may be next to each other in what float32 has, and a steeper one would be infinite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ class Pieces:
         """(n, features), NaN where missing -> (n, numbers * pieces)"""
         chosen = features[:, self.positions]
         rise = np.where(np.isnan(chosen), self.medians, chosen)[:, :, None] - self.centres
-        rise *= self.rates
+        with np.errstate(over="ignore"):  # far outside a steep piece; the next step brings it back
+            rise *= self.rates
         np.clip(rise, self.lows, self.highs, out=rise)
         return rise.reshape(len(features), -1)
 
@@ -85,6 +88,8 @@ def _cut(values: Float64Array, pieces: int, scale: float) -> Float64Array:
         share = np.clip((values - start) / (end - start), 0, 1) if start < end else np.zeros(1)
         if share.std() > 0:
             height = scale / share.std()
+            if height > STEEPEST * (end - start):
+                continue
             centre = start + share.mean() * (end - start)
             cut[piece] = centre, height / (end - start), -height * share.mean(), height * (1 - share.mean())
     return cut

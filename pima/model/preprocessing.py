@@ -28,16 +28,19 @@ class Preprocessing:
     codes: list[tuple[int, float]]
     """Where a category stands, and one of its codes; an input for each pair."""
     exponents: Float32Array
+    factors: Float32Array
+    """What the powers are multiplied by, 1 but for units that leave float32 no room for a variance."""
     mean: Float64Array
-    """Of the powers, over the training values that are there."""
+    """Of the powers times their factors, over the training values that are there."""
     variance: Float64Array
-    """What the powers are divided by the root of: theirs, over the square of the recipe's scale."""
+    """What those are divided by the root of: theirs, over the square of the recipe's scale."""
     pieces: Pieces | None
 
     def apply(self, features: Float32Array) -> Float32Array:
         """(n, inputs): numbers with mean 0 and the recipe's scale as standard deviation, 0 where missing; their pieces;
         then a 1 for the code that a row has, of a missing one none."""
-        scaled = (np.power(features[:, self.numbers], self.exponents) - self.mean) / np.sqrt(self.variance)
+        powers = np.power(features[:, self.numbers], self.exponents) * self.factors
+        scaled = (powers - self.mean) / np.sqrt(self.variance)
         columns = [np.where(np.isnan(scaled), 0.0, scaled).astype(np.float32)]
         columns += [self.pieces.apply(features)] if self.pieces else []
         columns += [features[:, [position]] == code for position, code in self.codes]
@@ -55,9 +58,13 @@ class Preprocessing:
         if self.codes:
             tensor = ops.take(measurements, np.array(self.numbers, dtype=np.int32), axis=1)
         tensor = _powers(tensor, self.exponents)
+        multiplied = bool((self.factors != 1).any())
+        tensor = tensor * self.factors if multiplied else tensor
         normalise = keras.layers.Normalization(mean=self.mean, variance=self.variance, name="normalise")
         tensor = normalise(tensor)
-        return ops.where(ops.isnan(tensor), 0.0, tensor)
+        tensor = ops.where(ops.isnan(tensor), 0.0, tensor)
+        # So far outside what the fit saw that float32 may have lost it; two infinities would cancel out to no number.
+        return ops.minimum(ops.maximum(tensor, -1e30), 1e30) if multiplied else tensor
 
     def _one_hot(self, measurements: Any) -> Any:
         """A missing category equals none of its codes."""
@@ -84,7 +91,10 @@ def learn_preprocessing(recipe: FiveSeeds | Article, declared: Features, feature
         left = [number for number, exponent in zip(numbers, recipe.exponents, strict=True) if exponent is None]
         pieces = learn_pieces(recipe, left, features)
     mean, variance = observed_moments(np.power(values, exponents))
-    return Preprocessing(numbers, codes, exponents, mean, variance / scales**2, pieces)
+    variance /= scales**2
+    factors = _factors(np.sqrt(variance))
+    multiplied = factors.astype(np.float32), mean * factors, variance * factors**2
+    return Preprocessing(numbers, codes, exponents, *multiplied, pieces)
 
 
 def observed_moments(features: Float32Array) -> tuple[Float64Array, Float64Array]:
@@ -97,6 +107,14 @@ def observed_moments(features: Float32Array) -> tuple[Float64Array, Float64Array
     mean = np.where(seen, features, 0).sum(axis=0, dtype=np.float64) / count
     variance = (np.where(seen, features - mean, 0) ** 2).sum(axis=0, dtype=np.float64) / count
     return mean, np.where(variance > 0, variance, 1.0)
+
+
+def _factors(deviations: Float64Array) -> Float64Array:
+    """1 where a deviation will do: Keras takes none below 1e-7, and the square of one above 1e19 is infinite. Else the
+    power of two that brings it near 1, exact in every product."""
+    will_do = (deviations > 1e-6) & (deviations < 1e18)
+    powers = np.exp2(-np.round(np.log2(deviations)).clip(-120, 120))
+    return np.where(will_do, 1.0, powers)
 
 
 def _powers(measurements: Any, exponents: Float32Array) -> Any:
