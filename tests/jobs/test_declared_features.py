@@ -65,6 +65,18 @@ def test_labels_are_their_codes_and_others_are_refused(clinic: tuple[Database, s
     assert "often" not in refused.stderr
 
 
+def test_a_file_without_a_header_has_codes_and_no_labels(clinic: tuple[Database, str], tmp_path: Path) -> None:
+    database, config = clinic
+    file = tmp_path / "rows.csv"
+    file.write_text("1,1,37,2,0\n2,1,37,never,1\n")
+    assert call(database, "load", "--config", config, str(file)).exit_code == 0
+    assert database.execute("SELECT smoking, outcome FROM patients ORDER BY id") == [(2, 0), (0, 1)]
+    file.write_text("1,1,37,CANARY,0\n2,1,37,2,1\n")
+    refused = call(database, "load", "--config", config, str(file))
+    assert (refused.exit_code, "Line 1 is no header of known columns" in refused.stderr) == (2, True)
+    assert "CANARY" not in refused.stderr
+
+
 @pytest.mark.parametrize("as_dictionary", [False, True])
 def test_a_parquet_file_may_have_labels_or_codes(
     clinic: tuple[Database, str], tmp_path: Path, as_dictionary: bool
