@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.features import Declaration
+from pima.core.features import Declaration, Features
 from pima.core.redeclared import Changes, Effects, Rules, add_effects, changes, of_another_kind
 from pima.errors import WrongConfiguration
 from pima.store import feature_columns, histories, queue, registry
@@ -67,8 +67,8 @@ def _effects(connection: Connection, before: Declaration, after: Declaration) ->
     scored = _champions_features(connection)
     rules = Rules(
         columns=after.columns,
-        scored_before=before.features if scored is None else before.named(scored),
-        scored_after=after.features if scored is None else after.named(scored),
+        scored_before=before.features if scored is None else before.rules_for(scored),
+        scored_after=after.features if scored is None else after.rules_for(scored),
         learned=after.features,
     )
     effects = Effects()
@@ -78,7 +78,7 @@ def _effects(connection: Connection, before: Declaration, after: Declaration) ->
     return effects
 
 
-def _champions_features(connection: Connection) -> tuple[str, ...] | None:
+def _champions_features(connection: Connection) -> Features | None:
     """None where there is no champion: the next one is fitted on what is declared then."""
     champion = registry.read_champion(connection).model_version
     return None if champion is None else registry.features_of(connection, champion)

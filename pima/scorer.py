@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from pima.core.digest import sha256_of
-from pima.core.features import names_of
+from pima.core.features import Features
 from pima.errors import ArtifactDamaged
 from pima.store import registry
 from pima.store.engine import reading
@@ -21,8 +21,8 @@ class Scorer:
 
     threshold: float
     """Probabilities from here on predict 1."""
-    features: tuple[str, ...]
-    """The names of those that the model takes, in its order."""
+    features: Features
+    """Those that the model takes, in its order, as they were declared when it was fitted."""
     model: "CompiledModel"
 
 
@@ -37,6 +37,6 @@ def load_scorer(engine: Engine, version: int) -> Scorer:
     if sha256_of(artifact.content) != artifact.sha256:
         raise ArtifactDamaged(number=version, what="their sha256 differs from the one stored beside them")
     try:
-        return Scorer(artifact.threshold, names_of(artifact.features), CompiledModel(artifact.content))
+        return Scorer(artifact.threshold, artifact.features, CompiledModel(artifact.content))
     except (ValueError, RuntimeError):
         raise ArtifactDamaged(number=version, what="they are not a compiled model") from None

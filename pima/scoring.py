@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine
 
 from pima.core.arrays import Float64Array
-from pima.core.features import Declaration, Features
+from pima.core.features import Declaration, Features, names_of
 from pima.counted import counted
 from pima.errors import NoChampion
 from pima.logs import get_logger
@@ -89,7 +89,7 @@ def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, declared: D
         return
     scorer = load_scorer(engine, champion)
     run.report(ScoreResult(model_version=champion))
-    _Drain(engine, run, champion, scorer, options, declared.named(scorer.features), stop).run()
+    _Drain(engine, run, champion, scorer, options, declared.rules_for(scorer.features), stop).run()
 
 
 def _champion_if_needed(engine: Engine) -> int | None:
@@ -178,7 +178,7 @@ class _Drain:
         if self._ended or rows == 0:
             self._ended = True
             return None
-        batch = queue.claim(connection, self._scorer.features, self._after, rows)
+        batch = queue.claim(connection, names_of(self._features), self._after, rows)
         self._ended = len(batch) < rows
         if len(batch) == 0:
             return None

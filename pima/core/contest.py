@@ -35,8 +35,8 @@ class Contest:
     """(n,), which of them the champion can't have learned from, where it was fitted under another share of the holdout;
     None: any of them."""
     scorable: BoolArray | None = None
-    """(n,), which of them the champion can score by today's rules, where it takes features that were retired since;
-    None: all of them."""
+    """(n,), which of them the champion can score by the rules for it, where features or their ranges have changed
+    since; None: all of them."""
     too_few_unseen: bool = False
     """Those that are both are too few to compare the two on."""
     holdout_share: float = 0.30
@@ -49,8 +49,11 @@ def left_out(usable: BoolArray | None) -> int:
 
 
 def without_broken_champion(contest: Contest) -> Contest:
-    """A champion that answers with NaN is as good as one that can't be loaded."""
-    if contest.champion is None or np.isfinite(contest.champion).all():
+    """A champion that answers with NaN for a row that it can score is as good as one that can't be loaded."""
+    if contest.champion is None:
+        return contest
+    answers = contest.champion if contest.scorable is None else contest.champion[contest.scorable]
+    if np.isfinite(answers).all():
         return contest
     return replace(contest, champion=None, champion_unloadable=True, unseen=None, scorable=None, too_few_unseen=False)
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 KEYS = ("source", "source_key", "person_key")
 """The columns that say whose row it is, where it comes from a table of the clinic's own or rows are visits."""
@@ -78,10 +79,11 @@ class Declaration(Struct, frozen=True, dict=True, forbid_unknown_fields=True, re
         """What the tables have: the features, and then the retired ones."""
         return names_of(self.features + self.retired)
 
-    def named(self, names: tuple[str, ...]) -> Features:
-        """Features by name, as they are declared today, the retired ones too."""
+    def rules_for(self, fitted: Features) -> Features:
+        """The rules that rows are judged by for a version that was fitted on these features, some retired perhaps:
+        today's, but for what that version can't take."""
         known = {feature.name: feature for feature in self.features + self.retired}
-        return tuple(known[name] for name in names)
+        return tuple(_as_taken(known[feature.name], feature) for feature in fitted)
 
     @cached_property
     def spelled(self) -> Mapping[str, str]:
@@ -96,6 +98,17 @@ class Declaration(Struct, frozen=True, dict=True, forbid_unknown_fields=True, re
         """The same of names that are no more than a hint."""
         spellings = {each.name: each.perhaps_called for each in self.features}
         return _by_folded(spellings | {"id": ("patientid",), "outcome": self.outcome.perhaps_called})
+
+
+def _as_taken(today: Feature, fitted: Feature) -> Feature:
+    """No value below the range of a fit that may have raised it to a power: its root or reciprocal may be none. And no
+    code that the fit never saw where a row can't do without one; elsewhere such a code counts as missing."""
+    may_be_raised = fitted.power != 1 and fitted.low is not None and fitted.low >= 0
+    if may_be_raised and today.low is not None and fitted.low is not None:
+        return replace(today, low=max(today.low, fitted.low))
+    if today.kind == "category" and not today.may_be_missing:
+        return replace(today, codes={code: today.codes[code] for code in today.codes if code in fitted.codes})
+    return today
 
 
 def names_of(features: Features) -> tuple[str, ...]:

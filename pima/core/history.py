@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from msgspec.structs import replace
 
 from pima.core.arrays import BoolArray, Float32Array, Int8Array, Int64Array
 from pima.core.digest import sha256_of
@@ -184,19 +185,34 @@ class AsTaken:
     """(n,), which of them it can score by today's rules; the features of the others mean nothing."""
 
 
-def as_taken(side: Side, declared: Declaration, names: tuple[str, ...]) -> AsTaken:
+def as_taken(side: Side, declared: Declaration, fitted: Features) -> AsTaken:
     """The rows for a version that was fitted on these features, of which some may have been retired since."""
-    if names == declared.names or side.retired is None:
-        positions = [declared.names.index(name) for name in names]
-        features = side.features if names == declared.names else side.features[:, positions]
-        return AsTaken(features, np.ones(len(side), dtype=bool))
-    needed = [name in names for name in names_of(declared.retired)]
-    rules = tuple(feature for feature, is_needed in zip(declared.retired, needed, strict=True) if is_needed)
-    retired = Measurements(side.retired.values[:, needed], side.retired.is_null[:, needed])
-    both = dict(zip(declared.names, side.features.T, strict=True))
-    both |= dict(zip(names_of(rules), as_features(retired, rules).T, strict=True))
-    scorable: BoolArray = (broken_rules(retired, rules) == 0).all(axis=1)
-    return AsTaken(np.stack([both[name] for name in names], axis=1), scorable)
+    rules = declared.rules_for(fitted)
+    if rules == declared.features:
+        return AsTaken(side.features, np.ones(len(side), dtype=bool))
+    current = tuple(rule for rule in rules if rule.name in declared.names)
+    values = side.features[:, [declared.names.index(name) for name in names_of(current)]]
+    taken, scorable = dict(zip(names_of(current), values.T, strict=True)), _can_be_taken(values, current)
+    gone = tuple(rule for rule in rules if rule not in current)
+    if gone and side.retired is not None:
+        needed = [names_of(declared.retired).index(name) for name in names_of(gone)]
+        retired = Measurements(side.retired.values[:, needed], side.retired.is_null[:, needed])
+        taken |= dict(zip(names_of(gone), as_features(retired, gone).T, strict=True))
+        scorable = scorable & (broken_rules(retired, gone) == 0).all(axis=1)
+    return AsTaken(np.stack([taken[name] for name in names_of(rules)], axis=1), scorable)
+
+
+def _can_be_taken(values: Float32Array, rules: Features) -> BoolArray:
+    """Which rows of features (n, rules), sound by today's rules, are so by these, (n,)."""
+    # Each value was rounded to float32; a range whose ends are not would lose those that stand on them.
+    rounded = tuple(replace(rule, low=_rounded(rule.low), high=_rounded(rule.high)) for rule in rules)
+    broken = broken_rules(Measurements(values.astype(np.float64), np.isnan(values)), rounded)
+    sound: BoolArray = (broken == 0).all(axis=1)
+    return sound
+
+
+def _rounded(bound: float | None) -> float | None:
+    return None if bound is None else float(np.float32(bound))
 
 
 def shortage(history: Split, minimum_labels: int, minimum_of_each_class: int) -> str | None:

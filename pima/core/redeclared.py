@@ -88,9 +88,9 @@ class Rules:
     columns: tuple[str, ...]
     """What the rows have."""
     scored_before: Features
-    """The champion's features as they were declared."""
+    """The champion's features by the old rules."""
     scored_after: Features
-    """The champion's features as they will be declared."""
+    """The champion's features by the new rules."""
     learned: Features
     """The features of the next model."""
 

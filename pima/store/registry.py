@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Row, func, insert, select, text, update
 
-from pima.core.features import Features, names_of
+from pima.core.features import Features
 from pima.store.declarations import as_features
 from pima.store.tables import champion, model_versions, promotions
 
@@ -128,10 +128,10 @@ def compiled_artifact(connection: Connection, number: int) -> StoredArtifact | N
     return _artifact(connection, number, model_versions.c.compiled_artifact, model_versions.c.compiled_sha256)
 
 
-def features_of(connection: Connection, number: int) -> tuple[str, ...]:
-    """The names of the features that a version takes, in its order."""
+def features_of(connection: Connection, number: int) -> Features:
+    """Those that a version was fitted on, in its order, as they were declared then."""
     stored = connection.execute(select(model_versions.c.features).where(model_versions.c.number == number))
-    return names_of(as_features(stored.scalar_one()))
+    return as_features(stored.scalar_one())
 
 
 def keras_artifact(connection: Connection, number: int) -> StoredArtifact | None:

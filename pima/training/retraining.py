@@ -16,7 +16,7 @@ import msgspec
 from sqlalchemy import Connection, Engine
 
 from pima.core.digest import sha256_of
-from pima.core.features import Declaration, Features, names_of, same_measurements
+from pima.core.features import Declaration, Features, same_measurements
 from pima.core.history import MOST_TWINS, Split, shortage, split
 from pima.core.reasons import Decision, Reason
 from pima.declaring import SHIPPED
@@ -218,7 +218,7 @@ def fit_challenger(history: Split, settings: Settings, features: Features, bound
     return Challenger(
         artifacts=artifacts,
         parity=parity(artifacts, history.holdout.features, features, threshold),
-        scorer=Scorer(threshold, names_of(features), CompiledModel(artifacts.compiled)),
+        scorer=Scorer(threshold, features, CompiledModel(artifacts.compiled)),
         seed=seed,
         settings=settings_of_fit(settings, features),
         settings_fingerprint=fit_fingerprint(settings, features),
