@@ -29,7 +29,7 @@ def _work(command: Command) -> Result:
         given.batch_size or configured.batch_rows, given.limit, given.dry_run, workers=configured.workers
     )
     with recorded_run(command.engine, "score", given.run_id, given.dry_run) as command.run:
-        score_queue(command.engine, command.run, options, command.declared, command.stop)
+        score_queue(command.engine, command.run, options, command.stop)
     return {"run_id": command.run.id, "dry_run": given.dry_run, **command.run.counts}
 
 

@@ -44,6 +44,8 @@ def redeclare(engine: Engine, configured: Declaration, decided_by: str, reason: 
     with writing(engine) as connection:
         database_of(connection).wait_for_other_migrations(connection)
         without_time_limit(connection)
+        if not dry_run:
+            _keep_others_out(connection)
         before = newest_declaration(connection)
         found = _changes(before, configured)
         effects = _effects(connection, before, found.declaration)
@@ -53,6 +55,13 @@ def redeclare(engine: Engine, configured: Declaration, decided_by: str, reason: 
         if dry_run:
             connection.rollback()
         return _result(found, effects, scored_again, dry_run)
+
+
+def _keep_others_out(connection: Connection) -> None:
+    """No batch may be judged by the old rules behind the walk over all rows. In the order in which a clinic's own
+    transactions lock them."""
+    database_of(connection).keep_patients(connection)
+    database_of(connection).wait_for_batches(connection)
 
 
 def _changes(before: Declaration, configured: Declaration) -> Changes:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine
 
 from pima.core.arrays import Float64Array
-from pima.core.features import Declaration, Features, names_of
+from pima.core.features import Features, names_of
 from pima.counted import counted
 from pima.errors import NoChampion
 from pima.logs import get_logger
@@ -27,6 +27,7 @@ from pima.scorer import Scorer, load_scorer
 from pima.store import predictions, queue, registry
 from pima.store.batches import Batch, Predictions, Rejections
 from pima.store.database import database_of
+from pima.store.declarations import newest_declaration, newest_number
 from pima.store.engine import reading, writing
 from pima.store.runs import record_progress
 
@@ -75,10 +76,11 @@ class ScoreResult:
         )
 
 
-def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, declared: Declaration, stop: StopRequest) -> None:
+def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopRequest) -> None:
     """Drain the queue with today's champion, or do `limit` rows of it. Reports batch by batch.
 
-    Rows are judged on the features that the champion takes, by the rules that are declared for them today.
+    Rows are judged on the features that the champion takes, by the rules that the database has for them when they are
+    claimed.
 
     One pass upwards by patient id: what others hold, and what comes in behind it, is the next run's.
     Raises NoChampion or ArtifactDamaged before any row is touched; Interrupted between two batches.
@@ -89,7 +91,7 @@ def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, declared: D
         return
     scorer = load_scorer(engine, champion)
     run.report(ScoreResult(model_version=champion))
-    _Drain(engine, run, champion, scorer, options, declared.rules_for(scorer.features), stop).run()
+    _Drain(engine, run, champion, scorer, options, stop).run()
 
 
 def _champion_if_needed(engine: Engine) -> int | None:
@@ -127,7 +129,6 @@ class _Drain:
         version: int,
         scorer: Scorer,
         options: ScoreOptions,
-        features: Features,
         stop: StopRequest,
     ) -> None:
         self._engine = engine
@@ -135,7 +136,8 @@ class _Drain:
         self._version = version
         self._scorer = scorer
         self._options = options
-        self._features = features
+        self._declaration = 0
+        self._rules: Features = ()
         self._stop = stop
         self._result = ScoreResult(model_version=version)
         self._after = 0
@@ -178,18 +180,26 @@ class _Drain:
         if self._ended or rows == 0:
             self._ended = True
             return None
-        batch = queue.claim(connection, names_of(self._features), self._after, rows)
+        batch = queue.claim(connection, names_of(self._scorer.features), self._after, rows)
         self._ended = len(batch) < rows
         if len(batch) == 0:
             return None
         self._after = batch.last
         from pima.core.validation import validate  # with numpy, which an empty queue does not need
 
-        validated = validate(batch.measurements, self._features)
+        validated = validate(batch.measurements, self._todays_rules(connection))
         return _Scored(batch, validated, self._scorer.model.probabilities(validated.features))
 
+    def _todays_rules(self, connection: Connection) -> Features:
+        """Asked behind the claim: whoever changes them waits for the claims that there are, and later ones see it."""
+        newest = newest_number(connection)
+        if newest != self._declaration:
+            self._rules = newest_declaration(connection).rules_for(self._scorer.features)
+            self._declaration = newest
+        return self._rules
+
     def _rows_to_claim(self) -> int:
-        rows = min(self._options.batch_rows, queue.largest_batch(len(self._features)))
+        rows = min(self._options.batch_rows, queue.largest_batch(len(self._scorer.features)))
         return rows if self._options.limit is None else min(rows, self._options.limit - self._result.claimed)
 
     def _write(self, connection: Connection, scored: _Scored) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from msgspec.structs import replace
+from msgspec import structs
 
 from pima.core.arrays import BoolArray, Float32Array, Int8Array, Int64Array
 from pima.core.digest import sha256_of
@@ -205,7 +205,7 @@ def as_taken(side: Side, declared: Declaration, fitted: Features) -> AsTaken:
 def _can_be_taken(values: Float32Array, rules: Features) -> BoolArray:
     """Which rows of features (n, rules), sound by today's rules, are so by these, (n,)."""
     # Each value was rounded to float32; a range whose ends are not would lose those that stand on them.
-    rounded = tuple(replace(rule, low=_rounded(rule.low), high=_rounded(rule.high)) for rule in rules)
+    rounded = tuple(structs.replace(rule, low=_rounded(rule.low), high=_rounded(rule.high)) for rule in rules)
     broken = broken_rules(Measurements(values.astype(np.float64), np.isnan(values)), rounded)
     sound: BoolArray = (broken == 0).all(axis=1)
     return sound

@@ -132,6 +132,10 @@ class Database:
     """What makes one of these tables more, or less, than its name says, in words; None where nothing does."""
     wait_for_other_migrations: Callable[[Connection], None]
     """Return when nobody else migrates, nor can begin to before this transaction ends."""
+    keep_patients: Callable[[Connection], None]
+    """Return when nobody else uses patients, nor can begin to before this transaction ends."""
+    wait_for_batches: Callable[[Connection], None]
+    """Return when no batch is being scored, nor can one be claimed before this transaction ends."""
     make_roles: Callable[[Connection, tuple[str, ...]], list[str]] | None
     """Create or mend the roles; their names. A loader may write these features. None where it knows no roles."""
     is_a_file: bool

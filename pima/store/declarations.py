@@ -21,6 +21,11 @@ def newest_declaration(connection: Connection) -> Declaration:
     return as_declaration(connection.execute(statement).scalar_one())
 
 
+def newest_number(connection: Connection) -> int:
+    """Of the one that counts; 0 in a schema that is being made."""
+    return connection.scalar(select(declarations.c.number).order_by(declarations.c.number.desc()).limit(1)) or 0
+
+
 def as_declaration(stored: Any) -> Declaration:
     """From what the column has."""
     return msgspec.convert(stored, Declaration, str_keys=True)
@@ -56,6 +61,5 @@ def require_only_the_shipped_one(connection: Connection, to: str, first: str) ->
 
 def record_declaration(connection: Connection, declaration: Declaration, decided_by: str, reason: str) -> None:
     """From now on this one counts; the caller keeps other migrations out, so numbers don't race."""
-    newest = connection.scalar(select(declarations.c.number).order_by(declarations.c.number.desc()).limit(1)) or 0
-    values = {"number": newest + 1, "declaration": as_stored(declaration)}
+    values = {"number": newest_number(connection) + 1, "declaration": as_stored(declaration)}
     connection.execute(insert(declarations).values(**values, decided_by=decided_by, reason=reason))

@@ -10,7 +10,6 @@ import tracemalloc
 import pytest
 from sqlalchemy import text
 
-from pima import declaring
 from pima.process.recorded_run import OpenRun
 from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions, score_queue
@@ -244,7 +243,7 @@ def _peak_of_a_run(database: Database, rows: int) -> int:
     with writing(database.engine) as connection:
         run = OpenRun(start_run(connection, "score", "manual", None, "test") or 0)
     tracemalloc.start()
-    score_queue(database.engine, run, ScoreOptions(250), declaring.SHIPPED, StopRequest())
+    score_queue(database.engine, run, ScoreOptions(250), StopRequest())
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert (run.counts["claimed"], run.counts["batches"]) == (rows, rows // 250)

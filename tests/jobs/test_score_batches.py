@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, event
 
-from pima import declaring
 from pima.errors import DatabaseFailed
 from pima.process.recorded_run import OpenRun
 from pima.process.stopping import StopRequest
@@ -35,7 +34,7 @@ def test_an_error_of_the_helping_worker_is_the_runs(postgresql: Database, traine
 
     run = OpenRun(0)
     with pytest.raises(DatabaseFailed, match="22012"):
-        score_queue(postgresql.engine, run, ScoreOptions(batch_rows=100, workers=2), declaring.SHIPPED, StopRequest())
+        score_queue(postgresql.engine, run, ScoreOptions(batch_rows=100, workers=2), StopRequest())
     event.remove(postgresql.engine, "begin", fail_the_helper)
     assert 100 <= run.counts["claimed"] <= 2_000
     assert_each_once(postgresql, 2_000, waiting=2_000 - run.counts["claimed"])

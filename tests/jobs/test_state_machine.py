@@ -171,7 +171,7 @@ class Clinic(RuleBasedStateMachine):
             run = OpenRun(start_run(connection, "score", "manual", None, "test"))
         champion = self.database.value("SELECT model_version FROM champion")
         before = set(self.database.execute("SELECT * FROM predictions"))
-        score_queue(self.database.engine, run, options, self.declared.declaration, StopRequest())
+        score_queue(self.database.engine, run, options, StopRequest())
         # The table's key would hide it: who scores a version again writes no second row.
         assert run.counts["already_scored"] == 0, "a version was scored twice by one model"
         new = set(self.database.execute("SELECT * FROM predictions")) - before

@@ -13,7 +13,13 @@ from pima.store.postgresql.loading import (
     wait_for_other_loads,
 )
 from pima.store.postgresql.roles import make_roles
-from pima.store.postgresql.schema import columns, fault_of_tables, wait_for_other_migrations
+from pima.store.postgresql.schema import (
+    columns,
+    fault_of_tables,
+    keep_patients,
+    wait_for_batches,
+    wait_for_other_migrations,
+)
 from pima.store.postgresql.tables import TYPES, finish_tables
 from pima.store.postgresql.url import require_sound_url
 from pima.store.postgresql.words import WORDS
@@ -42,6 +48,8 @@ DATABASE = Database(
     columns=columns,
     fault_of_tables=fault_of_tables,
     wait_for_other_migrations=wait_for_other_migrations,
+    keep_patients=keep_patients,
+    wait_for_batches=wait_for_batches,
     make_roles=make_roles,
     is_a_file=False,
     has_one_writer=False,

@@ -75,3 +75,13 @@ def wait_for_other_migrations(connection: Connection) -> None:
     without_time_limit(connection)
     connection.execute(text("SET LOCAL lock_timeout = '60s'"))
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+
+
+def keep_patients(connection: Connection) -> None:
+    """From readers too: one that then wants to write would wait for us, and we for it, when the triggers are made."""
+    connection.execute(text("LOCK TABLE patients IN ACCESS EXCLUSIVE MODE"))
+
+
+def wait_for_batches(connection: Connection) -> None:
+    """A claim locks rows of the queue, which this mode does not go together with."""
+    connection.execute(text("LOCK TABLE scoring_queue IN EXCLUSIVE MODE"))

@@ -11,7 +11,13 @@ from pima.store.sqlite.loading import (
     keep_from_deletion,
     wait_for_other_loads,
 )
-from pima.store.sqlite.schema import columns, fault_of_tables, wait_for_other_migrations
+from pima.store.sqlite.schema import (
+    columns,
+    fault_of_tables,
+    keep_patients,
+    wait_for_batches,
+    wait_for_other_migrations,
+)
 from pima.store.sqlite.tables import TYPES, finish_tables
 from pima.store.sqlite.words import WORDS
 
@@ -39,6 +45,8 @@ DATABASE = Database(
     columns=columns,
     fault_of_tables=fault_of_tables,
     wait_for_other_migrations=wait_for_other_migrations,
+    keep_patients=keep_patients,
+    wait_for_batches=wait_for_batches,
     make_roles=None,
     is_a_file=True,
     has_one_writer=True,

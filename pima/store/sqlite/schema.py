@@ -23,3 +23,11 @@ def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None
 
 def wait_for_other_migrations(_connection: Connection) -> None:
     """BEGIN IMMEDIATE has waited for the write lock."""
+
+
+def keep_patients(_connection: Connection) -> None:
+    """The write lock keeps writers away, and readers see what was there before."""
+
+
+def wait_for_batches(_connection: Connection) -> None:
+    """BEGIN IMMEDIATE has waited."""

@@ -118,7 +118,7 @@ def nights(place: Place) -> list[Line]:
         sizes.append(int(str(value(url, "SELECT pg_total_relation_size('scoring_queue')"))))
         with writing(engine) as connection:
             run = OpenRun(start_run(connection, "score", "manual", None, "benchmark") or 0)
-        score_queue(engine, run, ScoreOptions(20_000, workers=2), SHIPPED, StopRequest())
+        score_queue(engine, run, ScoreOptions(20_000, workers=2), StopRequest())
         engine.dispose()  # as a process's end does: only then the server knows what it left behind
         _wait_for_autovacuum(url)
     assert value(url, "SELECT count(*) FROM predictions") == 10_000_000

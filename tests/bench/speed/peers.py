@@ -54,7 +54,6 @@ def engine_itself() -> Callable[[], None]:
 def ours() -> Callable[[], None]:
     """What `jobs.score` does with its defaults, from the first look at the queue to the last commit."""
     import pima.scoring
-    from pima.declaring import SHIPPED
     from pima.logs import configure_logs
     from pima.process.recorded_run import OpenRun
     from pima.process.stopping import StopRequest
@@ -76,7 +75,7 @@ def ours() -> Callable[[], None]:
         return scorer
 
     pima.scoring.load_scorer = load_and_listen
-    return lambda: pima.scoring.score_queue(engine, run, options, SHIPPED, StopRequest())
+    return lambda: pima.scoring.score_queue(engine, run, options, StopRequest())
 
 
 model_seconds: list[float] = []
