@@ -79,6 +79,7 @@ def _effects(connection: Connection, before: Declaration, after: Declaration) ->
         scored_before=before.features if scored is None else before.rules_for(scored),
         scored_after=after.features if scored is None else after.rules_for(scored),
         learned=after.features,
+        rejected=queue.rejected(connection),
     )
     effects = Effects()
     there = tuple(name for name in after.columns if name in before.columns)

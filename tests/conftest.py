@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
@@ -104,6 +104,12 @@ class Database:
         process = self.start(job, *arguments, **environ)
         stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
         return Ended(process.returncode, stdout, stderr)
+
+
+def under_role(database: Database, role: str) -> Database:
+    """The same database, for one of its roles."""
+    url = make_url(database.url).set(username=role, password=None).render_as_string(hide_password=False)
+    return replace(database, url=url)
 
 
 def clean_environ() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What becomes of the features, and of the rows, when a declaration is changed."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -66,17 +67,18 @@ class Effects:
     rejected_from_now: Counter[str] = field(default_factory=Counter)
     """Rows without an outcome that the champion could score before, by reason and column; what was predicted stays."""
     sound_from_now: list[int] = field(default_factory=list)
-    """The ids of rows without an outcome that the old rules rejected and the new ones do not."""
+    """The ids of rows without an outcome that were rejected, by whichever champion, and that the new rules take."""
     left_out_of_training: Counter[str] = field(default_factory=Counter)
     """Labelled rows that the next model can't learn from, by reason and column."""
 
 
 def add_effects(effects: Effects, ids: Int64Array, unlabelled: BoolArray, rows: Measurements, rules: "Rules") -> None:
     """Count what becomes of some rows; their measurements are the columns of the new declaration."""
+    was_rejected = np.isin(ids, rules.rejected)
     before, after = rules.broken(rows, rules.scored_before), rules.broken(rows, rules.scored_after)
     was_sound, is_sound = ~before.any(axis=1), ~after.any(axis=1)
     effects.rejected_from_now += _by_reason(after[unlabelled & was_sound & ~is_sound], rules.scored_after)
-    effects.sound_from_now += ids[unlabelled & ~was_sound & is_sound].tolist()
+    effects.sound_from_now += ids[unlabelled & was_rejected & is_sound].tolist()
     learned = rules.broken(rows, rules.learned)
     effects.left_out_of_training += _by_reason(learned[~unlabelled & learned.any(axis=1)], rules.learned)
 
@@ -93,6 +95,8 @@ class Rules:
     """The champion's features by the new rules."""
     learned: Features
     """The features of the next model."""
+    rejected: Sequence[int]
+    """The ids of the rows that were rejected as they are."""
 
     def broken(self, rows: Measurements, features: Features) -> np.ndarray:
         """(n, features), as `broken_rules` has it."""

@@ -137,18 +137,26 @@ def requeue_stale(connection: Connection) -> int:
     return _enqueue(connection, f"{_NOT_QUEUED} AND {_NOT_REJECTED} AND {_NOT_PREDICTED_BY_CHAMPION}")
 
 
+def rejected(connection: Connection) -> list[int]:
+    """The ids of the unlabelled rows that were rejected as they are, whichever champion did it."""
+    of_the_version = "p.id = r.patient_id AND p.version = r.patient_version"
+    return list(
+        connection.scalars(text(f"SELECT p.id FROM rejections r JOIN patients p ON {of_the_version} WHERE {_CURRENT}"))
+    )
+
+
 _IDS_A_STATEMENT = 5_000
 
 
 def requeue_rejected(connection: Connection, ids: Sequence[int] | None = None) -> int:
     """Queue the current versions that were rejected, of these ids alone where they are given, and take their rejections
     back; how many."""
-    rejected = f"{_NOT_QUEUED} AND NOT ({_NOT_REJECTED})"
+    condition = f"{_NOT_QUEUED} AND NOT ({_NOT_REJECTED})"
     if ids is None:
-        queued = _enqueue(connection, rejected)
+        queued = _enqueue(connection, condition)
     else:
         parts = [ids[start : start + _IDS_A_STATEMENT] for start in range(0, len(ids), _IDS_A_STATEMENT)]
-        queued = sum(_enqueue(connection, f"{rejected} AND p.id IN ({', '.join(map(str, part))})") for part in parts)
+        queued = sum(_enqueue(connection, f"{condition} AND p.id IN ({', '.join(map(str, part))})") for part in parts)
     # A version ends as a prediction or as a rejection, never both, so the old judgement goes with the new try.
     connection.execute(
         text("""

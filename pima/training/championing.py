@@ -17,6 +17,7 @@ from pima.store import registry
 from pima.store.engine import reading, writing
 from pima.store.generations import Generation, begin_generation, newest_generation
 from pima.store.registry import Champion, Move
+from pima.training.succession import succeed
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def promote(engine: Engine, number: int, decider: Decider) -> Champion:
         before = registry.lock_champion(connection)
         if before.model_version == number:
             raise WrongUsage(what=f"Model version {number} is the champion already; nothing was changed.")
-        registry.set_champion(connection, number, before.pinned)
+        succeed(connection, before, number)
         return _record(connection, "promoted_by_hand", before, number, decider)
 
 
@@ -51,7 +52,7 @@ def roll_back(engine: Engine, decider: Decider) -> Champion:
         if before.sequence != seen.sequence:
             what = f"The champion changed to version {before.model_version} meanwhile. Look again, and decide anew."
             raise WrongUsage(what=what)
-        registry.set_champion(connection, target, before.pinned)
+        succeed(connection, before, target)
         return _record(connection, "rolled_back", before, target, decider)
 
 

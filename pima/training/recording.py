@@ -24,6 +24,7 @@ from pima.store.registry import Move, NewVersion
 from pima.training.judging import Case, Judgement, judge, verdict_figures
 from pima.training.results import NewVerdict
 from pima.training.snapshot import to_parquet
+from pima.training.succession import succeed
 
 ATTEMPTS_TO_DECIDE = 5
 
@@ -88,7 +89,7 @@ def _record(connection: Connection, case: Case, run_id: int, judgement: Judgemen
     champion, verdict = judgement.champion, judgement.verdict
     promoted = verdict.decision is Decision.PROMOTED
     if promoted:
-        registry.set_champion(connection, number, champion.pinned)
+        succeed(connection, champion, number)
     test_set = _test_set(case.history.holdout.rows(judgement.test_set))
     lineage.keep_test_set(connection, test_set)
     move = Move(

@@ -2,12 +2,10 @@
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
 
 from pima.errors import DatabaseFailed, DatabaseUnusable
 from pima.monitoring.metrics_endpoint import DatabaseFigures
@@ -22,6 +20,7 @@ from tests.conftest import (
     insert_patients,
     install_models,
     the_json,
+    under_role,
     wait_for,
     without_triggers,
 )
@@ -38,13 +37,8 @@ def guarded(postgresql: Database) -> Database:
     return postgresql
 
 
-def _under(database: Database, role: str) -> Database:
-    url = make_url(database.url).set(username=role, password=None).render_as_string(hide_password=False)
-    return replace(database, url=url)
-
-
 def _refused(database: Database, role: str, statement: str) -> bool:
-    engine = make_engine(_under(database, role).url, DatabaseSettings())
+    engine = make_engine(under_role(database, role).url, DatabaseSettings())
     try:
         with writing(engine) as connection:
             connection.execute(text(statement))
@@ -60,19 +54,19 @@ def test_scoring_works_under_its_role(guarded: Database, trained: Path) -> None:
     install_models(guarded, trained)
     insert_patients(guarded, 3)
     insert_patients(guarded, 1, bmi=5_000)
-    ended = call(_under(guarded, "pima_scorer"), "score")
+    ended = call(under_role(guarded, "pima_scorer"), "score")
     assert ended.exit_code == 0, ended.stderr
     assert guarded.value("SELECT count(*) FROM predictions") == 3
     assert guarded.value("SELECT count(*) FROM rejections") == 1
     # The same versions again meet their own predictions, and rejections are written over.
     for requeue in ("--stale", "--rejected"):
         assert call(guarded, "requeue", requeue).exit_code == 0
-    assert call(_under(guarded, "pima_scorer"), "score").exit_code == 0
-    assert call(_under(guarded, "pima_scorer"), "score").exit_code == 0
+    assert call(under_role(guarded, "pima_scorer"), "score").exit_code == 0
+    assert call(under_role(guarded, "pima_scorer"), "score").exit_code == 0
 
 
 def test_loading_and_training_work_under_their_roles(guarded: Database, tmp_path: Path) -> None:
-    loader, trainer = _under(guarded, "pima_loader"), _under(guarded, "pima_trainer")
+    loader, trainer = under_role(guarded, "pima_loader"), under_role(guarded, "pima_trainer")
     assert call(loader, "load", str(SHIPPED)).exit_code == 0
     corrected = tmp_path / "corrected.csv"
     corrected.write_text("id,glucose\n1,99\n")
@@ -85,15 +79,15 @@ def test_loading_and_training_work_under_their_roles(guarded: Database, tmp_path
         ended = call(trainer, "retrain", **environ)
         assert ended.exit_code == 0, ended.stderr
     assert guarded.value("SELECT model_version FROM champion") == 1
-    assert call(_under(guarded, "pima_scorer"), "score").exit_code == 0
-    reader = make_engine(_under(guarded, "pima_reader").url, DatabaseSettings())
+    assert call(under_role(guarded, "pima_scorer"), "score").exit_code == 0
+    reader = make_engine(under_role(guarded, "pima_reader").url, DatabaseSettings())
     with writing(reader) as connection:
         assert connection.execute(text("SELECT count(*) FROM current_predictions")).scalar() == 1
     reader.dispose()
 
 
 def test_pulling_works_under_the_loader_s_role(guarded: Database, clinic: Clinic) -> None:
-    loader = _under(guarded, "pima_loader")
+    loader = under_role(guarded, "pima_loader")
     first, second, *_ = clinic.insert(6)
     assert clinic.pulled(loader)["inserted"] == 6
     clinic.execute("UPDATE visits SET diabetic = 'yes', age = 50 WHERE visit_id = :key", {"key": first})
@@ -112,9 +106,9 @@ def test_scheduling_health_and_metrics_work_under_their_role_and_the_children_un
 ) -> None:
     install_models(guarded, trained)
     insert_patients(guarded, 3)
-    scheduler = _under(guarded, "pima_scheduler")
+    scheduler = under_role(guarded, "pima_scheduler")
     of_jobs = {"PIMA_SCORE__DATABASE_URL": "pima_scorer", "PIMA_RETRAIN__DATABASE_URL": "pima_trainer"}
-    scheduler.environ = {variable: _under(guarded, role).url for variable, role in of_jobs.items()}
+    scheduler.environ = {variable: under_role(guarded, role).url for variable, role in of_jobs.items()}
     process = scheduler.start("scheduler")
     # At start it runs what never ran, retraining first: there is nothing to train on here.
     wait_for(lambda: guarded.value("SELECT count(*) FROM runs WHERE job = 'score' AND exit_code = 0"), process)
@@ -136,8 +130,8 @@ def test_scheduling_health_and_metrics_work_under_their_role_and_the_children_un
 def test_looking_after_the_service_works_under_its_role(guarded: Database, trained: Path, tmp_path: Path) -> None:
     install_models(guarded, trained)
     waiting, rejected = insert_patients(guarded, 1)[0], insert_patients(guarded, 1, bmi=5_000)[0]
-    assert call(_under(guarded, "pima_scorer"), "score").exit_code == 0
-    operator = _under(guarded, "pima_operator")
+    assert call(under_role(guarded, "pima_scorer"), "score").exit_code == 0
+    operator = under_role(guarded, "pima_operator")
     assert the_json(call(operator, "status", "--json"))["champion"]["version"] == 1
     # It reads all that health looks at, and finds what is so: no scheduler runs here.
     assert "scheduler_silent: no scheduler has run" in call(operator, "health").stderr
@@ -173,7 +167,7 @@ def test_looking_after_the_service_works_under_its_role(guarded: Database, train
 def test_the_operator_puts_a_counter_above_the_versions_that_are_there(guarded: Database) -> None:
     insert_patients(guarded, 3)
     guarded.execute("SELECT setval('patient_version', 1)")
-    ended = call(_under(guarded, "pima_operator"), "requeue")
+    ended = call(under_role(guarded, "pima_operator"), "requeue")
     assert ended.exit_code == 0, ended.stderr
     (patient_id,) = insert_patients(guarded, 1)
     assert guarded.value("SELECT version FROM patients WHERE id = :id", {"id": patient_id}) > 3
@@ -181,8 +175,8 @@ def test_the_operator_puts_a_counter_above_the_versions_that_are_there(guarded: 
 
 def test_a_version_is_fitted_again_under_the_operator_s_role(guarded: Database) -> None:
     assert call(guarded, "load", str(SHIPPED)).exit_code == 0
-    assert call(_under(guarded, "pima_trainer"), "retrain").exit_code == 0
-    ended = call(_under(guarded, "pima_operator"), "models", "reproduce", "1")
+    assert call(under_role(guarded, "pima_trainer"), "retrain").exit_code == 0
+    ended = call(under_role(guarded, "pima_operator"), "models", "reproduce", "1")
     assert ended.exit_code == 0, ended.stderr
 
 
@@ -200,6 +194,9 @@ FORBIDDEN = [
     ("pima_trainer", "UPDATE patients SET outcome = 1"),
     ("pima_trainer", "INSERT INTO predictions VALUES (1, 1, 1, 1, 0.5, 1, 0.5)"),
     ("pima_trainer", "DELETE FROM promotions"),
+    ("pima_trainer", "DELETE FROM scoring_queue"),
+    ("pima_trainer", "UPDATE rejections SET reason = 'x'"),
+    ("pima_trainer", "UPDATE patients SET version = 7"),
     ("pima_trainer", "UPDATE promotions SET verdict = 'promoted'"),
     ("pima_trainer", "UPDATE model_versions SET seed = 1"),
     ("pima_trainer", "DELETE FROM model_versions"),
@@ -268,7 +265,7 @@ def test_the_reader_sees_the_champions_predictions_without_a_right_to_see_the_ch
         assert call(guarded, "score").exit_code == 0
         assert call(guarded, "models", "promote", champion, "--reason", "a test").exit_code == 0
         assert call(guarded, "requeue", "--stale").exit_code == 0
-    reader = make_engine(_under(guarded, "pima_reader").url, DatabaseSettings())
+    reader = make_engine(under_role(guarded, "pima_reader").url, DatabaseSettings())
     with writing(reader) as connection:
         shown = connection.execute(text("SELECT model_version, superseded FROM current_predictions")).all()
     assert shown == [(1, False), (1, False)]
@@ -279,7 +276,7 @@ def test_the_operator_s_right_to_lock_patients_changes_no_value_of_theirs(guarde
     insert_patients(guarded, 1)
     values = "SELECT to_jsonb(p) - 'updated_at' FROM patients p"
     before = guarded.execute(values)
-    engine = make_engine(_under(guarded, "pima_operator").url, DatabaseSettings())
+    engine = make_engine(under_role(guarded, "pima_operator").url, DatabaseSettings())
     with writing(engine) as connection:
         connection.execute(text("UPDATE patients SET updated_at = '1970-01-01'"))
     engine.dispose()

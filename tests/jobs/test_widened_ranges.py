@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Database, call, the_json
+from tests.conftest import Database, call, the_json, under_role
 from tests.jobs.declared import configuration
 
 DECLARED = """
@@ -80,3 +80,23 @@ def test_a_wider_range_does_not_queue_again_what_the_champion_can_not_take(
         assert (told["scored_again"], told["rejected_from_now"]) == (1, {})
     scored = the_json(call(database, "score", "--config", config, "--json"))
     assert (scored["predicted"], scored["rejected"]) == (1, 0)
+
+
+def test_what_it_could_not_take_is_scored_by_the_version_that_wins(
+    widened: tuple[Database, str], tmp_path: Path
+) -> None:
+    """Under the roles, where there are some."""
+    database, config = widened
+    database.execute("INSERT INTO patients (a, b) VALUES (0, 1), (-3, 1), (5, 1)")
+    assert the_json(call(database, "score", "--config", config, "--json"))["rejected"] == 2
+    assert call(database, "load", "--config", config, _file(tmp_path, 300, seed=2, below=150)).exit_code == 0
+    # It loses for certain.
+    database.execute("UPDATE model_versions SET compiled_artifact = NULL")
+    scorer = trainer = database
+    if database.kind == "postgresql":
+        assert call(database, "migrate", "--roles", "--config", config).exit_code == 0
+        scorer, trainer = under_role(database, "pima_scorer"), under_role(database, "pima_trainer")
+    judged = the_json(call(trainer, "retrain", "--config", config, "--json"))
+    assert (judged["verdict"], judged["reason"]) == ("promoted", "champion_unloadable")
+    scored = the_json(call(scorer, "score", "--config", config, "--json"))
+    assert (scored["model_version"], scored["predicted"], scored["rejected"]) == (2, 2, 0)

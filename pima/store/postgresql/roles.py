@@ -49,6 +49,11 @@ ROLES = (
             "SELECT, UPDATE ON champion",
             "INSERT ON model_versions, promotions, test_sets",
             "INSERT, DELETE ON training_snapshots",
+            # What the champion before rejected waits again for one that may take it.
+            "SELECT, INSERT, UPDATE ON scoring_queue",
+            "SELECT, DELETE ON rejections",
+            # For SELECT ... FOR SHARE; of a column that the stamping trigger overwrites.
+            "UPDATE (updated_at) ON patients",
             # Pruning forgets old bytes and nothing else of a version.
             "UPDATE (keras_artifact, compiled_artifact) ON model_versions",
         ),
