@@ -128,6 +128,9 @@ class Database:
     """Put the counter of row versions above every version that there is."""
     columns: Callable[[Connection, Sequence[str]], dict[str, str]]
     """The columns of these tables, and maybe of more, as the catalogue has them: table.column -> type."""
+    fault_of_names: Callable[[Connection, Sequence[str]], str | None]
+    """Which of these tables and views, named without a schema, is not the one beside `patients`, in words; None where
+    none is."""
     fault_of_tables: Callable[[Connection, Sequence[str]], str | None]
     """What makes one of these tables more, or less, than its name says, in words; None where nothing does."""
     wait_for_other_migrations: Callable[[Connection], None]

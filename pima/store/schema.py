@@ -4,7 +4,7 @@ The check at the start of every command uses plain catalogue queries, since impo
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from pima.store.declarations import newest_declaration, require_declared, requir
 from pima.store.engine import reading, writing
 from pima.store.feature_columns import begin_with
 from pima.store.generations import keep_share
-from pima.store.tables import TABLES, WITH_FEATURES, installation
+from pima.store.tables import TABLES, VIEWS, WITH_FEATURES, installation
 from pima.store.triggers import drop_triggers, make_triggers, require_triggers
 from pima.store.types import Real
 from pima.store.urls import redacted
@@ -29,6 +29,7 @@ HEAD = "0009"
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """Every revision that this code knows, oldest first; a test compares them with migrations/."""
 _FIRST_WITH_DECLARATIONS = "0007"
+_NAMES = ("alembic_version", *(table.name for table in TABLES), *VIEWS)
 
 _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
@@ -36,6 +37,7 @@ _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 def require_schema(engine: Engine) -> Declaration:
     """Stop before the first write where the schema is missing, behind, ahead, or changed by hand; what it declares."""
     with reading(engine) as connection:
+        _require_one_schema(connection, _NAMES)
         _require_revision(current_revision(connection), engine.url)
         found = database_of(connection).columns(connection, [table.name for table in TABLES])
         _require_columns(connection, found)
@@ -54,6 +56,12 @@ def current_revision(connection: Connection) -> str | None:
     # No row after a downgrade to nothing.
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
     return found
+
+
+def _require_one_schema(connection: Connection, names: Sequence[str]) -> None:
+    what = database_of(connection).fault_of_names(connection, names)
+    if what is not None:
+        raise SchemaDiffers(what=what)
 
 
 def _require_revision(found: str | None, url: URL) -> None:
@@ -123,6 +131,8 @@ def migrate(
     with writing(engine) as connection:
         database_of(connection).wait_for_other_migrations(connection)
         before = current_revision(connection)
+        # Of what an older schema does not have yet, others may have their own.
+        _require_one_schema(connection, _NAMES if before == HEAD else _NAMES[:1])
         if before is not None and before not in REVISIONS:
             raise SchemaAhead(found=before, expected=HEAD)
         if before is not None:
@@ -134,6 +144,7 @@ def migrate(
         _run_alembic(connection, to)
         after, made_anew = current_revision(connection), None
         if after == HEAD:
+            _require_one_schema(connection, _NAMES)
             if before is None and declared is not None:
                 begin_with(connection, declared)
             made_anew = make_triggers(connection)

@@ -294,6 +294,8 @@ declarations = _decided("declarations", Column("declaration", Json, nullable=Fal
 
 TABLES = tuple(metadata.tables.values())
 
+VIEWS = ("current_predictions", "unseen_rows")
+
 WITH_FEATURES = ("patients", "scoring_queue")
 """The tables that have a column of type Real for each feature, declared or retired."""
 

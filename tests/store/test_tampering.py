@@ -205,6 +205,49 @@ def test_a_schema_that_comes_first_is_no_fault(postgresql: Database) -> None:
         postgresql.execute("DROP SCHEMA postgres")
 
 
+def test_roles_may_use_the_schema_of_the_tables_whatever_comes_first(postgresql: Database) -> None:
+    postgresql.execute("CREATE SCHEMA postgres")
+    postgresql.execute("REVOKE USAGE ON SCHEMA public FROM PUBLIC")
+    assert call(postgresql, "migrate", "--roles").exit_code == 0
+    assert postgresql.value("SELECT has_schema_privilege('pima_scorer', 'public', 'USAGE')")
+
+
+@pytest.mark.parametrize(
+    "hidden", ["alembic_version", "patients", "scoring_queue", "predictions", "champion", "unseen_rows"]
+)
+def test_a_table_of_the_same_name_in_a_schema_that_comes_first_is_told(postgresql: Database, hidden: str) -> None:
+    whole = (
+        "AS TABLE public.alembic_version" if hidden == "alembic_version" else f"(LIKE public.{hidden} INCLUDING ALL)"
+    )
+    postgresql.execute("CREATE SCHEMA clinic")
+    postgresql.execute(f"CREATE TABLE clinic.{hidden} {whole}")
+    url = make_url(postgresql.url).update_query_dict({"options": "-csearch_path=clinic,public"})
+    whoever = Database("postgresql", url.render_as_string(hide_password=False), postgresql.engine)
+    insert_patients(postgresql, 1)
+    names = ("alembic_version is public.alembic_version", "clinic.patients")
+    if hidden != "patients":
+        names = (f"{hidden} is clinic.{hidden}", "public.patients")
+    for job in ("score", "migrate", "health"):
+        told = the_json(call(whoever, job, "--json"))
+        message = told.get("message") or str(told["unhealthy"])
+        assert all(name in message for name in names), told
+    assert call(whoever, "score").exit_code == 2
+    postgresql.execute("DROP SCHEMA clinic CASCADE")
+    assert call(whoever, "migrate").exit_code == 0
+
+
+def test_a_schema_is_not_upgraded_by_halves(postgresql: Database) -> None:
+    """Into one that comes first, where this role would find the new tables and no other would."""
+    schema.migrate(postgresql.engine, SALT, to="0004")
+    postgresql.execute("CREATE SCHEMA clinic")
+    url = make_url(postgresql.url).update_query_dict({"options": "-csearch_path=clinic,public"})
+    whoever = Database("postgresql", url.render_as_string(hide_password=False), postgresql.engine)
+    told = the_json(call(whoever, "migrate", "--json"))
+    assert (told["error"], "is clinic." in told["message"]) == ("schema_differs", True), told
+    assert postgresql.value("SELECT count(*) FROM pg_class WHERE relnamespace = 'clinic'::regnamespace") == 0
+    assert call(postgresql, "migrate").exit_code == 0
+
+
 def test_a_rule_is_told(postgresql: Database) -> None:
     postgresql.execute("CREATE RULE nothing AS ON INSERT TO predictions DO INSTEAD NOTHING")
     with pytest.raises(SchemaDiffers, match="predictions has a rule"):

@@ -15,6 +15,7 @@ from pima.store.postgresql.loading import (
 from pima.store.postgresql.roles import make_roles
 from pima.store.postgresql.schema import (
     columns,
+    fault_of_names,
     fault_of_tables,
     keep_patients,
     wait_for_batches,
@@ -46,6 +47,7 @@ DATABASE = Database(
     triggers=Triggers(make=triggers.make, drop=triggers.drop, fault=triggers.fault),
     mend_counter=mend_counter,
     columns=columns,
+    fault_of_names=fault_of_names,
     fault_of_tables=fault_of_tables,
     wait_for_other_migrations=wait_for_other_migrations,
     keep_patients=keep_patients,

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 
 from pima.core.features import KEYS
 from pima.store.columns import listed
+from pima.store.postgresql.schema import schema_of_patients
 from pima.store.registry import VersionSummary
 
 _MODEL_COLUMNS = "number, compiled_artifact, compiled_sha256, threshold, features"
@@ -119,8 +120,7 @@ def _make(connection: Connection, role: Role, loaded: str) -> None:
     if not exists:
         # Without a password; nothing else that a role can have.
         connection.exec_driver_sql(f"CREATE ROLE {role.name} LOGIN")
-    # The schema that an unqualified name means here.
-    schema = connection.scalar(text("SELECT quote_ident(current_schema())"))
+    schema = schema_of_patients(connection)
     # From nothing, so that a right which was granted by hand or by an older release is gone.
     connection.exec_driver_sql(f"REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {role.name}")
     connection.exec_driver_sql(f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA {schema} FROM {role.name}")

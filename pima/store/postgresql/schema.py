@@ -11,6 +11,17 @@ from pima.store.postgresql.engine import without_time_limit
 _MIGRATION_LOCK = 0x70696D61
 
 
+def schema_of_patients(connection: Connection) -> str:
+    """Where the tables are, in quotes where it needs them. It need not be the current schema: somebody may have made
+    one that comes first."""
+    named: str = connection.execute(
+        text("""
+            SELECT quote_ident(n.nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.oid = to_regclass('patients')""")
+    ).scalar_one()
+    return named
+
+
 def columns(connection: Connection, tables: Sequence[str]) -> dict[str, str]:
     """Each column of the tables that an unqualified name means here -> its type."""
     rows = connection.execute(
@@ -26,6 +37,24 @@ def columns(connection: Connection, tables: Sequence[str]) -> dict[str, str]:
         {"tables": list(tables)},
     )
     return {row[0]: row[1] for row in rows}
+
+
+def fault_of_names(connection: Connection, names: Sequence[str]) -> str | None:
+    """A schema that comes first in the search path, as one named like the role does by default, hides what others hold
+    under the same names: jobs would write to one table, and the triggers to the other."""
+    row = connection.execute(
+        text("""
+            SELECT c.relname AS name, quote_ident(cn.nspname) AS here, quote_ident(pn.nspname) AS there
+            FROM pg_class p JOIN pg_namespace pn ON pn.oid = p.relnamespace
+                CROSS JOIN pg_class c JOIN pg_namespace cn ON cn.oid = c.relnamespace
+            WHERE p.oid = to_regclass('patients') AND c.relname = ANY(:names)
+                AND c.relkind NOT IN ('i', 't') AND pg_table_is_visible(c.oid) AND c.relnamespace <> p.relnamespace
+            ORDER BY c.relname LIMIT 1"""),
+        {"names": list(names)},
+    ).first()
+    if row is None:
+        return None
+    return f"{row.name} is {row.here}.{row.name} for this role and patients {row.there}.patients (see search_path)"
 
 
 def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None:

@@ -22,6 +22,7 @@ from sqlalchemy import Connection, text
 from pima.core.features import KEYS
 from pima.store.columns import any_differs, assigned, listed
 from pima.store.postgresql import counter
+from pima.store.postgresql.schema import schema_of_patients
 from pima.store.postgresql.words import WORDS
 from pima.store.row_keys import ID_IS_FIXED, KEY_IS_FIXED, NO_KEYS, OTHER_KEY, are_keys, has_key, says_whose, side_key
 
@@ -243,10 +244,7 @@ _BY_KEY = ("enable_seqscan=off", "enable_bitmapscan=off", "enable_hashjoin=off",
 
 def make(connection: Connection, columns: tuple[str, ...]) -> None:
     """Make functions and triggers anew, whatever stands there under their names, and their counter as it should be."""
-    # Where the table is, which need not be the current schema: somebody may have made one that comes first.
-    schema = connection.scalar(
-        text("SELECT quote_ident(n.nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace" + _PATIENTS)
-    )
+    schema = schema_of_patients(connection)
     drop(connection)
     counter.make(connection, schema)
     for name, body in functions(columns).items():

@@ -13,6 +13,7 @@ from pima.store.sqlite.loading import (
 )
 from pima.store.sqlite.schema import (
     columns,
+    fault_of_names,
     fault_of_tables,
     keep_patients,
     wait_for_batches,
@@ -43,6 +44,7 @@ DATABASE = Database(
     triggers=Triggers(make=triggers.make, drop=triggers.drop, fault=triggers.fault),
     mend_counter=triggers.mend_counter,
     columns=columns,
+    fault_of_names=fault_of_names,
     fault_of_tables=fault_of_tables,
     wait_for_other_migrations=wait_for_other_migrations,
     keep_patients=keep_patients,

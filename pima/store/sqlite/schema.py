@@ -15,6 +15,11 @@ def columns(connection: Connection, _tables: Sequence[str]) -> dict[str, str]:
     return {row[0]: row[1] for row in rows}
 
 
+def fault_of_names(_connection: Connection, _names: Sequence[str]) -> str | None:
+    """A file has one schema."""
+    return None
+
+
 def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None:
     """A table that was rebuilt without STRICT takes text for a measurement, which no code here reads."""
     lax = set(connection.scalars(text("SELECT name FROM pragma_table_list WHERE schema = 'main' AND NOT strict")))
