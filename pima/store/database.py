@@ -133,6 +133,9 @@ class Database:
     none is."""
     fault_of_tables: Callable[[Connection, Sequence[str]], str | None]
     """What makes one of these tables more, or less, than its name says, in words; None where nothing does."""
+    constraints: Callable[[Connection, Sequence[str]], set[tuple[str, str]]]
+    """What these tables and views have beside their columns, and hold to: the name, and what, in the words of
+    `pima.store.constraints`."""
     wait_for_other_migrations: Callable[[Connection], None]
     """Return when nobody else migrates, nor can begin to before this transaction ends."""
     keep_patients: Callable[[Connection], None]

@@ -15,6 +15,7 @@ from pima.core.ids import LARGEST_ID
 from pima.declaring import SHIPPED
 from pima.errors import SchemaAhead, SchemaBehind, SchemaDiffers, SchemaMissing, WrongConfiguration
 from pima.settings import HoldoutSettings
+from pima.store.constraints import require_constraints
 from pima.store.database import database_of
 from pima.store.declarations import newest_declaration, require_declared, require_only_the_shipped_one
 from pima.store.engine import reading, writing
@@ -44,6 +45,7 @@ def require_schema(engine: Engine) -> Declaration:
         declaration = newest_declaration(connection)
         _require_feature_columns(connection, found, declaration)
         _require_whole_tables(connection)
+        require_constraints(connection)
         require_triggers(connection, declaration)
         return declaration
 

@@ -294,7 +294,11 @@ declarations = _decided("declarations", Column("declaration", Json, nullable=Fal
 
 TABLES = tuple(metadata.tables.values())
 
-VIEWS = ("current_predictions", "unseen_rows")
+VIEWS = {
+    "current_predictions": ("champion", "patients", "predictions", "rejections", "row_keys"),
+    "unseen_rows": ("patients", "scoring_queue"),
+}
+"""Each view -> the tables that it reads."""
 
 WITH_FEATURES = ("patients", "scoring_queue")
 """The tables that have a column of type Real for each feature, declared or retired."""

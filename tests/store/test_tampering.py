@@ -1,5 +1,6 @@
 """What someone may do to the schema by hand, and what each run says of it before it touches a row."""
 
+import re
 import sqlite3
 import uuid
 from collections.abc import Iterator
@@ -112,10 +113,13 @@ def test_a_renamed_table_with_a_copy_in_its_place_is_told(sqlite: Database) -> N
 
 
 def test_a_table_renamed_there_and_back_is_the_same(sqlite: Database) -> None:
-    sqlite.execute("DROP VIEW current_predictions")
-    sqlite.execute("DROP VIEW unseen_rows")
+    views = sqlite.execute("SELECT name, sql FROM sqlite_master WHERE type = 'view'")
+    for name, _ in views:
+        sqlite.execute(f"DROP VIEW {name}")
     sqlite.execute("ALTER TABLE patients RENAME TO elsewhere")
     sqlite.execute("ALTER TABLE elsewhere RENAME TO patients")
+    for _, made in views:
+        sqlite.execute(made)
     schema.require_schema(sqlite.engine)
 
 
@@ -310,6 +314,104 @@ def test_row_security_that_hides_rows_from_our_own_functions_is_told_to_everybod
     assert f"row security hides rows of {table} from the owner of patients" in refused.stderr
     postgresql.execute(f"ALTER ROLE {owner} BYPASSRLS")
     schema.require_schema(postgresql.engine)
+
+
+LOST = {
+    "ALTER TABLE patients DROP CONSTRAINT pk_patients": "patients is not as it was made: it lacks PRIMARY KEY (id)",
+    "ALTER TABLE predictions DROP CONSTRAINT pk_predictions": (
+        "predictions is not as it was made: it lacks PRIMARY KEY (patient_id, patient_version, model_version)"
+    ),
+    "ALTER TABLE scoring_queue DROP CONSTRAINT pk_scoring_queue, ADD PRIMARY KEY (patient_id) DEFERRABLE": (
+        "scoring_queue is not as it was made: it lacks PRIMARY KEY (patient_id)"
+    ),
+    "ALTER TABLE runs DROP CONSTRAINT uq_runs_job_scheduled_for_attempt": "UNIQUE (job, scheduled_for, attempt)",
+    "ALTER TABLE patients DROP CONSTRAINT ck_patients_outcome": "CHECK ck_patients_outcome",
+    "ALTER TABLE patients DROP CONSTRAINT ck_patients_outcome,"
+    " ADD CONSTRAINT ck_patients_outcome CHECK (outcome IN (0, 1)) NOT VALID": "CHECK ck_patients_outcome",
+    "ALTER TABLE patients ALTER version DROP NOT NULL": "NOT NULL on version",
+    "ALTER TABLE patients ALTER id DROP IDENTITY": "IDENTITY on id",
+    "DROP INDEX ix_patients_unstamped": "INDEX ix_patients_unstamped",
+    "DROP INDEX ix_patients_source_source_key": "UNIQUE INDEX ix_patients_source_source_key",
+    "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_patients_source_source_key'::regclass": (
+        "UNIQUE INDEX ix_patients_source_source_key"
+    ),
+    "DROP VIEW unseen_rows": "unseen_rows is not as it was made: it lacks its definition as a view",
+    "CREATE OR REPLACE VIEW unseen_rows AS SELECT 'x'::text AS fault, 0::bigint AS found": "rows of patients",
+}
+
+
+@pytest.mark.parametrize("statement", LOST)
+def test_what_a_table_or_view_has_lost_is_told(postgresql: Database, statement: str) -> None:
+    postgresql.execute(statement)
+    with pytest.raises(SchemaDiffers, match=re.escape(LOST[statement])):
+        schema.require_schema(postgresql.engine)
+    ended = call(postgresql, "score")
+    assert (ended.exit_code, LOST[statement] in ended.stderr) == (2, True), ended
+
+
+REBUILT = {
+    "patients": ("PRIMARY KEY AUTOINCREMENT", "", "patients is not as it was made: it lacks PRIMARY KEY (id)"),
+    "patients ": ("AUTOINCREMENT", "", "IDENTITY on id"),
+    "patients  ": ("CONSTRAINT ck_patients_outcome CHECK (outcome IN (0, 1)),", "", "CHECK ck_patients_outcome"),
+    "predictions": (", model_version),", "),", "PRIMARY KEY (patient_id, patient_version, model_version)"),
+    "scoring_queue": ("patient_version INTEGER NOT NULL", "patient_version INTEGER", "NOT NULL on patient_version"),
+    "runs": ("UNIQUE (job, scheduled_for, attempt)", "CHECK (true)", "UNIQUE (job, scheduled_for, attempt)"),
+}
+
+
+@pytest.mark.parametrize("table", REBUILT)
+def test_what_a_rebuilt_table_has_lost_is_told(sqlite: Database, table: str) -> None:
+    """As a tool makes one that copies columns and rows."""
+    without, instead, told = REBUILT[table]
+    name = table.strip()
+    made = sqlite.value(f"SELECT sql FROM sqlite_master WHERE type = 'table' AND name = '{name}'")
+    assert without in made
+    _rebuild(sqlite, name, made.replace(without, instead))
+    with pytest.raises(SchemaDiffers, match=re.escape(told)):
+        schema.require_schema(sqlite.engine)
+
+
+def test_a_table_that_was_rebuilt_as_it_was_is_no_fault(sqlite: Database) -> None:
+    for table in REBUILT:
+        name = table.strip()
+        _rebuild(sqlite, name, sqlite.value(f"SELECT sql FROM sqlite_master WHERE name = '{name}'"))
+    schema.require_schema(sqlite.engine)
+
+
+def test_a_table_that_a_tool_has_rebuilt_in_its_own_words_is_no_fault(sqlite: Database) -> None:
+    made = sqlite.value("SELECT sql FROM sqlite_master WHERE name = 'patients'")
+    made = made.replace("id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT", '"id" INTEGER NOT NULL')
+    made = made.replace("CONSTRAINT ck_patients_id", 'PRIMARY KEY ("id" AUTOINCREMENT), CONSTRAINT "ck_patients_id"')
+    _rebuild(sqlite, "patients", made)
+    schema.require_schema(sqlite.engine)
+
+
+def _rebuild(sqlite: Database, table: str, made: str) -> None:
+    kept = sqlite.execute(
+        f"SELECT name, sql FROM sqlite_master WHERE type = 'view' OR sql IS NOT NULL"
+        f" AND type IN ('trigger', 'index') AND tbl_name = '{table}' ORDER BY type"
+    )
+    with sqlite.engine.begin() as connection:
+        for view in ("current_predictions", "unseen_rows"):
+            connection.exec_driver_sql(f"DROP VIEW {view}")
+        # What names the table goes on naming it.
+        connection.exec_driver_sql("PRAGMA legacy_alter_table = ON")
+        connection.exec_driver_sql(f"ALTER TABLE {table} RENAME TO before")
+        connection.exec_driver_sql(made)
+        connection.exec_driver_sql(f"INSERT INTO {table} SELECT * FROM before")
+        connection.exec_driver_sql("DROP TABLE before")
+        for _, statement in kept:
+            connection.exec_driver_sql(statement)
+        connection.exec_driver_sql("PRAGMA legacy_alter_table = OFF")
+
+
+def test_a_view_that_shows_other_rows_is_told(sqlite: Database) -> None:
+    sqlite.execute("DROP VIEW unseen_rows")
+    with pytest.raises(SchemaDiffers, match="unseen_rows is not as it was made: it lacks its definition as a view"):
+        schema.require_schema(sqlite.engine)
+    sqlite.execute("CREATE VIEW unseen_rows AS SELECT 'x' AS fault, 0 AS found")
+    with pytest.raises(SchemaDiffers, match="unseen_rows is not as it was made: it lacks rows of patients"):
+        schema.require_schema(sqlite.engine)
 
 
 def test_a_table_that_a_crash_empties_is_told(postgresql: Database) -> None:

@@ -2,6 +2,7 @@
 
 from pima.store.database import Database, Triggers, imported_when_called
 from pima.store.postgresql import triggers
+from pima.store.postgresql.constraints import constraints
 from pima.store.postgresql.counter import mend_counter
 from pima.store.postgresql.driver_errors import translated
 from pima.store.postgresql.engine import cursor, insert_unless_there, make_engine, stream, without_time_limit
@@ -49,6 +50,7 @@ DATABASE = Database(
     columns=columns,
     fault_of_names=fault_of_names,
     fault_of_tables=fault_of_tables,
+    constraints=constraints,
     wait_for_other_migrations=wait_for_other_migrations,
     keep_patients=keep_patients,
     wait_for_batches=wait_for_batches,

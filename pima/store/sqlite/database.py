@@ -2,6 +2,7 @@
 
 from pima.store.database import Database, Triggers, imported_when_called
 from pima.store.sqlite import triggers
+from pima.store.sqlite.constraints import constraints
 from pima.store.sqlite.driver_errors import translated
 from pima.store.sqlite.engine import cursor, insert_unless_there, make_engine, require_sound_url, without_time_limit
 from pima.store.sqlite.loading import (
@@ -46,6 +47,7 @@ DATABASE = Database(
     columns=columns,
     fault_of_names=fault_of_names,
     fault_of_tables=fault_of_tables,
+    constraints=constraints,
     wait_for_other_migrations=wait_for_other_migrations,
     keep_patients=keep_patients,
     wait_for_batches=wait_for_batches,
