@@ -90,6 +90,21 @@ def test_connecting_waits_for_nobody_where_transactions_are_deferrable(postgresq
     assert in_time
 
 
+@pytest.mark.parametrize("setting", ["idle_session_timeout", "transaction_timeout"])
+def test_neither_a_pause_nor_a_long_transaction_ends_a_session(postgresql: Database, setting: str) -> None:
+    known = postgresql.value("SELECT count(*) FROM pg_settings WHERE name = :name", {"name": setting})
+    default_to(postgresql, {setting: "3s"} if known else {})
+    for transaction in (reading, writing):
+        with transaction(postgresql.engine) as connection:
+            assert connection.scalar(text(f"SELECT coalesce(current_setting('{setting}', true), '0')")) == "0"
+    with reading(postgresql.engine) as connection:
+        session = connection.scalar(text("SELECT pg_backend_pid()"))
+        connection.execute(text("SELECT pg_sleep(4)"))
+        assert connection.scalar(text("SELECT pg_backend_pid()")) == session
+    time.sleep(4)
+    assert postgresql.value("SELECT pg_backend_pid()") == session
+
+
 # ---- the jobs -------------------------------------------------------------------------------------------------------
 
 

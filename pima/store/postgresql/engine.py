@@ -28,6 +28,10 @@ _MEANINGS = {
     "exit_on_error": "off",
 }
 
+# The versions since which a server has the setting; a source's may be older than pima's own.
+_IDLE_SESSION_TIMEOUT = 140_000
+_TRANSACTION_TIMEOUT = 170_000
+
 
 def make_engine(url: URL, settings: DatabaseSettings) -> Engine:
     """An engine whose transactions have their limits from their own BEGIN, also behind a pool of connections."""
@@ -47,13 +51,33 @@ def make_engine(url: URL, settings: DatabaseSettings) -> Engine:
         "idle_in_transaction_session_timeout": f"{settings.idle_in_transaction_timeout_seconds}s",
     }
     said = ";".join(f"SET LOCAL {name} = '{value}'" for name, value in local.items())
+    event.listen(engine, "connect", _stay_connected)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get("pima_writes", True)
-        connection.exec_driver_sql(f"SET TRANSACTION READ {'WRITE' if writes else 'ONLY'};{said}")
+        # A statement has its limit, and so has a pause between two; a batch of many has none.
+        unlimited = ";SET LOCAL transaction_timeout = 0" if _knows(connection, _TRANSACTION_TIMEOUT) else ""
+        connection.exec_driver_sql(f"SET TRANSACTION READ {'WRITE' if writes else 'ONLY'};{said}{unlimited}")
 
     return engine
+
+
+def _stay_connected(connection: Any, _record: Any) -> None:
+    """A fit pauses for longer than a server may let a session be idle. Behind a pool the setting stays with the pool's
+    own session, which it keeps from being ended, too."""
+    if connection.info.server_version < _IDLE_SESSION_TIMEOUT:
+        return
+    # Without a transaction around it: one way to the server instead of three.
+    connection.autocommit = True
+    connection.execute("SET idle_session_timeout = 0")
+    connection.autocommit = False
+
+
+def _knows(connection: Connection, since: int) -> bool:
+    session: Any = connection.connection.dbapi_connection
+    known: bool = session.info.server_version >= since
+    return known
 
 
 def insert_unless_there(table: Table, unique: Sequence[str]) -> Insert:
