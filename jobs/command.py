@@ -5,6 +5,7 @@
 
 import argparse
 import json
+import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -79,8 +80,12 @@ def run_command(
     *,
     job: str | None = None,
     needs_schema: bool = True,
+    needs_output: bool = True,
 ) -> int:
-    """Parse, do the work, show its result; every ending becomes its exit code, none a traceback."""
+    """Parse, do the work, show its result; every ending becomes its exit code, none a traceback.
+
+    What has its result elsewhere needs no output that is open: a job in `runs`, another in the exit code itself.
+    """
     try:
         options = options_parser.parse_args(list(arguments))
     except HelpAsked as asked:
@@ -113,7 +118,9 @@ def run_command(
         facts = {"error": f"unexpected_{type(error).__name__}", "message": message}
         exit_code = _end(options, command, FAILED, facts)
     else:
-        exit_code = _told(written(lambda: _print_json(result) if options.json else show(result)))
+        unwritten = written(lambda: _print_json(result) if options.json else show(result))
+        has_nowhere_to_go = sys.stdout is None and (job is not None or not needs_output)
+        exit_code = DONE if has_nowhere_to_go else _told(unwritten)
         _ping(command, job, DONE)  # the run has succeeded, whether or not its result could be shown
         return exit_code
     _ping(command, job, exit_code)

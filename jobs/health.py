@@ -12,7 +12,7 @@ from pima.monitoring.health import complaints
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
     options = parser("health", __doc__ or "")
-    return run_command(options, _work, _show, arguments, environ, needs_schema=False)
+    return run_command(options, _work, _show, arguments, environ, needs_schema=False, needs_output=False)
 
 
 def _work(command: Command) -> Result:

@@ -17,12 +17,15 @@ def prepare_output() -> None:
 
 
 def written(write: Callable[[], None]) -> ResultNotWritten | None:
-    """Print. Whoever closed the pipe has seen enough, while a full disk has lost what someone wants to read."""
+    """Print. Whoever closed the pipe has seen enough, while a full disk has lost what someone wants to read, and so has
+    an output that was closed from the beginning (`>&-`)."""
+    if sys.stdout is None:
+        return ResultNotWritten(why="it is closed")
     try:
         prepare_output()
         write()
         sys.stdout.flush()
-    except (BrokenPipeError, AttributeError, SystemExit):  # rich ends the process at a closed pipe
+    except (BrokenPipeError, SystemExit):  # rich ends the process at a closed pipe
         let_go_of_stdout()
     except OSError as error:
         let_go_of_stdout()

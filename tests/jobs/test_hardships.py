@@ -42,6 +42,21 @@ def test_a_job_whose_output_nobody_reads_does_its_work(scored_database: Database
     assert scored_database.value("SELECT status FROM runs") == "succeeded"
 
 
+@pytest.mark.parametrize(
+    "command", [("status",), ("status", "--json"), ("models", "list"), ("migrate",), ("status", "--help")]
+)
+def test_what_has_no_output_to_show_itself_on_is_no_success(
+    sqlite: Database, trained: Path, command: tuple[str, ...]
+) -> None:
+    """Unlike a job, whose result stands in `runs`."""
+    install_models(sqlite, trained)
+    ended = in_a_shell(sqlite, *command, end=">&-")
+    assert ended.returncode == 1
+    assert "could not be written to standard output: it is closed" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert in_a_shell(sqlite, *command, end="| true").returncode == 0  # who closes a pipe has seen enough
+
+
 def test_a_failure_keeps_its_exit_code_when_nobody_reads(sqlite: Database) -> None:
     shell = f"set -o pipefail; {sys.executable} -m jobs.score --json --config /nowhere.toml | true"
     ended = subprocess.run(["bash", "-c", shell], cwd=ROOT, env=clean_environ(), capture_output=True, text=True)

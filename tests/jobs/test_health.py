@@ -1,6 +1,8 @@
 """jobs.health turns unhealthy for each cause and back; the metrics and the ping tell what the database says."""
 
 import socket
+import subprocess
+import sys
 import threading
 import urllib.request
 from datetime import UTC, datetime, timedelta
@@ -16,7 +18,7 @@ from pima.monitoring.metrics_endpoint import DatabaseFigures, serve_metrics
 from pima.schedule.ticks import Schedule
 from pima.settings import MetricsSettings, PingSettings, read_settings
 from pima.store.schema import HEAD
-from tests.conftest import PATIENCE_SECONDS, Database, call, free_port, insert_patients
+from tests.conftest import PATIENCE_SECONDS, ROOT, Database, call, clean_environ, free_port, insert_patients
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -184,6 +186,13 @@ NOON_ON_SUNDAY = datetime(2026, 11, 22, 12, tzinfo=UTC)
 )
 def test_a_period_is_the_longest_gap_near_by(expression: str, hours: float) -> None:
     assert period(Schedule(expression, "UTC"), NOON_ON_SUNDAY) == timedelta(hours=hours)
+
+
+def test_a_service_is_well_where_that_has_no_output_to_be_shown_on(well: Database) -> None:
+    shell = f"{sys.executable} -m jobs.health >&-"
+    environ = clean_environ() | {"DATABASE_URL": well.url} | well.environ
+    ended = subprocess.run(["bash", "-c", shell], cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_a_wrong_schedule_is_a_wrong_setting(well: Database) -> None:
