@@ -275,7 +275,7 @@ def drop(connection: Connection) -> None:
 _PATIENTS = " WHERE c.oid = to_regclass('patients')"
 _FOUND = text(f"""
     SELECT t.tgname, t.tgenabled, t.tgtype, t.tgoldtable, t.tgnewtable,
-        substring(pg_get_triggerdef(t.oid) FROM 'WHEN \\((.*)\\) EXECUTE FUNCTION') AS condition,
+        substring(pg_get_triggerdef(t.oid) FROM 'WHEN [(](.*)[)] EXECUTE FUNCTION') AS condition,
         t.tgnargs = 0 AND t.tgconstraint = 0 AND t.tgattr = '' AS is_plain,
         p.pronamespace = c.relnamespace AND p.proowner = c.relowner AS is_ours,
         p.proname, p.prosrc, p.prosecdef, p.proconfig, quote_ident(n.nspname) AS schema
