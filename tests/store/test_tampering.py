@@ -50,11 +50,11 @@ TAMPERED = {
     "some columns only": (
         """CREATE OR REPLACE TRIGGER zzz_patients_stamped BEFORE INSERT OR UPDATE OF outcome ON patients FOR EACH ROW
         EXECUTE FUNCTION stamp_patient(); ALTER TABLE patients ENABLE ALWAYS TRIGGER zzz_patients_stamped""",
-        "zzz_patients_stamped on patients is not the one that was made: it calls another function, or somebody else's",
+        "zzz_patients_stamped on patients is not the one that was made: it calls another function, or not always",
     ),
     "somebody else's function": (
         "CREATE ROLE pima_other_owner; ALTER FUNCTION enqueue_inserted() OWNER TO pima_other_owner",
-        "patients_inserted on patients is not the one that was made: it calls another function, or somebody else's",
+        "patients_inserted on patients is not the one that was made: its function belongs to pima_other_owner",
     ),
     "no fixed search_path": (
         "ALTER FUNCTION enqueue_updated() RESET search_path",
@@ -295,9 +295,41 @@ def owner(postgresql: Database) -> Iterator[str]:
     postgresql.execute(f"DROP ROLE {role}")
 
 
+@pytest.fixture
+def owner_of_patients(postgresql: Database) -> Iterator[str]:
+    """A role that a table was given to, and nothing else."""
+    role = f"pima_some_{uuid.uuid4().hex[:8]}"
+    postgresql.execute(f"CREATE ROLE {role}")
+    postgresql.execute(f"GRANT ALL ON SCHEMA public TO {role}")
+    postgresql.execute(f"ALTER TABLE patients OWNER TO {role}")
+    yield role
+    postgresql.execute(f"DROP OWNED BY {role} CASCADE")
+    postgresql.execute(f"DROP ROLE {role}")
+
+
+def test_the_functions_follow_the_table_to_another_owner(postgresql: Database, owner_of_patients: str) -> None:
+    # What the functions write must be theirs to write.
+    told = f"{owner_of_patients}, the owner of patients and of its triggers' functions, may not write row_keys"
+    for job in ("score", "migrate"):
+        refused = call(postgresql, job)
+        assert (refused.exit_code, told in refused.stderr) == (2, True), refused
+    for table in ("row_keys", "scoring_queue"):
+        postgresql.execute(f"ALTER TABLE {table} OWNER TO {owner_of_patients}")
+    postgresql.execute("ALTER FUNCTION enqueue_inserted() OWNER TO CURRENT_USER")
+    whose = postgresql.value("SELECT current_user")
+    refused = call(postgresql, "score")
+    told = f"function belongs to {whose}, and patients to {owner_of_patients}"
+    assert (refused.exit_code, told in refused.stderr) == (2, True), refused
+    assert call(postgresql, "migrate").exit_code == 0
+    insert_patients(postgresql, 2)
+    postgresql.execute("UPDATE patients SET glucose = 90")
+    assert_queue_is_true(postgresql)
+    schema.require_schema(postgresql.engine)
+
+
 HIDDEN_FROM_THE_OWNER = {
     "patients": "ALTER TABLE patients FORCE ROW LEVEL SECURITY",
-    "scoring_queue": "ALTER TABLE scoring_queue OWNER TO CURRENT_USER",
+    "scoring_queue": "ALTER TABLE scoring_queue OWNER TO CURRENT_USER; GRANT ALL ON scoring_queue TO {owner}",
 }
 
 
@@ -308,7 +340,7 @@ def test_row_security_that_hides_rows_from_our_own_functions_is_told_to_everybod
     postgresql.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     if table == "patients":
         schema.require_schema(postgresql.engine)  # its owner sees all of them
-    postgresql.execute(HIDDEN_FROM_THE_OWNER[table])
+    postgresql.execute(HIDDEN_FROM_THE_OWNER[table].format(owner=owner))
     refused = call(postgresql, "score")  # as a superuser, who sees all of them
     assert refused.exit_code == 2
     assert f"row security hides rows of {table} from the owner of patients" in refused.stderr

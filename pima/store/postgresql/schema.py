@@ -67,6 +67,10 @@ def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None
                 -- The functions of the triggers are the owner's of patients, and see what that role sees.
                 c.relrowsecurity AND NOT (o.rolsuper OR o.rolbypassrls)
                     AND (c.relforcerowsecurity OR NOT pg_has_role(o.oid, c.relowner, 'USAGE')) AS hides_from_functions,
+                o.rolname AS owner, c.relname IN ('row_keys', 'scoring_queue') AND NOT (
+                    has_table_privilege(o.oid, c.oid, 'SELECT') AND has_table_privilege(o.oid, c.oid, 'INSERT')
+                    AND has_table_privilege(o.oid, c.oid, 'UPDATE') AND has_table_privilege(o.oid, c.oid, 'DELETE')
+                ) AS is_closed_to_functions,
                 EXISTS (SELECT 1 FROM pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid)) AS inherits,
                 (SELECT min(t.tgname) FROM pg_trigger t WHERE t.tgrelid = c.oid AND c.relname <> 'patients'
                     AND t.tgtype & 3 = 3 AND t.tgenabled <> 'D') AS changed_by
@@ -85,6 +89,11 @@ def _fault_of_table(row: Any) -> str | None:
     if row.hides_from_functions:
         return (
             f"row security hides rows of {row.relname} from the owner of patients, as whom the triggers keep the queue"
+        )
+    if row.is_closed_to_functions:
+        return (
+            f"{row.owner}, the owner of patients and of its triggers' functions, may not write {row.relname}"
+            f" (ALTER TABLE {row.relname} OWNER TO {row.owner})"
         )
     if row.forgets:
         return (

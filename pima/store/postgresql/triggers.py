@@ -245,6 +245,7 @@ _BY_KEY = ("enable_seqscan=off", "enable_bitmapscan=off", "enable_hashjoin=off",
 def make(connection: Connection, columns: tuple[str, ...]) -> None:
     """Make functions and triggers anew, whatever stands there under their names, and their counter as it should be."""
     schema = schema_of_patients(connection)
+    owner = connection.scalar(text("SELECT quote_ident(pg_get_userbyid(c.relowner)) FROM pg_class c" + _PATIENTS))
     drop(connection)
     counter.make(connection, schema)
     for name, body in functions(columns).items():
@@ -252,6 +253,8 @@ def make(connection: Connection, columns: tuple[str, ...]) -> None:
         connection.exec_driver_sql(
             f"CREATE FUNCTION {schema}.{name}() RETURNS trigger LANGUAGE plpgsql {secure} AS $${body}$$"
         )
+        # Whoever migrates may be another, as a superuser is.
+        connection.exec_driver_sql(f"ALTER FUNCTION {schema}.{name}() OWNER TO {owner}")
     for name in _DEFINERS:
         # pg_temp last: unnamed it comes first, and anybody may make a temporary scoring_queue.
         connection.exec_driver_sql(f"ALTER FUNCTION {schema}.{name}() SET search_path = {schema}, pg_temp")
@@ -277,7 +280,8 @@ _FOUND = text(f"""
     SELECT t.tgname, t.tgenabled, t.tgtype, t.tgoldtable, t.tgnewtable,
         substring(pg_get_triggerdef(t.oid) FROM 'WHEN [(](.*)[)] EXECUTE FUNCTION') AS condition,
         t.tgnargs = 0 AND t.tgconstraint = 0 AND t.tgattr = '' AS is_plain,
-        p.pronamespace = c.relnamespace AND p.proowner = c.relowner AS is_ours,
+        p.pronamespace = c.relnamespace AS is_beside,
+        pg_get_userbyid(p.proowner) AS owner, pg_get_userbyid(c.relowner) AS owner_of_patients,
         p.proname, p.prosrc, p.prosecdef, p.proconfig, quote_ident(n.nspname) AS schema
     FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_class c ON c.oid = t.tgrelid
         JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -311,8 +315,10 @@ def _differs(trigger: Trigger, body: str, row: Any) -> str | None:
         return "it fires at other events"
     if row.condition != (f"({trigger.condition})" if trigger.condition else None):
         return "it is for other rows"
-    if not (row.is_plain and row.is_ours and row.proname == trigger.function):
-        return "it calls another function, or somebody else's, or not always"
+    if not (row.is_plain and row.is_beside and row.proname == trigger.function):
+        return "it calls another function, or not always"
+    if row.owner != row.owner_of_patients:
+        return f"its function belongs to {row.owner}, and patients to {row.owner_of_patients}"
     if (row.prosrc, row.prosecdef) != (body, trigger.function in _DEFINERS):
         return f"the function {row.proname} does something else"
     if (row.proconfig or []) != settings:
