@@ -159,8 +159,9 @@ _OTHERS = {
         DELETE FROM scoring_queue WHERE patient_id = OLD.id AND NOT EXISTS (
             SELECT 1 FROM patients WHERE id = OLD.id AND version = patient_version AND outcome IS NULL);
     END""",
+    # With no columns: SQLite goes by the name that a statement has for the id, which may be rowid, _rowid_ or oid.
     "patients_id_is_fixed": f"""CREATE TRIGGER patients_id_is_fixed
-    BEFORE UPDATE OF id ON patients WHEN NEW.id IS NOT OLD.id
+    BEFORE UPDATE ON patients WHEN NEW.id IS NOT OLD.id
     BEGIN
         SELECT RAISE(ABORT, '{ID_IS_FIXED}');
     END""",
