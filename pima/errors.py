@@ -196,6 +196,27 @@ class SchemaDiffers(PimaError):
     code = "schema_differs"
 
 
+class VersionCounterBehind(PimaError):
+    """The counter that row versions are drawn from stands at {counter}, below version {version}, which is there: it was
+    set back by hand, or the rows were restored without it. A row that is deleted and inserted again would have an
+    earlier one's version, and its predictions. Nothing was written. Put the counter above all versions with:
+    python -m jobs.requeue"""
+
+    exit_code = WRONG
+    code = "version_counter_behind"
+
+
+class VersionUsedTwice(PimaError):
+    """Rows that wait have the id and version of rows that were predicted before with other measurements ({rows:,} in
+    this batch, by patient_id: {first}): the counter of versions was set back, or measurements were changed
+    while the triggers were away. The batch was rolled back. Run `python -m jobs.requeue`, which puts the counter right;
+    then change a measurement of each such row to another value and back, by which it draws a new version, and score
+    again."""
+
+    exit_code = WRONG
+    code = "version_used_twice"
+
+
 class DatabaseUnusable(PimaError):
     """The database can't be used as configured: {what}. Expected: {expected}. DATABASE_URL is {url}."""
 

@@ -30,6 +30,7 @@ from pima.store.database import database_of
 from pima.store.declarations import newest_declaration, newest_number
 from pima.store.engine import reading, writing
 from pima.store.runs import record_progress
+from pima.store.versions import require_counter_above_them, require_same_rows
 
 if TYPE_CHECKING:
     from pima.core.validation import Validated
@@ -83,7 +84,8 @@ def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopR
     claimed.
 
     One pass upwards by patient id: what others hold, and what comes in behind it, is the next run's.
-    Raises NoChampion or ArtifactDamaged before any row is touched; Interrupted between two batches.
+    Raises VersionCounterBehind, NoChampion or ArtifactDamaged before any row is touched; VersionUsedTwice before
+    its batch is committed; Interrupted between two batches.
     """
     run.report(ScoreResult())
     champion = _champion_if_needed(engine)
@@ -97,6 +99,7 @@ def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopR
 def _champion_if_needed(engine: Engine) -> int | None:
     """The champion's number; None where nothing waits, so that no model is loaded for an empty queue."""
     with reading(engine) as connection:
+        require_counter_above_them(connection)
         if queue.is_empty(connection):
             return None
         champion = registry.read_champion(connection)
@@ -224,6 +227,8 @@ class _Drain:
         rejected = Rejections(ids[found.rejected], versions[found.rejected], found.reasons, found.fields)
         run, threshold = self._run.id, self._scorer.threshold
         new = predictions.write_predictions(connection, made, self._version, run, threshold)
+        if new < len(found.accepted):
+            require_same_rows(connection, made, self._version, run)
         predictions.write_rejections(connection, rejected, run)
         return new
 

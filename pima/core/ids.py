@@ -4,3 +4,5 @@ LARGEST_GIVEN_ID = 2**62
 """Files and other writers give ids up to here."""
 LARGEST_ID = 2**62 + 2**61
 """The counter draws ids up to here: two quintillions behind the largest given one."""
+LARGEST_VERSION = 2**62
+"""A row version above it comes from a counter that was set by hand: so many are never drawn."""

@@ -65,6 +65,8 @@ class Words:
     """That of a person's key."""
     differs: str
     """The operator between two values of which each may be NULL."""
+    last_version: str
+    """The query for the row version that was drawn last; NULL where none was."""
     touched: str
     """What an update of patients sets to have the triggers stamp a row that lacks its stamps."""
     share_if_unlocked: str

@@ -2,8 +2,12 @@
 
 from sqlalchemy import Connection, text
 
-_COUNTER = """(SELECT s.oid FROM pg_class s JOIN pg_class c ON c.relnamespace = s.relnamespace
+from pima.core.ids import LARGEST_VERSION
+from pima.store.versions import HIGHEST_OF_EACH_TABLE, SET_NEAR_ITS_END
+
+COUNTER = """(SELECT s.oid FROM pg_class s JOIN pg_class c ON c.relnamespace = s.relnamespace
     WHERE s.relname = 'patient_version' AND s.relkind = 'S' AND c.oid = to_regclass('patients'))"""
+LAST_VERSION = f"SELECT pg_sequence_last_value(oid) FROM {COUNTER} AS counter"
 # Nobody draws as many while a statement looks and leaps, so what others have drawn meanwhile is not drawn again.
 _LEAP = 2**32
 
@@ -15,7 +19,7 @@ def make(connection: Connection, schema: str) -> None:
     # The stamping trigger has the writer's rights.
     connection.exec_driver_sql(f"GRANT USAGE ON SEQUENCE {counter} TO PUBLIC")
     connection.exec_driver_sql(f"ALTER SEQUENCE {counter} AS BIGINT INCREMENT 1 NO MAXVALUE CACHE 1 NO CYCLE")
-    if connection.scalar(text(f"SELECT relpersistence = 'u' FROM pg_class WHERE oid = {_COUNTER}")):
+    if connection.scalar(text(f"SELECT relpersistence = 'u' FROM pg_class WHERE oid = {COUNTER}")):
         connection.exec_driver_sql(f"ALTER SEQUENCE {counter} SET LOGGED")
 
 
@@ -25,22 +29,21 @@ def fault(connection: Connection) -> str | None:
         text(f"""
             SELECT seqincrement = 1 AND seqcache = 1 AND NOT seqcycle AND seqtypid = 'bigint'::regtype
                 AND relpersistence = 'p'
-            FROM pg_sequence JOIN pg_class ON pg_class.oid = seqrelid WHERE seqrelid = {_COUNTER}""")
+            FROM pg_sequence JOIN pg_class ON pg_class.oid = seqrelid WHERE seqrelid = {COUNTER}""")
     )
     if is_sound is None:
         return "the sequence patient_version is missing"
     if not is_sound:
         return "the sequence patient_version is not BIGINT, logged, INCREMENT 1, CACHE 1 and NO CYCLE as it was made"
+    if (connection.scalar(text(LAST_VERSION)) or 0) > LARGEST_VERSION:
+        return SET_NEAR_ITS_END
     return None
 
 
 def mend_counter(connection: Connection) -> None:
-    """Put it above every version that there is: it may have been restored without them, or set back by hand."""
+    """Put it above every version that there is: it may have been restored without them, or set by hand, back or on."""
     statement = f"""
         SELECT setval(counter::regclass, highest + :leap)
-        FROM (SELECT {_COUNTER} AS counter, greatest(
-            (SELECT max(version) FROM patients), (SELECT max(patient_version) FROM scoring_queue),
-            (SELECT max(patient_version) FROM predictions), (SELECT max(patient_version) FROM rejections)
-        ) AS highest) AS found
-        WHERE highest > coalesce(pg_sequence_last_value(counter::regclass), 0)"""
-    connection.execute(text(statement), {"leap": _LEAP})
+        FROM (SELECT {COUNTER} AS counter, greatest(0, {", ".join(HIGHEST_OF_EACH_TABLE)}) AS highest) AS found
+        WHERE coalesce(pg_sequence_last_value(counter::regclass), 0) NOT BETWEEN highest AND :largest"""
+    connection.execute(text(statement), {"leap": _LEAP, "largest": LARGEST_VERSION})

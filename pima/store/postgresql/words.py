@@ -2,6 +2,7 @@
 
 from pima.core.ids import LARGEST_ID
 from pima.store.database import Words
+from pima.store.postgresql.counter import LAST_VERSION
 
 WORDS = Words(
     now="clock_timestamp()",
@@ -18,6 +19,7 @@ WORDS = Words(
     ),
     person_key_in_range="octet_length({0}person_key) BETWEEN 1 AND 200",
     differs="IS DISTINCT FROM",
+    last_version=LAST_VERSION,
     # Any column would do; this is the one that pima_operator may update. Not to what it is: PostgreSQL's own
     # suppress_redundant_updates_trigger would drop that.
     touched="updated_at = clock_timestamp()",

@@ -13,11 +13,12 @@ from functools import cache
 from sqlalchemy import Connection, text
 
 from pima.core.features import KEYS
-from pima.core.ids import LARGEST_GIVEN_ID
+from pima.core.ids import LARGEST_GIVEN_ID, LARGEST_VERSION
 from pima.store.columns import any_differs, listed
 from pima.store.row_keys import ID_IS_FIXED, KEY_IS_FIXED, NO_KEYS, OTHER_ID, OTHER_KEY, are_keys, says_whose, side_key
 from pima.store.sqlite.trigger_texts import TriggerText, first_fault, writers_within_ours
 from pima.store.sqlite.words import WORDS
+from pima.store.versions import HIGHEST_OF_EACH_TABLE, SET_NEAR_ITS_END
 
 _NOW = "(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
 _MISMATCH = "(outcome IS NULL) <> (labelled_at IS NULL)"
@@ -241,7 +242,16 @@ def fault(connection: Connection, columns: tuple[str, ...]) -> str | None:
         return what
     if _needed(others) > count:
         return f"more triggers write to patients than those of pima were made for ({count - 1})"
-    if connection.scalar(text("SELECT stamping FROM patient_version_counter")):
+    return _fault_of_counter(connection)
+
+
+def _fault_of_counter(connection: Connection) -> str | None:
+    counter = connection.execute(text("SELECT last, stamping FROM patient_version_counter")).first()
+    if counter is None:
+        return "patient_version_counter has no row, from which row versions are drawn"
+    if counter.last > LARGEST_VERSION:
+        return SET_NEAR_ITS_END
+    if counter.stamping:
         return "a statement on patients was ended in its middle, by FAIL (then run python -m jobs.requeue for its rows)"
     return None
 
@@ -269,18 +279,13 @@ def mend_counter(connection: Connection) -> None:
     """Put the counter above every version that there is, and say that no trigger is at work.
 
     In a transaction that writes none is; a statement that was ended by FAIL while one was has left it so. A counter
-    that is behind its rows was restored without them, or set by hand, and would draw versions a second time.
+    that is behind its rows was restored without them, or set by hand, and would draw versions a second time; one that
+    was set to the end would draw none.
     """
-    largest = ", ".join(f"coalesce((SELECT max({column}) FROM {table}), 0)" for table, column in _VERSIONS.items())
-    connection.exec_driver_sql(f"UPDATE patient_version_counter SET stamping = 0, last = max(last, {largest})")
-
-
-_VERSIONS = {
-    "patients": "version",
-    "scoring_queue": "patient_version",
-    "predictions": "patient_version",
-    "rejections": "patient_version",
-}
+    connection.exec_driver_sql("INSERT OR IGNORE INTO patient_version_counter (id, last) VALUES (1, 0)")
+    highest = ", ".join(f"coalesce({version}, 0)" for version in HIGHEST_OF_EACH_TABLE)
+    drawn = f"CASE WHEN last <= {LARGEST_VERSION} THEN last ELSE 0 END"
+    connection.exec_driver_sql(f"UPDATE patient_version_counter SET stamping = 0, last = max({drawn}, {highest})")
 
 
 def _plain(statement: str) -> str:

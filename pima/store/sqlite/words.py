@@ -20,6 +20,7 @@ WORDS = Words(
     ),
     person_key_in_range="length(CAST({0}person_key AS BLOB)) BETWEEN 1 AND 200",
     differs="IS NOT",
+    last_version="SELECT last FROM patient_version_counter",
     touched="outcome = outcome",
     share_if_unlocked="",
 )
