@@ -45,6 +45,25 @@ UNDOES = {
         CREATE TRIGGER lock BEFORE INSERT ON audit BEGIN SELECT RAISE(FAIL, 'no'); END""",
         "the trigger lock on audit may leave a patient's row half written",
     ),
+    "what changes its own row before the statement does": (
+        """CREATE TRIGGER halve BEFORE UPDATE OF bmi ON patients WHEN NEW.bmi > 60
+        BEGIN UPDATE patients SET bmi = round(bmi / 2) WHERE id = NEW.id; END""",
+        "the trigger halve on patients writes to patients before the statement that fires it does",
+    ),
+    "what changes it by way of another table, without the word": (
+        """CREATE TRIGGER tell UPDATE ON patients BEGIN INSERT INTO notify VALUES (NEW.id); END;
+        CREATE TRIGGER take AFTER INSERT ON notify BEGIN
+        INSERT INTO patients (id) VALUES (NEW.id) ON CONFLICT (id) DO UPDATE SET age = 30; END""",
+        "the trigger tell on patients writes to patients before the statement that fires it does",
+    ),
+    "on the counter of versions": (
+        "CREATE TRIGGER tell AFTER UPDATE ON patient_version_counter BEGIN INSERT INTO notify VALUES (1); END",
+        "the trigger tell on patient_version_counter is at work while versions are drawn",
+    ),
+    "what sets the counter of versions back": (
+        "CREATE TRIGGER tell AFTER DELETE ON patients BEGIN UPDATE patient_version_counter SET last = 0; END",
+        "the trigger tell on patients writes to patient_version_counter",
+    ),
     "before an insert into the predictions, without the word": (
         "CREATE TRIGGER drops INSERT ON predictions BEGIN DELETE FROM scoring_queue; END",
         "the trigger drops on predictions could drop what is written there",
@@ -66,6 +85,8 @@ SOUND = {
         WHEN EXISTS (SELECT 1 FROM patients WHERE id = NEW.id) BEGIN SELECT RAISE(IGNORE); END""",
     "a check ahead of an insert": """CREATE TRIGGER adults INSERT ON patients WHEN NEW.age < 18 BEGIN
         SELECT RAISE(FAIL, 'no children'); END""",
+    "what checks a row before an update, and tells others": """CREATE TRIGGER adults BEFORE UPDATE ON patients BEGIN
+        SELECT RAISE(ABORT, 'no children') WHERE NEW.age < 18; INSERT INTO notify VALUES (NEW.id); END""",
     "many that write to patients, but not while ours stamp a row": """CREATE TRIGGER merge BEFORE INSERT ON patients
         WHEN EXISTS (SELECT 1 FROM patients WHERE id = NEW.id)
         BEGIN UPDATE patients SET glucose = NEW.glucose WHERE id = NEW.id; SELECT RAISE(IGNORE); END;
@@ -207,7 +228,7 @@ def test_an_id_is_fixed_by_each_name_that_sqlite_has_for_it(
 # ---- triggers that set off one another ------------------------------------------------------------------------------
 
 LINKS = 5
-SPREADS = """CREATE TRIGGER spreads_{n} {when} UPDATE ON patients WHEN NEW.id = {n} BEGIN
+SPREADS = """CREATE TRIGGER spreads_{n} AFTER UPDATE ON patients WHEN NEW.id = {n} BEGIN
     UPDATE patients SET pregnancies = NEW.pregnancies WHERE id = {n} + 1 AND pregnancies IS NOT NEW.pregnancies; END"""
 BRINGS = f"""CREATE TRIGGER brings_{{n}} AFTER UPDATE ON patients
     WHEN NEW.id = {{n}} AND NOT EXISTS (SELECT 1 FROM patients WHERE id = {{n}} + 1)
@@ -223,7 +244,7 @@ def chain(database: Database, link: str, order: str, links: int = LINKS) -> None
     """Triggers of the clinic's, each for one row, and ours made for so many; SQLite fires what was made last first."""
     for again in ("", "again") if order == "the clinic's made last" else ("",):
         for n in range(1, links + 1):
-            for statement in re.split(r";\s+(?=CREATE)", link.format(n=n, when="AFTER")):
+            for statement in re.split(r";\s+(?=CREATE)", link.format(n=n)):
                 if again and "TRIGGER" in statement:
                     database.execute(f"DROP TRIGGER {statement.split()[2]}")
                 if "TRIGGER" in statement or (n == 1 and not again):
@@ -234,7 +255,7 @@ def chain(database: Database, link: str, order: str, links: int = LINKS) -> None
 
 @pytest.mark.parametrize("recursive_triggers", ["OFF", "ON"])
 @pytest.mark.parametrize("order", ["the clinic's made last", "ours made last"])
-@pytest.mark.parametrize("link", [SPREADS, SPREADS.replace("{when}", "BEFORE"), PASSES])
+@pytest.mark.parametrize("link", [SPREADS, PASSES])
 def test_a_change_that_goes_from_trigger_to_trigger_is_seen_in_each_row(
     sqlite: Database, link: str, order: str, recursive_triggers: str
 ) -> None:

@@ -87,6 +87,8 @@ def _words(sql: str) -> tuple[str, ...]:
 # The tables that ours or the scorer write to, on which a trigger may drop a row without a word.
 _WRITTEN = ("scoring_queue", "row_keys", "predictions", "rejections")
 
+_COUNTER = "patient_version_counter"
+_CHANGES_OF_PATIENTS: set[Write] = {("patients", "update"), ("patients", "insert")}
 _BY_OURS: set[Write] = {
     ("patients", "update"),
     ("patient_version_counter", "update"),
@@ -100,21 +102,42 @@ _BY_ANYBODY: set[Write] = {("patients", "insert"), ("patients", "delete")}
 
 def writers_within_ours(others: Sequence[TriggerText]) -> int:
     """How many of these, which are not ours, may change or insert patients while one of ours is at work."""
-    wanted = {("patients", "update"), ("patients", "insert")}
-    return sum(not wanted.isdisjoint(other.writes) for other in _set_off(others, _BY_OURS))
+    return sum(not _CHANGES_OF_PATIENTS.isdisjoint(other.writes) for other in _set_off(others, _BY_OURS))
 
 
 def first_fault(others: Sequence[TriggerText]) -> str | None:
     """What the first one of these, which are not ours, may do to the work of ours, in words."""
     beside_ours = _set_off(others, _BY_OURS | _BY_ANYBODY)
-    return next((what for other in others if (what := _undoes(other, other in beside_ours))), None)
+    overtaken = [other for other in others if _is_overtaken(other, others)]
+    return next((what for other in others if (what := _undoes(other, other in beside_ours, other in overtaken))), None)
 
 
-def _undoes(other: TriggerText, is_beside_ours: bool) -> str | None:
+def _is_overtaken(other: TriggerText, others: Sequence[TriggerText]) -> bool:
+    """Whether the statement that fires it may write over what it makes of the row, which OLD does not show.
+
+    A text does not say whether the row that it writes is its own. Ahead of an insert there is none yet, and what is
+    deleted needs no stamps.
+    """
+    if (other.table, other.event, other.is_before) != ("patients", "update", True):
+        return False
+    writes = other.writes.union(*(each.writes for each in _set_off(others, other.writes)))
+    return not _CHANGES_OF_PATIENTS.isdisjoint(writes)
+
+
+def _undoes(other: TriggerText, is_beside_ours: bool, is_overtaken: bool) -> str | None:
     """Where a BEFORE trigger on patients drops a row, nothing is lost; where it drops the stamps, ours say so."""
     where = f"the trigger {other.name} on {other.table}"
     if other.table in _WRITTEN and (other.is_before or other.drops):
         return f"{where} could drop what is written there"
+    if other.table == _COUNTER:
+        return f"{where} is at work while versions are drawn (drop it)"
+    if any(table == _COUNTER for table, _ in other.writes):
+        return f"{where} writes to {_COUNTER}, which only pima's own do"
+    if is_overtaken:
+        return (
+            f"{where} writes to patients before the statement that fires it does, and what it changes in the same row"
+            " would be written over unseen (make it an AFTER trigger, then run python -m jobs.requeue)"
+        )
     if other.table == "patients" and other.drops and not other.is_before:
         return (
             f"{where} may keep those that queue its rows from running, by RAISE(IGNORE) in an AFTER trigger (say with"
