@@ -630,6 +630,41 @@ def test_nobody_can_slip_another_queue_under_the_triggers(postgresql: Database, 
     assert_queue_is_true_in_public(postgresql)
 
 
+FALSE_OPERATORS = {
+    "equal": ("=", "float8", "true"),
+    "equal outcomes": ("=", "integer", "true"),
+    "never equal": ("=", "bigint", "false"),
+    "other ids": ("<>", "bigint", "true"),
+    "no sum": ("+", "bigint", "0"),
+    "another text": ("=", "text", "false"),
+    "another name": ("||", "text", "'evil'"),
+}
+
+
+@pytest.mark.parametrize("named", FALSE_OPERATORS)
+def test_a_writer_s_own_operators_are_not_the_stamping_trigger_s(postgresql: Database, named: str) -> None:
+    operator, kind, result = FALSE_OPERATORS[named]
+    insert_patients(postgresql, 3)  # ids 1 to 3
+    versions = dict(postgresql.execute("SELECT id, version FROM patients"))
+    returned = {"+": kind, "||": kind}.get(operator, "boolean")
+    with writing(postgresql.engine) as connection:
+        for statement in (
+            "CREATE SCHEMA evil",
+            f"CREATE FUNCTION evil.op({kind}, {kind}) RETURNS {returned} IMMUTABLE RETURN {result}",
+            f"CREATE OPERATOR evil.{operator} (LEFTARG = {kind}, RIGHTARG = {kind}, FUNCTION = evil.op)",
+            "SET LOCAL search_path = evil, pg_catalog",
+            f"INSERT INTO public.patients ({COLUMNS}) VALUES ({VALUES})",
+            "UPDATE public.patients SET glucose = 160",
+            "UPDATE public.patients SET outcome = 1 WHERE id OPERATOR(pg_catalog.=) 2",
+            "UPDATE public.patients SET outcome = 0 WHERE id OPERATOR(pg_catalog.=) 2",
+        ):
+            connection.execute(text(statement))
+    found = dict(postgresql.execute("SELECT id, version FROM patients"))
+    assert all(found[patient] > version for patient, version in versions.items())
+    assert postgresql.value("SELECT labelled_at = updated_at FROM patients WHERE id = 2")
+    assert_queue_is_true(postgresql)
+
+
 def assert_queue_is_true_in_public(database: Database) -> None:
     waiting = f"SELECT patient_id, patient_version, {COLUMNS} FROM public.scoring_queue ORDER BY 1"
     assert database.execute(waiting) == unlabelled(database)

@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from pima.core.features import KEYS
-from pima.store.columns import any_differs, assigned, listed
+from pima.store.columns import assigned, listed
 from pima.store.postgresql import counter
 from pima.store.postgresql.schema import schema_of_patients
 from pima.store.postgresql.words import WORDS
@@ -92,7 +92,12 @@ _CHANGED = """
             SELECT id FROM (SELECT id, version FROM new_rows UNION ALL SELECT id, version FROM old_rows) AS versions
             GROUP BY id HAVING min(version) <> max(version)"""
 
-_NEXT_VERSION = "pg_catalog.nextval((pg_catalog.quote_ident(TG_TABLE_SCHEMA) || '.patient_version')::regclass)"
+_IS, _IS_NOT, _AND, _PLUS = (f"OPERATOR(pg_catalog.{operator})" for operator in ("=", "<>", "||", "+"))
+"""In the stamping trigger, which has the writer's search_path: an operator of the writer's own may come first there.
+IS DISTINCT FROM has such an operator in it."""
+_NEXT_VERSION = (
+    f"pg_catalog.nextval((pg_catalog.quote_ident(TG_TABLE_SCHEMA) {_AND} '.patient_version')::pg_catalog.regclass)"
+)
 
 # In a snapshot from before, an entry that `requeue` has made meanwhile can't be seen, and would stay; nothing stands in
 # the writer's way either, since requeue has only looked at the row. A placeholder meets the entry: the writer is told
@@ -110,7 +115,7 @@ def _placeholders(rows: str, condition: str) -> str:
 
 # Said by the stamping trigger, to the end of the transaction, so that an insert of rows without keys does not even have
 # to ask for them: a statement of its own in the queue's trigger would cost a single row's insert two fifths more.
-_KEYS_HAVE_COME = "(pg_catalog.current_setting('pima.keys_have_come', true) IS NOT DISTINCT FROM 'yes')"
+_KEYS_HAVE_COME = f"coalesce(pg_catalog.current_setting('pima.keys_have_come', true) {_IS} 'yes', false)"
 
 
 def _keep_keys(rows: str, first: str) -> str:
@@ -133,6 +138,12 @@ def _keep_keys(rows: str, first: str) -> str:
         END IF;"""
 
 
+def _has_changed(columns: tuple[str, ...]) -> str:
+    """As rows, not side by side: two rows are compared by their types' own order, in which NULL is NULL."""
+    rows = (f"ROW({listed(columns, row)})::pg_catalog.record" for row in ("NEW", "OLD"))
+    return f" {_IS_NOT} ".join(rows)
+
+
 def _of(row: str, columns: tuple[str, ...]) -> str:
     return f"{row}.id, {row}.version, {listed(columns, row)}, {row}.updated_at"
 
@@ -150,7 +161,7 @@ def functions(columns: tuple[str, ...]) -> dict[str, str]:
         "stamp_patient": f"""
     BEGIN
         NEW.updated_at := pg_catalog.clock_timestamp();
-        IF TG_OP = 'INSERT' THEN
+        IF TG_OP {_IS} 'INSERT' THEN
             NEW.version := {_NEXT_VERSION};
             NEW.recorded_at := NEW.updated_at;
             NEW.labelled_at := CASE WHEN NEW.outcome IS NOT NULL THEN NEW.updated_at END;
@@ -159,17 +170,17 @@ def functions(columns: tuple[str, ...]) -> dict[str, str]:
             END IF;
             RETURN NEW;
         END IF;
-        IF NEW.id <> OLD.id THEN
+        IF NEW.id {_IS_NOT} OLD.id THEN
             RAISE EXCEPTION '{ID_IS_FIXED}' USING ERRCODE = 'integrity_constraint_violation';
         END IF;
         NEW.recorded_at := OLD.recorded_at;
         NEW.version := OLD.version;
-        IF {any_differs(columns, "NEW", "IS DISTINCT FROM", "OLD")} OR OLD.version = 0
+        IF {_has_changed(columns)} OR OLD.version {_IS} 0
             OR (NEW.outcome IS NULL AND (OLD.outcome IS NOT NULL OR OLD.labelled_at IS NOT NULL)) THEN
-            NEW.version := greatest({_NEXT_VERSION}, OLD.version + 1);
+            NEW.version := greatest({_NEXT_VERSION}, OLD.version {_PLUS} 1);
         END IF;
         NEW.labelled_at := CASE WHEN NEW.outcome IS NULL THEN NULL
-            WHEN NEW.outcome IS NOT DISTINCT FROM OLD.outcome AND OLD.labelled_at IS NOT NULL THEN OLD.labelled_at
+            WHEN NEW.outcome {_IS} OLD.outcome AND OLD.labelled_at IS NOT NULL THEN OLD.labelled_at
             ELSE NEW.updated_at END;
         RETURN NEW;
     END""",
