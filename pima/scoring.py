@@ -176,6 +176,8 @@ class _Drain:
             if scored is not None:
                 with self._writing:
                     self._write(connection, scored)
+            elif self._options.dry_run:
+                connection.rollback()  # a claim of nothing may have taken entries off that were no row's
 
     def _take(self, connection: Connection) -> _Scored | None:
         """Claim, validate and score; None where nothing is left."""

@@ -2,12 +2,13 @@
 
 import re
 import sqlite3
+from pathlib import Path
 
 import pytest
 
 from pima.errors import DatabaseFailed, SchemaDiffers
 from pima.store import schema
-from tests.conftest import SALT, Database, call, insert_patients, without_triggers
+from tests.conftest import SALT, Database, call, insert_patients, install_models, the_json, without_triggers
 from tests.store.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, patient, queue, unlabelled
 
 OLD_ROW = f"INSERT INTO patients (id, {COLUMNS}) VALUES (1, {VALUES.replace('50', '81')})"
@@ -302,6 +303,45 @@ def test_fewer_triggers_than_ours_were_made_for_are_no_fault(sqlite: Database) -
     schema.require_schema(sqlite.engine)
     schema.migrate(sqlite.engine, SALT, to="0001")
     assert sqlite.value("SELECT count(*) FROM sqlite_master WHERE name LIKE 'patients_updated%'") == 1
+
+
+# ---- rows that REPLACE takes away -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch", [1, 2, 100])
+def test_entries_of_rows_that_replace_took_away_are_dropped(scored_file: Database, batch: int) -> None:
+    """By a unique column of the clinic's: SQLite then deletes without a trigger."""
+    make(scored_file, "ALTER TABLE patients ADD COLUMN mrn TEXT")
+    make(scored_file, "CREATE UNIQUE INDEX clinic_mrn ON patients (mrn)")
+    insert_patients(scored_file, 5, first_id=1)
+    scored_file.execute("UPDATE patients SET mrn = 'm' || id")
+    scored_file.execute(f"INSERT OR REPLACE INTO patients (id, mrn, {COLUMNS}) VALUES (6, 'm1', {VALUES})")
+    scored_file.execute(f"REPLACE INTO patients (id, mrn, {COLUMNS}) VALUES (7, 'm5', {VALUES})")
+    scored_file.execute("UPDATE OR REPLACE patients SET mrn = 'm7', age = 51 WHERE id = 3")
+    scored_file.execute("UPDATE OR REPLACE patients SET mrn = 'm2' WHERE mrn = 'm6'")
+    there = [patient_id for (patient_id,) in scored_file.execute("SELECT id FROM patients")]
+    ended = the_json(call(scored_file, "score", "--json", "--batch-size", str(batch)))
+    assert (ended["claimed"], ended["predicted"]) == (len(there), len(there))
+    predicted = scored_file.execute("SELECT patient_id FROM predictions ORDER BY patient_id")
+    assert [patient_id for (patient_id,) in predicted] == sorted(there)
+    assert queue(scored_file) == []
+
+
+def test_nothing_but_such_entries_is_an_empty_queue_after_all(scored_file: Database) -> None:
+    make(scored_file, "ALTER TABLE patients ADD COLUMN mrn TEXT")
+    make(scored_file, "CREATE UNIQUE INDEX clinic_mrn ON patients (mrn)")
+    insert_patients(scored_file, 2, first_id=1)
+    scored_file.execute("UPDATE patients SET mrn = 'm' || id")
+    scored_file.execute("INSERT OR REPLACE INTO patients (id, mrn, outcome) VALUES (6, 'm1', 1), (7, 'm2', 0)")
+    for option, left in (["--dry-run"], 2), ([], 0):
+        ended = the_json(call(scored_file, "score", "--json", *option))
+        assert (ended["claimed"], ended["predicted"], len(queue(scored_file))) == (0, 0, left)
+
+
+@pytest.fixture
+def scored_file(sqlite: Database, trained: Path) -> Database:
+    install_models(sqlite, trained)
+    return sqlite
 
 
 # ---- a table that was rebuilt ---------------------------------------------------------------------------------------

@@ -9,9 +9,12 @@ from pima.core.validation import Measurements
 from pima.store.batches import Batch
 from pima.store.columns import listed
 
+# REPLACE deletes rows that share a unique value, and sets off no trigger then, without recursive_triggers: the entries
+# of such rows tell of nothing, and go with the claim. One of a row that is there under another version is requeue's.
 _READ = """
     SELECT patient_id, patient_version, {} FROM scoring_queue q
-    WHERE patient_id > ? ORDER BY patient_id LIMIT ?"""
+    WHERE patient_id > ? AND EXISTS (SELECT 1 FROM patients p WHERE p.id = q.patient_id) ORDER BY patient_id LIMIT ?"""
+_LARGEST = 2**63 - 1
 _DELETE = "DELETE FROM scoring_queue WHERE patient_id > ? AND patient_id <= ?"
 
 
@@ -30,6 +33,6 @@ def claim(connection: Connection, names: tuple[str, ...], after: int, rows: int)
     is_null = np.isnan(measured)  # a NULL; SQLite stores no NaN
     values = np.where(is_null, 0.0, measured)
     batch = Batch(read["patient_id"], read["patient_version"], Measurements(values, is_null))
-    if len(batch):
-        connection.exec_driver_sql(_DELETE, (after, batch.last))
+    last = batch.last if len(batch) == rows else _LARGEST
+    connection.exec_driver_sql(_DELETE, (after, last))
     return batch
