@@ -283,7 +283,8 @@ def drop(connection: Connection) -> None:
     for trigger in TRIGGERS:
         connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {trigger.name} ON patients")
     for name in _FUNCTIONS:
-        connection.exec_driver_sql(f"DROP FUNCTION IF EXISTS {name}()")
+        # CASCADE: of a table that was rebuilt the old one has triggers of ours still.
+        connection.exec_driver_sql(f"DROP FUNCTION IF EXISTS {name}() CASCADE")
 
 
 _PATIENTS = " WHERE c.oid = to_regclass('patients')"
