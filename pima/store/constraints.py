@@ -61,7 +61,8 @@ def rows_of(table: str) -> str:
 
 def _expected() -> Iterator[tuple[str, str]]:
     for table in TABLES:
-        yield from ((table.name, what) for what in _of_table(table))
+        # In one order each time, which what SQLAlchemy gives has not; keys come first, by the alphabet backwards.
+        yield from ((table.name, what) for what in sorted(_of_table(table), reverse=True))
     for view, read in VIEWS.items():
         yield view, VIEW
         yield from ((view, rows_of(table)) for table in read)

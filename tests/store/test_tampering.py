@@ -109,7 +109,7 @@ def test_a_renamed_table_with_a_copy_in_its_place_is_told(sqlite: Database) -> N
         connection.execute("INSERT INTO patients SELECT * FROM patients_old")
     refused = call(sqlite, "score")
     assert refused.exit_code == 2
-    assert "the trigger patients_inserted_is_stamped on patients is missing" in refused.stderr
+    assert "patients is not as it was made: it lacks UNIQUE INDEX ix_patients_source_source_key" in refused.stderr
 
 
 def test_a_table_renamed_there_and_back_is_the_same(sqlite: Database) -> None:
