@@ -7,7 +7,7 @@ from string import Template
 from pima.model.recipes import FiveSeeds, recipe_for
 from tests.bench.accuracy.provenance import Provenance
 from tests.bench.accuracy.report import machine, table, targets_table
-from tests.bench.tables.candidates import BAGS_OF_WIDE, CANDIDATES, SHUFFLES, WIDE
+from tests.bench.tables.candidates import CANDIDATES, SHUFFLES, WIDE
 from tests.bench.tables.standings import MEASURES, Standings, targets
 from tests.bench.tables.trials import FOLDS
 
@@ -22,7 +22,6 @@ def page(standings: Standings, provenance: Provenance) -> str:
         folds=FOLDS,
         last_shuffle=standings.shuffles - 1,
         wide=WIDE,
-        bags_of_wide=BAGS_OF_WIDE,
         slow=", ".join(f"{name} on {min(count, standings.shuffles)}" for name, count in SHUFFLES.items()),
         sets=_sets(standings),
         log_losses=_log_losses(standings),
