@@ -29,8 +29,9 @@ check: $(VENV)/.complete
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	@echo "which database this is: asked and named in its own package alone, and in pima/store/database.py"
+	@echo "which database this is: asked and named in its own package alone, in pima/store/database.py, and of a source, which may be any"
 	! grep -rnE --include=*.py --exclude-dir=sqlite --exclude-dir=postgresql --exclude=database.py \
+	    --exclude=source_engine.py --exclude=source_query.py \
 	    -e '"(sqlite|postgres|postgresql)"|(sqlite|postgresql)_|_(sqlite|postgresql)' \
 	    -e '(dialects|store)[.](sqlite|postgresql)|store import .*(sqlite|postgresql)' \
 	    -e 'dialect[.]name|get_backend_name|drivername' pima jobs
