@@ -4,26 +4,26 @@ What ends it in between is completed by the next pull, which compares again.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from pima.core.features import Features
 from pima.core.mapping import SourceMapping, SourceRows, Tally
 from pima.core.source import Source
-from pima.errors import LeaseHeld, PimaError
+from pima.errors import PimaError
 from pima.intake.change_file import ChangeBlock, ChangeFile
 from pima.intake.comparing import compare
 from pima.intake.guards import Comparison, require_sound
 from pima.intake.pull_results import PulledSource, PullResult, as_read, as_would_be
 from pima.intake.source_reading import BLOCK_ROWS, OutOfOrder, mapping_of, source_rows
 from pima.logs import get_logger, tell
-from pima.process.heartbeat import beating
+from pima.process.leasing import HeldLease, only_one
 from pima.process.recorded_run import OpenRun
 from pima.process.results import as_json
 from pima.process.stopping import StopRequest
-from pima.store import leases, patients, runs
+from pima.store import patients, runs
 from pima.store.engine import reading, writing
 from pima.store.source_rows import Changes, rows_after
 
@@ -96,51 +96,22 @@ def pull_sources(pull: Pull, sources: Sequence[OpenSource]) -> None:
 
 def _pull(pull: Pull, opened: OpenSource) -> None:
     pull.report(PulledSource(opened.source.name))
-    with _only_one(pull, opened.source.name) as fence, ExitStack() as at_the_end:
+    # A dry run changes nothing and needs no lease.
+    alone = only_one(pull.engine, f"pull {opened.source.name}", pull.run.id, LEASE_SECONDS)
+    with nullcontext() if pull.dry_run else alone as lease, ExitStack() as at_the_end:
         with pull.stop.at_once():
             tally, comparison, changes = _compared(pull, opened, at_the_end)
         result = as_read(opened.source.name, tally, comparison)
         pull.report(result)
         require_sound(opened.source, opened.mapping, tally, comparison)
-        if fence is None:
+        if lease is None:
             result = as_would_be(result, comparison, opened.source.vanished == "delete")
             pull.report(result)
         else:
             for block in changes.blocks():
                 pull.stop.check()
-                result = _take(pull, opened, block, fence, result)
+                result = _take(pull, opened, block, lease, result)
     get_logger().info("source pulled", **as_json(result))
-
-
-@contextmanager
-def _only_one(pull: Pull, name: str) -> Iterator[int | None]:
-    """Hold the source's lease for the whole pull; yields its fence. A dry run changes nothing and needs none."""
-    if pull.dry_run:
-        yield None
-        return
-    lease = _lease(name)
-    with writing(pull.engine) as connection:
-        fence = leases.take_lease(connection, lease, leases.owner_of(pull.run.id), LEASE_SECONDS)
-        if fence is None:
-            owner, expires_at = leases.lease_holder(connection, lease)
-            raise LeaseHeld(job=lease, owner=owner, expires_at=expires_at)
-
-    def beat() -> None:
-        with writing(pull.engine) as connection:
-            runs.beat(connection, pull.run.id)
-            leases.renew_lease(connection, lease, fence, LEASE_SECONDS)
-
-    try:
-        with beating(beat, LEASE_SECONDS / 4):
-            yield fence
-    finally:
-        # Where the database is away the lease runs out by itself; what ended the pull is what must be reported.
-        with suppress(PimaError), writing(pull.engine) as connection:
-            leases.release_lease(connection, lease, fence)
-
-
-def _lease(name: str) -> str:
-    return f"pull {name}"
 
 
 def _compared(pull: Pull, opened: OpenSource, at_the_end: ExitStack) -> tuple[Tally, Comparison, ChangeFile]:
@@ -180,17 +151,10 @@ def _our_rows(pull: Pull, opened: OpenSource) -> Iterator[SourceRows]:
         yield block
 
 
-def _require_lease(connection: Connection, lease: str, fence: int) -> None:
-    """Ours until the transaction ends. Raises LeaseHeld where another pull has taken it over."""
-    if not leases.renew_lease(connection, lease, fence, LEASE_SECONDS):
-        owner, expires_at = leases.lease_holder(connection, lease)
-        raise LeaseHeld(job=lease, owner=owner, expires_at=expires_at)
-
-
-def _take(pull: Pull, opened: OpenSource, block: ChangeBlock, fence: int, result: PulledSource) -> PulledSource:
+def _take(pull: Pull, opened: OpenSource, block: ChangeBlock, lease: HeldLease, result: PulledSource) -> PulledSource:
     """Take in a block, in one transaction with the counts that it makes."""
     with writing(pull.engine) as connection:
-        _require_lease(connection, _lease(opened.source.name), fence)
+        lease.require(connection)
         patients.only_one_load(connection)
         taken = Changes(connection, opened.source.name, opened.columns).take(block.new, block.changed, block.vanished)
         result = replace(

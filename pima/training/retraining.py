@@ -7,32 +7,31 @@ verdict and (only if it won) the champion's pointer in one transaction.
 import hashlib
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from pima.core.digest import sha256_of
 from pima.core.features import Declaration, Features, same_measurements
 from pima.core.history import MOST_TWINS, Split, shortage, split
 from pima.core.reasons import Decision, Reason
 from pima.declaring import SHIPPED
-from pima.errors import LeaseHeld, PimaError, TooFewLabels
+from pima.errors import TooFewLabels
 from pima.logs import get_logger
 from pima.model.boundary import Boundary
 from pima.model.recipes import fingerprinted, inputs_of, recipe_for
 from pima.model.training_extra import training_extra
-from pima.process.heartbeat import beating
+from pima.process.leasing import HeldLease, only_one
 from pima.process.recorded_run import OpenRun
 from pima.process.results import as_json
 from pima.process.stopping import StopRequest
 from pima.scorer import Scorer
 from pima.settings import GateSettings, RetrainSettings, Settings
-from pima.store import leases, registry, runs
-from pima.store.engine import clock, reading, writing
+from pima.store import registry
+from pima.store.engine import clock, reading
 from pima.store.generations import holdout_generation
 from pima.store.histories import labelled_history
 from pima.store.schema import holdout_salt
@@ -52,7 +51,9 @@ def retrain(
 
     Raises TooFewLabels, LeaseHeld, ChampionKeepsMoving, TrainingExtraMissing; Interrupted while nothing is written.
     """
-    with _only_one(engine, settings.retrain, run, dry_run) as fence:
+    # A dry run changes nothing and needs no lease.
+    alone = only_one(engine, LEASE, run.id, settings.retrain.lease_seconds)
+    with nullcontext() if dry_run else alone as lease:
         with stop.at_once():
             history, as_read = read_history(engine, settings, declared)
             rows = HistoryRows.of(history)
@@ -65,39 +66,13 @@ def retrain(
                 return
             challenger = fit_challenger(history, settings, declared.features, stop.check)
             case = _case(history, as_read, settings, declared, challenger)
-        run.report(RetrainResult(rows, _decide(engine, case, settings.retrain, run.id, fence)))
+        run.report(RetrainResult(rows, _decide(engine, case, run.id, lease)))
 
 
-def _decide(engine: Engine, case: Case, settings: RetrainSettings, run_id: int, fence: int | None) -> NewVerdict:
-    if fence is None:
+def _decide(engine: Engine, case: Case, run_id: int, lease: HeldLease | None) -> NewVerdict:
+    if lease is None:
         return announce(judge(engine, case), None)
-    return decide_and_record(engine, case, run_id, lambda connection: _require_lease(connection, settings, fence))
-
-
-@contextmanager
-def _only_one(engine: Engine, settings: RetrainSettings, run: OpenRun, dry_run: bool) -> Iterator[int | None]:
-    """Hold the lease for the whole retraining; yields its fence. A dry run changes nothing and needs none."""
-    if dry_run:
-        yield None
-        return
-    with writing(engine) as connection:
-        fence = leases.take_lease(connection, LEASE, leases.owner_of(run.id), settings.lease_seconds)
-        if fence is None:
-            owner, expires_at = leases.lease_holder(connection, LEASE)
-            raise LeaseHeld(job="retrain", owner=owner, expires_at=expires_at)
-
-    def beat() -> None:
-        with writing(engine) as connection:
-            runs.beat(connection, run.id)
-            leases.renew_lease(connection, LEASE, fence, settings.lease_seconds)
-
-    try:
-        with beating(beat, settings.lease_seconds / 4):
-            yield fence
-    finally:
-        # Where the database is away the lease runs out by itself; what ended the run is what must be reported.
-        with suppress(PimaError), writing(engine) as connection:
-            leases.release_lease(connection, LEASE, fence)
+    return decide_and_record(engine, case, run_id, lease.require)
 
 
 def read_history(engine: Engine, settings: Settings, declared: Declaration) -> tuple[Split, AsRead]:
@@ -237,10 +212,3 @@ def _case(history: Split, as_read: AsRead, settings: Settings, declared: Declara
         minimum_of_each_class=settings.retrain.minimum_of_each_class,
         lineage=settings.lineage,
     )
-
-
-def _require_lease(connection: Connection, settings: RetrainSettings, fence: int) -> None:
-    """A process that slept past its lease must not write over its successor."""
-    if not leases.renew_lease(connection, LEASE, fence, settings.lease_seconds):
-        owner, expires_at = leases.lease_holder(connection, LEASE)
-        raise LeaseHeld(job="retrain", owner=owner, expires_at=expires_at)
