@@ -14,6 +14,7 @@ from pima.store.batches import Batch
 from pima.store.columns import any_differs, assigned, listed
 from pima.store.database import database_of
 from pima.store.declarations import newest_declaration
+from pima.store.id_lists import id_lists
 from pima.store.tables import LACKS_STAMPS, scoring_queue
 
 
@@ -145,9 +146,6 @@ def rejected(connection: Connection) -> list[int]:
     )
 
 
-_IDS_A_STATEMENT = 5_000
-
-
 def requeue_rejected(connection: Connection, ids: Sequence[int] | None = None) -> int:
     """Queue the current versions that were rejected, of these ids alone where they are given, and take their rejections
     back; how many."""
@@ -155,8 +153,7 @@ def requeue_rejected(connection: Connection, ids: Sequence[int] | None = None) -
     if ids is None:
         queued = _enqueue(connection, condition)
     else:
-        parts = [ids[start : start + _IDS_A_STATEMENT] for start in range(0, len(ids), _IDS_A_STATEMENT)]
-        queued = sum(_enqueue(connection, f"{condition} AND p.id IN ({', '.join(map(str, part))})") for part in parts)
+        queued = sum(_enqueue(connection, f"{condition} AND p.id IN ({part})") for part in id_lists(ids))
     # A version ends as a prediction or as a rejection, never both, so the old judgement goes with the new try.
     connection.execute(
         text("""

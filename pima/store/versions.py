@@ -10,6 +10,7 @@ from pima.core.ids import LARGEST_VERSION
 from pima.errors import VersionCounterBehind, VersionUsedTwice
 from pima.store.batches import Predictions
 from pima.store.database import database_of
+from pima.store.id_lists import id_lists
 
 SET_NEAR_ITS_END = "the counter of row versions was set near its end, behind which none could be drawn"
 
@@ -45,7 +46,6 @@ HIGHEST_OF_EACH_TABLE = tuple(
     for table, column in {"patients": "version", **dict.fromkeys(_KEYS, "patient_version")}.items()
 )
 
-_IDS_A_STATEMENT = 5_000
 _SHOWN = 20
 # The same row gives the same probability, but for what two processors' arithmetic or two batch sizes differ by: that is
 # below a millionth.
@@ -54,20 +54,12 @@ _SAME = 1e-4
 
 def require_same_rows(connection: Connection, predictions: Predictions, model_version: int, run_id: int) -> None:
     """Raises VersionUsedTwice where this model has predicted a version before, and predicts something else now."""
-    made = dict(
-        zip(
-            zip(predictions.patient_ids.tolist(), predictions.patient_versions.tolist(), strict=True),
-            predictions.probabilities.tolist(),
-            strict=True,
-        )
-    )
-    ids = predictions.patient_ids.tolist()
+    ids, versions = predictions.patient_ids.tolist(), predictions.patient_versions.tolist()
+    made = dict(zip(zip(ids, versions, strict=True), predictions.probabilities.tolist(), strict=True))
     others = sorted(
         patient_id
-        for start in range(0, len(ids), _IDS_A_STATEMENT)
-        for patient_id, version, probability in _earlier(
-            connection, ids[start : start + _IDS_A_STATEMENT], model_version, run_id
-        )
+        for listed in id_lists(ids)
+        for patient_id, version, probability in _earlier(connection, listed, model_version, run_id)
         if abs(made.get((patient_id, version), probability) - probability) > _SAME
     )
     if others:
@@ -75,11 +67,11 @@ def require_same_rows(connection: Connection, predictions: Predictions, model_ve
         raise VersionUsedTwice(rows=len(others), first=shown + (", ..." if len(others) > _SHOWN else ""))
 
 
-def _earlier(connection: Connection, ids: list[int], model_version: int, run_id: int) -> list[tuple[int, int, float]]:
+def _earlier(connection: Connection, listed: str, model_version: int, run_id: int) -> list[tuple[int, int, float]]:
     rows = connection.execute(
         text(f"""
             SELECT patient_id, patient_version, probability FROM predictions
-            WHERE patient_id IN ({", ".join(map(str, ids))})
+            WHERE patient_id IN ({listed})
                 AND model_version = :model_version AND run_id <> :run_id"""),
         {"model_version": model_version, "run_id": run_id},
     )
