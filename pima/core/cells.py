@@ -100,8 +100,7 @@ def _number(value: Any) -> float | str | None:
 
 
 def _codes(words: Mapping[str, float], column: Sequence[Any]) -> Cells:
-    meant = [_UNKNOWN if code is None else code for code in _meanings(words, column)]
-    values = np.array(meant, dtype=np.float64)
+    values = _meanings(words, column)
     is_unknown = values == _UNKNOWN
     is_null = np.isnan(values) | is_unknown
     return Cells(np.where(is_null, 0.0, values), is_null, is_unknown * np.int8(CODES.index(UNKNOWN_CODE)))
@@ -111,12 +110,12 @@ _UNKNOWN = -1.0
 _NOT_KNOWN = float("nan")
 
 
-def _meanings(words: Mapping[str, float], column: Sequence[Any]) -> list[float | None]:
-    """What the words mean; NaN where it is not known, None where it can't be taken."""
+def _meanings(words: Mapping[str, float], column: Sequence[Any]) -> Float64Array:
+    """What the words mean, (n,); _NOT_KNOWN where it is not known, _UNKNOWN where it can't be taken."""
     meanings = folded(words)
     # Few values stand in many rows.
-    found = {value: _NOT_KNOWN if _is_empty(value) else meanings.get(as_word(value)) for value in set(column)}
-    return [found[value] for value in column]
+    found = {value: _NOT_KNOWN if _is_empty(value) else meanings.get(as_word(value), _UNKNOWN) for value in set(column)}
+    return np.array([found[value] for value in column], dtype=np.float64)
 
 
 def _is_empty(value: Any) -> bool:
@@ -147,7 +146,7 @@ _PLAIN_OUTCOMES = {"0": 0, "1": 1, "false": 0, "true": 1}
 
 def outcomes(words: Mapping[str, int], column: Sequence[Any]) -> tuple[Int8Array, BoolArray]:
     """(n,) outcomes, NO_OUTCOME where one is not known yet; and which can't be taken."""
-    meant = np.array([_UNKNOWN if each is None else each for each in _meanings(words or _PLAIN_OUTCOMES, column)])
+    meant = _meanings(words or _PLAIN_OUTCOMES, column)
     is_bad = meant == _UNKNOWN
     is_known = ~np.isnan(meant) & ~is_bad
     return np.where(is_known, meant, NO_OUTCOME).astype(np.int8), is_bad
