@@ -704,15 +704,16 @@ def test_nobody_can_borrow_the_triggers_rights_for_a_table_of_their_own(
     assert isinstance(refused, DatabaseUnusable)
 
 
-def test_the_schema_may_have_a_name_that_needs_quotes(postgresql: Database) -> None:
-    postgresql.execute('CREATE SCHEMA "Clinic"')
-    url = make_url(postgresql.url).update_query_dict({"options": '-csearch_path="Clinic"'})
+@pytest.mark.parametrize("name", ["Clinic", "clinic's", "cli$$nic"])
+def test_the_schema_may_have_a_name_that_needs_quotes(postgresql: Database, name: str) -> None:
+    postgresql.execute(f'CREATE SCHEMA "{name}"')
+    url = make_url(postgresql.url).update_query_dict({"options": f'-csearch_path="{name}"'})
     engine = make_engine(url.render_as_string(hide_password=False), DatabaseSettings())
     try:
         migrate(engine, SALT)
         with writing(engine) as connection:
             connection.execute(text(f"INSERT INTO patients ({COLUMNS}) VALUES ({VALUES})"))
-            assert connection.execute(text('SELECT count(*) FROM "Clinic".scoring_queue')).scalar_one() == 1
+            assert connection.execute(text(f'SELECT count(*) FROM "{name}".scoring_queue')).scalar_one() == 1
     finally:
         engine.dispose()
     assert queue(postgresql) == []
