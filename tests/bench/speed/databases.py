@@ -121,10 +121,26 @@ def fill_queue(url: str, rows: int, after: int = 0) -> None:
     insert = f"""INSERT INTO scoring_queue ({QUEUE_COLUMNS})
         SELECT n, n, {MEASURED} FROM {series(url, after + 1, after + rows)}"""
     if url.startswith("sqlite"):
+        _have_patients(url, after + 1, after + rows)
         execute(url, "DELETE FROM scoring_queue", f"DELETE FROM predictions WHERE patient_id > {after}", insert)
         return
     emptied = "TRUNCATE predictions" if after == 0 else f"DELETE FROM predictions WHERE patient_id > {after}"
     execute(url, "TRUNCATE scoring_queue", emptied, insert, "CHECKPOINT")
+
+
+def _have_patients(url: str, first: int, last: int) -> None:
+    """On SQLite an entry is only claimed where its row is there."""
+    if value(url, f"SELECT count(*) FROM patients WHERE id BETWEEN {first} AND {last}") == last - first + 1:
+        return
+    columns = f"id, version, {QUEUE_COLUMNS.partition('patient_version,')[2]}"
+    database = Database("sqlite", url, make_engine(url, DatabaseSettings()))
+    with without_triggers(database):
+        execute(
+            url,
+            f"DELETE FROM patients WHERE id BETWEEN {first} AND {last}",
+            f"INSERT INTO patients ({columns}) SELECT n, n, {MEASURED} FROM {series(url, first, last)}",
+        )
+    database.engine.dispose()
 
 
 def assert_scored(url: str, rows: int, after: int = 0, emptied: bool = True) -> None:
