@@ -303,6 +303,17 @@ def database(request: pytest.FixtureRequest) -> Database:
     return found
 
 
+@pytest.fixture
+def ran_before(database: Database) -> Database:
+    """Both jobs have run by hand once, so that nothing is owed to a new job."""
+    for job in ("score", "retrain"):
+        database.execute(
+            "INSERT INTO runs (job, trigger, attempt, status, counts, host)"
+            f" VALUES ('{job}', 'manual', 1, 'succeeded', '{{}}', 'here')"
+        )
+    return database
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A database of either kind without any schema."""

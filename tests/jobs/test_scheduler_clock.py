@@ -29,29 +29,9 @@ from pima.store.attempts import mark_crashed, note_ticks
 from pima.store.engine import writing
 from pima.store.runs import Status, start_run
 from tests.conftest import PATIENCE_SECONDS, ROOT, Database, clean_environ, insert_many
+from tests.jobs.set_clock import START, TRUE, Clock, python, until
 
-START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NIGHTLY = ScheduleSettings(score="15 2 * * *", retrain="0 0 29 2 mon", grace_seconds=2)
-TRUE = ["/bin/true"]
-
-
-class Clock:
-    """Time as the test wants it."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-def _python(program: str) -> list[str]:
-    return [sys.executable, "-c", program]
-
-
-def _until(file: Path) -> list[str]:
-    """A child that runs until there is such a file."""
-    return _python(f"import pathlib, time\nwhile not pathlib.Path({str(file)!r}).exists(): time.sleep(0.01)")
 
 
 class Told(list[tuple[str, str]]):
@@ -82,17 +62,6 @@ def _settled(scheduler: Scheduler) -> None:
     """Do what is due now, to the end of its children."""
     scheduler.step()
     scheduler.wait_for_children()
-
-
-@pytest.fixture
-def ran_before(database: Database) -> Database:
-    """Both jobs have run by hand once, so that nothing is owed to a new job."""
-    for job in ("score", "retrain"):
-        database.execute(
-            "INSERT INTO runs (job, trigger, attempt, status, counts, host)"
-            f" VALUES ('{job}', 'manual', 1, 'succeeded', '{{}}', 'here')"
-        )
-    return database
 
 
 def _scheduled(database: Database, columns: str = "status") -> list[tuple[object, ...]]:
@@ -200,7 +169,7 @@ def test_two_schedulers_make_one_run_a_tick(ran_before: Database) -> None:
 
 def test_of_two_schedulers_none_scores_before_the_other_has_retrained(database: Database, tmp_path: Path) -> None:
     clock, over = Clock(), tmp_path / "over"
-    first, second = (_scheduler(database, clock, _until(over)) for _ in range(2))
+    first, second = (_scheduler(database, clock, until(over)) for _ in range(2))
     first.step()
     second.step()
     assert database.execute("SELECT job FROM runs") == [("retrain",)]
@@ -217,7 +186,7 @@ def test_of_two_schedulers_none_scores_before_the_other_has_retrained(database: 
 @pytest.mark.parametrize("status", ["crashed", "interrupted"])
 def test_a_first_run_that_came_to_nothing_is_run_again_by_the_next_scheduler(database: Database, status: str) -> None:
     clock = Clock()
-    dying = _scheduler(database, clock, _python("import time; time.sleep(60)"))
+    dying = _scheduler(database, clock, python("import time; time.sleep(60)"))
     dying.step()
     if status == "crashed":
         long_ago = {"beat": database.stored(START - timedelta(days=400))}
@@ -233,7 +202,7 @@ def test_a_first_run_that_came_to_nothing_is_run_again_by_the_next_scheduler(dat
 
 def test_a_deaf_child_is_killed_at_the_stop_and_its_run_marked(ran_before: Database) -> None:
     clock = Clock()
-    deaf = _python("import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)")
+    deaf = python("import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)")
     scheduler = _scheduler(ran_before, clock, deaf, _with(NIGHTLY, grace_seconds=0.5))
     clock.now += timedelta(days=1)
     scheduler.step()
@@ -269,7 +238,7 @@ stop = StopRequest()
 stop.listen()
 sys.exit(143 if stop.requested else 1)
 """
-    scheduler = _scheduler(ran_before, clock, _python(program), _with(NIGHTLY, grace_seconds=60))
+    scheduler = _scheduler(ran_before, clock, python(program), _with(NIGHTLY, grace_seconds=60))
     clock.now += timedelta(days=1)
     scheduler.step()
     scheduler.end()
@@ -279,7 +248,7 @@ sys.exit(143 if stop.requested else 1)
 
 def test_a_run_whose_child_lives_is_not_taken_for_crashed(ran_before: Database, tmp_path: Path) -> None:
     clock, over = Clock(), tmp_path / "over"
-    scheduler = _scheduler(ran_before, clock, _until(over))
+    scheduler = _scheduler(ran_before, clock, until(over))
     clock.now += timedelta(days=1)
     scheduler.step()
     long_ago = {"beat": ran_before.stored(START - timedelta(days=400))}
@@ -293,7 +262,7 @@ def test_a_run_whose_child_lives_is_not_taken_for_crashed(ran_before: Database, 
 
 def test_a_row_that_somebody_deletes_during_the_run_does_no_harm(ran_before: Database, tmp_path: Path) -> None:
     clock, over = Clock(), tmp_path / "over"
-    scheduler = _scheduler(ran_before, clock, _until(over))
+    scheduler = _scheduler(ran_before, clock, until(over))
     clock.now += timedelta(days=1)
     scheduler.step()
     ran_before.execute("DELETE FROM runs WHERE status = 'running'")
@@ -317,7 +286,7 @@ def test_a_childs_plain_words_become_lines_like_the_others(
 ) -> None:
     configure_logs("json")
     clock = Clock()
-    dying = _python("import sys; print('native: assertion failed', file=sys.stderr); sys.exit(1)")
+    dying = python("import sys; print('native: assertion failed', file=sys.stderr); sys.exit(1)")
     scheduler = _scheduler(ran_before, clock, dying)
     clock.now += timedelta(days=1)
     _settled(scheduler)
@@ -331,7 +300,7 @@ def test_whatever_a_child_says_at_its_end_is_recorded(ran_before: Database, word
     clock = Clock()
     as_json = json.dumps({"event": "error: WORDS"}).replace("WORDS", words.replace("\\0", "\\u0000"))
     program = f"import os; os.write(2, {as_json.encode()!r} + b'\\n' + {words.encode()!r} + b'\\0\\n'); os._exit(1)"
-    scheduler = _scheduler(ran_before, clock, _python(program))
+    scheduler = _scheduler(ran_before, clock, python(program))
     clock.now += timedelta(days=1)
     _settled(scheduler)
     assert _scheduled(ran_before, "status, error_code") == [("failed", "exit_code_1")]
@@ -345,7 +314,7 @@ def test_an_exit_code_stands_for_what_the_child_could_not_write(
     ran_before: Database, exit_code: int, expected: tuple[str, str]
 ) -> None:
     clock = Clock()
-    scheduler = _scheduler(ran_before, clock, _python(f"import sys; sys.exit({exit_code})"))
+    scheduler = _scheduler(ran_before, clock, python(f"import sys; sys.exit({exit_code})"))
     clock.now += timedelta(days=1)
     _settled(scheduler)
     assert _scheduled(ran_before, "status, error_code") == [expected]
@@ -402,7 +371,7 @@ def _let_two_nights_pass(database: Database, scheduler: Scheduler, clock: Clock)
 
 def test_a_child_that_hangs_is_stopped_at_its_time_limit(ran_before: Database) -> None:
     clock = Clock()
-    deaf = _python("import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)")
+    deaf = python("import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)")
     scheduler = _scheduler(ran_before, clock, deaf, _with(NIGHTLY, time_limit_minutes=0.02, grace_seconds=0.5))
     clock.now += timedelta(days=1)
     _settled(scheduler)
@@ -427,7 +396,7 @@ def test_a_job_that_was_ended_and_exit_code_75_are_tried_again_with_growing_wait
     ran_before: Database, program: str, expected: tuple[object, ...]
 ) -> None:
     clock, told = Clock(), Told()
-    scheduler = _scheduler(ran_before, clock, _python(program), _with(NIGHTLY, retries=2, retry_seconds=60), told)
+    scheduler = _scheduler(ran_before, clock, python(program), _with(NIGHTLY, retries=2, retry_seconds=60), told)
     clock.now += timedelta(days=1)
     _settled(scheduler)
     for wait, attempts in ((30, 1), (60, 2), (60, 2), (120, 3), (3_600, 3)):
@@ -484,7 +453,7 @@ def test_a_killed_job_that_succeeds_when_tried_again_is_told_as_a_success_alone(
 ) -> None:
     clock, told = Clock(), Told()
     once = f"import os, pathlib; p = pathlib.Path({str(tmp_path / 'been')!r})\nif not p.exists(): p.touch(); {KILLED}"
-    scheduler = _scheduler(ran_before, clock, _python(once), _with(NIGHTLY, retry_seconds=1), told)
+    scheduler = _scheduler(ran_before, clock, python(once), _with(NIGHTLY, retry_seconds=1), told)
     clock.now += timedelta(days=1)
     _settled(scheduler)
     clock.now += timedelta(seconds=2)
@@ -496,7 +465,7 @@ def test_a_killed_job_that_succeeds_when_tried_again_is_told_as_a_success_alone(
 @pytest.mark.parametrize("program", ["import sys; sys.exit(1)", "import sys; sys.exit(3)"])
 def test_other_ends_are_not_tried_again_and_told_at_once(ran_before: Database, program: str) -> None:
     clock, told = Clock(), Told()
-    scheduler = _scheduler(ran_before, clock, _python(program), told=told)
+    scheduler = _scheduler(ran_before, clock, python(program), told=told)
     clock.now += timedelta(days=1)
     for _ in range(3):
         _settled(scheduler)
@@ -510,7 +479,7 @@ def test_a_job_that_is_killed_each_time_is_given_up_after_ten_attempts_whoever_s
     _scheduler(ran_before, clock, TRUE, settings)
     clock.now += timedelta(days=1)
     for attempts in (4, 8, 10, 10):  # each scheduler tries four times, as long as there are attempts left
-        scheduler = _scheduler(ran_before, clock, _python(KILLED), settings, told)
+        scheduler = _scheduler(ran_before, clock, python(KILLED), settings, told)
         for _ in range(6):
             _settled(scheduler)
             clock.now += timedelta(seconds=30)
@@ -520,7 +489,7 @@ def test_a_job_that_is_killed_each_time_is_given_up_after_ten_attempts_whoever_s
 
 def test_a_tick_during_a_run_is_skipped_with_its_reason(ran_before: Database, tmp_path: Path) -> None:
     clock, over = Clock(), tmp_path / "over"
-    scheduler = _scheduler(ran_before, clock, _until(over))
+    scheduler = _scheduler(ran_before, clock, until(over))
     clock.now += timedelta(days=1)
     scheduler.step()
     clock.now += timedelta(days=1)

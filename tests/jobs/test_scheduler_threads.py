@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,13 +12,10 @@ from pima.schedule.scheduling import Scheduler
 from pima.settings import DatabaseSettings, ScheduleSettings
 from pima.store.engine import make_engine
 from tests.conftest import PATIENCE_SECONDS, Database
+from tests.jobs.set_clock import python
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SETTINGS = ScheduleSettings(score="15 2 * * *", retrain="0 0 29 2 mon", grace_seconds=2, retry_seconds=60)
-
-
-def _python(program: str) -> list[str]:
-    return [sys.executable, "-c", program]
 
 
 def _wait_until(condition: Callable[[], object]) -> None:
@@ -38,7 +34,7 @@ def test_owed_scoring_does_not_slip_in_before_a_retraining_is_tried_again(databa
             assert go_on.wait(PATIENCE_SECONDS)
         return NOW
 
-    try_later = _python("import sys; sys.exit(75)")
+    try_later = python("import sys; sys.exit(75)")
     scheduler = Scheduler(database.engine, SETTINGS, lambda _job, _run: try_later, os.environ, clock)
     scheduler.begin()
     scheduler.step()
@@ -60,7 +56,7 @@ pathlib.Path({str(listens)!r}).touch()
 time.sleep(120)
 """
     engine = make_engine(postgresql.url, DatabaseSettings())
-    scheduler = Scheduler(engine, SETTINGS, lambda _job, _run: _python(until_asked), os.environ, lambda: NOW)
+    scheduler = Scheduler(engine, SETTINGS, lambda _job, _run: python(until_asked), os.environ, lambda: NOW)
     scheduler.begin()
     scheduler.step()
     _wait_until(listens.exists)
