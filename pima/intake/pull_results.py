@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from pima.core.mapping import Tally
 from pima.intake.guards import Comparison
+from pima.store.runs import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,9 @@ class PulledSource:
     vanished: int = 0
     """Our rows that are no longer in the source."""
     deleted: int = 0
+    status: str = Status.RUNNING
+    """As of a run; where it is still running when the run has ended, it ended with that."""
+    error_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

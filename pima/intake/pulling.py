@@ -87,6 +87,8 @@ def pull_sources(pull: Pull, sources: Sequence[OpenSource]) -> None:
         try:
             _pull(pull, source)
         except PimaError as error:
+            status = runs.status_of_exit_code(error.exit_code)
+            pull.report(replace(pull.results[source.source.name], status=status, error_code=error.code))
             if first is not None:
                 tell(f"error: {error}")
             first = first or error
@@ -111,6 +113,8 @@ def _pull(pull: Pull, opened: OpenSource) -> None:
             for block in changes.blocks():
                 pull.stop.check()
                 result = _take(pull, opened, block, lease, result)
+    result = replace(result, status=runs.Status.SUCCEEDED)
+    pull.report(result)
     get_logger().info("source pulled", **as_json(result))
 
 

@@ -32,6 +32,8 @@ def test_visits_of_another_database_are_pulled_and_scored(database: Database, cl
         "outcomes_cleared": 0,
         "vanished": 0,
         "deleted": 0,
+        "status": "succeeded",
+        "error_code": None,
     }
     ours = database.execute(
         f"SELECT source_key, person_key, {', '.join(FEATURE_NAMES)} FROM patients ORDER BY source_key"

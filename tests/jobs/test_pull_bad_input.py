@@ -435,10 +435,10 @@ def test_one_source_that_fails_keeps_no_other_from_being_pulled(
     ended = clinic.pull(sqlite, "--json", **environ)
     found: dict[str, Any] = json.loads(ended.stdout)
     assert (ended.exit_code, found["error"]) == (2, "source_unusable")
-    assert [(each["source"], each["inserted"]) for each in found["sources"]] == [
-        ("first", 0),
-        ("second", 0),
-        ("clinic", 3),
+    assert [[each[key] for key in ("source", "inserted", "status", "error_code")] for each in found["sources"]] == [
+        ["first", 0, "failed", "source_unusable"],
+        ["second", 0, "failed", "source_unusable"],
+        ["clinic", 3, "succeeded", None],
     ]
     assert "source second" in ended.stderr
     assert sqlite.execute("SELECT status, error_code FROM runs") == [("failed", "source_unusable")]
