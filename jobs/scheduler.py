@@ -1,5 +1,6 @@
 """python -m jobs.scheduler: the container's main process. Starts jobs.score and jobs.retrain at the times that the
-settings name, each as a child process; ends with 0 when it is asked to stop."""
+settings name, and jobs.pull before them where there are sources, each as a child process; ends with 0 when it is asked
+to stop."""
 
 import os
 import sys
@@ -11,10 +12,11 @@ from pima.monitoring.metrics_endpoint import serve_metrics
 from pima.monitoring.ping import ping
 from pima.schedule.children import job_command
 from pima.schedule.scheduling import Scheduler
-from pima.schedule.ticks import JOBS
+from pima.schedule.ticks import JOBS, PULL
 from pima.schedule.waking import run_until_stopped
-from pima.settings import database_url
+from pima.settings import database_url, source_url
 from pima.store.engine import make_engine
+from pima.store.source_engine import make_source_engine
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -28,17 +30,26 @@ def _work(command: Command) -> Result:
     def ping_of_end(job: str, status: str) -> None:
         ping(settings.ping, job, status)
 
-    for job in JOBS:  # what would end every child at once ends the scheduler
-        make_engine(database_url(command.environ, job), settings.database).dispose()
+    _require_urls(command)
+    sources = [source.name for source in settings.sources]
     serve_metrics(command.engine, settings.metrics)
     command_of = job_command(command.options.config)
     environ = dict(command.environ)
     if settings.logs.format == "auto":  # a child's stderr is a pipe; its lines look like ours
         environ["PIMA_LOGS__FORMAT"] = resolved_look("auto")
         environ.pop("PIMA_LOGS__FORMAT_FILE", None)
-    scheduler = Scheduler(command.engine, settings.schedule, command_of, environ, on_end=ping_of_end)
+    scheduler = Scheduler(command.engine, settings.schedule, command_of, environ, on_end=ping_of_end, sources=sources)
     run_until_stopped(scheduler, command.stop)
     return {"stopped": "as asked"}
+
+
+def _require_urls(command: Command) -> None:
+    """What would end every child at once ends the scheduler."""
+    limits, sources = command.settings.database, command.settings.sources
+    for job in (*JOBS, PULL) if sources else JOBS:
+        make_engine(database_url(command.environ, job), limits).dispose()
+    for source in sources:
+        make_source_engine(source.name, source_url(command.environ, source.name), limits).dispose()
 
 
 def _show(result: Result) -> None:

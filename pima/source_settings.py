@@ -11,6 +11,7 @@ from pima.core.source import MappedColumn, Source, first_fault
 from pima.errors import WrongConfiguration
 from pima.expected_values import in_words
 
+_PREFIX = "PIMA_SOURCE__"
 _COLUMNS = "for each feature a column's name, or a table with column, factor, offset, words"
 
 
@@ -57,12 +58,17 @@ def _place(name: object) -> str:
 
 def url_variable(name: str) -> str:
     """The variable that holds a source's URL; with _FILE behind it, the file that does."""
-    return f"PIMA_SOURCE__{name.upper()}__URL"
+    return f"{_PREFIX}{name.upper()}__URL"
+
+
+def without_urls(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a job that reads no source, and so is told no secret of one."""
+    return {variable: value for variable, value in environ.items() if not variable.startswith(_PREFIX)}
 
 
 def url_variables(environ: Mapping[str, str], sources: tuple[Source, ...]) -> frozenset[str]:
     """Those that are set. Raises WrongConfiguration for one that names no source of the settings."""
-    found = frozenset(variable for variable in environ if variable.startswith("PIMA_SOURCE__"))
+    found = frozenset(variable for variable in environ if variable.startswith(_PREFIX))
     known = {url_variable(source.name) for source in sources}
     for variable in sorted(found):
         if variable.removesuffix("_FILE") not in known:

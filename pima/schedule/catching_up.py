@@ -67,6 +67,16 @@ def next_attempt(attempts: list[Attempt]) -> int | None:
     return made + 1
 
 
+def is_awaited(attempts: list[Attempt], most_retries: int) -> bool:
+    """Whether something may still come of a tick, as far as `runs` knows, whoever has it: an attempt is under way, or
+    another is to follow."""
+    if not attempts:
+        return False
+    last = attempts[-1]
+    retries = last.attempt - 1
+    return last.status == Status.RUNNING or is_tried_again(last.status, last.attempt, retries, most_retries, False)
+
+
 def is_tried_again(status: str, attempt: int, retries: int, most_retries: int, stopping: bool) -> bool:
     """Whether a scheduler follows a run that ended so by another: the tick's `attempt`, after `retries` of its own.
 

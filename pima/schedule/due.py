@@ -3,7 +3,7 @@
 It is the stepping thread's alone, and none of it is needed to go on after a crash.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,11 +13,15 @@ from sqlalchemy import Connection, Engine
 from pima.errors import WrongConfiguration
 from pima.logs import get_logger
 from pima.schedule.catching_up import MOST_NOTED, next_attempt, owed
-from pima.schedule.ticks import Schedule
+from pima.schedule.ticks import PULL, Schedule, pull_of
 from pima.settings import ScheduleSettings
 from pima.store import attempts
 from pima.store.engine import writing
 from pima.store.runs import Status
+
+LONGEST_WAIT_FOR_PULL = timedelta(hours=1)
+"""How long a job waits for the pull of its tick, with all its attempts: a night's rows must not wait for a source that
+is away, or hangs."""
 
 _A_YEAR = timedelta(days=366)
 
@@ -33,14 +37,28 @@ class Due:
     not_before: datetime
     retries: int = 0
     """How many attempts of this process have come to nothing before it."""
+    pull: int = 0
+    """The attempt of its tick's pull that comes first; 0 where nothing is pulled for it."""
+
+    @property
+    def waits_until(self) -> datetime:
+        """When it goes on without the pull."""
+        return self.not_before + LONGEST_WAIT_FOR_PULL
 
 
 class DueRuns:
     """The runs that are to be started, oldest first, and up to when ticks have been looked at."""
 
     def __init__(
-        self, engine: Engine, settings: ScheduleSettings, schedules: Mapping[str, Schedule], host: str
+        self,
+        engine: Engine,
+        settings: ScheduleSettings,
+        schedules: Mapping[str, Schedule],
+        host: str,
+        sources: Sequence[str],
     ) -> None:
+        """`sources` are pulled before each tick."""
+        self._sources = sources
         self._engine, self._settings, self._schedules, self._host = engine, settings, schedules, host
         self._due: list[Due] = []
         self._handled: dict[str, datetime] = {}
@@ -62,11 +80,19 @@ class DueRuns:
 
         Raises WrongConfiguration where a schedule never comes true.
         """
+        self._see_sources(now)
         for job, schedule in self._schedules.items():
             _warn_of_oddities(job, schedule, now)
             self._handled[job] = now
             self._catch_up(job, schedule, now)
             get_logger().info("scheduled", job=job, next_run=_first(schedule, now).isoformat())
+
+    def _see_sources(self, now: datetime) -> None:
+        """Since when each is pulled at these ticks, so that health can tell when one is overdue."""
+        ticks = ", ".join(schedule.expression for schedule in self._schedules.values())
+        with writing(self._engine) as connection:
+            for source in self._sources:
+                attempts.see_schedule(connection, pull_of(source), ticks, self._settings.time_zone, now)
 
     def _catch_up(self, job: str, schedule: Schedule, now: datetime) -> None:
         with writing(self._engine) as connection:
@@ -81,10 +107,17 @@ class DueRuns:
                 attempts_of=partial(attempts.attempts_of, connection, job),
             )
             self._note_missed(connection, job, found.missed, "nobody_was_there")
+            pull = self._pull_of(connection, found.tick)
         if found.tick is not None:
             age = int((now - found.tick).total_seconds())
             get_logger().info(found.reason, job=job, tick=found.tick.isoformat(), age_seconds=age)
-            self.add(Due(job, found.tick, found.attempt, found.reason, now))
+            self.add(Due(job, found.tick, found.attempt, found.reason, now, pull=pull))
+
+    def _pull_of(self, connection: Connection, tick: datetime | None) -> int:
+        """The attempt of a tick's pull that comes next; where that has succeeded, or somebody is at it, the first."""
+        if tick is None or not self._sources:
+            return 0
+        return next_attempt(attempts.attempts_of(connection, PULL, tick)) or 1
 
     def catch_up_crashed(self, connection: Connection, run: attempts.Crashed, now: datetime) -> None:
         """Have a crashed run's tick run again, where nothing has done its work meanwhile."""
@@ -105,7 +138,7 @@ class DueRuns:
                 with writing(self._engine) as connection:
                     self._note_missed(connection, job, ticks[:-1], "too_late")
             if ticks:
-                self.add(Due(job, ticks[-1], 1, "schedule", now))
+                self.add(Due(job, ticks[-1], 1, "schedule", now, pull=1 if self._sources else 0))
             self._handled[job] = now
 
     def _note_missed(self, connection: Connection, job: str, missed: list[datetime], error_code: str) -> None:

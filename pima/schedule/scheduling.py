@@ -1,4 +1,5 @@
-"""The container's main work: at each tick, start the very command that a person would type, as a child.
+"""The container's main work: at each tick, start the very command that a person would type, as a child. Where there are
+sources, `jobs.pull` of them all comes first.
 
 The table `runs` is the truth. A tick is run by whoever gets its row, so two schedulers on one database make one run a
 tick, and what this process remembers may be lost at any moment. `step` decides by the clock and by `runs`, and doing it
@@ -10,7 +11,7 @@ on a queue (`pima/schedule/ends.py`); the main thread calls `end`, which needs n
 
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine
@@ -22,8 +23,9 @@ from pima.schedule.due import DueRuns
 from pima.schedule.ends import Ends, close_crashed
 from pima.schedule.running import RunningChildren
 from pima.schedule.starting import Starter
-from pima.schedule.ticks import schedules
+from pima.schedule.ticks import PULL, schedules
 from pima.settings import ScheduleSettings
+from pima.source_settings import without_urls
 from pima.store import attempts
 from pima.store.engine import writing
 from pima.store.runs import Status
@@ -40,20 +42,22 @@ class Scheduler:
         environ: Mapping[str, str],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         on_end: Callable[[str, str], None] = lambda _job, _status: None,
+        sources: Sequence[str] = (),
     ) -> None:
-        """`on_end(job, status)` is told of every run's end that no further attempt follows."""
+        """`on_end(job, status)` is told of every run's end that no further attempt follows; `sources` are the names of
+        what is pulled before each tick."""
         self._engine, self._settings, self._clock, self._on_end = engine, settings, clock, on_end
         self.schedules = schedules(settings)
         self._stopping = threading.Event()
         host = socket.gethostname()
-        self._due = DueRuns(engine, settings, self.schedules, host)
+        self._due = DueRuns(engine, settings, self.schedules, host, sources)
         self._running = RunningChildren(settings.grace_seconds, self._stopping)
         self._ends = Ends(engine, settings, clock, on_end, self._stopping)
 
         def launch(job: str, run_id: int) -> Child:
-            return Child(command(job, run_id), environ)
+            return Child(command(job, run_id), environ if job == PULL else without_urls(environ))
 
-        self._starter = Starter(engine, host, launch, self._due, self._running, self._ends)
+        self._starter = Starter(engine, host, launch, self._due, self._running, self._ends, settings.retries)
 
     @property
     def stopping(self) -> bool:

@@ -20,6 +20,9 @@ from pima.settings import ScheduleSettings
 JOBS = ("retrain", "score")
 """In this order where both are owed: what there is to score is scored by the newest champion."""
 
+PULL = "pull"
+"""What comes before the job at each of their ticks, where there are sources; it has no schedule of its own."""
+
 _WEEKDAYS = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
 # A clock change within a day of a moment may put a tick's wall time on the other side of it.
 _A_DAY = timedelta(days=1)
@@ -160,6 +163,11 @@ def schedules(settings: ScheduleSettings) -> dict[str, Schedule]:
 def next_ticks(settings: ScheduleSettings, now: datetime) -> dict[str, datetime | None]:
     """When each job is due next."""
     return {job: schedule.next(now) for job, schedule in schedules(settings).items()}
+
+
+def pull_of(source: str) -> str:
+    """A source by the name that it has among the schedules."""
+    return f"{PULL} {source}"
 
 
 class TickTrigger(BaseTrigger):  # type: ignore[misc]
