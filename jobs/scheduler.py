@@ -32,7 +32,7 @@ def _work(command: Command) -> Result:
 
     _require_urls(command)
     sources = [source.name for source in settings.sources]
-    serve_metrics(command.engine, settings.metrics)
+    serve_metrics(command.engine, settings.metrics, sources)
     command_of = job_command(command.options.config)
     environ = dict(command.environ)
     if settings.logs.format == "auto":  # a child's stderr is a pipe; its lines look like ours

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from jobs.command import Command, Result, parser, run_command
 from pima.counted import counted
@@ -18,7 +19,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def _work(command: Command) -> Result:
-    return overview(command.engine) | {"next_runs": next_ticks(command.settings.schedule, datetime.now(UTC))}
+    found = overview(command.engine, [source.name for source in command.settings.sources])
+    return found | {"next_runs": next_ticks(command.settings.schedule, datetime.now(UTC))}
 
 
 def _show(result: Result) -> None:
@@ -45,6 +47,8 @@ def _show(result: Result) -> None:
     else:
         share = "no outcome has come after a prediction yet"
     screen.add_row("realised accuracy", share)
+    for source in result["sources"]:
+        screen.add_row(f"source {source['source']}", _pulled(source))
     for job, moment in result["next_runs"].items():
         screen.add_row(f"next {job}", f"{_when(moment)}, if a scheduler is running" if moment else "never")
     for run in result["runs"]:
@@ -54,6 +58,16 @@ def _show(result: Result) -> None:
             f"run {run['id']}", f"{run['job']} {run['status']}{error}{dry}, started {_when(run['started_at'])}"
         )
     Console().print(screen)
+
+
+def _pulled(source: dict[str, Any]) -> str:
+    last, success = source["last_pull"], source["last_success"]
+    if last is None:
+        return "never pulled"
+    error = f" ({last['error_code']})" if last["error_code"] else ""
+    rows = f", {counted(last['counts']['rows'], 'row')} read"
+    before = f"; the last that succeeded: {_when(success)}" if success and success != last["at"] else ""
+    return f"pull {last['status']}{error}, {_when(last['at'])}{rows}{before}"
 
 
 def _why_none(verdict: str | None) -> str:

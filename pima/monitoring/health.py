@@ -6,9 +6,9 @@ from itertools import pairwise
 from sqlalchemy import Connection, Engine
 
 from pima.errors import PimaError
-from pima.schedule.ticks import JOBS, Schedule, schedules
+from pima.schedule.ticks import JOBS, Schedule, pull_of, schedules
 from pima.settings import Settings
-from pima.store import queue, registry, service_figures
+from pima.store import pulled_sources, queue, registry, service_figures
 from pima.store.engine import clock, reading
 from pima.store.runs import Status
 from pima.store.schema import require_schema
@@ -39,6 +39,8 @@ def complaints(engine: Engine, settings: Settings) -> list[str]:
                 *_scheduler_is_silent(connection, settings, now),
                 *_last_run_failed(connection, settings, now),
                 *_success_is_old(connection, scheduled, now),
+                *_last_pull_failed(connection, settings, now),
+                *_pull_is_old(connection, settings, scheduled, now),
                 *_queue_is_old(connection, scheduled["score"], now),
                 *_no_champion_came_of_it(connection),
                 *_rows_are_unseen(connection),
@@ -78,6 +80,36 @@ def _success_is_old(connection: Connection, scheduled: dict[str, Schedule], now:
             found.append(
                 f"{job}_not_succeeding: {job} has not succeeded for {age}, more than {_PERIODS} of its periods"
             )
+    return found
+
+
+def _last_pull_failed(connection: Connection, settings: Settings, now: datetime) -> list[str]:
+    names = [source.name for source in settings.sources]
+    if not names:
+        return []
+    found = []
+    for name, last in pulled_sources.last_ends(connection, names, settings.schedule.retries).items():
+        if last.status in _ENDED_BADLY:
+            age = _in_words((now - last.at).total_seconds())
+            ended = f"{_ENDED_BADLY[last.status]} ({last.error_code}) {age} ago"
+            found.append(f"pull_failed: the last pull of {name} {ended}; `runs` and the log say why")
+    return found
+
+
+def _pull_is_old(
+    connection: Connection, settings: Settings, scheduled: dict[str, Schedule], now: datetime
+) -> list[str]:
+    if not settings.sources:
+        return []
+    pulled, first_seen = pulled_sources.last_successes(connection), service_figures.schedules_first_seen(connection)
+    allowed = _PERIODS * min(period(schedule, now) for schedule in scheduled.values())
+    found = []
+    for name in (source.name for source in settings.sources):
+        last = pulled[name].at if name in pulled else None
+        since = max(filter(None, (last, first_seen.get(pull_of(name)))), default=now)
+        if now - since > allowed:
+            age = _in_words((now - since).total_seconds())
+            found.append(f"pull_not_succeeding: {name} was not pulled for {age}, more than {_PERIODS} of its periods")
     return found
 
 

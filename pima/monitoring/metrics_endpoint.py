@@ -1,6 +1,6 @@
 """The Prometheus endpoint: every figure is read from the database when it is asked for, so restarts lose nothing."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, start_http_server
@@ -11,16 +11,19 @@ from sqlalchemy import Connection, Engine
 from pima.errors import PimaError, WrongConfiguration
 from pima.logs import get_logger
 from pima.settings import MetricsSettings
-from pima.store import queue, registry, service_figures
+from pima.store import pulled_sources, queue, registry, service_figures
 from pima.store.engine import clock, reading
 
 
-def serve_metrics(engine: Engine, settings: MetricsSettings) -> None:
-    """Listen in a thread, where a port is set. Raises WrongConfiguration where it can't be had."""
+def serve_metrics(engine: Engine, settings: MetricsSettings, sources: Sequence[str] = ()) -> None:
+    """Listen in a thread, where a port is set; `sources` are the names of those to tell of.
+
+    Raises WrongConfiguration where the port can't be had.
+    """
     if settings.port == 0:
         return
     registered = CollectorRegistry()
-    registered.register(DatabaseFigures(engine))
+    registered.register(DatabaseFigures(engine, sources))
     try:
         start_http_server(settings.port, settings.address, registered)
     except OSError as error:
@@ -32,8 +35,8 @@ def serve_metrics(engine: Engine, settings: MetricsSettings) -> None:
 class DatabaseFigures(Collector):
     """All metrics in one read of the database."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, sources: Sequence[str] = ()) -> None:
+        self._engine, self._sources = engine, sources
 
     def describe(self) -> list[Metric]:
         return []  # so that registering it does not read the database
@@ -42,7 +45,12 @@ class DatabaseFigures(Collector):
         up = GaugeMetricFamily("pima_database_up", "1 where the figures could be read from the database")
         try:
             with reading(self._engine) as connection:
-                found = [*_of_jobs(connection), *_of_rows(connection), *_of_champion(connection)]
+                found = [
+                    *_of_jobs(connection),
+                    *_of_sources(connection, self._sources),
+                    *_of_rows(connection),
+                    *_of_champion(connection),
+                ]
         except PimaError as error:
             get_logger().warning("metrics: the database could not be read", error_code=error.code)
             up.add_metric([], 0)
@@ -70,6 +78,22 @@ def _of_jobs(connection: Connection) -> Iterator[Metric]:
     durations = {(job,): seconds for job, seconds in service_figures.last_durations(connection).items()}
     text = "How long the job's last finished run took"
     yield _labelled(GaugeMetricFamily("pima_job_duration_seconds", text, labels=["job"]), durations)
+
+
+_PULLED = ("inserted", "updated", "unchanged", "rejected", "vanished", "deleted")
+
+
+def _of_sources(connection: Connection, sources: Sequence[str]) -> Iterator[Metric]:
+    if not sources:
+        return
+    found = pulled_sources.last_successes(connection)
+    pulled = {source: found[source] for source in sources if source in found}
+    success = {(source,): pull.at.timestamp() for source, pull in pulled.items()}
+    name, text = "pima_source_last_success_timestamp_seconds", "When the source was last pulled, seconds since 1970"
+    yield _labelled(GaugeMetricFamily(name, text, labels=["source"]), success)
+    rows = {(source, what): pull.counts[what] for source, pull in pulled.items() for what in _PULLED}
+    text = "Rows by what became of them when the source was last pulled"
+    yield _labelled(GaugeMetricFamily("pima_source_rows", text, labels=["source", "result"]), rows)
 
 
 def _of_rows(connection: Connection) -> Iterator[Metric]:

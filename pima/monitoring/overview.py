@@ -1,11 +1,12 @@
 """How things stand: champion, queue, last runs, realised accuracy on one screen; all versions with their verdicts."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
-from pima.store import queue, registry, runs, service_figures
+from pima.store import pulled_sources, queue, registry, runs, service_figures
 from pima.store.engine import reading
 from pima.store.predictions import realised_accuracy
 
@@ -13,8 +14,8 @@ RUNS_SHOWN = 8
 NEWEST_OUTCOMES = 1_000
 
 
-def overview(engine: Engine) -> dict[str, Any]:
-    """Everything `status` shows, read in one transaction."""
+def overview(engine: Engine, sources: Sequence[str]) -> dict[str, Any]:
+    """Everything `status` shows, read in one transaction; `sources` are the names of those to tell of."""
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
         version = None
@@ -24,6 +25,7 @@ def overview(engine: Engine) -> dict[str, Any]:
         realised = realised_accuracy(connection, NEWEST_OUTCOMES)
         last = runs.last_runs(connection, RUNS_SHOWN)
         verdict = service_figures.last_verdict(connection)
+        pulled = _pulled(connection, sources) if sources else []
     return {
         "champion": {
             "version": champion.model_version,
@@ -34,8 +36,22 @@ def overview(engine: Engine) -> dict[str, Any]:
         },
         "queue": {"rows": waiting.rows, "oldest": waiting.oldest},
         "realised": {**asdict(realised), "accuracy": realised.accuracy},
+        "sources": pulled,
         "runs": [asdict(run) for run in last],
     }
+
+
+def _pulled(connection: Connection, sources: Sequence[str]) -> list[dict[str, Any]]:
+    """Of each source its last pull, where there was one, and when all of it was last brought."""
+    last, successes = pulled_sources.last_pulls(connection), pulled_sources.last_successes(connection)
+    return [
+        {
+            "source": name,
+            "last_pull": asdict(last[name]) if name in last else None,
+            "last_success": successes[name].at if name in successes else None,
+        }
+        for name in sources
+    ]
 
 
 def versions(engine: Engine) -> dict[str, Any]:

@@ -69,6 +69,9 @@ class Words:
     """The query for the row version that was drawn last; NULL where none was."""
     touched: str
     """What an update of patients sets to have the triggers stamp a row that lacks its stamps."""
+    sources_of_run: str
+    """What became of each source in a pull, from the counts of `runs`: a table to be joined, whose column `value` has
+    the document of one."""
     share_if_unlocked: str
     """What stands behind ORDER BY to hold rows of `p` until the commit, and to leave out those that another holds."""
 

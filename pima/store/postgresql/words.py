@@ -23,5 +23,6 @@ WORDS = Words(
     # Any column would do; this is the one that pima_operator may update. Not to what it is: PostgreSQL's own
     # suppress_redundant_updates_trigger would drop that.
     touched="updated_at = clock_timestamp()",
+    sources_of_run="jsonb_array_elements(runs.counts -> 'sources') AS item(value)",
     share_if_unlocked="FOR SHARE OF p SKIP LOCKED",
 )

@@ -22,5 +22,6 @@ WORDS = Words(
     differs="IS NOT",
     last_version="SELECT last FROM patient_version_counter",
     touched="outcome = outcome",
+    sources_of_run="json_each(runs.counts, '$.sources') AS item",
     share_if_unlocked="",
 )

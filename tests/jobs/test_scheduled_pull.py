@@ -1,0 +1,160 @@
+"""A real scheduler that pulls from a clinic's own table before each job, and what health and status say of it."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from tests.conftest import Database, Ended, call, free_port, insert_patients, under_role, wait_for
+from tests.jobs.clinic import URL, Clinic
+from tests.jobs.real_scheduler import EVERY_SECOND, stop
+
+NEVER = {"PIMA_SCHEDULE__SCORE": "0 0 29 2 mon", "PIMA_SCHEDULE__RETRAIN": "0 0 29 2 mon"}
+
+
+def _start(clinic: Clinic, database: Database, **environ: str) -> subprocess.Popen[str]:
+    """By itself it runs what never ran: a pull, retraining, which has nothing to train on here, and scoring."""
+    given = {URL: clinic.url} | NEVER | environ
+    return database.start("scheduler", "--config", clinic.config, **given)
+
+
+def _has_scored(database: Database) -> bool:
+    return bool(database.value("SELECT count(exit_code) FROM runs WHERE job = 'score'"))
+
+
+def _ledger(database: Database, columns: str = "job, status") -> list[tuple[object, ...]]:
+    found: list[tuple[object, ...]] = database.execute(f"SELECT {columns} FROM runs ORDER BY id")
+    return found
+
+
+def _health(clinic: Clinic, database: Database) -> Ended:
+    return call(database, "health", "--config", clinic.config, **NEVER)
+
+
+def test_each_night_s_new_rows_are_pulled_and_then_scored(scored_database: Database, clinic: Clinic) -> None:
+    database = scored_database
+    clinic.insert(20)
+    process = _start(clinic, database, PIMA_SCHEDULE__SCORE=EVERY_SECOND)
+    wait_for(lambda: database.value("SELECT count(*) = 20 FROM predictions"), process)
+    clinic.insert(5, seed=2)
+    wait_for(lambda: database.value("SELECT count(*) = 25 FROM predictions"), process)
+    stop(process)
+    ended = {job: {} for job in ("pull", "score")}
+    for job, tick, began, end in _ledger(database, "job, scheduled_for, started_at, finished_at"):
+        ended.get(str(job), {})[tick] = (began, end)
+    begun = database.execute("SELECT scheduled_for FROM runs WHERE job = 'score' AND status = 'succeeded'")
+    assert begun
+    for (tick,) in begun:
+        assert ended["pull"][tick][1] <= ended["score"][tick][0]
+
+
+def test_a_source_that_is_gone_is_told_and_the_rest_is_scored(scored_database: Database, sqlite_clinic: Clinic) -> None:
+    database, clinic = scored_database, sqlite_clinic
+    insert_patients(database, 3)
+    file = Path(clinic.folder, "clinic.db")
+    gone = file.rename(file.with_name("gone.db"))
+    process = _start(clinic, database)
+    wait_for(lambda: _has_scored(database), process)
+    assert database.value("SELECT count(*) FROM predictions") == 3
+    assert _ledger(database) == [("pull", "failed"), ("retrain", "refused"), ("score", "succeeded")]
+    ended = _health(clinic, database)
+    assert (ended.exit_code, "pull_failed: the last pull of clinic failed (source_unusable)" in ended.stderr) == (
+        1,
+        True,
+    )
+    gone.rename(file)
+    clinic.insert(4)
+    clinic.pulled(database)
+    assert "pull" not in _health(clinic, database).stderr
+    stop(process)
+
+
+def test_a_source_that_stays_away_is_tried_again_and_then_scoring_goes_on(
+    scored_database: Database, clinic: Clinic
+) -> None:
+    database = scored_database
+    insert_patients(database, 3)
+    away = {URL: f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"}
+    retries = {"PIMA_SCHEDULE__RETRIES": "1", "PIMA_SCHEDULE__RETRY_SECONDS": "1"}
+    process = _start(clinic, database, **away, **retries)
+    wait_for(lambda: _has_scored(database), process)
+    stop(process)
+    jobs = [job for job, *_ in _ledger(database)]
+    assert jobs == ["pull", "pull", "retrain", "score"]
+    columns = "job, status, error_code, attempt"
+    assert _ledger(database, columns)[:2] == [("pull", "try_again_later", "source_away", n) for n in (1, 2)]
+    told = call(database, "health", "--config", clinic.config, **NEVER, **retries).stderr
+    assert "pull_failed: the last pull of clinic gave up after its last try (source_away)" in told
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_stop_during_the_pull_ends_it_and_the_next_start_pulls_first(
+    request: pytest.FixtureRequest, postgresql_clinic: Clinic, kind: str
+) -> None:
+    database, clinic = request.getfixturevalue(kind), postgresql_clinic
+    clinic.insert(5)
+    waiting = "SELECT 1 FROM pg_locks WHERE relation = 'visits'::regclass AND NOT granted"
+    with clinic.engine.begin() as connection:
+        connection.execute(text("LOCK TABLE visits IN ACCESS EXCLUSIVE MODE"))
+        process = _start(clinic, database, PIMA_DATABASE__LOCK_TIMEOUT_SECONDS="200")
+        wait_for(lambda: clinic.execute(waiting), process)
+        stop(process)
+    assert _ledger(database, "job, status, exit_code") == [("pull", "interrupted", 143)]
+    process = _start(clinic, database)
+    wait_for(lambda: _has_scored(database), process)
+    stop(process)
+    assert [row for row in _ledger(database, "job, attempt, status") if row[0] != "score"] == [
+        ("pull", 1, "interrupted"),
+        ("pull", 2, "succeeded"),
+        ("retrain", 1, "refused"),
+    ]
+    assert database.value("SELECT count(*) FROM patients") == 5
+
+
+def test_it_starts_with_no_url_missing(database: Database, clinic: Clinic) -> None:
+    ended = database.run("scheduler", "--config", clinic.config)
+    assert (ended.exit_code, "PIMA_SOURCE__CLINIC__URL" in ended.stderr) == (2, True)
+    wrong = {URL: clinic.url, "PIMA_PULL__DATABASE_URL_FILE": "/no/such/file"}
+    ended = database.run("scheduler", "--config", clinic.config, **wrong)
+    assert (ended.exit_code, "PIMA_PULL__DATABASE_URL_FILE" in ended.stderr) == (2, True)
+    assert _ledger(database) == []
+
+
+def test_the_pull_has_the_role_of_a_loader_and_the_scheduler_s_sees_it(postgresql: Database, clinic: Clinic) -> None:
+    assert call(postgresql, "migrate", "--roles").exit_code == 0
+    clinic.insert(5)
+    scheduler = under_role(postgresql, "pima_scheduler")
+    roles = {"PULL": "pima_loader", "SCORE": "pima_scorer", "RETRAIN": "pima_trainer"}
+    urls = {f"PIMA_{job}__DATABASE_URL": under_role(postgresql, role).url for job, role in roles.items()}
+    process = _start(clinic, scheduler, **urls)
+    wait_for(lambda: _has_scored(postgresql), process)
+    assert "waits for the database" not in stop(process)
+    assert _ledger(postgresql)[0] == ("pull", "succeeded")
+    assert postgresql.value("SELECT count(*) FROM patients") == 5
+    for role in ("pima_scheduler", "pima_operator"):
+        ended = _health(clinic, under_role(postgresql, role))
+        assert ("retrain_failed" in ended.stderr, "pull" in ended.stderr) == (True, False)
+    status = call(under_role(postgresql, "pima_operator"), "status", "--config", clinic.config)
+    assert (status.exit_code, "5 rows read" in " ".join(status.stdout.split())) == (0, True)
+
+
+def test_status_tells_of_each_source(database: Database, clinic: Clinic) -> None:
+    def shown() -> str:
+        ended = call(database, "status", "--config", clinic.config)
+        assert ended.exit_code == 0
+        return " ".join(ended.stdout.split())
+
+    assert "source clinic never pulled" in shown()
+    clinic.insert(30)
+    clinic.pulled(database)
+    assert "source clinic pull succeeded, 20" in shown()
+    assert "30 rows read" in shown()
+    clinic.settings["minimum_rows"] = 40
+    assert clinic.pull(database).exit_code == 3
+    assert "source clinic pull refused (source_refused), 20" in shown()
+    assert "30 rows read; the last that succeeded: 20" in shown()
+    found = json.loads(call(database, "status", "--json", "--config", clinic.config).stdout)["sources"]
+    assert [(each["source"], each["last_pull"]["status"]) for each in found] == [("clinic", "refused")]
+    assert found[0]["last_success"] < found[0]["last_pull"]["at"]

@@ -1,0 +1,192 @@
+"""What health and the metrics say of the sources, by what the runs of pull have left in the ledger."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from pima.monitoring.metrics_endpoint import DatabaseFigures
+from tests.conftest import Database, call
+
+FIRST = datetime(2020, 1, 1, tzinfo=UTC)
+COUNTED = {"rows": 9, "inserted": 5, "updated": 1, "unchanged": 2, "rejected": 1, "vanished": 0, "deleted": 0}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    """Two sources."""
+    path = tmp_path / "two.toml"
+    source = '[[source]]\nname = "{}"\ntable = "visits"\nkey = "id"\ncolumns = {{ age = "age" }}\n'
+    path.write_text(source.format("clinic") + source.format("ward"))
+    return str(path)
+
+
+def _ran(
+    database: Database,
+    status: str,
+    sources: dict[str, str],
+    *,
+    attempt: int = 1,
+    trigger: str = "schedule",
+    ago: timedelta = timedelta(),
+) -> None:
+    """A run of pull, each at a tick of its own, and the status that it has left for each source."""
+    tick = FIRST + timedelta(days=database.value("SELECT count(*) FROM runs"))
+    left = [{"source": name, "status": ended, "error_code": f"code_of_{name}"} for name, ended in sources.items()]
+    moment = database.stored(datetime.now(UTC) - ago)
+    database.execute(
+        "INSERT INTO runs (job, trigger, scheduled_for, attempt, status, counts, host, error_code, heartbeat_at,"
+        " finished_at) VALUES ('pull', :trigger, :tick, :attempt, :status, :counts, 'here', 'code_of_run', :at, :at)",
+        {
+            "trigger": trigger,
+            "tick": None if trigger == "manual" else database.stored(tick),
+            "attempt": attempt,
+            "status": status,
+            "counts": json.dumps({"sources": [COUNTED | each for each in left]} if left else {}),
+            "at": moment,
+        },
+    )
+
+
+def _complaints(database: Database, config: str, **environ: str) -> list[str]:
+    """Those of pulling."""
+    told = call(database, "health", "--config", config, **environ).stderr
+    return [reason for reason in told.split("; ") if "pull_" in reason]
+
+
+BOTH = {"clinic": "succeeded", "ward": "succeeded"}
+
+
+@pytest.mark.parametrize(
+    ("status", "left", "attempt", "told"),
+    [
+        ("failed", "failed", 1, "failed (code_of_ward)"),
+        ("refused", "refused", 1, "was refused (code_of_ward)"),
+        ("try_again_later", "try_again_later", 4, "gave up after its last try (code_of_ward)"),
+        ("try_again_later", "try_again_later", 3, None),
+        # Not tried again, since another source has failed.
+        ("refused", "try_again_later", 1, "gave up after its last try (code_of_ward)"),
+        # What ended the run ended this source's part of it.
+        ("crashed", "running", 1, "crashed (code_of_run)"),
+        ("failed", "running", 1, "failed (code_of_run)"),
+        ("interrupted", "running", 1, None),
+        ("running", "running", 1, None),
+        ("succeeded", "succeeded", 1, None),
+        ("failed", "succeeded", 1, None),
+    ],
+)
+def test_a_source_whose_last_pull_failed_is_named_until_one_succeeds(
+    database: Database, config: str, status: str, left: str, attempt: int, told: str | None
+) -> None:
+    _ran(database, "succeeded", BOTH)
+    _ran(database, status, {"clinic": "succeeded", "ward": left}, attempt=attempt)
+    found = _complaints(database, config)
+    assert [f"the last pull of ward {told}" in reason for reason in found] == ([True] if told else [])
+    for later in ("interrupted", "running"):  # neither has done the work
+        _ran(database, later, {"clinic": "running"})
+        assert len(_complaints(database, config)) == len(found)
+    _ran(database, "succeeded", BOTH)
+    assert _complaints(database, config) == []
+
+
+def test_a_run_that_came_to_no_source_is_told_of_each(database: Database, config: str) -> None:
+    """As where a URL's file is gone."""
+    _ran(database, "succeeded", BOTH)
+    _ran(database, "failed", {})
+    clinic, ward = _complaints(database, config)
+    assert "the last pull of clinic failed (code_of_run)" in clinic
+    assert "the last pull of ward failed (code_of_run)" in ward
+    _ran(database, "succeeded", {"clinic": "succeeded"}, trigger="manual")
+    (ward,) = _complaints(database, config)
+    assert "of ward" in ward
+
+
+def test_without_sources_in_the_settings_nothing_is_told(database: Database, tmp_path: Path) -> None:
+    _ran(database, "failed", {"clinic": "failed"})
+    none = tmp_path / "none.toml"
+    none.touch()
+    assert _complaints(database, str(none)) == []
+
+
+def test_what_a_person_pulled_is_told_only_where_it_succeeded(database: Database, config: str) -> None:
+    _ran(database, "failed", {"clinic": "failed", "ward": "succeeded"}, trigger="manual")
+    assert _complaints(database, config) == []
+    _ran(database, "failed", {"clinic": "failed", "ward": "succeeded"})
+    assert len(_complaints(database, config)) == 1
+    _ran(database, "succeeded", BOTH, trigger="dry_run")
+    assert len(_complaints(database, config)) == 1
+    _ran(database, "succeeded", BOTH, trigger="manual")
+    assert _complaints(database, config) == []
+    _ran(database, "failed", {"clinic": "failed", "ward": "failed"}, trigger="dry_run")
+    assert _complaints(database, config) == []
+
+
+def test_the_retries_of_the_settings_say_which_try_was_the_last(database: Database, config: str) -> None:
+    _ran(database, "try_again_later", {"clinic": "try_again_later"}, attempt=2)
+    assert _complaints(database, config, PIMA_SCHEDULE__RETRIES="2") == []
+    assert len(_complaints(database, config, PIMA_SCHEDULE__RETRIES="1")) == 1
+
+
+def _seen(database: Database, source: str, ago: timedelta) -> None:
+    """A scheduler that knows the source for so long."""
+    database.execute(
+        "INSERT INTO schedules (job, expression, time_zone, first_seen_at, heartbeat_at)"
+        " VALUES (:job, '', 'UTC', :seen, :now)",
+        {
+            "job": f"pull {source}",
+            "seen": database.stored(datetime.now(UTC) - ago),
+            "now": database.stored(datetime.now(UTC)),
+        },
+    )
+
+
+NIGHTLY = {"PIMA_SCHEDULE__SCORE": "15 2 * * *", "PIMA_SCHEDULE__RETRAIN": "0 3 * * sun"}
+
+
+def test_a_source_that_was_not_pulled_for_two_nights_is_told(database: Database, config: str) -> None:
+    assert _complaints(database, config, **NIGHTLY) == []  # no scheduler knows them
+    _seen(database, "clinic", timedelta(days=3))
+    _seen(database, "ward", timedelta(hours=30))
+    (told,) = _complaints(database, config, **NIGHTLY)
+    assert "pull_not_succeeding: clinic was not pulled for 3.0 days, more than 2 of its periods" in told
+    _ran(database, "succeeded", BOTH, ago=timedelta(hours=47))
+    assert _complaints(database, config, **NIGHTLY) == []
+
+
+def test_the_last_success_counts_whatever_came_after_it(database: Database, config: str) -> None:
+    for name in ("clinic", "ward"):
+        _seen(database, name, timedelta(days=30))
+    _ran(database, "succeeded", BOTH, ago=timedelta(hours=60))
+    _ran(database, "interrupted", {"clinic": "succeeded", "ward": "running"}, ago=timedelta(hours=12))
+    (told,) = _complaints(database, config, **NIGHTLY)
+    assert "pull_not_succeeding: ward was not pulled for 2.5 days" in told
+    # As often as the more frequent of the jobs.
+    (told,) = _complaints(database, config, **NIGHTLY | {"PIMA_SCHEDULE__RETRAIN": "0 * * * *"})[:1]
+    assert "pull_not_succeeding: clinic was not pulled for 12.0 hours" in told
+
+
+def test_the_metrics_have_each_source_s_last_success_and_what_became_of_its_rows(database: Database) -> None:
+    _ran(database, "succeeded", BOTH, ago=timedelta(hours=2))
+    _ran(database, "failed", {"clinic": "failed", "ward": "succeeded", "closed": "succeeded"}, ago=timedelta(hours=1))
+    _ran(database, "succeeded", BOTH, trigger="dry_run")
+    registered = CollectorRegistry()
+    registered.register(DatabaseFigures(database.engine, ["clinic", "ward", "new"]))
+    families = text_string_to_metric_families(generate_latest(registered).decode())
+    found = {(s.name, *s.labels.values()): s.value for family in families for s in family.samples}
+    hours = {
+        labels[1]: (datetime.now(UTC).timestamp() - value) / 3600
+        for labels, value in found.items()
+        if labels[0] == "pima_source_last_success_timestamp_seconds"
+    }
+    assert {source: round(age) for source, age in hours.items()} == {"clinic": 2, "ward": 1}
+    rows = {labels[1:]: value for labels, value in found.items() if labels[0] == "pima_source_rows"}
+    expected = {what: number for what, number in COUNTED.items() if what != "rows"}
+    assert rows == {(what, source): number for source in hours for what, number in expected.items()}
+    # The job's own figures, as every job has them.
+    assert found["pima_job_runs_total", "pull", "succeeded"] == 1
+    assert found["pima_job_runs_total", "pull", "failed"] == 1
+    assert ("pima_job_last_success_timestamp_seconds", "pull") in found
+    assert ("pima_job_duration_seconds", "pull") in found
