@@ -24,4 +24,4 @@ END
     [ -e "$folder/${role}_url" ] || echo "postgresql+psycopg://$role:$(cat "$file")@$address/pima" >"$folder/${role}_url"
 done
 # For compose.outside.yaml: empty, nobody is pinged.
-touch "$folder/ping_score_url" "$folder/ping_retrain_url"
+touch "$folder/ping_score_url" "$folder/ping_retrain_url" "$folder/ping_pull_url"

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pima.settings import read_settings
+from pima.settings import database_url, read_settings, source_url
 from tests.conftest import ROOT
 
 COMPOSE = (ROOT / "compose.yaml").read_text()
 OUTSIDE = (ROOT / "compose.outside.yaml").read_text()
+SOURCE = (ROOT / "compose.source.yaml").read_text()
 
 
 def _block(start: str) -> str:
@@ -72,8 +73,9 @@ def test_to_a_folder_that_is_there_is_added_what_lacks_and_the_rest_stays(secret
     added = subprocess.check_output(["sh", str(ROOT / "deploy" / "secrets.sh"), str(secrets)], text=True)
     after = {path.name: path.read_text() for path in secrets.iterdir()}
     assert before.items() <= after.items()
-    names = {"pima_operator_password", "pima_operator_url", "pima_loader_url", "ping_score_url", "ping_retrain_url"}
-    assert after.keys() - before.keys() == names
+    names = {"pima_operator_password", "pima_operator_url", "pima_loader_url"}
+    pings = {f"ping_{job}_url" for job in ("score", "retrain", "pull")}
+    assert after.keys() - before.keys() == names | pings
     for role in ("pima_operator", "pima_loader"):
         assert f"//{role}:{after[f'{role}_password'].strip()}@database:5432/pima" in after[f"{role}_url"]
     # A server that is there has not read the new password: what to tell it is printed.
@@ -98,6 +100,22 @@ def test_the_file_with_a_way_out_sets_what_pima_reads(secrets: Path) -> None:
     metrics, ping = read_settings(None, environ).metrics, read_settings(None, environ).ping
     assert f"127.0.0.1:{metrics.port}:{metrics.port}" in OUTSIDE
     assert metrics.address == "0.0.0.0"  # noqa: S104 (of a container, whose port is published on 127.0.0.1)
-    assert (ping.score_url, ping.retrain_url) == ("", "")
+    assert (ping.score_url, ping.retrain_url, ping.pull_url) == ("", "", "")
     (secrets / "ping_score_url").write_text("https://ping.example.org/a\n")
     assert read_settings(None, environ).ping.score_url == "https://ping.example.org/a"
+
+
+def test_the_file_with_a_source_passes_the_url_of_the_one_that_the_settings_show(secrets: Path, tmp_path: Path) -> None:
+    shown = (ROOT / "config" / "pima.toml").read_text().partition("# [[source]]")
+    config = tmp_path / "pima.toml"
+    config.write_text(re.sub(r"^# ?", "", "".join(shown[1:]), flags=re.MULTILINE))
+    url = "postgresql+psycopg://reader:word@records.example.org/records?sslmode=verify-full"
+    (secrets / "source_clinic_url").write_text(f"{url}\n")
+    (mounted,) = re.findall(r"^  (\w+): \{file: secrets/(\w+)\}$", SOURCE, re.MULTILINE)
+    assert mounted == ("source_clinic_url", "source_clinic_url")
+    assert "    secrets: [source_clinic_url]\n" in SOURCE
+    lines = re.findall(r"^      (PIMA_\w+): (\S+)$", _block("  scheduler:") + SOURCE, re.MULTILINE)
+    environ = {name: value.replace("/run/secrets", str(secrets)) for name, value in lines}
+    (source,) = read_settings(config, environ).sources
+    assert source_url(environ, source.name) == url
+    assert "//pima_loader:" in database_url(environ, "pull")
