@@ -10,7 +10,8 @@ from jobs.run_id import add_run_id_option
 from pima.core.source import Source
 from pima.counted import counted
 from pima.errors import WrongUsage
-from pima.intake.pulling import OpenSource, Pull, open_source, pull_sources
+from pima.intake.planning import OpenSource, open_source
+from pima.intake.pulling import Pull, pull_sources
 from pima.process.recorded_run import recorded_run
 from pima.settings import Settings, source_url
 from pima.store.source_engine import make_source_engine
@@ -20,6 +21,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
     options = parser("pull", __doc__ or "")
     options.add_argument("names", nargs="*", metavar="NAME", help="sources by name; without any, all of them")
+    options.add_argument("--full", action="store_true", help="compare all of each source, whatever changed_since says")
     options.add_argument("--dry-run", action="store_true", help="compare and count, write no row but the run's")
     add_run_id_option(options)
     return run_command(options, _work, _show, arguments, environ, job="pull")
@@ -30,7 +32,7 @@ def _work(command: Command) -> Result:
     opened = [_opened(command, source) for source in _chosen(command.settings, given.names)]
     try:
         with recorded_run(command.engine, "pull", given.run_id, given.dry_run) as command.run:
-            pull = Pull(command.engine, command.declared.features, command.run, command.stop, given.dry_run)
+            pull = Pull(command.engine, command.run, command.stop, given.dry_run, given.full)
             pull_sources(pull, opened)
     finally:
         for source in opened:
@@ -53,11 +55,15 @@ def _opened(command: Command, source: Source) -> OpenSource:
     return open_source(source, command.declared.features, engine)
 
 
+_PART = {"all": "", "changed": " (of what has changed)", "touched": " (of what was touched)"}
+
+
 def _show(result: Result) -> None:
     for source in result["sources"]:
         outcomes = ", ".join(f"{source[f'outcomes_{what}']:,} {what}" for what in ("arrived", "corrected", "cleared"))
         print(
-            f"{source['source']}: {counted(source['rows'], 'row')} read, {source['inserted']:,} inserted, "
+            f"{source['source']}: {counted(source['rows'], 'row')} read{_PART[source['compared']]}, "
+            f"{source['inserted']:,} inserted, "
             f"{source['updated']:,} updated, {source['unchanged']:,} unchanged, {source['rejected']:,} rejected, "
             f"{source['vanished']:,} vanished, {source['deleted']:,} deleted; outcomes: {outcomes}"
         )

@@ -51,6 +51,9 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     """The column of the outcome; none where other ways bring it."""
     outcome_words: dict[str, Literal[0, 1]] = {}
     """Texts, case aside, and the outcome that each means."""
+    changed_since: str = ""
+    """The column of the time at which a row was changed last, so that only what has changed is read, and all of it once
+    a week; none where all of it is read each time."""
     vanished: Literal["keep", "delete"] = "keep"
     """What becomes of rows that are no longer in the source."""
     minimum_rows: Annotated[int, Meta(ge=1)] = 1

@@ -1,4 +1,4 @@
-"""A source beside our rows of it, both by key: what is new, what has changed, and what is no longer there."""
+"""Rows of a source beside ours of the same keys: what is new, what has changed, and what is no longer there."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -33,18 +33,17 @@ class Compared:
     """Outcomes that the source has no more."""
 
 
-def compare(
-    theirs: Iterable[SourceRows], ours: Iterable[SourceRows], features: int, has_outcome: bool, has_person: bool
-) -> Iterator[Compared]:
-    """Blocks of both sides, each with keys that ascend, walked side by side; a block of each is in memory.
+Pair = tuple[SourceRows, SourceRows]
+"""Rows of the source, and all that we have between the same two keys, or of the same keys."""
 
-    Outcomes and persons count where the source has them.
-    """
+
+def side_by_side(theirs: Iterable[SourceRows], ours: Iterable[SourceRows], features: int) -> Iterator[Pair]:
+    """Blocks of both sides, each with keys that ascend, walked side by side; a block of each is in memory."""
     source, known = _Side(theirs, features), _Side(ours, features)
     while lasts := [side.last for side in (source, known) if side.last is not None]:
         # No farther than both reach, so that what lies between two keys of one side is never all there.
         reached = min(lasts)
-        yield _compared(source.taken(reached), known.taken(reached), has_outcome, has_person)
+        yield source.taken(reached), known.taken(reached)
 
 
 class _Side:
@@ -71,7 +70,8 @@ class _Side:
         return block.part(0, end)
 
 
-def _compared(theirs: SourceRows, ours: SourceRows, has_outcome: bool, has_person: bool) -> Compared:
+def compared(theirs: SourceRows, ours: SourceRows, has_outcome: bool, has_person: bool) -> Compared:
+    """What a pair differs by. Outcomes and persons count where the source has them."""
     at = _positions(theirs.keys, ours.keys)
     is_there = np.zeros(len(ours), bool)
     is_there[at[at >= 0]] = True

@@ -14,10 +14,10 @@ from pima.intake.comparing import Compared
 
 @dataclass(slots=True)
 class Comparison:
-    """What a whole source differs by from our rows of it; counts alone."""
+    """What a source, or a part of it, differs by from our rows of it; counts alone."""
 
     ours: int = 0
-    """Rows that we have of it."""
+    """Rows that we have of what was compared."""
     new: int = 0
     changed: int = 0
     unchanged: int = 0
@@ -43,13 +43,24 @@ class Comparison:
             self.missing[feature.name] += rows
 
 
-def require_sound(source: Source, mapping: SourceMapping, tally: Tally, comparison: Comparison) -> None:
-    """Raises SourceUnusable, SourceKeysUnusable or SourceRefused for the first fault."""
+_FEWEST_OF_A_PART = 100
+"""Rows that a part must have to say something of a feature: of three changed rows two may lack it by chance."""
+
+
+def require_sound(
+    source: Source, mapping: SourceMapping, tally: Tally, comparison: Comparison, part_of: int | None
+) -> None:
+    """Raises SourceUnusable, SourceKeysUnusable or SourceRefused for the first fault.
+
+    Where only a part was compared, `part_of` is how many rows we have of the source in all.
+    """
     _require_types(source, mapping, tally)
     _require_keys(source, tally)
-    _require_rows(source, tally)
-    _require_features(source, tally, comparison)
-    _require_known(source, comparison)
+    if part_of is None:
+        _require_rows(source, tally)
+    if part_of is None or tally.rows >= _FEWEST_OF_A_PART:
+        _require_features(source, tally, comparison)
+    _require_known(source, comparison.vanished, comparison.ours if part_of is None else part_of)
 
 
 def _require_types(source: Source, mapping: SourceMapping, tally: Tally) -> None:
@@ -93,11 +104,11 @@ def _require_features(source: Source, tally: Tally, comparison: Comparison) -> N
             raise SourceRefused(source=source.name, what=what)
 
 
-def _require_known(source: Source, comparison: Comparison) -> None:
-    if comparison.vanished > source.most_vanished * comparison.ours:
+def _require_known(source: Source, vanished: int, ours: int) -> None:
+    if vanished > source.most_vanished * ours:
         kept = " (those that are kept count each time)" if source.vanished == "keep" else ""
         what = (
-            f"{comparison.vanished:,} of our {counted(comparison.ours, 'row')} are no longer in it{kept}; "
+            f"{vanished:,} of our {counted(ours, 'row')} are no longer in it{kept}; "
             f"most_vanished is {source.most_vanished:g}"
         )
         raise SourceRefused(source=source.name, what=what)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from pima.core.mapping import Tally
+from pima.intake.extent import Called
 from pima.intake.guards import Comparison
 from pima.store.runs import Status
 
@@ -14,6 +15,8 @@ class PulledSource:
     """What became of the rows of one source; of a dry run, what would."""
 
     source: str
+    compared: Called | None = None
+    """How much of it; None where it has not come so far."""
     rows: int = 0
     """Read."""
     inserted: int = 0
@@ -26,7 +29,7 @@ class PulledSource:
     outcomes_corrected: int = 0
     outcomes_cleared: int = 0
     vanished: int = 0
-    """Our rows that are no longer in the source."""
+    """Our rows that are no longer in the source; not known where only what has changed was compared."""
     deleted: int = 0
     status: str = Status.RUNNING
     """As of a run; where it is still running when the run has ended, it ended with that."""
@@ -40,13 +43,13 @@ class PullResult:
     sources: tuple[PulledSource, ...] = ()
 
 
-def as_read(source: str, tally: Tally, comparison: Comparison) -> PulledSource:
+def as_read(begun: PulledSource, tally: Tally, comparison: Comparison) -> PulledSource:
     """Before anything is taken in."""
     rejected: Counter[str] = Counter()
     for (reason, _), rows in tally.rejected.items():
         rejected[reason] += rows
-    return PulledSource(
-        source,
+    return replace(
+        begun,
         rows=tally.rows,
         unchanged=comparison.unchanged,
         rejected=rejected.total(),

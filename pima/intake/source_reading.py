@@ -1,7 +1,9 @@
-"""Reading a source: whole, in one statement and so of one state, in the order of its keys, a block at a time."""
+"""Reading a source, or a part of it: of one state, in the order of its keys, a block at a time."""
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import islice
 
 from sqlalchemy import Connection, Engine
 
@@ -9,11 +11,15 @@ from pima.core.features import Features
 from pima.core.mapping import SourceMapping, SourceRows, Tally, mapped
 from pima.core.source import Source
 from pima.errors import SourceUnusable
-from pima.intake.sorting import sorted_rows
+from pima.intake.changed_since import Mark, mark_of
+from pima.intake.extent import ChangedSince, Extent, OfKeys, TouchedKeys
+from pima.intake.sorting import in_order, sorted_rows
 from pima.store import source_query
 from pima.store.source_engine import reading_source
 
 BLOCK_ROWS = 10_000
+_KEYS_A_STATEMENT = 500
+"""That are looked up together: a statement has a largest size, and a condition a largest depth."""
 
 
 class OutOfOrder(Exception):
@@ -41,9 +47,21 @@ def _require_features(source: Source, features: Features) -> None:
             raise SourceUnusable(source=source.name, what=what, expected="a column for it")
 
 
+def latest_change(engine: Engine, source: Source) -> Mark | None:
+    """The source's highest time of change; None where it has none. Raises SourceAway, SourceUnusable."""
+    with _naming_columns(engine, source, (*source.keys, source.changed_since)):
+        value = source_query.latest_change(engine, source)
+    mark = mark_of(value)
+    if mark is None and value is not None:
+        what = f"its column {source.changed_since} (changed_since) holds values of the type {type(value).__name__}"
+        expected = "times or days, as the database's own type or as texts that begin with YYYY-MM-DD"
+        raise SourceUnusable(source=source.name, what=what, expected=expected)
+    return mark
+
+
 @contextmanager
 def source_rows(
-    engine: Engine, source: Source, mapping: SourceMapping, tally: Tally, ordered: bool
+    engine: Engine, source: Source, mapping: SourceMapping, extent: Extent, tally: Tally, ordered: bool
 ) -> Iterator[Iterator[SourceRows]]:
     """The rows in blocks, each key once, in order; those of a key that came before are counted in the tally.
 
@@ -51,21 +69,50 @@ def source_rows(
     SourceUnusable.
     """
     columns = source_query.columns_of(source, [feature.name for feature in mapping.features])
-    try:
-        with reading_source(engine, source.name) as connection:
-            ordered = ordered and source_query.can_order(engine.dialect, source)
-            statement = source_query.select(engine.dialect, source, columns, ordered)
-            with closing(_blocks(connection, statement, mapping, tally)) as blocks:
-                in_order = _ascending(blocks) if ordered else sorted_rows(blocks, BLOCK_ROWS)
-                yield _each_key_once(in_order, tally)
-    except SourceUnusable as error:
-        raise _named(error, engine, source, columns) from None
+    reader = _Reader(source, mapping, columns, tally)
+    with _naming_columns(engine, source, columns), reading_source(engine, source.name) as connection:
+        if isinstance(extent, OfKeys):
+            blocks = reader.of_keys(connection, extent.keys)
+        else:
+            blocks = reader.in_order(connection, extent, ordered)
+        with closing(blocks):
+            yield _each_key_once(blocks, tally)
 
 
-def _blocks(connection: Connection, statement: str, mapping: SourceMapping, tally: Tally) -> Generator[SourceRows]:
-    with closing(source_query.blocks_of(connection, statement, BLOCK_ROWS)) as blocks:
-        for rows in blocks:
-            yield mapped(mapping, list(zip(*rows, strict=True)), tally)
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """A source as it is read within one transaction."""
+
+    source: Source
+    mapping: SourceMapping
+    columns: tuple[str, ...]
+    tally: Tally
+
+    def in_order(self, connection: Connection, extent: Extent, ordered: bool) -> Generator[SourceRows]:
+        """All rows of the extent, by one statement."""
+        dialect, condition = connection.dialect, ""
+        if isinstance(extent, ChangedSince):
+            condition = source_query.is_changed_since(dialect, self.source, extent.bound)
+        ordered = ordered and source_query.can_order(dialect, self.source)
+        with closing(self._blocks(connection, condition, ordered)) as blocks:
+            yield from _ascending(blocks) if ordered else sorted_rows(blocks, BLOCK_ROWS)
+
+    def of_keys(self, connection: Connection, touched: TouchedKeys) -> Generator[SourceRows]:
+        """The rows that have one of the keys, by a statement for so many of them."""
+        keys = iter(sorted(touched))
+        while some := set(islice(keys, _KEYS_A_STATEMENT)):
+            spellings = [spelling for key in some for spelling in touched[key]]
+            condition = source_query.has_key_of(connection.dialect, self.source, spellings)
+            if found := list(self._blocks(connection, condition, ordered=False)):
+                rows = in_order(SourceRows.joined(found))
+                # A database that takes upper case for lower gives more than was asked for.
+                yield rows.only([n for n, key in enumerate(rows.keys) if key in some])
+
+    def _blocks(self, connection: Connection, condition: str, ordered: bool) -> Generator[SourceRows]:
+        statement = source_query.select(connection.dialect, self.source, self.columns, ordered, condition)
+        with closing(source_query.blocks_of(connection, statement, BLOCK_ROWS)) as blocks:
+            for rows in blocks:
+                yield mapped(self.mapping, list(zip(*rows, strict=True)), self.tally)
 
 
 def _ascending(blocks: Iterable[SourceRows]) -> Iterator[SourceRows]:
@@ -90,10 +137,15 @@ def _each_key_once(blocks: Iterable[SourceRows], tally: Tally) -> Iterator[Sourc
         yield block.only(firsts)
 
 
-def _named(error: SourceUnusable, engine: Engine, source: Source, columns: tuple[str, ...]) -> SourceUnusable:
-    """The same with the columns that are at fault, where some are and others are not."""
-    unreadable = source_query.unreadable_columns(engine, source, columns)
-    if not unreadable or set(unreadable) == set(columns):
-        return error
-    what = f"it has no column {', '.join(unreadable)} that can be read ({error.facts['what']})"
-    return SourceUnusable(source=source.name, what=what, expected="the names as the source has them, each letter alike")
+@contextmanager
+def _naming_columns(engine: Engine, source: Source, columns: tuple[str, ...]) -> Iterator[None]:
+    """Let an error name the columns that are at fault, where some are and others are not."""
+    try:
+        yield
+    except SourceUnusable as error:
+        unreadable = source_query.unreadable_columns(engine, source, columns)
+        if not unreadable or set(unreadable) == set(columns):
+            raise
+        what = f"it has no column {', '.join(unreadable)} that can be read ({error.facts['what']})"
+        expected = "the names as the source has them, each letter alike"
+        raise SourceUnusable(source=source.name, what=what, expected=expected) from None

@@ -48,6 +48,8 @@ class Words:
     """When an outcome came, as an integer: a million datetimes would cost more than all the measurements."""
     parameter: str
     """What stands for a parameter in a statement that goes to the driver's own cursor."""
+    is_one_of: str
+    """What stands behind a text that is one of many; its parameter is made by `list_of_texts`."""
     temporary_schema: str
     """Where a connection's temporary tables are."""
     name_of_revisions_table: str
@@ -105,6 +107,8 @@ class Database:
     """Let the statements of this transaction take as long as they need."""
     cursor: Callable[[Connection], Any]
     """The driver's own cursor, for the rows of a large table."""
+    list_of_texts: Callable[[Sequence[str]], Any]
+    """Texts as one parameter of a statement that goes to the driver's own cursor."""
     stream: Callable[[Connection], Any]
     """The same for rows that are never all in memory."""
     claim: Callable[[Connection, tuple[str, ...], int, int], Batch]

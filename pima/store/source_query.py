@@ -2,9 +2,10 @@
 
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Dialect, Engine
+from sqlalchemy import Connection, CursorResult, Date, DateTime, Dialect, Engine, literal
 
 from pima.core.source import Source
 from pima.errors import SourceUnusable
@@ -29,10 +30,40 @@ def can_order(dialect: Dialect, source: Source) -> bool:
     return len(source.keys) == 1 and dialect.name in _IN_ORDER
 
 
-def select(dialect: Dialect, source: Source, columns: Sequence[str], ordered: bool) -> str:
-    """A SELECT of the columns."""
+def select(dialect: Dialect, source: Source, columns: Sequence[str], ordered: bool, condition: str = "") -> str:
+    """A SELECT of the columns, of all rows or of those that a condition is true of."""
     order = _IN_ORDER[dialect.name].format(_column(dialect, source.keys[0])) if ordered else ""
-    return _select(dialect, source, columns) + (f" ORDER BY {order}" if ordered else "")
+    where, order = (f" WHERE {condition}" if condition else ""), (f" ORDER BY {order}" if order else "")
+    return _select(dialect, source, columns) + where + order
+
+
+def is_changed_since(dialect: Dialect, source: Source, bound: date | str) -> str:
+    """The condition that a row's time of change is from here on, or not known."""
+    column = _column(dialect, source.changed_since)
+    return f"{column} >= {_moment(dialect, bound)} OR {column} IS NULL"
+
+
+def _moment(dialect: Dialect, bound: date | str) -> str:
+    if isinstance(bound, str):  # a day in digits
+        return f"'{bound}'"
+    kind = DateTime(timezone=bound.tzinfo is not None) if isinstance(bound, datetime) else Date()
+    return str(literal(bound, kind).compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+
+
+def has_key_of(dialect: Dialect, source: Source, keys: Sequence[Sequence[str]]) -> str:
+    """The condition that a row has one of these keys, each the texts of its columns."""
+    columns = [_column(dialect, name) for name in source.keys]
+    if len(columns) == 1:
+        return f"{columns[0]} IN ({', '.join(_text(dialect, text) for (text,) in keys)})"
+    one = " AND ".join(f"{column} = {{}}" for column in columns)
+    return " OR ".join(f"({one.format(*(_text(dialect, text) for text in key))})" for key in keys)
+
+
+def latest_change(engine: Engine, source: Source) -> object:
+    """The highest time of change, as the driver gives it. Raises SourceAway, SourceUnusable."""
+    with reading_source(engine, source.name) as connection:
+        highest = f"max({_column(engine.dialect, source.changed_since)})"
+        return ask(connection, f"SELECT {highest} FROM {_rows(engine.dialect, source)}").scalar()
 
 
 def unreadable_columns(engine: Engine, source: Source, columns: Sequence[str]) -> list[str]:
@@ -71,10 +102,23 @@ def _select(dialect: Dialect, source: Source, columns: Sequence[str]) -> str:
     if dialect.name == "postgresql" and source.key_types == ("uuid",) and columns[0] == source.keys[0]:
         # The server writes a UUID faster than Python makes an object of it; what is none is none as a text too.
         listed[0] = f"CAST({listed[0]} AS TEXT)"
+    return f"SELECT {', '.join(listed)} FROM {_rows(dialect, source)}"
+
+
+def _rows(dialect: Dialect, source: Source) -> str:
     # The line ends keep a comment at the query's end from going on.
     query = source.query.strip().rstrip(";")
     rows = f"(\n{query}\n)" if query else ".".join(_quoted(dialect, part) for part in source.table_parts)
-    return f"SELECT {', '.join(listed)} FROM {rows} {_ALIAS}"
+    return f"{rows} {_ALIAS}"
+
+
+def _text(dialect: Dialect, text: str) -> str:
+    """Of no type yet, so that it is compared as what it stands beside."""
+    doubled = text.replace("'", "''")
+    if dialect.name != "postgresql":
+        return f"'{doubled}'"
+    # So a backslash means the same, whatever standard_conforming_strings is.
+    return "E'{}'".format(doubled.replace("\\", "\\\\"))
 
 
 def _column(dialect: Dialect, name: str) -> str:

@@ -17,13 +17,31 @@ from pima.store.types import Id, Key, Real
 
 def rows_after(connection: Connection, source: str, names: Sequence[str], after: str, rows: int) -> SourceRows:
     """At most so many rows of a source with these features, by their keys, which come after this one."""
+    mark = database_of(connection).words.parameter
+    return _rows(connection, names, f"source_key > {mark} ORDER BY source_key LIMIT {mark}", (source, after, rows))
+
+
+def rows_of(connection: Connection, source: str, names: Sequence[str], keys: Sequence[str]) -> SourceRows:
+    """Those of its rows with these features that have one of the keys, in order."""
     database = database_of(connection)
-    mark = database.words.parameter
+    condition = f"source_key {database.words.is_one_of} ORDER BY source_key"
+    return _rows(connection, names, condition, (source, database.list_of_texts(keys)))
+
+
+def count_rows(connection: Connection, source: str) -> int:
+    """How many there are of a source."""
+    statement = text("SELECT count(*) FROM patients WHERE source = :source AND source_key IS NOT NULL")
+    counted: int = connection.execute(statement, {"source": source}).scalar_one()
+    return counted
+
+
+def _rows(connection: Connection, names: Sequence[str], condition: str, parameters: tuple[Any, ...]) -> SourceRows:
+    database = database_of(connection)
     with closing(database.cursor(connection)) as cursor:
         cursor.execute(
             f"""SELECT source_key, person_key, coalesce(outcome, -1), {listed(names)} FROM patients
-            WHERE source = {mark} AND source_key > {mark} ORDER BY source_key LIMIT {mark}""",
-            (source, after, rows),
+            WHERE source = {database.words.parameter} AND {condition}""",
+            parameters,
         )
         found = cursor.fetchall()
     if not found:

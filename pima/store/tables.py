@@ -106,6 +106,16 @@ row_keys = _table(
     CheckConstraint(in_words("source_key_in_range"), name="source_key"),
 )
 
+# How far the last pull of each source came, so that the next one need not compare all of it.
+source_pulls = _table(
+    "source_pulls",
+    Column("source", Key, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("changed_up_to", Text),
+    Column("compared_whole_at", Timestamp),
+    Column("completed_at", Timestamp),
+)
+
 # Row versions that wait, with all that the scorer needs: the features' columns.
 scoring_queue = _table(
     "scoring_queue",

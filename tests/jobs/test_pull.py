@@ -21,6 +21,7 @@ def test_visits_of_another_database_are_pulled_and_scored(database: Database, cl
     found = clinic.pulled(database)
     assert found == {
         "source": "clinic",
+        "compared": "all",
         "rows": 300,
         "inserted": 300,
         "updated": 0,

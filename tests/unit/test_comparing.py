@@ -3,7 +3,7 @@
 import random
 import resource
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pima.core.mapping import SourceRows
 from pima.core.validation import Measurements
 from pima.errors import TemporaryFileFailed
-from pima.intake.comparing import Compared, compare
+from pima.intake.comparing import Compared, compared, side_by_side
 from pima.intake.record_file import RecordFile
 from pima.intake.sorting import sorted_rows
 
@@ -55,6 +55,12 @@ def _listed(rows: SourceRows) -> list[Row]:
 def _blocks(rows: list[Row], size: int) -> Iterator[SourceRows]:
     for first in range(0, len(rows), size):
         yield _rows(rows[first : first + size])
+
+
+def compare(
+    theirs: Iterable[SourceRows], ours: Iterable[SourceRows], has_outcome: bool, has_person: bool
+) -> Iterator[Compared]:
+    return (compared(*pair, has_outcome, has_person) for pair in side_by_side(theirs, ours, 1))
 
 
 @dataclass
@@ -126,7 +132,7 @@ def test_every_pair_of_tables_in_blocks_of_every_size_is_compared_as_plainly_as_
     theirs: list[Row], ours: list[Row], their_size: int, our_size: int, has_outcome: bool, has_person: bool
 ) -> None:
     found = Found()
-    for block in compare(_blocks(theirs, their_size), _blocks(ours, our_size), 1, has_outcome, has_person):
+    for block in compare(_blocks(theirs, their_size), _blocks(ours, our_size), has_outcome, has_person):
         assert len(block.ours) <= our_size
         assert len(block.new) + len(block.changed) + block.unchanged <= their_size
         found.add(block)
@@ -135,14 +141,14 @@ def test_every_pair_of_tables_in_blocks_of_every_size_is_compared_as_plainly_as_
 
 def test_a_zero_is_not_the_lack_of_a_value() -> None:
     ours, theirs = [Row("a", 0.0), Row("b", None), Row("c", None)], [Row("a", None), Row("b", 0.0), Row("c", None)]
-    (block,) = compare(_blocks(theirs, 9), _blocks(ours, 9), 1, False, False)
+    (block,) = compare(_blocks(theirs, 9), _blocks(ours, 9), False, False)
     assert (block.changed.keys, block.unchanged) == (["a", "b"], 1)
 
 
 def test_of_millions_that_have_vanished_a_block_is_in_memory() -> None:
     ours = (_rows([Row(f"b{block:04}{n:03}") for n in range(500)]) for block in range(400))
     tracemalloc.start()
-    vanished = sum(len(block.vanished) for block in compare(_blocks([Row("a"), Row("z")], 2), ours, 1, False, False))
+    vanished = sum(len(block.vanished) for block in compare(_blocks([Row("a"), Row("z")], 2), ours, False, False))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert vanished == 200_000

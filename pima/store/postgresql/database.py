@@ -34,6 +34,7 @@ DATABASE = Database(
     insert_unless_there=insert_unless_there,
     without_time_limit=without_time_limit,
     cursor=cursor,
+    list_of_texts=list,
     stream=stream,
     claim=imported_when_called("pima.store.postgresql.claiming", "claim"),
     write_predictions=imported_when_called("pima.store.postgresql.predictions", "write_predictions"),

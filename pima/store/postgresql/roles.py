@@ -68,7 +68,7 @@ ROLES = (
             "DELETE ON patients",
             "SELECT, INSERT ON loads",
             # A pull is a run, and the only one of its source.
-            "SELECT, INSERT, UPDATE ON runs, leases",
+            "SELECT, INSERT, UPDATE ON runs, leases, source_pulls",
             # A file with ids moves the counter behind them.
             "USAGE, UPDATE ON SEQUENCE patients_id_seq",
         ),

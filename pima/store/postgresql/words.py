@@ -9,6 +9,7 @@ WORDS = Words(
     in_seconds="clock_timestamp() + make_interval(secs => :seconds)",
     labelled_at_milliseconds="CAST(floor(EXTRACT(EPOCH FROM labelled_at) * 1000) AS BIGINT)",
     parameter="%s",
+    is_one_of="= ANY (%s)",
     temporary_schema="pg_temp",
     name_of_revisions_table="SELECT to_regclass('alembic_version')",
     next_id="nextval((SELECT CAST(pg_get_serial_sequence('patients', 'id') AS regclass)))",

@@ -1,5 +1,7 @@
 """SQLite, as the store knows it."""
 
+import json
+
 from pima.store.database import Database, Triggers, imported_when_called
 from pima.store.sqlite import triggers
 from pima.store.sqlite.constraints import constraints
@@ -31,6 +33,7 @@ DATABASE = Database(
     insert_unless_there=insert_unless_there,
     without_time_limit=without_time_limit,
     cursor=cursor,
+    list_of_texts=json.dumps,
     stream=cursor,
     claim=imported_when_called("pima.store.sqlite.claiming", "claim"),
     write_predictions=imported_when_called("pima.store.sqlite.predictions", "write_predictions"),

@@ -9,6 +9,7 @@ WORDS = Words(
         "CAST(strftime('%s', labelled_at) AS INTEGER) * 1000 + CAST(substr(labelled_at, 21, 3) AS INTEGER)"
     ),
     parameter="?",
+    is_one_of="IN (SELECT value FROM json_each(?))",
     temporary_schema="temp",
     name_of_revisions_table="SELECT name FROM sqlite_master WHERE name = 'alembic_version'",
     # A given id moves the counter, so a trigger holds the upper bound.

@@ -1,0 +1,86 @@
+"""How much of a source a pull compares: all of it, what by its own times has changed, or the rows of some keys.
+
+A part is enough only where the last pull of all of it was completed, by the same settings and a week ago at most: what
+has vanished, and whatever the source's times do not tell, is found then.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ClassVar, Literal
+
+from pima.intake.changed_since import Bound, Mark
+from pima.store.source_pulls import LastPull
+
+_WEEK = timedelta(days=6, hours=12)
+"""A weekly run that begins somewhat earlier than the one before is still a week after it."""
+MOST_TOUCHED = 100_000
+"""Keys in memory; of more, comparing all costs less than looking up each."""
+
+TouchedKeys = Mapping[str, Sequence[tuple[str, ...]]]
+"""Canonical keys, each with the texts of its columns as they stand, or stood, in the source: every spelling once."""
+
+
+Called = Literal["all", "changed", "touched"]
+"""As the result of a pull names an extent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """All of the source, beside all of our rows of it."""
+
+    called: ClassVar[Called] = "all"
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedSince:
+    """The rows whose time of change is from here on, or not known. It says nothing of those that have vanished."""
+
+    called: ClassVar[Called] = "changed"
+    bound: Bound
+
+
+@dataclass(frozen=True, slots=True)
+class OfKeys:
+    """The rows of these keys; what of them is no longer in the source has vanished."""
+
+    called: ClassVar[Called] = "touched"
+    keys: TouchedKeys
+
+
+Extent = Whole | ChangedSince | OfKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the extent goes by."""
+
+    last: LastPull | None
+    """None where it was never pulled."""
+    fingerprint: str
+    """Of the settings and the declaration as they are now."""
+    now: datetime
+    """By the clock of our database."""
+    mark: Mark | None
+    """The highest time of change in the source; None where it has none, or no column for it."""
+    touched: TouchedKeys | None
+    """None where nobody keeps a record of them."""
+
+
+def extent_of(known: Known, asked_for_all: bool) -> Extent:
+    """As little as is enough."""
+    last = known.last
+    if asked_for_all:
+        return Whole("it was asked for")
+    if last is None or last.compared_whole_at is None:
+        return Whole("no pull of all of it was completed yet, or not the last one")
+    if last.fingerprint != known.fingerprint:
+        return Whole("its settings or the declaration have changed")
+    if known.now - last.compared_whole_at >= _WEEK:
+        return Whole("the last pull of all of it is a week ago")
+    if known.touched is not None:
+        many = len(known.touched) > MOST_TOUCHED
+        return Whole(f"more than {MOST_TOUCHED:,} of its keys were touched") if many else OfKeys(known.touched)
+    bound = None if known.mark is None else known.mark.bound_after(last.changed_up_to or "")
+    return Whole("its times of change say nothing of the last pull") if bound is None else ChangedSince(bound)

@@ -1,0 +1,52 @@
+"""Our rows of a source, beside those of it that are compared.
+
+Each block is read by a transaction of its own: a source that answers slowly must not hold one open, and a row that
+somebody changes meanwhile is compared again where it is written.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from pima.core.mapping import SourceRows
+from pima.intake.comparing import Pair, side_by_side
+from pima.intake.extent import ChangedSince, Extent, OfKeys
+from pima.intake.source_reading import BLOCK_ROWS
+from pima.store.engine import reading
+from pima.store.source_rows import rows_after, rows_of
+
+
+@dataclass(frozen=True, slots=True)
+class OurRows:
+    """The rows of `patients` that come from a source."""
+
+    engine: Engine
+    source: str
+    names: Sequence[str]
+    """The features that the source has."""
+
+    def beside(self, theirs: Iterable[SourceRows], extent: Extent) -> Iterator[Pair]:
+        """The source's rows, each block with ours of the same keys."""
+        if isinstance(extent, ChangedSince):
+            return ((rows, self._of(rows.keys)) for rows in theirs)
+        ours = self._of_each(sorted(extent.keys)) if isinstance(extent, OfKeys) else self._all()
+        return side_by_side(theirs, ours, len(self.names))
+
+    def _all(self) -> Iterator[SourceRows]:
+        last = ""
+        while True:
+            with reading(self.engine) as connection:
+                block = rows_after(connection, self.source, self.names, last, BLOCK_ROWS)
+            if not len(block):
+                return
+            last = block.keys[-1]
+            yield block
+
+    def _of_each(self, keys: Sequence[str]) -> Iterator[SourceRows]:
+        for first in range(0, len(keys), BLOCK_ROWS):
+            yield self._of(keys[first : first + BLOCK_ROWS])
+
+    def _of(self, keys: Sequence[str]) -> SourceRows:
+        with reading(self.engine) as connection:
+            return rows_of(connection, self.source, self.names, keys)

@@ -1,0 +1,101 @@
+"""What a pull of a source is to compare, and what is put down of it for the next one."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import Engine
+
+from pima.core.digest import sha256_of
+from pima.core.features import Features
+from pima.core.mapping import SourceMapping
+from pima.core.source import Source
+from pima.intake.changed_since import Mark
+from pima.intake.extent import Extent, Known, TouchedKeys, Whole, extent_of
+from pima.intake.source_reading import latest_change, mapping_of
+from pima.logs import get_logger
+from pima.process.leasing import HeldLease
+from pima.store import source_pulls
+from pima.store.engine import clock, reading, writing
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSource:
+    """A source and the way to it."""
+
+    source: Source
+    mapping: SourceMapping
+    engine: Engine
+    fingerprint: str
+    """Of all that its rows depend on besides themselves."""
+    touched: TouchedKeys | None = None
+    """The keys of all rows that were changed since the last pull; None where nobody keeps a record of them."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Those of `patients` that it brings."""
+        person, outcome = bool(self.mapping.person_types), self.mapping.has_outcome
+        names = (feature.name for feature in self.mapping.features)
+        return (*(["person_key"] if person else []), *names, *(["outcome"] if outcome else []))
+
+
+def open_source(source: Source, features: Features, engine: Engine) -> OpenSource:
+    """Connects to nothing yet. Raises SourceUnusable where it does not fit the features."""
+    # Whose the rows are is the database's to say, and not who asks for them, nor by which password.
+    place = (engine.url.host, engine.url.port, engine.url.database)
+    declared = msgspec.json.encode((place, source, features), order="deterministic")
+    return OpenSource(source, mapping_of(source, features), engine, sha256_of(declared))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Of one pull of one source."""
+
+    extent: Extent
+    now: datetime
+    """When it began, by the clock of our database."""
+    changed_up_to: str | None
+    """How far the source's own times of change have come; None where that says nothing."""
+
+
+def plan(engine: Engine, opened: OpenSource, asked_for_all: bool) -> Plan:
+    """Asks the source for its latest change, before its rows are read: what changes meanwhile is read again.
+
+    Raises SourceAway, SourceUnusable.
+    """
+    mark = latest_change(opened.engine, opened.source) if opened.source.changed_since else None
+    with reading(engine) as connection:
+        last, now = source_pulls.last_pull(connection, opened.source.name), clock(connection)
+    extent = extent_of(Known(last, opened.fingerprint, now, mark, opened.touched), asked_for_all)
+    if isinstance(extent, Whole) and (opened.source.changed_since or opened.touched is not None):
+        get_logger().info("all of the source is compared", source=opened.source.name, because=extent.because)
+    return Plan(extent, now, _worth_keeping(mark, now, opened.source))
+
+
+def _worth_keeping(mark: Mark | None, now: datetime, source: Source) -> str | None:
+    if mark is None:
+        return None
+    if mark.is_ahead_of(now):
+        get_logger().warning(
+            "changed_since has times that are still to come, so all of the source is compared each time",
+            source=source.name,
+            column=source.changed_since,
+        )
+        return None
+    return mark.kept
+
+
+def begin(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease) -> None:
+    """Before anything is read: where all is to be compared, no part is enough until that is completed."""
+    if isinstance(planned.extent, Whole):
+        with writing(engine) as connection:
+            lease.require(connection)
+            source_pulls.begin_whole(connection, opened.source.name, opened.fingerprint)
+
+
+def complete(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease) -> None:
+    """All that differed is taken in."""
+    whole_since = planned.now if isinstance(planned.extent, Whole) else None
+    with writing(engine) as connection:
+        lease.require(connection)
+        source_pulls.complete(connection, opened.source.name, planned.changed_up_to, whole_since)

@@ -1,0 +1,88 @@
+"""How much of a source is compared, and from which time of change on."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta, timezone
+
+import pytest
+
+from pima.intake.changed_since import Mark, mark_of
+from pima.intake.extent import ChangedSince, Known, OfKeys, Whole, extent_of
+from pima.store.source_pulls import LastPull
+
+NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
+PLAIN = NOON.replace(tzinfo=None)
+LAST = LastPull("as it was", NOON.isoformat(), NOON - timedelta(days=2))
+KNOWN = Known(LAST, "as it was", NOON, Mark(NOON + timedelta(hours=1)), None)
+
+
+def test_what_has_changed_is_enough_where_all_is_as_it_was() -> None:
+    assert extent_of(KNOWN, asked_for_all=False) == ChangedSince(NOON - timedelta(minutes=15))
+    touched = {"a": [("a",)]}
+    assert extent_of(replace(KNOWN, touched=touched), asked_for_all=False) == OfKeys(touched)
+    assert extent_of(replace(KNOWN, touched={}, mark=None), asked_for_all=False) == OfKeys({})
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        replace(KNOWN, last=None),
+        replace(KNOWN, last=replace(LAST, compared_whole_at=None)),
+        replace(KNOWN, fingerprint="other"),
+        replace(KNOWN, now=LAST.compared_whole_at + timedelta(days=7)),
+        replace(KNOWN, mark=None),
+        replace(KNOWN, last=replace(LAST, changed_up_to=None)),
+        replace(KNOWN, mark=Mark(NOON - timedelta(seconds=1))),
+    ],
+)
+def test_where_anything_is_otherwise_all_is_compared(known: Known) -> None:
+    assert isinstance(extent_of(known, asked_for_all=False), Whole)
+
+
+def test_all_is_compared_where_it_is_asked_for() -> None:
+    assert isinstance(extent_of(KNOWN, asked_for_all=True), Whole)
+
+
+EASTERN = timezone(timedelta(hours=13))
+
+
+@pytest.mark.parametrize(
+    ("value", "kept", "bound"),
+    [
+        (NOON, "2026-03-10T12:00:00+00:00", NOON - timedelta(minutes=15)),
+        (PLAIN, "2026-03-10T12:00:00", PLAIN - timedelta(hours=2)),
+        (date(2026, 3, 10), "2026-03-10", date(2026, 3, 9)),
+        ("2026-03-10", "2026-03-10", "2026-03-09"),
+        ("2026-03-10T12:00:00Z", "2026-03-10", "2026-03-09"),
+        ("2026-03-10 12:00:00.5+01:00", "2026-03-10", "2026-03-09"),
+    ],
+)
+def test_some_time_before_the_mark_is_read_again(value: object, kept: str, bound: object) -> None:
+    mark = mark_of(value)
+    assert mark is not None
+    assert mark.kept == kept
+    assert mark.bound_after(kept) == bound
+
+
+@pytest.mark.parametrize("value", [7, 7.5, None, True, "", "yesterday", "10.03.2026", "2026-13-45", "20260310"])
+def test_what_is_no_time_is_no_mark(value: object) -> None:
+    assert mark_of(value) is None
+
+
+@pytest.mark.parametrize("mark", [Mark(NOON), Mark(PLAIN), Mark(NOON.date()), Mark(NOON.date(), is_text=True)])
+def test_a_mark_of_another_kind_of_column_says_nothing(mark: Mark) -> None:
+    kinds = [other.kept for other in (Mark(NOON), Mark(PLAIN), Mark(NOON.date())) if other.kept != mark.kept]
+    assert [mark.bound_after(kept) for kept in kinds] == [None, None]
+    assert mark.bound_after("") is None
+
+
+def test_a_mark_may_be_ahead_by_as_much_as_a_time_zone() -> None:
+    for moment, is_ahead in (
+        (NOON + timedelta(minutes=14), False),
+        (NOON + timedelta(minutes=16), True),
+        (NOON.astimezone(EASTERN), False),
+        (PLAIN + timedelta(hours=13), False),
+        (PLAIN + timedelta(hours=15), True),
+        (NOON.date() + timedelta(days=1), False),
+        (NOON.date() + timedelta(days=2), True),
+    ):
+        assert Mark(moment).is_ahead_of(NOON) == is_ahead
