@@ -16,6 +16,7 @@ from pima.intake.pulling import Pull, pull_sources
 from pima.process.recorded_run import recorded_run
 from pima.process.stopping import StopRequest
 from pima.settings import DatabaseSettings, read_settings
+from pima.store.runs import Status
 from pima.store.source_engine import make_source_engine
 from tests.conftest import FEATURES, Database
 from tests.jobs.clinic import KINDS, TABLE, Clinic, engine_of
@@ -70,6 +71,7 @@ def test_of_the_touched_keys_alone_rows_are_read_and_taken_for_vanished(database
         unchanged=1_098,
         outcomes_arrived=1,
         vanished=1,
+        status=Status.SUCCEEDED,
     )
     assert _pulled(database, beside, *touched) == expected
     assert database.value("SELECT count(*) FROM patients") == 1_201
@@ -81,7 +83,7 @@ def test_of_the_touched_keys_alone_rows_are_read_and_taken_for_vanished(database
     assert (found.compared, found.vanished, found.deleted) == ("touched", 1, 1)
     assert found.unchanged == found.rows == 1_099
     assert database.value("SELECT count(*) FROM patients") == 1_198
-    assert _pulled(database, beside) == PulledSource("clinic", compared="touched")
+    assert _pulled(database, beside) == PulledSource("clinic", compared="touched", status=Status.SUCCEEDED)
 
 
 KEYS = [
