@@ -113,7 +113,9 @@ def test_a_stop_during_the_pull_ends_it_and_the_next_start_pulls_first(
     assert database.value("SELECT count(*) FROM patients") == 5
 
 
-def test_it_starts_with_no_url_missing(database: Database, clinic: Clinic) -> None:
+def test_a_source_without_its_url_or_a_pull_without_its_database_s_ends_the_scheduler(
+    database: Database, clinic: Clinic
+) -> None:
     ended = database.run("scheduler", "--config", clinic.config)
     assert (ended.exit_code, "PIMA_SOURCE__CLINIC__URL" in ended.stderr) == (2, True)
     wrong = {URL: clinic.url, "PIMA_PULL__DATABASE_URL_FILE": "/no/such/file"}
