@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -25,7 +26,17 @@ def sources_of(section: Any, path: Path) -> tuple[Source, ...]:
         source, fault = found
         what = f"{path}: {_place(source.name)}{fault.key} {fault.what}"
         raise WrongConfiguration(what=what, expected=fault.expected)
+    for source in sources:
+        _require_time_zone(source, path)
     return sources
+
+
+def _require_time_zone(source: Source, path: Path) -> None:
+    try:
+        ZoneInfo(source.time_zone)
+    except (ValueError, LookupError, OSError):
+        what = f"{path}: {_place(source.name)}time_zone is none that is known"
+        raise WrongConfiguration(what=what, expected="an IANA time zone such as Europe/Berlin") from None
 
 
 def _wrong(path: Path, error: str, section: Any) -> WrongConfiguration:

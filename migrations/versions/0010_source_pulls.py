@@ -1,5 +1,7 @@
 """What is known of a source since its last pull: how far that one came, and when all of it was compared last.
 
+On SQLite the counter of versions gets the mark by which a pull says when outcomes became known.
+
 Frozen: this file imports nothing of the code.
 """
 
@@ -24,10 +26,14 @@ SOURCE_PULLS = """CREATE TABLE source_pulls (
 
 def upgrade() -> None:
     _run(SOURCE_PULLS.format(**(SQLITE if _is_sqlite() else POSTGRESQL)))
+    if _is_sqlite():
+        _run("ALTER TABLE patient_version_counter ADD COLUMN labelling INTEGER NOT NULL DEFAULT 0")
 
 
 def downgrade() -> None:
     _run("DROP TABLE source_pulls")
+    if _is_sqlite():
+        _run("ALTER TABLE patient_version_counter DROP COLUMN labelling")
 
 
 def _is_sqlite() -> bool:

@@ -20,6 +20,10 @@ from pima.core.validation import MISSING, REASONS, Measurements, broken_rules, z
 
 BAD_OUTCOME = "bad_outcome"
 BAD_PERSON = "bad_person"
+BAD_MOMENT = "bad_outcome_at"
+MOMENT_TO_COME = "outcome_at_to_come"
+NO_MOMENT = -(2**63)
+"""In the place of a time that is not known."""
 
 Columns = Sequence[Sequence[Any]]
 """A block of rows, column by column."""
@@ -44,6 +48,20 @@ class SourceMapping:
 
 
 @dataclass(frozen=True, slots=True)
+class Moments:
+    """When the outcomes of n rows became known, as far as that is said."""
+
+    milliseconds: Int64Array
+    """(n,): since 1970, UTC; NO_MOMENT where it is not known"""
+    unreadable: BoolArray
+    """(n,)"""
+    to_come: BoolArray
+    """(n,): which lie in the future"""
+    wrong_type: str | None = None
+    """The name of a type that is neither time nor day nor text; None where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
 class SourceRows:
     """Rows of a source, as `patients` has them or would have them."""
 
@@ -53,6 +71,8 @@ class SourceRows:
     """n canonical keys of persons; all None where the source has none"""
     outcomes: Int8Array
     """(n,): 0, 1, or NO_OUTCOME"""
+    labelled_at: Int64Array
+    """(n,): when they became known, as `Moments` has it"""
     measurements: Measurements
     """n rows of the mapped features"""
     rejected: BoolArray
@@ -68,6 +88,7 @@ class SourceRows:
             [self.keys[n] for n in positions],
             [self.persons[n] for n in positions],
             self.outcomes[which],
+            self.labelled_at[which],
             self.measurements.rows(which),
             self.rejected[which],
         )
@@ -80,13 +101,14 @@ class SourceRows:
         """Those between two positions."""
         cut = slice(first, end)
         measurements = Measurements(self.measurements.values[cut], self.measurements.is_null[cut])
-        return SourceRows(self.keys[cut], self.persons[cut], self.outcomes[cut], measurements, self.rejected[cut])
+        outcomes, labelled_at = self.outcomes[cut], self.labelled_at[cut]
+        return SourceRows(self.keys[cut], self.persons[cut], outcomes, labelled_at, measurements, self.rejected[cut])
 
     @staticmethod
     def none(features: int) -> "SourceRows":
         """No rows of so many features."""
         measurements = Measurements(np.empty((0, features)), np.empty((0, features), bool))
-        return SourceRows([], [], np.empty(0, np.int8), measurements, np.empty(0, bool))
+        return SourceRows([], [], np.empty(0, np.int8), np.empty(0, np.int64), measurements, np.empty(0, bool))
 
     @staticmethod
     def joined(blocks: "Sequence[SourceRows]") -> "SourceRows":
@@ -99,6 +121,7 @@ class SourceRows:
             [key for block in blocks for key in block.keys],
             [person for block in blocks for person in block.persons],
             np.concatenate([block.outcomes for block in blocks]),
+            np.concatenate([block.labelled_at for block in blocks]),
             measurements,
             np.concatenate([block.rejected for block in blocks]),
         )
@@ -120,24 +143,26 @@ class Tally:
     missing: Counter[str] = field(default_factory=Counter)
     """Rows by feature that lack it."""
     wrong_types: dict[str, str] = field(default_factory=dict)
-    """Features, and the outcome, with the type that is neither number nor text and stands in their column."""
+    """Features, the outcome and its time, with the type that can't be read and stands in their column."""
 
 
-def mapped(mapping: SourceMapping, columns: Columns, tally: Tally) -> SourceRows:
-    """The rows that have a key; what can't be taken is counted."""
+def mapped(mapping: SourceMapping, columns: Columns, tally: Tally, moments: Moments | None = None) -> SourceRows:
+    """The rows that have a key; what can't be taken is counted. Without `moments` no outcome's time is known."""
     key_columns, person_columns, outcome_columns, measured_columns = _divided(mapping, columns)
     keys = canonical_keys(key_columns, mapping.key_types)
     measurements, unreadable = _measurements(mapping, measured_columns, len(keys), tally)
     found, bad_outcome = _outcomes(mapping, outcome_columns, len(keys), tally)
+    labelled_at, bad_moments = _labelled_at(found, moments, tally)
     persons, bad_person = _persons(mapping, person_columns, len(keys))
     broken = np.where(unreadable != 0, unreadable, _broken_rules(measurements, mapping.features))
     tally.rows += len(keys)
     tally.without_key += keys.count(None)
-    _count_rejected(tally, mapping.features, broken, {BAD_OUTCOME: bad_outcome, BAD_PERSON: bad_person})
+    others = {(BAD_OUTCOME, "outcome"): bad_outcome, (BAD_PERSON, "person_key"): bad_person} | bad_moments
+    _count_rejected(tally, mapping.features, broken, others)
     _add(tally.unusable, mapping.features, broken != 0)
     _add(tally.missing, mapping.features, is_missing(measurements, mapping.features) & (unreadable == 0))
-    rejected = broken.any(axis=1) | bad_outcome | bad_person
-    rows = SourceRows(keys, persons, found, measurements, rejected)  # type: ignore[arg-type]
+    rejected = np.logical_or.reduce([broken.any(axis=1), *others.values()])
+    rows = SourceRows(keys, persons, found, labelled_at, measurements, rejected)  # type: ignore[arg-type]
     return rows.rows(np.flatnonzero([key is not None for key in keys])) if None in keys else rows
 
 
@@ -183,6 +208,20 @@ def _outcomes(mapping: SourceMapping, columns: Columns, rows: int, tally: Tally)
     return outcomes(mapping.outcome_words, columns[0])
 
 
+def _labelled_at(
+    found: Int8Array, moments: Moments | None, tally: Tally
+) -> tuple[Int64Array, dict[tuple[str, str], BoolArray]]:
+    """(n,) times of the outcomes that are known; and which can't be taken, by reason."""
+    nothing = np.full(len(found), NO_MOMENT)
+    if moments is None:
+        return nothing, {}
+    if moments.wrong_type is not None:
+        tally.wrong_types["outcome_at"] = moments.wrong_type
+    is_known = found != NO_OUTCOME
+    bad = {BAD_MOMENT: moments.unreadable & is_known, MOMENT_TO_COME: moments.to_come & is_known}
+    return np.where(is_known, moments.milliseconds, nothing), {(why, "outcome_at"): rows for why, rows in bad.items()}
+
+
 def _persons(mapping: SourceMapping, columns: Columns, rows: int) -> tuple[list[str | None], BoolArray]:
     if not mapping.person_types:
         return [None] * rows, np.zeros(rows, bool)
@@ -194,14 +233,16 @@ def _persons(mapping: SourceMapping, columns: Columns, rows: int) -> tuple[list[
     return persons, is_bad
 
 
-def _count_rejected(tally: Tally, features: Features, broken: Int8Array, others: Mapping[str, BoolArray]) -> None:
+def _count_rejected(
+    tally: Tally, features: Features, broken: Int8Array, others: Mapping[tuple[str, str], BoolArray]
+) -> None:
     """Each row once, by the first rule that it broke."""
     is_counted = broken.any(axis=1)
     first = (broken != 0).argmax(axis=1)
     for row in np.flatnonzero(is_counted).tolist():
         tally.rejected[CODES[broken[row, first[row]]], features[first[row]].name] += 1
-    for (reason, bad), column in zip(others.items(), ("outcome", "person_key"), strict=True):
-        tally.rejected[reason, column] += int(np.count_nonzero(bad & ~is_counted))
+    for reason, bad in others.items():
+        tally.rejected[reason] += int(np.count_nonzero(bad & ~is_counted))
         is_counted = is_counted | bad
 
 

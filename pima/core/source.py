@@ -51,6 +51,11 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     """The column of the outcome; none where other ways bring it."""
     outcome_words: dict[str, Literal[0, 1]] = {}
     """Texts, case aside, and the outcome that each means."""
+    outcome_at: str = ""
+    """The column of the time, or day, at which the outcome became known; where it says none, the time of the pull is
+    that."""
+    time_zone: str = "UTC"
+    """Of its times without a zone, and of its days."""
     changed_since: str = ""
     """The column of the time at which a row was changed last, so that only what has changed is read, and all of it once
     a week; none where all of it is read each time."""
@@ -153,6 +158,8 @@ def _faults_of_columns(source: Source) -> Iterator[Fault]:
     if source.outcome_words and not source.outcome:
         yield Fault("outcome_words", "stands there without outcome", "the outcome's column too")
     yield from _faults_of_words("outcome_words", source.outcome_words)
+    if source.outcome_at and not source.outcome:
+        yield Fault("outcome_at", "stands there without outcome", "the outcome's column too")
     for feature, how in source.mapped_columns.items():
         place = f"columns.{feature}"
         if not how.column:

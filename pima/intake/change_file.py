@@ -5,7 +5,8 @@ from dataclasses import astuple, dataclass, field
 from typing import Any
 
 from pima.core.cells import NO_OUTCOME
-from pima.core.mapping import SourceRows
+from pima.core.mapping import NO_MOMENT, SourceRows
+from pima.core.source import Source
 from pima.intake.comparing import Compared
 from pima.intake.record_file import RecordFile
 
@@ -15,7 +16,7 @@ class ChangeBlock:
     """So many changes as are taken in by one transaction."""
 
     new: list[Sequence[Any]] = field(default_factory=list)
-    """(key, person's key where the source has one, features, outcome where the source has one)"""
+    """(key, person's key where the source has one, features, outcome and its time where the source has them)"""
     changed: list[Sequence[Any]] = field(default_factory=list)
     """The same."""
     vanished: list[str] = field(default_factory=list)
@@ -32,9 +33,10 @@ class ChangeBlock:
 class ChangeFile:
     """Blocks of changes, in the order of their keys."""
 
-    def __init__(self, block_keys: int, has_person: bool, has_outcome: bool, deletes: bool) -> None:
-        self._block_keys, self._deletes = block_keys, deletes
-        self._has_person, self._has_outcome = has_person, has_outcome
+    def __init__(self, block_keys: int, source: Source) -> None:
+        self._block_keys, self._deletes = block_keys, source.vanished == "delete"
+        self._has_person, self._has_outcome = bool(source.persons), bool(source.outcome)
+        self._has_moment = bool(source.outcome_at)
         self._file = RecordFile()
         self._waiting = ChangeBlock()
 
@@ -58,10 +60,14 @@ class ChangeFile:
         values = rows.measurements.values.tolist()
         for row, feature in zip(*rows.measurements.is_null.nonzero(), strict=True):
             values[row][feature] = None
-        outcomes = [None if outcome == NO_OUTCOME else outcome for outcome in rows.outcomes.tolist()]
+        none: list[tuple[Any, ...]] = [()] * len(rows)
+        persons = [(person,) for person in rows.persons] if self._has_person else none
+        outcomes = [(None if each == NO_OUTCOME else each,) for each in rows.outcomes.tolist()]
+        moments = [(None if each == NO_MOMENT else each,) for each in rows.labelled_at.tolist()]
+        labels = zip(outcomes if self._has_outcome else none, moments if self._has_moment else none, strict=True)
         return [
-            [key, *([person] if self._has_person else ()), *cells, *([outcome] if self._has_outcome else ())]
-            for key, person, cells, outcome in zip(rows.keys, rows.persons, values, outcomes, strict=True)
+            [key, *person, *cells, *outcome, *moment]
+            for key, person, cells, (outcome, moment) in zip(rows.keys, persons, values, labels, strict=True)
         ]
 
     def blocks(self) -> Iterator[ChangeBlock]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from pima.core.arrays import BoolArray, Int64Array
 from pima.core.cells import NO_OUTCOME
-from pima.core.mapping import SourceRows
+from pima.core.mapping import NO_MOMENT, SourceRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,9 @@ def compared(theirs: SourceRows, ours: SourceRows, has_outcome: bool, has_person
     if has_person:
         differs |= np.array(_differ(known.persons, here.persons), bool)
     other_outcome = (before != now) & has_outcome
-    changed = np.flatnonzero(differs | other_outcome)
+    # Where the source says nothing of it, the time of the pull that brought the outcome stays.
+    other_moment = (known.labelled_at != NO_MOMENT) & (known.labelled_at != here.labelled_at)
+    changed = np.flatnonzero(differs | other_outcome | other_moment)
     return Compared(
         new=theirs.rows(np.flatnonzero((at < 0) & ~theirs.rejected)),
         changed=known.rows(changed),

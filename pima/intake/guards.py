@@ -65,9 +65,11 @@ def require_sound(
 
 def _require_types(source: Source, mapping: SourceMapping, tally: Tally) -> None:
     columns = {feature.name: how.column for feature, how in zip(mapping.features, mapping.columns, strict=True)}
+    columns |= {"outcome": source.outcome, "outcome_at": source.outcome_at}
     for name, other in tally.wrong_types.items():
-        what = f"its column {columns.get(name, source.outcome)} ({name}) holds values of the type {other}"
-        raise SourceUnusable(source=source.name, what=what, expected="numbers, or texts")
+        what = f"its column {columns[name]} ({name}) holds values of the type {other}"
+        expected = "times, days, or texts of them" if name == "outcome_at" else "numbers, or texts"
+        raise SourceUnusable(source=source.name, what=what, expected=expected)
 
 
 def _require_keys(source: Source, tally: Tally) -> None:

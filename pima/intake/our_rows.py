@@ -14,7 +14,7 @@ from pima.intake.comparing import Pair, side_by_side
 from pima.intake.extent import ChangedSince, Extent, OfKeys
 from pima.intake.source_reading import BLOCK_ROWS
 from pima.store.engine import reading
-from pima.store.source_rows import rows_after, rows_of
+from pima.store.source_rows import OurColumns, rows_after, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,22 +22,20 @@ class OurRows:
     """The rows of `patients` that come from a source."""
 
     engine: Engine
-    source: str
-    names: Sequence[str]
-    """The features that the source has."""
+    columns: OurColumns
 
     def beside(self, theirs: Iterable[SourceRows], extent: Extent) -> Iterator[Pair]:
         """The source's rows, each block with ours of the same keys."""
         if isinstance(extent, ChangedSince):
             return ((rows, self._of(rows.keys)) for rows in theirs)
         ours = self._of_each(sorted(extent.keys)) if isinstance(extent, OfKeys) else self._all()
-        return side_by_side(theirs, ours, len(self.names))
+        return side_by_side(theirs, ours, len(self.columns.features))
 
     def _all(self) -> Iterator[SourceRows]:
         last = ""
         while True:
             with reading(self.engine) as connection:
-                block = rows_after(connection, self.source, self.names, last, BLOCK_ROWS)
+                block = rows_after(connection, self.columns, last, BLOCK_ROWS)
             if not len(block):
                 return
             last = block.keys[-1]
@@ -49,4 +47,4 @@ class OurRows:
 
     def _of(self, keys: Sequence[str]) -> SourceRows:
         with reading(self.engine) as connection:
-            return rows_of(connection, self.source, self.names, keys)
+            return rows_of(connection, self.columns, keys)

@@ -17,6 +17,7 @@ from pima.logs import get_logger
 from pima.process.leasing import HeldLease
 from pima.store import source_pulls
 from pima.store.engine import clock, reading, writing
+from pima.store.source_rows import MOMENT, OurColumns
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,15 @@ class OpenSource:
     @property
     def columns(self) -> tuple[str, ...]:
         """Those of `patients` that it brings."""
-        person, outcome = bool(self.mapping.person_types), self.mapping.has_outcome
-        names = (feature.name for feature in self.mapping.features)
-        return (*(["person_key"] if person else []), *names, *(["outcome"] if outcome else []))
+        person = ["person_key"] if self.source.persons else []
+        outcome, moment = (["outcome"] if self.source.outcome else []), ([MOMENT] if self.source.outcome_at else [])
+        return (*person, *(feature.name for feature in self.mapping.features), *outcome, *moment)
+
+    @property
+    def our_columns(self) -> OurColumns:
+        """What of our rows is compared with it."""
+        names = tuple(feature.name for feature in self.mapping.features)
+        return OurColumns(self.source.name, names, bool(self.source.outcome_at))
 
 
 def open_source(source: Source, features: Features, engine: Engine) -> OpenSource:

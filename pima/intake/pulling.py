@@ -13,12 +13,12 @@ from pima.core.mapping import Tally
 from pima.errors import PimaError
 from pima.intake.change_file import ChangeBlock, ChangeFile
 from pima.intake.comparing import compared
-from pima.intake.extent import Extent, Whole
+from pima.intake.extent import Whole
 from pima.intake.guards import Comparison, require_sound
 from pima.intake.our_rows import OurRows
-from pima.intake.planning import OpenSource, begin, complete, plan
+from pima.intake.planning import OpenSource, Plan, begin, complete, plan
 from pima.intake.pull_results import PulledSource, PullResult, as_read, as_would_be
-from pima.intake.source_reading import BLOCK_ROWS, OutOfOrder, source_rows
+from pima.intake.source_reading import BLOCK_ROWS, OutOfOrder, SourceReader
 from pima.logs import get_logger, tell
 from pima.process.leasing import HeldLease, only_one
 from pima.process.recorded_run import OpenRun
@@ -87,7 +87,7 @@ def _pull(pull: Pull, opened: OpenSource) -> None:
             planned = plan(pull.engine, opened, pull.whole)
             if lease is not None:
                 begin(pull.engine, opened, planned, lease)
-            tally, comparison, changes = _compared(pull, opened, planned.extent, at_the_end)
+            tally, comparison, changes = _compared(pull, opened, planned, at_the_end)
             part_of = None if isinstance(planned.extent, Whole) else _rows_in_all(pull.engine, name)
         result = as_read(PulledSource(name, compared=planned.extent.called), tally, comparison)
         pull.report(result)
@@ -106,27 +106,27 @@ def _pull(pull: Pull, opened: OpenSource) -> None:
 
 
 def _compared(
-    pull: Pull, opened: OpenSource, extent: Extent, at_the_end: ExitStack
+    pull: Pull, opened: OpenSource, planned: Plan, at_the_end: ExitStack
 ) -> tuple[Tally, Comparison, ChangeFile]:
     """What is to be compared of the source beside our rows of it."""
     try:
-        return _compared_once(pull, opened, extent, at_the_end, ordered=True)
+        return _compared_once(pull, opened, planned, at_the_end, ordered=True)
     except OutOfOrder:
         get_logger().info("the source's order is not that of its keys; its rows are sorted", source=opened.source.name)
-        return _compared_once(pull, opened, extent, at_the_end, ordered=False)
+        return _compared_once(pull, opened, planned, at_the_end, ordered=False)
 
 
 def _compared_once(
-    pull: Pull, opened: OpenSource, extent: Extent, at_the_end: ExitStack, ordered: bool
+    pull: Pull, opened: OpenSource, planned: Plan, at_the_end: ExitStack, ordered: bool
 ) -> tuple[Tally, Comparison, ChangeFile]:
     tally, comparison, mapping = Tally(), Comparison(), opened.mapping
-    has_person, deletes = bool(mapping.person_types), opened.source.vanished == "delete"
-    changes = ChangeFile(BLOCK_ROWS, has_person, mapping.has_outcome, deletes)
+    changes = ChangeFile(BLOCK_ROWS, opened.source)
     at_the_end.callback(changes.close)
-    with source_rows(opened.engine, opened.source, mapping, extent, tally, ordered) as theirs:
-        ours = OurRows(pull.engine, opened.source.name, [feature.name for feature in mapping.features])
-        for pair in ours.beside(theirs, extent):
-            found = compared(*pair, mapping.has_outcome, has_person)
+    reader = SourceReader(opened.source, mapping, planned.now, tally)
+    with reader.rows(opened.engine, planned.extent, ordered) as theirs:
+        ours = OurRows(pull.engine, opened.our_columns)
+        for pair in ours.beside(theirs, planned.extent):
+            found = compared(*pair, mapping.has_outcome, bool(mapping.person_types))
             comparison.add(found, mapping)
             changes.add(found)
     return tally, comparison, changes
@@ -142,7 +142,8 @@ def _take(pull: Pull, opened: OpenSource, block: ChangeBlock, lease: HeldLease, 
     with writing(pull.engine) as connection:
         lease.require(connection)
         patients.only_one_load(connection)
-        taken = Changes(connection, opened.source.name, opened.columns).take(block.new, block.changed, block.vanished)
+        changes = Changes(connection, opened.source.name, opened.columns)
+        taken = changes.take(block.new, block.changed, block.vanished)
         result = replace(
             result,
             inserted=result.inserted + taken.inserted,

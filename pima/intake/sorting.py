@@ -27,6 +27,7 @@ class _Row(NamedTuple):
     run: int
     person: str | None
     outcome: int
+    labelled_at: bytes
     rejected: int
     values: bytes
     is_null: bytes
@@ -71,25 +72,27 @@ def in_order(rows: SourceRows) -> SourceRows:
 def _write(file: RecordFile, run: SourceRows) -> None:
     for first in range(0, len(run), _BLOCK_ROWS):
         part = run.part(first, first + _BLOCK_ROWS)
-        arrays = (part.outcomes, part.rejected, part.measurements.values, part.measurements.is_null)
+        measured = (part.measurements.values, part.measurements.is_null)
+        arrays = (part.outcomes, part.labelled_at, part.rejected, *measured)
         file.append([part.keys, part.persons, *(array.tobytes() for array in arrays)])
 
 
 def _read(file: RecordFile, run: int, first: int, end: int) -> Iterator[_Row]:
-    for keys, persons, outcomes, rejected, values, is_null in file.records(first, end):
+    for keys, persons, outcomes, labelled_at, rejected, values, is_null in file.records(first, end):
         width = len(is_null) // len(keys)
         for n, (key, person) in enumerate(zip(keys, persons, strict=True)):
             cells = values[n * width * 8 : (n + 1) * width * 8], is_null[n * width : (n + 1) * width]
-            yield _Row(key, run, person, outcomes[n], rejected[n], *cells)
+            yield _Row(key, run, person, outcomes[n], labelled_at[n * 8 : (n + 1) * 8], rejected[n], *cells)
 
 
 def _as_rows(block: list[_Row]) -> SourceRows:
-    keys, _, persons, outcomes, rejected, values, is_null = zip(*block, strict=True)
+    keys, _, persons, outcomes, labelled_at, rejected, values, is_null = zip(*block, strict=True)
     shape = (len(block), len(is_null[0]))
     return SourceRows(
         list(keys),
         list(persons),
         np.frombuffer(bytes(outcomes), np.int8),
+        np.frombuffer(b"".join(labelled_at), np.int64),
         Measurements(
             np.frombuffer(b"".join(values), np.float64).reshape(shape),
             np.frombuffer(b"".join(is_null), bool).reshape(shape),

@@ -3,7 +3,9 @@
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine
 
@@ -13,6 +15,7 @@ from pima.core.source import Source
 from pima.errors import SourceUnusable
 from pima.intake.changed_since import Mark, mark_of
 from pima.intake.extent import ChangedSince, Extent, OfKeys, TouchedKeys
+from pima.intake.outcome_times import moments
 from pima.intake.sorting import in_order, sorted_rows
 from pima.store import source_query
 from pima.store.source_engine import reading_source
@@ -59,36 +62,42 @@ def latest_change(engine: Engine, source: Source) -> Mark | None:
     return mark
 
 
-@contextmanager
-def source_rows(
-    engine: Engine, source: Source, mapping: SourceMapping, extent: Extent, tally: Tally, ordered: bool
-) -> Iterator[Iterator[SourceRows]]:
-    """The rows in blocks, each key once, in order; those of a key that came before are counted in the tally.
-
-    With `ordered` the source's own order is relied on, and OutOfOrder raised where it is another. Raises SourceAway,
-    SourceUnusable.
-    """
-    columns = source_query.columns_of(source, [feature.name for feature in mapping.features])
-    reader = _Reader(source, mapping, columns, tally)
-    with _naming_columns(engine, source, columns), reading_source(engine, source.name) as connection:
-        if isinstance(extent, OfKeys):
-            blocks = reader.of_keys(connection, extent.keys)
-        else:
-            blocks = reader.in_order(connection, extent, ordered)
-        with closing(blocks):
-            yield _each_key_once(blocks, tally)
-
-
 @dataclass(frozen=True, slots=True)
-class _Reader:
-    """A source as it is read within one transaction."""
+class SourceReader:
+    """A source as one pull reads it."""
 
     source: Source
     mapping: SourceMapping
-    columns: tuple[str, ...]
+    now: datetime
+    """When the pull began."""
     tally: Tally
+    """What was seen of the rows."""
 
-    def in_order(self, connection: Connection, extent: Extent, ordered: bool) -> Generator[SourceRows]:
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The source's own, in the order of the mapping, and then the outcome's time, where it has one."""
+        columns = source_query.columns_of(self.source, [feature.name for feature in self.mapping.features])
+        return (*columns, self.source.outcome_at) if self.source.outcome_at else columns
+
+    @contextmanager
+    def rows(self, engine: Engine, extent: Extent, ordered: bool) -> Iterator[Iterator[SourceRows]]:
+        """The rows in blocks, each key once, in order; those of a key that came before are counted in the tally.
+
+        With `ordered` the source's own order is relied on, and OutOfOrder raised where it is another. Raises
+        SourceAway, SourceUnusable.
+        """
+        with (
+            _naming_columns(engine, self.source, self.columns),
+            reading_source(engine, self.source.name) as connection,
+        ):
+            if isinstance(extent, OfKeys):
+                blocks = self._of_keys(connection, extent.keys)
+            else:
+                blocks = self._in_order(connection, extent, ordered)
+            with closing(blocks):
+                yield _each_key_once(blocks, self.tally)
+
+    def _in_order(self, connection: Connection, extent: Extent, ordered: bool) -> Generator[SourceRows]:
         """All rows of the extent, by one statement."""
         dialect, condition = connection.dialect, ""
         if isinstance(extent, ChangedSince):
@@ -97,7 +106,7 @@ class _Reader:
         with closing(self._blocks(connection, condition, ordered)) as blocks:
             yield from _ascending(blocks) if ordered else sorted_rows(blocks, BLOCK_ROWS)
 
-    def of_keys(self, connection: Connection, touched: TouchedKeys) -> Generator[SourceRows]:
+    def _of_keys(self, connection: Connection, touched: TouchedKeys) -> Generator[SourceRows]:
         """The rows that have one of the keys, by a statement for so many of them."""
         keys = iter(sorted(touched))
         while some := set(islice(keys, _KEYS_A_STATEMENT)):
@@ -112,7 +121,13 @@ class _Reader:
         statement = source_query.select(connection.dialect, self.source, self.columns, ordered, condition)
         with closing(source_query.blocks_of(connection, statement, BLOCK_ROWS)) as blocks:
             for rows in blocks:
-                yield mapped(self.mapping, list(zip(*rows, strict=True)), self.tally)
+                columns = list(zip(*rows, strict=True))
+                known = moments(columns.pop(), self._zone, self.now) if self.source.outcome_at else None
+                yield mapped(self.mapping, columns, self.tally, known)
+
+    @property
+    def _zone(self) -> ZoneInfo:
+        return ZoneInfo(self.source.time_zone)
 
 
 def _ascending(blocks: Iterable[SourceRows]) -> Iterator[SourceRows]:

@@ -46,6 +46,8 @@ class Words:
     """The clock in :seconds seconds, or, where they are below 0, so long ago."""
     labelled_at_milliseconds: str
     """When an outcome came, as an integer: a million datetimes would cost more than all the measurements."""
+    moment_of_milliseconds: str
+    """The same time again, as a timestamp; {} stands for the integer."""
     parameter: str
     """What stands for a parameter in a statement that goes to the driver's own cursor."""
     is_one_of: str
@@ -125,6 +127,9 @@ class Database:
     this transaction ends."""
     append_rows: Callable[..., None]
     """Add to a table (a connection, its name), in columns, rows of numbers and None, behind `texts` texts."""
+    let_labels_be_given: Callable[[Connection, bool], None]
+    """Let the statements of this transaction say labelled_at themselves, or no longer: the triggers then take it, where
+    it is not in the future, and stamp what is left out."""
     join_by_index: Callable[[Connection], None]
     """Let the statements of this transaction look up what they join: of a table that was just filled the planner knows
     nothing, and would read all patients beside it."""

@@ -8,24 +8,57 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, text
 
-from pima.core.mapping import SourceRows
+from pima.core.mapping import NO_MOMENT, SourceRows
 from pima.store.columns import any_differs, assigned, column, listed
 from pima.store.database import database_of
 from pima.store.measurements import as_measurements
 from pima.store.types import Id, Key, Real
 
 
-def rows_after(connection: Connection, source: str, names: Sequence[str], after: str, rows: int) -> SourceRows:
-    """At most so many rows of a source with these features, by their keys, which come after this one."""
+@dataclass(frozen=True, slots=True)
+class OurColumns:
+    """What is read of the rows of a source."""
+
+    source: str
+    features: Sequence[str]
+    has_moment: bool
+    """Whether the time of the outcome is, too."""
+
+
+def rows_after(connection: Connection, columns: OurColumns, after: str, rows: int) -> SourceRows:
+    """At most so many rows, by their keys, which come after this one."""
     mark = database_of(connection).words.parameter
-    return _rows(connection, names, f"source_key > {mark} ORDER BY source_key LIMIT {mark}", (source, after, rows))
+    return _rows(connection, columns, f"source_key > {mark} ORDER BY source_key LIMIT {mark}", (after, rows))
 
 
-def rows_of(connection: Connection, source: str, names: Sequence[str], keys: Sequence[str]) -> SourceRows:
-    """Those of its rows with these features that have one of the keys, in order."""
+def rows_of(connection: Connection, columns: OurColumns, keys: Sequence[str]) -> SourceRows:
+    """Those that have one of the keys, in order."""
     database = database_of(connection)
     condition = f"source_key {database.words.is_one_of} ORDER BY source_key"
-    return _rows(connection, names, condition, (source, database.list_of_texts(keys)))
+    return _rows(connection, columns, condition, (database.list_of_texts(keys),))
+
+
+def _rows(connection: Connection, columns: OurColumns, condition: str, parameters: tuple[Any, ...]) -> SourceRows:
+    database = database_of(connection)
+    moment = f"coalesce({database.words.labelled_at_milliseconds}, {NO_MOMENT})" if columns.has_moment else NO_MOMENT
+    with closing(database.cursor(connection)) as cursor:
+        cursor.execute(
+            f"""SELECT source_key, person_key, coalesce(outcome, -1), {moment}, {listed(columns.features)} FROM patients
+            WHERE source = {database.words.parameter} AND {condition}""",
+            (columns.source, *parameters),
+        )
+        found = cursor.fetchall()
+    if not found:
+        return SourceRows.none(len(columns.features))
+    keys, persons, outcomes, moments, *measured = zip(*found, strict=True)
+    return SourceRows(
+        list(keys),
+        list(persons),
+        np.array(outcomes, np.int8),
+        np.array(moments, np.int64),
+        as_measurements(measured, len(found)),
+        np.zeros(len(found), bool),
+    )
 
 
 def count_rows(connection: Connection, source: str) -> int:
@@ -33,27 +66,6 @@ def count_rows(connection: Connection, source: str) -> int:
     statement = text("SELECT count(*) FROM patients WHERE source = :source AND source_key IS NOT NULL")
     counted: int = connection.execute(statement, {"source": source}).scalar_one()
     return counted
-
-
-def _rows(connection: Connection, names: Sequence[str], condition: str, parameters: tuple[Any, ...]) -> SourceRows:
-    database = database_of(connection)
-    with closing(database.cursor(connection)) as cursor:
-        cursor.execute(
-            f"""SELECT source_key, person_key, coalesce(outcome, -1), {listed(names)} FROM patients
-            WHERE source = {database.words.parameter} AND {condition}""",
-            parameters,
-        )
-        found = cursor.fetchall()
-    if not found:
-        return SourceRows.none(len(names))
-    keys, persons, outcomes, *measured = zip(*found, strict=True)
-    return SourceRows(
-        list(keys),
-        list(persons),
-        np.array(outcomes, np.int8),
-        as_measurements(measured, len(found)),
-        np.zeros(len(found), bool),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +77,19 @@ class Taken:
     deleted: int
 
 
+MOMENT = "moment"
+"""The column of a block of changes that has the time of the outcome, in milliseconds."""
+
+
 class Changes:
     """A block of changes of one source on its way into `patients`, in the caller's transaction."""
 
     def __init__(self, connection: Connection, source: str, columns: Sequence[str]) -> None:
-        """The columns are those that the source brings: person_key first, where it has it, then numbers."""
-        self._connection, self._source, self._columns = connection, source, tuple(columns)
+        """The columns are those that the source brings: person_key first, where it has it, then numbers, of which
+        MOMENT is the last, where it has that."""
+        self._connection, self._source, self._staged = connection, source, tuple(columns)
+        self._columns = tuple(name for name in columns if name != MOMENT)
+        self._has_moment = MOMENT in columns
         self._database = database_of(connection)
         self._staging = f"{self._database.words.temporary_schema}.pima_source_staging"
 
@@ -80,22 +99,26 @@ class Changes:
         A row that is as it should be already is not touched; one that was deleted and is there again has its old id.
         """
         self._database.join_by_index(self._connection)
+        if self._has_moment:
+            self._database.let_labels_be_given(self._connection, True)
         updated = inserted = deleted = 0
         if changed:
-            self._stage(self._columns, changed)
+            self._stage(self._staged, changed)
             updated = self._update()
         if new:
-            self._stage(self._columns, new)
+            self._stage(self._staged, new)
             inserted = self._insert()
         if vanished:
             self._stage((), [(key,) for key in vanished])
             deleted = self._delete()
+        if self._has_moment:
+            self._database.let_labels_be_given(self._connection, False)
         self._execute(f"DROP TABLE IF EXISTS {self._staging}")
         return Taken(inserted, updated, deleted)
 
     def _stage(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         key, real, number = (kind.compile(self._connection.dialect) for kind in (Key(), Real(), Id()))
-        types = {"person_key": key, "outcome": number}
+        types = {"person_key": key, "outcome": number, MOMENT: number}
         others = "".join(f", {column(name)} {types.get(name, real)}" for name in columns)
         self._execute(f"DROP TABLE IF EXISTS {self._staging}")
         self._execute(f"CREATE TEMPORARY TABLE {self._staging} (source_key {key}{others})")
@@ -104,13 +127,25 @@ class Changes:
         self._database.append_rows(self._connection, self._staging, names, rows, texts)
 
     def _update(self) -> int:
-        differ = any_differs(self._columns, "patients", self._database.words.differs, "s")
+        words = self._database.words
+        assigned_, differ = assigned(self._columns, "s"), any_differs(self._columns, "patients", words.differs, "s")
+        if self._has_moment:
+            # Where the source does not say when, a known outcome keeps its time, and the triggers stamp another one.
+            known = "CASE WHEN patients.outcome = s.outcome THEN patients.labelled_at END"
+            assigned_ += f", labelled_at = coalesce({self._moment}, {known})"
+            differ += f" OR {words.labelled_at_milliseconds} <> s.moment"
         return self._execute(f"""
-            UPDATE patients SET {assigned(self._columns, "s")} FROM {self._staging} s
+            UPDATE patients SET {assigned_} FROM {self._staging} s
             WHERE patients.source = :source AND patients.source_key = s.source_key AND ({differ})""")
+
+    @property
+    def _moment(self) -> str:
+        return self._database.words.moment_of_milliseconds.format("s.moment")
 
     def _insert(self) -> int:
         columns, staged = listed(self._columns), listed(self._columns, "s")
+        if self._has_moment:
+            columns, staged = f"{columns}, labelled_at", f"{staged}, {self._moment}"
         same = "{0}.source = :source AND {0}.source_key = s.source_key"
         old_id = f"(SELECT k.patient_id FROM row_keys k WHERE {same.format('k')})"
         return self._execute(f"""

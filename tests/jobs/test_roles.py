@@ -89,13 +89,17 @@ def test_loading_and_training_work_under_their_roles(guarded: Database, tmp_path
 def test_pulling_works_under_the_loader_s_role(guarded: Database, clinic: Clinic) -> None:
     loader = under_role(guarded, "pima_loader")
     first, second, *_ = clinic.insert(6)
+    clinic.execute("ALTER TABLE visits ADD COLUMN known_at TEXT")
+    clinic.settings["outcome_at"] = "known_at"
     assert clinic.pulled(loader)["inserted"] == 6
-    clinic.execute("UPDATE visits SET diabetic = 'yes', age = 50 WHERE visit_id = :key", {"key": first})
+    said = "diabetic = 'yes', known_at = '2026-01-05', age = 50"
+    clinic.execute(f"UPDATE visits SET {said} WHERE visit_id = :key", {"key": first})
     clinic.execute("DELETE FROM visits WHERE visit_id = :key", {"key": second})
     clinic.settings["vanished"] = "delete"
     found = clinic.pulled(loader)
     assert (found["updated"], found["outcomes_arrived"], found["deleted"]) == (1, 1, 1)
     assert guarded.execute("SELECT job, status FROM runs") == [("pull", "succeeded")] * 2
+    assert f"{guarded.value('SELECT max(labelled_at) FROM patients'):%Y-%m-%d}" == "2026-01-05"
     # Its own URL comes first.
     environ = {"DATABASE_URL": "postgresql:///nowhere", "PIMA_PULL__DATABASE_URL": loader.url}
     assert clinic.pull(guarded, **environ).exit_code == 0

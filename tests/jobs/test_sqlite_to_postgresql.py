@@ -39,6 +39,7 @@ def lived_in(sqlite: Database, trained: Path, tmp_path: Path) -> Database:
     assert call(sqlite, "models", "holdout", "--share", "0.4", "--reason", "more rows to judge on").exit_code == 0
     now = "'2026-01-01T00:00:00.123Z'"
     sqlite.execute(f"INSERT INTO schedules VALUES ('score', '15 2 * * *', 'UTC', {now}, {now})")
+    sqlite.execute(f"INSERT INTO source_pulls VALUES ('clinic', 'f', '2026-01-01', {now}, {now})")
     sqlite.environ.update(SHARE)
     return sqlite
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pima.core.mapping import SourceRows
+from pima.core.mapping import NO_MOMENT, SourceRows
 from pima.core.validation import Measurements
 from pima.errors import TemporaryFileFailed
 from pima.intake.comparing import Compared, compared, side_by_side
@@ -27,6 +27,7 @@ class Row:
     outcome: int = -1
     person: str | None = None
     rejected: bool = False
+    moment: int | None = None
 
 
 def _rows(rows: list[Row]) -> SourceRows:
@@ -36,6 +37,7 @@ def _rows(rows: list[Row]) -> SourceRows:
         [row.key for row in rows],
         [row.person for row in rows],
         np.array([row.outcome for row in rows], np.int8),
+        np.array([NO_MOMENT if row.moment is None else row.moment for row in rows], np.int64),
         Measurements(
             np.array([[row.value or 0.0] for row in rows]), np.array([[row.value is None] for row in rows], bool)
         ),
@@ -46,10 +48,9 @@ def _rows(rows: list[Row]) -> SourceRows:
 def _listed(rows: SourceRows) -> list[Row]:
     values, is_null = rows.measurements.values[:, 0].tolist(), rows.measurements.is_null[:, 0].tolist()
     measured = [None if null else value for value, null in zip(values, is_null, strict=True)]
-    return [
-        Row(*row)
-        for row in zip(rows.keys, measured, rows.outcomes.tolist(), rows.persons, rows.rejected.tolist(), strict=True)
-    ]
+    moments = [None if moment == NO_MOMENT else moment for moment in rows.labelled_at.tolist()]
+    columns = (rows.keys, measured, rows.outcomes.tolist(), rows.persons, rows.rejected.tolist(), moments)
+    return [Row(*row) for row in zip(*columns, strict=True)]
 
 
 def _blocks(rows: list[Row], size: int) -> Iterator[SourceRows]:
@@ -89,6 +90,7 @@ def _plainly(theirs: list[Row], ours: list[Row], has_outcome: bool, has_person: 
         if now.value != was.value
         or (has_person and now.person != was.person)
         or (has_outcome and now.outcome != was.outcome)
+        or now.moment not in (None, was.moment)
     ]
     outcomes = [(was.outcome, now.outcome) for now, was in pairs if has_outcome and was.outcome != now.outcome]
     there = {row.key for row in theirs}
@@ -115,6 +117,7 @@ def _rows_of(rejected: st.SearchStrategy[bool]) -> st.SearchStrategy[list[Row]]:
         st.sampled_from([-1, 0, 1]),
         st.sampled_from([None, "p", "q"]),
         rejected,
+        st.sampled_from([None, 0, 1]),
     )
     unique = st.lists(row, max_size=40, unique_by=lambda row: row.key)
     return unique.map(lambda rows: sorted(rows, key=lambda row: row.key.encode()))

@@ -19,6 +19,9 @@ person = "patient_no"
 person_type = "integer"
 outcome = "diabetic"
 outcome_words = { yes = 1, no = 0 }
+outcome_at = "known_at"
+time_zone = "Europe/Zurich"
+changed_since = "updated_at"
 vanished = "delete"
 minimum_rows = 100
 most_vanished = 0.1
@@ -48,6 +51,7 @@ def test_a_source_is_read_whole(tmp_path: Path) -> None:
         ("integer",),
     )
     assert (source.outcome, source.outcome_words, source.vanished) == ("diabetic", {"yes": 1, "no": 0}, "delete")
+    assert (source.outcome_at, source.time_zone, source.changed_since) == ("known_at", "Europe/Zurich", "updated_at")
     assert (source.minimum_rows, source.most_vanished, source.most_missing) == (100, 0.1, 1)
     assert source.mapped_columns == {
         "glucose": MappedColumn("glucose_mmol", factor=18.016),
@@ -60,6 +64,7 @@ def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
     (source,) = read_settings(_file(tmp_path, LEAST), {}).sources
     assert (source.keys, source.key_types, source.person_types, source.outcome) == (("k",), ("text",), (), "")
     assert (source.vanished, source.minimum_rows, source.most_vanished, source.most_missing) == ("keep", 1, 0.2, 0.5)
+    assert (source.outcome_at, source.time_zone, source.changed_since) == ("", "UTC", "")
     assert read_settings(_file(tmp_path, ""), {}).sources == ()
 
 
@@ -97,6 +102,9 @@ def test_a_table_may_be_called_anything(tmp_path: Path, said: str, parts: tuple[
         ('table = "t"', 'query = "SELECT 1"\nschema = "s"', "schema belongs to a table"),
         ('table = "t"', 'tabel = "t"', "source clinic: has no key tabel"),
         ('key = "k"', 'key = "k"\noutcome_words = {yes = 1}', "outcome_words stands there without outcome"),
+        ('key = "k"', 'key = "k"\noutcome_at = "t"', "outcome_at stands there without outcome"),
+        ('key = "k"', 'key = "k"\ntime_zone = "Europe/Nowhere"', "source clinic: time_zone is none that is known"),
+        ('key = "k"', 'key = "k"\ntime_zone = "../../etc/passwd"', "source clinic: time_zone is none that is known"),
         ('key = "k"', 'key = "k"\noutcome = "o"\noutcome_words = {yes = 2}', "outcome_words can't be taken"),
         ('key = "k"', 'key = "k"\noutcome = "o"\noutcome_words = {yes = 1, YES = 0}', "outcome_words has a word twice"),
         ('key = "k"', 'key = "k"\nminimum_rows = 0', "minimum_rows can't be taken"),

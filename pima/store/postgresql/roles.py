@@ -63,7 +63,8 @@ ROLES = (
         "pima_loader",
         (
             "SELECT ON alembic_version, declarations, patients, row_keys",
-            "INSERT (id, {loaded}), UPDATE ({loaded}) ON patients",
+            # The stamping trigger takes a label's time from a pull that tells it, and from nobody else.
+            "INSERT (id, labelled_at, {loaded}), UPDATE (labelled_at, {loaded}) ON patients",
             # What has vanished from a source whose settings say so.
             "DELETE ON patients",
             "SELECT, INSERT ON loads",

@@ -116,6 +116,12 @@ def _placeholders(rows: str, condition: str) -> str:
 # to ask for them: a statement of its own in the queue's trigger would cost a single row's insert two fifths more.
 _KEYS_HAVE_COME = f"pg_catalog.current_setting('pima.keys_have_come', true) {_IS} 'yes'"
 
+# Said by a pull whose source tells when outcomes became known; not of what a clinic's own trigger then does.
+_LABEL_IS_GIVEN = (
+    f"(coalesce(pg_catalog.current_setting('pima.labelled_at', true) {_IS} 'given', false)"
+    f" AND pg_catalog.pg_trigger_depth() {_IS} 1)"
+)
+
 
 def _keep_keys(rows: str, first: str) -> str:
     """What the rows were called when they first came, whatever they were then; an id that comes again keeps its side.
@@ -164,7 +170,9 @@ def functions(columns: tuple[str, ...], schema: str) -> dict[str, str]:
         IF TG_OP {_IS} 'INSERT' THEN
             NEW.version := {next_version};
             NEW.recorded_at := NEW.updated_at;
-            NEW.labelled_at := CASE WHEN NEW.outcome IS NOT NULL THEN NEW.updated_at END;
+            NEW.labelled_at := CASE WHEN NEW.outcome IS NULL THEN NULL
+                WHEN NEW.labelled_at IS NOT NULL AND {_LABEL_IS_GIVEN} THEN least(NEW.labelled_at, NEW.updated_at)
+                ELSE NEW.updated_at END;
             IF {says_whose("NEW")} AND ({_KEYS_HAVE_COME}) IS NOT TRUE THEN
                 PERFORM pg_catalog.set_config('pima.keys_have_come', 'yes', true);
             END IF;
@@ -180,6 +188,8 @@ def functions(columns: tuple[str, ...], schema: str) -> dict[str, str]:
             NEW.version := greatest({next_version}, OLD.version {_PLUS} 1);
         END IF;
         NEW.labelled_at := CASE WHEN NEW.outcome IS NULL THEN NULL
+            WHEN NEW.outcome {_IS} OLD.outcome AND NEW.labelled_at {_IS} OLD.labelled_at THEN OLD.labelled_at
+            WHEN NEW.labelled_at IS NOT NULL AND {_LABEL_IS_GIVEN} THEN least(NEW.labelled_at, NEW.updated_at)
             WHEN NEW.outcome {_IS} OLD.outcome AND OLD.labelled_at IS NOT NULL THEN OLD.labelled_at
             ELSE NEW.updated_at END;
         RETURN NEW;

@@ -8,6 +8,7 @@ WORDS = Words(
     now="clock_timestamp()",
     in_seconds="clock_timestamp() + make_interval(secs => :seconds)",
     labelled_at_milliseconds="CAST(floor(EXTRACT(EPOCH FROM labelled_at) * 1000) AS BIGINT)",
+    moment_of_milliseconds="to_timestamp({} / 1000.0)",
     parameter="%s",
     is_one_of="= ANY (%s)",
     temporary_schema="pg_temp",

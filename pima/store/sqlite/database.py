@@ -12,6 +12,7 @@ from pima.store.sqlite.loading import (
     draw_ids_above_given,
     join_by_index,
     keep_from_deletion,
+    let_labels_be_given,
     wait_for_other_loads,
 )
 from pima.store.sqlite.schema import (
@@ -41,6 +42,7 @@ DATABASE = Database(
     wait_for_other_loads=wait_for_other_loads,
     keep_from_deletion=keep_from_deletion,
     append_rows=append_rows,
+    let_labels_be_given=let_labels_be_given,
     join_by_index=join_by_index,
     draw_ids_above_given=draw_ids_above_given,
     types=TYPES,

@@ -21,6 +21,8 @@ from pima.store.sqlite.words import WORDS
 from pima.store.versions import HIGHEST_OF_EACH_TABLE, SET_NEAR_ITS_END
 
 _NOW = "(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
+# Said by a pull whose source tells when outcomes became known.
+_LABEL_IS_GIVEN = "(SELECT labelling FROM patient_version_counter) = 1"
 _MISMATCH = "(outcome IS NULL) <> (labelled_at IS NULL)"
 
 
@@ -95,7 +97,9 @@ def _inserted(name: str, columns: tuple[str, ...], condition: str) -> str:
         UPDATE patient_version_counter SET last = last + 1, stamping = stamping + 1;
         UPDATE patients SET version = (SELECT last FROM patient_version_counter),
             recorded_at = {_NOW}, updated_at = {_NOW},
-            labelled_at = CASE WHEN outcome IS NOT NULL THEN {_NOW} END
+            labelled_at = CASE WHEN outcome IS NULL THEN NULL
+                               WHEN labelled_at IS NOT NULL AND {_LABEL_IS_GIVEN} THEN min(labelled_at, {_NOW})
+                               ELSE {_NOW} END
         WHERE id = NEW.id;
         UPDATE patients SET labelled_at = CASE WHEN outcome IS NOT NULL THEN {_NOW} END
         WHERE id = NEW.id AND {_if_stamped(_MISMATCH)};
@@ -118,6 +122,7 @@ def _updated(name: str, columns: tuple[str, ...], condition: str) -> str:
             version = CASE WHEN {new_version} THEN (SELECT last FROM patient_version_counter) ELSE version END,
             updated_at = {_NOW},
             labelled_at = CASE WHEN outcome IS NULL THEN NULL
+                               WHEN labelled_at IS NOT NULL AND {_LABEL_IS_GIVEN} THEN min(labelled_at, {_NOW})
                                WHEN outcome IS OLD.outcome AND labelled_at IS NOT NULL THEN labelled_at
                                ELSE {_NOW} END
         WHERE id = NEW.id;
@@ -191,8 +196,9 @@ _OTHERS = {
     # Only the triggers above set these; `stamping` is above 0 while they do, and nobody else can see it so.
     "patients_stamps_are_drawn": """CREATE TRIGGER patients_stamps_are_drawn
     BEFORE UPDATE OF version, labelled_at, recorded_at ON patients
-    WHEN (SELECT stamping FROM patient_version_counter) = 0 AND (NEW.version IS NOT OLD.version
-        OR NEW.labelled_at IS NOT OLD.labelled_at OR NEW.recorded_at IS NOT OLD.recorded_at)
+    WHEN (SELECT stamping FROM patient_version_counter) = 0
+        AND (NEW.version IS NOT OLD.version OR NEW.recorded_at IS NOT OLD.recorded_at
+            OR (NEW.labelled_at IS NOT OLD.labelled_at AND (SELECT labelling FROM patient_version_counter) = 0))
     BEGIN
         SELECT RAISE(ABORT, 'version, labelled_at and recorded_at are set by the database: leave them out');
     END""",
@@ -246,13 +252,17 @@ def fault(connection: Connection, columns: tuple[str, ...]) -> str | None:
 
 
 def _fault_of_counter(connection: Connection) -> str | None:
-    counter = connection.execute(text("SELECT last, stamping FROM patient_version_counter")).first()
+    counter = connection.execute(text("SELECT last, stamping, labelling FROM patient_version_counter")).first()
     if counter is None:
         return "patient_version_counter has no row, from which row versions are drawn"
     if counter.last > LARGEST_VERSION:
         return SET_NEAR_ITS_END
     if counter.stamping:
         return "a statement on patients was ended in its middle, by FAIL (then run python -m jobs.requeue for its rows)"
+    if counter.labelling:
+        return (
+            "patient_version_counter.labelling is set, by which anybody says labelled_at (run python -m jobs.requeue)"
+        )
     return None
 
 
@@ -285,7 +295,9 @@ def mend_counter(connection: Connection) -> None:
     connection.exec_driver_sql("INSERT OR IGNORE INTO patient_version_counter (id, last) VALUES (1, 0)")
     highest = ", ".join(f"coalesce({version}, 0)" for version in HIGHEST_OF_EACH_TABLE)
     drawn = f"CASE WHEN last <= {LARGEST_VERSION} THEN last ELSE 0 END"
-    connection.exec_driver_sql(f"UPDATE patient_version_counter SET stamping = 0, last = max({drawn}, {highest})")
+    connection.exec_driver_sql(
+        f"UPDATE patient_version_counter SET stamping = 0, labelling = 0, last = max({drawn}, {highest})"
+    )
 
 
 def _plain(statement: str) -> str:

@@ -8,6 +8,7 @@ WORDS = Words(
     labelled_at_milliseconds=(
         "CAST(strftime('%s', labelled_at) AS INTEGER) * 1000 + CAST(substr(labelled_at, 21, 3) AS INTEGER)"
     ),
+    moment_of_milliseconds="strftime('%Y-%m-%dT%H:%M:%fZ', {} / 1000.0, 'unixepoch')",
     parameter="?",
     is_one_of="IN (SELECT value FROM json_each(?))",
     temporary_schema="temp",

@@ -1,0 +1,231 @@
+"""A source that tells when an outcome became known: by that the row is labelled, and by nobody's plain write."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from pima.errors import DatabaseFailed, SchemaDiffers
+from pima.store import schema
+from pima.store.database import database_of
+from pima.store.engine import writing
+from tests.conftest import Database, call, insert_patients
+from tests.jobs.clinic import Clinic
+from tests.jobs.test_pull import counts
+
+KINDS = {
+    "with a zone": ("timestamptz", datetime(2026, 1, 5, 8, 30, 15, 250_000, tzinfo=UTC), "2026-01-05T08:30:15.250"),
+    "without a zone": ("timestamp", datetime(2026, 1, 5, 8, 30), "2026-01-05T07:30:00.000"),  # noqa: DTZ001
+    "a day": ("date", date(2026, 1, 5), "2026-01-04T23:00:00.000"),
+    "a text": ("text", "2026-01-05T08:30:00+02:00", "2026-01-05T06:30:00.000"),
+}
+T = "2026-01-05T08:30:00.000"
+"""A moment in UTC; so are its siblings below."""
+LATER = "2026-02-05T08:30:00.000"
+
+
+@pytest.fixture
+def telling(clinic: Clinic) -> Clinic:
+    """With a column for the time of an outcome."""
+    clinic.execute(f"ALTER TABLE visits ADD COLUMN known_at {'timestamp' if clinic.kind == 'postgresql' else 'TEXT'}")
+    clinic.settings["outcome_at"] = "known_at"
+    return clinic
+
+
+def say(clinic: Clinic, key: str, outcome: str | None, known_at: Any) -> None:
+    value = str(known_at) if clinic.kind == "sqlite" and isinstance(known_at, date) else known_at
+    said = {"outcome": outcome, "known_at": value, "key": key}
+    statement = "UPDATE visits SET diabetic = :outcome, known_at = :known_at WHERE visit_id = :key"
+    assert clinic.execute(statement, said) == 1
+
+
+def labelled(database: Database, key: str) -> str | None:
+    """When, as UTC and to the millisecond."""
+    value = database.value("SELECT labelled_at FROM patients WHERE source_key = :key", {"key": key})
+    if value is None:
+        return None
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
+
+
+def is_now(moment: str | None) -> bool:
+    return moment is not None and datetime.fromisoformat(f"{moment}+00:00") > datetime.now(UTC) - timedelta(minutes=30)
+
+
+@pytest.mark.parametrize("column", KINDS)
+def test_an_outcome_is_known_since_the_source_says(database: Database, clinic: Clinic, column: str) -> None:
+    kind, value, expected = KINDS[column]
+    clinic.execute(f"ALTER TABLE visits ADD COLUMN known_at {kind if clinic.kind == 'postgresql' else 'TEXT'}")
+    clinic.settings |= {"outcome_at": "known_at", "time_zone": "Europe/Zurich"}
+    first, second, third, fourth = clinic.insert(4)
+    say(clinic, first, "yes", value)
+    say(clinic, second, "no", None)
+    say(clinic, third, None, value)
+    assert counts(clinic.pulled(database)) == {"inserted": 4}
+    assert labelled(database, first) == expected
+    assert is_now(labelled(database, second))
+    assert (labelled(database, third), labelled(database, fourth)) == (None, None)
+    say(clinic, third, "yes", value)
+    assert counts(clinic.pulled(database)) == {"updated": 1, "unchanged": 3, "outcomes_arrived": 1}
+    assert labelled(database, third) == expected
+    assert counts(clinic.pulled(database)) == {"unchanged": 4}
+
+
+def test_a_time_that_is_corrected_alone_changes_nothing_else(database: Database, telling: Clinic) -> None:
+    first, second, third = telling.insert(3)
+    for key in (first, second):
+        say(telling, key, "yes", T)
+    say(telling, third, "yes", None)
+    telling.pulled(database)
+    before = database.execute("SELECT id, version, outcome, age FROM patients ORDER BY id")
+    pulled_at = labelled(database, third)
+    say(telling, first, "yes", LATER)
+    say(telling, second, "yes", None)
+    assert counts(telling.pulled(database)) == {"updated": 1, "unchanged": 2}
+    # What the source no longer says stays as it was.
+    assert [labelled(database, key) for key in (first, second, third)] == [LATER, T, pulled_at]
+    assert database.execute("SELECT id, version, outcome, age FROM patients ORDER BY id") == before
+    assert database.value("SELECT count(*) FROM scoring_queue") == 0
+    assert counts(telling.pulled(database)) == {"unchanged": 3}
+    say(telling, third, "yes", T)
+    assert counts(telling.pulled(database)) == {"updated": 1, "unchanged": 2}
+    assert labelled(database, third) == T
+
+
+def test_an_outcome_that_is_corrected_is_known_since_the_source_says_or_since_the_pull(
+    database: Database, telling: Clinic
+) -> None:
+    first, second, third, fourth = telling.insert(4)
+    for key in (first, second, third, fourth):
+        say(telling, key, "yes", T)
+    telling.pulled(database)
+    say(telling, first, "no", T)
+    say(telling, second, "no", LATER)
+    say(telling, third, "no", None)
+    say(telling, fourth, None, T)
+    found = counts(telling.pulled(database))
+    assert found == {"updated": 4, "outcomes_corrected": 3, "outcomes_cleared": 1}
+    assert [labelled(database, key) for key in (first, second, fourth)] == [T, LATER, None]
+    assert is_now(labelled(database, third))
+    assert counts(telling.pulled(database)) == {"unchanged": 4}
+
+
+def test_a_measurement_that_changes_leaves_the_time_as_it_is(database: Database, telling: Clinic) -> None:
+    first, second = telling.insert(2)
+    say(telling, first, "yes", T)
+    say(telling, second, "yes", None)
+    telling.pulled(database)
+    before = labelled(database, second)
+    telling.execute("UPDATE visits SET age = 90")
+    assert counts(telling.pulled(database)) == {"updated": 2}
+    assert (labelled(database, first), labelled(database, second)) == (T, before)
+
+
+def test_times_that_are_none_and_times_that_are_still_to_come_are_counted(database: Database, telling: Clinic) -> None:
+    if telling.kind == "postgresql":
+        telling.execute("ALTER TABLE visits ALTER known_at TYPE text")
+    keys = telling.insert(6)
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    for key, outcome, moment in zip(keys, ["yes", "no", "yes", None, None], [T, "Canary", tomorrow] * 2, strict=False):
+        say(telling, key, outcome, moment)
+    found = telling.pulled(database)
+    # Where there is no outcome, its time says nothing.
+    assert counts(found) == {"inserted": 4, "rejected": 2}
+    assert found["rejected_by_reason"] == {"bad_outcome_at": 1, "outcome_at_to_come": 1}
+    assert database.value("SELECT count(labelled_at) FROM patients") == 1
+    ended = telling.pull(database)
+    assert "Canary" not in ended.stdout + ended.stderr
+
+
+def test_a_column_of_another_type_is_named(sqlite: Database, postgresql_clinic: Clinic) -> None:
+    clinic = postgresql_clinic
+    clinic.insert(3, diabetic="yes")
+    clinic.settings["outcome_at"] = "age"
+    ended = clinic.pull(sqlite)
+    assert (ended.exit_code, "its column age (outcome_at) holds values of the type int" in ended.stderr) == (2, True)
+    clinic.settings["outcome_at"] = "nowhere"
+    ended = clinic.pull(sqlite)
+    assert (ended.exit_code, "it has no column nowhere that can be read" in ended.stderr) == (2, True)
+
+
+def test_times_come_along_where_rows_have_to_be_sorted(database: Database, telling: Clinic) -> None:
+    if telling.kind == "postgresql":
+        telling.execute("ALTER TABLE visits ALTER visit_id TYPE text")
+    keys = telling.insert(50)
+    for number, key in enumerate(keys):
+        say(telling, key, "yes", datetime(2026, 1, 1) + timedelta(days=number))  # noqa: DTZ001
+    telling.execute("UPDATE visits SET visit_id = upper(visit_id) WHERE patient_no % 2 = 0")
+    assert "its rows are sorted" in telling.pull(database).stderr
+    for number, key in enumerate(keys):
+        moment = datetime(2026, 1, 1) + timedelta(days=number)  # noqa: DTZ001
+        assert labelled(database, key) == moment.isoformat(timespec="milliseconds")
+
+
+# ---- nobody else says so --------------------------------------------------------------------------------------------
+
+
+def test_a_plain_write_says_no_label_s_time_nor_does_one_behind_a_pull(database: Database, telling: Clinic) -> None:
+    (key,) = telling.insert(1)
+    say(telling, key, "yes", T)
+    telling.pulled(database)
+    moment = database.stored(datetime(2020, 1, 1, tzinfo=UTC))
+    given = {"moment": moment}
+    insert_patients(database, 1, first_id=77, outcome=1, labelled_at=moment)
+    stamped = database.value("SELECT labelled_at FROM patients WHERE id = 77")
+    assert stamped > moment
+    statement = "UPDATE patients SET labelled_at = :moment"
+    if database.kind == "sqlite":
+        with pytest.raises(DatabaseFailed):
+            database.execute(statement, given)
+    else:
+        database.execute(statement, given)
+    assert labelled(database, key) == T
+    assert database.value("SELECT labelled_at FROM patients WHERE id = 77") == stamped
+
+
+def test_who_may_say_a_label_s_time_says_none_that_is_still_to_come(database: Database) -> None:
+    to_come = datetime.now(UTC) + timedelta(days=1)
+    insert_patients(database, 1, first_id=1)
+    with writing(database.engine) as connection:
+        database_of(connection).let_labels_be_given(connection, True)
+        connection.execute(
+            text("UPDATE patients SET outcome = 1, labelled_at = :moment"), {"moment": database.stored(to_come)}
+        )
+        connection.execute(
+            text("INSERT INTO patients (id, age, outcome, labelled_at) VALUES (2, 50, 1, :moment)"),
+            {"moment": database.stored(to_come)},
+        )
+        database_of(connection).let_labels_be_given(connection, False)
+    latest = database.value("SELECT max(labelled_at) FROM patients")
+    assert latest < database.stored(to_come)
+    assert latest >= database.stored(to_come - timedelta(days=1, minutes=5))
+
+
+def test_what_a_clinic_s_trigger_labels_meanwhile_is_known_since_now(
+    postgresql: Database, postgresql_clinic: Clinic
+) -> None:
+    clinic = postgresql_clinic
+    clinic.execute("ALTER TABLE visits ADD COLUMN known_at timestamp")
+    clinic.settings["outcome_at"] = "known_at"
+    (key,) = clinic.insert(1)
+    say(clinic, key, "yes", T)
+    clinic.pulled(postgresql)
+    postgresql.execute("""
+        CREATE FUNCTION known_better() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            UPDATE patients SET outcome = 0 WHERE id = NEW.id; RETURN NULL; END $$""")
+    postgresql.execute("""
+        CREATE TRIGGER known_better AFTER UPDATE OF age ON patients FOR EACH ROW WHEN (NEW.age = 90)
+        EXECUTE FUNCTION known_better()""")
+    clinic.execute("UPDATE visits SET age = 90")
+    assert counts(clinic.pulled(postgresql))["updated"] == 1
+    assert postgresql.value("SELECT outcome FROM patients") == 0
+    assert is_now(labelled(postgresql, key))
+
+
+def test_a_mark_that_was_left_by_hand_is_told_and_taken_away(sqlite: Database) -> None:
+    sqlite.execute("UPDATE patient_version_counter SET labelling = 1")
+    with pytest.raises(SchemaDiffers, match=r"patient_version_counter\.labelling is set"):
+        schema.require_schema(sqlite.engine)
+    assert call(sqlite, "migrate").exit_code == 0
+    schema.require_schema(sqlite.engine)

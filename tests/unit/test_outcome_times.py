@@ -1,0 +1,72 @@
+"""When an outcome became known: what drivers give for it, as milliseconds."""
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from pima.core.mapping import NO_MOMENT
+from pima.intake.outcome_times import moments
+
+ZURICH = ZoneInfo("Europe/Zurich")
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+def _ms(moment: str) -> int:
+    return round(datetime.fromisoformat(moment).timestamp() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (datetime(2026, 1, 5, 8, 30, tzinfo=UTC), "2026-01-05T08:30Z"),
+        (datetime(2026, 1, 5, 8, 30, tzinfo=timezone(timedelta(hours=-5))), "2026-01-05T13:30Z"),
+        (datetime(2026, 1, 5, 8, 30), "2026-01-05T07:30Z"),  # noqa: DTZ001
+        (datetime(2026, 5, 5, 8, 30), "2026-05-05T06:30Z"),  # noqa: DTZ001
+        (date(2026, 1, 5), "2026-01-04T23:00Z"),
+        (date(1900, 1, 1), "1899-12-31T23:00Z"),
+        # The hour that there is twice, the first time; and the one that there is not.
+        (datetime(2025, 10, 26, 2, 30), "2025-10-26T00:30Z"),  # noqa: DTZ001
+        (datetime(2026, 3, 29, 2, 30), "2026-03-29T01:30Z"),  # noqa: DTZ001
+        ("2026-01-05", "2026-01-04T23:00Z"),
+        (" 2026-01-05 08:30:00.5 ", "2026-01-05T07:30:00.5Z"),
+        ("2026-01-05T08:30:00Z", "2026-01-05T08:30Z"),
+        ("2026-01-05T08:30:00+05:30", "2026-01-05T03:00Z"),
+        (datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), "1969-12-31T23:59:59.999Z"),
+    ],
+)
+def test_a_time_is_one_moment(value: object, expected: str) -> None:
+    found = moments([value], ZURICH, NOW)
+    assert found.milliseconds.tolist() == [_ms(expected)]
+    assert (found.unreadable.any(), found.to_come.any(), found.wrong_type) == (False, False, None)
+
+
+@pytest.mark.parametrize("value", ["yesterday", "05.01.2026", "2026-13-01", "0001-01-01T00:00+14:00x", "1700000000"])
+def test_what_is_no_time_is_told(value: str) -> None:
+    found = moments([value, "2026-01-05T00:00Z"], ZURICH, NOW)
+    assert found.unreadable.tolist() == [True, False]
+    assert found.milliseconds.tolist() == [NO_MOMENT, _ms("2026-01-05T00:00Z")]
+
+
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_what_is_not_said_is_not_known(value: object) -> None:
+    found = moments([value], ZURICH, NOW)
+    assert found.milliseconds.tolist() == [NO_MOMENT]
+    assert (found.unreadable.any(), found.to_come.any()) == (False, False)
+
+
+def test_the_first_and_the_last_moment_that_there_are_can_be_read() -> None:
+    ends: list[Any] = [date.min, date.max, datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)]
+    found = moments(ends, ZoneInfo("Asia/Tokyo"), NOW)
+    assert (found.to_come | found.unreadable).tolist() == [False, True, False, True]
+
+
+def test_what_is_to_come_is_told_to_the_millisecond() -> None:
+    column = [NOW, NOW + timedelta(milliseconds=1), date(2026, 6, 1), date(2026, 6, 2)]
+    assert moments(column, ZURICH, NOW).to_come.tolist() == [False, True, False, True]
+
+
+@pytest.mark.parametrize("value", [7, 1.5, True, b"2026-01-05"])
+def test_another_type_is_named(value: object) -> None:
+    assert moments([None, value], ZURICH, NOW).wrong_type == type(value).__name__
