@@ -240,6 +240,13 @@ class FileRefused(PimaError):
     code = "file_refused"
 
 
+class NothingToSuggest(PimaError):
+    """{table}: nothing can be suggested. {why}"""
+
+    exit_code = WRONG
+    code = "nothing_to_suggest"
+
+
 class FileLoadedBefore(PimaError):
     """{file}: a file of the same lines was loaded on {loaded_at}, and it has no ids: loading it again would make every
     patient a second time. Nothing was loaded. If that is meant, add --again."""

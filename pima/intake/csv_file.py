@@ -32,8 +32,8 @@ def open_csv(
     source: Source, declaration: Declaration, ignored: Sequence[str]
 ) -> tuple[tuple[str, ...], Callable[[], Iterator[Block]]]:
     """The columns that are read, and a function that reads the file's rows. Raises FileRefused."""
-    with _open_text(source) as file:
-        first = next((cells for _, cells in _records(file)), None)
+    with open_text(source) as file:
+        first = next((cells for _, cells in records(file)), None)
     if first is None:
         raise refused(source.name, "The file holds nothing but blank lines (empty_file). Expected rows of patients.")
     if isinstance(first, str):
@@ -52,7 +52,7 @@ def _header(source: Source, cells: list[str], declaration: Declaration, ignored:
 
 def _no_csv(source: Source, declaration: Declaration) -> str | None:
     """What the first lines are in place of CSV's and what to do then; None where they may be CSV's."""
-    with _open_text(source) as file:
+    with open_text(source) as file:
         lines = (
             line.rstrip("\r\n")
             for line in iter(lambda: file.readline(LONGEST_FIELD), "")
@@ -72,12 +72,13 @@ def _bare_header(source: Source, cells: list[str], declaration: Declaration, ign
     return header
 
 
-def _open_text(source: Source) -> TextIO:
+def open_text(source: Source) -> TextIO:
+    """The file's characters."""
     # A byte order mark is dropped; bytes that are no UTF-8 become surrogates and are reported with their line.
     return source.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
-def _records(file: TextIO) -> Iterator[tuple[int, list[str] | str]]:
+def records(file: TextIO) -> Iterator[tuple[int, list[str] | str]]:
     """(line number, cells) of each line in which anything stands; in place of the cells the reason where it can't be
     read.
 
@@ -112,11 +113,11 @@ def _cells(text: str, is_whole: bool) -> list[str] | str:
 
 
 def _csv_blocks(source: Source, header: Header, declaration: Declaration, has_header: bool) -> Iterator[Block]:
-    with _open_text(source) as file:
-        records = _records(file)
+    with open_text(source) as file:
+        read = records(file)
         if has_header:
-            next(records)
-        while lines := list(itertools.islice(records, BLOCK_ROWS)):
+            next(read)
+        while lines := list(itertools.islice(read, BLOCK_ROWS)):
             yield _parse_block(header, declaration, lines)
 
 

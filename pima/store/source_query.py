@@ -66,6 +66,17 @@ def latest_change(engine: Engine, source: Source) -> object:
         return ask(connection, f"SELECT {highest} FROM {_rows(engine.dialect, source)}").scalar()
 
 
+def names_of(connection: Connection, source: Source) -> tuple[str, ...]:
+    """What all its columns are called, in their order; no row is read."""
+    with closing(ask(connection, f"{everything(connection.dialect, source)} WHERE 1 = 0")) as result:
+        return tuple(column[0] for column in result.cursor.description)
+
+
+def everything(dialect: Dialect, source: Source) -> str:
+    """A SELECT of all columns."""
+    return f"SELECT {_ALIAS}.* FROM {_rows(dialect, source)}"
+
+
 def unreadable_columns(engine: Engine, source: Source, columns: Sequence[str]) -> list[str]:
     """Those that can't be read, by asking for each alone; no row is read. Raises SourceAway."""
     return [column for column in dict.fromkeys(columns) if not _is_readable(engine, source, column)]

@@ -16,7 +16,9 @@ EVERY_COMMAND: list[tuple[str, ...]] = [
     ("requeue",),
     ("scheduler",),
 ]
-every_command = pytest.mark.parametrize("command", EVERY_COMMAND, ids=lambda command: command[0])
+"""Those that need a database."""
+_ALL = [*EVERY_COMMAND, ("suggest", "patients.csv")]
+every_command = pytest.mark.parametrize("command", _ALL, ids=lambda command: command[0])
 
 
 def wrong(ended: Ended, *named: str) -> None:

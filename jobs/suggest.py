@@ -1,0 +1,113 @@
+"""python -m jobs.suggest: a draft of declaration and mapping, from the rows of a file or of a table. It tells no
+patient's value: a range comes from 20 rows or more at each end, and a word stands in as many."""
+
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from jobs.command import Command, Result, parser, run_command
+from pima.core.source import PLAIN_NAME, Source
+from pima.counted import counted
+from pima.errors import FileRefused, NothingToSuggest, WrongUsage
+from pima.intake.sources import LOAD
+from pima.intake.whole_tables import table_of_file, table_of_source
+from pima.settings import source_url
+from pima.store.source_engine import make_source_engine
+from pima.suggesting.draft import draft_of
+from pima.suggesting.draft_text import as_toml
+from pima.suggesting.tables import Place, Table, fault_of, table_of
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """The command, with everything injected; returns the exit code."""
+    options = parser("suggest", __doc__ or "")
+    options.add_argument("file", nargs="?", type=Path, metavar="FILE", help="CSV or Parquet; - is stdin")
+    options.add_argument("--source", metavar="NAME", help="a database instead, whose URL is PIMA_SOURCE__NAME__URL")
+    options.add_argument("--table", help="with --source: the table or view; without it, what [[source]] NAME reads")
+    options.add_argument(
+        "--out", type=Path, metavar="FILE", help="write the draft to this file, which is not there yet"
+    )
+    # A source that is not in the settings yet has its URL already, which all other commands would refuse.
+    settled = {name: value for name, value in environ.items() if not name.startswith("PIMA_SOURCE__")}
+
+    def work(command: Command) -> Result:
+        return _work(command, environ)
+
+    return run_command(options, work, _show, arguments, settled, needs_schema=False)
+
+
+def _work(command: Command, environ: Mapping[str, str]) -> Result:
+    given = command.options
+    if (given.file is None) == (given.source is None) or (given.table is not None and given.source is None):
+        raise WrongUsage(what="expected a FILE, or --source NAME, perhaps with --table TABLE")
+    if given.out is not None and given.out.exists():
+        raise WrongUsage(what=f"--out {given.out}: it is there already; name another file, or move it away")
+    # Nothing is written before the end: all of it may be dropped anywhere.
+    with command.stop.at_once():
+        table = _file(given.file) if given.source is None else _source(command, environ)
+        draft = fault_of(table) or draft_of(table)
+    if isinstance(draft, str):
+        raise NothingToSuggest(table=table.called, why=draft)
+    text = as_toml(draft)
+    if given.out is not None:
+        _write(given.out, text)
+    found = {"rows": table.rows, "all_rows": table.is_all, "features": len(draft.features)}
+    return {**found, "refused": len(draft.refused), "out": given.out and str(given.out), "draft": text}
+
+
+def _file(path: Path) -> Table:
+    try:
+        with table_of_file(path) as opened:
+            return table_of(opened.called, None, opened.names, opened.blocks)
+    except FileRefused as error:
+        raise NothingToSuggest(table=error.facts["file"], why=_of_suggest(error)) from None
+
+
+def _of_suggest(refusal: FileRefused) -> str:
+    """The advice is for a file that is loaded, and as good for one that is only read."""
+    return str(refusal.facts["report"]).replace(LOAD, LOAD.replace("load", "suggest"))
+
+
+def _source(command: Command, environ: Mapping[str, str]) -> Table:
+    source = _named(command)
+    engine = make_source_engine(source.name, source_url(environ, source.name), command.settings.database)
+    try:
+        with table_of_source(engine, source) as opened:
+            place = Place(source.name, source.table, source.schema, source.query)
+            return table_of(opened.called, place, opened.names, opened.blocks)
+    finally:
+        engine.dispose()
+
+
+def _named(command: Command) -> Source:
+    """The source of the settings, or one of that name that is only a table so far."""
+    name, table = command.options.source, command.options.table
+    known = {source.name: source for source in command.settings.sources}
+    if not re.fullmatch(PLAIN_NAME, name):
+        raise WrongUsage(what="--source: expected a lower-case letter, then lower-case letters, digits and underscores")
+    if table is None and name not in known:
+        raise WrongUsage(what="--source: the settings have no [[source]] of that name, so it takes --table TABLE too")
+    return known[name] if table is None else Source(name=name, key="", columns={}, table=table)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise WrongUsage(what=f"--out {path}: it can't be written: {error.strerror}") from None
+
+
+def _show(result: Result) -> None:
+    if result["out"] is None:
+        print(result["draft"], end="")
+        return
+    features, rows = counted(result["features"], "feature"), counted(result["rows"], "row")
+    more = "" if result["all_rows"] else " (there are more)"
+    print(f"{result['out']}: a draft of {features} from {rows}{more}. Look it over before it is used.")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,373 @@
+"""Drafts from real files and tables, used as they are: by migrate and load, or by migrate and pull."""
+
+import random
+import re
+import shlex
+import tomllib
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tests.conftest import SHIPPED, Database, Ended, call, the_json
+from tests.jobs.clinic import URL, Clinic
+from tests.jobs.every_command import SECRET, wrong
+from tests.jobs.patient_files import HEADER, write
+
+Columns = dict[str, list[Any]]
+ROWS = 600
+
+
+def drafted(folder: Path, *arguments: str, **environ: str) -> tuple[str, str]:
+    """The draft, and the path of the file that has it."""
+    ended = call(None, "suggest", *arguments, **environ)
+    assert (ended.exit_code, ended.stderr) == (0, ""), ended.stderr
+    path = folder / "draft.toml"
+    path.write_text(ended.stdout)
+    tomllib.loads(ended.stdout)
+    return ended.stdout, str(path)
+
+
+def loaded(database: Database, draft: str, config: str, file: str) -> int:
+    """Load the file by the draft, as its own line says; the patients."""
+    assert call(database, "migrate", "--config", config).exit_code == 0
+    (line,) = re.findall(r"^#   python -m jobs\.load (.*)$", draft, re.MULTILINE)
+    arguments = [file if word == "FILE" else config if word == "DRAFT.toml" else word for word in shlex.split(line)]
+    ended = call(database, "load", "--json", *arguments)
+    assert ended.exit_code == 0, ended.stderr
+    found: int = the_json(ended)["inserted"]
+    return found
+
+
+def visits(rows: int = ROWS) -> Columns:
+    """As a clinic has them: UUIDs, mmol/L, words, several visits of a person."""
+    draw = random.Random(11)  # noqa: S311
+    return {
+        "visit_id": [str(uuid.UUID(int=draw.getrandbits(128))) for _ in range(rows)],
+        "patient_no": [draw.randrange(rows // 2) for _ in range(rows)],
+        "sex": [draw.choice("MF") for _ in range(rows)],
+        "age": [draw.randrange(20, 90) for _ in range(rows)],
+        "glucose_mmol": [round(draw.gauss(6, 1), 1) if draw.random() < 0.9 else None for _ in range(rows)],
+        "smoker": [draw.random() < 0.3 for _ in range(rows)],
+        "notes": [f"came by bus on day {draw.random()}" for _ in range(rows)],
+        "diabetic": [draw.choices(["yes", "no", None], [1, 5, 4])[0] for _ in range(rows)],
+    }
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_shipped_rows_are_loaded_by_the_draft_of_them(empty_database: Database, tmp_path: Path) -> None:
+    draft, config = drafted(tmp_path, str(SHIPPED))
+    assert [feature["name"] for feature in tomllib.loads(draft)["feature"]] == [f"column_{n}" for n in range(1, 9)]
+    assert loaded(empty_database, draft, config, str(SHIPPED)) == 768
+    ones = empty_database.value("SELECT count(*) FROM patients WHERE outcome = 1")
+    assert (ones, empty_database.value("SELECT max(column_5) FROM patients")) == (268, 846)
+
+
+def test_the_same_with_a_header_of_a_clinics_own(empty_database: Database, tmp_path: Path) -> None:
+    header = 'Times pregnant,"Glucose, mg/dL",BP (diastolic),Skin;mm,Insulin,BMI,Pedigree,Age [years],Diabetes?'
+    file = write(tmp_path, header, *SHIPPED.read_text().split())
+    draft, config = drafted(tmp_path, file)
+    names = ["times_pregnant", "glucose_mg_dl", "bp_diastolic", "skin_mm", "insulin", "bmi", "pedigree", "age_years"]
+    assert [feature["name"] for feature in tomllib.loads(draft)["feature"]] == names
+    assert tomllib.loads(draft)["outcome"] == {"name": "diabetes", "meaning": "", "also_called": ["Diabetes?"]}
+    assert loaded(empty_database, draft, config, file) == 768
+    assert empty_database.value("SELECT sum(glucose_mg_dl) FROM patients") == 92_847
+    assert empty_database.value("SELECT sum(outcome) FROM patients") == 268
+
+
+def test_a_csv_file_of_words_and_columns_to_leave_out(empty_database: Database, tmp_path: Path) -> None:
+    columns = visits()
+    columns["diabetic"] = [{"yes": 1, "no": 0, None: ""}[word] for word in columns["diabetic"]]
+    columns["the ward's = name"] = ["A"] * ROWS
+    columns["-x"] = ["A"] * ROWS
+    lines = [",".join("" if cell is None else str(cell) for cell in row) for row in zip(*columns.values(), strict=True)]
+    file = write(tmp_path, ",".join(columns), *lines)
+    draft, config = drafted(tmp_path, file)
+    assert {feature["name"] for feature in tomllib.loads(draft)["feature"]} == {"sex", "age", "glucose_mmol", "smoker"}
+    assert "to source_key, and add a column source" in draft
+    assert loaded(empty_database, draft, config, file) == ROWS
+    men = empty_database.value("SELECT count(*) FROM patients WHERE sex = 1")
+    assert men == columns["sex"].count("M")
+
+
+def test_a_parquet_file(empty_database: Database, tmp_path: Path) -> None:
+    columns: dict[str, Any] = visits()
+    outcomes = [{"yes": True, "no": False, None: None}[word] for word in columns.pop("diabetic")]
+    times = pa.array(range(ROWS), pa.timestamp("ns"))
+    columns |= {"readmitted": outcomes, "seen": times, "gone": [None] * ROWS, "marks": [[1, 2]] * ROWS}
+    columns["sex"] = pa.array(columns["sex"]).dictionary_encode()
+    file = str(tmp_path / "visits.parquet")
+    pq.write_table(pa.table(columns), file, row_group_size=77)
+    draft, config = drafted(tmp_path, file)
+    assert {feature["name"] for feature in tomllib.loads(draft)["feature"]} == {"sex", "age", "glucose_mmol", "smoker"}
+    assert '# "seen": dates or times' in draft
+    assert '# "marks": list, which is neither number nor text' in draft
+    assert loaded(empty_database, draft, config, file) == ROWS
+    assert empty_database.value("SELECT sum(smoker) FROM patients") == sum(columns["smoker"])
+    assert empty_database.value("SELECT count(outcome) FROM patients") == ROWS - outcomes.count(None)
+
+
+def test_lines_that_are_no_rows_are_said(tmp_path: Path) -> None:
+    broken = ["1,2", '"never closed', *["6,7"] * 20]
+    file = write(tmp_path, HEADER, *SHIPPED.read_text().split(), *broken)
+    draft, _ = drafted(tmp_path, file)
+    assert draft.startswith(f'# A draft by python -m jobs.suggest, from all 768 rows of "{file}".\n# 22 rows could not')
+
+
+def test_a_draft_is_written_to_a_file_that_is_not_there_yet(tmp_path: Path) -> None:
+    out = tmp_path / "größe.toml"
+    ended = call(None, "suggest", str(SHIPPED), "--out", str(out))
+    assert (ended.exit_code, ended.stdout.startswith(f"{out}: a draft of 8 features from 768 rows.")) == (0, True)
+    draft = out.read_text(encoding="utf-8")
+    assert draft == drafted(tmp_path, str(SHIPPED))[0]
+    out.write_text("mine")
+    wrong(call(None, "suggest", str(SHIPPED), "--out", str(out)), "it is there already")
+    assert out.read_text() == "mine"
+    wrong(call(None, "suggest", str(SHIPPED), "--out", str(tmp_path / "absent" / "x")), "can't be written")
+    found = the_json(call(None, "suggest", str(SHIPPED), "--json"))
+    assert found == {"rows": 768, "all_rows": True, "features": 8, "refused": 0, "out": None, "draft": draft}
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ([], "The file is empty"),
+        ([HEADER], "It has no rows. Expected 20 or more"),
+        ([HEADER, "6,148,72,35,0,33.6,0.627,50,1"], "It has 1 row. Expected 20 or more"),
+        ([HEADER, *["6,148,72,35,0,33.6,0.627,50,1"] * 19], "It has 19 rows."),
+        (
+            [HEADER, *["6,148,72,35,0,33.6,0.627,50,1"] * 50],
+            "None of its 9 columns can be a feature (1 column: what load",
+        ),
+        (["age;sex", *["33;M"] * 50], "(wrong_delimiter)"),
+        (["7177,Canary-Hunter2", *["33,M"] * 50], "Column 1 has the name of a value"),
+        (["Canary-Hunter2,M", *["33,M", "34,F"] * 50], "Column 2 has the name of a value"),
+        ([b"\x1f\x8b\x08"], "gunzip -c FILE | python -m jobs.suggest /dev/stdin"),
+        ([b"PAR1 and no more"], "no readable Parquet file"),
+    ],
+)
+def test_a_file_of_which_nothing_can_be_said(tmp_path: Path, lines: Sequence[str | bytes], told: str) -> None:
+    ended = call(None, "suggest", write(tmp_path, *lines))
+    wrong(ended, "patients.csv: nothing can be suggested. ", told)
+    assert "7177" not in ended.stderr
+    assert the_json(call(None, "suggest", "--json", write(tmp_path, *lines)))["error"] == "nothing_to_suggest"
+
+
+def test_a_file_that_is_not_there_and_a_folder(tmp_path: Path) -> None:
+    wrong(call(None, "suggest", str(tmp_path / "absent.csv")), "absent.csv", "No such file")
+    wrong(call(None, "suggest", str(tmp_path)), "Is a directory")
+
+
+# ---- tables ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_table(clinic: Clinic) -> Clinic:
+    """A clinic's database with visits under its own names."""
+    kinds = {"postgresql": ("uuid", "numeric(5,1)", "boolean"), "sqlite": ("TEXT", "REAL", "INTEGER")}
+    key, number, truth = kinds[clinic.kind]
+    clinic.execute("DROP TABLE visits")
+    clinic.execute(f"""CREATE TABLE visits (visit_id {key}, patient_no INTEGER, sex CHAR(1), age INTEGER,
+        glucose_mmol {number}, smoker {truth}, notes TEXT, diabetic TEXT)""")
+    columns = visits()
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    marks = ", ".join(f":{name}" for name in columns)
+    clinic.execute(f"INSERT INTO visits VALUES ({marks})", rows)
+    return clinic
+
+
+def test_a_table_is_pulled_by_the_draft_of_it(empty_database: Database, own_table: Clinic, tmp_path: Path) -> None:
+    draft, config = drafted(tmp_path, "--source", "clinic", "--table", "visits", **{URL: own_table.url})
+    assert tomllib.loads(draft) | {"feature": None} == {
+        "gate": {"measure": "log_loss"},
+        "outcome": {"name": "diabetic", "meaning": ""},
+        "feature": None,
+        "source": [
+            {
+                "name": "clinic",
+                "table": "visits",
+                "key": "visit_id",
+                "key_type": "uuid",
+                "person": "patient_no",
+                "person_type": "integer",
+                "outcome": "diabetic",
+                "outcome_words": {"yes": 1, "no": 0},
+                "columns": {
+                    "sex": {"column": "sex", "words": {"F": 0, "M": 1}},
+                    "age": "age",
+                    "glucose_mmol": "glucose_mmol",
+                    "smoker": tomllib.loads(draft)["source"][0]["columns"]["smoker"],
+                },
+            }
+        ],
+    }
+    assert own_table.url not in draft
+    assert call(empty_database, "migrate", "--config", config).exit_code == 0
+    ended = call(empty_database, "pull", "--config", config, "--json", **{URL: own_table.url})
+    assert ended.exit_code == 0, ended.stderr
+    (pulled,) = the_json(ended)["sources"]
+    assert (pulled["inserted"], pulled["rejected"]) == (ROWS, 0)
+    columns = visits()
+    totals = "SELECT sum(sex), sum(smoker), sum(outcome), count(outcome), count(DISTINCT person_key) FROM patients"
+    assert empty_database.execute(totals) == [
+        (
+            columns["sex"].count("M"),
+            sum(columns["smoker"]),
+            columns["diabetic"].count("yes"),
+            ROWS - columns["diabetic"].count(None),
+            len(set(columns["patient_no"])),
+        )
+    ]
+
+
+def test_a_source_of_the_settings_is_read_as_they_say(sqlite_clinic: Clinic, tmp_path: Path) -> None:
+    sqlite_clinic.insert(300)
+    sqlite_clinic.settings["query"] = 'SELECT visit_id, age, bmi AS "b m i" FROM visits -- all of them\nWHERE age > 0;'
+    del sqlite_clinic.settings["table"]
+    draft, _ = drafted(tmp_path, "--config", sqlite_clinic.config, "--source", "clinic", **{URL: sqlite_clinic.url})
+    (source,) = tomllib.loads(draft)["source"]
+    assert source["query"] == sqlite_clinic.settings["query"]
+    assert source["columns"] == {"age": "age", "b_m_i": "b m i"}
+    # A table of the same database instead.
+    told = ("--config", sqlite_clinic.config, "--source", "clinic", "--table", "visits")
+    draft, _ = drafted(tmp_path, *told, **{URL: sqlite_clinic.url})
+    assert tomllib.loads(draft)["source"][0]["table"] == "visits"
+
+
+def test_hostile_names_of_tables_and_columns(empty_database: Database, clinic: Clinic, tmp_path: Path) -> None:
+    names = [
+        'a "b"',
+        "it's; DROP TABLE visits; --",
+        "= [[x]] #\n'''",
+        "%s %(x)s :y {0}",
+        "\\",
+        "größe (cm)",
+        "id",
+        "age",
+    ]
+    names += ["Age", "AGE"] if clinic.kind == "postgresql" else []
+    table = 'the "visits"; DROP TABLE visits --'
+    clinic.insert(1)
+    draw = random.Random(5)  # noqa: S311
+    with clinic.engine.begin() as connection:
+        quoted = ['"{}"'.format(name.replace('"', '""')) for name in names]
+        of_clinic = table.replace('"', '""')
+        columns = ", ".join(f"{name} REAL" for name in quoted)
+        raw = connection.connection.cursor()
+        raw.execute(f'CREATE TABLE "{of_clinic}" (key TEXT, {columns})')
+        for n in range(100):
+            values = ", ".join(f"{10 * at + draw.random():.3f}" for at in range(1, len(names) + 1))
+            raw.execute(f"INSERT INTO \"{of_clinic}\" VALUES ('K{n}', {values})")
+        raw.close()
+    draft, config = drafted(tmp_path, "--source", "clinic", "--table", table, **{URL: clinic.url})
+    assert set(tomllib.loads(draft)["source"][0]["columns"].values()) == set(names)
+    assert call(empty_database, "migrate", "--config", config).exit_code == 0
+    ended = call(empty_database, "pull", "--config", config, "--json", **{URL: clinic.url})
+    assert ended.exit_code == 0, ended.stderr
+    assert the_json(ended)["sources"][0]["inserted"] == 100
+    assert clinic.execute("SELECT count(*) FROM visits") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--source", "clinic", "--table", "absent"), "The source clinic can't be read as configured"),
+        (("--source", "clinic"), "it takes --table TABLE too"),
+        (("--source", "Clinic'; --", "--table", "visits"), "--source: expected a lower-case letter"),
+        (("--source", "other", "--table", "visits"), "PIMA_SOURCE__OTHER__URL"),
+        (("--table", "visits"), "expected a FILE, or --source NAME"),
+        (("a.csv", "--source", "clinic", "--table", "visits"), "expected a FILE, or --source NAME"),
+        (("a.csv", "--table", "visits"), "expected a FILE, or --source NAME"),
+        ((), "expected a FILE, or --source NAME"),
+        (("--source", "clinic", "--table", "visits"), "visits: nothing can be suggested. It has no rows."),
+    ],
+)
+def test_a_table_of_which_nothing_can_be_said(clinic: Clinic, arguments: tuple[str, ...], told: str) -> None:
+    ended = call(None, "suggest", *arguments, **{URL: clinic.url})
+    wrong(ended, told)
+    assert clinic.url not in ended.stderr
+
+
+def test_a_source_that_is_away_and_one_that_is_no_url() -> None:
+    told = ("suggest", "--source", "clinic", "--table", "visits")
+    away = call(None, *told, **{URL: f"postgresql://doctor:{SECRET}@127.0.0.1:1/db"})
+    assert (away.exit_code, SECRET in away.stderr) == (75, False)
+    wrong(call(None, *told, **{URL: f"nonsense {SECRET}"}), "the URL of the source clinic")
+
+
+# ---- what is not shown ----------------------------------------------------------------------------------------------
+
+
+def test_no_value_of_fewer_than_20_rows_is_shown(sqlite_clinic: Clinic, tmp_path: Path) -> None:
+    """19 rows have canaries in each column, within what is usual and far from it."""
+    draw = random.Random(7)  # noqa: S311
+    columns = visits()
+    columns |= {
+        "weight": [round(draw.gauss(77, 9), 1) for _ in range(ROWS)],
+        "stays": [draw.randrange(1, 6) for _ in range(ROWS)],
+        "seen": [f"2024-05-{n % 28 + 1:02}" for n in range(ROWS)],
+        "stage": [draw.choice(["early", "late"]) for _ in range(ROWS)],
+    }
+    wild: dict[str, list[Any]] = {
+        "visit_id": [f"Canary-{n}" for n in range(19)],
+        "patient_no": [717_171_717 + n for n in range(19)],
+        "sex": ["Canary"] * 19,
+        "age": [71_717] * 19,
+        "glucose_mmol": [-71.7171] * 19,
+        "smoker": ["canary yes"] * 19,
+        "notes": ["Canary Smith"] * 19,
+        "diabetic": ["Canary-maybe"] * 19,
+        "weight": [77.7171] * 19,
+        "stays": [7171] * 19,
+        "seen": ["1971-07-17"] * 19,
+        "stage": ["canary stage"] * 19,
+    }
+    for name, values in wild.items():
+        columns[name][100:119] = values
+    rows = list(zip(*columns.values(), strict=True))
+    file = write(tmp_path, ",".join(columns), *(",".join("" if c is None else str(c) for c in row) for row in rows))
+    sqlite_clinic.execute(f"CREATE TABLE own ({', '.join(columns)})")
+    marks = ", ".join(f":{name}" for name in columns)
+    sqlite_clinic.execute(f"INSERT INTO own VALUES ({marks})", [dict(zip(columns, row, strict=True)) for row in rows])
+    pq.write_table(pa.table({name: list(map(str, values)) for name, values in columns.items()}), tmp_path / "p.parquet")
+    of_table = ("--source", "clinic", "--table", "own")
+    for arguments in ((file,), (str(tmp_path / "p.parquet"),), of_table):
+        for look in ((), ("--json",)):
+            ended = call(None, "suggest", *arguments, *look, **{URL: sqlite_clinic.url})
+            assert ended.exit_code == 0, ended.stderr
+            shown = (ended.stdout + ended.stderr).casefold()
+            assert "weight" in shown
+            assert re.findall(r"canary|7171|71\.7|71717|1971", shown) == []
+
+
+def test_no_lone_row_moves_a_bound(tmp_path: Path) -> None:
+    """From the ranges it can't be told how far beyond all others one patient's values are."""
+    lines = SHIPPED.read_text().split()
+    texts = []
+    for extreme in ("17,199,122,99,846,67.1,2.42,81,1", "24,599,199,119,1999,149,4.9,119,1"):
+        draft, _ = drafted(tmp_path, write(tmp_path, *lines, extreme))
+        texts.append(re.findall(r"^(?:low|high) = \S+", draft, re.MULTILINE))
+    assert texts[0] == texts[1]
+    assert len(texts[0]) == 16
+
+
+def test_a_reading_is_stopped_by_a_signal(sqlite: Database, tmp_path: Path) -> None:
+    """It waits for a pipe that nobody writes to."""
+    import os
+    import signal
+
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    process = sqlite.start("suggest", str(fifo))
+    with fifo.open("wb") as writer:
+        writer.write(b"age,bmi\n")
+        writer.flush()
+        process.send_signal(signal.SIGTERM)
+        ended = Ended(process.wait(60), *process.communicate())
+    assert (ended.exit_code, "stopped" in ended.stderr) == (143, True), ended
