@@ -77,7 +77,7 @@ def _widened(lowest: float, highest: float, count: int) -> tuple[float, float]:
     low, high = lowest - margin, highest + margin
     if lowest > 0:
         # Where the numbers reach over several sizes, so does the rare one beyond them.
-        reach = math.sqrt(highest / lowest)
+        reach = (highest / lowest) ** (share / 3)
         low, high = max(low, lowest / max(reach, factor)), max(high, highest * reach)
     elif lowest == 0:
         low = 0
