@@ -40,8 +40,9 @@ def only_one(engine: Engine, name: str, run_id: int, seconds: int) -> Iterator[H
 
     def beat() -> None:
         with writing(engine) as connection:
-            runs.beat(connection, run_id)
+            # In this order, in which the work itself asks for them too: else each could wait for the other.
             leases.renew_lease(connection, name, fence, seconds)
+            runs.beat(connection, run_id)
 
     try:
         with beating(beat, seconds / 4):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from pima.intake import pulling
 from pima.intake.source_reading import BLOCK_ROWS
 from tests.conftest import PATIENCE_SECONDS, Database, call, install_models, wait_for
 from tests.jobs.clinic import KINDS, TABLE, URL, Clinic, engine_of
@@ -86,6 +87,21 @@ def test_a_pull_that_is_killed_between_its_blocks_is_completed_by_the_next(
     assert_each_once(postgresql, ROWS)
     assert postgresql.value("SELECT count(*) FROM rejections") == ROWS // 1000
     assert counts(by_text.pulled(postgresql)) == {"unchanged": ROWS}
+
+
+def test_a_heartbeat_and_a_block_do_not_wait_for_each_other(
+    postgresql: Database, by_text: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A block takes longer than the server waits before it looks for those that wait in a circle."""
+    _many(by_text, ROWS)
+    postgresql.execute("""
+        CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            PERFORM pg_sleep(1.5); RETURN NULL;
+        END $$""")
+    postgresql.execute("CREATE TRIGGER slowly AFTER INSERT ON patients FOR EACH STATEMENT EXECUTE FUNCTION slowly()")
+    monkeypatch.setattr(pulling, "LEASE_SECONDS", 1)
+    ended = by_text.pull(postgresql)
+    assert (ended.exit_code, "heartbeat failed" in ended.stderr) == (0, False), ended.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
