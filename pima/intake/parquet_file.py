@@ -29,8 +29,9 @@ def open_parquet(
         is_number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_null(field.type)
         is_decimal = column != "id" and pa.types.is_decimal(field.type)
         is_text = pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+        is_code = column == "outcome" or column in categories
         is_label = column in categories and (is_text or pa.types.is_dictionary(field.type))
-        is_sound = is_number or is_decimal or is_label or (column == "outcome" and pa.types.is_boolean(field.type))
+        is_sound = is_number or is_decimal or is_label or (is_code and pa.types.is_boolean(field.type))
         if column in KEYS:
             # Never a number made text, since two kinds of numbers would make two texts.
             is_sound = is_text or _is_dictionary_of_text(field.type) or pa.types.is_null(field.type)
