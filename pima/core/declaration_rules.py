@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pima.core.features import Declaration, Feature, Outcome, folded_name, is_number
 
@@ -11,6 +12,7 @@ MOST_FEATURES = 200
 MOST_INPUTS = 512
 LARGEST_CODE = 2**24
 """Codes are below it: the model's numbers are float32, which has every whole number up to there."""
+MOST_BANDS = 20
 POWERS = (1.0, 0.5, -1.0)
 SMALLEST, LARGEST = 1e-30, 1e30
 """Of a bound other than 0: float32 ends at 1e-38 and 3e38, and a fit takes reciprocals, distances and their shares."""
@@ -110,7 +112,7 @@ def _texts(value: object) -> Iterable[str]:
         return (value,)
     if isinstance(value, dict):
         return value.values()
-    return value if isinstance(value, tuple) else ()
+    return [each for each in value if isinstance(each, str)] if isinstance(value, tuple) else ()
 
 
 def _faults_of_name(place: str, name: str) -> Iterator[Fault]:
@@ -152,6 +154,11 @@ def _faults_of_number(place: str, feature: Feature) -> Iterator[Fault]:
         yield Fault(f"{place}: power", "is -1, but there may be values of 0", "low above 0, or another power")
     if feature.scale is not None and not 0 < feature.scale <= 100:
         yield Fault(f"{place}: scale", "is no scale", "a number above 0, at most 100")
+    ascending = all(one < other for one, other in pairwise((feature.low, *feature.bands)))
+    if feature.bands and not (ascending and feature.bands[-1] <= feature.high):
+        yield Fault(f"{place}: bands", "are no ends of bands", "ascending numbers, above low and at most high")
+    if len(feature.bands) > MOST_BANDS:
+        yield Fault(f"{place}: bands", f"are {len(feature.bands)}", f"at most {MOST_BANDS}")
 
 
 def _faults_of_range(place: str, low: float, high: float) -> Iterator[Fault]:
@@ -175,6 +182,6 @@ def _faults_of_category(place: str, feature: Feature) -> Iterator[Fault]:
         yield Fault(f"{place}: codes", "have a label that reads as another number", "labels in words")
     if feature.zero_is_missing and 0 in feature.codes:
         yield Fault(f"{place}: zero_is_missing", "stands beside a code 0", "one of the two")
-    given = [key for key in ("low", "high", "power", "scale") if getattr(feature, key) is not None]
+    given = [key for key in ("low", "high", "power", "scale", "bands") if getattr(feature, key) not in (None, ())]
     if given:
         yield Fault(f"{place}: {given[0]}", "belongs to a number", 'kind = "number", or codes alone')

@@ -39,6 +39,9 @@ class Feature(Struct, frozen=True, forbid_unknown_fields=True):
     """What the model raises the number to: 1, 0.5 or -1; None leaves the choice to the fit."""
     scale: float | None = None
     """The standard deviation that the power is brought to: the wider, the more the model may lean on it. None is 1."""
+    bands: tuple[float, ...] = ()
+    """Of a number, where subgroups of patients end: with 30 and 60 there are under 30, 30 to under 60, and 60 and over.
+    Empty: at the quartiles of the training rows, rounded. No model sees them."""
     also_called: tuple[str, ...] = ()
     """Other column names under which files may bring it."""
     perhaps_called: tuple[str, ...] = ()

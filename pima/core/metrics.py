@@ -57,8 +57,13 @@ def correct(probabilities: Float64Array, outcomes: Int8Array, threshold: float) 
 
 def log_losses(probabilities: Float64Array, outcomes: Int8Array) -> Float64Array:
     """The loss of each row, (n,)."""
-    bounded = np.clip(probabilities, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
-    return -np.log(np.where(outcomes == 1, bounded, 1 - bounded))
+    within = bounded(probabilities)
+    return -np.log(np.where(outcomes == 1, within, 1 - within))
+
+
+def bounded(probabilities: Float64Array) -> Float64Array:
+    """Probabilities (n,) whose logarithms are finite."""
+    return np.clip(probabilities, _SMALLEST_PROBABILITY, 1 - _SMALLEST_PROBABILITY)
 
 
 def net_benefits(probabilities: Float64Array, outcomes: Int8Array, threshold: float, cost: float) -> Float64Array:

@@ -38,7 +38,13 @@ def as_features(stored: Any) -> Features:
 
 def as_stored(declared: Declaration | Features) -> Any:
     """What the columns take."""
-    return msgspec.to_builtins(declared, str_keys=True)
+    stored = msgspec.to_builtins(declared, str_keys=True)
+    features = stored["feature"] + stored["retired"] if isinstance(declared, Declaration) else stored
+    for feature in features:
+        # A key that earlier releases don't know stands there only where it says something.
+        if not feature["bands"]:
+            del feature["bands"]
+    return stored
 
 
 def require_declared(configured: Declaration, stored: Declaration) -> None:

@@ -1,0 +1,95 @@
+"""Into which groups a feature divides patients: the codes of a category, the bands of a number.
+
+Bands are declared, or else the quartiles of the first training rows, rounded. By id the first ones stay the first ones,
+and their number only doubles; so bands move a few times in all, and figures stay comparable from verdict to verdict.
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from pima.core.arrays import BoolArray, Float32Array, Float64Array, Int16Array, Int64Array
+from pima.core.features import Feature, Features
+
+MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """How one feature divides rows (n,)."""
+
+    feature: str
+    groups: tuple[str, ...]
+    """In words; the last one is of the rows that lack it."""
+    members: Int16Array
+    """(n,), the number of each row's group."""
+
+    def rows(self, which: BoolArray) -> "Grouping":
+        """Of some of the rows."""
+        return Grouping(self.feature, self.groups, self.members[which])
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many rows each group has."""
+        return tuple(np.bincount(self.members, minlength=len(self.groups)).tolist())
+
+
+def groupings(features: Features, rows: Float32Array, training: Float32Array) -> tuple[Grouping, ...]:
+    """How each feature divides rows (n, features); `training` (m, features) tells bands that nobody has declared."""
+    return tuple(
+        _by_code(feature, rows[:, n]) if feature.kind == "category" else _by_band(feature, rows[:, n], training[:, n])
+        for n, feature in enumerate(features)
+    )
+
+
+def _by_code(feature: Feature, values: Float32Array) -> Grouping:
+    codes = sorted(feature.codes)
+    found = np.searchsorted(np.array(codes, dtype=np.float32), values)
+    return _grouping(feature, tuple(feature.codes[code] for code in codes), found, values)
+
+
+def _by_band(feature: Feature, values: Float32Array, training: Float32Array) -> Grouping:
+    edges = feature.bands or quartile_bands(_first(training).astype(np.float64))
+    # As the values are rounded: one that stands on an edge is in the band above it.
+    found = np.searchsorted(np.array(edges, dtype=np.float32), values, side="right")
+    return _grouping(feature, _in_words(edges), found, values)
+
+
+def _grouping(feature: Feature, groups: tuple[str, ...], found: Int64Array, values: Float32Array) -> Grouping:
+    members = np.where(np.isnan(values), len(groups), found).astype(np.int16)
+    return Grouping(feature.name, (*groups, MISSING), members)
+
+
+MOST_ROWS = 4_096
+
+
+def _first(values: Float32Array) -> Float32Array:
+    """As many as the largest power of two that there are, at most `MOST_ROWS`."""
+    there = len(values)
+    return values[: min(2 ** (there.bit_length() - 1), MOST_ROWS)] if there else values
+
+
+def quartile_bands(values: Float64Array) -> tuple[float, ...]:
+    """The quartiles of values (n,), NaN where missing, rounded to the largest of 1, 2 or 5 times a power of ten that is
+    no more than a third of the distance between the outer two. Without those below which there is nothing."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return ()
+    quartiles = np.quantile(known, (0.25, 0.5, 0.75), method="inverted_cdf").tolist()
+    third = (quartiles[2] - quartiles[0]) / 3
+    if third <= 0:
+        return ()
+    digits = math.floor(math.log10(third))
+    step = next(times for times in (5, 2, 1) if times <= third / 10.0**digits * (1 + 1e-9)) * 10.0**digits
+    edges = {round(round(quartile / step) * step, max(0, -digits)) for quartile in quartiles}
+    return tuple(edge for edge in sorted(edges) if edge > known.min())
+
+
+def _in_words(edges: tuple[float, ...]) -> tuple[str, ...]:
+    if not edges:
+        return ("measured",)
+    words = [f"{edge:.10g}" for edge in edges]
+    between = (f"{low} to under {high}" for low, high in pairwise(words))
+    return (f"under {words[0]}", *between, f"{words[-1]} and over")

@@ -1,0 +1,169 @@
+"""Subgroups: into which bands and codes patients are divided, which of them may be shown."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace as changed
+
+from pima.core.declaration_rules import first_fault
+from pima.core.evidence.bands import Grouping, groupings, quartile_bands
+from pima.core.evidence.evidence import Answers, evidence
+from pima.core.evidence.subgroups import FEWEST_ROWS, shown
+from pima.core.features import Declaration, Feature, Outcome
+from pima.declaring import SHIPPED
+from tests.bench.accuracy.shipped import shipped_rows
+
+AGE = Feature("age", low=18, high=120, bands=(30, 45.5))
+SEX = Feature("sex", kind="category", codes={2: "male", 1: "female"}, may_be_missing=True)
+
+
+def _column(*values: float) -> np.ndarray:
+    return np.array(values, dtype=np.float32)[:, None]
+
+
+def test_declared_bands_begin_at_their_number() -> None:
+    (found,) = groupings((AGE,), _column(29.9, 30, 45.4, 45.5, 80), _column(50))
+    assert found.groups == ("under 30", "30 to under 45.5", "45.5 and over", "missing")
+    assert found.members.tolist() == [0, 1, 1, 2, 2]
+    assert found.sizes == (1, 2, 2, 0)
+
+
+@pytest.mark.parametrize("edge", [0.1, 0.7, 28.1, 1e-7, 123456.7])
+def test_a_value_that_stands_on_an_edge_is_above_it_however_it_is_rounded(edge: float) -> None:
+    (found,) = groupings((changed(AGE, low=0, high=1e6, bands=(edge,)),), _column(edge), _column(edge))
+    assert found.members.tolist() == [1]
+
+
+def test_a_category_has_its_codes_in_their_order_and_what_is_missing_is_a_group() -> None:
+    (found,) = groupings((SEX,), _column(2, 1, np.nan, 2), _column(1))
+    assert found.groups == ("female", "male", "missing")
+    assert found.members.tolist() == [1, 0, 2, 1]
+
+
+def test_without_declared_bands_the_training_rows_quartiles_are_rounded() -> None:
+    features = shipped_rows().features
+    divided = {each.feature: each.groups for each in groupings(SHIPPED.features, features, features)}
+    assert divided["age"] == ("under 25", "25 to under 30", "30 to under 40", "40 and over", "missing")
+    assert divided["glucose"] == ("under 100", "100 to under 120", "120 to under 140", "140 and over", "missing")
+    assert divided["bmi"] == ("under 28", "28 to under 32", "32 to under 36", "36 and over", "missing")
+    assert divided["pregnancies"] == ("under 1", "1 to under 3", "3 to under 6", "6 and over", "missing")
+    assert divided["diabetes_pedigree"] == (
+        "under 0.3",
+        "0.3 to under 0.4",
+        "0.4 to under 0.6",
+        "0.6 and over",
+        "missing",
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "bands"),
+    [
+        ([], ()),
+        ([np.nan, np.nan], ()),
+        ([5], ()),
+        ([7] * 20, ()),
+        ([0] * 15 + [9] * 5, ()),
+        ([0] * 12 + [9] * 8, (8,)),
+        ([0, 1] * 10, (1,)),
+        ([1e30, 2e30, 3e30, 4e30], (2e30, 3e30)),
+        ([-3, -2, -1, 0, 1, 2, 3], (-2, 0, 2)),
+    ],
+)
+def test_bands_of_few_or_equal_values(values: list[float], bands: tuple[float, ...]) -> None:
+    assert quartile_bands(np.array(values, dtype=np.float64)) == pytest.approx(bands)
+
+
+@given(st.lists(st.floats(-1e30, 1e30, allow_subnormal=False), min_size=1, max_size=30))
+def test_bands_ascend_and_each_has_something_below_it(values: list[float]) -> None:
+    bands = quartile_bands(np.array(values))
+    assert list(bands) == sorted(set(bands))
+    assert all(min(values) < edge for edge in bands)
+
+
+def test_bands_seldom_move_from_one_week_to_the_next() -> None:
+    """Two years of 13 new patients a week, after 300, each labelled up to eight weeks after the ids were given."""
+    draw = np.random.default_rng(5)
+    rows = 300 + 104 * 13
+    features = shipped_rows().features[draw.integers(0, 768, rows)]
+    known_in_week = np.maximum(0, (np.arange(rows) - 300) // 13 + 1) + draw.integers(0, 9, rows)
+    bands = [_edges(features[known_in_week <= week]) for week in range(8, 105)]
+    moved = sum(one != other for before, after in pairwise(bands) for one, other in zip(before, after, strict=True))
+    # Eight features, of which each may move when there are 512 rows and when there are 1,024.
+    assert moved <= 16
+
+
+def _edges(training: np.ndarray) -> list[tuple[str, ...]]:
+    return [each.groups for each in groupings(SHIPPED.features, training[:1], training)]
+
+
+@pytest.mark.parametrize(
+    ("bands", "told"),
+    [
+        ((18,), "are no ends of bands"),
+        ((30, 30), "are no ends of bands"),
+        ((45, 30), "are no ends of bands"),
+        ((30, 121), "are no ends of bands"),
+        ((30, float("nan"), 50), "are no ends of bands"),
+        (tuple(range(30, 51)), "are 21"),
+    ],
+)
+def test_wrong_bands_are_refused(bands: tuple[float, ...], told: str) -> None:
+    fault = first_fault(Declaration(Outcome("ill"), (changed(AGE, bands=bands),)))
+    assert fault is not None
+    assert (fault.key, fault.what) == ("feature 1 (age): bands", told)
+
+
+def test_sound_bands_are_taken_and_a_category_has_none() -> None:
+    assert first_fault(Declaration(Outcome("ill"), (changed(AGE, bands=(19, 120)), SEX))) is None
+    fault = first_fault(Declaration(Outcome("ill"), (changed(SEX, bands=(1.5,)),)))
+    assert (fault.key, fault.what) == ("feature 1 (sex): bands", "belongs to a number")
+
+
+@given(st.lists(st.integers(0, 40) | st.integers(0, 12), min_size=1, max_size=8))
+def test_no_small_group_can_be_told_from_the_others_and_the_whole(sizes: list[int]) -> None:
+    are_shown = shown(tuple(sizes))
+    assert all(size >= FEWEST_ROWS for size, is_shown in zip(sizes, are_shown, strict=True) if is_shown)
+    held_back = [size for size, is_shown in zip(sizes, are_shown, strict=True) if size and not is_shown]
+    # What somebody finds who takes all that is shown from the whole.
+    left = sum(sizes) - sum(size for size, is_shown in zip(sizes, are_shown, strict=True) if is_shown)
+    if any(is_shown for is_shown in are_shown):
+        assert left == 0 or (left >= FEWEST_ROWS and len(held_back) >= 2)
+    if all(size == 0 or size >= FEWEST_ROWS for size in sizes):
+        assert not held_back
+
+
+@pytest.mark.parametrize(
+    ("sizes", "are_shown"),
+    [
+        ((9, 200), (False, False)),
+        ((10, 200), (True, True)),
+        ((3, 40, 200), (False, False, True)),
+        ((3, 4, 200, 300), (False, False, False, True)),
+        ((5, 6, 200, 300), (False, False, True, True)),
+        ((0, 200), (False, True)),
+        ((0, 0), (False, False)),
+    ],
+)
+def test_a_group_is_held_back_with_a_small_one(sizes: tuple[int, ...], are_shown: tuple[bool, ...]) -> None:
+    assert shown(sizes) == are_shown
+
+
+def _grouping(name: str, *sizes: int) -> Grouping:
+    groups = tuple(f"group {n}" for n in range(len(sizes)))
+    return Grouping(name, groups, np.repeat(np.arange(len(sizes)), sizes).astype(np.int16))
+
+
+def test_of_a_group_that_is_held_back_nothing_is_said() -> None:
+    outcomes = np.array([0, 1] * 60, dtype=np.int8)
+    answers = Answers(np.linspace(0.1, 0.9, 120), 0.5)
+    found = evidence(outcomes, answers, answers, (_grouping("site", 3, 40, 77), _grouping("all", 120)))
+    assert [each.group for each in found.subgroups] == ["group 0", "group 1", "group 2"]
+    first, second, third = found.subgroups
+    for each in (first, second):
+        assert (each.rows, each.positive, each.few, each.treat_all) == (None,) * 4
+        assert each.challenger is each.champion is None
+    assert (third.rows, third.few) == (77, False)
