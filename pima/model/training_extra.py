@@ -3,11 +3,15 @@
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from pima.errors import TrainingExtraMissing
 from pima.model.quiet import quiet_native_code
+
+_TAKEN_IN_BY_KERAS = ("matplotlib", "pandas", "sklearn")
+"""Where they are installed, for plots and wrappers of its own, which no fit uses: over a second of each start."""
 
 
 @contextmanager
@@ -15,7 +19,7 @@ def training_extra() -> Iterator[None]:
     """Around imports that need TensorFlow; raises TrainingExtraMissing where it is not installed."""
     _forget_what_others_were_told()
     try:
-        with quiet_native_code():
+        with quiet_native_code(), _as_if_not_installed(_TAKEN_IN_BY_KERAS):
             yield
     except ImportError:
         raise TrainingExtraMissing() from None
@@ -30,3 +34,16 @@ def _forget_what_others_were_told() -> None:
     if sys.warnoptions:
         # Told to make errors of warnings, Python would end the fit at what these libraries warn their developers of.
         warnings.simplefilter("ignore")
+
+
+@contextmanager
+def _as_if_not_installed(packages: Iterable[str]) -> Iterator[None]:
+    """Those that were not imported before; afterwards whoever wants them may import them."""
+    hidden = [name for name in packages if name not in sys.modules]
+    modules: dict[str, Any] = sys.modules  # in which None stands for what can't be imported
+    modules |= dict.fromkeys(hidden)
+    try:
+        yield
+    finally:
+        for name in hidden:
+            modules.pop(name, None)

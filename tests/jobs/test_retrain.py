@@ -305,6 +305,21 @@ def test_without_the_training_extra_the_message_says_how_to_get_it(sqlite: Datab
     assert sqlite.execute("SELECT status, error_code FROM runs") == [("failed", "training_extra_missing")]
 
 
+def test_a_fit_takes_in_no_library_that_keras_knows_for_other_uses(sqlite: Database) -> None:
+    assert call(sqlite, "load", str(SHIPPED)).exit_code == 0
+    program = """
+import os, sys
+from jobs.retrain import main
+code = main(["--json"], os.environ)
+print(code, sorted({"matplotlib", "pandas", "sklearn"} & set(sys.modules)))
+import matplotlib, pandas, sklearn  # may be imported afterwards
+"""
+    environ = clean_environ() | {"DATABASE_URL": sqlite.url}
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == "0 []"
+
+
 def test_both_databases_give_the_same_predictions(sqlite: Database, postgresql: Database, tmp_path: Path) -> None:
     lines = SHIPPED.read_text().splitlines(keepends=True)
     known, new = tmp_path / "known.csv", tmp_path / "new.csv"
