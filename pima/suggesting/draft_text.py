@@ -62,7 +62,7 @@ def _gate(draft: Draft) -> Iterator[str]:
         yield line("measure", "accuracy", f"below {LEAST_SHARE:.0%} of either outcome take log_loss")
         return
     share = _share(outcome.rarer, outcome.known) if outcome.rarer >= SHOWN_FROM else FEWER
-    reason = "by accuracy who never says it would win" if is_rare else "accuracy can tell models apart"
+    reason = "accuracy would favour a model that never says it" if is_rare else "accuracy can tell models apart"
     said = f"the rarer outcome is {share} of {outcome.known:,}: {reason}"
     yield line("measure", "log_loss" if is_rare else "accuracy", said)
 
