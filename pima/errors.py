@@ -79,6 +79,13 @@ class Unhealthy(PimaError):
     code = "unhealthy"
 
 
+class AttachFaulty(PimaError):
+    """The triggers of attached sources may not tell of every change: {faults}. Until they are right again, pulls of
+    these sources compare all of them. `python -m jobs.attach NAME` makes the triggers anew."""
+
+    code = "attach_faulty"
+
+
 class TrainingExtraMissing(PimaError):
     """This installation has no TensorFlow, so it can score but not train. Install the extra: pip install 'pima[train]',
     or use the image's default target."""
@@ -269,6 +276,31 @@ class SourceKeysUnusable(PimaError):
 
     exit_code = WRONG
     code = "source_keys_unusable"
+
+
+class CannotAttach(PimaError):
+    """The source {source} can't be attached: {what}. Nothing was changed, and its pulls compare all of it, which is as
+    right. Expected: a table in pima's own database, as the source's URL reaches it, without children or partitions."""
+
+    exit_code = WRONG
+    code = "cannot_attach"
+
+
+class AttachNotAllowed(PimaError):
+    """The role {role} may not do what attaching or detaching the source {source} takes: it needs to own pima's schema
+    and the source's table, or to be a superuser. Nothing was changed. With --sql the command prints what a database
+    administrator runs in its place."""
+
+    exit_code = WRONG
+    code = "attach_not_allowed"
+
+
+class StillAttached(PimaError):
+    """The database can't go back to revision {to} while sources are attached ({names}): their triggers write to a table
+    that is not there yet. Nothing was changed. Take them away first: python -m jobs.attach NAME --detach"""
+
+    exit_code = WRONG
+    code = "still_attached"
 
 
 class RunNotOpen(PimaError):

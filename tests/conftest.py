@@ -339,6 +339,25 @@ def postgresql_clinic(server: str, tmp_path: Path) -> "Iterator[Clinic]":
         yield from _clinic("postgresql", database.url, tmp_path)
 
 
+@pytest.fixture
+def sqlite_own_clinic(sqlite: Database, tmp_path: Path) -> "Iterator[Clinic]":
+    """The table of visits in pima's own file."""
+    yield from _clinic("sqlite", sqlite.url, tmp_path)
+
+
+@pytest.fixture
+def postgresql_own_clinic(postgresql: Database, tmp_path: Path) -> "Iterator[Clinic]":
+    """The same in its own PostgreSQL database."""
+    yield from _clinic("postgresql", postgresql.url, tmp_path)
+
+
+@pytest.fixture
+def own_clinic(request: pytest.FixtureRequest, database: Database) -> "Clinic":
+    """The same in whichever of the two."""
+    found: Clinic = request.getfixturevalue(f"{database.kind}_own_clinic")
+    return found
+
+
 def _clinic(kind: str, url: str, folder: Path) -> "Iterator[Clinic]":
     from tests.jobs.clinic import KINDS, TABLE, Clinic, engine_of
 

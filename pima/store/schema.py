@@ -13,8 +13,16 @@ from sqlalchemy import URL, Connection, Engine, insert, select, text
 from pima.core.features import KEYS, Declaration
 from pima.core.ids import LARGEST_ID
 from pima.declaring import SHIPPED
-from pima.errors import SchemaAhead, SchemaBehind, SchemaDiffers, SchemaMissing, WrongConfiguration
+from pima.errors import (
+    SchemaAhead,
+    SchemaBehind,
+    SchemaDiffers,
+    SchemaMissing,
+    StillAttached,
+    WrongConfiguration,
+)
 from pima.settings import HoldoutSettings
+from pima.store.attaching import attached_names
 from pima.store.constraints import require_constraints
 from pima.store.database import database_of
 from pima.store.declarations import newest_declaration, require_declared, require_only_the_shipped_one
@@ -26,10 +34,11 @@ from pima.store.triggers import drop_triggers, make_triggers, require_triggers
 from pima.store.types import Real
 from pima.store.urls import redacted
 
-HEAD = "0010"
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
+HEAD = "0011"
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011")
 """Every revision that this code knows, oldest first; a test compares them with migrations/."""
 _FIRST_WITH_DECLARATIONS = "0007"
+_FIRST_WITH_ATTACHED = "0011"
 _NAMES = ("alembic_version", *(table.name for table in TABLES), *VIEWS)
 
 _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
@@ -141,6 +150,7 @@ def migrate(
             _require_ids_in_range(connection)
             _require_room_for_keys(connection, before)
             _require_declaration_can_stay(connection, before, to)
+            _require_nothing_attached(connection, before, to)
         if before == HEAD and to not in ("head", HEAD):
             drop_triggers(connection)
         _run_alembic(connection, to)
@@ -183,6 +193,13 @@ def _require_declaration_can_stay(connection: Connection, before: str, to: str) 
     # Going back to nothing is no loss that anybody overlooks.
     if to in REVISIONS and to < _FIRST_WITH_DECLARATIONS <= before:
         require_only_the_shipped_one(connection, to, _FIRST_WITH_DECLARATIONS)
+
+
+def _require_nothing_attached(connection: Connection, before: str, to: str) -> None:
+    """On SQLite nobody could write to a table whose triggers write to one that is gone."""
+    stays = to == "head" or (to >= _FIRST_WITH_ATTACHED and to in REVISIONS)
+    if before >= _FIRST_WITH_ATTACHED and not stays and (names := attached_names(connection)):
+        raise StillAttached(to=to, names=", ".join(names))
 
 
 def _run_alembic(connection: Connection, to: str) -> None:

@@ -116,6 +116,22 @@ source_pulls = _table(
     Column("completed_at", Timestamp),
 )
 
+# Keys of sources' tables that triggers on those noted, for the next pull; NULL stands for all keys. Nothing in it is
+# unique but the number that is drawn, so that no two writers wait for each other.
+source_changes = _table(
+    "source_changes",
+    _identity(),
+    Column("source", Key, nullable=False),
+    Column("source_key", Text),
+)
+
+# Which sources have such triggers.
+attached_sources = _table(
+    "attached_sources",
+    Column("source", Key, primary_key=True),
+    Column("attached_at", Timestamp, **_now()),
+)
+
 # Row versions that wait, with all that the scorer needs: the features' columns.
 scoring_queue = _table(
     "scoring_queue",

@@ -96,6 +96,10 @@ class Clinic:
         """Run the job in this process."""
         return call(database, "pull", "--config", self.config, *arguments, **({URL: self.url} | environ))
 
+    def attach(self, database: Database, *arguments: str, **environ: str) -> Ended:
+        """Run that job in this process."""
+        return call(database, "attach", "--config", self.config, *arguments, **({URL: self.url} | environ))
+
     def pulled(self, database: Database, *arguments: str) -> dict[str, Any]:
         """Run it, and see it succeed; what became of the source."""
         ended = self.pull(database, "--json", *arguments)

@@ -1,7 +1,7 @@
 """PostgreSQL, as the store knows it."""
 
-from pima.store.database import Database, Triggers, imported_when_called
-from pima.store.postgresql import triggers
+from pima.store.database import Attaching, Database, Triggers, imported_when_called
+from pima.store.postgresql import attached, attaching, triggers
 from pima.store.postgresql.constraints import constraints
 from pima.store.postgresql.counter import mend_counter
 from pima.store.postgresql.driver_errors import translated
@@ -49,6 +49,15 @@ DATABASE = Database(
     types=TYPES,
     words=WORDS,
     triggers=Triggers(make=triggers.make, drop=triggers.drop, fault=triggers.fault),
+    attaching=Attaching(
+        database_id=attached.database_id,
+        table_id=attached.table_id,
+        obstacle=attached.obstacle,
+        attaching=attaching.attaching,
+        detaching=attaching.detaching,
+        fault=attached.fault,
+        state=attached.state,
+    ),
     mend_counter=mend_counter,
     columns=columns,
     fault_of_names=fault_of_names,

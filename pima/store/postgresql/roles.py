@@ -70,6 +70,8 @@ ROLES = (
             "SELECT, INSERT ON loads",
             # A pull is a run, and the only one of its source.
             "SELECT, INSERT, UPDATE ON runs, leases, source_pulls",
+            "SELECT ON attached_sources",
+            "SELECT, DELETE ON source_changes",
             # A file with ids moves the counter behind them.
             "USAGE, UPDATE ON SEQUENCE patients_id_seq",
         ),
@@ -79,7 +81,7 @@ ROLES = (
     Role(
         "pima_scheduler",
         (
-            "SELECT ON alembic_version, declarations, champion, unseen_rows",
+            "SELECT ON alembic_version, declarations, champion, unseen_rows, attached_sources",
             "SELECT, INSERT, UPDATE ON runs, schedules",
             # It ends the lease of a run that was killed.
             "SELECT (owner, expires_at), UPDATE (expires_at) ON leases",
@@ -92,7 +94,7 @@ ROLES = (
         "pima_operator",
         (
             "SELECT ON alembic_version, declarations, patients, predictions, promotions, model_versions",
-            "SELECT ON training_snapshots, runs, schedules, holdout_generations, unseen_rows",
+            "SELECT ON training_snapshots, runs, schedules, holdout_generations, unseen_rows, attached_sources",
             "SELECT, UPDATE ON champion",
             "INSERT ON promotions, holdout_generations",
             "SELECT, INSERT, UPDATE, DELETE ON scoring_queue",

@@ -2,8 +2,8 @@
 
 import json
 
-from pima.store.database import Database, Triggers, imported_when_called
-from pima.store.sqlite import triggers
+from pima.store.database import Attaching, Database, Triggers, imported_when_called
+from pima.store.sqlite import attached, attaching, triggers
 from pima.store.sqlite.constraints import constraints
 from pima.store.sqlite.driver_errors import translated
 from pima.store.sqlite.engine import cursor, insert_unless_there, make_engine, require_sound_url, without_time_limit
@@ -48,6 +48,15 @@ DATABASE = Database(
     types=TYPES,
     words=WORDS,
     triggers=Triggers(make=triggers.make, drop=triggers.drop, fault=triggers.fault),
+    attaching=Attaching(
+        database_id=attached.database_id,
+        table_id=attached.table_id,
+        obstacle=attached.obstacle,
+        attaching=attaching.attaching,
+        detaching=attaching.detaching,
+        fault=attached.fault,
+        state=attached.state,
+    ),
     mend_counter=triggers.mend_counter,
     columns=columns,
     fault_of_names=fault_of_names,
