@@ -95,9 +95,10 @@ def _version(command: Command) -> Result:
     with reading(command.engine) as connection:
         version = registry.read_version(connection, number)
         moves = registry.list_moves(connection, number)
+        evidence = registry.read_evidence(connection, number)
     if version is None:
         raise NoSuchVersion(number=number)
-    return {"version": asdict(version), "decisions": moves}
+    return {"version": asdict(version), "decisions": moves, "evidence": evidence}
 
 
 def _reproduce(command: Command) -> Result:
@@ -135,11 +136,17 @@ def _show(result: Result) -> None:
 def _show_tables(result: Result) -> None:
     from rich.console import Console
 
+    from jobs.evidence_tables import evidence_tables
     from jobs.model_tables import version_list, version_with_decisions
 
     console = Console(highlight=False, markup=False)
     if "version" in result:
-        console.print(version_with_decisions(result["version"], result["decisions"]))
+        number, decisions, evidence = result["version"]["number"], result["decisions"], result["evidence"]
+        console.print(version_with_decisions(result["version"], decisions))
+        if evidence is not None:
+            against = next(move["from_version"] for move in decisions if move["challenger"] == number)
+            for part in evidence_tables(evidence, number, against):
+                console.print(part)
     elif result["versions"]:
         console.print(version_list(result["versions"], result["champion"], result["pinned"]))
     else:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
+from pima.core.evidence.bands import Grouping
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Contest:
     """Those that are both are too few to compare the two on."""
     holdout_share: float = 0.30
     """Of the labelled rows, how many are held out."""
+    groupings: tuple[Grouping, ...] = ()
+    """How each feature divides the rows into subgroups."""
 
 
 def left_out(usable: BoolArray | None) -> int:
@@ -66,6 +69,12 @@ def on_the_same_rows(contest: Contest) -> Contest:
     return contest if usable is None else only(contest, usable)
 
 
+def judged_rows(contest: Contest) -> Contest:
+    """The rows that a verdict is given on, with the models that are compared on them."""
+    same = on_the_same_rows(without_broken_champion(contest))
+    return only(same, same.in_window)
+
+
 def in_all(*masks: BoolArray | None) -> BoolArray | None:
     """Which rows are in every mask that is given, (n,); None where none is."""
     given = [mask for mask in masks if mask is not None]
@@ -82,4 +91,5 @@ def only(contest: Contest, rows: BoolArray) -> Contest:
         champion=None if contest.champion is None else contest.champion[rows],
         unseen=None,
         scorable=None,
+        groupings=tuple(each.rows(rows) for each in contest.groupings),
     )

@@ -82,6 +82,11 @@ class Move:
     settings_fingerprint: str | None = None
     """Over the settings of the fit and of the gate."""
     test_set_fingerprint: str | None = None
+    evidence: dict[str, Any] | None = None
+
+
+_LEDGER = tuple(column for column in promotions.c if column is not promotions.c.evidence)
+"""A decision without its evidence, which is a hundred times as long."""
 
 
 def read_champion(connection: Connection) -> Champion:
@@ -173,7 +178,7 @@ def recorded_verdict(
     """The verdict that these data and settings got against this champion; None where they were never judged."""
     # A person's moves carry no fingerprints.
     statement = (
-        select(promotions)
+        select(*_LEDGER)
         .where(
             promotions.c.data_fingerprint == data_fingerprint,
             promotions.c.settings_fingerprint == settings_fingerprint,
@@ -240,7 +245,7 @@ def read_version(connection: Connection, number: int) -> VersionSummary | None:
 def list_moves(connection: Connection, version: int | None = None) -> list[dict[str, Any]]:
     """The ledger, newest first; of one version only, where it is named."""
     # The whole ledger, which grows by one row a week.
-    statement = select(promotions).order_by(promotions.c.id.desc())
+    statement = select(*_LEDGER).order_by(promotions.c.id.desc())
     if version is not None:
         took_part = (promotions.c.challenger, promotions.c.from_version, promotions.c.to_version)
         statement = statement.where(
@@ -249,3 +254,10 @@ def list_moves(connection: Connection, version: int | None = None) -> list[dict[
             | took_part[2].is_not_distinct_from(version)
         )
     return [dict(row._mapping) for row in connection.execute(statement)]
+
+
+def read_evidence(connection: Connection, challenger: int) -> dict[str, Any] | None:
+    """What stands beside the verdict on a version; None where there is none, or it is from before there was any."""
+    statement = select(promotions.c.evidence).where(promotions.c.challenger == challenger)
+    found: dict[str, Any] | None = connection.scalar(statement.order_by(promotions.c.id.desc()).limit(1))
+    return found

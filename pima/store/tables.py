@@ -252,6 +252,8 @@ promotions = _table(
     Column("decided_by", Text, nullable=False),
     Column("decided_at", Timestamp, **_now()),
     Column("test_set_fingerprint", Text),
+    # Both models' figures on its rows, in all and by subgroup: some 100 kB, which the ledger's readers leave alone.
+    Column("evidence", Json),
 )
 
 runs = _table(

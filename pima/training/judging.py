@@ -3,10 +3,13 @@
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from sqlalchemy import Engine
 
 from pima.core.arrays import BoolArray
-from pima.core.contest import Contest, in_all
+from pima.core.contest import Contest, in_all, judged_rows
+from pima.core.evidence.bands import groupings
+from pima.core.evidence.evidence import Answers, Evidence, evidence
 from pima.core.features import Declaration
 from pima.core.history import Split, as_taken
 from pima.core.measures import Measure
@@ -63,6 +66,8 @@ class Judgement:
     verdict: Verdict
     test_set: BoolArray
     """(n,), which of the holdout rows."""
+    evidence: Evidence
+    """Of both models on its rows."""
 
 
 def judge(engine: Engine, case: Case) -> Judgement:
@@ -98,10 +103,20 @@ def judge(engine: Engine, case: Case) -> Judgement:
         scorable=scorable,
         too_few_unseen=too_few,
         holdout_share=case.as_read.generation.share,
+        groupings=groupings(case.declared.features, holdout.features, case.history.training.features),
     )
     gate = case.gate
     options = GateOptions(gate.log_loss_veto, gate.minimum_gain, gate.approve, Measure(gate.measure))
-    return Judgement(champion, decide(contest, options), test_set)
+    return Judgement(champion, decide(contest, options), test_set, _evidence(judged_rows(contest)))
+
+
+def _evidence(judged: Contest) -> Evidence:
+    challenger = champion = None
+    if np.isfinite(judged.challenger).all():
+        challenger = Answers(judged.challenger, judged.challenger_threshold)
+    if judged.champion is not None:
+        champion = Answers(judged.champion, judged.champion_threshold)
+    return evidence(judged.outcomes, challenger, champion, judged.groupings)
 
 
 def load_champion(engine: Engine, champion: Champion) -> tuple[Scorer | None, bool]:

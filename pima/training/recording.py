@@ -11,18 +11,20 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, Engine
 
 from pima.core.digest import sha256_of
+from pima.core.evidence.document import document
 from pima.core.history import Side
 from pima.core.promotion import Verdict
 from pima.core.reasons import Decision, Reason
 from pima.errors import ChampionKeepsMoving
 from pima.logs import get_logger
+from pima.process.results import as_json
 from pima.store import lineage, registry
 from pima.store.declarations import as_stored
 from pima.store.engine import writing
 from pima.store.lineage import Snapshot, TestSet
 from pima.store.registry import Move, NewVersion
 from pima.training.judging import Case, Judgement, judge, verdict_figures
-from pima.training.results import NewVerdict
+from pima.training.results import Brief, NewVerdict
 from pima.training.snapshot import to_parquet
 from pima.training.succession import succeed
 
@@ -51,8 +53,9 @@ def announce(judgement: Judgement, number: int | None) -> NewVerdict:
     """The verdict as the run's result, said in the log too; `number` is None in a dry run."""
     verdict = judgement.verdict
     log = get_logger().error if verdict.reason is Reason.CHAMPION_UNLOADABLE else get_logger().info
-    log("verdict", explanation=verdict.sentence, challenger=number)
-    return NewVerdict.of(verdict, judgement.champion.model_version, number)
+    brief = Brief.of(judgement.evidence)
+    log("verdict", explanation=verdict.sentence, challenger=number, **as_json(brief))
+    return NewVerdict.of(verdict, brief, judgement.champion.model_version, number)
 
 
 def _new_version(case: Case, run_id: int, verdict: Verdict) -> NewVersion:
@@ -106,6 +109,7 @@ def _record(connection: Connection, case: Case, run_id: int, judgement: Judgemen
         data_fingerprint=case.history.fingerprint,
         settings_fingerprint=case.gate_fingerprint,
         test_set_fingerprint=test_set.fingerprint,
+        evidence=document(judgement.evidence),
     )
     registry.record_move(connection, move)
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pima.core.comparison import Comparison
+from pima.core.evidence.evidence import Evidence
+from pima.core.evidence.figures import Figure
 from pima.core.history import Split
 from pima.core.measures import Measured
 from pima.core.metrics import Scores
@@ -31,6 +33,26 @@ class HistoryRows:
 
 
 @dataclass(frozen=True, slots=True)
+class Brief:
+    """Two figures of a challenger's evidence, each None where it or the evidence has none."""
+
+    auroc: float | None
+    """Whom it tells apart: 0.5 is by chance, 1 is best."""
+    calibration_slope: float | None
+    """1 is best; below it the probabilities are too extreme."""
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> "Brief":
+        """To the digits that people read."""
+        found = evidence.challenger
+        return cls(None, None) if found is None else cls(_brief(found.auroc), _brief(found.calibration_slope))
+
+
+def _brief(figure: Figure) -> float | None:
+    return None if figure.value is None else round(figure.value, 3)
+
+
+@dataclass(frozen=True, slots=True)
 class NewVerdict:
     """What the gate decided in this run; figures as in `pima.core.promotion.Verdict`."""
 
@@ -54,10 +76,11 @@ class NewVerdict:
     consultations: int
     seen_rows: int
     unscorable_rows: int
+    brief: Brief = field(metadata=INLINED)
 
     @classmethod
-    def of(cls, verdict: Verdict, champion_before: int | None, challenger: int | None) -> "NewVerdict":
-        """Of a verdict and the versions that it is about."""
+    def of(cls, verdict: Verdict, brief: Brief, champion_before: int | None, challenger: int | None) -> "NewVerdict":
+        """Of a verdict, what its evidence says in brief, and the versions that it is about."""
         return cls(
             verdict=verdict.decision,
             reason=verdict.reason,
@@ -74,6 +97,7 @@ class NewVerdict:
             consultations=verdict.consultations,
             seen_rows=verdict.seen_rows,
             unscorable_rows=verdict.unscorable_rows,
+            brief=brief,
         )
 
 

@@ -80,3 +80,23 @@ def test_with_the_shipped_one_all_is_there_again_afterwards(scored_database: Dat
     declared = "SELECT count(*), min(number) FROM declarations"
     assert (len(declarations), database.execute(declared)) == (1, [(1, 1)])
     assert the_json(call(database, "score", "--json", **settings))["predicted"] == 5
+
+
+def test_bands_and_evidence_are_given_up_on_the_way_back(scored_database: Database, tmp_path: Path) -> None:
+    """An older release knows neither, and would refuse a feature with a key that it does not know."""
+    database = scored_database
+    banded = SHIPPED_TEXT.replace('unit = "years"', 'unit = "years"\nbands = [30, 60]', 1)
+    config = configuration(tmp_path, banded)
+    found = the_json(call(database, "migrate", "--features", "--reason", "ours", "--config", config, "--json"))
+    assert found["changed"] == {"age": ["bands"]}
+    stored = "SELECT CAST(declaration AS TEXT) FROM declarations ORDER BY number DESC LIMIT 1"
+    assert '"bands"' in database.value(stored)
+    before = database.execute("SELECT number, CAST(features AS TEXT) FROM model_versions ORDER BY number")
+    assert call(database, "migrate", "--to", "0009", "--config", config).exit_code == 0
+    assert '"bands"' not in database.value(stored)
+    assert database.execute("SELECT number, CAST(features AS TEXT) FROM model_versions ORDER BY number") == before
+    configuration(tmp_path, SHIPPED_TEXT)
+    assert call(database, "migrate", "--config", config).exit_code == 0
+    insert_patients(database, 2)
+    assert the_json(call(database, "score", "--config", config, "--json"))["predicted"] == 2
+    assert call(database, "models", "show", "2", "--config", config).exit_code == 0

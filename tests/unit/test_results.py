@@ -20,7 +20,7 @@ from pima.process.results import as_json
 from pima.scoring import ScoreResult
 from pima.store.patients import Loaded
 from pima.store.runs import JUDGED_BEFORE, ROW_RESULTS
-from pima.training.results import EarlierVerdict, HistoryRows, NewVerdict, RetrainResult
+from pima.training.results import Brief, EarlierVerdict, HistoryRows, NewVerdict, RetrainResult
 
 ROWS = HistoryRows(training_rows=500, holdout_rows=200, left_out={"missing": 3})
 SCORES = Scores(
@@ -43,7 +43,7 @@ VERDICT = Verdict(
     seen_rows=0,
     unscorable_rows=0,
 )
-JUDGED = RetrainResult(ROWS, NewVerdict.of(VERDICT, champion_before=1, challenger=2))
+JUDGED = RetrainResult(ROWS, NewVerdict.of(VERDICT, Brief(0.85, 1.07), champion_before=1, challenger=2))
 JUDGED_EARLIER = RetrainResult(ROWS, EarlierVerdict("not_better", "not_more_correct", "not better", 2))
 
 
@@ -108,10 +108,12 @@ def test_what_retraining_decided_as_json() -> None:
         ),
         *("challenger", "judged_before", "challenger_scores", "champion_scores", "comparison", "majority_correct"),
         *("measured", "whole_rows", "whole_accuracy_difference", "consultations", "seen_rows", "unscorable_rows"),
+        *("auroc", "calibration_slope"),
     ]
     assert (found["verdict"], found["judged_before"], found["champion_scores"]) == ("promoted", False, None)
     assert (found["challenger_scores"], found["comparison"]) == (asdict(SCORES), asdict(COMPARISON))
     assert found["measured"] == asdict(MEASURED)
+    assert (found["auroc"], found["calibration_slope"]) == (0.85, 1.07)
     assert json.loads(json.dumps(found)) == found
 
 

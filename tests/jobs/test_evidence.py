@@ -1,0 +1,128 @@
+"""What stands beside a verdict, with real fits on both databases, and what people see of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+
+from pima import declaring
+from pima.core.evidence.subgroups import FEWEST_ROWS
+from pima.scorer import load_scorer
+from pima.settings import Settings
+from pima.training.retraining import read_history
+from tests.conftest import FEATURE_NAMES, SHIPPED, Database, call, install_models, the_json
+
+
+@pytest.fixture
+def history(database: Database, trained: Path) -> Database:
+    """The shipped rows, all labelled, and the trained versions, the article's being champion."""
+    assert database.run("load", str(SHIPPED)).exit_code == 0
+    install_models(database, trained, champion=1)
+    return database
+
+
+def _stored(database: Database, challenger: int) -> dict[str, Any] | None:
+    found = database.value(f"SELECT evidence FROM promotions WHERE challenger = {challenger}")
+    return json.loads(found) if isinstance(found, str) else found
+
+
+def test_evidence_of_both_models_on_the_same_rows_stands_beside_the_verdict(history: Database) -> None:
+    ended = call(history, "retrain", "--json", PIMA_LOGS__FORMAT="json")
+    result = the_json(ended)
+    found = _stored(history, result["challenger"])
+    assert found["version"] == 1
+    assert found["rows"] == result["challenger_scores"]["rows"] == result["champion_scores"]["rows"]
+    members = history.value("SELECT patient_ids FROM test_sets")
+    holdout = read_history(history.engine, Settings(), declaring.SHIPPED)[0].holdout
+    rows = holdout.rows(np.isin(holdout.patient_ids, json.loads(members) if isinstance(members, str) else members))
+    assert (found["rows"], found["positive"]) == (len(rows), rows.of_each_class[1])
+    for name, number in (("challenger", result["challenger"]), ("champion", 1)):
+        probabilities = load_scorer(history.engine, number).model.probabilities(rows.features)
+        at_20 = np.where(probabilities >= 0.2, np.where(rows.outcomes == 1, 1, -0.25), 0).mean()
+        expected = {
+            "auroc": roc_auc_score(rows.outcomes, probabilities),
+            "log_loss": log_loss(rows.outcomes, probabilities),
+            "brier": brier_score_loss(rows.outcomes, probabilities),
+        }
+        assert {each: found[name][each]["value"] for each in expected} == pytest.approx(expected, rel=1e-4)
+        assert found[name]["net_benefit"]["net_benefit"][19] == pytest.approx(at_20, rel=1e-4)
+    # Two bits of it for whoever reads the log.
+    (said,) = [line for line in map(json.loads, ended.stderr.splitlines()) if line["event"] == "verdict"]
+    slope = found["challenger"]["calibration_slope"]["value"]
+    for told in (said, result):
+        assert told["auroc"] == pytest.approx(result["challenger_scores"]["auc"], abs=5e-4)
+        assert told["calibration_slope"] == pytest.approx(slope, abs=1e-3)
+
+
+def test_a_dry_run_tells_and_keeps_none(history: Database) -> None:
+    before = history.execute("SELECT count(*), count(evidence) FROM promotions")
+    result = the_json(call(history, "retrain", "--dry-run", "--json"))
+    assert 0.7 < result["auroc"] < 1
+    assert history.execute("SELECT count(*), count(evidence) FROM promotions") == before
+
+
+def test_subgroups_are_those_of_the_declaration_and_small_ones_are_held_back(scored_database: Database) -> None:
+    found = _stored(scored_database, 3)
+    assert list(dict.fromkeys(each["feature"] for each in found["subgroups"])) == list(FEATURE_NAMES)
+    held_back = 0
+    for feature in FEATURE_NAMES:
+        groups = [each for each in found["subgroups"] if each["feature"] == feature]
+        rows = [each["rows"] for each in groups if each["rows"] is not None]
+        assert all(each >= FEWEST_ROWS for each in rows)
+        left = found["rows"] - sum(rows)
+        hidden = [each for each in groups if each["rows"] is None]
+        assert (left >= FEWEST_ROWS and len(hidden) > 1) if hidden else left == 0
+        assert all({*each.values()} == {each["feature"], each["group"], None} for each in hidden)
+        held_back += len(hidden)
+    assert held_back  # so that there were some to hold back
+
+
+def test_a_version_is_shown_with_its_evidence_on_eighty_columns(
+    scored_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = call(scored_database, "models", "show", "3").stdout.partition("Evidence of its verdict")[2]
+    lines = [line.rstrip() for line in shown.splitlines()]
+    assert lines
+    assert all(len(line) <= 80 for line in lines)
+    assert "…" not in shown
+    found = _stored(scored_database, 3)
+    for model in ("challenger", "champion"):
+        figure = found[model]["calibration_slope"]
+        assert f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})" in shown
+    treated = found["treat_all"]["net_benefit"][9]
+    (at_10,) = [line for line in lines if line.startswith(" 10 %")]
+    assert f"{100 * treated:.1f} (" in at_10
+    (age,) = [each for each in found["subgroups"] if (each["feature"], each["group"]) == ("age", "40 and over")]
+    (line,) = [line for line in lines if line.startswith("   40 and over")]
+    mark = "*" if age["few"] else ""
+    assert line.split()[3:5] == [f"{age['rows']}{mark}", str(age["positive"])]
+    exact = the_json(call(scored_database, "models", "show", "3", "--json"))
+    assert exact["evidence"] == found
+    assert all("evidence" not in decision for decision in exact["decisions"])
+
+
+def test_a_version_from_before_is_shown_without_evidence(scored_database: Database) -> None:
+    scored_database.execute("UPDATE promotions SET evidence = NULL")
+    ended = call(scored_database, "models", "show", "2")
+    assert (ended.exit_code, "Evidence" in ended.stdout, "calibration" in ended.stdout) == (0, False, False)
+    assert the_json(call(scored_database, "models", "show", "2", "--json"))["evidence"] is None
+
+
+def test_what_no_figure_could_be_had_of_is_shown_with_the_reason(scored_database: Database) -> None:
+    found = _stored(scored_database, 2)
+    found["challenger"]["calibration_slope"] = {"value": None, "low": None, "high": None, "reason": "they are alike"}
+    found["champion"] = None
+    document = {"postgresql": "CAST(:document AS JSONB)", "sqlite": ":document"}[scored_database.kind]
+    scored_database.execute(
+        f"UPDATE promotions SET evidence = {document} WHERE challenger = 2", {"document": json.dumps(found)}
+    )
+    shown = call(scored_database, "models", "show", "2").stdout.partition("Evidence")[2]
+    assert "none: they are alike" in shown
+    assert "champion" not in shown
+    nothing = json.dumps(found | {"challenger": None})
+    scored_database.execute(f"UPDATE promotions SET evidence = {document} WHERE challenger = 2", {"document": nothing})
+    assert "none: its outputs are no finite numbers" in call(scored_database, "models", "show", "2").stdout
