@@ -1,5 +1,6 @@
 """What the tests run on: real SQLite files, a real PostgreSQL, and model versions that were really trained, once."""
 
+import gc
 import io
 import json
 import os
@@ -231,6 +232,22 @@ def _no_process_outlives_its_test() -> Iterator[None]:
             process.terminate()
             process.communicate(timeout=PATIENCE_SECONDS)
     _started.clear()
+
+
+@pytest.fixture(autouse=True)
+def _what_a_full_collection_left_is_not_looked_at_again() -> Iterator[None]:
+    """TensorFlow keeps the graphs of each fit for ever, and has all objects looked at in each export of a model: after
+    fifty fits in one process that takes longer than a fit."""
+    before = _full_collections()
+    yield
+    if _full_collections() > before:
+        gc.collect(1)
+        gc.freeze()
+
+
+def _full_collections() -> int:
+    found: int = gc.get_stats()[-1]["collections"]
+    return found
 
 
 @pytest.fixture(scope="session")
