@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pima.core.features import Declaration, Feature, Outcome, folded_name, is_number
+from pima.core.features import KEYS, Declaration, Feature, Outcome, folded_name, is_number
 
 MOST_FEATURES = 200
 MOST_INPUTS = 512
@@ -20,8 +20,10 @@ LONGEST_NAME = 63
 """Bytes; PostgreSQL cuts longer names off."""
 
 # The tables' own columns, those of a source, and what the databases call their rows' hidden columns.
-RESERVED = frozenset(
-    {
+RESERVED = {
+    folded_name(name): name
+    for name in (
+        *KEYS,
         "id",
         "outcome",
         "labelled_at",
@@ -32,20 +34,17 @@ RESERVED = frozenset(
         "patient_version",
         "enqueued_at",
         "line",
-        "source",
-        "source_key",
-        "person_key",
         "oid",
         "rowid",
-        "_rowid_",
         "ctid",
         "tableoid",
         "xmin",
         "xmax",
         "cmin",
         "cmax",
-    }
-)
+    )
+}
+"""By what a file's header makes of them: a column there must not mean one of these and a feature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +83,7 @@ def _faults(declaration: Declaration) -> Iterator[Fault]:
 def _faults_of_names(declaration: Declaration) -> Iterator[Fault]:
     """Of the outcome and the features alike: each of their names may stand in the header of a file."""
     outcome, owners = declaration.outcome, {"id": "the patient's id", "outcome": "the outcome"}
+    owners |= {folded_name(key): f"the service's own column {key}" for key in KEYS}
     yield from _faults_of_texts("outcome", outcome)
     # What the shipped one is called is its column, which is the service's own.
     yield from _faults_of_name("outcome", outcome.name) if outcome.name != "outcome" else ()
@@ -119,8 +119,9 @@ def _faults_of_name(place: str, name: str) -> Iterator[Fault]:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or len(name) > LONGEST_NAME:
         expected = f"a lower-case letter, then lower-case letters, digits and underscores, {LONGEST_NAME} in all"
         yield Fault(f"{place}: name", "is no plain name", expected)
-    if name in RESERVED:
-        yield Fault(f"{place}: name", f"is {name}, which is a column of the service's own", "another name")
+    if reserved := RESERVED.get(folded_name(name)):
+        read_as = name if name == reserved else f"{name}, in a header the same as {reserved}"
+        yield Fault(f"{place}: name", f"is {read_as}, which is a column of the service's own", "another name")
 
 
 def _faults_of_owners(place: str, owner: str, declared: Feature | Outcome, owners: dict[str, str]) -> Iterator[Fault]:

@@ -78,6 +78,9 @@ def _number(name: str = "x", low: object = 0, high: object = 1, more: str = "") 
         (_number("ill"), "feature 1: name is that of the outcome as well"),
         (_number("version"), "feature 1: name is version, which is a column of the service's own"),
         (_number("xmin"), "feature 1: name is xmin, which is a column of the service's own"),
+        (_number("sourcekey"), "feature 1: name is sourcekey, in a header the same as source_key, which is a column"),
+        (_number("row_id"), "feature 1: name is row_id, in a header the same as rowid, which is a column"),
+        (_number("source"), "feature 1: name is source, which is a column of the service's own"),
         (_number('a\\"b'), "feature 1: name is no plain name"),
         (_number("größe"), "feature 1: name is no plain name"),
         (_number("Glucose"), "feature 1: name is no plain name"),
@@ -146,6 +149,12 @@ def test_other_labels_with_digits_are_labels(tmp_path: Path, label: str) -> None
         ('name = "Ill"', "outcome: name is no plain name"),
         ('name = "id"', "outcome: name is id, which is a column of the service's own"),
         ('name = "version"', "outcome: name is version, which is a column of the service's own"),
+        ('name = "personkey"', "outcome: name is personkey, in a header the same as person_key, which is a column"),
+        ('name = "out_come"', "outcome: name is out_come, in a header the same as outcome, which is a column"),
+        (
+            'name = "ill"\nalso_called = ["Person Key"]',
+            "outcome: also_called is that of the service's own column person_key as well",
+        ),
         ('name = "x"', "feature 1: name is that of the outcome as well"),
         ('name = "other_x"', "feature 1: also_called is that of the outcome as well"),
         ('name = "ill"\nalso_called = ["X"]', "feature 1: name is that of the outcome as well"),
@@ -169,6 +178,9 @@ def test_other_names_of_a_feature_are_names_that_a_column_can_have(tmp_path: Pat
     assert "feature 1: also_called may not hold a name that no column can have" in told
     told = _refused(tmp_path, _number(more='also_called = ["Id"]'))
     assert "feature 1: also_called is that of the patient's id as well" in told
+    for key, spelled in (("source", "SOURCE"), ("source_key", "source key"), ("person_key", "personkey")):
+        told = _refused(tmp_path, _number(more=f'also_called = ["{spelled}"]'))
+        assert f"feature 1: also_called is that of the service's own column {key} as well" in told
     path = tmp_path / "features.toml"
     path.write_text(_number(more='also_called = ["Körpergröße (cm)", "X"]'))
     assert read_declaration(path).spelled["körpergröße(cm)"] == "x"
