@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
-from jobs.user import this_user
+from jobs.who_and_why import this_user, why
 from pima.errors import SchemaBehind, SchemaBehindDryRun, WrongUsage
 from pima.process.results import as_json
 from pima.redeclaring import redeclare
@@ -28,7 +28,9 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         action="store_true",
         help="carry a changed declaration over: columns, triggers, and the rows that it judges otherwise",
     )
-    options.add_argument("--reason", metavar="TEXT", help="why the features change; it is kept with the declaration")
+    options.add_argument(
+        "--reason", type=why, metavar="TEXT", help="why the features change; it is kept with the declaration"
+    )
     options.add_argument(
         "--dry-run", action="store_true", help="with --features: tell what it would do, change nothing"
     )

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from jobs.command import Command, Result, parser, positive, run_command
-from jobs.user import this_user
+from jobs.who_and_why import this_user, why
 from pima.errors import NoSuchVersion, NotReproduced
 from pima.monitoring.overview import versions
 from pima.store import registry
@@ -40,8 +40,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("number", type=positive, metavar="N")
     holdout.add_argument("--share", required=True, type=_share, metavar="SHARE", help="0.3 is 30 %% of the patients")
     for command in (promote, rollback, pin, holdout):
-        command.add_argument("--reason", required=True, type=_reason, metavar="TEXT", help="why, for the ledger")
-    unpin.add_argument("--reason", default="", metavar="TEXT", help="why, for the ledger")
+        command.add_argument("--reason", required=True, type=why, metavar="TEXT", help="why, for the ledger")
+    unpin.add_argument("--reason", type=why, metavar="TEXT", help="why, for the ledger")
     export.add_argument("path", type=Path, metavar="PATH.keras")
     for command in commands.choices.values():
         # Accepted after the subcommand too; the default must not undo what was given before it.
@@ -52,9 +52,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _work(command: Command) -> Result:
     given, engine = command.options, command.engine
-    # An argument may be any bytes, a database's text not.
-    reason = os.fsencode(getattr(given, "reason", "")).decode("utf-8", errors="replace")
-    decider = Decider(this_user(), reason)
+    decider = Decider(this_user(), getattr(given, "reason", None) or "")
     match given.command:
         case "list":
             return versions(engine)
@@ -72,12 +70,6 @@ def _work(command: Command) -> Result:
             return _reproduce(command)
         case _:
             return {"bytes": championing.export_keras(engine, given.number, given.path), "path": str(given.path)}
-
-
-def _reason(text: str) -> str:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("expected a reason in words")
-    return text
 
 
 def _share(text: str) -> float:
