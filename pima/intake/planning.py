@@ -50,8 +50,9 @@ def open_source(source: Source, features: Features, engine: Engine) -> OpenSourc
     """Connects to nothing yet. Raises SourceUnusable where it does not fit the features."""
     # Whose the rows are is the database's to say, and not who asks for them, nor by which password.
     place = (engine.url.host, engine.url.port, engine.url.database)
-    declared = msgspec.json.encode((place, source, features), order="deterministic")
-    return OpenSource(source, mapping_of(source, features), engine, sha256_of(declared))
+    declared = msgspec.to_builtins((place, source, features), str_keys=True)  # a category's codes are numbers
+    fingerprint = sha256_of(msgspec.json.encode(declared, order="deterministic"))
+    return OpenSource(source, mapping_of(source, features), engine, fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
