@@ -14,9 +14,10 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from pathlib import Path
@@ -254,12 +255,10 @@ def _full_collections() -> int:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a PostgreSQL server whose role may create databases."""
     named = os.environ.get("PIMA_TEST_DATABASE_URL")
-    if named:
-        yield named
-        return
     # Hundreds of databases are made and dropped, and no test pulls the plug: a killed process loses nothing by it.
-    with postgresql_server("fsync = off") as url:
+    with nullcontext(named) if named else postgresql_server("fsync = off") as url:
         yield url
+        _administration(url).dispose()
 
 
 @pytest.fixture(scope="session")
@@ -288,11 +287,15 @@ def _with_database(url: str, name: str) -> str:
     return make_url(url).set(database=name).render_as_string(hide_password=False)
 
 
-def _on_server(url: str, statement: str) -> None:
-    engine = make_engine(url, DatabaseSettings())
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+def _on_server(server: str, statement: str) -> None:
+    with _administration(server).connect() as connection:
         connection.exec_driver_sql(statement)
-    engine.dispose()
+
+
+@cache
+def _administration(server: str) -> Engine:
+    """Whoever makes and drops the databases of all tests, over one connection."""
+    return make_engine(server, DatabaseSettings()).execution_options(isolation_level="AUTOCOMMIT")
 
 
 @pytest.fixture
