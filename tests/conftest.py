@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
@@ -300,8 +300,14 @@ def _administration(server: str) -> Engine:
 
 @pytest.fixture
 def sqlite(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]:
-    path = tmp_path / "pima.db"
-    shutil.copy(sqlite_template, path)
+    yield from _sqlite_from(sqlite_template, tmp_path)
+
+
+def _sqlite_from(template: Path | None, folder: Path) -> Iterator[Database]:
+    """A copy of a file, or one that is not there yet."""
+    path = folder / ("empty.db" if template is None else "pima.db")
+    if template is not None:
+        shutil.copy(template, path)
     url = f"sqlite:///{path}"
     engine = make_engine(url, DatabaseSettings())
     yield Database("sqlite", url, engine)
@@ -346,12 +352,75 @@ def ran_before(database: Database) -> Database:
 def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A database of either kind without any schema."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'empty.db'}"
-        engine = make_engine(url, DatabaseSettings())
-        yield Database("sqlite", url, engine)
-        engine.dispose()
-        return
-    yield from _postgresql_from(request.getfixturevalue("server"), "template1")
+        yield from _sqlite_from(None, tmp_path)
+    else:
+        yield from _postgresql_from(request.getfixturevalue("server"), "template1")
+
+
+Make = Callable[..., None]
+"""Fills an empty database; a function of a module, not one within a test."""
+Copied = Callable[..., Database]
+"""Of such a function and its further arguments; see the fixture `copied`."""
+
+
+class Originals:
+    """Databases of one kind that were made once in this process, to be copied."""
+
+    def __init__(self, empty: Callable[[], Iterator[Database]], until: ExitStack) -> None:
+        self._empty = contextmanager(empty)
+        self._until = until
+        self._made: dict[tuple[Any, ...], Database] = {}
+
+    def name(self, make: Make, *arguments: Any) -> str:
+        """What the database is called that was made so."""
+        if (make, *arguments) not in self._made:
+            original = self._until.enter_context(self._empty())
+            make(original, *arguments)
+            original.engine.dispose()  # a database that somebody is connected to can't be copied
+            self._made[(make, *arguments)] = original
+        return str(self._made[(make, *arguments)].engine.url.database)
+
+
+@pytest.fixture(scope="session")
+def sqlite_originals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Originals]:
+    with ExitStack() as until_the_end:
+        yield Originals(lambda: _sqlite_from(None, tmp_path_factory.mktemp("original")), until_the_end)
+
+
+@pytest.fixture(scope="session")
+def postgresql_originals(server: str) -> Iterator[Originals]:
+    with ExitStack() as until_the_end:
+        yield Originals(lambda: _postgresql_from(server, "template1"), until_the_end)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def copied(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Copied]:
+    """Called with a function and its further arguments, gives a database of either kind as the function makes it of an
+    empty one: made by the first test that asks for it, and copied for each."""
+    originals: Originals = request.getfixturevalue(f"{request.param}_originals")
+    with ExitStack() as at_the_end:
+
+        def copy(make: Make, *arguments: Any) -> Database:
+            name = originals.name(make, *arguments)
+            if request.param == "sqlite":
+                found = contextmanager(_sqlite_from)(Path(name), tmp_path)
+            else:
+                found = contextmanager(_postgresql_from)(request.getfixturevalue("server"), name)
+            return at_the_end.enter_context(found)
+
+        yield copy
+
+
+def load_shipped(database: Database) -> None:
+    """Make the schema and load the 768 shipped rows, all labelled."""
+    migrate(database.engine, SALT)
+    assert call(database, "load", str(SHIPPED)).exit_code == 0
+
+
+@pytest.fixture
+def history(copied: Copied) -> Database:
+    """A database of either kind with the shipped rows."""
+    return copied(load_shipped)
 
 
 @pytest.fixture
@@ -452,8 +521,8 @@ def _train(path: Path, files: list[str], declared: Declaration, *configured: str
     migrate(engine, SALT, declared=declared)
     database = Database("sqlite", f"sqlite:///{path}", engine)
     for file, network in zip(files, ("article", "five_seeds", "five_seeds"), strict=True):
-        assert database.run("load", *configured, file).exit_code == 0
-        ended = database.run("retrain", *configured, PIMA_RETRAIN__NETWORK=network)
+        assert call(database, "load", *configured, file).exit_code == 0
+        ended = call(database, "retrain", *configured, PIMA_RETRAIN__NETWORK=network)
         assert ended.exit_code == 0, ended.stderr
     engine.dispose()
 
@@ -488,20 +557,27 @@ def _from_sqlite(column_type: Any, value: Any) -> Any:
 
 
 @pytest.fixture
-def declared_database(empty_database: Database, trained_on_declared: Path) -> Database:
+def declared_database(copied: Copied, trained_on_declared: Path) -> Database:
     """A database of either kind with the tests' own declaration, and versions that were trained on it."""
+    return copied(_install_declared, trained_on_declared)
+
+
+def _install_declared(database: Database, trained: Path) -> None:
     from tests.jobs.declared import declaration
 
-    migrate(empty_database.engine, SALT, declared=declaration(trained_on_declared.parent))
-    install_models(empty_database, trained_on_declared)
-    return empty_database
+    migrate(database.engine, SALT, declared=declaration(trained.parent))
+    install_models(database, trained)
 
 
 @pytest.fixture
-def scored_database(database: Database, trained: Path) -> Database:
+def scored_database(copied: Copied, trained: Path) -> Database:
     """A database of either kind with the trained versions, version 1 being champion."""
+    return copied(_install_shipped, trained)
+
+
+def _install_shipped(database: Database, trained: Path) -> None:
+    migrate(database.engine, SALT)
     install_models(database, trained)
-    return database
 
 
 SOUND = {

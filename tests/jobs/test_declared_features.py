@@ -4,21 +4,40 @@ import json
 import random
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import Database, call, the_json
+from tests.conftest import Copied, Database, call, the_json
 from tests.jobs.declared import DECLARED, configuration, csv_file
 
 
 @pytest.fixture
-def clinic(empty_database: Database, tmp_path: Path) -> tuple[Database, str]:
+def clinic(copied: Copied, tmp_path: Path) -> tuple[Database, str]:
     """A database that was made for the declared features, and the settings that declare them."""
-    config = configuration(tmp_path)
-    assert call(empty_database, "migrate", "--config", config).exit_code == 0
-    return empty_database, config
+    return copied(_migrate), configuration(tmp_path)
+
+
+@pytest.fixture
+def fitted(copied: Copied, tmp_path: Path) -> tuple[Database, str]:
+    """The same with a champion."""
+    return copied(_fit), configuration(tmp_path)
+
+
+def _migrate(database: Database) -> None:
+    with TemporaryDirectory() as folder:
+        assert call(database, "migrate", "--config", configuration(Path(folder))).exit_code == 0
+
+
+def _fit(database: Database) -> None:
+    _migrate(database)
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        for job, *files in (("load", csv_file(folder, 400, labelled=True)), ("retrain",)):
+            ended = call(database, job, "--config", configuration(folder), *files)
+            assert ended.exit_code == 0, ended.stderr
 
 
 def test_from_a_csv_file_to_a_champion_and_predictions(
@@ -33,7 +52,7 @@ def test_from_a_csv_file_to_a_champion_and_predictions(
     assert [feature["name"] for feature in stored["feature"]] == ["order", "creatinine", "temperature", "smoking"]
 
     assert call(database, "load", "--config", config, csv_file(tmp_path, 500, labelled=True)).exit_code == 0
-    retrained = database.run("retrain", "--config", config, "--json")
+    retrained = call(database, "retrain", "--config", config, "--json")
     assert retrained.exit_code == 0, retrained.stderr
     assert the_json(retrained)["verdict"] == "promoted"
     assert call(database, "load", "--config", config, csv_file(tmp_path, 100, labelled=False, seed=1)).exit_code == 0
@@ -135,13 +154,6 @@ def test_another_declaration_than_the_databases_is_refused_with_the_first_differ
     assert "the feature creatinine: its high is 30.0 in the settings and 20.0 in this database" in refused.stderr
 
 
-def _fitted(clinic: tuple[Database, str], folder: Path, seed: int = 0) -> None:
-    database, config = clinic
-    assert call(database, "load", "--config", config, csv_file(folder, 400, labelled=True, seed=seed)).exit_code == 0
-    ended = call(database, "retrain", "--config", config)
-    assert ended.exit_code == 0, ended.stderr
-
-
 ADDED = DECLARED.replace(
     '[[feature]]\nname = "smoking"',
     '[[feature]]\nname = "glucose"\nlow = 20\nhigh = 600\nmay_be_missing = true\n\n[[feature]]\nname = "smoking"',
@@ -153,10 +165,9 @@ WITH_CODE = RETIRED.replace('2 = "current"', '2 = "current", 3 = "unknown"')
 
 
 def test_a_feature_added_one_retired_and_a_code_added_between_two_retrainings(
-    clinic: tuple[Database, str], tmp_path: Path
+    fitted: tuple[Database, str], tmp_path: Path
 ) -> None:
-    database, config = clinic
-    _fitted(clinic, tmp_path)
+    database, config = fitted
     assert call(database, "load", "--config", config, csv_file(tmp_path, 50, labelled=False, seed=1)).exit_code == 0
     assert the_json(call(database, "score", "--config", config, "--json"))["predicted"] == 50
     before = database.execute("SELECT patient_id, patient_version, probability FROM predictions ORDER BY 1")
@@ -203,10 +214,9 @@ def test_a_feature_added_one_retired_and_a_code_added_between_two_retrainings(
 
 
 def test_a_wider_range_scores_again_what_it_lets_in_and_a_narrower_one_says_what_it_keeps_out(
-    clinic: tuple[Database, str], tmp_path: Path
+    fitted: tuple[Database, str], tmp_path: Path
 ) -> None:
-    database, config = clinic
-    _fitted(clinic, tmp_path)
+    database, config = fitted
     database.execute('INSERT INTO patients ("order", creatinine) VALUES (3, 25), (3, 50), (3, 1), (39, 1)')
     scored = the_json(call(database, "score", "--config", config, "--json"))
     assert (scored["predicted"], scored["rejected"]) == (2, 2)
@@ -287,11 +297,10 @@ def test_a_number_never_becomes_a_category(clinic: tuple[Database, str], tmp_pat
 
 
 def test_rows_that_only_the_challenger_can_score_judge_neither_and_are_counted(
-    clinic: tuple[Database, str], tmp_path: Path
+    fitted: tuple[Database, str], tmp_path: Path
 ) -> None:
     """The champion needs a feature that was retired since: new rows have no value there."""
-    database, config = clinic
-    _fitted(clinic, tmp_path)
+    database, config = fitted
     start, end = DECLARED.index('[[feature]]\nname = "order"'), DECLARED.index('[[feature]]\nname = "creatinine"')
     configuration(tmp_path, DECLARED[:start] + DECLARED[end:])
     assert call(database, "migrate", "--config", config, "--features", "--reason", "not asked any more").exit_code == 0

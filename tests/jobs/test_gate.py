@@ -19,15 +19,14 @@ from pima.training.judging import Case, Challenger
 from pima.training.recording import decide_and_record
 from pima.training.retraining import read_history
 from pima.training.snapshot import from_parquet
-from tests.conftest import FEATURE_NAMES, SHIPPED, Database, call, install_models, the_json, without_triggers
+from tests.conftest import FEATURE_NAMES, Database, call, install_models, the_json, without_triggers
 
 
 @pytest.fixture
-def history(database: Database, trained: Path) -> Database:
+def history(history: Database, trained: Path) -> Database:
     """The shipped rows, all labelled, and the trained versions, the article's being champion."""
-    assert database.run("load", str(SHIPPED)).exit_code == 0
-    install_models(database, trained, champion=1)
-    return database
+    install_models(history, trained, champion=1)
+    return history
 
 
 def _json(database: Database, job: str, *arguments: str, **environ: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pima.store.measurements import as_measurements
 from pima.training import recording
 from pima.training.championing import Decider, change_holdout_share
 from pima.training.snapshot import from_parquet
-from tests.conftest import FEATURE_NAMES, FEATURES, SHIPPED, Database, call, the_json
+from tests.conftest import FEATURE_NAMES, FEATURES, SHIPPED, Copied, Database, call, load_shipped, the_json
 
 MEASURED = "pregnancies, glucose, blood_pressure, skin_thickness, insulin, bmi, diabetes_pedigree, age"
 EVERYTHING = {"PIMA_GATE__WINDOW": "all"}
@@ -21,11 +21,14 @@ BELOW_30_PERCENT, BELOW_60_PERCENT = 240, 479
 
 
 @pytest.fixture
-def fitted(database: Database) -> Database:
+def fitted(copied: Copied) -> Database:
     """The shipped rows, all labelled, and a champion that was fitted with 30 % of them held out."""
-    assert database.run("load", str(SHIPPED)).exit_code == 0
+    return copied(_fit)
+
+
+def _fit(database: Database) -> None:
+    load_shipped(database)
     assert _json(database, "retrain", **EVERYTHING)["verdict"] == "promoted"
-    return database
 
 
 def _json(database: Database, job: str, *arguments: str, **environ: str) -> dict[str, Any]:

@@ -28,13 +28,6 @@ from tests.conftest import (
 )
 
 
-@pytest.fixture
-def history(database: Database) -> Database:
-    """A database with the shipped 768 rows, all labelled."""
-    assert database.run("load", str(SHIPPED)).exit_code == 0
-    return database
-
-
 def _retrain(database: Database, capsys: pytest.CaptureFixture[str], *arguments: str, **environ: str) -> dict[str, Any]:
     """jobs.retrain in this process, its JSON result with the exit code in it."""
     capsys.readouterr()

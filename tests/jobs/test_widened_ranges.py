@@ -2,10 +2,11 @@
 
 import random
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.conftest import Database, call, the_json, under_role
+from tests.conftest import Copied, Database, call, the_json, under_role
 from tests.jobs.declared import configuration
 
 DECLARED = """
@@ -39,17 +40,22 @@ def _file(folder: Path, rows: int, seed: int, below: int = 0) -> str:
 
 
 @pytest.fixture
-def widened(empty_database: Database, tmp_path: Path) -> tuple[Database, str]:
+def widened(copied: Copied, tmp_path: Path) -> tuple[Database, str]:
     """A champion of the narrow range, under the wider one."""
-    config = configuration(tmp_path, DECLARED)
-    for job, *arguments in (("migrate",), ("load", _file(tmp_path, 500, seed=1)), ("retrain",)):
-        ended = call(empty_database, job, "--config", config, *arguments)
-        assert ended.exit_code == 0, ended.stderr
-    assert empty_database.value("SELECT model_version FROM champion") == 1
-    configuration(tmp_path, WIDER)
-    told = call(empty_database, "migrate", "--config", config, "--features", "--reason", "other units", "--json")
-    assert told.exit_code == 0, told.stderr
-    return empty_database, config
+    return copied(_widen), configuration(tmp_path, WIDER)
+
+
+def _widen(database: Database) -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        config = configuration(folder, DECLARED)
+        for job, *arguments in (("migrate",), ("load", _file(folder, 500, seed=1)), ("retrain",)):
+            ended = call(database, job, "--config", config, *arguments)
+            assert ended.exit_code == 0, ended.stderr
+        assert database.value("SELECT model_version FROM champion") == 1
+        configuration(folder, WIDER)
+        told = call(database, "migrate", "--config", config, "--features", "--reason", "other units", "--json")
+        assert told.exit_code == 0, told.stderr
 
 
 def test_a_version_takes_no_value_below_the_range_of_its_fit(widened: tuple[Database, str], tmp_path: Path) -> None:
