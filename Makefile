@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test image-test bench check format bench-accuracy bench-gate bench-tables lock clean
+.PHONY: demo test faults image-test bench check format bench-accuracy bench-gate bench-tables lock clean
 
 demo: $(VENV)/.complete
 	$(RUN) -m jobs.demo
 
 test: $(VENV)/.complete
 	$(RUN) -m pytest -n 3 --dist worksteal
+
+# The campaigns at their full length: hundreds of races, kills and trials of the gate, of which `make test` runs a few.
+faults: $(VENV)/.complete
+	$(RUN) -m pytest -n 3 --dist worksteal -m "campaign or at_length" --at-length
 
 # Builds both images and runs the service in them, on a PostgreSQL of its own; as root, with Debian's buildah, netavark and
 # debootstrap. BASE=IMAGE builds on that image instead of on a Debian made here.

@@ -53,12 +53,29 @@ PATIENCE_SECONDS = 240
 _started: list[subprocess.Popen[str]] = []
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--at-length", action="store_true", help="run campaigns at their full length (make faults)")
+
+
 def pytest_configure() -> None:
     """Whatever tests write, they write into memory where there is room: databases of 300 files each that are made and
     dropped a thousand times, and SQLite's journals, take a disk's file system longer than the tests themselves."""
     memory = Path("/dev/shm")  # noqa: S108
     if "TMPDIR" not in os.environ and memory.is_dir() and shutil.disk_usage(memory).free > 4 * 2**30:
         os.environ["TMPDIR"] = tempfile.tempdir = str(memory)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("at_length"):
+        left = [item for item in items if item.get_closest_marker("at_length")]
+        items[:] = [item for item in items if item not in left]
+        config.hook.pytest_deselected(items=left)
+
+
+@pytest.fixture(scope="session")
+def at_length(request: pytest.FixtureRequest) -> bool:
+    """Whether a campaign repeats what it is about as often as it claims to, or just often enough to show it."""
+    return bool(request.config.getoption("at_length"))
 
 
 @dataclass(frozen=True)

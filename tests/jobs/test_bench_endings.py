@@ -50,13 +50,26 @@ def _left(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("running", ["a server that starts", "children at work"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+STARTING, AT_WORK = "a server that starts", "children at work"
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize(
+    ("number", "running"),
+    [
+        (signal.SIGTERM, STARTING),
+        (signal.SIGKILL, AT_WORK),
+        pytest.param(signal.SIGTERM, AT_WORK, marks=pytest.mark.at_length),
+        pytest.param(signal.SIGKILL, STARTING, marks=pytest.mark.at_length),
+        pytest.param(signal.SIGINT, STARTING, marks=pytest.mark.at_length),
+        pytest.param(signal.SIGINT, AT_WORK, marks=pytest.mark.at_length),
+    ],
+)
 def test_ended_at_any_moment_it_leaves_no_server_and_no_folder_behind(
     folder: Path, number: signal.Signals, running: str
 ) -> None:
     process = _start(folder)
-    if running == "a server that starts":
+    if running == STARTING:
         wait_for(lambda: list(folder.glob("pima-*/PG_VERSION")), process)
     else:
         assert process.stderr is not None

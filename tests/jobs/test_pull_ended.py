@@ -58,7 +58,17 @@ def _hold_after(postgresql: Database, blocks: int) -> None:
     postgresql.execute("CREATE TRIGGER hold AFTER INSERT ON patients FOR EACH STATEMENT EXECUTE FUNCTION hold()")
 
 
-@pytest.mark.parametrize("block", range(1, BLOCKS))
+@pytest.mark.campaign
+@pytest.mark.parametrize(
+    ("clinic", "block"),
+    [
+        ("sqlite", 1),
+        ("postgresql", 2),
+        pytest.param("sqlite", 2, marks=pytest.mark.at_length),
+        pytest.param("postgresql", 1, marks=pytest.mark.at_length),
+    ],
+    indirect=["clinic"],
+)
 def test_a_pull_that_is_killed_between_its_blocks_is_completed_by_the_next(
     postgresql: Database, by_text: Clinic, trained: Path, block: int
 ) -> None:
@@ -104,7 +114,18 @@ def test_a_heartbeat_and_a_block_do_not_wait_for_each_other(
     assert (ended.exit_code, "heartbeat failed" in ended.stderr) == (0, False), ended.stderr
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ("database", "clinic"),
+    [
+        ("sqlite", "postgresql"),
+        ("postgresql", "postgresql"),
+        pytest.param("sqlite", "sqlite", marks=pytest.mark.at_length),
+        pytest.param("postgresql", "sqlite", marks=pytest.mark.at_length),
+    ],
+    indirect=True,
+)
 def test_wherever_a_pull_is_ended_the_next_one_completes_it(
     database: Database, by_text: Clinic, number: signal.Signals
 ) -> None:

@@ -108,7 +108,8 @@ def test_up_down_and_up_again(database: Database) -> None:
     assert database.execute("SELECT model_version, sequence, pinned FROM champion") == [(None, 0, 0)]
 
 
-@pytest.mark.parametrize("round_", range(3))
+@pytest.mark.campaign
+@pytest.mark.parametrize("round_", [0, *(pytest.param(n, marks=pytest.mark.at_length) for n in (1, 2))])
 def test_two_migrations_at_once(database: Database, round_: int) -> None:
     schema.migrate(database.engine, SALT, to="base")
     processes = [database.start("migrate", "--json") for _ in range(2)]

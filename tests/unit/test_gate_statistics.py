@@ -1,4 +1,5 @@
-"""What is claimed of the gate, held against populations whose truth is known. `make bench-gate` is the long form."""
+"""What is claimed of the gate, held against populations whose truth is known: in short, and at length by `make faults`.
+`make bench-gate` writes all of it down."""
 
 from functools import cache
 
@@ -15,9 +16,17 @@ from tests.bench.gate.population import fresh_patients
 from tests.bench.gate.prevalences import PREVALENCES, Prevalence, simulate_prevalence
 from tests.bench.gate.simulation import simulate
 
+pytestmark = pytest.mark.campaign
+
 TRIALS = 200
 LEARNERS = [(1, TUTORIAL_LUCK), (5, TUTORIAL_LUCK), (5, SERVICE_LUCK)]
 """(seeds in a model, luck): the last is what the service runs, the others leave more to luck."""
+
+
+@pytest.fixture(scope="module")
+def count(at_length: bool) -> int:
+    """How many trials there are of a kind that takes its time."""
+    return TRIALS if at_length else 50
 
 
 def test_of_ten_thousand_random_pairs_none_is_promoted_that_is_not_more_often_right() -> None:
@@ -44,10 +53,10 @@ def test_nobody_is_trained_on_and_tested_on_in_a_year_of_corrections(trial: int)
     assert year.corrected > 50  # and rows that changed where they stood
 
 
-def test_a_champion_that_memorises_gets_what_it_gets_on_fresh_patients() -> None:
-    found = [trials.memorising_champion(trial) for trial in range(TRIALS)]
+def test_a_champion_that_memorises_gets_what_it_gets_on_fresh_patients(count: int) -> None:
+    found = [trials.memorising_champion(trial) for trial in range(count)]
     gaps = np.array([each.by_the_gate - each.on_fresh_rows for each in found])
-    assert abs(gaps.mean()) < 3 * gaps.std(ddof=1) / TRIALS**0.5
+    assert abs(gaps.mean()) < 3 * gaps.std(ddof=1) / count**0.5
     # It does memorise: had the gate asked about training rows, it would show.
     assert all(each.on_training_rows > each.on_fresh_rows + 0.2 for each in found)
 
@@ -66,8 +75,8 @@ def test_another_seed_alone_is_promoted_in_at_most_so_many_trials(
     assert 0 < promoted <= at_most * TRIALS
 
 
-def test_no_challenger_from_shuffled_labels_replaces_a_true_champion() -> None:
-    contests = [trials.permuted_labels(trial, rows=1_600) for trial in range(TRIALS)]
+def test_no_challenger_from_shuffled_labels_replaces_a_true_champion(count: int) -> None:
+    contests = [trials.permuted_labels(trial, rows=1_600) for trial in range(count)]
     assert trials.promotions(contests, GateOptions()) == 0
 
 
@@ -82,7 +91,7 @@ def test_the_simulation_tells_truth_and_report_apart() -> None:
     assert run.drift.of_fresh_fit > run.drift.of_old_fit + 0.03
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.at_length)])
 def test_of_a_rare_outcome_log_loss_gives_a_champion_at_once_which_recovers_from_a_drift(seed: int) -> None:
     run = simulate_prevalence(PREVALENCES[0], seed)
     by_accuracy, by_log_loss = (summary_of(measure, [run]) for measure in (Measure.ACCURACY, Measure.LOG_LOSS))
