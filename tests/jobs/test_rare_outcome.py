@@ -5,14 +5,22 @@ import json
 import math
 import random
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
-from tests.conftest import Database, call, the_json
-from tests.jobs.declared import configuration
+from tests.conftest import Copied, Database, call, the_json
+from tests.jobs.declared import DECLARED, configuration
 
 ROWS = 2_000
+KNOWN_POWERS = """
+[outcome]
+name = "readmitted"
+""" + "".join(
+    f'[[feature]]\nname = "{name}"\nlow = {low}\nhigh = {high}\npower = 1\n'
+    for name, low, high in (("order", 0, 40), ("creatinine", 0.1, 20), ("temperature", 30, 45), ("smoking", 0, 2))
+)
 LOG_LOSS = {"PIMA_GATE__MEASURE": "log_loss"}
 NET_BENEFIT = {"PIMA_GATE__MEASURE": "net_benefit", "PIMA_RETRAIN__THRESHOLD": "sensitivity >= 0.85"}
 
@@ -33,12 +41,22 @@ def _rare(folder: Path) -> str:
 
 
 @pytest.fixture
-def clinic(empty_database: Database, tmp_path: Path) -> tuple[Database, str]:
-    config = configuration(tmp_path)
-    assert call(empty_database, "migrate", "--config", config).exit_code == 0
-    assert call(empty_database, "load", "--config", config, _rare(tmp_path)).exit_code == 0
-    assert 0.035 < empty_database.value("SELECT avg(outcome) FROM patients") < 0.045
-    return empty_database, config
+def clinic(copied: Copied, tmp_path: Path) -> tuple[Database, str]:
+    return copied(_load, DECLARED), configuration(tmp_path)
+
+
+@pytest.fixture
+def known_powers(copied: Copied, tmp_path: Path) -> tuple[Database, str]:
+    """The same rows, so declared that a fit has nothing to choose and takes half the time."""
+    return copied(_load, KNOWN_POWERS), configuration(tmp_path, KNOWN_POWERS)
+
+
+def _load(database: Database, declared: str) -> None:
+    with TemporaryDirectory() as name:
+        config = configuration(Path(name), declared)
+        assert call(database, "migrate", "--config", config).exit_code == 0
+        assert call(database, "load", "--config", config, _rare(Path(name))).exit_code == 0
+    assert 0.035 < database.value("SELECT avg(outcome) FROM patients") < 0.045
 
 
 def _json(clinic: tuple[Database, str], job: str, *arguments: str, **environ: str) -> dict[str, Any]:
@@ -87,9 +105,9 @@ def test_people_see_by_what_it_was_decided(clinic: tuple[Database, str], monkeyp
     assert "log loss 0.1" in call(database, "models", "list", "--config", config).stdout
 
 
-def test_a_threshold_that_reaches_a_sensitivity_is_chosen_stored_and_used(clinic: tuple[Database, str]) -> None:
-    database, _ = clinic
-    first = _json(clinic, "retrain", **NET_BENEFIT)
+def test_a_threshold_that_reaches_a_sensitivity_is_chosen_stored_and_used(known_powers: tuple[Database, str]) -> None:
+    database, _ = known_powers
+    first = _json(known_powers, "retrain", **NET_BENEFIT)
     assert (first["verdict"], first["measured"]["measure"]) == ("promoted", "net_benefit")
     threshold, settings = database.execute("SELECT threshold, settings FROM model_versions WHERE number = 1")[0]
     assert 0 < threshold < 0.1
@@ -98,12 +116,12 @@ def test_a_threshold_that_reaches_a_sensitivity_is_chosen_stored_and_used(clinic
     # On rows that took no part in the choice it is about as high: 0.85 less two standard errors of 27 cases.
     assert first["challenger_scores"]["sensitivity"] > 0.71
     assert first["challenger_scores"]["specificity"] > 0.4
-    assert _json(clinic, "models", "reproduce", "1")["reproduced"] is True
+    assert _json(known_powers, "models", "reproduce", "1")["reproduced"] is True
 
     # Other questions to the same fit have the same threshold; a number stays that number.
-    again = _json(clinic, "retrain", **NET_BENEFIT, PIMA_GATE__WINDOW="all")
+    again = _json(known_powers, "retrain", **NET_BENEFIT, PIMA_GATE__WINDOW="all")
     assert (again["reason"], again["measured"]["gain"]) == ("not_more_net_benefit", 0)
-    by_number = _json(clinic, "retrain", **LOG_LOSS, PIMA_RETRAIN__THRESHOLD="0.04")
+    by_number = _json(known_powers, "retrain", **LOG_LOSS, PIMA_RETRAIN__THRESHOLD="0.04")
     thresholds = database.execute("SELECT threshold FROM model_versions ORDER BY number")
     assert thresholds == [(threshold,), (threshold,), (0.04,)]
     # Whatever the threshold, the model is the same one.
@@ -112,22 +130,25 @@ def test_a_threshold_that_reaches_a_sensitivity_is_chosen_stored_and_used(clinic
     database.execute(
         'INSERT INTO patients ("order", creatinine, temperature, smoking) VALUES (1, 3, 39, 1), (1, 0.5, 36, 1)'
     )
-    assert _json(clinic, "score")["predicted"] == 2
+    assert _json(known_powers, "score")["predicted"] == 2
     classes = database.execute("SELECT predicted_class, threshold FROM predictions ORDER BY patient_id")
     assert classes == [(1, threshold), (0, threshold)]
 
 
-def test_a_threshold_that_goes_up_and_down_replaces_no_champion_by_net_benefit(clinic: tuple[Database, str]) -> None:
-    database, _ = clinic
+def test_a_threshold_that_goes_up_and_down_replaces_no_champion_by_net_benefit(
+    known_powers: tuple[Database, str],
+) -> None:
+    database, _ = known_powers
     by_net_benefit = {"PIMA_GATE__MEASURE": "net_benefit"}
     thresholds = ("0.04", "0.08", "0.04", "0.02")
-    found = [_json(clinic, "retrain", **by_net_benefit, PIMA_RETRAIN__THRESHOLD=each) for each in thresholds]
+    found = [_json(known_powers, "retrain", **by_net_benefit, PIMA_RETRAIN__THRESHOLD=each) for each in thresholds]
     assert found[0]["reason"] == "first_champion"
     others = {(each["reason"], each["measured"]["gain"]) for each in found[1:] if not each["judged_before"]}
     assert others == {("not_more_net_benefit", 0)}
     assert database.value("SELECT model_version FROM champion") == 1
 
 
+@pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
 def test_a_specificity_has_a_higher_threshold(clinic: tuple[Database, str]) -> None:
     found = _json(clinic, "retrain", "--dry-run", PIMA_RETRAIN__THRESHOLD="specificity >= 0.95")
     assert found["challenger_scores"]["specificity"] > 0.92
@@ -135,9 +156,9 @@ def test_a_specificity_has_a_higher_threshold(clinic: tuple[Database, str]) -> N
 
 
 @pytest.mark.parametrize("text", ["sensitivity > 0.8", "1.2", "recall >= .8"])
-def test_another_text_is_wrong_configuration(clinic: tuple[Database, str], text: str) -> None:
-    database, config = clinic
-    ended = call(database, "retrain", "--config", config, PIMA_RETRAIN__THRESHOLD=text)
+def test_another_text_is_wrong_configuration(sqlite: Database, tmp_path: Path, text: str) -> None:
+    config = configuration(tmp_path)
+    ended = call(sqlite, "retrain", "--config", config, PIMA_RETRAIN__THRESHOLD=text)
     assert ended.exit_code == 2
     assert (
         "PIMA_RETRAIN__THRESHOLD can't be taken as it is. Expected: a number, above 0 and below 1 or a text like"
@@ -145,4 +166,4 @@ def test_another_text_is_wrong_configuration(clinic: tuple[Database, str], text:
     )
     path = Path(config)
     path.write_text(path.read_text() + f"[retrain]\nthreshold = {json.dumps(text)}\n")
-    assert "retrain.threshold can't be taken as it is" in call(database, "retrain", "--config", config).stderr
+    assert "retrain.threshold can't be taken as it is" in call(sqlite, "retrain", "--config", config).stderr

@@ -1,20 +1,24 @@
 """The threshold of a fit is chosen on rows that the fit that scores them did not see."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from pima.core.metrics import scores
 from pima.core.thresholds import stratified_folds, threshold_reaching
+from pima.core.validation import Measurements, as_features
 from pima.model.recipes import recipe_for
 from pima.training.out_of_fold import FOLDS, threshold_of
 from tests.conftest import FEATURES, SHIPPED
 
 SEED = 7
-RECIPE = recipe_for("article", FEATURES)
+RECIPE = replace(recipe_for("five_seeds", FEATURES), steps=50)
 
 
 def _rows(first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
     table = np.loadtxt(SHIPPED, delimiter=",")[first:last]
-    return table[:, :8].astype(np.float32), table[:, 8].astype(np.int8)
+    measured = Measurements(table[:, :8], np.zeros((len(table), 8), dtype=bool))
+    return as_features(measured, FEATURES), table[:, 8].astype(np.int8)
 
 
 def test_each_row_is_scored_by_a_fit_on_the_other_folds() -> None:
