@@ -64,8 +64,8 @@ class Known:
     """By the clock of our database."""
     mark: Mark | None
     """The highest time of change in the source; None where it has none, or no column for it."""
-    touched: TouchedKeys | None
-    """None where nobody keeps a record of them."""
+    touched: TouchedKeys | Whole | None
+    """Whole where the record of them says no less; None where nobody keeps one."""
 
 
 def extent_of(known: Known, asked_for_all: bool) -> Extent:
@@ -76,9 +76,11 @@ def extent_of(known: Known, asked_for_all: bool) -> Extent:
     if last is None or last.compared_whole_at is None:
         return Whole("no pull of all of it was completed yet, or not the last one")
     if last.fingerprint != known.fingerprint:
-        return Whole("its settings or the declaration have changed")
+        return Whole("its settings, the declaration or what notes its changes is no longer as it was")
     if known.now - last.compared_whole_at >= _WEEK:
         return Whole("the last pull of all of it is a week ago")
+    if isinstance(known.touched, Whole):
+        return known.touched
     if known.touched is not None:
         many = len(known.touched) > MOST_TOUCHED
         return Whole(f"more than {MOST_TOUCHED:,} of its keys were touched") if many else OfKeys(known.touched)

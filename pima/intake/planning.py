@@ -11,12 +11,13 @@ from pima.core.features import Features
 from pima.core.mapping import SourceMapping
 from pima.core.source import Source
 from pima.intake.changed_since import Mark
-from pima.intake.extent import Extent, Known, TouchedKeys, Whole, extent_of
+from pima.intake.extent import Extent, Known, Whole, extent_of
 from pima.intake.source_reading import latest_change, mapping_of
+from pima.intake.touched import Touched, touched_keys
 from pima.logs import get_logger
 from pima.process.leasing import HeldLease
-from pima.store import source_pulls
-from pima.store.engine import clock, reading, writing
+from pima.store import source_changes, source_pulls
+from pima.store.engine import clock, reading, without_time_limit, writing
 from pima.store.source_rows import MOMENT, OurColumns
 
 
@@ -29,8 +30,6 @@ class OpenSource:
     engine: Engine
     fingerprint: str
     """Of all that its rows depend on besides themselves."""
-    touched: TouchedKeys | None = None
-    """The keys of all rows that were changed since the last pull; None where nobody keeps a record of them."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -60,24 +59,33 @@ class Plan:
     """Of one pull of one source."""
 
     extent: Extent
+    fingerprint: str
+    """Of all that the rows depend on besides themselves, and of what notes their changes."""
     now: datetime
     """When it began, by the clock of our database."""
+    touched: Touched | None
+    """None where the source is not attached."""
     changed_up_to: str | None
     """How far the source's own times of change have come; None where that says nothing."""
 
 
 def plan(engine: Engine, opened: OpenSource, asked_for_all: bool) -> Plan:
-    """Asks the source for its latest change, before its rows are read: what changes meanwhile is read again.
+    """Asks for what was touched and for the source's latest change before its rows are read: what changes meanwhile is
+    read again.
 
     Raises SourceAway, SourceUnusable.
     """
-    mark = latest_change(opened.engine, opened.source) if opened.source.changed_since else None
+    source = opened.source
+    touched = touched_keys(engine, source, opened.engine)
+    mark = latest_change(opened.engine, source) if source.changed_since else None
     with reading(engine) as connection:
-        last, now = source_pulls.last_pull(connection, opened.source.name), clock(connection)
-    extent = extent_of(Known(last, opened.fingerprint, now, mark, opened.touched), asked_for_all)
-    if isinstance(extent, Whole) and (opened.source.changed_since or opened.touched is not None):
-        get_logger().info("all of the source is compared", source=opened.source.name, because=extent.because)
-    return Plan(extent, now, _worth_keeping(mark, now, opened.source))
+        last, now = source_pulls.last_pull(connection, source.name), clock(connection)
+    fingerprint = opened.fingerprint if touched is None else sha256_of(f"{opened.fingerprint} {touched.state}".encode())
+    known = Known(last, fingerprint, now, mark, None if touched is None else touched.keys)
+    extent = extent_of(known, asked_for_all)
+    if isinstance(extent, Whole) and (source.changed_since or touched is not None):
+        get_logger().info("all of the source is compared", source=source.name, because=extent.because)
+    return Plan(extent, fingerprint, now, touched, _worth_keeping(mark, now, source))
 
 
 def _worth_keeping(mark: Mark | None, now: datetime, source: Source) -> str | None:
@@ -98,12 +106,15 @@ def begin(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease) -
     if isinstance(planned.extent, Whole):
         with writing(engine) as connection:
             lease.require(connection)
-            source_pulls.begin_whole(connection, opened.source.name, opened.fingerprint)
+            source_pulls.begin_whole(connection, opened.source.name, planned.fingerprint)
 
 
 def complete(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease) -> None:
-    """All that differed is taken in."""
+    """All that differed is taken in, so that what was touched is forgotten."""
     whole_since = planned.now if isinstance(planned.extent, Whole) else None
     with writing(engine) as connection:
         lease.require(connection)
         source_pulls.complete(connection, opened.source.name, planned.changed_up_to, whole_since)
+        if planned.touched is not None:
+            without_time_limit(connection)
+            source_changes.forget(connection, planned.touched.entries)

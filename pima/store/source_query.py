@@ -1,5 +1,6 @@
 """The statements that read a source: whatever its tables and columns are called, and in the order of its key."""
 
+import re
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from datetime import date, datetime
@@ -7,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Date, DateTime, Dialect, Engine, literal
 
-from pima.core.source import Source
+from pima.core.source import KeyType, Source
 from pima.errors import SourceUnusable
 from pima.store.source_engine import known_database, reading_source
 
@@ -53,10 +54,18 @@ def _moment(dialect: Dialect, bound: date | str) -> str:
 def has_key_of(dialect: Dialect, source: Source, keys: Sequence[Sequence[str]]) -> str:
     """The condition that a row has one of these keys, each the texts of its columns."""
     columns = [_column(dialect, name) for name in source.keys]
+    values = [[_value(dialect, *each) for each in zip(key, source.key_types, strict=True)] for key in keys]
     if len(columns) == 1:
-        return f"{columns[0]} IN ({', '.join(_text(dialect, text) for (text,) in keys)})"
-    one = " AND ".join(f"{column} = {{}}" for column in columns)
-    return " OR ".join(f"({one.format(*(_text(dialect, text) for text in key))})" for key in keys)
+        return f"{columns[0]} IN ({', '.join(value for (value,) in values)})"
+    pairs = (" AND ".join(f"{column} = {value}" for column, value in zip(columns, key, strict=True)) for key in values)
+    return " OR ".join(f"({pair})" for pair in pairs)
+
+
+def _value(dialect: Dialect, text: str, key_type: KeyType) -> str:
+    # Where a column has no type a number is the same as a number alone.
+    if dialect.name == "sqlite" and key_type == "integer" and re.fullmatch(r"-?\d+", text, re.ASCII):
+        return text
+    return _text(dialect, text)
 
 
 def latest_change(engine: Engine, source: Source) -> object:

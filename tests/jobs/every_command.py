@@ -9,6 +9,7 @@ EVERY_COMMAND: list[tuple[str, ...]] = [
     ("migrate",),
     ("load", "patients.csv"),
     ("pull",),
+    ("attach", "--check"),
     ("score",),
     ("retrain",),
     ("models", "list"),

@@ -1,13 +1,10 @@
 """Where the keys that were touched are known, only their rows are compared: what of them is gone has vanished."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+import json
 from pathlib import Path
 
 import pytest
 
-from pima.core.keys import canonical_key
-from pima.core.source import KeyType
 from pima.errors import SourceKeysUnusable, SourceRefused
 from pima.intake import extent
 from pima.intake.planning import open_source
@@ -23,38 +20,41 @@ from tests.jobs.clinic import KINDS, TABLE, Clinic, engine_of
 
 
 @pytest.fixture
-def beside(database: Database, tmp_path: Path) -> Iterator[Clinic]:
-    """A clinic's table in pima's own database, with text keys, pulled once."""
-    clinic = Clinic(database.kind, database.url, engine_of(database.url), tmp_path)
-    clinic.execute(TABLE.format(**KINDS[database.kind] | {"uuid": "TEXT"}))
-    clinic.settings["key_type"] = "text"
-    yield clinic
-    clinic.engine.dispose()
+def beside(database: Database, own_clinic: Clinic) -> Clinic:
+    """A clinic's table in pima's own database, with text keys."""
+    if database.kind == "postgresql":
+        own_clinic.execute("ALTER TABLE visits ALTER visit_id TYPE text")
+    own_clinic.settings["key_type"] = "text"
+    return own_clinic
+
+
+def _attached_and_pulled(database: Database, clinic: Clinic) -> None:
+    assert clinic.attach(database, "clinic").exit_code == 0
+    clinic.pulled(database)
 
 
 def _pulled(database: Database, clinic: Clinic, *keys: tuple[str, ...]) -> PulledSource:
-    """Pull, where these keys were touched, each said as the texts of its columns."""
-    (source,) = read_settings(Path(clinic.config), {}).sources
-    types: tuple[KeyType, ...] = source.key_types
-    touched: dict[str, list[tuple[str, ...]]] = {}
+    """Pull, where these keys alone were noted, each said as the texts of its columns."""
+    database.execute("DELETE FROM source_changes")
     for key in keys:
-        values = [int(text) if kind == "integer" else text for text, kind in zip(key, types, strict=True)]
-        touched.setdefault(canonical_key(values, types) or "", []).append(key)
+        noted = key[0] if len(key) == 1 else json.dumps(key)
+        database.execute("INSERT INTO source_changes (source, source_key) VALUES ('clinic', :key)", {"key": noted})
+    (source,) = read_settings(Path(clinic.config), {}).sources
     engine = make_source_engine("clinic", clinic.url, DatabaseSettings())
-    opened = replace(open_source(source, FEATURES, engine), touched=touched)
     try:
         with recorded_run(database.engine, "pull", None, dry_run=False) as run:
             pull = Pull(database.engine, run, StopRequest(), dry_run=False, whole=False)
-            pull_sources(pull, [opened])
+            pull_sources(pull, [open_source(source, FEATURES, engine)])
     finally:
         engine.dispose()
+    assert database.value("SELECT count(*) FROM source_changes") == 0
     (found,) = pull.result.sources
     return found
 
 
 def test_of_the_touched_keys_alone_rows_are_read_and_taken_for_vanished(database: Database, beside: Clinic) -> None:
     keys = beside.insert(1_200)
-    beside.pulled(database)
+    _attached_and_pulled(database, beside)
     beside.execute("DELETE FROM visits WHERE visit_id = :key", {"key": keys[0]})
     beside.execute("UPDATE visits SET age = 90, diabetic = 'yes' WHERE visit_id = :key", {"key": keys[1]})
     # Of these nobody has told.
@@ -113,7 +113,7 @@ def test_a_touched_key_may_be_any_text(database: Database, beside: Clinic) -> No
     for n, key in enumerate(KEYS):
         beside.insert(1, seed=n, visit_id=key)
     beside.insert(3, seed=99)
-    beside.pulled(database)
+    _attached_and_pulled(database, beside)
     beside.execute("UPDATE visits SET age = 90")
     found = _pulled(database, beside, *((key,) for key in KEYS))
     assert (found.compared, found.rows, found.updated) == ("touched", len(KEYS), len(KEYS))
@@ -124,7 +124,7 @@ def test_a_key_of_several_columns_is_looked_up_by_all_of_them(database: Database
     beside.settings |= {"key": ["patient_no", "visit_id"], "key_type": ["integer", "text"]}
     for n in range(600):
         beside.insert(1, seed=n, visit_id=f"w'{n}", patient_no=n)
-    beside.pulled(database)
+    _attached_and_pulled(database, beside)
     beside.execute("UPDATE visits SET age = 90 WHERE patient_no >= 4")
     found = _pulled(database, beside, *((str(n), f"w'{n}") for n in range(599)), ("7", "w'8"))
     assert (found.compared, found.rows, found.updated, found.vanished) == ("touched", 599, 595, 0)
@@ -136,7 +136,7 @@ def test_a_database_that_knows_no_case_gives_no_row_that_was_not_asked_for(sqlit
     clinic.settings["key_type"] = "text"
     for n, key in enumerate(("a", "A", "b")):
         clinic.insert(1, seed=n, visit_id=key)
-    clinic.pulled(sqlite)
+    _attached_and_pulled(sqlite, clinic)
     clinic.execute("UPDATE visits SET age = 90")
     found = _pulled(sqlite, clinic, ("a",))
     assert (found.updated, found.inserted, found.vanished) == (1, 0, 0)
@@ -145,7 +145,7 @@ def test_a_database_that_knows_no_case_gives_no_row_that_was_not_asked_for(sqlit
 
 def test_two_rows_of_one_key_are_refused_however_it_is_spelled(database: Database, beside: Clinic) -> None:
     keys = beside.insert(30)
-    beside.pulled(database)
+    _attached_and_pulled(database, beside)
     beside.execute("UPDATE visits SET visit_id = :padded WHERE visit_id = :key", {"padded": "x ", "key": keys[0]})
     beside.execute("UPDATE visits SET visit_id = :padded WHERE visit_id = :key", {"padded": "x  ", "key": keys[1]})
     with pytest.raises(SourceKeysUnusable, match="in 1 row the key"):
@@ -154,7 +154,7 @@ def test_two_rows_of_one_key_are_refused_however_it_is_spelled(database: Databas
 
 def test_too_many_that_have_vanished_are_so_many_of_all_that_we_have(database: Database, beside: Clinic) -> None:
     keys = beside.insert(50)
-    beside.pulled(database)
+    _attached_and_pulled(database, beside)
     for key in keys[:11]:
         beside.execute("DELETE FROM visits WHERE visit_id = :key", {"key": key})
     with pytest.raises(SourceRefused, match="11 of our 50 rows are no longer in it"):
@@ -166,7 +166,7 @@ def test_where_very_many_keys_were_touched_all_is_compared(
     database: Database, beside: Clinic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = beside.insert(30)
-    beside.pulled(database)
+    _attached_and_pulled(database, beside)
     monkeypatch.setattr(extent, "MOST_TOUCHED", 9)
     assert _pulled(database, beside, *((key,) for key in keys[:9])).compared == "touched"
     assert _pulled(database, beside, *((key,) for key in keys[:10])).compared == "all"
