@@ -24,7 +24,7 @@ image-test: $(VENV)/.complete
 bench: $(VENV)/.complete
 	$(RUN) -m tests.bench.speed
 
-# The gate's statistics at length, into docs/gate.md: about ten minutes on two cores.
+# The gate's statistics at length, into docs/gate.md: about a quarter of an hour on two cores.
 bench-gate: $(VENV)/.complete
 	$(RUN) -m tests.bench.gate
 

@@ -87,6 +87,9 @@ def _decision(move: dict[str, Any]) -> Iterator[Table | str]:
     if challenger is not None:
         yield side_by_side(challenger, champion, move["challenger"], move["from_version"], measured)
     comparison = figures.pop("comparison", None) or {}
+    worst = figures.pop("worst_subgroup", None)
+    if worst is not None:
+        figures["worst_subgroup"] = f"{worst['feature']} {worst['group']}: {worst['gain']:+.4f} on {worst['rows']} rows"
     yield _facts(_gain(measured) | comparison | figures)
 
 

@@ -86,6 +86,7 @@ class GateSettings(Frozen, frozen=True):
     measure: Literal["accuracy", "log_loss", "net_benefit"] = "accuracy"
     log_loss_veto: bool = False
     minimum_gain: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    subgroup_margin: Literal["off"] | Annotated[float, Meta(ge=0, lt=1)] = "off"
     approve: bool = False
 
 

@@ -80,6 +80,12 @@ def measured(measure: Measure, contest: Contest) -> Measured:
     )
 
 
+def gains(measure: Measure, contest: Contest) -> Float64Array | None:
+    """Row by row, (n,), how much better the challenger is than the champion; None where there is none."""
+    champion = _champion_worths(measure, contest)
+    return None if champion is None else _challenger_worths(measure, contest) - champion
+
+
 def _challenger_worths(measure: Measure, contest: Contest) -> Float64Array:
     return _worths(measure, contest, contest.challenger, contest.challenger_threshold)
 

@@ -11,8 +11,9 @@ import numpy as np
 from pima.core.arrays import BoolArray
 from pima.core.comparison import Comparison, compare
 from pima.core.contest import Contest, left_out, on_the_same_rows, only, without_broken_champion
+from pima.core.evidence.subgroups import WorstSubgroup, worst_subgroup
 from pima.core.luck import told_of_luck
-from pima.core.measures import TIE, Measure, Measured, measured, told
+from pima.core.measures import TIE, Measure, Measured, gains, measured, told
 from pima.core.metrics import Scores, correct, log_losses, majority_correct, scores
 from pima.core.reasons import BETTER, NOT_ABOVE, NOT_BETTER, Decision, Reason, why
 
@@ -31,6 +32,8 @@ class GateOptions:
     """A challenger that won waits for a person's `models promote`."""
     measure: Measure = Measure.ACCURACY
     """By what it must be better."""
+    subgroup_margin: float | None = None
+    """In no subgroup may it be worse than the champion by more than this, in the measure's unit; None asks none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ class Verdict:
     """Holdout rows that the champion may have learned from: left out for both, where enough others are there."""
     unscorable_rows: int
     """Holdout rows that the champion can't score by today's rules: left out for both."""
+    worst_subgroup: WorstSubgroup | None = None
+    """Where the challenger does worst beside the champion; None where `subgroup_margin` is not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ class _Figures:
     comparison: Comparison | None
     majority_correct: int
     measured: Measured | None
+    worst_subgroup: WorstSubgroup | None
 
 
 def decide(contest: Contest, options: GateOptions) -> Verdict:
@@ -78,7 +84,7 @@ def decide(contest: Contest, options: GateOptions) -> Verdict:
     contest = without_broken_champion(contest)
     seen_rows, unscorable_rows = left_out(contest.unseen), left_out(contest.scorable)
     contest = on_the_same_rows(contest)
-    found = _figures(contest, is_finite, options.measure)
+    found = _figures(contest, is_finite, options)
     decision, reason = _rule(contest, options, found)
     return Verdict(
         decision=decision,
@@ -95,15 +101,17 @@ def decide(contest: Contest, options: GateOptions) -> Verdict:
         consultations=contest.consultations,
         seen_rows=seen_rows,
         unscorable_rows=unscorable_rows,
+        worst_subgroup=found.worst_subgroup,
     )
 
 
-def _figures(contest: Contest, is_finite: bool, measure: Measure) -> _Figures:
+def _figures(contest: Contest, is_finite: bool, options: GateOptions) -> _Figures:
     judged = only(contest, contest.in_window)
-    challenger = champion = comparison = by_measure = None
+    challenger = champion = comparison = by_measure = worst = None
     if is_finite:
         challenger = scores(judged.challenger, judged.outcomes, judged.challenger_threshold)
-        by_measure = measured(measure, contest)
+        by_measure = measured(options.measure, contest)
+        worst = _worst_subgroup(judged, options)
     if judged.champion is not None:
         champion = scores(judged.champion, judged.outcomes, judged.champion_threshold)
     if challenger is not None and judged.champion is not None:
@@ -112,7 +120,12 @@ def _figures(contest: Contest, is_finite: bool, measure: Measure) -> _Figures:
             log_losses(judged.challenger, judged.outcomes),
             log_losses(judged.champion, judged.outcomes),
         )
-    return _Figures(challenger, champion, comparison, majority_correct(judged.outcomes), by_measure)
+    return _Figures(challenger, champion, comparison, majority_correct(judged.outcomes), by_measure, worst)
+
+
+def _worst_subgroup(judged: Contest, options: GateOptions) -> WorstSubgroup | None:
+    of_rows = None if options.subgroup_margin is None else gains(options.measure, judged)
+    return None if of_rows is None else worst_subgroup(of_rows, judged.groupings)
 
 
 def _right(contest: Contest) -> tuple[BoolArray, BoolArray]:
@@ -143,17 +156,24 @@ def _rule(contest: Contest, options: GateOptions, found: _Figures) -> tuple[Deci
         return Decision.NOT_BETTER, NOT_ABOVE[options.measure]
     if gain is not None and gain <= TIE:
         return Decision.NOT_BETTER, NOT_BETTER[options.measure]
-    return _kept_out(contest, options, found.comparison, gain) or _won(contest, options.measure)
+    return (
+        _not_enough(options, found, gain) or _kept_out_by_a_person(contest, options) or _won(contest, options.measure)
+    )
 
 
-def _kept_out(
-    contest: Contest, options: GateOptions, comparison: Comparison | None, gain: float | None
-) -> tuple[Decision, Reason] | None:
-    """What an option or a person may still say against a challenger that has won."""
+def _not_enough(options: GateOptions, found: _Figures, gain: float | None) -> tuple[Decision, Reason] | None:
+    """What an option may still ask of a challenger that has won."""
+    comparison, worst = found.comparison, found.worst_subgroup
     if gain is not None and gain < options.minimum_gain:
         return Decision.NOT_BETTER, Reason.BELOW_MINIMUM_GAIN
     if comparison and options.log_loss_veto and not comparison.log_loss_p < LOG_LOSS_VETO_P:
         return Decision.BLOCKED, Reason.LOG_LOSS_VETO
+    if worst and options.subgroup_margin is not None and worst.gain < -options.subgroup_margin - TIE:
+        return Decision.BLOCKED, Reason.SUBGROUP_WORSE
+    return None
+
+
+def _kept_out_by_a_person(contest: Contest, options: GateOptions) -> tuple[Decision, Reason] | None:
     if contest.rolled_back_before:
         return Decision.BLOCKED, Reason.ROLLED_BACK_BEFORE
     if contest.pinned:
@@ -187,7 +207,14 @@ def _sentence(contest: Contest, decision: Decision, reason: Reason, found: _Figu
         figures = told(found.measured, contest.outcomes[contest.in_window], contest.challenger_threshold)
     if found.champion:
         figures += left_out
+    if reason is Reason.SUBGROUP_WORSE and found.worst_subgroup is not None:
+        figures = f"{_named(found.worst_subgroup, found.measured.measure)}; {figures}"
     return f"{decision}: {why(reason, found.measured.measure)} ({figures})"
+
+
+def _named(worst: WorstSubgroup, measure: Measure) -> str:
+    gain = f"{100 * worst.gain:+.1f} points" if measure is Measure.ACCURACY else f"{worst.gain:+.4f}"
+    return f"{worst.feature} {worst.group}, {worst.rows} rows: {gain}"
 
 
 def _correct(found: _Figures) -> str:

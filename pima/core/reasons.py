@@ -29,6 +29,7 @@ class Reason(StrEnum):
     NOT_MORE_NET_BENEFIT = "not_more_net_benefit"
     BELOW_MINIMUM_GAIN = "below_minimum_gain"
     LOG_LOSS_VETO = "log_loss_veto"
+    SUBGROUP_WORSE = "subgroup_worse"
     ROLLED_BACK_BEFORE = "rolled_back_before"
     PINNED = "pinned"
     AWAITS_APPROVAL = "awaits_approval"
@@ -68,6 +69,7 @@ _WHY = {
     Reason.TOO_FEW_UNSEEN: "too few holdout rows are left that the champion, fitted under another holdout.share or on"
     " features retired since, can't have learned from and can score, so a person decides (models promote)",
     Reason.SINGLE_CLASS: "the test set holds one class only, on which nothing can be judged",
+    Reason.SUBGROUP_WORSE: "it won, but in a subgroup it is worse than the champion by more than gate.subgroup_margin",
     Reason.ROLLED_BACK_BEFORE: "it won, but a person rolled back what these data and settings gave",
     Reason.PINNED: "it won, but the champion is pinned (models unpin)",
     Reason.AWAITS_APPROVAL: "it won and waits for a person's approval (models promote)",

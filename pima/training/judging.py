@@ -105,9 +105,12 @@ def judge(engine: Engine, case: Case) -> Judgement:
         holdout_share=case.as_read.generation.share,
         groupings=groupings(case.declared.features, holdout.features, case.history.training.features),
     )
-    gate = case.gate
-    options = GateOptions(gate.log_loss_veto, gate.minimum_gain, gate.approve, Measure(gate.measure))
-    return Judgement(champion, decide(contest, options), test_set, _evidence(judged_rows(contest)))
+    return Judgement(champion, decide(contest, _options(case.gate)), test_set, _evidence(judged_rows(contest)))
+
+
+def _options(gate: GateSettings) -> GateOptions:
+    margin = None if gate.subgroup_margin == "off" else gate.subgroup_margin
+    return GateOptions(gate.log_loss_veto, gate.minimum_gain, gate.approve, Measure(gate.measure), margin)
 
 
 def _evidence(judged: Contest) -> Evidence:

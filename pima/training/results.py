@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pima.core.comparison import Comparison
 from pima.core.evidence.evidence import Evidence
 from pima.core.evidence.figures import Figure
+from pima.core.evidence.subgroups import WorstSubgroup
 from pima.core.history import Split
 from pima.core.measures import Measured
 from pima.core.metrics import Scores
@@ -76,6 +77,7 @@ class NewVerdict:
     consultations: int
     seen_rows: int
     unscorable_rows: int
+    worst_subgroup: WorstSubgroup | None
     brief: Brief = field(metadata=INLINED)
 
     @classmethod
@@ -97,6 +99,7 @@ class NewVerdict:
             consultations=verdict.consultations,
             seen_rows=verdict.seen_rows,
             unscorable_rows=verdict.unscorable_rows,
+            worst_subgroup=verdict.worst_subgroup,
             brief=brief,
         )
 

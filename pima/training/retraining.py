@@ -143,6 +143,9 @@ def gate_fingerprint(settings: Settings, features: Features) -> str:
     # An option that a later release adds enters only where it is used, so that recorded verdicts still hold.
     unused = {name for name in asked.keys() - _FIRST_GATE_OPTIONS if asked[name] == getattr(GateSettings(), name)}
     gate = {name: value for name, value in asked.items() if name not in unused}
+    if "subgroup_margin" in gate:
+        # Of other subgroups it is another question.
+        gate["bands"] = {feature.name: feature.bands for feature in features if feature.bands}
     return _fingerprint(_fit_as_fingerprinted(settings, features) | {"gate": gate})
 
 

@@ -80,6 +80,19 @@ def test_subgroups_are_those_of_the_declaration_and_small_ones_are_held_back(sco
     assert held_back  # so that there were some to hold back
 
 
+def test_a_challenger_that_is_worse_in_a_subgroup_is_kept_out_where_that_is_asked(history: Database) -> None:
+    result = the_json(call(history, "retrain", "--json", PIMA_GATE__SUBGROUP_MARGIN="0"))
+    assert (result["verdict"], result["reason"]) == ("blocked", "subgroup_worse")
+    worst = result["worst_subgroup"]
+    assert f"({worst['feature']} {worst['group']}, {worst['rows']} rows: " in result["explanation"]
+    assert history.value("SELECT model_version FROM champion") == 1
+    shown = " ".join(call(history, "models", "show", str(result["challenger"])).stdout.split())
+    assert f"worst subgroup {worst['feature']} {worst['group']}: {worst['gain']:+.4f} on {worst['rows']} rows" in shown
+    # Another question to the same data is another look.
+    without = the_json(call(history, "retrain", "--json"))
+    assert (without["judged_before"], without["verdict"], without["worst_subgroup"]) == (False, "promoted", None)
+
+
 def test_a_version_is_shown_with_its_evidence_on_eighty_columns(
     scored_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -136,3 +136,11 @@ def test_the_shipped_features_with_another_low_have_the_shipped_fingerprint() ->
     others = (*FEATURES[:-1], msgspec.structs.replace(FEATURES[-1], low=17.0))
     assert fit_fingerprint(settings, others) == fit_fingerprint(settings, FEATURES)
     assert gate_fingerprint(settings, others) == gate_fingerprint(settings, FEATURES)
+
+
+def test_of_other_bands_an_asked_margin_is_another_question_and_else_they_are_none() -> None:
+    banded = (*FEATURES[:-1], msgspec.structs.replace(FEATURES[-1], bands=(30, 60)))
+    default, asked = Settings(), msgspec.structs.replace(Settings(), gate=GateSettings(subgroup_margin=0.05))
+    assert gate_fingerprint(default, banded) == gate_fingerprint(default, FEATURES)
+    assert fit_fingerprint(default, banded) == fit_fingerprint(default, FEATURES)
+    assert gate_fingerprint(asked, banded) != gate_fingerprint(asked, FEATURES) != gate_fingerprint(default, FEATURES)

@@ -7,6 +7,7 @@ import pytest
 
 from pima import declaring
 from pima.core.comparison import Comparison
+from pima.core.evidence.subgroups import WorstSubgroup
 from pima.core.measures import Measure, Measured
 from pima.core.metrics import Scores
 from pima.core.promotion import Verdict
@@ -42,6 +43,7 @@ VERDICT = Verdict(
     consultations=3,
     seen_rows=0,
     unscorable_rows=0,
+    worst_subgroup=WorstSubgroup("age", "40 and over", 62, -0.065),
 )
 JUDGED = RetrainResult(ROWS, NewVerdict.of(VERDICT, Brief(0.85, 1.07), champion_before=1, challenger=2))
 JUDGED_EARLIER = RetrainResult(ROWS, EarlierVerdict("not_better", "not_more_correct", "not better", 2))
@@ -108,11 +110,12 @@ def test_what_retraining_decided_as_json() -> None:
         ),
         *("challenger", "judged_before", "challenger_scores", "champion_scores", "comparison", "majority_correct"),
         *("measured", "whole_rows", "whole_accuracy_difference", "consultations", "seen_rows", "unscorable_rows"),
-        *("auroc", "calibration_slope"),
+        *("worst_subgroup", "auroc", "calibration_slope"),
     ]
     assert (found["verdict"], found["judged_before"], found["champion_scores"]) == ("promoted", False, None)
     assert (found["challenger_scores"], found["comparison"]) == (asdict(SCORES), asdict(COMPARISON))
     assert found["measured"] == asdict(MEASURED)
+    assert found["worst_subgroup"] == {"feature": "age", "group": "40 and over", "rows": 62, "gain": -0.065}
     assert (found["auroc"], found["calibration_slope"]) == (0.85, 1.07)
     assert json.loads(json.dumps(found)) == found
 

@@ -1,9 +1,16 @@
-"""Which subgroups may be shown."""
+"""Which subgroups may be shown, and in which one a challenger does worst."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pima.core.arrays import Float64Array
+from pima.core.evidence.bands import Grouping
 
 FEWEST_ROWS = 10
 """A subgroup with fewer is not shown: too few people to be nobody in particular."""
 FEW_ROWS = 50
-"""One with fewer is marked, since its figures say little."""
+"""One with fewer is marked, since its figures say little, and no rule of the gate asks it."""
 
 
 def shown(sizes: tuple[int, ...]) -> tuple[bool, ...]:
@@ -19,3 +26,30 @@ def shown(sizes: tuple[int, ...]) -> tuple[bool, ...]:
         held_back.append(group)
         rows += size
     return tuple(bool(size) and group not in held_back for group, size in enumerate(sizes))
+
+
+@dataclass(frozen=True, slots=True)
+class WorstSubgroup:
+    """Where a challenger does worst beside the champion."""
+
+    feature: str
+    group: str
+    rows: int
+    gain: float
+    """On the champion, in the measure's unit; below 0 where the challenger is worse."""
+
+
+def worst_subgroup(gains: Float64Array, found: tuple[Grouping, ...]) -> WorstSubgroup | None:
+    """Of the subgroups with `FEW_ROWS` and more that are shown, by gains (n,); None where there is none."""
+    candidates = [each for grouping in found for each in _gains(gains, grouping)]
+    return min(candidates, key=lambda each: each.gain, default=None)
+
+
+def _gains(gains: Float64Array, grouping: Grouping) -> list[WorstSubgroup]:
+    sizes = grouping.sizes
+    sums = np.bincount(grouping.members, weights=gains, minlength=len(sizes)).tolist()
+    return [
+        WorstSubgroup(grouping.feature, group, size, total / size)
+        for group, size, total, is_shown in zip(grouping.groups, sizes, sums, shown(sizes), strict=True)
+        if is_shown and size >= FEW_ROWS
+    ]

@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.progress import track
 
 from tests.bench.gate.likeness import likenesses
+from tests.bench.gate.margins import SETTINGS, MarginCourse, Setting, simulate_margins
 from tests.bench.gate.page import Findings, page
+from tests.bench.gate.page_of_margins import margins_section
 from tests.bench.gate.page_of_measures import measures_section
 from tests.bench.gate.policies import SCENARIOS, Scenario
 from tests.bench.gate.prevalences import PREVALENCES, Prevalence, PrevalenceRun, simulate_prevalence
@@ -36,7 +38,9 @@ def main() -> None:
         stated = statements(pool, asked.trials)
         simulated = {scenario.name: _simulated(pool, scenario, asked.runs, console) for scenario in SCENARIOS}
         by_prevalence = {each.share: _prevalences(pool, each, max(2, asked.runs // 3), console) for each in PREVALENCES}
-        text = page(Findings(asked.runs, alike.result(), stated, simulated)) + "\n" + measures_section(by_prevalence)
+        by_setting = {each.name: _margins(pool, each, max(2, asked.runs // 6), console) for each in SETTINGS}
+        first = page(Findings(asked.runs, alike.result(), stated, simulated))
+        text = "\n".join([first, measures_section(by_prevalence), margins_section(by_setting)])
     asked.page.write_text(text)
     print(text)
 
@@ -44,7 +48,10 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--runs", type=int, default=60, help="clinics a scenario, a third a prevalence (default %(default)s)"
+        "--runs",
+        type=int,
+        default=60,
+        help="clinics a scenario, a third a prevalence, a sixth a margin (default %(default)s)",
     )
     parser.add_argument("--trials", type=int, default=1000, help="trials a statement (default %(default)s)")
     parser.add_argument("--populations", type=int, default=6, help="data sets for Keras (default %(default)s)")
@@ -60,6 +67,11 @@ def _simulated(pool: Executor, scenario: Scenario, runs: int, console: Console) 
 def _prevalences(pool: Executor, prevalence: Prevalence, runs: int, console: Console) -> list[PrevalenceRun]:
     found = pool.map(partial(simulate_prevalence, prevalence), range(runs))
     return list(track(found, f"{100 * prevalence.share:.0f} % have the outcome", runs, console=console))
+
+
+def _margins(pool: Executor, setting: Setting, runs: int, console: Console) -> list[dict[float | None, MarginCourse]]:
+    found = pool.map(partial(simulate_margins, setting), range(runs))
+    return list(track(found, setting.name, runs, console=console))
 
 
 if __name__ == "__main__":
