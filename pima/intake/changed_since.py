@@ -1,7 +1,8 @@
 """How far a source's own times of change have come, and from where on the next pull reads.
 
-Never by our clock, which may be another than the source's. Some time before the highest value is read again: a
-transaction may become visible after others that wrote a later time, and a clock without a zone is set back in autumn.
+By the source's highest value, or from the present where that is earlier: a single row that is dated ahead must not hide
+what is changed until then. Some time before that is read again: a transaction may become visible after others that
+wrote a later time, and a clock without a zone is set back in autumn.
 """
 
 import re
@@ -15,8 +16,8 @@ Bound = Moment | str
 _OVERLAP = timedelta(minutes=15)
 _OVERLAP_WITHOUT_ZONE = timedelta(hours=2)
 _OVERLAP_OF_DAYS = timedelta(days=1)
-_FARTHEST_ZONE = timedelta(hours=14)
-"""By so much a clock on the wall may be ahead of UTC."""
+_FARTHEST_EAST, _FARTHEST_WEST = timedelta(hours=14), timedelta(hours=12)
+"""By so much a clock on the wall may be ahead of UTC, or behind it."""
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
@@ -30,28 +31,35 @@ class Mark:
     """Whether the column holds texts. With a T in them or without, with a zone or without, they sort by their days
     alone."""
 
-    @property
-    def kept(self) -> str:
-        """As it is put down for the next pull."""
-        return self.moment.isoformat()
+    def kept(self, now: datetime) -> str:
+        """As it is put down for the next pull: itself, or an interval up to it that begins with what was present."""
+        present = self._present(now)
+        end = self.moment.isoformat()
+        return end if self.moment <= present else f"{present.isoformat()}/{end}"
 
     def is_ahead_of(self, now: datetime) -> bool:
-        """Whether it lies in a future that no time zone explains: a mistake, behind which nothing would be found."""
+        """Whether it lies in a future that no time zone explains."""
         if _has_zone(self.moment):
             return self.moment > now + _OVERLAP
-        latest = now.astimezone(UTC).replace(tzinfo=None) + _FARTHEST_ZONE
+        latest = now.astimezone(UTC).replace(tzinfo=None) + _FARTHEST_EAST
         return self.moment > (latest if isinstance(self.moment, datetime) else latest.date())
 
-    def bound_after(self, kept: str) -> Bound | None:
-        """From where on rows are read where the last pull came as far as `kept`; None where this mark is before that,
-        or the column another."""
-        reached = self._read(kept)
-        if reached is None or self.moment < reached:
+    def bound_after(self, kept: str, now: datetime) -> Bound | None:
+        """From where on rows are read where the last pull came as far as `kept`; None where that says nothing now: this
+        mark is before it, the column another, or what was present then is still to come."""
+        first, _, last = kept.rpartition("/")
+        reached, start = self._read(last), self._read(first or last)
+        if reached is None or start is None or self.moment < reached or start > self._present(now):
             return None
-        if not isinstance(reached, datetime):
-            day = reached - _OVERLAP_OF_DAYS
-            return day.isoformat() if self.is_text else day
-        return reached - (_OVERLAP if _has_zone(reached) else _OVERLAP_WITHOUT_ZONE)
+        bound = _before(start)
+        return bound.isoformat() if self.is_text else bound
+
+    def _present(self, now: datetime) -> Moment:
+        """The earliest that a clock like the column's can show by now."""
+        if _has_zone(self.moment):
+            return now
+        earliest = now.astimezone(UTC).replace(tzinfo=None) - _FARTHEST_WEST
+        return earliest if isinstance(self.moment, datetime) else earliest.date()
 
     def _read(self, kept: str) -> Moment | None:
         kind = datetime if isinstance(self.moment, datetime) else date
@@ -73,6 +81,12 @@ def mark_of(value: object) -> Mark | None:
         except ValueError:
             return None
     return None
+
+
+def _before(moment: Moment) -> Moment:
+    if not isinstance(moment, datetime):
+        return moment - _OVERLAP_OF_DAYS
+    return moment - (_OVERLAP if _has_zone(moment) else _OVERLAP_WITHOUT_ZONE)
 
 
 def _has_zone(moment: Moment) -> bool:

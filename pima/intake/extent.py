@@ -84,5 +84,7 @@ def extent_of(known: Known, asked_for_all: bool) -> Extent:
     if known.touched is not None:
         many = len(known.touched) > MOST_TOUCHED
         return Whole(f"more than {MOST_TOUCHED:,} of its keys were touched") if many else OfKeys(known.touched)
-    bound = None if known.mark is None else known.mark.bound_after(last.changed_up_to or "")
+    if known.mark is not None and known.mark.is_ahead_of(known.now):
+        return Whole("it has times of change that are still to come")
+    bound = None if known.mark is None else known.mark.bound_after(last.changed_up_to or "", known.now)
     return Whole("its times of change say nothing of the last pull") if bound is None else ChangedSince(bound)

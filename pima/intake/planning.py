@@ -98,7 +98,7 @@ def _worth_keeping(mark: Mark | None, now: datetime, source: Source) -> str | No
             column=source.changed_since,
         )
         return None
-    return mark.kept
+    return mark.kept(now)
 
 
 def begin(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease) -> None:

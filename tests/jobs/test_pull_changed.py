@@ -215,6 +215,45 @@ def test_a_time_that_is_still_to_come_hides_nothing(database: Database, postgres
     assert clinic.pulled(database)["compared"] == "changed"
 
 
+AHEAD = {
+    # As far as another time zone could explain it, or nearly.
+    "with a zone": timedelta(minutes=14),
+    "without a zone": timedelta(hours=10),
+    "days": timedelta(hours=14),
+    "texts": timedelta(hours=14),
+}
+
+
+@pytest.mark.parametrize("column", AHEAD)
+def test_a_row_that_is_dated_somewhat_ahead_hides_nothing(
+    database: Database, postgresql_clinic: Clinic, column: str
+) -> None:
+    clinic = postgresql_clinic
+    keys = telling(clinic, column)
+    now = datetime.now(UTC)
+    changed(clinic, keys[3], now + AHEAD[column], column)
+    clinic.pulled(database)
+    # In the farthest west it is still so early; and a transaction may become visible late.
+    west = timedelta() if column == "with a zone" else timedelta(hours=11)
+    for key in keys[20:23]:
+        changed(clinic, key, now - west - timedelta(minutes=5), column, age=90)
+    (new,) = clinic.insert(1, seed=2)
+    changed(clinic, new, datetime.now(UTC), column)
+    found = clinic.pulled(database)
+    assert (found["compared"], found["updated"], found["inserted"]) == ("changed", 3, 1)
+
+
+def test_a_row_that_is_dated_far_ahead_has_all_compared_at_once(database: Database, postgresql_clinic: Clinic) -> None:
+    clinic = postgresql_clinic
+    keys = telling(clinic)
+    clinic.pulled(database)
+    assert clinic.pulled(database)["compared"] == "changed"
+    changed(clinic, keys[3], datetime.now(UTC) + timedelta(days=3))
+    changed(clinic, keys[20], DAY - timedelta(days=20), age=90)
+    found = clinic.pulled(database)
+    assert (found["compared"], found["updated"]) == ("all", 1)
+
+
 def test_where_no_time_is_known_all_is_compared(database: Database, clinic: Clinic) -> None:
     telling(clinic)
     clinic.execute("UPDATE visits SET updated_at = NULL")

@@ -12,7 +12,8 @@ from pima.store.source_pulls import LastPull
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 PLAIN = NOON.replace(tzinfo=None)
 LAST = LastPull("as it was", NOON.isoformat(), NOON - timedelta(days=2))
-KNOWN = Known(LAST, "as it was", NOON, Mark(NOON + timedelta(hours=1)), None)
+NOW = NOON + timedelta(hours=1)
+KNOWN = Known(LAST, "as it was", NOW, Mark(NOW), None)
 
 
 def test_what_has_changed_is_enough_where_all_is_as_it_was() -> None:
@@ -32,6 +33,7 @@ def test_what_has_changed_is_enough_where_all_is_as_it_was() -> None:
         replace(KNOWN, mark=None),
         replace(KNOWN, last=replace(LAST, changed_up_to=None)),
         replace(KNOWN, mark=Mark(NOON - timedelta(seconds=1))),
+        replace(KNOWN, mark=Mark(NOW + timedelta(minutes=16))),
     ],
 )
 def test_where_anything_is_otherwise_all_is_compared(known: Known) -> None:
@@ -59,8 +61,28 @@ EASTERN = timezone(timedelta(hours=13))
 def test_some_time_before_the_mark_is_read_again(value: object, kept: str, bound: object) -> None:
     mark = mark_of(value)
     assert mark is not None
-    assert mark.kept == kept
-    assert mark.bound_after(kept) == bound
+    later = NOON + timedelta(days=2)
+    assert mark.kept(later) == kept
+    assert mark.bound_after(kept, later) == bound
+
+
+@pytest.mark.parametrize(
+    ("mark", "kept", "bound"),
+    [
+        (Mark(NOW), f"{NOON.isoformat()}/{NOW.isoformat()}", NOON - timedelta(minutes=15)),
+        (Mark(PLAIN), "2026-03-10T00:00:00/2026-03-10T12:00:00", datetime(2026, 3, 9, 22)),
+        (Mark(PLAIN + timedelta(hours=10)), "2026-03-10T00:00:00/2026-03-10T22:00:00", datetime(2026, 3, 9, 22)),
+        (Mark(date(2026, 3, 11)), "2026-03-10/2026-03-11", date(2026, 3, 9)),
+        (Mark(date(2026, 3, 11), is_text=True), "2026-03-10/2026-03-11", "2026-03-09"),
+    ],
+)
+def test_what_may_be_still_to_come_where_the_source_is_hides_nothing_of_the_present(
+    mark: Mark, kept: str, bound: object
+) -> None:
+    assert mark.kept(NOON) == kept
+    assert mark.bound_after(kept, NOW) == bound
+    # Our clock was ahead when that was put down.
+    assert mark.bound_after(kept, NOON - timedelta(days=1)) is None
 
 
 @pytest.mark.parametrize("value", [7, 7.5, None, True, "", "yesterday", "10.03.2026", "2026-13-45", "20260310"])
@@ -70,9 +92,12 @@ def test_what_is_no_time_is_no_mark(value: object) -> None:
 
 @pytest.mark.parametrize("mark", [Mark(NOON), Mark(PLAIN), Mark(NOON.date()), Mark(NOON.date(), is_text=True)])
 def test_a_mark_of_another_kind_of_column_says_nothing(mark: Mark) -> None:
-    kinds = [other.kept for other in (Mark(NOON), Mark(PLAIN), Mark(NOON.date())) if other.kept != mark.kept]
-    assert [mark.bound_after(kept) for kept in kinds] == [None, None]
-    assert mark.bound_after("") is None
+    later = NOON + timedelta(days=2)
+    marks = (Mark(NOON), Mark(PLAIN), Mark(NOON.date()))
+    kinds = [other.kept(later) for other in marks if other.kept(later) != mark.kept(later)]
+    assert [mark.bound_after(kept, later) for kept in kinds] == [None, None]
+    assert [mark.bound_after(f"{kept}/{mark.kept(later)}", later) for kept in kinds] == [None, None]
+    assert [mark.bound_after(kept, later) for kept in ("", "/", "nothing/at all")] == [None, None, None]
 
 
 def test_a_mark_may_be_ahead_by_as_much_as_a_time_zone() -> None:
