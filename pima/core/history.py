@@ -13,7 +13,7 @@ from pima.core.arrays import BoolArray, Float32Array, Int8Array, Int64Array
 from pima.core.digest import sha256_of
 from pima.core.features import Declaration, Features, names_of
 from pima.core.holdout import below, in_holdout, twins_of
-from pima.core.row_keys import Ranked, RowKeys, ranked, undecided
+from pima.core.row_keys import Ranked, RowKeys, ranked
 from pima.core.validation import Measurements, as_features, broken_rules, validate
 
 
@@ -112,31 +112,6 @@ class Split:
         return int(times.min()), int(times.max())
 
 
-@dataclass(frozen=True, slots=True)
-class Learned:
-    """What a model version was fitted on, as far as that is known."""
-
-    holdout_share: float
-    """The share under which it was fitted: it learned from nobody below it."""
-    rows: Side | None
-    """The very rows; None where they are not kept."""
-
-
-def unseen_by(
-    learned: Learned, holdout: Side, features: Float32Array, salt: str, by_features: bool = True
-) -> BoolArray:
-    """Which rows of a holdout, with their features as the version takes them, it can't have learned from, (n,).
-
-    No clock is asked: a row that was deleted and comes in again, or out of a backup, looks new by every time in it.
-    """
-    if learned.rows is None:
-        return holdout.in_holdout(salt, learned.holdout_share)
-    known = np.isin(holdout.patient_ids, learned.rows.patient_ids)
-    if not by_features:
-        return ~known
-    return ~(known | (holdout.has_no_person & twins_of(features, learned.rows.features)))
-
-
 MOST_TWINS = 0.05
 """From this share of the training rows on, rows with the features of a holdout row are no sign of the same person. With
 age, sex and five codes, all drawn apart, they were 59 % of 2,000 rows and 99 % of 10,000."""
@@ -169,10 +144,10 @@ def split(history: History, features: Features, salt: str, holdout_share: float,
 
 def _decided(usable: Side, kept: Int64Array, keys: RowKeys, salt: str, holdout_share: float) -> tuple[Side, int]:
     """The usable rows, whose numbers are `kept`, whose side is decided, with their ranks; how many others there are."""
-    of_all = ranked(keys, salt)
-    # What is invalid may still show that its person has rows on both sides.
-    lost = undecided(keys, of_all, salt, holdout_share)[kept]
-    return replace(usable, ranked=of_all.rows(kept)).rows(~lost), int(lost.sum())
+    # Of all rows: what is invalid may still show that its person has rows on both sides.
+    called = ranked(keys, salt).rows(kept)
+    lost = called.undecided(holdout_share)
+    return replace(usable, ranked=called).rows(~lost), int(lost.sum())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
 """On which side of the holdout rows with keys are, and on which none: by what they were called when they first came.
 
 A person's rows are visits, and belong on one side. What was learned from can't be judged on afterwards, so nothing
-moves over where a person arrives, or is corrected, later: such rows are used for neither side.
+moves over where a person arrives, or is corrected, later: such rows are used for neither side. Nor are the person's
+other rows, whatever became of the one that was on another side: a model may have learned from it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,6 +22,24 @@ class RowKeys:
     """(n,), by what each row's side was decided when it first came: `person KEY`, `source NAME KEY`, or its id."""
     persons: list[str | None]
     """(n,), each row's person by now; None where it has none."""
+    renamed: list[tuple[str, str]] = field(default_factory=list)
+    """First name and person of each row that has a person and was first called otherwise, be it labelled or not, be it
+    there or deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """Rows that were first called otherwise than by their person."""
+
+    ranks: UInt64Array
+    """(m,), by what they were called first."""
+    persons: UInt64Array
+    """(m,), of their persons."""
+
+    def astray(self, share: float) -> UInt64Array:
+        """The persons of whom one of these is on another side than the person is, in a holdout of this share."""
+        found: UInt64Array = self.persons[below(self.persons, share) != below(self.ranks, share)]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,26 +50,39 @@ class Ranked:
     """(n,), each row's place in the range of the holdout's hash, by what it was called first."""
     has_person: BoolArray
     """(n,)"""
+    persons: UInt64Array
+    """(n,), its person's place; means nothing where it has none."""
+    renamed: Renamed
+    """Of all rows that there ever were, and so the same whichever n rows these are."""
 
     def rows(self, which: BoolArray | Int64Array) -> "Ranked":
         """Some of the rows; `which` is (n,), or their numbers."""
-        return Ranked(self.ranks[which], self.has_person[which])
+        return Ranked(self.ranks[which], self.has_person[which], self.persons[which], self.renamed)
+
+    def undecided(self, share: float) -> BoolArray:
+        """Which rows are of a person of whom some row is, or was, on another side than the person is, (n,).
+
+        So neither of a person with rows on both sides, nor a row whose person came later and belongs elsewhere.
+        """
+        # By ranks, and not by name: that two of a million persons share theirs is one in some 40 million.
+        return self.has_person & np.isin(self.persons, self.renamed.astray(share))
+
+
+def person_ranks(persons: Iterable[str], salt: str) -> UInt64Array:
+    """Where persons stand in the range: as a row does that is first called by its person."""
+    return ranks((f"person {person}".encode() for person in persons), salt)
 
 
 def ranked(keys: RowKeys, salt: str) -> Ranked:
     """The rows' ranks."""
+    first = ranks(map(str.encode, keys.first), salt)
     has_person = np.fromiter((person is not None for person in keys.persons), bool, count=len(keys.persons))
-    return Ranked(ranks(map(str.encode, keys.first), salt), has_person)
-
-
-def undecided(keys: RowKeys, rows: Ranked, salt: str, share: float) -> BoolArray:
-    """Which rows are of a person of whom some row is on another side than the person is, (n,).
-
-    So neither of a person with rows on both sides, nor a row whose person came later and belongs elsewhere.
-    """
-    named = (f"person {person}".encode() for person in keys.persons if person is not None)
-    persons = np.zeros_like(rows.ranks)
-    persons[rows.has_person] = ranks(named, salt)
-    # By ranks, and not by name: that two of a million persons share theirs is one in some 40 million.
-    astray = persons[rows.has_person & (below(persons, share) != below(rows.ranks, share))]
-    return rows.has_person & np.isin(persons, astray)
+    persons = np.zeros_like(first)
+    persons[has_person] = person_ranks((person for person in keys.persons if person is not None), salt)
+    # A row that was written while the triggers were switched off is among the labelled ones alone.
+    others = has_person & (persons != first)
+    renamed = Renamed(
+        np.concatenate([first[others], ranks((name.encode() for name, _ in keys.renamed), salt)]),
+        np.concatenate([persons[others], person_ranks((person for _, person in keys.renamed), salt)]),
+    )
+    return Ranked(first, has_person, persons, renamed)

@@ -18,13 +18,14 @@ from pima.store.row_keys import side_key
 
 
 def labelled_history(connection: Connection, names: Sequence[str]) -> History:
-    """All labelled rows with these features, read once in one statement and so from one state of the database."""
+    """All labelled rows with these features, read once in one statement and so from one state of the database; and
+    of rows that are or were there, those that were first called otherwise than by their person."""
     labelled_at = database_of(connection).words.labelled_at_milliseconds
     columns, tables = f"id, {listed(names, 'patients')}, outcome, {labelled_at}", "patients"
     has_keys = connection.scalar(text("SELECT EXISTS (SELECT 1 FROM row_keys)"))
     if has_keys:
         # A row that was written while the triggers were switched off goes by what it is called now.
-        columns += f", coalesce(k.side_key, {side_key('patients')}), person_key"
+        columns += f", coalesce(k.side_key, {side_key('patients')}), patients.person_key"
         tables += " LEFT JOIN row_keys k ON k.patient_id = id"
     # Ordered, so that the same rows give the same arrays and the same fingerprint. An outcome that was cleared while
     # the triggers were switched off has left its time.
@@ -35,7 +36,31 @@ def labelled_history(connection: Connection, names: Sequence[str]) -> History:
     ids, values, is_null, outcomes, labelled = (
         np.concatenate(arrays) for arrays in zip(*(blocks or [_no_rows(len(names))]), strict=True)
     )
+    if keys is not None:
+        # Read behind the rows: of one that has been deleted meanwhile its person is there by now.
+        keys.renamed.extend(_renamed(connection))
     return History(ids, Measurements(values, is_null), outcomes, labelled, keys)
+
+
+def _renamed(connection: Connection) -> Iterator[tuple[str, str]]:
+    """Few, since who comes with a person is first called by it."""
+    has_another_name = "person_key IS NOT NULL AND side_key <> 'person ' || person_key"
+    for rows in _plain_rows(connection, f"SELECT side_key, person_key FROM row_keys WHERE {has_another_name}"):
+        yield from rows
+
+
+def keys_of(connection: Connection, ids: Int64Array) -> RowKeys | None:
+    """What the rows with these ids were called first and whose they are, or were in the end; None where no row has ever
+    had a key."""
+    wanted, called = set(ids.tolist()), dict[int, tuple[str, str | None]]()
+    has_keys = False
+    for rows in _plain_rows(connection, "SELECT patient_id, side_key, person_key FROM row_keys"):
+        has_keys = True
+        called.update((row[0], row[1:]) for row in rows if row[0] in wanted)
+    if not has_keys:
+        return None
+    each = [called.get(patient_id, (str(patient_id), None)) for patient_id in ids.tolist()]
+    return RowKeys([first for first, _ in each], [person for _, person in each])
 
 
 _BLOCK_ROWS = 20_000

@@ -32,6 +32,17 @@ def side_key(row: str) -> str:
     )
 
 
+PERSON_CHANGES = "{0}.person_key"
+PERSON_STAYS = "coalesce({0}.person_key, row_keys.person_key)"
+"""Of a row that is deleted and comes again, whose person nobody has taken back."""
+
+
+def kept_again(new: str, person: str) -> str:
+    """What is assigned in an entry that is there already; `person` is one of the two above."""
+    keys = ", ".join(f"{key} = coalesce(row_keys.{key}, {new}.{key})" for key in ("source", "source_key"))
+    return f"{keys}, person_key = {person.format(new)}"
+
+
 NO_KEYS = (
     "source and source_key are both there or both NULL, a source is a lower-case letter, then lower-case letters,"
     " digits and underscores, 30 in all, and keys have 1 to 200 bytes"

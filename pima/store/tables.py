@@ -92,8 +92,8 @@ Index(
     info={"where": text("source_key IS NOT NULL")},
 )
 
-# What rows with keys were called when they first came, and by what their side of the holdout was decided; it outlives
-# them, and the triggers on patients write it.
+# What rows with keys were called when they first came, by what their side of the holdout was decided, and whose they
+# are by now or were in the end; it outlives them, and the triggers on patients write it.
 row_keys = _table(
     "row_keys",
     Column("patient_id", Id, primary_key=True, autoincrement=False),
@@ -101,6 +101,7 @@ row_keys = _table(
     Column("source_key", Key),
     Column("side_key", Key, nullable=False),
     Column("first_seen_at", Timestamp, **_now()),
+    Column("person_key", Key),
     UniqueConstraint("source", "source_key"),
     CheckConstraint(in_words("source_is_name"), name="source"),
     CheckConstraint(in_words("source_key_in_range"), name="source_key"),

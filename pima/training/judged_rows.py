@@ -1,20 +1,22 @@
 """Which holdout rows a verdict is given on: of those that the champion can't have learned from, the recent ones.
 
-The champion's own training rows tell, by id and by features, or, where they are not kept, the salted hash under the
-share that it was fitted under. Neither asks when a row or a version came, so it does not matter whether a
+The champion's own training rows tell, by id, by person and by features, or, where they are not kept, the salted hash
+under the share that it was fitted under. Neither asks when a row or a version came, so it does not matter whether a
 retraining began before the share was changed and recorded its version after.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from pima.core.arrays import BoolArray, Float32Array
 from pima.core.digest import sha256_of
 from pima.core.features import names_of
-from pima.core.history import Learned, Side, Split, unseen_by
+from pima.core.history import Side, Split
+from pima.core.learned import Learned, unseen_by
+from pima.core.row_keys import ranked
 from pima.core.window import Window, in_window
 from pima.logs import get_logger
 from pima.settings import GateSettings
@@ -22,6 +24,7 @@ from pima.store import lineage, registry
 from pima.store.declarations import as_features
 from pima.store.engine import reading
 from pima.store.generations import Generation
+from pima.store.histories import keys_of
 from pima.training.snapshot import from_parquet
 
 
@@ -56,17 +59,25 @@ def unseen_rows(engine: Engine, history: Split, taken: Float32Array, as_read: As
     an id that is in the holdout.
     """
     with reading(engine) as connection:
-        version = registry.read_version(connection, number)
-        share = 0.0 if version is None else version.settings.get("holdout_share", 0.0)
-        snapshot = lineage.read_snapshot(connection, number)
+        learned = _learned(connection, number, as_read.salt)
+    if learned.rows is None and learned.holdout_share == as_read.generation.share:
+        return None  # the hash has split these rows already
+    by_features = history.twins_kept == 0
+    unseen = unseen_by(learned, history.holdout, taken, as_read.salt, by_features)
+    return None if unseen.all() else unseen
+
+
+def _learned(connection: Connection, number: int, salt: str) -> Learned:
+    version = registry.read_version(connection, number)
+    if version is None:
+        return Learned(0.0, None)
+    share = version.settings.get("holdout_share", 0.0)
+    snapshot = lineage.read_snapshot(connection, number)
     if snapshot is not None and sha256_of(snapshot.content) != snapshot.sha256:
         get_logger().warning("a training snapshot is damaged and was not used", model_version=number)
         snapshot = None
-    if snapshot is None and share == as_read.generation.share:
-        return None  # the hash has split these rows already
-    rows = None
-    if snapshot is not None and version is not None:
-        rows = from_parquet(snapshot.content, names_of(as_features(version.features)))
-    by_features = history.twins_kept == 0
-    unseen = unseen_by(Learned(share, rows), history.holdout, taken, as_read.salt, by_features)
-    return None if unseen.all() else unseen
+    if snapshot is None:
+        return Learned(share, None)
+    rows = from_parquet(snapshot.content, names_of(as_features(version.features)))
+    keys = keys_of(connection, rows.patient_ids)
+    return Learned(share, rows if keys is None else replace(rows, ranked=ranked(keys, salt)))

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from pima.core.history import History, split
+from pima.core.row_keys import RowKeys
 from pima.store.engine import reading
-from pima.store.histories import labelled_history
+from pima.store.histories import keys_of, labelled_history
 from pima.store.schema import migrate
 from tests.conftest import FEATURE_NAMES, FEATURES, SALT, SOUND, Database, insert_patients, without_triggers
 
@@ -96,6 +97,20 @@ def test_each_labelled_row_comes_with_what_it_was_called_first_and_its_person_by
     assert history.keys.persons == [None, "two", "two", None]
 
 
+def test_what_was_first_called_otherwise_than_by_its_person_is_read_whatever_became_of_it(database: Database) -> None:
+    insert_patients(database, 3, first_id=1, outcome=1)
+    insert_patients(database, 2, first_id=4, outcome=1, person_key="always")
+    insert_patients(database, 1, first_id=6, outcome=1, source="clinic", source_key="v6", person_key="once")
+    insert_patients(database, 1, first_id=7, outcome=0, source="clinic", source_key="v7")
+    database.execute("UPDATE patients SET person_key = 'late' WHERE id IN (1, 2, 6)")
+    database.execute("UPDATE patients SET outcome = NULL WHERE id = 1")
+    database.execute("DELETE FROM patients WHERE id IN (2, 4)")
+    history = _history(database)
+    assert history.patient_ids.tolist() == [3, 5, 6, 7]
+    assert history.keys is not None
+    assert sorted(history.keys.renamed) == [("1", "late"), ("2", "late"), ("person once", "late")]
+
+
 def test_a_key_that_came_behind_the_triggers_is_what_the_row_is_called(database: Database) -> None:
     insert_patients(database, 1, first_id=5, outcome=0, person_key="seen")
     with without_triggers(database):
@@ -128,3 +143,18 @@ def test_a_database_built_anew_from_the_same_keys_has_the_same_sides(database: D
 def _keys_of(n: int) -> dict[str, str]:
     keys = {"source": "clinic", "source_key": f"v{n}"}
     return keys if n % 3 else keys | {"person_key": f"p{n % 40}"}
+
+
+def test_what_rows_were_called_and_whose_they_were_is_found_by_their_ids_though_they_are_gone(
+    database: Database,
+) -> None:
+    insert_patients(database, 3, first_id=1)
+    with reading(database.engine) as connection:
+        assert keys_of(connection, np.array([1, 2])) is None
+    insert_patients(database, 1, first_id=4, person_key="four")
+    insert_patients(database, 1, first_id=5, source="clinic", source_key="v5")
+    database.execute("UPDATE patients SET person_key = 'two' WHERE id = 2")
+    database.execute("DELETE FROM patients")
+    with reading(database.engine) as connection:
+        keys = keys_of(connection, np.array([1, 2, 5, 9]))
+    assert keys == RowKeys(["1", "2", "source clinic v5", "9"], [None, "two", None, None])

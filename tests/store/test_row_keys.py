@@ -207,6 +207,54 @@ def test_keys_are_kept_in_each_statement_of_a_transaction_and_after_a_savepoint(
     ]
 
 
+def persons(database: Database) -> dict[int, str | None]:
+    return {row[0]: row[1] for row in database.execute("SELECT patient_id, person_key FROM row_keys")}
+
+
+def test_whose_a_row_is_by_now_is_kept_and_outlives_it(database: Database) -> None:
+    insert_patients(database, 3, first_id=1)
+    insert_patients(database, 1, first_id=4, person_key="four")
+    insert_patients(database, 1, first_id=5, source="clinic", source_key="v5", person_key="five")
+    insert_patients(database, 1, first_id=6, source="clinic", source_key="v6")
+    database.execute("UPDATE patients SET person_key = 'late' WHERE id IN (2, 6)")
+    database.execute("UPDATE patients SET person_key = 'another' WHERE id = 5")
+    database.execute("UPDATE patients SET source = 'clinic', source_key = 'v3' WHERE id = 3")
+    kept: dict[int, str | None] = {2: "late", 3: None, 4: "four", 5: "another", 6: "late"}
+    assert persons(database) == kept
+    database.execute("DELETE FROM patients")
+    assert persons(database) == kept
+
+
+def test_a_person_that_is_taken_back_is_kept_no_more_and_one_that_is_not_said_again_is(database: Database) -> None:
+    insert_patients(database, 1, first_id=4, person_key="four")
+    insert_patients(database, 1, first_id=5, source="clinic", source_key="v5", person_key="five")
+    insert_patients(database, 1, first_id=6, source="clinic", source_key="v6", person_key="six")
+    database.execute("UPDATE patients SET person_key = NULL WHERE id IN (4, 5)")
+    assert persons(database) == {4: None, 5: None, 6: "six"}
+    database.execute("DELETE FROM patients")
+    insert_patients(database, 1, first_id=4, person_key="another")
+    insert_patients(database, 1, first_id=5)
+    insert_patients(database, 1, first_id=6, source="clinic", source_key="v6")
+    assert persons(database) == {4: "another", 5: None, 6: "six"}
+    assert [row[3] for row in row_keys(database)] == ["person four", "person five", "person six"]
+
+
+def test_persons_of_rows_that_came_before_this_was_kept_are_those_that_are_known(database: Database) -> None:
+    schema.migrate(database.engine, SALT, to="0012")
+    schema.migrate(database.engine, SALT)
+    for first_id, person in ((1, "first"), (2, None), (3, "gone"), (4, "taken back")):
+        insert_patients(database, 1, first_id=first_id, source="clinic", source_key=f"v{first_id}", person_key=person)
+    database.execute("UPDATE patients SET person_key = 'since' WHERE id IN (1, 2)")
+    database.execute("UPDATE patients SET person_key = NULL WHERE id = 4")
+    database.execute("DELETE FROM patients WHERE id = 3")
+    kept: dict[int, str | None] = {1: "since", 2: "since", 3: "gone", 4: None}
+    assert persons(database) == kept
+    schema.migrate(database.engine, SALT, to="0012")
+    schema.migrate(database.engine, SALT)
+    schema.require_schema(database.engine)
+    assert persons(database) == kept
+
+
 # ---- the table ------------------------------------------------------------------------------------------------------
 
 

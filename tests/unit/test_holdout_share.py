@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pima.core.history import History, Learned, Split, split, unseen_by
+from pima.core.history import History, Split, split
 from pima.core.holdout import in_holdout
+from pima.core.learned import Learned, unseen_by
 from pima.core.validation import Measurements
 from pima.settings import read_settings
 from pima.training.retraining import fit_fingerprint, gate_fingerprint, seed_of

@@ -1,9 +1,12 @@
 """On which side of the holdout rows with keys are: by what they were called first, and on none where that is undone."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from pima.core.history import History, Learned, split, unseen_by
+from pima.core.history import History, Side, split
 from pima.core.holdout import below, in_holdout, ranks
+from pima.core.learned import Learned, unseen_by
 from pima.core.row_keys import RowKeys
 from pima.core.validation import Measurements
 from tests.conftest import FEATURES, SALT, SOUND
@@ -12,7 +15,13 @@ SHARE = 0.30
 VALUES = [float(SOUND[feature.name]) for feature in FEATURES]
 
 
-def _history(first: list[str], persons: list[str | None], ids: list[int] | None = None, alike: bool = False) -> History:
+def _history(
+    first: list[str],
+    persons: list[str | None],
+    ids: list[int] | None = None,
+    alike: bool = False,
+    gone: list[tuple[str, str]] | None = None,
+) -> History:
     count = len(first)
     values = np.tile(np.array(VALUES), (count, 1))
     if not alike:
@@ -20,7 +29,7 @@ def _history(first: list[str], persons: list[str | None], ids: list[int] | None 
     patient_ids = np.array(ids or range(1, count + 1), dtype=np.int64)
     outcomes = (np.arange(count) % 2).astype(np.int8)
     measurements = Measurements(values, np.zeros(values.shape, dtype=bool))
-    return History(patient_ids, measurements, outcomes, patient_ids * 1000, RowKeys(first, persons))
+    return History(patient_ids, measurements, outcomes, patient_ids * 1000, RowKeys(first, persons, gone or []))
 
 
 def _is_held(key: str, share: float = SHARE) -> bool:
@@ -80,6 +89,18 @@ def test_a_person_with_rows_on_both_sides_is_used_for_neither() -> None:
         assert len(found.training) + len(found.holdout) == 50
 
 
+def test_a_person_stays_undecided_whatever_became_of_the_row_on_the_other_side() -> None:
+    """It may have been learned from; and where no row ever was on another side, the person is used."""
+    held, trained = _keys("source clinic v", True, 1), _keys("source clinic v", False, 1)
+    persons = [each.removeprefix("person ") for each in _keys("person h", True, 2) + _keys("person t", False, 2)]
+    gone = [*zip(2 * held + 2 * trained, persons, strict=True), ("source clinic x", "of nobody who is there")]
+    found = split(_history([f"person {each}" for each in persons], list(persons), gone=gone), FEATURES, SALT, SHARE)
+    assert (found.left_out, len(found.holdout), len(found.training)) == ({}, 2, 2)
+    gone = list(zip(2 * trained + 2 * held, persons, strict=True))
+    found = split(_history([f"person {each}" for each in persons], list(persons), gone=gone), FEATURES, SALT, SHARE)
+    assert (found.left_out, len(found.holdout), len(found.training)) == ({"side_undecided": 4}, 0, 0)
+
+
 def test_an_invalid_row_still_shows_that_its_person_is_on_both_sides() -> None:
     (held,), (trained,) = _keys("source clinic v", True, 1), _keys("source clinic v", False, 1)
     history = _history([held, trained, "7"], ["p", "p", None])
@@ -130,3 +151,32 @@ def test_ids_in_another_order_leave_every_key_on_its_side() -> None:
     anew = split(_history([keys[n] for n in shuffled], [None] * 500, list(range(1001, 1501))), FEATURES, SALT, SHARE)
     held = {keys[each - 1] for each in found.holdout.patient_ids.tolist()}
     assert {keys[shuffled[each - 1001]] for each in anew.holdout.patient_ids.tolist()} == held
+
+
+def test_under_another_share_no_other_visit_of_a_person_whom_it_learned_from_judges_a_model() -> None:
+    """The visit that was learned from is gone, or its person is another by now."""
+    persons = [f"p{n}" for n in range(200)]
+    keys = [f"person {each}" for each in persons]
+    learned = split(_history(keys, list(persons)), FEATURES, SALT, SHARE).training
+    later = split(_history(keys, list(persons), list(range(1001, 1201))), FEATURES, SALT, 0.60).holdout
+    are_new = [_is_held(f"person p{each - 1001}") for each in later.patient_ids.tolist()]
+    assert not all(are_new)
+    for rows in (learned, _renamed_to_others(learned), None):
+        assert unseen_by(Learned(SHARE, rows), later, later.features, SALT).tolist() == are_new
+
+
+def _renamed_to_others(rows: Side) -> Side:
+    assert rows.ranked is not None
+    return replace(rows, ranked=replace(rows.ranked, persons=rows.ranked.persons + np.uint64(1)))
+
+
+def test_a_person_who_had_rows_on_both_sides_of_another_share_judges_no_model_that_was_fitted_under_it() -> None:
+    """By the hash alone, where the rows are not kept."""
+    first = next(name for n in range(200) if _is_held(name := f"source clinic v{n}", 0.60) and not _is_held(name))
+    person = _keys("person h", True, 1)[0]
+    name = person.removeprefix("person ")
+    for gone in (False, True):
+        keys, others = ([person], [(first, name)]) if gone else ([person, first], [])
+        holdout = split(_history(keys, [name] * len(keys), gone=others), FEATURES, SALT, 0.60).holdout
+        assert len(holdout) == len(keys)
+        assert not unseen_by(Learned(SHARE, None), holdout, holdout.features, SALT).any()

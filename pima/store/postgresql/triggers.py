@@ -24,7 +24,19 @@ from pima.store.columns import assigned, listed
 from pima.store.postgresql import counter
 from pima.store.postgresql.schema import schema_of_patients
 from pima.store.postgresql.words import WORDS
-from pima.store.row_keys import ID_IS_FIXED, KEY_IS_FIXED, NO_KEYS, OTHER_KEY, are_keys, has_key, says_whose, side_key
+from pima.store.row_keys import (
+    ID_IS_FIXED,
+    KEY_IS_FIXED,
+    NO_KEYS,
+    OTHER_KEY,
+    PERSON_CHANGES,
+    PERSON_STAYS,
+    are_keys,
+    has_key,
+    kept_again,
+    says_whose,
+    side_key,
+)
 
 STAMP = "zzz_patients_stamped"
 ORIGIN, ALWAYS, REPLICA = "O", "A", "R"
@@ -123,8 +135,9 @@ _LABEL_IS_GIVEN = (
 )
 
 
-def _keep_keys(rows: str, first: str) -> str:
-    """What the rows were called when they first came, whatever they were then; an id that comes again keeps its side.
+def _keep_keys(rows: str, first: str, person: str, condition: str = "true") -> str:
+    """What the rows were called when they first came, whatever they were then, and whose they are; an id that comes
+    again keeps its side.
 
     A source's key that had another id meets the table's own constraint.
     """
@@ -132,10 +145,10 @@ def _keep_keys(rows: str, first: str) -> str:
         IF EXISTS (SELECT 1 FROM {rows} n WHERE NOT ({are_keys("n", WORDS)})) THEN
             RAISE EXCEPTION '{NO_KEYS}' USING ERRCODE = 'check_violation';
         END IF;
-        INSERT INTO row_keys (patient_id, source, source_key, side_key)
-        SELECT n.id, n.source, n.source_key, {side_key(first)} FROM {rows} n WHERE {has_key("n")} ORDER BY n.id
-        ON CONFLICT (patient_id) DO UPDATE SET source = EXCLUDED.source, source_key = EXCLUDED.source_key
-        WHERE row_keys.source IS NULL AND EXCLUDED.source IS NOT NULL;
+        INSERT INTO row_keys (patient_id, source, source_key, side_key, person_key)
+        SELECT n.id, n.source, n.source_key, {side_key(first)}, n.person_key
+        FROM {rows} n WHERE {condition} ORDER BY n.id
+        ON CONFLICT (patient_id) DO UPDATE SET {kept_again("EXCLUDED", person)};
         IF EXISTS (SELECT 1 FROM {rows} n WHERE n.source IS NOT NULL AND NOT EXISTS (
                 SELECT 1 FROM row_keys k
                 WHERE k.patient_id = n.id AND k.source = n.source AND k.source_key = n.source_key OFFSET 0)) THEN
@@ -199,7 +212,7 @@ def functions(columns: tuple[str, ...], schema: str) -> dict[str, str]:
         INSERT INTO scoring_queue ({queue_columns})
         SELECT {_of("n", columns)} FROM new_rows n WHERE n.outcome IS NULL AND {_IS_AS_IT_WAS} ORDER BY n.id
         {unless_newer};
-        IF {_KEYS_HAVE_COME} THEN{_keep_keys("new_rows", "n")}
+        IF {_KEYS_HAVE_COME} THEN{_keep_keys("new_rows", "n", PERSON_STAYS, has_key("n"))}
         END IF;
         RETURN NULL;
     END""",
@@ -218,7 +231,7 @@ def functions(columns: tuple[str, ...], schema: str) -> dict[str, str]:
     BEGIN
         IF OLD.source IS NOT NULL AND (NEW.source, NEW.source_key) IS DISTINCT FROM (OLD.source, OLD.source_key) THEN
             RAISE EXCEPTION '{KEY_IS_FIXED}' USING ERRCODE = 'integrity_constraint_violation';
-        END IF;{_keep_keys("(SELECT NEW.*)", "OLD")}
+        END IF;{_keep_keys("(SELECT NEW.*)", "OLD", PERSON_CHANGES)}
         RETURN NULL;
     END""",
         "dequeue_deleted": f"""
@@ -250,7 +263,7 @@ def functions(columns: tuple[str, ...], schema: str) -> dict[str, str]:
             SELECT {_of("p", columns)} FROM patients p WHERE p.id = touched AND p.outcome IS NULL
             {unless_newer};
         END IF;
-        IF TG_OP = 'INSERT' AND {says_whose("NEW")} THEN{_keep_keys("(SELECT NEW.*)", "NEW")}
+        IF TG_OP = 'INSERT' AND {says_whose("NEW")} THEN{_keep_keys("(SELECT NEW.*)", "NEW", PERSON_STAYS)}
         END IF;
         RETURN NULL;
     END""",

@@ -15,7 +15,19 @@ from sqlalchemy import Connection, text
 from pima.core.features import KEYS
 from pima.core.ids import LARGEST_GIVEN_ID, LARGEST_VERSION
 from pima.store.columns import any_differs, listed
-from pima.store.row_keys import ID_IS_FIXED, KEY_IS_FIXED, NO_KEYS, OTHER_ID, OTHER_KEY, are_keys, says_whose, side_key
+from pima.store.row_keys import (
+    ID_IS_FIXED,
+    KEY_IS_FIXED,
+    NO_KEYS,
+    OTHER_ID,
+    OTHER_KEY,
+    PERSON_CHANGES,
+    PERSON_STAYS,
+    are_keys,
+    kept_again,
+    says_whose,
+    side_key,
+)
 from pima.store.sqlite.trigger_texts import TriggerText, first_fault, writers_within_ours
 from pima.store.sqlite.words import WORDS
 from pima.store.versions import HIGHEST_OF_EACH_TABLE, SET_NEAR_ITS_END
@@ -141,8 +153,9 @@ def _updated(name: str, columns: tuple[str, ...], condition: str) -> str:
     END"""
 
 
-def _keep_key(first: str) -> str:
-    """What the row was called when it first came, whatever it was then; an id that comes again keeps its side.
+def _keep_key(first: str, person: str) -> str:
+    """What the row was called when it first came, whatever it was then, and whose it is; an id that comes again keeps
+    its side.
 
     Both are looked at, and not left to the table's constraints: the statement's OR IGNORE or OR REPLACE would have its
     way with those.
@@ -150,10 +163,9 @@ def _keep_key(first: str) -> str:
     return f"""SELECT RAISE(ABORT, '{NO_KEYS}') WHERE NOT ({are_keys("NEW", WORDS)});
         SELECT RAISE(ABORT, '{OTHER_ID}') FROM row_keys
         WHERE source = NEW.source AND source_key = NEW.source_key AND patient_id <> NEW.id;
-        INSERT INTO row_keys (patient_id, source, source_key, side_key)
-        VALUES (NEW.id, NEW.source, NEW.source_key, {side_key(first)})
-        ON CONFLICT (patient_id) DO UPDATE SET source = excluded.source, source_key = excluded.source_key
-        WHERE row_keys.source IS NULL AND excluded.source IS NOT NULL;
+        INSERT INTO row_keys (patient_id, source, source_key, side_key, person_key)
+        VALUES (NEW.id, NEW.source, NEW.source_key, {side_key(first)}, NEW.person_key)
+        ON CONFLICT (patient_id) DO UPDATE SET {kept_again("excluded", person)};
         SELECT RAISE(ABORT, '{OTHER_KEY}') FROM row_keys
         WHERE patient_id = NEW.id AND (source IS NOT NEW.source OR source_key IS NOT NEW.source_key)
             AND NEW.source IS NOT NULL;"""
@@ -174,12 +186,12 @@ _OTHERS = {
     "patients_key_inserted": f"""CREATE TRIGGER patients_key_inserted AFTER INSERT ON patients
     WHEN {says_whose("NEW")}
     BEGIN
-        {_keep_key("NEW")}
+        {_keep_key("NEW", PERSON_STAYS)}
     END""",
     "patients_key_changed": f"""CREATE TRIGGER patients_key_changed AFTER UPDATE OF {listed(KEYS)} ON patients
     WHEN {any_differs(KEYS, "NEW", "IS NOT", "OLD")}
     BEGIN
-        {_keep_key("OLD")}
+        {_keep_key("OLD", PERSON_CHANGES)}
     END""",
     "patients_source_key_is_fixed": f"""CREATE TRIGGER patients_source_key_is_fixed
     BEFORE UPDATE OF source, source_key ON patients

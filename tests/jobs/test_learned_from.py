@@ -1,0 +1,83 @@
+"""No model is judged on whom it learned from, whatever keys come, and whatever became of the rows meanwhile."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pima.core.holdout import below, ranks
+from tests.conftest import SALT, SHIPPED, Database, call, the_json
+from tests.jobs.patient_files import HEADER, write
+
+ARTICLE, FIVE_SEEDS = {"PIMA_RETRAIN__NETWORK": "article"}, {"PIMA_RETRAIN__NETWORK": "five_seeds"}
+LINES = SHIPPED.read_text().split()
+
+
+def load(database: Database, folder: Path, header: str, lines: Iterator[str]) -> None:
+    ended = call(database, "load", write(folder, header, *lines))
+    assert ended.exit_code == 0, ended.stderr
+
+
+def retrain(database: Database, *arguments: str, **environ: str) -> dict[str, Any]:
+    """With everything in the holdout for a test set."""
+    ended = call(database, "retrain", "--json", *arguments, **environ, PIMA_GATE__WINDOW="all")
+    assert ended.exit_code == 0, ended.stderr
+    return the_json(ended)
+
+
+def judged_on(database: Database) -> set[int]:
+    """The test set of the last verdict."""
+    members = database.value("""
+        SELECT t.patient_ids FROM promotions p JOIN test_sets t ON t.fingerprint = p.test_set_fingerprint
+        ORDER BY p.id DESC LIMIT 1""")
+    return set(json.loads(members) if isinstance(members, str) else members)
+
+
+def is_held(name: str, share: float = 0.30) -> bool:
+    return bool(below(ranks([name.encode()], SALT), share)[0])
+
+
+@pytest.mark.xdist_group("keras")
+@pytest.mark.parametrize("snapshots", ["champions", "off"])
+@pytest.mark.parametrize(
+    "lost", ["DELETE FROM patients WHERE source_key LIKE 'v%'", "UPDATE patients SET outcome = NULL WHERE id <= 384"]
+)
+def test_a_person_whose_visit_was_learned_from_before_it_was_known_whose_it_is(
+    database: Database, tmp_path: Path, lost: str, snapshots: str
+) -> None:
+    kept = {"PIMA_LINEAGE__SNAPSHOTS": snapshots}
+    load(database, tmp_path, f"source,source_key,{HEADER}", (f"clinic,v{n},{LINES[n]}" for n in range(384)))
+    assert retrain(database, **ARTICLE, **kept)["verdict"] == "promoted"
+    load(database, tmp_path, "source,source_key,person_key", (f"clinic,v{n},p{n}" for n in range(384)))
+    others = (f"clinic,w{n},p{n},{LINES[384 + n]}" for n in range(384))
+    load(database, tmp_path, f"source,source_key,person_key,{HEADER}", others)
+    database.execute(lost)
+    result = retrain(database, **FIVE_SEEDS, **kept)
+    moved = {n for n in range(384) if is_held(f"source clinic v{n}") != is_held(f"person p{n}")}
+    # Both rows of such a person, where both have an outcome.
+    assert result["left_out"]["side_undecided"] == len(moved) > 100
+    judged = database.execute("SELECT id, person_key FROM patients WHERE source_key LIKE 'w%'")
+    persons = {int(row[1][1:]) for row in judged if row[0] in judged_on(database)}
+    assert persons == {n for n in range(384) if is_held(f"person p{n}")} - moved
+    assert not any(not is_held(f"source clinic v{n}") for n in persons)
+
+
+@pytest.mark.xdist_group("keras")
+@pytest.mark.parametrize("snapshots", ["champions", "off"])
+def test_a_person_whose_visit_was_learned_from_under_another_share(
+    database: Database, tmp_path: Path, snapshots: str
+) -> None:
+    kept = {"PIMA_LINEAGE__SNAPSHOTS": snapshots}
+    named = f"person_key,{HEADER}"
+    load(database, tmp_path, named, (f"p{n},{LINES[n]}" for n in range(384)))
+    assert retrain(database, **ARTICLE, **kept)["verdict"] == "promoted"
+    load(database, tmp_path, named, (f"p{n},{LINES[384 + n]}" for n in range(384)))
+    database.execute("DELETE FROM patients WHERE id <= 384")
+    assert call(database, "models", "holdout", "--share", "0.6", "--reason", "a test").exit_code == 0
+    result = retrain(database, **FIVE_SEEDS, **kept, PIMA_HOLDOUT__SHARE="0.6")
+    ids = judged_on(database)
+    persons = {int(row[1][1:]) for row in database.execute("SELECT id, person_key FROM patients") if row[0] in ids}
+    assert persons == {n for n in range(384) if is_held(f"person p{n}")}
+    assert result["holdout_rows"] == sum(is_held(f"person p{n}", 0.60) for n in range(384))
