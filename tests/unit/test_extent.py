@@ -70,8 +70,8 @@ def test_some_time_before_the_mark_is_read_again(value: object, kept: str, bound
     ("mark", "kept", "bound"),
     [
         (Mark(NOW), f"{NOON.isoformat()}/{NOW.isoformat()}", NOON - timedelta(minutes=15)),
-        (Mark(PLAIN), "2026-03-10T00:00:00/2026-03-10T12:00:00", datetime(2026, 3, 9, 22)),
-        (Mark(PLAIN + timedelta(hours=10)), "2026-03-10T00:00:00/2026-03-10T22:00:00", datetime(2026, 3, 9, 22)),
+        (Mark(PLAIN), "2026-03-10T00:00:00/2026-03-10T12:00:00", PLAIN - timedelta(hours=14)),
+        (Mark(PLAIN + timedelta(hours=10)), "2026-03-10T00:00:00/2026-03-10T22:00:00", PLAIN - timedelta(hours=14)),
         (Mark(date(2026, 3, 11)), "2026-03-10/2026-03-11", date(2026, 3, 9)),
         (Mark(date(2026, 3, 11), is_text=True), "2026-03-10/2026-03-11", "2026-03-09"),
     ],
