@@ -12,8 +12,9 @@ from msgspec import structs
 from pima.core.arrays import BoolArray, Float32Array, Int8Array, Int64Array
 from pima.core.digest import sha256_of
 from pima.core.features import Declaration, Features, names_of
-from pima.core.holdout import below, in_holdout, twins_of
+from pima.core.holdout import below, in_holdout
 from pima.core.row_keys import Ranked, RowKeys, ranked
+from pima.core.twins import twins_of, twins_unless_known
 from pima.core.validation import Measurements, as_features, broken_rules, validate
 
 
@@ -76,9 +77,18 @@ class Side:
         return Side(*columns, retired, None if self.ranked is None else self.ranked.rows(which))
 
     @property
-    def has_no_person(self) -> BoolArray:
-        """Of which rows equal features are the only sign of the same person, (n,)."""
-        return np.ones(len(self), dtype=bool) if self.ranked is None else ~self.ranked.has_person
+    def has_person(self) -> BoolArray:
+        """Of which rows it is known whose they are, (n,)."""
+        return np.zeros(len(self), dtype=bool) if self.ranked is None else self.ranked.has_person
+
+    @property
+    def came_by_key(self) -> BoolArray:
+        """Which rows were called by a person or a source's key when they came, and not by their id, (n,)."""
+        return np.zeros(len(self), dtype=bool) if self.ranked is None else self.ranked.came_by_key
+
+    def with_persons(self, which: BoolArray) -> BoolArray:
+        """These rows and all others of their persons, as far as these are known, (n,)."""
+        return which if self.ranked is None else self.ranked.with_persons(which)
 
     def in_holdout(self, salt: str, share: float) -> BoolArray:
         """Which of the rows a holdout of this share has, (n,)."""
@@ -97,8 +107,9 @@ class Split:
     """Rows that are used for nothing, by reason: the rejections' codes, `side_undecided` and
     `twin_of_holdout`."""
     twins_kept: int = 0
-    """Training rows with exactly the features of a holdout row, where these are so many that equal features say nothing
-    of the person."""
+    """Training rows with exactly the features of a holdout row, where equal features say nothing."""
+    equal_says_nothing: bool = False
+    """Whether so many rows are equal that it is no sign of the same person."""
 
     @property
     def fingerprint(self) -> str:
@@ -112,16 +123,11 @@ class Split:
         return int(times.min()), int(times.max())
 
 
-MOST_TWINS = 0.05
-"""From this share of the training rows on, rows with the features of a holdout row are no sign of the same person. With
-age, sex and five codes, all drawn apart, they were 59 % of 2,000 rows and 99 % of 10,000."""
-
-
 def split(history: History, features: Features, salt: str, holdout_share: float, most_twins: float = math.inf) -> Split:
     """Leave the invalid rows out, split by the salted hash, keep twins of holdout rows out of training.
 
-    Of a row with a person it is known whose it is, so it is nobody's twin. Twins stay where they are `most_twins` of
-    the training rows or more; without a limit never.
+    Of a twin with a person all rows are kept out. Twins stay where `most_twins` of the training rows or more equal a
+    holdout row that came as they did; without a limit never.
     """
     declared, retired = history.measurements.divided(len(features))
     checked = validate(declared, features)
@@ -133,11 +139,12 @@ def split(history: History, features: Features, salt: str, holdout_share: float,
         usable, left_out["side_undecided"] = _decided(usable, kept, history.keys, salt, holdout_share)
     held = usable.in_holdout(salt, holdout_share)
     holdout, rest = usable.rows(held), usable.rows(~held)
-    twins = rest.has_no_person & twins_of(rest.features, holdout.features[holdout.has_no_person])
-    found = int(twins.sum())
-    if found and found >= most_twins * len(rest):
-        return Split(rest, holdout, dict(+left_out), twins_kept=found)
-    left_out["twin_of_holdout"] = found
+    twins = twins_unless_known(rest.features, rest.has_person, holdout.features, holdout.has_person)
+    alike = int(twins.sum()) if rest.ranked is None else _alike_as_they_came(rest, holdout)
+    if alike and alike >= most_twins * len(rest):
+        return Split(rest, holdout, dict(+left_out), int(twins.sum()), equal_says_nothing=True)
+    twins = rest.with_persons(twins)
+    left_out["twin_of_holdout"] = int(twins.sum())
     # Those of which there are any.
     return Split(rest.rows(~twins), holdout, dict(+left_out))
 
@@ -148,6 +155,15 @@ def _decided(usable: Side, kept: Int64Array, keys: RowKeys, salt: str, holdout_s
     called = ranked(keys, salt).rows(kept)
     lost = called.undecided(holdout_share)
     return replace(usable, ranked=called).rows(~lost), int(lost.sum())
+
+
+def _alike_as_they_came(rest: Side, holdout: Side) -> int:
+    """How many training rows equal a holdout row that came as they did, by a key or by its id alone.
+
+    A history that came once from a file and once more by a pull is full of equal rows, however fine its features are.
+    """
+    kinds = ((rest.came_by_key == by_key, holdout.came_by_key == by_key) for by_key in (False, True))
+    return sum(int(twins_of(rest.features[one], holdout.features[other]).sum()) for one, other in kinds)
 
 
 @dataclass(frozen=True, slots=True)

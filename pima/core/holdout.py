@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from pima.core.arrays import BoolArray, Float32Array, Int64Array, UInt64Array
+from pima.core.arrays import BoolArray, Int64Array, UInt64Array
 
 _TWO_TO_64 = float(2**64)
 
@@ -37,17 +37,3 @@ def _digest(keyed: hmac.HMAC, key: bytes) -> bytes:
     state = keyed.copy()
     state.update(key)
     return state.digest()
-
-
-def twins_of(features: Float32Array, holdout: Float32Array) -> BoolArray:
-    """Which rows (n, features) have exactly the features of some holdout row (m, features); NaN equals NaN.
-
-    The same person entered twice, under two ids, would otherwise stand on both sides.
-    """
-    known = {row.tobytes() for row in _canonical(holdout)}
-    return np.fromiter((row.tobytes() in known for row in _canonical(features)), bool, count=len(features))
-
-
-def _canonical(rows: Float32Array) -> Float32Array:
-    """One bit pattern a value: NaNs alike, -0.0 as 0.0."""
-    return np.where(np.isnan(rows), np.float32(np.nan), rows) + np.float32(0)

@@ -6,7 +6,7 @@ import numpy as np
 
 from pima.core.arrays import BoolArray, Float32Array
 from pima.core.history import Side
-from pima.core.holdout import twins_of
+from pima.core.twins import twins_unless_known
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,8 @@ def unseen_by(
         return held if holdout.ranked is None else held & ~holdout.ranked.undecided(learned.holdout_share)
     seen = np.isin(holdout.patient_ids, learned.rows.patient_ids) | _are_of_its_persons(learned.rows, holdout)
     if by_features:
-        seen |= holdout.has_no_person & twins_of(features, learned.rows.features)
+        rows = learned.rows
+        seen |= holdout.with_persons(twins_unless_known(features, holdout.has_person, rows.features, rows.has_person))
     return ~seen
 
 

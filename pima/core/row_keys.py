@@ -52,12 +52,19 @@ class Ranked:
     """(n,)"""
     persons: UInt64Array
     """(n,), its person's place; means nothing where it has none."""
+    came_by_key: BoolArray
+    """(n,), whether it was called first by a person or a source's key, and not by its id."""
     renamed: Renamed
     """Of all rows that there ever were, and so the same whichever n rows these are."""
 
     def rows(self, which: BoolArray | Int64Array) -> "Ranked":
         """Some of the rows; `which` is (n,), or their numbers."""
-        return Ranked(self.ranks[which], self.has_person[which], self.persons[which], self.renamed)
+        arrays = (self.ranks[which], self.has_person[which], self.persons[which], self.came_by_key[which])
+        return Ranked(*arrays, self.renamed)
+
+    def with_persons(self, which: BoolArray) -> BoolArray:
+        """These rows and all others of their persons, (n,)."""
+        return which | (self.has_person & np.isin(self.persons, self.persons[which & self.has_person]))
 
     def undecided(self, share: float) -> BoolArray:
         """Which rows are of a person of whom some row is, or was, on another side than the person is, (n,).
@@ -85,4 +92,5 @@ def ranked(keys: RowKeys, salt: str) -> Ranked:
         np.concatenate([first[others], ranks((name.encode() for name, _ in keys.renamed), salt)]),
         np.concatenate([persons[others], person_ranks((person for _, person in keys.renamed), salt)]),
     )
-    return Ranked(first, has_person, persons, renamed)
+    came_by_key = np.fromiter((not name[0].isdigit() for name in keys.first), bool, count=len(keys.first))
+    return Ranked(first, has_person, persons, came_by_key, renamed)

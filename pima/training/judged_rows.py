@@ -62,8 +62,7 @@ def unseen_rows(engine: Engine, history: Split, taken: Float32Array, as_read: As
         learned = _learned(connection, number, as_read.salt)
     if learned.rows is None and learned.holdout_share == as_read.generation.share:
         return None  # the hash has split these rows already
-    by_features = history.twins_kept == 0
-    unseen = unseen_by(learned, history.holdout, taken, as_read.salt, by_features)
+    unseen = unseen_by(learned, history.holdout, taken, as_read.salt, not history.equal_says_nothing)
     return None if unseen.all() else unseen
 
 

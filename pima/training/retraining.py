@@ -16,8 +16,9 @@ from sqlalchemy import Engine
 
 from pima.core.digest import sha256_of
 from pima.core.features import Declaration, Features, same_measurements
-from pima.core.history import MOST_TWINS, Split, shortage, split
+from pima.core.history import Split, shortage, split
 from pima.core.reasons import Decision, Reason
+from pima.core.twins import MOST_TWINS
 from pima.declaring import SHIPPED
 from pima.errors import TooFewLabels
 from pima.logs import get_logger

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pima.core.holdout import below, ranks
-from tests.conftest import SALT, SHIPPED, Database, call, the_json
+from pima.training.snapshot import from_parquet
+from tests.conftest import FEATURE_NAMES, SALT, SHIPPED, Database, call, the_json
 from tests.jobs.patient_files import HEADER, write
 
 ARTICLE, FIVE_SEEDS = {"PIMA_RETRAIN__NETWORK": "article"}, {"PIMA_RETRAIN__NETWORK": "five_seeds"}
@@ -37,6 +38,19 @@ def judged_on(database: Database) -> set[int]:
 
 def is_held(name: str, share: float = 0.30) -> bool:
     return bool(below(ranks([name.encode()], SALT), share)[0])
+
+
+def learned_from(database: Database, number: int) -> set[int]:
+    """The rows of a version's snapshot."""
+    content = database.value(f"SELECT content FROM training_snapshots WHERE model_version = {number}")
+    return set(from_parquet(bytes(content), FEATURE_NAMES).patient_ids.tolist())
+
+
+def measured(database: Database, ids: set[int]) -> set[tuple[Any, ...]]:
+    """What was measured of them."""
+    return {
+        row[1:] for row in database.execute(f"SELECT id, {', '.join(FEATURE_NAMES)} FROM patients") if row[0] in ids
+    }
 
 
 @pytest.mark.xdist_group("keras")
@@ -81,3 +95,24 @@ def test_a_person_whose_visit_was_learned_from_under_another_share(
     persons = {int(row[1][1:]) for row in database.execute("SELECT id, person_key FROM patients") if row[0] in ids}
     assert persons == {n for n in range(384) if is_held(f"person p{n}")}
     assert result["holdout_rows"] == sum(is_held(f"person p{n}", 0.60) for n in range(384))
+
+
+@pytest.mark.xdist_group("keras")
+@pytest.mark.parametrize("keys", ["source,source_key,person_key", "source,source_key", "person_key"])
+def test_patients_who_came_from_a_file_and_come_again_by_key(database: Database, tmp_path: Path, keys: str) -> None:
+    load(database, tmp_path, HEADER, iter(LINES[:568]))
+    assert retrain(database, **ARTICLE)["verdict"] == "promoted"
+    values = {"source": "clinic", "source_key": "v{n}", "person_key": "p{n}"}
+    called = ",".join(values[key] for key in keys.split(","))
+    load(database, tmp_path, f"{keys},{HEADER}", (f"{called.format(n=n)},{LINES[n]}" for n in range(568)))
+    result = retrain(database, **FIVE_SEEDS)
+    # Each is twice, of whom some are twice on the same side.
+    apart = sum(
+        is_held(str(n + 1)) != is_held(f"person p{n}" if "person_key" in keys else f"source clinic v{n}")
+        for n in range(568)
+    )
+    assert result["left_out"]["twin_of_holdout"] >= apart > 200
+    judged = measured(database, judged_on(database))
+    assert len(judged) > 80
+    for number in (1, 2):
+        assert not judged & measured(database, learned_from(database, number))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from pima import declaring
-from pima.core import history, holdout, metrics
+from pima.core import history, holdout, metrics, twins
 from pima.core.features import canonical_name
 from pima.core.validation import MISSING, NOT_FINITE, OUT_OF_RANGE, Measurements, validate
 from tests.conftest import FEATURE_NAMES, FEATURES, SHIPPED, SOUND
@@ -146,7 +146,7 @@ def test_twins_are_found_whatever_is_missing() -> None:
     held = np.array([[1, 2, np.nan, 4, 5, 6, 7, 8], [0.0, 1, 1, 1, 1, 1, 1, 1]], dtype=np.float32)
     rows = np.array([held[0], held[0] + 1, held[1] * np.float32(-1) * np.float32(-1), held[1]], dtype=np.float32)
     rows[2, 0] = -0.0
-    assert holdout.twins_of(rows, held).tolist() == [True, False, True, True]
+    assert twins.twins_of(rows, held).tolist() == [True, False, True, True]
 
 
 def test_metrics_equal_scikit_learns() -> None:

@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from pima.core.history import History, Side, split
 from pima.core.holdout import below, in_holdout, ranks
 from pima.core.learned import Learned, unseen_by
 from pima.core.row_keys import RowKeys
+from pima.core.twins import MOST_TWINS
 from pima.core.validation import Measurements
 from tests.conftest import FEATURES, SALT, SOUND
 
@@ -110,29 +112,75 @@ def test_an_invalid_row_still_shows_that_its_person_is_on_both_sides() -> None:
     assert sum(found.left_out.values()) == 2
 
 
-def test_a_row_with_a_person_is_nobodys_twin() -> None:
-    persons = [f"p{n}" for n in range(100)]
-    keys = [f"person {each}" for each in persons]
-    named = split(_history(keys, list(persons), alike=True), FEATURES, SALT, SHARE)
-    assert named.left_out == {}
-    # Ids alone: all that are not held are twins of those that are.
-    nameless = split(_history([str(n) for n in range(1, 101)], [None] * 100, alike=True), FEATURES, SALT, SHARE)
-    assert nameless.left_out == {"twin_of_holdout": 100 - len(nameless.holdout)}
-    # The persons' rows make no twins of the nameless: only a nameless holdout row does.
-    (trained,), held = _keys("", False, 1), _keys("person p", True, 5)
-    mixed = _history([*held, trained], [each.removeprefix("person ") for each in held] + [None], alike=True)
-    assert split(mixed, FEATURES, SALT, SHARE).left_out == {}
+PAIRS = [("p", "p", False), ("p", "", True), ("", "p", True), ("", "", True)]
+"""Whether a training row has a person and an equal holdout row has one -> whether they are twins."""
 
 
-def test_of_a_person_equal_features_are_no_sign_that_the_row_was_learned_from() -> None:
-    persons = [f"p{n}" for n in range(100)]
-    found = split(_history([f"person {each}" for each in persons], list(persons), alike=True), FEATURES, SALT, SHARE)
-    learned = Learned(SHARE, found.training)
-    assert unseen_by(learned, found.holdout, found.holdout.features, SALT).all()
-    nameless = split(
-        _history([f"source clinic {n}" for n in range(100)], [None] * 100, alike=True), FEATURES, SALT, SHARE
-    )
-    assert not unseen_by(learned, nameless.holdout, nameless.holdout.features, SALT).any()
+def _called(person: str, held: bool, count: int) -> tuple[list[str], list[str | None]]:
+    """First names and persons of so many rows on that side."""
+    names = _keys("person p" if person else "", held, count)
+    return names, [name.removeprefix("person ") if person else None for name in names]
+
+
+@pytest.mark.parametrize(("training", "held", "are_twins"), PAIRS)
+def test_equal_rows_are_twins_unless_both_have_a_person(training: str, held: str, are_twins: bool) -> None:
+    (first, persons), (held_first, held_persons) = _called(training, False, 3), _called(held, True, 2)
+    found = split(_history(first + held_first, persons + held_persons, alike=True), FEATURES, SALT, SHARE)
+    assert found.left_out == ({"twin_of_holdout": 3} if are_twins else {})
+    assert (len(found.training), len(found.holdout)) == (0 if are_twins else 3, 2)
+
+
+@pytest.mark.parametrize(("learned", "held", "are_twins"), PAIRS)
+def test_a_row_judges_no_model_that_learned_from_an_equal_one_unless_both_have_a_person(
+    learned: str, held: str, are_twins: bool
+) -> None:
+    rows = split(_history(*_called(learned, False, 3), alike=True), FEATURES, SALT, SHARE).training
+    holdout = split(_history(*_called(held, True, 2), [11, 12], alike=True), FEATURES, SALT, SHARE).holdout
+    assert (len(rows), len(holdout)) == (3, 2)
+    assert unseen_by(Learned(SHARE, rows), holdout, holdout.features, SALT).tolist() == 2 * [not are_twins]
+
+
+def test_of_a_twin_with_a_person_the_other_visits_are_not_used_either() -> None:
+    (nameless,), ((first, *others), _) = _keys("", True, 1), _called("p", False, 3)
+    names = [nameless, first, first, *others]
+    persons = [name.removeprefix("person ") if name != nameless else None for name in names]
+    history = _history(names, persons)
+    history.measurements.values[1] = history.measurements.values[0]
+    found = split(history, FEATURES, SALT, SHARE)
+    assert (found.left_out, found.training.patient_ids.tolist()) == ({"twin_of_holdout": 2}, [4, 5])
+    # The other way round a model learned from the row of nobody.
+    learned = Learned(SHARE, split(_history(_keys("", False, 1), [None]), FEATURES, SALT, SHARE).training)
+    held, held_persons = _called("p", True, 2)
+    visits = _history([held[0], *held], [held_persons[0], *held_persons], [11, 12, 13])
+    holdout = split(visits, FEATURES, SALT, SHARE).holdout
+    assert unseen_by(learned, holdout, holdout.features, SALT).tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("person", ["p", ""])
+def test_a_history_that_came_from_a_file_and_by_a_pull_is_no_sign_of_coarse_features(person: str) -> None:
+    count = 1_000
+    persons = [f"p{n}" if person else None for n in range(count)]
+    keys = [f"person p{n}" if person else f"source clinic v{n}" for n in range(count)]
+    nameless = [str(n) for n in range(1, count + 1)]
+    history = _history(nameless + keys, [None] * count + persons)
+    history.measurements.values[count:] = history.measurements.values[:count]
+    found = split(history, FEATURES, SALT, SHARE, MOST_TWINS)
+    of_a_file = [_is_held(name) for name in nameless]
+    of_a_pull = [_is_held(key) for key in keys]
+    apart = sum(one != other for one, other in zip(of_a_file, of_a_pull, strict=True))
+    assert (found.left_out, found.twins_kept, found.equal_says_nothing) == ({"twin_of_holdout": apart}, 0, False)
+    assert apart > 0.3 * count
+
+
+def test_where_the_rows_of_many_persons_are_equal_it_says_nothing_of_those_of_nobody() -> None:
+    persons = [f"p{n}" for n in range(1_000)]
+    nameless = [str(n) for n in range(1, 51)]
+    keys = [*(f"person {each}" for each in persons), *nameless]
+    found = split(_history(keys, [*persons, *[None] * 50], alike=True), FEATURES, SALT, SHARE, MOST_TWINS)
+    # Those without a person equal somebody's row, and those with one the rows of nobody.
+    assert (found.left_out, found.twins_kept) == ({}, len(found.training))
+    named = split(_history(keys[:1_000], list(persons), alike=True), FEATURES, SALT, SHARE, MOST_TWINS)
+    assert (named.left_out, named.twins_kept, named.equal_says_nothing) == ({}, 0, True)
 
 
 def test_under_another_share_the_first_name_tells_who_was_learned_from_and_not_the_id() -> None:

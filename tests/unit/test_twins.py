@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pima.core.features import Feature
-from pima.core.history import MOST_TWINS, History, Side, split
-from pima.core.holdout import twins_of
+from pima.core.history import History, Side, split
 from pima.core.learned import Learned, unseen_by
+from pima.core.twins import MOST_TWINS, twins_of
 from pima.core.validation import Measurements
 
 COARSE = (
