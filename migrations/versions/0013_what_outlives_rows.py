@@ -1,7 +1,7 @@
-"""What outlives a row: whose it was, beside what it was called when it first came.
+"""What outlives a row: whose it was, beside what it was called when it first came, and which versions learned from it.
 
 A row that is gone may have been learned from, and its person may have others. Of rows that were deleted before, only
-the persons are known by whom their sides were decided.
+the persons are known by whom their sides were decided; of versions from before, what their snapshots tell.
 
 Frozen: this file imports nothing of the code.
 """
@@ -24,9 +24,11 @@ def upgrade() -> None:
             WHEN EXISTS (SELECT 1 FROM patients p WHERE p.id = patient_id)
                 THEN (SELECT p.person_key FROM patients p WHERE p.id = patient_id)
             WHEN substr(side_key, 1, 7) = 'person ' THEN substr(side_key, 8) END""")
+    op.execute(f"ALTER TABLE model_versions ADD COLUMN training_ids {'BLOB' if _is_sqlite() else 'BYTEA'}")
 
 
 def downgrade() -> None:
+    op.execute("ALTER TABLE model_versions DROP COLUMN training_ids")
     op.execute("ALTER TABLE row_keys DROP COLUMN person_key")
 
 

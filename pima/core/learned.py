@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pima.core.arrays import BoolArray, Float32Array
+from pima.core.arrays import BoolArray, Float32Array, Int64Array
 from pima.core.history import Side
+from pima.core.holdout import in_holdout
+from pima.core.row_keys import Ranked
 from pima.core.twins import twins_unless_known
 
 
@@ -15,8 +17,12 @@ class Learned:
 
     holdout_share: float
     """The share under which it was fitted: it learned from nobody below it."""
-    rows: Side | None
-    """The very rows, by what they are called by now; None where they are not kept."""
+    patient_ids: Int64Array | None = None
+    """(m,), of the rows that it learned from; None where they are not known."""
+    features: Float32Array | None = None
+    """(m, features), of the same rows; None where they are not kept."""
+    ranked: Ranked | None = None
+    """Of the same rows, by what they were called first and whose they are by now; None where no row has had a key."""
 
 
 def unseen_by(
@@ -26,20 +32,29 @@ def unseen_by(
 
     No clock is asked: a row that was deleted and comes in again, or out of a backup, looks new by every time in it.
     """
-    if learned.rows is None:
-        held = holdout.in_holdout(salt, learned.holdout_share)
-        # Under that share a person may have had rows on both sides, and under this one not.
-        return held if holdout.ranked is None else held & ~holdout.ranked.undecided(learned.holdout_share)
-    seen = np.isin(holdout.patient_ids, learned.rows.patient_ids) | _are_of_its_persons(learned.rows, holdout)
-    if by_features:
-        rows = learned.rows
-        seen |= holdout.with_persons(twins_unless_known(features, holdout.has_person, rows.features, rows.has_person))
+    seen = np.zeros(len(holdout), dtype=bool)
+    if learned.features is None:
+        seen |= ~_held_out(learned, holdout, salt)
+    elif by_features:
+        has_person = np.zeros(len(learned.features), bool) if learned.ranked is None else learned.ranked.has_person
+        twins = twins_unless_known(features, holdout.has_person, learned.features, has_person)
+        seen |= holdout.with_persons(twins)
+    if learned.patient_ids is not None:
+        seen |= np.isin(holdout.patient_ids, learned.patient_ids)
+    if learned.ranked is not None and holdout.ranked is not None:
+        rows = learned.ranked
+        persons = np.concatenate([rows.ranks, rows.persons[rows.has_person]])
+        seen |= holdout.ranked.has_person & np.isin(holdout.ranked.persons, persons)
     return ~seen
 
 
-def _are_of_its_persons(rows: Side, holdout: Side) -> BoolArray:
-    """Which rows of the holdout are of a person whom some of these rows have, or were called by, (n,)."""
-    if rows.ranked is None or holdout.ranked is None:
-        return np.zeros(len(holdout), dtype=bool)
-    persons = np.concatenate([rows.ranked.ranks, rows.ranked.persons[rows.ranked.has_person]])
-    return holdout.ranked.has_person & np.isin(holdout.ranked.persons, persons)
+def _held_out(learned: Learned, holdout: Side, salt: str) -> BoolArray:
+    """Which rows the hash has kept from the version, (n,)."""
+    held = holdout.in_holdout(salt, learned.holdout_share)
+    if holdout.ranked is None:
+        return held
+    if learned.patient_ids is None:
+        # A row may have been there under its id alone, been deleted, and come again with a key, by which it goes since.
+        held &= in_holdout(holdout.patient_ids, salt, learned.holdout_share)
+    # Under that share a person may have had rows on both sides, and under this one not.
+    return held & ~holdout.ranked.undecided(learned.holdout_share)

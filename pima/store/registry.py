@@ -62,6 +62,8 @@ class NewVersion:
     holdout_generation: int
     features: Any
     """What it was fitted on, as `as_stored` gives it."""
+    training_ids: bytes
+    """Of the rows that it learned from; Parquet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,13 @@ def _artifact(connection: Connection, number: int, content: Column[Any], sha256:
     columns = (content, sha256, model_versions.c.threshold, model_versions.c.features)
     row = connection.execute(select(*columns).where(model_versions.c.number == number)).first()
     return None if row is None else StoredArtifact(row[0], row[1], row.threshold, as_features(row.features))
+
+
+def training_ids(connection: Connection, number: int) -> bytes | None:
+    """The ids of the rows that a version learned from; None of one that is from before they were kept."""
+    statement = select(model_versions.c.training_ids).where(model_versions.c.number == number)
+    found: bytes | None = connection.scalar(statement)
+    return found
 
 
 def version_before(connection: Connection, number: int) -> int | None:

@@ -5,7 +5,7 @@ from pima.store.database import Words
 
 
 def has_key(row: str) -> str:
-    """The condition that a row needs an entry: the side of one without keys goes by its id, for ever."""
+    """The condition that a row needs an entry: one without keys goes by its id, until it is deleted and comes again."""
     return f"({row}.source_key IS NOT NULL OR {row}.person_key IS NOT NULL)"
 
 

@@ -198,6 +198,8 @@ model_versions = _table(
     Column("holdout_generation", Id),
     # The features that it was fitted on, as they were declared then.
     Column("features", Json),
+    # Of the rows that it learned from, as Parquet; kept whether its snapshot is or not.
+    Column("training_ids", Bytes),
     CheckConstraint("number > 0", name="number"),
 )
 

@@ -1,11 +1,11 @@
 """Which holdout rows a verdict is given on: of those that the champion can't have learned from, the recent ones.
 
-The champion's own training rows tell, by id, by person and by features, or, where they are not kept, the salted hash
-under the share that it was fitted under. Neither asks when a row or a version came, so it does not matter whether a
-retraining began before the share was changed and recorded its version after.
+The champion's own training rows tell, by id, by person and by features, or, where only their ids are kept, those and
+the salted hash under the share that it was fitted under. Neither asks when a row or a version came, so it does not
+matter whether a retraining began before the share was changed and recorded its version after.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
@@ -25,7 +25,8 @@ from pima.store.declarations import as_features
 from pima.store.engine import reading
 from pima.store.generations import Generation
 from pima.store.histories import keys_of
-from pima.training.snapshot import from_parquet
+from pima.store.registry import VersionSummary
+from pima.training.snapshot import from_parquet, ids_from_parquet
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,11 @@ def unseen_rows(engine: Engine, history: Split, taken: Float32Array, as_read: As
     """
     with reading(engine) as connection:
         learned = _learned(connection, number, as_read.salt)
-    if learned.rows is None and learned.holdout_share == as_read.generation.share:
+    if (
+        learned.features is None
+        and history.holdout.ranked is None
+        and learned.holdout_share == as_read.generation.share
+    ):
         return None  # the hash has split these rows already
     unseen = unseen_by(learned, history.holdout, taken, as_read.salt, not history.equal_says_nothing)
     return None if unseen.all() else unseen
@@ -69,14 +74,20 @@ def unseen_rows(engine: Engine, history: Split, taken: Float32Array, as_read: As
 def _learned(connection: Connection, number: int, salt: str) -> Learned:
     version = registry.read_version(connection, number)
     if version is None:
-        return Learned(0.0, None)
+        return Learned(0.0)
     share = version.settings.get("holdout_share", 0.0)
-    snapshot = lineage.read_snapshot(connection, number)
-    if snapshot is not None and sha256_of(snapshot.content) != snapshot.sha256:
-        get_logger().warning("a training snapshot is damaged and was not used", model_version=number)
-        snapshot = None
+    rows, ids = _snapshot(connection, version), registry.training_ids(connection, number)
+    learned_ids = rows.patient_ids if rows is not None else None if ids is None else ids_from_parquet(ids)
+    keys = None if learned_ids is None else keys_of(connection, learned_ids)
+    features = None if rows is None else rows.features
+    return Learned(share, learned_ids, features, None if keys is None else ranked(keys, salt))
+
+
+def _snapshot(connection: Connection, version: VersionSummary) -> Side | None:
+    snapshot = lineage.read_snapshot(connection, version.number)
     if snapshot is None:
-        return Learned(share, None)
-    rows = from_parquet(snapshot.content, names_of(as_features(version.features)))
-    keys = keys_of(connection, rows.patient_ids)
-    return Learned(share, rows if keys is None else replace(rows, ranked=ranked(keys, salt)))
+        return None
+    if sha256_of(snapshot.content) != snapshot.sha256:
+        get_logger().warning("a training snapshot is damaged and was not used", model_version=version.number)
+        return None
+    return from_parquet(snapshot.content, names_of(as_features(version.features)))

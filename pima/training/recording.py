@@ -25,7 +25,7 @@ from pima.store.lineage import Snapshot, TestSet
 from pima.store.registry import Move, NewVersion
 from pima.training.judging import Case, Judgement, judge, verdict_figures
 from pima.training.results import Brief, NewVerdict
-from pima.training.snapshot import to_parquet
+from pima.training.snapshot import ids_to_parquet, to_parquet
 from pima.training.succession import succeed
 
 ATTEMPTS_TO_DECIDE = 5
@@ -85,6 +85,7 @@ def _new_version(case: Case, run_id: int, verdict: Verdict) -> NewVersion:
         | ({"twins_kept": history.twins_kept} if history.twins_kept else {}),
         holdout_generation=case.as_read.generation.number,
         features=as_stored(case.declared.features),
+        training_ids=ids_to_parquet(history.training.patient_ids),
     )
 
 

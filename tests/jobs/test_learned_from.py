@@ -116,3 +116,26 @@ def test_patients_who_came_from_a_file_and_come_again_by_key(database: Database,
     assert len(judged) > 80
     for number in (1, 2):
         assert not judged & measured(database, learned_from(database, number))
+
+
+@pytest.mark.xdist_group("keras")
+@pytest.mark.parametrize("known", ["by their ids", "not at all"])
+@pytest.mark.parametrize("keys", ["source, source_key", "person_key"])
+def test_rows_that_are_deleted_and_come_again_under_their_ids_with_keys(
+    database: Database, tmp_path: Path, keys: str, known: str
+) -> None:
+    kept = {"PIMA_LINEAGE__SNAPSHOTS": "off"}
+    load(database, tmp_path, HEADER, iter(LINES))
+    assert retrain(database, **ARTICLE, **kept)["verdict"] == "promoted"
+    if known == "not at all":  # as of a version that an earlier release made
+        database.execute("UPDATE model_versions SET training_ids = NULL")
+    columns, values = ", ".join((*FEATURE_NAMES, "outcome")), "'clinic', 'v' || id" if "source" in keys else "'p' || id"
+    database.execute("CREATE TABLE before AS SELECT * FROM patients")
+    database.execute("DELETE FROM patients")
+    database.execute(f"INSERT INTO patients (id, {columns}, {keys}) SELECT id, {columns}, {values} FROM before")
+    result = retrain(database, **FIVE_SEEDS, **kept)
+    name = "source clinic v" if "source" in keys else "person p"
+    held = {n for n in range(1, len(LINES) + 1) if is_held(f"{name}{n}")}
+    assert (result["holdout_rows"], result["training_rows"] > 400) == (len(held), True)
+    assert judged_on(database) == {n for n in held if is_held(str(n))}
+    assert result["seen_rows"] == len(held) - len(judged_on(database)) > 100

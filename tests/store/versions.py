@@ -30,6 +30,7 @@ def add_version(database: Database, data: str = "data", settings: str = "setting
         metrics={"log_loss": 0.4583, "correct": 131},
         holdout_generation=1,
         features=as_stored(FEATURES),
+        training_ids=b"parquet",
     )
     with writing(database.engine) as connection:
         return registry.add_version(connection, version)

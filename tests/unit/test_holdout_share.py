@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from pima.core.history import History, Split, split
 from pima.core.holdout import in_holdout
-from pima.core.learned import Learned, unseen_by
+from pima.core.learned import unseen_by
 from pima.core.validation import Measurements
 from pima.settings import read_settings
 from pima.training.retraining import fit_fingerprint, gate_fingerprint, seed_of
 from tests.conftest import FEATURES, ROOT, SALT, SHIPPED
+from tests.unit.as_learned import as_learned
 
 SOUND = (6, 148, 72, 35, 0, 33.6, 0.627, 50)
 
@@ -42,12 +43,12 @@ def test_no_row_that_a_model_learned_from_judges_it_under_another_share(
     """Between the two, rows came, went, were corrected, and came again under the same or another id."""
     learned_from = split(_history(then), FEATURES, salt, share_then).training
     holdout = split(_history(now), FEATURES, salt, share_now).holdout
-    exact = unseen_by(Learned(share_then, learned_from), holdout, holdout.features, salt)
+    exact = unseen_by(as_learned(share_then, learned_from), holdout, holdout.features, salt)
     among_them = np.isin(holdout.patient_ids, learned_from.patient_ids)
     as_one_of_them = [row in _contents(learned_from.features) for row in _contents_in_order(holdout.features)]
     # Neither one too many nor one too few.
     assert exact.tolist() == [not (by_id or twin) for by_id, twin in zip(among_them, as_one_of_them, strict=True)]
-    by_hash = unseen_by(Learned(share_then, None), holdout, holdout.features, salt)
+    by_hash = unseen_by(as_learned(share_then, None), holdout, holdout.features, salt)
     assert not (by_hash & among_them).any()
     assert by_hash.tolist() == in_holdout(holdout.patient_ids, salt, min(share_then, share_now)).tolist()
 
@@ -61,11 +62,11 @@ def test_a_share_that_was_doubled_puts_training_rows_into_the_test_set_and_they_
     learned = np.isin(after.holdout.patient_ids, before.training.patient_ids)
     assert (len(after.holdout), int(learned.sum())) == (479, 239)
     for known in (before.training, None):
-        unseen = unseen_by(Learned(0.30, known), after.holdout, after.holdout.features, SALT)
+        unseen = unseen_by(as_learned(0.30, known), after.holdout, after.holdout.features, SALT)
         assert (unseen == ~learned).all()
     # The other way round nobody in the smaller holdout was ever learned from.
-    assert unseen_by(Learned(0.60, after.training), before.holdout, before.holdout.features, SALT).all()
-    assert unseen_by(Learned(0.60, None), before.holdout, before.holdout.features, SALT).all()
+    assert unseen_by(as_learned(0.60, after.training), before.holdout, before.holdout.features, SALT).all()
+    assert unseen_by(as_learned(0.60, None), before.holdout, before.holdout.features, SALT).all()
 
 
 def _shipped(share: float) -> Split:

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from pima.core.history import Side
-from pima.training.snapshot import from_parquet, to_parquet
+from pima.training.snapshot import from_parquet, ids_from_parquet, ids_to_parquet, to_parquet
 from tests.conftest import FEATURE_NAMES
 
 
@@ -37,3 +37,13 @@ def test_any_tool_can_read_it() -> None:
 
 def test_the_same_rows_give_the_same_bytes() -> None:
     assert to_parquet(_side(), FEATURE_NAMES) == to_parquet(_side(), FEATURE_NAMES)
+
+
+def test_ids_alone_come_back_and_are_small() -> None:
+    drawn = np.flatnonzero(np.random.default_rng(3).random(1_000_000) < 0.7) + 1
+    content = ids_to_parquet(drawn)
+    assert (ids_from_parquet(content) == drawn).all()
+    assert len(content) < 200_000
+    given = np.array([1, 2**40, 2**62], dtype=np.int64)
+    assert ids_from_parquet(ids_to_parquet(given)).tolist() == given.tolist()
+    assert ids_from_parquet(ids_to_parquet(given[:0])).tolist() == []

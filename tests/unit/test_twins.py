@@ -7,9 +7,10 @@ import pytest
 
 from pima.core.features import Feature
 from pima.core.history import History, Side, split
-from pima.core.learned import Learned, unseen_by
+from pima.core.learned import unseen_by
 from pima.core.twins import MOST_TWINS, twins_of
 from pima.core.validation import Measurements
+from tests.unit.as_learned import as_learned
 
 COARSE = (
     Feature("age", low=0, high=120),
@@ -62,6 +63,6 @@ def test_without_a_limit_no_twin_is_ever_trained_on() -> None:
 
 def test_equal_features_keep_no_row_from_judging_where_they_say_nothing() -> None:
     found = split(_coarse(5_000), COARSE, "salt", 0.30, MOST_TWINS)
-    learned = Learned(0.30, found.training)
+    learned = as_learned(0.30, found.training)
     assert unseen_by(learned, found.holdout, found.holdout.features, "salt", by_features=False).all()
     assert not unseen_by(learned, found.holdout, found.holdout.features, "salt").all()
