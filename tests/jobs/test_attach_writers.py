@@ -76,12 +76,11 @@ def _written_to(clinic: Clinic, seed: int) -> Iterator[_Committed]:
 def _write(clinic: Clinic, seed: str, stop: threading.Event, committed: _Committed) -> None:
     draw, engine = random.Random(seed), engine_of(clinic.url)  # noqa: S311
     try:
-        while not stop.is_set():
+        while not stop.wait(0.2):  # who asks for a file's lock again at once lets nobody else have it
             try:
                 with engine.connect() as connection:
                     _any_transaction(connection, draw, stop)
                     committed.count += 1
-                stop.wait(0.2)  # who asks for a file's lock again at once lets nobody else have it
             except DBAPIError:  # a key that is there already, or writers that wait for each other
                 continue
     except BaseException as error:  # noqa: BLE001
