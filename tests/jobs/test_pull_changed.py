@@ -131,6 +131,17 @@ def _last_whole(database: Database, ago: timedelta) -> None:
     assert database.execute("UPDATE source_pulls SET compared_whole_at = :moment", {"moment": moment}) == 1
 
 
+def test_a_week_is_not_counted_from_a_time_that_is_still_to_come(database: Database, clinic: Clinic) -> None:
+    keys = telling(clinic)
+    clinic.settings["vanished"] = "delete"
+    clinic.pulled(database)
+    _last_whole(database, -timedelta(days=365))  # as where the clock of our database was a year ahead
+    clinic.execute("DELETE FROM visits WHERE visit_id = :key", {"key": keys[20]})
+    found = clinic.pulled(database)
+    assert (part(found), found["deleted"]) == (("all", 29), 1)
+    assert clinic.pulled(database)["compared"] == "changed"
+
+
 def test_other_settings_or_another_declaration_compare_all(database: Database, clinic: Clinic) -> None:
     telling(clinic)
     clinic.pulled(database)

@@ -30,6 +30,7 @@ def test_what_has_changed_is_enough_where_all_is_as_it_was() -> None:
         replace(KNOWN, last=replace(LAST, compared_whole_at=None)),
         replace(KNOWN, fingerprint="other"),
         replace(KNOWN, now=LAST.compared_whole_at + timedelta(days=7)),
+        replace(KNOWN, last=replace(LAST, compared_whole_at=NOW + timedelta(seconds=1))),
         replace(KNOWN, mark=None),
         replace(KNOWN, last=replace(LAST, changed_up_to=None)),
         replace(KNOWN, mark=Mark(NOON - timedelta(seconds=1))),
