@@ -39,9 +39,13 @@ def select(dialect: Dialect, source: Source, columns: Sequence[str], ordered: bo
 
 
 def is_changed_since(dialect: Dialect, source: Source, bound: date | str) -> str:
-    """The condition that a row's time of change is from here on, or not known."""
+    """The condition that a row's time of change is from here on, or none."""
     column = _column(dialect, source.changed_since)
-    return f"{column} >= {_moment(dialect, bound)} OR {column} IS NULL"
+    is_from_here_on = f"{column} >= {_moment(dialect, bound)} OR {column} IS NULL"
+    if isinstance(bound, str):  # an empty text is below every day, and in SQLite so is a number
+        return f"{is_from_here_on} OR {column} NOT LIKE '____-__-__%'"
+    # What lies before all times is below each of them, too.
+    return is_from_here_on + (f" OR {column} = '-infinity'" if dialect.name == "postgresql" else "")
 
 
 def _moment(dialect: Dialect, bound: date | str) -> str:

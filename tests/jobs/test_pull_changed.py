@@ -105,6 +105,40 @@ def test_rows_without_a_time_of_change_are_read_each_time(database: Database, cl
     assert (found["compared"], found["updated"], found["inserted"]) == ("changed", 1, 1)
 
 
+NO_TIMES = {
+    "sqlite": {"texts": ["", " ", "-", "10.03.2026", 1795600000, 17.5]},
+    "postgresql": {
+        "texts": ["", " ", "10.03.2026"],
+        "with a zone": ["-infinity"],
+        "without a zone": ["-infinity"],
+        "days": ["-infinity"],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "column"), [(kind, column) for kind, columns in NO_TIMES.items() for column in columns]
+)
+def test_rows_whose_time_is_none_are_read_each_time(
+    sqlite: Database, request: pytest.FixtureRequest, kind: str, column: str
+) -> None:
+    clinic: Clinic = request.getfixturevalue(f"{kind}_clinic")
+    keys = telling(clinic, column)
+    if kind == "sqlite":
+        clinic.execute("ALTER TABLE visits DROP COLUMN updated_at")
+        clinic.execute("ALTER TABLE visits ADD COLUMN updated_at")  # which takes values of every type
+        clinic.execute("UPDATE visits SET updated_at = '2026-03-10 12:00'")
+    clinic.pulled(sqlite)
+    values = NO_TIMES[kind][column]
+    said = {"sqlite": ":value", "postgresql": f"CAST(:value AS {COLUMNS[column][0]})"}[kind]
+    for value, key in zip(values, keys[5:], strict=False):
+        assert clinic.execute(
+            f"UPDATE visits SET age = 90, updated_at = {said} WHERE visit_id = :key", {"value": value, "key": key}
+        )
+    found = clinic.pulled(sqlite)
+    assert (found["compared"], found["updated"]) == ("changed", len(values))
+
+
 def test_what_has_vanished_and_what_its_times_do_not_tell_is_found_once_a_week(
     database: Database, clinic: Clinic
 ) -> None:
