@@ -84,9 +84,14 @@ def mark_of(value: object) -> Mark | None:
 
 
 def _before(moment: Moment) -> Moment:
-    if not isinstance(moment, datetime):
-        return moment - _OVERLAP_OF_DAYS
-    return moment - (_OVERLAP if _has_zone(moment) else _OVERLAP_WITHOUT_ZONE)
+    """By the overlap, or as far as times go."""
+    overlap = _OVERLAP_OF_DAYS
+    if isinstance(moment, datetime):
+        overlap = _OVERLAP if _has_zone(moment) else _OVERLAP_WITHOUT_ZONE
+    try:
+        return moment - overlap
+    except OverflowError:
+        return moment.min.replace(tzinfo=moment.tzinfo) if isinstance(moment, datetime) else date.min
 
 
 def _has_zone(moment: Moment) -> bool:

@@ -139,6 +139,18 @@ def test_rows_whose_time_is_none_are_read_each_time(
     assert (found["compared"], found["updated"]) == ("changed", len(values))
 
 
+@pytest.mark.parametrize("column", ["with a zone", "without a zone", "days"])
+def test_times_may_be_the_first_that_there_are(sqlite: Database, postgresql_clinic: Clinic, column: str) -> None:
+    clinic = postgresql_clinic
+    keys = telling(clinic, column)
+    for key in keys:
+        changed(clinic, key, datetime(1, 1, 1, tzinfo=UTC), column)
+    clinic.pulled(sqlite)
+    changed(clinic, keys[3], datetime(1, 1, 1, tzinfo=UTC), column, age=90)
+    found = clinic.pulled(sqlite)
+    assert (part(found), found["updated"]) == (("changed", 30), 1)
+
+
 def test_what_has_vanished_and_what_its_times_do_not_tell_is_found_once_a_week(
     database: Database, clinic: Clinic
 ) -> None:

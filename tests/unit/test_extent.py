@@ -46,6 +46,26 @@ def test_all_is_compared_where_it_is_asked_for() -> None:
 
 
 EASTERN = timezone(timedelta(hours=13))
+FIRST = datetime(1, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "bound"),
+    [
+        (FIRST, FIRST),
+        (FIRST.replace(tzinfo=EASTERN), FIRST.replace(tzinfo=EASTERN)),
+        (FIRST + timedelta(minutes=16), FIRST + timedelta(minutes=1)),
+        (FIRST.replace(tzinfo=None) + timedelta(hours=1), FIRST.replace(tzinfo=None)),
+        (FIRST.date(), FIRST.date()),
+        ("0001-01-01", "0001-01-01"),
+        ("0001-01-02", "0001-01-01"),
+    ],
+)
+def test_before_the_first_of_all_times_is_none(value: object, bound: object) -> None:
+    mark = mark_of(value)
+    assert mark is not None
+    assert mark.bound_after(mark.kept(NOON), NOON) == bound
+    assert not mark.is_ahead_of(NOON)
 
 
 @pytest.mark.parametrize(
