@@ -18,6 +18,7 @@ from pima.logs import get_logger
 from pima.process.leasing import HeldLease
 from pima.store import source_changes, source_pulls
 from pima.store.engine import clock, reading, without_time_limit, writing
+from pima.store.source_engine import place_of
 from pima.store.source_rows import MOMENT, OurColumns
 
 
@@ -47,9 +48,8 @@ class OpenSource:
 
 def open_source(source: Source, features: Features, engine: Engine) -> OpenSource:
     """Connects to nothing yet. Raises SourceUnusable where it does not fit the features."""
-    # Whose the rows are is the database's to say, and not who asks for them, nor by which password.
-    place = (engine.url.host, engine.url.port, engine.url.database)
-    declared = msgspec.to_builtins((place, source, features), str_keys=True)  # a category's codes are numbers
+    # A category's codes are numbers.
+    declared = msgspec.to_builtins((place_of(engine.url), source, features), str_keys=True)
     fingerprint = sha256_of(msgspec.json.encode(declared, order="deterministic"))
     return OpenSource(source, mapping_of(source, features), engine, fingerprint)
 

@@ -121,6 +121,9 @@ class Database:
 
     require_sound_url: Callable[[URL, str], None]
     """Raises WrongConfiguration where a URL, or the text that it was read from, won't do."""
+    place: Callable[[URL], Mapping[str, str]]
+    """What decides which rows a name means behind a URL: of two that may lead to other rows no two are the same. No
+    secret."""
     make_engine: Callable[[URL, DatabaseSettings], Engine]
     """An engine whose transactions say what they depend on, and whether they write; connects to nothing yet."""
     snapshot: Mapping[str, Any]

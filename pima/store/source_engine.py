@@ -3,7 +3,8 @@
 Of a driver's error its class, code and names are told, as of our own database; never its text, which can hold a row.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -62,6 +63,27 @@ def _of_another_kind(name: str, url: URL) -> Engine:
     except (ArgumentError, TypeError, ValueError):
         what = f"the URL of the source {name} has options that its dialect does not know"
         raise WrongConfiguration(what=what, expected=_A_URL) from None
+
+
+_SECRET = re.compile(r"(?i:\w*(?:pass|pwd|secret|token|credential|(?:api|access|private)_?key)\w*)")
+# As in a connection string of ODBC, where a value may stand in braces.
+_SECRETS_VALUE = re.compile(_SECRET.pattern + r"\s*=\s*(?:\{(?:[^}]|\}\})*\}|[^;&]*)")
+
+
+def place_of(url: URL) -> Mapping[str, str]:
+    """What decides which rows a name means behind a source's URL, and no secret."""
+    known = with_driver(url)
+    if known is not None:
+        return database_at(known).place(known)
+    said = {
+        "driver": url.drivername,
+        "user": url.username,
+        "host": url.host,
+        "port": url.port,
+        "database": url.database,
+    }
+    said |= {f"?{name}": value for name, value in url.query.items() if not _SECRET.fullmatch(name)}
+    return {name: _SECRETS_VALUE.sub("", str(value)) for name, value in said.items()}
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from pima.declaring import SHIPPED_FILE
 from tests.conftest import Database, call
@@ -201,6 +202,23 @@ def test_other_settings_or_another_declaration_compare_all(database: Database, c
     assert _migrated(database, clinic)
     assert clinic.pulled(database)["compared"] == "all"
     assert clinic.pulled(database)["compared"] == "changed"
+
+
+def test_another_table_behind_the_same_name_compares_all(sqlite: Database, postgresql_clinic: Clinic) -> None:
+    clinic = postgresql_clinic
+    telling(clinic)
+    clinic.execute("CREATE SCHEMA other")
+    clinic.execute("CREATE TABLE other.visits AS SELECT * FROM visits")
+    clinic.execute("UPDATE other.visits SET age = 90 WHERE updated_at < (SELECT max(updated_at) FROM visits)")
+    clinic.pulled(sqlite)
+    clinic.url = _with_options(clinic.url, "-c search_path=other")
+    found = clinic.pulled(sqlite)
+    assert (found["compared"], found["updated"]) == ("all", 29)
+    assert clinic.pulled(sqlite)["compared"] == "changed"
+
+
+def _with_options(url: str, options: str) -> str:
+    return make_url(url).update_query_dict({"options": options}).render_as_string(hide_password=False)
 
 
 def _declared_with(age_up_to: int) -> str:

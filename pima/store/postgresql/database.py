@@ -24,11 +24,12 @@ from pima.store.postgresql.schema import (
     wait_for_other_migrations,
 )
 from pima.store.postgresql.tables import TYPES, finish_tables
-from pima.store.postgresql.url import require_sound_url
+from pima.store.postgresql.url import place, require_sound_url
 from pima.store.postgresql.words import WORDS
 
 DATABASE = Database(
     require_sound_url=require_sound_url,
+    place=place,
     make_engine=make_engine,
     snapshot={"isolation_level": "REPEATABLE READ"},
     translated=translated,

@@ -1,5 +1,6 @@
-"""The URL of a PostgreSQL server: what may stand in it, and whether the server has to prove who it is."""
+"""The URL of a PostgreSQL server: what may stand in it, where it leads, and whether the server must prove who it is."""
 
+from collections.abc import Mapping
 from ipaddress import ip_address
 from itertools import zip_longest
 
@@ -19,9 +20,32 @@ def require_sound_url(url: URL, text: str) -> None:
         raise WrongConfiguration(what="the database URL has an unknown option", expected=EXPECTED_OPTIONS)
 
 
+_PLACES = (
+    "service",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "options",
+    "target_session_attrs",
+    "client_encoding",
+)
+
+
+def place(url: URL) -> Mapping[str, str]:
+    """Whatever decides what a name means there, of the URL and of the environment where that is silent; no secret.
+
+    The role does, too: its rights, and the schemas that it looks in.
+    """
+    said = {"host": url.host, "port": str(url.port or ""), "dbname": url.database, "user": url.username}
+    given = _libpq_options() | {name: value for name, value in said.items() if value} | _asked(url)
+    return {name: given[name] for name in _PLACES if given.get(name)}
+
+
 def require_verified_tls(url: URL) -> None:
     """Patients' data go to a server that has proved who it is, or to this very machine."""
-    asked = {name: ",".join([value] if isinstance(value, str) else value) for name, value in url.query.items()}
+    asked = _asked(url)
     defaults = {name: value for name, value in _libpq_options().items() if value}
     given = defaults | ({"host": url.host} if url.host else {}) | asked
     # Where an entry has a hostaddr libpq goes there, whatever the host is called.
@@ -34,6 +58,10 @@ def require_verified_tls(url: URL) -> None:
     what = f"the server of {redacted(url)} is on another machine, and its URL does not ask it to prove who it is"
     expected = "?sslmode=verify-full in the URL, or database.allow_unverified_tls = true for a trusted network"
     raise WrongConfiguration(what=what, expected=expected)
+
+
+def _asked(url: URL) -> dict[str, str]:
+    return {name: ",".join([value] if isinstance(value, str) else value) for name, value in url.query.items()}
 
 
 def _libpq_options() -> dict[str, str]:

@@ -6,7 +6,14 @@ from pima.store.database import Attaching, Database, Triggers, imported_when_cal
 from pima.store.sqlite import attached, attaching, triggers
 from pima.store.sqlite.constraints import constraints
 from pima.store.sqlite.driver_errors import translated
-from pima.store.sqlite.engine import cursor, insert_unless_there, make_engine, require_sound_url, without_time_limit
+from pima.store.sqlite.engine import (
+    cursor,
+    insert_unless_there,
+    make_engine,
+    place,
+    require_sound_url,
+    without_time_limit,
+)
 from pima.store.sqlite.loading import (
     append_rows,
     draw_ids_above_given,
@@ -28,6 +35,7 @@ from pima.store.sqlite.words import WORDS
 
 DATABASE = Database(
     require_sound_url=require_sound_url,
+    place=place,
     make_engine=make_engine,
     snapshot={},
     translated=translated,

@@ -1,7 +1,8 @@
 """SQLite's file: which URLs name one, and the transactions on it."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event
@@ -22,6 +23,11 @@ def require_sound_url(url: URL, _text: str) -> None:
     if url.query:
         what = "the database URL has options behind a question mark"
         raise WrongConfiguration(what=what, expected=EXPECTED_OPTIONS)
+
+
+def place(url: URL) -> Mapping[str, str]:
+    """The file, wherever a relative path or a link leads by now."""
+    return {"file": str(Path(url.database or "").resolve())}
 
 
 def make_engine(url: URL, settings: DatabaseSettings) -> Engine:
