@@ -75,7 +75,7 @@ def place_of(url: URL) -> Mapping[str, str]:
     known = with_driver(url)
     if known is not None:
         return database_at(known).place(known)
-    said = {
+    said: dict[str, object] = {
         "driver": url.drivername,
         "user": url.username,
         "host": url.host,
