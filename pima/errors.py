@@ -372,6 +372,14 @@ class DatabaseBusy(PimaError):
     code = "database_busy"
 
 
+class RowsContested(DatabaseFailed):
+    """Somebody else writes rows of `patients` that this has to write, too: {what}. What was committed stays, the rest
+    was rolled back. Run this again later."""
+
+    exit_code = TRY_AGAIN_LATER
+    code = "rows_contested"
+
+
 class SourceAway(PimaError):
     """The source {source} can't be reached or stopped answering: {what}. Nothing was changed. Run this again later."""
 

@@ -3,9 +3,11 @@
 What ends it in between is completed by the next pull, which compares again.
 """
 
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from sqlalchemy import Engine
 
@@ -13,6 +15,7 @@ from pima.core.mapping import Tally
 from pima.errors import PimaError
 from pima.intake.change_file import ChangeBlock, ChangeFile
 from pima.intake.comparing import compared
+from pima.intake.contested import until_free
 from pima.intake.extent import Whole
 from pima.intake.guards import Comparison, require_sound
 from pima.intake.our_rows import OurRows
@@ -51,6 +54,11 @@ class Pull:
         """What has become of a source so far."""
         self.results[result.source] = result
         self.run.report(self.result)
+
+    def pause(self, seconds: float) -> None:
+        """Raises Interrupted where a stop is requested."""
+        with self.stop.at_once():
+            time.sleep(seconds)
 
     @property
     def result(self) -> PullResult:
@@ -98,7 +106,7 @@ def _pull(pull: Pull, opened: OpenSource) -> None:
         else:
             for block in changes.blocks():
                 pull.stop.check()
-                result = _take(pull, opened, block, lease, result)
+                result = until_free(partial(_take, pull, opened, block, lease, result), pull.pause)
             complete(pull.engine, opened, planned, lease)
     result = replace(result, status=runs.Status.SUCCEEDED)
     pull.report(result)

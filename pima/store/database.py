@@ -152,6 +152,9 @@ class Database:
     keep_from_deletion: Callable[[Connection, str], None]
     """Once deletions that are under way have ended, keep the patients whose id a table has from being deleted before
     this transaction ends."""
+    lock_unless_held: Callable[[Connection, str, str, Mapping[str, Any]], bool]
+    """Lock the rows of `p` in a FROM clause with these parameters, for an UPDATE or a NO KEY UPDATE; whether all could
+    be. Those that others hold are not waited for."""
     append_rows: Callable[..., None]
     """Add to a table (a connection, its name), in columns, rows of numbers and None, behind `texts` texts."""
     let_labels_be_given: Callable[[Connection, bool], None]

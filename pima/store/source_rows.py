@@ -9,6 +9,7 @@ import numpy as np
 from sqlalchemy import Connection, text
 
 from pima.core.mapping import NO_MOMENT, SourceRows
+from pima.errors import RowsContested
 from pima.store.columns import any_differs, assigned, column, listed
 from pima.store.database import database_of
 from pima.store.measurements import as_measurements
@@ -97,19 +98,23 @@ class Changes:
         """Bring rows (key, and then the columns) in, and delete those that are no longer there.
 
         A row that is as it should be already is not touched; one that was deleted and is there again has its old id.
+        Raises RowsContested where somebody else holds one.
         """
         self._database.join_by_index(self._connection)
         if self._has_moment:
             self._database.let_labels_be_given(self._connection, True)
         updated = inserted = deleted = 0
-        if changed:
-            self._stage(self._staged, changed)
-            updated = self._update()
+        # First, while no row is held that somebody else may want: it waits for those who insert the same keys.
         if new:
             self._stage(self._staged, new)
             inserted = self._insert()
+        if changed:
+            self._stage(self._staged, changed)
+            self._hold("NO KEY UPDATE")
+            updated = self._update()
         if vanished:
             self._stage((), [(key,) for key in vanished])
+            self._hold("UPDATE")
             deleted = self._delete()
         if self._has_moment:
             self._database.let_labels_be_given(self._connection, False)
@@ -125,6 +130,11 @@ class Changes:
         names = ("source_key", *map(column, columns))
         texts = 1 + columns.count("person_key")
         self._database.append_rows(self._connection, self._staging, names, rows, texts)
+
+    def _hold(self, lock: str) -> None:
+        rows = f"patients p JOIN {self._staging} s ON p.source = :source AND p.source_key = s.source_key"
+        if not self._database.lock_unless_held(self._connection, rows, lock, {"source": self._source}):
+            raise RowsContested(what="another transaction holds some")
 
     def _update(self) -> int:
         words = self._database.words

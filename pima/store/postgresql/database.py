@@ -12,6 +12,7 @@ from pima.store.postgresql.loading import (
     join_by_index,
     keep_from_deletion,
     let_labels_be_given,
+    lock_unless_held,
     wait_for_other_loads,
 )
 from pima.store.postgresql.roles import make_roles
@@ -43,6 +44,7 @@ DATABASE = Database(
     write_rejections=imported_when_called("pima.store.postgresql.predictions", "write_rejections"),
     wait_for_other_loads=wait_for_other_loads,
     keep_from_deletion=keep_from_deletion,
+    lock_unless_held=lock_unless_held,
     append_rows=append_rows,
     let_labels_be_given=let_labels_be_given,
     join_by_index=join_by_index,

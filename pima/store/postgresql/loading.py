@@ -1,6 +1,7 @@
 """Taking in files on PostgreSQL: by COPY, one load at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -22,6 +23,15 @@ def keep_from_deletion(connection: Connection, table: str) -> None:
             SELECT count(*) FROM (
                 SELECT 1 FROM patients p JOIN {table} s ON s.id = p.id ORDER BY p.id FOR KEY SHARE OF p) AS held""")
     )
+
+
+def lock_unless_held(connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any]) -> bool:
+    """Who waits for a row while it holds others can be waited for in a circle, and the server ends one of the two."""
+    statement = f"""
+        SELECT (SELECT count(*) FROM {rows})
+            = (SELECT count(*) FROM (SELECT 1 FROM {rows} FOR {lock} OF p SKIP LOCKED) AS locked)"""
+    are_all: bool = connection.execute(text(statement), parameters).scalar_one()
+    return are_all
 
 
 def append_rows(

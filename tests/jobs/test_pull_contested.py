@@ -1,0 +1,80 @@
+"""Rows that a clinic's own software writes while a pull takes them in: nobody is ended for waiting in a circle."""
+
+import subprocess
+import time
+
+import pytest
+from sqlalchemy import Connection, text
+
+from pima.intake import contested
+from tests.conftest import PATIENCE_SECONDS, Database, wait_for
+from tests.jobs.clinic import URL, Clinic
+from tests.jobs.test_pull import counts
+
+SOMEONE_WAITS = """
+    SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+IDS_DRAWN = "SELECT last_value FROM pg_sequences WHERE sequencename = 'patients_id_seq'"
+
+
+def _start(clinic: Clinic, database: Database) -> subprocess.Popen[str]:
+    return database.start("pull", "--config", clinic.config, **{URL: clinic.url})
+
+
+def _has_met(database: Database, process: subprocess.Popen[str], drawn: int) -> None:
+    """Return once the pull has met what another holds: it waits for that, or has given back the ids that it drew."""
+    wait_for(lambda: database.value(SOMEONE_WAITS) or database.value(IDS_DRAWN) > drawn, process)
+
+
+def _write(writer: Connection, key: str, change: str = "outcome = 1") -> None:
+    assert writer.execute(text(f"UPDATE patients SET {change} WHERE source_key = :key"), {"key": key}).rowcount == 1
+
+
+@pytest.mark.parametrize("vanished", ["keep", "delete"])
+def test_a_writer_that_goes_through_the_rows_in_another_order_is_not_ended(
+    postgresql: Database, sqlite_clinic: Clinic, vanished: str
+) -> None:
+    clinic = sqlite_clinic
+    first, *_, last = sorted(clinic.insert(50))
+    del clinic.settings["outcome"], clinic.settings["outcome_words"]
+    clinic.settings |= {"vanished": vanished, "most_vanished": 1.0}
+    clinic.pulled(postgresql)
+    if vanished == "delete":
+        clinic.execute("DELETE FROM visits")
+    else:
+        clinic.execute("UPDATE visits SET age = 90")
+    clinic.insert(1, seed=2)
+    drawn = postgresql.value(IDS_DRAWN)
+    with postgresql.engine.begin() as writer:
+        _write(writer, last)
+        process = _start(clinic, postgresql)
+        _has_met(postgresql, process, drawn)
+        # Longer than the server lets somebody wait before it looks for a circle, so that this side would be ended.
+        time.sleep(1.5)
+        _write(writer, first)
+    stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0, stderr
+    assert "others write the same rows; tried again" in stderr
+    assert "50 deleted" in stdout if vanished == "delete" else "50 updated" in stdout
+    assert counts(clinic.pulled(postgresql)).keys() == {"unchanged"}
+    assert postgresql.value("SELECT count(outcome) FROM patients") == (0 if vanished == "delete" else 2)
+
+
+def test_rows_that_are_not_given_back_are_for_later(
+    postgresql: Database, sqlite_clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contested, "PAUSES_SECONDS", (0.01, 0.01))
+    clinic = sqlite_clinic
+    key, *_ = clinic.insert(5)
+    clinic.pulled(postgresql)
+    clinic.execute("UPDATE visits SET age = 90")
+    clinic.insert(1, seed=2)
+    with postgresql.engine.begin() as writer:
+        _write(writer, key)
+        ended = clinic.pull(postgresql)
+    assert (ended.exit_code, "another transaction holds some" in ended.stderr) == (75, True)
+    assert ended.stderr.count("tried again") == 2
+    assert postgresql.execute("SELECT status, error_code FROM runs ORDER BY id DESC LIMIT 1") == [
+        ("try_again_later", "rows_contested")
+    ]
+    assert postgresql.value("SELECT count(*) FROM patients WHERE age = 90") == 0
+    assert counts(clinic.pulled(postgresql)) == {"inserted": 1, "updated": 5, "outcomes_cleared": 1}
