@@ -161,6 +161,32 @@ def test_a_pull_that_is_killed_between_its_blocks_is_completed_by_the_next(
     assert pulled(postgresql, visits) == ("touched", {})
 
 
+def test_what_is_committed_while_a_pull_takes_in_what_came_after_it_is_not_lost(
+    postgresql: Database, postgresql_own_clinic: Clinic
+) -> None:
+    """Its note has the lower number, could not be seen when the notes were read, and can when they are forgotten."""
+    visits = attached_and_pulled(postgresql, postgresql_own_clinic)
+    (first,), (second,), *_ = visits.execute("SELECT visit_id FROM visits ORDER BY visit_id")
+    update = text("UPDATE visits SET age = 91 WHERE visit_id = :key")
+    postgresql.execute("""
+        CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            PERFORM pg_advisory_xact_lock_shared(7); RETURN NULL; END $$""")
+    postgresql.execute("CREATE TRIGGER hold AFTER UPDATE ON patients FOR EACH STATEMENT EXECUTE FUNCTION hold()")
+    with visits.engine.connect() as slow, visits.engine.connect() as holder:
+        holder.execute(text("SELECT pg_advisory_lock(7)"))
+        slow.execute(update, {"key": first})
+        visits.execute(update.text, {"key": second})
+        process = postgresql.start("pull", "--config", visits.config, **{URL: visits.url})
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        wait_for(lambda: postgresql.value(waiting), process)
+        slow.commit()
+        holder.execute(text("SELECT pg_advisory_unlock(7)"))
+        _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0, stderr
+    assert postgresql.value("SELECT count(*) FROM patients WHERE age = 91") == 1
+    assert pulled(postgresql, visits) == ("touched", {"updated": 1})
+
+
 MANY = 10_000
 OWNER = "pima_test_owner"
 BROKEN: dict[str, tuple[str, str, str]] = {

@@ -130,6 +130,31 @@ def _run(database: Database, statements: str) -> None:
         connection.exec_driver_sql(statements)
 
 
+HARMLESS = [
+    "VACUUM ANALYZE visits",
+    "VACUUM ANALYZE source_changes",
+    "CREATE INDEX ON visits (age)",
+    "GRANT SELECT ON visits TO PUBLIC",
+    """CREATE TRIGGER theirs BEFORE UPDATE ON visits
+    FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()""",
+    "COMMENT ON TABLE visits IS 'theirs'",
+    "ALTER TABLE visits ALTER age SET STATISTICS 500",
+]
+
+
+@pytest.mark.parametrize("statement", HARMLESS)
+def test_what_keeps_nothing_from_being_noted_costs_no_full_compare(
+    postgresql: Database, postgresql_own_clinic: Clinic, statement: str
+) -> None:
+    clinic = with_four_visits(postgresql, postgresql_own_clinic)
+    clinic.execute("UPDATE visits SET age = 51")
+    before = _state(postgresql)
+    with postgresql.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(statement)
+    assert fault(postgresql, clinic) is None
+    assert _state(postgresql) == before
+
+
 ON_SQLITE: dict[str, tuple[str, str, str]] = {
     "a trigger gone": (
         "DROP TRIGGER pima_clinic_deleted",

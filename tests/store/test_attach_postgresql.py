@@ -180,7 +180,7 @@ def test_what_is_copied_in_is_noted(postgresql: Database, visits: Clinic) -> Non
     assert noted(postgresql) == set()
 
 
-def test_what_is_prepared_and_committed_later_is_noted_then(postgresql: Database, visits: Clinic) -> None:
+def test_what_is_not_committed_yet_is_not_noted_yet(postgresql: Database, visits: Clinic) -> None:
     with _connect(visits) as connection:
         connection.execute(f"UPDATE visits SET age = 1 WHERE visit_id = '{K[0]}'")
         assert noted(postgresql) == set()

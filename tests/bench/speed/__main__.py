@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.bench.endings import end_in_order, to_its_end
 from tests.bench.speed import around, scoring
+from tests.bench.speed.attach import attach
 from tests.bench.speed.databases import train
 from tests.bench.speed.features import features
 from tests.bench.speed.measure import Line
@@ -33,6 +34,7 @@ CASES = {
     "processes": scoring.processes,
     "load": around.load,
     "triggers": triggers,
+    "attach": attach,
     "status": around.status,
     "requeue": around.requeue,
     "retrain": around.retrain,
