@@ -30,7 +30,7 @@ from tests.jobs.real_scheduler import EVERY_SECOND, stop
 GOOD = {"glucose": 177.0625, "bmi": 44.40625, "diabetes_pedigree": 1.984375, "insulin": 613.3125}
 BAD = {"glucose": 7177.0625, "bmi": 44444.40625, "diabetes_pedigree": -1.984375, "insulin": -613.3125, "age": 5050.0625}
 NAME = "Canary-Smith"
-CANARIES = ("77.0625", "4.40625", "1.984375", "13.3125", "5050.0625", "0.0625", NAME)
+CANARIES = ("77.0625", "4.40625", "1.984375", "13.3125", "5050.0625", "0.0029296875", NAME)
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -260,7 +260,7 @@ def test_files_that_are_refused_show_no_value(watched: Watched, lines: list[str 
         {"glucose": [NAME, "177.0625"]},
         {"glucose": pa.array([{NAME: 177.0625}, None])},
         {"visit": [177.0625, 1.984375]},
-        {"outcome": [0.0625, 77.0625]},
+        {"outcome": [0.0029296875, 77.0625]},
     ],
     ids=["out of range", "text", "a nested column", "unknown column", "outcome"],
 )
