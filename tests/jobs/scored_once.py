@@ -2,7 +2,7 @@
 
 from tests.conftest import Database, insert_many
 
-QUEUED = 50_000
+QUEUED = 10_000
 
 
 def insert_mostly_sound(database: Database, rows: int = QUEUED) -> None:

@@ -34,7 +34,7 @@ from tests.jobs.scored_once import QUEUED, assert_each_once, insert_mostly_sound
 def test_two_at_once_score_every_row_once(scored_database: Database) -> None:
     insert_mostly_sound(scored_database)
     patient = {"PIMA_DATABASE__LOCK_TIMEOUT_SECONDS": str(PATIENCE_SECONDS)}
-    processes = [scored_database.start("score", "--json", "--batch-size", "2000", **patient) for _ in range(2)]
+    processes = [scored_database.start("score", "--json", "--batch-size", "100", **patient) for _ in range(2)]
     ended = [process.communicate(timeout=PATIENCE_SECONDS) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ended
     claimed = [json.loads(stdout)["claimed"] for stdout, _ in ended]
@@ -45,15 +45,15 @@ def test_two_at_once_score_every_row_once(scored_database: Database) -> None:
 
 def test_killed_in_the_middle_and_run_again(scored_database: Database) -> None:
     insert_mostly_sound(scored_database)
-    killed = scored_database.start("score", "--batch-size", "100")
+    killed = scored_database.start("score", "--batch-size", "20")
     wait_for(lambda: scored_database.value("SELECT count(*) = 1 FROM runs"), killed)
-    other = scored_database.start("score", "--batch-size", "100")
-    with held_in_the_middle(scored_database, killed, range(3_000, QUEUED // 2)):
+    other = scored_database.start("score", "--batch-size", "20")
+    with held_in_the_middle(scored_database, killed, range(600, QUEUED // 2)):
         killed.send_signal(signal.SIGKILL)
         killed.communicate(timeout=PATIENCE_SECONDS)
     other.communicate(timeout=PATIENCE_SECONDS)
     assert killed.returncode == -signal.SIGKILL
-    assert scored_database.run("score").exit_code == 0
+    assert call(scored_database, "score").exit_code == 0
     assert_each_once(scored_database)
     statuses = scored_database.execute("SELECT status FROM runs ORDER BY id")
     assert sorted(statuses).count(("running",)) == 1  # the killed one's row stays as it left it
@@ -62,8 +62,8 @@ def test_killed_in_the_middle_and_run_again(scored_database: Database) -> None:
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_asked_to_stop_it_ends_at_a_batch_boundary(scored_database: Database, number: int, exit_code: int) -> None:
     insert_mostly_sound(scored_database)
-    process = scored_database.start("score", "--json", "--batch-size", "50")
-    with held_in_the_middle(scored_database, process, range(1_000, QUEUED // 2)):
+    process = scored_database.start("score", "--json", "--batch-size", "10")
+    with held_in_the_middle(scored_database, process, range(200, QUEUED // 2)):
         process.send_signal(number)
     stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == exit_code, stderr
@@ -74,14 +74,14 @@ def test_asked_to_stop_it_ends_at_a_batch_boundary(scored_database: Database, nu
     assert status == "interrupted"
     recorded = json.loads(recorded) if isinstance(recorded, str) else recorded
     assert recorded["claimed"] == counts["claimed"]
-    assert scored_database.run("score").exit_code == 0
+    assert call(scored_database, "score").exit_code == 0
     assert_each_once(scored_database)
 
 
 def test_two_workers_of_one_run_score_every_row_once_and_count_what_they_committed(scored_database: Database) -> None:
     insert_mostly_sound(scored_database)
     scored_database.execute("UPDATE patients SET insulin = NULL WHERE id % 3 = 0")
-    ended = scored_database.run("score", "--json", "--batch-size", "700", PIMA_SCORE__WORKERS="2")
+    ended = scored_database.run("score", "--json", "--batch-size", "140", PIMA_SCORE__WORKERS="2")
     assert ended.exit_code == 0, ended.stderr
     counts = json.loads(ended.stdout)
     assert (counts["claimed"], counts["rejected"], counts["batches"]) == (QUEUED, QUEUED // 1000, 72)
@@ -108,12 +108,12 @@ def test_an_error_of_either_worker_ends_the_run_and_keeps_what_was_committed(pos
 
 def test_rows_scored_before_in_the_middle_of_a_large_run_are_counted(scored_database: Database) -> None:
     insert_mostly_sound(scored_database, 3_000)
-    scored_database.run("score", "--limit", "1500")
+    assert call(scored_database, "score", "--limit", "1500").exit_code == 0
     scored_database.execute(
         f"""INSERT INTO scoring_queue (patient_id, patient_version, {", ".join(SOUND)})
             SELECT id, version, {", ".join(SOUND)} FROM patients WHERE id BETWEEN 1001 AND 1500"""
     )
-    counts = json.loads(scored_database.run("score", "--json", "--batch-size", "400").stdout)
+    counts = the_json(call(scored_database, "score", "--json", "--batch-size", "400"))
     assert (counts["claimed"], counts["already_scored"], counts["rejected"]) == (2_000, 500, 2)
     assert scored_database.value("SELECT count(*) FROM predictions") == 3_000 - 3
 
@@ -123,28 +123,28 @@ def test_rows_that_someone_else_holds_are_the_next_runs(postgresql: Database, tr
     insert_mostly_sound(postgresql, 5_000)
     with postgresql.engine.connect() as other:
         other.execute(text("UPDATE patients SET bmi = bmi + 1 WHERE id <= 100"))
-        ended = postgresql.run("score", "--json", PIMA_DATABASE__LOCK_TIMEOUT_SECONDS="1")
+        ended = call(postgresql, "score", "--json", PIMA_DATABASE__LOCK_TIMEOUT_SECONDS="1")
         assert ended.exit_code == 0, ended.stderr
-        assert json.loads(ended.stdout)["claimed"] == 4_900
+        assert the_json(ended)["claimed"] == 4_900
         other.commit()
-    assert json.loads(postgresql.run("score", "--json").stdout)["claimed"] == 100
+    assert the_json(call(postgresql, "score", "--json"))["claimed"] == 100
     assert_each_once(postgresql, 5_000)
 
 
 def test_scoring_and_a_clinics_own_transactions_never_deadlock(postgresql: Database, trained) -> None:
     install_models(postgresql, trained)
-    insert_mostly_sound(postgresql, 20_000)
-    processes = [postgresql.start("score", "--batch-size", "200", "--json") for _ in range(2)]
+    insert_mostly_sound(postgresql, 8_000)
+    processes = [postgresql.start("score", "--batch-size", "80", "--json") for _ in range(2)]
     corrected = 0
     # Each transaction corrects rows in falling order of id, against the scorers' rising one.
     while any(process.poll() is None for process in processes):
         with postgresql.engine.begin() as clinic:
-            for patient_id in (19_000 - corrected % 9_000, 9_000 - corrected % 9_000, 1 + corrected % 50):
+            for patient_id in (7_600 - corrected % 3_600, 3_600 - corrected % 3_600, 1 + corrected % 50):
                 clinic.execute(text("UPDATE patients SET age = 51 WHERE id = :id"), {"id": patient_id})
         corrected += 37
     ended = [process.communicate() for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ended
-    assert postgresql.run("score").exit_code == 0
+    assert call(postgresql, "score").exit_code == 0
     assert postgresql.value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == 0
     assert postgresql.value("SELECT count(*) FROM scoring_queue") == 0
 
@@ -162,11 +162,11 @@ def test_a_locked_sqlite_file_is_waited_for_and_then_left(sqlite: Database) -> N
 
 def test_a_correction_is_scored_again_and_the_earlier_prediction_kept(scored_database: Database) -> None:
     (patient,) = insert_patients(scored_database, 1)
-    assert scored_database.run("score").exit_code == 0
+    assert call(scored_database, "score").exit_code == 0
     first = scored_database.execute("SELECT patient_version, probability, superseded FROM current_predictions")
     scored_database.execute("UPDATE patients SET glucose = 90")
     assert scored_database.value("SELECT superseded FROM current_predictions") == 1
-    assert scored_database.run("score").exit_code == 0
+    assert call(scored_database, "score").exit_code == 0
     second = scored_database.execute("SELECT patient_version, probability, superseded FROM current_predictions")
     assert second[0][0] > first[0][0]
     assert second[0][1] < first[0][1]
@@ -204,13 +204,13 @@ def test_the_documented_way_back_to_an_earlier_model_shows_its_predictions_for_e
 
 
 def test_a_rolled_back_champion_scores_the_next_run(scored_database: Database) -> None:
-    assert scored_database.run("models", "promote", "3", "--reason", "to try it").exit_code == 0
+    assert call(scored_database, "models", "promote", "3", "--reason", "to try it").exit_code == 0
     insert_patients(scored_database, 1)
-    assert json.loads(scored_database.run("score", "--json").stdout)["model_version"] == 3
-    ended = scored_database.run("models", "rollback", "--reason", "did not help", "--json")
-    assert json.loads(ended.stdout)["model_version"] == 1
+    assert the_json(call(scored_database, "score", "--json"))["model_version"] == 3
+    ended = call(scored_database, "models", "rollback", "--reason", "did not help", "--json")
+    assert the_json(ended)["model_version"] == 1
     insert_patients(scored_database, 1)
-    assert json.loads(scored_database.run("score", "--json").stdout)["model_version"] == 1
+    assert the_json(call(scored_database, "score", "--json"))["model_version"] == 1
     moves = scored_database.execute(
         "SELECT verdict, from_version, to_version, explanation FROM promotions WHERE reason = 'by_hand' ORDER BY id"
     )
@@ -220,12 +220,12 @@ def test_a_rolled_back_champion_scores_the_next_run(scored_database: Database) -
 
 def test_a_version_scored_before_by_the_same_model_is_counted_and_not_doubled(scored_database: Database) -> None:
     insert_patients(scored_database, 3)
-    scored_database.run("score")
+    call(scored_database, "score")
     copied = ", ".join(["version", *SOUND])
     scored_database.execute(
         f"INSERT INTO scoring_queue (patient_id, patient_{copied}) SELECT id, {copied} FROM patients"
     )
-    counts = json.loads(scored_database.run("score", "--json").stdout)
+    counts = the_json(call(scored_database, "score", "--json"))
     assert (counts["claimed"], counts["predicted"], counts["already_scored"]) == (3, 0, 3)
     assert scored_database.value("SELECT count(*) FROM predictions") == 3
 
