@@ -22,10 +22,12 @@ from tests.conftest import (
     SHIPPED,
     SOUND,
     Database,
+    call,
     clean_environ,
     insert_many,
     insert_patients,
     install_models,
+    the_json,
     until_someone_waits_for_a_lock,
 )
 
@@ -240,16 +242,16 @@ def test_requeue_leaves_rows_that_someone_is_changing_to_their_triggers(postgres
     with postgresql.engine.connect() as outcome, postgresql.engine.connect() as deletion:
         outcome.execute(text("UPDATE patients SET outcome = 1 WHERE id = 1"))
         deletion.execute(text("DELETE FROM patients WHERE id = 2"))
-        assert json.loads(postgresql.run("requeue", "--json").stdout) == {"mended": 0, "requeued": 2}
+        assert the_json(call(postgresql, "requeue", "--json")) == {"mended": 0, "requeued": 2}
         outcome.commit()
         deletion.commit()
     assert postgresql.execute("SELECT patient_id FROM scoring_queue ORDER BY 1") == [(3,), (4,)]
 
 
 def test_promoting_the_champion_again_is_refused_and_rollback_goes_back(scored_database: Database) -> None:
-    assert scored_database.run("models", "promote", "2", "--reason", "a").exit_code == 0
-    assert scored_database.run("models", "promote", "2", "--reason", "again").exit_code == 2
-    assert scored_database.run("models", "rollback", "--reason", "oops").exit_code == 0
+    assert call(scored_database, "models", "promote", "2", "--reason", "a").exit_code == 0
+    assert call(scored_database, "models", "promote", "2", "--reason", "again").exit_code == 2
+    assert call(scored_database, "models", "rollback", "--reason", "oops").exit_code == 0
     assert scored_database.value("SELECT model_version FROM champion") == 1
 
 
@@ -263,7 +265,7 @@ def test_promoting_the_champion_again_is_refused_and_rollback_goes_back(scored_d
     ],
 )
 def test_absurd_numbers_and_times_are_wrong_usage(database: Database, command: tuple[str, ...]) -> None:
-    ended = database.run(*command)
+    ended = call(database, *command)
     assert ended.exit_code == 2, ended.stderr
     assert "defect" not in ended.stderr
 
@@ -274,8 +276,8 @@ def test_parquet_ids_may_be_whole_floats_and_no_decimals(database: Database, tmp
     outcome = pa.array([1, 0])
     pq.write_table(pa.table({"id": pa.array([1.0, 2.0]), "outcome": outcome}), floats)
     pq.write_table(pa.table({"id": pa.array([1, 2]).cast(pa.decimal128(20, 0)), "outcome": outcome}), decimals)
-    assert json.loads(database.run("load", "--json", str(floats)).stdout)["updated"] == 2
-    refused = database.run("load", str(decimals))
+    assert the_json(call(database, "load", "--json", str(floats)))["updated"] == 2
+    refused = call(database, "load", str(decimals))
     assert (refused.exit_code, "The column id holds" in refused.stderr) == (2, True)
 
 
@@ -283,7 +285,7 @@ def test_a_parquet_file_with_damaged_names_is_refused(sqlite: Database, tmp_path
     path = tmp_path / "damaged.parquet"
     pq.write_table(pa.table({"id": [1], "outcome": [1]}), path)
     path.write_bytes(path.read_bytes().replace(b"outcome", b"outc\xf6me"))
-    assert sqlite.run("load", str(path)).exit_code == 2
+    assert call(sqlite, "load", str(path)).exit_code == 2
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["a named file", "the default file"])

@@ -25,7 +25,7 @@ def upgraded(tmp_path: Path) -> Iterator[Database]:
     url = f"sqlite:///{path}"
     engine = make_engine(url, DatabaseSettings())
     database = Database("sqlite", url, engine)
-    assert the_json(database.run("migrate", "--json")) == {"revision_before": "0004", "revision": HEAD}
+    assert the_json(call(database, "migrate", "--json")) == {"revision_before": "0004", "revision": HEAD}
     yield database
     engine.dispose()
 

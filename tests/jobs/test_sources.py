@@ -1,6 +1,6 @@
 """What `load` is given in place of a plain file: pipes, devices, compressed files, other encodings, other delimiters.
 
-Each in a real child process, and each piece of advice is followed as it is printed.
+What is no plain file is given to a real child process, and each piece of advice is followed as it is printed.
 """
 
 import bz2
@@ -21,7 +21,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tests.conftest import ROOT, SHIPPED, Database, Ended, clean_environ, the_json
+from tests.conftest import ROOT, SHIPPED, Database, Ended, call, clean_environ, the_json
 
 CONTENT = SHIPPED.read_bytes()
 HEADER = b"Pregnancies,Glucose,BloodPressure,SkinThickness,Insulin,BMI,DiabetesPedigreeFunction,Age,Outcome\n"
@@ -209,7 +209,7 @@ def test_another_format_is_named_and_the_advice_works(
 ) -> None:
     path = tmp_path / "patients.csv"
     path.write_bytes(made(CONTENT))
-    ended = in_a_shell(sqlite, f"python -m jobs.load {path}")
+    ended = call(sqlite, "load", str(path))
     assert ended.exit_code == 2
     assert report in ended.stderr
     assert "Canary" not in ended.stderr

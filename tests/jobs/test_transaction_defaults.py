@@ -16,7 +16,7 @@ from pima.settings import DatabaseSettings, ScheduleSettings
 from pima.store import patients, schema
 from pima.store.engine import make_engine, reading, writing
 from pima.store.runs import Status
-from tests.conftest import SHIPPED, Database, insert_patients, install_models, the_json
+from tests.conftest import SHIPPED, Database, call, insert_patients, install_models, the_json
 from tests.jobs.patient_files import GOOD, HEADER, OTHER, counts, write
 from tests.jobs.scored_once import assert_each_once, insert_mostly_sound
 from tests.jobs.session_defaults import default_to
@@ -90,13 +90,14 @@ def test_connecting_waits_for_nobody_where_transactions_are_deferrable(postgresq
     assert in_time
 
 
-@pytest.mark.parametrize("setting", ["idle_session_timeout", "transaction_timeout"])
-def test_neither_a_pause_nor_a_long_transaction_ends_a_session(postgresql: Database, setting: str) -> None:
-    known = postgresql.value("SELECT count(*) FROM pg_settings WHERE name = :name", {"name": setting})
-    default_to(postgresql, {setting: "3s"} if known else {})
+def test_neither_a_pause_nor_a_long_transaction_ends_a_session(postgresql: Database) -> None:
+    settings = ("idle_session_timeout", "transaction_timeout")
+    known = "SELECT count(*) FROM pg_settings WHERE name = :name"
+    default_to(postgresql, {name: "3s" for name in settings if postgresql.value(known, {"name": name})})
     for transaction in (reading, writing):
         with transaction(postgresql.engine) as connection:
-            assert connection.scalar(text(f"SELECT coalesce(current_setting('{setting}', true), '0')")) == "0"
+            for name in settings:
+                assert connection.scalar(text(f"SELECT coalesce(current_setting('{name}', true), '0')")) == "0"
     with reading(postgresql.engine) as connection:
         session = connection.scalar(text("SELECT pg_backend_pid()"))
         connection.execute(text("SELECT pg_sleep(4)"))
@@ -128,22 +129,22 @@ def test_the_workers_of_a_run_and_of_another_do_not_fail_each_other(
     postgresql: Database, trained: Path, defaults: dict[str, str]
 ) -> None:
     install_models(postgresql, trained)
-    insert_mostly_sound(postgresql, 10_000)
+    insert_mostly_sound(postgresql, 4_000)
     default_to(postgresql, defaults)
-    scorers = [postgresql.start("score", "--json", "--batch-size", "100", PIMA_SCORE__WORKERS="2") for _ in range(2)]
+    scorers = [postgresql.start("score", "--json", "--batch-size", "40", PIMA_SCORE__WORKERS="2") for _ in range(2)]
     ended = [scorer.communicate(timeout=120) for scorer in scorers]
     assert [scorer.returncode for scorer in scorers] == [0, 0], ended
-    assert_each_once(postgresql, 10_000)
+    assert_each_once(postgresql, 4_000)
 
 
 def test_a_model_is_trained_and_a_person_may_move_the_champion(postgresql: Database) -> None:
     default_to(postgresql, ALL_AT_ONCE)
-    assert postgresql.run("load", str(SHIPPED)).exit_code == 0
-    ended = postgresql.run("retrain", "--json", PIMA_RETRAIN__NETWORK="article", PIMA_GATE__APPROVE="true")
+    assert call(postgresql, "load", str(SHIPPED)).exit_code == 0
+    ended = call(postgresql, "retrain", "--json", PIMA_GATE__APPROVE="true")
     assert ended.exit_code == 0, ended.stderr
     assert the_json(ended)["challenger"] == 1
     for job in (("models", "promote", "1", "--reason", "a try"), ("models", "list"), ("models", "show", "1")):
-        assert postgresql.run(*job).exit_code == 0
+        assert call(postgresql, *job).exit_code == 0
     assert postgresql.value("SELECT model_version FROM champion") == 1
 
 
@@ -152,13 +153,13 @@ def test_a_schema_is_made_anew_and_lost_rows_are_queued_again(postgresql: Databa
     schema.migrate(postgresql.engine, "", to="base")
     default_to(postgresql, defaults)
     for job in (("migrate", "--roles"), ("migrate",)):
-        ended = postgresql.run(*job)
+        ended = call(postgresql, *job)
         assert ended.exit_code == 0, ended.stderr
     insert_patients(postgresql, 3)
     postgresql.execute("DELETE FROM scoring_queue")
-    assert the_json(postgresql.run("requeue", "--json"))["requeued"] == 3
+    assert the_json(call(postgresql, "requeue", "--json"))["requeued"] == 3
     for job in (("status",), ("requeue", "--stale"), ("requeue", "--rejected")):
-        ended = postgresql.run(*job)
+        ended = call(postgresql, *job)
         assert ended.exit_code == 0, ended.stderr
     assert postgresql.value("SELECT count(*) FROM scoring_queue") == 3
 
