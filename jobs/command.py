@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from jobs import everything_is_imported
 from jobs.option_parser import HelpAsked, OptionParser
 from jobs.output import prepare_output, written
 from pima.core.features import Declaration
@@ -86,6 +87,7 @@ def run_command(
 
     What has its result elsewhere needs no output that is open: a job in `runs`, another in the exit code itself.
     """
+    everything_is_imported()
     try:
         options = options_parser.parse_args(list(arguments))
     except HelpAsked as asked:
