@@ -80,29 +80,29 @@ class Unhealthy(PimaError):
 
 
 class AttachFaulty(PimaError):
-    """The triggers of attached sources may not tell of every change: {faults}. Until they are right again, pulls of
-    these sources compare all of them. `python -m jobs.attach NAME` makes the triggers anew."""
+    """The triggers of attached sources may miss changes: {faults}. Until that is mended, pulls compare these sources as
+    a whole. `python -m jobs.attach NAME` recreates the triggers."""
 
     code = "attach_faulty"
 
 
 class TrainingExtraMissing(PimaError):
-    """This installation has no TensorFlow, so it can score but not train. Install the extra: pip install 'pima[train]',
-    or use the image's default target."""
+    """This installation has no TensorFlow, so it can score but not train. In pima's folder run: pip install
+    --require-hashes -r locks/train.txt; or use the image's default target."""
 
     code = "training_extra_missing"
 
 
 class TemporaryFileFailed(PimaError):
-    """A temporary file failed: {why}. What was committed stays, nothing else was changed. Make room, or name another
-    folder in TMPDIR."""
+    """A temporary file could not be written or read: {why}. What was committed stays, nothing else was changed. Make
+    room, or name another folder in TMPDIR."""
 
     code = "temporary_file_failed"
 
 
 class VersionHasNoBytes(PimaError):
-    """Model version {number} has no stored {form} bytes any more, so it can't be used. `python -m jobs.models list`
-    shows which versions have."""
+    """Model version {number} has no stored {form} bytes any more, so it can't be used. Use another version: the
+    champion, the one before it and the newest always keep theirs, others as lineage.model_bytes says."""
 
     code = "version_has_no_bytes"
 
@@ -140,9 +140,9 @@ class WrongConfiguration(PimaError):
 
 
 class DeclarationDiffers(PimaError):
-    """The settings declare other features than this database was made for: {what}. Set the declaration back; or carry
-    the change over: `python -m jobs.migrate --features --reason TEXT`, and before it the same with --dry-run, which
-    tells what it would do."""
+    """The settings declare other features than those this database was made for: {what}. Set the declaration back, or
+    carry the change over: `python -m jobs.migrate --features --reason TEXT`; run it first with --dry-run, which tells
+    what it would do."""
 
     exit_code = WRONG
     code = "declaration_differs"
@@ -186,7 +186,7 @@ class SchemaAhead(PimaError):
 
 
 class DeclarationWouldBeLost(PimaError):
-    """The database can't go back to revision {to}: schemas before {first} know the shipped declaration alone, and
+    """The database can't go back to revision {to}: schemas before {first} know only the shipped declaration, and
     {what}. Nothing was changed. `python -m jobs.migrate --to {first}` is as far as it can go. An older release needs a
     backup from its own time (docs/operations.md), or a new database."""
 
@@ -195,8 +195,8 @@ class DeclarationWouldBeLost(PimaError):
 
 
 class SchemaDiffers(PimaError):
-    """The database is at the right revision, but {what}. Nothing was written. `python -m jobs.migrate` makes pima's own
-    triggers anew where they are missing or changed; how the rest is undone, which it can't do, is in docs/operations.md
+    """The database is at the right revision, but {what}. Nothing was written. `python -m jobs.migrate` recreates pima's
+    own triggers where they are missing or changed; anything else a person has to undo: docs/operations.md says how,
     under "What was changed by hand". Then run this again."""
 
     exit_code = WRONG
@@ -204,9 +204,9 @@ class SchemaDiffers(PimaError):
 
 
 class VersionCounterBehind(PimaError):
-    """The counter that row versions are drawn from stands at {counter}, below version {version}, which is there: it was
-    set back by hand, or the rows were restored without it. A row that is deleted and inserted again would have an
-    earlier one's version, and its predictions. Nothing was written. Put the counter above all versions with:
+    """The counter that row versions are drawn from stands at {counter}, below the existing version {version}: it was
+    set back by hand, or the rows were restored without it. A row that is deleted and inserted again could get the
+    version of an earlier one, and its predictions. Nothing was written. Set the counter above all versions with:
     python -m jobs.requeue"""
 
     exit_code = WRONG
@@ -214,11 +214,10 @@ class VersionCounterBehind(PimaError):
 
 
 class VersionUsedTwice(PimaError):
-    """Rows that wait have the id and version of rows that were predicted before with other measurements ({rows:,} in
+    """Waiting rows have the id and version of rows that were predicted before with other measurements ({rows:,} in
     this batch, by patient_id: {first}): the counter of versions was set back, or measurements were changed
     while the triggers were away. The batch was rolled back. Run `python -m jobs.requeue`, which puts the counter right;
-    then change a measurement of each such row to another value and back, by which it draws a new version, and score
-    again."""
+    then change a measurement of each such row to another value and back, which draws a new version, and score again."""
 
     exit_code = WRONG
     code = "version_used_twice"
@@ -234,7 +233,7 @@ class DatabaseUnusable(PimaError):
 class RightMissing(DatabaseUnusable):
     """The role {role} lacks a right on {what} (SQLSTATE 42501); the transaction was rolled back. These are enough:
     pima_scorer for score, pima_trainer for retrain, pima_loader for load and pull, pima_scheduler for scheduler and
-    health, pima_operator for status, health, models and requeue, the schema's owner for migrate.
+    health, pima_operator for status, health, models and requeue, the schema's owner for migrate and attach.
     `python -m jobs.migrate --roles` makes them and mends their rights."""
 
     code = "right_missing"
@@ -255,8 +254,8 @@ class NothingToSuggest(PimaError):
 
 
 class FileLoadedBefore(PimaError):
-    """{file}: a file of the same lines was loaded on {loaded_at}, and it has no ids: loading it again would make every
-    patient a second time. Nothing was loaded. If that is meant, add --again."""
+    """{file}: a file with the same lines was loaded on {loaded_at}, and it has no ids: loading it again would create
+    every patient a second time. Nothing was loaded. If you mean to, add --again."""
 
     exit_code = WRONG
     code = "file_loaded_before"
@@ -271,25 +270,26 @@ class SourceUnusable(PimaError):
 
 class SourceKeysUnusable(PimaError):
     """Rows of the source {source} can't be told apart: {what}. Nothing was changed. Name in `key` what tells each row
-    from all others, with its `key_type`, or leave such rows out by a view or a query. A key is compared without spaces
-    at its end, a UUID in lower case with hyphens."""
+    from all others, with its `key_type`, or leave such rows out by a view or a query. Keys are compared without
+    trailing spaces, UUIDs in lower case with hyphens."""
 
     exit_code = WRONG
     code = "source_keys_unusable"
 
 
 class CannotAttach(PimaError):
-    """The source {source} can't be attached: {what}. Nothing was changed, and its pulls compare all of it, which is as
-    right. Expected: a table in pima's own database, as the source's URL reaches it, without children or partitions."""
+    """The source {source} can't be attached: {what}. Nothing was changed, and its pulls compare the whole source, which
+    is just as correct. Expected: a table without children or partitions, in pima's own database, which the source's URL
+    must name."""
 
     exit_code = WRONG
     code = "cannot_attach"
 
 
 class AttachNotAllowed(PimaError):
-    """The role {role} may not do what attaching or detaching the source {source} takes: it needs to own pima's schema
-    and the source's table, or to be a superuser. Nothing was changed. With --sql the command prints what a database
-    administrator runs in its place."""
+    """The role {role} may not attach or detach the source {source}: that takes the owner of pima's schema and of the
+    source's table, or a superuser. Nothing was changed. With --sql the command prints what a database administrator can
+    run instead."""
 
     exit_code = WRONG
     code = "attach_not_allowed"
@@ -297,15 +297,15 @@ class AttachNotAllowed(PimaError):
 
 class StillAttached(PimaError):
     """The database can't go back to revision {to} while sources are attached ({names}): their triggers write to a table
-    that is not there yet. Nothing was changed. Take them away first: python -m jobs.attach NAME --detach"""
+    that this schema does not have. Nothing was changed. Detach them first: python -m jobs.attach NAME --detach"""
 
     exit_code = WRONG
     code = "still_attached"
 
 
 class RunNotOpen(PimaError):
-    """There is no open {job} run {run_id}. --run-id is for the scheduler, which opens the run first;
-    leave it out when starting the job by hand."""
+    """There is no open {job} run {run_id}. --run-id is for the scheduler, which opens the run first; leave it out when
+    you start the job by hand."""
 
     exit_code = WRONG
     code = "run_not_open"
@@ -330,24 +330,24 @@ class NoChampion(PimaError):
 
 
 class SourceRefused(PimaError):
-    """What the source {source} holds is taken for a fault: {what}. Nothing was changed. Look at the source; if it is
-    right as it is, change that limit in its settings and run this again."""
+    """The source {source} looks faulty: {what}. Nothing was changed. Look at the source. If it is right as it is,
+    change that limit in its settings and run this again."""
 
     exit_code = REFUSED
     code = "source_refused"
 
 
 class TooFewLabels(PimaError):
-    """Too little labelled history to train and judge a model: {what}. The champion is untouched. Load more outcomes, or
-    lower retrain.minimum_labels or retrain.minimum_of_each_class."""
+    """Too little labelled history to train and judge a model: {what}. The champion stays as it is. Load more outcomes,
+    or lower retrain.minimum_labels or retrain.minimum_of_each_class."""
 
     exit_code = REFUSED
     code = "too_few_labels"
 
 
 class NothingToRollBackTo(PimaError):
-    """There is no earlier champion to go back to. `python -m jobs.models list` shows what `models promote N` could
-    take."""
+    """There is no earlier champion to go back to. `python -m jobs.models list` shows the versions that `models promote
+    N` can take."""
 
     exit_code = REFUSED
     code = "nothing_to_roll_back_to"
@@ -365,7 +365,7 @@ class DatabaseAway(PimaError):
 
 
 class DatabaseBusy(PimaError):
-    """Someone else holds what this needs in the database for longer than the time limit: {what}. What was committed
+    """Someone else held what this needs in the database for longer than the time limit: {what}. What was committed
     stays, the rest was rolled back. Run this again later."""
 
     exit_code = TRY_AGAIN_LATER
@@ -373,8 +373,8 @@ class DatabaseBusy(PimaError):
 
 
 class RowsContested(DatabaseFailed):
-    """Somebody else writes rows of `patients` that this has to write, too: {what}. What was committed stays, the rest
-    was rolled back. Run this again later."""
+    """Somebody else was writing the rows of `patients` that this has to write: {what}. What was committed stays, the
+    rest was rolled back. Run this again later."""
 
     exit_code = TRY_AGAIN_LATER
     code = "rows_contested"

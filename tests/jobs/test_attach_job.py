@@ -208,7 +208,7 @@ def _faults(engine, clinic: Clinic) -> list[str]:
 def test_other_roles_are_told_to_ask_an_administrator(guarded: Database, postgresql_own_clinic: Clinic) -> None:
     loader = under_role(guarded, "pima_loader")
     refused = postgresql_own_clinic.attach(loader, "clinic")
-    assert (refused.exit_code, "The role pima_loader may not do what attaching" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "The role pima_loader may not attach" in refused.stderr) == (2, True)
     assert "With --sql the command prints" in refused.stderr
     printed = postgresql_own_clinic.attach(loader, "clinic", "--sql")
     _as_administrator(guarded, printed.stdout)

@@ -293,7 +293,7 @@ def test_without_the_training_extra_the_message_says_how_to_get_it(sqlite: Datab
     environ = clean_environ() | {"DATABASE_URL": sqlite.url}
     ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, text=True)
     assert ended.returncode == 1
-    assert "pima[train]" in ended.stderr
+    assert "pip install --require-hashes -r locks/train.txt" in ended.stderr
     assert sqlite.execute("SELECT status, error_code FROM runs") == [("failed", "training_extra_missing")]
 
 
