@@ -1,5 +1,5 @@
 """python -m jobs.attach: puts triggers on a source's table, where that is in pima's own database. They note which rows
-were touched, and a pull compares only those."""
+are touched, so that a pull compares only those."""
 
 import os
 import sys
@@ -18,11 +18,11 @@ from pima.store.source_engine import make_source_engine
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
     options = parser("attach", __doc__ or "")
-    options.add_argument("names", nargs="*", metavar="NAME", help="sources by name; for --check, without any: all")
-    options.add_argument("--detach", action="store_true", help="take the triggers away, and what they noted")
+    options.add_argument("names", nargs="*", metavar="NAME", help="sources by name; --check without names checks all")
+    options.add_argument("--detach", action="store_true", help="drop the triggers, and what they noted")
     options.add_argument("--sql", action="store_true", help="print the SQL, for a database administrator to run")
     options.add_argument(
-        "--check", action="store_true", help="tell triggers that are gone, disabled or altered: exit 1"
+        "--check", action="store_true", help="report triggers that are gone, disabled or altered; exit 1 if any are"
     )
     return run_command(options, _work, _show, arguments, environ)
 

@@ -53,7 +53,7 @@ def parser(name: str, description: str) -> OptionParser:
     """An option parser with what every command takes."""
     made = OptionParser(prog=f"python -m jobs.{name}", description=description, allow_abbrev=False)
     made.add_argument("--config", type=Path, metavar="PATH", help="settings file (default: config/pima.toml)")
-    made.add_argument("--json", action="store_true", help="print one JSON object with the counts on stdout")
+    made.add_argument("--json", action="store_true", help="print the result as one JSON object on stdout")
     return made
 
 

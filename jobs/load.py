@@ -1,5 +1,5 @@
-"""python -m jobs.load: takes patients from CSV or Parquet files. A row whose id is known is an update: a correction, or
-its outcome arriving. All or nothing, unless --partial."""
+"""python -m jobs.load: loads patients from CSV or Parquet files. A row whose id is known is an update: a correction, or
+its outcome. All or nothing, unless --partial."""
 
 import os
 import sys
@@ -22,13 +22,13 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         action="store_true",
         help="load the good lines and report the bad ones; ends with 0 even where no line is good",
     )
-    options.add_argument("--again", action="store_true", help="load a file without ids though it was loaded before")
+    options.add_argument("--again", action="store_true", help="load a file without ids even if it was loaded before")
     options.add_argument(
         "--ignore",
         action="append",
         default=[],
         metavar="COLUMN",
-        help="leave this column out of each file, which must have it; one name a flag, repeatable",
+        help="ignore this column, which each file must have; repeat the option for more columns",
     )
     return run_command(options, _work, _show, arguments, environ)
 

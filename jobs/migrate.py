@@ -21,19 +21,15 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     options.add_argument(
         "--roles",
         action="store_true",
-        help="then make the roles pima_scorer, _trainer, _loader, _scheduler, _operator, _reader",
+        help="also make or mend the roles pima_scorer, _trainer, _loader, _scheduler, _operator, _reader",
     )
     options.add_argument(
         "--features",
         action="store_true",
-        help="carry a changed declaration over: columns, triggers, and the rows that it judges otherwise",
+        help="carry a changed declaration over: columns, triggers, and the rows that it judges differently",
     )
-    options.add_argument(
-        "--reason", type=why, metavar="TEXT", help="why the features change; it is kept with the declaration"
-    )
-    options.add_argument(
-        "--dry-run", action="store_true", help="with --features: tell what it would do, change nothing"
-    )
+    options.add_argument("--reason", type=why, metavar="TEXT", help="why the features change, for the record")
+    options.add_argument("--dry-run", action="store_true", help="with --features: say what it would do, change nothing")
     return run_command(options, _work, _show, arguments, environ, needs_schema=False)
 
 

@@ -1,5 +1,4 @@
-"""python -m jobs.models: the registry, and what a person decides: list, show, promote, rollback, pin, unpin, holdout,
-export, reproduce."""
+"""python -m jobs.models: the model versions, and what a person decides about them."""
 
 import argparse
 import math
@@ -31,9 +30,9 @@ def _parser() -> argparse.ArgumentParser:
     show = commands.add_parser("show", help="one version and every decision about it")
     promote = commands.add_parser("promote", help="make a version champion by hand")
     rollback = commands.add_parser("rollback", help="go back to the version that the champion replaced")
-    pin = commands.add_parser("pin", help="hold the champion; retraining records verdicts and promotes nothing")
+    pin = commands.add_parser("pin", help="hold the champion: retraining records verdicts but promotes nothing")
     unpin = commands.add_parser("unpin", help="let retraining promote again")
-    holdout = commands.add_parser("holdout", help="from now on keep another share of the patients out of training")
+    holdout = commands.add_parser("holdout", help="change the share of patients that is kept out of training")
     export = commands.add_parser("export", help="write a version's .keras file")
     reproduce = commands.add_parser("reproduce", help="fit a version again from its training snapshot and compare")
     for command in (show, promote, export, reproduce):

@@ -1,5 +1,5 @@
-"""python -m jobs.pull: brings the patients up to date from the sources that the settings declare. What is new there is
-inserted, what has changed is corrected; rows that would not change are not touched."""
+"""python -m jobs.pull: brings the patients up to date from the sources that the settings declare. New rows are
+inserted, changed ones corrected, all others left untouched."""
 
 import os
 import sys
@@ -20,9 +20,11 @@ from pima.store.source_engine import make_source_engine
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
     options = parser("pull", __doc__ or "")
-    options.add_argument("names", nargs="*", metavar="NAME", help="sources by name; without any, all of them")
-    options.add_argument("--full", action="store_true", help="compare all of each source, whatever changed_since says")
-    options.add_argument("--dry-run", action="store_true", help="compare and count, write no row but the run's")
+    options.add_argument("names", nargs="*", metavar="NAME", help="sources by name (default: all)")
+    options.add_argument(
+        "--full", action="store_true", help="compare each source as a whole, whatever changed_since or its triggers say"
+    )
+    options.add_argument("--dry-run", action="store_true", help="compare and count, but write only the run's own row")
     add_run_id_option(options)
     return run_command(options, _work, _show, arguments, environ, job="pull")
 

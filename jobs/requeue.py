@@ -36,8 +36,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
     options = parser("requeue", __doc__ or "")
     which = options.add_mutually_exclusive_group()
-    which.add_argument("--stale", action="store_true", help="versions that today's champion has not predicted")
-    which.add_argument("--rejected", action="store_true", help="versions that were rejected, to be judged again")
+    which.add_argument("--stale", action="store_true", help="queue versions that today's champion has not predicted")
+    which.add_argument("--rejected", action="store_true", help="queue versions that were rejected, to be judged again")
     return run_command(options, _work, _show, arguments, environ)
 
 

@@ -16,7 +16,7 @@ from pima.training.retraining import retrain
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
     options = parser("retrain", __doc__ or "")
-    options.add_argument("--dry-run", action="store_true", help="train and decide, write no row but the run's")
+    options.add_argument("--dry-run", action="store_true", help="train and decide, but write only the run's own row")
     add_run_id_option(options)
     # TensorFlow reads it at import: its notices are no log lines of ours.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

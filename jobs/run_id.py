@@ -8,5 +8,5 @@ from jobs.command import positive
 def add_run_id_option(options: argparse.ArgumentParser) -> None:
     """The option by which the scheduler tells its child which run it is."""
     options.add_argument(
-        "--run-id", type=positive, metavar="N", help="the run that a scheduler has opened for this process"
+        "--run-id", type=positive, metavar="N", help="for the scheduler only: the run that it has opened"
     )

@@ -17,7 +17,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     options = parser("score", __doc__ or "")
     options.add_argument("--limit", type=positive, metavar="N", help="score at most N rows")
     options.add_argument("--batch-size", type=whole_number(LARGEST_BATCH), metavar="N", help="rows in one transaction")
-    options.add_argument("--dry-run", action="store_true", help="score and count, write no row but the run's")
+    options.add_argument("--dry-run", action="store_true", help="score and count, but write only the run's own row")
     add_run_id_option(options)
     return run_command(options, _work, _show, arguments, environ, job="score")
 

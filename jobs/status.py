@@ -1,4 +1,4 @@
-"""python -m jobs.status: one screen: champion, queue, last and next runs, realised accuracy."""
+"""python -m jobs.status: one screen: champion, queue, sources, last and next runs, realised accuracy."""
 
 import os
 import sys

@@ -1,5 +1,5 @@
-"""python -m jobs.suggest: a draft of declaration and mapping, from the rows of a file or of a table. It tells no
-patient's value: a range comes from 20 rows or more at each end, and a word stands in as many."""
+"""python -m jobs.suggest: drafts declaration and mapping from the rows of a file or of a table. It shows no patient's
+value: each end of a range comes from 20 rows or more, and each word is in as many."""
 
 import os
 import re
@@ -24,11 +24,11 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
     options = parser("suggest", __doc__ or "")
     options.add_argument("file", nargs="?", type=Path, metavar="FILE", help="CSV or Parquet; - is stdin")
-    options.add_argument("--source", metavar="NAME", help="a database instead, whose URL is PIMA_SOURCE__NAME__URL")
-    options.add_argument("--table", help="with --source: the table or view; without it, what [[source]] NAME reads")
     options.add_argument(
-        "--out", type=Path, metavar="FILE", help="write the draft to this file, which is not there yet"
+        "--source", metavar="NAME", help="read a source's table instead of a file; its URL is PIMA_SOURCE__NAME__URL"
     )
+    options.add_argument("--table", help="with --source: the table or view; without it, what [[source]] NAME reads")
+    options.add_argument("--out", type=Path, metavar="FILE", help="write the draft to this new file")
     # A source that is not in the settings yet has its URL already, which all other commands would refuse.
     settled = {name: value for name, value in environ.items() if not name.startswith("PIMA_SOURCE__")}
 
