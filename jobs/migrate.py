@@ -99,7 +99,9 @@ def _show_changes(result: Result) -> None:
     if result["dry_run"]:
         print("a dry run: nothing was changed")
     elif result["roles_to_mend"]:
-        print("done. Where roles are in use, run python -m jobs.migrate --roles: the loader has columns more now")
+        print(
+            "done. Where roles are in use, run python -m jobs.migrate --roles, so that the loader gets the new columns"
+        )
     elif lines:
         print("done")
 

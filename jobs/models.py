@@ -111,7 +111,7 @@ def _show(result: Result) -> None:
         print(
             f"holdout: generation {result['holdout']['number']}, share {share}. Set holdout.share = {share} in the "
             "settings now: retraining refuses another. Until a model that was fitted under it is champion, verdicts "
-            "are given on those holdout rows only that the champion can't have learned from."
+            "are given only on holdout rows that the champion can't have learned from."
         )
     elif "reproduced" in result:
         print(

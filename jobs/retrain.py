@@ -34,8 +34,8 @@ def _show(result: Result) -> None:
     before = " (as judged before on the same data, settings and champion)" if result["judged_before"] else ""
     print(f"run {result['run_id']}, {counted(result['training_rows'], 'training row')}{before}")
     if result["twins_kept"]:
-        print(f"{result['twins_kept']:,} of them have exactly the features of a holdout row and were kept: so many")
-        print("equal rows say nothing of the person")
+        print(f"{result['twins_kept']:,} of them have exactly the features of a holdout row and were kept:")
+        print("where so many rows are equal, equality says nothing about the person")
     print(textwrap.fill(result["explanation"], 79, subsequent_indent="  "))
     if result.get("challenger_scores"):
         _show_scores(result)

@@ -30,9 +30,9 @@ def _head(draft: Draft) -> Iterator[str]:
     yield f"# A draft by python -m jobs.suggest, from {rows}"
     if table.unreadable:
         yield f"# {rows_shown(table.unreadable)} could not be read, and load refuses a file with such lines."
-    yield "# Look at each line before it is used, above all: is it known before the outcome is? Else it is no feature."
-    yield f"# A range comes from {SHOWN_FROM} rows or more at each of its ends, and is wider than they are: narrow it."
-    yield f"# Words and codes stand in {SHOWN_FROM} rows or more each. Say each unit: nothing is converted."
+    yield "# Look at each line before you use it, above all: is it known before the outcome is? If not, it is no feature."
+    yield f"# Each end of a range comes from {SHOWN_FROM} rows or more, and lies beyond them: narrow it."
+    yield f"# Words and codes occur in {SHOWN_FROM} rows or more each. Fill in each unit: nothing is converted."
     if table.place is None:
         yield from _how_to_load(draft)
 
@@ -51,7 +51,7 @@ def _how_to_load(draft: Draft) -> Iterator[str]:
         yield f"# Rows by a key, so that outcomes may come later: rename {name} to source_key, and add a column source."
     if draft.person:
         name = quoted(draft.person.column.name)
-        yield f"# Several rows of a person: rename {name} to person_key, so that they stay on one side of the holdout."
+        yield f"# Several rows per person: rename {name} to person_key, so that they stay on one side of the holdout."
 
 
 def _gate(draft: Draft) -> Iterator[str]:
@@ -62,7 +62,7 @@ def _gate(draft: Draft) -> Iterator[str]:
         yield line("measure", "accuracy", f"below {LEAST_SHARE:.0%} of either outcome take log_loss")
         return
     share = _share(outcome.rarer, outcome.known) if outcome.rarer >= SHOWN_FROM else FEWER
-    reason = "accuracy would favour a model that never says it" if is_rare else "accuracy can tell models apart"
+    reason = "accuracy would favour a model that never predicts it" if is_rare else "accuracy can tell models apart"
     said = f"the rarer outcome is {share} of {outcome.known:,}: {reason}"
     yield line("measure", "log_loss" if is_rare else "accuracy", said)
 
@@ -71,16 +71,16 @@ def _outcome(draft: Draft) -> Iterator[str]:
     outcome = draft.outcome
     yield "[outcome]"
     if outcome is None:
-        yield line("name", "outcome", "no column has two values such as yes and no: name it, and bring it later")
+        yield line("name", "outcome", "no column has two values such as yes and no: name it, and load it later")
         return
     yield line("name", outcome_name(draft, outcome), f"two values in {quoted(outcome.column.name)}")
     yield line("meaning", "", "say what a 1 means")
     if draft.table.place is None and draft.table.has_names:
         yield from _also_called(outcome_name(draft, outcome), outcome.column.name)
         if (outcome.values.no, outcome.values.yes) != ("0", "1"):
-            yield "# load takes 0 and 1 for it: make the words so in the file"
+            yield "# load takes 0 and 1 for it: replace the words in the file"
     if outcome.others:
-        yield f"# others that it might be: {', '.join(map(quoted, outcome.others))}"
+        yield f"# other columns that might be the outcome: {', '.join(map(quoted, outcome.others))}"
 
 
 def outcome_name(draft: Draft, outcome: Outcome) -> str:
@@ -133,7 +133,7 @@ def _source(draft: Draft, place: Place) -> Iterator[str]:
     if draft.key is not None:
         yield from lines
         return
-    yield "# No column is another one in each row, nor are two or three together: name a view that has such a key."
+    yield "# No column is different in each row, nor are two or three together: name a view that has such a key."
     for each in lines:
         yield f"# {each}"
 
@@ -148,7 +148,7 @@ def _lines_of_source(draft: Draft, place: Place) -> Iterator[str]:
     yield from _person(draft)
     yield from _outcome_of_source(draft)
     if draft.changed_since:
-        said = "if each change of a row sets it: then a pull reads only what has changed"
+        said = "if every change of a row sets it: a pull then reads only what has changed"
         yield f"# {line('changed_since', draft.changed_since, said)}"
     yield ""
     yield "[source.columns]"
@@ -165,7 +165,7 @@ def _key(draft: Draft) -> Iterator[str]:
         return
     others = f"; so is {', '.join(map(quoted, key.others))}" if key.others else ""
     one = len(key.names) == 1
-    yield line("key", key.names[0] if one else key.names, f"another one in each row, and never missing{others}")
+    yield line("key", key.names[0] if one else key.names, f"different in each row, and never missing{others}")
     yield line("key_type", key.types[0] if one else key.types)
 
 

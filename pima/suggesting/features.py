@@ -83,7 +83,7 @@ def _reason_for_a_key(column: Column) -> str | None:
     is_numbered = numbers.count == column.rows and numbers.largest[-1] - numbers.smallest[0] == column.rows - 1
     is_list = numbers.count == 0 or column.rows >= _ROWS_OF_A_LIST or is_numbered
     if column.is_unique and (is_list or names_things(column.name)):
-        return "an identifier or free text: another one in each row"
+        return "an identifier or free text: different in each row"
     if names_things(column.name) and column.words is None:
         return "an identifier, by its name and its many values"
     return None

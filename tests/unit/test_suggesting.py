@@ -298,7 +298,7 @@ def test_where_no_column_does_the_source_is_left_to_a_person(columns: Mapping[st
     found = draft(columns)
     assert found.key is None
     assert "source" not in tomllib.loads(as_toml(found))
-    assert "# No column is another one in each row" in as_toml(found)
+    assert "# No column is different in each row" in as_toml(found)
 
 
 def test_a_person_is_named_so_and_has_several_rows() -> None:
