@@ -30,7 +30,7 @@ def _head(draft: Draft) -> Iterator[str]:
     yield f"# A draft by python -m jobs.suggest, from {rows}"
     if table.unreadable:
         yield f"# {rows_shown(table.unreadable)} could not be read, and load refuses a file with such lines."
-    yield "# Look at each line before you use it, above all: is it known before the outcome is? If not, it is no feature."
+    yield "# Look at each line before you use it. Above all, is it known before the outcome? If not, it is no feature."
     yield f"# Each end of a range comes from {SHOWN_FROM} rows or more, and lies beyond them: narrow it."
     yield f"# Words and codes occur in {SHOWN_FROM} rows or more each. Fill in each unit: nothing is converted."
     if table.place is None:
@@ -148,7 +148,7 @@ def _lines_of_source(draft: Draft, place: Place) -> Iterator[str]:
     yield from _person(draft)
     yield from _outcome_of_source(draft)
     if draft.changed_since:
-        said = "if every change of a row sets it: a pull then reads only what has changed"
+        said = "if each change of a row sets it: a pull then reads only what has changed"
         yield f"# {line('changed_since', draft.changed_since, said)}"
     yield ""
     yield "[source.columns]"
