@@ -9,6 +9,7 @@ from pima.errors import PimaError
 from pima.schedule.ticks import JOBS, Schedule, pull_of, schedules
 from pima.settings import Settings
 from pima.store import pulled_sources, queue, registry, service_figures
+from pima.store.attaching import attach_faults
 from pima.store.engine import clock, reading
 from pima.store.runs import Status
 from pima.store.schema import require_schema
@@ -41,6 +42,7 @@ def complaints(engine: Engine, settings: Settings) -> list[str]:
                 *_success_is_old(connection, scheduled, now),
                 *_last_pull_failed(connection, settings, now),
                 *_pull_is_old(connection, settings, scheduled, now),
+                *_triggers_are_faulty(connection, settings),
                 *_queue_is_old(connection, scheduled["score"], now),
                 *_no_champion_came_of_it(connection),
                 *_rows_are_unseen(connection),
@@ -111,6 +113,14 @@ def _pull_is_old(
             age = _in_words((now - since).total_seconds())
             found.append(f"pull_not_succeeding: {name} was not pulled for {age}, more than {_PERIODS} of its periods")
     return found
+
+
+def _triggers_are_faulty(connection: Connection, settings: Settings) -> list[str]:
+    """No change is missed by that, since pulls compare the whole source, but they cost more."""
+    return [
+        f"attach_faulty: {fault.source}: {fault.what}; its pulls compare the whole source until it is mended"
+        for fault in attach_faults(connection, settings.sources)
+    ]
 
 
 def _queue_is_old(connection: Connection, schedule: Schedule, now: datetime) -> list[str]:

@@ -196,6 +196,8 @@ def test_who_looks_after_the_service_may_ask_what_is_wrong(
     visits.execute("ALTER TABLE visits DISABLE TRIGGER pima_clinic_deleted")
     assert _faults(engine, visits) == ["clinic: the trigger pima_clinic_deleted is disabled"]
     assert call(under_role(guarded, role), "attach", "--config", visits.config, "--check").exit_code == 1
+    told = call(under_role(guarded, role), "health", "--config", visits.config).stderr
+    assert "attach_faulty: clinic: the trigger pima_clinic_deleted is disabled; its pulls compare" in told
     engine.dispose()
 
 
@@ -215,3 +217,15 @@ def test_other_roles_are_told_to_ask_an_administrator(guarded: Database, postgre
     assert postgresql_own_clinic.attach(guarded, "--check", "clinic").exit_code == 0
     refused = postgresql_own_clinic.attach(loader, "clinic", "--detach")
     assert (refused.exit_code, "attach_not_allowed" in refused.stdout + refused.stderr) == (2, False)
+
+
+def test_health_tells_what_is_wrong_with_attached_triggers_until_it_is_mended(
+    database: Database, own_clinic: Clinic
+) -> None:
+    attached_and_pulled(database, own_clinic)
+    assert "attach_faulty" not in call(database, "health", "--config", own_clinic.config).stderr
+    own_clinic.execute("DROP TRIGGER pima_clinic_inserted" + (" ON visits" if database.kind == "postgresql" else ""))
+    told = call(database, "health", "--config", own_clinic.config).stderr
+    assert "attach_faulty: clinic: the trigger pima_clinic_inserted on its table is missing" in told
+    assert own_clinic.attach(database, "clinic").exit_code == 0
+    assert "attach_faulty" not in call(database, "health", "--config", own_clinic.config).stderr
