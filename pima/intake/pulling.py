@@ -150,6 +150,8 @@ def _take(pull: Pull, opened: OpenSource, block: ChangeBlock, lease: HeldLease, 
     with writing(pull.engine) as connection:
         lease.require(connection)
         patients.only_one_load(connection)
+        if block.new:
+            patients.draw_ids_above_given(connection)
         changes = Changes(connection, opened.source.name, opened.columns)
         taken = changes.take(block.new, block.changed, block.vanished)
         result = replace(

@@ -164,7 +164,8 @@ class Database:
     """Let the statements of this transaction look up what they join: of a table that was just filled the planner knows
     nothing, and would read all patients beside it."""
     draw_ids_above_given: Callable[[Connection], None]
-    """After ids were given: the next drawn one must be above them."""
+    """Before ids are drawn, and after others were given: the next one must be above all that rows have, and above those
+    that are kept for rows that are gone."""
     types: Types
     words: Words
     triggers: Triggers

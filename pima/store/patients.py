@@ -112,13 +112,19 @@ def take_staged(connection: Connection, columns: tuple[str, ...]) -> Loaded:
     with_id = f"INSERT INTO patients (id, {names}) SELECT s.id, {staged} FROM {staging} s"
     # A file of outcomes or corrections alone has no new patients.
     inserted = connection.execute(text(f"{with_id} WHERE s.id IS NOT NULL AND NOT {known} ORDER BY s.id")).rowcount
-    if inserted or not matched:
-        database_of(connection).draw_ids_above_given(connection)
+    lack_ids = connection.execute(text(f"SELECT EXISTS (SELECT 1 FROM {staging} WHERE id IS NULL)")).scalar_one()
+    if inserted or lack_ids:
+        draw_ids_above_given(connection)
     without_id = f"INSERT INTO patients ({names}) SELECT {staged} FROM {staging} s"
     # Numbered in the file's order.
     inserted += connection.execute(text(f"{without_id} WHERE s.id IS NULL ORDER BY s.line")).rowcount
     connection.execute(text(f"DROP TABLE {staging}"))
     return Loaded(inserted, updated, matched - updated)
+
+
+def draw_ids_above_given(connection: Connection) -> None:
+    """From now on: an id that a row has, or had by its key, is no other row's."""
+    database_of(connection).draw_ids_above_given(connection)
 
 
 def _update_known(connection: Connection, columns: tuple[str, ...]) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from pima.core.ids import LARGEST_GIVEN_ID
+from pima.core.ids import LARGEST_GIVEN_ID, LARGEST_ID
 
 # Any number that no other software on the server uses: "load" in ASCII.
 _LOAD_LOCK = 0x6C6F6164
@@ -70,6 +70,11 @@ def join_by_index(connection: Connection) -> None:
     )
 
 
+_FEW_STEPS = 100_000
+"""A counter that is set while others draw from it may go back behind what they drew; one that is drawn from can't. On a
+longer way nobody draws as much between a look at the counter and its leap."""
+
+
 def draw_ids_above_given(connection: Connection) -> None:
     """Not where the counter is beyond them already. What others draw meanwhile is among the given ids: it fails.
 
@@ -77,12 +82,17 @@ def draw_ids_above_given(connection: Connection) -> None:
     """
     connection.execute(
         text("""
-            SELECT setval(counter, last + step * ((largest - last + step - 1) / step))
-            FROM (SELECT *, coalesce(pg_sequence_last_value(counter), nextval(counter)) AS last
-                  FROM (SELECT seqrelid::regclass AS counter, seqincrement AS step,
-                               (SELECT max(id) FROM patients WHERE id <= :largest) AS largest
-                        FROM pg_sequence WHERE seqrelid = pg_get_serial_sequence('patients', 'id')::regclass) AS given
-                  WHERE largest IS NOT NULL) AS drawn
-            WHERE largest > last"""),
-        {"largest": LARGEST_GIVEN_ID},
+            SELECT CASE WHEN steps BETWEEN 1 AND :few
+                THEN (SELECT max(id) FROM (SELECT nextval(counter) FROM generate_series(1, steps)) AS passed (id))
+                ELSE setval(counter, last + step * steps) END
+            FROM (SELECT *, (largest - last + step - 1) / step AS steps
+                  FROM (SELECT *, coalesce(pg_sequence_last_value(counter), nextval(counter)) AS last
+                        FROM (SELECT seqrelid::regclass AS counter, seqincrement AS step, greatest(
+                                  (SELECT max(id) FROM patients WHERE id <= :largest),
+                                  (SELECT max(patient_id) FROM row_keys WHERE patient_id <= :largest)) AS largest
+                              FROM pg_sequence
+                              WHERE seqrelid = pg_get_serial_sequence('patients', 'id')::regclass) AS given
+                        WHERE largest IS NOT NULL) AS drawn) AS way
+            WHERE largest > last OR last > :end"""),
+        {"largest": LARGEST_GIVEN_ID, "end": LARGEST_ID, "few": _FEW_STEPS},
     )

@@ -5,6 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from pima.core.ids import LARGEST_ID
+
 
 def wait_for_other_loads(_connection: Connection) -> None:
     """BEGIN IMMEDIATE has waited."""
@@ -41,5 +43,16 @@ def join_by_index(_connection: Connection) -> None:
     """It knows no other way."""
 
 
-def draw_ids_above_given(_connection: Connection) -> None:
-    """AUTOINCREMENT does it already."""
+_LARGEST_KEPT = "(SELECT coalesce(max(patient_id), 0) FROM row_keys)"
+
+
+def draw_ids_above_given(connection: Connection) -> None:
+    """AUTOINCREMENT does it already for those that are there; of a row that is gone only its own note knows, which may
+    have been set by hand, or lost."""
+    noted = f"CASE WHEN typeof(seq) = 'integer' AND seq <= {LARGEST_ID} THEN seq ELSE 0 END"
+    connection.exec_driver_sql(
+        f"UPDATE sqlite_sequence SET seq = max({noted}, {_LARGEST_KEPT}) WHERE name = 'patients'"
+    )
+    connection.exec_driver_sql(f"""
+        INSERT INTO sqlite_sequence (name, seq) SELECT 'patients', {_LARGEST_KEPT}
+        WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'patients')""")

@@ -1,0 +1,71 @@
+"""Ids that a pull and a load draw: above all that rows have, and all that are kept for rows that are gone."""
+
+from pathlib import Path
+
+import pytest
+
+from pima.core.ids import LARGEST_ID
+from tests.conftest import Database, insert_patients
+from tests.jobs.clinic import Clinic
+from tests.jobs.patient_files import write
+from tests.jobs.test_load_keys import KEYED, UNKNOWN, load
+from tests.jobs.test_pull import counts
+
+
+def set_counter(database: Database, to: int) -> None:
+    """As somebody does by hand, or by a restore without it."""
+    if database.kind == "sqlite":
+        database.execute("UPDATE sqlite_sequence SET seq = :to WHERE name = 'patients'", {"to": to})
+    else:
+        database.execute("SELECT setval(pg_get_serial_sequence('patients', 'id'), :to)", {"to": max(to, 1)})
+
+
+def ids(database: Database) -> dict[str, int]:
+    """By the source's key."""
+    return dict(database.execute("SELECT source_key, id FROM patients WHERE source_key IS NOT NULL"))
+
+
+def test_a_pull_draws_above_what_others_gave(database: Database, sqlite_clinic: Clinic) -> None:
+    sqlite_clinic.insert(3)
+    insert_patients(database, 1, first_id=2)
+    insert_patients(database, 1, first_id=1_000_000)
+    assert counts(sqlite_clinic.pulled(database)) == {"inserted": 3}
+    assert sorted(ids(database).values()) == [1_000_001, 1_000_002, 1_000_003]
+    assert insert_patients(database, 1) == [1_000_004]
+
+
+def test_a_load_by_key_draws_above_what_others_gave(database: Database, tmp_path: Path) -> None:
+    load(database, write(tmp_path, KEYED, f"clinic,a,{UNKNOWN}"))
+    insert_patients(database, 3, first_id=2)
+    # Of a file that has known rows, too.
+    result = load(database, write(tmp_path, KEYED, f"clinic,a,{UNKNOWN}", f"clinic,b,{UNKNOWN}"))
+    assert (result["inserted"], result["unchanged"]) == (1, 1)
+    assert (ids(database)["a"], ids(database)["b"]) == (1, 5)
+
+
+@pytest.mark.parametrize("counter", [0, 2**63 - 1])
+def test_a_kept_id_is_given_to_no_other_row(database: Database, sqlite_clinic: Clinic, counter: int) -> None:
+    clinic = sqlite_clinic
+    keys = clinic.insert(3)
+    clinic.pulled(database)
+    before = ids(database)
+    database.execute("DELETE FROM patients")
+    set_counter(database, counter)
+    clinic.execute("UPDATE visits SET visit_id = 'gone ' || visit_id")
+    clinic.settings |= {"key_type": "text"}
+    (other,) = clinic.insert(1, seed=2)
+    clinic.execute("DELETE FROM visits WHERE visit_id LIKE 'gone%'")
+    assert counts(clinic.pulled(database)) == {"inserted": 1}
+    assert max(before.values()) < ids(database)[other] < LARGEST_ID
+    clinic.insert(3)
+    assert counts(clinic.pulled(database)) == {"inserted": 3, "unchanged": 1}
+    assert {key: ids(database)[key] for key in keys} == before
+
+
+def test_a_counter_in_steps_keeps_to_them(postgresql: Database, tmp_path: Path) -> None:
+    """Of two nodes that replicate to each other, one draws odd ids and one even ones."""
+    postgresql.execute("ALTER TABLE patients ALTER id SET INCREMENT 2")
+    for given, drawn in ((8, 11), (1_000_000, 1_000_003)):
+        insert_patients(postgresql, 1, first_id=given)
+        load(postgresql, write(tmp_path, KEYED, f"clinic,{given},{UNKNOWN}"))
+        assert ids(postgresql)[str(given)] == drawn
