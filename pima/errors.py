@@ -277,6 +277,16 @@ class SourceKeysUnusable(PimaError):
     code = "source_keys_unusable"
 
 
+class KeptIdTaken(PimaError):
+    """Rows of the source {source} have come back, and the ids that they had are those of other rows of `patients` by
+    now ({rows}, by id: {first}). Nothing of their block was written, what was committed before stays. Where such a row
+    is the same one, set its source and source_key; else delete it and insert it again without an id, which gives it one
+    of its own. Then run this again."""
+
+    exit_code = WRONG
+    code = "kept_id_taken"
+
+
 class CannotAttach(PimaError):
     """The source {source} can't be attached: {what}. Nothing was changed, and its pulls compare the whole source, which
     is just as correct. Expected: a table without children or partitions, in pima's own database, which the source's URL

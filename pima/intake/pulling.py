@@ -12,7 +12,8 @@ from functools import partial
 from sqlalchemy import Engine
 
 from pima.core.mapping import Tally
-from pima.errors import PimaError
+from pima.counted import counted
+from pima.errors import DatabaseFailed, KeptIdTaken, PimaError
 from pima.intake.change_file import ChangeBlock, ChangeFile
 from pima.intake.comparing import compared
 from pima.intake.contested import until_free
@@ -69,7 +70,8 @@ class Pull:
 def pull_sources(pull: Pull, sources: Sequence[OpenSource]) -> None:
     """Each source in turn; one that fails keeps no other from being pulled.
 
-    Raises the first of SourceUnusable, SourceKeysUnusable, SourceRefused, SourceAway, LeaseHeld; Interrupted.
+    Raises the first of SourceUnusable, SourceKeysUnusable, SourceRefused, SourceAway, LeaseHeld, RowsContested,
+    KeptIdTaken; Interrupted.
     """
     first: PimaError | None = None
     for source in sources:
@@ -146,7 +148,26 @@ def _rows_in_all(engine: Engine, name: str) -> int:
 
 
 def _take(pull: Pull, opened: OpenSource, block: ChangeBlock, lease: HeldLease, result: PulledSource) -> PulledSource:
-    """Take in a block, in one transaction with the counts that it makes."""
+    """Take in a block, in one transaction with the counts that it makes. Raises RowsContested, KeptIdTaken."""
+    try:
+        return _taken(pull, opened, block, lease, result)
+    except DatabaseFailed:
+        _require_kept_ids_free(pull, opened.source.name, block)
+        raise
+
+
+_SHOWN = 20
+
+
+def _require_kept_ids_free(pull: Pull, source: str, block: ChangeBlock) -> None:
+    with reading(pull.engine) as connection:
+        taken = patients.ids_kept_and_taken(connection, source, [row[0] for row in block.new])
+    if taken:
+        first = ", ".join(map(str, taken[:_SHOWN]))
+        raise KeptIdTaken(source=source, rows=counted(len(taken), "row"), first=first)
+
+
+def _taken(pull: Pull, opened: OpenSource, block: ChangeBlock, lease: HeldLease, result: PulledSource) -> PulledSource:
     with writing(pull.engine) as connection:
         lease.require(connection)
         patients.only_one_load(connection)

@@ -1,6 +1,7 @@
 """The patients: taking in files through a staging table."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -83,6 +84,20 @@ def lines_without_id(connection: Connection) -> list[int]:
     """Lines of a file with ids that lack theirs."""
     statement = text(f"SELECT line FROM {_staging(connection)} WHERE id IS NULL ORDER BY line")
     return list(connection.execute(statement).scalars())
+
+
+def ids_kept_and_taken(connection: Connection, source: str, keys: Sequence[str]) -> list[int]:
+    """Ids that some of these keys of a source had and that are other rows' by now."""
+    database = database_of(connection)
+    differs = any_differs(("source", "source_key"), "p", database.words.differs, "k")
+    with closing(database.cursor(connection)) as cursor:
+        cursor.execute(
+            f"""SELECT p.id FROM row_keys k JOIN patients p ON p.id = k.patient_id
+            WHERE k.source = {database.words.parameter} AND k.source_key {database.words.is_one_of} AND ({differs})
+            ORDER BY p.id""",
+            (source, database.list_of_texts(keys)),
+        )
+        return [row[0] for row in cursor.fetchall()]
 
 
 def unknown_lines(connection: Connection) -> list[int]:

@@ -69,3 +69,19 @@ def test_a_counter_in_steps_keeps_to_them(postgresql: Database, tmp_path: Path) 
         insert_patients(postgresql, 1, first_id=given)
         load(postgresql, write(tmp_path, KEYED, f"clinic,{given},{UNKNOWN}"))
         assert ids(postgresql)[str(given)] == drawn
+
+
+def test_a_kept_id_that_another_row_has_by_now_is_told(database: Database, sqlite_clinic: Clinic) -> None:
+    clinic = sqlite_clinic
+    keys = clinic.insert(2)
+    clinic.pulled(database)
+    kept = ids(database)
+    database.execute("DELETE FROM patients")
+    insert_patients(database, 1, first_id=kept[keys[0]], glucose=99)
+    ended = clinic.pull(database)
+    assert (ended.exit_code, f"(1 row, by id: {kept[keys[0]]})" in ended.stderr) == (2, True), ended.stderr
+    assert database.execute("SELECT glucose, source_key FROM patients") == [(99, None)]
+    database.execute("DELETE FROM patients")
+    assert insert_patients(database, 1, glucose=99) == [max(kept.values()) + 1]
+    assert counts(clinic.pulled(database)) == {"inserted": 2}
+    assert {key: ids(database)[key] for key in keys} == kept
