@@ -1,9 +1,11 @@
 """Taking files of patients into the database: all of it or nothing, unless `partial`."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine
@@ -11,12 +13,15 @@ from sqlalchemy import Connection, Engine
 from pima.core.features import Declaration
 from pima.errors import FileLoadedBefore
 from pima.intake.bad_lines import BrokenRule, broken_rules_of, report
+from pima.intake.contested import Done, until_free
 from pima.intake.files import PatientFile, open_patient_file
 from pima.intake.patient_rows import BadLine
 from pima.intake.sources import readable_again, refused
 from pima.logs import get_logger
 from pima.process.results import INLINED, as_json
 from pima.store import patients
+from pima.store.contested import told_as_contested
+from pima.store.database import database_of
 from pima.store.engine import without_time_limit, writing
 
 LINES_REPORTED = 20
@@ -97,7 +102,7 @@ class LoadResult:
 def load_files(
     engine: Engine, paths: list[Path], options: LoadOptions, declared: Declaration, progress: Progress
 ) -> LoadResult:
-    """Load files in one transaction. Raises FileRefused or FileLoadedBefore, nothing loaded."""
+    """Load files in one transaction. Raises FileRefused, FileLoadedBefore or RowsContested, nothing loaded."""
     result = LoadResult()
     with ExitStack() as copies:
         sources = [copies.enter_context(readable_again(path)) for path in paths]
@@ -124,10 +129,33 @@ def _load_file(
         raise refused(file.name, report(bad, file.declaration.features))
     patients.drop_staged(connection, [line.line for line in bad])
     columns = tuple(name for name in file.columns if name != "id")
-    loaded = patients.take_staged(connection, columns)
+    loaded = _taken(connection, file, columns)
     rows = loaded.inserted + loaded.updated + loaded.unchanged
     patients.record_load(connection, file.hashes.of_text, Path(file.name).name, rows)
     return loaded, bad
+
+
+def _taken(connection: Connection, file: PatientFile, columns: tuple[str, ...]) -> patients.Loaded:
+    def pause(seconds: float) -> None:
+        time.sleep(seconds)
+        if file.called_by == "source_key":
+            # Who has written a key meanwhile has given it an id.
+            patients.give_ids(connection)
+
+    return _unless_contested(connection, partial(patients.take_staged, connection, columns), pause)
+
+
+def _unless_contested(connection: Connection, attempt: Callable[[], Done], pause: Callable[[float], None]) -> Done:
+    """What comes of it once nobody else holds the rows: nothing of it is held between two tries, and what was read of
+    the file is there still. Raises RowsContested."""
+    if database_of(connection).has_one_writer:
+        return attempt()
+
+    def attempt_and_give_back() -> Done:
+        with connection.begin_nested(), told_as_contested(connection):
+            return attempt()
+
+    return until_free(attempt_and_give_back, pause)
 
 
 def _refuse_second_time(connection: Connection, file: PatientFile, options: LoadOptions) -> None:
@@ -165,7 +193,7 @@ def _bad_among_staged(connection: Connection, file: PatientFile) -> list[BadLine
     if column == "source_key":
         patients.give_ids(connection)
     # Who is deleted while the file is read is no known patient: its outcome alone would make it one again.
-    patients.keep_known(connection)
+    _unless_contested(connection, partial(patients.keep_known, connection), time.sleep)
     # A line without a key was not even staged.
     lacking = patients.lines_without_id(connection) if column == "id" else []
     bad = [BadLine(line, "bad_id", "id") for line in lacking]

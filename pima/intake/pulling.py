@@ -29,6 +29,7 @@ from pima.process.recorded_run import OpenRun
 from pima.process.results import as_json
 from pima.process.stopping import StopRequest
 from pima.store import patients, runs
+from pima.store.contested import told_as_contested
 from pima.store.engine import reading, writing
 from pima.store.source_rows import Changes, count_rows
 
@@ -173,8 +174,9 @@ def _taken(pull: Pull, opened: OpenSource, block: ChangeBlock, lease: HeldLease,
         patients.only_one_load(connection)
         if block.new:
             patients.draw_ids_above_given(connection)
-        changes = Changes(connection, opened.source.name, opened.columns)
-        taken = changes.take(block.new, block.changed, block.vanished)
+        with told_as_contested(connection):
+            changes = Changes(connection, opened.source.name, opened.columns)
+            taken = changes.take(block.new, block.changed, block.vanished)
         result = replace(
             result,
             inserted=result.inserted + taken.inserted,

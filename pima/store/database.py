@@ -5,6 +5,7 @@ SQLAlchemy's part for the other one would cost every start of a job 15 ms.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -130,6 +131,9 @@ class Database:
     """The execution options by which all that a transaction reads is of one state."""
     translated: Callable[[BaseException | None, URL], PimaError]
     """What an error of its driver is called here."""
+    contested: Callable[[BaseException | None], str | None]
+    """What another transaction does to rows of patients that a statement writes, too, in words; None where an error of
+    the driver says something else."""
     insert_unless_there: Callable[[Table, Sequence[str]], Insert]
     """INSERT ... ON CONFLICT (these columns, which are unique) DO NOTHING"""
     without_time_limit: Callable[[Connection], None]
@@ -149,12 +153,12 @@ class Database:
     """Record rejections of a run."""
     wait_for_other_loads: Callable[[Connection], None]
     """Return when no other transaction takes in files, nor can begin to before this one ends."""
-    keep_from_deletion: Callable[[Connection, str], None]
-    """Once deletions that are under way have ended, keep the patients whose id a table has from being deleted before
-    this transaction ends."""
+    waiting_a_moment: Callable[[Connection], AbstractContextManager[None]]
+    """Within it a statement that waits for what another transaction holds fails almost at once: an insert waits for
+    whoever inserts the same key."""
     lock_unless_held: Callable[[Connection, str, str, Mapping[str, Any]], bool]
-    """Lock the rows of `p` in a FROM clause with these parameters, for an UPDATE or a NO KEY UPDATE; whether all could
-    be. Those that others hold are not waited for."""
+    """Lock the rows of `p` in a FROM clause with these parameters, as SELECT ... FOR says it; whether all could be.
+    Those that others hold are not waited for."""
     append_rows: Callable[..., None]
     """Add to a table (a connection, its name), in columns, rows of numbers and None, behind `texts` texts."""
     let_labels_be_given: Callable[[Connection, bool], None]

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, insert, select, text
 
 from pima.store.columns import any_differs, assigned, column, listed
+from pima.store.contested import hold
 from pima.store.database import database_of
 from pima.store.tables import loads
 from pima.store.types import Id, Key, Real
@@ -66,8 +67,8 @@ def give_ids(connection: Connection) -> None:
 
 
 def keep_known(connection: Connection) -> None:
-    """From now on the known patients of the file are there until the transaction ends."""
-    database_of(connection).keep_from_deletion(connection, _staging(connection))
+    """From now on the known patients of the file are there until the transaction ends. Raises RowsContested."""
+    hold(connection, f"patients p JOIN {_staging(connection)} s ON s.id = p.id", "KEY SHARE")
 
 
 def repeated(connection: Connection, column: str) -> list[int]:
@@ -119,22 +120,28 @@ def drop_staged(connection: Connection, lines: list[int]) -> None:
 
 def take_staged(connection: Connection, columns: tuple[str, ...]) -> Loaded:
     """Update the patients whose id is known, in the file's columns only, and insert the others; the table is gone then,
-    since behind a pool of connections others use this session."""
+    since behind a pool of connections others use this session. Raises RowsContested where somebody else holds one."""
     staging, known = _staging(connection), "EXISTS (SELECT 1 FROM patients p WHERE p.id = s.id)"
     matched = connection.execute(text(f"SELECT count(*) FROM {staging} s WHERE {known}")).scalar_one()
     updated = _update_known(connection, columns) if matched else 0
     names, staged = listed(columns), listed(columns, "s")
-    with_id = f"INSERT INTO patients (id, {names}) SELECT s.id, {staged} FROM {staging} s"
     # A file of outcomes or corrections alone has no new patients.
-    inserted = connection.execute(text(f"{with_id} WHERE s.id IS NOT NULL AND NOT {known} ORDER BY s.id")).rowcount
+    inserted = _insert(
+        connection,
+        f"(id, {names}) SELECT s.id, {staged} FROM {staging} s WHERE s.id IS NOT NULL AND NOT {known} ORDER BY s.id",
+    )
     lack_ids = connection.execute(text(f"SELECT EXISTS (SELECT 1 FROM {staging} WHERE id IS NULL)")).scalar_one()
     if inserted or lack_ids:
         draw_ids_above_given(connection)
-    without_id = f"INSERT INTO patients ({names}) SELECT {staged} FROM {staging} s"
     # Numbered in the file's order.
-    inserted += connection.execute(text(f"{without_id} WHERE s.id IS NULL ORDER BY s.line")).rowcount
+    inserted += _insert(connection, f"({names}) SELECT {staged} FROM {staging} s WHERE s.id IS NULL ORDER BY s.line")
     connection.execute(text(f"DROP TABLE {staging}"))
     return Loaded(inserted, updated, matched - updated)
+
+
+def _insert(connection: Connection, rows: str) -> int:
+    with database_of(connection).waiting_a_moment(connection):
+        return connection.execute(text(f"INSERT INTO patients {rows}")).rowcount
 
 
 def draw_ids_above_given(connection: Connection) -> None:
@@ -147,10 +154,10 @@ def _update_known(connection: Connection, columns: tuple[str, ...]) -> int:
         return 0
     differ = any_differs(columns, "patients", database_of(connection).words.differs, "s")
     # Rows that would not change are left alone, so that their `updated_at` stays true.
-    statement = (
-        f"UPDATE patients SET {assigned(columns, 's')} FROM {_staging(connection)} s "
-        f"WHERE s.id = patients.id AND ({differ})"
-    )
+    staging = _staging(connection)
+    differ_now = any_differs(columns, "p", database_of(connection).words.differs, "s")
+    hold(connection, f"patients p JOIN {staging} s ON s.id = p.id WHERE {differ_now}", "NO KEY UPDATE")
+    statement = f"UPDATE patients SET {assigned(columns, 's')} FROM {staging} s WHERE s.id = patients.id AND ({differ})"
     return connection.execute(text(statement)).rowcount
 
 

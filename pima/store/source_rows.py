@@ -104,14 +104,19 @@ class Changes:
         if self._has_moment:
             self._database.let_labels_be_given(self._connection, True)
         updated = inserted = deleted = 0
-        # First, while no row is held that somebody else may want: it waits for those who insert the same keys.
+        # First, while no row is held that somebody else may want: it meets those who insert the same keys.
         if new:
             self._stage(self._staged, new)
-            inserted = self._insert()
+            with self._database.waiting_a_moment(self._connection):
+                inserted = self._insert()
+            if inserted < len(new):
+                # Others have brought some in since they were compared.
+                self._hold("NO KEY UPDATE")
+                updated = self._update()
         if changed:
             self._stage(self._staged, changed)
             self._hold("NO KEY UPDATE")
-            updated = self._update()
+            updated += self._update()
         if vanished:
             self._stage((), [(key,) for key in vanished])
             self._hold("UPDATE")

@@ -28,8 +28,8 @@ from tests.conftest import (
     insert_patients,
     install_models,
     the_json,
-    until_someone_waits_for_a_lock,
 )
+from tests.jobs.test_pull_contested import until_it_tries_again
 
 
 @pytest.mark.parametrize("closing", ["2>/dev/full", "2>&-", "2>&1 >/dev/null | true", ">&-", "| true"])
@@ -211,7 +211,7 @@ def test_a_patient_whose_deletion_is_under_way_does_not_come_back_with_an_outcom
     with postgresql.engine.connect() as deletion:
         deletion.execute(text("DELETE FROM patients WHERE id = 7"))
         process = postgresql.start("load", str(path))
-        until_someone_waits_for_a_lock(postgresql)
+        until_it_tries_again(process)
         deletion.commit()
         _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 2
@@ -229,7 +229,7 @@ def test_a_whole_row_of_a_patient_whose_deletion_is_under_way_is_a_new_patient(
     with postgresql.engine.connect() as deletion:
         deletion.execute(text("DELETE FROM patients WHERE id = 7"))
         process = postgresql.start("load", "--json", str(path))
-        until_someone_waits_for_a_lock(postgresql)
+        until_it_tries_again(process)
         deletion.commit()
         stdout, _ = process.communicate(timeout=PATIENCE_SECONDS)
     result = json.loads(stdout)

@@ -10,6 +10,7 @@ from pima.intake import contested
 from tests.conftest import PATIENCE_SECONDS, Database, wait_for
 from tests.jobs.clinic import URL, Clinic
 from tests.jobs.test_pull import counts
+from tests.store.rows import COLUMNS, VALUES
 
 SOMEONE_WAITS = """
     SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"""
@@ -18,6 +19,12 @@ IDS_DRAWN = "SELECT last_value FROM pg_sequences WHERE sequencename = 'patients_
 
 def _start(clinic: Clinic, database: Database) -> subprocess.Popen[str]:
     return database.start("pull", "--config", clinic.config, **{URL: clinic.url})
+
+
+def until_it_tries_again(process: subprocess.Popen[str]) -> None:
+    """Return once it has met what another transaction holds, and has given all back."""
+    assert process.stderr is not None
+    assert any("tried again" in line for line in process.stderr), "it ended without"
 
 
 def _has_met(database: Database, process: subprocess.Popen[str], drawn: int) -> None:
@@ -78,3 +85,27 @@ def test_rows_that_are_not_given_back_are_for_later(
     ]
     assert postgresql.value("SELECT count(*) FROM patients WHERE age = 90") == 0
     assert counts(clinic.pulled(postgresql)) == {"inserted": 1, "updated": 5, "outcomes_cleared": 1}
+
+
+def test_whoever_inserts_the_same_key_is_not_waited_for(postgresql: Database, sqlite_clinic: Clinic) -> None:
+    clinic = sqlite_clinic
+    first, *_, last = sorted(clinic.insert(20))
+    insert = text(f"""
+        INSERT INTO patients ({COLUMNS}, source, source_key, person_key) VALUES ({VALUES}, 'clinic', :key, 'p')""")
+    with postgresql.engine.begin() as writer:
+        writer.execute(insert, {"key": last})
+        process = _start(clinic, postgresql)
+        until_it_tries_again(process)
+        writer.execute(insert, {"key": first})
+    stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0, stderr
+    # What others brought in meanwhile is as the source has it now.
+    assert "18 inserted, 2 updated" in stdout
+    assert counts(clinic.pulled(postgresql)) == {"unchanged": 20}
+
+
+def test_a_constraint_of_the_clinic_s_own_is_broken_for_good(postgresql: Database, sqlite_clinic: Clinic) -> None:
+    sqlite_clinic.insert(2, age=44)
+    postgresql.execute("CREATE UNIQUE INDEX one_of_an_age ON patients (age)")
+    ended = sqlite_clinic.pull(postgresql)
+    assert (ended.exit_code, "one_of_an_age" in ended.stderr, "tried again" in ended.stderr) == (1, True, False)

@@ -4,16 +4,16 @@ from pima.store.database import Attaching, Database, Triggers, imported_when_cal
 from pima.store.postgresql import attached, attaching, triggers
 from pima.store.postgresql.constraints import constraints
 from pima.store.postgresql.counter import mend_counter
-from pima.store.postgresql.driver_errors import translated
+from pima.store.postgresql.driver_errors import contested, translated
 from pima.store.postgresql.engine import cursor, insert_unless_there, make_engine, stream, without_time_limit
 from pima.store.postgresql.loading import (
     append_rows,
     draw_ids_above_given,
     join_by_index,
-    keep_from_deletion,
     let_labels_be_given,
     lock_unless_held,
     wait_for_other_loads,
+    waiting_a_moment,
 )
 from pima.store.postgresql.roles import make_roles
 from pima.store.postgresql.schema import (
@@ -34,6 +34,7 @@ DATABASE = Database(
     make_engine=make_engine,
     snapshot={"isolation_level": "REPEATABLE READ"},
     translated=translated,
+    contested=contested,
     insert_unless_there=insert_unless_there,
     without_time_limit=without_time_limit,
     cursor=cursor,
@@ -43,7 +44,7 @@ DATABASE = Database(
     write_predictions=imported_when_called("pima.store.postgresql.predictions", "write_predictions"),
     write_rejections=imported_when_called("pima.store.postgresql.predictions", "write_rejections"),
     wait_for_other_loads=wait_for_other_loads,
-    keep_from_deletion=keep_from_deletion,
+    waiting_a_moment=waiting_a_moment,
     lock_unless_held=lock_unless_held,
     append_rows=append_rows,
     let_labels_be_given=let_labels_be_given,

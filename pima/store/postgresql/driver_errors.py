@@ -45,6 +45,29 @@ def translated(error: BaseException | None, url: URL) -> PimaError:
     return DatabaseFailed(what=what)
 
 
+_CONTESTED = {
+    "40001": "another transaction has changed some, and this one can't go on beside it",
+    "40P01": "this and another transaction waited for each other",
+    "55P03": "another transaction holds some",
+}
+# What two transactions may give at once; a constraint of somebody else's is broken for good.
+_OURS = {
+    "pk_patients",
+    "ix_patients_source_source_key",
+    "pk_row_keys",
+    "uq_row_keys_source_source_key",
+    "pk_scoring_queue",
+}
+
+
+def contested(error: BaseException | None) -> str | None:
+    """What another transaction does to the same rows."""
+    state = str(getattr(error, "sqlstate", None))
+    if state == "23505" and getattr(getattr(error, "diag", None), "constraint_name", None) in _OURS:
+        return "another transaction has just written one of the same id or key"
+    return _CONTESTED.get(state)
+
+
 # The server's own sentence, where it speaks English. A trigger may raise the same SQLSTATE with words of its own, from
 # another place in the server than these.
 _DENIED_BY = ("aclcheck_error", "nextval_internal", "do_setval")

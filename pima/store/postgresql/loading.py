@@ -1,6 +1,7 @@
 """Taking in files on PostgreSQL: by COPY, one load at a time."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -12,17 +13,23 @@ _LOAD_LOCK = 0x6C6F6164
 
 
 def wait_for_other_loads(connection: Connection) -> None:
-    """As long as the lock's time limit; then none begins until the transaction ends."""
+    """As long as the lock's time limit; then none begins until the transaction ends. So long, too, for whoever has all
+    of patients, while nothing is held that they may want."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOAD_LOCK})
+    connection.execute(text("SELECT 1 FROM patients WHERE false FOR KEY SHARE"))
 
 
-def keep_from_deletion(connection: Connection, table: str) -> None:
-    """By a lock that lets others update them."""
-    connection.execute(
-        text(f"""
-            SELECT count(*) FROM (
-                SELECT 1 FROM patients p JOIN {table} s ON s.id = p.id ORDER BY p.id FOR KEY SHARE OF p) AS held""")
-    )
+_MOMENT = "200ms"
+"""Well below the second after which the server looks for those that wait in a circle."""
+
+
+@contextmanager
+def waiting_a_moment(connection: Connection) -> Iterator[None]:
+    """By a limit that ends with the block, or with what is rolled back."""
+    usual = connection.exec_driver_sql("SELECT current_setting('lock_timeout')").scalar_one()
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_MOMENT}'")
+    yield
+    connection.execute(text("SELECT set_config('lock_timeout', :usual, true)"), {"usual": usual})
 
 
 def lock_unless_held(connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any]) -> bool:

@@ -5,7 +5,7 @@ import json
 from pima.store.database import Attaching, Database, Triggers, imported_when_called
 from pima.store.sqlite import attached, attaching, triggers
 from pima.store.sqlite.constraints import constraints
-from pima.store.sqlite.driver_errors import translated
+from pima.store.sqlite.driver_errors import contested, translated
 from pima.store.sqlite.engine import (
     cursor,
     insert_unless_there,
@@ -18,10 +18,10 @@ from pima.store.sqlite.loading import (
     append_rows,
     draw_ids_above_given,
     join_by_index,
-    keep_from_deletion,
     let_labels_be_given,
     lock_unless_held,
     wait_for_other_loads,
+    waiting_a_moment,
 )
 from pima.store.sqlite.schema import (
     columns,
@@ -40,6 +40,7 @@ DATABASE = Database(
     make_engine=make_engine,
     snapshot={},
     translated=translated,
+    contested=contested,
     insert_unless_there=insert_unless_there,
     without_time_limit=without_time_limit,
     cursor=cursor,
@@ -49,7 +50,7 @@ DATABASE = Database(
     write_predictions=imported_when_called("pima.store.sqlite.predictions", "write_predictions"),
     write_rejections=imported_when_called("pima.store.sqlite.predictions", "write_rejections"),
     wait_for_other_loads=wait_for_other_loads,
-    keep_from_deletion=keep_from_deletion,
+    waiting_a_moment=waiting_a_moment,
     lock_unless_held=lock_unless_held,
     append_rows=append_rows,
     let_labels_be_given=let_labels_be_given,

@@ -43,3 +43,8 @@ def translated(error: BaseException | None, url: URL) -> PimaError:
             expected += "; where it was one, it is damaged: restore a backup (docs/operations.md)"
         return DatabaseUnusable(what=what, expected=expected, url=redacted(url))
     return DatabaseFailed(what=what)
+
+
+def contested(_error: BaseException | None) -> str | None:
+    """Nothing: there is one writer at a time."""
+    return None

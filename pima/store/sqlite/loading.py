@@ -1,6 +1,7 @@
 """Taking in files on SQLite: the write lock keeps other loads out, and the counter goes by given ids too."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection
@@ -12,8 +13,10 @@ def wait_for_other_loads(_connection: Connection) -> None:
     """BEGIN IMMEDIATE has waited."""
 
 
-def keep_from_deletion(_connection: Connection, _table: str) -> None:
-    """The write lock does."""
+@contextmanager
+def waiting_a_moment(_connection: Connection) -> Iterator[None]:
+    """Whoever has the write lock waits for no other writer."""
+    yield
 
 
 def lock_unless_held(_connection: Connection, _rows: str, _lock: str, _parameters: Mapping[str, Any]) -> bool:

@@ -1,0 +1,35 @@
+"""Writing rows that others write at the same time: none is waited for, and what passes is told from what stays.
+
+Whoever waits for one row while holding others may be waited for in a circle, and of a circle the server ends somebody:
+it may be the clinic's own software.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection
+
+from pima.errors import RowsContested
+from pima.store.database import database_of
+
+
+@contextmanager
+def told_as_contested(connection: Connection) -> Iterator[None]:
+    """Raises RowsContested where what others hold, or wrote meanwhile, ends a statement: all since the last savepoint,
+    or the whole transaction, is to be given back then."""
+    try:
+        yield
+    except Exception as error:
+        # Of COPY it is the driver's own.
+        what = database_of(connection).contested(getattr(error, "orig", error))
+        if what is None:
+            raise
+        raise RowsContested(what=what) from None
+
+
+def hold(connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any] | None = None) -> None:
+    """Lock the rows of `p` in a FROM clause until the transaction, or its savepoint, is given back. Raises
+    RowsContested where another transaction holds one."""
+    if not database_of(connection).lock_unless_held(connection, rows, lock, parameters or {}):
+        raise RowsContested(what="another transaction holds some")
