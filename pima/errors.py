@@ -375,8 +375,8 @@ class DatabaseAway(PimaError):
 
 
 class DatabaseBusy(PimaError):
-    """Someone else held what this needs in the database for longer than the time limit: {what}. What was committed
-    stays, the rest was rolled back. Run this again later."""
+    """Something else that goes on in the database stood in the way: {what}. What was committed stays, the rest was
+    rolled back. It will pass: run this again later."""
 
     exit_code = TRY_AGAIN_LATER
     code = "database_busy"

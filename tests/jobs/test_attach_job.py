@@ -12,8 +12,8 @@ from pima.core.source import Source
 from pima.settings import DatabaseSettings, read_settings
 from pima.store.attaching import attach_faults
 from pima.store.engine import make_engine, reading
-from tests.conftest import Database, call, under_role
-from tests.jobs.clinic import Clinic
+from tests.conftest import PATIENCE_SECONDS, Database, call, under_role, until_someone_waits_for_a_lock
+from tests.jobs.clinic import URL, Clinic
 from tests.jobs.test_attach import attached_and_pulled, pulled
 
 REFUSED: dict[str, tuple[str, dict[str, str], str]] = {
@@ -163,6 +163,19 @@ def test_writers_that_are_under_way_are_not_waited_for_long(
         busy = clinic.attach(postgresql, "clinic", PIMA_DATABASE__LOCK_TIMEOUT_SECONDS="600")
         assert (busy.exit_code, "55P03" in busy.stderr) == (75, True)
     assert clinic.attach(postgresql, "clinic").exit_code == 0
+
+
+def test_of_two_who_attach_at_once_the_second_waits(postgresql: Database, postgresql_own_clinic: Clinic) -> None:
+    clinic = postgresql_own_clinic
+    printed = clinic.attach(postgresql, "clinic", "--sql").stdout
+    with postgresql.engine.begin() as first:
+        done = printed.removeprefix("BEGIN;").removesuffix("COMMIT;\n")
+        first.exec_driver_sql(done, execution_options={"no_parameters": True})
+        second = postgresql.start("attach", "--config", clinic.config, "clinic", **{URL: clinic.url})
+        until_someone_waits_for_a_lock(postgresql)
+    _, stderr = second.communicate(timeout=PATIENCE_SECONDS)
+    assert second.returncode == 0, stderr
+    assert clinic.attach(postgresql, "--check", "clinic").exit_code == 0
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from pima.settings import DatabaseSettings
 from pima.store import patients
 from pima.store.engine import make_engine, reading, writing
 from pima.store.urls import parse_url, redacted
-from tests.conftest import FEATURE_NAMES, Database, insert_patients
+from tests.conftest import FEATURE_NAMES, Database, insert_patients, until_someone_waits_for_a_lock
 from tests.store.told_errors import PASSWORD, VALUE, ask, asking, error_of, everything_told_by
 
 
@@ -223,7 +224,7 @@ def test_a_file_that_is_no_database_is_unusable_and_stays_as_it_is(tmp_path: Pat
 @pytest.mark.parametrize(
     ("kind", "exit_code", "states"),
     [
-        (DatabaseBusy, TRY_AGAIN_LATER, ["40001", "40P01", "55P03", "57014", "25P03"]),
+        (DatabaseBusy, TRY_AGAIN_LATER, ["40001", "40003", "40P01", "55P03", "57014", "25P03", "25P04", "72000"]),
         (DatabaseAway, TRY_AGAIN_LATER, ["08000", "08006", "53300", "57P01", "57P02", "57P03"]),
         (DatabaseUnusable, WRONG, ["28000", "28P01", "3D000", "3F000"]),
         (RightMissing, WRONG, ["42501"]),
@@ -253,6 +254,18 @@ def test_waiting_for_anothers_lock_ends_as_busy(postgresql: Database) -> None:
     assert "55P03" in str(error)
     do(impatient, "UPDATE patients SET glucose = 92")
     impatient.dispose()
+
+
+def test_of_two_who_change_one_function_at_once_the_second_ends_as_busy(postgresql: Database) -> None:
+    change = "ALTER FUNCTION enqueue_inserted() SET enable_seqscan = off"
+    with ThreadPoolExecutor(1) as thread:
+        with writing(postgresql.engine) as first:
+            first.execute(text(change))
+            second = thread.submit(lambda: error_of(lambda: do(postgresql.engine, change)))
+            until_someone_waits_for_a_lock(postgresql)
+        error = second.result()
+    assert isinstance(error, DatabaseBusy)
+    assert "another session changed the same" in str(error)
 
 
 def test_a_statement_that_takes_too_long_ends_as_busy(server: str) -> None:

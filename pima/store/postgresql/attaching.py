@@ -21,6 +21,8 @@ SETTINGS = {"search_path": "pg_catalog, pg_temp", "lock_timeout": "'10ms'"}
 """Of the function. It waits for nothing that pima does while it works."""
 _LONGEST_WAIT = "2s"
 """For writers that are under way. Whoever comes after them waits as long."""
+_ATTACH_LOCK = 0x61747463
+"""As the one above: "attc". Of two who make the same function at once the second would be told that it is there."""
 
 
 def function_of(source: str) -> str:
@@ -100,6 +102,7 @@ def attaching(connection: Connection, table: str, source: Source) -> list[str]:
     written = _in_dollars(body(source, schema))
     return [
         f"SET LOCAL lock_timeout = '{_LONGEST_WAIT}'",
+        f"SELECT pg_advisory_xact_lock({_ATTACH_LOCK})",
         # With it go the triggers that call it, on whatever table they are.
         f"DROP FUNCTION IF EXISTS {function}() CASCADE",
         f"CREATE SEQUENCE IF NOT EXISTS {missed}",
@@ -131,6 +134,7 @@ def detaching(connection: Connection, source: str) -> list[str]:
     schema = schema_of_patients(connection)
     return [
         f"SET LOCAL lock_timeout = '{_LONGEST_WAIT}'",
+        f"SELECT pg_advisory_xact_lock({_ATTACH_LOCK})",
         f"DROP FUNCTION IF EXISTS {schema}.{function_of(source)}() CASCADE",
         f"DROP SEQUENCE IF EXISTS {schema}.{missed_of(source)}",
         f"DELETE FROM {schema}.attached_sources WHERE source = '{source}'",

@@ -18,7 +18,17 @@ from pima.store.urls import redacted
 # PL/pgSQL's RAISE, in the server's source.
 _RAISED_BY_A_FUNCTION = "exec_stmt_raise"
 # SQLSTATE classes and codes: https://www.postgresql.org/docs/current/errcodes-appendix.html
-_BUSY = ("40001", "40P01", "55P03", "57014", "25P03", "25P02")
+_BUSY = {
+    "40P01": "a deadlock with another transaction",
+    "40": "another transaction changed the same rows, and this one can't go on beside it",
+    "55P03": "a lock that another transaction holds, for longer than the time limit",
+    "57014": "a statement that took longer than its time limit, or was cancelled",
+    "25P0": "a transaction that was ended, as after too long a pause",
+    "72": "rows of a state that the server keeps no more",
+}
+"""By what an SQLSTATE begins with, the longest first."""
+# What the server says by no code of its own where two sessions make, change or drop the same thing at once.
+_AT_ONCE = ("simple_heap_update", "simple_heap_delete", "relation_open")
 _AWAY = ("08", "53", "57P")
 _UNUSABLE = ("28", "3D", "3F", "42501")
 
@@ -34,8 +44,8 @@ def translated(error: BaseException | None, url: URL) -> PimaError:
     is_servers = getattr(diagnostics, "source_function", None) != _RAISED_BY_A_FUNCTION
     names = ("table_name", "column_name", "constraint_name") if is_servers else ()
     what = " ".join([what, *filter(None, (getattr(diagnostics, name, None) for name in names))])
-    if state.startswith(_BUSY):
-        return DatabaseBusy(what=what)
+    if (why := _why_busy(state, diagnostics)) is not None:
+        return DatabaseBusy(what=f"{why}; {what}")
     if state.startswith(_AWAY):
         return DatabaseAway(what=what)
     if state == "42501":
@@ -43,6 +53,12 @@ def translated(error: BaseException | None, url: URL) -> PimaError:
     if state.startswith(_UNUSABLE):
         return DatabaseUnusable(what=what, expected=_A_USABLE_ONE, url=redacted(url))
     return DatabaseFailed(what=what)
+
+
+def _why_busy(state: str, diagnostics: object) -> str | None:
+    if state == "XX000" and getattr(diagnostics, "source_function", None) in _AT_ONCE:
+        return "another session changed the same table, function or right"
+    return next((why for begins, why in _BUSY.items() if state.startswith(begins)), None)
 
 
 _CONTESTED = {

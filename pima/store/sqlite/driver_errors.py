@@ -14,9 +14,17 @@ _NAMES = {
     11: "SQLITE_CORRUPT",
     13: "SQLITE_FULL",
     14: "SQLITE_CANTOPEN",
+    15: "SQLITE_PROTOCOL",
+    17: "SQLITE_SCHEMA",
     19: "SQLITE_CONSTRAINT",
     23: "SQLITE_AUTH",
     26: "SQLITE_NOTADB",
+}
+_BUSY = {
+    "SQLITE_BUSY": "a lock on the file that another process holds, for longer than the time limit",
+    "SQLITE_LOCKED": "a table that is being read is to be changed",
+    "SQLITE_PROTOCOL": "others come and go in the file too fast",
+    "SQLITE_SCHEMA": "another process changed the tables meanwhile",
 }
 _IOERR_WRITE = 778
 """An extended code: where a file's size is limited, or no more than a part of a page found room."""
@@ -35,8 +43,8 @@ def translated(error: BaseException | None, url: URL) -> PimaError:
     if name == "SQLITE_CORRUPT":
         return DatabaseDamaged(what=name)
     what = f"SQLite says {name}"
-    if name in ("SQLITE_BUSY", "SQLITE_LOCKED"):
-        return DatabaseBusy(what=what)
+    if name in _BUSY:
+        return DatabaseBusy(what=f"{_BUSY[name]}; {what}")
     if name in ("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_AUTH", "SQLITE_PERM"):
         expected = "a SQLite file that this process may read and write, in a folder where it may too"
         if name == "SQLITE_NOTADB":
