@@ -2,6 +2,7 @@
 
 The share belongs to the installation, as the salt does. A model that was fitted under another one has learned from
 rows that are in the holdout now, so a change is a decision on record, and each version says under which it was fitted.
+So it is where keys come for a whole table, and rows go by those from then on.
 """
 
 from dataclasses import dataclass

@@ -17,15 +17,17 @@ from pima.store.measurements import as_measurements
 from pima.store.row_keys import side_key
 
 
-def labelled_history(connection: Connection, names: Sequence[str]) -> History:
+def labelled_history(connection: Connection, names: Sequence[str], by_keys_now: bool = False) -> History:
     """All labelled rows with these features, read once in one statement and so from one state of the database; and
-    of rows that are or were there, those that were first called otherwise than by their person."""
+    of rows that are or were there, those that were first called otherwise than by their person. `by_keys_now` takes
+    each row as if it had first come under the keys that it has now."""
     labelled_at = database_of(connection).words.labelled_at_milliseconds
     columns, tables = f"id, {listed(names, 'patients')}, outcome, {labelled_at}", "patients"
     has_keys = connection.scalar(text("SELECT EXISTS (SELECT 1 FROM row_keys)"))
     if has_keys:
         # A row that was written while the triggers were switched off goes by what it is called now.
-        columns += f", coalesce(k.side_key, {side_key('patients')}), patients.person_key"
+        first = side_key("k", "patient_id") if by_keys_now else "k.side_key"
+        columns += f", coalesce({first}, {side_key('patients')}), patients.person_key"
         tables += " LEFT JOIN row_keys k ON k.patient_id = id"
     # Ordered, so that the same rows give the same arrays and the same fingerprint. An outcome that was cleared while
     # the triggers were switched off has left its time.
@@ -36,7 +38,7 @@ def labelled_history(connection: Connection, names: Sequence[str]) -> History:
     ids, values, is_null, outcomes, labelled = (
         np.concatenate(arrays) for arrays in zip(*(blocks or [_no_rows(len(names))]), strict=True)
     )
-    if keys is not None:
+    if keys is not None and not by_keys_now:
         # Read behind the rows: of one that has been deleted meanwhile its person is there by now.
         keys.renamed.extend(_renamed(connection))
     return History(ids, Measurements(values, is_null), outcomes, labelled, keys)

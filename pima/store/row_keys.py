@@ -20,15 +20,15 @@ def are_keys(row: str, words: Words) -> str:
     return " AND ".join(f"({condition.format(f'{row}.')})" for condition in conditions)
 
 
-def side_key(row: str) -> str:
-    """By what a row's side of the holdout is decided when it first comes.
+def side_key(row: str, row_id: str = "id") -> str:
+    """By what a row's side of the holdout is decided when it first comes; `row_id` is the column that has its id.
 
     No two kinds can meet: digits begin the one, a source's name holds no space.
     """
     return (
         f"CASE WHEN {row}.person_key IS NOT NULL THEN 'person ' || {row}.person_key"
         f" WHEN {row}.source_key IS NOT NULL THEN 'source ' || {row}.source || ' ' || {row}.source_key"
-        f" ELSE CAST({row}.id AS TEXT) END"
+        f" ELSE CAST({row}.{row_id} AS TEXT) END"
     )
 
 

@@ -60,7 +60,7 @@ def unseen_rows(engine: Engine, history: Split, taken: Float32Array, as_read: As
     an id that is in the holdout.
     """
     with reading(engine) as connection:
-        learned = _learned(connection, number, as_read.salt)
+        learned = _learned(connection, number, as_read, has_keys=history.holdout.ranked is not None)
     if (
         learned.features is None
         and history.holdout.ranked is None
@@ -71,16 +71,18 @@ def unseen_rows(engine: Engine, history: Split, taken: Float32Array, as_read: As
     return None if unseen.all() else unseen
 
 
-def _learned(connection: Connection, number: int, salt: str) -> Learned:
+def _learned(connection: Connection, number: int, as_read: AsRead, has_keys: bool) -> Learned:
     version = registry.read_version(connection, number)
     if version is None:
         return Learned(0.0)
     share = version.settings.get("holdout_share", 0.0)
     rows, ids = _snapshot(connection, version), registry.training_ids(connection, number)
     learned_ids = rows.patient_ids if rows is not None else None if ids is None else ids_from_parquet(ids)
+    if learned_ids is None and has_keys and version.holdout_generation != as_read.generation.number:
+        return Learned(0.0)  # under which names rows were kept from it, nobody knows any more
     keys = None if learned_ids is None else keys_of(connection, learned_ids)
     features = None if rows is None else rows.features
-    return Learned(share, learned_ids, features, None if keys is None else ranked(keys, salt))
+    return Learned(share, learned_ids, features, None if keys is None else ranked(keys, as_read.salt))
 
 
 def _snapshot(connection: Connection, version: VersionSummary) -> Side | None:

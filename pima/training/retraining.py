@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import msgspec
@@ -35,9 +35,11 @@ from pima.store import registry
 from pima.store.engine import clock, reading
 from pima.store.generations import holdout_generation
 from pima.store.histories import labelled_history
+from pima.store.late_keys import late_keys
 from pima.store.schema import holdout_salt
 from pima.training.judged_rows import AsRead
 from pima.training.judging import Case, Challenger, judge, load_champion
+from pima.training.late_keys import begin_where_keys_came
 from pima.training.out_of_fold import threshold_of
 from pima.training.recording import announce, decide_and_record
 from pima.training.results import EarlierVerdict, HistoryRows, NewVerdict, RetrainResult
@@ -56,6 +58,8 @@ def retrain(
     alone = only_one(engine, LEASE, run.id, settings.retrain.lease_seconds)
     with nullcontext() if dry_run else alone as lease:
         with stop.at_once():
+            if lease is not None:
+                begin_where_keys_came(engine, settings.holdout.share)
             history, as_read = read_history(engine, settings, declared)
             rows = HistoryRows.of(history)
             run.report(RetrainResult(rows))
@@ -77,12 +81,19 @@ def _decide(engine: Engine, case: Case, run_id: int, lease: HeldLease | None) ->
 
 
 def read_history(engine: Engine, settings: Settings, declared: Declaration) -> tuple[Split, AsRead]:
-    """The labelled rows, validated and split into training and holdout, and what they were split by and when."""
+    """The labelled rows, validated and split into training and holdout, and what they were split by and when.
+
+    Where keys have come for a whole table, by those, as it will be once their generation has begun: a dry run begins
+    none.
+    """
     with reading(engine) as connection:
         salt = holdout_salt(connection, settings.holdout.salt)
         generation = holdout_generation(connection, settings.holdout.share)
+        keys_came = late_keys(connection).came_for_all
+        if keys_came:
+            generation = replace(generation, number=generation.number + 1)
         as_read = AsRead(clock(connection), salt, generation)
-        labelled = labelled_history(connection, declared.columns)
+        labelled = labelled_history(connection, declared.columns, keys_came)
     # The shipped measurements are so fine that equal ones mean the same person, however many there are.
     most_twins = math.inf if same_measurements(declared.features, SHIPPED.features) else MOST_TWINS
     return split(labelled, declared.features, salt, generation.share, most_twins), as_read

@@ -78,6 +78,8 @@ def test_loading_and_training_work_under_their_roles(guarded: Database, tmp_path
     for environ in ({}, {"PIMA_GATE__APPROVE": "true", "PIMA_LINEAGE__MODEL_BYTES": "1"}):
         ended = call(trainer, "retrain", **environ)
         assert ended.exit_code == 0, ended.stderr
+        guarded.execute("UPDATE patients SET person_key = 'p' || id / 2")  # for all, so that the next one begins anew
+    assert guarded.value("SELECT max(number) FROM holdout_generations") == 2
     assert guarded.value("SELECT model_version FROM champion") == 1
     assert call(under_role(guarded, "pima_scorer"), "score").exit_code == 0
     reader = make_engine(under_role(guarded, "pima_reader").url, DatabaseSettings())

@@ -48,7 +48,9 @@ ROLES = (
             "SELECT, INSERT, UPDATE ON runs",
             "SELECT, INSERT, UPDATE, DELETE ON leases",
             "SELECT, UPDATE ON champion",
-            "INSERT ON model_versions, promotions, test_sets",
+            "INSERT ON model_versions, promotions, test_sets, holdout_generations",
+            # Keys that come for a whole table decide the sides anew.
+            "UPDATE (side_key) ON row_keys",
             "INSERT, DELETE ON training_snapshots",
             # What the champion before rejected waits again for one that may take it.
             "SELECT, INSERT, UPDATE ON scoring_queue",
