@@ -194,6 +194,16 @@ class DeclarationWouldBeLost(PimaError):
     code = "declaration_would_be_lost"
 
 
+class KeysWouldBeLost(PimaError):
+    """The database can't go back to revision {to}: schemas before {first} have no place for what rows are called in
+    their sources and whose they are, by which {keyed} rows are found again and kept on their side of the holdout.
+    Nothing was changed. `python -m jobs.migrate --to {first}` is as far as it can go. An older release needs a backup
+    from its own time (docs/operations.md), or a new database."""
+
+    exit_code = WRONG
+    code = "keys_would_be_lost"
+
+
 class SchemaDiffers(PimaError):
     """The database is at the right revision, but {what}. Nothing was written. `python -m jobs.migrate` recreates pima's
     own triggers where they are missing or changed; anything else a person has to undo: docs/operations.md says how,

@@ -14,6 +14,7 @@ from pima.core.features import KEYS, Declaration
 from pima.core.ids import LARGEST_ID
 from pima.declaring import SHIPPED
 from pima.errors import (
+    KeysWouldBeLost,
     SchemaAhead,
     SchemaBehind,
     SchemaDiffers,
@@ -38,6 +39,7 @@ HEAD = "0013"
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012", "0013")
 """Every revision that this code knows, oldest first; a test compares them with migrations/."""
 _FIRST_WITH_DECLARATIONS = "0007"
+_FIRST_WITH_KEYS = "0009"
 _FIRST_WITH_ATTACHED = "0011"
 _NAMES = ("alembic_version", *(table.name for table in TABLES), *VIEWS)
 
@@ -150,6 +152,7 @@ def migrate(
             _require_ids_in_range(connection)
             _require_room_for_keys(connection, before)
             _require_declaration_can_stay(connection, before, to)
+            _require_keys_can_stay(connection, before, to)
             _require_nothing_attached(connection, before, to)
         if before == HEAD and to not in ("head", HEAD):
             drop_triggers(connection)
@@ -180,7 +183,7 @@ def _require_ids_in_range(connection: Connection) -> None:
 
 def _require_room_for_keys(connection: Connection, before: str) -> None:
     """A column that was added by hand would stand in the way; features can't have these names."""
-    if before >= "0009":
+    if before >= _FIRST_WITH_KEYS:
         return
     found = database_of(connection).columns(connection, ["patients"])
     for key in KEYS:
@@ -193,6 +196,14 @@ def _require_declaration_can_stay(connection: Connection, before: str, to: str) 
     # Going back to nothing is no loss that anybody overlooks.
     if to in REVISIONS and to < _FIRST_WITH_DECLARATIONS <= before:
         require_only_the_shipped_one(connection, to, _FIRST_WITH_DECLARATIONS)
+
+
+def _require_keys_can_stay(connection: Connection, before: str, to: str) -> None:
+    """The next pull would make every row a second time, and models would be judged on rows that they learned from."""
+    if to in REVISIONS and to < _FIRST_WITH_KEYS <= before:
+        keyed = connection.scalar(text("SELECT count(*) FROM row_keys"))
+        if keyed:
+            raise KeysWouldBeLost(to=to, first=_FIRST_WITH_KEYS, keyed=keyed)
 
 
 def _require_nothing_attached(connection: Connection, before: str, to: str) -> None:

@@ -88,6 +88,23 @@ def test_with_the_shipped_one_all_is_there_again_afterwards(scored_database: Dat
     assert the_json(call(database, "score", "--json", **settings))["predicted"] == 5
 
 
+@pytest.mark.parametrize("to", ["0008", "0007"])
+def test_no_keys_are_thrown_away(scored_database: Database, tmp_path: Path, to: str) -> None:
+    database, config = scored_database, configuration(tmp_path, SHIPPED_TEXT)
+    insert_patients(database, 2)
+    insert_patients(database, 1, source="clinic", source_key="v3")
+    insert_patients(database, 1, person_key="p")
+    # They outlive their rows.
+    for statement in ("DELETE FROM patients WHERE id > 3", "DELETE FROM patients WHERE id > 2"):
+        kept = database.execute("SELECT * FROM row_keys ORDER BY patient_id")
+        assert "by which 2 rows are found again" in _refused(database, config, to)
+        assert database.execute("SELECT * FROM row_keys ORDER BY patient_id") == kept
+        database.execute(statement)
+    assert call(database, "migrate", "--to", "0009", "--config", config).exit_code == 0
+    assert database.execute("SELECT patient_id, source_key FROM row_keys ORDER BY patient_id") == [(3, "v3"), (4, None)]
+    _refused(database, config, to)
+
+
 def test_bands_and_evidence_are_given_up_on_the_way_back(scored_database: Database, tmp_path: Path) -> None:
     """An older release knows neither, and would refuse a feature with a key that it does not know."""
     database = scored_database

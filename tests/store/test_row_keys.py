@@ -346,8 +346,8 @@ def test_a_prediction_says_whose_it_is_though_the_row_is_gone(database: Database
     assert shown == [(1, None, None), (2, "clinic", "v2"), (3, "clinic", "v3")]
 
 
-def test_keys_can_be_taken_away_again_and_come_back(database: Database) -> None:
-    insert_patients(database, 2, person_key="p")
+def test_the_columns_can_be_taken_away_again_and_come_back(database: Database) -> None:
+    insert_patients(database, 2)
     schema.migrate(database.engine, SALT, to="0008")
     assert "source_key" not in database.execute("SELECT * FROM patients LIMIT 1").__repr__()
     assert database.value("SELECT count(*) FROM patients") == 2
