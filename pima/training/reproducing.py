@@ -21,6 +21,9 @@ from pima.store.engine import reading
 from pima.store.registry import VersionSummary
 from pima.training.snapshot import from_parquet
 
+LARGEST_DIFFERENCE = 1e-6
+"""In probability. The same fit gives the same bits; what other libraries or processors make of it is told apart."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
@@ -28,7 +31,7 @@ class Reproduction:
 
     number: int
     reproduced: bool
-    """No probability differs by more than the tolerance of the parity check."""
+    """No probability differs by more than `LARGEST_DIFFERENCE`."""
     largest_difference: float
     """In probability, over the training rows and the probe rows; 0 on the same machine and libraries."""
     training_rows: int
@@ -45,7 +48,7 @@ def reproduce(engine: Engine, number: int) -> Reproduction:
     version, rows = _read(engine, number)
     stored = load_scorer(engine, number)
     with training_extra():
-        from pima.model.artifact import LARGEST_DIFFERENCE, library_versions, probe_rows
+        from pima.model.artifact import library_versions, probe_rows
     refitted = _fit_again(version, rows)
     compared = np.concatenate([rows.features, probe_rows(as_features(version.features))])
     difference = float(np.abs(refitted(compared) - stored.model.probabilities(compared)).max())

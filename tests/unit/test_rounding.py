@@ -1,0 +1,106 @@
+"""What rounding may make of the two forms of a model, and what only a wrong one shows."""
+
+import numpy as np
+import pytest
+
+from pima.core.features import Feature
+from pima.core.validation import Measurements, as_features
+from pima.model.recipes import recipe_for
+from tests.conftest import FEATURES, SHIPPED
+
+WIDE = (
+    Feature("enzyme", low=0, high=1e6, power=1.0, scale=100.0),
+    Feature("platelets", low=0, high=1e6, power=0.5, scale=3.0),
+    Feature("since", low=1e9, high=3e9, power=1.0, scale=3.0),
+)
+
+
+def _fitted(features, rows, outcomes):
+    from pima.model.network import TrainingData, fit
+
+    return fit(recipe_for("five_seeds", features), features, TrainingData(rows, outcomes.astype(np.int8)), seed=7)
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """A tail to a thousand times what most patients have, on which the model may lean; numbers whose spread is small
+    beside them; and the rows."""
+    draw = np.random.default_rng(5)
+    enzyme, platelets = draw.lognormal(3, 1.5, 500).clip(0, 1e6), draw.normal(8e5, 1e3, 500).clip(0, 1e6)
+    rows = np.stack([enzyme, platelets, draw.uniform(1.7e9, 1.7e9 + 3e6, 500)], axis=1).astype(np.float32)
+    outcomes = draw.random(500) < 0.1 + 0.3 * (enzyme > 20) + 0.4 * (platelets > 8e5)
+    return _fitted(WIDE, rows, outcomes), WIDE, rows
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    """The model of the shipped rows, and those rows."""
+    loaded = np.loadtxt(SHIPPED, delimiter=",")[:568]
+    rows = as_features(Measurements(loaded[:, :8], np.zeros((568, 8), dtype=bool)), FEATURES)
+    return _fitted(FEATURES, rows, loaded[:, 8]), FEATURES, rows
+
+
+def _apart(case, by: float = 1.0):
+    """What the check finds where the largest weight of the compiled form's first layer is so many times Keras's."""
+    from pima.model.artifact import Artifacts, export, parity
+
+    model, features, rows = case
+    ours, hidden = export(model), model.layers[-2]
+    kernel, bias = hidden.get_weights()
+    wrong = kernel.copy()
+    wrong[np.unravel_index(np.abs(kernel).argmax(), kernel.shape)] *= by
+    hidden.set_weights([wrong, bias])
+    theirs = export(model)
+    hidden.set_weights([kernel, bias])
+    return parity(Artifacts(ours.keras, "", theirs.compiled, ""), rows, features, 0.5)
+
+
+def test_a_sound_model_of_wide_ranges_is_taken_where_rounding_alone_shows(wide) -> None:
+    from pima.model.rounding import LEAST
+
+    found = _apart(wide)
+    assert found.largest_difference > LEAST
+    assert found.passed
+
+
+@pytest.mark.parametrize(("case", "by"), [("wide", 1.01), ("shipped", 1.001)])
+def test_a_wrong_weight_is_still_refused(case: str, by: float, request: pytest.FixtureRequest) -> None:
+    given = request.getfixturevalue(case)
+    found = _apart(given, by)
+    assert not found.passed
+    assert found.beyond_rounding > 50
+
+
+def test_the_shipped_models_are_allowed_hardly_more_than_the_least(shipped) -> None:
+    from pima.model.artifact import probe_rows
+    from pima.model.rounding import LEAST, allowed_differences
+
+    model, features, rows = shipped
+    allowed = allowed_differences(model, np.concatenate([rows, probe_rows(features)]))
+    assert allowed.shape == (len(rows) + len(probe_rows(features)),)
+    assert allowed.min() >= LEAST
+    assert allowed.max() < 5 * LEAST
+    assert _apart(shipped).largest_difference <= LEAST
+
+
+def test_what_is_no_number_is_beyond_all_rounding(wide) -> None:
+    found = _apart(wide, np.nan)
+    assert found.beyond_rounding >= len(wide[2])
+    assert not found.passed
+
+
+def test_the_articles_network_and_one_of_categories_alone_are_asked_as_well() -> None:
+    from pima.model.network import TrainingData, fit
+    from pima.model.recipes import Article, FiveSeeds
+    from pima.model.rounding import LEAST, allowed_differences
+
+    draw = np.random.default_rng(1)
+    rows = draw.integers(0, 2, (50, 2)).astype(np.float32)
+    data = TrainingData(rows, rows[:, 0].astype(np.int8))
+    codes = {0: "no", 1: "yes"}
+    categories = tuple(Feature(name, kind="category", codes=codes) for name in "ab")
+    numbers = tuple(Feature(name, low=0, high=1) for name in "ab")
+    for recipe, features in ((Article(epochs=1), numbers), (FiveSeeds(members=2, steps=5), categories)):
+        allowed = allowed_differences(fit(recipe, features, data, seed=1), rows)
+        assert (allowed >= LEAST).all()
+        assert (allowed < 5 * LEAST).all()
