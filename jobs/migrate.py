@@ -9,7 +9,7 @@ from jobs.command import Command, Result, parser, run_command
 from jobs.who_and_why import this_user, why
 from pima.errors import SchemaBehind, SchemaBehindDryRun, WrongUsage
 from pima.process.results import as_json
-from pima.redeclaring import redeclare
+from pima.redeclaring import redeclare, would_redeclare
 from pima.store.roles import knows_roles, make_roles, require_roles
 from pima.store.schema import HEAD, REVISIONS, migrate, require_schema
 
@@ -60,7 +60,10 @@ def _carry_over(command: Command) -> Result:
         require_schema(command.engine)
     except SchemaBehind as error:  # of a dry run: without it the schema was just brought up
         raise SchemaBehindDryRun(**error.facts) from None
-    done = redeclare(command.engine, command.declared, this_user(), given.reason or "", given.dry_run)
+    if given.dry_run:
+        done = would_redeclare(command.engine, command.declared)
+    else:
+        done = redeclare(command.engine, command.declared, this_user(), given.reason)
     # A retired column stays the loader's.
     return as_json(done) | {"roles_to_mend": bool(done.added) and knows_roles(command.engine)}
 

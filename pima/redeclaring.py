@@ -1,10 +1,11 @@
 """Carrying a changed declaration over to a database: columns, triggers, and the rows that it judges otherwise.
 
 One transaction, behind the lock of migrations: nobody sees half of it, and a scorer's batch comes before it or after.
+A dry run reads, in short transactions that keep nobody waiting.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
@@ -15,7 +16,8 @@ from pima.errors import WrongConfiguration
 from pima.store import feature_columns, histories, queue, registry
 from pima.store.database import database_of
 from pima.store.declarations import newest_declaration, record_declaration
-from pima.store.engine import without_time_limit, writing
+from pima.store.engine import reading, without_time_limit, writing
+from pima.store.histories import Rows
 from pima.store.triggers import make_triggers
 
 
@@ -39,22 +41,44 @@ class RedeclareResult:
     dry_run: bool
 
 
-def redeclare(engine: Engine, configured: Declaration, decided_by: str, reason: str, dry_run: bool) -> RedeclareResult:
+def redeclare(engine: Engine, configured: Declaration, decided_by: str, reason: str) -> RedeclareResult:
     """Make a database's declaration that of the settings. Raises WrongConfiguration where a column can't follow."""
     with writing(engine) as connection:
         database_of(connection).wait_for_other_migrations(connection)
         without_time_limit(connection)
-        if not dry_run:
-            _keep_others_out(connection)
-        before = newest_declaration(connection)
-        found = _changes(before, configured)
-        effects = _effects(connection, before, found.declaration)
+        _keep_others_out(connection)
+        planned = _plan(connection, configured)
+        effects = planned.effects(histories.all_rows(connection, planned.there))
         scored_again = 0
-        if found.any:
-            scored_again = _carry_over(connection, found, effects, decided_by, reason)
-        if dry_run:
-            connection.rollback()
-        return _result(found, effects, scored_again, dry_run)
+        if planned.changes.any:
+            scored_again = _carry_over(connection, planned.changes, effects, decided_by, reason)
+        return _result(planned.changes, effects, scored_again, dry_run=False)
+
+
+def would_redeclare(engine: Engine, configured: Declaration) -> RedeclareResult:
+    """What `redeclare` would do, and would raise, by reading alone. Rows that are written meanwhile may be counted as
+    they were or as they are."""
+    with reading(engine) as connection:
+        without_time_limit(connection)
+        planned = _plan(connection, configured)
+    effects, scored_again = planned.effects(_rows_in_blocks(engine, planned.there)), 0
+    if planned.changes.any:
+        with reading(engine) as connection:
+            without_time_limit(connection)
+            scored_again = queue.count_rejected(connection, effects.sound_from_now)
+    return _result(planned.changes, effects, scored_again, dry_run=True)
+
+
+def _rows_in_blocks(engine: Engine, names: Sequence[str]) -> Iterator[Rows]:
+    """Every patient, each block in a transaction of its own: SQLite's readers keep a writer from its commit."""
+    last = 0
+    while True:
+        with reading(engine) as connection:
+            block = histories.rows_above(connection, names, last)
+        if block is None:
+            return
+        last = int(block.ids[-1])
+        yield block
 
 
 def _keep_others_out(connection: Connection) -> None:
@@ -72,8 +96,28 @@ def _changes(before: Declaration, configured: Declaration) -> Changes:
     return changes(before, configured)
 
 
-def _effects(connection: Connection, before: Declaration, after: Declaration) -> Effects:
-    scored = _champions_features(connection)
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is to be changed, and the rules before and after."""
+
+    changes: Changes
+    there: tuple[str, ...]
+    """The columns of the new declaration that the table has by now."""
+    rules: Rules
+
+    def effects(self, rows: Iterable[Rows]) -> Effects:
+        """Of the change, on these rows with the columns that are there."""
+        effects = Effects()
+        for block in rows:
+            measured = block.measurements.widened(self.there, self.rules.columns)
+            add_effects(effects, block.ids, block.unlabelled, measured, self.rules)
+        return effects
+
+
+def _plan(connection: Connection, configured: Declaration) -> _Plan:
+    before = newest_declaration(connection)
+    found = _changes(before, configured)
+    after, scored = found.declaration, _champions_features(connection)
     rules = Rules(
         columns=after.columns,
         scored_before=before.features if scored is None else before.rules_for(scored),
@@ -81,11 +125,7 @@ def _effects(connection: Connection, before: Declaration, after: Declaration) ->
         learned=after.features,
         rejected=queue.rejected(connection),
     )
-    effects = Effects()
-    there = tuple(name for name in after.columns if name in before.columns)
-    for block in histories.all_rows(connection, there):
-        add_effects(effects, block.ids, block.unlabelled, block.measurements.widened(there, after.columns), rules)
-    return effects
+    return _Plan(found, tuple(name for name in after.columns if name in before.columns), rules)
 
 
 def _champions_features(connection: Connection) -> Features | None:

@@ -118,6 +118,21 @@ class Rows:
 
 def all_rows(connection: Connection, names: Sequence[str]) -> Iterator[Rows]:
     """Every patient with these features, a block at a time."""
-    for rows in _plain_rows(connection, f"SELECT id, outcome IS NULL, {listed(names)} FROM patients ORDER BY id"):
-        ids, unlabelled, *measured = zip(*rows, strict=True)
-        yield Rows(np.array(ids, np.int64), np.array(unlabelled, bool), as_measurements(measured, len(rows)))
+    for rows in _plain_rows(connection, f"SELECT {_columns_of_rows(names)} FROM patients ORDER BY id"):
+        yield _as_rows(rows)
+
+
+def rows_above(connection: Connection, names: Sequence[str], after: int) -> Rows | None:
+    """One block of them, of the lowest ids above one; None where there are none."""
+    ordered = f"WHERE id > {after} ORDER BY id LIMIT {_BLOCK_ROWS}"
+    statement = f"SELECT {_columns_of_rows(names)} FROM patients {ordered}"
+    return next((_as_rows(rows) for rows in _plain_rows(connection, statement)), None)
+
+
+def _columns_of_rows(names: Sequence[str]) -> str:
+    return f"id, outcome IS NULL, {listed(names)}"
+
+
+def _as_rows(rows: Sequence[tuple[Any, ...]]) -> Rows:
+    ids, unlabelled, *measured = zip(*rows, strict=True)
+    return Rows(np.array(ids, np.int64), np.array(unlabelled, bool), as_measurements(measured, len(rows)))

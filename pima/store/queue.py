@@ -146,14 +146,22 @@ def rejected(connection: Connection) -> list[int]:
     )
 
 
+_REJECTED = f"{_NOT_QUEUED} AND NOT ({_NOT_REJECTED})"
+
+
+def count_rejected(connection: Connection, ids: Sequence[int]) -> int:
+    """How many `requeue_rejected` would queue, of these ids."""
+    counted = f"SELECT count(*) FROM patients p WHERE {_CURRENT} AND {_REJECTED}"
+    return sum(connection.execute(text(f"{counted} AND p.id IN ({part})")).scalar_one() for part in id_lists(ids))
+
+
 def requeue_rejected(connection: Connection, ids: Sequence[int] | None = None) -> int:
     """Queue the current versions that were rejected, of these ids alone where they are given, and take their rejections
     back; how many."""
-    condition = f"{_NOT_QUEUED} AND NOT ({_NOT_REJECTED})"
     if ids is None:
-        queued = _enqueue(connection, condition)
+        queued = _enqueue(connection, _REJECTED)
     else:
-        queued = sum(_enqueue(connection, f"{condition} AND p.id IN ({part})") for part in id_lists(ids))
+        queued = sum(_enqueue(connection, f"{_REJECTED} AND p.id IN ({part})") for part in id_lists(ids))
     # A version ends as a prediction or as a rejection, never both, so the old judgement goes with the new try.
     connection.execute(
         text("""

@@ -27,7 +27,7 @@ def _redeclare(database: Database, folder: Path, declared: str) -> None:
     path = folder / "other.toml"
     path.write_text(declared)
     engine = make_engine(database.url, DatabaseSettings())
-    redeclare(engine, read_declaration(path), "a test", "other units", dry_run=False)
+    redeclare(engine, read_declaration(path), "a test", "other units")
     engine.dispose()
 
 
