@@ -117,6 +117,7 @@ class _Plan:
 def _plan(connection: Connection, configured: Declaration) -> _Plan:
     before = newest_declaration(connection)
     found = _changes(before, configured)
+    feature_columns.require_room(connection, found.added)
     after, scored = found.declaration, _champions_features(connection)
     rules = Rules(
         columns=after.columns,

@@ -1,4 +1,4 @@
-"""What `migrate --features` may meet: writers at work."""
+"""What `migrate --features` may meet: writers at work, a column of the clinic's own, a database without tables."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from pima.redeclaring import would_redeclare
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from tests.conftest import Database, call, the_json
-from tests.jobs.declared import configuration
+from tests.jobs.declared import DECLARED, configuration
 from tests.jobs.test_declared_features import ADDED
 
 WIDER = ADDED.replace("high = 20\n", "high = 30\n")
@@ -60,3 +60,36 @@ def test_a_dry_run_keeps_no_writer_waiting(declared_database: Database, tmp_path
     assert not any(begun)
     for engine in (asking, clinic):
         engine.dispose()
+
+
+def test_a_column_of_somebody_else_s_under_a_new_feature_s_name_is_told(
+    declared_database: Database, tmp_path: Path
+) -> None:
+    database, config = declared_database, configuration(tmp_path, ADDED)
+    database.execute('INSERT INTO patients ("order", creatinine) VALUES (3, 1)')
+    for table, its in (("patients", "glucose TEXT"), ("patients", '"Glucose" REAL'), ("scoring_queue", "glucose REAL")):
+        database.execute(f"ALTER TABLE {table} ADD COLUMN {its}")
+        name = its.split()[0].strip('"')
+        before = database.value("SELECT count(*) FROM declarations")
+        for asked in (("--dry-run",), ("--reason", "x")):
+            refused = call(database, "migrate", "--config", config, "--features", *asked)
+            assert refused.exit_code == 2, refused.stderr
+            told = f"the feature glucose can't be added: {table} has a column {name} already, which pima has not made"
+            assert told in refused.stderr
+            assert f'ALTER TABLE {table} RENAME COLUMN "{name}" TO another name' in refused.stderr
+        assert database.value("SELECT count(*) FROM declarations") == before
+        database.execute(f'ALTER TABLE {table} RENAME COLUMN "{name}" TO {name}_of_the_clinic_in_{len(its)}')
+    done = call(database, "migrate", "--config", config, "--features", "--reason", "x")
+    assert done.exit_code == 0, done.stderr
+
+
+def test_a_column_that_is_computed_stands_in_the_way_as_well(declared_database: Database, tmp_path: Path) -> None:
+    database, config = declared_database, configuration(tmp_path, ADDED)
+    made = "double precision" if database.kind == "postgresql" else "REAL"
+    stored = "STORED" if database.kind == "postgresql" else "VIRTUAL"
+    database.execute(f"ALTER TABLE patients ADD COLUMN glucose {made} GENERATED ALWAYS AS (creatinine * 2) {stored}")
+    assert call(database, "status", "--config", configuration(tmp_path, DECLARED)).exit_code == 0
+    configuration(tmp_path, ADDED)
+    refused = call(database, "migrate", "--config", config, "--features", "--reason", "x")
+    assert refused.exit_code == 2, refused.stderr
+    assert "patients has a column glucose already" in refused.stderr

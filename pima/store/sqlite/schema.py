@@ -9,8 +9,8 @@ def columns(connection: Connection, _tables: Sequence[str]) -> dict[str, str]:
     """Each column of each table -> its type."""
     rows = connection.execute(
         text("""
-            SELECT m.name || '.' || c.name, lower(c.type)
-            FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'""")
+            SELECT m.name || '.' || c.name, lower(c.type) || CASE WHEN c.hidden > 0 THEN ', computed' ELSE '' END
+            FROM sqlite_master m JOIN pragma_table_xinfo(m.name) c WHERE m.type = 'table'""")
     )
     return {row[0]: row[1] for row in rows}
 
