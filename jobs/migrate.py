@@ -12,6 +12,7 @@ from pima.process.results import as_json
 from pima.redeclaring import redeclare, would_redeclare
 from pima.store.roles import knows_roles, make_roles, require_roles
 from pima.store.schema import HEAD, REVISIONS, migrate, require_schema
+from pima.store.urls import require_file
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -54,6 +55,7 @@ def _carry_over(command: Command) -> Result:
     given = command.options
     if not (given.reason or given.dry_run) or given.roles or given.to != HEAD:
         raise WrongUsage(what="--features takes --reason TEXT, or --dry-run, and neither --roles nor --to.")
+    require_file(command.engine.url)
     if not given.dry_run:
         migrate(command.engine, command.settings.holdout.salt, share=command.settings.holdout.share, declared=None)
     try:

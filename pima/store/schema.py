@@ -139,13 +139,15 @@ def migrate(
 
     One transaction on both databases, behind a lock: of two at once the second finds the work done. The holdout's
     `salt` ("" draws one) and `share`, and what is declared, go into a new database; an existing one keeps its own, and
-    another is an error. `declared` None takes what is declared there.
+    another is an error. `declared` None takes what is declared there; raises SchemaMissing where nothing is.
     """
     with writing(engine) as connection:
         database_of(connection).wait_for_other_migrations(connection)
         before = current_revision(connection)
         # Of what an older schema does not have yet, others may have their own.
         _require_one_schema(connection, _NAMES if before == HEAD else _NAMES[:1])
+        if before is None and declared is None:
+            raise SchemaMissing(expected=HEAD, url=redacted(engine.url))
         if before is not None and before not in REVISIONS:
             raise SchemaAhead(found=before, expected=HEAD)
         if before is not None:

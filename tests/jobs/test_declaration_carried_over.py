@@ -93,3 +93,22 @@ def test_a_column_that_is_computed_stands_in_the_way_as_well(declared_database: 
     refused = call(database, "migrate", "--config", config, "--features", "--reason", "x")
     assert refused.exit_code == 2, refused.stderr
     assert "patients has a column glucose already" in refused.stderr
+
+
+def test_without_a_schema_there_is_nothing_to_carry_over(empty_database: Database, tmp_path: Path) -> None:
+    database, config = empty_database, configuration(tmp_path, DECLARED)
+    for asked in (("--dry-run",), ("--reason", "x")):
+        refused = call(database, "migrate", "--config", config, "--features", *asked, "--json")
+        assert refused.exit_code == 2, refused.stderr
+        assert "python -m jobs.migrate" in refused.stderr
+        assert the_json(refused)["error"] in ("schema_missing", "database_unusable")
+    tables = {
+        "sqlite": "SELECT count(*) FROM sqlite_master",
+        "postgresql": "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace",
+    }
+    assert database.value(tables[database.kind]) == 0
+    # What it names makes all of the declaration.
+    assert call(database, "migrate", "--config", config).exit_code == 0
+    told = the_json(call(database, "migrate", "--config", config, "--features", "--dry-run", "--json"))
+    assert (told["added"], told["retired"], told["changed"]) == ([], [], {})
+    assert database.value("SELECT count(*) FROM declarations") == 1
