@@ -108,15 +108,17 @@ class VersionHasNoBytes(PimaError):
 
 
 class SnapshotNotKept(PimaError):
-    """The training snapshot of model version {number} is not kept, so it can't be fitted again. Versions that have one:
-    {kept}. lineage.snapshots in the configuration says how many are kept."""
+    """The training snapshot of model version {number} is not kept, so it can neither be fitted again nor have its
+    predictions explained. Versions that have one: {kept}. lineage.snapshots in the configuration says how many are
+    kept."""
 
     code = "snapshot_not_kept"
 
 
 class SnapshotDamaged(PimaError):
     """The training snapshot of model version {number} is not what was written: its sha256 differs from the one stored
-    beside it. It was not parsed. Restore the database from a backup to fit this version again."""
+    beside it. It was not parsed. Restore the database from a backup to fit this version again, or to have its
+    predictions explained."""
 
     code = "snapshot_damaged"
 
@@ -243,7 +245,7 @@ class DatabaseUnusable(PimaError):
 class RightMissing(DatabaseUnusable):
     """The role {role} lacks a right on {what} (SQLSTATE 42501); the transaction was rolled back. These are enough:
     pima_scorer for score, pima_trainer for retrain, pima_loader for load and pull, pima_scheduler for scheduler and
-    health, pima_operator for status, health, models and requeue, the schema's owner for migrate and attach.
+    health, pima_operator for status, health, models, explain and requeue, the schema's owner for migrate and attach.
     `python -m jobs.migrate --roles` makes them and mends their rights."""
 
     code = "right_missing"
@@ -338,6 +340,14 @@ class NoSuchVersion(PimaError):
     code = "no_such_version"
 
 
+class NoSuchRow(PimaError):
+    """There is no patient with {called}, so nothing was explained. `explain ID` takes the id that the row has in the
+    table patients, `explain SOURCE KEY` the name of its source and what it is called there."""
+
+    exit_code = WRONG
+    code = "no_such_row"
+
+
 # ---- 3: refused by a guard before any verdict -----------------------------------------------------------------------
 
 
@@ -347,6 +357,18 @@ class NoChampion(PimaError):
 
     exit_code = REFUSED
     code = "no_champion"
+
+
+class NothingPredicts(NoChampion):
+    """There is no champion, so there is no prediction to explain. Make one with: python -m jobs.retrain"""
+
+
+class RowCannotBeScored(PimaError):
+    """Patient {patient_id} can't be scored as the row is, so there is no prediction to explain: {field} broke the rule
+    {reason} (docs/operations.md has the rules). Correct the row and run this again."""
+
+    exit_code = REFUSED
+    code = "row_cannot_be_scored"
 
 
 class SourceRefused(PimaError):

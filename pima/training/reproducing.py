@@ -7,19 +7,14 @@ import numpy as np
 from sqlalchemy import Engine
 
 from pima.core.arrays import Float32Array, Float64Array
-from pima.core.digest import sha256_of
-from pima.core.features import names_of
 from pima.core.history import Side
-from pima.errors import NoSuchVersion, SnapshotDamaged, SnapshotNotKept
 from pima.logs import get_logger
 from pima.model.recipes import recipe_of
 from pima.model.training_extra import training_extra
 from pima.scorer import load_scorer
-from pima.store import lineage, registry
 from pima.store.declarations import as_features
-from pima.store.engine import reading
 from pima.store.registry import VersionSummary
-from pima.training.snapshot import from_parquet
+from pima.training.kept_rows import version_with_rows
 
 LARGEST_DIFFERENCE = 1e-6
 """In probability. The same fit gives the same bits; what other libraries or processors make of it is told apart."""
@@ -45,7 +40,7 @@ def reproduce(engine: Engine, number: int) -> Reproduction:
 
     Raises NoSuchVersion, SnapshotNotKept, SnapshotDamaged, ArtifactDamaged, TrainingExtraMissing.
     """
-    version, rows = _read(engine, number)
+    version, rows = version_with_rows(engine, number)
     stored = load_scorer(engine, number)
     with training_extra():
         from pima.model.artifact import library_versions, probe_rows
@@ -60,20 +55,6 @@ def reproduce(engine: Engine, number: int) -> Reproduction:
         libraries=library_versions(),
         libraries_then=version.libraries,
     )
-
-
-def _read(engine: Engine, number: int) -> tuple[VersionSummary, Side]:
-    with reading(engine) as connection:
-        version = registry.read_version(connection, number)
-        snapshot = lineage.read_snapshot(connection, number)
-        kept = lineage.kept_snapshots(connection)
-    if version is None:
-        raise NoSuchVersion(number=number)
-    if snapshot is None:
-        raise SnapshotNotKept(number=number, kept=", ".join(map(str, kept)) or "none")
-    if sha256_of(snapshot.content) != snapshot.sha256:
-        raise SnapshotDamaged(number=number)
-    return version, from_parquet(snapshot.content, names_of(as_features(version.features)))
 
 
 def _fit_again(version: VersionSummary, rows: Side) -> Callable[[Float32Array], Float64Array]:

@@ -13,6 +13,7 @@ EVERY_COMMAND: list[tuple[str, ...]] = [
     ("score",),
     ("retrain",),
     ("models", "list"),
+    ("explain", "1"),
     ("status",),
     ("requeue",),
     ("scheduler",),

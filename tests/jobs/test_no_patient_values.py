@@ -21,7 +21,16 @@ from pima.errors import PimaError
 from pima.store.engine import reading, writing
 from pima.store.patients import make_staging, stage
 from pima.store.tables import TABLES
-from tests.conftest import FEATURE_NAMES, PATIENCE_SECONDS, Database, Ended, call, free_port, insert_patients, wait_for
+from tests.conftest import (
+    FEATURE_NAMES,
+    PATIENCE_SECONDS,
+    Database,
+    Ended,
+    call,
+    free_port,
+    insert_patients,
+    wait_for,
+)
 from tests.jobs.clinic import URL, Clinic
 from tests.jobs.patient_files import HEADER, ID_HEADER, write
 from tests.jobs.real_scheduler import EVERY_SECOND, stop
@@ -116,6 +125,13 @@ def test_a_night_with_good_and_bad_rows_shows_no_value(watched: Watched) -> None
     watched.run("models", "rollback", "--reason", "for this test", "--json")
     watched.call("retrain", exit_code=3)
     watched.run("status", "--json")
+
+
+def test_what_is_asked_of_one_row_is_shown_and_kept_nowhere(watched: Watched) -> None:
+    (rejected,) = insert_patients(watched.database, 1, **(GOOD | {"bmi": BAD["bmi"]}))
+    watched.call("explain", str(rejected), exit_code=1)  # no training rows are kept here
+    watched.call("explain", NAME, exit_code=2)
+    watched.call("explain", NAME, NAME, exit_code=2)
 
 
 def test_a_pull_shows_no_value_nor_what_a_row_is_called(

@@ -179,11 +179,16 @@ def test_the_operator_puts_a_counter_above_the_versions_that_are_there(guarded: 
     assert guarded.value("SELECT version FROM patients WHERE id = :id", {"id": patient_id}) > 3
 
 
-def test_a_version_is_fitted_again_under_the_operator_s_role(guarded: Database) -> None:
+def test_a_version_is_fitted_again_and_explained_under_the_operator_s_role(guarded: Database) -> None:
     assert call(guarded, "load", str(SHIPPED)).exit_code == 0
     assert call(under_role(guarded, "pima_trainer"), "retrain").exit_code == 0
     ended = call(under_role(guarded, "pima_operator"), "models", "reproduce", "1")
     assert ended.exit_code == 0, ended.stderr
+    # And its predictions explained, though by nobody who only scores.
+    for role in ("pima_operator", "pima_trainer"):
+        ended = call(under_role(guarded, role), "explain", "1")
+        assert ended.exit_code == 0, ended.stderr
+    assert the_json(call(under_role(guarded, "pima_scorer"), "explain", "1", "--json"))["error"] == "right_missing"
 
 
 FORBIDDEN = [

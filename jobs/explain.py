@@ -1,0 +1,90 @@
+"""python -m jobs.explain: why a patient has the prediction that today's champion gives: what moved it most, and what
+the probability means. It shows the patient's values, because a person asks for this row."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from jobs.command import Command, Result, parser, run_command
+from pima.core.ids import LARGEST_ID
+from pima.core.keys import canonical_key, canonical_text
+from pima.counted import counted
+from pima.errors import WrongUsage
+from pima.explaining.all_rows import explain_all
+from pima.explaining.explanation import TOLD
+from pima.explaining.one_row import ById, ByKey, explain_row
+from pima.process.results import as_json
+
+_EXPECTED = "expected a patient's ID, or a SOURCE and the row's KEY there, or --all FILE.parquet alone"
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """The command, with everything injected; returns the exit code."""
+    options = parser("explain", __doc__ or "")
+    options.add_argument("row", nargs="*", metavar="ROW", help="an id in patients, or a source's name and a key in it")
+    options.add_argument(
+        "--all", type=Path, metavar="FILE.parquet", help="explain all rows without an outcome, into this new file"
+    )
+    return run_command(options, _work, _show, arguments, environ)
+
+
+def _work(command: Command) -> Result:
+    row, path = command.options.row, command.options.all
+    if bool(row) == (path is not None) or len(row) > 2:
+        raise WrongUsage(what=_EXPECTED)
+    if path is not None:
+        return as_json(explain_all(command.engine, path, command.stop))
+    called = _by_id(row[0]) if len(row) == 1 else _by_key(command, *row)
+    with command.stop.at_once():
+        return as_json(explain_row(command.engine, called))
+
+
+def _by_id(text: str) -> ById:
+    # It may be a key, and so a name: the error does not repeat it.
+    if not (text.isascii() and text.isdigit() and int(text[:20]) <= LARGEST_ID):
+        raise WrongUsage(what=f"{_EXPECTED}; an id is a whole number")
+    return ById(int(text))
+
+
+def _by_key(command: Command, source: str, text: str) -> ByKey:
+    known = {each.name: each for each in command.settings.sources}
+    if source not in known:
+        raise WrongUsage(what=f"{_EXPECTED}; the settings have no [[source]] of that name")
+    is_uuid = known[source].key_type == "uuid"
+    key = canonical_key([text], ["uuid"]) if is_uuid else canonical_text(text)
+    if key is None:
+        raise WrongUsage(what=f"{_EXPECTED}; that is no key of the source {source}")
+    return ByKey(source, key)
+
+
+def _show(result: Result) -> None:
+    if "path" in result:
+        rejected = f"; {counted(result['rejected'], 'row')} that can't be scored left out" if result["rejected"] else ""
+        print(f"{result['path']}: {counted(result['explained'], 'row')} explained{rejected}")
+        return
+    probability, threshold = result["probability"], result["threshold"]
+    print(
+        f"patient {result['patient_id']}, by version {result['model_version']}: probability {probability:.2f},", end=" "
+    )
+    print(f"predicted class {result['predicted_class']} (1 from {threshold:g} on)")
+    print(result["meaning"])
+    _show_contributions(result)
+
+
+def _show_contributions(result: Result) -> None:
+    told, others = result["contributions"][:TOLD], result["contributions"][TOLD:]
+    rows = counted(result["background_rows"], "training row")
+    print(f"\nWhat moved it most, from the mean of {result['mean_probability']:.2f} over {rows}:")
+    for each in told:
+        print(f"  {each['words']}")
+    if others:
+        rest = sum(each["contribution"] for each in others)
+        print(f"  the other {counted(len(others), 'feature')} together: {rest:+.2f}")
+    if not result["exact"]:
+        print("These are estimates, each with its standard error.")
+    print("\nThis is how the model came to its number, not what causes the outcome.")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,161 @@
+"""Why a row has its prediction, asked by the command on both databases."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from pima.scorer import load_scorer
+from pima.training.kept_rows import version_with_rows
+from tests.conftest import (
+    FEATURE_NAMES,
+    SOUND,
+    Copied,
+    Database,
+    call,
+    insert_patients,
+    load_shipped,
+    the_json,
+)
+from tests.jobs.declared import configuration
+
+NAME = "Canary-Smith"
+
+
+@pytest.fixture
+def explained(copied: Copied) -> Database:
+    """The shipped rows with their champion, whose snapshot is kept."""
+    return copied(_retrained)
+
+
+def _retrained(database: Database) -> None:
+    load_shipped(database)
+    assert call(database, "retrain").exit_code == 0
+
+
+def test_a_row_is_explained_in_figures_that_add_up_and_in_words(explained: Database) -> None:
+    (patient_id,) = insert_patients(explained, 1, pregnancies=3)
+    found = the_json(call(explained, "explain", str(patient_id), "--json"))
+    row = np.array([[np.nan if name == "insulin" else (SOUND | {"pregnancies": 3})[name] for name in FEATURE_NAMES]])
+    probability = load_scorer(explained.engine, 1).model.probabilities(row.astype(np.float32))[0]
+    assert found["probability"] == pytest.approx(probability, abs=1e-6)
+    moved = {each["feature"]: each for each in found["contributions"]}
+    assert moved.keys() == set(FEATURE_NAMES)
+    gained = sum(each["contribution"] for each in moved.values())
+    assert gained == pytest.approx(found["probability"] - found["mean_probability"], abs=1e-5)
+    sizes = [abs(each["contribution"]) for each in found["contributions"]]
+    assert sizes == sorted(sizes, reverse=True)
+    assert (found["exact"], found["background_rows"], moved["glucose"]["error"]) == (True, 100, None)
+    assert moved["glucose"]["words"] == f"glucose 148 mg/dL: {moved['glucose']['contribution']:+.2f}"
+    assert (moved["bmi"]["value"], moved["insulin"]["value"]) == (33.6, None)
+    assert moved["insulin"]["words"].startswith("insulin missing: ")
+    assert moved["pregnancies"]["words"].startswith("pregnancies 3: ")
+    ended = call(explained, "explain", str(patient_id))
+    told = ended.stdout.splitlines()
+    assert told[1].startswith(f"Of 100 such patients about {100 * probability:.0f} will have outcome 1: diabetes ")
+    assert [line.strip() for line in told if line.startswith("  ")][:3] == [
+        each["words"] for each in found["contributions"][:3]
+    ]
+    assert "148" not in ended.stderr
+
+
+def test_the_background_is_of_the_rows_that_the_version_learned_from(explained: Database) -> None:
+    (patient_id,) = insert_patients(explained, 1)
+    found = the_json(call(explained, "explain", str(patient_id), "--json"))
+    version, learned = version_with_rows(explained.engine, 1)
+    drawn = np.random.default_rng(version.seed).permutation(len(learned))[:100]
+    mean = load_scorer(explained.engine, 1).model.probabilities(learned.features[drawn]).mean()
+    assert found["mean_probability"] == pytest.approx(mean, abs=1e-6)
+    assert the_json(call(explained, "explain", str(patient_id), "--json")) == found
+
+
+def test_all_rows_without_an_outcome_are_written_and_those_that_cannot_be_scored_are_counted(
+    explained: Database, tmp_path: Path
+) -> None:
+    ids = [insert_patients(explained, 1, glucose=glucose)[0] for glucose in (90, 120, 190)]
+    insert_patients(explained, 2, bmi=5_000)
+    path = tmp_path / "why.parquet"
+    result = the_json(call(explained, "explain", "--all", str(path), "--json"))
+    assert (result["explained"], result["rejected"]) == (3, 2)
+    assert path.stat().st_mode & 0o077 == 0
+    lines = pq.read_table(path).to_pylist()
+    assert [line["patient_id"] for line in lines] == ids
+    for line in lines:
+        one = the_json(call(explained, "explain", str(line["patient_id"]), "--json"))
+        assert line["probability"] == one["probability"]
+        assert line["because"] == "; ".join(each["words"] for each in one["contributions"][:3])
+        assert {name: line[f"moved_by_{name}"] for name in FEATURE_NAMES} == {
+            each["feature"]: each["contribution"] for each in one["contributions"]
+        }
+    before = path.read_bytes()
+    ended = call(explained, "explain", "--all", str(path))
+    assert (ended.exit_code, "it is there already" in ended.stderr) == (2, True)
+    assert path.read_bytes() == before
+    nowhere = call(explained, "explain", "--all", str(tmp_path / "nowhere" / "why.parquet"))
+    assert (nowhere.exit_code, "can't be written" in nowhere.stderr) == (2, True)
+
+
+def test_a_row_is_found_by_its_source_and_its_key(explained: Database, tmp_path: Path) -> None:
+    mapped = "\n".join(f'{name} = "{name}"' for name in FEATURE_NAMES)
+    config = tmp_path / "pima.toml"
+    config.write_text(f'[[source]]\nname = "ward"\ntable = "visits"\nkey = "id"\n[source.columns]\n{mapped}\n')
+    (patient_id,) = insert_patients(explained, 1, source="ward", source_key=NAME)
+    found = the_json(call(explained, "explain", "ward", f"{NAME} ", "--json", "--config", str(config)))
+    assert found["patient_id"] == patient_id
+    for called, code in ((("ward", f"{NAME}-Jones"), "no_such_row"), (("elsewhere", NAME), "wrong_usage")):
+        ended = call(explained, "explain", *called, "--json", "--config", str(config))
+        assert (ended.exit_code, the_json(ended)["error"]) == (2, code)
+        assert NAME not in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), (NAME,), ("-1",), ("1.5",), ("9" * 30,), ("1", "2", "3"), ("1", "--all", "x.parquet")],
+    ids=lambda arguments: " ".join(arguments) or "nothing",
+)
+def test_a_call_that_names_no_row_is_wrong_usage(scored_database: Database, arguments: tuple[str, ...]) -> None:
+    ended = call(scored_database, "explain", *arguments, "--json")
+    assert (ended.exit_code, the_json(ended)["error"]) == (2, "wrong_usage")
+    assert NAME not in ended.stdout + ended.stderr
+
+
+def test_what_can_not_be_explained_is_told(explained: Database) -> None:
+    (rejected,) = insert_patients(explained, 1, bmi=4444.40625)
+    ended = call(explained, "explain", str(rejected), "--json")
+    assert (ended.exit_code, the_json(ended)["error"]) == (3, "row_cannot_be_scored")
+    assert "bmi broke the rule out_of_range" in ended.stderr
+    assert "4444" not in ended.stdout + ended.stderr
+    unknown = call(explained, "explain", "999999", "--json")
+    assert (unknown.exit_code, the_json(unknown)["error"]) == (2, "no_such_row")
+    explained.execute("DELETE FROM training_snapshots")
+    ended = call(explained, "explain", "1", "--json")
+    assert (ended.exit_code, the_json(ended)["error"]) == (1, "snapshot_not_kept")
+    explained.execute("UPDATE champion SET model_version = NULL")
+    for arguments in (("1",), ("--all", "nowhere.parquet")):
+        ended = call(explained, "explain", *arguments, "--json")
+        assert (ended.exit_code, the_json(ended)["error"]) == (3, "no_champion")
+    assert not Path("nowhere.parquet").exists()
+
+
+def test_categories_are_told_by_their_labels(declared_database: Database, trained_on_declared: Path) -> None:
+    declared_database.execute('INSERT INTO patients (id, "order", smoking) VALUES (7, 3, 1)')
+    config = configuration(trained_on_declared.parent)
+    declared_database.execute(
+        "INSERT INTO training_snapshots (model_version, content, sha256, rows) VALUES (1, :content, :sha256, :rows)",
+        _newest_snapshot(trained_on_declared),
+    )
+    found = the_json(call(declared_database, "explain", "7", "--json", "--config", config))
+    words = {each["feature"]: each["words"].partition(":")[0] for each in found["contributions"]}
+    assert words["smoking"] == "smoking former"
+    assert words["order"] == "order 3"
+    assert words["temperature"] == "temperature missing"
+    assert found["meaning"].endswith("will have outcome 1: back in hospital within thirty days.")
+
+
+def _newest_snapshot(trained: Path) -> dict[str, object]:
+    statement = "SELECT content, sha256, rows FROM training_snapshots ORDER BY model_version DESC LIMIT 1"
+    with closing(sqlite3.connect(trained)) as connection:
+        return dict(zip(("content", "sha256", "rows"), connection.execute(statement).fetchone(), strict=True))
