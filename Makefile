@@ -75,9 +75,10 @@ $(VENV)/.bench: $(VENV)/.complete locks/bench.txt
 # Pins anew, for every platform and Python from 3.11; hashes in, index addresses out.
 lock:
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/score.txt
-	uv pip compile pyproject.toml --extra train --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/train.txt
-	uv pip compile pyproject.toml --extra train --group dev --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/dev.txt
-	uv pip compile pyproject.toml --extra train --group dev --group bench --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/bench.txt
+	uv pip compile pyproject.toml --extra train --extra report --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/train.txt
+	uv pip compile pyproject.toml --extra train --extra report --group dev --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/dev.txt
+	uv pip compile pyproject.toml --extra train --extra report --group dev --group bench --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/bench.txt
+	uv pip compile --group browser --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/browser.txt
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis pima-demo
