@@ -1,0 +1,108 @@
+"""What a report tells, gathered: frozen records of counts, figures and words, none of them a patient's."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from pima.core.evidence.figures import Figure
+from pima.core.features import Features
+from pima.core.leaning import Leaning
+from pima.reporting.exhibits import Exhibit
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """The champion: what it is and where it comes from."""
+
+    version: int
+    pinned: bool
+    since: datetime | None
+    """When it became champion; None where the ledger doesn't say."""
+    trained_at: datetime
+    training_rows: int
+    first_labelled_at: datetime | None
+    """Of the outcomes that it learned from and was judged on."""
+    last_labelled_at: datetime | None
+    network: str
+    threshold: float
+    rows_left_out: dict[str, int]
+    """By the reason why they could not be used."""
+    libraries: dict[str, str]
+    features: Features
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictLine:
+    """One verdict on a challenger."""
+
+    challenger: int
+    against: int | None
+    decided_at: datetime
+    verdict: str
+    explanation: str
+    rows: int | None
+    """Of its test set; None where the challenger gave no numbers."""
+    measure: str
+    """By what it was decided."""
+    of_challenger: float | None
+    """By that measure, on the test set."""
+    of_champion: float | None
+    """The same of the champion that it met; None where there was none that could be loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Week:
+    """The outcomes that came in one week for which there was a prediction before."""
+
+    monday: date
+    outcomes: int
+    correct: int | None
+    """Predictions that came true; None where the outcomes are too few to be shown."""
+    share: Figure | None
+    """The same as a share."""
+    predicted: float | None
+    """The mean of their probabilities."""
+    observed: float | None
+    """The share of outcome 1: near to the one before where the probabilities hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """One run of scoring that ended."""
+
+    started_at: datetime
+    status: str
+    seconds: float
+    predicted: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """All of it."""
+
+    made_at: datetime
+    """By the database's clock."""
+    outcome: str
+    """What is predicted, in words."""
+    champion: Card | None
+    last_verdict: str | None
+    """What the newest retraining said; None before the first."""
+    verdicts: tuple[VerdictLine, ...]
+    """Newest first."""
+    exhibits: tuple[Exhibit, ...]
+    """The evidence: of the champion, and of the last challenger where that met another one."""
+    leaning: Leaning | None
+    """None where there is no champion, or its training rows are not kept."""
+    realised: dict[str, Any]
+    """As `jobs.status` has it: outcomes, correct, accuracy."""
+    weeks: tuple[Week, ...]
+    """Newest first."""
+    nights: tuple[Night, ...]
+    """Newest first."""
+    rejections: tuple[tuple[str, str, int], ...]
+    """Reason, column, and how many rows scoring has rejected for it and nobody has taken back."""
+    queue: dict[str, Any]
+    """As `jobs.status` has it: rows, oldest."""
+    sources: tuple[dict[str, Any], ...]
+    """As `jobs.status` has them."""

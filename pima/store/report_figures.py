@@ -1,0 +1,70 @@
+"""What a report reads besides what status shows: what came true week by week, the nights, the rejections by reason."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, select, text
+
+from pima.store.runs import IS_REAL, Run, Status
+from pima.store.tables import runs
+from pima.store.types import Timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class CameTrue:
+    """An outcome, beside the last prediction that was made before it came."""
+
+    labelled_at: datetime
+    outcome: int
+    predicted_class: int
+    probability: float
+
+
+# By the rule of `realised_accuracy`.
+_LAST_BEFORE = """(SELECT d.{column} FROM predictions d
+    WHERE d.patient_id = n.id AND d.scored_at <= n.labelled_at
+    ORDER BY d.patient_version DESC, d.run_id DESC, d.model_version DESC LIMIT 1) AS {column}"""
+_CAME_TRUE = text(f"""
+    SELECT labelled_at, outcome, predicted_class, probability FROM (
+        SELECT n.labelled_at, n.outcome,
+            {_LAST_BEFORE.format(column="predicted_class")}, {_LAST_BEFORE.format(column="probability")}
+        FROM (SELECT id, outcome, labelled_at FROM patients
+              WHERE labelled_at IS NOT NULL AND outcome IS NOT NULL
+              ORDER BY labelled_at DESC LIMIT :newest) AS n) AS compared
+    WHERE predicted_class IS NOT NULL ORDER BY labelled_at DESC""").columns(labelled_at=Timestamp())
+
+
+def came_true(connection: Connection, newest: int) -> list[CameTrue]:
+    """Of the `newest` outcomes those with a prediction, newest first."""
+    return [CameTrue(*row) for row in connection.execute(_CAME_TRUE, {"newest": newest})]
+
+
+def last_nights(connection: Connection, newest: int) -> list[Run]:
+    """The newest runs of scoring that were let run to an end, whatever end, newest first."""
+    ran = (runs.c.finished_at.is_not(None), runs.c.status.not_in([Status.MISSED, Status.SKIPPED]), IS_REAL)
+    columns = [runs.c[name] for name in Run.__dataclass_fields__]
+    statement = select(*columns).where(runs.c.job == "score", *ran).order_by(runs.c.id.desc()).limit(newest)
+    return [Run(**row._mapping) for row in connection.execute(statement)]
+
+
+def rejections_by_reason(connection: Connection) -> dict[tuple[str, str], int]:
+    """Rows that scoring has rejected and nobody has taken back, by reason and column."""
+    statement = text("SELECT reason, field, count(*) FROM rejections GROUP BY reason, field")
+    return {(row[0], row[1]): int(row[2]) for row in connection.execute(statement)}
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictWithEvidence:
+    """Which models a verdict has evidence of."""
+
+    challenger: int
+    from_version: int | None
+    decided_at: datetime
+
+
+def verdicts_with_evidence(connection: Connection) -> list[VerdictWithEvidence]:
+    """All that have any, newest first; the evidence itself is left where it is."""
+    statement = text("""
+        SELECT challenger, from_version, decided_at FROM promotions
+        WHERE challenger IS NOT NULL AND evidence IS NOT NULL ORDER BY id DESC""")
+    return [VerdictWithEvidence(*row) for row in connection.execute(statement.columns(decided_at=Timestamp()))]

@@ -1,0 +1,77 @@
+"""Curves from the evidence that the ledger keeps, against what they are drawn from."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_curve
+
+from pima.core.arrays import Float64Array, Int8Array
+from pima.core.evidence.document import document
+from pima.core.evidence.evidence import Answers, evidence
+from pima.reporting.exhibits import calibration, cells, distribution, exhibit, roc
+
+DRAW = np.random.default_rng(5)
+PROBABILITIES = DRAW.beta(1, 2, 400).round(3)
+OUTCOMES = (DRAW.random(400) < PROBABILITIES).astype(np.int8)
+
+
+def _document(probabilities: Float64Array = PROBABILITIES, outcomes: Int8Array = OUTCOMES) -> dict[str, object]:
+    return document(evidence(outcomes, Answers(probabilities, 0.5), None, ()))
+
+
+def test_cells_hold_each_row_once() -> None:
+    found = cells(_document(), "challenger")
+    assert len(found) == 100
+    assert sum(cell.cases for cell in found) == OUTCOMES.sum()
+    assert sum(cell.rows for cell in found) == 400
+    for cell in found:
+        within = (cell.low <= PROBABILITIES) & (cell.high > PROBABILITIES)
+        assert (cell.cases, cell.others) == (OUTCOMES[within].sum(), (1 - OUTCOMES[within]).sum())
+
+
+def test_the_roc_curve_is_that_of_scikit_learn() -> None:
+    false_alarms, found, thresholds = roc_curve(OUTCOMES, PROBABILITIES, drop_intermediate=False)
+    at = {round(float(each), 3): (x, y) for each, x, y in zip(thresholds, false_alarms, found, strict=True)}
+    points = roc(_document(), "challenger")
+    assert points[0] == (1, 0, 0)
+    assert points[-1] == (0, 1, 1)
+    compared = [(point[1:], at[point[0]]) for point in points[1:-1] if point[0] in at]
+    assert len(compared) > 10
+    for ours, theirs in compared:
+        assert ours == pytest.approx(theirs)
+
+
+def test_calibration_groups_hold_about_as_many_rows_and_add_up() -> None:
+    found = calibration(_document(), "challenger")
+    assert 5 <= len(found) <= 10
+    assert sum(group.rows for group in found) == 400
+    assert min(group.rows for group in found) >= 40
+    mean = sum(group.rows * group.predicted for group in found) / 400
+    assert mean == pytest.approx(PROBABILITIES.mean(), abs=0.005)
+    assert sum(group.rows * (group.observed.value or 0) for group in found) == pytest.approx(OUTCOMES.sum())
+
+
+@pytest.mark.parametrize("rows", [1, 9, 10, 25])
+def test_few_rows_are_one_group_of_ten_or_more(rows: int) -> None:
+    found = calibration(_document(PROBABILITIES[:rows], OUTCOMES[:rows]), "challenger")
+    assert sum(group.rows for group in found) == rows
+    assert len(found) == max(1, min(len(found), rows // 10))
+
+
+def test_a_distribution_has_tenths() -> None:
+    found = distribution(_document(), "challenger")
+    assert [(cell.low, cell.high) for cell in found] == [(n / 10, (n + 1) / 10) for n in range(10)]
+    assert sum(cell.rows for cell in found) == 400
+
+
+def test_one_class_has_no_roc_curve() -> None:
+    assert roc(_document(outcomes=np.zeros(400, np.int8)), "challenger") == []
+
+
+def test_an_exhibit_has_the_models_that_there_is_evidence_of() -> None:
+    now, names = datetime(2026, 1, 1, tzinfo=UTC), {"challenger": "version 2", "champion": "version 1"}
+    found = exhibit(_document(), now, names, first="champion")
+    assert found is not None
+    assert [(model.role, model.name) for model in found.models] == [("challenger", "version 2")]
+    assert exhibit(_document() | {"challenger": None}, now, names, first="champion") is None
