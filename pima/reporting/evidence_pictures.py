@@ -1,0 +1,139 @@
+"""Pictures of the evidence beside a verdict: whom the models tell apart, whether their probabilities hold, whether
+acting on them does good, how they are spread, in all and by subgroup."""
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+
+from pima.reporting.drawing import FIRST, HEIGHT_INCHES, INK, MUTED, PAPER, SECOND, as_svg, drawn, percents
+from pima.reporting.exhibits import Exhibit, calibration, distribution, roc
+
+_LINES = ((FIRST, "-"), (SECOND, "--"))
+MOST_SUBGROUPS_DRAWN = 40
+
+
+def roc_picture(found: Exhibit, name: str) -> Markup:
+    """Sensitivity over 1 - specificity, of both models."""
+    with drawn(name) as (figure, axes):
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=":")
+        for model, (colour, line) in zip(found.models, _LINES, strict=False):
+            points = roc(found.document, model.role)
+            axes.plot([x for _, x, _ in points], [y for _, _, y in points], color=colour, linestyle=line)
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), xlabel="1 - specificity", ylabel="sensitivity")
+        percents(axes, "x")
+        percents(axes, "y")
+        told = "ROC curves: the share of patients with the outcome that is found, over the share of false alarms"
+        return as_svg(figure, "ROC curve", f"{told}, at each threshold. The diagonal is guessing.")
+
+
+def calibration_picture(found: Exhibit, name: str) -> Markup:
+    """What was observed over what was predicted, in groups of like probability."""
+    with drawn(name) as (figure, axes):
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=":")
+        for model, (colour, line) in zip(found.models, _LINES, strict=False):
+            groups = calibration(found.document, model.role)
+            xs, ys = [each.predicted for each in groups], [each.observed.value or 0.0 for each in groups]
+            if model is found.first:
+                lows = [each.observed.low or 0.0 for each in groups]
+                highs = [1.0 if each.observed.high is None else each.observed.high for each in groups]
+                axes.vlines(xs, lows, highs, color=colour, linewidth=1, alpha=0.6)
+            axes.plot(xs, ys, color=colour, linestyle=line, marker="o", markersize=4, markeredgecolor=PAPER)
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), xlabel="predicted", ylabel="observed")
+        percents(axes, "x")
+        percents(axes, "y")
+        told = "Calibration: the share of patients with the outcome among those of like predicted probability"
+        return as_svg(figure, "Calibration", f"{told}. On the diagonal the probabilities hold.")
+
+
+def decision_picture(found: Exhibit, name: str) -> Markup:
+    """Net benefit over the thresholds, beside treating all and none."""
+    document = found.document
+    thresholds = document["thresholds"]
+    with drawn(name) as (figure, axes):
+        axes.axhline(0, color=MUTED, linewidth=1)
+        everybody = document["treat_all"]["net_benefit"]
+        axes.plot(thresholds, _of_100(everybody), color=MUTED, linewidth=1.2, linestyle=":")
+        for model, (colour, line) in zip(found.models, _LINES, strict=False):
+            curve = found.of(model)["net_benefit"]
+            axes.plot(thresholds, _of_100(curve["net_benefit"]), color=colour, linestyle=line)
+        highest = 100 * document["positive"] / document["rows"]
+        axes.set(xlim=(0, 1), ylim=(-0.15 * highest - 0.5, 1.1 * highest + 0.5), xlabel="threshold")
+        axes.set_ylabel("net benefit, cases of 100")
+        percents(axes, "x")
+        told = "Decision curves: found cases of a hundred patients, less the false alarms weighed by the threshold"
+        return as_svg(figure, "Net benefit", f"{told}, beside treating all and treating none.")
+
+
+def _of_100(values: list[float]) -> list[float]:
+    return [100 * value for value in values]
+
+
+def distribution_picture(found: Exhibit, name: str) -> Markup:
+    """The probabilities of the first model, of patients with the outcome above and of the others below."""
+    tenths = distribution(found.document, found.first.role)
+    middles = [(each.low + each.high) / 2 for each in tenths]
+    with drawn(name) as (figure, axes):
+        axes.bar(middles, [each.cases for each in tenths], width=0.085, color=FIRST)
+        axes.bar(middles, [-each.others for each in tenths], width=0.085, color=SECOND)
+        axes.axhline(0, color=INK, linewidth=0.8)
+        axes.axvline(found.of(found.first)["threshold"], color=MUTED, linewidth=1, linestyle="--")
+        axes.set(xlim=(0, 1), xlabel="predicted probability", ylabel="patients")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
+        percents(axes, "x")
+        told = "How many patients with the outcome (above the line) and without it (below) got which probability"
+        return as_svg(figure, "Distribution of the probabilities", f"{told}. The dashed line is the threshold.")
+
+
+def subgroup_picture(found: Exhibit, name: str) -> Markup:
+    """The first model's area under ROC with its interval in each subgroup that has one."""
+    shown = [each for each in found.document["subgroups"] if _area(found, each)][:MOST_SUBGROUPS_DRAWN]
+    height = max(HEIGHT_INCHES, 0.6 + 0.19 * len(shown))
+    with drawn(name, height=height) as (figure, axes):
+        overall = found.of(found.first)["auroc"]["value"]
+        if overall is not None:
+            axes.axvline(overall, color=MUTED, linewidth=1, linestyle="--")
+        for place, each in enumerate(shown):
+            _draw_subgroup(axes, place, _area(found, each), is_few=each["few"])
+        labels = [f"{each['feature'].replace('_', ' ')}: {each['group']}" for each in shown]
+        axes.set_yticks(range(len(shown)), [_short(label) for label in labels])
+        axes.set(ylim=(len(shown) - 0.4, -0.6), xlim=(min(0.45, _lowest(found, shown)), 1.01))
+        axes.set_xlabel("area under ROC")
+        axes.grid(visible=False, axis="y")
+        told = "How well the model tells patients apart within each subgroup, with its 95 % interval"
+        return as_svg(figure, "Subgroups", f"{told}. Hollow marks: fewer than 50 patients. Dashed: all patients.")
+
+
+def _area(found: Exhibit, subgroup: dict[str, object]) -> dict[str, float] | None:
+    of_model = subgroup[found.first.role]
+    area: dict[str, float] | None = of_model["auroc"] if isinstance(of_model, dict) else None
+    return area if area and area["value"] is not None else None
+
+
+def _lowest(found: Exhibit, shown: list[dict[str, object]]) -> float:
+    areas = [_area(found, each) or {} for each in shown]
+    return min((0.95 * (area.get("low") or area["value"]) for area in areas), default=0.45)
+
+
+def _draw_subgroup(axes: Axes, place: int, area: dict[str, float] | None, is_few: bool) -> None:
+    assert area is not None  # noqa: S101 (those without were left out)
+    if area["low"] is not None:
+        axes.hlines(place, area["low"], area["high"], color=FIRST, linewidth=1.2)
+    axes.plot(area["value"], place, marker="o", markersize=4, color=FIRST, markerfacecolor=PAPER if is_few else FIRST)
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= 30 else f"{label[:29]}…"
+
+
+def leaning_picture(moves: tuple[tuple[str, float], ...], name: str) -> Markup:
+    """How much each feature moves the probabilities, on average."""
+    shown = moves[:MOST_SUBGROUPS_DRAWN]
+    height = max(1.8, 0.6 + 0.24 * len(shown))
+    with drawn(name, height=height) as (figure, axes):
+        axes.barh(np.arange(len(shown)), [100 * value for _, value in shown], height=0.6, color=FIRST)
+        axes.set_yticks(range(len(shown)), [_short(each.replace("_", " ")) for each, _ in shown])
+        axes.set(ylim=(len(shown) - 0.4, -0.6), xlabel="points of probability, on average")
+        axes.grid(visible=False, axis="y")
+        return as_svg(
+            figure, "What the model leans on", "How far each feature moves a patient's probability, on average."
+        )

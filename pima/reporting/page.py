@@ -1,0 +1,114 @@
+"""The report as one page of HTML that needs nothing else: no script, no network, no file beside it."""
+
+from datetime import date, datetime
+from itertools import groupby
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from pima.core.evidence.subgroups import FEW_ROWS, FEWEST_ROWS
+from pima.core.features import Feature
+from pima.counted import counted
+from pima.reporting import evidence_pictures, exhibits, service_pictures
+from pima.reporting.exhibits import Exhibit
+from pima.reporting.records import Contents
+
+FIGURES = {
+    "auroc": "area under ROC",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "calibration_intercept": "calibration intercept (0 is best)",
+    "calibration_slope": "calibration slope (1 is best)",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "positive_predictive_value": "positive predictive value",
+    "negative_predictive_value": "negative predictive value",
+}
+TABLED_THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+def render(contents: Contents) -> str:
+    """The page; the same contents give the same page."""
+    loader = PackageLoader("pima.reporting", "template")
+    pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    pages.filters |= {
+        "day": _day,
+        "moment": _moment,
+        "figure": _figure,
+        "share": _share,
+        "words": _words,
+        "several": counted,
+        "values": _values,
+        "by_feature": _by_feature,
+        "thousands": "{:,}".format,
+    }
+    pages.globals |= {
+        "figures": FIGURES,
+        "thresholds": TABLED_THRESHOLDS,
+        "few": FEW_ROWS,
+        "fewest": FEWEST_ROWS,
+        "exhibits": exhibits,
+        "evidence_pictures": evidence_pictures,
+        "service_pictures": service_pictures,
+        "at_threshold": _at_threshold,
+    }
+    return pages.get_template("report.html").render(contents=contents, style=_style(pages))
+
+
+def _style(pages: Environment) -> Markup:
+    """Our own sheet, in which nothing of the data stands."""
+    return Markup(pages.get_template("style.css").render())  # noqa: S704
+
+
+def _day(moment: datetime | date | None) -> str:
+    return "unknown" if moment is None else f"{moment:%Y-%m-%d}"
+
+
+def _moment(moment: datetime | None) -> str:
+    return "unknown" if moment is None else f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _figure(figure: dict[str, Any] | None, digits: int = 3) -> str:
+    """With its interval, or why there is none."""
+    if figure is None:
+        return ""
+    if figure["value"] is None:
+        return f"none: {figure['reason']}"
+    value = f"{figure['value']:.{digits}f}"
+    return value if figure["low"] is None else f"{value} ({figure['low']:.{digits}f} to {figure['high']:.{digits}f})"
+
+
+def _share(value: float | None, digits: int = 0) -> str:
+    return "" if value is None else f"{100 * value:.{digits}f} %"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _by_feature(subgroups: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Each feature with its subgroups, as declared."""
+    return [(feature, list(each)) for feature, each in groupby(subgroups, lambda one: one["feature"])]
+
+
+def _values(feature: Feature) -> str:
+    """What a feature's values may be."""
+    if feature.kind == "category":
+        return ", ".join(f"{code} {label}" for code, label in feature.codes.items())
+    unit = "" if feature.unit == "count" else feature.unit
+    return f"{feature.low:g} to {feature.high:g} {unit}".rstrip()
+
+
+def _at_threshold(found: Exhibit, role: str, threshold: float) -> dict[str, Any]:
+    """A row of the tables beside the curves."""
+    document = found.document
+    n = document["thresholds"].index(threshold)
+    called, positive = document[role]["called"], document["positive"]
+    negative = document["rows"] - positive
+    return {
+        "sensitivity": called["cases"][n] / positive if positive else None,
+        "specificity": 1 - called["others"][n] / negative if negative else None,
+        "net_benefit": 100 * document[role]["net_benefit"]["net_benefit"][n],
+        "treat_all": 100 * document["treat_all"]["net_benefit"][n],
+    }
