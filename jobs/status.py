@@ -19,7 +19,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def _work(command: Command) -> Result:
-    found = overview(command.engine, [source.name for source in command.settings.sources])
+    found = overview(command.engine, command.settings)
     return found | {"next_runs": next_ticks(command.settings.schedule, datetime.now(UTC))}
 
 
@@ -38,6 +38,8 @@ def _show(result: Result) -> None:
         screen.add_row(
             "champion", f"version {champion['version']}, trained {_when(champion['trained_at'])}{judged}{pinned}"
         )
+    if result["holdout_differs"]:
+        screen.add_row("holdout", f"{result['holdout_differs']}; retrain refuses that")
     oldest = f", the oldest since {_when(queue['oldest'])}" if queue["oldest"] else ""
     screen.add_row("queue", f"{counted(queue['rows'], 'row')} waiting{oldest}")
     if realised["outcomes"]:

@@ -5,12 +5,14 @@ from itertools import pairwise
 
 from sqlalchemy import Connection, Engine
 
+from pima.core.features import Declaration, first_difference
 from pima.errors import PimaError
 from pima.schedule.ticks import JOBS, Schedule, pull_of, schedules
 from pima.settings import Settings
 from pima.store import pulled_sources, queue, registry, service_figures
 from pima.store.attaching import attach_faults
 from pima.store.engine import clock, reading
+from pima.store.generations import newest_generation, share_difference
 from pima.store.runs import Status
 from pima.store.schema import require_schema
 from pima.store.urls import require_file
@@ -25,18 +27,19 @@ _ENDED_BADLY: dict[str, str] = {
 _A_MINUTE, _TEN_YEARS = timedelta(minutes=1), timedelta(days=3652)
 
 
-def complaints(engine: Engine, settings: Settings) -> list[str]:
-    """What is wrong, a sentence each; empty where all is well.
+def complaints(engine: Engine, settings: Settings, declared: Declaration) -> list[str]:
+    """What is wrong, a sentence each; empty where all is well. `declared` is what the settings declare.
 
     Raises WrongConfiguration for a wrong schedule, and nothing for what a database can do.
     """
     scheduled = schedules(settings.schedule)
     try:
         require_file(engine.url)
-        require_schema(engine)
+        kept = require_schema(engine)
         with reading(engine) as connection:
             now = clock(connection)
             return [
+                *_settings_differ(connection, settings, declared, kept),
                 *_scheduler_is_silent(connection, settings, now),
                 *_last_run_failed(connection, settings, now),
                 *_success_is_old(connection, scheduled, now),
@@ -49,6 +52,22 @@ def complaints(engine: Engine, settings: Settings) -> list[str]:
             ]
     except PimaError as error:
         return [f"{error.code}: {error}"]
+
+
+def _settings_differ(connection: Connection, settings: Settings, declared: Declaration, kept: Declaration) -> list[str]:
+    """What jobs refuse. Not the salt, which no role of those that look has a right to."""
+    found = []
+    if (what := first_difference(declared, kept)) is not None:
+        found.append(
+            f"declaration_differs: {what}; jobs refuse such settings: set them back, or carry the change over by "
+            "python -m jobs.migrate --features"
+        )
+    newest = newest_generation(connection)
+    if newest is not None and (what := share_difference(newest, settings.holdout.share)) is not None:
+        found.append(
+            f"holdout_differs: {what}; retrain refuses that: set it back, or change it by python -m jobs.models holdout"
+        )
+    return found
 
 
 def _scheduler_is_silent(connection: Connection, settings: Settings, now: datetime) -> list[str]:

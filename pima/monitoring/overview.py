@@ -6,16 +6,19 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from pima.settings import Settings
 from pima.store import pulled_sources, queue, registry, runs, service_figures
 from pima.store.engine import reading
+from pima.store.generations import newest_generation, share_difference
 from pima.store.predictions import realised_accuracy
 
 RUNS_SHOWN = 8
 NEWEST_OUTCOMES = 1_000
 
 
-def overview(engine: Engine, sources: Sequence[str]) -> dict[str, Any]:
-    """Everything `status` shows, read in one transaction; `sources` are the names of those to tell of."""
+def overview(engine: Engine, settings: Settings) -> dict[str, Any]:
+    """Everything `status` shows, read in one transaction."""
+    sources = [source.name for source in settings.sources]
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
         version = None
@@ -26,6 +29,7 @@ def overview(engine: Engine, sources: Sequence[str]) -> dict[str, Any]:
         last = runs.last_runs(connection, RUNS_SHOWN)
         verdict = service_figures.last_verdict(connection)
         pulled = _pulled(connection, sources) if sources else []
+        generation = newest_generation(connection)
     return {
         "champion": {
             "version": champion.model_version,
@@ -34,6 +38,8 @@ def overview(engine: Engine, sources: Sequence[str]) -> dict[str, Any]:
             "holdout_accuracy": version and (version.metrics["holdout"] or {}).get("accuracy"),
             "last_verdict": verdict,
         },
+        # A declaration that differs was refused before.
+        "holdout_differs": generation and share_difference(generation, settings.holdout.share),
         "queue": {"rows": waiting.rows, "oldest": waiting.oldest},
         "realised": {**asdict(realised), "accuracy": realised.accuracy},
         "sources": pulled,

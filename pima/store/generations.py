@@ -40,15 +40,22 @@ def holdout_generation(connection: Connection, configured_share: float) -> Gener
     if newest is None:
         what = "the database does not say which share of the patients its holdout has"
         raise WrongConfiguration(what=what, expected="a row in holdout_generations: run python -m jobs.migrate")
-    if newest.share != configured_share:
-        what = f"holdout.share is {configured_share} in the settings and {newest.share} in this database"
+    difference = share_difference(newest, configured_share)
+    if difference is not None:
         expected = (
             f"holdout.share = {newest.share}: under another, models would be judged on rows that they learned from. To "
             f"change it all the same, keep {newest.share} in the settings, run python -m jobs.models holdout "
             f"--share {configured_share} --reason TEXT, then set {configured_share}"
         )
-        raise WrongConfiguration(what=what, expected=expected)
+        raise WrongConfiguration(what=difference, expected=expected)
     return newest
+
+
+def share_difference(newest: Generation, configured_share: float) -> str | None:
+    """How the settings' share differs from the one that counts, in words; None where it doesn't."""
+    if newest.share == configured_share:
+        return None
+    return f"holdout.share is {configured_share} in the settings and {newest.share} in this database"
 
 
 def keep_share(connection: Connection, configured_share: float) -> None:

@@ -6,6 +6,7 @@ import sys
 import threading
 import urllib.request
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -18,7 +19,8 @@ from pima.monitoring.metrics_endpoint import DatabaseFigures, serve_metrics
 from pima.schedule.ticks import Schedule
 from pima.settings import MetricsSettings, PingSettings, read_settings
 from pima.store.schema import HEAD
-from tests.conftest import PATIENCE_SECONDS, ROOT, Database, call, clean_environ, free_port, insert_patients
+from tests.conftest import PATIENCE_SECONDS, ROOT, Database, call, clean_environ, free_port, insert_patients, the_json
+from tests.jobs.declared import configuration
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -355,3 +357,27 @@ def test_a_secret_setting_may_come_from_a_file(tmp_path) -> None:
         read_settings(None, given | {"PIMA_PING__SCORE_URL": "https://example.org/other"})
     with pytest.raises(WrongConfiguration, match="RETRAIN_URL"):
         read_settings(None, {"PIMA_PING__RETRAIN_URL": "ftp://example.org"})
+
+
+def test_settings_that_say_otherwise_than_the_database_are_told_with_the_first_difference(
+    well: Database, tmp_path: Path
+) -> None:
+    shipped = (ROOT / "pima" / "data" / "features.toml").read_text()
+    config = configuration(tmp_path, shipped)
+    assert call(well, "health", "--config", config).exit_code == 0
+    configuration(tmp_path, shipped.replace("high = 25", "high = 30", 1))
+    told = call(well, "health", "--config", config)
+    assert told.exit_code == 1
+    what = "the feature pregnancies: its high is 30.0 in the settings and 25.0 in this database"
+    assert f"Not healthy: declaration_differs: {what}; jobs refuse such settings" in told.stderr
+    # The same words as a job's that refuses them.
+    assert what in call(well, "score", "--config", config).stderr
+    # Nor does it hide what else is wrong.
+    well.execute("DELETE FROM schedules")
+    told = call(well, "health", "--config", config, PIMA_HOLDOUT__SHARE="0.4")
+    share = "holdout.share is 0.4 in the settings and 0.3 in this database"
+    for reason in (what, f"holdout_differs: {share}", "scheduler_silent: "):
+        assert reason in told.stderr
+    status = the_json(call(well, "status", "--json", PIMA_HOLDOUT__SHARE="0.4"))
+    assert status["holdout_differs"] == share
+    assert the_json(call(well, "status", "--json"))["holdout_differs"] is None

@@ -83,7 +83,7 @@ ROLES = (
     Role(
         "pima_scheduler",
         (
-            "SELECT ON alembic_version, declarations, champion, unseen_rows, attached_sources",
+            "SELECT ON alembic_version, declarations, champion, holdout_generations, unseen_rows, attached_sources",
             "SELECT, INSERT, UPDATE ON runs, schedules",
             # It ends the lease of a run that was killed.
             "SELECT (owner, expires_at), UPDATE (expires_at) ON leases",
