@@ -16,6 +16,8 @@ MOST_BANDS = 20
 POWERS = (1.0, 0.5, -1.0)
 SMALLEST, LARGEST = 1e-30, 1e30
 """Of a bound other than 0: float32 ends at 1e-38 and 3e38, and a fit takes reciprocals, distances and their shares."""
+SMALLEST_SCALE, LARGEST_SCALE = 1e-6, 100.0
+"""Of the powers of numbers within those bounds: float32 carries each such input, none of them as 0 or infinite."""
 LONGEST_NAME = 63
 """Bytes; PostgreSQL cuts longer names off."""
 
@@ -153,8 +155,11 @@ def _faults_of_number(place: str, feature: Feature) -> Iterator[Fault]:
         yield Fault(f"{place}: power", "is 0.5, but there are values below 0", "low of 0 or above, or another power")
     if feature.power == -1 and feature.low <= 0:
         yield Fault(f"{place}: power", "is -1, but there may be values of 0", "low above 0, or another power")
-    if feature.scale is not None and not 0 < feature.scale <= 100:
-        yield Fault(f"{place}: scale", "is no scale", "a number above 0, at most 100")
+    if feature.scale is not None and not SMALLEST_SCALE <= feature.scale <= LARGEST_SCALE:
+        expected = (
+            f"a number from {SMALLEST_SCALE:g} to {LARGEST_SCALE:g}; what the model is not to lean on is left out"
+        )
+        yield Fault(f"{place}: scale", "is no scale", expected)
     ascending = all(one < other for one, other in pairwise((feature.low, *feature.bands)))
     if feature.bands and not (ascending and feature.bands[-1] <= feature.high):
         yield Fault(f"{place}: bands", "are no ends of bands", "ascending numbers, above low and at most high")

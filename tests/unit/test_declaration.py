@@ -97,6 +97,12 @@ def _number(name: str = "x", low: object = 0, high: object = 1, more: str = "") 
         (_number(low=-1, more="power = 0.5"), "feature 1 (x): power is 0.5, but there are values below 0"),
         (_number(low=0, more="power = -1"), "feature 1 (x): power is -1, but there may be values of 0"),
         (_number(more="scale = 0"), "feature 1 (x): scale is no scale"),
+        (_number(more="scale = -1"), "feature 1 (x): scale is no scale"),
+        (_number(more="scale = 1e-7"), "feature 1 (x): scale is no scale. Expected: a number from 1e-06 to 100"),
+        (_number(more="scale = 1e-300"), "feature 1 (x): scale is no scale"),
+        (_number(more="scale = 101"), "feature 1 (x): scale is no scale"),
+        (_number(more="scale = inf"), "feature 1 (x): scale is no scale"),
+        (_number(more="scale = nan"), "feature 1 (x): scale is no scale"),
         (
             _number(more='kind = "ordinal"'),
             "feature 1 (x).kind can't be taken as it is. Expected: 'number' or 'category'",

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pima.core.declaration_rules import LARGEST, LARGEST_SCALE, SMALLEST, SMALLEST_SCALE
 from pima.core.features import Feature
 from pima.model.recipes import recipe_for
 
@@ -59,3 +60,23 @@ def test_values_that_are_next_to_each_other_make_no_piece_steeper_than_float32_h
     model, data, prepared = _fitted(features, values)
     assert np.isfinite(prepared).all()
     assert np.isfinite(np.asarray(model(data.features))).all()
+
+
+@pytest.mark.parametrize("scale", [SMALLEST_SCALE, LARGEST_SCALE])
+@pytest.mark.parametrize("power", [1.0, 0.5, -1.0])
+@pytest.mark.parametrize("unit", [10 * SMALLEST, 1.0, LARGEST / 10])
+def test_each_scale_that_may_be_declared_is_one_that_the_model_s_numbers_carry(
+    unit: float, power: float, scale: float
+) -> None:
+    import keras
+
+    from pima.model.preprocessing import learn_preprocessing
+
+    values = (unit * np.random.default_rng(2).uniform(0.2, 9, (ROWS, 1))).astype(np.float32)
+    features = (Feature("x", low=unit / 10, high=10 * unit, power=power, scale=scale),)
+    learned = learn_preprocessing(recipe_for("five_seeds", features), features, values)
+    entry = keras.Input((1,))
+    stored = keras.Model(entry, learned.build(entry))
+    for prepared in (learned.apply(values), np.asarray(stored(values))):
+        assert prepared.std() == pytest.approx(scale, rel=1e-3)
+        assert np.abs(prepared.mean()) < scale / 100
