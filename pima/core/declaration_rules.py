@@ -77,6 +77,8 @@ def _faults(declaration: Declaration) -> Iterator[Fault]:
     yield from _faults_of_names(declaration)
     for position, feature in enumerate(features, start=1):
         yield from _faults_of_kind(f"feature {position} ({feature.name})", feature)
+        yield from _faults_of_words(f"feature {position} ({feature.name})", feature)
+    yield from _faults_of_words("outcome", declaration.outcome)
     total = sum(map(inputs, features))
     if total > MOST_INPUTS:
         yield Fault("feature", f"gives {total} inputs, a category one for each code", f"at most {MOST_INPUTS}")
@@ -106,6 +108,18 @@ def _faults_of_texts(place: str, declared: Feature | Outcome) -> Iterator[Fault]
         if not all(folded_name(name) and name.isprintable() for name in getattr(declared, key)):
             what = "may not hold a name that no column can have"
             yield Fault(f"{place}: {key}", what, "names of printable characters, none of them blank")
+
+
+def _faults_of_words(place: str, declared: Feature | Outcome) -> Iterator[Fault]:
+    """Terminals, tables and pages show them as they are: nothing may move, hide or turn round what stands beside it."""
+    for key in declared.__struct_fields__:
+        for text in _texts(getattr(declared, key)) if key not in ("also_called", "perhaps_called") else ():
+            hidden = next((each for each in text if not each.isprintable()), None)
+            expected = "printable characters on one line, with plain spaces between words and none around them"
+            if hidden is not None:
+                yield Fault(f"{place}: {key}", f"may not hold U+{ord(hidden):04X}, which nobody sees", expected)
+            elif text != text.strip():
+                yield Fault(f"{place}: {key}", "may not begin or end with a space", expected)
 
 
 def _texts(value: object) -> Iterable[str]:

@@ -221,6 +221,33 @@ def test_a_nul_in_a_text_is_refused_with_the_key(tmp_path: Path, text: str, told
     assert told in _refused(tmp_path, text)
 
 
+UNSEEN = ["\n", "\r", "\t", "\x1b", "\x7f", "\x85", "\xa0", "\xad", "\u200b", "\u202e", "\u2028", "\u2066", "\ufeff"]
+
+
+@pytest.mark.parametrize("character", UNSEEN)
+def test_no_text_holds_what_nobody_sees(tmp_path: Path, character: str) -> None:
+    """It would go to terminals, CSV files and pages as it is."""
+    escaped = f"a\\u{ord(character):04x}b"
+    for text, place in (
+        (_number(more=f'unit = "{escaped}"'), "feature 1 (x): unit"),
+        (_number(more=f'rationale = "{escaped}"'), "feature 1 (x): rationale"),
+        (_categories(1, 2).replace("label of 1", escaped), "feature 1 (c0): codes"),
+        (_number().replace("[[feature]]", f'meaning = "{escaped}"\n[[feature]]'), "outcome: meaning"),
+    ):
+        assert f"{place} may not hold U+{ord(character):04X}, which nobody sees" in _refused(tmp_path, text)
+
+
+def test_no_text_begins_or_ends_with_a_space(tmp_path: Path) -> None:
+    for spaced in (" a", "a "):
+        told = _refused(tmp_path, _categories(1, 2).replace("label of 1", spaced))
+        assert "feature 1 (c0): codes may not begin or end with a space" in told
+        told = _refused(tmp_path, _number(more=f'unit = "{spaced}"'))
+        assert "feature 1 (x): unit may not begin or end with a space" in told
+    path = tmp_path / "features.toml"
+    path.write_text(_number(more='unit = "µg/dL, größer als – \u05d0"'))
+    assert read_declaration(path).features[0].unit == "µg/dL, größer als – \u05d0"
+
+
 def test_rows_are_judged_by_what_is_declared(tmp_path: Path) -> None:
     features = declaration(tmp_path).features
     rows = [[3, 1.0, 37.0, 2], [3, 1.0, 0.0, 2], [3, 1.0, 37.0, 3], [41, 1.0, 37.0, 0], [3, 1.0, 37.0, 0.5]]
