@@ -207,6 +207,37 @@ def test_keys_are_kept_in_each_statement_of_a_transaction_and_after_a_savepoint(
     ]
 
 
+FORGETS = [
+    "RESET ALL",
+    "SET pima.keys_have_come = ''no''",
+    "SET LOCAL pima.keys_have_come = ''no''",
+    "RESET pima.keys_have_come",
+]
+
+
+@pytest.mark.parametrize("fires", ["BEFORE", "AFTER"])
+@pytest.mark.parametrize("forgets", FORGETS)
+def test_no_setting_that_somebody_changes_keeps_a_key_from_being_kept(
+    postgresql: Database, forgets: str, fires: str
+) -> None:
+    postgresql.execute(f"""
+        CREATE FUNCTION forgets() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            EXECUTE '{forgets}'; RETURN NEW;
+        END $$""")
+    postgresql.execute(f"CREATE TRIGGER forgets {fires} INSERT ON patients FOR EACH ROW EXECUTE FUNCTION forgets()")
+    insert_patients(postgresql, 1, first_id=5, source="clinic", source_key="v5")
+    insert_patients(postgresql, 1, first_id=6, person_key="p", outcome=1)
+    postgresql.execute(f"""
+        INSERT INTO patients (id, {COLUMNS}, source, source_key)
+        VALUES (7, {VALUES}, 'clinic', 'v7'), (8, {VALUES}, NULL, NULL)""")
+    assert row_keys(postgresql) == [
+        (5, "clinic", "v5", "source clinic v5"),
+        (6, None, None, "person p"),
+        (7, "clinic", "v7", "source clinic v7"),
+    ]
+    assert [row[0] for row in queue(postgresql)] == [5, 7, 8]
+
+
 def persons(database: Database) -> dict[int, str | None]:
     return {row[0]: row[1] for row in database.execute("SELECT patient_id, person_key FROM row_keys")}
 

@@ -124,9 +124,12 @@ def _placeholders(rows: str, condition: str) -> str:
         END IF;"""
 
 
-# Said by the stamping trigger, to the end of the transaction, so that an insert of rows without keys does not even have
-# to ask for them: a statement of its own in the queue's trigger would cost a single row's insert two fifths more.
-_KEYS_HAVE_COME = f"pg_catalog.current_setting('pima.keys_have_come', true) {_IS} 'yes'"
+# Said by the statement that goes through the new rows anyway, and asked by the next, so that rows without keys cost
+# nothing: a statement of its own that looks for keys would cost a single row's insert two fifths more. Nothing of
+# anybody else's runs between the two.
+_KEYS_HAVE_COME = f"current_setting('pima.keys_have_come', true) {_IS} 'yes'"
+_SAYS_THAT_KEYS_COME = f"""{says_whose("n")} AND ({_KEYS_HAVE_COME}) IS NOT TRUE
+            AND set_config('pima.keys_have_come', 'yes', true) IS NULL"""
 
 # Said by a pull whose source tells when outcomes became known; not of what a clinic's own trigger then does.
 _LABEL_IS_GIVEN = (
@@ -186,9 +189,6 @@ def functions(columns: tuple[str, ...], schema: str) -> dict[str, str]:
             NEW.labelled_at := CASE WHEN NEW.outcome IS NULL THEN NULL
                 WHEN NEW.labelled_at IS NOT NULL AND {_LABEL_IS_GIVEN} THEN least(NEW.labelled_at, NEW.updated_at)
                 ELSE NEW.updated_at END;
-            IF {says_whose("NEW")} AND ({_KEYS_HAVE_COME}) IS NOT TRUE THEN
-                PERFORM pg_catalog.set_config('pima.keys_have_come', 'yes', true);
-            END IF;
             RETURN NEW;
         END IF;
         IF NEW.id {_IS_NOT} OLD.id THEN
@@ -210,7 +210,9 @@ def functions(columns: tuple[str, ...], schema: str) -> dict[str, str]:
         "enqueue_inserted": f"""
     BEGIN
         INSERT INTO scoring_queue ({queue_columns})
-        SELECT {_of("n", columns)} FROM new_rows n WHERE n.outcome IS NULL AND {_IS_AS_IT_WAS} ORDER BY n.id
+        SELECT {_of("n", columns)} FROM new_rows n
+        WHERE CASE WHEN {_SAYS_THAT_KEYS_COME} THEN false WHEN n.outcome IS NULL THEN {_IS_AS_IT_WAS} ELSE false END
+        ORDER BY n.id
         {unless_newer};
         IF {_KEYS_HAVE_COME} THEN{_keep_keys("new_rows", "n", PERSON_STAYS, has_key("n"))}
         END IF;
