@@ -87,7 +87,7 @@ def _show(result: Result) -> None:
     elif "attached" in result:
         print(f"attached: {', '.join(result['attached'])}; the next pull compares all, then what was touched")
     elif "detached" in result:
-        print(f"detached: {', '.join(result['detached'])}; pulls compare all from now on")
+        print(f"detached: {', '.join(result['detached'])}; pulls go by changed_since, or compare all")
     else:
         print(f"as they were attached: {', '.join(result['sound']) or 'no source is'}")
 

@@ -45,7 +45,9 @@ def _work(command: Command) -> Result:
 def _chosen(settings: Settings, names: Sequence[str]) -> list[Source]:
     known = [source.name for source in settings.sources]
     if not known:
-        raise WrongUsage(what="the settings declare no [[source]], so there is nothing to pull")
+        raise WrongUsage(
+            what="the settings declare no [[source]], so there is nothing to pull; `python -m jobs.suggest` drafts one"
+        )
     if set(names) - set(known):
         raise WrongUsage(what=f"a NAME is no source of the settings; they declare: {', '.join(known)}")
     return [source for source in settings.sources if source.name in names or not names]
@@ -58,16 +60,19 @@ def _opened(command: Command, source: Source) -> OpenSource:
 
 
 _PART = {"all": "", "changed": " (of what has changed)", "touched": " (of what was touched)"}
+_ONLY_WHOLE = "vanished rows not looked for (--full does)"
 
 
 def _show(result: Result) -> None:
     for source in result["sources"]:
         outcomes = ", ".join(f"{source[f'outcomes_{what}']:,} {what}" for what in ("arrived", "corrected", "cleared"))
+        gone = f"{source['vanished']:,} vanished, {source['deleted']:,} deleted"
+        gone = _ONLY_WHOLE if source["compared"] == "changed" else gone
         print(
             f"{source['source']}: {counted(source['rows'], 'row')} read{_PART[source['compared']]}, "
             f"{source['inserted']:,} inserted, "
             f"{source['updated']:,} updated, {source['unchanged']:,} unchanged, {source['rejected']:,} rejected, "
-            f"{source['vanished']:,} vanished, {source['deleted']:,} deleted; outcomes: {outcomes}"
+            f"{gone}; outcomes: {outcomes}"
         )
         for reason, rows in source["rejected_by_reason"].items():
             print(f"  {reason}: {counted(rows, 'row')}")

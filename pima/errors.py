@@ -81,7 +81,7 @@ class Unhealthy(PimaError):
 
 class AttachFaulty(PimaError):
     """The triggers of attached sources may miss changes: {faults}. Until that is mended, pulls compare these sources as
-    a whole. `python -m jobs.attach NAME` recreates the triggers."""
+    a whole. `python -m jobs.attach NAME` recreates the triggers, or says what stands in the way; --detach drops them."""
 
     code = "attach_faulty"
 

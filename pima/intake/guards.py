@@ -98,9 +98,11 @@ def _require_features(source: Source, tally: Tally, comparison: Comparison) -> N
         is_sudden = lacking > source.most_missing and lacking - before > source.most_missing / 2
         if unusable > source.most_missing or is_sudden:
             was = f", where it was missing in {before:.1%}" if comparison.ours else ""
+            # Whoever has named a wrong unit would raise the limit in vain.
+            unit = ", as where its factor, words or range don't fit the source" if unusable > lacking / 2 else ""
             what = (
                 f"{name} is missing in {tally.missing[name]:,} of {counted(tally.rows, 'row')} and can't be taken in "
-                f"{tally.unusable[name]:,} (out of range, unknown, no number){was}; most_missing is "
+                f"{tally.unusable[name]:,} (out of range, unknown, no number{unit}){was}; most_missing is "
                 f"{source.most_missing:g}"
             )
             raise SourceRefused(source=source.name, what=what)

@@ -162,5 +162,5 @@ def _naming_columns(engine: Engine, source: Source, columns: tuple[str, ...]) ->
         if not unreadable or set(unreadable) == set(columns):
             raise
         what = f"it has no column {', '.join(unreadable)} that can be read ({error.facts['what']})"
-        expected = "the names as the source has them, each letter alike"
+        expected = "the names as the source has them, each letter alike, and the right to read each"
         raise SourceUnusable(source=source.name, what=what, expected=expected) from None

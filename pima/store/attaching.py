@@ -46,7 +46,7 @@ def attach_faults(connection: Connection, sources: Sequence[Source]) -> list[Att
     declared = {source.name: source for source in sources}
     found = []
     for name in attached_names(connection):
-        what = "it is attached, and the settings declare no source of that name"
+        what = "it is attached, and the settings declare no source of that name (--detach takes its triggers away)"
         if name in declared:
             what = database_of(connection).attaching.fault(connection, declared[name], None) or ""
         if what:

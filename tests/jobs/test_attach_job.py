@@ -12,7 +12,7 @@ from pima.core.source import Source
 from pima.settings import DatabaseSettings, read_settings
 from pima.store.attaching import attach_faults
 from pima.store.engine import make_engine, reading
-from tests.conftest import PATIENCE_SECONDS, Database, call, under_role, until_someone_waits_for_a_lock
+from tests.conftest import PATIENCE_SECONDS, Database, Ended, call, under_role, until_someone_waits_for_a_lock
 from tests.jobs.clinic import URL, Clinic
 from tests.jobs.test_attach import attached_and_pulled, pulled
 
@@ -150,7 +150,23 @@ def test_attaching_twice_and_detaching_twice_is_no_harm(database: Database, own_
     own_clinic.insert(3)
     assert database.value("SELECT count(*) FROM source_changes") == 3
     for _ in range(2):
-        assert own_clinic.attach(database, "clinic", "--detach").exit_code == 0
+        detached = own_clinic.attach(database, "clinic", "--detach")
+        assert (detached.exit_code, "pulls go by changed_since, or compare all" in detached.stdout) == (0, True)
+
+
+def test_an_attached_source_that_is_no_longer_declared_can_be_taken_away(
+    database: Database, own_clinic: Clinic
+) -> None:
+    assert own_clinic.attach(database, "clinic").exit_code == 0
+    own_clinic.settings["name"] = "ward"
+
+    def attach(*arguments: str) -> Ended:
+        return call(database, "attach", "--config", own_clinic.config, *arguments)
+
+    faulty = attach("--check")
+    assert (faulty.exit_code, "(--detach takes its triggers away)" in faulty.stderr) == (1, True), faulty.stderr
+    assert attach("clinic", "--detach").exit_code == 0
+    assert attach("--check").exit_code == 0
 
 
 def test_writers_that_are_under_way_are_not_waited_for_long(

@@ -319,7 +319,8 @@ def test_a_view_that_needs_rights_that_we_lack_is_refused_and_select_is_enough(
         clinic.execute(
             "GRANT SELECT (visit_id, patient_no, diabetic, pregnancies, glucose_mmol) ON visits TO clinic_reader"
         )
-        refused(sqlite, clinic, 2, "it has no column diastolic, skin, insulin, bmi, pedigree, age", **{URL: url})
+        lacking = "it has no column diastolic, skin, insulin, bmi, pedigree, age"
+        refused(sqlite, clinic, 2, lacking, "lacks a right", "and the right to read each", **{URL: url})
         clinic.execute("GRANT SELECT ON visits TO clinic_reader")
         assert clinic.pull(sqlite, **{URL: url}).exit_code == 0
         assert sqlite.value("SELECT count(*) FROM patients") == 3
@@ -357,7 +358,7 @@ def test_a_source_without_a_url_and_one_that_is_not_declared_are_told(sqlite: Da
     ended = clinic.pull(sqlite, CANARY)
     assert (ended.exit_code, "they declare: clinic" in ended.stderr) == (2, True)
     no_value(ended)
-    assert "declare no [[source]]" in call(sqlite, "pull").stderr
+    assert "declare no [[source]], so there is nothing to pull; `python -m jobs.suggest`" in call(sqlite, "pull").stderr
     assert clinic.pull(sqlite, "clinic").exit_code == 3  # it is empty
 
 
@@ -409,7 +410,7 @@ def test_a_feature_that_is_suddenly_missing_or_out_of_range_is_taken_for_a_fault
 def test_a_wrong_unit_is_found_at_the_first_pull(sqlite: Database, clinic: Clinic) -> None:
     clinic.insert(10)
     clinic.columns["glucose"] = "glucose_mmol"
-    refused(sqlite, clinic, 3, "glucose", "can't be taken in 10")
+    refused(sqlite, clinic, 3, "glucose", "can't be taken in 10", "as where its factor, words or range don't fit")
 
 
 def test_what_was_missing_before_may_be_missing(sqlite: Database, clinic: Clinic) -> None:
