@@ -5,11 +5,14 @@ import os
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from jobs.command import Command, Result, parser, run_command
 from jobs.run_id import add_run_id_option
 from pima.counted import counted
+from pima.errors import Interrupted
 from pima.process.recorded_run import recorded_run
+from pima.reporting.reporting import leave_report
 from pima.training.retraining import retrain
 
 
@@ -27,6 +30,10 @@ def _work(command: Command) -> Result:
     given = command.options
     with recorded_run(command.engine, "retrain", given.run_id, given.dry_run) as command.run:
         retrain(command.engine, command.settings, command.declared, command.run, command.stop, given.dry_run)
+    if not given.dry_run:
+        # The verdict is on record by now, and a stop takes nothing back.
+        with suppress(Interrupted), command.stop.at_once():
+            leave_report(command.engine, command.settings)
     return {"run_id": command.run.id, "dry_run": given.dry_run, **command.run.counts}
 
 

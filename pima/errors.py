@@ -81,7 +81,7 @@ class Unhealthy(PimaError):
 
 class AttachFaulty(PimaError):
     """The triggers of attached sources may miss changes: {faults}. Until that is mended, pulls compare these sources as
-    a whole. `python -m jobs.attach NAME` recreates the triggers, or says what stands in the way; --detach drops them."""
+    a whole. `python -m jobs.attach NAME` recreates the triggers or says what stands in the way; --detach drops them."""
 
     code = "attach_faulty"
 
@@ -91,6 +91,21 @@ class TrainingExtraMissing(PimaError):
     --require-hashes -r locks/train.txt; or use the image's default target."""
 
     code = "training_extra_missing"
+
+
+class ReportExtraMissing(PimaError):
+    """This installation has neither Jinja nor matplotlib, so it can draw no report. Install the extra:
+    pip install 'pima[report]', or use the image's default target. `report --last` needs neither: it writes the one that
+    the last retraining left."""
+
+    code = "report_extra_missing"
+
+
+class ReportNotWritten(PimaError):
+    """The report can't be written to {path}: {why}. What was there before is still there. Make room, or name another
+    file."""
+
+    code = "report_not_written"
 
 
 class TemporaryFileFailed(PimaError):
@@ -245,7 +260,8 @@ class DatabaseUnusable(PimaError):
 class RightMissing(DatabaseUnusable):
     """The role {role} lacks a right on {what} (SQLSTATE 42501); the transaction was rolled back. These are enough:
     pima_scorer for score, pima_trainer for retrain, pima_loader for load and pull, pima_scheduler for scheduler and
-    health, pima_operator for status, health, models, explain and requeue, the schema's owner for migrate and attach.
+    health, pima_operator for status, health, models, explain, report and requeue, the schema's owner for migrate and
+    attach.
     `python -m jobs.migrate --roles` makes them and mends their rights."""
 
     code = "right_missing"
@@ -338,6 +354,14 @@ class NoSuchVersion(PimaError):
 
     exit_code = WRONG
     code = "no_such_version"
+
+
+class NoReportKept(PimaError):
+    """No retraining has left a report in the database yet. Without --last, `python -m jobs.report` makes one of how
+    things stand now."""
+
+    exit_code = WRONG
+    code = "no_report_kept"
 
 
 class NoSuchRow(PimaError):

@@ -97,6 +97,12 @@ class LineageSettings(Frozen, frozen=True):
     model_bytes: Literal["all"] | Positive = "all"
 
 
+class ReportSettings(Frozen, frozen=True):
+    """Where the report goes that each retraining leaves, besides the database."""
+
+    folder: str = ""
+
+
 class ScheduleSettings(Frozen, frozen=True):
     """When the scheduler starts the jobs: crontab fields, weekdays by name."""
 
@@ -154,6 +160,7 @@ class Settings(Frozen, frozen=True):
     holdout: HoldoutSettings = HoldoutSettings()
     gate: GateSettings = GateSettings()
     lineage: LineageSettings = LineageSettings()
+    report: ReportSettings = ReportSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     metrics: MetricsSettings = MetricsSettings()
     ping: PingSettings = PingSettings()

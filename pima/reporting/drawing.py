@@ -14,6 +14,7 @@ import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 # Marks, which stand in no style sheet.
 INK = "#010101"
@@ -88,6 +89,6 @@ def _rounded(number: re.Match[str]) -> str:
 
 
 def percents(axes: Axes, which: str) -> None:
-    """Shares as whole percents on an axis."""
+    """Shares as percents on an axis."""
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+    axis.set_major_formatter(PercentFormatter(1.0, decimals=None, symbol=" %"))

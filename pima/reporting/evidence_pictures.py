@@ -1,6 +1,11 @@
 """Pictures of the evidence beside a verdict: whom the models tell apart, whether their probabilities hold, whether
 acting on them does good, how they are spread, in all and by subgroup."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -9,7 +14,7 @@ from pima.reporting.drawing import FIRST, HEIGHT_INCHES, INK, MUTED, PAPER, SECO
 from pima.reporting.exhibits import Exhibit, calibration, distribution, roc
 
 _LINES = ((FIRST, "-"), (SECOND, "--"))
-MOST_SUBGROUPS_DRAWN = 40
+MOST_LINES_DRAWN = 60
 
 
 def roc_picture(found: Exhibit, name: str) -> Markup:
@@ -85,40 +90,51 @@ def distribution_picture(found: Exhibit, name: str) -> Markup:
 
 
 def subgroup_picture(found: Exhibit, name: str) -> Markup:
-    """The first model's area under ROC with its interval in each subgroup that has one."""
-    shown = [each for each in found.document["subgroups"] if _area(found, each)][:MOST_SUBGROUPS_DRAWN]
-    height = max(HEIGHT_INCHES, 0.6 + 0.19 * len(shown))
-    with drawn(name, height=height) as (figure, axes):
+    """The first model's area under ROC with its interval in each subgroup that has one, below its feature's name."""
+    lines = list(_lines_of_subgroups(found))[:MOST_LINES_DRAWN]
+    with drawn(name, height=max(HEIGHT_INCHES, 0.6 + 0.19 * len(lines))) as (figure, axes):
         overall = found.of(found.first)["auroc"]["value"]
         if overall is not None:
             axes.axvline(overall, color=MUTED, linewidth=1, linestyle="--")
-        for place, each in enumerate(shown):
-            _draw_subgroup(axes, place, _area(found, each), is_few=each["few"])
-        labels = [f"{each['feature'].replace('_', ' ')}: {each['group']}" for each in shown]
-        axes.set_yticks(range(len(shown)), [_short(label) for label in labels])
-        axes.set(ylim=(len(shown) - 0.4, -0.6), xlim=(min(0.45, _lowest(found, shown)), 1.01))
-        axes.set_xlabel("area under ROC")
+        for is_few in (False, True):
+            _draw_areas(
+                axes, [(n, line) for n, line in enumerate(lines) if line.area and line.is_few is is_few], is_few
+            )
+        axes.set_yticks(range(len(lines)), [_short(line.label) for line in lines])
+        for label, line in zip(axes.get_yticklabels(), lines, strict=True):
+            label.set_fontweight("normal" if line.area else "bold")
+        lows = [line.area["low"] or line.area["value"] for line in lines if line.area]
+        axes.set(ylim=(len(lines) - 0.4, -0.6), xlim=(min(0.45, *lows, 1), 1.01), xlabel="area under ROC")
+        axes.tick_params(axis="y", length=0)
         axes.grid(visible=False, axis="y")
         told = "How well the model tells patients apart within each subgroup, with its 95 % interval"
         return as_svg(figure, "Subgroups", f"{told}. Hollow marks: fewer than 50 patients. Dashed: all patients.")
 
 
-def _area(found: Exhibit, subgroup: dict[str, object]) -> dict[str, float] | None:
-    of_model = subgroup[found.first.role]
-    area: dict[str, float] | None = of_model["auroc"] if isinstance(of_model, dict) else None
-    return area if area and area["value"] is not None else None
+@dataclass(frozen=True, slots=True)
+class _Line:
+    label: str
+    area: dict[str, Any] | None = None
+    """None of a line that has a feature's name alone."""
+    is_few: bool = False
 
 
-def _lowest(found: Exhibit, shown: list[dict[str, object]]) -> float:
-    areas = [_area(found, each) or {} for each in shown]
-    return min((0.95 * (area.get("low") or area["value"]) for area in areas), default=0.45)
+def _lines_of_subgroups(found: Exhibit) -> Iterator[_Line]:
+    for feature, groups in groupby(found.document["subgroups"], lambda one: str(one["feature"])):
+        shown = [each for each in groups if each[found.first.role] and each[found.first.role]["auroc"]["value"]]
+        if shown:
+            yield _Line(feature.replace("_", " "))
+        for each in shown:
+            yield _Line(each["group"], each[found.first.role]["auroc"], bool(each["few"]))
 
 
-def _draw_subgroup(axes: Axes, place: int, area: dict[str, float] | None, is_few: bool) -> None:
-    assert area is not None  # noqa: S101 (those without were left out)
-    if area["low"] is not None:
-        axes.hlines(place, area["low"], area["high"], color=FIRST, linewidth=1.2)
-    axes.plot(area["value"], place, marker="o", markersize=4, color=FIRST, markerfacecolor=PAPER if is_few else FIRST)
+def _draw_areas(axes: Axes, lines: list[tuple[int, _Line]], is_few: bool) -> None:
+    areas = [(n, line.area) for n, line in lines if line.area]
+    with_interval = [(n, area["low"], area["high"]) for n, area in areas if area["low"] is not None]
+    if with_interval:
+        axes.hlines(*zip(*with_interval, strict=True), color=FIRST, linewidth=1.2)
+    fill = PAPER if is_few else FIRST
+    axes.plot([area["value"] for _, area in areas], [n for n, _ in areas], "o", ms=4, color=FIRST, mfc=fill)
 
 
 def _short(label: str) -> str:
@@ -127,7 +143,7 @@ def _short(label: str) -> str:
 
 def leaning_picture(moves: tuple[tuple[str, float], ...], name: str) -> Markup:
     """How much each feature moves the probabilities, on average."""
-    shown = moves[:MOST_SUBGROUPS_DRAWN]
+    shown = moves[:MOST_LINES_DRAWN]
     height = max(1.8, 0.6 + 0.24 * len(shown))
     with drawn(name, height=height) as (figure, axes):
         axes.barh(np.arange(len(shown)), [100 * value for _, value in shown], height=0.6, color=FIRST)

@@ -35,6 +35,8 @@ def render(contents: Contents) -> str:
     pages.filters |= {
         "day": _day,
         "moment": _moment,
+        "time": "{:%Y-%m-%d %H:%M}".format,
+        "area": _area,
         "figure": _figure,
         "share": _share,
         "words": _words,
@@ -77,6 +79,14 @@ def _figure(figure: dict[str, Any] | None, digits: int = 3) -> str:
         return f"none: {figure['reason']}"
     value = f"{figure['value']:.{digits}f}"
     return value if figure["low"] is None else f"{value} ({figure['low']:.{digits}f} to {figure['high']:.{digits}f})"
+
+
+def _area(figure: dict[str, Any]) -> str:
+    """Shorter, for narrow columns."""
+    if figure["value"] is None:
+        return f"none: {figure['reason']}"
+    within = "" if figure["low"] is None else f" ({figure['low']:.2f}\N{EN DASH}{figure['high']:.2f})"
+    return f"{figure['value']:.2f}{within}"
 
 
 def _share(value: float | None, digits: int = 0) -> str:

@@ -286,6 +286,14 @@ runs = _table(
     ),
 )
 
+# What retrainings leave for people to look at: pages of HTML, the newest few.
+reports = _table(
+    "reports",
+    _identity(),
+    Column("made_at", Timestamp, **_now()),
+    Column("html", Text, nullable=False),
+)
+
 # Since when each job has had its present schedule, and when a scheduler last said that it lives.
 schedules = _table(
     "schedules",

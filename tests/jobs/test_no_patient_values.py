@@ -24,6 +24,7 @@ from pima.store.tables import TABLES
 from tests.conftest import (
     FEATURE_NAMES,
     PATIENCE_SECONDS,
+    SHIPPED,
     Database,
     Ended,
     call,
@@ -68,6 +69,12 @@ class Watched:
     def _keep(self, ended: Ended, exit_code: int) -> None:
         assert ended.exit_code == exit_code, ended.stderr
         self.shown += [ended.stdout, ended.stderr]
+
+    def report(self) -> None:
+        """Make one; all of it is shown."""
+        path = self.folder / "report.html"
+        self.call("report", "--out", str(path))
+        self.shown.append(path.read_text())
 
     def file(self, *lines: str | bytes) -> str:
         return write(self.folder, *lines)
@@ -125,6 +132,21 @@ def test_a_night_with_good_and_bad_rows_shows_no_value(watched: Watched) -> None
     watched.run("models", "rollback", "--reason", "for this test", "--json")
     watched.call("retrain", exit_code=3)
     watched.run("status", "--json")
+    watched.report()
+
+
+def test_a_retraining_and_the_reports_on_it_show_no_value(watched: Watched) -> None:
+    watched.run("load", str(SHIPPED))
+    for outcome in (0, 1):
+        insert_patients(watched.database, 12, outcome=outcome, **GOOD)
+    insert_patients(watched.database, 12, **(GOOD | {"age": 40.0029296875}))
+    watched.call("score")
+    watched.database.execute("UPDATE patients SET outcome = 1 WHERE outcome IS NULL")
+    insert_patients(watched.database, 3, **(GOOD | {"bmi": BAD["bmi"]}))
+    watched.call("score")
+    watched.call("retrain")
+    assert watched.database.value("SELECT count(*) FROM reports") == 2
+    watched.report()
 
 
 def test_what_is_asked_of_one_row_is_shown_and_kept_nowhere(watched: Watched) -> None:

@@ -81,6 +81,7 @@ def test_loading_and_training_work_under_their_roles(guarded: Database, tmp_path
         guarded.execute("UPDATE patients SET person_key = 'p' || id / 2")  # for all, so that the next one begins anew
     assert guarded.value("SELECT max(number) FROM holdout_generations") == 2
     assert guarded.value("SELECT model_version FROM champion") == 1
+    assert guarded.value("SELECT count(*) FROM reports") == 2
     assert call(under_role(guarded, "pima_scorer"), "score").exit_code == 0
     reader = make_engine(under_role(guarded, "pima_reader").url, DatabaseSettings())
     with writing(reader) as connection:
@@ -153,6 +154,8 @@ def test_looking_after_the_service_works_under_its_role(guarded: Database, train
     ):
         ended = call(operator, "models", *command)
         assert ended.exit_code == 0, (command, ended.stderr)
+    assert call(operator, "report", "--out", str(tmp_path / "report.html")).exit_code == 0
+    assert the_json(call(operator, "report", "--last", "--json"))["error"] == "no_report_kept"
     assert guarded.execute("SELECT model_version, pinned FROM champion") == [(3, 0)]
     assert (tmp_path / "champion.keras").stat().st_size > 0
     queued = "SELECT patient_id FROM scoring_queue ORDER BY patient_id"
@@ -243,6 +246,10 @@ FORBIDDEN = [
     ("pima_operator", "UPDATE promotions SET decided_by = 'x'"),
     ("pima_operator", "DELETE FROM promotions"),
     ("pima_operator", "UPDATE training_snapshots SET rows = 1"),
+    ("pima_operator", "DELETE FROM reports"),
+    ("pima_scorer", "SELECT html FROM reports"),
+    ("pima_trainer", "UPDATE reports SET html = 'x'"),
+    ("pima_trainer", "DELETE FROM predictions"),
     ("pima_operator", "DELETE FROM champion"),
     ("pima_operator", "UPDATE runs SET status = 'succeeded'"),
     ("pima_operator", "DELETE FROM runs"),

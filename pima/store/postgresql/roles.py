@@ -52,6 +52,9 @@ ROLES = (
             # Keys that come for a whole table decide the sides anew.
             "UPDATE (side_key) ON row_keys",
             "INSERT, DELETE ON training_snapshots",
+            # For the report that it leaves: what came true.
+            "SELECT ON predictions",
+            "SELECT, INSERT, DELETE ON reports",
             # What the champion before rejected waits again for one that may take it.
             "SELECT, INSERT, UPDATE ON scoring_queue",
             "SELECT, DELETE ON rejections",
@@ -97,6 +100,7 @@ ROLES = (
         (
             "SELECT ON alembic_version, declarations, patients, predictions, promotions, model_versions",
             "SELECT ON training_snapshots, runs, schedules, holdout_generations, unseen_rows, attached_sources",
+            "SELECT ON reports",
             "SELECT, UPDATE ON champion",
             "INSERT ON promotions, holdout_generations",
             "SELECT, INSERT, UPDATE, DELETE ON scoring_queue",

@@ -1,0 +1,43 @@
+"""python -m jobs.report: one page of HTML on the champion, the evidence for it, what came true, and the nights. It
+needs no network and holds nothing by which a patient could be recognised."""
+
+import os
+import sys
+import webbrowser
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from jobs.command import Command, Result, parser, run_command
+from pima.process.results import as_json
+from pima.reporting.reporting import FILE_NAME, last_report, make_report, write_report
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """The command, with everything injected; returns the exit code."""
+    options = parser("report", __doc__ or "")
+    options.add_argument(
+        "--out", type=Path, default=Path(FILE_NAME), metavar="FILE", help=f"where to write it (default: {FILE_NAME})"
+    )
+    options.add_argument("--last", action="store_true", help="the one that the last retraining left in the database")
+    options.add_argument("--open", action="store_true", help="show it in a browser")
+    return run_command(options, _work, _show, arguments, environ)
+
+
+def _work(command: Command) -> Result:
+    given = command.options
+    with command.stop.at_once():
+        if given.last:
+            html = last_report(command.engine)
+        else:
+            html = make_report(command.engine, [source.name for source in command.settings.sources])
+        written = write_report(html, given.out)
+    opened = given.open and webbrowser.open(given.out.resolve().as_uri())
+    return {**as_json(written), "opened": opened}
+
+
+def _show(result: Result) -> None:
+    print(f"{result['path']}: the report, {result['bytes']:,} bytes; it opens in any browser")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,84 @@
+"""Making a report, and where it goes: into a file, and after each retraining into the database and a folder."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from sqlalchemy import Engine
+
+from pima.errors import NoReportKept, PimaError, ReportNotWritten
+from pima.logs import get_logger
+from pima.reporting.gathering import gather
+from pima.reporting.report_extra import report_extra
+from pima.settings import Settings
+from pima.store import reports
+from pima.store.engine import reading, writing
+
+KEPT = 4
+"""Reports that stay in the database, a month of weekly ones."""
+FILE_NAME = "pima-report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A report's file."""
+
+    path: str
+    bytes: int
+
+
+def make_report(engine: Engine, sources: Sequence[str]) -> str:
+    """The page, of how things stand now. Raises ReportExtraMissing."""
+    with report_extra():
+        from pima.reporting.page import render
+    return render(gather(engine, sources))
+
+
+def last_report(engine: Engine) -> str:
+    """The page that the last retraining left. Raises NoReportKept."""
+    with reading(engine) as connection:
+        html = reports.newest_report(connection)
+    if html is None:
+        raise NoReportKept
+    return html
+
+
+def write_report(html: str, path: Path) -> Written:
+    """In the place of what was there, whole or not at all. Raises ReportNotWritten."""
+    content = html.encode()
+    try:
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
+            try:
+                file.write(content)
+                file.close()
+                # Nobody is told by it: whoever may look into the folder may read it.
+                Path(file.name).chmod(0o666 & ~_mask())
+                Path(file.name).replace(path)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise ReportNotWritten(path=path, why=error.strerror) from None
+    return Written(str(path), len(content))
+
+
+def _mask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def leave_report(engine: Engine, settings: Settings) -> None:
+    """What a retraining leaves behind once its verdict is on record. That there is none fails no retraining."""
+    try:
+        html = make_report(engine, [source.name for source in settings.sources])
+        with writing(engine) as connection:
+            reports.keep_report(connection, html, KEPT)
+        get_logger().info("report kept", bytes=len(html.encode()))
+        if settings.report.folder:
+            written = write_report(html, Path(settings.report.folder) / FILE_NAME)
+            get_logger().info("report written", path=written.path)
+    except PimaError as error:
+        get_logger().warning("no report was left, or not everywhere", error_code=error.code, error=str(error))

@@ -1,0 +1,194 @@
+"""The report: what it tells, also where there is little to tell, and where it is left."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from tests.conftest import Copied, Database, call, insert_many, insert_patients, load_shipped, the_json
+from tests.jobs.declared import DECLARED, configuration
+
+_VOID = {"meta", "link", "br", "img"}
+
+
+class Page(HTMLParser):
+    """A page as a reader's software takes it: its elements closed in order, its texts."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.html = html
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in _VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+
+def _report(database: Database, folder: Path, *arguments: str, **environ: str) -> Page:
+    path = folder / "report.html"
+    found = the_json(call(database, "report", "--json", "--out", str(path), *arguments, **environ))
+    assert (found["path"], found["bytes"], found["opened"]) == (str(path), path.stat().st_size, False)
+    page = Page(path.read_text())
+    _assert_it_needs_nothing_else(page)
+    return page
+
+
+def _assert_it_needs_nothing_else(page: Page) -> None:
+    assert page.of("script") == page.of("img") == page.of("iframe") == []
+    assert [each for each in page.of("link") if each["rel"] != "icon"] == []
+    assert set(re.findall(r"https?://[^\"' ]*", page.html)) <= {"http://www.w3.org/1999/xlink"}
+    assert "url(" not in re.sub(r"url\(#\w+\)", "", page.html)
+    ids = [each["id"] for _, each in page.elements if "id" in each]
+    assert len(ids) == len(set(ids))
+    linked = [each["href"] for each in page.of("a")]
+    assert {f"#{each}" for each in ids} >= set(linked)
+    assert all({"role", "viewbox"} <= each.keys() for each in page.of("svg"))
+    assert len(re.findall(r"<svg[^>]*><title>[^<]+</title><desc>[^<]+</desc>", page.html)) == len(page.of("svg"))
+    assert all("scope" in each for each in page.of("th"))
+    # Each picture has its figures in the page.
+    assert len(page.of("table")) >= len(page.of("svg"))
+
+
+def _lived_in(database: Database) -> None:
+    """A history with a first champion, nights with rejections, outcomes that came, and a second verdict."""
+    load_shipped(database)
+    assert call(database, "retrain").exit_code == 0
+    insert_many(database, 60, glucose="80 + n * 2")
+    insert_patients(database, 4, bmi=5_000)
+    insert_patients(database, 2, age=3_000)
+    assert call(database, "score").exit_code == 0
+    database.execute("UPDATE patients SET outcome = CASE WHEN glucose > 140 THEN 1 ELSE 0 END WHERE outcome IS NULL")
+    insert_patients(database, 5)
+    assert call(database, "retrain").exit_code == 0
+
+
+@pytest.fixture
+def lived_in(copied: Copied) -> Database:
+    return copied(_lived_in)
+
+
+def test_with_nothing_yet_it_says_what_to_do_next(database: Database, tmp_path: Path) -> None:
+    page = _report(database, tmp_path)
+    assert page.of("svg") == []
+    for command in ("load FILE", "retrain", "score", "load outcomes.csv"):
+        assert f"python -m jobs.{command}" in page.text
+    assert page.text.count("none yet") == 1
+    assert "diabetes within five years" in page.text
+
+
+def test_it_tells_of_a_service_that_has_lived(lived_in: Database, tmp_path: Path) -> None:
+    page = _report(lived_in, tmp_path)
+    champion = lived_in.value("SELECT model_version FROM champion")
+    assert f"version {champion}" in page.text
+    assert len(page.of("svg")) == 9
+    assert "5 rows waiting" in page.text
+    (rejections,) = re.findall(r"Rows that can't be scored as they are.*?</table>", page.html, re.DOTALL)
+    assert re.findall(r"<tr>.*?</tr>", rejections, re.DOTALL)[1:] == [
+        '<tr><th scope="row">out of range</th><td>bmi</td><td class="number">4</td></tr>',
+        '<tr><th scope="row">out of range</th><td>age</td><td class="number">2</td></tr>',
+    ]
+    assert "No sources are declared" in page.text
+
+
+def test_what_came_true_is_what_a_plain_query_says(lived_in: Database, tmp_path: Path) -> None:
+    page = _report(lived_in, tmp_path)
+    ((outcomes, correct, predicted, observed),) = lived_in.execute("""
+        SELECT count(*), sum(CASE WHEN predicted_class = outcome THEN 1 ELSE 0 END), avg(probability), avg(outcome)
+        FROM patients JOIN predictions ON patient_id = id WHERE scored_at <= labelled_at""")
+    (section,) = re.findall(r'<section id="realised".*?</section>', page.html, re.DOTALL)
+    rows = re.findall(r'<td class="number">(\d+)</td><td class="number">(\d+) \((\d+) %\)</td>', section)
+    # A Monday may begin while this runs.
+    assert [sum(int(row[n]) for row in rows) for n in (0, 1)] == [outcomes, correct]
+    if len(rows) == 1:
+        cells = f'>{100 * predicted:.0f} %</td><td class="number">{100 * float(observed):.0f} %<'
+        assert cells in section
+    assert f"{100 * correct / outcomes:.1f} %" in page.text
+
+
+def test_each_retraining_leaves_one_and_few_are_kept(lived_in: Database, tmp_path: Path) -> None:
+    assert lived_in.value("SELECT count(*) FROM reports") == 2
+    lived_in.execute("INSERT INTO reports (html) VALUES ('a'), ('b'), ('c')")
+    dry = call(lived_in, "retrain", "--dry-run")
+    assert (dry.exit_code, lived_in.value("SELECT count(*) FROM reports")) == (0, 5)
+    folder = tmp_path / "shown"
+    folder.mkdir()
+    (folder / "pima-report.html").write_text("the one before")
+    ended = call(lived_in, "retrain", PIMA_REPORT__FOLDER=str(folder))
+    assert ended.exit_code == 0
+    kept = [row[0] for row in lived_in.execute("SELECT html FROM reports ORDER BY id")]
+    assert kept[:3] == ["a", "b", "c"]
+    assert [path.name for path in folder.iterdir()] == ["pima-report.html"]
+    assert (folder / "pima-report.html").read_text() == kept[3]
+    assert _report(lived_in, tmp_path, "--last").html == kept[3]
+
+
+def test_that_none_could_be_left_fails_no_retraining(lived_in: Database, tmp_path: Path) -> None:
+    ended = call(lived_in, "retrain", PIMA_REPORT__FOLDER=str(tmp_path / "nowhere"), PIMA_LOGS__FORMAT="json")
+    assert (ended.exit_code, "report_not_written" in ended.stderr) == (0, True)
+    assert lived_in.value("SELECT count(*) FROM reports") == 3
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_where_it_can_not_be_written_what_was_there_stays(database: Database, tmp_path: Path) -> None:
+    ended = call(database, "report", "--out", str(tmp_path / "nowhere" / "report.html"), "--json")
+    assert (ended.exit_code, the_json(ended)["error"]) == (1, "report_not_written")
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "kept").touch()
+    ended = call(database, "report", "--out", str(taken), "--json")
+    assert (ended.exit_code, the_json(ended)["error"]) == (1, "report_not_written")
+    assert [path.name for path in tmp_path.glob("*report*")] == []
+    assert [path.name for path in taken.iterdir()] == ["kept"]
+    last = call(database, "report", "--last", "--json")
+    assert (last.exit_code, the_json(last)["error"]) == (2, "no_report_kept")
+
+
+def test_a_champion_that_the_last_verdict_is_not_about_has_its_own_evidence(
+    scored_database: Database, tmp_path: Path
+) -> None:
+    last, met = scored_database.execute("SELECT challenger, from_version FROM promotions ORDER BY id DESC LIMIT 1")[0]
+    (other,) = {1, 2, 3} - {last, met}
+    assert _report(scored_database, tmp_path).text.count("The verdict of ") == 1 + (other == 1)
+    scored_database.execute(f"UPDATE champion SET model_version = {other}")
+    page = _report(scored_database, tmp_path)
+    assert page.text.count("The verdict of ") == 2
+    first, second = re.findall(r"The verdict of [^.]*\.(.*?)\.", page.text)
+    assert f"ersion {other} was the" in first
+    assert f"ersion {last} was the challenger" in second
+    assert "The rows that the champion learned from are not kept" in page.text
+
+
+def test_words_of_the_clinic_s_own_are_no_markup(copied: Copied, tmp_path: Path) -> None:
+    declared = DECLARED.replace("back in hospital", "<script>alert(1)</script> & back in hospital")
+    database = copied(_declared, declared)
+    page = _report(database, tmp_path, "--config", configuration(tmp_path, declared))
+    assert "What is predicted: <script>alert(1)</script> & back in hospital within thirty days." in page.text
+
+
+def _declared(database: Database, declared: str) -> None:
+    with TemporaryDirectory() as folder:
+        assert call(database, "migrate", "--config", configuration(Path(folder), declared)).exit_code == 0
