@@ -89,6 +89,7 @@ def _rounded(number: re.Match[str]) -> str:
 
 
 def percents(axes: Axes, which: str) -> None:
-    """Shares as percents on an axis."""
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_formatter(PercentFormatter(1.0, decimals=None, symbol=" %"))
+    """Shares as percents on an axis, whose limits are set."""
+    axis, (low, high) = (axes.xaxis, axes.get_xlim()) if which == "x" else (axes.yaxis, axes.get_ylim())
+    # As many marks as there are would not all differ in whole percents.
+    axis.set_major_formatter(PercentFormatter(1.0, decimals=0 if high - low > 0.09 else 1, symbol=" %"))
