@@ -68,7 +68,7 @@ def _demo(console: Console, environ: Mapping[str, str]) -> int:
         console.print(f"{FOLDER} is there and is no folder of its own: the demo would empty it. Move it away first.")
         return WRONG
     history, new, outcomes = _written_files()
-    database = FOLDER / "pima.db"
+    database, report = FOLDER / "pima.db", FOLDER / "report.html"
     ours = {name: value for name, value in environ.items() if not name.startswith(("DATABASE_URL", "PIMA_"))}
     url = f"sqlite:///{database}"
     steps = _Steps(console, ours | {"DATABASE_URL": url})
@@ -82,11 +82,13 @@ def _demo(console: Console, environ: Mapping[str, str]) -> int:
             console.print(_predictions(database))
             steps.run("load the 200 outcomes, now known", "load", str(outcomes))
             status = steps.run("compare predictions and outcomes", "status")
+            steps.run("write a report on all of it", "report", "--out", str(report))
     except _StepFailed as failure:
         console.print(f"\nfailed: {failure}", style="bold red")
         return FAILED
     console.print(_comparison(status["realised"]))
-    print(f"\nThe database stays in {database} until the next demo replaces it. To look around, from this folder:")
+    print(f"\nThe report, for any browser: {report}")
+    print(f"The database stays in {database} until the next demo replaces it. To look around, from this folder:")
     # Not by the console, which would break the lines at the terminal's width.
     print("\n".join(_lines_to_paste(database, url)))
     return DONE

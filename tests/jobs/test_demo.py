@@ -33,6 +33,8 @@ def test_the_demo_ends_with_predictions_that_mostly_came_true(tmp_path: Path) ->
     assert rows == [(n, 1) for n in range(569, 769)]
     assert came_true == (correct,)
     assert "until the next demo replaces it" in ended.stdout
+    assert "\nThe report, for any browser: pima-demo/report.html\n" in ended.stdout
+    assert "The champion" in (tmp_path / "pima-demo" / "report.html").read_text()
     _check_what_it_says_to_paste(ended.stdout, tmp_path, environ)
 
 
