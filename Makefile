@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test faults image-test bench check format bench-accuracy bench-gate bench-tables lock clean
+.PHONY: demo test faults image-test bench check format bench-accuracy bench-gate bench-tables report-test lock clean
 
 demo: $(VENV)/.complete
 	$(RUN) -m jobs.demo
@@ -54,6 +54,11 @@ bench-accuracy: $(VENV)/.bench
 bench-tables: $(VENV)/.bench
 	$(RUN) -m tests.bench.tables
 
+# The report of a simulated half year, looked at by a headless Chromium (Debian's, or BROWSER=PROGRAM): some two minutes.
+# Writes docs/report-desk.png and docs/report-phone.png.
+report-test: $(VENV)/.browser
+	$(RUN) -m tests.report
+
 # The environment is whole or absent: the stamp is written last. Making it anew empties the folder first, so it is never
 # made behind a link, which may be somebody else's environment.
 $(VENV)/.complete: locks/dev.txt
@@ -70,6 +75,11 @@ $(VENV)/.complete: locks/dev.txt
 # The learners that only benchmarks ask.
 $(VENV)/.bench: $(VENV)/.complete locks/bench.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/bench.txt
+	touch $@
+
+# What drives a browser that is there.
+$(VENV)/.browser: $(VENV)/.complete locks/browser.txt
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/browser.txt
 	touch $@
 
 # Pins anew, for every platform and Python from 3.11; hashes in, index addresses out.
