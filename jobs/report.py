@@ -26,10 +26,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 def _work(command: Command) -> Result:
     given = command.options
     with command.stop.at_once():
-        if given.last:
-            html = last_report(command.engine)
-        else:
-            html = make_report(command.engine, [source.name for source in command.settings.sources])
+        html = last_report(command.engine) if given.last else make_report(command.engine, command.settings)
         written = write_report(html, given.out)
     opened = given.open and webbrowser.open(given.out.resolve().as_uri())
     return {**as_json(written), "opened": opened}

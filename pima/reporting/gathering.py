@@ -1,6 +1,6 @@
 """Reading what a report tells, all of it from the tables."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from itertools import groupby
 from typing import Any
@@ -16,6 +16,7 @@ from pima.monitoring.overview import overview
 from pima.reporting.exhibits import Exhibit, exhibit
 from pima.reporting.records import Card, Contents, Night, VerdictLine, Week
 from pima.scorer import load_scorer
+from pima.settings import Settings
 from pima.store import registry, report_figures
 from pima.store.declarations import as_features, newest_declaration
 from pima.store.engine import clock, reading
@@ -28,9 +29,9 @@ NIGHTS_SHOWN = 60
 VERDICTS_SHOWN = 52
 
 
-def gather(engine: Engine, sources: Sequence[str]) -> Contents:
-    """Everything that is known now; `sources` are the names of those to tell of."""
-    stands = overview(engine, sources)
+def gather(engine: Engine, settings: Settings) -> Contents:
+    """Everything that is known now."""
+    stands = overview(engine, settings)
     champion, pinned = stands["champion"]["version"], stands["champion"]["pinned"]
     leans = None if champion is None else what_it_leans_on(engine, champion)
     with reading(engine) as connection:

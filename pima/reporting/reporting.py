@@ -1,7 +1,6 @@
 """Making a report, and where it goes: into a file, and after each retraining into the database and a folder."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -29,11 +28,11 @@ class Written:
     bytes: int
 
 
-def make_report(engine: Engine, sources: Sequence[str]) -> str:
+def make_report(engine: Engine, settings: Settings) -> str:
     """The page, of how things stand now. Raises ReportExtraMissing."""
     with report_extra():
         from pima.reporting.page import render
-    return render(gather(engine, sources))
+    return render(gather(engine, settings))
 
 
 def last_report(engine: Engine) -> str:
@@ -73,7 +72,7 @@ def _mask() -> int:
 def leave_report(engine: Engine, settings: Settings) -> None:
     """What a retraining leaves behind once its verdict is on record. That there is none fails no retraining."""
     try:
-        html = make_report(engine, [source.name for source in settings.sources])
+        html = make_report(engine, settings)
         with writing(engine) as connection:
             reports.keep_report(connection, html, KEPT)
         get_logger().info("report kept", bytes=len(html.encode()))
