@@ -24,7 +24,8 @@ def read_declaration(path: Path) -> Declaration:
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file. Raises WrongConfiguration."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        # Some editors put a byte order mark before it.
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         what = f"the file {path} can't be read ({error.strerror})"
         raise WrongConfiguration(what=what, expected="a readable TOML file; name it with --config PATH") from None

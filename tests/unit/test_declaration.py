@@ -56,6 +56,12 @@ def test_a_declaration_stands_in_the_settings_or_in_a_file_that_they_name(tmp_pa
         declared(config, read_settings(config, {}))
 
 
+def test_a_file_may_be_as_an_editor_on_another_system_writes_it(tmp_path: Path) -> None:
+    path = tmp_path / "features.toml"
+    path.write_text(DECLARED, encoding="utf-8-sig", newline="\r\n")
+    assert read_declaration(path) == declaration(tmp_path)
+
+
 def test_what_is_stored_is_the_same_declaration_again(tmp_path: Path) -> None:
     for each in (SHIPPED, declaration(tmp_path)):
         assert as_declaration(as_stored(each)) == each
