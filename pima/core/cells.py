@@ -118,14 +118,23 @@ def _meanings(words: Mapping[str, float], column: Sequence[Any]) -> Float64Array
     return np.array([found[value] for value in column], dtype=np.float64)
 
 
+_MOST_DIGITS = 300
+"""Of a code, as of a float."""
+
+
 def _is_empty(value: Any) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
 def as_word(value: Any) -> str:
     """The text of a code, whatever kind of number it is to the driver."""
-    is_whole = isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value)
-    return str(int(value) if is_whole else value).strip().casefold()
+    return str(int(value) if _is_whole(value) else value).strip().casefold()
+
+
+def _is_whole(value: Any) -> bool:
+    if isinstance(value, Decimal):  # whose exponent can say more digits than Python writes
+        return value.is_finite() and value.adjusted() < _MOST_DIGITS and value == int(value)
+    return isinstance(value, float) and math.isfinite(value) and value == int(value)
 
 
 def folded(words: Mapping[str, float]) -> dict[str, float]:

@@ -59,10 +59,15 @@ def _canonical(value: object, key_type: KeyType) -> str | None:
 
 
 def _canonical_integer(value: object) -> str | None:
-    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
+    if isinstance(value, Decimal) and _is_whole(value):
         value = int(value)
     # A truth value is an int to Python alone.
     return canonical_text(str(value)) if type(value) is int else None
+
+
+def _is_whole(value: Decimal) -> bool:
+    # Of more digits than a key may have none is made: an exponent can say more than a memory holds.
+    return value.is_finite() and value.adjusted() < LONGEST_KEY and value == value.to_integral_value()
 
 
 def _canonical_uuid(value: object) -> str | None:

@@ -76,7 +76,9 @@ def latest_change(engine: Engine, source: Source) -> object:
     """The highest time of change, as the driver gives it. Raises SourceAway, SourceUnusable."""
     with reading_source(engine, source.name) as connection:
         highest = f"max({_column(engine.dialect, source.changed_since)})"
-        return ask(connection, f"SELECT {highest} FROM {_rows(engine.dialect, source)}").scalar()
+        found = ask(connection, f"SELECT {highest} FROM {_rows(engine.dialect, source)}").scalar()
+    # As PostgreSQL says that no row has ever changed.
+    return None if found == "-infinity" else found
 
 
 def names_of(connection: Connection, source: Source) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+from psycopg import DataError
 from sqlalchemy.engine import URL
 
 from pima.errors import (
@@ -155,7 +156,10 @@ _KNOWN = (
 
 
 def _translate_libpq(error: BaseException | None, what: str, url: URL) -> PimaError:
-    """An error from before there was a session, or from after the connection broke."""
+    """An error from before there was a session, from after the connection broke, or of the driver's own."""
+    if isinstance(error, DataError):
+        what = "a value is none that Python has, such as a time of 24:00 or an interval of a million years"
+        return DatabaseFailed(what=what, expected="other values, or a view that leaves them out")
     # A server that speaks another language is understood by what libpq says itself, and is otherwise tried again.
     known = next((known for known in _KNOWN if re.search(known.words, str(error))), None)
     if known is not None and known.expected is not None:

@@ -9,6 +9,7 @@ from sqlalchemy.engine import URL
 
 from pima.settings import DatabaseSettings
 from pima.store.postgresql.url import require_verified_tls
+from pima.store.postgresql.values import take_all_values
 
 # A server that has vanished without a word (a machine switched off, a firewall that forgot) is given up after a minute.
 # One that is frozen still acknowledges what it is sent, and is waited for; a stop is obeyed all the same.
@@ -52,6 +53,7 @@ def make_engine(url: URL, settings: DatabaseSettings) -> Engine:
     }
     said = ";".join(f"SET LOCAL {name} = '{value}'" for name, value in local.items())
     event.listen(engine, "connect", _stay_connected)
+    event.listen(engine, "connect", lambda connection, _record: take_all_values(connection))
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -38,6 +38,8 @@ def translated(error: BaseException | None, url: URL) -> PimaError:
         if code is None
         else _NAMES.get(code & 0xFF, getattr(error, "sqlite_errorname", "an error"))
     )
+    if code is None and "Could not decode to UTF-8" in str(error):
+        return DatabaseFailed(what="a text is not UTF-8", expected="texts in UTF-8")
     if name == "SQLITE_FULL" or code == _IOERR_WRITE:
         return DatabaseFull(what=name)
     if name == "SQLITE_CORRUPT":

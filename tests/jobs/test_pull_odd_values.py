@@ -1,0 +1,119 @@
+"""Values of a source that nobody expects: each is a row that is rejected and counted, or told with its column."""
+
+import pytest
+
+from tests.conftest import Database
+from tests.jobs.clinic import Clinic
+from tests.jobs.test_pull import counts
+from tests.jobs.test_pull_bad_input import CANARY, refused
+
+NUMBERS = {
+    "numeric 'NaN'": "not_finite",
+    "numeric 'Infinity'": "not_finite",
+    "numeric '-Infinity'": "not_finite",
+    "numeric '1e400'": "not_finite",
+    "float8 'NaN'": "not_finite",
+    "text '0x1'": "not_a_number",
+    "text '1_0'": "not_a_number",
+    "text 'nan'": "not_finite",
+    "mood 'sad'": "not_a_number",
+}
+OTHERS = {
+    "bytea '\\x31'": "bytes",
+    "interval '1 day'": "timedelta",
+    "int4range '[1,2)'": "Range",
+    "int4[] '{1}'": "list",
+    "json '{\"a\": 1}'": "dict",
+    "jsonb '[1]'": "list",
+    "time '12:00'": "time",
+    "inet '10.0.0.1'": "IPv4Address",
+    "money '1'": "bytes",
+}
+
+
+def test_odd_numbers_are_counted_and_other_types_named(postgresql: Database, postgresql_clinic: Clinic) -> None:
+    clinic = postgresql_clinic
+    clinic.insert(2)
+    clinic.settings["most_missing"] = 1
+    clinic.execute("CREATE TYPE mood AS ENUM ('1.5', 'sad')")
+    for number in ("numeric '1.5e0'", "numeric '0.0150e2'", "bool 'true'", "float8 '-0'", "mood '1.5'"):
+        _pedigree_is(clinic, number)
+        assert clinic.pulled(postgresql)["rejected"] == 0
+        assert counts(clinic.pulled(postgresql)) == {"unchanged": 2}
+    for number, reason in NUMBERS.items():
+        _pedigree_is(clinic, number)
+        found = clinic.pulled(postgresql)
+        assert (found["rejected_by_reason"], found["unchanged"]) == ({reason: 2}, 0), number
+    for value, kind in OTHERS.items():
+        _pedigree_is(clinic, value)
+        refused(postgresql, clinic, 2, "pedigree", f"type {kind}")
+    _pedigree_is(clinic, "time '24:00'")
+    refused(postgresql, clinic, 2, "a value is none that Python has")
+
+
+def _pedigree_is(clinic: Clinic, value: str) -> None:
+    kind = value.split(" ", 1)[0]
+    clinic.execute(f"ALTER TABLE visits DROP pedigree, ADD pedigree {kind}")
+    with clinic.engine.begin() as connection:
+        said = f"UPDATE visits SET pedigree = {value.removeprefix(kind)}"
+        connection.exec_driver_sql(said, execution_options={"no_parameters": True})
+
+
+TIMES = ["infinity", "-infinity", "0044-03-15 BC", "20000-01-01"]
+
+
+@pytest.mark.parametrize("kind", ["timestamptz", "timestamp", "date"])
+def test_times_of_no_year_of_python_s_are_counted(postgresql: Database, postgresql_clinic: Clinic, kind: str) -> None:
+    clinic = postgresql_clinic
+    clinic.execute(f"ALTER TABLE visits ADD known_on {kind}, ADD touched {kind} DEFAULT '2026-01-01'")
+    clinic.settings |= {"outcome_at": "known_on", "changed_since": "touched"}
+    for n, moment in enumerate([*TIMES, "2026-01-05"]):
+        clinic.insert(1, seed=n, diabetic="yes", known_on=moment)
+    found = clinic.pulled(postgresql)
+    assert found["rejected_by_reason"] == {"bad_outcome_at": 2, "outcome_at_to_come": 2}
+    assert postgresql.value("SELECT count(*) FROM patients WHERE labelled_at < '2026-01-07'") == 1
+    assert clinic.pulled(postgresql)["compared"] == "changed"
+    for moment, compared in (
+        ("-infinity", "all"),
+        ("0044-03-15 BC", "all"),
+        ("infinity", "all"),
+        ("20000-01-01", "all"),
+    ):
+        clinic.execute(f"UPDATE visits SET touched = '{moment}'")
+        found = clinic.pulled(postgresql)
+        assert (found["compared"], counts(found)) == (compared, {"unchanged": 1, "rejected": 4})
+
+
+def test_a_key_of_more_digits_than_a_key_may_have_is_none(postgresql: Database, postgresql_clinic: Clinic) -> None:
+    clinic = postgresql_clinic
+    clinic.execute("ALTER TABLE visits DROP visit_id, ADD visit_id numeric DEFAULT '1e5000'")
+    clinic.settings |= {"key_type": "integer"}
+    clinic.execute("INSERT INTO visits (age) VALUES (50)")
+    refused(postgresql, clinic, 2, "in 1 row the key (visit_id)", "too long")
+
+
+def test_texts_that_are_none_are_counted_or_told(sqlite: Database, sqlite_clinic: Clinic) -> None:
+    clinic = sqlite_clinic
+    keys = clinic.insert(4)
+    for key, value in zip(keys, [f"1{chr(0)}{CANARY}", 2**63 - 1, "1" * 5000, 9e999], strict=True):
+        clinic.execute("UPDATE visits SET diabetic = :value WHERE visit_id = :key", {"value": value, "key": key})
+    found = clinic.pulled(sqlite)
+    assert found["rejected_by_reason"] == {"bad_outcome": 4}
+    clinic.execute("UPDATE visits SET diabetic = CAST(x'ff' AS TEXT)")
+    refused(sqlite, clinic, 2, "a text is not UTF-8")
+    clinic.execute("UPDATE visits SET diabetic = x'01'")
+    refused(sqlite, clinic, 2, "diabetic (outcome)", "type bytes")
+
+
+def test_an_enumeration_is_read_as_its_words(postgresql: Database, postgresql_clinic: Clinic) -> None:
+    clinic = postgresql_clinic
+    clinic.execute("CREATE TYPE answer AS ENUM ('yes', 'no', 'näher unbekannt')")
+    clinic.execute("ALTER TABLE visits ALTER diabetic TYPE answer USING diabetic::answer")
+    for n, word in enumerate(["yes", "no", "näher unbekannt", None]):
+        clinic.insert(1, seed=n, diabetic=word)
+    assert clinic.pulled(postgresql)["rejected_by_reason"] == {"bad_outcome": 1}
+    assert postgresql.execute("SELECT outcome, count(*) FROM patients GROUP BY 1 ORDER BY 1") == [
+        (0, 1),
+        (1, 1),
+        (None, 1),
+    ]
