@@ -4,7 +4,8 @@ What can't be taken is marked and not told. Text is read as in a file: digits wi
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from types import NoneType
 from typing import Any, NamedTuple
@@ -26,6 +27,42 @@ _READABLE = _NUMBERS | {str}
 _UNREADABLE = CODES.index(NOT_A_NUMBER)
 
 
+@dataclass(frozen=True, slots=True)
+class NumberColumn:
+    """A column of n numbers that were read without an object each."""
+
+    values: Any
+    """(n,): integers or floats of any width; what stands where `is_null` is true means nothing"""
+    is_null: BoolArray
+    """(n,)"""
+    objects: Callable[[], list[Any]]
+    """The same as the driver gives them, and None where one is NULL."""
+
+    def __len__(self) -> int:
+        return len(self.is_null)
+
+
+Column = Sequence[Any] | NumberColumn
+"""Of a source, as it was read."""
+
+
+def numbers(values: Any, is_null: BoolArray) -> NumberColumn:
+    """A column of numbers that are there already, (n,) each."""
+
+    def objects() -> list[Any]:
+        found = values.astype(object)
+        found[is_null] = None
+        listed: list[Any] = found.tolist()
+        return listed
+
+    return NumberColumn(values, is_null, objects)
+
+
+def objects_of(column: Column) -> Sequence[Any]:
+    """The values of a column as the driver gives them."""
+    return column.objects() if isinstance(column, NumberColumn) else column
+
+
 class Cells(NamedTuple):
     """A column of n measurements."""
 
@@ -37,15 +74,20 @@ class Cells(NamedTuple):
     """(n,): positions in `CODES`"""
 
 
-def wrong_type(column: Sequence[Any]) -> str | None:
+def wrong_type(column: Column) -> str | None:
     """The name of a type that is neither number nor text and stands in the column; None where there is none."""
+    if isinstance(column, NumberColumn):
+        return None
     return min((kind.__name__ for kind in set(map(type, column)) - _READABLE), default=None)
 
 
-def measured(feature: Feature, how: MappedColumn, column: Sequence[Any]) -> Cells:
+def measured(feature: Feature, how: MappedColumn, column: Column) -> Cells:
     """The values in their declared unit or codes, of a column without a wrong type."""
     if feature.kind == "category":
-        return _codes(how.words or labels(feature), column)
+        return _codes(how.words or labels(feature), objects_of(column))
+    if isinstance(column, NumberColumn) and not how.words:
+        return Cells(_in_unit(column.values.astype(np.float64), how), column.is_null, np.zeros(len(column), np.int8))
+    column = objects_of(column)
     if not how.words and set(map(type, column)) <= _NUMBERS:
         try:
             return _numbers(how, column)

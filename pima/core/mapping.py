@@ -7,12 +7,11 @@ nobody. A measurement that is lacking is no reason, as in a file: scoring judges
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from pima.core.arrays import BoolArray, Int8Array, Int64Array
-from pima.core.cells import CODES, NO_OUTCOME, NOT_A_NUMBER, measured, outcomes, wrong_type
+from pima.core.cells import CODES, NO_OUTCOME, NOT_A_NUMBER, Column, measured, objects_of, outcomes, wrong_type
 from pima.core.features import Features
 from pima.core.keys import canonical_keys
 from pima.core.source import KeyType, MappedColumn
@@ -25,7 +24,7 @@ MOMENT_TO_COME = "outcome_at_to_come"
 NO_MOMENT = -(2**63)
 """In the place of a time that is not known."""
 
-Columns = Sequence[Sequence[Any]]
+Columns = Sequence[Column]
 """A block of rows, column by column."""
 
 
@@ -83,6 +82,8 @@ class SourceRows:
 
     def rows(self, which: Int64Array) -> "SourceRows":
         """Some of the rows, in this order."""
+        if len(which) == len(self) and np.array_equal(which, np.arange(len(self))):
+            return self
         positions = which.tolist()
         return SourceRows(
             [self.keys[n] for n in positions],
@@ -149,7 +150,7 @@ class Tally:
 def mapped(mapping: SourceMapping, columns: Columns, tally: Tally, moments: Moments | None = None) -> SourceRows:
     """The rows that have a key; what can't be taken is counted. Without `moments` no outcome's time is known."""
     key_columns, person_columns, outcome_columns, measured_columns = _divided(mapping, columns)
-    keys = canonical_keys(key_columns, mapping.key_types)
+    keys = canonical_keys(list(map(objects_of, key_columns)), mapping.key_types)
     measurements, unreadable = _measurements(mapping, measured_columns, len(keys), tally)
     found, bad_outcome = _outcomes(mapping, outcome_columns, len(keys), tally)
     labelled_at, bad_moments = _labelled_at(found, moments, tally)
@@ -205,7 +206,7 @@ def _outcomes(mapping: SourceMapping, columns: Columns, rows: int, tally: Tally)
     if (other := wrong_type(columns[0])) is not None:
         tally.wrong_types["outcome"] = other
         return np.full(rows, NO_OUTCOME, np.int8), np.ones(rows, bool)
-    return outcomes(mapping.outcome_words, columns[0])
+    return outcomes(mapping.outcome_words, objects_of(columns[0]))
 
 
 def _labelled_at(
@@ -222,9 +223,10 @@ def _labelled_at(
     return np.where(is_known, moments.milliseconds, nothing), {(why, "outcome_at"): rows for why, rows in bad.items()}
 
 
-def _persons(mapping: SourceMapping, columns: Columns, rows: int) -> tuple[list[str | None], BoolArray]:
+def _persons(mapping: SourceMapping, read: Columns, rows: int) -> tuple[list[str | None], BoolArray]:
     if not mapping.person_types:
         return [None] * rows, np.zeros(rows, bool)
+    columns = list(map(objects_of, read))
     persons = canonical_keys(columns, mapping.person_types)
     is_bad = np.zeros(rows, bool)
     # A person that is not known is none; one that can't be told from others is a fault.

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine
 
+from pima.core.cells import objects_of
 from pima.core.features import Features
 from pima.core.mapping import SourceMapping, SourceRows, Tally, mapped
 from pima.core.source import Source
@@ -119,10 +120,10 @@ class SourceReader:
 
     def _blocks(self, connection: Connection, condition: str, ordered: bool) -> Generator[SourceRows]:
         statement = source_query.select(connection.dialect, self.source, self.columns, ordered, condition)
-        with closing(source_query.blocks_of(connection, statement, BLOCK_ROWS)) as blocks:
-            for rows in blocks:
-                columns = list(zip(*rows, strict=True))
-                known = moments(columns.pop(), self._zone, self.now) if self.source.outcome_at else None
+        with closing(source_query.columns_of_blocks(connection, statement, BLOCK_ROWS)) as blocks:
+            for read in blocks:
+                columns = read[:-1] if self.source.outcome_at else read
+                known = moments(objects_of(read[-1]), self._zone, self.now) if self.source.outcome_at else None
                 yield mapped(self.mapping, columns, self.tally, known)
 
     @property

@@ -4,7 +4,7 @@ This is the one place that knows which databases there are. A package is importe
 SQLAlchemy's part for the other one would cost every start of a job 15 ms.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -144,6 +144,12 @@ class Database:
     """Texts as one parameter of a statement that goes to the driver's own cursor."""
     stream: Callable[[Connection], Any]
     """The same for rows that are never all in memory."""
+    read_columns: Callable[[Connection, str, Sequence[Any], int], Generator[list[Any]]]
+    """What a SELECT with parameters of the driver's gives, column by column, at most so many rows at a time: lists, or
+    numbers as `pima.core.cells.NumberColumn`."""
+    read_rows: Callable[[Connection, Sequence[str], Sequence[str], str, Sequence[Any]], tuple[list[list[Any]], Any]]
+    """SELECT expressions for texts, and for numbers of double precision, and then the rest of a statement with
+    parameters of the driver's: the texts column by column, and the numbers of all rows as `Measurements`."""
     claim: Callable[[Connection, tuple[str, ...], int, int], Batch]
     """Take at most so many rows (the second number) with a patient id above the first one off the queue, and read these
     features of them."""

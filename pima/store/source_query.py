@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Date, DateTime, Dialect, Engine, literal
 
+from pima.core.cells import Column
 from pima.core.source import KeyType, Source
 from pima.errors import SourceUnusable
 from pima.store.source_engine import known_database, reading_source
@@ -121,6 +122,17 @@ def blocks_of(connection: Connection, statement: str, rows: int) -> Generator[Se
             cursor.execute(statement)
         while block := cursor.fetchmany(rows):
             yield block
+
+
+def columns_of_blocks(connection: Connection, statement: str, rows: int) -> Generator[Sequence[Column]]:
+    """The same column by column."""
+    database = known_database(connection.engine)
+    if database is not None:
+        yield from database.read_columns(connection, statement, (), rows)
+        return
+    with closing(blocks_of(connection, statement, rows)) as blocks:
+        for block in blocks:
+            yield list(zip(*block, strict=True))
 
 
 def _select(dialect: Dialect, source: Source, columns: Sequence[str]) -> str:

@@ -1,18 +1,18 @@
 """Our rows of a source: reading them in the order of its keys, and taking in what has changed there."""
 
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, text
 
+from pima.core.cells import NO_OUTCOME
 from pima.core.mapping import NO_MOMENT, SourceRows
+from pima.core.validation import Measurements
 from pima.errors import RowsContested
 from pima.store.columns import any_differs, assigned, column, listed
 from pima.store.database import database_of
-from pima.store.measurements import as_measurements
 from pima.store.types import Id, Key, Real
 
 
@@ -41,24 +41,22 @@ def rows_of(connection: Connection, columns: OurColumns, keys: Sequence[str]) ->
 
 def _rows(connection: Connection, columns: OurColumns, condition: str, parameters: tuple[Any, ...]) -> SourceRows:
     database = database_of(connection)
-    moment = f"coalesce({database.words.labelled_at_milliseconds}, {NO_MOMENT})" if columns.has_moment else NO_MOMENT
-    with closing(database.cursor(connection)) as cursor:
-        cursor.execute(
-            f"""SELECT source_key, person_key, coalesce(outcome, -1), {moment}, {listed(columns.features)} FROM patients
-            WHERE source = {database.words.parameter} AND {condition}""",
-            (columns.source, *parameters),
-        )
-        found = cursor.fetchall()
-    if not found:
-        return SourceRows.none(len(columns.features))
-    keys, persons, outcomes, moments, *measured = zip(*found, strict=True)
+    moment = database.words.labelled_at_milliseconds if columns.has_moment else "NULL"
+    said = [f"CAST({each} AS {Real().compile(connection.dialect)})" for each in ("outcome", moment)]
+    rest = f"FROM patients WHERE source = {database.words.parameter} AND {condition}"
+    numbers_read = (*said, *map(column, columns.features))
+    (keys, persons), read = database.read_rows(
+        connection, ("source_key", "person_key"), numbers_read, rest, (columns.source, *parameters)
+    )
+    values, is_null = read.values, read.is_null
     return SourceRows(
-        list(keys),
-        list(persons),
-        np.array(outcomes, np.int8),
-        np.array(moments, np.int64),
-        as_measurements(measured, len(found)),
-        np.zeros(len(found), bool),
+        keys,
+        persons,
+        np.where(is_null[:, 0], NO_OUTCOME, values[:, 0]).astype(np.int8),
+        # Milliseconds are whole numbers that a float holds exactly.
+        np.where(is_null[:, 1], NO_MOMENT, values[:, 1].astype(np.int64)),
+        Measurements(values[:, len(said) :], is_null[:, len(said) :]),
+        np.zeros(len(keys), bool),
     )
 
 

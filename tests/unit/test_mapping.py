@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from pima.core.cells import NumberColumn
 from pima.core.features import Feature
 from pima.core.mapping import SourceMapping, SourceRows, Tally, mapped
 from pima.core.source import MappedColumn
@@ -178,3 +181,36 @@ def test_the_same_value_gives_the_same_bits_alone_and_among_others() -> None:
     alone = [_mapped(MAPPING, ("k", float(value), "M"))[0].measurements.values[0, 0] for value in values]
     by_text, _ = _mapped(MAPPING, *((str(n), repr(float(value)), "M") for n, value in enumerate(values)))
     assert many.measurements.values[:, 0].tolist() == alone == by_text.measurements.values[:, 0].tolist()
+
+
+WHOLE = st.none() | st.integers(-3, 3) | st.integers(-(2**63), 2**63 - 1)
+REAL = st.none() | st.floats() | st.sampled_from([0.0, 1.0, 5.5])
+
+
+@given(st.lists(st.tuples(WHOLE, WHOLE, WHOLE, REAL, WHOLE, REAL, WHOLE), min_size=1, max_size=12))
+def test_numbers_that_were_read_at_once_become_what_the_same_objects_become(rows: list[tuple[Any, ...]]) -> None:
+    worded = MappedColumn("age", words={"3": 30, "1.0": 31})
+    age, bmi = (Feature(name, low=1, high=60, zero_is_missing=True, may_be_missing=True) for name in ("age", "bmi"))
+    features = (GLUCOSE, SEX, age, bmi)
+    columns = (MMOL, MappedColumn("sex"), worded, MappedColumn("bmi"))
+    mapping = SourceMapping(("integer",), ("integer",), True, {}, features, columns)
+    as_objects = list(zip(*rows, strict=True))
+    by_object, by_column = Tally(), Tally()
+    expected = mapped(mapping, as_objects, by_object)
+    found = mapped(mapping, list(map(_at_once, as_objects)), by_column)
+    assert by_column == by_object
+    assert (found.keys, found.persons) == (expected.keys, expected.persons)
+    assert _written(found) == _written(expected)
+
+
+def _written(rows: SourceRows) -> list[str]:
+    """As it is written, since no NaN is the same as itself."""
+    arrays = (rows.outcomes, rows.rejected, rows.measurements.values, rows.measurements.is_null)
+    return [repr(array.tolist()) for array in arrays]
+
+
+def _at_once(column: tuple[Any, ...]) -> NumberColumn:
+    kind = np.float64 if any(isinstance(value, float) for value in column) else np.int64
+    # What stands where one is NULL is whatever was read there.
+    values = np.array([17 if value is None else value for value in column], dtype=kind)
+    return NumberColumn(values, np.array([value is None for value in column]), lambda: list(column))

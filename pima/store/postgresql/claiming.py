@@ -12,7 +12,7 @@ from pima.store.columns import column, listed
 
 # A NULL travels as a NaN that no arithmetic makes, so that every row has the same width. No literal of bytes: its
 # backslash would mean something else where standard_conforming_strings is off.
-_NULL = 0x7FF80000_4E554C4C
+NULL_AS_BITS = 0x7FF80000_4E554C4C
 # With SKIP LOCKED a claim never waits, neither for another scorer nor for a clinic's own transaction; what such a one
 # holds is the next run's. The batch comes as one value, which costs the server half of what ten columns a row cost it.
 _LOCK = """
@@ -29,7 +29,7 @@ _BY_KEY = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SE
 
 @cache
 def _lock(names: tuple[str, ...]) -> str:
-    measured = [f"coalesce(float8send({column(name)}), int8send({_NULL}))" for name in names]
+    measured = [f"coalesce(float8send({column(name)}), int8send({NULL_AS_BITS}))" for name in names]
     packed = " || ".join(["int8send(patient_id)", "int8send(patient_version)", *measured])
     return _LOCK.format(packed=packed, measurements=listed(names))
 
@@ -42,7 +42,7 @@ def claim(connection: Connection, names: tuple[str, ...], after: int, rows: int)
     (packed,) = cursor.fetchone() or (None,)
     words = np.frombuffer(packed or b"", dtype=">u8").reshape(-1, 2 + len(names)).astype(np.uint64)
     measured = words[:, 2:]
-    is_null = measured == _NULL
+    is_null = measured == NULL_AS_BITS
     values = np.where(is_null, 0, measured).view(np.float64)
     batch = Batch(words[:, 0].astype(np.int64), words[:, 1].astype(np.int64), Measurements(values, is_null))
     if len(batch):
