@@ -162,7 +162,7 @@ _SHOWN = 20
 
 def _require_kept_ids_free(pull: Pull, source: str, block: ChangeBlock) -> None:
     with reading(pull.engine) as connection:
-        taken = patients.ids_kept_and_taken(connection, source, [row[0] for row in block.new])
+        taken = patients.ids_kept_and_taken(connection, source, block.new.keys)
     if taken:
         first = ", ".join(map(str, taken[:_SHOWN]))
         raise KeptIdTaken(source=source, rows=counted(len(taken), "row"), first=first)
@@ -172,7 +172,7 @@ def _taken(pull: Pull, opened: OpenSource, block: ChangeBlock, lease: HeldLease,
     with writing(pull.engine) as connection:
         lease.require(connection)
         patients.only_one_load(connection)
-        if block.new:
+        if len(block.new):
             patients.draw_ids_above_given(connection)
         with told_as_contested(connection):
             changes = Changes(connection, opened.source.name, opened.columns)

@@ -12,6 +12,7 @@ import numpy as np
 
 from pima.core.mapping import SourceRows
 from pima.core.validation import Measurements
+from pima.intake.packed_rows import packed
 from pima.intake.record_file import RecordFile
 
 RUN_ROWS = 50_000
@@ -71,10 +72,7 @@ def in_order(rows: SourceRows) -> SourceRows:
 
 def _write(file: RecordFile, run: SourceRows) -> None:
     for first in range(0, len(run), _BLOCK_ROWS):
-        part = run.part(first, first + _BLOCK_ROWS)
-        measured = (part.measurements.values, part.measurements.is_null)
-        arrays = (part.outcomes, part.labelled_at, part.rejected, *measured)
-        file.append([part.keys, part.persons, *(array.tobytes() for array in arrays)])
+        file.append(packed(run.part(first, first + _BLOCK_ROWS)))
 
 
 def _read(file: RecordFile, run: int, first: int, end: int) -> Iterator[_Row]:

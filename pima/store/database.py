@@ -4,7 +4,7 @@ This is the one place that knows which databases there are. A package is importe
 SQLAlchemy's part for the other one would cost every start of a job 15 ms.
 """
 
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -167,6 +167,8 @@ class Database:
     Those that others hold are not waited for."""
     append_rows: Callable[..., None]
     """Add to a table (a connection, its name), in columns, rows of numbers and None, behind `texts` texts."""
+    append_columns: Callable[[Connection, str, Mapping[str, Any]], None]
+    """The same by columns of `pima.core.cells`: texts and None, and int64 or float64, as the table has them."""
     let_labels_be_given: Callable[[Connection, bool], None]
     """Let the statements of this transaction say labelled_at themselves, or no longer: the triggers then take it, where
     it is not in the future, and stamp what is left out."""

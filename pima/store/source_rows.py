@@ -1,13 +1,13 @@
 """Our rows of a source: reading them in the order of its keys, and taking in what has changed there."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, text
 
-from pima.core.cells import NO_OUTCOME
+from pima.core.cells import NO_OUTCOME, Column, numbers
 from pima.core.mapping import NO_MOMENT, SourceRows
 from pima.core.validation import Measurements
 from pima.errors import RowsContested
@@ -92,8 +92,8 @@ class Changes:
         self._database = database_of(connection)
         self._staging = f"{self._database.words.temporary_schema}.pima_source_staging"
 
-    def take(self, new: Sequence[Sequence[Any]], changed: Sequence[Sequence[Any]], vanished: Sequence[str]) -> Taken:
-        """Bring rows (key, and then the columns) in, and delete those that are no longer there.
+    def take(self, new: SourceRows, changed: SourceRows, vanished: Sequence[str]) -> Taken:
+        """Bring rows in, and delete those that are no longer there.
 
         A row that is as it should be already is not touched; one that was deleted and is there again has its old id.
         Raises RowsContested where somebody else holds one.
@@ -103,20 +103,20 @@ class Changes:
             self._database.let_labels_be_given(self._connection, True)
         updated = inserted = deleted = 0
         # First, while no row is held that somebody else may want: it meets those who insert the same keys.
-        if new:
-            self._stage(self._staged, new)
+        if len(new):
+            self._stage(self._columns_of(new))
             with self._database.waiting_a_moment(self._connection):
                 inserted = self._insert()
             if inserted < len(new):
                 # Others have brought some in since they were compared.
                 self._hold("NO KEY UPDATE")
                 updated = self._update()
-        if changed:
-            self._stage(self._staged, changed)
+        if len(changed):
+            self._stage(self._columns_of(changed))
             self._hold("NO KEY UPDATE")
             updated += self._update()
         if vanished:
-            self._stage((), [(key,) for key in vanished])
+            self._stage({"source_key": vanished})
             self._hold("UPDATE")
             deleted = self._delete()
         if self._has_moment:
@@ -124,15 +124,25 @@ class Changes:
         self._execute(f"DROP TABLE IF EXISTS {self._staging}")
         return Taken(inserted, updated, deleted)
 
-    def _stage(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    def _columns_of(self, rows: SourceRows) -> dict[str, Column]:
+        known: dict[str, Column] = {
+            "person_key": rows.persons,
+            "outcome": numbers(rows.outcomes.astype(np.int64), rows.outcomes == NO_OUTCOME),
+            MOMENT: numbers(rows.labelled_at, rows.labelled_at == NO_MOMENT),
+        }
+        measured = zip(rows.measurements.values.T, rows.measurements.is_null.T, strict=True)
+        features = [name for name in self._staged if name not in known]
+        known |= {name: numbers(*cells) for name, cells in zip(features, measured, strict=True)}
+        return {"source_key": rows.keys} | {name: known[name] for name in self._staged}
+
+    def _stage(self, columns: Mapping[str, Column]) -> None:
         key, real, number = (kind.compile(self._connection.dialect) for kind in (Key(), Real(), Id()))
-        types = {"person_key": key, "outcome": number, MOMENT: number}
-        others = "".join(f", {column(name)} {types.get(name, real)}" for name in columns)
+        types = {"source_key": key, "person_key": key, "outcome": number, MOMENT: number}
+        listed_ = ", ".join(f"{column(name)} {types.get(name, real)}" for name in columns)
         self._execute(f"DROP TABLE IF EXISTS {self._staging}")
-        self._execute(f"CREATE TEMPORARY TABLE {self._staging} (source_key {key}{others})")
-        names = ("source_key", *map(column, columns))
-        texts = 1 + columns.count("person_key")
-        self._database.append_rows(self._connection, self._staging, names, rows, texts)
+        self._execute(f"CREATE TEMPORARY TABLE {self._staging} ({listed_})")
+        named = {column(name): values for name, values in columns.items()}
+        self._database.append_columns(self._connection, self._staging, named)
 
     def _hold(self, lock: str) -> None:
         rows = f"patients p JOIN {self._staging} s ON p.source = :source AND p.source_key = s.source_key"

@@ -1,4 +1,5 @@
-"""Rows that are read column by column are those that the driver itself would give, whatever stands in them."""
+"""Rows that are read column by column are those that the driver itself would give, whatever stands in them; and what is
+added so is there."""
 
 from contextlib import closing
 from itertools import chain
@@ -9,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from pima.core.cells import Column, NumberColumn, objects_of
+from pima.core.cells import Column, NumberColumn, numbers, objects_of
 from pima.store.database import database_of
 from pima.store.engine import reading, writing
 from tests.conftest import Database
@@ -115,6 +116,31 @@ def _first_of(connection: Connection, statement: str) -> None:
     with closing(database_of(connection).read_columns(connection, statement, (), 10)) as blocks:
         assert list(objects_of(next(blocks)[0])) == [7] * 10
         raise KeyError
+
+
+def test_what_is_added_by_columns_is_there(database: Database) -> None:
+    texts = ["None", "\\N", "a\tb\nc\r\\", None, "", "ü", "\U0001f600", "x" * 200]
+    values = np.array([0.1, 0.5, np.inf, 5e-324, 1.7976931348623157e308, -1.5, 0.0, 7.0])
+    whole = np.array([0, 1, -1, 2**63 - 1, -(2**63), 7, 8, 9])
+    is_null = np.arange(8) % 3 == 0
+    columns = {"a": texts, "b": numbers(values, is_null), "c": texts[::-1], "d": numbers(whole, ~is_null)}
+    with writing(database.engine) as connection:
+        words = database_of(connection).words
+        connection.execute(
+            text("CREATE TEMPORARY TABLE added (a TEXT, b DOUBLE PRECISION, c TEXT, d BIGINT, n INTEGER)")
+        )
+        for rows in (1, 8):
+            part = {name: _first(column, rows) for name, column in columns.items()}
+            database_of(connection).append_columns(connection, f"{words.temporary_schema}.added", part)
+        found = _by_the_driver(connection, "SELECT a, b, c, d FROM added")
+    expected = list(zip(*map(objects_of, columns.values()), strict=True))
+    assert sorted(map(repr, found)) == sorted(map(repr, [expected[0], *expected]))
+
+
+def _first(column: Column, rows: int) -> Column:
+    if isinstance(column, NumberColumn):
+        return numbers(column.values[:rows], column.is_null[:rows])
+    return column[:rows]
 
 
 def test_rows_that_are_read_at_once_are_those_that_the_driver_gives(database: Database) -> None:

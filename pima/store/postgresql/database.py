@@ -49,6 +49,7 @@ DATABASE = Database(
     waiting_a_moment=waiting_a_moment,
     lock_unless_held=lock_unless_held,
     append_rows=append_rows,
+    append_columns=imported_when_called("pima.store.postgresql.copying", "append_columns"),
     let_labels_be_given=let_labels_be_given,
     join_by_index=join_by_index,
     draw_ids_above_given=draw_ids_above_given,

@@ -1,12 +1,12 @@
-"""Reading rows of SQLite, a block at a time."""
+"""Columns of rows out of SQLite, a block at a time, and into it."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
 from sqlalchemy import Connection
 
-from pima.core.cells import Column
+from pima.core.cells import Column, objects_of
 from pima.core.validation import Measurements
 from pima.store.measurements import as_measurements
 
@@ -29,3 +29,10 @@ def read_rows(
         found = cursor.execute(f"SELECT {', '.join((*texts, *numbers))} {rest}", parameters).fetchall()
     columns = list(zip(*found, strict=True)) or [()] * (len(texts) + len(numbers))
     return list(map(list, columns[: len(texts)])), as_measurements(columns[len(texts) :], len(found))
+
+
+def append_columns(connection: Connection, table: str, columns: Mapping[str, Column]) -> None:
+    """Add rows to a table."""
+    marks = ", ".join("?" * len(columns))
+    rows = list(zip(*map(objects_of, columns.values()), strict=True))
+    connection.exec_driver_sql(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
