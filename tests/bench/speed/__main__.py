@@ -1,14 +1,15 @@
 """python -m tests.bench.speed [CASE ...]: measures, prints, and puts the table into docs/benchmarks.md.
 
-Without names all cases; with names those, the other lines of the table staying as they were.
+Without names all cases; with names those, the other lines of the table staying as they were. With --rows a clinic's
+table has so many (of `pull` and `attach`; 1,000 at least), for a quick try, which is printed alone.
 """
 
+import argparse
 import json
 import os
 import platform
 import re
 import sqlite3
-import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -22,6 +23,7 @@ from tests.bench.speed.databases import train
 from tests.bench.speed.features import features
 from tests.bench.speed.measure import Line
 from tests.bench.speed.place import Place
+from tests.bench.speed.pull import pull
 from tests.bench.speed.triggers import triggers
 from tests.conftest import ROOT, postgresql_server
 
@@ -34,6 +36,7 @@ CASES = {
     "processes": scoring.processes,
     "load": around.load,
     "triggers": triggers,
+    "pull": pull,
     "attach": attach,
     "status": around.status,
     "requeue": around.requeue,
@@ -45,20 +48,21 @@ RESULTS = ROOT / "docs" / "benchmarks.json"
 BEGIN, END = "<!-- measured -->\n", "<!-- /measured -->\n"
 
 
-def main(names: list[str]) -> None:
+def main(names: list[str], rows: int | None) -> None:
     """Run the named cases, or all."""
     end_in_order()
     with ExitStack() as opened:
         with to_its_end():
             folder = opened.enter_context(tempfile.TemporaryDirectory())
             uri = opened.enter_context(postgresql_server())
-        place = Place(uri, Path(folder), train(Path(folder)))
+        place = Place(uri, Path(folder), train(Path(folder)), **({} if rows is None else {"rows": rows}))
         for name in names or CASES:
             print(name, flush=True)
             began = time.monotonic()
             lines = CASES[name](place)
             print("\n".join(line.as_row() for line in lines), f"{time.monotonic() - began:.0f} s", sep="\n", flush=True)
-            _record(name, lines)
+            if rows is None:
+                _record(name, lines)
 
 
 def _record(name: str, lines: list[Line]) -> None:
@@ -86,4 +90,8 @@ def _where() -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    options = argparse.ArgumentParser(prog="python -m tests.bench.speed", description=__doc__)
+    options.add_argument("names", nargs="*", metavar="CASE", help=f"of: {', '.join(CASES)}")
+    options.add_argument("--rows", type=int, help="of a clinic's table, in place of 1,000,000")
+    given = options.parse_args()
+    main(given.names, given.rows)

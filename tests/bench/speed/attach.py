@@ -1,19 +1,16 @@
 """What attaching costs a clinic's own writes, and what a pull of an attached source costs."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from tests.bench.speed.databases import execute, postgresql_database, psql, value
-from tests.bench.speed.measure import Line, Ran, ratio, run_process, seconds, side_by_side
+from tests.bench.speed.clinics import COLUMNS, VISIT, clinic_beside, insert_visits, run_with
+from tests.bench.speed.databases import execute, psql, value
+from tests.bench.speed.measure import Line, ratio, seconds, side_by_side
 from tests.bench.speed.place import Place
-from tests.jobs.clinic import KINDS, TABLE, URL, Clinic, engine_of
+from tests.jobs.clinic import Clinic
 
-COPIED, COMMITS, STATEMENTS, HISTORY, CHANGES = 500_000, 5_000, 100_000, 1_000_000, 1_000
-COLUMNS = "visit_id, patient_no, pregnancies, glucose_mmol, diastolic, skin, insulin, bmi, pedigree, age, sex"
-VISIT = """gen_random_uuid(), n / 2, n % 15, 4 + n % 70 * 0.1, 50 + n % 50, 20 + n % 30,
-    CASE WHEN n % 3 = 0 THEN NULL ELSE 50 + n % 90 END, 20 + n % 200 * 0.1, 0.1 + n % 100 * 0.01, 21 + n % 60, 'F'"""
+CHANGES = 1_000
 # On the server's side, so that no round trip hides what the triggers cost.
 ONE_BY_ONE = f"""DO $$ BEGIN
     FOR n IN 1..{{}} LOOP
@@ -28,19 +25,20 @@ def attach(place: Place) -> list[Line]:
 
 
 def _writes(place: Place) -> list[Line]:
-    clinics = {name: _clinic(place, f"attach_{name}") for name in ("attached", "plain")}
-    _run("attach", clinics["attached"], "clinic")
+    clinics = {name: clinic_beside(place, f"attach_{name}") for name in ("attached", "plain")}
+    run_with("attach", clinics["attached"], "clinic")
     path = place.folder / "visits.csv"
-    clinics["plain"].execute(f"INSERT INTO visits ({COLUMNS}) SELECT {VISIT} FROM generate_series(1, {COPIED}) n")
+    copied, commits, statements = place.rows // 2, place.rows // 200, place.rows // 10
+    insert_visits(clinics["plain"], copied)
     psql(clinics["plain"].url, f"\\copy (SELECT {COLUMNS} FROM visits) TO '{path}' WITH (FORMAT csv)")
     copy = f"\\copy visits ({COLUMNS}) FROM '{path}' WITH (FORMAT csv)"
     ways = (
-        (f"{COPIED:,} inserts by one COPY", copy, COPIED, 2),
-        (f"{COMMITS:,} inserts, a commit each", ONE_BY_ONE.format(COMMITS, "COMMIT;"), COMMITS, 1.3),
+        (f"{copied:,} inserts by one COPY", copy, copied, 2),
+        (f"{commits:,} inserts, a commit each", ONE_BY_ONE.format(commits, "COMMIT;"), commits, 1.3),
         (
-            f"{STATEMENTS:,} inserts in one transaction, a statement each",
-            ONE_BY_ONE.format(STATEMENTS, ""),
-            STATEMENTS,
+            f"{statements:,} inserts in one transaction, a statement each",
+            ONE_BY_ONE.format(statements, ""),
+            statements,
             None,
         ),
     )
@@ -59,20 +57,6 @@ def _writes(place: Place) -> list[Line]:
     return lines
 
 
-def _clinic(place: Place, name: str) -> Clinic:
-    """A table of visits in a database of pima's own."""
-    url, folder = postgresql_database(place.uri, name, place.trained), place.folder / name
-    folder.mkdir()
-    clinic = Clinic("postgresql", url, engine_of(url), folder)
-    clinic.execute(TABLE.format(**KINDS["postgresql"]))
-    return clinic
-
-
-def _run(job: str, clinic: Clinic, *arguments: str) -> Ran:
-    job_of = [sys.executable, "-m", f"jobs.{job}", "--config", clinic.config, *arguments]
-    return run_process(["env", f"{URL}={clinic.url}", *job_of], clinic.url)
-
-
 def _empty(clinics: dict[str, Clinic]) -> None:
     for clinic in clinics.values():
         execute(clinic.url, "TRUNCATE visits, source_changes", "CHECKPOINT")
@@ -89,22 +73,23 @@ def _counter(clinics: dict[str, Clinic], rows: int) -> Callable[[str], None]:
 
 def _pull(place: Place) -> list[Line]:
     """Beyond what Python and the imports take, which is all that --help does."""
-    clinic = _clinic(place, "attach_pulled")
-    clinic.execute(f"INSERT INTO visits ({COLUMNS}) SELECT {VISIT} FROM generate_series(1, {HISTORY}) n")
-    _run("attach", clinic, "clinic")
-    _run("pull", clinic)
+    clinic = clinic_beside(place, "attach_pulled")
+    insert_visits(clinic, place.rows)
+    run_with("attach", clinic, "clinic")
+    run_with("pull", clinic)
     execute(clinic.url, "VACUUM ANALYZE")
+    percent = min(100, 1_000 * CHANGES / place.rows)
     change = f"""UPDATE visits SET age = 21 + (age + 1) % 60
-        WHERE visit_id IN (SELECT visit_id FROM visits TABLESAMPLE BERNOULLI (1) LIMIT {CHANGES})"""
+        WHERE visit_id IN (SELECT visit_id FROM visits TABLESAMPLE BERNOULLI ({percent}) LIMIT {CHANGES})"""
     took = side_by_side(
-        {"start": partial(_run, "pull", clinic, "--help"), "pull": partial(_run, "pull", clinic)},
+        {"start": partial(run_with, "pull", clinic, "--help"), "pull": partial(run_with, "pull", clinic)},
         partial(execute, clinic.url, "TRUNCATE scoring_queue", change, "CHECKPOINT"),
         partial(_all_taken_in, clinic.url),
     )
     clinic.engine.dispose()
     place.drop("attach_pulled")
     beyond = took["pull"].median - took["start"].median
-    what = f"pull of {CHANGES:,} changes among {HISTORY:,} attached rows"
+    what = f"pull of {CHANGES:,} changes among {place.rows:,} attached rows"
     return [
         Line(f"{what}: seconds beyond the start", beyond, "<=", 2),
         seconds(f"{what}, seconds in all", took["pull"]),

@@ -14,6 +14,8 @@ class Place:
     uri: str
     folder: Path
     trained: Path
+    rows: int = 1_000_000
+    """Of a clinic's table."""
     python: str = sys.executable
     _histories: dict[int, str] = field(default_factory=dict)
 
