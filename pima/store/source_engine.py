@@ -52,8 +52,10 @@ def _read(name: str, url_text: str) -> URL:
 
 
 def _of_another_kind(name: str, url: URL) -> Engine:
+    # Opened to write, a file would keep other readers out, and one that is not there would be made.
+    options = {"connect_args": {"read_only": True}} if _file_of_another_kind(url) else {}
     try:
-        return create_engine(url, hide_parameters=True)
+        return create_engine(url, hide_parameters=True, **options)
     except NoSuchModuleError:
         what = f"the source {name} is in a database for which no dialect is installed: {url.drivername}"
         raise WrongConfiguration(what=what, expected="the Python package that has it, or another URL") from None
@@ -63,6 +65,13 @@ def _of_another_kind(name: str, url: URL) -> Engine:
     except (ArgumentError, TypeError, ValueError):
         what = f"the URL of the source {name} has options that its dialect does not know"
         raise WrongConfiguration(what=what, expected=_A_URL) from None
+
+
+def _file_of_another_kind(url: URL) -> Path | None:
+    """The file that it names, where it is DuckDB's and no service of a file's kind."""
+    if url.get_backend_name() != "duckdb" or not url.database or ":" in url.database:
+        return None
+    return Path(url.database)
 
 
 _SECRET = re.compile(r"(?i:\w*(?:pass|pwd|secret|token|credential|(?:api|access|private)_?key)\w*)")
@@ -116,7 +125,9 @@ def known_database(engine: Engine) -> Database | None:
 
 def _require_file(engine: Engine, name: str) -> None:
     database = known_database(engine)
-    if database is not None and database.is_a_file and not Path(engine.url.database or "").exists():
+    file = Path(engine.url.database or "") if database is not None and database.is_a_file else None
+    file = file or _file_of_another_kind(engine.url)
+    if file is not None and not file.exists():
         expected = "the path of a file that is there, in its URL"
         raise SourceUnusable(source=name, what="there is no such file", expected=expected)
 
