@@ -164,7 +164,8 @@ class Database:
     whoever inserts the same key."""
     lock_unless_held: Callable[[Connection, str, str, Mapping[str, Any]], bool]
     """Lock the rows of `p` in a FROM clause with these parameters, as SELECT ... FOR says it; whether all could be.
-    Those that others hold are not waited for."""
+    Those that others hold are not waited for; where not all could be, the transaction, or its savepoint, is at its
+    end."""
     append_rows: Callable[..., None]
     """Add to a table (a connection, its name), in columns, rows of numbers and None, behind `texts` texts."""
     append_columns: Callable[[Connection, str, Mapping[str, Any]], None]

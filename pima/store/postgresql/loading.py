@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from pima.core.ids import LARGEST_GIVEN_ID, LARGEST_ID
+from pima.store.postgresql.driver_errors import contested
 
 # Any number that no other software on the server uses: "load" in ASCII.
 _LOAD_LOCK = 0x6C6F6164
@@ -34,11 +36,14 @@ def waiting_a_moment(connection: Connection) -> Iterator[None]:
 
 def lock_unless_held(connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any]) -> bool:
     """Who waits for a row while it holds others can be waited for in a circle, and the server ends one of the two."""
-    statement = f"""
-        SELECT (SELECT count(*) FROM {rows})
-            = (SELECT count(*) FROM (SELECT 1 FROM {rows} FOR {lock} OF p SKIP LOCKED) AS locked)"""
-    are_all: bool = connection.execute(text(statement), parameters).scalar_one()
-    return are_all
+    statement = f"SELECT count(*) FROM (SELECT 1 FROM {rows} FOR {lock} OF p NOWAIT) AS locked"
+    try:
+        connection.execute(text(statement), parameters)
+    except DBAPIError as error:
+        if contested(error.orig) is None:
+            raise
+        return False
+    return True
 
 
 def append_rows(
