@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test faults image-test bench check format bench-accuracy bench-gate bench-tables report-test lock clean
+.PHONY: demo test faults image-test source-test bench check format bench-accuracy bench-gate bench-tables report-test lock clean
 
 demo: $(VENV)/.complete
 	$(RUN) -m jobs.demo
@@ -19,6 +19,10 @@ faults: $(VENV)/.complete
 # debootstrap. BASE=IMAGE builds on that image instead of on a Debian made here.
 image-test: $(VENV)/.complete
 	$(RUN) -m tests.image
+
+# A clinic's MariaDB, with Debian's package mariadb-server, which starts a server of its own in a temporary folder.
+source-test: $(VENV)/.source
+	$(RUN) -m pytest tests/sources
 
 # Speed and memory against their peers, side by side; writes the table of docs/benchmarks.md.
 bench: $(VENV)/.complete
@@ -77,6 +81,11 @@ $(VENV)/.bench: $(VENV)/.complete locks/bench.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/bench.txt
 	touch $@
 
+# The drivers of databases that are sources alone.
+$(VENV)/.source: $(VENV)/.complete locks/source.txt
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/source.txt
+	touch $@
+
 # What drives a browser that is there.
 $(VENV)/.browser: $(VENV)/.complete locks/browser.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/browser.txt
@@ -87,6 +96,7 @@ lock:
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/score.txt
 	uv pip compile pyproject.toml --extra train --extra report --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/train.txt
 	uv pip compile pyproject.toml --extra train --extra report --group dev --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/dev.txt
+	uv pip compile pyproject.toml --extra train --group dev --group source --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/source.txt
 	uv pip compile pyproject.toml --extra train --extra report --group dev --group bench --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/bench.txt
 	uv pip compile --group browser --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/browser.txt
 

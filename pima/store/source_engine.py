@@ -135,7 +135,7 @@ def _require_file(engine: Engine, name: str) -> None:
 def _translated(name: str, error: Exception, cause: BaseException | None, engine: Engine) -> PimaError:
     database = known_database(engine)
     if database is None:
-        return _of_unknown(name, error, cause)
+        return _of_unknown(name, error, cause, engine.dialect.name)
     found = database.translated(cause, engine.url)
     what = found.facts.get("what", found.code)
     if isinstance(found, DatabaseAway | DatabaseBusy):
@@ -149,8 +149,21 @@ def _translated(name: str, error: Exception, cause: BaseException | None, engine
 _READABLE = "a table, view or SELECT that is there, with the right to read it"
 
 
-def _of_unknown(name: str, error: Exception, cause: BaseException | None) -> PimaError:
+# Too many connections, a shutdown, a lock that was waited for in vain, a deadlock, a query or connection that was
+# killed or took too long, a table that changed, packets that were lost.
+_PASSING = {1040, 1053, 1129, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1226, 1317, 1412, 1927, 1969, 3024}
+_OF_THE_CLIENT = range(2000, 3000)
+
+
+def _of_unknown(name: str, error: Exception, cause: BaseException | None, dialect: str) -> PimaError:
     what = type(cause or error).__name__
-    if isinstance(error, OperationalError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
+    is_away = isinstance(error, OperationalError)
+    if dialect in ("mysql", "mariadb"):
+        # Their drivers call lacking rights and unknown columns operational too.
+        number = getattr(cause, "errno", None) or next(iter(getattr(cause, "args", ())), None)
+        if isinstance(number, int):
+            what = f"{what} {number}"
+            is_away = number in _PASSING or number in _OF_THE_CLIENT
+    if is_away or (isinstance(error, DBAPIError) and error.connection_invalidated):
         return SourceAway(source=name, what=what)
     return SourceUnusable(source=name, what=what, expected=_READABLE)

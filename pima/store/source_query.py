@@ -21,6 +21,10 @@ _IN_ORDER = {
 """By dialect, a column by the bytes of its text; where it is not known, the rows come as they come."""
 
 
+_BEFORE_ALL_TIMES = {"postgresql": "-infinity", "mysql": "0000-00-00", "mariadb": "0000-00-00"}
+"""By dialect, what a column of times may hold that is none."""
+
+
 def columns_of(source: Source, features: Sequence[str]) -> tuple[str, ...]:
     """The source's own columns, in the order of a mapping."""
     outcome = (source.outcome,) if source.outcome else ()
@@ -46,7 +50,8 @@ def is_changed_since(dialect: Dialect, source: Source, bound: date | str) -> str
     if isinstance(bound, str):  # an empty text is below every day, and in SQLite so is a number
         return f"{is_from_here_on} OR {column} NOT LIKE '____-__-__%'"
     # What lies before all times is below each of them, too.
-    return is_from_here_on + (f" OR {column} = '-infinity'" if dialect.name == "postgresql" else "")
+    before_all = _BEFORE_ALL_TIMES.get(dialect.name)
+    return is_from_here_on + (f" OR {column} = '{before_all}'" if before_all else "")
 
 
 def _moment(dialect: Dialect, bound: date | str) -> str:

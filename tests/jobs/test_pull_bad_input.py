@@ -336,7 +336,7 @@ def test_a_view_that_needs_rights_that_we_lack_is_refused_and_select_is_enough(
         ("nonsense", 2, "can't be read as one"),
         (f"postgresql://u:{CANARY}@@h/d", 2, "source clinic"),
         ("nosuchdatabase://h/d", 2, "nosuchdatabase"),
-        ("mysql+pymysql://h/d", 2, "pymysql"),
+        ("mssql+pymssql://h/d", 2, "pymssql"),
         ("mariadb://h/d", 2, "MySQLdb"),
         ("oracle+oracledb://h/d", 2, "oracledb"),
         ("sqlite:///absent/file.db", 2, "no such file"),
