@@ -1,5 +1,6 @@
 """Shapley values against their definition, and what must hold of them whatever the model is."""
 
+import json
 from itertools import permutations
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from pima.core.arrays import BoolArray, Float32Array, Float64Array
 from pima.core.shapley import MOST_FOR_EXACT, contributions, estimated, exact, interventional
+from tests.oracle import shapley
 
 _DRAW = np.random.default_rng(7)
 WEIGHTS = _DRAW.normal(size=20)
@@ -44,6 +46,13 @@ def test_exact_values_are_those_of_the_definition() -> None:
     found = contributions(bent, row, background, seed=0)
     assert found.errors is None
     assert found.values == pytest.approx(expected, abs=1e-12)
+
+
+def test_of_real_rows_they_are_what_shap_says() -> None:
+    rows, recorded = shapley.real_rows(), json.loads(shapley.VALUES.read_text())["values"]
+    for number, expected in zip(shapley.EXPLAINED, recorded, strict=True):
+        game = interventional(shapley.model, rows[number], rows[shapley.BACKGROUND])
+        assert exact(game, 8) == pytest.approx(expected, abs=1e-9)
 
 
 @pytest.mark.parametrize("features", [3, 8, MOST_FOR_EXACT, MOST_FOR_EXACT + 1, 20])
