@@ -14,6 +14,7 @@ EVERY_COMMAND: list[tuple[str, ...]] = [
     ("retrain",),
     ("models", "list"),
     ("explain", "1"),
+    ("export", "predictions"),
     ("report",),
     ("status",),
     ("requeue",),

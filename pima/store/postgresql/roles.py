@@ -15,6 +15,7 @@ from pima.store.postgresql.schema import schema_of_patients
 from pima.store.registry import VersionSummary
 
 _MODEL_COLUMNS = "number, compiled_artifact, compiled_sha256, threshold, features"
+_CALLED = "patient_id, source, source_key"
 _SUMMARY_COLUMNS = ", ".join(VersionSummary.__dataclass_fields__)
 
 
@@ -100,6 +101,7 @@ ROLES = (
         (
             "SELECT ON alembic_version, declarations, patients, predictions, promotions, model_versions",
             "SELECT ON training_snapshots, runs, schedules, holdout_generations, unseen_rows, attached_sources",
+            f"SELECT ({_CALLED}) ON row_keys",
             "SELECT ON reports",
             "SELECT, UPDATE ON champion",
             "INSERT ON promotions, holdout_generations",
@@ -111,8 +113,16 @@ ROLES = (
             "UPDATE ON SEQUENCE patient_version",
         ),
     ),
-    # What became of each row, and of a rejected one why; never its values.
-    Role("pima_reader", ("SELECT ON predictions, current_predictions, rejections",)),
+    # What became of each row, and of a rejected one why; never its values. For exports what a row is called, and for
+    # every command what schema this is.
+    Role(
+        "pima_reader",
+        (
+            "SELECT ON predictions, current_predictions, rejections",
+            "SELECT ON alembic_version, declarations",
+            f"SELECT ({_CALLED}) ON row_keys",
+        ),
+    ),
 )
 
 

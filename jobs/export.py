@@ -1,0 +1,95 @@
+"""python -m jobs.export: predictions, rejections, runs or verdicts as a file: CSV, Parquet or, of predictions, FHIR. It
+tells one patient from another, because a person asks for it."""
+
+import argparse
+import io
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+from jobs.command import Command, Result, parser, run_command
+from pima.counted import counted
+from pima.errors import TemporaryFileFailed, WrongUsage
+from pima.exporting.exporting import Exported, export
+from pima.exporting.whole_file import whole_file
+from pima.process.results import as_json
+from pima.store.exported import EXPORTS
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """The command, with everything injected; returns the exit code."""
+    options = parser("export", __doc__ or "")
+    options.add_argument("what", choices=EXPORTS, metavar="|".join(EXPORTS), help="what to export")
+    options.add_argument("--since", type=_moment, metavar="DATE", help="only rows since this day or moment, UTC")
+    options.add_argument("--format", choices=("csv", "parquet", "fhir"), default="csv", help="default: csv")
+    options.add_argument(
+        "--out", type=Path, metavar="FILE", help="replaced when the new one is whole (default: standard output)"
+    )
+    with ExitStack() as at_the_end:
+        spool = _Spool(at_the_end)
+        return run_command(options, spool.work, spool.show, arguments, environ)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError("expected a day or a moment, such as 2026-01-31 or 2026-01-31T18:00") from None
+
+
+class _Spool:
+    """What goes to standard output waits in a file without a name until all is read: who reads slowly must keep no
+    transaction open, and an export that fails should not have begun."""
+
+    def __init__(self, at_the_end: ExitStack) -> None:
+        self._at_the_end = at_the_end
+        self._file: Any = None
+
+    def work(self, command: Command) -> Result:
+        given = command.options
+        if given.format == "fhir" and given.what != "predictions":
+            raise WrongUsage(what="--format fhir is for predictions: a RiskAssessment tells of nothing else")
+        if given.out is None and (given.json or given.format == "parquet"):
+            what = "--json" if given.json else "--format parquet"
+            raise WrongUsage(what=f"{what} needs --out FILE: standard output can't hold the rows then")
+        if given.out is not None:
+            with whole_file(given.out, "--out") as file:
+                found = _export(command, file)
+        else:
+            found = self._spooled(command)
+        return as_json(found) | {"path": given.out and str(given.out)}
+
+    def _spooled(self, command: Command) -> Exported:
+        try:
+            self._file = self._at_the_end.enter_context(TemporaryFile())  # noqa: SIM115 (it is closed there)
+            found = _export(command, self._file)
+            self._file.seek(0)
+        except OSError as error:
+            raise TemporaryFileFailed(why=error.strerror) from None
+        return found
+
+    def show(self, result: Result) -> None:
+        if result["path"] is not None:
+            print(f"{result['path']}: {counted(result['rows'], 'row')}")
+            return
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # As in a file, whatever letters the terminal knows.
+            sys.stdout.reconfigure(encoding="utf-8", newline="")
+        with io.TextIOWrapper(self._file, encoding="utf-8", newline="") as lines:
+            shutil.copyfileobj(lines, sys.stdout)
+
+
+def _export(command: Command, file: Any) -> Exported:
+    given = command.options
+    return export(command.engine, given.what, given.format, given.since, file, command.stop)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,33 @@
+"""Rows as Parquet with typed columns."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pima.store.exported import Column, Kind
+
+_TYPES: dict[Kind, pa.DataType] = {
+    "number": pa.float64(),
+    "whole number": pa.int64(),
+    "text": pa.string(),
+    "moment": pa.timestamp("us", tz="UTC"),
+    "document": pa.string(),
+}
+
+
+def write_parquet(file: BinaryIO, columns: Sequence[Column], blocks: Iterable[Sequence[Any]]) -> None:
+    """A row group a block; documents as JSON texts."""
+    schema = pa.schema([(column.name, _TYPES[column.kind]) for column in columns])
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for block in blocks:
+            cells = zip(columns, zip(*block, strict=True), strict=True)
+            writer.write_table(pa.table([_array(column, values) for column, values in cells], schema=schema))
+
+
+def _array(column: Column, values: Sequence[Any]) -> pa.Array:
+    if column.kind == "document":
+        values = [None if value is None else json.dumps(value, sort_keys=True) for value in values]
+    return pa.array(values, _TYPES[column.kind])

@@ -1,0 +1,213 @@
+"""Exports on both databases: what is in them, in each format, and what they leave alone."""
+
+import csv
+import io
+import json
+import tracemalloc
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fhir.resources.R4B.riskassessment import RiskAssessment
+
+from pima.exporting.csv_lines import text_cell
+from pima.exporting.exporting import export
+from pima.process.stopping import StopRequest
+from pima.store.engine import reading
+from pima.store.exported import BLOCK_ROWS, EXPORTS, exported_rows
+from tests.conftest import Database, call, insert_patients, the_json, under_role
+
+OLD, NEW = datetime(2026, 1, 5, 2, 15, tzinfo=UTC), datetime(2026, 2, 5, 2, 15, 0, 500_000, tzinfo=UTC)
+FORMULA = "=1+2"
+
+
+@pytest.fixture
+def told(database: Database) -> Database:
+    """Two patients, one from a source, with a prediction and a rejection each; a run and a decision."""
+    insert_patients(database, 1, first_id=1)
+    insert_patients(database, 1, first_id=2, source="ward", source_key=FORMULA)
+    for patient, version, run, probability, moment in ((1, 11, 7, 0.676, OLD), (2, 12, 8, 0.25, NEW)):
+        at = {"at": database.stored(moment)}
+        values = f"{patient}, {version}, 3, {run}, {probability}, {int(probability >= 0.5)}, 0.5, :at"
+        database.execute(f"INSERT INTO predictions VALUES ({values})", at)
+        database.execute(f"INSERT INTO rejections VALUES ({patient}, {version + 10}, {run}, 'missing', 'bmi', :at)", at)
+    columns = "job, trigger, attempt, status, counts, host, error_line, started_at"
+    run = "'score', 'manual', 1, 'failed', '{\"predicted\": 1}', 'here', '-x', :at"
+    database.execute(f"INSERT INTO runs ({columns}) VALUES ({run})", {"at": database.stored(NEW)})
+    columns = "verdict, reason, explanation, challenger, champion_sequence, figures, evidence, decided_by, decided_at"
+    decision = "'promoted', 'first', 'The first.', 3, 1, '{\"a\": 1}', '{\"b\": 2}', 'retrain', :at"
+    database.execute(f"INSERT INTO promotions ({columns}) VALUES ({decision})", {"at": database.stored(NEW)})
+    return database
+
+
+def _lines(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_predictions_come_with_the_key_of_their_source_and_no_cell_that_a_spreadsheet_runs(told: Database) -> None:
+    ended = call(told, "export", "predictions")
+    assert ended.exit_code == 0, ended.stderr
+    assert ended.stdout.splitlines() == [
+        "patient_id,source,source_key,patient_version,model_version,run_id,probability,predicted_class,threshold,scored_at",
+        "1,,,11,3,7,0.676,1,0.5,2026-01-05T02:15:00Z",
+        "2,ward,'=1+2,12,3,8,0.25,0,0.5,2026-02-05T02:15:00.500000Z",
+    ]
+
+
+@pytest.mark.parametrize("text", ["=a", "+a", "-1", "@a", "\ta", "\ra", "\na", "＝a", "'a"])
+def test_a_text_that_a_spreadsheet_would_run_begins_with_an_apostrophe(text: str) -> None:
+    assert text_cell(text) == "'" + text
+    assert (text_cell("a" + text), text_cell("")) == ("a" + text, "")
+
+
+def test_only_what_is_of_that_day_or_later_is_exported(told: Database) -> None:
+    for since, ids in (("2026-01-05", ["1", "2"]), ("2026-02-05T02:15", ["2"]), ("2026-02-05T04:00+01:00", [])):
+        found = _lines(call(told, "export", "predictions", "--since", since).stdout)
+        assert [line["patient_id"] for line in found] == ids
+
+
+def test_the_other_tables_are_exported_too(told: Database) -> None:
+    (rejection,) = _lines(call(told, "export", "rejections", "--since", "2026-02-01").stdout)
+    assert [rejection[name] for name in ("patient_id", "source_key", "reason", "field")] == [
+        "2",
+        "'=1+2",
+        "missing",
+        "bmi",
+    ]
+    (run,) = _lines(call(told, "export", "runs").stdout)
+    assert (run["job"], run["status"], run["error_line"], json.loads(run["counts"])) == (
+        "score",
+        "failed",
+        "'-x",
+        {"predicted": 1},
+    )
+    (verdict,) = _lines(call(told, "export", "verdicts").stdout)
+    assert (verdict["challenger"], verdict["explanation"], json.loads(verdict["figures"])) == (
+        "3",
+        "The first.",
+        {"a": 1},
+    )
+    assert "evidence" not in verdict
+
+
+def test_parquet_has_typed_columns_and_times_in_utc(told: Database, tmp_path: Path) -> None:
+    path = tmp_path / "new.parquet"
+    found = the_json(call(told, "export", "predictions", "--format", "parquet", "--out", str(path), "--json"))
+    assert found == {"exported": "predictions", "format": "parquet", "since": None, "rows": 2, "path": str(path)}
+    table = pq.read_table(path)
+    assert table.schema.field("scored_at").type == pa.timestamp("us", tz="UTC")
+    assert [table.schema.field(name).type for name in ("patient_id", "probability", "source_key")] == [
+        pa.int64(),
+        pa.float64(),
+        pa.string(),
+    ]
+    # A file of columns is no spreadsheet's: its texts are as they are.
+    assert tuple(table.to_pylist()[1].values()) == (2, "ward", FORMULA, 12, 3, 8, 0.25, 0, 0.5, NEW)
+    for what in ("rejections", "runs", "verdicts"):
+        assert call(told, "export", what, "--format", "parquet", "--out", str(path)).exit_code == 0
+        assert pq.read_metadata(path).num_rows == len(_lines(call(told, "export", what).stdout))
+    counts = pq.read_table(path, columns=["figures"]).to_pylist()
+    assert counts == [{"figures": '{"a": 1}'}]
+
+
+def test_a_prediction_is_a_risk_assessment_as_fhir_knows_it(told: Database) -> None:
+    first, second = call(told, "export", "predictions", "--format", "fhir").stdout.splitlines()
+    known = RiskAssessment.model_validate_json(first)
+    assert json.loads(known.model_dump_json()) == json.loads(first)
+    assert json.loads(first) == {
+        "resourceType": "RiskAssessment",
+        "id": "1-11-3",
+        "status": "final",
+        "method": {"text": "pima, model version 3; class 1 from a probability of 50 % on"},
+        "subject": {"type": "Patient", "identifier": {"system": "urn:pima:patients", "value": "1"}},
+        "occurrenceDateTime": "2026-01-05T02:15:00Z",
+        "prediction": [
+            {
+                "outcome": {
+                    "text": "diabetes within five years, by the criteria of the World Health Organization",
+                },
+                "probabilityDecimal": 67.6,
+                "qualitativeRisk": {"text": "predicted class 1"},
+            }
+        ],
+    }
+    of_source = RiskAssessment.model_validate_json(second).subject.identifier
+    assert (of_source.system, of_source.value) == ("urn:pima:source:ward", FORMULA)
+
+
+def test_a_file_is_replaced_when_the_new_one_is_whole_and_stays_when_it_does_not_become_so(
+    told: Database, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.csv"
+    path.write_text("before")
+    told.execute("ALTER TABLE rejections RENAME TO gone")
+    ended = call(told, "export", "rejections", "--out", str(path))
+    assert (ended.exit_code, path.read_text()) == (2, "before")
+    told.execute("ALTER TABLE gone RENAME TO rejections")
+    assert call(told, "export", "rejections", "--out", str(path)).stdout == f"{path}: 2 rows\n"
+    assert path.read_text() == call(told, "export", "rejections").stdout
+    assert (path.stat().st_mode & 0o077, [each.name for each in tmp_path.glob("*out*")]) == (0, ["out.csv"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("patients",),
+        ("runs", "--format", "fhir"),
+        ("runs", "--format", "parquet"),
+        ("runs", "--json"),
+        ("runs", "--since", "yesterday"),
+        ("runs", "--out", "/nowhere/at/all"),
+        ("runs", "--out", "/dev/null"),
+    ],
+    ids=" ".join,
+)
+def test_what_makes_no_file_is_wrong_usage(sqlite: Database, arguments: tuple[str, ...]) -> None:
+    assert call(sqlite, "export", *arguments).exit_code == 2
+
+
+def test_the_memory_of_an_export_is_no_matter_of_its_rows(database: Database) -> None:
+    _peak(database, 1)  # fills the caches, which stay
+    few, many = _peak(database, 2), _peak(database, 6)
+    assert many < 1.5 * few
+
+
+def _peak(database: Database, blocks: int) -> int:
+    """Bytes that Python held at most while so many blocks were exported."""
+    database.execute("DELETE FROM predictions")
+    series = f"WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {blocks * BLOCK_ROWS})"
+    columns = "patient_id, patient_version, model_version, run_id, probability, predicted_class, threshold"
+    database.execute(f"INSERT INTO predictions ({columns}) {series} SELECT n, n, 1, 1, 0.5, 1, 0.5 FROM s")
+    with Path("/dev/null").open("wb") as file:
+        tracemalloc.start()
+        found = export(database.engine, "predictions", "csv", None, file, StopRequest())
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert found.rows == blocks * BLOCK_ROWS
+    return peak
+
+
+def test_a_server_keeps_the_rows_that_are_not_asked_for_yet(postgresql: Database) -> None:
+    columns = "job, trigger, attempt, status, counts, host"
+    postgresql.execute(f"INSERT INTO runs ({columns}) VALUES ('score', 'manual', 1, 'failed', '{{}}', 'here')")
+    with reading(postgresql.engine) as connection:
+        next(exported_rows(connection, EXPORTS["runs"], None))
+        assert connection.exec_driver_sql("SELECT count(*) FROM pg_cursors").scalar() == 1
+
+
+def test_each_export_works_under_its_role_and_the_reader_s_shows_no_more(postgresql: Database, tmp_path: Path) -> None:
+    assert call(postgresql, "migrate", "--roles").exit_code == 0
+    insert_patients(postgresql, 1)
+    reader, operator = under_role(postgresql, "pima_reader"), under_role(postgresql, "pima_operator")
+    for what in ("predictions", "rejections"):
+        for allowed in (reader, operator):
+            ended = call(allowed, "export", what)
+            assert ended.exit_code == 0, ended.stderr
+    assert call(reader, "export", "predictions", "--format", "fhir").exit_code == 0
+    for what in ("runs", "verdicts"):
+        assert call(operator, "export", what).exit_code == 0
+        assert (
+            the_json(call(reader, "export", what, "--out", str(tmp_path / "out"), "--json"))["error"] == "right_missing"
+        )
