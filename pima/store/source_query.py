@@ -143,8 +143,9 @@ def columns_of_blocks(connection: Connection, statement: str, rows: int) -> Gene
 def _select(dialect: Dialect, source: Source, columns: Sequence[str]) -> str:
     listed = [_column(dialect, column) for column in columns]
     if dialect.name == "postgresql" and source.key_types == ("uuid",) and columns[0] == source.keys[0]:
-        # The server writes a UUID faster than Python makes an object of it; what is none is none as a text too.
-        listed[0] = f"CAST({listed[0]} AS TEXT)"
+        # The server writes a UUID faster than Python makes an object of it; what is none is none as a text too. By the
+        # words of the order the text is made, and sorted with the row, only once.
+        listed[0] = _IN_ORDER[dialect.name].format(listed[0])
     return f"SELECT {', '.join(listed)} FROM {_rows(dialect, source)}"
 
 
