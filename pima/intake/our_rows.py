@@ -4,8 +4,11 @@ Each block is read by a transaction of its own: a source that answers slowly mus
 somebody changes meanwhile is compared again where it is written.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
+from threading import Thread
 
 from sqlalchemy import Engine
 
@@ -32,14 +35,15 @@ class OurRows:
         return side_by_side(theirs, ours, len(self.columns.features))
 
     def _all(self) -> Iterator[SourceRows]:
-        last = ""
-        while True:
-            with reading(self.engine) as connection:
-                block = rows_after(connection, self.columns, last, BLOCK_ROWS)
-            if not len(block):
-                return
-            last = block.keys[-1]
+        """Each block is read while the one before it is compared: our server and this process work side by side."""
+        coming = _begun(partial(self._after, ""))
+        while len(block := coming.result()):
+            coming = _begun(partial(self._after, block.keys[-1]))
             yield block
+
+    def _after(self, last: str) -> SourceRows:
+        with reading(self.engine) as connection:
+            return rows_after(connection, self.columns, last, BLOCK_ROWS)
 
     def _of_each(self, keys: Sequence[str]) -> Iterator[SourceRows]:
         for first in range(0, len(keys), BLOCK_ROWS):
@@ -48,3 +52,17 @@ class OurRows:
     def _of(self, keys: Sequence[str]) -> SourceRows:
         with reading(self.engine) as connection:
             return rows_of(connection, self.columns, keys)
+
+
+def _begun(read: Callable[[], SourceRows]) -> Future[SourceRows]:
+    """What a thread of its own reads. Nobody waits for the thread: where the pull ends, it may end with the process."""
+    coming: Future[SourceRows] = Future()
+
+    def work() -> None:
+        try:
+            coming.set_result(read())
+        except BaseException as error:  # noqa: BLE001 (told where the rows are asked for)
+            coming.set_exception(error)
+
+    Thread(target=work, name="our rows", daemon=True).start()
+    return coming
