@@ -1,13 +1,25 @@
 """The report: what it tells, also where there is little to tell, and where it is left."""
 
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.conftest import Copied, Database, call, insert_many, insert_patients, load_shipped, the_json
+from tests.conftest import (
+    ROOT,
+    Copied,
+    Database,
+    call,
+    clean_environ,
+    insert_many,
+    insert_patients,
+    load_shipped,
+    the_json,
+)
 from tests.jobs.declared import DECLARED, configuration
 
 _VOID = {"meta", "link", "br", "img"}
@@ -151,6 +163,36 @@ def test_that_none_could_be_left_fails_no_retraining(lived_in: Database, tmp_pat
     assert (ended.exit_code, "report_not_written" in ended.stderr) == (0, True)
     assert lived_in.value("SELECT count(*) FROM reports") == 3
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_without_the_report_extra_retraining_goes_on_and_the_last_report_can_be_had(
+    lived_in: Database, tmp_path: Path
+) -> None:
+    path = tmp_path / "report.html"
+    without = "import os, sys; sys.modules['jinja2'] = None"
+    made = _child(
+        lived_in, f"{without}; from jobs.report import main; sys.exit(main(['--out', {str(path)!r}], os.environ))"
+    )
+    assert (made.returncode, "pip install 'pima[report]'" in made.stderr, path.exists()) == (1, True, False)
+    retrained = _child(lived_in, f"{without}; from jobs.retrain import main; sys.exit(main([], os.environ))")
+    assert (retrained.returncode, "report_extra_missing" in retrained.stderr) == (0, True)
+    assert lived_in.value("SELECT count(*) FROM reports") == 2
+    last = f"{without}; from jobs.report import main; sys.exit(main(['--last', '--out', {str(path)!r}], os.environ))"
+    assert _child(lived_in, last).returncode == 0
+    assert path.read_text() == lived_in.value("SELECT html FROM reports ORDER BY id DESC")
+
+
+def _child(database: Database, program: str) -> subprocess.CompletedProcess[str]:
+    environ = clean_environ() | {"DATABASE_URL": database.url}
+    return subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, text=True)
+
+
+def test_it_is_opened_where_that_is_asked(sqlite: Database, tmp_path: Path) -> None:
+    marker, path = tmp_path / "opened", tmp_path / "report.html"
+    browser = f"sh -c 'echo %s > {marker}'"
+    ended = sqlite.run("report", "--json", "--open", "--out", str(path), BROWSER=browser)
+    assert the_json(ended)["opened"] is True
+    assert marker.read_text().strip() == path.as_uri()
 
 
 def test_where_it_can_not_be_written_what_was_there_stays(database: Database, tmp_path: Path) -> None:
