@@ -1,11 +1,15 @@
 """The pure pieces of the accuracy benchmark."""
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
+from tests.bench.accuracy.aside import Aside, as_aside
 from tests.bench.accuracy.judgement import calibration_error, judge, reliability
 from tests.bench.accuracy.report import table
-from tests.bench.accuracy.results import as_large
+from tests.bench.accuracy.results import Row, as_large
 
 
 def test_calibration_error_by_hand() -> None:
@@ -61,3 +65,9 @@ def test_rounds_become_medians_and_the_faster_boosting_counts() -> None:
 def test_fits_on_different_rows_are_not_compared() -> None:
     with pytest.raises(ValueError, match="different numbers of training rows"):
         as_large("SQLite", [_child("retrain", 1.0), _child("boosting", 1.0, rows=701)])
+
+
+def test_what_is_measured_aside_comes_back_as_it_was() -> None:
+    figures = judge(np.array([[0.1, 0.9]]), np.array([0, 1], dtype=np.int8))
+    found = Aside([Row("pima", figures, 0.5, 10)], {"pima": {50: figures, 400: figures}})
+    assert as_aside(json.loads(json.dumps(asdict(found)))) == found

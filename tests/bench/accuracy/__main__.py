@@ -12,26 +12,22 @@ from pathlib import Path
 
 from pima.model.quiet import quiet_native_code
 from tests.bench.accuracy import pictures, report
+from tests.bench.accuracy.aside import curve_shuffles, measured_aside
 from tests.bench.accuracy.candidates import AS_WRITTEN, HONEST, Candidate, article, ours
 from tests.bench.accuracy.fit_speed import compare_fits
 from tests.bench.accuracy.folds import (
     FOLDS,
-    Outcome,
     crossvalidate,
-    on_the_articles_split,
     on_training_rows,
     shuffles_of,
     warm_up,
 )
-from tests.bench.accuracy.judgement import Figures, judge
-from tests.bench.accuracy.peers import GAUSSIAN_PROCESS, LOGISTIC_REGRESSION, RANDOM_FOREST, peers
+from tests.bench.accuracy.judgement import judge
+from tests.bench.accuracy.peers import LOGISTIC_REGRESSION, RANDOM_FOREST, peers
 from tests.bench.accuracy.provenance import Clock
-from tests.bench.accuracy.results import Large, Results, Row, as_large, targets
-from tests.bench.accuracy.shipped import ARTICLE_TRAINING_ROWS, ROOT, Rows, shipped_rows
+from tests.bench.accuracy.results import Large, Results, as_large, row_of, targets
+from tests.bench.accuracy.shipped import ROOT, Rows, shipped_rows
 from tests.bench.endings import child_of, end_in_order
-
-CURVE_SIZES = (50, 100, 200, 400)
-CURVE_SHUFFLES = 2
 
 _STARTED = time.monotonic()
 
@@ -77,49 +73,29 @@ def measure_large(rows: int) -> list[Large]:
 def measure(rows: Rows, candidates: list[Candidate], shuffles: int, large_rows: int, large: list[Large]) -> Results:
     """All but the large database."""
     speed = compare_fits(progress)
-    warm_up(candidates, rows)
-    pooled = crossvalidate(candidates, rows, shuffles, progress)
-    crossvalidated = list(pooled.items())
-    fits = shuffles_of(candidates[1], shuffles)
-    crossvalidated.insert(2, (AS_WRITTEN, on_training_rows(candidates[1], rows, fits, progress)))
-    curve_shuffles = min(CURVE_SHUFFLES, shuffles)
+    with measured_aside(shuffles) as aside:
+        warm_up(candidates, rows)
+        pooled = crossvalidate(candidates, rows, shuffles, progress)
+        crossvalidated = list(pooled.items())
+        fits = shuffles_of(candidates[1], shuffles)
+        crossvalidated.insert(2, (AS_WRITTEN, on_training_rows(candidates[1], rows, fits, progress)))
+        found = aside()
+    whole = len(rows) * (FOLDS - 1) // FOLDS
     return Results(
         shuffles=shuffles,
-        curve_shuffles=curve_shuffles,
-        crossvalidated=[_row(name, outcome, rows) for name, outcome in crossvalidated],
-        split=_on_the_split(rows, candidates, shuffles),
+        curve_shuffles=curve_shuffles(shuffles),
+        crossvalidated=[row_of(name, outcome, rows.outcomes) for name, outcome in crossvalidated],
+        split=found.split,
         speed=speed,
         large_rows=large_rows,
         large=large,
-        curve=_learning_curve(rows, candidates, pooled, curve_shuffles),
+        # The curve's last point is the table's.
+        curve={
+            name: {whole: judge(pooled[name].probabilities, rows.outcomes), **by_size}
+            for name, by_size in found.curve.items()
+        },
         pooled=pooled,
     )
-
-
-def _learning_curve(
-    rows: Rows, candidates: list[Candidate], pooled: dict[str, Outcome], shuffles: int
-) -> dict[str, dict[int, Figures]]:
-    names = (candidates[0].name, LOGISTIC_REGRESSION, RANDOM_FOREST, GAUSSIAN_PROCESS)
-    chosen = [candidate for candidate in candidates if candidate.name in names]
-    whole = len(rows) * (FOLDS - 1) // FOLDS
-    curve = {name: {whole: judge(pooled[name].probabilities, rows.outcomes)} for name in names}
-    for size in CURVE_SIZES:
-        for name, outcome in crossvalidate(chosen, rows, shuffles, progress, size).items():
-            curve[name][size] = judge(outcome.probabilities, rows.outcomes)
-    return curve
-
-
-def _on_the_split(rows: Rows, candidates: list[Candidate], seeds: int) -> list[Row]:
-    test = rows.take(slice(ARTICLE_TRAINING_ROWS, None))
-    outcomes = [(c.name, on_the_articles_split(c, rows, seeds, progress)) for c in candidates]
-    as_written = on_the_articles_split(candidates[1], rows, seeds, progress, with_test_rows=True)
-    outcomes.insert(2, (AS_WRITTEN, as_written))
-    return [_row(name, outcome, test) for name, outcome in outcomes]
-
-
-def _row(name: str, outcome: Outcome, rows: Rows) -> Row:
-    figures = judge(outcome.probabilities, rows.outcomes)
-    return Row(name, figures, outcome.median_fit_seconds, len(outcome.probabilities))
 
 
 def progress(what: str) -> None:

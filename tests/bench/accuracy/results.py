@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from pima.core.arrays import Int8Array
 from tests.bench.accuracy.fit_speed import FitSpeed
 from tests.bench.accuracy.folds import Outcome
-from tests.bench.accuracy.judgement import Figures
+from tests.bench.accuracy.judgement import Figures, judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,12 @@ class Row:
     fit_seconds: float
     """Median of its fits."""
     repetitions: int
+
+
+def row_of(name: str, outcome: Outcome, outcomes: Int8Array) -> Row:
+    """What came of one candidate's repetitions on rows with these outcomes."""
+    figures = judge(outcome.probabilities, outcomes)
+    return Row(name, figures, outcome.median_fit_seconds, len(outcome.probabilities))
 
 
 @dataclass(frozen=True, slots=True)
