@@ -10,8 +10,11 @@ from pathlib import Path
 
 from jobs.command import Command, Result, parser, positive, run_command
 from jobs.who_and_why import this_user, why
+from pima.cards.gathering import read_card
+from pima.cards.markdown import as_markdown
 from pima.errors import NoSuchVersion, NotReproduced
 from pima.monitoring.overview import versions
+from pima.process.results import as_json
 from pima.store import registry
 from pima.store.engine import reading
 from pima.training import championing
@@ -28,6 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = options.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("list", help="all versions, newest first")
     show = commands.add_parser("show", help="one version and every decision about it")
+    card = commands.add_parser("card", help="a version's model card, as Markdown")
     promote = commands.add_parser("promote", help="make a version champion by hand")
     rollback = commands.add_parser("rollback", help="go back to the version that the champion replaced")
     pin = commands.add_parser("pin", help="hold the champion: retraining records verdicts but promotes nothing")
@@ -35,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     holdout = commands.add_parser("holdout", help="change the share of patients that is kept out of training")
     export = commands.add_parser("export", help="write a version's .keras file")
     reproduce = commands.add_parser("reproduce", help="fit a version again from its training snapshot and compare")
-    for command in (show, promote, export, reproduce):
+    for command in (show, card, promote, export, reproduce):
         command.add_argument("number", type=positive, metavar="N")
     holdout.add_argument("--share", required=True, type=_share, metavar="SHARE", help="0.3 is 30 %% of the patients")
     for command in (promote, rollback, pin, holdout):
@@ -57,6 +61,8 @@ def _work(command: Command) -> Result:
             return versions(engine)
         case "show":
             return _version(command)
+        case "card":
+            return _card(command)
         case "promote":
             return asdict(championing.promote(engine, given.number, decider))
         case "rollback":
@@ -92,6 +98,11 @@ def _version(command: Command) -> Result:
     return {"version": asdict(version), "decisions": moves, "evidence": evidence}
 
 
+def _card(command: Command) -> Result:
+    found = read_card(command.engine, command.options.number)
+    return as_json(found) if command.options.json else {"card": as_markdown(found)}
+
+
 def _reproduce(command: Command) -> Result:
     from pima.training.reproducing import reproduce  # TensorFlow, which no other subcommand needs
 
@@ -106,6 +117,8 @@ def _reproduce(command: Command) -> Result:
 def _show(result: Result) -> None:
     if "versions" in result or "version" in result:
         _show_tables(result)
+    elif "card" in result:
+        print(result["card"])
     elif "holdout" in result:
         share = result["holdout"]["share"]
         print(

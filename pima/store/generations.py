@@ -34,6 +34,14 @@ def newest_generation(connection: Connection) -> Generation | None:
     return None if row is None else Generation(**row._mapping)
 
 
+def share_of(connection: Connection, number: int) -> float | None:
+    """The share of one of them; None where it is not on record."""
+    share: float | None = connection.scalar(
+        select(holdout_generations.c.share).where(holdout_generations.c.number == number)
+    )
+    return share
+
+
 def holdout_generation(connection: Connection, configured_share: float) -> Generation:
     """The one that counts; raises WrongConfiguration where the settings have another share."""
     newest = newest_generation(connection)

@@ -145,6 +145,7 @@ def test_looking_after_the_service_works_under_its_role(guarded: Database, train
     for command in (
         ("list",),
         ("show", "2"),
+        ("card", "2"),
         ("promote", "2", "--reason", "a test"),
         ("rollback", "--reason", "a test"),
         ("pin", "--reason", "a test"),

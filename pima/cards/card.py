@@ -1,0 +1,67 @@
+"""A model card from what was read: everything but the reading."""
+
+from typing import Any
+
+from pima.cards.answers import limits
+from pima.cards.hti_1 import hti_1
+from pima.cards.records import Benefit, Card, Evidence, Facts, Input, Measured, Subgroup
+from pima.cards.tripod_ai import tripod_ai
+from pima.core.evidence.figures import Figure
+from pima.core.features import Feature
+
+FIGURES = {
+    "auroc": "area under ROC",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "calibration_intercept": "calibration intercept",
+    "calibration_slope": "calibration slope",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "positive_predictive_value": "positive predictive value",
+    "negative_predictive_value": "negative predictive value",
+}
+_THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+def card(facts: Facts) -> Card:
+    """With what follows from the facts."""
+    return Card(facts, limits(facts), hti_1(facts), tripod_ai(facts))
+
+
+def input_of(feature: Feature) -> Input:
+    """A declared feature in words."""
+    if feature.kind == "number":
+        values = f"{feature.low:g} to {feature.high:g} {feature.unit}".rstrip()
+    else:
+        values = ", ".join(f"{code} {label}" for code, label in feature.codes.items())
+    zero = "; 0 means missing" if feature.zero_is_missing else ""
+    missing = "may be missing" if feature.may_be_missing else "must be there"
+    return Input(feature.name, values, missing + zero, feature.rationale)
+
+
+def evidence_of(document: dict[str, Any] | None, role: str) -> Evidence | None:
+    """Of a verdict's document what it says of one model; None where it says nothing of it."""
+    if document is None or document[role] is None:
+        return None
+    other = "champion" if role == "challenger" else "challenger"
+    curve, everybody = document[role]["net_benefit"]["net_benefit"], document["treat_all"]["net_benefit"]
+    points = zip(document["thresholds"], curve, everybody, strict=True)
+    return Evidence(
+        rows=document["rows"],
+        positive=document["positive"],
+        figures=_measured(document[role], document[other]),
+        net_benefit=tuple(Benefit(*point) for point in points if point[0] in _THRESHOLDS),
+        subgroups=tuple(_subgroup(each, role, other) for each in document["subgroups"]),
+    )
+
+
+def _subgroup(found: dict[str, Any], role: str, other: str) -> Subgroup:
+    figures = () if found[role] is None else _measured(found[role], found[other])
+    return Subgroup(found["feature"], found["group"], found["rows"], found["positive"], found["few"], figures)
+
+
+def _measured(model: dict[str, Any], before: dict[str, Any] | None) -> tuple[Measured, ...]:
+    return tuple(
+        Measured(label, Figure(**model[name]), None if before is None else Figure(**before[name]))
+        for name, label in FIGURES.items()
+    )
