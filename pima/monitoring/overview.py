@@ -1,4 +1,4 @@
-"""How things stand: champion, queue, last runs, realised accuracy on one screen; all versions with their verdicts."""
+"""How things stand, on one screen, from the champion to the last runs; all versions with their verdicts."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -6,13 +6,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from pima.monitoring.weeks import accuracy_of_weeks
 from pima.settings import Settings
-from pima.store import pulled_sources, queue, registry, runs, service_figures
+from pima.store import pulled_sources, queue, registry, report_figures, runs, service_figures
 from pima.store.engine import reading
 from pima.store.generations import newest_generation, share_difference
 from pima.store.predictions import realised_accuracy
 
 RUNS_SHOWN = 8
+VERDICTS_SHOWN = 3
+NIGHTS_SHOWN = 30
 NEWEST_OUTCOMES = 1_000
 
 
@@ -30,6 +33,10 @@ def overview(engine: Engine, settings: Settings) -> dict[str, Any]:
         verdict = service_figures.last_verdict(connection)
         pulled = _pulled(connection, sources) if sources else []
         generation = newest_generation(connection)
+        weeks = _weeks(connection) if realised.outcomes else []
+        verdicts = service_figures.last_verdicts(connection, VERDICTS_SHOWN)
+        nights = report_figures.last_nights(connection, NIGHTS_SHOWN)
+        rejected = report_figures.rejections_by_reason(connection)
     return {
         "champion": {
             "version": champion.model_version,
@@ -42,8 +49,34 @@ def overview(engine: Engine, settings: Settings) -> dict[str, Any]:
         "holdout_differs": generation and share_difference(generation, settings.holdout.share),
         "queue": {"rows": waiting.rows, "oldest": waiting.oldest},
         "realised": {**asdict(realised), "accuracy": realised.accuracy},
+        "realised_weeks": weeks,
         "sources": pulled,
         "runs": [asdict(run) for run in last],
+        "verdicts": [asdict(each) for each in verdicts],
+        "nights": [_night(run) for run in nights],
+        "rejections": [
+            {"reason": reason, "field": field, "rows": rows}
+            for (reason, field), rows in sorted(rejected.items(), key=lambda item: (-item[1], item[0]))
+        ],
+    }
+
+
+def _weeks(connection: Connection) -> list[dict[str, Any]]:
+    """Of the same outcomes as the realised accuracy, newest first."""
+    # Only here, since it brings numpy: before there are outcomes nothing needs it.
+    from pima.core.evidence.subgroups import FEWEST_ROWS
+
+    return accuracy_of_weeks(report_figures.came_true(connection, NEWEST_OUTCOMES), FEWEST_ROWS)
+
+
+def _night(run: runs.Run) -> dict[str, Any]:
+    assert run.finished_at is not None  # noqa: S101 (they were asked for by it)
+    return {
+        "started_at": run.started_at,
+        "status": run.status,
+        "seconds": (run.finished_at - run.started_at).total_seconds(),
+        "predicted": run.counts.get("predicted", 0),
+        "rejected": run.counts.get("rejected", 0),
     }
 
 

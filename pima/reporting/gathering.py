@@ -1,8 +1,7 @@
 """Reading what a report tells, all of it from the tables."""
 
 from collections.abc import Iterable, Iterator
-from datetime import date, timedelta
-from itertools import groupby
+from datetime import date
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -13,6 +12,7 @@ from pima.core.features import Outcome, names_of
 from pima.core.leaning import Leaning, leaning
 from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
 from pima.monitoring.overview import overview
+from pima.monitoring.weeks import by_monday
 from pima.reporting.exhibits import Exhibit, exhibit
 from pima.reporting.records import Card, Contents, Night, VerdictLine, Week
 from pima.scorer import load_scorer
@@ -127,12 +127,8 @@ def what_it_leans_on(engine: Engine, number: int) -> Leaning | None:
 
 def by_week(found: Iterable[CameTrue]) -> Iterator[Week]:
     """Of outcomes newest first, the weeks in which there were any, from Monday to Sunday in UTC."""
-    for monday, each in groupby(found, lambda one: _monday(one.labelled_at.date())):
-        yield _week(monday, list(each))
-
-
-def _monday(day: date) -> date:
-    return day - timedelta(days=day.weekday())
+    for monday, each in by_monday(found):
+        yield _week(monday, each)
 
 
 def _week(monday: date, found: list[CameTrue]) -> Week:

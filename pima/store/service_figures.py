@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, text
 
 from pima.store.runs import DRY_RUN, IS_REAL, ROW_RESULTS, Status
-from pima.store.tables import runs, schedules
+from pima.store.tables import promotions, runs, schedules
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,25 @@ def last_verdict(connection: Connection) -> str | None:
     newest = select(runs.c.counts).where(runs.c.job == "retrain", runs.c.status == Status.SUCCEEDED, IS_REAL)
     counts = connection.execute(newest.order_by(runs.c.id.desc()).limit(1)).scalar()
     return None if counts is None else counts.get("explanation")
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictLine:
+    """A verdict in brief."""
+
+    challenger: int
+    against: int | None
+    decided_at: datetime
+    verdict: str
+    reason: str
+
+
+def last_verdicts(connection: Connection, newest: int) -> list[VerdictLine]:
+    """The newest of the gate's, newest first; a person's moves have no challenger."""
+    moves = promotions.c
+    columns = (moves.challenger, moves.from_version, moves.decided_at, moves.verdict, moves.reason)
+    statement = select(*columns).where(moves.challenger.is_not(None)).order_by(moves.id.desc()).limit(newest)
+    return [VerdictLine(*row) for row in connection.execute(statement)]
 
 
 def scheduler_heartbeat(connection: Connection) -> datetime | None:

@@ -130,6 +130,8 @@ def test_a_night_with_good_and_bad_rows_shows_no_value(watched: Watched) -> None
     watched.call("models", "list")
     watched.call("models", "show", "1")
     watched.call("models", "card", "1")
+    for what in ("rejections", "runs", "verdicts"):
+        watched.shown.append(call(watched.database, "export", what).stdout)
     watched.run("models", "rollback", "--reason", "for this test", "--json")
     watched.call("retrain", exit_code=3)
     watched.run("status", "--json")

@@ -1,0 +1,130 @@
+"""How things stand as one screen: facts, a table of verdicts, one of rejections, one of runs."""
+
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from rich.table import Table
+
+from jobs.spark_line import spark_line
+from pima.counted import counted
+from pima.store.runs import DRY_RUN
+
+REJECTIONS_SHOWN = 5
+
+
+def screen(result: dict[str, Any]) -> Iterator[Table | str]:
+    """All parts, those that say nothing left out."""
+    yield _facts(result)
+    for heading, table in (
+        ("Last verdicts", _verdicts(result["verdicts"])),
+        ("Rejected, and not taken back", _rejections(result["rejections"])),
+        ("Last runs", _runs(result["runs"])),
+    ):
+        if table.row_count:
+            yield f"\n{heading}"
+            yield table
+
+
+def _facts(result: dict[str, Any]) -> Table:
+    facts = Table("", "", box=None, show_header=False)
+    facts.add_row("champion", _champion(result["champion"]))
+    if result["holdout_differs"]:
+        facts.add_row("holdout", f"{result['holdout_differs']}; retrain refuses that")
+    queue = result["queue"]
+    oldest = f", the oldest since {_when(queue['oldest'])}" if queue["oldest"] else ""
+    facts.add_row("queue", f"{counted(queue['rows'], 'row')} waiting{oldest}")
+    facts.add_row("realised accuracy", _realised(result["realised"]))
+    if weeks := _weeks(result["realised_weeks"]):
+        facts.add_row("by week", weeks)
+    if result["nights"]:
+        facts.add_row("nights", _nights(result["nights"]))
+    for source in result["sources"]:
+        facts.add_row(f"source {source['source']}", _pulled(source))
+    for job, moment in result["next_runs"].items():
+        facts.add_row(f"next {job}", f"{_when(moment)}, if a scheduler is running" if moment else "never")
+    return facts
+
+
+def _champion(champion: dict[str, Any]) -> str:
+    if champion["version"] is None:
+        return _why_none(champion["last_verdict"])
+    pinned = ", pinned" if champion["pinned"] else ""
+    accuracy = champion["holdout_accuracy"]
+    judged = f", holdout accuracy {accuracy:.3f}" if accuracy is not None else ""
+    return f"version {champion['version']}, trained {_when(champion['trained_at'])}{judged}{pinned}"
+
+
+def _why_none(verdict: str | None) -> str:
+    if verdict is None:
+        return "none yet: python -m jobs.retrain makes the first"
+    return f"none yet; the last retraining said {verdict}"
+
+
+def _realised(realised: dict[str, Any]) -> str:
+    if not realised["outcomes"]:
+        return "no outcome has come after a prediction yet"
+    return f"{realised['accuracy']:.1%} of {counted(realised['outcomes'], 'prediction')} came true (newest outcomes)"
+
+
+def _weeks(weeks: list[dict[str, Any]]) -> str:
+    """Oldest first, as one reads; nothing where no week has outcomes enough."""
+    shares = [week["accuracy"] for week in reversed(weeks)]
+    shown = [share for share in shares if share is not None]
+    if not shown:
+        return ""
+    line = spark_line(shares, min(shown), max(shown), sys.stdout.encoding)
+    return f"{line}  {min(shown):.0%} to {max(shown):.0%} in {counted(len(shown), 'week')}, the last {shown[-1]:.0%}"
+
+
+def _nights(nights: list[dict[str, Any]]) -> str:
+    volumes = [night["predicted"] + night["rejected"] for night in reversed(nights)]
+    line = spark_line(volumes, 0, max(volumes), sys.stdout.encoding)
+    last = nights[0]
+    return (
+        f"{line}  up to {counted(max(volumes), 'row')}; the last {last['status']}: {last['predicted']:,} predicted, "
+        f"{last['rejected']:,} rejected in {last['seconds']:.1f} s"
+    )
+
+
+def _pulled(source: dict[str, Any]) -> str:
+    last, success = source["last_pull"], source["last_success"]
+    if last is None:
+        return "never pulled"
+    error = f" ({last['error_code']})" if last["error_code"] else ""
+    rows = f", {counted(last['counts']['rows'], 'row')} read"
+    before = f"; the last that succeeded: {_when(success)}" if success and success != last["at"] else ""
+    return f"pull {last['status']}{error}, {_when(last['at'])}{rows}{before}"
+
+
+def _verdicts(verdicts: list[dict[str, Any]]) -> Table:
+    table = Table("decided", "version", "against", "verdict", "reason", box=None)
+    for each in verdicts:
+        against = "-" if each["against"] is None else str(each["against"])
+        words = (each["verdict"].replace("_", " "), each["reason"])
+        table.add_row(_when(each["decided_at"]), str(each["challenger"]), against, *words)
+    return table
+
+
+def _rejections(rejections: list[dict[str, Any]]) -> Table:
+    table = Table("reason", "column", box=None)
+    table.add_column("rows", justify="right")
+    for each in rejections[:REJECTIONS_SHOWN]:
+        table.add_row(each["reason"], each["field"], f"{each['rows']:,}")
+    if others := sum(each["rows"] for each in rejections[REJECTIONS_SHOWN:]):
+        table.add_row("other", "", f"{others:,}")
+    return table
+
+
+def _runs(runs: list[dict[str, Any]]) -> Table:
+    table = Table("run", "job", "started", "ended", box=None)
+    for run in runs:
+        error = f" ({run['error_code']})" if run["error_code"] else ""
+        dry = " (dry run)" if run["trigger"] == DRY_RUN else ""
+        table.add_row(str(run["id"]), run["job"], _when(run["started_at"]), f"{run['status']}{error}{dry}")
+    return table
+
+
+def _when(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M %Z}"

@@ -1,0 +1,77 @@
+"""The one screen: what stands on it, and that it fits where no terminal says its width."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.conftest import Database, call, insert_patients, the_json, without_triggers
+
+MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def worked(scored_database: Database) -> Database:
+    """Two weeks with twelve outcomes each, 9 and 12 of them as predicted, one with three; two nights; rejections."""
+    database = scored_database
+    for week, (outcomes, correct) in enumerate([(12, 9), (3, 3), (12, 12)]):
+        moment = MONDAY + timedelta(weeks=week)
+        ids = insert_patients(database, outcomes)
+        with without_triggers(database):
+            for n, patient in enumerate(ids):
+                values = f"{patient}, 1, 1, 1, 0.9, 1, 0.5, :at"
+                database.execute(f"INSERT INTO predictions VALUES ({values})", _at(database, moment))
+                set_to = f"outcome = {int(n < correct)}, labelled_at = :at"
+                database.execute(f"UPDATE patients SET {set_to} WHERE id = {patient}", _at(database, moment))
+    for night, rows in enumerate((50, 400)):
+        columns = "job, trigger, attempt, status, counts, host, started_at, finished_at"
+        counts = f'{{"predicted": {rows}, "rejected": 2}}'
+        values = f"'score', 'manual', 1, 'succeeded', '{counts}', 'here', :at, :at"
+        moment = MONDAY + timedelta(days=night)
+        database.execute(f"INSERT INTO runs ({columns}) VALUES ({values})", _at(database, moment))
+    columns = "patient_id, patient_version, run_id, reason, field"
+    for patient, (reason, field) in enumerate([("out_of_range", "bmi")] * 2 + [("missing", "age")]):
+        database.execute(f"INSERT INTO rejections ({columns}) VALUES ({patient}, 1, 1, '{reason}', '{field}')")
+    return database
+
+
+def _at(database: Database, moment: datetime) -> dict[str, object]:
+    return {"at": database.stored(moment)}
+
+
+def test_one_screen_shows_weeks_nights_verdicts_rejections_and_runs(worked: Database) -> None:
+    screen = call(worked, "status", COLUMNS="200").stdout
+    assert all(len(line) <= 80 for line in screen.splitlines())
+    assert len(screen.splitlines()) <= 40
+    told = " ".join(screen.split())
+    assert "by week ▁ █ 75% to 100% in 2 weeks, the last 100%" in told
+    assert "nights ▂█ up to 402 rows; the last succeeded: 400 predicted, 2 rejected in 0.0 s" in told
+    assert "Rejected, and not taken back reason column rows out_of_range bmi 2 missing age 1" in told
+    assert "Last verdicts decided version against verdict reason" in told
+    assert "1 - promoted first_champion" in told
+    assert "run job started ended" in told
+
+
+def test_its_json_has_the_same_as_data(worked: Database) -> None:
+    found = the_json(call(worked, "status", "--json"))
+    assert found["realised_weeks"] == [
+        {"monday": "2026-03-16", "outcomes": 12, "correct": 12, "accuracy": 1.0},
+        {"monday": "2026-03-09", "outcomes": 3, "correct": None, "accuracy": None},
+        {"monday": "2026-03-02", "outcomes": 12, "correct": 9, "accuracy": 0.75},
+    ]
+    assert [(night["predicted"], night["rejected"], night["status"]) for night in found["nights"]] == [
+        (400, 2, "succeeded"),
+        (50, 2, "succeeded"),
+    ]
+    assert found["rejections"] == [
+        {"reason": "out_of_range", "field": "bmi", "rows": 2},
+        {"reason": "missing", "field": "age", "rows": 1},
+    ]
+    assert [verdict["challenger"] for verdict in found["verdicts"]] == [3, 2, 1]
+    assert found["realised"] == {"outcomes": 27, "correct": 24, "accuracy": 24 / 27}
+
+
+def test_with_nothing_yet_it_says_what_to_do_and_shows_no_empty_table(database: Database) -> None:
+    screen = call(database, "status").stdout
+    assert "python -m jobs.retrain makes the first" in screen
+    for heading in ("Last verdicts", "Rejected", "Last runs", "by week", "nights"):
+        assert heading not in screen
