@@ -5,20 +5,8 @@ from typing import Any
 
 from rich.table import Table
 
+from pima.cards.card import FIGURES, THRESHOLDS
 from pima.core.evidence.subgroups import FEW_ROWS, FEWEST_ROWS
-
-_FIGURES = {
-    "auroc": "area under ROC",
-    "log_loss": "log loss",
-    "brier": "Brier score",
-    "calibration_intercept": "calibration intercept",
-    "calibration_slope": "calibration slope",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "positive_predictive_value": "positive predictive value",
-    "negative_predictive_value": "negative predictive value",
-}
-_THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 def evidence_tables(evidence: dict[str, Any], challenger: int, champion: int | None) -> Iterator[Table | str]:
@@ -41,7 +29,7 @@ def evidence_tables(evidence: dict[str, Any], challenger: int, champion: int | N
 
 def _figures(evidence: dict[str, Any], heads: dict[str, str]) -> Table:
     table = Table("", *heads.values(), box=None)
-    for name, label in _FIGURES.items():
+    for name, label in FIGURES.items():
         table.add_row(label, *(_figure(evidence[model][name], 3) for model in heads))
     return table
 
@@ -57,7 +45,7 @@ def _net_benefit(evidence: dict[str, Any], models: list[str]) -> Table:
     table = Table("threshold", *models, "treating all", box=None)
     curves = [*(evidence[model]["net_benefit"] for model in models), evidence["treat_all"]]
     for n, threshold in enumerate(evidence["thresholds"]):
-        if threshold in _THRESHOLDS:
+        if threshold in THRESHOLDS:
             table.add_row(f"{100 * threshold:.0f} %", *(_point(curve, n) for curve in curves))
     return table
 

@@ -20,7 +20,9 @@ FIGURES = {
     "positive_predictive_value": "positive predictive value",
     "negative_predictive_value": "negative predictive value",
 }
-_THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Of a model's evidence, by its keys in the document; what a person reads."""
+THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Those of net benefit that a person is shown."""
 
 
 def card(facts: Facts) -> Card:
@@ -50,7 +52,7 @@ def evidence_of(document: dict[str, Any] | None, role: str) -> Evidence | None:
         rows=document["rows"],
         positive=document["positive"],
         figures=_measured(document[role], document[other]),
-        net_benefit=tuple(Benefit(*point) for point in points if point[0] in _THRESHOLDS),
+        net_benefit=tuple(Benefit(*point) for point in points if point[0] in THRESHOLDS),
         subgroups=tuple(_subgroup(each, role, other) for each in document["subgroups"]),
     )
 
