@@ -23,6 +23,11 @@ def real_rows() -> np.ndarray:
     return (rows - rows.mean(axis=0)) / rows.std(axis=0)
 
 
+def real_outcomes() -> np.ndarray:
+    """Whether diabetes followed, (768,), 0 or 1."""
+    return np.loadtxt(_SHIPPED, delimiter=",")[:, 8].astype(np.int8)
+
+
 def model(rows: np.ndarray) -> np.ndarray:
     """Probabilities (n,) of rows (n, 8): a logistic regression with an interaction and a bend."""
     log_odds = rows @ _WEIGHTS - 0.85 + 0.4 * rows[:, 1] * rows[:, 5] - 0.3 * rows[:, 7] ** 2

@@ -19,7 +19,13 @@ from sklearn.metrics import brier_score_loss, confusion_matrix, log_loss, roc_au
 from pima.core.evidence import figures
 from pima.core.evidence.bands import groupings
 from pima.core.evidence.calibration import CONSTANT, SEPARATED, calibration_intercept, calibration_slope
-from pima.core.evidence.decision_curve import THRESHOLDS, THRESHOLDS_OF_SUBGROUPS
+from pima.core.evidence.decision_curve import (
+    THRESHOLDS,
+    THRESHOLDS_OF_SUBGROUPS,
+    called,
+    decision_curve,
+    treating_all,
+)
 from pima.core.evidence.discrimination import auroc
 from pima.core.evidence.document import document
 from pima.core.evidence.evidence import Answers, Evidence, ModelEvidence, evidence
@@ -28,6 +34,10 @@ from pima.core.evidence.ranked import ranked
 from pima.core.metrics import auc
 from pima.declaring import SHIPPED
 from tests.bench.accuracy.shipped import shipped_rows
+from tests.oracle.decision_curve import THRESHOLDS as ASKED_OF_DCURVES
+from tests.oracle.decision_curve import VALUES as SAID_BY_DCURVES
+from tests.oracle.shapley import model as log_odds_model
+from tests.oracle.shapley import real_outcomes, real_rows
 
 Z = norm.ppf(0.975)
 THRESHOLD = 0.35
@@ -105,6 +115,15 @@ def test_losses_have_the_interval_of_a_mean() -> None:
 def _log_odds(probabilities: np.ndarray) -> np.ndarray:
     bounded = probabilities.clip(1e-7, 1 - 1e-7)
     return np.log(bounded / (1 - bounded))
+
+
+def test_the_decision_curves_are_those_of_dcurves() -> None:
+    said, outcomes = json.loads(SAID_BY_DCURVES.read_text()), real_outcomes()
+    found = called(ranked(log_odds_model(real_rows()), outcomes), ASKED_OF_DCURVES)
+    curve = decision_curve(found, len(outcomes), ASKED_OF_DCURVES)
+    everybody = treating_all(int(outcomes.sum()), len(outcomes), ASKED_OF_DCURVES)
+    assert curve.net_benefit == pytest.approx(said["model"], abs=1e-12)
+    assert everybody.net_benefit == pytest.approx(said["all"], abs=1e-12)
 
 
 def test_the_calibration_slope_is_scikit_learns() -> None:
