@@ -17,10 +17,13 @@ def choose_l2(
 ) -> float:
     """The recipe's own strength, times rows, or that of its choices whose log loss out of fold is lowest.
 
-    Many rows outweigh any of them, so that beyond the recipe's limit nothing is asked.
+    A prior that is right beside some rows is right beside more: beyond the recipe's limit a draw of them is asked.
     """
-    if not recipe.l2_choices or len(outcomes) > recipe.most_rows_to_choose:
+    if not recipe.l2_choices:
         return recipe.l2_times_rows
+    if len(outcomes) > recipe.most_rows_to_choose:
+        asked = np.random.default_rng(seed).choice(len(outcomes), recipe.most_rows_to_choose, replace=False)
+        inputs, outcomes = inputs[asked], outcomes[asked]
     folds = stratified_folds(outcomes, recipe.inner_folds, seed)
     strengths = (recipe.l2_times_rows, *recipe.l2_choices)
     return min(strengths, key=lambda strength: _log_loss(recipe, strength, inputs, outcomes, folds, seed, boundary))

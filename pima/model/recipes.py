@@ -38,7 +38,7 @@ class FiveSeeds:
     l2_choices: tuple[float, ...] = added((), before=())
     """Other strengths of the L2, from which and its own the fit chooses by inner folds. Empty: nothing is asked."""
     most_rows_to_choose: int = added(4_096, before=4_096)
-    """With more it keeps its own, which so many rows outweigh."""
+    """With more, a draw of so many is asked."""
     inner_folds: int = added(5, before=5)
     inner_members: int = added(2, before=2)
     """Of each fold's network, with a seed each."""
@@ -75,9 +75,11 @@ def recipe_for(network: str, features: Features) -> FiveSeeds | Article:
     exponents = tuple(None if number.power is None else _plain(number.power) for number in numbers)
     scales = tuple(1 if number.scale is None else _plain(number.scale) for number in numbers)
     recipe = replace(recipe, exponents=exponents, scales=scales)
+    # Of many numbers few of which say anything, only a strong L2 makes a network that is better than none: of 36
+    # laboratory values and 3,672 rows, 3 gives a log loss of 0.76, 48 one of 0.474, and the constant one of 0.537.
     # Where all is declared, somebody has looked at how the inputs are to be taken, and the fit is as it was then.
     known = all(feature.kind == "number" and feature.power is not None for feature in features)
-    return recipe if known else replace(recipe, l2_choices=(1.5,), rows_a_piece=160)
+    return recipe if known else replace(recipe, l2_choices=(1.5, 12.0, 48.0), rows_a_piece=160)
 
 
 def inputs_of(recipe: FiveSeeds | Article, features: Features) -> list[dict[str, object]]:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.metrics import log_loss
 
 from pima.core.features import Feature
 from pima.core.validation import Measurements, as_features
@@ -289,8 +290,24 @@ def test_the_l2_is_chosen_by_folds_within_the_training_rows() -> None:
     recipe = FiveSeeds(l2_choices=(0.3, 30.0))
     assert choose_l2(recipe, inputs, noise, seed=1) == 30
     assert choose_l2(recipe, inputs, clear, seed=1) == 0.3
-    assert choose_l2(replace(recipe, most_rows_to_choose=149), inputs, clear, seed=1) == 3
+    assert choose_l2(replace(recipe, most_rows_to_choose=100), inputs, noise, seed=1) == 30
+    assert choose_l2(replace(recipe, most_rows_to_choose=100), inputs, clear, seed=1) == 0.3
     assert choose_l2(FiveSeeds(), inputs, clear, seed=1) == 3
+
+
+def test_many_numbers_of_which_few_say_anything_are_no_reason_to_be_worse_than_a_constant() -> None:
+    """Twenty-five numbers, one of which matters: without a strong L2 the fit learns the others' noise by heart."""
+    from pima.model.network import TrainingData, fit
+
+    draw = np.random.default_rng(7)
+    values = draw.normal(50, 10, size=(1_200, 25)).astype(np.float32)
+    outcomes = (draw.random(1_200) < 1 / (1 + np.exp(1.2 - 0.08 * (values[:, 0] - 50)))).astype(np.int8)
+    declared = tuple(Feature(name=f"value_{n}", low=0, high=120) for n in range(25))
+    recipe = recipe_for("five_seeds", declared)
+    model = fit(recipe, declared, TrainingData(values[:600], outcomes[:600]), seed=1)
+    answers = np.asarray(model(values[600:]), dtype=np.float64)[:, 0]
+    constant = np.full(600, outcomes[:600].mean())
+    assert log_loss(outcomes[600:], answers) < log_loss(outcomes[600:], constant)
 
 
 def test_networks_side_by_side_that_have_rows_of_their_own_learn_alone() -> None:
@@ -311,5 +328,5 @@ def test_networks_side_by_side_that_have_rows_of_their_own_learn_alone() -> None
 
 def test_where_each_number_has_a_power_nothing_is_left_to_the_fit() -> None:
     assert (SHIPPED_RECIPE.l2_choices, SHIPPED_RECIPE.rows_a_piece) == ((), 0)
-    assert (LEFT_TO_THE_FIT.l2_choices, LEFT_TO_THE_FIT.rows_a_piece) == ((1.5,), 160)
+    assert (LEFT_TO_THE_FIT.l2_choices, LEFT_TO_THE_FIT.rows_a_piece) == ((1.5, 12.0, 48.0), 160)
     assert LEFT_TO_THE_FIT.exponents == (None, None, 1)
