@@ -144,6 +144,21 @@ def _as_administrator(database: Database, script: str) -> None:
         connection.execute(script)  # type: ignore[call-overload]
 
 
+def test_a_schema_and_a_table_may_have_names_that_need_quotes(
+    postgresql: Database, postgresql_own_clinic: Clinic
+) -> None:
+    clinic = postgresql_own_clinic
+    for said in ('CREATE SCHEMA "Clinic"', 'ALTER TABLE visits SET SCHEMA "Clinic"'):
+        clinic.execute(said)
+    clinic.execute('ALTER TABLE "Clinic".visits RENAME TO "Visits 1"')
+    clinic.settings |= {"schema": "Clinic", "table": "Visits 1"}
+    _as_administrator(postgresql, clinic.attach(postgresql, "clinic", "--sql").stdout)
+    assert clinic.attach(postgresql, "--check", "clinic").exit_code == 0
+    for arguments in (["clinic", "--detach"], ["clinic"], ["--check"], ["clinic", "--detach"]):
+        ended = clinic.attach(postgresql, *arguments)
+        assert ended.exit_code == 0, (arguments, ended.stderr)
+
+
 def test_attaching_twice_and_detaching_twice_is_no_harm(database: Database, own_clinic: Clinic) -> None:
     for _ in range(2):
         assert own_clinic.attach(database, "clinic").exit_code == 0

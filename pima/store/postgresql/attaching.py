@@ -96,8 +96,7 @@ def attaching(connection: Connection, table: str, source: Source) -> list[str]:
     """The statements that attach a source, of the table with this number, whatever stands there of an earlier time."""
     schema = schema_of_patients(connection)
     owner = connection.scalar(text("SELECT quote_ident(pg_get_userbyid(relowner)) FROM pg_class" + _CHANGES))
-    named = text("SELECT format('%I.%I', relnamespace::regnamespace::name, relname) FROM pg_class WHERE oid = :oid")
-    table = connection.execute(named, {"oid": int(table)}).scalar_one()
+    table = connection.execute(_NAMED, {"oid": int(table)}).scalar_one()
     function, missed = f"{schema}.{function_of(source.name)}", f"{schema}.{missed_of(source.name)}"
     written = _in_dollars(body(source, schema))
     return [
@@ -119,6 +118,10 @@ def attaching(connection: Connection, table: str, source: Source) -> list[str]:
     ]
 
 
+# A namespace as text, by a cast to regnamespace, would be in quotes already.
+_NAMED = text("""
+    SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.oid = :oid""")
 _CHANGES = " WHERE oid = to_regclass('source_changes')"
 
 
