@@ -3,15 +3,19 @@
 from sqlalchemy import Engine
 
 from pima.core.source import Source
-from pima.errors import AttachNotAllowed, CannotAttach, RightMissing
+from pima.errors import AttachNotAllowed, CannotAttach, RightMissing, SourceUnusable
 from pima.store import attaching
 from pima.store.database import database_of
 from pima.store.engine import reading, writing
 from pima.store.source_engine import known_database, reading_source
+from pima.store.tables import TABLES, VIEWS
+
+_OUR_NAMES = frozenset((*(table.name for table in TABLES), *VIEWS))
 
 
 def attach_statements(engine: Engine, source: Source, source_engine: Engine) -> list[str]:
     """What attaches a source, or makes its triggers anew. Raises CannotAttach, SourceAway, SourceUnusable."""
+    require_not_ours(engine, source, source_engine)
     table = table_of(engine, source, source_engine)
     with reading(engine) as connection:
         what = database_of(connection).attaching.obstacle(connection, table, source)
@@ -55,3 +59,23 @@ def table_of(engine: Engine, source: Source, source_engine: Engine) -> str:
     if table is None:
         raise CannotAttach(source=source.name, what=f"there is no {'.'.join(source.table_parts)} for its URL")
     return table
+
+
+def require_not_ours(engine: Engine, source: Source, source_engine: Engine) -> None:
+    """A table or view of pima's own would feed itself: each of its rows came in as another patient, pull after pull.
+
+    What a query or a view of somebody else's reads can't be known. Raises SourceUnusable, SourceAway.
+    """
+    name = source.table_parts[-1].lower()
+    if source.query or name not in _OUR_NAMES:
+        return
+    try:
+        table = table_of(engine, source, source_engine)
+    except CannotAttach:
+        return
+    with reading(engine) as connection:
+        ours = database_of(connection).attaching.table_id(connection, [name])
+    if table == ours:
+        what = f"its table {name} is pima's own, so that its rows would come in anew with each pull"
+        expected = "a table or view of the clinic's; rows that other software writes to patients need no [[source]]"
+        raise SourceUnusable(source=source.name, what=what, expected=expected)

@@ -10,6 +10,7 @@ from pima.core.digest import sha256_of
 from pima.core.features import Features
 from pima.core.mapping import SourceMapping
 from pima.core.source import Source
+from pima.intake.attaching import require_not_ours
 from pima.intake.changed_since import Mark
 from pima.intake.extent import Extent, Known, Whole, extent_of
 from pima.intake.source_reading import latest_change, mapping_of
@@ -76,6 +77,7 @@ def plan(engine: Engine, opened: OpenSource, asked_for_all: bool) -> Plan:
     Raises SourceAway, SourceUnusable.
     """
     source = opened.source
+    require_not_ours(engine, source, opened.engine)
     touched = touched_keys(engine, source, opened.engine)
     mark = latest_change(opened.engine, source) if source.changed_since else None
     with reading(engine) as connection:

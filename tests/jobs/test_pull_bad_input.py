@@ -443,3 +443,18 @@ def test_one_source_that_fails_keeps_no_other_from_being_pulled(
     ]
     assert "source second" in ended.stderr
     assert sqlite.execute("SELECT status, error_code FROM runs") == [("failed", "source_unusable")]
+
+
+@pytest.mark.parametrize("table", ["patients", "current_predictions", "{main}.patients"])
+def test_a_table_of_pimas_own_is_no_source_for_it(database: Database, own_clinic: Clinic, table: str) -> None:
+    main = {"sqlite": "MAIN", "postgresql": "public"}[database.kind]
+    own_clinic.settings |= {"table": table.format(main=main), "key": "id", "key_type": "integer"}
+    refused(database, own_clinic, 2, "is pima's own", "need no [[source]]")
+    assert own_clinic.attach(database, "clinic").exit_code == 2
+
+
+def test_a_table_of_a_clinics_may_be_called_as_one_of_pimas(database: Database, clinic: Clinic) -> None:
+    clinic.insert(3)
+    clinic.execute("ALTER TABLE visits RENAME TO patients")
+    clinic.settings["table"] = "patients"
+    assert counts(clinic.pulled(database)) == {"inserted": 3}
