@@ -66,8 +66,9 @@ def why(reason: Reason, measure: Measure) -> str:
 _WHY = {
     Reason.NOT_FINITE: "the challenger gave outputs that are not finite numbers",
     Reason.PARITY_FAILED: "its compiled form disagrees with Keras",
-    Reason.TOO_FEW_UNSEEN: "too few holdout rows are left that the champion, fitted under another holdout.share or on"
-    " features retired since, can't have learned from and can score, so a person decides (models promote)",
+    Reason.TOO_FEW_UNSEEN: "too few holdout rows are left that the champion, fitted under another holdout.share, before"
+    " rows got the keys that they go by now, or on features retired since, can't have learned from and can score, so a"
+    " person decides (models promote)",
     Reason.SINGLE_CLASS: "the test set holds one class only, on which nothing can be judged",
     Reason.SUBGROUP_WORSE: "it won, but in a subgroup it is worse than the champion by more than gate.subgroup_margin",
     Reason.ROLLED_BACK_BEFORE: "it won, but a person rolled back what these data and settings gave",

@@ -58,20 +58,19 @@ def retrain(
     alone = only_one(engine, LEASE, run.id, settings.retrain.lease_seconds)
     with nullcontext() if dry_run else alone as lease:
         with stop.at_once():
-            if lease is not None:
-                begin_where_keys_came(engine, settings.holdout.share)
+            begun = begin_where_keys_came(engine, settings.holdout.share, dry_run)
             history, as_read = read_history(engine, settings, declared)
             rows = HistoryRows.of(history)
-            run.report(RetrainResult(rows))
+            run.report(RetrainResult(rows, new_generation=begun))
             _tell_of_twins(rows)
             _require_enough(history, settings.retrain)
             earlier = _earlier_verdict(engine, history, settings, declared.features)
             if earlier is not None:
-                run.report(RetrainResult(rows, earlier))
+                run.report(RetrainResult(rows, earlier, begun))
                 return
             challenger = fit_challenger(history, settings, declared.features, stop.check)
             case = _case(history, as_read, settings, declared, challenger)
-        run.report(RetrainResult(rows, _decide(engine, case, run.id, lease)))
+        run.report(RetrainResult(rows, _decide(engine, case, run.id, lease), begun))
 
 
 def _decide(engine: Engine, case: Case, run_id: int, lease: HeldLease | None) -> NewVerdict:

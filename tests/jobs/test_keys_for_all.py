@@ -57,8 +57,13 @@ def test_persons_who_come_for_all_rows_lose_none_and_judge_no_champion_that_lear
         for name in ("holdout_rows", "training_rows", "left_out", "seen_rows", "verdict"):
             assert result[name] == tried[name]
     assert (result["holdout_rows"], result["left_out"].get("side_undecided")) == (len(HELD), None)
+    told = f"keys came for {VISITS} of {VISITS} labelled rows, which go by them from now on"
+    assert tried["new_generation"] == result["new_generation"] == {"number": 2, "because": told}
     if known == "not at all":
         assert result["reason"] == "too_few_unseen"
+        assert "before rows got the keys that they go by now" in result["explanation"]
+        dry = " ".join(call(database, "retrain", "--dry-run", **FIVE_SEEDS, **few).stdout.split())
+        assert f"generation 2 of the holdout begins: {told}" in dry
         return
     # Persons of whom neither visit was learned from: by id a visit was held out, and so were twins.
     expected = {n for n in HELD if all(is_held(str(m)) for m in OF_PERSON if OF_PERSON[m] == OF_PERSON[n])}
