@@ -83,7 +83,13 @@ def url_variables(environ: Mapping[str, str], sources: tuple[Source, ...]) -> fr
     known = {url_variable(source.name) for source in sources}
     for variable in sorted(found):
         if variable.removesuffix("_FILE") not in known:
-            expected = f"one of: {', '.join(sorted(known))}" if known else "a [[source]] of that name in the settings"
             what = f"the variable {variable} is the URL of no source"
-            raise WrongConfiguration(what=what, expected=expected)
+            raise WrongConfiguration(what=what, expected=_of_a_source(variable, known))
     return found
+
+
+def _of_a_source(variable: str, known: set[str]) -> str:
+    named = re.fullmatch(rf"{_PREFIX}([A-Z][A-Z0-9_]*?)__URL(_FILE)?", variable)
+    declared = f'that it is unset, or a [[source]] with name = "{named[1].lower()}" in the settings' if named else ""
+    others = f"one of: {', '.join(sorted(known))}" if known else ""
+    return "; or ".join(filter(None, (declared, others))) or "that it is unset: the settings have no [[source]]"

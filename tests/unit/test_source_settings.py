@@ -1,5 +1,6 @@
 """[[source]] in the settings, and the variables that hold the URLs; everything else is an error that names the key."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -165,3 +166,21 @@ def test_a_variable_that_is_the_url_of_no_source_is_refused(tmp_path: Path, vari
         read_settings(_file(tmp_path, LEAST), {variable: "x"})
     with pytest.raises(WrongConfiguration, match=variable):
         read_settings(_file(tmp_path, ""), {variable: "x"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "settings", "expected"),
+    [
+        (
+            "PIMA_SOURCE__OTHER__URL",
+            LEAST,
+            'that it is unset, or a [[source]] with name = "other" in the settings; or ',
+        ),
+        ("PIMA_SOURCE__OTHER__URL_FILE", "", 'that it is unset, or a [[source]] with name = "other" in the settings'),
+        ("PIMA_SOURCE__CLINIC__URI", LEAST, f"one of: {URL}"),
+        ("PIMA_SOURCE__CLINIC__URI", "", "that it is unset: the settings have no [[source]]"),
+    ],
+)
+def test_what_to_do_about_such_a_variable_is_told(tmp_path: Path, variable: str, settings: str, expected: str) -> None:
+    with pytest.raises(WrongConfiguration, match=re.escape(f"Expected: {expected}")):
+        read_settings(_file(tmp_path, settings), {variable: "x"})
