@@ -160,8 +160,19 @@ def _naming_columns(engine: Engine, source: Source, columns: tuple[str, ...]) ->
         yield
     except SourceUnusable as error:
         unreadable = source_query.unreadable_columns(engine, source, columns)
-        if not unreadable or set(unreadable) == set(columns):
+        if not unreadable:
             raise
+        if set(unreadable) == set(columns):
+            what = f"{_place(engine, source)} can't be read ({error.facts['what']})"
+            raise SourceUnusable(source=source.name, what=what, expected=error.facts["expected"]) from None
         what = f"it has no column {', '.join(unreadable)} that can be read ({error.facts['what']})"
         expected = "the names as the source has them, each letter alike, and the right to read each"
         raise SourceUnusable(source=source.name, what=what, expected=expected) from None
+
+
+def _place(engine: Engine, source: Source) -> str:
+    """As the settings have it, which hold no patient's value."""
+    if not source.query:
+        return f"its table {'.'.join(source.table_parts)}"
+    at = source_query.fault_in_query(engine, source)
+    return "its query" if at is None else f"its query (line {at[0]}, character {at[1]})"

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Date, DateTime, Dialect, Engine, literal
+from sqlalchemy.exc import DBAPIError
 
 from pima.core.cells import Column
 from pima.core.source import KeyType, Source
@@ -103,6 +104,27 @@ def unreadable_columns(engine: Engine, source: Source, columns: Sequence[str]) -
     return [column for column in dict.fromkeys(columns) if not _is_readable(engine, source, column)]
 
 
+def fault_in_query(engine: Engine, source: Source) -> tuple[int, int] | None:
+    """The line and the character there, from 1, where the database finds a fault in a query; None where it says none.
+
+    What stands there it says too, and that is not passed on. Raises SourceAway, SourceUnusable where there is no way to
+    the database.
+    """
+    query = _query(source)
+    statement = f"{everything(engine.dialect, source)} WHERE 1 = 0"
+    position = None
+    with reading_source(engine, source.name) as connection:
+        try:
+            # By no cursor of the server's, whose declaration would be counted.
+            connection.exec_driver_sql(statement, execution_options={"no_parameters": True}).close()
+        except DBAPIError as error:
+            position = getattr(getattr(error.orig, "diag", None), "statement_position", None)
+    if position is None:
+        return None
+    before = source.query[: source.query.index(query) + max(0, int(position) - 1 - statement.index(query))]
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
+
+
 def _is_readable(engine: Engine, source: Source, column: str) -> bool:
     try:
         with reading_source(engine, source.name) as connection:
@@ -151,9 +173,13 @@ def _select(dialect: Dialect, source: Source, columns: Sequence[str]) -> str:
 
 def _rows(dialect: Dialect, source: Source) -> str:
     # The line ends keep a comment at the query's end from going on.
-    query = source.query.strip().rstrip(";")
+    query = _query(source)
     rows = f"(\n{query}\n)" if query else ".".join(_quoted(dialect, part) for part in source.table_parts)
     return f"{rows} {_ALIAS}"
+
+
+def _query(source: Source) -> str:
+    return source.query.strip().rstrip(";")
 
 
 def _text(dialect: Dialect, text: str) -> str:

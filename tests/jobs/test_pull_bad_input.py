@@ -210,7 +210,7 @@ def test_a_table_of_another_schema_is_found(sqlite: Database, postgresql_clinic:
     clinic.insert(4)
     clinic.execute('CREATE SCHEMA "a.b"')
     clinic.execute('ALTER TABLE visits SET SCHEMA "a.b"')
-    refused(sqlite, clinic, 2, "UndefinedTable")
+    refused(sqlite, clinic, 2, "its table visits can't be read", "UndefinedTable")
     clinic.settings |= {"schema": "a.b"}
     assert counts(clinic.pulled(sqlite)) == {"inserted": 4}
     clinic.execute('ALTER SCHEMA "a.b" RENAME TO ward')
@@ -275,7 +275,27 @@ def test_a_query_that_only_reads_is_asked_for(sqlite: Database, clinic: Clinic, 
     assert clinic.execute("SELECT count(*), min(age) > 1 FROM visits") in ([(3, 1)], [(3, True)])
 
 
+@pytest.mark.parametrize(
+    ("query", "at"),
+    [
+        ("SELECT *\nFROM visits\n  WEHRE age > 40", "line 3, character 9"),
+        (f"\n SELECT * FROM {CANARY}", "line 2, character 22"),
+        ("SELECT * FROM nowhere;", "line 1, character 15"),
+        ("SELECT * FROM visits WHERE", "line 1, character 27"),
+    ],
+)
+def test_where_in_a_query_a_fault_is_is_told(sqlite: Database, postgresql_clinic: Clinic, query: str, at: str) -> None:
+    del postgresql_clinic.settings["table"]
+    postgresql_clinic.settings["query"] = query
+    refused(sqlite, postgresql_clinic, 2, f"its query ({at}) can't be read")
+
+
 # ---- what is not there --------------------------------------------------------------------------------------------
+
+
+def test_a_table_that_is_not_there_is_named(sqlite: Database, clinic: Clinic) -> None:
+    clinic.execute("DROP TABLE visits")
+    refused(sqlite, clinic, 2, "its table visits can't be read (")
 
 
 def test_columns_that_are_gone_are_named(sqlite: Database, clinic: Clinic) -> None:
