@@ -348,7 +348,12 @@ def test_another_kind_of_column_under_the_same_name_compares_all(sqlite: Databas
 
 @pytest.mark.parametrize(
     ("kind", "value", "named"),
-    [("integer", "extract(epoch FROM timestamp '2026-01-01')", "type int"), ("text", "'1.3.2026'", "type str")],
+    [
+        ("integer", "extract(epoch FROM timestamp '2026-01-01')", "type int"),
+        ("text", "'1.3.2026'", "type str"),
+        ("boolean", "true", "type bool"),
+        ("json", "'[1]'", "type list"),
+    ],
 )
 def test_what_is_no_time_is_refused(
     sqlite: Database, postgresql_clinic: Clinic, kind: str, value: str, named: str
