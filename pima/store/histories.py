@@ -27,7 +27,8 @@ def labelled_history(connection: Connection, names: Sequence[str], by_keys_now: 
     if has_keys:
         # A row that was written while the triggers were switched off goes by what it is called now.
         first = side_key("k", "patient_id") if by_keys_now else "k.side_key"
-        columns += f", coalesce({first}, {side_key('patients')}), patients.person_key"
+        # A tool that knows of no persons may have written the row anew, without the one that it had.
+        columns += f", coalesce({first}, {side_key('patients')}), coalesce(patients.person_key, k.person_key)"
         tables += " LEFT JOIN row_keys k ON k.patient_id = id"
     # Ordered, so that the same rows give the same arrays and the same fingerprint. An outcome that was cleared while
     # the triggers were switched off has left its time.

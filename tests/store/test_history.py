@@ -97,6 +97,36 @@ def test_each_labelled_row_comes_with_what_it_was_called_first_and_its_person_by
     assert history.keys.persons == [None, "two", "two", None]
 
 
+def _written_anew(database: Database, patient_id: int) -> None:
+    """As by a tool that knows of no persons."""
+    columns = ", ".join(("id", *FEATURE_NAMES, "outcome"))
+    row = database.execute(f"SELECT {columns} FROM patients WHERE id = {patient_id}")[0]
+    values = ", ".join("NULL" if value is None else str(value) for value in row)
+    if database.kind == "postgresql":
+        database.execute(f"DELETE FROM patients WHERE id = {patient_id}")
+    words = "INSERT" if database.kind == "postgresql" else "INSERT OR REPLACE"
+    database.execute(f"{words} INTO patients ({columns}) VALUES ({values})")
+
+
+def test_a_row_that_is_written_anew_without_its_person_is_that_person_s_still(database: Database) -> None:
+    for patient_id in range(1, 41):
+        insert_patients(database, 1, first_id=patient_id, outcome=patient_id % 2, age=20 + patient_id)
+        insert_patients(
+            database, 1, first_id=100 + patient_id, outcome=1, person_key=f"p{patient_id}", bmi=20 + patient_id
+        )
+    database.execute("UPDATE patients SET person_key = 'p' || id WHERE id <= 40")
+    before = split(_history(database), FEATURES, SALT, 0.30)
+    assert before.left_out["side_undecided"] > 10
+    for patient_id in range(1, 41):
+        _written_anew(database, patient_id)
+        _written_anew(database, 100 + patient_id)
+    assert database.value("SELECT count(person_key) FROM patients") == 0
+    after = split(_history(database), FEATURES, SALT, 0.30)
+    assert after.left_out == before.left_out
+    for side in ("training", "holdout"):
+        assert getattr(after, side).patient_ids.tolist() == getattr(before, side).patient_ids.tolist()
+
+
 def test_what_was_first_called_otherwise_than_by_its_person_is_read_whatever_became_of_it(database: Database) -> None:
     insert_patients(database, 3, first_id=1, outcome=1)
     insert_patients(database, 2, first_id=4, outcome=1, person_key="always")
