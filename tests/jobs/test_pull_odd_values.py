@@ -117,3 +117,41 @@ def test_an_enumeration_is_read_as_its_words(postgresql: Database, postgresql_cl
         (1, 1),
         (None, 1),
     ]
+
+
+DOMAINS = {
+    "visit_id": "integer",
+    "patient_no": "integer",
+    "diabetic": "boolean",
+    "known_on": "date",
+    "pregnancies": "smallint",
+    "glucose_mmol": "double precision",
+    "diastolic": "real",
+    "bmi": "numeric(5,2)",
+    "pedigree": "varchar(9)",
+    "age": "years",
+}
+
+
+def test_domains_are_read_as_what_they_are_made_of(postgresql: Database, postgresql_clinic: Clinic) -> None:
+    clinic = postgresql_clinic
+    clinic.settings |= {"key_type": "integer", "outcome_at": "known_on"}
+    clinic.execute("ALTER TABLE visits DROP visit_id, ADD visit_id bigint, ADD known_on date")
+    clinic.execute("CREATE TYPE years AS ENUM ('50', '60')")
+    sound = "visit_id, patient_no, known_on, pregnancies, glucose_mmol, diastolic, skin, insulin, bmi, pedigree, age"
+    values = "SELECT n, n, '2026-01-05', n, 5, 70, 20, 90, 30, 0.5, 50 FROM generate_series(1, 4) n"
+    clinic.execute(f"INSERT INTO visits ({sound}) {values}")
+    for column, kind in DOMAINS.items():
+        using = "visit_id > 2" if column == "diabetic" else f"{column}::text::{kind}"
+        clinic.execute(f"ALTER TABLE visits ALTER {column} TYPE {kind} USING {using}")
+    clinic.settings["outcome_words"] = {"true": 1, "false": 0}
+    assert counts(clinic.pulled(postgresql)) == {"inserted": 4}
+    for column, kind in DOMAINS.items():
+        clinic.execute(f"CREATE DOMAIN inner_{column} AS {kind}")
+        clinic.execute(f"CREATE DOMAIN of_{column} AS inner_{column} CHECK (VALUE IS NOT NULL)")
+        clinic.execute(f"ALTER TABLE visits ALTER {column} TYPE of_{column}")
+    assert counts(clinic.pulled(postgresql, "--full")) == {"unchanged": 4}
+    # Four bytes that are letters are no text, either.
+    clinic.execute("UPDATE visits SET visit_id = 825373490 + visit_id")
+    clinic.settings["key_type"] = "text"
+    refused(postgresql, clinic, 2, "in 4 rows the key (visit_id)", "no text")

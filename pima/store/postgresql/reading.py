@@ -36,11 +36,20 @@ def read_columns(
     # All rows will be asked for: not the plan by which the first ones come soonest.
     connection.exec_driver_sql("SET LOCAL cursor_tuple_fraction = 1")
     session: Any = connection.connection.dbapi_connection
+    types = _types(connection, statement, parameters)
     with closing(stream(connection)) as driver:
         driver.adapters.register_loader("record", ByteaBinaryLoader)
         driver.execute(f"SELECT ROW(read.*) FROM (\n{statement}\n) AS read", parameters or None)
         while block := driver.fetchmany(rows):
-            yield _columns([row for (row,) in block], Transformer(session))
+            yield _columns([row for (row,) in block], types, Transformer(session))
+
+
+def _types(connection: Connection, statement: str, parameters: Sequence[Any]) -> list[int]:
+    """What the columns hold, by the numbers of the types. Of a domain what it is made of: in a row it names itself."""
+    with closing(cursor(connection)) as driver:
+        # No row is made for it, and nothing sorted.
+        driver.execute(f"SELECT read.* FROM (\n{statement}\n) AS read LIMIT 0", parameters or None)
+        return [described.type_code for described in driver.description]
 
 
 def read_rows(
@@ -65,13 +74,12 @@ def read_rows(
     return [each or [] for each in found], Measurements(np.where(is_null, 0, words).view(np.float64), is_null)
 
 
-def _columns(rows: Sequence[bytes], transformer: Any) -> list[Column]:
+def _columns(rows: Sequence[bytes], types: Sequence[int], transformer: Any) -> list[Column]:
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     block = _Block(b"".join((*rows, _ROOM)))
     field = np.cumsum(lengths) - lengths + _COUNT_BYTES
     columns = []
-    for _ in range(int.from_bytes(rows[0][:_COUNT_BYTES], "big")):
-        kind = int(block.numbers(field[:1], ">u4")[0])
+    for kind in types:
         length = block.numbers(field + _TYPE_BYTES, ">i4").astype(np.int64)
         begin = field + _TYPE_BYTES + _LENGTH_BYTES
         is_null, field = length < 0, begin + np.maximum(length, 0)
