@@ -67,6 +67,8 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     """A larger share of the known rows that is no longer in the source is taken for a fault."""
     most_missing: Share = 0.5
     """A feature that suddenly can't be had in a larger share of the rows is taken for a fault."""
+    most_rejected: Share = 0.5
+    """A larger share of rows that break a rule, whichever, is taken for a fault."""
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -60,6 +60,7 @@ def require_sound(
         _require_rows(source, tally)
     if part_of is None or tally.rows >= _FEWEST_OF_A_PART:
         _require_features(source, tally, comparison)
+        _require_taken(source, tally)
     _require_known(source, comparison.vanished, comparison.ours if part_of is None else part_of)
 
 
@@ -106,6 +107,26 @@ def _require_features(source: Source, tally: Tally, comparison: Comparison) -> N
                 f"{source.most_missing:g}"
             )
             raise SourceRefused(source=source.name, what=what)
+
+
+_SHOWN = 5
+
+
+def _require_taken(source: Source, tally: Tally) -> None:
+    rejected = tally.rejected.total()
+    if rejected > source.most_rejected * tally.rows:
+        known = (+tally.rejected).most_common()
+        shown = [
+            f"{reason}{f' of {column}' if column in source.columns else ''}: {counted(rows, 'row')}"
+            for (reason, column), rows in known[:_SHOWN]
+        ]
+        shown += [f"others: {counted(sum(rows for _, rows in known[_SHOWN:]), 'row')}"] if len(known) > _SHOWN else []
+        what = (
+            f"{rejected:,} of {counted(tally.rows, 'row')} break a rule ({', '.join(shown)}), as where outcome_words, "
+            f"person_type, or the factor, words or range of a feature don't fit the source; most_rejected is "
+            f"{source.most_rejected:g}"
+        )
+        raise SourceRefused(source=source.name, what=what)
 
 
 def _require_known(source: Source, vanished: int, ours: int) -> None:

@@ -423,7 +423,7 @@ def test_a_feature_that_is_suddenly_missing_or_out_of_range_is_taken_for_a_fault
     clinic.execute(f"UPDATE visits SET glucose_mmol = {lacking}")
     message = refused(sqlite, clinic, 3, "glucose is missing in", "of 10 rows", "most_missing is 0.5")
     assert "4000" not in message
-    clinic.settings["most_missing"] = 1
+    clinic.settings |= {"most_missing": 1, "most_rejected": 1}
     assert clinic.pull(sqlite).exit_code == 0
 
 
@@ -431,6 +431,24 @@ def test_a_wrong_unit_is_found_at_the_first_pull(sqlite: Database, clinic: Clini
     clinic.insert(10)
     clinic.columns["glucose"] = "glucose_mmol"
     refused(sqlite, clinic, 3, "glucose", "can't be taken in 10", "as where its factor, words or range don't fit")
+
+
+def test_most_rows_that_break_a_rule_are_taken_for_a_fault(sqlite: Database, clinic: Clinic) -> None:
+    clinic.insert(9, diabetic="yes")
+    clinic.insert(1, seed=2)
+    del clinic.settings["outcome_words"]
+    message = refused(sqlite, clinic, 3, "9 of 10 rows break a rule", "(bad_outcome: 9 rows)", "outcome_words")
+    assert "most_rejected is 0.5" in message
+    clinic.settings["most_rejected"] = 0.9
+    assert counts(clinic.pulled(sqlite)) == {"inserted": 1, "rejected": 9}
+
+
+def test_rows_that_break_different_rules_are_taken_for_a_fault_together(sqlite: Database, clinic: Clinic) -> None:
+    clinic.insert(10)
+    clinic.pulled(sqlite)
+    clinic.execute("UPDATE visits SET glucose_mmol = 4000.5 WHERE visit_id IN (SELECT visit_id FROM visits LIMIT 5)")
+    clinic.execute("UPDATE visits SET age = 4000 WHERE glucose_mmol < 4000")
+    refused(sqlite, clinic, 3, "10 of 10 rows", "out_of_range of glucose: 5 rows, out_of_range of age: 5 rows")
 
 
 def test_what_was_missing_before_may_be_missing(sqlite: Database, clinic: Clinic) -> None:

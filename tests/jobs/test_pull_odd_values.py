@@ -34,7 +34,7 @@ OTHERS = {
 def test_odd_numbers_are_counted_and_other_types_named(postgresql: Database, postgresql_clinic: Clinic) -> None:
     clinic = postgresql_clinic
     clinic.insert(2)
-    clinic.settings["most_missing"] = 1
+    clinic.settings |= {"most_missing": 1, "most_rejected": 1}
     clinic.execute("CREATE TYPE mood AS ENUM ('1.5', 'sad')")
     for number in ("numeric '1.5e0'", "numeric '0.0150e2'", "bool 'true'", "float8 '-0'", "mood '1.5'"):
         _pedigree_is(clinic, number)
@@ -66,7 +66,7 @@ TIMES = ["infinity", "-infinity", "0044-03-15 BC", "20000-01-01"]
 def test_times_of_no_year_of_python_s_are_counted(postgresql: Database, postgresql_clinic: Clinic, kind: str) -> None:
     clinic = postgresql_clinic
     clinic.execute(f"ALTER TABLE visits ADD known_on {kind}, ADD touched {kind} DEFAULT '2026-01-01'")
-    clinic.settings |= {"outcome_at": "known_on", "changed_since": "touched"}
+    clinic.settings |= {"outcome_at": "known_on", "changed_since": "touched", "most_rejected": 1}
     for n, moment in enumerate([*TIMES, "2026-01-05"]):
         clinic.insert(1, seed=n, diabetic="yes", known_on=moment)
     found = clinic.pulled(postgresql)
@@ -94,6 +94,7 @@ def test_a_key_of_more_digits_than_a_key_may_have_is_none(postgresql: Database, 
 
 def test_texts_that_are_none_are_counted_or_told(sqlite: Database, sqlite_clinic: Clinic) -> None:
     clinic = sqlite_clinic
+    clinic.settings["most_rejected"] = 1
     keys = clinic.insert(4)
     for key, value in zip(keys, [f"1{chr(0)}{CANARY}", 2**63 - 1, "1" * 5000, 9e999], strict=True):
         clinic.execute("UPDATE visits SET diabetic = :value WHERE visit_id = :key", {"value": value, "key": key})
