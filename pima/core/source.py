@@ -69,6 +69,8 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     """A feature that suddenly can't be had in a larger share of the rows is taken for a fault."""
     most_rejected: Share = 0.5
     """A larger share of rows that break a rule, whichever, is taken for a fault."""
+    most_cleared: Share = 0.2
+    """A larger share of the known outcomes that the source has no more is taken for a fault."""
 
     @property
     def keys(self) -> tuple[str, ...]:

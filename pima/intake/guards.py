@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pima.core.cells import NO_OUTCOME
 from pima.core.mapping import SourceMapping, Tally, is_missing
 from pima.core.source import Source
 from pima.counted import counted
 from pima.errors import SourceKeysUnusable, SourceRefused, SourceUnusable
 from pima.intake.comparing import Compared
+from pima.store.source_rows import InAll
 
 
 @dataclass(slots=True)
@@ -18,6 +20,8 @@ class Comparison:
 
     ours: int = 0
     """Rows that we have of what was compared."""
+    outcomes: int = 0
+    """Of them those whose outcome we know."""
     new: int = 0
     changed: int = 0
     unchanged: int = 0
@@ -31,6 +35,7 @@ class Comparison:
     def add(self, found: Compared, mapping: SourceMapping) -> None:
         """With what was found between two keys more."""
         self.ours += len(found.ours)
+        self.outcomes += int(np.count_nonzero(found.ours.outcomes != NO_OUTCOME))
         self.new += len(found.new)
         self.changed += len(found.changed)
         self.unchanged += found.unchanged
@@ -48,11 +53,11 @@ _FEWEST_OF_A_PART = 100
 
 
 def require_sound(
-    source: Source, mapping: SourceMapping, tally: Tally, comparison: Comparison, part_of: int | None
+    source: Source, mapping: SourceMapping, tally: Tally, comparison: Comparison, part_of: InAll | None
 ) -> None:
     """Raises SourceUnusable, SourceKeysUnusable or SourceRefused for the first fault.
 
-    Where only a part was compared, `part_of` is how many rows we have of the source in all.
+    Where only a part was compared, `part_of` is what we have of the source in all.
     """
     _require_types(source, mapping, tally)
     _require_keys(source, tally)
@@ -61,7 +66,9 @@ def require_sound(
     if part_of is None or tally.rows >= _FEWEST_OF_A_PART:
         _require_features(source, tally, comparison)
         _require_taken(source, tally)
-    _require_known(source, comparison.vanished, comparison.ours if part_of is None else part_of)
+    in_all = part_of or InAll(comparison.ours, comparison.outcomes)
+    _require_known(source, comparison.vanished, in_all.rows)
+    _require_outcomes(source, comparison.cleared, in_all.outcomes)
 
 
 def _require_types(source: Source, mapping: SourceMapping, tally: Tally) -> None:
@@ -135,5 +142,14 @@ def _require_known(source: Source, vanished: int, ours: int) -> None:
         what = (
             f"{vanished:,} of our {counted(ours, 'row')} are no longer in it{kept}; "
             f"most_vanished is {source.most_vanished:g}"
+        )
+        raise SourceRefused(source=source.name, what=what)
+
+
+def _require_outcomes(source: Source, cleared: int, known: int) -> None:
+    if cleared > source.most_cleared * known:
+        what = (
+            f"{cleared:,} of our {counted(known, 'known outcome')} are NULL in it (column {source.outcome}) and would "
+            f"be cleared; most_cleared is {source.most_cleared:g}"
         )
         raise SourceRefused(source=source.name, what=what)

@@ -31,7 +31,7 @@ from pima.process.stopping import StopRequest
 from pima.store import patients, runs
 from pima.store.contested import told_as_contested
 from pima.store.engine import reading, writing
-from pima.store.source_rows import Changes, count_rows
+from pima.store.source_rows import Changes, InAll, count_rows
 
 LEASE_SECONDS = 60
 """How long a pull that died keeps the next one of its source out."""
@@ -99,7 +99,7 @@ def _pull(pull: Pull, opened: OpenSource) -> None:
             if lease is not None:
                 begin(pull.engine, opened, planned, lease)
             tally, comparison, changes = _compared(pull, opened, planned, at_the_end)
-            part_of = None if isinstance(planned.extent, Whole) else _rows_in_all(pull.engine, name)
+            part_of = None if isinstance(planned.extent, Whole) else _in_all(pull.engine, name)
         result = as_read(PulledSource(name, compared=planned.extent.called), tally, comparison)
         pull.report(result)
         require_sound(opened.source, opened.mapping, tally, comparison, part_of)
@@ -143,7 +143,7 @@ def _compared_once(
     return tally, comparison, changes
 
 
-def _rows_in_all(engine: Engine, name: str) -> int:
+def _in_all(engine: Engine, name: str) -> InAll:
     with reading(engine) as connection:
         return count_rows(connection, name)
 

@@ -60,11 +60,20 @@ def _rows(connection: Connection, columns: OurColumns, condition: str, parameter
     )
 
 
-def count_rows(connection: Connection, source: str) -> int:
+@dataclass(frozen=True, slots=True)
+class InAll:
+    """What we have of a source."""
+
+    rows: int
+    outcomes: int
+    """Of the rows those whose outcome is known."""
+
+
+def count_rows(connection: Connection, source: str) -> InAll:
     """How many there are of a source."""
-    statement = text("SELECT count(*) FROM patients WHERE source = :source AND source_key IS NOT NULL")
-    counted: int = connection.execute(statement, {"source": source}).scalar_one()
-    return counted
+    statement = text("SELECT count(*), count(outcome) FROM patients WHERE source = :source AND source_key IS NOT NULL")
+    rows, outcomes = connection.execute(statement, {"source": source}).one()
+    return InAll(rows, outcomes)
 
 
 @dataclass(frozen=True, slots=True)

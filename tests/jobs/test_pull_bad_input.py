@@ -451,6 +451,35 @@ def test_rows_that_break_different_rules_are_taken_for_a_fault_together(sqlite: 
     refused(sqlite, clinic, 3, "10 of 10 rows", "out_of_range of glucose: 5 rows, out_of_range of age: 5 rows")
 
 
+def test_too_many_outcomes_that_are_cleared_are_taken_for_a_fault(sqlite: Database, clinic: Clinic) -> None:
+    keys = clinic.insert(10, diabetic="yes")
+    clinic.insert(10, seed=2, diabetic=None)
+    clinic.pulled(sqlite)
+    for key in keys[:3]:
+        clinic.execute("UPDATE visits SET diabetic = NULL WHERE visit_id = :key", {"key": key})
+    refused(sqlite, clinic, 3, "3 of our 10 known outcomes are NULL", "column diabetic", "most_cleared is 0.2")
+    clinic.settings["most_cleared"] = 0.3
+    assert counts(clinic.pulled(sqlite)) == {"updated": 3, "unchanged": 17, "outcomes_cleared": 3}
+
+
+def test_outcomes_cleared_in_a_part_are_judged_by_all_that_are_known(sqlite: Database, clinic: Clinic) -> None:
+    clinic.execute("ALTER TABLE visits ADD touched TEXT DEFAULT '2026-01-01T00:00:00Z'")
+    clinic.settings["changed_since"] = "touched"
+    keys = clinic.insert(10, diabetic="yes")
+    clinic.pulled(sqlite)
+
+    def cleared(n: int) -> None:
+        statement = "UPDATE visits SET diabetic = NULL, touched = :at WHERE visit_id = :key"
+        clinic.execute(statement, {"key": keys[n], "at": f"2026-01-0{n + 2}T00:00:00Z"})
+
+    cleared(0)
+    found = clinic.pulled(sqlite)
+    assert (found["compared"], found["outcomes_cleared"]) == ("changed", 1)
+    cleared(1)
+    cleared(2)
+    refused(sqlite, clinic, 3, "2 of our 9 known outcomes are NULL", "most_cleared is 0.2")
+
+
 def test_what_was_missing_before_may_be_missing(sqlite: Database, clinic: Clinic) -> None:
     clinic.insert(10, insulin=None)
     assert counts(clinic.pulled(sqlite)) == {"inserted": 10}

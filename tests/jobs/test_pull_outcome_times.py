@@ -96,6 +96,7 @@ def test_a_time_that_is_corrected_alone_changes_nothing_else(database: Database,
 def test_an_outcome_that_is_corrected_is_known_since_the_source_says_or_since_the_pull(
     database: Database, telling: Clinic
 ) -> None:
+    telling.settings["most_cleared"] = 1
     first, second, third, fourth = telling.insert(4)
     for key in (first, second, third, fourth):
         say(telling, key, "yes", T)

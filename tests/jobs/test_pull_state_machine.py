@@ -50,6 +50,7 @@ SETTINGS = {
     "outcome_words": {"yes": 1, "no": 0},
     "most_vanished": 1,
     "most_missing": 1,
+    "most_cleared": 1,
     "columns": COLUMNS,
 }
 

@@ -37,6 +37,7 @@ def test_visits_come_change_vanish_and_come_back(database: Database, clinic: Cli
     assert counts(clinic.pulled(database)) == expected
     marks = ", ".join(f":c{n}" for n in range(len(gone)))
     clinic.execute(f"INSERT INTO visits VALUES ({marks})", {f"c{n}": value for n, value in enumerate(gone)})
+    clinic.settings["most_cleared"] = 1
     change(clinic, keys[1], diabetic=None)
     assert counts(clinic.pulled(database)) == {
         "inserted": 1,

@@ -28,6 +28,7 @@ minimum_rows = 100
 most_vanished = 0.1
 most_missing = 1
 most_rejected = 0.9
+most_cleared = 0
 
 [source.columns]
 glucose = { column = "glucose_mmol", factor = 18.016 }
@@ -55,7 +56,7 @@ def test_a_source_is_read_whole(tmp_path: Path) -> None:
     assert (source.outcome, source.outcome_words, source.vanished) == ("diabetic", {"yes": 1, "no": 0}, "delete")
     assert (source.outcome_at, source.time_zone, source.changed_since) == ("known_at", "Europe/Zurich", "updated_at")
     assert (source.minimum_rows, source.most_vanished, source.most_missing) == (100, 0.1, 1)
-    assert source.most_rejected == 0.9
+    assert (source.most_rejected, source.most_cleared) == (0.9, 0)
     assert source.mapped_columns == {
         "glucose": MappedColumn("glucose_mmol", factor=18.016),
         "sex": MappedColumn("sex", words={"M": 1, "F": 0}),
@@ -67,7 +68,7 @@ def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
     (source,) = read_settings(_file(tmp_path, LEAST), {}).sources
     assert (source.keys, source.key_types, source.person_types, source.outcome) == (("k",), ("text",), (), "")
     assert (source.vanished, source.minimum_rows, source.most_vanished, source.most_missing) == ("keep", 1, 0.2, 0.5)
-    assert source.most_rejected == 0.5
+    assert (source.most_rejected, source.most_cleared) == (0.5, 0.2)
     assert (source.outcome_at, source.time_zone, source.changed_since) == ("", "UTC", "")
     assert read_settings(_file(tmp_path, ""), {}).sources == ()
 
