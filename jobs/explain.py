@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jobs.command import Command, Result, parser, run_command
 from pima.core.ids import LARGEST_ID
-from pima.core.keys import canonical_key, canonical_text
+from pima.core.keys import key_of_text
 from pima.counted import counted
 from pima.errors import WrongUsage
 from pima.explaining.all_rows import explain_all
@@ -51,8 +51,7 @@ def _by_key(command: Command, source: str, text: str) -> ByKey:
     known = {each.name: each for each in command.settings.sources}
     if source not in known:
         raise WrongUsage(what=f"{_EXPECTED}; the settings have no [[source]] of that name")
-    is_uuid = known[source].key_type == "uuid"
-    key = canonical_key([text], ["uuid"]) if is_uuid else canonical_text(text)
+    key = key_of_text(text, known[source].key_types)
     if key is None:
         raise WrongUsage(what=f"{_EXPECTED}; that is no key of the source {source}")
     return ByKey(source, key)

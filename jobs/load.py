@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jobs.command import Command, Result, parser, run_command
 from pima.counted import counted
+from pima.intake.key_cells import declared_key_types
 from pima.intake.loading import LoadOptions, Progress, load_files
 from pima.process.results import as_json
 
@@ -35,7 +36,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 def _work(command: Command) -> Result:
     given = command.options
-    options = LoadOptions(given.partial, given.again, tuple(given.ignore))
+    key_types = declared_key_types(command.settings.sources)
+    options = LoadOptions(given.partial, given.again, tuple(given.ignore), key_types)
     # All of it is one transaction that a signal may drop anywhere.
     with _progress() as progress, command.stop.at_once():
         return as_json(load_files(command.engine, given.files, options, command.declared, progress))

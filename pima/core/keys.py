@@ -19,6 +19,7 @@ LONGEST_KEY = 200
 """Bytes in UTF-8: an index of the databases takes them all."""
 
 _UUID = re.compile(r"\{?([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})\}?", re.ASCII)
+_INTEGER = re.compile(r" *([+-]?[0-9]+)(?:\.0*)? *", re.ASCII)
 # What joins the keys of a block: it can stand in none of them.
 _BETWEEN = "\0"
 _AS_ZERO = str.maketrans("123456789abcdef", "0" * 15)
@@ -47,6 +48,31 @@ def canonical_keys(columns: Sequence[Sequence[object]], types: Sequence[KeyType]
     if tuple(types) == ("integer",) and set(map(type, columns[0])) <= {int, NoneType}:
         return [None if value is None else str(value) for value in columns[0]]
     return [canonical_key(values, types) for values in zip(*columns, strict=True)]
+
+
+def key_of_text(text: str, types: Sequence[KeyType]) -> str | None:
+    """The key of a row that a person or a program has written down: an integer may have a plus, zeros before it and
+    none but zeros behind a point, and several columns are a JSON array; None where it is none of these types."""
+    values: list[object] = [text] if len(types) == 1 else _array(text)
+    if len(values) != len(types):
+        return None
+    return canonical_key(list(map(_read_integer, values, types)), types)
+
+
+def _array(text: str) -> list[object]:
+    """Empty where it is none."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    return found if isinstance(found, list) else []
+
+
+def _read_integer(value: object, key_type: KeyType) -> object:
+    if key_type != "integer" or not isinstance(value, str):
+        return value
+    found = _INTEGER.fullmatch(value) if len(value) <= LONGEST_KEY else None
+    return None if found is None else int(found[1])
 
 
 def _canonical(value: object, key_type: KeyType) -> str | None:

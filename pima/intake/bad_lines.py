@@ -14,12 +14,13 @@ from pima.intake.patient_rows import BadLine
 _LINES_NAMED = 5
 
 _OR_NOTHING = "or nothing where it is not known"
+_OF_TYPE = "of a source that the settings declare, of its"
 _EXPECTED = {
     "bad_id": f"an id is a whole number from 1 to {LARGEST_GIVEN_ID}, and each line has one",
     "bad_outcome": "expected 0, 1 or nothing",
-    "bad_person_key": f"expected text of at most {LONGEST_KEY} bytes, {_OR_NOTHING}",
+    "bad_person_key": f"expected text of at most {LONGEST_KEY} bytes, {_OR_NOTHING}; {_OF_TYPE} person_type",
     "bad_source": "expected a lower-case letter, then lower-case letters, digits and underscores, 30 in all",
-    "bad_source_key": f"expected text of at most {LONGEST_KEY} bytes in each line",
+    "bad_source_key": f"expected text of at most {LONGEST_KEY} bytes in each line; {_OF_TYPE} key_type",
     "duplicate_id": "expected each id once; an earlier line has the same",
     "duplicate_source_key": "expected each key of a source once; an earlier line has the same",
     "field_too_long": f"a cell has at most {LONGEST_FIELD:,} characters, a line {LONGEST_LINE:,}",

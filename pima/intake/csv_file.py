@@ -8,7 +8,7 @@ from typing import TextIO
 from pima.core.features import KEYS, Declaration, Feature, is_number
 from pima.core.validation import UNKNOWN_CODE
 from pima.intake.header import Header, bare_header, is_not_utf8, no_header, other_delimiter, read_header
-from pima.intake.key_cells import reading_keys
+from pima.intake.key_cells import KeyTypes, ReadKeys, reading_keys
 from pima.intake.patient_rows import (
     BLOCK_ROWS,
     BadLine,
@@ -29,7 +29,7 @@ _BLANK = ' \t,"'
 
 
 def open_csv(
-    source: Source, declaration: Declaration, ignored: Sequence[str]
+    source: Source, declaration: Declaration, ignored: Sequence[str], key_types: KeyTypes
 ) -> tuple[tuple[str, ...], Callable[[], Iterator[Block]]]:
     """The columns that are read, and a function that reads the file's rows. Raises FileRefused."""
     with open_text(source) as file:
@@ -41,7 +41,8 @@ def open_csv(
     has_header = not all(map(is_number, first))
     make = _header if has_header else _bare_header
     header = make(source, first, declaration, ignored)
-    return header.columns, lambda: _csv_blocks(source, header, declaration, has_header)
+    read_keys = reading_keys(dict(zip(header.columns, header.positions, strict=True)), key_types)
+    return header.columns, lambda: _csv_blocks(source, header, declaration, has_header, read_keys)
 
 
 def _header(source: Source, cells: list[str], declaration: Declaration, ignored: Sequence[str]) -> Header:
@@ -112,20 +113,23 @@ def _cells(text: str, is_whole: bool) -> list[str] | str:
     return "half_written_line" if not is_whole and cells[-1] == "" else cells
 
 
-def _csv_blocks(source: Source, header: Header, declaration: Declaration, has_header: bool) -> Iterator[Block]:
+def _csv_blocks(
+    source: Source, header: Header, declaration: Declaration, has_header: bool, read_keys: ReadKeys | None
+) -> Iterator[Block]:
     with open_text(source) as file:
         read = records(file)
         if has_header:
             next(read)
         while lines := list(itertools.islice(read, BLOCK_ROWS)):
-            yield _parse_block(header, declaration, lines)
+            yield _parse_block(header, declaration, lines, read_keys)
 
 
-def _parse_block(header: Header, declaration: Declaration, lines: list[tuple[int, list[str] | str]]) -> Block:
+def _parse_block(
+    header: Header, declaration: Declaration, lines: list[tuple[int, list[str] | str]], read_keys: ReadKeys | None
+) -> Block:
     rows: list[Row] = []
     bad: list[BadLine] = []
     at, width = dict(zip(header.columns, header.positions, strict=True)), header.width
-    read_keys = reading_keys(at)
     columns = tuple(name for name in at if name not in KEYS)
     ordered = in_order(columns, known_columns(declaration))
     categories = {each.name: each for each in declaration.features if each.kind == "category"}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pima.core.features import KEYS, Declaration
 from pima.intake.csv_file import open_csv
 from pima.intake.file_hashes import FileHashes, file_hashes
+from pima.intake.key_cells import ALL_TEXT, KeyTypes
 from pima.intake.parquet_file import open_parquet
 from pima.intake.patient_rows import Block
 from pima.intake.sources import LONGEST_BEGINNING, Source, other_kind, refused
@@ -40,7 +41,9 @@ class PatientFile:
         return tuple(name for name in self.declaration.names if name not in self.columns)
 
 
-def open_patient_file(source: Source, declaration: Declaration, ignored: Sequence[str] = ()) -> PatientFile:
+def open_patient_file(
+    source: Source, declaration: Declaration, ignored: Sequence[str] = (), key_types: KeyTypes = ALL_TEXT
+) -> PatientFile:
     """Find out what kind of file it is and which columns it has. Raises FileRefused."""
     beginning, hashes = _beginning_and_hashes(source)
     if not beginning:
@@ -48,7 +51,7 @@ def open_patient_file(source: Source, declaration: Declaration, ignored: Sequenc
     if kind := other_kind(beginning):
         raise refused(source.name, kind)
     open_kind = open_parquet if beginning.startswith(_PARQUET) else open_csv
-    columns, blocks = open_kind(source, declaration, ignored)
+    columns, blocks = open_kind(source, declaration, ignored, key_types)
     file = PatientFile(source.name, hashes, declaration, columns, blocks)
     if fault := _fault_of_keys(set(columns)):
         raise refused(source.name, fault)

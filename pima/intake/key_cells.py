@@ -2,29 +2,45 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from pima.core.features import KEYS
-from pima.core.keys import canonical_text
+from pima.core.keys import key_of_text
+from pima.core.source import KeyType, Source
 from pima.intake.header import is_not_utf8
 from pima.intake.patient_rows import BadLine
 
 Keys = tuple[str | None, ...]
+ReadKeys = Callable[[int, Sequence[str | None]], Keys | BadLine]
+KeyTypes = Mapping[tuple[str, str], tuple[KeyType, ...]]
+"""Of what types a source's `source_key`, or `person_key`, is; of a source that is not there both are text."""
+
+ALL_TEXT: KeyTypes = MappingProxyType({})
+_TEXT: tuple[KeyType, ...] = ("text",)
 
 
-def reading_keys(at: Mapping[str, int]) -> Callable[[int, Sequence[str | None]], Keys | BadLine] | None:
+def declared_key_types(sources: Sequence[Source]) -> KeyTypes:
+    """As the settings declare them, by which a pull and a file call a row the same."""
+    found = {(source.name, "source_key"): source.key_types for source in sources}
+    return found | {(source.name, "person_key"): source.person_types for source in sources if source.persons}
+
+
+def reading_keys(at: Mapping[str, int], key_types: KeyTypes) -> ReadKeys | None:
     """A function from a line's number and its cells to its keys, as the tables have them; None where the file has none.
 
     `at` says in which cell each column stands.
     """
     positions = [(name, at[name]) for name in KEYS if name in at]
+    source_at = at.get("source")
     if not positions:
         return None
 
     def read(line: int, cells: Sequence[str | None]) -> Keys | BadLine:
         keys: list[str | None] = []
+        source = "" if source_at is None else cells[source_at] or ""
         for name, position in positions:
             cell = cells[position] or ""
-            key = _canonical(name, cell)
+            key = _canonical(name, cell, key_types.get((source, name), _TEXT))
             if key is None and (cell or name != "person_key"):
                 return BadLine(line, "not_utf8" if is_not_utf8(cell) else f"bad_{name}", name)
             keys.append(key)
@@ -33,7 +49,7 @@ def reading_keys(at: Mapping[str, int]) -> Callable[[int, Sequence[str | None]],
     return read
 
 
-def _canonical(name: str, cell: str) -> str | None:
+def _canonical(name: str, cell: str, types: tuple[KeyType, ...]) -> str | None:
     if name == "source":
         return cell if re.fullmatch(r"[a-z][a-z0-9_]{0,29}", cell) else None
-    return canonical_text(cell)
+    return key_of_text(cell, types)

@@ -15,6 +15,7 @@ from pima.errors import FileLoadedBefore
 from pima.intake.bad_lines import BrokenRule, broken_rules_of, report
 from pima.intake.contested import Done, until_free
 from pima.intake.files import PatientFile, open_patient_file
+from pima.intake.key_cells import KeyTypes
 from pima.intake.patient_rows import BadLine
 from pima.intake.sources import readable_again, refused
 from pima.logs import get_logger
@@ -32,7 +33,7 @@ Progress = Callable[[str, int], None]
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """What to do with doubtful files."""
+    """How to read the files, and what to do with doubtful ones."""
 
     partial: bool = False
     """Load the good lines and report the bad ones."""
@@ -40,6 +41,8 @@ class LoadOptions:
     """Take a file without ids a second time."""
     ignored: tuple[str, ...] = ()
     """Names of columns to leave out of each file."""
+    key_types: KeyTypes = field(default_factory=dict)
+    """Of the declared sources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def load_files(
     result = LoadResult()
     with ExitStack() as copies:
         sources = [copies.enter_context(readable_again(path)) for path in paths]
-        files = [open_patient_file(source, declared, options.ignored) for source in sources]
+        files = [open_patient_file(source, declared, options.ignored, options.key_types) for source in sources]
         with writing(engine) as connection:
             without_time_limit(connection)
             patients.only_one_load(connection)

@@ -6,13 +6,13 @@ from typing import Any
 from pima.core.features import KEYS, Declaration, Features
 from pima.core.validation import UNKNOWN_CODE
 from pima.intake.header import read_header
-from pima.intake.key_cells import reading_keys
+from pima.intake.key_cells import KeyTypes, ReadKeys, reading_keys
 from pima.intake.patient_rows import BLOCK_ROWS, BadLine, Block, Row, checked, code_of_label, in_order, known_columns
 from pima.intake.sources import Source, refused
 
 
 def open_parquet(
-    source: Source, declaration: Declaration, ignored: Sequence[str]
+    source: Source, declaration: Declaration, ignored: Sequence[str], key_types: KeyTypes
 ) -> tuple[tuple[str, ...], Callable[[], Iterator[Block]]]:
     """The columns that are read, and a function that reads the file's rows. Raises FileRefused."""
     import pyarrow as pa
@@ -40,9 +40,9 @@ def open_parquet(
             held = "groups" if pa.types.is_nested(field.type) else field.type
             wanted = "(not_text). Expected text" if column in KEYS else "(not_a_number). Expected numbers"
             raise refused(source.name, f"The column {column} holds {held} {wanted}.")
-    return header.columns, lambda: _parquet_blocks(
-        source, declaration, header.columns, [field.name for field in fields]
-    )
+    read_keys = reading_keys({name: n for n, name in enumerate(header.columns)}, key_types)
+    names = [field.name for field in fields]
+    return header.columns, lambda: _parquet_blocks(source, declaration, header.columns, names, read_keys)
 
 
 def _is_dictionary_of_text(type_: Any) -> bool:
@@ -52,13 +52,16 @@ def _is_dictionary_of_text(type_: Any) -> bool:
 
 
 def _parquet_blocks(
-    source: Source, declaration: Declaration, columns: tuple[str, ...], names: list[str]
+    source: Source,
+    declaration: Declaration,
+    columns: tuple[str, ...],
+    names: list[str],
+    read_keys: ReadKeys | None,
 ) -> Iterator[Block]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     line = 0
-    read_keys = reading_keys({name: n for n, name in enumerate(columns)})
     ordered = in_order(columns, known_columns(declaration))
     try:
         with pq.ParquetFile(source.path) as file:

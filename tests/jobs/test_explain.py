@@ -109,6 +109,12 @@ def test_a_row_is_found_by_its_source_and_its_key(explained: Database, tmp_path:
         ended = call(explained, "explain", *called, "--json", "--config", str(config))
         assert (ended.exit_code, the_json(ended)["error"]) == (2, code)
         assert NAME not in ended.stdout + ended.stderr
+    config.write_text(config.read_text().replace('key = "id"', 'key = "id"\nkey_type = "integer"'))
+    (patient_id,) = insert_patients(explained, 1, source="ward", source_key="7")
+    found = the_json(call(explained, "explain", "ward", "+007", "--json", "--config", str(config)))
+    assert found["patient_id"] == patient_id
+    ended = call(explained, "explain", "ward", NAME, "--json", "--config", str(config))
+    assert (ended.exit_code, the_json(ended)["error"]) == (2, "wrong_usage")
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,79 @@ def test_ids_and_keys_in_parquet(database: Database, tmp_path: Path) -> None:
     assert "line 2: bad_source_key (source_key)" in refusal(database, str(path))
 
 
+# ---- sources that the settings declare -------------------------------------------------------------------------------
+
+UUID = "123e4567-e89b-12d3-a456-426614174000"
+
+
+@pytest.fixture
+def declared(tmp_path: Path) -> tuple[str, str]:
+    """The option that names settings with three sources."""
+    keys = {
+        "clinic": 'key = "visit"\nkey_type = "integer"\nperson = "number"\nperson_type = "integer"',
+        "ward": 'key = "visit"\nkey_type = "uuid"',
+        "site": 'key = ["house", "visit"]\nkey_type = ["integer", "text"]',
+    }
+    mapped = "\n".join(f'{name} = "{name}"' for name in FEATURE_NAMES)
+    sources = [f'[[source]]\nname = "{n}"\ntable = "t"\n{key}\n[source.columns]\n{mapped}\n' for n, key in keys.items()]
+    path = tmp_path / "sources.toml"
+    path.write_text("\n".join(sources))
+    return "--config", str(path)
+
+
+def test_keys_of_a_declared_source_are_read_by_their_type(
+    database: Database, tmp_path: Path, declared: tuple[str, str]
+) -> None:
+    for key in ("7", "8", "9", "11"):  # as a pull has them
+        insert_patients(database, 1, source="clinic", source_key=key)
+    insert_patients(database, 1, source="ward", source_key=UUID)
+    insert_patients(database, 1, source="site", source_key='["7","a"]')
+    spelled = ["clinic,007", "clinic,+8", "clinic,9.0", "clinic,0011", f"ward,{UUID.upper()}", 'site,"[""07"", ""a""]"']
+    before = [row[:3] for row in rows(database)]
+    corrected = write(tmp_path, "source,source_key,glucose", *(f"{key},99" for key in spelled))
+    assert load(database, *declared, corrected)["updated"] == 6
+    assert [row[:3] for row in rows(database)] == before
+    # Of a source that is not declared a key is text, letter for letter, and so is a person without a source.
+    path = write(
+        tmp_path, f"person_key,{KEYED}", f"007,clinic,012,{GOOD}", f"007,lab,007,{GOOD}", f",ward,{UUID},{OTHER}"
+    )
+    assert load(database, *declared, path)["inserted"] == 2
+    assert [row[1:4] for row in rows(database)[6:]] == [("clinic", "12", "7"), ("lab", "007", "007")]
+    assert load(database, *declared, write(tmp_path, "id,person_key", "1,007"))["updated"] == 1
+    assert rows(database)[0][3] == "007"
+
+
+def test_keys_of_a_declared_source_in_parquet(database: Database, tmp_path: Path, declared: tuple[str, str]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (known,) = insert_patients(database, 1, source="clinic", source_key="7")
+    path = tmp_path / "visits.parquet"
+    pq.write_table(pa.table({"source": ["clinic"], "source_key": ["007"], "glucose": [99.0]}), path)
+    assert load(database, *declared, str(path))["updated"] == 1
+    assert rows(database)[0][:3] == (known, "clinic", "7")
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (f",clinic,A-7,{GOOD}", "bad_source_key (source_key): expected text of at most 200 bytes in each line; of a"),
+        (f",ward,7,{GOOD}", "bad_source_key (source_key)"),
+        (f",site,7,{GOOD}", "bad_source_key (source_key)"),
+        (f"A-7,clinic,8,{GOOD}", "bad_person_key (person_key): expected text of at most 200 bytes, or nothing"),
+        (f",clinic,007,{OTHER}", "duplicate_source_key (source_key)"),
+    ],
+)
+def test_a_key_that_is_not_of_its_type_is_a_bad_line_and_one_key_spelled_twice_is_a_duplicate(
+    database: Database, tmp_path: Path, declared: tuple[str, str], line: str, told: str
+) -> None:
+    path = write(tmp_path, f"person_key,{KEYED}", f",clinic,7,{GOOD}", line)
+    assert f"line 3: {told}" in refusal(database, *declared, path)
+    result = load(database, *declared, "--partial", path)
+    assert (result["inserted"], result["refused"]) == (1, 1)
+    assert rows(database)[0][:3] == (1, "clinic", "7")
+
+
 # ---- what is refused ------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pima.core.keys import LONGEST_KEY, canonical_key, canonical_keys, canonical_text
+from pima.core.keys import LONGEST_KEY, canonical_key, canonical_keys, canonical_text, key_of_text
 from pima.core.source import KeyType
 
 ONE = "123e4567-e89b-12d3-a456-426614174000"
@@ -111,3 +111,45 @@ def test_so_are_integers_among_nothing(values: list[int | None]) -> None:
 def test_a_canonical_key_stays_as_it_is(value: str) -> None:
     once = canonical_text(value)
     assert once is None or canonical_text(once) == once
+
+
+@pytest.mark.parametrize("written", ["7", "007", "+7", "7.0", "7.", " 7 ", "+0007.000"])
+def test_an_integer_that_is_written_down_is_the_key_that_a_driver_gives(written: str) -> None:
+    assert key_of_text(written, ["integer"]) == canonical_key([7], ["integer"]) == "7"
+    assert key_of_text(written, ["text"]) == canonical_key([written], ["text"])
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [("-0", "0"), ("-07", "-7"), ("9007199254740993", "9007199254740993"), (ONE.upper(), None), ("1e5", None)],
+)
+def test_an_integer_that_is_written_down_keeps_its_sign_and_its_digits(written: str, expected: str | None) -> None:
+    assert key_of_text(written, ["integer"]) == expected
+
+
+@pytest.mark.parametrize(
+    "written", ["", " ", "7.5", "7,0", "1_0", "--7", "\u0667", "7 7", "nan", "0" * 5_000, "7\n", "x", ".0", "\udcff"]
+)
+def test_what_is_no_integer_is_no_key(written: str) -> None:
+    assert key_of_text(written, ["integer"]) is None
+
+
+def test_a_uuid_that_is_written_down_is_one_key() -> None:
+    assert key_of_text(f"{{{ONE.upper()}}}", ["uuid"]) == ONE
+    assert key_of_text("7", ["uuid"]) is None
+
+
+@pytest.mark.parametrize("written", ['["7","a"]', '[ "07", "a " ]', '[7, "a"]', '["+7", "\\u0061"]'])
+def test_several_columns_that_are_written_down_are_one_key(written: str) -> None:
+    assert key_of_text(written, ["integer", "text"]) == canonical_key([7, "a"], ["integer", "text"])
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("7", "a", "", '"7"', "[]", '["7"]', '["7","a","b"]', '["x","a"]', '[7.5,"a"]', '[true,"a"]', "[7,7]"),
+        *('["7",""]', '{"7":"a"}', "[" * 100_000, '["7",null]', '["7","\\ud800"]', f"[{'7' * 5_000},1]"),
+    ],
+)
+def test_what_is_no_array_of_their_types_is_no_key(written: str) -> None:
+    assert key_of_text(written, ["integer", "text"]) is None
