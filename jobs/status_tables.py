@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from jobs.spark_line import spark_line
+from pima.core.evidence.subgroups import FEWEST_ROWS
 from pima.counted import counted
 from pima.store.runs import DRY_RUN
 
@@ -65,7 +66,10 @@ def _why_none(verdict: str | None) -> str:
 def _realised(realised: dict[str, Any]) -> str:
     if not realised["outcomes"]:
         return "no outcome has come after a prediction yet"
-    return f"{realised['accuracy']:.1%} of {counted(realised['outcomes'], 'prediction')} came true (newest outcomes)"
+    # Of so few a share would say more than it knows.
+    few = realised["outcomes"] < FEWEST_ROWS
+    share = realised["correct"] if few else f"{realised['accuracy']:.1%}"
+    return f"{share} of {counted(realised['outcomes'], 'prediction')} came true (newest outcomes)"
 
 
 def _weeks(weeks: list[dict[str, Any]]) -> str:

@@ -1,6 +1,7 @@
 """The one screen: what stands on it, and that it fits where no terminal says its width."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -75,3 +76,26 @@ def test_with_nothing_yet_it_says_what_to_do_and_shows_no_empty_table(database: 
     assert "python -m jobs.retrain makes the first" in screen
     for heading in ("Last verdicts", "Rejected", "Last runs", "by week", "nights"):
         assert heading not in screen
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "told"), [(9, "4 of 9 predictions came true"), (10, "50.0% of 10 predictions came true")]
+)
+def test_few_outcomes_give_no_share_either_here_or_in_a_report(
+    scored_database: Database, tmp_path: Path, outcomes: int, told: str
+) -> None:
+    database = scored_database
+    ids = insert_patients(database, outcomes)
+    with without_triggers(database):
+        for n, patient in enumerate(ids):
+            database.execute(
+                f"INSERT INTO predictions VALUES ({patient}, 1, 1, 1, 0.9, 1, 0.5, :at)", _at(database, MONDAY)
+            )
+            set_to = f"outcome = {n % 2}, labelled_at = :at"
+            database.execute(f"UPDATE patients SET {set_to} WHERE id = {patient}", _at(database, MONDAY))
+    too_few = "fewer than 10 outcomes have come after a prediction yet"
+    screen = " ".join(call(database, "status", COLUMNS="200").stdout.split())
+    assert f"accuracy {told}" in screen
+    assert call(database, "report", "--out", str(tmp_path / "report.html")).exit_code == 0
+    page = (tmp_path / "report.html").read_text()
+    assert [too_few in page, "of the newest 10 outcomes" in page] == [outcomes < 10, outcomes == 10]
