@@ -34,7 +34,8 @@ def _work(command: Command) -> Result:
     opened = [_opened(command, source) for source in _chosen(command.settings, given.names)]
     try:
         with recorded_run(command.engine, "pull", given.run_id, given.dry_run) as command.run:
-            pull = Pull(command.engine, command.run, command.stop, given.dry_run, given.full)
+            declared = [source.name for source in command.settings.sources]
+            pull = Pull(command.engine, command.run, command.stop, given.dry_run, given.full, declared)
             pull_sources(pull, opened)
     finally:
         for source in opened:

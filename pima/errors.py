@@ -397,7 +397,7 @@ class RowCannotBeScored(PimaError):
 
 class SourceRefused(PimaError):
     """The source {source} looks faulty: {what}. Nothing was changed. Look at the source. If it is right as it is,
-    change that limit in its settings and run this again."""
+    change what is named in the settings and run this again."""
 
     exit_code = REFUSED
     code = "source_refused"

@@ -11,18 +11,21 @@ from pima.core.source import Source
 from pima.counted import counted
 from pima.errors import SourceKeysUnusable, SourceRefused, SourceUnusable
 from pima.intake.comparing import Compared
+from pima.intake.former_names import KeySample
 from pima.store.source_rows import InAll
 
 
 @dataclass(slots=True)
 class Comparison:
-    """What a source, or a part of it, differs by from our rows of it; counts alone."""
+    """What a source, or a part of it, differs by from our rows of it: counts, and some of the keys."""
 
     ours: int = 0
     """Rows that we have of what was compared."""
     outcomes: int = 0
     """Of them those whose outcome we know."""
     new: int = 0
+    new_keys: KeySample = field(default_factory=KeySample)
+    """Some of theirs."""
     changed: int = 0
     unchanged: int = 0
     vanished: int = 0
@@ -37,6 +40,7 @@ class Comparison:
         self.ours += len(found.ours)
         self.outcomes += int(np.count_nonzero(found.ours.outcomes != NO_OUTCOME))
         self.new += len(found.new)
+        self.new_keys.add(found.new.keys)
         self.changed += len(found.changed)
         self.unchanged += found.unchanged
         self.vanished += len(found.vanished)

@@ -4,7 +4,7 @@ What ends it in between is completed by the next pull, which compares again.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,6 +18,7 @@ from pima.intake.change_file import ChangeBlock, ChangeFile
 from pima.intake.comparing import compared
 from pima.intake.contested import until_free
 from pima.intake.extent import Whole
+from pima.intake.former_names import require_no_other_name
 from pima.intake.guards import Comparison, require_sound
 from pima.intake.our_rows import OurRows
 from pima.intake.planning import OpenSource, Plan, begin, complete, plan
@@ -49,6 +50,8 @@ class Pull:
     """Read, compare and judge, and write nothing but the run."""
     whole: bool
     """Compare all of each source, whatever is known of its last pull."""
+    declared: Collection[str]
+    """The names of all sources that the settings have, pulled now or not."""
     results: dict[str, PulledSource] = field(default_factory=dict)
     """By source, as far as it has come."""
 
@@ -103,6 +106,8 @@ def _pull(pull: Pull, opened: OpenSource) -> None:
         result = as_read(PulledSource(name, compared=planned.extent.called), tally, comparison)
         pull.report(result)
         require_sound(opened.source, opened.mapping, tally, comparison, part_of)
+        if part_of is None and not comparison.ours:
+            require_no_other_name(pull.engine, name, pull.declared, comparison.new_keys.keys)
         if lease is None:
             result = as_would_be(result, comparison, opened.source.vanished == "delete")
             pull.report(result)

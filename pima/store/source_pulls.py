@@ -29,6 +29,11 @@ def last_pull(connection: Connection, source: str) -> LastPull | None:
     return None if row is None else LastPull(**row._mapping)
 
 
+def pulled_names(connection: Connection) -> list[str]:
+    """The sources that a pull has ever begun with, whether or not the settings still declare them."""
+    return list(connection.scalars(select(source_pulls.c.source)))
+
+
 def begin_whole(connection: Connection, source: str, fingerprint: str) -> None:
     """All of it is to be compared: from now on nothing counts until that is completed."""
     values = {"source": source, "fingerprint": fingerprint}

@@ -94,7 +94,8 @@ class Clinic:
 
     def pull(self, database: Database, *arguments: str, **environ: str) -> Ended:
         """Run the job in this process."""
-        return call(database, "pull", "--config", self.config, *arguments, **({URL: self.url} | environ))
+        url = f"PIMA_SOURCE__{self.settings['name'].upper()}__URL"
+        return call(database, "pull", "--config", self.config, *arguments, **({url: self.url} | environ))
 
     def attach(self, database: Database, *arguments: str, **environ: str) -> Ended:
         """Run that job in this process."""

@@ -480,6 +480,36 @@ def test_outcomes_cleared_in_a_part_are_judged_by_all_that_are_known(sqlite: Dat
     refused(sqlite, clinic, 3, "2 of our 9 known outcomes are NULL", "most_cleared is 0.2")
 
 
+def test_a_source_of_another_name_does_not_bring_its_rows_a_second_time(sqlite: Database, clinic: Clinic) -> None:
+    clinic.insert(30)
+    clinic.pulled(sqlite)
+    clinic.settings["name"] = "hospital"
+    clinic.insert(20, seed=2)
+    renamed = "The source hospital looks faulty: we have no rows of it yet, and 30 of 50 of its keys"
+    refused(sqlite, clinic, 3, renamed, "give it its former name back (clinic)", "declare clinic, too")
+    assert clinic.pull(sqlite, "--dry-run").exit_code == 3
+    # Both declared, they are two.
+    clinic.extra = '[[source]]\nname = "clinic"\ntable = "visits"\nkey = "visit_id"\n[source.columns]\nage = "age"\n'
+    clinic.extra += "".join(f'{name} = "x"\n' for name in COLUMNS if name != "age")
+    assert clinic.pull(sqlite, "hospital").exit_code == 0
+    assert sqlite.execute("SELECT source, count(*) FROM patients GROUP BY 1 ORDER BY 1") == [
+        ("clinic", 30),
+        ("hospital", 50),
+    ]
+
+
+def test_a_source_that_shares_few_keys_with_one_that_is_no_longer_declared_is_another(
+    postgresql: Database, sqlite_clinic: Clinic
+) -> None:
+    clinic = sqlite_clinic
+    clinic.insert(30)
+    clinic.pulled(postgresql)
+    clinic.settings["name"] = "hospital"
+    clinic.insert(30, seed=2)
+    assert clinic.pull(postgresql).exit_code == 0
+    assert postgresql.value("SELECT count(*) FROM patients") == 90
+
+
 def test_what_was_missing_before_may_be_missing(sqlite: Database, clinic: Clinic) -> None:
     clinic.insert(10, insulin=None)
     assert counts(clinic.pulled(sqlite)) == {"inserted": 10}

@@ -78,7 +78,7 @@ def _opened(clinic: Clinic, vanished: str) -> OpenSource:
 def _pull(database: Database, clinic: Clinic, vanished: str) -> None:
     opened = _opened(clinic, vanished)
     with recorded_run(database.engine, "pull", None, False) as run:
-        pull_sources(Pull(database.engine, run, StopRequest(), False, False), [opened])
+        pull_sources(Pull(database.engine, run, StopRequest(), False, False, ["clinic"]), [opened])
     opened.engine.dispose()
 
 

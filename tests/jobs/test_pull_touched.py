@@ -43,7 +43,7 @@ def _pulled(database: Database, clinic: Clinic, *keys: tuple[str, ...]) -> Pulle
     engine = make_source_engine("clinic", clinic.url, DatabaseSettings())
     try:
         with recorded_run(database.engine, "pull", None, dry_run=False) as run:
-            pull = Pull(database.engine, run, StopRequest(), dry_run=False, whole=False)
+            pull = Pull(database.engine, run, StopRequest(), dry_run=False, whole=False, declared=["clinic"])
             pull_sources(pull, [open_source(source, FEATURES, engine)])
     finally:
         engine.dispose()
