@@ -76,7 +76,10 @@ def _show(result: Result) -> None:
             f"{gone}; outcomes: {outcomes}"
         )
         for reason, rows in source["rejected_by_reason"].items():
-            print(f"  {reason}: {counted(rows, 'row')}")
+            by_field = source["rejected_by_field"].get(reason, {})
+            told = {f"{reason} of {name}": count for name, count in by_field.items()} or {reason: rows}
+            for what, count in told.items():
+                print(f"  {what}: {counted(count, 'row')}")
     print(f"run {result['run_id']}" + (" (dry run, nothing written)" if result["dry_run"] else ""))
 
 

@@ -1,7 +1,7 @@
 """What a pull did: the fields are the keys of its JSON."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from pima.core.mapping import Tally
@@ -25,6 +25,8 @@ class PulledSource:
     rejected: int = 0
     """Rows that break a rule; ours are left as they are."""
     rejected_by_reason: Mapping[str, int] = field(default_factory=dict)
+    rejected_by_field: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """By reason, and then by feature, those that broke a feature's rule."""
     outcomes_arrived: int = 0
     outcomes_corrected: int = 0
     outcomes_cleared: int = 0
@@ -43,17 +45,21 @@ class PullResult:
     sources: tuple[PulledSource, ...] = ()
 
 
-def as_read(begun: PulledSource, tally: Tally, comparison: Comparison) -> PulledSource:
+def as_read(begun: PulledSource, tally: Tally, comparison: Comparison, features: Collection[str]) -> PulledSource:
     """Before anything is taken in."""
     rejected: Counter[str] = Counter()
-    for (reason, _), rows in tally.rejected.items():
+    by_field: dict[str, dict[str, int]] = {}
+    for (reason, column), rows in sorted((+tally.rejected).items()):
         rejected[reason] += rows
+        if column in features:
+            by_field.setdefault(reason, {})[column] = rows
     return replace(
         begun,
         rows=tally.rows,
         unchanged=comparison.unchanged,
         rejected=rejected.total(),
-        rejected_by_reason=dict(sorted((+rejected).items())),
+        rejected_by_reason=dict(rejected),
+        rejected_by_field=by_field,
         vanished=comparison.vanished,
     )
 

@@ -103,7 +103,7 @@ def _pull(pull: Pull, opened: OpenSource) -> None:
                 begin(pull.engine, opened, planned, lease)
             tally, comparison, changes = _compared(pull, opened, planned, at_the_end)
             part_of = None if isinstance(planned.extent, Whole) else _in_all(pull.engine, name)
-        result = as_read(PulledSource(name, compared=planned.extent.called), tally, comparison)
+        result = as_read(PulledSource(name, compared=planned.extent.called), tally, comparison, opened.source.columns)
         pull.report(result)
         require_sound(opened.source, opened.mapping, tally, comparison, part_of)
         if part_of is None and not comparison.ours:

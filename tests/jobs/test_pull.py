@@ -35,6 +35,7 @@ def test_visits_of_another_database_are_pulled_and_scored(database: Database, cl
         "unchanged": 0,
         "rejected": 0,
         "rejected_by_reason": {},
+        "rejected_by_field": {},
         "outcomes_arrived": 0,
         "outcomes_corrected": 0,
         "outcomes_cleared": 0,

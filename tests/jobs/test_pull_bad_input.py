@@ -50,8 +50,14 @@ def test_text_where_a_number_is_declared_and_decimals_with_a_comma_are_counted(
     clinic.insert(6, glucose_mmol="5.5", bmi="30.5")
     clinic.insert(1, seed=2, glucose_mmol=CANARY, bmi="30.5")
     clinic.insert(2, seed=3, glucose_mmol="5.5", bmi="31,5")
+    clinic.insert(1, seed=4, glucose_mmol="5.5", bmi="31.5", diabetic=CANARY)
+    dry = clinic.pull(sqlite, "--dry-run").stdout
     found = clinic.pulled(sqlite)
-    assert (counts(found), found["rejected_by_reason"]) == ({"inserted": 6, "rejected": 3}, {"not_a_number": 3})
+    assert counts(found) == {"inserted": 6, "rejected": 4}
+    assert found["rejected_by_reason"] == {"bad_outcome": 1, "not_a_number": 3}
+    assert found["rejected_by_field"] == {"not_a_number": {"bmi": 2, "glucose": 1}}
+    told = "  bad_outcome: 1 row\n  not_a_number of bmi: 2 rows\n  not_a_number of glucose: 1 row\n"
+    assert told in dry
     assert sqlite.value("SELECT glucose FROM patients") == 5.5 * 18.016
     no_value(clinic.pull(sqlite))
 
