@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, text
 from pima.core.cells import NO_OUTCOME, Column, numbers
 from pima.core.mapping import NO_MOMENT, SourceRows
 from pima.core.validation import Measurements
-from pima.errors import RowsContested
+from pima.errors import RowsContested, SchemaDiffers
 from pima.store.columns import any_differs, assigned, column, listed
 from pima.store.database import database_of
 from pima.store.types import Id, Key, Real
@@ -48,6 +49,7 @@ def _rows(connection: Connection, columns: OurColumns, condition: str, parameter
     (keys, persons), read = database.read_rows(
         connection, ("source_key", "person_key"), numbers_read, rest, (columns.source, *parameters)
     )
+    _require_order(keys)
     values, is_null = read.values, read.is_null
     return SourceRows(
         keys,
@@ -58,6 +60,13 @@ def _rows(connection: Connection, columns: OurColumns, condition: str, parameter
         Measurements(values[:, len(said) :], is_null[:, len(said) :]),
         np.zeros(len(keys), bool),
     )
+
+
+def _require_order(keys: Sequence[str]) -> None:
+    """Compared in another order, rows that the source has would seem to be gone."""
+    if any(first >= second for first, second in pairwise(keys)):
+        what = "keys of patients do not come in the order of their characters: the collation of source_key, or the"
+        raise SchemaDiffers(what=f"{what} database's encoding, is another than pima's")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,98 @@
+"""Our keys are in the order of their characters, as the sources' are beside which they are compared."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from pima.errors import SchemaDiffers
+from pima.settings import DatabaseSettings
+from pima.store.engine import make_engine, reading
+from pima.store.source_rows import OurColumns, rows_after, rows_of
+from tests.conftest import Database, call
+
+ROW = "(source, source_key, pregnancies, glucose, diabetes_pedigree, age) VALUES ('clinic', '{}', 1, 100, 0.3, 40)"
+IN_ORDER = ["Z", "a", "é", "Ж"]
+"""In UTF-16 the last but one comes last."""
+
+
+def copied_to(path: Path, of: Database, encoding: str) -> Database:
+    """The file's tables and rows by `.dump`, as docs/operations.md says, in a file of this encoding."""
+    with sqlite3.connect(of.url.removeprefix("sqlite:///")) as old, sqlite3.connect(path) as new:
+        new.execute(f"PRAGMA encoding = '{encoding}'")
+        new.executescript("\n".join(old.iterdump()))
+    url = f"sqlite:///{path}"
+    return Database("sqlite", url, make_engine(url, DatabaseSettings()))
+
+
+def test_a_file_in_utf_16_is_refused_until_it_is_copied(sqlite: Database, tmp_path: Path) -> None:
+    for key in IN_ORDER:
+        sqlite.execute(f"INSERT INTO patients {ROW.format(key)}")
+    wide = copied_to(tmp_path / "wide.db", sqlite, "UTF-16le")
+    for job in ("status", "migrate", "score"):
+        refused = call(wide, job)
+        assert (refused.exit_code, "keeps its texts in UTF-16le, where UTF-8" in refused.stderr) == (2, True)
+    mended = copied_to(tmp_path / "mended.db", wide, "UTF-8")
+    assert call(mended, "status").exit_code == 0
+    everything = "SELECT * FROM patients JOIN row_keys ON id = patient_id ORDER BY id"
+    assert mended.execute(everything) == sqlite.execute(everything)
+    mended.engine.dispose()
+    wide.engine.dispose()
+
+
+def test_no_schema_is_made_in_a_file_in_utf_16(tmp_path: Path) -> None:
+    path = tmp_path / "new.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript("PRAGMA encoding = 'UTF-16be'; CREATE TABLE theirs (a TEXT)")
+    url = f"sqlite:///{path}"
+    new = Database("sqlite", url, make_engine(url, DatabaseSettings()))
+    assert call(new, "migrate").exit_code == 2
+    assert new.execute("SELECT name FROM sqlite_master") == [("theirs",)]
+    new.engine.dispose()
+
+
+@pytest.mark.parametrize("keys", [IN_ORDER, ["Z", "a"]])
+def test_keys_in_another_order_are_never_compared(sqlite: Database, tmp_path: Path, keys: list[str]) -> None:
+    """Whatever the schema's check has seen: rows that the source has would seem to be gone."""
+    for key in keys:
+        sqlite.execute(f"INSERT INTO patients {ROW.format(key)}")
+    columns = OurColumns("clinic", ("age",), has_moment=False)
+    with reading(sqlite.engine) as connection:
+        assert rows_after(connection, columns, "", 10).keys == rows_of(connection, columns, keys).keys == keys
+    sqlite.engine.dispose()
+    found = copied_to(tmp_path / "wide.db", sqlite, "UTF-16le") if keys is IN_ORDER else sqlite
+    if found is sqlite:
+        make_column(sqlite, "patients", "source_key TEXT", "source_key TEXT COLLATE NOCASE")
+    with reading(found.engine) as connection:
+        with pytest.raises(SchemaDiffers, match="keys of patients do not come in the order of their characters"):
+            rows_after(connection, columns, "", 10)
+        with pytest.raises(SchemaDiffers):
+            rows_of(connection, columns, keys)
+    found.engine.dispose()
+
+
+def make_column(database: Database, table: str, old: str, new: str) -> None:
+    """In the table's own words, as a tool has them that made it anew."""
+    with sqlite3.connect(database.url.removeprefix("sqlite:///")) as connection:
+        (said,) = connection.execute("SELECT sql FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+        assert said.count(old) == 1
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", (said.replace(old, new), table))
+    with sqlite3.connect(database.url.removeprefix("sqlite:///")) as connection:
+        connection.execute("REINDEX")
+
+
+COLLATIONS = {
+    "TEXT NOT NULL COLLATE NOCASE": "nocase",
+    "TEXT COLLATE 'rtrim' NOT NULL": "rtrim",
+    '"TEXT" DEFAULT (1) collate nocase NOT NULL': "nocase",
+    "TEXT COLLATE BINARY NOT NULL": None,
+}
+
+
+@pytest.mark.parametrize("made", COLLATIONS)
+def test_a_column_of_another_collation_is_told(sqlite: Database, made: str) -> None:
+    make_column(sqlite, "row_keys", "side_key TEXT NOT NULL", f"side_key {made}")
+    ended = call(sqlite, "migrate")
+    told = f'row_keys.side_key is text collate "{COLLATIONS[made]}" where text was expected'
+    assert (ended.exit_code, told in ended.stderr) == ((2, True) if COLLATIONS[made] else (0, False))
