@@ -29,7 +29,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     options.add_argument("--since", type=_moment, metavar="DATE", help="only rows since this day or moment, UTC")
     options.add_argument("--format", choices=("csv", "parquet", "fhir"), default="csv", help="default: csv")
     options.add_argument(
-        "--out", type=Path, metavar="FILE", help="replaced when the new one is whole (default: standard output)"
+        "--out", type=Path, metavar="FILE", help="a new file, there when it is whole (default: standard output)"
     )
     with ExitStack() as at_the_end:
         spool = _Spool(at_the_end)

@@ -16,7 +16,11 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
     options = parser("report", __doc__ or "")
     options.add_argument(
-        "--out", type=Path, default=Path(FILE_NAME), metavar="FILE", help=f"where to write it (default: {FILE_NAME})"
+        "--out",
+        type=Path,
+        default=Path(FILE_NAME),
+        metavar="FILE",
+        help=f"where to write it; it replaces an earlier report, and nothing else (default: {FILE_NAME})",
     )
     options.add_argument("--last", action="store_true", help="the one that the last retraining left in the database")
     options.add_argument("--open", action="store_true", help="show it in a browser")

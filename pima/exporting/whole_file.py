@@ -1,4 +1,4 @@
-"""A file that is whole or not there: written beside its place, then put into it."""
+"""A new file that is whole or not there: written beside its place, then put into it."""
 
 import os
 from collections.abc import Iterator
@@ -11,19 +11,20 @@ from pima.errors import WrongUsage
 
 @contextmanager
 def whole_file(path: Path, option: str) -> Iterator[BinaryIO]:
-    """For its owner's eyes alone. What stands there is replaced when all is written, and stays if anything goes wrong.
-    Raises WrongUsage, which names the option, where it can't be written."""
+    """For its owner's eyes alone. Raises WrongUsage, which names the option, where anything is there already, or where
+    it can't be written."""
     try:
-        if path.exists() and not path.is_file():
-            raise WrongUsage(what=f"{option} {path}: that is no file. Name another one")
-        # What a link points to is replaced, not the link.
-        place = path.resolve()
+        _refuse_existing(path, option)
+        # It is put where a link points, not in the link's place.
+        place = Path(os.path.realpath(path))
         aside = place.with_name(f".{place.name}.{os.getpid()}.part")
         try:
             with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
+            # Somebody else may have made one meanwhile.
+            _refuse_existing(path, option)
             aside.replace(place)
         except BaseException:
             with suppress(FileNotFoundError):
@@ -31,3 +32,8 @@ def whole_file(path: Path, option: str) -> Iterator[BinaryIO]:
             raise
     except OSError as error:
         raise WrongUsage(what=f"{option} {path}: it can't be written ({error.strerror}). Name another file") from None
+
+
+def _refuse_existing(path: Path, option: str) -> None:
+    if path.exists():
+        raise WrongUsage(what=f"{option} {path}: it is there already; name another file, or move it away")

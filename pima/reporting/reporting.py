@@ -7,7 +7,7 @@ from tempfile import NamedTemporaryFile
 
 from sqlalchemy import Engine
 
-from pima.errors import NoReportKept, PimaError, ReportNotWritten
+from pima.errors import NoReportKept, PimaError, ReportNotWritten, WrongUsage
 from pima.logs import get_logger
 from pima.reporting.gathering import gather
 from pima.reporting.report_extra import report_extra
@@ -18,6 +18,10 @@ from pima.store.engine import reading, writing
 KEPT = 4
 """Reports that stay in the database, a month of weekly ones."""
 FILE_NAME = "pima-report.html"
+# How every report begins, and where it says whose it is: its template has both.
+_BEGINNING = b"<!DOCTYPE html>"
+_GENERATOR = b'<meta name="generator" content="pima">'
+_LOOKED_AT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +49,39 @@ def last_report(engine: Engine) -> str:
 
 
 def write_report(html: str, path: Path) -> Written:
-    """In the place of what was there, whole or not at all. Raises ReportNotWritten."""
+    """In the place of an earlier one, whole or not at all; where a link points, not in the link's place. Raises
+    WrongUsage where anything but a report is there, and ReportNotWritten."""
     content = html.encode()
     try:
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
+        _refuse_other_than_report(path)
+        place = Path(os.path.realpath(path))
+        with NamedTemporaryFile(dir=place.parent, prefix=f".{place.name}-", delete=False) as file:
             try:
                 file.write(content)
                 file.close()
                 # Nobody is told by it: whoever may look into the folder may read it.
                 Path(file.name).chmod(0o666 & ~_mask())
-                Path(file.name).replace(path)
+                Path(file.name).replace(place)
             except BaseException:
                 Path(file.name).unlink(missing_ok=True)
                 raise
     except OSError as error:
         raise ReportNotWritten(path=path, why=error.strerror) from None
     return Written(str(path), len(content))
+
+
+def _refuse_other_than_report(path: Path) -> None:
+    """A database, say, or a pipe. A folder can't be replaced, and the system says so."""
+    if path.is_dir() or not path.exists():
+        return
+    # To open a pipe would wait for who writes to it.
+    if not path.is_file():
+        raise WrongUsage(what=f"{path}: what stands there is no file. Name another one for the report")
+    with path.open("rb") as file:
+        beginning = file.read(_LOOKED_AT)
+    if beginning and not (beginning.startswith(_BEGINNING) and _GENERATOR in beginning):
+        what = f"{path}: the file that stands there is no report of pima. Name another one, or move it away"
+        raise WrongUsage(what=what)
 
 
 def _mask() -> int:

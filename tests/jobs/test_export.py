@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,6 +107,7 @@ def test_parquet_has_typed_columns_and_times_in_utc(told: Database, tmp_path: Pa
     # A file of columns is no spreadsheet's: its texts are as they are.
     assert tuple(table.to_pylist()[1].values()) == (2, "ward", FORMULA, 12, 3, 8, 0.25, 0, 0.5, NEW)
     for what in ("rejections", "runs", "verdicts"):
+        path = tmp_path / f"{what}.parquet"
         assert call(told, "export", what, "--format", "parquet", "--out", str(path)).exit_code == 0
         assert pq.read_metadata(path).num_rows == len(_lines(call(told, "export", what).stdout))
     counts = pq.read_table(path, columns=["figures"]).to_pylist()
@@ -137,18 +139,32 @@ def test_a_prediction_is_a_risk_assessment_as_fhir_knows_it(told: Database) -> N
     assert (of_source.system, of_source.value) == ("urn:pima:source:ward", FORMULA)
 
 
-def test_a_file_is_replaced_when_the_new_one_is_whole_and_stays_when_it_does_not_become_so(
-    told: Database, tmp_path: Path
-) -> None:
+def test_a_file_is_there_when_it_is_whole_and_not_when_it_does_not_become_so(told: Database, tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
-    path.write_text("before")
     told.execute("ALTER TABLE rejections RENAME TO gone")
     ended = call(told, "export", "rejections", "--out", str(path))
-    assert (ended.exit_code, path.read_text()) == (2, "before")
+    assert (ended.exit_code, list(tmp_path.glob("*out*"))) == (2, [])
     told.execute("ALTER TABLE gone RENAME TO rejections")
     assert call(told, "export", "rejections", "--out", str(path)).stdout == f"{path}: 2 rows\n"
     assert path.read_text() == call(told, "export", "rejections").stdout
     assert (path.stat().st_mode & 0o077, [each.name for each in tmp_path.glob("*out*")]) == (0, ["out.csv"])
+
+
+def test_what_is_there_already_is_not_replaced(sqlite: Database, tmp_path: Path) -> None:
+    path, link, pipe = tmp_path / "out.csv", tmp_path / "link.csv", tmp_path / "pipe"
+    path.write_text("before")
+    link.symlink_to(path)
+    os.mkfifo(pipe)
+    for each in (path, link, pipe, Path(sqlite.url.removeprefix("sqlite:///"))):
+        ended = call(sqlite, "export", "runs", "--out", str(each), "--json")
+        assert (ended.exit_code, the_json(ended)["error"]) == (2, "wrong_usage")
+        assert f"--out {each}: it is there already" in ended.stderr
+    assert (path.read_text(), link.is_symlink(), pipe.is_fifo()) == ("before", True, True)
+    assert call(sqlite, "status").exit_code == 0
+    path.unlink()
+    assert call(sqlite, "export", "runs", "--out", str(link)).exit_code == 0
+    assert link.is_symlink()
+    assert path.read_text() == call(sqlite, "export", "runs").stdout
 
 
 @pytest.mark.parametrize(

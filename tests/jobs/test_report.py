@@ -1,5 +1,6 @@
 """The report: what it tells, also where there is little to tell, and where it is left."""
 
+import os
 import re
 import subprocess
 import sys
@@ -148,7 +149,7 @@ def test_each_retraining_leaves_one_and_few_are_kept(lived_in: Database, tmp_pat
     assert (dry.exit_code, lived_in.value("SELECT count(*) FROM reports")) == (0, 5)
     folder = tmp_path / "shown"
     folder.mkdir()
-    (folder / "pima-report.html").write_text("the one before")
+    (folder / "pima-report.html").write_text(_report(lived_in, tmp_path).html)
     ended = call(lived_in, "retrain", PIMA_REPORT__FOLDER=str(folder))
     assert ended.exit_code == 0
     kept = [row[0] for row in lived_in.execute("SELECT html FROM reports ORDER BY id")]
@@ -207,6 +208,34 @@ def test_where_it_can_not_be_written_what_was_there_stays(database: Database, tm
     assert [path.name for path in taken.iterdir()] == ["kept"]
     last = call(database, "report", "--last", "--json")
     assert (last.exit_code, the_json(last)["error"]) == (2, "no_report_kept")
+
+
+def test_what_is_no_report_is_not_replaced(database: Database, tmp_path: Path) -> None:
+    lost = tmp_path / "lost.db"
+    lost.write_bytes(b"SQLite format 3\0 and all patients")
+    page = tmp_path / "page.html"
+    page.write_text("<!DOCTYPE html>\n<title>the ward's own</title>")
+    link = tmp_path / "link.html"
+    link.symlink_to(lost)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    before = lost.read_bytes(), page.read_text()
+    for path in (lost, page, link, pipe):
+        ended = call(database, "report", "--out", str(path), "--json")
+        assert (ended.exit_code, the_json(ended)["error"]) == (2, "wrong_usage")
+        assert str(path) in ended.stderr
+    assert ((lost.read_bytes(), page.read_text()), link.is_symlink(), pipe.is_fifo()) == (before, True, True)
+    assert sorted(tmp_path.glob(".*")) == []
+
+
+def test_an_earlier_report_or_an_empty_file_is_replaced_also_behind_a_link(database: Database, tmp_path: Path) -> None:
+    place, link = tmp_path / "shown.html", tmp_path / "report.html"
+    link.symlink_to(place)
+    for _ in range(2):  # the link's file is not there at first, and is a report then
+        page = _report(database, tmp_path)
+        assert (link.is_symlink(), place.read_text()) == (True, page.html)
+    place.write_bytes(b"")
+    assert _report(database, tmp_path).html == place.read_text()
 
 
 def test_a_champion_that_the_last_verdict_is_not_about_has_its_own_evidence(
