@@ -1,5 +1,7 @@
 """PostgreSQL's own ways to change a table, and what the triggers must not be used for."""
 
+import re
+
 import psycopg
 import pytest
 from sqlalchemy import text
@@ -219,6 +221,29 @@ def test_a_key_of_any_type_is_noted_as_the_source_gives_it(
     attach(postgresql, clinic)
     clinic.execute(f"INSERT INTO stays VALUES (CAST(:key AS {of_column}), 1)", {"key": value})
     assert noted(postgresql) == {value}
+
+
+@pytest.mark.parametrize("key", ["stay", ["stay", "age"]])
+def test_an_old_key_is_told_from_a_new_one_by_its_bytes(
+    postgresql: Database, postgresql_own_clinic: Clinic, key: str | list[str]
+) -> None:
+    """Whatever the column's collation, which may take upper case for lower: not each server has one that does."""
+    clinic = postgresql_own_clinic
+    clinic.execute('CREATE TABLE stays (stay text COLLATE "POSIX", age integer)')
+    key_types = {"key_type": "text"} if key == "stay" else {"key_type": ["text", "integer"]}
+    clinic.settings |= {"table": "stays", "key": key} | key_types
+    attach(postgresql, clinic)
+    clinic.execute("INSERT INTO stays VALUES ('a', 1)")
+    note = postgresql.value("SELECT prosrc FROM pg_proc WHERE proname = 'note_changes_of_clinic'")
+    (noted_as,) = re.findall(r"SELECT 'clinic', (CASE .* END) FROM new_rows r;", note)
+    assert clinic.execute(f"SELECT pg_collation_for({noted_as}) FROM stays r") == [('"C"',)]
+    if clinic.execute("SELECT 1 FROM pg_collation WHERE collname = 'en-x-icu'"):
+        clinic.execute("CREATE COLLATION blunt (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
+        clinic.execute("ALTER TABLE stays ALTER stay TYPE text COLLATE blunt")
+        attach(postgresql, clinic)
+        noted(postgresql)
+        clinic.execute("UPDATE stays SET stay = 'A'")
+        assert len(noted(postgresql)) == 2
 
 
 def test_who_writes_needs_no_right_on_what_is_pimas(postgresql: Database, visits: Clinic) -> None:

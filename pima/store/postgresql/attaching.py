@@ -84,7 +84,9 @@ def _key(source: Source, row: str) -> str:
     columns = [f"{row}.{quoted(column)}" for column in source.keys]
     texts = [f"concat({column})" for column in columns]
     whole = texts[0] if len(texts) == 1 else f"CAST(json_build_array({', '.join(texts)}) AS pg_catalog.text)"
-    return f"CASE WHEN {' AND '.join(f'{column} IS NOT NULL' for column in columns)} THEN {whole} END"
+    are_keys = " AND ".join(f"{column} IS NOT NULL" for column in columns)
+    # By its bytes: to a collation that takes upper case for lower an old key and a new one may be the same.
+    return f'CASE WHEN {are_keys} THEN {whole} COLLATE pg_catalog."C" END'
 
 
 def quoted(name: str) -> str:
