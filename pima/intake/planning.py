@@ -19,6 +19,7 @@ from pima.logs import get_logger
 from pima.process.leasing import HeldLease
 from pima.store import source_changes, source_pulls
 from pima.store.engine import clock, reading, without_time_limit, writing
+from pima.store.rows_so_far import RowsSoFar, rows_so_far
 from pima.store.source_engine import place_of
 from pima.store.source_rows import MOMENT, OurColumns
 
@@ -64,6 +65,8 @@ class Plan:
     """Of all that the rows depend on besides themselves, and of what notes their changes."""
     now: datetime
     """When it began, by the clock of our database."""
+    so_far: RowsSoFar
+    """Our rows that were there before the source's were read: of others nothing is known."""
     touched: Touched | None
     """None where the source is not attached."""
     changed_up_to: str | None
@@ -82,12 +85,13 @@ def plan(engine: Engine, opened: OpenSource, asked_for_all: bool) -> Plan:
     mark = latest_change(opened.engine, source) if source.changed_since else None
     with reading(engine) as connection:
         last, now = source_pulls.last_pull(connection, source.name), clock(connection)
+        so_far = rows_so_far(connection)
     fingerprint = opened.fingerprint if touched is None else sha256_of(f"{opened.fingerprint} {touched.state}".encode())
     known = Known(last, fingerprint, now, mark, None if touched is None else touched.keys)
     extent = extent_of(known, asked_for_all)
     if isinstance(extent, Whole) and (source.changed_since or touched is not None):
         get_logger().info("all of the source is compared", source=source.name, because=extent.because)
-    return Plan(extent, fingerprint, now, touched, _worth_keeping(mark, now, source))
+    return Plan(extent, fingerprint, now, so_far, touched, _worth_keeping(mark, now, source))
 
 
 def _worth_keeping(mark: Mark | None, now: datetime, source: Source) -> str | None:
@@ -111,12 +115,13 @@ def begin(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease) -
             source_pulls.begin_whole(connection, opened.source.name, planned.fingerprint)
 
 
-def complete(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease) -> None:
-    """All that differed is taken in, so that what was touched is forgotten."""
+def complete(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease, some_stayed: bool) -> None:
+    """All that differed is taken in, so that what was touched is forgotten; not where `some_stayed` of what has
+    vanished, since somebody wrote them meanwhile."""
     whole_since = planned.now if isinstance(planned.extent, Whole) else None
     with writing(engine) as connection:
         lease.require(connection)
         source_pulls.complete(connection, opened.source.name, planned.changed_up_to, whole_since)
-        if planned.touched is not None:
+        if planned.touched is not None and not some_stayed:
             without_time_limit(connection)
             source_changes.forget(connection, planned.touched.entries)

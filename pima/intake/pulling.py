@@ -114,8 +114,9 @@ def _pull(pull: Pull, opened: OpenSource) -> None:
         else:
             for block in changes.blocks():
                 pull.stop.check()
-                result = until_free(partial(_take, pull, opened, block, lease, result), pull.pause)
-            complete(pull.engine, opened, planned, lease)
+                result = until_free(partial(_take, pull, opened, planned, block, lease, result), pull.pause)
+            some_stayed = opened.source.vanished == "delete" and result.deleted < result.vanished
+            complete(pull.engine, opened, planned, lease, some_stayed)
     result = replace(result, status=runs.Status.SUCCEEDED)
     pull.report(result)
     get_logger().info("source pulled", **as_json(result))
@@ -153,10 +154,12 @@ def _in_all(engine: Engine, name: str) -> InAll:
         return count_rows(connection, name)
 
 
-def _take(pull: Pull, opened: OpenSource, block: ChangeBlock, lease: HeldLease, result: PulledSource) -> PulledSource:
+def _take(
+    pull: Pull, opened: OpenSource, planned: Plan, block: ChangeBlock, lease: HeldLease, result: PulledSource
+) -> PulledSource:
     """Take in a block, in one transaction with the counts that it makes. Raises RowsContested, KeptIdTaken."""
     try:
-        return _taken(pull, opened, block, lease, result)
+        return _taken(pull, opened, planned, block, lease, result)
     except DatabaseFailed:
         _require_kept_ids_free(pull, opened.source.name, block)
         raise
@@ -173,7 +176,9 @@ def _require_kept_ids_free(pull: Pull, source: str, block: ChangeBlock) -> None:
         raise KeptIdTaken(source=source, rows=counted(len(taken), "row"), first=first)
 
 
-def _taken(pull: Pull, opened: OpenSource, block: ChangeBlock, lease: HeldLease, result: PulledSource) -> PulledSource:
+def _taken(
+    pull: Pull, opened: OpenSource, planned: Plan, block: ChangeBlock, lease: HeldLease, result: PulledSource
+) -> PulledSource:
     with writing(pull.engine) as connection:
         lease.require(connection)
         patients.only_one_load(connection)
@@ -181,7 +186,7 @@ def _taken(pull: Pull, opened: OpenSource, block: ChangeBlock, lease: HeldLease,
             patients.draw_ids_above_given(connection)
         with told_as_contested(connection):
             changes = Changes(connection, opened.source.name, opened.columns)
-            taken = changes.take(block.new, block.changed, block.vanished)
+            taken = changes.take(block.new, block.changed, block.vanished, planned.so_far)
         result = replace(
             result,
             inserted=result.inserted + taken.inserted,

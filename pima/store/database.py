@@ -73,6 +73,11 @@ class Words:
     """The operator between two values of which each may be NULL."""
     last_version: str
     """The query for the row version that was drawn last; NULL where none was."""
+    first_writer: str
+    """The query for the number of the first of those who have written to patients and not committed, or else of
+    whoever writes next."""
+    came_before_writer: str
+    """The condition that the keys of the row `k` of row_keys came before that :writer's."""
     touched: str
     """What an update of patients sets to have the triggers stamp a row that lacks its stamps."""
     sources_of_run: str

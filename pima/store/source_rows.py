@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +15,7 @@ from pima.core.validation import Measurements
 from pima.errors import RowsContested, SchemaDiffers
 from pima.store.columns import any_differs, assigned, column, listed
 from pima.store.database import database_of
+from pima.store.rows_so_far import RowsSoFar
 from pima.store.types import Id, Key, Real
 
 
@@ -110,8 +112,8 @@ class Changes:
         self._database = database_of(connection)
         self._staging = f"{self._database.words.temporary_schema}.pima_source_staging"
 
-    def take(self, new: SourceRows, changed: SourceRows, vanished: Sequence[str]) -> Taken:
-        """Bring rows in, and delete those that are no longer there.
+    def take(self, new: SourceRows, changed: SourceRows, vanished: Sequence[str], so_far: RowsSoFar) -> Taken:
+        """Bring rows in, and delete those that are no longer there, of those that were there `so_far`.
 
         A row that is as it should be already is not touched; one that was deleted and is there again has its old id.
         Raises RowsContested where somebody else holds one.
@@ -136,7 +138,7 @@ class Changes:
         if vanished:
             self._stage({"source_key": vanished})
             self._hold("UPDATE")
-            deleted = self._delete()
+            deleted = self._delete(so_far)
         if self._has_moment:
             self._database.let_labels_be_given(self._connection, False)
         self._execute(f"DROP TABLE IF EXISTS {self._staging}")
@@ -196,10 +198,18 @@ class Changes:
             WHERE NOT EXISTS (SELECT 1 FROM patients p WHERE {same.format("p")})
             ORDER BY s.source_key""")
 
-    def _delete(self) -> int:
-        return self._execute(f"""
+    def _delete(self, so_far: RowsSoFar) -> int:
+        # A row that somebody has brought into the source and here since the source was read has not vanished.
+        came_since = f"""
+            SELECT 1 FROM row_keys k
+            WHERE k.patient_id = patients.id AND NOT ({self._database.words.came_before_writer})"""
+        return self._execute(
+            f"""
             DELETE FROM patients
-            WHERE source = :source AND source_key IN (SELECT source_key FROM {self._staging})""")
+            WHERE source = :source AND source_key IN (SELECT source_key FROM {self._staging})
+                AND version <= :version AND NOT EXISTS ({came_since})""",
+            {"version": so_far.version, "writer": so_far.writer},
+        )
 
-    def _execute(self, statement: str) -> int:
-        return self._connection.execute(text(statement), {"source": self._source}).rowcount
+    def _execute(self, statement: str, parameters: Mapping[str, int] = MappingProxyType({})) -> int:
+        return self._connection.execute(text(statement), {"source": self._source, **parameters}).rowcount

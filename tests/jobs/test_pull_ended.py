@@ -194,6 +194,27 @@ def test_a_source_that_changes_while_it_is_read_is_read_as_it_was(
     assert counts(clinic.pulled(postgresql)) == {"inserted": 1, "unchanged": 198, "vanished": 2}
 
 
+def test_a_row_that_comes_here_and_there_while_the_source_is_read_has_not_vanished(
+    database: Database, postgresql_clinic: Clinic
+) -> None:
+    clinic, new = postgresql_clinic, "6b1f0c52-5d0e-4d3c-8f0a-0d6f1b7f8f11"
+    clinic.settings["vanished"] = "delete"
+    gone, other, *_ = clinic.insert(20)
+    clinic.pulled(database)
+    clinic.execute("DELETE FROM visits WHERE visit_id = :key", {"key": gone})
+    with _waiting_for_its_source(database, clinic) as (process, _):
+        row = "patient_no, pregnancies, glucose_mmol, diastolic, skin, insulin, bmi, pedigree, age"
+        copied = f"INSERT INTO visits (visit_id, {row}) SELECT '{new}', {row} FROM visits WHERE visit_id = :key"
+        clinic.execute(copied, {"key": other})
+        database.execute("INSERT INTO patients (age, source, source_key) VALUES (50, 'clinic', :key)", {"key": new})
+    stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0, stderr
+    assert "1 deleted" in stdout
+    keys = {key for (key,) in database.execute("SELECT source_key FROM patients")}
+    assert (new in keys, gone in keys, len(keys)) == (True, False, 20)
+    assert counts(clinic.pulled(database)) == {"updated": 1, "unchanged": 19}
+
+
 def test_a_source_that_answers_slowly_is_waited_for(postgresql: Database, postgresql_clinic: Clinic) -> None:
     clinic = postgresql_clinic
     clinic.insert(3)

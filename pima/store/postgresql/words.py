@@ -22,6 +22,18 @@ WORDS = Words(
     person_key_in_range="octet_length({0}person_key) BETWEEN 1 AND 200",
     differs="IS DISTINCT FROM",
     last_version=LAST_VERSION,
+    # By the locks and not by the snapshot, which has those of all databases of the server, and no savepoints.
+    first_writer="""
+        SELECT CAST(CAST(number AS text) AS bigint) FROM (
+            SELECT own.transactionid AS number
+            FROM pg_locks own JOIN pg_locks held USING (virtualtransaction)
+            WHERE own.locktype = 'transactionid' AND own.mode = 'ExclusiveLock'
+                AND held.relation = to_regclass('patients') AND held.mode = 'RowExclusiveLock' AND held.granted
+                AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            UNION ALL SELECT CAST(pg_snapshot_xmax(pg_current_snapshot()) AS xid)
+        ) AS writers
+        ORDER BY age(number) DESC LIMIT 1""",
+    came_before_writer="age(k.xmin) > age(CAST(CAST(:writer AS text) AS xid))",
     # Any column would do; this is the one that pima_operator may update. Not to what it is: PostgreSQL's own
     # suppress_redundant_updates_trigger would drop that.
     touched="updated_at = clock_timestamp()",

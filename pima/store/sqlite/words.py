@@ -23,6 +23,9 @@ WORDS = Words(
     person_key_in_range="length(CAST({0}person_key AS BLOB)) BETWEEN 1 AND 200",
     differs="IS NOT",
     last_version="SELECT last FROM patient_version_counter",
+    # Of two writers one waits, so that versions tell it all.
+    first_writer="SELECT 0",
+    came_before_writer=":writer = 0",
     touched="outcome = outcome",
     sources_of_run="json_each(runs.counts, '$.sources') AS item",
     share_if_unlocked="",
