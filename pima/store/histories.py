@@ -15,6 +15,7 @@ from pima.store.columns import listed
 from pima.store.database import database_of
 from pima.store.measurements import as_measurements
 from pima.store.row_keys import side_key
+from pima.store.tables import IS_LABELLED
 
 
 def labelled_history(connection: Connection, names: Sequence[str], by_keys_now: bool = False) -> History:
@@ -30,10 +31,8 @@ def labelled_history(connection: Connection, names: Sequence[str], by_keys_now: 
         # A tool that knows of no persons may have written the row anew, without the one that it had.
         columns += f", coalesce({first}, {side_key('patients')}), coalesce(patients.person_key, k.person_key)"
         tables += " LEFT JOIN row_keys k ON k.patient_id = id"
-    # Ordered, so that the same rows give the same arrays and the same fingerprint. An outcome that was cleared while
-    # the triggers were switched off has left its time.
-    condition = "labelled_at IS NOT NULL AND outcome IS NOT NULL"
-    statement = f"SELECT {columns} FROM {tables} WHERE {condition} ORDER BY id"
+    # Ordered, so that the same rows give the same arrays and the same fingerprint.
+    statement = f"SELECT {columns} FROM {tables} WHERE {IS_LABELLED} ORDER BY id"
     keys = RowKeys([], []) if has_keys else None
     blocks = [_as_arrays(rows, len(names), keys) for rows in _plain_rows(connection, statement)]
     ids, values, is_null, outcomes, labelled = (

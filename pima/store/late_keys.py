@@ -4,6 +4,7 @@ from sqlalchemy import Connection, text
 
 from pima.core.row_keys import LateKeys
 from pima.store.row_keys import side_key
+from pima.store.tables import IS_LABELLED
 
 _NAMED_OTHERWISE = f"row_keys.side_key <> {side_key('row_keys', 'patient_id')}"
 
@@ -14,7 +15,7 @@ def late_keys(connection: Connection) -> LateKeys:
     statement = text(f"""
         SELECT count(row_keys.patient_id), count(*)
         FROM patients LEFT JOIN row_keys ON row_keys.patient_id = patients.id AND {_NAMED_OTHERWISE}
-        WHERE patients.labelled_at IS NOT NULL AND patients.outcome IS NOT NULL""")
+        WHERE {IS_LABELLED}""")
     return LateKeys(*connection.execute(statement).one())
 
 

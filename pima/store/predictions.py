@@ -6,6 +6,7 @@ from sqlalchemy import Connection, text
 
 from pima.store.batches import Predictions, Rejections
 from pima.store.database import database_of
+from pima.store.tables import IS_LABELLED
 
 # A version that this model has predicted before (after a rescore and a rollback, say) is left as it is.
 INSERT_PREDICTIONS = """
@@ -49,14 +50,14 @@ class Realised:
 
 
 # The newest outcomes, each with the last prediction that was made before it came.
-_REALISED = text("""
+_REALISED = text(f"""
     SELECT count(*), coalesce(sum(CASE WHEN predicted_class = outcome THEN 1 ELSE 0 END), 0)
     FROM (SELECT n.outcome, (
             SELECT d.predicted_class FROM predictions d
             WHERE d.patient_id = n.id AND d.scored_at <= n.labelled_at
             ORDER BY d.patient_version DESC, d.run_id DESC, d.model_version DESC LIMIT 1) AS predicted_class
         FROM (SELECT id, outcome, labelled_at FROM patients
-              WHERE labelled_at IS NOT NULL AND outcome IS NOT NULL
+              WHERE {IS_LABELLED}
               ORDER BY labelled_at DESC LIMIT :newest) AS n) AS compared
     WHERE predicted_class IS NOT NULL""")
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select, text
 
 from pima.store.runs import IS_REAL, Run, Status
-from pima.store.tables import runs
+from pima.store.tables import IS_LABELLED, runs
 from pima.store.types import Timestamp
 
 
@@ -29,7 +29,7 @@ _CAME_TRUE = text(f"""
         SELECT n.labelled_at, n.outcome,
             {_LAST_BEFORE.format(column="predicted_class")}, {_LAST_BEFORE.format(column="probability")}
         FROM (SELECT id, outcome, labelled_at FROM patients
-              WHERE labelled_at IS NOT NULL AND outcome IS NOT NULL
+              WHERE {IS_LABELLED}
               ORDER BY labelled_at DESC LIMIT :newest) AS n) AS compared
     WHERE predicted_class IS NOT NULL ORDER BY labelled_at DESC""").columns(labelled_at=Timestamp())
 

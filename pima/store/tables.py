@@ -79,6 +79,9 @@ patients = _table(
 )
 # The newest outcomes, for the realised accuracy; the weekly read of all labelled rows goes through it too.
 Index("ix_patients_labelled_at", patients.c.labelled_at, info={"where": text("labelled_at IS NOT NULL")})
+IS_LABELLED = "labelled_at IS NOT NULL AND outcome IN (0, 1)"
+"""Of a row of patients, by the index. An outcome that was cleared while the triggers were switched off has left its
+time; one that is neither came while SQLite checked no constraints."""
 LACKS_STAMPS = "(outcome IS NULL) <> (labelled_at IS NULL) OR (version = 0 AND outcome IS NULL)"
 """Of a row of patients that was written while the triggers were switched off."""
 # Empty but for those: what health and requeue look for.

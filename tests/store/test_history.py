@@ -8,8 +8,9 @@ import numpy as np
 
 from pima.core.history import History, split
 from pima.core.row_keys import RowKeys
-from pima.store.engine import reading
+from pima.store.engine import reading, writing
 from pima.store.histories import keys_of, labelled_history
+from pima.store.late_keys import late_keys
 from pima.store.schema import migrate
 from tests.conftest import FEATURE_NAMES, FEATURES, SALT, SOUND, Database, insert_patients, without_triggers
 
@@ -52,6 +53,17 @@ def test_an_outcome_that_was_cleared_behind_the_triggers_is_no_label_though_its_
     with without_triggers(database):
         database.execute("UPDATE patients SET outcome = NULL WHERE id = 2")
     assert _history(database).patient_ids.tolist() == [1, 3]
+
+
+def test_an_outcome_that_is_neither_0_nor_1_is_no_label(sqlite: Database) -> None:
+    insert_patients(sqlite, 3, first_id=1, outcome=1)
+    with writing(sqlite.engine) as connection:  # as a program that restores may
+        connection.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
+        connection.exec_driver_sql("UPDATE patients SET outcome = 7 WHERE id = 2")
+        connection.exec_driver_sql("PRAGMA ignore_check_constraints = OFF")
+    assert _history(sqlite).patient_ids.tolist() == [1, 3]
+    with reading(sqlite.engine) as connection:
+        assert late_keys(connection).labelled == 2
 
 
 def _nulls(history: History) -> dict[int, set[str]]:
