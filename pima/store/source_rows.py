@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
