@@ -1,11 +1,12 @@
 """Ticks in the table of runs: who may run one, how its child ended, and what is known about the job's schedule."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy import Connection, func, not_, select, text, update
 
 from pima.store.database import database_of
+from pima.store.engine import clock
 from pima.store.leases import end_leases_of
 from pima.store.runs import IS_REAL, Status, insert_unless_tick_is_taken
 from pima.store.tables import runs, schedules
@@ -121,9 +122,13 @@ def close_attempt(
 
 
 def mark_crashed(connection: Connection, stale_seconds: int) -> list[Crashed]:
-    """Close the runs that have given no sign of life for so long, by the database's clock."""
-    long_ago = database_of(connection).words.in_seconds
-    stale = text(f"heartbeat_at < {long_ago}").bindparams(seconds=-stale_seconds)
+    """Close the runs that have given no sign of life for so long, by the database's clock.
+
+    Or whose last one is as far ahead of it: the clock was set back since. Who lives beats again, and says at its end
+    what has become of it.
+    """
+    now, long_ = clock(connection), timedelta(seconds=stale_seconds)
+    stale = not_(runs.c.heartbeat_at.between(now - long_, now + long_))
     statement = (
         update(runs)
         .where(runs.c.status == Status.RUNNING, stale)

@@ -12,14 +12,24 @@ from pima.store.database import database_of
 
 
 def take_lease(connection: Connection, name: str, owner: str, seconds: int) -> int | None:
-    """The fence of a lease that is free or has run out; None where someone holds it."""
+    """The fence of a lease that is free or has run out; None where someone holds it.
+
+    One that ends later than ours would, and whose run is over or has last beaten at a time that is still to come, was
+    left while the clock was ahead, and has run out too. A holder who lives beats again by the clock as it is now; who
+    comes before that takes the lease away, and the fence keeps the holder from writing.
+    """
     words = database_of(connection).words
+    # The owner's name as `owner_of` has it.
+    lives = f"""
+        SELECT 1 FROM runs
+        WHERE leases.owner = 'run ' || runs.id AND runs.status = 'running' AND runs.heartbeat_at <= {words.now}"""
     # Insert, or take over where it has run out, in one statement: of two at once one gets no row back.
     statement = text(f"""
         INSERT INTO leases (name, owner, fence, expires_at) VALUES (:name, :owner, 1, {words.in_seconds})
         ON CONFLICT (name) DO UPDATE
         SET owner = EXCLUDED.owner, fence = leases.fence + 1, expires_at = EXCLUDED.expires_at
         WHERE leases.expires_at <= {words.now}
+            OR (leases.expires_at > {words.in_seconds} AND NOT EXISTS ({lives}))
         RETURNING fence""")
     return connection.execute(statement, {"name": name, "owner": owner, "seconds": seconds}).scalar()
 
