@@ -168,7 +168,7 @@ def test_people_read_what_a_pull_did(database: Database, clinic: Clinic) -> None
     ended = clinic.pull(database)
     assert ended.exit_code == 0
     assert "clinic: 4 rows read, 3 inserted, 0 updated, 0 unchanged, 1 rejected" in ended.stdout
-    assert "  out_of_range: 1 row\n" in ended.stdout
+    assert "  out_of_range of glucose: 1 row\n" in ended.stdout
     assert URL not in ended.stdout
 
 
