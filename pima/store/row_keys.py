@@ -32,9 +32,13 @@ def side_key(row: str, row_id: str = "id") -> str:
     )
 
 
-PERSON_CHANGES = "{0}.person_key"
 PERSON_STAYS = "coalesce({0}.person_key, row_keys.person_key)"
 """Of a row that is deleted and comes again, whose person nobody has taken back."""
+
+
+def person_changes(words: Words) -> str:
+    """Of an update: one that leaves the person alone tells nothing of a person whom the row came again without."""
+    return f"CASE WHEN NEW.person_key {words.differs} OLD.person_key THEN {{0}}.person_key ELSE row_keys.person_key END"
 
 
 def kept_again(new: str, person: str) -> str:

@@ -270,6 +270,18 @@ def test_a_person_that_is_taken_back_is_kept_no_more_and_one_that_is_not_said_ag
     assert [row[3] for row in row_keys(database)] == ["person four", "person five", "person six"]
 
 
+def test_a_key_that_arrives_takes_no_person_back_whom_the_row_came_again_without(database: Database) -> None:
+    insert_patients(database, 1, first_id=4, person_key="four")
+    database.execute("DELETE FROM patients")
+    insert_patients(database, 1, first_id=4)
+    database.execute("UPDATE patients SET source = 'clinic', source_key = 'v4' WHERE id = 4")
+    assert persons(database) == {4: "four"}
+    database.execute("UPDATE patients SET person_key = 'another' WHERE id = 4")
+    assert persons(database) == {4: "another"}
+    database.execute("UPDATE patients SET person_key = NULL WHERE id = 4")
+    assert persons(database) == {4: None}
+
+
 def test_persons_of_rows_that_came_before_this_was_kept_are_those_that_are_known(database: Database) -> None:
     schema.migrate(database.engine, SALT, to="0012")
     schema.migrate(database.engine, SALT)

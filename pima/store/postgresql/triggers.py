@@ -29,11 +29,11 @@ from pima.store.row_keys import (
     KEY_IS_FIXED,
     NO_KEYS,
     OTHER_KEY,
-    PERSON_CHANGES,
     PERSON_STAYS,
     are_keys,
     has_key,
     kept_again,
+    person_changes,
     says_whose,
     side_key,
 )
@@ -233,7 +233,7 @@ def functions(columns: tuple[str, ...], schema: str) -> dict[str, str]:
     BEGIN
         IF OLD.source IS NOT NULL AND (NEW.source, NEW.source_key) IS DISTINCT FROM (OLD.source, OLD.source_key) THEN
             RAISE EXCEPTION '{KEY_IS_FIXED}' USING ERRCODE = 'integrity_constraint_violation';
-        END IF;{_keep_keys("(SELECT NEW.*)", "OLD", PERSON_CHANGES)}
+        END IF;{_keep_keys("(SELECT NEW.*)", "OLD", person_changes(WORDS))}
         RETURN NULL;
     END""",
         "dequeue_deleted": f"""

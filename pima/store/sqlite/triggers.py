@@ -21,10 +21,10 @@ from pima.store.row_keys import (
     NO_KEYS,
     OTHER_ID,
     OTHER_KEY,
-    PERSON_CHANGES,
     PERSON_STAYS,
     are_keys,
     kept_again,
+    person_changes,
     says_whose,
     side_key,
 )
@@ -191,7 +191,7 @@ _OTHERS = {
     "patients_key_changed": f"""CREATE TRIGGER patients_key_changed AFTER UPDATE OF {listed(KEYS)} ON patients
     WHEN {any_differs(KEYS, "NEW", "IS NOT", "OLD")}
     BEGIN
-        {_keep_key("OLD", PERSON_CHANGES)}
+        {_keep_key("OLD", person_changes(WORDS))}
     END""",
     "patients_source_key_is_fixed": f"""CREATE TRIGGER patients_source_key_is_fixed
     BEFORE UPDATE OF source, source_key ON patients
