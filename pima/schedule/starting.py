@@ -99,6 +99,8 @@ class Starter:
         made = self._made(PULL, due.tick)
         is_to_come = not made or made[-1].attempt < due.pull
         is_to_come |= any((other.job, other.tick) == (PULL, due.tick) for other in self._due)
+        # It may have ended since this step began, with another attempt to follow that is not due yet.
+        is_to_come |= PULL in self._running
         if not is_to_come and not is_awaited(made, self._most_retries):
             return False
         if now < due.waits_until:
