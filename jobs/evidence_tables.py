@@ -5,8 +5,8 @@ from typing import Any
 
 from rich.table import Table
 
-from pima.cards.card import FIGURES, THRESHOLDS
 from pima.core.evidence.subgroups import FEW_ROWS, FEWEST_ROWS
+from pima.core.evidence.wording import FIGURES, TABLED_THRESHOLDS
 
 
 def evidence_tables(evidence: dict[str, Any], challenger: int, champion: int | None) -> Iterator[Table | str]:
@@ -45,7 +45,7 @@ def _net_benefit(evidence: dict[str, Any], models: list[str]) -> Table:
     table = Table("threshold", *models, "treating all", box=None)
     curves = [*(evidence[model]["net_benefit"] for model in models), evidence["treat_all"]]
     for n, threshold in enumerate(evidence["thresholds"]):
-        if threshold in THRESHOLDS:
+        if threshold in TABLED_THRESHOLDS:
             table.add_row(f"{100 * threshold:.0f} %", *(_point(curve, n) for curve in curves))
     return table
 

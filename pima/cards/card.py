@@ -7,22 +7,8 @@ from pima.cards.hti_1 import hti_1
 from pima.cards.records import Benefit, Card, Evidence, Facts, Input, Measured, Subgroup
 from pima.cards.tripod_ai import tripod_ai
 from pima.core.evidence.figures import Figure
+from pima.core.evidence.wording import FIGURES, TABLED_THRESHOLDS
 from pima.core.features import Feature
-
-FIGURES = {
-    "auroc": "area under ROC",
-    "log_loss": "log loss",
-    "brier": "Brier score",
-    "calibration_intercept": "calibration intercept",
-    "calibration_slope": "calibration slope",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "positive_predictive_value": "positive predictive value",
-    "negative_predictive_value": "negative predictive value",
-}
-"""Of a model's evidence, by its keys in the document; what a person reads."""
-THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Those of net benefit that a person is shown."""
 
 
 def card(facts: Facts) -> Card:
@@ -52,7 +38,7 @@ def evidence_of(document: dict[str, Any] | None, role: str) -> Evidence | None:
         rows=document["rows"],
         positive=document["positive"],
         figures=_measured(document[role], document[other]),
-        net_benefit=tuple(Benefit(*point) for point in points if point[0] in THRESHOLDS),
+        net_benefit=tuple(Benefit(*point) for point in points if point[0] in TABLED_THRESHOLDS),
         subgroups=tuple(_subgroup(each, role, other) for each in document["subgroups"]),
     )
 

@@ -8,24 +8,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pima.core.evidence.subgroups import FEW_ROWS, FEWEST_ROWS
+from pima.core.evidence.wording import FIGURES, TABLED_THRESHOLDS
 from pima.core.features import Feature
 from pima.counted import counted
 from pima.reporting import evidence_pictures, exhibits, service_pictures
 from pima.reporting.exhibits import Exhibit
 from pima.reporting.records import Contents
 
-FIGURES = {
-    "auroc": "area under ROC",
-    "log_loss": "log loss",
-    "brier": "Brier score",
-    "calibration_intercept": "calibration intercept (0 is best)",
-    "calibration_slope": "calibration slope (1 is best)",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "positive_predictive_value": "positive predictive value",
-    "negative_predictive_value": "negative predictive value",
-}
-TABLED_THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+_BEST = {"calibration_intercept": " (0 is best)", "calibration_slope": " (1 is best)"}
 
 
 def render(contents: Contents) -> str:
@@ -46,7 +36,7 @@ def render(contents: Contents) -> str:
         "thousands": "{:,}".format,
     }
     pages.globals |= {
-        "figures": FIGURES,
+        "figures": {key: name + _BEST.get(key, "") for key, name in FIGURES.items()},
         "thresholds": TABLED_THRESHOLDS,
         "few": FEW_ROWS,
         "fewest": FEWEST_ROWS,
