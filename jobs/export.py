@@ -17,9 +17,9 @@ from jobs.command import Command, Result, parser, run_command
 from pima.counted import counted
 from pima.errors import TemporaryFileFailed, WrongUsage
 from pima.exporting.exporting import Exported, export
-from pima.exporting.whole_file import whole_file
 from pima.process.results import as_json
 from pima.store.exported import EXPORTS
+from pima.whole_file import whole_file
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

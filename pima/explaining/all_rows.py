@@ -1,9 +1,7 @@
 """Why all rows have their predictions, into a Parquet file: the rows whose outcome is not known yet, as they are now,
 by the champion of today. So also those that wait, and those that an earlier champion has predicted."""
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Engine
 
-from pima.errors import WrongUsage
 from pima.explaining.explainer import Explainer, load_explainer
 from pima.explaining.explanation import TOLD, Explanation
 from pima.logs import get_logger
 from pima.process.stopping import StopRequest
 from pima.store.engine import reading
 from pima.store.rows_as_read import unlabelled_rows
+from pima.whole_file import whole_file
 
 BLOCK_ROWS = 1_000
 
@@ -41,7 +39,7 @@ def explain_all(engine: Engine, path: Path, stop: StopRequest) -> ExplainedRows:
     what `load_explainer` raises."""
     explainer = load_explainer(engine)
     explained = rejected = 0
-    with _new_file(path) as file, pq.ParquetWriter(file, _schema(explainer), compression="zstd") as writer:
+    with whole_file(path, "--all") as file, pq.ParquetWriter(file, _schema(explainer), compression="zstd") as writer:
         for found, refused in _blocks(engine, explainer, stop):
             writer.write_table(_table(found, explainer))
             explained, rejected = explained + len(found), rejected + refused
@@ -96,19 +94,3 @@ def _line(found: Explanation) -> dict[str, Any]:
         **{f"moved_by_{each.feature}": each.contribution for each in moved},
         **{f"error_of_{each.feature}": each.error for each in moved},
     }
-
-
-@contextmanager
-def _new_file(path: Path) -> Iterator[Any]:
-    """For its owner's eyes alone, since it holds patients' values; gone again where it did not become whole."""
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            try:
-                yield file
-            except BaseException:
-                path.unlink()
-                raise
-    except FileExistsError:
-        raise WrongUsage(what=f"--all {path}: it is there already; name another file, or move it away") from None
-    except OSError as error:
-        raise WrongUsage(what=f"--all {path}: it can't be written: {error.strerror}") from None
