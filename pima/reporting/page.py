@@ -31,7 +31,7 @@ def render(contents: Contents) -> str:
         "share": _share,
         "words": _words,
         "several": counted,
-        "values": _values,
+        "values": values,
         "by_feature": _by_feature,
         "thousands": "{:,}".format,
     }
@@ -92,12 +92,14 @@ def _by_feature(subgroups: list[dict[str, Any]]) -> list[tuple[str, list[dict[st
     return [(feature, list(each)) for feature, each in groupby(subgroups, lambda one: one["feature"])]
 
 
-def _values(feature: Feature) -> str:
+def values(feature: Feature) -> Markup:
     """What a feature's values may be."""
+    # A label that is read from the right would draw the next code to its own left.
+    own = Markup("<bdi>{}</bdi>").format
     if feature.kind == "category":
-        return ", ".join(f"{code} {label}" for code, label in feature.codes.items())
-    unit = "" if feature.unit == "count" else feature.unit
-    return f"{feature.low:g} to {feature.high:g} {unit}".rstrip()
+        return Markup(", ").join(Markup("{} {}").format(code, own(label)) for code, label in feature.codes.items())
+    unit = "" if feature.unit == "count" else own(feature.unit)
+    return Markup("{:g} to {:g} {}").format(feature.low, feature.high, unit).rstrip()
 
 
 def _at_threshold(found: Exhibit, role: str, threshold: float) -> dict[str, Any]:
