@@ -19,7 +19,8 @@ def card(facts: Facts) -> Card:
 def input_of(feature: Feature) -> Input:
     """A declared feature in words."""
     if feature.kind == "number":
-        values = f"{feature.low:g} to {feature.high:g} {feature.unit}".rstrip()
+        unit = "" if feature.unit == "count" else feature.unit
+        values = f"{feature.low:g} to {feature.high:g} {unit}".rstrip()
     else:
         values = ", ".join(f"{code} {label}" for code, label in feature.codes.items())
     zero = "; 0 means missing" if feature.zero_is_missing else ""

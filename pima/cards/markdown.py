@@ -1,30 +1,52 @@
 """A card as Markdown that reads well as plain text, too."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from pima.cards.answers import interval, output, sides, sizes, threshold
+from pima.cards.card import card
 from pima.cards.records import Card, Evidence, Facts, Item, Subgroup
 from pima.counted import counted
 
 _OF_SUBGROUPS = ("area under ROC", "sensitivity", "specificity", "calibration slope")
 
 
-def as_markdown(card: Card) -> str:
+def as_markdown(made: Card) -> str:
     """The whole card."""
-    facts = card.facts
+    told = card(_as_plain_words(made.facts))
+    facts = told.facts
     sections = (
         _head(facts),
         _inputs(facts),
         _data(facts),
         _figures(facts),
         _subgroups(facts),
-        _listed("Limits", card.limits),
+        _listed("Limits", told.limits),
         _changes(facts),
-        _items("Source attributes of HTI-1", "45 CFR 170.315(b)(11)(iv)(B), predictive interventions", card.hti_1),
-        _items("TRIPOD+AI", "Collins et al., BMJ 2024;385:e078378, items in our words", card.tripod_ai),
-        _questions(card),
+        _items("Source attributes of HTI-1", "45 CFR 170.315(b)(11)(iv)(B), predictive interventions", told.hti_1),
+        _items("TRIPOD+AI", "Collins et al., BMJ 2024;385:e078378, items in our words", told.tripod_ai),
+        _questions(told),
     )
     return "\n".join(line for section in sections for line in section)
+
+
+def _as_plain_words(facts: Facts) -> Facts:
+    """With the clinic's own words as they are to be read: none of them is markup."""
+    found, judged = facts.evidence, facts.judged
+    groups = () if found is None else (replace(each, group=_plain(each.group)) for each in found.subgroups)
+    return replace(
+        facts,
+        outcome=_plain(facts.outcome),
+        inputs=tuple(replace(one, values=_plain(one.values), rationale=_plain(one.rationale)) for one in facts.inputs),
+        judged=judged and replace(judged, explanation=_plain(judged.explanation)),
+        evidence=found and replace(found, subgroups=tuple(groups)),
+    )
+
+
+def _plain(words: str) -> str:
+    # A bar matters in tables alone, and a line within a word nowhere.
+    return re.sub(r"[\\`*\[\]<&~$]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", words)
 
 
 def _head(facts: Facts) -> Iterator[str]:

@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from html import escape
 from itertools import pairwise
 
 import pytest
+from markdown_it import MarkdownIt
 
 from pima.cards.answers import limits
 from pima.cards.card import card, evidence_of, input_of
@@ -103,6 +105,22 @@ def test_a_subgroup_that_may_not_be_shown_has_dashes_and_one_of_few_rows_is_mark
 def test_a_declaration_cannot_break_a_table() -> None:
     odd = input_of(Feature(name="sex", kind="category", codes={0: "a|b", 1: "c"}, rationale="two\nlines"))
     assert "| sex | 0 a\\|b, 1 c | must be there | two lines |" in as_markdown(card(replace(FACTS, inputs=(odd,))))
+
+
+def test_a_clinic_s_own_words_are_no_markup() -> None:
+    words = "<b>so</b> &lt; a \\| b *at* __once__ `now` [here](there) ~~no~~ out_of_range"
+    odd = input_of(Feature(name="sex", kind="category", codes={0: words, 1: "under <5"}, rationale=words))
+    evidence = replace(EVIDENCE, subgroups=(replace(FEW, group=words),))
+    page = MarkdownIt("gfm-like", {"linkify": False}).render(
+        as_markdown(card(replace(FACTS, outcome=words, inputs=(odd,), evidence=evidence)))
+    )
+    shown = escape(words, quote=False)
+    for place in (f"outcome 1 ({shown})", f"<td>0 {shown}, 1 under &lt;5</td>", f"<td>{shown}</td>", f"age: {shown}<"):
+        assert place in page, place
+
+
+def test_a_count_has_no_unit() -> None:
+    assert input_of(Feature(name="visits", unit="count", low=0, high=9)).values == "0 to 9"
 
 
 def test_changes_are_told_one_by_one() -> None:
