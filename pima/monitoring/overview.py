@@ -64,9 +64,9 @@ def overview(engine: Engine, settings: Settings) -> dict[str, Any]:
 def _weeks(connection: Connection) -> list[dict[str, Any]]:
     """Of the same outcomes as the realised accuracy, newest first."""
     # Only here, since it brings numpy: before there are outcomes nothing needs it.
-    from pima.core.evidence.subgroups import FEWEST_ROWS
+    from pima.core.evidence.subgroups import shown
 
-    return accuracy_of_weeks(report_figures.came_true(connection, NEWEST_OUTCOMES), FEWEST_ROWS)
+    return accuracy_of_weeks(report_figures.came_true(connection, NEWEST_OUTCOMES), shown)
 
 
 def _night(run: runs.Run) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from pima.core.evidence.figures import NO_CASES, share
-from pima.core.evidence.subgroups import FEWEST_ROWS
+from pima.core.evidence.subgroups import shown
 from pima.core.features import Outcome, names_of
 from pima.core.leaning import Leaning, leaning
 from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
@@ -111,9 +111,9 @@ def _exhibits(connection: Connection, champion: int | None) -> Iterator[Exhibit]
         document = registry.read_evidence(connection, verdict.challenger)
         names = {"challenger": f"version {verdict.challenger}", "champion": f"version {verdict.from_version}"}
         first = "champion" if verdict.from_version == champion is not None else "challenger"
-        shown = document and exhibit(document, verdict.decided_at, names, first)
-        if shown:
-            yield shown
+        there = document and exhibit(document, verdict.decided_at, names, first)
+        if there:
+            yield there
 
 
 def what_it_leans_on(engine: Engine, number: int) -> Leaning | None:
@@ -127,13 +127,13 @@ def what_it_leans_on(engine: Engine, number: int) -> Leaning | None:
 
 def by_week(found: Iterable[CameTrue]) -> Iterator[Week]:
     """Of outcomes newest first, the weeks in which there were any, from Monday to Sunday in UTC."""
-    for monday, each in by_monday(found):
-        yield _week(monday, each)
+    for week in by_monday(found, shown):
+        yield _week(*week)
 
 
-def _week(monday: date, found: list[CameTrue]) -> Week:
+def _week(monday: date, found: list[CameTrue], is_shown: bool) -> Week:
     outcomes = len(found)
-    if outcomes < FEWEST_ROWS:
+    if not is_shown:
         return Week(monday, outcomes, None, None, None, None)
     correct = sum(each.predicted_class == each.outcome for each in found)
     predicted = sum(each.probability for each in found) / outcomes

@@ -57,7 +57,7 @@ class Week:
     monday: date
     outcomes: int
     correct: int | None
-    """Predictions that came true; None where the outcomes are too few to be shown."""
+    """Predictions that came true; None where the week may not be shown."""
     share: Figure | None
     """The same as a share."""
     predicted: float | None

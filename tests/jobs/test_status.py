@@ -1,5 +1,6 @@
 """The one screen: what stands on it, and that it fits where no terminal says its width."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,9 +13,10 @@ MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 @pytest.fixture
 def worked(scored_database: Database) -> Database:
-    """Two weeks with twelve outcomes each, 9 and 12 of them as predicted, one with three; two nights; rejections."""
+    """Two weeks with twelve outcomes each, 9 and 12 of them as predicted, one with three, one with eleven; two nights;
+    rejections."""
     database = scored_database
-    for week, (outcomes, correct) in enumerate([(12, 9), (3, 3), (12, 12)]):
+    for week, (outcomes, correct) in enumerate([(11, 5), (12, 9), (3, 3), (12, 12)], start=-1):
         moment = MONDAY + timedelta(weeks=week)
         ids = insert_patients(database, outcomes)
         with without_triggers(database):
@@ -58,6 +60,8 @@ def test_its_json_has_the_same_as_data(worked: Database) -> None:
         {"monday": "2026-03-16", "outcomes": 12, "correct": 12, "accuracy": 1.0},
         {"monday": "2026-03-09", "outcomes": 3, "correct": None, "accuracy": None},
         {"monday": "2026-03-02", "outcomes": 12, "correct": 9, "accuracy": 0.75},
+        # Else all outcomes less the other weeks' would tell of the three.
+        {"monday": "2026-02-23", "outcomes": 11, "correct": None, "accuracy": None},
     ]
     assert [(night["predicted"], night["rejected"], night["status"]) for night in found["nights"]] == [
         (400, 2, "succeeded"),
@@ -68,7 +72,21 @@ def test_its_json_has_the_same_as_data(worked: Database) -> None:
         {"reason": "missing", "field": "age", "rows": 1},
     ]
     assert [verdict["challenger"] for verdict in found["verdicts"]] == [3, 2, 1]
-    assert found["realised"] == {"outcomes": 27, "correct": 24, "accuracy": 24 / 27}
+    assert found["realised"] == {"outcomes": 38, "correct": 29, "accuracy": 29 / 38}
+
+
+def test_a_report_holds_back_the_same_weeks(worked: Database, tmp_path: Path) -> None:
+    assert call(worked, "report", "--out", str(tmp_path / "report.html")).exit_code == 0
+    section = (tmp_path / "report.html").read_text().partition('<section id="realised"')[2].partition("</section>")[0]
+    cells = re.findall(
+        r'class="day">([^<]*)</th><td class="number">([^<]*)</td><td class="number">([^<]*)</td>', section
+    )
+    assert cells == [
+        ("2026-03-16", "12", "12 (100 %)"),
+        ("2026-03-09", "-", "-"),
+        ("2026-03-02", "12", "9 (75 %)"),
+        ("2026-02-23", "-", "-"),
+    ]
 
 
 def test_with_nothing_yet_it_says_what_to_do_and_shows_no_empty_table(database: Database) -> None:
