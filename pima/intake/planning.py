@@ -20,6 +20,7 @@ from pima.process.leasing import HeldLease
 from pima.store import source_changes, source_pulls
 from pima.store.engine import clock, reading, without_time_limit, writing
 from pima.store.rows_so_far import RowsSoFar, rows_so_far
+from pima.store.source_definition import definition_of
 from pima.store.source_engine import place_of
 from pima.store.source_rows import MOMENT, OurColumns
 
@@ -62,7 +63,8 @@ class Plan:
 
     extent: Extent
     fingerprint: str
-    """Of all that the rows depend on besides themselves, and of what notes their changes."""
+    """Of all that the rows depend on besides themselves, what the source is made of too, and of what notes their
+    changes."""
     now: datetime
     """When it began, by the clock of our database."""
     so_far: RowsSoFar
@@ -82,16 +84,25 @@ def plan(engine: Engine, opened: OpenSource, asked_for_all: bool) -> Plan:
     source = opened.source
     require_not_ours(engine, source, opened.engine)
     touched = touched_keys(engine, source, opened.engine)
+    fingerprint = _fingerprint(opened, touched)
     mark = latest_change(opened.engine, source) if source.changed_since else None
     with reading(engine) as connection:
         last, now = source_pulls.last_pull(connection, source.name), clock(connection)
         so_far = rows_so_far(connection)
-    fingerprint = opened.fingerprint if touched is None else sha256_of(f"{opened.fingerprint} {touched.state}".encode())
     known = Known(last, fingerprint, now, mark, None if touched is None else touched.keys)
     extent = extent_of(known, asked_for_all)
     if isinstance(extent, Whole) and (source.changed_since or touched is not None):
         get_logger().info("all of the source is compared", source=source.name, because=extent.because)
     return Plan(extent, fingerprint, now, so_far, touched, _worth_keeping(mark, now, source))
+
+
+def _fingerprint(opened: OpenSource, touched: Touched | None) -> str:
+    """Where all of the source is compared each time, what it is made of need not be asked for."""
+    if touched is None and not opened.source.changed_since:
+        return opened.fingerprint
+    definition = definition_of(opened.engine, opened.source)
+    parts = [part for part in (opened.fingerprint, touched and touched.state, definition) if part]
+    return opened.fingerprint if len(parts) == 1 else sha256_of(" ".join(parts).encode())
 
 
 def _worth_keeping(mark: Mark | None, now: datetime, source: Source) -> str | None:

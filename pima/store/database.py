@@ -188,6 +188,9 @@ class Database:
     words: Words
     triggers: Triggers
     attaching: Attaching
+    definition: Callable[[Connection, str | None], str]
+    """What decides, besides rows, what a table or view gives to this connection, by what `attaching.table_id` calls it;
+    without a name, a query. Another text once that may have changed, and empty where it can't be known."""
     mend_counter: Callable[[Connection], None]
     """Put the counter of row versions above every version that there is."""
     columns: Callable[[Connection, Sequence[str]], dict[str, str]]

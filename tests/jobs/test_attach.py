@@ -1,12 +1,13 @@
 """A pull of an attached source compares what was touched, all where that may not be enough, and misses nothing."""
 
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from tests.conftest import Database
+from tests.conftest import Database, under_role
 from tests.jobs.clinic import Clinic
 from tests.jobs.test_pull import counts
 
@@ -180,6 +181,90 @@ def test_what_was_not_noted_is_found_though_all_is_well_again_on_sqlite(
     assert visits.attach(sqlite, "--check").exit_code == 0
     assert pulled(sqlite, visits) == ("all", {"updated": 50})
     assert pulled(sqlite, visits) == ("touched", {})
+
+
+MADE_OTHERWISE: dict[str, tuple[list[str], Any, list[str], dict[str, int]]] = {
+    "a column that is computed when it is read": (
+        ["ALTER TABLE visits ADD COLUMN computed integer GENERATED ALWAYS AS (age) VIRTUAL"],
+        "computed",
+        ["ALTER TABLE visits ALTER computed SET EXPRESSION AS (age + 1)"],
+        {"updated": 50},
+    ),
+    "an enum's values": (
+        [
+            "CREATE TYPE decade AS ENUM ('forty', 'fifty')",
+            "CREATE DOMAIN about AS decade",
+            "ALTER TABLE visits ADD COLUMN computed about DEFAULT 'forty'",
+        ],
+        {"column": "computed", "words": {"forty": 40, "fifty": 50}},
+        [
+            "ALTER TYPE decade RENAME VALUE 'fifty' TO 'sixty'",
+            "ALTER TYPE decade RENAME VALUE 'forty' TO 'fifty'",
+        ],
+        {"updated": 50},
+    ),
+    "a policy": (
+        [],
+        "age",
+        ["ALTER POLICY seen ON visits USING (visit_id <> (SELECT min(visit_id::text)::uuid FROM kept))"],
+        {"unchanged": 49, "vanished": 1, "deleted": 1},
+    ),
+    "a function that a policy calls": (
+        [],
+        "age",
+        [
+            """CREATE OR REPLACE FUNCTION is_seen(uuid) RETURNS boolean LANGUAGE sql AS $$
+            SELECT $1 <> (SELECT min(visit_id::text)::uuid FROM kept) $$"""
+        ],
+        {"unchanged": 49, "vanished": 1, "deleted": 1},
+    ),
+    "a role that a policy is for": (
+        [
+            """CREATE POLICY theirs ON visits AS RESTRICTIVE FOR SELECT TO pima_test_others
+            USING (visit_id <> (SELECT min(visit_id::text)::uuid FROM kept))"""
+        ],
+        "age",
+        ["GRANT pima_test_others TO pima_test_seer"],
+        {"unchanged": 49, "vanished": 1, "deleted": 1},
+    ),
+}
+_READER = """
+    CREATE ROLE pima_test_seer LOGIN;
+    CREATE ROLE pima_test_others;
+    CREATE TABLE kept (visit_id uuid);
+    GRANT SELECT ON visits, kept TO pima_test_seer;
+    CREATE FUNCTION is_seen(uuid) RETURNS boolean LANGUAGE sql AS $$ SELECT true $$;
+    ALTER TABLE visits ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY seen ON visits FOR SELECT TO pima_test_seer USING (is_seen(visit_id))"""
+_NO_READER = """
+    DROP OWNED BY pima_test_seer, pima_test_others;
+    DROP ROLE pima_test_seer, pima_test_others"""
+
+
+@pytest.fixture
+def seen_by_a_reader(postgresql: Database, postgresql_own_clinic: Clinic) -> Iterator[Clinic]:
+    """The clinic, whose rows a role of its own reads through row security."""
+    clinic = postgresql_own_clinic
+    clinic.execute(_READER)
+    clinic.url = under_role(postgresql, "pima_test_seer").url
+    yield clinic
+    clinic.execute(_NO_READER)
+
+
+@pytest.mark.parametrize("what", MADE_OTHERWISE)
+def test_what_gives_the_rows_other_values_without_a_write_is_found(
+    postgresql: Database, seen_by_a_reader: Clinic, what: str
+) -> None:
+    before, seen_by_a_reader.columns["age"], after, expected = MADE_OTHERWISE[what]
+    for statement in before:
+        seen_by_a_reader.execute(statement)
+    visits = attached_and_pulled(postgresql, seen_by_a_reader)
+    visits.execute("INSERT INTO kept SELECT visit_id FROM visits")
+    for statement in after:
+        visits.execute(statement)
+    assert visits.attach(postgresql, "--check").exit_code == 0
+    assert pulled(postgresql, visits) == ("all", expected)
+    assert pulled(postgresql, visits) == ("touched", {})
 
 
 FAULTY = {

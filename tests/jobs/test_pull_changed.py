@@ -173,6 +173,26 @@ def test_what_has_vanished_and_what_its_times_do_not_tell_is_found_once_a_week(
     assert clinic.pulled(database)["compared"] == "changed"
 
 
+def test_a_view_that_selects_otherwise_is_compared_whole(database: Database, clinic: Clinic) -> None:
+    telling(clinic)
+    for statement in (
+        "CREATE VIEW years_of AS SELECT visit_id, age AS years FROM visits",
+        "CREATE VIEW seen AS SELECT visits.*, years FROM visits JOIN years_of USING (visit_id)",
+    ):
+        clinic.execute(statement)
+    clinic.settings["table"], clinic.columns["age"] = "seen", "years"
+    clinic.pulled(database)
+    assert clinic.pulled(database)["compared"] == "changed"
+    make = "CREATE OR REPLACE"
+    if clinic.kind == "sqlite":
+        clinic.execute("DROP VIEW years_of")
+        make = "CREATE"
+    clinic.execute(f"{make} VIEW years_of AS SELECT visit_id, age + 1 AS years FROM visits")
+    found = clinic.pulled(database)
+    assert (found["compared"], found["updated"]) == ("all", 30)
+    assert clinic.pulled(database)["compared"] == "changed"
+
+
 def _last_whole(database: Database, ago: timedelta) -> None:
     moment = database.stored(datetime.now(UTC) - ago)
     assert database.execute("UPDATE source_pulls SET compared_whole_at = :moment", {"moment": moment}) == 1

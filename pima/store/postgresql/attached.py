@@ -149,10 +149,7 @@ _STATE = text("""
         UNION ALL SELECT concat_ws(' ', 'notes', c.oid, c.xmin) FROM made JOIN pg_class c ON c.oid = changes
         UNION ALL SELECT concat_ws(' ', 'missed', c.oid, c.xmin, pg_sequence_last_value(c.oid))
             FROM made JOIN pg_class c ON c.relnamespace = schema WHERE c.relname = :missed AND c.relkind = 'S'
-        UNION ALL SELECT concat_ws(' ', 'table', c.oid, c.relfilenode, c.relrowsecurity, c.relforcerowsecurity)
-            FROM made JOIN pg_class c ON c.oid = clinics
-        UNION ALL SELECT concat_ws(' ', 'column', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attcollation)
-            FROM made JOIN pg_attribute a ON a.attrelid = clinics WHERE a.attnum > 0 AND NOT a.attisdropped
+        UNION ALL SELECT concat_ws(' ', 'table', c.oid, c.relfilenode) FROM made JOIN pg_class c ON c.oid = clinics
     ) AS found (is_now)""")
 _STILL_MISSING = text("""
     SELECT string_agg(virtualtransaction, ' ' ORDER BY virtualtransaction COLLATE "C") FROM pg_locks
@@ -163,7 +160,7 @@ _STILL_MISSING = text("""
 def state(connection: Connection, source: str) -> str:
     """A text that is another one as soon as something may have happened that was not noted.
 
-    As by a trigger that was switched off and on again, a lock on our table, a column made anew.
+    As by a trigger that was switched off and on again, a lock on our table, rows that were written anew.
     """
     names = {"function": function_of(source), "missed": missed_of(source)}
     made = connection.scalar(_STATE, names)

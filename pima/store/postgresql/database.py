@@ -4,6 +4,7 @@ from pima.store.database import Attaching, Database, Triggers, imported_when_cal
 from pima.store.postgresql import attached, attaching, triggers
 from pima.store.postgresql.constraints import constraints
 from pima.store.postgresql.counter import mend_counter
+from pima.store.postgresql.definition import definition
 from pima.store.postgresql.driver_errors import contested, translated
 from pima.store.postgresql.engine import cursor, insert_unless_there, make_engine, stream, without_time_limit
 from pima.store.postgresql.loading import (
@@ -65,6 +66,7 @@ DATABASE = Database(
         fault=attached.fault,
         state=attached.state,
     ),
+    definition=definition,
     mend_counter=mend_counter,
     columns=columns,
     fault_of_names=fault_of_names,

@@ -5,6 +5,7 @@ import json
 from pima.store.database import Attaching, Database, Triggers, imported_when_called
 from pima.store.sqlite import attached, attaching, triggers
 from pima.store.sqlite.constraints import constraints
+from pima.store.sqlite.definition import definition
 from pima.store.sqlite.driver_errors import contested, translated
 from pima.store.sqlite.engine import (
     cursor,
@@ -71,6 +72,7 @@ DATABASE = Database(
         fault=attached.fault,
         state=attached.state,
     ),
+    definition=definition,
     mend_counter=triggers.mend_counter,
     columns=columns,
     fault_of_names=fault_of_names,
