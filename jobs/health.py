@@ -18,7 +18,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 def _work(command: Command) -> Result:
     found = complaints(command.engine, command.settings, command.declared)
     if found:
-        raise Unhealthy(reasons="; ".join(found))
+        raise Unhealthy(reasons="; ".join(map(str, found)))
     return {"healthy": True}
 
 

@@ -1,5 +1,6 @@
 """Is the service well? For a container's HEALTHCHECK and for people: the reasons why not, or none."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -27,8 +28,23 @@ _ENDED_BADLY: dict[str, str] = {
 _A_MINUTE, _TEN_YEARS = timedelta(minutes=1), timedelta(days=3652)
 
 
-def complaints(engine: Engine, settings: Settings, declared: Declaration) -> list[str]:
-    """What is wrong, a sentence each; empty where all is well. `declared` is what the settings declare.
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """Something that is wrong with the service."""
+
+    reason: str
+    """A code, as docs/operations.md explains it."""
+    what: str
+    """A sentence for people."""
+    source: str = ""
+    """The source that it is about, if it is about one."""
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.what}"
+
+
+def complaints(engine: Engine, settings: Settings, declared: Declaration) -> list[Complaint]:
+    """What is wrong; empty where all is well. `declared` is what the settings declare.
 
     Raises WrongConfiguration for a wrong schedule, and nothing for what a database can do.
     """
@@ -51,60 +67,59 @@ def complaints(engine: Engine, settings: Settings, declared: Declaration) -> lis
                 *_rows_are_unseen(connection),
             ]
     except PimaError as error:
-        return [f"{error.code}: {error}"]
+        return [Complaint(error.code, str(error))]
 
 
-def _settings_differ(connection: Connection, settings: Settings, declared: Declaration, kept: Declaration) -> list[str]:
+def _settings_differ(
+    connection: Connection, settings: Settings, declared: Declaration, kept: Declaration
+) -> list[Complaint]:
     """What jobs refuse. Not the salt, which no role of those that look has a right to."""
     found = []
     if (what := first_difference(declared, kept)) is not None:
-        found.append(
-            f"declaration_differs: {what}; jobs refuse such settings: set them back, or carry the change over by "
-            "python -m jobs.migrate --features"
-        )
+        mend = "jobs refuse such settings: set them back, or carry the change over by python -m jobs.migrate --features"
+        found.append(Complaint("declaration_differs", f"{what}; {mend}"))
     newest = newest_generation(connection)
     if newest is not None and (what := share_difference(newest, settings.holdout.share)) is not None:
-        found.append(
-            f"holdout_differs: {what}; retrain refuses that: set it back, or change it by python -m jobs.models holdout"
-        )
+        mend = "retrain refuses that: set it back, or change it by python -m jobs.models holdout"
+        found.append(Complaint("holdout_differs", f"{what}; {mend}"))
     return found
 
 
-def _scheduler_is_silent(connection: Connection, settings: Settings, now: datetime) -> list[str]:
+def _scheduler_is_silent(connection: Connection, settings: Settings, now: datetime) -> list[Complaint]:
     heartbeat = service_figures.scheduler_heartbeat(connection)
     if heartbeat is None:
-        return ["scheduler_silent: no scheduler has run on this database yet"]
+        return [Complaint("scheduler_silent", "no scheduler has run on this database yet")]
     age = (now - heartbeat).total_seconds()
     if age > settings.schedule.stale_seconds:
-        return [f"scheduler_silent: the scheduler's last sign of life is {_in_words(age)} old"]
+        return [Complaint("scheduler_silent", f"the scheduler's last sign of life is {_in_words(age)} old")]
     return []
 
 
-def _last_run_failed(connection: Connection, settings: Settings, now: datetime) -> list[str]:
+def _last_run_failed(connection: Connection, settings: Settings, now: datetime) -> list[Complaint]:
     found = []
     for job in JOBS:
         last = service_figures.last_end(connection, job, settings.schedule.retries)
         if last is not None and last.status in _ENDED_BADLY:
             age = _in_words((now - last.heartbeat_at).total_seconds())
             ended = f"{_ENDED_BADLY[last.status]} ({last.error_code}) {age} ago"
-            found.append(f"{job}_failed: the last run of {job} {ended}; `runs` and the log say why")
+            what = f"the last run of {job} {ended}; `runs` and the log say why"
+            found.append(Complaint(f"{job}_failed", what))
     return found
 
 
-def _success_is_old(connection: Connection, scheduled: dict[str, Schedule], now: datetime) -> list[str]:
+def _success_is_old(connection: Connection, scheduled: dict[str, Schedule], now: datetime) -> list[Complaint]:
     succeeded, first_seen = service_figures.last_success(connection), service_figures.schedules_first_seen(connection)
     found = []
     for job, schedule in scheduled.items():
         since = max(filter(None, (succeeded.get(job), first_seen.get(job))), default=now)
         if now - since > _PERIODS * period(schedule, now):
             age = _in_words((now - since).total_seconds())
-            found.append(
-                f"{job}_not_succeeding: {job} has not succeeded for {age}, more than {_PERIODS} of its periods"
-            )
+            what = f"{job} has not succeeded for {age}, more than {_PERIODS} of its periods"
+            found.append(Complaint(f"{job}_not_succeeding", what))
     return found
 
 
-def _last_pull_failed(connection: Connection, settings: Settings, now: datetime) -> list[str]:
+def _last_pull_failed(connection: Connection, settings: Settings, now: datetime) -> list[Complaint]:
     names = [source.name for source in settings.sources]
     if not names:
         return []
@@ -113,13 +128,14 @@ def _last_pull_failed(connection: Connection, settings: Settings, now: datetime)
         if last.status in _ENDED_BADLY:
             age = _in_words((now - last.at).total_seconds())
             ended = f"{_ENDED_BADLY[last.status]} ({last.error_code}) {age} ago"
-            found.append(f"pull_failed: the last pull of {name} {ended}; `runs` and the log say why")
+            what = f"the last pull of {name} {ended}; `runs` and the log say why"
+            found.append(Complaint("pull_failed", what, name))
     return found
 
 
 def _pull_is_old(
     connection: Connection, settings: Settings, scheduled: dict[str, Schedule], now: datetime
-) -> list[str]:
+) -> list[Complaint]:
     if not settings.sources:
         return []
     pulled, first_seen = pulled_sources.last_successes(connection), service_figures.schedules_first_seen(connection)
@@ -130,32 +146,36 @@ def _pull_is_old(
         since = max(filter(None, (last, first_seen.get(pull_of(name)))), default=now)
         if now - since > allowed:
             age = _in_words((now - since).total_seconds())
-            found.append(f"pull_not_succeeding: {name} was not pulled for {age}, more than {_PERIODS} of its periods")
+            what = f"{name} was not pulled for {age}, more than {_PERIODS} of its periods"
+            found.append(Complaint("pull_not_succeeding", what, name))
     return found
 
 
-def _triggers_are_faulty(connection: Connection, settings: Settings) -> list[str]:
+def _triggers_are_faulty(connection: Connection, settings: Settings) -> list[Complaint]:
     """No change is missed by that, since pulls compare the whole source, but they cost more."""
+    until = "its pulls compare the whole source until it is mended"
     return [
-        f"attach_faulty: {fault.source}: {fault.what}; its pulls compare the whole source until it is mended"
+        Complaint("attach_faulty", f"{fault.source}: {fault.what}; {until}", fault.source)
         for fault in attach_faults(connection, settings.sources)
     ]
 
 
-def _queue_is_old(connection: Connection, schedule: Schedule, now: datetime) -> list[str]:
+def _queue_is_old(connection: Connection, schedule: Schedule, now: datetime) -> list[Complaint]:
     oldest = queue.waiting(connection).oldest
     if oldest is not None and now - oldest > _PERIODS * period(schedule, now):
         age = _in_words((now - oldest).total_seconds())
-        return [f"queue_old: the oldest row on the queue has waited for {age}, more than {_PERIODS} scoring periods"]
+        what = f"the oldest row on the queue has waited for {age}, more than {_PERIODS} scoring periods"
+        return [Complaint("queue_old", what)]
     return []
 
 
-def _no_champion_came_of_it(connection: Connection) -> list[str]:
+def _no_champion_came_of_it(connection: Connection) -> list[Complaint]:
     """Nothing can be scored, though retraining works: rows wait until a verdict, or a person, makes a champion."""
     verdict = service_figures.last_verdict(connection)
     if verdict is None or registry.read_champion(connection).model_version is not None:
         return []
-    return [f"no_champion: there is none yet, so no row can be scored; the last retraining said {verdict}"]
+    what = f"there is none yet, so no row can be scored; the last retraining said {verdict}"
+    return [Complaint("no_champion", what)]
 
 
 _UNSEEN = {
@@ -164,10 +184,10 @@ _UNSEEN = {
 }
 
 
-def _rows_are_unseen(connection: Connection) -> list[str]:
+def _rows_are_unseen(connection: Connection) -> list[Complaint]:
+    mend = "written while the triggers were switched off; python -m jobs.requeue mends them"
     return [
-        f"rows_unseen: {rows} patients with {_UNSEEN[fault]}, written while the triggers were switched off; "
-        "python -m jobs.requeue mends them"
+        Complaint("rows_unseen", f"{rows} patients with {_UNSEEN[fault]}, {mend}")
         for fault, rows in queue.unseen_rows(connection).items()
     ]
 

@@ -53,9 +53,9 @@ def _codes_of_runs() -> set[str]:
 
 
 def _reasons_of_health() -> set[str]:
-    """The word before the colon of each complaint."""
+    """The word of each complaint."""
     source = Path(health.__file__).read_text()
-    words = re.findall(r'"(\w+|\{job\}_\w+): ', source)
+    words = re.findall(r'Complaint\(f?"(\w+|\{job\}_\w+)", ', source)
     return {word.replace("{job}", job) for word in words for job in JOBS}
 
 
