@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pima.core.arrays import Float32Array, Int8Array, Int64Array
+from pima.core.arrays import Float32Array, Float64Array, Int8Array
 from pima.core.folds import stratified_folds
 from pima.model.boundary import Boundary, never
 from pima.model.recipes import FiveSeeds
@@ -24,27 +24,29 @@ def choose_l2(
     if len(outcomes) > recipe.most_rows_to_choose:
         asked = np.random.default_rng(seed).choice(len(outcomes), recipe.most_rows_to_choose, replace=False)
         inputs, outcomes = inputs[asked], outcomes[asked]
-    folds = stratified_folds(outcomes, recipe.inner_folds, seed)
     strengths = (recipe.l2_times_rows, *recipe.l2_choices)
-    return min(strengths, key=lambda strength: _log_loss(recipe, strength, inputs, outcomes, folds, seed, boundary))
+    losses = _log_losses(recipe, strengths, inputs, outcomes, seed, boundary)
+    return strengths[int(np.nan_to_num(losses, nan=np.inf).argmin())]
 
 
-def _log_loss(
+def _log_losses(
     recipe: FiveSeeds,
-    strength: float,
+    strengths: tuple[float, ...],
     inputs: Float32Array,
     outcomes: Int8Array,
-    folds: Int64Array,
     seed: int,
     boundary: Boundary,
-) -> float:
-    """Out of fold, all folds' networks side by side."""
+) -> Float64Array:
+    """Out of fold, (strengths,): the networks of all folds under all strengths side by side, in one fit."""
+    folds = stratified_folds(outcomes, recipe.inner_folds, seed)
     left_out = np.repeat(np.arange(recipe.inner_folds), recipe.inner_members)  # by member
     learned = (folds[:, None] != left_out).astype(np.float32)  # (n, members)
     rows = learned.sum(axis=0)
     targets = np.concatenate([outcomes[:, None], learned * len(outcomes) / rows], axis=1, dtype=np.float32)
     networks = replace(recipe, members=len(left_out))
-    members = train(networks, strength / float(rows.mean()), inputs, targets, seed, boundary).logits(inputs)
-    by_fold = members.reshape(len(inputs), recipe.inner_folds, recipe.inner_members).mean(axis=-1, dtype=np.float64)
-    logits = by_fold[np.arange(len(inputs)), folds]
-    return float((np.logaddexp(0, logits) - outcomes * logits).mean())
+    l2 = [strength / float(rows.mean()) for strength in strengths]
+    members = train(networks, l2, inputs, targets, seed, boundary).logits(inputs)
+    by_fold = members.reshape(len(inputs), len(strengths), recipe.inner_folds, recipe.inner_members)
+    logits = by_fold.mean(axis=-1, dtype=np.float64)[np.arange(len(inputs)), :, folds]  # (n, strengths)
+    losses: Float64Array = (np.logaddexp(0, logits) - outcomes[:, None] * logits).mean(axis=0)
+    return losses

@@ -69,7 +69,7 @@ def _fit_five_seeds(
     recipe: FiveSeeds, standardised: Float32Array, outcomes: Int8Array, seed: int, boundary: Boundary
 ) -> Weights:
     l2 = choose_l2(recipe, standardised, outcomes, seed, boundary) / len(outcomes)
-    members = train(recipe, l2, standardised, outcomes.astype(np.float32)[:, None], seed, boundary)
+    members = train(recipe, [l2], standardised, outcomes.astype(np.float32)[:, None], seed, boundary)
     kernel = (members.kernel / recipe.members).reshape(-1, 1).astype(np.float32)
     mean_logit = (kernel, members.bias.mean(keepdims=True))
     return Weights([members.hidden], "silu", mean_logit)

@@ -1,6 +1,6 @@
 """Small networks trained next to each other in one Keras model, none of which sees another."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,28 +35,33 @@ class Members:
 
 
 def train(
-    recipe: FiveSeeds, l2: float, inputs: Float32Array, targets: Float32Array, seed: int, boundary: Boundary = never
+    recipe: FiveSeeds,
+    l2: Sequence[float],
+    inputs: Float32Array,
+    targets: Float32Array,
+    seed: int,
+    boundary: Boundary = never,
 ) -> Members:
-    """Fit the recipe's members on inputs (n, inputs), each from a seed of its own.
+    """Fit the recipe's members on inputs (n, inputs), each from a seed of its own; under each L2 the same ones again.
 
     Targets (n, 1) are the outcomes; (n, 1 + members) are the outcomes and then the weight of each row for each member.
     """
-    penalty = keras.regularizers.L2(l2)
     layer = keras.Input((inputs.shape[1],))
     hidden = keras.layers.Dense(
-        recipe.members * recipe.hidden_units,
+        len(l2) * recipe.members * recipe.hidden_units,
         activation="silu",
-        kernel_initializer=_drawn_alone(recipe, seed),
-        kernel_regularizer=penalty,
+        kernel_initializer=_again(len(l2), 1, _drawn_alone(recipe, seed)),
+        kernel_regularizer=_penalty(np.repeat(l2, recipe.members * recipe.hidden_units)),
     )
-    read_out = _MemberReadOut(recipe, penalty, seed)
+    read_out = _MemberReadOut(recipe, l2, seed)
     model = keras.Model(layer, read_out(hidden(layer)))  # (n, inputs) -> (n, members) logits
     loss = _summed_cross_entropy if targets.shape[1] == 1 else _weighted_cross_entropy
     model.compile(optimizer=keras.optimizers.Adam(recipe.learning_rate), loss=loss)
     # Its variables are made now: made in the first step, they would have TensorFlow trace the step a second time.
     model.optimizer.build(model.trainable_variables)
     # One epoch over a repeated dataset: an epoch of Model.fit costs about 64 ms whatever it does.
-    steps = _steps(recipe, inputs, targets, seed)
+    weighted = np.concatenate([targets[:, :1], np.tile(targets[:, 1:], len(l2))], axis=1)
+    steps = _steps(recipe, inputs, weighted, seed)
     dropped_between = [BetweenSteps(boundary)]
     model.fit(steps, epochs=1, steps_per_epoch=recipe.steps, shuffle=False, verbose=0, callbacks=dropped_between)
     return Members(tuple(hidden.get_weights()), *read_out.get_weights())
@@ -77,16 +82,36 @@ class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
 class _MemberReadOut(keras.layers.Layer):  # type: ignore[misc]
     """Hidden units (n, members * hidden_units) -> one logit a member (n, members); exists during the fit only."""
 
-    def __init__(self, recipe: FiveSeeds, l2: Any, seed: int) -> None:
+    def __init__(self, recipe: FiveSeeds, l2: Sequence[float], seed: int) -> None:
         super().__init__()
-        self.by_member = (recipe.members, recipe.hidden_units)
+        self.by_member = (len(l2) * recipe.members, recipe.hidden_units)
         limit = (6 / (recipe.hidden_units + 1)) ** 0.5  # Glorot's, for one member: sqrt(6 / (inputs + outputs))
         draw = keras.initializers.RandomUniform(-limit, limit, seed=seed)
-        self.kernel = self.add_weight(shape=self.by_member, initializer=draw, regularizer=l2)
-        self.bias = self.add_weight(shape=(recipe.members,), initializer="zeros")
+        penalty = _penalty(np.repeat(l2, recipe.members)[:, None])
+        self.kernel = self.add_weight(shape=self.by_member, initializer=_again(len(l2), 0, draw), regularizer=penalty)
+        self.bias = self.add_weight(shape=self.by_member[:1], initializer="zeros")
 
     def call(self, hidden: Any) -> Any:
         return ops.sum(ops.reshape(hidden, (-1, *self.by_member)) * self.kernel, axis=-1) + self.bias
+
+
+def _penalty(l2: Float32Array) -> Any:
+    """L2 on a kernel, of which each part has the strength that stands there."""
+    if len(set(l2.flat)) == 1:
+        return keras.regularizers.L2(float(l2.flat[0]))
+    strengths = l2.astype(np.float32)
+    return lambda kernel: ops.sum(strengths * ops.square(kernel))
+
+
+def _again(times: int, axis: int, draw: Callable[..., Any]) -> Callable[..., Any]:
+    """An initialiser that draws one part of a kernel, and has it so many times along an axis."""
+
+    def initialise(shape: tuple[int, int], dtype: str | None = None) -> Any:
+        part = list(shape)
+        part[axis] //= times
+        return ops.concatenate([draw(tuple(part), dtype=dtype)] * times, axis=axis)
+
+    return draw if times == 1 else initialise
 
 
 def _drawn_alone(recipe: FiveSeeds, seed: int) -> Callable[..., Any]:
