@@ -6,6 +6,7 @@ from pima.cards.answers import limits
 from pima.cards.hti_1 import hti_1
 from pima.cards.records import Benefit, Card, Evidence, Facts, Input, Measured, Subgroup
 from pima.cards.tripod_ai import tripod_ai
+from pima.core.evidence.blocks import told_thresholds
 from pima.core.evidence.figures import Figure
 from pima.core.evidence.wording import FIGURES, TABLED_THRESHOLDS
 from pima.core.features import Feature
@@ -34,12 +35,13 @@ def evidence_of(document: dict[str, Any] | None, role: str) -> Evidence | None:
         return None
     other = "champion" if role == "challenger" else "challenger"
     curve, everybody = document[role]["net_benefit"]["net_benefit"], document["treat_all"]["net_benefit"]
+    told = told_thresholds(document, role)
     points = zip(document["thresholds"], curve, everybody, strict=True)
     return Evidence(
         rows=document["rows"],
         positive=document["positive"],
         figures=_measured(document[role], document[other]),
-        net_benefit=tuple(Benefit(*point) for point in points if point[0] in TABLED_THRESHOLDS),
+        net_benefit=tuple(Benefit(*point) for point in points if point[0] in TABLED_THRESHOLDS and point[0] in told),
         subgroups=tuple(_subgroup(each, role, other) for each in document["subgroups"]),
     )
 

@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
+from pima.core.evidence.blocks import told_thresholds
 from pima.reporting.drawing import FIRST, HEIGHT_INCHES, INK, MUTED, PAPER, SECOND, as_svg, drawn, percents
 from pima.reporting.exhibits import Exhibit, calibration, distribution, roc
 
@@ -59,8 +60,9 @@ def decision_picture(found: Exhibit, name: str) -> Markup:
         everybody = document["treat_all"]["net_benefit"]
         axes.plot(thresholds, _of_100(everybody), color=MUTED, linewidth=1.2, linestyle=":")
         for model, (colour, line) in zip(found.models, _LINES, strict=False):
-            curve = found.of(model)["net_benefit"]
-            axes.plot(thresholds, _of_100(curve["net_benefit"]), color=colour, linestyle=line)
+            steps, curve = told_thresholds(document, model.role), found.of(model)["net_benefit"]["net_benefit"]
+            points = [(at, value) for at, value in zip(thresholds, curve, strict=True) if at in steps]
+            axes.plot([at for at, _ in points], _of_100([value for _, value in points]), color=colour, linestyle=line)
         highest = 100 * document["positive"] / document["rows"]
         axes.set(xlim=(0, 1), ylim=(-0.15 * highest - 0.5, 1.1 * highest + 0.5), xlabel="threshold")
         axes.set_ylabel("net benefit, cases of 100")
@@ -78,8 +80,9 @@ def distribution_picture(found: Exhibit, name: str) -> Markup:
     tenths = distribution(found.document, found.first.role)
     middles = [(each.low + each.high) / 2 for each in tenths]
     with drawn(name) as (figure, axes):
-        axes.bar(middles, [each.cases for each in tenths], width=0.085, color=FIRST)
-        axes.bar(middles, [-each.others for each in tenths], width=0.085, color=SECOND)
+        widths = [each.high - each.low - 0.015 for each in tenths]
+        axes.bar(middles, [each.cases for each in tenths], width=widths, color=FIRST)
+        axes.bar(middles, [-each.others for each in tenths], width=widths, color=SECOND)
         axes.axhline(0, color=INK, linewidth=0.8)
         axes.axvline(found.of(found.first)["threshold"], color=MUTED, linewidth=1, linestyle="--")
         axes.set(xlim=(0, 1), xlabel="predicted probability", ylabel="patients")

@@ -1,12 +1,11 @@
 """The evidence beside a verdict, as curves: from the document that the ledger keeps."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pima.core.evidence.blocks import Cell, blocks, joined, together
 from pima.core.evidence.figures import NO_CASES, Figure, share
-from pima.core.evidence.subgroups import FEWEST_ROWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,45 +47,18 @@ def exhibit(document: dict[str, Any], decided_at: datetime, names: dict[str, str
     return Exhibit(decided_at, document, models[0], models[1] if len(models) > 1 else None) if models else None
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """The rows whose probability lies between two bounds."""
-
-    low: float
-    high: float
-    cases: int
-    """With outcome 1."""
-    others: int
-
-    @property
-    def rows(self) -> int:
-        """All of them."""
-        return self.cases + self.others
-
-
-def cells(document: dict[str, Any], role: str) -> list[Cell]:
-    """Between each two thresholds, below the first and from the last on, with what the document counts at them."""
-    bounds = [0.0, *document["thresholds"], 1.0]
-    called = document[role]["called"]
-    cases = [document["positive"], *called["cases"], 0]
-    others = [document["rows"] - document["positive"], *called["others"], 0]
-    return [
-        Cell(bounds[n], bounds[n + 1], cases[n] - cases[n + 1], others[n] - others[n + 1])
-        for n in range(len(bounds) - 1)
-    ]
-
-
 def roc(document: dict[str, Any], role: str) -> list[tuple[float, float, float]]:
-    """Threshold, 1 - specificity and sensitivity, from the highest threshold to the lowest, with both corners."""
-    positive, called = document["positive"], document[role]["called"]
+    """Threshold, 1 - specificity and sensitivity, from the highest threshold that may be told to the lowest, with both
+    corners."""
+    positive = document["positive"]
     negative = document["rows"] - positive
     if not positive or not negative:
         return []
-    points = [
-        (threshold, others / negative, cases / positive)
-        for threshold, cases, others in zip(document["thresholds"], called["cases"], called["others"], strict=True)
-    ]
-    return [(1.0, 0.0, 0.0), *reversed(points), (0.0, 1.0, 1.0)]
+    points, cases, others = [(1.0, 0.0, 0.0)], 0, 0
+    for block in map(joined, reversed(blocks(document, role))):
+        cases, others = cases + block.cases, others + block.others
+        points.append((block.low, others / negative, cases / positive))
+    return points
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +74,7 @@ class Group:
 
 def calibration(document: dict[str, Any], role: str, groups: int = 10) -> list[Group]:
     """As many groups of nearly as many rows, or fewer where they would hold too few rows to be shown."""
-    fewest = max(FEWEST_ROWS, document["rows"] // groups)
-    gathered: list[list[Cell]] = [[]]
-    for cell in cells(document, role):
-        if sum(each.rows for each in gathered[-1]) >= fewest:
-            gathered.append([])
-        gathered[-1].append(cell)
-    if len(gathered) > 1 and sum(each.rows for each in gathered[-1]) < fewest:
-        gathered[-2:] = [gathered[-2] + gathered[-1]]
-    return [_group(each) for each in gathered if sum(cell.rows for cell in each)]
+    return [_group(each) for each in together(blocks(document, role), document["rows"] // groups)]
 
 
 def _group(found: list[Cell]) -> Group:
@@ -120,12 +84,13 @@ def _group(found: list[Cell]) -> Group:
 
 
 def distribution(document: dict[str, Any], role: str) -> list[Cell]:
-    """By tenths of probability."""
-    return list(_tenths(cells(document, role)))
+    """By tenths of probability, those of few rows together."""
+    tenths: list[list[Cell]] = []
+    for block in blocks(document, role):
+        if not tenths or block[0].low in _TENTHS:
+            tenths.append([])
+        tenths[-1] += block
+    return [joined(each) for each in tenths]
 
 
-def _tenths(found: list[Cell]) -> Iterator[Cell]:
-    for n in range(0, len(found), 10):
-        tenth = found[n : n + 10]
-        cases, others = sum(cell.cases for cell in tenth), sum(cell.others for cell in tenth)
-        yield Cell(tenth[0].low, tenth[-1].high, cases, others)
+_TENTHS = tuple(each / 10 for each in range(1, 10))

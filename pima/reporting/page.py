@@ -7,6 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from pima.core.evidence.blocks import told_thresholds
 from pima.core.evidence.subgroups import FEW_ROWS, FEWEST_ROWS
 from pima.core.evidence.wording import FIGURES, TABLED_THRESHOLDS
 from pima.core.features import Feature
@@ -103,14 +104,15 @@ def values(feature: Feature) -> Markup:
 
 
 def _at_threshold(found: Exhibit, role: str, threshold: float) -> dict[str, Any]:
-    """A row of the tables beside the curves."""
+    """A row of the tables beside the curves; of the model nothing where too few rows are next to it."""
     document = found.document
     n = document["thresholds"].index(threshold)
     called, positive = document[role]["called"], document["positive"]
     negative = document["rows"] - positive
+    is_told = threshold in told_thresholds(document, role)
     return {
-        "sensitivity": called["cases"][n] / positive if positive else None,
-        "specificity": 1 - called["others"][n] / negative if negative else None,
-        "net_benefit": 100 * document[role]["net_benefit"]["net_benefit"][n],
+        "sensitivity": called["cases"][n] / positive if positive and is_told else None,
+        "specificity": 1 - called["others"][n] / negative if negative and is_told else None,
+        "net_benefit": 100 * document[role]["net_benefit"]["net_benefit"][n] if is_told else None,
         "treat_all": 100 * document["treat_all"]["net_benefit"][n],
     }

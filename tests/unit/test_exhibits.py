@@ -7,9 +7,10 @@ import pytest
 from sklearn.metrics import roc_curve
 
 from pima.core.arrays import Float64Array, Int8Array
+from pima.core.evidence.blocks import blocks, cells, joined, told_thresholds
 from pima.core.evidence.document import document
 from pima.core.evidence.evidence import Answers, evidence
-from pima.reporting.exhibits import calibration, cells, distribution, exhibit, roc
+from pima.reporting.exhibits import calibration, distribution, exhibit, roc
 
 DRAW = np.random.default_rng(5)
 PROBABILITIES = DRAW.beta(1, 2, 400).round(3)
@@ -59,10 +60,28 @@ def test_few_rows_are_one_group_of_ten_or_more(rows: int) -> None:
     assert len(found) == max(1, min(len(found), rows // 10))
 
 
-def test_a_distribution_has_tenths() -> None:
+def test_a_distribution_has_tenths_and_those_of_few_rows_together() -> None:
     found = distribution(_document(), "challenger")
-    assert [(cell.low, cell.high) for cell in found] == [(n / 10, (n + 1) / 10) for n in range(10)]
+    tenths = [(n / 10, (n + 1) / 10) for n in range(7)]
+    assert [(cell.low, cell.high) for cell in found] == [*tenths, (0.7, 1.0)]
     assert sum(cell.rows for cell in found) == 400
+    assert 0 < (PROBABILITIES >= 0.8).sum() < 10
+
+
+@pytest.mark.parametrize("rows", [1, 9, 10, 25, 150, 400])
+def test_no_two_figures_differ_by_a_step_of_few_rows(rows: int) -> None:
+    probabilities = PROBABILITIES[:rows]
+    made = document(evidence(OUTCOMES[:rows], Answers(probabilities, 0.31), None, ()))
+    groups, bars = calibration(made, "challenger"), distribution(made, "challenger")
+    told = {0.0, *told_thresholds(made, "challenger"), *(cell.low for cell in bars)}
+    told |= {threshold for threshold, *_ in roc(made, "challenger")[1:]}
+    steps = np.histogram(probabilities, [*sorted(told), 1.0])[0]
+    assert steps.sum() == rows
+    assert len(steps) == 1 or steps.min() >= 10
+    # A group of like probability is made of whole steps.
+    assert set(np.cumsum([group.rows for group in groups])) <= set(np.cumsum(steps))
+    assert [joined(block).rows for block in blocks(made, "challenger")] == steps.tolist()
+    assert (0.31 in told) is (rows >= 150)
 
 
 def test_one_class_has_no_roc_curve() -> None:
