@@ -18,13 +18,13 @@ def evidence_tables(evidence: dict[str, Any], challenger: int, champion: int | N
         yield "none: its outputs are no finite numbers, and there was no champion"
         return
     yield _figures(evidence, {model: f"{model}, version {numbers[model]}" for model in models})
-    yield "\nNet benefit, in found cases of 100 patients; treating none has 0"
+    yield "\nNet benefit, in cases found per 100 patients; treating none has 0"
     yield _net_benefit(evidence, models)
     if evidence["subgroups"]:
         yield "\nSubgroups: rows, those with outcome 1, area under ROC"
         yield _subgroups(evidence["subgroups"], models)
         yield f"* fewer than {FEW_ROWS} rows, which say little"
-        yield f"- not shown: fewer than {FEWEST_ROWS} rows, or a group by which such a one could be told"
+        yield f"- not shown: fewer than {FEWEST_ROWS} rows, or a group from which such a one could be worked out"
 
 
 def _figures(evidence: dict[str, Any], heads: dict[str, str]) -> Table:

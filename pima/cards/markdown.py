@@ -112,7 +112,7 @@ def _figures(facts: Facts) -> Iterator[str]:
         for row, each in zip(rows, found.figures, strict=True):
             row.append("-" if each.before is None else interval(each.before))
     yield from _table(heads, rows)
-    yield "Net benefit, in found cases of 100 patients; treating none has 0:"
+    yield "Net benefit, in cases found per 100 patients; treating none has 0:"
     yield ""
     yield from _table(("threshold", f"version {facts.version}", "treating all"), _benefits(found))
 
@@ -130,7 +130,7 @@ def _subgroups(facts: Facts) -> Iterator[str]:
         yield "None are known."
         yield ""
         return
-    yield "Few rows say little. Where there is a dash, a patient could be told from the figures."
+    yield "Few rows say little. A dash stands where the figures could give a patient away."
     yield ""
     yield from _table(("subgroup", "rows", "outcome 1", *_OF_SUBGROUPS), map(_subgroup, found))
 

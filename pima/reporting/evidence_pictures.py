@@ -28,7 +28,7 @@ def roc_picture(found: Exhibit, name: str) -> Markup:
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), xlabel="1 - specificity", ylabel="sensitivity")
         percents(axes, "x")
         percents(axes, "y")
-        told = "ROC curves: the share of patients with the outcome that is found, over the share of false alarms"
+        told = "ROC curves: the share of patients with the outcome that is found, against the share of false alarms"
         return as_svg(figure, "ROC curve", f"{told}, at each threshold. The diagonal is guessing.")
 
 
@@ -65,9 +65,9 @@ def decision_picture(found: Exhibit, name: str) -> Markup:
             axes.plot([at for at, _ in points], _of_100([value for _, value in points]), color=colour, linestyle=line)
         highest = 100 * document["positive"] / document["rows"]
         axes.set(xlim=(0, 1), ylim=(-0.15 * highest - 0.5, 1.1 * highest + 0.5), xlabel="threshold")
-        axes.set_ylabel("net benefit, cases of 100")
+        axes.set_ylabel("net benefit, cases per 100")
         percents(axes, "x")
-        told = "Decision curves: found cases of a hundred patients, less the false alarms weighed by the threshold"
+        told = "Decision curves: cases found per hundred patients, less the false alarms, weighted by the threshold"
         return as_svg(figure, "Net benefit", f"{told}, beside treating all and treating none.")
 
 

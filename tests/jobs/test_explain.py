@@ -159,6 +159,8 @@ def test_categories_are_told_by_their_labels(declared_database: Database, traine
     assert words["order"] == "order 3"
     assert words["temperature"] == "temperature missing"
     assert found["meaning"].endswith("will have outcome 1: back in hospital within thirty days.")
+    told = call(declared_database, "explain", "7", "--config", config).stdout
+    assert f"  the other feature: {found['contributions'][3]['contribution']:+.2f}\n" in told
 
 
 def _newest_snapshot(trained: Path) -> dict[str, object]:
