@@ -25,6 +25,11 @@ def declared_key_types(sources: Sequence[Source]) -> KeyTypes:
     return found | {(source.name, "person_key"): source.person_types for source in sources if source.persons}
 
 
+def persons_not_texts(key_types: KeyTypes) -> Mapping[str, tuple[KeyType, ...]]:
+    """The sources whose persons are no plain texts, with their types."""
+    return {name: types for (name, key), types in key_types.items() if key == "person_key" and types != _TEXT}
+
+
 def reading_keys(at: Mapping[str, int], key_types: KeyTypes) -> ReadKeys | None:
     """A function from a line's number and its cells to its keys, as the tables have them; None where the file has none.
 

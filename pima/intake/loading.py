@@ -11,11 +11,12 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 
 from pima.core.features import Declaration
+from pima.core.keys import key_of_text
 from pima.errors import FileLoadedBefore
 from pima.intake.bad_lines import BrokenRule, broken_rules_of, report
 from pima.intake.contested import Done, until_free
 from pima.intake.files import PatientFile, open_patient_file
-from pima.intake.key_cells import KeyTypes
+from pima.intake.key_cells import KeyTypes, persons_not_texts
 from pima.intake.patient_rows import BadLine
 from pima.intake.sources import readable_again, refused
 from pima.logs import get_logger
@@ -128,6 +129,8 @@ def _load_file(
     _refuse_second_time(connection, file, options)
     bad = _stage(connection, file, progress)
     bad += _bad_among_staged(connection, file)
+    if file.called_by == "id" and "person_key" in file.keys:
+        bad += _bad_persons(connection, options.key_types)
     if bad and not options.partial:
         raise refused(file.name, report(bad, file.declaration.features))
     patients.drop_staged(connection, [line.line for line in bad])
@@ -185,6 +188,22 @@ def _stage(connection: Connection, file: PatientFile, progress: Progress) -> lis
         progress(file.name, lines)
     if lines == 0:
         raise refused(file.name, "It has column names but no rows (empty_file).")
+    return bad
+
+
+def _bad_persons(connection: Connection, key_types: KeyTypes) -> list[BadLine]:
+    """Read the persons beside an id by the type that its row's source has for them, since the file names no source."""
+    types = persons_not_texts(key_types)
+    if not types:
+        return []
+    bad, others = list[BadLine](), dict[int, str]()
+    for line, source, said in patients.persons_of_sources(connection, list(types)):
+        person = key_of_text(said, types[source])
+        if person is None:
+            bad.append(BadLine(line, "bad_person_key", "person_key"))
+        elif person != said:
+            others[line] = person
+    patients.name_persons(connection, others)
     return bad
 
 

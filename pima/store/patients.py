@@ -1,11 +1,11 @@
 """The patients: taking in files through a staging table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import Connection, bindparam, func, insert, select, text
 
 from pima.store.columns import any_differs, assigned, column, listed
 from pima.store.contested import hold
@@ -64,6 +64,23 @@ def give_ids(connection: Connection) -> None:
                 UPDATE {_staging(connection)} AS s SET id = k.{found} FROM {table} k
                 WHERE s.id IS NULL AND k.source = s.source AND k.source_key = s.source_key""")
         )
+
+
+def persons_of_sources(connection: Connection, sources: Sequence[str]) -> list[tuple[int, str, str]]:
+    """Line, source and person of those that say a person and whose row is known, or was once, by one of these."""
+    statement = text(f"""
+        SELECT s.line, coalesce(p.source, k.source) AS source, s.person_key
+        FROM {_staging(connection)} s LEFT JOIN patients p ON p.id = s.id LEFT JOIN row_keys k ON k.patient_id = s.id
+        WHERE s.person_key IS NOT NULL AND coalesce(p.source, k.source) IN :sources ORDER BY s.line""")
+    found = connection.execute(statement.bindparams(bindparam("sources", expanding=True)), {"sources": list(sources)})
+    return [(row.line, row.source, row.person_key) for row in found]
+
+
+def name_persons(connection: Connection, persons: Mapping[int, str]) -> None:
+    """Let lines say these persons."""
+    if persons:
+        statement = text(f"UPDATE {_staging(connection)} SET person_key = :person WHERE line = :line")
+        connection.execute(statement, [{"line": line, "person": person} for line, person in persons.items()])
 
 
 def keep_known(connection: Connection) -> None:

@@ -178,8 +178,16 @@ def test_keys_of_a_declared_source_are_read_by_their_type(
     )
     assert load(database, *declared, path)["inserted"] == 2
     assert [row[1:4] for row in rows(database)[6:]] == [("clinic", "12", "7"), ("lab", "007", "007")]
-    assert load(database, *declared, write(tmp_path, "id,person_key", "1,007"))["updated"] == 1
-    assert rows(database)[0][3] == "007"
+    # Beside an id alone it is the one that the row's source would call so.
+    lab = rows(database)[7][0]
+    known = write(tmp_path, "id,person_key", "1,007", "2,", f"{lab},0012")
+    assert load(database, *declared, known)["updated"] == 2
+    assert [row[3] for row in rows(database)] == ["7", *[None] * 5, "7", "0012"]
+    assert load(database, *declared, known)["unchanged"] == 3
+    none = write(tmp_path, "id,person_key", "2,A-7", f"{lab},A-8")
+    assert "line 2: bad_person_key (person_key)" in refusal(database, *declared, none)
+    assert load(database, *declared, "--partial", none)["updated"] == 1
+    assert [row[3] for row in rows(database)] == ["7", *[None] * 5, "7", "A-8"]
 
 
 def test_keys_of_a_declared_source_in_parquet(database: Database, tmp_path: Path, declared: tuple[str, str]) -> None:
