@@ -23,6 +23,8 @@ class Learned:
     """(m, features), of the same rows; None where they are not kept."""
     ranked: Ranked | None = None
     """Of the same rows, by what they were called first and whose they are by now; None where no row has had a key."""
+    left_no_trace: bool = False
+    """Whether nearly all of the same rows are gone and had nothing but an id."""
 
 
 def unseen_by(
@@ -33,6 +35,9 @@ def unseen_by(
     No clock is asked: a row that was deleted and comes in again, or out of a backup, looks new by every time in it.
     """
     seen = np.zeros(len(holdout), dtype=bool)
+    if learned.left_no_trace:
+        # A history that was deleted, to come again by a pull: with other values each row may be anybody's.
+        seen |= holdout.came_by_key
     if learned.features is None:
         seen |= ~_held_out(learned, holdout, salt)
     elif by_features:

@@ -13,6 +13,7 @@ from pima.core.row_keys import RowKeys
 from pima.core.validation import Measurements
 from pima.store.columns import listed
 from pima.store.database import database_of
+from pima.store.id_lists import id_lists
 from pima.store.measurements import as_measurements
 from pima.store.row_keys import side_key
 from pima.store.tables import IS_LABELLED
@@ -63,6 +64,17 @@ def keys_of(connection: Connection, ids: Int64Array) -> RowKeys | None:
         return None
     each = [called.get(patient_id, (str(patient_id), None)) for patient_id in ids.tolist()]
     return RowKeys([first for first, _ in each], [person for _, person in each])
+
+
+def count_without_trace(connection: Connection, ids: Int64Array) -> int:
+    """How many of the rows with these ids are gone and have left no key."""
+    known = 0
+    for part in id_lists(ids.tolist()):
+        tables = f"SELECT id FROM patients WHERE id IN ({part}) UNION SELECT patient_id FROM row_keys"
+        known += connection.execute(
+            text(f"SELECT count(*) FROM ({tables} WHERE patient_id IN ({part})) AS known")
+        ).scalar_one()
+    return len(ids) - known
 
 
 _BLOCK_ROWS = 20_000

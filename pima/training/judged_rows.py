@@ -11,12 +11,12 @@ from datetime import datetime
 import numpy as np
 from sqlalchemy import Connection, Engine
 
-from pima.core.arrays import BoolArray, Float32Array
+from pima.core.arrays import BoolArray, Float32Array, Int64Array
 from pima.core.digest import sha256_of
 from pima.core.features import names_of
 from pima.core.history import Side, Split
 from pima.core.learned import Learned, unseen_by
-from pima.core.row_keys import ranked
+from pima.core.row_keys import WHOLE_TABLE, ranked
 from pima.core.window import Window, in_window
 from pima.logs import get_logger
 from pima.settings import GateSettings
@@ -24,7 +24,7 @@ from pima.store import lineage, registry
 from pima.store.declarations import as_features
 from pima.store.engine import reading
 from pima.store.generations import Generation
-from pima.store.histories import keys_of
+from pima.store.histories import count_without_trace, keys_of
 from pima.store.registry import VersionSummary
 from pima.training.snapshot import from_parquet, ids_from_parquet
 
@@ -82,7 +82,12 @@ def _learned(connection: Connection, number: int, as_read: AsRead, has_keys: boo
         return Learned(0.0)  # under which names rows were kept from it, nobody knows any more
     keys = None if learned_ids is None else keys_of(connection, learned_ids)
     features = None if rows is None else rows.features
-    return Learned(share, learned_ids, features, None if keys is None else ranked(keys, as_read.salt))
+    left_no_trace = has_keys and learned_ids is not None and _left_no_trace(connection, learned_ids)
+    return Learned(share, learned_ids, features, None if keys is None else ranked(keys, as_read.salt), left_no_trace)
+
+
+def _left_no_trace(connection: Connection, ids: Int64Array) -> bool:
+    return count_without_trace(connection, ids) >= WHOLE_TABLE * len(ids)
 
 
 def _snapshot(connection: Connection, version: VersionSummary) -> Side | None:

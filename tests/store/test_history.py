@@ -9,7 +9,7 @@ import numpy as np
 from pima.core.history import History, split
 from pima.core.row_keys import RowKeys
 from pima.store.engine import reading, writing
-from pima.store.histories import keys_of, labelled_history
+from pima.store.histories import count_without_trace, keys_of, labelled_history
 from pima.store.late_keys import late_keys
 from pima.store.schema import migrate
 from tests.conftest import FEATURE_NAMES, FEATURES, SALT, SOUND, Database, insert_patients, without_triggers
@@ -199,4 +199,5 @@ def test_what_rows_were_called_and_whose_they_were_is_found_by_their_ids_though_
     database.execute("DELETE FROM patients")
     with reading(database.engine) as connection:
         keys = keys_of(connection, np.array([1, 2, 5, 9]))
+        assert count_without_trace(connection, np.array([1, 2, 3, 4, 5, 9])) == 3
     assert keys == RowKeys(["1", "2", "source clinic v5", "9"], [None, "two", None, None])

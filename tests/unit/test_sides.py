@@ -250,6 +250,16 @@ def test_a_row_that_comes_again_with_a_key_judges_no_model_that_learned_from_its
         assert unseen_by(known, later, later.features, SALT).tolist() == wanted
 
 
+def test_where_the_rows_that_a_model_learned_from_left_no_trace_none_that_came_by_key_judges_it() -> None:
+    learned, later = _reborn()
+    others = replace(learned, features=learned.features + np.float32(0.01))  # as by another rounding
+    known = Learned(SHARE, learned.patient_ids + 1000, others.features, None, left_no_trace=True)
+    assert not unseen_by(known, later, later.features, SALT).any()
+    assert unseen_by(replace(known, left_no_trace=False), later, later.features, SALT).all()
+    by_ids = replace(later, ranked=None)
+    assert unseen_by(known, by_ids, by_ids.features, SALT).all()
+
+
 def test_of_a_row_that_comes_again_with_a_person_the_other_visits_do_not_judge_it_either() -> None:
     (held, other), (person, *_) = _keys("person h", True, 2), _keys("", False, 1)
     names = [held.removeprefix("person "), other.removeprefix("person ")]
