@@ -26,6 +26,8 @@ _THING = (
     "ssn",
     "mrn",
 )
+_ADDRESS = re.compile(r"zip\d*|zipcode|plz|post(al|leitzahl|code|alcode)|phone|telephone|telefon|tel|fax")
+_NAME = re.compile(r"(sur|fore|first|last|full|family|vor|nach)?names?|e?mail|address|adresse|street|strasse")
 _PERSONS = (["patient"], ["person"], ["subject"])
 _UNDIVIDED = re.compile(r"(patient|person|subject|member|visit|case|encounter|episode|record|row|sample)(id|no|nr|key)")
 _PART_OF_A_KEY = ("site", "clinic", "ward", "visit", "case", "encounter", "episode", "sample", "seq", "sequence")
@@ -73,6 +75,16 @@ def names_things(name: str) -> bool:
     """Whether what stands in the column names things and measures none."""
     parts = parts_of(name)
     return bool(parts) and (parts[-1] in _THING or parts in _PERSONS or _UNDIVIDED.fullmatch(parts[-1]) is not None)
+
+
+def names_an_address(name: str) -> bool:
+    """Whether the digits in the column say where somebody lives or how to call them, and measure nothing."""
+    return any(_ADDRESS.fullmatch(part) for part in parts_of(name))
+
+
+def is_no_key(name: str) -> bool:
+    """Whether what stands in the column is shared, or changes with a marriage or a move, even if all rows differ."""
+    return names_an_address(name) or any(_NAME.fullmatch(part) for part in parts_of(name))
 
 
 def may_be_in_a_key(name: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Literal
 from pima.core.declaration_rules import LARGEST_CODE
 from pima.core.features import is_number
 from pima.suggesting import cells
-from pima.suggesting.column_names import names_things
+from pima.suggesting.column_names import names_an_address, names_things
 from pima.suggesting.columns import MOST_WORDS, Column
 from pima.suggesting.outcomes import two_values
 from pima.suggesting.ranges import Range, range_of, zero_is_apart
@@ -86,6 +86,8 @@ def _reason_for_a_key(column: Column) -> str | None:
         return "an identifier or free text: different in each row"
     if names_things(column.name) and column.words is None:
         return "an identifier, by its name and its many values"
+    if names_an_address(column.name) and numbers.count and two_values(column) is None:
+        return "where somebody lives or how to call them, by its name: such digits measure nothing"
     return None
 
 

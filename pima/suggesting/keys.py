@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from pima.core.source import KeyType
-from pima.suggesting.column_names import may_be_in_a_key, names_a_person
+from pima.suggesting.column_names import is_no_key, may_be_in_a_key, names_a_person
 from pima.suggesting.columns import Column
 from pima.suggesting.shown import SHOWN_FROM
 
@@ -39,6 +39,7 @@ class Key:
 
 def key_among(columns: Sequence[Column]) -> Key | None:
     """One column, else the first two or three together; None where nothing tells the rows apart."""
+    columns = [column for column in columns if not is_no_key(column.name)]
     unique = [column for column in columns if column.is_unique]
     # What is named like a key comes first, and of those what is not a person's.
     unique.sort(key=lambda column: (not may_be_in_a_key(column.name), names_a_person(column.name)))
@@ -81,7 +82,7 @@ def person_among(columns: Sequence[Column], key: Key | None) -> Person | None:
 
 
 def _may_be_persons(column: Column, key: Key | None) -> bool:
-    if column.keys is None or (key is not None and key.names == (column.name,)):
+    if is_no_key(column.name) or column.keys is None or (key is not None and key.names == (column.name,)):
         return False
     different = column.different_keys
     return SHOWN_FROM <= different < column.known and different >= _LEAST_PERSONS * column.known

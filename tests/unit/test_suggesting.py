@@ -131,6 +131,24 @@ def test_numbers_of_a_list_are_no_measurement_though_whole_numbers_are() -> None
     assert "identifier, by its name" in taken_for([n // 900 for n in amounts], "phone_no", visit_id=range(ROWS))
 
 
+@pytest.mark.parametrize("name", ["zip", "ZIP_code", "zipcode", "zip5", "home_postal", "PLZ"])
+def test_digits_of_an_address_measure_nothing(name: str) -> None:
+    codes = [str(10_115 + n % 30) for n in range(ROWS)]
+    assert "measure nothing" in taken_for(codes, name, visit_id=range(ROWS))
+    assert taken_for(drawn(0, 1), f"has_{name}", visit_id=range(ROWS), diabetic=OUTCOME) == "yes or no"
+
+
+@pytest.mark.parametrize("name", ["name", "patient_name", "lastName", "Email", "street", "phone"])
+def test_what_people_are_called_is_no_key(name: str) -> None:
+    each = [f"Ann{n}" for n in range(ROWS)]
+    found = draft({name: each, "visit_no": range(ROWS), "diabetic": OUTCOME})
+    assert found.key is not None
+    assert (found.key.names, found.key.others) == (("visit_no",), ())
+    found = draft({name: each, "diabetic": OUTCOME})
+    assert (found.key, found.person) == (None, None)
+    assert name in [refused.column for refused in found.refused]
+
+
 def test_a_word_is_shown_where_20_rows_have_it_in_its_usual_spelling() -> None:
     words = ["never"] * 200 + ["Current"] * 150 + ["CURRENT"] * 10 + ["former"] * 20 + ["sometimes"] * 19 + ["1"]
     found = draft({"smoking": words, "diabetic": OUTCOME})
