@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine
 
 from pima.core.features import Declaration, Features
+from pima.core.ids import BELOW_ALL_IDS
 from pima.core.redeclared import Changes, Effects, Rules, add_effects, changes, of_another_kind
 from pima.errors import WrongConfiguration
 from pima.store import feature_columns, histories, queue, registry
@@ -71,7 +72,7 @@ def would_redeclare(engine: Engine, configured: Declaration) -> RedeclareResult:
 
 def _rows_in_blocks(engine: Engine, names: Sequence[str]) -> Iterator[Rows]:
     """Every patient, each block in a transaction of its own: SQLite's readers keep a writer from its commit."""
-    last = 0
+    last = BELOW_ALL_IDS
     while True:
         with reading(engine) as connection:
             block = histories.rows_above(connection, names, last)

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.arrays import Float64Array
 from pima.core.features import Features, names_of
+from pima.core.ids import BELOW_ALL_IDS
 from pima.counted import counted
 from pima.errors import NoChampion
 from pima.logs import get_logger
@@ -143,7 +144,7 @@ class _Drain:
         self._rules: Features = ()
         self._stop = stop
         self._result = ScoreResult(model_version=version)
-        self._after = 0
+        self._after = BELOW_ALL_IDS
         self._ended = False
         self._taking = threading.Lock()
         self._writing = threading.Lock()

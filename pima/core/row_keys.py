@@ -109,5 +109,6 @@ def ranked(keys: RowKeys, salt: str) -> Ranked:
         np.concatenate([first[others], ranks((name.encode() for name, _ in keys.renamed), salt)]),
         np.concatenate([persons[others], person_ranks((person for _, person in keys.renamed), salt)]),
     )
-    came_by_key = np.fromiter((not name[0].isdigit() for name in keys.first), bool, count=len(keys.first))
+    by_key = (name.startswith(("person ", "source ")) for name in keys.first)
+    came_by_key = np.fromiter(by_key, bool, count=len(keys.first))
     return Ranked(first, has_person, persons, came_by_key, renamed)

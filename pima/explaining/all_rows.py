@@ -10,6 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Engine
 
+<<<<<<< HEAD
+=======
+from pima.core.ids import BELOW_ALL_IDS
+from pima.errors import WrongUsage
+>>>>>>> b2e537a (A row whose id is below 1 is scored like any other)
 from pima.explaining.explainer import Explainer, load_explainer
 from pima.explaining.explanation import TOLD, Explanation
 from pima.logs import get_logger
@@ -50,7 +55,7 @@ def explain_all(engine: Engine, path: Path, stop: StopRequest) -> ExplainedRows:
 
 def _blocks(engine: Engine, explainer: Explainer, stop: StopRequest) -> Iterator[tuple[list[Explanation], int]]:
     """Each block's explanations, and how many of its rows can't be scored."""
-    after = -(2**63)
+    after = BELOW_ALL_IDS
     while True:
         # A transaction each: explaining takes longer than anybody should hold one open.
         with reading(engine) as connection:
