@@ -37,6 +37,12 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     options = parser("requeue", __doc__ or "")
     which = options.add_mutually_exclusive_group()
     which.add_argument("--stale", action="store_true", help="queue versions that today's champion has not predicted")
+    which.add_argument(
+        "--new-versions",
+        action="store_true",
+        help="draw another version for waiting rows whose version today's champion has predicted (version_used_twice);"
+        " as the owner",
+    )
     which.add_argument("--rejected", action="store_true", help="queue versions that were rejected, to be judged again")
     return run_command(options, _work, _show, arguments, environ)
 
@@ -47,6 +53,9 @@ def _work(command: Command) -> Result:
         without_time_limit(connection)
         if given.stale:
             return as_json(Requeued(queue.requeue_stale(connection)))
+        if given.new_versions:
+            queue.mend_unseen(connection)
+            return as_json(Requeued(queue.draw_new_versions(connection)))
         if given.rejected:
             return as_json(Requeued(queue.requeue_rejected(connection)))
         return as_json(Repaired(queue.mend_unseen(connection), queue.requeue_lost(connection)))

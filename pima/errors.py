@@ -243,8 +243,8 @@ class VersionCounterBehind(PimaError):
 class VersionUsedTwice(PimaError):
     """Waiting rows have the id and version of rows that were predicted before with other measurements ({rows:,} in
     this batch, by patient_id: {first}): the counter of versions was set back, or measurements were changed
-    while the triggers were away. The batch was rolled back. Run `python -m jobs.requeue`, which puts the counter right;
-    then change a measurement of each such row to another value and back, which draws a new version, and score again."""
+    while the triggers were away. The batch was rolled back. Run `python -m jobs.requeue --new-versions` as the owner,
+    which puts the counter right and draws other versions for such rows; then score again."""
 
     exit_code = WRONG
     code = "version_used_twice"

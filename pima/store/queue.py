@@ -138,6 +138,24 @@ def requeue_stale(connection: Connection) -> int:
     return _enqueue(connection, f"{_NOT_QUEUED} AND {_NOT_REJECTED} AND {_NOT_PREDICTED_BY_CHAMPION}")
 
 
+def draw_new_versions(connection: Connection) -> int:
+    """Give each waiting row whose version today's champion has predicted already another version; how many.
+
+    By an outcome that comes and is cleared again within the transaction, which draws one: so it takes the right to
+    write outcomes.
+    """
+    unlocked = database_of(connection).words.share_if_unlocked
+    found = connection.scalars(
+        text(f"""
+            SELECT p.id FROM scoring_queue q JOIN patients p ON p.id = q.patient_id AND p.version = q.patient_version
+            WHERE {_CURRENT} AND NOT ({_NOT_PREDICTED_BY_CHAMPION}) ORDER BY p.id {unlocked}""")
+    ).all()
+    for part in id_lists(found):
+        for outcome in ("0", "NULL"):
+            connection.execute(text(f"UPDATE patients SET outcome = {outcome} WHERE id IN ({part})"))
+    return len(found)
+
+
 def rejected(connection: Connection) -> list[int]:
     """The ids of the unlabelled rows that were rejected as they are, whichever champion did it."""
     of_the_version = "p.id = r.patient_id AND p.version = r.patient_version"

@@ -58,8 +58,13 @@ def test_a_prediction_of_the_row_before_is_not_taken_for_the_new_row_s(scored_da
     assert (refused.exit_code, the_json(refused)["error"]) == (2, "version_used_twice")
     assert "(1 in this batch, by patient_id: 1)" in refused.stderr
     assert predictions(scored_database) == before
-    for glucose in (100, 99):
-        scored_database.execute("UPDATE patients SET glucose = :glucose WHERE id = 1", {"glucose": glucose})
+    assert "python -m jobs.requeue --new-versions" in refused.stderr
+    # The other five wait under versions that nobody has predicted.
+    version = scored_database.value("SELECT max(version) FROM patients WHERE id > 1")
+    assert the_json(call(scored_database, "requeue", "--new-versions", "--json"))["requeued"] == 1
+    assert scored_database.value("SELECT version FROM patients WHERE id = 1") > version
+    assert scored_database.value("SELECT max(version) FROM patients WHERE id > 1") == version
+    assert scored_database.value("SELECT count(*) FROM patients WHERE glucose = 99 AND labelled_at IS NULL") == 1
     assert the_json(call(scored_database, "score", "--json"))["predicted"] == 6
     assert superseded(scored_database, 1) in ([(False,)], [(0,)])
 
