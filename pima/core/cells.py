@@ -4,6 +4,7 @@ What can't be taken is marked and not told. Text is read as in a file: digits wi
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -74,11 +75,19 @@ class Cells(NamedTuple):
     """(n,): positions in `CODES`"""
 
 
-def wrong_type(column: Column) -> str | None:
-    """The name of a type that is neither number nor text and stands in the column; None where there is none."""
+def wrong_type(column: Column, truth_values: bool = True) -> str | None:
+    """The name of a type that is neither number, text nor, where these may be there, truth value, and stands in the
+    column; None where there is none."""
     if isinstance(column, NumberColumn):
         return None
-    return min((kind.__name__ for kind in set(map(type, column)) - _READABLE), default=None)
+    readable = _READABLE if truth_values else _READABLE - {bool}
+    return min((kind.__name__ for kind in set(map(type, column)) - readable), default=None)
+
+
+def takes_truth_values(feature: Feature, how: MappedColumn) -> bool:
+    """Whether it is said what a truth value means: of a measured number, which becomes one where a column is retyped,
+    0 and 1 would be values like any other."""
+    return feature.kind == "category" or {"true", "false"} <= folded(how.words).keys()
 
 
 def measured(feature: Feature, how: MappedColumn, column: Column) -> Cells:
@@ -108,7 +117,7 @@ def _numbers(how: MappedColumn, column: Sequence[Any]) -> Cells:
 def _texts(how: MappedColumn, column: Sequence[Any]) -> Cells:
     """One by one; a word means what it says in the declared unit already."""
     words = folded(how.words)
-    said = [words.get(as_word(value)) if isinstance(value, str) else None for value in column]
+    said = [words.get(as_word(value)) if isinstance(value, str | bool) else None for value in column]
     read = [_number(value) for value in column]
     values = _in_unit(np.array([value if isinstance(value, float) else 0.0 for value in read]), how)
     is_word = np.array([word is not None for word in said], bool)
@@ -139,6 +148,15 @@ def _number(value: Any) -> float | str | None:
         return float("inf")
     except ValueError:
         return NOT_A_NUMBER
+
+
+_COMMA = re.compile(r"\s*[+-]?\d*,\d+\s*", re.ASCII)
+
+
+def with_comma(column: Sequence[Any], which: BoolArray) -> int:
+    """How many of the values that are none, `which` (n,), are digits with a comma."""
+    texts = (column[row] for row in np.flatnonzero(which).tolist())
+    return sum(isinstance(value, str) and _COMMA.fullmatch(value) is not None for value in texts)
 
 
 def _codes(words: Mapping[str, float], column: Sequence[Any]) -> Cells:

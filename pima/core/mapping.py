@@ -7,11 +7,23 @@ nobody. A measurement that is lacking is no reason, as in a file: scoring judges
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import NoneType
 
 import numpy as np
 
 from pima.core.arrays import BoolArray, Int8Array, Int64Array
-from pima.core.cells import CODES, NO_OUTCOME, NOT_A_NUMBER, Column, measured, objects_of, outcomes, wrong_type
+from pima.core.cells import (
+    CODES,
+    NO_OUTCOME,
+    NOT_A_NUMBER,
+    Column,
+    measured,
+    objects_of,
+    outcomes,
+    takes_truth_values,
+    with_comma,
+    wrong_type,
+)
 from pima.core.features import Features
 from pima.core.keys import canonical_keys
 from pima.core.source import KeyType, MappedColumn
@@ -135,6 +147,8 @@ class Tally:
     rows: int = 0
     without_key: int = 0
     """Rows whose key is NULL, too long, or not of its declared type."""
+    key_types: set[str] = field(default_factory=set)
+    """What the keys of these rows are to the driver: names of types, NULL aside."""
     repeated_keys: int = 0
     """Rows whose key stands in another row already."""
     rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -143,6 +157,8 @@ class Tally:
     """Rows by feature whose value can't be taken."""
     missing: Counter[str] = field(default_factory=Counter)
     """Rows by feature that lack it."""
+    with_comma: Counter[str] = field(default_factory=Counter)
+    """Rows by feature whose value is a text of digits and a comma."""
     wrong_types: dict[str, str] = field(default_factory=dict)
     """Features, the outcome and its time, with the type that can't be read and stands in their column."""
 
@@ -157,7 +173,9 @@ def mapped(mapping: SourceMapping, columns: Columns, tally: Tally, moments: Mome
     persons, bad_person = _persons(mapping, person_columns, len(keys))
     broken = np.where(unreadable != 0, unreadable, _broken_rules(measurements, mapping.features))
     tally.rows += len(keys)
-    tally.without_key += keys.count(None)
+    if None in keys:
+        tally.without_key += keys.count(None)
+        tally.key_types |= _types_of_no_key(key_columns, keys)
     others = {(BAD_OUTCOME, "outcome"): bad_outcome, (BAD_PERSON, "person_key"): bad_person} | bad_moments
     _count_rejected(tally, mapping.features, broken, others)
     _add(tally.unusable, mapping.features, broken != 0)
@@ -165,6 +183,12 @@ def mapped(mapping: SourceMapping, columns: Columns, tally: Tally, moments: Mome
     rejected = np.logical_or.reduce([broken.any(axis=1), *others.values()])
     rows = SourceRows(keys, persons, found, labelled_at, measurements, rejected)  # type: ignore[arg-type]
     return rows.rows(np.flatnonzero([key is not None for key in keys])) if None in keys else rows
+
+
+def _types_of_no_key(columns: Columns, keys: Sequence[str | None]) -> set[str]:
+    rows = [row for row, key in enumerate(keys) if key is None]
+    held = {type(column[row]) for column in map(objects_of, columns) for row in rows}
+    return {kind.__name__ for kind in held - {NoneType}}
 
 
 def is_missing(measurements: Measurements, features: Features) -> BoolArray:
@@ -185,11 +209,13 @@ def _measurements(mapping: SourceMapping, columns: Columns, rows: int, tally: Ta
     shape = (rows, len(columns))
     values, is_null, unreadable = np.zeros(shape), np.ones(shape, dtype=bool), np.zeros(shape, dtype=np.int8)
     for n, (feature, how, column) in enumerate(zip(mapping.features, mapping.columns, columns, strict=True)):
-        if (other := wrong_type(column)) is not None:
+        if (other := wrong_type(column, takes_truth_values(feature, how))) is not None:
             tally.wrong_types[feature.name] = other
             unreadable[:, n] = CODES.index(NOT_A_NUMBER)
             continue
         values[:, n], is_null[:, n], unreadable[:, n] = measured(feature, how, column)
+        if (of_none := unreadable[:, n] == CODES.index(NOT_A_NUMBER)).any():
+            tally.with_comma[feature.name] += with_comma(objects_of(column), of_none)
     values[is_null] = 0.0
     return Measurements(values, is_null), unreadable
 

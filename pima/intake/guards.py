@@ -1,6 +1,7 @@
 """What of a source is taken for a fault before anything is written; each guard names its limit and its figures."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -81,6 +82,9 @@ def _require_types(source: Source, mapping: SourceMapping, tally: Tally) -> None
     for name, other in tally.wrong_types.items():
         what = f"its column {columns[name]} ({name}) holds values of the type {other}"
         expected = "times, days, or texts of them" if name == "outcome_at" else "numbers, or texts"
+        if other == bool.__name__:
+            expected += "; truth values are for a category with the codes 0 and 1, or words say which numbers they mean"
+            expected += " (words = { true = 1, false = 0 })"
         raise SourceUnusable(source=source.name, what=what, expected=expected)
 
 
@@ -88,7 +92,10 @@ def _require_keys(source: Source, tally: Tally) -> None:
     named = ", ".join(source.keys)
     if tally.without_key:
         types = ", ".join(source.key_types)
-        what = f"in {counted(tally.without_key, 'row')} the key ({named}) is NULL, too long, or no {types}"
+        # A text may be of either, so that its type says nothing.
+        others = tally.key_types if "integer" in source.key_types else tally.key_types - {str.__name__}
+        held = f" (its values there: {', '.join(sorted(others))})" if others else ""
+        what = f"in {counted(tally.without_key, 'row')} the key ({named}) is NULL, too long, or no {types}{held}"
         raise SourceKeysUnusable(source=source.name, what=what)
     if tally.repeated_keys:
         what = f"in {counted(tally.repeated_keys, 'row')} the key ({named}) is that of another row"
@@ -112,12 +119,19 @@ def _require_features(source: Source, tally: Tally, comparison: Comparison) -> N
             was = f", where it was missing in {before:.1%}" if comparison.ours else ""
             # Whoever has named a wrong unit would raise the limit in vain.
             unit = ", as where its factor, words or range don't fit the source" if unusable > lacking / 2 else ""
+            unit += _of_commas(tally, [name])
             what = (
                 f"{name} is missing in {tally.missing[name]:,} of {counted(tally.rows, 'row')} and can't be taken in "
                 f"{tally.unusable[name]:,} (out of range, unknown, no number{unit}){was}; most_missing is "
                 f"{source.most_missing:g}"
             )
             raise SourceRefused(source=source.name, what=what)
+
+
+def _of_commas(tally: Tally, features: Iterable[str]) -> str:
+    """Where any of these holds decimals with a comma."""
+    commas = any(tally.with_comma[name] for name in features)
+    return ", or where decimals have a comma: a query can replace it by a point" if commas else ""
 
 
 _SHOWN = 5
@@ -134,8 +148,8 @@ def _require_taken(source: Source, tally: Tally) -> None:
         shown += [f"others: {counted(sum(rows for _, rows in known[_SHOWN:]), 'row')}"] if len(known) > _SHOWN else []
         what = (
             f"{rejected:,} of {counted(tally.rows, 'row')} break a rule ({', '.join(shown)}), as where outcome_words, "
-            f"person_type, or the factor, words or range of a feature don't fit the source; most_rejected is "
-            f"{source.most_rejected:g}"
+            f"person_type, or the factor, words or range of a feature don't fit the source"
+            f"{_of_commas(tally, source.columns)}; most_rejected is {source.most_rejected:g}"
         )
         raise SourceRefused(source=source.name, what=what)
 

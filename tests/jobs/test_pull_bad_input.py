@@ -114,6 +114,21 @@ def test_a_float_is_no_key_nor_is_nothing(sqlite: Database, clinic: Clinic, key_
     assert "17.25" not in message
 
 
+@pytest.mark.parametrize(
+    ("kind", "key_type", "key", "told"),
+    [
+        ("TEXT", "integer", "A-17", "no integer (its values there: str)"),
+        ("INTEGER", "text", 17, "no text (its values there: int)"),
+    ],
+)
+def test_of_keys_of_another_type_it_is_told_of_which(
+    sqlite: Database, clinic: Clinic, kind: str, key_type: str, key: object, told: str
+) -> None:
+    _key_is(clinic, kind, key_type)
+    clinic.insert(2, visit_id=key)
+    refused(sqlite, clinic, 2, "in 2 rows the key (visit_id)", told)
+
+
 def test_a_key_without_a_value_is_refused_beside_sound_ones(sqlite: Database, clinic: Clinic) -> None:
     _key_is(clinic, "TEXT", "text")
     clinic.insert(1, visit_id=None)
@@ -437,6 +452,16 @@ def test_a_wrong_unit_is_found_at_the_first_pull(sqlite: Database, clinic: Clini
     clinic.insert(10)
     clinic.columns["glucose"] = "glucose_mmol"
     refused(sqlite, clinic, 3, "glucose", "can't be taken in 10", "as where its factor, words or range don't fit")
+
+
+def test_decimals_with_a_comma_are_told_as_such(sqlite: Database, clinic: Clinic) -> None:
+    loosely(clinic, "glucose_mmol")
+    clinic.insert(4, glucose_mmol="5.5")
+    clinic.insert(6, seed=2, glucose_mmol=" 5,5")
+    message = refused(sqlite, clinic, 3, "glucose", "can't be taken in 6", "or where decimals have a comma")
+    assert "5,5" not in message
+    clinic.settings["most_missing"] = 1
+    refused(sqlite, clinic, 3, "6 of 10 rows break a rule", "or where decimals have a comma")
 
 
 def test_most_rows_that_break_a_rule_are_taken_for_a_fault(sqlite: Database, clinic: Clinic) -> None:

@@ -19,6 +19,7 @@ NUMBERS = {
     "mood 'sad'": "not_a_number",
 }
 OTHERS = {
+    "bool 'true'": "bool",
     "bytea '\\x31'": "bytes",
     "interval '1 day'": "timedelta",
     "int4range '[1,2)'": "Range",
@@ -36,7 +37,7 @@ def test_odd_numbers_are_counted_and_other_types_named(postgresql: Database, pos
     clinic.insert(2)
     clinic.settings |= {"most_missing": 1, "most_rejected": 1}
     clinic.execute("CREATE TYPE mood AS ENUM ('1.5', 'sad')")
-    for number in ("numeric '1.5e0'", "numeric '0.0150e2'", "bool 'true'", "float8 '-0'", "mood '1.5'"):
+    for number in ("numeric '1.5e0'", "numeric '0.0150e2'", "float8 '-0'", "mood '1.5'"):
         _pedigree_is(clinic, number)
         assert clinic.pulled(postgresql)["rejected"] == 0
         assert counts(clinic.pulled(postgresql)) == {"unchanged": 2}
@@ -57,6 +58,17 @@ def _pedigree_is(clinic: Clinic, value: str) -> None:
     with clinic.engine.begin() as connection:
         said = f"UPDATE visits SET pedigree = {value.removeprefix(kind)}"
         connection.exec_driver_sql(said, execution_options={"no_parameters": True})
+
+
+def test_truth_values_are_numbers_only_where_it_is_said(postgresql: Database, postgresql_clinic: Clinic) -> None:
+    clinic = postgresql_clinic
+    clinic.insert(2, pedigree=1)
+    clinic.pulled(postgresql)
+    clinic.execute("ALTER TABLE visits ALTER pedigree TYPE boolean USING pedigree > 0")
+    refused(postgresql, clinic, 2, "pedigree", "type bool", "a category with the codes 0 and 1", "words = {")
+    clinic.columns["diabetes_pedigree"] = {"column": "pedigree", "words": {"True": 0.75, "false": 0.25}}
+    assert counts(clinic.pulled(postgresql)) == {"updated": 2}
+    assert postgresql.execute("SELECT DISTINCT diabetes_pedigree FROM patients") == [(0.75,)]
 
 
 TIMES = ["infinity", "-infinity", "0044-03-15 BC", "20000-01-01"]
