@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from pima.core.mapping import Tally
 from pima.counted import counted
-from pima.errors import DatabaseFailed, KeptIdTaken, PimaError
+from pima.errors import TRY_AGAIN_LATER, DatabaseFailed, KeptIdTaken, PimaError
 from pima.intake.change_file import ChangeBlock, ChangeFile
 from pima.intake.comparing import compared
 from pima.intake.contested import until_free
@@ -74,21 +74,24 @@ class Pull:
 def pull_sources(pull: Pull, sources: Sequence[OpenSource]) -> None:
     """Each source in turn; one that fails keeps no other from being pulled.
 
-    Raises the first of SourceUnusable, SourceKeysUnusable, SourceRefused, SourceAway, LeaseHeld, RowsContested,
-    KeptIdTaken; Interrupted.
+    Raises the first of SourceAway, LeaseHeld, RowsContested and whatever else passes, since that is to be tried again;
+    where nothing does, the first of SourceUnusable, SourceKeysUnusable, SourceRefused, KeptIdTaken. The others are
+    told. Raises Interrupted.
     """
-    first: PimaError | None = None
+    errors: list[PimaError] = []
     for source in sources:
         try:
             _pull(pull, source)
         except PimaError as error:
             status = runs.status_of_exit_code(error.exit_code)
             pull.report(replace(pull.results[source.source.name], status=status, error_code=error.code))
-            if first is not None:
-                tell(f"error: {error}")
-            first = first or error
-    if first is not None:
-        raise first
+            errors.append(error)
+    # Sorting leaves those that are alike in their order.
+    errors.sort(key=lambda error: error.exit_code != TRY_AGAIN_LATER)
+    for other in errors[1:]:
+        tell(f"error: {other}")
+    if errors:
+        raise errors[0]
 
 
 def _pull(pull: Pull, opened: OpenSource) -> None:

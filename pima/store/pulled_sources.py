@@ -47,7 +47,7 @@ def last_ends(connection: Connection, sources: Sequence[str], retries: int) -> d
 
 _SUCCEEDED = f"status = '{Status.SUCCEEDED}'"
 _FAILED = f"is_scheduled AND status IN ('{Status.FAILED}', '{Status.REFUSED}', '{Status.CRASHED}')"
-# One source is away, another failed: such a run is not tried again.
+# Runs of a time when one that found a source away and another at fault ended as failed, and was not tried again.
 _GAVE_UP = (
     f"is_scheduled AND status = '{Status.TRY_AGAIN_LATER}'"
     f" AND (attempt > :retries OR status_of_run IN ('{Status.FAILED}', '{Status.REFUSED}'))"

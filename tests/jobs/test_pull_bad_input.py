@@ -547,19 +547,20 @@ def test_what_was_missing_before_may_be_missing(sqlite: Database, clinic: Clinic
     assert counts(clinic.pulled(sqlite)) == {"unchanged": 10}
 
 
+def _declared(name: str) -> str:
+    """A source whose table has its name."""
+    columns = "".join(
+        f"{name} = {json.dumps(how['column'] if isinstance(how, dict) else how)}\n" for name, how in COLUMNS.items()
+    )
+    return f'[[source]]\nname = "{name}"\ntable = "{name}"\nkey = "visit_id"\n[source.columns]\n{columns}'
+
+
 def test_one_source_that_fails_keeps_no_other_from_being_pulled(
     sqlite: Database, sqlite_clinic: Clinic, tmp_path: Path
 ) -> None:
     clinic = sqlite_clinic
     clinic.insert(3)
-    columns = "".join(
-        f"{name} = {json.dumps(how['column'] if isinstance(how, dict) else how)}\n" for name, how in COLUMNS.items()
-    )
-
-    def declared(name: str) -> str:
-        return f'[[source]]\nname = "{name}"\ntable = "{name}"\nkey = "visit_id"\n[source.columns]\n{columns}'
-
-    clinic.extra = declared("first") + declared("second")
+    clinic.extra = _declared("first") + _declared("second")
     environ = {"PIMA_SOURCE__FIRST__URL": clinic.url, "PIMA_SOURCE__SECOND__URL": clinic.url}
     ended = clinic.pull(sqlite, "--json", **environ)
     found: dict[str, Any] = json.loads(ended.stdout)
@@ -571,6 +572,28 @@ def test_one_source_that_fails_keeps_no_other_from_being_pulled(
     ]
     assert "source second" in ended.stderr
     assert sqlite.execute("SELECT status, error_code FROM runs") == [("failed", "source_unusable")]
+
+
+def test_where_one_source_is_at_fault_and_another_is_away_the_run_is_for_later(
+    sqlite: Database, sqlite_clinic: Clinic
+) -> None:
+    clinic = sqlite_clinic  # is empty, and so refused
+    clinic.extra = _declared("first") + _declared("second") + _declared("third")
+    away = f"postgresql://u@127.0.0.1:{free_port()}/d"
+    urls = {"FIRST": clinic.url, "SECOND": away, "THIRD": away}
+    ended = clinic.pull(sqlite, "--json", **{f"PIMA_SOURCE__{name}__URL": url for name, url in urls.items()})
+    found: dict[str, Any] = json.loads(ended.stdout)
+    assert (ended.exit_code, found["error"]) == (75, "source_away")
+    assert [(each["status"], each["error_code"]) for each in found["sources"]] == [
+        ("failed", "source_unusable"),
+        ("try_again_later", "source_away"),
+        ("try_again_later", "source_away"),
+        ("refused", "source_refused"),
+    ]
+    assert [f"source {name}" in found["message"] + ended.stderr for name in ("first", "second", "third", "clinic")] == [
+        True
+    ] * 4
+    assert sqlite.execute("SELECT status, error_code FROM runs") == [("try_again_later", "source_away")]
 
 
 @pytest.mark.parametrize("table", ["patients", "current_predictions", "{main}.patients"])
