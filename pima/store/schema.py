@@ -35,7 +35,7 @@ from pima.store.triggers import drop_triggers, make_triggers, require_triggers
 from pima.store.types import Real
 from pima.store.urls import redacted
 
-HEAD = "0014"
+HEAD = "0015"
 REVISIONS = (
     "0001",
     "0002",
@@ -51,6 +51,7 @@ REVISIONS = (
     "0012",
     "0013",
     "0014",
+    "0015",
 )
 """Every revision that this code knows, oldest first; a test compares them with migrations/."""
 _FIRST_WITH_DECLARATIONS = "0007"

@@ -203,6 +203,8 @@ model_versions = _table(
     Column("features", Json),
     # Of the rows that it learned from, as Parquet; kept whether its snapshot is or not.
     Column("training_ids", Bytes),
+    # Their distributions, in bins of ten rows at least: what nights are compared with.
+    Column("reference", Json),
     CheckConstraint("number > 0", name="number"),
 )
 
@@ -287,6 +289,34 @@ runs = _table(
         " 'crashed', 'missed', 'skipped')",
         name="status",
     ),
+)
+
+# What each run of scoring counted, by the bins of its version's reference; later runs pool it where they are small.
+tallies = _table(
+    "tallies",
+    Column("run_id", Id, primary_key=True, autoincrement=False),
+    Column("model_version", Id, nullable=False),
+    Column("tally", Json, nullable=False),
+    Column("recorded_at", Timestamp, **_now()),
+)
+
+# A row a run, feature and figure; no feature where it is about all rows. Beyond its limit is a value that lies farther
+# from the reference than allowed.
+monitoring = _table(
+    "monitoring",
+    Column("run_id", Id, primary_key=True, autoincrement=False),
+    Column("model_version", Id, primary_key=True, autoincrement=False),
+    Column("feature", Text, primary_key=True),
+    Column("figure", Text, primary_key=True),
+    Column("value", Real),
+    Column("low", Real),
+    Column("high", Real),
+    Column("rows", Id, nullable=False),
+    Column("reference", Real),
+    Column("allowed", Real),
+    Column("state", Text, nullable=False),
+    Column("recorded_at", Timestamp, **_now()),
+    CheckConstraint("state IN ('usual', 'alert', 'insufficient_data', 'no_reference')", name="state"),
 )
 
 # What retrainings leave for people to look at: pages of HTML, the newest few.

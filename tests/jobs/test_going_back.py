@@ -12,15 +12,17 @@ SHIPPED_TEXT = (Path(__file__).parents[2] / "pima" / "data" / "features.toml").r
 WIDER = SHIPPED_TEXT.replace("high = 25", "high = 30", 1)
 IN_OTHER_WORDS = SHIPPED_TEXT.replace('unit = "count"', 'unit = "how many"', 1)
 OLDER = ("0001", "0006")
+LOST = ("training_ids", "reference")
 
 
 def _all_there_is(database: Database) -> list[object]:
-    """But for what an older schema has no place for: from which rows a version learned; its snapshot tells it too."""
+    """But for what an older schema has no place for: from which rows a version learned, as its snapshot tells too, and
+    how they are distributed."""
     found: list[object] = []
     for table in ("alembic_version", "declarations", "patients", "scoring_queue", "model_versions", "predictions"):
         with database.engine.connect() as connection:
             rows = connection.exec_driver_sql(f"SELECT * FROM {table}").mappings().all()
-        kept = [{name: row[name] for name in row if name != "training_ids"} for row in rows]
+        kept = [{name: row[name] for name in row if name not in LOST} for row in rows]
         found.append(sorted(map(repr, kept)))
     return found
 

@@ -14,7 +14,7 @@ from pima.store.columns import listed
 from pima.store.postgresql.schema import schema_of_patients
 from pima.store.registry import VersionSummary
 
-_MODEL_COLUMNS = "number, compiled_artifact, compiled_sha256, threshold, features"
+_MODEL_COLUMNS = "number, compiled_artifact, compiled_sha256, threshold, features, reference"
 _CALLED = "patient_id, source, source_key"
 _SUMMARY_COLUMNS = ", ".join(VersionSummary.__dataclass_fields__)
 
@@ -39,6 +39,8 @@ ROLES = (
             "SELECT, INSERT ON predictions",
             "SELECT, INSERT, UPDATE ON rejections, runs",
             f"SELECT ({_MODEL_COLUMNS}) ON model_versions",
+            # Its figures, beside those of the nights before.
+            "SELECT, INSERT ON tallies, monitoring",
         ),
     ),
     Role(
@@ -54,7 +56,8 @@ ROLES = (
             "UPDATE (side_key) ON row_keys",
             "INSERT, DELETE ON training_snapshots",
             # For the report that it leaves: what came true.
-            "SELECT ON predictions",
+            "SELECT ON predictions, tallies",
+            "SELECT, INSERT ON monitoring",
             "SELECT, INSERT, DELETE ON reports",
             # What the champion before rejected waits again for one that may take it.
             "SELECT, INSERT, UPDATE ON scoring_queue",
@@ -88,6 +91,7 @@ ROLES = (
         "pima_scheduler",
         (
             "SELECT ON alembic_version, declarations, champion, holdout_generations, unseen_rows, attached_sources",
+            "SELECT ON monitoring",
             "SELECT, INSERT, UPDATE ON runs, schedules",
             # It ends the lease of a run that was killed.
             "SELECT (owner, expires_at), UPDATE (expires_at) ON leases",
@@ -101,6 +105,7 @@ ROLES = (
         (
             "SELECT ON alembic_version, declarations, patients, predictions, promotions, model_versions",
             "SELECT ON training_snapshots, runs, schedules, holdout_generations, unseen_rows, attached_sources",
+            "SELECT ON tallies, monitoring",
             f"SELECT ({_CALLED}) ON row_keys",
             "SELECT ON reports",
             "SELECT, UPDATE ON champion",
