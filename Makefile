@@ -94,10 +94,10 @@ $(VENV)/.browser: $(VENV)/.complete locks/browser.txt
 # Pins anew, for every platform and Python from 3.11; hashes in, index addresses out.
 lock:
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/score.txt
-	uv pip compile pyproject.toml --extra train --extra report --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/train.txt
-	uv pip compile pyproject.toml --extra train --extra report --group dev --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/dev.txt
-	uv pip compile pyproject.toml --extra train --extra report --group dev --group source --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/source.txt
-	uv pip compile pyproject.toml --extra train --extra report --group dev --group bench --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/bench.txt
+	uv pip compile pyproject.toml --extra train --extra report --extra alerts --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/train.txt
+	uv pip compile pyproject.toml --extra train --extra report --extra alerts --group dev --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/dev.txt
+	uv pip compile pyproject.toml --extra train --extra report --extra alerts --group dev --group source --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/source.txt
+	uv pip compile pyproject.toml --extra train --extra report --extra alerts --group dev --group bench --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/bench.txt
 	uv pip compile --group oracle --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/oracle.txt
 	uv pip compile --group browser --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/browser.txt
 

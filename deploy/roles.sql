@@ -7,6 +7,7 @@
 \set loader `cat "${PIMA_SECRETS:-/run/secrets}/pima_loader_password"`
 \set operator `cat "${PIMA_SECRETS:-/run/secrets}/pima_operator_password"`
 \set reader `cat "${PIMA_SECRETS:-/run/secrets}/pima_reader_password"`
+\set monitor `cat "${PIMA_SECRETS:-/run/secrets}/pima_monitor_password"`
 CREATE ROLE pima_owner LOGIN PASSWORD :'owner';
 CREATE ROLE pima_scheduler LOGIN PASSWORD :'scheduler';
 CREATE ROLE pima_scorer LOGIN PASSWORD :'scorer';
@@ -14,4 +15,5 @@ CREATE ROLE pima_trainer LOGIN PASSWORD :'trainer';
 CREATE ROLE pima_loader LOGIN PASSWORD :'loader';
 CREATE ROLE pima_operator LOGIN PASSWORD :'operator';
 CREATE ROLE pima_reader LOGIN PASSWORD :'reader';
+CREATE ROLE pima_monitor LOGIN PASSWORD :'monitor';
 CREATE DATABASE pima OWNER pima_owner;

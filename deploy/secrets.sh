@@ -10,7 +10,7 @@ address=${2:-database:5432}
 is_new=
 [ -d "$folder" ] || { mkdir -m 0700 "$folder"; is_new=yes; }
 umask 0022
-for role in postgres pima_owner pima_scheduler pima_scorer pima_trainer pima_loader pima_operator pima_reader; do
+for role in postgres pima_owner pima_scheduler pima_scorer pima_trainer pima_loader pima_operator pima_reader pima_monitor; do
     file=$folder/${role}_password
     if [ ! -e "$file" ]; then
         password=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')
@@ -23,5 +23,5 @@ END
     fi
     [ -e "$folder/${role}_url" ] || echo "postgresql+psycopg://$role:$(cat "$file")@$address/pima" >"$folder/${role}_url"
 done
-# For compose.outside.yaml: empty, nobody is pinged.
-touch "$folder/ping_score_url" "$folder/ping_retrain_url" "$folder/ping_pull_url"
+# For compose.outside.yaml: empty, nobody is pinged, and nobody is told.
+touch "$folder/ping_score_url" "$folder/ping_retrain_url" "$folder/ping_pull_url" "$folder/alerts_urls"

@@ -5,8 +5,13 @@ to stop."""
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib.util import find_spec
 
 from jobs.command import Command, Result, parser, run_command
+from pima.alerting.background import BackgroundTelling
+from pima.alerting.telling import Teller, receivers
+from pima.errors import AlertsExtraMissing
 from pima.logs import get_logger, resolved_look
 from pima.monitoring.metrics_endpoint import serve_metrics
 from pima.monitoring.ping import ping
@@ -14,9 +19,12 @@ from pima.schedule.children import job_command
 from pima.schedule.scheduling import Scheduler
 from pima.schedule.ticks import JOBS, PULL
 from pima.schedule.waking import run_until_stopped
-from pima.settings import database_url, source_url
+from pima.settings import Settings, database_url, declared, read_settings, source_url
 from pima.store.engine import make_engine
 from pima.store.source_engine import make_source_engine
+
+_OF_ALERTS = "PIMA_ALERTS__"
+"""The variables that no child has a use for: they are secrets."""
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -26,21 +34,41 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 def _work(command: Command) -> Result:
     settings = command.settings
+    telling = BackgroundTelling(partial(_tell, command) if _can_tell(settings) else None)
 
-    def ping_of_end(job: str, status: str) -> None:
+    def tell_of_end(job: str, status: str) -> None:
         ping(settings.ping, job, status)
+        telling.wake()
 
     _require_urls(command)
     sources = [source.name for source in settings.sources]
     serve_metrics(command.engine, settings.metrics, sources)
     command_of = job_command(command.options.config)
-    environ = dict(command.environ)
+    environ = {name: value for name, value in command.environ.items() if not name.startswith(_OF_ALERTS)}
     if settings.logs.format == "auto":  # a child's stderr is a pipe; its lines look like ours
         environ["PIMA_LOGS__FORMAT"] = resolved_look("auto")
         environ.pop("PIMA_LOGS__FORMAT_FILE", None)
-    scheduler = Scheduler(command.engine, settings.schedule, command_of, environ, on_end=ping_of_end, sources=sources)
-    run_until_stopped(scheduler, command.stop)
+    scheduler = Scheduler(command.engine, settings.schedule, command_of, environ, on_end=tell_of_end, sources=sources)
+    with telling:
+        run_until_stopped(scheduler, command.stop)
     return {"stopped": "as asked"}
+
+
+def _can_tell(settings: Settings) -> bool:
+    """Whether anybody is named who can be told; that somebody can't be ends no scheduler."""
+    if not receivers(settings.alerts):
+        return False
+    if find_spec("apprise") is None:
+        get_logger().error(str(AlertsExtraMissing()), error_code=AlertsExtraMissing.code)
+        return False
+    return True
+
+
+def _tell(command: Command) -> None:
+    """By the settings as they are by now, which are those of the children."""
+    config, environ = command.options.config, command.environ
+    settings = read_settings(config, environ)
+    Teller(command.engine, settings, declared(config, settings), environ, is_scheduler=True).tell()
 
 
 def _require_urls(command: Command) -> None:

@@ -101,6 +101,13 @@ class ReportExtraMissing(PimaError):
     code = "report_extra_missing"
 
 
+class AlertsExtraMissing(PimaError):
+    """This installation has no apprise, so it can tell nobody of anything. Install the extra: pip install
+    'pima[alerts]', or use the image's default target."""
+
+    code = "alerts_extra_missing"
+
+
 class ReportNotWritten(PimaError):
     """The report can't be written to {path}: {why}. What was there before is still there. Make room, or name another
     file."""
@@ -451,6 +458,14 @@ class SourceAway(PimaError):
 
     exit_code = TRY_AGAIN_LATER
     code = "source_away"
+
+
+class AlertsNotDelivered(PimaError):
+    """Alerts did not reach {receivers}, by their place in alerts.urls. What was not taken is kept and sent once they
+    answer: run this again later."""
+
+    exit_code = TRY_AGAIN_LATER
+    code = "alerts_not_delivered"
 
 
 class LeaseHeld(PimaError):

@@ -137,6 +137,12 @@ class PingSettings(Frozen, frozen=True):
     pull_url: WebAddress = ""
 
 
+class AlertsSettings(Frozen, frozen=True):
+    """Who is told of what is wrong; the addresses are secrets."""
+
+    urls: str = ""
+
+
 class LogSettings(Frozen, frozen=True):
     """How log lines look on stderr."""
 
@@ -164,6 +170,7 @@ class Settings(Frozen, frozen=True):
     schedule: ScheduleSettings = ScheduleSettings()
     metrics: MetricsSettings = MetricsSettings()
     ping: PingSettings = PingSettings()
+    alerts: AlertsSettings = AlertsSettings()
     logs: LogSettings = LogSettings()
     sources: tuple[Source, ...] = ()
     """[[source]], each with its name"""

@@ -37,6 +37,7 @@ from pima.store.triggers import drop_triggers, make_triggers
 from pima.store.types import Timestamp
 
 if TYPE_CHECKING:
+    from tests.jobs.alert_receiver import AlertReceiver
     from tests.jobs.clinic import Clinic
 
 # What several test files share stands beside them; its asserts tell as much as a test's own.
@@ -655,3 +656,12 @@ def receiver() -> Iterator[tuple[str, list[str]]]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def listener() -> "Iterator[AlertReceiver]":
+    """Somebody whom alerts are sent to."""
+    from tests.jobs.alert_receiver import alert_receiver
+
+    with alert_receiver() as found:
+        yield found

@@ -35,7 +35,7 @@ from pima.store.triggers import drop_triggers, make_triggers, require_triggers
 from pima.store.types import Real
 from pima.store.urls import redacted
 
-HEAD = "0015"
+HEAD = "0016"
 REVISIONS = (
     "0001",
     "0002",
@@ -52,6 +52,7 @@ REVISIONS = (
     "0013",
     "0014",
     "0015",
+    "0016",
 )
 """Every revision that this code knows, oldest first; a test compares them with migrations/."""
 _FIRST_WITH_DECLARATIONS = "0007"
@@ -66,7 +67,7 @@ def require_schema(engine: Engine) -> Declaration:
     """Stop before the first write where the schema is missing, behind, ahead, or changed by hand; what it declares."""
     with reading(engine) as connection:
         _require_one_schema(connection, _NAMES)
-        _require_revision(current_revision(connection), engine.url)
+        require_revision(connection, engine.url)
         found = database_of(connection).columns(connection, [table.name for table in TABLES])
         _require_columns(connection, found)
         declaration = newest_declaration(connection)
@@ -93,7 +94,9 @@ def _require_one_schema(connection: Connection, names: Sequence[str]) -> None:
         raise SchemaDiffers(what=what)
 
 
-def _require_revision(found: str | None, url: URL) -> None:
+def require_revision(connection: Connection, url: URL) -> None:
+    """Raises SchemaMissing, SchemaBehind or SchemaAhead; `url` is the database's, for the message."""
+    found = current_revision(connection)
     if found == HEAD:
         return
     if found is None:

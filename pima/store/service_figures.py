@@ -95,6 +95,37 @@ def last_verdicts(connection: Connection, newest: int) -> list[VerdictLine]:
     return [VerdictLine(*row) for row in connection.execute(statement)]
 
 
+@dataclass(frozen=True, slots=True)
+class MoveLine:
+    """A decision about the champion in brief; each field is the column of its name."""
+
+    id: int
+    verdict: str
+    reason: str
+    challenger: int | None
+    from_version: int | None
+    to_version: int | None
+    champion_sequence: int
+    """Of the champion that it was decided against."""
+    decided_at: datetime
+
+
+_MOVE = [promotions.c[name] for name in MoveLine.__dataclass_fields__]
+
+
+def moves_since(connection: Connection, moment: datetime) -> list[MoveLine]:
+    """What the gate and people decided since then, oldest first."""
+    rows = connection.execute(select(*_MOVE).where(promotions.c.decided_at >= moment).order_by(promotions.c.id))
+    return [MoveLine(*row) for row in rows]
+
+
+def newest_verdict(connection: Connection) -> MoveLine | None:
+    """The gate's last; a person's moves have no challenger."""
+    statement = select(*_MOVE).where(promotions.c.challenger.is_not(None)).order_by(promotions.c.id.desc()).limit(1)
+    row = connection.execute(statement).first()
+    return None if row is None else MoveLine(*row)
+
+
 def scheduler_heartbeat(connection: Connection) -> datetime | None:
     """When a scheduler last said that it lives; None where none ever has."""
     return connection.execute(select(func.max(schedules.c.heartbeat_at))).scalar()

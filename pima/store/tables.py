@@ -327,6 +327,20 @@ reports = _table(
     Column("html", Text, nullable=False),
 )
 
+# What each receiver of alerts was told of each condition that holds, and for a day of each that does no more.
+alerts = _table(
+    "alerts",
+    Column("receiver", Integer, primary_key=True, autoincrement=False),
+    Column("condition", Text, primary_key=True),
+    Column("since", Timestamp, nullable=False),
+    Column("told_at", Timestamp),
+    Column("is_open", Integer, nullable=False),
+    # Until when somebody is sending.
+    Column("claimed_until", Timestamp),
+    CheckConstraint("receiver > 0", name="receiver"),
+    CheckConstraint("is_open IN (0, 1)", name="is_open"),
+)
+
 # Since when each job has had its present schedule, and when a scheduler last said that it lives.
 schedules = _table(
     "schedules",
@@ -369,6 +383,7 @@ TABLES = tuple(metadata.tables.values())
 VIEWS = {
     "current_predictions": ("champion", "patients", "predictions", "rejections", "row_keys"),
     "unseen_rows": ("patients", "scoring_queue"),
+    "monitored_predictions": ("patients", "predictions"),
 }
 """Each view -> the tables that it reads."""
 

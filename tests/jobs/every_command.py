@@ -18,6 +18,7 @@ EVERY_COMMAND: list[tuple[str, ...]] = [
     ("report",),
     ("status",),
     ("requeue",),
+    ("alert", "--dry-run"),
     ("scheduler",),
 ]
 """Those that need a database."""

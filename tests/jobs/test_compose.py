@@ -62,7 +62,7 @@ def test_each_secret_that_is_mounted_is_drawn(secrets: Path) -> None:
     assert all(name == file for name, file in mounted)
     drawn = {path.name for path in secrets.iterdir()}
     assert {name for name, _ in mounted} <= drawn
-    used = set(re.findall(r"(?:secrets: \[|, |- )(\w+_(?:url|password))\b", COMPOSE + OUTSIDE))
+    used = set(re.findall(r"(?:secrets: \[|, |- )(\w+_(?:urls?|password))\b", COMPOSE + OUTSIDE))
     assert used == {name for name, _ in mounted}
 
 

@@ -32,6 +32,7 @@ from tests.conftest import (
     insert_patients,
     wait_for,
 )
+from tests.jobs.alert_receiver import AlertReceiver
 from tests.jobs.clinic import URL, Clinic
 from tests.jobs.patient_files import HEADER, ID_HEADER, write
 from tests.jobs.real_scheduler import EVERY_SECOND, stop
@@ -214,8 +215,8 @@ def test_a_run_that_fails_shows_no_value(watched: Watched) -> None:
     watched.call("status")
 
 
-def test_a_scheduler_with_its_metrics_its_pings_and_its_health_shows_no_value(
-    watched: Watched, receiver: tuple[str, list[str]]
+def test_a_scheduler_with_its_metrics_its_pings_its_alerts_and_its_health_shows_no_value(
+    watched: Watched, receiver: tuple[str, list[str]], listener: AlertReceiver
 ) -> None:
     database, (address, asked), port = watched.database, receiver, free_port()
     insert_patients(database, 3, **GOOD)
@@ -223,18 +224,22 @@ def test_a_scheduler_with_its_metrics_its_pings_and_its_health_shows_no_value(
         insert_patients(database, 1, **(GOOD | {column: value}))
     environ = {f"PIMA_SCHEDULE__{job}": EVERY_SECOND for job in ("SCORE", "RETRAIN")}
     pings = {f"PIMA_PING__{job}_URL": f"{address}/{job}" for job in ("SCORE", "RETRAIN")}
-    scheduler = database.start("scheduler", **environ, **pings, PIMA_METRICS__PORT=str(port))
+    told = {"PIMA_METRICS__PORT": str(port), "PIMA_ALERTS__URLS": listener.url}
+    scheduler = database.start("scheduler", **environ, **pings, **told)
     wait_for(lambda: {"/SCORE", "/RETRAIN/fail"} <= set(asked), scheduler)
     watched.call("health", exit_code=1)  # there is nothing to train on
     newest = database.value("SELECT max(id) FROM patients")
     database.execute(f"CREATE UNIQUE INDEX someone_elses ON rejections (reason) WHERE patient_id > {newest}")
     insert_patients(database, 2, **(GOOD | {"age": BAD["age"]}))
     wait_for(lambda: "/SCORE/fail" in asked, scheduler)
+    wait_for(lambda: {"score_failed", "retrain_failed"} <= set(listener.titles), scheduler)
+    watched.shown.append(str(listener.got))
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_SECONDS) as answer:
         watched.shown += [answer.read().decode(), *asked]
     watched.shown.append(stop(scheduler))
     database.execute("UPDATE scoring_queue SET enqueued_at = :long_ago", {"long_ago": database.stored(LONG_AGO)})
     watched.call("health", exit_code=1)
+    watched.call("alert", "--dry-run")
     watched.call("status")
     assert any('pima_rows_total{result="rejected"} 5.0' in text for text in watched.shown)
     assert database.value("SELECT count(*) FROM runs WHERE error_line IS NOT NULL AND job = 'score'") >= 1

@@ -24,9 +24,10 @@ from tests.conftest import (
     wait_for,
     without_triggers,
 )
+from tests.jobs.alert_receiver import alert_receiver
 from tests.jobs.clinic import Clinic
 
-ROLES = ("pima_scorer", "pima_trainer", "pima_loader", "pima_scheduler", "pima_operator", "pima_reader")
+ROLES = ("pima_scorer", "pima_trainer", "pima_loader", "pima_scheduler", "pima_operator", "pima_reader", "pima_monitor")
 
 
 @pytest.fixture
@@ -122,6 +123,10 @@ def test_scheduling_health_and_metrics_work_under_their_role_and_the_children_un
     assert guarded.value("SELECT count(*) FROM predictions") == 3
     health = call(scheduler, "health")
     assert "Not healthy: retrain_failed: the last run of retrain was refused (too_few_labels)" in health.stderr
+    with alert_receiver() as listener:
+        for role in (scheduler, under_role(guarded, "pima_operator")):
+            assert call(role, "alert", PIMA_ALERTS__URLS=listener.url).exit_code == 0
+        assert listener.titles[0] == "retrain_failed"
     engine = make_engine(scheduler.url, DatabaseSettings())
     assert {family.name: family for family in DatabaseFigures(engine).collect()}["pima_champion_version"]
     engine.dispose()
@@ -248,6 +253,14 @@ FORBIDDEN = [
     ("pima_operator", "DELETE FROM promotions"),
     ("pima_operator", "UPDATE training_snapshots SET rows = 1"),
     ("pima_operator", "DELETE FROM reports"),
+    ("pima_scheduler", "SELECT explanation FROM promotions"),
+    ("pima_scheduler", "SELECT * FROM monitored_predictions"),
+    ("pima_scorer", "SELECT * FROM alerts"),
+    ("pima_trainer", "DELETE FROM alerts"),
+    ("pima_reader", "SELECT * FROM monitored_predictions"),
+    ("pima_monitor", "SELECT * FROM predictions"),
+    ("pima_monitor", "SELECT outcome FROM patients"),
+    ("pima_monitor", "SELECT * FROM current_predictions"),
     ("pima_scorer", "SELECT html FROM reports"),
     ("pima_trainer", "UPDATE reports SET html = 'x'"),
     ("pima_trainer", "DELETE FROM predictions"),
@@ -273,6 +286,7 @@ def test_what_a_role_does_not_need_is_refused(guarded: Database) -> None:
     assert allowed == []
     for view in ("predictions", "current_predictions", "rejections"):
         assert not _refused(guarded, "pima_reader", f"SELECT * FROM {view}")
+    assert not _refused(guarded, "pima_monitor", "SELECT * FROM monitored_predictions")
 
 
 def test_the_reader_sees_the_champions_predictions_without_a_right_to_see_the_champion(

@@ -1,5 +1,6 @@
 """A PostgreSQL table that somebody has made anew beside the old one, which keeps triggers of ours."""
 
+from pima.store.tables import VIEWS
 from tests.conftest import Database, call
 
 _ROW = "(pregnancies, glucose, diabetes_pedigree, age) VALUES (1, 100, 0.3, 40)"
@@ -19,7 +20,7 @@ def test_a_table_that_was_rebuilt_beside_the_old_one_gets_its_triggers(postgresq
     for new, old in postgresql.execute(_NAMES):
         postgresql.execute(f"ALTER INDEX {old} RENAME TO old_{old}")
         postgresql.execute(f"ALTER INDEX {new} RENAME TO {old}")
-    for view in ("current_predictions", "unseen_rows"):
+    for view in VIEWS:
         reads = postgresql.value(f"SELECT pg_get_viewdef('{view}'::regclass)").replace("p_old", "patients")
         postgresql.execute(f"CREATE OR REPLACE VIEW {view} AS {reads}")
     migrated = call(postgresql, "migrate")

@@ -14,6 +14,7 @@ from pima.errors import SchemaDiffers
 from pima.settings import DatabaseSettings
 from pima.store import schema
 from pima.store.engine import make_engine
+from pima.store.tables import VIEWS
 from tests.conftest import SALT, Database, call, insert_patients, the_json
 from tests.store.rows import COLUMNS, VALUES, assert_queue_is_true
 
@@ -424,7 +425,7 @@ def _rebuild(sqlite: Database, table: str, made: str) -> None:
         f" AND type IN ('trigger', 'index') AND tbl_name = '{table}' ORDER BY type"
     )
     with sqlite.engine.begin() as connection:
-        for view in ("current_predictions", "unseen_rows"):
+        for view in VIEWS:
             connection.exec_driver_sql(f"DROP VIEW {view}")
         # What names the table goes on naming it.
         connection.exec_driver_sql("PRAGMA legacy_alter_table = ON")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pima import errors
+from pima.alerting.advice import ADVICE
 from pima.core.reasons import Reason
 from pima.monitoring import health
 from pima.schedule.ticks import JOBS
@@ -86,6 +87,11 @@ def test_each_code_of_a_run_is_told(code: str) -> None:
 def test_each_reason_of_health_is_told(reason: str) -> None:
     section = PAGE.partition("## What health complains of")[2].partition("\n## ")[0]
     assert f"`{reason}`" in section
+
+
+@pytest.mark.parametrize("reason", sorted(_reasons_of_health()))
+def test_an_alert_of_each_reason_of_health_says_what_to_do(reason: str) -> None:
+    assert reason in ADVICE
 
 
 @pytest.mark.parametrize("status", [str(status) for status in Status])

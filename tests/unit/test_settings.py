@@ -187,7 +187,7 @@ def test_a_wrong_file_is_refused_by_the_keys_name(tmp_path: Path, content: str, 
     ("content", "message"),
     [
         ("[score]\nbatch_row = 1\n", "[score] has no key batch_row. Expected: one of: batch_rows, workers."),
-        ("[scores]\n", "there is no section scores. Expected: one of: database, declaration, "),
+        ("[scores]\n", "there is no section scores. Expected: one of: alerts, database, declaration, "),
         ("score = 5\n", "score is not a section. Expected: [score] and keys in it."),
         (
             '[score]\nworkers = "CANARY"\n',

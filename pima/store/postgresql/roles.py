@@ -13,9 +13,11 @@ from pima.core.features import KEYS
 from pima.store.columns import listed
 from pima.store.postgresql.schema import schema_of_patients
 from pima.store.registry import VersionSummary
+from pima.store.service_figures import MoveLine
 
 _MODEL_COLUMNS = "number, compiled_artifact, compiled_sha256, threshold, features, reference"
 _CALLED = "patient_id, source, source_key"
+_MOVE_COLUMNS = ", ".join(MoveLine.__dataclass_fields__)
 _SUMMARY_COLUMNS = ", ".join(VersionSummary.__dataclass_fields__)
 
 
@@ -93,6 +95,9 @@ ROLES = (
             "SELECT ON alembic_version, declarations, champion, holdout_generations, unseen_rows, attached_sources",
             "SELECT ON monitoring",
             "SELECT, INSERT, UPDATE ON runs, schedules",
+            # What it tells people of, and has told them.
+            f"SELECT ({_MOVE_COLUMNS}) ON promotions",
+            "SELECT, INSERT, UPDATE, DELETE ON alerts",
             # It ends the lease of a run that was killed.
             "SELECT (owner, expires_at), UPDATE (expires_at) ON leases",
             "SELECT (enqueued_at) ON scoring_queue",
@@ -108,6 +113,7 @@ ROLES = (
             "SELECT ON tallies, monitoring",
             f"SELECT ({_CALLED}) ON row_keys",
             "SELECT ON reports",
+            "SELECT, INSERT, UPDATE, DELETE ON alerts",
             "SELECT, UPDATE ON champion",
             "INSERT ON promotions, holdout_generations",
             "SELECT, INSERT, UPDATE, DELETE ON scoring_queue",
@@ -128,6 +134,8 @@ ROLES = (
             f"SELECT ({_CALLED}) ON row_keys",
         ),
     ),
+    # Tools that watch models: when which version predicted what, and what came true; not of whom.
+    Role("pima_monitor", ("SELECT ON monitored_predictions",)),
 )
 
 

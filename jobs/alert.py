@@ -1,0 +1,74 @@
+"""python -m jobs.alert: tells people of what is wrong and of what has happened to the champion, by the addresses in
+alerts.urls: of each condition once a day, and once when it is over. The scheduler does so by itself."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from jobs.command import Command, Result, parser, run_command
+from pima.alerting.sending import Problem
+from pima.alerting.telling import Teller, receivers
+from pima.counted import counted
+from pima.errors import AlertsExtraMissing, AlertsNotDelivered, WrongConfiguration
+from pima.process.results import as_json
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """The command, with everything injected; returns the exit code."""
+    options = parser("alert", __doc__ or "")
+    which = options.add_mutually_exclusive_group()
+    which.add_argument("--test", action="store_true", help="send each receiver a message that says it is a test")
+    which.add_argument("--dry-run", action="store_true", help="show what would be told, and tell nobody")
+    return run_command(options, _work, _show, arguments, environ, needs_schema=False)
+
+
+def _work(command: Command) -> Result:
+    teller = Teller(command.engine, command.settings, command.declared, command.environ)
+    number = len(receivers(command.settings.alerts))
+    if command.options.dry_run:
+        found = teller.conditions()
+        waiting = {receiver: [alert.name for alert in each] for receiver, each in teller.waiting(found).items()}
+        return {"receivers": number, "conditions": [as_json(each) for each in found], "would_be_told": waiting}
+    if not number:
+        expected = "an address a line, such as mailtos://..., in PIMA_ALERTS__URLS_FILE; or --dry-run"
+        raise WrongConfiguration(what="alerts.urls names nobody", expected=expected)
+    if command.options.test:
+        _require_taken(teller.test())
+        return {"receivers": number, "tested": number}
+    telling = teller.tell()
+    _require_taken(telling.problems)
+    return {"receivers": number, "told": telling.told, "over": telling.over}
+
+
+def _require_taken(problems: Mapping[int, Problem]) -> None:
+    """Raises for the worst that there is: what no later try can mend comes first."""
+    if Problem.EXTRA_MISSING in problems.values():
+        raise AlertsExtraMissing()
+    unknown = [str(number) for number, problem in problems.items() if problem is Problem.UNKNOWN_ADDRESS]
+    if unknown:
+        what = f"apprise knows no such address as number {' and '.join(unknown)} of alerts.urls"
+        raise WrongConfiguration(what=what, expected="one that begins like mailtos:// or ntfys://, as apprise has them")
+    if problems:
+        named = ", ".join(f"number {number} ({problem})" for number, problem in problems.items())
+        raise AlertsNotDelivered(receivers=named)
+
+
+def _show(result: Result) -> None:
+    if "conditions" in result:
+        _show_dry_run(result)
+    elif "tested" in result:
+        print(f"{counted(result['tested'], 'receiver')} took the test")
+    else:
+        print(f"told: {', '.join(result['told']) or 'nothing'}; over: {', '.join(result['over']) or 'nothing'}")
+
+
+def _show_dry_run(result: Result) -> None:
+    print(f"{counted(result['receivers'], 'receiver')}, {counted(len(result['conditions']), 'condition')}")
+    for condition in result["conditions"]:
+        print(f"{condition['name']}: {condition['what']}\n    {condition['advice']}")
+    for receiver, names in result["would_be_told"].items():
+        print(f"receiver {receiver} would be told now: {', '.join(names) or 'nothing'}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,86 @@
+"""What each receiver of alerts was told, so that a restart tells nothing twice, and of two schedulers one tells it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, delete, select, update
+
+from pima.store.database import database_of
+from pima.store.tables import alerts
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A condition, as one receiver knows it; each field is the column of its name."""
+
+    condition: str
+    since: datetime
+    """When it was first seen, or happened."""
+    told_at: datetime | None
+    """When the receiver last took that it holds, or has happened."""
+    is_open: bool
+    """Whether the last that the receiver took says that it holds."""
+    claimed_until: datetime | None
+    """Until when somebody is sending an alert of it."""
+
+    def is_claimed(self, now: datetime) -> bool:
+        """Whether it is somebody else's to tell."""
+        return self.claimed_until is not None and self.claimed_until > now
+
+
+_REMEMBERED = select(*(alerts.c[name] for name in Remembered.__dataclass_fields__)).order_by(alerts.c.condition)
+
+
+def read_alerts(connection: Connection, receiver: int) -> list[Remembered]:
+    """What a receiver was told, and what it is being told."""
+    return _read(connection, _REMEMBERED.where(alerts.c.receiver == receiver))
+
+
+def lock_alerts(connection: Connection, receiver: int, conditions: Sequence[str], now: datetime) -> list[Remembered]:
+    """The same with these conditions among them, held against everybody else until the transaction ends."""
+    add = database_of(connection).insert_unless_there(alerts, ("receiver", "condition"))
+    # In the same order for all, since each waits for whoever inserts the same.
+    for condition in sorted(conditions):
+        connection.execute(add.values(receiver=receiver, condition=condition, since=now, is_open=0))
+    # FOR UPDATE on PostgreSQL; on SQLite the transaction holds the file's write lock already.
+    return _read(connection, _REMEMBERED.where(alerts.c.receiver == receiver).with_for_update())
+
+
+def claim(connection: Connection, receiver: int, conditions: Sequence[str], until: datetime) -> None:
+    """Nobody else tells of these until then."""
+    connection.execute(_update(receiver, conditions).values(claimed_until=until))
+
+
+def release(connection: Connection, receiver: int, conditions: Sequence[str]) -> None:
+    """They were not taken, and may be told again."""
+    connection.execute(_update(receiver, conditions).values(claimed_until=None))
+
+
+def record_told(
+    connection: Connection, receiver: int, condition: str, since: datetime, at: datetime, holds: bool
+) -> None:
+    """The receiver has taken that a condition holds, or else that it has happened."""
+    values = {"since": since, "told_at": at, "is_open": int(holds), "claimed_until": None}
+    connection.execute(_update(receiver, [condition]).values(**values))
+
+
+def record_over(connection: Connection, receiver: int, condition: str) -> None:
+    """The receiver has taken that a condition is over; when it was told that it held stays."""
+    connection.execute(_update(receiver, [condition]).values(is_open=0, claimed_until=None))
+
+
+def forget(connection: Connection, receiver: int, conditions: Sequence[str]) -> None:
+    """They need not be remembered any more."""
+    theirs = (alerts.c.receiver == receiver, alerts.c.condition.in_(conditions))
+    connection.execute(delete(alerts).where(*theirs))
+
+
+def _update(receiver: int, conditions: Sequence[str]) -> Any:
+    return update(alerts).where(alerts.c.receiver == receiver, alerts.c.condition.in_(conditions))
+
+
+def _read(connection: Connection, statement: Select[Any]) -> list[Remembered]:
+    rows = connection.execute(statement)
+    return [Remembered(**{**row._mapping, "is_open": bool(row.is_open)}) for row in rows]

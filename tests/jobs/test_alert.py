@@ -1,0 +1,298 @@
+"""People are told of each condition once a day and once when it is over, whatever their receivers do."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pima.alerting.background import BackgroundTelling
+from pima.alerting.sending import Message, Problem, send
+from pima.alerting.telling import Teller, Telling
+from pima.declaring import SHIPPED
+from pima.settings import AlertsSettings, Settings, read_settings
+from tests.conftest import PATIENCE_SECONDS, Database, Ended, call, clean_environ, free_port, install_models, the_json
+from tests.jobs.alert_receiver import AlertReceiver, alert_receiver
+from tests.jobs.clinic import Clinic
+
+MESSAGES = [Message(f"message {number}", "its body", "info") for number in range(3)]
+
+
+def _run(database: Database, job: str, status: str) -> None:
+    """A scheduled run that has ended so just now."""
+    runs = database.value("SELECT count(*) FROM runs")
+    tick = database.stored(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=runs))
+    database.execute(
+        "INSERT INTO runs (job, trigger, scheduled_for, attempt, status, counts, host, error_code, finished_at)"
+        " VALUES (:job, 'schedule', :tick, 1, :status, '{}', 'here', 'a_code', :now)",
+        {"job": job, "tick": tick, "status": status, "now": database.stored(datetime.now(UTC))},
+    )
+
+
+def _alert(database: Database, *receivers: str, exit_code: int = 0, options: tuple[str, ...] = ()) -> Ended:
+    ended = call(database, "alert", *options, PIMA_ALERTS__URLS="\n".join(receivers))
+    assert ended.exit_code == exit_code, ended.stderr
+    return ended
+
+
+def _teller(database: Database, *receivers: str, seconds: int = 30) -> Teller:
+    settings = Settings(alerts=AlertsSettings("\n".join(receivers)))
+    return Teller(database.engine, settings, SHIPPED, clean_environ(), seconds=seconds)
+
+
+def _a_day_goes_by(database: Database) -> None:
+    yesterday = database.stored(datetime.now(UTC) - timedelta(days=1))
+    database.execute("UPDATE alerts SET told_at = :then WHERE told_at IS NOT NULL", {"then": yesterday})
+
+
+def test_a_failure_is_told_once_a_day_and_once_when_it_is_over(database: Database, listener: AlertReceiver) -> None:
+    _alert(database, listener.url)
+    assert listener.got == []  # all is well
+    _run(database, "retrain", "failed")
+    found = the_json(_alert(database, listener.url, options=("--json",)))
+    assert found == {"receivers": 1, "told": ["retrain_failed"], "over": []}
+    _alert(database, listener.url)
+    (told,) = listener.got
+    assert told["title"].startswith("pima on ")
+    assert told["type"] == "failure"
+    what, since, advice = told["message"].splitlines()
+    assert what.startswith("The last run of retrain failed (a_code) ")
+    assert since == f"Seen since {datetime.now(UTC):%Y-%m-%d}{since[21:]}"
+    assert "`python -m jobs.retrain`" in advice
+    _a_day_goes_by(database)
+    for _ in range(2):
+        _alert(database, listener.url)
+    assert listener.titles == ["retrain_failed"] * 2
+    _run(database, "retrain", "succeeded")
+    for _ in range(2):
+        _alert(database, listener.url)
+    assert listener.titles == ["retrain_failed"] * 2 + ["retrain_failed is over"]
+    assert listener.got[-1]["type"] == "success"
+    _run(database, "retrain", "failed")
+    _alert(database, listener.url)
+    assert len(listener.got) == 3  # it has come again on the same day
+    _run(database, "retrain", "succeeded")
+    _a_day_goes_by(database)
+    _alert(database, listener.url)
+    assert (len(listener.got), database.value("SELECT count(*) FROM alerts")) == (3, 0)
+
+
+def test_a_receiver_that_refuses_or_is_away_gets_it_later_and_the_others_at_once(
+    sqlite: Database, listener: AlertReceiver
+) -> None:
+    _run(sqlite, "score", "failed")
+    away = f"jsons://user:CANARY1@127.0.0.1:{free_port()}/CANARY2?+X-Token=CANARY3"
+    with alert_receiver() as other:
+        other.status = 500
+        ended = _alert(sqlite, listener.url, away, other.url, exit_code=75)
+        assert "number 2 (not_taken), number 3 (not_taken)" in ended.stderr
+        assert "scheme=jsons" in ended.stderr
+        assert "CANARY" not in ended.stderr + ended.stdout + str(sqlite.execute("SELECT * FROM alerts"))
+        other.status = 200
+        for _ in range(2):
+            assert "number 2 (not_taken)" in _alert(sqlite, listener.url, away, other.url, exit_code=75).stderr
+        assert (listener.titles, other.titles) == (["score_failed"], ["score_failed"])
+
+
+def test_a_receiver_that_hangs_is_left_when_its_time_is_up_and_what_it_took_is_known(
+    sqlite: Database, listener: AlertReceiver
+) -> None:
+    for job in ("score", "retrain"):
+        _run(sqlite, job, "failed")
+    listener.hangs_after = 1
+    with alert_receiver() as other:
+        begun = time.monotonic()
+        found = _teller(sqlite, f"{listener.url}?rto=600", other.url, seconds=4).tell()
+        assert time.monotonic() - begun < PATIENCE_SECONDS
+        assert found == Telling(["retrain_failed", "score_failed"], [], {1: Problem.TIMED_OUT})
+        listener.hangs_after, taken = None, listener.titles
+        rest = [title for title in ("retrain_failed", "score_failed") if title not in taken]
+        assert _teller(sqlite, listener.url, other.url).tell() == Telling(rest, [], {})
+        assert listener.titles == ["retrain_failed", "score_failed"] == other.titles
+
+
+def test_a_sender_without_a_parent_ends_by_itself(listener: AlertReceiver) -> None:
+    listener.hangs_after = 0
+    given = {"url": f"{listener.url}?rto=600", "seconds": 1, "messages": [{"title": "a", "body": "b", "kind": "info"}]}
+    command = [sys.executable, "-m", "pima.alerting.sender"]
+    ended = subprocess.run(command, input=json.dumps(given).encode(), capture_output=True, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGALRM, b"", b"")
+
+
+def test_of_those_who_tell_at_once_one_does(database: Database, listener: AlertReceiver) -> None:
+    _run(database, "score", "failed")
+    found: list[Telling] = []
+    begin = threading.Barrier(4)
+
+    def tell() -> None:
+        teller = _teller(database, listener.url)
+        begin.wait()
+        found.append(teller.tell())
+
+    threads = [threading.Thread(target=tell) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(each.told for each in found) == [[], [], [], ["score_failed"]]
+    assert listener.titles == ["score_failed"]
+
+
+def test_what_somebody_claimed_and_died_over_is_told_when_the_claim_is_over(
+    sqlite: Database, listener: AlertReceiver
+) -> None:
+    _run(sqlite, "score", "failed")
+    listener.status = 500
+    _alert(sqlite, listener.url, exit_code=75)
+    listener.status = 200
+    for hours, told in ((1, []), (-1, ["score_failed"])):
+        until = sqlite.stored(datetime.now(UTC) + timedelta(hours=hours))
+        sqlite.execute("UPDATE alerts SET claimed_until = :until", {"until": until})
+        _alert(sqlite, listener.url)
+        assert listener.titles == told
+
+
+def test_the_champion_s_changes_are_told_once(sqlite: Database, trained: Path, listener: AlertReceiver) -> None:
+    install_models(sqlite, trained)
+    sqlite.execute("DELETE FROM promotions")
+    for version in ("2", "3"):
+        assert call(sqlite, "models", "promote", version, "--reason", "CANARY").exit_code == 0
+    assert call(sqlite, "models", "rollback", "--reason", "CANARY").exit_code == 0
+    for _ in range(2):
+        _alert(sqlite, listener.url)
+        _a_day_goes_by(sqlite)
+    said = [message["message"].splitlines()[0] for message in listener.got]
+    assert said == [
+        "Version 2 is the champion now (promoted_by_hand); before it was version 1.",
+        "Version 3 is the champion now (promoted_by_hand); before it was version 2.",
+        "Version 2 is the champion now (rolled_back); before it was version 3.",
+    ]
+    assert "CANARY" not in str(listener.got)
+    long_ago = sqlite.stored(datetime.now(UTC) - timedelta(days=8))
+    sqlite.execute("UPDATE promotions SET decided_at = :then", {"then": long_ago})
+    _alert(sqlite, listener.url)
+    assert (len(listener.got), sqlite.value("SELECT count(*) FROM alerts")) == (3, 0)
+
+
+def test_a_challenger_that_waits_for_approval_is_told_until_somebody_decides(
+    sqlite: Database, trained: Path, listener: AlertReceiver
+) -> None:
+    install_models(sqlite, trained)
+    sqlite.execute("DELETE FROM promotions")
+    verdict = (
+        "INSERT INTO promotions (verdict, reason, explanation, from_version, to_version, challenger,"
+        " champion_sequence, figures, decided_by) SELECT 'blocked', :reason, '', 1, 1, :challenger, sequence, '{}',"
+        " 'retrain' FROM champion"
+    )
+    sqlite.execute(verdict, {"reason": "subgroup_worse", "challenger": 2})
+    sqlite.execute(verdict, {"reason": "awaits_approval", "challenger": 3})
+    _alert(sqlite, listener.url)
+    waits, blocked = listener.got
+    assert waits["message"].startswith("Version 3 is better than the champion, and waits for a person's approval.")
+    assert "`python -m jobs.models promote 3 --reason TEXT`" in waits["message"]
+    assert "Version 2 was kept from becoming champion by a guard (subgroup_worse)." in blocked["message"]
+    assert call(sqlite, "models", "promote", "3", "--reason", "a test").exit_code == 0
+    _alert(sqlite, listener.url)
+    assert [title.partition(":")[0] for title in listener.titles[2:]] == ["champion_changed", "awaits_approval"]
+    assert listener.titles[3] == "awaits_approval:3 is over"
+
+
+def test_sources_are_told_apart(sqlite: Database, sqlite_clinic: Clinic, listener: AlertReceiver) -> None:
+    _run(sqlite, "pull", "refused")
+    left = {"source": "clinic", "status": "refused", "error_code": "source_refused"}
+    sqlite.execute("UPDATE runs SET counts = :counts", {"counts": json.dumps({"sources": [left]})})
+    ended = call(sqlite, "alert", "--config", sqlite_clinic.config, PIMA_ALERTS__URLS=listener.url)
+    assert ended.exit_code == 0, ended.stderr
+    assert listener.titles == ["pull_failed:clinic"]
+
+
+def test_a_scheduler_is_missed_only_where_there_was_one(sqlite: Database, listener: AlertReceiver) -> None:
+    assert "scheduler_silent" in call(sqlite, "health").stderr
+    _alert(sqlite, listener.url)
+    assert listener.got == []
+    sqlite.execute(
+        "INSERT INTO schedules (job, expression, time_zone, first_seen_at, heartbeat_at)"
+        " VALUES ('score', '15 2 * * *', 'UTC', :now, :then)",
+        {"now": sqlite.stored(datetime.now(UTC)), "then": sqlite.stored(datetime(2020, 1, 1, tzinfo=UTC))},
+    )
+    _alert(sqlite, listener.url)
+    assert listener.titles == ["scheduler_silent"]
+
+
+def test_what_is_wrong_with_the_schema_is_told_where_that_can_be_kept(
+    sqlite: Database, listener: AlertReceiver
+) -> None:
+    sqlite.execute("DROP VIEW unseen_rows")
+    _alert(sqlite, listener.url)
+    assert listener.titles == ["schema_differs"]
+    sqlite.execute("UPDATE alembic_version SET version_num = '0001'")
+    assert the_json(_alert(sqlite, listener.url, exit_code=2, options=("--json",)))["error"] == "schema_behind"
+
+
+def test_a_test_and_a_dry_run_change_nothing(sqlite: Database, listener: AlertReceiver) -> None:
+    _run(sqlite, "score", "refused")
+    shown = _alert(sqlite, listener.url, options=("--dry-run",)).stdout
+    assert "score_failed: the last run of score was refused (a_code)" in shown
+    assert "receiver 1 would be told now: score_failed" in shown
+    assert the_json(_alert(sqlite, options=("--dry-run", "--json")))["would_be_told"] == {}
+    assert listener.got == []
+    assert _alert(sqlite, listener.url, options=("--test",)).stdout == "1 receiver took the test\n"
+    assert (listener.titles, sqlite.value("SELECT count(*) FROM alerts")) == (["a test"], 0)
+    listener.status = 500
+    assert the_json(_alert(sqlite, listener.url, exit_code=75, options=("--test", "--json")))["error"] == (
+        "alerts_not_delivered"
+    )
+
+
+def test_nobody_to_tell_and_addresses_that_are_none_are_wrong_configuration(sqlite: Database) -> None:
+    assert "alerts.urls names nobody" in _alert(sqlite, exit_code=2).stderr
+    _run(sqlite, "score", "failed")
+    ended = _alert(sqlite, "CANARY://nobody", exit_code=2)
+    assert "apprise knows no such address as number 1 of alerts.urls" in ended.stderr
+
+
+def test_the_background_looks_when_it_is_woken_and_outlives_what_goes_wrong() -> None:
+    looked = threading.Semaphore(0)
+    raised = [RuntimeError("CANARY"), OSError("CANARY")]
+
+    def tell() -> None:
+        looked.release()
+        if raised:
+            raise raised.pop()
+
+    background = BackgroundTelling(tell, seconds=600)
+    with background:
+        for _ in range(3):
+            background.wake()
+            assert looked.acquire(timeout=60)
+    with BackgroundTelling(None) as nobody:
+        assert nobody is None
+
+
+def _senders() -> list[Path]:
+    """The processes of this one's that send."""
+    children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    found = [Path("/proc", child) for each in children for child in each.read_text().split()]
+    return [each for each in found if b"pima.alerting.sender" in (each / "cmdline").read_bytes()]
+
+
+def test_a_sender_knows_no_secret_but_the_address_and_nobody_sees_that(listener: AlertReceiver) -> None:
+    listener.hangs_after = 0
+    environ = clean_environ() | {"PIMA_ALERTS__URLS": "CANARY", "DATABASE_URL_FILE": "CANARY"}
+    sending = threading.Thread(target=send, args=(f"{listener.url}/CANARY?rto=600", MESSAGES, environ, 3))
+    sending.start()
+    assert listener.asked.wait(60)
+    (sender,) = _senders()
+    assert b"CANARY" not in (sender / "environ").read_bytes() + (sender / "cmdline").read_bytes()
+    sending.join()
+    assert _senders() == []
+
+
+def test_the_setting_can_be_a_file_of_lines(tmp_path: Path) -> None:
+    (tmp_path / "urls").write_text("json://a\njson://b\n")
+    found = read_settings(None, {"PIMA_ALERTS__URLS_FILE": str(tmp_path / "urls")})
+    assert found.alerts.urls == "json://a\njson://b"
