@@ -10,11 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Engine
 
-<<<<<<< HEAD
-=======
 from pima.core.ids import BELOW_ALL_IDS
-from pima.errors import WrongUsage
->>>>>>> b2e537a (A row whose id is below 1 is scored like any other)
 from pima.explaining.explainer import Explainer, load_explainer
 from pima.explaining.explanation import TOLD, Explanation
 from pima.logs import get_logger
