@@ -6,6 +6,7 @@
 \set trainer `cat "${PIMA_SECRETS:-/run/secrets}/pima_trainer_password"`
 \set loader `cat "${PIMA_SECRETS:-/run/secrets}/pima_loader_password"`
 \set operator `cat "${PIMA_SECRETS:-/run/secrets}/pima_operator_password"`
+\set eraser `cat "${PIMA_SECRETS:-/run/secrets}/pima_eraser_password"`
 \set reader `cat "${PIMA_SECRETS:-/run/secrets}/pima_reader_password"`
 \set monitor `cat "${PIMA_SECRETS:-/run/secrets}/pima_monitor_password"`
 CREATE ROLE pima_owner LOGIN PASSWORD :'owner';
@@ -14,6 +15,7 @@ CREATE ROLE pima_scorer LOGIN PASSWORD :'scorer';
 CREATE ROLE pima_trainer LOGIN PASSWORD :'trainer';
 CREATE ROLE pima_loader LOGIN PASSWORD :'loader';
 CREATE ROLE pima_operator LOGIN PASSWORD :'operator';
+CREATE ROLE pima_eraser LOGIN PASSWORD :'eraser';
 CREATE ROLE pima_reader LOGIN PASSWORD :'reader';
 CREATE ROLE pima_monitor LOGIN PASSWORD :'monitor';
 CREATE DATABASE pima OWNER pima_owner;

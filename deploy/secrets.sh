@@ -10,7 +10,7 @@ address=${2:-database:5432}
 is_new=
 [ -d "$folder" ] || { mkdir -m 0700 "$folder"; is_new=yes; }
 umask 0022
-for role in postgres pima_owner pima_scheduler pima_scorer pima_trainer pima_loader pima_operator pima_reader pima_monitor; do
+for role in postgres pima_owner pima_scheduler pima_scorer pima_trainer pima_loader pima_operator pima_eraser pima_reader pima_monitor; do
     file=$folder/${role}_password
     if [ ! -e "$file" ]; then
         password=$(od -An -N24 -tx1 /dev/urandom | tr -d ' \n')

@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jobs.command import Command, Result, parser, run_command
-from pima.core.ids import LARGEST_ID
-from pima.core.keys import key_of_text
+from jobs.row_option import HELP, row_called
 from pima.counted import counted
 from pima.errors import WrongUsage
 from pima.explaining.all_rows import explain_all
 from pima.explaining.explanation import TOLD
-from pima.explaining.one_row import ById, ByKey, explain_row
+from pima.explaining.one_row import explain_row
 from pima.process.results import as_json
 
 _EXPECTED = "expected a patient's ID, or a SOURCE and the row's KEY there, or --all FILE.parquet alone"
@@ -22,7 +21,7 @@ _EXPECTED = "expected a patient's ID, or a SOURCE and the row's KEY there, or --
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
     options = parser("explain", __doc__ or "")
-    options.add_argument("row", nargs="*", metavar="ROW", help="an id in patients, or a source's name and a key in it")
+    options.add_argument("row", nargs="*", metavar="ROW", help=HELP)
     options.add_argument(
         "--all", type=Path, metavar="FILE.parquet", help="explain all rows without an outcome, into this new file"
     )
@@ -31,30 +30,13 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 def _work(command: Command) -> Result:
     row, path = command.options.row, command.options.all
-    if bool(row) == (path is not None) or len(row) > 2:
+    if bool(row) == (path is not None):
         raise WrongUsage(what=_EXPECTED)
     if path is not None:
         return as_json(explain_all(command.engine, path, command.stop))
-    called = _by_id(row[0]) if len(row) == 1 else _by_key(command, *row)
+    called = row_called(command, row, _EXPECTED)
     with command.stop.at_once():
         return as_json(explain_row(command.engine, called))
-
-
-def _by_id(text: str) -> ById:
-    # It may be a key, and so a name: the error does not repeat it.
-    if not (text.isascii() and text.isdigit() and int(text[:20]) <= LARGEST_ID):
-        raise WrongUsage(what=f"{_EXPECTED}; an id is a whole number")
-    return ById(int(text))
-
-
-def _by_key(command: Command, source: str, text: str) -> ByKey:
-    known = {each.name: each for each in command.settings.sources}
-    if source not in known:
-        raise WrongUsage(what=f"{_EXPECTED}; the settings have no [[source]] of that name")
-    key = key_of_text(text, known[source].key_types)
-    if key is None:
-        raise WrongUsage(what=f"{_EXPECTED}; that is no key of the source {source}")
-    return ByKey(source, key)
 
 
 def _show(result: Result) -> None:

@@ -145,6 +145,14 @@ class SnapshotDamaged(PimaError):
     code = "snapshot_damaged"
 
 
+class SnapshotRedacted(PimaError):
+    """The training snapshot of model version {number} is whole, but not what the version was fitted on: {rows} of its
+    rows were taken out since, because a person was to be forgotten. So it can't be fitted again. Predictions are
+    explained with the rows that are left; the next `python -m jobs.retrain` leaves a snapshot of its own."""
+
+    code = "snapshot_redacted"
+
+
 class NotReproduced(PimaError):
     """Model version {number}, fitted again from its training snapshot, gives other predictions (largest difference
     {difference:.2g}). Made with {then}; here {now}. Other library versions or another processor explain small
@@ -228,6 +236,15 @@ class KeysWouldBeLost(PimaError):
     code = "keys_would_be_lost"
 
 
+class ForgottenWouldReturn(PimaError):
+    """The database can't go back to revision {to}: schemas before {first} don't know who was forgotten ({marks} names),
+    and the next load or pull would bring them back. Nothing was changed. `python -m jobs.migrate --to {first}` is as
+    far as it can go."""
+
+    exit_code = WRONG
+    code = "forgotten_would_return"
+
+
 class SchemaDiffers(PimaError):
     """The database is at the right revision, but {what}. Nothing was written. `python -m jobs.migrate` recreates pima's
     own triggers where they are missing or changed; anything else a person has to undo: docs/operations.md says how,
@@ -267,9 +284,8 @@ class DatabaseUnusable(PimaError):
 class RightMissing(DatabaseUnusable):
     """The role {role} lacks a right on {what} (SQLSTATE 42501); the transaction was rolled back. These are enough:
     pima_scorer for score, pima_trainer for retrain, pima_loader for load and pull, pima_scheduler for scheduler and
-    health, pima_operator for status, health, models, explain, report and requeue, the schema's owner for migrate and
-    attach.
-    `python -m jobs.migrate --roles` makes them and mends their rights."""
+    health, pima_operator for status, health, models, explain, report and requeue, pima_eraser for forget, the
+    schema's owner for migrate and attach. `python -m jobs.migrate --roles` makes them and mends their rights."""
 
     code = "right_missing"
 
@@ -361,6 +377,24 @@ class NoSuchVersion(PimaError):
 
     exit_code = WRONG
     code = "no_such_version"
+
+
+class NobodyToForget(PimaError):
+    """Nothing is known of {called}, so nothing was erased. `forget ID` takes the id that the row has or had in
+    `patients`, `forget SOURCE KEY` the name of its source and what it is called there, `forget --person KEY` a
+    person."""
+
+    exit_code = WRONG
+    code = "nobody_to_forget"
+
+
+class PersonHasMoreRows(PimaError):
+    """That row is one of {rows} of the same person, who is forgotten as a whole or not at all: a model may have learned
+    from this row and be judged on the others. Nothing was changed. `forget --person KEY` erases all of them. To take a
+    single row out, delete it from `patients`."""
+
+    exit_code = WRONG
+    code = "person_has_more_rows"
 
 
 class NoReportKept(PimaError):

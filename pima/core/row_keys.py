@@ -5,7 +5,7 @@ moves over where a person arrives, or is corrected, later: such rows are used fo
 other rows, whatever became of the one that was on another side: a model may have learned from it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,7 +36,8 @@ class RowKeys:
     """What labelled rows are called, as the tables hold it."""
 
     first: list[str]
-    """(n,), by what each row's side was decided when it first came: `person KEY`, `source NAME KEY`, or its id."""
+    """(n,), by what each row's side was decided when it first came: `person KEY`, `source NAME KEY`, its id, or, where
+    that was a person who was forgotten since, `rank_name`."""
     persons: list[str | None]
     """(n,), each row's person by now; None where it has none."""
     renamed: list[tuple[str, str]] = field(default_factory=list)
@@ -92,6 +93,23 @@ class Ranked:
         return self.has_person & np.isin(self.persons, self.renamed.astray(share))
 
 
+_RANK = "rank "
+
+
+def rank_name(name: str, salt: str) -> str:
+    """What stands in the place of a name that is to be forgotten: it has the same place in the range, and so is on the
+    same side whatever the share."""
+    return f"{_RANK}{int(ranks([name.encode()], salt)[0]):016x}"
+
+
+def _first_ranks(names: Sequence[str], salt: str) -> UInt64Array:
+    found = ranks(map(str.encode, names), salt)
+    for n, name in enumerate(names):
+        if name.startswith(_RANK):
+            found[n] = int(name.removeprefix(_RANK), 16)
+    return found
+
+
 def person_ranks(persons: Iterable[str], salt: str) -> UInt64Array:
     """Where persons stand in the range: as a row does that is first called by its person."""
     return ranks((f"person {person}".encode() for person in persons), salt)
@@ -99,14 +117,14 @@ def person_ranks(persons: Iterable[str], salt: str) -> UInt64Array:
 
 def ranked(keys: RowKeys, salt: str) -> Ranked:
     """The rows' ranks."""
-    first = ranks(map(str.encode, keys.first), salt)
+    first = _first_ranks(keys.first, salt)
     has_person = np.fromiter((person is not None for person in keys.persons), bool, count=len(keys.persons))
     persons = np.zeros_like(first)
     persons[has_person] = person_ranks((person for person in keys.persons if person is not None), salt)
     # A row that was written while the triggers were switched off is among the labelled ones alone.
     others = has_person & (persons != first)
     renamed = Renamed(
-        np.concatenate([first[others], ranks((name.encode() for name, _ in keys.renamed), salt)]),
+        np.concatenate([first[others], _first_ranks([name for name, _ in keys.renamed], salt)]),
         np.concatenate([persons[others], person_ranks((person for _, person in keys.renamed), salt)]),
     )
     by_key = (name.startswith(("person ", "source ")) for name in keys.first)

@@ -1,35 +1,13 @@
 """Why one row has its prediction: the row as it is now, by the champion of today."""
 
-from dataclasses import dataclass
-
 from sqlalchemy import Engine
 
+from pima.core.row_names import ById, ByKey
 from pima.errors import NoSuchRow, RowCannotBeScored
 from pima.explaining.explainer import load_explainer
 from pima.explaining.explanation import Explanation
 from pima.store.engine import reading
 from pima.store.rows_as_read import row_by_id, row_by_key
-
-
-@dataclass(frozen=True, slots=True)
-class ById:
-    """A row by what it is called in `patients`."""
-
-    patient_id: int
-
-    def __str__(self) -> str:
-        return f"the id {self.patient_id}"
-
-
-@dataclass(frozen=True, slots=True)
-class ByKey:
-    """A row by what it is called in its source; that may be a name, so no text shows it."""
-
-    source: str
-    source_key: str
-
-    def __str__(self) -> str:
-        return f"that key from the source {self.source}"
 
 
 def explain_row(engine: Engine, called: ById | ByKey) -> Explanation:

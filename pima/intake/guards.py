@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pima.core.cells import NO_OUTCOME
+from pima.core.forgotten import FORGOTTEN
 from pima.core.mapping import SourceMapping, Tally, is_missing
 from pima.core.source import Source
 from pima.counted import counted
@@ -138,9 +139,11 @@ _SHOWN = 5
 
 
 def _require_taken(source: Source, tally: Tally) -> None:
-    rejected = tally.rejected.total()
+    # Who was forgotten is in the source for as long as the clinic likes.
+    broken = Counter({rule: rows for rule, rows in tally.rejected.items() if rule[0] != FORGOTTEN})
+    rejected = broken.total()
     if rejected > source.most_rejected * tally.rows:
-        known = (+tally.rejected).most_common()
+        known = (+broken).most_common()
         shown = [
             f"{reason}{f' of {column}' if column in source.columns else ''}: {counted(rows, 'row')}"
             for (reason, column), rows in known[:_SHOWN]

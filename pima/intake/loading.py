@@ -16,6 +16,7 @@ from pima.errors import FileLoadedBefore
 from pima.intake.bad_lines import BrokenRule, broken_rules_of, report
 from pima.intake.contested import Done, until_free
 from pima.intake.files import PatientFile, open_patient_file
+from pima.intake.forgotten_rows import without_forgotten
 from pima.intake.key_cells import KeyTypes, persons_not_texts
 from pima.intake.patient_rows import BadLine
 from pima.intake.sources import readable_again, refused
@@ -25,6 +26,7 @@ from pima.store import patients
 from pima.store.contested import told_as_contested
 from pima.store.database import database_of
 from pima.store.engine import without_time_limit, writing
+from pima.store.forgotten import everyone_forgotten
 
 LINES_REPORTED = 20
 
@@ -127,8 +129,9 @@ def _load_file(
 ) -> tuple[patients.Loaded, list[BadLine]]:
     """What its good lines became, and its bad lines."""
     _refuse_second_time(connection, file, options)
-    bad = _stage(connection, file, progress)
+    bad, forgotten = _stage(connection, file, progress)
     bad += _bad_among_staged(connection, file)
+    # Who was forgotten is no fault of the file's, which the clinic may go on to write with their lines.
     if file.called_by == "id" and "person_key" in file.keys:
         bad += _bad_persons(connection, options.key_types)
     if bad and not options.partial:
@@ -138,7 +141,7 @@ def _load_file(
     loaded = _taken(connection, file, columns)
     rows = loaded.inserted + loaded.updated + loaded.unchanged
     patients.record_load(connection, file.hashes.of_text, Path(file.name).name, rows)
-    return loaded, bad
+    return loaded, bad + forgotten
 
 
 def _taken(connection: Connection, file: PatientFile, columns: tuple[str, ...]) -> patients.Loaded:
@@ -175,20 +178,25 @@ def _refuse_second_time(connection: Connection, file: PatientFile, options: Load
             raise FileLoadedBefore(file=file.name, loaded_at=f"{loaded_at:%Y-%m-%d}")
 
 
-def _stage(connection: Connection, file: PatientFile, progress: Progress) -> list[BadLine]:
+def _stage(connection: Connection, file: PatientFile, progress: Progress) -> tuple[list[BadLine], list[BadLine]]:
+    """The bad lines, and those of people who were forgotten."""
     names = file.declaration.names
     patients.make_staging(connection, names, file.keys)
+    known = everyone_forgotten(connection)
     bad: list[BadLine] = []
+    forgotten: list[BadLine] = []
     lines = 0
     for block in file.blocks():
-        if block.rows:
-            patients.stage(connection, names, block.rows, file.keys)
+        rows, left_out = without_forgotten(block.rows, file.keys, known)
+        if rows:
+            patients.stage(connection, names, rows, file.keys)
         bad += block.bad
+        forgotten += left_out
         lines += len(block.rows) + len(block.bad)
         progress(file.name, lines)
     if lines == 0:
         raise refused(file.name, "It has column names but no rows (empty_file).")
-    return bad
+    return bad, forgotten
 
 
 def _bad_persons(connection: Connection, key_types: KeyTypes) -> list[BadLine]:

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from pima.core.digest import sha256_of
 from pima.core.features import Features
+from pima.core.forgotten import Forgotten
 from pima.core.mapping import SourceMapping
 from pima.core.source import Source
 from pima.intake.attaching import require_not_ours
@@ -19,6 +20,7 @@ from pima.logs import get_logger
 from pima.process.leasing import HeldLease
 from pima.store import source_changes, source_pulls
 from pima.store.engine import clock, reading, without_time_limit, writing
+from pima.store.forgotten import everyone_forgotten
 from pima.store.rows_so_far import RowsSoFar, rows_so_far
 from pima.store.source_definition import definition_of
 from pima.store.source_engine import place_of
@@ -69,6 +71,8 @@ class Plan:
     """When it began, by the clock of our database."""
     so_far: RowsSoFar
     """Our rows that were there before the source's were read: of others nothing is known."""
+    forgotten: Forgotten
+    """Who was by then."""
     touched: Touched | None
     """None where the source is not attached."""
     changed_up_to: str | None
@@ -88,12 +92,12 @@ def plan(engine: Engine, opened: OpenSource, asked_for_all: bool) -> Plan:
     mark = latest_change(opened.engine, source) if source.changed_since else None
     with reading(engine) as connection:
         last, now = source_pulls.last_pull(connection, source.name), clock(connection)
-        so_far = rows_so_far(connection)
+        so_far, forgotten = rows_so_far(connection), everyone_forgotten(connection)
     known = Known(last, fingerprint, now, mark, None if touched is None else touched.keys)
     extent = extent_of(known, asked_for_all)
     if isinstance(extent, Whole) and (source.changed_since or touched is not None):
         get_logger().info("all of the source is compared", source=source.name, because=extent.because)
-    return Plan(extent, fingerprint, now, so_far, touched, _worth_keeping(mark, now, source))
+    return Plan(extent, fingerprint, now, so_far, forgotten, touched, _worth_keeping(mark, now, source))
 
 
 def _fingerprint(opened: OpenSource, touched: Touched | None) -> str:

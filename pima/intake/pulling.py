@@ -18,6 +18,7 @@ from pima.intake.change_file import ChangeBlock, ChangeFile
 from pima.intake.comparing import compared
 from pima.intake.contested import until_free
 from pima.intake.extent import Whole
+from pima.intake.forgotten_rows import still_wanted
 from pima.intake.former_names import require_no_other_name
 from pima.intake.guards import Comparison, require_sound
 from pima.intake.our_rows import OurRows
@@ -32,6 +33,7 @@ from pima.process.stopping import StopRequest
 from pima.store import patients, runs
 from pima.store.contested import told_as_contested
 from pima.store.engine import reading, writing
+from pima.store.forgotten import everyone_forgotten
 from pima.store.source_rows import Changes, InAll, count_rows
 
 LEASE_SECONDS = 60
@@ -142,7 +144,7 @@ def _compared_once(
     tally, comparison, mapping = Tally(), Comparison(), opened.mapping
     changes = ChangeFile(BLOCK_ROWS, opened.source)
     at_the_end.callback(changes.close)
-    reader = SourceReader(opened.source, mapping, planned.now, tally)
+    reader = SourceReader(opened.source, mapping, planned.now, tally, planned.forgotten)
     with reader.rows(opened.engine, planned.extent, ordered) as theirs:
         ours = OurRows(pull.engine, opened.our_columns)
         for pair in ours.beside(theirs, planned.extent):
@@ -185,11 +187,12 @@ def _taken(
     with writing(pull.engine) as connection:
         lease.require(connection)
         patients.only_one_load(connection)
-        if len(block.new):
+        new = still_wanted(opened.source.name, block.new, everyone_forgotten(connection))
+        if len(new):
             patients.draw_ids_above_given(connection)
         with told_as_contested(connection):
             changes = Changes(connection, opened.source.name, opened.columns)
-            taken = changes.take(block.new, block.changed, block.vanished, planned.so_far)
+            taken = changes.take(new, block.changed, block.vanished, planned.so_far)
         result = replace(
             result,
             inserted=result.inserted + taken.inserted,

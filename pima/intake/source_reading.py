@@ -11,11 +11,13 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.cells import objects_of
 from pima.core.features import Features
+from pima.core.forgotten import Forgotten
 from pima.core.mapping import SourceMapping, SourceRows, Tally, mapped
 from pima.core.source import Source
 from pima.errors import SourceUnusable
 from pima.intake.changed_since import Mark, mark_of
 from pima.intake.extent import ChangedSince, Extent, OfKeys, TouchedKeys
+from pima.intake.forgotten_rows import rejecting_forgotten
 from pima.intake.outcome_times import moments
 from pima.intake.sorting import in_order, sorted_rows
 from pima.store import source_query
@@ -84,6 +86,8 @@ class SourceReader:
     """When the pull began."""
     tally: Tally
     """What was seen of the rows."""
+    forgotten: Forgotten
+    """People whose rows are rejected."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -135,7 +139,8 @@ class SourceReader:
             for read in blocks:
                 columns = read[:-1] if self.source.outcome_at else read
                 known = moments(objects_of(read[-1]), self._zone, self.now) if self.source.outcome_at else None
-                yield mapped(self.mapping, columns, self.tally, known)
+                rows = mapped(self.mapping, columns, self.tally, known)
+                yield rejecting_forgotten(self.source.name, rows, self.forgotten, self.tally)
 
     @property
     def _zone(self) -> ZoneInfo:

@@ -66,12 +66,20 @@ def _keys(source: Source, noted: Noted) -> TouchedKeys | Whole:
         return Whole("very many of its keys were touched")
     keys: dict[str, list[tuple[str, ...]]] = {}
     for text in noted.texts:
-        texts = () if text is None else (text,) if len(source.keys) == 1 else tuple(json.loads(text))
-        key = canonical_key(list(map(_value, texts, source.key_types)), source.key_types) if texts else None
-        if key is None:
+        key = None if text is None else key_of_note(text, source)
+        if text is None or key is None:
             return Whole("all of it was touched, as by TRUNCATE, or a row that has no key")
-        keys.setdefault(key, []).append(texts)
+        keys.setdefault(key, []).append(_texts(text, source))
     return keys
+
+
+def key_of_note(text: str, source: Source) -> str | None:
+    """What the row is called here of which a trigger has noted the key; None where it has no key."""
+    return canonical_key(list(map(_value, _texts(text, source), source.key_types)), source.key_types)
+
+
+def _texts(text: str, source: Source) -> tuple[str, ...]:
+    return (text,) if len(source.keys) == 1 else tuple(json.loads(text))
 
 
 def _value(text: str, key_type: KeyType) -> object:

@@ -83,6 +83,8 @@ class Words:
     sources_of_run: str
     """What became of each source in a pull, from the counts of `runs`: a table to be joined, whose column `value` has
     the document of one."""
+    keeps_deleted: str
+    """Where rows that were deleted may be found all the same, for people."""
     share_if_unlocked: str
     """What stands behind ORDER BY to hold rows of `p` until the commit, and to leave out those that another holds."""
 
@@ -184,6 +186,8 @@ class Database:
     draw_ids_above_given: Callable[[Connection], None]
     """Before ids are drawn, and after others were given: the next one must be above all that rows have, and above those
     that are kept for rows that are gone."""
+    leave_no_trace: Callable[[Engine], None]
+    """After rows were deleted, have nothing of them stay behind, where that is in our power."""
     types: Types
     words: Words
     triggers: Triggers

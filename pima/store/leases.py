@@ -10,6 +10,9 @@ from sqlalchemy import Connection, text
 
 from pima.store.database import database_of
 
+RETRAINING = "retrain"
+"""The lease of whoever trains and judges."""
+
 
 def take_lease(connection: Connection, name: str, owner: str, seconds: int) -> int | None:
     """The fence of a lease that is free or has run out; None where someone holds it.

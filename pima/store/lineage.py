@@ -1,13 +1,16 @@
 """What stands behind a version and a verdict: training snapshots, test sets, and how long old bytes are kept."""
 
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, insert, or_, select, text, update
 
+from pima.core.digest import sha256_of
 from pima.store.registry import read_champion, version_before
 from pima.store.runs import JUDGED_BEFORE
 from pima.store.tables import model_versions, test_sets, training_snapshots
+from pima.store.types import database_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,8 @@ class Snapshot:
     """Parquet"""
     sha256: str
     rows: int
+    first_sha256: str | None = None
+    """What it was before rows were taken out; None where none were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +71,38 @@ def keep_snapshot(connection: Connection, number: int, snapshot: Snapshot) -> No
 
 def read_snapshot(connection: Connection, number: int) -> Snapshot | None:
     """The rows that version `number` was fitted on, unchecked; None where they are not kept any more."""
-    columns = (training_snapshots.c.content, training_snapshots.c.sha256, training_snapshots.c.rows)
+    columns = [training_snapshots.c[name] for name in Snapshot.__dataclass_fields__]
     row = connection.execute(select(*columns).where(training_snapshots.c.model_version == number)).first()
     return None if row is None else Snapshot(*row)
+
+
+def redact_snapshot(connection: Connection, number: int, before: Snapshot, content: bytes, rows: int) -> None:
+    """What is left of a snapshot, in its place; the first hash stays as history."""
+    values = {"content": content, "sha256": sha256_of(content), "rows": rows}
+    values["first_sha256"] = before.first_sha256 or before.sha256
+    connection.execute(update(training_snapshots).where(training_snapshots.c.model_version == number).values(**values))
+
+
+def drop_snapshot(connection: Connection, number: int) -> None:
+    """Keep none of one version."""
+    connection.execute(delete(training_snapshots).where(training_snapshots.c.model_version == number))
+
+
+def redact_training_ids(connection: Connection, number: int, content: bytes) -> None:
+    """What is left of the ids that a version learned from."""
+    connection.execute(update(model_versions).where(model_versions.c.number == number).values(training_ids=content))
+
+
+def redact_test_sets(connection: Connection, ids: Set[int]) -> int:
+    """Take ids out of each test set; of how many. Their fingerprints stay, by which verdicts name them."""
+    redacted = 0
+    for fingerprint, listed in connection.execute(select(test_sets.c.fingerprint, test_sets.c.patient_ids)).all():
+        left = [each for each in listed if each not in ids]
+        if len(left) < len(listed):
+            of_it = update(test_sets).where(test_sets.c.fingerprint == fingerprint)
+            connection.execute(of_it.values(patient_ids=left, redacted_at=database_now()))
+            redacted += 1
+    return redacted
 
 
 def kept_snapshots(connection: Connection) -> list[int]:

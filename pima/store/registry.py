@@ -237,6 +237,11 @@ class VersionSummary:
     """What it was fitted on; `as_features` reads it."""
 
 
+def numbers(connection: Connection) -> list[int]:
+    """Of all versions, oldest first."""
+    return list(connection.execute(select(model_versions.c.number).order_by(model_versions.c.number)).scalars())
+
+
 def list_versions(connection: Connection) -> list[VersionSummary]:
     """All versions, newest first."""
     columns = [model_versions.c[name] for name in VersionSummary.__dataclass_fields__]

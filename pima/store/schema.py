@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, insert, select, text
+from sqlalchemy import URL, Connection, Engine, func, insert, select, text, update
 
 from pima.core.features import KEYS, Declaration
 from pima.core.ids import LARGEST_ID
 from pima.declaring import SHIPPED
 from pima.errors import (
+    ForgottenWouldReturn,
     KeysWouldBeLost,
     SchemaAhead,
     SchemaBehind,
@@ -30,12 +31,12 @@ from pima.store.declarations import newest_declaration, require_declared, requir
 from pima.store.engine import reading, writing
 from pima.store.feature_columns import begin_with
 from pima.store.generations import keep_share
-from pima.store.tables import TABLES, VIEWS, WITH_FEATURES, installation
+from pima.store.tables import TABLES, VIEWS, WITH_FEATURES, forgotten, installation
 from pima.store.triggers import drop_triggers, make_triggers, require_triggers
 from pima.store.types import Real
 from pima.store.urls import redacted
 
-HEAD = "0016"
+HEAD = "0017"
 REVISIONS = (
     "0001",
     "0002",
@@ -53,11 +54,13 @@ REVISIONS = (
     "0014",
     "0015",
     "0016",
+    "0017",
 )
 """Every revision that this code knows, oldest first; a test compares them with migrations/."""
 _FIRST_WITH_DECLARATIONS = "0007"
 _FIRST_WITH_KEYS = "0009"
 _FIRST_WITH_ATTACHED = "0011"
+_FIRST_WITH_FORGOTTEN = "0017"
 _NAMES = ("alembic_version", *(table.name for table in TABLES), *VIEWS)
 
 _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
@@ -175,6 +178,7 @@ def migrate(
             _require_declaration_can_stay(connection, before, to)
             _require_keys_can_stay(connection, before, to)
             _require_nothing_attached(connection, before, to)
+            _require_nobody_forgotten(connection, before, to)
         if before == HEAD and to not in ("head", HEAD):
             drop_triggers(connection)
         _run_alembic(connection, to)
@@ -234,6 +238,14 @@ def _require_nothing_attached(connection: Connection, before: str, to: str) -> N
         raise StillAttached(to=to, names=", ".join(names))
 
 
+def _require_nobody_forgotten(connection: Connection, before: str, to: str) -> None:
+    """The next pull would bring them back."""
+    if to in REVISIONS and to < _FIRST_WITH_FORGOTTEN <= before:
+        marks = connection.scalar(select(func.count()).select_from(forgotten))
+        if marks:
+            raise ForgottenWouldReturn(to=to, first=_FIRST_WITH_FORGOTTEN, marks=marks)
+
+
 def _run_alembic(connection: Connection, to: str) -> None:
     from alembic import command  # imported here: no job but this one needs it, and it is slow to import
     from alembic.config import Config
@@ -255,6 +267,9 @@ def _keep_salt(connection: Connection, salt: str) -> None:
         connection.execute(insert(installation).values(id=1, holdout_salt=salt or secrets.token_hex(32)))
     elif salt and salt != kept:
         raise _other_salt()
+    # Of a database from before anybody could be forgotten, too.
+    lacks_one = update(installation).where(installation.c.forgetting_salt.is_(None))
+    connection.execute(lacks_one.values(forgetting_salt=secrets.token_hex(32)))
 
 
 def holdout_salt(connection: Connection, configured: str) -> str:

@@ -1,12 +1,13 @@
 """Figures about the service, from what the database holds: true after any restart, whoever asks."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, func, select, text
 
 from pima.store.runs import DRY_RUN, IS_REAL, ROW_RESULTS, Status
-from pima.store.tables import promotions, runs, schedules
+from pima.store.tables import promotions, removed_runs, runs, schedules
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,13 @@ def last_success(connection: Connection) -> dict[str, datetime]:
 
 
 def runs_by_status(connection: Connection) -> dict[tuple[str, str], int]:
-    """How many runs of each job have ended, by status."""
+    """How many runs of each job have ended, by status, those that were removed since among them."""
     ended = select(runs.c.job, runs.c.status, func.count()).where(runs.c.status != Status.RUNNING, IS_REAL)
-    statement = ended.group_by(runs.c.job, runs.c.status)
-    return {(job, status): count for job, status, count in connection.execute(statement)}
+    removed = select(removed_runs.c.job, removed_runs.c.status, removed_runs.c.runs)
+    counts = Counter[tuple[str, str]]()
+    for job, status, count in connection.execute(ended.group_by(runs.c.job, runs.c.status).union_all(removed)):
+        counts[job, status] += count
+    return dict(counts)
 
 
 def last_durations(connection: Connection) -> dict[str, float]:
@@ -61,11 +65,13 @@ def last_durations(connection: Connection) -> dict[str, float]:
 
 
 def rows_by_result(connection: Connection) -> dict[str, int]:
-    """What became of all rows that scoring has ever taken, by its runs' counts."""
+    """What became of all rows that scoring has ever taken, by its runs' counts; of runs that were removed, too."""
     sums = ", ".join(f"coalesce(sum(CAST(counts ->> '{name}' AS BIGINT)), 0)" for name in ROW_RESULTS)
-    statement = f"SELECT {sums} FROM runs WHERE job = 'score' AND trigger <> '{DRY_RUN}'"
-    row = connection.execute(text(statement)).one()
-    return {name: int(number) for name, number in zip(ROW_RESULTS, row, strict=True)}
+    there = f"SELECT {sums} FROM runs WHERE job = 'score' AND trigger <> '{DRY_RUN}'"
+    removed = ", ".join(f"coalesce(sum({name}), 0)" for name in ROW_RESULTS)
+    gone = f"SELECT {removed} FROM removed_runs WHERE job = 'score'"
+    rows = connection.execute(text(f"{there} UNION ALL {gone}")).all()
+    return {name: sum(map(int, numbers)) for name, numbers in zip(ROW_RESULTS, zip(*rows, strict=True), strict=True)}
 
 
 def last_verdict(connection: Connection) -> str | None:

@@ -216,6 +216,8 @@ training_snapshots = _table(
     Column("sha256", Text, nullable=False),
     Column("rows", Id, nullable=False),
     Column("created_at", Timestamp, **_now()),
+    # What it was before rows of people who were forgotten were taken out; NULL where none were.
+    Column("first_sha256", Text),
     ForeignKey(["model_version"], ["model_versions.number"]),
 )
 
@@ -228,6 +230,8 @@ test_sets = _table(
     Column("first_labelled_at", Timestamp),
     Column("last_labelled_at", Timestamp),
     Column("created_at", Timestamp, **_now()),
+    # When ids of people who were forgotten were last taken out; the fingerprint stays that of all.
+    Column("redacted_at", Timestamp),
 )
 
 # One row; the sequence number is what a compare-and-swap compares.
@@ -289,6 +293,17 @@ runs = _table(
         " 'crashed', 'missed', 'skipped')",
         name="status",
     ),
+)
+
+# What runs have counted that are removed: metrics go on from there.
+removed_runs = _table(
+    "removed_runs",
+    Column("job", Text, primary_key=True),
+    Column("status", Text, primary_key=True),
+    Column("runs", Id, nullable=False),
+    Column("predicted", Id, nullable=False),
+    Column("rejected", Id, nullable=False),
+    Column("already_scored", Id, nullable=False),
 )
 
 # What each run of scoring counted, by the bins of its version's reference; later runs pool it where they are small.
@@ -365,7 +380,18 @@ installation = _table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("holdout_salt", Text, nullable=False),
     Column("created_at", Timestamp, **_now()),
+    # Another one: whoever may ask who was forgotten could choose keys by the holdout's.
+    Column("forgetting_salt", Text),
     CheckConstraint("id = 1", name="one_row"),
+)
+
+# Who was forgotten: a salted hash of each name that they had, by which loads and pulls refuse them.
+forgotten = _table(
+    "forgotten",
+    Column("mark", Text, primary_key=True),
+    Column("since", Timestamp, **_now()),
+    Column("decided_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
 )
 
 # Which share the holdout has had since when.

@@ -38,9 +38,9 @@ class Reproduction:
 def reproduce(engine: Engine, number: int) -> Reproduction:
     """Refit version `number` and compare its predictions with those of its stored bytes.
 
-    Raises NoSuchVersion, SnapshotNotKept, SnapshotDamaged, ArtifactDamaged, TrainingExtraMissing.
+    Raises NoSuchVersion, SnapshotNotKept, SnapshotDamaged, SnapshotRedacted, ArtifactDamaged, TrainingExtraMissing.
     """
-    version, rows = version_with_rows(engine, number)
+    version, rows = version_with_rows(engine, number, all_of_them=True)
     stored = load_scorer(engine, number)
     with training_extra():
         from pima.model.artifact import library_versions, probe_rows

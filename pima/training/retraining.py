@@ -36,6 +36,7 @@ from pima.store.engine import clock, reading
 from pima.store.generations import holdout_generation
 from pima.store.histories import labelled_history
 from pima.store.late_keys import late_keys
+from pima.store.leases import RETRAINING
 from pima.store.schema import holdout_salt
 from pima.training.judged_rows import AsRead
 from pima.training.judging import Case, Challenger, judge, load_champion
@@ -43,8 +44,6 @@ from pima.training.late_keys import begin_where_keys_came
 from pima.training.out_of_fold import threshold_of
 from pima.training.recording import announce, decide_and_record
 from pima.training.results import EarlierVerdict, HistoryRows, NewVerdict, RetrainResult
-
-LEASE = "retrain"
 
 
 def retrain(
@@ -55,7 +54,7 @@ def retrain(
     Raises TooFewLabels, LeaseHeld, ChampionKeepsMoving, TrainingExtraMissing; Interrupted while nothing is written.
     """
     # A dry run changes nothing and needs no lease.
-    alone = only_one(engine, LEASE, run.id, settings.retrain.lease_seconds)
+    alone = only_one(engine, RETRAINING, run.id, settings.retrain.lease_seconds)
     with nullcontext() if dry_run else alone as lease:
         with stop.at_once():
             begun = begin_where_keys_came(engine, settings.holdout.share, dry_run)

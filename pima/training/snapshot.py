@@ -4,10 +4,11 @@ Features are kept as the fit saw them: float32, missing as null. The file is sma
 alone are smaller still, and tell for ever whom the version can't be judged on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pima.core.arrays import Float32Array, Int8Array, Int64Array
@@ -20,9 +21,7 @@ def to_parquet(side: Side, names: Sequence[str]) -> bytes:
     columns |= {name: _nullable(side.features[:, n]) for n, name in enumerate(names)}
     columns["outcome"] = _whole(side.outcomes, pa.int8())
     columns["labelled_at"] = _whole(side.labelled_at_ms, pa.timestamp("ms", "UTC"))
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns), sink, compression="zstd")
-    return bytes(sink.getvalue())
+    return _written(pa.table(columns))
 
 
 def from_parquet(content: bytes, names: Sequence[str]) -> Side:
@@ -38,16 +37,44 @@ def from_parquet(content: bytes, names: Sequence[str]) -> Side:
 
 def ids_to_parquet(ids: Int64Array) -> bytes:
     """The rows' ids alone, in order: a fifth of a byte each, where they were drawn."""
-    sink = pa.BufferOutputStream()
-    table = pa.table({"patient_id": _whole(ids, pa.int64())})
-    pq.write_table(table, sink, compression="zstd", use_dictionary=False, column_encoding="DELTA_BINARY_PACKED")
-    return bytes(sink.getvalue())
+    return _ids_written(pa.table({"patient_id": _whole(ids, pa.int64())}))
 
 
 def ids_from_parquet(content: bytes) -> Int64Array:
     """The same again."""
     ids: Int64Array = pq.read_table(pa.BufferReader(content)).combine_chunks()["patient_id"].to_numpy()
     return ids
+
+
+def without_rows(content: bytes, ids: Collection[int]) -> tuple[bytes, int] | None:
+    """A snapshot without the rows that have one of these ids, and how many rows are left; None where none has."""
+    return _without(content, ids, _written)
+
+
+def without_ids(content: bytes, ids: Collection[int]) -> tuple[bytes, int] | None:
+    """The same of ids alone."""
+    return _without(content, ids, _ids_written)
+
+
+def _without(content: bytes, ids: Collection[int], written: Callable[[pa.Table], bytes]) -> tuple[bytes, int] | None:
+    table = pq.read_table(pa.BufferReader(content))
+    is_theirs = pc.is_in(table["patient_id"], value_set=pa.array(sorted(ids), pa.int64()))
+    if not pc.any(is_theirs).as_py():
+        return None
+    left = table.filter(pc.invert(is_theirs)).combine_chunks()
+    return written(left), len(left)
+
+
+def _written(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return bytes(sink.getvalue())
+
+
+def _ids_written(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", use_dictionary=False, column_encoding="DELTA_BINARY_PACKED")
+    return bytes(sink.getvalue())
 
 
 # From buffers: pa.array() of a numpy array imports pandas wherever it is installed.

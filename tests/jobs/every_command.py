@@ -17,6 +17,7 @@ EVERY_COMMAND: list[tuple[str, ...]] = [
     ("export", "predictions"),
     ("report",),
     ("status",),
+    ("forget", "1", "--dry-run"),
     ("requeue",),
     ("alert", "--dry-run"),
     ("scheduler",),

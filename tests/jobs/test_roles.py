@@ -27,7 +27,16 @@ from tests.conftest import (
 from tests.jobs.alert_receiver import alert_receiver
 from tests.jobs.clinic import Clinic
 
-ROLES = ("pima_scorer", "pima_trainer", "pima_loader", "pima_scheduler", "pima_operator", "pima_reader", "pima_monitor")
+ROLES = (
+    "pima_scorer",
+    "pima_trainer",
+    "pima_loader",
+    "pima_scheduler",
+    "pima_operator",
+    "pima_eraser",
+    "pima_reader",
+    "pima_monitor",
+)
 
 
 @pytest.fixture
@@ -179,6 +188,20 @@ def test_looking_after_the_service_works_under_its_role(guarded: Database, train
     assert call(operator, "models", "holdout", "--share", "0.4", "--reason", "a test").exit_code == 0
 
 
+def test_erasing_works_under_its_role_and_keeps_out_under_the_loader_s(guarded: Database, tmp_path: Path) -> None:
+    (patient_id,) = insert_patients(guarded, 1)
+    guarded.execute("UPDATE patients SET source = 's', source_key = 'k', person_key = 'p'")
+    guarded.execute("INSERT INTO predictions VALUES (:id, 1, 1, 1, 0.5, 1, 0.5)", {"id": patient_id})
+    for asked in ("--dry-run", "--reason=a test"):
+        ended = call(under_role(guarded, "pima_eraser"), "forget", "--person", "p", asked)
+        assert ended.exit_code == 0, ended.stderr
+    assert guarded.value("SELECT count(*) FROM predictions") == guarded.value("SELECT count(*) FROM row_keys") == 0
+    file = tmp_path / "again.csv"
+    file.write_text(f"id,glucose,bmi\n{patient_id},99,30\n")
+    again = the_json(call(under_role(guarded, "pima_loader"), "load", "--json", str(file)))
+    assert again["refused_by_reason"] == {"forgotten": 1}
+
+
 def test_the_operator_puts_a_counter_above_the_versions_that_are_there(guarded: Database) -> None:
     insert_patients(guarded, 3)
     guarded.execute("SELECT setval('patient_version', 1)")
@@ -277,6 +300,15 @@ FORBIDDEN = [
     ("pima_reader", "DELETE FROM predictions"),
     ("pima_reader", "SELECT * FROM model_versions"),
     ("pima_reader", "SELECT * FROM champion"),
+    ("pima_loader", "SELECT holdout_salt FROM installation"),
+    ("pima_loader", "DELETE FROM forgotten"),
+    ("pima_eraser", "UPDATE patients SET glucose = 0"),
+    ("pima_eraser", "UPDATE predictions SET probability = 0"),
+    ("pima_eraser", "DELETE FROM promotions"),
+    ("pima_eraser", "DELETE FROM model_versions"),
+    ("pima_eraser", "SELECT compiled_artifact FROM model_versions"),
+    ("pima_eraser", "UPDATE runs SET status = 'succeeded'"),
+    ("pima_eraser", "DELETE FROM forgotten"),
     *((role, "CREATE TABLE mine (id INTEGER)") for role in ROLES),
 ]
 

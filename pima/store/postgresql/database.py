@@ -6,7 +6,14 @@ from pima.store.postgresql.constraints import constraints
 from pima.store.postgresql.counter import mend_counter
 from pima.store.postgresql.definition import definition
 from pima.store.postgresql.driver_errors import contested, translated
-from pima.store.postgresql.engine import cursor, insert_unless_there, make_engine, stream, without_time_limit
+from pima.store.postgresql.engine import (
+    cursor,
+    insert_unless_there,
+    leave_no_trace,
+    make_engine,
+    stream,
+    without_time_limit,
+)
 from pima.store.postgresql.loading import (
     append_rows,
     draw_ids_above_given,
@@ -54,6 +61,7 @@ DATABASE = Database(
     let_labels_be_given=let_labels_be_given,
     join_by_index=join_by_index,
     draw_ids_above_given=draw_ids_above_given,
+    leave_no_trace=leave_no_trace,
     types=TYPES,
     words=WORDS,
     triggers=Triggers(make=triggers.make, drop=triggers.drop, fault=triggers.fault),

@@ -79,6 +79,9 @@ ROLES = (
             # What has vanished from a source whose settings say so.
             "DELETE ON patients",
             "SELECT, INSERT ON loads",
+            # Who was forgotten does not come in again. The holdout's salt stays closed: by it keys could be chosen.
+            "SELECT ON forgotten",
+            "SELECT (forgetting_salt) ON installation",
             # A pull is a run, and the only one of its source.
             "SELECT, INSERT, UPDATE ON runs, leases, source_pulls",
             "SELECT ON attached_sources",
@@ -93,6 +96,7 @@ ROLES = (
         "pima_scheduler",
         (
             "SELECT ON alembic_version, declarations, champion, holdout_generations, unseen_rows, attached_sources",
+            "SELECT ON removed_runs",
             "SELECT ON monitoring",
             "SELECT, INSERT, UPDATE ON runs, schedules",
             # What it tells people of, and has told them.
@@ -122,6 +126,26 @@ ROLES = (
             "UPDATE (updated_at) ON patients",
             # To put the counter of versions above those that are there.
             "UPDATE ON SEQUENCE patient_version",
+        ),
+    ),
+    # Whoever erases a person: DELETE where there are rows of theirs, UPDATE of what is rewritten without them.
+    Role(
+        "pima_eraser",
+        (
+            "SELECT ON alembic_version, declarations, installation, training_snapshots, test_sets",
+            "SELECT (number, training_ids) ON model_versions",
+            "SELECT, DELETE ON patients, scoring_queue, predictions, rejections, source_changes, training_snapshots",
+            "SELECT, UPDATE (side_key), DELETE ON row_keys",
+            "UPDATE (content, sha256, rows, first_sha256) ON training_snapshots",
+            "UPDATE (training_ids) ON model_versions",
+            "UPDATE (patient_ids, redacted_at) ON test_sets",
+            "SELECT, UPDATE (error_line) ON runs",
+            "SELECT, INSERT ON forgotten",
+            # For SELECT ... FOR KEY SHARE, in its turn with loads; of a column that the stamping trigger overwrites.
+            "UPDATE (updated_at) ON patients",
+            # No retraining and no verdict meanwhile.
+            "SELECT, INSERT, UPDATE ON leases",
+            "SELECT, UPDATE ON champion",
         ),
     ),
     # What became of each row, and of a rejected one why; never its values. For exports what a row is called, and for

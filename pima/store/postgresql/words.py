@@ -38,5 +38,9 @@ WORDS = Words(
     # suppress_redundant_updates_trigger would drop that.
     touched="updated_at = clock_timestamp()",
     sources_of_run="jsonb_array_elements(runs.counts -> 'sources') AS item(value)",
+    keeps_deleted=(
+        "the server's files and statistics until VACUUM and ANALYZE have been over the tables, its WAL, archives of it,"
+        " and standbys"
+    ),
     share_if_unlocked="FOR SHARE OF p SKIP LOCKED",
 )

@@ -10,6 +10,7 @@ from pima.store.sqlite.driver_errors import contested, translated
 from pima.store.sqlite.engine import (
     cursor,
     insert_unless_there,
+    leave_no_trace,
     make_engine,
     place,
     require_sound_url,
@@ -60,6 +61,7 @@ DATABASE = Database(
     let_labels_be_given=let_labels_be_given,
     join_by_index=join_by_index,
     draw_ids_above_given=draw_ids_above_given,
+    leave_no_trace=leave_no_trace,
     types=TYPES,
     words=WORDS,
     triggers=Triggers(make=triggers.make, drop=triggers.drop, fault=triggers.fault),

@@ -28,5 +28,6 @@ WORDS = Words(
     came_before_writer=":writer = 0",
     touched="outcome = outcome",
     sources_of_run="json_each(runs.counts, '$.sources') AS item",
+    keeps_deleted="blocks that the disk has freed, of this file, of its journals and of temporary files",
     share_if_unlocked="",
 )

@@ -1,0 +1,81 @@
+"""python -m jobs.forget: erases one person from the database: rows, queue, predictions, rejections, keys, training
+snapshots and test sets. Loads and pulls refuse that person from then on. It says what it can't reach."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from jobs.command import Command, Result, parser, run_command
+from jobs.row_option import HELP, row_called
+from jobs.who_and_why import this_user, why
+from pima.core.keys import canonical_text, key_of_text
+from pima.core.row_names import ByPerson
+from pima.counted import counted
+from pima.erasing.forgetting import Forgetting, forget
+from pima.errors import WrongUsage
+from pima.process.results import as_json
+
+_EXPECTED = "expected a patient's ID, or a SOURCE and the row's KEY there, or --person KEY alone"
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """The command, with everything injected; returns the exit code."""
+    options = parser("forget", __doc__ or "")
+    options.add_argument("row", nargs="*", metavar="ROW", help=HELP)
+    options.add_argument("--person", metavar="KEY", help="the key of a person: all of that person's rows")
+    options.add_argument("--reason", type=why, metavar="TEXT", help="why, for the record: no names")
+    options.add_argument("--dry-run", action="store_true", help="count what would be erased, and erase nothing")
+    return run_command(options, _work, _show, arguments, environ)
+
+
+def _work(command: Command) -> Result:
+    given = command.options
+    if bool(given.row) == (given.person is not None):
+        raise WrongUsage(what=_EXPECTED)
+    if not (given.reason or given.dry_run):
+        raise WrongUsage(what="--reason TEXT is needed: why the person is forgotten, for the record; or --dry-run")
+    who = _person(command, given.person) if given.person is not None else row_called(command, given.row, _EXPECTED)
+    asked = Forgetting(who, command.settings.sources, this_user(), given.reason or "")
+    # All of it is one transaction that a signal may drop anywhere.
+    with command.stop.at_once():
+        return {"dry_run": given.dry_run, **as_json(forget(command.engine, asked, given.dry_run))}
+
+
+def _person(command: Command, text: str) -> ByPerson:
+    spelled = [key_of_text(text, source.person_types) for source in command.settings.sources if source.persons]
+    found = dict.fromkeys(key for key in (canonical_text(text), *spelled) if key is not None)
+    if not found:
+        raise WrongUsage(what=f"{_EXPECTED}; that is no key of a person")
+    return ByPerson(tuple(found))
+
+
+_TOLD = {
+    "rows": "row",
+    "queue_entries": "entry of the queue",
+    "predictions": "prediction",
+    "rejections": "rejection",
+    "row_keys": "key of a row",
+    "noted_keys": "noted key",
+    "error_lines": "line of a run's error",
+    "test_sets": "test set",
+}
+
+
+def _show(result: Result) -> None:
+    if result["forgotten_before"]:
+        print("this person was forgotten before")
+    print("would be erased:" if result["dry_run"] else "erased:")
+    for name, what in _TOLD.items():
+        print(f"  {what}: {result[name]:,}")
+    for number in result["snapshots"]:
+        print(f"  rows of the training snapshot of version {number}")
+    print("not reached, and maybe holding something still:")
+    for what in result["not_reached"]:
+        print(f"  {what}")
+    if result["learned_by"]:
+        versions = counted(len(result["learned_by"]), "version")
+        print(f"{versions} learned from the rows: `python -m jobs.retrain` makes one that does not know them")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

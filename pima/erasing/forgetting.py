@@ -1,0 +1,194 @@
+"""Erasing one person from every table, and seeing to it that no load or pull brings them back.
+
+One transaction, so that it is done or not begun. Whoever might write something of the person meanwhile is kept out of
+it: a retraining, which has read the rows, by its lease; loads and pulls, which ask who was forgotten as they write; a
+batch that is being scored by the queue's entry, which it holds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine
+
+from pima.core import forgotten as marks
+from pima.core.row_keys import rank_name
+from pima.core.row_names import ById, ByKey, ByPerson
+from pima.core.source import Source
+from pima.erasing.lineage import Redacted, redact
+from pima.errors import LeaseHeld, NobodyToForget, PersonHasMoreRows
+from pima.intake.touched import key_of_note
+from pima.logs import get_logger
+from pima.store import erasing, leases, patients, source_changes
+from pima.store.database import database_of
+from pima.store.engine import translated_errors, without_time_limit, writing
+from pima.store.erasing import Erased, Found
+from pima.store.forgotten import any_of, everyone_forgotten, keep_marks
+from pima.store.schema import holdout_salt
+
+_LEASE_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetResult:
+    """What was erased; of a dry run, what would be. The fields are the keys of the JSON."""
+
+    rows: int
+    """Of `patients`."""
+    queue_entries: int
+    predictions: int
+    rejections: int
+    row_keys: int
+    noted_keys: int
+    """Of triggers on an attached table."""
+    error_lines: int
+    """Of runs, in which an id was made unreadable."""
+    snapshots: tuple[int, ...]
+    """Versions of whose training snapshot rows were taken out."""
+    test_sets: int
+    """Out of which ids were taken."""
+    learned_by: tuple[int, ...]
+    """Versions that learned from the rows, and still know what they learned."""
+    forgotten_before: bool
+    """Whether the person was known as forgotten already."""
+    not_reached: tuple[str, ...]
+    """What may still hold something of the person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forgetting:
+    """Who is to be forgotten, and by whose decision."""
+
+    who: ById | ByKey | ByPerson
+    sources: Sequence[Source]
+    """All that the settings declare."""
+    decided_by: str
+    reason: str
+
+
+def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
+    """Raises NobodyToForget, PersonHasMoreRows, LeaseHeld where a retraining is running."""
+    with writing(engine) as connection:
+        without_time_limit(connection)
+        patients.only_one_load(connection)
+        fence = _without_retraining(connection)
+        result = _erase(connection, asked)
+        leases.release_lease(connection, leases.RETRAINING, fence)
+        if dry_run:
+            connection.rollback()
+            return result
+    # Also of somebody who was forgotten before: that command may have ended right here.
+    with translated_errors(engine):
+        database_of(engine).leave_no_trace(engine)
+    get_logger().info("a person was forgotten", rows=result.rows, predictions=result.predictions)
+    return result
+
+
+def _without_retraining(connection: Connection) -> int:
+    fence = leases.take_lease(connection, leases.RETRAINING, "forget", _LEASE_SECONDS)
+    if fence is None:
+        owner, expires_at = leases.lease_holder(connection, leases.RETRAINING)
+        raise LeaseHeld(job=leases.RETRAINING, owner=owner, expires_at=expires_at)
+    return fence
+
+
+def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
+    known = everyone_forgotten(connection)
+    found = _found(connection, asked.who)
+    was_forgotten = any_of(known, _names(found) + _asked_names(asked.who))
+    if not found and not was_forgotten:
+        raise NobodyToForget(called=asked.who)
+    _hide_sides(connection, found)
+    redacted = redact(connection, found.ids)
+    erased = erasing.erase_rows(connection, found)
+    noted = _forget_notes(connection, found, asked.sources)
+    keep_marks(connection, known, _names(found), asked.decided_by, asked.reason)
+    return _result(erased, redacted, noted, was_forgotten, database_of(connection).words.keeps_deleted)
+
+
+def _found(connection: Connection, who: ById | ByKey | ByPerson) -> Found:
+    match who:
+        case ByPerson():
+            # As it was written comes first: it may be one person's key, and what a source makes of it another's.
+            each = (erasing.find_by_persons(connection, [key]) for key in who.person_keys)
+            return next(filter(None, each), Found())
+        case ById():
+            found = erasing.find_by_id(connection, who.patient_id)
+        case _:
+            found = erasing.find_by_key(connection, who.source, who.source_key)
+    if found.persons:
+        rows = erasing.find_by_persons(connection, sorted(found.persons)).ids
+        if rows - found.ids:
+            raise PersonHasMoreRows(rows=len(rows))
+    return found
+
+
+def _names(found: Found) -> list[str]:
+    ids = map(marks.name_of_id, sorted(found.ids))
+    keys = (marks.name_of_key(*each) for each in sorted(found.keys))
+    return [*ids, *keys, *map(marks.name_of_person, sorted(found.persons))]
+
+
+def _asked_names(who: ById | ByKey | ByPerson) -> list[str]:
+    match who:
+        case ByPerson():
+            return list(map(marks.name_of_person, who.person_keys))
+        case ById():
+            return [marks.name_of_id(who.patient_id)]
+        case _:
+            return [marks.name_of_key(who.source, who.source_key)]
+
+
+def _hide_sides(connection: Connection, found: Found) -> None:
+    """Rows that were the person's when they first came, and are another's by now, stay on their side."""
+    salt = holdout_salt(connection, "")
+    for person in sorted(found.persons):
+        others = [each for each in erasing.sides_by_person(connection, person) if each not in found.ids]
+        erasing.call_sides(connection, others, rank_name(marks.name_of_person(person), salt))
+
+
+def _forget_notes(connection: Connection, found: Found, sources: Sequence[Source]) -> int:
+    declared = {source.name: source for source in sources}
+    entries = [
+        entry
+        for name in sorted({source for source, _ in found.keys} & set(declared))
+        for entry, text in erasing.noted_keys(connection, name)
+        if (name, key_of_note(text, declared[name])) in found.keys
+    ]
+    source_changes.forget(connection, entries)
+    return len(entries)
+
+
+def _result(erased: Erased, redacted: Redacted, noted: int, was_forgotten: bool, kept: str) -> ForgetResult:
+    return ForgetResult(
+        rows=erased.patients,
+        queue_entries=erased.by_table["scoring_queue"],
+        predictions=erased.by_table["predictions"],
+        rejections=erased.by_table["rejections"],
+        row_keys=erased.by_table["row_keys"],
+        noted_keys=noted,
+        error_lines=erased.error_lines,
+        snapshots=redacted.snapshots,
+        test_sets=redacted.test_sets,
+        learned_by=redacted.learned_by,
+        forgotten_before=was_forgotten,
+        not_reached=(
+            *_models(redacted),
+            "backups and copies of the database",
+            "exports, explanations and model cards in files, and the files and sources that the rows came from",
+            "log files with lines that name ids",
+            kept,
+        ),
+    )
+
+
+def _models(redacted: Redacted) -> list[str]:
+    told = []
+    if redacted.learned_by:
+        told.append(f"what models have learned: {_versions(redacted.learned_by)} learned from the rows")
+    if redacted.unknown:
+        told.append(f"what older models have learned: nobody knows the rows of {_versions(redacted.unknown)}")
+    return told
+
+
+def _versions(numbers: Sequence[int]) -> str:
+    return f"version{'' if len(numbers) == 1 else 's'} {', '.join(map(str, numbers))}"

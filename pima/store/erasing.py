@@ -1,0 +1,136 @@
+"""Finding a person's rows, and taking them out of each table that has something of them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, text
+
+from pima.store.id_lists import id_lists
+
+TABLES_BY_ID = ("scoring_queue", "predictions", "rejections", "row_keys")
+"""What has rows of a patient besides `patients`, by `patient_id`."""
+_ERRORS_WITH_IDS = ("version_used_twice", "kept_id_taken")
+"""The codes of errors whose text names patients by their ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a person's rows are, and are called."""
+
+    ids: frozenset[int] = frozenset()
+    """In `patients`, or once in it."""
+    keys: frozenset[tuple[str, str]] = frozenset()
+    """Sources, and what the rows are called there."""
+    persons: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """How many rows were deleted."""
+
+    patients: int = 0
+    by_table: dict[str, int] = field(default_factory=dict)
+    """Of `TABLES_BY_ID`."""
+    error_lines: int = 0
+    """Of runs, in which an id was made unreadable."""
+
+
+def find_by_id(connection: Connection, patient_id: int) -> Found:
+    """The row with this id, be it there or gone; nothing where no table knows it."""
+    of_table = (f"SELECT 1 FROM {table} WHERE patient_id = :id" for table in TABLES_BY_ID)
+    known = text(f"SELECT EXISTS (SELECT 1 FROM patients WHERE id = :id UNION ALL {' UNION ALL '.join(of_table)})")
+    if not connection.execute(known, {"id": patient_id}).scalar_one():
+        return Found()
+    return _called(connection, [patient_id])
+
+
+def find_by_key(connection: Connection, source: str, source_key: str) -> Found:
+    """The row that has this key in this source, or had it."""
+    condition = "source = :source AND source_key = :source_key"
+    return _called(connection, _ids(connection, condition, {"source": source, "source_key": source_key}))
+
+
+def find_by_persons(connection: Connection, persons: Sequence[str]) -> Found:
+    """All rows of these persons: a walk over all rows that have keys."""
+    ids = [each for person in persons for each in _ids(connection, "person_key = :person", {"person": person})]
+    found = _called(connection, sorted(set(ids)))
+    # A row that was corrected to another person's is not this one's, whatever it once was called.
+    return Found(found.ids, found.keys, frozenset(persons) if ids else frozenset())
+
+
+def _ids(connection: Connection, condition: str, parameters: dict[str, str]) -> list[int]:
+    # A row that was written while the triggers were switched off is in patients alone.
+    statement = f"SELECT id FROM patients WHERE {condition} UNION SELECT patient_id FROM row_keys WHERE {condition}"
+    return list(connection.execute(text(f"{statement} ORDER BY 1"), parameters).scalars())
+
+
+def _called(connection: Connection, ids: Sequence[int]) -> Found:
+    keys, persons = set[tuple[str, str]](), set[str]()
+    for table, column in (("patients", "id"), ("row_keys", "patient_id")):
+        for listed in id_lists(ids):
+            statement = f"SELECT source, source_key, person_key FROM {table} WHERE {column} IN ({listed})"
+            for source, source_key, person in connection.execute(text(statement)):
+                keys |= {(source, source_key)} if source_key is not None else set()
+                persons |= {person} if person is not None else set()
+    return Found(frozenset(ids), frozenset(keys), frozenset(persons))
+
+
+def erase_rows(connection: Connection, found: Found) -> Erased:
+    """Delete all rows, `patients` first: a batch that is being scored holds the entry of the queue, so that what it
+    predicts is there when predictions are deleted."""
+    ids = sorted(found.ids)
+    waiting = _count(connection, "scoring_queue", ids)  # its entries go with the rows, by the triggers
+    patients = _delete(connection, "patients", "id", ids)
+    by_table = {table: _delete(connection, table, "patient_id", ids) for table in TABLES_BY_ID}
+    by_table["scoring_queue"] = max(waiting, by_table["scoring_queue"])
+    return Erased(patients, by_table, _hide_in_errors(connection, ids))
+
+
+def _count(connection: Connection, table: str, ids: Sequence[int]) -> int:
+    counted = f"SELECT count(*) FROM {table} WHERE patient_id IN"
+    return sum(connection.execute(text(f"{counted} ({listed})")).scalar_one() for listed in id_lists(ids))
+
+
+def _delete(connection: Connection, table: str, column: str, ids: Sequence[int]) -> int:
+    return sum(
+        connection.execute(text(f"DELETE FROM {table} WHERE {column} IN ({listed})")).rowcount
+        for listed in id_lists(ids)
+    )
+
+
+def _hide_in_errors(connection: Connection, ids: Sequence[int]) -> int:
+    named = ", ".join(f"'{code}'" for code in _ERRORS_WITH_IDS)
+    found = connection.execute(
+        text(f"SELECT id, error_line FROM runs WHERE error_code IN ({named}) AND error_line IS NOT NULL")
+    ).all()
+    one_of_them = re.compile(rf"(?<![\d,])(?:{'|'.join(map(str, ids))})(?!\d)") if ids else None
+    changed = 0
+    for run_id, line in found:
+        hidden = one_of_them.sub("(forgotten)", line) if one_of_them else line
+        if hidden != line:
+            values = {"line": hidden, "id": run_id}
+            changed += connection.execute(text("UPDATE runs SET error_line = :line WHERE id = :id"), values).rowcount
+    return changed
+
+
+def sides_by_person(connection: Connection, person: str) -> list[int]:
+    """The rows whose side of the holdout was decided by a person who is no longer theirs."""
+    statement = text("SELECT patient_id FROM row_keys WHERE side_key = :name ORDER BY patient_id")
+    return list(connection.execute(statement, {"name": f"person {person}"}).scalars())
+
+
+def call_sides(connection: Connection, ids: Sequence[int], name: str) -> None:
+    """From now on these rows' sides are decided by this name."""
+    for listed in id_lists(ids):
+        statement = text(f"UPDATE row_keys SET side_key = :name WHERE patient_id IN ({listed})")
+        connection.execute(statement, {"name": name})
+
+
+def noted_keys(connection: Connection, source: str) -> list[tuple[int, str]]:
+    """What triggers have noted of a source: an entry's number, and the key as it was noted."""
+    statement = text("SELECT id, source_key FROM source_changes WHERE source = :source AND source_key IS NOT NULL")
+    return [(row[0], row[1]) for row in connection.execute(statement, {"source": source})]

@@ -1,0 +1,28 @@
+"""Who was forgotten: what is kept of them, and asking whether somebody is one of them."""
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, insert, select
+
+from pima.core.forgotten import Forgotten, mark_of
+from pima.store.tables import forgotten, installation
+
+
+def everyone_forgotten(connection: Connection) -> Forgotten:
+    """All marks, with the salt by which names become such."""
+    salt = connection.execute(select(installation.c.forgetting_salt)).scalar_one()
+    return Forgotten(salt, frozenset(connection.execute(select(forgotten.c.mark)).scalars()))
+
+
+def keep_marks(connection: Connection, known: Forgotten, names: Iterable[str], decided_by: str, reason: str) -> int:
+    """Remember these names from now on; how many were not known before."""
+    new = {mark_of(name, known.salt) for name in names} - known.marks
+    rows = [{"mark": mark, "decided_by": decided_by, "reason": reason} for mark in sorted(new)]
+    if rows:
+        connection.execute(insert(forgotten), rows)
+    return len(rows)
+
+
+def any_of(known: Forgotten, names: Sequence[str]) -> bool:
+    """Whether one of these names is forgotten already."""
+    return any(map(known.has, names))

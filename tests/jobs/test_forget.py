@@ -1,0 +1,307 @@
+"""Forgetting a person: nothing of them is left in any table, nor in SQLite's file, and they do not come back."""
+
+import json
+import shutil
+import struct
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from deploy import sqlite_to_postgresql
+from pima.core.forgotten import Forgotten, mark_of
+from pima.core.row_keys import RowKeys, ranked
+from pima.core.row_names import ById
+from pima.core.validation import Measurements
+from pima.erasing.forgetting import Forgetting, forget
+from pima.store import leases, queue
+from pima.store.batches import Predictions
+from pima.store.engine import reading, writing
+from pima.store.predictions import write_predictions
+from pima.store.runs import start_run
+from pima.store.tables import TABLES, model_versions, training_snapshots
+from pima.training.snapshot import ids_from_parquet
+from tests.conftest import (
+    FEATURE_NAMES,
+    SALT,
+    Copied,
+    Database,
+    call,
+    insert_patients,
+    the_json,
+    until_someone_waits_for_a_lock,
+)
+from tests.jobs.clinic import Clinic
+from tests.jobs.patient_files import HEADER, write
+
+PERSON, KEY = "Canary-Person", "Canary-Key"
+ID = 4_011_223_344_556_677_001
+"""A row's own; it can stand nowhere by chance."""
+GLUCOSE = 177.0625
+SOUND = "6,{glucose},72,35,0,33.6,0.627,50"
+SOURCE = '[[source]]\nname = "clinic"\ntable = "visits"\nkey = "visit"\nperson = "no"\n[source.columns]\n'
+
+
+def _lived_in(database: Database, trained: Path) -> None:
+    """A database of either kind with versions, snapshots and test sets that retrainings have made."""
+    if database.kind == "sqlite":
+        database.engine.dispose()
+        shutil.copy(trained, database.engine.url.database or "")
+        return
+    assert call(database, "migrate", PIMA_HOLDOUT__SALT=SALT).exit_code == 0
+    assert sqlite_to_postgresql.main([str(trained)], {"DATABASE_URL": database.url}) == 0
+
+
+@pytest.fixture
+def lived_in(copied: Copied, trained: Path, capsys: pytest.CaptureFixture[str]) -> Database:
+    found = copied(_lived_in, trained)
+    capsys.readouterr()
+    return found
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    path = tmp_path / "forget.toml"
+    columns = "".join(f'{name} = "{name}"\n' for name in FEATURE_NAMES)
+    path.write_text(f'{SOURCE}{columns}[holdout]\nsalt = "{SALT}"\n')
+    return str(path)
+
+
+def _ids_of(database: Database, version: int) -> set[int]:
+    return set(ids_from_parquet(_bytes(database, select(model_versions.c.training_ids), version, "number")).tolist())
+
+
+def _bytes(database: Database, statement: Any, version: int, column: str = "model_version") -> bytes:
+    with reading(database.engine) as connection:
+        return bytes(
+            connection.execute(statement.where(statement.selected_columns[0].table.c[column] == version)).scalar()
+        )
+
+
+def _snapshot(database: Database, version: int) -> bytes:
+    return _bytes(database, select(training_snapshots.c.content), version)
+
+
+def _everything(database: Database) -> Iterator[tuple[str, Any]]:
+    """Each value of each table, with where it stands."""
+    for table in (*(table.name for table in TABLES), "current_predictions"):
+        for row in database.execute(f"SELECT * FROM {table}"):
+            yield from ((table, value) for value in row)
+
+
+def _person(database: Database, config: str) -> tuple[int, int]:
+    """Give one person a training row, a row of a test set, one that is predicted and waits again, a rejected one, and
+    notes and errors that name them; the first two ids."""
+    learned = min(_ids_of(database, 3) & _ids_of(database, 2))
+    (judged,) = database.execute("SELECT patient_ids FROM test_sets")[-1]
+    judged = (json.loads(judged) if isinstance(judged, str) else judged)[0]
+    insert_patients(database, 1, first_id=ID, glucose=GLUCOSE)
+    insert_patients(database, 1, first_id=ID + 1, bmi=5_000)
+    for n, patient_id in enumerate((learned, judged, ID, ID + 1)):
+        database.execute(
+            f"UPDATE patients SET source = 'clinic', source_key = '{KEY}-{n}', person_key = '{PERSON}'"
+            " WHERE id = :id", {"id": patient_id},
+        )  # fmt: skip
+    assert call(database, "score", "--config", config).exit_code == 0
+    database.execute("UPDATE patients SET age = age + 1 WHERE id = :id", {"id": ID})
+    database.execute(f"INSERT INTO source_changes (source, source_key) VALUES ('clinic', '{KEY}-2'), ('clinic', 'x')")
+    database.execute(
+        "INSERT INTO runs (job, trigger, attempt, status, counts, host, error_code, error_line)"
+        f" VALUES ('score', 'schedule', 1, 'failed', '{{}}', 'here', 'version_used_twice', 'by patient_id: 7, {ID}')"
+    )
+    return learned, judged
+
+
+def test_nothing_of_a_person_is_left_anywhere(lived_in: Database, config: str) -> None:
+    learned, judged = _person(lived_in, config)
+    first_snapshot, first_fingerprints = _snapshot(lived_in, 3), _fingerprints(lived_in)
+    asked = ("forget", "--config", config, "--person", PERSON, "--json")
+    before = list(_everything(lived_in))
+    would = the_json(call(lived_in, *asked, "--dry-run"))
+    assert list(_everything(lived_in)) == before
+    ended = call(lived_in, *asked, "--reason", "asked by letter")
+    found = the_json(ended)
+    assert {**would, "dry_run": False} == found
+    counts = (
+        "rows",
+        "queue_entries",
+        "predictions",
+        "rejections",
+        "row_keys",
+        "noted_keys",
+        "error_lines",
+        "test_sets",
+    )
+    assert [found[name] for name in counts] == [4, 1, 1, 1, 4, 1, 1, len(_test_sets_with(before, judged))]
+    assert 3 in found["snapshots"]
+    assert set(found["learned_by"]) >= {2, 3}
+    assert PERSON not in ended.stdout + ended.stderr
+
+    gone = {learned, judged, ID, ID + 1}
+    for table, value in _everything(lived_in):
+        as_text = value.decode("latin-1") if isinstance(value, bytes | memoryview) else str(value)
+        assert not any(canary in as_text for canary in (PERSON, KEY, str(ID), str(GLUCOSE))), table
+    for version in (2, 3):
+        assert not gone & _ids_of(lived_in, version)
+    for table, column in (("patients", "id"), ("predictions", "patient_id"), ("row_keys", "patient_id")):
+        assert not gone & {row[0] for row in lived_in.execute(f"SELECT {column} FROM {table}")}
+    assert not _test_sets_with(_everything(lived_in), judged)
+    if lived_in.kind == "sqlite":
+        lived_in.engine.dispose()
+        content = Path(lived_in.engine.url.database or "").read_bytes()
+        for canary in (PERSON.encode(), KEY.encode(), struct.pack(">d", GLUCOSE), struct.pack(">q", ID)):
+            assert canary not in content
+        # Nor what the snapshot was.
+        assert first_snapshot[len(first_snapshot) // 2 :][:64] not in content
+
+    # History goes on to name the first ones.
+    assert _fingerprints(lived_in) == first_fingerprints
+    reproduced = call(lived_in, "models", "reproduce", "3")
+    assert (reproduced.exit_code, "rows were taken out since" in reproduced.stderr) == (1, True)
+    assert call(lived_in, "explain", "1").exit_code in (0, 2)
+    # A second time there is nothing to do, and nobody who never was is forgotten.
+    again = the_json(call(lived_in, *asked, "--reason", "asked twice"))
+    assert (again["forgotten_before"], again["rows"], again["predictions"]) == (True, 0, 0)
+    nobody = call(lived_in, "forget", "--person", "somebody", "--reason", "a test", "--json")
+    assert (nobody.exit_code, the_json(nobody)["error"]) == (2, "nobody_to_forget")
+
+
+def _fingerprints(database: Database) -> list[tuple[Any, ...]]:
+    return database.execute(
+        "SELECT 'version', data_fingerprint FROM model_versions UNION ALL SELECT 'test set', fingerprint FROM test_sets"
+        " UNION ALL SELECT 'snapshot', coalesce(first_sha256, sha256) FROM training_snapshots ORDER BY 1, 2"
+    )
+
+
+def _test_sets_with(everything: Any, patient_id: int) -> list[Any]:
+    """Those that list an id."""
+    lists = [value for table, value in everything if table == "test_sets" and str(value).startswith("[")]
+    return [each for each in lists if patient_id in (json.loads(each) if isinstance(each, str) else each)]
+
+
+def test_who_was_forgotten_does_not_come_back_by_a_file(database: Database, tmp_path: Path) -> None:
+    insert_patients(database, 1, first_id=ID)
+    database.execute(f"UPDATE patients SET source = 'clinic', source_key = '{KEY}', person_key = '{PERSON}'")
+    assert call(database, "forget", str(ID), "--reason", "a test").exit_code == 0
+    row = SOUND.format(glucose=120)
+    files = {
+        "id": [f"id,{HEADER}", f"{ID},{row},", f"7,{row},"],
+        "source_key": [f"source,source_key,{HEADER}", f"clinic,{KEY},{row},", f"clinic,other,{row},"],
+        "person_key": [f"source,source_key,person_key,{HEADER}", f"a,b,{PERSON},{row},", f"a,c,p,{row},"],
+    }
+    for column, lines in files.items():
+        ended = call(database, "load", write(tmp_path, *lines), "--json")
+        found = the_json(ended)
+        # The others are loaded without --partial: it is no fault of the file's.
+        assert (ended.exit_code, found["inserted"], found["refused_by_reason"]) == (0, 1, {"forgotten": 1})
+        assert [(line["line"], line["field"]) for line in found["bad_lines"]] == [(2, column)]
+    assert database.value("SELECT count(*) FROM row_keys WHERE source_key = :key", {"key": KEY}) == 0
+
+
+def test_nor_by_a_pull_nor_by_the_triggers_on_its_table(database: Database, own_clinic: Clinic) -> None:
+    first, second, *_ = own_clinic.insert(4)
+    assert own_clinic.attach(database, "clinic").exit_code == 0
+    assert own_clinic.pulled(database)["inserted"] == 4
+    environ = {"PIMA_SOURCE__CLINIC__URL": own_clinic.url}
+    asked = ("--config", own_clinic.config, "--reason", "a test")
+    own_clinic.execute("UPDATE visits SET age = 33 WHERE visit_id = :key", {"key": first})
+    ended = call(database, "forget", "clinic", first.upper(), *asked, **environ)
+    assert ended.exit_code == 0, ended.stderr
+    assert "noted key: 1" in ended.stdout
+    (person,) = own_clinic.execute("SELECT patient_no FROM visits WHERE visit_id = :key", {"key": second})[0]
+    # As this source spells it; an integer of more digits would be another person's text.
+    assert call(database, "forget", "--person", f"00{person}", *asked, **environ).exit_code == 0
+    own_clinic.execute("UPDATE visits SET age = 34")
+    for full in ((), ("--full",)):
+        found = own_clinic.pulled(database, *full)
+        assert (found["inserted"], found["rejected_by_reason"], found["vanished"]) == (0, {"forgotten": 2}, 0)
+    assert database.value("SELECT count(*) FROM source_changes") == 0
+    assert database.value("SELECT count(*) FROM patients") == 2
+    # However many of a source's rows they are: it is not at fault.
+    own_clinic.execute("DELETE FROM visits WHERE age = 34 AND visit_id NOT IN (:a, :b)", {"a": first, "b": second})
+    own_clinic.settings["most_vanished"] = 1
+    assert own_clinic.pulled(database, "--full")["rejected"] == 2
+
+
+def test_one_of_several_rows_of_a_person_is_not_forgotten_alone(database: Database) -> None:
+    first, second, other = insert_patients(database, 3)
+    database.execute("UPDATE patients SET person_key = 'p' WHERE id < :id", {"id": other})
+    ended = call(database, "forget", str(first), "--reason", "a test", "--json")
+    assert (ended.exit_code, the_json(ended)["error"]) == (2, "person_has_more_rows")
+    # Of one that is deleted, too: a model may have learned from it.
+    database.execute("DELETE FROM patients WHERE id = :id", {"id": second})
+    assert call(database, "forget", str(first), "--reason", "a test").exit_code == 2
+    assert the_json(call(database, "forget", "--person", "p", "--reason", "a test", "--json"))["row_keys"] == 2
+    assert database.execute("SELECT id FROM patients") == [(other,)]
+
+
+def test_a_row_that_came_under_another_person_stays_on_its_side(database: Database) -> None:
+    ids = insert_patients(database, 40)
+    database.execute("UPDATE patients SET person_key = 'p' || id")  # they came without: their sides go by their ids
+    database.execute("DELETE FROM patients WHERE id > :id", {"id": ids[0]})
+    for person in ("Canary-a", "Canary-b"):
+        database.execute(f"INSERT INTO patients (glucose, person_key) VALUES (1, '{person}')")
+    database.execute("UPDATE patients SET person_key = 'somebody' WHERE person_key LIKE 'Canary%'")
+    before = _ranks(database)
+    for person in ("Canary-a", "Canary-b"):
+        database.execute(f"INSERT INTO patients (glucose, person_key) VALUES (2, '{person}')")
+        assert call(database, "forget", "--person", person, "--reason", "a test").exit_code == 0
+    assert not database.execute("SELECT 1 FROM row_keys WHERE side_key LIKE '%Canary%'")
+    assert _ranks(database) == before
+
+
+def _ranks(database: Database) -> list[tuple[int, int]]:
+    rows = database.execute("SELECT patient_id, side_key, person_key FROM row_keys ORDER BY patient_id")
+    salt = database.value("SELECT holdout_salt FROM installation")
+    found = ranked(RowKeys([row[1] for row in rows], [row[2] for row in rows]), salt)
+    return list(zip([row[0] for row in rows], found.ranks.tolist(), strict=True))
+
+
+def test_a_retraining_that_is_running_has_read_the_rows(database: Database) -> None:
+    (patient_id,) = insert_patients(database, 1)
+    with writing(database.engine) as connection:
+        run = start_run(connection, "retrain", "manual", None, "here")
+        leases.take_lease(connection, leases.RETRAINING, leases.owner_of(run or 0), 60)
+    ended = call(database, "forget", str(patient_id), "--reason", "a test", "--json")
+    assert (ended.exit_code, the_json(ended)["error"]) == (75, "lease_held")
+    assert database.value("SELECT count(*) FROM patients") == 1
+
+
+def test_what_is_being_scored_is_erased_with_the_rest(postgresql: Database) -> None:
+    database = postgresql  # a file has one writer at a time
+    (patient_id,) = insert_patients(database, 1)
+    asked = Forgetting(ById(patient_id), (), "somebody", "a test")
+    with writing(database.engine) as connection:
+        batch = queue.claim(connection, FEATURE_NAMES, 0, 10)
+        assert isinstance(batch.measurements, Measurements)
+        made = Predictions(batch.patient_ids, batch.patient_versions, batch.measurements.values[:, 0] * 0 + 0.5)
+        thread = threading.Thread(target=forget, args=(database.engine, asked, False))
+        thread.start()
+        until_someone_waits_for_a_lock(database)
+        assert write_predictions(connection, made, 1, 1, 0.5) == 1
+    thread.join()
+    assert database.value("SELECT count(*) FROM predictions") == 0
+    assert database.value("SELECT count(*) FROM patients") == 0
+
+
+def test_a_schema_that_knows_nobody_forgotten_is_no_way_back(database: Database) -> None:
+    insert_patients(database, 1)
+    assert call(database, "forget", "1", "--reason", "a test").exit_code == 0
+    ended = call(database, "migrate", "--to", "0014", "--json")
+    assert (ended.exit_code, the_json(ended)["error"]) == (2, "forgotten_would_return")
+
+
+@pytest.mark.parametrize("arguments", [(), ("1", "--person", "p"), ("1", "2", "3"), ("x",), ("nowhere", "1"), ("1",)])
+def test_what_is_asked_for_must_be_one_person_with_a_reason(sqlite: Database, arguments: tuple[str, ...]) -> None:
+    reason = () if arguments == ("1",) else ("--reason", "a test")
+    assert call(sqlite, "forget", *arguments, *reason).exit_code == 2
+
+
+def test_a_mark_tells_nothing_without_the_salt() -> None:
+    known = Forgotten("a salt", frozenset([mark_of("id 7", "a salt")]))
+    assert (known.has("id 7"), known.has("id 8"), known.has("person 7")) == (True, False, False)
+    assert mark_of("id 7", "another") not in known.marks
+    assert known.among("s", ["7"], [None]) == [False]
