@@ -11,6 +11,7 @@ from jobs.command import Command, Result, parser, run_command
 from pima.core.source import PLAIN_NAME, Source
 from pima.counted import counted
 from pima.errors import FileRefused, NothingToSuggest, WrongUsage
+from pima.intake.attaching import looks_like_ours
 from pima.intake.sources import LOAD
 from pima.intake.whole_tables import table_of_file, table_of_source
 from pima.settings import source_url
@@ -75,6 +76,9 @@ def _source(command: Command, environ: Mapping[str, str]) -> Table:
     engine = make_source_engine(source.name, source_url(environ, source.name), command.settings.database)
     try:
         with table_of_source(engine, source) as opened:
+            if looks_like_ours(source, opened.names or ()):
+                why = "It is pima's own, so its rows need no [[source]]. Expected a table or view of yours."
+                raise NothingToSuggest(table=opened.called, why=why)
             place = Place(source.name, source.table, source.schema, source.query)
             return table_of(opened.called, place, opened.names, opened.blocks)
     finally:

@@ -1,5 +1,7 @@
 """Attaching a source: triggers on its table, where that is in pima's own database, note which keys were touched."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import Engine
 
 from pima.core.source import Source
@@ -59,6 +61,17 @@ def table_of(engine: Engine, source: Source, source_engine: Engine) -> str:
     if table is None:
         raise CannotAttach(source=source.name, what=f"there is no {'.'.join(source.table_parts)} for its URL")
     return table
+
+
+_COLUMNS = {table.name: frozenset(table.columns.keys()) for table in TABLES}
+_COLUMNS["current_predictions"] = frozenset({"patient_id", "patient_version", "model_version", "superseded"})
+
+
+def looks_like_ours(source: Source, columns: Sequence[str]) -> bool:
+    """Whether a table with these columns is one of pima's own, by its name and by all that ours has, in whatever
+    database."""
+    ours = _COLUMNS.get(source.table_parts[-1].lower()) if source.table_parts else None
+    return ours is not None and ours.issubset(columns)
 
 
 def require_not_ours(engine: Engine, source: Source, source_engine: Engine) -> None:

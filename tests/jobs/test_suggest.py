@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import SHIPPED, Database, Ended, call, the_json
+from tests.conftest import SHIPPED, Database, Ended, call, insert_many, the_json
 from tests.jobs.clinic import URL, Clinic
 from tests.jobs.every_command import SECRET, wrong
 from tests.jobs.patient_files import HEADER, write
@@ -224,6 +224,12 @@ def test_a_table_is_pulled_by_the_draft_of_it(empty_database: Database, own_tabl
             len(set(columns["patient_no"])),
         )
     ]
+
+
+def test_a_table_of_pimas_own_is_no_source(database: Database) -> None:
+    insert_many(database, 30)
+    ended = call(None, "suggest", "--source", "own", "--table", "patients", PIMA_SOURCE__OWN__URL=database.url)
+    wrong(ended, "It is pima's own, so its rows need no [[source]]")
 
 
 def test_a_source_of_the_settings_is_read_as_they_say(sqlite_clinic: Clinic, tmp_path: Path) -> None:
