@@ -19,11 +19,11 @@ EVERY_COMMAND: list[tuple[str, ...]] = [
     ("status",),
     ("forget", "1", "--dry-run"),
     ("requeue",),
-    ("alert", "--dry-run"),
     ("scheduler",),
 ]
 """Those that need a database."""
-_ALL = [*EVERY_COMMAND, ("suggest", "patients.csv")]
+# An alert may be of what stops the others.
+_ALL = [*EVERY_COMMAND, ("suggest", "patients.csv"), ("alert", "--dry-run")]
 every_command = pytest.mark.parametrize("command", _ALL, ids=lambda command: command[0])
 
 

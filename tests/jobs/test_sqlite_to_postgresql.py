@@ -40,6 +40,7 @@ def lived_in(sqlite: Database, trained: Path, tmp_path: Path) -> Database:
     now = "'2026-01-01T00:00:00.123Z'"
     sqlite.execute(f"INSERT INTO schedules VALUES ('score', '15 2 * * *', 'UTC', {now}, {now})")
     sqlite.execute(f"INSERT INTO source_pulls VALUES ('clinic', 'f', '2026-01-01', {now}, {now})")
+    sqlite.execute(f"INSERT INTO alerts VALUES (1, 'queue_old', {now}, {now}, 1, NULL)")
     sqlite.execute(f"INSERT INTO forgotten VALUES ('a mark', {now}, 'somebody', 'a reason')")
     sqlite.execute("INSERT INTO removed_runs VALUES ('score', 'succeeded', 7, 6, 5, 4)")
     sqlite.environ.update(SHARE)
