@@ -80,12 +80,14 @@ def run_command(
     environ: Mapping[str, str],
     *,
     job: str | None = None,
-    needs_schema: bool = True,
+    needs_schema: Callable[[argparse.Namespace], bool] | bool = True,
+    is_run: Callable[[argparse.Namespace], bool] = lambda _options: True,
     needs_output: bool = True,
 ) -> int:
     """Parse, do the work, show its result; every ending becomes its exit code, none a traceback.
 
-    What has its result elsewhere needs no output that is open: a job in `runs`, another in the exit code itself.
+    What has its result elsewhere needs no output that is open: a job in `runs`, another in the exit code itself. Nobody
+    is pinged of what is not a run of the job.
     """
     everything_is_imported()
     try:
@@ -99,11 +101,12 @@ def run_command(
             facts = {"error": error.code, "message": str(error)}
             written(lambda: _print_json(facts))
         return error.exit_code
+    pinged = job if is_run(options) else None
     command: Command | None = None
     try:
         with ExitStack() as at_the_end:
             command = _prepare(options, environ, job, at_the_end)
-            _see_to_the_schema(command, needs_schema)
+            _see_to_the_schema(command, needs_schema(options) if callable(needs_schema) else needs_schema)
             result = work(command)
     except PimaError as error:
         tell(f"error: {error}")
@@ -123,9 +126,9 @@ def run_command(
         unwritten = written(lambda: _print_json(result) if options.json else show(result))
         has_nowhere_to_go = sys.stdout is None and (job is not None or not needs_output)
         exit_code = DONE if has_nowhere_to_go else _told(unwritten)
-        _ping(command, job, DONE)  # the run has succeeded, whether or not its result could be shown
+        _ping(command, pinged, DONE)  # the run has succeeded, whether or not its result could be shown
         return exit_code
-    _ping(command, job, exit_code)
+    _ping(command, pinged, exit_code)
     return exit_code
 
 

@@ -12,7 +12,8 @@ from jobs.command import Command, Result, parser, positive, run_command
 from jobs.who_and_why import this_user, why
 from pima.cards.gathering import read_card
 from pima.cards.markdown import as_markdown
-from pima.errors import NoSuchVersion, NotReproduced
+from pima.errors import NoSuchVersion, NotReproduced, WrongUsage
+from pima.files.model_file import export_model
 from pima.monitoring.overview import versions
 from pima.process.results import as_json
 from pima.store import registry
@@ -37,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     pin = commands.add_parser("pin", help="hold the champion: retraining records verdicts but promotes nothing")
     unpin = commands.add_parser("unpin", help="let retraining promote again")
     holdout = commands.add_parser("holdout", help="change the share of patients that is kept out of training")
-    export = commands.add_parser("export", help="write a version's .keras file")
+    export = commands.add_parser("export", help="write a version's .keras file, or its model file, which scores files")
     reproduce = commands.add_parser("reproduce", help="fit a version again from its training snapshot and compare")
     for command in (show, card, promote, export, reproduce):
         command.add_argument("number", type=positive, metavar="N")
@@ -45,7 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     for command in (promote, rollback, pin, holdout):
         command.add_argument("--reason", required=True, type=why, metavar="TEXT", help="why, for the ledger")
     unpin.add_argument("--reason", type=why, metavar="TEXT", help="why, for the ledger")
-    export.add_argument("path", type=Path, metavar="PATH.keras")
+    export.add_argument("path", type=Path, nargs="?", metavar="PATH.keras")
+    export.add_argument("--out", type=Path, metavar="FILE", help="the model file: for `score --from --model FILE`")
     for command in commands.choices.values():
         # Accepted after the subcommand too; the default must not undo what was given before it.
         command.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
@@ -74,7 +76,16 @@ def _work(command: Command) -> Result:
         case "reproduce":
             return _reproduce(command)
         case _:
-            return {"bytes": championing.export_keras(engine, given.number, given.path), "path": str(given.path)}
+            return _export(command)
+
+
+def _export(command: Command) -> Result:
+    given, engine = command.options, command.engine
+    if (given.path is None) == (given.out is None):
+        raise WrongUsage(what="export takes PATH.keras for the Keras form, or --out FILE for the model file")
+    if given.out is not None:
+        return asdict(export_model(engine, given.number, given.out))
+    return {"bytes": championing.export_keras(engine, given.number, given.path), "path": str(given.path)}
 
 
 def _share(text: str) -> float:

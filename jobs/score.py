@@ -1,4 +1,5 @@
-"""python -m jobs.score: the nightly job. Scores the rows that wait on the queue with the current champion."""
+"""python -m jobs.score: the nightly job. Scores the rows that wait on the queue with the current champion; with --from
+and --to the rows of Parquet files, for which a model file will do."""
 
 import os
 import sys
@@ -6,10 +7,14 @@ from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, positive, run_command, whole_number
 from jobs.run_id import add_run_id_option
+from jobs.score_files import add_file_options, is_of_files, needs_database, score_dataset, show_dataset
 from pima.counted import counted
+from pima.errors import WrongUsage
 from pima.process.recorded_run import recorded_run
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings import LARGEST_BATCH
+
+MOST_PROCESSES = 256
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -18,12 +23,30 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     options.add_argument("--limit", type=positive, metavar="N", help="score at most N rows")
     options.add_argument("--batch-size", type=whole_number(LARGEST_BATCH), metavar="N", help="rows in one transaction")
     options.add_argument("--dry-run", action="store_true", help="score and count, but write only the run's own row")
+    options.add_argument(
+        "--processes", type=whole_number(MOST_PROCESSES), default=1, metavar="N", help="of this machine, at once"
+    )
+    options.add_argument("--share", metavar="SHARE", help="for --processes only: what this child does")
     add_run_id_option(options)
-    return run_command(options, _work, _show, arguments, environ, job="score")
+    add_file_options(options)
+    return run_command(
+        options,
+        _work,
+        _show,
+        arguments,
+        environ,
+        job="score",
+        needs_schema=needs_database,
+        is_run=lambda given: not is_of_files(given),
+    )
 
 
 def _work(command: Command) -> Result:
     given = command.options
+    if is_of_files(given):
+        return score_dataset(command)
+    if given.processes > 1:
+        raise WrongUsage(what="--processes is for files: it needs --from and --to")
     configured = command.settings.score
     options = ScoreOptions(
         given.batch_size or configured.batch_rows, given.limit, given.dry_run, workers=configured.workers
@@ -34,6 +57,13 @@ def _work(command: Command) -> Result:
 
 
 def _show(result: Result) -> None:
+    if "parts" in result:
+        show_dataset(result)
+    elif "run_id" in result:
+        _show_run(result)
+
+
+def _show_run(result: Result) -> None:
     by_model = f" by model version {result['model_version']}" if result["model_version"] else ""
     print(
         f"run {result['run_id']}: {counted(result['claimed'], 'row')} claimed, "

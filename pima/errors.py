@@ -101,6 +101,20 @@ class ReportExtraMissing(PimaError):
     code = "report_extra_missing"
 
 
+class PartNotWritten(PimaError):
+    """{path} could not be written: {why}. Parts that are finished stay. Make room or mend the rights, then run this
+    again, which completes what is missing."""
+
+    code = "part_not_written"
+
+
+class WorkersFailed(PimaError):
+    """A worker process {how} ({line}), and the others were stopped at their next batch. What was committed or finished
+    stays. Look at the log lines above, then run this again."""
+
+    code = "workers_failed"
+
+
 class AlertsExtraMissing(PimaError):
     """This installation has no apprise, so it can tell nobody of anything. Install the extra: pip install
     'pima[alerts]', or use the image's default target."""
@@ -364,6 +378,22 @@ class StillAttached(PimaError):
     code = "still_attached"
 
 
+class ModelFileRefused(PimaError):
+    """{file}: can't be used as a model, {what}. Nothing was written. Expected: a file that
+    `python -m jobs.models export N --out FILE` of this release has written; copy it again, or export it anew."""
+
+    exit_code = WRONG
+    code = "model_file_refused"
+
+
+class DatasetRefused(PimaError):
+    """{dataset}: can't be scored, {what}. Parts that are finished stay. Expected: Parquet with a column for each
+    feature of the model."""
+
+    exit_code = WRONG
+    code = "dataset_refused"
+
+
 class RunNotOpen(PimaError):
     """There is no open {job} run {run_id}. --run-id is for the scheduler, which opens the run first; leave it out when
     you start the job by hand."""
@@ -428,6 +458,19 @@ class NothingPredicts(NoChampion):
     """There is no champion, so there is no prediction to explain. Make one with: python -m jobs.retrain"""
 
 
+class NoChampionForFiles(NoChampion):
+    """There is no champion to score the files with. Make one with: python -m jobs.retrain; or name a version, or a
+    model file, with --model."""
+
+
+class OtherOutputThere(PimaError):
+    """{folder} holds what this run would not have written: {what}. Nothing was written. Name an empty folder, or move
+    away what is there."""
+
+    exit_code = REFUSED
+    code = "other_output_there"
+
+
 class RowCannotBeScored(PimaError):
     """Patient {patient_id} can't be scored as the row is, so there is no prediction to explain: {field} broke the rule
     {reason} (docs/operations.md has the rules). Correct the row and run this again."""
@@ -485,6 +528,14 @@ class RowsContested(DatabaseFailed):
 
     exit_code = TRY_AGAIN_LATER
     code = "rows_contested"
+
+
+class WorkersHeldUp(PimaError):
+    """A worker process could not go on for now ({line}), and the others were stopped at their next batch. What was
+    committed or finished stays. Run this again later."""
+
+    exit_code = TRY_AGAIN_LATER
+    code = "workers_held_up"
 
 
 class SourceAway(PimaError):

@@ -1,0 +1,62 @@
+"""Rows of a Parquet file as measurements, whatever kind of number or label its columns hold."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pima.core.arrays import BoolArray, Float64Array
+from pima.core.features import Feature, Features
+from pima.core.validation import Measurements
+from pima.intake.patient_rows import code_of_label
+
+UNKNOWN_LABEL = -1.0
+"""A label that is no code's; below all of them."""
+
+
+def measurements_of(batch: pa.RecordBatch, columns: Sequence[str], features: Features) -> Measurements:
+    """(n, features), from the columns of these names."""
+    values = np.empty((batch.num_rows, len(features)))
+    is_null = np.zeros(values.shape, dtype=bool)
+    for position, (name, feature) in enumerate(zip(columns, features, strict=True)):
+        column = batch.column(name)
+        if column.null_count:
+            is_null[:, position] = _is_null(column)
+        values[:, position] = _values(column, feature)
+    return Measurements(values, is_null)
+
+
+def _is_null(column: pa.Array) -> BoolArray:
+    found: BoolArray = column.is_null().to_numpy(zero_copy_only=False)
+    return found
+
+
+def _values(column: pa.Array, feature: Feature) -> Float64Array:
+    """As floats, and anything where it is null."""
+    if pa.types.is_null(column.type):
+        return np.zeros(len(column))
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        # One by one, as `load` takes them: decimals to the nearest float, and labels to their codes.
+        return np.array([_value(value, feature) for value in column.to_pylist()], dtype=np.float64)
+    numbers = column.cast(pa.float64(), safe=False)
+    # What is null has some number beneath, or none.
+    return np.frombuffer(numbers.buffers()[1], dtype=np.float64)[numbers.offset : numbers.offset + len(numbers)]
+
+
+def _value(value: object, feature: Feature) -> float:
+    if value is None:
+        return 0.0
+    if isinstance(value, str):
+        code = code_of_label(feature, value)
+        return UNKNOWN_LABEL if code is None else float(code)
+    return float(value)  # type: ignore[arg-type]  # a decimal or a bool, by the column's type
+
+
+def array_of(numbers: NDArray[Any]) -> pa.Array:
+    """A column of numpy's without nulls. `pa.array` would import pandas where it is installed."""
+    contiguous = np.ascontiguousarray(numbers)
+    return pa.Array.from_buffers(
+        pa.from_numpy_dtype(contiguous.dtype), len(contiguous), [None, pa.py_buffer(contiguous)]
+    )

@@ -1,0 +1,128 @@
+"""A model version as one file, with which rows can be scored where there is no database.
+
+The first line names the format and the sha256 of all that follows, which is JSON: the compiled bytes in base64, the
+threshold, what the version was fitted on, and the declaration in force. Nothing behind the first line is looked at
+before that hash was checked. The hash shows damage, not who wrote the file.
+"""
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct, ValidationError, convert
+from sqlalchemy import Engine
+
+from pima.core.digest import sha256_of
+from pima.core.features import Declaration, Features, names_of
+from pima.errors import ArtifactDamaged, ModelFileRefused, NoSuchVersion, VersionHasNoBytes
+from pima.store import registry
+from pima.store.declarations import as_declaration, as_features, as_stored, newest_declaration
+from pima.store.engine import reading
+from pima.whole_file import whole_file
+
+_FIRST_LINE = re.compile(rb"pima model 1 ([0-9a-f]{64})\n")
+LARGEST_BYTES = 64 * 2**20
+"""Of a file; the shipped model takes some 20 kB."""
+
+
+@dataclass(frozen=True, slots=True)
+class FiledModel:
+    """What a model file says, its hashes checked."""
+
+    version: int
+    threshold: float
+    features: Features
+    """Those that the model takes, as they were declared when it was fitted."""
+    declaration: Declaration
+    """In force when the file was written."""
+    compiled: bytes
+    compiled_sha256: str
+
+
+class _Document(Struct, frozen=True):
+    """The JSON; what a later release adds is passed over."""
+
+    version: int
+    threshold: float
+    features: Any
+    declaration: Any
+    compiled_sha256: str
+    compiled: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedModel:
+    """A model file that was written."""
+
+    path: str
+    bytes: int
+    number: int
+    """Of the version."""
+    sha256: str
+    """Of all behind the first line, in which it stands."""
+
+
+def export_model(engine: Engine, number: int, path: Path) -> ExportedModel:
+    """Write a version with today's declaration. Raises NoSuchVersion, VersionHasNoBytes, ArtifactDamaged, WrongUsage;
+    an existing file is not touched."""
+    with reading(engine) as connection:
+        version = registry.read_version(connection, number)
+        artifact = registry.compiled_artifact(connection, number)
+        declaration = newest_declaration(connection)
+    if version is None or artifact is None:
+        raise NoSuchVersion(number=number)
+    if artifact.content is None:
+        raise VersionHasNoBytes(number=number, form="compiled")
+    if sha256_of(artifact.content) != artifact.sha256:
+        raise ArtifactDamaged(number=number, what="the compiled form's sha256 differs from the one stored beside it")
+    document = {
+        "version": number,
+        "threshold": artifact.threshold,
+        "features": as_stored(artifact.features),
+        "declaration": as_stored(declaration),
+        "data_fingerprint": version.data_fingerprint,
+        "settings_fingerprint": version.settings_fingerprint,
+        "keras_sha256": version.keras_sha256,
+        "libraries": version.libraries,
+        "compiled_sha256": artifact.sha256,
+        "compiled": base64.b64encode(artifact.content).decode("ascii"),
+    }
+    body = json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
+    content = f"pima model 1 {sha256_of(body)}\n".encode() + body
+    with whole_file(path, "--out") as file:
+        file.write(content)
+    return ExportedModel(str(path), len(content), number, sha256_of(body))
+
+
+def read_model_file(path: Path) -> FiledModel:
+    """Check the hash, then read. Raises ModelFileRefused."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_BYTES + 1)
+    except OSError as error:
+        raise ModelFileRefused(file=path, what=f"it can't be read ({error.strerror})") from None
+    first = _FIRST_LINE.match(content)
+    if first is None or len(content) > LARGEST_BYTES:
+        raise ModelFileRefused(file=path, what="it is no model file")
+    body = content[first.end() :]
+    if sha256_of(body) != first[1].decode("ascii"):
+        raise ModelFileRefused(file=path, what="its contents are not those that were written (their sha256 differs)")
+    return _filed(path, body)
+
+
+def _filed(path: Path, body: bytes) -> FiledModel:
+    try:
+        found = convert(json.loads(body), _Document)
+        features, declaration = as_features(found.features), as_declaration(found.declaration)
+        compiled = base64.b64decode(found.compiled, validate=True)
+    except (ValidationError, ValueError, RecursionError, binascii.Error):
+        raise ModelFileRefused(file=path, what="it was written for another release") from None
+    if not set(names_of(features)) <= set(declaration.columns):
+        raise ModelFileRefused(file=path, what="what it declares can't be used by this release")
+    if sha256_of(compiled) != found.compiled_sha256:
+        raise ModelFileRefused(file=path, what="the sha256 of its compiled form differs from the one beside it")
+    return FiledModel(found.version, found.threshold, features, declaration, compiled, found.compiled_sha256)

@@ -1,0 +1,80 @@
+"""What stands in an output already: parts that are finished, and what no run with this model and these files writes."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pima.errors import OtherOutputThere
+from pima.files.inputs import InputFile
+from pima.files.parts import PREDICTIONS, REJECTIONS, Facts, Part, read_facts, summed
+from pima.files.places import ASIDE, Place, whole
+from pima.files.scoring_model import ScoringModel
+
+MANIFEST = "manifest.json"
+FORMAT = "pima scored files 1"
+
+
+def finished_parts(place: Place, folder: str, parts: Iterable[Part], model: ScoringModel) -> dict[str, Facts]:
+    """By name. Raises OtherOutputThere where another model's, another input's or somebody else's files are there."""
+    planned = {part.name: part for part in parts}
+    finished: dict[str, Facts] = {}
+    for name in sorted(place.files_below(folder)):
+        kind, _, below = name.partition("/")
+        if name == MANIFEST or name.endswith(ASIDE):
+            continue
+        if kind not in (PREDICTIONS, REJECTIONS) or below not in planned:
+            raise OtherOutputThere(folder=folder, what=f"{name} is no part of this dataset")
+        facts = _facts(place, folder, name, planned[below], model)
+        if kind == PREDICTIONS:
+            finished[below] = facts
+    return finished
+
+
+def _facts(place: Place, folder: str, name: str, part: Part, model: ScoringModel) -> Facts:
+    facts = read_facts(place, f"{folder}/{name}")
+    if facts is None:
+        raise OtherOutputThere(folder=folder, what=f"{name} was not written by pima, or is damaged")
+    if facts.scored_by != model.sha256:
+        raise OtherOutputThere(folder=folder, what=f"{name} was scored by another model, or by other rules")
+    if facts.input_sha256 != part.input.footer_sha256:
+        raise OtherOutputThere(folder=folder, what=f"{name} was made of {part.input.name} as it was before")
+    if facts.keys != part.input.columns.keys or facts.rows != part.rows:
+        raise OtherOutputThere(folder=folder, what=f"{name} was written with other keys")
+    return facts
+
+
+def manifest_of(model: ScoringModel, files: Iterable[InputFile], finished: Mapping[str, Facts]) -> dict[str, Any]:
+    """What the output holds, and what of; the same for the same files and model."""
+    return {
+        "format": FORMAT,
+        "model_version": model.version,
+        "compiled_sha256": model.compiled_sha256,
+        "threshold": model.scorer.threshold,
+        "scored_by": model.sha256,
+        "inputs": [_told(file) for file in files],
+        "parts": [{"name": name, **_counts(facts)} for name, facts in sorted(finished.items())],
+        **summed(finished.values()),
+    }
+
+
+def _told(file: InputFile) -> dict[str, Any]:
+    return {
+        "name": file.name,
+        "bytes": file.bytes,
+        "footer_sha256": file.footer_sha256,
+        "rows": sum(file.groups),
+        "keys": file.columns.keys,
+    }
+
+
+def _counts(facts: Facts) -> dict[str, Any]:
+    return summed([facts])
+
+
+def write_manifest(place: Place, folder: str, manifest: Mapping[str, Any]) -> None:
+    """The last file; what others have left half-written goes before it."""
+    for name in place.files_below(folder):
+        if name.endswith(ASIDE) and name.rpartition("/")[2].startswith("."):
+            place.remove(f"{folder}/{name}")
+    with whole(place, f"{folder}/{MANIFEST}") as file:
+        file.write(json.dumps(manifest, indent=1).encode() + b"\n")

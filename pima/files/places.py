@@ -1,0 +1,156 @@
+"""Where files are read and written: on this machine's disks, or at a URL that fsspec knows.
+
+What is written is whole or not there: it is written beside its place and then put into it.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, Protocol
+
+from pima.errors import PartNotWritten, WrongUsage
+
+ASIDE = ".part"
+"""How the name of a file ends that is not whole yet; it begins with a point."""
+
+
+class Place(Protocol):
+    """Some storage; a path in it is a text."""
+
+    def found(self, dataset: str) -> dict[str, str]:
+        """The files of a dataset: what each is called within it, with slashes -> its path."""
+
+    def open(self, path: str) -> BinaryIO:
+        """For reading. Raises OSError."""
+
+    def files_below(self, folder: str) -> set[str]:
+        """What the files are called within a folder; none where there is no folder."""
+
+    def remove(self, path: str) -> None:
+        """Raises nothing where it is not there."""
+
+    def new(self, path: str) -> AbstractContextManager[BinaryIO]:
+        """A file that is to be written; its folders are made. Raises OSError."""
+
+    def rename(self, aside: str, path: str) -> None:
+        """Put a file into its place, over what was there."""
+
+
+def place_of(dataset: str) -> tuple[Place, str]:
+    """The storage that a dataset is in, and its path there. Raises WrongUsage where a URL needs what is missing."""
+    if "://" not in dataset:
+        return Disks(), dataset
+    try:
+        import fsspec
+    except ImportError:
+        raise WrongUsage(what="URLs need fsspec, which is not installed here: pip install 'pima[files]'") from None
+    try:
+        storage, path = fsspec.core.url_to_fs(dataset)
+    except (ImportError, ValueError) as error:
+        what = f"the URL's kind of storage can't be used ({type(error).__name__}: {error})"
+        raise WrongUsage(what=what) from None
+    return Storage(storage), path
+
+
+@contextmanager
+def whole(place: Place, path: str) -> Iterator[BinaryIO]:
+    """A file that is in its place once the block ends well, and nowhere else. Raises PartNotWritten."""
+    folder, _, name = path.rpartition("/")
+    aside = f"{folder}/.{name}.{uuid.uuid4().hex[:8]}{ASIDE}"
+    try:
+        with place.new(aside) as file:
+            yield file
+        place.rename(aside, path)
+    except BaseException as error:
+        with suppress(OSError):
+            place.remove(aside)
+        if isinstance(error, OSError):
+            why = error.strerror or type(error).__name__
+            raise PartNotWritten(path=path, why=why) from None
+        raise
+
+
+class Disks:
+    """This machine's own files."""
+
+    def found(self, dataset: str) -> dict[str, str]:
+        if Path(dataset).is_file():
+            return {Path(dataset).name: dataset}
+        if Path(dataset).is_dir():
+            return {name: str(Path(dataset, name)) for name in self.files_below(dataset) if is_data(name)}
+        root = Path(_above_wildcards(dataset))
+        paths = root.glob(Path(dataset).relative_to(root).as_posix())
+        return {path.relative_to(root).as_posix(): str(path) for path in paths if path.is_file()}
+
+    def open(self, path: str) -> BinaryIO:
+        return Path(path).open("rb")
+
+    def files_below(self, folder: str) -> set[str]:
+        return {path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file()}
+
+    def remove(self, path: str) -> None:
+        Path(path).unlink(missing_ok=True)
+
+    @contextmanager
+    def new(self, path: str) -> Iterator[BinaryIO]:
+        """For its owner's eyes alone."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+
+    def rename(self, aside: str, path: str) -> None:
+        Path(aside).replace(path)
+
+
+class Storage:
+    """What fsspec knows. A store of objects has no folders, and shows an object when it is whole."""
+
+    def __init__(self, storage: Any) -> None:
+        self._storage = storage
+
+    def found(self, dataset: str) -> dict[str, str]:
+        if self._storage.isfile(dataset):
+            return {PurePosixPath(dataset).name: dataset}
+        if self._storage.isdir(dataset):
+            return {name: f"{dataset.rstrip('/')}/{name}" for name in self.files_below(dataset) if is_data(name)}
+        root = _above_wildcards(dataset)
+        paths = [path for path in self._storage.glob(dataset) if self._storage.isfile(path)]
+        return {PurePosixPath(path).relative_to(root).as_posix(): path for path in paths}
+
+    def open(self, path: str) -> BinaryIO:
+        opened: BinaryIO = self._storage.open(path, "rb")
+        return opened
+
+    def files_below(self, folder: str) -> set[str]:
+        self._storage.invalidate_cache()
+        if not self._storage.isdir(folder):
+            return set()
+        return {PurePosixPath(path).relative_to(folder).as_posix() for path in self._storage.find(folder)}
+
+    def remove(self, path: str) -> None:
+        with suppress(FileNotFoundError):
+            self._storage.rm_file(path)
+
+    def new(self, path: str) -> AbstractContextManager[BinaryIO]:
+        self._storage.makedirs(path.rpartition("/")[0], exist_ok=True)
+        opened: BinaryIO = self._storage.open(path, "wb")
+        return opened
+
+    def rename(self, aside: str, path: str) -> None:
+        self._storage.mv(aside, path)
+
+
+def is_data(name: str) -> bool:
+    """Whether a file of a folder is part of the data: what begins with a point or an underscore is some program's."""
+    return name.endswith(".parquet") and not any(part.startswith((".", "_")) for part in PurePosixPath(name).parts)
+
+
+def _above_wildcards(dataset: str) -> PurePosixPath:
+    """The folder that all files have in common whose names a pattern gives."""
+    parts = PurePosixPath(dataset).parts
+    wild = next((n for n, part in enumerate(parts) if set(part) & set("*?[")), len(parts) - 1)
+    return PurePosixPath(*parts[:wild])

@@ -1,0 +1,102 @@
+"""Files to files: every row of a dataset scored, without a database where the model is a file.
+
+A part is whole or not there, and says in its own footer what it was made of; so a run that was stopped or killed is
+completed by the next one, and nothing has to be remembered anywhere else.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pima.errors import WrongUsage
+from pima.files.inputs import InputFile, input_files
+from pima.files.outputs import MANIFEST, finished_parts, manifest_of, write_manifest
+from pima.files.part_scoring import PartScoring
+from pima.files.parts import Facts, Part, parts_of, summed
+from pima.files.places import Place, place_of
+from pima.files.scoring_model import ScoringModel
+from pima.logs import get_logger
+from pima.process.stopping import StopRequest
+
+
+@dataclass(frozen=True, slots=True)
+class FilesScored:
+    """What a dataset came to; the fields are the keys of the command's JSON."""
+
+    rows: int
+    predicted: int
+    rejected: int
+    rejected_by_reason: Mapping[str, int]
+    files: int
+    parts: int
+    parts_before: int
+    """Of the parts, those that an earlier run has written."""
+    model_version: int
+    compiled_sha256: str
+    scored_by: str
+    """The sha256 of all that decides a prediction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What is to be read and written, looked at and found sound."""
+
+    source: Place
+    target: Place
+    folder: str
+    files: Sequence[InputFile]
+    parts: Sequence[Part]
+    model: ScoringModel
+    finished: Mapping[str, Facts] = field(default_factory=dict)
+    """By name, those that are there already."""
+
+
+def open_dataset(dataset: str, into: str, model: ScoringModel, keys: Sequence[str]) -> Dataset:
+    """Read footers alone. Raises DatasetRefused, OtherOutputThere, WrongUsage."""
+    target, folder = place_of(into.rstrip("/"))
+    if f"{into.rstrip('/')}/".startswith(f"{dataset.rstrip('/')}/"):
+        raise WrongUsage(what="--to lies within --from, whose files it would add to; name a folder elsewhere")
+    source, files = input_files(dataset, model.declared, keys)
+    parts = list(parts_of(files))
+    if len({part.name for part in parts}) < len(parts):
+        raise WrongUsage(what="--from names files whose parts would have the same name; rename one of them")
+    return Dataset(source, target, folder, files, parts, model, finished_parts(target, folder, parts, model))
+
+
+def score_files(found: Dataset, stop: StopRequest) -> FilesScored:
+    """Write what is missing, then the manifest. Raises DatasetRefused, PartNotWritten, Interrupted."""
+    begin(found)
+    return finish(found, dict(found.finished) | score_parts(found, found.parts, stop))
+
+
+def begin(found: Dataset) -> None:
+    """The manifest of an output that is not complete any more goes first."""
+    if len(found.finished) < len(found.parts):
+        found.target.remove(f"{found.folder}/{MANIFEST}")
+
+
+def finish(found: Dataset, finished: Mapping[str, Facts]) -> FilesScored:
+    """Write the manifest of all parts."""
+    write_manifest(found.target, found.folder, manifest_of(found.model, found.files, finished))
+    return FilesScored(
+        **summed(finished.values()),
+        files=len(found.files),
+        parts=len(found.parts),
+        parts_before=len(found.finished),
+        model_version=found.model.version,
+        compiled_sha256=found.model.compiled_sha256,
+        scored_by=found.model.sha256,
+    )
+
+
+def score_parts(found: Dataset, parts: Sequence[Part], stop: StopRequest) -> dict[str, Facts]:
+    """Those of these parts that are missing, by name."""
+    scoring = PartScoring(found.source, found.target, found.folder, found.model, stop)
+    written: dict[str, Facts] = {}
+    for part in parts:
+        if part.name in found.finished:
+            continue
+        stop.check()
+        written[part.name] = scoring.score(part)
+        predicted = written[part.name].predicted
+        get_logger().info("part done", part=part.name, rows=part.rows, rejected=part.rows - predicted)
+    return written

@@ -1,0 +1,64 @@
+"""A dataset scored by several processes: each takes every N-th part, and the last word is the parent's."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from pima.cluster.team import Team
+from pima.errors import WrongUsage
+from pima.files.outputs import finished_parts
+from pima.files.parts import PREDICTIONS
+from pima.files.scoring_files import Dataset, FilesScored, begin, finish, score_parts
+from pima.process.stopping import StopRequest
+from pima.schedule.children import Child
+
+
+@dataclass(frozen=True, slots=True)
+class FileShare:
+    """What one of the processes does."""
+
+    number: int
+    """From 0."""
+    of: int
+    scored_by: str
+    """`ScoringModel.sha256` of the one that all of them must use."""
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}:{self.scored_by}"
+
+
+def read_share(text: str) -> FileShare:
+    """As `str` gives it. Raises ValueError."""
+    place, _, scored_by = text.partition(":")
+    number, _, of = place.partition("/")
+    return FileShare(int(number), int(of), scored_by)
+
+
+def score_files_together(
+    found: Dataset,
+    processes: int,
+    launch: Callable[[FileShare], Child],
+    grace_seconds: float,
+    stop: StopRequest,
+) -> FilesScored:
+    """As `score_files`, by so many children. Raises WorkersFailed, WorkersHeldUp, Interrupted besides."""
+    begin(found)
+    missing = len(found.parts) - len(found.finished)
+    of = min(processes, missing)
+    if of:
+        shares = [FileShare(number, of, found.model.sha256) for number in range(of)]
+        launches: Sequence[Callable[[], Child]] = [partial(launch, share) for share in shares]
+        Team(launches, partial(_written, found), grace_seconds).work(stop)
+    return finish(found, finished_parts(found.target, found.folder, found.parts, found.model))
+
+
+def score_share(found: Dataset, share: FileShare, stop: StopRequest) -> int:
+    """A child's part of it; how many parts it wrote. Raises WrongUsage where its model is another one."""
+    if found.model.sha256 != share.scored_by:
+        raise WrongUsage(what="the model or its rules changed while files were scored; run this again")
+    # Of all parts, since children that start one after the other find different ones missing.
+    return len(score_parts(found, found.parts[share.number :: share.of], stop))
+
+
+def _written(found: Dataset) -> int:
+    return sum(name.startswith(f"{PREDICTIONS}/") for name in found.target.files_below(found.folder))

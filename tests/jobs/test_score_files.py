@@ -1,0 +1,386 @@
+"""`score --from --to`: Parquet to Parquet, with and without a database."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from pima.core.digest import sha256_of
+from pima.files import parts
+from tests.conftest import (
+    FEATURE_NAMES,
+    PATIENCE_SECONDS,
+    ROOT,
+    Database,
+    call,
+    clean_environ,
+    install_models,
+    the_json,
+    wait_for,
+)
+from tests.jobs.parquet_rows import drawn_rows, read_parts, write_rows
+
+ROWS = 9_001
+
+
+@pytest.fixture
+def champion(sqlite: Database, trained: Path) -> Database:
+    """A SQLite file with the trained versions, version 2 being champion."""
+    install_models(sqlite, trained, champion=2)
+    return sqlite
+
+
+@pytest.fixture
+def model(champion: Database, tmp_path: Path) -> str:
+    """Version 2 as a model file."""
+    path = tmp_path / "version-2.pima"
+    assert call(champion, "models", "export", "2", "--out", str(path)).exit_code == 0
+    return str(path)
+
+
+def _score(database: Database | None, source: Path, into: Path, *more: str, exit_code: int = 0) -> dict[str, object]:
+    ended = call(database, "score", "--from", str(source), "--to", str(into), "--json", *more)
+    assert ended.exit_code == exit_code, ended.stderr
+    return the_json(ended)
+
+
+def _bytes(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_files_get_bit_for_bit_the_predictions_that_rows_of_the_database_get(
+    champion: Database, model: str, tmp_path: Path
+) -> None:
+    table = drawn_rows(ROWS)
+    source = write_rows(tmp_path / "patients.parquet", table.select([*reversed(FEATURE_NAMES), "id"]))
+    names = ", ".join(("id", *FEATURE_NAMES))
+    marks = ", ".join(f":{name}" for name in ("id", *FEATURE_NAMES))
+    champion.execute(f"INSERT INTO patients ({names}) VALUES ({marks})", table.to_pylist())
+    assert call(champion, "score", "--batch-size", "777").exit_code == 0
+    there = champion.execute(
+        "SELECT patient_id, probability, predicted_class, model_version FROM predictions ORDER BY 1"
+    )
+    reasons = champion.execute("SELECT patient_id, reason, field FROM rejections ORDER BY 1")
+    for into, database, more in (
+        ("a", champion, ()),
+        ("b", None, ("--model", model)),
+        ("c", champion, ("--model", "2")),
+    ):
+        counted = _score(database, source, tmp_path / into, *more)
+        assert (counted["rows"], counted["predicted"], counted["rejected"]) == (ROWS, len(there), len(reasons))
+        found = read_parts(tmp_path / into).to_pydict()
+        assert list(zip(*found.values(), strict=True)) == there
+        refused = read_parts(tmp_path / into, "rejections").to_pydict()
+        assert list(zip(refused["id"], refused["reason"], refused["field"], strict=True)) == reasons
+        assert refused["row_number"] == [id_ - 1 for id_ in refused["id"]]
+    assert len(reasons) > 20
+    assert _bytes(tmp_path / "a") == _bytes(tmp_path / "b") == _bytes(tmp_path / "c")
+    assert champion.value("SELECT count(*) FROM runs") == 1  # files are no run of the nightly job
+
+
+def test_with_a_model_file_no_database_is_asked_for_or_made(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_rows(tmp_path / "in" / "patients.parquet", drawn_rows(10))
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "config").mkdir(parents=True)
+    (elsewhere / "config" / "pima.toml").touch()
+    monkeypatch.chdir(elsewhere)
+    _score(None, source, tmp_path / "out", "--model", model)
+    assert [path.name for path in elsewhere.iterdir()] == ["config"]
+    away = ("--from", str(source), "--to", str(tmp_path / "other"), "--model", model)
+    ended = call(None, "score", *away, DATABASE_URL="postgresql+psycopg://nobody@/away?host=/nowhere")
+    assert ended.exit_code == 0, ended.stderr
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a few thousand rows make several parts."""
+    monkeypatch.setattr(parts, "LARGEST_PART", 2_000)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A folder of three files, one of them without rows, and what some program left beside them."""
+    folder = tmp_path / "in"
+    write_rows(folder / "day=1" / "a.parquet", drawn_rows(5_000))
+    write_rows(folder / "day=2" / "a.parquet", drawn_rows(1_500, first_id=5_001))
+    write_rows(folder / "day=3" / "none.parquet", drawn_rows(1).slice(0, 0))
+    (folder / "_SUCCESS").touch()
+    write_rows(folder / "_temporary" / "b.parquet", drawn_rows(9))
+    return folder
+
+
+PARTS = ["day=1/a-00000.parquet", "day=1/a-00001.parquet", "day=1/a-00002.parquet", "day=2/a-00000.parquet"]
+
+
+def test_a_run_completes_what_is_missing_and_writes_the_same(
+    small_parts: None, model: str, source: Path, tmp_path: Path
+) -> None:
+    into = tmp_path / "out"
+    counted = _score(None, source, into, "--model", model)
+    assert (counted["rows"], counted["files"], counted["parts"], counted["parts_before"]) == (6_500, 3, 5, 0)
+    assert read_parts(into).column("id").to_pylist() == sorted(read_parts(into).column("id").to_pylist())
+    written = _bytes(into)
+    assert [name for name in written if name.startswith("predictions/")]
+    assert {f"predictions/{name}" for name in (*PARTS, "day=3/none-00000.parquet")} <= written.keys()
+    # As a kill between two renames, and one amid a part, leave it.
+    (into / "manifest.json").unlink()
+    (into / "predictions" / PARTS[1]).unlink()
+    (into / "predictions" / "day=1" / ".a-00001.parquet.0123abcd.part").write_bytes(b"PAR1")
+    kept = (into / "predictions" / PARTS[0]).stat()
+    assert _score(None, source, into, "--model", model)["parts_before"] == 4
+    assert _bytes(into) == written
+    assert (into / "predictions" / PARTS[0]).stat() == kept
+    assert _score(None, source, into, "--model", model)["parts_before"] == 5
+
+
+def test_the_manifest_tells_the_model_the_inputs_and_the_counts(
+    small_parts: None, champion: Database, source: Path, tmp_path: Path
+) -> None:
+    counted = _score(champion, source, tmp_path / "out")
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    stored = champion.value("SELECT compiled_sha256 FROM model_versions WHERE number = 2")
+    assert (manifest["model_version"], manifest["compiled_sha256"], manifest["threshold"]) == (2, stored, 0.5)
+    assert [(told["name"], told["rows"], told["keys"]) for told in manifest["inputs"]] == [
+        ("day=1/a.parquet", 5_000, ["id"]),
+        ("day=2/a.parquet", 1_500, ["id"]),
+        ("day=3/none.parquet", 0, ["id"]),
+    ]
+    assert manifest["inputs"][0]["bytes"] == (source / "day=1" / "a.parquet").stat().st_size
+    assert [part["rows"] for part in manifest["parts"]] == [2_000, 2_000, 1_000, 1_500, 0]
+    for name in ("rows", "predicted", "rejected", "rejected_by_reason"):
+        assert manifest[name] == counted[name]
+    assert (manifest["predicted"], manifest["rejected"]) == (
+        read_parts(tmp_path / "out").num_rows,
+        read_parts(tmp_path / "out", "rejections").num_rows,
+    )
+
+
+def test_what_this_run_would_not_have_written_is_refused(
+    small_parts: None, champion: Database, source: Path, tmp_path: Path
+) -> None:
+    into = tmp_path / "out"
+    _score(champion, source, into)
+    written = _bytes(into)
+
+    def refused(*more: str) -> str:
+        found = _score(champion, source, into, *more, exit_code=3)
+        assert found["error"] == "other_output_there"
+        return str(found["message"])
+
+    assert "scored by another model" in refused("--model", "3")
+    assert "with other keys" in refused("--key", "age")
+    assert _bytes(into) == written
+    write_rows(source / "day=2" / "a.parquet", drawn_rows(1_500, first_id=5_001, seed=2))
+    assert "made of day=2/a.parquet as it was before" in refused()
+    (source / "day=2" / "a.parquet").unlink()
+    assert "day=2/a-00000.parquet is no part of this dataset" in refused()
+    write_rows(source / "day=2" / "a.parquet", drawn_rows(1_500, first_id=5_001))
+    (into / "predictions" / PARTS[0]).write_bytes(b"PAR1")
+    assert "not written by pima" in refused()
+
+
+def test_a_pattern_names_files_and_a_file_of_any_name_is_taken(model: str, source: Path, tmp_path: Path) -> None:
+    assert _score(None, source / "day=[12]" / "*.parquet", tmp_path / "a", "--model", model)["rows"] == 6_500
+    assert (tmp_path / "a" / "predictions" / "day=1" / "a-00000.parquet").exists()
+    (source / "day=2" / "a.parquet").rename(source / "rows.pq")
+    assert _score(None, source / "rows.pq", tmp_path / "b", "--model", model)["rows"] == 1_500
+    assert (tmp_path / "b" / "predictions" / "rows.pq-00000.parquet").exists()
+
+
+def test_keys_are_kept_as_they_are(model: str, tmp_path: Path) -> None:
+    table = drawn_rows(3).drop_columns("id")
+    keys = {
+        "visit no": pa.array(["a", None, "c"]),
+        "Source": pa.array(["w"] * 3),
+        "source_key": pa.array([b"1", b"2", b"3"]),
+    }
+    for name, values in keys.items():
+        table = table.append_column(name, values)
+    source = write_rows(tmp_path / "visits.parquet", table)
+    _score(None, source, tmp_path / "a", "--model", model)
+    assert read_parts(tmp_path / "a").column_names == [
+        "Source",
+        "source_key",
+        "probability",
+        "predicted_class",
+        "model_version",
+    ]
+    _score(None, source, tmp_path / "b", "--model", model, "--key", "visit no", "--key", "age")
+    found = read_parts(tmp_path / "b")
+    assert found.column_names[:2] == ["visit no", "age"]
+    assert found.column("visit no").to_pylist() == ["a", None, "c"]
+    assert found.column("age").to_pylist() == table.column("age").to_pylist()
+
+
+def test_what_can_not_be_scored_is_refused_before_anything_is_written(model: str, tmp_path: Path) -> None:
+    sound = drawn_rows(3)
+
+    def refused(table: pa.Table, *more: str) -> str:
+        source = tmp_path / "in"
+        write_rows(source / "a.parquet", sound)
+        write_rows(source / "b.parquet", table)
+        found = _score(None, source, tmp_path / "out", "--model", model, *more, exit_code=2)
+        assert not (tmp_path / "out").exists()
+        return str(found["message"])
+
+    assert "b.parquet: can't be scored, it lacks bmi, age." in refused(sound.drop_columns(["bmi", "age"]))
+    assert "b.parquet: can't be scored, it has other keys" in refused(sound.rename_columns({"id": "source_key"}))
+    assert "two of its columns mean age" in refused(sound.append_column("Age", sound.column("age")))
+    text = sound.drop_columns("bmi").append_column("bmi", pa.array(["44.40625"] * 3))
+    assert "its column bmi holds string, not numbers" in refused(text)
+    assert "it has no column ward" in refused(sound, "--key", "ward")
+    assert "no column says whose its rows are" in str(
+        _score(
+            None,
+            write_rows(tmp_path / "c.parquet", sound.drop_columns("id")),
+            tmp_path / "out",
+            "--model",
+            model,
+            exit_code=2,
+        )["message"]
+    )
+    (tmp_path / "in" / "b.parquet").write_bytes(b"PAR1PAR1")
+    assert "no readable Parquet" in str(_score(None, tmp_path / "in", tmp_path / "out", "--model", model, exit_code=2))
+    assert "no Parquet file" in str(_score(None, tmp_path / "nowhere", tmp_path / "out", "--model", model, exit_code=2))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--from", "a"),
+        ("--model", "1"),
+        ("--from", "a", "--to", "b", "--limit", "3"),
+        ("--from", "a", "--to", "a/b"),
+        ("--from", "a", "--to", "b", "--key", "probability"),
+    ],
+    ids=" ".join,
+)
+def test_options_that_contradict_each_other_are_wrong_usage(
+    champion: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    table = drawn_rows(3)
+    write_rows(tmp_path / "a" / "a.parquet", table.append_column("probability", table.column("age")))
+    monkeypatch.chdir(tmp_path)
+    config = str(ROOT / "config" / "pima.toml")
+    ended = call(champion, "score", "--config", config, "--json", *arguments)
+    assert (ended.exit_code, the_json(ended)["error"]) == (2, "wrong_usage"), ended.stderr
+
+
+def test_without_a_champion_files_are_not_scored(sqlite: Database, tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "a.parquet", drawn_rows(3))
+    assert _score(sqlite, source, tmp_path / "out", exit_code=3)["error"] == "no_champion"
+    assert _score(sqlite, source, tmp_path / "out", "--model", "7", exit_code=2)["error"] == "no_such_version"
+
+
+def test_numbers_of_every_kind_are_measurements(model: str, tmp_path: Path) -> None:
+    table = drawn_rows(200, seed=3)
+    whole = _each_feature(table, pc.round)
+    _score(None, write_rows(tmp_path / "whole.parquet", whole), tmp_path / "whole", "--model", model)
+    for kind in (pa.int16(), pa.float32(), pa.decimal128(9, 2)):
+        cast = _each_feature(whole, lambda column, kind=kind: column.cast(kind))
+        _score(None, write_rows(tmp_path / "cast.parquet", cast), tmp_path / str(kind), "--model", model)
+        assert read_parts(tmp_path / str(kind)) == read_parts(tmp_path / "whole")
+
+
+def _each_feature(table: pa.Table, change: Callable[[pa.ChunkedArray], pa.ChunkedArray]) -> pa.Table:
+    return pa.table({"id": table.column("id")} | {name: change(table.column(name)) for name in FEATURE_NAMES})
+
+
+def test_a_nan_is_no_missing_value_and_no_value_is_told(model: str, tmp_path: Path) -> None:
+    table = drawn_rows(3)
+    odd = table.drop_columns(["glucose", "bmi"]).append_column("glucose", pa.array([float("nan"), 7177.0625, None]))
+    source = write_rows(tmp_path / "a.parquet", odd.append_column("bmi", pa.array([44.40625, 44.40625, 44.40625])))
+    _score(None, source, tmp_path / "out", "--model", model)
+    refused = read_parts(tmp_path / "out", "rejections")
+    assert refused.select(["row_number", "reason", "field"]).to_pylist() == [
+        {"row_number": 0, "reason": "not_finite", "field": "glucose"},
+        {"row_number": 1, "reason": "out_of_range", "field": "glucose"},
+    ]
+    assert read_parts(tmp_path / "out").column("id").to_pylist() == [3]
+    assert "7177" not in str(_bytes(tmp_path / "out"))
+
+
+def test_asked_to_stop_it_leaves_whole_parts_and_is_completed_later(model: str, tmp_path: Path) -> None:
+    table = drawn_rows(50_000)
+    source = tmp_path / "in"
+    for name in range(20):
+        path = source / f"{name:02}.parquet"
+        path.hardlink_to(source / "00.parquet") if name else write_rows(path, table, 50_000)
+    into = tmp_path / "out"
+    command = [sys.executable, "-m", "jobs.score", "--from", str(source), "--to", str(into), "--model", model, "--json"]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=clean_environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_for((into / "predictions" / "01-00000.parquet").exists, process)
+    process.send_signal(signal.SIGTERM)
+    stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
+    assert (process.returncode, json.loads(stdout)["error"]) == (143, "interrupted"), stderr
+    left = [path.name for path in into.rglob("*") if path.is_file()]
+    assert not [name for name in left if name.startswith(".") or name == "manifest.json"]
+    before = len(list((into / "predictions").iterdir()))
+    assert 2 <= before < 20
+    counted = _score(None, source, into, "--model", model)
+    assert (counted["parts"], counted["parts_before"], counted["rows"]) == (20, before, 1_000_000)
+
+
+def test_a_part_that_can_not_be_written_leaves_nothing_half_done(model: str, tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "a.parquet", drawn_rows(20_000))
+    line = f"ulimit -f 20; exec {sys.executable} -m jobs.score --from {source} --to {tmp_path / 'out'} --model {model}"
+    ended = subprocess.run(["sh", "-c", line], cwd=ROOT, env=clean_environ(), capture_output=True, text=True)
+    assert ended.returncode == 1, ended.stderr
+    assert "a-00000.parquet could not be written: File too large." in ended.stderr
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+def test_several_processes_write_what_one_writes(champion: Database, source: Path, tmp_path: Path) -> None:
+    _score(champion, source, tmp_path / "one")
+    counted = _score(champion, source, tmp_path / "three", "--processes", "3")
+    assert (counted["rows"], counted["parts"], counted["parts_before"]) == (6_500, 3, 0)
+    assert _bytes(tmp_path / "three") == _bytes(tmp_path / "one")
+    assert _score(champion, source, tmp_path / "three", "--processes", "3")["parts_before"] == 3
+
+
+def test_an_error_of_one_process_is_told(model: str, source: Path, tmp_path: Path) -> None:
+    rows = (source / "day=2" / "a.parquet").read_bytes()
+    (source / "day=2" / "a.parquet").write_bytes(rows[:4] + bytes(len(rows) // 2) + rows[4 + len(rows) // 2 :])
+    found = _score(None, source, tmp_path / "out", "--model", model, "--processes", "2", exit_code=1)
+    assert found["error"] == "workers_failed"
+    assert "a.parquet: can't be scored, it can't be read beyond row" in str(found["message"])
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda content: content[:-100] + b"x" + content[-99:], "its contents are not those that were written"),
+        (lambda content: content[:-100], "its contents are not those that were written"),
+        (lambda content: b"PAR1" + content, "it is no model file"),
+        (lambda content: _sealed(content, compiled="AAAA"), "the sha256 of its compiled form differs"),
+        (lambda content: _sealed(content, compiled="AAAA", compiled_sha256=sha256_of(bytes(3))), "its compiled form"),
+        (lambda content: _sealed(content, threshold="a half"), "another release"),
+        (lambda content: _sealed(content, features=[{"name": "weight"}]), "can't be used by this release"),
+    ],
+)
+def test_a_model_file_that_is_not_as_it_was_written_is_refused(
+    model: str, tmp_path: Path, change: Callable[[bytes], bytes], why: str
+) -> None:
+    source = write_rows(tmp_path / "a.parquet", drawn_rows(3))
+    damaged = tmp_path / "damaged.pima"
+    damaged.write_bytes(change(Path(model).read_bytes()))
+    found = _score(None, source, tmp_path / "out", "--model", str(damaged), exit_code=2)
+    assert (found["error"], why in str(found["message"])) == ("model_file_refused", True), found
+    assert not (tmp_path / "out").exists()
+
+
+def _sealed(content: bytes, **changed: object) -> bytes:
+    """With other facts, and the right hash over them."""
+    body = json.dumps(json.loads(content.partition(b"\n")[2]) | changed).encode()
+    return f"pima model 1 {sha256_of(body)}\n".encode() + body
