@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jobs.command import Command, Result, parser, run_command
+from pima.logs import get_logger
 from pima.process.results import as_json
 from pima.reporting.reporting import FILE_NAME, last_report, make_report, write_report
 
@@ -33,6 +34,8 @@ def _work(command: Command) -> Result:
         html = last_report(command.engine) if given.last else make_report(command.engine, command.settings)
         written = write_report(html, given.out)
     opened = given.open and webbrowser.open(given.out.resolve().as_uri())
+    if given.open and not opened:
+        get_logger().warning("there is no browser here to open the report in", path=written.path)
     return {**as_json(written), "opened": opened}
 
 

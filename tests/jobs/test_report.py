@@ -194,6 +194,9 @@ def test_it_is_opened_where_that_is_asked(sqlite: Database, tmp_path: Path) -> N
     ended = sqlite.run("report", "--json", "--open", "--out", str(path), BROWSER=browser)
     assert the_json(ended)["opened"] is True
     assert marker.read_text().strip() == path.as_uri()
+    without = sqlite.run("report", "--json", "--open", "--out", str(path), BROWSER="no-such-browser", PATH="/nowhere")
+    assert the_json(without)["opened"] is False
+    assert "no browser" in without.stderr
 
 
 def test_where_it_can_not_be_written_what_was_there_stays(database: Database, tmp_path: Path) -> None:
