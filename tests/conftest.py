@@ -504,10 +504,28 @@ def trained_on_declared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _made_once(tmp_path_factory, "trained-on-declared", _train_declared)
 
 
+@pytest.fixture
+def equal_fits_once(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests whose matter is what becomes of a fit: a retraining in this process takes the same fit of another test.
+
+    `models reproduce` still fits anew.
+    """
+    from pima.training import retraining
+    from tests.equal_fits import made_once
+
+    folder = _shared(tmp_path_factory) / "fits"
+    folder.mkdir(exist_ok=True)
+    monkeypatch.setattr(retraining, "fit_challenger", made_once(retraining.fit_challenger, folder))
+
+
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that all worker processes of a test run have."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if os.environ.get("PYTEST_XDIST_WORKER") else folder
+
+
 def _made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
-    shared = tmp_path_factory.getbasetemp()
-    if os.environ.get("PYTEST_XDIST_WORKER"):
-        shared = shared.parent
+    shared = _shared(tmp_path_factory)
     path, being_made = shared / name / "trained.db", shared / name / "being-made.db"
     with fasteners.InterProcessLock(shared / f"{name}.lock"):
         if not path.exists():

@@ -12,6 +12,8 @@ from pima.training.snapshot import from_parquet
 from tests.conftest import FEATURE_NAMES, SALT, SHIPPED, Database, call, the_json
 from tests.jobs.patient_files import HEADER, write
 
+pytestmark = pytest.mark.usefixtures("equal_fits_once")
+
 ARTICLE, FIVE_SEEDS = {"PIMA_RETRAIN__NETWORK": "article"}, {"PIMA_RETRAIN__NETWORK": "five_seeds"}
 LINES = SHIPPED.read_text().split()
 

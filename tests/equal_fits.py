@@ -1,0 +1,67 @@
+"""Equal fits, made once for all worker processes of a test run: for tests whose matter is what becomes of a fit."""
+
+import hashlib
+import pickle
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import fasteners
+import msgspec
+
+from pima.core.features import Features
+from pima.core.history import Split
+from pima.model.boundary import Boundary
+from pima.model.compiled import CompiledModel
+from pima.scorer import Scorer
+from pima.settings import Settings
+from pima.training.judging import Challenger
+from pima.training.retraining import seed_of, settings_of_fit
+
+Fit = Callable[[Split, Settings, Features, Boundary], Challenger]
+
+
+def made_once(fit: Fit, folder: Path) -> Fit:
+    """The same fit, which takes from the folder what another test has had fitted on the same rows under the same
+    settings. What one test has fitted twice was fitted twice: that both are equal may be what it is about."""
+    before: Counter[str] = Counter()
+
+    def fit_challenger(history: Split, settings: Settings, features: Features, boundary: Boundary) -> Challenger:
+        key = fingerprint(history, settings, features)
+        before[key] += 1
+        path = folder / f"{key}-{before[key]}"
+        with fasteners.InterProcessLock(f"{path}.lock"):
+            if path.exists():
+                return _read(path, features)
+            made = fit(history, settings, features, boundary)
+            _write(path, made)
+            return made
+
+    return fit_challenger
+
+
+def fingerprint(history: Split, settings: Settings, features: Features) -> str:
+    """sha256 over all that a challenger is made from, to the bit and in order."""
+    rows = (history.training.features, history.training.outcomes, history.holdout.features)
+    digest = hashlib.sha256()
+    for part in rows:
+        digest.update(f"{part.dtype} {part.shape} ".encode() + part.tobytes())
+    digest.update(
+        msgspec.json.encode([features, settings_of_fit(settings, features), seed_of(history, settings.retrain)])
+    )
+    return digest.hexdigest()
+
+
+def _write(path: Path, made: Challenger) -> None:
+    being_written = path.with_suffix(".being-written")
+    # The scorer stays: it is loaded from the compiled bytes, as in a fit.
+    without: Any = replace(made, scorer=None)  # type: ignore[arg-type]
+    being_written.write_bytes(pickle.dumps((without, made.scorer.threshold)))
+    being_written.rename(path)
+
+
+def _read(path: Path, features: Features) -> Challenger:
+    made, threshold = pickle.loads(path.read_bytes())  # noqa: S301 (this run wrote it)
+    return replace(made, scorer=Scorer(threshold, features, CompiledModel(made.artifacts.compiled)))

@@ -1,0 +1,79 @@
+"""What the tests take for an equal fit is one: of the same rows, to the bit, under the same settings."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from pima.core.history import Side, Split
+from pima.core.validation import Measurements, as_features
+from pima.model.boundary import never
+from pima.settings import Settings
+from pima.training.judging import Challenger
+from pima.training.retraining import fit_challenger
+from tests.conftest import FEATURES, SHIPPED
+from tests.equal_fits import fingerprint, made_once
+
+SETTINGS = Settings()
+
+
+def _side(first: int, last: int) -> Side:
+    table = np.loadtxt(SHIPPED, delimiter=",")[first:last]
+    features = as_features(Measurements(table[:, :8], np.zeros((len(table), 8), dtype=bool)), FEATURES)
+    ids = np.arange(first, last)
+    return Side(ids, features, table[:, 8].astype(np.int8), ids)
+
+
+HISTORY = Split(training=_side(0, 120), holdout=_side(120, 200), left_out={})
+
+
+def test_a_test_has_each_fit_made_and_the_next_one_takes_the_very_same(tmp_path: Path) -> None:
+    made: list[Challenger] = []
+
+    def fit(*arguments: Any) -> Challenger:
+        made.append(fit_challenger(*arguments))
+        return made[-1]
+
+    def in_a_test() -> list[Challenger]:
+        once = made_once(fit, tmp_path)
+        return [once(HISTORY, SETTINGS, FEATURES, never) for _ in range(2)]
+
+    fitted, taken = in_a_test(), in_a_test()
+    assert fitted == made
+    assert len(taken) == len(made) == 2
+    for one, other in zip(taken, made, strict=True):
+        assert replace(one, scorer=None) == replace(other, scorer=None)
+        assert replace(one.scorer, model=None) == replace(other.scorer, model=None)
+        assert (_said(one) == _said(other)).all()
+    # The same rows and settings give the same model, so that it is all the same which test has had it fitted.
+    assert (_said(made[0]) == _said(made[1])).all()
+
+
+def _said(challenger: Challenger) -> np.ndarray:
+    return challenger.scorer.model.probabilities(HISTORY.holdout.features)
+
+
+def _with(side: str, column: str, change: Any) -> Split:
+    changed = getattr(getattr(HISTORY, side), column).copy()
+    changed[3] = change(changed[3])
+    return replace(HISTORY, **{side: replace(getattr(HISTORY, side), **{column: changed})})
+
+
+@pytest.mark.parametrize(
+    ("history", "settings", "features"),
+    [
+        (_with("training", "features", lambda row: np.nextafter(row, np.float32(np.inf))), SETTINGS, FEATURES),
+        (_with("training", "outcomes", lambda outcome: 1 - outcome), SETTINGS, FEATURES),
+        (_with("training", "patient_ids", lambda patient_id: patient_id + 1_000), SETTINGS, FEATURES),
+        (_with("holdout", "features", lambda row: np.nextafter(row, np.float32(np.inf))), SETTINGS, FEATURES),
+        (HISTORY, msgspec.convert({"retrain": {"network": "article"}}, Settings), FEATURES),
+        (HISTORY, msgspec.convert({"retrain": {"threshold": 0.4}}, Settings), FEATURES),
+        (HISTORY, SETTINGS, FEATURES[::-1]),
+        (HISTORY, SETTINGS, (msgspec.structs.replace(FEATURES[0], high=99.0), *FEATURES[1:])),
+    ],
+)
+def test_whatever_enters_a_fit_makes_it_another(history: Split, settings: Settings, features: Any) -> None:
+    assert fingerprint(history, settings, features) != fingerprint(HISTORY, SETTINGS, FEATURES)
