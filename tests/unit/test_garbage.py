@@ -34,3 +34,19 @@ def test_a_command_collects_no_garbage_before_its_work_begins() -> None:
 
 def test_what_only_imports_the_commands_keeps_its_own_collector() -> None:
     assert _told("elsewhere") == ["True", "True", "True", "False"]
+
+
+_TRAINING = """
+import gc
+from pima.model.training_extra import training_extra
+with training_extra():
+    import keras
+print(gc.isenabled(), gc.get_freeze_count() > 100_000)
+"""
+
+
+def test_what_training_imports_is_never_looked_through() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _TRAINING], cwd=ROOT, env=clean_environ(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", "True"]
