@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 
 from pima.core.features import Declaration
+from pima.core.forgotten import FORGOTTEN
 from pima.core.keys import key_of_text
 from pima.errors import FileLoadedBefore
 from pima.intake.bad_lines import BrokenRule, broken_rules_of, report
@@ -91,7 +92,9 @@ class LoadResult:
         by_reason = Counter(self.refused_by_reason) + Counter(line.reason for line in bad)
         first = sorted(bad, key=lambda line: line.line)[:LINES_REPORTED]
         rules = broken_rules_of(bad, file.declaration.features)
-        is_partly_loaded = bool(bad) and loaded.inserted > 0 and file.called_by is None
+        # Who was forgotten is not to be loaded later either.
+        to_correct = any(line.reason != FORGOTTEN for line in bad)
+        is_partly_loaded = to_correct and loaded.inserted > 0 and file.called_by is None
         return LoadResult(
             self.files + 1,
             self.inserted + loaded.inserted,
