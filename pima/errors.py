@@ -167,6 +167,13 @@ class SnapshotRedacted(PimaError):
     code = "snapshot_redacted"
 
 
+class ArchiveDiffers(PimaError):
+    """The file {path} is not read as it was written, so no row of it was deleted. What was moved before stays. Look at
+    the disk; delete that file, and run this again."""
+
+    code = "archive_differs"
+
+
 class NotReproduced(PimaError):
     """Model version {number}, fitted again from its training snapshot, gives other predictions (largest difference
     {difference:.2g}). Made with {then}; here {now}. Other library versions or another processor explain small
@@ -298,8 +305,8 @@ class DatabaseUnusable(PimaError):
 class RightMissing(DatabaseUnusable):
     """The role {role} lacks a right on {what} (SQLSTATE 42501); the transaction was rolled back. These are enough:
     pima_scorer for score, pima_trainer for retrain, pima_loader for load and pull, pima_scheduler for scheduler and
-    health, pima_operator for status, health, models, explain, report and requeue, pima_eraser for forget, the
-    schema's owner for migrate and attach. `python -m jobs.migrate --roles` makes them and mends their rights."""
+    health, pima_operator for status, health, models, explain, report and requeue, pima_eraser for forget and retain,
+    the schema's owner for migrate and attach. `python -m jobs.migrate --roles` makes them and mends their rights."""
 
     code = "right_missing"
 
@@ -485,6 +492,14 @@ class SourceRefused(PimaError):
 
     exit_code = REFUSED
     code = "source_refused"
+
+
+class TooYoungToRemove(PimaError):
+    """Nothing was removed: --older-than is {days}, and what is younger than {minimum} days is never removed. Ask for
+    older rows, or change retain.minimum_days in the settings."""
+
+    exit_code = REFUSED
+    code = "too_young_to_remove"
 
 
 class TooFewLabels(PimaError):

@@ -103,6 +103,12 @@ class ReportSettings(Frozen, frozen=True):
     folder: str = ""
 
 
+class RetainSettings(Frozen, frozen=True):
+    """What `jobs.retain` may remove."""
+
+    minimum_days: Positive = 183
+
+
 class ScheduleSettings(Frozen, frozen=True):
     """When the scheduler starts the jobs: crontab fields, weekdays by name."""
 
@@ -167,6 +173,7 @@ class Settings(Frozen, frozen=True):
     gate: GateSettings = GateSettings()
     lineage: LineageSettings = LineageSettings()
     report: ReportSettings = ReportSettings()
+    retain: RetainSettings = RetainSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     metrics: MetricsSettings = MetricsSettings()
     ping: PingSettings = PingSettings()

@@ -20,11 +20,20 @@ _TYPES: dict[Kind, pa.DataType] = {
 
 def write_parquet(file: BinaryIO, columns: Sequence[Column], blocks: Iterable[Sequence[Any]]) -> None:
     """A row group a block; documents as JSON texts."""
-    schema = pa.schema([(column.name, _TYPES[column.kind]) for column in columns])
+    schema = _schema(columns)
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for block in blocks:
-            cells = zip(columns, zip(*block, strict=True), strict=True)
-            writer.write_table(pa.table([_array(column, values) for column, values in cells], schema=schema))
+            writer.write_table(as_table(columns, block))
+
+
+def as_table(columns: Sequence[Column], rows: Sequence[Any]) -> pa.Table:
+    """A block of rows, of which there is one at least."""
+    cells = zip(columns, zip(*rows, strict=True), strict=True)
+    return pa.table([_array(column, values) for column, values in cells], schema=_schema(columns))
+
+
+def _schema(columns: Sequence[Column]) -> pa.Schema:
+    return pa.schema([(column.name, _TYPES[column.kind]) for column in columns])
 
 
 def _array(column: Column, values: Sequence[Any]) -> pa.Array:

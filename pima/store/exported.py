@@ -1,6 +1,6 @@
 """What people take away as files: the rows of a table from a moment on, in blocks that are never all in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -38,7 +38,12 @@ class Export:
     @property
     def columns(self) -> tuple[Column, ...]:
         """In their order."""
-        return tuple(Column(each.key or "", _kind(each)) for each in self.expressions)
+        return columns_of(self.expressions)
+
+
+def columns_of(expressions: Iterable[ColumnElement[Any]]) -> tuple[Column, ...]:
+    """What they are called and hold."""
+    return tuple(Column(each.key or "", _kind(each)) for each in expressions)
 
 
 def _kind(expression: ColumnElement[Any]) -> Kind:

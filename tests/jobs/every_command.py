@@ -18,6 +18,7 @@ EVERY_COMMAND: list[tuple[str, ...]] = [
     ("report",),
     ("status",),
     ("forget", "1", "--dry-run"),
+    ("retain", "--older-than", "200", "--dry-run"),
     ("requeue",),
     ("scheduler",),
 ]

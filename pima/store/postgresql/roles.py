@@ -139,7 +139,8 @@ ROLES = (
             "UPDATE (content, sha256, rows, first_sha256) ON training_snapshots",
             "UPDATE (training_ids) ON model_versions",
             "UPDATE (patient_ids, redacted_at) ON test_sets",
-            "SELECT, UPDATE (error_line) ON runs",
+            "SELECT, INSERT, UPDATE, DELETE ON runs",
+            "SELECT, INSERT, UPDATE ON removed_runs",
             "SELECT, INSERT ON forgotten",
             # For SELECT ... FOR KEY SHARE, in its turn with loads; of a column that the stamping trigger overwrites.
             "UPDATE (updated_at) ON patients",

@@ -1,0 +1,42 @@
+"""python -m jobs.retain: removes predictions and rejections of versions that are corrected, deleted or labelled by now,
+and runs, once they are old; with --to it moves them to Parquet files first. It goes on beside everything else."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from jobs.command import Command, Result, parser, positive, run_command
+from pima.counted import counted
+from pima.erasing.retaining import Retaining, require_old_enough, retain
+from pima.process.recorded_run import recorded_run
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """The command, with everything injected; returns the exit code."""
+    options = parser("retain", __doc__ or "")
+    options.add_argument(
+        "--older-than", type=positive, required=True, metavar="DAYS", help="only what is at least so many days old"
+    )
+    options.add_argument("--to", type=Path, metavar="FOLDER", help="move the rows to Parquet files in this folder")
+    options.add_argument("--dry-run", action="store_true", help="count, and write only the run's own row")
+    return run_command(options, _work, _show, arguments, environ)
+
+
+def _work(command: Command) -> Result:
+    given = command.options
+    require_old_enough(given.older_than, command.settings.retain.minimum_days)
+    with recorded_run(command.engine, "retain", None, given.dry_run) as command.run:
+        retain(Retaining(command.engine, command.run, command.stop, given.older_than, given.dry_run, given.to))
+    return {"run_id": command.run.id, "dry_run": given.dry_run, **command.run.counts}
+
+
+def _show(result: Result) -> None:
+    rows = ", ".join(counted(result[name], name.removesuffix("s")) for name in ("predictions", "rejections", "runs"))
+    to = f", moved to {counted(len(result['files']), 'file')}" if result["files"] else ""
+    done = "would be removed (dry run)" if result["dry_run"] else "removed"
+    print(f"run {result['run_id']}: {rows} from before {result['older_than'][:10]} {done}{to}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

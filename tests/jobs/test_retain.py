@@ -1,0 +1,187 @@
+"""Removing what is old: what nobody needs any more goes, in small transactions, and nothing else."""
+
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from pima.erasing import archive, retaining
+from pima.store import service_figures
+from pima.store.engine import reading
+from pima.store.tables import predictions
+from tests.conftest import Database, call, insert_patients, the_json
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+OLD, YOUNG = NOW - timedelta(days=300), NOW - timedelta(days=20)
+ASKED = ("--older-than", "200")
+
+
+@pytest.fixture
+def lived_in(scored_database: Database) -> Database:
+    """Rows of each fate: of each a version that was predicted or rejected 300 days ago, and some of 20 days ago."""
+    found = scored_database
+    insert_patients(found, 12)
+    insert_patients(found, 3, bmi=5_000)
+    assert call(found, "score").exit_code == 0
+    found.execute("UPDATE predictions SET scored_at = :old WHERE patient_id <= 10", {"old": found.stored(OLD)})
+    found.execute("UPDATE predictions SET scored_at = :young WHERE patient_id > 10", {"young": found.stored(YOUNG)})
+    found.execute("UPDATE rejections SET rejected_at = :old", {"old": found.stored(OLD)})
+    # 1 to 3, 11 and 13 are corrected and scored again, 4 to 6 labelled, 7 and 14 deleted; 15 is rejected still.
+    found.execute("UPDATE patients SET age = age + 1 WHERE id IN (1, 2, 3, 11)")
+    found.execute("UPDATE patients SET bmi = 30 WHERE id = 13")
+    assert call(found, "score").exit_code == 0
+    found.execute("UPDATE patients SET outcome = 1 WHERE id BETWEEN 4 AND 6")
+    found.execute("DELETE FROM patients WHERE id IN (7, 14)")
+    return found
+
+
+def _kept(database: Database, table: str = "predictions") -> list[tuple[Any, ...]]:
+    return database.execute(f"SELECT patient_id, patient_version FROM {table} ORDER BY 1, 2")
+
+
+def test_what_lives_or_is_young_stays_and_the_rest_goes(lived_in: Database) -> None:
+    before, current = _kept(lived_in), lived_in.execute("SELECT * FROM current_predictions WHERE NOT superseded")
+    assert len(before) == 17
+    # A dry run counts, and so does the real one.
+    would = the_json(call(lived_in, "retain", *ASKED, "--dry-run", "--json"))
+    assert (_kept(lived_in), would["predictions"], would["rejections"]) == (before, 7, 2)
+    found = the_json(call(lived_in, "retain", *ASKED, "--json"))
+    assert (found["predictions"], found["rejections"]) == (7, 2)
+    gone = sorted(set(before) - set(_kept(lived_in)))
+    assert [row[0] for row in gone] == [1, 2, 3, 4, 5, 6, 7]
+    assert [row[0] for row in _kept(lived_in, "rejections")] == [15]
+    shown = lived_in.execute("SELECT * FROM current_predictions WHERE NOT superseded")
+    assert set(shown) == {row for row in current if row[0] not in range(4, 8)}
+    # Nothing that waits for nobody is taken for lost.
+    assert the_json(call(lived_in, "requeue", "--json")) == {"mended": 0, "requeued": 0}
+    assert the_json(call(lived_in, "retain", *ASKED, "--json"))["predictions"] == 0
+
+
+def test_nothing_is_removed_that_is_younger_than_the_settings_allow(lived_in: Database) -> None:
+    before = _kept(lived_in)
+    ended = call(lived_in, "retain", "--older-than", "182", "--json")
+    assert (ended.exit_code, the_json(ended)["error"]) == (3, "too_young_to_remove")
+    assert _kept(lived_in) == before
+    assert lived_in.value("SELECT count(*) FROM runs WHERE job = 'retain'") == 0
+    assert call(lived_in, "retain", "--older-than", "10", PIMA_RETAIN__MINIMUM_DAYS="10").exit_code == 0
+    assert [row[0] for row in _kept(lived_in)] == [1, 2, 3, 8, 9, 10, 11, 12, 13]
+
+
+def test_runs_go_and_what_they_have_counted_stays(lived_in: Database) -> None:
+    def figures() -> tuple[Any, ...]:
+        with reading(lived_in.engine) as connection:
+            by_status = service_figures.runs_by_status(connection)
+            return service_figures.rows_by_result(connection), {
+                key: by_status[key] for key in by_status if key[0] != "retain"
+            }
+
+    old = {"moment": lived_in.stored(OLD)}
+    row = (
+        "INSERT INTO runs (job, trigger, scheduled_for, attempt, status, counts, host, started_at, heartbeat_at) VALUES"
+    )
+    counts = '{"predicted": 5, "rejected": 2, "already_scored": 1}'
+    for tick, status in enumerate(("succeeded", "missed", "failed", "succeeded")):
+        moment = {**old, "tick": lived_in.stored(OLD + timedelta(days=tick)), "counts": counts}
+        lived_in.execute(
+            f"{row} ('score', 'schedule', :tick, 1, '{status}', :counts, 'here', :moment, :moment)", moment
+        )
+    for job, status in (("retrain", "succeeded"), ("score", "running"), ("pull", "succeeded"), ("pull", "failed")):
+        lived_in.execute(f"{row} ('{job}', 'manual', NULL, 1, '{status}', '{{}}', 'here', :moment, :moment)", old)
+    lived_in.execute(f"{row} ('score', 'manual', NULL, 1, 'succeeded', '{{}}', 'here', :moment, :moment)", old)
+    lived_in.execute("UPDATE runs SET heartbeat_at = :moment WHERE job = 'score'", old)
+    before = figures()
+    found = the_json(call(lived_in, "retain", *ASKED, "--json"))
+    left = lived_in.execute("SELECT job, status FROM runs WHERE job <> 'retain' ORDER BY id")
+    # The newest tick, whatever retraining did, what runs, pulls by hand, and the newest success.
+    by_hand = [("retrain", "succeeded"), ("score", "running"), ("pull", "succeeded"), ("pull", "failed")]
+    assert left == [("score", "succeeded"), *by_hand, ("score", "succeeded")]
+    assert found["runs"] == 5
+    assert figures() == before
+
+
+def test_rows_that_are_moved_are_in_files_and_nowhere_else(
+    lived_in: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retaining, "WINDOW_ROWS", 2)
+    monkeypatch.setattr(archive, "FILE_ROWS", 3)
+    everything = lived_in.execute("SELECT * FROM predictions ORDER BY 1, 2, 3")
+    folder = tmp_path / "old"
+    found = the_json(call(lived_in, "retain", *ASKED, "--to", str(folder), "--json"))
+    files = sorted(path.name for path in folder.iterdir())
+    assert sorted(found["files"]) == files
+    assert files[:2] == ["predictions-000001.parquet", "predictions-000002.parquet"]
+    moved = [row for name in files if name.startswith("predictions") for row in _rows(folder / name)]
+    columns = [column.name for column in predictions.c]
+    assert [tuple(row) for row in moved[0].items()] == list(zip(columns, moved[0].values(), strict=True))
+    keys = [tuple(row[name] for name in columns[:3]) for row in moved]
+    assert sorted(keys) == [
+        tuple(row[:3]) for row in everything if row[0] < 8 and (row[0], row[1]) not in _kept(lived_in)
+    ]
+    assert {row["scored_at"] for row in moved} == {OLD}
+    assert len(keys) == len(set(keys)) == found["predictions"] == 7
+
+    # A file that was whole when its rows were not gone yet: they are not moved twice.
+    shutil.rmtree(folder)
+    lived_in.execute("UPDATE patients SET outcome = 0 WHERE id IN (8, 9)")
+    before = lived_in.execute("SELECT * FROM predictions ORDER BY 1, 2, 3")
+    monkeypatch.setattr(retaining, "_delete_moved", lambda *_: None)
+    assert call(lived_in, "retain", *ASKED, "--to", str(folder)).exit_code == 0
+    assert lived_in.execute("SELECT * FROM predictions ORDER BY 1, 2, 3") == before
+    monkeypatch.undo()
+    again = the_json(call(lived_in, "retain", *ASKED, "--to", str(folder), "--json"))
+    assert (again["files"], again["predictions"]) == ([], 2)
+    assert sum(len(_rows(path)) for path in folder.glob("predictions-*")) == 2
+    # Nor is another database's file taken for one of this one's.
+    lived_in.execute("UPDATE patients SET outcome = 0 WHERE id = 10")
+    lived_in.execute("UPDATE installation SET forgetting_salt = 'another'")
+    assert call(lived_in, "retain", *ASKED, "--to", str(folder)).exit_code == 2
+    assert lived_in.value("SELECT count(*) FROM predictions WHERE patient_id = 10") == 1
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    return found
+
+
+def _unreadable(file: Path) -> None:
+    file.write_bytes(b"PAR1 no more")
+
+
+def _lacking_a_row(file: Path) -> None:
+    pq.write_table(pq.read_table(file).slice(1), file)
+
+
+@pytest.mark.parametrize("damaged", [_unreadable, _lacking_a_row])
+def test_a_file_that_is_not_read_as_written_costs_no_row(
+    lived_in: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: Callable[[Path], None]
+) -> None:
+    before = _kept(lived_in)
+    monkeypatch.setattr(archive, "_sync", lambda folder: damaged(next(folder.iterdir())))
+    ended = call(lived_in, "retain", *ASKED, "--to", str(tmp_path / "old"), "--json")
+    assert (ended.exit_code, the_json(ended)["error"]) == (1, "archive_differs")
+    assert _kept(lived_in) == before
+
+
+def test_a_stop_ends_it_between_two_windows(lived_in: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+    import signal
+
+    monkeypatch.setattr(retaining, "WINDOW_ROWS", 2)
+    before, real = len(_kept(lived_in)), retaining.end_of_window
+
+    def asked_to_stop(*arguments: Any) -> Any:
+        if len(_kept(lived_in)) < before:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments)
+
+    monkeypatch.setattr(retaining, "end_of_window", asked_to_stop)
+    ended = call(lived_in, "retain", *ASKED, "--json")
+    assert (ended.exit_code, the_json(ended)["predictions"] >= 2) == (143, True)
+    assert len(_kept(lived_in)) == before - the_json(ended)["predictions"]
+    monkeypatch.undo()
+    assert call(lived_in, "retain", *ASKED).exit_code == 0
+    assert len(_kept(lived_in)) == before - 7
