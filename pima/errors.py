@@ -368,6 +368,14 @@ class CannotAttach(PimaError):
     code = "cannot_attach"
 
 
+class CannotPartition(PimaError):
+    """The table predictions can't be divided: {what} hangs on it, and would hang on its first part alone. Nothing was
+    changed. Drop it, run this again, and make it anew for the whole table."""
+
+    exit_code = WRONG
+    code = "cannot_partition"
+
+
 class AttachNotAllowed(PimaError):
     """The role {role} may not attach or detach the source {source}: that takes the owner of pima's schema and of the
     source's table, or a superuser. Nothing was changed. With --sql the command prints what a database administrator can

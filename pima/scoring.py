@@ -30,6 +30,7 @@ from pima.store.batches import Batch, Predictions, Rejections
 from pima.store.database import database_of
 from pima.store.declarations import newest_declaration, newest_number
 from pima.store.engine import reading, writing
+from pima.store.partitions import make_partitions_ahead
 from pima.store.runs import record_progress
 from pima.store.versions import require_counter_above_them, require_same_rows
 
@@ -93,6 +94,7 @@ def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopR
     if champion is None:
         return
     scorer = load_scorer(engine, champion)
+    make_partitions_ahead(engine)
     run.report(ScoreResult(model_version=champion))
     _Drain(engine, run, champion, scorer, options, stop).run()
 

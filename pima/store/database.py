@@ -124,6 +124,43 @@ class Attaching:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A part of `predictions`."""
+
+    name: str
+    since: int | None
+    """The first row version that it may have; None of the first part."""
+    below: int
+    """What its versions lie below."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partitions:
+    """Dividing `predictions` into parts by ranges of row versions, beside everything else that goes on."""
+
+    is_divided: Callable[[Connection], bool]
+    parts: Callable[[Connection], list[Part]]
+    """All of them, the oldest first; none where it is one table."""
+    bound: Callable[[Connection, int], int]
+    """First: say up to where the first part reaches, by the size of the others, in versions; that version. Raises
+    CannotPartition."""
+    unbound: Callable[[Connection], None]
+    """Take that back."""
+    see_bound: Callable[[Connection], None]
+    """Then: see that all rows there are lie below it."""
+    divide: Callable[[Connection, int, int], None]
+    """Last: put a table of parts into its place, by the two numbers."""
+    make_ahead: Callable[[Connection], int]
+    """Make the parts that come next; how many were made."""
+    droppable: Callable[[Connection, datetime], list[Part]]
+    """Those of which all rows are older and none belongs to a version that lives, nor any can come."""
+    count: Callable[[Connection, Part], int]
+    """The rows of one."""
+    drop: Callable[[Connection, Part], bool]
+    """Drop one, rows and all; False where somebody holds it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Database:
     """What a database has its own way to do."""
 
@@ -192,6 +229,8 @@ class Database:
     words: Words
     triggers: Triggers
     attaching: Attaching
+    partitions: Partitions | None
+    """None where tables have no parts."""
     definition: Callable[[Connection, str | None], str]
     """What decides, besides rows, what a table or view gives to this connection, by what `attaching.table_id` calls it;
     without a name, a query. Another text once that may have changed, and empty where it can't be known."""

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 _FOUND = text("""
     WITH ours AS (
         SELECT oid, relname, relkind FROM pg_class
-        WHERE relname = ANY(:names) AND relkind IN ('r', 'v') AND pg_table_is_visible(oid))
+        WHERE relname = ANY(:names) AND relkind IN ('r', 'p', 'v') AND pg_table_is_visible(oid))
     SELECT o.relname, CASE c.contype WHEN 'c' THEN 'CHECK ' || c.conname ELSE pg_get_constraintdef(c.oid) END
     FROM ours o JOIN pg_constraint c ON c.conrelid = o.oid WHERE c.contype IN ('p', 'u', 'c') AND c.convalidated
     UNION ALL

@@ -23,6 +23,7 @@ from pima.store.postgresql.loading import (
     wait_for_other_loads,
     waiting_a_moment,
 )
+from pima.store.postgresql.partitions import PARTITIONS
 from pima.store.postgresql.roles import make_roles
 from pima.store.postgresql.schema import (
     columns,
@@ -74,6 +75,7 @@ DATABASE = Database(
         fault=attached.fault,
         state=attached.state,
     ),
+    partitions=PARTITIONS,
     definition=definition,
     mend_counter=mend_counter,
     columns=columns,

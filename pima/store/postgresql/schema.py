@@ -32,7 +32,7 @@ def columns(connection: Connection, tables: Sequence[str]) -> dict[str, str]:
                     || CASE WHEN a.attgenerated <> '' THEN ', computed' ELSE '' END
             FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
                 LEFT JOIN pg_collation o ON o.oid = a.attcollation AND o.oid <> t.typcollation
-            WHERE c.relkind = 'r' AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
+            WHERE c.relkind IN ('r', 'p') AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
               AND a.attnum > 0 AND NOT a.attisdropped"""),
         {"tables": list(tables)},
     )
@@ -71,11 +71,12 @@ def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None
                     has_table_privilege(o.oid, c.oid, 'SELECT') AND has_table_privilege(o.oid, c.oid, 'INSERT')
                     AND has_table_privilege(o.oid, c.oid, 'UPDATE') AND has_table_privilege(o.oid, c.oid, 'DELETE')
                 ) AS is_closed_to_functions,
-                EXISTS (SELECT 1 FROM pg_inherits i WHERE c.oid IN (i.inhparent, i.inhrelid)) AS inherits,
+                EXISTS (SELECT 1 FROM pg_inherits i WHERE i.inhrelid = c.oid OR (i.inhparent = c.oid AND NOT (
+                    c.relkind = 'p' AND c.relname = 'predictions'))) AS inherits,
                 (SELECT min(t.tgname) FROM pg_trigger t WHERE t.tgrelid = c.oid AND c.relname <> 'patients'
                     AND t.tgtype & 3 = 3 AND t.tgenabled <> 'D') AS changed_by
             FROM pg_class c CROSS JOIN pg_class patients JOIN pg_roles o ON o.oid = patients.relowner
-            WHERE c.relkind = 'r' AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
+            WHERE c.relkind IN ('r', 'p') AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
                 AND patients.oid = to_regclass('patients')
             ORDER BY c.relname"""),
         {"tables": list(tables)},

@@ -74,6 +74,7 @@ DATABASE = Database(
         fault=attached.fault,
         state=attached.state,
     ),
+    partitions=None,
     definition=definition,
     mend_counter=triggers.mend_counter,
     columns=columns,

@@ -1,0 +1,159 @@
+"""Parts of `predictions` on PostgreSQL: divided while everything goes on, and nothing is lost, doubled or hidden."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from pima.store.database import database_of
+from pima.store.engine import writing
+from tests.conftest import (
+    Database,
+    call,
+    insert_many,
+    insert_patients,
+    install_models,
+    the_json,
+    under_role,
+)
+
+DIVIDE = ("migrate", "--partitions", "100")
+
+
+@pytest.fixture
+def scored(postgresql: Database, trained: Path) -> Database:
+    """Rows that were scored, under the roles of their jobs."""
+    assert call(postgresql, "migrate", "--roles").exit_code == 0
+    install_models(postgresql, trained)
+    insert_patients(postgresql, 20)
+    assert call(under_role(postgresql, "pima_scorer"), "score").exit_code == 0
+    return postgresql
+
+
+def _parts(database: Database) -> dict[str, int]:
+    """The rows of each part that has some."""
+    return dict(database.execute("SELECT tableoid::regclass::text, count(*) FROM predictions GROUP BY 1 ORDER BY 1"))
+
+
+def _names(database: Database) -> list[str]:
+    return [row[0] for row in database.execute("SELECT relid::regclass::text FROM pg_partition_tree('predictions')")]
+
+
+def test_a_table_is_divided_and_all_goes_on(scored: Database) -> None:
+    scorer, reader, eraser = (under_role(scored, f"pima_{role}") for role in ("scorer", "reader", "eraser"))
+    scored.execute("CREATE VIEW of_a_clinic AS SELECT patient_id, probability FROM predictions")
+    rows = scored.execute("SELECT * FROM predictions ORDER BY 1")
+    shown = scored.execute("SELECT * FROM current_predictions ORDER BY 1")
+    assert the_json(call(scored, *DIVIDE, "--json"))["partitions"] == {"divided_now": True, "parts": 2}
+    assert the_json(call(scored, *DIVIDE, "--json"))["partitions"] == {"divided_now": False, "parts": 2}
+    assert scored.execute("SELECT * FROM predictions ORDER BY 1") == rows
+    assert scored.execute("SELECT * FROM current_predictions ORDER BY 1") == shown
+    # What comes now finds parts that were made ahead, however many versions were drawn since.
+    insert_many(scored, 500)
+    found = the_json(call(scorer, "score", "--json"))
+    assert (found["predicted"], found["rejected"]) == (500, 0)
+    assert _parts(scored) == {"predictions_below_200": 199, "predictions_below_300": 100, "predictions_below_600": 221}
+    assert call(scored, "requeue", "--stale").exit_code == 0
+    scored.execute("UPDATE patients SET age = age + 1 WHERE id = 1")
+    assert the_json(call(scorer, "score", "--json"))["predicted"] == 1
+    for view in ("current_predictions", "of_a_clinic"):
+        assert scored.value(f"SELECT count(DISTINCT patient_id) FROM {view}") == 520
+    assert len(call(reader, "export", "predictions").stdout.splitlines()) == 1 + 521
+
+    # A part goes as a whole once nothing in it is kept, and no row of another.
+    scored.execute("UPDATE predictions SET scored_at = now() - interval '300 days'")
+    scored.execute("UPDATE patients SET outcome = 1 WHERE version < 300 AND id <> 250")
+    removed = the_json(call(eraser, "retain", "--older-than", "200", "--json"))
+    assert (removed["parts"], removed["predictions"]) == (1, 200 + 98)
+    assert _parts(scored) == {"predictions_below_300": 1, "predictions_below_600": 222}
+    assert "predictions_below_200" not in _names(scored)
+    assert call(scorer, "score").exit_code == 0
+
+
+def test_a_part_whose_row_waits_still_is_not_dropped(scored: Database) -> None:
+    assert call(scored, *DIVIDE).exit_code == 0
+    insert_many(scored, 300)
+    scored.execute("DELETE FROM predictions WHERE patient_id = 7")
+    scored.execute("UPDATE predictions SET scored_at = now() - interval '300 days'")
+    scored.execute("UPDATE patients SET outcome = 1 WHERE version < 200 AND id <> 7")
+    removed = the_json(call(scored, "retain", "--older-than", "200", "--json"))
+    assert (removed["parts"], removed["predictions"]) == (0, 19)
+    # Its version has a part to go to.
+    assert the_json(call(scored, "requeue", "--json"))["requeued"] == 1
+    assert call(scored, "score").exit_code == 0
+    assert _parts(scored)["predictions_below_200"] == 1
+
+
+def test_what_was_ended_in_between_is_gone_on_from(scored: Database) -> None:
+    partitions = database_of(scored.engine).partitions
+    assert partitions is not None
+    with writing(scored.engine) as connection:
+        below = partitions.bound(connection, 100)
+    # Killed here: what is written meanwhile has room.
+    insert_patients(scored, 5)
+    assert the_json(call(scored, "score", "--json"))["predicted"] == 5
+    with writing(scored.engine) as connection:
+        assert partitions.bound(connection, 100) == below
+    assert call(scored, *DIVIDE).exit_code == 0
+    assert _parts(scored) == {f"predictions_below_{below}": 25}
+
+
+def test_whoever_writes_predictions_is_waited_for_a_while_and_then_nothing_has_changed(scored: Database) -> None:
+    with writing(scored.engine) as connection:
+        connection.execute(text("DELETE FROM predictions WHERE patient_id = 1"))
+        ended = call(scored, *DIVIDE, "--json")
+        assert (ended.exit_code, the_json(ended)["error"]) == (75, "database_busy")
+        connection.rollback()
+    assert scored.value("SELECT count(*) FROM pg_constraint WHERE conname = 'predictions_before'") == 0
+    assert call(scored, *DIVIDE).exit_code == 0
+
+
+def test_two_make_the_next_part_and_neither_fails(scored: Database) -> None:
+    assert call(scored, *DIVIDE).exit_code == 0
+    insert_many(scored, 250)
+    found: list[int] = []
+
+    def make() -> None:
+        with writing(scored.engine) as connection:
+            found.append(connection.execute(text("SELECT make_predictions_ahead()")).scalar_one())
+
+    threads = [threading.Thread(target=make) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(found), sum(found)) == (4, len(_names(scored)) - 3)
+
+
+@pytest.mark.parametrize(
+    ("made", "named"),
+    [
+        ("CREATE MATERIALIZED VIEW m AS SELECT * FROM predictions", "the materialized view m"),
+        ("CREATE PUBLICATION p FOR TABLE predictions", "the publication p"),
+    ],
+)
+def test_what_would_hang_on_a_part_alone_is_in_the_way(postgresql: Database, made: str, named: str) -> None:
+    postgresql.execute(made)
+    ended = call(postgresql, *DIVIDE, "--json")
+    assert (ended.exit_code, the_json(ended)["error"], named in ended.stderr) == (2, "cannot_partition", True)
+    assert _names(postgresql) == []
+
+
+def test_nobody_may_drop_another_table_by_it(scored: Database) -> None:
+    assert call(scored, *DIVIDE).exit_code == 0
+    for name in ("patients", "predictions", "nothing"):
+        with pytest.raises(Exception, match="P0001"), writing(scored.engine) as connection:
+            connection.execute(text("SELECT drop_old_predictions(:name)"), {"name": name})
+    may: Any = scored.execute(
+        "SELECT has_function_privilege('pima_scorer', 'drop_old_predictions(text)', 'EXECUTE'),"
+        " has_function_privilege('pima_eraser', 'drop_old_predictions(text)', 'EXECUTE'),"
+        " has_function_privilege('pima_reader', 'make_predictions_ahead()', 'EXECUTE')"
+    )
+    assert may == [(False, True, False)]
+
+
+def test_a_file_has_no_parts(sqlite: Database) -> None:
+    ended = call(sqlite, *DIVIDE)
+    assert (ended.exit_code, "SQLite's tables have no parts" in ended.stderr) == (2, True)
