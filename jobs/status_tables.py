@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from jobs.monitoring_words import monitoring
 from jobs.spark_line import spark_line
 from pima.core.evidence.subgroups import FEWEST_ROWS
 from pima.counted import counted
@@ -41,6 +42,8 @@ def _facts(result: dict[str, Any]) -> Table:
         facts.add_row("by week", weeks)
     if result["nights"]:
         facts.add_row("nights", _nights(result["nights"]))
+    if result["monitoring"]:
+        facts.add_row("monitoring", monitoring(result["monitoring"]))
     for source in result["sources"]:
         facts.add_row(f"source {source['source']}", _pulled(source))
     for job, moment in result["next_runs"].items():

@@ -33,9 +33,12 @@ from pima.store.engine import reading, writing
 from pima.store.partitions import make_partitions_ahead
 from pima.store.runs import record_progress
 from pima.store.versions import require_counter_above_them, require_same_rows
+from pima.watching.volume import leave_volume
 
 if TYPE_CHECKING:
+    from pima.core.drift.tally import Tally
     from pima.core.validation import Validated
+    from pima.watching.night import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +95,17 @@ def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopR
     run.report(ScoreResult())
     champion = _champion_if_needed(engine)
     if champion is None:
+        if not options.dry_run:
+            leave_volume(engine, run.id)
         return
     scorer = load_scorer(engine, champion)
     make_partitions_ahead(engine)
     run.report(ScoreResult(model_version=champion))
-    _Drain(engine, run, champion, scorer, options, stop).run()
+    from pima.watching.night import Watch  # with numpy, which an empty queue does not need
+
+    watch = Watch(engine, champion, scorer)
+    with watch.figures_at_the_end(run.id):
+        _Drain(engine, run, champion, scorer, watch, options, stop).run()
 
 
 def _champion_if_needed(engine: Engine) -> int | None:
@@ -119,6 +128,7 @@ class _Scored:
     validated: "Validated"
     probabilities: Float64Array
     """Of the accepted rows."""
+    tally: "Tally"
 
 
 class _Drain:
@@ -134,6 +144,7 @@ class _Drain:
         run: OpenRun,
         version: int,
         scorer: Scorer,
+        watch: "Watch",
         options: ScoreOptions,
         stop: StopRequest,
     ) -> None:
@@ -141,6 +152,7 @@ class _Drain:
         self._run = run
         self._version = version
         self._scorer = scorer
+        self._watch = watch
         self._options = options
         self._declaration = 0
         self._rules: Features = ()
@@ -196,7 +208,8 @@ class _Drain:
         from pima.core.validation import validate  # with numpy, which an empty queue does not need
 
         validated = validate(batch.measurements, self._todays_rules(connection))
-        return _Scored(batch, validated, self._scorer.model.probabilities(validated.features))
+        probabilities = self._scorer.model.probabilities(validated.features)
+        return _Scored(batch, validated, probabilities, self._watch.tally(validated, probabilities))
 
     def _todays_rules(self, connection: Connection) -> Features:
         """Asked behind the claim: whoever changes them waits for the claims that there are, and later ones see it."""
@@ -219,6 +232,7 @@ class _Drain:
         else:
             record_progress(connection, self._run.id, as_json(result), self._version)
             connection.commit()
+            self._watch.add(scored.tally)
         self._result = result
         self._run.report(result)
         rejected = len(scored.validated.rejected)

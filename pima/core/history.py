@@ -3,7 +3,8 @@
 import hashlib
 import math
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -110,6 +111,10 @@ class Split:
     """Training rows with exactly the features of a holdout row, where equal features say nothing."""
     equal_says_nothing: bool = False
     """Whether so many rows are equal that it is no sign of the same person."""
+    labelled: int = 0
+    """All rows that there were."""
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    """Of these, rows that break a rule: by the reason's code, a space, and the column."""
 
     @property
     def fingerprint(self) -> str:
@@ -135,6 +140,8 @@ def split(history: History, features: Features, salt: str, holdout_share: float,
     columns = (history.outcomes[kept], history.labelled_at_ms[kept])
     usable = Side(history.patient_ids[kept], checked.features, *columns, retired.rows(kept) if retired else None)
     left_out = Counter(checked.reasons)
+    broken = Counter(map(" ".join, zip(checked.reasons, checked.fields, strict=True)))
+    every = (len(history.outcomes), dict(broken))
     if history.keys is not None:
         usable, left_out["side_undecided"] = _decided(usable, kept, history.keys, salt, holdout_share)
     held = usable.in_holdout(salt, holdout_share)
@@ -142,11 +149,11 @@ def split(history: History, features: Features, salt: str, holdout_share: float,
     twins = twins_unless_known(rest.features, rest.has_person, holdout.features, holdout.has_person)
     alike = int(twins.sum()) if rest.ranked is None else _alike_as_they_came(rest, holdout)
     if alike and alike >= most_twins * len(rest):
-        return Split(rest, holdout, dict(+left_out), int(twins.sum()), equal_says_nothing=True)
+        return Split(rest, holdout, dict(+left_out), int(twins.sum()), True, *every)
     twins = rest.with_persons(twins)
     left_out["twin_of_holdout"] = int(twins.sum())
     # Those of which there are any.
-    return Split(rest.rows(~twins), holdout, dict(+left_out))
+    return Split(rest.rows(~twins), holdout, dict(+left_out), 0, False, *every)
 
 
 def _decided(usable: Side, kept: Int64Array, keys: RowKeys, salt: str, holdout_share: float) -> tuple[Side, int]:

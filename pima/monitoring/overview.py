@@ -11,6 +11,7 @@ from pima.settings import Settings
 from pima.store import pulled_sources, queue, registry, report_figures, runs, service_figures
 from pima.store.engine import reading
 from pima.store.generations import newest_generation, share_difference
+from pima.store.monitoring import newest_figures
 from pima.store.predictions import realised_accuracy
 
 RUNS_SHOWN = 8
@@ -37,6 +38,7 @@ def overview(engine: Engine, settings: Settings) -> dict[str, Any]:
         verdicts = service_figures.last_verdicts(connection, VERDICTS_SHOWN)
         nights = report_figures.last_nights(connection, NIGHTS_SHOWN)
         rejected = report_figures.rejections_by_reason(connection)
+        figures = newest_figures(connection)
     return {
         "champion": {
             "version": champion.model_version,
@@ -54,6 +56,7 @@ def overview(engine: Engine, settings: Settings) -> dict[str, Any]:
         "runs": [asdict(run) for run in last],
         "verdicts": [asdict(each) for each in verdicts],
         "nights": [_night(run) for run in nights],
+        "monitoring": [asdict(figure) for figure in figures],
         "rejections": [
             {"reason": reason, "field": field, "rows": rows}
             for (reason, field), rows in sorted(rejected.items(), key=lambda item: (-item[1], item[0]))

@@ -64,6 +64,8 @@ class NewVersion:
     """What it was fitted on, as `as_stored` gives it."""
     training_ids: bytes
     """Of the rows that it learned from; Parquet."""
+    reference: Any = None
+    """How those rows are distributed, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,14 @@ def training_ids(connection: Connection, number: int) -> bytes | None:
     """The ids of the rows that a version learned from; None of one that is from before they were kept."""
     statement = select(model_versions.c.training_ids).where(model_versions.c.number == number)
     found: bytes | None = connection.scalar(statement)
+    return found
+
+
+def reference(connection: Connection, number: int) -> dict[str, Any] | None:
+    """How the rows are distributed that a version learned from; None of one that is from before it was kept."""
+    found: dict[str, Any] | None = connection.scalar(
+        select(model_versions.c.reference).where(model_versions.c.number == number)
+    )
     return found
 
 

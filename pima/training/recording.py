@@ -7,10 +7,13 @@ where it moved, the challenger is judged anew against the new champion.
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, Engine
 
 from pima.core.digest import sha256_of
+from pima.core.drift.reference import reference_of
 from pima.core.evidence.document import document
 from pima.core.history import Side
 from pima.core.promotion import Verdict
@@ -86,7 +89,17 @@ def _new_version(case: Case, run_id: int, verdict: Verdict) -> NewVersion:
         holdout_generation=case.as_read.generation.number,
         features=as_stored(case.declared.features),
         training_ids=ids_to_parquet(history.training.patient_ids),
+        reference=_reference(case),
     )
+
+
+def _reference(case: Case) -> Any:
+    """What the nights of this version are compared with, as JSON."""
+    history, scorer = case.history, case.challenger.scorer
+    rows = history.training.features
+    probabilities = scorer.model.probabilities(rows)
+    left = (history.labelled, history.rejected)
+    return msgspec.to_builtins(reference_of(scorer.features, rows, probabilities, scorer.threshold, *left))
 
 
 def _record(connection: Connection, case: Case, run_id: int, judgement: Judgement, number: int) -> None:

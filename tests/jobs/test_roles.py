@@ -12,6 +12,7 @@ from pima.monitoring.metrics_endpoint import DatabaseFigures
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from tests.conftest import (
+    FEATURE_NAMES,
     PATIENCE_SECONDS,
     ROOT,
     SHIPPED,
@@ -68,6 +69,8 @@ def test_scoring_works_under_its_role(guarded: Database, trained: Path) -> None:
     assert ended.exit_code == 0, ended.stderr
     assert guarded.value("SELECT count(*) FROM predictions") == 3
     assert guarded.value("SELECT count(*) FROM rejections") == 1
+    assert "monitoring is incomplete" not in ended.stderr
+    assert guarded.value("SELECT count(*) FROM monitoring WHERE figure = 'psi'") == len(FEATURE_NAMES)
     # The same versions again meet their own predictions, and rejections are written over.
     for requeue in ("--stale", "--rejected"):
         assert call(guarded, "requeue", requeue).exit_code == 0
@@ -88,6 +91,7 @@ def test_loading_and_training_work_under_their_roles(guarded: Database, tmp_path
     for environ in ({}, {"PIMA_GATE__APPROVE": "true", "PIMA_LINEAGE__MODEL_BYTES": "1"}):
         ended = call(trainer, "retrain", **environ)
         assert ended.exit_code == 0, ended.stderr
+        assert "monitoring is incomplete" not in ended.stderr
         guarded.execute("UPDATE patients SET person_key = 'p' || id / 2")  # for all, so that the next one begins anew
     assert guarded.value("SELECT max(number) FROM holdout_generations") == 2
     assert guarded.value("SELECT model_version FROM champion") == 1
@@ -224,6 +228,9 @@ def test_a_version_is_fitted_again_and_explained_under_the_operator_s_role(guard
 
 
 FORBIDDEN = [
+    ("pima_scorer", "SELECT value FROM monitoring"),
+    ("pima_scheduler", "SELECT tally FROM tallies"),
+    ("pima_reader", "SELECT value FROM monitoring"),
     ("pima_scorer", "SELECT outcome FROM patients"),
     ("pima_scorer", "SELECT count(*) FROM patients"),
     ("pima_scorer", "SELECT keras_artifact FROM model_versions"),

@@ -57,6 +57,8 @@ def test_killed_in_the_middle_and_run_again(scored_database: Database) -> None:
     assert_each_once(scored_database)
     statuses = scored_database.execute("SELECT status FROM runs ORDER BY id")
     assert sorted(statuses).count(("running",)) == 1  # the killed one's row stays as it left it
+    of_the_killed = "SELECT count(*) FROM tallies JOIN runs ON id = run_id WHERE status = 'running'"
+    assert scored_database.value(of_the_killed) == 0
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -74,6 +76,8 @@ def test_asked_to_stop_it_ends_at_a_batch_boundary(scored_database: Database, nu
     assert status == "interrupted"
     recorded = json.loads(recorded) if isinstance(recorded, str) else recorded
     assert recorded["claimed"] == counts["claimed"]
+    tally = scored_database.value("SELECT tally FROM tallies")
+    assert (json.loads(tally) if isinstance(tally, str) else tally)["rows"] == counts["claimed"]
     assert call(scored_database, "score").exit_code == 0
     assert_each_once(scored_database)
 

@@ -42,8 +42,9 @@ ROLES = (
             "SELECT, INSERT ON predictions",
             "SELECT, INSERT, UPDATE ON rejections, runs",
             f"SELECT ({_MODEL_COLUMNS}) ON model_versions",
-            # Its figures, beside those of the nights before.
-            "SELECT, INSERT ON tallies, monitoring",
+            # Its figures, by what the nights before have counted.
+            "SELECT, INSERT ON tallies",
+            "INSERT ON monitoring",
         ),
     ),
     Role(

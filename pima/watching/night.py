@@ -1,0 +1,98 @@
+"""A night beside what its version learned from: what a run counts of its rows, and the figures that come of it."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+
+import msgspec
+from sqlalchemy import Connection, Engine
+
+from pima.core.arrays import Float64Array
+from pima.core.drift.figures import MINIMUM_ROWS, night_figures
+from pima.core.drift.reference import Reference
+from pima.core.drift.tally import Tally, added, tally_of
+from pima.core.drift.watched import LAST_NIGHTS
+from pima.core.features import names_of
+from pima.core.validation import Validated
+from pima.errors import Interrupted
+from pima.scorer import Scorer
+from pima.store import registry
+from pima.store.engine import clock, reading, writing
+from pima.store.monitoring import keep_figures
+from pima.store.tallies import KeptTally, keep_tally, newest_tallies
+from pima.watching.volume import never_failing, volume_tonight
+
+POOLED_FOR = timedelta(days=7)
+"""So far back rows are pooled where a night has too few."""
+
+
+class Watch:
+    """One run's rows, counted batch by batch."""
+
+    def __init__(self, engine: Engine, version: int, scorer: Scorer) -> None:
+        self._engine = engine
+        self._version = version
+        self._scorer = scorer
+        self._reference = _reference(engine, version)
+        self._counted = Tally()
+
+    def tally(self, validated: Validated, probabilities: Float64Array) -> Tally:
+        """Of one batch; any worker at any time."""
+        return tally_of(validated, probabilities, self._scorer.threshold, self._reference)
+
+    def add(self, tally: Tally) -> None:
+        """A batch that was committed; one worker at a time."""
+        self._counted = added([self._counted, tally]) if self._counted.rows else tally
+
+    @contextmanager
+    def figures_at_the_end(self, run_id: int) -> Iterator[None]:
+        """Around the run: it leaves the figures of the night so far, also where it is stopped, but not where it fails.
+        Nothing of a run that took no row."""
+        try:
+            yield
+        except Interrupted:
+            self._leave_figures(run_id)
+            raise
+        self._leave_figures(run_id)
+
+    def _leave_figures(self, run_id: int) -> None:
+        if self._counted.rows:
+            with never_failing(), writing(self._engine) as connection:
+                self._leave(connection, run_id)
+
+    def _leave(self, connection: Connection, run_id: int) -> None:
+        kept = newest_tallies(connection, self._version)
+        night, before = night_so_far(self._counted, kept, clock(connection))
+        found = night_figures(names_of(self._scorer.features), night, self._reference, before)
+        beyond = [each.name for each in found if each.is_beyond] if night.accepted >= MINIMUM_ROWS else None
+        keep_tally(connection, run_id, self._version, self._counted, beyond)
+        keep_figures(connection, run_id, self._version, (volume_tonight(connection), *found))
+
+
+def _reference(engine: Engine, version: int) -> Reference | None:
+    stored = None
+    with never_failing(), reading(engine) as connection:
+        stored = registry.reference(connection, version)
+    return None if stored is None else msgspec.convert(stored, Reference)
+
+
+def night_so_far(counted: Tally, kept: Iterable[KeptTally], now: datetime) -> tuple[Tally, list[tuple[str, ...]]]:
+    """What a run counted with what others counted on the same day, and with the days before where these are too few;
+    and of the nights before that had rows enough what was beyond its limit, newest first.
+
+    `kept` is newest first, and read no further than needed.
+    """
+    pooled, accepted = [counted], counted.accepted
+    before: dict[date, tuple[str, ...]] = {}
+    for each in kept:
+        is_tonight, is_recent = each.recorded_at.date() == now.date(), now - each.recorded_at <= POOLED_FOR
+        is_short = accepted < MINIMUM_ROWS and is_recent
+        if not is_tonight and not is_short and len(before) == LAST_NIGHTS - 1:
+            break
+        # One that a run without a right to the reference has counted says nothing of the features.
+        if (is_tonight or is_short) and len(each.tally.features) == len(counted.features):
+            pooled.append(each.tally)
+            accepted += each.tally.accepted
+        if not is_tonight and each.beyond is not None and len(before) < LAST_NIGHTS - 1:
+            before.setdefault(each.recorded_at.date(), each.beyond)
+    return added(pooled), list(before.values())

@@ -1,0 +1,146 @@
+"""The figures that real nights leave, on both databases."""
+
+import csv
+import json
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, select, text, update
+
+from pima.monitoring.figures import MonitoringAlert, monitoring_alerts
+from pima.store.engine import clock, reading, writing
+from pima.store.tables import runs, tallies
+from tests.conftest import FEATURE_NAMES, SHIPPED, Database, call, insert_patients, install_models, the_json
+
+
+@cache
+def _shipped() -> list[dict[str, float]]:
+    with SHIPPED.open() as file:
+        return [dict(zip(FEATURE_NAMES, map(float, line), strict=False)) for line in csv.reader(file)]
+
+
+def _night(database: Database, rows: int = 400, **moved: float) -> dict[str, object]:
+    """Patients as the version has learned from, some measurements moved, are scored; then a day goes by."""
+    values = ", ".join(f":{name}" for name in FEATURE_NAMES)
+    with writing(database.engine) as connection:
+        statement = text(f"INSERT INTO patients ({', '.join(FEATURE_NAMES)}) VALUES ({values})")
+        shipped = _shipped()[:: 768 // rows][:rows]
+        connection.execute(statement, [{name: row[name] + moved.get(name, 0) for name in row} for row in shipped])
+    found = the_json(call(database, "score", "--json"))
+    with writing(database.engine) as connection:
+        for moment, key in ((tallies.c.recorded_at, tallies.c.run_id), (runs.c.started_at, runs.c.id)):
+            for number, at in connection.execute(select(key, moment)).all():
+                earlier = {moment.name: at - timedelta(days=1)}
+                connection.execute(update(moment.table).where(key == number).values(**earlier))
+    return found
+
+
+def _alerts(database: Database) -> tuple[MonitoringAlert, ...]:
+    with reading(database.engine) as connection:
+        return monitoring_alerts(connection)
+
+
+def _figures(database: Database, run: object) -> dict[str, tuple[object, ...]]:
+    columns = "figure || ' ' || feature, value, rows, reference, allowed, state"
+    found = database.execute(f"SELECT {columns} FROM monitoring WHERE run_id = {run}")
+    return {name.strip(): tuple(rest) for name, *rest in found}
+
+
+def test_a_shift_of_one_measurement_alarms_in_its_third_night_and_no_other(scored_database: Database) -> None:
+    shifts = [0, 0, 25, 25, 25]
+    alarms = []
+    for shift in shifts:
+        _night(scored_database, blood_pressure=shift)
+        alarms.append({(alert.figure, alert.feature) for alert in _alerts(scored_database)})
+    assert alarms == [set()] * 4 + [{("psi", "blood_pressure"), ("wasserstein", "blood_pressure")}]
+    assert all(alert.value > alert.limit for alert in _alerts(scored_database))
+
+
+def test_small_nights_are_pooled_and_alone_say_nothing(scored_database: Database) -> None:
+    runs_ = [_night(scored_database, rows=96)["run_id"] for _ in range(3)]
+    found = [_figures(scored_database, run)["predicted_positive"] for run in runs_]
+    assert [(rows, state) for _, rows, *_, state in found] == [
+        (96, "insufficient_data"),
+        (192, "insufficient_data"),
+        (288, "usual"),
+    ]
+    assert [value is None for value, *_ in found] == [True, True, False]
+
+
+def test_what_processes_and_workers_count_of_one_night_adds_up(scored_database: Database) -> None:
+    database = scored_database
+    insert_patients(database, 3, bmi=5_000)
+    found = []
+    for limit in ("100", "150", "1000"):
+        if limit == "100":
+            _insert_night(database)
+        arguments = ("--limit", limit) if limit != "1000" else ("--batch-size", "20")
+        found.append(the_json(call(database, "score", "--json", *arguments, PIMA_SCORE__WORKERS="2")))
+    last = _figures(database, found[-1]["run_id"])
+    assert sum(each["claimed"] for each in found) == 387
+    assert last["rows"][0] == 387
+    assert last["predicted_positive"][1] == 384
+    assert last["rejected_out_of_range bmi"][:2] == (3 / 387, 387)
+    positive = database.value("SELECT count(*) FROM predictions WHERE predicted_class = 1")
+    assert last["predicted_positive"][0] == pytest.approx(positive / 384)
+    expected = database.value(
+        "SELECT avg(CASE WHEN predicted_class = 1 THEN probability ELSE 1 - probability END) FROM predictions"
+    )
+    assert last["estimated_accuracy"][0] == pytest.approx(float(expected))
+
+
+def _insert_night(database: Database) -> None:
+    with writing(database.engine) as connection:
+        values = ", ".join(f":{name}" for name in FEATURE_NAMES)
+        connection.execute(
+            text(f"INSERT INTO patients ({', '.join(FEATURE_NAMES)}) VALUES ({values})"), _shipped()[::2]
+        )
+
+
+def test_an_empty_night_tells_of_its_volume_alone_and_a_dry_run_of_nothing(scored_database: Database) -> None:
+    assert the_json(call(scored_database, "score", "--dry-run", "--json"))["claimed"] == 0
+    insert_patients(scored_database, 1)
+    call(scored_database, "score", "--dry-run")
+    assert scored_database.execute("SELECT count(*) FROM monitoring") == [(0,)]
+    call(scored_database, "score")
+    run = the_json(call(scored_database, "score", "--json"))["run_id"]
+    assert _figures(scored_database, run) == {"rows": (1, 1, None, None, "insufficient_data")}
+    assert scored_database.value("SELECT count(*) FROM tallies") == 1
+
+
+def test_a_source_that_stops_alarms_in_the_third_night(scored_database: Database) -> None:
+    with reading(scored_database.engine) as connection:
+        now = clock(connection)
+    with writing(scored_database.engine) as connection:
+        for day in range(1, 61):
+            row = {"job": "score", "trigger": "manual", "attempt": day, "status": "succeeded", "host": "here"}
+            counts = {"claimed": 0 if day == 1 else 96}
+            connection.execute(insert(runs).values(**row, counts=counts, started_at=now - timedelta(days=day)))
+    assert call(scored_database, "score").exit_code == 0
+    assert _alerts(scored_database) == ()
+    with writing(scored_database.engine) as connection:
+        connection.execute(update(runs).where(runs.c.attempt == 2).values(counts={"claimed": 0}))
+    assert call(scored_database, "score").exit_code == 0
+    (alert,) = _alerts(scored_database)
+    assert (alert.figure, alert.value, alert.reference) == ("rows", 0, 96)
+    assert alert.limit == pytest.approx(5 * 96**0.5)
+
+
+def test_a_version_from_before_there_were_references_is_compared_with_nothing(scored_database: Database) -> None:
+    scored_database.execute("UPDATE model_versions SET reference = NULL")
+    found = _figures(scored_database, _night(scored_database)["run_id"])
+    assert found["predicted_positive"][-1] == "no_reference"
+    assert not any(name.startswith("psi") for name in found)
+
+
+def test_figures_that_cant_be_written_fail_no_night(postgresql: Database, trained: Path) -> None:
+    install_models(postgresql, trained)
+    postgresql.execute("ALTER TABLE monitoring ADD CONSTRAINT someone_elses CHECK (rows < 0)")
+    insert_patients(postgresql, 2)
+    ended = call(postgresql, "score", PIMA_LOGS__FORMAT="json")
+    assert ended.exit_code == 0
+    told = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert [line["error_code"] for line in told if "monitoring" in line["event"]] == ["database_failed"]
+    assert postgresql.value("SELECT count(*) FROM predictions") == 2
