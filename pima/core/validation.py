@@ -3,12 +3,13 @@
 One code for the scorer, the retraining and `load`: a row is judged alike wherever it comes from.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float32Array, Float64Array, Int8Array, Int64Array
-from pima.core.features import Features
+from pima.core.features import Feature, Features
 
 MISSING = "missing"
 NOT_FINITE = "not_finite"
@@ -50,6 +51,16 @@ class Measurements:
 
 
 @dataclass(frozen=True, slots=True)
+class Column:
+    """One measurement of many rows, as it was read."""
+
+    values: Float64Array
+    """(n,); what stands where `is_null` is true means nothing."""
+    is_null: BoolArray | None
+    """(n,); None where nothing is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Validated:
     """The same rows, accepted or rejected. Row numbers count from 0 within the batch."""
 
@@ -80,6 +91,58 @@ def validate(rows: Measurements, features: Features) -> Validated:
         reasons=tuple(REASONS[code] for code in codes),
         fields=tuple(features[field].name for field in first_field),
     )
+
+
+def validate_columns(columns: Sequence[Column], features: Features) -> Validated:
+    """The same of rows that come as columns, in the features' order: in less time, since which rule was broken is asked
+    of the rejected rows alone."""
+    is_bad = _is_bad(columns, features)
+    rejected = np.flatnonzero(is_bad)
+    taken = np.empty((len(is_bad), len(features)), dtype=np.float32)
+    for position, (column, feature) in enumerate(zip(columns, features, strict=True)):
+        taken[:, position] = _as_feature(column, feature)
+    if not len(rejected):
+        return Validated(taken, np.arange(len(taken)), rejected, (), ())
+    why = validate(_rows_of(columns, rejected), features)
+    accepted = np.flatnonzero(~is_bad)
+    return Validated(taken[accepted], accepted, rejected, why.reasons, why.fields)
+
+
+def _is_bad(columns: Sequence[Column], features: Features) -> BoolArray:
+    """(n,) where any rule is broken."""
+    is_bad = np.zeros(len(columns[0].values), dtype=bool)
+    for column, feature in zip(columns, features, strict=True):
+        is_sound = _is_sound(column.values, feature)
+        if column.is_null is not None:
+            is_sound = (is_sound | column.is_null) if feature.may_be_missing else (is_sound & ~column.is_null)
+        is_bad |= ~is_sound
+    return is_bad
+
+
+def _is_sound(values: Float64Array, feature: Feature) -> BoolArray:
+    """(n,) of values that are there; a NaN is in no range."""
+    if feature.kind == "category":
+        is_sound = np.isin(values, list(feature.codes))
+    else:
+        low, high = limits((feature,))
+        is_sound = (values >= low) & (values <= high) & np.isfinite(values)
+    return is_sound | (values == 0) if feature.zero_is_missing else is_sound
+
+
+def _as_feature(column: Column, feature: Feature) -> Float32Array:
+    with np.errstate(over="ignore", invalid="ignore"):  # as in `as_features`
+        taken = column.values.astype(np.float32)
+    if feature.zero_is_missing:
+        taken[column.values == 0] = np.nan
+    if column.is_null is not None:
+        taken[column.is_null] = np.nan
+    return taken
+
+
+def _rows_of(columns: Sequence[Column], which: Int64Array) -> Measurements:
+    nothing = np.zeros(len(which), dtype=bool)
+    is_null = [nothing if column.is_null is None else column.is_null[which] for column in columns]
+    return Measurements(np.column_stack([column.values[which] for column in columns]), np.column_stack(is_null))
 
 
 def broken_rules(rows: Measurements, features: Features) -> Int8Array:

@@ -9,23 +9,20 @@ from numpy.typing import NDArray
 
 from pima.core.arrays import BoolArray, Float64Array
 from pima.core.features import Feature, Features
-from pima.core.validation import Measurements
+from pima.core.validation import Column
 from pima.intake.patient_rows import code_of_label
 
 UNKNOWN_LABEL = -1.0
 """A label that is no code's; below all of them."""
 
 
-def measurements_of(batch: pa.RecordBatch, columns: Sequence[str], features: Features) -> Measurements:
-    """(n, features), from the columns of these names."""
-    values = np.empty((batch.num_rows, len(features)))
-    is_null = np.zeros(values.shape, dtype=bool)
-    for position, (name, feature) in enumerate(zip(columns, features, strict=True)):
-        column = batch.column(name)
-        if column.null_count:
-            is_null[:, position] = _is_null(column)
-        values[:, position] = _values(column, feature)
-    return Measurements(values, is_null)
+def measurements_of(batch: pa.RecordBatch, columns: Sequence[str], features: Features) -> list[Column]:
+    """Of each feature the column that has this name."""
+    return [_column(batch.column(name), feature) for name, feature in zip(columns, features, strict=True)]
+
+
+def _column(column: pa.Array, feature: Feature) -> Column:
+    return Column(_values(column, feature), _is_null(column) if column.null_count else None)
 
 
 def _is_null(column: pa.Array) -> BoolArray:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pima.core.validation import Validated, validate
+from pima.core.validation import Validated, validate_columns
 from pima.errors import DatasetRefused
 from pima.files.columns import array_of, measurements_of
 from pima.files.parts import PREDICTIONS, REJECTIONS, Facts, Part, as_metadata
@@ -97,7 +97,7 @@ class PartScoring:
 
     def _validated(self, batch: pa.RecordBatch, part: Part) -> Validated:
         rules = self.model.rules
-        return validate(measurements_of(batch, part.input.columns.features, rules), rules)
+        return validate_columns(measurements_of(batch, part.input.columns.features, rules), rules)
 
     def _predictions(self, keys: pa.RecordBatch, found: Validated) -> pa.RecordBatch:
         kept = keys.take(array_of(found.accepted)) if found.reasons else keys

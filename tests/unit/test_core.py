@@ -12,8 +12,16 @@ from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from pima import declaring
 from pima.core import history, holdout, metrics, twins
-from pima.core.features import canonical_name
-from pima.core.validation import MISSING, NOT_FINITE, OUT_OF_RANGE, Measurements, validate
+from pima.core.features import Feature, canonical_name
+from pima.core.validation import (
+    MISSING,
+    NOT_FINITE,
+    OUT_OF_RANGE,
+    Column,
+    Measurements,
+    validate,
+    validate_columns,
+)
 from tests.conftest import FEATURE_NAMES, FEATURES, SHIPPED, SOUND
 
 
@@ -96,6 +104,24 @@ def test_whatever_comes_is_accepted_or_rejected_once_and_accepted_features_are_f
     assert not np.isinf(divided.features).any()
     required = [not feature.may_be_missing for feature in FEATURES]
     assert np.isfinite(divided.features[:, required]).all()
+
+
+_SMOKING = Feature(name="smoking", kind="category", codes={0: "never", 1: "former", 2: "current"}, may_be_missing=True)
+_CELLS = st.floats() | st.none() | st.integers(-1, 300).map(float)
+
+
+@given(st.lists(st.dictionaries(st.integers(0, 8), _CELLS, max_size=3), max_size=20))
+def test_columns_are_judged_as_rows_are(changed: list[dict[int, float | None]]) -> None:
+    features = (*FEATURES, _SMOKING)
+    sound = dict(enumerate([*SOUND.values(), 1.0]))
+    table = [list((sound | changes).values()) for changes in changed]
+    is_null = np.array([[v is None for v in row] for row in table], dtype=bool).reshape(-1, 9)
+    values = np.array([[math.nan if v is None else v for v in row] for row in table], dtype=np.float64).reshape(-1, 9)
+    columns = [Column(values[:, n], is_null[:, n] if is_null[:, n].any() else None) for n in range(9)]
+    one, other = validate(Measurements(values, is_null), features), validate_columns(columns, features)
+    np.testing.assert_array_equal(one.features, other.features)
+    assert (one.accepted.tolist(), one.rejected.tolist()) == (other.accepted.tolist(), other.rejected.tolist())
+    assert (one.reasons, one.fields) == (other.reasons, other.fields)
 
 
 @pytest.mark.parametrize(
