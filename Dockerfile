@@ -1,5 +1,5 @@
-# Two images from one file: the default trains and scores, the target `score` is without TensorFlow and cannot retrain.
-# Both run as a user without a name on the host, on a read-only root with a tmpfs /tmp. BASE is any image with glibc and
+# Images from one file: the default trains and scores, the target `score` is without TensorFlow and cannot retrain, and
+# `dask` is that one with Dask. All run as a user without a name on the host, on a read-only root with a tmpfs /tmp. BASE is any image with glibc and
 # a `python` from 3.11 that can make virtual environments.
 ARG BASE=python:3.13.7-slim
 
@@ -12,6 +12,12 @@ RUN python -m venv /opt/venv \
 
 FROM ${BASE} AS train-packages
 COPY locks/train.txt /tmp/lock.txt
+RUN python -m venv /opt/venv \
+    && /opt/venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r /tmp/lock.txt \
+    && /opt/venv/bin/pip uninstall --yes --quiet pip
+
+FROM ${BASE} AS dask-packages
+COPY locks/dask.txt /tmp/lock.txt
 RUN python -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r /tmp/lock.txt \
     && /opt/venv/bin/pip uninstall --yes --quiet pip
@@ -44,6 +50,10 @@ LABEL org.opencontainers.image.title="pima" \
 
 FROM common AS score
 COPY --from=score-packages /opt/venv /opt/venv
+
+# For a Dask cluster's scheduler and workers, and for the job that has them score.
+FROM common AS dask
+COPY --from=dask-packages /opt/venv /opt/venv
 
 FROM common AS train
 COPY --from=train-packages /opt/venv /opt/venv

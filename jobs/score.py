@@ -1,6 +1,7 @@
 """python -m jobs.score: the nightly job. Scores the rows that wait on the queue with the current champion; with --from
 and --to the rows of Parquet files, for which a model file will do."""
 
+import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,12 +10,9 @@ from jobs.command import Command, Result, parser, positive, run_command, whole_n
 from jobs.run_id import add_run_id_option
 from jobs.score_files import add_file_options, is_of_files, needs_database, score_dataset, show_dataset
 from pima.counted import counted
-from pima.errors import WrongUsage
 from pima.process.recorded_run import recorded_run
 from pima.scoring import ScoreOptions, score_queue
-from pima.settings import LARGEST_BATCH
-
-MOST_PROCESSES = 256
+from pima.settings import LARGEST_BATCH, MOST_PROCESSES
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -24,36 +22,45 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     options.add_argument("--batch-size", type=whole_number(LARGEST_BATCH), metavar="N", help="rows in one transaction")
     options.add_argument("--dry-run", action="store_true", help="score and count, but write only the run's own row")
     options.add_argument(
-        "--processes", type=whole_number(MOST_PROCESSES), default=1, metavar="N", help="of this machine, at once"
+        "--processes", type=whole_number(MOST_PROCESSES), metavar="N", help="so many processes of this machine at once"
     )
-    options.add_argument("--share", metavar="SHARE", help="for --processes only: what this child does")
+    options.add_argument("--dask", metavar="ADDRESS", help="the workers of the Dask cluster that has this scheduler")
+    options.add_argument("--share", metavar="SHARE", help="for --processes only: what its child is to do")
     add_run_id_option(options)
     add_file_options(options)
     return run_command(
-        options,
-        _work,
-        _show,
-        arguments,
-        environ,
-        job="score",
-        needs_schema=needs_database,
-        is_run=lambda given: not is_of_files(given),
+        options, _work, _show, arguments, environ, job="score", needs_schema=needs_database, is_run=_is_run
     )
+
+
+def _is_run(given: argparse.Namespace) -> bool:
+    """Neither files nor a child's part of a run."""
+    return not is_of_files(given) and given.share is None
 
 
 def _work(command: Command) -> Result:
-    given = command.options
+    given, configured = command.options, command.settings.score
     if is_of_files(given):
         return score_dataset(command)
-    if given.processes > 1:
-        raise WrongUsage(what="--processes is for files: it needs --from and --to")
-    configured = command.settings.score
     options = ScoreOptions(
         given.batch_size or configured.batch_rows, given.limit, given.dry_run, workers=configured.workers
     )
+    if _is_shared(command):
+        # With what starts and watches others, which one process does without.
+        from jobs.score_together import work_together
+
+        return work_together(command, options)
     with recorded_run(command.engine, "score", given.run_id, given.dry_run) as command.run:
         score_queue(command.engine, command.run, options, command.stop)
     return {"run_id": command.run.id, "dry_run": given.dry_run, **command.run.counts}
+
+
+def _is_shared(command: Command) -> bool:
+    """Whether others take part in the run, or this is one of them."""
+    given, configured = command.options, command.settings.score
+    if given.share is not None or given.dask is not None or given.processes is not None:
+        return given.processes != 1 or given.dask is not None
+    return configured.processes > 1 or bool(configured.dask)
 
 
 def _show(result: Result) -> None:

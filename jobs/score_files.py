@@ -1,7 +1,6 @@
 """Scoring from files to files: the options of `jobs.score` that say so, and what it then does."""
 
 import argparse
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +65,7 @@ def score_dataset(command: Command) -> Result:
     found = open_dataset(given.dataset, given.into, model, given.keys)
     if given.share is not None:
         return {"written": score_share(found, read_share(given.share), command.stop)}
-    if given.processes == 1:
+    if given.processes in (None, 1):
         return as_json(score_files(found, command.stop))
     grace_seconds = command.settings.schedule.grace_seconds
     launch = partial(_launch, command, model.version)
@@ -82,13 +81,12 @@ def _require_sense(given: argparse.Namespace) -> None:
 
 def _launch(command: Command, version: int, share: "FileShare") -> "Child":
     """The same command for a part of the files, by the very version, whatever is champion by then."""
-    from pima.schedule.children import Child
+    from jobs.score_child import score_child
 
     given = command.options
     said = {"from": given.dataset, "to": given.into, "share": share, "model": given.model or version}
-    said |= {} if given.config is None else {"config": given.config}
-    options = [f"--{name}={value}" for name, value in said.items()] + [f"--key={key}" for key in given.keys]
-    return Child([sys.executable, "-m", "jobs.score", *options], command.environ)
+    options = [f"--{name}={value}" for name, value in said.items()]
+    return score_child(command, options + [f"--key={key}" for key in given.keys])
 
 
 def show_dataset(result: Result) -> None:

@@ -409,6 +409,14 @@ class DatasetRefused(PimaError):
     code = "dataset_refused"
 
 
+class ClusterUnfit(PimaError):
+    """The cluster's workers can't score for this service, and no row was touched: {what}. Expected: on each worker this
+    release with its requirements, and the database's URL in the worker's own environment."""
+
+    exit_code = WRONG
+    code = "cluster_unfit"
+
+
 class RunNotOpen(PimaError):
     """There is no open {job} run {run_id}. --run-id is for the scheduler, which opens the run first; leave it out when
     you start the job by hand."""
@@ -551,6 +559,22 @@ class RowsContested(DatabaseFailed):
 
     exit_code = TRY_AGAIN_LATER
     code = "rows_contested"
+
+
+class ClusterAway(PimaError):
+    """The cluster can't be used for now: {what}. What was committed stays, the rest was rolled back. Run this again
+    later."""
+
+    exit_code = TRY_AGAIN_LATER
+    code = "cluster_away"
+
+
+class RunOver(PimaError):
+    """Run {run_id} was closed while this worker was busy with it; its batch was rolled back, and the rows wait again.
+    Run jobs.score again."""
+
+    exit_code = TRY_AGAIN_LATER
+    code = "run_over"
 
 
 class WorkersHeldUp(PimaError):

@@ -7,7 +7,7 @@ claim back, so the rows wait again; that is the whole of crash recovery.
 import os
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -68,18 +68,22 @@ class ScoreResult:
     model_version: int | None = None
     """None where nothing waited."""
 
-    def with_batch(self, scored: "_Scored", new: int) -> "ScoreResult":
-        """With one batch more, of whose predictions `new` had not been made before."""
-        by_reason = Counter(self.rejected_by_reason) + Counter(scored.validated.reasons)
+    def plus(self, batch: "ScoreResult") -> "ScoreResult":
+        """With what became of one batch more."""
+        by_reason = Counter(self.rejected_by_reason) + Counter(batch.rejected_by_reason)
         return ScoreResult(
-            self.claimed + len(scored.batch),
-            self.predicted + new,
-            self.already_scored + len(scored.validated.accepted) - new,
-            self.rejected + len(scored.validated.rejected),
+            self.claimed + batch.claimed,
+            self.predicted + batch.predicted,
+            self.already_scored + batch.already_scored,
+            self.rejected + batch.rejected,
             dict(sorted(by_reason.items())),
-            self.batches + 1,
+            self.batches + batch.batches,
             self.model_version,
         )
+
+
+CountBatch = Callable[[Connection, ScoreResult], None]
+"""Writes down what became of a batch, in the transaction that scores it."""
 
 
 def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopRequest) -> None:
@@ -93,7 +97,7 @@ def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopR
     its batch is committed; Interrupted between two batches.
     """
     run.report(ScoreResult())
-    champion = _champion_if_needed(engine)
+    champion = champion_if_needed(engine)
     if champion is None:
         if not options.dry_run:
             leave_volume(engine, run.id)
@@ -105,10 +109,23 @@ def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopR
 
     watch = Watch(engine, champion, scorer)
     with watch.figures_at_the_end(run.id):
-        _Drain(engine, run, champion, scorer, watch, options, stop).run()
+        _Drain(engine, run, champion, scorer, options, stop, None, watch).run()
 
 
-def _champion_if_needed(engine: Engine) -> int | None:
+def drain(
+    engine: Engine,
+    run: OpenRun,
+    version: int,
+    scorer: Scorer,
+    options: ScoreOptions,
+    stop: StopRequest,
+    count: CountBatch,
+) -> None:
+    """The loop, of a run that others share: batch by batch, until nothing is left to claim."""
+    _Drain(engine, run, version, scorer, options, stop, count, None).run()
+
+
+def champion_if_needed(engine: Engine) -> int | None:
     """The champion's number; None where nothing waits, so that no model is loaded for an empty queue."""
     with reading(engine) as connection:
         require_counter_above_them(connection)
@@ -128,7 +145,13 @@ class _Scored:
     validated: "Validated"
     probabilities: Float64Array
     """Of the accepted rows."""
-    tally: "Tally"
+    tally: "Tally | None"
+
+    def result(self, new: int) -> ScoreResult:
+        """What became of its rows, where `new` of its predictions had not been made before."""
+        accepted, rejected = len(self.validated.accepted), len(self.validated.rejected)
+        by_reason = Counter(self.validated.reasons)
+        return ScoreResult(len(self.batch), new, accepted - new, rejected, by_reason, batches=1)
 
 
 class _Drain:
@@ -144,15 +167,17 @@ class _Drain:
         run: OpenRun,
         version: int,
         scorer: Scorer,
-        watch: "Watch",
         options: ScoreOptions,
         stop: StopRequest,
+        count: CountBatch | None,
+        watch: "Watch | None",
     ) -> None:
         self._engine = engine
+        self._watch = watch
+        self._count = count or self._count_alone
         self._run = run
         self._version = version
         self._scorer = scorer
-        self._watch = watch
         self._options = options
         self._declaration = 0
         self._rules: Features = ()
@@ -209,7 +234,8 @@ class _Drain:
 
         validated = validate(batch.measurements, self._todays_rules(connection))
         probabilities = self._scorer.model.probabilities(validated.features)
-        return _Scored(batch, validated, probabilities, self._watch.tally(validated, probabilities))
+        tally = None if self._watch is None else self._watch.tally(validated, probabilities)
+        return _Scored(batch, validated, probabilities, tally)
 
     def _todays_rules(self, connection: Connection) -> Features:
         """Asked behind the claim: whoever changes them waits for the claims that there are, and later ones see it."""
@@ -225,18 +251,21 @@ class _Drain:
 
     def _write(self, connection: Connection, scored: _Scored) -> None:
         """Record what became of the batch, and commit."""
-        new = self._record(connection, scored)
-        result = self._result.with_batch(scored, new)
+        done = scored.result(self._record(connection, scored))
         if self._options.dry_run:
             connection.rollback()
         else:
-            record_progress(connection, self._run.id, as_json(result), self._version)
+            self._count(connection, done)
             connection.commit()
-            self._watch.add(scored.tally)
-        self._result = result
-        self._run.report(result)
-        rejected = len(scored.validated.rejected)
-        get_logger().info("batch done", claimed=len(scored.batch), rejected=rejected, model_version=self._version)
+            if self._watch is not None and scored.tally is not None:
+                self._watch.add(scored.tally)
+        self._result = self._result.plus(done)
+        self._run.report(self._result)
+        claimed, rejected = done.claimed, done.rejected
+        get_logger().info("batch done", claimed=claimed, rejected=rejected, model_version=self._version)
+
+    def _count_alone(self, connection: Connection, batch: ScoreResult) -> None:
+        record_progress(connection, self._run.id, as_json(self._result.plus(batch)), self._version)
 
     def _record(self, connection: Connection, scored: _Scored) -> int:
         """Write predictions and rejections; how many of the predictions are new."""

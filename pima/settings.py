@@ -26,6 +26,8 @@ DEFAULT_DATABASE_URL = "sqlite:///pima.db"
 
 LARGEST_BATCH = 1_000_000
 """Rows; fewer where there are so many features that they would not be one value on PostgreSQL (1 GB)."""
+MOST_PROCESSES = 256
+"""At once on one machine."""
 Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
 ToReach = Annotated[
@@ -57,6 +59,9 @@ class ScoreSettings(Frozen, frozen=True):
 
     batch_rows: Annotated[int, Meta(ge=1, le=LARGEST_BATCH)] = 20_000
     workers: Annotated[int, Meta(ge=1, le=16)] = 2
+    processes: Annotated[int, Meta(ge=1, le=MOST_PROCESSES)] = 1
+    most_workers: Annotated[int, Meta(ge=1, le=MOST_PROCESSES)] = 16
+    dask: str = ""
 
 
 class RetrainSettings(Frozen, frozen=True):

@@ -6,14 +6,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from pima.errors import Interrupted, PimaError, RunNotOpen
 from pima.logs import get_logger, mark_lines
 from pima.process.results import as_json
 from pima.store.attempts import adopt_run
 from pima.store.engine import writing
-from pima.store.runs import DRY_RUN, Status, finish_run, start_run, status_of_exit_code
+from pima.store.runs import DRY_RUN, Status, counts_of, finish_run, start_run, status_of_exit_code
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -25,6 +25,8 @@ class OpenRun:
 
     id: int
     _result: "DataclassInstance | None" = None
+    _is_shared: bool = False
+    _recorded: dict[str, Any] | None = None
 
     def report(self, result: "DataclassInstance") -> None:
         """What the work has come to so far, in the place of what was reported before; a run that fails keeps it."""
@@ -33,7 +35,19 @@ class OpenRun:
     @property
     def counts(self) -> dict[str, Any]:
         """What was reported last, as it stands in `runs` and in the command's JSON."""
+        if self._recorded is not None:
+            return self._recorded
         return {} if self._result is None else as_json(self._result)
+
+    def share(self) -> None:
+        """From here on others record the counts in `runs`, which are read there once the run is closed."""
+        self._is_shared = True
+
+    def finish(self, connection: Connection, status: Status, error_code: str | None) -> None:
+        """Close the row; from then on nobody adds to it."""
+        finish_run(connection, self.id, status, None if self._is_shared else self.counts, error_code)
+        if self._is_shared:
+            self._recorded = counts_of(connection, self.id)
 
 
 @contextmanager
@@ -57,7 +71,7 @@ def recorded_run(engine: Engine, job: str, opened: int | None, dry_run: bool) ->
         _close(engine, run, Status.FAILED, f"unexpected_{type(error).__name__}")
         raise
     with writing(engine) as connection:
-        finish_run(connection, run.id, Status.SUCCEEDED, run.counts, None)
+        run.finish(connection, Status.SUCCEEDED, None)
     get_logger().info("run finished", status=Status.SUCCEEDED, **run.counts)
 
 
@@ -76,5 +90,5 @@ def _open(engine: Engine, job: str, opened: int | None, by_hand: str) -> tuple[O
 def _close(engine: Engine, run: OpenRun, status: Status, error_code: str) -> None:
     # Where the database itself is away, the row stays `running`; what ended the run is what must be reported.
     with suppress(PimaError), writing(engine) as connection:
-        finish_run(connection, run.id, status, run.counts, error_code)
+        run.finish(connection, status, error_code)
     get_logger().error("run finished", status=status, error_code=error_code, **run.counts)

@@ -92,6 +92,25 @@ def record_progress(connection: Connection, run_id: int, counts: dict[str, Any],
     connection.execute(update(runs).where(runs.c.id == run_id).values(**values))
 
 
+def lock_open_run(connection: Connection, run_id: int) -> dict[str, Any] | None:
+    """The counts of a run that several processes write to, held against the others until the transaction ends; None
+    where the run is over."""
+    # Every batch of a shared run comes by here, at its end: whoever waits, waits for another's commit.
+    statement = select(runs.c.counts).where(runs.c.id == run_id, runs.c.status == Status.RUNNING).with_for_update()
+    return connection.execute(statement).scalar()
+
+
+def is_open(connection: Connection, run_id: int) -> bool:
+    """Whether there is such a run, and it is not over."""
+    statement = select(runs.c.id).where(runs.c.id == run_id, runs.c.status == Status.RUNNING)
+    return connection.execute(statement).first() is not None
+
+
+def counts_of(connection: Connection, run_id: int) -> dict[str, Any]:
+    """As its work has recorded them so far."""
+    return connection.execute(select(runs.c.counts).where(runs.c.id == run_id)).scalar() or {}
+
+
 def beat(connection: Connection, run_id: int) -> None:
     """A sign of life between two transactions of work."""
     connection.execute(update(runs).where(runs.c.id == run_id).values(heartbeat_at=database_now()))

@@ -186,7 +186,10 @@ def test_a_wrong_file_is_refused_by_the_keys_name(tmp_path: Path, content: str, 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[score]\nbatch_row = 1\n", "[score] has no key batch_row. Expected: one of: batch_rows, workers."),
+        (
+            "[score]\nbatch_row = 1\n",
+            "[score] has no key batch_row. Expected: one of: batch_rows, dask, most_workers, ",
+        ),
         ("[scores]\n", "there is no section scores. Expected: one of: alerts, database, declaration, "),
         ("score = 5\n", "score is not a section. Expected: [score] and keys in it."),
         (
@@ -228,7 +231,13 @@ def test_a_section_that_is_none_is_refused_though_a_variable_fills_it(tmp_path: 
 def test_settings_can_not_be_changed() -> None:
     with pytest.raises(AttributeError):
         Settings().score.batch_rows = 5  # type: ignore[misc]
-    assert msgspec.structs.asdict(Settings().score) == {"batch_rows": 20_000, "workers": 2}
+    assert msgspec.structs.asdict(Settings().score) == {
+        "batch_rows": 20_000,
+        "workers": 2,
+        "processes": 1,
+        "most_workers": 16,
+        "dask": "",
+    }
 
 
 # ---- the URL ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,80 @@
+"""A night that several processes share, on one machine or on many: all of them do the loop of `pima.scoring`, each with
+rows of its own, and one run on record has the sum.
+
+What entitles a worker to go on is that the run is open. Each batch adds its counts to the run's in the transaction that
+scores it, under the lock of the run's row; where the run is over the batch is rolled back, and its rows wait again.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy import Connection, Engine
+
+from pima.errors import RunOver
+from pima.process.recorded_run import OpenRun
+from pima.process.results import as_json
+from pima.process.stopping import StopRequest
+from pima.scorer import load_scorer
+from pima.scoring import ScoreOptions, ScoreResult, champion_if_needed, drain
+from pima.store import registry
+from pima.store.engine import reading, writing
+from pima.store.partitions import make_partitions_ahead
+from pima.store.runs import counts_of, lock_open_run, record_progress
+from pima.watching.volume import leave_volume
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """All that a worker is told."""
+
+    run_id: int
+    model_version: int
+    compiled_sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.run_id}:{self.model_version}:{self.compiled_sha256}"
+
+
+def read_share(text: str) -> Share:
+    """As `str` gives it. Raises ValueError."""
+    run_id, model_version, compiled_sha256 = text.split(":")
+    return Share(int(run_id), int(model_version), compiled_sha256)
+
+
+def begin(engine: Engine, run: OpenRun) -> Share | None:
+    """Fix the champion for all of a run; None where nothing waits. Raises VersionCounterBehind, NoChampion,
+    ArtifactDamaged before any row is touched."""
+    run.report(ScoreResult())
+    champion = champion_if_needed(engine)
+    if champion is None:
+        leave_volume(engine, run.id)
+        return None
+    load_scorer(engine, champion)
+    make_partitions_ahead(engine)
+    with writing(engine) as connection:
+        artifact = registry.compiled_artifact(connection, champion)
+        record_progress(connection, run.id, as_json(ScoreResult(model_version=champion)), champion)
+    run.share()
+    return Share(run.id, champion, "" if artifact is None else artifact.sha256)
+
+
+def work_on(engine: Engine, share: Share, options: ScoreOptions, stop: StopRequest) -> None:
+    """A worker's part: from the queue until nothing is left to claim.
+
+    Raises RunOver where somebody has closed the run, ArtifactDamaged, Interrupted; what it did until then is counted.
+    """
+    scorer = load_scorer(engine, share.model_version, share.compiled_sha256)
+    drain(engine, OpenRun(share.run_id), share.model_version, scorer, options, stop, partial(_add, share))
+
+
+def _add(share: Share, connection: Connection, batch: ScoreResult) -> None:
+    counts = lock_open_run(connection, share.run_id)
+    if counts is None:
+        raise RunOver(run_id=share.run_id)
+    record_progress(connection, share.run_id, as_json(ScoreResult(**counts).plus(batch)), share.model_version)
+
+
+def so_far(engine: Engine, share: Share, count: str) -> int:
+    """One of the counts of the whole run, by its name."""
+    with reading(engine) as connection:
+        return int(counts_of(connection, share.run_id).get(count, 0))
