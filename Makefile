@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test faults image-test source-test bench check format bench-accuracy bench-gate bench-tables report-test lock clean
+.PHONY: demo test faults image-test source-test dask-test bench bench-scale check format bench-accuracy bench-gate bench-tables report-test lock clean
 
 demo: $(VENV)/.complete
 	$(RUN) -m jobs.demo
@@ -24,9 +24,18 @@ image-test: $(VENV)/.complete
 source-test: $(VENV)/.source
 	$(RUN) -m pytest tests/sources
 
+# A night on a Dask cluster of real processes, and files at URLs; DASK="--at-length -m campaign" kills at full length.
+dask-test: $(VENV)/.dask
+	$(RUN) -m pytest tests/cluster $(DASK)
+
 # Speed and memory against their peers, side by side; writes the table of docs/benchmarks.md.
 bench: $(VENV)/.complete
 	$(RUN) -m tests.bench.speed
+
+# Beyond one process: files beside a copy by pyarrow alone, and nights by several; into docs/scale.md. --hundred-million of
+# `python -m tests.bench.scale` adds 1e8 rows, for which some 10 GB of a disk have to be free.
+bench-scale: $(VENV)/.dask
+	$(RUN) -m tests.bench.scale
 
 # The gate's statistics at length, into docs/gate.md: about a quarter of an hour on two cores.
 bench-gate: $(VENV)/.complete
@@ -86,6 +95,11 @@ $(VENV)/.source: $(VENV)/.complete locks/source.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/source.txt
 	touch $@
 
+# Dask, and fsspec for URLs.
+$(VENV)/.dask: $(VENV)/.complete locks/dask.txt
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/dask.txt
+	touch $@
+
 # What drives a browser that is there.
 $(VENV)/.browser: $(VENV)/.complete locks/browser.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/browser.txt
@@ -97,6 +111,7 @@ lock:
 	uv pip compile pyproject.toml --extra train --extra report --extra alerts --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/train.txt
 	uv pip compile pyproject.toml --extra train --extra report --extra alerts --group dev --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/dev.txt
 	uv pip compile pyproject.toml --extra train --extra report --extra alerts --group dev --group source --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/source.txt
+	uv pip compile pyproject.toml --extra files --extra dask --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/dask.txt
 	uv pip compile pyproject.toml --extra train --extra report --extra alerts --group dev --group bench --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/bench.txt
 	uv pip compile --group oracle --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/oracle.txt
 	uv pip compile --group browser --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/browser.txt

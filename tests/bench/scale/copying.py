@@ -1,0 +1,65 @@
+"""python -m tests.bench.scale.copying FROM TO PROCESSES: what pyarrow alone takes to read the columns that scoring
+reads and to write as many, as wide and as compressed as it writes. No rules, no model, no renaming, nothing counted."""
+
+import multiprocessing
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tests.bench.speed.peak import peak_mb
+from tests.conftest import FEATURE_NAMES
+
+ROWS = 100_000
+"""Of a batch, as scoring has."""
+# As varied as what a model says of random rows.
+_CLASSES = pa.py_buffer(np.random.default_rng(1).integers(0, 2, ROWS, dtype=np.int8))
+_VERSIONS = pa.py_buffer(np.ones(ROWS, dtype=np.int32))
+
+
+def copy(source: Path, into: Path, number: int, of: int) -> None:
+    """Every `of`-th file, from the `number`-th on."""
+    for path in sorted(source.glob("*.parquet"))[number::of]:
+        with pq.ParquetFile(path, buffer_size=1 << 20) as file:
+            _copy(file, into / path.name)
+
+
+def _copy(file: pq.ParquetFile, path: Path) -> None:
+    writer = None
+    for batch in file.iter_batches(ROWS, columns=["id", *FEATURE_NAMES]):
+        rows = batch.num_rows
+        written = pa.RecordBatch.from_arrays(
+            [
+                batch.column("id"),
+                batch.column("diabetes_pedigree"),
+                pa.Array.from_buffers(pa.int8(), rows, [None, _CLASSES]),
+                pa.Array.from_buffers(pa.int32(), rows, [None, _VERSIONS]),
+            ],
+            names=["id", "probability", "predicted_class", "model_version"],
+        )
+        writer = writer or pq.ParquetWriter(path, written.schema, compression="zstd", use_dictionary=False)
+        writer.write_batch(written)
+    if writer is not None:
+        writer.close()
+
+
+def main(source: Path, into: Path, processes: int) -> None:
+    """Each process with files of its own."""
+    into.mkdir()
+    if processes == 1:
+        copy(source, into, 0, 1)
+        return
+    fresh = multiprocessing.get_context("spawn")
+    children = [fresh.Process(target=copy, args=(source, into, number, processes)) for number in range(processes)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+        assert child.exitcode == 0
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    print(f'{{"seconds": 0.0, "peak_mb": {peak_mb()}}}')

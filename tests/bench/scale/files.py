@@ -1,0 +1,92 @@
+"""Files to files: against pyarrow alone, by one process and by two, and the memory that it takes."""
+
+import shutil
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tests.bench.scale.place import Place
+from tests.bench.speed.measure import Line, Ran, ratio, run_process, run_timed, seconds, side_by_side
+from tests.conftest import FEATURES
+
+MILLION = 1_000_000
+_ROUNDS = 3
+_NOWHERE = "sqlite:///nowhere.db"
+
+
+def files(place: Place) -> list[Line]:
+    """At each size: ours and the copy side by side, whole processes."""
+    return [line for rows in place.sizes for line in _at(place, rows)]
+
+
+def _at(place: Place, rows: int) -> list[Line]:
+    source, into = place.folder / "in", place.folder / "out"
+    _make(source, rows)
+    peers = {
+        f"{name} by {processes}": partial(run, place, source, into, processes)
+        for processes in (1, 2)
+        for name, run in (("ours", _ours), ("copy", _copy))
+    }
+    emptied = partial(shutil.rmtree, into, ignore_errors=True)
+    rounds = 1 if rows > 10 * MILLION else _ROUNDS
+    took = side_by_side(peers, emptied, partial(_check, into, rows), rounds)
+    emptied()
+    peak = run_timed(
+        [place.python, "tests/bench/speed/peak.py", "jobs.score", *_options(place, source, into)], _NOWHERE
+    )
+    emptied()
+    what = f"{rows:,} rows of Parquet"
+    return [
+        *(
+            ratio(f"{what}, {by}: jobs.score / pyarrow's copy", took, f"ours by {n}", f"copy by {n}", "<=", 2.0)
+            for n, by in ((1, "one process"), (2, "two processes"))
+        ),
+        seconds(f"{what}, one process: jobs.score, seconds", took["ours by 1"]),
+        seconds(f"{what}, two processes: jobs.score, seconds", took["ours by 2"]),
+        Line(f"{what}: peak memory of jobs.score, MB", peak.peak_mb, "<=", 400),
+    ]
+
+
+def _make(folder: Path, rows: int) -> None:
+    """Files of a million rows; beyond ten of them they are the same again, under other names."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    each = min(rows, MILLION)
+    for number in range(rows // each):
+        path = folder / f"{number:03}.parquet"
+        if number < 10:
+            pq.write_table(_drawn(number, each), path, compression="zstd", row_group_size=MILLION // 2)
+        else:
+            path.hardlink_to(folder / f"{number % 10:03}.parquet")
+
+
+def _drawn(seed: int, rows: int) -> pa.Table:
+    """To three decimals, every twentieth that may be missing; none out of its range."""
+    drawn = np.random.default_rng(seed)
+    columns = {"id": pa.array(np.arange(seed * rows, (seed + 1) * rows))}
+    for feature in FEATURES:
+        values = np.round(drawn.uniform(feature.low, feature.high, rows), 3)
+        missing = drawn.random(rows) < 0.05 if feature.may_be_missing else None
+        columns[feature.name] = pa.array(values, mask=missing)
+    return pa.table(columns)
+
+
+def _options(place: Place, source: Path, into: Path) -> list[str]:
+    return ["--from", str(source), "--to", str(into), "--model", str(place.model)]
+
+
+def _ours(place: Place, source: Path, into: Path, processes: int) -> Ran:
+    line = [place.python, "-m", "jobs.score", *_options(place, source, into), "--processes", str(processes)]
+    return run_process(line, _NOWHERE)
+
+
+def _copy(place: Place, source: Path, into: Path, processes: int) -> Ran:
+    line = [place.python, "-m", "tests.bench.scale.copying", str(source), str(into), str(processes)]
+    return run_process(line, _NOWHERE)
+
+
+def _check(into: Path, rows: int, _peer: str) -> None:
+    assert sum(pq.read_metadata(path).num_rows for path in into.rglob("*.parquet")) == rows

@@ -1,0 +1,61 @@
+"""A night on PostgreSQL by one process, by several, and by the workers of a Dask cluster, all on this machine."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+from tests.bench.endings import child_of
+from tests.bench.scale.place import Place
+from tests.bench.speed.databases import assert_scored, fill_queue, postgresql_database
+from tests.bench.speed.measure import Line, ratio, run_job, seconds, side_by_side
+from tests.conftest import ROOT, clean_environ
+
+ROWS = 3_000_000
+_ROUNDS = 3
+
+
+def nights(place: Place) -> list[Line]:
+    """Whole processes; the cluster is there before. Without Dask in this environment that peer is left out."""
+    url = postgresql_database(place.uri, "nights", place.trained)
+    with ExitStack() as opened:
+        peers = {
+            "one": partial(run_job, "score", url),
+            "two": partial(run_job, "score", url, "--processes", "2"),
+            "four": partial(run_job, "score", url, "--processes", "4"),
+        }
+        if find_spec("distributed"):
+            address = opened.enter_context(_cluster(place.folder, url))
+            peers["Dask"] = partial(run_job, "score", url, "--dask", address)
+        took = side_by_side(peers, partial(fill_queue, url, ROWS), lambda _peer: assert_scored(url, ROWS), _ROUNDS)
+    what = f"{ROWS:,} rows, PostgreSQL"
+    names = {"two": "two processes", "four": "four processes", "Dask": "two workers of a Dask cluster"}
+    compared = [
+        ratio(f"{what}: one process with two threads / {names[name]}", took, "one", name, ">=", 0.8)
+        for name in peers
+        if name != "one"
+    ]
+    return [*compared, *(seconds(f"{what}: {names.get(name, 'one process')}, seconds", took[name]) for name in peers)]
+
+
+@contextmanager
+def _cluster(folder: Path, url: str) -> Iterator[str]:
+    """A scheduler and two workers; its address."""
+    file = folder / "scheduler.json"
+    known = {"cwd": ROOT, "env": clean_environ() | {"DATABASE_URL": url}}
+    line = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "8799"]
+    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "tcp://127.0.0.1:8799", "--nworkers", "2"]
+    options = ["--nthreads", "1", "--no-dashboard", "--local-directory", str(folder)]
+    with (
+        child_of([*line, "--no-dashboard", "--scheduler-file", str(file)], **known),
+        child_of([*worker, *options], **known),
+    ):
+        until = time.monotonic() + 60
+        while not file.exists():
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        time.sleep(10)  # until both workers are there
+        yield "tcp://127.0.0.1:8799"
