@@ -60,6 +60,10 @@ def _divide(engine: Engine, partitions: Partitions, versions: int) -> None:
 def make_partitions_ahead(engine: Engine) -> None:
     """So that what is written next has a part to go to."""
     partitions = database_of(engine).partitions
-    if partitions is not None:
+    if partitions is None:
+        return
+    with reading(engine) as connection:
+        is_divided = partitions.is_divided(connection)
+    if is_divided:
         with writing(engine) as connection:
             partitions.make_ahead(connection)
