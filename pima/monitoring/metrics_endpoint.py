@@ -10,9 +10,11 @@ from sqlalchemy import Connection, Engine
 
 from pima.errors import PimaError, WrongConfiguration
 from pima.logs import get_logger
+from pima.schedule.ticks import JOBS
 from pima.settings import MetricsSettings
 from pima.store import pulled_sources, queue, registry, service_figures
 from pima.store.engine import clock, reading
+from pima.store.runs import Status
 
 
 def serve_metrics(engine: Engine, settings: MetricsSettings, sources: Sequence[str] = ()) -> None:
@@ -69,11 +71,15 @@ def _labelled(family: Any, values: Mapping[Any, float]) -> Metric:
     return metric
 
 
+_COUNTED = [(job, str(status)) for job in JOBS for status in Status if status is not Status.RUNNING]
+"""From the first scrape on, since an increase is only seen of what was there before."""
+
+
 def _of_jobs(connection: Connection) -> Iterator[Metric]:
     success = {(job,): moment.timestamp() for job, moment in service_figures.last_success(connection).items()}
     name, text = "pima_job_last_success_timestamp_seconds", "When the job last succeeded, seconds since 1970"
     yield _labelled(GaugeMetricFamily(name, text, labels=["job"]), success)
-    counts = service_figures.runs_by_status(connection)
+    counts = dict.fromkeys(_COUNTED, 0) | service_figures.runs_by_status(connection)
     yield _labelled(CounterMetricFamily("pima_job_runs", "Runs by how they ended", labels=["job", "status"]), counts)
     durations = {(job,): seconds for job, seconds in service_figures.last_durations(connection).items()}
     text = "How long the job's last finished run took"

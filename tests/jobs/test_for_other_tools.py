@@ -1,12 +1,130 @@
-"""The view for tools that watch models."""
+"""Rules for Prometheus, a dashboard for Grafana and the view for monitoring tools, on what the service serves."""
 
+import json
+import urllib.request
 from datetime import UTC, datetime, timedelta
 
-from tests.conftest import Database, call, insert_patients
+import pytest
+import yaml
+
+from pima.monitoring.metrics_endpoint import serve_metrics
+from pima.settings import MetricsSettings
+from tests.conftest import PATIENCE_SECONDS, ROOT, Database, call, free_port, insert_patients
+from tests.promql import Prometheus, Vector, chosen, scraped, selectors
+
+_RULES_FILE = ROOT / "deploy" / "prometheus" / "pima.rules.yaml"
+_SCRAPING = ROOT / "deploy" / "prometheus" / "prometheus.yaml"
+DASHBOARD = json.loads((ROOT / "deploy" / "grafana" / "pima.json").read_text())
+RULES = {rule["alert"]: rule for rule in yaml.safe_load(_RULES_FILE.read_text())["groups"][0]["rules"]}
+TARGETS = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
+
+
+class Endpoint:
+    """The real one, on a database of one's own, with a source that was pulled."""
+
+    def __init__(self, database: Database) -> None:
+        self.database, self._port = database, free_port()
+        serve_metrics(database.engine, MetricsSettings(port=self._port), ["clinic"])
+
+    def scrape(self) -> dict[str, Vector]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=PATIENCE_SECONDS) as answer:
+            return scraped(answer.read().decode())
+
+    def run(self, job: str, status: str, counts: str = "{}", ago: timedelta = timedelta()) -> None:
+        finished = self.database.stored(datetime.now(UTC) - ago)
+        self.database.execute(
+            "INSERT INTO runs (job, trigger, attempt, status, counts, host, started_at, finished_at)"
+            f" VALUES (:job, 'manual', 1, :status, '{counts}', 'here', :finished, :finished)",
+            {"job": job, "status": status, "finished": finished},
+        )
+
+    def pulled(self, ago: timedelta) -> None:
+        found = dict.fromkeys(("inserted", "updated", "unchanged", "rejected", "vanished", "deleted"), 1)
+        ended = found | {"source": "clinic", "status": "succeeded", "error_code": None}
+        self.run("pull", "succeeded", json.dumps({"sources": [ended]}), ago)
+
+    def age(self) -> None:
+        """All that has happened so far happened a month ago."""
+        then = self.database.stored(_days_ago(30))
+        self.database.execute("UPDATE runs SET finished_at = :then, heartbeat_at = :then", {"then": then})
 
 
 def _days_ago(days: int) -> datetime:
     return datetime.now(UTC) - timedelta(days=days)
+
+
+@pytest.fixture
+def endpoint(scored_database: Database) -> Endpoint:
+    found = Endpoint(scored_database)
+    for job in ("score", "retrain"):
+        found.run(job, "succeeded", '{"predicted": 40, "rejected": 2, "already_scored": 0}')
+    found.pulled(timedelta())
+    return found
+
+
+def _firing(before: dict[str, Vector], after: dict[str, Vector]) -> set[str]:
+    prometheus = Prometheus(before, after, datetime.now(UTC).timestamp())
+    return {name for name, rule in RULES.items() if prometheus.answer(rule["expr"])}
+
+
+def test_each_query_asks_for_what_the_endpoint_serves(endpoint: Endpoint) -> None:
+    scrape = endpoint.scrape()
+    queries = [*(rule["expr"] for rule in RULES.values()), *TARGETS]
+    asked = [selector for query in queries for selector in selectors(query)]
+    assert [selector.prettify() for selector in asked if not chosen(selector, scrape)] == []
+    # And shows everything: a metric that is added wants a panel.
+    shown = {selector.name for query in TARGETS for selector in selectors(query)}
+    assert {name for name in scrape if not name.endswith("_created")} == shown
+    prometheus = Prometheus(scrape, scrape, datetime.now(UTC).timestamp())
+    assert all(prometheus.answer(query) for query in TARGETS)
+
+
+def test_each_rule_fires_for_what_it_is_about_and_for_nothing_else(endpoint: Endpoint) -> None:
+    well = endpoint.scrape()
+    assert _firing(well, well) == set()
+    assert _firing(well, {}) == {"PimaSilent"}
+
+    endpoint.run("score", "succeeded", '{"predicted": 70, "rejected": 17, "already_scored": 0}')
+    assert _firing(well, endpoint.scrape()) == set()
+    endpoint.run("score", "succeeded", '{"predicted": 10, "rejected": 10, "already_scored": 0}')
+    assert _firing(well, endpoint.scrape()) == {"PimaManyRejected"}
+
+    before = endpoint.scrape()
+    for status in ("interrupted", "try_again_later", "skipped"):
+        endpoint.run("retrain", status)
+    assert _firing(before, endpoint.scrape()) == set()
+    endpoint.run("retrain", "crashed")
+    assert _firing(before, endpoint.scrape()) == {"PimaJobFailed"}
+
+    insert_patients(endpoint.database, 1)
+    endpoint.age()
+    old = endpoint.scrape()
+    assert _firing(old, old) == {"PimaScoringLate", "PimaRetrainingLate", "PimaSourceLate"}
+    endpoint.database.execute(
+        "UPDATE scoring_queue SET enqueued_at = :then", {"then": endpoint.database.stored(_days_ago(3))}
+    )
+    waiting = endpoint.scrape()
+    assert _firing(waiting, waiting) - _firing(old, old) == {"PimaQueueOld"}
+
+    endpoint.database.execute("UPDATE champion SET model_version = NULL")
+    without = endpoint.scrape()
+    assert _firing(waiting, without) - _firing(waiting, waiting) == {"PimaNoChampion", "PimaChampionChanged"}
+    endpoint.database.execute("ALTER TABLE runs RENAME TO runs_away")
+    away = endpoint.scrape()
+    assert _firing(away, away) == {"PimaDatabaseAway"}
+
+
+def test_the_files_are_as_their_tools_read_them() -> None:
+    for rule in RULES.values():
+        assert rule.keys() <= {"alert", "expr", "for", "labels", "annotations"}
+        assert rule["labels"]["severity"] in ("critical", "warning", "info")
+        assert rule["annotations"].keys() == {"summary", "description"}
+    scraping = yaml.safe_load(_SCRAPING.read_text())
+    assert scraping["rule_files"] == [_RULES_FILE.name]
+    assert scraping["scrape_configs"][0]["honor_labels"] is True
+    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+    assert len(set(ids)) == len(ids)
+    assert all(panel["datasource"]["uid"] == "${datasource}" for panel in DASHBOARD["panels"])
 
 
 def test_the_view_has_each_prediction_with_the_outcome_that_came_after_it(scored_database: Database) -> None:
