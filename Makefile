@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test faults image-test source-test dask-test bench bench-scale check format bench-accuracy bench-gate bench-tables report-test lock clean
+.PHONY: demo test faults image-test source-test dask-test mlflow-test bench bench-scale check format bench-accuracy bench-gate bench-tables report-test lock clean
 
 demo: $(VENV)/.complete
 	$(RUN) -m jobs.demo
@@ -23,6 +23,10 @@ image-test: $(VENV)/.complete
 # A clinic's MariaDB, with Debian's package mariadb-server, which starts a server of its own in a temporary folder.
 source-test: $(VENV)/.source
 	$(RUN) -m pytest tests/sources
+
+# Model versions mirrored to an MLflow: a store in a temporary folder, by MLflow's own client.
+mlflow-test: $(VENV)/.mlflow
+	$(RUN) -m pytest tests/mirror
 
 # A night on a Dask cluster of real processes, and files at URLs; DASK="--at-length -m campaign" kills at full length.
 dask-test: $(VENV)/.dask
@@ -95,6 +99,11 @@ $(VENV)/.source: $(VENV)/.complete locks/source.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/source.txt
 	touch $@
 
+# What speaks to an MLflow.
+$(VENV)/.mlflow: $(VENV)/.complete locks/mlflow.txt
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/mlflow.txt
+	touch $@
+
 # Dask, and fsspec for URLs.
 $(VENV)/.dask: $(VENV)/.complete locks/dask.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/dask.txt
@@ -113,6 +122,7 @@ lock:
 	uv pip compile pyproject.toml --extra train --extra report --extra alerts --group dev --group source --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/source.txt
 	uv pip compile pyproject.toml --extra files --extra dask --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/dask.txt
 	uv pip compile pyproject.toml --extra train --extra report --extra alerts --group dev --group bench --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/bench.txt
+	uv pip compile pyproject.toml --extra train --extra report --extra alerts --extra mlflow --group dev --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/mlflow.txt
 	uv pip compile --group oracle --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/oracle.txt
 	uv pip compile --group browser --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/browser.txt
 

@@ -122,6 +122,13 @@ class AlertsExtraMissing(PimaError):
     code = "alerts_extra_missing"
 
 
+class MlflowExtraMissing(PimaError):
+    """This installation has no client of MLflow, so it can mirror nothing. Install the extra:
+    pip install 'pima[mlflow]'."""
+
+    code = "mlflow_extra_missing"
+
+
 class ReportNotWritten(PimaError):
     """The report can't be written to {path}: {why}. What was there before is still there. Make room, or name another
     file."""
@@ -598,6 +605,14 @@ class AlertsNotDelivered(PimaError):
 
     exit_code = TRY_AGAIN_LATER
     code = "alerts_not_delivered"
+
+
+class MlflowNotWritten(PimaError):
+    """MLflow can't be reached, or did not take what was sent: {what}. What it has taken stays there, and is not sent
+    again: run this again later."""
+
+    exit_code = TRY_AGAIN_LATER
+    code = "mlflow_not_written"
 
 
 class LeaseHeld(PimaError):

@@ -154,6 +154,13 @@ class AlertsSettings(Frozen, frozen=True):
     urls: str = ""
 
 
+class MlflowSettings(Frozen, frozen=True):
+    """Where model versions are mirrored; the address may be a secret."""
+
+    tracking_uri: str = ""
+    name: Annotated[str, Meta(pattern=r"^[\w.-]{1,100}\Z", description="letters, digits, _, . and -")] = "pima"
+
+
 class LogSettings(Frozen, frozen=True):
     """How log lines look on stderr."""
 
@@ -183,6 +190,7 @@ class Settings(Frozen, frozen=True):
     metrics: MetricsSettings = MetricsSettings()
     ping: PingSettings = PingSettings()
     alerts: AlertsSettings = AlertsSettings()
+    mlflow: MlflowSettings = MlflowSettings()
     logs: LogSettings = LogSettings()
     sources: tuple[Source, ...] = ()
     """[[source]], each with its name"""

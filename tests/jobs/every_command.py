@@ -20,6 +20,7 @@ EVERY_COMMAND: list[tuple[str, ...]] = [
     ("forget", "1", "--dry-run"),
     ("retain", "--older-than", "200", "--dry-run"),
     ("requeue",),
+    ("mirror",),
     ("scheduler",),
 ]
 """Those that need a database."""

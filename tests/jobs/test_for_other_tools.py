@@ -1,6 +1,7 @@
 """Rules for Prometheus, a dashboard for Grafana and the view for monitoring tools, on what the service serves."""
 
 import json
+import sys
 import urllib.request
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +10,7 @@ import yaml
 
 from pima.monitoring.metrics_endpoint import serve_metrics
 from pima.settings import MetricsSettings
-from tests.conftest import PATIENCE_SECONDS, ROOT, Database, call, free_port, insert_patients
+from tests.conftest import PATIENCE_SECONDS, ROOT, Database, call, free_port, insert_patients, the_json
 from tests.promql import Prometheus, Vector, chosen, scraped, selectors
 
 _RULES_FILE = ROOT / "deploy" / "prometheus" / "pima.rules.yaml"
@@ -142,3 +143,13 @@ def test_the_view_has_each_prediction_with_the_outcome_that_came_after_it(scored
     # An outcome that was known before is none that the prediction could be wrong about.
     database.execute("UPDATE predictions SET scored_at = :later", {"later": database.stored(_days_ago(-1))})
     assert {row[0] for row in database.execute("SELECT label FROM monitored_predictions")} == {None}
+
+
+def test_without_its_extra_nothing_is_mirrored_and_nothing_is_where_pima_is(
+    sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    ended = call(sqlite, "mirror", "--json", PIMA_MLFLOW__TRACKING_URI="sqlite:///mlflow.db")
+    assert (ended.exit_code, the_json(ended)["error"]) == (1, "mlflow_extra_missing")
+    assert "names pima's own database" in call(sqlite, "mirror", PIMA_MLFLOW__TRACKING_URI=sqlite.url).stderr
+    assert "mlflow.tracking_uri is not set" in call(sqlite, "mirror").stderr

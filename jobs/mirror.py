@@ -1,0 +1,36 @@
+"""python -m jobs.mirror: copies model versions, their figures and their cards to an MLflow, each once. The models
+themselves and the patients stay here."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from jobs.command import Command, Result, parser, run_command
+from pima.counted import counted
+from pima.mirroring.mirroring import mirror
+from pima.process.results import as_json
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """The command, with everything injected; returns the exit code."""
+    options = parser("mirror", __doc__ or "")
+    options.add_argument("--dry-run", action="store_true", help="say which versions are not there yet; write nothing")
+    return run_command(options, _work, _show, arguments, environ)
+
+
+def _work(command: Command) -> Result:
+    is_dry = command.options.dry_run
+    return as_json(mirror(command.engine, command.settings.mlflow, command.stop, is_dry)) | {"dry_run": is_dry}
+
+
+def _show(result: Result) -> None:
+    numbers = ", ".join(str(number) for number in result["mirrored"])
+    what = "would be mirrored" if result["dry_run"] else "mirrored"
+    print(
+        f"{counted(len(result['mirrored']), 'version')} {what}{': ' * bool(numbers)}{numbers}; the champion is "
+        f"{result['champion'] or 'none'}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))
