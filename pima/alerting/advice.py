@@ -19,6 +19,9 @@ ADVICE = {
     "no_champion": "Load more outcomes, then `python -m jobs.retrain`; or look at the versions and promote one: "
     "`python -m jobs.models list`",
     "rows_unseen": "`python -m jobs.requeue`; then find out who switches the triggers off",
+    "drift": "See whether a unit, a device or the patients have changed: `python -m jobs.report` shows all figures, "
+    "docs/monitoring.md says what they mean",
+    "realised_below_limit": "`python -m jobs.report` shows it by week; docs/monitoring.md says what may be behind it",
     "champion_changed": "Nothing, if you expected it; `python -m jobs.models list` shows the versions, "
     "`python -m jobs.models rollback --reason TEXT` goes back",
     "verdict_blocked": "`python -m jobs.models show {number}` says why",

@@ -1,4 +1,5 @@
-"""What people are told of: health's reasons, and what has become of the champion. Ids, counts, names and codes only."""
+"""What people are told of: health's reasons, what monitoring alarms of, and what has become of the champion. Ids,
+counts, figures of many rows, names and codes only."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from pima.alerting.advice import ADVICE, OF_ERRORS
 from pima.alerting.due import Condition
 from pima.core.features import Declaration
 from pima.core.reasons import Decision, Reason
+from pima.monitoring.figures import MonitoringAlert, monitoring_alerts, realised_below_limit
 from pima.monitoring.health import Complaint, complaints
 from pima.settings import Settings
 from pima.store import registry, service_figures
@@ -33,14 +35,14 @@ def conditions(engine: Engine, settings: Settings, declared: Declaration, of_sch
         now = clock(connection)
         tells_of_scheduler = not of_scheduler and service_figures.scheduler_heartbeat(connection) is not None
         events = _events(service_figures.moves_since(connection, now - _OLDEST_EVENT))
-        waiting = _awaits_approval(connection)
+        standing = [*_awaits_approval(connection), *_of_monitoring(connection)]
     # Where cron starts the jobs there never is a scheduler.
     found = [
         complaint
         for complaint in complaints(engine, settings, declared)
         if complaint.reason != "scheduler_silent" or tells_of_scheduler
     ]
-    return [*_of_health(found), *waiting, *events]
+    return [*_of_health(found), *standing, *events]
 
 
 def _of_health(found: Sequence[Complaint]) -> list[Condition]:
@@ -63,6 +65,21 @@ def _awaits_approval(connection: Connection) -> list[Condition]:
     what = f"version {newest.challenger} is better than the champion, and waits for a person's approval"
     advice = ADVICE["awaits_approval"].format(number=newest.challenger)
     return [Condition(f"awaits_approval:{newest.challenger}", what, advice)]
+
+
+def _of_monitoring(connection: Connection) -> list[Condition]:
+    """One for each feature and figure, so that another feature's is told on the same day."""
+    return [
+        *(_beyond("drift", each, each.feature) for each in monitoring_alerts(connection)),
+        *(_beyond("realised_below_limit", each, str(each.model_version)) for each in realised_below_limit(connection)),
+    ]
+
+
+def _beyond(reason: str, found: MonitoringAlert, of: str) -> Condition:
+    about = " of ".join(filter(None, (found.figure.replace("_", " "), found.feature)))
+    usual = f"{found.reference:.3g}, give or take {found.limit:.3g}"
+    what = f"{about}, of version {found.model_version}, is {found.value:.3g} where it should be {usual}"
+    return Condition(":".join(filter(None, (reason, found.figure, of))), what, ADVICE[reason])
 
 
 def _events(moves: Sequence[MoveLine]) -> list[Condition]:

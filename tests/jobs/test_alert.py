@@ -201,6 +201,34 @@ def test_a_challenger_that_waits_for_approval_is_told_until_somebody_decides(
     assert listener.titles[3] == "awaits_approval:3 is over"
 
 
+def _figure(database: Database, run: int, feature: str, figure: str, state: str, value: float) -> None:
+    database.execute(
+        "INSERT INTO monitoring (run_id, model_version, feature, figure, value, rows, reference, allowed, state)"
+        " VALUES (:run, 2, :feature, :figure, :value, 900, 0.7, 0.1, :state)",
+        {"run": run, "feature": feature, "figure": figure, "value": value, "state": state},
+    )
+
+
+def test_drift_and_what_came_true_are_told_by_feature_and_figure(sqlite: Database, listener: AlertReceiver) -> None:
+    for night, state in enumerate(("alert", "usual"), 1):
+        _figure(sqlite, night, "", "rows", "usual", 900)
+        _figure(sqlite, night, "", "predicted_positive", "usual", 0.3)
+        _figure(sqlite, night, "glucose", "psi", state, 0.31)
+        _figure(sqlite, night, "bmi", "psi", "alert", 0.4)
+        _figure(sqlite, 10 + night, "", "realised_accuracy", state, 0.55)
+        _alert(sqlite, listener.url)
+    assert listener.titles == [
+        "drift:psi:bmi",
+        "drift:psi:glucose",
+        "realised_below_limit:realised_accuracy:2",
+        "drift:psi:glucose is over",
+        "realised_below_limit:realised_accuracy:2 is over",
+    ]
+    what, _, advice = listener.got[1]["message"].splitlines()
+    assert what == "Psi of glucose, of version 2, is 0.31 where it should be 0.7, give or take 0.1."
+    assert "docs/monitoring.md" in advice
+
+
 def test_sources_are_told_apart(sqlite: Database, sqlite_clinic: Clinic, listener: AlertReceiver) -> None:
     _run(sqlite, "pull", "refused")
     left = {"source": "clinic", "status": "refused", "error_code": "source_refused"}
