@@ -11,6 +11,7 @@ from jobs.command import Command, Result, parser, run_command
 from jobs.run_id import add_run_id_option
 from pima.counted import counted
 from pima.errors import Interrupted
+from pima.monitoring.realised import leave_realised
 from pima.process.recorded_run import recorded_run
 from pima.reporting.reporting import leave_report
 from pima.training.retraining import retrain
@@ -33,6 +34,7 @@ def _work(command: Command) -> Result:
     if not given.dry_run:
         # The verdict is on record by now, and a stop takes nothing back.
         with suppress(Interrupted), command.stop.at_once():
+            leave_realised(command.engine, command.run.id)
             leave_report(command.engine, command.settings)
     return {"run_id": command.run.id, "dry_run": given.dry_run, **command.run.counts}
 

@@ -8,12 +8,15 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, Engine
 
+from pima.core.drift.watched import State
 from pima.errors import PimaError, WrongConfiguration
 from pima.logs import get_logger
+from pima.monitoring.figures import REALISED
 from pima.schedule.ticks import JOBS
 from pima.settings import MetricsSettings
 from pima.store import pulled_sources, queue, registry, service_figures
 from pima.store.engine import clock, reading
+from pima.store.monitoring import KeptFigure, newest_figures
 from pima.store.runs import Status
 
 
@@ -52,6 +55,7 @@ class DatabaseFigures(Collector):
                     *_of_sources(connection, self._sources),
                     *_of_rows(connection),
                     *_of_champion(connection),
+                    *_of_monitoring(newest_figures(connection)),
                 ]
         except PimaError as error:
             get_logger().warning("metrics: the database could not be read", error_code=error.code)
@@ -118,3 +122,37 @@ def _of_champion(connection: Connection) -> Iterator[Metric]:
     if version is not None and version.metrics["holdout"]:
         text = "The champion's accuracy on its test set when it was promoted"
         yield GaugeMetricFamily("pima_champion_holdout_accuracy", text, value=version.metrics["holdout"]["accuracy"])
+
+
+def _of_monitoring(figures: list[KeptFigure]) -> Iterator[Metric]:
+    nights = [each for each in figures if not each.figure.startswith(REALISED)]
+    for name, column, text in (
+        ("pima_monitoring", "value", "The last night's figures, by feature where they are about one"),
+        ("pima_monitoring_reference", "reference", "The same of the champion's training rows, or what is usual"),
+        ("pima_monitoring_allowed", "allowed", "How far from the reference the figure may lie"),
+    ):
+        values = {(each.figure, each.feature): getattr(each, column) for each in nights}
+        yield _known(GaugeMetricFamily(name, text, labels=["figure", "feature"]), values)
+    alerts = {(each.figure, each.feature): float(each.state == State.ALERT) for each in nights}
+    text = "1 where three of the last five nights were beyond what is allowed"
+    yield _labelled(GaugeMetricFamily("pima_monitoring_alert", text, labels=["figure", "feature"]), alerts)
+    yield from _of_realised([each for each in figures if each.figure.startswith(REALISED)])
+
+
+def _of_realised(figures: list[KeptFigure]) -> Iterator[Metric]:
+    by_labels = {(each.figure.removeprefix(REALISED), str(each.model_version)): each for each in figures}
+    for name, column, text in (
+        ("pima_realised", "value", "What came true of each version's predictions, as of the last retraining"),
+        ("pima_realised_low", "low", "The lower bound of the same, of its 95 % interval"),
+        ("pima_realised_high", "high", "The upper bound of the same, of its 95 % interval"),
+        ("pima_realised_outcomes", "rows", "How many outcomes the same rests on"),
+    ):
+        values = {labels: getattr(each, column) for labels, each in by_labels.items()}
+        yield _known(GaugeMetricFamily(name, text, labels=["figure", "version"]), values)
+    alerts = {labels: float(each.state == State.ALERT) for labels, each in by_labels.items()}
+    text = "1 where less came true than may"
+    yield _labelled(GaugeMetricFamily("pima_realised_alert", text, labels=["figure", "version"]), alerts)
+
+
+def _known(family: Any, values: Mapping[Any, float | None]) -> Metric:
+    return _labelled(family, {labels: value for labels, value in values.items() if value is not None})

@@ -1,7 +1,7 @@
 """Outcomes beside predictions, by the week in which they came."""
 
 from collections.abc import Callable, Iterable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
@@ -14,13 +14,15 @@ Rule = Callable[[tuple[int, ...]], tuple[bool, ...]]
 def by_monday(found: Iterable[CameTrue], rule: Rule) -> list[tuple[date, list[CameTrue], bool]]:
     """Of outcomes newest first, the weeks in which there were any, from Monday to Sunday in UTC, and whether each may
     be shown: the share of all outcomes is known, so a small week could be told by the others."""
-    weeks = [(monday, list(each)) for monday, each in groupby(found, lambda one: _monday(one.labelled_at.date()))]
+    weeks = [(monday, list(each)) for monday, each in groupby(found, lambda one: monday_of(one.labelled_at))]
     # Of two equally large ones the rule holds back the first: so the older.
     are_shown = reversed(rule(tuple(len(each) for _, each in reversed(weeks))))
     return [(*week, is_shown) for week, is_shown in zip(weeks, are_shown, strict=True)]
 
 
-def _monday(day: date) -> date:
+def monday_of(moment: datetime) -> date:
+    """The Monday of its week, in UTC."""
+    day = moment.date()
     return day - timedelta(days=day.weekday())
 
 

@@ -12,6 +12,7 @@ from pima.core.features import Outcome, names_of
 from pima.core.leaning import Leaning, leaning
 from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
 from pima.monitoring.overview import overview
+from pima.monitoring.realised import version_weeks
 from pima.monitoring.weeks import by_monday
 from pima.reporting.exhibits import Exhibit, exhibit
 from pima.reporting.records import Card, Contents, Night, VerdictLine, Week
@@ -20,6 +21,7 @@ from pima.settings import Settings
 from pima.store import registry, report_figures
 from pima.store.declarations import as_features, newest_declaration
 from pima.store.engine import clock, reading
+from pima.store.monitoring import newest_figures
 from pima.store.report_figures import CameTrue
 from pima.training.kept_rows import version_with_rows
 
@@ -46,7 +48,9 @@ def gather(engine: Engine, settings: Settings) -> Contents:
             leaning=leans,
             realised=stands["realised"],
             weeks=tuple(by_week(report_figures.came_true(connection, NEWEST_OUTCOMES)))[:WEEKS_SHOWN],
+            version_weeks=tuple(version_weeks(connection, WEEKS_SHOWN)),
             nights=tuple(_nights(connection)),
+            monitoring=tuple(newest_figures(connection)),
             rejections=tuple(_rejections(connection)),
             queue=stands["queue"],
             sources=tuple(stands["sources"]),

@@ -1,5 +1,6 @@
 """The report as one page of HTML that needs nothing else: no script, no network, no file beside it."""
 
+from dataclasses import asdict
 from datetime import date, datetime
 from itertools import groupby
 from typing import Any
@@ -8,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pima.core.evidence.blocks import told_thresholds
+from pima.core.evidence.figures import Figure
 from pima.core.evidence.subgroups import FEW_ROWS, FEWEST_ROWS
 from pima.core.evidence.wording import FIGURES, TABLED_THRESHOLDS
 from pima.core.features import Feature
@@ -35,6 +37,8 @@ def render(contents: Contents) -> str:
         "values": values,
         "by_feature": _by_feature,
         "thousands": "{:,}".format,
+        "known": _known,
+        "digits": _digits,
     }
     pages.globals |= {
         "figures": {key: name + _BEST.get(key, "") for key, name in FIGURES.items()},
@@ -78,6 +82,15 @@ def _area(figure: dict[str, Any]) -> str:
         return f"none: {figure['reason']}"
     within = "" if figure["low"] is None else f" ({figure['low']:.2f}\N{EN DASH}{figure['high']:.2f})"
     return f"{figure['value']:.2f}{within}"
+
+
+def _known(figure: Figure) -> str:
+    """With its interval, or nothing where these rows can't say."""
+    return _area(asdict(figure)) if figure.value is not None else ""
+
+
+def _digits(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _share(value: float | None, digits: int = 0) -> str:

@@ -7,7 +7,9 @@ from typing import Any
 from pima.core.evidence.figures import Figure
 from pima.core.features import Features
 from pima.core.leaning import Leaning
+from pima.monitoring.realised import VersionWeek
 from pima.reporting.exhibits import Exhibit
+from pima.store.monitoring import KeptFigure
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,12 @@ class Contents:
     """As `jobs.status` has it: outcomes, correct, accuracy."""
     weeks: tuple[Week, ...]
     """Newest first."""
+    version_weeks: tuple[VersionWeek, ...]
+    """Newest first."""
     nights: tuple[Night, ...]
     """Newest first."""
+    monitoring: tuple[KeptFigure, ...]
+    """The newest figures."""
     rejections: tuple[tuple[str, str, int], ...]
     """Reason, column, and how many rows scoring has rejected for it and nobody has taken back."""
     queue: dict[str, Any]

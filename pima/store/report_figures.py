@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select, text
 
-from pima.store.runs import IS_REAL, Run, Status
+from pima.store.runs import DRY_RUN, IS_REAL, Run, Status
 from pima.store.tables import IS_LABELLED, runs
 from pima.store.types import Timestamp
 
@@ -18,6 +18,9 @@ class CameTrue:
     outcome: int
     predicted_class: int
     probability: float
+    model_version: int
+    threshold: float
+    scored_at: datetime
 
 
 # By the rule of `realised_accuracy`.
@@ -25,18 +28,29 @@ _LAST_BEFORE = """(SELECT d.{column} FROM predictions d
     WHERE d.patient_id = n.id AND d.scored_at <= n.labelled_at
     ORDER BY d.patient_version DESC, d.run_id DESC, d.model_version DESC LIMIT 1) AS {column}"""
 _CAME_TRUE = text(f"""
-    SELECT labelled_at, outcome, predicted_class, probability FROM (
-        SELECT n.labelled_at, n.outcome,
-            {_LAST_BEFORE.format(column="predicted_class")}, {_LAST_BEFORE.format(column="probability")}
+    WITH compared AS MATERIALIZED (
+        SELECT n.id, n.labelled_at, n.outcome,
+            {_LAST_BEFORE.format(column="patient_version")}, {_LAST_BEFORE.format(column="model_version")}
         FROM (SELECT id, outcome, labelled_at FROM patients
               WHERE {IS_LABELLED}
-              ORDER BY labelled_at DESC LIMIT :newest) AS n) AS compared
-    WHERE predicted_class IS NOT NULL ORDER BY labelled_at DESC""").columns(labelled_at=Timestamp())
+              ORDER BY labelled_at DESC LIMIT :newest) AS n)
+    SELECT c.labelled_at, c.outcome, d.predicted_class, d.probability, d.model_version, d.threshold, d.scored_at
+    FROM compared c JOIN predictions d
+        ON d.patient_id = c.id AND d.patient_version = c.patient_version AND d.model_version = c.model_version
+    ORDER BY c.labelled_at DESC""").columns(labelled_at=Timestamp(), scored_at=Timestamp())
 
 
 def came_true(connection: Connection, newest: int) -> list[CameTrue]:
     """Of the `newest` outcomes those with a prediction, newest first."""
     return [CameTrue(*row) for row in connection.execute(_CAME_TRUE, {"newest": newest})]
+
+
+def predictions_by_version(connection: Connection) -> dict[int, int]:
+    """How many predictions the runs of scoring have made with each version."""
+    statement = text(f"""
+        SELECT model_version, sum(CAST(counts ->> 'predicted' AS BIGINT)) FROM runs
+        WHERE job = 'score' AND trigger <> '{DRY_RUN}' AND model_version IS NOT NULL GROUP BY model_version""")
+    return {int(version): int(rows or 0) for version, rows in connection.execute(statement)}
 
 
 def last_nights(connection: Connection, newest: int) -> list[Run]:

@@ -6,10 +6,14 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 from sqlalchemy import insert, select, text, update
 
-from pima.monitoring.figures import MonitoringAlert, monitoring_alerts
+from pima.monitoring.figures import MonitoringAlert, monitoring_alerts, realised_below_limit
+from pima.monitoring.metrics_endpoint import DatabaseFigures
+from pima.monitoring.realised import leave_realised, version_weeks
 from pima.store.engine import clock, reading, writing
 from pima.store.tables import runs, tallies
 from tests.conftest import FEATURE_NAMES, SHIPPED, Database, call, insert_patients, install_models, the_json
@@ -144,3 +148,60 @@ def test_figures_that_cant_be_written_fail_no_night(postgresql: Database, traine
     told = [json.loads(line) for line in ended.stderr.splitlines()]
     assert [line["error_code"] for line in told if "monitoring" in line["event"]] == ["database_failed"]
     assert postgresql.value("SELECT count(*) FROM predictions") == 2
+
+
+def _predicted_and_known(database: Database) -> dict[str, float]:
+    """A night, its outcomes, and three that nobody predicted; what a plain query says of it."""
+    _night(database)
+    database.execute("UPDATE patients SET outcome = CASE WHEN glucose > 125 THEN 1 ELSE 0 END")
+    insert_patients(database, 3, outcome=1)
+    found = database.execute(
+        "SELECT probability, predicted_class, outcome FROM patients JOIN predictions ON patient_id = id"
+    )
+    probabilities, classes, outcomes = map(np.array, zip(*found, strict=True))
+    threshold = database.value("SELECT max(threshold) FROM predictions")
+    found_cases, false_alarms = ((classes == 1) & (outcomes == each) for each in (1, 0))
+    return {
+        "accuracy": (classes == outcomes).mean(),
+        "auroc": roc_auc_score(outcomes, probabilities),
+        "net_benefit": (found_cases.sum() - false_alarms.sum() * threshold / (1 - threshold)) / len(found),
+        "expected_accuracy": np.where(classes == 1, probabilities, 1 - probabilities).mean(),
+        "followed_up": 1.0,
+    }
+
+
+def test_what_came_true_is_what_a_plain_query_says_in_figures_metrics_and_weeks(scored_database: Database) -> None:
+    expected = _predicted_and_known(scored_database)
+    leave_realised(scored_database.engine, 77)
+    kept = _figures(scored_database, 77)
+    for name, value in expected.items():
+        assert kept[f"realised_{name}"][:2] == (pytest.approx(value), 400)
+    assert kept["realised_calibration_slope"][0] is not None
+    samples = [each for family in DatabaseFigures(scored_database.engine).collect() for each in family.samples]
+    served = {(each.name, *each.labels.values()): each.value for each in samples}
+    assert served["pima_realised", "accuracy", "1"] == pytest.approx(expected["accuracy"])
+    assert served["pima_realised_low", "accuracy", "1"] < expected["accuracy"]
+    assert served["pima_realised_outcomes", "accuracy", "1"] == 400
+    assert served["pima_realised_alert", "accuracy", "1"] == 0
+    assert served["pima_monitoring", "rows", ""] == 400
+    assert served["pima_monitoring_alert", "psi", "glucose"] == 0
+    assert served["pima_monitoring", "psi", "glucose"] < served["pima_monitoring_allowed", "psi", "glucose"]
+    with reading(scored_database.engine) as connection:
+        (week,) = version_weeks(connection, 26)
+    assert (week.version, week.predictions) == (1, 400)
+    assert week.estimated_accuracy.value == pytest.approx(expected["expected_accuracy"])
+
+
+def test_a_version_that_has_become_worse_is_below_its_limit(scored_database: Database) -> None:
+    _night(scored_database, rows=96)
+    scored_database.execute(
+        "UPDATE patients SET outcome = (SELECT 1 - predicted_class FROM predictions WHERE patient_id = id)"
+    )
+    leave_realised(scored_database.engine, 77)
+    with reading(scored_database.engine) as connection:
+        below = realised_below_limit(connection)
+        assert monitoring_alerts(connection) == ()
+    assert {alert.figure for alert in below} == {"realised_accuracy", "realised_net_benefit"}
+    assert all(alert.value < alert.reference - alert.limit for alert in below)
+    told = " ".join(call(scored_database, "status", COLUMNS="200").stdout.split())
+    assert "monitoring ALERT: realised accuracy 0 (" in told

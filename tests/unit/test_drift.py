@@ -15,7 +15,16 @@ from pima.core.drift.tally import Tally, added
 from pima.core.drift.volume import volume, volume_of_nights
 from pima.core.drift.watched import State, Watched, alerts
 from pima.core.features import names_of
-from tests.unit.simulated_nights import FEATURES, night_tally, nights, reference
+from pima.core.realised import Judged, realised, realised_figures
+from tests.unit.simulated_nights import (
+    FEATURES,
+    THRESHOLD,
+    night_tally,
+    nights,
+    probabilities_of,
+    reference,
+    rows_of,
+)
 
 NAMES = names_of(FEATURES)
 
@@ -206,11 +215,37 @@ def test_outcomes_drawn_by_the_probabilities_come_true_as_often_as_estimated() -
     assert within >= 380
 
 
+def test_estimate_and_outcome_agree_without_drift_and_part_where_the_outcome_changes() -> None:
+    random = np.random.default_rng(14)
+    rows = rows_of(random, 2_000)
+    probabilities = probabilities_of(rows)
+    agree = []
+    for changed in (probabilities, probabilities_of(rows_of(random, 2_000))):
+        found = realised(probabilities, THRESHOLD, (random.random(2_000) < changed).astype(np.int8))
+        estimate, accuracy = found.estimated_accuracy, found.accuracy
+        agree.append(estimate.low <= accuracy.high and accuracy.low <= estimate.high)
+    assert agree == [True, False]
+
+
+def test_only_too_little_that_came_true_is_below_the_limit() -> None:
+    random = np.random.default_rng(15)
+    probabilities = random.random(400)
+    outcomes = (probabilities > 0.5).astype(np.int8)
+    states = []
+    for known in (outcomes, 1 - outcomes, outcomes[:40]):
+        found = realised(probabilities[: len(known)], 0.5, known)
+        states.append([each.state for each in realised_figures(found, 1_000, Judged(75, 100)) if each.allowed])
+    assert states == [[State.USUAL, State.USUAL], [State.ALERT, State.ALERT], []]
+    (accuracy, *_, followed_up) = realised_figures(realised(probabilities, 0.5, outcomes), 1_000, None)
+    assert (accuracy.value, accuracy.allowed, followed_up.value) == (1.0, None, 0.4)
+
+
 def test_a_volume_is_beyond_what_the_weekday_varies_by() -> None:
     weeks = [100, 104, 96, 101, 99, 300, 98, 102]
     assert (volume(100, weeks).reference, volume(100, weeks).state) == (100.5, State.USUAL)
     assert [volume(rows, weeks).is_beyond for rows in (0, 45, 55, 145, 155)] == [True, True, False, False, True]
     assert volume(0, [4] * 8).is_beyond is False  # luck, of so few
+    assert [volume(rows, [400] * 8).is_beyond for rows in (250, 150)] == [False, True]  # half may be missing
     assert volume(0, [400] * 3).state == State.INSUFFICIENT_DATA
 
 

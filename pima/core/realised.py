@@ -1,0 +1,105 @@
+"""What came true of predictions that were made before their outcomes were known, and what was to be expected of them.
+
+Outcomes often arrive selectively, say of those who were treated: then these figures are of such patients alone, and
+the share of predictions that have an outcome stands beside them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pima.core.arrays import BoolArray, Float64Array, Int8Array
+from pima.core.drift.distances import share_allowed
+from pima.core.drift.figures import expected_accuracy
+from pima.core.drift.watched import State, Watched
+from pima.core.evidence.calibration import calibration_intercept, calibration_slope
+from pima.core.evidence.decision_curve import called, decision_curve
+from pima.core.evidence.discrimination import auroc
+from pima.core.evidence.figures import NO_CASES, Figure, share
+from pima.core.evidence.ranked import ranked
+
+FEWEST_OUTCOMES = 50
+"""With fewer the figures say too little to alarm anybody."""
+ACCURACY_ALLOWED = 0.05
+"""So far the realised accuracy may fall below that of the version's verdict; and what luck does besides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Realised:
+    """Of some predictions of one version."""
+
+    outcomes: int
+    positive: int
+    accuracy: Figure
+    auroc: Figure
+    calibration_intercept: Figure
+    """0 is best."""
+    calibration_slope: Figure
+    """1 is best."""
+    net_benefit: Figure
+    """At the version's threshold, in found cases a row; treating none has 0."""
+    estimated_accuracy: Figure
+    """What these very probabilities let expect, had they held."""
+
+
+def realised(probabilities: Float64Array, threshold: float, outcomes: Int8Array) -> Realised:
+    """Of rows (n,), n >= 1, that one version predicted before their outcomes came."""
+    rows, is_called = ranked(probabilities, outcomes), probabilities >= threshold
+    correct = int(np.count_nonzero(is_called == (outcomes == 1)))
+    curve = decision_curve(called(rows, (threshold,)), len(rows), (threshold,))
+    return Realised(
+        outcomes=len(rows),
+        positive=int(rows.cases.sum()),
+        accuracy=share(correct, len(rows), NO_CASES),
+        auroc=auroc(rows),
+        calibration_intercept=calibration_intercept(rows),
+        calibration_slope=calibration_slope(rows),
+        net_benefit=Figure(curve.net_benefit[0], curve.low[0], curve.high[0]),
+        estimated_accuracy=_estimated(probabilities, is_called),
+    )
+
+
+def _estimated(probabilities: Float64Array, is_called: BoolArray) -> Figure:
+    found = expected_accuracy(float(np.where(is_called, probabilities, 1 - probabilities).sum()), len(probabilities))
+    return Figure(found.value, found.low, found.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """On how many rows of its verdict a version was right."""
+
+    right: int
+    rows: int
+
+
+def realised_figures(found: Realised, predictions: int, judged: Judged | None) -> Iterator[Watched]:
+    """As rows of `monitoring`, of a version that has made so many predictions."""
+    yield _row("realised_accuracy", found.accuracy, found, *_least_accuracy(found, judged))
+    for name in ("auroc", "calibration_intercept", "calibration_slope"):
+        yield _row(f"realised_{name}", getattr(found, name), found)
+    # Below 0 with all of its interval it does harm.
+    high = found.net_benefit.high
+    harm = None if high is None or found.net_benefit.value is None else high - found.net_benefit.value
+    yield _row("realised_net_benefit", found.net_benefit, found, 0.0, harm)
+    yield _row("realised_expected_accuracy", found.estimated_accuracy, found)
+    yield _row("realised_followed_up", share(min(found.outcomes, predictions), predictions, NO_CASES), found)
+
+
+def _least_accuracy(found: Realised, judged: Judged | None) -> tuple[float, float] | tuple[None, None]:
+    if judged is None:
+        return None, None
+    right = round((found.accuracy.value or 0.0) * found.outcomes)
+    allowed = share_allowed(ACCURACY_ALLOWED, right, found.outcomes, judged.right, judged.rows)
+    return judged.right / judged.rows, allowed
+
+
+def _row(
+    name: str, figure: Figure, of: Realised, reference: float | None = None, allowed: float | None = None
+) -> Watched:
+    """Too little alarms and too much does not."""
+    if of.outcomes < FEWEST_OUTCOMES:
+        return Watched("", name, None, of.outcomes, state=State.INSUFFICIENT_DATA)
+    found = Watched("", name, figure.value, of.outcomes, reference, allowed, low=figure.low, high=figure.high)
+    is_less = found.is_beyond and (found.value or 0.0) < (found.reference or 0.0)
+    return replace(found, state=State.ALERT) if is_less else found

@@ -1,0 +1,112 @@
+"""What came true of each version's predictions: by week for people to look at, and as figures that are kept."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from sqlalchemy import Connection, Engine
+
+from pima.core.drift.figures import expected_accuracy
+from pima.core.drift.watched import Watched
+from pima.core.evidence.figures import NO_CASES, Figure, share
+from pima.core.evidence.subgroups import FEWEST_ROWS
+from pima.core.realised import Judged, Realised, realised, realised_figures
+from pima.monitoring.weeks import monday_of
+from pima.store import registry, report_figures
+from pima.store.engine import reading, writing
+from pima.store.monitoring import keep_figures
+from pima.store.report_figures import CameTrue
+from pima.store.tallies import tallies_since
+from pima.watching.volume import never_failing
+
+NEWEST_OUTCOMES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class VersionWeek:
+    """One version's predictions of one week."""
+
+    monday: date
+    """Of the week in which they were made, in UTC."""
+    version: int
+    predictions: int
+    outcomes: int
+    """That have come of them, as far as the newest ones go."""
+    followed_up: Figure
+    """Their share. Where it is small, whoever is followed up decides what came true."""
+    estimated_accuracy: Figure
+    """Of all the predictions, if the probabilities hold."""
+    realised: Realised | None
+    """Of those with an outcome; None where they are too few to be shown."""
+
+
+def version_weeks(connection: Connection, weeks: int) -> list[VersionWeek]:
+    """Of the last so many weeks with predictions, newest first."""
+    predicted = _predicted(connection, weeks)
+    came = _by_version_and_week(report_figures.came_true(connection, NEWEST_OUTCOMES))
+    return [_week(*key, *predicted[key], came.get(key, [])) for key in sorted(predicted, reverse=True)]
+
+
+def _predicted(connection: Connection, weeks: int) -> dict[tuple[date, int], tuple[int, float]]:
+    """Predictions by week and version, and how many of them come true if the probabilities hold."""
+    found: dict[tuple[date, int], tuple[int, float]] = {}
+    for version, kept in tallies_since(connection, 7 * weeks):
+        key = (monday_of(kept.recorded_at), version)
+        rows, expected = found.get(key, (0, 0.0))
+        found[key] = (rows + kept.tally.accepted, expected + kept.tally.expected)
+    return found
+
+
+def _by_version_and_week(found: Iterable[CameTrue]) -> dict[tuple[date, int], list[CameTrue]]:
+    weeks = defaultdict(list)
+    for each in found:
+        weeks[monday_of(each.scored_at), each.model_version].append(each)
+    return weeks
+
+
+def _week(monday: date, version: int, predictions: int, expected: float, came: list[CameTrue]) -> VersionWeek:
+    estimate = expected_accuracy(expected, predictions)
+    is_shown = predictions >= FEWEST_ROWS
+    return VersionWeek(
+        monday=monday,
+        version=version,
+        predictions=predictions,
+        outcomes=len(came),
+        followed_up=share(min(len(came), predictions), predictions, NO_CASES),
+        estimated_accuracy=Figure(estimate.value, estimate.low, estimate.high) if is_shown else Figure(None),
+        realised=realised_of(came) if len(came) >= FEWEST_ROWS else None,
+    )
+
+
+def realised_of(found: list[CameTrue]) -> Realised:
+    """Of predictions of one version, one at least."""
+    probabilities = np.array([each.probability for each in found])
+    outcomes = np.array([each.outcome for each in found], dtype=np.int8)
+    return realised(probabilities, found[0].threshold, outcomes)
+
+
+def leave_realised(engine: Engine, run_id: int) -> None:
+    """Each version's figures over the newest outcomes, kept as those of this run."""
+    with never_failing():
+        with reading(engine) as connection:
+            found = list(_figures(connection))
+        with writing(engine) as connection:
+            for version, figures in found:
+                keep_figures(connection, run_id, version, figures)
+
+
+def _figures(connection: Connection) -> Iterator[tuple[int, list[Watched]]]:
+    by_version = defaultdict(list)
+    for each in report_figures.came_true(connection, NEWEST_OUTCOMES):
+        by_version[each.model_version].append(each)
+    made = report_figures.predictions_by_version(connection)
+    for version, came in sorted(by_version.items()):
+        yield version, list(realised_figures(realised_of(came), made.get(version, 0), _judged(connection, version)))
+
+
+def _judged(connection: Connection, version: int) -> Judged | None:
+    found = registry.read_version(connection, version)
+    holdout = found and found.metrics["holdout"]
+    return Judged(holdout["correct"], holdout["rows"]) if holdout else None
