@@ -125,7 +125,9 @@ def _is_sound(values: Float64Array, feature: Feature) -> BoolArray:
         is_sound = np.isin(values, list(feature.codes))
     else:
         low, high = limits((feature,))
-        is_sound = (values >= low) & (values <= high) & np.isfinite(values)
+        is_sound = (values >= low) & (values <= high)
+        if not np.isfinite(high - low).all():
+            is_sound &= np.isfinite(values)
     return is_sound | (values == 0) if feature.zero_is_missing else is_sound
 
 
@@ -133,9 +135,9 @@ def _as_feature(column: Column, feature: Feature) -> Float32Array:
     with np.errstate(over="ignore", invalid="ignore"):  # as in `as_features`
         taken = column.values.astype(np.float32)
     if feature.zero_is_missing:
-        taken[column.values == 0] = np.nan
+        np.copyto(taken, np.nan, where=column.values == 0)
     if column.is_null is not None:
-        taken[column.is_null] = np.nan
+        np.copyto(taken, np.nan, where=column.is_null)
     return taken
 
 

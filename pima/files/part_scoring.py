@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from pima.files.places import Place, whole
 from pima.files.scoring_model import ScoringModel
 from pima.process.stopping import StopRequest
 
+_Item = TypeVar("_Item")
 _CELLS, _MOST_ROWS = 1_000_000, 100_000
 """Of a batch."""
 _READ_BYTES = 1 << 20
@@ -62,22 +64,31 @@ class PartScoring:
 
         Raises DatasetRefused, PartNotWritten; Interrupted between two batches, nothing of the part being left.
         """
-        by_reason = Counter[str]()
         with ExitStack() as rejecting, ExitStack() as predicting:
             predictions = _Output(self.target, f"{self.folder}/{PREDICTIONS}/{part.name}", predicting)
             rejections = _Output(self.target, f"{self.folder}/{REJECTIONS}/{part.name}", rejecting)
-            for batch, first_row in self._batches(part):
-                self.stop.check()
-                found = self._validated(batch, part)
-                keys = batch.select(list(part.input.columns.keys))
-                predictions.write(self._predictions(keys, found))
-                if found.reasons:
-                    rejections.write(_rejections(keys, found, first_row))
-                by_reason.update(found.reasons)
-            facts = self._facts(part, by_reason)
+            facts = self._facts(part, self._write(part, predictions, rejections))
             rejections.finish(as_metadata(facts))
             predictions.finish(as_metadata(facts))
         return facts
+
+    def _write(self, part: Part, predictions: "_Output", rejections: "_Output") -> Counter[str]:
+        """All batches; how many rows were rejected, by reason. One is read and one written while another is scored."""
+        by_reason = Counter[str]()
+        with ThreadPoolExecutor(1, "reading") as reading, ThreadPoolExecutor(1, "writing") as writing:
+            written = writing.submit(_nothing)
+            for batch, first_row in _ahead(self._batches(part), reading):
+                self.stop.check()
+                found = self._validated(batch, part)
+                keys = batch.select(list(part.input.columns.keys))
+                made = self._predictions(keys, found)
+                written.result()
+                written = writing.submit(predictions.write, made)
+                if found.reasons:
+                    rejections.write(_rejections(keys, found, first_row))
+                by_reason.update(found.reasons)
+            written.result()
+        return by_reason
 
     def _batches(self, part: Part) -> Iterator[tuple[pa.RecordBatch, int]]:
         """At least one, so that a part without rows has its columns all the same; with each its first row's number."""
@@ -119,6 +130,18 @@ class PartScoring:
             predicted=part.rows - by_reason.total(),
             rejected_by_reason=dict(sorted(by_reason.items())),
         )
+
+
+def _nothing() -> None:
+    """Written before the first batch."""
+
+
+def _ahead(items: Iterator[_Item], thread: Executor) -> Iterator[_Item]:
+    """The next one is made in the thread while one is used."""
+    following = thread.submit(next, items, None)
+    while (item := following.result()) is not None:
+        following = thread.submit(next, items, None)
+        yield item
 
 
 def _rejections(keys: pa.RecordBatch, found: Validated, first_row: int) -> pa.RecordBatch:

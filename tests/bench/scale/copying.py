@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pima.declaring import SHIPPED
 from tests.bench.speed.peak import peak_mb
-from tests.conftest import FEATURE_NAMES
 
 ROWS = 100_000
 """Of a batch, as scoring has."""
@@ -28,7 +28,7 @@ def copy(source: Path, into: Path, number: int, of: int) -> None:
 
 def _copy(file: pq.ParquetFile, path: Path) -> None:
     writer = None
-    for batch in file.iter_batches(ROWS, columns=["id", *FEATURE_NAMES]):
+    for batch in file.iter_batches(ROWS, columns=["id", *SHIPPED.names]):
         rows = batch.num_rows
         written = pa.RecordBatch.from_arrays(
             [
