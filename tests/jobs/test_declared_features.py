@@ -13,6 +13,8 @@ import pytest
 from tests.conftest import Copied, Database, call, the_json
 from tests.jobs.declared import DECLARED, configuration, csv_file
 
+pytestmark = pytest.mark.usefixtures("equal_fits_once")
+
 
 @pytest.fixture
 def clinic(copied: Copied, tmp_path: Path) -> tuple[Database, str]:

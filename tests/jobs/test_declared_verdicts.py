@@ -13,6 +13,8 @@ from pima.training.retraining import read_history
 from tests.conftest import SALT, Database, call, insert_many, the_json
 from tests.jobs.declared import configuration
 
+pytestmark = pytest.mark.usefixtures("equal_fits_once")
+
 POWERS_DECLARED = """
 [outcome]
 name = "ill"

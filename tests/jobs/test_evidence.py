@@ -15,6 +15,8 @@ from pima.settings import Settings
 from pima.training.retraining import read_history
 from tests.conftest import FEATURE_NAMES, SHIPPED, Database, call, install_models, the_json
 
+pytestmark = pytest.mark.usefixtures("equal_fits_once")
+
 
 @pytest.fixture
 def history(database: Database, trained: Path) -> Database:

@@ -7,6 +7,8 @@ import pytest
 
 from tests.conftest import SHIPPED, Database, call, insert_patients, the_json
 
+pytestmark = pytest.mark.usefixtures("equal_fits_once")
+
 # 200 labels hold out about 60 rows; of these outcomes a third is 1, whatever was measured, so nothing can be learned.
 NOTHING_TO_LEARN = "UPDATE patients SET outcome = CASE WHEN id % 3 = 0 THEN 1 ELSE 0 END"
 TOLD = (

@@ -21,6 +21,8 @@ from pima.training.retraining import read_history
 from pima.training.snapshot import from_parquet
 from tests.conftest import FEATURE_NAMES, Database, call, install_models, the_json, without_triggers
 
+pytestmark = pytest.mark.usefixtures("equal_fits_once")
+
 
 @pytest.fixture
 def history(history: Database, trained: Path) -> Database:

@@ -13,6 +13,8 @@ from pima.training.championing import Decider, change_holdout_share
 from pima.training.snapshot import from_parquet
 from tests.conftest import FEATURE_NAMES, FEATURES, SHIPPED, Copied, Database, call, load_shipped, the_json
 
+pytestmark = pytest.mark.usefixtures("equal_fits_once")
+
 MEASURED = "pregnancies, glucose, blood_pressure, skin_thickness, insulin, bmi, diabetes_pedigree, age"
 EVERYTHING = {"PIMA_GATE__WINDOW": "all"}
 DOUBLED = EVERYTHING | {"PIMA_HOLDOUT__SHARE": "0.6"}

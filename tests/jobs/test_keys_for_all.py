@@ -21,7 +21,7 @@ from tests.jobs.test_learned_from import (
 )
 from tests.jobs.test_pull import counts
 
-pytestmark = pytest.mark.xdist_group("keras")
+pytestmark = [pytest.mark.xdist_group("keras"), pytest.mark.usefixtures("equal_fits_once")]
 VISITS = len(LINES)
 OF_PERSON = {n: f"p{n % 384}" for n in range(1, VISITS + 1)}
 HELD = {n for n in OF_PERSON if is_held(f"person {OF_PERSON[n]}")}

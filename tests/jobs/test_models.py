@@ -13,6 +13,8 @@ import pytest
 
 from tests.conftest import ROOT, SHIPPED, Database, call, clean_environ, insert_patients, install_models, the_json
 
+pytestmark = pytest.mark.usefixtures("equal_fits_once")
+
 MORE_DIGITS_THAN_A_PERSON_READS = re.compile(r"\d\.\d{7,}")
 
 

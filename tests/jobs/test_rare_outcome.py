@@ -13,6 +13,8 @@ import pytest
 from tests.conftest import Copied, Database, call, the_json
 from tests.jobs.declared import DECLARED, configuration
 
+pytestmark = pytest.mark.usefixtures("equal_fits_once")
+
 ROWS = 2_000
 KNOWN_POWERS = """
 [outcome]

@@ -13,6 +13,8 @@ from pima.store.engine import make_engine
 from pima.store.schema import HEAD
 from tests.conftest import ROOT, Database, call, the_json
 
+pytestmark = pytest.mark.usefixtures("equal_fits_once")
+
 
 @pytest.fixture
 def upgraded(tmp_path: Path) -> Iterator[Database]:

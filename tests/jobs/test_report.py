@@ -23,6 +23,8 @@ from tests.conftest import (
 )
 from tests.jobs.declared import DECLARED, configuration
 
+pytestmark = pytest.mark.usefixtures("equal_fits_once")
+
 _VOID = {"meta", "link", "br", "img"}
 
 

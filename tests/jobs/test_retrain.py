@@ -27,6 +27,8 @@ from tests.conftest import (
     the_json,
 )
 
+pytestmark = pytest.mark.usefixtures("equal_fits_once")
+
 
 def _retrain(database: Database, capsys: pytest.CaptureFixture[str], *arguments: str, **environ: str) -> dict[str, Any]:
     """jobs.retrain in this process, its JSON result with the exit code in it."""

@@ -28,6 +28,8 @@ from tests.conftest import (
 from tests.jobs.alert_receiver import alert_receiver
 from tests.jobs.clinic import Clinic
 
+pytestmark = pytest.mark.usefixtures("equal_fits_once")
+
 ROLES = (
     "pima_scorer",
     "pima_trainer",

@@ -21,6 +21,8 @@ from tests.jobs.patient_files import GOOD, HEADER, OTHER, counts, write
 from tests.jobs.scored_once import assert_each_once, insert_mostly_sound
 from tests.jobs.session_defaults import default_to
 
+pytestmark = pytest.mark.usefixtures("equal_fits_once")
+
 REPEATABLE_READ = {"default_transaction_isolation": "repeatable read"}
 SERIALIZABLE = {"default_transaction_isolation": "serializable"}
 READ_ONLY = {"default_transaction_read_only": "on"}

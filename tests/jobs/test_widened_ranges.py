@@ -9,6 +9,8 @@ import pytest
 from tests.conftest import Copied, Database, call, the_json, under_role
 from tests.jobs.declared import configuration
 
+pytestmark = pytest.mark.usefixtures("equal_fits_once")
+
 DECLARED = """
 [outcome]
 name = "ill"
