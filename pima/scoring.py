@@ -109,7 +109,7 @@ def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopR
 
     watch = Watch(engine, champion, scorer)
     with watch.figures_at_the_end(run.id):
-        _Drain(engine, run, champion, scorer, options, stop, None, watch).run()
+        _Drain(engine, run, champion, scorer, watch, options, stop).run()
 
 
 def drain(
@@ -122,7 +122,11 @@ def drain(
     count: CountBatch,
 ) -> None:
     """The loop, of a run that others share: batch by batch, until nothing is left to claim."""
-    _Drain(engine, run, version, scorer, options, stop, count, None).run()
+    from pima.watching.night import Watch
+
+    watch = Watch(engine, version, scorer)
+    with watch.part_at_the_end(run.id):
+        _Drain(engine, run, version, scorer, watch, options, stop, count).run()
 
 
 def champion_if_needed(engine: Engine) -> int | None:
@@ -145,7 +149,7 @@ class _Scored:
     validated: "Validated"
     probabilities: Float64Array
     """Of the accepted rows."""
-    tally: "Tally | None"
+    tally: "Tally"
 
     def result(self, new: int) -> ScoreResult:
         """What became of its rows, where `new` of its predictions had not been made before."""
@@ -167,10 +171,10 @@ class _Drain:
         run: OpenRun,
         version: int,
         scorer: Scorer,
+        watch: "Watch",
         options: ScoreOptions,
         stop: StopRequest,
-        count: CountBatch | None,
-        watch: "Watch | None",
+        count: CountBatch | None = None,
     ) -> None:
         self._engine = engine
         self._watch = watch
@@ -234,8 +238,7 @@ class _Drain:
 
         validated = validate(batch.measurements, self._todays_rules(connection))
         probabilities = self._scorer.model.probabilities(validated.features)
-        tally = None if self._watch is None else self._watch.tally(validated, probabilities)
-        return _Scored(batch, validated, probabilities, tally)
+        return _Scored(batch, validated, probabilities, self._watch.tally(validated, probabilities))
 
     def _todays_rules(self, connection: Connection) -> Features:
         """Asked behind the claim: whoever changes them waits for the claims that there are, and later ones see it."""
@@ -257,8 +260,7 @@ class _Drain:
         else:
             self._count(connection, done)
             connection.commit()
-            if self._watch is not None and scored.tally is not None:
-                self._watch.add(scored.tally)
+            self._watch.add(scored.tally)
         self._result = self._result.plus(done)
         self._run.report(self._result)
         claimed, rejected = done.claimed, done.rejected

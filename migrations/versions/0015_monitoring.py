@@ -19,10 +19,12 @@ POSTGRESQL = {"id": "BIGINT", "real": "DOUBLE PRECISION", "json": "JSONB", "end"
 POSTGRESQL |= {"time": "TIMESTAMP WITH TIME ZONE", "now": "clock_timestamp()"}
 
 TALLIES = """CREATE TABLE tallies (
-    run_id {id} NOT NULL CONSTRAINT pk_tallies PRIMARY KEY,
+    run_id {id} NOT NULL,
+    part {id} NOT NULL,
     model_version {id} NOT NULL,
     tally {json} NOT NULL,
-    recorded_at {time} NOT NULL DEFAULT {now}
+    recorded_at {time} NOT NULL DEFAULT {now},
+    CONSTRAINT pk_tallies PRIMARY KEY (run_id, part)
 ) {end}"""
 MONITORING = """CREATE TABLE monitoring (
     run_id {id} NOT NULL,

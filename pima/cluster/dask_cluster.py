@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from pima.cluster.on_worker import RUNTIME, WorkerState, look_around, score_share
 from pima.cluster.processes import Progress
 from pima.cluster.release import release
-from pima.cluster.shared_run import Share, begin, so_far
+from pima.cluster.shared_run import Share, shared, so_far
 from pima.cluster.team import Deaths
 from pima.errors import DONE, TRY_AGAIN_LATER, ClusterAway, ClusterUnfit, WorkersFailed, WorkersHeldUp, WrongUsage
 from pima.logs import get_logger
@@ -25,12 +25,15 @@ _SECONDS_A_LOOK = 0.1
 def score_on_dask(engine: Engine, run: OpenRun, address: str, most_workers: int, stop: StopRequest) -> None:
     """Drain the queue by the workers that there are, `most_workers` of them at once.
 
-    Raises what `begin` raises, ClusterAway, ClusterUnfit, WorkersFailed, WorkersHeldUp, Interrupted. Whatever ends it,
+    Raises what `shared` raises, ClusterAway, ClusterUnfit, WorkersFailed, WorkersHeldUp, Interrupted. Whatever ends it,
     workers that still go on stop at their next batch: the run is closed then.
     """
-    share = begin(engine, run)
-    if share is None:
-        return
+    with shared(engine, run) as share:
+        if share is not None:
+            _work(engine, share, address, most_workers, stop)
+
+
+def _work(engine: Engine, share: Share, address: str, most_workers: int, stop: StopRequest) -> None:
     with _connected(address) as client:
         workers = _fit_workers(client, share.run_id)[:most_workers]
         get_logger().info("workers found", workers=len(workers))

@@ -6,7 +6,7 @@ from functools import partial
 
 from sqlalchemy import Engine
 
-from pima.cluster.shared_run import Share, begin, so_far
+from pima.cluster.shared_run import Share, shared, so_far
 from pima.cluster.team import Team
 from pima.errors import WrongUsage
 from pima.logs import get_logger
@@ -38,11 +38,11 @@ def score_by_processes(
     grace_seconds: float,
     stop: StopRequest,
 ) -> None:
-    """Drain the queue by so many children. Raises what `begin` raises, WorkersFailed, WorkersHeldUp, Interrupted."""
-    share = begin(engine, run)
-    if share is not None:
-        batches = partial(so_far, engine, share, "batches")
-        Team([partial(launch, share)] * processes, batches, grace_seconds).work(stop, Progress(engine, share))
+    """Drain the queue by so many children. Raises what `shared` raises, WorkersFailed, WorkersHeldUp, Interrupted."""
+    with shared(engine, run) as share:
+        if share is not None:
+            batches = partial(so_far, engine, share, "batches")
+            Team([partial(launch, share)] * processes, batches, grace_seconds).work(stop, Progress(engine, share))
 
 
 class Progress:

@@ -5,6 +5,8 @@ What entitles a worker to go on is that the run is open. Each batch adds its cou
 scores it, under the lock of the run's row; where the run is over the batch is rolled back, and its rows wait again.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,6 +22,7 @@ from pima.store import registry
 from pima.store.engine import reading, writing
 from pima.store.partitions import make_partitions_ahead
 from pima.store.runs import counts_of, lock_open_run, record_progress
+from pima.watching.night import Watch
 from pima.watching.volume import leave_volume
 
 
@@ -41,21 +44,24 @@ def read_share(text: str) -> Share:
     return Share(int(run_id), int(model_version), compiled_sha256)
 
 
-def begin(engine: Engine, run: OpenRun) -> Share | None:
-    """Fix the champion for all of a run; None where nothing waits. Raises VersionCounterBehind, NoChampion,
-    ArtifactDamaged before any row is touched."""
+@contextmanager
+def shared(engine: Engine, run: OpenRun) -> Iterator[Share | None]:
+    """Around the work of all: the champion is fixed for the whole run, and what they counted becomes its figures;
+    None where nothing waits. Raises VersionCounterBehind, NoChampion, ArtifactDamaged before any row is touched."""
     run.report(ScoreResult())
     champion = champion_if_needed(engine)
     if champion is None:
         leave_volume(engine, run.id)
-        return None
-    load_scorer(engine, champion)
+        yield None
+        return
+    watch = Watch(engine, champion, load_scorer(engine, champion))
     make_partitions_ahead(engine)
     with writing(engine) as connection:
         artifact = registry.compiled_artifact(connection, champion)
         record_progress(connection, run.id, as_json(ScoreResult(model_version=champion)), champion)
     run.share()
-    return Share(run.id, champion, "" if artifact is None else artifact.sha256)
+    with watch.figures_of_parts_at_the_end(run.id):
+        yield Share(run.id, champion, "" if artifact is None else artifact.sha256)
 
 
 def work_on(engine: Engine, share: Share, options: ScoreOptions, stop: StopRequest) -> None:

@@ -310,6 +310,8 @@ removed_runs = _table(
 tallies = _table(
     "tallies",
     Column("run_id", Id, primary_key=True, autoincrement=False),
+    # Of a run that several processes share, each leaves its own under some number; 0 has the night's last word.
+    Column("part", Id, primary_key=True, autoincrement=False),
     Column("model_version", Id, nullable=False),
     Column("tally", Json, nullable=False),
     Column("recorded_at", Timestamp, **_now()),

@@ -1,5 +1,6 @@
 """What each run of scoring counted, and which of its figures were beyond their limits."""
 
+import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,14 +29,31 @@ class KeptTally:
 
 def keep_tally(connection: Connection, run_id: int, version: int, tally: Tally, beyond: Sequence[str] | None) -> None:
     """Of a run that ends."""
+    _keep(connection, run_id, 0, version, tally, beyond)
+
+
+def keep_part(connection: Connection, run_id: int, version: int, tally: Tally) -> None:
+    """Of one of several processes that share a run; on other machines too, so its number is drawn."""
+    _keep(connection, run_id, 1 + secrets.randbits(62), version, tally, None)
+
+
+def _keep(
+    connection: Connection, run_id: int, part: int, version: int, tally: Tally, beyond: Sequence[str] | None
+) -> None:
     document = msgspec.to_builtins(tally) | {"beyond": beyond if beyond is None else list(beyond)}
-    connection.execute(insert(tallies).values(run_id=run_id, model_version=version, tally=document))
+    connection.execute(insert(tallies).values(run_id=run_id, part=part, model_version=version, tally=document))
 
 
-def newest_tallies(connection: Connection, version: int) -> Iterator[KeptTally]:
-    """Of a version's runs, newest first, as many as are asked for."""
+def parts_of(connection: Connection, run_id: int) -> list[Tally]:
+    """What the processes that share a run have left."""
+    found = connection.execute(select(tallies.c.tally, tallies.c.recorded_at).where(tallies.c.run_id == run_id))
+    return [_kept(document, moment).tally for document, moment in found]
+
+
+def newest_tallies(connection: Connection, version: int, before: int) -> Iterator[KeptTally]:
+    """Of a version's runs before this one, newest first, as many as are asked for."""
     newest = select(tallies.c.tally, tallies.c.recorded_at).where(tallies.c.model_version == version)
-    newest = newest.order_by(tallies.c.run_id.desc())
+    newest = newest.where(tallies.c.run_id != before).order_by(tallies.c.run_id.desc())
     read = 0
     for most in (_AT_FIRST, _AT_MOST):
         rows = connection.execute(newest.offset(read).limit(most - read)).all()

@@ -1,8 +1,9 @@
 """A night beside what its version learned from: what a run counts of its rows, and the figures that come of it."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date, datetime, timedelta
+from functools import partial
 
 import msgspec
 from sqlalchemy import Connection, Engine
@@ -19,7 +20,7 @@ from pima.scorer import Scorer
 from pima.store import registry
 from pima.store.engine import clock, reading, writing
 from pima.store.monitoring import keep_figures
-from pima.store.tallies import KeptTally, keep_tally, newest_tallies
+from pima.store.tallies import KeptTally, keep_part, keep_tally, newest_tallies, parts_of
 from pima.watching.volume import never_failing, volume_tonight
 
 POOLED_FOR = timedelta(days=7)
@@ -44,29 +45,52 @@ class Watch:
         """A batch that was committed; one worker at a time."""
         self._counted = added([self._counted, tally]) if self._counted.rows else tally
 
-    @contextmanager
-    def figures_at_the_end(self, run_id: int) -> Iterator[None]:
+    def figures_at_the_end(self, run_id: int) -> AbstractContextManager[None]:
         """Around the run: it leaves the figures of the night so far, also where it is stopped, but not where it fails.
         Nothing of a run that took no row."""
-        try:
-            yield
-        except Interrupted:
-            self._leave_figures(run_id)
-            raise
-        self._leave_figures(run_id)
+        return _at_the_end(partial(self._leave_figures, run_id))
+
+    def part_at_the_end(self, run_id: int) -> AbstractContextManager[None]:
+        """Around what one of several processes does of a run."""
+        return _at_the_end(partial(self._leave_part, run_id))
+
+    def figures_of_parts_at_the_end(self, run_id: int) -> AbstractContextManager[None]:
+        """Around all that these processes do."""
+        return _at_the_end(partial(self._leave_figures_of_parts, run_id))
 
     def _leave_figures(self, run_id: int) -> None:
         if self._counted.rows:
             with never_failing(), writing(self._engine) as connection:
-                self._leave(connection, run_id)
+                self._leave(connection, run_id, self._counted, self._counted)
 
-    def _leave(self, connection: Connection, run_id: int) -> None:
-        kept = newest_tallies(connection, self._version)
-        night, before = night_so_far(self._counted, kept, clock(connection))
+    def _leave_part(self, run_id: int) -> None:
+        if self._counted.rows:
+            with never_failing(), writing(self._engine) as connection:
+                keep_part(connection, run_id, self._version, self._counted)
+
+    def _leave_figures_of_parts(self, run_id: int) -> None:
+        with never_failing(), writing(self._engine) as connection:
+            counted = added(parts_of(connection, run_id))
+            if counted.rows:
+                self._leave(connection, run_id, counted, Tally())
+
+    def _leave(self, connection: Connection, run_id: int, counted: Tally, not_kept_yet: Tally) -> None:
+        kept = newest_tallies(connection, self._version, before=run_id)
+        night, before = night_so_far(counted, kept, clock(connection))
         found = night_figures(names_of(self._scorer.features), night, self._reference, before)
         beyond = [each.name for each in found if each.is_beyond] if night.accepted >= MINIMUM_ROWS else None
-        keep_tally(connection, run_id, self._version, self._counted, beyond)
+        keep_tally(connection, run_id, self._version, not_kept_yet, beyond)
         keep_figures(connection, run_id, self._version, (volume_tonight(connection), *found))
+
+
+@contextmanager
+def _at_the_end(leave: Callable[[], None]) -> Iterator[None]:
+    try:
+        yield
+    except Interrupted:
+        leave()
+        raise
+    leave()
 
 
 def _reference(engine: Engine, version: int) -> Reference | None:

@@ -44,6 +44,10 @@ def test_three_processes_score_every_row_once_and_one_run_sums_them(full_queue: 
     assert (status, version) == ("succeeded", 1)
     assert recorded == {name: counts[name] for name in recorded}
     assert counts["batches"] == full_queue.value("SELECT count(DISTINCT xmin::text) FROM predictions")
+    assert full_queue.value("SELECT sum((tally ->> 'rows')::bigint) FROM tallies") == QUEUED
+    positive = full_queue.value("SELECT avg(predicted_class) FROM predictions")
+    figures = "SELECT value, rows FROM monitoring WHERE figure = 'predicted_positive'"
+    assert full_queue.execute(figures) == [(pytest.approx(float(positive)), QUEUED - QUEUED // 1000)]
     empty = the_json(call(full_queue, "score", "--json", "--processes", "3"))
     assert (empty["claimed"], empty["model_version"]) == (0, None)
 
