@@ -20,6 +20,9 @@ RULES = {rule["alert"]: rule for rule in yaml.safe_load(_RULES_FILE.read_text())
 TARGETS = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
 
 
+WATCHED = ("rows", "predicted_positive", "realised_accuracy")
+
+
 class Endpoint:
     """The real one, on a database of one's own, with a source that was pulled."""
 
@@ -44,6 +47,16 @@ class Endpoint:
         ended = found | {"source": "clinic", "status": "succeeded", "error_code": None}
         self.run("pull", "succeeded", json.dumps({"sources": [ended]}), ago)
 
+    def watched(self, figure: str, state: str = "usual") -> None:
+        """The newest run that left this figure."""
+        self.database.execute(
+            "INSERT INTO monitoring"
+            " (run_id, model_version, feature, figure, value, low, high, rows, reference, allowed, state)"
+            " SELECT coalesce(max(run_id), 0) + 1, 1, '', :figure, 0.5, 0.4, 0.6, 300, 0.4, 0.05, :state"
+            " FROM monitoring",
+            {"figure": figure, "state": state},
+        )
+
     def age(self) -> None:
         """All that has happened so far happened a month ago."""
         then = self.database.stored(_days_ago(30))
@@ -60,6 +73,8 @@ def endpoint(scored_database: Database) -> Endpoint:
     for job in ("score", "retrain"):
         found.run(job, "succeeded", '{"predicted": 40, "rejected": 2, "already_scored": 0}')
     found.pulled(timedelta())
+    for figure in WATCHED:
+        found.watched(figure)
     return found
 
 
@@ -96,6 +111,14 @@ def test_each_rule_fires_for_what_it_is_about_and_for_nothing_else(endpoint: End
     assert _firing(before, endpoint.scrape()) == set()
     endpoint.run("retrain", "crashed")
     assert _firing(before, endpoint.scrape()) == {"PimaJobFailed"}
+
+    drifted = endpoint.scrape()
+    endpoint.watched("predicted_positive", "alert")
+    assert _firing(drifted, endpoint.scrape()) == {"PimaDrift"}
+    endpoint.watched("predicted_positive")
+    endpoint.watched("realised_accuracy", "alert")
+    assert _firing(drifted, endpoint.scrape()) == {"PimaCameTrueLess"}
+    endpoint.watched("realised_accuracy")
 
     insert_patients(endpoint.database, 1)
     endpoint.age()
