@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.conftest import (
     install_models,
     the_json,
     under_role,
+    wait_for,
 )
 from tests.jobs.scored_once import QUEUED, assert_each_once, insert_mostly_sound
 
@@ -57,16 +59,18 @@ def test_children_that_are_killed_lose_nothing_and_double_nothing(
     postgresql: Database, trained: Path, at_length: bool
 ) -> None:
     install_models(postgresql, trained)
-    kills, rows = (50, 5 * QUEUED) if at_length else (3, QUEUED)
+    kills, rows = (50, 10 * QUEUED) if at_length else (3, QUEUED)
     insert_mostly_sound(postgresql, rows)
     process = postgresql.start("score", "--json", "--processes", "2", "--batch-size", "20")
     predicted = 0
     for kill in range(kills):
         # What was done since the last death is what lets the run go on.
-        predicted = _more_than(postgresql, predicted)
+        _wait_for(postgresql, predicted + 100, process)
         while not (children := _children(process.pid)):
+            assert process.poll() is None, process.communicate()
             time.sleep(0.005)
         children[kill % len(children)].kill()
+        predicted = postgresql.value("SELECT count(*) FROM predictions")
     stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, stderr
     assert stderr.count("another takes its place") == kills
@@ -77,13 +81,9 @@ def test_children_that_are_killed_lose_nothing_and_double_nothing(
     assert_each_once(postgresql, rows)
 
 
-def _more_than(database: Database, rows: int) -> int:
-    """Predictions, once there are more."""
-    until = time.monotonic() + PATIENCE_SECONDS
-    while (found := database.value("SELECT count(*) FROM predictions")) <= rows:
-        assert time.monotonic() < until
-        time.sleep(0.005)
-    return int(found)
+def _wait_for(database: Database, predictions: int, process: subprocess.Popen[str]) -> None:
+    """Until there are so many, as long as the process lives."""
+    wait_for(lambda: database.value("SELECT count(*) FROM predictions") >= predictions, process)
 
 
 def test_asked_to_stop_all_end_at_a_batch_boundary(full_queue: Database) -> None:
