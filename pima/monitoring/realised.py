@@ -1,7 +1,7 @@
 """What came true of each version's predictions: by week for people to look at, and as figures that are kept."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 from pima.core.drift.figures import expected_accuracy
 from pima.core.drift.watched import Watched
 from pima.core.evidence.figures import NO_CASES, Figure, share
-from pima.core.evidence.subgroups import FEWEST_ROWS
+from pima.core.evidence.subgroups import FEWEST_ROWS, shown
 from pima.core.realised import Judged, Realised, realised, realised_figures
 from pima.monitoring.weeks import monday_of
 from pima.store import registry, report_figures
@@ -39,14 +39,26 @@ class VersionWeek:
     estimated_accuracy: Figure
     """Of all the predictions, if the probabilities hold."""
     realised: Realised | None
-    """Of those with an outcome; None where they are too few to be shown."""
+    """Of those with an outcome; None where they are too few to be shown, or could be told by the others."""
 
 
 def version_weeks(connection: Connection, weeks: int) -> list[VersionWeek]:
     """Of the last so many weeks with predictions, newest first."""
     predicted = _predicted(connection, weeks)
     came = _by_version_and_week(report_figures.came_true(connection, NEWEST_OUTCOMES))
-    return [_week(*key, *predicted[key], came.get(key, [])) for key in sorted(predicted, reverse=True)]
+    told = told_weeks({key: len(each) for key, each in came.items()})
+    return [_week(*key, *predicted[key], came.get(key, []), key in told) for key in sorted(predicted, reverse=True)]
+
+
+def told_weeks(outcomes: Mapping[tuple[date, int], int]) -> set[tuple[date, int]]:
+    """Of how many outcomes there are by week and version, the weeks that may be shown: a version's weeks add up to what
+    is told of the version, so a small one could be told by the others."""
+    told: set[tuple[date, int]] = set()
+    for version in {version for _, version in outcomes}:
+        weeks = [key for key in sorted(outcomes) if key[1] == version]
+        are_shown = shown(tuple(outcomes[key] for key in weeks))
+        told.update(key for key, is_shown in zip(weeks, are_shown, strict=True) if is_shown)
+    return told
 
 
 def _predicted(connection: Connection, weeks: int) -> dict[tuple[date, int], tuple[int, float]]:
@@ -66,7 +78,9 @@ def _by_version_and_week(found: Iterable[CameTrue]) -> dict[tuple[date, int], li
     return weeks
 
 
-def _week(monday: date, version: int, predictions: int, expected: float, came: list[CameTrue]) -> VersionWeek:
+def _week(
+    monday: date, version: int, predictions: int, expected: float, came: list[CameTrue], is_told: bool
+) -> VersionWeek:
     estimate = expected_accuracy(expected, predictions)
     is_shown = predictions >= FEWEST_ROWS
     return VersionWeek(
@@ -76,7 +90,7 @@ def _week(monday: date, version: int, predictions: int, expected: float, came: l
         outcomes=len(came),
         followed_up=share(min(len(came), predictions), predictions, NO_CASES),
         estimated_accuracy=Figure(estimate.value, estimate.low, estimate.high) if is_shown else Figure(None),
-        realised=realised_of(came) if len(came) >= FEWEST_ROWS else None,
+        realised=realised_of(came) if is_told else None,
     )
 
 
