@@ -9,7 +9,7 @@ demo: $(VENV)/.complete
 	$(RUN) -m jobs.demo
 
 test: $(VENV)/.complete
-	$(RUN) -m pytest -n 3 --dist worksteal
+	$(RUN) -m pytest -n 4 --dist worksteal
 
 # The campaigns at their full length: hundreds of races, kills and trials of the gate, of which `make test` runs a few.
 faults: $(VENV)/.complete

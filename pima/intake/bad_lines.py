@@ -25,7 +25,7 @@ _EXPECTED = {
     "duplicate_id": "expected each id once; an earlier line has the same",
     "duplicate_source_key": "expected each key of a source once; an earlier line has the same",
     "field_too_long": f"a cell has at most {LONGEST_FIELD:,} characters, a line {LONGEST_LINE:,}",
-    FORGOTTEN: "left out: a row or a person that was forgotten (jobs.forget)",
+    FORGOTTEN: "expected rows of people who were not forgotten (jobs.forget)",
     "half_written_line": "expected a whole line; it ends in its middle, or a quote is left open",
     "new_patient_without_measurements": (
         "expected a known patient's id or key, or this column, which a new patient needs"

@@ -320,8 +320,8 @@ def test_networks_side_by_side_that_have_rows_of_their_own_learn_alone() -> None
     weights = np.zeros((80, 2), dtype=np.float32)
     weights[:40, 0] = weights[40:, 1] = 2
     recipe = FiveSeeds(members=2, steps=50)
-    both = train(recipe, 0.01, inputs, np.concatenate([outcomes, weights], axis=1), seed=9)
-    first = train(recipe, 0.01, inputs[:40], outcomes[:40], seed=9)
+    both = train(recipe, [0.01], inputs, np.concatenate([outcomes, weights], axis=1), seed=9)
+    first = train(recipe, [0.01], inputs[:40], outcomes[:40], seed=9)
     assert both.logits(inputs)[:, 0] == pytest.approx(first.logits(inputs)[:, 0], abs=1e-4)
     assert both.logits(inputs)[:, 1] != pytest.approx(first.logits(inputs)[:, 1], abs=1e-2)
 

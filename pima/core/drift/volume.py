@@ -29,7 +29,7 @@ def volume(rows: int, weeks: Sequence[int]) -> Watched:
 
 def volume_of_nights(nights: Sequence[tuple[int, Sequence[int]]]) -> Watched:
     """Of tonight and the nights before it, newest first: its rows, and those of its weekday in the weeks before."""
-    found = [volume(rows, weeks) for rows, weeks in nights[:LAST_NIGHTS]]
+    found = [volume(rows, weeks) for rows, weeks in nights[:LAST_NIGHTS]] or [volume(0, ())]
     tonight = found[0]
     before = [[each.name] if each.is_beyond else [] for each in found[1:]]
     if tonight.state == State.USUAL and alerts(tonight.is_beyond, tonight.name, before):
