@@ -89,29 +89,10 @@ $(VENV)/.complete: locks/dev.txt
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/dev.txt
 	touch $@
 
-# The learners that only benchmarks ask.
-$(VENV)/.bench: $(VENV)/.complete locks/bench.txt
-	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/bench.txt
-	touch $@
-
-# The drivers of databases that are sources alone.
-$(VENV)/.source: $(VENV)/.complete locks/source.txt
-	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/source.txt
-	touch $@
-
-# What speaks to an MLflow.
-$(VENV)/.mlflow: $(VENV)/.complete locks/mlflow.txt
-	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/mlflow.txt
-	touch $@
-
-# Dask, and fsspec for URLs.
-$(VENV)/.dask: $(VENV)/.complete locks/dask.txt
-	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/dask.txt
-	touch $@
-
-# What drives a browser that is there.
-$(VENV)/.browser: $(VENV)/.complete locks/browser.txt
-	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/browser.txt
+# What only some targets need, each with a lock of its own: learners for benchmarks, drivers of sources' databases, what
+# speaks to an MLflow, Dask and fsspec, and what drives a browser that is there.
+$(VENV)/.bench $(VENV)/.source $(VENV)/.mlflow $(VENV)/.dask $(VENV)/.browser: $(VENV)/.%: $(VENV)/.complete locks/%.txt
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r locks/$*.txt
 	touch $@
 
 # Pins anew, for every platform and Python from 3.11; hashes in, index addresses out.
