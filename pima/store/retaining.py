@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table, and_, delete, exists, false, func, not
 from sqlalchemy.sql.elements import ColumnElement
 
 from pima.store.database import database_of
-from pima.store.runs import IS_REAL, ROW_RESULTS, Status
+from pima.store.runs import IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
 from pima.store.tables import patients, predictions, rejections, removed_runs, runs
 
 JOBS = ("score", "pull", "retain")
@@ -117,8 +117,7 @@ def _delete(connection: Connection, old: Old, condition: ColumnElement[bool]) ->
 
 def _keep_sums(connection: Connection, condition: ColumnElement[bool]) -> None:
     """What metrics count goes on growing, whatever runs are gone."""
-    sums = [text(f"coalesce(sum(CAST(counts ->> '{name}' AS BIGINT)), 0)") for name in ROW_RESULTS]
-    gone = select(runs.c.job, runs.c.status, func.count(), *sums).where(condition, IS_REAL)
+    gone = select(runs.c.job, runs.c.status, func.count(), *map(text, SUMS_OF_ROWS)).where(condition, IS_REAL)
     for job, status, *counts in connection.execute(gone.group_by(runs.c.job, runs.c.status)).all():
         new = dict(zip(("runs", *ROW_RESULTS), map(int, counts), strict=True))
         made = database_of(connection).insert_unless_there(removed_runs, ("job", "status"))

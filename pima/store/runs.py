@@ -19,6 +19,8 @@ IS_REAL = runs.c.trigger != DRY_RUN
 
 ROW_RESULTS = ("predicted", "rejected", "already_scored")
 """The keys of scoring's `counts` that SQL sums."""
+SUMS_OF_ROWS = tuple(f"coalesce(sum(CAST(counts ->> '{name}' AS BIGINT)), 0)" for name in ROW_RESULTS)
+"""How it does, one a key."""
 
 JUDGED_BEFORE = "judged_before"
 """The key of retraining's `counts` by which SQL knows the runs that came to a verdict of their own: false."""

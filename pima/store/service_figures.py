@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select, text
 
-from pima.store.runs import DRY_RUN, IS_REAL, ROW_RESULTS, Status
+from pima.store.runs import DRY_RUN, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
 from pima.store.tables import promotions, removed_runs, runs, schedules
 
 
@@ -66,8 +66,7 @@ def last_durations(connection: Connection) -> dict[str, float]:
 
 def rows_by_result(connection: Connection) -> dict[str, int]:
     """What became of all rows that scoring has ever taken, by its runs' counts; of runs that were removed, too."""
-    sums = ", ".join(f"coalesce(sum(CAST(counts ->> '{name}' AS BIGINT)), 0)" for name in ROW_RESULTS)
-    there = f"SELECT {sums} FROM runs WHERE job = 'score' AND trigger <> '{DRY_RUN}'"
+    there = f"SELECT {', '.join(SUMS_OF_ROWS)} FROM runs WHERE job = 'score' AND trigger <> '{DRY_RUN}'"
     removed = ", ".join(f"coalesce(sum({name}), 0)" for name in ROW_RESULTS)
     gone = f"SELECT {removed} FROM removed_runs WHERE job = 'score'"
     rows = connection.execute(text(f"{there} UNION ALL {gone}")).all()
