@@ -50,10 +50,10 @@ def parts_of(connection: Connection, run_id: int) -> list[Tally]:
     return [_kept(document, moment).tally for document, moment in found]
 
 
-def newest_tallies(connection: Connection, version: int, before: int) -> Iterator[KeptTally]:
-    """Of a version's runs before this one, newest first, as many as are asked for."""
+def newest_tallies(connection: Connection, version: int, but_of: int) -> Iterator[KeptTally]:
+    """Of all of a version's runs but this one, newest first, as many as are asked for."""
     newest = select(tallies.c.tally, tallies.c.recorded_at).where(tallies.c.model_version == version)
-    newest = newest.where(tallies.c.run_id != before).order_by(tallies.c.run_id.desc())
+    newest = newest.where(tallies.c.run_id != but_of).order_by(tallies.c.run_id.desc())
     read = 0
     for most in (_AT_FIRST, _AT_MOST):
         rows = connection.execute(newest.offset(read).limit(most - read)).all()

@@ -75,7 +75,7 @@ class Watch:
                 self._leave(connection, run_id, counted, Tally())
 
     def _leave(self, connection: Connection, run_id: int, counted: Tally, not_kept_yet: Tally) -> None:
-        kept = newest_tallies(connection, self._version, before=run_id)
+        kept = newest_tallies(connection, self._version, but_of=run_id)
         night, before = night_so_far(counted, kept, clock(connection))
         found = night_figures(names_of(self._scorer.features), night, self._reference, before)
         beyond = [each.name for each in found if each.is_beyond] if night.accepted >= MINIMUM_ROWS else None
