@@ -1,16 +1,18 @@
 """Our rows of a source, beside those of it that are compared.
 
 Each block is read by a transaction of its own: a source that answers slowly must not hold one open, and a row that
-somebody changes meanwhile is compared again where it is written.
+somebody changes meanwhile is compared again where it is written. Where the source is in our own file, its transaction
+is the one: a writer that waits until it ends lets no other begin, and the two would wait for each other.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from threading import Thread
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from pima.core.mapping import SourceRows
 from pima.intake.comparing import Pair, side_by_side
@@ -26,6 +28,8 @@ class OurRows:
 
     engine: Engine
     columns: OurColumns
+    within: Connection | None = None
+    """The source's, where it is in our own file."""
 
     def beside(self, theirs: Iterable[SourceRows], extent: Extent) -> Iterator[Pair]:
         """The source's rows, each block with ours of the same keys."""
@@ -36,13 +40,18 @@ class OurRows:
 
     def _all(self) -> Iterator[SourceRows]:
         """Each block is read while the one before it is compared: our server and this process work side by side."""
-        coming = _begun(partial(self._after, ""))
+        coming = self._begun("")
         while len(block := coming.result()):
-            coming = _begun(partial(self._after, block.keys[-1]))
+            coming = self._begun(block.keys[-1])
             yield block
 
+    def _begun(self, last: str) -> Future[SourceRows]:
+        read = partial(self._after, last)
+        # Two threads must not use one connection.
+        return _begun(read) if self.within is None else _done(read)
+
     def _after(self, last: str) -> SourceRows:
-        with reading(self.engine) as connection:
+        with self._transaction() as connection:
             return rows_after(connection, self.columns, last, BLOCK_ROWS)
 
     def _of_each(self, keys: Sequence[str]) -> Iterator[SourceRows]:
@@ -50,8 +59,11 @@ class OurRows:
             yield self._of(keys[first : first + BLOCK_ROWS])
 
     def _of(self, keys: Sequence[str]) -> SourceRows:
-        with reading(self.engine) as connection:
+        with self._transaction() as connection:
             return rows_of(connection, self.columns, keys)
+
+    def _transaction(self) -> AbstractContextManager[Connection]:
+        return reading(self.engine) if self.within is None else nullcontext(self.within)
 
 
 def _begun(read: Callable[[], SourceRows]) -> Future[SourceRows]:
@@ -65,4 +77,10 @@ def _begun(read: Callable[[], SourceRows]) -> Future[SourceRows]:
             coming.set_exception(error)
 
     Thread(target=work, name="our rows", daemon=True).start()
+    return coming
+
+
+def _done(read: Callable[[], SourceRows]) -> Future[SourceRows]:
+    coming: Future[SourceRows] = Future()
+    coming.set_result(read())
     return coming

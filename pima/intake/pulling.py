@@ -34,6 +34,7 @@ from pima.store import patients, runs
 from pima.store.contested import told_as_contested
 from pima.store.engine import reading, writing
 from pima.store.forgotten import everyone_forgotten
+from pima.store.source_engine import are_one_file
 from pima.store.source_rows import Changes, InAll, count_rows
 
 LEASE_SECONDS = 60
@@ -145,8 +146,9 @@ def _compared_once(
     changes = ChangeFile(BLOCK_ROWS, opened.source)
     at_the_end.callback(changes.close)
     reader = SourceReader(opened.source, mapping, planned.now, tally, planned.forgotten)
-    with reader.rows(opened.engine, planned.extent, ordered) as theirs:
-        ours = OurRows(pull.engine, opened.our_columns)
+    with reader.rows(opened.engine, planned.extent, ordered) as (connection, theirs):
+        within = connection if are_one_file(opened.engine, pull.engine) else None
+        ours = OurRows(pull.engine, opened.our_columns, within)
         for pair in ours.beside(theirs, planned.extent):
             found = compared(*pair, mapping.has_outcome, bool(mapping.person_types))
             comparison.add(found, mapping)

@@ -96,8 +96,10 @@ class SourceReader:
         return (*columns, self.source.outcome_at) if self.source.outcome_at else columns
 
     @contextmanager
-    def rows(self, engine: Engine, extent: Extent, ordered: bool) -> Iterator[Iterator[SourceRows]]:
+    def rows(self, engine: Engine, extent: Extent, ordered: bool) -> Iterator[tuple[Connection, Iterator[SourceRows]]]:
         """The rows in blocks, each key once, in order; those of a key that came before are counted in the tally.
+
+        With them comes the connection on whose transaction they are read.
 
         With `ordered` the source's own order is relied on, and OutOfOrder raised where it is another. Raises
         SourceAway, SourceUnusable.
@@ -111,7 +113,7 @@ class SourceReader:
             else:
                 blocks = self._in_order(connection, extent, ordered)
             with closing(blocks):
-                yield _each_key_once(blocks, self.tally)
+                yield connection, _each_key_once(blocks, self.tally)
 
     def _in_order(self, connection: Connection, extent: Extent, ordered: bool) -> Generator[SourceRows]:
         """All rows of the extent, by one statement."""

@@ -2,11 +2,12 @@
 
 import random
 import signal
+import sqlite3
 import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -15,6 +16,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
+from pima.intake import our_rows
 from pima.intake.source_reading import BLOCK_ROWS
 from tests.conftest import PATIENCE_SECONDS, Database, call, install_models, wait_for
 from tests.jobs.clinic import URL, Clinic, engine_of
@@ -41,6 +43,44 @@ def test_nothing_is_missed_whoever_writes_while_it_is_pulled(database: Database,
     pulled(database, visits)
     assert pulled(database, visits) == ("touched", {})
     assert_nothing_is_missing(database, visits)
+
+
+@pytest.mark.parametrize(("read_by", "arguments"), [("rows_of", ()), ("rows_after", ("--full",))])
+def test_a_pull_goes_on_while_a_writer_of_the_same_file_waits_for_its_end(
+    sqlite: Database,
+    sqlite_own_clinic: Clinic,
+    monkeypatch: pytest.MonkeyPatch,
+    read_by: str,
+    arguments: tuple[str, ...],
+) -> None:
+    """Who waits to commit lets nobody else begin to read: a pull that read ours apart would wait for itself."""
+    visits, read = attached_and_pulled(sqlite, sqlite_own_clinic), getattr(our_rows, read_by)
+    sqlite.environ["PIMA_DATABASE__LOCK_TIMEOUT_SECONDS"] = "1"
+    visits.execute("UPDATE visits SET age = 90")
+    writer = threading.Thread(target=visits.execute, args=("UPDATE visits SET age = 91",))
+
+    def read_beside_the_writer(*given: object) -> object:
+        if not writer.ident:
+            writer.start()
+            _wait_until_nobody_may_begin(visits)
+        return read(*given)
+
+    monkeypatch.setattr(our_rows, read_by, read_beside_the_writer)
+    assert pulled(sqlite, visits, *arguments)[1] == {"updated": 50}
+    writer.join(PATIENCE_SECONDS)
+    assert pulled(sqlite, visits) == ("touched", {"updated": 50})
+
+
+def _wait_until_nobody_may_begin(clinic: Clinic) -> None:
+    until = time.monotonic() + PATIENCE_SECONDS
+    with closing(sqlite3.connect(make_url(clinic.url).database or "", timeout=0)) as connection:
+        while time.monotonic() < until:
+            try:
+                connection.execute("SELECT count(*) FROM visits").fetchone()
+            except sqlite3.OperationalError:
+                return
+            time.sleep(0.01)
+    raise AssertionError
 
 
 class _Committed:
@@ -78,15 +118,14 @@ def _write(clinic: Clinic, seed: str, stop: threading.Event, committed: _Committ
     try:
         pause = 0.0
         while not stop.wait(pause):
-            began = time.monotonic()
             try:
                 with engine.connect() as connection:
                     _any_transaction(connection, draw, stop)
                     committed.count += 1
             except DBAPIError:  # a key that is there already, or writers that wait for each other
                 pass
-            # Who asks for a file's lock again at once lets nobody else have it, on a busy machine least of all.
-            pause = max(0.2, 5 * (time.monotonic() - began))
+            # Who asks for a file's lock again at once lets nobody else have it.
+            pause = 0.2
     except BaseException as error:  # noqa: BLE001
         committed.failed.append(error)
     finally:
