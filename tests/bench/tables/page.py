@@ -36,9 +36,13 @@ def _recipe(standings: Standings) -> dict[str, str]:
     assert isinstance(recipe, FiveSeeds)
     return {name: str(number) for name, number in asdict(recipe).items()} | {
         "l2": f"{recipe.l2_times_rows:g}",
-        "l2_choice": " or ".join(f"{choice:g}" for choice in recipe.l2_choices),
+        "l2_choice": _either([f"{choice:g}" for choice in recipe.l2_choices]),
         "most_rows": f"{recipe.most_rows_to_choose:,}",
     }
+
+
+def _either(names: list[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _sets(standings: Standings) -> str:
