@@ -14,6 +14,7 @@ from typing import Any
 import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -25,6 +26,8 @@ FIRST = "#010104"
 SECOND = "#010105"
 PAPER = "#010106"
 _VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", FIRST: "first", SECOND: "second", PAPER: "paper"}
+
+_NO_METADATA: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 WIDTH_INCHES = 4.2
 HEIGHT_INCHES = 3.0
@@ -67,7 +70,8 @@ def as_svg(figure: Figure, title: str, description: str) -> Markup:
     with warnings.catch_warnings():
         # The reader's browser has the letters, whatever the font by which they are measured here.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
-        figure.savefig(sink, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        # Like savefig, but for its drawing all of it once before, to lay it out: that is done in this drawing too.
+        FigureCanvasSVG(figure).print_svg(sink, metadata=_NO_METADATA)
     told = Markup("<title>{}</title><desc>{}</desc>").format(title, description)
     box = f"0 0 {72 * figure.get_figwidth():g} {72 * figure.get_figheight():g}"
     start = Markup('<svg role="img" viewBox="{}" xmlns:xlink="http://www.w3.org/1999/xlink">').format(box)

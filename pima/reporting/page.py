@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from datetime import date, datetime
+from functools import cache
 from itertools import groupby
 from typing import Any
 
@@ -23,6 +24,13 @@ _BEST = {"calibration_intercept": " (0 is best)", "calibration_slope": " (1 is b
 
 def render(contents: Contents) -> str:
     """The page; the same contents give the same page."""
+    pages = _pages()
+    return pages.get_template("report.html").render(contents=contents, style=_style(pages))
+
+
+@cache
+def _pages() -> Environment:
+    """The templates, each compiled when it is first needed."""
     loader = PackageLoader("pima.reporting", "template")
     pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     pages.filters |= {
@@ -50,7 +58,7 @@ def render(contents: Contents) -> str:
         "service_pictures": service_pictures,
         "at_threshold": _at_threshold,
     }
-    return pages.get_template("report.html").render(contents=contents, style=_style(pages))
+    return pages
 
 
 def _style(pages: Environment) -> Markup:
