@@ -91,7 +91,7 @@ def simulate_margins(setting: Setting, seed: int) -> dict[float | None, MarginCo
         is_spoiled = bool(draw.random() < setting.spoiled_share)
         learned = _spoiled(sides.training, draw) if is_spoiled else sides.training
         challenger = _fit(learned, int(draw.integers(2**32)))
-        week = _Week(sides, challenger, is_spoiled, fresh[stream.truth], stream.now_ms)
+        week = _Week(sides, challenger, is_spoiled, fresh[stream.truth], stream.now_ms, _bands(sides))
         for margin, standing in standings.items():
             _judge(standing, margin, week)
     return {margin: standing.course for margin, standing in standings.items()}
@@ -104,6 +104,8 @@ class _Week:
     is_spoiled: bool
     fresh: FreshPatients
     now_ms: int
+    bands: tuple[Grouping, ...]
+    """of the holdout"""
 
 
 def _sides(stream: Stream, seed: int) -> history.Split:
@@ -122,10 +124,8 @@ def _spoiled(training: Side, draw: np.random.Generator) -> Side:
 
 def _judge(standing: _Standing, margin: float | None, week: _Week) -> None:
     course, sides = standing.course, week.sides
-    asked = replace(
-        contest(sides.holdout, week.challenger, standing.champion, Window(), week.now_ms),
-        groupings=_groupings(week, sides.holdout.features),
-    )
+    asked = contest(sides.holdout, week.challenger, standing.champion, Window(), week.now_ms)
+    asked = replace(asked, groupings=week.bands)
     verdict = decide(asked, GateOptions(subgroup_margin=margin))
     is_promoted, is_rejected = verdict.decision is Decision.PROMOTED, verdict.reason is Reason.SUBGROUP_WORSE
     if is_promoted or is_rejected:
@@ -141,8 +141,8 @@ def _judge(standing: _Standing, margin: float | None, week: _Week) -> None:
     course.true_accuracies.append(week.fresh.true_accuracy(standing.champion))
 
 
-def _groupings(week: _Week, features: np.ndarray) -> tuple[Grouping, ...]:
-    return groupings(SHIPPED.features, features, week.sides.training.features)
+def _bands(sides: history.Split) -> tuple[Grouping, ...]:
+    return groupings(SHIPPED.features, sides.holdout.features, sides.training.features)
 
 
 def _worst_true_gain(champion: Model, week: _Week) -> float:
@@ -155,7 +155,7 @@ def _worst_true_gain(champion: Model, week: _Week) -> float:
     gains = right[0] - right[1]
     return min(
         float(gains[each.members == group].mean())
-        for each in _groupings(week, fresh.features)
+        for each in groupings(SHIPPED.features, fresh.features, week.sides.training.features)
         for group, size in enumerate(each.sizes)
         if size >= FEW_ROWS
     )
