@@ -71,7 +71,7 @@ def as_svg(figure: Figure, title: str, description: str) -> Markup:
         # The reader's browser has the letters, whatever the font by which they are measured here.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         # Like savefig, but for its drawing all of it once before, to lay it out: that is done in this drawing too.
-        FigureCanvasSVG(figure).print_svg(sink, metadata=_NO_METADATA)
+        FigureCanvasSVG(figure).print_svg(sink, metadata=_NO_METADATA)  # type: ignore[no-untyped-call]
     told = Markup("<title>{}</title><desc>{}</desc>").format(title, description)
     box = f"0 0 {72 * figure.get_figwidth():g} {72 * figure.get_figheight():g}"
     start = Markup('<svg role="img" viewBox="{}" xmlns:xlink="http://www.w3.org/1999/xlink">').format(box)
