@@ -510,12 +510,23 @@ def equal_fits_once(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
 
     `models reproduce` still fits anew.
     """
+    _share_fits(tmp_path_factory, monkeypatch, own_repeated=True)
+
+
+@pytest.fixture
+def each_fit_once(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Likewise, and of equal fits of its own a test has but one: where its matter is that they are asked for alike, or
+    what else is asked of them."""
+    _share_fits(tmp_path_factory, monkeypatch, own_repeated=False)
+
+
+def _share_fits(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, own_repeated: bool) -> None:
     from pima.training import retraining
     from tests.equal_fits import made_once
 
     folder = _shared(tmp_path_factory) / "fits"
     folder.mkdir(exist_ok=True)
-    monkeypatch.setattr(retraining, "fit_challenger", made_once(retraining.fit_challenger, folder))
+    monkeypatch.setattr(retraining, "fit_challenger", made_once(retraining.fit_challenger, folder, own_repeated))
 
 
 def _shared(tmp_path_factory: pytest.TempPathFactory) -> Path:

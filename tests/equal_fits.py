@@ -23,15 +23,16 @@ from pima.training.retraining import seed_of, settings_of_fit
 Fit = Callable[[Split, Settings, Features, Boundary], Challenger]
 
 
-def made_once(fit: Fit, folder: Path) -> Fit:
+def made_once(fit: Fit, folder: Path, own_repeated: bool = True) -> Fit:
     """The same fit, which takes from the folder what another test has had fitted on the same rows under the same
-    settings. What one test has fitted twice was fitted twice: that both are equal may be what it is about."""
+    settings. What one test has fitted twice was fitted twice, if `own_repeated`: that both are equal may be what it is
+    about."""
     before: Counter[str] = Counter()
 
     def fit_challenger(history: Split, settings: Settings, features: Features, boundary: Boundary) -> Challenger:
         key = fingerprint(history, settings, features)
-        before[key] += 1
-        path = folder / f"{key}-{before[key]}"
+        before[key] += own_repeated
+        path = folder / f"{key}-{before[key] or 1}"
         with fasteners.InterProcessLock(f"{path}.lock"):
             if path.exists():
                 return _read(path, features)

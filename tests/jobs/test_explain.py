@@ -22,6 +22,8 @@ from tests.conftest import (
 )
 from tests.jobs.declared import configuration
 
+pytestmark = pytest.mark.usefixtures("equal_fits_once")
+
 NAME = "Canary-Smith"
 
 

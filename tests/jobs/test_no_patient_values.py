@@ -139,7 +139,7 @@ def test_a_night_with_good_and_bad_rows_shows_no_value(watched: Watched) -> None
     watched.report()
 
 
-def test_a_retraining_and_the_reports_on_it_show_no_value(watched: Watched) -> None:
+def test_a_retraining_and_the_reports_on_it_show_no_value(equal_fits_once: None, watched: Watched) -> None:
     watched.run("load", str(SHIPPED))
     for outcome in (0, 1):
         insert_patients(watched.database, 12, outcome=outcome, **GOOD)

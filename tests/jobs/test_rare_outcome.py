@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import Copied, Database, call, the_json
 from tests.jobs.declared import DECLARED, configuration
 
-pytestmark = pytest.mark.usefixtures("equal_fits_once")
+pytestmark = pytest.mark.usefixtures("each_fit_once")
 
 ROWS = 2_000
 KNOWN_POWERS = """
@@ -151,8 +151,8 @@ def test_a_threshold_that_goes_up_and_down_replaces_no_champion_by_net_benefit(
 
 
 @pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
-def test_a_specificity_has_a_higher_threshold(clinic: tuple[Database, str]) -> None:
-    found = _json(clinic, "retrain", "--dry-run", PIMA_RETRAIN__THRESHOLD="specificity >= 0.95")
+def test_a_specificity_has_a_higher_threshold(known_powers: tuple[Database, str]) -> None:
+    found = _json(known_powers, "retrain", "--dry-run", PIMA_RETRAIN__THRESHOLD="specificity >= 0.95")
     assert found["challenger_scores"]["specificity"] > 0.92
     assert 0 < found["challenger_scores"]["sensitivity"] < 0.85
 

@@ -116,11 +116,14 @@ _JUDGED_ON = """
     ORDER BY p.id DESC LIMIT 1"""
 
 
-def test_the_next_verdict_is_the_one_that_the_file_would_have_given(lived_in: Database, moved: Database) -> None:
-    """On the same sides of the holdout: the test set and the rows of the fit are named by their fingerprints."""
+def test_the_next_verdict_is_the_one_that_the_file_would_have_given(
+    each_fit_once: None, lived_in: Database, moved: Database
+) -> None:
+    """On the same sides of the holdout: the test set and the rows of the fit are named by their fingerprints, and the
+    compiled form is the same where both asked for the same fit."""
     results = []
     for database in (lived_in, moved):
-        results.append(the_json(database.run("retrain", "--json")))
+        results.append(the_json(call(database, "retrain", "--json")))
         results[-1]["judged on"] = database.execute(_JUDGED_ON)
         sides = database.value("SELECT patient_ids FROM test_sets ORDER BY created_at DESC LIMIT 1")
         results[-1]["test set"] = json.loads(sides) if isinstance(sides, str) else sides

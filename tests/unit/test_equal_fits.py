@@ -37,19 +37,26 @@ def test_a_test_has_each_fit_made_and_the_next_one_takes_the_very_same(tmp_path:
         made.append(fit_challenger(*arguments))
         return made[-1]
 
-    def in_a_test() -> list[Challenger]:
-        once = made_once(fit, tmp_path)
+    def in_a_test(own_repeated: bool = True) -> list[Challenger]:
+        once = made_once(fit, tmp_path, own_repeated)
         return [once(HISTORY, SETTINGS, FEATURES, never) for _ in range(2)]
 
     fitted, taken = in_a_test(), in_a_test()
     assert fitted == made
     assert len(taken) == len(made) == 2
     for one, other in zip(taken, made, strict=True):
-        assert replace(one, scorer=None) == replace(other, scorer=None)
-        assert replace(one.scorer, model=None) == replace(other.scorer, model=None)
-        assert (_said(one) == _said(other)).all()
+        _assert_the_very_same(one, other)
     # The same rows and settings give the same model, so that it is all the same which test has had it fitted.
     assert (_said(made[0]) == _said(made[1])).all()
+    for one in in_a_test(own_repeated=False):
+        _assert_the_very_same(one, made[0])
+    assert len(made) == 2
+
+
+def _assert_the_very_same(one: Challenger, other: Challenger) -> None:
+    assert replace(one, scorer=None) == replace(other, scorer=None)
+    assert replace(one.scorer, model=None) == replace(other.scorer, model=None)
+    assert (_said(one) == _said(other)).all()
 
 
 def _said(challenger: Challenger) -> np.ndarray:

@@ -44,7 +44,10 @@ def _codes_of_runs() -> set[str]:
     """What the scheduler and the runs' own upkeep write into `runs.error_code` and `runs.trigger`."""
     found = set()
     for path in PIMA:
-        tree = ast.parse(path.read_text())
+        source = path.read_text()
+        if path.parent.name != "schedule" and "error_code=" not in source:
+            continue
+        tree = ast.parse(source)
         if path.parent.name == "schedule":
             found |= {text for text in _constants(tree) if re.fullmatch(r"[a-z]+(_[a-z]+)+_?", text)}
         for node in ast.walk(tree):
