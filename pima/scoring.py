@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine
@@ -100,7 +101,7 @@ def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopR
     champion = champion_if_needed(engine)
     if champion is None:
         if not options.dry_run:
-            leave_volume(engine, run.id)
+            run.leave_at_the_end(partial(leave_volume, run.id))
         return
     scorer = load_scorer(engine, champion)
     make_partitions_ahead(engine)
@@ -108,8 +109,8 @@ def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopR
     from pima.watching.night import Watch  # with numpy, which an empty queue does not need
 
     watch = Watch(engine, champion, scorer)
-    with watch.figures_at_the_end(run.id):
-        _Drain(engine, run, champion, scorer, watch, options, stop).run()
+    run.leave_at_the_end(partial(watch.leave_figures, run.id))
+    _Drain(engine, run, champion, scorer, watch, options, stop).run()
 
 
 def drain(

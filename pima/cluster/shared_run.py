@@ -51,7 +51,7 @@ def shared(engine: Engine, run: OpenRun) -> Iterator[Share | None]:
     run.report(ScoreResult())
     champion = champion_if_needed(engine)
     if champion is None:
-        leave_volume(engine, run.id)
+        run.leave_at_the_end(partial(leave_volume, run.id))
         yield None
         return
     watch = Watch(engine, champion, load_scorer(engine, champion))
@@ -60,8 +60,8 @@ def shared(engine: Engine, run: OpenRun) -> Iterator[Share | None]:
         artifact = registry.compiled_artifact(connection, champion)
         record_progress(connection, run.id, as_json(ScoreResult(model_version=champion)), champion)
     run.share()
-    with watch.figures_of_parts_at_the_end(run.id):
-        yield Share(run.id, champion, "" if artifact is None else artifact.sha256)
+    run.leave_at_the_end(partial(watch.leave_figures_of_parts, run.id))
+    yield Share(run.id, champion, "" if artifact is None else artifact.sha256)
 
 
 def work_on(engine: Engine, share: Share, options: ScoreOptions, stop: StopRequest) -> None:

@@ -14,12 +14,12 @@ from pima.core.evidence.figures import NO_CASES, Figure, share
 from pima.core.evidence.subgroups import FEWEST_ROWS, shown
 from pima.core.realised import Judged, Realised, realised, realised_figures
 from pima.monitoring.weeks import monday_of
+from pima.process.never_failing import never_failing
 from pima.store import registry, report_figures
 from pima.store.engine import reading, writing
 from pima.store.monitoring import keep_figures
 from pima.store.report_figures import CameTrue
 from pima.store.tallies import tallies_since
-from pima.watching.volume import never_failing
 
 NEWEST_OUTCOMES = 10_000
 

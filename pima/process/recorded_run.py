@@ -1,7 +1,7 @@
 """A run's row in `runs`: opened before any work, closed with what became of it."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from pima.errors import Interrupted, PimaError, RunNotOpen
 from pima.logs import get_logger, mark_lines
+from pima.process.never_failing import never_failing
 from pima.process.results import as_json
 from pima.store.attempts import adopt_run
 from pima.store.engine import writing
@@ -17,6 +18,9 @@ from pima.store.runs import DRY_RUN, Status, counts_of, finish_run, start_run, s
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+_DONE_SO_FAR = (Status.SUCCEEDED, Status.INTERRUPTED)
+"""Endings of runs whose work up to there was to be done."""
 
 
 @dataclass(slots=True)
@@ -27,6 +31,7 @@ class OpenRun:
     _result: "DataclassInstance | None" = None
     _is_shared: bool = False
     _recorded: dict[str, Any] | None = None
+    _leave: Callable[[Connection], None] | None = None
 
     def report(self, result: "DataclassInstance") -> None:
         """What the work has come to so far, in the place of what was reported before; a run that fails keeps it."""
@@ -43,8 +48,23 @@ class OpenRun:
         """From here on others record the counts in `runs`, which are read there once the run is closed."""
         self._is_shared = True
 
-    def finish(self, connection: Connection, status: Status, error_code: str | None) -> None:
-        """Close the row; from then on nobody adds to it."""
+    def leave_at_the_end(self, leave: Callable[[Connection], None]) -> None:
+        """Its monitoring, which is written where it is closed unless it fails."""
+        self._leave = leave
+
+    def finish(self, engine: Engine, status: Status, error_code: str | None) -> None:
+        """Close the row, in one transaction with what the run leaves; without that where it can't be written."""
+        if self._leave is not None and status in _DONE_SO_FAR:
+            with never_failing():
+                with writing(engine) as connection:
+                    self._leave(connection)
+                    self._finish(connection, status, error_code)
+                return
+        with writing(engine) as connection:
+            self._finish(connection, status, error_code)
+
+    def _finish(self, connection: Connection, status: Status, error_code: str | None) -> None:
+        """From then on nobody adds to it."""
         finish_run(connection, self.id, status, None if self._is_shared else self.counts, error_code)
         if self._is_shared:
             self._recorded = counts_of(connection, self.id)
@@ -70,8 +90,7 @@ def recorded_run(engine: Engine, job: str, opened: int | None, dry_run: bool) ->
     except BaseException as error:
         _close(engine, run, Status.FAILED, f"unexpected_{type(error).__name__}")
         raise
-    with writing(engine) as connection:
-        run.finish(connection, Status.SUCCEEDED, None)
+    run.finish(engine, Status.SUCCEEDED, None)
     get_logger().info("run finished", status=Status.SUCCEEDED, **run.counts)
 
 
@@ -89,6 +108,6 @@ def _open(engine: Engine, job: str, opened: int | None, by_hand: str) -> tuple[O
 
 def _close(engine: Engine, run: OpenRun, status: Status, error_code: str) -> None:
     # Where the database itself is away, the row stays `running`; what ended the run is what must be reported.
-    with suppress(PimaError), writing(engine) as connection:
-        run.finish(connection, status, error_code)
+    with suppress(PimaError):
+        run.finish(engine, status, error_code)
     get_logger().error("run finished", status=status, error_code=error_code, **run.counts)

@@ -1,9 +1,8 @@
 """A night beside what its version learned from: what a run counts of its rows, and the figures that come of it."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
-from functools import partial
 
 import msgspec
 from sqlalchemy import Connection, Engine
@@ -16,12 +15,13 @@ from pima.core.drift.watched import LAST_NIGHTS
 from pima.core.features import names_of
 from pima.core.validation import Validated
 from pima.errors import Interrupted
+from pima.process.never_failing import never_failing
 from pima.scorer import Scorer
 from pima.store import registry
 from pima.store.engine import clock, reading, writing
 from pima.store.monitoring import keep_figures
 from pima.store.tallies import KeptTally, keep_part, keep_tally, newest_tallies, parts_of
-from pima.watching.volume import never_failing, volume_tonight
+from pima.watching.volume import volume_tonight
 
 POOLED_FOR = timedelta(days=7)
 """So far back rows are pooled where a night has too few."""
@@ -34,7 +34,9 @@ class Watch:
         self._engine = engine
         self._version = version
         self._scorer = scorer
-        self._reference = _reference(engine, version)
+        self._reference: Reference | None = None
+        with never_failing():
+            self._reference = _reference(engine, version)
         self._counted = Tally()
 
     def tally(self, validated: Validated, probabilities: Float64Array) -> Tally:
@@ -45,57 +47,44 @@ class Watch:
         """A batch that was committed; one worker at a time."""
         self._counted = added([self._counted, tally]) if self._counted.rows else tally
 
-    def figures_at_the_end(self, run_id: int) -> AbstractContextManager[None]:
-        """Around the run: it leaves the figures of the night so far, also where it is stopped, but not where it fails.
-        Nothing of a run that took no row."""
-        return _at_the_end(partial(self._leave_figures, run_id))
-
-    def part_at_the_end(self, run_id: int) -> AbstractContextManager[None]:
-        """Around what one of several processes does of a run."""
-        return _at_the_end(partial(self._leave_part, run_id))
-
-    def figures_of_parts_at_the_end(self, run_id: int) -> AbstractContextManager[None]:
-        """Around all that these processes do."""
-        return _at_the_end(partial(self._leave_figures_of_parts, run_id))
-
-    def _leave_figures(self, run_id: int) -> None:
+    def leave_figures(self, run_id: int, connection: Connection) -> None:
+        """Of the night so far; nothing of a run that took no row."""
         if self._counted.rows:
-            with never_failing(), writing(self._engine) as connection:
-                self._leave(connection, run_id, self._counted, self._counted)
+            self._leave(connection, run_id, self._counted, self._counted)
+
+    def leave_figures_of_parts(self, run_id: int, connection: Connection) -> None:
+        """Of a run that several processes shared."""
+        counted = added(parts_of(connection, run_id))
+        if counted.rows:
+            self._leave(connection, run_id, counted, Tally())
+
+    @contextmanager
+    def part_at_the_end(self, run_id: int) -> Iterator[None]:
+        """Around what one of these does of it, which it leaves also where it is stopped, but not where it fails."""
+        try:
+            yield
+        except Interrupted:
+            self._leave_part(run_id)
+            raise
+        self._leave_part(run_id)
 
     def _leave_part(self, run_id: int) -> None:
         if self._counted.rows:
             with never_failing(), writing(self._engine) as connection:
                 keep_part(connection, run_id, self._version, self._counted)
 
-    def _leave_figures_of_parts(self, run_id: int) -> None:
-        with never_failing(), writing(self._engine) as connection:
-            counted = added(parts_of(connection, run_id))
-            if counted.rows:
-                self._leave(connection, run_id, counted, Tally())
-
     def _leave(self, connection: Connection, run_id: int, counted: Tally, not_kept_yet: Tally) -> None:
         kept = newest_tallies(connection, self._version, but_of=run_id)
-        night, before = night_so_far(counted, kept, clock(connection))
+        now = clock(connection)
+        night, before = night_so_far(counted, kept, now)
         found = night_figures(names_of(self._scorer.features), night, self._reference, before)
         beyond = [each.name for each in found if each.is_beyond] if night.accepted >= MINIMUM_ROWS else None
         keep_tally(connection, run_id, self._version, not_kept_yet, beyond)
-        keep_figures(connection, run_id, self._version, (volume_tonight(connection), *found))
-
-
-@contextmanager
-def _at_the_end(leave: Callable[[], None]) -> Iterator[None]:
-    try:
-        yield
-    except Interrupted:
-        leave()
-        raise
-    leave()
+        keep_figures(connection, run_id, self._version, (volume_tonight(connection, now), *found))
 
 
 def _reference(engine: Engine, version: int) -> Reference | None:
-    stored = None
-    with never_failing(), reading(engine) as connection:
+    with reading(engine) as connection:
         stored = registry.reference(connection, version)
     return None if stored is None else msgspec.convert(stored, Reference)
 

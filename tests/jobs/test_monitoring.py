@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import Connection, Engine, event, insert, select, text, update
 
 from pima.monitoring.figures import MonitoringAlert, monitoring_alerts, realised_below_limit
 from pima.monitoring.metrics_endpoint import DatabaseFigures
@@ -148,6 +148,44 @@ def test_figures_that_cant_be_written_fail_no_night(postgresql: Database, traine
     told = [json.loads(line) for line in ended.stderr.splitlines()]
     assert [line["error_code"] for line in told if "monitoring" in line["event"]] == ["database_failed"]
     assert postgresql.value("SELECT count(*) FROM predictions") == 2
+
+
+@pytest.mark.parametrize(
+    ("document", "error_code"),
+    [
+        ("UPDATE tallies SET tally = '{}'", "KeyError"),
+        ("UPDATE model_versions SET reference = '{}'", "ValidationError"),
+    ],
+)
+def test_documents_that_somebody_has_changed_fail_no_night(
+    scored_database: Database, document: str, error_code: str
+) -> None:
+    insert_patients(scored_database, 1)
+    call(scored_database, "score")
+    scored_database.execute(document)
+    insert_patients(scored_database, 2)
+    ended = call(scored_database, "score", PIMA_LOGS__FORMAT="json")
+    assert ended.exit_code == 0
+    told = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert [line["error_code"] for line in told if "monitoring" in line["event"]] == [f"unexpected_{error_code}"]
+    assert scored_database.value("SELECT count(*) FROM predictions") == 3
+    assert scored_database.value("SELECT count(*) FROM runs WHERE status = 'succeeded' AND job = 'score'") == 2
+
+
+def test_a_night_leaves_its_figures_in_the_transaction_that_closes_its_run(scored_database: Database) -> None:
+    begun = []
+
+    def note(connection: Connection) -> None:
+        begun.append(connection.get_execution_options().get("pima_writes", False))
+
+    event.listen(Engine, "begin", note)
+    for rows in (3, 0):
+        insert_patients(scored_database, rows)
+        begun.clear()
+        call(scored_database, "score")
+        assert begun.count(True) == (3 if rows else 2)  # opened, a batch, closed
+    event.remove(Engine, "begin", note)
+    assert scored_database.value("SELECT count(DISTINCT run_id) FROM monitoring") == 2
 
 
 def _predicted_and_known(database: Database) -> dict[str, float]:
