@@ -1,6 +1,7 @@
-"""A new file that is whole or not there: written beside its place, then put into it."""
+"""A file that is whole or not there: written beside its place, then put into it."""
 
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -8,28 +9,43 @@ from typing import BinaryIO
 
 from pima.errors import WrongUsage
 
+ASIDE = ".part"
+"""How the name of a file ends that is not whole yet; it begins with a point."""
+
+
+def name_aside(name: str) -> str:
+    """What a file is called until it is whole; another name each time."""
+    return f".{name}.{uuid.uuid4().hex[:8]}{ASIDE}"
+
+
+@contextmanager
+def written_aside(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """In its place once the block ends well, over what was there; where a link points, not in the link's place. Raises
+    OSError."""
+    place = Path(os.path.realpath(path))
+    aside = place.with_name(name_aside(place.name))
+    try:
+        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(place)
+    except BaseException:
+        with suppress(OSError):
+            aside.unlink()
+        raise
+
 
 @contextmanager
 def whole_file(path: Path, option: str) -> Iterator[BinaryIO]:
-    """For its owner's eyes alone. Raises WrongUsage, which names the option, where anything is there already, or where
-    it can't be written."""
+    """A new one, for its owner's eyes alone. Raises WrongUsage, which names the option, where anything is there
+    already, or where it can't be written."""
     try:
         _refuse_existing(path, option)
-        # It is put where a link points, not in the link's place.
-        place = Path(os.path.realpath(path))
-        aside = place.with_name(f".{place.name}.{os.getpid()}.part")
-        try:
-            with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
+        with written_aside(path) as file:
+            yield file
             # Somebody else may have made one meanwhile.
             _refuse_existing(path, option)
-            aside.replace(place)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                aside.unlink()
-            raise
     except OSError as error:
         raise WrongUsage(what=f"{option} {path}: it can't be written ({error.strerror}). Name another file") from None
 

@@ -7,8 +7,9 @@ from typing import Any
 from pima.errors import OtherOutputThere
 from pima.files.inputs import InputFile
 from pima.files.parts import PREDICTIONS, REJECTIONS, Facts, Part, read_facts, summed
-from pima.files.places import ASIDE, Place, whole
+from pima.files.places import Place, whole
 from pima.files.scoring_model import ScoringModel
+from pima.whole_file import ASIDE
 
 MANIFEST = "manifest.json"
 FORMAT = "pima scored files 1"

@@ -3,17 +3,13 @@
 What is written is whole or not there: it is written beside its place and then put into it.
 """
 
-import os
-import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
 
 from pima.errors import PartNotWritten, WrongUsage
-
-ASIDE = ".part"
-"""How the name of a file ends that is not whole yet; it begins with a point."""
+from pima.whole_file import name_aside, written_aside
 
 
 class Place(Protocol):
@@ -31,11 +27,9 @@ class Place(Protocol):
     def remove(self, path: str) -> None:
         """Raises nothing where it is not there."""
 
-    def new(self, path: str) -> AbstractContextManager[BinaryIO]:
-        """A file that is to be written; its folders are made. Raises OSError."""
-
-    def rename(self, aside: str, path: str) -> None:
-        """Put a file into its place, over what was there."""
+    def written_aside(self, path: str) -> AbstractContextManager[BinaryIO]:
+        """A file that is in its place once the block ends well, and nowhere else; its folders are made. Raises
+        OSError."""
 
 
 def place_of(dataset: str) -> tuple[Place, str]:
@@ -57,19 +51,11 @@ def place_of(dataset: str) -> tuple[Place, str]:
 @contextmanager
 def whole(place: Place, path: str) -> Iterator[BinaryIO]:
     """A file that is in its place once the block ends well, and nowhere else. Raises PartNotWritten."""
-    folder, _, name = path.rpartition("/")
-    aside = f"{folder}/.{name}.{uuid.uuid4().hex[:8]}{ASIDE}"
     try:
-        with place.new(aside) as file:
+        with place.written_aside(path) as file:
             yield file
-        place.rename(aside, path)
-    except BaseException as error:
-        with suppress(OSError):
-            place.remove(aside)
-        if isinstance(error, OSError):
-            why = error.strerror or type(error).__name__
-            raise PartNotWritten(path=path, why=why) from None
-        raise
+    except OSError as error:
+        raise PartNotWritten(path=path, why=error.strerror or type(error).__name__) from None
 
 
 class Disks:
@@ -93,17 +79,10 @@ class Disks:
     def remove(self, path: str) -> None:
         Path(path).unlink(missing_ok=True)
 
-    @contextmanager
-    def new(self, path: str) -> Iterator[BinaryIO]:
+    def written_aside(self, path: str) -> AbstractContextManager[BinaryIO]:
         """For its owner's eyes alone."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-
-    def rename(self, aside: str, path: str) -> None:
-        Path(aside).replace(path)
+        return written_aside(Path(path))
 
 
 class Storage:
@@ -135,13 +114,19 @@ class Storage:
         with suppress(FileNotFoundError):
             self._storage.rm_file(path)
 
-    def new(self, path: str) -> AbstractContextManager[BinaryIO]:
-        self._storage.makedirs(path.rpartition("/")[0], exist_ok=True)
-        opened: BinaryIO = self._storage.open(path, "wb")
-        return opened
-
-    def rename(self, aside: str, path: str) -> None:
-        self._storage.mv(aside, path)
+    @contextmanager
+    def written_aside(self, path: str) -> Iterator[BinaryIO]:
+        folder, _, name = path.rpartition("/")
+        aside = f"{folder}/{name_aside(name)}"
+        self._storage.makedirs(folder, exist_ok=True)
+        try:
+            with self._storage.open(aside, "wb") as file:
+                yield file
+            self._storage.mv(aside, path)
+        except BaseException:
+            with suppress(OSError):
+                self.remove(aside)
+            raise
 
 
 def is_data(name: str) -> bool:

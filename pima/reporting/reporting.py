@@ -1,9 +1,7 @@
 """Making a report, and where it goes: into a file, and after each retraining into the database and a folder."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from sqlalchemy import Engine
 
@@ -14,6 +12,7 @@ from pima.reporting.report_extra import report_extra
 from pima.settings import Settings
 from pima.store import reports
 from pima.store.engine import reading, writing
+from pima.whole_file import written_aside
 
 KEPT = 4
 """Reports that stay in the database, a month of weekly ones."""
@@ -54,17 +53,9 @@ def write_report(html: str, path: Path) -> Written:
     content = html.encode()
     try:
         _refuse_other_than_report(path)
-        place = Path(os.path.realpath(path))
-        with NamedTemporaryFile(dir=place.parent, prefix=f".{place.name}-", delete=False) as file:
-            try:
-                file.write(content)
-                file.close()
-                # Nobody is told by it: whoever may look into the folder may read it.
-                Path(file.name).chmod(0o666 & ~_mask())
-                Path(file.name).replace(place)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+        # Nobody is told by it: whoever may look into the folder may read it.
+        with written_aside(path, mode=0o666) as file:
+            file.write(content)
     except OSError as error:
         raise ReportNotWritten(path=path, why=error.strerror) from None
     return Written(str(path), len(content))
@@ -82,12 +73,6 @@ def _refuse_other_than_report(path: Path) -> None:
     if beginning and not (beginning.startswith(_BEGINNING) and _GENERATOR in beginning):
         what = f"{path}: the file that stands there is no report of pima. Name another one, or move it away"
         raise WrongUsage(what=what)
-
-
-def _mask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def leave_report(engine: Engine, settings: Settings) -> None:
