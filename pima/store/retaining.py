@@ -14,7 +14,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from pima.store.database import database_of
 from pima.store.runs import IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
-from pima.store.tables import patients, predictions, rejections, removed_runs, runs
+from pima.store.tables import monitoring, patients, predictions, rejections, removed_runs, runs, tallies
 
 JOBS = ("score", "pull", "retain")
 """Whose runs may go. Those of retraining tell how often the holdout was asked, and stand behind versions and verdicts:
@@ -111,6 +111,7 @@ def delete_rows(connection: Connection, old: Old, keys: Sequence[tuple[int, ...]
 def _delete(connection: Connection, old: Old, condition: ColumnElement[bool]) -> int:
     if old.table is runs:
         _keep_sums(connection, condition)
+        _delete_figures(connection, condition)
     database_of(connection).join_by_index(connection)
     return connection.execute(delete(old.table).where(condition)).rowcount
 
@@ -125,3 +126,10 @@ def _keep_sums(connection: Connection, condition: ColumnElement[bool]) -> None:
         of_it = (removed_runs.c.job == job, removed_runs.c.status == status)
         grown = {name: removed_runs.c[name] + count for name, count in new.items()}
         connection.execute(removed_runs.update().where(*of_it).values(**grown))
+
+
+def _delete_figures(connection: Connection, condition: ColumnElement[bool]) -> None:
+    """What nights are compared with reaches back a week; the report shows no night older than its run."""
+    gone = select(runs.c.id).where(condition)
+    for table in (tallies, monitoring):
+        connection.execute(delete(table).where(table.c.run_id.in_(gone)))

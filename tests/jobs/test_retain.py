@@ -93,6 +93,11 @@ def test_runs_go_and_what_they_have_counted_stays(lived_in: Database) -> None:
         lived_in.execute(f"{row} ('{job}', 'manual', NULL, 1, '{status}', '{{}}', 'here', :moment, :moment)", old)
     lived_in.execute(f"{row} ('score', 'manual', NULL, 1, 'succeeded', '{{}}', 'here', :moment, :moment)", old)
     lived_in.execute("UPDATE runs SET heartbeat_at = :moment WHERE job = 'score'", old)
+
+    def of_runs(table: str, column: str = "run_id") -> set[int]:
+        return {row[0] for row in lived_in.execute(f"SELECT DISTINCT {column} FROM {table}")}
+
+    there, watched = of_runs("runs", "id"), [of_runs("tallies"), of_runs("monitoring")]
     before = figures()
     found = the_json(call(lived_in, "retain", *ASKED, "--json"))
     left = lived_in.execute("SELECT job, status FROM runs WHERE job <> 'retain' ORDER BY id")
@@ -101,6 +106,9 @@ def test_runs_go_and_what_they_have_counted_stays(lived_in: Database) -> None:
     assert left == [("score", "succeeded"), *by_hand, ("score", "succeeded")]
     assert found["runs"] == 5
     assert figures() == before
+    gone = there - of_runs("runs", "id")
+    assert all(gone & each for each in watched)
+    assert [of_runs("tallies"), of_runs("monitoring")] == [each - gone for each in watched]
 
 
 def test_rows_that_are_moved_are_in_files_and_nowhere_else(

@@ -143,6 +143,7 @@ ROLES = (
             "UPDATE (patient_ids, redacted_at) ON test_sets",
             "SELECT, INSERT, UPDATE, DELETE ON runs",
             "SELECT, INSERT, UPDATE ON removed_runs",
+            "SELECT (run_id), DELETE ON tallies, monitoring",
             "SELECT, INSERT ON forgotten",
             # For SELECT ... FOR KEY SHARE, in its turn with loads; of a column that the stamping trigger overwrites.
             "UPDATE (updated_at) ON patients",
