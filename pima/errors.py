@@ -400,6 +400,15 @@ class StillAttached(PimaError):
     code = "still_attached"
 
 
+class StillDivided(PimaError):
+    """The database can't go back to revision {to}: predictions is divided into parts, and releases of schemas before
+    {first} make no new ones, so that nothing could be scored any more once the last is full. Nothing was changed.
+    `python -m jobs.migrate --to {first}` is as far as it can go."""
+
+    exit_code = WRONG
+    code = "still_divided"
+
+
 class ModelFileRefused(PimaError):
     """{file}: can't be used as a model, {what}. Nothing was written. Expected: a file that
     `python -m jobs.models export N --out FILE` of this release has written; copy it again, or export it anew."""

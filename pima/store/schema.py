@@ -21,6 +21,7 @@ from pima.errors import (
     SchemaDiffers,
     SchemaMissing,
     StillAttached,
+    StillDivided,
     WrongConfiguration,
 )
 from pima.settings import HoldoutSettings
@@ -60,7 +61,7 @@ REVISIONS = (
 _FIRST_WITH_DECLARATIONS = "0007"
 _FIRST_WITH_KEYS = "0009"
 _FIRST_WITH_ATTACHED = "0011"
-_FIRST_WITH_FORGOTTEN = "0017"
+_FIRST_WITH_FORGOTTEN = _FIRST_WITH_PARTS = "0017"
 _NAMES = ("alembic_version", *(table.name for table in TABLES), *VIEWS)
 
 _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
@@ -179,6 +180,7 @@ def migrate(
             _require_keys_can_stay(connection, before, to)
             _require_nothing_attached(connection, before, to)
             _require_nobody_forgotten(connection, before, to)
+            _require_one_table(connection, before, to)
         if before == HEAD and to not in ("head", HEAD):
             drop_triggers(connection)
         _run_alembic(connection, to)
@@ -244,6 +246,13 @@ def _require_nobody_forgotten(connection: Connection, before: str, to: str) -> N
         marks = connection.scalar(select(func.count()).select_from(forgotten))
         if marks:
             raise ForgottenWouldReturn(to=to, first=_FIRST_WITH_FORGOTTEN, marks=marks)
+
+
+def _require_one_table(connection: Connection, before: str, to: str) -> None:
+    """Older releases would find no part to write to, one day."""
+    partitions, is_left = database_of(connection).partitions, to in REVISIONS and to < _FIRST_WITH_PARTS <= before
+    if is_left and partitions is not None and partitions.is_divided(connection):
+        raise StillDivided(to=to, first=_FIRST_WITH_PARTS)
 
 
 def _run_alembic(connection: Connection, to: str) -> None:

@@ -50,6 +50,7 @@ def test_a_table_is_divided_and_all_goes_on(scored: Database) -> None:
     assert the_json(call(scored, *DIVIDE, "--json"))["partitions"] == {"divided_now": False, "parts": 2}
     assert scored.execute("SELECT * FROM predictions ORDER BY 1") == rows
     assert scored.execute("SELECT * FROM current_predictions ORDER BY 1") == shown
+    assert the_json(call(scored, "migrate", "--to", "0016", "--json"))["error"] == "still_divided"
     # What comes now finds parts that were made ahead, however many versions were drawn since.
     insert_many(scored, 500)
     found = the_json(call(scorer, "score", "--json"))
