@@ -26,8 +26,10 @@ def _column(column: pa.Array, feature: Feature) -> Column:
 
 
 def _is_null(column: pa.Array) -> BoolArray:
-    found: BoolArray = column.is_null().to_numpy(zero_copy_only=False)
-    return found
+    """From its bits: pyarrow's own way to numpy would import pandas where it is installed."""
+    found = column.is_null()
+    each = np.unpackbits(np.frombuffer(found.buffers()[1], dtype=np.uint8), bitorder="little")
+    return each[found.offset : found.offset + len(found)].view(np.bool_)
 
 
 def _values(column: pa.Array, feature: Feature) -> Float64Array:

@@ -22,6 +22,8 @@ from pima.process.stopping import StopRequest
 _Item = TypeVar("_Item")
 _CELLS, _MOST_ROWS = 1_000_000, 100_000
 """Of a batch."""
+_FEW_VALUES = ("predicted_class", "model_version", "reason", "field")
+"""Columns of which a dictionary is short."""
 _READ_BYTES = 1 << 20
 """At once, of each column; without a limit the whole column of a row group is read into memory."""
 
@@ -38,7 +40,7 @@ class _Output:
     def write(self, batch: pa.RecordBatch) -> None:
         if self.writer is None:
             file = self.until.enter_context(whole(self.place, self.path))
-            writer = pq.ParquetWriter(file, batch.schema, compression="zstd", use_dictionary=False)
+            writer = pq.ParquetWriter(file, batch.schema, compression="zstd", **_encodings(batch.schema))
             self.writer = self.until.enter_context(writer)
         self.writer.write_batch(batch)
 
@@ -130,6 +132,15 @@ class PartScoring:
             predicted=part.rows - by_reason.total(),
             rejected_by_reason=dict(sorted(by_reason.items())),
         )
+
+
+def _encodings(schema: pa.Schema) -> dict[str, Any]:
+    """What takes the least time to compress: whole numbers as differences, and of floats, which the model makes of half
+    as many bits, the bytes of one place together."""
+    others = [field for field in schema if field.name not in _FEW_VALUES]
+    encodings = {field.name: "DELTA_BINARY_PACKED" for field in others if pa.types.is_integer(field.type)}
+    encodings |= {field.name: "BYTE_STREAM_SPLIT" for field in others if field.name == "probability"}
+    return {"use_dictionary": list(_FEW_VALUES), "column_encoding": encodings}
 
 
 def _nothing() -> None:
