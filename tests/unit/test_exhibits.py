@@ -69,9 +69,10 @@ def test_a_distribution_has_tenths_and_those_of_few_rows_together() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 9, 10, 25, 150, 400])
-def test_no_two_figures_differ_by_a_step_of_few_rows(rows: int) -> None:
+@pytest.mark.parametrize("own", [0.31, 0.3145])
+def test_no_two_figures_differ_by_a_step_of_few_rows(rows: int, own: float) -> None:
     probabilities = PROBABILITIES[:rows]
-    made = document(evidence(OUTCOMES[:rows], Answers(probabilities, 0.31), None, ()))
+    made = document(evidence(OUTCOMES[:rows], Answers(probabilities, own), None, ()))
     groups, bars = calibration(made, "challenger"), distribution(made, "challenger")
     told = {0.0, *told_thresholds(made, "challenger"), *(cell.low for cell in bars)}
     told |= {threshold for threshold, *_ in roc(made, "challenger")[1:]}
@@ -81,7 +82,15 @@ def test_no_two_figures_differ_by_a_step_of_few_rows(rows: int) -> None:
     # A group of like probability is made of whole steps.
     assert set(np.cumsum([group.rows for group in groups])) <= set(np.cumsum(steps))
     assert [joined(block).rows for block in blocks(made, "challenger")] == steps.tolist()
-    assert (0.31 in told) is (rows >= 150)
+    assert (own in told) is (rows >= 150)
+
+
+@pytest.mark.parametrize("own", [0.004, 0.855, 0.8999, 0.9955])
+def test_no_step_from_what_the_classes_tell_is_of_few_rows(own: float) -> None:
+    made = document(evidence(OUTCOMES, Answers(PROBABILITIES, own), None, ()))
+    told = np.array([cell[0].low for cell in blocks(made, "challenger")])
+    beside = np.abs((told[:, None] <= PROBABILITIES).sum(axis=1) - (own <= PROBABILITIES).sum())
+    assert beside.min() == 0 or beside[1:].min() >= 10
 
 
 def test_one_class_has_no_roc_curve() -> None:

@@ -4,12 +4,17 @@ Whoever knows a patient's probability, as every reader of predictions does, woul
 that patient alone. All that is shown of a model stands on the same steps, so that no two figures differ by fewer rows.
 """
 
+from bisect import bisect
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from pima.core.evidence.subgroups import FEWEST_ROWS
 from pima.core.evidence.wording import TABLED_THRESHOLDS
+
+_Counts = tuple[float, int, int]
+"""A threshold, and the rows from there on: with outcome 1, and the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +34,38 @@ class Cell:
 
 
 def cells(document: dict[str, Any], role: str) -> list[Cell]:
-    """Between each two thresholds, below the first and from the last on, with what the document counts at them."""
-    bounds = [0.0, *document["thresholds"], 1.0]
-    called = document[role]["called"]
-    cases = [document["positive"], *called["cases"], 0]
-    others = [document["rows"] - document["positive"], *called["others"], 0]
+    """Between each two thresholds, the model's own among them, below the first and from the last on."""
+    positive, model = document["positive"], document[role]
+    everybody, called = (0.0, positive, document["rows"] - positive), model["called"]
+    counts = [everybody, *zip(document["thresholds"], called["cases"], called["others"], strict=True), (1.0, 0, 0)]
+    above = bisect([threshold for threshold, _, _ in counts], model["threshold"])
+    if 0 < model["threshold"] < 1 and counts[above - 1][0] != model["threshold"]:
+        counts.insert(above, _called_by_class(model, everybody, counts[above - 1 : above + 1]))
     return [
-        Cell(bounds[n], bounds[n + 1], cases[n] - cases[n + 1], others[n] - others[n + 1])
-        for n in range(len(bounds) - 1)
+        Cell(low, high, cases - fewer_cases, others - fewer_others)
+        for (low, cases, others), (high, fewer_cases, fewer_others) in pairwise(counts)
     ]
+
+
+def _called_by_class(model: dict[str, Any], everybody: _Counts, beside: list[_Counts]) -> _Counts:
+    """From the model's own threshold on: the figures of classes tell it, rounded, so between the counts beside it."""
+    (_, most_cases, most_others), (_, fewest_cases, fewest_others) = beside
+    cases = round((model["sensitivity"]["value"] or 0.0) * everybody[1])
+    others = round((1 - (model["specificity"]["value"] or 0.0)) * everybody[2])
+    within = (min(max(cases, fewest_cases), most_cases), min(max(others, fewest_others), most_others))
+    return model["threshold"], *within
 
 
 def blocks(document: dict[str, Any], role: str) -> list[list[Cell]]:
     """Neighbouring cells together, so that each block has `FEWEST_ROWS` rows, or all of them where there are fewer.
 
-    They end at the model's own threshold and at those of the tables wherever that leaves enough on both sides.
+    They end at the model's own threshold and at those of the tables wherever that leaves enough on both sides. What its
+    classes tell is known: where few rows lie on one side of its threshold, no block ends within so many of it.
     """
-    parts = [cells(document, role)]
-    for bounds in ((document[role]["threshold"],), TABLED_THRESHOLDS, document["thresholds"]):
+    parts = _split(cells(document, role), (document[role]["threshold"],))
+    for bounds in (TABLED_THRESHOLDS, document["thresholds"]):
         parts = [piece for part in parts for piece in together(_split(part, bounds), FEWEST_ROWS)]
-    return parts
+    return together(parts, FEWEST_ROWS)
 
 
 def told_thresholds(document: dict[str, Any], role: str) -> set[float]:
