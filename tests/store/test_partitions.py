@@ -9,7 +9,9 @@ from sqlalchemy import text
 
 from pima.store.database import database_of
 from pima.store.engine import writing
+from pima.store.postgresql import partitions as postgresql_partitions
 from tests.conftest import (
+    SOUND,
     Database,
     call,
     insert_many,
@@ -85,6 +87,20 @@ def test_a_part_whose_row_waits_still_is_not_dropped(scored: Database) -> None:
     assert the_json(call(scored, "requeue", "--json"))["requeued"] == 1
     assert call(scored, "score").exit_code == 0
     assert _parts(scored)["predictions_below_200"] == 1
+
+
+def test_a_part_is_not_dropped_whose_versions_nobody_else_sees_yet(
+    scored: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call(scored, *DIVIDE).exit_code == 0
+    monkeypatch.setattr(postgresql_partitions, "_SECONDS_FOR_WRITERS", 0.2)
+    names, values = ", ".join(SOUND), ", ".join(map(str, SOUND.values()))
+    with writing(scored.engine) as connection:
+        # So many in one transaction that they have a part for themselves.
+        connection.execute(text(f"INSERT INTO patients ({names}) SELECT {values} FROM generate_series(1, 300)"))
+        removed = the_json(call(under_role(scored, "pima_eraser"), "retain", "--older-than", "200", "--json"))
+        assert removed["parts"] == 0
+    assert the_json(call(scored, "score", "--json"))["predicted"] == 300
 
 
 def test_what_was_ended_in_between_is_gone_on_from(scored: Database) -> None:

@@ -6,6 +6,7 @@ versions lie below the first boundary, and while that goes on everything else do
 The functions run with the owner's rights: the nightly job has no right to make a table, nor to drop one.
 """
 
+import time
 from datetime import datetime
 
 from sqlalchemy import Connection, text
@@ -238,10 +239,30 @@ def make_ahead(connection: Connection) -> int:
 
 
 def droppable(connection: Connection, cutoff: datetime) -> list[Part]:
-    """Parts of which nothing is kept, nor can anything come any more: their versions have all been drawn, none of them
-    lives, and each row is old enough."""
+    """Parts of which nothing is kept, nor can anything come any more: their versions have all been drawn, by
+    transactions that are over, none of them lives, and each row is old enough."""
     drawn = connection.scalar(text(LAST_VERSION)) or 0
-    return [part for part in parts(connection) if part.below <= drawn and _keeps_nothing(connection, part, cutoff)]
+    found = [part for part in parts(connection) if part.below <= drawn]
+    if not found or not _writers_are_done(connection):
+        return []
+    return [part for part in found if _keeps_nothing(connection, part, cutoff)]
+
+
+_WRITERS = """
+    SELECT DISTINCT virtualtransaction FROM pg_locks
+    WHERE relation = to_regclass('patients') AND granted AND mode NOT IN ('AccessShareLock', 'RowShareLock')
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+_SECONDS_FOR_WRITERS = 10.0
+
+
+def _writers_are_done(connection: Connection) -> bool:
+    """Whether all who write to patients now have ended within a while: what they have drawn nobody else can see."""
+    waited_for = set(connection.execute(text(_WRITERS)).scalars())
+    until = time.monotonic() + _SECONDS_FOR_WRITERS
+    while waited_for and time.monotonic() < until:
+        time.sleep(0.1)
+        waited_for &= set(connection.execute(text(_WRITERS)).scalars())
+    return not waited_for
 
 
 def _keeps_nothing(connection: Connection, part: Part, cutoff: datetime) -> bool:
