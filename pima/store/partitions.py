@@ -1,10 +1,13 @@
 """Parts of `predictions`: dividing the table while everything goes on, and having the next part there in time."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Engine
 
-from pima.errors import WrongUsage
+from pima.errors import DatabaseBusy, WrongUsage
 from pima.store.database import Partitions, database_of
 from pima.store.engine import reading, without_time_limit, writing
 
@@ -48,13 +51,30 @@ def _divide(engine: Engine, partitions: Partitions, versions: int) -> None:
         with writing(engine) as connection:
             without_time_limit(connection)
             partitions.see_bound(connection)
-        with writing(engine) as connection:
-            partitions.divide(connection, below, versions)
+        _patiently(partial(_put_in_place, engine, partitions, below, versions))
     except BaseException:
         # As long as it stands, no version above the boundary could be scored.
         with writing(engine) as connection:
             partitions.unbound(connection)
         raise
+
+
+def _put_in_place(engine: Engine, partitions: Partitions, below: int, versions: int) -> None:
+    with writing(engine) as connection:
+        partitions.divide(connection, below, versions)
+
+
+_TRIES = 20
+
+
+def _patiently(attempt: Callable[[], None]) -> None:
+    """Again and again, each time so briefly that nobody who uses the table waits for long. Raises DatabaseBusy."""
+    for _ in range(_TRIES - 1):
+        try:
+            return attempt()
+        except DatabaseBusy:
+            time.sleep(0.2)
+    return attempt()
 
 
 def make_partitions_ahead(engine: Engine) -> None:

@@ -1,6 +1,7 @@
 """Parts of `predictions` on PostgreSQL: divided while everything goes on, and nothing is lost, doubled or hidden."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,27 @@ def test_whoever_writes_predictions_is_waited_for_a_while_and_then_nothing_has_c
         connection.rollback()
     assert scored.value("SELECT count(*) FROM pg_constraint WHERE conname = 'predictions_before'") == 0
     assert call(scored, *DIVIDE).exit_code == 0
+
+
+def test_whoever_reads_meanwhile_is_not_ended(scored: Database) -> None:
+    """Who waits in a circle with somebody else is ended by the server after a second."""
+    over = threading.Event()
+
+    def read(name: str) -> int:
+        times = 0
+        while not over.is_set():
+            assert scored.value(f"SELECT count(*) FROM {name}") == 20
+            times += 1
+        return times
+
+    names = ("current_predictions", "monitored_predictions", "predictions")
+    with ThreadPoolExecutor(len(names)) as threads:
+        readers = [threads.submit(read, name) for name in names]
+        try:
+            ended = call(scored, *DIVIDE)
+        finally:
+            over.set()
+    assert (ended.exit_code, all(reader.result() for reader in readers)) == (0, True)
 
 
 def test_two_make_the_next_part_and_neither_fails(scored: Database) -> None:

@@ -7,6 +7,7 @@ The functions run with the owner's rights: the nightly job has no right to make 
 """
 
 import time
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, text
@@ -23,6 +24,10 @@ _BOUND = "predictions_before"
 _PARTS_AHEAD = 2
 _PATIENCE = "2s"
 """With whoever uses the table: all who come later wait behind this one."""
+_PATIENCE_WITH_READERS = 400
+_PATIENCE_WITH_WRITERS = 400
+"""Milliseconds, while views or the table are held: well below the second after which the server ends one of those that
+wait in a circle, and that may be whoever reads."""
 
 
 def is_divided(connection: Connection) -> bool:
@@ -101,11 +106,11 @@ def _require_plain(connection: Connection) -> None:
 
 def divide(connection: Connection, below: int, versions: int) -> None:
     """Put a table of parts into the place of the one that there is, which becomes its first part: under a lock, but
-    nothing is read or copied."""
+    nothing is read or copied. Raises DatabaseBusy, soon, where somebody uses it."""
     schema = schema_of_patients(connection)
-    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
-    connection.exec_driver_sql("LOCK TABLE predictions IN ACCESS EXCLUSIVE MODE")
-    views, grants, owner = _views(connection), _grants(connection), _owner(connection)
+    views = _views(connection)
+    _hold(connection, views)
+    grants, owner = _grants(connection), _owner(connection)
     first, by_versions = f"predictions_below_{below}", "PARTITION BY RANGE (patient_version)"
     key = "PRIMARY KEY (patient_id, patient_version, model_version)"
     for statement in (
@@ -125,6 +130,16 @@ def divide(connection: Connection, below: int, versions: int) -> None:
     make_ahead(connection)
 
 
+def _hold(connection: Connection, views: Sequence[str]) -> None:
+    """The views first, as whoever reads them does: who had the table first would wait for them in a circle. To make a
+    view what it is changes nothing."""
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_PATIENCE_WITH_READERS // max(1, len(views))}")
+    for view in views:
+        connection.exec_driver_sql(view.replace("%", "%%"))
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_PATIENCE_WITH_WRITERS}")
+    connection.exec_driver_sql("LOCK TABLE predictions IN ACCESS EXCLUSIVE MODE")
+
+
 def _owner(connection: Connection) -> str:
     named = "SELECT quote_ident(pg_get_userbyid(relowner)) FROM pg_class WHERE oid = to_regclass('predictions')"
     return str(connection.scalar(text(named)))
@@ -142,16 +157,17 @@ def _grants(connection: Connection) -> list[tuple[str, str]]:
 
 
 def _views(connection: Connection) -> list[str]:
-    """What makes each view that reads the table anew, of ours or of somebody else's: by name, and so from all parts."""
+    """What makes each view that reads the table anew, of ours or of somebody else's: by name, and so from all parts.
+    One that reads another one comes before it."""
     rows = connection.execute(
         text("""
-            SELECT DISTINCT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name,
+            SELECT DISTINCT c.oid, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name,
                 pg_get_viewdef(c.oid) AS body,
                 CASE WHEN c.reloptions IS NULL THEN '' ELSE 'WITH (' || array_to_string(c.reloptions, ', ') || ')' END
                     AS options
             FROM pg_depend d JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
                 JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE d.refobjid = to_regclass('predictions') AND c.relkind = 'v' ORDER BY name""")
+            WHERE d.refobjid = to_regclass('predictions') AND c.relkind = 'v' ORDER BY c.oid DESC""")
     )
     return [f"CREATE OR REPLACE VIEW {row.name} {row.options} AS {row.body}" for row in rows]
 
