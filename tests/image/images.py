@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 OUR_BASE = "localhost/pima-base"
-# Where the machine's limits are lower than those that buildah asks for by itself, it may ask for no more than these.
-_LIMITS = ("--ulimit", "nofile=20000:20000", "--ulimit", "nproc=96365:96365")
+# By itself buildah asks for more processes than some machines allow root.
+_PROCESSES = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+_LIMITS = ("--ulimit", "nofile=20000:20000", "--ulimit", f"nproc={_PROCESSES}:{_PROCESSES}")
 _CERTIFICATES = Path("/etc/ssl/certs")
 
 
