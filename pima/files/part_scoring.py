@@ -135,12 +135,9 @@ class PartScoring:
 
 
 def _encodings(schema: pa.Schema) -> dict[str, Any]:
-    """What takes the least time to compress: whole numbers as differences, and of floats, which the model makes of half
-    as many bits, the bytes of one place together."""
-    others = [field for field in schema if field.name not in _FEW_VALUES]
-    encodings = {field.name: "DELTA_BINARY_PACKED" for field in others if pa.types.is_integer(field.type)}
-    encodings |= {field.name: "BYTE_STREAM_SPLIT" for field in others if field.name == "probability"}
-    return {"use_dictionary": list(_FEW_VALUES), "column_encoding": encodings}
+    """What takes the least time to compress; floats as they are: BYTE_STREAM_SPLIT, a sixth faster, Spark can't read."""
+    whole = [field.name for field in schema if pa.types.is_integer(field.type) and field.name not in _FEW_VALUES]
+    return {"use_dictionary": list(_FEW_VALUES), "column_encoding": dict.fromkeys(whole, "DELTA_BINARY_PACKED")}
 
 
 def _nothing() -> None:
