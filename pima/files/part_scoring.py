@@ -135,7 +135,7 @@ class PartScoring:
 
 
 def _encodings(schema: pa.Schema) -> dict[str, Any]:
-    """What takes the least time to compress; floats as they are: BYTE_STREAM_SPLIT, a sixth faster, Spark can't read."""
+    """What takes the least time to compress; floats as they are, since Spark can't read BYTE_STREAM_SPLIT."""
     whole = [field.name for field in schema if pa.types.is_integer(field.type) and field.name not in _FEW_VALUES]
     return {"use_dictionary": list(_FEW_VALUES), "column_encoding": dict.fromkeys(whole, "DELTA_BINARY_PACKED")}
 
