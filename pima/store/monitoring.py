@@ -37,9 +37,10 @@ def rows_of_nights(connection: Connection, now: datetime) -> list[tuple[int, lis
     end = now + _SLACK
     statement = text(f"""
         SELECT started_at, coalesce(CAST(counts ->> 'claimed' AS BIGINT), 0) FROM runs
-        WHERE job = 'score' AND trigger <> '{DRY_RUN}' AND started_at > :since""")
-    since = bindparam("since", end - _DAYS * _DAY, Timestamp())
-    bound = statement.columns(started_at=Timestamp()).bindparams(since)
+        WHERE job = 'score' AND trigger <> '{DRY_RUN}' AND started_at > :since AND started_at <= :until""")
+    # Runs from when a clock was ahead would be tonight's for as long as it was.
+    since, until = bindparam("since", end - _DAYS * _DAY, Timestamp()), bindparam("until", end, Timestamp())
+    bound = statement.columns(started_at=Timestamp()).bindparams(since, until)
     taken: dict[int, int] = {}
     for started_at, rows in connection.execute(bound):
         night = (end - started_at) // _DAY

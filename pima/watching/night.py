@@ -98,6 +98,8 @@ def night_so_far(counted: Tally, kept: Iterable[KeptTally], now: datetime) -> tu
     pooled, accepted = [counted], counted.accepted
     before: dict[date, tuple[str, ...]] = {}
     for each in kept:
+        if each.recorded_at.date() > now.date():
+            continue  # from when a clock was ahead
         is_tonight, is_recent = each.recorded_at.date() == now.date(), now - each.recorded_at <= POOLED_FOR
         is_short = accepted < MINIMUM_ROWS and is_recent
         if not is_tonight and not is_short and len(before) == LAST_NIGHTS - 1:

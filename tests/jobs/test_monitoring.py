@@ -132,6 +132,17 @@ def test_a_source_that_stops_alarms_in_the_third_night(scored_database: Database
     assert alert.limit == pytest.approx(5 * 96**0.5)
 
 
+def test_a_run_from_when_a_clock_was_ahead_is_not_tonight_s(scored_database: Database) -> None:
+    insert_patients(scored_database, 2)
+    call(scored_database, "score")
+    with writing(scored_database.engine) as connection:
+        connection.execute(update(runs).values(started_at=clock(connection) + timedelta(days=400)))
+        connection.execute(update(tallies).values(recorded_at=clock(connection) + timedelta(days=400)))
+    insert_patients(scored_database, 1)
+    found = _figures(scored_database, the_json(call(scored_database, "score", "--json"))["run_id"])
+    assert (found["rows"][0], found["predicted_positive"][1]) == (1, 1)
+
+
 def test_a_version_from_before_there_were_references_is_compared_with_nothing(scored_database: Database) -> None:
     scored_database.execute("UPDATE model_versions SET reference = NULL")
     found = _figures(scored_database, _night(scored_database)["run_id"])
