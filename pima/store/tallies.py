@@ -13,8 +13,8 @@ from pima.core.drift.tally import Tally
 from pima.store.engine import clock
 from pima.store.tables import tallies
 
-_AT_FIRST, _AT_MOST = 16, 2_000
-"""Rows that are read: those of a nightly job, then those of one that runs every few minutes."""
+_AT_MOST = (16, 64, 2_000)
+"""Rows that are read: those of a nightly job, of one with few rows a night, of one that runs every few minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,10 @@ def parts_of(connection: Connection, run_id: int) -> list[Tally]:
 def newest_tallies(connection: Connection, version: int, but_of: int) -> Iterator[KeptTally]:
     """Of all of a version's runs but this one, newest first, as many as are asked for."""
     newest = select(tallies.c.tally, tallies.c.recorded_at).where(tallies.c.model_version == version)
-    newest = newest.where(tallies.c.run_id != but_of).order_by(tallies.c.run_id.desc())
+    # Of a run that several processes shared the parts come behind what knows of all of them.
+    newest = newest.where(tallies.c.run_id != but_of).order_by(tallies.c.run_id.desc(), tallies.c.part)
     read = 0
-    for most in (_AT_FIRST, _AT_MOST):
+    for most in _AT_MOST:
         rows = connection.execute(newest.offset(read).limit(most - read)).all()
         for document, moment in rows:
             yield _kept(document, moment)

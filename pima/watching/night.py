@@ -96,18 +96,36 @@ def night_so_far(counted: Tally, kept: Iterable[KeptTally], now: datetime) -> tu
     `kept` is newest first, and read no further than needed.
     """
     pooled, accepted = [counted], counted.accepted
-    before: dict[date, tuple[str, ...]] = {}
+    before = _NightsBefore(now.date(), counted.accepted)
     for each in kept:
         if each.recorded_at.date() > now.date():
             continue  # from when a clock was ahead
         is_tonight, is_recent = each.recorded_at.date() == now.date(), now - each.recorded_at <= POOLED_FOR
         is_short = accepted < MINIMUM_ROWS and is_recent
-        if not is_tonight and not is_short and len(before) == LAST_NIGHTS - 1:
+        is_known = accepted < MINIMUM_ROWS or len(before.found) == LAST_NIGHTS - 1  # tonight says too little, or all is read
+        if is_known and not is_tonight and not is_short:
             break
         # One that a run without a right to the reference has counted says nothing of the features.
         if (is_tonight or is_short) and len(each.tally.features) == len(counted.features):
             pooled.append(each.tally)
             accepted += each.tally.accepted
-        if not is_tonight and each.beyond is not None and len(before) < LAST_NIGHTS - 1:
-            before.setdefault(each.recorded_at.date(), each.beyond)
-    return added(pooled), list(before.values())
+        before.look_at(each)
+    return added(pooled), before.found
+
+
+class _NightsBefore:
+    """What was beyond in each, newest first. Days that a night is pooled of are no nights of their own: else a single
+    odd day would be in several."""
+
+    def __init__(self, day: date, accepted: int) -> None:
+        self.found: list[tuple[str, ...]] = []
+        self._day, self._accepted = day, accepted
+
+    def look_at(self, kept: KeptTally) -> None:
+        """Newest first; the last run of a day knows of all of it."""
+        day, accepted = kept.recorded_at.date(), kept.tally.accepted
+        if day == self._day or self._accepted < MINIMUM_ROWS:
+            self._day, self._accepted = day, self._accepted + accepted
+        elif kept.beyond is not None and len(self.found) < LAST_NIGHTS - 1:
+            self._day, self._accepted = day, accepted
+            self.found.append(kept.beyond)

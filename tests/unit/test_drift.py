@@ -176,6 +176,16 @@ def test_a_shift_in_one_feature_alarms_in_the_third_night_of_it_alone(feature: s
         assert {name.split()[-1] for name in night} == {feature}
 
 
+def test_one_odd_night_alarms_nobody_also_where_several_are_pooled_and_a_change_that_stays_does() -> None:
+    random = np.random.default_rng(1)
+    kept = reference(random, 378)
+    for shifts, alarming in (([0.0] * 20 + [2.0] + [0.0] * 9, 0), ([0.0] * 20 + [2.0] * 10, 4)):
+        found = nights(kept, (night_tally(random, kept, 70, age=shift) for shift in shifts))
+        alarms = [_alarms(night) for night in found]
+        assert sum("wasserstein age" in night for night in alarms) == alarming, alarms
+        assert set().union(*alarms) <= {"psi age", "wasserstein age"}
+
+
 def test_what_is_missing_or_rejected_alarms_with_its_feature_and_reason() -> None:
     random = np.random.default_rng(11)
     kept = reference(random, 378)
