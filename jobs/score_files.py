@@ -54,7 +54,7 @@ def score_dataset(command: Command) -> Result:
     # With numpy, pyarrow and the model, which an empty queue does not need.
     from pima.files.scoring_files import open_dataset, score_files
     from pima.files.scoring_model import model_of_database, model_of_file
-    from pima.files.sharing import read_share, score_files_together, score_share
+    from pima.files.sharing import FileShare, score_files_together, score_share
 
     given = command.options
     _require_sense(given)
@@ -64,7 +64,7 @@ def score_dataset(command: Command) -> Result:
         model = model_of_file(Path(given.model))
     found = open_dataset(given.dataset, given.into, model, given.keys)
     if given.share is not None:
-        return {"written": score_share(found, read_share(given.share), command.stop)}
+        return {"written": score_share(found, FileShare.read(given.share), command.stop)}
     if given.processes in (None, 1):
         return as_json(score_files(found, command.stop))
     grace_seconds = command.settings.schedule.grace_seconds

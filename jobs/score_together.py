@@ -7,7 +7,7 @@ from functools import partial
 from jobs.command import Command, Result
 from jobs.score_child import score_child
 from pima.cluster.processes import require_many, score_by_processes
-from pima.cluster.shared_run import Share, read_share, work_on
+from pima.cluster.shared_run import NightShare, work_on
 from pima.errors import WrongUsage
 from pima.logs import mark_lines
 from pima.process.recorded_run import OpenRun, recorded_run
@@ -43,16 +43,13 @@ def _have_it_scored(command: Command, run: OpenRun, options: ScoreOptions) -> No
     score_by_processes(command.engine, run, processes, launch, grace_seconds, command.stop)
 
 
-def _launch(command: Command, options: ScoreOptions, share: Share) -> Child:
+def _launch(command: Command, options: ScoreOptions, share: NightShare) -> Child:
     return score_child(command, [f"--share={share}", f"--batch-size={options.batch_rows}"])
 
 
 def _work_on_share(command: Command, options: ScoreOptions) -> Result:
     """One batch at a time: its connection is one of as many as there are children."""
-    try:
-        share = read_share(command.options.share)
-    except ValueError:
-        raise WrongUsage(what="--share is for the children of --processes; leave it out") from None
+    share = NightShare.read(command.options.share)
     mark_lines(job="score", run_id=share.run_id)
     work_on(command.engine, share, replace(options, workers=1), command.stop)
     return {}

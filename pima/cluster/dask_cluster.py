@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from pima.cluster.on_worker import RUNTIME, WorkerState, look_around, score_share
 from pima.cluster.processes import Progress
 from pima.cluster.release import release
-from pima.cluster.shared_run import Share, shared, so_far
+from pima.cluster.shared_run import NightShare, shared, so_far
 from pima.cluster.team import Deaths
 from pima.errors import DONE, TRY_AGAIN_LATER, ClusterAway, ClusterUnfit, WorkersFailed, WorkersHeldUp, WrongUsage
 from pima.logs import get_logger
@@ -33,7 +33,7 @@ def score_on_dask(engine: Engine, run: OpenRun, address: str, most_workers: int,
             _work(engine, share, address, most_workers, stop)
 
 
-def _work(engine: Engine, share: Share, address: str, most_workers: int, stop: StopRequest) -> None:
+def _work(engine: Engine, share: NightShare, address: str, most_workers: int, stop: StopRequest) -> None:
     with _connected(address) as client:
         workers = _fit_workers(client, share.run_id)[:most_workers]
         get_logger().info("workers found", workers=len(workers))
@@ -83,7 +83,7 @@ def _unfit(state: WorkerState | BaseException) -> str | None:
 class _Loops:
     """A loop on each worker, as long as any is needed."""
 
-    def __init__(self, client: Any, share: Share, deaths: Deaths) -> None:
+    def __init__(self, client: Any, share: NightShare, deaths: Deaths) -> None:
         self._client, self._share, self._deaths = client, share, deaths
 
     def work(self, workers: list[str], stop: StopRequest, progress: Progress) -> None:

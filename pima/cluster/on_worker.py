@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from pima.cluster.release import release
-from pima.cluster.shared_run import Share, work_on
+from pima.cluster.shared_run import NightShare, work_on
 from pima.errors import DONE, PimaError, RunOver
 from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions
@@ -55,7 +55,7 @@ def score_share(run_id: int, model_version: int, compiled_sha256: str) -> tuple[
     try:
         with _database() as (engine, settings):
             options = ScoreOptions(settings.score.batch_rows)
-            work_on(engine, Share(run_id, model_version, compiled_sha256), options, StopRequest())
+            work_on(engine, NightShare(run_id, model_version, compiled_sha256), options, StopRequest())
     except RunOver:
         return DONE, ""
     except PimaError as error:

@@ -6,7 +6,7 @@ from functools import partial
 
 from sqlalchemy import Engine
 
-from pima.cluster.shared_run import Share, shared, so_far
+from pima.cluster.shared_run import NightShare, shared, so_far
 from pima.cluster.team import Team
 from pima.errors import WrongUsage
 from pima.logs import get_logger
@@ -34,7 +34,7 @@ def score_by_processes(
     engine: Engine,
     run: OpenRun,
     processes: int,
-    launch: Callable[[Share], Child],
+    launch: Callable[[NightShare], Child],
     grace_seconds: float,
     stop: StopRequest,
 ) -> None:
@@ -48,7 +48,7 @@ def score_by_processes(
 class Progress:
     """Tells, now and then, how far the run has come."""
 
-    def __init__(self, engine: Engine, share: Share) -> None:
+    def __init__(self, engine: Engine, share: NightShare) -> None:
         self._engine, self._share = engine, share
         self._told_at = time.monotonic()
 

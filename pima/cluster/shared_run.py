@@ -9,9 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
+from msgspec import Meta
 from sqlalchemy import Connection, Engine
 
+from pima.cluster.share import Share
+from pima.core.ids import LARGEST_ID
 from pima.errors import RunOver
 from pima.process.recorded_run import OpenRun
 from pima.process.results import as_json
@@ -25,27 +29,20 @@ from pima.store.runs import counts_of, lock_open_run, record_progress
 from pima.watching.night import Watch
 from pima.watching.volume import leave_volume
 
+_Number = Annotated[int, Meta(ge=1, le=LARGEST_ID)]
+
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class NightShare(Share):
     """All that a worker is told."""
 
-    run_id: int
-    model_version: int
+    run_id: _Number
+    model_version: _Number
     compiled_sha256: str
-
-    def __str__(self) -> str:
-        return f"{self.run_id}:{self.model_version}:{self.compiled_sha256}"
-
-
-def read_share(text: str) -> Share:
-    """As `str` gives it. Raises ValueError."""
-    run_id, model_version, compiled_sha256 = text.split(":")
-    return Share(int(run_id), int(model_version), compiled_sha256)
 
 
 @contextmanager
-def shared(engine: Engine, run: OpenRun) -> Iterator[Share | None]:
+def shared(engine: Engine, run: OpenRun) -> Iterator[NightShare | None]:
     """Around the work of all: the champion is fixed for the whole run, and what they counted becomes its figures;
     None where nothing waits. Raises VersionCounterBehind, NoChampion, ArtifactDamaged before any row is touched."""
     run.report(ScoreResult())
@@ -61,10 +58,10 @@ def shared(engine: Engine, run: OpenRun) -> Iterator[Share | None]:
         record_progress(connection, run.id, as_json(ScoreResult(model_version=champion)), champion)
     run.share()
     run.leave_at_the_end(partial(watch.leave_figures_of_parts, run.id))
-    yield Share(run.id, champion, "" if artifact is None else artifact.sha256)
+    yield NightShare(run.id, champion, "" if artifact is None else artifact.sha256)
 
 
-def work_on(engine: Engine, share: Share, options: ScoreOptions, stop: StopRequest) -> None:
+def work_on(engine: Engine, share: NightShare, options: ScoreOptions, stop: StopRequest) -> None:
     """A worker's part: from the queue until nothing is left to claim.
 
     Raises RunOver where somebody has closed the run, ArtifactDamaged, Interrupted; what it did until then is counted.
@@ -73,14 +70,14 @@ def work_on(engine: Engine, share: Share, options: ScoreOptions, stop: StopReque
     drain(engine, OpenRun(share.run_id), share.model_version, scorer, options, stop, partial(_add, share))
 
 
-def _add(share: Share, connection: Connection, batch: ScoreResult) -> None:
+def _add(share: NightShare, connection: Connection, batch: ScoreResult) -> None:
     counts = lock_open_run(connection, share.run_id)
     if counts is None:
         raise RunOver(run_id=share.run_id)
     record_progress(connection, share.run_id, as_json(ScoreResult(**counts).plus(batch)), share.model_version)
 
 
-def so_far(engine: Engine, share: Share, count: str) -> int:
+def so_far(engine: Engine, share: NightShare, count: str) -> int:
     """One of the counts of the whole run, by its name."""
     with reading(engine) as connection:
         return int(counts_of(connection, share.run_id).get(count, 0))

@@ -3,7 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
+from msgspec import Meta
+
+from pima.cluster.share import Share
 from pima.cluster.team import Team
 from pima.errors import WrongUsage
 from pima.files.outputs import finished_parts
@@ -14,24 +18,14 @@ from pima.schedule.children import Child
 
 
 @dataclass(frozen=True, slots=True)
-class FileShare:
+class FileShare(Share):
     """What one of the processes does."""
 
-    number: int
+    number: Annotated[int, Meta(ge=0)]
     """From 0."""
-    of: int
+    of: Annotated[int, Meta(ge=1)]
     scored_by: str
     """`ScoringModel.sha256` of the one that all of them must use."""
-
-    def __str__(self) -> str:
-        return f"{self.number}/{self.of}:{self.scored_by}"
-
-
-def read_share(text: str) -> FileShare:
-    """As `str` gives it. Raises ValueError."""
-    place, _, scored_by = text.partition(":")
-    number, _, of = place.partition("/")
-    return FileShare(int(number), int(of), scored_by)
 
 
 def score_files_together(

@@ -260,6 +260,8 @@ def test_what_can_not_be_scored_is_refused_before_anything_is_written(model: str
         ("--from", "a", "--to", "b", "--limit", "3"),
         ("--from", "a", "--to", "a/b"),
         ("--from", "a", "--to", "b", "--key", "probability"),
+        ("--from", "a", "--to", "b", "--share", "1"),
+        ("--from", "a", "--to", "b", "--share", "0:0:1"),
     ],
     ids=" ".join,
 )

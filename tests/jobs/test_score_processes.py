@@ -113,6 +113,8 @@ def test_a_worker_of_a_run_that_was_closed_rolls_its_batch_back(full_queue: Data
     full_queue.execute("UPDATE runs SET status = 'running'")
     other = call(full_queue, "score", "--json", "--share", f"{run}:1:{'0' * 64}")
     assert (other.exit_code, the_json(other)["error"]) == (1, "artifact_damaged")
+    for nonsense in ("1", f"run:1:{sha256}", f"{run}:0:{sha256}"):
+        assert the_json(call(full_queue, "score", "--json", "--share", nonsense))["error"] == "wrong_usage"
     assert_each_once(full_queue, waiting=QUEUED)
     assert call(full_queue, "score", "--share", f"{run}:1:{sha256}").exit_code == 0
     assert_each_once(full_queue)
