@@ -3,14 +3,18 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, BinaryIO
 
 from pima.store.exported import Column
 
-RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""What a text begins with that is taken for a formula, or hides one; in full width, too."""
+_RUN = "=+\\-@＝＋－＠"
+"""What a cell begins with that is taken for a formula; in full width, too. As a regular expression has it."""
+# Where a comma is the decimal sign, semicolons divide cells, and a quote that begins no cell holds nothing together.
+_BEGINNINGS = re.compile(rf"""\A(?=[{_RUN}'\t\r\n])|(?<=[;\t\r\n])(?="*[{_RUN}]|')""")
+_WITHIN_A_DOCUMENT = re.compile(rf"(?<=;)[{_RUN}]")
 
 
 def write_csv(file: BinaryIO, columns: Sequence[Column], blocks: Iterable[Sequence[Any]]) -> None:
@@ -29,13 +33,19 @@ def _cell(value: Any) -> Any:
         return text_cell(value)
     if isinstance(value, datetime):
         return in_utc(value)
-    return json.dumps(value, sort_keys=True) if isinstance(value, (dict, list)) else value
+    return document_cell(value) if isinstance(value, (dict, list)) else value
 
 
 def text_cell(text: str) -> str:
-    """With an apostrophe before it where a spreadsheet would run it; and where it has one already, so that whoever
-    takes one away from each text that begins with one has all texts as they were."""
-    return f"'{text}" if text.startswith((*RUN_BY_SPREADSHEETS, "'")) else text
+    """With an apostrophe wherever a spreadsheet could take what follows for the beginning of a cell and run it; and
+    where one stands there already, so that whoever takes one away from each such place has all texts as they were."""
+    return _BEGINNINGS.sub("'", text)
+
+
+def document_cell(document: dict[str, Any] | list[Any]) -> str:
+    """As JSON, in which such a character is written as its number."""
+    written = json.dumps(document, sort_keys=True)
+    return _WITHIN_A_DOCUMENT.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
 
 
 def in_utc(moment: datetime) -> str:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fhir.resources.R4B.riskassessment import RiskAssessment
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pima.exporting.csv_lines import text_cell
+from pima.exporting.csv_lines import document_cell, text_cell, write_csv
 from pima.exporting.exporting import export
 from pima.process.stopping import StopRequest
 from pima.store.engine import reading
@@ -22,6 +25,7 @@ from tests.conftest import Database, call, insert_patients, the_json, under_role
 
 OLD, NEW = datetime(2026, 1, 5, 2, 15, tzinfo=UTC), datetime(2026, 2, 5, 2, 15, 0, 500_000, tzinfo=UTC)
 FORMULA = "=1+2"
+RUN = ("=", "+", "-", "@", "＝")
 
 
 @pytest.fixture
@@ -61,6 +65,18 @@ def test_predictions_come_with_the_key_of_their_source_and_no_cell_that_a_spread
 def test_a_text_that_a_spreadsheet_would_run_begins_with_an_apostrophe(text: str) -> None:
     assert text_cell(text) == "'" + text
     assert (text_cell("a" + text), text_cell("")) == ("a" + text, "")
+
+
+@given(st.text(st.sampled_from("=+-@＝'\";,\t\r\n a")))
+def test_no_cell_is_run_whatever_divides_cells_and_every_text_can_be_had_back(text: str) -> None:
+    told = text_cell(text)
+    assert re.sub(r"(\A|(?<=[;\t\r\n]))'", "", told) == text
+    written = io.BytesIO()
+    write_csv(written, (), [[(1, told, {"a": text})]])
+    for cell in [told, *re.split(r"[;\t\r\n]", written.getvalue().decode())]:
+        assert not cell.startswith(RUN)
+        assert not cell.lstrip('"').startswith(RUN) or cell == told
+    assert json.loads(document_cell({"a": text})) == {"a": text}
 
 
 def test_only_what_is_of_that_day_or_later_is_exported(told: Database) -> None:
