@@ -110,7 +110,7 @@ def limits(facts: Facts) -> tuple[str, ...]:
         "It was tested on held-out rows of the same database, and nowhere else that pima knows of.",
     ]
     if facts.evidence is None:
-        return (*found, "No evidence is kept for this version, so nothing is known of its subgroups.")
+        return (*found, "No evidence is shown for this version, so nothing is known of its subgroups.")
     if facts.evidence.positive < 100:
         cases = counted(facts.evidence.positive, "row")
         found.append(f"Its figures rest on {cases} with outcome 1: look at the intervals.")

@@ -6,7 +6,7 @@ from pima.cards.answers import limits
 from pima.cards.hti_1 import hti_1
 from pima.cards.records import Benefit, Card, Evidence, Facts, Input, Measured, Subgroup
 from pima.cards.tripod_ai import tripod_ai
-from pima.core.evidence.blocks import told_thresholds
+from pima.core.evidence.blocks import may_be_told, told_thresholds
 from pima.core.evidence.figures import Figure
 from pima.core.evidence.wording import FIGURES, TABLED_THRESHOLDS
 from pima.core.features import Feature
@@ -30,8 +30,8 @@ def input_of(feature: Feature) -> Input:
 
 
 def evidence_of(document: dict[str, Any] | None, role: str) -> Evidence | None:
-    """Of a verdict's document what it says of one model; None where it says nothing of it."""
-    if document is None or document[role] is None:
+    """Of a verdict's document what it says of one model; None where it says nothing of it, or may not be told."""
+    if document is None or document[role] is None or not may_be_told(document):
         return None
     other = "champion" if role == "challenger" else "challenger"
     curve, everybody = document[role]["net_benefit"]["net_benefit"], document["treat_all"]["net_benefit"]

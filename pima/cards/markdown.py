@@ -7,6 +7,7 @@ from dataclasses import replace
 from pima.cards.answers import interval, output, sides, sizes, threshold
 from pima.cards.card import card
 from pima.cards.records import Card, Evidence, Facts, Item, Subgroup
+from pima.core.evidence.subgroups import FEWEST_ROWS
 from pima.counted import counted
 
 _OF_SUBGROUPS = ("area under ROC", "sensitivity", "specificity", "calibration slope")
@@ -100,7 +101,7 @@ def _figures(facts: Facts) -> Iterator[str]:
     yield ""
     found = facts.evidence
     if found is None:
-        yield "None are kept for this version."
+        yield f"None are kept for this version. Those of fewer than {FEWEST_ROWS} rows are not shown."
         yield ""
         return
     yield f"On {counted(found.rows, 'held-out row')}, {found.positive} with outcome 1; 95 % intervals in brackets."

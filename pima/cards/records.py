@@ -115,7 +115,8 @@ class Facts:
     data: Data
     judged: Judged | None
     evidence: Evidence | None
-    """None where there is none: of a version from before it was kept, or one without finite numbers."""
+    """None where there is none: of a version from before it was kept, or one without finite numbers; and where the rows
+    are too few to be shown."""
     changes: tuple[str, ...]
     """Since the version that it was judged against."""
 

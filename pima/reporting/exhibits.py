@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pima.core.evidence.blocks import Cell, blocks, joined, together
+from pima.core.evidence.blocks import Cell, blocks, joined, may_be_told, together
 from pima.core.evidence.figures import NO_CASES, Figure, share
 
 
@@ -41,7 +41,10 @@ class Exhibit:
 
 
 def exhibit(document: dict[str, Any], decided_at: datetime, names: dict[str, str], first: str) -> Exhibit | None:
-    """Of the models that the document has evidence of, `first` first; None where it has of none. Names are by role."""
+    """Of the models that the document has evidence of, `first` first; None where it has of none, or of so few rows that
+    it may not be told. Names are by role."""
+    if not may_be_told(document):
+        return None
     order = sorted(names, key=lambda role: role != first)
     models = [Shown(role, names[role]) for role in order if document[role] is not None]
     return Exhibit(decided_at, document, models[0], models[1] if len(models) > 1 else None) if models else None

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from pima.core.evidence.figures import NO_CASES, share
-from pima.core.evidence.subgroups import shown
+from pima.core.evidence.subgroups import FEWEST_ROWS, shown
 from pima.core.features import Outcome, names_of
 from pima.core.leaning import Leaning, leaning
 from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
@@ -121,12 +121,13 @@ def _exhibits(connection: Connection, champion: int | None) -> Iterator[Exhibit]
 
 
 def what_it_leans_on(engine: Engine, number: int) -> Leaning | None:
-    """None where the version's bytes or its training rows can't be had."""
+    """None where the version's bytes or its training rows can't be had, or too few of them for a mean."""
     try:
         scorer, (version, learned) = load_scorer(engine, number), version_with_rows(engine, number)
     except (ArtifactDamaged, SnapshotDamaged, SnapshotNotKept):
         return None
-    return leaning(scorer.model.probabilities, learned.features, names_of(scorer.features), version.seed)
+    found = leaning(scorer.model.probabilities, learned.features, names_of(scorer.features), version.seed)
+    return found if found.rows >= FEWEST_ROWS else None
 
 
 def by_week(found: Iterable[CameTrue]) -> Iterator[Week]:

@@ -95,7 +95,7 @@ class Contents:
     exhibits: tuple[Exhibit, ...]
     """The evidence: of the champion, and of the last challenger where that met another one."""
     leaning: Leaning | None
-    """None where there is no champion, or its training rows are not kept."""
+    """None where there is no champion, or its training rows are not kept, or too few."""
     realised: dict[str, Any]
     """As `jobs.status` has it: outcomes, correct, accuracy."""
     weeks: tuple[Week, ...]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_curve
 
+from pima.cards.card import evidence_of
 from pima.core.arrays import Float64Array, Int8Array
 from pima.core.evidence.blocks import blocks, cells, joined, told_thresholds
 from pima.core.evidence.document import document
@@ -103,3 +104,10 @@ def test_an_exhibit_has_the_models_that_there_is_evidence_of() -> None:
     assert found is not None
     assert [(model.role, model.name) for model in found.models] == [("challenger", "version 2")]
     assert exhibit(_document() | {"challenger": None}, now, names, first="champion") is None
+
+
+@pytest.mark.parametrize("rows", [1, 9, 10])
+def test_of_fewer_than_ten_rows_neither_report_nor_card_has_a_figure(rows: int) -> None:
+    made = _document(PROBABILITIES[:rows], OUTCOMES[:rows])
+    in_report = exhibit(made, datetime(2026, 1, 1, tzinfo=UTC), {"challenger": "version 1"}, first="challenger")
+    assert (in_report is None, evidence_of(made, "challenger") is None) == (rows < 10, rows < 10)

@@ -33,6 +33,11 @@ class Cell:
         return self.cases + self.others
 
 
+def may_be_told(document: dict[str, Any] | None) -> bool:
+    """Whether there is a document, and of rows enough to be nobody in particular."""
+    return document is not None and document["rows"] >= FEWEST_ROWS
+
+
 def cells(document: dict[str, Any], role: str) -> list[Cell]:
     """Between each two thresholds, the model's own among them, below the first and from the last on."""
     positive, model = document["positive"], document[role]
