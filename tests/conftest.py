@@ -521,12 +521,17 @@ def each_fit_once(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
 
 
 def _share_fits(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, own_repeated: bool) -> None:
+    from pima.reporting import evidence_pictures
     from pima.training import retraining
     from tests.equal_fits import made_once
+    from tests.equal_pictures import drawn_once
 
     folder = _shared(tmp_path_factory) / "fits"
     folder.mkdir(exist_ok=True)
     monkeypatch.setattr(retraining, "fit_challenger", made_once(retraining.fit_challenger, folder, own_repeated))
+    for name in ("roc", "calibration", "decision", "distribution", "subgroup", "leaning"):
+        draw = f"{name}_picture"
+        monkeypatch.setattr(evidence_pictures, draw, drawn_once(getattr(evidence_pictures, draw), folder))
 
 
 def _shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
