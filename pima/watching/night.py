@@ -102,9 +102,8 @@ def night_so_far(counted: Tally, kept: Iterable[KeptTally], now: datetime) -> tu
             continue  # from when a clock was ahead
         is_tonight, is_recent = each.recorded_at.date() == now.date(), now - each.recorded_at <= POOLED_FOR
         is_short = accepted < MINIMUM_ROWS and is_recent
-        is_known = (
-            accepted < MINIMUM_ROWS or len(before.found) == LAST_NIGHTS - 1
-        )  # tonight says too little, or all is read
+        # Tonight says too little, or there is enough.
+        is_known = accepted < MINIMUM_ROWS or len(before.found) == LAST_NIGHTS - 1
         if is_known and not is_tonight and not is_short:
             break
         # One that a run without a right to the reference has counted says nothing of the features.
