@@ -47,12 +47,14 @@ def _names(database: Database) -> list[str]:
 def test_a_table_is_divided_and_all_goes_on(scored: Database) -> None:
     scorer, reader, eraser = (under_role(scored, f"pima_{role}") for role in ("scorer", "reader", "eraser"))
     scored.execute("CREATE VIEW of_a_clinic AS SELECT patient_id, probability FROM predictions")
+    scored.execute("GRANT SELECT (patient_id, probability) ON predictions TO pima_monitor")
     rows = scored.execute("SELECT * FROM predictions ORDER BY 1")
     shown = scored.execute("SELECT * FROM current_predictions ORDER BY 1")
     assert the_json(call(scored, *DIVIDE, "--json"))["partitions"] == {"divided_now": True, "parts": 2}
     assert the_json(call(scored, *DIVIDE, "--json"))["partitions"] == {"divided_now": False, "parts": 2}
     assert scored.execute("SELECT * FROM predictions ORDER BY 1") == rows
     assert scored.execute("SELECT * FROM current_predictions ORDER BY 1") == shown
+    assert scored.value("SELECT has_column_privilege('pima_monitor', 'predictions', 'probability', 'SELECT')")
     assert the_json(call(scored, "migrate", "--to", "0016", "--json"))["error"] == "still_divided"
     # What comes now finds parts that were made ahead, however many versions were drawn since.
     insert_many(scored, 500)

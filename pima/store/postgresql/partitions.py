@@ -148,12 +148,17 @@ def _owner(connection: Connection) -> str:
 def _grants(connection: Connection) -> list[tuple[str, str]]:
     rows = connection.execute(
         text("""
-            SELECT a.privilege_type,
+            SELECT a.privilege_type || a.of_column AS given,
                 CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
-            FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a
+                    || CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END AS role
+            FROM pg_class c CROSS JOIN LATERAL (
+                SELECT '' AS of_column, * FROM aclexplode(c.relacl)
+                UNION ALL SELECT ' (' || quote_ident(f.attname) || ')', e.*
+                FROM pg_attribute f CROSS JOIN LATERAL aclexplode(f.attacl) e
+                WHERE f.attrelid = c.oid AND NOT f.attisdropped) AS a
             WHERE c.oid = to_regclass('predictions') AND a.grantee <> c.relowner""")
     )
-    return [(row[0], row[1]) for row in rows]
+    return [(row.given, row.role) for row in rows]
 
 
 def _views(connection: Connection) -> list[str]:
