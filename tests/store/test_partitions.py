@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from pima import scoring
 from pima.store.database import database_of
 from pima.store.engine import writing
 from pima.store.postgresql import partitions as postgresql_partitions
@@ -104,6 +105,18 @@ def test_a_part_is_not_dropped_whose_versions_nobody_else_sees_yet(
         removed = the_json(call(under_role(scored, "pima_eraser"), "retain", "--older-than", "200", "--json"))
         assert removed["parts"] == 0
     assert the_json(call(scored, "score", "--json"))["predicted"] == 300
+
+
+def test_more_than_there_are_parts_for_while_rows_are_scored_is_the_next_runs(
+    scored: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert call(scored, *DIVIDE).exit_code == 0
+    insert_many(scored, 500)
+    monkeypatch.setattr(scoring, "make_partitions_ahead", lambda _: None)
+    ended = call(scored, "score", "--json")
+    assert (ended.exit_code, the_json(ended)["error"]) == (75, "database_busy")
+    monkeypatch.undo()
+    assert the_json(call(scored, "score", "--json"))["predicted"] == 500
 
 
 def test_what_was_ended_in_between_is_gone_on_from(scored: Database) -> None:

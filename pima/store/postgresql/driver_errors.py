@@ -28,6 +28,8 @@ _BUSY = {
     "72": "rows of a state that the server keeps no more",
 }
 """By what an SQLSTATE begins with, the longest first."""
+# Where the server says that no part takes a row: as a constraint that is broken.
+_FINDS_PART = "ExecFindPartition"
 # What the server says by no code of its own where two sessions make, change or drop the same thing at once.
 _AT_ONCE = ("simple_heap_update", "simple_heap_delete", "relation_open")
 _AWAY = ("08", "53", "57P")
@@ -59,6 +61,8 @@ def translated(error: BaseException | None, url: URL) -> PimaError:
 def _why_busy(state: str, diagnostics: object) -> str | None:
     if state == "XX000" and getattr(diagnostics, "source_function", None) in _AT_ONCE:
         return "another session changed the same table, function or right"
+    if state == "23514" and getattr(diagnostics, "source_function", None) == _FINDS_PART:
+        return "rows came meanwhile for which a part is only made when this is run again"
     return next((why for begins, why in _BUSY.items() if state.startswith(begins)), None)
 
 
