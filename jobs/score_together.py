@@ -27,6 +27,7 @@ def work_together(command: Command, options: ScoreOptions) -> Result:
 
 def _have_it_scored(command: Command, run: OpenRun, options: ScoreOptions) -> None:
     given, configured = command.options, command.settings.score
+    grace_seconds = command.settings.schedule.grace_seconds
     if given.dask and given.processes:
         raise WrongUsage(what="--processes are of this machine, --dask are others: choose one")
     if given.dask or (configured.dask and not given.processes):
@@ -35,12 +36,12 @@ def _have_it_scored(command: Command, run: OpenRun, options: ScoreOptions) -> No
         if given.batch_size:
             raise WrongUsage(what="--batch-size: a cluster's workers have their own, PIMA_SCORE__BATCH_ROWS")
         require_many(command.engine, options, 1, configured.most_workers)
-        score_on_dask(command.engine, run, given.dask or configured.dask, configured.most_workers, command.stop)
+        address = given.dask or configured.dask
+        score_on_dask(command.engine, run, address, configured.most_workers, grace_seconds, command.stop)
         return
     processes = given.processes or configured.processes
     require_many(command.engine, options, processes, configured.most_workers)
-    launch, grace_seconds = partial(_launch, command, options), command.settings.schedule.grace_seconds
-    score_by_processes(command.engine, run, processes, launch, grace_seconds, command.stop)
+    score_by_processes(command.engine, run, processes, partial(_launch, command, options), grace_seconds, command.stop)
 
 
 def _launch(command: Command, options: ScoreOptions, share: NightShare) -> Child:

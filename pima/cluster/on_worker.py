@@ -1,4 +1,4 @@
-"""What runs on a worker of a cluster: two functions, which take and give numbers and codes alone.
+"""What runs on a worker of a cluster for a night: two functions, which take and give numbers and codes alone.
 
 Settings, and the database's URL with its password, come from the worker's own environment.
 """
@@ -6,57 +6,40 @@ Settings, and the database's URL with its password, come from the worker's own e
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from sqlalchemy import Engine
 
-from pima.cluster.release import release
 from pima.cluster.shared_run import NightShare, work_on
-from pima.errors import DONE, PimaError, RunOver
-from pima.process.stopping import StopRequest
+from pima.cluster.worker_state import WorkerState, state_here, stop_of
+from pima.errors import DONE, Interrupted, PimaError, RunOver
 from pima.scoring import ScoreOptions
 from pima.settings import DEFAULT_CONFIG, Settings, database_url, read_settings
 from pima.store.engine import make_engine, reading
 from pima.store.runs import is_open
 from pima.store.schema import require_schema
 
-RUNTIME = "ai_edge_litert"
-"""The module that the compiled form of a model is called by."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerState:
-    """What a worker says of itself before it is given anything."""
-
-    release: str
-    has_runtime: bool
-    error_code: str
-    """Of what keeps it from the database; nothing where all is well."""
-    sees_run: bool
-    """Whether the database that it has is the one of the run."""
-
 
 def look_around(run_id: int) -> WorkerState:
     """Called on each worker."""
-    has_runtime = find_spec(RUNTIME) is not None
     try:
         with _database() as (engine, _):
             require_schema(engine)
             with reading(engine) as connection:
-                return WorkerState(release(), has_runtime, "", is_open(connection, run_id))
+                sees_run = is_open(connection, run_id)
     except PimaError as error:
-        return WorkerState(release(), has_runtime, error.code, False)
+        return state_here(f"the database can't be used there ({error.code})")
+    return state_here("" if sees_run else "DATABASE_URL names another database there")
 
 
-def score_share(run_id: int, model_version: int, compiled_sha256: str) -> tuple[int, str]:
-    """The loop, until nothing is left to claim: exit code and error code. A run that is over needs nobody any more."""
+def score_share(told: str, client: str) -> tuple[int, str]:
+    """The loop, until nothing is left to claim: exit code and error code. A run that is over needs nobody any more, and
+    of one that is asked to stop the job tells."""
     try:
+        share = NightShare.read(told)
         with _database() as (engine, settings):
-            options = ScoreOptions(settings.score.batch_rows)
-            work_on(engine, NightShare(run_id, model_version, compiled_sha256), options, StopRequest())
-    except RunOver:
+            work_on(engine, share, ScoreOptions(settings.score.batch_rows), stop_of(client))
+    except (RunOver, Interrupted):
         return DONE, ""
     except PimaError as error:
         return error.exit_code, error.code

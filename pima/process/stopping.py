@@ -31,6 +31,10 @@ class StopRequest:
         atexit.register(_hear_no_more)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _EXIT_CODES)
 
+    def ask(self) -> None:
+        """What SIGTERM does, for work that runs in a process of somebody else's."""
+        self._exit_code = INTERRUPTED_BY_SIGTERM
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._exit_code = _EXIT_CODES[signal.Signals(number)]
         self._raise_soon(frame)

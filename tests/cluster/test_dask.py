@@ -95,23 +95,29 @@ def test_a_scheduler_that_is_killed_ends_the_run_and_its_workers_with_it(
     assert_each_once(full_queue, waiting=waiting)
 
 
+_OTHERS_AT_WORK = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'
+        AND backend_type = 'client backend'"""
+
+
 def _until_nobody_scores(database: Database) -> None:
-    others = "datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'"
     until = time.monotonic() + PATIENCE_SECONDS
-    while database.value(f"SELECT count(*) FROM pg_stat_activity WHERE {others}"):
+    while database.value(_OTHERS_AT_WORK):
         assert time.monotonic() < until
         time.sleep(0.05)
 
 
-def test_asked_to_stop_the_workers_stop_too(cluster: Cluster, full_queue: Database) -> None:
+def test_asked_to_stop_the_workers_commit_the_batches_that_they_are_at(cluster: Cluster, full_queue: Database) -> None:
     process = full_queue.start("score", "--json", "--dask", cluster.address)
     with held_in_the_middle(full_queue, process, range(100, QUEUED // 2)):
+        before = full_queue.value("SELECT count(*) FROM predictions")
         process.send_signal(signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 143, stderr
-    _until_nobody_scores(full_queue)
+    assert full_queue.value(_OTHERS_AT_WORK) == 0  # all had ended before the job did
     counts = json.loads(stdout)
-    assert 0 < counts["claimed"] < QUEUED
+    assert before < counts["predicted"] < QUEUED
     assert_each_once(full_queue, waiting=QUEUED - counts["claimed"])
 
 
