@@ -11,6 +11,7 @@ from pima.errors import WrongUsage
 from pima.process.results import as_json
 
 if TYPE_CHECKING:
+    from pima.files.scoring_files import FilesScored
     from pima.files.sharing import FileShare
     from pima.schedule.children import Child
 
@@ -58,6 +59,8 @@ def score_dataset(command: Command) -> Result:
 
     given = command.options
     _require_sense(given)
+    if given.dask is not None:
+        return as_json(_score_on_dask(command))
     if needs_database(given):
         model = model_of_database(command.engine, _number(given))
     else:
@@ -72,11 +75,33 @@ def score_dataset(command: Command) -> Result:
     return as_json(score_files_together(found, given.processes, launch, grace_seconds, command.stop))
 
 
+def _score_on_dask(command: Command) -> "FilesScored":
+    """Workers are given the model file's bytes, and so need no database."""
+    from pima.files.dask_files import Asked, score_files_on_dask
+    from pima.files.model_file import content_of, model_file
+    from pima.files.places import seen_from_everywhere
+    from pima.files.scoring_files import open_dataset
+    from pima.files.scoring_model import champion_or, model_of_content
+
+    given = command.options
+    dataset, into = seen_from_everywhere(given.dataset), seen_from_everywhere(given.into)
+    if needs_database(given):
+        content = model_file(command.engine, champion_or(command.engine, _number(given)))
+    else:
+        content = content_of(Path(given.model))
+    found = open_dataset(dataset, into, model_of_content(Path(given.model or "the champion"), content), given.keys)
+    asked = Asked(dataset, into, tuple(given.keys), content)
+    grace_seconds = command.settings.schedule.grace_seconds
+    return score_files_on_dask(found, asked, given.dask, grace_seconds, command.stop)
+
+
 def _require_sense(given: argparse.Namespace) -> None:
     if given.dataset is None or given.into is None:
         raise WrongUsage(what="files are scored by --from DATASET and --to DATASET together; see --help")
     if given.limit or given.batch_size or given.dry_run or given.run_id:
         raise WrongUsage(what="--limit, --batch-size, --dry-run and --run-id are for the queue, not for --from")
+    if given.dask and given.processes:
+        raise WrongUsage(what="--processes are of this machine, --dask are others: choose one")
 
 
 def _launch(command: Command, version: int, share: "FileShare") -> "Child":

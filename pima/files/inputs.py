@@ -52,14 +52,15 @@ def input_files(dataset: str, declared: Declaration, keys: Sequence[str]) -> tup
         raise DatasetRefused(dataset=dataset, what=f"it can't be listed ({error.strerror})") from None
     if not found:
         raise DatasetRefused(dataset=dataset, what="there is no Parquet file")
-    files = [_input_file(place, name, found[name], declared, keys) for name in sorted(found)]
+    files = [input_file(place, name, found[name], declared, keys) for name in sorted(found)]
     if other := next((file for file in files if file.columns.keys != files[0].columns.keys), None):
         what = f"it has other keys than {files[0].name}; --key says which columns to keep"
         raise DatasetRefused(dataset=other.name, what=what)
     return place, files
 
 
-def _input_file(place: Place, name: str, path: str, declared: Declaration, keys: Sequence[str]) -> InputFile:
+def input_file(place: Place, name: str, path: str, declared: Declaration, keys: Sequence[str]) -> InputFile:
+    """One of them, by its name within the dataset and its path. Raises as `input_files` does."""
     try:
         with place.open(path) as file:
             size = file.seek(0, 2)

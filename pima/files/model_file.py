@@ -69,6 +69,14 @@ class ExportedModel:
 def export_model(engine: Engine, number: int, path: Path) -> ExportedModel:
     """Write a version with today's declaration. Raises NoSuchVersion, VersionHasNoBytes, ArtifactDamaged, WrongUsage;
     an existing file is not touched."""
+    content = model_file(engine, number)
+    with whole_file(path, "--out") as file:
+        file.write(content)
+    return ExportedModel(str(path), len(content), number, sha256_of(content.partition(b"\n")[2]))
+
+
+def model_file(engine: Engine, number: int) -> bytes:
+    """What such a file holds. Raises NoSuchVersion, VersionHasNoBytes, ArtifactDamaged."""
     with reading(engine) as connection:
         version = registry.read_version(connection, number)
         artifact = registry.compiled_artifact(connection, number)
@@ -92,19 +100,20 @@ def export_model(engine: Engine, number: int, path: Path) -> ExportedModel:
         "compiled": base64.b64encode(artifact.content).decode("ascii"),
     }
     body = json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
-    content = f"pima model 1 {sha256_of(body)}\n".encode() + body
-    with whole_file(path, "--out") as file:
-        file.write(content)
-    return ExportedModel(str(path), len(content), number, sha256_of(body))
+    return f"pima model 1 {sha256_of(body)}\n".encode() + body
 
 
-def read_model_file(path: Path) -> FiledModel:
-    """Check the hash, then read. Raises ModelFileRefused."""
+def content_of(path: Path) -> bytes:
+    """As it stands there, one byte too many of what is too large. Raises ModelFileRefused."""
     try:
         with path.open("rb") as file:
-            content = file.read(LARGEST_BYTES + 1)
+            return file.read(LARGEST_BYTES + 1)
     except OSError as error:
         raise ModelFileRefused(file=path, what=f"it can't be read ({error.strerror})") from None
+
+
+def read_model_file(path: Path, content: bytes) -> FiledModel:
+    """Check the hash, then read. Raises ModelFileRefused, which names the path."""
     first = _FIRST_LINE.match(content)
     if first is None or len(content) > LARGEST_BYTES:
         raise ModelFileRefused(file=path, what="it is no model file")

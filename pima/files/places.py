@@ -48,6 +48,11 @@ def place_of(dataset: str) -> tuple[Place, str]:
     return Storage(storage), path
 
 
+def seen_from_everywhere(dataset: str) -> str:
+    """The same, of this machine's disks by its whole path."""
+    return dataset.rstrip("/") if "://" in dataset else str(Path(dataset).absolute())
+
+
 @contextmanager
 def whole(place: Place, path: str) -> Iterator[BinaryIO]:
     """A file that is in its place once the block ends well, and nowhere else. Raises PartNotWritten."""

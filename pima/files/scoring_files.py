@@ -97,6 +97,10 @@ def score_parts(found: Dataset, parts: Sequence[Part], stop: StopRequest) -> dic
             continue
         stop.check()
         written[part.name] = scoring.score(part)
-        predicted = written[part.name].predicted
-        get_logger().info("part done", part=part.name, rows=part.rows, rejected=part.rows - predicted)
+        tell_of(part, written[part.name])
     return written
+
+
+def tell_of(part: Part, facts: Facts) -> None:
+    """That it is written."""
+    get_logger().info("part done", part=part.name, rows=part.rows, rejected=part.rows - facts.predicted)

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from pima.core.digest import sha256_of
 from pima.core.features import Declaration, Features
 from pima.errors import ModelFileRefused, NoChampionForFiles, NoSuchVersion
-from pima.files.model_file import read_model_file
+from pima.files.model_file import content_of, read_model_file
 from pima.scorer import Scorer, load_scorer
 from pima.store import registry
 from pima.store.declarations import as_stored, newest_declaration
@@ -37,10 +37,8 @@ class ScoringModel:
 
 def model_of_database(engine: Engine, number: int | None) -> ScoringModel:
     """The champion, or the version of that number. Raises NoChampionForFiles, NoSuchVersion, ArtifactDamaged."""
+    version = champion_or(engine, number)
     with reading(engine) as connection:
-        version = registry.read_champion(connection).model_version if number is None else number
-        if version is None:
-            raise NoChampionForFiles()
         artifact = registry.compiled_artifact(connection, version)
         declaration = newest_declaration(connection)
     if artifact is None:
@@ -48,11 +46,27 @@ def model_of_database(engine: Engine, number: int | None) -> ScoringModel:
     return _model(version, artifact.sha256, load_scorer(engine, version), declaration)
 
 
+def champion_or(engine: Engine, number: int | None) -> int:
+    """This version, or where none is named the champion. Raises NoChampionForFiles."""
+    if number is not None:
+        return number
+    with reading(engine) as connection:
+        champion = registry.read_champion(connection).model_version
+    if champion is None:
+        raise NoChampionForFiles()
+    return champion
+
+
 def model_of_file(path: Path) -> ScoringModel:
     """Raises ModelFileRefused."""
+    return model_of_content(path, content_of(path))
+
+
+def model_of_content(path: Path, content: bytes) -> ScoringModel:
+    """Of a file that has been read. Raises ModelFileRefused, which names the path."""
     from pima.model.compiled import CompiledModel
 
-    filed = read_model_file(path)
+    filed = read_model_file(path, content)
     try:
         scorer = Scorer(filed.threshold, filed.features, CompiledModel(filed.compiled))
     except (ValueError, RuntimeError):

@@ -1,0 +1,135 @@
+"""`score --from --to --dask`: files scored by the workers of a cluster that know no database."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.conftest import Cluster, NewCluster
+from tests.conftest import PATIENCE_SECONDS, ROOT, Database, call, clean_environ, install_models, the_json, wait_for
+from tests.jobs.parquet_rows import drawn_rows, write_rows
+
+FILES, ROWS = 40, 100_000
+
+
+@pytest.fixture
+def champion(sqlite: Database, trained: Path) -> Database:
+    install_models(sqlite, trained)
+    return sqlite
+
+
+@pytest.fixture
+def workers(new_cluster: NewCluster) -> Cluster:
+    made = new_cluster()
+    made.add_workers(2)
+    return made
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Files of which each takes long enough for something to happen meanwhile."""
+    first = write_rows(tmp_path / "in" / "day=0" / "a.parquet", drawn_rows(ROWS), ROWS)
+    for number in range(1, FILES):
+        path = tmp_path / "in" / f"day={number}" / "a.parquet"
+        path.parent.mkdir()
+        path.hardlink_to(first)
+    return tmp_path / "in"
+
+
+def _bytes(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def _score(
+    database: Database, source: str | Path, into: str | Path, *more: str, exit_code: int = 0
+) -> dict[str, object]:
+    ended = call(database, "score", "--from", str(source), "--to", str(into), "--json", *more)
+    assert ended.exit_code == exit_code, ended.stderr
+    return the_json(ended)
+
+
+def test_a_cluster_writes_what_one_process_writes(
+    champion: Database, workers: Cluster, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _score(champion, source, tmp_path / "one")
+    monkeypatch.chdir(tmp_path)  # the workers stand elsewhere
+    config = ("--config", str(ROOT / "config" / "pima.toml"))
+    counted = _score(champion, "in", "many", "--dask", workers.address, *config)
+    assert (counted["files"], counted["parts"], counted["parts_before"]) == (FILES, FILES, 0)
+    assert _bytes(tmp_path / "many") == _bytes(tmp_path / "one")
+    # What is missing is completed, by a version or a model file.
+    (tmp_path / "many" / "predictions" / "day=3" / "a-00000.parquet").unlink()
+    assert (
+        _score(champion, "in", "many", "--dask", workers.address, "--model", "1", *config)["parts_before"] == FILES - 1
+    )
+    assert _bytes(tmp_path / "many") == _bytes(tmp_path / "one")
+
+
+def test_an_error_of_a_worker_is_told(champion: Database, workers: Cluster, source: Path, tmp_path: Path) -> None:
+    damaged = source / "day=7" / "a.parquet"
+    rows = damaged.read_bytes()
+    damaged.unlink()
+    damaged.write_bytes(rows[:4] + bytes(len(rows) // 2) + rows[4 + len(rows) // 2 :])
+    found = _score(champion, source, tmp_path / "out", "--dask", workers.address, exit_code=1)
+    assert found["error"] == "workers_failed"
+    assert "a.parquet: can't be scored, it can't be read beyond row" in str(found["message"])
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_a_cluster_that_sees_other_places_is_refused(champion: Database, workers: Cluster, source: Path) -> None:
+    found = _score(champion, source, "memory://out", "--dask", workers.address, exit_code=2)
+    assert (found["error"], "what --to names is not there" in str(found["message"])) == ("cluster_unfit", True)
+    both = _score(champion, source, "memory://out", "--dask", workers.address, "--processes", "2", exit_code=2)
+    assert both["error"] == "wrong_usage"
+
+
+def _start(database: Database, source: Path, into: Path, cluster: Cluster) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "jobs.score", "--from", str(source), "--to", str(into), "--json"]
+    return subprocess.Popen(
+        [*command, "--dask", cluster.address],
+        cwd=ROOT,
+        env=clean_environ() | {"DATABASE_URL": database.url},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _written(folder: Path) -> int:
+    return len(list((folder / "predictions").rglob("a-00000.parquet")))
+
+
+@pytest.mark.campaign
+def test_workers_that_are_killed_leave_nothing_out(
+    champion: Database, workers: Cluster, source: Path, tmp_path: Path, at_length: bool
+) -> None:
+    _score(champion, source, tmp_path / "one")
+    for attempt in range(25 if at_length else 1):
+        into = tmp_path / f"many-{attempt}"
+        process = _start(champion, source, into, workers)
+        for least in (1 + attempt % 3, 5):
+            wait_for(lambda least=least, into=into: _written(into) >= least, process)
+            workers.workers()[0].kill()
+            workers.wait_for_workers(2)
+        stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
+        assert process.returncode == 0, stderr
+        assert json.loads(stdout)["parts"] == FILES
+        assert _bytes(into) == _bytes(tmp_path / "one")
+
+
+def test_asked_to_stop_the_workers_leave_whole_parts(
+    champion: Database, workers: Cluster, source: Path, tmp_path: Path
+) -> None:
+    process = _start(champion, source, tmp_path / "out", workers)
+    wait_for(lambda: _written(tmp_path / "out") >= 1, process)
+    process.send_signal(signal.SIGTERM)
+    stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
+    assert (process.returncode, json.loads(stdout)["error"]) == (143, "interrupted"), stderr
+    left = [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert not [name for name in left if name.startswith(".") or name == "manifest.json"]
+    before = _written(tmp_path / "out")
+    assert before < FILES
+    assert _score(champion, source, tmp_path / "out", "--dask", workers.address)["parts_before"] == before
