@@ -1,0 +1,38 @@
+"""What all errors have in common, the exit codes, and the one ending that is no error: being asked to stop."""
+
+from typing import ClassVar
+
+DONE = 0
+FAILED = 1
+WRONG = 2
+REFUSED = 3
+TRY_AGAIN_LATER = 75
+"""EX_TEMPFAIL of sysexits.h: nothing is wrong with the work; run it again."""
+INTERRUPTED_BY_CTRL_C = 130
+INTERRUPTED_BY_SIGTERM = 143
+
+
+def _in_one_line(docstring: str) -> str:
+    """Without the source's line ends, since a terminal makes its own; the facts keep theirs, and so their lists."""
+    return " ".join(docstring.split())
+
+
+class PimaError(Exception):
+    """{message}"""
+
+    exit_code: ClassVar[int] = FAILED
+    code: ClassVar[str] = "failed"
+
+    def __init__(self, **facts: object) -> None:
+        self.facts = facts
+        super().__init__(_in_one_line(type(self).__doc__ or "").format(**facts))
+
+
+class Interrupted(BaseException):
+    """A signal asked the process to stop. Not an Exception: no library's `except Exception` may swallow it."""
+
+    code = "interrupted"
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__()
+        self.exit_code = exit_code

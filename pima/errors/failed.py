@@ -1,0 +1,156 @@
+"""What ends a command with exit code 1: it failed."""
+
+from pima.errors.base import PimaError
+
+
+class DatabaseFailed(PimaError):
+    """The database refused a statement: {what}. The transaction was rolled back. This is not a passing fault: look at
+    the database's own log for the statement."""
+
+    code = "database_failed"
+
+
+class DatabaseDamaged(PimaError):
+    """The database's file is damaged: SQLite says {what}. What was going on was rolled back, as far as the file allows.
+    Keep the file as it is, and restore a backup (docs/operations.md)."""
+
+    code = "database_damaged"
+
+
+class DatabaseFull(PimaError):
+    """There is no room for the database: SQLite says {what}. The disk of its file, of its journal or of a temporary
+    file is full, or a limit on a file's size is reached. What was committed stays, the rest was rolled back. Make room,
+    then run this again."""
+
+    code = "database_full"
+
+
+class ArtifactDamaged(PimaError):
+    """The stored bytes of model version {number} are not those that were written: {what}. They were not parsed, and no
+    row was touched. `python -m jobs.models rollback --reason TEXT` goes back to the version before; the next
+    `python -m jobs.retrain` replaces an unloadable champion."""
+
+    code = "artifact_damaged"
+
+
+class ResultNotWritten(PimaError):
+    """The result could not be written to standard output: {why}. The command's work is done all the same. Make room, or
+    send the output elsewhere; `python -m jobs.status` shows the last runs."""
+
+    code = "result_not_written"
+
+
+class Unhealthy(PimaError):
+    """Not healthy: {reasons}"""
+
+    code = "unhealthy"
+
+
+class AttachFaulty(PimaError):
+    """The triggers of attached sources may miss changes: {faults}. Until that is mended, pulls compare these sources as
+    a whole. `python -m jobs.attach NAME` recreates the triggers or says what stands in the way; --detach drops them."""
+
+    code = "attach_faulty"
+
+
+class TrainingExtraMissing(PimaError):
+    """This installation has no TensorFlow, so it can score but not train. In pima's folder run: pip install
+    --require-hashes -r locks/train.txt; or use the image's default target."""
+
+    code = "training_extra_missing"
+
+
+class ReportExtraMissing(PimaError):
+    """This installation has neither Jinja nor matplotlib, so it can draw no report. Install the extra:
+    pip install 'pima[report]', or use the image's default target. `report --last` needs neither: it writes the one that
+    the last retraining left."""
+
+    code = "report_extra_missing"
+
+
+class PartNotWritten(PimaError):
+    """{path} could not be written: {why}. Parts that are finished stay. Make room or mend the rights, then run this
+    again, which completes what is missing."""
+
+    code = "part_not_written"
+
+
+class WorkersFailed(PimaError):
+    """A worker process {how} ({line}), and the others were stopped at their next batch. What was committed or finished
+    stays. Look at the log lines above, then run this again."""
+
+    code = "workers_failed"
+
+
+class AlertsExtraMissing(PimaError):
+    """This installation has no apprise, so it can tell nobody of anything. Install the extra: pip install
+    'pima[alerts]', or use the image's default target."""
+
+    code = "alerts_extra_missing"
+
+
+class MlflowExtraMissing(PimaError):
+    """This installation has no client of MLflow, so it can mirror nothing. Install the extra:
+    pip install 'pima[mlflow]'."""
+
+    code = "mlflow_extra_missing"
+
+
+class ReportNotWritten(PimaError):
+    """The report can't be written to {path}: {why}. What was there before is still there. Make room, or name another
+    file."""
+
+    code = "report_not_written"
+
+
+class TemporaryFileFailed(PimaError):
+    """A temporary file could not be written or read: {why}. What was committed stays, nothing else was changed. Make
+    room, or name another folder in TMPDIR."""
+
+    code = "temporary_file_failed"
+
+
+class VersionHasNoBytes(PimaError):
+    """Model version {number} has no stored {form} bytes any more, so it can't be used. Use another version: the
+    champion, the one before it and the newest always keep theirs, others as lineage.model_bytes says."""
+
+    code = "version_has_no_bytes"
+
+
+class SnapshotNotKept(PimaError):
+    """The training snapshot of model version {number} is not kept, so it can neither be fitted again nor have its
+    predictions explained. Versions that have one: {kept}. lineage.snapshots in the configuration says how many are
+    kept."""
+
+    code = "snapshot_not_kept"
+
+
+class SnapshotDamaged(PimaError):
+    """The training snapshot of model version {number} is not what was written: its sha256 differs from the one stored
+    beside it. It was not parsed. Restore the database from a backup to fit this version again, or to have its
+    predictions explained."""
+
+    code = "snapshot_damaged"
+
+
+class SnapshotRedacted(PimaError):
+    """The training snapshot of model version {number} is whole, but not what the version was fitted on: {rows} of its
+    rows were taken out since, because a person was to be forgotten. So it can't be fitted again. Predictions are
+    explained with the rows that are left; the next `python -m jobs.retrain` leaves a snapshot of its own."""
+
+    code = "snapshot_redacted"
+
+
+class ArchiveDiffers(PimaError):
+    """The file {path} is not read as it was written, so no row of it was deleted. What was moved before stays. Look at
+    the disk; delete that file, and run this again."""
+
+    code = "archive_differs"
+
+
+class NotReproduced(PimaError):
+    """Model version {number}, fitted again from its training snapshot, gives other predictions (largest difference
+    {difference:.2g}). Made with {then}; here {now}. Other library versions or another processor explain small
+    differences; with the same ones, look at what else has changed."""
+
+    code = "not_reproduced"

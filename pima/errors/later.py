@@ -1,0 +1,90 @@
+"""What ends a command with exit code 75: to be tried again later."""
+
+from pima.errors.base import TRY_AGAIN_LATER, PimaError
+from pima.errors.failed import DatabaseFailed
+
+
+class DatabaseAway(PimaError):
+    """The database can't be reached or stopped answering: {what}. What was committed stays, the rest was rolled back.
+    Run this again later."""
+
+    exit_code = TRY_AGAIN_LATER
+    code = "database_away"
+
+
+class DatabaseBusy(PimaError):
+    """Something else that goes on in the database stood in the way: {what}. What was committed stays, the rest was
+    rolled back. It will pass: run this again later."""
+
+    exit_code = TRY_AGAIN_LATER
+    code = "database_busy"
+
+
+class RowsContested(DatabaseFailed):
+    """Somebody else was writing the rows of `patients` that this has to write: {what}. What was committed stays, the
+    rest was rolled back. Run this again later."""
+
+    exit_code = TRY_AGAIN_LATER
+    code = "rows_contested"
+
+
+class ClusterAway(PimaError):
+    """The cluster can't be used for now: {what}. What was committed stays, the rest was rolled back. Run this again
+    later."""
+
+    exit_code = TRY_AGAIN_LATER
+    code = "cluster_away"
+
+
+class RunOver(PimaError):
+    """Run {run_id} was closed while this worker was busy with it; its batch was rolled back, and the rows wait again.
+    Run jobs.score again."""
+
+    exit_code = TRY_AGAIN_LATER
+    code = "run_over"
+
+
+class WorkersHeldUp(PimaError):
+    """A worker process could not go on for now ({line}), and the others were stopped at their next batch. What was
+    committed or finished stays. Run this again later."""
+
+    exit_code = TRY_AGAIN_LATER
+    code = "workers_held_up"
+
+
+class SourceAway(PimaError):
+    """The source {source} can't be reached or stopped answering: {what}. Nothing was changed. Run this again later."""
+
+    exit_code = TRY_AGAIN_LATER
+    code = "source_away"
+
+
+class AlertsNotDelivered(PimaError):
+    """Alerts did not reach {receivers}, by their place in alerts.urls. What was not taken is kept and sent once they
+    answer: run this again later."""
+
+    exit_code = TRY_AGAIN_LATER
+    code = "alerts_not_delivered"
+
+
+class MlflowNotWritten(PimaError):
+    """MLflow can't be reached, or did not take what was sent: {what}. What it has taken stays there, and is not sent
+    again: run this again later."""
+
+    exit_code = TRY_AGAIN_LATER
+    code = "mlflow_not_written"
+
+
+class LeaseHeld(PimaError):
+    """Another {job} is running (lease held by {owner} until {expires_at}). Run this again later."""
+
+    exit_code = TRY_AGAIN_LATER
+    code = "lease_held"
+
+
+class ChampionKeepsMoving(PimaError):
+    """The champion was changed by someone else in each of {attempts} attempts to decide. Nothing was written. Run this
+    again later."""
+
+    exit_code = TRY_AGAIN_LATER
+    code = "champion_keeps_moving"

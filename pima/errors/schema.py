@@ -1,0 +1,149 @@
+"""What ends a command with exit code 2: a database that can't be used, or another schema than is needed."""
+
+from pima.errors.base import WRONG, PimaError
+
+
+class SchemaMissing(PimaError):
+    """The database {url} has no pima schema (expected revision {expected}). If another was meant, set DATABASE_URL to
+    its URL; if not, make the schema with: python -m jobs.migrate"""
+
+    exit_code = WRONG
+    code = "schema_missing"
+
+
+class SchemaBehind(PimaError):
+    """The database's schema is at revision {found}, this code needs {expected}. Bring it up with:
+    python -m jobs.migrate"""
+
+    exit_code = WRONG
+    code = "schema_behind"
+
+
+class SchemaBehindDryRun(SchemaBehind):
+    """The database's schema is at revision {found}, this code needs {expected}, and a dry run changes nothing. Bring it
+    up with the settings of before: python -m jobs.migrate, and run this again; or run it without --dry-run, which
+    brings the schema up and carries the change over."""
+
+
+class SchemaAhead(PimaError):
+    """The database's schema is at revision {found}, which this code does not know; it needs {expected}. Run the newer
+    release that made it, or go back with that release: python -m jobs.migrate --to {expected}"""
+
+    exit_code = WRONG
+    code = "schema_ahead"
+
+
+class DeclarationWouldBeLost(PimaError):
+    """The database can't go back to revision {to}: schemas before {first} know only the shipped declaration, and
+    {what}. Nothing was changed. `python -m jobs.migrate --to {first}` is as far as it can go. An older release needs a
+    backup from its own time (docs/operations.md), or a new database."""
+
+    exit_code = WRONG
+    code = "declaration_would_be_lost"
+
+
+class KeysWouldBeLost(PimaError):
+    """The database can't go back to revision {to}: schemas before {first} have no place for what rows are called in
+    their sources and whose they are, by which {keyed} rows are found again and kept on their side of the holdout.
+    Nothing was changed. `python -m jobs.migrate --to {first}` is as far as it can go. An older release needs a backup
+    from its own time (docs/operations.md), or a new database."""
+
+    exit_code = WRONG
+    code = "keys_would_be_lost"
+
+
+class ForgottenWouldReturn(PimaError):
+    """The database can't go back to revision {to}: schemas before {first} don't know who was forgotten ({marks} names),
+    and the next load or pull would bring them back. Nothing was changed. `python -m jobs.migrate --to {first}` is as
+    far as it can go."""
+
+    exit_code = WRONG
+    code = "forgotten_would_return"
+
+
+class SchemaDiffers(PimaError):
+    """The database is at the right revision, but {what}. Nothing was written. `python -m jobs.migrate` recreates pima's
+    own triggers where they are missing or changed; anything else a person has to undo: docs/operations.md says how,
+    under "What was changed by hand". Then run this again."""
+
+    exit_code = WRONG
+    code = "schema_differs"
+
+
+class VersionCounterBehind(PimaError):
+    """The counter that row versions are drawn from stands at {counter}, below the existing version {version}: it was
+    set back by hand, or the rows were restored without it. A row that is deleted and inserted again could get the
+    version of an earlier one, and its predictions. Nothing was written. Set the counter above all versions with:
+    python -m jobs.requeue"""
+
+    exit_code = WRONG
+    code = "version_counter_behind"
+
+
+class VersionUsedTwice(PimaError):
+    """Waiting rows have the id and version of rows that were predicted before with other measurements ({rows:,} in
+    this batch, by patient_id: {first}): the counter of versions was set back, or measurements were changed
+    while the triggers were away. The batch was rolled back. Run `python -m jobs.requeue --new-versions` as the owner,
+    which puts the counter right and draws other versions for such rows; then score again."""
+
+    exit_code = WRONG
+    code = "version_used_twice"
+
+
+class DatabaseUnusable(PimaError):
+    """The database can't be used as configured: {what}. Expected: {expected}. DATABASE_URL is {url}."""
+
+    exit_code = WRONG
+    code = "database_unusable"
+
+
+class RightMissing(DatabaseUnusable):
+    """The role {role} lacks a right on {what} (SQLSTATE 42501); the transaction was rolled back. These are enough:
+    pima_scorer for score, pima_trainer for retrain, pima_loader for load and pull, pima_scheduler for scheduler and
+    health, pima_operator for status, health, models, explain, report and requeue, pima_eraser for forget and retain,
+    the schema's owner for migrate and attach. `python -m jobs.migrate --roles` makes them and mends their rights."""
+
+    code = "right_missing"
+
+
+class CannotAttach(PimaError):
+    """The source {source} can't be attached: {what}. Nothing was changed, and its pulls compare the whole source, which
+    is just as correct. Expected: a table without children or partitions, in pima's own database, which the source's URL
+    must name."""
+
+    exit_code = WRONG
+    code = "cannot_attach"
+
+
+class CannotPartition(PimaError):
+    """The table predictions can't be divided: {what} hangs on it, and would hang on its first part alone. Nothing was
+    changed. Drop it, run this again, and make it anew for the whole table."""
+
+    exit_code = WRONG
+    code = "cannot_partition"
+
+
+class AttachNotAllowed(PimaError):
+    """The role {role} may not attach or detach the source {source}: that takes the owner of pima's schema and of the
+    source's table, or a superuser. Nothing was changed. With --sql the command prints what a database administrator can
+    run instead."""
+
+    exit_code = WRONG
+    code = "attach_not_allowed"
+
+
+class StillAttached(PimaError):
+    """The database can't go back to revision {to} while sources are attached ({names}): their triggers write to a table
+    that this schema does not have. Nothing was changed. Detach them first: python -m jobs.attach NAME --detach"""
+
+    exit_code = WRONG
+    code = "still_attached"
+
+
+class StillDivided(PimaError):
+    """The database can't go back to revision {to}: predictions is divided into parts, and releases of schemas before
+    {first} make no new ones, so that nothing could be scored any more once the last is full. Nothing was changed.
+    `python -m jobs.migrate --to {first}` is as far as it can go."""
+
+    exit_code = WRONG
+    code = "still_divided"
