@@ -168,6 +168,7 @@ def test_that_none_could_be_left_fails_no_retraining(lived_in: Database, tmp_pat
     assert not (tmp_path / "nowhere").exists()
 
 
+@pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
 def test_without_the_report_extra_retraining_goes_on_and_the_last_report_can_be_had(
     lived_in: Database, tmp_path: Path
 ) -> None:
