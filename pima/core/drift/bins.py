@@ -66,8 +66,17 @@ def counts_in(bins: Bins, column: Float32Array | Float64Array) -> tuple[int, ...
         each = [int(np.count_nonzero(column == code)) for code in bins.codes]
         return (*each, known - sum(each))
     # A comparison a bin is ten times as fast as a search for each value.
-    from_edge_on = [known, *(int(np.count_nonzero(column >= edge)) for edge in bins.edges), 0]
+    from_edge_on = [known, *(int(np.count_nonzero(column >= least)) for least in _least(bins.edges, column)), 0]
     return tuple(one - next_one for one, next_one in pairwise(from_edge_on))
+
+
+def _least(edges: tuple[float, ...], column: Float32Array | Float64Array) -> Float32Array | Float64Array:
+    """What a value of the column is at least, from each edge on: no edge need be one of its type."""
+    exact = np.array(edges, dtype=np.float64)
+    if column.dtype == np.float64:
+        return exact
+    nearest = exact.astype(np.float32)
+    return np.where(nearest < exact, np.nextafter(nearest, np.float32(np.inf)), nearest)
 
 
 def _edges(ordered: Float64Array) -> tuple[float, ...]:
@@ -88,8 +97,8 @@ def _nearest_change(ordered: Float64Array, wanted: int) -> int:
 
 
 def _between(lower: float, upper: float) -> float:
-    """Halfway, as float32, which features are; the upper one where there is nothing between them."""
-    middle = float(np.float32(lower / 2 + upper / 2))
+    """Halfway, also between neighbours of float32, which features are."""
+    middle = lower / 2 + upper / 2
     return middle if lower < middle <= upper else upper
 
 
