@@ -78,7 +78,7 @@ class Watch:
         now = clock(connection)
         night, before = night_so_far(counted, kept, now)
         found = night_figures(names_of(self._scorer.features), night, self._reference, before)
-        beyond = [each.name for each in found if each.is_beyond] if night.accepted >= MINIMUM_ROWS else None
+        beyond = [each.name for each in found if each.is_beyond] if night.rows >= MINIMUM_ROWS else None
         keep_tally(connection, run_id, self._version, not_kept_yet, beyond)
         keep_figures(connection, run_id, self._version, (volume_tonight(connection, now), *found))
 
@@ -95,21 +95,21 @@ def night_so_far(counted: Tally, kept: Iterable[KeptTally], now: datetime) -> tu
 
     `kept` is newest first, and read no further than needed.
     """
-    pooled, accepted = [counted], counted.accepted
-    before = _NightsBefore(now.date(), counted.accepted)
+    pooled, rows = [counted], counted.rows
+    before = _NightsBefore(now.date(), counted.rows)
     for each in kept:
         if each.recorded_at.date() > now.date():
             continue  # from when a clock was ahead
         is_tonight, is_recent = each.recorded_at.date() == now.date(), now - each.recorded_at <= POOLED_FOR
-        is_short = accepted < MINIMUM_ROWS and is_recent
+        is_short = rows < MINIMUM_ROWS and is_recent
         # Tonight says too little, or there is enough.
-        is_known = accepted < MINIMUM_ROWS or len(before.found) == LAST_NIGHTS - 1
+        is_known = rows < MINIMUM_ROWS or len(before.found) == LAST_NIGHTS - 1
         if is_known and not is_tonight and not is_short:
             break
         # One that a run without a right to the reference has counted says nothing of the features.
         if (is_tonight or is_short) and len(each.tally.features) == len(counted.features):
             pooled.append(each.tally)
-            accepted += each.tally.accepted
+            rows += each.tally.rows
         before.look_at(each)
     return added(pooled), before.found
 
@@ -118,15 +118,15 @@ class _NightsBefore:
     """What was beyond in each, newest first. Days that a night is pooled of are no nights of their own: else a single
     odd day would be in several."""
 
-    def __init__(self, day: date, accepted: int) -> None:
+    def __init__(self, day: date, rows: int) -> None:
         self.found: list[tuple[str, ...]] = []
-        self._day, self._accepted = day, accepted
+        self._day, self._rows = day, rows
 
     def look_at(self, kept: KeptTally) -> None:
         """Newest first; the last run of a day knows of all of it."""
-        day, accepted = kept.recorded_at.date(), kept.tally.accepted
-        if day == self._day or self._accepted < MINIMUM_ROWS:
-            self._day, self._accepted = day, self._accepted + accepted
+        day, rows = kept.recorded_at.date(), kept.tally.rows
+        if day == self._day or self._rows < MINIMUM_ROWS:
+            self._day, self._rows = day, self._rows + rows
         elif kept.beyond is not None and len(self.found) < LAST_NIGHTS - 1:
-            self._day, self._accepted = day, accepted
+            self._day, self._rows = day, rows
             self.found.append(kept.beyond)

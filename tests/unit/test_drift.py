@@ -200,6 +200,16 @@ def test_what_is_missing_or_rejected_alarms_with_its_feature_and_reason() -> Non
     assert (psi.value, psi.rows, psi.state) == (None, 0, State.INSUFFICIENT_DATA)
 
 
+def test_where_all_rows_are_rejected_that_alarms_in_the_third_night() -> None:
+    kept = reference(np.random.default_rng(16), 378)
+    features = tuple((0,) * len(bins.counts) for bins in kept.features)
+    none = Tally(300, 0, 0, 0.0, features, (0,) * len(kept.probability.counts), {"out_of_range bmi": 300})
+    found = list(nights(kept, iter([none] * 3)))
+    assert list(map(_alarms, found)) == [set(), set(), {"rejected_out_of_range bmi"}]
+    states = {each.state for each in found[-1] if not each.figure.startswith("rejected")}
+    assert states == {State.INSUFFICIENT_DATA}
+
+
 def _rest(tally: Tally) -> tuple[int, int, float]:
     return tally.accepted, tally.positive, tally.expected
 

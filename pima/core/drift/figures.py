@@ -19,9 +19,9 @@ from pima.core.drift.watched import State, Watched, alerts
 from pima.core.evidence.figures import Z_95_PERCENT
 
 MINIMUM_ROWS = 200
-"""Accepted rows, pooled over the last nights where one has fewer."""
+"""Accepted or rejected, pooled over the last nights where one has fewer: a night of which all are rejected has rows."""
 MINIMUM_KNOWN = 100
-"""Of these, rows that have a feature; what chance does to so few is in the limits."""
+"""Of these, rows that a figure rests on; what chance does to so few is in the limits."""
 MISSING_ALLOWED = 0.05
 REJECTED_ALLOWED = 0.05
 POSITIVE_ALLOWED = 0.10
@@ -35,15 +35,13 @@ def night_figures(
     names: Sequence[str], night: Tally, reference: Reference | None, before: NightsBefore
 ) -> tuple[Watched, ...]:
     """Of a night, pooled with others perhaps, and the version's features by name."""
-    found = tuple(_figures(names, night, reference))
-    if night.accepted < MINIMUM_ROWS:
-        return tuple(
-            Watched(each.feature, each.figure, None, each.rows, state=State.INSUFFICIENT_DATA) for each in found
-        )
-    return tuple(_with_state(each, before) for each in found)
+    is_enough = night.rows >= MINIMUM_ROWS
+    return tuple(_with_state(each, is_enough, before) for each in _figures(names, night, reference))
 
 
-def _with_state(found: Watched, before: NightsBefore) -> Watched:
+def _with_state(found: Watched, is_enough: bool, before: NightsBefore) -> Watched:
+    if not is_enough or found.rows < MINIMUM_KNOWN:
+        return Watched(found.feature, found.figure, None, found.rows, state=State.INSUFFICIENT_DATA)
     is_alert = found.state == State.USUAL and alerts(found.is_beyond, found.name, before)
     return replace(found, state=State.ALERT) if is_alert else found
 
