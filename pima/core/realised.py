@@ -23,6 +23,7 @@ FEWEST_OUTCOMES = 50
 """With fewer the figures say too little to alarm anybody."""
 ACCURACY_ALLOWED = 0.05
 """So far the realised accuracy may fall below that of the version's verdict; and what luck does besides."""
+SOME_LEFT_OUT = "older outcomes are not looked at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,16 @@ class Judged:
     rows: int
 
 
-def realised_figures(found: Realised, predictions: int, judged: Judged | None) -> Iterator[Watched]:
-    """As rows of `monitoring`, of a version that has made so many predictions."""
+def followed_up(outcomes: int, predictions: int | None) -> Figure:
+    """The share of predictions that have an outcome, where it is known of all of them whether they have."""
+    if predictions is None:
+        return Figure(None, reason=SOME_LEFT_OUT)
+    return share(min(outcomes, predictions), predictions, NO_CASES)
+
+
+def realised_figures(found: Realised, predictions: int | None, judged: Judged | None) -> Iterator[Watched]:
+    """As rows of `monitoring`, of a version that has made so many predictions; None where some of their outcomes may be
+    left out."""
     yield _row("realised_accuracy", found.accuracy, found, *_least_accuracy(found, judged))
     for name in ("auroc", "calibration_intercept", "calibration_slope"):
         yield _row(f"realised_{name}", getattr(found, name), found)
@@ -83,7 +92,7 @@ def realised_figures(found: Realised, predictions: int, judged: Judged | None) -
     harm = None if high is None or found.net_benefit.value is None else high - found.net_benefit.value
     yield _row("realised_net_benefit", found.net_benefit, found, 0.0, harm)
     yield _row("realised_expected_accuracy", found.estimated_accuracy, found)
-    yield _row("realised_followed_up", share(min(found.outcomes, predictions), predictions, NO_CASES), found)
+    yield _row("realised_followed_up", followed_up(found.outcomes, predictions), found)
 
 
 def _least_accuracy(found: Realised, judged: Judged | None) -> tuple[float, float] | tuple[None, None]:

@@ -45,12 +45,22 @@ def came_true(connection: Connection, newest: int) -> list[CameTrue]:
     return [CameTrue(*row) for row in connection.execute(_CAME_TRUE, {"newest": newest})]
 
 
-def predictions_by_version(connection: Connection) -> dict[int, int]:
-    """How many predictions the runs of scoring have made with each version."""
+def none_is_left_out_since(connection: Connection, newest: int) -> datetime | None:
+    """Outcomes that came later than this are all among the `newest`; None where there are no others."""
     statement = text(f"""
-        SELECT model_version, sum(CAST(counts ->> 'predicted' AS BIGINT)) FROM runs
-        WHERE job = 'score' AND trigger <> '{DRY_RUN}' AND model_version IS NOT NULL GROUP BY model_version""")
-    return {int(version): int(rows or 0) for version, rows in connection.execute(statement)}
+        SELECT labelled_at FROM patients WHERE {IS_LABELLED} ORDER BY labelled_at DESC LIMIT 1 OFFSET :newest""")
+    found: datetime | None = connection.scalar(statement.columns(labelled_at=Timestamp()), {"newest": newest})
+    return found
+
+
+def predictions_by_version(connection: Connection) -> dict[int, tuple[int, datetime]]:
+    """How many predictions the runs of scoring have made with each version, and when the first of them began."""
+    statement = text(f"""
+        SELECT model_version, coalesce(sum(CAST(counts ->> 'predicted' AS BIGINT)), 0), min(started_at) AS began
+        FROM runs WHERE job = 'score' AND trigger <> '{DRY_RUN}' AND model_version IS NOT NULL
+        GROUP BY model_version""")
+    found = connection.execute(statement.columns(began=Timestamp()))
+    return {int(version): (int(rows), began) for version, rows, began in found}
 
 
 def last_nights(connection: Connection, newest: int) -> list[Run]:

@@ -241,6 +241,20 @@ def test_what_came_true_is_what_a_plain_query_says_in_figures_metrics_and_weeks(
     assert week.estimated_accuracy.value == pytest.approx(expected["expected_accuracy"])
 
 
+def test_the_share_followed_up_is_told_only_where_every_outcome_is_looked_at(scored_database: Database) -> None:
+    _night(scored_database)
+    scored_database.execute("UPDATE patients SET outcome = 1 WHERE id % 4 > 0")
+    followed_up = {}
+    for newest in (299, 300):
+        leave_realised(scored_database.engine, newest, newest)
+        with reading(scored_database.engine) as connection:
+            (week,) = version_weeks(connection, 26, newest)
+        assert week.outcomes == newest
+        kept = _figures(scored_database, newest)["realised_followed_up"][:2]
+        followed_up[newest] = (*kept, week.followed_up.value)
+    assert followed_up == {299: (None, 299, None), 300: (0.75, 300, 0.75)}
+
+
 def test_a_version_that_has_become_worse_is_below_its_limit(scored_database: Database) -> None:
     _night(scored_database, rows=96)
     scored_database.execute(
