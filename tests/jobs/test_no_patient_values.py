@@ -219,7 +219,7 @@ def test_a_scheduler_with_its_metrics_its_pings_its_alerts_and_its_health_shows_
     watched: Watched, receiver: tuple[str, list[str]], listener: AlertReceiver
 ) -> None:
     database, (address, asked), port = watched.database, receiver, free_port()
-    insert_patients(database, 3, **GOOD)
+    insert_patients(database, 203, **GOOD)  # of fewer there would be no figures of the night
     for column, value in BAD.items():
         insert_patients(database, 1, **(GOOD | {column: value}))
     environ = {f"PIMA_SCHEDULE__{job}": EVERY_SECOND for job in ("SCORE", "RETRAIN")}
@@ -242,6 +242,7 @@ def test_a_scheduler_with_its_metrics_its_pings_its_alerts_and_its_health_shows_
     watched.call("alert", "--dry-run")
     watched.call("status")
     assert any('pima_rows_total{result="rejected"} 5.0' in text for text in watched.shown)
+    assert any('pima_monitoring{feature="age",figure="wasserstein"}' in text for text in watched.shown)
     assert database.value("SELECT count(*) FROM runs WHERE error_line IS NOT NULL AND job = 'score'") >= 1
 
 
