@@ -24,7 +24,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     options.add_argument(
         "--roles",
         action="store_true",
-        help="also make or mend the roles pima_scorer, _trainer, _loader, _scheduler, _operator, _reader",
+        help="also make or mend the roles: pima_scorer, _trainer, _loader, _scheduler, _operator, _eraser, _reader, "
+        "_monitor",
     )
     options.add_argument(
         "--features",
