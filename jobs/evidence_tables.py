@@ -37,8 +37,8 @@ def _figures(evidence: dict[str, Any], heads: dict[str, str]) -> Table:
 def _figure(figure: dict[str, Any], digits: int) -> str:
     if figure["value"] is None:
         return f"none: {figure['reason']}"
-    value = f"{figure['value']:.{digits}f}"
-    return value if figure["low"] is None else f"{value} ({figure['low']:.{digits}f} to {figure['high']:.{digits}f})"
+    value = f"{figure['value']:z.{digits}f}"
+    return value if figure["low"] is None else f"{value} ({figure['low']:z.{digits}f} to {figure['high']:z.{digits}f})"
 
 
 def _net_benefit(evidence: dict[str, Any], models: list[str]) -> Table:
@@ -52,8 +52,8 @@ def _net_benefit(evidence: dict[str, Any], models: list[str]) -> Table:
 
 def _point(curve: dict[str, Any], n: int) -> str:
     value, low, high = (curve[part][n] for part in ("net_benefit", "low", "high"))
-    told = f"{100 * value:.1f}"
-    return told if low is None else f"{told} ({100 * low:.1f} to {100 * high:.1f})"
+    told = f"{100 * value:z.1f}"
+    return told if low is None else f"{told} ({100 * low:z.1f} to {100 * high:z.1f})"
 
 
 def _subgroups(subgroups: list[dict[str, Any]], models: list[str]) -> Table:

@@ -62,7 +62,7 @@ def _show_contributions(result: Result) -> None:
     if others:
         rest = sum(each["contribution"] for each in others)
         what = "the other feature" if len(others) == 1 else f"the other {len(others)} features together"
-        print(f"  {what}: {rest:+.2f}")
+        print(f"  {what}: {rest:+z.2f}")
     if not result["exact"]:
         print("These are estimates, each with its standard error.")
     print("\nThis is how the model came to its number, not what causes the outcome.")

@@ -88,8 +88,8 @@ def interval(figure: Figure, digits: int = 3) -> str:
     """A figure as text."""
     if figure.value is None:
         return f"none ({figure.reason})"
-    value = f"{figure.value:.{digits}f}"
-    return value if figure.low is None else f"{value} ({figure.low:.{digits}f} to {figure.high:.{digits}f})"
+    value = f"{figure.value:z.{digits}f}"
+    return value if figure.low is None else f"{value} ({figure.low:z.{digits}f} to {figure.high:z.{digits}f})"
 
 
 def named(figures: tuple[Measured, ...], name: str) -> Figure | None:

@@ -120,7 +120,7 @@ def _figures(facts: Facts) -> Iterator[str]:
 
 def _benefits(found: Evidence) -> Iterator[tuple[str, ...]]:
     for each in found.net_benefit:
-        yield f"{100 * each.threshold:.0f} %", f"{100 * each.model:.1f}", f"{100 * each.treat_all:.1f}"
+        yield f"{100 * each.threshold:.0f} %", f"{100 * each.model:z.1f}", f"{100 * each.treat_all:z.1f}"
 
 
 def _subgroups(facts: Facts) -> Iterator[str]:

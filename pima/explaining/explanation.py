@@ -61,7 +61,7 @@ def _moved(feature: Feature, value: float, found: Contributions, position: int) 
 def in_words(feature: Feature, value: float | None, contribution: float, error: float | None) -> str:
     """A feature's value with its unit or label, and what it did."""
     within = "" if error is None else f" ± {error:.2f}"
-    return f"{measured(feature, value)}: {contribution:+.2f}{within}"
+    return f"{measured(feature, value)}: {contribution:+z.2f}{within}"
 
 
 def measured(feature: Feature, value: float | None) -> str:

@@ -47,6 +47,7 @@ def _pages() -> Environment:
         "thousands": "{:,}".format,
         "known": _known,
         "digits": _digits,
+        "tenths": "{:z.1f}".format,
     }
     pages.globals |= {
         "figures": {key: name + _BEST.get(key, "") for key, name in FIGURES.items()},
@@ -80,16 +81,16 @@ def _figure(figure: dict[str, Any] | None, digits: int = 3) -> str:
         return ""
     if figure["value"] is None:
         return f"none: {figure['reason']}"
-    value = f"{figure['value']:.{digits}f}"
-    return value if figure["low"] is None else f"{value} ({figure['low']:.{digits}f} to {figure['high']:.{digits}f})"
+    value = f"{figure['value']:z.{digits}f}"
+    return value if figure["low"] is None else f"{value} ({figure['low']:z.{digits}f} to {figure['high']:z.{digits}f})"
 
 
 def _area(figure: dict[str, Any]) -> str:
     """Shorter, for narrow columns."""
     if figure["value"] is None:
         return f"none: {figure['reason']}"
-    within = "" if figure["low"] is None else f" ({figure['low']:.2f}\N{EN DASH}{figure['high']:.2f})"
-    return f"{figure['value']:.2f}{within}"
+    within = "" if figure["low"] is None else f" ({figure['low']:z.2f}\N{EN DASH}{figure['high']:z.2f})"
+    return f"{figure['value']:z.2f}{within}"
 
 
 def _known(figure: Figure) -> str:

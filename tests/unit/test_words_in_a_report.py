@@ -1,8 +1,13 @@
 """A clinic's own words in the report, in whatever letters they are written."""
 
+import pytest
+
+from pima.cards.answers import interval
+from pima.core.evidence.figures import Figure
 from pima.core.features import Feature
+from pima.explaining.explanation import in_words
 from pima.reporting.drawing import as_svg, drawn
-from pima.reporting.page import values
+from pima.reporting.page import _known, values
 
 
 def test_a_label_that_is_read_from_the_right_leaves_the_next_code_in_its_place() -> None:
@@ -18,3 +23,10 @@ def test_letters_that_the_font_here_lacks_are_drawn_without_a_word() -> None:
     with drawn("letters") as (figure, axes):  # a warning would fail this test
         axes.set_yticks([0], [label])
         assert label in as_svg(figure, "title", "words")
+
+
+@pytest.mark.parametrize("value", [-0.0, -0.0001, 0.0001])
+def test_what_rounds_to_nothing_has_no_minus(value: float) -> None:
+    assert interval(Figure(value, -0.3, value)) == "0.000 (-0.300 to 0.000)"
+    assert _known(Figure(value, -0.3, value)) == "0.00 (-0.30\N{EN DASH}0.00)"
+    assert in_words(Feature("age", unit="years", low=0, high=120), 37, value, None) == "age 37 years: +0.00"
