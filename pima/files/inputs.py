@@ -4,6 +4,7 @@ import hashlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -63,17 +64,33 @@ def input_file(place: Place, name: str, path: str, declared: Declaration, keys: 
     """One of them, by its name within the dataset and its path. Raises as `input_files` does."""
     try:
         with place.open(path) as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - _END))
-            (length, _magic) = struct.unpack("<I4s", file.read(_END))
-            file.seek(max(0, size - _END - length))
-            footer = hashlib.sha256(file.read(length)).hexdigest()
+            size, footer = _size_and_footer(file)
             metadata = pq.read_metadata(file)
     except (pa.ArrowException, OSError, ValueError, struct.error):
         raise DatasetRefused(dataset=name, what="it is no readable Parquet file") from None
     groups = tuple(metadata.row_group(n).num_rows for n in range(metadata.num_row_groups))
     columns = _columns(name, metadata.schema.to_arrow_schema(), declared, keys)
     return InputFile(name, path, size, footer, groups, columns)
+
+
+def _size_and_footer(file: BinaryIO) -> tuple[int, str]:
+    """Bytes, and the footer's hash."""
+    size = file.seek(0, 2)
+    file.seek(max(0, size - _END))
+    (length, _magic) = struct.unpack("<I4s", file.read(_END))
+    file.seek(max(0, size - _END - length))
+    return size, hashlib.sha256(file.read(length)).hexdigest()
+
+
+def require_unchanged(input_file: InputFile, file: BinaryIO) -> None:
+    """Raises DatasetRefused where an opened file is not the one that was looked at, or no more."""
+    try:
+        found = _size_and_footer(file)
+    except struct.error:
+        found = None
+    if found != (input_file.bytes, input_file.footer_sha256):
+        raise DatasetRefused(dataset=input_file.name, what="it was changed while the dataset was scored")
+    file.seek(0)
 
 
 def _columns(name: str, schema: pa.Schema, declared: Declaration, keys: Sequence[str]) -> Columns:

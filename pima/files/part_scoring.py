@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from pima.core.validation import Validated, validate_columns
 from pima.errors import DatasetRefused
 from pima.files.columns import array_of, measurements_of
+from pima.files.inputs import require_unchanged
 from pima.files.parts import PREDICTIONS, REJECTIONS, Facts, Part, as_metadata
 from pima.files.places import Place, whole
 from pima.files.scoring_model import ScoringModel
@@ -99,12 +100,15 @@ class PartScoring:
         rows = max(1, min(_MOST_ROWS, _CELLS // len(columns.features)))
         first = part.first_row
         try:
-            with self.source.open(part.input.path) as file, pq.ParquetFile(file, buffer_size=_READ_BYTES) as opened:
+            with self.source.open(part.input.path) as file:
+                require_unchanged(part.input, file)
+                opened = pq.ParquetFile(file, buffer_size=_READ_BYTES)
                 for batch in opened.iter_batches(rows, row_groups=list(part.groups), columns=names):
                     yield batch, first
                     first += batch.num_rows
                 if first == part.first_row:
                     yield _without_rows(opened.schema_arrow, names), first
+                require_unchanged(part.input, file)
         except (pa.ArrowException, OSError, ValueError):
             raise DatasetRefused(dataset=part.input.name, what=f"it can't be read beyond row {first}") from None
 

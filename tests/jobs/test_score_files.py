@@ -12,7 +12,11 @@ import pyarrow.compute as pc
 import pytest
 
 from pima.core.digest import sha256_of
-from pima.files import parts
+from pima.errors import DatasetRefused
+from pima.files import parts, scoring_files
+from pima.files.scoring_files import open_dataset
+from pima.files.scoring_model import model_of_file
+from pima.process.stopping import StopRequest
 from tests.conftest import (
     FEATURE_NAMES,
     PATIENCE_SECONDS,
@@ -185,6 +189,15 @@ def test_what_this_run_would_not_have_written_is_refused(
     write_rows(source / "day=2" / "a.parquet", drawn_rows(1_500, first_id=5_001))
     (into / "predictions" / PARTS[0]).write_bytes(b"PAR1")
     assert "not written by pima" in refused()
+
+
+def test_a_file_that_is_changed_while_it_is_scored_is_told(model: str, tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "in" / "patients.parquet", drawn_rows(10))
+    found = open_dataset(str(source), str(tmp_path / "out"), model_of_file(Path(model)), [])
+    write_rows(source, drawn_rows(12))
+    with pytest.raises(DatasetRefused, match="was changed while"):
+        scoring_files.score_files(found, StopRequest())
+    assert not list((tmp_path / "out").rglob("*.parquet"))
 
 
 def test_a_pattern_names_files_and_a_file_of_any_name_is_taken(model: str, source: Path, tmp_path: Path) -> None:
