@@ -34,14 +34,13 @@ def score_files_on_dask(
 ) -> FilesScored:
     """As `score_files`. Raises ClusterAway, ClusterUnfit, WorkersFailed, Interrupted besides."""
     missing = [part for part in found.parts if part.name not in found.finished]
-    finished = dict(found.finished)
     if missing:
         with connected(address) as client:
             with _mark(found) as mark:
                 fit_workers(client, look_around, asked.dataset, missing[0].input.path, asked.into, mark)
             begin(found)
-            finished |= _Parts(client, found, asked, grace_seconds).work(missing, stop)
-    return finish(found, finished)
+            _Parts(client, found, asked, grace_seconds).work(missing, stop)
+    return finish(found)
 
 
 @contextmanager
@@ -61,11 +60,11 @@ class _Parts:
 
     def __init__(self, client: Any, found: Dataset, asked: Asked, grace_seconds: float) -> None:
         self._client, self._found, self._asked, self._grace_seconds = client, found, asked, grace_seconds
-        self._written: dict[str, Facts] = {}
-        self._deaths = Deaths(lambda: len(self._written))
+        self._written = 0
+        self._deaths = Deaths(lambda: self._written)
 
-    def work(self, parts: Sequence[Part], stop: StopRequest) -> dict[str, Facts]:
-        """By name, once all are written."""
+    def work(self, parts: Sequence[Part], stop: StopRequest) -> None:
+        """Until all are written."""
         waiting = {self._start(part): part for part in parts}
         try:
             while waiting:
@@ -79,7 +78,6 @@ class _Parts:
         except (Interrupted, WorkersFailed):
             let_end(self._client, waiting, self._grace_seconds)
             raise
-        return self._written
 
     def _start(self, part: Part) -> Any:
         file, asked = part.input, self._asked
@@ -90,8 +88,8 @@ class _Parts:
     def _is_written(self, task: Any, part: Part) -> bool:
         """False where it was lost with its worker, and may be tried again."""
         if task.status == "finished":
-            self._written[part.name] = _require_done(task.result())
-            tell_of(part, self._written[part.name])
+            tell_of(part, _require_done(task.result()))
+            self._written += 1
             return True
         if not self._deaths.one_more():
             raise WorkersFailed(how="was lost again and again", line=task.status)

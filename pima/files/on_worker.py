@@ -11,6 +11,7 @@ from pathlib import Path
 from pima.cluster.worker_state import WorkerState, state_here, stop_of
 from pima.errors import DONE, DatasetRefused, Interrupted, PimaError, WrongUsage
 from pima.files.inputs import input_file
+from pima.files.outputs import require_none_of_others
 from pima.files.part_scoring import PartScoring
 from pima.files.parts import Facts, Part, parts_of
 from pima.files.places import place_of
@@ -66,6 +67,7 @@ def score_part(told: PartTold, content: bytes, client: str) -> PartDone:
         source, _ = place_of(told.dataset)
         part = _part(told, model)
         target, folder = place_of(told.into)
+        require_none_of_others(target, folder, part, model)
         return PartDone(PartScoring(source, target, folder, model, stop_of(client)).score(part), DONE, "")
     except PimaError as error:
         return PartDone(None, error.exit_code, str(error))

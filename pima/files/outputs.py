@@ -31,6 +31,13 @@ def finished_parts(place: Place, folder: str, parts: Iterable[Part], model: Scor
     return finished
 
 
+def require_none_of_others(place: Place, folder: str, part: Part, model: ScoringModel) -> None:
+    """Somebody else may score into the same output meanwhile. Raises OtherOutputThere."""
+    name = f"{PREDICTIONS}/{part.name}"
+    if read_facts(place, f"{folder}/{name}") is not None:
+        _facts(place, folder, name, part, model)
+
+
 def _facts(place: Place, folder: str, name: str, part: Part, model: ScoringModel) -> Facts:
     facts = read_facts(place, f"{folder}/{name}")
     if facts is None:

@@ -7,11 +7,11 @@ completed by the next one, and nothing has to be remembered anywhere else.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pima.errors import WrongUsage
+from pima.errors import PartNotWritten, WrongUsage
 from pima.files.inputs import InputFile, input_files
-from pima.files.outputs import MANIFEST, finished_parts, manifest_of, write_manifest
+from pima.files.outputs import MANIFEST, finished_parts, manifest_of, require_none_of_others, write_manifest
 from pima.files.part_scoring import PartScoring
-from pima.files.parts import Facts, Part, parts_of, summed
+from pima.files.parts import PREDICTIONS, Facts, Part, parts_of, summed
 from pima.files.places import Place, place_of
 from pima.files.scoring_model import ScoringModel
 from pima.logs import get_logger
@@ -63,9 +63,10 @@ def open_dataset(dataset: str, into: str, model: ScoringModel, keys: Sequence[st
 
 
 def score_files(found: Dataset, stop: StopRequest) -> FilesScored:
-    """Write what is missing, then the manifest. Raises DatasetRefused, PartNotWritten, Interrupted."""
+    """Write what is missing and the manifest. Raises DatasetRefused, OtherOutputThere, PartNotWritten, Interrupted."""
     begin(found)
-    return finish(found, dict(found.finished) | score_parts(found, found.parts, stop))
+    score_parts(found, found.parts, stop)
+    return finish(found)
 
 
 def begin(found: Dataset) -> None:
@@ -74,8 +75,12 @@ def begin(found: Dataset) -> None:
         found.target.remove(f"{found.folder}/{MANIFEST}")
 
 
-def finish(found: Dataset, finished: Mapping[str, Facts]) -> FilesScored:
-    """Write the manifest of all parts."""
+def finish(found: Dataset) -> FilesScored:
+    """Write the manifest of all parts, as they stand there by now. Raises OtherOutputThere where somebody else has
+    written some of them, PartNotWritten where one is gone."""
+    finished = finished_parts(found.target, found.folder, found.parts, found.model)
+    if lacking := [part.name for part in found.parts if part.name not in finished]:
+        raise PartNotWritten(path=f"{found.folder}/{PREDICTIONS}/{lacking[0]}", why="somebody has removed it")
     write_manifest(found.target, found.folder, manifest_of(found.model, found.files, finished))
     return FilesScored(
         **summed(finished.values()),
@@ -88,17 +93,15 @@ def finish(found: Dataset, finished: Mapping[str, Facts]) -> FilesScored:
     )
 
 
-def score_parts(found: Dataset, parts: Sequence[Part], stop: StopRequest) -> dict[str, Facts]:
-    """Those of these parts that are missing, by name."""
+def score_parts(found: Dataset, parts: Sequence[Part], stop: StopRequest) -> int:
+    """Those of these parts that are missing; how many that were."""
     scoring = PartScoring(found.source, found.target, found.folder, found.model, stop)
-    written: dict[str, Facts] = {}
-    for part in parts:
-        if part.name in found.finished:
-            continue
+    missing = [part for part in parts if part.name not in found.finished]
+    for part in missing:
         stop.check()
-        written[part.name] = scoring.score(part)
-        tell_of(part, written[part.name])
-    return written
+        require_none_of_others(found.target, found.folder, part, found.model)
+        tell_of(part, scoring.score(part))
+    return len(missing)
 
 
 def tell_of(part: Part, facts: Facts) -> None:

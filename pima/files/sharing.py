@@ -10,7 +10,6 @@ from msgspec import Meta
 from pima.cluster.share import Share
 from pima.cluster.team import Team
 from pima.errors import WrongUsage
-from pima.files.outputs import finished_parts
 from pima.files.parts import PREDICTIONS
 from pima.files.scoring_files import Dataset, FilesScored, begin, finish, score_parts
 from pima.process.stopping import StopRequest
@@ -43,7 +42,7 @@ def score_files_together(
         shares = [FileShare(number, of, found.model.sha256) for number in range(of)]
         launches: Sequence[Callable[[], Child]] = [partial(launch, share) for share in shares]
         Team(launches, partial(_written, found), grace_seconds).work(stop)
-    return finish(found, finished_parts(found.target, found.folder, found.parts, found.model))
+    return finish(found)
 
 
 def score_share(found: Dataset, share: FileShare, stop: StopRequest) -> int:
@@ -51,7 +50,7 @@ def score_share(found: Dataset, share: FileShare, stop: StopRequest) -> int:
     if found.model.sha256 != share.scored_by:
         raise WrongUsage(what="the model or its rules changed while files were scored; run this again")
     # Of all parts, since children that start one after the other find different ones missing.
-    return len(score_parts(found, found.parts[share.number :: share.of], stop))
+    return score_parts(found, found.parts[share.number :: share.of], stop)
 
 
 def _written(found: Dataset) -> int:

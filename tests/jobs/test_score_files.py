@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 import pytest
 
 from pima.core.digest import sha256_of
-from pima.errors import DatasetRefused
+from pima.errors import DatasetRefused, OtherOutputThere
 from pima.files import parts, scoring_files
 from pima.files.scoring_files import open_dataset
-from pima.files.scoring_model import model_of_file
+from pima.files.scoring_model import model_of_database, model_of_file
 from pima.process.stopping import StopRequest
 from tests.conftest import (
     FEATURE_NAMES,
@@ -189,6 +189,28 @@ def test_what_this_run_would_not_have_written_is_refused(
     write_rows(source / "day=2" / "a.parquet", drawn_rows(1_500, first_id=5_001))
     (into / "predictions" / PARTS[0]).write_bytes(b"PAR1")
     assert "not written by pima" in refused()
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_what_another_model_scores_into_the_same_folder_meanwhile_is_not_taken_for_ones_own(
+    champion: Database, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    into, never = tmp_path / "out", StopRequest()
+    first, second = (
+        open_dataset(str(source), str(into), model_of_database(champion.engine, number), []) for number in (1, 2)
+    )
+    scoring_files.score_parts(first, first.parts[:2], never)
+    with pytest.raises(OtherOutputThere, match="scored by another model"):
+        scoring_files.score_files(second, never)
+    # Both in the same moment.
+    monkeypatch.setattr(scoring_files, "require_none_of_others", lambda *_: None)
+    scoring_files.score_parts(first, first.parts, never)
+    scoring_files.score_parts(second, second.parts[:1], never)
+    with pytest.raises(OtherOutputThere, match="scored by another model"):
+        scoring_files.finish(first)
+    assert not (into / "manifest.json").exists()
+    assert scoring_files.score_files(first, never).predicted == read_parts(into).num_rows
+    assert set(read_parts(into)["model_version"].to_pylist()) == {1}
 
 
 def test_a_file_that_is_changed_while_it_is_scored_is_told(model: str, tmp_path: Path) -> None:
