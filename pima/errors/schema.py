@@ -99,9 +99,10 @@ class DatabaseUnusable(PimaError):
 
 class RightMissing(DatabaseUnusable):
     """The role {role} lacks a right on {what} (SQLSTATE 42501); the transaction was rolled back. These are enough:
-    pima_scorer for score, pima_trainer for retrain, pima_loader for load and pull, pima_scheduler for scheduler and
-    health, pima_operator for status, health, models, explain, report and requeue, pima_eraser for forget and retain,
-    the schema's owner for migrate and attach. `python -m jobs.migrate --roles` makes them and mends their rights."""
+    pima_scorer for score, pima_trainer for retrain, pima_loader for load and pull, pima_scheduler for scheduler, health
+    and alert, pima_operator for status, health, alert, models, mirror, explain, report, export and requeue, pima_reader
+    for export of predictions and rejections, pima_eraser for forget and retain, the schema's owner for migrate and
+    attach. `python -m jobs.migrate --roles` makes them and mends their rights."""
 
     code = "right_missing"
 
