@@ -92,7 +92,8 @@ class DatasetRefused(PimaError):
 
 class ClusterUnfit(PimaError):
     """The cluster's workers can't score for this service, and no row was touched: {what}. Expected: on each worker this
-    release with its requirements, and the database's URL in the worker's own environment."""
+    release with its requirements, and for the queue the database's URL in the worker's own environment, for files the
+    same folders and stores under the same names."""
 
     exit_code = WRONG
     code = "cluster_unfit"
