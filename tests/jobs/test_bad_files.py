@@ -248,6 +248,7 @@ def test_partial_tells_a_person_what_it_left_out(database: Database, tmp_path: P
 
 
 # ---- bad as a whole -----------------------------------------------------------------------------------------------
+# How a file is written is no matter of the database.
 
 BAD_FILES: list[Any] = [
     pytest.param(b"", "empty_file", id="empty"),
@@ -287,10 +288,10 @@ BAD_FILES: list[Any] = [
 
 
 @pytest.mark.parametrize(("content", "report"), BAD_FILES)
-def test_a_bad_file_is_refused(database: Database, tmp_path: Path, content: bytes, report: str) -> None:
+def test_a_bad_file_is_refused(sqlite: Database, tmp_path: Path, content: bytes, report: str) -> None:
     path = tmp_path / "bad.csv"
     path.write_bytes(content)
-    ended = refused(database, str(path))
+    ended = refused(sqlite, str(path))
     assert ended.stderr.startswith(f"error: {path}: refused, nothing was loaded. ")
     for part in report.split(" .* "):
         assert part in ended.stderr
@@ -350,12 +351,12 @@ FINE: list[Any] = [
 
 
 @pytest.mark.parametrize("content", FINE)
-def test_a_harmless_oddity_is_fine(database: Database, tmp_path: Path, content: bytes) -> None:
+def test_a_harmless_oddity_is_fine(sqlite: Database, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "fine.csv"
     path.write_bytes(content)
-    assert loaded(database, str(path))["inserted"] == 2
+    assert loaded(sqlite, str(path))["inserted"] == 2
     columns = ", ".join((*FEATURE_NAMES, "outcome"))
-    assert database.execute(f"SELECT {columns} FROM patients ORDER BY id") == [
+    assert sqlite.execute(f"SELECT {columns} FROM patients ORDER BY id") == [
         (6, 148, 72, 35, 0, 33.6, 0.627, 50, 1),
         (1, 85, 66, 29, 0, 26.6, 0.351, 31, 0),
     ]
@@ -415,15 +416,15 @@ def test_the_same_file_twice_in_one_command_is_refused(database: Database, tmp_p
 )
 @pytest.mark.parametrize("first", ["plain", "saved anew"])
 def test_the_same_file_saved_in_another_way_is_refused_too(
-    database: Database, tmp_path: Path, saved_anew: Callable[[bytes], bytes], first: str
+    sqlite: Database, tmp_path: Path, saved_anew: Callable[[bytes], bytes], first: str
 ) -> None:
     plain = Path(write(tmp_path, HEADER, GOOD, OTHER))
     other = tmp_path / "saved-anew.csv"
     other.write_bytes(saved_anew(plain.read_bytes()))
     before, after = (plain, other) if first == "plain" else (other, plain)
-    assert loaded(database, str(before))["inserted"] == 2
-    refused(database, str(after), error="file_loaded_before")
-    assert loaded(database, str(after), "--again")["inserted"] == 2
+    assert loaded(sqlite, str(before))["inserted"] == 2
+    refused(sqlite, str(after), error="file_loaded_before")
+    assert loaded(sqlite, str(after), "--again")["inserted"] == 2
 
 
 def test_a_file_that_an_earlier_release_has_taken_is_refused_too(database: Database, tmp_path: Path) -> None:
