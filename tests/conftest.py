@@ -60,10 +60,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure() -> None:
     """Whatever tests write, they write into memory where there is room: databases of 300 files each that are made and
-    dropped a thousand times, and SQLite's journals, take a disk's file system longer than the tests themselves."""
+    dropped a thousand times, and SQLite's journals, take a disk's file system longer than the tests themselves.
+
+    Worker processes and commands have these variables from here.
+    """
     memory = Path("/dev/shm")  # noqa: S108
     if "TMPDIR" not in os.environ and memory.is_dir() and shutil.disk_usage(memory).free > 4 * 2**30:
         os.environ["TMPDIR"] = tempfile.tempdir = str(memory)
+    # Worker processes share the cores: numpy's threads, of which each has as many, would mostly wait for one another,
+    # in loops. A simulation of the gate takes three times the processor time with two of them.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @pytest.hookimpl(wrapper=True)
