@@ -268,6 +268,13 @@ def test_of_two_who_change_one_function_at_once_the_second_ends_as_busy(postgres
     assert "another session changed the same" in str(error)
 
 
+def test_what_is_dropped_while_the_catalogue_is_read_ends_as_busy(postgresql: Database) -> None:
+    # The server's own words for a number that nothing has any more, here a type's.
+    error = error_of(lambda: ask(postgresql.engine, "SELECT array_in('{}', 99999999, -1)"))
+    assert isinstance(error, DatabaseBusy)
+    assert "XX000" in str(error)
+
+
 def test_a_statement_that_takes_too_long_ends_as_busy(server: str) -> None:
     engine = make_engine(server, DatabaseSettings(statement_timeout_seconds=1))
     error = error_of(lambda: ask(engine, "SELECT pg_sleep(60)"))

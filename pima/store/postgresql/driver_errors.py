@@ -32,6 +32,8 @@ _BUSY = {
 _FINDS_PART = "ExecFindPartition"
 # What the server says by no code of its own where two sessions make, change or drop the same thing at once.
 _AT_ONCE = ("simple_heap_update", "simple_heap_delete", "relation_open")
+# Said of what was dropped while the catalogue was read, in no other language than this.
+_GONE_MEANWHILE = "cache lookup failed for "
 _AWAY = ("08", "53", "57P")
 _UNUSABLE = ("28", "3D", "3F", "42501")
 
@@ -59,7 +61,10 @@ def translated(error: BaseException | None, url: URL) -> PimaError:
 
 
 def _why_busy(state: str, diagnostics: object) -> str | None:
-    if state == "XX000" and getattr(diagnostics, "source_function", None) in _AT_ONCE:
+    if state == "XX000" and (
+        getattr(diagnostics, "source_function", None) in _AT_ONCE
+        or str(getattr(diagnostics, "message_primary", None)).startswith(_GONE_MEANWHILE)
+    ):
         return "another session changed the same table, function or right"
     if state == "23514" and getattr(diagnostics, "source_function", None) == _FINDS_PART:
         return "rows came meanwhile for which a part is only made when this is run again"
