@@ -105,6 +105,8 @@ def _show(result: Result) -> None:
         print(f"the schema is at revision {result['revision']}, nothing to do")
     else:
         print(f"the schema went from {result['revision_before'] or 'nothing'} to revision {result['revision']}")
+        if result["revision"] != HEAD:
+            print("until the older release's migrate makes its triggers there are none: let nobody write to patients")
 
 
 def _show_changes(result: Result) -> None:

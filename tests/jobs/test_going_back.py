@@ -81,8 +81,10 @@ def test_with_the_shipped_one_all_is_there_again_afterwards(scored_database: Dat
     assert call(database, "score", **settings).exit_code == 0
     insert_patients(database, 5)
     version, declarations, *before = _all_there_is(database)
-    assert call(database, "migrate", "--to", to, **settings).exit_code == 0
-    assert call(database, "migrate", **settings).exit_code == 0
+    ended = call(database, "migrate", "--to", to, **settings)
+    assert (ended.exit_code, "let nobody write to patients" in ended.stdout) == (0, True)
+    ended = call(database, "migrate", **settings)
+    assert (ended.exit_code, "let nobody write" in ended.stdout) == (0, False)
     found = _all_there_is(database)
     assert (found[0], found[2:]) == (version, before)
     declared = "SELECT count(*), min(number) FROM declarations"
