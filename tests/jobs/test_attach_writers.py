@@ -28,7 +28,7 @@ PULLS = 6
 KEYS = [str(uuid.UUID(int=n)) for n in range(40)]
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.at_length)])
 def test_nothing_is_missed_whoever_writes_while_it_is_pulled(database: Database, own_clinic: Clinic, seed: int) -> None:
     visits = attached_and_pulled(database, own_clinic)
     database.environ["PIMA_DATABASE__LOCK_TIMEOUT_SECONDS"] = str(PATIENCE_SECONDS)
@@ -168,7 +168,7 @@ def _any_write(draw: random.Random) -> str:
 ROWS = 2 * BLOCK_ROWS + 500
 
 
-@pytest.mark.parametrize("block", [0, 1, 2])
+@pytest.mark.parametrize("block", [0, 1, pytest.param(2, marks=pytest.mark.at_length)])
 def test_a_pull_that_is_killed_between_its_blocks_is_completed_by_the_next(
     postgresql: Database, postgresql_own_clinic: Clinic, block: int
 ) -> None:
