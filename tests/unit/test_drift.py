@@ -72,6 +72,7 @@ def test_the_same_distribution_stays_within_the_limits_and_few_rows_have_wider_o
     random = np.random.default_rng(3)
     bins = number_bins(random.normal(size=300))
     assert psi_allowed(10**6, bins) == 0.25
+    assert wasserstein_allowed(10**6, number_bins(random.normal(size=100_000))) == 0.2
     assert psi_allowed(200, bins) > 0.25
     assert wasserstein_allowed(200, bins) > wasserstein_allowed(10**6, bins) >= 0.2
     for _ in range(300):
