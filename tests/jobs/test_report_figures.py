@@ -18,13 +18,14 @@ _PARTS = ("value", "low", "high")
 @pytest.fixture
 def told(scored_database: Database, tmp_path: Path) -> tuple[dict[str, Any], list[Table]]:
     """The last verdict's evidence, and the tables of the report's section about it: challenger first."""
-    last = scored_database.value("SELECT challenger FROM promotions ORDER BY id DESC LIMIT 1")
+    last, met = scored_database.execute("SELECT challenger, from_version FROM promotions ORDER BY id DESC LIMIT 1")[0]
     scored_database.execute(f"UPDATE champion SET model_version = {last}")
     path = tmp_path / "report.html"
     assert call(scored_database, "report", "--out", str(path)).exit_code == 0
     section = re.findall(r'<section id="evidence".*?</section>', path.read_text(), re.DOTALL)[0]
     tables = [_rows(each) for each in re.findall(r"<table>.*?</table>", section, re.DOTALL)]
     evidence: dict[str, Any] = the_json(call(scored_database, "models", "show", str(last), "--json"))["evidence"]
+    assert tables[-2][0] == ["figure", f"version {last}, challenger", f"version {met}, champion"]
     return evidence, tables
 
 
@@ -46,7 +47,6 @@ def _with_interval(figure: dict[str, Any], digits: int = 3, to: str = " to ") ->
 
 def test_each_figure_and_each_subgroup_is_that_of_its_model(told: tuple[dict[str, Any], list[Table]]) -> None:
     evidence, (*_, figures, subgroups) = told
-    assert [head.partition(", ")[2] for head in figures[0][1:]] == ["challenger", "champion"]
     assert [row[1:] for row in figures[1:]] == [
         [_with_interval(evidence[role][name]) for role in ("challenger", "champion")] for name in FIGURES
     ]
