@@ -36,8 +36,8 @@ dask-test: $(VENV)/.dask
 bench: $(VENV)/.complete
 	$(RUN) -m tests.bench.speed
 
-# Beyond one process: files beside a copy by pyarrow alone, and nights by several; into docs/scale.md. --hundred-million of
-# `python -m tests.bench.scale` adds 1e8 rows, for which some 10 GB of a disk have to be free.
+# Beyond one process, some 45 minutes; into docs/scale.md. `python -m tests.bench.scale PART ...` does parts of it,
+# --missing those without figures; --hundred-million adds 1e8 rows of files, for which some 10 GB of a disk must be free.
 bench-scale: $(VENV)/.dask
 	$(RUN) -m tests.bench.scale
 

@@ -1,32 +1,62 @@
-"""python -m tests.bench.scale [CASE ...]: measures beyond one process, prints it, and puts it into docs/scale.md.
+"""python -m tests.bench.scale [PART ...]: measures beyond one process, prints it, and puts it into docs/scale.md.
 
-With --rows it is measured at that size alone and printed, with --hundred-million at 1e8 rows besides.
+Each part's lines go into the page as soon as they are there, so that what ends it loses the part in work alone;
+--missing does the parts that the page has no figures of. A part that takes four times as long as it says is given up,
+and the next begins. With --rows it is measured at that size alone and printed, with --hundred-million at 1e8 rows
+besides.
 """
 
 import argparse
-import json
+import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+
 from tests.bench.endings import end_in_order, to_its_end
+from tests.bench.scale.curve import curve
 from tests.bench.scale.files import files
+from tests.bench.scale.network import network
 from tests.bench.scale.nights import nights
+from tests.bench.scale.page import has_figures, record
+from tests.bench.scale.parts import parts
+from tests.bench.scale.patience import at_most
 from tests.bench.scale.place import Place
+from tests.bench.scale.server import server
+from tests.bench.scale.year import year
 from tests.bench.speed.databases import train
 from tests.bench.speed.measure import Line, run_job
-from tests.conftest import ROOT, postgresql_server
+from tests.conftest import postgresql_server
 
-CASES = {"files": files, "nights": nights}
-PAGE, RESULTS = ROOT / "docs" / "scale.md", ROOT / "docs" / "scale.json"
-BEGIN, END = "<!-- measured: {} -->\n", "<!-- /measured -->\n"
+
+@dataclass(frozen=True)
+class Part:
+    """Something that is measured, its lines in groups as they come."""
+
+    measure: Callable[[Place], Iterator[list[Line]]]
+    minutes: int
+    """About how long it takes; with 1e8 rows by files, ten more."""
+
+
+PARTS = {
+    "server": Part(server, 1),
+    "network": Part(network, 3),
+    "parts": Part(parts, 3),
+    "nights": Part(nights, 5),
+    "files": Part(files, 4),
+    "curve": Part(curve, 4),
+    "year": Part(year, 25),
+}
 SIZES = (100_000, 1_000_000, 10_000_000)
+_PATIENCE = 4
 
 
-def main(names: list[str], sizes: tuple[int, ...], is_recorded: bool) -> None:
-    """Run the named cases, or all."""
+def main(names: list[str], sizes: tuple[int, ...], is_recorded: bool) -> int:
+    """Run the named parts, or all; how many of them were given up."""
     end_in_order()
     with ExitStack() as opened:
         with to_its_end():
@@ -34,12 +64,25 @@ def main(names: list[str], sizes: tuple[int, ...], is_recorded: bool) -> None:
             uri = opened.enter_context(postgresql_server())
         trained = train(folder)
         place = Place(uri, folder, trained, _model(folder, trained), sizes)
-        for name in names or CASES:
-            began = time.monotonic()
-            lines = CASES[name](place)
-            print("\n".join(line.as_row() for line in lines), f"{time.monotonic() - began:.0f} s", sep="\n", flush=True)
-            if is_recorded:
-                _record(name, lines)
+        return len([name for name in names if not _measure(name, place, is_recorded)])
+
+
+def _measure(name: str, place: Place, is_recorded: bool) -> bool:
+    """Whether all of the part came out."""
+    minutes = PARTS[name].minutes + (10 if max(place.sizes) > SIZES[-1] else 0)
+    print(f"{name}: about {minutes} minutes", flush=True)
+    began = time.monotonic()
+    try:
+        with at_most(60 * _PATIENCE * minutes):
+            for lines in PARTS[name].measure(place):
+                print("\n".join(line.as_row() for line in lines), flush=True)
+                if is_recorded:
+                    record(name, lines)
+    except (AssertionError, OSError, RuntimeError, ValueError, psycopg.Error) as error:
+        print(f"{name}: given up after {time.monotonic() - began:.0f} s, {type(error).__name__}: {error}", flush=True)
+        return False
+    print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
+    return True
 
 
 def _model(folder: Path, trained: Path) -> Path:
@@ -48,22 +91,15 @@ def _model(folder: Path, trained: Path) -> Path:
     return path
 
 
-def _record(name: str, lines: list[Line]) -> None:
-    """Into the page; lines at other sizes stay as they were."""
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    results[name] = results.get(name, {}) | {line.what: asdict(line) for line in lines}
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    rows = [Line(**line).as_row() for line in results[name].values()]
-    head = ["| what | measured | single rounds | target | met |", "|---|---|---|---|---|"]
-    before, begin, rest = PAGE.read_text().partition(BEGIN.format(name))
-    PAGE.write_text(before + begin + "\n".join([*head, *rows]) + "\n" + END + rest.partition(END)[2])
-
-
 if __name__ == "__main__":
     options = argparse.ArgumentParser(prog="python -m tests.bench.scale", description=__doc__)
-    options.add_argument("names", nargs="*", metavar="CASE", help=f"of: {', '.join(CASES)}")
+    options.add_argument("names", nargs="*", metavar="PART", help=f"of: {', '.join(PARTS)}")
+    options.add_argument("--missing", action="store_true", help="the parts of which there are no figures yet")
     options.add_argument("--rows", type=int, help="at this size alone, and nothing is recorded")
     options.add_argument("--hundred-million", action="store_true", help="of files, at 100,000,000 rows besides")
     given = options.parse_args()
+    if unknown := set(given.names) - set(PARTS):
+        options.error(f"no part is called {', '.join(sorted(unknown))}")
     larger = (100_000_000,) if given.hundred_million else ()
-    main(given.names, SIZES + larger if given.rows is None else (given.rows,), given.rows is None)
+    asked = given.names or [name for name in PARTS if not (given.missing and has_figures(name))]
+    sys.exit(main(asked, SIZES + larger if given.rows is None else (given.rows,), given.rows is None))

@@ -1,5 +1,6 @@
 """python -m tests.bench.scale.copying FROM TO PROCESSES: what pyarrow alone takes to read the columns that scoring
-reads and to write as many, as wide and as compressed as it writes. No rules, no model, no renaming, nothing counted."""
+reads and to write as many and as wide as it writes, with pyarrow's zstd. No rules, no model, no renaming, nothing
+counted."""
 
 import multiprocessing
 import sys

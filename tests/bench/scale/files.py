@@ -1,6 +1,7 @@
 """Files to files: against pyarrow alone, by one process and by two, and the memory that it takes."""
 
 import shutil
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.bench.scale.place import Place
-from tests.bench.speed.measure import Line, Ran, ratio, run_process, run_timed, seconds, side_by_side
+from tests.bench.speed.measure import Line, Ran, processor_ratio, ratio, run_process, run_timed, seconds, side_by_side
 from tests.conftest import FEATURES
 
 MILLION = 1_000_000
@@ -17,9 +18,9 @@ _ROUNDS = 3
 _NOWHERE = "sqlite:///nowhere.db"
 
 
-def files(place: Place) -> list[Line]:
+def files(place: Place) -> Iterator[list[Line]]:
     """At each size: ours and the copy side by side, whole processes."""
-    return [line for rows in place.sizes for line in _at(place, rows)]
+    yield from (_at(place, rows) for rows in place.sizes)
 
 
 def _at(place: Place, rows: int) -> list[Line]:
@@ -44,6 +45,7 @@ def _at(place: Place, rows: int) -> list[Line]:
             ratio(f"{what}, {by}: jobs.score / pyarrow's copy", took, f"ours by {n}", f"copy by {n}", "<=", 2.0)
             for n, by in ((1, "one process"), (2, "two processes"))
         ),
+        processor_ratio(f"{what}, one process: the same of processor seconds", took, "ours by 1", "copy by 1"),
         seconds(f"{what}, one process: jobs.score, seconds", took["ours by 1"]),
         seconds(f"{what}, two processes: jobs.score, seconds", took["ours by 2"]),
         Line(f"{what}: peak memory of jobs.score, MB", peak.peak_mb, "<=", 400),

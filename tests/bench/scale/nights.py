@@ -18,7 +18,7 @@ ROWS = 3_000_000
 _ROUNDS = 3
 
 
-def nights(place: Place) -> list[Line]:
+def nights(place: Place) -> Iterator[list[Line]]:
     """Whole processes; the cluster is there before. Without Dask in this environment that peer is left out."""
     url = postgresql_database(place.uri, "nights", place.trained)
     with ExitStack() as opened:
@@ -38,7 +38,7 @@ def nights(place: Place) -> list[Line]:
         for name in peers
         if name != "one"
     ]
-    return [*compared, *(seconds(f"{what}: {names.get(name, 'one process')}, seconds", took[name]) for name in peers)]
+    yield [*compared, *(seconds(f"{what}: {names.get(name, 'one process')}, seconds", took[name]) for name in peers)]
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Timing peers side by side: interleaved rounds, medians, ratios of medians; each a process of its own."""
 
 import json
+import resource
 import statistics
 import subprocess
 import sys
@@ -23,6 +24,8 @@ class Ran:
     """The largest resident set, where the process tells it."""
     model_share: float = 0.0
     """Of the seconds; told by `ours` alone."""
+    processor_seconds: float = 0.0
+    """Of it and of its own children, where the whole process is timed."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,14 @@ def ratio(
     return Line(what, measured, sense, target, stretch, min(by_round), max(by_round))
 
 
+def processor_ratio(what: str, took: Took, over: str, under: str) -> Line:
+    """The same of processor seconds, which say more where others use the machine too."""
+    ones, others = ([ran.processor_seconds for ran in took[name].rounds] for name in (over, under))
+    by_round = [one / other for one, other in zip(ones, others, strict=True)]
+    measured = statistics.median(ones) / statistics.median(others)
+    return Line(what, measured, least=min(by_round), most=max(by_round))
+
+
 def seconds(what: str, series: Series) -> Line:
     """The median, for the scale."""
     return Line(what, series.median, least=min(series.seconds), most=max(series.seconds))
@@ -95,9 +106,15 @@ def seconds(what: str, series: Series) -> Line:
 
 def run_process(command: Sequence[str], url: str) -> Ran:
     """Run to the end; the whole process is timed."""
-    began = time.perf_counter()
+    began, before = time.perf_counter(), _of_children()
     _run(command, url)
-    return Ran(time.perf_counter() - began)
+    return Ran(time.perf_counter() - began, processor_seconds=_of_children() - before)
+
+
+def _of_children() -> float:
+    """Processor seconds of all that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def run_job(job: str, url: str, *arguments: str) -> Ran:
