@@ -193,7 +193,7 @@ def test_a_missing_right_is_named_with_the_role_and_those_that_are_enough(
     for said in (
         named,
         f"The role {without_rights.engine.url.username} lacks",
-        "pima_scheduler for scheduler and health",
+        "pima_scheduler for scheduler, health and alert",
         "pima_operator for status",
         "42501",
     ):
