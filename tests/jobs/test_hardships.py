@@ -96,8 +96,14 @@ def in_a_shell(database: Database, *arguments: str, end: str, **environ: str) ->
     return subprocess.run(["bash", "-c", line], cwd=ROOT, env=given, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("command", UNWRITTEN, ids=" ".join)
-@pytest.mark.parametrize("unbuffered", ["", "1"])  # the failure comes at the flush, or at each write
+# The failure comes at the flush, or at each write: of text, of an object, of a table.
+AT_THE_FLUSH_OR_AT_EACH_WRITE = [
+    *((command, "") for command in UNWRITTEN),
+    *((command, "1") for command in (("status",), ("status", "--json"), ("models", "list"))),
+]
+
+
+@pytest.mark.parametrize(("command", "unbuffered"), AT_THE_FLUSH_OR_AT_EACH_WRITE)
 def test_a_result_that_could_not_be_written_is_no_success(
     sqlite: Database, trained: Path, command: tuple[str, ...], unbuffered: str
 ) -> None:
@@ -113,8 +119,10 @@ def test_a_result_that_could_not_be_written_is_no_success(
     assert sqlite.value("SELECT count(*) FROM runs WHERE status <> 'succeeded'") == 0
 
 
-@pytest.mark.parametrize("command", [("status", "--help"), ("models", "--help"), ("models", "promote", "--help")])
-@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("command", "unbuffered"),
+    [(("status", "--help"), ""), (("models", "--help"), "1"), (("models", "promote", "--help"), "")],
+)
 def test_a_help_that_could_not_be_written_is_no_success(
     sqlite: Database, command: tuple[str, ...], unbuffered: str
 ) -> None:

@@ -60,11 +60,11 @@ def patients(database: Database) -> int:
         "two at once",
     ],
 )
-def test_what_can_be_read_only_once_is_loaded(database: Database, line: str) -> None:
-    ended = in_a_shell(database, line)
+def test_what_can_be_read_only_once_is_loaded(sqlite: Database, line: str) -> None:
+    ended = in_a_shell(sqlite, line)
     assert ended.exit_code == 0, ended.stderr
     assert the_json(ended)["inserted"] == 768
-    names = [name for (name,) in database.execute("SELECT file_name FROM loads")]
+    names = [name for (name,) in sqlite.execute("SELECT file_name FROM loads")]
     assert len(names) == line.count(str(SHIPPED))
     assert all(name == "stdin" or name.isdigit() for name in names), names
 
