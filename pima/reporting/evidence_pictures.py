@@ -3,8 +3,9 @@ acting on them does good, how they are spread, in all and by subgroup."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Any
+from unicodedata import east_asian_width
 
 import numpy as np
 from markupsafe import Markup
@@ -92,6 +93,11 @@ def distribution_picture(found: Exhibit, name: str) -> Markup:
         return as_svg(figure, "Distribution of the probabilities", f"{told}. The dashed line is the threshold.")
 
 
+def has_areas(found: Exhibit) -> bool:
+    """Whether there is anything to draw by subgroup: of outcomes of one class there is not."""
+    return next(_lines_of_subgroups(found), None) is not None
+
+
 def subgroup_picture(found: Exhibit, name: str) -> Markup:
     """The first model's area under ROC with its interval in each subgroup that has one, below its feature's name."""
     lines = list(_lines_of_subgroups(found))[:MOST_LINES_DRAWN]
@@ -103,7 +109,7 @@ def subgroup_picture(found: Exhibit, name: str) -> Markup:
             _draw_areas(
                 axes, [(n, line) for n, line in enumerate(lines) if line.area and line.is_few is is_few], is_few
             )
-        axes.set_yticks(range(len(lines)), [_short(line.label) for line in lines])
+        axes.set_yticks(range(len(lines)), [short(line.label) for line in lines])
         for label, line in zip(axes.get_yticklabels(), lines, strict=True):
             label.set_fontweight("normal" if line.area else "bold")
         lows = [line.area["low"] or line.area["value"] for line in lines if line.area]
@@ -124,7 +130,8 @@ class _Line:
 
 def _lines_of_subgroups(found: Exhibit) -> Iterator[_Line]:
     for feature, groups in groupby(found.document["subgroups"], lambda one: str(one["feature"])):
-        shown = [each for each in groups if each[found.first.role] and each[found.first.role]["auroc"]["value"]]
+        models = ((each, each[found.first.role]) for each in groups)
+        shown = [each for each, model in models if model and model["auroc"]["value"] is not None]
         if shown:
             yield _Line(feature.replace("_", " "))
         for each in shown:
@@ -140,8 +147,22 @@ def _draw_areas(axes: Axes, lines: list[tuple[int, _Line]], is_few: bool) -> Non
     axes.plot([area["value"] for _, area in areas], [n for n, _ in areas], "o", ms=4, color=FIRST, mfc=fill)
 
 
-def _short(label: str) -> str:
-    return label if len(label) <= 30 else f"{label[:29]}…"
+MOST_OF_A_LABEL = 30
+"""Letters of usual width: more would leave a picture no room."""
+
+
+def short(label: str) -> str:
+    """So much of a label as there is room for beside a picture."""
+    ends = list(accumulate(map(_width, label)))
+    if not ends or ends[-1] <= MOST_OF_A_LABEL:
+        return label
+    return f"{label[: sum(end < MOST_OF_A_LABEL for end in ends)].rstrip()}…"
+
+
+def _width(letter: str) -> float:
+    if east_asian_width(letter) in "WF":
+        return 2.0
+    return 1.5 if letter.isupper() or letter in "mw%@" else 1.0
 
 
 def leaning_picture(moves: tuple[tuple[str, float], ...], name: str) -> Markup:
@@ -150,8 +171,8 @@ def leaning_picture(moves: tuple[tuple[str, float], ...], name: str) -> Markup:
     height = max(1.8, 0.6 + 0.24 * len(shown))
     with drawn(name, height=height) as (figure, axes):
         axes.barh(np.arange(len(shown)), [100 * value for _, value in shown], height=0.6, color=FIRST)
-        axes.set_yticks(range(len(shown)), [_short(each.replace("_", " ")) for each, _ in shown])
-        axes.set(ylim=(len(shown) - 0.4, -0.6), xlabel="points of probability, on average")
+        axes.set_yticks(range(len(shown)), [short(each.replace("_", " ")) for each, _ in shown])
+        axes.set(ylim=(len(shown) - 0.4, -0.6), xlabel="points of probability")
         axes.grid(visible=False, axis="y")
         return as_svg(
             figure, "What the model leans on", "How far each feature moves a patient's probability, on average."

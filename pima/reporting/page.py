@@ -1,5 +1,6 @@
 """The report as one page of HTML that needs nothing else: no script, no network, no file beside it."""
 
+import re
 from dataclasses import asdict
 from datetime import date, datetime
 from functools import cache
@@ -41,6 +42,7 @@ def _pages() -> Environment:
         "figure": _figure,
         "share": _share,
         "words": _words,
+        "breakable": breakable,
         "several": counted,
         "values": values,
         "by_feature": _by_feature,
@@ -106,8 +108,17 @@ def _share(value: float | None, digits: int = 0) -> str:
     return "" if value is None else f"{100 * value:.{digits}f} %"
 
 
-def _words(name: str) -> str:
-    return name.replace("_", " ")
+def _words(name: str) -> Markup:
+    return breakable(name.replace("_", " "))
+
+
+# Of Latin letters alone: others are joined, or broken by rules of their own.
+_LONG_WORD = re.compile(r"([\x21-\u024f]{10})(?=[\x21-\u024f]{10})")
+
+
+def breakable(text: str) -> Markup:
+    """With places within its long words at which a narrow column may break them: it would scroll sideways else."""
+    return Markup("<wbr>").join(_LONG_WORD.sub("\\1\n", text).split("\n"))
 
 
 def _by_feature(subgroups: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -117,12 +128,15 @@ def _by_feature(subgroups: list[dict[str, Any]]) -> list[tuple[str, list[dict[st
 
 def values(feature: Feature) -> Markup:
     """What a feature's values may be."""
-    # A label that is read from the right would draw the next code to its own left.
-    own = Markup("<bdi>{}</bdi>").format
     if feature.kind == "category":
-        return Markup(", ").join(Markup("{} {}").format(code, own(label)) for code, label in feature.codes.items())
-    unit = "" if feature.unit == "count" else own(feature.unit)
+        return Markup(", ").join(Markup("{} {}").format(code, _own(label)) for code, label in feature.codes.items())
+    unit = "" if feature.unit == "count" else _own(feature.unit)
     return Markup("{:g} to {:g} {}").format(feature.low, feature.high, unit).rstrip()
+
+
+def _own(text: str) -> Markup:
+    # One that is read from the right would draw the next code to its own left.
+    return Markup("<bdi>{}</bdi>").format(breakable(text))
 
 
 def _at_threshold(found: Exhibit, role: str, threshold: float) -> dict[str, Any]:

@@ -89,6 +89,6 @@ def _dates(axes: Axes, moments: list[datetime]) -> None:
     """Few enough marks that they never meet, by day or, of a short while, by the time of day."""
     seconds = (max(moments) - min(moments)).total_seconds() if moments else 0.0
     axes.xaxis_date(tz=UTC)
-    words = "%d %b" if seconds > 3 * 86_400 else "%H:%M"
+    words = "%d %b" if seconds > 3 * 86_400 else "%H:%M" if seconds > 600 else "%H:%M:%S"
     axes.xaxis.set_major_locator(mdates.AutoDateLocator(UTC, 2, _MOST_DATES))  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(mdates.DateFormatter(words, UTC))  # type: ignore[no-untyped-call]

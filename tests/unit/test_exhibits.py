@@ -8,9 +8,11 @@ from sklearn.metrics import roc_curve
 
 from pima.cards.card import evidence_of
 from pima.core.arrays import Float64Array, Int8Array
+from pima.core.evidence.bands import Grouping
 from pima.core.evidence.blocks import blocks, cells, joined, told_thresholds
 from pima.core.evidence.document import document
 from pima.core.evidence.evidence import Answers, evidence
+from pima.reporting.evidence_pictures import has_areas
 from pima.reporting.exhibits import calibration, distribution, exhibit, roc
 
 DRAW = np.random.default_rng(5)
@@ -94,8 +96,12 @@ def test_no_step_from_what_the_classes_tell_is_of_few_rows(own: float) -> None:
     assert beside.min() == 0 or beside[1:].min() >= 10
 
 
-def test_one_class_has_no_roc_curve() -> None:
-    assert roc(_document(outcomes=np.zeros(400, np.int8)), "challenger") == []
+def test_one_class_has_no_roc_curve_and_no_picture_of_subgroups() -> None:
+    halves = (Grouping("side", ("left", "right"), (np.arange(400) % 2).astype(np.int16)),)
+    for outcomes, is_drawn in ((OUTCOMES, True), (np.zeros(400, np.int8), False)):
+        made = document(evidence(outcomes, Answers(PROBABILITIES, 0.5), None, halves))
+        found = exhibit(made, datetime(2026, 1, 1, tzinfo=UTC), {"challenger": "version 1"}, first="challenger")
+        assert (found is not None and has_areas(found), bool(roc(made, "challenger"))) == (is_drawn, is_drawn)
 
 
 def test_an_exhibit_has_the_models_that_there_is_evidence_of() -> None:

@@ -7,7 +7,8 @@ from pima.core.evidence.figures import Figure
 from pima.core.features import Feature
 from pima.explaining.explanation import in_words
 from pima.reporting.drawing import as_svg, drawn
-from pima.reporting.page import _known, values
+from pima.reporting.evidence_pictures import short
+from pima.reporting.page import _known, breakable, values
 
 
 def test_a_label_that_is_read_from_the_right_leaves_the_next_code_in_its_place() -> None:
@@ -30,3 +31,19 @@ def test_what_rounds_to_nothing_has_no_minus(value: float) -> None:
     assert interval(Figure(value, -0.3, value)) == "0.000 (-0.300 to 0.000)"
     assert _known(Figure(value, -0.3, value)) == "0.00 (-0.30\N{EN DASH}0.00)"
     assert in_words(Feature("age", unit="years", low=0, high=120), 37, value, None) == "age 37 years: +0.00"
+
+
+@pytest.mark.parametrize("label", ["W" * 70, "\N{CJK UNIFIED IDEOGRAPH-65E5}" * 70, "m" * 70])
+def test_the_longest_labels_leave_a_picture_its_room(label: str) -> None:
+    with drawn("labels") as (figure, axes):
+        axes.set_yticks([0], [short(label)])
+        as_svg(figure, "title", "words")
+        assert axes.get_position().width > 0.2
+    assert short("a" * 30) == "a" * 30
+    assert short("a" * 31) == "a" * 29 + "…"
+
+
+def test_a_long_word_may_be_broken_and_stays_one_word() -> None:
+    assert breakable("W" * 25 + " & Co") == "WWWWWWWWWW<wbr>" + "W" * 15 + " &amp; Co"
+    assert breakable("a & b" * 9).replace("<wbr>", "") == "a &amp; b" * 9
+    assert breakable("diabetes_pedigree") == "diabetes_pedigree"
