@@ -181,6 +181,8 @@ def migrate(
             _require_nothing_attached(connection, before, to)
             _require_nobody_forgotten(connection, before, to)
             _require_one_table(connection, before, to)
+        if before not in (None, HEAD if to == "head" else to):
+            database_of(connection).keep_readers_out(connection, list(VIEWS))
         if before == HEAD and to not in ("head", HEAD):
             drop_triggers(connection)
         _run_alembic(connection, to)

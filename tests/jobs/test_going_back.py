@@ -1,5 +1,7 @@
 """`migrate --to` a schema that knows the shipped features alone, on both databases."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -127,3 +129,27 @@ def test_bands_and_evidence_are_given_up_on_the_way_back(scored_database: Databa
     insert_patients(database, 2)
     assert the_json(call(database, "score", "--config", config, "--json"))["predicted"] == 2
     assert call(database, "models", "show", "2", "--config", config).exit_code == 0
+
+
+def test_whoever_reads_while_the_schema_changes_is_not_ended(postgresql: Database) -> None:
+    """Who waits in a circle with somebody else is ended by the server after a second."""
+    insert_patients(postgresql, 5)
+    over = threading.Event()
+
+    def read(tables: str) -> int:
+        times = 0
+        while not over.wait(0.005):
+            postgresql.value(f"SELECT count(*) FROM {tables}")
+            times += 1
+        return times
+
+    joined = "JOIN patients p ON p.id = c.patient_id"
+    asked = (f"current_predictions c {joined}", "patients p JOIN current_predictions c ON p.id = c.patient_id")
+    with ThreadPoolExecutor(4) as threads:
+        readers = [threads.submit(read, tables) for tables in (*asked, "current_predictions", "unseen_rows")]
+        try:
+            ended = [call(postgresql, "migrate", *more, PIMA_HOLDOUT__SALT=SALT) for more in (("--to", "0008"), ())]
+        finally:
+            over.set()
+    assert [each.exit_code for each in ended] == [0, 0]
+    assert all(reader.result() for reader in readers)

@@ -149,7 +149,7 @@ def test_whoever_reads_meanwhile_is_not_ended(scored: Database) -> None:
 
     def read(name: str) -> int:
         times = 0
-        while not over.is_set():
+        while not over.wait(0.005):
             assert scored.value(f"SELECT count(*) FROM {name}") == 20
             times += 1
         return times

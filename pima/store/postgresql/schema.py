@@ -1,14 +1,18 @@
 """What PostgreSQL's catalogue says. pg_catalog, since information_schema shows only what the role has rights on."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
+from pima.store.postgresql.driver_errors import contested
 from pima.store.postgresql.engine import without_time_limit
 
 # Any number that no other software on the server uses: "pima" in ASCII.
 _MIGRATION_LOCK = 0x70696D61
+_PATIENCE = "60s"
 
 
 def schema_of_patients(connection: Connection) -> str:
@@ -112,13 +116,44 @@ def _fault_of_table(row: Any) -> str | None:
 def wait_for_other_migrations(connection: Connection) -> None:
     """The lock is held to the end of this transaction, so nothing is left behind in a pool."""
     without_time_limit(connection)
-    connection.execute(text("SET LOCAL lock_timeout = '60s'"))
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
 
 
 def keep_patients(connection: Connection) -> None:
     """From readers too: one that then wants to write would wait for us, and we for it, when the triggers are made."""
     connection.execute(text("LOCK TABLE patients IN ACCESS EXCLUSIVE MODE"))
+
+
+_TRIES = 25
+
+
+def keep_readers_out(connection: Connection, views: Sequence[str]) -> None:
+    """Of patients and of these views: who reads one of each, while both are changed, waits for us, and we for it, in
+    a circle, of which the server ends one after a second. So they are had all at once, or given back and tried again;
+    who is in the way for longer is waited for as the changes come to it."""
+    named = text("""
+        SELECT c.oid::regclass::text, pg_get_viewdef(c.oid), array_to_string(c.reloptions, ', ') FROM pg_class c
+        WHERE c.relkind = 'v' AND c.relname = ANY(:views) AND pg_table_is_visible(c.oid)""")
+    held = [
+        # To make a view what it is changes nothing.
+        f"CREATE OR REPLACE VIEW {name} {f'WITH ({options})' if options else ''} AS {body}".replace("%", "%%")
+        for name, body, options in connection.execute(named, {"views": list(views)}).all()
+    ]
+    for _ in range(_TRIES):
+        try:
+            with connection.begin_nested():
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {300 // max(1, len(held))}")
+                for statement in held:
+                    connection.exec_driver_sql(statement)
+                connection.exec_driver_sql("SET LOCAL lock_timeout = 400")
+                connection.exec_driver_sql("LOCK TABLE patients IN ACCESS EXCLUSIVE MODE")
+            break
+        except DBAPIError as error:
+            if contested(error.orig) is None:
+                raise
+            time.sleep(0.2)
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
 
 
 def wait_for_batches(connection: Connection) -> None:

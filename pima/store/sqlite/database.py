@@ -30,6 +30,7 @@ from pima.store.sqlite.schema import (
     fault_of_names,
     fault_of_tables,
     keep_patients,
+    keep_readers_out,
     wait_for_batches,
     wait_for_other_migrations,
 )
@@ -83,6 +84,7 @@ DATABASE = Database(
     constraints=constraints,
     wait_for_other_migrations=wait_for_other_migrations,
     keep_patients=keep_patients,
+    keep_readers_out=keep_readers_out,
     wait_for_batches=wait_for_batches,
     make_roles=None,
     is_a_file=True,
