@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 
 from pima.core.features import Declaration
-from pima.core.forgotten import FORGOTTEN
+from pima.core.forgotten import FORGOTTEN, name_of_person
 from pima.core.keys import key_of_text
 from pima.errors import FileLoadedBefore
 from pima.intake.bad_lines import BrokenRule, broken_rules_of, report
@@ -135,16 +135,18 @@ def _load_file(
     bad, forgotten = _stage(connection, file, progress)
     bad += _bad_among_staged(connection, file)
     # Who was forgotten is no fault of the file's, which the clinic may go on to write with their lines.
+    named = list[BadLine]()
     if file.called_by == "id" and "person_key" in file.keys:
-        bad += _bad_persons(connection, options.key_types)
+        misspelled, named = _persons_of_rows(connection, options.key_types)
+        bad += misspelled
     if bad and not options.partial:
         raise refused(file.name, report(bad, file.declaration.features))
-    patients.drop_staged(connection, [line.line for line in bad])
+    patients.drop_staged(connection, [line.line for line in bad + named])
     columns = tuple(name for name in file.columns if name != "id")
     loaded = _taken(connection, file, columns)
     rows = loaded.inserted + loaded.updated + loaded.unchanged
     patients.record_load(connection, file.hashes.of_text, Path(file.name).name, rows)
-    return loaded, bad + forgotten
+    return loaded, bad + forgotten + named
 
 
 def _taken(connection: Connection, file: PatientFile, columns: tuple[str, ...]) -> patients.Loaded:
@@ -202,20 +204,24 @@ def _stage(connection: Connection, file: PatientFile, progress: Progress) -> tup
     return bad, forgotten
 
 
-def _bad_persons(connection: Connection, key_types: KeyTypes) -> list[BadLine]:
-    """Read the persons beside an id by the type that its row's source has for them, since the file names no source."""
+def _persons_of_rows(connection: Connection, key_types: KeyTypes) -> tuple[list[BadLine], list[BadLine]]:
+    """Read the persons beside an id by the type that its row's source has for them, since the file names no source; the
+    bad lines, and those of people who turn out to have been forgotten."""
     types = persons_not_texts(key_types)
     if not types:
-        return []
-    bad, others = list[BadLine](), dict[int, str]()
+        return [], []
+    known = everyone_forgotten(connection)
+    bad, forgotten, others = list[BadLine](), list[BadLine](), dict[int, str]()
     for line, source, said in patients.persons_of_sources(connection, list(types)):
         person = key_of_text(said, types[source])
         if person is None:
             bad.append(BadLine(line, "bad_person_key", "person_key"))
+        elif known and known.has(name_of_person(person)):
+            forgotten.append(BadLine(line, FORGOTTEN, "person_key"))
         elif person != said:
             others[line] = person
     patients.name_persons(connection, others)
-    return bad
+    return bad, forgotten
 
 
 def _bad_among_staged(connection: Connection, file: PatientFile) -> list[BadLine]:

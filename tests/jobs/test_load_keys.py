@@ -190,6 +190,17 @@ def test_keys_of_a_declared_source_are_read_by_their_type(
     assert [row[3] for row in rows(database)] == ["7", *[None] * 5, "7", "A-8"]
 
 
+def test_who_was_forgotten_is_known_by_each_spelling(
+    database: Database, tmp_path: Path, declared: tuple[str, str]
+) -> None:
+    for key in ("7", "8"):
+        insert_patients(database, 1, source="clinic", source_key=key, person_key=key)
+    assert call(database, "forget", "--person", "007", "--reason", "a test", *declared).exit_code == 0
+    found = load(database, *declared, write(tmp_path, "id,person_key,glucose", "2,0007,99"))
+    assert (found["updated"], found["refused_by_reason"]) == (0, {"forgotten": 1})
+    assert [row[3:5] for row in rows(database)] == [("8", 148)]
+
+
 def test_keys_of_a_declared_source_in_parquet(database: Database, tmp_path: Path, declared: tuple[str, str]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
