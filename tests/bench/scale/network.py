@@ -22,12 +22,12 @@ _DELAYS = (0, 1, 5)
 
 def network(place: Place) -> Iterator[list[Line]]:
     """The same night through the proxy, without delay and with each."""
-    url = postgresql_database(place.uri, "network", place.trained)
+    url, rows = postgresql_database(place.uri, "network", place.trained), place.rows(ROWS)
     with _proxies(url) as through:
         peers = {f"{delay} ms": partial(run_job, "score", through[delay]) for delay in _DELAYS}
         peers["large"] = partial(run_job, "score", through[5], "--batch-size", "100000")
-        took = side_by_side(peers, partial(fill_queue, url, ROWS), lambda _peer: assert_scored(url, ROWS), _ROUNDS)
-    what = f"{ROWS:,} rows, a round trip"
+        took = side_by_side(peers, partial(fill_queue, url, rows), lambda _peer: assert_scored(url, rows), _ROUNDS)
+    what = f"{rows:,} rows, a round trip"
     large = f"{what} of 5 ms and batches of 100,000 / none"
     yield [
         ratio(f"{what} of 1 ms / none", took, "1 ms", "0 ms", "<=", 1.2),

@@ -1,5 +1,7 @@
 """A night on PostgreSQL by one process, by several, and by the workers of a Dask cluster, all on this machine."""
 
+import json
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ _ROUNDS = 3
 
 def nights(place: Place) -> Iterator[list[Line]]:
     """Whole processes; the cluster is there before. Without Dask in this environment that peer is left out."""
+    rows = place.rows(ROWS)
     url = postgresql_database(place.uri, "nights", place.trained)
     with ExitStack() as opened:
         peers = {
@@ -30,8 +33,8 @@ def nights(place: Place) -> Iterator[list[Line]]:
         if find_spec("distributed"):
             address = opened.enter_context(_cluster(place.folder, url))
             peers["Dask"] = partial(run_job, "score", url, "--dask", address)
-        took = side_by_side(peers, partial(fill_queue, url, ROWS), lambda _peer: assert_scored(url, ROWS), _ROUNDS)
-    what = f"{ROWS:,} rows, PostgreSQL"
+        took = side_by_side(peers, partial(fill_queue, url, rows), lambda _peer: assert_scored(url, rows), _ROUNDS)
+    what = f"{rows:,} rows, PostgreSQL"
     names = {"two": "two processes", "four": "four processes", "Dask": "two workers of a Dask cluster"}
     compared = [
         ratio(f"{what}: one process with two threads / {names[name]}", took, "one", name, ">=", 0.8)
@@ -44,18 +47,23 @@ def nights(place: Place) -> Iterator[list[Line]]:
 @contextmanager
 def _cluster(folder: Path, url: str) -> Iterator[str]:
     """A scheduler and two workers; its address."""
+    from distributed import Client
+
     file = folder / "scheduler.json"
-    known = {"cwd": ROOT, "env": clean_environ() | {"DATABASE_URL": url}}
-    line = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "8799"]
-    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "tcp://127.0.0.1:8799", "--nworkers", "2"]
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    known = {"cwd": ROOT, "env": clean_environ() | {"DATABASE_URL": url}, **silent}
+    line = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
+    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(file), "--nworkers", "2"]
     options = ["--nthreads", "1", "--no-dashboard", "--local-directory", str(folder)]
     with (
         child_of([*line, "--no-dashboard", "--scheduler-file", str(file)], **known),
         child_of([*worker, *options], **known),
     ):
         until = time.monotonic() + 60
-        while not file.exists():
+        while not (file.exists() and file.read_text()):
             assert time.monotonic() < until
             time.sleep(0.1)
-        time.sleep(10)  # until both workers are there
-        yield "tcp://127.0.0.1:8799"
+        address: str = json.loads(file.read_text())["address"]
+        with Client(address, set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=60)
+        yield address

@@ -19,3 +19,7 @@ class Place:
     sizes: tuple[int, ...]
     """Rows of the data sets."""
     python: str = sys.executable
+
+    def rows(self, usual: int) -> int:
+        """So many, or those of a trial, which has one size."""
+        return usual if len(self.sizes) > 1 else self.sizes[0]

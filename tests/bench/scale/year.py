@@ -65,7 +65,8 @@ def _night(url: str) -> Night:
 
 
 def _night_and_retain(url: str) -> Night:
-    execute(url, f"UPDATE predictions SET scored_at = scored_at - interval '{_DAYS_A_NIGHT} days'")
+    older = f"UPDATE predictions SET scored_at = scored_at - interval '{_DAYS_A_NIGHT} days'"
+    execute(url, older, "VACUUM predictions", "CHECKPOINT")  # no night has that to do
     night = _night(url)
     run_job("retain", url, "--older-than", "183")
     return Night(night.seconds, _number(url, "SELECT count(*) FROM predictions"), _number(url, _SIZE))
