@@ -87,9 +87,14 @@ def requeue(place: Place) -> list[Line]:
     ]
 
 
+_RETRAIN_WITHOUT_EXTRA = """import runpy, sys
+sys.modules["jinja2"] = None
+runpy.run_module("jobs.retrain", run_name="__main__")"""
+
+
 def retrain(place: Place) -> list[Line]:
     """The weekly job on the shipped rows, as a dry run, so that each round does the same; and with the report that it
-    leaves, which a dry run does not, where a champion and a challenger are to be drawn."""
+    leaves, beside an installation without the extra, where a champion and a challenger are to be drawn."""
     url = f"sqlite:///{place.trained}"
     keras = [place.python, "-c", "import keras"]
     fit = partial(run_job, "retrain", url, "--dry-run")
@@ -102,12 +107,12 @@ def retrain(place: Place) -> list[Line]:
         copyfile(place.trained, week)
         execute(weekly, "UPDATE patients SET outcome = 1 - outcome WHERE id = 1")
 
-    peers = {"without": partial(run_job, "retrain", weekly, "--dry-run"), "with": partial(run_job, "retrain", weekly)}
-    reported = side_by_side(peers, a_week_on)
+    bare = partial(run_process, [place.python, "-c", _RETRAIN_WITHOUT_EXTRA], weekly)
+    reported = side_by_side({"without": bare, "with": partial(run_job, "retrain", weekly)}, a_week_on)
     assert value(weekly, "SELECT count(*) FROM reports") == 2, "the first retraining's and this one's"
     return [
         ratio("retrain of 768 rows, whole process / import keras", took, "retrain", "import keras", "<=", 2.5),
-        ratio("retrain with its report / as a dry run, which leaves none", reported, "with", "without", "<=", 1.3),
+        ratio("retrain with its report / without the extra `report`", reported, "with", "without", "<=", 1.3),
     ]
 
 
