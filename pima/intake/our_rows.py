@@ -41,14 +41,14 @@ class OurRows:
     def _all(self) -> Iterator[SourceRows]:
         """Each block is read while the one before it is compared: our server and this process work side by side."""
         coming = self._begun("")
-        while len(block := coming.result()):
+        while len(block := coming()):
             coming = self._begun(block.keys[-1])
             yield block
 
-    def _begun(self, last: str) -> Future[SourceRows]:
+    def _begun(self, last: str) -> Callable[[], SourceRows]:
         read = partial(self._after, last)
         # Two threads must not use one connection.
-        return _begun(read) if self.within is None else _done(read)
+        return _read_ahead(read) if self.within is None else read
 
     def _after(self, last: str) -> SourceRows:
         with self._transaction() as connection:
@@ -66,7 +66,7 @@ class OurRows:
         return reading(self.engine) if self.within is None else nullcontext(self.within)
 
 
-def _begun(read: Callable[[], SourceRows]) -> Future[SourceRows]:
+def _read_ahead(read: Callable[[], SourceRows]) -> Callable[[], SourceRows]:
     """What a thread of its own reads. Nobody waits for the thread: where the pull ends, it may end with the process."""
     coming: Future[SourceRows] = Future()
 
@@ -77,10 +77,4 @@ def _begun(read: Callable[[], SourceRows]) -> Future[SourceRows]:
             coming.set_exception(error)
 
     Thread(target=work, name="our rows", daemon=True).start()
-    return coming
-
-
-def _done(read: Callable[[], SourceRows]) -> Future[SourceRows]:
-    coming: Future[SourceRows] = Future()
-    coming.set_result(read())
-    return coming
+    return coming.result
