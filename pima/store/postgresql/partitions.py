@@ -7,7 +7,6 @@ The functions run with the owner's rights: the nightly job has no right to make 
 """
 
 import time
-from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, text
@@ -15,6 +14,7 @@ from sqlalchemy import Connection, text
 from pima.errors import CannotPartition
 from pima.store.database import Part, Partitions
 from pima.store.postgresql.counter import LAST_VERSION
+from pima.store.postgresql.held_views import hold_briefly, views_made_anew
 from pima.store.postgresql.schema import schema_of_patients
 
 AHEAD = "make_predictions_ahead"
@@ -24,10 +24,6 @@ _BOUND = "predictions_before"
 _PARTS_AHEAD = 2
 _PATIENCE = "2s"
 """With whoever uses the table: all who come later wait behind this one."""
-_PATIENCE_WITH_READERS = 400
-_PATIENCE_WITH_WRITERS = 400
-"""Milliseconds, while views or the table are held: well below the second after which the server ends one of those that
-wait in a circle, and that may be whoever reads."""
 
 
 def is_divided(connection: Connection) -> bool:
@@ -104,12 +100,18 @@ def _require_plain(connection: Connection) -> None:
         raise CannotPartition(what=others)
 
 
+_READ_IT = """
+    SELECT r.ev_class FROM pg_depend d JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+    WHERE d.refobjid = to_regclass('predictions')"""
+"""Views that do, of ours or of somebody else's."""
+
+
 def divide(connection: Connection, below: int, versions: int) -> None:
     """Put a table of parts into the place of the one that there is, which becomes its first part: under a lock, but
     nothing is read or copied. Raises DatabaseBusy, soon, where somebody uses it."""
     schema = schema_of_patients(connection)
-    views = _views(connection)
-    _hold(connection, views)
+    views = views_made_anew(connection, _READ_IT)
+    hold_briefly(connection, views, "predictions")
     grants, owner = _grants(connection), _owner(connection)
     first, by_versions = f"predictions_below_{below}", "PARTITION BY RANGE (patient_version)"
     key = "PRIMARY KEY (patient_id, patient_version, model_version)"
@@ -128,16 +130,6 @@ def divide(connection: Connection, below: int, versions: int) -> None:
         connection.exec_driver_sql(statement.replace("%", "%%"))
     _make_functions(connection, schema, owner, versions)
     make_ahead(connection)
-
-
-def _hold(connection: Connection, views: Sequence[str]) -> None:
-    """The views first, as whoever reads them does: who had the table first would wait for them in a circle. To make a
-    view what it is changes nothing."""
-    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_PATIENCE_WITH_READERS // max(1, len(views))}")
-    for view in views:
-        connection.exec_driver_sql(view.replace("%", "%%"))
-    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_PATIENCE_WITH_WRITERS}")
-    connection.exec_driver_sql("LOCK TABLE predictions IN ACCESS EXCLUSIVE MODE")
 
 
 def _owner(connection: Connection) -> str:
@@ -159,22 +151,6 @@ def _grants(connection: Connection) -> list[tuple[str, str]]:
             WHERE c.oid = to_regclass('predictions') AND a.grantee <> c.relowner""")
     )
     return [(row.given, row.role) for row in rows]
-
-
-def _views(connection: Connection) -> list[str]:
-    """What makes each view that reads the table anew, of ours or of somebody else's: by name, and so from all parts.
-    One that reads another one comes before it."""
-    rows = connection.execute(
-        text("""
-            SELECT DISTINCT c.oid, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name,
-                pg_get_viewdef(c.oid) AS body,
-                CASE WHEN c.reloptions IS NULL THEN '' ELSE 'WITH (' || array_to_string(c.reloptions, ', ') || ')' END
-                    AS options
-            FROM pg_depend d JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
-                JOIN pg_class c ON c.oid = r.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE d.refobjid = to_regclass('predictions') AND c.relkind = 'v' ORDER BY c.oid DESC""")
-    )
-    return [f"CREATE OR REPLACE VIEW {row.name} {row.options} AS {row.body}" for row in rows]
 
 
 def _make_functions(connection: Connection, schema: str, owner: str, versions: int) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pima.store.postgresql.driver_errors import contested
 from pima.store.postgresql.engine import without_time_limit
+from pima.store.postgresql.held_views import hold_briefly, views_made_anew
 
 # Any number that no other software on the server uses: "pima" in ASCII.
 _MIGRATION_LOCK = 0x70696D61
@@ -129,25 +130,14 @@ _TRIES = 25
 
 
 def keep_readers_out(connection: Connection, views: Sequence[str]) -> None:
-    """Of patients and of these views: who reads one of each, while both are changed, waits for us, and we for it, in
-    a circle, of which the server ends one after a second. So they are had all at once, or given back and tried again;
-    who is in the way for longer is waited for as the changes come to it."""
-    named = text("""
-        SELECT c.oid::regclass::text, pg_get_viewdef(c.oid), array_to_string(c.reloptions, ', ') FROM pg_class c
-        WHERE c.relkind = 'v' AND c.relname = ANY(:views) AND pg_table_is_visible(c.oid)""")
-    held = [
-        # To make a view what it is changes nothing.
-        f"CREATE OR REPLACE VIEW {name} {f'WITH ({options})' if options else ''} AS {body}".replace("%", "%%")
-        for name, body, options in connection.execute(named, {"views": list(views)}).all()
-    ]
+    """Of patients and of these views: they are had all at once, or given back and tried again. Who is in the way for
+    longer is waited for as the changes come to it."""
+    named = "SELECT oid FROM pg_class WHERE relname = ANY(:views) AND pg_table_is_visible(oid)"
+    anew = views_made_anew(connection, named, {"views": list(views)})
     for _ in range(_TRIES):
         try:
             with connection.begin_nested():
-                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {300 // max(1, len(held))}")
-                for statement in held:
-                    connection.exec_driver_sql(statement)
-                connection.exec_driver_sql("SET LOCAL lock_timeout = 400")
-                connection.exec_driver_sql("LOCK TABLE patients IN ACCESS EXCLUSIVE MODE")
+                hold_briefly(connection, anew, "patients")
             break
         except DBAPIError as error:
             if contested(error.orig) is None:
