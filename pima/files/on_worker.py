@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pima.cluster.worker_state import WorkerState, state_here, stop_of
-from pima.errors import DONE, DatasetRefused, Interrupted, PimaError, WrongUsage
+from pima.errors import DONE, DatasetRefused, Interrupted, PimaError
 from pima.files.inputs import input_file
-from pima.files.outputs import require_none_of_others
 from pima.files.part_scoring import PartScoring
 from pima.files.parts import Facts, Part, parts_of
-from pima.files.places import place_of
+from pima.files.places import Place, place_of
 from pima.files.scoring_model import ScoringModel, model_of_content
 
 
@@ -62,21 +61,18 @@ def score_part(told: PartTold, content: bytes, client: str) -> PartDone:
     """Read, score and write one part, by the model file's bytes."""
     try:
         model = _model(content)
-        if model.sha256 != told.scored_by:
-            raise WrongUsage(what="the model or its rules changed while files were scored; run this again")
+        model.require_same(told.scored_by)
         source, _ = place_of(told.dataset)
-        part = _part(told, model)
         target, folder = place_of(told.into)
-        require_none_of_others(target, folder, part, model)
-        return PartDone(PartScoring(source, target, folder, model, stop_of(client)).score(part), DONE, "")
+        scoring = PartScoring(source, target, folder, model, stop_of(client))
+        return PartDone(scoring.score(_part(told, source, model)), DONE, "")
     except PimaError as error:
         return PartDone(None, error.exit_code, str(error))
     except Interrupted as ending:
         return PartDone(None, ending.exit_code, "")
 
 
-def _part(told: PartTold, model: ScoringModel) -> Part:
-    source, _ = place_of(told.dataset)
+def _part(told: PartTold, source: Place, model: ScoringModel) -> Part:
     file = input_file(source, told.file_name, told.file_path, model.declared, told.keys)
     if file.footer_sha256 != told.footer_sha256:
         raise DatasetRefused(dataset=told.file_name, what="it has changed since the job looked at it")

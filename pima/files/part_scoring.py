@@ -15,6 +15,7 @@ from pima.core.validation import Validated, validate_columns
 from pima.errors import DatasetRefused
 from pima.files.columns import array_of, measurements_of
 from pima.files.inputs import require_unchanged
+from pima.files.outputs import require_none_of_others
 from pima.files.parts import PREDICTIONS, REJECTIONS, Facts, Part, as_metadata
 from pima.files.places import Place, whole
 from pima.files.scoring_model import ScoringModel
@@ -65,8 +66,10 @@ class PartScoring:
     def score(self, part: Part) -> Facts:
         """Write the part, its predictions last: they are the sign that it is finished.
 
-        Raises DatasetRefused, PartNotWritten; Interrupted between two batches, nothing of the part being left.
+        Raises OtherOutputThere, DatasetRefused, PartNotWritten; Interrupted between two batches, nothing of the part
+        being left.
         """
+        require_none_of_others(self.target, self.folder, part, self.model)
         with ExitStack() as rejecting, ExitStack() as predicting:
             predictions = _Output(self.target, f"{self.folder}/{PREDICTIONS}/{part.name}", predicting)
             rejections = _Output(self.target, f"{self.folder}/{REJECTIONS}/{part.name}", rejecting)

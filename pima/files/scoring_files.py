@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from pima.errors import PartNotWritten, WrongUsage
 from pima.files.inputs import InputFile, input_files
-from pima.files.outputs import MANIFEST, finished_parts, manifest_of, require_none_of_others, write_manifest
+from pima.files.outputs import MANIFEST, finished_parts, manifest_of, write_manifest
 from pima.files.part_scoring import PartScoring
 from pima.files.parts import PREDICTIONS, Facts, Part, parts_of, summed
 from pima.files.places import Place, place_of
@@ -99,7 +99,6 @@ def score_parts(found: Dataset, parts: Sequence[Part], stop: StopRequest) -> int
     missing = [part for part in parts if part.name not in found.finished]
     for part in missing:
         stop.check()
-        require_none_of_others(found.target, found.folder, part, found.model)
         tell_of(part, scoring.score(part))
     return len(missing)
 

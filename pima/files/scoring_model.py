@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from pima.core.digest import sha256_of
 from pima.core.features import Declaration, Features
-from pima.errors import ModelFileRefused, NoChampionForFiles, NoSuchVersion
+from pima.errors import ModelFileRefused, NoChampionForFiles, NoSuchVersion, WrongUsage
 from pima.files.model_file import content_of, read_model_file
 from pima.scorer import Scorer, load_scorer
 from pima.store import registry
@@ -33,6 +33,11 @@ class ScoringModel:
     def rules(self) -> Features:
         """What rows are judged by, in the model's order."""
         return self.declared.features
+
+    def require_same(self, scored_by: str) -> None:
+        """As who shares the work has it, by `sha256`. Raises WrongUsage."""
+        if self.sha256 != scored_by:
+            raise WrongUsage(what="the model or its rules changed while files were scored; run this again")
 
 
 def model_of_database(engine: Engine, number: int | None) -> ScoringModel:

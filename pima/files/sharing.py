@@ -9,7 +9,6 @@ from msgspec import Meta
 
 from pima.cluster.share import Share
 from pima.cluster.team import Team
-from pima.errors import WrongUsage
 from pima.files.parts import PREDICTIONS
 from pima.files.scoring_files import Dataset, FilesScored, begin, finish, score_parts
 from pima.process.stopping import StopRequest
@@ -47,8 +46,7 @@ def score_files_together(
 
 def score_share(found: Dataset, share: FileShare, stop: StopRequest) -> int:
     """A child's part of it; how many parts it wrote. Raises WrongUsage where its model is another one."""
-    if found.model.sha256 != share.scored_by:
-        raise WrongUsage(what="the model or its rules changed while files were scored; run this again")
+    found.model.require_same(share.scored_by)
     # Of all parts, since children that start one after the other find different ones missing.
     return score_parts(found, found.parts[share.number :: share.of], stop)
 

@@ -13,7 +13,7 @@ import pytest
 
 from pima.core.digest import sha256_of
 from pima.errors import DatasetRefused, OtherOutputThere
-from pima.files import parts, scoring_files
+from pima.files import part_scoring, parts, scoring_files
 from pima.files.scoring_files import open_dataset
 from pima.files.scoring_model import model_of_database, model_of_file
 from pima.process.stopping import StopRequest
@@ -203,7 +203,7 @@ def test_what_another_model_scores_into_the_same_folder_meanwhile_is_not_taken_f
     with pytest.raises(OtherOutputThere, match="scored by another model"):
         scoring_files.score_files(second, never)
     # Both in the same moment.
-    monkeypatch.setattr(scoring_files, "require_none_of_others", lambda *_: None)
+    monkeypatch.setattr(part_scoring, "require_none_of_others", lambda *_: None)
     scoring_files.score_parts(first, first.parts, never)
     scoring_files.score_parts(second, second.parts[:1], never)
     with pytest.raises(OtherOutputThere, match="scored by another model"):
