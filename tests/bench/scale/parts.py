@@ -4,15 +4,22 @@ from collections.abc import Iterator
 from functools import partial
 
 from tests.bench.scale.place import Place
-from tests.bench.speed.databases import assert_scored, execute, fill_queue, on_server, plain, postgresql_database, psql
+from tests.bench.speed.databases import (
+    ABOVE_ALL_VERSIONS,
+    assert_scored,
+    execute,
+    fill_queue,
+    on_server,
+    plain,
+    postgresql_database,
+    psql,
+)
 from tests.bench.speed.measure import Line, ratio, run_job, seconds, side_by_side
 
 ROWS = 1_000_000
 _PARTS = 4
 _ROUNDS = 3
 _LOOK_UPS = 50_000
-_ALL_VERSIONS = 1_000_000_000
-"""Where the databases of the benchmark begin to draw."""
 
 
 def parts(place: Place) -> Iterator[list[Line]]:
@@ -21,7 +28,7 @@ def parts(place: Place) -> Iterator[list[Line]]:
     divided = postgresql_database(place.uri, "divided", place.trained)
     run_job("migrate", divided, "--partitions", str(ROWS))
     for part in range(1, _PARTS):  # what the counter draws is looked ahead of
-        on_server(plain(divided), f"SELECT setval('patient_version', {_ALL_VERSIONS + part * ROWS})")
+        on_server(plain(divided), f"SELECT setval('patient_version', {ABOVE_ALL_VERSIONS + part * ROWS})")
         run_job("migrate", divided, "--partitions", str(ROWS))
     peers = {"one table": partial(run_job, "score", whole), "parts": partial(run_job, "score", divided)}
     urls = {"one table": whole, "parts": divided}

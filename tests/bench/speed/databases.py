@@ -18,7 +18,7 @@ QUEUE_COLUMNS = """patient_id, patient_version, pregnancies, glucose, blood_pres
 # Plausible values without a pattern that a page could be compressed by; every third insulin is NULL.
 MEASURED = """n % 15 * 1.0, 60.0 + n % 120, 50.0 + n % 50, 20.0 + n % 30,
     CASE WHEN n % 3 = 0 THEN NULL ELSE 50.0 + n % 90 END, 20.0 + n % 200 * 0.1, 0.1 + n % 100 * 0.01, 21.0 + n % 60"""
-_ABOVE_ALL_VERSIONS = 1_000_000_000
+ABOVE_ALL_VERSIONS = 1_000_000_000
 PREDICTION_COLUMNS = "patient_id, patient_version, model_version, run_id, probability, predicted_class, threshold"
 PREDICTED = "n, n, 1, 1, n % 100 * 0.01, CASE WHEN n % 100 >= 50 THEN 1 ELSE 0 END, 0.5"
 
@@ -81,9 +81,13 @@ def postgresql_database(uri: str, name: str, trained: Path) -> str:
     migrate(engine, "a salt for benchmarks")
     install_models(Database("postgresql", url, engine), trained)
     engine.dispose()
-    # The queue is filled with versions that nothing has drawn.
-    on_server(plain(url), f"SELECT setval('patient_version', {_ABOVE_ALL_VERSIONS})")
+    draw_above_all(url)
     return url
+
+
+def draw_above_all(url: str) -> None:
+    """On PostgreSQL, for queues that are filled with versions that nothing has drawn: the counter is above them."""
+    on_server(plain(url), f"SELECT setval('patient_version', {ABOVE_ALL_VERSIONS})")
 
 
 def sqlite_database(folder: Path, name: str, trained: Path) -> str:
@@ -92,7 +96,7 @@ def sqlite_database(folder: Path, name: str, trained: Path) -> str:
     shutil.copy(trained, path)
     with sqlite3.connect(path) as connection:
         connection.execute("DELETE FROM patients")
-        connection.execute(f"UPDATE patient_version_counter SET last = {_ABOVE_ALL_VERSIONS}")
+        connection.execute(f"UPDATE patient_version_counter SET last = {ABOVE_ALL_VERSIONS}")
     return f"sqlite:///{path}"
 
 

@@ -10,7 +10,7 @@ from pima.declaring import read_declaration
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine
 from pima.store.schema import migrate
-from tests.bench.speed.databases import execute, on_server, series, value
+from tests.bench.speed.databases import draw_above_all, execute, on_server, series, value
 from tests.bench.speed.measure import Line, ratio, run_job, seconds, side_by_side
 from tests.bench.speed.place import Place
 from tests.conftest import Database, install_models
@@ -62,6 +62,7 @@ def _database(place: Place, config: Path, count: int) -> str:
     database = Database("postgresql", url.render_as_string(hide_password=False), engine)
     install_models(database, trained)
     engine.dispose()
+    draw_above_all(database.url)
     return database.url
 
 
