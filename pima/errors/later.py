@@ -5,8 +5,8 @@ from pima.errors.failed import DatabaseFailed
 
 
 class DatabaseAway(PimaError):
-    """The database can't be reached or stopped answering: {what}. What was committed stays, the rest was rolled back.
-    Run this again later."""
+    """The database can't be reached, stopped answering or takes no writes: {what}. What was committed stays, the rest
+    was rolled back. Run this again later."""
 
     exit_code = TRY_AGAIN_LATER
     code = "database_away"

@@ -34,6 +34,12 @@ _FINDS_PART = "ExecFindPartition"
 _AT_ONCE = ("simple_heap_update", "simple_heap_delete", "relation_open")
 # Said of what was dropped while the catalogue was read, in no other language than this.
 _GONE_MEANWHILE = "cache lookup failed for "
+# What refuses SET TRANSACTION READ WRITE where a server only replays what its primary writes.
+_REFUSES_A_SETTING = "call_bool_check_hook"
+_ON_A_STANDBY = (
+    "the server is a standby, which takes no writes until it is promoted (the primary's address is needed, or both with"
+    " target_session_attrs=read-write)"
+)
 _AWAY = ("08", "53", "57P")
 _UNUSABLE = ("28", "3D", "3F", "42501")
 
@@ -51,6 +57,8 @@ def translated(error: BaseException | None, url: URL) -> PimaError:
     what = " ".join([what, *filter(None, (getattr(diagnostics, name, None) for name in names))])
     if (why := _why_busy(state, diagnostics)) is not None:
         return DatabaseBusy(what=f"{why}; {what}")
+    if state == "0A000" and getattr(diagnostics, "source_function", None) == _REFUSES_A_SETTING:
+        return DatabaseAway(what=f"{_ON_A_STANDBY}: {redacted(url)}")
     if state.startswith(_AWAY):
         return DatabaseAway(what=what)
     if state == "42501":
@@ -153,6 +161,7 @@ _KNOWN = (
     ),
     _Known('value: "', "an option in the URL has a value that libpq does not know", "one that it knows"),
     _Known("does not exist", "something that the URL names does not exist", _A_USABLE_ONE),
+    _Known("session is read-only|server is in hot standby mode", _ON_A_STANDBY),
     _Known("too many (clients|connections)|connection slots", "the server takes no more connections now"),
     _Known("starting up|shutting down|recovery|not (yet )?accepting", "the server takes no connections now"),
     _Known("failed to resolve host|could not translate host", "the host's name has no address (an unknown host)"),

