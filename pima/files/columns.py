@@ -12,6 +12,9 @@ from pima.core.features import Feature, Features
 from pima.core.validation import Column
 from pima.intake.patient_rows import code_of_label
 
+_PLAIN = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+"""What is kept instead of a type of which pyarrow can't pick rows."""
+
 UNKNOWN_LABEL = -1.0
 """A label that is no code's; below all of them."""
 
@@ -19,6 +22,22 @@ UNKNOWN_LABEL = -1.0
 def measurements_of(batch: pa.RecordBatch, columns: Sequence[str], features: Features) -> list[Column]:
     """Of each feature the column that has this name."""
     return [_column(batch.column(name), feature) for name, feature in zip(columns, features, strict=True)]
+
+
+def keys_of(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
+    """These columns, of types of which rows can be picked."""
+    keys = batch.select(list(names))
+    plain = [field.with_type(_PLAIN.get(field.type, field.type)) for field in keys.schema]
+    return keys.cast(pa.schema(plain)) if any(field.type in _PLAIN for field in keys.schema) else keys
+
+
+def can_be_key(held: pa.DataType) -> bool:
+    """Whether `keys_of` makes of this type something of which rows can be picked."""
+    try:
+        pa.array([], _PLAIN.get(held, held)).take(pa.array([], pa.int64()))
+    except pa.ArrowNotImplementedError:
+        return False
+    return True
 
 
 def _column(column: pa.Array, feature: Feature) -> Column:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from pima.core.features import KEYS, Declaration, Feature, canonical_name
 from pima.errors import DatasetRefused, WrongUsage
+from pima.files.columns import can_be_key
 from pima.files.places import Place, place_of
 
 OURS = ("probability", "predicted_class", "model_version", "row_number", "reason", "field")
@@ -106,7 +107,7 @@ def _columns(name: str, schema: pa.Schema, declared: Declaration, keys: Sequence
     for feature in declared.features:
         _require_type(name, feature, schema.field(meant[feature.name]).type)
     kept = tuple(keys) or tuple(meant[known] for known in _KNOWN_KEYS if known in meant)
-    _require_keys(name, kept, schema.names)
+    _require_keys(name, kept, schema)
     return Columns(tuple(meant[feature] for feature in declared.names), kept)
 
 
@@ -116,18 +117,21 @@ def _require_type(name: str, feature: Feature, held: pa.DataType) -> None:
         is_kind(held) for is_kind in (pa.types.is_integer, pa.types.is_floating, pa.types.is_null, pa.types.is_decimal)
     )
     inner = held.value_type if pa.types.is_dictionary(held) else held
-    is_text = pa.types.is_string(inner) or pa.types.is_large_string(inner)
+    is_text = pa.types.is_string(inner) or pa.types.is_large_string(inner) or pa.types.is_string_view(inner)
     is_code = feature.kind == "category" and (is_text or pa.types.is_boolean(held))
     if not is_number and not is_code:
         what = f"its column {feature.name} holds {'groups' if pa.types.is_nested(held) else held}, not numbers"
         raise DatasetRefused(dataset=name, what=what)
 
 
-def _require_keys(name: str, kept: Sequence[str], there: Sequence[str]) -> None:
+def _require_keys(name: str, kept: Sequence[str], there: pa.Schema) -> None:
     if not kept:
         what = f"no column says whose its rows are: none of {', '.join(_KNOWN_KEYS)}. Name one with --key COLUMN"
         raise DatasetRefused(dataset=name, what=what)
-    if lacking := [key for key in kept if key not in there]:
+    if lacking := [key for key in kept if key not in there.names]:
         raise DatasetRefused(dataset=name, what=f"it has no column {', '.join(lacking)}, which --key names")
     if taken := [key for key in kept if key in OURS]:
         raise WrongUsage(what=f"--key {taken[0]}: scoring writes a column of that name itself; rename the key's")
+    if odd := [key for key in kept if not can_be_key(there.field(key).type)]:
+        what = f"its column {odd[0]} holds {there.field(odd[0]).type}, of which pyarrow can't pick rows; write texts"
+        raise DatasetRefused(dataset=name, what=what)

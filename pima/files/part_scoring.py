@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from pima.core.validation import Validated, validate_columns
 from pima.errors import DatasetRefused
-from pima.files.columns import array_of, measurements_of
+from pima.files.columns import array_of, keys_of, measurements_of
 from pima.files.inputs import require_unchanged
 from pima.files.outputs import require_none_of_others
 from pima.files.parts import PREDICTIONS, REJECTIONS, Facts, Part, as_metadata
@@ -86,7 +86,7 @@ class PartScoring:
             for batch, first_row in _ahead(self._batches(part), reading):
                 self.stop.check()
                 found = self._validated(batch, part)
-                keys = batch.select(list(part.input.columns.keys))
+                keys = keys_of(batch, part.input.columns.keys)
                 made = self._predictions(keys, found)
                 written.result()
                 written = writing.submit(predictions.write, made)

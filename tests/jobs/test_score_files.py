@@ -255,6 +255,30 @@ def test_keys_are_kept_as_they_are(model: str, tmp_path: Path) -> None:
     assert found.column("age").to_pylist() == table.column("age").to_pylist()
 
 
+def test_keys_of_a_type_whose_rows_pyarrow_can_not_pick_become_plain_ones_or_are_refused(
+    model: str, tmp_path: Path
+) -> None:
+    table = drawn_rows(3)
+    table = table.set_column(table.column_names.index("age"), "age", pa.array([40, 4_000, 50]))
+    views = {
+        "name": pa.array(["a", None, "c"], pa.string_view()),
+        "raw": pa.array([b"1", b"2", b"3"], pa.binary_view()),
+    }
+    for name, values in views.items():
+        table = table.append_column(name, values)
+    source = write_rows(tmp_path / "views.parquet", table)
+    arguments = ("--model", model, "--key", "name", "--key", "raw")
+    assert _score(None, source, tmp_path / "out", *arguments)["rejected"] == 1
+    kept = {folder: read_parts(tmp_path / "out", folder).to_pylist() for folder in ("predictions", "rejections")}
+    told = {folder: [(row["name"], row["raw"]) for row in rows] for folder, rows in kept.items()}
+    assert told == {"predictions": [("a", b"1"), ("c", b"3")], "rejections": [(None, b"2")]}
+    nested = pa.array([["a"], ["b"], ["c"]], pa.list_(pa.string_view()))
+    source = write_rows(tmp_path / "nested.parquet", table.append_column("names", nested))
+    found = _score(None, source, tmp_path / "other", "--model", model, "--key", "names", exit_code=2)
+    assert "of which pyarrow can't pick rows" in str(found["message"])
+    assert not (tmp_path / "other").exists()
+
+
 def test_what_can_not_be_scored_is_refused_before_anything_is_written(model: str, tmp_path: Path) -> None:
     sound = drawn_rows(3)
 
