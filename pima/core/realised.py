@@ -81,9 +81,8 @@ def followed_up(outcomes: int, predictions: int | None) -> Figure:
     return share(min(outcomes, predictions), predictions, NO_CASES)
 
 
-def realised_figures(found: Realised, predictions: int | None, judged: Judged | None) -> Iterator[Watched]:
-    """As rows of `monitoring`, of a version that has made so many predictions; None where some of their outcomes may be
-    left out."""
+def realised_figures(found: Realised, followed: Figure, judged: Judged | None) -> Iterator[Watched]:
+    """As rows of `monitoring`, of a version of whose predictions this share is followed up."""
     yield _row("realised_accuracy", found.accuracy, found, *_least_accuracy(found, judged))
     for name in ("auroc", "calibration_intercept", "calibration_slope"):
         yield _row(f"realised_{name}", getattr(found, name), found)
@@ -92,7 +91,7 @@ def realised_figures(found: Realised, predictions: int | None, judged: Judged | 
     harm = None if high is None or found.net_benefit.value is None else high - found.net_benefit.value
     yield _row("realised_net_benefit", found.net_benefit, found, 0.0, harm)
     yield _row("realised_expected_accuracy", found.estimated_accuracy, found)
-    yield _row("realised_followed_up", followed_up(found.outcomes, predictions), found)
+    yield _row("realised_followed_up", followed, found)
 
 
 def _least_accuracy(found: Realised, judged: Judged | None) -> tuple[float, float] | tuple[None, None]:

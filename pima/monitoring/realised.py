@@ -95,7 +95,7 @@ def _week(
         version=key[1],
         predictions=predictions,
         outcomes=len(came),
-        followed_up=followed_up(len(came), predictions if is_whole else None),
+        followed_up=followed_up(sum(each.has_tally for each in came), predictions if is_whole else None),
         estimated_accuracy=Figure(estimate.value, estimate.low, estimate.high) if is_shown else Figure(None),
         realised=realised_of(came) if is_told else None,
     )
@@ -124,7 +124,8 @@ def _figures(connection: Connection, newest: int) -> Iterator[tuple[int, list[Wa
         by_version[each.model_version].append(each)
     made = _made(connection, newest)
     for version, came in sorted(by_version.items()):
-        yield version, list(realised_figures(realised_of(came), made.get(version), _judged(connection, version)))
+        followed = followed_up(sum(each.run_is_there for each in came), made.get(version))
+        yield version, list(realised_figures(realised_of(came), followed, _judged(connection, version)))
 
 
 def _made(connection: Connection, newest: int) -> dict[int, int]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Boolean, Connection, select, text
 
 from pima.store.runs import DRY_RUN, IS_REAL, Run, Status
 from pima.store.tables import IS_LABELLED, runs
@@ -21,6 +21,10 @@ class CameTrue:
     model_version: int
     threshold: float
     scored_at: datetime
+    run_is_there: bool
+    """Whether the run that made the prediction is on record still, and what it counted."""
+    has_tally: bool
+    """Whether that run came to its end and left what it tallied."""
 
 
 # By the rule of `realised_accuracy`.
@@ -34,10 +38,14 @@ _CAME_TRUE = text(f"""
         FROM (SELECT id, outcome, labelled_at FROM patients
               WHERE {IS_LABELLED}
               ORDER BY labelled_at DESC LIMIT :newest) AS n)
-    SELECT c.labelled_at, c.outcome, d.predicted_class, d.probability, d.model_version, d.threshold, d.scored_at
+    SELECT c.labelled_at, c.outcome, d.predicted_class, d.probability, d.model_version, d.threshold, d.scored_at,
+        EXISTS (SELECT 1 FROM runs WHERE id = d.run_id) AS run_is_there,
+        EXISTS (SELECT 1 FROM tallies WHERE run_id = d.run_id) AS has_tally
     FROM compared c JOIN predictions d
         ON d.patient_id = c.id AND d.patient_version = c.patient_version AND d.model_version = c.model_version
-    ORDER BY c.labelled_at DESC""").columns(labelled_at=Timestamp(), scored_at=Timestamp())
+    ORDER BY c.labelled_at DESC""").columns(
+    labelled_at=Timestamp(), scored_at=Timestamp(), run_is_there=Boolean(), has_tally=Boolean()
+)
 
 
 def came_true(connection: Connection, newest: int) -> list[CameTrue]:

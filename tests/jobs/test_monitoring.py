@@ -2,7 +2,7 @@
 
 import csv
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -253,6 +253,34 @@ def test_the_share_followed_up_is_told_only_where_every_outcome_is_looked_at(sco
         kept = _figures(scored_database, newest)["realised_followed_up"][:2]
         followed_up[newest] = (*kept, week.followed_up.value)
     assert followed_up == {299: (None, 299, None), 300: (0.75, 300, 0.75)}
+
+
+def test_the_share_followed_up_is_of_the_runs_that_are_on_record(scored_database: Database) -> None:
+    _night(scored_database)
+    long_ago = {"long_ago": scored_database.stored(datetime(2020, 1, 1, tzinfo=UTC))}
+    scored_database.execute("UPDATE predictions SET scored_at = :long_ago", long_ago)
+    scored_database.execute("UPDATE runs SET started_at = :long_ago, heartbeat_at = :long_ago", long_ago)
+    insert_patients(scored_database, 80, first_id=1_001)
+    assert call(scored_database, "score").exit_code == 0
+    assert the_json(call(scored_database, "retain", "--older-than", "200", "--json"))["runs"] == 1
+    # Of the 400 it is not known any more how many they were; of the 80 it is.
+    scored_database.execute(
+        "UPDATE patients SET outcome = 1 WHERE id < 1000 AND id % 4 = 0 OR id > 1000 AND id % 8 = 0"
+    )
+    leave_realised(scored_database.engine, 77)
+    assert _figures(scored_database, 77)["realised_followed_up"][:2] == (pytest.approx(10 / 80), 110)
+
+
+def test_a_week_counts_no_outcomes_of_a_run_that_was_killed(scored_database: Database) -> None:
+    _night(scored_database)
+    insert_patients(scored_database, 80, first_id=1_001)
+    assert call(scored_database, "score").exit_code == 0
+    scored_database.execute("UPDATE patients SET outcome = 1 WHERE id < 1000 OR id % 8 = 0")
+    # What a killed run leaves: predictions, and no tally.
+    scored_database.execute("DELETE FROM tallies WHERE run_id = (SELECT min(run_id) FROM predictions)")
+    with reading(scored_database.engine) as connection:
+        (week,) = version_weeks(connection, 26)
+    assert (week.predictions, week.outcomes, week.followed_up.value) == (80, 410, pytest.approx(10 / 80))
 
 
 def test_a_version_that_has_become_worse_is_below_its_limit(scored_database: Database) -> None:

@@ -15,7 +15,7 @@ from pima.core.drift.tally import Tally, added
 from pima.core.drift.volume import volume, volume_of_nights
 from pima.core.drift.watched import State, Watched, alerts
 from pima.core.features import names_of
-from pima.core.realised import Judged, realised, realised_figures
+from pima.core.realised import Judged, followed_up, realised, realised_figures
 from tests.unit.simulated_nights import (
     FEATURES,
     THRESHOLD,
@@ -254,10 +254,12 @@ def test_only_too_little_that_came_true_is_below_the_limit() -> None:
     states = []
     for known in (outcomes, 1 - outcomes, outcomes[:40]):
         found = realised(probabilities[: len(known)], 0.5, known)
-        states.append([each.state for each in realised_figures(found, 1_000, Judged(75, 100)) if each.allowed])
+        followed = followed_up(found.outcomes, 1_000)
+        states.append([each.state for each in realised_figures(found, followed, Judged(75, 100)) if each.allowed])
     assert states == [[State.USUAL, State.USUAL], [State.ALERT, State.ALERT], []]
-    (accuracy, *_, followed_up) = realised_figures(realised(probabilities, 0.5, outcomes), 1_000, None)
-    assert (accuracy.value, accuracy.allowed, followed_up.value) == (1.0, None, 0.4)
+    found = realised(probabilities, 0.5, outcomes)
+    (accuracy, *_, share) = realised_figures(found, followed_up(found.outcomes, 1_000), None)
+    assert (accuracy.value, accuracy.allowed, share.value) == (1.0, None, 0.4)
 
 
 def test_a_volume_is_beyond_what_the_weekday_varies_by() -> None:
