@@ -1,8 +1,8 @@
 """Erasing one person from every table, and seeing to it that no load or pull brings them back.
 
 One transaction, so that it is done or not begun. Whoever might write something of the person meanwhile is kept out of
-it: a retraining, which has read the rows, by its lease; loads and pulls, which ask who was forgotten as they write; a
-batch that is being scored by the queue's entry, which it holds.
+it: a retraining and what moves old rows to files, which have read the rows, by their leases; loads and pulls, which ask
+who was forgotten as they write; a batch that is being scored by the queue's entry, which it holds.
 """
 
 from collections.abc import Sequence
@@ -66,13 +66,14 @@ class Forgetting:
 
 
 def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
-    """Raises NobodyToForget, PersonHasMoreRows, LeaseHeld where a retraining is running."""
+    """Raises NobodyToForget, PersonHasMoreRows, LeaseHeld where a retraining or `retain` is at work."""
     with writing(engine) as connection:
         without_time_limit(connection)
         patients.only_one_load(connection)
-        fence = _without_retraining(connection)
+        fences = {name: _alone(connection, name) for name in (leases.RETRAINING, leases.RETAINING)}
         result = _erase(connection, asked)
-        leases.release_lease(connection, leases.RETRAINING, fence)
+        for name, fence in fences.items():
+            leases.release_lease(connection, name, fence)
         if dry_run:
             connection.rollback()
             return result
@@ -83,11 +84,12 @@ def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
     return result
 
 
-def _without_retraining(connection: Connection) -> int:
-    fence = leases.take_lease(connection, leases.RETRAINING, "forget", _LEASE_SECONDS)
+def _alone(connection: Connection, name: str) -> int:
+    """The fence of a lease that nobody else has meanwhile."""
+    fence = leases.take_lease(connection, name, "forget", _LEASE_SECONDS)
     if fence is None:
-        owner, expires_at = leases.lease_holder(connection, leases.RETRAINING)
-        raise LeaseHeld(job=leases.RETRAINING, owner=owner, expires_at=expires_at)
+        owner, expires_at = leases.lease_holder(connection, name)
+        raise LeaseHeld(job=name, owner=owner, expires_at=expires_at)
     return fence
 
 

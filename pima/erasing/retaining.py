@@ -21,6 +21,7 @@ from pima.process.results import as_json
 from pima.process.stopping import StopRequest
 from pima.store.database import database_of
 from pima.store.engine import clock, reading, without_time_limit, writing
+from pima.store.leases import RETAINING
 from pima.store.retaining import Old, Window, delete_rows, end_of_window, what_is_old
 from pima.store.runs import record_progress
 
@@ -74,7 +75,7 @@ def require_old_enough(days: int, minimum_days: int) -> None:
 def retain(asked: Retaining) -> None:
     """Remove it. Reports window by window. Raises LeaseHeld, WrongUsage where the folder can't take the rows,
     Interrupted between two windows, with what was removed until then."""
-    with only_one(asked.engine, "retain", asked.run.id, _LEASE_SECONDS) as lease:
+    with only_one(asked.engine, RETAINING, asked.run.id, _LEASE_SECONDS) as lease:
         with reading(asked.engine) as connection:
             cutoff = clock(connection) - timedelta(days=asked.days)
             found = what_is_old(connection, cutoff)
@@ -160,7 +161,10 @@ def _move(asked: Retaining, lease: HeldLease, name: str, old: Old, folder: Path)
 
 
 def _put_away(asked: Retaining, lease: HeldLease, name: str, old: Old, archive: Archive) -> None:
-    written = archive.write()
+    with writing(asked.engine) as connection:
+        # Its rows were read before: nobody may have been forgotten since, or is until they are written.
+        lease.require(connection)
+        written = archive.write()
     if written is not None:
         path, keys = written
         asked.report(replace(asked.result, files=(*asked.result.files, path.name)))

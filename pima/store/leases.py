@@ -12,6 +12,8 @@ from pima.store.database import database_of
 
 RETRAINING = "retrain"
 """The lease of whoever trains and judges."""
+RETAINING = "retain"
+"""The lease of whoever removes what is old, or moves it to files."""
 
 
 def take_lease(connection: Connection, name: str, owner: str, seconds: int) -> int | None:

@@ -26,7 +26,14 @@ class Old:
     """What of a table is to go."""
 
     table: Table
-    condition: ColumnElement[bool]
+    is_over: ColumnElement[bool]
+    """It serves for nothing, and will not again."""
+    is_old: ColumnElement[bool]
+
+    @property
+    def condition(self) -> ColumnElement[bool]:
+        """What is to go by today's cutoff."""
+        return and_(self.is_over, self.is_old)
 
     @property
     def key(self) -> ColumnElement[int]:
@@ -37,9 +44,9 @@ class Old:
 def what_is_old(connection: Connection, cutoff: datetime) -> dict[str, Old]:
     """By table; predictions before rejections, which say of a deleted row's older prediction that it is superseded."""
     return {
-        "predictions": Old(predictions, and_(predictions.c.scored_at < cutoff, _is_dead(predictions))),
-        "rejections": Old(rejections, and_(rejections.c.rejected_at < cutoff, _is_dead(rejections))),
-        "runs": Old(runs, and_(runs.c.heartbeat_at < cutoff, _are_over(connection))),
+        "predictions": Old(predictions, _is_dead(predictions), predictions.c.scored_at < cutoff),
+        "rejections": Old(rejections, _is_dead(rejections), rejections.c.rejected_at < cutoff),
+        "runs": Old(runs, _are_over(connection), runs.c.heartbeat_at < cutoff),
     }
 
 
@@ -103,9 +110,10 @@ class Window:
 
 
 def delete_rows(connection: Connection, old: Old, keys: Sequence[tuple[int, ...]]) -> int:
-    """Have the rows with these keys gone, of those that are to go; how many there were."""
+    """Have the rows with these keys gone, which a file has: they were old when it was made, whatever the cutoff is now;
+    how many there were."""
     columns = tuple_(*old.table.primary_key.columns)
-    return _delete(connection, old, and_(columns.in_(keys), old.condition))
+    return _delete(connection, old, and_(columns.in_(keys), old.is_over))
 
 
 def _delete(connection: Connection, old: Old, condition: ColumnElement[bool]) -> int:

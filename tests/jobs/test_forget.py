@@ -274,11 +274,12 @@ def _ranks(database: Database) -> list[tuple[int, int]]:
     return list(zip([row[0] for row in rows], found.ranks.tolist(), strict=True))
 
 
-def test_a_retraining_that_is_running_has_read_the_rows(database: Database) -> None:
+@pytest.mark.parametrize("job", [leases.RETRAINING, leases.RETAINING])
+def test_what_is_at_work_has_read_the_rows(database: Database, job: str) -> None:
     (patient_id,) = insert_patients(database, 1)
     with writing(database.engine) as connection:
-        run = start_run(connection, "retrain", "manual", None, "here")
-        leases.take_lease(connection, leases.RETRAINING, leases.owner_of(run or 0), 60)
+        run = start_run(connection, job, "manual", None, "here")
+        leases.take_lease(connection, job, leases.owner_of(run or 0), 60)
     ended = call(database, "forget", str(patient_id), "--reason", "a test", "--json")
     assert (ended.exit_code, the_json(ended)["error"]) == (75, "lease_held")
     assert database.value("SELECT count(*) FROM patients") == 1

@@ -150,6 +150,35 @@ def test_rows_that_are_moved_are_in_files_and_nowhere_else(
     assert lived_in.value("SELECT count(*) FROM predictions WHERE patient_id = 10") == 1
 
 
+def test_rows_of_a_whole_file_go_whatever_days_the_next_call_names(
+    lived_in: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "old"
+    monkeypatch.setattr(retaining, "_delete_moved", lambda *_: None)
+    assert call(lived_in, "retain", *ASKED, "--to", str(folder)).exit_code == 0
+    monkeypatch.undo()
+    longer = the_json(call(lived_in, "retain", "--older-than", "365", "--to", str(folder), "--json"))
+    assert (longer["files"], longer["predictions"]) == ([], 7)
+    assert the_json(call(lived_in, "retain", *ASKED, "--to", str(folder), "--json"))["predictions"] == 0
+    assert sum(len(_rows(path)) for path in folder.glob("predictions-*")) == 7
+
+
+def test_who_lost_the_lease_writes_no_file_of_rows_that_were_read_before(
+    lived_in: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_away = retaining._put_away
+
+    def slept_past_it(*arguments: Any) -> None:
+        lived_in.execute("UPDATE leases SET fence = fence + 1 WHERE name = 'retain'")
+        put_away(*arguments)
+
+    monkeypatch.setattr(retaining, "_put_away", slept_past_it)
+    before = _kept(lived_in)
+    ended = call(lived_in, "retain", *ASKED, "--to", str(tmp_path / "old"), "--json")
+    assert (ended.exit_code, the_json(ended)["error"]) == (75, "lease_held")
+    assert (list((tmp_path / "old").iterdir()), _kept(lived_in)) == ([], before)
+
+
 def _rows(path: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = pq.read_table(path).to_pylist()
     return found
