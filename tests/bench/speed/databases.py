@@ -170,6 +170,7 @@ def fill_history(url: str, rows: int, patients: bool = True) -> None:
         connection.execute(f"""INSERT INTO patients ({columns})
             SELECT n, {MEASURED}, {labelled}, {labelled_at}, n FROM {series(url, 1, rows)}""")
         connection.execute(predictions)
-        connection.execute(f"SELECT setval('patient_version', {rows + 1}), setval('patients_id_seq', {rows + 1})")
+        connection.execute(f"SELECT setval('patients_id_seq', {rows + 1})")
+    draw_above_all(url)
     database.engine.dispose()
     execute(url, "VACUUM ANALYZE", "CHECKPOINT")
