@@ -10,8 +10,9 @@ from pima.store.id_lists import id_lists
 
 TABLES_BY_ID = ("scoring_queue", "predictions", "rejections", "row_keys")
 """What has rows of a patient besides `patients`, by `patient_id`."""
-_ERRORS_WITH_IDS = ("version_used_twice", "kept_id_taken")
-"""The codes of errors whose text names patients by their ids."""
+NAMING_IDS = ("by patient_id: ", "by id: ")
+"""What stands before ids in the text of an error that names patients (VersionUsedTwice, KeptIdTaken). A run may keep
+the text under any code: a child's, whose parent says how it ended, or one that was given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +104,8 @@ def _delete(connection: Connection, table: str, column: str, ids: Sequence[int])
 
 
 def _hide_in_errors(connection: Connection, ids: Sequence[int]) -> int:
-    named = ", ".join(f"'{code}'" for code in _ERRORS_WITH_IDS)
-    found = connection.execute(
-        text(f"SELECT id, error_line FROM runs WHERE error_code IN ({named}) AND error_line IS NOT NULL")
-    ).all()
+    named = " OR ".join(f"error_line LIKE '%{words}%'" for words in NAMING_IDS)
+    found = connection.execute(text(f"SELECT id, error_line FROM runs WHERE {named}")).all()
     one_of_them = re.compile(rf"(?<![\d,])(?:{'|'.join(map(str, ids))})(?!\d)") if ids else None
     changed = 0
     for run_id, line in found:

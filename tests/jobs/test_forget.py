@@ -19,6 +19,7 @@ from pima.core.row_keys import RowKeys, ranked
 from pima.core.row_names import ById
 from pima.core.validation import Measurements
 from pima.erasing.forgetting import Forgetting, forget
+from pima.errors import KeptIdTaken, VersionUsedTwice
 from pima.store import leases, queue
 from pima.store.batches import Predictions
 from pima.store.engine import reading, writing
@@ -272,6 +273,24 @@ def _ranks(database: Database) -> list[tuple[int, int]]:
     salt = database.value("SELECT holdout_salt FROM installation")
     found = ranked(RowKeys([row[1] for row in rows], [row[2] for row in rows]), salt)
     return list(zip([row[0] for row in rows], found.ranks.tolist(), strict=True))
+
+
+def test_ids_in_the_error_lines_of_runs_are_hidden_under_any_code(database: Database) -> None:
+    insert_patients(database, 1, first_id=ID)
+    named = [
+        VersionUsedTwice(rows=2, first=f"7, {ID}"),
+        KeptIdTaken(source="clinic", rows="2 rows", first=f"7, {ID}"),
+    ]
+    for code, error in zip(("workers_failed", "killed_at_stop"), named, strict=True):
+        database.execute(
+            "INSERT INTO runs (job, trigger, attempt, status, counts, host, error_code, error_line)"
+            " VALUES ('score', 'schedule', 1, 'failed', '{}', 'here', :code, :line)",
+            {"code": code, "line": f"error: {error}"},
+        )
+    found = the_json(call(database, "forget", str(ID), "--reason", "a test", "--json"))
+    assert found["error_lines"] == 2
+    lines = [line for (line,) in database.execute("SELECT error_line FROM runs WHERE error_line IS NOT NULL")]
+    assert [("7, (forgotten)" in line, str(ID) in line) for line in lines] == [(True, False)] * 2
 
 
 @pytest.mark.parametrize("job", [leases.RETRAINING, leases.RETAINING])
