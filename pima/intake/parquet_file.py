@@ -28,17 +28,22 @@ def open_parquet(
     for column, field in zip(header.columns, fields, strict=True):
         is_number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_null(field.type)
         is_decimal = column != "id" and pa.types.is_decimal(field.type)
+        # What a shorter float holds may be another patient's id than the one that was written.
+        is_rounded = column == "id" and pa.types.is_floating(field.type) and not pa.types.is_float64(field.type)
         is_text = pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
         is_code = column == "outcome" or column in categories
         is_label = column in categories and (is_text or pa.types.is_dictionary(field.type))
-        is_sound = is_number or is_decimal or is_label or (is_code and pa.types.is_boolean(field.type))
+        is_sound = (
+            (is_number and not is_rounded) or is_decimal or is_label or (is_code and pa.types.is_boolean(field.type))
+        )
         if column in KEYS:
             # Never a number made text, since two kinds of numbers would make two texts.
             is_sound = is_text or _is_dictionary_of_text(field.type) or pa.types.is_null(field.type)
         if not is_sound:
             # A group's fields have names of their own, which may be values.
             held = "groups" if pa.types.is_nested(field.type) else field.type
-            wanted = "(not_text). Expected text" if column in KEYS else "(not_a_number). Expected numbers"
+            numbers = "integers, or doubles" if column == "id" else "numbers"
+            wanted = "(not_text). Expected text" if column in KEYS else f"(not_a_number). Expected {numbers}"
             raise refused(source.name, f"The column {column} holds {held} {wanted}.")
     read_keys = reading_keys({name: n for n, name in enumerate(header.columns)}, key_types)
     names = [field.name for field in fields]

@@ -583,6 +583,10 @@ def test_an_outcome_may_have_any_type_that_holds_0_and_1(database: Database, tmp
         ({"id": [5, 6, -1]}, "  line 3: bad_id (id)"),
         ({"id": pa.array([5, 6, 2**63], pa.uint64())}, "  line 3: bad_id (id)"),
         ({"id": [5, 6, LARGEST_GIVEN_ID + 1]}, "  line 3: bad_id (id)"),
+        (
+            {"id": pa.array([5, 6, 7], pa.float32())},
+            "The column id holds float (not_a_number). Expected integers, or doubles",
+        ),
         ({"glucose": ["148", "Canary-Smith", "1"]}, "The column glucose holds string (not_a_number)"),
         ({"glucose": [True, False, True]}, "The column glucose holds bool (not_a_number)"),
         ({"name": [1, 2, 3]}, 'Column 10 "name": unknown (unknown_column); --ignore name leaves it out'),
