@@ -16,6 +16,7 @@ from pima.files.places import Place, place_of
 
 OURS = ("probability", "predicted_class", "model_version", "row_number", "reason", "field")
 """The columns that scoring adds, to predictions or to rejections."""
+_DAMAGED = "it is no readable Parquet file"
 _KNOWN_KEYS = ("id", *KEYS)
 _END = 8
 """Bytes at a file's end: the footer's length, and PAR1."""
@@ -51,7 +52,7 @@ def input_files(dataset: str, declared: Declaration, keys: Sequence[str]) -> tup
     try:
         found = place.found(path)
     except OSError as error:
-        raise DatasetRefused(dataset=dataset, what=f"it can't be listed ({error.strerror})") from None
+        raise DatasetRefused(dataset=error.filename or dataset, what=_unreadable(error)) from None
     if not found:
         raise DatasetRefused(dataset=dataset, what="there is no Parquet file")
     files = [input_file(place, name, found[name], declared, keys) for name in sorted(found)]
@@ -67,11 +68,20 @@ def input_file(place: Place, name: str, path: str, declared: Declaration, keys: 
         with place.open(path) as file:
             size, footer = _size_and_footer(file)
             metadata = pq.read_metadata(file)
-    except (pa.ArrowException, OSError, ValueError, struct.error):
-        raise DatasetRefused(dataset=name, what="it is no readable Parquet file") from None
+    except OSError as error:
+        # Of damage pyarrow makes one, too, but without the system's words.
+        what = _unreadable(error) if error.strerror else _DAMAGED
+        raise DatasetRefused(dataset=path, what=what) from None
+    except (pa.ArrowException, ValueError, struct.error):
+        raise DatasetRefused(dataset=name, what=_DAMAGED) from None
     groups = tuple(metadata.row_group(n).num_rows for n in range(metadata.num_row_groups))
     columns = _columns(name, metadata.schema.to_arrow_schema(), declared, keys)
     return InputFile(name, path, size, footer, groups, columns)
+
+
+def _unreadable(error: OSError) -> str:
+    why = error.strerror or type(error).__name__
+    return f"it can't be read ({why}). Mend its rights or where it links to, or leave it out by a pattern"
 
 
 def _size_and_footer(file: BinaryIO) -> tuple[int, str]:

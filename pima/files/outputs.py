@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pima.errors import OtherOutputThere
+from pima.errors import OtherOutputThere, WrongUsage
 from pima.files.inputs import InputFile
 from pima.files.parts import PREDICTIONS, REJECTIONS, Facts, Part, read_facts, summed
 from pima.files.places import Place, whole
@@ -15,11 +15,22 @@ MANIFEST = "manifest.json"
 FORMAT = "pima scored files 1"
 
 
+def there(place: Place, folder: str) -> set[str]:
+    """What the files of an output are called. Raises WrongUsage where it can't be listed."""
+    try:
+        return place.files_below(folder)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        what = f"--to {error.filename or folder}: it can't be listed ({why}). Mend that, or name another folder"
+        raise WrongUsage(what=what) from None
+
+
 def finished_parts(place: Place, folder: str, parts: Iterable[Part], model: ScoringModel) -> dict[str, Facts]:
-    """By name. Raises OtherOutputThere where another model's, another input's or somebody else's files are there."""
+    """By name. Raises OtherOutputThere where another model's, another input's or somebody else's files are there,
+    WrongUsage where they can't be listed."""
     planned = {part.name: part for part in parts}
     finished: dict[str, Facts] = {}
-    for name in sorted(place.files_below(folder)):
+    for name in sorted(there(place, folder)):
         kind, _, below = name.partition("/")
         if name == MANIFEST or name.endswith(ASIDE):
             continue
@@ -81,7 +92,7 @@ def _counts(facts: Facts) -> dict[str, Any]:
 
 def write_manifest(place: Place, folder: str, manifest: Mapping[str, Any]) -> None:
     """The last file; what others have left half-written goes before it."""
-    for name in place.files_below(folder):
+    for name in there(place, folder):
         if name.endswith(ASIDE) and name.rpartition("/")[2].startswith("."):
             place.remove(f"{folder}/{name}")
     with whole(place, f"{folder}/{MANIFEST}") as file:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
 
 from pima.errors import PartNotWritten, WrongUsage
+from pima.files.disks import matching, require_file
 from pima.whole_file import name_aside, written_aside
 
 
@@ -16,13 +17,13 @@ class Place(Protocol):
     """Some storage; a path in it is a text."""
 
     def found(self, dataset: str) -> dict[str, str]:
-        """The files of a dataset: what each is called within it, with slashes -> its path."""
+        """The files of a dataset: what each is called within it, with slashes -> its path. Raises OSError."""
 
     def open(self, path: str) -> BinaryIO:
         """For reading. Raises OSError."""
 
     def files_below(self, folder: str) -> set[str]:
-        """What the files are called within a folder; none where there is no folder."""
+        """What the files are called within a folder; none where there is no folder. Raises OSError."""
 
     def remove(self, path: str) -> None:
         """Raises nothing where it is not there."""
@@ -70,16 +71,24 @@ class Disks:
         if Path(dataset).is_file():
             return {Path(dataset).name: dataset}
         if Path(dataset).is_dir():
-            return {name: str(Path(dataset, name)) for name in self.files_below(dataset) if is_data(name)}
-        root = Path(_above_wildcards(dataset))
-        paths = root.glob(Path(dataset).relative_to(root).as_posix())
-        return {path.relative_to(root).as_posix(): str(path) for path in paths if path.is_file()}
+            root = Path(dataset)
+            paths = list(matching(root, ("**", "*.parquet"), _is_some_programs))
+        else:
+            root = Path(_above_wildcards(dataset))
+            paths = list(matching(root, Path(dataset).relative_to(root).parts))
+        for path in paths:
+            require_file(path)
+        return {Path(path).relative_to(root).as_posix(): path for path in paths}
 
     def open(self, path: str) -> BinaryIO:
         return Path(path).open("rb")
 
     def files_below(self, folder: str) -> set[str]:
-        return {path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file()}
+        try:
+            Path(folder).stat()
+        except FileNotFoundError:
+            return set()
+        return {Path(path).relative_to(folder).as_posix() for path in matching(folder, ("**", "*"))}
 
     def remove(self, path: str) -> None:
         Path(path).unlink(missing_ok=True)
@@ -135,8 +144,13 @@ class Storage:
 
 
 def is_data(name: str) -> bool:
-    """Whether a file of a folder is part of the data: what begins with a point or an underscore is some program's."""
-    return name.endswith(".parquet") and not any(part.startswith((".", "_")) for part in PurePosixPath(name).parts)
+    """Whether a file of a folder is part of the data."""
+    return name.endswith(".parquet") and not any(map(_is_some_programs, PurePosixPath(name).parts))
+
+
+def _is_some_programs(part: str) -> bool:
+    """What it keeps beside the data."""
+    return part.startswith((".", "_"))
 
 
 def _above_wildcards(dataset: str) -> PurePosixPath:

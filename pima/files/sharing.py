@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from pima.cluster.share import Share
 from pima.cluster.team import Team
+from pima.files.outputs import there
 from pima.files.parts import PREDICTIONS
 from pima.files.scoring_files import Dataset, FilesScored, begin, finish, score_parts
 from pima.process.stopping import StopRequest
@@ -52,4 +53,4 @@ def score_share(found: Dataset, share: FileShare, stop: StopRequest) -> int:
 
 
 def _written(found: Dataset) -> int:
-    return sum(name.startswith(f"{PREDICTIONS}/") for name in found.target.files_below(found.folder))
+    return sum(name.startswith(f"{PREDICTIONS}/") for name in there(found.target, found.folder))

@@ -1,0 +1,146 @@
+"""`score --from --to`: which files are found, and what can't be looked at or is somebody else's is told."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, Database, call, install_models, the_json
+from tests.jobs.parquet_rows import drawn_rows, read_parts, write_rows
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def here(sqlite: Database, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with a model file and one file of rows, which anybody may read."""
+    install_models(sqlite, trained, champion=2)
+    assert call(sqlite, "models", "export", "2", "--out", str(tmp_path / "version-2.pima")).exit_code == 0
+    (tmp_path / "version-2.pima").chmod(0o644)
+    write_rows(tmp_path / "in" / "day=1" / "a.parquet", drawn_rows(5))
+    tmp_path.chmod(0o777)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _score(source: str = "in", into: str = "out", exit_code: int = 0) -> dict[str, object]:
+    config = str(ROOT / "config" / "pima.toml")
+    given = ("--from", source, "--to", into, "--model", "version-2.pima", "--config", config)
+    ended = call(None, "score", *given, "--json")
+    assert ended.exit_code == exit_code, ended.stderr or ended.stdout
+    return the_json(ended)
+
+
+def _refused(source: str = "in", into: str = "out", exit_code: int = 2) -> str:
+    """The message, for people."""
+    before = _names(Path(into))
+    told = str(_score(source, into, exit_code)["message"])
+    assert _names(Path(into)) == before
+    return told
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(str(path) for path in folder.rglob("*"))
+
+
+@contextmanager
+def _as_somebody_without_rights() -> Iterator[None]:
+    """Root may read everything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+FORMS = pytest.mark.parametrize("source", ["in", "in/*/*.parquet", "in/**/*.parquet", "in/day=*/[a-z].parquet"])
+
+
+@FORMS
+def test_links_to_folders_and_to_files_are_followed(here: Path, source: str) -> None:
+    write_rows(here / "disk" / "b.parquet", drawn_rows(3, first_id=6))
+    write_rows(here / "disk" / "_c.parquet", drawn_rows(9)) if source == "in" else None
+    (here / "in" / "day=2").symlink_to(here / "disk")
+    (here / "in" / "day=1" / "c.parquet").symlink_to(here / "disk" / "b.parquet")
+    assert _score(source)["rows"] == 11
+    assert {path.name for path in (here / "out" / "predictions").iterdir()} == {"day=1", "day=2"}
+    assert read_parts(here / "out").num_rows == 11
+    assert _score(source)["parts_before"] == 3
+
+
+@pytest.mark.parametrize("source", ["in", "in/**/*.parquet", "in/**/**/*.parquet", "linked", "linked/**/*.parquet"])
+def test_a_folder_that_links_lead_back_to_is_entered_once(here: Path, source: str) -> None:
+    (here / "linked").symlink_to("in")
+    (here / "in" / "again").symlink_to("../in")
+    (here / "in" / "day=1" / "up").symlink_to("..")
+    assert _score(source)["rows"] == 5
+
+
+def test_an_output_that_links_to_another_disk_is_completed(here: Path) -> None:
+    (here / "disk").mkdir()
+    (here / "out").mkdir()
+    (here / "out" / "predictions").symlink_to(here / "disk")
+    assert _score()["parts_before"] == 0
+    assert _score()["parts_before"] == 1
+
+
+@FORMS
+def test_a_link_that_leads_nowhere_is_told(here: Path, source: str) -> None:
+    link = here / "in" / "day=1" / "b.parquet"
+    link.symlink_to(here / "not mounted")
+    assert "in/day=1/b.parquet: can't be scored, it can't be read (No such file or directory)" in _refused(source)
+    link.unlink()
+    (here / "in" / "day=2").symlink_to(here / "not mounted")
+    assert "in/day=2: can't be scored, it can't be read (No such file or directory)" in _refused(source)
+    (here / "in" / "day=2").unlink()
+    link.symlink_to(link)
+    assert "in/day=1/b.parquet: can't be scored, it can't be read (Too many levels" in _refused(source)
+
+
+@FORMS
+def test_a_pipe_is_told_and_not_waited_for(here: Path, source: str) -> None:
+    os.mkfifo(here / "in" / "day=1" / "b.parquet")
+    assert "in/day=1/b.parquet: can't be scored, it can't be read (it is neither" in _refused(source)
+
+
+@FORMS
+def test_what_the_user_may_not_read_is_told(here: Path, source: str) -> None:
+    _score(source, "before")  # imports what nobody could
+    other = write_rows(here / "in" / "day=2" / "b.parquet", drawn_rows(3))
+    for path, mode, told in (
+        (other.parent, 0o000, "in/day=2"),
+        (other.parent, 0o444, "in/day=2/b.parquet"),
+        (other, 0o000, "in/day=2/b.parquet"),
+    ):
+        path.chmod(mode)
+        with _as_somebody_without_rights():
+            message = _refused(source)
+        assert f"{told}: can't be scored, it can't be read (Permission denied). Mend its rights" in message
+        path.chmod(0o755)
+
+
+def test_names_that_begin_with_a_point_or_an_underscore_are_not_looked_at(here: Path) -> None:
+    (here / "in" / "_gone.parquet").symlink_to(here / "nowhere")
+    (here / "in" / ".gone").symlink_to(here / "nowhere")
+    write_rows(here / "in" / "_temporary" / "b.parquet", drawn_rows(9))
+    write_rows(here / "in" / "day=1" / ".b.parquet", drawn_rows(9))
+    assert _score()["rows"] == 5
+
+
+@pytest.mark.parametrize("folder", ["out", "out/predictions", "out/predictions/day=1"])
+def test_an_output_that_can_not_be_listed_is_told(here: Path, folder: str) -> None:
+    _score()
+    (here / folder).chmod(0o000)
+    with _as_somebody_without_rights():
+        message = str(_score(exit_code=2)["message"])
+    assert f"--to {folder}: it can't be listed (Permission denied). Mend that" in message
+    (here / folder).chmod(0o755)
+
+
+def test_an_output_that_is_a_file_is_told(here: Path) -> None:
+    assert "--to version-2.pima: it can't be listed (Not a directory)" in _refused(into="version-2.pima")
