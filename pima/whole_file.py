@@ -1,6 +1,7 @@
 """A file that is whole or not there: written beside its place, then put into it."""
 
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,12 @@ ASIDE = ".part"
 def name_aside(name: str) -> str:
     """What a file is called until it is whole; another name each time."""
     return f".{name}.{uuid.uuid4().hex[:8]}{ASIDE}"
+
+
+def name_meant(name: str) -> str | None:
+    """What a file is going to be called that has a name aside; None where it has none."""
+    found = re.fullmatch(rf"\.(.+)\.[0-9a-f]{{8}}{re.escape(ASIDE)}", name, re.DOTALL)
+    return found and found[1]
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pima.cluster.dask_client import SECONDS_A_LOOK, connected, fit_workers, let
 from pima.cluster.team import Deaths
 from pima.errors import Interrupted, WorkersFailed
 from pima.files.on_worker import PartDone, PartTold, look_around, score_part
+from pima.files.outputs import MARK
 from pima.files.parts import Facts, Part
 from pima.files.places import whole
 from pima.files.scoring_files import Dataset, FilesScored, begin, finish, tell_of
@@ -46,7 +47,7 @@ def score_files_on_dask(
 @contextmanager
 def _mark(found: Dataset) -> Iterator[str]:
     """Something in the folder by which others know that theirs is the same; its name."""
-    name = name_aside("cluster")
+    name = name_aside(MARK)
     with whole(found.target, f"{found.folder}/{name}") as file:
         file.write(b"pima\n")
     try:

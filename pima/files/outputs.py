@@ -1,7 +1,7 @@
 """What stands in an output already: parts that are finished, and what no run with this model and these files writes."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pima.errors import OtherOutputThere, WrongUsage
@@ -9,10 +9,12 @@ from pima.files.inputs import InputFile
 from pima.files.parts import PREDICTIONS, REJECTIONS, Facts, Part, read_facts, summed
 from pima.files.places import Place, whole
 from pima.files.scoring_model import ScoringModel
-from pima.whole_file import ASIDE
+from pima.whole_file import name_meant
 
 MANIFEST = "manifest.json"
 FORMAT = "pima scored files 1"
+MARK = "cluster"
+"""By which workers of a cluster know the folder; it is never more than half-written."""
 
 
 def there(place: Place, folder: str) -> set[str]:
@@ -25,21 +27,37 @@ def there(place: Place, folder: str) -> set[str]:
         raise WrongUsage(what=what) from None
 
 
-def finished_parts(place: Place, folder: str, parts: Iterable[Part], model: ScoringModel) -> dict[str, Facts]:
+def finished_parts(place: Place, folder: str, parts: Sequence[Part], model: ScoringModel) -> dict[str, Facts]:
     """By name. Raises OtherOutputThere where another model's, another input's or somebody else's files are there,
     WrongUsage where they can't be listed."""
-    planned = {part.name: part for part in parts}
-    finished: dict[str, Facts] = {}
+    planned = {f"{kind}/{part.name}": part for part in parts for kind in (PREDICTIONS, REJECTIONS)}
+    half_written = {MANIFEST, MARK, *planned}
+    found: dict[str, Facts] = {}
     for name in sorted(there(place, folder)):
-        kind, _, below = name.partition("/")
-        if name == MANIFEST or name.endswith(ASIDE):
-            continue
-        if kind not in (PREDICTIONS, REJECTIONS) or below not in planned:
+        if name == MANIFEST:
+            _require_our_manifest(place, folder)
+        elif name in planned:
+            found[name] = _facts(place, folder, name, planned[name], model)
+        elif _meant(name) not in half_written:
             raise OtherOutputThere(folder=folder, what=f"{name} is no part of this dataset")
-        facts = _facts(place, folder, name, planned[below], model)
-        if kind == PREDICTIONS:
-            finished[below] = facts
-    return finished
+    return {part.name: found[name] for part in parts if (name := f"{PREDICTIONS}/{part.name}") in found}
+
+
+def _meant(name: str) -> str | None:
+    """What a file that is not whole yet is going to be called; None of any other."""
+    above, slash, last = name.rpartition("/")
+    meant = name_meant(last)
+    return meant and f"{above}{slash}{meant}"
+
+
+def _require_our_manifest(place: Place, folder: str) -> None:
+    try:
+        with place.open(f"{folder}/{MANIFEST}") as file:
+            found = json.load(file)
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise OtherOutputThere(folder=folder, what=f"{MANIFEST} was not written by this release, or is damaged")
 
 
 def require_none_of_others(place: Place, folder: str, part: Part, model: ScoringModel) -> None:
@@ -93,7 +111,7 @@ def _counts(facts: Facts) -> dict[str, Any]:
 def write_manifest(place: Place, folder: str, manifest: Mapping[str, Any]) -> None:
     """The last file; what others have left half-written goes before it."""
     for name in there(place, folder):
-        if name.endswith(ASIDE) and name.rpartition("/")[2].startswith("."):
+        if _meant(name) is not None:
             place.remove(f"{folder}/{name}")
     with whole(place, f"{folder}/{MANIFEST}") as file:
         file.write(json.dumps(manifest, indent=1).encode() + b"\n")

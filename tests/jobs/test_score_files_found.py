@@ -144,3 +144,50 @@ def test_an_output_that_can_not_be_listed_is_told(here: Path, folder: str) -> No
 
 def test_an_output_that_is_a_file_is_told(here: Path) -> None:
     assert "--to version-2.pima: it can't be listed (Not a directory)" in _refused(into="version-2.pima")
+
+
+@pytest.mark.parametrize("content", ['{"mine": 1}', '{"format": "pima scored files 0"}', "[]", "", "\xff"])
+def test_somebody_elses_manifest_is_not_overwritten(here: Path, content: str) -> None:
+    manifest = here / "out" / "manifest.json"
+    for is_complete in (False, True):
+        if is_complete:
+            _score()
+        manifest.parent.mkdir(exist_ok=True)
+        manifest.write_text(content, encoding="latin-1")
+        assert "manifest.json was not written by this release" in _refused(exit_code=3)
+        assert manifest.read_text(encoding="latin-1") == content
+        manifest.unlink()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".film.mkv.part",
+        "film.mkv.part",
+        ".film.mkv.0123abcd.part",
+        "predictions/.film.mkv.0123abcd.part",
+        "predictions/day=1/.a-00000.parquet.0123ABCD.part",
+        "predictions/.manifest.json.0123abcd.part",
+        ".DS_Store",
+    ],
+)
+def test_somebody_elses_hidden_file_is_not_removed(here: Path, name: str) -> None:
+    mine = here / "out" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    assert f"{name} is no part of this dataset" in _refused(exit_code=3)
+    assert mine.read_text() == "mine"
+
+
+def test_what_a_kill_has_left_half_written_is_removed(here: Path) -> None:
+    for name in (
+        ".manifest.json.0123abcd.part",
+        ".cluster.0123abcd.part",
+        "predictions/day=1/.a-00000.parquet.0123abcd.part",
+        "rejections/day=1/.a-00000.parquet.0123abcd.part",
+    ):
+        (here / "out" / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / "out" / name).write_text("half")
+    _score()
+    left = [path.name for path in (here / "out").rglob("*") if path.is_file()]
+    assert sorted(left) == ["a-00000.parquet", "manifest.json"]
