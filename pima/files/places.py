@@ -76,11 +76,10 @@ class Disks:
         else:
             root = Path(_above_wildcards(dataset))
             paths = list(matching(root, Path(dataset).relative_to(root).parts))
-        for path in paths:
-            require_file(path)
         return {Path(path).relative_to(root).as_posix(): path for path in paths}
 
     def open(self, path: str) -> BinaryIO:
+        require_file(path)
         return Path(path).open("rb")
 
     def files_below(self, folder: str) -> set[str]:

@@ -124,6 +124,13 @@ def test_what_the_user_may_not_read_is_told(here: Path, source: str) -> None:
         path.chmod(0o755)
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "predictions/day=1/a-00000.parquet"])
+def test_a_pipe_in_the_output_is_told_and_not_waited_for(here: Path, name: str) -> None:
+    (here / "out" / name).parent.mkdir(parents=True)
+    os.mkfifo(here / "out" / name)
+    assert f"{name} was not written by" in _refused(exit_code=3)
+
+
 def test_names_that_begin_with_a_point_or_an_underscore_are_not_looked_at(here: Path) -> None:
     (here / "in" / "_gone.parquet").symlink_to(here / "nowhere")
     (here / "in" / ".gone").symlink_to(here / "nowhere")
