@@ -40,7 +40,13 @@ def finished_parts(place: Place, folder: str, parts: Sequence[Part], model: Scor
             found[name] = _facts(place, folder, name, planned[name], model)
         elif _meant(name) not in half_written:
             raise OtherOutputThere(folder=folder, what=f"{name} is no part of this dataset")
-    return {part.name: found[name] for part in parts if (name := f"{PREDICTIONS}/{part.name}") in found}
+    return {part.name: found[f"{PREDICTIONS}/{part.name}"] for part in parts if _is_finished(part, found)}
+
+
+def _is_finished(part: Part, found: Mapping[str, Facts]) -> bool:
+    """With all that belongs to it: somebody may have removed its rejections since."""
+    facts = found.get(f"{PREDICTIONS}/{part.name}")
+    return facts is not None and (not facts.rejected_by_reason or f"{REJECTIONS}/{part.name}" in found)
 
 
 def _meant(name: str) -> str | None:

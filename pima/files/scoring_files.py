@@ -80,7 +80,9 @@ def finish(found: Dataset) -> FilesScored:
     written some of them, PartNotWritten where one is gone."""
     finished = finished_parts(found.target, found.folder, found.parts, found.model)
     if lacking := [part.name for part in found.parts if part.name not in finished]:
-        raise PartNotWritten(path=f"{found.folder}/{PREDICTIONS}/{lacking[0]}", why="somebody has removed it")
+        raise PartNotWritten(
+            path=f"{found.folder}/{PREDICTIONS}/{lacking[0]}", why="somebody has removed it or its rejections"
+        )
     write_manifest(found.target, found.folder, manifest_of(found.model, found.files, finished))
     return FilesScored(
         **summed(finished.values()),

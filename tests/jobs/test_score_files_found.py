@@ -198,3 +198,17 @@ def test_what_a_kill_has_left_half_written_is_removed(here: Path) -> None:
     _score()
     left = [path.name for path in (here / "out").rglob("*") if path.is_file()]
     assert sorted(left) == ["a-00000.parquet", "manifest.json"]
+
+
+def test_rejections_that_are_gone_are_written_again(here: Path) -> None:
+    write_rows(here / "in" / "day=2" / "b.parquet", drawn_rows(5_000))
+    assert _score()["rejected"]
+    rejections = here / "out" / "rejections" / "day=2" / "b-00000.parquet"
+    written = rejections.read_bytes()
+    for is_manifest_there in (True, False):
+        rejections.unlink()
+        if not is_manifest_there:
+            (here / "out" / "manifest.json").unlink()
+        assert _score()["parts_before"] == 1
+        assert rejections.read_bytes() == written
+    assert _score()["parts_before"] == 2
