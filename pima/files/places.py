@@ -3,6 +3,7 @@
 What is written is whole or not there: it is written beside its place and then put into it.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -11,6 +12,8 @@ from typing import Any, BinaryIO, Protocol
 from pima.errors import PartNotWritten, WrongUsage
 from pima.files.disks import matching, require_file
 from pima.whole_file import name_aside, written_aside
+
+_WILDCARDS = frozenset("*?[")
 
 
 class Place(Protocol):
@@ -52,6 +55,15 @@ def place_of(dataset: str) -> tuple[Place, str]:
 def seen_from_everywhere(dataset: str) -> str:
     """The same, of this machine's disks by its whole path."""
     return dataset.rstrip("/") if "://" in dataset else str(Path(dataset).absolute())
+
+
+def lies_within(into: str, dataset: str) -> bool:
+    """Whether a folder lies within a dataset, or within the folder above a pattern's wildcards."""
+    if "://" in into or "://" in dataset:
+        return f"{into.rstrip('/')}/".startswith(f"{dataset.rstrip('/')}/")
+    is_pattern = _WILDCARDS & set(dataset) and not os.path.lexists(dataset)
+    above = os.path.realpath(_above_wildcards(dataset) if is_pattern else dataset)
+    return Path(os.path.realpath(into)).is_relative_to(above)
 
 
 @contextmanager
@@ -155,5 +167,5 @@ def _is_some_programs(part: str) -> bool:
 def _above_wildcards(dataset: str) -> PurePosixPath:
     """The folder that all files have in common whose names a pattern gives."""
     parts = PurePosixPath(dataset).parts
-    wild = next((n for n, part in enumerate(parts) if set(part) & set("*?[")), len(parts) - 1)
+    wild = next((n for n, part in enumerate(parts) if set(part) & _WILDCARDS), len(parts) - 1)
     return PurePosixPath(*parts[:wild])

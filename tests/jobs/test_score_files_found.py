@@ -212,3 +212,46 @@ def test_rejections_that_are_gone_are_written_again(here: Path) -> None:
         assert _score()["parts_before"] == 1
         assert rejections.read_bytes() == written
     assert _score()["parts_before"] == 2
+
+
+@pytest.mark.parametrize(
+    ("source", "into"),
+    [
+        ("in", "in"),
+        ("./in", "in/out"),
+        ("in", "./in/out"),
+        ("in/", "in//out"),
+        ("in/../in", "in/out"),
+        ("in", "link/out"),
+        ("link", "in/out"),
+        ("in/**/*.parquet", "in/out"),
+        ("link/day=?/*.parquet", "in/day=1/out"),
+        ("*/day=1/*.parquet", "in"),
+        ("in/day=1/a.parquet", "link/day=1/a.parquet"),
+        ("in/day=[1]", "in/day=[1]/out"),
+    ],
+)
+def test_an_output_within_the_dataset_is_seen_however_it_is_spelled(here: Path, source: str, into: str) -> None:
+    (here / "link").symlink_to("in")
+    write_rows(here / "in" / "day=[1]" / "a.parquet", drawn_rows(3))
+    for dataset, folder in ((source, into), (str(here / source), into), (source, str(here / into))):
+        assert "--to lies within --from" in _refused(dataset, folder)
+
+
+@pytest.mark.parametrize(
+    ("source", "into"),
+    [
+        ("in", "in-2"),
+        ("in/day=1", "in/out"),
+        ("in/day=1/*.parquet", "in/out"),
+        ("in/day=[1]", "in/day=1/out"),
+        ("in/day=1/a.parquet", "in"),
+        ("in", "in/../out"),
+    ],
+)
+def test_an_output_beside_the_dataset_is_none_within_it(here: Path, source: str, into: str) -> None:
+    write_rows(here / "in" / "day=[1]" / "a.parquet", drawn_rows(5))
+    if into == "in":
+        assert "is no part of this dataset" in _refused(source, into, exit_code=3)
+    else:
+        _score(source, into)
