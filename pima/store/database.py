@@ -236,6 +236,10 @@ class Database:
     without a name, a query. Another text once that may have changed, and empty where it can't be known."""
     mend_counter: Callable[[Connection], None]
     """Put the counter of row versions above every version that there is."""
+    few_ids: Callable[[Connection, str], list[int] | None] | None
+    """The ids of the patients `p` that meet a condition, found sooner than a statement that writes finds them; None
+    where they are many. {within} stands in it where which ids the predictions `d` can have may be said besides. None
+    where nothing finds them sooner."""
     columns: Callable[[Connection, Sequence[str]], dict[str, str]]
     """The columns of these tables, and maybe of more, as the catalogue has them: table.column -> type."""
     fault_of_names: Callable[[Connection, Sequence[str]], str | None]

@@ -61,7 +61,7 @@ _NOT_QUEUED = """NOT EXISTS (
 _NOT_REJECTED = """NOT EXISTS (
     SELECT 1 FROM rejections r WHERE r.patient_id = p.id AND r.patient_version = p.version)"""
 _NOT_PREDICTED = """NOT EXISTS (
-    SELECT 1 FROM predictions d WHERE d.patient_id = p.id AND d.patient_version = p.version)"""
+    SELECT 1 FROM predictions d WHERE d.patient_id = p.id AND d.patient_version = p.version {within})"""
 _NOT_PREDICTED_BY_CHAMPION = """NOT EXISTS (
     SELECT 1 FROM predictions d JOIN champion c ON c.model_version = d.model_version
     WHERE d.patient_id = p.id AND d.patient_version = p.version)"""
@@ -124,7 +124,12 @@ def requeue_lost(connection: Connection) -> int:
 
     Rows that were written while the triggers were away are such.
     """
-    return _enqueue(connection, f"{_NOT_QUEUED} AND {_NOT_REJECTED} AND {_NOT_PREDICTED}")
+    lost = f"{_NOT_QUEUED} AND {_NOT_REJECTED} AND {_NOT_PREDICTED}"
+    few_ids = database_of(connection).few_ids
+    few = None if few_ids is None else few_ids(connection, f"{_CURRENT} AND {lost}")
+    if few is None:
+        return _enqueue(connection, lost.format(within=""))
+    return _enqueue_some(connection, lost.format(within=""), few)
 
 
 def _stamp(connection: Connection, condition: str) -> int:
@@ -176,10 +181,7 @@ def count_rejected(connection: Connection, ids: Sequence[int]) -> int:
 def requeue_rejected(connection: Connection, ids: Sequence[int] | None = None) -> int:
     """Queue the current versions that were rejected, of these ids alone where they are given, and take their rejections
     back; how many."""
-    if ids is None:
-        queued = _enqueue(connection, _REJECTED)
-    else:
-        queued = sum(_enqueue(connection, f"{_REJECTED} AND p.id IN ({part})") for part in id_lists(ids))
+    queued = _enqueue(connection, _REJECTED) if ids is None else _enqueue_some(connection, _REJECTED, ids)
     # A version ends as a prediction or as a rejection, never both, so the old judgement goes with the new try.
     connection.execute(
         text("""
@@ -188,6 +190,10 @@ def requeue_rejected(connection: Connection, ids: Sequence[int] | None = None) -
                 WHERE q.patient_id = rejections.patient_id AND q.patient_version = rejections.patient_version)""")
     )
     return queued
+
+
+def _enqueue_some(connection: Connection, condition: str, ids: Sequence[int]) -> int:
+    return sum(_enqueue(connection, f"{condition} AND p.id IN ({part})") for part in id_lists(ids))
 
 
 def _enqueue(connection: Connection, condition: str) -> int:

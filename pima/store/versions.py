@@ -40,11 +40,16 @@ def require_counter_above_them(connection: Connection) -> None:
         raise VersionCounterBehind(counter=drawn, version=highest)
 
 
-# Of all rows, for whoever mends the counter. A higher version is left out, since nothing can be above it.
-HIGHEST_OF_EACH_TABLE = tuple(
-    f"(SELECT max({column}) FROM {table} WHERE {column} <= {LARGEST_VERSION})"
-    for table, column in {"patients": "version", **dict.fromkeys(_KEYS, "patient_version")}.items()
-)
+def highest_of_each_table(above: str) -> list[str]:
+    """Of all rows, for whoever mends the counter: queries for the highest version above this one, NULL where none is. A
+    version that nothing can be above is left out."""
+    columns = {"patients": "version", **dict.fromkeys(_KEYS, "patient_version")}
+    # To compare costs half of what to aggregate costs: where the counter is sound, no row comes so far.
+    return [
+        f"(SELECT max({column}) FROM {table} WHERE {column} > {above} AND {column} <= {LARGEST_VERSION})"
+        for table, column in columns.items()
+    ]
+
 
 _SHOWN = 20
 # The same row gives the same probability, but for what two processors' arithmetic or two batch sizes differ by: that is

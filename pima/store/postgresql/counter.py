@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, text
 
 from pima.core.ids import LARGEST_VERSION
-from pima.store.versions import HIGHEST_OF_EACH_TABLE, SET_NEAR_ITS_END
+from pima.store.versions import SET_NEAR_ITS_END, highest_of_each_table
 
 COUNTER = """(SELECT s.oid FROM pg_class s JOIN pg_class c ON c.relnamespace = s.relnamespace
     WHERE s.relname = 'patient_version' AND s.relkind = 'S' AND c.oid = to_regclass('patients'))"""
@@ -42,8 +42,11 @@ def fault(connection: Connection) -> str | None:
 
 def mend_counter(connection: Connection) -> None:
     """Put it above every version that there is: it may have been restored without them, or set by hand, back or on."""
+    drawn = connection.scalar(text(LAST_VERSION)) or 0
+    # By itself: what sets a sequence is left to one process of the server, and this reads all rows.
+    above = highest_of_each_table(str(drawn if drawn <= LARGEST_VERSION else 0))
+    highest = connection.scalar(text(f"SELECT greatest(0, {', '.join(above)})"))
     statement = f"""
-        SELECT setval(counter::regclass, highest + :leap)
-        FROM (SELECT {COUNTER} AS counter, greatest(0, {", ".join(HIGHEST_OF_EACH_TABLE)}) AS highest) AS found
-        WHERE coalesce(pg_sequence_last_value(counter::regclass), 0) NOT BETWEEN highest AND :largest"""
-    connection.execute(text(statement), {"leap": _LEAP, "largest": LARGEST_VERSION})
+        SELECT setval(counter::regclass, :highest + :leap) FROM (SELECT {COUNTER} AS counter) AS found
+        WHERE coalesce(pg_sequence_last_value(counter::regclass), 0) NOT BETWEEN :highest AND :largest"""
+    connection.execute(text(statement), {"highest": highest, "leap": _LEAP, "largest": LARGEST_VERSION})

@@ -36,6 +36,7 @@ from pima.store.postgresql.schema import (
 )
 from pima.store.postgresql.tables import TYPES, finish_tables
 from pima.store.postgresql.url import place, require_sound_url
+from pima.store.postgresql.walking import few_ids
 from pima.store.postgresql.words import WORDS
 
 DATABASE = Database(
@@ -79,6 +80,7 @@ DATABASE = Database(
     partitions=PARTITIONS,
     definition=definition,
     mend_counter=mend_counter,
+    few_ids=few_ids,
     columns=columns,
     fault_of_names=fault_of_names,
     fault_of_tables=fault_of_tables,

@@ -78,6 +78,7 @@ DATABASE = Database(
     partitions=None,
     definition=definition,
     mend_counter=triggers.mend_counter,
+    few_ids=None,
     columns=columns,
     fault_of_names=fault_of_names,
     fault_of_tables=fault_of_tables,

@@ -30,7 +30,7 @@ from pima.store.row_keys import (
 )
 from pima.store.sqlite.trigger_texts import TriggerText, first_fault, writers_within_ours
 from pima.store.sqlite.words import WORDS
-from pima.store.versions import HIGHEST_OF_EACH_TABLE, SET_NEAR_ITS_END
+from pima.store.versions import SET_NEAR_ITS_END, highest_of_each_table
 
 _NOW = "(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
 # Said by a pull whose source tells when outcomes became known.
@@ -305,7 +305,7 @@ def mend_counter(connection: Connection) -> None:
     was set to the end would draw none.
     """
     connection.exec_driver_sql("INSERT OR IGNORE INTO patient_version_counter (id, last) VALUES (1, 0)")
-    highest = ", ".join(f"coalesce({version}, 0)" for version in HIGHEST_OF_EACH_TABLE)
+    highest = ", ".join(f"coalesce({version}, 0)" for version in highest_of_each_table("0"))
     drawn = f"CASE WHEN last <= {LARGEST_VERSION} THEN last ELSE 0 END"
     connection.exec_driver_sql(
         f"UPDATE patient_version_counter SET stamping = 0, labelling = 0, last = max({drawn}, {highest})"
