@@ -58,12 +58,17 @@ def seen_from_everywhere(dataset: str) -> str:
 
 
 def lies_within(into: str, dataset: str) -> bool:
-    """Whether a folder lies within a dataset, or within the folder above a pattern's wildcards."""
+    """Whether what is written into a folder would be a dataset's, or might be named by its pattern."""
     if "://" in into or "://" in dataset:
         return f"{into.rstrip('/')}/".startswith(f"{dataset.rstrip('/')}/")
     is_pattern = _WILDCARDS & set(dataset) and not os.path.lexists(dataset)
-    above = os.path.realpath(_above_wildcards(dataset) if is_pattern else dataset)
-    return Path(os.path.realpath(into)).is_relative_to(above)
+    top = _above_wildcards(dataset) if is_pattern else PurePosixPath(dataset)
+    above, folder = Path(os.path.realpath(top)), Path(os.path.realpath(into))
+    if not is_pattern or not folder.is_relative_to(above):
+        return folder.is_relative_to(above)
+    named = PurePosixPath(dataset).relative_to(top).parts
+    # Its parts lie two levels below it, or more: predictions/a-00000.parquet.
+    return "**" in named or len(named) >= len(folder.relative_to(above).parts) + 2
 
 
 @contextmanager
