@@ -4,7 +4,7 @@ What is written is whole or not there: it is written beside its place and then p
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
@@ -38,6 +38,7 @@ class Place(Protocol):
 
 def place_of(dataset: str) -> tuple[Place, str]:
     """The storage that a dataset is in, and its path there. Raises WrongUsage where a URL needs what is missing."""
+    dataset = _on_disks(dataset)
     if "://" not in dataset:
         return Disks(), dataset
     try:
@@ -54,11 +55,13 @@ def place_of(dataset: str) -> tuple[Place, str]:
 
 def seen_from_everywhere(dataset: str) -> str:
     """The same, of this machine's disks by its whole path."""
+    dataset = _on_disks(dataset)
     return dataset.rstrip("/") if "://" in dataset else str(Path(dataset).absolute())
 
 
 def lies_within(into: str, dataset: str) -> bool:
     """Whether what is written into a folder would be a dataset's, or might be named by its pattern."""
+    into, dataset = _on_disks(into), _on_disks(dataset)
     if "://" in into or "://" in dataset:
         return f"{into.rstrip('/')}/".startswith(f"{dataset.rstrip('/')}/")
     is_pattern = _WILDCARDS & set(dataset) and not os.path.lexists(dataset)
@@ -69,6 +72,23 @@ def lies_within(into: str, dataset: str) -> bool:
     named = PurePosixPath(dataset).relative_to(top).parts
     # Its parts lie two levels below it, or more: predictions/a-00000.parquet.
     return "**" in named or len(named) >= len(folder.relative_to(above).parts) + 2
+
+
+def is_among(into: str, dataset: str, paths: Iterable[str]) -> bool:
+    """Whether links below a dataset of several files lead to the folder that is written into: some of its files lie
+    there, or, where the dataset is a folder, beside or above it."""
+    into, dataset = _on_disks(into), _on_disks(dataset)
+    if "://" in into or "://" in dataset or Path(dataset).is_file():
+        return False
+    folder, above = Path(os.path.realpath(into)), Path(dataset).is_dir()
+    real = [Path(os.path.realpath(path)) for path in paths]
+    return any(path.is_relative_to(folder) or (above and folder.is_relative_to(path.parent)) for path in real)
+
+
+def _on_disks(dataset: str) -> str:
+    """What fsspec would take for a file of this machine's is one."""
+    scheme, _, path = dataset.partition("://")
+    return path if scheme in ("file", "local") else dataset
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pima.files.inputs import InputFile, input_files
 from pima.files.outputs import MANIFEST, finished_parts, manifest_of, write_manifest
 from pima.files.part_scoring import PartScoring
 from pima.files.parts import PREDICTIONS, Facts, Part, parts_of, summed
-from pima.files.places import Place, lies_within, place_of
+from pima.files.places import Place, is_among, lies_within, place_of
 from pima.files.scoring_model import ScoringModel
 from pima.logs import get_logger
 from pima.process.stopping import StopRequest
@@ -53,9 +53,12 @@ class Dataset:
 def open_dataset(dataset: str, into: str, model: ScoringModel, keys: Sequence[str]) -> Dataset:
     """Read footers alone. Raises DatasetRefused, OtherOutputThere, WrongUsage."""
     target, folder = place_of(into.rstrip("/"))
+    within = WrongUsage(what="--to lies within --from, whose files it would add to; name a folder elsewhere")
     if lies_within(into, dataset):
-        raise WrongUsage(what="--to lies within --from, whose files it would add to; name a folder elsewhere")
+        raise within
     source, files = input_files(dataset, model.declared, keys)
+    if is_among(into, dataset, [file.path for file in files]):
+        raise within
     parts = list(parts_of(files))
     if len({part.name for part in parts}) < len(parts):
         raise WrongUsage(what="--from names files whose parts would have the same name; rename one of them")

@@ -238,6 +238,22 @@ def test_an_output_within_the_dataset_is_seen_however_it_is_spelled(here: Path, 
         assert "--to lies within --from" in _refused(dataset, folder)
 
 
+@pytest.mark.parametrize("scheme", ["file://", "local://"])
+def test_a_url_of_this_machine_s_disks_is_a_path(here: Path, scheme: str) -> None:
+    (here / "in" / "gone.parquet").symlink_to("nowhere")
+    assert "gone.parquet" in _refused(f"{scheme}{here / 'in'}", "out")
+    (here / "in" / "gone.parquet").unlink()
+    assert "--to lies within --from" in _refused("in", f"{scheme}{here / 'in' / 'out'}")
+    assert _score(f"{scheme}{here / 'in'}", "out")["rows"] == _score("in", "out-2")["rows"]
+
+
+def test_an_output_that_links_below_the_dataset_lead_to_is_within_it(here: Path) -> None:
+    write_rows(here / "elsewhere" / "a.parquet", drawn_rows(3))
+    (here / "in" / "day=9").symlink_to(here / "elsewhere")
+    assert "--to lies within --from" in _refused("in", "elsewhere/out")
+    _score("in/day=9/*.parquet", "elsewhere/out")
+
+
 @pytest.mark.parametrize(
     ("source", "into"),
     [
