@@ -19,17 +19,19 @@ def matching(
 ) -> Iterator[str]:
     """The paths of all but folders that a pattern's parts name below a folder; `**` stands for any folders, or none.
 
-    What has a name that is left out is not looked at. A folder that links lead back to is not entered again.
+    What has a name that is left out is not looked at. `**` does not lead into a folder that the path to it lies in.
     Raises OSError, with the path, where a folder can't be listed or a link leads nowhere, which may be to a folder.
     """
     if not pattern:
         return
     here, *rest = pattern
-    if here == "**":
-        yield from matching(folder, rest, is_left_out)
-        here, rest, above = "*", list(pattern), above | {_identity(folder)}
+    above |= {_identity(folder)}
+    is_deep = here == "**"
+    if is_deep:
+        yield from matching(folder, rest, is_left_out, above)
+        here, rest = "*", list(pattern)
     for path, is_folder in _named(folder, here, is_left_out):
-        if is_folder and _identity(path) not in above:
+        if is_folder and not (is_deep and _identity(path) in above):
             yield from matching(path, rest, is_left_out, above)
         elif not is_folder and not rest:
             yield path

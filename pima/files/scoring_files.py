@@ -7,7 +7,7 @@ completed by the next one, and nothing has to be remembered anywhere else.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pima.errors import PartNotWritten, WrongUsage
+from pima.errors import OtherOutputThere, PartNotWritten, WrongUsage
 from pima.files.inputs import InputFile, input_files
 from pima.files.outputs import MANIFEST, finished_parts, manifest_of, write_manifest
 from pima.files.part_scoring import PartScoring
@@ -73,9 +73,14 @@ def score_files(found: Dataset, stop: StopRequest) -> FilesScored:
 
 
 def begin(found: Dataset) -> None:
-    """The manifest of an output that is not complete any more goes first."""
-    if len(found.finished) < len(found.parts):
+    """The manifest of an output that is not complete any more goes first. Raises OtherOutputThere."""
+    if len(found.finished) == len(found.parts):
+        return
+    try:
         found.target.remove(f"{found.folder}/{MANIFEST}")
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise OtherOutputThere(folder=found.folder, what=f"{MANIFEST} can't be replaced ({why})") from None
 
 
 def finish(found: Dataset) -> FilesScored:

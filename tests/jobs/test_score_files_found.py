@@ -81,6 +81,18 @@ def test_a_folder_that_links_lead_back_to_is_entered_once(here: Path, source: st
     assert _score(source)["rows"] == 5
 
 
+@pytest.mark.parametrize("source", ["in", "in/**/*.parquet", "in/day=*/**/*.parquet", "in/**/**/*.parquet"])
+def test_a_link_that_leads_up_brings_no_row_again(here: Path, source: str) -> None:
+    write_rows(here / "in" / "day=2" / "b.parquet", drawn_rows(3, first_id=6))
+    (here / "in" / "day=1" / "up").symlink_to("..")
+    assert _score(source)["rows"] == 8
+
+
+def test_a_folder_in_the_manifest_s_place_is_told(here: Path) -> None:
+    (here / "out" / "manifest.json").mkdir(parents=True)
+    assert "manifest.json can't be replaced" in _refused(exit_code=3)
+
+
 def test_an_output_that_links_to_another_disk_is_completed(here: Path) -> None:
     (here / "disk").mkdir()
     (here / "out").mkdir()
