@@ -15,9 +15,10 @@ from pima.core.row_keys import rank_name
 from pima.core.row_names import ById, ByKey, ByPerson
 from pima.core.source import Source
 from pima.erasing.lineage import Redacted, redact
-from pima.errors import LeaseHeld, NobodyToForget, PersonHasMoreRows
+from pima.errors import NobodyToForget, PersonHasMoreRows
 from pima.intake.touched import key_of_note
 from pima.logs import get_logger
+from pima.process.leasing import take
 from pima.store import erasing, leases, patients, source_changes
 from pima.store.database import database_of
 from pima.store.engine import translated_errors, without_time_limit, writing
@@ -70,7 +71,8 @@ def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
     with writing(engine) as connection:
         without_time_limit(connection)
         patients.only_one_load(connection)
-        fences = {name: _alone(connection, name) for name in (leases.RETRAINING, leases.RETAINING)}
+        names = (leases.RETRAINING, leases.RETAINING)
+        fences = {name: take(connection, name, "forget", _LEASE_SECONDS) for name in names}
         result = _erase(connection, asked)
         for name, fence in fences.items():
             leases.release_lease(connection, name, fence)
@@ -82,15 +84,6 @@ def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
         database_of(engine).leave_no_trace(engine)
     get_logger().info("a person was forgotten", rows=result.rows, predictions=result.predictions)
     return result
-
-
-def _alone(connection: Connection, name: str) -> int:
-    """The fence of a lease that nobody else has meanwhile."""
-    fence = leases.take_lease(connection, name, "forget", _LEASE_SECONDS)
-    if fence is None:
-        owner, expires_at = leases.lease_holder(connection, name)
-        raise LeaseHeld(job=name, owner=owner, expires_at=expires_at)
-    return fence
 
 
 def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:

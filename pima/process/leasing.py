@@ -30,13 +30,19 @@ class HeldLease:
             raise _held(connection, self.name)
 
 
+def take(connection: Connection, name: str, owner: str, seconds: int) -> int:
+    """The lease's fence. Raises LeaseHeld where another has it."""
+    fence = leases.take_lease(connection, name, owner, seconds)
+    if fence is None:
+        raise _held(connection, name)
+    return fence
+
+
 @contextmanager
 def only_one(engine: Engine, name: str, run_id: int, seconds: int) -> Iterator[HeldLease]:
     """Hold the lease until the block ends, with the run's heartbeat. Raises LeaseHeld where another has it."""
     with writing(engine) as connection:
-        fence = leases.take_lease(connection, name, leases.owner_of(run_id), seconds)
-        if fence is None:
-            raise _held(connection, name)
+        fence = take(connection, name, leases.owner_of(run_id), seconds)
 
     def beat() -> None:
         with writing(engine) as connection:
