@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pima.core.features import KEYS, Declaration, Feature, canonical_name
 from pima.errors import DatasetRefused, WrongUsage
 from pima.files.columns import can_be_key
-from pima.files.places import Place, place_of
+from pima.files.places import Place, place_of, words_of
 
 OURS = ("probability", "predicted_class", "model_version", "row_number", "reason", "field")
 """The columns that scoring adds, to predictions or to rejections."""
@@ -80,8 +80,7 @@ def input_file(place: Place, name: str, path: str, declared: Declaration, keys: 
 
 
 def _unreadable(error: OSError) -> str:
-    why = error.strerror or type(error).__name__
-    return f"it can't be read ({why}). Mend its rights or where it links to, or leave it out by a pattern"
+    return f"it can't be read ({words_of(error)}). Mend its rights or where it links to, or leave it out by a pattern"
 
 
 def _size_and_footer(file: BinaryIO) -> tuple[int, str]:

@@ -7,7 +7,7 @@ from typing import Any
 from pima.errors import OtherOutputThere, WrongUsage
 from pima.files.inputs import InputFile
 from pima.files.parts import PREDICTIONS, REJECTIONS, Facts, Part, read_facts, summed
-from pima.files.places import Place, whole
+from pima.files.places import Place, whole, words_of
 from pima.files.scoring_model import ScoringModel
 from pima.whole_file import name_meant
 
@@ -22,8 +22,8 @@ def there(place: Place, folder: str) -> set[str]:
     try:
         return place.files_below(folder)
     except OSError as error:
-        why = error.strerror or type(error).__name__
-        what = f"--to {error.filename or folder}: it can't be listed ({why}). Mend that, or name another folder"
+        path, why = error.filename or folder, words_of(error)
+        what = f"--to {path}: it can't be listed ({why}). Mend that, or name another folder"
         raise WrongUsage(what=what) from None
 
 

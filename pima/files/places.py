@@ -59,6 +59,11 @@ def seen_from_everywhere(dataset: str) -> str:
     return dataset.rstrip("/") if "://" in dataset else str(Path(dataset).absolute())
 
 
+def words_of(error: OSError) -> str:
+    """The system's; what fsspec raises may have none."""
+    return error.strerror or type(error).__name__
+
+
 def lies_within(into: str, dataset: str) -> bool:
     """Whether what is written into a folder would be a dataset's, or might be named by its pattern."""
     into, dataset = _on_disks(into), _on_disks(dataset)
@@ -98,7 +103,7 @@ def whole(place: Place, path: str) -> Iterator[BinaryIO]:
         with place.written_aside(path) as file:
             yield file
     except OSError as error:
-        raise PartNotWritten(path=path, why=error.strerror or type(error).__name__) from None
+        raise PartNotWritten(path=path, why=words_of(error)) from None
 
 
 class Disks:

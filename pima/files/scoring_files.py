@@ -12,7 +12,7 @@ from pima.files.inputs import InputFile, input_files
 from pima.files.outputs import MANIFEST, finished_parts, manifest_of, write_manifest
 from pima.files.part_scoring import PartScoring
 from pima.files.parts import PREDICTIONS, Facts, Part, parts_of, summed
-from pima.files.places import Place, is_among, lies_within, place_of
+from pima.files.places import Place, is_among, lies_within, place_of, words_of
 from pima.files.scoring_model import ScoringModel
 from pima.logs import get_logger
 from pima.process.stopping import StopRequest
@@ -79,8 +79,8 @@ def begin(found: Dataset) -> None:
     try:
         found.target.remove(f"{found.folder}/{MANIFEST}")
     except OSError as error:
-        why = error.strerror or type(error).__name__
-        raise OtherOutputThere(folder=found.folder, what=f"{MANIFEST} can't be replaced ({why})") from None
+        what = f"{MANIFEST} can't be replaced ({words_of(error)})"
+        raise OtherOutputThere(folder=found.folder, what=what) from None
 
 
 def finish(found: Dataset) -> FilesScored:
