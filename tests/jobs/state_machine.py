@@ -185,7 +185,6 @@ def run_machine(machine: type[Jobs], examples: int, steps: int) -> None:
     drawn = settings(
         max_examples=examples,
         stateful_step_count=steps,
-        deadline=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),
     )

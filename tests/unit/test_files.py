@@ -208,7 +208,7 @@ def test_scraps_are_refused_or_hold_no_rows_and_raise_nothing_else(tmp_path: Pat
         assert all(cell is None for row in rows for cell in row[1:])
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     content=st.binary(max_size=300)
     | st.text(alphabet='0123456789.,"\n\r- eE+_xnaif\x00ü', max_size=300).map(str.encode)
@@ -233,7 +233,7 @@ def test_whatever_the_bytes_are_a_file_is_read_or_refused(tmp_path: Path, conten
 _cells = st.none() | st.floats(20, 60).map(lambda value: round(value, 3))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     table=st.lists(st.tuples(*[_cells] * 4, st.sampled_from([None, 0, 1])), min_size=1, max_size=20),
     quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
