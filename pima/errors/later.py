@@ -28,6 +28,14 @@ class RowsContested(DatabaseFailed):
     code = "rows_contested"
 
 
+class DeclarationChanged(PimaError):
+    """Somebody has changed the declared features while this read its rows, which may mean something else by now. What
+    was committed stays, the rest was rolled back. Run this again: it goes by the new ones."""
+
+    exit_code = TRY_AGAIN_LATER
+    code = "declaration_changed"
+
+
 class ClusterAway(PimaError):
     """The cluster can't be used for now: {what}. What was committed stays, the rest was rolled back. Run this again
     later."""

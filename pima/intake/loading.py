@@ -26,6 +26,7 @@ from pima.process.results import INLINED, as_json
 from pima.store import patients
 from pima.store.contested import told_as_contested
 from pima.store.database import database_of
+from pima.store.declarations import require_still_declared
 from pima.store.engine import without_time_limit, writing
 from pima.store.forgotten import everyone_forgotten
 
@@ -111,7 +112,8 @@ class LoadResult:
 def load_files(
     engine: Engine, paths: list[Path], options: LoadOptions, declared: Declaration, progress: Progress
 ) -> LoadResult:
-    """Load files in one transaction. Raises FileRefused, FileLoadedBefore or RowsContested, nothing loaded."""
+    """Load files in one transaction. Raises FileRefused, FileLoadedBefore, DeclarationChanged or RowsContested, nothing
+    loaded."""
     result = LoadResult()
     with ExitStack() as copies:
         sources = [copies.enter_context(readable_again(path)) for path in paths]
@@ -119,6 +121,8 @@ def load_files(
         with writing(engine) as connection:
             without_time_limit(connection)
             patients.only_one_load(connection)
+            # A pipe may have been read for hours since the settings were compared.
+            require_still_declared(connection, declared.features)
             for file in files:
                 result = result.with_file(file, *_load_file(connection, file, options, progress))
     counts = as_json(result)

@@ -33,6 +33,8 @@ class OpenSource:
 
     source: Source
     mapping: SourceMapping
+    declared: Features
+    """Those that its rows are read by."""
     engine: Engine
     fingerprint: str
     """Of all that its rows depend on besides themselves."""
@@ -56,7 +58,7 @@ def open_source(source: Source, features: Features, engine: Engine) -> OpenSourc
     # A category's codes are numbers.
     declared = msgspec.to_builtins((place_of(engine.url), source, features), str_keys=True)
     fingerprint = sha256_of(msgspec.json.encode(declared, order="deterministic"))
-    return OpenSource(source, mapping_of(source, features), engine, fingerprint)
+    return OpenSource(source, mapping_of(source, features), features, engine, fingerprint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from pima.process.results import as_json
 from pima.process.stopping import StopRequest
 from pima.store import patients, runs
 from pima.store.contested import told_as_contested
+from pima.store.declarations import require_still_declared
 from pima.store.engine import reading, writing
 from pima.store.forgotten import everyone_forgotten
 from pima.store.source_engine import are_one_file
@@ -77,9 +78,9 @@ class Pull:
 def pull_sources(pull: Pull, sources: Sequence[OpenSource]) -> None:
     """Each source in turn; one that fails keeps no other from being pulled.
 
-    Raises the first of SourceAway, LeaseHeld, RowsContested and whatever else passes, since that is to be tried again;
-    where nothing does, the first of SourceUnusable, SourceKeysUnusable, SourceRefused, KeptIdTaken. The others are
-    told. Raises Interrupted.
+    Raises the first of SourceAway, LeaseHeld, RowsContested, DeclarationChanged and whatever else passes, since that is
+    to be tried again; where nothing does, the first of SourceUnusable, SourceKeysUnusable, SourceRefused, KeptIdTaken.
+    The others are told. Raises Interrupted.
     """
     errors: list[PimaError] = []
     for source in sources:
@@ -189,6 +190,7 @@ def _taken(
     with writing(pull.engine) as connection:
         lease.require(connection)
         patients.only_one_load(connection)
+        require_still_declared(connection, opened.declared)
         new = still_wanted(opened.source.name, block.new, everyone_forgotten(connection))
         if len(new):
             patients.draw_ids_above_given(connection)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from pima.core.features import Declaration, Features, first_difference
 from pima.declaring import SHIPPED
-from pima.errors import DeclarationDiffers, DeclarationWouldBeLost
+from pima.errors import DeclarationChanged, DeclarationDiffers, DeclarationWouldBeLost
 from pima.store.tables import declarations
 
 
@@ -52,6 +52,15 @@ def require_declared(configured: Declaration, stored: Declaration) -> None:
     what = first_difference(configured, stored)
     if what is not None:
         raise DeclarationDiffers(what=what)
+
+
+def require_still_declared(connection: Connection, known: Features) -> None:
+    """Raises DeclarationChanged where other features count by now than those that a command reads its rows by.
+
+    Asked behind `only_one_load`: whoever changes them waits for the loads that there are, and later ones see it.
+    """
+    if newest_declaration(connection).features != known:
+        raise DeclarationChanged()
 
 
 def require_only_the_shipped_one(connection: Connection, to: str, first: str) -> None:
