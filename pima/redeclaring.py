@@ -83,8 +83,10 @@ def _rows_in_blocks(engine: Engine, names: Sequence[str]) -> Iterator[Rows]:
 
 
 def _keep_others_out(connection: Connection) -> None:
-    """No batch may be judged by the old rules behind the walk over all rows. In the order in which a clinic's own
-    transactions lock them."""
+    """No batch may be judged by the old rules behind the walk over all rows, and no other champion be made, which would
+    look for what it alone can score by them. In the order in which a promotion and a clinic's own transactions lock
+    them."""
+    registry.lock_champion(connection)
     database_of(connection).keep_patients(connection)
     database_of(connection).wait_for_batches(connection)
 

@@ -15,6 +15,7 @@ from pima.process.stopping import StopRequest
 from pima.redeclaring import redeclare
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings import DatabaseSettings
+from pima.store import queue, registry
 from pima.store.engine import make_engine, writing
 from tests.conftest import PATIENCE_SECONDS, Database
 from tests.jobs.declared import DECLARED
@@ -135,3 +136,20 @@ def test_a_clinics_transaction_that_reads_and_then_writes_is_waited_for(
     assert database.value("SELECT count(*) FROM declarations") == 2
     _score(database)
     assert _ended_as(database) == (1, 0, 0)
+
+
+def test_a_promotion_that_looks_for_what_its_version_can_score_comes_before_or_behind_the_change(
+    declared_database: Database, tmp_path: Path
+) -> None:
+    """Each looks at rejected rows by what the other changes."""
+    database = declared_database
+    change = threading.Thread(target=_redeclare, args=(database, tmp_path, WIDER))
+    with writing(database.engine) as connection:
+        registry.lock_champion(connection)
+        change.start()
+        if database.kind == "postgresql":
+            _until_it_ended_or_waits(database, change)
+        assert database.value("SELECT count(*) FROM declarations") == 1
+        queue.requeue_rejected(connection)
+    change.join()
+    assert database.value("SELECT count(*) FROM declarations") == 2
