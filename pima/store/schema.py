@@ -37,7 +37,7 @@ from pima.store.triggers import drop_triggers, make_triggers, require_triggers
 from pima.store.types import Real
 from pima.store.urls import redacted
 
-HEAD = "0017"
+HEAD = "0018"
 REVISIONS = (
     "0001",
     "0002",
@@ -56,6 +56,7 @@ REVISIONS = (
     "0015",
     "0016",
     "0017",
+    "0018",
 )
 """Every revision that this code knows, oldest first; a test compares them with migrations/."""
 _FIRST_WITH_DECLARATIONS = "0007"
