@@ -133,6 +133,19 @@ def test_what_was_ended_in_between_is_gone_on_from(scored: Database) -> None:
     assert _parts(scored) == {f"predictions_below_{below}": 25}
 
 
+def test_what_lies_too_far_ahead_waits_until_the_table_is_divided(scored: Database) -> None:
+    partitions = database_of(scored.engine).partitions
+    assert partitions is not None
+    with writing(scored.engine) as connection:
+        partitions.bound(connection, 100)
+    insert_many(scored, 300)
+    ended = call(under_role(scored, "pima_scorer"), "score", "--json")
+    assert (ended.exit_code, the_json(ended)["error"]) == (75, "database_busy")
+    assert "run python -m jobs.migrate --partitions again" in ended.stderr
+    assert call(scored, *DIVIDE).exit_code == 0
+    assert the_json(call(scored, "score", "--json"))["predicted"] == 300
+
+
 def test_whoever_writes_predictions_is_waited_for_a_while_and_then_nothing_has_changed(scored: Database) -> None:
     with writing(scored.engine) as connection:
         connection.execute(text("DELETE FROM predictions WHERE patient_id = 1"))

@@ -14,12 +14,13 @@ from sqlalchemy import Connection, text
 from pima.errors import CannotPartition
 from pima.store.database import Part, Partitions
 from pima.store.postgresql.counter import LAST_VERSION
+from pima.store.postgresql.driver_errors import UNTIL_DIVIDED
 from pima.store.postgresql.held_views import hold_briefly, views_made_anew
 from pima.store.postgresql.schema import schema_of_patients
 
 AHEAD = "make_predictions_ahead"
 DROP = "drop_old_predictions"
-_BOUND = "predictions_before"
+_BOUND = UNTIL_DIVIDED
 """The condition by which the server knows, without reading all rows, what the first part may hold."""
 _PARTS_AHEAD = 2
 _PATIENCE = "2s"
