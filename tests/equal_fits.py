@@ -49,9 +49,9 @@ def fingerprint(history: Split, settings: Settings, features: Features) -> str:
     digest = hashlib.sha256()
     for part in rows:
         digest.update(f"{part.dtype} {part.shape} ".encode() + part.tobytes())
-    digest.update(
-        msgspec.json.encode([features, settings_of_fit(settings, features), seed_of(history, settings.retrain)])
-    )
+    others = [features, settings_of_fit(settings, features), seed_of(history, settings.retrain)]
+    # PostgreSQL gives back a category's codes in another order than SQLite.
+    digest.update(msgspec.json.encode(msgspec.to_builtins(others, str_keys=True), order="deterministic"))
     return digest.hexdigest()
 
 
