@@ -72,9 +72,9 @@ def test_a_source_that_is_gone_is_told_and_the_rest_is_scored(scored_database: D
 
 
 def test_a_source_that_stays_away_is_tried_again_and_then_scoring_goes_on(
-    scored_database: Database, clinic: Clinic
+    scored_database: Database, sqlite_clinic: Clinic
 ) -> None:
-    database = scored_database
+    database, clinic = scored_database, sqlite_clinic  # whose file is not what is asked
     insert_patients(database, 3)
     away = {URL: f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"}
     retries = {"PIMA_SCHEDULE__RETRIES": "1", "PIMA_SCHEDULE__RETRY_SECONDS": "1"}
