@@ -79,6 +79,52 @@ def test_a_table_is_divided_and_all_goes_on(scored: Database) -> None:
     assert call(scorer, "score").exit_code == 0
 
 
+DROPS = "CREATE FUNCTION drops() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$"
+UNDO_A_PART = {
+    "a trigger that drops rows": (
+        f"""{DROPS}; CREATE TRIGGER drops BEFORE INSERT ON predictions_below_200 FOR EACH ROW
+        EXECUTE FUNCTION drops()""",
+        "the BEFORE trigger drops on predictions_below_200 could change or drop what is written there",
+    ),
+    "one of a part's own part": (
+        f"""{DROPS}; ALTER TABLE predictions DETACH PARTITION predictions_below_300;
+        CREATE TABLE divided PARTITION OF predictions FOR VALUES FROM (200) TO (300) PARTITION BY HASH (patient_id);
+        CREATE TABLE all_of_it PARTITION OF divided FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+        CREATE TRIGGER drops BEFORE INSERT ON all_of_it FOR EACH ROW EXECUTE FUNCTION drops()""",
+        "the BEFORE trigger drops on all_of_it could change or drop what is written there",
+    ),
+    "what a crash empties": (
+        "ALTER TABLE predictions_below_200 SET UNLOGGED",
+        "predictions_below_200 is unlogged, and empty after a crash",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", UNDO_A_PART)
+def test_what_undoes_the_work_of_a_part_is_told(scored: Database, what: str) -> None:
+    """A row sets off the triggers of the part that it comes to, though it was written to the whole table."""
+    assert call(scored, *DIVIDE).exit_code == 0
+    insert_patients(scored, 5)
+    statements, said = UNDO_A_PART[what]
+    with scored.engine.begin() as connection:
+        connection.exec_driver_sql(statements)
+    refused = call(under_role(scored, "pima_scorer"), "score")
+    assert refused.exit_code == 2
+    assert said in refused.stderr
+    assert scored.value("SELECT count(*) FROM scoring_queue") == 5
+
+
+def test_a_trigger_of_a_part_that_tells_others_is_no_fault(scored: Database) -> None:
+    assert call(scored, *DIVIDE).exit_code == 0
+    insert_patients(scored, 5)
+    with scored.engine.begin() as connection:
+        connection.exec_driver_sql(
+            f"""{DROPS}; CREATE TRIGGER tells AFTER INSERT ON predictions_below_200 FOR EACH ROW
+            EXECUTE FUNCTION drops()"""
+        )
+    assert the_json(call(scored, "score", "--json"))["predicted"] == 5
+
+
 def test_a_part_whose_row_waits_still_is_not_dropped(scored: Database) -> None:
     assert call(scored, *DIVIDE).exit_code == 0
     insert_many(scored, 300)
