@@ -15,15 +15,13 @@ from pima.errors import ArchiveDiffers, WrongUsage
 from pima.exporting.parquet_file import as_table
 from pima.store.exported import columns_of
 from pima.store.forgotten import everyone_forgotten
-from pima.store.retaining import Old
+from pima.store.retaining import Moved, Old
 from pima.whole_file import whole_file
 
 FILE_ROWS = 200_000
 ROWS_AT_ONCE = 1_000
 """That one transaction deletes."""
 _INSTALLATION = b"pima.installation"
-
-Keys = Sequence[tuple[int, ...]]
 
 
 class Archive:
@@ -34,6 +32,7 @@ class Archive:
         self._name, self._folder = name, folder
         self._columns = columns_of(old.table.c)
         self._keys = [column.name for column in old.table.primary_key.columns]
+        self._time = old.time.name
         # Tells installations apart, and nothing else.
         self._installation = mark_of("installation", everyone_forgotten(connection).salt).encode()
         self._rows: list[tuple[Any, ...]] = []
@@ -52,8 +51,8 @@ class Archive:
     def _path(self, number: int) -> Path:
         return self._folder / f"{self._name}-{number:06}.parquet"
 
-    def left_behind(self) -> Iterator[Keys]:
-        """The keys of the last file's rows, of which some may be in the database still.
+    def left_behind(self) -> Iterator[Moved]:
+        """The last file's rows, of which some may be in the database still.
 
         Raises WrongUsage where the file is none that was made for this database.
         """
@@ -63,7 +62,7 @@ class Archive:
         if (table.schema.metadata or {}).get(_INSTALLATION) != self._installation:
             what = f"--to {self._folder}: it has files of another database; name another folder"
             raise WrongUsage(what=what)
-        yield from self._keys_of(table)
+        yield from self._rows_of(table)
 
     def add(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """Have rows written with the next file."""
@@ -74,8 +73,8 @@ class Archive:
         """Whether it is time for the next file."""
         return len(self._rows) >= FILE_ROWS
 
-    def write(self) -> tuple[Path, list[Keys]] | None:
-        """The next file, and the keys of its rows; None where there is nothing to write.
+    def write(self) -> tuple[Path, list[Moved]] | None:
+        """The next file, and its rows; None where there is nothing to write.
 
         Raises WrongUsage where it can't be written, ArchiveDiffers where it is not read as it was written.
         """
@@ -91,7 +90,7 @@ class Archive:
         read = self._read(path)
         if not read.equals(table, check_metadata=True):
             raise ArchiveDiffers(path=path)
-        return path, list(self._keys_of(read))
+        return path, list(self._rows_of(read))
 
     def _read(self, path: Path) -> pa.Table:
         try:
@@ -99,10 +98,11 @@ class Archive:
         except (OSError, pa.ArrowException):
             raise ArchiveDiffers(path=path) from None
 
-    def _keys_of(self, table: pa.Table) -> Iterator[Keys]:
+    def _rows_of(self, table: pa.Table) -> Iterator[Moved]:
         keys = list(zip(*(table[name].to_pylist() for name in self._keys), strict=True))
+        newest = max(table[self._time].to_pylist())
         for first in range(0, len(keys), ROWS_AT_ONCE):
-            yield keys[first : first + ROWS_AT_ONCE]
+            yield Moved(keys[first : first + ROWS_AT_ONCE], newest)
 
 
 def _sync(folder: Path) -> None:

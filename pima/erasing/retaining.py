@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
-from pima.erasing.archive import Archive, Keys
+from pima.erasing.archive import Archive
 from pima.errors import TooYoungToRemove
 from pima.process.leasing import HeldLease, only_one
 from pima.process.recorded_run import OpenRun
@@ -22,7 +22,7 @@ from pima.process.stopping import StopRequest
 from pima.store.database import database_of
 from pima.store.engine import clock, reading, without_time_limit, writing
 from pima.store.leases import RETAINING
-from pima.store.retaining import Old, Window, delete_rows, end_of_window, what_is_old
+from pima.store.retaining import Moved, Old, Window, delete_rows, end_of_window, what_is_old
 from pima.store.runs import record_progress
 
 WINDOW_ROWS = 5_000
@@ -166,12 +166,12 @@ def _put_away(asked: Retaining, lease: HeldLease, name: str, old: Old, archive: 
         lease.require(connection)
         written = archive.write()
     if written is not None:
-        path, keys = written
+        path, moved = written
         asked.report(replace(asked.result, files=(*asked.result.files, path.name)))
-        _delete_moved(asked, lease, name, old, keys)
+        _delete_moved(asked, lease, name, old, moved)
 
 
-def _delete_moved(asked: Retaining, lease: HeldLease, name: str, old: Old, moved: Iterable[Keys]) -> None:
-    for keys in moved:
+def _delete_moved(asked: Retaining, lease: HeldLease, name: str, old: Old, moved: Iterable[Moved]) -> None:
+    for rows in moved:
         asked.stop.check()
-        _delete(asked, lease, name, partial(delete_rows, old=old, keys=keys))
+        _delete(asked, lease, name, partial(delete_rows, old=old, moved=rows))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, delete, exists, false, func, not_, or_, select, text, tuple_
+from sqlalchemy import Column, Connection, Table, and_, delete, exists, false, func, not_, or_, select, text, tuple_
 from sqlalchemy.sql.elements import ColumnElement
 
 from pima.store.database import database_of
@@ -28,12 +28,14 @@ class Old:
     table: Table
     is_over: ColumnElement[bool]
     """It serves for nothing, and will not again."""
-    is_old: ColumnElement[bool]
+    time: Column[datetime]
+    """What tells how old a row is."""
+    cutoff: datetime
 
     @property
     def condition(self) -> ColumnElement[bool]:
         """What is to go by today's cutoff."""
-        return and_(self.is_over, self.is_old)
+        return and_(self.is_over, self.time < self.cutoff)
 
     @property
     def key(self) -> ColumnElement[int]:
@@ -44,9 +46,9 @@ class Old:
 def what_is_old(connection: Connection, cutoff: datetime) -> dict[str, Old]:
     """By table; predictions before rejections, which say of a deleted row's older prediction that it is superseded."""
     return {
-        "predictions": Old(predictions, _is_dead(predictions), predictions.c.scored_at < cutoff),
-        "rejections": Old(rejections, _is_dead(rejections), rejections.c.rejected_at < cutoff),
-        "runs": Old(runs, _are_over(connection), runs.c.heartbeat_at < cutoff),
+        "predictions": Old(predictions, _is_dead(predictions), predictions.c.scored_at, cutoff),
+        "rejections": Old(rejections, _is_dead(rejections), rejections.c.rejected_at, cutoff),
+        "runs": Old(runs, _are_over(connection), runs.c.heartbeat_at, cutoff),
     }
 
 
@@ -109,11 +111,20 @@ class Window:
         return _delete(connection, self.old, self._condition)
 
 
-def delete_rows(connection: Connection, old: Old, keys: Sequence[tuple[int, ...]]) -> int:
-    """Have the rows with these keys gone, which a file has: they were old when it was made, whatever the cutoff is now;
-    how many there were."""
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Some rows of a file."""
+
+    keys: Sequence[tuple[int, ...]]
+    newest: datetime
+    """The time of the newest row of all in the file."""
+
+
+def delete_rows(connection: Connection, old: Old, moved: Moved) -> int:
+    """Have these rows gone: they were old when the file was made, whatever the cutoff is now; how many there were."""
     columns = tuple_(*old.table.primary_key.columns)
-    return _delete(connection, old, and_(columns.in_(keys), old.is_over))
+    # A database that was restored gives keys out again that a file has: to rows that are newer, and in no file.
+    return _delete(connection, old, and_(columns.in_(moved.keys), old.time <= moved.newest, old.is_over))
 
 
 def _delete(connection: Connection, old: Old, condition: ColumnElement[bool]) -> int:
