@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine
 
-from pima.errors import Interrupted, PimaError, RunNotOpen
+from pima.errors import DatabaseAway, Interrupted, PimaError, RunNotOpen
 from pima.logs import get_logger, mark_lines
 from pima.process.never_failing import never_failing
 from pima.process.results import as_json
@@ -60,8 +60,13 @@ class OpenRun:
                     self._leave(connection)
                     self._finish(connection, status, error_code)
                 return
-        with writing(engine) as connection:
-            self._finish(connection, status, error_code)
+        try:
+            with writing(engine) as connection:
+                self._finish(connection, status, error_code)
+        except DatabaseAway:
+            # That the server has ended a session is noticed by whoever uses it next; behind that comes a new one.
+            with writing(engine) as connection:
+                self._finish(connection, status, error_code)
 
     def _finish(self, connection: Connection, status: Status, error_code: str | None) -> None:
         """From then on nobody adds to it."""
