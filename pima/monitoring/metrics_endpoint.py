@@ -1,5 +1,6 @@
 """The Prometheus endpoint: every figure is read from the database when it is asked for, so restarts lose nothing."""
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,9 @@ from pima.store import pulled_sources, queue, registry, service_figures
 from pima.store.engine import clock, reading
 from pima.store.monitoring import KeptFigure, newest_figures
 from pima.store.runs import Status
+
+_SECONDS_TO_WAIT = 10
+"""For earlier requests: as long as Prometheus waits by default."""
 
 
 def serve_metrics(engine: Engine, settings: MetricsSettings, sources: Sequence[str] = ()) -> None:
@@ -38,33 +42,45 @@ def serve_metrics(engine: Engine, settings: MetricsSettings, sources: Sequence[s
 
 
 class DatabaseFigures(Collector):
-    """All metrics in one read of the database."""
+    """All metrics in one read of the database, one request after the other: however many come while it is slow, the
+    scheduler finds a connection."""
 
     def __init__(self, engine: Engine, sources: Sequence[str] = ()) -> None:
         self._engine, self._sources = engine, sources
+        self._turn = threading.Lock()
 
     def describe(self) -> list[Metric]:
         return []  # so that registering it does not read the database
 
     def collect(self) -> Iterator[Metric]:
+        found = self._in_turn()
         up = GaugeMetricFamily("pima_database_up", "1 where the figures could be read from the database")
+        up.add_metric([], 0 if found is None else 1)
+        yield up
+        yield from found or ()
+
+    def _in_turn(self) -> list[Metric] | None:
+        """None where the database could not be read, or others wait for it already."""
+        if not self._turn.acquire(timeout=_SECONDS_TO_WAIT):
+            get_logger().warning("metrics: an earlier request still reads the database")
+            return None
         try:
-            with reading(self._engine) as connection:
-                found = [
-                    *_of_jobs(connection),
-                    *_of_sources(connection, self._sources),
-                    *_of_rows(connection),
-                    *_of_champion(connection),
-                    *_of_monitoring(newest_figures(connection)),
-                ]
+            return self._read()
         except PimaError as error:
             get_logger().warning("metrics: the database could not be read", error_code=error.code)
-            up.add_metric([], 0)
-            yield up
-            return
-        up.add_metric([], 1)
-        yield up
-        yield from found
+            return None
+        finally:
+            self._turn.release()
+
+    def _read(self) -> list[Metric]:
+        with reading(self._engine) as connection:
+            return [
+                *_of_jobs(connection),
+                *_of_sources(connection, self._sources),
+                *_of_rows(connection),
+                *_of_champion(connection),
+                *_of_monitoring(newest_figures(connection)),
+            ]
 
 
 def _labelled(family: Any, values: Mapping[Any, float]) -> Metric:

@@ -5,19 +5,22 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import event, text
 
 from pima.errors import WrongConfiguration
 from pima.monitoring import ping as ping_module
 from pima.monitoring.health import period
 from pima.monitoring.metrics_endpoint import DatabaseFigures, serve_metrics
 from pima.schedule.ticks import Schedule
-from pima.settings import MetricsSettings, PingSettings, read_settings
+from pima.settings import DatabaseSettings, MetricsSettings, PingSettings, read_settings
+from pima.store.engine import make_engine, writing
 from pima.store.schema import HEAD
 from tests.conftest import PATIENCE_SECONDS, ROOT, Database, call, clean_environ, free_port, insert_patients, the_json
 from tests.jobs.declared import configuration
@@ -272,6 +275,23 @@ def test_the_endpoint_answers_and_a_database_that_is_away_is_a_zero(postgresql: 
         assert b"pima_database_up 0.0" in answer.read()
     with pytest.raises(WrongConfiguration, match=r"metrics\.port"):
         serve_metrics(postgresql.engine, MetricsSettings(port=port))
+
+
+def test_however_many_ask_while_a_table_is_held_one_connection_is_theirs(postgresql: Database) -> None:
+    engine = make_engine(postgresql.url, DatabaseSettings(lock_timeout_seconds=1))
+    figures, most = DatabaseFigures(engine), list[int]()
+    event.listen(engine, "checkout", lambda *_: most.append(engine.pool.checkedout()))  # type: ignore[attr-defined]
+
+    def ask(_: int) -> float:
+        (up,) = figures.collect()
+        return float(up.samples[0].value)
+
+    with writing(postgresql.engine) as holder:
+        holder.execute(text("LOCK TABLE monitoring IN ACCESS EXCLUSIVE MODE"))
+        with ThreadPoolExecutor(5) as threads:
+            assert set(threads.map(ask, range(5))) == {0.0}
+    engine.dispose()
+    assert set(most) == {1}
 
 
 def test_without_a_port_nothing_listens(sqlite: Database) -> None:
