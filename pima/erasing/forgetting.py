@@ -15,7 +15,7 @@ from pima.core.row_keys import rank_name
 from pima.core.row_names import ById, ByKey, ByPerson
 from pima.core.source import Source
 from pima.erasing.lineage import Redacted, redact
-from pima.errors import NobodyToForget, PersonHasMoreRows
+from pima.errors import FileNotMadeAnew, NobodyToForget, PersonHasMoreRows, PimaError
 from pima.intake.touched import key_of_note
 from pima.logs import get_logger
 from pima.process.leasing import take
@@ -67,7 +67,8 @@ class Forgetting:
 
 
 def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
-    """Raises NobodyToForget, PersonHasMoreRows, LeaseHeld where a retraining or `retain` is at work."""
+    """Raises NobodyToForget, PersonHasMoreRows, LeaseHeld where a retraining or `retain` is at work; FileNotMadeAnew
+    once all is erased."""
     with writing(engine) as connection:
         without_time_limit(connection)
         patients.only_one_load(connection)
@@ -80,10 +81,18 @@ def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
             connection.rollback()
             return result
     # Also of somebody who was forgotten before: that command may have ended right here.
-    with translated_errors(engine):
-        database_of(engine).leave_no_trace(engine)
+    _leave_no_trace(engine)
     get_logger().info("a person was forgotten", rows=result.rows, predictions=result.predictions)
     return result
+
+
+def _leave_no_trace(engine: Engine) -> None:
+    try:
+        with translated_errors(engine):
+            database_of(engine).leave_no_trace(engine)
+    except PimaError as error:
+        # What ended it says that all was rolled back, which is true of this step alone.
+        raise FileNotMadeAnew(what=error.facts["what"]) from None
 
 
 def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:

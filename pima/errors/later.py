@@ -20,6 +20,14 @@ class DatabaseBusy(PimaError):
     code = "database_busy"
 
 
+class FileNotMadeAnew(PimaError):
+    """The person was erased, but the database's file could not be made anew ({what}), and may hold what was deleted
+    until it is. See to that, then run this very command again."""
+
+    exit_code = TRY_AGAIN_LATER
+    code = "file_not_made_anew"
+
+
 class RowsContested(DatabaseFailed):
     """Somebody else was writing the rows of `patients` that this has to write: {what}. What was committed stays, the
     rest was rolled back. Run this again later."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from deploy import sqlite_to_postgresql
 from pima.core.forgotten import Forgotten, mark_of
@@ -19,10 +19,11 @@ from pima.core.row_keys import RowKeys, ranked
 from pima.core.row_names import ById
 from pima.core.validation import Measurements
 from pima.erasing.forgetting import Forgetting, forget
-from pima.errors import KeptIdTaken, VersionUsedTwice
+from pima.errors import FileNotMadeAnew, KeptIdTaken, VersionUsedTwice
+from pima.settings import DatabaseSettings
 from pima.store import leases, queue
 from pima.store.batches import Predictions
-from pima.store.engine import reading, writing
+from pima.store.engine import make_engine, reading, writing
 from pima.store.predictions import write_predictions
 from pima.store.runs import start_run
 from pima.store.tables import TABLES, model_versions, training_snapshots
@@ -339,3 +340,22 @@ def test_a_mark_tells_nothing_without_the_salt() -> None:
     assert (known.has("id 7"), known.has("id 8"), known.has("person 7")) == (True, False, False)
     assert mark_of("id 7", "another") not in known.marks
     assert known.among("s", ["7"], [None]) == [False]
+
+
+def test_where_the_file_can_t_be_made_anew_it_says_that_the_person_is_erased(sqlite: Database) -> None:
+    (patient,) = insert_patients(sqlite, 1)
+    engine = make_engine(sqlite.url, DatabaseSettings(lock_timeout_seconds=1))
+    asked = Forgetting(ById(patient), (), "somebody", "asked")
+    with closing(sqlite3.connect(str(sqlite.engine.url.database))) as reader:
+
+        def read_on(*_: object) -> None:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM patients").fetchall()
+
+        # Once it has committed.
+        event.listen(engine, "checkin", read_on, once=True)
+        with pytest.raises(FileNotMadeAnew, match=r"The person was erased, but .* another process holds"):
+            forget(engine, asked, dry_run=False)
+    assert sqlite.value("SELECT count(*) FROM patients") == 0
+    assert forget(engine, asked, dry_run=False).forgotten_before
+    engine.dispose()
