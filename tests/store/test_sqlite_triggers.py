@@ -305,6 +305,23 @@ def test_fewer_triggers_than_ours_were_made_for_are_no_fault(sqlite: Database) -
     assert sqlite.value("SELECT count(*) FROM sqlite_master WHERE name LIKE 'patients_updated%'") == 1
 
 
+# ---- columns of the clinic's that are called as ours are elsewhere --------------------------------------------------
+
+
+def test_a_column_of_the_clinics_may_be_called_as_one_of_the_queue_is(scored_file: Database) -> None:
+    brings_back = f"""CREATE TRIGGER brings_back AFTER DELETE ON patients BEGIN
+        INSERT INTO patients (id, {COLUMNS}) VALUES (OLD.id, {VALUES}); END"""
+    for column in ("patient_id", "patient_version", "enqueued_at"):
+        scored_file.execute(f"ALTER TABLE patients ADD COLUMN {column} INTEGER")
+    make(scored_file, brings_back)
+    insert_patients(scored_file, 4, first_id=1)
+    scored_file.execute("UPDATE patients SET glucose = 90 WHERE id = 1")
+    scored_file.execute("UPDATE patients SET outcome = 1 WHERE id = 2")
+    scored_file.execute("DELETE FROM patients WHERE id = 3")
+    assert_queue_is_true(scored_file)
+    assert the_json(call(scored_file, "score", "--json"))["predicted"] == 3
+
+
 # ---- rows that REPLACE takes away -----------------------------------------------------------------------------------
 
 

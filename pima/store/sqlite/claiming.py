@@ -11,10 +11,11 @@ from pima.store.columns import listed
 
 # REPLACE deletes rows that share a unique value, and sets off no trigger then, without recursive_triggers: the entries
 # of such rows tell of nothing, and go with the claim. One of a row that is there under another version is requeue's.
-# CROSS JOIN walks both tables side by side in the queue's order; EXISTS would look each row up from the root.
+# CROSS JOIN walks both tables side by side in the queue's order; EXISTS would look each row up from the root. Each name
+# says whose it is, since patients may have columns of the clinic's.
 _READ = """
-    SELECT patient_id, patient_version, {} FROM scoring_queue q CROSS JOIN patients p ON p.id = q.patient_id
-    WHERE patient_id > ? ORDER BY patient_id LIMIT ?"""
+    SELECT q.patient_id, q.patient_version, {} FROM scoring_queue q CROSS JOIN patients p ON p.id = q.patient_id
+    WHERE q.patient_id > ? ORDER BY q.patient_id LIMIT ?"""
 _LARGEST = 2**63 - 1
 _DELETE = "DELETE FROM scoring_queue WHERE patient_id > ? AND patient_id <= ?"
 

@@ -121,6 +121,13 @@ def _inserted(name: str, columns: tuple[str, ...], condition: str) -> str:
     END"""
 
 
+def _take_off_unless_true(row: str) -> str:
+    # In full: patients may have a column patient_version of the clinic's, which would be meant else.
+    return f"""DELETE FROM scoring_queue WHERE patient_id = {row}.id AND NOT EXISTS (
+            SELECT 1 FROM patients
+            WHERE id = {row}.id AND version = scoring_queue.patient_version AND outcome IS NULL)"""
+
+
 # What our UPDATE sets off of the clinic's may change the outcome of this row too: so stamps are looked at once more.
 def _updated(name: str, columns: tuple[str, ...], condition: str) -> str:
     new_version = _new_version(columns)
@@ -146,8 +153,7 @@ def _updated(name: str, columns: tuple[str, ...], condition: str) -> str:
             labelled_at = CASE WHEN outcome IS NOT NULL THEN {_NOW} END
         WHERE id = NEW.id AND {_MISMATCH};
         UPDATE patient_version_counter SET stamping = stamping - 1;
-        DELETE FROM scoring_queue WHERE patient_id = NEW.id AND NOT EXISTS (
-            SELECT 1 FROM patients WHERE id = NEW.id AND version = patient_version AND outcome IS NULL);
+        {_take_off_unless_true("NEW")};
         {_enqueue(columns, _NOW)} AND version IS NOT OLD.version
             AND NOT EXISTS (SELECT 1 FROM scoring_queue WHERE patient_id = NEW.id);
     END"""
@@ -172,10 +178,9 @@ def _keep_key(first: str, person: str) -> str:
 
 
 _OTHERS = {
-    "patients_deleted": """CREATE TRIGGER patients_deleted AFTER DELETE ON patients
+    "patients_deleted": f"""CREATE TRIGGER patients_deleted AFTER DELETE ON patients
     BEGIN
-        DELETE FROM scoring_queue WHERE patient_id = OLD.id AND NOT EXISTS (
-            SELECT 1 FROM patients WHERE id = OLD.id AND version = patient_version AND outcome IS NULL);
+        {_take_off_unless_true("OLD")};
     END""",
     # With no columns: SQLite goes by the name that a statement has for the id, which may be rowid, _rowid_ or oid.
     "patients_id_is_fixed": f"""CREATE TRIGGER patients_id_is_fixed
