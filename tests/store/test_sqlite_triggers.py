@@ -51,11 +51,27 @@ UNDOES = {
         BEGIN UPDATE patients SET bmi = round(bmi / 2) WHERE id = NEW.id; END""",
         "the trigger halve on patients writes to patients before the statement that fires it does",
     ),
+    "what changes it under a name in a string's quotes, which SQLite takes for a name there": (
+        """CREATE TRIGGER halve BEFORE UPDATE OF bmi ON patients WHEN NEW.bmi > 60
+        BEGIN UPDATE 'Patients' SET bmi = round(bmi / 2) WHERE id = NEW.id; END""",
+        "the trigger halve on patients writes to patients before the statement that fires it does",
+    ),
+    "what changes it by way of a view in such quotes": (
+        """CREATE VIEW shown AS SELECT id, bmi FROM patients;
+        CREATE TRIGGER halve BEFORE UPDATE OF bmi ON patients BEGIN UPDATE 'shown' SET bmi = 30 WHERE id = NEW.id; END;
+        CREATE TRIGGER pass INSTEAD OF UPDATE ON shown BEGIN
+        INSERT INTO 'patients' (id) VALUES (NEW.id) ON CONFLICT (id) DO UPDATE SET bmi = NEW.bmi; END""",
+        "the trigger halve on patients writes to patients before the statement that fires it does",
+    ),
     "what changes it by way of another table, without the word": (
         """CREATE TRIGGER tell UPDATE ON patients BEGIN INSERT INTO notify VALUES (NEW.id); END;
         CREATE TRIGGER take AFTER INSERT ON notify BEGIN
         INSERT INTO patients (id) VALUES (NEW.id) ON CONFLICT (id) DO UPDATE SET age = 30; END""",
         "the trigger tell on patients writes to patients before the statement that fires it does",
+    ),
+    "what empties the counter of versions, in such quotes": (
+        "CREATE TRIGGER tell AFTER DELETE ON patients BEGIN DELETE FROM 'patient_version_counter'; END",
+        "the trigger tell on patients writes to patient_version_counter",
     ),
     "on the counter of versions": (
         "CREATE TRIGGER tell AFTER UPDATE ON patient_version_counter BEGIN INSERT INTO notify VALUES (1); END",
@@ -77,6 +93,8 @@ UNDOES = {
 SOUND = {
     "words in a literal": """CREATE TRIGGER tell AFTER INSERT ON predictions BEGIN
         INSERT INTO notify SELECT 1 WHERE 'seen before; it''s RAISE(IGNORE)' <> ''; END""",
+    "a literal like a table's name": """CREATE TRIGGER tell BEFORE UPDATE ON patients BEGIN
+        INSERT INTO notify SELECT 1 WHERE 'update' <> 'patients' AND 'into' <> 'patients'; END""",
     "words in comments": """CREATE TRIGGER tell AFTER INSERT ON patients BEGIN
         /* not before, nor RAISE(IGNORE) */ INSERT INTO notify VALUES (NEW.id); -- RAISE(FAIL)
         END""",

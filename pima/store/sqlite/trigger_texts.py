@@ -61,20 +61,27 @@ class TriggerText:
     def writes(self) -> set[Write]:
         """What it does to which tables. An upsert is both, and REPLACE may delete."""
         said = self.words
-        found = {(after, "insert") for word, after in pairwise(said) if word == "into"}
+        found = {(_table(after), "insert") for word, after in pairwise(said) if word == "into"}
         if self._has("do", "update"):
             found |= {(table, "update") for table, _ in found}
         if "replace" in said:
             found |= {(table, "delete") for table, _ in found}
-        found |= {(said[at + 2], "delete") for at in range(len(said) - 2) if said[at : at + 2] == ("delete", "from")}
+        found |= {
+            (_table(said[at + 2]), "delete") for at in range(len(said) - 2) if said[at : at + 2] == ("delete", "from")
+        }
         for at in range(len(said) - 3):
             if said[at] == "update":
-                found.add((said[at + 3 if said[at + 1] == "or" else at + 1], "update"))
+                found.add((_table(said[at + 3 if said[at + 1] == "or" else at + 1]), "update"))
         return found
 
     def _has(self, *words: str) -> bool:
         said = self.words
         return any(said[start : start + len(words)] == words for start in range(len(said)))
+
+
+def _table(word: str) -> str:
+    """The table that is written to: where a name must stand, SQLite takes a literal for one."""
+    return word[1:-1].replace("''", "'") if word.startswith("'") else word
 
 
 @cache
