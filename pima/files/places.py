@@ -38,7 +38,6 @@ class Place(Protocol):
 
 def place_of(dataset: str) -> tuple[Place, str]:
     """The storage that a dataset is in, and its path there. Raises WrongUsage where a URL needs what is missing."""
-    dataset = _on_disks(dataset)
     if "://" not in dataset:
         return Disks(), dataset
     try:
@@ -53,9 +52,15 @@ def place_of(dataset: str) -> tuple[Place, str]:
     return Storage(storage), path
 
 
+def on_disks(dataset: str) -> str:
+    """What somebody has named, as a path where it is a URL of this machine's disks."""
+    scheme, _, path = dataset.partition("://")
+    return path if scheme in ("file", "local") else dataset
+
+
 def seen_from_everywhere(dataset: str) -> str:
     """The same, of this machine's disks by its whole path."""
-    dataset = _on_disks(dataset)
+    dataset = on_disks(dataset)
     return dataset.rstrip("/") if "://" in dataset else str(Path(dataset).absolute())
 
 
@@ -66,7 +71,6 @@ def words_of(error: OSError) -> str:
 
 def lies_within(into: str, dataset: str) -> bool:
     """Whether what is written into a folder would be a dataset's, or might be named by its pattern."""
-    into, dataset = _on_disks(into), _on_disks(dataset)
     if "://" in into or "://" in dataset:
         return f"{into.rstrip('/')}/".startswith(f"{dataset.rstrip('/')}/")
     is_pattern = _WILDCARDS & set(dataset) and not os.path.lexists(dataset)
@@ -82,18 +86,11 @@ def lies_within(into: str, dataset: str) -> bool:
 def is_among(into: str, dataset: str, paths: Iterable[str]) -> bool:
     """Whether links below a dataset of several files lead to the folder that is written into: some of its files lie
     there, or, where the dataset is a folder, beside or above it."""
-    into, dataset = _on_disks(into), _on_disks(dataset)
     if "://" in into or "://" in dataset or Path(dataset).is_file():
         return False
     folder, above = Path(os.path.realpath(into)), Path(dataset).is_dir()
     real = [Path(os.path.realpath(path)) for path in paths]
     return any(path.is_relative_to(folder) or (above and folder.is_relative_to(path.parent)) for path in real)
-
-
-def _on_disks(dataset: str) -> str:
-    """What fsspec would take for a file of this machine's is one."""
-    scheme, _, path = dataset.partition("://")
-    return path if scheme in ("file", "local") else dataset
 
 
 @contextmanager

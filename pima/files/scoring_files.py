@@ -12,7 +12,7 @@ from pima.files.inputs import InputFile, input_files
 from pima.files.outputs import MANIFEST, finished_parts, manifest_of, write_manifest
 from pima.files.part_scoring import PartScoring
 from pima.files.parts import PREDICTIONS, Facts, Part, parts_of, summed
-from pima.files.places import Place, is_among, lies_within, place_of, words_of
+from pima.files.places import Place, is_among, lies_within, on_disks, place_of, words_of
 from pima.files.scoring_model import ScoringModel
 from pima.logs import get_logger
 from pima.process.stopping import StopRequest
@@ -52,6 +52,7 @@ class Dataset:
 
 def open_dataset(dataset: str, into: str, model: ScoringModel, keys: Sequence[str]) -> Dataset:
     """Read footers alone. Raises DatasetRefused, OtherOutputThere, WrongUsage."""
+    dataset, into = on_disks(dataset), on_disks(into)
     target, folder = place_of(into.rstrip("/"))
     within = WrongUsage(what="--to lies within --from, whose files it would add to; name a folder elsewhere")
     if lies_within(into, dataset):
