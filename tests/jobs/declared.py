@@ -5,7 +5,10 @@ from pathlib import Path
 
 from pima.core.features import Declaration
 from pima.declaring import read_declaration
-from tests.conftest import SALT
+from pima.redeclaring import redeclare
+from pima.settings import DatabaseSettings
+from pima.store.engine import make_engine
+from tests.conftest import SALT, Database
 
 DECLARED = """
 [outcome]
@@ -50,6 +53,16 @@ def configuration(folder: Path, declared: str = DECLARED) -> str:
     # With a salt of its own each run would split the rows in its own way, and now and then find no champion.
     path.write_text(f'[declaration]\nfile = "features.toml"\n[holdout]\nsalt = "{SALT}"\n')
     return str(path)
+
+
+def redeclared(database: Database, folder: Path, declared: str) -> Declaration:
+    """Carry a declaration over to a database, over sessions of its own."""
+    path = folder / "other.toml"
+    path.write_text(declared)
+    engine, other = make_engine(database.url, DatabaseSettings()), read_declaration(path)
+    redeclare(engine, other, "a test", "other rules")
+    engine.dispose()
+    return other
 
 
 def declaration(folder: Path) -> Declaration:

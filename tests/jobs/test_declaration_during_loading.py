@@ -14,34 +14,23 @@ from pima.intake.planning import open_source
 from pima.intake.pulling import Pull, pull_sources
 from pima.process.recorded_run import recorded_run
 from pima.process.stopping import StopRequest
-from pima.redeclaring import redeclare
 from pima.settings import DatabaseSettings, read_settings
-from pima.store.engine import make_engine
 from pima.store.source_engine import make_source_engine
 from tests.conftest import PATIENCE_SECONDS, Database, call, the_json
 from tests.jobs.clinic import Clinic
-from tests.jobs.declared import DECLARED, configuration
+from tests.jobs.declared import DECLARED, configuration, redeclared
 
 SWAPPED = DECLARED.replace('0 = "never", 1 = "former"', '0 = "former", 1 = "never"')
 LINES = "order,creatinine,temperature,smoking\n3,1,37,former\n"
 
 
-def _redeclare(database: Database, folder: Path, declared: str) -> Declaration:
-    path = folder / "other.toml"
-    path.write_text(declared)
-    engine, declaration = make_engine(database.url, DatabaseSettings()), read_declaration(path)
-    redeclare(engine, declaration, "a test", "other codes")
-    engine.dispose()
-    return declaration
-
-
 def test_a_load_that_still_reads_takes_no_labels_by_the_codes_of_before(database: Database, tmp_path: Path) -> None:
-    _redeclare(database, tmp_path, DECLARED)
+    redeclared(database, tmp_path, DECLARED)
     config, pipe = configuration(tmp_path), tmp_path / "pipe.csv"
     os.mkfifo(pipe)
     process = database.start("load", "--config", config, "--json", str(pipe))
     with pipe.open("w") as writer:  # which waits for the load to open it, behind its look at the settings
-        _redeclare(database, tmp_path, SWAPPED)
+        redeclared(database, tmp_path, SWAPPED)
         writer.write(LINES)
     stdout, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, "declaration_changed" in stdout) == (75, True)
@@ -58,9 +47,9 @@ def test_a_pull_that_has_begun_takes_none_either(database: Database, sqlite_clin
     sqlite_clinic.execute("INSERT INTO stays VALUES (1, 3, 1, 'former')")
     sqlite_clinic.settings = {"name": "clinic", "table": "stays", "key": "id", "key_type": "integer"}
     sqlite_clinic.columns = {"order": "stays", "creatinine": "creatinine", "smoking": "smoking"}
-    before = _redeclare(database, tmp_path, DECLARED)
+    before = redeclared(database, tmp_path, DECLARED)
     with pytest.raises(DeclarationChanged):
-        _pull(database, sqlite_clinic, before, lambda: _redeclare(database, tmp_path, SWAPPED))
+        _pull(database, sqlite_clinic, before, lambda: redeclared(database, tmp_path, SWAPPED))
     assert database.value("SELECT count(*) FROM patients") == 0
     _pull(database, sqlite_clinic, read_declaration(tmp_path / "other.toml"), lambda: None)
     assert database.value("SELECT smoking FROM patients") == 0

@@ -9,27 +9,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, event, text
 
-from pima.declaring import read_declaration
 from pima.process.recorded_run import OpenRun
 from pima.process.stopping import StopRequest
-from pima.redeclaring import redeclare
 from pima.scoring import ScoreOptions, score_queue
-from pima.settings import DatabaseSettings
 from pima.store import queue, registry
-from pima.store.engine import make_engine, writing
+from pima.store.engine import writing
 from tests.conftest import PATIENCE_SECONDS, Database
-from tests.jobs.declared import DECLARED
+from tests.jobs.declared import DECLARED, redeclared
 
 WIDER, NARROWER = (DECLARED.replace("high = 20\n", f"high = {high}\n") for high in (30, 2))
 BATCHES_OF_TWO = ScoreOptions(batch_rows=2)
-
-
-def _redeclare(database: Database, folder: Path, declared: str) -> None:
-    path = folder / "other.toml"
-    path.write_text(declared)
-    engine = make_engine(database.url, DatabaseSettings())
-    redeclare(engine, read_declaration(path), "a test", "other units")
-    engine.dispose()
 
 
 @contextmanager
@@ -97,7 +86,7 @@ def test_a_run_takes_other_rules_from_its_next_batch_on(
         declared_database.execute(
             'INSERT INTO patients ("order", creatinine) VALUES (3, :value)', {"value": creatinine}
         )
-    change = threading.Thread(target=_redeclare, args=(declared_database, tmp_path, declared))
+    change = threading.Thread(target=redeclared, args=(declared_database, tmp_path, declared))
     with _with_the_first_batch(declared_database, change, behind_it=True):
         _score(declared_database)
     assert _ended_as(declared_database) == at_its_end
@@ -109,7 +98,7 @@ def test_a_change_waits_for_the_batch_that_is_judged_by_the_old_rules(
     declared_database: Database, tmp_path: Path
 ) -> None:
     declared_database.execute('INSERT INTO patients ("order", creatinine) VALUES (3, 25), (3, 25), (3, 25)')
-    change = threading.Thread(target=_redeclare, args=(declared_database, tmp_path, WIDER))
+    change = threading.Thread(target=redeclared, args=(declared_database, tmp_path, WIDER))
     if declared_database.kind == "sqlite":
         _score(declared_database)  # its writers come one after the other
         change.start()
@@ -125,7 +114,7 @@ def test_a_clinics_transaction_that_reads_and_then_writes_is_waited_for(
     declared_database: Database, tmp_path: Path
 ) -> None:
     database = declared_database
-    change = threading.Thread(target=_redeclare, args=(database, tmp_path, WIDER))
+    change = threading.Thread(target=redeclared, args=(database, tmp_path, WIDER))
     with writing(database.engine) as connection:
         connection.execute(text("SELECT count(*) FROM patients"))
         change.start()
@@ -143,7 +132,7 @@ def test_a_promotion_that_looks_for_what_its_version_can_score_comes_before_or_b
 ) -> None:
     """Each looks at rejected rows by what the other changes."""
     database = declared_database
-    change = threading.Thread(target=_redeclare, args=(database, tmp_path, WIDER))
+    change = threading.Thread(target=redeclared, args=(database, tmp_path, WIDER))
     with writing(database.engine) as connection:
         registry.lock_champion(connection)
         change.start()
