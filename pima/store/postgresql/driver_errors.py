@@ -31,7 +31,8 @@ _BUSY = {
 # Where the server says that no part takes a row: as a constraint that is broken.
 _FINDS_PART = "ExecFindPartition"
 UNTIL_DIVIDED = "predictions_before"
-"""The constraint that predictions have while they are being divided; it stays behind whoever was killed at it."""
+"""The constraint that predictions have while they are being divided, by which the server knows, without reading all
+rows, what the first part may hold; it stays behind whoever was killed at it."""
 # What the server says by no code of its own where two sessions make, change or drop the same thing at once.
 _AT_ONCE = ("simple_heap_update", "simple_heap_delete", "relation_open")
 # Said of what was dropped while the catalogue was read, in no other language than this.

@@ -20,8 +20,6 @@ from pima.store.postgresql.schema import schema_of_patients
 
 AHEAD = "make_predictions_ahead"
 DROP = "drop_old_predictions"
-_BOUND = UNTIL_DIVIDED
-"""The condition by which the server knows, without reading all rows, what the first part may hold."""
 _PARTS_AHEAD = 2
 _PATIENCE = "2s"
 """With whoever uses the table: all who come later wait behind this one."""
@@ -57,9 +55,9 @@ def bound(connection: Connection, versions: int) -> int:
         return below
     below = (last // versions + 2) * versions
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
-    connection.exec_driver_sql(f"ALTER TABLE predictions DROP CONSTRAINT IF EXISTS {_BOUND}")
+    connection.exec_driver_sql(f"ALTER TABLE predictions DROP CONSTRAINT IF EXISTS {UNTIL_DIVIDED}")
     connection.exec_driver_sql(
-        f"ALTER TABLE predictions ADD CONSTRAINT {_BOUND} CHECK (patient_version < {below}) NOT VALID"
+        f"ALTER TABLE predictions ADD CONSTRAINT {UNTIL_DIVIDED} CHECK (patient_version < {below}) NOT VALID"
     )
     return below
 
@@ -68,19 +66,19 @@ def _said(connection: Connection) -> int | None:
     condition = """
         SELECT (regexp_match(pg_get_constraintdef(oid), '< ''?([0-9]+)'))[1]::bigint FROM pg_constraint
         WHERE conrelid = to_regclass('predictions') AND conname = :name"""
-    found: int | None = connection.scalar(text(condition), {"name": _BOUND})
+    found: int | None = connection.scalar(text(condition), {"name": UNTIL_DIVIDED})
     return found
 
 
 def unbound(connection: Connection) -> None:
     """Take that back, where the table was not divided."""
     if not is_divided(connection):
-        connection.exec_driver_sql(f"ALTER TABLE predictions DROP CONSTRAINT IF EXISTS {_BOUND}")
+        connection.exec_driver_sql(f"ALTER TABLE predictions DROP CONSTRAINT IF EXISTS {UNTIL_DIVIDED}")
 
 
 def see_bound(connection: Connection) -> None:
     """Look at all rows, while others write."""
-    connection.exec_driver_sql(f"ALTER TABLE predictions VALIDATE CONSTRAINT {_BOUND}")
+    connection.exec_driver_sql(f"ALTER TABLE predictions VALIDATE CONSTRAINT {UNTIL_DIVIDED}")
 
 
 def _require_plain(connection: Connection) -> None:
@@ -120,11 +118,11 @@ def divide(connection: Connection, below: int, versions: int) -> None:
         f"ALTER TABLE {schema}.predictions RENAME TO {first}",
         f"ALTER TABLE {schema}.{first} RENAME CONSTRAINT pk_predictions TO pk_{first}",
         f"CREATE TABLE {schema}.predictions (LIKE {schema}.{first} INCLUDING ALL EXCLUDING INDEXES) {by_versions}",
-        f"ALTER TABLE {schema}.predictions DROP CONSTRAINT {_BOUND}",
+        f"ALTER TABLE {schema}.predictions DROP CONSTRAINT {UNTIL_DIVIDED}",
         f"ALTER TABLE {schema}.predictions ADD CONSTRAINT pk_predictions {key}",
         f"ALTER TABLE {schema}.predictions OWNER TO {owner}",
         f"ALTER TABLE {schema}.predictions ATTACH PARTITION {schema}.{first} FOR VALUES FROM (MINVALUE) TO ({below})",
-        f"ALTER TABLE {schema}.{first} DROP CONSTRAINT {_BOUND}",
+        f"ALTER TABLE {schema}.{first} DROP CONSTRAINT {UNTIL_DIVIDED}",
         *(f"GRANT {right} ON {schema}.predictions TO {role}" for right, role in grants),
         *views,
     ):
