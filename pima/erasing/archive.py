@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sqlalchemy import Connection
 
@@ -100,7 +101,7 @@ class Archive:
 
     def _rows_of(self, table: pa.Table) -> Iterator[Moved]:
         keys = list(zip(*(table[name].to_pylist() for name in self._keys), strict=True))
-        newest = max(table[self._time].to_pylist())
+        newest = pc.max(table[self._time]).as_py()
         for first in range(0, len(keys), ROWS_AT_ONCE):
             yield Moved(keys[first : first + ROWS_AT_ONCE], newest)
 
