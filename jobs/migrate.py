@@ -114,11 +114,12 @@ def _show_changes(result: Result) -> None:
     lines += [f"changed: {name} ({', '.join(fields)})" for name, fields in result["changed"].items()]
     lines += ["the features stand in another order"] if result["reordered"] else []
     print("\n".join(lines) or "the database's declaration is that of the settings, nothing to do")
-    for name in (name for name, fields in result["changed"].items() if "unit" in fields):
-        print(
-            f"models know numbers, not units, and go on with {name} as it is written: unless the unit is only spelled"
-            " otherwise, keep it and convert the values, or give the feature in its new unit another name"
-        )
+    for name, fields in result["changed"].items():
+        if "unit" in fields:
+            print(
+                f"models know numbers, not units, and go on with {name} as it is written: unless the unit is only"
+                " spelled otherwise, keep it and convert the values, or give the feature in its new unit another name"
+            )
     counts = (
         ("unlabelled rows rejected from now on", result["rejected_from_now"]),
         ("labelled rows that the next model can't learn from", result["left_out_of_training"]),
