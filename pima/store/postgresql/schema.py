@@ -83,16 +83,16 @@ def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None
                 ) AS is_closed_to_functions,
                 EXISTS (SELECT 1 FROM pg_inherits i WHERE i.inhrelid = c.oid OR (i.inhparent = c.oid AND NOT (
                     c.relkind = 'p' AND c.relname = 'predictions'))) AS inherits,
-                CASE WHEN c.relname <> 'patients' THEN {_CHANGED_BY} END AS changed_by
+                CASE WHEN c.relname <> 'patients' THEN {_CHANGED_BY} END AS changed_by, c.relkind = 'p' AS is_divided
             FROM pg_class c CROSS JOIN pg_class patients JOIN pg_roles o ON o.oid = patients.relowner
             WHERE c.relkind IN ('r', 'p') AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
                 AND patients.oid = to_regclass('patients')
             ORDER BY c.relname"""),
         {"tables": list(tables)},
-    )
-    return next((what for row in rows if (what := _fault_of_table(row)) is not None), None) or _fault_of_parts(
-        connection
-    )
+    ).all()
+    what = next((what for row in rows if (what := _fault_of_table(row)) is not None), None)
+    # Every command asks: where nothing is divided, once.
+    return _fault_of_parts(connection) if what is None and any(row.is_divided for row in rows) else what
 
 
 def _fault_of_parts(connection: Connection) -> str | None:
