@@ -9,7 +9,7 @@ from jobs.command import Command, Result, parser, run_command
 from pima.core.source import Source
 from pima.errors import AttachFaulty, WrongUsage
 from pima.intake.attaching import attach_statements, carry_out, detach_statements
-from pima.settings import source_url
+from pima.reading_settings import source_url
 from pima.store.attaching import AttachFault, attach_faults, attached_names
 from pima.store.engine import reading
 from pima.store.source_engine import make_source_engine

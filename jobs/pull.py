@@ -13,7 +13,8 @@ from pima.errors import WrongUsage
 from pima.intake.planning import OpenSource, open_source
 from pima.intake.pulling import Pull, pull_sources
 from pima.process.recorded_run import recorded_run
-from pima.settings import Settings, source_url
+from pima.reading_settings import source_url
+from pima.settings import Settings
 from pima.store.source_engine import make_source_engine
 
 

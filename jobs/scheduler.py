@@ -15,11 +15,12 @@ from pima.errors import AlertsExtraMissing
 from pima.logs import get_logger, resolved_look
 from pima.monitoring.metrics_endpoint import serve_metrics
 from pima.monitoring.ping import ping
+from pima.reading_settings import database_url, declared, read_settings, source_url
 from pima.schedule.children import job_command
 from pima.schedule.scheduling import Scheduler
 from pima.schedule.ticks import JOBS, PULL
 from pima.schedule.waking import run_until_stopped
-from pima.settings import Settings, database_url, declared, read_settings, source_url
+from pima.settings import Settings
 from pima.store.engine import make_engine
 from pima.store.source_engine import make_source_engine
 

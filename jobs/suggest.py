@@ -14,7 +14,7 @@ from pima.errors import FileRefused, NothingToSuggest, WrongUsage
 from pima.intake.attaching import looks_like_ours
 from pima.intake.sources import LOAD
 from pima.intake.whole_tables import table_of_file, table_of_source
-from pima.settings import source_url
+from pima.reading_settings import source_url
 from pima.store.source_engine import make_source_engine
 from pima.suggesting.draft import draft_of
 from pima.suggesting.draft_text import as_toml

@@ -13,8 +13,9 @@ from sqlalchemy import Engine
 from pima.cluster.shared_run import NightShare, work_on
 from pima.cluster.worker_state import WorkerState, state_here, stop_of
 from pima.errors import DONE, Interrupted, PimaError, RunOver
+from pima.reading_settings import DEFAULT_CONFIG, database_url, read_settings
 from pima.scoring import ScoreOptions
-from pima.settings import DEFAULT_CONFIG, Settings, database_url, read_settings
+from pima.settings import Settings
 from pima.store.engine import make_engine, reading
 from pima.store.runs import is_open
 from pima.store.schema import require_schema

@@ -9,7 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from pima.core.source import Source
-from pima.settings import DatabaseSettings, read_settings
+from pima.reading_settings import read_settings
+from pima.settings import DatabaseSettings
 from pima.store.attaching import attach_faults
 from pima.store.engine import make_engine, reading
 from tests.conftest import PATIENCE_SECONDS, Database, Ended, call, under_role, until_someone_waits_for_a_lock

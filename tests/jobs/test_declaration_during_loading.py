@@ -14,7 +14,8 @@ from pima.intake.planning import open_source
 from pima.intake.pulling import Pull, pull_sources
 from pima.process.recorded_run import recorded_run
 from pima.process.stopping import StopRequest
-from pima.settings import DatabaseSettings, read_settings
+from pima.reading_settings import read_settings
+from pima.settings import DatabaseSettings
 from pima.store.source_engine import make_source_engine
 from tests.conftest import PATIENCE_SECONDS, Database, call, the_json
 from tests.jobs.clinic import Clinic

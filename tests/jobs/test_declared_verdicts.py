@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from pima.declaring import SHIPPED
-from pima.settings import read_settings
+from pima.reading_settings import read_settings
 from pima.training.retraining import read_history
 from tests.conftest import SALT, Database, call, insert_many, the_json
 from tests.jobs.declared import configuration

@@ -12,7 +12,8 @@ from pima.intake.pull_results import PulledSource
 from pima.intake.pulling import Pull, pull_sources
 from pima.process.recorded_run import recorded_run
 from pima.process.stopping import StopRequest
-from pima.settings import DatabaseSettings, read_settings
+from pima.reading_settings import read_settings
+from pima.settings import DatabaseSettings
 from pima.store.runs import Status
 from pima.store.source_engine import make_source_engine
 from tests.conftest import FEATURES, Database

@@ -11,7 +11,8 @@ from pima.core.features import Declaration, Feature, Outcome, first_difference
 from pima.core.validation import MISSING, OUT_OF_RANGE, UNKNOWN_CODE, Measurements, validate
 from pima.declaring import SHIPPED, read_declaration
 from pima.errors import WrongConfiguration
-from pima.settings import Settings, declared, read_settings
+from pima.reading_settings import declared, read_settings
+from pima.settings import Settings
 from pima.store.declarations import as_declaration, as_stored
 from tests.jobs.declared import DECLARED, configuration, declaration
 

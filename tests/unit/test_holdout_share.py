@@ -10,7 +10,7 @@ from pima.core.history import History, Split, split
 from pima.core.holdout import in_holdout
 from pima.core.learned import unseen_by
 from pima.core.validation import Measurements
-from pima.settings import read_settings
+from pima.reading_settings import read_settings
 from pima.training.retraining import fit_fingerprint, gate_fingerprint, seed_of
 from tests.conftest import FEATURES, ROOT, SALT, SHIPPED
 from tests.unit.as_learned import as_learned

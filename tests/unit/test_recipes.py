@@ -9,7 +9,8 @@ import pytest
 from pima.core.features import Feature
 from pima.model import recipes
 from pima.model.recipes import RECIPES, Article, FiveSeeds, added, fingerprinted, recipe_for, recipe_of
-from pima.settings import GateSettings, Settings, read_settings
+from pima.reading_settings import read_settings
+from pima.settings import GateSettings, Settings
 from pima.training import retraining
 from pima.training.retraining import fit_fingerprint, gate_fingerprint, settings_of_fit
 from tests.conftest import FEATURES, ROOT

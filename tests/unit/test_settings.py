@@ -11,15 +11,8 @@ from msgspec.structs import fields
 
 from pima.errors import WrongConfiguration
 from pima.expected_values import in_words
-from pima.settings import (
-    DEFAULT_CONFIG,
-    DEFAULT_DATABASE_URL,
-    SECTIONS,
-    Settings,
-    database_url,
-    read_settings,
-    secret,
-)
+from pima.reading_settings import DEFAULT_CONFIG, DEFAULT_DATABASE_URL, database_url, read_settings, secret
+from pima.settings import SECTIONS, Settings
 from pima.store.urls import parse_url
 from tests.conftest import ROOT
 

@@ -7,7 +7,7 @@ import pytest
 
 from pima.core.source import MappedColumn
 from pima.errors import WrongConfiguration
-from pima.settings import read_settings, source_url
+from pima.reading_settings import read_settings, source_url
 from tests.jobs.every_command import SECRET
 
 WHOLE = """

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from pima.core.history import Side
 from pima.declaring import SHIPPED
-from pima.settings import read_settings
+from pima.reading_settings import read_settings
 from pima.store.engine import make_engine
 from pima.training.retraining import read_history
 
