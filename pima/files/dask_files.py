@@ -35,12 +35,14 @@ def score_files_on_dask(
 ) -> FilesScored:
     """As `score_files`. Raises ClusterAway, ClusterUnfit, WorkersFailed, Interrupted besides."""
     missing = [part for part in found.parts if part.name not in found.finished]
-    if missing:
-        with connected(address) as client:
-            with _mark(found) as mark:
-                fit_workers(client, look_around, asked.dataset, missing[0].input.path, asked.into, mark)
-            begin(found)
-            _Parts(client, found, asked, grace_seconds).work(missing, stop)
+    if not missing:
+        begin(found)
+        return finish(found)
+    with connected(address) as client:
+        with _mark(found) as mark:
+            fit_workers(client, look_around, asked.dataset, missing[0].input.path, asked.into, mark)
+        begin(found)
+        _Parts(client, found, asked, grace_seconds).work(missing, stop)
     return finish(found)
 
 

@@ -38,9 +38,11 @@ class InputFile:
     name: str
     """Within the dataset, with slashes."""
     path: str
+    version: str
+    """`Place.version` before the file was looked at."""
     bytes: int
     footer_sha256: str
-    """The footer has where each column's bytes are and what they count and range over, so another file has another."""
+    """The footer has where each column's bytes are and what they count and range over, and not what they are."""
     groups: tuple[int, ...]
     """Rows of each row group."""
     columns: Columns
@@ -65,6 +67,7 @@ def input_files(dataset: str, declared: Declaration, keys: Sequence[str]) -> tup
 def input_file(place: Place, name: str, path: str, declared: Declaration, keys: Sequence[str]) -> InputFile:
     """One of them, by its name within the dataset and its path. Raises as `input_files` does."""
     try:
+        version = place.version(path)
         with place.open(path) as file:
             size, footer = _size_and_footer(file)
             metadata = pq.read_metadata(file)
@@ -76,7 +79,7 @@ def input_file(place: Place, name: str, path: str, declared: Declaration, keys: 
         raise DatasetRefused(dataset=name, what=_DAMAGED) from None
     groups = tuple(metadata.row_group(n).num_rows for n in range(metadata.num_row_groups))
     columns = _columns(name, metadata.schema.to_arrow_schema(), declared, keys)
-    return InputFile(name, path, size, footer, groups, columns)
+    return InputFile(name, path, version, size, footer, groups, columns)
 
 
 def _unreadable(error: OSError) -> str:
@@ -92,15 +95,14 @@ def _size_and_footer(file: BinaryIO) -> tuple[int, str]:
     return size, hashlib.sha256(file.read(length)).hexdigest()
 
 
-def require_unchanged(input_file: InputFile, file: BinaryIO) -> None:
-    """Raises DatasetRefused where an opened file is not the one that was looked at, or no more."""
+def require_unchanged(place: Place, input_file: InputFile) -> None:
+    """Raises DatasetRefused where a file is not the one that was looked at, or no more."""
     try:
-        found = _size_and_footer(file)
-    except struct.error:
-        found = None
-    if found != (input_file.bytes, input_file.footer_sha256):
+        is_as_it_was = place.version(input_file.path) == input_file.version
+    except OSError:
+        is_as_it_was = False
+    if not is_as_it_was:
         raise DatasetRefused(dataset=input_file.name, what="it was changed while the dataset was scored")
-    file.seek(0)
 
 
 def _columns(name: str, schema: pa.Schema, declared: Declaration, keys: Sequence[str]) -> Columns:

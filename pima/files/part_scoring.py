@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from pima.core.validation import Validated, validate_columns
 from pima.errors import DatasetRefused
 from pima.files.columns import array_of, keys_of, measurements_of
+from pima.files.contents import content_sha256
 from pima.files.inputs import require_unchanged
 from pima.files.outputs import require_none_of_others
 from pima.files.parts import PREDICTIONS, REJECTIONS, Facts, Part, as_metadata
@@ -69,13 +70,23 @@ class PartScoring:
         Raises OtherOutputThere, DatasetRefused, PartNotWritten; Interrupted between two batches, nothing of the part
         being left.
         """
+        require_unchanged(self.source, part.input)
         require_none_of_others(self.target, self.folder, part, self.model)
         with ExitStack() as rejecting, ExitStack() as predicting:
             predictions = _Output(self.target, f"{self.folder}/{PREDICTIONS}/{part.name}", predicting)
             rejections = _Output(self.target, f"{self.folder}/{REJECTIONS}/{part.name}", rejecting)
-            facts = self._facts(part, self._write(part, predictions, rejections))
+            facts = self._written(part, predictions, rejections)
             rejections.finish(as_metadata(facts))
             predictions.finish(as_metadata(facts))
+        return facts
+
+    def _written(self, part: Part, predictions: "_Output", rejections: "_Output") -> Facts:
+        """What of the part is read is hashed besides, from a file that is the same before and after."""
+        with ThreadPoolExecutor(1, "hashing") as hashing:
+            content = hashing.submit(content_sha256, self.source, part)
+            by_reason = self._write(part, predictions, rejections)
+            facts = self._facts(part, content.result(), by_reason)
+        require_unchanged(self.source, part.input)
         return facts
 
     def _write(self, part: Part, predictions: "_Output", rejections: "_Output") -> Counter[str]:
@@ -104,14 +115,12 @@ class PartScoring:
         first = part.first_row
         try:
             with self.source.open(part.input.path) as file:
-                require_unchanged(part.input, file)
                 opened = pq.ParquetFile(file, buffer_size=_READ_BYTES)
                 for batch in opened.iter_batches(rows, row_groups=list(part.groups), columns=names):
                     yield batch, first
                     first += batch.num_rows
                 if first == part.first_row:
                     yield _without_rows(opened.schema_arrow, names), first
-                require_unchanged(part.input, file)
         except (pa.ArrowException, OSError, ValueError):
             raise DatasetRefused(dataset=part.input.name, what=f"it can't be read beyond row {first}") from None
 
@@ -130,10 +139,11 @@ class PartScoring:
         }
         return _beside(kept, added)
 
-    def _facts(self, part: Part, by_reason: Counter[str]) -> Facts:
+    def _facts(self, part: Part, input_sha256: str, by_reason: Counter[str]) -> Facts:
         return Facts(
             scored_by=self.model.sha256,
-            input_sha256=part.input.footer_sha256,
+            footer_sha256=part.input.footer_sha256,
+            input_sha256=input_sha256,
             keys=part.input.columns.keys,
             rows=part.rows,
             predicted=part.rows - by_reason.total(),

@@ -41,8 +41,10 @@ class Facts:
 
     scored_by: str
     """`ScoringModel.sha256`."""
+    footer_sha256: str
+    """Of the input."""
     input_sha256: str
-    """Of the input's footer."""
+    """Of its bytes that the part was made of: `pima.files.contents`."""
     keys: tuple[str, ...]
     rows: int
     predicted: int

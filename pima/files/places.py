@@ -14,6 +14,9 @@ from pima.files.disks import matching, require_file
 from pima.whole_file import name_aside, written_aside
 
 _WILDCARDS = frozenset("*?[")
+_CHANGES_WITH_CONTENT = ("size", "ETag", "etag", "LastModified", "last_modified", "updated", "mtime", "created")
+"""What storages say of a file, each in words of its own. Some also say when it was read last, which a hash over all
+that they say would have in it (fsspec's `ukey`)."""
 
 
 class Place(Protocol):
@@ -24,6 +27,9 @@ class Place(Protocol):
 
     def open(self, path: str) -> BinaryIO:
         """For reading. Raises OSError."""
+
+    def version(self, path: str) -> str:
+        """Another text once the file is another one, or was written to. Raises OSError."""
 
     def files_below(self, folder: str) -> set[str]:
         """What the files are called within a folder; none where there is no folder. Raises OSError."""
@@ -121,6 +127,10 @@ class Disks:
         require_file(path)
         return Path(path).open("rb")
 
+    def version(self, path: str) -> str:
+        found = Path(path).stat()
+        return f"{found.st_ino} {found.st_size} {found.st_mtime_ns}"
+
     def files_below(self, folder: str) -> set[str]:
         try:
             Path(folder).stat()
@@ -155,6 +165,11 @@ class Storage:
     def open(self, path: str) -> BinaryIO:
         opened: BinaryIO = self._storage.open(path, "rb")
         return opened
+
+    def version(self, path: str) -> str:
+        self._storage.invalidate_cache()
+        found = self._storage.info(path)
+        return " ".join(str(found.get(name)) for name in _CHANGES_WITH_CONTENT)
 
     def files_below(self, folder: str) -> set[str]:
         self._storage.invalidate_cache()

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pima.errors import OtherOutputThere, PartNotWritten, WrongUsage
-from pima.files.inputs import InputFile, input_files
-from pima.files.outputs import MANIFEST, finished_parts, manifest_of, write_manifest
+from pima.files.inputs import InputFile, input_files, require_unchanged
+from pima.files.outputs import MANIFEST, finished_parts, manifest_of, require_same_content, write_manifest
 from pima.files.part_scoring import PartScoring
 from pima.files.parts import PREDICTIONS, Facts, Part, parts_of, summed
 from pima.files.places import Place, is_among, lies_within, on_disks, place_of, words_of
@@ -74,7 +74,9 @@ def score_files(found: Dataset, stop: StopRequest) -> FilesScored:
 
 
 def begin(found: Dataset) -> None:
-    """The manifest of an output that is not complete any more goes first. Raises OtherOutputThere."""
+    """Look at what finished parts were made of; then the manifest of an output that is not complete any more goes
+    first. Raises DatasetRefused, OtherOutputThere."""
+    require_same_content(found.source, found.folder, found.parts, found.finished)
     if len(found.finished) == len(found.parts):
         return
     try:
@@ -85,8 +87,10 @@ def begin(found: Dataset) -> None:
 
 
 def finish(found: Dataset) -> FilesScored:
-    """Write the manifest of all parts, as they stand there by now. Raises OtherOutputThere where somebody else has
-    written some of them, PartNotWritten where one is gone."""
+    """Write the manifest of all parts, as they stand there by now. Raises DatasetRefused where a file is another by
+    now, OtherOutputThere where somebody else has written some of them, PartNotWritten where one is gone."""
+    for file in found.files:
+        require_unchanged(found.source, file)
     finished = finished_parts(found.target, found.folder, found.parts, found.model)
     if lacking := [part.name for part in found.parts if part.name not in finished]:
         raise PartNotWritten(

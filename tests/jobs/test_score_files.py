@@ -1,6 +1,7 @@
 """`score --from --to`: Parquet to Parquet, with and without a database."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from pima.core.digest import sha256_of
@@ -188,7 +190,7 @@ def test_what_this_run_would_not_have_written_is_refused(
     assert "day=2/a-00000.parquet is no part of this dataset" in refused()
     write_rows(source / "day=2" / "a.parquet", drawn_rows(1_500, first_id=5_001))
     (into / "predictions" / PARTS[0]).write_bytes(b"PAR1")
-    assert "not written by pima" in refused()
+    assert "not written by this release of pima" in refused()
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -216,10 +218,47 @@ def test_what_another_model_scores_into_the_same_folder_meanwhile_is_not_taken_f
 def test_a_file_that_is_changed_while_it_is_scored_is_told(model: str, tmp_path: Path) -> None:
     source = write_rows(tmp_path / "in" / "patients.parquet", drawn_rows(10))
     found = open_dataset(str(source), str(tmp_path / "out"), model_of_file(Path(model)), [])
-    write_rows(source, drawn_rows(12))
+    before = source.read_bytes()
+    source.unlink()
+    source.write_bytes(before)  # of the same bytes, which nobody can know without reading it
     with pytest.raises(DatasetRefused, match="was changed while"):
         scoring_files.score_files(found, StopRequest())
     assert not list((tmp_path / "out").rglob("*.parquet"))
+
+
+def test_a_file_that_is_changed_behind_its_parts_is_told(model: str, tmp_path: Path) -> None:
+    source = write_rows(tmp_path / "in" / "patients.parquet", drawn_rows(10))
+    found = open_dataset(str(source), str(tmp_path / "out"), model_of_file(Path(model)), [])
+    scoring_files.score_parts(found, found.parts, StopRequest())
+    os.utime(source, ns=(1, 1))
+    with pytest.raises(DatasetRefused, match="was changed while"):
+        scoring_files.finish(found)
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_a_file_with_the_same_footer_and_another_value_is_another_file(model: str, tmp_path: Path) -> None:
+    source, into = tmp_path / "in" / "patients.parquet", tmp_path / "out"
+    source.parent.mkdir()
+    table = drawn_rows(5_000)
+
+    def write(first_glucose: float) -> bytes:
+        glucose = [first_glucose, 50.0, 150.0, *table.column("glucose").to_pylist()[3:]]
+        corrected = table.set_column(table.column_names.index("glucose"), "glucose", pa.array(glucose))
+        pq.write_table(corrected, source, use_dictionary=False, compression="none")
+        return source.read_bytes()
+
+    before = write(100.0)
+    _score(None, source, into, "--model", model)
+    written = _bytes(into)
+    after = write(120.0)
+    footer = -8 - int.from_bytes(before[-8:-4], "little")
+    assert (len(after), after[footer:], after == before) == (len(before), before[footer:], False)
+    for more in ((), ("--processes", "2")):
+        refused = _score(None, source, into, "--model", model, *more, exit_code=3)
+        assert "made of patients.parquet as it was before" in str(refused["message"])
+    assert _bytes(into) == written
+    source.write_bytes(before)
+    assert _score(None, source, into, "--model", model)["parts_before"] == 1
 
 
 def test_a_pattern_names_files_and_a_file_of_any_name_is_taken(model: str, source: Path, tmp_path: Path) -> None:
