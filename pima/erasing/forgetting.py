@@ -99,12 +99,13 @@ def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
     known = everyone_forgotten(connection)
     found = _found(connection, asked.who)
     was_forgotten = any_of(known, _names(found) + _asked_names(asked.who))
-    if not found and not was_forgotten:
-        raise NobodyToForget(called=asked.who)
     _hide_sides(connection, found)
     redacted = redact(connection, found.ids)
     erased = erasing.erase_rows(connection, found)
     noted = _forget_notes(connection, found, asked.sources)
+    # An id may be known to a snapshot alone, so that there was somebody is known only by now.
+    if not (redacted or erased or was_forgotten):
+        raise NobodyToForget(called=asked.who)
     keep_marks(connection, known, _names(found), asked.decided_by, asked.reason)
     return _result(erased, redacted, noted, was_forgotten, database_of(connection).words.keeps_deleted)
 

@@ -23,6 +23,9 @@ class Redacted:
     unknown: tuple[int, ...]
     """Versions of which it is not known."""
 
+    def __bool__(self) -> bool:
+        return bool(self.learned_by or self.test_sets)
+
 
 def redact(connection: Connection, ids: Set[int]) -> Redacted:
     """Take the rows with these ids out of snapshots, lists of training rows and test sets, version by version.

@@ -242,6 +242,23 @@ def test_nor_by_a_pull_nor_by_the_triggers_on_its_table(database: Database, own_
     assert own_clinic.pulled(database, "--full")["rejected"] == 2
 
 
+def test_a_row_that_somebody_has_deleted_is_taken_out_of_what_models_learned_from(
+    lived_in: Database, tmp_path: Path
+) -> None:
+    learned = min(_ids_of(lived_in, 3) & _ids_of(lived_in, 2))
+    lived_in.execute("DELETE FROM patients WHERE id = :id", {"id": learned})
+    ended = call(lived_in, "forget", str(learned), "--reason", "asked by letter", "--json")
+    assert ended.exit_code == 0, ended.stderr
+    found = the_json(ended)
+    assert (found["rows"], found["predictions"], found["learned_by"]) == (0, 0, [1, 2, 3])
+    for version in (2, 3):
+        assert learned not in _ids_of(lived_in, version)
+        assert learned not in set(ids_from_parquet(_snapshot(lived_in, version)).tolist())
+    file = write(tmp_path, f"id,{HEADER}", f"{learned},{SOUND.format(glucose=120)},1")
+    assert the_json(call(lived_in, "load", file, "--json"))["refused_by_reason"] == {"forgotten": 1}
+    assert call(lived_in, "forget", "4711471147114711", "--reason", "nobody").exit_code == 2
+
+
 def test_one_of_several_rows_of_a_person_is_not_forgotten_alone(database: Database) -> None:
     first, second, other = insert_patients(database, 3)
     database.execute("UPDATE patients SET person_key = 'p' WHERE id < :id", {"id": other})
@@ -340,6 +357,26 @@ def test_a_mark_tells_nothing_without_the_salt() -> None:
     assert (known.has("id 7"), known.has("id 8"), known.has("person 7")) == (True, False, False)
     assert mark_of("id 7", "another") not in known.marks
     assert known.among("s", ["7"], [None]) == [False]
+
+
+def test_nothing_is_left_in_a_write_ahead_log_either(sqlite: Database) -> None:
+    """Which somebody else's program has given the file."""
+    path = str(sqlite.engine.url.database)
+    (patient,) = insert_patients(sqlite, 1)
+    engine = make_engine(sqlite.url, DatabaseSettings(lock_timeout_seconds=1))
+    asked = Forgetting(ById(patient), (), "somebody", "asked")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        assert other.execute("PRAGMA journal_mode = WAL").fetchall() == [("wal",)]
+        other.execute("UPDATE patients SET source = 'clinic', source_key = ?, person_key = ?", (KEY, PERSON))
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM patients").fetchall()
+        with pytest.raises(FileNotMadeAnew, match="reads the file as it was before"):
+            forget(engine, asked, dry_run=False)
+        other.execute("COMMIT")
+        assert forget(engine, asked, dry_run=False).forgotten_before
+        left = Path(path).read_bytes() + Path(f"{path}-wal").read_bytes()
+    assert not any(word.encode() in left for word in (KEY, PERSON))
+    engine.dispose()
 
 
 def test_where_the_file_can_t_be_made_anew_it_says_that_the_person_is_erased(sqlite: Database) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import URL
 
-from pima.errors import WrongConfiguration
+from pima.errors import DatabaseBusy, WrongConfiguration
 from pima.settings import DatabaseSettings
 from pima.store.urls import EXPECTED_OPTIONS, EXPECTED_URL
 
@@ -74,5 +74,9 @@ def leave_no_trace(engine: Engine) -> None:
     connection = engine.raw_connection()
     try:
         connection.cursor().execute("VACUUM")
+        # Where somebody has given the file a write-ahead log, all of that stands beside the file until it is moved.
+        (is_busy, _, _) = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     finally:
         connection.close()
+    if is_busy:
+        raise DatabaseBusy(what="another process reads the file as it was before, by its write-ahead log")
