@@ -24,7 +24,7 @@ from pima.store.database import database_of
 from pima.store.engine import translated_errors, without_time_limit, writing
 from pima.store.erasing import Erased, Found
 from pima.store.forgotten import any_of, everyone_forgotten, keep_marks
-from pima.store.schema import holdout_salt
+from pima.store.salts import holdout_salt
 
 _LEASE_SECONDS = 600
 

@@ -152,6 +152,8 @@ class Partitions:
     """Last: put a table of parts into its place, by the two numbers."""
     make_ahead: Callable[[Connection], int]
     """Make the parts that come next; how many were made."""
+    make_behind: Callable[[Connection], None]
+    """Make those that rows need which somebody has restored after their part was dropped."""
     droppable: Callable[[Connection, datetime], list[Part]]
     """Those of which all rows are older and none belongs to a version that lives, nor any can come."""
     count: Callable[[Connection, Part], int]

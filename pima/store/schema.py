@@ -3,12 +3,11 @@
 The check at the start of every command uses plain catalogue queries, since importing Alembic takes a third of a second.
 """
 
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, func, insert, select, text, update
+from sqlalchemy import URL, Connection, Engine, func, select, text
 
 from pima.core.features import KEYS, Declaration
 from pima.core.ids import LARGEST_ID
@@ -22,7 +21,6 @@ from pima.errors import (
     SchemaMissing,
     StillAttached,
     StillDivided,
-    WrongConfiguration,
 )
 from pima.settings import HoldoutSettings
 from pima.store.attaching import attached_names
@@ -32,7 +30,8 @@ from pima.store.declarations import newest_declaration, require_declared, requir
 from pima.store.engine import reading, writing
 from pima.store.feature_columns import begin_with
 from pima.store.generations import keep_share
-from pima.store.tables import TABLES, VIEWS, WITH_FEATURES, forgotten, installation
+from pima.store.salts import keep_salt
+from pima.store.tables import TABLES, VIEWS, WITH_FEATURES, forgotten
 from pima.store.triggers import drop_triggers, make_triggers, require_triggers
 from pima.store.types import Real
 from pima.store.urls import redacted
@@ -192,14 +191,23 @@ def migrate(
             _require_one_schema(connection, _NAMES)
             if before is None and declared is not None:
                 begin_with(connection, declared)
-            made_anew = make_triggers(connection)
-            database_of(connection).mend_counter(connection)
+            made_anew = _mend(connection)
             if declared is not None:
                 require_declared(declared, newest_declaration(connection))
-            _keep_salt(connection, salt)
+            keep_salt(connection, salt)
             keep_share(connection, share)
         # Those of an older schema had to be made anew in any case.
         return Migrated(before, after, made_anew if before == HEAD else None)
+
+
+def _mend(connection: Connection) -> str | None:
+    """See that triggers, counter and parts are as they should be; what was wrong with the triggers."""
+    database = database_of(connection)
+    made_anew = make_triggers(connection)
+    database.mend_counter(connection)
+    if database.partitions is not None:
+        database.partitions.make_behind(connection)
+    return made_anew
 
 
 def _require_ids_in_range(connection: Connection) -> None:
@@ -270,29 +278,3 @@ def _run_alembic(connection: Connection, to: str) -> None:
         command.upgrade(config, to)
     else:
         command.downgrade(config, to)
-
-
-def _keep_salt(connection: Connection, salt: str) -> None:
-    kept = connection.scalar(select(installation.c.holdout_salt))
-    if kept is None:
-        # A random salt of 256 bits unless the operator gave one.
-        connection.execute(insert(installation).values(id=1, holdout_salt=salt or secrets.token_hex(32)))
-    elif salt and salt != kept:
-        raise _other_salt()
-    # Of a database from before anybody could be forgotten, too.
-    lacks_one = update(installation).where(installation.c.forgetting_salt.is_(None))
-    connection.execute(lacks_one.values(forgetting_salt=secrets.token_hex(32)))
-
-
-def holdout_salt(connection: Connection, configured: str) -> str:
-    """The database's salt; raises WrongConfiguration where the settings name another."""
-    kept: str = connection.execute(select(installation.c.holdout_salt)).scalar_one()
-    if configured and configured != kept:
-        raise _other_salt()
-    return kept
-
-
-def _other_salt() -> WrongConfiguration:
-    what = "holdout.salt differs from the salt that this database was installed with"
-    expected = "an empty holdout.salt, or the same one: another would move training rows into the test set"
-    return WrongConfiguration(what=what, expected=expected)

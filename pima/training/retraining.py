@@ -37,7 +37,7 @@ from pima.store.generations import holdout_generation
 from pima.store.histories import labelled_history
 from pima.store.late_keys import late_keys
 from pima.store.leases import RETRAINING
-from pima.store.schema import holdout_salt
+from pima.store.salts import holdout_salt
 from pima.training.judged_rows import AsRead
 from pima.training.judging import Case, Challenger, judge, load_champion
 from pima.training.late_keys import begin_where_keys_came

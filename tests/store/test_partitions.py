@@ -21,6 +21,7 @@ from tests.conftest import (
     install_models,
     the_json,
     under_role,
+    without_triggers,
 )
 
 DIVIDE = ("migrate", "--partitions", "100")
@@ -137,6 +138,29 @@ def test_a_part_whose_row_waits_still_is_not_dropped(scored: Database) -> None:
     assert the_json(call(scored, "requeue", "--json"))["requeued"] == 1
     assert call(scored, "score").exit_code == 0
     assert _parts(scored)["predictions_below_200"] == 1
+
+
+def test_a_row_that_is_restored_when_its_part_is_gone_gets_one_again(scored: Database) -> None:
+    assert call(scored, *DIVIDE).exit_code == 0
+    insert_many(scored, 500)
+    scorer, eraser = under_role(scored, "pima_scorer"), under_role(scored, "pima_eraser")
+    assert call(scorer, "score").exit_code == 0
+    scored.execute("CREATE TABLE backup AS SELECT * FROM patients WHERE id = 1")
+    scored.execute("DELETE FROM patients WHERE id = 1")
+    scored.execute("UPDATE predictions SET scored_at = now() - interval '300 days'")
+    scored.execute("UPDATE patients SET outcome = 1 WHERE version < 300")
+    assert the_json(call(eraser, "retain", "--older-than", "200", "--json"))["parts"] == 2
+    assert _names(scored) == ["predictions", "predictions_below_600", "predictions_below_700", "predictions_below_800"]
+    with without_triggers(scored):
+        scored.execute("INSERT INTO patients SELECT * FROM backup")
+    insert_patients(scored, 5)
+    assert call(scored, "requeue").exit_code == 0
+    waits = call(scorer, "score")
+    assert (waits.exit_code, "for rows that were restored, by python -m jobs.migrate" in waits.stderr) == (75, True)
+    assert call(scored, "migrate").exit_code == 0
+    assert the_json(call(scorer, "score", "--json"))["predicted"] == 6
+    assert _parts(scored)["predictions_below_300"] == 1
+    assert call(scored, "migrate").exit_code == 0
 
 
 def test_a_part_is_not_dropped_whose_versions_nobody_else_sees_yet(

@@ -12,6 +12,7 @@ from pima.settings import DatabaseSettings
 from pima.store import schema
 from pima.store.database import database_of
 from pima.store.engine import make_engine, writing
+from pima.store.salts import holdout_salt
 from pima.store.tables import TABLES, with_features
 from tests.conftest import FEATURE_NAMES, PATIENCE_SECONDS, ROOT, SALT, Database
 
@@ -171,10 +172,10 @@ def test_the_salt_is_kept_and_another_is_refused(database: Database) -> None:
     with pytest.raises(WrongConfiguration, match="salt"):
         schema.migrate(database.engine, "another")
     with writing(database.engine) as connection:
-        assert schema.holdout_salt(connection, "") == SALT
-        assert schema.holdout_salt(connection, SALT) == SALT
+        assert holdout_salt(connection, "") == SALT
+        assert holdout_salt(connection, SALT) == SALT
         with pytest.raises(WrongConfiguration):
-            schema.holdout_salt(connection, "another")
+            holdout_salt(connection, "another")
 
 
 def test_a_drawn_salt_is_long_and_new_each_time(tmp_path: Path) -> None:
@@ -183,7 +184,7 @@ def test_a_drawn_salt_is_long_and_new_each_time(tmp_path: Path) -> None:
         engine = make_engine(f"sqlite:///{tmp_path}/{n}.db", DatabaseSettings())
         schema.migrate(engine, "")
         with writing(engine) as connection:
-            salts.add(schema.holdout_salt(connection, ""))
+            salts.add(holdout_salt(connection, ""))
         engine.dispose()
     assert len(salts) == 2
     assert all(len(salt) == 64 for salt in salts)

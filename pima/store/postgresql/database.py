@@ -1,7 +1,7 @@
 """PostgreSQL, as the store knows it."""
 
-from pima.store.database import Attaching, Database, Triggers, imported_when_called
-from pima.store.postgresql import attached, attaching, triggers
+from pima.store.database import Attaching, Database, Partitions, Triggers, imported_when_called
+from pima.store.postgresql import attached, attaching, dividing, partitions, triggers
 from pima.store.postgresql.constraints import constraints
 from pima.store.postgresql.counter import mend_counter
 from pima.store.postgresql.definition import definition
@@ -23,7 +23,6 @@ from pima.store.postgresql.loading import (
     wait_for_other_loads,
     waiting_a_moment,
 )
-from pima.store.postgresql.partitions import PARTITIONS
 from pima.store.postgresql.roles import make_roles
 from pima.store.postgresql.schema import (
     columns,
@@ -77,7 +76,19 @@ DATABASE = Database(
         fault=attached.fault,
         state=attached.state,
     ),
-    partitions=PARTITIONS,
+    partitions=Partitions(
+        is_divided=partitions.is_divided,
+        parts=partitions.parts,
+        bound=dividing.bound,
+        unbound=dividing.unbound,
+        see_bound=dividing.see_bound,
+        divide=dividing.divide,
+        make_ahead=partitions.make_ahead,
+        make_behind=partitions.make_behind,
+        droppable=partitions.droppable,
+        count=partitions.count,
+        drop=partitions.drop_part,
+    ),
     definition=definition,
     mend_counter=mend_counter,
     few_ids=few_ids,

@@ -78,7 +78,10 @@ def _why_busy(state: str, diagnostics: object) -> str | None:
     ):
         return "another session changed the same table, function or right"
     if state == "23514" and getattr(diagnostics, "source_function", None) == _FINDS_PART:
-        return "rows came meanwhile for which a part is only made when this is run again"
+        return (
+            "rows came meanwhile for which a part is only made when this is run again"
+            " (for rows that were restored, by python -m jobs.migrate)"
+        )
     if state == "23514" and getattr(diagnostics, "constraint_name", None) == UNTIL_DIVIDED:
         return (
             "predictions are being divided, and take no row version so far ahead until that is done; if whoever did so"

@@ -1,28 +1,15 @@
-"""Parts of `predictions` by ranges of row versions, which are drawn in the order of time and stand in its key.
-
-The table that there is becomes the first part as it stands: no row is copied. What takes long is to see that all its
-versions lie below the first boundary, and while that goes on everything else does.
-
-The functions run with the owner's rights: the nightly job has no right to make a table, nor to drop one.
-"""
+"""Parts of `predictions` by ranges of row versions, which are drawn in the order of time and stand in its key."""
 
 import time
+from collections.abc import Iterator
 from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from pima.errors import CannotPartition
-from pima.store.database import Part, Partitions
+from pima.store.database import Part
 from pima.store.postgresql.counter import LAST_VERSION
-from pima.store.postgresql.driver_errors import UNTIL_DIVIDED
-from pima.store.postgresql.held_views import hold_briefly, views_made_anew
+from pima.store.postgresql.part_functions import AHEAD, DROP
 from pima.store.postgresql.schema import schema_of_patients
-
-AHEAD = "make_predictions_ahead"
-DROP = "drop_old_predictions"
-_PARTS_AHEAD = 2
-_PATIENCE = "2s"
-"""With whoever uses the table: all who come later wait behind this one."""
 
 
 def is_divided(connection: Connection) -> bool:
@@ -45,185 +32,10 @@ def parts(connection: Connection) -> list[Part]:
     return [Part(row.name, row.since, row.below) for row in rows]
 
 
-def bound(connection: Connection, versions: int) -> int:
-    """Say up to where the first part reaches, at least a whole part above what was drawn; where it was said before, and
-    there is room still, that. From now on no higher version can be written until the table is divided."""
-    _require_plain(connection)
-    last = connection.scalar(text(LAST_VERSION)) or 0
-    below = _said(connection)
-    if below is not None and below - last > versions // 2:
-        return below
-    below = (last // versions + 2) * versions
-    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
-    connection.exec_driver_sql(f"ALTER TABLE predictions DROP CONSTRAINT IF EXISTS {UNTIL_DIVIDED}")
-    connection.exec_driver_sql(
-        f"ALTER TABLE predictions ADD CONSTRAINT {UNTIL_DIVIDED} CHECK (patient_version < {below}) NOT VALID"
-    )
-    return below
-
-
-def _said(connection: Connection) -> int | None:
-    condition = """
-        SELECT (regexp_match(pg_get_constraintdef(oid), '< ''?([0-9]+)'))[1]::bigint FROM pg_constraint
-        WHERE conrelid = to_regclass('predictions') AND conname = :name"""
-    found: int | None = connection.scalar(text(condition), {"name": UNTIL_DIVIDED})
-    return found
-
-
-def unbound(connection: Connection) -> None:
-    """Take that back, where the table was not divided."""
-    if not is_divided(connection):
-        connection.exec_driver_sql(f"ALTER TABLE predictions DROP CONSTRAINT IF EXISTS {UNTIL_DIVIDED}")
-
-
-def see_bound(connection: Connection) -> None:
-    """Look at all rows, while others write."""
-    connection.exec_driver_sql(f"ALTER TABLE predictions VALIDATE CONSTRAINT {UNTIL_DIVIDED}")
-
-
-def _require_plain(connection: Connection) -> None:
-    """What hangs on the table would hang on its first part alone."""
-    others = connection.execute(
-        text("""
-            SELECT 'the trigger ' || tgname FROM pg_trigger
-            WHERE tgrelid = to_regclass('predictions') AND NOT tgisinternal
-            UNION ALL SELECT 'the materialized view ' || c.relname
-            FROM pg_depend d JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
-                JOIN pg_class c ON c.oid = r.ev_class
-            WHERE d.refobjid = to_regclass('predictions') AND c.relkind = 'm'
-            UNION ALL SELECT 'the publication ' || p.pubname
-            FROM pg_publication_rel x JOIN pg_publication p ON p.oid = x.prpubid
-            WHERE x.prrelid = to_regclass('predictions') LIMIT 1""")
-    ).scalar()
-    if others is not None:
-        raise CannotPartition(what=others)
-
-
-_READ_IT = """
-    SELECT r.ev_class FROM pg_depend d JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
-    WHERE d.refobjid = to_regclass('predictions')"""
-"""Views that do, of ours or of somebody else's."""
-
-
-def divide(connection: Connection, below: int, versions: int) -> None:
-    """Put a table of parts into the place of the one that there is, which becomes its first part: under a lock, but
-    nothing is read or copied. Raises DatabaseBusy, soon, where somebody uses it."""
-    schema = schema_of_patients(connection)
-    views = views_made_anew(connection, _READ_IT)
-    hold_briefly(connection, views, "predictions")
-    grants, owner = _grants(connection), _owner(connection)
-    first, by_versions = f"predictions_below_{below}", "PARTITION BY RANGE (patient_version)"
-    key = "PRIMARY KEY (patient_id, patient_version, model_version)"
-    for statement in (
-        f"ALTER TABLE {schema}.predictions RENAME TO {first}",
-        f"ALTER TABLE {schema}.{first} RENAME CONSTRAINT pk_predictions TO pk_{first}",
-        f"CREATE TABLE {schema}.predictions (LIKE {schema}.{first} INCLUDING ALL EXCLUDING INDEXES) {by_versions}",
-        f"ALTER TABLE {schema}.predictions DROP CONSTRAINT {UNTIL_DIVIDED}",
-        f"ALTER TABLE {schema}.predictions ADD CONSTRAINT pk_predictions {key}",
-        f"ALTER TABLE {schema}.predictions OWNER TO {owner}",
-        f"ALTER TABLE {schema}.predictions ATTACH PARTITION {schema}.{first} FOR VALUES FROM (MINVALUE) TO ({below})",
-        f"ALTER TABLE {schema}.{first} DROP CONSTRAINT {UNTIL_DIVIDED}",
-        *(f"GRANT {right} ON {schema}.predictions TO {role}" for right, role in grants),
-        *views,
-    ):
-        connection.exec_driver_sql(statement.replace("%", "%%"))
-    _make_functions(connection, schema, owner, versions)
-    make_ahead(connection)
-
-
-def _owner(connection: Connection) -> str:
+def owner_of_predictions(connection: Connection) -> str:
+    """In quotes where it needs them."""
     named = "SELECT quote_ident(pg_get_userbyid(relowner)) FROM pg_class WHERE oid = to_regclass('predictions')"
     return str(connection.scalar(text(named)))
-
-
-def _grants(connection: Connection) -> list[tuple[str, str]]:
-    rows = connection.execute(
-        text("""
-            SELECT a.privilege_type || a.of_column AS given,
-                CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
-                    || CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END AS role
-            FROM pg_class c CROSS JOIN LATERAL (
-                SELECT '' AS of_column, * FROM aclexplode(c.relacl)
-                UNION ALL SELECT ' (' || quote_ident(f.attname) || ')', e.*
-                FROM pg_attribute f CROSS JOIN LATERAL aclexplode(f.attacl) e
-                WHERE f.attrelid = c.oid AND NOT f.attisdropped) AS a
-            WHERE c.oid = to_regclass('predictions') AND a.grantee <> c.relowner""")
-    )
-    return [(row.given, row.role) for row in rows]
-
-
-def _make_functions(connection: Connection, schema: str, owner: str, versions: int) -> None:
-    bodies = {f"{AHEAD}()": ("integer", _ahead(schema, versions)), f"{DROP}(part text)": ("boolean", _drop(schema))}
-    for signature, (returned, body) in bodies.items():
-        quoted = body.replace("'", "''").replace("%", "%%")
-        connection.exec_driver_sql(
-            f"CREATE OR REPLACE FUNCTION {schema}.{signature} RETURNS {returned} LANGUAGE plpgsql SECURITY DEFINER"
-            f" SET search_path = {schema}, pg_temp AS '{quoted}'"
-        )
-        named = signature.replace("part text", "text")
-        connection.exec_driver_sql(f"ALTER FUNCTION {schema}.{named} OWNER TO {owner}")
-        connection.exec_driver_sql(f"REVOKE ALL ON FUNCTION {schema}.{named} FROM PUBLIC")
-    let_roles_use_them(connection)
-
-
-_USED_BY = {f"{AHEAD}()": ("pima_scorer",), f"{DROP}(text)": ("pima_eraser",)}
-
-
-def let_roles_use_them(connection: Connection) -> None:
-    """The roles that there are, where there are functions."""
-    for function, roles in _USED_BY.items():
-        there = text("SELECT rolname FROM pg_roles WHERE rolname = ANY(:roles) AND to_regprocedure(:name) IS NOT NULL")
-        for role in connection.execute(there, {"roles": list(roles), "name": function}).scalars().all():
-            connection.exec_driver_sql(f"GRANT EXECUTE ON FUNCTION {function} TO {role}")
-
-
-_HIGHEST = r"""SELECT max((regexp_match(pg_get_expr(c.relpartbound, c.oid), 'TO \(''?(-?[0-9]+)'))[1]::bigint)
-            INTO since FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-            WHERE i.inhparent = '{schema}.predictions'::regclass"""
-
-
-def _ahead(schema: str, versions: int) -> str:
-    """Beside the table first, then made a part of it: that way nobody who writes predictions is waited for. What the
-    counter has leapt over becomes one part."""
-    return f"""
-    DECLARE
-        drawn BIGINT := coalesce(pg_sequence_last_value('{schema}.patient_version'), 0);
-        since BIGINT;
-        below BIGINT;
-        made INTEGER := 0;
-    BEGIN
-        LOOP
-            {_HIGHEST.format(schema=schema)};
-            EXIT WHEN since >= (drawn / {versions} + 1 + {_PARTS_AHEAD}) * {versions};
-            -- Of two at once the second sees what the first has made.
-            LOCK TABLE {schema}.predictions IN SHARE UPDATE EXCLUSIVE MODE;
-            {_HIGHEST.format(schema=schema)};
-            CONTINUE WHEN since >= (drawn / {versions} + 1 + {_PARTS_AHEAD}) * {versions};
-            below := greatest(since, (drawn / {versions}) * {versions}) + {versions};
-            EXECUTE format('CREATE TABLE {schema}.predictions_below_%s (LIKE {schema}.predictions INCLUDING ALL)',
-                below);
-            EXECUTE format('ALTER TABLE {schema}.predictions ATTACH PARTITION {schema}.predictions_below_%s'
-                ' FOR VALUES FROM (%s) TO (%s)', below, since, below);
-            made := made + 1;
-        END LOOP;
-        RETURN made;
-    END"""
-
-
-def _drop(schema: str) -> str:
-    """A part and nothing else; whether it could be had at once."""
-    return f"""
-    BEGIN
-        IF NOT EXISTS (SELECT 1 FROM pg_inherits
-                       WHERE inhparent = '{schema}.predictions'::regclass AND inhrelid = to_regclass(part)) THEN
-            RAISE EXCEPTION 'no part of predictions';
-        END IF;
-        SET LOCAL lock_timeout = '1s';
-        EXECUTE format('DROP TABLE %s', to_regclass(part));
-        RETURN true;
-    EXCEPTION WHEN lock_not_available THEN
-        RETURN false;
-    END"""
 
 
 def make_ahead(connection: Connection) -> int:
@@ -232,6 +44,39 @@ def make_ahead(connection: Connection) -> int:
         return 0
     made: int = connection.execute(text(f"SELECT {AHEAD}()")).scalar_one()
     return made
+
+
+def make_behind(connection: Connection) -> None:
+    """Parts for rows that wait, or may, with a version whose part was dropped: somebody has restored them behind the
+    triggers' back."""
+    if not (found := parts(connection)):
+        return
+    schema, owner = schema_of_patients(connection), owner_of_predictions(connection)
+    for part in _missing(found, schema):
+        if not _is_wanted(connection, part):
+            continue
+        bounds = f"FROM ({'MINVALUE' if part.since is None else part.since}) TO ({part.below})"
+        for statement in (
+            f"CREATE TABLE {part.name} (LIKE {schema}.predictions INCLUDING ALL)",
+            f"ALTER TABLE {part.name} OWNER TO {owner}",
+            f"ALTER TABLE {schema}.predictions ATTACH PARTITION {part.name} FOR VALUES {bounds}",
+        ):
+            connection.exec_driver_sql(statement.replace("%", "%%"))
+
+
+def _missing(found: list[Part], schema: str) -> Iterator[Part]:
+    """What lies before the first part and between two."""
+    reached = None
+    for part in found:
+        if part.since is not None and part.since != reached:
+            yield Part(f"{schema}.predictions_below_{part.since}", reached, part.since)
+        reached = part.below
+
+
+def _is_wanted(connection: Connection, part: Part) -> bool:
+    since = "" if part.since is None else f"AND version >= {part.since}"
+    waits = f"SELECT EXISTS (SELECT 1 FROM patients WHERE outcome IS NULL AND version < {part.below} {since})"
+    return bool(connection.execute(text(waits)).scalar_one())
 
 
 def droppable(connection: Connection, cutoff: datetime) -> list[Part]:
@@ -263,12 +108,9 @@ def _writers_are_done(connection: Connection) -> bool:
 
 def _keeps_nothing(connection: Connection, part: Part, cutoff: datetime) -> bool:
     """No version comes to life a second time, so that what is so stays so."""
-    since = "" if part.since is None else f"AND version >= {part.since}"
     # By way of the whole table, on which alone the roles have rights.
-    kept = f"""
-        SELECT EXISTS (SELECT 1 FROM predictions WHERE {_of(part)} AND scored_at >= :cutoff)
-            OR EXISTS (SELECT 1 FROM patients WHERE outcome IS NULL AND version < {part.below} {since})"""
-    return not connection.execute(text(kept), {"cutoff": cutoff}).scalar_one()
+    kept = f"SELECT EXISTS (SELECT 1 FROM predictions WHERE {_of(part)} AND scored_at >= :cutoff)"
+    return not (_is_wanted(connection, part) or connection.execute(text(kept), {"cutoff": cutoff}).scalar_one())
 
 
 def _of(part: Part) -> str:
@@ -284,6 +126,3 @@ def count(connection: Connection, part: Part) -> int:
 def drop_part(connection: Connection, part: Part) -> bool:
     """Drop a part; False where somebody holds it."""
     return bool(connection.execute(text(f"SELECT {DROP}(:part)"), {"part": part.name}).scalar_one())
-
-
-PARTITIONS = Partitions(is_divided, parts, bound, unbound, see_bound, divide, make_ahead, droppable, count, drop_part)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from pima.core.features import KEYS
 from pima.store.columns import listed
-from pima.store.postgresql.partitions import let_roles_use_them
+from pima.store.postgresql.part_functions import let_roles_use_them
 from pima.store.postgresql.schema import schema_of_patients
 from pima.store.registry import VersionSummary
 from pima.store.service_figures import MoveLine
