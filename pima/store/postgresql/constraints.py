@@ -27,7 +27,7 @@ _FOUND = text("""
     FROM ours o JOIN pg_rewrite r ON r.ev_class = o.oid
         JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
         JOIN pg_class t ON d.refclassid = 'pg_class'::regclass AND t.oid = d.refobjid
-    WHERE o.relkind = 'v'""")
+    WHERE o.relkind = 'v' AND pg_table_is_visible(t.oid)""")
 
 
 def constraints(connection: Connection, names: Sequence[str]) -> set[tuple[str, str]]:
