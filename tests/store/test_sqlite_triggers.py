@@ -40,6 +40,11 @@ UNDOES = {
         "CREATE TRIGGER lock AFTER UPDATE ON patients BEGIN INSERT OR FAIL INTO audit VALUES (NEW.id); END",
         "the trigger lock on patients may leave a patient's row half written",
     ),
+    "what may fail by a key of the clinic's": (
+        """CREATE TABLE seen (id INTEGER, day TEXT DEFAULT 'today', UNIQUE (id, day) ON CONFLICT FAIL);
+        CREATE TRIGGER sees AFTER UPDATE OF bmi ON patients BEGIN INSERT INTO seen (id) VALUES (NEW.id); END""",
+        "the trigger sees on patients may leave a patient's row half written",
+    ),
     "what fails on a table that a trigger on patients writes to": (
         """CREATE TRIGGER tell AFTER UPDATE ON patients BEGIN INSERT INTO notify VALUES (NEW.id); END;
         CREATE TRIGGER pass AFTER INSERT ON notify BEGIN INSERT INTO audit VALUES (NEW.id); END;

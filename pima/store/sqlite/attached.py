@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 
 from pima.core.source import Source
 from pima.store.sqlite.attaching import triggers_of, unique_columns
-from pima.store.sqlite.trigger_texts import TriggerText, what_keeps_others_from_running
+from pima.store.sqlite.trigger_texts import trigger_texts, what_keeps_others_from_running
 
 
 def database_id(connection: Connection) -> str:
@@ -39,12 +39,7 @@ def obstacle(connection: Connection, table: str, source: Source) -> str | None:
             return f"{table} has no column {column}, which is in the source's key"
     if any(column is None for columns in unique_columns(connection, table) for column, _ in columns):
         return f"{table} has a unique index on an expression, by which REPLACE takes rows away that no trigger can name"
-    return what_keeps_others_from_running(_triggers(connection), table)
-
-
-def _triggers(connection: Connection) -> list[TriggerText]:
-    rows = connection.execute(text("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'"))
-    return [TriggerText(row.name, row.tbl_name.lower(), row.sql) for row in rows]
+    return what_keeps_others_from_running(trigger_texts(connection), table)
 
 
 def fault(connection: Connection, source: Source, _table: str | None) -> str | None:
@@ -52,7 +47,7 @@ def fault(connection: Connection, source: Source, _table: str | None) -> str | N
     table = table_id(connection, source.table_parts)
     if table is None:
         return f"the table {source.table_parts[-1]} is missing"
-    found = {trigger.name: trigger for trigger in _triggers(connection)}
+    found = {trigger.name: trigger for trigger in trigger_texts(connection)}
     if what := obstacle(connection, table, source):
         return what
     for name, statement in triggers_of(connection, table, source).items():

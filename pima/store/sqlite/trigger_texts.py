@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 
+from sqlalchemy import Connection, text
+
 _PIECE = re.compile(
     r"""--[^\n]* | /\*.*?(?:\*/|\Z)                          # a comment
     | (?P<literal>'(?:[^']|'')*')
@@ -30,6 +32,8 @@ class TriggerText:
     table: str
     """In lower case."""
     sql: str
+    failing: frozenset[str] = frozenset()
+    """The tables that have a key or condition ON CONFLICT FAIL."""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -55,7 +59,9 @@ class TriggerText:
     @property
     def fails(self) -> bool:
         """Whether it may end a statement with an error, and leave in the table what was done until then."""
-        return self._has("raise", "(", "fail") or self._has("insert", "or", "fail") or self._has("update", "or", "fail")
+        written = {table for table, event in self.writes if event != "delete"}
+        said = (("raise", "(", "fail"), ("insert", "or", "fail"), ("update", "or", "fail"))
+        return any(self._has(*words) for words in said) or not self.failing.isdisjoint(written)
 
     @property
     def writes(self) -> set[Write]:
@@ -75,8 +81,20 @@ class TriggerText:
         return found
 
     def _has(self, *words: str) -> bool:
-        said = self.words
-        return any(said[start : start + len(words)] == words for start in range(len(said)))
+        return _stand_in(words, self.words)
+
+
+def trigger_texts(connection: Connection) -> list[TriggerText]:
+    """All of the file. A connection's temporary ones nobody else can see."""
+    named = "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger' OR sql LIKE '%conflict%fail%'"
+    rows = connection.execute(text(named)).all()
+    tables = (row for row in rows if row.type == "table")
+    failing = frozenset(row.name.lower() for row in tables if _stand_in(("on", "conflict", "fail"), _words(row.sql)))
+    return [TriggerText(row.name, row.tbl_name.lower(), row.sql, failing) for row in rows if row.type == "trigger"]
+
+
+def _stand_in(words: tuple[str, ...], said: tuple[str, ...]) -> bool:
+    return any(said[start : start + len(words)] == words for start in range(len(said)))
 
 
 def _table(word: str) -> str:

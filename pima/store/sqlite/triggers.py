@@ -4,26 +4,26 @@ from sqlalchemy import Connection, text
 
 from pima.core.ids import LARGEST_VERSION
 from pima.store.sqlite.trigger_statements import FEWEST, same, statements
-from pima.store.sqlite.trigger_texts import TriggerText, first_fault, writers_within_ours
+from pima.store.sqlite.trigger_texts import TriggerText, first_fault, trigger_texts, writers_within_ours
 from pima.store.versions import SET_NEAR_ITS_END, highest_of_each_table
 
 
 def make(connection: Connection, columns: tuple[str, ...]) -> None:
     """Make the triggers anew, whatever stands there under their names."""
     drop(connection)
-    for statement in statements(columns, _needed(_triggers(connection))).values():
+    for statement in statements(columns, _needed(trigger_texts(connection))).values():
         connection.exec_driver_sql(statement)
 
 
 def drop(connection: Connection) -> None:
     """Take the triggers away."""
-    for name in statements((), _found({row.name for row in _triggers(connection)})):
+    for name in statements((), _found({row.name for row in trigger_texts(connection)})):
         connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
 
 
 def fault(connection: Connection, columns: tuple[str, ...]) -> str | None:
     """What of the triggers is not as `make` makes it, in words; None where all is well."""
-    found = {row.name: row for row in _triggers(connection)}
+    found = {row.name: row for row in trigger_texts(connection)}
     count = _found(set(found))
     made = statements(columns, count)
     for name, statement in made.items():
@@ -52,12 +52,6 @@ def _fault_of_counter(connection: Connection) -> str | None:
             "patient_version_counter.labelling is set, by which anybody says labelled_at (run python -m jobs.requeue)"
         )
     return None
-
-
-def _triggers(connection: Connection) -> list[TriggerText]:
-    """All of the file. A connection's temporary ones nobody else can see."""
-    rows = connection.execute(text("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'"))
-    return [TriggerText(row.name, row.tbl_name.lower(), row.sql) for row in rows]
 
 
 def _needed(others: list[TriggerText]) -> int:
