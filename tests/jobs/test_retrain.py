@@ -335,8 +335,9 @@ def test_a_fit_does_not_depend_on_what_somebody_has_told_keras_or_python(sqlite:
     (tmp_path / ".keras" / "keras.json").write_text(json.dumps(told))
     assert call(sqlite, "load", str(SHIPPED)).exit_code == 0
     of_people = {"KERAS_BACKEND": "torch", "KERAS_MAX_EPOCHS": "0", "KERAS_MAX_STEPS_PER_EPOCH": "3"}
+    threads = {"TF_NUM_INTRAOP_THREADS": "4", "TF_NUM_INTEROP_THREADS": "2"}  # this process has one of each
     # One fit is enough: taken notice of, one of them would end it or make it another.
-    ended = sqlite.run("retrain", **of_people, HOME=str(tmp_path), PYTHONWARNINGS="error")
+    ended = sqlite.run("retrain", **of_people, **threads, HOME=str(tmp_path), PYTHONWARNINGS="error")
     assert ended.exit_code == 0, ended.stderr
     refitted = the_json(call(sqlite, "models", "reproduce", "1", "--json"))
     assert (refitted["reproduced"], refitted["largest_difference"]) == (True, 0)
