@@ -4,7 +4,7 @@ A footer alone would not do: where a few values are corrected, and lie within wh
 and its footer.
 """
 
-import hashlib
+import zlib
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -18,21 +18,23 @@ _READ_BYTES = 1 << 20
 """At once."""
 
 
-def content_sha256(place: Place, part: Part) -> str:
-    """Of the input's footer, and behind it the bytes of each column that is read, group by group. Raises
-    DatasetRefused."""
-    digest = hashlib.sha256(bytes.fromhex(part.input.footer_sha256))
+def content_crc32(place: Place, part: Part) -> int:
+    """Over the bytes of each column that is read, group by group. Raises DatasetRefused.
+
+    Against accidents, not against anybody: a sha256 would take a fifth of the time that scoring takes.
+    """
+    found = 0
     try:
         with place.open(part.input.path) as file:
             for start, end in _chunks(pq.read_metadata(file), part):
                 file.seek(start)
                 left = end - start
                 while left > 0 and (read := file.read(min(_READ_BYTES, left))):
-                    digest.update(read)
+                    found = zlib.crc32(read, found)
                     left -= len(read)
     except (pa.ArrowException, OSError, ValueError):
         raise DatasetRefused(dataset=part.input.name, what="it can't be read to its end") from None
-    return digest.hexdigest()
+    return found
 
 
 def _chunks(metadata: pq.FileMetaData, part: Part) -> Iterator[tuple[int, int]]:

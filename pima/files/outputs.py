@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pima.errors import OtherOutputThere, WrongUsage
-from pima.files.contents import content_sha256
+from pima.files.contents import content_crc32
 from pima.files.inputs import InputFile
 from pima.files.parts import PREDICTIONS, REJECTIONS, Facts, Part, read_facts, summed
 from pima.files.places import Place, whole, words_of
@@ -90,7 +90,7 @@ def _facts(place: Place, folder: str, name: str, part: Part, model: ScoringModel
 def require_same_content(source: Place, folder: str, parts: Iterable[Part], finished: Mapping[str, Facts]) -> None:
     """Raises OtherOutputThere where what a finished part was made of is not what stands in its file now."""
     for part in parts:
-        if part.name in finished and finished[part.name].input_sha256 != content_sha256(source, part):
+        if part.name in finished and finished[part.name].content_crc32 != content_crc32(source, part):
             raise _of_another(folder, f"{PREDICTIONS}/{part.name}", part)
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from pima.core.validation import Validated, validate_columns
 from pima.errors import DatasetRefused
 from pima.files.columns import array_of, keys_of, measurements_of
-from pima.files.contents import content_sha256
+from pima.files.contents import content_crc32
 from pima.files.inputs import require_unchanged
 from pima.files.outputs import require_none_of_others
 from pima.files.parts import PREDICTIONS, REJECTIONS, Facts, Part, as_metadata
@@ -81,9 +81,9 @@ class PartScoring:
         return facts
 
     def _written(self, part: Part, predictions: "_Output", rejections: "_Output") -> Facts:
-        """What of the part is read is hashed besides, from a file that is the same before and after."""
-        with ThreadPoolExecutor(1, "hashing") as hashing:
-            content = hashing.submit(content_sha256, self.source, part)
+        """What of the part is read is summed besides, from a file that is the same before and after."""
+        with ThreadPoolExecutor(1, "summing") as summing:
+            content = summing.submit(content_crc32, self.source, part)
             by_reason = self._write(part, predictions, rejections)
             facts = self._facts(part, content.result(), by_reason)
         require_unchanged(self.source, part.input)
@@ -139,11 +139,11 @@ class PartScoring:
         }
         return _beside(kept, added)
 
-    def _facts(self, part: Part, input_sha256: str, by_reason: Counter[str]) -> Facts:
+    def _facts(self, part: Part, crc32: int, by_reason: Counter[str]) -> Facts:
         return Facts(
             scored_by=self.model.sha256,
             footer_sha256=part.input.footer_sha256,
-            input_sha256=input_sha256,
+            content_crc32=crc32,
             keys=part.input.columns.keys,
             rows=part.rows,
             predicted=part.rows - by_reason.total(),

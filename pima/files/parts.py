@@ -43,8 +43,8 @@ class Facts:
     """`ScoringModel.sha256`."""
     footer_sha256: str
     """Of the input."""
-    input_sha256: str
-    """Of its bytes that the part was made of: `pima.files.contents`."""
+    content_crc32: int
+    """Of the input's bytes that the part was made of: `pima.files.contents`."""
     keys: tuple[str, ...]
     rows: int
     predicted: int
