@@ -366,7 +366,7 @@ def postgresql(server: str, postgresql_template: str) -> Iterator[Database]:
 def _postgresql_from(server: str, template: str) -> Iterator[Database]:
     """A copy of a database, dropped at the end."""
     name = f"pima_{uuid.uuid4().hex[:12]}"
-    _on_server(server, f"CREATE DATABASE {name} TEMPLATE {template}")
+    _on_server(server, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     url = _with_database(server, name)
     engine = make_engine(url, DatabaseSettings())
     yield Database("postgresql", url, engine)
