@@ -82,6 +82,7 @@ from pima.errors.schema import (
     StillAttached,
     StillDivided,
     VersionCounterBehind,
+    VersionNotDrawn,
     VersionUsedTwice,
 )
 from pima.errors.wrong import (
@@ -188,6 +189,7 @@ __all__ = [
     "Unhealthy",
     "VersionCounterBehind",
     "VersionHasNoBytes",
+    "VersionNotDrawn",
     "VersionUsedTwice",
     "WorkersFailed",
     "WorkersHeldUp",

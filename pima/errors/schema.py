@@ -90,6 +90,15 @@ class VersionUsedTwice(PimaError):
     code = "version_used_twice"
 
 
+class VersionNotDrawn(PimaError):
+    """Other versions can't be drawn for {rows:,} waiting rows: that is done by an outcome that comes and is taken back,
+    and a trigger on `patients` that is not pima's keeps it from going. Nothing was changed. Disable that trigger while
+    you run this again."""
+
+    exit_code = WRONG
+    code = "version_not_drawn"
+
+
 class DatabaseUnusable(PimaError):
     """The database can't be used as configured: {what}. Expected: {expected}. DATABASE_URL is {url}."""
 

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select, text
 
+from pima.errors import VersionNotDrawn
 from pima.store.batches import Batch
 from pima.store.columns import any_differs, assigned, listed
 from pima.store.database import database_of
@@ -147,7 +148,7 @@ def draw_new_versions(connection: Connection) -> int:
     """Give each waiting row whose version today's champion has predicted already another version; how many.
 
     By an outcome that comes and is cleared again within the transaction, which draws one: so it takes the right to
-    write outcomes.
+    write outcomes. Raises VersionNotDrawn where a clinic's trigger keeps it.
     """
     unlocked = database_of(connection).words.share_if_unlocked
     found = connection.scalars(
@@ -158,6 +159,10 @@ def draw_new_versions(connection: Connection) -> int:
     for part in id_lists(found):
         for outcome in ("0", "NULL"):
             connection.execute(text(f"UPDATE patients SET outcome = {outcome} WHERE id IN ({part})"))
+        drawn = f"{_CURRENT} AND {_NOT_PREDICTED_BY_CHAMPION}"
+        left = connection.scalar(text(f"SELECT count(*) FROM patients p WHERE p.id IN ({part}) AND NOT ({drawn})"))
+        if left:
+            raise VersionNotDrawn(rows=left)
     return len(found)
 
 

@@ -69,6 +69,34 @@ def test_a_prediction_of_the_row_before_is_not_taken_for_the_new_row_s(scored_da
     assert superseded(scored_database, 1) in ([(False,)], [(0,)])
 
 
+KEEPS_OUTCOMES = {
+    "sqlite": (
+        """CREATE TRIGGER keeps AFTER UPDATE OF outcome ON patients WHEN NEW.outcome IS NULL AND OLD.outcome IS NOT NULL
+        BEGIN UPDATE patients SET outcome = OLD.outcome WHERE id = NEW.id; END""",
+    ),
+    "postgresql": (
+        """CREATE FUNCTION keeps() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN NEW.outcome := coalesce(NEW.outcome, OLD.outcome); RETURN NEW; END $$""",
+        "CREATE TRIGGER keeps BEFORE UPDATE ON patients FOR EACH ROW EXECUTE FUNCTION keeps()",
+    ),
+}
+
+
+def test_where_a_clinic_s_trigger_keeps_outcomes_none_is_invented(scored_database: Database) -> None:
+    insert_patients(scored_database, 3, first_id=1)
+    assert call(scored_database, "score").exit_code == 0
+    scored_database.execute(SET_BACK[scored_database.kind])
+    again(scored_database, 1)
+    for statement in KEEPS_OUTCOMES[scored_database.kind]:
+        scored_database.execute(statement)
+    assert call(scored_database, "migrate").exit_code == 0
+    refused = call(scored_database, "requeue", "--new-versions", "--json")
+    assert (refused.exit_code, the_json(refused)["error"]) == (2, "version_not_drawn")
+    assert scored_database.value("SELECT count(*) FROM patients WHERE outcome IS NOT NULL") == 0
+    scored_database.execute("DROP TRIGGER keeps" + (" ON patients" if scored_database.kind == "postgresql" else ""))
+    assert the_json(call(scored_database, "requeue", "--new-versions", "--json"))["requeued"] == 1
+
+
 def test_the_same_row_scored_once_more_is_no_version_used_twice(scored_database: Database) -> None:
     insert_patients(scored_database, 3, first_id=1)
     assert call(scored_database, "score").exit_code == 0
