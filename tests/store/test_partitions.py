@@ -163,6 +163,20 @@ def test_a_row_that_is_restored_when_its_part_is_gone_gets_one_again(scored: Dat
     assert call(scored, "migrate").exit_code == 0
 
 
+def test_a_part_that_somebody_has_detached_is_told(scored: Database) -> None:
+    assert call(scored, *DIVIDE).exit_code == 0
+    insert_many(scored, 150)
+    assert call(under_role(scored, "pima_scorer"), "score").exit_code == 0
+    scored.execute("ALTER TABLE predictions DETACH PARTITION predictions_below_200")
+    refused = call(scored, "migrate")
+    assert (refused.exit_code, "predictions_below_200 is no part of predictions any more" in refused.stderr) == (
+        2,
+        True,
+    )
+    scored.execute("ALTER TABLE predictions ATTACH PARTITION predictions_below_200 FOR VALUES FROM (MINVALUE) TO (200)")
+    assert call(scored, "migrate").exit_code == 0
+
+
 def test_a_part_is_not_dropped_whose_versions_nobody_else_sees_yet(
     scored: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

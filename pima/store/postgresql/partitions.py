@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from pima.errors import SchemaDiffers
 from pima.store.database import Part
 from pima.store.postgresql.counter import LAST_VERSION
 from pima.store.postgresql.part_functions import AHEAD, DROP
@@ -48,13 +49,15 @@ def make_ahead(connection: Connection) -> int:
 
 def make_behind(connection: Connection) -> None:
     """Parts for rows that wait, or may, with a version whose part was dropped: somebody has restored them behind the
-    triggers' back."""
+    triggers' back. Raises SchemaDiffers where the part is there, and is none any more."""
     if not (found := parts(connection)):
         return
     schema, owner = schema_of_patients(connection), owner_of_predictions(connection)
     for part in _missing(found, schema):
         if not _is_wanted(connection, part):
             continue
+        if connection.scalar(text("SELECT to_regclass(:name)"), {"name": part.name}) is not None:
+            raise SchemaDiffers(what=f"{part.name} is no part of predictions any more, and rows wait that belong there")
         bounds = f"FROM ({'MINVALUE' if part.since is None else part.since}) TO ({part.below})"
         for statement in (
             f"CREATE TABLE {part.name} (LIKE {schema}.predictions INCLUDING ALL)",
