@@ -11,6 +11,7 @@ from jobs.command import Command, Result, parser, run_command
 from pima.counted import counted
 from pima.intake.key_cells import declared_key_types
 from pima.intake.loading import LoadOptions, Progress, load_files
+from pima.logs import on_terminal
 from pima.process.results import as_json
 
 
@@ -46,7 +47,7 @@ def _work(command: Command) -> Result:
 @contextmanager
 def _progress() -> Iterator[Progress]:
     """Lines read so far, on a terminal only."""
-    if not sys.stderr.isatty():
+    if not on_terminal():
         yield lambda _file, _lines: None
         return
     from rich.console import Console

@@ -75,7 +75,7 @@ def write_line(text: str) -> None:
 
 def resolved_look(look: Look) -> Literal["text", "json"]:
     """What "auto" means here: readable on a terminal, JSON elsewhere."""
-    return "text" if look == "text" or (look == "auto" and _on_terminal()) else "json"
+    return "text" if look == "text" or (look == "auto" and on_terminal()) else "json"
 
 
 def configure_logs(look: Look) -> None:
@@ -83,7 +83,7 @@ def configure_logs(look: Look) -> None:
     rendering: list[Any] = [structlog.processors.TimeStamper(fmt="iso", utc=True), structlog.processors.JSONRenderer()]
     if resolved_look(look) == "text":
         to_the_second = structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%SZ", utc=True)
-        rendering = [to_the_second, _for_people, structlog.dev.ConsoleRenderer(colors=_on_terminal(), pad_event_to=0)]
+        rendering = [to_the_second, _for_people, structlog.dev.ConsoleRenderer(colors=on_terminal(), pad_event_to=0)]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -98,7 +98,7 @@ def configure_logs(look: Look) -> None:
 
 def _for_people(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> dict[str, Any]:
     """A line's numbers and words, floats in short; what holds several things is for programs to read."""
-    if line["event"] in _TOLD_AT_THE_END and _on_terminal():
+    if line["event"] in _TOLD_AT_THE_END and on_terminal():
         raise structlog.DropEvent
     kept = {*_OF_ANY_LINE, *_OF_A_RUN} if line["event"] == "run finished" else line
     return {
@@ -108,7 +108,8 @@ def _for_people(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> d
     }
 
 
-def _on_terminal() -> bool:
+def on_terminal() -> bool:
+    """Whether lines go to one; they may go nowhere."""
     return sys.stderr is not None and sys.stderr.isatty()
 
 

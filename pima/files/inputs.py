@@ -2,7 +2,8 @@
 
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -17,6 +18,7 @@ from pima.files.places import Place, place_of, words_of
 OURS = ("probability", "predicted_class", "model_version", "row_number", "reason", "field")
 """The columns that scoring adds, to predictions or to rejections."""
 _DAMAGED = "it is no readable Parquet file"
+_LOGS = {"_delta_log/*": "a Delta table", ".hoodie/*": "a Hudi table", "metadata/*.metadata.json": "an Iceberg table"}
 _KNOWN_KEYS = ("id", *KEYS)
 _END = 8
 """Bytes at a file's end: the footer's length, and PAR1."""
@@ -57,11 +59,24 @@ def input_files(dataset: str, declared: Declaration, keys: Sequence[str]) -> tup
         raise DatasetRefused(dataset=error.filename or dataset, what=_unreadable(error)) from None
     if not found:
         raise DatasetRefused(dataset=dataset, what="there is no Parquet file")
+    _require_no_table(place, path, found)
     files = [input_file(place, name, found[name], declared, keys) for name in sorted(found)]
     if other := next((file for file in files if file.columns.keys != files[0].columns.keys), None):
         what = f"it has other keys than {files[0].name}; --key says which columns to keep"
         raise DatasetRefused(dataset=other.name, what=what)
     return place, files
+
+
+def _require_no_table(place: Place, dataset: str, found: Mapping[str, str]) -> None:
+    """Which of its files are a table's stands in its log alone; those that it has replaced are there still."""
+    name, path = next(iter(found.items()))
+    if path == dataset:  # a single file that somebody has named
+        return
+    for pattern, table in _LOGS.items():
+        with suppress(OSError):
+            if place.found(path.removesuffix(name) + pattern):
+                what = f"it is {table}, whose folder keeps replaced files: write its rows as Parquet files elsewhere"
+                raise DatasetRefused(dataset=dataset, what=what)
 
 
 def input_file(place: Place, name: str, path: str, declared: Declaration, keys: Sequence[str]) -> InputFile:

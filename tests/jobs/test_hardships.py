@@ -44,6 +44,11 @@ def test_a_job_whose_output_nobody_reads_does_its_work(scored_database: Database
     assert scored_database.value("SELECT status FROM runs") == "succeeded"
 
 
+def test_a_load_whose_lines_nobody_reads_does_its_work(sqlite: Database) -> None:
+    assert in_a_shell(sqlite, "load", str(SHIPPED), end="2>&-").returncode == 0
+    assert sqlite.value("SELECT count(*) FROM patients") == 768
+
+
 @pytest.mark.parametrize(
     "command", [("status",), ("status", "--json"), ("models", "list"), ("migrate",), ("status", "--help")]
 )

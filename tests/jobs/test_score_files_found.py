@@ -45,6 +45,15 @@ def _names(folder: Path) -> list[str]:
     return sorted(str(path) for path in folder.rglob("*"))
 
 
+@pytest.mark.parametrize("log", ["_delta_log/00000.json", ".hoodie/hoodie.properties", "metadata/1.metadata.json"])
+def test_the_folder_of_a_table_that_keeps_replaced_files_is_refused(here: Path, log: str) -> None:
+    (here / "in" / log).parent.mkdir()
+    (here / "in" / log).touch()
+    for source in ("in", "in/*/*.parquet"):
+        assert "whose folder keeps replaced files" in _refused(source)
+    assert _score("in/day=1/a.parquet")["rows"] == 5  # by which somebody names a file
+
+
 @contextmanager
 def _as_somebody_without_rights() -> Iterator[None]:
     """Root may read everything."""
