@@ -56,6 +56,8 @@ check: $(VENV)/.complete
 	    -e '"(sqlite|postgres|postgresql)"|(sqlite|postgresql)_|_(sqlite|postgresql)' \
 	    -e '(dialects|store)[.](sqlite|postgresql)|store import .*(sqlite|postgresql)' \
 	    -e 'dialect[.]name|get_backend_name|drivername' pima jobs
+	@echo "what test files share stands beside them"
+	! grep -rnE --include=*.py -e '(from|import) tests[.a-z]*[.]test_' tests
 	$(RUN) -m pytest -q tests/store/test_schema.py -k equal
 
 format: $(VENV)/.complete

@@ -213,6 +213,12 @@ def until_someone_waits_for_a_lock(database: Database) -> None:
         time.sleep(0.005)
 
 
+def until_it_tries_again(process: subprocess.Popen[str]) -> None:
+    """Return once it has met what another transaction holds, and has given all back."""
+    assert process.stderr is not None
+    assert any("tried again" in line for line in process.stderr), "it ended without"
+
+
 def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
     """Until the condition holds, as long as the process lives."""
     until = time.monotonic() + PATIENCE_SECONDS

@@ -45,6 +45,12 @@ may_be_missing = true
 """
 LABELS = ("never", "Former", "current")
 
+ADDED = DECLARED.replace(
+    '[[feature]]\nname = "smoking"',
+    '[[feature]]\nname = "glucose"\nlow = 20\nhigh = 600\nmay_be_missing = true\n\n[[feature]]\nname = "smoking"',
+)
+"""With a number more."""
+
 
 def configuration(folder: Path, declared: str = DECLARED) -> str:
     """A settings file that names a declaration; the value of --config."""

@@ -14,8 +14,8 @@ from pima.settings import DatabaseSettings
 from pima.store.attaching import attach_faults
 from pima.store.engine import make_engine, reading
 from tests.conftest import PATIENCE_SECONDS, Database, Ended, call, under_role, until_someone_waits_for_a_lock
+from tests.jobs.attached import attached_and_pulled, pulled
 from tests.jobs.clinic import URL, Clinic
-from tests.jobs.test_attach import attached_and_pulled, pulled
 
 REFUSED: dict[str, tuple[str, dict[str, str], str]] = {
     "a view": ("CREATE VIEW seen AS SELECT * FROM visits", {"table": "seen"}, "seen is no table but a view"),

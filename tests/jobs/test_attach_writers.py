@@ -19,9 +19,9 @@ from sqlalchemy.exc import DBAPIError
 from pima.intake import our_rows
 from pima.intake.source_reading import BLOCK_ROWS
 from tests.conftest import PATIENCE_SECONDS, Database, call, install_models, wait_for
+from tests.jobs.attached import assert_nothing_is_missing, attached_and_pulled, pulled
 from tests.jobs.clinic import URL, Clinic, engine_of
 from tests.jobs.scored_once import assert_each_once
-from tests.jobs.test_attach import assert_nothing_is_missing, attached_and_pulled, pulled
 
 WRITERS = 3
 PULLS = 6

@@ -10,8 +10,7 @@ from pima.redeclaring import would_redeclare
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from tests.conftest import Database, call, the_json
-from tests.jobs.declared import DECLARED, configuration
-from tests.jobs.test_declared_features import ADDED
+from tests.jobs.declared import ADDED, DECLARED, configuration
 
 WIDER = ADDED.replace("high = 20\n", "high = 30\n")
 IMPATIENT = {"PIMA_DATABASE__LOCK_TIMEOUT_SECONDS": "1"}

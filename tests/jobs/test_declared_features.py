@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import Copied, Database, call, the_json
-from tests.jobs.declared import DECLARED, configuration, csv_file
+from tests.jobs.declared import ADDED, DECLARED, configuration, csv_file
 
 pytestmark = pytest.mark.usefixtures("equal_fits_once")
 
@@ -156,10 +156,6 @@ def test_another_declaration_than_the_databases_is_refused_with_the_first_differ
     assert "the feature creatinine: its high is 30.0 in the settings and 20.0 in this database" in refused.stderr
 
 
-ADDED = DECLARED.replace(
-    '[[feature]]\nname = "smoking"',
-    '[[feature]]\nname = "glucose"\nlow = 20\nhigh = 600\nmay_be_missing = true\n\n[[feature]]\nname = "smoking"',
-)
 RETIRED = ADDED.replace(
     ADDED[ADDED.index('[[feature]]\nname = "creatinine"') : ADDED.index('[[feature]]\nname = "temp')], ""
 )

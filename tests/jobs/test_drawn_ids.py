@@ -7,9 +7,8 @@ import pytest
 from pima.core.ids import LARGEST_ID
 from tests.conftest import Database, insert_patients
 from tests.jobs.clinic import Clinic
-from tests.jobs.patient_files import write
-from tests.jobs.test_load_keys import KEYED, UNKNOWN, load
-from tests.jobs.test_pull import counts
+from tests.jobs.patient_files import KEYED, UNKNOWN, load, write
+from tests.jobs.pulls import counts
 
 
 def set_counter(database: Database, to: int) -> None:

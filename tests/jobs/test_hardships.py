@@ -28,8 +28,8 @@ from tests.conftest import (
     insert_patients,
     install_models,
     the_json,
+    until_it_tries_again,
 )
-from tests.jobs.test_pull_contested import until_it_tries_again
 
 
 @pytest.mark.parametrize("closing", ["2>/dev/full", "2>&-", "2>&1 >/dev/null | true", ">&-", "| true"])

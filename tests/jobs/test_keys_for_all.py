@@ -8,18 +8,9 @@ import pytest
 from pima.store.schema import migrate
 from tests.conftest import SALT, Copied, Database, call
 from tests.jobs.clinic import Clinic
+from tests.jobs.learned import ARTICLE, FIVE_SEEDS, LINES, is_held, judged_on, learned_from, load, retrain
 from tests.jobs.patient_files import HEADER
-from tests.jobs.test_learned_from import (
-    ARTICLE,
-    FIVE_SEEDS,
-    LINES,
-    is_held,
-    judged_on,
-    learned_from,
-    load,
-    retrain,
-)
-from tests.jobs.test_pull import counts
+from tests.jobs.pulls import counts
 
 pytestmark = [pytest.mark.xdist_group("keras"), pytest.mark.usefixtures("equal_fits_once")]
 VISITS = len(LINES)

@@ -7,10 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from pima.intake import contested
-from tests.conftest import PATIENCE_SECONDS, Database, call, insert_patients, the_json
-from tests.jobs.patient_files import GOOD, ID_HEADER, write
-from tests.jobs.test_load_keys import KEYED, UNKNOWN
-from tests.jobs.test_pull_contested import until_it_tries_again
+from tests.conftest import PATIENCE_SECONDS, Database, call, insert_patients, the_json, until_it_tries_again
+from tests.jobs.patient_files import GOOD, ID_HEADER, KEYED, UNKNOWN, write
 from tests.store.rows import COLUMNS, VALUES, assert_queue_is_true
 
 

@@ -6,17 +6,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import FEATURE_NAMES, SHIPPED, Database, call, insert_patients, the_json, without_triggers
-from tests.jobs.patient_files import GOOD, HEADER, OTHER, THIRD, write
+from tests.jobs.patient_files import GOOD, HEADER, KEYED, OTHER, THIRD, UNKNOWN, load, write
 from tests.store.rows import assert_queue_is_true
-
-KEYED = f"source,source_key,{HEADER}"
-UNKNOWN = GOOD.rpartition(",")[0] + ","  # the outcome is not known
-
-
-def load(database: Database, *arguments: str) -> dict[str, Any]:
-    ended = call(database, "load", "--json", *arguments)
-    assert ended.exit_code == 0, ended.stderr
-    return the_json(ended)
 
 
 def rows(database: Database) -> list[tuple[Any, ...]]:

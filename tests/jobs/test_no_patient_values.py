@@ -33,15 +33,10 @@ from tests.conftest import (
     wait_for,
 )
 from tests.jobs.alert_receiver import AlertReceiver
+from tests.jobs.canaries import BAD, CANARIES, GOOD, NAME
 from tests.jobs.clinic import URL, Clinic
 from tests.jobs.patient_files import HEADER, ID_HEADER, write
 from tests.jobs.real_scheduler import EVERY_SECOND, stop
-
-# Exact in binary, so that every way to print them shows these digits.
-GOOD = {"glucose": 177.0625, "bmi": 44.40625, "diabetes_pedigree": 1.984375, "insulin": 613.3125}
-BAD = {"glucose": 7177.0625, "bmi": 44444.40625, "diabetes_pedigree": -1.984375, "insulin": -613.3125, "age": 5050.0625}
-NAME = "Canary-Smith"
-CANARIES = ("77.0625", "4.40625", "1.984375", "13.3125", "5050.0625", "0.0029296875", NAME)
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 

@@ -1,7 +1,6 @@
 """Patients from a clinic's own table: what is pulled, what of it is scored, and what a second pull leaves alone."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,14 +11,7 @@ from pima.store.engine import reading
 from pima.store.source_rows import OurColumns, rows_after
 from tests.conftest import FEATURE_NAMES, Database, call, install_models
 from tests.jobs.clinic import MMOL, URL, Clinic
-
-COUNTED = ("inserted", "updated", "unchanged", "rejected", "vanished", "deleted")
-OUTCOMES = ("outcomes_arrived", "outcomes_corrected", "outcomes_cleared")
-
-
-def counts(found: dict[str, Any]) -> dict[str, int]:
-    """What was not nothing."""
-    return {name: found[name] for name in (*COUNTED, *OUTCOMES) if found[name]}
+from tests.jobs.pulls import counts
 
 
 def test_visits_of_another_database_are_pulled_and_scored(database: Database, clinic: Clinic, trained: Path) -> None:

@@ -8,29 +8,9 @@ from typing import Any
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.conftest import Database, Ended, call, free_port
+from tests.conftest import Database, call, free_port
 from tests.jobs.clinic import COLUMNS, KINDS, TABLE, URL, Clinic
-from tests.jobs.test_pull import counts
-
-CANARY = "Canary-Smith"
-
-
-def refused(database: Database, clinic: Clinic, exit_code: int, *named: str, **environ: str) -> str:
-    """The job ends so and says why, and nothing came in; the message."""
-    before = database.execute("SELECT source_key, version, updated_at FROM patients ORDER BY id")
-    ended = clinic.pull(database, "--json", **environ)
-    message = str(json.loads(ended.stdout)["message"])
-    assert ended.exit_code == exit_code, message
-    for part in named:
-        assert part in message
-    no_value(ended)
-    assert database.execute("SELECT source_key, version, updated_at FROM patients ORDER BY id") == before
-    return message
-
-
-def no_value(ended: Ended) -> None:
-    assert CANARY not in ended.stdout + ended.stderr
-    assert "Traceback" not in ended.stdout + ended.stderr
+from tests.jobs.pulls import CANARY, ODD, counts, no_value, refused
 
 
 def loosely(clinic: Clinic, column: str, kind: str = "TEXT") -> None:
@@ -210,8 +190,6 @@ def test_keys_of_every_sign_come_in_and_stay(postgresql: Database, clinic: Clini
 
 
 # ---- names --------------------------------------------------------------------------------------------------------
-
-ODD = """visits of "Dr. O'Neil"; 100 % :sound -- \\ [`]"""
 
 
 def test_a_table_and_columns_may_be_called_anything(sqlite: Database, clinic: Clinic) -> None:

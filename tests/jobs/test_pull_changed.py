@@ -10,7 +10,7 @@ from sqlalchemy.engine import make_url
 from pima.declaring import SHIPPED_FILE
 from tests.conftest import Database, call
 from tests.jobs.clinic import Clinic
-from tests.jobs.test_pull import counts
+from tests.jobs.pulls import counts
 
 DAY = datetime(2026, 3, 10, 12, tzinfo=UTC)
 """The latest change at the first pull."""

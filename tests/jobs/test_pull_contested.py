@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import Connection, text
 
 from pima.intake import contested
-from tests.conftest import PATIENCE_SECONDS, Database, wait_for
+from tests.conftest import PATIENCE_SECONDS, Database, until_it_tries_again, wait_for
 from tests.jobs.clinic import URL, Clinic
-from tests.jobs.test_pull import counts
+from tests.jobs.pulls import counts
 from tests.store.rows import COLUMNS, VALUES
 
 SOMEONE_WAITS = """
@@ -19,12 +19,6 @@ IDS_DRAWN = "SELECT last_value FROM pg_sequences WHERE sequencename = 'patients_
 
 def _start(clinic: Clinic, database: Database) -> subprocess.Popen[str]:
     return database.start("pull", "--config", clinic.config, **{URL: clinic.url})
-
-
-def until_it_tries_again(process: subprocess.Popen[str]) -> None:
-    """Return once it has met what another transaction holds, and has given all back."""
-    assert process.stderr is not None
-    assert any("tried again" in line for line in process.stderr), "it ended without"
 
 
 def _has_met(database: Database, process: subprocess.Popen[str], drawn: int) -> None:

@@ -11,8 +11,7 @@ from sqlalchemy import NullPool, create_engine
 
 from tests.conftest import PATIENCE_SECONDS, Database
 from tests.jobs.clinic import MMOL, TABLE, URL, Clinic
-from tests.jobs.test_pull import counts
-from tests.jobs.test_pull_bad_input import refused
+from tests.jobs.pulls import counts, refused
 
 KINDS = {"uuid": "uuid", "real": "double", "number": "decimal(5,2)", "letter": "varchar"}
 

@@ -14,8 +14,8 @@ from pima.intake import pulling
 from pima.intake.source_reading import BLOCK_ROWS
 from tests.conftest import PATIENCE_SECONDS, Database, call, install_models, wait_for
 from tests.jobs.clinic import KINDS, TABLE, URL, Clinic, engine_of
+from tests.jobs.pulls import counts
 from tests.jobs.scored_once import assert_each_once
-from tests.jobs.test_pull import counts
 
 BLOCKS = 3
 ROWS = (BLOCKS - 1) * BLOCK_ROWS + 500

@@ -4,8 +4,7 @@ import pytest
 
 from tests.conftest import Database
 from tests.jobs.clinic import Clinic
-from tests.jobs.test_pull import counts
-from tests.jobs.test_pull_bad_input import CANARY, refused
+from tests.jobs.pulls import CANARY, counts, refused
 
 NUMBERS = {
     "numeric 'NaN'": "not_finite",

@@ -12,7 +12,7 @@ from pima.store.database import database_of
 from pima.store.engine import writing
 from tests.conftest import Database, call, insert_patients
 from tests.jobs.clinic import Clinic
-from tests.jobs.test_pull import counts
+from tests.jobs.pulls import counts
 
 KINDS = {
     "with a zone": ("timestamptz", datetime(2026, 1, 5, 8, 30, 15, 250_000, tzinfo=UTC), "2026-01-05T08:30:15.250"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Database, Ended, call, free_port, insert_patients, the_json, under_role
-from tests.jobs.test_no_patient_values import BAD, CANARIES, GOOD, NAME
+from tests.jobs.canaries import BAD, CANARIES, GOOD, NAME
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow's own, of the libraries that it uses
 

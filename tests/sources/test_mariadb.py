@@ -6,8 +6,7 @@ from sqlalchemy.engine import make_url
 from pima.intake import our_rows, pulling, source_reading
 from tests.conftest import Database
 from tests.jobs.clinic import COLUMNS, MMOL, URL, Clinic
-from tests.jobs.test_pull import counts
-from tests.jobs.test_pull_bad_input import ODD, no_value, refused
+from tests.jobs.pulls import ODD, counts, no_value, refused
 from tests.sources.visits import change, key_is, keys_of
 
 

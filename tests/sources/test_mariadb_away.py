@@ -8,8 +8,7 @@ from sqlalchemy import text
 
 from tests.conftest import PATIENCE_SECONDS, Database
 from tests.jobs.clinic import Clinic
-from tests.jobs.test_pull import counts
-from tests.jobs.test_pull_bad_input import refused
+from tests.jobs.pulls import counts, refused
 from tests.sources.mariadb_server import Server
 from tests.sources.visits import change
 

@@ -6,8 +6,7 @@ import pytest
 
 from tests.conftest import Database
 from tests.jobs.clinic import MMOL, Clinic
-from tests.jobs.test_pull import counts
-from tests.jobs.test_pull_bad_input import refused
+from tests.jobs.pulls import counts, refused
 from tests.sources.visits import change, key_is, keys_of
 
 # ---- types ----------------------------------------------------------------------------------------------------------
