@@ -25,7 +25,7 @@ def labelled_history(connection: Connection, names: Sequence[str], by_keys_now: 
     each row as if it had first come under the keys that it has now."""
     labelled_at = database_of(connection).words.labelled_at_milliseconds
     columns, tables = f"id, {listed(names, 'patients')}, outcome, {labelled_at}", "patients"
-    has_keys = connection.scalar(text("SELECT EXISTS (SELECT 1 FROM row_keys)"))
+    has_keys = _has_keys(connection)
     if has_keys:
         # A row that was written while the triggers were switched off goes by what it is called now.
         first = side_key("k", "patient_id") if by_keys_now else "k.side_key"
@@ -39,10 +39,16 @@ def labelled_history(connection: Connection, names: Sequence[str], by_keys_now: 
     ids, values, is_null, outcomes, labelled = (
         np.concatenate(arrays) for arrays in zip(*(blocks or [_no_rows(len(names))]), strict=True)
     )
+    if keys is None and _has_keys(connection):  # the first ones have come meanwhile
+        return labelled_history(connection, names, by_keys_now)
     if keys is not None and not by_keys_now:
         # Read behind the rows: of one that has been deleted meanwhile its person is there by now.
         keys.renamed.extend(_renamed(connection))
     return History(ids, Measurements(values, is_null), outcomes, labelled, keys)
+
+
+def _has_keys(connection: Connection) -> bool:
+    return bool(connection.scalar(text("SELECT EXISTS (SELECT 1 FROM row_keys)")))
 
 
 def _renamed(connection: Connection) -> Iterator[tuple[str, str]]:

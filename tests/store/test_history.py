@@ -5,9 +5,11 @@ import time
 from typing import Any
 
 import numpy as np
+import pytest
 
 from pima.core.history import History, split
 from pima.core.row_keys import RowKeys
+from pima.store import histories
 from pima.store.engine import reading, writing
 from pima.store.histories import count_without_trace, keys_of, labelled_history
 from pima.store.late_keys import late_keys
@@ -92,6 +94,23 @@ def test_a_history_of_several_blocks_is_whole_and_in_order(database: Database) -
 def test_without_keys_none_are_read(database: Database) -> None:
     insert_patients(database, 2, outcome=1)
     assert _history(database).keys is None
+
+
+def test_the_first_keys_that_come_while_the_history_is_read_are_read(
+    postgresql: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = histories._plain_rows
+
+    def behind_a_load(connection: Any, statement: str) -> Any:
+        monkeypatch.setattr(histories, "_plain_rows", read)
+        insert_patients(postgresql, 1, first_id=5, outcome=1, person_key="p")
+        return read(connection, statement)
+
+    monkeypatch.setattr(histories, "_plain_rows", behind_a_load)
+    history = _history(postgresql)
+    assert history.patient_ids.tolist() == [5]
+    assert history.keys is not None
+    assert history.keys.persons == ["p"]
 
 
 def test_each_labelled_row_comes_with_what_it_was_called_first_and_its_person_by_now(database: Database) -> None:
