@@ -32,8 +32,9 @@ def side_key(row: str, row_id: str = "id") -> str:
     )
 
 
-PERSON_STAYS = "coalesce({0}.person_key, row_keys.person_key)"
-"""Of a row that is deleted and comes again, whose person nobody has taken back."""
+PERSON_STAYS = "coalesce((SELECT p.person_key FROM patients p WHERE p.id = {0}.patient_id), row_keys.person_key)"
+"""Of a row that is deleted and comes again, whose person nobody has taken back; as the row stands, since an entry may
+be there by a trigger of the clinic's that has changed it already."""
 
 
 def person_changes(words: Words) -> str:

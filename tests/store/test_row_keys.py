@@ -189,6 +189,28 @@ def test_a_trigger_of_the_clinics_that_names_rows_leaves_the_side_that_they_came
     assert_queue_is_true(database)
 
 
+SPELLS = {
+    "sqlite": (
+        """CREATE TRIGGER spells AFTER INSERT ON patients
+        BEGIN UPDATE patients SET person_key = upper(person_key) WHERE id = NEW.id; END""",
+    ),
+    "postgresql": (
+        """CREATE FUNCTION spells() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        UPDATE patients SET person_key = upper(person_key) WHERE id = NEW.id; RETURN NULL; END $$""",
+        "CREATE TRIGGER spells AFTER INSERT ON patients FOR EACH ROW EXECUTE FUNCTION spells()",
+    ),
+}
+
+
+def test_a_person_whom_a_trigger_of_the_clinics_spells_otherwise_is_kept_as_the_row_has_it(database: Database) -> None:
+    for statement in SPELLS[database.kind]:
+        database.execute(statement)
+    assert call(database, "migrate").exit_code == 0
+    database.execute("INSERT INTO patients (id, person_key) VALUES (1, 'ab12'), (2, 'AB12')")
+    for table in ("patients", "row_keys"):
+        assert database.execute(f"SELECT DISTINCT person_key FROM {table}") == [("AB12",)]
+
+
 def test_keys_are_kept_in_each_statement_of_a_transaction_and_after_a_savepoint(database: Database) -> None:
     insert = text(f"INSERT INTO patients (id, {COLUMNS}, person_key) VALUES (:id, {VALUES}, :person)")
     with writing(database.engine) as connection:
