@@ -94,6 +94,10 @@ UNDO_A_PART = {
         CREATE TRIGGER drops BEFORE INSERT ON all_of_it FOR EACH ROW EXECUTE FUNCTION drops()""",
         "the BEFORE trigger drops on all_of_it could change or drop what is written there",
     ),
+    "a part for all else": (
+        "CREATE TABLE rest PARTITION OF predictions DEFAULT",
+        "rest is a DEFAULT part of predictions, whose rows are in the way",
+    ),
     "what a crash empties": (
         "ALTER TABLE predictions_below_200 SET UNLOGGED",
         "predictions_below_200 is unlogged, and empty after a crash",

@@ -103,10 +103,18 @@ def _fault_of_parts(connection: Connection) -> str | None:
             WITH RECURSIVE parts AS (
                 SELECT inhrelid AS oid FROM pg_inherits WHERE inhparent = to_regclass('predictions')
                 UNION ALL SELECT i.inhrelid FROM pg_inherits i JOIN parts ON i.inhparent = parts.oid)
-            SELECT c.relname, c.relpersistence = 'u' AS forgets, {_CHANGED_BY} AS changed_by
+            SELECT c.relname, c.relpersistence = 'u' AS forgets, {_CHANGED_BY} AS changed_by,
+                EXISTS (SELECT 1 FROM pg_partitioned_table d WHERE d.partdefid = c.oid
+                        AND d.partrelid = to_regclass('predictions')) AS is_default
             FROM pg_class c JOIN parts USING (oid) ORDER BY c.relname""")
     )
-    return next((what for row in rows if (what := _fault_of_what_is_written(row)) is not None), None)
+    return next((what for row in rows if (what := _fault_of_part(row)) is not None), None)
+
+
+def _fault_of_part(row: Any) -> str | None:
+    if row.is_default:
+        return f"{row.relname} is a DEFAULT part of predictions, whose rows are in the way of the parts that come next"
+    return _fault_of_what_is_written(row)
 
 
 def _fault_of_table(row: Any) -> str | None:
