@@ -117,7 +117,7 @@ class Disks:
             return {Path(dataset).name: dataset}
         if Path(dataset).is_dir():
             root = Path(dataset)
-            paths = list(matching(root, ("**", "*.parquet"), _is_some_programs))
+            paths = [path for path in matching(root, ("**", "*"), _is_some_programs) if _is_parquet(path)]
         else:
             root = Path(_above_wildcards(dataset))
             paths = list(matching(root, Path(dataset).relative_to(root).parts))
@@ -198,7 +198,11 @@ class Storage:
 
 def is_data(name: str) -> bool:
     """Whether a file of a folder is part of the data."""
-    return name.endswith(".parquet") and not any(map(_is_some_programs, PurePosixPath(name).parts))
+    return _is_parquet(name) and not any(map(_is_some_programs, PurePosixPath(name).parts))
+
+
+def _is_parquet(name: str) -> bool:
+    return name.lower().endswith(".parquet")
 
 
 def _is_some_programs(part: str) -> bool:

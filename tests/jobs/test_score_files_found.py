@@ -45,6 +45,12 @@ def _names(folder: Path) -> list[str]:
     return sorted(str(path) for path in folder.rglob("*"))
 
 
+def test_a_file_whose_name_ends_in_capitals_is_one_of_the_folder_s(here: Path) -> None:
+    write_rows(here / "in" / "b.PARQUET", drawn_rows(3, first_id=6))
+    (here / "in" / "notes.txt").touch()
+    assert _score()["rows"] == 8
+
+
 @pytest.mark.parametrize("log", ["_delta_log/00000.json", ".hoodie/hoodie.properties", "metadata/1.metadata.json"])
 def test_the_folder_of_a_table_that_keeps_replaced_files_is_refused(here: Path, log: str) -> None:
     (here / "in" / log).parent.mkdir()
