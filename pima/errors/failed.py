@@ -34,8 +34,8 @@ class ArtifactDamaged(PimaError):
 
 
 class ResultNotWritten(PimaError):
-    """The result could not be written to standard output: {why}. The command's work is done all the same. Make room, or
-    send the output elsewhere; `python -m jobs.status` shows the last runs."""
+    """The result could not be written to standard output: {why}. What the command had to change is changed. Make room,
+    or send the output elsewhere; `python -m jobs.status` shows the last runs."""
 
     code = "result_not_written"
 
