@@ -67,8 +67,8 @@ class Forgetting:
 
 
 def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
-    """Raises NobodyToForget, PersonHasMoreRows, LeaseHeld where a retraining or `retain` is at work; FileNotMadeAnew
-    once all is erased."""
+    """Raises NobodyToForget, PersonHasMoreRows, RowsKept; LeaseHeld where a retraining or `retain` is at work;
+    FileNotMadeAnew once all is erased."""
     with writing(engine) as connection:
         without_time_limit(connection)
         patients.only_one_load(connection)

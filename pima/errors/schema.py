@@ -99,6 +99,14 @@ class VersionNotDrawn(PimaError):
     code = "version_not_drawn"
 
 
+class RowsKept(PimaError):
+    """{rows:,} of the person's rows in `patients` could not be deleted: a trigger that is not pima's keeps them.
+    Nothing was changed. Disable that trigger while you run this again."""
+
+    exit_code = WRONG
+    code = "rows_kept"
+
+
 class DatabaseUnusable(PimaError):
     """The database can't be used as configured: {what}. Expected: {expected}. DATABASE_URL is {url}."""
 

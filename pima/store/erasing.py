@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, text
 
+from pima.errors import RowsKept
 from pima.store.id_lists import id_lists
 
 TABLES_BY_ID = ("scoring_queue", "predictions", "rejections", "row_keys")
@@ -81,17 +82,19 @@ def _called(connection: Connection, ids: Sequence[int]) -> Found:
 
 def erase_rows(connection: Connection, found: Found) -> Erased:
     """Delete all rows, `patients` first: a batch that is being scored holds the entry of the queue, so that what it
-    predicts is there when predictions are deleted."""
+    predicts is there when predictions are deleted. Raises RowsKept where a clinic's trigger does not let them go."""
     ids = sorted(found.ids)
-    waiting = _count(connection, "scoring_queue", ids)  # its entries go with the rows, by the triggers
+    waiting = _count(connection, "scoring_queue", "patient_id", ids)  # its entries go with the rows, by the triggers
     patients = _delete(connection, "patients", "id", ids)
+    if left := _count(connection, "patients", "id", ids):
+        raise RowsKept(rows=left)
     by_table = {table: _delete(connection, table, "patient_id", ids) for table in TABLES_BY_ID}
     by_table["scoring_queue"] = max(waiting, by_table["scoring_queue"])
     return Erased(patients, by_table, _hide_in_errors(connection, ids))
 
 
-def _count(connection: Connection, table: str, ids: Sequence[int]) -> int:
-    counted = f"SELECT count(*) FROM {table} WHERE patient_id IN"
+def _count(connection: Connection, table: str, column: str, ids: Sequence[int]) -> int:
+    counted = f"SELECT count(*) FROM {table} WHERE {column} IN"
     return sum(connection.execute(text(f"{counted} ({listed})")).scalar_one() for listed in id_lists(ids))
 
 

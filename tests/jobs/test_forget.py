@@ -259,6 +259,25 @@ def test_a_row_that_somebody_has_deleted_is_taken_out_of_what_models_learned_fro
     assert call(lived_in, "forget", "4711471147114711", "--reason", "nobody").exit_code == 2
 
 
+KEEPS = {
+    "sqlite": ("CREATE TRIGGER keeps BEFORE DELETE ON patients BEGIN SELECT RAISE(IGNORE); END",),
+    "postgresql": (
+        "CREATE FUNCTION keeps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$",
+        "CREATE TRIGGER keeps BEFORE DELETE ON patients FOR EACH ROW EXECUTE FUNCTION keeps()",
+    ),
+}
+
+
+def test_rows_that_a_trigger_of_the_clinics_keeps_are_told_and_all_stays(database: Database) -> None:
+    (patient,) = insert_patients(database, 1)
+    for statement in KEEPS[database.kind]:
+        database.execute(statement)
+    before = list(_everything(database))
+    refused = call(database, "forget", str(patient), "--reason", "asked", "--json")
+    assert (refused.exit_code, the_json(refused)["error"]) == (2, "rows_kept")
+    assert list(_everything(database)) == before
+
+
 def test_one_of_several_rows_of_a_person_is_not_forgotten_alone(database: Database) -> None:
     first, second, other = insert_patients(database, 3)
     database.execute("UPDATE patients SET person_key = 'p' WHERE id < :id", {"id": other})
