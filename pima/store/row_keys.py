@@ -32,14 +32,15 @@ def side_key(row: str, row_id: str = "id") -> str:
     )
 
 
-PERSON_STAYS = "coalesce((SELECT p.person_key FROM patients p WHERE p.id = {0}.patient_id), row_keys.person_key)"
-"""Of a row that is deleted and comes again, whose person nobody has taken back; as the row stands, since an entry may
-be there by a trigger of the clinic's that has changed it already."""
+# As the row stands, not as the statement had it: a trigger of the clinic's may have changed it meanwhile.
+_PERSON = "(SELECT p.person_key FROM patients p WHERE p.id = {0}.patient_id)"
+PERSON_STAYS = f"coalesce({_PERSON}, row_keys.person_key)"
+"""Of a row that is deleted and comes again, whose person nobody has taken back."""
 
 
 def person_changes(words: Words) -> str:
     """Of an update: one that leaves the person alone tells nothing of a person whom the row came again without."""
-    return f"CASE WHEN NEW.person_key {words.differs} OLD.person_key THEN {{0}}.person_key ELSE row_keys.person_key END"
+    return f"CASE WHEN NEW.person_key {words.differs} OLD.person_key THEN {_PERSON} ELSE row_keys.person_key END"
 
 
 def kept_again(new: str, person: str) -> str:

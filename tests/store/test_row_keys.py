@@ -193,11 +193,15 @@ SPELLS = {
     "sqlite": (
         """CREATE TRIGGER spells AFTER INSERT ON patients
         BEGIN UPDATE patients SET person_key = upper(person_key) WHERE id = NEW.id; END""",
+        """CREATE TRIGGER spells_again AFTER UPDATE OF person_key ON patients
+        WHEN NEW.person_key <> upper(NEW.person_key)
+        BEGIN UPDATE patients SET person_key = upper(person_key) WHERE id = NEW.id; END""",
     ),
     "postgresql": (
         """CREATE FUNCTION spells() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        UPDATE patients SET person_key = upper(person_key) WHERE id = NEW.id; RETURN NULL; END $$""",
-        "CREATE TRIGGER spells AFTER INSERT ON patients FOR EACH ROW EXECUTE FUNCTION spells()",
+        UPDATE patients SET person_key = upper(person_key) WHERE id = NEW.id AND person_key <> upper(person_key);
+        RETURN NULL; END $$""",
+        "CREATE TRIGGER a_spells AFTER INSERT OR UPDATE ON patients FOR EACH ROW EXECUTE FUNCTION spells()",
     ),
 }
 
@@ -209,6 +213,9 @@ def test_a_person_whom_a_trigger_of_the_clinics_spells_otherwise_is_kept_as_the_
     database.execute("INSERT INTO patients (id, person_key) VALUES (1, 'ab12'), (2, 'AB12')")
     for table in ("patients", "row_keys"):
         assert database.execute(f"SELECT DISTINCT person_key FROM {table}") == [("AB12",)]
+    database.execute("UPDATE patients SET person_key = 'cd34' WHERE id = 1")
+    for table, column in (("patients", "id"), ("row_keys", "patient_id")):
+        assert database.value(f"SELECT person_key FROM {table} WHERE {column} = 1") == "CD34"
 
 
 def test_keys_are_kept_in_each_statement_of_a_transaction_and_after_a_savepoint(database: Database) -> None:
