@@ -179,7 +179,7 @@ def _result(erased: Erased, redacted: Redacted, noted: int, was_forgotten: bool,
         not_reached=(
             *_models(redacted),
             "backups and copies of the database",
-            "exports, explanations, and rows that `retain --to` has moved",
+            "exports, explanations, rows that `retain --to` has moved, and parts of predictions that were detached",
             "the files and sources that the rows came from",
             "log files with lines that name ids",
             kept,
