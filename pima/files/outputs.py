@@ -47,7 +47,7 @@ def finished_parts(place: Place, folder: str, parts: Sequence[Part], model: Scor
 def _is_finished(part: Part, found: Mapping[str, Facts]) -> bool:
     """With all that belongs to it: somebody may have removed its rejections since."""
     facts = found.get(f"{PREDICTIONS}/{part.name}")
-    return facts is not None and (not facts.rejected_by_reason or f"{REJECTIONS}/{part.name}" in found)
+    return facts is not None and (not facts.rejected_by_reason or found.get(f"{REJECTIONS}/{part.name}") == facts)
 
 
 def _meant(name: str) -> str | None:

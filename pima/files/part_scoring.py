@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pima.core.validation import Validated, validate_columns
-from pima.errors import DatasetRefused
+from pima.errors import DatasetRefused, PartNotWritten
 from pima.files.columns import array_of, keys_of, measurements_of
 from pima.files.contents import content_crc32
 from pima.files.inputs import require_unchanged
 from pima.files.outputs import require_none_of_others
 from pima.files.parts import PREDICTIONS, REJECTIONS, Facts, Part, as_metadata
-from pima.files.places import Place, whole
+from pima.files.places import Place, whole, words_of
 from pima.files.scoring_model import ScoringModel
 from pima.process.stopping import StopRequest
 
@@ -77,8 +77,18 @@ class PartScoring:
             rejections = _Output(self.target, f"{self.folder}/{REJECTIONS}/{part.name}", rejecting)
             facts = self._written(part, predictions, rejections)
             rejections.finish(as_metadata(facts))
+            if not facts.rejected_by_reason:
+                self._remove_rejections(part)
             predictions.finish(as_metadata(facts))
         return facts
+
+    def _remove_rejections(self, part: Part) -> None:
+        """Of the file as it was before: the predictions beside them may be gone, or were never finished."""
+        path = f"{self.folder}/{REJECTIONS}/{part.name}"
+        try:
+            self.target.remove(path)
+        except OSError as error:
+            raise PartNotWritten(path=path, why=words_of(error)) from None
 
     def _written(self, part: Part, predictions: "_Output", rejections: "_Output") -> Facts:
         """What of the part is read is summed besides, from a file that is the same before and after."""

@@ -261,6 +261,26 @@ def test_a_file_with_the_same_footer_and_another_value_is_another_file(model: st
     assert _score(None, source, into, "--model", model)["parts_before"] == 1
 
 
+def test_rejections_of_a_file_as_it_was_do_not_stay_beside_new_predictions(model: str, tmp_path: Path) -> None:
+    source, into = tmp_path / "in" / "patients.parquet", tmp_path / "out"
+    source.parent.mkdir()
+    table = drawn_rows(5)
+
+    def write(first_age: float) -> None:
+        ages = [first_age, *[40.0] * 4]
+        corrected = table.set_column(table.column_names.index("age"), "age", pa.array(ages))
+        pq.write_table(corrected, source, use_dictionary=False, compression="none", write_statistics=False)
+
+    write(float("nan"))
+    assert _score(None, source, into, "--model", model)["rejected"] == 1
+    write(50.0)
+    assert "as it was before" in str(_score(None, source, into, "--model", model, exit_code=3)["message"])
+    (into / "predictions" / "patients-00000.parquet").unlink()  # as a kill between the two leaves it
+    assert _score(None, source, into, "--model", model)["rejected"] == 0
+    assert {path.name for path in into.rglob("*.parquet")} == {"patients-00000.parquet"}
+    assert not list((into / "rejections").rglob("*.parquet"))
+
+
 def test_a_pattern_names_files_and_a_file_of_any_name_is_taken(model: str, source: Path, tmp_path: Path) -> None:
     assert _score(None, source / "day=[12]" / "*.parquet", tmp_path / "a", "--model", model)["rows"] == 6_500
     assert (tmp_path / "a" / "predictions" / "day=1" / "a-00000.parquet").exists()
