@@ -5,6 +5,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -69,14 +70,16 @@ def input_files(dataset: str, declared: Declaration, keys: Sequence[str]) -> tup
 
 def _require_no_table(place: Place, dataset: str, found: Mapping[str, str]) -> None:
     """Which of its files are a table's stands in its log alone; those that it has replaced are there still."""
-    name, path = next(iter(found.items()))
-    if path == dataset:  # a single file that somebody has named
+    if dataset in found.values():  # a single file that somebody has named
         return
-    for pattern, table in _LOGS.items():
-        with suppress(OSError):
-            if place.found(path.removesuffix(name) + pattern):
-                what = f"it is {table}, whose folder keeps replaced files: write its rows as Parquet files elsewhere"
-                raise DatasetRefused(dataset=dataset, what=what)
+    folders = {folder for path in found.values() for folder in place.folders_of(path)}
+    # A table begins above its partitions (day=1), of which there may be thousands.
+    for folder in sorted(folder for folder in folders if "=" not in PurePosixPath(folder).name):
+        for log, table in _LOGS.items():
+            with suppress(OSError):
+                if place.found(f"{folder}/{log}"):
+                    what = f"it is of {table}, whose folder keeps replaced files: write its rows into other files"
+                    raise DatasetRefused(dataset=dataset, what=what)
 
 
 def input_file(place: Place, name: str, path: str, declared: Declaration, keys: Sequence[str]) -> InputFile:

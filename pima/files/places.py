@@ -31,6 +31,9 @@ class Place(Protocol):
     def version(self, path: str) -> str:
         """Another text once the file is another one, or was written to. Raises OSError."""
 
+    def folders_of(self, path: str) -> set[str]:
+        """All that a file lies in, up to the topmost, by whatever name."""
+
     def files_below(self, folder: str) -> set[str]:
         """What the files are called within a folder; none where there is no folder. Raises OSError."""
 
@@ -131,6 +134,9 @@ class Disks:
         found = Path(path).stat()
         return f"{found.st_ino} {found.st_size} {found.st_mtime_ns}"
 
+    def folders_of(self, path: str) -> set[str]:
+        return {str(folder) for each in (Path(path).absolute(), Path(path).resolve()) for folder in each.parents}
+
     def files_below(self, folder: str) -> set[str]:
         try:
             Path(folder).stat()
@@ -170,6 +176,9 @@ class Storage:
         self._storage.invalidate_cache()
         found = self._storage.info(path)
         return " ".join(str(found.get(name)) for name in _CHANGES_WITH_CONTENT)
+
+    def folders_of(self, path: str) -> set[str]:
+        return {str(folder) for folder in PurePosixPath(path).parents}
 
     def files_below(self, folder: str) -> set[str]:
         self._storage.invalidate_cache()

@@ -55,7 +55,10 @@ def test_a_file_whose_name_ends_in_capitals_is_one_of_the_folder_s(here: Path) -
 def test_the_folder_of_a_table_that_keeps_replaced_files_is_refused(here: Path, log: str) -> None:
     (here / "in" / log).parent.mkdir()
     (here / "in" / log).touch()
-    for source in ("in", "in/*/*.parquet"):
+    (here / "link").symlink_to("in/day=1", target_is_directory=True)
+    (here / "lake").mkdir()
+    (here / "lake" / "table").symlink_to("../in", target_is_directory=True)
+    for source in ("in", "in/*/*.parquet", "in/day=1", "in/day=1/*.parquet", "link", "lake"):
         assert "whose folder keeps replaced files" in _refused(source)
     assert _score("in/day=1/a.parquet")["rows"] == 5  # by which somebody names a file
 
