@@ -312,11 +312,13 @@ def _senders() -> list[Path]:
 def test_a_sender_knows_no_secret_but_the_address_and_nobody_sees_that(listener: AlertReceiver) -> None:
     listener.hangs_after = 0
     environ = clean_environ() | {"PIMA_ALERTS__URLS": "CANARY", "DATABASE_URL_FILE": "CANARY"}
-    sending = threading.Thread(target=send, args=(f"{listener.url}/CANARY?rto=600", MESSAGES, environ, 3))
+    told = (f"{listener.url}/CANARY?rto=600", MESSAGES, environ, PATIENCE_SECONDS)
+    sending = threading.Thread(target=send, args=told)
     sending.start()
-    assert listener.asked.wait(60)
+    assert listener.asked.wait(PATIENCE_SECONDS)
     (sender,) = _senders()
     assert b"CANARY" not in (sender / "environ").read_bytes() + (sender / "cmdline").read_bytes()
+    listener.let_go.set()
     sending.join()
     assert _senders() == []
 
