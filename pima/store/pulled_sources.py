@@ -22,6 +22,7 @@ class SourcePull:
     """The run's last sign of life: its end, where it has ended."""
     counts: dict[str, Any]
     """What became of the source's rows, by the names of `PulledSource`."""
+    run_id: int
 
 
 def last_pulls(connection: Connection) -> dict[str, SourcePull]:
@@ -42,7 +43,12 @@ def last_ends(connection: Connection, sources: Sequence[str], retries: int) -> d
     """
     found = _newest(connection, f"{_SUCCEEDED} OR {_FAILED} OR {_GAVE_UP}", retries=retries)
     ends = {source: [found[key] for key in (source, None) if key in found] for source in sources}
-    return {source: max(candidates, key=lambda end: end.at) for source, candidates in ends.items() if candidates}
+    return {source: max(candidates, key=_moment) for source, candidates in ends.items() if candidates}
+
+
+def _moment(end: SourcePull) -> tuple[datetime, int]:
+    """Two runs may end in one millisecond."""
+    return end.at, end.run_id
 
 
 _SUCCEEDED = f"status = '{Status.SUCCEEDED}'"
@@ -74,6 +80,6 @@ def _newest(connection: Connection, condition: str, **parameters: object) -> dic
             SELECT pulls.*, row_number() OVER (PARTITION BY source ORDER BY moment DESC, id DESC) AS place
             FROM pulls WHERE {condition}
         )
-        SELECT source, status, error_code, moment, counts FROM ranked WHERE place = 1""")
+        SELECT source, status, error_code, moment, counts, id FROM ranked WHERE place = 1""")
     rows = connection.execute(statement.columns(moment=Timestamp(), counts=Json()), parameters)
-    return {row.source: SourcePull(row.status, row.error_code, row.moment, row.counts or {}) for row in rows}
+    return {row.source: SourcePull(row.status, row.error_code, row.moment, row.counts or {}, row.id) for row in rows}
