@@ -5,7 +5,6 @@ import struct
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -19,7 +18,12 @@ from pima.files.places import Place, place_of, words_of
 OURS = ("probability", "predicted_class", "model_version", "row_number", "reason", "field")
 """The columns that scoring adds, to predictions or to rejections."""
 _DAMAGED = "it is no readable Parquet file"
-_LOGS = {"_delta_log/*": "a Delta table", ".hoodie/*": "a Hudi table", "metadata/*.metadata.json": "an Iceberg table"}
+_LOGS = (
+    ("_delta_log", "", "a Delta table"),
+    (".hoodie", "", "a Hudi table"),
+    ("metadata", ".metadata.json", "an Iceberg table"),
+)
+"""The folder of a table's log, and how a file of it ends."""
 _KNOWN_KEYS = ("id", *KEYS)
 _END = 8
 """Bytes at a file's end: the footer's length, and PAR1."""
@@ -51,8 +55,9 @@ class InputFile:
     columns: Columns
 
 
-def input_files(dataset: str, declared: Declaration, keys: Sequence[str]) -> tuple[Place, list[InputFile]]:
-    """All of them, by name. Raises DatasetRefused, or WrongUsage where keys are named that can't be kept."""
+def found_in(dataset: str) -> tuple[Place, dict[str, str]]:
+    """The storage, and the path of each file by its name within the dataset. Raises DatasetRefused where there is
+    none, or where they are a table's."""
     place, path = place_of(dataset)
     try:
         found = place.found(path)
@@ -61,25 +66,29 @@ def input_files(dataset: str, declared: Declaration, keys: Sequence[str]) -> tup
     if not found:
         raise DatasetRefused(dataset=dataset, what="there is no Parquet file")
     _require_no_table(place, path, found)
-    files = [input_file(place, name, found[name], declared, keys) for name in sorted(found)]
-    if other := next((file for file in files if file.columns.keys != files[0].columns.keys), None):
-        what = f"it has other keys than {files[0].name}; --key says which columns to keep"
-        raise DatasetRefused(dataset=other.name, what=what)
-    return place, files
+    return place, found
 
 
 def _require_no_table(place: Place, dataset: str, found: Mapping[str, str]) -> None:
     """Which of its files are a table's stands in its log alone; those that it has replaced are there still."""
     if dataset in found.values():  # a single file that somebody has named
         return
-    folders = {folder for path in found.values() for folder in place.folders_of(path)}
-    # A table begins above its partitions (day=1), of which there may be thousands.
-    for folder in sorted(folder for folder in folders if "=" not in PurePosixPath(folder).name):
-        for log, table in _LOGS.items():
+    # A table may begin above its partitions, and be a partition itself (clinic=7).
+    for folder in sorted({folder for path in found.values() for folder in place.folders_of(path)}):
+        for log, ending, table in _LOGS:
             with suppress(OSError):
-                if place.found(f"{folder}/{log}"):
+                if any(name.endswith(ending) for name in place.files_below(f"{folder}/{log}")):
                     what = f"it is of {table}, whose folder keeps replaced files: write its rows into other files"
                     raise DatasetRefused(dataset=dataset, what=what)
+
+
+def input_files(place: Place, found: Mapping[str, str], declared: Declaration, keys: Sequence[str]) -> list[InputFile]:
+    """All of them, by name. Raises DatasetRefused, or WrongUsage where keys are named that can't be kept."""
+    files = [input_file(place, name, found[name], declared, keys) for name in sorted(found)]
+    if other := next((file for file in files if file.columns.keys != files[0].columns.keys), None):
+        what = f"it has other keys than {files[0].name}; --key says which columns to keep"
+        raise DatasetRefused(dataset=other.name, what=what)
+    return files
 
 
 def input_file(place: Place, name: str, path: str, declared: Declaration, keys: Sequence[str]) -> InputFile:

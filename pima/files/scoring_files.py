@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pima.errors import OtherOutputThere, PartNotWritten, WrongUsage
-from pima.files.inputs import InputFile, input_files, require_unchanged
+from pima.files.inputs import InputFile, found_in, input_files, require_unchanged
 from pima.files.outputs import MANIFEST, finished_parts, manifest_of, require_same_content, write_manifest
 from pima.files.part_scoring import PartScoring
 from pima.files.parts import PREDICTIONS, Facts, Part, parts_of, summed
@@ -57,9 +57,10 @@ def open_dataset(dataset: str, into: str, model: ScoringModel, keys: Sequence[st
     within = WrongUsage(what="--to lies within --from, whose files it would add to; name a folder elsewhere")
     if lies_within(into, dataset):
         raise within
-    source, files = input_files(dataset, model.declared, keys)
-    if is_among(into, dataset, [file.path for file in files]):
+    source, found = found_in(dataset)
+    if is_among(into, dataset, found.values()):
         raise within
+    files = input_files(source, found, model.declared, keys)
     parts = list(parts_of(files))
     if len({part.name for part in parts}) < len(parts):
         raise WrongUsage(what="--from names files whose parts would have the same name; rename one of them")

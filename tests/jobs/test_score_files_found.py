@@ -63,6 +63,15 @@ def test_the_folder_of_a_table_that_keeps_replaced_files_is_refused(here: Path, 
     assert _score("in/day=1/a.parquet")["rows"] == 5  # by which somebody names a file
 
 
+@pytest.mark.parametrize("table", ["in/clinic=7", "in/visits [2024]", "lake/[a]/day=1"])
+def test_a_table_is_seen_whatever_its_folder_is_called(here: Path, table: str) -> None:
+    write_rows(here / table / "day=1" / "a.parquet", drawn_rows(5))
+    (here / table / "_delta_log").mkdir()
+    (here / table / "_delta_log" / "00000.json").touch()
+    for source in (table, f"{table}/day=1", table.partition("/")[0]):
+        assert "is of a Delta table" in _refused(source)
+
+
 @contextmanager
 def _as_somebody_without_rights() -> Iterator[None]:
     """Root may read everything."""
@@ -282,6 +291,14 @@ def test_an_output_that_links_below_the_dataset_lead_to_is_within_it(here: Path)
     (here / "in" / "day=9").symlink_to(here / "elsewhere")
     assert "--to lies within --from" in _refused("in", "elsewhere/out")
     _score("in/day=9/*.parquet", "elsewhere/out")
+
+
+def test_nor_are_the_parts_of_such_an_output_taken_for_the_dataset_s(here: Path) -> None:
+    """While it was empty, nothing led there."""
+    (here / "results").mkdir()
+    (here / "in" / "results").symlink_to("../results")
+    _score("in", "results")
+    assert "--to lies within --from" in _refused("in", "results")
 
 
 @pytest.mark.parametrize(
