@@ -102,12 +102,26 @@ def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
     _hide_sides(connection, found)
     redacted = redact(connection, found.ids)
     erased = erasing.erase_rows(connection, found)
-    noted = _forget_notes(connection, found, asked.sources)
     # An id may be known to a snapshot alone, so that there was somebody is known only by now.
     if not (redacted or erased or was_forgotten):
         raise NobodyToForget(called=asked.who)
     keep_marks(connection, known, _names(found), asked.decided_by, asked.reason)
-    return _result(erased, redacted, noted, was_forgotten, database_of(connection).words.keeps_deleted)
+    noted, unread = _forget_notes(connection, asked.sources)
+    not_reached = (
+        *_models(redacted),
+        "backups and copies of the database",
+        "exports, explanations, rows that `retain --to` has moved, and parts of predictions that were detached",
+        "the files and sources that the rows came from",
+        *(_UNREAD_NOTES.format(name) for name in unread),
+        "log files with lines that name ids",
+        database_of(connection).words.keeps_deleted,
+    )
+    return _result(erased, redacted, noted, was_forgotten, not_reached)
+
+
+_UNREAD_NOTES = (
+    "keys of {0} that its triggers have noted, which need the settings with this [[source]]: run this again with them"
+)
 
 
 def _found(connection: Connection, who: ById | ByKey | ByPerson) -> Found:
@@ -151,19 +165,25 @@ def _hide_sides(connection: Connection, found: Found) -> None:
         erasing.call_sides(connection, others, rank_name(marks.name_of_person(person), salt))
 
 
-def _forget_notes(connection: Connection, found: Found, sources: Sequence[Source]) -> int:
-    declared = {source.name: source for source in sources}
+def _forget_notes(connection: Connection, sources: Sequence[Source]) -> tuple[int, list[str]]:
+    """How many entries went, of whomever was forgotten, and the sources whose keys can't be told without their
+    declaration."""
+    everyone, declared = everyone_forgotten(connection), {source.name: source for source in sources}
+    noted = erasing.sources_with_notes(connection)
     entries = [
         entry
-        for name in sorted({source for source, _ in found.keys} & set(declared))
+        for name in noted
+        if name in declared
         for entry, text in erasing.noted_keys(connection, name)
-        if (name, key_of_note(text, declared[name])) in found.keys
+        if (key := key_of_note(text, declared[name])) is not None and everyone.has(marks.name_of_key(name, key))
     ]
     source_changes.forget(connection, entries)
-    return len(entries)
+    return len(entries), [name for name in noted if name not in declared]
 
 
-def _result(erased: Erased, redacted: Redacted, noted: int, was_forgotten: bool, kept: str) -> ForgetResult:
+def _result(
+    erased: Erased, redacted: Redacted, noted: int, was_forgotten: bool, not_reached: tuple[str, ...]
+) -> ForgetResult:
     return ForgetResult(
         rows=erased.patients,
         queue_entries=erased.by_table["scoring_queue"],
@@ -176,14 +196,7 @@ def _result(erased: Erased, redacted: Redacted, noted: int, was_forgotten: bool,
         test_sets=redacted.test_sets,
         learned_by=redacted.learned_by,
         forgotten_before=was_forgotten,
-        not_reached=(
-            *_models(redacted),
-            "backups and copies of the database",
-            "exports, explanations, rows that `retain --to` has moved, and parts of predictions that were detached",
-            "the files and sources that the rows came from",
-            "log files with lines that name ids",
-            kept,
-        ),
+        not_reached=not_reached,
     )
 
 

@@ -100,8 +100,9 @@ class VersionNotDrawn(PimaError):
 
 
 class RowsKept(PimaError):
-    """{rows:,} of the person's rows in `patients` could not be deleted: a trigger that is not pima's keeps them.
-    Nothing was changed. Disable that trigger while you run this again."""
+    """Rows of the person in `{table}` ({rows:,}) can't be deleted: a trigger that is not pima's keeps them or writes
+    them again, or a foreign key refers to them. Nothing was changed. Disable that trigger while you run this again, or
+    delete first what refers to the rows."""
 
     exit_code = WRONG
     code = "rows_kept"

@@ -180,6 +180,8 @@ class Database:
     contested: Callable[[BaseException | None], str | None]
     """What another transaction does to rows of patients that a statement writes, too, in words; None where an error of
     the driver says something else."""
+    is_refusal: Callable[[BaseException | None], bool]
+    """Whether an error of the driver says that a constraint, or somebody's trigger, does not let rows go."""
     insert_unless_there: Callable[[Table, Sequence[str]], Insert]
     """INSERT ... ON CONFLICT (these columns, which are unique) DO NOTHING"""
     without_time_limit: Callable[[Connection], None]

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from pima.errors import RowsKept
+from pima.store.database import database_of
 from pima.store.id_lists import id_lists
 
 TABLES_BY_ID = ("scoring_queue", "predictions", "rejections", "row_keys")
@@ -82,15 +84,39 @@ def _called(connection: Connection, ids: Sequence[int]) -> Found:
 
 def erase_rows(connection: Connection, found: Found) -> Erased:
     """Delete all rows, `patients` first: a batch that is being scored holds the entry of the queue, so that what it
-    predicts is there when predictions are deleted. Raises RowsKept where a clinic's trigger does not let them go."""
+    predicts is there when predictions are deleted. Raises RowsKept where something of a clinic's does not let them
+    go."""
     ids = sorted(found.ids)
     waiting = _count(connection, "scoring_queue", "patient_id", ids)  # its entries go with the rows, by the triggers
-    patients = _delete(connection, "patients", "id", ids)
-    if left := _count(connection, "patients", "id", ids):
-        raise RowsKept(rows=left)
-    by_table = {table: _delete(connection, table, "patient_id", ids) for table in TABLES_BY_ID}
+    patients = _take_out(connection, "patients", "id", ids)
+    if again := _called_so(connection, found):
+        raise RowsKept(table="patients", rows=again)
+    by_table = {table: _take_out(connection, table, "patient_id", ids) for table in TABLES_BY_ID}
     by_table["scoring_queue"] = max(waiting, by_table["scoring_queue"])
     return Erased(patients, by_table, _hide_in_errors(connection, ids))
+
+
+def _take_out(connection: Connection, table: str, column: str, ids: Sequence[int]) -> int:
+    there = _count(connection, table, column, ids)
+    try:
+        deleted = _delete(connection, table, column, ids)
+    except DBAPIError as error:
+        if database_of(connection).is_refusal(error.orig):
+            raise RowsKept(table=table, rows=there) from None
+        raise
+    if left := _count(connection, table, column, ids):
+        raise RowsKept(table=table, rows=left)
+    return deleted
+
+
+def _called_so(connection: Connection, found: Found) -> int:
+    """Rows of patients that have the person's names, under whatever ids."""
+    persons = [{"person": person} for person in found.persons]
+    keys = [{"source": source, "source_key": key} for source, key in found.keys]
+    asked = [("person_key = :person", each) for each in persons]
+    asked += [("source = :source AND source_key = :source_key", each) for each in keys]
+    statements = ((text(f"SELECT id FROM patients WHERE {where}"), names) for where, names in asked)
+    return len({each for asking, names in statements for each in connection.execute(asking, names).scalars()})
 
 
 def _count(connection: Connection, table: str, column: str, ids: Sequence[int]) -> int:
@@ -129,6 +155,12 @@ def call_sides(connection: Connection, ids: Sequence[int], name: str) -> None:
     for listed in id_lists(ids):
         statement = text(f"UPDATE row_keys SET side_key = :name WHERE patient_id IN ({listed})")
         connection.execute(statement, {"name": name})
+
+
+def sources_with_notes(connection: Connection) -> list[str]:
+    """Those of which triggers have noted keys that no pull has read."""
+    statement = "SELECT DISTINCT source FROM source_changes WHERE source_key IS NOT NULL ORDER BY source"
+    return list(connection.execute(text(statement)).scalars())
 
 
 def noted_keys(connection: Connection, source: str) -> list[tuple[int, str]]:

@@ -242,6 +242,25 @@ def test_nor_by_a_pull_nor_by_the_triggers_on_its_table(database: Database, own_
     assert own_clinic.pulled(database, "--full")["rejected"] == 2
 
 
+def test_nor_by_keys_that_triggers_have_noted_of_a_source_that_is_not_declared_just_then(
+    database: Database, own_clinic: Clinic
+) -> None:
+    first, *_ = own_clinic.insert(3)
+    assert own_clinic.attach(database, "clinic").exit_code == 0
+    assert own_clinic.pulled(database)["inserted"] == 3
+    own_clinic.execute("UPDATE visits SET age = 33")
+    patient = database.value("SELECT id FROM patients WHERE source_key = :key", {"key": first})
+    asked = (str(patient), "--reason", "a test", "--json")
+    found = the_json(call(database, "forget", *asked))
+    assert (found["rows"], found["noted_keys"]) == (1, 0)
+    assert "keys of clinic that its triggers have noted" in " ".join(found["not_reached"])
+    found = the_json(call(database, "forget", *asked, "--config", own_clinic.config))
+    assert (found["rows"], found["noted_keys"]) == (0, 1)
+    assert "keys of clinic" not in " ".join(found["not_reached"])
+    assert database.value("SELECT count(*) FROM source_changes WHERE source_key = :key", {"key": first}) == 0
+    assert database.value("SELECT count(*) FROM source_changes") == 2
+
+
 def test_a_row_that_somebody_has_deleted_is_taken_out_of_what_models_learned_from(
     lived_in: Database, tmp_path: Path
 ) -> None:
@@ -259,22 +278,40 @@ def test_a_row_that_somebody_has_deleted_is_taken_out_of_what_models_learned_fro
     assert call(lived_in, "forget", "4711471147114711", "--reason", "nobody").exit_code == 2
 
 
+_FUNCTION = "CREATE FUNCTION keeps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {}; RETURN {}; END $$"
+_KEEPS_EACH = "CREATE TRIGGER keeps {} DELETE ON patients FOR EACH ROW EXECUTE FUNCTION keeps()"
+_ON_SQLITE = "CREATE TRIGGER keeps {} DELETE ON patients BEGIN {}; END"
+_REFERS = (
+    "CREATE TABLE bills (patient BIGINT REFERENCES patients (id) ON DELETE RESTRICT)",
+    "INSERT INTO bills SELECT id FROM patients",
+)
+_AGAIN = "INSERT INTO patients (glucose, person_key) VALUES (OLD.glucose, OLD.person_key)"
 KEEPS = {
-    "sqlite": ("CREATE TRIGGER keeps BEFORE DELETE ON patients BEGIN SELECT RAISE(IGNORE); END",),
-    "postgresql": (
-        "CREATE FUNCTION keeps() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$",
-        "CREATE TRIGGER keeps BEFORE DELETE ON patients FOR EACH ROW EXECUTE FUNCTION keeps()",
-    ),
+    "nothing is deleted": {
+        "sqlite": (_ON_SQLITE.format("BEFORE", "SELECT RAISE(IGNORE)"),),
+        "postgresql": (_FUNCTION.format("NULL", "NULL"), _KEEPS_EACH.format("BEFORE")),
+    },
+    "raised": {
+        "sqlite": (_ON_SQLITE.format("BEFORE", "SELECT RAISE(ABORT, 'kept by law')"),),
+        "postgresql": (_FUNCTION.format("RAISE 'kept by law'", "OLD"), _KEEPS_EACH.format("BEFORE")),
+    },
+    "again under another id": {
+        "sqlite": (_ON_SQLITE.format("AFTER", _AGAIN),),
+        "postgresql": (_FUNCTION.format(_AGAIN, "NULL"), _KEEPS_EACH.format("AFTER")),
+    },
+    "a foreign key": {"sqlite": _REFERS, "postgresql": _REFERS},
 }
 
 
-def test_rows_that_a_trigger_of_the_clinics_keeps_are_told_and_all_stays(database: Database) -> None:
+@pytest.mark.parametrize("how", KEEPS)
+def test_rows_that_something_of_the_clinics_keeps_are_told_and_all_stays(database: Database, how: str) -> None:
     (patient,) = insert_patients(database, 1)
-    for statement in KEEPS[database.kind]:
+    database.execute("UPDATE patients SET person_key = 'p'")
+    for statement in KEEPS[how][database.kind]:
         database.execute(statement)
     before = list(_everything(database))
     refused = call(database, "forget", str(patient), "--reason", "asked", "--json")
-    assert (refused.exit_code, the_json(refused)["error"]) == (2, "rows_kept")
+    assert (refused.exit_code, the_json(refused)["error"]) == (2, "rows_kept"), refused.stderr
     assert list(_everything(database)) == before
 
 

@@ -5,7 +5,7 @@ from pima.store.postgresql import attached, attaching, dividing, partitions, tri
 from pima.store.postgresql.constraints import constraints
 from pima.store.postgresql.counter import mend_counter
 from pima.store.postgresql.definition import definition
-from pima.store.postgresql.driver_errors import contested, translated
+from pima.store.postgresql.driver_errors import contested, is_refusal, translated
 from pima.store.postgresql.engine import (
     cursor,
     insert_unless_there,
@@ -45,6 +45,7 @@ DATABASE = Database(
     snapshot={"isolation_level": "REPEATABLE READ"},
     translated=translated,
     contested=contested,
+    is_refusal=is_refusal,
     insert_unless_there=insert_unless_there,
     without_time_limit=without_time_limit,
     cursor=cursor,

@@ -113,6 +113,12 @@ def contested(error: BaseException | None) -> str | None:
     return _CONTESTED.get(state)
 
 
+def is_refusal(error: BaseException | None) -> bool:
+    """A constraint, or an exception that a function raises."""
+    is_raised = getattr(getattr(error, "diag", None), "source_function", None) == _RAISED_BY_A_FUNCTION
+    return is_raised or str(getattr(error, "sqlstate", None)).startswith("23")
+
+
 # The server's own sentence, where it speaks English. A trigger may raise the same SQLSTATE with words of its own, from
 # another place in the server than these.
 _DENIED_BY = ("aclcheck_error", "nextval_internal", "do_setval")

@@ -6,7 +6,7 @@ from pima.store.database import Attaching, Database, Triggers, imported_when_cal
 from pima.store.sqlite import attached, attaching, triggers
 from pima.store.sqlite.constraints import constraints
 from pima.store.sqlite.definition import definition
-from pima.store.sqlite.driver_errors import contested, translated
+from pima.store.sqlite.driver_errors import contested, is_refusal, translated
 from pima.store.sqlite.engine import (
     cursor,
     insert_unless_there,
@@ -44,6 +44,7 @@ DATABASE = Database(
     snapshot={},
     translated=translated,
     contested=contested,
+    is_refusal=is_refusal,
     insert_unless_there=insert_unless_there,
     without_time_limit=without_time_limit,
     cursor=cursor,

@@ -55,6 +55,11 @@ def translated(error: BaseException | None, url: URL) -> PimaError:
     return DatabaseFailed(what=what)
 
 
+def is_refusal(error: BaseException | None) -> bool:
+    """A constraint, or RAISE in a trigger, which says the same."""
+    return _NAMES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF) == "SQLITE_CONSTRAINT"
+
+
 def contested(_error: BaseException | None) -> str | None:
     """Nothing: there is one writer at a time."""
     return None
