@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from pima.exporting.parquet_file import as_table
 from pima.store.exported import columns_of
 from pima.store.forgotten import everyone_forgotten
 from pima.store.retaining import Moved, Old
-from pima.whole_file import whole_file
+from pima.whole_file import name_meant, whole_file
 
 FILE_ROWS = 200_000
 ROWS_AT_ONCE = 1_000
@@ -85,6 +86,7 @@ class Archive:
         path, table = self._path(self._last), as_table(self._columns, self._rows)
         table = table.replace_schema_metadata({_INSTALLATION: self._installation})
         self._rows = []
+        self._remove_half_written(path.name)
         with whole_file(path, "--to") as file:
             pq.write_table(table, file, compression="zstd")
         _sync(self._folder)
@@ -92,6 +94,13 @@ class Archive:
         if not read.equals(table, check_metadata=True):
             raise ArchiveDiffers(path=path)
         return path, list(self._rows_of(read))
+
+    def _remove_half_written(self, name: str) -> None:
+        """Of this file, by whoever was killed at it; who holds the lease writes alone."""
+        with suppress(OSError):
+            for path in self._folder.iterdir():
+                if name_meant(path.name) == name:
+                    path.unlink()
 
     def _read(self, path: Path) -> pa.Table:
         try:

@@ -179,8 +179,9 @@ def _update_known(connection: Connection, columns: tuple[str, ...]) -> int:
 
 
 def earlier_load(connection: Connection, sha256: str) -> datetime | None:
-    """When a file with these bytes was loaded first; None if never."""
-    return connection.execute(select(func.min(loads.c.loaded_at)).where(loads.c.sha256 == sha256)).scalar()
+    """When rows of a file with these bytes were loaded first; None if never."""
+    with_rows = (loads.c.sha256 == sha256) & (loads.c.rows > 0)
+    return connection.execute(select(func.min(loads.c.loaded_at)).where(with_rows)).scalar()
 
 
 def record_load(connection: Connection, sha256: str, file_name: str, rows: int) -> None:

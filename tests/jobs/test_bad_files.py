@@ -397,6 +397,13 @@ def test_the_same_file_without_ids_is_refused_the_second_time_unless_again(datab
     assert counts(database)[0] == 4
 
 
+def test_of_a_file_without_a_good_line_nothing_was_loaded_before(database: Database, tmp_path: Path) -> None:
+    file = write(tmp_path, HEADER, GOOD.replace(GOOD[0], "x", 1))
+    for _ in range(2):
+        found = loaded(database, file, "--partial")
+        assert (found["inserted"], found["refused"]) == (0, 1)
+
+
 def test_the_same_file_twice_in_one_command_is_refused(database: Database, tmp_path: Path) -> None:
     file = write(tmp_path, HEADER, GOOD)
     refused(database, file, file, error="file_loaded_before")

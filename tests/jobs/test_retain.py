@@ -13,6 +13,7 @@ from pima.erasing import archive, retaining
 from pima.store import service_figures
 from pima.store.engine import reading
 from pima.store.tables import predictions
+from pima.whole_file import name_aside
 from tests.conftest import Database, call, insert_patients, the_json
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -161,6 +162,17 @@ def test_rows_of_a_whole_file_go_whatever_days_the_next_call_names(
     assert (longer["files"], longer["predictions"]) == ([], 7)
     assert the_json(call(lived_in, "retain", *ASKED, "--to", str(folder), "--json"))["predictions"] == 0
     assert sum(len(_rows(path)) for path in folder.glob("predictions-*")) == 7
+
+
+def test_a_file_that_was_half_written_when_somebody_was_killed_goes(lived_in: Database, tmp_path: Path) -> None:
+    folder = tmp_path / "old"
+    folder.mkdir()
+    half_written = folder / name_aside("predictions-000001.parquet")
+    half_written.write_bytes(b"PAR1")
+    other = folder / name_aside("mine.parquet")
+    other.touch()
+    assert call(lived_in, "retain", *ASKED, "--to", str(folder)).exit_code == 0
+    assert [path for path in folder.iterdir() if path.name.startswith(".")] == [other]
 
 
 def test_a_restored_database_gives_keys_out_again_that_a_file_has(lived_in: Database, tmp_path: Path) -> None:
