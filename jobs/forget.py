@@ -22,7 +22,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
     options = parser("forget", __doc__ or "")
     options.add_argument("row", nargs="*", metavar="ROW", help=HELP)
-    options.add_argument("--person", metavar="KEY", help="the key of a person: all of that person's rows")
+    person = "the key of a person: all of that person's rows; more than one where files or sources spell it otherwise"
+    options.add_argument("--person", nargs="+", metavar="KEY", help=person)
     options.add_argument("--reason", type=why, metavar="TEXT", help="why, for the record: no names")
     options.add_argument("--dry-run", action="store_true", help="count what would be erased, and erase nothing")
     return run_command(options, _work, _show, arguments, environ)
@@ -41,12 +42,15 @@ def _work(command: Command) -> Result:
         return {"dry_run": given.dry_run, **as_json(forget(command.engine, asked, given.dry_run))}
 
 
-def _person(command: Command, text: str) -> ByPerson:
-    spelled = [key_of_text(text, source.person_types) for source in command.settings.sources if source.persons]
-    found = dict.fromkeys(key for key in (canonical_text(text), *spelled) if key is not None)
-    if not found:
+def _person(command: Command, texts: Sequence[str]) -> ByPerson:
+    types = [source.person_types for source in command.settings.sources if source.persons]
+    keys = []
+    for text in texts:
+        spelled = (canonical_text(text), *(key_of_text(text, each) for each in types))
+        keys.append(tuple(dict.fromkeys(key for key in spelled if key is not None)))
+    if not all(keys):
         raise WrongUsage(what=f"{_EXPECTED}; that is no key of a person")
-    return ByPerson(tuple(found))
+    return ByPerson(tuple(keys))
 
 
 _TOLD = {

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine
 
 from pima.core import forgotten as marks
+from pima.core.forgotten import Forgotten
 from pima.core.row_keys import rank_name
 from pima.core.row_names import ById, ByKey, ByPerson
 from pima.core.source import Source
@@ -105,7 +106,7 @@ def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
     # An id may be known to a snapshot alone, so that there was somebody is known only by now.
     if not (redacted or erased or was_forgotten):
         raise NobodyToForget(called=asked.who)
-    keep_marks(connection, known, _names(found), asked.decided_by, asked.reason)
+    keep_marks(connection, known, _names_from_now_on(known, found, asked.who), asked.decided_by, asked.reason)
     noted, unread = _forget_notes(connection, asked.sources)
     not_reached = (
         *_models(redacted),
@@ -127,9 +128,8 @@ _UNREAD_NOTES = (
 def _found(connection: Connection, who: ById | ByKey | ByPerson) -> Found:
     match who:
         case ByPerson():
-            # As it was written comes first: it may be one person's key, and what a source makes of it another's.
-            each = (erasing.find_by_persons(connection, [key]) for key in who.person_keys)
-            return next(filter(None, each), Found())
+            each = (_first_known(connection, spellings) for spellings in who.keys)
+            return erasing.find_by_persons(connection, sorted({person for found in each for person in found.persons}))
         case ById():
             found = erasing.find_by_id(connection, who.patient_id)
         case _:
@@ -141,6 +141,22 @@ def _found(connection: Connection, who: ById | ByKey | ByPerson) -> Found:
     return found
 
 
+def _first_known(connection: Connection, spellings: Sequence[str]) -> Found:
+    """As it was written comes first: it may be one person's key, and what a source makes of it another's."""
+    each = (erasing.find_by_persons(connection, [person]) for person in spellings)
+    return next(filter(None, each), Found())
+
+
+def _names_from_now_on(known: Forgotten, found: Found, who: ById | ByKey | ByPerson) -> list[str]:
+    """Those of what was found, and of a key given for a person that has no row: so files and sources may spell it."""
+    names = _names(found)
+    for spellings in who.keys if isinstance(who, ByPerson) else ():
+        asked = list(map(marks.name_of_person, spellings))
+        if not any(name in names or known.has(name) for name in asked):
+            names += asked
+    return names
+
+
 def _names(found: Found) -> list[str]:
     ids = map(marks.name_of_id, sorted(found.ids))
     keys = (marks.name_of_key(*each) for each in sorted(found.keys))
@@ -150,7 +166,7 @@ def _names(found: Found) -> list[str]:
 def _asked_names(who: ById | ByKey | ByPerson) -> list[str]:
     match who:
         case ByPerson():
-            return list(map(marks.name_of_person, who.person_keys))
+            return [marks.name_of_person(person) for spellings in who.keys for person in spellings]
         case ById():
             return [marks.name_of_id(who.patient_id)]
         case _:

@@ -242,6 +242,44 @@ def test_nor_by_a_pull_nor_by_the_triggers_on_its_table(database: Database, own_
     assert own_clinic.pulled(database, "--full")["rejected"] == 2
 
 
+UPPER = {
+    "sqlite": [
+        f"CREATE TRIGGER upper_{event} AFTER {event} ON patients WHEN NEW.person_key <> upper(NEW.person_key)"
+        " BEGIN UPDATE patients SET person_key = upper(person_key) WHERE id = NEW.id; END"
+        for event in ("INSERT", "UPDATE")
+    ],
+    "postgresql": [
+        (
+            "CREATE FUNCTION upper_person() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN NEW.person_key := upper(NEW.person_key); RETURN NEW; END $$"
+        ),
+        "CREATE TRIGGER a_upper BEFORE INSERT OR UPDATE ON patients FOR EACH ROW EXECUTE FUNCTION upper_person()",
+    ],
+}
+
+
+def test_nor_where_a_trigger_of_the_clinics_spells_the_person_another_way(
+    database: Database, own_clinic: Clinic, tmp_path: Path
+) -> None:
+    own_clinic.settings["person_type"] = "text"
+    own_clinic.execute("ALTER TABLE visits ADD COLUMN person TEXT")
+    own_clinic.settings["person"] = "person"
+    own_clinic.insert(3, person="p0042")
+    for statement in UPPER[database.kind]:
+        database.execute(statement)
+    assert own_clinic.pulled(database)["inserted"] == 3
+    asked = ("--config", own_clinic.config, "--reason", "a test", "--json")
+    assert call(database, "forget", "--person", "p0042", *asked).exit_code == 2
+    found = the_json(call(database, "forget", "--person", "p0042", "P0042", *asked))
+    assert (found["rows"], found["forgotten_before"]) == (3, False)
+    own_clinic.insert(1, seed=2, person="p0042")
+    assert own_clinic.pulled(database)["rejected_by_reason"] == {"forgotten": 4}
+    file = write(
+        tmp_path, f"{HEADER},person_key", *(f"{SOUND.format(glucose=120)},,{key}" for key in ("p0042", "P0042"))
+    )
+    assert the_json(call(database, "load", file, "--json"))["refused_by_reason"] == {"forgotten": 2}
+
+
 def test_nor_by_keys_that_triggers_have_noted_of_a_source_that_is_not_declared_just_then(
     database: Database, own_clinic: Clinic
 ) -> None:
