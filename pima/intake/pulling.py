@@ -191,12 +191,13 @@ def _taken(
         lease.require(connection)
         patients.only_one_load(connection)
         require_still_declared(connection, opened.declared)
-        new = still_wanted(opened.source.name, block.new, everyone_forgotten(connection))
+        name, known = opened.source.name, everyone_forgotten(connection)
+        new, changed = still_wanted(name, block.new, known), still_wanted(name, block.changed, known)
         if len(new):
             patients.draw_ids_above_given(connection)
         with told_as_contested(connection):
-            changes = Changes(connection, opened.source.name, opened.columns)
-            taken = changes.take(new, block.changed, block.vanished, planned.so_far)
+            changes = Changes(connection, name, opened.columns)
+            taken = changes.take(new, changed, block.vanished, planned.so_far)
         result = replace(
             result,
             inserted=result.inserted + taken.inserted,

@@ -116,7 +116,7 @@ class Changes:
         """Bring rows in, and delete those that are no longer there, of those that were there `so_far`.
 
         A row that is as it should be already is not touched; one that was deleted and is there again has its old id.
-        Raises RowsContested where somebody else holds one.
+        Raises RowsContested where somebody else holds one, SchemaDiffers where a clinic's trigger changes keys.
         """
         self._database.join_by_index(self._connection)
         if self._has_moment:
@@ -127,6 +127,7 @@ class Changes:
             self._stage(self._columns_of(new))
             with self._database.waiting_a_moment(self._connection):
                 inserted = self._insert()
+            self._require_keys_as_they_came(inserted)
             if inserted < len(new):
                 # Others have brought some in since they were compared.
                 self._hold("NO KEY UPDATE")
@@ -197,6 +198,16 @@ class Changes:
             FROM {self._staging} s
             WHERE NOT EXISTS (SELECT 1 FROM patients p WHERE {same.format("p")})
             ORDER BY s.source_key""")
+
+    def _require_keys_as_they_came(self, inserted: int) -> None:
+        """The next pull would take the rows for new ones, whose keys then are somebody's already."""
+        statement = f"""
+            SELECT count(*) FROM {self._staging} s
+            WHERE EXISTS (SELECT 1 FROM patients p WHERE p.source = :source AND p.source_key = s.source_key)"""
+        found = self._connection.execute(text(statement), {"source": self._source}).scalar_one()
+        if found < inserted:
+            what = "gives rows of a source another key than they come with, by which pulls know them again"
+            raise SchemaDiffers(what=f"a trigger on patients {what}")
 
     def _delete(self, so_far: RowsSoFar) -> int:
         # A row that somebody has brought into the source and here since the source was read has not vanished.

@@ -20,6 +20,7 @@ from pima.core.row_names import ById
 from pima.core.validation import Measurements
 from pima.erasing.forgetting import Forgetting, forget
 from pima.errors import FileNotMadeAnew, KeptIdTaken, VersionUsedTwice
+from pima.intake import pulling
 from pima.settings import DatabaseSettings
 from pima.store import leases, queue
 from pima.store.batches import Predictions
@@ -240,6 +241,24 @@ def test_nor_by_a_pull_nor_by_the_triggers_on_its_table(database: Database, own_
     own_clinic.execute("DELETE FROM visits WHERE age = 34 AND visit_id NOT IN (:a, :b)", {"a": first, "b": second})
     own_clinic.settings["most_vanished"] = 1
     assert own_clinic.pulled(database, "--full")["rejected"] == 2
+
+
+def test_nor_by_a_pull_that_has_read_a_correction_to_that_person(
+    database: Database, own_clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (corrected,) = own_clinic.insert(1, patient_no=1)
+    own_clinic.insert(2, seed=2, patient_no=2)
+    assert own_clinic.pulled(database)["inserted"] == 3
+    own_clinic.execute("UPDATE visits SET patient_no = 2 WHERE visit_id = :key", {"key": corrected})
+    require_sound = pulling.require_sound
+
+    def somebody_is_forgotten_meanwhile(*arguments: Any) -> None:
+        assert call(database, "forget", "--person", "2", "--reason", "a test").exit_code == 0
+        require_sound(*arguments)
+
+    monkeypatch.setattr(pulling, "require_sound", somebody_is_forgotten_meanwhile)
+    assert own_clinic.pulled(database)["updated"] == 0
+    assert database.execute("SELECT person_key FROM patients") == [("1",)]
 
 
 UPPER = {
