@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from sqlalchemy import Connection
 
 from pima.core.forgotten import mark_of
-from pima.errors import ArchiveDiffers, WrongUsage
+from pima.errors import ArchiveDiffers, ArchiveUnreadable, WrongUsage
 from pima.exporting.parquet_file import as_table
 from pima.store.exported import columns_of
 from pima.store.forgotten import everyone_forgotten
@@ -56,11 +56,17 @@ class Archive:
     def left_behind(self) -> Iterator[Moved]:
         """The last file's rows, of which some may be in the database still.
 
-        Raises WrongUsage where the file is none that was made for this database.
+        Raises WrongUsage where the file is none that was made for this database, ArchiveUnreadable where that can't be
+        told.
         """
         if self._last == 0:
             return
-        table = self._read(self._path(self._last))
+        path = self._path(self._last)
+        try:
+            table = pq.read_table(path)
+        except (OSError, pa.ArrowException) as error:
+            why = getattr(error, "strerror", None) or "it is no readable Parquet file"
+            raise ArchiveUnreadable(path=path, why=why) from None
         if (table.schema.metadata or {}).get(_INSTALLATION) != self._installation:
             what = f"--to {self._folder}: it has files of another database; name another folder"
             raise WrongUsage(what=what)

@@ -19,6 +19,7 @@ from pima.errors.base import (
 from pima.errors.failed import (
     AlertsExtraMissing,
     ArchiveDiffers,
+    ArchiveUnreadable,
     ArtifactDamaged,
     AttachFaulty,
     DatabaseDamaged,
@@ -118,6 +119,7 @@ __all__ = [
     "AlertsExtraMissing",
     "AlertsNotDelivered",
     "ArchiveDiffers",
+    "ArchiveUnreadable",
     "ArtifactDamaged",
     "AttachFaulty",
     "AttachNotAllowed",

@@ -148,6 +148,14 @@ class ArchiveDiffers(PimaError):
     code = "archive_differs"
 
 
+class ArchiveUnreadable(PimaError):
+    """The file {path}, to which an earlier call has moved rows, can't be read ({why}). These rows may be nowhere else,
+    so do not delete it: mend its rights, put it back from a backup, or name another folder. Nothing more was moved or
+    removed."""
+
+    code = "archive_unreadable"
+
+
 class NotReproduced(PimaError):
     """Model version {number}, fitted again from its training snapshot, gives other predictions (largest difference
     {difference:.2g}). Made with {then}; here {now}. Other library versions or another processor explain small

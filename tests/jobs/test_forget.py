@@ -37,6 +37,7 @@ from tests.conftest import (
     call,
     insert_patients,
     the_json,
+    under_role,
     until_someone_waits_for_a_lock,
 )
 from tests.jobs.clinic import Clinic
@@ -358,6 +359,16 @@ KEEPS = {
     },
     "a foreign key": {"sqlite": _REFERS, "postgresql": _REFERS},
 }
+
+
+def test_a_trigger_that_lacks_a_right_of_the_eraser_s_keeps_them_too(postgresql: Database) -> None:
+    (patient,) = insert_patients(postgresql, 1)
+    postgresql.execute("ALTER TABLE patients ADD COLUMN gone boolean")
+    postgresql.execute(_FUNCTION.format("UPDATE patients SET gone = true WHERE id = OLD.id", "NULL"))
+    postgresql.execute(_KEEPS_EACH.format("BEFORE"))
+    assert call(postgresql, "migrate", "--roles").exit_code == 0
+    refused = call(under_role(postgresql, "pima_eraser"), "forget", str(patient), "--reason", "asked", "--json")
+    assert (refused.exit_code, the_json(refused)["error"]) == (2, "rows_kept")
 
 
 @pytest.mark.parametrize("how", KEEPS)

@@ -175,6 +175,21 @@ def test_a_file_that_was_half_written_when_somebody_was_killed_goes(lived_in: Da
     assert [path for path in folder.iterdir() if path.name.startswith(".")] == [other]
 
 
+def test_a_file_of_an_earlier_call_that_can_not_be_read_is_not_to_be_deleted(
+    lived_in: Database, tmp_path: Path
+) -> None:
+    asked = ("retain", *ASKED, "--to", str(tmp_path / "old"), "--json")
+    assert call(lived_in, *asked).exit_code == 0
+    file = max((tmp_path / "old").glob("predictions-*"))
+    file.write_bytes(file.read_bytes()[:-10])
+    lived_in.execute("UPDATE patients SET outcome = 0 WHERE id = 8")
+    before = _kept(lived_in)
+    ended = call(lived_in, *asked)
+    assert (ended.exit_code, the_json(ended)["error"]) == (1, "archive_unreadable")
+    assert "do not delete it" in the_json(ended)["message"]
+    assert _kept(lived_in) == before
+
+
 def test_a_restored_database_gives_keys_out_again_that_a_file_has(lived_in: Database, tmp_path: Path) -> None:
     folder = str(tmp_path / "old")
     assert call(lived_in, "retain", *ASKED, "--to", folder).exit_code == 0
