@@ -3,7 +3,7 @@
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -25,8 +25,12 @@ def name_meant(name: str) -> str | None:
     return found and found[1]
 
 
+def _put_over(aside: Path, place: Path) -> None:
+    aside.replace(place)
+
+
 @contextmanager
-def written_aside(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
+def written_aside(path: Path, mode: int = 0o600, put: Callable[[Path, Path], None] = _put_over) -> Iterator[BinaryIO]:
     """In its place once the block ends well, over what was there; where a link points, not in the link's place. Raises
     OSError."""
     place = Path(os.path.realpath(path))
@@ -36,7 +40,7 @@ def written_aside(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        aside.replace(place)
+        put(aside, place)
     except BaseException:
         with suppress(OSError):
             aside.unlink()
@@ -49,12 +53,26 @@ def whole_file(path: Path, option: str) -> Iterator[BinaryIO]:
     already, or where it can't be written."""
     try:
         _refuse_existing(path, option)
-        with written_aside(path) as file:
+        with written_aside(path, put=_put_where_nothing_is) as file:
             yield file
-            # Somebody else may have made one meanwhile.
-            _refuse_existing(path, option)
     except OSError as error:
+        # Somebody else may have made one meanwhile.
+        _refuse_existing(path, option)
         raise WrongUsage(what=f"{option} {path}: it can't be written ({error.strerror}). Name another file") from None
+
+
+def _put_where_nothing_is(aside: Path, place: Path) -> None:
+    try:
+        place.hardlink_to(aside)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without such links. Between the two steps somebody else may still make one.
+        if place.exists():
+            raise FileExistsError from None
+        aside.replace(place)
+    else:
+        aside.unlink()
 
 
 def _refuse_existing(path: Path, option: str) -> None:
