@@ -30,6 +30,8 @@ class Repaired:
     """Rows and queue entries that the triggers had not seen."""
     requeued: int
     """Row versions that were lost."""
+    below_predicted: int
+    """Waiting rows with a version below one that was predicted for the same id."""
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -40,8 +42,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     which.add_argument(
         "--new-versions",
         action="store_true",
-        help="draw another version for waiting rows whose version today's champion has predicted (version_used_twice);"
-        " as the owner",
+        help="draw another version for waiting rows whose version today's champion has predicted (version_used_twice),"
+        " and for rows whose version lies below one that was predicted for the same id; as the owner",
     )
     which.add_argument("--rejected", action="store_true", help="queue versions that were rejected, to be judged again")
     return run_command(options, _work, _show, arguments, environ)
@@ -58,13 +60,18 @@ def _work(command: Command) -> Result:
             return as_json(Requeued(queue.draw_new_versions(connection)))
         if given.rejected:
             return as_json(Requeued(queue.requeue_rejected(connection)))
-        return as_json(Repaired(queue.mend_unseen(connection), queue.requeue_lost(connection)))
+        mended, lost = queue.mend_unseen(connection), queue.requeue_lost(connection)
+        return as_json(Repaired(mended, lost, queue.count_below_predicted(connection)))
 
 
 def _show(result: Result) -> None:
     if result.get("mended"):
         print(f"rows and queue entries mended that the triggers had not seen: {result['mended']:,}")
     print(f"{counted(result['requeued'], 'row version')} put on the queue")
+    if result.get("below_predicted"):
+        rows = counted(result["below_predicted"], "waiting row")
+        print(f"{rows} with a version below one that was predicted for the same id: have the owner run")
+        print("python -m jobs.requeue --new-versions, or current_predictions goes on showing that prediction")
 
 
 if __name__ == "__main__":

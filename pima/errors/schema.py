@@ -74,7 +74,7 @@ class VersionCounterBehind(PimaError):
     """The counter that row versions are drawn from stands at {counter}, below the existing version {version}: it was
     set back by hand, or the rows were restored without it. A row that is deleted and inserted again could get the
     version of an earlier one, and its predictions. Nothing was written. Set the counter above all versions with:
-    python -m jobs.requeue"""
+    python -m jobs.requeue, which also says whether waiting rows need other versions."""
 
     exit_code = WRONG
     code = "version_counter_behind"

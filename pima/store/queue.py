@@ -59,6 +59,8 @@ def waiting(connection: Connection) -> Waiting:
 _CURRENT = "p.outcome IS NULL"
 _NOT_QUEUED = """NOT EXISTS (
     SELECT 1 FROM scoring_queue q WHERE q.patient_id = p.id AND q.patient_version >= p.version)"""
+_WAITS = """EXISTS (
+    SELECT 1 FROM scoring_queue q WHERE q.patient_id = p.id AND q.patient_version = p.version)"""
 _NOT_REJECTED = """NOT EXISTS (
     SELECT 1 FROM rejections r WHERE r.patient_id = p.id AND r.patient_version = p.version)"""
 _NOT_PREDICTED = """NOT EXISTS (
@@ -66,6 +68,9 @@ _NOT_PREDICTED = """NOT EXISTS (
 _NOT_PREDICTED_BY_CHAMPION = """NOT EXISTS (
     SELECT 1 FROM predictions d JOIN champion c ON c.model_version = d.model_version
     WHERE d.patient_id = p.id AND d.patient_version = p.version)"""
+
+_BELOW_PREDICTED = """EXISTS (
+    SELECT 1 FROM predictions d WHERE d.patient_id = p.id AND d.patient_version > p.version)"""
 
 
 def unseen_rows(connection: Connection) -> dict[str, int]:
@@ -144,8 +149,16 @@ def requeue_stale(connection: Connection) -> int:
     return _enqueue(connection, f"{_NOT_QUEUED} AND {_NOT_REJECTED} AND {_NOT_PREDICTED_BY_CHAMPION}")
 
 
+def count_below_predicted(connection: Connection) -> int:
+    """How many waiting rows have a version below one that was predicted for the same id: theirs would not be shown."""
+    waiting_rows = "scoring_queue q JOIN patients p ON p.id = q.patient_id AND p.version = q.patient_version"
+    counted = f"SELECT count(*) FROM {waiting_rows} WHERE {_CURRENT} AND {_BELOW_PREDICTED}"
+    return int(connection.execute(text(counted)).scalar_one())
+
+
 def draw_new_versions(connection: Connection) -> int:
-    """Give each waiting row whose version today's champion has predicted already another version; how many.
+    """Give another version to each waiting row whose version today's champion has predicted already, and to each row,
+    scored or not, whose version lies below one that was predicted for its id; how many.
 
     By an outcome that comes and is cleared again within the transaction, which draws one: so it takes the right to
     write outcomes. Raises VersionNotDrawn where a clinic's trigger keeps it.
@@ -153,13 +166,14 @@ def draw_new_versions(connection: Connection) -> int:
     unlocked = database_of(connection).words.share_if_unlocked
     found = connection.scalars(
         text(f"""
-            SELECT p.id FROM scoring_queue q JOIN patients p ON p.id = q.patient_id AND p.version = q.patient_version
-            WHERE {_CURRENT} AND NOT ({_NOT_PREDICTED_BY_CHAMPION}) ORDER BY p.id {unlocked}""")
+            SELECT p.id FROM patients p
+            WHERE {_CURRENT} AND ({_BELOW_PREDICTED} OR {_WAITS} AND NOT ({_NOT_PREDICTED_BY_CHAMPION}))
+            ORDER BY p.id {unlocked}""")
     ).all()
     for part in id_lists(found):
         for outcome in ("0", "NULL"):
             connection.execute(text(f"UPDATE patients SET outcome = {outcome} WHERE id IN ({part})"))
-        drawn = f"{_CURRENT} AND {_NOT_PREDICTED_BY_CHAMPION}"
+        drawn = f"{_CURRENT} AND {_NOT_PREDICTED_BY_CHAMPION} AND NOT {_BELOW_PREDICTED}"
         left = connection.scalar(text(f"SELECT count(*) FROM patients p WHERE p.id IN ({part}) AND NOT ({drawn})"))
         if left:
             raise VersionNotDrawn(rows=left)

@@ -189,7 +189,7 @@ def test_looking_after_the_service_works_under_its_role(guarded: Database, train
         guarded.execute("UPDATE patients SET outcome = 1 WHERE id = :id", {"id": waiting})
         guarded.execute("DELETE FROM patients WHERE id = :id", {"id": rejected})
     assert "rows_unseen" in call(operator, "health").stderr
-    assert the_json(call(operator, "requeue", "--json")) == {"mended": 2, "requeued": 0}
+    assert the_json(call(operator, "requeue", "--json")) == {"mended": 2, "requeued": 0, "below_predicted": 0}
     assert guarded.execute(queued) == []
     assert call(operator, "models", "holdout", "--share", "0.4", "--reason", "a test").exit_code == 0
 

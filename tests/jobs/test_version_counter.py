@@ -69,6 +69,31 @@ def test_a_prediction_of_the_row_before_is_not_taken_for_the_new_row_s(scored_da
     assert superseded(scored_database, 1) in ([(False,)], [(0,)])
 
 
+@pytest.mark.parametrize("is_scored_first", [False, True])
+def test_rows_whose_version_lies_below_a_predicted_one_get_another(
+    scored_database: Database, is_scored_first: bool
+) -> None:
+    """As where predictions were restored, and the rows were loaded anew."""
+    database = scored_database
+    insert_patients(database, 3, first_id=1)
+    database.execute("UPDATE patients SET glucose = 98")
+    assert call(database, "score").exit_code == 0
+    highest = database.value("SELECT max(patient_version) FROM predictions")
+    database.execute(SET_BACK[database.kind])
+    again(database, 1)
+    again(database, 2)
+    mended = call(database, "requeue")
+    assert "2 waiting rows with a version below one that was predicted for the same id" in mended.stdout
+    if is_scored_first:
+        assert call(database, "score").exit_code == 0
+    assert the_json(call(database, "requeue", "--new-versions", "--json"))["requeued"] == 2
+    assert database.value("SELECT min(version) FROM patients WHERE id < 3") > highest
+    assert the_json(call(database, "score", "--json"))["predicted"] == 2
+    for patient in (1, 2, 3):
+        assert superseded(database, patient) in ([(False,)], [(0,)])
+    assert the_json(call(database, "requeue", "--json"))["below_predicted"] == 0
+
+
 KEEPS_OUTCOMES = {
     "sqlite": (
         """CREATE TRIGGER keeps AFTER UPDATE OF outcome ON patients WHEN NEW.outcome IS NULL AND OLD.outcome IS NOT NULL
