@@ -262,6 +262,8 @@ class Database:
     """Return when nobody else uses patients or these views, if that can be had soon."""
     wait_for_batches: Callable[[Connection], None]
     """Return when no batch is being scored, nor can one be claimed before this transaction ends."""
+    roles_out_of_reach: Callable[[Connection], list[str]]
+    """Roles of pima's that are not there and that whoever asks may not make."""
     make_roles: Callable[[Connection, tuple[str, ...]], list[str]] | None
     """Create or mend the roles; their names. A loader may write these features. None where it knows no roles."""
     is_a_file: bool

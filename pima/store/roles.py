@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine
 from pima.errors import WrongUsage
 from pima.store.database import database_of
 from pima.store.declarations import newest_declaration
-from pima.store.engine import writing
+from pima.store.engine import reading, writing
 
 
 def knows_roles(engine: Engine) -> bool:
@@ -16,8 +16,17 @@ def knows_roles(engine: Engine) -> bool:
 
 
 def require_roles(engine: Engine) -> None:
-    """Raises WrongUsage where the database knows no roles, before it is asked for anything."""
+    """Raises WrongUsage where the database knows no roles, before it is asked for anything, or lacks some that whoever
+    asks may not make."""
     _maker(engine)
+    with reading(engine) as connection:
+        lacking = database_of(engine).roles_out_of_reach(connection)
+    if lacking:
+        what = f"--roles: this user may not make the roles that are not there yet ({', '.join(lacking)})"
+        raise WrongUsage(
+            what=f"{what}. Give it CREATEROLE, or have a superuser make them: psql -f deploy/roles.sql"
+            " (docs/deployment.md). Nothing was migrated."
+        )
 
 
 def make_roles(engine: Engine) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from pima.errors import DatabaseFailed, DatabaseUnusable
 from pima.monitoring.metrics_endpoint import DatabaseFigures
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, writing
+from pima.store.postgresql import roles
 from tests.conftest import (
     FEATURE_NAMES,
     PATIENCE_SECONDS,
@@ -48,6 +50,17 @@ def guarded(postgresql: Database) -> Database:
     made = call(postgresql, "migrate", "--roles", "--json")
     assert (made.exit_code, json.loads(made.stdout)["roles"]) == (0, list(ROLES))
     return postgresql
+
+
+def test_who_may_not_make_roles_is_told_before_anything_is_migrated(
+    guarded: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_more = (*roles.ROLES, replace(roles.ROLES[0], name="pima_newcomer"))
+    monkeypatch.setattr(roles, "ROLES", one_more)
+    refused = call(under_role(guarded, "pima_scorer"), "migrate", "--roles", "--json")
+    assert (refused.exit_code, the_json(refused)["error"]) == (2, "wrong_usage")
+    for word in ("(pima_newcomer)", "CREATEROLE", "deploy/roles.sql", "Nothing was migrated"):
+        assert word in refused.stderr
 
 
 def _refused(database: Database, role: str, statement: str) -> bool:

@@ -23,7 +23,7 @@ from pima.store.postgresql.loading import (
     wait_for_other_loads,
     waiting_a_moment,
 )
-from pima.store.postgresql.roles import make_roles
+from pima.store.postgresql.roles import make_roles, roles_out_of_reach
 from pima.store.postgresql.schema import (
     columns,
     fault_of_names,
@@ -102,6 +102,7 @@ DATABASE = Database(
     keep_readers_out=keep_readers_out,
     wait_for_batches=wait_for_batches,
     make_roles=make_roles,
+    roles_out_of_reach=roles_out_of_reach,
     is_a_file=False,
     has_one_writer=False,
     finish_tables=finish_tables,

@@ -175,6 +175,15 @@ def make_roles(connection: Connection, columns: tuple[str, ...]) -> list[str]:
     return [role.name for role in ROLES]
 
 
+def roles_out_of_reach(connection: Connection) -> list[str]:
+    """Those that are not there, where whoever asks may not create any."""
+    may_create = text("SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user")
+    if connection.scalar(may_create):
+        return []
+    there = set(connection.execute(text("SELECT rolname FROM pg_roles")).scalars())
+    return [role.name for role in ROLES if role.name not in there]
+
+
 def _make(connection: Connection, role: Role, loaded: str) -> None:
     # Roles belong to the server, so another database of it may have made this one.
     exists = connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": role.name})

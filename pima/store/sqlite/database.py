@@ -89,6 +89,7 @@ DATABASE = Database(
     keep_readers_out=keep_readers_out,
     wait_for_batches=wait_for_batches,
     make_roles=None,
+    roles_out_of_reach=lambda _: [],
     is_a_file=True,
     has_one_writer=True,
     finish_tables=finish_tables,
