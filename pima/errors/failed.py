@@ -5,7 +5,7 @@ from pima.errors.base import PimaError
 
 class DatabaseFailed(PimaError):
     """The database refused a statement: {what}. The transaction was rolled back. This is not a passing fault: look at
-    the database's own log for the statement."""
+    what it names, and on PostgreSQL at the server's log for the statement."""
 
     code = "database_failed"
 

@@ -338,6 +338,11 @@ def test_a_file_that_another_writes_is_busy_to_writers_only(sqlite: Database) ->
     [
         ("INSERT INTO patients (outcome) VALUES (2)", "SQLITE_CONSTRAINT"),
         ("INSERT INTO patients (glucose) VALUES ('text')", "SQLITE_CONSTRAINT"),
+        ("INSERT INTO loads (sha256, file_name, rows) VALUES ('a', NULL, 1)", "SQLITE_CONSTRAINT of loads.file_name"),
+        (
+            "INSERT INTO leases (name, owner, fence, expires_at) VALUES ('a', 'b', 1, 'c'), ('a', 'b', 1, 'c')",
+            "SQLITE_CONSTRAINT of leases.name",
+        ),
         ("SELECT * FROM nowhere", "SQLITE_ERROR"),
     ],
 )

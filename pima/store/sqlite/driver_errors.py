@@ -1,5 +1,8 @@
 """A driver's error -> one of ours: the code's name. Its text is dropped, since it can hold a value."""
 
+import re
+import sqlite3
+
 from sqlalchemy.engine import URL
 
 from pima.errors import DatabaseBusy, DatabaseDamaged, DatabaseFailed, DatabaseFull, DatabaseUnusable, PimaError
@@ -30,6 +33,15 @@ _IOERR_WRITE = 778
 """An extended code: where a file's size is limited, or no more than a part of a page found room."""
 
 
+# SQLite's own sentences, which name columns and no values; a CHECK's has its text, and a trigger's whatever it says.
+_BROKEN_BY = re.compile(r"(?:UNIQUE|NOT NULL) constraint failed: (\w+\.\w+(?:, \w+\.\w+)*)")
+_COLUMNS_NAMED = {
+    sqlite3.SQLITE_CONSTRAINT_UNIQUE,
+    sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
+    sqlite3.SQLITE_CONSTRAINT_NOTNULL,
+}
+
+
 def translated(error: BaseException | None, url: URL) -> PimaError:
     """What sqlite3's error is called here."""
     code = getattr(error, "sqlite_errorcode", None)
@@ -44,7 +56,8 @@ def translated(error: BaseException | None, url: URL) -> PimaError:
         return DatabaseFull(what=name)
     if name == "SQLITE_CORRUPT":
         return DatabaseDamaged(what=name)
-    what = f"SQLite says {name}"
+    named = _BROKEN_BY.fullmatch(str(error)) if code in _COLUMNS_NAMED else None
+    what = f"SQLite says {name}" + (f" of {named[1]}" if named else "")
     if name in _BUSY:
         return DatabaseBusy(what=f"{_BUSY[name]}; {what}")
     if name in ("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_AUTH", "SQLITE_PERM"):
