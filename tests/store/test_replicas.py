@@ -199,12 +199,12 @@ def test_health_tells_and_requeue_mends_what_came_in_while_the_triggers_were_awa
     assert "python -m jobs.requeue" in unwell.stderr
 
     mended = the_json(call(database, "requeue", "--json"))
-    assert mended == {"mended": 7, "requeued": 0}  # 2, 7, 11, 12, 13, the entries of 1 and 3
+    assert mended == {"mended": 7, "requeued": 0, "below_predicted": 0}  # 2, 7, 11, 12, 13, the entries of 1 and 3
     assert [entry[0] for entry in queue(database)] == [1, 4, 5, 6, 7, 11, 12]
     assert_queue_is_true(database)
     assert_stamped(database)
     assert "rows_unseen" not in call(database, "health").stderr
-    assert the_json(call(database, "requeue", "--json")) == {"mended": 0, "requeued": 0}
+    assert the_json(call(database, "requeue", "--json")) == {"mended": 0, "requeued": 0, "below_predicted": 0}
 
 
 ENTRIES_THAT_ARE_NOT_THE_ROW = {
@@ -224,7 +224,7 @@ def test_requeue_keeps_the_entry_of_a_row_that_someone_holds(postgresql: Databas
     with postgresql.engine.connect() as someone:
         someone.execute(text("SELECT 1 FROM patients FOR NO KEY UPDATE"))
         found = the_json(call(postgresql, "requeue", "--json"))
-    assert found == {"mended": 0 if mended is None else 1, "requeued": 0}
+    assert found == {"mended": 0 if mended is None else 1, "requeued": 0, "below_predicted": 0}
     if mended is None:  # left to whoever holds the row, or to the next requeue
         assert queue(postgresql) == entry
         assert call(postgresql, "requeue").exit_code == 0
@@ -243,7 +243,7 @@ def test_rows_are_stamped_where_updates_that_change_nothing_are_dropped(postgres
     with without_triggers(postgresql):
         postgresql.execute("UPDATE patients SET outcome = 1 WHERE id = 1")
         postgresql.execute(f"INSERT INTO patients (id, {COLUMNS}) VALUES (2, {VALUES})")
-    assert the_json(call(postgresql, "requeue", "--json")) == {"mended": 2, "requeued": 0}
+    assert the_json(call(postgresql, "requeue", "--json")) == {"mended": 2, "requeued": 0, "below_predicted": 0}
     assert "rows_unseen" not in call(postgresql, "health").stderr
     assert_queue_is_true(postgresql)
     assert_stamped(postgresql)
@@ -267,7 +267,7 @@ def test_health_tells_of_new_rows_without_an_outcome_alone_whatever_became_of_ve
     unwell = call(database, "health")
     assert "rows_unseen: 3 patients" in unwell.stderr
     assert "or neither outcome nor version" in unwell.stderr
-    assert the_json(call(database, "requeue", "--json")) == {"mended": 3, "requeued": 0}
+    assert the_json(call(database, "requeue", "--json")) == {"mended": 3, "requeued": 0, "below_predicted": 0}
     assert [entry[0] for entry in queue(database)] == [11, 12, 13]
     assert_queue_is_true(database)
     assert database.value("SELECT min(version) FROM patients WHERE outcome IS NULL") > 0
