@@ -383,6 +383,28 @@ def _behind_a_snapshot(postgresql: Database, level: str, session: str) -> Iterat
 
 
 @pytest.mark.parametrize("session", ["origin", "replica"])
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+@pytest.mark.parametrize("outcome", ["NULL", "1"])
+def test_an_id_that_somebody_has_deleted_behind_a_snapshot_is_inserted_from_the_beginning(
+    postgresql: Database, level: str, session: str, outcome: str
+) -> None:
+    """Two rows of that id would be seen, and the deleted one's version might be queued again."""
+    insert_patients(postgresql, 2, first_id=1)
+    insert = f"INSERT INTO patients (id, outcome, {COLUMNS}) VALUES (1, {outcome}, {VALUES})"
+    with postgresql.engine.connect().execution_options(isolation_level=level) as writer:
+        writer.execute(text(f"SET LOCAL session_replication_role = {session}"))
+        writer.execute(text("SELECT count(*) FROM predictions"))  # the snapshot is taken here
+        postgresql.execute("DELETE FROM patients WHERE id = 1")
+        with pytest.raises(OperationalError, match="another transaction has deleted a row of this id"):
+            writer.execute(text(insert))
+        writer.rollback()
+        writer.execute(text(f"SET LOCAL session_replication_role = {session}"))
+        writer.execute(text(insert))
+        writer.commit()
+    assert_all_is_true(postgresql)
+
+
+@pytest.mark.parametrize("session", ["origin", "replica"])
 def test_an_ordinary_write_under_an_old_snapshot_is_as_ever(postgresql: Database, session: str) -> None:
     insert_patients(postgresql, 4, first_id=1)
     with postgresql.engine.connect().execution_options(isolation_level="SERIALIZABLE") as writer:

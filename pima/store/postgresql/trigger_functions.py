@@ -53,6 +53,23 @@ def _placeholders(rows: str, condition: str) -> str:
         END IF;"""
 
 
+# Such a snapshot also shows a row that somebody else has deleted, beside the one of its id that is inserted: what is
+# looked up by id may be either.
+DELETED_MEANWHILE = "another transaction has deleted a row of this id, which this one still sees: begin again"
+
+
+def _begins_again_beside_a_deleted_row(rows: str) -> str:
+    return f"""
+        IF {_SNAPSHOT_IS_OLD} THEN
+            IF EXISTS (SELECT 1 FROM {rows} r WHERE (SELECT count(*) FROM patients p WHERE p.id = r.id) > 1) THEN
+                RAISE EXCEPTION '{DELETED_MEANWHILE}' USING ERRCODE = 'serialization_failure';
+            END IF;
+        END IF;"""
+
+
+_TOUCHED = "(SELECT touched AS id)"
+_GOES_OFF = "TG_OP = 'DELETE' OR (TG_OP = 'UPDATE' AND NEW.outcome IS NOT NULL)"
+
 # Said by the statement that goes through the new rows anyway, and asked by the next, so that rows without keys cost
 # nothing: a statement of its own that looks for keys would cost a single row's insert two fifths more. Nothing of
 # anybody else's runs between the two.
@@ -140,7 +157,7 @@ def functions(columns: tuple[str, ...], schema: str) -> dict[str, str]:
         # deadlock. Nobody else can see a new row to make an entry of it; a row that was there before was deleted by the
         # same writer, who has held its entry since then.
         "enqueue_inserted": f"""
-    BEGIN
+    BEGIN{_begins_again_beside_a_deleted_row("new_rows")}
         INSERT INTO scoring_queue ({queue_columns})
         SELECT {_of("n", columns)} FROM new_rows n
         WHERE CASE WHEN {_SAYS_THAT_KEYS_COME} THEN false WHEN n.outcome IS NULL THEN {_IS_AS_IT_WAS} ELSE false END
@@ -189,7 +206,7 @@ def functions(columns: tuple[str, ...], schema: str) -> dict[str, str]:
     #variable_conflict use_variable
     DECLARE
         touched BIGINT := CASE WHEN TG_OP = 'DELETE' THEN OLD.id ELSE NEW.id END;
-    BEGIN{_placeholders("(SELECT touched AS id)", "TG_OP = 'DELETE' OR (TG_OP = 'UPDATE' AND NEW.outcome IS NOT NULL)")}
+    BEGIN{_begins_again_beside_a_deleted_row(_TOUCHED)}{_placeholders(_TOUCHED, _GOES_OFF)}
         DELETE FROM scoring_queue q WHERE q.patient_id = touched AND NOT {_ENTRY_IS_TRUE};
         IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND NEW.version <> OLD.version) THEN
             INSERT INTO scoring_queue ({queue_columns})
