@@ -55,6 +55,7 @@ def _placeholders(rows: str, condition: str) -> str:
 
 # Such a snapshot also shows a row that somebody else has deleted, beside the one of its id that is inserted: what is
 # looked up by id may be either.
+_SNAPSHOT_MAY_BE_OLD = "current_setting('transaction_isolation') <> 'read committed'"
 DELETED_MEANWHILE = "another transaction has deleted a row of this id, which this one still sees: begin again"
 
 
@@ -157,12 +158,14 @@ def functions(columns: tuple[str, ...], schema: str) -> dict[str, str]:
         # deadlock. Nobody else can see a new row to make an entry of it; a row that was there before was deleted by the
         # same writer, who has held its entry since then.
         "enqueue_inserted": f"""
-    BEGIN{_begins_again_beside_a_deleted_row("new_rows")}
+    BEGIN
         INSERT INTO scoring_queue ({queue_columns})
         SELECT {_of("n", columns)} FROM new_rows n
         WHERE CASE WHEN {_SAYS_THAT_KEYS_COME} THEN false WHEN n.outcome IS NULL THEN {_IS_AS_IT_WAS} ELSE false END
         {unless_newer};
-        IF {_KEYS_HAVE_COME} THEN{_keep_keys("new_rows", "n", PERSON_STAYS, has_key("n"))}
+        IF {_KEYS_HAVE_COME} OR {_SNAPSHOT_MAY_BE_OLD} THEN{_begins_again_beside_a_deleted_row("new_rows")}
+            IF {_KEYS_HAVE_COME} THEN{_keep_keys("new_rows", "n", PERSON_STAYS, has_key("n"))}
+            END IF;
         END IF;
         RETURN NULL;
     END""",
