@@ -25,12 +25,8 @@ def name_meant(name: str) -> str | None:
     return found and found[1]
 
 
-def _put_over(aside: Path, place: Path) -> None:
-    aside.replace(place)
-
-
 @contextmanager
-def written_aside(path: Path, mode: int = 0o600, put: Callable[[Path, Path], None] = _put_over) -> Iterator[BinaryIO]:
+def written_aside(path: Path, mode: int = 0o600, put: Callable[[Path, Path], None] = os.replace) -> Iterator[BinaryIO]:
     """In its place once the block ends well, over what was there; where a link points, not in the link's place. Raises
     OSError."""
     place = Path(os.path.realpath(path))

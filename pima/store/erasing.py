@@ -46,6 +46,10 @@ class Erased:
         return any((self.patients, *self.by_table.values(), self.error_lines))
 
 
+_KEY = "source = :source AND source_key = :source_key"
+_PERSON = "person_key = :person"
+
+
 def find_by_id(connection: Connection, patient_id: int) -> Found:
     """The row with this id, be it there or gone, or never heard of."""
     return _called(connection, [patient_id])
@@ -53,13 +57,12 @@ def find_by_id(connection: Connection, patient_id: int) -> Found:
 
 def find_by_key(connection: Connection, source: str, source_key: str) -> Found:
     """The row that has this key in this source, or had it."""
-    condition = "source = :source AND source_key = :source_key"
-    return _called(connection, _ids(connection, condition, {"source": source, "source_key": source_key}))
+    return _called(connection, _ids(connection, _KEY, {"source": source, "source_key": source_key}))
 
 
 def find_by_persons(connection: Connection, persons: Sequence[str]) -> Found:
     """All rows of these persons: a walk over all rows that have keys."""
-    ids = [each for person in persons for each in _ids(connection, "person_key = :person", {"person": person})]
+    ids = [each for person in persons for each in _ids(connection, _PERSON, {"person": person})]
     found = _called(connection, sorted(set(ids)))
     # A row that was corrected to another person's is not this one's, whatever it once was called.
     return Found(found.ids, found.keys, frozenset(persons) if ids else frozenset())
@@ -113,8 +116,7 @@ def _called_so(connection: Connection, found: Found) -> int:
     """Rows of patients that have the person's names, under whatever ids."""
     persons = [{"person": person} for person in found.persons]
     keys = [{"source": source, "source_key": key} for source, key in found.keys]
-    asked = [("person_key = :person", each) for each in persons]
-    asked += [("source = :source AND source_key = :source_key", each) for each in keys]
+    asked = [(_PERSON, each) for each in persons] + [(_KEY, each) for each in keys]
     statements = ((text(f"SELECT id FROM patients WHERE {where}"), names) for where, names in asked)
     return len({each for asking, names in statements for each in connection.execute(asking, names).scalars()})
 

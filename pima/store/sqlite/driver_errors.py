@@ -70,7 +70,7 @@ def translated(error: BaseException | None, url: URL) -> PimaError:
 
 def is_refusal(error: BaseException | None) -> bool:
     """A constraint, or RAISE in a trigger, which says the same."""
-    return _NAMES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF) == "SQLITE_CONSTRAINT"
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CONSTRAINT
 
 
 def contested(_error: BaseException | None) -> str | None:
