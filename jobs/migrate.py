@@ -6,11 +6,14 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, positive, run_command
+from jobs.version_words import told_below_predicted
 from jobs.who_and_why import this_user, why
 from pima.counted import counted
 from pima.errors import SchemaBehind, SchemaBehindDryRun, WrongUsage
 from pima.process.results import as_json
 from pima.redeclaring import redeclare, would_redeclare
+from pima.store import queue
+from pima.store.engine import reading
 from pima.store.partitions import divide_predictions, require_partitions
 from pima.store.roles import knows_roles, make_roles, require_roles
 from pima.store.schema import HEAD, REVISIONS, migrate, require_schema
@@ -63,7 +66,15 @@ def _work(command: Command) -> Result:
         with command.stop.at_once():
             roles |= {"partitions": as_json(divide_predictions(command.engine, given.partitions))}
     triggers = {"triggers_made_anew": migrated.made_anew} if migrated.made_anew else {}
-    return {"revision_before": migrated.before, "revision": migrated.after} | roles | triggers
+    versions = _below_predicted(command) if migrated.after == HEAD else {}
+    return {"revision_before": migrated.before, "revision": migrated.after} | roles | triggers | versions
+
+
+def _below_predicted(command: Command) -> Result:
+    """Where rows were restored without what belongs to them, to have put the counter right is not enough."""
+    with reading(command.engine) as connection:
+        rows = queue.count_below_predicted(connection)
+    return {"below_predicted": rows} if rows else {}
 
 
 def _carry_over(command: Command) -> Result:
@@ -84,13 +95,20 @@ def _carry_over(command: Command) -> Result:
     else:
         done = redeclare(command.engine, command.declared, this_user(), given.reason)
     # A retired column stays the loader's.
-    return as_json(done) | {"roles_to_mend": bool(done.added) and knows_roles(command.engine)}
+    roles = {"roles_to_mend": bool(done.added) and knows_roles(command.engine)}
+    return as_json(done) | roles | _below_predicted(command)
 
 
 def _show(result: Result) -> None:
     if "added" in result:
         _show_changes(result)
-        return
+    else:
+        _show_migration(result)
+    if "below_predicted" in result:
+        print(told_below_predicted(result["below_predicted"]))
+
+
+def _show_migration(result: Result) -> None:
     if "roles" in result:
         print(f"roles: {', '.join(result['roles'])}; give each that you use a password")
     if "partitions" in result:

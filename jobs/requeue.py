@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from jobs.command import Command, Result, parser, run_command
+from jobs.version_words import told_below_predicted
 from pima.counted import counted
 from pima.process.results import as_json
 from pima.store import queue
@@ -69,9 +70,7 @@ def _show(result: Result) -> None:
         print(f"rows and queue entries mended that the triggers had not seen: {result['mended']:,}")
     print(f"{counted(result['requeued'], 'row version')} put on the queue")
     if result.get("below_predicted"):
-        rows = counted(result["below_predicted"], "waiting row")
-        print(f"{rows} with a version below one that was predicted for the same id: have the owner run")
-        print("python -m jobs.requeue --new-versions, or current_predictions goes on showing that prediction")
+        print(told_below_predicted(result["below_predicted"]))
 
 
 if __name__ == "__main__":

@@ -69,9 +69,10 @@ def test_a_prediction_of_the_row_before_is_not_taken_for_the_new_row_s(scored_da
     assert superseded(scored_database, 1) in ([(False,)], [(0,)])
 
 
+@pytest.mark.parametrize("mended_by", ["requeue", "migrate"])
 @pytest.mark.parametrize("is_scored_first", [False, True])
 def test_rows_whose_version_lies_below_a_predicted_one_get_another(
-    scored_database: Database, is_scored_first: bool
+    scored_database: Database, is_scored_first: bool, mended_by: str
 ) -> None:
     """As where predictions were restored, and the rows were loaded anew."""
     database = scored_database
@@ -82,7 +83,7 @@ def test_rows_whose_version_lies_below_a_predicted_one_get_another(
     database.execute(SET_BACK[database.kind])
     again(database, 1)
     again(database, 2)
-    mended = call(database, "requeue")
+    mended = call(database, mended_by)
     assert "2 waiting rows with a version below one that was predicted for the same id" in mended.stdout
     if is_scored_first:
         assert call(database, "score").exit_code == 0
