@@ -11,7 +11,7 @@ def has_key(row: str) -> str:
 
 def says_whose(row: str) -> str:
     """The condition that a row has any of the three."""
-    return "(" + " OR ".join(f"{row}.{key} IS NOT NULL" for key in KEYS) + ")"
+    return f"coalesce({', '.join(f'{row}.{key}' for key in KEYS)}) IS NOT NULL"
 
 
 def are_keys(row: str, words: Words) -> str:

@@ -55,7 +55,6 @@ def _placeholders(rows: str, condition: str) -> str:
 
 # Such a snapshot also shows a row that somebody else has deleted, beside the one of its id that is inserted: what is
 # looked up by id may be either.
-_SNAPSHOT_MAY_BE_OLD = "current_setting('transaction_isolation') <> 'read committed'"
 DELETED_MEANWHILE = "another transaction has deleted a row of this id, which this one still sees: begin again"
 
 
@@ -75,8 +74,7 @@ _GOES_OFF = "TG_OP = 'DELETE' OR (TG_OP = 'UPDATE' AND NEW.outcome IS NOT NULL)"
 # nothing: a statement of its own that looks for keys would cost a single row's insert two fifths more. Nothing of
 # anybody else's runs between the two.
 _KEYS_HAVE_COME = f"current_setting('pima.keys_have_come', true) {_IS} 'yes'"
-_SAYS_THAT_KEYS_COME = f"""{says_whose("n")} AND ({_KEYS_HAVE_COME}) IS NOT TRUE
-            AND set_config('pima.keys_have_come', 'yes', true) IS NULL"""
+_SAYS_THAT_KEYS_COME = f"{says_whose('n')} AND set_config('pima.keys_have_come', 'yes', true) IS NULL"
 
 # Said by a pull whose source tells when outcomes became known; not of what a clinic's own trigger then does.
 _LABEL_IS_GIVEN = (
@@ -133,9 +131,11 @@ def functions(columns: tuple[str, ...], schema: str) -> dict[str, str]:
         IF TG_OP {_IS} 'INSERT' THEN
             NEW.version := {next_version};
             NEW.recorded_at := NEW.updated_at;
-            NEW.labelled_at := CASE WHEN NEW.outcome IS NULL THEN NULL
-                WHEN NEW.labelled_at IS NOT NULL AND {_LABEL_IS_GIVEN} THEN least(NEW.labelled_at, NEW.updated_at)
-                ELSE NEW.updated_at END;
+            IF NEW.outcome IS NOT NULL OR NEW.labelled_at IS NOT NULL THEN
+                NEW.labelled_at := CASE WHEN NEW.outcome IS NULL THEN NULL
+                    WHEN NEW.labelled_at IS NOT NULL AND {_LABEL_IS_GIVEN} THEN least(NEW.labelled_at, NEW.updated_at)
+                    ELSE NEW.updated_at END;
+            END IF;
             RETURN NEW;
         END IF;
         IF NEW.id {_IS_NOT} OLD.id THEN
@@ -163,7 +163,7 @@ def functions(columns: tuple[str, ...], schema: str) -> dict[str, str]:
         SELECT {_of("n", columns)} FROM new_rows n
         WHERE CASE WHEN {_SAYS_THAT_KEYS_COME} THEN false WHEN n.outcome IS NULL THEN {_IS_AS_IT_WAS} ELSE false END
         {unless_newer};
-        IF {_KEYS_HAVE_COME} OR {_SNAPSHOT_MAY_BE_OLD} THEN{_begins_again_beside_a_deleted_row("new_rows")}
+        IF {_KEYS_HAVE_COME} OR {_SNAPSHOT_IS_OLD} THEN{_begins_again_beside_a_deleted_row("new_rows")}
             IF {_KEYS_HAVE_COME} THEN{_keep_keys("new_rows", "n", PERSON_STAYS, has_key("n"))}
             END IF;
         END IF;
