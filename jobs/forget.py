@@ -9,7 +9,7 @@ from jobs.command import Command, Result, parser, run_command
 from jobs.row_option import HELP, row_called
 from jobs.who_and_why import this_user, why
 from pima.core.keys import canonical_text, key_of_text
-from pima.core.row_names import ByPerson
+from pima.core.row_names import ById, ByPerson
 from pima.counted import counted
 from pima.erasing.forgetting import Forgetting, forget
 from pima.errors import WrongUsage
@@ -24,6 +24,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     options.add_argument("row", nargs="*", metavar="ROW", help=HELP)
     person = "the key of a person: all of that person's rows; more than one where files or sources spell it otherwise"
     options.add_argument("--person", nargs="+", metavar="KEY", help=person)
+    without_rows = "by key, of somebody who has no row (they are in a source, or were restored away): keep them out"
+    options.add_argument("--without-rows", action="store_true", help=without_rows)
     options.add_argument("--reason", type=why, metavar="TEXT", help="why, for the record: no names")
     options.add_argument("--dry-run", action="store_true", help="count what would be erased, and erase nothing")
     return run_command(options, _work, _show, arguments, environ)
@@ -36,7 +38,9 @@ def _work(command: Command) -> Result:
     if not (given.reason or given.dry_run):
         raise WrongUsage(what="--reason TEXT is needed: why the person is forgotten, for the record; or --dry-run")
     who = _person(command, given.person) if given.person is not None else row_called(command, given.row, _EXPECTED)
-    asked = Forgetting(who, command.settings.sources, this_user(), given.reason or "")
+    if given.without_rows and isinstance(who, ById):
+        raise WrongUsage(what="--without-rows goes with SOURCE KEY or --person KEY: an id may be given to another row")
+    asked = Forgetting(who, command.settings.sources, this_user(), given.reason or "", given.without_rows)
     # All of it is one transaction that a signal may drop anywhere.
     with command.stop.at_once():
         return {"dry_run": given.dry_run, **as_json(forget(command.engine, asked, given.dry_run))}

@@ -15,8 +15,9 @@ from pima.core.forgotten import Forgotten
 from pima.core.row_keys import rank_name
 from pima.core.row_names import ById, ByKey, ByPerson
 from pima.core.source import Source
+from pima.counted import counted
 from pima.erasing.lineage import Redacted, redact
-from pima.errors import FileNotMadeAnew, NobodyToForget, PersonHasMoreRows, PimaError
+from pima.errors import FileNotMadeAnew, NobodyToForget, PersonHasMoreRows, PimaError, RowsGivenAway, WrongUsage
 from pima.intake.touched import key_of_note
 from pima.logs import get_logger
 from pima.process.leasing import take
@@ -65,11 +66,13 @@ class Forgetting:
     """All that the settings declare."""
     decided_by: str
     reason: str
+    without_rows: bool = False
+    """Of a person or key that has no row by now: what else tells of them goes, and they are kept out."""
 
 
 def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
-    """Raises NobodyToForget, PersonHasMoreRows, RowsKept; LeaseHeld where a retraining or `retain` is at work;
-    FileNotMadeAnew once all is erased."""
+    """Raises NobodyToForget, PersonHasMoreRows, RowsGivenAway, RowsKept; LeaseHeld where a retraining or `retain` is at
+    work; FileNotMadeAnew once all is erased."""
     with writing(engine) as connection:
         without_time_limit(connection)
         patients.only_one_load(connection)
@@ -99,12 +102,16 @@ def _leave_no_trace(engine: Engine) -> None:
 def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
     known = everyone_forgotten(connection)
     found = _found(connection, asked.who)
+    if asked.without_rows and found.ids:
+        raise WrongUsage(what=_HAS_ROWS)
     was_forgotten = any_of(known, _names(found) + _asked_names(asked.who))
-    _hide_sides(connection, found)
+    sides = _hide_sides(connection, found)
+    if sides and not (found.ids or asked.without_rows):
+        raise RowsGivenAway(rows=counted(sides, "row"))
     redacted = redact(connection, found.ids)
     erased = erasing.erase_rows(connection, found)
     # An id may be known to a snapshot alone, so that there was somebody is known only by now.
-    if not (redacted or erased or was_forgotten):
+    if not (redacted or erased or was_forgotten or asked.without_rows):
         raise NobodyToForget(called=asked.who)
     keep_marks(connection, known, _names_from_now_on(known, found, asked.who), asked.decided_by, asked.reason)
     noted, unread = _forget_notes(connection, asked.sources)
@@ -120,6 +127,7 @@ def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
     return _result(erased, redacted, noted, was_forgotten, not_reached)
 
 
+_HAS_ROWS = "--without-rows is for somebody who has no row, and this one has; leave it out to erase them"
 _UNREAD_NOTES = (
     "keys of {0} that its triggers have noted, which need the settings with this [[source]]: run this again with them"
 )
@@ -143,15 +151,14 @@ def _found(connection: Connection, who: ById | ByKey | ByPerson) -> Found:
 
 def _first_known(connection: Connection, spellings: Sequence[str]) -> Found:
     """As it was written comes first: it may be one person's key, and what a source makes of it another's."""
-    each = (erasing.find_by_persons(connection, [person]) for person in spellings)
-    return next(filter(None, each), Found())
+    each = [erasing.find_by_persons(connection, [person]) for person in spellings]
+    return next((found for found in each if found.ids), next((found for found in each if found.persons), Found()))
 
 
 def _names_from_now_on(known: Forgotten, found: Found, who: ById | ByKey | ByPerson) -> list[str]:
-    """Those of what was found, and of a key given for a person that has no row: so files and sources may spell it."""
+    """Those of what was found, and of a key that has no row: so files and sources may spell it."""
     names = _names(found)
-    for spellings in who.keys if isinstance(who, ByPerson) else ():
-        asked = list(map(marks.name_of_person, spellings))
+    for asked in _spelled(who):
         if not any(name in names or known.has(name) for name in asked):
             names += asked
     return names
@@ -164,21 +171,28 @@ def _names(found: Found) -> list[str]:
 
 
 def _asked_names(who: ById | ByKey | ByPerson) -> list[str]:
+    return [name for asked in _spelled(who) for name in asked]
+
+
+def _spelled(who: ById | ByKey | ByPerson) -> list[list[str]]:
+    """The names of each key that was given, in each of its spellings."""
     match who:
         case ByPerson():
-            return [marks.name_of_person(person) for spellings in who.keys for person in spellings]
+            return [list(map(marks.name_of_person, spellings)) for spellings in who.keys]
         case ById():
-            return [marks.name_of_id(who.patient_id)]
+            return [[marks.name_of_id(who.patient_id)]]
         case _:
-            return [marks.name_of_key(who.source, who.source_key)]
+            return [[marks.name_of_key(who.source, who.source_key)]]
 
 
-def _hide_sides(connection: Connection, found: Found) -> None:
-    """Rows that were the person's when they first came, and are another's by now, stay on their side."""
-    salt = holdout_salt(connection, "")
+def _hide_sides(connection: Connection, found: Found) -> int:
+    """Rows that were the person's when they first came, and are another's by now, stay on their side; how many."""
+    salt, hidden = holdout_salt(connection, ""), 0
     for person in sorted(found.persons):
         others = [each for each in erasing.sides_by_person(connection, person) if each not in found.ids]
         erasing.call_sides(connection, others, rank_name(marks.name_of_person(person), salt))
+        hidden += len(others)
+    return hidden
 
 
 def _forget_notes(connection: Connection, sources: Sequence[Source]) -> tuple[int, list[str]]:

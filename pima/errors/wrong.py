@@ -117,7 +117,7 @@ class NoSuchVersion(PimaError):
 class NobodyToForget(PimaError):
     """Nothing is known of {called}, so nothing was erased. `forget ID` takes the id that the row has or had in
     `patients`, `forget SOURCE KEY` the name of its source and what it is called there, `forget --person KEY` a
-    person."""
+    person. To keep somebody out who has no row here, as after the restore of an older backup, add --without-rows."""
 
     exit_code = WRONG
     code = "nobody_to_forget"
@@ -130,6 +130,16 @@ class PersonHasMoreRows(PimaError):
 
     exit_code = WRONG
     code = "person_has_more_rows"
+
+
+class RowsGivenAway(PimaError):
+    """No row is that person's by now, but under that key {rows} came, since given to another person. Nothing was
+    changed. Where that is the same person under another key, name both: `forget --person KEY KEY`. Where it is not, add
+    --without-rows: the rows stay, what tells that they came under that key is made unreadable, and loads and pulls
+    refuse that person from then on."""
+
+    exit_code = WRONG
+    code = "rows_given_away"
 
 
 class NoReportKept(PimaError):

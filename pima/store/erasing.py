@@ -62,10 +62,12 @@ def find_by_key(connection: Connection, source: str, source_key: str) -> Found:
 
 def find_by_persons(connection: Connection, persons: Sequence[str]) -> Found:
     """All rows of these persons: a walk over all rows that have keys."""
-    ids = [each for person in persons for each in _ids(connection, _PERSON, {"person": person})]
-    found = _called(connection, sorted(set(ids)))
-    # A row that was corrected to another person's is not this one's, whatever it once was called.
-    return Found(found.ids, found.keys, frozenset(persons) if ids else frozenset())
+    ids = {person: _ids(connection, _PERSON, {"person": person}) for person in persons}
+    found = _called(connection, sorted({each for rows in ids.values() for each in rows}))
+    # A row that was corrected to another person's is not this one's, whatever it once was called. But who has no row
+    # left is still known by the sides that such rows keep.
+    known = frozenset(person for person in persons if ids[person] or sides_by_person(connection, person))
+    return Found(found.ids, found.keys, known)
 
 
 def _ids(connection: Connection, condition: str, parameters: dict[str, str]) -> list[int]:

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import event, select
 
 from deploy import sqlite_to_postgresql
-from pima.core.forgotten import Forgotten, mark_of
+from pima.core.forgotten import Forgotten, mark_of, name_of_person
 from pima.core.row_keys import RowKeys, ranked
 from pima.core.row_names import ById
 from pima.core.validation import Measurements
@@ -25,6 +25,7 @@ from pima.settings import DatabaseSettings
 from pima.store import leases, queue
 from pima.store.batches import Predictions
 from pima.store.engine import make_engine, reading, writing
+from pima.store.forgotten import everyone_forgotten
 from pima.store.predictions import write_predictions
 from pima.store.runs import start_run
 from pima.store.tables import TABLES, model_versions, training_snapshots
@@ -244,6 +245,26 @@ def test_nor_by_a_pull_nor_by_the_triggers_on_its_table(database: Database, own_
     assert own_clinic.pulled(database, "--full")["rejected"] == 2
 
 
+def test_who_has_no_row_is_kept_out_by_key(database: Database, own_clinic: Clinic) -> None:
+    """As after the restore of a backup from before they came."""
+    first, second, third = own_clinic.insert(3)
+    (person,) = own_clinic.execute("SELECT patient_no FROM visits WHERE visit_id = :key", {"key": second})[0]
+    for who in (["clinic", first.upper()], ["--person", f"00{person}"]):
+        asked = ("forget", *who, "--config", own_clinic.config, "--reason", "a test", "--json")
+        environ = {"PIMA_SOURCE__CLINIC__URL": own_clinic.url}
+        refused = call(database, *asked, **environ)
+        assert (refused.exit_code, the_json(refused)["error"]) == (2, "nobody_to_forget")
+        assert "--without-rows" in refused.stderr
+        assert call(database, *asked, "--without-rows", "--dry-run", **environ).exit_code == 0
+        assert the_json(call(database, *asked, "--without-rows", **environ))["forgotten_before"] is False
+        assert the_json(call(database, *asked, **environ))["forgotten_before"] is True
+    assert own_clinic.pulled(database)["rejected_by_reason"] == {"forgotten": 2}
+    assert database.execute("SELECT source_key FROM patients") == [(third,)]
+    # Ids are given again to whoever comes next.
+    by_id = call(database, "forget", "77", "--without-rows", "--reason", "a test", "--json")
+    assert (by_id.exit_code, the_json(by_id)["error"]) == (2, "wrong_usage")
+
+
 def test_nor_by_a_pull_that_has_read_a_correction_to_that_person(
     database: Database, own_clinic: Clinic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -395,7 +416,8 @@ def test_one_of_several_rows_of_a_person_is_not_forgotten_alone(database: Databa
     assert database.execute("SELECT id FROM patients") == [(other,)]
 
 
-def test_a_row_that_came_under_another_person_stays_on_its_side(database: Database) -> None:
+@pytest.mark.parametrize("has_a_row", [True, False])
+def test_a_row_that_came_under_another_person_stays_on_its_side(database: Database, has_a_row: bool) -> None:
     ids = insert_patients(database, 40)
     database.execute("UPDATE patients SET person_key = 'p' || id")  # they came without: their sides go by their ids
     database.execute("DELETE FROM patients WHERE id > :id", {"id": ids[0]})
@@ -404,10 +426,28 @@ def test_a_row_that_came_under_another_person_stays_on_its_side(database: Databa
     database.execute("UPDATE patients SET person_key = 'somebody' WHERE person_key LIKE 'Canary%'")
     before = _ranks(database)
     for person in ("Canary-a", "Canary-b"):
-        database.execute(f"INSERT INTO patients (glucose, person_key) VALUES (2, '{person}')")
-        assert call(database, "forget", "--person", person, "--reason", "a test").exit_code == 0
+        asked = ("forget", "--person", person, "--reason", "a test", "--json")
+        if has_a_row:
+            database.execute(f"INSERT INTO patients (glucose, person_key) VALUES (2, '{person}')")
+            assert the_json(call(database, *asked, "--without-rows"))["error"] == "wrong_usage"
+        else:
+            refused = call(database, *asked)
+            assert (refused.exit_code, the_json(refused)["error"]) == (2, "rows_given_away")
+            assert "under that key 1 row came" in refused.stderr
+            asked = (*asked, "--without-rows")
+        assert not _is_forgotten(database, person)
+        assert the_json(call(database, *asked))["rows"] == has_a_row
+    assert {person: _is_forgotten(database, person) for person in ("Canary-a", "somebody")} == {
+        "Canary-a": True,
+        "somebody": False,
+    }
     assert not database.execute("SELECT 1 FROM row_keys WHERE side_key LIKE '%Canary%'")
     assert _ranks(database) == before
+
+
+def _is_forgotten(database: Database, person: str) -> bool:
+    with reading(database.engine) as connection:
+        return everyone_forgotten(connection).has(name_of_person(person))
 
 
 def _ranks(database: Database) -> list[tuple[int, int]]:
