@@ -12,7 +12,12 @@ WORDS = Words(
     parameter="%s",
     is_one_of="= ANY (%s)",
     temporary_schema="pg_temp",
-    name_of_revisions_table="SELECT to_regclass('alembic_version')",
+    # In a schema that this role may not use nothing is found by name, as if it were not there; the cast tells (42501).
+    name_of_revisions_table="""
+        SELECT coalesce(to_regclass('alembic_version'), (
+            SELECT CAST(quote_ident(n.nspname) || '.alembic_version' AS regclass)
+            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relname = 'scoring_queue' AND NOT has_schema_privilege(n.oid, 'USAGE') LIMIT 1))""",
     next_id="nextval((SELECT CAST(pg_get_serial_sequence('patients', 'id') AS regclass)))",
     id_in_range=f"id > 0 AND id <= {LARGEST_ID}",
     source_is_name="{0}source ~ '^[a-z][a-z0-9_]*$' AND length({0}source) <= 30",
