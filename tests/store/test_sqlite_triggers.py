@@ -78,6 +78,16 @@ UNDOES = {
         "CREATE TRIGGER tell AFTER DELETE ON patients BEGIN DELETE FROM 'patient_version_counter'; END",
         "the trigger tell on patients writes to patient_version_counter",
     ),
+    "what changes patients while ours queue a row": (
+        """CREATE TRIGGER derive AFTER INSERT ON scoring_queue BEGIN
+        UPDATE patients SET bmi = 33.3 WHERE id = NEW.patient_id AND bmi IS NULL; END""",
+        "the trigger derive on scoring_queue writes to patients while pima's own triggers are at work",
+    ),
+    "what deletes a patient while ours keep a key, by way of another table": (
+        """CREATE TRIGGER tell AFTER INSERT ON row_keys BEGIN INSERT INTO notify VALUES (NEW.patient_id); END;
+        CREATE TRIGGER take AFTER INSERT ON notify BEGIN DELETE FROM patients WHERE id = NEW.id; END""",
+        "the trigger tell on row_keys writes to patients while pima's own triggers are at work",
+    ),
     "on the counter of versions": (
         "CREATE TRIGGER tell AFTER UPDATE ON patient_version_counter BEGIN INSERT INTO notify VALUES (1); END",
         "the trigger tell on patient_version_counter is at work while versions are drawn",
@@ -119,6 +129,10 @@ SOUND = {
         CREATE TRIGGER derive AFTER INSERT ON patients BEGIN UPDATE patients SET bmi = 30 WHERE id = NEW.id; END;
         CREATE TRIGGER tell AFTER UPDATE ON patients BEGIN DELETE FROM notify WHERE id = NEW.id; END;
         CREATE TRIGGER take AFTER INSERT ON notify BEGIN INSERT INTO patients (id) VALUES (NEW.id); END""",
+    "what tells others of what ours queue": """CREATE TRIGGER tell AFTER INSERT ON scoring_queue BEGIN
+        INSERT INTO notify VALUES (NEW.patient_id); END""",
+    "what changes patients once they are scored": """CREATE TRIGGER marks AFTER INSERT ON predictions BEGIN
+        UPDATE patients SET age = age WHERE id = NEW.patient_id; END""",
     "a table of the clinic's own": """CREATE TRIGGER lock BEFORE UPDATE ON notify BEGIN
         SELECT RAISE(FAIL, 'written once'); END""",
 }

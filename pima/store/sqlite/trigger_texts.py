@@ -110,7 +110,8 @@ def _words(sql: str) -> tuple[str, ...]:
 
 
 # The tables that ours or the scorer write to, on which a trigger may drop a row without a word.
-_WRITTEN = ("scoring_queue", "row_keys", "predictions", "rejections")
+_WRITTEN_BY_OURS = ("scoring_queue", "row_keys")
+_WRITTEN = (*_WRITTEN_BY_OURS, "predictions", "rejections")
 
 _COUNTER = "patient_version_counter"
 _CHANGES_OF_PATIENTS: set[Write] = {("patients", "update"), ("patients", "insert")}
@@ -134,7 +135,20 @@ def first_fault(others: Sequence[TriggerText]) -> str | None:
     """What the first one of these, which are not ours, may do to the work of ours, in words."""
     beside_ours = _set_off(others, _BY_OURS | _BY_ANYBODY)
     overtaken = [other for other in others if _is_overtaken(other, others)]
-    return next((what for other in others if (what := _undoes(other, other in beside_ours, other in overtaken))), None)
+    within = [other for other in others if _writes_within_ours(other, others)]
+    found = (_undoes(other, other in beside_ours, other in overtaken, other in within) for other in others)
+    return next(filter(None, found), None)
+
+
+def _writes_within_ours(other: TriggerText, others: Sequence[TriggerText]) -> bool:
+    """Whether what ours write into a table of ours sets it off, and it then writes to patients: ours are at work, and
+    are not set off again by what it does to a row."""
+    return other.table in _WRITTEN_BY_OURS and any(table == "patients" for table, _ in _all_writes(other, others))
+
+
+def _all_writes(other: TriggerText, others: Sequence[TriggerText]) -> set[Write]:
+    """Its own, and those of what it sets off."""
+    return other.writes.union(*(each.writes for each in _set_off(others, other.writes)))
 
 
 def _is_overtaken(other: TriggerText, others: Sequence[TriggerText]) -> bool:
@@ -145,11 +159,10 @@ def _is_overtaken(other: TriggerText, others: Sequence[TriggerText]) -> bool:
     """
     if (other.table, other.event, other.is_before) != ("patients", "update", True):
         return False
-    writes = other.writes.union(*(each.writes for each in _set_off(others, other.writes)))
-    return not _CHANGES_OF_PATIENTS.isdisjoint(writes)
+    return not _CHANGES_OF_PATIENTS.isdisjoint(_all_writes(other, others))
 
 
-def _undoes(other: TriggerText, is_beside_ours: bool, is_overtaken: bool) -> str | None:
+def _undoes(other: TriggerText, is_beside_ours: bool, is_overtaken: bool, is_within_ours: bool) -> str | None:
     """Where a BEFORE trigger on patients drops a row, nothing is lost; where it drops the stamps, ours say so."""
     where = f"the trigger {other.name} on {other.table}"
     if other.table in _WRITTEN and (other.is_before or other.drops):
@@ -158,6 +171,11 @@ def _undoes(other: TriggerText, is_beside_ours: bool, is_overtaken: bool) -> str
         return f"{where} is at work while versions are drawn (drop it)"
     if any(table == _COUNTER for table, _ in other.writes):
         return f"{where} writes to {_COUNTER}, which only pima's own do"
+    if is_within_ours:
+        return (
+            f"{where} writes to patients while pima's own triggers are at work, which do not see it (make it one on"
+            " patients, then run python -m jobs.requeue)"
+        )
     if is_overtaken:
         return (
             f"{where} writes to patients before the statement that fires it does, and what it changes in the same row"
