@@ -74,9 +74,9 @@ def require_schema(engine: Engine) -> Declaration:
         require_revision(connection, engine.url)
         found = database_of(connection).columns(connection, [table.name for table in TABLES])
         _require_columns(connection, found)
+        _require_whole(connection, *(table.name for table in TABLES))
         declaration = newest_declaration(connection)
         _require_feature_columns(connection, found, declaration)
-        _require_whole_tables(connection)
         require_constraints(connection)
         require_triggers(connection, declaration)
         return declaration
@@ -87,8 +87,9 @@ def current_revision(connection: Connection) -> str | None:
     # Asking a table outright that is not there would end a PostgreSQL transaction.
     if connection.scalar(text(database_of(connection).words.name_of_revisions_table)) is None:
         return None
-    # No row after a downgrade to nothing.
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    if found is None:  # after a downgrade to nothing, or because this role doesn't see the row
+        _require_whole(connection, "alembic_version")
     return found
 
 
@@ -132,9 +133,9 @@ def _require_column(found: Mapping[str, str], name: str, expected: str) -> None:
         raise SchemaDiffers(what=f"the column {name} is {found[name]} where {expected} was expected")
 
 
-def _require_whole_tables(connection: Connection) -> None:
+def _require_whole(connection: Connection, *tables: str) -> None:
     """What an unqualified name means may be more, or less, than the table."""
-    what = database_of(connection).fault_of_tables(connection, [table.name for table in TABLES])
+    what = database_of(connection).fault_of_tables(connection, tables)
     if what is not None:
         raise SchemaDiffers(what=what)
 

@@ -14,7 +14,7 @@ from pima.errors import SchemaDiffers
 from pima.settings import DatabaseSettings
 from pima.store import schema
 from pima.store.engine import make_engine
-from pima.store.tables import VIEWS
+from pima.store.tables import TABLES, VIEWS
 from tests.conftest import SALT, Database, call, insert_patients, the_json
 from tests.store.rows import COLUMNS, VALUES, assert_queue_is_true
 
@@ -269,13 +269,14 @@ def scorer(postgresql: Database) -> Iterator[str]:
     postgresql.execute(f"DROP ROLE {role}")
 
 
-def test_row_security_is_told_to_those_whom_it_hides_rows_from(postgresql: Database, scorer: str) -> None:
-    postgresql.execute("ALTER TABLE scoring_queue ENABLE ROW LEVEL SECURITY")
+@pytest.mark.parametrize("table", [*(table.name for table in TABLES), "alembic_version"])
+def test_row_security_is_told_to_those_whom_it_hides_rows_from(postgresql: Database, scorer: str, table: str) -> None:
+    postgresql.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     insert_patients(postgresql, 3)
     url = make_url(postgresql.url).set(username=scorer).render_as_string(hide_password=False)
     refused = call(Database("postgresql", url, postgresql.engine), "score")
     assert refused.exit_code == 2
-    assert "row security hides rows of scoring_queue" in refused.stderr
+    assert f"row security hides rows of {table} from this role" in refused.stderr
     schema.require_schema(postgresql.engine)  # the owner sees all of them
 
 
