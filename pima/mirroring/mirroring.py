@@ -37,17 +37,17 @@ def mirror(engine: Engine, settings: MlflowSettings, stop: StopRequest, dry_run:
     _require_another_place(engine, settings.tracking_uri)
     copy = MlflowCopy(settings.tracking_uri, settings.name)
     with reading(engine) as connection:
-        numbers = sorted(version.number for version in registry.list_versions(connection))
+        versions = {version.number: version.compiled_sha256 for version in registry.list_versions(connection)}
         champion = registry.read_champion(connection).model_version
     there = copy.numbers()
-    missing = tuple(number for number in numbers if number not in there)
+    missing = sorted(each for each in versions.items() if each not in there)
     if not dry_run:
         copy.begin()
-        for number in missing:
+        for number, sha256 in missing:
             stop.check()
-            there[number] = copy.add(_read(engine, number))
-        copy.point(None if champion is None else there[champion])
-    return Mirroring(len(numbers), missing, champion)
+            there[number, sha256] = copy.add(_read(engine, number))
+        copy.point(None if champion is None else there[champion, versions[champion]])
+    return Mirroring(len(versions), tuple(number for number, _ in missing), champion)
 
 
 def _read(engine: Engine, number: int) -> MirroredVersion:

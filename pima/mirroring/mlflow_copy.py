@@ -16,6 +16,8 @@ from pima.mirroring.mirrored import MirroredVersion
 
 _CHAMPION = "champion"
 _VERSION = "pima.version"
+# A number may come a second time: behind a restored backup, or from another database.
+_SHA256 = "pima.compiled_sha256"
 # What no later try can mend.
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED", "NOT_FOUND")
 # It reports its use to its makers unless it is told not to, and tries an away server for several minutes.
@@ -50,14 +52,15 @@ class MlflowCopy:
             if not self._client.search_registered_models(f"name = '{self._name}'"):
                 self._client.create_registered_model(self._name, description="pima's model versions, as it has them.")
 
-    def numbers(self) -> dict[int, str]:
-        """The versions that are there whole, with the numbers that MLflow gave them."""
+    def numbers(self) -> dict[tuple[int, str], str]:
+        """The versions that are there whole, each by its number and sha256, with the numbers that MLflow gave them."""
         with _told():
-            found: dict[int, str] = {}
+            found: dict[tuple[int, str], str] = {}
             token = None
             while True:
                 page = self._client.search_model_versions(f"name = '{self._name}'", page_token=token)
-                found |= {int(each.tags[_VERSION]): each.version for each in page if _VERSION in each.tags}
+                ours = (each for each in page if {_VERSION, _SHA256} <= each.tags.keys())
+                found |= {(int(each.tags[_VERSION]), each.tags[_SHA256]): each.version for each in ours}
                 token = page.token
                 if not token:
                     return found
@@ -95,14 +98,16 @@ class MlflowCopy:
         from mlflow.entities import Metric, Param, RunTag
 
         at = _milliseconds(version)
-        left = self._client.search_runs([self._experiment], f"tags.`{_VERSION}` = '{version.number}'", max_results=1)
-        run = left[0] if left else self._client.create_run(self._experiment, at, _labels(version), f"v{version.number}")
+        labels = _labels(version)
+        same = " AND ".join(f"tags.`{name}` = '{labels[name]}'" for name in (_VERSION, _SHA256))
+        left = self._client.search_runs([self._experiment], same, max_results=1)
+        run = left[0] if left else self._client.create_run(self._experiment, at, labels, f"v{version.number}")
         # The same at the same moment is the same once more.
         self._client.log_batch(
             run.info.run_id,
             metrics=[Metric(name, value, at, 0) for name, value in version.figures.items()],
             params=[Param(name, value) for name, value in version.parameters.items()],
-            tags=[RunTag(name, value) for name, value in _labels(version).items()],
+            tags=[RunTag(name, value) for name, value in labels.items()],
         )
         return run
 

@@ -120,6 +120,26 @@ def test_what_a_stopped_mirroring_left_is_completed(scored_database: Database, m
     assert mlflow.run(1).data.metrics == metrics
 
 
+def test_another_version_of_the_same_number_is_mirrored_beside_the_first(
+    scored_database: Database, mlflow: Mlflow
+) -> None:
+    """As behind a restored backup, or from another database."""
+    _mirror(scored_database, mlflow)
+    first = mlflow.versions()[1]
+    theirs = "(SELECT {0} FROM model_versions WHERE number = 3)"
+    columns = ("compiled_artifact", "compiled_sha256")
+    assert len(scored_database.execute("SELECT DISTINCT compiled_sha256 FROM model_versions WHERE number <> 2")) == 2
+    values = ", ".join(f"{column} = {theirs.format(column)}" for column in columns)
+    scored_database.execute(f"UPDATE model_versions SET {values} WHERE number = 1")
+    assert the_json(_mirror(scored_database, mlflow, "--json"))["mirrored"] == [1]
+    champion = mlflow.client.get_model_version_by_alias("pima", "champion")
+    assert (champion.tags["pima.version"], champion.version != first.version) == ("1", True)
+    sha256 = scored_database.value("SELECT compiled_sha256 FROM model_versions WHERE number = 1")
+    assert champion.tags["pima.compiled_sha256"] == sha256 != first.tags["pima.compiled_sha256"]
+    assert champion.run_id != first.run_id
+    assert the_json(_mirror(scored_database, mlflow, "--json"))["mirrored"] == []
+
+
 def test_a_server_that_is_away_is_tried_later_and_its_password_is_not_shown(sqlite: Database) -> None:
     away = f"http://doctor:{NAME}@127.0.0.1:{free_port()}"
     ended = call(sqlite, "mirror", PIMA_MLFLOW__TRACKING_URI=away)
