@@ -5,7 +5,7 @@ from pima.errors.base import WRONG, PimaError
 
 class SchemaMissing(PimaError):
     """The database {url} has no pima schema (expected revision {expected}). If another was meant, set DATABASE_URL to
-    its URL; if not, make the schema with: python -m jobs.migrate"""
+    its URL, or on PostgreSQL the role's search_path to the schema; if not, make it with: python -m jobs.migrate"""
 
     exit_code = WRONG
     code = "schema_missing"

@@ -12,13 +12,14 @@ from sqlalchemy import Connection, func, insert, select
 from pima.core.features import Declaration, Features, first_difference
 from pima.declaring import SHIPPED
 from pima.errors import DeclarationChanged, DeclarationDiffers, DeclarationWouldBeLost
+from pima.store.single_rows import first_row
 from pima.store.tables import declarations
 
 
 def newest_declaration(connection: Connection) -> Declaration:
     """The one that counts."""
     statement = select(declarations.c.declaration).order_by(declarations.c.number.desc()).limit(1)
-    return as_declaration(connection.execute(statement).scalar_one())
+    return as_declaration(first_row(connection, statement, "declarations")[0])
 
 
 def newest_number(connection: Connection) -> int:

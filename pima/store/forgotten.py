@@ -5,12 +5,13 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection, insert, select
 
 from pima.core.forgotten import Forgotten, mark_of
+from pima.store.single_rows import first_row
 from pima.store.tables import forgotten, installation
 
 
 def everyone_forgotten(connection: Connection) -> Forgotten:
     """All marks, with the salt by which names become such."""
-    salt = connection.execute(select(installation.c.forgetting_salt)).scalar_one()
+    salt = first_row(connection, select(installation.c.forgetting_salt), "installation")[0]
     return Forgotten(salt, frozenset(connection.execute(select(forgotten.c.mark)).scalars()))
 
 

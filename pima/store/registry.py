@@ -11,6 +11,7 @@ from sqlalchemy import Column, Connection, Row, func, insert, select, text, upda
 
 from pima.core.features import Features
 from pima.store.declarations import as_features
+from pima.store.single_rows import first_row
 from pima.store.tables import champion, model_versions, promotions
 
 
@@ -91,20 +92,18 @@ class Move:
 
 _LEDGER = tuple(column for column in promotions.c if column is not promotions.c.evidence)
 """A decision without its evidence, which is a hundred times as long."""
+_POINTER = select(champion.c.model_version, champion.c.sequence, champion.c.pinned)
 
 
 def read_champion(connection: Connection) -> Champion:
     """The pointer, without a lock."""
-    return _as_champion(
-        connection.execute(select(champion.c.model_version, champion.c.sequence, champion.c.pinned)).one()
-    )
+    return _as_champion(first_row(connection, _POINTER, "champion"))
 
 
 def lock_champion(connection: Connection) -> Champion:
     """The pointer, held against every other change until the transaction ends."""
     # FOR UPDATE on PostgreSQL; on SQLite the transaction holds the file's write lock already.
-    columns = select(champion.c.model_version, champion.c.sequence, champion.c.pinned)
-    return _as_champion(connection.execute(columns.with_for_update()).one())
+    return _as_champion(first_row(connection, _POINTER.with_for_update(), "champion"))
 
 
 def _as_champion(row: Any) -> Champion:

@@ -5,12 +5,14 @@ import secrets
 from sqlalchemy import Connection, insert, select, update
 
 from pima.errors import WrongConfiguration
+from pima.store.single_rows import first_row
 from pima.store.tables import installation
 
 
-def keep_salt(connection: Connection, salt: str) -> None:
-    """Into a new database, or draw one; raises WrongConfiguration where an existing one has another."""
-    kept = connection.scalar(select(installation.c.holdout_salt))
+def keep_salt(connection: Connection, salt: str, may_draw: bool = True) -> None:
+    """Into a new database, or draw one; raises WrongConfiguration where an existing one has another, SchemaDiffers
+    where none may be drawn: whoever was held out and forgotten went by the one that is gone."""
+    kept = connection.scalar(select(installation.c.holdout_salt)) if may_draw else holdout_salt(connection, salt)
     if kept is None:
         # A random salt of 256 bits unless the operator gave one.
         connection.execute(insert(installation).values(id=1, holdout_salt=salt or secrets.token_hex(32)))
@@ -23,7 +25,7 @@ def keep_salt(connection: Connection, salt: str) -> None:
 
 def holdout_salt(connection: Connection, configured: str) -> str:
     """The database's salt; raises WrongConfiguration where the settings name another."""
-    kept: str = connection.execute(select(installation.c.holdout_salt)).scalar_one()
+    kept: str = first_row(connection, select(installation.c.holdout_salt), "installation")[0]
     if configured and configured != kept:
         raise _other_salt()
     return kept

@@ -195,7 +195,7 @@ def migrate(
             made_anew = _mend(connection)
             if declared is not None:
                 require_declared(declared, newest_declaration(connection))
-            keep_salt(connection, salt)
+            keep_salt(connection, salt, may_draw=before != HEAD)
             keep_share(connection, share)
         # Those of an older schema had to be made anew in any case.
         return Migrated(before, after, made_anew if before == HEAD else None)

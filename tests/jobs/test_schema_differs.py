@@ -56,6 +56,29 @@ def role(postgresql: Database) -> Iterator[str]:
     postgresql.execute(f"DROP ROLE {name}")
 
 
+EMPTIED = {
+    "champion": ("status",),
+    "declarations": ("health", "migrate"),
+    "installation": ("forget", "migrate"),
+}
+
+
+@pytest.mark.parametrize("table", EMPTIED)
+def test_a_table_that_lacks_its_row_is_told(database: Database, table: str) -> None:
+    """As after a restore without it, or TRUNCATE model_versions CASCADE, which empties the champion."""
+    kept = database.execute(f"SELECT * FROM {table}")
+    database.execute(f"DELETE FROM {table}")
+    for command in EMPTIED[table]:
+        told = call(database, command, *(("1", "--dry-run") if command == "forget" else ()))
+        assert told.exit_code in (1, 2)
+        assert f"{table} has no row" in told.stderr + told.stdout
+    assert database.execute(f"SELECT * FROM {table}") == []
+    for statement in _undone_by("a table has no row") if table == "champion" else ():
+        database.execute(statement)
+        assert database.execute("SELECT * FROM champion") == kept
+        assert call(database, "status").exit_code == 0
+
+
 @pytest.mark.parametrize("what", BY_HAND)
 def test_what_was_changed_by_hand_is_undone_by_the_page_s_statements(
     postgresql: Database, role: str, what: str

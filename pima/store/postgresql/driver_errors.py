@@ -44,7 +44,7 @@ _ON_A_STANDBY = (
     " target_session_attrs=read-write)"
 )
 _AWAY = ("08", "53", "57P")
-_UNUSABLE = ("28", "3D", "3F", "42501")
+_UNUSABLE = ("28", "3D", "42501")
 
 
 def translated(error: BaseException | None, url: URL) -> PimaError:
@@ -66,6 +66,8 @@ def translated(error: BaseException | None, url: URL) -> PimaError:
         return DatabaseAway(what=what)
     if state == "42501":
         return RightMissing(role=url.username or "of this session", what=_refused_object(diagnostics))
+    if state == "3F000":
+        return DatabaseUnusable(what=what, expected=_A_SEARCH_PATH, url=redacted(url))
     if state.startswith(_UNUSABLE):
         return DatabaseUnusable(what=what, expected=_A_USABLE_ONE, url=redacted(url))
     return DatabaseFailed(what=what)
@@ -143,6 +145,7 @@ class _Known(NamedTuple):
     """What to do about it; None where it may pass by itself."""
 
 
+_A_SEARCH_PATH = "a search_path of this role that leads to a schema that is there"
 _A_USABLE_ONE = "a server, role and database that are there, and rights on it"
 # Of several addresses, what a server has answered counts before one where nobody did.
 _KNOWN = (
