@@ -100,6 +100,11 @@ MOMENT = "moment"
 """The column of a block of changes that has the time of the outcome, in milliseconds."""
 
 
+# One look-up by key a row, whatever the server's statistics say: those from before a source's first pull say that it
+# has no rows, and the planner would then compare all rows with all. OFFSET keeps it from making a join of it.
+_LOOKED_UP = "LIMIT 1 OFFSET 0"
+
+
 class Changes:
     """A block of changes of one source on its way into `patients`, in the caller's transaction."""
 
@@ -166,9 +171,16 @@ class Changes:
         self._database.append_columns(self._connection, self._staging, named)
 
     def _hold(self, lock: str) -> None:
-        rows = f"patients p JOIN {self._staging} s ON p.source = :source AND p.source_key = s.source_key"
+        rows = f"{self._found} s JOIN patients p ON p.id = s.patient_id"
         if not self._database.lock_unless_held(self._connection, rows, lock, {"source": self._source}):
             raise RowsContested(what="another transaction holds some")
+
+    @property
+    def _found(self) -> str:
+        """The staged rows, each with the id of ours that has its key."""
+        ours = "SELECT p.id FROM patients p WHERE p.source = :source AND p.source_key = s.source_key"
+        looked_up = f"SELECT s.*, ({ours}) AS patient_id FROM {self._staging} s"
+        return f"(WITH found AS MATERIALIZED ({looked_up}) SELECT * FROM found)"
 
     def _update(self) -> int:
         words = self._database.words
@@ -179,8 +191,8 @@ class Changes:
             assigned_ += f", labelled_at = coalesce({self._moment}, {known})"
             differ += f" OR {words.labelled_at_milliseconds} <> s.moment"
         return self._execute(f"""
-            UPDATE patients SET {assigned_} FROM {self._staging} s
-            WHERE patients.source = :source AND patients.source_key = s.source_key AND ({differ})""")
+            UPDATE patients SET {assigned_} FROM {self._found} s
+            WHERE patients.id = s.patient_id AND ({differ})""")
 
     @property
     def _moment(self) -> str:
@@ -196,14 +208,14 @@ class Changes:
             INSERT INTO patients (id, source, source_key, {columns})
             SELECT coalesce({old_id}, {self._database.words.next_id}), :source, s.source_key, {staged}
             FROM {self._staging} s
-            WHERE NOT EXISTS (SELECT 1 FROM patients p WHERE {same.format("p")})
+            WHERE NOT EXISTS (SELECT 1 FROM patients p WHERE {same.format("p")} {_LOOKED_UP})
             ORDER BY s.source_key""")
 
     def _require_keys_as_they_came(self, inserted: int) -> None:
         """The next pull would take the rows for new ones, whose keys then are somebody's already."""
         statement = f"""
-            SELECT count(*) FROM {self._staging} s
-            WHERE EXISTS (SELECT 1 FROM patients p WHERE p.source = :source AND p.source_key = s.source_key)"""
+            SELECT count(*) FROM {self._staging} s WHERE EXISTS (
+                SELECT 1 FROM patients p WHERE p.source = :source AND p.source_key = s.source_key {_LOOKED_UP})"""
         found = self._connection.execute(text(statement), {"source": self._source}).scalar_one()
         if found < inserted:
             what = "gives rows of a source another key than they come with, by which pulls know them again"
@@ -217,8 +229,8 @@ class Changes:
         return self._execute(
             f"""
             DELETE FROM patients
-            WHERE source = :source AND source_key IN (SELECT source_key FROM {self._staging})
-                AND version <= :version AND NOT EXISTS ({came_since})""",
+            WHERE id IN (SELECT patient_id FROM {self._found} s) AND version <= :version
+                AND NOT EXISTS ({came_since})""",
             {"version": so_far.version, "writer": so_far.writer},
         )
 
