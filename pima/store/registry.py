@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, func, insert, select, text, update
+from sqlalchemy import Column, Connection, Row, func, insert, select, text, union_all, update
 
 from pima.core.features import Features
 from pima.store.declarations import as_features
 from pima.store.single_rows import first_row
-from pima.store.tables import champion, model_versions, promotions
+from pima.store.tables import champion, model_versions, promotions, runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,10 @@ def set_champion(connection: Connection, model_version: int | None, pinned: bool
 
 def add_version(connection: Connection, version: NewVersion) -> int:
     """Store a model version under the next number; the caller holds the champion's lock, so numbers don't race."""
-    number = connection.execute(select(func.coalesce(func.max(model_versions.c.number), 0) + 1)).scalar_one()
+    # Above those that runs name, too: of a registry that was restored alone the numbers of lost versions are not free,
+    # since predictions have them.
+    given = union_all(select(func.max(model_versions.c.number).label("last")), select(func.max(runs.c.model_version)))
+    number = connection.execute(select(func.coalesce(func.max(given.subquery().c.last), 0) + 1)).scalar_one()
     columns = {name: getattr(version, name) for name in NewVersion.__dataclass_fields__}
     connection.execute(insert(model_versions).values(number=number, **columns))
     return int(number)

@@ -10,6 +10,7 @@ from pima.settings import DatabaseSettings
 from pima.store import registry
 from pima.store.engine import make_engine, reading, writing
 from pima.store.registry import Champion
+from pima.store.runs import start_run
 from tests.conftest import FEATURES, PATIENCE_SECONDS, Database, until_someone_waits_for_a_lock
 from tests.store.versions import add_version, record
 
@@ -158,6 +159,15 @@ def test_a_number_that_was_given_is_not_given_to_another(database: Database) -> 
     add_version(database)
     with pytest.raises(DatabaseFailed):
         database.execute("INSERT INTO model_versions SELECT * FROM model_versions")
+
+
+def test_nor_is_that_of_a_version_which_a_restored_registry_does_not_have(database: Database) -> None:
+    """Under which there may be predictions."""
+    number = add_version(database)
+    with writing(database.engine) as connection:
+        run_id = start_run(connection, "score", "by_hand", None, "here")
+    database.execute("UPDATE runs SET model_version = :lost WHERE id = :id", {"lost": number + 4, "id": run_id})
+    assert add_version(database) == number + 5
 
 
 # ---- the pointer ----------------------------------------------------------------------------------------------------
