@@ -116,6 +116,7 @@ def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
     keep_marks(connection, known, _names_from_now_on(known, found, asked.who), asked.decided_by, asked.reason)
     noted, unread = _forget_notes(connection, asked.sources)
     not_reached = (
+        *([_GIVEN_AWAY.format(counted(sides, "row"))] if sides else []),
         *_models(redacted),
         "backups and copies of the database",
         "exports, explanations, rows that `retain --to` has moved, and parts of predictions that were detached",
@@ -128,6 +129,7 @@ def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
 
 
 _HAS_ROWS = "--without-rows is for somebody who has no row, and this one has; leave it out to erase them"
+_GIVEN_AWAY = "{0} that came under that person, by now another's or nobody's: if still theirs, forget them by their ids"
 _UNREAD_NOTES = (
     "keys of {0} that its triggers have noted, which need the settings with this [[source]]: run this again with them"
 )

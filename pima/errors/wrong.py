@@ -133,9 +133,9 @@ class PersonHasMoreRows(PimaError):
 
 
 class RowsGivenAway(PimaError):
-    """No row is that person's by now, but under that key {rows} came, since given to another person. Nothing was
-    changed. Where that is the same person under another key, name both: `forget --person KEY KEY`. Where it is not, add
-    --without-rows: the rows stay, what tells that they came under that key is made unreadable, and loads and pulls
+    """No row is that person's by now, but under that key {rows} came, since given to another person or to none. Nothing
+    was changed. Where that is the same person under another key, name both: `forget --person KEY KEY`. Where it is not,
+    add --without-rows: the rows stay, what tells that they came under that key is made unreadable, and loads and pulls
     refuse that person from then on."""
 
     exit_code = WRONG
