@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 
 from jobs import everything_is_imported
 from jobs.option_parser import HelpAsked, OptionParser
-from jobs.output import prepare_output, written
+from jobs.output import keep_standard_descriptors, prepare_output, written
 from pima.core.features import Declaration
 from pima.errors import DONE, FAILED, Interrupted, PimaError, ResultNotWritten, WrongUsage
 from pima.logs import configure_logs, get_logger, tell, write_line
@@ -91,6 +91,7 @@ def run_command(
     is pinged of what is not a run of the job.
     """
     everything_is_imported()
+    keep_standard_descriptors()
     try:
         options = options_parser.parse_args(list(arguments))
     except HelpAsked as asked:

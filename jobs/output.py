@@ -8,6 +8,16 @@ from collections.abc import Callable
 from pima.errors import ResultNotWritten
 
 
+def keep_standard_descriptors() -> None:
+    """Where one was closed from the beginning, what is opened next would get its number, such as the database's socket,
+    and what native code writes there."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free
+
+
 def prepare_output() -> None:
     """A letter that the terminal does not know is no failure, and a width of 0, as some shells say, is no width."""
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -49,6 +49,14 @@ def test_a_load_whose_lines_nobody_reads_does_its_work(sqlite: Database) -> None
     assert sqlite.value("SELECT count(*) FROM patients") == 768
 
 
+def test_a_retraining_without_any_output_keeps_its_connection(postgresql: Database) -> None:
+    """The server's socket would have had the number of stderr, which a fit sends elsewhere."""
+    assert in_a_shell(postgresql, "load", str(SHIPPED), end="").returncode == 0
+    ended = in_a_shell(postgresql, "retrain", end="<&- >&- 2>&-")
+    status, code = postgresql.execute("SELECT status, error_code FROM runs")[0]
+    assert (ended.returncode, status, code) == (0, "succeeded", None)
+
+
 @pytest.mark.parametrize(
     "command", [("status",), ("status", "--json"), ("models", "list"), ("migrate",), ("status", "--help")]
 )
