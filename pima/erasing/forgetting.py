@@ -102,12 +102,9 @@ def _leave_no_trace(engine: Engine) -> None:
 def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
     known = everyone_forgotten(connection)
     found = _found(connection, asked.who)
-    if asked.without_rows and found.ids:
-        raise WrongUsage(what=_HAS_ROWS)
     was_forgotten = any_of(known, _names(found) + _asked_names(asked.who))
     sides = _hide_sides(connection, found)
-    if sides and not (found.ids or asked.without_rows):
-        raise RowsGivenAway(rows=counted(sides, "row"))
+    _require_rows_as_expected(asked, found, sides)
     redacted = redact(connection, found.ids)
     erased = erasing.erase_rows(connection, found)
     # An id may be known to a snapshot alone, so that there was somebody is known only by now.
@@ -118,16 +115,27 @@ def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
     not_reached = (
         *([_GIVEN_AWAY.format(counted(sides, "row"))] if sides else []),
         *_models(redacted),
-        "backups and copies of the database",
-        "exports, explanations, rows that `retain --to` has moved, and parts of predictions that were detached",
-        "the files and sources that the rows came from",
+        *_NEVER_REACHED,
         *(_UNREAD_NOTES.format(name) for name in unread),
-        "log files with lines that name ids",
         database_of(connection).words.keeps_deleted,
     )
     return _result(erased, redacted, noted, was_forgotten, not_reached)
 
 
+def _require_rows_as_expected(asked: Forgetting, found: Found, sides: int) -> None:
+    """A person decides where there are rows of whom none was expected, and none of whom there were some."""
+    if asked.without_rows and found.ids:
+        raise WrongUsage(what=_HAS_ROWS)
+    if sides and not (found.ids or asked.without_rows):
+        raise RowsGivenAway(rows=counted(sides, "row"))
+
+
+_NEVER_REACHED = (
+    "backups and copies of the database",
+    "exports, explanations, rows that `retain --to` has moved, and parts of predictions that were detached",
+    "the files and sources that the rows came from",
+    "log files with lines that name ids",
+)
 _HAS_ROWS = "--without-rows is for somebody who has no row, and this one has; leave it out to erase them"
 _GIVEN_AWAY = "{0} that came under that person, by now another's or nobody's: if still theirs, forget them by their ids"
 _UNREAD_NOTES = (
