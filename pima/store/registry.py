@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import Column, Connection, Row, func, insert, select, text, union_all, update
 
 from pima.core.features import Features
+from pima.errors import SchemaDiffers
 from pima.store.declarations import as_features
 from pima.store.single_rows import first_row
-from pima.store.tables import champion, model_versions, promotions, runs
+from pima.store.tables import champion, model_versions, monitoring, promotions, runs, tallies, training_snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,21 +93,25 @@ class Move:
 
 _LEDGER = tuple(column for column in promotions.c if column is not promotions.c.evidence)
 """A decision without its evidence, which is a hundred times as long."""
-_POINTER = select(champion.c.model_version, champion.c.sequence, champion.c.pinned)
+_IS_THERE = select(func.count()).where(model_versions.c.number == champion.c.model_version).scalar_subquery()
+_POINTER = select(champion.c.model_version, champion.c.sequence, champion.c.pinned, _IS_THERE.label("is_there"))
 
 
 def read_champion(connection: Connection) -> Champion:
-    """The pointer, without a lock."""
+    """The pointer, without a lock. Raises SchemaDiffers where it leads nowhere."""
     return _as_champion(first_row(connection, _POINTER, "champion"))
 
 
 def lock_champion(connection: Connection) -> Champion:
-    """The pointer, held against every other change until the transaction ends."""
+    """The pointer, held against every other change until the transaction ends. Raises SchemaDiffers likewise."""
     # FOR UPDATE on PostgreSQL; on SQLite the transaction holds the file's write lock already.
     return _as_champion(first_row(connection, _POINTER.with_for_update(), "champion"))
 
 
 def _as_champion(row: Any) -> Champion:
+    # No constraint is asked where tables are restored with triggers disabled, or by SQLite's own tool.
+    if row.model_version is not None and not row.is_there:
+        raise SchemaDiffers(what=f"champion names version {row.model_version}, which model_versions does not have")
     return Champion(row.model_version, row.sequence, bool(row.pinned))
 
 
@@ -117,12 +122,18 @@ def set_champion(connection: Connection, model_version: int | None, pinned: bool
     connection.execute(update(champion).values(**values))
 
 
+# Where some tables were restored without others, the number of a lost version is not free: predictions have it.
+_GIVEN = (
+    model_versions.c.number,
+    promotions.c.challenger,
+    *(each.c.model_version for each in (runs, tallies, monitoring, training_snapshots)),
+)
+
+
 def add_version(connection: Connection, version: NewVersion) -> int:
     """Store a model version under the next number; the caller holds the champion's lock, so numbers don't race."""
-    # Above those that runs name, too: of a registry that was restored alone the numbers of lost versions are not free,
-    # since predictions have them.
-    given = union_all(select(func.max(model_versions.c.number).label("last")), select(func.max(runs.c.model_version)))
-    number = connection.execute(select(func.coalesce(func.max(given.subquery().c.last), 0) + 1)).scalar_one()
+    given = union_all(*(select(func.max(column).label("last")) for column in _GIVEN)).subquery()
+    number = connection.execute(select(func.coalesce(func.max(given.c.last), 0) + 1)).scalar_one()
     columns = {name: getattr(version, name) for name in NewVersion.__dataclass_fields__}
     connection.execute(insert(model_versions).values(number=number, **columns))
     return int(number)

@@ -1,14 +1,16 @@
 """What somebody has changed in the database by hand, undone as docs/operations.md says."""
 
 import re
+import sqlite3
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from tests.conftest import ROOT, Database, call, the_json
+from tests.conftest import ROOT, Database, call, insert_patients, the_json
 
 FUNCTION = "CREATE FUNCTION other() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'"
 BY_HAND = {
@@ -77,6 +79,26 @@ def test_a_table_that_lacks_its_row_is_told(database: Database, table: str) -> N
         database.execute(statement)
         assert database.execute("SELECT * FROM champion") == kept
         assert call(database, "status").exit_code == 0
+
+
+def test_a_champion_that_is_gone_is_told_and_another_can_be_named(scored_database: Database) -> None:
+    """As where model_versions was restored alone, with triggers disabled or by SQLite's own tool."""
+    insert_patients(scored_database, 1)
+    point = "UPDATE champion SET model_version = 99"
+    if scored_database.kind == "sqlite":
+        with closing(sqlite3.connect(scored_database.engine.url.database or "")) as connection, connection:
+            connection.execute(point)
+    else:
+        with scored_database.engine.begin() as server:
+            server.exec_driver_sql("SET LOCAL session_replication_role = replica")
+            server.exec_driver_sql(point)
+    for command in (["status"], ["score"], ["report"], ["models", "promote", "1", "--reason", "a test"]):
+        told = call(scored_database, *command)
+        assert (told.exit_code, "champion names version 99" in told.stderr) == (2, True), (command, told.stderr)
+    (undone,) = _undone_by("names a version that is not there")
+    scored_database.execute(undone)
+    assert call(scored_database, "models", "promote", "1", "--reason", "a test").exit_code == 0
+    assert call(scored_database, "score").exit_code == 0
 
 
 @pytest.mark.parametrize("what", BY_HAND)

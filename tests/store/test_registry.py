@@ -161,13 +161,23 @@ def test_a_number_that_was_given_is_not_given_to_another(database: Database) -> 
         database.execute("INSERT INTO model_versions SELECT * FROM model_versions")
 
 
-def test_nor_is_that_of_a_version_which_a_restored_registry_does_not_have(database: Database) -> None:
+NAMES_5 = {
+    "runs": "UPDATE runs SET model_version = 5",
+    "tallies": "INSERT INTO tallies (run_id, part, model_version, tally) VALUES (1, 0, 5, '{}')",
+    "monitoring": """
+        INSERT INTO monitoring (run_id, model_version, feature, figure, rows, state)
+        VALUES (1, 5, '', 'psi', 100, 'usual')""",
+}
+
+
+@pytest.mark.parametrize("table", NAMES_5)
+def test_nor_is_that_of_a_version_which_a_restored_registry_does_not_have(database: Database, table: str) -> None:
     """Under which there may be predictions."""
-    number = add_version(database)
+    assert add_version(database) == 1
     with writing(database.engine) as connection:
-        run_id = start_run(connection, "score", "by_hand", None, "here")
-    database.execute("UPDATE runs SET model_version = :lost WHERE id = :id", {"lost": number + 4, "id": run_id})
-    assert add_version(database) == number + 5
+        start_run(connection, "score", "by_hand", None, "here")
+    database.execute(NAMES_5[table])
+    assert add_version(database) == 6
 
 
 # ---- the pointer ----------------------------------------------------------------------------------------------------
