@@ -287,10 +287,40 @@ def test_two_make_the_next_part_and_neither_fails(scored: Database) -> None:
     [
         ("CREATE MATERIALIZED VIEW m AS SELECT * FROM predictions", "the materialized view m"),
         ("CREATE PUBLICATION p FOR TABLE predictions", "the publication p"),
+        ("CREATE PUBLICATION p FOR ALL TABLES", "the publication p"),
+        ("CREATE PUBLICATION p FOR TABLES IN SCHEMA public", "the publication p"),
+        (
+            "CREATE TABLE letters (a bigint, b bigint, c bigint, FOREIGN KEY (a, b, c) REFERENCES predictions)",
+            "the constraint letters_a_b_c_fkey on table letters",
+        ),
+        (
+            "ALTER TABLE predictions ADD FOREIGN KEY (run_id) REFERENCES runs",
+            "the constraint predictions_run_id_fkey on table predictions",
+        ),
+        ("ALTER TABLE predictions ENABLE ROW LEVEL SECURITY", "row security"),
+        ("CREATE POLICY one ON predictions USING (patient_id = 1)", "the policy one on table predictions"),
+        (
+            "CREATE POLICY pe ON loads USING (EXISTS (SELECT 1 FROM predictions x WHERE x.run_id = loads.id))",
+            "the policy pe on table loads",
+        ),
+        (
+            "CREATE TABLE cl (id bigint); CREATE RULE re AS ON INSERT TO cl DO ALSO SELECT count(*) FROM predictions",
+            "the rule re on table cl",
+        ),
+        (
+            "CREATE FUNCTION fa() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM predictions; END",
+            "the function fa()",
+        ),
+        (
+            "CREATE FUNCTION fd(predictions) RETURNS float8 LANGUAGE sql AS 'SELECT $1.probability'",
+            "the function fd(predictions)",
+        ),
+        ("CREATE TABLE cl (id bigint, p predictions[])", "the column p of table cl"),
     ],
 )
 def test_what_would_hang_on_a_part_alone_is_in_the_way(postgresql: Database, made: str, named: str) -> None:
-    postgresql.execute(made)
+    with postgresql.engine.begin() as connection:
+        connection.exec_driver_sql(made)
     ended = call(postgresql, *DIVIDE, "--json")
     assert (ended.exit_code, the_json(ended)["error"], named in ended.stderr) == (2, "cannot_partition", True)
     assert _names(postgresql) == []
