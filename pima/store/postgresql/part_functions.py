@@ -34,7 +34,8 @@ def let_roles_use_them(connection: Connection) -> None:
             connection.exec_driver_sql(f"GRANT EXECUTE ON FUNCTION {function} TO {role}")
 
 
-_HIGHEST = r"""SELECT max((regexp_match(pg_get_expr(c.relpartbound, c.oid), 'TO \(''?(-?[0-9]+)'))[1]::bigint)
+# No backslash: it would mean something else where standard_conforming_strings is off.
+_HIGHEST = """SELECT max((regexp_match(pg_get_expr(c.relpartbound, c.oid), 'TO [(]''?(-?[0-9]+)'))[1]::bigint)
             INTO since FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
             WHERE i.inhparent = '{schema}.predictions'::regclass"""
 

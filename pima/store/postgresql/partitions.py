@@ -21,11 +21,12 @@ def is_divided(connection: Connection) -> bool:
 
 def parts(connection: Connection) -> list[Part]:
     """All of them, the oldest first; none where it is one table."""
+    # No backslash: it would mean something else where standard_conforming_strings is off.
     rows = connection.execute(
         text("""
             SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name,
-                (regexp_match(bounds, 'FROM \\(''?(-?[0-9]+)'))[1]::bigint AS since,
-                (regexp_match(bounds, 'TO \\(''?(-?[0-9]+)'))[1]::bigint AS below
+                (regexp_match(bounds, 'FROM [(]''?(-?[0-9]+)'))[1]::bigint AS since,
+                (regexp_match(bounds, 'TO [(]''?(-?[0-9]+)'))[1]::bigint AS below
             FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
                 CROSS JOIN LATERAL pg_get_expr(c.relpartbound, c.oid) AS bounds
             WHERE i.inhparent = to_regclass('predictions') ORDER BY since NULLS FIRST""")
