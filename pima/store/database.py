@@ -56,6 +56,9 @@ class Words:
     """What stands behind a text that is one of many; its parameter is made by `list_of_texts`."""
     temporary_schema: str
     """Where a connection's temporary tables are."""
+    constraints_at_once: str
+    """A statement behind which constraints and triggers that wait for the commit are asked at once; on SQLite those
+    that are not declared to wait."""
     name_of_revisions_table: str
     """The query for Alembic's table: its name, NULL or no row where it is not there."""
     next_id: str

@@ -92,6 +92,7 @@ def erase_rows(connection: Connection, found: Found) -> Erased:
     predicts is there when predictions are deleted. Raises RowsKept where something of a clinic's does not let them
     go."""
     ids = sorted(found.ids)
+    connection.execute(text(database_of(connection).words.constraints_at_once))
     waiting = _count(connection, "scoring_queue", "patient_id", ids)  # its entries go with the rows, by the triggers
     patients = _take_out(connection, "patients", "id", ids)
     if again := _called_so(connection, found):

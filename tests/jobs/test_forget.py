@@ -380,6 +380,18 @@ KEEPS = {
     },
     "a foreign key": {"sqlite": _REFERS, "postgresql": _REFERS},
 }
+AT_THE_COMMIT = {
+    "again at the commit": (
+        _FUNCTION.format(_AGAIN, "NULL"),
+        _KEEPS_EACH.format("AFTER")
+        .replace("CREATE TRIGGER", "CREATE CONSTRAINT TRIGGER")
+        .replace("FOR EACH", "DEFERRABLE INITIALLY DEFERRED FOR EACH"),
+    ),
+    "a deferred foreign key": (
+        "CREATE TABLE bills (patient BIGINT REFERENCES patients (id) DEFERRABLE INITIALLY DEFERRED)",
+        "INSERT INTO bills SELECT id FROM patients",
+    ),
+}
 
 
 def test_a_trigger_that_lacks_a_right_of_the_eraser_s_keeps_them_too(postgresql: Database) -> None:
@@ -402,6 +414,19 @@ def test_rows_that_something_of_the_clinics_keeps_are_told_and_all_stays(databas
     refused = call(database, "forget", str(patient), "--reason", "asked", "--json")
     assert (refused.exit_code, the_json(refused)["error"]) == (2, "rows_kept"), refused.stderr
     assert list(_everything(database)) == before
+
+
+@pytest.mark.parametrize("how", AT_THE_COMMIT)
+def test_nor_does_what_waits_for_the_commit_bring_them_back(postgresql: Database, how: str) -> None:
+    (patient,) = insert_patients(postgresql, 1)
+    postgresql.execute("UPDATE patients SET person_key = 'p'")
+    for statement in AT_THE_COMMIT[how]:
+        postgresql.execute(statement)
+    before = list(_everything(postgresql))
+    for asked in ("--dry-run", "--reason=asked"):
+        refused = call(postgresql, "forget", str(patient), asked, "--json")
+        assert (refused.exit_code, the_json(refused)["error"]) == (2, "rows_kept"), refused.stderr
+    assert list(_everything(postgresql)) == before
 
 
 def test_one_of_several_rows_of_a_person_is_not_forgotten_alone(database: Database) -> None:

@@ -12,6 +12,7 @@ WORDS = Words(
     parameter="%s",
     is_one_of="= ANY (%s)",
     temporary_schema="pg_temp",
+    constraints_at_once="SET CONSTRAINTS ALL IMMEDIATE",
     # In a schema that this role may not use nothing is found by name, as if it were not there; the cast tells (42501).
     name_of_revisions_table="""
         SELECT coalesce(to_regclass('alembic_version'), (

@@ -12,6 +12,7 @@ WORDS = Words(
     parameter="?",
     is_one_of="IN (SELECT value FROM json_each(?))",
     temporary_schema="temp",
+    constraints_at_once="PRAGMA defer_foreign_keys = OFF",
     name_of_revisions_table="SELECT name FROM sqlite_master WHERE name = 'alembic_version'",
     # A given id moves the counter, so a trigger holds the upper bound.
     next_id="NULL",
