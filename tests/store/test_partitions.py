@@ -297,6 +297,7 @@ def test_two_make_the_next_part_and_neither_fails(scored: Database) -> None:
             "ALTER TABLE predictions ADD FOREIGN KEY (run_id) REFERENCES runs",
             "the constraint predictions_run_id_fkey on table predictions",
         ),
+        ("CREATE UNIQUE INDEX once ON predictions (patient_version, run_id)", "the unique index once"),
         ("ALTER TABLE predictions ENABLE ROW LEVEL SECURITY", "row security"),
         ("CREATE POLICY one ON predictions USING (patient_id = 1)", "the policy one on table predictions"),
         (

@@ -75,6 +75,8 @@ _HANGS_ON_IT = """
     FROM pg_publication_tables x JOIN pg_publication p USING (pubname)
         JOIN pg_class c ON c.relname = x.tablename AND c.relnamespace = to_regnamespace(quote_ident(x.schemaname))
     WHERE c.oid = to_regclass('predictions') AND NOT p.pubviaroot
+    UNION ALL SELECT 'the unique index ' || indexrelid::regclass FROM pg_index
+    WHERE indrelid = to_regclass('predictions') AND indisunique AND NOT indisprimary
     UNION ALL SELECT 'row security' FROM pg_class
     WHERE oid = to_regclass('predictions') AND (relrowsecurity OR relforcerowsecurity)
     UNION ALL SELECT 'the ' || pg_describe_object(d.classid, d.objid, d.objsubid)
