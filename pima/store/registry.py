@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, func, insert, select, text, union_all, update
+from sqlalchemy import Column, Connection, Row, Select, func, insert, select, text, union_all, update
 
 from pima.core.features import Features
 from pima.errors import SchemaDiffers
@@ -93,24 +93,26 @@ class Move:
 
 _LEDGER = tuple(column for column in promotions.c if column is not promotions.c.evidence)
 """A decision without its evidence, which is a hundred times as long."""
-_IS_THERE = select(func.count()).where(model_versions.c.number == champion.c.model_version).scalar_subquery()
-_POINTER = select(champion.c.model_version, champion.c.sequence, champion.c.pinned, _IS_THERE.label("is_there"))
+_POINTER = select(champion.c.model_version, champion.c.sequence, champion.c.pinned)
 
 
 def read_champion(connection: Connection) -> Champion:
     """The pointer, without a lock. Raises SchemaDiffers where it leads nowhere."""
-    return _as_champion(first_row(connection, _POINTER, "champion"))
+    return _champion(connection, _POINTER)
 
 
 def lock_champion(connection: Connection) -> Champion:
     """The pointer, held against every other change until the transaction ends. Raises SchemaDiffers likewise."""
     # FOR UPDATE on PostgreSQL; on SQLite the transaction holds the file's write lock already.
-    return _as_champion(first_row(connection, _POINTER.with_for_update(), "champion"))
+    return _champion(connection, _POINTER.with_for_update())
 
 
-def _as_champion(row: Any) -> Champion:
-    # No constraint is asked where tables are restored with triggers disabled, or by SQLite's own tool.
-    if row.model_version is not None and not row.is_there:
+def _champion(connection: Connection, statement: Select[*tuple[Any, ...]]) -> Champion:
+    row = first_row(connection, statement, "champion")
+    # Who restores with triggers disabled, or with SQLite's own tool, asks no constraint. It is another statement, since
+    # the one that has waited for the lock does not see a version that came meanwhile.
+    there = select(func.count()).where(model_versions.c.number == row.model_version)
+    if row.model_version is not None and not connection.scalar(there):
         raise SchemaDiffers(what=f"champion names version {row.model_version}, which model_versions does not have")
     return Champion(row.model_version, row.sequence, bool(row.pinned))
 
