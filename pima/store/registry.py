@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, func, insert, select, text, union_all, update
+from sqlalchemy import Column, Connection, Row, Select, func, insert, select, text, update
 
 from pima.core.features import Features
 from pima.errors import SchemaDiffers
 from pima.store.declarations import as_features
 from pima.store.single_rows import first_row
-from pima.store.tables import champion, model_versions, monitoring, promotions, runs, tallies, training_snapshots
+from pima.store.tables import champion, model_versions, promotions
+from pima.store.version_numbers import next_version_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,21 +125,12 @@ def set_champion(connection: Connection, model_version: int | None, pinned: bool
     connection.execute(update(champion).values(**values))
 
 
-# Where some tables were restored without others, the number of a lost version is not free: predictions have it.
-_GIVEN = (
-    model_versions.c.number,
-    promotions.c.challenger,
-    *(each.c.model_version for each in (runs, tallies, monitoring, training_snapshots)),
-)
-
-
 def add_version(connection: Connection, version: NewVersion) -> int:
     """Store a model version under the next number; the caller holds the champion's lock, so numbers don't race."""
-    given = union_all(*(select(func.max(column).label("last")) for column in _GIVEN)).subquery()
-    number = connection.execute(select(func.coalesce(func.max(given.c.last), 0) + 1)).scalar_one()
+    number = next_version_number(connection)
     columns = {name: getattr(version, name) for name in NewVersion.__dataclass_fields__}
     connection.execute(insert(model_versions).values(number=number, **columns))
-    return int(number)
+    return number
 
 
 def record_move(connection: Connection, move: Move) -> None:
