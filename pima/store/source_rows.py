@@ -100,9 +100,9 @@ MOMENT = "moment"
 """The column of a block of changes that has the time of the outcome, in milliseconds."""
 
 
-# One look-up by key a row, whatever the server's statistics say: those from before a source's first pull say that it
-# has no rows, and the planner would then compare all rows with all. OFFSET keeps it from making a join of it.
-_LOOKED_UP = "LIMIT 1 OFFSET 0"
+# The row of ours that has a staged one's key. As a value it is looked up for each row, and never made a join: by
+# statistics from before a source's first pull, which say that it has no rows, all would be compared with all.
+_OUR_ID = "(SELECT p.id FROM patients p WHERE p.source = :source AND p.source_key = s.source_key)"
 
 
 class Changes:
@@ -178,8 +178,7 @@ class Changes:
     @property
     def _found(self) -> str:
         """The staged rows, each with the id of ours that has its key."""
-        ours = "SELECT p.id FROM patients p WHERE p.source = :source AND p.source_key = s.source_key"
-        looked_up = f"SELECT s.*, ({ours}) AS patient_id FROM {self._staging} s"
+        looked_up = f"SELECT s.*, {_OUR_ID} AS patient_id FROM {self._staging} s"
         return f"(WITH found AS MATERIALIZED ({looked_up}) SELECT * FROM found)"
 
     def _update(self) -> int:
@@ -202,20 +201,17 @@ class Changes:
         columns, staged = listed(self._columns), listed(self._columns, "s")
         if self._has_moment:
             columns, staged = f"{columns}, labelled_at", f"{staged}, {self._moment}"
-        same = "{0}.source = :source AND {0}.source_key = s.source_key"
-        old_id = f"(SELECT k.patient_id FROM row_keys k WHERE {same.format('k')})"
+        old_id = "(SELECT k.patient_id FROM row_keys k WHERE k.source = :source AND k.source_key = s.source_key)"
         return self._execute(f"""
             INSERT INTO patients (id, source, source_key, {columns})
             SELECT coalesce({old_id}, {self._database.words.next_id}), :source, s.source_key, {staged}
             FROM {self._staging} s
-            WHERE NOT EXISTS (SELECT 1 FROM patients p WHERE {same.format("p")} {_LOOKED_UP})
+            WHERE {_OUR_ID} IS NULL
             ORDER BY s.source_key""")
 
     def _require_keys_as_they_came(self, inserted: int) -> None:
         """The next pull would take the rows for new ones, whose keys then are somebody's already."""
-        statement = f"""
-            SELECT count(*) FROM {self._staging} s WHERE EXISTS (
-                SELECT 1 FROM patients p WHERE p.source = :source AND p.source_key = s.source_key {_LOOKED_UP})"""
+        statement = f"SELECT count({_OUR_ID}) FROM {self._staging} s"
         found = self._connection.execute(text(statement), {"source": self._source}).scalar_one()
         if found < inserted:
             what = "gives rows of a source another key than they come with, by which pulls know them again"
