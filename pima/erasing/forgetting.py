@@ -161,8 +161,12 @@ def _found(connection: Connection, who: ById | ByKey | ByPerson) -> Found:
 
 def _first_known(connection: Connection, spellings: Sequence[str]) -> Found:
     """As it was written comes first: it may be one person's key, and what a source makes of it another's."""
-    each = [erasing.find_by_persons(connection, [person]) for person in spellings]
-    return next((found for found in each if found.ids), next((found for found in each if found.persons), Found()))
+    without_rows = Found()
+    for person in spellings:
+        if found := erasing.find_by_persons(connection, [person]):
+            return found
+        without_rows = without_rows if without_rows.persons else found
+    return without_rows
 
 
 def _names_from_now_on(known: Forgotten, found: Found, who: ById | ByKey | ByPerson) -> list[str]:
