@@ -63,10 +63,6 @@ def _require_plain(connection: Connection) -> None:
 _HANGS_ON_IT = """
     SELECT 'the trigger ' || tgname FROM pg_trigger
     WHERE tgrelid = to_regclass('predictions') AND NOT tgisinternal
-    UNION ALL SELECT 'the materialized view ' || c.relname
-    FROM pg_depend d JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
-        JOIN pg_class c ON c.oid = r.ev_class
-    WHERE d.refobjid = to_regclass('predictions') AND c.relkind = 'm'
     UNION ALL SELECT 'the publication ' || p.pubname
     FROM pg_publication_rel x JOIN pg_publication p ON p.oid = x.prpubid
     WHERE x.prrelid = to_regclass('predictions')
@@ -79,7 +75,8 @@ _HANGS_ON_IT = """
     WHERE indrelid = to_regclass('predictions') AND indisunique AND NOT indisprimary
     UNION ALL SELECT 'row security' FROM pg_class
     WHERE oid = to_regclass('predictions') AND (relrowsecurity OR relforcerowsecurity)
-    UNION ALL SELECT 'the ' || pg_describe_object(d.classid, d.objid, d.objsubid)
+    UNION ALL SELECT CASE WHEN of_rule.relkind = 'm' THEN 'the materialized view ' || of_rule.relname
+        ELSE 'the ' || pg_describe_object(d.classid, d.objid, d.objsubid) END
     FROM pg_depend d JOIN pg_class t ON t.oid = to_regclass('predictions') JOIN pg_type y ON y.oid = t.reltype
         LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
         LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
@@ -88,7 +85,7 @@ _HANGS_ON_IT = """
             (d.refclassid = 'pg_class'::regclass AND d.refobjid = t.oid)
             OR (d.refclassid = 'pg_type'::regclass AND d.refobjid IN (y.oid, y.typarray)))
         AND (d.classid IN ('pg_policy'::regclass, 'pg_proc'::regclass) OR k.contype = 'f'
-            OR of_rule.relkind NOT IN ('v', 'm')
+            OR of_rule.relkind <> 'v'
             OR (d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_type'::regclass))
     LIMIT 1"""
 """What hangs on the table would hang on its first part alone: of others than the views, which are made anew."""
