@@ -156,7 +156,8 @@ def functions(columns: tuple[str, ...], schema: str) -> dict[str, str]:
     END""",
         # In the order in which they came: sorting costs an insert of one row a fifteenth, and keeps nobody from a
         # deadlock. Nobody else can see a new row to make an entry of it; a row that was there before was deleted by the
-        # same writer, who has held its entry since then.
+        # same writer, who has held its entry since then. Whether keys have come or the snapshot is old is one question
+        # first: where neither is so, two would cost a single row's insert more.
         "enqueue_inserted": f"""
     BEGIN
         INSERT INTO scoring_queue ({queue_columns})
