@@ -61,10 +61,27 @@ def test_ranks_are_means_over_the_sets(standings: Standings) -> None:
 def test_targets_are_missed_where_they_are(standings: Standings) -> None:
     below, firsts, furthest = targets(standings)
     assert (below.found, below.is_met) == ("on 1 of 2", False)
-    assert (firsts.found, firsts.is_met) == ("on 1", False)
+    assert (firsts.found, firsts.is_met) == ("on 1, by 0.005 or more on 1", False)
     assert standings.behind("one") < 0
     assert standings.behind("other") == pytest.approx(np.log(0.85 / 0.84))
     assert (furthest.found, furthest.is_met) == ("0.0118 (other)", False)
+
+
+def test_a_small_lead_is_counted_and_named_as_none() -> None:
+    outcomes = np.array([0, 1, 1, 0, 1], dtype=np.int8)
+    sets = [DataSet(name, (), Rows(np.zeros((5, 0), dtype=np.float32), outcomes)) for name in ("far", "near", "behind")]
+    doubts = {"far": 0.2, "near": 0.103, "behind": 0.097}
+    answers = [
+        _answer(name, who, 0.1 if who == OURS else doubt, outcomes)
+        for name, doubt in doubts.items()
+        for who in CANDIDATES
+    ]
+    standings = Standings(sets, 1, answers)
+    assert targets(standings)[1].found == "on 2, by 0.005 or more on 1"
+    assert standings.level() == {
+        "near": pytest.approx(np.log(0.897 / 0.9)),
+        "behind": pytest.approx(np.log(0.903 / 0.9)),
+    }
 
 
 def test_the_slow_are_asked_first_and_on_fewer_shuffles() -> None:

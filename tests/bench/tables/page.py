@@ -8,7 +8,7 @@ from pima.model.recipes import FiveSeeds, recipe_for
 from tests.bench.accuracy.provenance import Provenance
 from tests.bench.accuracy.report import machine, table, targets_table
 from tests.bench.tables.candidates import CANDIDATES, SHUFFLES, WIDE
-from tests.bench.tables.standings import MEASURES, Standings, targets
+from tests.bench.tables.standings import LEVEL, MEASURES, Standings, targets
 from tests.bench.tables.trials import FOLDS
 
 _TEMPLATE = Path(__file__).with_name("template.md")
@@ -27,6 +27,8 @@ def page(standings: Standings, provenance: Provenance) -> str:
         log_losses=_log_losses(standings),
         ranks=_ranks(standings),
         targets=targets_table(targets(standings)),
+        least=LEVEL,
+        level=_level(standings),
         figures="\n\n".join(f"### {data.name}\n\n{_figures(standings, data.name)}" for data in standings.sets),
     )
 
@@ -65,6 +67,12 @@ def _log_losses(standings: Standings) -> str:
 def _ranks(standings: Standings) -> str:
     rows = [(who, *(f"{standings.mean_rank(who, measure):.2f}" for measure in MEASURES)) for who in CANDIDATES]
     return table(("", *_WORDS.values()), rows)
+
+
+def _level(standings: Standings) -> str:
+    found = standings.level().items()
+    told = (f"{name} ({abs(by):.4f} {'ahead' if by < 0 else 'behind'})" for name, by in found)
+    return ", ".join(told) or "none of the sets"
 
 
 def _figures(standings: Standings, name: str) -> str:
