@@ -1,4 +1,4 @@
-"""The same rows for every candidate that is asked: cross-validation, whole or with fewer rows, and the article's split."""
+"""The same rows for all that are asked: cross-validation, whole or with fewer rows, and the article's split."""
 
 import time
 from collections.abc import Callable, Iterator
