@@ -58,7 +58,7 @@ class RetrainSettings(Frozen, frozen=True):
 
 
 class HoldoutSettings(Frozen, frozen=True):
-    """Who is never trained on."""
+    """Who is held out of training."""
 
     share: Share = 0.30
     salt: str = ""

@@ -25,7 +25,7 @@ class Data:
 
     training_rows: int
     holdout_rows: int
-    """Labelled, and never learned from."""
+    """Labelled, and held out of its training."""
     first_outcome: date | None
     last_outcome: date | None
     holdout_share: float | None

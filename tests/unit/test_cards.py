@@ -72,6 +72,11 @@ def test_what_software_knows_is_said_in_words_with_intervals() -> None:
     assert answers["5b"] == (
         "Outcomes that became known from 2025-01-02 to 2026-01-30, those of held-out rows included."
     )
+    assert answers["12a"] == (
+        "A salted hash of the person, the source's key or the id decides who is held out, until somebody changes the "
+        "share or keys come for a whole table; this version learned from none of those, nor from a row with exactly "
+        "the features of one, unless both have a person. 30 % of the patients are held out."
+    )
     assert "chosen out of fold to reach sensitivity >= 0.85" in str(answers["15"])
     assert answers["24"] == "promoted: because."
 
