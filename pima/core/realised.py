@@ -1,5 +1,6 @@
 """What came true of predictions that were made before their outcomes were known, and what was to be expected of them.
 
+A version had not learned from these outcomes, but it may have from other rows of the same persons.
 Outcomes often arrive selectively, say of those who were treated: then these figures are of such patients alone, and
 the share of predictions that have an outcome stands beside them.
 """
