@@ -22,6 +22,7 @@ from pima.errors import (
     WrongConfiguration,
 )
 from pima.settings import DatabaseSettings
+from pima.source_settings import url_variable
 from pima.store.database import Database, database_at, with_driver
 
 _A_URL = "a URL of SQLAlchemy's, such as postgresql+psycopg://user:password@host:5432/database"
@@ -134,7 +135,7 @@ def _require_file(engine: Engine, name: str) -> None:
     file = Path(engine.url.database or "") if database is not None and database.is_a_file else None
     file = file or _file_of_another_kind(engine.url)
     if file is not None and not file.exists():
-        expected = "the path of a file that is there, in its URL"
+        expected = f"in {url_variable(name)} the path of a file that is there"
         raise SourceUnusable(source=name, what="there is no such file", expected=expected)
 
 
@@ -149,6 +150,8 @@ def _translated(name: str, error: Exception, cause: BaseException | None, engine
     if isinstance(found, RightMissing):
         what = f"the role {found.facts['role']} lacks a right on {what}"
     expected = found.facts.get("expected", _READABLE)
+    if "url" in found.facts:
+        expected = f"{expected}. {url_variable(name)} is {found.facts['url']}"
     return SourceUnusable(source=name, what=what, expected=expected)
 
 
@@ -172,4 +175,4 @@ def _of_unknown(name: str, error: Exception, cause: BaseException | None, dialec
             is_away = number in _PASSING or number in _OF_THE_CLIENT
     if is_away or (isinstance(error, DBAPIError) and error.connection_invalidated):
         return SourceAway(source=name, what=what)
-    return SourceUnusable(source=name, what=what, expected=_READABLE)
+    return SourceUnusable(source=name, what=what, expected=f"{_READABLE}, at the URL in {url_variable(name)}")

@@ -372,7 +372,7 @@ def test_a_view_that_needs_rights_that_we_lack_is_refused_and_select_is_enough(
         ("mssql+pymssql://h/d", 2, "pymssql"),
         ("mariadb://h/d", 2, "MySQLdb"),
         ("oracle+oracledb://h/d", 2, "oracledb"),
-        ("sqlite:///absent/file.db", 2, "no such file"),
+        ("sqlite:///absent/file.db", 2, f"no such file). Nothing was changed. Expected: in {URL} the path"),
         ("sqlite:///README.md", 2, "SQLITE_NOTADB"),
         ("sqlite:///a.db?mode=ro", 2, "options"),
         ("postgresql://u@db.example.org/d", 2, "prove who it is"),

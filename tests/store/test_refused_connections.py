@@ -12,10 +12,20 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from pima.errors import TRY_AGAIN_LATER, WRONG, DatabaseAway, DatabaseFailed, DatabaseUnusable, PimaError, RightMissing
+from pima.errors import (
+    TRY_AGAIN_LATER,
+    WRONG,
+    DatabaseAway,
+    DatabaseFailed,
+    DatabaseUnusable,
+    PimaError,
+    RightMissing,
+    SourceUnusable,
+)
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, reading, writing
 from pima.store.postgresql.driver_errors import translated
+from pima.store.source_engine import make_source_engine, reading_source
 from tests.conftest import Database, insert_patients
 from tests.image.loopback_postgresql import Server, postgresql_on_loopback
 from tests.store.told_errors import PASSWORD, VALUE, asking, error_of, everything_told_by
@@ -70,6 +80,32 @@ def test_what_a_server_refuses_is_named(
     assert "CANARY" not in told
     assert "SQLSTATE none" not in told
     assert "FATAL" not in told  # nothing of the driver's text
+
+
+@pytest.mark.parametrize(
+    ("who", "database", "named"),
+    [
+        ("doctor:CANARY-wrong", "postgres", "failed authentication"),
+        ("doctor:CANARY", "nowhere", "no such database"),
+        ("nurse:CANARY", "postgres", "may not log in"),
+    ],
+)
+def test_of_a_source_its_own_variable_is_named(
+    asking_for_passwords: Server, who: str, database: str, named: str
+) -> None:
+    place = f"127.0.0.1:{asking_for_passwords.port}/{database}"
+    engine = make_source_engine("clinic", f"postgresql://{who}@{place}", DatabaseSettings())
+
+    def read() -> None:
+        with reading_source(engine, "clinic") as connection:
+            connection.execute(text("SELECT 1"))
+
+    error = error_of(read)
+    assert (type(error), named in str(error)) == (SourceUnusable, True)
+    assert f"PIMA_SOURCE__CLINIC__URL is postgresql+psycopg://{who.partition(':')[0]}:***@{place}" in str(error)
+    for of_our_own_database in ("DATABASE_URL", "jobs.migrate"):
+        assert of_our_own_database not in str(error)
+    assert "CANARY" not in everything_told_by(error)
 
 
 def test_the_right_password_is_taken(asking_for_passwords: Server) -> None:

@@ -157,12 +157,12 @@ _KNOWN = (
     _Known(
         "authentication failed|no password supplied",
         "the server does not take this role and password (failed authentication)",
-        "the password that the server knows for the role, in DATABASE_URL or DATABASE_URL_FILE",
+        "the password that the server knows for the role",
     ),
     _Known(
         'database ".*" does not exist|no such database',
         "the server has no such database",
-        "one that is there (CREATE DATABASE); python -m jobs.migrate makes the tables in it",
+        "one that is there (CREATE DATABASE)",
     ),
     _Known('role ".*" does not exist|no such user', "the server has no such role", "one that is there (CREATE ROLE)"),
     _Known("not permitted to log in", "the role may not log in", "a role with LOGIN"),
