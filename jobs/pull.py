@@ -15,6 +15,7 @@ from pima.intake.pulling import Pull, pull_sources
 from pima.process.recorded_run import recorded_run
 from pima.reading_settings import source_url
 from pima.settings import Settings
+from pima.source_settings import require_urls_of_sources
 from pima.store.source_engine import make_source_engine
 
 
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 def _work(command: Command) -> Result:
     given = command.options
+    require_urls_of_sources(command.environ, command.settings.sources)
     opened = [_opened(command, source) for source in _chosen(command.settings, given.names)]
     try:
         with recorded_run(command.engine, "pull", given.run_id, given.dry_run) as command.run:

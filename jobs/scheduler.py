@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from jobs.command import Command, Result, parser, run_command
 from pima.alerting.background import BackgroundTelling
 from pima.alerting.telling import Teller, receivers
-from pima.errors import AlertsExtraMissing
+from pima.errors import AlertsExtraMissing, WrongConfiguration
 from pima.logs import get_logger, resolved_look
 from pima.monitoring.metrics_endpoint import serve_metrics
 from pima.monitoring.ping import ping
@@ -21,6 +21,7 @@ from pima.schedule.scheduling import Scheduler
 from pima.schedule.ticks import JOBS, PULL
 from pima.schedule.waking import run_until_stopped
 from pima.settings import Settings
+from pima.source_settings import require_urls_of_sources
 from pima.store.engine import make_engine
 from pima.store.source_engine import make_source_engine
 
@@ -42,6 +43,7 @@ def _work(command: Command) -> Result:
         telling.wake()
 
     _require_urls(command)
+    _warn_of_urls(command)
     sources = [source.name for source in settings.sources]
     serve_metrics(command.engine, settings.metrics, sources)
     command_of = job_command(command.options.config)
@@ -79,6 +81,14 @@ def _require_urls(command: Command) -> None:
         make_engine(database_url(command.environ, job), limits).dispose()
     for source in sources:
         make_source_engine(source.name, source_url(command.environ, source.name), limits).dispose()
+
+
+def _warn_of_urls(command: Command) -> None:
+    """Of what ends the pulls alone, the jobs go on; where no source is declared nothing is pulled that would tell."""
+    try:
+        require_urls_of_sources(command.environ, command.settings.sources)
+    except WrongConfiguration as error:
+        get_logger().warning(f"no source is pulled until this is mended: {error}", error_code=error.code)
 
 
 def _show(result: Result) -> None:

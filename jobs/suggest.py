@@ -30,16 +30,10 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     )
     options.add_argument("--table", help="with --source: the table or view; without it, what [[source]] NAME reads")
     options.add_argument("--out", type=Path, metavar="FILE", help="write the draft to this new file")
-    # A source that is not in the settings yet has its URL already, which all other commands would refuse.
-    settled = {name: value for name, value in environ.items() if not name.startswith("PIMA_SOURCE__")}
-
-    def work(command: Command) -> Result:
-        return _work(command, environ)
-
-    return run_command(options, work, _show, arguments, settled, needs_schema=False)
+    return run_command(options, _work, _show, arguments, environ, needs_schema=False)
 
 
-def _work(command: Command, environ: Mapping[str, str]) -> Result:
+def _work(command: Command) -> Result:
     given = command.options
     if (given.file is None) == (given.source is None) or (given.table is not None and given.source is None):
         raise WrongUsage(what="expected a FILE, or --source NAME, perhaps with --table TABLE")
@@ -47,7 +41,7 @@ def _work(command: Command, environ: Mapping[str, str]) -> Result:
         raise WrongUsage(what=f"--out {given.out}: it is there already; name another file, or move it away")
     # Nothing is written before the end: all of it may be dropped anywhere.
     with command.stop.at_once():
-        table = _file(given.file) if given.source is None else _source(command, environ)
+        table = _file(given.file) if given.source is None else _source(command)
         draft = fault_of(table) or draft_of(table)
     if isinstance(draft, str):
         raise NothingToSuggest(table=table.called, why=draft)
@@ -71,9 +65,9 @@ def _of_suggest(refusal: FileRefused) -> str:
     return str(refusal.facts["report"]).replace(LOAD, LOAD.replace("load", "suggest"))
 
 
-def _source(command: Command, environ: Mapping[str, str]) -> Table:
+def _source(command: Command) -> Table:
     source = _named(command)
-    engine = make_source_engine(source.name, source_url(environ, source.name), command.settings.database)
+    engine = make_source_engine(source.name, source_url(command.environ, source.name), command.settings.database)
     try:
         with table_of_source(engine, source) as opened:
             if looks_like_ours(source, opened.names or ()):

@@ -1,7 +1,7 @@
 """The settings of a command: config/pima.toml, then PIMA_SECTION__KEY variables over it, then the database's URL.
 
 A misspelt key or variable, a missing file and a value of the wrong type are errors that name the key: a setting that
-silently does nothing is worse than none.
+silently does nothing is worse than none. The variables of sources are looked at by what pulls.
 """
 
 import re
@@ -14,12 +14,11 @@ from typing import Any, Union, get_args, get_origin
 import msgspec
 
 from pima.core.features import Declaration
-from pima.core.source import Source
 from pima.declaring import SHIPPED, declaration_of, read_declaration, read_toml
 from pima.errors import WrongConfiguration
 from pima.expected_values import in_words
 from pima.settings import SECTIONS, Settings
-from pima.source_settings import sources_of, url_variable, url_variables
+from pima.source_settings import sources_of, url_variable, without_urls
 
 DEFAULT_CONFIG = Path("config/pima.toml")
 DEFAULT_DATABASE_URL = "sqlite:///pima.db"
@@ -46,7 +45,7 @@ def read_settings(config: Path | None, environ: Mapping[str, str]) -> Settings:
     for section in _DECLARING:
         merged.pop(section, None)
     sources = sources_of(merged.pop("source", []), path)
-    for variable, (section, key, text) in _variables(environ, sources).items():
+    for variable, (section, key, text) in _variables(environ).items():
         merged.setdefault(section, {})
         if not isinstance(merged[section], dict):
             raise _no_section(path, section)
@@ -108,12 +107,11 @@ def _type_of(section: str, key: str) -> Any:
     return next(field.type for field in msgspec.structs.fields(of_section) if field.name == key)
 
 
-def _variables(environ: Mapping[str, str], sources: tuple[Source, ...]) -> dict[str, tuple[str, str, str]]:
+def _variables(environ: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:
     """PIMA_SECTION__KEY -> (section, key, text); PIMA_SECTION__KEY_FILE names a file that holds the text."""
     found = {}
-    of_others = _OTHER_VARIABLES | url_variables(environ, sources)
-    for variable in sorted(environ):
-        if not variable.startswith("PIMA_") or variable in of_others:
+    for variable in sorted(without_urls(environ)):
+        if not variable.startswith("PIMA_") or variable in _OTHER_VARIABLES:
             continue
         section, _, key = variable.removeprefix("PIMA_").lower().partition("__")
         if key.endswith("_file") and key.removesuffix("_file") in SECTIONS.get(section, ()):

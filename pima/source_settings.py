@@ -77,15 +77,13 @@ def without_urls(environ: Mapping[str, str]) -> dict[str, str]:
     return {variable: value for variable, value in environ.items() if not variable.startswith(_PREFIX)}
 
 
-def url_variables(environ: Mapping[str, str], sources: tuple[Source, ...]) -> frozenset[str]:
-    """Those that are set. Raises WrongConfiguration for one that names no source of the settings."""
-    found = frozenset(variable for variable in environ if variable.startswith(_PREFIX))
+def require_urls_of_sources(environ: Mapping[str, str], sources: tuple[Source, ...]) -> None:
+    """Raises WrongConfiguration for a source's variable that is the URL of none of these: whoever set it meant one."""
     known = {url_variable(source.name) for source in sources}
-    for variable in sorted(found):
+    for variable in sorted(environ.keys() - without_urls(environ).keys()):
         if variable.removesuffix("_FILE") not in known:
             what = f"the variable {variable} is the URL of no source"
             raise WrongConfiguration(what=what, expected=_of_a_source(variable, known))
-    return found
 
 
 def _of_a_source(variable: str, known: set[str]) -> str:

@@ -44,6 +44,19 @@ def test_every_command_refuses_a_malformed_url(command: tuple[str, ...]) -> None
     wrong(call(None, *command, DATABASE_URL=f"mysql://doctor:{SECRET}@host/db"), "Expected")
 
 
+@every_command
+def test_a_variable_of_a_source_that_is_not_declared_stops_the_pull_alone(
+    sqlite: Database, command: tuple[str, ...]
+) -> None:
+    """Each command ends as it does without the variable, or for want of the database that it was to name."""
+    variable = "PIMA_SOURCE__OTHER__URL"
+    given = {variable: f"sqlite:///{SECRET}.db", "DATABASE_URL": f"mysql://doctor:{SECRET}@host/db"}
+    ended = call(None, *command, **given)
+    assert (ended.exit_code, variable in ended.stderr) == (2, False)
+    if command == ("pull",):
+        wrong(call(sqlite, *command, **{variable: SECRET}), variable, 'name = "other" in the settings')
+
+
 @pytest.mark.parametrize(
     "url",
     [

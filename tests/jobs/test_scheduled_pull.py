@@ -124,6 +124,22 @@ def test_a_source_without_its_url_or_a_pull_without_its_database_s_ends_the_sche
     assert _ledger(database) == []
 
 
+def test_a_variable_of_no_source_stops_the_pulls_and_neither_the_scheduler_nor_its_other_jobs(
+    scored_database: Database, sqlite_clinic: Clinic
+) -> None:
+    database, clinic, variable = scored_database, sqlite_clinic, "PIMA_SOURCE__OTHER__URL"
+    insert_patients(database, 3)
+    clinic.insert(4)
+    process = _start(clinic, database, **{variable: clinic.url})
+    wait_for(lambda: _has_scored(database), process)
+    warned = [line for line in stop(process).splitlines() if "no source is pulled until this is mended" in line]
+    assert (len(warned), variable in warned[0]) == (1, True)
+    assert database.value("SELECT count(*) FROM predictions") == 3
+    assert _ledger(database) == [("pull", "failed"), ("retrain", "refused"), ("score", "succeeded")]
+    assert variable in database.value("SELECT error_line FROM runs WHERE job = 'pull'")
+    assert "pull_failed: the last pull of clinic failed" in _health(clinic, database).stderr
+
+
 def test_the_pull_has_the_role_of_a_loader_and_the_scheduler_s_sees_it(postgresql: Database, clinic: Clinic) -> None:
     assert call(postgresql, "migrate", "--roles").exit_code == 0
     clinic.insert(5)

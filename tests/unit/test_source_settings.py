@@ -8,6 +8,7 @@ import pytest
 from pima.core.source import MappedColumn
 from pima.errors import WrongConfiguration
 from pima.reading_settings import read_settings, source_url
+from pima.source_settings import require_urls_of_sources
 from tests.jobs.every_command import SECRET
 
 WHOLE = """
@@ -165,11 +166,18 @@ def test_a_url_that_is_not_given_is_told_by_its_variable() -> None:
 @pytest.mark.parametrize(
     "variable", ["PIMA_SOURCE__OTHER__URL", "PIMA_SOURCE__CLINIC__URI", "PIMA_SOURCE__CLINIC__KEY"]
 )
-def test_a_variable_that_is_the_url_of_no_source_is_refused(tmp_path: Path, variable: str) -> None:
-    with pytest.raises(WrongConfiguration, match=variable):
-        read_settings(_file(tmp_path, LEAST), {variable: "x"})
-    with pytest.raises(WrongConfiguration, match=variable):
-        read_settings(_file(tmp_path, ""), {variable: "x"})
+def test_a_variable_that_is_the_url_of_no_source_is_refused_by_what_pulls(tmp_path: Path, variable: str) -> None:
+    for declared in (LEAST, ""):
+        settings = read_settings(_file(tmp_path, declared), {variable: "x"})
+        with pytest.raises(WrongConfiguration, match=variable):
+            require_urls_of_sources({variable: "x"}, settings.sources)
+
+
+def test_the_variables_of_declared_sources_and_of_other_things_are_let_pass(tmp_path: Path) -> None:
+    sources = read_settings(_file(tmp_path, LEAST), {}).sources
+    require_urls_of_sources({URL: "x", "PIMA_SCORE__BATCH_ROWS": "1", "HOME": "/"}, sources)
+    require_urls_of_sources({f"{URL}_FILE": "x"}, sources)
+    require_urls_of_sources({}, ())
 
 
 @pytest.mark.parametrize(
@@ -186,5 +194,6 @@ def test_a_variable_that_is_the_url_of_no_source_is_refused(tmp_path: Path, vari
     ],
 )
 def test_what_to_do_about_such_a_variable_is_told(tmp_path: Path, variable: str, settings: str, expected: str) -> None:
+    sources = read_settings(_file(tmp_path, settings), {}).sources
     with pytest.raises(WrongConfiguration, match=re.escape(f"Expected: {expected}")):
-        read_settings(_file(tmp_path, settings), {variable: "x"})
+        require_urls_of_sources({variable: "x"}, sources)
