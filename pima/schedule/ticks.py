@@ -1,9 +1,10 @@
 """When a job is due: a crontab expression in a time zone, as moments in UTC.
 
-The expression is read on the wall clock and each wall time then becomes one moment, by a rule that never loses a night
-and never runs one twice: a time that comes twice when the clock goes back is its first coming; a time that the clock
-jumps over is as long after the jump as it would have been. (APScheduler's own trigger returns the same moment for ever
-in the repeated hour, and none on some of those days.)
+The expression is read on the wall clock. One with fixed hours never loses a night and never runs one twice: a time that
+comes twice when the clock goes back is its first coming; a time that the clock jumps over is as long after the jump as
+it would have been. One for every hour goes on as the clock does, as cron's do: a time that comes twice is two ticks,
+and one that the clock jumps over is none. (APScheduler's own trigger returns the same moment for ever in the repeated
+hour, and none on some of those days.)
 """
 
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ _TINY = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Oddity:
-    """A tick on the day of a clock change, at a wall time that does not exist or comes twice."""
+    """A tick of a fixed hour on the day of a clock change, at a wall time that does not exist or comes twice."""
 
     wall_time: datetime
     """As the schedule means it, without a zone."""
@@ -70,6 +71,7 @@ class Schedule:
         except (ValueError, LookupError):
             expected = "in each field *, numbers, lists, ranges from low to high, and steps, within the field's limits"
             raise WrongConfiguration(what=named, expected=expected) from None
+        self._has_every_hour = _names_every_hour(self._wall)
 
     def between(self, after: datetime, until: datetime) -> list[datetime]:
         """The ticks with after < tick <= until, in order, UTC."""
@@ -80,9 +82,7 @@ class Schedule:
         """The first tick after a moment; None where the expression never comes true again."""
         found, shift = None, self._shift(after)
         for wall in self._wall_times(self._as_wall(after) - shift):
-            moment = self._moment(wall)
-            if moment > after and (found is None or moment < found):
-                found = moment
+            found = min((moment for moment in (found, *self._moments(wall)) if moment and moment > after), default=None)
             # A later wall time may be an earlier moment where the clock jumps: look a little further.
             if found is not None and wall >= self._as_wall(found) + self._shift(found):
                 return found
@@ -99,8 +99,10 @@ class Schedule:
         return ticks[-count:]
 
     def oddities(self, after: datetime, until: datetime) -> list[Oddity]:
-        """The ticks that a clock change touches, one for each change."""
-        found = []
+        """The ticks that a clock change touches, one for each change; none where each hour has its own."""
+        found: list[Oddity] = []
+        if self._has_every_hour:
+            return found
         for change in self._clock_changes(after, until):
             near = (self._oddity(wall) for wall, _ in self._ticks(change - _A_FEW_HOURS, change + _A_FEW_HOURS))
             found += [oddity for oddity in near if oddity is not None][:1]
@@ -128,7 +130,8 @@ class Schedule:
         for wall in self._wall_times(self._as_wall(after) - self._shift(after)):
             if wall > last:
                 return
-            yield wall, self._moment(wall)
+            for moment in self._moments(wall):
+                yield wall, moment
 
     def _wall_times(self, start: datetime) -> Iterator[datetime]:
         wall = self._wall.get_next_fire_time(None, start)
@@ -144,9 +147,22 @@ class Schedule:
         before, behind = ((moment + day).astimezone(self._zone).utcoffset() for day in (-_A_DAY, _A_DAY))
         return abs((behind or timedelta()) - (before or timedelta()))
 
-    def _moment(self, wall: datetime) -> datetime:
+    def _moments(self, wall: datetime) -> list[datetime]:
+        """When a wall time is due: once, or of an expression for every hour as often as the clock shows it."""
+        if not self._has_every_hour:
+            return [self._moment(wall)]
+        both = {self._moment(wall, fold) for fold in (0, 1)}
+        return [moment for moment in both if self._as_wall(moment) == wall]
+
+    def _moment(self, wall: datetime, fold: int = 0) -> datetime:
         # fold=0 is the first of two, and the offset before a jump: as long after the jump as it would have been.
-        return wall.replace(tzinfo=self._zone, fold=0).astimezone(UTC)
+        return wall.replace(tzinfo=self._zone, fold=fold).astimezone(UTC)
+
+
+def _names_every_hour(wall: CronTrigger) -> bool:
+    (field,) = (field for field in wall.fields if field.name == "hour")
+    hours = (datetime(2000, 1, 1, hour, tzinfo=UTC) for hour in range(24))
+    return all(field.get_next_value(moment) == moment.hour for moment in hours)
 
 
 def _names_weekdays(field: str) -> bool:

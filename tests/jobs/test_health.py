@@ -194,6 +194,14 @@ def test_a_period_is_the_longest_gap_near_by(expression: str, hours: float) -> N
     assert period(Schedule(expression, "UTC"), NOON_ON_SUNDAY) == timedelta(hours=hours)
 
 
+@pytest.mark.parametrize("change", [datetime(2025, 10, 26, 1, tzinfo=UTC), datetime(2026, 3, 29, 1, tzinfo=UTC)])
+def test_a_period_is_the_same_on_the_days_of_a_clock_change(change: datetime) -> None:
+    for minutes in range(-120, 121, 5):
+        now = change + timedelta(minutes=minutes)
+        assert period(Schedule("*/15 * * * *", "Europe/Berlin"), now) == timedelta(minutes=15)
+        assert period(Schedule("0 * * * *", "Europe/Berlin"), now) == timedelta(hours=1)
+
+
 def test_a_service_is_well_where_that_has_no_output_to_be_shown_on(well: Database) -> None:
     shell = f"{sys.executable} -m jobs.health >&-"
     environ = clean_environ() | {"DATABASE_URL": well.url} | well.environ

@@ -1,6 +1,7 @@
 """When jobs are due, above all on the two days of the year when a clock is changed."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -67,7 +68,59 @@ def test_a_nightly_job_runs_once_on_the_day_of_a_clock_change(
     assert f"{oddity.wall_time:%Y-%m-%d}" == day
 
 
-@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC", "Asia/Kathmandu"])
+ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]
+
+
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("expression", ["*/15 * * * *", "*/5 */1 * * *", "0,30 0-23 * * *"])
+def test_a_rhythm_within_the_hour_goes_on_evenly_across_both_clock_changes(zone: str, expression: str) -> None:
+    schedule = Schedule(expression, zone)
+    ticks = schedule.between(*YEAR)
+    (gap,) = {later - earlier for earlier, later in pairwise(ticks)}
+    assert len(ticks) == timedelta(days=365) / gap
+    assert schedule.oddities(*YEAR) == []
+
+
+# (zone, an hourly time, the day of a change, its ticks around the change, UTC)
+HOURLY = [
+    # 02:30 comes twice, and 01:30 in New York.
+    ("Europe/Berlin", "30 * * * *", "2025-10-25", ["23:30", "00:30", "01:30", "02:30"]),
+    ("America/New_York", "30 * * * *", "2025-11-02", ["04:30", "05:30", "06:30", "07:30"]),
+    # 02:30 is jumped over: 03:30 is its own tick, and one alone.
+    ("Europe/Berlin", "30 * * * *", "2026-03-28", ["23:30", "00:30", "01:30", "02:30"]),
+    ("America/New_York", "30 * * * *", "2026-03-08", ["05:30", "06:30", "07:30", "08:30"]),
+    # Half an hour: 01:40 comes twice; 02:10 is jumped over, and 02:40 is not.
+    ("Australia/Lord_Howe", "40 * * * *", "2026-04-04", ["13:40", "14:40", "15:10", "16:10"]),
+    ("Australia/Lord_Howe", "10 * * * *", "2026-10-03", ["13:40", "14:40", "16:10", "17:10"]),
+    ("Australia/Lord_Howe", "40 * * * *", "2026-10-03", ["14:10", "15:10", "15:40", "16:40"]),
+]
+
+
+@pytest.mark.parametrize(("zone", "expression", "day", "times"), HOURLY)
+def test_an_hourly_job_runs_whenever_the_clock_shows_its_time(
+    zone: str, expression: str, day: str, times: list[str]
+) -> None:
+    first = datetime.fromisoformat(f"{day}T{times[0]}Z")
+    expected = [first]
+    for time in times[1:]:
+        tick = datetime.fromisoformat(f"{day}T{time}Z")
+        expected.append(tick if tick > first else tick + timedelta(days=1))
+    schedule = Schedule(expression, zone)
+    assert schedule.between(first - timedelta(seconds=1), expected[-1]) == expected
+    walked = first
+    for tick in expected[1:]:
+        walked = schedule.next(walked) or first
+        assert walked == tick
+
+
+@pytest.mark.parametrize("expression", ["*/15 2 * * *", "30 0-22 * * *", "30 1-23 * * *"])
+def test_where_an_hour_has_no_ticks_they_come_once(expression: str) -> None:
+    schedule = Schedule(expression, "Europe/Berlin")
+    change = datetime(2025, 10, 26, 1, tzinfo=UTC)  # from when on the clock shows 02:00 to 03:00 a second time
+    assert schedule.between(change, change + timedelta(minutes=59)) == []
+
+
+@pytest.mark.parametrize("zone", [*ZONES, "UTC", "Asia/Kathmandu"])
 @pytest.mark.parametrize("expression", ["30 2 * * *", "0 3 * * sun", "15 1,2,3 * * *", "*/30 * * * *", "0 0 1 * *"])
 def test_going_from_tick_to_tick_meets_each_tick_of_the_year_once(zone: str, expression: str) -> None:
     schedule = Schedule(expression, zone)
