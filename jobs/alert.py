@@ -1,5 +1,5 @@
 """python -m jobs.alert: tells people of what is wrong and of what has happened to the champion, by the addresses in
-alerts.urls: of each condition once a day, and once when it is over. The scheduler does so by itself."""
+alerts.urls: of each condition when it comes, once a day, and once when it is over. The scheduler does so by itself."""
 
 import os
 import sys

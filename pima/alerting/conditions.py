@@ -50,7 +50,12 @@ def _of_health(found: Sequence[Complaint]) -> list[Condition]:
         return f"{complaint.reason}:{complaint.source}".rstrip(":")
 
     return [
-        Condition(of, "; ".join(each.what for each in same), ADVICE.get(of.partition(":")[0], OF_ERRORS))
+        Condition(
+            of,
+            "; ".join(each.what for each in same),
+            ADVICE.get(of.partition(":")[0], OF_ERRORS),
+            ", ".join(sorted({each.cause for each in same})),
+        )
         for of, same in ((of, list(same)) for of, same in groupby(sorted(found, key=name), key=name))
     ]
 
@@ -100,4 +105,4 @@ def _changed(move: MoveLine) -> str:
 
 def _happened(name: str, move: MoveLine, what: str, number: int | None) -> Condition:
     at: datetime = move.decided_at
-    return Condition(f"{name}:{move.id}", what, ADVICE[name].format(number=number), at)
+    return Condition(f"{name}:{move.id}", what, ADVICE[name].format(number=number), happened_at=at)

@@ -12,7 +12,7 @@ from datetime import timedelta
 from sqlalchemy import Engine
 
 from pima.alerting.conditions import conditions
-from pima.alerting.due import Alert, Condition, Kind, due
+from pima.alerting.due import Alert, Condition, Kind, due, once_taken
 from pima.alerting.sending import SECONDS_TO_TAKE, Problem, Sent, send
 from pima.alerting.wording import message, trial_message
 from pima.core.features import Declaration
@@ -101,7 +101,7 @@ class Teller:
         """What is this process's to send."""
         with reading(self.engine) as connection:
             seen = due(found, alerts.read_alerts(connection, number), clock(connection))
-        if not seen.alerts and not seen.forget:
+        if not seen.alerts and not seen.noted and not seen.forget:
             return []
         with writing(self.engine) as connection:
             now = clock(connection)
@@ -109,6 +109,8 @@ class Teller:
             claimed = due(found, alerts.lock_alerts(connection, number, names, now), now)
             until = now + timedelta(seconds=self.seconds) + _TO_NOTE_IT
             alerts.claim(connection, number, [alert.name for alert in claimed.alerts], until)
+            for each in claimed.noted:
+                alerts.keep(connection, number, each)
             alerts.forget(connection, number, claimed.forget)
         return claimed.alerts
 
@@ -117,10 +119,7 @@ class Teller:
         with writing(self.engine) as connection:
             now = clock(connection)
             for alert in taken:
-                if alert.kind is Kind.OVER:
-                    alerts.record_over(connection, number, alert.name)
-                else:
-                    alerts.record_told(connection, number, alert.name, alert.since, now, alert.kind is Kind.HOLDS)
+                alerts.keep(connection, number, once_taken(alert, now))
             alerts.release(connection, number, [alert.name for alert in claimed if alert not in taken])
         return taken
 

@@ -6,13 +6,14 @@ from datetime import datetime
 from pima.alerting.due import Alert, Kind
 from pima.alerting.sending import Message
 
-_COLOURS = {Kind.HOLDS: "failure", Kind.HAPPENED: "info", Kind.OVER: "success"}
+_COLOURS = {Kind.HOLDS: "failure", Kind.FLAPS: "failure", Kind.HAPPENED: "info", Kind.OVER: "success"}
+_SAYS = {Kind.FLAPS: " comes and goes", Kind.OVER: " is over"}
 
 
 def message(alert: Alert) -> Message:
     """What a receiver gets."""
-    name = alert.name if alert.kind is not Kind.OVER else f"{alert.name} is over"
-    return Message(_title(name), _BODIES[alert.kind](alert), _COLOURS[alert.kind])
+    title = _title(alert.name + _SAYS.get(alert.kind, ""))
+    return Message(title, _BODIES[alert.kind](alert), _COLOURS[alert.kind])
 
 
 def trial_message() -> Message:
@@ -24,6 +25,10 @@ def _holds(alert: Alert) -> str:
     return f"{_sentence(alert.what)}\nSeen since {_moment(alert.since)}.\nWhat to do: {alert.advice}."
 
 
+def _flaps(alert: Alert) -> str:
+    return f"{_holds(alert)}\nIt comes and goes: you hear of it again when it has been over for an hour, or in a day."
+
+
 def _happened(alert: Alert) -> str:
     return f"{_sentence(alert.what)}\nAt {_moment(alert.since)}.\nWhat to do: {alert.advice}."
 
@@ -32,7 +37,7 @@ def _is_over(alert: Alert) -> str:
     return f"It was seen since {_moment(alert.since)}, and is so no more."
 
 
-_BODIES = {Kind.HOLDS: _holds, Kind.HAPPENED: _happened, Kind.OVER: _is_over}
+_BODIES = {Kind.HOLDS: _holds, Kind.FLAPS: _flaps, Kind.HAPPENED: _happened, Kind.OVER: _is_over}
 
 
 def _title(name: str) -> str:

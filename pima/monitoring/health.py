@@ -38,6 +38,8 @@ class Complaint:
     """A sentence for people."""
     source: str = ""
     """The source that it is about, if it is about one."""
+    cause: str = ""
+    """Why, as a code, where the same reason may have others; unlike the sentence it holds no age and no count."""
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.what}"
@@ -103,7 +105,7 @@ def _last_run_failed(connection: Connection, settings: Settings, now: datetime) 
             age = _in_words((now - last.heartbeat_at).total_seconds())
             ended = f"{_ENDED_BADLY[last.status]} ({last.error_code}) {age} ago"
             what = f"the last run of {job} {ended}; `runs` and the log say why"
-            found.append(Complaint(f"{job}_failed", what))
+            found.append(Complaint(f"{job}_failed", what, cause=last.error_code or last.status))
     return found
 
 
@@ -129,7 +131,7 @@ def _last_pull_failed(connection: Connection, settings: Settings, now: datetime)
             age = _in_words((now - last.at).total_seconds())
             ended = f"{_ENDED_BADLY[last.status]} ({last.error_code}) {age} ago"
             what = f"the last pull of {name} {ended}; `runs` and the log say why"
-            found.append(Complaint("pull_failed", what, name))
+            found.append(Complaint("pull_failed", what, name, last.error_code or last.status))
     return found
 
 

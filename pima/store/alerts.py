@@ -1,11 +1,11 @@
 """What each receiver of alerts was told, so that a restart tells nothing twice, and of two schedulers one tells it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, select, update
+from sqlalchemy import Connection, Row, Select, delete, select, update
 
 from pima.store.database import database_of
 from pima.store.tables import alerts
@@ -18,12 +18,18 @@ class Remembered:
     condition: str
     since: datetime
     """When it was first seen, or happened."""
-    told_at: datetime | None
-    """When the receiver last took that it holds, or has happened."""
-    is_open: bool
-    """Whether the last that the receiver took says that it holds."""
-    claimed_until: datetime | None
+    told_at: datetime | None = None
+    """When the receiver last took that it holds, flaps or has happened."""
+    is_open: bool = False
+    """Whether the last that the receiver took says that it holds; of one that flaps, whether it held when last seen."""
+    claimed_until: datetime | None = None
     """Until when somebody is sending an alert of it."""
+    cause: str | None = None
+    """Why it holds, as the receiver was told; of one that flaps, as last seen."""
+    told_lately: tuple[datetime, ...] = ()
+    """When the receiver took so within the hour before `told_at`, and that."""
+    flapped_at: datetime | None = None
+    """When it last came, went or got another cause; only as long as it flaps, of which the receiver was told."""
 
     def is_claimed(self, now: datetime) -> bool:
         """Whether it is somebody else's to tell."""
@@ -58,17 +64,11 @@ def release(connection: Connection, receiver: int, conditions: Sequence[str]) ->
     connection.execute(_update(receiver, conditions).values(claimed_until=None))
 
 
-def record_told(
-    connection: Connection, receiver: int, condition: str, since: datetime, at: datetime, holds: bool
-) -> None:
-    """The receiver has taken that a condition holds, or else that it has happened."""
-    values = {"since": since, "told_at": at, "is_open": int(holds), "claimed_until": None}
-    connection.execute(_update(receiver, [condition]).values(**values))
-
-
-def record_over(connection: Connection, receiver: int, condition: str) -> None:
-    """The receiver has taken that a condition is over; when it was told that it held stays."""
-    connection.execute(_update(receiver, [condition]).values(is_open=0, claimed_until=None))
+def keep(connection: Connection, receiver: int, remembered: Remembered) -> None:
+    """Remember a condition so from now on."""
+    values = asdict(remembered)
+    values |= {"is_open": int(remembered.is_open), "told_lately": [each.isoformat() for each in remembered.told_lately]}
+    connection.execute(_update(receiver, [values.pop("condition")]).values(**values))
 
 
 def forget(connection: Connection, receiver: int, conditions: Sequence[str]) -> None:
@@ -83,4 +83,9 @@ def _update(receiver: int, conditions: Sequence[str]) -> Any:
 
 def _read(connection: Connection, statement: Select[Any]) -> list[Remembered]:
     rows = connection.execute(statement)
-    return [Remembered(**{**row._mapping, "is_open": bool(row.is_open)}) for row in rows]
+    return [Remembered(**{**row._mapping, **_decoded(row)}) for row in rows]
+
+
+def _decoded(row: Row[Any]) -> dict[str, object]:
+    told_lately = tuple(datetime.fromisoformat(each) for each in row.told_lately or ())
+    return {"is_open": bool(row.is_open), "told_lately": told_lately}

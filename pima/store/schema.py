@@ -36,7 +36,7 @@ from pima.store.triggers import drop_triggers, make_triggers, require_triggers
 from pima.store.types import Real
 from pima.store.urls import redacted
 
-HEAD = "0018"
+HEAD = "0019"
 REVISIONS = (
     "0001",
     "0002",
@@ -56,6 +56,7 @@ REVISIONS = (
     "0016",
     "0017",
     "0018",
+    "0019",
 )
 """Every revision that this code knows, oldest first; a test compares them with migrations/."""
 _FIRST_WITH_DECLARATIONS = "0007"

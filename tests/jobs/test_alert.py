@@ -1,4 +1,4 @@
-"""People are told of each condition once a day and once when it is over, whatever their receivers do."""
+"""People are told of each condition when it comes, once a day and once when it is over, whatever their receivers do."""
 
 import json
 import os
@@ -23,14 +23,14 @@ from tests.jobs.clinic import Clinic
 MESSAGES = [Message(f"message {number}", "its body", "info") for number in range(3)]
 
 
-def _run(database: Database, job: str, status: str) -> None:
+def _run(database: Database, job: str, status: str, error_code: str = "a_code") -> None:
     """A scheduled run that has ended so just now."""
     runs = database.value("SELECT count(*) FROM runs")
     tick = database.stored(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=runs))
     database.execute(
         "INSERT INTO runs (job, trigger, scheduled_for, attempt, status, counts, host, error_code, finished_at)"
-        " VALUES (:job, 'schedule', :tick, 1, :status, '{}', 'here', 'a_code', :now)",
-        {"job": job, "tick": tick, "status": status, "now": database.stored(datetime.now(UTC))},
+        " VALUES (:job, 'schedule', :tick, 1, :status, '{}', 'here', :code, :now)",
+        {"job": job, "tick": tick, "status": status, "code": error_code, "now": database.stored(datetime.now(UTC))},
     )
 
 
@@ -45,9 +45,14 @@ def _teller(database: Database, *receivers: str, seconds: int = 30) -> Teller:
     return Teller(database.engine, settings, SHIPPED, clean_environ(), seconds=seconds)
 
 
+def _time_goes_by(database: Database, **since: int) -> None:
+    then = {"then": database.stored(datetime.now(UTC) - timedelta(**since))}
+    database.execute("UPDATE alerts SET told_at = :then, told_lately = NULL WHERE told_at IS NOT NULL", then)
+    database.execute("UPDATE alerts SET flapped_at = :then WHERE flapped_at IS NOT NULL", then)
+
+
 def _a_day_goes_by(database: Database) -> None:
-    yesterday = database.stored(datetime.now(UTC) - timedelta(days=1))
-    database.execute("UPDATE alerts SET told_at = :then WHERE told_at IS NOT NULL", {"then": yesterday})
+    _time_goes_by(database, days=1)
 
 
 def test_a_failure_is_told_once_a_day_and_once_when_it_is_over(database: Database, listener: AlertReceiver) -> None:
@@ -73,13 +78,59 @@ def test_a_failure_is_told_once_a_day_and_once_when_it_is_over(database: Databas
         _alert(database, listener.url)
     assert listener.titles == ["retrain_failed"] * 2 + ["retrain_failed is over"]
     assert listener.got[-1]["type"] == "success"
-    _run(database, "retrain", "failed")
-    _alert(database, listener.url)
-    assert len(listener.got) == 3  # it has come again on the same day
-    _run(database, "retrain", "succeeded")
-    _a_day_goes_by(database)
+    _time_goes_by(database, hours=1)
     _alert(database, listener.url)
     assert (len(listener.got), database.value("SELECT count(*) FROM alerts")) == (3, 0)
+
+
+def test_what_comes_again_and_what_has_another_reason_are_told_at_once(
+    database: Database, listener: AlertReceiver
+) -> None:
+    for status, code in (
+        ("failed", "source_away"),
+        ("succeeded", ""),
+        ("failed", "source_away"),
+        ("failed", "source_unusable"),
+        ("refused", "source_unusable"),  # the same, said otherwise
+    ):
+        _run(database, "score", status, code)
+        _alert(database, listener.url)
+    assert listener.titles == ["score_failed", "score_failed is over", "score_failed", "score_failed"]
+    told = [message["message"] for message in listener.got if message["type"] == "failure"]
+    assert [message.partition("(")[2].partition(")")[0] for message in told] == [
+        "source_away",
+        "source_away",
+        "source_unusable",
+    ]
+
+
+def test_what_comes_and_goes_is_told_three_times_and_then_so_until_it_settles(
+    database: Database, listener: AlertReceiver
+) -> None:
+    def look(status: str) -> Telling:
+        _run(database, "score", status)
+        return _teller(database, listener.url).tell()
+
+    for _ in range(3):
+        for status in ("failed", "succeeded"):
+            look(status)
+    assert listener.titles == ["score_failed", "score_failed is over"] * 3
+    listener.status = 500
+    assert look("failed").problems == {1: Problem.NOT_TAKEN}
+    listener.status = 200
+    assert _at_once(database, listener) == [[], [], [], ["score_failed"]]
+    assert listener.titles[6:] == ["score_failed comes and goes"]
+    assert listener.got[-1]["message"].endswith(
+        "\nIt comes and goes: you hear of it again when it has been over for an hour, or in a day."
+    )
+    for status in ("succeeded", "failed", "succeeded"):
+        assert look(status) == Telling([], [], {})
+    _time_goes_by(database, minutes=30)
+    assert look("succeeded") == Telling([], [], {})
+    _time_goes_by(database, minutes=60)
+    assert look("succeeded") == Telling([], ["score_failed"], {})
+    assert look("failed") == Telling(["score_failed"], [], {})
+    assert listener.titles[7:] == ["score_failed is over", "score_failed"]
 
 
 def test_a_receiver_that_refuses_or_is_away_gets_it_later_and_the_others_at_once(
@@ -124,8 +175,8 @@ def test_a_sender_without_a_parent_ends_by_itself(listener: AlertReceiver) -> No
     assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGALRM, b"", b"")
 
 
-def test_of_those_who_tell_at_once_one_does(database: Database, listener: AlertReceiver) -> None:
-    _run(database, "score", "failed")
+def _at_once(database: Database, listener: AlertReceiver) -> list[list[str]]:
+    """What each of four who tell at once told."""
     found: list[Telling] = []
     begin = threading.Barrier(4)
 
@@ -139,8 +190,15 @@ def test_of_those_who_tell_at_once_one_does(database: Database, listener: AlertR
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(each.told for each in found) == [[], [], [], ["score_failed"]]
-    assert listener.titles == ["score_failed"]
+    return sorted(each.told for each in found)
+
+
+def test_of_those_who_tell_at_once_one_does(database: Database, listener: AlertReceiver) -> None:
+    for status in ("failed", "succeeded", "failed"):
+        _run(database, "score", status)
+        told = [["score_failed"]] if status == "failed" else [[]]
+        assert _at_once(database, listener) == [[], [], [], *told]
+    assert listener.titles == ["score_failed", "score_failed is over", "score_failed"]
 
 
 def test_what_somebody_claimed_and_died_over_is_told_when_the_claim_is_over(

@@ -1,18 +1,23 @@
-"""Which receiver is told of what, and when: once a day and condition, and once when it is over."""
+"""Which receiver is told of what, and when: of a condition that comes or has another reason at once, of one that holds
+once a day, of one that is over once, and of one that comes and goes only so often."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pima.alerting.due import Condition, Kind, due
+from pima.alerting.due import Condition, Kind, due, once_taken
 from pima.alerting.telling import receivers
 from pima.settings import AlertsSettings
 from pima.store.alerts import Remembered
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-HOLDS = Condition("score_failed", "the last run failed", "look")
-HAPPENED = Condition("champion_changed:7", "version 2 is the champion", "look", NOW - 3 * HOUR)
+MINUTE = timedelta(minutes=1)
+HOLDS = Condition("score_failed", "the last run failed", "look", "source_away")
+OTHERWISE = replace(HOLDS, cause="source_unusable")
+HAPPENED = Condition("champion_changed:7", "version 2 is the champion", "look", happened_at=NOW - 3 * HOUR)
 
 
 def _known(
@@ -20,7 +25,9 @@ def _known(
 ) -> Remembered:
     """Of a condition that was first seen two days ago and told of so long ago; claimed until then from now."""
     told_at = None if told is None else NOW - told
-    return Remembered(name, NOW - 48 * HOUR, told_at, is_open, None if claimed is None else NOW + claimed)
+    until = None if claimed is None else NOW + claimed
+    lately = () if told_at is None else (told_at,)
+    return Remembered(name, NOW - 48 * HOUR, told_at, is_open, until, HOLDS.cause, lately)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +39,9 @@ def _known(
         pytest.param(_known(24 * HOUR, claimed=-HOUR), NOW - 48 * HOUR, id="claimed by somebody who is gone"),
         pytest.param(_known(30 * HOUR, is_open=False), NOW, id="was over, and came again"),
         pytest.param(_known(23 * HOUR), None, id="told today"),
-        pytest.param(_known(2 * HOUR, is_open=False), None, id="was over, and came again on the same day"),
+        pytest.param(_known(MINUTE, is_open=False), NOW, id="was over, and came again at once"),
+        pytest.param(replace(_known(23 * HOUR), cause="other"), NOW - 48 * HOUR, id="told today of another cause"),
+        pytest.param(replace(_known(23 * HOUR), cause=None), None, id="told today of a cause that was not kept"),
         pytest.param(_known(24 * HOUR, claimed=HOUR), None, id="claimed"),
     ],
 )
@@ -48,8 +57,8 @@ def test_what_holds_is_told_once_a_day(known: Remembered | None, since: datetime
         pytest.param(_known(23 * HOUR), True, False, id="told today"),
         pytest.param(_known(90 * HOUR), True, False, id="told long ago"),
         pytest.param(_known(23 * HOUR, claimed=HOUR), False, False, id="claimed"),
-        pytest.param(_known(23 * HOUR, is_open=False), False, False, id="over today"),
-        pytest.param(_known(24 * HOUR, is_open=False), False, True, id="over, and told a day ago"),
+        pytest.param(_known(59 * MINUTE, is_open=False), False, False, id="over, and told within the hour"),
+        pytest.param(_known(HOUR, is_open=False), False, True, id="over, and told an hour ago"),
         pytest.param(_known(None, is_open=False), False, True, id="over before it was taken"),
         pytest.param(_known(None, is_open=False, claimed=HOUR), False, False, id="claimed and not taken"),
     ],
@@ -69,6 +78,136 @@ def test_what_has_happened_is_told_once_and_is_never_over() -> None:
     assert due([HAPPENED], [known], NOW).alerts == []
     assert due([], [known], NOW).alerts == []
     assert due([], [known], NOW).forget == [HAPPENED.name]
+
+
+class Receiver:
+    """What one receiver hears who takes everything, in minutes from NOW."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[int, str]] = []
+        self.remembered: dict[str, Remembered] = {}
+
+    def look(self, minute: int, *conditions: Condition, takes: bool = True) -> None:
+        now = NOW + minute * MINUTE
+        found = due(conditions, list(self.remembered.values()), now)
+        kept: Iterable[Remembered] = found.noted
+        if takes:
+            self.heard += [(minute, f"{each.kind} {each.cause}".strip()) for each in found.alerts]
+            kept = [*kept, *(once_taken(each, now) for each in found.alerts)]
+        self.remembered |= {each.condition: each for each in kept}
+        for name in found.forget:
+            del self.remembered[name]
+
+    def look_every_minute(self, first: int, last: int, *conditions: Condition) -> None:
+        for minute in range(first, last + 1):
+            self.look(minute, *conditions)
+
+
+def test_what_comes_again_after_the_all_clear_and_what_has_another_reason_are_told_at_once() -> None:
+    receiver = Receiver()
+    receiver.look_every_minute(0, 9, HOLDS)
+    receiver.look_every_minute(10, 10)
+    receiver.look_every_minute(11, 19, HOLDS)
+    receiver.look_every_minute(20, 1500, OTHERWISE)
+    receiver.look_every_minute(1501, 1600)
+    assert receiver.heard == [
+        (0, "holds source_away"),
+        (10, "over"),
+        (11, "holds source_away"),
+        (20, "holds source_unusable"),
+        (20 + 24 * 60, "holds source_unusable"),
+        (1501, "over"),
+    ]
+    assert receiver.remembered == {}
+
+
+def test_another_age_or_count_is_no_other_reason() -> None:
+    receiver = Receiver()
+    for minute in range(60):
+        receiver.look(minute, replace(HOLDS, what=f"the last run failed {minute} minutes ago"))
+    assert receiver.heard == [(0, "holds source_away")]
+
+
+FLAPPING = [
+    (0, "holds source_away"),
+    (1, "over"),
+    (2, "holds source_away"),
+    (3, "over"),
+    (4, "holds source_away"),
+    (5, "over"),
+    (6, "flaps source_away"),
+]
+
+
+def _flap(receiver: Receiver, last: int, first: int = 0) -> None:
+    """It holds in each even minute."""
+    for minute in range(first, last + 1):
+        receiver.look(minute, *[HOLDS] * (minute % 2 == 0))
+
+
+def test_what_flaps_is_told_three_times_then_so_and_is_quiet_until_it_has_been_over_for_an_hour() -> None:
+    receiver = Receiver()
+    _flap(receiver, 301)
+    receiver.look_every_minute(302, 400)
+    assert receiver.heard == [*FLAPPING, (361, "over")]
+    receiver.look(401, HOLDS)
+    assert receiver.heard[-1] == (401, "holds source_away")
+
+
+def test_what_flaps_and_settles_as_it_holds_is_told_daily_and_then_once_when_it_is_over() -> None:
+    receiver = Receiver()
+    _flap(receiver, 300)
+    receiver.look_every_minute(301, 1500, HOLDS)
+    receiver.look_every_minute(1501, 1510)
+    assert receiver.heard == [*FLAPPING, (6 + 24 * 60, "holds source_away"), (1501, "over")]
+
+
+def test_what_still_flaps_a_day_later_is_told_so_once_a_day() -> None:
+    receiver = Receiver()
+    _flap(receiver, 3000)
+    assert receiver.heard == [*FLAPPING, *((6 + day * 24 * 60, "flaps source_away") for day in (1, 2))]
+
+
+def test_causes_that_take_turns_flap_too() -> None:
+    receiver = Receiver()
+    for minute in range(60):
+        receiver.look(minute, OTHERWISE if minute % 2 else HOLDS)
+    assert receiver.heard == [
+        (0, "holds source_away"),
+        (1, "holds source_unusable"),
+        (2, "holds source_away"),
+        (3, "flaps source_unusable"),
+    ]
+
+
+def test_what_comes_a_fourth_time_an_hour_after_the_first_is_told_as_ever() -> None:
+    receiver = Receiver()
+    for minute in range(0, 240, 20):
+        receiver.look(minute, HOLDS)
+        receiver.look(minute + 10)
+    assert {said for _, said in receiver.heard} == {"holds source_away", "over"}
+    assert len(receiver.heard) == 24
+
+
+def test_what_was_not_taken_does_not_count_and_is_told_at_the_next_look() -> None:
+    receiver = Receiver()
+    _flap(receiver, 5)
+    for minute in (6, 7):
+        receiver.look(minute, HOLDS, takes=False)
+    receiver.look(8, HOLDS)
+    assert receiver.heard == [*FLAPPING[:-1], (8, "flaps source_away")]
+    receiver.look(9)
+    for minute in (69, 70):
+        receiver.look(minute, takes=False)
+    receiver.look(71)
+    assert receiver.heard[-1] == (71, "over")
+
+
+def test_what_flaps_is_left_alone_while_somebody_else_tells_it() -> None:
+    flapping = replace(_known(HOUR, claimed=HOUR), flapped_at=NOW - HOUR)
+    for conditions in ([], [HOLDS], [OTHERWISE]):
+        found = due(conditions, [flapping], NOW)
+        assert (found.alerts, found.noted, found.forget) == ([], [], [])
 
 
 def test_receivers_stand_a_line_each() -> None:

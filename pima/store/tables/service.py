@@ -43,7 +43,7 @@ removed_runs = table(
     Column("already_scored", Id, nullable=False),
 )
 
-# What each receiver of alerts was told of each condition that holds, and for a day of each that does no more.
+# What each receiver of alerts was told of each condition that holds, and for an hour of each that does no more.
 alerts = table(
     "alerts",
     Column("receiver", Integer, primary_key=True, autoincrement=False),
@@ -53,6 +53,10 @@ alerts = table(
     Column("is_open", Integer, nullable=False),
     # Until when somebody is sending.
     Column("claimed_until", Timestamp),
+    Column("cause", Text),
+    Column("told_lately", Json),
+    # Of one that comes and goes, when it last did.
+    Column("flapped_at", Timestamp),
     CheckConstraint("receiver > 0", name="receiver"),
     CheckConstraint("is_open IN (0, 1)", name="is_open"),
 )
