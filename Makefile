@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test faults image-test source-test dask-test mlflow-test bench bench-scale check format bench-accuracy bench-gate bench-tables report-test lock clean
+.PHONY: demo test faults mutants image-test source-test dask-test mlflow-test bench bench-scale check format bench-accuracy bench-gate bench-tables report-test lock clean
 
 demo: $(VENV)/.complete
 	$(RUN) -m jobs.demo
@@ -14,6 +14,11 @@ test: $(VENV)/.complete
 # The campaigns at their full length: hundreds of races, kills and trials of the gate, of which `make test` runs a few.
 faults: $(VENV)/.complete
 	$(RUN) -m pytest -n 3 --dist worksteal -m "campaign or at_length" --at-length
+
+# Twelve faults, each made in a copy of the code, and the tests that must notice it: some five minutes on two cores.
+# `python -m tests.mutants NUMBER ...` tries some of them.
+mutants: $(VENV)/.complete
+	$(RUN) -m tests.mutants
 
 # Builds both images and runs the service in them, on a PostgreSQL of its own; as root, with Debian's buildah, netavark and
 # debootstrap. BASE=IMAGE builds on that image instead of on a Debian made here.

@@ -52,6 +52,9 @@ SALT = "a salt for tests"
 PATIENCE_SECONDS = 240
 """How long a test waits for what must come: it ends a test that hangs, and says nothing of speed."""
 
+MADE_ONCE = "PIMA_TEST_MADE_ONCE"
+"""The variable that names a folder for what is made once, where several test runs are to have it."""
+
 _started: list[subprocess.Popen[str]] = []
 
 
@@ -567,7 +570,9 @@ def _share_fits(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 
 
 def _shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that all worker processes of a test run have."""
+    """The folder that all worker processes of a test run have, or all runs that are told the same one."""
+    if named := os.environ.get(MADE_ONCE):
+        return Path(named)
     folder = tmp_path_factory.getbasetemp()
     return folder.parent if os.environ.get("PYTEST_XDIST_WORKER") else folder
 

@@ -168,10 +168,13 @@ def _any_write(draw: random.Random) -> str:
 ROWS = 2 * BLOCK_ROWS + 500
 
 
+@pytest.mark.judge
 @pytest.mark.parametrize("block", [0, 1, pytest.param(2, marks=pytest.mark.at_length)])
 def test_a_pull_that_is_killed_between_its_blocks_is_completed_by_the_next(
     postgresql: Database, postgresql_own_clinic: Clinic, block: int
 ) -> None:
+    """It leans on an attached source, whose triggers note in `source_changes` what the pull takes in, and is held by a
+    trigger of somebody else's on `patients`."""
     visits = postgresql_own_clinic
     visits.execute(f"""
         INSERT INTO visits (visit_id, patient_no, glucose_mmol, bmi, age)

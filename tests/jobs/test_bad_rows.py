@@ -279,6 +279,7 @@ def _corrupt(database: Database, damage: str, number: int) -> None:
     database.execute(change, {"content": damaged})
 
 
+@pytest.mark.judge
 @pytest.mark.parametrize(
     "damage", ["truncated", "halved", "a bit flipped", "swapped with another version's", "emptied", "gone"]
 )

@@ -25,6 +25,7 @@ SWAPPED = DECLARED.replace('0 = "never", 1 = "former"', '0 = "former", 1 = "neve
 LINES = "order,creatinine,temperature,smoking\n3,1,37,former\n"
 
 
+@pytest.mark.judge
 def test_a_load_that_still_reads_takes_no_labels_by_the_codes_of_before(database: Database, tmp_path: Path) -> None:
     redeclared(database, tmp_path, DECLARED)
     config, pipe = configuration(tmp_path), tmp_path / "pipe.csv"
@@ -43,6 +44,7 @@ def test_a_load_that_still_reads_takes_no_labels_by_the_codes_of_before(database
     assert database.value("SELECT smoking FROM patients") == 0
 
 
+@pytest.mark.judge
 def test_a_pull_that_has_begun_takes_none_either(database: Database, sqlite_clinic: Clinic, tmp_path: Path) -> None:
     sqlite_clinic.execute("CREATE TABLE stays (id INTEGER, stays REAL, creatinine REAL, smoking TEXT)")
     sqlite_clinic.execute("INSERT INTO stays VALUES (1, 3, 1, 'former')")

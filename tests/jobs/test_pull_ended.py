@@ -58,6 +58,7 @@ def _hold_after(postgresql: Database, blocks: int) -> None:
     postgresql.execute("CREATE TRIGGER hold AFTER INSERT ON patients FOR EACH STATEMENT EXECUTE FUNCTION hold()")
 
 
+@pytest.mark.judge
 @pytest.mark.campaign
 @pytest.mark.parametrize(
     ("clinic", "block"),
@@ -72,6 +73,7 @@ def _hold_after(postgresql: Database, blocks: int) -> None:
 def test_a_pull_that_is_killed_between_its_blocks_is_completed_by_the_next(
     postgresql: Database, by_text: Clinic, trained: Path, block: int
 ) -> None:
+    """It leans on a trigger of somebody else's on `patients`, which holds the pull within a block."""
     install_models(postgresql, trained)
     _many(by_text, ROWS)
     _hold_after(postgresql, block)
@@ -114,6 +116,7 @@ def test_a_heartbeat_and_a_block_do_not_wait_for_each_other(
     assert (ended.exit_code, "heartbeat failed" in ended.stderr) == (0, False), ended.stderr
 
 
+@pytest.mark.judge
 @pytest.mark.campaign
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize(

@@ -32,6 +32,8 @@ from tests.conftest import Database
 from tests.jobs.clinic import COLUMNS, MMOL, Clinic
 from tests.jobs.state_machine import Jobs, die, in_a_child, run_machine, wait_until_the_server_knows
 
+pytestmark = pytest.mark.judge
+
 BLOCK_ROWS = 2
 STAYS = "a row that is always there"
 """A source without any is refused."""

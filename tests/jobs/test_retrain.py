@@ -12,8 +12,11 @@ import pytest
 
 from jobs import models as models_job
 from jobs import retrain as retrain_job
+from pima import declaring
+from pima.settings import Settings
 from pima.training import recording
 from pima.training.championing import Decider, roll_back
+from pima.training.retraining import read_history
 from tests.conftest import (
     FEATURES,
     PATIENCE_SECONDS,
@@ -23,6 +26,7 @@ from tests.conftest import (
     Database,
     call,
     clean_environ,
+    insert_patients,
     install_models,
     the_json,
 )
@@ -64,6 +68,16 @@ def test_the_first_model_is_promoted_and_the_same_data_get_the_same_answer(
     seeds = history.execute("SELECT seed, data_fingerprint, compiled_sha256 FROM model_versions ORDER BY number")
     assert seeds[0][:2] == seeds[1][:2]
     assert second["challenger_scores"] == second["champion_scores"] == first["challenger_scores"]
+
+
+@pytest.mark.judge
+def test_each_retraining_holds_the_same_rows_out_whatever_has_come_since(history: Database) -> None:
+    first, _ = read_history(history.engine, Settings(), declaring.SHIPPED)
+    new = insert_patients(history, 60, outcome=1)
+    later, _ = read_history(history.engine, Settings(), declaring.SHIPPED)
+    came = set(later.holdout.patient_ids.tolist()) & set(new)
+    assert set(later.holdout.patient_ids.tolist()) - came == set(first.holdout.patient_ids.tolist())
+    assert 0 < len(came) < len(new)
 
 
 def test_a_better_challenger_replaces_the_articles_model_and_a_person_has_the_last_word(
@@ -118,6 +132,7 @@ def test_a_dry_run_decides_and_writes_its_run_only(history: Database, capsys: py
     assert history.execute("SELECT * FROM leases") == []
 
 
+@pytest.mark.judge
 def test_a_rollback_in_the_middle_is_seen_and_the_verdict_given_anew(
     history: Database, trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +156,7 @@ def test_a_rollback_in_the_middle_is_seen_and_the_verdict_given_anew(
     assert last == [(result["verdict"], 1, 3)]
 
 
+@pytest.mark.judge
 def test_a_champion_that_moves_each_time_ends_the_run_without_a_trace(
     history: Database, trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,6 +175,7 @@ def test_a_champion_that_moves_each_time_ends_the_run_without_a_trace(
     assert _row_counts(history) == before | {"runs": before["runs"] + 1}
 
 
+@pytest.mark.judge
 def test_a_retraining_that_outlived_its_lease_writes_nothing(
     history: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,6 +284,7 @@ def test_sigterm_during_the_fit_leaves_the_run_and_nothing_else(history: Databas
     assert call(history, "retrain").exit_code == 0
 
 
+@pytest.mark.judge
 def test_killed_during_the_fit_the_lease_runs_out_and_the_next_one_works(history: Database) -> None:
     # Longer than the next one may take to start; below it is let run out.
     process = history.start("retrain", PIMA_RETRAIN__NETWORK="article", PIMA_RETRAIN__LEASE_SECONDS="3600")
@@ -280,6 +298,7 @@ def test_killed_during_the_fit_the_lease_runs_out_and_the_next_one_works(history
     assert history.value("SELECT count(*) FROM model_versions") == 1
 
 
+@pytest.mark.judge
 def test_of_two_at_once_one_decides_and_the_other_comes_back_later(history: Database) -> None:
     processes = [history.start("retrain", "--json") for _ in range(2)]
     ended = [process.communicate(timeout=PATIENCE_SECONDS) for process in processes]

@@ -154,6 +154,7 @@ def test_jobs_that_never_ran_are_run_once_retraining_first(database: Database) -
     assert database.value("SELECT count(*) FROM runs") == 2
 
 
+@pytest.mark.judge
 @pytest.mark.campaign
 def test_two_schedulers_make_one_run_a_tick(ran_before: Database, at_length: bool) -> None:
     """Each tick is met by both at the same moment."""
@@ -410,6 +411,7 @@ def test_a_job_that_was_ended_and_exit_code_75_are_tried_again_with_growing_wait
     assert _scheduled(ran_before, columns) == [(n, *expected) for n in (1, 2, 3)]
 
 
+@pytest.mark.judge
 def test_a_job_that_was_killed_gives_up_its_lease_to_the_next_attempt(ran_before: Database) -> None:
     """As a retraining holds it, for the day that a machine may sleep."""
     holds = """
@@ -449,6 +451,7 @@ def test_a_run_without_a_sign_of_life_gives_up_its_lease(database: Database) -> 
         assert leases.take_lease(connection, "retrain", "the next", 60) == 2
 
 
+@pytest.mark.judge
 def test_a_killed_job_that_succeeds_when_tried_again_is_told_as_a_success_alone(
     ran_before: Database, tmp_path: Path
 ) -> None:
@@ -500,6 +503,7 @@ def test_a_tick_during_a_run_is_skipped_with_its_reason(ran_before: Database, tm
     assert _scheduled(ran_before, "status, error_code") == [("succeeded", None), ("skipped", "still_running")]
 
 
+@pytest.mark.judge
 @pytest.mark.parametrize("when", ["at the start", "later"])
 def test_a_run_whose_scheduler_died_is_found_and_caught_up_by_another_and_told_once(
     ran_before: Database, when: str

@@ -31,6 +31,7 @@ from tests.conftest import (
 from tests.jobs.scored_once import QUEUED, assert_each_once, insert_mostly_sound
 
 
+@pytest.mark.judge
 def test_two_at_once_score_every_row_once(scored_database: Database) -> None:
     insert_mostly_sound(scored_database)
     patient = {"PIMA_DATABASE__LOCK_TIMEOUT_SECONDS": str(PATIENCE_SECONDS)}
@@ -43,6 +44,7 @@ def test_two_at_once_score_every_row_once(scored_database: Database) -> None:
     assert scored_database.value("SELECT count(*) FROM rejections") == QUEUED // 1000
 
 
+@pytest.mark.judge
 def test_killed_in_the_middle_and_run_again(scored_database: Database) -> None:
     insert_mostly_sound(scored_database)
     killed = scored_database.start("score", "--batch-size", "20")

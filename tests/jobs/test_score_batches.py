@@ -1,4 +1,7 @@
-"""A batch is claimed and written in one transaction, and an error of either worker is the run's."""
+"""A batch is claimed and written in one transaction, and an error of either worker is the run's.
+
+Batches that can't be written lean on a trigger of somebody else's on `predictions`, `rejections` or `runs`.
+"""
 
 import threading
 from pathlib import Path
@@ -15,6 +18,7 @@ from tests.conftest import FEATURE_NAMES, Database, call, insert_patients, insta
 from tests.jobs.scored_once import assert_each_once, insert_mostly_sound
 
 
+@pytest.mark.judge
 def test_an_error_of_the_helping_worker_is_the_runs(postgresql: Database, trained: Path) -> None:
     """The helper's first statement fails, and the other worker's second batch waits until it has."""
     install_models(postgresql, trained)
@@ -41,13 +45,26 @@ def test_an_error_of_the_helping_worker_is_the_runs(postgresql: Database, traine
     assert_each_once(postgresql, 2_000, waiting=2_000 - run.counts["claimed"])
 
 
+@pytest.mark.judge
+def test_an_error_of_a_later_batch_is_the_runs(scored_database: Database) -> None:
+    insert_patients(scored_database, 6, first_id=1)
+    _refuse(scored_database, "predictions", "NEW.patient_id = 4")
+    ended = call(scored_database, "score", "--json", "--batch-size", "2")
+    assert ended.exit_code == 1, ended.stderr
+    assert the_json(ended)["error"] == "database_failed"
+    assert scored_database.value("SELECT count(*) FROM predictions") == the_json(ended)["claimed"]
+    assert {3, 4} <= {patient for (patient,) in scored_database.execute("SELECT patient_id FROM scoring_queue")}
+    assert scored_database.value("SELECT status FROM runs") == "failed"
+
+
+@pytest.mark.judge
 @pytest.mark.parametrize("table", ["predictions", "rejections", "runs"])
 def test_a_batch_of_which_anything_can_not_be_written_waits_again(scored_database: Database, table: str) -> None:
     insert_patients(scored_database, 3)
     insert_patients(scored_database, 1, age=None)
     queued = "SELECT patient_id, patient_version FROM scoring_queue ORDER BY patient_id"
     before = scored_database.execute(queued)
-    _refuse(scored_database, table)
+    _refuse(scored_database, table, "NEW.model_version IS NOT NULL" if table == "runs" else "NEW.run_id IS NOT NULL")
     ended = scored_database.run("score", "--json")
     assert (ended.exit_code, the_json(ended)["error"]) == (1, "database_failed")
     assert scored_database.execute(queued) == before
@@ -72,11 +89,9 @@ def test_rows_whose_ids_no_condition_was_held_against_are_scored_too(sqlite: Dat
     assert sqlite.value("SELECT count(*) FROM scoring_queue") == 0
 
 
-def _refuse(database: Database, table: str) -> None:
-    """Somebody's own trigger: no row may be written there, and of a run nothing about its progress."""
-    what, when = (
-        ("UPDATE", "NEW.model_version IS NOT NULL") if table == "runs" else ("INSERT", "NEW.run_id IS NOT NULL")
-    )
+def _refuse(database: Database, table: str, when: str) -> None:
+    """Somebody's own trigger: no such row may be written there, and of a run nothing about its progress."""
+    what = "UPDATE" if table == "runs" else "INSERT"
     if database.kind == "sqlite":
         database.execute(f"""
             CREATE TRIGGER someone_elses AFTER {what} ON {table} WHEN {when}

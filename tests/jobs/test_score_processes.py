@@ -54,10 +54,12 @@ def test_three_processes_score_every_row_once_and_one_run_sums_them(full_queue: 
     assert (empty["claimed"], empty["model_version"]) == (0, None)
 
 
+@pytest.mark.judge
 @pytest.mark.campaign
 def test_children_that_are_killed_lose_nothing_and_double_nothing(
     postgresql: Database, trained: Path, at_length: bool
 ) -> None:
+    """It leans on the team of processes that `--processes` starts, of which it kills the children."""
     install_models(postgresql, trained)
     kills, rows = (50, 10 * QUEUED) if at_length else (3, QUEUED)
     insert_mostly_sound(postgresql, rows)

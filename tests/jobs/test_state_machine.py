@@ -7,6 +7,7 @@ must be true of it (`tests.jobs.state_machine`).
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
@@ -17,6 +18,8 @@ from pima.store.declarations import newest_declaration
 from pima.store.engine import reading
 from tests.conftest import SOUND, Database
 from tests.jobs.state_machine import Jobs, run_machine
+
+pytestmark = pytest.mark.judge
 
 IDS = st.integers(1, 6)
 VALUES = st.integers(0, 2)

@@ -24,6 +24,19 @@ def superseded(database: Database, patient_id: int) -> list[tuple[object, ...]]:
     return database.execute("SELECT superseded FROM current_predictions WHERE patient_id = :id", {"id": patient_id})
 
 
+@pytest.mark.judge
+def test_a_version_that_a_correction_drew_does_not_come_again(database: Database) -> None:
+    """Neither to a row that comes back under its id, nor to that row when it is corrected too."""
+    insert_patients(database, 1, first_id=1)
+    versions = [database.value("SELECT version FROM patients")]
+    for glucose in (150, 151):
+        database.execute(f"UPDATE patients SET glucose = {glucose}")
+        versions.append(database.value("SELECT version FROM patients"))
+        again(database, 1)
+        versions.append(database.value("SELECT version FROM patients"))
+    assert versions == sorted(set(versions))
+
+
 @pytest.mark.parametrize("ended_as", ["predictions", "rejections", "scoring_queue"])
 def test_a_counter_below_the_versions_that_there_are_is_told_and_mended(
     scored_database: Database, ended_as: str

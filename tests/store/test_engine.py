@@ -316,6 +316,7 @@ def test_an_engine_outlives_the_sessions_that_it_lost(server: str, serving: Engi
 # ---- errors of SQLite -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.judge
 def test_a_file_that_another_writes_is_busy_to_writers_only(sqlite: Database) -> None:
     impatient = make_engine(sqlite.url, DatabaseSettings(lock_timeout_seconds=0))
 
@@ -371,6 +372,7 @@ def test_a_damaged_sqlite_file_is_told_from_one_that_is_none(sqlite: Database) -
 # ---- no value of a patient ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.judge
 def test_no_value_of_a_row_is_told_by_an_error(database: Database) -> None:
     insert_patients(database, 1, first_id=1)
     for statement in (

@@ -290,6 +290,7 @@ def test_another_job_another_tick_and_runs_by_hand_are_their_own(database: Datab
     assert len(last(database)) == 5
 
 
+@pytest.mark.judge
 def test_two_schedulers_at_once_make_one_run_of_a_tick(database: Database) -> None:
     for n in range(10):
         tick = TICK + timedelta(days=n)

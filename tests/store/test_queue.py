@@ -183,6 +183,7 @@ def test_a_claim_skips_what_an_open_transaction_holds(
     ]
 
 
+@pytest.mark.judge
 def test_a_claim_does_not_see_another_open_claim_on_the_same_rows(postgresql: Database) -> None:
     insert_patients(postgresql, 6)
     with writing(postgresql.engine) as first, writing(postgresql.engine) as second:
@@ -233,6 +234,7 @@ def test_an_open_claim_keeps_other_claimers_out_of_the_file(sqlite: Database) ->
     impatient.dispose()
 
 
+@pytest.mark.judge
 def test_two_claimers_at_once_share_the_queue(database: Database) -> None:
     rows, batch = (2000, 40) if database.kind == "sqlite" else (5000, 50)
     insert_many(database, rows)

@@ -223,6 +223,7 @@ def lock_and_move(database: Database, number: int) -> Champion:
         return before
 
 
+@pytest.mark.judge
 @pytest.mark.parametrize("first_commits", [True, False])
 def test_the_second_waits_for_the_lock_and_then_sees_what_the_first_did(
     postgresql: Database, first_commits: bool
@@ -244,6 +245,7 @@ def test_the_second_waits_for_the_lock_and_then_sees_what_the_first_did(
         assert registry.read_champion(reader) == expected
 
 
+@pytest.mark.judge
 def test_the_second_gets_no_lock_on_the_file_until_the_first_has_ended(sqlite: Database) -> None:
     first, second = add_version(sqlite), add_version(sqlite)
     engine = make_engine(sqlite.url, DatabaseSettings(lock_timeout_seconds=0))
@@ -259,6 +261,7 @@ def test_the_second_gets_no_lock_on_the_file_until_the_first_has_ended(sqlite: D
     engine.dispose()
 
 
+@pytest.mark.judge
 def test_two_that_decide_against_the_same_champion_do_not_both_win(database: Database) -> None:
     """Compare and swap as the jobs do it: decide on what was read, then lock, compare, and move."""
     numbers = [add_version(database), add_version(database)]

@@ -569,7 +569,9 @@ def test_rights_on_the_view_and_views_over_it_outlive_the_upgrade(postgresql: Da
     postgresql.execute(f"DROP ROLE {role}")
 
 
+@pytest.mark.judge
 def test_values_that_a_trigger_puts_where_names_stand_are_not_told(postgresql: Database, tmp_path: Path) -> None:
+    """It leans on a trigger of the clinic's own on `patients`."""
     with postgresql.engine.begin() as connection:
         connection.exec_driver_sql("""CREATE FUNCTION clinic() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             RAISE EXCEPTION 'x' USING ERRCODE = '23514', CONSTRAINT = NEW.diabetes_pedigree::text,

@@ -78,6 +78,7 @@ def test_the_queue_says_since_when_a_version_waits(database: Database) -> None:
 # ---- update ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.judge
 def test_a_corrected_measurement_waits_once_as_a_new_version(database: Database) -> None:
     (patient_id,) = insert_patients(database, 1)
     versions = [patient(database, patient_id).version]

@@ -1,0 +1,285 @@
+"""Twelve faults, each a small change of the code's text on each database, and the tests that must notice it.
+
+Whoever moves a line that a fault changes brings the fault up to date: `tests/unit/test_mutants.py` names those that no
+longer fit.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+DATABASES = ("sqlite", "postgresql")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One place that a fault changes."""
+
+    file: str
+    old: str
+    """Occurs exactly once in the file."""
+    new: str
+
+
+@dataclass(frozen=True)
+class Form:
+    """A fault as it can be made on one of the databases."""
+
+    edits: tuple[Edit, ...]
+    caught_by: tuple[str, ...]
+    """The ids of the tests that must all fail."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What somebody might break without noticing."""
+
+    name: str
+    forms: Mapping[str, Form]
+    """By database."""
+
+
+def misfits(tree: Path, fault: Fault) -> list[str]:
+    """The fault's edits whose old text does not occur exactly once, in words."""
+    found = {
+        f"{fault.name}: {count} times instead of once in {edit.file}:\n{edit.old}"
+        for form in fault.forms.values()
+        for edit in form.edits
+        if (count := (tree / edit.file).read_text().count(edit.old) if (tree / edit.file).exists() else 0) != 1
+    }
+    return sorted(found)
+
+
+def _on_both(name: str, *edits: Edit, caught_by: str) -> Fault:
+    """A fault that is one text for both; DATABASE stands in the test's id for either."""
+    return Fault(name, {each: Form(edits, (caught_by.replace("DATABASE", each),)) for each in DATABASES})
+
+
+_CLAIMING = "pima/store/postgresql/claiming.py"
+_RACE = "tests/jobs/test_gate.py::test_of_two_promotions_at_once_one_wins_in_each_race[DATABASE]"
+_TOLD = "tests/jobs/test_no_patient_values.py::test_a_trigger_of_the_clinics_own_that_tells_the_row_is_not_repeated"
+_CORRECTED = "tests/store/test_triggers.py::test_a_corrected_measurement_waits_once_as_a_new_version"
+_USED_TWICE = "tests/jobs/test_version_counter.py::test_a_version_that_a_correction_drew_does_not_come_again"
+
+FAULTS = (
+    Fault(
+        "a claim without its lock",
+        {
+            "sqlite": Form(
+                (Edit("pima/store/sqlite/engine.py", '"BEGIN IMMEDIATE" if writes else "BEGIN"', '"BEGIN"'),),
+                ("tests/store/test_engine.py::test_a_file_that_another_writes_is_busy_to_writers_only",),
+            ),
+            "postgresql": Form(
+                (
+                    Edit(_CLAIMING, " LIMIT %s FOR UPDATE SKIP LOCKED)", " LIMIT %s)"),
+                    Edit(_CLAIMING, " AND xmax = pg_current_xact_id()::xid", ""),
+                    Edit(_CLAIMING, "if cursor.rowcount != len(batch):", "if cursor.rowcount > len(batch):"),
+                ),
+                ("tests/store/test_queue.py::test_a_claim_does_not_see_another_open_claim_on_the_same_rows",),
+            ),
+        },
+    ),
+    _on_both(
+        "the claim's delete is committed before the predictions are written",
+        Edit(
+            "pima/scoring.py",
+            """
+                with self._writing:
+                    self._write(connection, scored)""",
+            """
+                connection.commit()
+                with self._writing, writing(self._engine) as another:
+                    self._write(another, scored)""",
+        ),
+        caught_by="tests/jobs/test_score_batches.py"
+        "::test_a_batch_of_which_anything_can_not_be_written_waits_again[DATABASE-predictions]",
+    ),
+    _on_both(
+        "the champion is moved without comparing its sequence number",
+        Edit(
+            "pima/training/recording.py",
+            "if registry.lock_champion(connection).sequence != judgement.champion.sequence:",
+            "if registry.lock_champion(connection).sequence < judgement.champion.sequence:",
+        ),
+        caught_by=_RACE,
+    ),
+    _on_both(
+        "a model's bytes are used without checking their sha256",
+        Edit("pima/scorer.py", "if sha256_of(artifact.content) != artifact.sha256:", "if not artifact.sha256:"),
+        caught_by="tests/jobs/test_bad_rows.py"
+        "::test_a_damaged_champion_touches_no_row_until_a_person_mends_it[DATABASE-rollback-a bit flipped]",
+    ),
+    _on_both(
+        "the holdout is drawn anew by each retraining",
+        Edit(
+            "pima/training/retraining.py",
+            "split(labelled, declared.features, salt, ",
+            "split(labelled, declared.features, f'{salt} {as_read.time}', ",
+        ),
+        caught_by="tests/jobs/test_retrain.py"
+        "::test_each_retraining_holds_the_same_rows_out_whatever_has_come_since[DATABASE]",
+    ),
+    Fault(
+        "no trigger for updates, so that corrections are not queued",
+        {
+            "sqlite": Form(
+                (
+                    Edit(
+                        "pima/store/sqlite/trigger_statements.py",
+                        """
+        made[updated] = _updated(updated, columns, condition and f"{condition} AND ")""",
+                        "",
+                    ),
+                ),
+                (f"{_CORRECTED}[sqlite]",),
+            ),
+            "postgresql": Form(
+                (
+                    Edit(
+                        "pima/store/postgresql/triggers.py",
+                        '    Trigger("patients_updated", "AFTER", ("UPDATE",), "STATEMENT", "enqueue_updated", ORIGIN, '
+                        '"old_rows", "new_rows"),\n',
+                        "",
+                    ),
+                ),
+                (f"{_CORRECTED}[postgresql]",),
+            ),
+        },
+    ),
+    _on_both(
+        "one tick may have two runs of one attempt",
+        Edit(
+            "migrations/versions/0001_first_schema.py",
+            """
+        CONSTRAINT uq_runs_job_scheduled_for_attempt UNIQUE (job, scheduled_for, attempt),""",
+            "",
+        ),
+        Edit(
+            "migrations/versions/0003_scheduled_runs.py",
+            """
+    CONSTRAINT uq_runs_job_scheduled_for_attempt UNIQUE (job, scheduled_for, attempt),""",
+            "",
+        ),
+        Edit("pima/store/tables/service.py", '    UniqueConstraint("job", "scheduled_for", "attempt"),\n', ""),
+        Edit(
+            "pima/store/runs.py",
+            'return database_of(connection).insert_unless_there(runs, ("job", "scheduled_for", "attempt"))',
+            "return runs.insert()",
+        ),
+        caught_by="tests/store/test_leases_and_runs.py::test_two_schedulers_at_once_make_one_run_of_a_tick[DATABASE]",
+    ),
+    Fault(
+        "an error of scoring's second worker is swallowed (on SQLite, which has one, of its loop)",
+        {
+            "sqlite": Form(
+                (
+                    Edit(
+                        "pima/scoring.py",
+                        """
+                self._do_batch()
+        finally:""",
+                        """
+                self._do_batch()
+        except Exception:
+            pass
+        finally:""",
+                    ),
+                ),
+                ("tests/jobs/test_score_batches.py::test_an_error_of_a_later_batch_is_the_runs[sqlite]",),
+            ),
+            "postgresql": Form(
+                (Edit("pima/scoring.py", "worker.result()", "worker.exception()"),),
+                ("tests/jobs/test_score_batches.py::test_an_error_of_the_helping_worker_is_the_runs",),
+            ),
+        },
+    ),
+    Fault(
+        "a correction takes the next version without drawing it, so that it comes again",
+        {
+            "sqlite": Form(
+                (
+                    Edit(
+                        "pima/store/sqlite/trigger_statements.py",
+                        "SET last = max(last, OLD.version) + {new_version}, stamping",
+                        "SET stamping",
+                    ),
+                    Edit(
+                        "pima/store/sqlite/trigger_statements.py",
+                        "CASE WHEN {new_version} THEN (SELECT last FROM patient_version_counter) ELSE version END",
+                        "CASE WHEN {new_version} THEN OLD.version + 1 ELSE version END",
+                    ),
+                ),
+                (f"{_USED_TWICE}[sqlite]",),
+            ),
+            "postgresql": Form(
+                (
+                    Edit(
+                        "pima/store/postgresql/trigger_functions.py",
+                        "greatest({next_version}, OLD.version {_PLUS} 1)",
+                        "OLD.version {_PLUS} 1",
+                    ),
+                ),
+                (f"{_USED_TWICE}[postgresql]",),
+            ),
+        },
+    ),
+    Fault(
+        "labels are written by the codes of a declaration that no longer counts",
+        {
+            each: Form(
+                (
+                    Edit(
+                        "pima/store/declarations.py",
+                        "if newest_declaration(connection).features != known:",
+                        "if not newest_declaration(connection).features:",
+                    ),
+                ),
+                tuple(
+                    f"tests/jobs/test_declaration_during_loading.py::{name}[{each}]"
+                    for name in (
+                        "test_a_load_that_still_reads_takes_no_labels_by_the_codes_of_before",
+                        "test_a_pull_that_has_begun_takes_none_either",
+                    )
+                ),
+            )
+            for each in DATABASES
+        },
+    ),
+    Fault(
+        "the driver's text, which may hold a row, is let through",
+        {
+            "sqlite": Form(
+                (
+                    Edit(
+                        "pima/store/sqlite/driver_errors.py",
+                        'what = f"SQLite says {name}" + ',
+                        'what = f"SQLite says {name} {error}" + ',
+                    ),
+                ),
+                (f"{_TOLD}[sqlite]",),
+            ),
+            "postgresql": Form(
+                (
+                    Edit(
+                        "pima/store/postgresql/driver_errors.py",
+                        'what = " ".join([what, *filter',
+                        'what = " ".join([what, str(error), *filter',
+                    ),
+                ),
+                (
+                    f"{_TOLD}[postgresql]",
+                    "tests/store/test_engine.py::test_no_value_of_a_row_is_told_by_an_error[postgresql]",
+                ),
+            ),
+        },
+    ),
+    _on_both(
+        "the gate asks for one correct row less",
+        Edit(
+            "pima/core/promotion.py",
+            "if gain is not None and gain <= TIE:",
+            "if gain is not None and gain < -TIE:",
+        ),
+        caught_by=_RACE,
+    ),
+)
