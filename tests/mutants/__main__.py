@@ -1,7 +1,8 @@
 """`make mutants`: does the net hold? Each fault is made in a copy of the code, and the tests that must notice it run.
 
 First the same tests run on the unbroken copy, where they must pass. Numbers as arguments choose among the faults. It
-ends with 1 where a fault survives, and with 2 where one no longer fits the code.
+ends with 1 where a fault survives or a test fails on the unbroken copy, and with 2 where a fault no longer fits the
+code.
 """
 
 import os
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from pima.counted import counted
 from tests.conftest import MADE_ONCE, ROOT, clean_environ, postgresql_server, pytest_configure
 from tests.mutants.faults import FAULTS, Edit, Fault, Form, misfits
 
@@ -69,9 +71,10 @@ class Copy:
 def _failures(lines: list[str], tests: Sequence[str]) -> Iterator[tuple[str, str]]:
     """A canary that is found at a test's end is an ERROR to pytest."""
     for line in lines:
+        word, _, told = line.partition(" ")
         for test in tests:
-            if line.startswith((f"FAILED {test}", f"ERROR {test}")):
-                yield test, line.partition(test)[2].removeprefix(" - ")
+            if word in ("FAILED", "ERROR") and f"{told} - ".startswith(f"{test} - "):
+                yield test, told[len(test) :].removeprefix(" - ")
 
 
 def _by_edits(fault: Fault) -> Iterator[tuple[tuple[Edit, ...], list[tuple[str, Form]]]]:
@@ -116,11 +119,14 @@ def main(arguments: list[str]) -> int:
         for number, fault in chosen.items():
             print(f"{number:2}. {fault.name}", flush=True)
             survivors += survived(copy, fault)
-    print(
-        f"{len(chosen)} faults, {len(forms)} with the database: {survivors} survived ({time.monotonic() - began:.0f} s)"
-    )
+    told = f"{counted(len(chosen), 'fault')}, {len(forms)} with the database: {survivors} survived"
+    print(f"{told} ({time.monotonic() - began:.0f} s)")
     return 1 if survivors else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except CannotBeTried as error:
+        print("the tests could not be run:", error, sep="\n", file=sys.stderr)
+        sys.exit(2)
