@@ -18,14 +18,16 @@ from pima.counted import counted
 from pima.errors import TemporaryFileFailed, WrongUsage
 from pima.exporting.exporting import Exported, export
 from pima.process.results import as_json
-from pima.store.exported import EXPORTS
+from pima.store.exported import ALL_PREDICTIONS, EXPORTS
 from pima.whole_file import whole_file
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
     options = parser("export", __doc__ or "")
-    options.add_argument("what", choices=EXPORTS, metavar="|".join(EXPORTS), help="what to export")
+    what = [name for name in EXPORTS if name != ALL_PREDICTIONS]
+    options.add_argument("what", choices=what, metavar="|".join(what), help="what to export")
+    options.add_argument("--all", action="store_true", help="of predictions: also those that are no longer current")
     options.add_argument("--since", type=_moment, metavar="DATE", help="only rows since this day or moment, UTC")
     options.add_argument("--format", choices=("csv", "parquet", "fhir"), default="csv", help="default: csv")
     options.add_argument(
@@ -56,6 +58,8 @@ class _Spool:
         given = command.options
         if given.format == "fhir" and given.what != "predictions":
             raise WrongUsage(what="--format fhir is for predictions: a RiskAssessment tells of nothing else")
+        if given.all and given.what != "predictions":
+            raise WrongUsage(what="--all is for predictions: of anything else all is exported")
         if given.out is None and (given.json or given.format == "parquet"):
             what = "--json" if given.json else "--format parquet"
             raise WrongUsage(what=f"{what} needs --out FILE: standard output can't hold the rows then")
@@ -88,7 +92,8 @@ class _Spool:
 
 def _export(command: Command, file: Any) -> Exported:
     given = command.options
-    return export(command.engine, given.what, given.format, given.since, file, command.stop)
+    what = ALL_PREDICTIONS if given.all else given.what
+    return export(command.engine, what, given.format, given.since, file, command.stop)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,8 @@ def _cell(value: Any) -> Any:
         return text_cell(value)
     if isinstance(value, datetime):
         return in_utc(value)
+    if isinstance(value, bool):
+        return json.dumps(value)
     return document_cell(value) if isinstance(value, (dict, list)) else value
 
 

@@ -12,6 +12,7 @@ from pima.store.exported import Column, Kind
 _TYPES: dict[Kind, pa.DataType] = {
     "number": pa.float64(),
     "whole number": pa.int64(),
+    "truth": pa.bool_(),
     "text": pa.string(),
     "moment": pa.timestamp("us", tz="UTC"),
     "document": pa.string(),

@@ -7,8 +7,10 @@ from typing import Any, BinaryIO
 from pima.exporting.csv_lines import in_utc
 from pima.store.exported import Column
 
-PATIENTS = "urn:pima:patients"
-"""The system of a patient's id; of a row with a source it is that source's: `urn:pima:source:NAME`."""
+PERSON = "urn:pima:person"
+"""The system of person keys, which all sources share."""
+ROW = "urn:pima:row"
+"""The system of the ids in `patients`; of a row with a source it is that source's: `urn:pima:source:NAME`."""
 
 
 def write_risk_assessments(
@@ -28,9 +30,9 @@ def risk_assessment(prediction: Mapping[str, Any], outcome: str) -> dict[str, An
     return {
         "resourceType": "RiskAssessment",
         "id": "-".join(str(prediction[name]) for name in ("patient_id", "patient_version", "model_version")),
-        "status": "final",
+        "status": _status(prediction),
         "method": {"text": f"pima, model version {version}; class 1 from a probability of {100 * threshold:g} % on"},
-        "subject": {"type": "Patient", "identifier": _identifier(prediction)},
+        **_whose(prediction),
         "occurrenceDateTime": in_utc(prediction["scored_at"]),
         "prediction": [
             {
@@ -43,8 +45,31 @@ def risk_assessment(prediction: Mapping[str, Any], outcome: str) -> dict[str, An
     }
 
 
-def _identifier(prediction: Mapping[str, Any]) -> dict[str, str]:
+def _status(prediction: Mapping[str, Any]) -> str:
+    """By the value set observation-status. What was predicted from measurements that have been corrected since, or from
+    a row that was deleted, is withdrawn: `entered-in-error`. `amended` and `corrected` would say that this assessment
+    is itself the mended one, and receivers go by those as by a final one; `cancelled` is for what was never completed,
+    `unknown` for who does not know."""
+    is_withdrawn = prediction["superseded"] or prediction["deleted"]
+    return "entered-in-error" if is_withdrawn else "final"
+
+
+def _whose(prediction: Mapping[str, Any]) -> dict[str, Any]:
+    """The person is the subject, and what their row is called in its source the visit. A row of which no person is
+    known has to stand for one, since a subject is required, and says so."""
+    row = _row(prediction)
+    if prediction["person_key"] is None:
+        no_person = {"type": {"text": "row, of which no person is known"}}
+        return {"subject": {"type": "Patient", "identifier": no_person | row}}
+    person = {"system": PERSON, "value": prediction["person_key"]}
+    subject = {"subject": {"type": "Patient", "identifier": person}}
+    if prediction["source_key"] is None:
+        return subject
+    return subject | {"encounter": {"type": "Encounter", "identifier": row}}
+
+
+def _row(prediction: Mapping[str, Any]) -> dict[str, Any]:
     """By what its source calls it, where it has one: an id of ours says nothing elsewhere."""
     if prediction["source_key"] is None:
-        return {"system": PATIENTS, "value": str(prediction["patient_id"])}
+        return {"system": ROW, "value": str(prediction["patient_id"])}
     return {"system": f"urn:pima:source:{prediction['source']}", "value": prediction["source_key"]}

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, select
+from sqlalchemy import Boolean, ColumnElement, Connection, FromClause, Select, column, or_, select, table
 
+from pima.core.features import KEYS
 from pima.store.tables import predictions, promotions, rejections, row_keys, runs
-from pima.store.types import Json, Real, Timestamp
+from pima.store.types import Json, Key, Real, Timestamp
 
 BLOCK_ROWS = 5_000
 
-Kind = Literal["number", "whole number", "text", "moment", "document"]
+Kind = Literal["number", "whole number", "truth", "text", "moment", "document"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Column:
 
     name: str
     kind: Kind
-    """What its cells are, where they are not None: float, int, str, a datetime in UTC, or a dict."""
+    """What its cells are, where they are not None: float, int, bool, str, a datetime in UTC, or a dict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +48,55 @@ def columns_of(expressions: Iterable[ColumnElement[Any]]) -> tuple[Column, ...]:
 
 
 def _kind(expression: ColumnElement[Any]) -> Kind:
-    for kind, of_kind in {"number": Real, "moment": Timestamp, "document": Json}.items():
+    for kind, of_kind in {"number": Real, "truth": Boolean, "moment": Timestamp, "document": Json}.items():
         if isinstance(expression.type, of_kind):
             return kind  # type: ignore[return-value]
     return "whole number" if expression.type.python_type is int else "text"
 
 
-def _of_rows(table: Any, moment: str, left_out: Sequence[str] = ()) -> Export:
-    """Rows about patients, with what those are called in their source, where they have one."""
-    ids, others = table.c.patient_id, [each for each in table.c if each.name not in {"patient_id", *left_out}]
-    joined = table.outerjoin(row_keys, row_keys.c.patient_id == ids)
-    columns = (ids, row_keys.c.source, row_keys.c.source_key, *others)
-    return Export(columns, joined, table.c[moment], tuple(table.primary_key.columns))
+def _of_current_predictions() -> Export:
+    """Of each row that has any, the prediction that counts."""
+    shown = _CURRENT.c
+    return Export(_told_of(shown, shown.superseded), _CURRENT, shown.scored_at, (shown.patient_id,))
 
 
+def _of_all_predictions() -> Export:
+    """Each that is there, also those that another one has replaced."""
+    every, newest = predictions.c, _CURRENT.c
+    joined = predictions.join(_CURRENT, newest.patient_id == every.patient_id)
+    # The current one is of the newest version that was predicted.
+    is_superseded = or_(newest.superseded, every.patient_version != newest.patient_version).label("superseded")
+    return Export(_told_of(every, is_superseded), joined, every.scored_at, tuple(predictions.primary_key.columns))
+
+
+def _told_of(predicted: Any, superseded: ColumnElement[bool]) -> tuple[ColumnElement[Any], ...]:
+    names = [each.name for each in predictions.c if each.name != "patient_id"]
+    whose = (_CURRENT.c[name] for name in KEYS)
+    return (predicted.patient_id, *whose, *(predicted[name] for name in names), superseded, _CURRENT.c.deleted)
+
+
+# The view, which whoever reads predictions may read, with all that they may know of whose each is.
+_CURRENT = table(
+    "current_predictions",
+    *(column(each.name, each.type) for each in predictions.c),
+    *(column(name, Key()) for name in KEYS),
+    *(column(name, Boolean()) for name in ("superseded", "deleted")),
+)
+
+
+def _of_rejections() -> Export:
+    """With what their rows are called in their source, where they have one."""
+    called, others = row_keys.c, [each for each in rejections.c if each.name != "patient_id"]
+    joined = rejections.outerjoin(row_keys, called.patient_id == rejections.c.patient_id)
+    columns = (rejections.c.patient_id, called.source, called.source_key, *others)
+    return Export(columns, joined, rejections.c.rejected_at, tuple(rejections.primary_key.columns))
+
+
+ALL_PREDICTIONS = "all predictions"
 EXPORTS = {
-    "predictions": _of_rows(predictions, "scored_at"),
-    "rejections": _of_rows(rejections, "rejected_at"),
+    "predictions": _of_current_predictions(),
+    ALL_PREDICTIONS: _of_all_predictions(),
+    "rejections": _of_rejections(),
     "runs": Export(tuple(runs.c), runs, runs.c.started_at, (runs.c.id,)),
     # The evidence is for one verdict at a time: `models show` and `models card` have it.
     "verdicts": Export(
@@ -78,8 +111,12 @@ EXPORTS = {
 
 def exported_rows(connection: Connection, export: Export, since: datetime | None) -> Iterator[Sequence[Any]]:
     """Blocks of rows, each a tuple of cells in the columns' order, all of one state of the database."""
-    statement: Select[Any] = select(*export.expressions).select_from(export.tables).order_by(*export.order)
-    if since is not None:
-        statement = statement.where(export.moment >= since)
     # On the server's side where there is a server.
-    yield from connection.execution_options(yield_per=BLOCK_ROWS).execute(statement).partitions()
+    streamed = connection.execution_options(yield_per=BLOCK_ROWS)
+    yield from streamed.execute(statement_of(export, since)).partitions()
+
+
+def statement_of(export: Export, since: datetime | None) -> Select[Any]:
+    """What is asked of the database."""
+    statement: Select[Any] = select(*export.expressions).select_from(export.tables).order_by(*export.order)
+    return statement if since is None else statement.where(export.moment >= since)

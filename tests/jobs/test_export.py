@@ -20,8 +20,8 @@ from pima.exporting.csv_lines import document_cell, text_cell, write_csv
 from pima.exporting.exporting import export
 from pima.process.stopping import StopRequest
 from pima.store.engine import reading
-from pima.store.exported import BLOCK_ROWS, EXPORTS, exported_rows
-from tests.conftest import Database, call, insert_patients, the_json, under_role
+from pima.store.exported import ALL_PREDICTIONS, BLOCK_ROWS, EXPORTS, exported_rows, statement_of
+from tests.conftest import Database, Ended, call, insert_patients, the_json, under_role
 
 OLD, NEW = datetime(2026, 1, 5, 2, 15, tzinfo=UTC), datetime(2026, 2, 5, 2, 15, 0, 500_000, tzinfo=UTC)
 FORMULA = "=1+2"
@@ -33,17 +33,43 @@ def told(database: Database) -> Database:
     """Two patients, one from a source, with a prediction and a rejection each; a run and a decision."""
     insert_patients(database, 1, first_id=1)
     insert_patients(database, 1, first_id=2, source="ward", source_key=FORMULA)
-    for patient, version, run, probability, moment in ((1, 11, 7, 0.676, OLD), (2, 12, 8, 0.25, NEW)):
+    for patient, run, probability, moment in ((1, 7, 0.676, OLD), (2, 8, 0.25, NEW)):
+        _predict(database, patient, probability, moment, run)
+        # Of a version before, since which its row was corrected.
         at = {"at": database.stored(moment)}
-        values = f"{patient}, {version}, 3, {run}, {probability}, {int(probability >= 0.5)}, 0.5, :at"
-        database.execute(f"INSERT INTO predictions VALUES ({values})", at)
-        database.execute(f"INSERT INTO rejections VALUES ({patient}, {version + 10}, {run}, 'missing', 'bmi', :at)", at)
+        database.execute(f"INSERT INTO rejections VALUES ({patient}, 0, {run}, 'missing', 'bmi', :at)", at)
     columns = "job, trigger, attempt, status, counts, host, error_line, started_at"
     run = "'score', 'manual', 1, 'failed', '{\"predicted\": 1}', 'here', '-x', :at"
     database.execute(f"INSERT INTO runs ({columns}) VALUES ({run})", {"at": database.stored(NEW)})
     columns = "verdict, reason, explanation, challenger, champion_sequence, figures, evidence, decided_by, decided_at"
     decision = "'promoted', 'first', 'The first.', 3, 1, '{\"a\": 1}', '{\"b\": 2}', 'retrain', :at"
     database.execute(f"INSERT INTO promotions ({columns}) VALUES ({decision})", {"at": database.stored(NEW)})
+    return database
+
+
+def _predict(database: Database, patient: int, probability: float, moment: datetime, run: int, model: int = 3) -> None:
+    """The prediction of the row as it stands."""
+    values = f"id, version, {model}, {run}, {probability}, {int(probability >= 0.5)}, 0.5, :at"
+    at = {"at": database.stored(moment)}
+    database.execute(f"INSERT INTO predictions SELECT {values} FROM patients WHERE id = {patient}", at)
+
+
+@pytest.fixture
+def visits(database: Database) -> Database:
+    """Six rows, each with a prediction: visits of two people, and rows of which no person is known. Two are corrected,
+    one of them scored again; one is deleted; one has been scored by two models."""
+    insert_patients(database, 1, first_id=1, source="ward", source_key="v1", person_key="ann")
+    insert_patients(database, 1, first_id=2, source="ward", source_key="v2", person_key="ann")
+    insert_patients(database, 1, first_id=3, source="ward", source_key="v3")
+    insert_patients(database, 1, first_id=4, person_key="bob")
+    insert_patients(database, 1, first_id=5)
+    insert_patients(database, 1, first_id=6)
+    for patient in range(1, 7):
+        _predict(database, patient, 0.25, OLD, run=7)
+    _predict(database, 6, 0.75, NEW, run=8, model=4)
+    database.execute("UPDATE patients SET glucose = glucose + 1 WHERE id IN (2, 4)")
+    _predict(database, 4, 0.75, NEW, run=8)
+    database.execute("DELETE FROM patients WHERE id = 3")
     return database
 
 
@@ -54,11 +80,56 @@ def _lines(text: str) -> list[dict[str, str]]:
 def test_predictions_come_with_the_key_of_their_source_and_no_cell_that_a_spreadsheet_runs(told: Database) -> None:
     ended = call(told, "export", "predictions")
     assert ended.exit_code == 0, ended.stderr
-    assert ended.stdout.splitlines() == [
-        "patient_id,source,source_key,patient_version,model_version,run_id,probability,predicted_class,threshold,scored_at",
-        "1,,,11,3,7,0.676,1,0.5,2026-01-05T02:15:00Z",
-        "2,ward,'=1+2,12,3,8,0.25,0,0.5,2026-02-05T02:15:00.500000Z",
+    header, *rows = ended.stdout.splitlines()
+    assert header == (
+        "patient_id,source,source_key,person_key,patient_version,model_version,run_id,probability,predicted_class,"
+        "threshold,scored_at,superseded,deleted"
+    )
+    assert rows == [
+        "1,,,,1,3,7,0.676,1,0.5,2026-01-05T02:15:00Z,false,false",
+        "2,ward,'=1+2,,2,3,8,0.25,0,0.5,2026-02-05T02:15:00.500000Z,false,false",
     ]
+
+
+SHOWN = ("patient_id", "source_key", "person_key", "patient_version", "model_version", "superseded", "deleted")
+
+
+def test_one_prediction_a_row_says_whose_it_is_and_whether_the_row_is_still_as_it_was_scored(visits: Database) -> None:
+    found = [tuple(line[name] for name in SHOWN) for line in _lines(call(visits, "export", "predictions").stdout)]
+    assert found == [
+        ("1", "v1", "ann", "1", "3", "false", "false"),
+        ("2", "v2", "ann", "2", "3", "true", "false"),
+        ("3", "v3", "", "3", "3", "false", "true"),
+        ("4", "", "bob", "8", "3", "false", "false"),
+        ("5", "", "", "5", "3", "false", "false"),
+        ("6", "", "", "6", "4", "false", "false"),
+    ]
+
+
+def test_all_of_them_can_be_had_and_what_was_corrected_since_is_superseded(visits: Database) -> None:
+    found = [
+        tuple(line[name] for name in SHOWN) for line in _lines(call(visits, "export", "predictions", "--all").stdout)
+    ]
+    assert found == [
+        ("1", "v1", "ann", "1", "3", "false", "false"),
+        ("2", "v2", "ann", "2", "3", "true", "false"),
+        ("3", "v3", "", "3", "3", "false", "true"),
+        ("4", "", "bob", "4", "3", "true", "false"),
+        ("4", "", "bob", "8", "3", "false", "false"),
+        ("5", "", "", "5", "3", "false", "false"),
+        ("6", "", "", "6", "3", "false", "false"),
+        ("6", "", "", "6", "4", "false", "false"),
+    ]
+
+
+def test_a_correction_that_was_rejected_supersedes_and_so_does_one_of_a_row_that_is_gone(visits: Database) -> None:
+    visits.execute("DELETE FROM patients WHERE id = 4")
+    visits.execute(
+        "INSERT INTO rejections (patient_id, patient_version, run_id, reason, field) VALUES (5, 9, 8, 'missing', 'bmi')"
+    )
+    for more, ids in (((), ["2", "5"]), (("--all",), ["2", "4", "5"])):
+        found = _lines(call(visits, "export", "predictions", *more).stdout)
+        assert [line["patient_id"] for line in found if line["superseded"] == "true"] == ids
 
 
 @pytest.mark.parametrize("text", ["=a", "+a", "-1", "@a", "\ta", "\ra", "\na", "＝a", "'a"])
@@ -83,6 +154,12 @@ def test_only_what_is_of_that_day_or_later_is_exported(told: Database) -> None:
     for since, ids in (("2026-01-05", ["1", "2"]), ("2026-02-05T02:15", ["2"]), ("2026-02-05T04:00+01:00", [])):
         found = _lines(call(told, "export", "predictions", "--since", since).stdout)
         assert [line["patient_id"] for line in found] == ids
+
+
+def test_of_those_of_a_day_or_later_all_can_be_had_too(visits: Database) -> None:
+    for more, ids in (((), ["4", "6"]), (("--all",), ["4", "6"]), (("--since", "2026-01-05", "--all"), "12344566")):
+        found = _lines(call(visits, "export", "predictions", "--since", "2026-02-05", *more).stdout)
+        assert [line["patient_id"] for line in found] == list(ids)
 
 
 def test_the_other_tables_are_exported_too(told: Database) -> None:
@@ -113,15 +190,24 @@ def test_parquet_has_typed_columns_and_times_in_utc(told: Database, tmp_path: Pa
     path = tmp_path / "new.parquet"
     found = the_json(call(told, "export", "predictions", "--format", "parquet", "--out", str(path), "--json"))
     assert found == {"exported": "predictions", "format": "parquet", "since": None, "rows": 2, "path": str(path)}
+    path = tmp_path / "all.parquet"
+    found = the_json(call(told, "export", "predictions", "--all", "--format", "parquet", "--out", str(path), "--json"))
+    assert (found["exported"], found["rows"]) == ("all predictions", 2)
     table = pq.read_table(path)
     assert table.schema.field("scored_at").type == pa.timestamp("us", tz="UTC")
-    assert [table.schema.field(name).type for name in ("patient_id", "probability", "source_key")] == [
+    named = ("patient_id", "probability", "source_key", "person_key", "superseded", "deleted")
+    assert [table.schema.field(name).type for name in named] == [
         pa.int64(),
         pa.float64(),
         pa.string(),
+        pa.string(),
+        pa.bool_(),
+        pa.bool_(),
     ]
     # A file of columns is no spreadsheet's: its texts are as they are.
-    assert tuple(table.to_pylist()[1].values()) == (2, "ward", FORMULA, 12, 3, 8, 0.25, 0, 0.5, NEW)
+    assert tuple(table.to_pylist()[1].values()) == (
+        *(2, "ward", FORMULA, None, 2, 3, 8, 0.25, 0, 0.5, NEW, False, False),
+    )
     for what in ("rejections", "runs", "verdicts"):
         path = tmp_path / f"{what}.parquet"
         assert call(told, "export", what, "--format", "parquet", "--out", str(path)).exit_code == 0
@@ -136,10 +222,17 @@ def test_a_prediction_is_a_risk_assessment_as_fhir_knows_it(told: Database) -> N
     assert json.loads(known.model_dump_json()) == json.loads(first)
     assert json.loads(first) == {
         "resourceType": "RiskAssessment",
-        "id": "1-11-3",
+        "id": "1-1-3",
         "status": "final",
         "method": {"text": "pima, model version 3; class 1 from a probability of 50 % on"},
-        "subject": {"type": "Patient", "identifier": {"system": "urn:pima:patients", "value": "1"}},
+        "subject": {
+            "type": "Patient",
+            "identifier": {
+                "type": {"text": "row, of which no person is known"},
+                "system": "urn:pima:row",
+                "value": "1",
+            },
+        },
         "occurrenceDateTime": "2026-01-05T02:15:00Z",
         "prediction": [
             {
@@ -151,8 +244,44 @@ def test_a_prediction_is_a_risk_assessment_as_fhir_knows_it(told: Database) -> N
             }
         ],
     }
-    of_source = RiskAssessment.model_validate_json(second).subject.identifier
-    assert (of_source.system, of_source.value) == ("urn:pima:source:ward", FORMULA)
+    of_source = RiskAssessment.model_validate_json(second)
+    assert of_source.encounter is None
+    assert json.loads(second)["subject"]["identifier"] == {
+        "type": {"text": "row, of which no person is known"},
+        "system": "urn:pima:source:ward",
+        "value": FORMULA,
+    }
+
+
+def _assessments(ended: Ended) -> dict[str, RiskAssessment]:
+    assert ended.exit_code == 0, ended.stderr
+    found = [RiskAssessment.model_validate_json(line) for line in ended.stdout.splitlines()]
+    return {each.id: each for each in found}
+
+
+def test_an_assessment_is_of_the_person_and_the_visit_is_its_encounter(visits: Database) -> None:
+    found = _assessments(call(visits, "export", "predictions", "--format", "fhir"))
+    first, second, of_own_row = found["1-1-3"], found["2-2-3"], found["4-8-3"]
+    for each, key in ((first, "v1"), (second, "v2")):
+        assert (each.subject.type, each.encounter.type) == ("Patient", "Encounter")
+        subject, encounter = each.subject.identifier, each.encounter.identifier
+        assert (subject.system, subject.value, subject.type) == ("urn:pima:person", "ann", None)
+        assert (encounter.system, encounter.value, encounter.type) == ("urn:pima:source:ward", key, None)
+    assert (of_own_row.subject.identifier.value, of_own_row.encounter) == ("bob", None)
+
+
+def test_an_assessment_of_what_has_been_corrected_or_deleted_is_withdrawn(visits: Database) -> None:
+    current = _assessments(call(visits, "export", "predictions", "--format", "fhir"))
+    whole = _assessments(call(visits, "export", "predictions", "--format", "fhir", "--all"))
+    withdrawn, final = {"2-2-3", "3-3-3"}, {"1-1-3", "4-8-3", "5-5-3", "6-6-4"}
+    assert {name: each.status for name, each in current.items()} == (
+        dict.fromkeys(withdrawn, "entered-in-error") | dict.fromkeys(final, "final")
+    )
+    # What another model said of the row as it stands is as final as ever.
+    assert {name: each.status for name, each in whole.items() if name not in current} == {
+        "4-4-3": "entered-in-error",
+        "6-6-3": "final",
+    }
 
 
 def test_a_file_is_there_when_it_is_whole_and_not_when_it_does_not_become_so(told: Database, tmp_path: Path) -> None:
@@ -188,6 +317,7 @@ def test_what_is_there_already_is_not_replaced(sqlite: Database, tmp_path: Path)
     [
         ("patients",),
         ("runs", "--format", "fhir"),
+        ("rejections", "--all"),
         ("runs", "--format", "parquet"),
         ("runs", "--json"),
         ("runs", "--since", "yesterday"),
@@ -200,13 +330,14 @@ def test_what_makes_no_file_is_wrong_usage(sqlite: Database, arguments: tuple[st
     assert call(sqlite, "export", *arguments).exit_code == 2
 
 
-def test_the_memory_of_an_export_is_no_matter_of_its_rows(database: Database) -> None:
-    _peak(database, 1)  # fills the caches, which stay
-    few, many = _peak(database, 2), _peak(database, 6)
+@pytest.mark.parametrize("what", ["predictions", ALL_PREDICTIONS])
+def test_the_memory_of_an_export_is_no_matter_of_its_rows(database: Database, what: str) -> None:
+    _peak(database, what, 1)  # fills the caches, which stay
+    few, many = _peak(database, what, 2), _peak(database, what, 6)
     assert many < 1.5 * few
 
 
-def _peak(database: Database, blocks: int) -> int:
+def _peak(database: Database, what: str, blocks: int) -> int:
     """Bytes that Python held at most while so many blocks were exported."""
     database.execute("DELETE FROM predictions")
     series = f"WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {blocks * BLOCK_ROWS})"
@@ -214,11 +345,20 @@ def _peak(database: Database, blocks: int) -> int:
     database.execute(f"INSERT INTO predictions ({columns}) {series} SELECT n, n, 1, 1, 0.5, 1, 0.5 FROM s")
     with Path("/dev/null").open("wb") as file:
         tracemalloc.start()
-        found = export(database.engine, "predictions", "csv", None, file, StopRequest())
+        found = export(database.engine, what, "csv", None, file, StopRequest())
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert found.rows == blocks * BLOCK_ROWS
     return peak
+
+
+@pytest.mark.parametrize("what", ["predictions", ALL_PREDICTIONS])
+def test_sqlite_sorts_no_rows_for_an_export(sqlite: Database, what: str) -> None:
+    """It would keep them all before it gives the first."""
+    asked = statement_of(EXPORTS[what], None).compile(sqlite.engine)
+    plan = sqlite.execute(f"EXPLAIN QUERY PLAN {asked}")
+    assert len(plan) > 1
+    assert [step for *_, step in plan if "TEMP B-TREE" in step] == []
 
 
 def test_a_server_keeps_the_rows_that_are_not_asked_for_yet(postgresql: Database) -> None:
@@ -233,9 +373,9 @@ def test_each_export_works_under_its_role_and_the_reader_s_shows_no_more(postgre
     assert call(postgresql, "migrate", "--roles").exit_code == 0
     insert_patients(postgresql, 1)
     reader, operator = under_role(postgresql, "pima_reader"), under_role(postgresql, "pima_operator")
-    for what in ("predictions", "rejections"):
+    for what in (("predictions",), ("predictions", "--all"), ("rejections",)):
         for allowed in (reader, operator):
-            ended = call(allowed, "export", what)
+            ended = call(allowed, "export", *what)
             assert ended.exit_code == 0, ended.stderr
     assert call(reader, "export", "predictions", "--format", "fhir").exit_code == 0
     for what in ("runs", "verdicts"):

@@ -68,7 +68,8 @@ def test_a_table_is_divided_and_all_goes_on(scored: Database) -> None:
     assert the_json(call(scorer, "score", "--json"))["predicted"] == 1
     for view in ("current_predictions", "of_a_clinic"):
         assert scored.value(f"SELECT count(DISTINCT patient_id) FROM {view}") == 520
-    assert len(call(reader, "export", "predictions").stdout.splitlines()) == 1 + 521
+    assert len(call(reader, "export", "predictions").stdout.splitlines()) == 1 + 520
+    assert len(call(reader, "export", "predictions", "--all").stdout.splitlines()) == 1 + 521
 
     # A part goes as a whole once nothing in it is kept, and no row of another.
     scored.execute("UPDATE predictions SET scored_at = now() - interval '300 days'")

@@ -116,7 +116,7 @@ ROLES = (
         (
             "SELECT ON alembic_version, declarations, patients, predictions, promotions, model_versions",
             "SELECT ON training_snapshots, runs, schedules, holdout_generations, unseen_rows, attached_sources",
-            "SELECT ON tallies, monitoring",
+            "SELECT ON tallies, monitoring, current_predictions",
             f"SELECT ({_CALLED}) ON row_keys",
             "SELECT ON reports",
             "SELECT, INSERT, UPDATE, DELETE ON alerts",
@@ -152,8 +152,8 @@ ROLES = (
             "SELECT, UPDATE ON champion",
         ),
     ),
-    # What became of each row, and of a rejected one why; never its values. For exports what a row is called, and for
-    # every command what schema this is.
+    # What became of each row, and of a rejected one why; never its values. For exports what a row is called, and the
+    # person by the view current_predictions alone; for every command what schema this is.
     Role(
         "pima_reader",
         (
