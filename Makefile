@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test faults mutants image-test source-test dask-test mlflow-test bench bench-scale check format bench-accuracy bench-gate bench-tables report-test lock clean
+.PHONY: demo test faults mutants image-test source-test dask-test mlflow-test extras-test bench bench-scale check format bench-accuracy bench-gate bench-tables report-test lock clean
 
 demo: $(VENV)/.complete
 	$(RUN) -m jobs.demo
@@ -32,6 +32,11 @@ source-test: $(VENV)/.source
 # Model versions mirrored to an MLflow: a store in a temporary folder, by MLflow's own client.
 mlflow-test: $(VENV)/.mlflow
 	$(RUN) -m pytest tests/mirror
+
+# Each extra installed by the line that a command prints where it is missing, in an environment of its own under /var/tmp:
+# from the package index, of TensorFlow only that it is to be had.
+extras-test: $(VENV)/.complete
+	$(RUN) -m pytest tests/extras
 
 # A night on a Dask cluster of real processes, and files at URLs; DASK="--at-length -m campaign" kills at full length.
 dask-test: $(VENV)/.dask

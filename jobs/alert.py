@@ -10,6 +10,7 @@ from pima.alerting.sending import Problem
 from pima.alerting.telling import Teller, receivers
 from pima.counted import counted
 from pima.errors import AlertsExtraMissing, AlertsNotDelivered, WrongConfiguration
+from pima.extras import install_line
 from pima.process.results import as_json
 
 
@@ -43,7 +44,7 @@ def _work(command: Command) -> Result:
 def _require_taken(problems: Mapping[int, Problem]) -> None:
     """Raises for the worst that there is: what no later try can mend comes first."""
     if Problem.EXTRA_MISSING in problems.values():
-        raise AlertsExtraMissing()
+        raise AlertsExtraMissing(install=install_line("alerts"))
     unknown = [str(number) for number, problem in problems.items() if problem is Problem.UNKNOWN_ADDRESS]
     if unknown:
         what = f"apprise knows no such address as number {' and '.join(unknown)} of alerts.urls"

@@ -12,6 +12,7 @@ from jobs.command import Command, Result, parser, run_command
 from pima.alerting.background import BackgroundTelling
 from pima.alerting.telling import Teller, receivers
 from pima.errors import AlertsExtraMissing, WrongConfiguration
+from pima.extras import install_line
 from pima.logs import get_logger, resolved_look
 from pima.monitoring.metrics_endpoint import serve_metrics
 from pima.monitoring.ping import ping
@@ -62,7 +63,8 @@ def _can_tell(settings: Settings) -> bool:
     if not receivers(settings.alerts):
         return False
     if find_spec("apprise") is None:
-        get_logger().error(str(AlertsExtraMissing()), error_code=AlertsExtraMissing.code)
+        missing = AlertsExtraMissing(install=install_line("alerts"))
+        get_logger().error(str(missing), error_code=missing.code)
         return False
     return True
 

@@ -8,6 +8,7 @@ from typing import Any
 from pima.cluster.release import release
 from pima.cluster.worker_state import RUNTIME, WorkerState, ask_to_stop
 from pima.errors import ClusterAway, ClusterUnfit, WrongUsage
+from pima.extras import install_line
 from pima.logs import get_logger
 
 SECONDS_A_LOOK = 0.1
@@ -19,7 +20,8 @@ def connected(address: str) -> Any:
     try:
         from distributed import Client
     except ImportError:
-        raise WrongUsage(what="--dask needs Dask, which is not installed here: pip install 'pima[dask]'") from None
+        missing = f"--dask needs Dask, which is not installed here; run: {install_line('dask')}"
+        raise WrongUsage(what=f"{missing}; or use the Dockerfile's target dask") from None
     try:
         return Client(address, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
     except (OSError, TimeoutError):

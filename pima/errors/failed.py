@@ -54,16 +54,16 @@ class AttachFaulty(PimaError):
 
 
 class TrainingExtraMissing(PimaError):
-    """This installation has no TensorFlow, so it can score but not train. In pima's folder run: pip install
-    --require-hashes -r locks/train.txt; or use the image's default target."""
+    """This installation has no TensorFlow, so it can score but not train. Run: {install}; or use the image's default
+    target. In pima's folder `pip install --require-hashes -r locks/train.txt` brings the versions that it is tested
+    with."""
 
     code = "training_extra_missing"
 
 
 class ReportExtraMissing(PimaError):
-    """This installation has neither Jinja nor matplotlib, so it can draw no report. Install the extra:
-    pip install 'pima[report]', or use the image's default target. `report --last` needs neither: it writes the one that
-    the last retraining left."""
+    """This installation has neither Jinja nor matplotlib, so it can draw no report. Run: {install}; or use
+    the image's default target. `report --last` needs neither: it writes the one that the last retraining left."""
 
     code = "report_extra_missing"
 
@@ -83,15 +83,15 @@ class WorkersFailed(PimaError):
 
 
 class AlertsExtraMissing(PimaError):
-    """This installation has no apprise, so it can tell nobody of anything. Install the extra: pip install
-    'pima[alerts]', or use the image's default target."""
+    """This installation has no apprise, so it can tell nobody of anything. Run: {install}; or use the
+    image's default target."""
 
     code = "alerts_extra_missing"
 
 
 class MlflowExtraMissing(PimaError):
-    """This installation has no client of MLflow, so it can mirror nothing. Install the extra:
-    pip install 'pima[mlflow]'."""
+    """This installation has no client of MLflow, so it can mirror nothing. Run: {install}. No image has it:
+    run this command from a virtual environment."""
 
     code = "mlflow_extra_missing"
 

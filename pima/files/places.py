@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
 
 from pima.errors import PartNotWritten, WrongUsage
+from pima.extras import install_line
 from pima.files.disks import matching, require_file
 from pima.whole_file import name_aside, written_aside
 
@@ -52,7 +53,8 @@ def place_of(dataset: str) -> tuple[Place, str]:
     try:
         import fsspec
     except ImportError:
-        raise WrongUsage(what="URLs need fsspec, which is not installed here: pip install 'pima[files]'") from None
+        missing = f"URLs need fsspec, which is not installed here; run: {install_line('files')}"
+        raise WrongUsage(what=f"{missing}; or use the Dockerfile's target dask") from None
     try:
         storage, path = fsspec.core.url_to_fs(dataset)
     except (ImportError, ValueError) as error:

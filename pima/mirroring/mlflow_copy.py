@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from pima.errors import MlflowExtraMissing, MlflowNotWritten, WrongConfiguration
+from pima.extras import install_line
 from pima.mirroring.mirrored import MirroredVersion
 
 _CHAMPION = "champion"
@@ -39,7 +40,7 @@ class MlflowCopy:
         try:
             from mlflow import MlflowClient
         except ImportError:
-            raise MlflowExtraMissing() from None
+            raise MlflowExtraMissing(install=install_line("mlflow")) from None
         self._name, self._experiment = name, ""
         with _told():
             self._client: Any = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)

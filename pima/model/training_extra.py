@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pima.errors import TrainingExtraMissing
+from pima.extras import install_line
 from pima.model.quiet import quiet_native_code
 
 _TAKEN_IN_BY_KERAS = ("matplotlib", "pandas", "sklearn")
@@ -23,7 +24,7 @@ def training_extra() -> Iterator[None]:
         with quiet_native_code(), _as_if_not_installed(_TAKEN_IN_BY_KERAS), _not_looked_through():
             yield
     except ImportError:
-        raise TrainingExtraMissing() from None
+        raise TrainingExtraMissing(install=install_line("train")) from None
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pima.errors import ReportExtraMissing
+from pima.extras import install_line
 
 
 @contextmanager
@@ -15,4 +16,4 @@ def report_extra() -> Iterator[None]:
     try:
         yield
     except ImportError:
-        raise ReportExtraMissing() from None
+        raise ReportExtraMissing(install=install_line("report")) from None

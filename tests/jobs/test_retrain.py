@@ -13,6 +13,7 @@ import pytest
 from jobs import models as models_job
 from jobs import retrain as retrain_job
 from pima import declaring
+from pima.extras import install_line
 from pima.settings import Settings
 from pima.training import recording
 from pima.training.championing import Decider, roll_back
@@ -314,7 +315,7 @@ def test_without_the_training_extra_the_message_says_how_to_get_it(sqlite: Datab
     environ = clean_environ() | {"DATABASE_URL": sqlite.url}
     ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, text=True)
     assert ended.returncode == 1
-    assert "pip install --require-hashes -r locks/train.txt" in ended.stderr
+    assert install_line("train") in ended.stderr
     assert sqlite.execute("SELECT status, error_code FROM runs") == [("failed", "training_extra_missing")]
 
 
