@@ -34,7 +34,7 @@ from pima.store.engine import reading, writing
 from pima.store.partitions import make_partitions_ahead
 from pima.store.runs import record_progress
 from pima.store.versions import require_counter_above_them, require_same_rows
-from pima.watching.volume import leave_volume
+from pima.watching.volume import leave_volumes
 
 if TYPE_CHECKING:
     from pima.core.drift.tally import Tally
@@ -101,7 +101,7 @@ def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopR
     champion = champion_if_needed(engine)
     if champion is None:
         if not options.dry_run:
-            run.leave_at_the_end(partial(leave_volume, run.id))
+            run.leave_at_the_end(partial(leave_volumes, run.id))
         return
     scorer = load_scorer(engine, champion)
     make_partitions_ahead(engine)

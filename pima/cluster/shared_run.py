@@ -27,7 +27,7 @@ from pima.store.engine import reading, writing
 from pima.store.partitions import make_partitions_ahead
 from pima.store.runs import counts_of, lock_open_run, record_progress
 from pima.watching.night import Watch
-from pima.watching.volume import leave_volume
+from pima.watching.volume import leave_volumes
 
 _Number = Annotated[int, Meta(ge=1, le=LARGEST_ID)]
 
@@ -48,7 +48,7 @@ def shared(engine: Engine, run: OpenRun) -> Iterator[NightShare | None]:
     run.report(ScoreResult())
     champion = champion_if_needed(engine)
     if champion is None:
-        run.leave_at_the_end(partial(leave_volume, run.id))
+        run.leave_at_the_end(partial(leave_volumes, run.id))
         yield None
         return
     watch = Watch(engine, champion, load_scorer(engine, champion))

@@ -26,7 +26,7 @@ class MonitoringAlert:
 
 
 def monitoring_alerts(connection: Connection) -> tuple[MonitoringAlert, ...]:
-    """What the last nights alarm of: three of five were beyond the limit."""
+    """What the last nights alarm of: three of five were beyond the limit, or a week brought too few rows."""
     return tuple(each for each in _alerts(connection) if not each.figure.startswith(REALISED))
 
 

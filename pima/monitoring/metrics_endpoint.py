@@ -150,7 +150,7 @@ def _of_monitoring(figures: list[KeptFigure]) -> Iterator[Metric]:
         values = {(each.figure, each.feature): getattr(each, column) for each in nights}
         yield _known(GaugeMetricFamily(name, text, labels=["figure", "feature"]), values)
     alerts = {(each.figure, each.feature): float(each.state == State.ALERT) for each in nights}
-    text = "1 where three of the last five nights were beyond what is allowed"
+    text = "1 where three of the last five nights were beyond what is allowed, or a week brought too few rows"
     yield _labelled(GaugeMetricFamily("pima_monitoring_alert", text, labels=["figure", "feature"]), alerts)
     yield from _of_realised([each for each in figures if each.figure.startswith(REALISED)])
 

@@ -57,8 +57,9 @@ class OpenRun:
         if self._leave is not None and status in _DONE_SO_FAR:
             with never_failing():
                 with writing(engine) as connection:
-                    self._leave(connection)
+                    # Closed first, so that what it leaves can count it with the other runs of the night.
                     self._finish(connection, status, error_code)
+                    self._leave(connection)
                 return
         try:
             with writing(engine) as connection:

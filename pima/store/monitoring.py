@@ -1,18 +1,19 @@
 """The figures of the runs: a row a run, feature and figure."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, insert, select, text
 
-from pima.core.drift.volume import WEEKS
+from pima.core.drift.volume import NIGHT, WEEK, WEEKS
 from pima.core.drift.watched import LAST_NIGHTS, Watched
-from pima.store.runs import DRY_RUN
+from pima.store.runs import DRY_RUN, Status
 from pima.store.tables import monitoring
 from pima.store.types import Timestamp
 
-VOLUME, EACH_NIGHT, EACH_RETRAINING = "rows", "predicted_positive", "realised_accuracy"
+EACH_RUN, EACH_NIGHT, EACH_RETRAINING = NIGHT, "predicted_positive", "realised_accuracy"
 """Figures that every run of scoring leaves, every one that took rows, and every retraining."""
 _FIELDS = ("feature", "figure", "value", "low", "high", "rows", "reference", "allowed", "state")
 
@@ -31,26 +32,25 @@ _DAY = timedelta(days=1)
 _DAYS = 7 * (WEEKS + LAST_NIGHTS)
 
 
-def rows_of_nights(connection: Connection, now: datetime) -> list[tuple[int, list[int]]]:
-    """Of tonight and the nights before it, newest first: how many rows the runs of that night took, and how many those
-    of the same weekday of the weeks before. A night is the 24 hours to an hour behind this time of day."""
+def rows_of_nights(connection: Connection, now: datetime) -> dict[int, int]:
+    """How many rows the runs of each night took, by how many nights ago; 0 is tonight. A night is the 24 hours to an
+    hour behind this time of day. One in which no run succeeded may have left rows waiting, so it is not among them."""
     end = now + _SLACK
+    # What a run took before it failed counts where another succeeded, which took only the rest.
     statement = text(f"""
-        SELECT started_at, coalesce(CAST(counts ->> 'claimed' AS BIGINT), 0) FROM runs
+        SELECT started_at, status, coalesce(CAST(counts ->> 'claimed' AS BIGINT), 0) FROM runs
         WHERE job = 'score' AND trigger <> '{DRY_RUN}' AND started_at > :since AND started_at <= :until""")
     # Runs from when a clock was ahead would be tonight's for as long as it was.
     since, until = bindparam("since", end - _DAYS * _DAY, Timestamp()), bindparam("until", end, Timestamp())
     bound = statement.columns(started_at=Timestamp()).bindparams(since, until)
-    taken: dict[int, int] = {}
-    for started_at, rows in connection.execute(bound):
+    taken: Counter[int] = Counter()
+    complete: set[int] = set()
+    for started_at, status, rows in connection.execute(bound):
         night = (end - started_at) // _DAY
-        taken[night] = taken.get(night, 0) + int(rows)
-    nights = sorted(taken)[:LAST_NIGHTS]
-    weeks = [[night + 7 * week for week in range(1, WEEKS + 1)] for night in nights]
-    return [
-        (taken[night], [taken[each] for each in same if each in taken])
-        for night, same in zip(nights, weeks, strict=True)
-    ]
+        taken[night] += int(rows)
+        if status == Status.SUCCEEDED:
+            complete.add(night)
+    return {night: taken[night] for night in complete}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +72,13 @@ class KeptFigure:
 
 
 def newest_figures(connection: Connection) -> list[KeptFigure]:
-    """The newest volume, the newest figures of a night that had rows, and the newest of what came true."""
-    volume, night, realised = (_newest_run(connection, figure) for figure in (VOLUME, EACH_NIGHT, EACH_RETRAINING))
+    """The newest volumes, the newest figures of a night that had rows, and the newest of what came true."""
+    volume, night, realised = (_newest_run(connection, figure) for figure in (EACH_RUN, EACH_NIGHT, EACH_RETRAINING))
     columns = [monitoring.c[name] for name in KeptFigure.__dataclass_fields__]
     statement = select(*columns).where(monitoring.c.run_id.in_([volume, night, realised]))
     order = (monitoring.c.run_id, monitoring.c.model_version, monitoring.c.feature, monitoring.c.figure)
     found = [KeptFigure(*row) for row in connection.execute(statement.order_by(*order))]
-    return [each for each in found if each.figure != VOLUME or each.run_id == volume]
+    return [each for each in found if each.figure not in (NIGHT, WEEK) or each.run_id == volume]
 
 
 def _newest_run(connection: Connection, figure: str) -> int:

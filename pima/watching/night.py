@@ -21,7 +21,7 @@ from pima.store import registry
 from pima.store.engine import clock, reading, writing
 from pima.store.monitoring import keep_figures
 from pima.store.tallies import KeptTally, keep_part, keep_tally, newest_tallies, parts_of
-from pima.watching.volume import volume_tonight
+from pima.watching.volume import volumes_tonight
 
 POOLED_FOR = timedelta(days=7)
 """So far back rows are pooled where a night has too few."""
@@ -80,7 +80,7 @@ class Watch:
         found = night_figures(names_of(self._scorer.features), night, self._reference, before)
         beyond = [each.name for each in found if each.is_beyond] if night.rows >= MINIMUM_ROWS else None
         keep_tally(connection, run_id, self._version, not_kept_yet, beyond)
-        keep_figures(connection, run_id, self._version, (volume_tonight(connection, now), *found))
+        keep_figures(connection, run_id, self._version, (*volumes_tonight(connection, now), *found))
 
 
 def _reference(engine: Engine, version: int) -> Reference | None:

@@ -2,8 +2,10 @@
 
 import csv
 import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +13,16 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from sqlalchemy import Connection, Engine, event, insert, select, text, update
 
+from pima.errors import INTERRUPTED_BY_SIGTERM, Interrupted
 from pima.monitoring.figures import MonitoringAlert, monitoring_alerts, realised_below_limit
 from pima.monitoring.metrics_endpoint import DatabaseFigures
 from pima.monitoring.realised import leave_realised, version_weeks
+from pima.process.recorded_run import recorded_run
+from pima.scoring import ScoreResult
 from pima.store.engine import clock, reading, writing
+from pima.store.monitoring import rows_of_nights
 from pima.store.tables import runs, tallies
+from pima.watching.volume import leave_volumes
 from tests.conftest import FEATURE_NAMES, SHIPPED, Database, call, insert_patients, install_models, the_json
 
 
@@ -103,33 +110,83 @@ def _insert_night(database: Database) -> None:
         )
 
 
-def test_an_empty_night_tells_of_its_volume_alone_and_a_dry_run_of_nothing(scored_database: Database) -> None:
+def test_an_empty_night_tells_of_its_volumes_alone_and_a_dry_run_of_nothing(scored_database: Database) -> None:
     assert the_json(call(scored_database, "score", "--dry-run", "--json"))["claimed"] == 0
     insert_patients(scored_database, 1)
     call(scored_database, "score", "--dry-run")
     assert scored_database.execute("SELECT count(*) FROM monitoring") == [(0,)]
     call(scored_database, "score")
     run = the_json(call(scored_database, "score", "--json"))["run_id"]
-    assert _figures(scored_database, run) == {"rows": (1, 1, None, None, "insufficient_data")}
+    few = (1, 1, None, None, "insufficient_data")
+    assert _figures(scored_database, run) == {"rows": few, "rows_in_week": few}
     assert scored_database.value("SELECT count(*) FROM tallies") == 1
 
 
-def test_a_source_that_stops_alarms_in_the_third_night(scored_database: Database) -> None:
-    with reading(scored_database.engine) as connection:
+def _nights_before(database: Database, nights: Mapping[int, Sequence[tuple[str, int]]]) -> None:
+    """Runs on record: by nights back how each run of it ended and how many rows it took."""
+    with writing(database.engine) as connection:
         now = clock(connection)
-    with writing(scored_database.engine) as connection:
-        for day in range(1, 61):
-            row = {"job": "score", "trigger": "manual", "attempt": day, "status": "succeeded", "host": "here"}
-            counts = {"claimed": 0 if day == 1 else 96}
-            connection.execute(insert(runs).values(**row, counts=counts, started_at=now - timedelta(days=day)))
+        for night, ended in nights.items():
+            for attempt, (status, claimed) in enumerate(ended, 1):
+                row = {"job": "score", "trigger": "manual", "attempt": attempt, "status": status, "host": "here"}
+                started_at = now - timedelta(days=night)
+                connection.execute(insert(runs).values(**row, counts={"claimed": claimed}, started_at=started_at))
+
+
+def test_a_source_that_stops_alarms_in_the_third_night(scored_database: Database) -> None:
+    _nights_before(scored_database, {night: [("succeeded", 0 if night == 1 else 96)] for night in range(1, 64)})
     assert call(scored_database, "score").exit_code == 0
     assert _alerts(scored_database) == ()
     with writing(scored_database.engine) as connection:
-        connection.execute(update(runs).where(runs.c.attempt == 2).values(counts={"claimed": 0}))
+        two_nights_ago = runs.c.started_at.between(*(clock(connection) - timedelta(hours=each) for each in (54, 42)))
+        connection.execute(update(runs).where(two_nights_ago).values(counts={"claimed": 0}))
     assert call(scored_database, "score").exit_code == 0
     (alert,) = _alerts(scored_database)
-    assert (alert.figure, alert.value, alert.reference) == ("rows", 0, 96)
-    assert alert.limit == pytest.approx(5 * 96**0.5)
+    assert (alert.figure, alert.value, alert.reference, alert.limit) == ("rows", 0, 96, 48)
+
+
+def test_a_source_that_brings_five_a_night_alarms_in_its_first_empty_week(scored_database: Database) -> None:
+    _nights_before(scored_database, {night: [("succeeded", 0 if night < 6 else 5)] for night in range(1, 64)})
+    assert call(scored_database, "score").exit_code == 0
+    (alert,) = _alerts(scored_database)
+    assert (alert.figure, alert.value, alert.reference) == ("rows_in_week", 5, 35)
+    assert alert.value < alert.reference - alert.limit
+
+
+def test_nights_that_waited_for_the_first_champion_are_no_usual_ones(scored_database: Database) -> None:
+    waited = {night: [("refused", 0)] for night in range(30, 90)}
+    _nights_before(scored_database, waited | {29: [("succeeded", 5_000)]})
+    _nights_before(scored_database, {night: [("succeeded", 4)] for night in range(1, 29)})
+    insert_patients(scored_database, 4)
+    found = _figures(scored_database, the_json(call(scored_database, "score", "--json"))["run_id"])
+    assert found["rows"] == (4, 4, 4, 10, "usual")
+    assert (found["rows_in_week"][:3], found["rows_in_week"][-1]) == ((28, 28, 28), "usual")
+
+
+def test_a_night_is_what_all_its_runs_took_once_one_of_them_has_succeeded(scored_database: Database) -> None:
+    usual = [("succeeded", 100)]
+    half = {7: [("interrupted", 50)], 14: [("failed", 60), ("succeeded", 40)], 15: [("crashed", 0)]}
+    _nights_before(scored_database, {night: half.get(night, usual) for night in range(1, 91)})
+    with reading(scored_database.engine) as connection:
+        found = rows_of_nights(connection, clock(connection))
+    assert found == {night: 100 for night in range(1, 91) if night not in (7, 15)}
+
+
+def test_a_night_that_is_stopped_says_nothing_of_its_volume_until_it_is_done(scored_database: Database) -> None:
+    _nights_before(scored_database, {night: [("succeeded", 0 if night < 3 else 100)] for night in range(1, 64)})
+
+    def night(*, is_stopped: bool) -> dict[str, tuple[object, ...]]:
+        with suppress(Interrupted), recorded_run(scored_database.engine, "score", None, dry_run=False) as run:
+            run.report(ScoreResult(claimed=3))
+            run.leave_at_the_end(partial(leave_volumes, run.id))
+            if is_stopped:
+                raise Interrupted(INTERRUPTED_BY_SIGTERM)
+        return _figures(scored_database, run.id)
+
+    nothing = (None, 0, None, None, "insufficient_data")
+    assert night(is_stopped=True) == {"rows": nothing, "rows_in_week": nothing}
+    assert _alerts(scored_database) == ()
+    assert night(is_stopped=False)["rows"] == (6, 6, 100, 50, "alert")
 
 
 def test_a_run_from_when_a_clock_was_ahead_is_not_tonight_s(scored_database: Database) -> None:

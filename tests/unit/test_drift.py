@@ -12,7 +12,6 @@ from pima.core.drift.bins import FEWEST_ROWS, MOST_BINS, Bins, category_bins, co
 from pima.core.drift.distances import population_stability_index, psi_allowed, wasserstein, wasserstein_allowed
 from pima.core.drift.figures import expected_accuracy, night_figures
 from pima.core.drift.tally import Tally, added
-from pima.core.drift.volume import volume, volume_of_nights
 from pima.core.drift.watched import State, Watched, alerts
 from pima.core.features import names_of
 from pima.core.realised import Judged, followed_up, realised, realised_figures
@@ -260,29 +259,3 @@ def test_only_too_little_that_came_true_is_below_the_limit() -> None:
     found = realised(probabilities, 0.5, outcomes)
     (accuracy, *_, share) = realised_figures(found, followed_up(found.outcomes, 1_000), None)
     assert (accuracy.value, accuracy.allowed, share.value) == (1.0, None, 0.4)
-
-
-def test_a_volume_is_beyond_what_the_weekday_varies_by() -> None:
-    weeks = [100, 104, 96, 101, 99, 300, 98, 102]
-    assert (volume(100, weeks).reference, volume(100, weeks).state) == (100.5, State.USUAL)
-    assert [volume(rows, weeks).is_beyond for rows in (0, 45, 55, 145, 155)] == [True, True, False, False, True]
-    assert volume(0, [4] * 8).is_beyond is False  # luck, of so few
-    assert [volume(rows, [400] * 8).is_beyond for rows in (250, 150)] == [False, True]  # half may be missing
-    assert volume(0, [400] * 3).state == State.INSUFFICIENT_DATA
-
-
-def test_a_source_that_stops_alarms_in_the_third_night() -> None:
-    usual = (100, [100, 98, 103, 100, 101])
-    stopped = (0, usual[1])
-    states = [volume_of_nights([stopped] * n + [usual] * 4).state for n in (0, 1, 2, 3)]
-    assert states == [State.USUAL, State.USUAL, State.USUAL, State.ALERT]
-
-
-@pytest.mark.parametrize("usual", [2, 35, 400])
-def test_a_year_of_usual_volumes_with_quiet_weekends_alarms_never(usual: int) -> None:
-    random = np.random.default_rng(13)
-    busy = [usual * (0.2 if day % 7 > 4 else 1.0) * random.lognormal(0, 0.15) for day in range(364 + 100)]
-    rows = random.poisson(busy).tolist()
-    for day in range(100, len(rows)):
-        night = [(rows[each], [rows[each - 7 * week] for week in range(1, 9)]) for each in range(day, day - 5, -1)]
-        assert volume_of_nights(night).state == State.USUAL

@@ -1,10 +1,14 @@
-"""How many rows came, beside what the same weekday usually brings. Without numpy, which an empty night does without."""
+"""How many rows came, beside what the same weekday and a week usually bring. Without numpy, which an empty night does
+without."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pima.core.drift.watched import LAST_NIGHTS, State, Watched, alerts
 
+NIGHT, WEEK = "rows", "rows_in_week"
+"""The figures: of a night, and of the seven nights that end with it."""
 WEEKS = 8
 """Back, of the same weekday."""
 FEWEST_WEEKS = 4
@@ -14,27 +18,82 @@ SHARE_ALLOWED = 0.5
 DEVIATIONS_ALLOWED = 5.0
 """Robust ones, of what is usual: from the median distance to the median, which no single odd week moves."""
 _DEVIATION_OF_MEDIAN_DISTANCE = 1.4826
+CHANCE = 2.87e-7
+"""That a normal value is five deviations too low."""
+_HALF_IS_LESS = 100.0
+"""From this mean on half of it is less than five roots below it."""
 
 
-def volume(rows: int, weeks: Sequence[int]) -> Watched:
-    """Of a night with so many rows, after the same weekday of these weeks; one with no runs is none of them."""
+def volume(rows: int, weeks: Sequence[int], figure: str = NIGHT) -> Watched:
+    """Of a night with so many rows, after the same weekday of these weeks; or of a week, after others."""
     if len(weeks) < FEWEST_WEEKS:
-        return Watched("", "rows", rows, rows, state=State.INSUFFICIENT_DATA)
+        return Watched("", figure, rows, rows, state=State.INSUFFICIENT_DATA)
     usual = _median(weeks)
     deviation = _DEVIATION_OF_MEDIAN_DISTANCE * _median([abs(each - usual) for each in weeks])
-    # A count alone varies by its root.
-    allowed = max(SHARE_ALLOWED * usual, DEVIATIONS_ALLOWED * max(deviation, usual**0.5))
-    return Watched("", "rows", rows, rows, usual, allowed)
+    allowed = usual - _fewest(usual, deviation) if rows < usual else _more_allowed(usual, deviation)
+    return Watched("", figure, rows, rows, usual, allowed)
 
 
-def volume_of_nights(nights: Sequence[tuple[int, Sequence[int]]]) -> Watched:
-    """Of tonight and the nights before it, newest first: its rows, and those of its weekday in the weeks before."""
-    found = [volume(rows, weeks) for rows, weeks in nights[:LAST_NIGHTS]] or [volume(0, ())]
+def _more_allowed(usual: float, deviation: float) -> float:
+    # A count alone varies by its root; a median of 0 may be that of a count which is now and then 1.
+    return max(SHARE_ALLOWED * usual, DEVIATIONS_ALLOWED * max(deviation, math.sqrt(max(usual, 1.0))))
+
+
+def _fewest(usual: float, deviation: float) -> float:
+    """Luck brings fewer as often as a normal value is five deviations too low; half of the usual, if that is less."""
+    half = (1 - SHARE_ALLOWED) * usual
+    # What varies more than a count of single patients is a count of clusters, with so many patients each.
+    cluster = max(1.0, deviation**2 / usual)
+    if usual / cluster >= _HALF_IS_LESS:
+        return half
+    return min(half, cluster * _fewest_by_luck(usual / cluster))
+
+
+def _fewest_by_luck(mean: float) -> int:
+    """A count of that mean is smaller with the probability `CHANCE` at most, by the Poisson distribution."""
+    count, term = 0, math.exp(-mean)
+    smaller_or_equal = term
+    while smaller_or_equal <= CHANCE:
+        count += 1
+        term *= mean / count
+        smaller_or_equal += term
+    return count
+
+
+def volumes(rows: Mapping[int, int]) -> tuple[Watched, Watched]:
+    """Of tonight and of the week that ends with it: the rows of each night, 0 being tonight and 1 the one before.
+
+    A night that came to no good end is not among them: it says nothing of how many came, and what it left waiting comes
+    with the next one. Where tonight is such a night, neither figure has a value.
+    """
+    if 0 not in rows:
+        night, week = (Watched("", each, None, 0, state=State.INSUFFICIENT_DATA) for each in (NIGHT, WEEK))
+        return night, week
+    return _of_nights(rows), _of_week(rows)
+
+
+def _of_nights(rows: Mapping[int, int]) -> Watched:
+    found = [
+        volume(rows[night], [rows[each] for each in range(night + 7, night + 7 * WEEKS + 1, 7) if each in rows])
+        for night in sorted(rows)[:LAST_NIGHTS]
+    ]
     tonight = found[0]
     before = [[each.name] if each.is_beyond else [] for each in found[1:]]
     if tonight.state == State.USUAL and alerts(tonight.is_beyond, tonight.name, before):
         return replace(tonight, state=State.ALERT)
     return tonight
+
+
+def _of_week(rows: Mapping[int, int]) -> Watched:
+    """Where a night has few rows it may have none by luck, a week less often.
+
+    Too few alarm at once, since no single night takes half of seven away. Too many never do: one night can bring those.
+    """
+    weeks = [[rows[night] for night in range(7 * week, 7 * week + 7) if night in rows] for week in range(WEEKS + 1)]
+    found = volume(sum(weeks[0]), [sum(nights) for nights in weeks[1:] if nights], WEEK)
+    if found.is_beyond and sum(weeks[0]) < (found.reference or 0.0):
+        return replace(found, state=State.ALERT)
+    return found
 
 
 def _median(values: Sequence[float]) -> float:
