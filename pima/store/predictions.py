@@ -6,7 +6,7 @@ from sqlalchemy import Connection, text
 
 from pima.store.batches import Predictions, Rejections
 from pima.store.database import database_of
-from pima.store.tables import IS_LABELLED
+from pima.store.tables import IS_LABELLED, NEWEST_FIRST
 
 # A version that this model has predicted before (after a rescore and a rollback, say) is left as it is.
 INSERT_PREDICTIONS = """
@@ -58,7 +58,7 @@ _REALISED = text(f"""
             ORDER BY d.patient_version DESC, d.run_id DESC, d.model_version DESC LIMIT 1) AS predicted_class
         FROM (SELECT id, outcome, labelled_at FROM patients
               WHERE {IS_LABELLED}
-              ORDER BY labelled_at DESC LIMIT :newest) AS n) AS compared
+              ORDER BY {NEWEST_FIRST} LIMIT :newest) AS n) AS compared
     WHERE predicted_class IS NOT NULL""")
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Boolean, Connection, select, text
 
 from pima.store.runs import DRY_RUN, IS_REAL, Run, Status
-from pima.store.tables import IS_LABELLED, runs
+from pima.store.tables import IS_LABELLED, NEWEST_FIRST, runs
 from pima.store.types import Timestamp
 
 
@@ -37,13 +37,13 @@ _CAME_TRUE = text(f"""
             {_LAST_BEFORE.format(column="patient_version")}, {_LAST_BEFORE.format(column="model_version")}
         FROM (SELECT id, outcome, labelled_at FROM patients
               WHERE {IS_LABELLED}
-              ORDER BY labelled_at DESC LIMIT :newest) AS n)
+              ORDER BY {NEWEST_FIRST} LIMIT :newest) AS n)
     SELECT c.labelled_at, c.outcome, d.predicted_class, d.probability, d.model_version, d.threshold, d.scored_at,
         EXISTS (SELECT 1 FROM runs WHERE id = d.run_id) AS run_is_there,
         EXISTS (SELECT 1 FROM tallies WHERE run_id = d.run_id) AS has_tally
     FROM compared c JOIN predictions d
         ON d.patient_id = c.id AND d.patient_version = c.patient_version AND d.model_version = c.model_version
-    ORDER BY c.labelled_at DESC""").columns(
+    ORDER BY c.labelled_at DESC, c.id DESC""").columns(
     labelled_at=Timestamp(), scored_at=Timestamp(), run_is_there=Boolean(), has_tally=Boolean()
 )
 

@@ -13,6 +13,7 @@ from pima.store.engine import reading, writing
 from pima.store.predictions import Realised, realised_accuracy
 from pima.store.predictions import write_predictions as write
 from pima.store.predictions import write_rejections as write_rejected
+from pima.store.report_figures import came_true
 from tests.conftest import Database, insert_patients, without_triggers
 from tests.store.versions import add_version
 
@@ -320,6 +321,18 @@ def test_predictions_are_compared_with_the_outcomes_that_came_after_them(databas
         label(database, patient_id, outcome)
     assert realised(database) == Realised(3, 2)
     assert realised(database).accuracy == pytest.approx(2 / 3)
+
+
+def test_of_outcomes_that_came_at_one_moment_those_of_the_highest_ids_are_the_newest(database: Database) -> None:
+    for patient_id in (4, 2, 1, 3):
+        insert_patients(database, 1, first_id=patient_id)
+        predict(database, patient_id, 1, 1, probability=0.5 + patient_id / 10)
+    with without_triggers(database):
+        statement = "UPDATE patients SET outcome = CASE WHEN id > 2 THEN 1 ELSE 0 END, labelled_at = :at"
+        database.execute(statement, {"at": day(1)})
+    assert realised(database, newest=2) == Realised(2, 2)
+    with reading(database.engine) as connection:
+        assert [round(each.probability, 1) for each in came_true(connection, newest=3)] == [0.9, 0.8, 0.7]
 
 
 def test_a_prediction_made_after_the_outcome_does_not_count(database: Database) -> None:

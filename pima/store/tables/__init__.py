@@ -22,6 +22,7 @@ from pima.store.tables.parts import metadata
 from pima.store.tables.rows import (
     IS_LABELLED,
     LACKS_STAMPS,
+    NEWEST_FIRST,
     attached_sources,
     forgotten,
     loads,
@@ -38,6 +39,7 @@ from pima.store.types import Real
 __all__ = [
     "IS_LABELLED",
     "LACKS_STAMPS",
+    "NEWEST_FIRST",
     "TABLES",
     "VIEWS",
     "WITH_FEATURES",

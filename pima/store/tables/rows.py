@@ -27,6 +27,10 @@ Index("ix_patients_labelled_at", patients.c.labelled_at, info={"where": text("la
 IS_LABELLED = "labelled_at IS NOT NULL AND outcome IN (0, 1)"
 """Of a row of patients, by the index. An outcome that was cleared while the triggers were switched off has left its
 time; one that is neither came while SQLite checked no constraints."""
+NEWEST_FIRST = "labelled_at DESC, id DESC"
+"""The order of outcomes for whatever takes the newest so many: of those that came at one moment, as with a file, the
+highest id is the newest. SQLite reads it off the index. PostgreSQL sorts the rows of each moment that it takes any of:
+0.3 s where 200,000 have the same one, under a millisecond where 500 have."""
 LACKS_STAMPS = "(outcome IS NULL) <> (labelled_at IS NULL) OR (version = 0 AND outcome IS NULL)"
 """Of a row of patients that was written while the triggers were switched off."""
 # Empty but for those: what health and requeue look for.
