@@ -1,5 +1,6 @@
 """python -m jobs.retrain: the weekly job. Trains a challenger on the labelled history and promotes it only if it is
-right more often than the champion on the holdout (gate.measure names other ways to be better)."""
+right more often than the champion on the holdout, with better probabilities (gate.measure names other ways to be
+better)."""
 
 import os
 import sys

@@ -72,7 +72,7 @@ class GateSettings(Frozen, frozen=True):
     window_minimum_rows: Positive = 250
     window_maximum_rows: Positive = 1_000
     measure: Literal["accuracy", "log_loss", "net_benefit"] = "accuracy"
-    log_loss_veto: bool = False
+    log_loss_veto: Literal["auto"] | bool = "auto"
     minimum_gain: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     subgroup_margin: Literal["off"] | Annotated[float, Meta(ge=0, lt=1)] = "off"
     approve: bool = False

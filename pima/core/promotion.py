@@ -18,12 +18,12 @@ from pima.core.metrics import Scores, correct, log_losses, majority_correct, sco
 from pima.core.reasons import BETTER, NOT_ABOVE, NOT_BETTER, Decision, Reason, why
 
 LOG_LOSS_VETO_P = 0.25
-"""With the veto on, a challenger must also have the lower log loss at this one-sided p."""
+"""With the veto on, a challenger must also have the lower log loss at a one-sided p below this."""
 
 
 @dataclass(frozen=True, slots=True)
 class GateOptions:
-    """What an operator may ask for beyond the rule; all off by default."""
+    """What may be asked for beyond the rule; none of it by default."""
 
     log_loss_veto: bool = False
     minimum_gain: float = 0.0
@@ -207,6 +207,9 @@ def _sentence(contest: Contest, decision: Decision, reason: Reason, found: _Figu
         figures = told(found.measured, contest.outcomes[contest.in_window], contest.challenger_threshold)
     if found.champion:
         figures += left_out
+    if reason is Reason.LOG_LOSS_VETO and found.comparison is not None:
+        lost, p = found.comparison.log_loss_difference, found.comparison.log_loss_p
+        figures += f", log loss difference {lost:+.4f}, one-sided p {p:.2f}, below {LOG_LOSS_VETO_P} is asked"
     if reason is Reason.SUBGROUP_WORSE and found.worst_subgroup is not None:
         figures = f"{_named(found.worst_subgroup, found.measured.measure)}; {figures}"
     return f"{decision}: {why(reason, found.measured.measure)} ({figures})"

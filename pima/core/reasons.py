@@ -80,7 +80,8 @@ _WHY_BY_MEASURE = {
         Reason.NOT_ABOVE_MAJORITY: "it does not beat always guessing the majority class",
         Reason.NOT_MORE_CORRECT: "it is not right more often than the champion",
         Reason.BELOW_MINIMUM_GAIN: "it is right more often than the champion, but by less than gate.minimum_gain",
-        Reason.LOG_LOSS_VETO: "it is right more often than the champion, but its log loss is not clearly lower",
+        Reason.LOG_LOSS_VETO: "it is right more often than the champion, but its log loss is not as clearly"
+        " lower as gate.log_loss_veto asks",
         Reason.MORE_CORRECT: "it is right more often than the champion",
         Reason.FIRST_CHAMPION: "it is the first champion and beats the majority class",
         Reason.CHAMPION_UNLOADABLE: "the champion can't be loaded or gives no numbers, and it beats the majority class",
@@ -89,7 +90,8 @@ _WHY_BY_MEASURE = {
         Reason.NOT_ABOVE_CONSTANT: "its log loss is not lower than that of the test set's prevalence for everybody",
         Reason.NOT_LOWER_LOG_LOSS: "its log loss is not lower than the champion's",
         Reason.BELOW_MINIMUM_GAIN: "its log loss is lower than the champion's, but by less than gate.minimum_gain",
-        Reason.LOG_LOSS_VETO: "its log loss is lower than the champion's, but not clearly",
+        Reason.LOG_LOSS_VETO: "its log loss is lower than the champion's, but not as clearly as gate.log_loss_veto"
+        " asks",
         Reason.LOWER_LOG_LOSS: "its log loss is lower than the champion's",
         Reason.FIRST_CHAMPION: "it is the first champion, and its log loss is lower than that of the test set's"
         " prevalence for everybody",
@@ -100,7 +102,8 @@ _WHY_BY_MEASURE = {
         Reason.NOT_ABOVE_CONSTANT: "its net benefit is not above treating all and treating none",
         Reason.NOT_MORE_NET_BENEFIT: "its net benefit is not above the champion's",
         Reason.BELOW_MINIMUM_GAIN: "its net benefit is above the champion's, but by less than gate.minimum_gain",
-        Reason.LOG_LOSS_VETO: "its net benefit is above the champion's, but its log loss is not clearly lower",
+        Reason.LOG_LOSS_VETO: "its net benefit is above the champion's, but its log loss is not as clearly lower"
+        " as gate.log_loss_veto asks",
         Reason.MORE_NET_BENEFIT: "its net benefit is above the champion's",
         Reason.FIRST_CHAMPION: "it is the first champion, and its net benefit is above treating all and treating none",
         Reason.CHAMPION_UNLOADABLE: "the champion can't be loaded or gives no numbers, and the challenger's net benefit"

@@ -105,12 +105,20 @@ def judge(engine: Engine, case: Case) -> Judgement:
         holdout_share=case.as_read.generation.share,
         groupings=groupings(case.declared.features, holdout.features, case.history.training.features),
     )
-    return Judgement(champion, decide(contest, _options(case.gate)), test_set, _evidence(judged_rows(contest)))
+    return Judgement(champion, decide(contest, gate_options(case.gate)), test_set, _evidence(judged_rows(contest)))
 
 
-def _options(gate: GateSettings) -> GateOptions:
+def asks_for_log_loss(gate: GateSettings) -> bool:
+    """Whether a challenger that is better by the measure must have a clearly lower log loss besides."""
+    if gate.log_loss_veto == "auto":
+        return gate.measure != "log_loss"
+    return gate.log_loss_veto
+
+
+def gate_options(gate: GateSettings) -> GateOptions:
+    """What the settings ask for beyond the rule."""
     margin = None if gate.subgroup_margin == "off" else gate.subgroup_margin
-    return GateOptions(gate.log_loss_veto, gate.minimum_gain, gate.approve, Measure(gate.measure), margin)
+    return GateOptions(asks_for_log_loss(gate), gate.minimum_gain, gate.approve, Measure(gate.measure), margin)
 
 
 def _evidence(judged: Contest) -> Evidence:

@@ -39,7 +39,7 @@ from pima.store.late_keys import late_keys
 from pima.store.leases import RETRAINING
 from pima.store.salts import holdout_salt
 from pima.training.judged_rows import AsRead
-from pima.training.judging import Case, Challenger, judge, load_champion
+from pima.training.judging import Case, Challenger, asks_for_log_loss, judge, load_champion
 from pima.training.late_keys import begin_where_keys_came
 from pima.training.out_of_fold import threshold_of
 from pima.training.recording import announce, decide_and_record
@@ -122,14 +122,25 @@ def _earlier_verdict(engine: Engine, history: Split, settings: Settings, feature
     """
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
-        fingerprint = gate_fingerprint(settings, features)
-        row = registry.recorded_verdict(connection, history.fingerprint, fingerprint, champion.model_version)
+        for asked in _as_strict_or_less(settings):
+            fingerprint = gate_fingerprint(asked, features)
+            row = registry.recorded_verdict(connection, history.fingerprint, fingerprint, champion.model_version)
+            if row is not None:
+                break
     if row is None or row.verdict == Decision.PROMOTED or row.reason in (Reason.PINNED, Reason.TOO_FEW_UNSEEN):
         return None
     if load_champion(engine, champion)[1]:
         return None
     get_logger().info("judged before on the same data, settings and champion", explanation=row.explanation)
     return EarlierVerdict(row.verdict, row.reason, row.explanation, row.challenger)
+
+
+def _as_strict_or_less(settings: Settings) -> list[Settings]:
+    """These, and where they have the veto the same without: what did not win by those can't win by these."""
+    if not asks_for_log_loss(settings.gate):
+        return [settings]
+    without = msgspec.structs.replace(settings.gate, log_loss_veto=False)
+    return [settings, msgspec.structs.replace(settings, gate=without)]
 
 
 def settings_of_fit(settings: Settings, features: Features) -> dict[str, Any]:
@@ -149,7 +160,7 @@ def fit_fingerprint(settings: Settings, features: Features) -> str:
 
 def gate_fingerprint(settings: Settings, features: Features) -> str:
     """sha256 over the settings of a fit and of the gate: another question to the same data is another look."""
-    asked = msgspec.structs.asdict(settings.gate)
+    asked = msgspec.structs.asdict(settings.gate) | {"log_loss_veto": asks_for_log_loss(settings.gate)}
     # An option that a later release adds enters only where it is used, so that recorded verdicts still hold.
     unused = {name for name in asked.keys() - _FIRST_GATE_OPTIONS if asked[name] == getattr(GateSettings(), name)}
     gate = {name: value for name, value in asked.items() if name not in unused}

@@ -183,6 +183,10 @@ def test_the_log_loss_veto_keeps_out_who_is_right_more_often_but_less_sure() -> 
     assert decide(hesitant, GateOptions()).decision is Decision.PROMOTED
     verdict = decide(hesitant, GateOptions(log_loss_veto=True))
     assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.LOG_LOSS_VETO)
+    assert verdict.comparison is not None
+    told = f"log loss difference {verdict.comparison.log_loss_difference:+.4f}, one-sided p 1.00, below 0.25 is asked)"
+    assert "gate.log_loss_veto" in verdict.sentence
+    assert told in verdict.sentence
     sure = _many(_right(100), _right(100, 1), sureness=0.95)
     assert decide(sure, GateOptions(log_loss_veto=True)).decision is Decision.PROMOTED
 

@@ -70,7 +70,7 @@ def test_every_setting_can_be_given_by_a_variable(section: str, key: str) -> Non
     default = getattr(getattr(Settings(), section), key)
     address = "https://example.org/uuid"
     words = {"network": "article", "format": "json", "window": "all", "snapshots": 5, "model_bytes": 52}
-    words |= {"subgroup_margin": 0.05}
+    words |= {"subgroup_margin": 0.05, "log_loss_veto": False}
     words |= {
         "catch_up": "none",
         "port": 9100,

@@ -149,6 +149,8 @@ _LIMITS = """
 
 - The populations are made up, patients arrive evenly and independently, and no row is missing for a reason. The level
   of the accuracies says nothing about the real data; the differences between the policies are the point.
+- Elsewhere than in f the gate has no `log_loss_veto`, and in f it stands beside accuracy: what it is worth beside net
+  benefit is not tried.
 - The fast learner is not Keras; the table above says how near it comes in what matters here.
 - But for the spoiled ones, all challengers are fitted soundly on ever more rows, so promoting each of them looks good.
 - Optimism is that of two years of weekly looks at the holdout; each further look spends some more of its worth.

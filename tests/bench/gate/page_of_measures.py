@@ -173,9 +173,9 @@ _HEAD = f"""
 ## The measures and rare outcomes
 
 The same population with the outcome made rarer or more frequent by one number in its log odds, the steady learner with
-five seeds, the recent window, no other option. {CLINIC.first_rows:,} labelled rows at first, then
-{CLINIC.fewest_a_week} to {CLINIC.most_a_week} a week; in week {CLINIC.drift_week} comes the shift of above, which makes
-the outcome more frequent (5 to 9 %, 20 to 30 %, 35 to 48 %). {{runs}} clinics a prevalence, the same under all
+five seeds, the recent window, without `log_loss_veto` or another option. {CLINIC.first_rows:,} labelled rows at first,
+then {CLINIC.fewest_a_week} to {CLINIC.most_a_week} a week; in week {CLINIC.drift_week} comes the shift of above, which
+makes the outcome more frequent (5 to 9 %, 20 to 30 %, 35 to 48 %). {{runs}} clinics a prevalence, the same under all
 measures, {WEEKS + 1} retrainings; here the first champion too must get past the gate.
 
 - True log loss (nats, lower is better), net benefit (found cases a hundred patients, at the prevalence before the
