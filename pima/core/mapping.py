@@ -153,6 +153,9 @@ class Tally:
     """Rows whose key stands in another row already."""
     rejected: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Rows by reason and column."""
+    rejected_unlabelled: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Of them those whose outcome is not known, people who were forgotten left out, and what the pull before has read,
+    too."""
     unusable: Counter[str] = field(default_factory=Counter)
     """Rows by feature whose value can't be taken."""
     missing: Counter[str] = field(default_factory=Counter)
@@ -163,8 +166,15 @@ class Tally:
     """Features, the outcome and its time, with the type that can't be read and stands in their column."""
 
 
-def mapped(mapping: SourceMapping, columns: Columns, tally: Tally, moments: Moments | None = None) -> SourceRows:
-    """The rows that have a key; what can't be taken is counted. Without `moments` no outcome's time is known."""
+def mapped(
+    mapping: SourceMapping,
+    columns: Columns,
+    tally: Tally,
+    moments: Moments | None = None,
+    is_new: BoolArray | None = None,
+) -> SourceRows:
+    """The rows that have a key; what can't be taken is counted. Without `moments` no outcome's time is known. `is_new`,
+    (n,), says which rows no pull has read before as they are; without it all count as such."""
     key_columns, person_columns, outcome_columns, measured_columns = _divided(mapping, columns)
     keys = canonical_keys(list(map(objects_of, key_columns)), mapping.key_types)
     measurements, unreadable = _measurements(mapping, measured_columns, len(keys), tally)
@@ -177,7 +187,10 @@ def mapped(mapping: SourceMapping, columns: Columns, tally: Tally, moments: Mome
         tally.without_key += keys.count(None)
         tally.key_types |= _types_of_no_key(key_columns, keys)
     others = {(BAD_OUTCOME, "outcome"): bad_outcome, (BAD_PERSON, "person_key"): bad_person} | bad_moments
-    _count_rejected(tally, mapping.features, broken, others)
+    _count_rejected(tally.rejected, mapping.features, broken, others)
+    waits = (found == NO_OUTCOME) if is_new is None else (found == NO_OUTCOME) & is_new
+    those_that_wait = {why: rows & waits for why, rows in others.items()}
+    _count_rejected(tally.rejected_unlabelled, mapping.features, broken * waits[:, None], those_that_wait)
     _add(tally.unusable, mapping.features, broken != 0)
     _add(tally.missing, mapping.features, is_missing(measurements, mapping.features) & (unreadable == 0))
     rejected = np.logical_or.reduce([broken.any(axis=1), *others.values()])
@@ -262,15 +275,18 @@ def _persons(mapping: SourceMapping, read: Columns, rows: int) -> tuple[list[str
 
 
 def _count_rejected(
-    tally: Tally, features: Features, broken: Int8Array, others: Mapping[tuple[str, str], BoolArray]
+    counts: Counter[tuple[str, str]],
+    features: Features,
+    broken: Int8Array,
+    others: Mapping[tuple[str, str], BoolArray],
 ) -> None:
     """Each row once, by the first rule that it broke."""
     is_counted = broken.any(axis=1)
     first = (broken != 0).argmax(axis=1)
     for row in np.flatnonzero(is_counted).tolist():
-        tally.rejected[CODES[broken[row, first[row]]], features[first[row]].name] += 1
+        counts[CODES[broken[row, first[row]]], features[first[row]].name] += 1
     for reason, bad in others.items():
-        tally.rejected[reason] += int(np.count_nonzero(bad & ~is_counted))
+        counts[reason] += int(np.count_nonzero(bad & ~is_counted))
         is_counted = is_counted | bad
 
 

@@ -71,6 +71,15 @@ class Mark:
         return found if found.isoformat() == kept and _has_zone(found) == _has_zone(self.moment) else None
 
 
+def reached_before(bound: Bound) -> Bound:
+    """The time of change that the pull before came to, where the next one reads from `bound` on; of texts the day."""
+    if isinstance(bound, str):
+        return (date.fromisoformat(bound) + _OVERLAP_OF_DAYS).isoformat()
+    if not isinstance(bound, datetime):
+        return bound + _OVERLAP_OF_DAYS
+    return bound + (_OVERLAP if _has_zone(bound) else _OVERLAP_WITHOUT_ZONE)
+
+
 def mark_of(value: object) -> Mark | None:
     """Of what a driver gives for the highest value; None where it is no time."""
     if isinstance(value, date):

@@ -27,6 +27,10 @@ class PulledSource:
     rejected_by_reason: Mapping[str, int] = field(default_factory=dict)
     rejected_by_field: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """By reason, and then by feature, those that broke a feature's rule."""
+    rejected_unlabelled: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Those whose outcome is not known, so that they get no prediction: by reason, and by feature where it broke one's
+    rule. People who were forgotten are none of them; nor are, where only what has changed was compared, rows that the
+    pull before has read as well."""
     outcomes_arrived: int = 0
     outcomes_corrected: int = 0
     outcomes_cleared: int = 0
@@ -53,6 +57,9 @@ def as_read(begun: PulledSource, tally: Tally, comparison: Comparison, features:
         rejected[reason] += rows
         if column in features:
             by_field.setdefault(reason, {})[column] = rows
+    unlabelled: dict[str, dict[str, int]] = {}
+    for (reason, column), rows in sorted((+tally.rejected_unlabelled).items()):
+        unlabelled.setdefault(reason, {})[column if column in features else ""] = rows
     return replace(
         begun,
         rows=tally.rows,
@@ -60,6 +67,7 @@ def as_read(begun: PulledSource, tally: Tally, comparison: Comparison, features:
         rejected=rejected.total(),
         rejected_by_reason=dict(rejected),
         rejected_by_field=by_field,
+        rejected_unlabelled=unlabelled,
         vanished=comparison.vanished,
     )
 

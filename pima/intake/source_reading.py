@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import islice
 from zoneinfo import ZoneInfo
 
+import numpy as np
 from sqlalchemy import Connection, Engine
 
 from pima.core.cells import objects_of
@@ -15,7 +16,7 @@ from pima.core.forgotten import Forgotten
 from pima.core.mapping import SourceMapping, SourceRows, Tally, mapped
 from pima.core.source import Source
 from pima.errors import SourceUnusable
-from pima.intake.changed_since import Mark, mark_of
+from pima.intake.changed_since import Mark, mark_of, reached_before
 from pima.intake.extent import ChangedSince, Extent, OfKeys, TouchedKeys
 from pima.intake.forgotten_rows import rejecting_forgotten
 from pima.intake.outcome_times import moments
@@ -117,11 +118,12 @@ class SourceReader:
 
     def _in_order(self, connection: Connection, extent: Extent, ordered: bool) -> Generator[SourceRows]:
         """All rows of the extent, by one statement."""
-        dialect, condition = connection.dialect, ""
+        dialect, condition, is_new = connection.dialect, "", ""
         if isinstance(extent, ChangedSince):
             condition = source_query.is_changed_since(dialect, self.source, extent.bound)
+            is_new = source_query.is_changed_after(dialect, self.source, reached_before(extent.bound))
         ordered = ordered and source_query.can_order(dialect, self.source)
-        with closing(self._blocks(connection, condition, ordered)) as blocks:
+        with closing(self._blocks(connection, condition, ordered, is_new)) as blocks:
             yield from _ascending(blocks) if ordered else sorted_rows(blocks, BLOCK_ROWS)
 
     def _of_keys(self, connection: Connection, touched: TouchedKeys) -> Generator[SourceRows]:
@@ -135,13 +137,16 @@ class SourceReader:
                 # A database that takes upper case for lower gives more than was asked for.
                 yield rows.only([n for n, key in enumerate(rows.keys) if key in some])
 
-    def _blocks(self, connection: Connection, condition: str, ordered: bool) -> Generator[SourceRows]:
-        statement = source_query.select(connection.dialect, self.source, self.columns, ordered, condition)
+    def _blocks(self, connection: Connection, condition: str, ordered: bool, is_new: str = "") -> Generator[SourceRows]:
+        """By `is_new` rows are told from those that the pull before has read, too; all are new without it."""
+        statement = source_query.select(connection.dialect, self.source, self.columns, ordered, condition, is_new)
         with closing(source_query.columns_of_blocks(connection, statement, BLOCK_ROWS)) as blocks:
             for read in blocks:
-                columns = read[:-1] if self.source.outcome_at else read
-                known = moments(objects_of(read[-1]), self._zone, self.now) if self.source.outcome_at else None
-                rows = mapped(self.mapping, columns, self.tally, known)
+                columns, told = (read[:-1], objects_of(read[-1])) if is_new else (read, None)
+                new = None if told is None else np.array(told, dtype=bool)
+                known = moments(objects_of(columns[-1]), self._zone, self.now) if self.source.outcome_at else None
+                columns = columns[:-1] if self.source.outcome_at else columns
+                rows = mapped(self.mapping, columns, self.tally, known, new)
                 yield rejecting_forgotten(self.source.name, rows, self.forgotten, self.tally)
 
     @property

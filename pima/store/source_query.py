@@ -3,7 +3,7 @@
 import re
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Date, DateTime, Dialect, Engine, literal
@@ -37,11 +37,14 @@ def can_order(dialect: Dialect, source: Source) -> bool:
     return len(source.keys) == 1 and dialect.name in _IN_ORDER
 
 
-def select(dialect: Dialect, source: Source, columns: Sequence[str], ordered: bool, condition: str = "") -> str:
-    """A SELECT of the columns, of all rows or of those that a condition is true of."""
+def select(
+    dialect: Dialect, source: Source, columns: Sequence[str], ordered: bool, condition: str = "", told: str = ""
+) -> str:
+    """A SELECT of the columns, of all rows or of those that a condition is true of. Behind them stands 1 where `told`
+    is true of the row, else 0."""
     order = _IN_ORDER[dialect.name].format(_column(dialect, source.keys[0])) if ordered else ""
     where, order = (f" WHERE {condition}" if condition else ""), (f" ORDER BY {order}" if order else "")
-    return _select(dialect, source, columns) + where + order
+    return _select(dialect, source, columns, told) + where + order
 
 
 def is_changed_since(dialect: Dialect, source: Source, bound: date | str) -> str:
@@ -53,6 +56,14 @@ def is_changed_since(dialect: Dialect, source: Source, bound: date | str) -> str
     # What lies before all times is below each of them, too.
     before_all = _BEFORE_ALL_TIMES.get(dialect.name)
     return is_from_here_on + (f" OR {column} = '{before_all}'" if before_all else "")
+
+
+def is_changed_after(dialect: Dialect, source: Source, moment: date | str) -> str:
+    """The condition that a row's time of change is known, and later; than the day, where there are days or texts."""
+    column = _column(dialect, source.changed_since)
+    if isinstance(moment, str):  # whatever stands behind the day in a text
+        return f"{column} >= '{(date.fromisoformat(moment) + timedelta(days=1)).isoformat()}'"
+    return f"{column} > {_moment(dialect, moment)}"
 
 
 def _moment(dialect: Dialect, bound: date | str) -> str:
@@ -172,12 +183,14 @@ def columns_of_blocks(connection: Connection, statement: str, rows: int) -> Gene
             yield list(zip(*block, strict=True))
 
 
-def _select(dialect: Dialect, source: Source, columns: Sequence[str]) -> str:
+def _select(dialect: Dialect, source: Source, columns: Sequence[str], told: str = "") -> str:
     listed = [_column(dialect, column) for column in columns]
     if dialect.name == "postgresql" and source.key_types == ("uuid",) and columns[0] == source.keys[0]:
         # The server writes a UUID faster than Python makes an object of it; what is none is none as a text too. By the
         # words of the order the text is made, and sorted with the row, only once.
         listed[0] = _IN_ORDER[dialect.name].format(listed[0])
+    if told:
+        listed.append(f"CASE WHEN {told} THEN 1 ELSE 0 END")
     return f"SELECT {', '.join(listed)} FROM {_rows(dialect, source)}"
 
 

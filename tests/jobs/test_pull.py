@@ -28,6 +28,7 @@ def test_visits_of_another_database_are_pulled_and_scored(database: Database, cl
         "rejected": 0,
         "rejected_by_reason": {},
         "rejected_by_field": {},
+        "rejected_unlabelled": {},
         "outcomes_arrived": 0,
         "outcomes_corrected": 0,
         "outcomes_cleared": 0,
