@@ -46,7 +46,7 @@ def _work(command: Command) -> Result:
     _require_urls(command)
     _warn_of_urls(command)
     sources = [source.name for source in settings.sources]
-    serve_metrics(command.engine, settings.metrics, sources)
+    serve_metrics(command.engine, settings.metrics, sources, settings.health.limits)
     command_of = job_command(command.options.config)
     environ = {name: value for name, value in command.environ.items() if not name.startswith(_OF_ALERTS)}
     if settings.logs.format == "auto":  # a child's stderr is a pipe; its lines look like ours

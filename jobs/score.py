@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from jobs.command import Command, Result, parser, positive, run_command, whole_number
 from jobs.run_id import add_run_id_option
 from jobs.score_files import add_file_options, is_of_files, needs_database, score_dataset, show_dataset
+from pima.core.unpredicted import Rule
 from pima.counted import counted
 from pima.process.recorded_run import recorded_run
 from pima.scoring import ScoreOptions, score_queue
@@ -42,9 +43,9 @@ def _work(command: Command) -> Result:
     given, configured = command.options, command.settings.score
     if is_of_files(given):
         return score_dataset(command)
-    options = ScoreOptions(
-        given.batch_size or configured.batch_rows, given.limit, given.dry_run, workers=configured.workers
-    )
+    rule = Rule(command.settings.health.limits, tuple(source.name for source in command.settings.sources))
+    rows = given.batch_size or configured.batch_rows
+    options = ScoreOptions(rows, given.limit, given.dry_run, configured.workers, rule)
     if _is_shared(command):
         # With what starts and watches others, which one process does without.
         from jobs.score_together import work_together

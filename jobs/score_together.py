@@ -37,11 +37,13 @@ def _have_it_scored(command: Command, run: OpenRun, options: ScoreOptions) -> No
             raise WrongUsage(what="--batch-size: a cluster's workers have their own, PIMA_SCORE__BATCH_ROWS")
         require_many(command.engine, options, 1, configured.most_workers)
         address = given.dask or configured.dask
-        score_on_dask(command.engine, run, address, configured.most_workers, grace_seconds, command.stop)
+        most = configured.most_workers
+        score_on_dask(command.engine, run, options.rule, address, most, grace_seconds, command.stop)
         return
     processes = given.processes or configured.processes
     require_many(command.engine, options, processes, configured.most_workers)
-    score_by_processes(command.engine, run, processes, partial(_launch, command, options), grace_seconds, command.stop)
+    launch = partial(_launch, command, options)
+    score_by_processes(command.engine, run, options.rule, processes, launch, grace_seconds, command.stop)
 
 
 def _launch(command: Command, options: ScoreOptions, share: NightShare) -> Child:

@@ -42,6 +42,9 @@ def _facts(result: dict[str, Any]) -> Table:
         facts.add_row("by week", weeks)
     if result["nights"]:
         facts.add_row("nights", _nights(result["nights"]))
+    if result["new_rows"]:
+        alert = "ALERT: " if result["new_rows"]["too_many"] else ""
+        facts.add_row("new rows", f"{alert}{result['new_rows']['what']}")
     if result["monitoring"]:
         facts.add_row("monitoring", monitoring(result["monitoring"]))
     for source in result["sources"]:
@@ -89,9 +92,10 @@ def _nights(nights: list[dict[str, Any]]) -> str:
     volumes = [night["predicted"] + night["rejected"] for night in reversed(nights)]
     line = spark_line(volumes, 0, max(volumes), sys.stdout.encoding)
     last = nights[0]
+    by_pulls = f" ({last['rejected_by_pulls']:,} by pulls)" if last["rejected_by_pulls"] else ""
     return (
         f"{line}  up to {counted(max(volumes), 'row')}; the last {last['status']}: {last['predicted']:,} predicted, "
-        f"{last['rejected']:,} rejected in {last['seconds']:.1f} s"
+        f"{last['rejected']:,} rejected{by_pulls} in {last['seconds']:.1f} s"
     )
 
 
@@ -101,6 +105,7 @@ def _pulled(source: dict[str, Any]) -> str:
         return "never pulled"
     error = f" ({last['error_code']})" if last["error_code"] else ""
     rows = f", {counted(last['counts']['rows'], 'row')} read"
+    rows += f", {last['counts']['rejected']:,} rejected" if last["counts"]["rejected"] else ""
     before = f"; the last that succeeded: {_when(success)}" if success and success != last["at"] else ""
     return f"pull {last['status']}{error}, {_when(last['at'])}{rows}{before}"
 

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine
 from pima.core.arrays import Float64Array
 from pima.core.features import Features, names_of
 from pima.core.ids import BELOW_ALL_IDS
+from pima.core.unpredicted import Rule
 from pima.counted import counted
 from pima.errors import NoChampion
 from pima.logs import get_logger
@@ -34,6 +35,7 @@ from pima.store.engine import reading, writing
 from pima.store.partitions import make_partitions_ahead
 from pima.store.runs import record_progress
 from pima.store.versions import require_counter_above_them, require_same_rows
+from pima.watching.unpredicted import Begun, NightEnd, begun
 from pima.watching.volume import leave_volumes
 
 if TYPE_CHECKING:
@@ -53,6 +55,8 @@ class ScoreOptions:
     """Score and count, but roll every batch back."""
     workers: int = 1
     """Batches at once, on PostgreSQL and where nothing limits the rows; never more than there are cores."""
+    rule: Rule = field(default_factory=Rule)
+    """By what the night is judged once it is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,11 @@ class ScoreResult:
     batches: int = 0
     model_version: int | None = None
     """None where nothing waited."""
+    new_predicted: int = 0
+    """Of those that have a prediction now the rows that were new or changed; a stale one that is scored anew is
+    neither."""
+    new_ids: int = 0
+    """Of those claimed the rows that came since the last night, by their ids."""
 
     def plus(self, batch: "ScoreResult") -> "ScoreResult":
         """With what became of one batch more."""
@@ -80,6 +89,8 @@ class ScoreResult:
             dict(sorted(by_reason.items())),
             self.batches + batch.batches,
             self.model_version,
+            self.new_predicted + batch.new_predicted,
+            self.new_ids + batch.new_ids,
         )
 
 
@@ -101,7 +112,7 @@ def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopR
     champion = champion_if_needed(engine)
     if champion is None:
         if not options.dry_run:
-            run.leave_at_the_end(partial(leave_volumes, run.id))
+            run.leave_at_the_end(NightEnd(run.id, options.rule, partial(leave_volumes, run.id)))
         return
     scorer = load_scorer(engine, champion)
     make_partitions_ahead(engine)
@@ -109,8 +120,10 @@ def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopR
     from pima.watching.night import Watch  # with numpy, which an empty queue does not need
 
     watch = Watch(engine, champion, scorer)
-    run.leave_at_the_end(partial(watch.leave_figures, run.id))
-    _Drain(engine, run, champion, scorer, watch, options, stop).run()
+    known = begun(engine, run.id)
+    if not options.dry_run:
+        run.leave_at_the_end(NightEnd(run.id, options.rule, partial(watch.leave_figures, run.id), known))
+    _Drain(engine, run, champion, scorer, watch, known, options, stop).run()
 
 
 def drain(
@@ -118,6 +131,7 @@ def drain(
     run: OpenRun,
     version: int,
     scorer: Scorer,
+    known: Begun,
     options: ScoreOptions,
     stop: StopRequest,
     count: CountBatch,
@@ -127,7 +141,7 @@ def drain(
 
     watch = Watch(engine, version, scorer)
     with watch.part_at_the_end(run.id):
-        _Drain(engine, run, version, scorer, watch, options, stop, count).run()
+        _Drain(engine, run, version, scorer, watch, known, options, stop, count).run()
 
 
 def champion_if_needed(engine: Engine) -> int | None:
@@ -152,11 +166,19 @@ class _Scored:
     """Of the accepted rows."""
     tally: "Tally"
 
-    def result(self, new: int) -> ScoreResult:
+    def result(self, new: int, known: Begun) -> ScoreResult:
         """What became of its rows, where `new` of its predictions had not been made before."""
         accepted, rejected = len(self.validated.accepted), len(self.validated.rejected)
-        by_reason = Counter(self.validated.reasons)
-        return ScoreResult(len(self.batch), new, accepted - new, rejected, by_reason, batches=1)
+        return ScoreResult(
+            len(self.batch),
+            new,
+            accepted - new,
+            rejected,
+            Counter(self.validated.reasons),
+            batches=1,
+            new_predicted=int((self.batch.patient_versions[self.validated.accepted] > known.known_version).sum()),
+            new_ids=int((self.batch.patient_ids > known.highest_id).sum()),
+        )
 
 
 class _Drain:
@@ -173,12 +195,14 @@ class _Drain:
         version: int,
         scorer: Scorer,
         watch: "Watch",
+        known: Begun,
         options: ScoreOptions,
         stop: StopRequest,
         count: CountBatch | None = None,
     ) -> None:
         self._engine = engine
         self._watch = watch
+        self._known = known
         self._count = count or self._count_alone
         self._run = run
         self._version = version
@@ -255,7 +279,7 @@ class _Drain:
 
     def _write(self, connection: Connection, scored: _Scored) -> None:
         """Record what became of the batch, and commit."""
-        done = scored.result(self._record(connection, scored))
+        done = scored.result(self._record(connection, scored), self._known)
         if self._options.dry_run:
             connection.rollback()
         else:

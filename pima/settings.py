@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from pima.core.source import Source
+from pima.core.unpredicted import USUAL_LIMITS, Limits
 
 LARGEST_BATCH = 1_000_000
 """Rows; fewer where there are so many features that they would not be one value on PostgreSQL (1 GB)."""
@@ -97,6 +98,18 @@ class RetainSettings(Frozen, frozen=True):
     minimum_days: Positive = 183
 
 
+class HealthSettings(Frozen, frozen=True):
+    """When rows without a prediction are too many."""
+
+    most_without_prediction: Annotated[float, Meta(ge=0, lt=1)] = USUAL_LIMITS.share
+    fewest_without_prediction: Positive = USUAL_LIMITS.rows
+
+    @property
+    def limits(self) -> Limits:
+        """Both together."""
+        return Limits(self.most_without_prediction, self.fewest_without_prediction)
+
+
 class ScheduleSettings(Frozen, frozen=True):
     """When the scheduler starts the jobs: crontab fields, weekdays by name."""
 
@@ -169,6 +182,7 @@ class Settings(Frozen, frozen=True):
     lineage: LineageSettings = LineageSettings()
     report: ReportSettings = ReportSettings()
     retain: RetainSettings = RetainSettings()
+    health: HealthSettings = HealthSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     metrics: MetricsSettings = MetricsSettings()
     ping: PingSettings = PingSettings()

@@ -19,6 +19,10 @@ ADVICE = {
     "no_champion": "Load more outcomes, then `python -m jobs.retrain`; or look at the versions and promote one: "
     "`python -m jobs.models list`",
     "rows_unseen": "`python -m jobs.requeue`; then find out who switches the triggers off",
+    "rows_without_prediction": "`python -m jobs.status` shows the reasons and columns, the table `rejections` each row "
+    "that scoring rejected. Has a unit or a column of the source changed? Mend `[source.columns]` or the source, then "
+    "`python -m jobs.pull --full` and `python -m jobs.score`. Rows that were never queued: `python -m jobs.requeue`, "
+    "then `python -m jobs.score`",
     "drift": "See whether a unit, a device or the patients have changed: `python -m jobs.report` shows all figures, "
     "docs/monitoring.md says what they mean",
     "realised_below_limit": "`python -m jobs.report` shows it by week; docs/monitoring.md says what may be behind it",

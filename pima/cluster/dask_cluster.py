@@ -13,6 +13,7 @@ from pima.cluster.on_worker import look_around, score_share
 from pima.cluster.processes import Progress
 from pima.cluster.shared_run import NightShare, shared, so_far
 from pima.cluster.team import Deaths
+from pima.core.unpredicted import Rule
 from pima.errors import DONE, TRY_AGAIN_LATER, Interrupted, WorkersFailed, WorkersHeldUp
 from pima.logs import get_logger
 from pima.process.recorded_run import OpenRun
@@ -20,7 +21,13 @@ from pima.process.stopping import StopRequest
 
 
 def score_on_dask(
-    engine: Engine, run: OpenRun, address: str, most_workers: int, grace_seconds: float, stop: StopRequest
+    engine: Engine,
+    run: OpenRun,
+    rule: Rule,
+    address: str,
+    most_workers: int,
+    grace_seconds: float,
+    stop: StopRequest,
 ) -> None:
     """Drain the queue by the workers that there are, `most_workers` of them at once.
 
@@ -28,7 +35,7 @@ def score_on_dask(
     workers have committed their batches, or the grace time is over. Whatever ends it, workers that still go on roll
     their next batch back: the run is closed then.
     """
-    with shared(engine, run) as share, ExitStack() as opened:
+    with shared(engine, run, rule) as share, ExitStack() as opened:
         if share is None:
             return
         client = opened.enter_context(connected(address))

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from pima.cluster.shared_run import NightShare, shared, so_far
 from pima.cluster.team import Team
+from pima.core.unpredicted import Rule
 from pima.errors import WrongUsage
 from pima.logs import get_logger
 from pima.process.recorded_run import OpenRun
@@ -33,13 +34,14 @@ def require_many(engine: Engine, options: ScoreOptions, workers: int, most: int)
 def score_by_processes(
     engine: Engine,
     run: OpenRun,
+    rule: Rule,
     processes: int,
     launch: Callable[[NightShare], Child],
     grace_seconds: float,
     stop: StopRequest,
 ) -> None:
     """Drain the queue by so many children. Raises what `shared` raises, WorkersFailed, WorkersHeldUp, Interrupted."""
-    with shared(engine, run) as share:
+    with shared(engine, run, rule) as share:
         if share is not None:
             batches = partial(so_far, engine, share, "batches")
             Team([partial(launch, share)] * processes, batches, grace_seconds).work(stop, Progress(engine, share))

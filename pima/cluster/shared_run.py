@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine
 
 from pima.cluster.share import Share
 from pima.core.ids import LARGEST_ID
+from pima.core.unpredicted import Rule
 from pima.errors import RunOver
 from pima.process.recorded_run import OpenRun
 from pima.process.results import as_json
@@ -27,9 +28,11 @@ from pima.store.engine import reading, writing
 from pima.store.partitions import make_partitions_ahead
 from pima.store.runs import counts_of, lock_open_run, record_progress
 from pima.watching.night import Watch
+from pima.watching.unpredicted import Begun, NightEnd, begun
 from pima.watching.volume import leave_volumes
 
 _Number = Annotated[int, Meta(ge=1, le=LARGEST_ID)]
+_NumberOrNone = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +42,21 @@ class NightShare(Share):
     run_id: _Number
     model_version: _Number
     compiled_sha256: str
+    highest_id: _NumberOrNone
+    known_version: _NumberOrNone
 
 
 @contextmanager
-def shared(engine: Engine, run: OpenRun) -> Iterator[NightShare | None]:
-    """Around the work of all: the champion is fixed for the whole run, and what they counted becomes its figures;
-    None where nothing waits. Raises VersionCounterBehind, NoChampion, ArtifactDamaged before any row is touched."""
+def shared(engine: Engine, run: OpenRun, rule: Rule) -> Iterator[NightShare | None]:
+    """Around the work of all: the champion is fixed for the whole run, and what they counted becomes its figures, by
+    which the night is judged; None where nothing waits.
+
+    Raises VersionCounterBehind, NoChampion, ArtifactDamaged before any row is touched.
+    """
     run.report(ScoreResult())
     champion = champion_if_needed(engine)
     if champion is None:
-        run.leave_at_the_end(partial(leave_volumes, run.id))
+        run.leave_at_the_end(NightEnd(run.id, rule, partial(leave_volumes, run.id)))
         yield None
         return
     watch = Watch(engine, champion, load_scorer(engine, champion))
@@ -57,8 +65,10 @@ def shared(engine: Engine, run: OpenRun) -> Iterator[NightShare | None]:
         artifact = registry.compiled_artifact(connection, champion)
         record_progress(connection, run.id, as_json(ScoreResult(model_version=champion)), champion)
     run.share()
-    run.leave_at_the_end(partial(watch.leave_figures_of_parts, run.id))
-    yield NightShare(run.id, champion, "" if artifact is None else artifact.sha256)
+    known = begun(engine, run.id)
+    run.leave_at_the_end(NightEnd(run.id, rule, partial(watch.leave_figures_of_parts, run.id), known))
+    sha256 = "" if artifact is None else artifact.sha256
+    yield NightShare(run.id, champion, sha256, known.highest_id, known.known_version)
 
 
 def work_on(engine: Engine, share: NightShare, options: ScoreOptions, stop: StopRequest) -> None:
@@ -67,7 +77,8 @@ def work_on(engine: Engine, share: NightShare, options: ScoreOptions, stop: Stop
     Raises RunOver where somebody has closed the run, ArtifactDamaged, Interrupted; what it did until then is counted.
     """
     scorer = load_scorer(engine, share.model_version, share.compiled_sha256)
-    drain(engine, OpenRun(share.run_id), share.model_version, scorer, options, stop, partial(_add, share))
+    known, count = Begun(share.highest_id, share.known_version), partial(_add, share)
+    drain(engine, OpenRun(share.run_id), share.model_version, scorer, known, options, stop, count)
 
 
 def _add(share: NightShare, connection: Connection, batch: ScoreResult) -> None:

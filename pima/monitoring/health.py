@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.features import Declaration, first_difference
 from pima.errors import PimaError
+from pima.monitoring.unpredicted import as_shown
 from pima.schedule.ticks import JOBS, Schedule, pull_of, schedules
 from pima.settings import Settings
 from pima.store import pulled_sources, queue, registry, service_figures
@@ -67,6 +68,7 @@ def complaints(engine: Engine, settings: Settings, declared: Declaration) -> lis
                 *_queue_is_old(connection, scheduled["score"], now),
                 *_no_champion_came_of_it(connection),
                 *_rows_are_unseen(connection),
+                *_rows_lack_predictions(connection, settings),
             ]
     except PimaError as error:
         return [Complaint(error.code, str(error))]
@@ -192,6 +194,12 @@ def _rows_are_unseen(connection: Connection) -> list[Complaint]:
         Complaint("rows_unseen", f"{rows} patients with {_UNSEEN[fault]}, {mend}")
         for fault, rows in queue.unseen_rows(connection).items()
     ]
+
+
+def _rows_lack_predictions(connection: Connection, settings: Settings) -> list[Complaint]:
+    """Though every job may have succeeded."""
+    found = as_shown(connection, settings.health.limits)
+    return [Complaint("rows_without_prediction", found["what"])] if found and found["too_many"] else []
 
 
 def period(schedule: Schedule, now: datetime) -> timedelta:

@@ -10,9 +10,11 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection, Engine
 
 from pima.core.drift.watched import State
+from pima.core.unpredicted import USUAL_LIMITS, Limits
 from pima.errors import PimaError, WrongConfiguration
 from pima.logs import get_logger
 from pima.monitoring.figures import REALISED
+from pima.monitoring.unpredicted import as_shown
 from pima.schedule.ticks import JOBS
 from pima.settings import MetricsSettings
 from pima.store import pulled_sources, queue, registry, service_figures
@@ -24,15 +26,18 @@ _SECONDS_TO_WAIT = 10
 """For earlier requests: as long as Prometheus waits by default."""
 
 
-def serve_metrics(engine: Engine, settings: MetricsSettings, sources: Sequence[str] = ()) -> None:
-    """Listen in a thread, where a port is set; `sources` are the names of those to tell of.
+def serve_metrics(
+    engine: Engine, settings: MetricsSettings, sources: Sequence[str] = (), limits: Limits = USUAL_LIMITS
+) -> None:
+    """Listen in a thread, where a port is set; `sources` are the names of those to tell of, `limits` how many rows may
+    have no prediction.
 
     Raises WrongConfiguration where the port can't be had.
     """
     if settings.port == 0:
         return
     registered = CollectorRegistry()
-    registered.register(DatabaseFigures(engine, sources))
+    registered.register(DatabaseFigures(engine, sources, limits))
     try:
         start_http_server(settings.port, settings.address, registered)
     except OSError as error:
@@ -45,8 +50,8 @@ class DatabaseFigures(Collector):
     """All metrics in one read of the database, one request after the other: however many come while it is slow, the
     scheduler finds a connection."""
 
-    def __init__(self, engine: Engine, sources: Sequence[str] = ()) -> None:
-        self._engine, self._sources = engine, sources
+    def __init__(self, engine: Engine, sources: Sequence[str] = (), limits: Limits = USUAL_LIMITS) -> None:
+        self._engine, self._sources, self._limits = engine, sources, limits
         self._turn = threading.Lock()
 
     def describe(self) -> list[Metric]:
@@ -78,6 +83,7 @@ class DatabaseFigures(Collector):
                 *_of_jobs(connection),
                 *_of_sources(connection, self._sources),
                 *_of_rows(connection),
+                *_of_new_rows(connection, self._limits),
                 *_of_champion(connection),
                 *_of_monitoring(newest_figures(connection)),
             ]
@@ -129,6 +135,15 @@ def _of_rows(connection: Connection) -> Iterator[Metric]:
     yield GaugeMetricFamily("pima_queue_rows", "Rows that wait to be scored", value=waiting.rows)
     age = (clock(connection) - waiting.oldest).total_seconds() if waiting.oldest else 0.0
     yield GaugeMetricFamily("pima_queue_oldest_seconds", "How long the oldest row has waited", value=max(age, 0.0))
+
+
+def _of_new_rows(connection: Connection, limits: Limits) -> Iterator[Metric]:
+    found = as_shown(connection, limits) or {"rows": 0, "without_prediction": 0, "too_many": False}
+    text = "Rows that were new or changed since the last good night, as of the last scoring"
+    yield GaugeMetricFamily("pima_new_rows", text, value=found["rows"])
+    without = "pima_new_rows_without_prediction"
+    yield GaugeMetricFamily(without, "How many of them have no prediction", value=found["without_prediction"])
+    yield GaugeMetricFamily("pima_new_rows_alert", "1 where these are too many", value=float(found["too_many"]))
 
 
 def _of_champion(connection: Connection) -> Iterator[Metric]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
+from pima.monitoring.unpredicted import as_shown
 from pima.monitoring.weeks import accuracy_of_weeks
 from pima.settings import Settings
 from pima.store import pulled_sources, queue, registry, report_figures, runs, service_figures
@@ -13,6 +14,7 @@ from pima.store.engine import reading
 from pima.store.generations import newest_generation, share_difference
 from pima.store.monitoring import newest_figures
 from pima.store.predictions import realised_accuracy
+from pima.store.unpredicted import rejected_by_pulls
 
 RUNS_SHOWN = 8
 VERDICTS_SHOWN = 3
@@ -39,6 +41,7 @@ def overview(engine: Engine, settings: Settings) -> dict[str, Any]:
         nights = report_figures.last_nights(connection, NIGHTS_SHOWN)
         rejected = report_figures.rejections_by_reason(connection)
         figures = newest_figures(connection)
+        new_rows = as_shown(connection, settings.health.limits)
     return {
         "champion": {
             "version": champion.model_version,
@@ -56,6 +59,7 @@ def overview(engine: Engine, settings: Settings) -> dict[str, Any]:
         "runs": [asdict(run) for run in last],
         "verdicts": [asdict(each) for each in verdicts],
         "nights": [_night(run) for run in nights],
+        "new_rows": new_rows,
         "monitoring": [asdict(figure) for figure in figures],
         "rejections": [
             {"reason": reason, "field": field, "rows": rows}
@@ -74,12 +78,14 @@ def _weeks(connection: Connection) -> list[dict[str, Any]]:
 
 def _night(run: runs.Run) -> dict[str, Any]:
     assert run.finished_at is not None  # noqa: S101 (they were asked for by it)
+    by_pulls = rejected_by_pulls(run.counts)
     return {
         "started_at": run.started_at,
         "status": run.status,
         "seconds": (run.finished_at - run.started_at).total_seconds(),
         "predicted": run.counts.get("predicted", 0),
-        "rejected": run.counts.get("rejected", 0),
+        "rejected": run.counts.get("rejected", 0) + by_pulls,
+        "rejected_by_pulls": by_pulls,
     }
 
 

@@ -1,7 +1,7 @@
 """A run's row in `runs`: opened before any work, closed with what became of it."""
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ class OpenRun:
     _result: "DataclassInstance | None" = None
     _is_shared: bool = False
     _recorded: dict[str, Any] | None = None
-    _leave: Callable[[Connection], None] | None = None
+    _leave: Callable[[Connection], Mapping[str, Any]] | None = None
 
     def report(self, result: "DataclassInstance") -> None:
         """What the work has come to so far, in the place of what was reported before; a run that fails keeps it."""
@@ -40,16 +40,18 @@ class OpenRun:
     @property
     def counts(self) -> dict[str, Any]:
         """What was reported last, as it stands in `runs` and in the command's JSON."""
-        if self._recorded is not None:
-            return self._recorded
+        return self._reported if self._recorded is None else self._recorded
+
+    @property
+    def _reported(self) -> dict[str, Any]:
         return {} if self._result is None else as_json(self._result)
 
     def share(self) -> None:
         """From here on others record the counts in `runs`, which are read there once the run is closed."""
         self._is_shared = True
 
-    def leave_at_the_end(self, leave: Callable[[Connection], None]) -> None:
-        """Its monitoring, which is written where it is closed unless it fails."""
+    def leave_at_the_end(self, leave: Callable[[Connection], Mapping[str, Any]]) -> None:
+        """Its monitoring, which is written where it is closed unless it fails; what comes back joins the counts."""
         self._leave = leave
 
     def finish(self, engine: Engine, status: Status, error_code: str | None) -> None:
@@ -59,7 +61,8 @@ class OpenRun:
                 with writing(engine) as connection:
                     # Closed first, so that what it leaves can count it with the other runs of the night.
                     self._finish(connection, status, error_code)
-                    self._leave(connection)
+                    if left := self._leave(connection):
+                        self._finish(connection, status, error_code, left)
                 return
         try:
             with writing(engine) as connection:
@@ -69,10 +72,15 @@ class OpenRun:
             with writing(engine) as connection:
                 self._finish(connection, status, error_code)
 
-    def _finish(self, connection: Connection, status: Status, error_code: str | None) -> None:
-        """From then on nobody adds to it."""
-        finish_run(connection, self.id, status, None if self._is_shared else self.counts, error_code)
-        if self._is_shared:
+    def _finish(
+        self, connection: Connection, status: Status, error_code: str | None, left: Mapping[str, Any] | None = None
+    ) -> None:
+        """From then on nobody adds to it but what it leaves."""
+        counts: dict[str, Any] | None = None if self._is_shared else self._reported
+        if left:
+            counts = counts_of(connection, self.id) | left
+        finish_run(connection, self.id, status, counts, error_code)
+        if self._is_shared or left:
             self._recorded = counts_of(connection, self.id)
 
 

@@ -23,6 +23,7 @@ from pima.store.declarations import as_features, newest_declaration
 from pima.store.engine import clock, reading
 from pima.store.monitoring import newest_figures
 from pima.store.report_figures import CameTrue
+from pima.store.unpredicted import rejected_by_pulls
 from pima.training.kept_rows import version_with_rows
 
 NEWEST_OUTCOMES = 10_000
@@ -50,6 +51,7 @@ def gather(engine: Engine, settings: Settings) -> Contents:
             weeks=tuple(by_week(report_figures.came_true(connection, NEWEST_OUTCOMES)))[:WEEKS_SHOWN],
             version_weeks=tuple(version_weeks(connection, WEEKS_SHOWN)),
             nights=tuple(_nights(connection)),
+            new_rows=stands["new_rows"],
             monitoring=tuple(newest_figures(connection)),
             rejections=tuple(_rejections(connection)),
             queue=stands["queue"],
@@ -150,7 +152,8 @@ def _nights(connection: Connection) -> Iterator[Night]:
     for run in report_figures.last_nights(connection, NIGHTS_SHOWN):
         assert run.finished_at is not None  # noqa: S101 (they were asked for by it)
         seconds = (run.finished_at - run.started_at).total_seconds()
-        yield Night(run.started_at, run.status, seconds, run.counts.get("predicted", 0), run.counts.get("rejected", 0))
+        rejected = run.counts.get("rejected", 0) + rejected_by_pulls(run.counts)
+        yield Night(run.started_at, run.status, seconds, run.counts.get("predicted", 0), rejected)
 
 
 def _rejections(connection: Connection) -> Iterator[tuple[str, str, int]]:

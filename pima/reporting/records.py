@@ -77,6 +77,7 @@ class Night:
     seconds: float
     predicted: int
     rejected: int
+    """By scoring, and by the pulls before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,8 @@ class Contents:
     """Newest first."""
     nights: tuple[Night, ...]
     """Newest first."""
+    new_rows: dict[str, Any] | None
+    """As `jobs.status` has them: how many of them have no prediction, and why."""
     monitoring: tuple[KeptFigure, ...]
     """The newest figures."""
     rejections: tuple[tuple[str, str, int], ...]

@@ -120,6 +120,12 @@ def test_each_rule_fires_for_what_it_is_about_and_for_nothing_else(endpoint: End
     assert _firing(drifted, endpoint.scrape()) == {"PimaCameTrueLess"}
     endpoint.watched("realised_accuracy")
 
+    left = {"number": 1, "causes": [{"source": "", "reason": "missing", "column": "age", "rows": 60}]}
+    endpoint.run("score", "succeeded", json.dumps({"unpredicted": left}))
+    assert _firing(drifted, endpoint.scrape()) == {"PimaNoPrediction"}
+    endpoint.run("score", "succeeded", json.dumps({"unpredicted": left | {"number": 2, "predicted": 240}}))
+    assert _firing(drifted, endpoint.scrape()) == set()
+
     insert_patients(endpoint.database, 1)
     endpoint.age()
     old = endpoint.scrape()

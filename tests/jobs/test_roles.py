@@ -86,6 +86,8 @@ def test_scoring_works_under_its_role(guarded: Database, trained: Path) -> None:
     assert guarded.value("SELECT count(*) FROM rejections") == 1
     assert "monitoring is incomplete" not in ended.stderr
     assert guarded.value("SELECT count(*) FROM monitoring WHERE figure = 'psi'") == len(FEATURE_NAMES)
+    counted = guarded.value("SELECT counts -> 'unpredicted' FROM runs")
+    assert (counted["predicted"], counted["causes"][0]["rows"], counted["is_good"]) == (3, 1, False)
     # The same versions again meet their own predictions, and rejections are written over.
     for requeue in ("--stale", "--rejected"):
         assert call(guarded, "requeue", requeue).exit_code == 0
@@ -257,6 +259,9 @@ FORBIDDEN = [
     ("pima_reader", "SELECT value FROM monitoring"),
     ("pima_scorer", "SELECT outcome FROM patients"),
     ("pima_scorer", "SELECT count(*) FROM patients"),
+    ("pima_scorer", "UPDATE patient_versions SET patient_version = 1"),
+    ("pima_reader", "SELECT * FROM patient_versions"),
+    ("pima_monitor", "SELECT * FROM patient_versions"),
     ("pima_scorer", "SELECT keras_artifact FROM model_versions"),
     ("pima_scorer", "SELECT metrics FROM model_versions"),
     ("pima_scorer", "SELECT content FROM training_snapshots"),

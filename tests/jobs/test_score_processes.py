@@ -110,15 +110,15 @@ def test_a_worker_of_a_run_that_was_closed_rolls_its_batch_back(full_queue: Data
     (run,) = full_queue.execute(
         f"INSERT INTO runs ({columns}) VALUES ('score', 'manual', 1, 'crashed', '{{}}', 'a') RETURNING id"
     )[0]
-    closed = the_json(call(full_queue, "score", "--json", "--share", f"{run}:1:{sha256}"))
+    closed = the_json(call(full_queue, "score", "--json", "--share", f"{run}:1:{sha256}:0:0"))
     assert closed["error"] == "run_over"
     full_queue.execute("UPDATE runs SET status = 'running'")
-    other = call(full_queue, "score", "--json", "--share", f"{run}:1:{'0' * 64}")
+    other = call(full_queue, "score", "--json", "--share", f"{run}:1:{'0' * 64}:0:0")
     assert (other.exit_code, the_json(other)["error"]) == (1, "artifact_damaged")
-    for nonsense in ("1", f"run:1:{sha256}", f"{run}:0:{sha256}"):
+    for nonsense in ("1", f"{run}:1:{sha256}", f"run:1:{sha256}:0:0", f"{run}:0:{sha256}:0:0"):
         assert the_json(call(full_queue, "score", "--json", "--share", nonsense))["error"] == "wrong_usage"
     assert_each_once(full_queue, waiting=QUEUED)
-    assert call(full_queue, "score", "--share", f"{run}:1:{sha256}").exit_code == 0
+    assert call(full_queue, "score", "--share", f"{run}:1:{sha256}:0:0").exit_code == 0
     assert_each_once(full_queue)
     assert full_queue.value("SELECT status FROM runs") == "running"  # its parent closes it
 

@@ -50,7 +50,7 @@ JUDGED_EARLIER = RetrainResult(ROWS, EarlierVerdict("not_better", "not_more_corr
 
 
 def test_what_scoring_did_as_json() -> None:
-    done = ScoreResult(5, 3, 1, 1, {"missing": 1}, 2, 7)
+    done = ScoreResult(5, 3, 1, 1, {"missing": 1}, 2, 7, new_predicted=4, new_ids=2)
     assert list(as_json(done).items()) == [
         ("claimed", 5),
         ("predicted", 3),
@@ -59,6 +59,8 @@ def test_what_scoring_did_as_json() -> None:
         ("rejected_by_reason", {"missing": 1}),
         ("batches", 2),
         ("model_version", 7),
+        ("new_predicted", 4),
+        ("new_ids", 2),
     ]
 
 

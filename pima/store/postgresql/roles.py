@@ -45,6 +45,8 @@ ROLES = (
             # Its figures, by what the nights before have counted.
             "SELECT, INSERT ON tallies",
             "INSERT ON monitoring",
+            # Which rows have no prediction: a view without values and outcomes.
+            "SELECT ON patient_versions",
         ),
     ),
     Role(

@@ -78,6 +78,7 @@ TABLES = tuple(metadata.tables.values())
 VIEWS = {
     "current_predictions": ("champion", "patients", "predictions", "rejections", "row_keys"),
     "unseen_rows": ("patients", "scoring_queue"),
+    "patient_versions": ("patients",),
     "monitored_predictions": ("patients", "predictions"),
 }
 """Each view -> the tables that it reads."""

@@ -1,0 +1,151 @@
+"""What a run of scoring counts at its end of the rows that have no prediction: on empty nights too, without numpy."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from pima.core.unpredicted import (
+    NEVER_QUEUED,
+    NOT_LOOKED_UP,
+    Marks,
+    Rule,
+    Unpredicted,
+    Why,
+    after_pulls,
+    as_causes,
+    as_counter,
+    begun_after,
+    is_good,
+)
+from pima.process.results import as_json
+from pima.store import unpredicted as store
+from pima.store.engine import clock, reading
+from pima.store.runs import counts_of
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What was known of the rows when a run began to take some."""
+
+    highest_id: int = 0
+    """Rows of higher ids came since the last night."""
+    known_version: int = 0
+    """Higher ones are new or changed."""
+    drawn: int = 0
+    """The counter of row versions."""
+
+
+def begun(engine: Engine, run_id: int) -> Begun:
+    """To be asked before the first row is taken."""
+    with reading(engine) as connection:
+        drawn = store.versions_drawn(connection)
+        marks = _before(store.newest_figures(connection), run_id, drawn).marks
+    return Begun(marks.highest_id, marks.known_version, drawn)
+
+
+@dataclass(frozen=True, slots=True)
+class NightEnd:
+    """What a run leaves where it is closed: its figures, and in its counts those of the rows without a prediction."""
+
+    run_id: int
+    rule: Rule
+    leave_figures: Callable[[Connection], None]
+    begun: Begun | None = None
+    """None of a run that took no row."""
+
+    def __call__(self, connection: Connection) -> dict[str, Any]:
+        """What belongs into the run's counts."""
+        self.leave_figures(connection)
+        return {store.KEY: as_json(_counted(connection, self))}
+
+
+def _before(last: Unpredicted | None, run_id: int, drawn: int) -> Unpredicted:
+    """What this run's counts are added to."""
+    if last is None:  # the runs before it are the past, if there were any
+        return Unpredicted(marks=Marks(run_id=run_id - 1, counted_run_id=run_id - 1))
+    before = begun_after(last)
+    if before.marks.known_version <= drawn:
+        return before
+    return replace(before, marks=replace(before.marks, known_version=0))  # the counter was set back since
+
+
+def _counted(connection: Connection, night: NightEnd) -> Unpredicted:
+    last = store.lock_newest_figures(connection)
+    drawn = store.versions_drawn(connection) if night.begun is None else night.begun.drawn
+    before = _before(last, night.run_id, drawn)
+    marks, limits, highest = before.marks, night.rule.limits, store.highest_id(connection)
+    predicted, rejected, counted = store.counts_since(connection, marks.counted_run_id, night.run_id)
+    turned_away = _turned_away(connection, night.rule, last, before)
+    # The first night asks for no row that was there before it: that may be all of a long history.
+    lost = 0 if last is None else _never_queued(connection, night, marks.highest_id, highest)
+    others = turned_away.since_then + Counter({("", NEVER_QUEUED, ""): lost})
+    by_scoring = _by_scoring(before) + Counter({("", NOT_LOOKED_UP, ""): rejected})
+    found = replace(before, predicted=before.predicted + predicted, causes=as_causes(others + by_scoring))
+    if by_scoring and found.are_too_many(limits):
+        # Some may have been corrected, labelled or deleted since, or been rejected once more.
+        by_scoring = store.rejected_and_standing(connection, marks.run_id, marks.known_version)
+        found = replace(found, causes=as_causes(others + by_scoring))
+    good = is_good(found, limits)
+    left = replace(
+        marks,
+        counted_run_id=max(counted, marks.counted_run_id),
+        highest_id=marks.highest_id if lost and not good else highest,
+        drawn=drawn,
+        standing=as_causes(turned_away.standing),
+        standing_when_good=as_causes(turned_away.least),
+        pulls={**marks.pulls, **turned_away.pulls},
+    )
+    at = clock(connection).isoformat(timespec="seconds")
+    tonight = turned_away.by_pulls_tonight
+    return replace(found, number=before.number + 1, at=at, rejected_by_pulls=tonight, is_good=good, marks=left)
+
+
+def _by_scoring(before: Unpredicted) -> Counter[Why]:
+    found = as_counter(before.causes)
+    return Counter({why: rows for why, rows in found.items() if not why[0] and why[1] != NEVER_QUEUED})
+
+
+def _never_queued(connection: Connection, night: NightEnd, above: int, highest: int) -> int:
+    """Of the rows that came since the last night, or since the last one that found none."""
+    if night.begun is None:
+        return store.never_queued(connection, above, highest, 0)
+    claimed = int(counts_of(connection, night.run_id).get("new_ids", 0))
+    return store.never_queued(connection, above, highest, claimed if night.begun.highest_id == above else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _TurnedAway:
+    """Rows that no scoring has met: what pulls reject, and what lacks its stamps."""
+
+    standing: Counter[Why]
+    """All of them that there are."""
+    least: Counter[Why]
+    """As few as there were at any time since the last good night."""
+    by_pulls_tonight: int
+    """How many the pulls since the run before have added."""
+    pulls: Mapping[str, int]
+    """By source the run of its last pull."""
+
+    @property
+    def since_then(self) -> Counter[Why]:
+        """A source that has bad rows every night is told of those that came on top."""
+        return self.standing - self.least
+
+
+def _turned_away(connection: Connection, rule: Rule, last: Unpredicted | None, before: Unpredicted) -> _TurnedAway:
+    marks = before.marks
+    pulls = store.pulls_since(connection, marks.pulls, rule.sources)
+    stood = as_counter(each for each in marks.standing if not each.source or each.source in rule.sources)
+    least = as_counter(marks.standing_when_good)
+    newest = {pull.source: pull.run_id for pull in pulls}
+    if last is None:
+        # Before there were such figures: each source's last pull is tonight's, and those before it are the past.
+        stood = least = after_pulls(stood, [pull for pull in pulls if pull.run_id < newest[pull.source]])
+        pulls = [pull for pull in pulls if pull.run_id == newest[pull.source]]
+    standing = after_pulls(stood, pulls)
+    by_pulls = (standing - stood).total()
+    standing["", NEVER_QUEUED, ""] = store.unstamped(connection)
+    return _TurnedAway(standing, standing & least, by_pulls, newest)

@@ -1,0 +1,447 @@
+"""A night on which every job succeeds while most of the new rows get no prediction: health, alerts, status, metrics and
+the report say so alike, until the rows are mended."""
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pima.monitoring.metrics_endpoint import DatabaseFigures
+from tests.conftest import (
+    PATIENCE_SECONDS,
+    Database,
+    Ended,
+    call,
+    insert_patients,
+    install_models,
+    the_json,
+    under_role,
+    without_triggers,
+)
+from tests.jobs.alert_receiver import AlertReceiver
+from tests.jobs.clinic import URL, Clinic
+
+CONDITION = "rows_without_prediction"
+WRONG_UNIT = {"glucose_mmol": 90}
+"""Of a visit: milligrams where millimoles are declared."""
+
+
+@dataclass
+class Service:
+    """A clinic with visits in pima's own database, and what a person does and sees."""
+
+    database: Database
+    clinic: Clinic
+
+    def call(self, job: str, *arguments: str, **environ: str) -> Ended:
+        return call(
+            self.database, job, "--config", self.clinic.config, *arguments, **({URL: self.clinic.url} | environ)
+        )
+
+    def score(self, *arguments: str, **environ: str) -> None:
+        ended = self.call("score", *arguments, **environ)
+        assert ended.exit_code == 0, ended.stderr
+        assert "monitoring is incomplete" not in ended.stderr
+
+    def night(self, *arguments: str) -> dict[str, Any]:
+        """What became of the clinic's rows."""
+        pulled = self.clinic.pulled(self.database, *arguments)
+        self.score()
+        return pulled
+
+    def told(self, **environ: str) -> str:
+        """What health says of it; empty where it says nothing."""
+        complaints = self.call("health", **environ).stderr.split("; ")
+        (found,) = [each.strip() for each in complaints if CONDITION in each] or [""]
+        return found.partition(f"{CONDITION}: ")[2]
+
+    def shown(self) -> dict[str, Any]:
+        found = the_json(self.call("status", "--json"))["new_rows"]
+        assert isinstance(found, dict)
+        return found
+
+    def figures(self) -> tuple[int, int]:
+        """How many rows there are, and how many of them have no prediction."""
+        return self.shown()["rows"], self.shown()["without_prediction"]
+
+    def metrics(self) -> dict[str, float]:
+        families = list(DatabaseFigures(self.database.engine).collect())
+        return {each.name: each.samples[0].value for each in families if each.name.startswith("pima_new_rows")}
+
+    def correct(self) -> None:
+        """The clinic mends the rows that have the wrong unit."""
+        self.clinic.execute("UPDATE visits SET glucose_mmol = 5 WHERE glucose_mmol = 90")
+
+
+@pytest.fixture
+def service(database: Database, own_clinic: Clinic, trained: Path) -> Service:
+    """After a good night of 70 visits."""
+    install_models(database, trained)
+    found = Service(database, own_clinic)
+    own_clinic.insert(70)
+    found.night()
+    assert (found.told(), found.figures()) == ("", (70, 0))
+    assert found.shown()["what"] == "none of the 70 new rows lacks a prediction"
+    return found
+
+
+def _all_say(service: Service, listener: AlertReceiver, what: str) -> None:
+    """The same sentence everywhere, with the moment of the last good night."""
+    told = service.told()
+    since = re.search(r"since (\d{4}-\d\d-\d\d \d\d:\d\d UTC)", told)
+    assert since is not None, told
+    assert told == what.format(since=since[1])
+    shown = service.shown()
+    assert (shown["what"], shown["too_many"]) == (told, True)
+    assert f"ALERT: {told}" in " ".join(service.call("status", COLUMNS="300").stdout.split())
+    assert service.metrics() == {
+        "pima_new_rows": shown["rows"],
+        "pima_new_rows_without_prediction": shown["without_prediction"],
+        "pima_new_rows_alert": 1,
+    }
+    assert service.call("alert", PIMA_ALERTS__URLS=listener.url).exit_code == 0
+    (message,) = [each["message"] for each in listener.got if each["title"].endswith(CONDITION)]
+    assert message.startswith(f"{told}.\nSeen since ")
+    assert "`python -m jobs.status`" in message.splitlines()[-1]
+
+
+def _all_are_quiet(service: Service, listener: AlertReceiver) -> None:
+    assert service.told() == ""
+    assert not service.shown()["too_many"]
+    assert "ALERT" not in service.call("status").stdout
+    assert service.metrics()["pima_new_rows_alert"] == 0
+    assert service.call("alert", PIMA_ALERTS__URLS=listener.url).exit_code == 0
+    assert [title for title in listener.titles if CONDITION in title] == [CONDITION, f"{CONDITION} is over"]
+
+
+def test_a_night_whose_pull_rejects_every_new_row(service: Service, listener: AlertReceiver) -> None:
+    service.clinic.insert(60, seed=2, **WRONG_UNIT)
+    assert service.night()["rejected"] == 60
+    what = (
+        "60 of the 60 rows that were new or changed since {since} have no prediction: "
+        "60 rejected by the pull of clinic (out of range: glucose)"
+    )
+    _all_say(service, listener, what)
+    night = the_json(service.call("status", "--json"))["nights"][0]
+    assert (night["predicted"], night["rejected"], night["rejected_by_pulls"]) == (0, 60, 60)
+    screen = " ".join(service.call("status", COLUMNS="300").stdout.split())
+    assert "0 predicted, 60 rejected (60 by pulls)" in screen
+    assert "130 rows read, 60 rejected" in screen
+    assert service.shown()["causes"] == [
+        {"source": "clinic", "reason": "out_of_range", "column": "glucose", "rows": 60}
+    ]
+    service.night()  # an empty one mends nothing, and does not count them twice
+    assert service.told().startswith("60 of the 60 rows")
+    service.correct()
+    service.night()
+    _all_are_quiet(service, listener)
+    assert service.figures() == (60, 0)
+
+
+def test_a_night_whose_scoring_rejects_every_new_row(service: Service, listener: AlertReceiver, tmp_path: Path) -> None:
+    bad = insert_patients(service.database, 40, age=None) + insert_patients(service.database, 20, glucose=700)
+    service.score()
+    what = (
+        "60 of the 60 rows that were new or changed since {since} have no prediction: "
+        "60 rejected by scoring (40 missing: age, 20 out of range: glucose)"
+    )
+    _all_say(service, listener, what)
+    service.score()
+    assert service.told().startswith("60 of the 60 rows")
+    service.database.execute(f"UPDATE patients SET age = 50, glucose = 100 WHERE id >= {bad[0]}")
+    service.score()
+    _all_are_quiet(service, listener)
+    assert service.figures() == (60, 0)
+
+
+def test_rows_that_were_written_while_the_triggers_were_off(service: Service, listener: AlertReceiver) -> None:
+    with without_triggers(service.database):
+        insert_patients(service.database, 60)
+    service.score()
+    what = (
+        "60 of the 60 rows that were new or changed since {since} have no prediction: "
+        "60 never queued, written while the triggers were switched off"
+    )
+    _all_say(service, listener, what)
+    assert service.call("requeue").exit_code == 0
+    service.score()
+    _all_are_quiet(service, listener)
+    assert service.figures() == (60, 0)
+
+
+@pytest.mark.parametrize("labelled", [0, 30])
+def test_rows_that_have_their_version_and_no_entry_on_the_queue(service: Service, labelled: int) -> None:
+    """As where one trigger alone was off, whether or not the ids of the others follow one another."""
+    lost = []
+    for n in range(60):
+        insert_patients(service.database, 1)
+        lost += insert_patients(service.database, 1)
+        if n < labelled:
+            insert_patients(service.database, 1, outcome=1)
+    service.database.execute(f"DELETE FROM scoring_queue WHERE patient_id IN ({', '.join(map(str, lost))})")
+    service.score()
+    assert "60 of the 120 rows" in service.told()
+    insert_patients(service.database, 20)
+    service.score()  # they are not overlooked behind newer rows
+    assert "60 of the 140 rows" in service.told()
+    assert service.call("requeue").exit_code == 0
+    service.score()
+    assert (service.told(), service.figures()) == ("", (140, 0))
+    service.score()
+    assert service.figures() == (0, 0)
+
+
+@pytest.mark.usefixtures("equal_fits_once")
+def test_a_report_says_so_too(service: Service, tmp_path: Path) -> None:
+    service.clinic.insert(60, seed=2, **WRONG_UNIT)
+    service.night()
+    page = tmp_path / "report.html"
+    assert service.call("report", "--out", str(page)).exit_code == 0
+    nights = page.read_text().partition('<section id="nights"')[2].partition("</section>")[0]
+    assert f"Too many rows have no prediction: {service.told()}." in nights
+    assert re.search(r'succeeded</td><td class="number">0</td><td class="number">60</td>', nights)
+    service.correct()
+    service.night()
+    assert service.call("report", "--out", str(page)).exit_code == 0
+    assert f"Of the newest rows: {service.shown()['what']}." in page.read_text()
+
+
+def test_new_labelled_rows_and_deleted_ones_lack_nothing(service: Service) -> None:
+    insert_patients(service.database, 40, outcome=1)
+    (first, *_) = insert_patients(service.database, 30)
+    service.database.execute(f"DELETE FROM patients WHERE id < {first + 15} AND id >= {first}")
+    service.score()
+    assert service.figures() == (15, 0)
+
+
+def test_a_source_that_has_bad_rows_every_night_is_told_of_new_ones_alone(service: Service) -> None:
+    service.clinic.insert(15, seed=2, **WRONG_UNIT)
+    service.clinic.insert(85, seed=3)
+    service.night()
+    assert (service.told(), service.figures()) == ("", (100, 15))  # a good night
+    for seed in (4, 5):
+        service.clinic.insert(12, seed=seed)
+        assert service.night()["rejected"] == 15
+        assert (service.told(), service.figures()) == ("", (12, 0))
+    service.clinic.insert(12, seed=6, **WRONG_UNIT)
+    assert service.night()["rejected"] == 27
+    assert service.told().startswith("12 of the 12 rows")
+    # All of them are mended, and then as many come anew as there were.
+    service.correct()
+    service.night()
+    assert (service.told(), service.figures()) == ("", (27, 0))
+    service.clinic.insert(27, seed=7, **WRONG_UNIT)
+    service.night()
+    assert service.told().startswith("27 of the 27 rows")
+
+
+def test_bad_rows_that_go_and_come_again_without_a_good_night_between_are_new(service: Service) -> None:
+    service.clinic.insert(12, seed=2, **WRONG_UNIT)
+    service.clinic.insert(70, seed=3)
+    service.night()
+    assert service.told() == ""
+    service.clinic.execute("DELETE FROM visits WHERE glucose_mmol = 90")
+    service.night()
+    service.clinic.insert(12, seed=4, **WRONG_UNIT)
+    service.night()
+    assert service.told().startswith("12 of the 12 rows")
+
+
+def test_small_nights_add_up_and_empty_ones_change_nothing(service: Service) -> None:
+    for night in range(1, 4):
+        insert_patients(service.database, 3, age=None)
+        service.score()
+        service.score()
+        assert (service.told(), service.figures()) == ("", (3 * night, 3 * night))
+    insert_patients(service.database, 3, age=None)
+    service.score()
+    assert service.told().startswith("12 of the 12 rows")
+    service.database.execute("UPDATE patients SET outcome = 1 WHERE age IS NULL")  # labelled, they need none
+    service.score()
+    assert (service.told(), service.figures()) == ("", (0, 0))
+
+
+def test_small_nights_of_a_source_that_tells_what_has_changed_add_up_until_all_is_compared(service: Service) -> None:
+    clinic = service.clinic
+    clinic.execute("ALTER TABLE visits ADD COLUMN changed TEXT")
+    clinic.settings["changed_since"] = "changed"
+    clinic.execute("UPDATE visits SET changed = '2026-01-01T00:00:00'")
+    service.night("--full")
+    for night in range(1, 5):
+        assert service.told() == ""
+        clinic.insert(3, seed=night + 1, changed=f"2026-01-0{night + 1}T09:30:00", **WRONG_UNIT)
+        clinic.insert(1, seed=night + 20, changed=f"2026-01-0{night + 1}T10:30:00")
+        for _ in range(2):  # what was read the night before is read once more, and is not new
+            assert service.night()["compared"] == "changed"
+            assert service.figures() == (4 * night, 3 * night)
+    assert service.told().startswith("12 of the 16 rows")
+    service.correct()
+    service.night("--full")
+    assert (service.told(), service.figures()) == ("", (16, 0))
+
+
+def test_rejected_rows_with_an_outcome_and_people_who_were_forgotten_do_not_count(service: Service) -> None:
+    service.clinic.insert(1, seed=2, patient_no=7)
+    service.night()
+    assert service.call("forget", "--person", "7", "--reason", "a test").exit_code == 0
+    service.clinic.insert(30, seed=3, patient_no=7)
+    service.clinic.insert(25, seed=4, diabetic="yes", **WRONG_UNIT)
+    pulled = service.night()
+    assert pulled["rejected_by_reason"] == {"forgotten": 31, "out_of_range": 25}
+    assert pulled["rejected_unlabelled"] == {}
+    assert (service.told(), service.figures()) == ("", (0, 0))
+
+
+def test_what_is_scored_once_more_is_neither_new_nor_changed(service: Service) -> None:
+    insert_patients(service.database, 15, age=None)
+    insert_patients(service.database, 70)
+    service.score()
+    assert (service.told(), service.figures()) == ("", (85, 15))  # a good night
+    insert_patients(service.database, 10)
+    service.score()
+    insert_patients(service.database, 30, age=None)
+    service.score()
+    assert service.told().startswith("30 of the 30 rows")
+    for champion in ("2", "3"):
+        assert service.call("models", "promote", champion, "--reason", "a test").exit_code == 0
+        assert service.call("requeue", "--stale").exit_code == 0
+        service.score()
+    assert service.told().startswith("30 of the ")
+    # Of those that are rejected again, as they were before, none is new but these.
+    assert the_json(service.call("requeue", "--rejected", "--json"))["requeued"] == 45
+    service.score()
+    assert service.shown()["without_prediction"] == 45 - 15
+
+
+def test_a_dry_run_leaves_nothing_and_a_limited_one_what_it_did(service: Service) -> None:
+    insert_patients(service.database, 20, age=None)
+    service.score("--dry-run")
+    assert service.figures() == (70, 0)
+    service.score("--limit", "8")
+    assert (service.told(), service.figures()) == ("", (8, 8))
+    service.score()
+    assert service.told().startswith("20 of the 20 rows")
+
+
+def test_what_a_run_did_that_died_is_counted_by_the_next(service: Service) -> None:
+    insert_patients(service.database, 30, age=None)
+    service.score("--limit", "20")
+    last = service.database.value("SELECT max(id) FROM runs")
+    counts = json.dumps({"claimed": 20, "rejected": 20, "new_predicted": 0})
+    service.database.execute(
+        "UPDATE runs SET status = 'crashed', counts = :counts WHERE id = :id", {"counts": counts, "id": last}
+    )
+    service.score()
+    assert service.told().startswith("30 of the 30 rows")
+
+
+def test_runs_at_once_forget_none_of_their_rows(service: Service) -> None:
+    insert_patients(service.database, 60, age=None)
+    arguments = ("--config", service.clinic.config, "--batch-size", "5")
+    processes = [service.database.start("score", *arguments) for _ in range(3)]
+    ended = [process.communicate(timeout=PATIENCE_SECONDS) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], ended
+    assert service.told().startswith("60 of the 60 rows")
+    numbers = [
+        counts["unpredicted"]["number"]
+        for (found,) in service.database.execute("SELECT counts FROM runs WHERE job = 'score'")
+        if "unpredicted" in (counts := json.loads(found) if isinstance(found, str) else found)
+    ]
+    assert sorted(numbers) == [1, 2, 3, 4]
+
+
+def test_a_run_that_several_processes_share_tells_of_it_too(
+    postgresql: Database, postgresql_own_clinic: Clinic, trained: Path
+) -> None:
+    install_models(postgresql, trained)
+    assert call(postgresql, "migrate", "--roles").exit_code == 0
+    service = Service(under_role(postgresql, "pima_scorer"), postgresql_own_clinic)
+    insert_patients(postgresql, 70)
+    service.score("--processes", "2", "--batch-size", "20")
+    service.database = postgresql
+    assert service.figures() == (70, 0)
+    service.database = under_role(postgresql, "pima_scorer")
+    insert_patients(postgresql, 60, age=None)
+    service.score("--processes", "2", "--batch-size", "20")
+    service.database = postgresql
+    assert service.told().endswith("60 rejected by scoring (missing: age)")
+    counts = the_json(service.call("score", "--processes", "2", "--json"))["unpredicted"]
+    assert (counts["number"], counts["predicted"]) == (3, 0)
+
+
+def test_the_settings_say_how_many_are_too_many(service: Service) -> None:
+    insert_patients(service.database, 10)
+    insert_patients(service.database, 10, age=None)
+    service.score()
+    assert service.told().startswith("10 of the 20 rows")
+    assert service.told(PIMA_HEALTH__MOST_WITHOUT_PREDICTION="0.5") == ""
+    assert service.told(PIMA_HEALTH__FEWEST_WITHOUT_PREDICTION="11") == ""
+    service.score(PIMA_HEALTH__MOST_WITHOUT_PREDICTION="0.5")  # by which this night is good, and the next begins anew
+    service.score()
+    assert (service.told(), service.figures()) == ("", (0, 0))
+
+
+def test_a_source_that_is_declared_no_more_is_told_of_no_more(service: Service) -> None:
+    service.clinic.insert(60, seed=2, **WRONG_UNIT)
+    service.night()
+    assert service.told().startswith("60 of the 60 rows")
+    assert call(service.database, "score").exit_code == 0
+    assert service.told() == ""
+
+
+def test_it_goes_on_when_old_runs_and_rejections_are_removed(service: Service) -> None:
+    database = service.database
+    service.clinic.insert(60, seed=2, **WRONG_UNIT)
+    insert_patients(database, 30, age=None)
+    service.night()
+    then = database.stored(datetime.now(UTC) - timedelta(days=400))
+    database.execute("UPDATE runs SET heartbeat_at = :then", {"then": then})
+    database.execute("UPDATE rejections SET rejected_at = :then", {"then": then})
+    service.night()
+    ended = service.call("retain", "--older-than", "365")
+    assert ended.exit_code == 0, ended.stderr
+    assert database.value("SELECT count(*) FROM runs WHERE job = 'score'") == 1
+    for _ in range(2):
+        assert service.told().startswith("90 of the 90 rows")
+        service.night()
+    service.correct()
+    database.execute("UPDATE patients SET age = 50 WHERE age IS NULL")
+    service.night()
+    assert (service.told(), service.figures()) == ("", (90, 0))
+
+
+def test_a_database_that_was_at_work_before_there_were_such_figures(service: Service) -> None:
+    """Its standing bad rows are the past, and nobody looks through all of its rows."""
+    database = service.database
+    service.clinic.insert(15, seed=2, **WRONG_UNIT)
+    service.clinic.insert(85, seed=3)
+    insert_patients(database, 15, age=None)
+    service.night()
+    service.clinic.pulled(database)
+    for run, counts in database.execute("SELECT id, counts FROM runs"):
+        found = json.loads(counts) if isinstance(counts, str) else counts
+        found.pop("unpredicted", None)
+        for source in found.get("sources", ()):
+            source.pop("rejected_unlabelled")
+        database.execute("UPDATE runs SET counts = :counts WHERE id = :id", {"counts": json.dumps(found), "id": run})
+    assert the_json(service.call("status", "--json"))["new_rows"] is None
+    assert set(service.metrics().values()) == {0}
+    service.clinic.insert(12, seed=4)
+    service.night()
+    assert (service.told(), service.figures()) == ("", (12, 0))
+    service.clinic.insert(12, seed=5, **WRONG_UNIT)
+    service.night()
+    assert service.told().startswith("12 of the 12 rows")
+
+
+def test_figures_that_somebody_has_changed_are_none(service: Service) -> None:
+    service.database.execute('UPDATE runs SET counts = \'{"unpredicted": {"number": "many"}}\' WHERE job = \'score\'')
+    assert service.told() == ""
+    assert the_json(service.call("status", "--json"))["new_rows"] is None
+    insert_patients(service.database, 5)
+    service.score()
+    assert service.figures() == (5, 0)
