@@ -76,6 +76,8 @@ class Words:
     """The operator between two values of which each may be NULL."""
     last_version: str
     """The query for the row version that was drawn last; NULL where none was."""
+    triggers_state: str
+    """The query for a text that is another one whenever the triggers on patients were altered or switched off since."""
     first_writer: str
     """The query for the number of the first of those who have written to patients and not committed, or else of
     whoever writes next."""

@@ -22,6 +22,7 @@ from pima.core.unpredicted import (
 )
 from pima.process.results import as_json
 from pima.store import unpredicted as store
+from pima.store.database import database_of
 from pima.store.engine import clock, reading
 from pima.store.runs import counts_of
 
@@ -73,6 +74,7 @@ def _before(last: Unpredicted | None, run_id: int, drawn: int) -> Unpredicted:
 
 
 def _counted(connection: Connection, night: NightEnd) -> Unpredicted:
+    database_of(connection).join_by_index(connection)  # last night's statistics say nothing of tonight's rows
     last = store.lock_newest_figures(connection)
     drawn = store.versions_drawn(connection) if night.begun is None else night.begun.drawn
     before = _before(last, night.run_id, drawn)
@@ -80,7 +82,8 @@ def _counted(connection: Connection, night: NightEnd) -> Unpredicted:
     predicted, rejected, counted = store.counts_since(connection, marks.counted_run_id, night.run_id)
     turned_away = _turned_away(connection, night.rule, last, before)
     # The first night asks for no row that was there before it: that may be all of a long history.
-    lost = 0 if last is None else _never_queued(connection, night, marks.highest_id, highest)
+    triggers = store.triggers_state(connection)
+    lost = 0 if last is None else _never_queued(connection, night, marks, highest, triggers)
     others = turned_away.since_then + Counter({("", NEVER_QUEUED, ""): lost})
     by_scoring = _by_scoring(before) + Counter({("", NOT_LOOKED_UP, ""): rejected})
     found = replace(before, predicted=before.predicted + predicted, causes=as_causes(others + by_scoring))
@@ -92,7 +95,9 @@ def _counted(connection: Connection, night: NightEnd) -> Unpredicted:
     left = replace(
         marks,
         counted_run_id=max(counted, marks.counted_run_id),
+        # Until those are mended they are looked for again, from where they began.
         highest_id=marks.highest_id if lost and not good else highest,
+        triggers=marks.triggers if lost and not good else triggers,
         drawn=drawn,
         standing=as_causes(turned_away.standing),
         standing_when_good=as_causes(turned_away.least),
@@ -108,12 +113,13 @@ def _by_scoring(before: Unpredicted) -> Counter[Why]:
     return Counter({why: rows for why, rows in found.items() if not why[0] and why[1] != NEVER_QUEUED})
 
 
-def _never_queued(connection: Connection, night: NightEnd, above: int, highest: int) -> int:
+def _never_queued(connection: Connection, night: NightEnd, marks: Marks, highest: int, triggers: str) -> int:
     """Of the rows that came since the last night, or since the last one that found none."""
-    if night.begun is None:
-        return store.never_queued(connection, above, highest, 0)
-    claimed = int(counts_of(connection, night.run_id).get("new_ids", 0))
-    return store.never_queued(connection, above, highest, claimed if night.begun.highest_id == above else None)
+    claimed: int | None = 0
+    if night.begun is not None:
+        is_the_same = night.begun.highest_id == marks.highest_id
+        claimed = int(counts_of(connection, night.run_id).get("new_ids", 0)) if is_the_same else None
+    return store.never_queued(connection, marks.highest_id, highest, claimed, triggers == marks.triggers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,11 @@ WORDS = Words(
     person_key_in_range="octet_length({0}person_key) BETWEEN 1 AND 200",
     differs="IS DISTINCT FROM",
     last_version=LAST_VERSION,
+    # Who switches one off and on again has written its row of the catalogue anew.
+    triggers_state="""
+        SELECT coalesce(md5(string_agg(concat_ws(' ', t.oid, t.xmin, f.oid, f.xmin), ',' ORDER BY t.oid)), '')
+        FROM pg_trigger t JOIN pg_proc f ON f.oid = t.tgfoid
+        WHERE t.tgrelid = to_regclass('patients') AND NOT t.tgisinternal""",
     # By the locks and not by the snapshot, which has those of all databases of the server, and no savepoints.
     first_writer="""
         SELECT CAST(CAST(number AS text) AS bigint) FROM (

@@ -24,6 +24,8 @@ WORDS = Words(
     person_key_in_range="length(CAST({0}person_key AS BLOB)) BETWEEN 1 AND 200",
     differs="IS NOT",
     last_version="SELECT last FROM patient_version_counter",
+    # The schema's; a trigger can't be switched off but by dropping it, or by a connection that has no triggers at all.
+    triggers_state="SELECT CAST(schema_version AS TEXT) FROM pragma_schema_version",
     # Of two writers one waits, so that versions tell it all.
     first_writer="SELECT 0",
     came_before_writer=":writer = 0",
