@@ -78,7 +78,7 @@ class OpenRun:
         """From then on nobody adds to it but what it leaves."""
         counts: dict[str, Any] | None = None if self._is_shared else self._reported
         if left:
-            counts = counts_of(connection, self.id) | left
+            counts = {**counts_of(connection, self.id), **left}
         finish_run(connection, self.id, status, counts, error_code)
         if self._is_shared or left:
             self._recorded = counts_of(connection, self.id)
