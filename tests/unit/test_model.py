@@ -94,13 +94,12 @@ def test_the_stored_model_is_made_of_plain_layers(model) -> None:
 
 
 def test_both_stored_forms_say_the_same_on_probe_rows_and_data(data, artifacts) -> None:
-    from pima.model.artifact import parity, probe_rows
-    from pima.model.rounding import LEAST
+    from pima.model.artifact import PROBABILITY_ROUNDING, parity, probe_rows
 
     assert np.isnan(probe_rows(FEATURES)).any()
     found = parity(artifacts, data.features, FEATURES, 0.5)
     assert found.passed
-    assert found.largest_difference <= LEAST
+    assert found.largest_difference <= PROBABILITY_ROUNDING
 
 
 def test_another_models_compiled_form_fails_parity(data, artifacts) -> None:
