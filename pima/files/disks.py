@@ -7,33 +7,25 @@ from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-Identity = tuple[int, int]
-"""Of a folder: its device and inode, which it has by whatever name."""
-
 
 def matching(
-    folder: str | Path,
-    pattern: Sequence[str],
-    is_left_out: Callable[[str], bool] = lambda _: False,
-    above: frozenset[Identity] = frozenset(),
+    folder: str | Path, pattern: Sequence[str], is_left_out: Callable[[str], bool] = lambda _: False
 ) -> Iterator[str]:
     """The paths of all but folders that a pattern's parts name below a folder; `**` stands for any folders, or none.
 
-    What has a name that is left out is not looked at. `**` does not lead into a folder that the path to it lies in.
-    Raises OSError, with the path, where a folder can't be listed or a link leads nowhere, which may be to a folder.
+    What has a name that is left out is not looked at. Raises OSError, with the path, where a folder can't be listed, a
+    link leads nowhere, which may be to a folder, or links lead in a circle.
     """
     if not pattern:
         return
     here, *rest = pattern
-    above |= {_identity(folder)}
-    is_deep = here == "**"
-    if is_deep:
-        yield from matching(folder, rest, is_left_out, above)
+    if here == "**":
+        yield from matching(folder, rest, is_left_out)
         here, rest = "*", list(pattern)
     for path, is_folder in _named(folder, here, is_left_out):
-        if is_folder and not (is_deep and _identity(path) in above):
-            yield from matching(path, rest, is_left_out, above)
-        elif not is_folder and not rest:
+        if is_folder:
+            yield from matching(path, rest, is_left_out)
+        elif not rest:
             yield path
 
 
@@ -41,11 +33,6 @@ def require_file(path: str) -> None:
     """Raises OSError, with the path: a pipe would be waited for."""
     if not stat.S_ISREG(Path(path).stat().st_mode):
         raise OSError(errno.EINVAL, "it is neither a file nor a folder", path)
-
-
-def _identity(folder: str | Path) -> Identity:
-    found = Path(folder).stat()
-    return found.st_dev, found.st_ino
 
 
 def _named(folder: str | Path, part: str, is_left_out: Callable[[str], bool]) -> Iterator[tuple[str, bool]]:

@@ -3,7 +3,6 @@
 import hashlib
 import struct
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -18,12 +17,6 @@ from pima.files.places import Place, place_of, words_of
 OURS = ("probability", "predicted_class", "model_version", "row_number", "reason", "field")
 """The columns that scoring adds, to predictions or to rejections."""
 _DAMAGED = "it is no readable Parquet file"
-_LOGS = (
-    ("_delta_log", "", "a Delta table"),
-    (".hoodie", "", "a Hudi table"),
-    ("metadata", ".metadata.json", "an Iceberg table"),
-)
-"""The folder of a table's log, and how a file of it ends."""
 _KNOWN_KEYS = ("id", *KEYS)
 _END = 8
 """Bytes at a file's end: the footer's length, and PAR1."""
@@ -56,8 +49,10 @@ class InputFile:
 
 
 def found_in(dataset: str) -> tuple[Place, dict[str, str]]:
-    """The storage, and the path of each file by its name within the dataset. Raises DatasetRefused where there is
-    none, or where they are a table's."""
+    """The storage, and the path of each file by its name within the dataset.
+
+    Raises DatasetRefused where there is none, or where one can't be looked at.
+    """
     place, path = place_of(dataset)
     try:
         found = place.found(path)
@@ -65,21 +60,7 @@ def found_in(dataset: str) -> tuple[Place, dict[str, str]]:
         raise DatasetRefused(dataset=error.filename or dataset, what=_unreadable(error)) from None
     if not found:
         raise DatasetRefused(dataset=dataset, what="there is no Parquet file")
-    _require_no_table(place, path, found)
     return place, found
-
-
-def _require_no_table(place: Place, dataset: str, found: Mapping[str, str]) -> None:
-    """Which of its files are a table's stands in its log alone; those that it has replaced are there still."""
-    if dataset in found.values():  # a single file that somebody has named
-        return
-    # A table may begin above its partitions, and be a partition itself (clinic=7).
-    for folder in sorted({folder for path in found.values() for folder in place.folders_of(path)}):
-        for log, ending, table in _LOGS:
-            with suppress(OSError):
-                if any(name.endswith(ending) for name in place.files_below(f"{folder}/{log}")):
-                    what = f"it is of {table}, whose folder keeps replaced files: write its rows into other files"
-                    raise DatasetRefused(dataset=dataset, what=what)
 
 
 def input_files(place: Place, found: Mapping[str, str], declared: Declaration, keys: Sequence[str]) -> list[InputFile]:

@@ -12,13 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pima.core.validation import Validated, validate_columns
-from pima.errors import DatasetRefused, PartNotWritten
+from pima.errors import DatasetRefused
 from pima.files.columns import array_of, keys_of, measurements_of
-from pima.files.contents import content_crc32
 from pima.files.inputs import require_unchanged
 from pima.files.outputs import require_none_of_others
 from pima.files.parts import PREDICTIONS, REJECTIONS, Facts, Part, as_metadata
-from pima.files.places import Place, whole, words_of
+from pima.files.places import Place, whole
 from pima.files.scoring_model import ScoringModel
 from pima.process.stopping import StopRequest
 
@@ -75,28 +74,10 @@ class PartScoring:
         with ExitStack() as rejecting, ExitStack() as predicting:
             predictions = _Output(self.target, f"{self.folder}/{PREDICTIONS}/{part.name}", predicting)
             rejections = _Output(self.target, f"{self.folder}/{REJECTIONS}/{part.name}", rejecting)
-            facts = self._written(part, predictions, rejections)
+            facts = self._facts(part, self._write(part, predictions, rejections))
+            require_unchanged(self.source, part.input)
             rejections.finish(as_metadata(facts))
-            if not facts.rejected_by_reason:
-                self._remove_rejections(part)
             predictions.finish(as_metadata(facts))
-        return facts
-
-    def _remove_rejections(self, part: Part) -> None:
-        """Of the file as it was before: the predictions beside them may be gone, or were never finished."""
-        path = f"{self.folder}/{REJECTIONS}/{part.name}"
-        try:
-            self.target.remove(path)
-        except OSError as error:
-            raise PartNotWritten(path=path, why=words_of(error)) from None
-
-    def _written(self, part: Part, predictions: "_Output", rejections: "_Output") -> Facts:
-        """What of the part is read is summed besides, from a file that is the same before and after."""
-        with ThreadPoolExecutor(1, "summing") as summing:
-            content = summing.submit(content_crc32, self.source, part)
-            by_reason = self._write(part, predictions, rejections)
-            facts = self._facts(part, content.result(), by_reason)
-        require_unchanged(self.source, part.input)
         return facts
 
     def _write(self, part: Part, predictions: "_Output", rejections: "_Output") -> Counter[str]:
@@ -149,11 +130,11 @@ class PartScoring:
         }
         return _beside(kept, added)
 
-    def _facts(self, part: Part, crc32: int, by_reason: Counter[str]) -> Facts:
+    def _facts(self, part: Part, by_reason: Counter[str]) -> Facts:
         return Facts(
             scored_by=self.model.sha256,
             footer_sha256=part.input.footer_sha256,
-            content_crc32=crc32,
+            input_version=part.input.version,
             keys=part.input.columns.keys,
             rows=part.rows,
             predicted=part.rows - by_reason.total(),

@@ -43,8 +43,8 @@ class Facts:
     """`ScoringModel.sha256`."""
     footer_sha256: str
     """Of the input."""
-    content_crc32: int
-    """Of the input's bytes that the part was made of: `pima.files.contents`."""
+    input_version: str
+    """`Place.version` of the input."""
     keys: tuple[str, ...]
     rows: int
     predicted: int

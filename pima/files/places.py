@@ -4,7 +4,7 @@ What is written is whole or not there: it is written beside its place and then p
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
@@ -31,9 +31,6 @@ class Place(Protocol):
 
     def version(self, path: str) -> str:
         """Another text once the file is another one, or was written to. Raises OSError."""
-
-    def folders_of(self, path: str) -> set[str]:
-        """All that a file lies in, up to the topmost, by whatever name."""
 
     def files_below(self, folder: str) -> set[str]:
         """What the files are called within a folder; none where there is no folder. Raises OSError."""
@@ -94,16 +91,6 @@ def lies_within(into: str, dataset: str) -> bool:
     return "**" in named or len(named) >= len(folder.relative_to(above).parts) + 2
 
 
-def is_among(into: str, dataset: str, paths: Iterable[str]) -> bool:
-    """Whether links below a dataset of several files lead to the folder that is written into: some of its files lie
-    there, or, where the dataset is a folder, beside or above it."""
-    if "://" in into or "://" in dataset or Path(dataset).is_file():
-        return False
-    folder, above = Path(os.path.realpath(into)), Path(dataset).is_dir()
-    real = [Path(os.path.realpath(path)) for path in paths]
-    return any(path.is_relative_to(folder) or (above and folder.is_relative_to(path.parent)) for path in real)
-
-
 @contextmanager
 def whole(place: Place, path: str) -> Iterator[BinaryIO]:
     """A file that is in its place once the block ends well, and nowhere else. Raises PartNotWritten."""
@@ -134,10 +121,7 @@ class Disks:
 
     def version(self, path: str) -> str:
         found = Path(path).stat()
-        return f"{found.st_ino} {found.st_size} {found.st_mtime_ns}"
-
-    def folders_of(self, path: str) -> set[str]:
-        return {str(folder) for each in (Path(path).absolute(), Path(path).resolve()) for folder in each.parents}
+        return f"{found.st_size} {found.st_mtime_ns}"
 
     def files_below(self, folder: str) -> set[str]:
         try:
@@ -178,9 +162,6 @@ class Storage:
         self._storage.invalidate_cache()
         found = self._storage.info(path)
         return " ".join(str(found.get(name)) for name in _CHANGES_WITH_CONTENT)
-
-    def folders_of(self, path: str) -> set[str]:
-        return {str(folder) for folder in PurePosixPath(path).parents}
 
     def files_below(self, folder: str) -> set[str]:
         self._storage.invalidate_cache()

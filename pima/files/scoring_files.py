@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from pima.errors import OtherOutputThere, PartNotWritten, WrongUsage
 from pima.files.inputs import InputFile, found_in, input_files, require_unchanged
-from pima.files.outputs import MANIFEST, finished_parts, manifest_of, require_same_content, write_manifest
+from pima.files.outputs import MANIFEST, finished_parts, manifest_of, write_manifest
 from pima.files.part_scoring import PartScoring
 from pima.files.parts import PREDICTIONS, Facts, Part, parts_of, summed
-from pima.files.places import Place, is_among, lies_within, on_disks, place_of, words_of
+from pima.files.places import Place, lies_within, on_disks, place_of, words_of
 from pima.files.scoring_model import ScoringModel
 from pima.logs import get_logger
 from pima.process.stopping import StopRequest
@@ -54,12 +54,9 @@ def open_dataset(dataset: str, into: str, model: ScoringModel, keys: Sequence[st
     """Read footers alone. Raises DatasetRefused, OtherOutputThere, WrongUsage."""
     dataset, into = on_disks(dataset), on_disks(into)
     target, folder = place_of(into.rstrip("/"))
-    within = WrongUsage(what="--to lies within --from, whose files it would add to; name a folder elsewhere")
     if lies_within(into, dataset):
-        raise within
+        raise WrongUsage(what="--to lies within --from, whose files it would add to; name a folder elsewhere")
     source, found = found_in(dataset)
-    if is_among(into, dataset, found.values()):
-        raise within
     files = input_files(source, found, model.declared, keys)
     parts = list(parts_of(files))
     if len({part.name for part in parts}) < len(parts):
@@ -75,9 +72,7 @@ def score_files(found: Dataset, stop: StopRequest) -> FilesScored:
 
 
 def begin(found: Dataset) -> None:
-    """Look at what finished parts were made of; then the manifest of an output that is not complete any more goes
-    first. Raises DatasetRefused, OtherOutputThere."""
-    require_same_content(found.source, found.folder, found.parts, found.finished)
+    """Remove the manifest of an output that is not complete any more. Raises OtherOutputThere where it can't be."""
     if len(found.finished) == len(found.parts):
         return
     try:
