@@ -22,7 +22,6 @@ from pima.store.tables import (
     attached_sources,
     champion,
     declarations,
-    holdout_generations,
     installation,
     metadata,
     source_changes,
@@ -30,7 +29,7 @@ from pima.store.tables import (
 )
 from pima.store.triggers import drop_triggers, make_triggers
 
-_MADE_BY_MIGRATE = (champion, installation, holdout_generations, declarations)
+_MADE_BY_MIGRATE = (champion, installation, declarations)
 """They have rows in a new database already, and the file's take their place."""
 _LEFT_BEHIND = (attached_sources.name, source_changes.name)
 """They are about tables of the file that are not pima's, and stay in it."""

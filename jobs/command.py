@@ -153,8 +153,7 @@ def _see_to_the_schema(command: Command, needs_schema: bool) -> None:
     if not needs_schema:
         return
     if is_empty_default_file(command.engine.url, DEFAULT_DATABASE_URL):
-        holdout = command.settings.holdout
-        migrate(command.engine, holdout.salt, share=holdout.share, declared=command.declared)
+        migrate(command.engine, command.settings.holdout, command.declared)
         get_logger().info("made the schema in a new file", file=command.engine.url.database)
     require_file(command.engine.url)
     kept = require_schema(command.engine)

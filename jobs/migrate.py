@@ -9,21 +9,20 @@ from jobs.command import Command, Result, parser, positive, run_command
 from jobs.version_words import told_below_predicted
 from jobs.who_and_why import this_user, why
 from pima.counted import counted
-from pima.errors import SchemaBehind, SchemaBehindDryRun, WrongUsage
+from pima.errors import WrongUsage
 from pima.process.results import as_json
 from pima.redeclaring import redeclare, would_redeclare
 from pima.store import queue
 from pima.store.engine import reading
 from pima.store.partitions import divide_predictions, require_partitions
 from pima.store.roles import knows_roles, make_roles, require_roles
-from pima.store.schema import HEAD, REVISIONS, migrate, require_schema
+from pima.store.schema import migrate, require_schema
 from pima.store.urls import require_file
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
     options = parser("migrate", __doc__ or "")
-    options.add_argument("--to", choices=REVISIONS, default=HEAD, metavar="REVISION", help="go back to an older schema")
     options.add_argument(
         "--roles",
         action="store_true",
@@ -56,18 +55,17 @@ def _work(command: Command) -> Result:
         require_roles(command.engine)
     if given.partitions:
         require_partitions(command.engine)
-    holdout = command.settings.holdout
-    migrated = migrate(command.engine, holdout.salt, given.to, holdout.share, command.declared)
-    if migrated.after == HEAD:
-        require_schema(command.engine)
+    migrated = migrate(command.engine, command.settings.holdout, command.declared)
+    require_schema(command.engine)
     roles: Result = {"roles": make_roles(command.engine)} if given.roles else {}
     if given.partitions:
         # What takes long of it may be dropped anywhere.
         with command.stop.at_once():
             roles |= {"partitions": as_json(divide_predictions(command.engine, given.partitions))}
     triggers = {"triggers_made_anew": migrated.made_anew} if migrated.made_anew else {}
-    versions = _below_predicted(command) if migrated.after == HEAD else {}
-    return {"revision_before": migrated.before, "revision": migrated.after} | roles | triggers | versions
+    return (
+        {"revision_before": migrated.before, "revision": migrated.after} | roles | triggers | _below_predicted(command)
+    )
 
 
 def _below_predicted(command: Command) -> Result:
@@ -79,17 +77,12 @@ def _below_predicted(command: Command) -> Result:
 
 def _carry_over(command: Command) -> Result:
     given = command.options
-    if not (given.reason or given.dry_run) or given.roles or given.partitions or given.to != HEAD:
-        raise WrongUsage(
-            what="--features takes --reason TEXT, or --dry-run, and none of --roles, --partitions and --to."
-        )
+    if not (given.reason or given.dry_run) or given.roles or given.partitions:
+        raise WrongUsage(what="--features takes --reason TEXT, or --dry-run, and none of --roles and --partitions.")
     require_file(command.engine.url)
     if not given.dry_run:
-        migrate(command.engine, command.settings.holdout.salt, share=command.settings.holdout.share, declared=None)
-    try:
-        require_schema(command.engine)
-    except SchemaBehind as error:  # of a dry run: without it the schema was just brought up
-        raise SchemaBehindDryRun(**error.facts) from None
+        migrate(command.engine, command.settings.holdout, declared=None)
+    require_schema(command.engine)
     if given.dry_run:
         done = would_redeclare(command.engine, command.declared)
     else:
@@ -123,8 +116,6 @@ def _show_migration(result: Result) -> None:
         print(f"the schema is at revision {result['revision']}, nothing to do")
     else:
         print(f"the schema went from {result['revision_before'] or 'nothing'} to revision {result['revision']}")
-        if result["revision"] != HEAD:
-            print("until the older release's migrate makes its triggers there are none: let nobody write to patients")
 
 
 def _show_changes(result: Result) -> None:

@@ -110,7 +110,6 @@ def _gain(measured: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _other_than_accuracy(measured: dict[str, Any] | None) -> dict[str, Any] | None:
-    """None, too, for a verdict from before there were other measures."""
     return measured if measured and measured["measure"] != "accuracy" else None
 
 
@@ -132,9 +131,7 @@ def side_by_side(
         table.add_row(f"decided by: {_words(by['measure'])}", *(f"{figure:.4f}" for figure in figures))
     table.add_row(f"correct of {challenger['rows']}", *(str(scores["correct"]) for scores in both))
     for name, label in _SCORES.items():
-        # A verdict from before has neither sensitivity nor specificity.
-        if name in challenger:
-            table.add_row(label, *(_text(scores[name], name) for scores in both))
+        table.add_row(label, *(_text(scores[name], name) for scores in both))
     return table
 
 

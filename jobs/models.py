@@ -1,7 +1,6 @@
 """python -m jobs.models: the model versions, and what a person decides about them."""
 
 import argparse
-import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -37,13 +36,11 @@ def _parser() -> argparse.ArgumentParser:
     rollback = commands.add_parser("rollback", help="go back to the version that the champion replaced")
     pin = commands.add_parser("pin", help="hold the champion: retraining records verdicts but promotes nothing")
     unpin = commands.add_parser("unpin", help="let retraining promote again")
-    holdout = commands.add_parser("holdout", help="change the share of patients that is kept out of training")
     export = commands.add_parser("export", help="write a version's .keras file, or its model file, which scores files")
     reproduce = commands.add_parser("reproduce", help="fit a version again from its training snapshot and compare")
     for command in (show, card, promote, export, reproduce):
         command.add_argument("number", type=positive, metavar="N")
-    holdout.add_argument("--share", required=True, type=_share, metavar="SHARE", help="0.3 is 30 %% of the patients")
-    for command in (promote, rollback, pin, holdout):
+    for command in (promote, rollback, pin):
         command.add_argument("--reason", required=True, type=why, metavar="TEXT", help="why, for the ledger")
     unpin.add_argument("--reason", type=why, metavar="TEXT", help="why, for the ledger")
     export.add_argument("path", type=Path, nargs="?", metavar="PATH.keras")
@@ -71,8 +68,6 @@ def _work(command: Command) -> Result:
             return asdict(championing.roll_back(engine, decider))
         case "pin" | "unpin":
             return asdict(championing.pin(engine, given.command == "pin", decider))
-        case "holdout":
-            return {"holdout": asdict(championing.change_holdout_share(engine, given.share, decider))}
         case "reproduce":
             return _reproduce(command)
         case _:
@@ -86,16 +81,6 @@ def _export(command: Command) -> Result:
     if given.out is not None:
         return asdict(export_model(engine, given.number, given.out))
     return {"bytes": championing.export_keras(engine, given.number, given.path), "path": str(given.path)}
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = math.nan
-    if not 0 < share < 1:
-        raise argparse.ArgumentTypeError("expected a number above 0 and below 1")
-    return share
 
 
 def _version(command: Command) -> Result:
@@ -130,13 +115,6 @@ def _show(result: Result) -> None:
         _show_tables(result)
     elif "card" in result:
         print(result["card"])
-    elif "holdout" in result:
-        share = result["holdout"]["share"]
-        print(
-            f"holdout: generation {result['holdout']['number']}, share {share}. Set holdout.share = {share} in the "
-            "settings now: retraining refuses another. Until a model that was fitted under it is champion, verdicts "
-            "are given only on holdout rows that the champion can't have learned from."
-        )
     elif "reproduced" in result:
         print(
             f"version {result['number']}: reproduced from its {result['training_rows']} training rows, "

@@ -46,9 +46,6 @@ def _show(result: Result) -> None:
     if result["twins_kept"]:
         print(f"{result['twins_kept']:,} of them have exactly the features of a holdout row and were kept:")
         print("where so many rows are equal, equality says nothing about the person")
-    if begun := result["new_generation"]:
-        told = f"generation {begun['number']} of the holdout begins: {begun['because']}"
-        print(textwrap.fill(told, 79, subsequent_indent="  "))
     print(textwrap.fill(result["explanation"], 79, subsequent_indent="  "))
     if result.get("challenger_scores"):
         _show_scores(result)

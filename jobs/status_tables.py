@@ -32,8 +32,6 @@ def screen(result: dict[str, Any]) -> Iterator[Table | str]:
 def _facts(result: dict[str, Any]) -> Table:
     facts = Table("", "", box=None, show_header=False)
     facts.add_row("champion", _champion(result["champion"]))
-    if result["holdout_differs"]:
-        facts.add_row("holdout", f"{result['holdout_differs']}; retrain refuses that")
     queue = result["queue"]
     oldest = f", the oldest since {_when(queue['oldest'])}" if queue["oldest"] else ""
     facts.add_row("queue", f"{counted(queue['rows'], 'row')} waiting{oldest}")

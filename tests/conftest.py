@@ -31,7 +31,7 @@ from sqlalchemy.engine import make_url
 
 from pima import declaring
 from pima.core.features import Declaration
-from pima.settings import DatabaseSettings
+from pima.settings import DatabaseSettings, HoldoutSettings
 from pima.store.engine import make_engine, reading, writing
 from pima.store.schema import migrate
 from pima.store.triggers import drop_triggers, make_triggers
@@ -49,6 +49,7 @@ SHIPPED = ROOT / "pima" / "data" / "pima.csv"
 FEATURES = declaring.SHIPPED.features
 FEATURE_NAMES = declaring.SHIPPED.names
 SALT = "a salt for tests"
+HOLDOUT = HoldoutSettings(salt=SALT)
 PATIENCE_SECONDS = 240
 """How long a test waits for what must come: it ends a test that hangs, and says nothing of speed."""
 
@@ -137,6 +138,15 @@ class Database:
         """The first column of the first row. It only reads, so that on SQLite it waits for no writer's end."""
         with reading(self.engine) as connection:
             return connection.execute(text(statement), parameters or {}).first()[0]
+
+    def remove_schema(self) -> None:
+        """As a new database is: nothing in it."""
+        if self.kind == "postgresql":
+            self.execute("DROP SCHEMA public CASCADE")
+            self.execute("CREATE SCHEMA public")
+        else:
+            self.engine.dispose()
+            Path(str(self.engine.url.database)).unlink()
 
     def stored(self, moment: datetime) -> Any:
         """A moment as a parameter of a statement that is written by hand."""
@@ -320,7 +330,7 @@ def postgresql_template(server: str) -> Iterator[str]:
     name = f"pima_template_{uuid.uuid4().hex[:8]}"
     _on_server(server, f"CREATE DATABASE {name}")
     engine = make_engine(_with_database(server, name), DatabaseSettings())
-    migrate(engine, SALT)
+    migrate(engine, HOLDOUT)
     engine.dispose()
     yield name
     _on_server(server, f"DROP DATABASE {name} WITH (FORCE)")
@@ -331,7 +341,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated file to copy."""
     path = tmp_path_factory.mktemp("template") / "template.db"
     engine = make_engine(f"sqlite:///{path}", DatabaseSettings())
-    migrate(engine, SALT)
+    migrate(engine, HOLDOUT)
     engine.dispose()
     return path
 
@@ -466,7 +476,7 @@ def copied(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Copied]:
 
 def load_shipped(database: Database) -> None:
     """Make the schema and load the 768 shipped rows, all labelled."""
-    migrate(database.engine, SALT)
+    migrate(database.engine, HOLDOUT)
     assert call(database, "load", str(SHIPPED)).exit_code == 0
 
 
@@ -607,7 +617,7 @@ def _train_declared(path: Path) -> None:
 
 def _train(path: Path, files: list[str], declared: Declaration, *configured: str) -> None:
     engine = make_engine(f"sqlite:///{path}", DatabaseSettings())
-    migrate(engine, SALT, declared=declared)
+    migrate(engine, HOLDOUT, declared=declared)
     database = Database("sqlite", f"sqlite:///{path}", engine)
     for file, network in zip(files, ("article", "five_seeds", "five_seeds"), strict=True):
         assert call(database, "load", *configured, file).exit_code == 0
@@ -654,7 +664,7 @@ def declared_database(copied: Copied, trained_on_declared: Path) -> Database:
 def _install_declared(database: Database, trained: Path) -> None:
     from tests.jobs.declared import declaration
 
-    migrate(database.engine, SALT, declared=declaration(trained.parent))
+    migrate(database.engine, HOLDOUT, declared=declaration(trained.parent))
     install_models(database, trained)
 
 
@@ -665,7 +675,7 @@ def scored_database(copied: Copied, trained: Path) -> Database:
 
 
 def _install_shipped(database: Database, trained: Path) -> None:
-    migrate(database.engine, SALT)
+    migrate(database.engine, HOLDOUT)
     install_models(database, trained)
 
 

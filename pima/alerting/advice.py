@@ -5,8 +5,6 @@ _BY_HAND = "`python -m jobs.status` shows its last runs; `python -m jobs.{job}` 
 ADVICE = {
     "declaration_differs": "Set the declaration back, or look what carrying it over would do: "
     "`python -m jobs.migrate --features --dry-run`",
-    "holdout_differs": "Set holdout.share back, or change it on record: "
-    "`python -m jobs.models holdout --share SHARE --reason TEXT`",
     "scheduler_silent": "Start it, or read its log for why it ended: `python -m jobs.scheduler`",
     "score_failed": _BY_HAND.format(job="score"),
     "retrain_failed": _BY_HAND.format(job="retrain"),

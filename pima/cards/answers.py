@@ -51,13 +51,10 @@ def sizes(data: Data) -> str:
 
 def sides(data: Data) -> str:
     """How rows came to theirs."""
-    share = "" if data.holdout_share is None else f" {100 * data.holdout_share:g} % of the patients are held out."
+    share = f" {100 * data.holdout_share:g} % of the patients are held out."
     twins = "" if data.twins_kept else ", nor from a row with exactly the features of one, unless both have a person"
-    decides = (
-        "A salted hash of the person, the source's key or the id decides who is held out, until somebody changes the "
-        "share or keys come for a whole table"
-    )
-    return f"{decides}; this version learned from none of those{twins}.{share}"
+    decides = "A salted hash of the person, the source's key or the id decides once and for all who is held out"
+    return f"{decides}; no version learns from those{twins}.{share}"
 
 
 def left_out(data: Data) -> str:

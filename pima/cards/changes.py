@@ -11,8 +11,8 @@ NOTHING = "nothing but the rows that it learned from"
 def changes(
     now: Mapping[str, Any], before: Mapping[str, Any], features: Features, features_before: Features
 ) -> list[str]:
-    """In sentences, of what versions are described by: `training_rows`, `last_outcome`, `holdout_generation`,
-    `threshold`, `settings` and `libraries`."""
+    """In sentences, of what versions are described by: `training_rows`, `last_outcome`, `threshold`, `settings` and
+    `libraries`."""
     found = [*_features(features, features_before), *_plain(now, before)]
     for name in ("settings", "libraries"):
         found += _entries(name, now[name], before[name])
@@ -29,7 +29,7 @@ def _features(now: Features, before: Features) -> Iterator[str]:
 
 
 def _plain(now: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[str]:
-    for name in ("training_rows", "last_outcome", "holdout_generation", "threshold"):
+    for name in ("training_rows", "last_outcome", "threshold"):
         if now[name] != before[name]:
             yield f"{name.replace('_', ' ')}: {before[name]} -> {now[name]}"
 

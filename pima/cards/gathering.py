@@ -11,7 +11,6 @@ from pima.errors import NoSuchVersion
 from pima.store import registry
 from pima.store.declarations import as_features, newest_declaration
 from pima.store.engine import clock, reading
-from pima.store.generations import share_of
 from pima.store.registry import VersionSummary
 
 
@@ -41,7 +40,7 @@ def _facts(connection: Connection, version: VersionSummary) -> Facts:
         libraries=version.libraries,
         compiled_sha256=version.compiled_sha256,
         inputs=tuple(map(input_of, as_features(version.features))),
-        data=_data(connection, version),
+        data=_data(version),
         judged=None if verdict is None else _judged(verdict),
         evidence=evidence_of(registry.read_evidence(connection, version.number), "challenger"),
         changes=tuple(_changes(connection, version, verdict)),
@@ -53,17 +52,15 @@ def _rule(version: VersionSummary) -> str:
     return rule if isinstance(rule, str) else f"{rule:g}"
 
 
-def _data(connection: Connection, version: VersionSummary) -> Data:
+def _data(version: VersionSummary) -> Data:
     first, last = version.first_labelled_at, version.last_labelled_at
-    generation = version.holdout_generation
     return Data(
         training_rows=version.training_rows,
         holdout_rows=version.holdout_rows,
         # A moment could be somebody's.
         first_outcome=first and first.date(),
         last_outcome=last and last.date(),
-        holdout_share=None if generation is None else share_of(connection, generation),
-        holdout_generation=generation,
+        holdout_share=version.settings["holdout_share"],
         left_out={reason: rows for reason, rows in version.rows_left_out.items() if rows},
         twins_kept=version.metrics.get("twins_kept", 0),
     )
@@ -85,5 +82,5 @@ def _changes(connection: Connection, version: VersionSummary, verdict: dict[str,
 
 def _described(version: VersionSummary) -> dict[str, Any]:
     last = version.last_labelled_at
-    names = ("training_rows", "holdout_generation", "threshold", "settings", "libraries")
+    names = ("training_rows", "threshold", "settings", "libraries")
     return {name: getattr(version, name) for name in names} | {"last_outcome": last and last.date()}

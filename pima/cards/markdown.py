@@ -89,7 +89,6 @@ def _data(facts: Facts) -> Iterator[str]:
     left_out = ", ".join(f"{reason.replace('_', ' ')} {rows}" for reason, rows in data.left_out.items())
     rows = [
         ("first and last outcome", f"{data.first_outcome or 'unknown'} to {data.last_outcome or 'unknown'}"),
-        ("generation of the holdout", f"{data.holdout_generation or 'none'}"),
         ("left out", left_out or "none"),
         ("twins kept in", str(data.twins_kept)),
     ]

@@ -28,9 +28,7 @@ class Data:
     """Labelled, and held out of its training."""
     first_outcome: date | None
     last_outcome: date | None
-    holdout_share: float | None
-    holdout_generation: int | None
-    """Both None of a version from before there were generations."""
+    holdout_share: float
     left_out: dict[str, int]
     """Rows that were used for nothing, by reason."""
     twins_kept: int

@@ -33,8 +33,8 @@ class Contest:
     consultations: int = 1
     """How often the holdout has been asked for a verdict, this time included: each look spends some of its worth."""
     unseen: BoolArray | None = None
-    """(n,), which of them the champion can't have learned from, where it was fitted under another share of the holdout;
-    None: any of them."""
+    """(n,), which of them the champion can't have learned from: somebody may have come in again since, under another
+    id; None: any of them."""
     scorable: BoolArray | None = None
     """(n,), which of them the champion can score by the rules for it, where features or their ranges have changed
     since; None: all of them."""

@@ -1,6 +1,4 @@
-"""Who is held out of training, by a salted hash of what a row was called when it first came.
-
-Within a generation of the holdout that stays the same.
+"""Who is held out of training, by a salted hash of what a row was called when it first came, the same for ever.
 
 A stored list would grow and a redrawn split would leak: last week's training rows would judge this week's model.
 The hash needs no storage, moves nobody when rows are added, and the salt keeps a key from being chosen to fall on

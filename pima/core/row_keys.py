@@ -13,23 +13,6 @@ import numpy as np
 from pima.core.arrays import BoolArray, Int64Array, UInt64Array
 from pima.core.holdout import below, ranks
 
-WHOLE_TABLE = 0.9
-"""Such a part of the labelled rows: keys that come for fewer move nobody."""
-
-
-@dataclass(frozen=True, slots=True)
-class LateKeys:
-    """How many labelled rows are called otherwise by now than when their side was decided."""
-
-    late: int
-    labelled: int
-    """All of them."""
-
-    @property
-    def came_for_all(self) -> bool:
-        """Whether keys came for a whole table, and not for a row here and there."""
-        return self.late > 0 and self.late >= WHOLE_TABLE * self.labelled
-
 
 @dataclass(frozen=True, slots=True)
 class RowKeys:

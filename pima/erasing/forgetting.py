@@ -26,7 +26,7 @@ from pima.store.database import database_of
 from pima.store.engine import translated_errors, without_time_limit, writing
 from pima.store.erasing import Erased, Found
 from pima.store.forgotten import any_of, everyone_forgotten, keep_marks
-from pima.store.salts import holdout_salt
+from pima.store.installation import holdout_rule
 
 _LEASE_SECONDS = 600
 
@@ -201,7 +201,7 @@ def _spelled(who: ById | ByKey | ByPerson) -> list[list[str]]:
 
 def _hide_sides(connection: Connection, found: Found) -> int:
     """Rows that were the person's when they first came, and are another's by now, stay on their side; how many."""
-    salt, hidden = holdout_salt(connection, ""), 0
+    salt, hidden = holdout_rule(connection).salt, 0
     for person in sorted(found.persons):
         others = [each for each in erasing.sides_by_person(connection, person) if each not in found.ids]
         erasing.call_sides(connection, others, rank_name(marks.name_of_person(person), salt))

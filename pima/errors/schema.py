@@ -19,46 +19,20 @@ class SchemaBehind(PimaError):
     code = "schema_behind"
 
 
-class SchemaBehindDryRun(SchemaBehind):
-    """The database's schema is at revision {found}, this code needs {expected}, and a dry run changes nothing. Bring it
-    up with the settings of before: python -m jobs.migrate, and run this again; or run it without --dry-run, which
-    brings the schema up and carries the change over."""
-
-
 class SchemaAhead(PimaError):
     """The database's schema is at revision {found}, which this code does not know; it needs {expected}. Run the newer
-    release that made it, or go back with that release: python -m jobs.migrate --to {expected}"""
+    release that made it, or restore a backup from before it (docs/operations.md)."""
 
     exit_code = WRONG
     code = "schema_ahead"
 
 
-class DeclarationWouldBeLost(PimaError):
-    """The database can't go back to revision {to}: schemas before {first} know only the shipped declaration, and
-    {what}. Nothing was changed. `python -m jobs.migrate --to {first}` is as far as it can go. An older release needs a
-    backup from its own time (docs/operations.md), or a new database."""
+class SchemaUnreleased(PimaError):
+    """The database's schema is at revision {found}, from before the first release, and there is no way on from it. Load
+    your rows into a new database, or go on with the code that made it: git checkout 1b18431"""
 
     exit_code = WRONG
-    code = "declaration_would_be_lost"
-
-
-class KeysWouldBeLost(PimaError):
-    """The database can't go back to revision {to}: schemas before {first} have no place for what rows are called in
-    their sources and whose they are, by which {keyed} rows are found again and kept on their side of the holdout.
-    Nothing was changed. `python -m jobs.migrate --to {first}` is as far as it can go. An older release needs a backup
-    from its own time (docs/operations.md), or a new database."""
-
-    exit_code = WRONG
-    code = "keys_would_be_lost"
-
-
-class ForgottenWouldReturn(PimaError):
-    """The database can't go back to revision {to}: schemas before {first} don't know who was forgotten ({marks} names),
-    and the next load or pull would bring them back. Nothing was changed. `python -m jobs.migrate --to {first}` is as
-    far as it can go."""
-
-    exit_code = WRONG
-    code = "forgotten_would_return"
+    code = "schema_unreleased"
 
 
 class SchemaDiffers(PimaError):
@@ -149,20 +123,3 @@ class AttachNotAllowed(PimaError):
 
     exit_code = WRONG
     code = "attach_not_allowed"
-
-
-class StillAttached(PimaError):
-    """The database can't go back to revision {to} while sources are attached ({names}): their triggers write to a table
-    that this schema does not have. Nothing was changed. Detach them first: python -m jobs.attach NAME --detach"""
-
-    exit_code = WRONG
-    code = "still_attached"
-
-
-class StillDivided(PimaError):
-    """The database can't go back to revision {to}: predictions is divided into parts, and releases of schemas before
-    {first} make no new ones, so that nothing could be scored any more once the last is full. Nothing was changed.
-    `python -m jobs.migrate --to {first}` is as far as it can go."""
-
-    exit_code = WRONG
-    code = "still_divided"

@@ -1,22 +1,13 @@
 """The numbers of each network's fit, by the name that config knows it by. No Keras here: the gate looks a verdict up by
 them before anything heavy is imported."""
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import msgspec
 
 from pima.core.features import Features
 from pima.core.powers import powers_to_choose_from
-
-
-def added(default: Any, before: Any) -> Any:
-    """A number that earlier releases did not have, with what their fits did without it.
-
-    A version that was stored without it was fitted so; and a fit that still is so keeps its fingerprint, without which
-    its verdicts would be forgotten, and what a person took back would come back.
-    """
-    return field(default=default, metadata={"before": before})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +20,26 @@ class FiveSeeds:
     learning_rate: float = 0.01
     l2_times_rows: float = 3.0
     """L2 on both layers is this over the number of training rows: a prior of constant strength beside a mean loss."""
-    exponents: tuple[float | None, ...] = added((), before=())
+    exponents: tuple[float | None, ...] = ()
     """Power of each number in the order of the features, each 1, 0.5 or -1: a skewed one has no outlier that drags the
     fit once its distance is shrunk. None is chosen by the fit. Empty: all 1."""
-    scales: tuple[float, ...] = added((), before=())
+    scales: tuple[float, ...] = ()
     """Standard deviation that each power is brought to: under the same L2, the wider an input, the more the network
     may lean on it. Empty: all 1."""
-    l2_choices: tuple[float, ...] = added((), before=())
+    l2_choices: tuple[float, ...] = ()
     """Other strengths of the L2, from which and its own the fit chooses by inner folds. Empty: nothing is asked."""
-    most_rows_to_choose: int = added(4_096, before=4_096)
+    most_rows_to_choose: int = 4_096
     """With more, a draw of so many is asked."""
-    inner_folds: int = added(5, before=5)
-    inner_members: int = added(2, before=2)
+    inner_folds: int = 5
+    inner_members: int = 2
     """Of each fold's network, with a seed each."""
-    rows_a_piece: int = added(0, before=0)
+    rows_a_piece: int = 0
     """A number whose power is left to the fit is an input in pieces too, one for so many training rows. 0: in none."""
-    least_pieces: int = added(4, before=4)
-    most_pieces: int = added(16, before=16)
-    pieces_in_all: int = added(256, before=256)
+    least_pieces: int = 4
+    most_pieces: int = 16
+    pieces_in_all: int = 256
     """Of all such numbers together, at most."""
-    piece_scale: float = added(0.25, before=0.25)
+    piece_scale: float = 0.25
     """Standard deviation of a piece: under the same L2, the network leans on a number itself before its pieces."""
     batch_rows: int = 16_384
     """Up to this many rows a step sees all of them; above it, a random batch of this size."""
@@ -72,8 +63,8 @@ def recipe_for(network: str, features: Features) -> FiveSeeds | Article:
     if isinstance(recipe, Article):
         return recipe
     numbers = [feature for feature in features if feature.kind == "number"]
-    exponents = tuple(None if number.power is None else _plain(number.power) for number in numbers)
-    scales = tuple(1 if number.scale is None else _plain(number.scale) for number in numbers)
+    exponents = tuple(None if number.power is None else number.power for number in numbers)
+    scales = tuple(1 if number.scale is None else number.scale for number in numbers)
     recipe = replace(recipe, exponents=exponents, scales=scales)
     # Of many numbers few of which say anything, only a strong L2 makes a network that is better than none: of 36
     # laboratory values and 3,672 rows, 3 gives a log loss of 0.76, 48 one of 0.474, and the constant one of 0.537.
@@ -94,30 +85,13 @@ def inputs_of(recipe: FiveSeeds | Article, features: Features) -> list[dict[str,
     return inputs
 
 
-def _plain(number: float) -> float:
-    """Whole ones without a point, as a fingerprint has always had them."""
-    return int(number) if number.is_integer() else number
-
-
 def recipe_of(settings: dict[str, Any]) -> FiveSeeds | Article:
     """The recipe that stands in a version's stored settings, whatever today's numbers are.
 
-    Raises msgspec.ValidationError where it lacks a number that fits have always had.
+    Raises msgspec.ValidationError where it lacks a number.
     """
     kind = type(RECIPES[settings["network"]])
-    stored = _before(kind) | settings["recipe"]
-    if missing := sorted({each.name for each in fields(kind)} - stored.keys()):
+    if missing := sorted({each.name for each in fields(kind)} - settings["recipe"].keys()):
         raise msgspec.ValidationError(f"the stored recipe lacks {', '.join(missing)}")
-    recipe: FiveSeeds | Article = msgspec.convert(stored, kind)
+    recipe: FiveSeeds | Article = msgspec.convert(settings["recipe"], kind)
     return recipe
-
-
-def fingerprinted(recipe: FiveSeeds | Article) -> dict[str, Any]:
-    """What of a recipe enters the fingerprint of a fit: all but what is as it was before the number existed."""
-    before = _before(type(recipe))
-    numbers = {each.name: getattr(recipe, each.name) for each in fields(recipe)}
-    return {name: number for name, number in numbers.items() if name not in before or number != before[name]}
-
-
-def _before(kind: type[FiveSeeds | Article]) -> dict[str, Any]:
-    return {each.name: each.metadata["before"] for each in fields(kind) if "before" in each.metadata}

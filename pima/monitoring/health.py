@@ -14,7 +14,6 @@ from pima.settings import Settings
 from pima.store import pulled_sources, queue, registry, service_figures
 from pima.store.attaching import attach_faults
 from pima.store.engine import clock, reading
-from pima.store.generations import newest_generation, share_difference
 from pima.store.runs import Status
 from pima.store.schema import require_schema
 from pima.store.urls import require_file
@@ -58,7 +57,7 @@ def complaints(engine: Engine, settings: Settings, declared: Declaration) -> lis
         with reading(engine) as connection:
             now = clock(connection)
             return [
-                *_settings_differ(connection, settings, declared, kept),
+                *_settings_differ(declared, kept),
                 *_scheduler_is_silent(connection, settings, now),
                 *_last_run_failed(connection, settings, now),
                 *_success_is_old(connection, scheduled, now),
@@ -74,19 +73,12 @@ def complaints(engine: Engine, settings: Settings, declared: Declaration) -> lis
         return [Complaint(error.code, str(error))]
 
 
-def _settings_differ(
-    connection: Connection, settings: Settings, declared: Declaration, kept: Declaration
-) -> list[Complaint]:
-    """What jobs refuse. Not the salt, which no role of those that look has a right to."""
-    found = []
-    if (what := first_difference(declared, kept)) is not None:
-        mend = "jobs refuse such settings: set them back, or carry the change over by python -m jobs.migrate --features"
-        found.append(Complaint("declaration_differs", f"{what}; {mend}"))
-    newest = newest_generation(connection)
-    if newest is not None and (what := share_difference(newest, settings.holdout.share)) is not None:
-        mend = "retrain refuses that: set it back, or change it by python -m jobs.models holdout"
-        found.append(Complaint("holdout_differs", f"{what}; {mend}"))
-    return found
+def _settings_differ(declared: Declaration, kept: Declaration) -> list[Complaint]:
+    """What jobs refuse. Not the holdout's salt and share, which no role of those that look has a right to."""
+    if (what := first_difference(declared, kept)) is None:
+        return []
+    mend = "jobs refuse such settings: set them back, or carry the change over by python -m jobs.migrate --features"
+    return [Complaint("declaration_differs", f"{what}; {mend}")]
 
 
 def _scheduler_is_silent(connection: Connection, settings: Settings, now: datetime) -> list[Complaint]:

@@ -11,7 +11,6 @@ from pima.monitoring.weeks import accuracy_of_weeks
 from pima.settings import Settings
 from pima.store import pulled_sources, queue, registry, report_figures, runs, service_figures
 from pima.store.engine import reading
-from pima.store.generations import newest_generation, share_difference
 from pima.store.monitoring import newest_figures
 from pima.store.predictions import realised_accuracy
 from pima.store.unpredicted import rejected_by_pulls
@@ -35,7 +34,6 @@ def overview(engine: Engine, settings: Settings) -> dict[str, Any]:
         last = runs.last_runs(connection, RUNS_SHOWN)
         verdict = service_figures.last_verdict(connection)
         pulled = _pulled(connection, sources) if sources else []
-        generation = newest_generation(connection)
         weeks = _weeks(connection) if realised.outcomes else []
         verdicts = service_figures.last_verdicts(connection, VERDICTS_SHOWN)
         nights = report_figures.last_nights(connection, NIGHTS_SHOWN)
@@ -50,8 +48,6 @@ def overview(engine: Engine, settings: Settings) -> dict[str, Any]:
             "holdout_accuracy": version and (version.metrics["holdout"] or {}).get("accuracy"),
             "last_verdict": verdict,
         },
-        # A declaration that differs was refused before.
-        "holdout_differs": generation and share_difference(generation, settings.holdout.share),
         "queue": {"rows": waiting.rows, "oldest": waiting.oldest},
         "realised": {**asdict(realised), "accuracy": realised.accuracy},
         "realised_weeks": weeks,

@@ -263,8 +263,6 @@ class Database:
     """Return when nobody else migrates, nor can begin to before this transaction ends."""
     keep_patients: Callable[[Connection], None]
     """Return when nobody else uses patients, nor can begin to before this transaction ends."""
-    keep_readers_out: Callable[[Connection, Sequence[str]], None]
-    """Return when nobody else uses patients or these views, if that can be had soon."""
     wait_for_batches: Callable[[Connection], None]
     """Return when no batch is being scored, nor can one be claimed before this transaction ends."""
     roles_out_of_reach: Callable[[Connection], list[str]]

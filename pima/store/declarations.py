@@ -7,11 +7,10 @@ its rows would be judged by rules that the database's models never saw.
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, insert, select
 
 from pima.core.features import Declaration, Features, first_difference
-from pima.declaring import SHIPPED
-from pima.errors import DeclarationChanged, DeclarationDiffers, DeclarationWouldBeLost
+from pima.errors import DeclarationChanged, DeclarationDiffers
 from pima.store.single_rows import first_row
 from pima.store.tables import declarations
 
@@ -62,17 +61,6 @@ def require_still_declared(connection: Connection, known: Features) -> None:
     """
     if newest_declaration(connection).features != known:
         raise DeclarationChanged()
-
-
-def require_only_the_shipped_one(connection: Connection, to: str, first: str) -> None:
-    """Raises DeclarationWouldBeLost where a schema before the `first` with declarations can't hold what is declared,
-    nor what is on record of it."""
-    on_record = connection.scalar(select(func.count()).select_from(declarations))
-    if on_record != 1:
-        what = f"this database has {on_record} declarations on record"
-        raise DeclarationWouldBeLost(to=to, first=first, what=what)
-    if newest_declaration(connection) != SHIPPED:
-        raise DeclarationWouldBeLost(to=to, first=first, what="this database declares other features, or other words")
 
 
 def record_declaration(connection: Connection, declaration: Declaration, decided_by: str, reason: str) -> None:

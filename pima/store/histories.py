@@ -13,24 +13,21 @@ from pima.core.row_keys import RowKeys
 from pima.core.validation import Measurements
 from pima.store.columns import listed
 from pima.store.database import database_of
-from pima.store.id_lists import id_lists
 from pima.store.measurements import as_measurements
 from pima.store.row_keys import side_key
 from pima.store.tables import IS_LABELLED
 
 
-def labelled_history(connection: Connection, names: Sequence[str], by_keys_now: bool = False) -> History:
+def labelled_history(connection: Connection, names: Sequence[str]) -> History:
     """All labelled rows with these features, read once in one statement and so from one state of the database; and
-    of rows that are or were there, those that were first called otherwise than by their person. `by_keys_now` takes
-    each row as if it had first come under the keys that it has now."""
+    of rows that are or were there, those that were first called otherwise than by their person."""
     labelled_at = database_of(connection).words.labelled_at_milliseconds
     columns, tables = f"id, {listed(names, 'patients')}, outcome, {labelled_at}", "patients"
     has_keys = _has_keys(connection)
     if has_keys:
         # A row that was written while the triggers were switched off goes by what it is called now.
-        first = side_key("k", "patient_id") if by_keys_now else "k.side_key"
         # A tool that knows of no persons may have written the row anew, without the one that it had.
-        columns += f", coalesce({first}, {side_key('patients')}), coalesce(patients.person_key, k.person_key)"
+        columns += f", coalesce(k.side_key, {side_key('patients')}), coalesce(patients.person_key, k.person_key)"
         tables += " LEFT JOIN row_keys k ON k.patient_id = id"
     # Ordered, so that the same rows give the same arrays and the same fingerprint.
     statement = f"SELECT {columns} FROM {tables} WHERE {IS_LABELLED} ORDER BY id"
@@ -40,8 +37,8 @@ def labelled_history(connection: Connection, names: Sequence[str], by_keys_now: 
         np.concatenate(arrays) for arrays in zip(*(blocks or [_no_rows(len(names))]), strict=True)
     )
     if keys is None and _has_keys(connection):  # the first ones have come meanwhile
-        return labelled_history(connection, names, by_keys_now)
-    if keys is not None and not by_keys_now:
+        return labelled_history(connection, names)
+    if keys is not None:
         # Read behind the rows: of one that has been deleted meanwhile its person is there by now.
         keys.renamed.extend(_renamed(connection))
     return History(ids, Measurements(values, is_null), outcomes, labelled, keys)
@@ -70,17 +67,6 @@ def keys_of(connection: Connection, ids: Int64Array) -> RowKeys | None:
         return None
     each = [called.get(patient_id, (str(patient_id), None)) for patient_id in ids.tolist()]
     return RowKeys([first for first, _ in each], [person for _, person in each])
-
-
-def count_without_trace(connection: Connection, ids: Int64Array) -> int:
-    """How many of the rows with these ids are gone and have left no key."""
-    known = 0
-    for part in id_lists(ids.tolist()):
-        tables = f"SELECT id FROM patients WHERE id IN ({part}) UNION SELECT patient_id FROM row_keys"
-        known += connection.execute(
-            text(f"SELECT count(*) FROM ({tables} WHERE patient_id IN ({part})) AS known")
-        ).scalar_one()
-    return len(ids) - known
 
 
 _BLOCK_ROWS = 20_000

@@ -62,12 +62,11 @@ class NewVersion:
     first_labelled_at: datetime
     last_labelled_at: datetime
     metrics: dict[str, Any]
-    holdout_generation: int
     features: Any
     """What it was fitted on, as `as_stored` gives it."""
     training_ids: bytes
     """Of the rows that it learned from; Parquet."""
-    reference: Any = None
+    reference: Any
     """How those rows are distributed, as JSON."""
 
 
@@ -162,14 +161,14 @@ def _artifact(connection: Connection, number: int, content: Column[Any], sha256:
 
 
 def training_ids(connection: Connection, number: int) -> bytes | None:
-    """The ids of the rows that a version learned from; None of one that is from before they were kept."""
+    """The ids of the rows that a version learned from; None where there is no such version."""
     statement = select(model_versions.c.training_ids).where(model_versions.c.number == number)
     found: bytes | None = connection.scalar(statement)
     return found
 
 
 def reference(connection: Connection, number: int) -> dict[str, Any] | None:
-    """How the rows are distributed that a version learned from; None of one that is from before it was kept."""
+    """How the rows are distributed that a version learned from; None where there is no such version."""
     found: dict[str, Any] | None = connection.scalar(
         select(model_versions.c.reference).where(model_versions.c.number == number)
     )
@@ -248,8 +247,6 @@ class VersionSummary:
     metrics: dict[str, Any]
     keras_sha256: str
     compiled_sha256: str
-    holdout_generation: int | None
-    """None where it was fitted before there were generations, under another share than the first one's."""
     features: Any
     """What it was fitted on; `as_features` reads it."""
 
@@ -288,7 +285,7 @@ def list_moves(connection: Connection, version: int | None = None) -> list[dict[
 
 
 def read_evidence(connection: Connection, challenger: int) -> dict[str, Any] | None:
-    """What stands beside the verdict on a version; None where there is none, or it is from before there was any."""
+    """What stands beside the verdict on a version; None where there is none."""
     statement = select(promotions.c.evidence).where(promotions.c.challenger == challenger)
     found: dict[str, Any] | None = connection.scalar(statement.order_by(promotions.c.id.desc()).limit(1))
     return found

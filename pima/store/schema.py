@@ -7,64 +7,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, func, select, text
+from sqlalchemy import URL, Connection, Engine, text
 
-from pima.core.features import KEYS, Declaration
-from pima.core.ids import LARGEST_ID
+from pima.core.features import Declaration
 from pima.declaring import SHIPPED
 from pima.errors import (
-    ForgottenWouldReturn,
-    KeysWouldBeLost,
+    PimaError,
     SchemaAhead,
     SchemaBehind,
     SchemaDiffers,
     SchemaMissing,
-    StillAttached,
-    StillDivided,
+    SchemaUnreleased,
 )
 from pima.settings import HoldoutSettings
-from pima.store.attaching import attached_names
 from pima.store.constraints import require_constraints
 from pima.store.database import database_of
-from pima.store.declarations import newest_declaration, require_declared, require_only_the_shipped_one
+from pima.store.declarations import newest_declaration, record_declaration, require_declared
 from pima.store.engine import reading, writing
-from pima.store.feature_columns import begin_with
-from pima.store.generations import keep_share
-from pima.store.salts import keep_salt
-from pima.store.tables import TABLES, VIEWS, WITH_FEATURES, forgotten
-from pima.store.triggers import drop_triggers, make_triggers, require_triggers
+from pima.store.installation import begin_installation, holdout_rule, require_same_holdout
+from pima.store.tables import TABLES, VIEWS, WITH_FEATURES
+from pima.store.triggers import make_triggers, require_triggers
 from pima.store.types import Real
 from pima.store.urls import redacted
 
-HEAD = "0021"
-REVISIONS = (
-    "0001",
-    "0002",
-    "0003",
-    "0004",
-    "0005",
-    "0006",
-    "0007",
-    "0008",
-    "0009",
-    "0010",
-    "0011",
-    "0012",
-    "0013",
-    "0014",
-    "0015",
-    "0016",
-    "0017",
-    "0018",
-    "0019",
-    "0020",
-    "0021",
-)
+HEAD = "0001"
+REVISIONS = ("0001",)
 """Every revision that this code knows, oldest first; a test compares them with migrations/."""
-_FIRST_WITH_DECLARATIONS = "0007"
-_FIRST_WITH_KEYS = "0009"
-_FIRST_WITH_ATTACHED = "0011"
-_FIRST_WITH_FORGOTTEN = _FIRST_WITH_PARTS = "0017"
+_UNRELEASED = frozenset(f"{number:04}" for number in range(2, 22))
+"""What databases are at that were made before the first release."""
 _NAMES = ("alembic_version", *(table.name for table in TABLES), *VIEWS)
 
 _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
@@ -91,7 +61,7 @@ def current_revision(connection: Connection) -> str | None:
     if connection.scalar(text(database_of(connection).words.name_of_revisions_table)) is None:
         return None
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    if found is None:  # after a downgrade to nothing, or because this role doesn't see the row
+    if found is None:  # perhaps because this role doesn't see the row
         _require_whole(connection, "alembic_version")
     return found
 
@@ -103,15 +73,18 @@ def _require_one_schema(connection: Connection, names: Sequence[str]) -> None:
 
 
 def require_revision(connection: Connection, url: URL) -> None:
-    """Raises SchemaMissing, SchemaBehind or SchemaAhead; `url` is the database's, for the message."""
+    """Raises SchemaMissing, SchemaBehind, SchemaAhead or SchemaUnreleased; `url` is the database's, for the message."""
     found = current_revision(connection)
-    if found == HEAD:
-        return
     if found is None:
         raise SchemaMissing(expected=HEAD, url=redacted(url))
-    if found in REVISIONS:
+    if found not in REVISIONS:
+        raise _unknown(found)
+    if found != HEAD:
         raise SchemaBehind(found=found, expected=HEAD)
-    raise SchemaAhead(found=found, expected=HEAD)
+
+
+def _unknown(found: str) -> PimaError:
+    return SchemaUnreleased(found=found) if found in _UNRELEASED else SchemaAhead(found=found, expected=HEAD)
 
 
 def _require_columns(connection: Connection, found: Mapping[str, str]) -> None:
@@ -149,24 +122,18 @@ class Migrated:
 
     before: str | None
     """The revision that was found; None where there was no schema."""
-    after: str | None
-    """The revision that it is at; None after going back to nothing."""
+    after: str
+    """The revision that it is at."""
     made_anew: str | None
     """What was wrong with the triggers of a schema that was at the head already; None where nothing was."""
 
 
-def migrate(
-    engine: Engine,
-    salt: str,
-    to: str = "head",
-    share: float = HoldoutSettings().share,
-    declared: Declaration | None = SHIPPED,
-) -> Migrated:
-    """Bring the schema to a revision.
+def migrate(engine: Engine, holdout: HoldoutSettings, declared: Declaration | None = SHIPPED) -> Migrated:
+    """Bring the schema to the newest revision.
 
-    One transaction on both databases, behind a lock: of two at once the second finds the work done. The holdout's
-    `salt` ("" draws one) and `share`, and what is declared, go into a new database; an existing one keeps its own, and
-    another is an error. `declared` None takes what is declared there; raises SchemaMissing where nothing is.
+    One transaction on both databases, behind a lock: of two at once the second finds the work done. The holdout's salt
+    and share, and what is declared, go into a new database; an existing one keeps its own, and another is an error.
+    `declared` None takes what is declared there; raises SchemaMissing where nothing is.
     """
     with writing(engine) as connection:
         database_of(connection).wait_for_other_migrations(connection)
@@ -176,32 +143,18 @@ def migrate(
         if before is None and declared is None:
             raise SchemaMissing(expected=HEAD, url=redacted(engine.url))
         if before is not None and before not in REVISIONS:
-            raise SchemaAhead(found=before, expected=HEAD)
-        if before is not None:
-            _require_ids_in_range(connection)
-            _require_room_for_keys(connection, before)
-            _require_declaration_can_stay(connection, before, to)
-            _require_keys_can_stay(connection, before, to)
-            _require_nothing_attached(connection, before, to)
-            _require_nobody_forgotten(connection, before, to)
-            _require_one_table(connection, before, to)
-        if before not in (None, HEAD if to == "head" else to):
-            database_of(connection).keep_readers_out(connection, list(VIEWS))
-        if before == HEAD and to not in ("head", HEAD):
-            drop_triggers(connection)
-        _run_alembic(connection, to)
-        after, made_anew = current_revision(connection), None
-        if after == HEAD:
-            _require_one_schema(connection, _NAMES)
-            if before is None and declared is not None:
-                begin_with(connection, declared)
-            made_anew = _mend(connection)
-            if declared is not None:
-                require_declared(declared, newest_declaration(connection))
-            keep_salt(connection, salt, may_draw=before != HEAD)
-            keep_share(connection, share)
-        # Those of an older schema had to be made anew in any case.
-        return Migrated(before, after, made_anew if before == HEAD else None)
+            raise _unknown(before)
+        if before != HEAD:
+            _run_alembic(connection, () if declared is None else declared.names)
+        if before is None and declared is not None:
+            begin_installation(connection, holdout)
+            record_declaration(connection, declared, "migrate", "the settings when the schema was made")
+        _require_one_schema(connection, _NAMES)
+        made_anew = _mend(connection)
+        if declared is not None:
+            require_declared(declared, newest_declaration(connection))
+        require_same_holdout(holdout_rule(connection), holdout)
+        return Migrated(before, HEAD, made_anew if before == HEAD else None)
 
 
 def _mend(connection: Connection) -> str | None:
@@ -214,71 +167,12 @@ def _mend(connection: Connection) -> str | None:
     return made_anew
 
 
-def _require_ids_in_range(connection: Connection) -> None:
-    """An id at the end of the range was accepted once, and left none to draw."""
-    # From the end of the index.
-    largest = connection.scalar(text("SELECT max(id) FROM patients"))
-    if largest is not None and largest > LARGEST_ID:
-        what = f"patients has an id above {LARGEST_ID}, behind which no id can be drawn: insert that row under another"
-        raise SchemaDiffers(what=what)
-
-
-def _require_room_for_keys(connection: Connection, before: str) -> None:
-    """A column that was added by hand would stand in the way; features can't have these names."""
-    if before >= _FIRST_WITH_KEYS:
-        return
-    found = database_of(connection).columns(connection, ["patients"])
-    for key in KEYS:
-        if f"patients.{key}" in found:
-            what = f"patients has a column {key} of somebody else's, where pima's own is to stand: rename it"
-            raise SchemaDiffers(what=what)
-
-
-def _require_declaration_can_stay(connection: Connection, before: str, to: str) -> None:
-    # Going back to nothing is no loss that anybody overlooks.
-    if to in REVISIONS and to < _FIRST_WITH_DECLARATIONS <= before:
-        require_only_the_shipped_one(connection, to, _FIRST_WITH_DECLARATIONS)
-
-
-def _require_keys_can_stay(connection: Connection, before: str, to: str) -> None:
-    """The next pull would make every row a second time, and models would be judged on rows that they learned from."""
-    if to in REVISIONS and to < _FIRST_WITH_KEYS <= before:
-        keyed = connection.scalar(text("SELECT count(*) FROM row_keys"))
-        if keyed:
-            raise KeysWouldBeLost(to=to, first=_FIRST_WITH_KEYS, keyed=keyed)
-
-
-def _require_nothing_attached(connection: Connection, before: str, to: str) -> None:
-    """On SQLite nobody could write to a table whose triggers write to one that is gone."""
-    stays = to == "head" or (to >= _FIRST_WITH_ATTACHED and to in REVISIONS)
-    if before >= _FIRST_WITH_ATTACHED and not stays and (names := attached_names(connection)):
-        raise StillAttached(to=to, names=", ".join(names))
-
-
-def _require_nobody_forgotten(connection: Connection, before: str, to: str) -> None:
-    """The next pull would bring them back."""
-    if to in REVISIONS and to < _FIRST_WITH_FORGOTTEN <= before:
-        marks = connection.scalar(select(func.count()).select_from(forgotten))
-        if marks:
-            raise ForgottenWouldReturn(to=to, first=_FIRST_WITH_FORGOTTEN, marks=marks)
-
-
-def _require_one_table(connection: Connection, before: str, to: str) -> None:
-    """Older releases would find no part to write to, one day."""
-    partitions, is_left = database_of(connection).partitions, to in REVISIONS and to < _FIRST_WITH_PARTS <= before
-    if is_left and partitions is not None and partitions.is_divided(connection):
-        raise StillDivided(to=to, first=_FIRST_WITH_PARTS)
-
-
-def _run_alembic(connection: Connection, to: str) -> None:
+def _run_alembic(connection: Connection, columns: Sequence[str]) -> None:
     from alembic import command  # imported here: no job but this one needs it, and it is slow to import
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
-    if to == "head" or to in REVISIONS[REVISIONS.index(current_revision(connection) or REVISIONS[0]) :]:
-        command.upgrade(config, to)
-    else:
-        command.downgrade(config, to)
+    config.attributes.update(connection=connection, columns=columns)
+    command.upgrade(config, "head")

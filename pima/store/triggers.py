@@ -29,5 +29,5 @@ def make_triggers(connection: Connection) -> str | None:
 
 
 def drop_triggers(connection: Connection) -> None:
-    """Take them away, before an older schema brings its own."""
+    """Take them away, for rows that keep their versions and times."""
     database_of(connection).triggers.drop(connection)

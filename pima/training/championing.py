@@ -1,5 +1,4 @@
-"""What a person decides: to promote, roll back, pin and unpin the champion, and which share of the patients is held
-out; and taking a version out as a file.
+"""What a person decides: to promote, roll back, pin and unpin the champion; and taking a version out as a file.
 
 Each decision is one transaction and one row of a ledger, with who and why.
 """
@@ -15,7 +14,6 @@ from pima.errors import ArtifactDamaged, NoSuchVersion, NothingToRollBackTo, Ver
 from pima.scorer import load_scorer
 from pima.store import registry
 from pima.store.engine import reading, writing
-from pima.store.generations import Generation, begin_generation, newest_generation
 from pima.store.registry import Champion, Move
 from pima.training.succession import succeed
 
@@ -62,16 +60,6 @@ def pin(engine: Engine, pinned: bool, decider: Decider) -> Champion:
         before = registry.lock_champion(connection)
         registry.set_champion(connection, before.model_version, pinned)
         return _record(connection, "pinned" if pinned else "unpinned", before, before.model_version, decider)
-
-
-def change_holdout_share(engine: Engine, share: float, decider: Decider) -> Generation:
-    """Begin a new generation of the holdout. A retraining under way records its version as of the one it has read."""
-    with writing(engine) as connection:
-        registry.lock_champion(connection)
-        newest = newest_generation(connection)
-        if newest is not None and newest.share == share:
-            raise WrongUsage(what=f"The holdout's share is {share} already; nothing was changed.")
-        return begin_generation(connection, share, decider.name, decider.reason)
 
 
 def _require_loadable(engine: Engine, number: int) -> None:

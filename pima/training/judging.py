@@ -102,7 +102,7 @@ def judge(engine: Engine, case: Case) -> Judgement:
         unseen=unseen,
         scorable=scorable,
         too_few_unseen=too_few,
-        holdout_share=case.as_read.generation.share,
+        holdout_share=case.as_read.holdout.share,
         groupings=groupings(case.declared.features, holdout.features, case.history.training.features),
     )
     return Judgement(champion, decide(contest, gate_options(case.gate)), test_set, _evidence(judged_rows(contest)))

@@ -86,7 +86,6 @@ def _new_version(case: Case, run_id: int, verdict: Verdict) -> NewVersion:
             "parity": asdict(challenger.parity),
         }
         | ({"twins_kept": history.twins_kept} if history.twins_kept else {}),
-        holdout_generation=case.as_read.generation.number,
         features=as_stored(case.declared.features),
         training_ids=ids_to_parquet(history.training.patient_ids),
         reference=_reference(case),

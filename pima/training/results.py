@@ -117,20 +117,9 @@ class EarlierVerdict:
 
 
 @dataclass(frozen=True, slots=True)
-class NewGeneration:
-    """Of the holdout: one that a retraining began."""
-
-    number: int
-    because: str
-    """For people."""
-
-
-@dataclass(frozen=True, slots=True)
 class RetrainResult:
     """What a retraining has come to so far."""
 
     rows: HistoryRows = field(metadata=INLINED)
     verdict: NewVerdict | EarlierVerdict | None = field(default=None, metadata=INLINED)
     """None until there is one."""
-    new_generation: NewGeneration | None = None
-    """None where it went on with the one that there was; in a dry run, what a retraining would begin."""

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import msgspec
@@ -23,24 +23,21 @@ from pima.declaring import SHIPPED
 from pima.errors import TooFewLabels
 from pima.logs import get_logger
 from pima.model.boundary import Boundary
-from pima.model.recipes import fingerprinted, inputs_of, recipe_for
+from pima.model.recipes import inputs_of, recipe_for
 from pima.model.training_extra import training_extra
 from pima.process.leasing import HeldLease, only_one
 from pima.process.recorded_run import OpenRun
 from pima.process.results import as_json
 from pima.process.stopping import StopRequest
 from pima.scorer import Scorer
-from pima.settings import GateSettings, RetrainSettings, Settings
+from pima.settings import RetrainSettings, Settings
 from pima.store import registry
 from pima.store.engine import clock, reading
-from pima.store.generations import holdout_generation
 from pima.store.histories import labelled_history
-from pima.store.late_keys import late_keys
+from pima.store.installation import holdout_rule, require_same_holdout
 from pima.store.leases import RETRAINING
-from pima.store.salts import holdout_salt
 from pima.training.judged_rows import AsRead
 from pima.training.judging import Case, Challenger, asks_for_log_loss, judge, load_champion
-from pima.training.late_keys import begin_where_keys_came
 from pima.training.out_of_fold import threshold_of
 from pima.training.recording import announce, decide_and_record
 from pima.training.results import EarlierVerdict, HistoryRows, NewVerdict, RetrainResult
@@ -57,19 +54,18 @@ def retrain(
     alone = only_one(engine, RETRAINING, run.id, settings.retrain.lease_seconds)
     with nullcontext() if dry_run else alone as lease:
         with stop.at_once():
-            begun = begin_where_keys_came(engine, settings.holdout.share, dry_run)
             history, as_read = read_history(engine, settings, declared)
             rows = HistoryRows.of(history)
-            run.report(RetrainResult(rows, new_generation=begun))
+            run.report(RetrainResult(rows))
             _tell_of_twins(rows)
             _require_enough(history, settings.retrain)
             earlier = _earlier_verdict(engine, history, settings, declared.features)
             if earlier is not None:
-                run.report(RetrainResult(rows, earlier, begun))
+                run.report(RetrainResult(rows, earlier))
                 return
             challenger = fit_challenger(history, settings, declared.features, stop.check)
             case = _case(history, as_read, settings, declared, challenger)
-        run.report(RetrainResult(rows, _decide(engine, case, run.id, lease), begun))
+        run.report(RetrainResult(rows, _decide(engine, case, run.id, lease)))
 
 
 def _decide(engine: Engine, case: Case, run_id: int, lease: HeldLease | None) -> NewVerdict:
@@ -81,20 +77,16 @@ def _decide(engine: Engine, case: Case, run_id: int, lease: HeldLease | None) ->
 def read_history(engine: Engine, settings: Settings, declared: Declaration) -> tuple[Split, AsRead]:
     """The labelled rows, validated and split into training and holdout, and what they were split by and when.
 
-    Where keys have come for a whole table, by those, as it will be once their generation has begun: a dry run begins
-    none.
+    Raises WrongConfiguration where the settings name another holdout than the database was made with.
     """
     with reading(engine) as connection:
-        salt = holdout_salt(connection, settings.holdout.salt)
-        generation = holdout_generation(connection, settings.holdout.share)
-        keys_came = late_keys(connection).came_for_all
-        if keys_came:
-            generation = replace(generation, number=generation.number + 1)
-        as_read = AsRead(clock(connection), salt, generation)
-        labelled = labelled_history(connection, declared.columns, keys_came)
+        holdout = holdout_rule(connection)
+        require_same_holdout(holdout, settings.holdout)
+        as_read = AsRead(clock(connection), holdout)
+        labelled = labelled_history(connection, declared.columns)
     # The shipped measurements are so fine that equal ones mean the same person, however many there are.
     most_twins = math.inf if same_measurements(declared.features, SHIPPED.features) else MOST_TWINS
-    return split(labelled, declared.features, salt, generation.share, most_twins), as_read
+    return split(labelled, declared.features, holdout.salt, holdout.share, most_twins), as_read
 
 
 def _tell_of_twins(rows: HistoryRows) -> None:
@@ -122,25 +114,14 @@ def _earlier_verdict(engine: Engine, history: Split, settings: Settings, feature
     """
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
-        for asked in _as_strict_or_less(settings):
-            fingerprint = gate_fingerprint(asked, features)
-            row = registry.recorded_verdict(connection, history.fingerprint, fingerprint, champion.model_version)
-            if row is not None:
-                break
+        fingerprint = gate_fingerprint(settings, features)
+        row = registry.recorded_verdict(connection, history.fingerprint, fingerprint, champion.model_version)
     if row is None or row.verdict == Decision.PROMOTED or row.reason in (Reason.PINNED, Reason.TOO_FEW_UNSEEN):
         return None
     if load_champion(engine, champion)[1]:
         return None
     get_logger().info("judged before on the same data, settings and champion", explanation=row.explanation)
     return EarlierVerdict(row.verdict, row.reason, row.explanation, row.challenger)
-
-
-def _as_strict_or_less(settings: Settings) -> list[Settings]:
-    """These, and where they have the veto the same without: what did not win by those can't win by these."""
-    if not asks_for_log_loss(settings.gate):
-        return [settings]
-    without = msgspec.structs.replace(settings.gate, log_loss_veto=False)
-    return [settings, msgspec.structs.replace(settings, gate=without)]
 
 
 def settings_of_fit(settings: Settings, features: Features) -> dict[str, Any]:
@@ -155,38 +136,21 @@ def settings_of_fit(settings: Settings, features: Features) -> dict[str, Any]:
 
 def fit_fingerprint(settings: Settings, features: Features) -> str:
     """sha256 over the settings of a fit."""
-    return _fingerprint(_fit_as_fingerprinted(settings, features))
+    return _fingerprint(_fit(settings, features))
 
 
 def gate_fingerprint(settings: Settings, features: Features) -> str:
     """sha256 over the settings of a fit and of the gate: another question to the same data is another look."""
-    asked = msgspec.structs.asdict(settings.gate) | {"log_loss_veto": asks_for_log_loss(settings.gate)}
-    # An option that a later release adds enters only where it is used, so that recorded verdicts still hold.
-    unused = {name for name in asked.keys() - _FIRST_GATE_OPTIONS if asked[name] == getattr(GateSettings(), name)}
-    gate = {name: value for name, value in asked.items() if name not in unused}
-    if "subgroup_margin" in gate:
+    gate = msgspec.structs.asdict(settings.gate) | {"log_loss_veto": asks_for_log_loss(settings.gate)}
+    if settings.gate.subgroup_margin != "off":
         # Of other subgroups it is another question.
         gate["bands"] = {feature.name: feature.bands for feature in features if feature.bands}
-    return _fingerprint(_fit_as_fingerprinted(settings, features) | {"gate": gate})
+    return _fingerprint(_fit(settings, features) | {"gate": gate})
 
 
-_FIRST_GATE_OPTIONS = {
-    "window",
-    "window_weeks",
-    "window_minimum_rows",
-    "window_maximum_rows",
-    "log_loss_veto",
-    "minimum_gain",
-    "approve",
-}
-
-
-def _fit_as_fingerprinted(settings: Settings, features: Features) -> dict[str, Any]:
+def _fit(settings: Settings, features: Features) -> dict[str, Any]:
     recipe = recipe_for(settings.retrain.network, features)
-    known = settings_of_fit(settings, features) | {"recipe": fingerprinted(recipe)}
-    # The shipped ones were the only ones once, and no fingerprint named them.
-    inputs = inputs_of(recipe, features)
-    return known if inputs == inputs_of(recipe, SHIPPED.features) else known | {"features": inputs}
+    return settings_of_fit(settings, features) | {"features": inputs_of(recipe, features)}
 
 
 def _fingerprint(settings: dict[str, Any]) -> str:

@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.conftest import PATIENCE_SECONDS, ROOT, Database, Ended, call, clean_environ, insert_patients, the_json
+from tests.conftest import (
+    PATIENCE_SECONDS,
+    ROOT,
+    Database,
+    Ended,
+    call,
+    clean_environ,
+    insert_patients,
+    the_json,
+)
 from tests.jobs.every_command import EVERY_COMMAND, SECRET, every_command, wrong
 from tests.jobs.patient_files import GOOD
 

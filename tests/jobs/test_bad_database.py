@@ -62,24 +62,16 @@ def _refused_before_any_write(database: Database, command: Command, folder: Path
 
 @all_but_migrate
 def test_a_missing_schema_stops_every_command_but_migrate(database: Database, tmp_path: Path, command: Command) -> None:
-    schema.migrate(database.engine, "", to="base")
+    database.remove_schema()
     _refused_before_any_write(database, command, tmp_path, schema.HEAD, "python -m jobs.migrate")
 
 
 def test_a_database_without_a_schema_is_named_without_its_password(database: Database) -> None:
-    schema.migrate(database.engine, "", to="base")
+    database.remove_schema()
     url = make_url(database.url)
     shown = url.set(password=SECRET) if database.kind == "postgresql" else url
     ended = call(None, "score", DATABASE_URL=shown.render_as_string(hide_password=False))
     wrong(ended, str(url.database), "DATABASE_URL")
-
-
-@all_but_migrate
-def test_a_database_without_anything_in_it_has_no_schema(database: Database, tmp_path: Path, command: Command) -> None:
-    schema.migrate(database.engine, "", to="base")
-    database.execute("DROP TABLE alembic_version")
-    _refused_before_any_write(database, command, tmp_path, schema.HEAD, "python -m jobs.migrate")
-    assert set(_state(database)) <= {"sqlite_sequence"}
 
 
 @all_but_migrate
@@ -101,7 +93,7 @@ def test_a_schema_that_is_ahead_stops_every_command(database: Database, tmp_path
 @pytest.mark.parametrize("state", ["missing", "ahead"])
 def test_the_command_that_is_told_to_mend_the_schema_exists(database: Database, state: str) -> None:
     if state == "missing":
-        schema.migrate(database.engine, "", to="base")
+        database.remove_schema()
     else:
         database.execute("UPDATE alembic_version SET version_num = '9999'")
     message = the_json(call(database, "score", "--json"))["message"]
@@ -135,7 +127,7 @@ def test_a_retyped_column_is_named_with_both_types(postgresql: Database, tmp_pat
 
 
 def test_migrate_mends_a_missing_schema_and_the_command_works(database: Database) -> None:
-    schema.migrate(database.engine, "", to="base")
+    database.remove_schema()
     ended = call(database, "migrate", "--json")
     assert (ended.exit_code, the_json(ended)) == (0, {"revision_before": None, "revision": schema.HEAD})
     assert call(database, "score").exit_code == 0

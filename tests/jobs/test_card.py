@@ -12,8 +12,8 @@ def test_a_card_has_the_figures_that_stand_beside_the_verdict(scored_database: D
     card = the_json(call(scored_database, "models", "card", "2", "--json"))
     document, version = shown["evidence"], shown["version"]
     assert (card["version"], card["champion"], card["judged"]["against"]) == (2, False, 1)
-    assert [card["data"][name] for name in ("training_rows", "holdout_rows", "holdout_generation")] == [
-        version[name] for name in ("training_rows", "holdout_rows", "holdout_generation")
+    assert [card["data"][name] for name in ("training_rows", "holdout_rows")] == [
+        version[name] for name in ("training_rows", "holdout_rows")
     ]
     assert (card["evidence"]["rows"], card["evidence"]["positive"]) == (document["rows"], document["positive"])
     for name, found in zip(FIGURES, card["evidence"]["figures"], strict=True):

@@ -266,24 +266,6 @@ def test_roles_are_mentioned_where_the_loader_s_columns_have_changed_and_there_a
         assert mended not in carried_over(text)
 
 
-def test_a_dry_run_on_an_older_schema_says_what_brings_it_up(clinic: tuple[Database, str], tmp_path: Path) -> None:
-    database, config = clinic
-    configuration(tmp_path, DECLARED)
-    assert call(database, "migrate", "--to", "0007", "--config", config).exit_code == 0
-    configuration(tmp_path, ADDED)
-    refused = call(database, "migrate", "--config", config, "--features", "--dry-run", "--json")
-    assert (refused.exit_code, the_json(refused)["error"]) == (2, "schema_behind")
-    # With the settings of the change it would refuse those.
-    assert call(database, "migrate", "--config", config).exit_code == 2
-    assert "with the settings of before: python -m jobs.migrate" in refused.stderr
-    assert "without --dry-run, which brings the schema up and carries the change over" in refused.stderr
-    configuration(tmp_path, DECLARED)
-    assert call(database, "migrate", "--config", config).exit_code == 0
-    configuration(tmp_path, ADDED)
-    dry = call(database, "migrate", "--config", config, "--features", "--dry-run")
-    assert (dry.exit_code, "added: glucose" in dry.stdout) == (0, True), dry.stderr
-
-
 def test_a_number_never_becomes_a_category(clinic: tuple[Database, str], tmp_path: Path) -> None:
     database, config = clinic
     other = '[[feature]]\nname = "creatinine"\nkind = "category"\ncodes = { 0 = "low", 1 = "high" }\n\n'

@@ -530,13 +530,6 @@ def test_what_is_being_scored_is_erased_with_the_rest(postgresql: Database) -> N
     assert database.value("SELECT count(*) FROM patients") == 0
 
 
-def test_a_schema_that_knows_nobody_forgotten_is_no_way_back(database: Database) -> None:
-    insert_patients(database, 1)
-    assert call(database, "forget", "1", "--reason", "a test").exit_code == 0
-    ended = call(database, "migrate", "--to", "0014", "--json")
-    assert (ended.exit_code, the_json(ended)["error"]) == (2, "forgotten_would_return")
-
-
 @pytest.mark.parametrize("arguments", [(), ("1", "--person", "p"), ("1", "2", "3"), ("x",), ("nowhere", "1"), ("1",)])
 def test_what_is_asked_for_must_be_one_person_with_a_reason(sqlite: Database, arguments: tuple[str, ...]) -> None:
     reason = () if arguments == ("1",) else ("--reason", "a test")

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from pima.store import schema
 from pima.store.engine import reading, writing
 from pima.store.histories import labelled_history
 from tests.conftest import FEATURE_NAMES, Database, Ended, call, install_models, the_json
@@ -46,7 +45,7 @@ def test_what_the_jobs_do_and_tell_is_the_same(
     with writing(postgresql.engine) as connection:
         connection.execute(text("CREATE SCHEMA elsewhere"))
         connection.execute(text("CREATE TABLE elsewhere.pima_staging AS SELECT 'of the clinic' AS whose"))
-    schema.migrate(postgresql.engine, "", to="base")
+    postgresql.remove_schema()
     default_to(postgresql, settings)
     done = _everything(postgresql, trained, tmp_path)
     postgresql.execute(f"ALTER DATABASE {postgresql.value('SELECT current_database()')} RESET ALL")

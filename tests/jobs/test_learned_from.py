@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import FEATURE_NAMES, Database, call
+from tests.conftest import FEATURE_NAMES, Database
 from tests.jobs.learned import ARTICLE, FIVE_SEEDS, LINES, is_held, judged_on, learned_from, load, retrain
 from tests.jobs.patient_files import HEADER
 
@@ -45,25 +45,6 @@ def test_a_person_whose_visit_was_learned_from_before_it_was_known_whose_it_is(
 
 
 @pytest.mark.xdist_group("keras")
-@pytest.mark.parametrize("snapshots", ["champions", "off"])
-def test_a_person_whose_visit_was_learned_from_under_another_share(
-    database: Database, tmp_path: Path, snapshots: str
-) -> None:
-    kept = {"PIMA_LINEAGE__SNAPSHOTS": snapshots}
-    named = f"person_key,{HEADER}"
-    load(database, tmp_path, named, (f"p{n},{LINES[n]}" for n in range(384)))
-    assert retrain(database, **ARTICLE, **kept)["verdict"] == "promoted"
-    load(database, tmp_path, named, (f"p{n},{LINES[384 + n]}" for n in range(384)))
-    database.execute("DELETE FROM patients WHERE id <= 384")
-    assert call(database, "models", "holdout", "--share", "0.6", "--reason", "a test").exit_code == 0
-    result = retrain(database, **FIVE_SEEDS, **kept, PIMA_HOLDOUT__SHARE="0.6")
-    ids = judged_on(database)
-    persons = {int(row[1][1:]) for row in database.execute("SELECT id, person_key FROM patients") if row[0] in ids}
-    assert persons == {n for n in range(384) if is_held(f"person p{n}")}
-    assert result["holdout_rows"] == sum(is_held(f"person p{n}", 0.60) for n in range(384))
-
-
-@pytest.mark.xdist_group("keras")
 @pytest.mark.parametrize("keys", ["source,source_key,person_key", "source,source_key", "person_key"])
 def test_patients_who_came_from_a_file_and_come_again_by_key(database: Database, tmp_path: Path, keys: str) -> None:
     load(database, tmp_path, HEADER, iter(LINES[:568]))
@@ -85,16 +66,13 @@ def test_patients_who_came_from_a_file_and_come_again_by_key(database: Database,
 
 
 @pytest.mark.xdist_group("keras")
-@pytest.mark.parametrize("known", ["by their ids", "not at all"])
 @pytest.mark.parametrize("keys", ["source, source_key", "person_key"])
 def test_rows_that_are_deleted_and_come_again_under_their_ids_with_keys(
-    database: Database, tmp_path: Path, keys: str, known: str
+    database: Database, tmp_path: Path, keys: str
 ) -> None:
     kept = {"PIMA_LINEAGE__SNAPSHOTS": "off"}
     load(database, tmp_path, HEADER, iter(LINES))
     assert retrain(database, **ARTICLE, **kept)["verdict"] == "promoted"
-    if known == "not at all":  # as of a version that an earlier release made
-        database.execute("UPDATE model_versions SET training_ids = NULL")
     columns, values = ", ".join((*FEATURE_NAMES, "outcome")), "'clinic', 'v' || id" if "source" in keys else "'p' || id"
     database.execute("CREATE TABLE before AS SELECT * FROM patients")
     database.execute("DELETE FROM patients")

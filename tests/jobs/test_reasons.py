@@ -31,7 +31,6 @@ def _decide(database: Database, *arguments: str) -> subprocess.CompletedProcess[
         (("pin",), "SELECT decided_by, explanation FROM promotions WHERE verdict = 'pinned'"),
         (("unpin",), "SELECT decided_by, explanation FROM promotions WHERE verdict = 'unpinned'"),
         (("promote", "2"), "SELECT decided_by, explanation FROM promotions WHERE verdict = 'promoted_by_hand'"),
-        (("holdout", "--share", "0.4"), "SELECT decided_by, reason FROM holdout_generations WHERE number > 1"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )

@@ -81,21 +81,6 @@ def test_each_retraining_holds_the_same_rows_out_whatever_has_come_since(history
     assert 0 < len(came) < len(new)
 
 
-def test_what_the_gate_kept_out_without_the_veto_it_keeps_out_with_it_but_not_the_other_way_round(
-    history: Database, capsys: pytest.CaptureFixture[str]
-) -> None:
-    without, everything = {"PIMA_GATE__LOG_LOSS_VETO": "false"}, {"PIMA_GATE__WINDOW": "all"}
-    assert _retrain(history, capsys)["verdict"] == "promoted"
-
-    def judged_before(**environ: str) -> bool:
-        found = _retrain(history, capsys, **environ)
-        assert found["verdict"] == "not_better"
-        return bool(found["judged_before"])
-
-    assert [judged_before(**each) for each in ({}, without)] == [False, False]
-    assert [judged_before(**each) for each in (everything | without, everything)] == [False, True]
-
-
 def test_a_better_challenger_replaces_the_articles_model_and_a_person_has_the_last_word(
     history: Database, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

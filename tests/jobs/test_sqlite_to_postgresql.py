@@ -109,7 +109,7 @@ def test_ids_and_versions_go_on_where_the_file_would_have_gone_on(lived_in: Data
 
 _JUDGED_ON = """
     SELECT p.verdict, p.reason, p.explanation, p.from_version, p.to_version, p.challenger, p.data_fingerprint,
-        p.settings_fingerprint, t.fingerprint, t.rows, s.sha256 AS training_snapshot, v.seed, v.holdout_generation,
+        p.settings_fingerprint, t.fingerprint, t.rows, s.sha256 AS training_snapshot, v.seed,
         v.training_rows, v.holdout_rows, v.compiled_sha256
     FROM promotions p JOIN test_sets t ON t.fingerprint = p.test_set_fingerprint
     JOIN training_snapshots s ON s.model_version = p.challenger JOIN model_versions v ON v.number = p.challenger

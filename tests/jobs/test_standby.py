@@ -19,8 +19,8 @@ from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine
 from pima.store.schema import migrate
 from tests.conftest import (
+    HOLDOUT,
     PATIENCE_SECONDS,
-    SALT,
     Database,
     call,
     insert_patients,
@@ -65,7 +65,7 @@ def _pair(trained: Path, *scored: str) -> Iterator[Pair]:
     """A primary with a champion and twenty rows, scored as the arguments say, and a standby that has all of it."""
     with postgresql_server("wal_level = replica") as uri:
         primary = _database(uri)
-        migrate(primary.engine, SALT)
+        migrate(primary.engine, HOLDOUT)
         install_models(primary, trained)
         insert_patients(primary, 20, first_id=1)
         predicted = the_json(call(primary, "score", "--json", *scored))["predicted"]

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from pima.schedule.scheduling import Scheduler
 from pima.settings import DatabaseSettings, ScheduleSettings
-from pima.store import patients, schema
+from pima.store import patients
 from pima.store.engine import make_engine, reading, writing
 from pima.store.runs import Status
 from tests.conftest import SHIPPED, Database, call, insert_patients, install_models, the_json
@@ -152,7 +152,7 @@ def test_a_model_is_trained_and_a_person_may_move_the_champion(postgresql: Datab
 
 @each_default
 def test_a_schema_is_made_anew_and_lost_rows_are_queued_again(postgresql: Database, defaults: dict[str, str]) -> None:
-    schema.migrate(postgresql.engine, "", to="base")
+    postgresql.remove_schema()
     default_to(postgresql, defaults)
     for job in (("migrate", "--roles"), ("migrate",)):
         ended = call(postgresql, *job)

@@ -113,8 +113,8 @@ FAULTS = (
         "the holdout is drawn anew by each retraining",
         Edit(
             "pima/training/retraining.py",
-            "split(labelled, declared.features, salt, ",
-            "split(labelled, declared.features, f'{salt} {as_read.time}', ",
+            "split(labelled, declared.features, holdout.salt, ",
+            "split(labelled, declared.features, f'{holdout.salt} {as_read.time}', ",
         ),
         caught_by="tests/jobs/test_retrain.py"
         "::test_each_retraining_holds_the_same_rows_out_whatever_has_come_since[DATABASE]",
@@ -148,17 +148,13 @@ FAULTS = (
     ),
     _on_both(
         "one tick may have two runs of one attempt",
-        Edit(
-            "migrations/versions/0001_first_schema.py",
-            """
-        CONSTRAINT uq_runs_job_scheduled_for_attempt UNIQUE (job, scheduled_for, attempt),""",
-            "",
-        ),
-        Edit(
-            "migrations/versions/0003_scheduled_runs.py",
-            """
-    CONSTRAINT uq_runs_job_scheduled_for_attempt UNIQUE (job, scheduled_for, attempt),""",
-            "",
+        *(
+            Edit(
+                f"migrations/versions/0001_{database}.sql",
+                "    CONSTRAINT uq_runs_job_scheduled_for_attempt UNIQUE (job, scheduled_for, attempt),\n",
+                "",
+            )
+            for database in DATABASES
         ),
         Edit("pima/store/tables/service.py", '    UniqueConstraint("job", "scheduled_for", "attempt"),\n', ""),
         Edit(

@@ -18,7 +18,7 @@ from pima.store.engine import make_engine, writing
 from pima.store.schema import migrate
 from pima.store.triggers import drop_triggers, make_triggers
 from tests.bench.gate.population import Truth, draw_measurements, outcome_probability
-from tests.conftest import SALT, Database, call, insert_patients
+from tests.conftest import HOLDOUT, Database, call, insert_patients
 
 WEEKS = 26
 FIRST_ROWS = 400
@@ -48,7 +48,7 @@ def new_clinic(path: Path) -> Database:
     """One that has no patient yet."""
     url = f"sqlite:///{path}"
     engine = make_engine(url, DatabaseSettings())
-    migrate(engine, SALT)
+    migrate(engine, HOLDOUT)
     return Database("sqlite", url, engine)
 
 

@@ -13,7 +13,7 @@ from pima.store import queue as store_queue
 from pima.store import schema
 from pima.store.engine import make_engine, writing
 from tests.conftest import (
-    SALT,
+    HOLDOUT,
     Database,
     call,
     insert_many,
@@ -104,7 +104,7 @@ def clinic(logical_server: str) -> Iterator[Database]:
 @pytest.fixture
 def subscriber(logical_server: str) -> Iterator[Database]:
     for database in _new_database(logical_server, "subscriber"):
-        schema.migrate(database.engine, SALT)
+        schema.migrate(database.engine, HOLDOUT)
         yield database
 
 

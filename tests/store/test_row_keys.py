@@ -13,7 +13,7 @@ from pima.errors import DatabaseFailed, SchemaDiffers
 from pima.store import schema
 from pima.store.engine import writing
 from pima.store.row_keys import KEY_IS_FIXED, NO_KEYS, OTHER_ID, OTHER_KEY
-from tests.conftest import SALT, Database, call, insert_patients
+from tests.conftest import Database, call, insert_patients
 from tests.store.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, patient, queue
 
 ANOTHERS = f"{OTHER_ID}|uq_row_keys_source_source_key"
@@ -311,22 +311,6 @@ def test_a_key_that_arrives_takes_no_person_back_whom_the_row_came_again_without
     assert persons(database) == {4: None}
 
 
-def test_persons_of_rows_that_came_before_this_was_kept_are_those_that_are_known(database: Database) -> None:
-    schema.migrate(database.engine, SALT, to="0012")
-    schema.migrate(database.engine, SALT)
-    for first_id, person in ((1, "first"), (2, None), (3, "gone"), (4, "taken back")):
-        insert_patients(database, 1, first_id=first_id, source="clinic", source_key=f"v{first_id}", person_key=person)
-    database.execute("UPDATE patients SET person_key = 'since' WHERE id IN (1, 2)")
-    database.execute("UPDATE patients SET person_key = NULL WHERE id = 4")
-    database.execute("DELETE FROM patients WHERE id = 3")
-    kept: dict[int, str | None] = {1: "since", 2: "since", 3: "gone", 4: None}
-    assert persons(database) == kept
-    schema.migrate(database.engine, SALT, to="0012")
-    schema.migrate(database.engine, SALT)
-    schema.require_schema(database.engine)
-    assert persons(database) == kept
-
-
 # ---- the table ------------------------------------------------------------------------------------------------------
 
 
@@ -416,25 +400,3 @@ def test_a_prediction_says_whose_it_is_though_the_row_is_gone(database: Database
     database.execute("DELETE FROM patients WHERE id = 3")
     shown = database.execute("SELECT patient_id, source, source_key FROM current_predictions ORDER BY patient_id")
     assert shown == [(1, None, None), (2, "clinic", "v2"), (3, "clinic", "v3")]
-
-
-def test_the_columns_can_be_taken_away_again_and_come_back(database: Database) -> None:
-    insert_patients(database, 2)
-    schema.migrate(database.engine, SALT, to="0008")
-    assert "source_key" not in database.execute("SELECT * FROM patients LIMIT 1").__repr__()
-    assert database.value("SELECT count(*) FROM patients") == 2
-    schema.migrate(database.engine, SALT)
-    schema.require_schema(database.engine)
-    assert row_keys(database) == []
-
-
-@pytest.mark.parametrize("column", ["source", "source_key", "person_key"])
-def test_a_column_of_that_name_is_told_before_anything_is_changed(database: Database, column: str) -> None:
-    schema.migrate(database.engine, SALT, to="0008")
-    database.execute(f"ALTER TABLE patients ADD COLUMN {column} TEXT")
-    ended = call(database, "migrate")
-    assert ended.exit_code == 2
-    assert f"patients has a column {column}" in ended.stderr
-    assert database.value("SELECT version_num FROM alembic_version") == "0008"
-    database.execute(f"ALTER TABLE patients RENAME COLUMN {column} TO its_{column}")
-    assert call(database, "migrate").exit_code == 0

@@ -7,14 +7,14 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, event, inspect, text
 
-from pima.errors import SchemaAhead, SchemaBehind, SchemaDiffers, SchemaMissing, WrongConfiguration
-from pima.settings import DatabaseSettings
+from pima.errors import SchemaAhead, SchemaBehind, SchemaDiffers, SchemaMissing, SchemaUnreleased, WrongConfiguration
+from pima.settings import DatabaseSettings, HoldoutSettings
 from pima.store import schema
 from pima.store.database import database_of
-from pima.store.engine import make_engine, writing
-from pima.store.salts import holdout_salt
+from pima.store.engine import make_engine, reading, writing
+from pima.store.installation import HoldoutRule, holdout_rule
 from pima.store.tables import TABLES, with_features
-from tests.conftest import FEATURE_NAMES, PATIENCE_SECONDS, ROOT, SALT, Database
+from tests.conftest import FEATURE_NAMES, HOLDOUT, PATIENCE_SECONDS, ROOT, SALT, Database
 
 
 def _described(connection) -> dict[str, object]:
@@ -96,23 +96,28 @@ def test_the_code_knows_every_revision_of_the_migrations_equal() -> None:
     assert scripts.get_current_head() == schema.HEAD
 
 
-def test_up_down_and_up_again(database: Database) -> None:
-    assert schema.migrate(database.engine, SALT) == schema.Migrated(schema.HEAD, schema.HEAD, None)
-    assert schema.migrate(database.engine, SALT, to="base") == schema.Migrated(schema.HEAD, None, None)
-    with writing(database.engine) as connection:
-        left = set(inspect(connection).get_table_names()) | set(inspect(connection).get_view_names())
-        assert left == {"alembic_version"}
+def test_a_schema_is_made_once_and_then_left(database: Database) -> None:
+    assert schema.migrate(database.engine, HOLDOUT) == schema.Migrated(schema.HEAD, schema.HEAD, None)
+    database.remove_schema()
     with pytest.raises(SchemaMissing):
         schema.require_schema(database.engine)
-    assert schema.migrate(database.engine, SALT) == schema.Migrated(None, schema.HEAD, None)
+    assert schema.migrate(database.engine, HOLDOUT) == schema.Migrated(None, schema.HEAD, None)
     schema.require_schema(database.engine)
     assert database.execute("SELECT model_version, sequence, pinned FROM champion") == [(None, 0, 0)]
+
+
+@pytest.mark.parametrize("number", [2, 18])
+def test_a_database_from_before_the_first_release_is_told_so(database: Database, number: int) -> None:
+    database.execute(f"UPDATE alembic_version SET version_num = '{number:04}'")
+    for refused in (schema.require_schema, lambda engine: schema.migrate(engine, HOLDOUT)):
+        with pytest.raises(SchemaUnreleased, match="your rows into a new database"):
+            refused(database.engine)
 
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("round_", [0, *(pytest.param(n, marks=pytest.mark.at_length) for n in (1, 2))])
 def test_two_migrations_at_once(database: Database, round_: int) -> None:
-    schema.migrate(database.engine, SALT, to="base")
+    database.remove_schema()
     processes = [database.start("migrate", "--json") for _ in range(2)]
     ended = [process.communicate(timeout=PATIENCE_SECONDS) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], ended
@@ -125,7 +130,7 @@ def test_a_revision_from_the_future_is_ahead(database: Database) -> None:
     with pytest.raises(SchemaAhead, match="9999"):
         schema.require_schema(database.engine)
     with pytest.raises(SchemaAhead):
-        schema.migrate(database.engine, SALT)
+        schema.migrate(database.engine, HOLDOUT)
 
 
 def test_a_revision_known_but_older_is_behind(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,24 +172,24 @@ def test_a_retyped_column_is_named(postgresql: Database) -> None:
         schema.require_schema(postgresql.engine)
 
 
-def test_the_salt_is_kept_and_another_is_refused(database: Database) -> None:
-    assert database.value("SELECT holdout_salt FROM installation") == SALT
-    with pytest.raises(WrongConfiguration, match="salt"):
-        schema.migrate(database.engine, "another")
-    with writing(database.engine) as connection:
-        assert holdout_salt(connection, "") == SALT
-        assert holdout_salt(connection, SALT) == SALT
-        with pytest.raises(WrongConfiguration):
-            holdout_salt(connection, "another")
+def test_the_holdout_is_kept_and_another_is_refused(database: Database) -> None:
+    with reading(database.engine) as connection:
+        assert holdout_rule(connection) == HoldoutRule(SALT, 0.30)
+    assert schema.migrate(database.engine, HoldoutSettings()).before == schema.HEAD  # an empty salt is any
+    for other in (HoldoutSettings(salt="another"), HoldoutSettings(share=0.4)):
+        with pytest.raises(WrongConfiguration, match=r"this database"):
+            schema.migrate(database.engine, other)
+    with reading(database.engine) as connection:
+        assert holdout_rule(connection) == HoldoutRule(SALT, 0.30)
 
 
 def test_a_drawn_salt_is_long_and_new_each_time(tmp_path: Path) -> None:
     salts = set()
     for n in range(2):
         engine = make_engine(f"sqlite:///{tmp_path}/{n}.db", DatabaseSettings())
-        schema.migrate(engine, "")
-        with writing(engine) as connection:
-            salts.add(holdout_salt(connection, ""))
+        schema.migrate(engine, HoldoutSettings())
+        with reading(engine) as connection:
+            salts.add(holdout_rule(connection).salt)
         engine.dispose()
     assert len(salts) == 2
     assert all(len(salt) == 64 for salt in salts)

@@ -15,7 +15,7 @@ from pima.settings import DatabaseSettings
 from pima.store import schema
 from pima.store.engine import make_engine
 from pima.store.tables import TABLES, VIEWS
-from tests.conftest import SALT, Database, call, insert_patients, the_json
+from tests.conftest import HOLDOUT, Database, call, insert_patients, the_json
 from tests.store.rows import COLUMNS, VALUES, assert_queue_is_true
 
 OTHER_FUNCTION = """CREATE FUNCTION other() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$"""
@@ -202,7 +202,7 @@ def test_a_schema_that_comes_first_is_no_fault(postgresql: Database) -> None:
     try:
         schema.require_schema(postgresql.engine)
         postgresql.execute("ALTER TABLE public.patients DISABLE TRIGGER USER")
-        schema.migrate(postgresql.engine, SALT)
+        schema.migrate(postgresql.engine, HOLDOUT)
         schema.require_schema(postgresql.engine)
         insert_patients(postgresql, 1)
         assert_queue_is_true(postgresql)
@@ -239,18 +239,6 @@ def test_a_table_of_the_same_name_in_a_schema_that_comes_first_is_told(postgresq
     assert call(whoever, "score").exit_code == 2
     postgresql.execute("DROP SCHEMA clinic CASCADE")
     assert call(whoever, "migrate").exit_code == 0
-
-
-def test_a_schema_is_not_upgraded_by_halves(postgresql: Database) -> None:
-    """Into one that comes first, where this role would find the new tables and no other would."""
-    schema.migrate(postgresql.engine, SALT, to="0004")
-    postgresql.execute("CREATE SCHEMA clinic")
-    url = make_url(postgresql.url).update_query_dict({"options": "-csearch_path=clinic,public"})
-    whoever = Database("postgresql", url.render_as_string(hide_password=False), postgresql.engine)
-    told = the_json(call(whoever, "migrate", "--json"))
-    assert (told["error"], "is clinic." in told["message"]) == ("schema_differs", True), told
-    assert postgresql.value("SELECT count(*) FROM pg_class WHERE relnamespace = 'clinic'::regnamespace") == 0
-    assert call(postgresql, "migrate").exit_code == 0
 
 
 def test_a_rule_is_told(postgresql: Database) -> None:
@@ -483,21 +471,6 @@ def test_behind_the_largest_id_there_are_ids_left_to_draw(database: Database, tm
     assert database.value("SELECT count(*) FROM patients") == 5
 
 
-def test_a_counter_that_had_run_out_goes_on_after_the_upgrade(database: Database) -> None:
-    schema.migrate(database.engine, SALT, to="0004")
-    database.execute(f"INSERT INTO patients (id, {COLUMNS}) VALUES ({2**63 - 1}, {VALUES})")
-    if database.kind == "postgresql":
-        database.execute(f"SELECT setval('patients_id_seq', {2**63 - 1})")
-    with pytest.raises(Exception, match=r"refused a statement|SQLITE_FULL"):
-        insert_patients(database, 1)
-    with pytest.raises(SchemaDiffers, match="insert that row under another"):
-        schema.migrate(database.engine, SALT)
-    database.execute("DELETE FROM patients")
-    schema.migrate(database.engine, SALT)
-    insert_patients(database, 2)
-    assert_queue_is_true(database)
-
-
 def test_load_draws_ids_behind_those_that_others_have_given(database: Database, tmp_path: Path) -> None:
     insert_patients(database, 3, first_id=1)
     path = tmp_path / "new.csv"
@@ -535,41 +508,6 @@ def test_an_id_is_drawn_from_this_nodes_own_share_whatever_others_have_given(
     assert min(drawn[-2:]) > other + (6 if with_ids else 4)
 
 
-# ---- from the release before ----------------------------------------------------------------------------------------
-
-
-def test_rows_of_the_schema_before_are_as_they_were_after_the_upgrade(database: Database) -> None:
-    schema.migrate(database.engine, SALT, to="0004")
-    insert_patients(database, 2)
-    insert_patients(database, 1, outcome=1)
-    before = database.execute("SELECT * FROM patients ORDER BY id")
-    waiting = database.execute("SELECT * FROM scoring_queue ORDER BY patient_id")
-    schema.migrate(database.engine, SALT)
-    of_their_own = [(*row, None, None, None) for row in before]  # with no source, no key of one and no person
-    assert database.execute("SELECT * FROM patients ORDER BY id") == of_their_own
-    assert database.execute("SELECT * FROM scoring_queue ORDER BY patient_id") == waiting
-    database.execute("UPDATE patients SET glucose = 90")
-    assert_queue_is_true(database)
-    schema.migrate(database.engine, SALT, to="0004")
-    insert_patients(database, 1)
-    database.execute("UPDATE patients SET glucose = 91")
-    assert_queue_is_true(database)
-
-
-def test_rights_on_the_view_and_views_over_it_outlive_the_upgrade(postgresql: Database) -> None:
-    schema.migrate(postgresql.engine, SALT, to="0004")
-    role = f"pima_bi_{uuid.uuid4().hex[:8]}"
-    postgresql.execute(f"CREATE ROLE {role}")
-    postgresql.execute(f"GRANT SELECT ON current_predictions TO {role}")
-    postgresql.execute("CREATE VIEW bi AS SELECT patient_id, probability FROM current_predictions")
-    schema.migrate(postgresql.engine, SALT)
-    assert postgresql.value(f"SELECT has_table_privilege('{role}', 'current_predictions', 'SELECT')")
-    assert postgresql.value("SELECT count(*) FROM bi") == 0
-    postgresql.execute(f"DROP OWNED BY {role}")
-    postgresql.execute(f"DROP ROLE {role}")
-
-
-@pytest.mark.judge
 def test_values_that_a_trigger_puts_where_names_stand_are_not_told(postgresql: Database, tmp_path: Path) -> None:
     """It leans on a trigger of the clinic's own on `patients`."""
     with postgresql.engine.begin() as connection:

@@ -17,8 +17,8 @@ from pima.store.engine import make_engine, writing
 from pima.store.schema import migrate
 from tests.conftest import (
     FEATURE_NAMES,
+    HOLDOUT,
     PATIENCE_SECONDS,
-    SALT,
     SOUND,
     Database,
     insert_patients,
@@ -711,7 +711,7 @@ def test_the_schema_may_have_a_name_that_needs_quotes(postgresql: Database, name
     url = make_url(postgresql.url).update_query_dict({"options": f'-csearch_path="{name}"'})
     engine = make_engine(url.render_as_string(hide_password=False), DatabaseSettings())
     try:
-        migrate(engine, SALT)
+        migrate(engine, HOLDOUT)
         with writing(engine) as connection:
             connection.execute(text(f"INSERT INTO patients ({COLUMNS}) VALUES ({VALUES})"))
             assert connection.execute(text(f'SELECT count(*) FROM "{name}".scoring_queue')).scalar_one() == 1

@@ -28,9 +28,9 @@ def add_version(database: Database, data: str = "data", settings: str = "setting
         first_labelled_at=datetime(2026, 1, 2, 3, 4, 5, 678_000, UTC),
         last_labelled_at=datetime(2026, 2, 3, tzinfo=UTC),
         metrics={"log_loss": 0.4583, "correct": 131},
-        holdout_generation=1,
         features=as_stored(FEATURES),
         training_ids=b"parquet",
+        reference={},
     )
     with writing(database.engine) as connection:
         return registry.add_version(connection, version)

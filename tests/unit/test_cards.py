@@ -35,7 +35,7 @@ FACTS = Facts(
     libraries={"keras": "3.15"},
     compiled_sha256="abc",
     inputs=tuple(map(input_of, FEATURES)),
-    data=Data(500, 200, date(2025, 1, 2), date(2026, 1, 30), 0.3, 1, {"out_of_range": 3}, 0),
+    data=Data(500, 200, date(2025, 1, 2), date(2026, 1, 30), 0.3, {"out_of_range": 3}, 0),
     judged=Judged(datetime(2026, 1, 31, tzinfo=UTC), "promoted", "more_correct", "promoted: because.", 1),
     evidence=EVIDENCE,
     changes=("training rows: 400 -> 500",),
@@ -73,9 +73,9 @@ def test_what_software_knows_is_said_in_words_with_intervals() -> None:
         "Outcomes that became known from 2025-01-02 to 2026-01-30, those of held-out rows included."
     )
     assert answers["12a"] == (
-        "A salted hash of the person, the source's key or the id decides who is held out, until somebody changes the "
-        "share or keys come for a whole table; this version learned from none of those, nor from a row with exactly "
-        "the features of one, unless both have a person. 30 % of the patients are held out."
+        "A salted hash of the person, the source's key or the id decides once and for all who is held out; "
+        "no version learns from those, nor from a row with exactly the features of one, unless both have a person. "
+        "30 % of the patients are held out."
     )
     assert "chosen out of fold to reach sensitivity >= 0.85" in str(answers["15"])
     assert answers["24"] == "promoted: because."
@@ -132,7 +132,6 @@ def test_changes_are_told_one_by_one() -> None:
     before = {
         "training_rows": 400,
         "last_outcome": None,
-        "holdout_generation": 1,
         "threshold": 0.5,
         "settings": {"network": "article", "seeds": 1},
         "libraries": {"keras": "3.15"},

@@ -112,7 +112,7 @@ def test_what_retraining_decided_as_json() -> None:
         ),
         *("challenger", "judged_before", "challenger_scores", "champion_scores", "comparison", "majority_correct"),
         *("measured", "whole_rows", "whole_accuracy_difference", "consultations", "seen_rows", "unscorable_rows"),
-        *("worst_subgroup", "auroc", "calibration_slope", "new_generation"),
+        *("worst_subgroup", "auroc", "calibration_slope"),
     ]
     assert (found["verdict"], found["judged_before"], found["champion_scores"]) == ("promoted", False, None)
     assert (found["challenger_scores"], found["comparison"]) == (asdict(SCORES), asdict(COMPARISON))
@@ -133,13 +133,11 @@ def test_a_verdict_of_an_earlier_run_as_json() -> None:
         "explanation": "not better",
         "challenger": 2,
         "judged_before": True,
-        "new_generation": None,
     }
 
 
 def test_before_any_verdict_the_rows_stand_alone() -> None:
     rows = {"training_rows": 500, "holdout_rows": 200, "left_out": {"missing": 3}, "twins_kept": 0}
-    rows |= {"new_generation": None}
     assert as_json(RetrainResult(ROWS)) == rows
 
 

@@ -16,7 +16,7 @@ class State(StrEnum):
     INSUFFICIENT_DATA = "insufficient_data"
     """Rows so few, pooled over the last nights, that any value may be luck."""
     NO_REFERENCE = "no_reference"
-    """There is nothing to compare with: the version is from before references were kept."""
+    """There is nothing to compare with: the version's reference could not be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,6 @@ from pima.store.postgresql.schema import (
     fault_of_names,
     fault_of_tables,
     keep_patients,
-    keep_readers_out,
     wait_for_batches,
     wait_for_other_migrations,
 )
@@ -99,7 +98,6 @@ DATABASE = Database(
     constraints=constraints,
     wait_for_other_migrations=wait_for_other_migrations,
     keep_patients=keep_patients,
-    keep_readers_out=keep_readers_out,
     wait_for_batches=wait_for_batches,
     make_roles=make_roles,
     roles_out_of_reach=roles_out_of_reach,

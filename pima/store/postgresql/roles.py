@@ -53,13 +53,11 @@ ROLES = (
         "pima_trainer",
         (
             "SELECT ON alembic_version, declarations, installation, patients, row_keys",
-            "SELECT ON promotions, model_versions, test_sets, training_snapshots, holdout_generations",
+            "SELECT ON promotions, model_versions, test_sets, training_snapshots",
             "SELECT, INSERT, UPDATE ON runs",
             "SELECT, INSERT, UPDATE, DELETE ON leases",
             "SELECT, UPDATE ON champion",
-            "INSERT ON model_versions, promotions, test_sets, holdout_generations",
-            # Keys that come for a whole table decide the sides anew.
-            "UPDATE (side_key) ON row_keys",
+            "INSERT ON model_versions, promotions, test_sets",
             "INSERT, DELETE ON training_snapshots",
             # For the report that it leaves: what came true.
             "SELECT ON predictions, tallies",
@@ -99,7 +97,7 @@ ROLES = (
     Role(
         "pima_scheduler",
         (
-            "SELECT ON alembic_version, declarations, champion, holdout_generations, unseen_rows, attached_sources",
+            "SELECT ON alembic_version, declarations, champion, unseen_rows, attached_sources",
             "SELECT ON removed_runs",
             "SELECT ON monitoring",
             "SELECT, INSERT, UPDATE ON runs, schedules",
@@ -117,13 +115,13 @@ ROLES = (
         "pima_operator",
         (
             "SELECT ON alembic_version, declarations, patients, predictions, promotions, model_versions",
-            "SELECT ON training_snapshots, runs, schedules, holdout_generations, unseen_rows, attached_sources",
+            "SELECT ON training_snapshots, runs, schedules, unseen_rows, attached_sources",
             "SELECT ON tallies, monitoring, current_predictions",
             f"SELECT ({_CALLED}) ON row_keys",
             "SELECT ON reports",
             "SELECT, INSERT, UPDATE, DELETE ON alerts",
             "SELECT, UPDATE ON champion",
-            "INSERT ON promotions, holdout_generations",
+            "INSERT ON promotions",
             "SELECT, INSERT, UPDATE, DELETE ON scoring_queue",
             "SELECT, DELETE ON rejections",
             # For SELECT ... FOR SHARE and to have rows stamped; of a column that the stamping trigger overwrites.

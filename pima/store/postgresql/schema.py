@@ -1,15 +1,11 @@
 """What PostgreSQL's catalogue says. pg_catalog, since information_schema shows only what the role has rights on."""
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
 
-from pima.store.postgresql.driver_errors import contested
 from pima.store.postgresql.engine import without_time_limit
-from pima.store.postgresql.held_views import hold_briefly, views_made_anew
 
 # Any number that no other software on the server uses: "pima" in ASCII.
 _MIGRATION_LOCK = 0x70696D61
@@ -156,26 +152,6 @@ def wait_for_other_migrations(connection: Connection) -> None:
 def keep_patients(connection: Connection) -> None:
     """From readers too: one that then wants to write would wait for us, and we for it, when the triggers are made."""
     connection.execute(text("LOCK TABLE patients IN ACCESS EXCLUSIVE MODE"))
-
-
-_TRIES = 25
-
-
-def keep_readers_out(connection: Connection, views: Sequence[str]) -> None:
-    """Of patients and of these views: they are had all at once, or given back and tried again. Who is in the way for
-    longer is waited for as the changes come to it."""
-    named = "SELECT oid FROM pg_class WHERE relname = ANY(:views) AND pg_table_is_visible(oid)"
-    anew = views_made_anew(connection, named, {"views": list(views)})
-    for _ in range(_TRIES):
-        try:
-            with connection.begin_nested():
-                hold_briefly(connection, anew, "patients")
-            break
-        except DBAPIError as error:
-            if contested(error.orig) is None:
-                raise
-            time.sleep(0.2)
-    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
 
 
 def wait_for_batches(connection: Connection) -> None:

@@ -58,7 +58,3 @@ def keep_patients(_connection: Connection) -> None:
 
 def wait_for_batches(_connection: Connection) -> None:
     """BEGIN IMMEDIATE has waited."""
-
-
-def keep_readers_out(_connection: Connection, _views: Sequence[str]) -> None:
-    """Who reads holds nothing that the commit would not wait for."""

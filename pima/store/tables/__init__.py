@@ -11,7 +11,6 @@ from sqlalchemy import Column, MetaData
 from pima.store.tables.models import (
     champion,
     declarations,
-    holdout_generations,
     model_versions,
     promotions,
     reports,
@@ -48,7 +47,6 @@ __all__ = [
     "champion",
     "declarations",
     "forgotten",
-    "holdout_generations",
     "installation",
     "leases",
     "loads",

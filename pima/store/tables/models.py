@@ -3,7 +3,7 @@
 from sqlalchemy import CheckConstraint, Column, Integer, Text
 from sqlalchemy import ForeignKeyConstraint as ForeignKey
 
-from pima.store.tables.parts import decided, identity, now, table
+from pima.store.tables.parts import identity, now, table
 from pima.store.types import Bytes, Id, Json, Real, Timestamp
 
 model_versions = table(
@@ -27,13 +27,12 @@ model_versions = table(
     Column("created_at", Timestamp, **now()),
     Column("first_labelled_at", Timestamp),
     Column("last_labelled_at", Timestamp),
-    Column("holdout_generation", Id),
     # The features that it was fitted on, as they were declared then.
-    Column("features", Json),
+    Column("features", Json, nullable=False),
     # Of the rows that it learned from, as Parquet; kept whether its snapshot is or not.
-    Column("training_ids", Bytes),
+    Column("training_ids", Bytes, nullable=False),
     # Their distributions, in bins of ten rows at least: what nights are compared with.
-    Column("reference", Json),
+    Column("reference", Json, nullable=False),
     CheckConstraint("number > 0", name="number"),
 )
 
@@ -105,12 +104,13 @@ reports = table(
     Column("html", Text, nullable=False),
 )
 
-# Which share the holdout has had since when.
-holdout_generations = decided(
-    "holdout_generations",
-    Column("share", Real, nullable=False),
-    CheckConstraint("share > 0 AND share < 1", name="share"),
+# What is declared, since when; append-only, the highest number counts.
+declarations = table(
+    "declarations",
+    Column("number", Id, primary_key=True, autoincrement=False),
+    Column("declaration", Json, nullable=False),
+    Column("since", Timestamp, **now()),
+    Column("decided_by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    CheckConstraint("number > 0", name="number"),
 )
-
-# What is scored, since when.
-declarations = decided("declarations", Column("declaration", Json, nullable=False))

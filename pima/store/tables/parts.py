@@ -2,16 +2,9 @@
 
 from typing import Any
 
-from sqlalchemy import (
-    CheckConstraint,
-    Column,
-    Identity,
-    MetaData,
-    Table,
-    Text,
-)
+from sqlalchemy import Column, Identity, MetaData, Table
 
-from pima.store.types import Id, Timestamp, database_now
+from pima.store.types import Id, database_now
 
 metadata = MetaData(
     naming_convention={
@@ -27,19 +20,6 @@ metadata = MetaData(
 def table(name: str, *parts: Any) -> Table:
     """One of `metadata`."""
     return Table(name, metadata, *parts)
-
-
-def decided(name: str, *parts: Any) -> Table:
-    """What was decided since when, by whom and why; append-only, the highest number counts."""
-    return table(
-        name,
-        Column("number", Id, primary_key=True, autoincrement=False),
-        *parts,
-        Column("since", Timestamp, **now()),
-        Column("decided_by", Text, nullable=False),
-        Column("reason", Text, nullable=False),
-        CheckConstraint("number > 0", name="number"),
-    )
 
 
 def identity() -> Column[int]:

@@ -3,7 +3,7 @@
 from sqlalchemy import CheckConstraint, Column, Integer, Text, UniqueConstraint
 
 from pima.store.tables.parts import identity, now, table
-from pima.store.types import Id, Json, Timestamp
+from pima.store.types import Id, Json, Real, Timestamp
 
 runs = table(
     "runs",
@@ -84,8 +84,10 @@ installation = table(
     "installation",
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("holdout_salt", Text, nullable=False),
-    Column("created_at", Timestamp, **now()),
+    Column("holdout_share", Real, nullable=False),
     # Another one: whoever may ask who was forgotten could choose keys by the holdout's.
-    Column("forgetting_salt", Text),
+    Column("forgetting_salt", Text, nullable=False),
+    Column("created_at", Timestamp, **now()),
     CheckConstraint("id = 1", name="one_row"),
+    CheckConstraint("holdout_share > 0 AND holdout_share < 1", name="holdout_share"),
 )

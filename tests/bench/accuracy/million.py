@@ -21,7 +21,7 @@ from sqlalchemy import text
 
 from pima.core.validation import limits, zero_is_missing
 from pima.declaring import SHIPPED
-from pima.settings import DatabaseSettings
+from pima.settings import DatabaseSettings, HoldoutSettings
 from pima.store import patients
 from pima.store.engine import make_engine, without_time_limit, writing
 from pima.store.schema import migrate
@@ -79,7 +79,7 @@ def _on_postgresql(url: str, rows: int) -> list[dict[str, Any]]:
 def fill(url: str, rows: int) -> None:
     """A database with labelled patients 1 to `rows`, by the statements that `jobs.load` uses."""
     engine = make_engine(url, DatabaseSettings())
-    migrate(engine, "a salt for the benchmark")
+    migrate(engine, HoldoutSettings(salt="a salt for the benchmark"))
     with writing(engine) as connection:
         without_time_limit(connection)
         patients.make_staging(connection, SHIPPED.names)

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 from sqlalchemy.engine import make_url
 
-from pima.settings import DatabaseSettings
+from pima.settings import DatabaseSettings, HoldoutSettings
 from pima.store.engine import make_engine
 from pima.store.schema import migrate
 from tests.bench.speed.measure import Ran, run_job, run_process
@@ -78,7 +78,7 @@ def postgresql_database(uri: str, name: str, trained: Path) -> str:
     on_server(uri, f"CREATE DATABASE {name}")
     url = make_url(uri).set(drivername="postgresql+psycopg", database=name).render_as_string(hide_password=False)
     engine = make_engine(url, DatabaseSettings())
-    migrate(engine, "a salt for benchmarks")
+    migrate(engine, HoldoutSettings(salt="a salt for benchmarks"))
     install_models(Database("postgresql", url, engine), trained)
     engine.dispose()
     draw_above_all(url)

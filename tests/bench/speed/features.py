@@ -7,7 +7,7 @@ import numpy as np
 from sqlalchemy.engine import make_url
 
 from pima.declaring import read_declaration
-from pima.settings import DatabaseSettings
+from pima.settings import DatabaseSettings, HoldoutSettings
 from pima.store.engine import make_engine
 from pima.store.schema import migrate
 from tests.bench.speed.databases import draw_above_all, execute, on_server, series, value
@@ -58,7 +58,7 @@ def _database(place: Place, config: Path, count: int) -> str:
     on_server(place.uri, f"CREATE DATABASE {_name(count)}")
     url = make_url(place.uri).set(drivername="postgresql+psycopg", database=_name(count))
     engine = make_engine(url.render_as_string(hide_password=False), DatabaseSettings())
-    migrate(engine, "a salt for benchmarks", declared=read_declaration(config))
+    migrate(engine, HoldoutSettings(salt="a salt for benchmarks"), declared=read_declaration(config))
     database = Database("postgresql", url.render_as_string(hide_password=False), engine)
     install_models(database, trained)
     engine.dispose()

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 from sqlalchemy.engine import make_url
 
-from pima.settings import DatabaseSettings
+from pima.settings import DatabaseSettings, HoldoutSettings
 from pima.store.engine import make_engine
 from pima.store.schema import migrate
 from tests.bench.speed.around import COLUMNS, write_patients
@@ -52,7 +52,7 @@ def _database(place: Place, name: str, revision: str) -> str:
     on_server(place.uri, f"CREATE DATABASE {name}")
     url = make_url(place.uri).set(drivername="postgresql+psycopg", database=name).render_as_string(hide_password=False)
     engine = make_engine(url, DatabaseSettings())
-    migrate(engine, "a salt for benchmarks", to=revision)
+    migrate(engine, HoldoutSettings(salt="a salt for benchmarks"), to=revision)
     engine.dispose()
     return url
 
