@@ -15,7 +15,6 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from jobs import everything_is_imported
 from jobs.option_parser import HelpAsked, OptionParser
 from jobs.output import keep_standard_descriptors, prepare_output, written
 from pima.core.features import Declaration
@@ -90,7 +89,6 @@ def run_command(
     What has its result elsewhere needs no output that is open: a job in `runs`, another in the exit code itself. Nobody
     is pinged of what is not a run of the job.
     """
-    everything_is_imported()
     keep_standard_descriptors()
     try:
         options = options_parser.parse_args(list(arguments))

@@ -23,7 +23,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from jobs import everything_is_imported
 from jobs.output import let_go_of_stdout, prepare_output
 from pima.errors import DONE, FAILED, INTERRUPTED_BY_CTRL_C, WRONG
 from pima.logs import write_line
@@ -43,7 +42,6 @@ COMPARED = (
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
-    everything_is_imported()
     argparse.ArgumentParser(prog="python -m jobs.demo", description=__doc__).parse_args(list(arguments))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     prepare_output()

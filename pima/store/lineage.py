@@ -47,13 +47,6 @@ def keep_test_set(connection: Connection, test_set: TestSet) -> None:
         connection.execute(insert(test_sets).values(**values))
 
 
-def read_test_set(connection: Connection, fingerprint: str) -> TestSet | None:
-    """A test set by the fingerprint that stands beside a verdict; None where there is none."""
-    columns = [test_sets.c[name] for name in TestSet.__dataclass_fields__]
-    row = connection.execute(select(*columns).where(test_sets.c.fingerprint == fingerprint)).first()
-    return None if row is None else TestSet(**row._mapping)
-
-
 def consultations(connection: Connection) -> int:
     """How often a retraining, dry runs included, has asked the holdout for a verdict so far."""
     # As JSON's own text, which every database has the same.
