@@ -19,20 +19,16 @@ from pima.store.engine import make_engine, reading, writing
 from pima.store.feature_columns import add_columns
 from pima.store.schema import require_schema
 from pima.store.tables import (
-    attached_sources,
     champion,
     declarations,
     installation,
     metadata,
-    source_changes,
     with_features,
 )
 from pima.store.triggers import drop_triggers, make_triggers
 
 _MADE_BY_MIGRATE = (champion, installation, declarations)
 """They have rows in a new database already, and the file's take their place."""
-_LEFT_BEHIND = (attached_sources.name, source_changes.name)
-"""They are about tables of the file that are not pima's, and stay in it."""
 _ROWS_AT_ONCE = 1_000
 
 
@@ -72,7 +68,6 @@ def _declared_in(engine: Engine, file: Path) -> Declaration:
 
 def _move(source: Connection, target: Connection, declared: Declaration) -> dict[str, int]:
     """Every row of every table; how many of each."""
-    tables = [table for table in with_features(declared.columns).sorted_tables if table.name not in _LEFT_BEHIND]
     # With the triggers in place each row would get a new version and new times.
     drop_triggers(target)
     _require_empty(target)
@@ -80,7 +75,7 @@ def _move(source: Connection, target: Connection, declared: Declaration) -> dict
     add_columns(target, [name for name in declared.columns if name not in newest_declaration(target).columns])
     for table in _MADE_BY_MIGRATE:
         target.execute(delete(table))
-    rows = {table.name: _copy(source, target, table) for table in tables}
+    rows = {table.name: _copy(source, target, table) for table in with_features(declared.columns).sorted_tables}
     _go_on_counting(source, target)
     make_triggers(target)
     return rows

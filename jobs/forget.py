@@ -40,7 +40,7 @@ def _work(command: Command) -> Result:
     who = _person(command, given.person) if given.person is not None else row_called(command, given.row, _EXPECTED)
     if given.without_rows and isinstance(who, ById):
         raise WrongUsage(what="--without-rows goes with SOURCE KEY or --person KEY: an id may be given to another row")
-    asked = Forgetting(who, command.settings.sources, this_user(), given.reason or "", given.without_rows)
+    asked = Forgetting(who, this_user(), given.reason or "", given.without_rows)
     # All of it is one transaction that a signal may drop anywhere.
     with command.stop.at_once():
         return {"dry_run": given.dry_run, **as_json(forget(command.engine, asked, given.dry_run))}
@@ -63,7 +63,6 @@ _TOLD = {
     "predictions": "prediction",
     "rejections": "rejection",
     "row_keys": "key of a row",
-    "noted_keys": "noted key",
     "error_lines": "line of a run's error",
     "test_sets": "test set",
 }

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     options = parser("pull", __doc__ or "")
     options.add_argument("names", nargs="*", metavar="NAME", help="sources by name (default: all)")
     options.add_argument(
-        "--full", action="store_true", help="compare each source as a whole, whatever changed_since or its triggers say"
+        "--full", action="store_true", help="compare each source as a whole, whatever changed_since says"
     )
     options.add_argument("--dry-run", action="store_true", help="compare and count, but write only the run's own row")
     add_run_id_option(options)
@@ -63,7 +63,7 @@ def _opened(command: Command, source: Source) -> OpenSource:
     return open_source(source, command.declared.features, engine)
 
 
-_PART = {"all": "", "changed": " (of what has changed)", "touched": " (of what was touched)"}
+_PART = {"all": "", "changed": " (of what has changed)"}
 _ONLY_WHOLE = "vanished rows not looked for (--full does)"
 
 

@@ -11,7 +11,7 @@ from jobs.command import Command, Result, parser, run_command
 from pima.core.source import PLAIN_NAME, Source
 from pima.counted import counted
 from pima.errors import FileRefused, NothingToSuggest, WrongUsage
-from pima.intake.attaching import looks_like_ours
+from pima.intake.own_tables import looks_like_ours
 from pima.intake.sources import LOAD
 from pima.intake.whole_tables import table_of_file, table_of_source
 from pima.reading_settings import source_url

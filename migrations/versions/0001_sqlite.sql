@@ -62,19 +62,6 @@ CREATE TABLE source_pulls (
     completed_at TEXT
 ) STRICT;
 
--- Keys of sources' tables that triggers on those noted, for the next pull.
-CREATE TABLE source_changes (
-    id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
-    source TEXT NOT NULL,
-    source_key TEXT
-) STRICT;
-
--- Which sources have such triggers.
-CREATE TABLE attached_sources (
-    source TEXT NOT NULL CONSTRAINT pk_attached_sources PRIMARY KEY,
-    attached_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-) STRICT;
-
 -- Row versions that wait, with all that scoring needs, so that it needs no right on patients.
 CREATE TABLE scoring_queue (
     patient_id INTEGER NOT NULL CONSTRAINT pk_scoring_queue PRIMARY KEY,

@@ -12,7 +12,6 @@ ADVICE = {
     "retrain_not_succeeding": _BY_HAND.format(job="retrain"),
     "pull_failed": _BY_HAND.format(job="pull"),
     "pull_not_succeeding": _BY_HAND.format(job="pull"),
-    "attach_faulty": "`python -m jobs.attach NAME` makes the triggers anew",
     "queue_old": "Is the job running, and is there a champion? `python -m jobs.status`",
     "no_champion": "Load more outcomes, then `python -m jobs.retrain`; or look at the versions and promote one: "
     "`python -m jobs.models list`",

@@ -14,14 +14,12 @@ from pima.core import forgotten as marks
 from pima.core.forgotten import Forgotten
 from pima.core.row_keys import rank_name
 from pima.core.row_names import ById, ByKey, ByPerson
-from pima.core.source import Source
 from pima.counted import counted
 from pima.erasing.lineage import Redacted, redact
 from pima.errors import FileNotMadeAnew, NobodyToForget, PersonHasMoreRows, PimaError, RowsGivenAway, WrongUsage
-from pima.intake.touched import key_of_note
 from pima.logs import get_logger
 from pima.process.leasing import take
-from pima.store import erasing, leases, patients, source_changes
+from pima.store import erasing, leases, patients
 from pima.store.database import database_of
 from pima.store.engine import translated_errors, without_time_limit, writing
 from pima.store.erasing import Erased, Found
@@ -41,8 +39,6 @@ class ForgetResult:
     predictions: int
     rejections: int
     row_keys: int
-    noted_keys: int
-    """Of triggers on an attached table."""
     error_lines: int
     """Of runs, in which an id was made unreadable."""
     snapshots: tuple[int, ...]
@@ -62,8 +58,6 @@ class Forgetting:
     """Who is to be forgotten, and by whose decision."""
 
     who: ById | ByKey | ByPerson
-    sources: Sequence[Source]
-    """All that the settings declare."""
     decided_by: str
     reason: str
     without_rows: bool = False
@@ -111,15 +105,13 @@ def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
     if not (redacted or erased or was_forgotten or asked.without_rows):
         raise NobodyToForget(called=asked.who)
     keep_marks(connection, known, _names_from_now_on(known, found, asked.who), asked.decided_by, asked.reason)
-    noted, unread = _forget_notes(connection, asked.sources)
     not_reached = (
         *([_GIVEN_AWAY.format(counted(sides, "row"))] if sides else []),
         *_models(redacted),
         *_NEVER_REACHED,
-        *(_UNREAD_NOTES.format(name) for name in unread),
         database_of(connection).words.keeps_deleted,
     )
-    return _result(erased, redacted, noted, was_forgotten, not_reached)
+    return _result(erased, redacted, was_forgotten, not_reached)
 
 
 def _require_rows_as_expected(asked: Forgetting, found: Found, sides: int) -> None:
@@ -138,9 +130,6 @@ _NEVER_REACHED = (
 )
 _HAS_ROWS = "--without-rows is for somebody who has no row, and this one has; leave it out to erase them"
 _GIVEN_AWAY = "{0} that came under that person, by now another's or nobody's: if still theirs, forget them by their ids"
-_UNREAD_NOTES = (
-    "keys of {0} that its triggers have noted, which need the settings with this [[source]]: run this again with them"
-)
 
 
 def _found(connection: Connection, who: ById | ByKey | ByPerson) -> Found:
@@ -209,32 +198,13 @@ def _hide_sides(connection: Connection, found: Found) -> int:
     return hidden
 
 
-def _forget_notes(connection: Connection, sources: Sequence[Source]) -> tuple[int, list[str]]:
-    """How many entries went, of whomever was forgotten, and the sources whose keys can't be told without their
-    declaration."""
-    everyone, declared = everyone_forgotten(connection), {source.name: source for source in sources}
-    noted = erasing.sources_with_notes(connection)
-    entries = [
-        entry
-        for name in noted
-        if name in declared
-        for entry, text in erasing.noted_keys(connection, name)
-        if (key := key_of_note(text, declared[name])) is not None and everyone.has(marks.name_of_key(name, key))
-    ]
-    source_changes.forget(connection, entries)
-    return len(entries), [name for name in noted if name not in declared]
-
-
-def _result(
-    erased: Erased, redacted: Redacted, noted: int, was_forgotten: bool, not_reached: tuple[str, ...]
-) -> ForgetResult:
+def _result(erased: Erased, redacted: Redacted, was_forgotten: bool, not_reached: tuple[str, ...]) -> ForgetResult:
     return ForgetResult(
         rows=erased.patients,
         queue_entries=erased.by_table["scoring_queue"],
         predictions=erased.by_table["predictions"],
         rejections=erased.by_table["rejections"],
         row_keys=erased.by_table["row_keys"],
-        noted_keys=noted,
         error_lines=erased.error_lines,
         snapshots=redacted.snapshots,
         test_sets=redacted.test_sets,

@@ -21,7 +21,6 @@ from pima.errors.failed import (
     ArchiveDiffers,
     ArchiveUnreadable,
     ArtifactDamaged,
-    AttachFaulty,
     DatabaseDamaged,
     DatabaseFailed,
     DatabaseFull,
@@ -67,8 +66,6 @@ from pima.errors.refused import (
     TooYoungToRemove,
 )
 from pima.errors.schema import (
-    AttachNotAllowed,
-    CannotAttach,
     CannotPartition,
     DatabaseUnusable,
     RightMissing,
@@ -117,9 +114,6 @@ __all__ = [
     "ArchiveDiffers",
     "ArchiveUnreadable",
     "ArtifactDamaged",
-    "AttachFaulty",
-    "AttachNotAllowed",
-    "CannotAttach",
     "CannotPartition",
     "ChampionKeepsMoving",
     "ClusterAway",

@@ -46,13 +46,6 @@ class Unhealthy(PimaError):
     code = "unhealthy"
 
 
-class AttachFaulty(PimaError):
-    """The triggers of attached sources may miss changes: {faults}. Until that is mended, pulls compare these sources as
-    a whole. `python -m jobs.attach NAME` recreates the triggers or says what stands in the way; --detach drops them."""
-
-    code = "attach_faulty"
-
-
 class TrainingExtraMissing(PimaError):
     """This installation has no TensorFlow, so it can score but not train. Run: {install}; or use the image's default
     target. In pima's folder `pip install --require-hashes -r locks/train.txt` brings the versions that it is tested

@@ -93,19 +93,10 @@ class RightMissing(DatabaseUnusable):
     """The role {role} lacks a right on {what} (SQLSTATE 42501); the transaction was rolled back. These are enough:
     pima_scorer for score, pima_trainer for retrain, pima_loader for load and pull, pima_scheduler for scheduler, health
     and alert, pima_operator for status, health, alert, models, mirror, explain, report, export and requeue, pima_reader
-    for export of predictions and rejections, pima_eraser for forget and retain, the schema's owner for migrate and
-    attach. `python -m jobs.migrate --roles` makes them and mends their rights."""
+    for export of predictions and rejections, pima_eraser for forget and retain, the schema's owner for migrate.
+    `python -m jobs.migrate --roles` makes them and mends their rights."""
 
     code = "right_missing"
-
-
-class CannotAttach(PimaError):
-    """The source {source} can't be attached: {what}. Nothing was changed, and its pulls compare the whole source, which
-    is just as correct. Expected: a table without children or partitions, in pima's own database, which the source's URL
-    must name."""
-
-    exit_code = WRONG
-    code = "cannot_attach"
 
 
 class CannotPartition(PimaError):
@@ -114,12 +105,3 @@ class CannotPartition(PimaError):
 
     exit_code = WRONG
     code = "cannot_partition"
-
-
-class AttachNotAllowed(PimaError):
-    """The role {role} may not attach or detach the source {source}: that takes the owner of pima's schema and of the
-    source's table, or a superuser. Nothing was changed. With --sql the command prints what a database administrator can
-    run instead."""
-
-    exit_code = WRONG
-    code = "attach_not_allowed"

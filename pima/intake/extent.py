@@ -1,10 +1,9 @@
-"""How much of a source a pull compares: all of it, what by its own times has changed, or the rows of some keys.
+"""How much of a source a pull compares: all of it, or what by its own times has changed.
 
 A part is enough only where the last pull of all of it was completed, by the same settings and a week ago at most: what
 has vanished, and whatever the source's times do not tell, is found then.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar, Literal
@@ -14,14 +13,8 @@ from pima.store.source_pulls import LastPull
 
 _WEEK = timedelta(days=6, hours=12)
 """A weekly run that begins somewhat earlier than the one before is still a week after it."""
-MOST_TOUCHED = 100_000
-"""Keys in memory; of more, comparing all costs less than looking up each."""
 
-TouchedKeys = Mapping[str, Sequence[tuple[str, ...]]]
-"""Canonical keys, each with the texts of its columns as they stand, or stood, in the source: every spelling once."""
-
-
-Called = Literal["all", "changed", "touched"]
+Called = Literal["all", "changed"]
 """As the result of a pull names an extent."""
 
 
@@ -41,15 +34,7 @@ class ChangedSince:
     bound: Bound
 
 
-@dataclass(frozen=True, slots=True)
-class OfKeys:
-    """The rows of these keys; what of them is no longer in the source has vanished."""
-
-    called: ClassVar[Called] = "touched"
-    keys: TouchedKeys
-
-
-Extent = Whole | ChangedSince | OfKeys
+Extent = Whole | ChangedSince
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +49,6 @@ class Known:
     """By the clock of our database."""
     mark: Mark | None
     """The highest time of change in the source; None where it has none, or no column for it."""
-    touched: TouchedKeys | Whole | None
-    """Whole where the record of them says no less; None where nobody keeps one."""
 
 
 def extent_of(known: Known, asked_for_all: bool) -> Extent:
@@ -76,16 +59,11 @@ def extent_of(known: Known, asked_for_all: bool) -> Extent:
     if last is None or last.compared_whole_at is None:
         return Whole("no pull of all of it was completed yet, or not the last one")
     if last.fingerprint != known.fingerprint:
-        return Whole("its settings, the declaration or what notes its changes, or its definition, is not as it was")
+        return Whole("its settings, the declaration or its definition is not as it was")
     if last.compared_whole_at > known.now:
         return Whole("the last pull of all of it was made by a clock that was ahead of the one that is here now")
     if known.now - last.compared_whole_at >= _WEEK:
         return Whole("the last pull of all of it is a week ago")
-    if isinstance(known.touched, Whole):
-        return known.touched
-    if known.touched is not None:
-        many = len(known.touched) > MOST_TOUCHED
-        return Whole(f"more than {MOST_TOUCHED:,} of its keys were touched") if many else OfKeys(known.touched)
     if known.mark is not None and known.mark.is_ahead_of(known.now):
         return Whole("it has times of change that are still to come")
     bound = None if known.mark is None else known.mark.bound_after(last.changed_up_to or "", known.now)

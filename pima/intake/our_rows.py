@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.mapping import SourceRows
 from pima.intake.comparing import Pair, side_by_side
-from pima.intake.extent import ChangedSince, Extent, OfKeys
+from pima.intake.extent import ChangedSince, Extent
 from pima.intake.source_reading import BLOCK_ROWS
 from pima.store.engine import reading
 from pima.store.source_rows import OurColumns, rows_after, rows_of
@@ -35,8 +35,7 @@ class OurRows:
         """The source's rows, each block with ours of the same keys."""
         if isinstance(extent, ChangedSince):
             return ((rows, self._of(rows.keys)) for rows in theirs)
-        ours = self._of_each(sorted(extent.keys)) if isinstance(extent, OfKeys) else self._all()
-        return side_by_side(theirs, ours, len(self.columns.features))
+        return side_by_side(theirs, self._all(), len(self.columns.features))
 
     def _all(self) -> Iterator[SourceRows]:
         """Each block is read while the one before it is compared: our server and this process work side by side."""
@@ -53,10 +52,6 @@ class OurRows:
     def _after(self, last: str) -> SourceRows:
         with self._transaction() as connection:
             return rows_after(connection, self.columns, last, BLOCK_ROWS)
-
-    def _of_each(self, keys: Sequence[str]) -> Iterator[SourceRows]:
-        for first in range(0, len(keys), BLOCK_ROWS):
-            yield self._of(keys[first : first + BLOCK_ROWS])
 
     def _of(self, keys: Sequence[str]) -> SourceRows:
         with self._transaction() as connection:

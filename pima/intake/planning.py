@@ -11,15 +11,14 @@ from pima.core.features import Features
 from pima.core.forgotten import Forgotten
 from pima.core.mapping import SourceMapping
 from pima.core.source import Source
-from pima.intake.attaching import require_not_ours
 from pima.intake.changed_since import Mark
 from pima.intake.extent import Extent, Known, Whole, extent_of
+from pima.intake.own_tables import require_not_ours
 from pima.intake.source_reading import latest_change, mapping_of
-from pima.intake.touched import Touched, touched_keys
 from pima.logs import get_logger
 from pima.process.leasing import HeldLease
-from pima.store import source_changes, source_pulls
-from pima.store.engine import clock, reading, without_time_limit, writing
+from pima.store import source_pulls
+from pima.store.engine import clock, reading, writing
 from pima.store.forgotten import everyone_forgotten
 from pima.store.rows_so_far import RowsSoFar, rows_so_far
 from pima.store.source_definition import definition_of
@@ -67,48 +66,39 @@ class Plan:
 
     extent: Extent
     fingerprint: str
-    """Of all that the rows depend on besides themselves, what the source is made of too, and of what notes their
-    changes."""
+    """Of all that the rows depend on besides themselves, what the source is made of too."""
     now: datetime
     """When it began, by the clock of our database."""
     so_far: RowsSoFar
     """Our rows that were there before the source's were read: of others nothing is known."""
     forgotten: Forgotten
     """Who was by then."""
-    touched: Touched | None
-    """None where the source is not attached."""
     changed_up_to: str | None
     """How far the source's own times of change have come; None where that says nothing."""
 
 
 def plan(engine: Engine, opened: OpenSource, asked_for_all: bool) -> Plan:
-    """Asks for what was touched and for the source's latest change before its rows are read: what changes meanwhile is
-    read again.
+    """Asks for the source's latest change before its rows are read: what changes meanwhile is read again.
 
     Raises SourceAway, SourceUnusable.
     """
     source = opened.source
     require_not_ours(engine, source, opened.engine)
-    touched = touched_keys(engine, source, opened.engine)
-    fingerprint = _fingerprint(opened, touched)
+    fingerprint = _fingerprint(opened)
     mark = latest_change(opened.engine, source) if source.changed_since else None
     with reading(engine) as connection:
         last, now = source_pulls.last_pull(connection, source.name), clock(connection)
         so_far, forgotten = rows_so_far(connection), everyone_forgotten(connection)
-    known = Known(last, fingerprint, now, mark, None if touched is None else touched.keys)
-    extent = extent_of(known, asked_for_all)
-    if isinstance(extent, Whole) and (source.changed_since or touched is not None):
+    extent = extent_of(Known(last, fingerprint, now, mark), asked_for_all)
+    if isinstance(extent, Whole) and source.changed_since:
         get_logger().info("all of the source is compared", source=source.name, because=extent.because)
-    return Plan(extent, fingerprint, now, so_far, forgotten, touched, _worth_keeping(mark, now, source))
+    return Plan(extent, fingerprint, now, so_far, forgotten, _worth_keeping(mark, now, source))
 
 
-def _fingerprint(opened: OpenSource, touched: Touched | None) -> str:
+def _fingerprint(opened: OpenSource) -> str:
     """Where all of the source is compared each time, what it is made of need not be asked for."""
-    if touched is None and not opened.source.changed_since:
-        return opened.fingerprint
-    definition = definition_of(opened.engine, opened.source)
-    parts = [part for part in (opened.fingerprint, touched and touched.state, definition) if part]
-    return opened.fingerprint if len(parts) == 1 else sha256_of(" ".join(parts).encode())
+    definition = definition_of(opened.engine, opened.source) if opened.source.changed_since else ""
+    return sha256_of(f"{opened.fingerprint} {definition}".encode()) if definition else opened.fingerprint
 
 
 def _worth_keeping(mark: Mark | None, now: datetime, source: Source) -> str | None:
@@ -132,13 +122,9 @@ def begin(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease) -
             source_pulls.begin_whole(connection, opened.source.name, planned.fingerprint)
 
 
-def complete(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease, some_stayed: bool) -> None:
-    """All that differed is taken in, so that what was touched is forgotten; not where `some_stayed` of what has
-    vanished, since somebody wrote them meanwhile."""
+def complete(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease) -> None:
+    """All that differed is taken in."""
     whole_since = planned.now if isinstance(planned.extent, Whole) else None
     with writing(engine) as connection:
         lease.require(connection)
         source_pulls.complete(connection, opened.source.name, planned.changed_up_to, whole_since)
-        if planned.touched is not None and not some_stayed:
-            without_time_limit(connection)
-            source_changes.forget(connection, planned.touched.entries)

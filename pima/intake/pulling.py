@@ -122,8 +122,7 @@ def _pull(pull: Pull, opened: OpenSource) -> None:
             for block in changes.blocks():
                 pull.stop.check()
                 result = until_free(partial(_take, pull, opened, planned, block, lease, result), pull.pause)
-            some_stayed = opened.source.vanished == "delete" and result.deleted < result.vanished
-            complete(pull.engine, opened, planned, lease, some_stayed)
+            complete(pull.engine, opened, planned, lease)
     result = replace(result, status=runs.Status.SUCCEEDED)
     pull.report(result)
     get_logger().info("source pulled", **as_json(result))

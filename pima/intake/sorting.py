@@ -59,13 +59,13 @@ def _runs(blocks: Iterable[SourceRows], run_rows: int) -> Iterator[SourceRows]:
     for block in blocks:
         waiting.append(block)
         if sum(map(len, waiting)) >= run_rows:
-            yield in_order(SourceRows.joined(waiting))
+            yield _in_order(SourceRows.joined(waiting))
             waiting = []
     if waiting:
-        yield in_order(SourceRows.joined(waiting))
+        yield _in_order(SourceRows.joined(waiting))
 
 
-def in_order(rows: SourceRows) -> SourceRows:
+def _in_order(rows: SourceRows) -> SourceRows:
     """The same rows by key."""
     return rows.rows(np.array(sorted(range(len(rows)), key=rows.keys.__getitem__), dtype=np.int64))
 

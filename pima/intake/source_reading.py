@@ -4,7 +4,6 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -17,16 +16,14 @@ from pima.core.mapping import SourceMapping, SourceRows, Tally, mapped
 from pima.core.source import Source
 from pima.errors import SourceUnusable
 from pima.intake.changed_since import Mark, mark_of, reached_before
-from pima.intake.extent import ChangedSince, Extent, OfKeys, TouchedKeys
+from pima.intake.extent import ChangedSince, Extent
 from pima.intake.forgotten_rows import rejecting_forgotten
 from pima.intake.outcome_times import moments
-from pima.intake.sorting import in_order, sorted_rows
+from pima.intake.sorting import sorted_rows
 from pima.store import source_query
 from pima.store.source_engine import reading_source
 
 BLOCK_ROWS = 10_000
-_KEYS_A_STATEMENT = 500
-"""That are looked up together: a statement has a largest size, and a condition a largest depth."""
 
 
 class OutOfOrder(Exception):
@@ -108,13 +105,9 @@ class SourceReader:
         with (
             _naming_columns(engine, self.source, self.columns),
             reading_source(engine, self.source.name) as connection,
+            closing(self._in_order(connection, extent, ordered)) as blocks,
         ):
-            if isinstance(extent, OfKeys):
-                blocks = self._of_keys(connection, extent.keys)
-            else:
-                blocks = self._in_order(connection, extent, ordered)
-            with closing(blocks):
-                yield connection, _each_key_once(blocks, self.tally)
+            yield connection, _each_key_once(blocks, self.tally)
 
     def _in_order(self, connection: Connection, extent: Extent, ordered: bool) -> Generator[SourceRows]:
         """All rows of the extent, by one statement."""
@@ -125,17 +118,6 @@ class SourceReader:
         ordered = ordered and source_query.can_order(dialect, self.source)
         with closing(self._blocks(connection, condition, ordered, is_new)) as blocks:
             yield from _ascending(blocks) if ordered else sorted_rows(blocks, BLOCK_ROWS)
-
-    def _of_keys(self, connection: Connection, touched: TouchedKeys) -> Generator[SourceRows]:
-        """The rows that have one of the keys, by a statement for so many of them."""
-        keys = iter(sorted(touched))
-        while some := set(islice(keys, _KEYS_A_STATEMENT)):
-            spellings = [spelling for key in some for spelling in touched[key]]
-            condition = source_query.has_key_of(connection.dialect, self.source, spellings)
-            if found := list(self._blocks(connection, condition, ordered=False)):
-                rows = in_order(SourceRows.joined(found))
-                # A database that takes upper case for lower gives more than was asked for.
-                yield rows.only([n for n, key in enumerate(rows.keys) if key in some])
 
     def _blocks(self, connection: Connection, condition: str, ordered: bool, is_new: str = "") -> Generator[SourceRows]:
         """By `is_new` rows are told from those that the pull before has read, too; all are new without it."""

@@ -12,7 +12,6 @@ from pima.monitoring.unpredicted import as_shown
 from pima.schedule.ticks import JOBS, Schedule, pull_of, schedules
 from pima.settings import Settings
 from pima.store import pulled_sources, queue, registry, service_figures
-from pima.store.attaching import attach_faults
 from pima.store.engine import clock, reading
 from pima.store.runs import Status
 from pima.store.schema import require_schema
@@ -63,7 +62,6 @@ def complaints(engine: Engine, settings: Settings, declared: Declaration) -> lis
                 *_success_is_old(connection, scheduled, now),
                 *_last_pull_failed(connection, settings, now),
                 *_pull_is_old(connection, settings, scheduled, now),
-                *_triggers_are_faulty(connection, settings),
                 *_queue_is_old(connection, scheduled["score"], now),
                 *_no_champion_came_of_it(connection),
                 *_rows_are_unseen(connection),
@@ -145,15 +143,6 @@ def _pull_is_old(
             what = f"{name} was not pulled for {age}, more than {_PERIODS} of its periods"
             found.append(Complaint("pull_not_succeeding", what, name))
     return found
-
-
-def _triggers_are_faulty(connection: Connection, settings: Settings) -> list[Complaint]:
-    """No change is missed by that, since pulls compare the whole source, but they cost more."""
-    until = "its pulls compare the whole source until it is mended"
-    return [
-        Complaint("attach_faulty", f"{fault.source}: {fault.what}; {until}", fault.source)
-        for fault in attach_faults(connection, settings.sources)
-    ]
 
 
 def _queue_is_old(connection: Connection, schedule: Schedule, now: datetime) -> list[Complaint]:

@@ -16,7 +16,6 @@ from sqlalchemy import Connection, Dialect, Engine, Insert, Table
 from sqlalchemy.engine import URL
 from sqlalchemy.types import TypeEngine
 
-from pima.core.source import Source
 from pima.errors import PimaError
 from pima.settings import DatabaseSettings
 from pima.store.batches import Batch, Predictions, Rejections
@@ -103,29 +102,6 @@ class Triggers:
     drop: Callable[[Connection], None]
     fault: Callable[[Connection, tuple[str, ...]], str | None]
     """What of them is not as `make` makes it for these columns, in words; None where all is well."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attaching:
-    """The triggers on a source's table, where that is in pima's own database."""
-
-    database_id: Callable[[Connection], str]
-    """Which database of which running server, or which file, a connection speaks to."""
-    table_id: Callable[[Connection, Sequence[str]], str | None]
-    """What the catalogue knows by a name, with or without a schema, as this connection sees it; None where nothing has
-    that name."""
-    obstacle: Callable[[Connection, str, Source], str | None]
-    """Why triggers on this table would not tell of every change of a source, in words; None where they do."""
-    attaching: Callable[[Connection, str, Source], list[str]]
-    """The statements of a transaction that makes them, or makes them anew."""
-    detaching: Callable[[Connection, str], list[str]]
-    """Those that take them away, by the source's name, with all that they noted."""
-    fault: Callable[[Connection, Source, str | None], str | None]
-    """What of them is not as `attaching` makes it for this table, in words; None where all is well. Without a table,
-    only the source's name for it can be looked at."""
-    state: Callable[[Connection, str], str]
-    """Of triggers without a fault, by the source's name: a text that is another one as soon as something may have
-    happened that was not noted, even if it was put right since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,12 +213,16 @@ class Database:
     types: Types
     words: Words
     triggers: Triggers
-    attaching: Attaching
     partitions: Partitions | None
     """None where tables have no parts."""
+    database_id: Callable[[Connection], str]
+    """Which database of which running server, or which file, a connection speaks to."""
+    table_id: Callable[[Connection, Sequence[str]], str | None]
+    """What the catalogue knows by a name, with or without a schema, as this connection sees it; None where nothing has
+    that name."""
     definition: Callable[[Connection, str | None], str]
-    """What decides, besides rows, what a table or view gives to this connection, by what `attaching.table_id` calls it;
-    without a name, a query. Another text once that may have changed, and empty where it can't be known."""
+    """What decides, besides rows, what a table or view gives to this connection, by its `table_id`; None is a query.
+    Another text once that may have changed, and empty where it can't be known."""
     mend_counter: Callable[[Connection], None]
     """Put the counter of row versions above every version that there is."""
     few_ids: Callable[[Connection, str], list[int] | None] | None

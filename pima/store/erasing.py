@@ -160,15 +160,3 @@ def call_sides(connection: Connection, ids: Sequence[int], name: str) -> None:
     for listed in id_lists(ids):
         statement = text(f"UPDATE row_keys SET side_key = :name WHERE patient_id IN ({listed})")
         connection.execute(statement, {"name": name})
-
-
-def sources_with_notes(connection: Connection) -> list[str]:
-    """Those of which triggers have noted keys that no pull has read."""
-    statement = "SELECT DISTINCT source FROM source_changes WHERE source_key IS NOT NULL ORDER BY source"
-    return list(connection.execute(text(statement)).scalars())
-
-
-def noted_keys(connection: Connection, source: str) -> list[tuple[int, str]]:
-    """What triggers have noted of a source: an entry's number, and the key as it was noted."""
-    statement = text("SELECT id, source_key FROM source_changes WHERE source = :source AND source_key IS NOT NULL")
-    return [(row[0], row[1]) for row in connection.execute(statement, {"source": source})]

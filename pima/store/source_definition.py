@@ -16,5 +16,5 @@ def definition_of(engine: Engine, source: Source) -> str:
     if database is None:
         return ""
     with reading_source(engine, source.name) as connection:
-        table = None if source.query else database.attaching.table_id(connection, source.table_parts)
+        table = None if source.query else database.table_id(connection, source.table_parts)
         return database.definition(connection, table)

@@ -1,6 +1,5 @@
 """The statements that read a source: whatever its tables and columns are called, and in the order of its key."""
 
-import re
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from datetime import date, datetime, timedelta
@@ -10,7 +9,7 @@ from sqlalchemy import Connection, CursorResult, Date, DateTime, Dialect, Engine
 from sqlalchemy.exc import DBAPIError
 
 from pima.core.cells import Column
-from pima.core.source import KeyType, Source
+from pima.core.source import Source
 from pima.errors import SourceUnusable
 from pima.store.source_engine import known_database, reading_source
 
@@ -71,23 +70,6 @@ def _moment(dialect: Dialect, bound: date | str) -> str:
         return f"'{bound}'"
     kind = DateTime(timezone=bound.tzinfo is not None) if isinstance(bound, datetime) else Date()
     return str(literal(bound, kind).compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
-
-
-def has_key_of(dialect: Dialect, source: Source, keys: Sequence[Sequence[str]]) -> str:
-    """The condition that a row has one of these keys, each the texts of its columns."""
-    columns = [_column(dialect, name) for name in source.keys]
-    values = [[_value(dialect, *each) for each in zip(key, source.key_types, strict=True)] for key in keys]
-    if len(columns) == 1:
-        return f"{columns[0]} IN ({', '.join(value for (value,) in values)})"
-    pairs = (" AND ".join(f"{column} = {value}" for column, value in zip(columns, key, strict=True)) for key in values)
-    return " OR ".join(f"({pair})" for pair in pairs)
-
-
-def _value(dialect: Dialect, text: str, key_type: KeyType) -> str:
-    # Where a column has no type a number is the same as a number alone.
-    if dialect.name == "sqlite" and key_type == "integer" and re.fullmatch(r"-?\d+", text, re.ASCII):
-        return text
-    return _text(dialect, text)
 
 
 def latest_change(engine: Engine, source: Source) -> object:
@@ -203,15 +185,6 @@ def _rows(dialect: Dialect, source: Source) -> str:
 
 def _query(source: Source) -> str:
     return source.query.strip().rstrip(";")
-
-
-def _text(dialect: Dialect, text: str) -> str:
-    """Of no type yet, so that it is compared as what it stands beside."""
-    doubled = text.replace("'", "''")
-    if dialect.name != "postgresql":
-        return f"'{doubled}'"
-    # So a backslash means the same, whatever standard_conforming_strings is.
-    return "E'{}'".format(doubled.replace("\\", "\\\\"))
 
 
 def _column(dialect: Dialect, name: str) -> str:

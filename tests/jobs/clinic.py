@@ -97,10 +97,6 @@ class Clinic:
         url = f"PIMA_SOURCE__{self.settings['name'].upper()}__URL"
         return call(database, "pull", "--config", self.config, *arguments, **({url: self.url} | environ))
 
-    def attach(self, database: Database, *arguments: str, **environ: str) -> Ended:
-        """Run that job in this process."""
-        return call(database, "attach", "--config", self.config, *arguments, **({URL: self.url} | environ))
-
     def pulled(self, database: Database, *arguments: str) -> dict[str, Any]:
         """Run it, and see it succeed; what became of the source."""
         ended = self.pull(database, "--json", *arguments)

@@ -9,7 +9,6 @@ EVERY_COMMAND: list[tuple[str, ...]] = [
     ("migrate",),
     ("load", "patients.csv"),
     ("pull",),
-    ("attach", "--check"),
     ("score",),
     ("retrain",),
     ("models", "list"),

@@ -114,7 +114,6 @@ def _person(database: Database, config: str) -> tuple[int, int]:
         )  # fmt: skip
     assert call(database, "score", "--config", config).exit_code == 0
     database.execute("UPDATE patients SET age = age + 1 WHERE id = :id", {"id": ID})
-    database.execute(f"INSERT INTO source_changes (source, source_key) VALUES ('clinic', '{KEY}-2'), ('clinic', 'x')")
     database.execute(
         "INSERT INTO runs (job, trigger, attempt, status, counts, host, error_code, error_line)"
         f" VALUES ('score', 'schedule', 1, 'failed', '{{}}', 'here', 'version_used_twice', 'by patient_id: 7, {ID}')"
@@ -139,11 +138,10 @@ def test_nothing_of_a_person_is_left_anywhere(lived_in: Database, config: str) -
         "predictions",
         "rejections",
         "row_keys",
-        "noted_keys",
         "error_lines",
         "test_sets",
     )
-    assert [found[name] for name in counts] == [4, 1, 1, 1, 4, 1, 1, len(_test_sets_with(before, judged))]
+    assert [found[name] for name in counts] == [4, 1, 1, 1, 4, 1, len(_test_sets_with(before, judged))]
     assert 3 in found["snapshots"]
     assert set(found["learned_by"]) >= {2, 3}
     assert PERSON not in ended.stdout + ended.stderr
@@ -182,8 +180,8 @@ def _leave_in_a_free_place(database: Database) -> None:
     if database.kind == "sqlite":
         with closing(sqlite3.connect(database.engine.url.database or "", isolation_level=None)) as connection:
             connection.execute("PRAGMA secure_delete = OFF")
-            connection.execute(f"INSERT INTO source_changes (source, source_key) VALUES ('clinic', '{KEY} of before')")
-            connection.execute("DELETE FROM source_changes WHERE source_key LIKE '% of before'")
+            connection.execute(f"INSERT INTO source_pulls (source, fingerprint) VALUES ('clinic', '{KEY} of before')")
+            connection.execute("DELETE FROM source_pulls WHERE fingerprint LIKE '% of before'")
         assert f"{KEY} of before".encode() in Path(database.engine.url.database or "").read_bytes()
 
 
@@ -220,24 +218,20 @@ def test_who_was_forgotten_does_not_come_back_by_a_file(database: Database, tmp_
     assert database.value("SELECT count(*) FROM row_keys WHERE source_key = :key", {"key": KEY}) == 0
 
 
-def test_nor_by_a_pull_nor_by_the_triggers_on_its_table(database: Database, own_clinic: Clinic) -> None:
+def test_nor_by_a_pull(database: Database, own_clinic: Clinic) -> None:
     first, second, *_ = own_clinic.insert(4)
-    assert own_clinic.attach(database, "clinic").exit_code == 0
     assert own_clinic.pulled(database)["inserted"] == 4
     environ = {"PIMA_SOURCE__CLINIC__URL": own_clinic.url}
     asked = ("--config", own_clinic.config, "--reason", "a test")
     own_clinic.execute("UPDATE visits SET age = 33 WHERE visit_id = :key", {"key": first})
     ended = call(database, "forget", "clinic", first.upper(), *asked, **environ)
     assert ended.exit_code == 0, ended.stderr
-    assert "noted key: 1" in ended.stdout
     (person,) = own_clinic.execute("SELECT patient_no FROM visits WHERE visit_id = :key", {"key": second})[0]
     # As this source spells it; an integer of more digits would be another person's text.
     assert call(database, "forget", "--person", f"00{person}", *asked, **environ).exit_code == 0
     own_clinic.execute("UPDATE visits SET age = 34")
-    for full in ((), ("--full",)):
-        found = own_clinic.pulled(database, *full)
-        assert (found["inserted"], found["rejected_by_reason"], found["vanished"]) == (0, {"forgotten": 2}, 0)
-    assert database.value("SELECT count(*) FROM source_changes") == 0
+    found = own_clinic.pulled(database)
+    assert (found["inserted"], found["rejected_by_reason"], found["vanished"]) == (0, {"forgotten": 2}, 0)
     assert database.value("SELECT count(*) FROM patients") == 2
     # However many of a source's rows they are: it is not at fault.
     own_clinic.execute("DELETE FROM visits WHERE age = 34 AND visit_id NOT IN (:a, :b)", {"a": first, "b": second})
@@ -319,25 +313,6 @@ def test_nor_where_a_trigger_of_the_clinics_spells_the_person_another_way(
         tmp_path, f"{HEADER},person_key", *(f"{SOUND.format(glucose=120)},,{key}" for key in ("p0042", "P0042"))
     )
     assert the_json(call(database, "load", file, "--json"))["refused_by_reason"] == {"forgotten": 2}
-
-
-def test_nor_by_keys_that_triggers_have_noted_of_a_source_that_is_not_declared_just_then(
-    database: Database, own_clinic: Clinic
-) -> None:
-    first, *_ = own_clinic.insert(3)
-    assert own_clinic.attach(database, "clinic").exit_code == 0
-    assert own_clinic.pulled(database)["inserted"] == 3
-    own_clinic.execute("UPDATE visits SET age = 33")
-    patient = database.value("SELECT id FROM patients WHERE source_key = :key", {"key": first})
-    asked = (str(patient), "--reason", "a test", "--json")
-    found = the_json(call(database, "forget", *asked))
-    assert (found["rows"], found["noted_keys"]) == (1, 0)
-    assert "keys of clinic that its triggers have noted" in " ".join(found["not_reached"])
-    found = the_json(call(database, "forget", *asked, "--config", own_clinic.config))
-    assert (found["rows"], found["noted_keys"]) == (0, 1)
-    assert "keys of clinic" not in " ".join(found["not_reached"])
-    assert database.value("SELECT count(*) FROM source_changes WHERE source_key = :key", {"key": first}) == 0
-    assert database.value("SELECT count(*) FROM source_changes") == 2
 
 
 def test_a_row_that_somebody_has_deleted_is_taken_out_of_what_models_learned_from(
@@ -516,7 +491,7 @@ def test_what_is_at_work_has_read_the_rows(database: Database, job: str) -> None
 def test_what_is_being_scored_is_erased_with_the_rest(postgresql: Database) -> None:
     database = postgresql  # a file has one writer at a time
     (patient_id,) = insert_patients(database, 1)
-    asked = Forgetting(ById(patient_id), (), "somebody", "a test")
+    asked = Forgetting(ById(patient_id), "somebody", "a test")
     with writing(database.engine) as connection:
         batch = queue.claim(connection, FEATURE_NAMES, 0, 10)
         assert isinstance(batch.measurements, Measurements)
@@ -548,7 +523,7 @@ def test_nothing_is_left_in_a_write_ahead_log_either(sqlite: Database) -> None:
     path = str(sqlite.engine.url.database)
     (patient,) = insert_patients(sqlite, 1)
     engine = make_engine(sqlite.url, DatabaseSettings(lock_timeout_seconds=1))
-    asked = Forgetting(ById(patient), (), "somebody", "asked")
+    asked = Forgetting(ById(patient), "somebody", "asked")
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         assert other.execute("PRAGMA journal_mode = WAL").fetchall() == [("wal",)]
         other.execute("UPDATE patients SET source = 'clinic', source_key = ?, person_key = ?", (KEY, PERSON))
@@ -566,7 +541,7 @@ def test_nothing_is_left_in_a_write_ahead_log_either(sqlite: Database) -> None:
 def test_where_the_file_can_t_be_made_anew_it_says_that_the_person_is_erased(sqlite: Database) -> None:
     (patient,) = insert_patients(sqlite, 1)
     engine = make_engine(sqlite.url, DatabaseSettings(lock_timeout_seconds=1))
-    asked = Forgetting(ById(patient), (), "somebody", "asked")
+    asked = Forgetting(ById(patient), "somebody", "asked")
     with closing(sqlite3.connect(str(sqlite.engine.url.database))) as reader:
 
         def read_on(*_: object) -> None:

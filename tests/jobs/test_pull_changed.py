@@ -231,7 +231,7 @@ def test_other_settings_or_another_declaration_compare_all(database: Database, c
     clinic.columns["glucose"] = {"column": "glucose_mmol", "factor": 18.0}
     ended = clinic.pull(database)
     assert "30 rows read, 0 inserted, 30 updated" in ended.stdout
-    assert "its settings, the declaration or what notes its changes" in ended.stderr
+    assert "its settings, the declaration or its definition" in ended.stderr
     assert clinic.pulled(database)["compared"] == "changed"
     clinic.extra = _declared_with(age_up_to=100)
     assert _migrated(database, clinic)

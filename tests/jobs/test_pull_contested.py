@@ -1,12 +1,16 @@
 """Rows that a clinic's own software writes while a pull takes them in: nobody is ended for waiting in a circle."""
 
+import sqlite3
 import subprocess
+import threading
 import time
+from contextlib import closing
 
 import pytest
 from sqlalchemy import Connection, text
+from sqlalchemy.engine import make_url
 
-from pima.intake import contested
+from pima.intake import contested, our_rows
 from tests.conftest import PATIENCE_SECONDS, Database, until_it_tries_again, wait_for
 from tests.jobs.clinic import URL, Clinic
 from tests.jobs.pulls import counts
@@ -104,3 +108,45 @@ def test_a_constraint_of_the_clinic_s_own_is_broken_for_good(postgresql: Databas
     postgresql.execute("CREATE UNIQUE INDEX one_of_an_age ON patients (age)")
     ended = sqlite_clinic.pull(postgresql)
     assert (ended.exit_code, "one_of_an_age" in ended.stderr, "tried again" in ended.stderr) == (1, True, False)
+
+
+@pytest.mark.parametrize(("read_by", "arguments"), [("rows_of", ()), ("rows_after", ("--full",))])
+def test_a_pull_goes_on_while_a_writer_of_the_same_file_waits_for_its_end(
+    sqlite: Database,
+    sqlite_own_clinic: Clinic,
+    monkeypatch: pytest.MonkeyPatch,
+    read_by: str,
+    arguments: tuple[str, ...],
+) -> None:
+    """Who waits to commit lets nobody else begin to read: a pull that read ours apart would wait for itself."""
+    clinic, read = sqlite_own_clinic, getattr(our_rows, read_by)
+    clinic.execute("ALTER TABLE visits ADD COLUMN updated_at TEXT DEFAULT '2026-03-10'")
+    clinic.insert(50)
+    clinic.settings["changed_since"] = "updated_at"
+    clinic.pulled(sqlite)
+    sqlite.environ["PIMA_DATABASE__LOCK_TIMEOUT_SECONDS"] = "1"
+    clinic.execute("UPDATE visits SET age = 90")
+    writer = threading.Thread(target=clinic.execute, args=("UPDATE visits SET age = 91",))
+
+    def read_beside_the_writer(*given: object) -> object:
+        if not writer.ident:
+            writer.start()
+            _wait_until_nobody_may_begin(clinic)
+        return read(*given)
+
+    monkeypatch.setattr(our_rows, read_by, read_beside_the_writer)
+    assert counts(clinic.pulled(sqlite, *arguments)) == {"updated": 50}
+    writer.join(PATIENCE_SECONDS)
+    assert counts(clinic.pulled(sqlite)) == {"updated": 50}
+
+
+def _wait_until_nobody_may_begin(clinic: Clinic) -> None:
+    until = time.monotonic() + PATIENCE_SECONDS
+    with closing(sqlite3.connect(make_url(clinic.url).database or "", timeout=0)) as connection:
+        while time.monotonic() < until:
+            try:
+                connection.execute("SELECT count(*) FROM visits").fetchone()
+            except sqlite3.OperationalError:
+                return
+            time.sleep(0.01)
+    raise AssertionError

@@ -54,17 +54,11 @@ def _move(file: object, target: Database) -> Ended:
     return Ended(exit_code, out.getvalue(), err.getvalue())
 
 
-# What triggers on other tables of the file noted: those tables stay in it.
-LEFT_BEHIND = ("attached_sources", "source_changes")
-
-
 def _rows(database: Database) -> dict[str, list[tuple[Any, ...]]]:
-    """Every value of every table that is moved, in the order of its primary key."""
+    """Every value of every table, in the order of its primary key."""
     found = {}
     with reading(database.engine) as connection:
         for table in with_features(FEATURE_NAMES).sorted_tables:
-            if table.name in LEFT_BEHIND:
-                continue
             key = [table.columns.keys().index(column.name) for column in table.primary_key]
             rows = [tuple(row) for row in connection.execute(select(table))]
             found[table.name] = sorted(rows, key=lambda row, key=key: [row[at] for at in key])

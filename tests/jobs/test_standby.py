@@ -91,7 +91,6 @@ READING = [
     ("models", "show", "1"),
     ("models", "card", "1"),
     ("alert", "--dry-run"),
-    ("attach", "--check"),
 ]
 WRITING = [
     ("score",),

@@ -6,21 +6,18 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pytest
 
 from pima.intake.changed_since import Mark, mark_of
-from pima.intake.extent import ChangedSince, Known, OfKeys, Whole, extent_of
+from pima.intake.extent import ChangedSince, Known, Whole, extent_of
 from pima.store.source_pulls import LastPull
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 PLAIN = NOON.replace(tzinfo=None)
 LAST = LastPull("as it was", NOON.isoformat(), NOON - timedelta(days=2))
 NOW = NOON + timedelta(hours=1)
-KNOWN = Known(LAST, "as it was", NOW, Mark(NOW), None)
+KNOWN = Known(LAST, "as it was", NOW, Mark(NOW))
 
 
 def test_what_has_changed_is_enough_where_all_is_as_it_was() -> None:
     assert extent_of(KNOWN, asked_for_all=False) == ChangedSince(NOON - timedelta(minutes=15))
-    touched = {"a": [("a",)]}
-    assert extent_of(replace(KNOWN, touched=touched), asked_for_all=False) == OfKeys(touched)
-    assert extent_of(replace(KNOWN, touched={}, mark=None), asked_for_all=False) == OfKeys({})
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 """PostgreSQL, as the store knows it."""
 
-from pima.store.database import Attaching, Database, Partitions, Triggers, imported_when_called
-from pima.store.postgresql import attached, attaching, dividing, partitions, triggers
+from pima.store.database import Database, Partitions, Triggers, imported_when_called
+from pima.store.postgresql import dividing, partitions, triggers
 from pima.store.postgresql.constraints import constraints
 from pima.store.postgresql.counter import mend_counter
-from pima.store.postgresql.definition import definition
+from pima.store.postgresql.definition import database_id, definition, table_id
 from pima.store.postgresql.driver_errors import contested, is_refusal, translated
 from pima.store.postgresql.engine import (
     cursor,
@@ -67,15 +67,6 @@ DATABASE = Database(
     types=TYPES,
     words=WORDS,
     triggers=Triggers(make=triggers.make, drop=triggers.drop, fault=triggers.fault),
-    attaching=Attaching(
-        database_id=attached.database_id,
-        table_id=attached.table_id,
-        obstacle=attached.obstacle,
-        attaching=attaching.attaching,
-        detaching=attaching.detaching,
-        fault=attached.fault,
-        state=attached.state,
-    ),
     partitions=Partitions(
         is_divided=partitions.is_divided,
         parts=partitions.parts,
@@ -89,6 +80,8 @@ DATABASE = Database(
         count=partitions.count,
         drop=partitions.drop_part,
     ),
+    database_id=database_id,
+    table_id=table_id,
     definition=definition,
     mend_counter=mend_counter,
     few_ids=few_ids,

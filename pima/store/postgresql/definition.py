@@ -1,10 +1,30 @@
-"""What decides, besides its rows, what a table or view gives to who reads it.
+"""What a table or view is that has a name, and what decides, besides its rows, what it gives to who reads it.
 
-A trigger sees none of it change: what a view selects, how a column is computed, what an enum's values are called, whom
-row security shows which rows.
+No row's time of change tells of that: what a view selects, how a column is computed, what an enum's values are called,
+whom row security shows which rows.
 """
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, text
+
+# A standby that replays has the numbers of its primary, and was started at another time.
+_DATABASE = text("""
+    SELECT pg_postmaster_start_time() || ' ' || oid FROM pg_database WHERE datname = current_database()""")
+
+
+def database_id(connection: Connection) -> str:
+    """Which database of which running server this is."""
+    found: str = connection.execute(_DATABASE).scalar_one()
+    return found
+
+
+def table_id(connection: Connection, parts: Sequence[str]) -> str | None:
+    """The number of what has this name for this connection."""
+    named = ".".join('"' + part.replace('"', '""') + '"' for part in parts)
+    found = connection.scalar(text("SELECT CAST(CAST(to_regclass(:name) AS oid) AS text)"), {"name": named})
+    return None if found is None else str(found)
+
 
 # As definitions read, so that making the same one anew is no change; of functions, whose texts may call others, which
 # version. A name in them may be written with its schema or without: each session of a source has one search_path.

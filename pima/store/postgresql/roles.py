@@ -86,8 +86,6 @@ ROLES = (
             "SELECT (forgetting_salt) ON installation",
             # A pull is a run, and the only one of its source.
             "SELECT, INSERT, UPDATE ON runs, leases, source_pulls",
-            "SELECT ON attached_sources",
-            "SELECT, DELETE ON source_changes",
             # A file with ids moves the counter behind them.
             "USAGE, UPDATE ON SEQUENCE patients_id_seq",
         ),
@@ -97,7 +95,7 @@ ROLES = (
     Role(
         "pima_scheduler",
         (
-            "SELECT ON alembic_version, declarations, champion, unseen_rows, attached_sources",
+            "SELECT ON alembic_version, declarations, champion, unseen_rows",
             "SELECT ON removed_runs",
             "SELECT ON monitoring",
             "SELECT, INSERT, UPDATE ON runs, schedules",
@@ -115,7 +113,7 @@ ROLES = (
         "pima_operator",
         (
             "SELECT ON alembic_version, declarations, patients, predictions, promotions, model_versions",
-            "SELECT ON training_snapshots, runs, schedules, unseen_rows, attached_sources",
+            "SELECT ON training_snapshots, runs, schedules, unseen_rows",
             "SELECT ON tallies, monitoring, current_predictions",
             f"SELECT ({_CALLED}) ON row_keys",
             "SELECT ON reports",
@@ -136,7 +134,7 @@ ROLES = (
         (
             "SELECT ON alembic_version, declarations, installation, training_snapshots, test_sets",
             "SELECT (number, training_ids) ON model_versions",
-            "SELECT, DELETE ON patients, scoring_queue, predictions, rejections, source_changes, training_snapshots",
+            "SELECT, DELETE ON patients, scoring_queue, predictions, rejections, training_snapshots",
             "SELECT, UPDATE (side_key), DELETE ON row_keys",
             "UPDATE (content, sha256, rows, first_sha256) ON training_snapshots",
             "UPDATE (training_ids) ON model_versions",

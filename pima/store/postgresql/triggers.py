@@ -30,7 +30,7 @@ _BITS = {"ROW": 1, "STATEMENT": 0, "BEFORE": 2, "AFTER": 0, "INSERT": 4, "DELETE
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """One trigger, on patients where nothing else is said."""
+    """One trigger on patients."""
 
     name: str
     when: str
@@ -52,15 +52,15 @@ class Trigger:
         """As pg_trigger.tgtype has it."""
         return sum(_BITS[word] for word in (self.level, self.when, *self.events))
 
-    def statements(self, function: str, table: str = "patients") -> Iterator[str]:
-        """What makes it, with its function's name in full, and the table's as a statement has it."""
+    def statements(self, function: str) -> Iterator[str]:
+        """What makes it, with its function's name in full."""
         rows = [f"OLD TABLE AS {self.old_rows}"] if self.old_rows else []
         rows += [f"NEW TABLE AS {self.new_rows}"] if self.new_rows else []
         referencing = f"REFERENCING {' '.join(rows)}" if rows else ""
         when = f"WHEN ({self.condition})" if self.condition else ""
-        yield f"""CREATE TRIGGER {self.name} {self.when} {" OR ".join(self.events)} ON {table} {referencing}
+        yield f"""CREATE TRIGGER {self.name} {self.when} {" OR ".join(self.events)} ON patients {referencing}
             FOR EACH {self.level} {when} EXECUTE FUNCTION {function}()"""
-        yield f"ALTER TABLE {table} {_WORDS[self.fires]} TRIGGER {self.name}"
+        yield f"ALTER TABLE patients {_WORDS[self.fires]} TRIGGER {self.name}"
 
 
 _KEY_CHANGES = " OR ".join(f"(old.{key} IS DISTINCT FROM new.{key})" for key in KEYS)

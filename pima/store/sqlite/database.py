@@ -2,10 +2,10 @@
 
 import json
 
-from pima.store.database import Attaching, Database, Triggers, imported_when_called
-from pima.store.sqlite import attached, attaching, triggers
+from pima.store.database import Database, Triggers, imported_when_called
+from pima.store.sqlite import triggers
 from pima.store.sqlite.constraints import constraints
-from pima.store.sqlite.definition import definition
+from pima.store.sqlite.definition import database_id, definition, table_id
 from pima.store.sqlite.driver_errors import contested, is_refusal, translated
 from pima.store.sqlite.engine import (
     cursor,
@@ -66,16 +66,9 @@ DATABASE = Database(
     types=TYPES,
     words=WORDS,
     triggers=Triggers(make=triggers.make, drop=triggers.drop, fault=triggers.fault),
-    attaching=Attaching(
-        database_id=attached.database_id,
-        table_id=attached.table_id,
-        obstacle=attached.obstacle,
-        attaching=attaching.attaching,
-        detaching=attaching.detaching,
-        fault=attached.fault,
-        state=attached.state,
-    ),
     partitions=None,
+    database_id=database_id,
+    table_id=table_id,
     definition=definition,
     mend_counter=triggers.mend_counter,
     few_ids=None,

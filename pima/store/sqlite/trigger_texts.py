@@ -201,14 +201,3 @@ def _set_off(others: Sequence[TriggerText], writes: set[Write]) -> list[TriggerT
         found = [other for other in others if (other.table, other.event) in writes]
         writes = writes.union(*(other.writes for other in found))
     return found
-
-
-def what_keeps_others_from_running(triggers: Sequence[TriggerText], table: str) -> str | None:
-    """Which of these may leave a row of this table written, and end the work before all triggers have run for it, in
-    words."""
-    events: set[Write] = {(table.lower(), event) for event in ("insert", "update", "delete")}
-    for other in _set_off(triggers, events):
-        is_behind = other.table == table.lower() and not other.is_before
-        if (is_behind and other.drops) or (other.fails and (is_behind or other.table != table.lower())):
-            return f"the trigger {other.name} on {other.table} may keep others from running, by RAISE(IGNORE) or FAIL"
-    return None

@@ -69,22 +69,6 @@ source_pulls = table(
     Column("completed_at", Timestamp),
 )
 
-# Keys of sources' tables that triggers on those noted, for the next pull; NULL stands for all keys. Nothing in it is
-# unique but the number that is drawn, so that no two writers wait for each other.
-source_changes = table(
-    "source_changes",
-    identity(),
-    Column("source", Key, nullable=False),
-    Column("source_key", Text),
-)
-
-# Which sources have such triggers.
-attached_sources = table(
-    "attached_sources",
-    Column("source", Key, primary_key=True),
-    Column("attached_at", Timestamp, **now()),
-)
-
 # Row versions that wait, with all that the scorer needs: the features' columns.
 scoring_queue = table(
     "scoring_queue",

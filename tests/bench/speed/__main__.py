@@ -1,7 +1,7 @@
 """python -m tests.bench.speed [CASE ...]: measures, prints, and puts the table into docs/benchmarks.md.
 
 Without names all cases; with names those, the other lines of the table staying as they were. With --rows a clinic's
-table has so many (of `pull` and `attach`; 1,000 at least), for a quick try, which is printed alone.
+table has so many (of `pull`; 1,000 at least), for a quick try, which is printed alone.
 """
 
 import argparse
@@ -18,7 +18,6 @@ from pathlib import Path
 
 from tests.bench.endings import end_in_order, to_its_end
 from tests.bench.speed import around, scoring
-from tests.bench.speed.attach import attach
 from tests.bench.speed.databases import train
 from tests.bench.speed.features import features
 from tests.bench.speed.measure import Line
@@ -37,7 +36,6 @@ CASES = {
     "load": around.load,
     "triggers": triggers,
     "pull": pull,
-    "attach": attach,
     "status": around.status,
     "requeue": around.requeue,
     "retrain": around.retrain,

@@ -1,11 +1,9 @@
-"""A clinic's table of visits on the benchmark's server: in a database of its own, or in one of pima's."""
+"""A clinic's table of visits in a database of its own on the benchmark's server."""
 
 import sys
 from pathlib import Path
 
-from tests.bench.speed.databases import postgresql_database
 from tests.bench.speed.measure import Ran, run_process, run_timed
-from tests.bench.speed.place import Place
 from tests.jobs.clinic import KINDS, TABLE, URL, Clinic, engine_of
 
 COLUMNS = "visit_id, patient_no, pregnancies, glucose_mmol, diastolic, skin, insulin, bmi, pedigree, age, sex"
@@ -13,13 +11,8 @@ VISIT = """gen_random_uuid(), n / 2, n % 15, 4 + n % 70 * 0.1, 50 + n % 50, 20 +
     CASE WHEN n % 3 = 0 THEN NULL ELSE 50 + n % 90 END, 20 + n % 200 * 0.1, 0.1 + n % 100 * 0.01, 21 + n % 60, 'F'"""
 
 
-def clinic_beside(place: Place, name: str) -> Clinic:
-    """A table of visits in a database of pima's own."""
-    return clinic_at(postgresql_database(place.uri, name, place.trained), place.folder / name)
-
-
 def clinic_at(url: str, folder: Path) -> Clinic:
-    """The same in a database that is there."""
+    """A table of visits in a database that is there."""
     folder.mkdir()
     clinic = Clinic("postgresql", url, engine_of(url), folder)
     clinic.execute(TABLE.format(**KINDS["postgresql"]))
@@ -31,11 +24,9 @@ def insert_visits(clinic: Clinic, rows: int) -> None:
     clinic.execute(f"INSERT INTO visits ({COLUMNS}) SELECT {VISIT} FROM generate_series(1, {rows}) n")
 
 
-def run_with(job: str, clinic: Clinic, *arguments: str, url: str = "") -> Ran:
-    """`python -m jobs.JOB` with the clinic as a source, the whole process; the URL is of pima's database."""
-    return run_process(
-        [*_variables(clinic), "-m", f"jobs.{job}", "--config", clinic.config, *arguments], url or clinic.url
-    )
+def run_pull(clinic: Clinic, url: str) -> Ran:
+    """`python -m jobs.pull` with the clinic as a source, the whole process; the URL is of pima's database."""
+    return run_process([*_variables(clinic), "-m", "jobs.pull", "--config", clinic.config], url)
 
 
 def peak_of_pull(clinic: Clinic, url: str) -> float:

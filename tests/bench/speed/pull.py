@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 
 from pima.declaring import SHIPPED
-from tests.bench.speed.clinics import clinic_at, insert_visits, peak_of_pull, run_with
+from tests.bench.speed.clinics import clinic_at, insert_visits, peak_of_pull, run_pull
 from tests.bench.speed.databases import execute, on_server, postgresql_database, psql, value
 from tests.bench.speed.measure import Line, ratio, run_job, seconds, side_by_side
 from tests.bench.speed.place import Place
@@ -66,7 +66,7 @@ def _first(ground: Ground) -> list[Line]:
     took = side_by_side(
         {
             "load": partial(run_job, "load", ground.url, str(ground.file)),
-            "pull": partial(run_with, "pull", ground.clinic, url=ground.url),
+            "pull": partial(run_pull, ground.clinic, ground.url),
         },
         partial(_empty, ground.url),
         partial(_all_there, ground),
@@ -99,7 +99,7 @@ def _changed(ground: Ground) -> list[Line]:
         {
             "COPY": partial(psql, ground.clinic.url, copy),
             "load": partial(run_job, "load", ground.url, str(ground.file)),
-            "pull": partial(run_with, "pull", ground.clinic, url=ground.url),
+            "pull": partial(run_pull, ground.clinic, ground.url),
         },
         partial(_make_differ, ground),
         partial(_all_mended, ground),
