@@ -14,7 +14,6 @@ from pima.counted import counted
 from pima.errors import SourceKeysUnusable, SourceRefused, SourceUnusable
 from pima.intake.comparing import Compared
 from pima.intake.former_names import KeySample
-from pima.store.source_rows import InAll
 
 
 @dataclass(slots=True)
@@ -59,22 +58,21 @@ _FEWEST_OF_A_PART = 100
 
 
 def require_sound(
-    source: Source, mapping: SourceMapping, tally: Tally, comparison: Comparison, part_of: InAll | None
+    source: Source, mapping: SourceMapping, tally: Tally, comparison: Comparison, outcomes_in_all: int | None
 ) -> None:
     """Raises SourceUnusable, SourceKeysUnusable or SourceRefused for the first fault.
 
-    Where only a part was compared, `part_of` is what we have of the source in all.
+    Where only a part was compared, of which nothing has vanished, `outcomes_in_all` is how many we know of the source.
     """
     _require_types(source, mapping, tally)
     _require_keys(source, tally)
-    if part_of is None:
+    if outcomes_in_all is None:
         _require_rows(source, tally)
-    if part_of is None or tally.rows >= _FEWEST_OF_A_PART:
+    if outcomes_in_all is None or tally.rows >= _FEWEST_OF_A_PART:
         _require_features(source, tally, comparison)
         _require_taken(source, tally)
-    in_all = part_of or InAll(comparison.ours, comparison.outcomes)
-    _require_known(source, comparison.vanished, in_all.rows)
-    _require_outcomes(source, comparison.cleared, in_all.outcomes)
+    _require_known(source, comparison.vanished, comparison.ours)
+    _require_outcomes(source, comparison.cleared, comparison.outcomes if outcomes_in_all is None else outcomes_in_all)
 
 
 def _require_types(source: Source, mapping: SourceMapping, tally: Tally) -> None:

@@ -36,7 +36,7 @@ from pima.store.declarations import require_still_declared
 from pima.store.engine import reading, writing
 from pima.store.forgotten import everyone_forgotten
 from pima.store.source_engine import are_one_file
-from pima.store.source_rows import Changes, InAll, count_rows
+from pima.store.source_rows import Changes, count_outcomes
 
 LEASE_SECONDS = 60
 """How long a pull that died keeps the next one of its source out."""
@@ -109,11 +109,11 @@ def _pull(pull: Pull, opened: OpenSource) -> None:
             if lease is not None:
                 begin(pull.engine, opened, planned, lease)
             tally, comparison, changes = _compared(pull, opened, planned, at_the_end)
-            part_of = None if isinstance(planned.extent, Whole) else _in_all(pull.engine, name)
+            outcomes_in_all = None if isinstance(planned.extent, Whole) else _outcomes_in_all(pull.engine, name)
         result = as_read(PulledSource(name, compared=planned.extent.called), tally, comparison, opened.source.columns)
         pull.report(result)
-        require_sound(opened.source, opened.mapping, tally, comparison, part_of)
-        if part_of is None and not comparison.ours:
+        require_sound(opened.source, opened.mapping, tally, comparison, outcomes_in_all)
+        if outcomes_in_all is None and not comparison.ours:
             require_no_other_name(pull.engine, name, pull.declared, comparison.new_keys.keys)
         if lease is None:
             result = as_would_be(result, comparison, opened.source.vanished == "delete")
@@ -156,9 +156,9 @@ def _compared_once(
     return tally, comparison, changes
 
 
-def _in_all(engine: Engine, name: str) -> InAll:
+def _outcomes_in_all(engine: Engine, name: str) -> int:
     with reading(engine) as connection:
-        return count_rows(connection, name)
+        return count_outcomes(connection, name)
 
 
 def _take(

@@ -71,20 +71,10 @@ def _require_order(keys: Sequence[str]) -> None:
         raise SchemaDiffers(what=f"{what} database's encoding, is another than pima's")
 
 
-@dataclass(frozen=True, slots=True)
-class InAll:
-    """What we have of a source."""
-
-    rows: int
-    outcomes: int
-    """Of the rows those whose outcome is known."""
-
-
-def count_rows(connection: Connection, source: str) -> InAll:
-    """How many there are of a source."""
-    statement = text("SELECT count(*), count(outcome) FROM patients WHERE source = :source AND source_key IS NOT NULL")
-    rows, outcomes = connection.execute(statement, {"source": source}).one()
-    return InAll(rows, outcomes)
+def count_outcomes(connection: Connection, source: str) -> int:
+    """How many rows of a source there are whose outcome is known."""
+    statement = text("SELECT count(outcome) FROM patients WHERE source = :source AND source_key IS NOT NULL")
+    return int(connection.execute(statement, {"source": source}).scalar_one())
 
 
 @dataclass(frozen=True, slots=True)
