@@ -63,17 +63,14 @@ def _opened(command: Command, source: Source) -> OpenSource:
     return open_source(source, command.declared.features, engine)
 
 
-_PART = {"all": "", "changed": " (of what has changed)"}
-_ONLY_WHOLE = "vanished rows not looked for (--full does)"
-
-
 def _show(result: Result) -> None:
     for source in result["sources"]:
+        part, gone = "", f"{source['vanished']:,} vanished, {source['deleted']:,} deleted"
+        if source["compared"] == "changed":
+            part, gone = " (of what has changed)", "vanished rows not looked for (--full does)"
         outcomes = ", ".join(f"{source[f'outcomes_{what}']:,} {what}" for what in ("arrived", "corrected", "cleared"))
-        gone = f"{source['vanished']:,} vanished, {source['deleted']:,} deleted"
-        gone = _ONLY_WHOLE if source["compared"] == "changed" else gone
         print(
-            f"{source['source']}: {counted(source['rows'], 'row')} read{_PART[source['compared']]}, "
+            f"{source['source']}: {counted(source['rows'], 'row')} read{part}, "
             f"{source['inserted']:,} inserted, "
             f"{source['updated']:,} updated, {source['unchanged']:,} unchanged, {source['rejected']:,} rejected, "
             f"{gone}; outcomes: {outcomes}"
