@@ -59,7 +59,7 @@ def extent_of(known: Known, asked_for_all: bool) -> Extent:
     if last is None or last.compared_whole_at is None:
         return Whole("no pull of all of it was completed yet, or not the last one")
     if last.fingerprint != known.fingerprint:
-        return Whole("its settings, the declaration or its definition is not as it was")
+        return Whole("its settings or the declaration are not as they were")
     if last.compared_whole_at > known.now:
         return Whole("the last pull of all of it was made by a clock that was ahead of the one that is here now")
     if known.now - last.compared_whole_at >= _WEEK:

@@ -21,7 +21,6 @@ from pima.store import source_pulls
 from pima.store.engine import clock, reading, writing
 from pima.store.forgotten import everyone_forgotten
 from pima.store.rows_so_far import RowsSoFar, rows_so_far
-from pima.store.source_definition import definition_of
 from pima.store.source_engine import place_of
 from pima.store.source_rows import MOMENT, OurColumns
 
@@ -66,7 +65,7 @@ class Plan:
 
     extent: Extent
     fingerprint: str
-    """Of all that the rows depend on besides themselves, what the source is made of too."""
+    """Of the settings and the declaration."""
     now: datetime
     """When it began, by the clock of our database."""
     so_far: RowsSoFar
@@ -83,22 +82,15 @@ def plan(engine: Engine, opened: OpenSource, asked_for_all: bool) -> Plan:
     Raises SourceAway, SourceUnusable.
     """
     source = opened.source
-    require_not_ours(engine, source, opened.engine)
-    fingerprint = _fingerprint(opened)
+    require_not_ours(source, opened.engine)
     mark = latest_change(opened.engine, source) if source.changed_since else None
     with reading(engine) as connection:
         last, now = source_pulls.last_pull(connection, source.name), clock(connection)
         so_far, forgotten = rows_so_far(connection), everyone_forgotten(connection)
-    extent = extent_of(Known(last, fingerprint, now, mark), asked_for_all)
+    extent = extent_of(Known(last, opened.fingerprint, now, mark), asked_for_all)
     if isinstance(extent, Whole) and source.changed_since:
         get_logger().info("all of the source is compared", source=source.name, because=extent.because)
-    return Plan(extent, fingerprint, now, so_far, forgotten, _worth_keeping(mark, now, source))
-
-
-def _fingerprint(opened: OpenSource) -> str:
-    """Where all of the source is compared each time, what it is made of need not be asked for."""
-    definition = definition_of(opened.engine, opened.source) if opened.source.changed_since else ""
-    return sha256_of(f"{opened.fingerprint} {definition}".encode()) if definition else opened.fingerprint
+    return Plan(extent, opened.fingerprint, now, so_far, forgotten, _worth_keeping(mark, now, source))
 
 
 def _worth_keeping(mark: Mark | None, now: datetime, source: Source) -> str | None:

@@ -215,14 +215,6 @@ class Database:
     triggers: Triggers
     partitions: Partitions | None
     """None where tables have no parts."""
-    database_id: Callable[[Connection], str]
-    """Which database of which running server, or which file, a connection speaks to."""
-    table_id: Callable[[Connection, Sequence[str]], str | None]
-    """What the catalogue knows by a name, with or without a schema, as this connection sees it; None where nothing has
-    that name."""
-    definition: Callable[[Connection, str | None], str]
-    """What decides, besides rows, what a table or view gives to this connection, by its `table_id`; None is a query.
-    Another text once that may have changed, and empty where it can't be known."""
     mend_counter: Callable[[Connection], None]
     """Put the counter of row versions above every version that there is."""
     few_ids: Callable[[Connection, str], list[int] | None] | None

@@ -4,7 +4,6 @@ from pima.store.database import Database, Partitions, Triggers, imported_when_ca
 from pima.store.postgresql import dividing, partitions, triggers
 from pima.store.postgresql.constraints import constraints
 from pima.store.postgresql.counter import mend_counter
-from pima.store.postgresql.definition import database_id, definition, table_id
 from pima.store.postgresql.driver_errors import contested, is_refusal, translated
 from pima.store.postgresql.engine import (
     cursor,
@@ -80,9 +79,6 @@ DATABASE = Database(
         count=partitions.count,
         drop=partitions.drop_part,
     ),
-    database_id=database_id,
-    table_id=table_id,
-    definition=definition,
     mend_counter=mend_counter,
     few_ids=few_ids,
     columns=columns,

@@ -5,7 +5,6 @@ import json
 from pima.store.database import Database, Triggers, imported_when_called
 from pima.store.sqlite import triggers
 from pima.store.sqlite.constraints import constraints
-from pima.store.sqlite.definition import database_id, definition, table_id
 from pima.store.sqlite.driver_errors import contested, is_refusal, translated
 from pima.store.sqlite.engine import (
     cursor,
@@ -67,9 +66,6 @@ DATABASE = Database(
     words=WORDS,
     triggers=Triggers(make=triggers.make, drop=triggers.drop, fault=triggers.fault),
     partitions=None,
-    database_id=database_id,
-    table_id=table_id,
-    definition=definition,
     mend_counter=triggers.mend_counter,
     few_ids=None,
     columns=columns,
