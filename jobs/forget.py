@@ -22,9 +22,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
     options = parser("forget", __doc__ or "")
     options.add_argument("row", nargs="*", metavar="ROW", help=HELP)
-    person = "the key of a person: all of that person's rows; more than one where files or sources spell it otherwise"
-    options.add_argument("--person", nargs="+", metavar="KEY", help=person)
-    without_rows = "by key, of somebody who has no row (they are in a source, or were restored away): keep them out"
+    options.add_argument("--person", metavar="KEY", help="the key of a person: all of that person's rows")
+    without_rows = "by key, of somebody unknown here, or whose rows are somebody else's by now: keep them out"
     options.add_argument("--without-rows", action="store_true", help=without_rows)
     options.add_argument("--reason", type=why, metavar="TEXT", help="why, for the record: no names")
     options.add_argument("--dry-run", action="store_true", help="count what would be erased, and erase nothing")
@@ -46,15 +45,13 @@ def _work(command: Command) -> Result:
         return {"dry_run": given.dry_run, **as_json(forget(command.engine, asked, given.dry_run))}
 
 
-def _person(command: Command, texts: Sequence[str]) -> ByPerson:
+def _person(command: Command, text: str) -> ByPerson:
     types = [source.person_types for source in command.settings.sources if source.persons]
-    keys = []
-    for text in texts:
-        spelled = (canonical_text(text), *(key_of_text(text, each) for each in types))
-        keys.append(tuple(dict.fromkeys(key for key in spelled if key is not None)))
-    if not all(keys):
+    spelled = (canonical_text(text), *(key_of_text(text, each) for each in types))
+    keys = tuple(dict.fromkeys(key for key in spelled if key is not None))
+    if not keys:
         raise WrongUsage(what=f"{_EXPECTED}; that is no key of a person")
-    return ByPerson(tuple(keys))
+    return ByPerson(keys)
 
 
 _TOLD = {

@@ -26,10 +26,10 @@ class ByKey:
 
 @dataclass(frozen=True, slots=True)
 class ByPerson:
-    """All rows of a person, by each key that was given for it: as it was written, and then as sources may spell it, of
-    which the first that is known counts. No text shows them."""
+    """All rows of a person, by its key: as it was written, and then as sources may spell it, of which the first that is
+    known counts. No text shows it."""
 
-    keys: tuple[tuple[str, ...], ...]
+    spellings: tuple[str, ...]
 
     def __str__(self) -> str:
         return "a person of that key"

@@ -16,7 +16,7 @@ from pima.core.row_keys import rank_name
 from pima.core.row_names import ById, ByKey, ByPerson
 from pima.counted import counted
 from pima.erasing.lineage import Redacted, redact
-from pima.errors import FileNotMadeAnew, NobodyToForget, PersonHasMoreRows, PimaError, RowsGivenAway, WrongUsage
+from pima.errors import FileNotMadeAnew, NobodyToForget, PersonHasMoreRows, PimaError, RowsGivenAway
 from pima.logs import get_logger
 from pima.process.leasing import take
 from pima.store import erasing, leases, patients
@@ -61,7 +61,7 @@ class Forgetting:
     decided_by: str
     reason: str
     without_rows: bool = False
-    """Of a person or key that has no row by now: what else tells of them goes, and they are kept out."""
+    """Of a person or key that is unknown here, or whose rows are somebody else's by now: they are kept out."""
 
 
 def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
@@ -98,7 +98,8 @@ def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
     found = _found(connection, asked.who)
     was_forgotten = any_of(known, _names(found) + _asked_names(asked.who))
     sides = _hide_sides(connection, found)
-    _require_rows_as_expected(asked, found, sides)
+    if sides and not asked.without_rows:
+        raise RowsGivenAway(rows=counted(sides, "row"))
     redacted = redact(connection, found.ids)
     erased = erasing.erase_rows(connection, found)
     # An id may be known to a snapshot alone, so that there was somebody is known only by now.
@@ -106,20 +107,11 @@ def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
         raise NobodyToForget(called=asked.who)
     keep_marks(connection, known, _names_from_now_on(known, found, asked.who), asked.decided_by, asked.reason)
     not_reached = (
-        *([_GIVEN_AWAY.format(counted(sides, "row"))] if sides else []),
         *_models(redacted),
         *_NEVER_REACHED,
         database_of(connection).words.keeps_deleted,
     )
     return _result(erased, redacted, was_forgotten, not_reached)
-
-
-def _require_rows_as_expected(asked: Forgetting, found: Found, sides: int) -> None:
-    """A person decides where there are rows of whom none was expected, and none of whom there were some."""
-    if asked.without_rows and found.ids:
-        raise WrongUsage(what=_HAS_ROWS)
-    if sides and not (found.ids or asked.without_rows):
-        raise RowsGivenAway(rows=counted(sides, "row"))
 
 
 _NEVER_REACHED = (
@@ -128,15 +120,12 @@ _NEVER_REACHED = (
     "the files and sources that the rows came from",
     "log files with lines that name ids",
 )
-_HAS_ROWS = "--without-rows is for somebody who has no row, and this one has; leave it out to erase them"
-_GIVEN_AWAY = "{0} that came under that person, by now another's or nobody's: if still theirs, forget them by their ids"
 
 
 def _found(connection: Connection, who: ById | ByKey | ByPerson) -> Found:
     match who:
         case ByPerson():
-            each = (_first_known(connection, spellings) for spellings in who.keys)
-            return erasing.find_by_persons(connection, sorted({person for found in each for person in found.persons}))
+            return _first_known(connection, who.spellings)
         case ById():
             found = erasing.find_by_id(connection, who.patient_id)
         case _:
@@ -160,11 +149,9 @@ def _first_known(connection: Connection, spellings: Sequence[str]) -> Found:
 
 def _names_from_now_on(known: Forgotten, found: Found, who: ById | ByKey | ByPerson) -> list[str]:
     """Those of what was found, and of a key that has no row: so files and sources may spell it."""
-    names = _names(found)
-    for asked in _spelled(who):
-        if not any(name in names or known.has(name) for name in asked):
-            names += asked
-    return names
+    names, asked = _names(found), _asked_names(who)
+    is_known = any(name in names or known.has(name) for name in asked)
+    return names if is_known else names + asked
 
 
 def _names(found: Found) -> list[str]:
@@ -174,18 +161,14 @@ def _names(found: Found) -> list[str]:
 
 
 def _asked_names(who: ById | ByKey | ByPerson) -> list[str]:
-    return [name for asked in _spelled(who) for name in asked]
-
-
-def _spelled(who: ById | ByKey | ByPerson) -> list[list[str]]:
-    """The names of each key that was given, in each of its spellings."""
+    """What the key that was given may be called."""
     match who:
         case ByPerson():
-            return [list(map(marks.name_of_person, spellings)) for spellings in who.keys]
+            return list(map(marks.name_of_person, who.spellings))
         case ById():
-            return [[marks.name_of_id(who.patient_id)]]
+            return [marks.name_of_id(who.patient_id)]
         case _:
-            return [[marks.name_of_key(who.source, who.source_key)]]
+            return [marks.name_of_key(who.source, who.source_key)]
 
 
 def _hide_sides(connection: Connection, found: Found) -> int:

@@ -133,10 +133,9 @@ class PersonHasMoreRows(PimaError):
 
 
 class RowsGivenAway(PimaError):
-    """No row is that person's by now, but under that key {rows} came, since given to another person or to none. Nothing
-    was changed. Where that is the same person under another key, name both: `forget --person KEY KEY`. Where it is not,
-    add --without-rows: the rows stay, what tells that they came under that key is made unreadable, and loads and pulls
-    refuse that person from then on."""
+    """Under that key {rows} came that are another person's or nobody's by now. Nothing was changed. If they are still
+    that person's, forget that other person, too, or each row that is nobody's by its id. Then, or if they are somebody
+    else's, add --without-rows: they stay, and what tells that they came under that key is made unreadable."""
 
     exit_code = WRONG
     code = "rows_given_away"
