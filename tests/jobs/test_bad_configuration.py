@@ -93,7 +93,7 @@ def test_a_password_among_the_urls_options_is_not_shown_either(server: str) -> N
     wrong(call(None, "score", DATABASE_URL=url), "no_such_database")
 
 
-@pytest.mark.parametrize("content", [b"this is no database, but it is long enough to be looked at" * 99, b"short"])
+@pytest.mark.parametrize("content", [f"{SECRET} is no database, but long enough to be read".encode() * 99, b"short"])
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "letter.txt"
     path.write_bytes(content)
@@ -104,6 +104,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path, co
 
 def test_a_folder_that_does_not_exist_and_a_folder_as_database_are_refused(tmp_path: Path) -> None:
     wrong(call(None, "migrate", DATABASE_URL=f"sqlite:///{tmp_path}/absent/pima.db"), "absent/pima.db")
+    assert not (tmp_path / "absent").exists()
     wrong(call(None, "migrate", DATABASE_URL=f"sqlite:///{tmp_path}"), "CANTOPEN")
 
 

@@ -16,14 +16,13 @@ from pima.errors import (
     TRY_AGAIN_LATER,
     WRONG,
     DatabaseAway,
-    DatabaseFailed,
     DatabaseUnusable,
     PimaError,
     RightMissing,
     SourceUnusable,
 )
 from pima.settings import DatabaseSettings
-from pima.store.engine import make_engine, reading, writing
+from pima.store.engine import make_engine
 from pima.store.postgresql.driver_errors import translated
 from pima.store.source_engine import make_source_engine, reading_source
 from tests.conftest import Database, insert_patients
@@ -54,12 +53,8 @@ def asking_for_passwords() -> Iterator[Server]:
     [
         ("doctor:CANARY-wrong", "postgres", DatabaseUnusable, "failed authentication"),
         ("doctor", "postgres", DatabaseUnusable, "failed authentication"),
-        (
-            "nobody:CANARY",
-            "postgres",
-            DatabaseUnusable,
-            "failed authentication",
-        ),  # the server does not tell who is there
+        # The server does not tell who is there.
+        ("nobody:CANARY", "postgres", DatabaseUnusable, "failed authentication"),
         ("nurse:CANARY", "postgres", DatabaseUnusable, "may not log in"),
         ("doctor:CANARY", "nowhere", DatabaseUnusable, "no such database"),
         ("doctor:CANARY", "closed", DatabaseUnusable, "may not connect to this database"),
@@ -245,14 +240,3 @@ def test_somebodys_own_words_under_the_same_sqlstate_are_not_told(postgresql: Da
     assert type(error) is RightMissing
     assert VALUE not in everything_told_by(error).replace(raised, "")
     assert "server's log" in str(error)
-
-
-def test_a_broken_session_is_still_away_and_a_wrong_statement_still_failed(postgresql: Database) -> None:
-    def lose_it() -> None:
-        with writing(postgresql.engine) as connection:
-            connection.connection.cursor().execute("SELECT pg_terminate_backend(pg_backend_pid())")
-
-    assert isinstance(error_of(lose_it), DatabaseAway)
-    with reading(postgresql.engine) as connection:
-        assert connection.scalar(text("SELECT 1")) == 1
-    assert type(error_of(lambda: postgresql.execute("SELECT * FROM nowhere"))) is DatabaseFailed
