@@ -11,9 +11,8 @@ from pima.errors import SchemaDiffers
 from pima.store import queue as store_queue
 from pima.store import schema
 from pima.store.engine import writing
-from pima.store.triggers import drop_triggers, make_triggers
 from tests.conftest import Database, call, insert_patients, without_triggers
-from tests.store.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, patient, queue
+from tests.store.rows import COLUMNS, VALUES, assert_queue_is_true, patient, queue
 
 # What a clinic's trigger does to the row that fires it, and how one sets it off.
 CHANGES = {
@@ -73,21 +72,6 @@ def assert_all_is_true(database: Database) -> None:
     assert database.value("SELECT count(*) FROM patients WHERE (outcome IS NULL) <> (labelled_at IS NULL)") == 0
 
 
-@pytest.mark.parametrize(("kind", "how"), WAYS)
-@pytest.mark.parametrize("change", CHANGES)
-def test_what_a_trigger_makes_of_an_inserted_row_is_what_waits(
-    request: pytest.FixtureRequest, kind: str, how: str, change: str
-) -> None:
-    database: Database = request.getfixturevalue(kind)
-    add_trigger(database, "INSERT", CHANGES[change], how)
-    for first_id, outcome in ((1, None), (11, 0)):
-        insert_patients(database, 1, first_id=first_id, bmi=None, outcome=outcome)
-        insert_patients(database, 1, first_id=first_id + 1, bmi=22, outcome=outcome)
-        if change == "derives a measurement":
-            assert [patient(database, first_id + n).bmi for n in (0, 1)] == [33.3, 22]
-        assert_all_is_true(database)
-
-
 UPDATES = (
     "glucose = 90, bmi = NULL",
     "outcome = 0",
@@ -99,14 +83,18 @@ UPDATES = (
 
 @pytest.mark.parametrize(("kind", "how"), WAYS)
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_a_trigger_makes_of_an_updated_row_is_what_waits(
-    request: pytest.FixtureRequest, kind: str, how: str, change: str
+@pytest.mark.parametrize("event", ["INSERT", "UPDATE"])
+def test_what_a_trigger_makes_of_a_row_is_what_waits(
+    request: pytest.FixtureRequest, kind: str, how: str, change: str, event: str
 ) -> None:
     database: Database = request.getfixturevalue(kind)
-    add_trigger(database, "UPDATE", CHANGES[change], how)
+    add_trigger(database, event, CHANGES[change], how)
     for first_id, before in ((1, None), (11, 1)):
         for n, update in enumerate(UPDATES):
-            insert_patients(database, 2, first_id=first_id + 2 * n, outcome=before)
+            insert_patients(database, 2, first_id=first_id + 2 * n, outcome=before, bmi=None)
+            if (event, change) == ("INSERT", "derives a measurement"):
+                assert patient(database, first_id + 2 * n).bmi == 33.3
+            assert_all_is_true(database)
             database.execute(f"UPDATE patients SET {update} WHERE id >= {first_id + 2 * n}")
             assert_all_is_true(database)
 
@@ -138,29 +126,22 @@ def test_rows_that_a_trigger_inserts_behind_a_truncate_wait(postgresql: Database
 REPLACED = f"""
     WITH gone AS (DELETE FROM patients RETURNING *)
     INSERT INTO patients (id, {COLUMNS}, outcome)
-    SELECT id, {COLUMNS.replace("glucose", "glucose + 1")}, {{}} FROM gone"""
+    SELECT id - {{moved}}, {COLUMNS.replace("glucose", "glucose + 1")}, {{outcome}} FROM gone"""
 
 
 # With a LIMIT the DELETE is still going when the INSERT is done, and its trigger fires last.
-@pytest.mark.parametrize("last", ["the insert's trigger last", "LIMIT 3"])
-@pytest.mark.parametrize("outcome", ["NULL", "1"])
-@pytest.mark.parametrize("before", [None, 0])
+@pytest.mark.parametrize("last", ["", "LIMIT 3"])
+@pytest.mark.parametrize("moved", [0, 1])
+@pytest.mark.parametrize(("before", "outcome"), [(None, "NULL"), (None, "1"), (0, "NULL")])
 def test_rows_deleted_and_inserted_in_one_statement(
-    postgresql: Database, outcome: str, before: int | None, last: str
+    postgresql: Database, before: int | None, outcome: str, moved: int, last: str
 ) -> None:
-    insert_patients(postgresql, 3, outcome=before)
+    insert_patients(postgresql, 3, first_id=2, outcome=before)
     newest = postgresql.value("SELECT max(version) FROM patients")
-    postgresql.execute(REPLACED.format(outcome) + (f" {last}" if "LIMIT" in last else ""))
+    postgresql.execute(f"{REPLACED.format(moved=moved, outcome=outcome)} {last}")
+    assert postgresql.execute("SELECT id FROM patients ORDER BY id") == [(n - moved,) for n in (2, 3, 4)]
     assert postgresql.value("SELECT min(version) FROM patients") > newest
     assert len(queue(postgresql)) == (3 if outcome == "NULL" else 0)
-    assert_all_is_true(postgresql)
-
-
-@pytest.mark.parametrize("outcome", ["NULL", "1"])
-def test_rows_of_another_id_deleted_and_inserted_in_one_statement(postgresql: Database, outcome: str) -> None:
-    insert_patients(postgresql, 3, first_id=2)
-    postgresql.execute(REPLACED.format(outcome).replace("SELECT id,", "SELECT id - 1,"))
-    assert postgresql.execute("SELECT id FROM patients ORDER BY id") == [(1,), (2,), (3,)]
     assert_all_is_true(postgresql)
 
 
@@ -207,77 +188,6 @@ def test_a_before_trigger_behind_ours_is_named(postgresql: Database, name: str) 
     schema.require_schema(postgresql.engine)
 
 
-# ---- rows that a trigger changes beside the one that fires it -------------------------------------------------------
-
-
-def _in_both_orders(sqlite: Database, statement: str, order: str) -> None:
-    """A trigger of the clinic's, made before ours or after them: SQLite fires the one that was made last first."""
-    with writing(sqlite.engine) as connection:
-        if order == "ours made last":
-            drop_triggers(connection)
-        connection.exec_driver_sql(statement)
-        make_triggers(connection)
-
-
-ORDERS = ["ours made last", "ours made first"]
-
-
-@pytest.mark.parametrize("order", ORDERS)
-def test_rows_that_a_trigger_changes_with_the_one_that_fires_it(sqlite: Database, order: str) -> None:
-    sqlite.execute("ALTER TABLE patients ADD COLUMN mother INTEGER")
-    family = """CREATE TRIGGER family AFTER UPDATE ON patients BEGIN
-        UPDATE patients SET outcome = NEW.outcome, pregnancies = NEW.pregnancies WHERE mother = NEW.id
-            AND (outcome IS NOT NEW.outcome OR pregnancies IS NOT NEW.pregnancies); END"""
-    _in_both_orders(sqlite, family, order)
-    for mother in (1, 3, 5):
-        insert_patients(sqlite, 1, first_id=mother)
-        insert_patients(sqlite, 1, first_id=mother + 1, mother=mother)
-    before = patient(sqlite, 2).version
-    sqlite.execute("UPDATE patients SET pregnancies = 9 WHERE id = 1")
-    sqlite.execute("UPDATE patients SET outcome = 1 WHERE id IN (3, 5)")
-    sqlite.execute("UPDATE patients SET outcome = NULL WHERE id = 5")
-    assert patient(sqlite, 2).pregnancies == 9
-    assert patient(sqlite, 2).version > before
-    assert [entry[0] for entry in queue(sqlite)] == [1, 2, 5, 6]
-    assert_all_is_true(sqlite)
-
-
-# Of any column and with recursion such a trigger sets itself off without end, which is the clinic's own affair.
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize(
-    ("columns", "recursive_triggers"),
-    [("", "OFF"), ("OF version", "OFF"), ("OF version", "ON"), ("OF updated_at", "OFF"), ("OF updated_at", "ON")],
-)
-def test_a_before_trigger_that_labels_the_row_itself(
-    sqlite: Database, order: str, columns: str, recursive_triggers: str
-) -> None:
-    _in_both_orders(
-        sqlite,
-        f"""CREATE TRIGGER zz BEFORE UPDATE {columns} ON patients BEGIN
-            UPDATE patients SET outcome = 1 WHERE id = NEW.id AND outcome IS NULL; END""",
-        order,
-    )
-    with as_sqlite3_does(sqlite) as connection:
-        connection.execute(f"PRAGMA recursive_triggers = {recursive_triggers}")
-        connection.execute(f"INSERT INTO patients (id, {COLUMNS}) VALUES (1, {VALUES})")
-    assert patient(sqlite, 1).outcome == 1
-    assert queue(sqlite) == []
-    assert_all_is_true(sqlite)
-
-
-@pytest.mark.parametrize("order", ORDERS)
-def test_a_row_that_a_trigger_inserts_beside_the_one_that_fires_it(sqlite: Database, order: str) -> None:
-    sqlite.execute("ALTER TABLE patients ADD COLUMN shadow INTEGER")
-    twin = f"""CREATE TRIGGER twin AFTER UPDATE ON patients
-        WHEN NEW.shadow IS NOT NULL AND NOT EXISTS (SELECT 1 FROM patients WHERE id = NEW.shadow)
-        BEGIN INSERT INTO patients (id, {COLUMNS}) VALUES (NEW.shadow, {VALUES}); END"""
-    _in_both_orders(sqlite, twin, order)
-    insert_patients(sqlite, 1, first_id=1, shadow=50)
-    assert [entry[0] for entry in queue(sqlite)] == [1, 50]
-    assert sqlite.value("SELECT min(version) FROM patients") > 0
-    assert_all_is_true(sqlite)
-
-
 # ---- a version is above every earlier one of its row ----------------------------------------------------------------
 
 
@@ -292,7 +202,8 @@ def test_a_version_above_the_counter_is_followed_by_a_higher_one(database: Datab
     assert_all_is_true(database)
 
 
-VERSION = {
+# What holds a version that the counter is behind.
+AT_1000 = {
     "patients": "UPDATE patients SET version = 1000 WHERE id = 2",
     "scoring_queue": "UPDATE scoring_queue SET patient_version = 1000 WHERE patient_id = 1",
     "predictions": """INSERT INTO predictions (patient_id, patient_version, model_version, run_id, probability,
@@ -300,26 +211,30 @@ VERSION = {
     "rejections": """INSERT INTO rejections (patient_id, patient_version, run_id, reason, field)
         VALUES (1, 1000, 1, 'out_of_range', 'age')""",
 }
+SET_BACK = {
+    "sqlite": "UPDATE patient_version_counter SET last = 2",
+    "postgresql": "SELECT setval('patient_version', 2)",
+}
 
 
 @pytest.mark.parametrize("command", ["migrate", "requeue"])
-@pytest.mark.parametrize("table", VERSION)
-def test_a_counter_behind_the_versions_that_are_there_is_raised(postgresql: Database, table: str, command: str) -> None:
+@pytest.mark.parametrize("table", AT_1000)
+def test_a_counter_behind_the_versions_that_are_there_is_raised(database: Database, table: str, command: str) -> None:
     """As where rows were restored without it: a row that is deleted and inserted again would have a version twice."""
-    insert_patients(postgresql, 2, first_id=1)
-    with without_triggers(postgresql):
-        postgresql.execute(VERSION[table])
-    postgresql.execute("SELECT setval('patient_version', 2)")
-    assert call(postgresql, command).exit_code == 0
+    insert_patients(database, 2, first_id=1)
+    with without_triggers(database):
+        database.execute(AT_1000[table])
+    database.execute(SET_BACK[database.kind])
+    assert call(database, command).exit_code == 0
     for patient_id in (1, 2):
-        postgresql.execute("DELETE FROM patients WHERE id = :id", {"id": patient_id})
-        insert_patients(postgresql, 1, first_id=patient_id)
-        assert patient(postgresql, patient_id).version > 1000
-    raised = patient(postgresql, 2).version
-    assert call(postgresql, command).exit_code == 0
-    insert_patients(postgresql, 1, first_id=3)
-    assert patient(postgresql, 3).version == raised + 1  # where it is above them it stays
-    assert_all_is_true(postgresql)
+        database.execute("DELETE FROM patients WHERE id = :id", {"id": patient_id})
+        insert_patients(database, 1, first_id=patient_id)
+        assert patient(database, patient_id).version > 1000
+    raised = patient(database, 2).version
+    assert call(database, command).exit_code == 0
+    insert_patients(database, 1, first_id=3)
+    assert patient(database, 3).version == raised + 1  # where it is above them it stays
+    assert_all_is_true(database)
 
 
 def test_versions_that_another_session_has_drawn_ahead_are_given_up(postgresql: Database) -> None:
@@ -339,9 +254,10 @@ def test_versions_that_another_session_has_drawn_ahead_are_given_up(postgresql: 
 
 # ---- writers whose snapshot is older than an entry ------------------------------------------------------------------
 
+SNAPSHOTS = [("origin", "SERIALIZABLE"), ("replica", "REPEATABLE READ")]
 
-@pytest.mark.parametrize("session", ["origin", "replica"])
-@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+
+@pytest.mark.parametrize(("session", "level"), SNAPSHOTS)
 @pytest.mark.parametrize(
     "statement", ["UPDATE patients SET outcome = 1 WHERE id = 1", "DELETE FROM patients WHERE id = 1"]
 )
@@ -358,8 +274,7 @@ def test_a_row_that_requeue_queued_behind_a_snapshot_is_written_again_from_the_b
     assert_queue_is_true(postgresql)
 
 
-@pytest.mark.parametrize("session", ["origin", "replica"])
-@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+@pytest.mark.parametrize(("session", "level"), SNAPSHOTS)
 def test_a_truncate_takes_entries_that_its_snapshot_does_not_see(
     postgresql: Database, level: str, session: str
 ) -> None:
@@ -382,8 +297,7 @@ def _behind_a_snapshot(postgresql: Database, level: str, session: str) -> Iterat
         yield writer
 
 
-@pytest.mark.parametrize("session", ["origin", "replica"])
-@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+@pytest.mark.parametrize(("session", "level"), SNAPSHOTS)
 @pytest.mark.parametrize("outcome", ["NULL", "1"])
 def test_an_id_that_somebody_has_deleted_behind_a_snapshot_is_inserted_from_the_beginning(
     postgresql: Database, level: str, session: str, outcome: str

@@ -8,7 +8,7 @@ import pytest
 
 from pima.errors import DatabaseFailed, SchemaDiffers
 from pima.store import schema
-from tests.conftest import HOLDOUT, Database, call, insert_patients, install_models, the_json, without_triggers
+from tests.conftest import HOLDOUT, Database, call, insert_patients, install_models, the_json
 from tests.store.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, patient, queue, unlabelled
 
 OLD_ROW = f"INSERT INTO patients (id, {COLUMNS}) VALUES (1, {VALUES.replace('50', '81')})"
@@ -23,14 +23,6 @@ UNDOES = {
         """CREATE TRIGGER [tell me] AFTER/**/UPDATE OF glucose ON "PATIENTS" BEGIN SELECT raise -- in short
         (ignore); END""",
         "the trigger tell me on patients may keep those that queue its rows from running",
-    ),
-    "an early return after a deletion": (
-        "CREATE TRIGGER tell AFTER DELETE ON patients BEGIN SELECT RAISE(IGNORE); END",
-        "the trigger tell on patients may keep those that queue its rows from running",
-    ),
-    "what fails after an insert": (
-        "CREATE TRIGGER lock AFTER INSERT ON patients WHEN NEW.age > 80 BEGIN SELECT RAISE(FAIL, 'no'); END",
-        "the trigger lock on patients may leave a patient's row half written",
     ),
     "what fails before an update, without the word": (
         "CREATE TRIGGER main.lock UPDATE ON patients WHEN OLD.age > 80 BEGIN SELECT RAISE(FAIL, 'no'); END",
@@ -56,23 +48,12 @@ UNDOES = {
         BEGIN UPDATE patients SET bmi = round(bmi / 2) WHERE id = NEW.id; END""",
         "the trigger halve on patients writes to patients before the statement that fires it does",
     ),
-    "what changes it under a name in a string's quotes, which SQLite takes for a name there": (
-        """CREATE TRIGGER halve BEFORE UPDATE OF bmi ON patients WHEN NEW.bmi > 60
-        BEGIN UPDATE 'Patients' SET bmi = round(bmi / 2) WHERE id = NEW.id; END""",
-        "the trigger halve on patients writes to patients before the statement that fires it does",
-    ),
-    "what changes it by way of a view in such quotes": (
+    "what changes it by way of a view, under names in a string's quotes, which SQLite takes for names there": (
         """CREATE VIEW shown AS SELECT id, bmi FROM patients;
         CREATE TRIGGER halve BEFORE UPDATE OF bmi ON patients BEGIN UPDATE 'shown' SET bmi = 30 WHERE id = NEW.id; END;
         CREATE TRIGGER pass INSTEAD OF UPDATE ON shown BEGIN
-        INSERT INTO 'patients' (id) VALUES (NEW.id) ON CONFLICT (id) DO UPDATE SET bmi = NEW.bmi; END""",
+        INSERT INTO 'Patients' (id) VALUES (NEW.id) ON CONFLICT (id) DO UPDATE SET bmi = NEW.bmi; END""",
         "the trigger halve on patients writes to patients before the statement that fires it does",
-    ),
-    "what changes it by way of another table, without the word": (
-        """CREATE TRIGGER tell UPDATE ON patients BEGIN INSERT INTO notify VALUES (NEW.id); END;
-        CREATE TRIGGER take AFTER INSERT ON notify BEGIN
-        INSERT INTO patients (id) VALUES (NEW.id) ON CONFLICT (id) DO UPDATE SET age = 30; END""",
-        "the trigger tell on patients writes to patients before the statement that fires it does",
     ),
     "what empties the counter of versions, in such quotes": (
         "CREATE TRIGGER tell AFTER DELETE ON patients BEGIN DELETE FROM 'patient_version_counter'; END",
@@ -92,14 +73,6 @@ UNDOES = {
         "CREATE TRIGGER tell AFTER UPDATE ON patient_version_counter BEGIN INSERT INTO notify VALUES (1); END",
         "the trigger tell on patient_version_counter is at work while versions are drawn",
     ),
-    "what sets the counter of versions back": (
-        "CREATE TRIGGER tell AFTER DELETE ON patients BEGIN UPDATE patient_version_counter SET last = 0; END",
-        "the trigger tell on patients writes to patient_version_counter",
-    ),
-    "before an insert into the predictions, without the word": (
-        "CREATE TRIGGER drops INSERT ON predictions BEGIN DELETE FROM scoring_queue; END",
-        "the trigger drops on predictions could drop what is written there",
-    ),
     "before an insert into the predictions, in quotes": (
         'CREATE TRIGGER "after"BEFORE INSERT ON predictions BEGIN SELECT 1; END',
         "the trigger after on predictions could drop what is written there",
@@ -115,8 +88,6 @@ SOUND = {
         END""",
     "a name like a word": """CREATE TRIGGER before AFTER INSERT ON rejections BEGIN
         INSERT INTO notify SELECT 1 AS "before"; END""",
-    "no row where there is one": """CREATE TRIGGER once BEFORE INSERT ON patients
-        WHEN EXISTS (SELECT 1 FROM patients WHERE id = NEW.id) BEGIN SELECT RAISE(IGNORE); END""",
     "a check ahead of an insert": """CREATE TRIGGER adults INSERT ON patients WHEN NEW.age < 18 BEGIN
         SELECT RAISE(FAIL, 'no children'); END""",
     "what checks a row before an update, and tells others": """CREATE TRIGGER adults BEFORE UPDATE ON patients BEGIN
@@ -190,7 +161,7 @@ def test_a_trigger_that_names_its_columns_drops_what_it_is_for(sqlite: Database)
     assert_queue_is_true(sqlite)
 
 
-# ---- a statement that ends in its middle, and a counter behind its rows ---------------------------------------------
+# ---- a statement that ends in its middle ----------------------------------------------------------------------------
 
 
 def test_a_statement_that_failed_in_its_middle_is_told_and_mended(sqlite: Database) -> None:
@@ -210,30 +181,6 @@ def test_a_statement_that_failed_in_its_middle_is_told_and_mended(sqlite: Databa
     with pytest.raises(DatabaseFailed):
         sqlite.execute("UPDATE patients SET version = 7")  # by hand it is refused again
     schema.require_schema(sqlite.engine)
-
-
-@pytest.mark.parametrize("job", ["migrate", "requeue"])
-@pytest.mark.parametrize("table", ["patients", "scoring_queue", "predictions", "rejections"])
-def test_a_counter_behind_its_rows_is_raised_above_them(sqlite: Database, job: str, table: str) -> None:
-    insert_patients(sqlite, 1, first_id=1)
-    if table in ("predictions", "rejections"):
-        columns, values = ENDED[table]
-        sqlite.execute(f"INSERT INTO {table} (patient_id, patient_version, {columns}) VALUES (1, 1052, {values})")
-    else:
-        with without_triggers(sqlite):
-            sqlite.execute(f"UPDATE {table} SET {'version' if table == 'patients' else 'patient_version'} = 1052")
-    sqlite.execute("UPDATE patient_version_counter SET last = 0")
-    assert call(sqlite, job).exit_code == 0
-    sqlite.execute("DELETE FROM patients")
-    insert_patients(sqlite, 1, first_id=1)
-    assert patient(sqlite, 1).version > 1052
-    assert_queue_is_true(sqlite)
-
-
-ENDED = {
-    "predictions": ("model_version, run_id, probability, predicted_class, threshold", "1, 1, 0.5, 1, 0.5"),
-    "rejections": ("run_id, reason, field", "1, 'out_of_range', 'glucose'"),
-}
 
 
 # ---- what is fixed, under whatever name -----------------------------------------------------------------------------
@@ -267,7 +214,8 @@ def test_an_id_is_fixed_by_each_name_that_sqlite_has_for_it(
 
 LINKS = 5
 SPREADS = """CREATE TRIGGER spreads_{n} AFTER UPDATE ON patients WHEN NEW.id = {n} BEGIN
-    UPDATE patients SET pregnancies = NEW.pregnancies WHERE id = {n} + 1 AND pregnancies IS NOT NEW.pregnancies; END"""
+    UPDATE patients SET pregnancies = NEW.pregnancies, outcome = NEW.outcome WHERE id = {n} + 1
+        AND (pregnancies IS NOT NEW.pregnancies OR outcome IS NOT NEW.outcome); END"""
 BRINGS = f"""CREATE TRIGGER brings_{{n}} AFTER UPDATE ON patients
     WHEN NEW.id = {{n}} AND NOT EXISTS (SELECT 1 FROM patients WHERE id = {{n}} + 1)
     BEGIN INSERT INTO patients (id, {COLUMNS}) VALUES ({{n}} + 1, {VALUES}); END"""
@@ -307,6 +255,12 @@ def test_a_change_that_goes_from_trigger_to_trigger_is_seen_in_each_row(
     assert sqlite.execute("SELECT DISTINCT pregnancies FROM patients") == [(9.0,)]
     assert all(version > before[patient_id] for patient_id, version, *_ in unlabelled(sqlite))
     assert_queue_is_true(sqlite)
+    for outcome in ("1", "NULL"):
+        sqlite.execute(f"UPDATE patients SET outcome = {outcome} WHERE id = 1")
+        labelled = sqlite.value("SELECT count(outcome) FROM patients")
+        assert labelled == (0 if outcome == "NULL" else LINKS + 1 if link == SPREADS else 1)
+        assert sqlite.value("SELECT count(*) FROM patients WHERE (outcome IS NULL) <> (labelled_at IS NULL)") == 0
+        assert_queue_is_true(sqlite)
 
 
 @pytest.mark.parametrize("order", ["the clinic's made last", "ours made last"])
