@@ -28,6 +28,16 @@ def unlabelled(database: Database) -> list[tuple[Any, ...]]:
     return database.execute(f"SELECT id, version, {COLUMNS} FROM patients WHERE outcome IS NULL ORDER BY id")
 
 
+def predict(database: Database, patient_id: int, model: int = 1) -> None:
+    """Write a prediction of the row's version by this model."""
+    database.execute(
+        """INSERT INTO predictions (patient_id, patient_version, model_version, run_id, probability,
+                                    predicted_class, threshold)
+        SELECT id, version, :model, 1, 0.5, 1, 0.5 FROM patients WHERE id = :id""",
+        {"id": patient_id, "model": model},
+    )
+
+
 def assert_queue_is_true(database: Database) -> None:
     """As long as nothing was claimed, the queue holds the unlabelled rows as they are now and nothing else."""
     assert queue(database) == unlabelled(database)

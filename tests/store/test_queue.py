@@ -1,30 +1,32 @@
 """Claiming from the queue, alone and against others, and putting back what fell out of it."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from pima.errors import DatabaseBusy
 from pima.settings import DatabaseSettings
 from pima.store import queue, registry
 from pima.store.batches import Batch
 from pima.store.engine import make_engine, reading, writing
-from tests.conftest import FEATURE_NAMES, PATIENCE_SECONDS, Database, insert_patients, until_someone_waits_for_a_lock
+from tests.conftest import (
+    FEATURE_NAMES,
+    PATIENCE_SECONDS,
+    SOUND,
+    Database,
+    insert_many,
+    insert_patients,
+    until_someone_waits_for_a_lock,
+)
+from tests.store.rows import predict
 from tests.store.versions import add_version
 
 Entry = tuple[int, int]
 """Patient id and version."""
-
-
-def insert_many(database: Database, count: int) -> None:
-    database.execute(
-        """INSERT INTO patients (glucose)
-        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count) SELECT 100 + i % 50 FROM n""",
-        {"count": count},
-    )
 
 
 def entries(batch: Batch) -> list[Entry]:
@@ -74,14 +76,7 @@ def test_a_claim_brings_the_version_and_the_measurements_of_its_entry(database: 
     is_null = dict(zip(FEATURE_NAMES, batch.measurements.is_null[0].tolist(), strict=True))
     assert {name for name in FEATURE_NAMES if is_null[name]} == {"bmi", "insulin"}
     measured = {name: value for name, value in values.items() if not is_null[name]}
-    assert measured == {
-        "pregnancies": 6,
-        "glucose": 148,
-        "blood_pressure": 72,
-        "skin_thickness": 35,
-        "diabetes_pedigree": 0.627,
-        "age": 50,
-    }
+    assert measured == {name: SOUND[name] for name in measured}
 
 
 def test_an_empty_queue_gives_an_empty_batch(database: Database) -> None:
@@ -223,17 +218,6 @@ def test_a_claim_that_does_not_delete_what_it_has_read_is_undone(postgresql: Dat
     assert claim(postgresql.engine) == before
 
 
-def test_an_open_claim_keeps_other_claimers_out_of_the_file(sqlite: Database) -> None:
-    insert_patients(sqlite, 4)
-    impatient = make_engine(sqlite.url, DatabaseSettings(lock_timeout_seconds=0))
-    with writing(sqlite.engine) as connection:
-        assert ids(entries(queue.claim(connection, FEATURE_NAMES, 0, 2))) == [1, 2]
-        with pytest.raises(DatabaseBusy):
-            claim(impatient)
-    assert ids(claim(impatient)) == [3, 4]
-    impatient.dispose()
-
-
 @pytest.mark.judge
 def test_two_claimers_at_once_share_the_queue(database: Database) -> None:
     rows, batch = (2000, 40) if database.kind == "sqlite" else (5000, 50)
@@ -329,11 +313,7 @@ def insert_scored(database: Database, *models: int) -> int:
     (patient_id,) = insert_patients(database, 1)
     take_off(database, patient_id)
     for model in models:
-        database.execute(
-            """INSERT INTO predictions (patient_id, patient_version, model_version, run_id, probability,
-                                        predicted_class, threshold) VALUES (:id, :version, :model, 1, 0.5, 1, 0.5)""",
-            {"id": patient_id, "version": version(database, patient_id), "model": model},
-        )
+        predict(database, patient_id, model)
     return patient_id
 
 
@@ -368,6 +348,11 @@ def current(database: Database, *patient_ids: int) -> list[Entry]:
     return sorted((patient_id, version(database, patient_id)) for patient_id in patient_ids)
 
 
+def requeued(database: Database, how: Callable[[Connection], int]) -> int:
+    with writing(database.engine) as connection:
+        return how(connection)
+
+
 def test_requeue_takes_what_was_lost_and_nothing_else(database: Database) -> None:
     lost, (queued,) = insert_lost(database), insert_patients(database, 1)
     older_predicted, older_rejected = insert_scored(database, 1), insert_rejected(database)
@@ -379,12 +364,10 @@ def test_requeue_takes_what_was_lost_and_nothing_else(database: Database) -> Non
     label(database, insert_lost(database))
     before = waiting(database)
     assert ids(before) == [queued]
-    with writing(database.engine) as connection:
-        assert queue.requeue_lost(connection) == 3
+    assert requeued(database, queue.requeue_lost) == 3
     assert waiting(database) == sorted([*before, *current(database, lost, older_predicted, older_rejected)])
     assert database.value("SELECT glucose FROM scoring_queue WHERE patient_id = :id", {"id": older_predicted}) == 90
-    with writing(database.engine) as connection:
-        assert queue.requeue_lost(connection) == 0
+    assert requeued(database, queue.requeue_lost) == 0
 
 
 def test_requeue_takes_a_lost_correction_whose_earlier_version_still_waits(database: Database) -> None:
@@ -392,8 +375,7 @@ def test_requeue_takes_a_lost_correction_whose_earlier_version_still_waits(datab
     earlier = waiting(database)
     lose_a_correction(database, patient_id)
     assert waiting(database) == earlier != current(database, patient_id)
-    with writing(database.engine) as connection:
-        assert queue.requeue_lost(connection) == 1
+    assert requeued(database, queue.requeue_lost) == 1
     assert waiting(database) == current(database, patient_id)
     assert database.value("SELECT glucose FROM scoring_queue") == 90
 
@@ -410,8 +392,7 @@ def test_requeue_stale_takes_what_todays_champion_has_not_predicted(database: Da
     label(database, insert_scored(database, 1))
     before = waiting(database)
     assert ids(before) == [queued]
-    with writing(database.engine) as connection:
-        assert queue.requeue_stale(connection) == 3
+    assert requeued(database, queue.requeue_stale) == 3
     assert waiting(database) == sorted([*before, *current(database, stale, both_but_older, never)])
 
 
@@ -428,22 +409,11 @@ def test_requeue_rejected_takes_rejections_back_and_never_leaves_one_beside_a_qu
     database.execute("DELETE FROM patients WHERE id = :id", {"id": deleted})
     before = waiting(database)
     assert ids(before) == [corrected]
-    with writing(database.engine) as connection:
-        assert queue.requeue_rejected(connection) == 2
+    assert requeued(database, queue.requeue_rejected) == 2
     assert waiting(database) == sorted([*before, *current(database, *rejected)])
     both = """SELECT count(*) FROM rejections r JOIN scoring_queue q
               ON q.patient_id = r.patient_id AND q.patient_version = r.patient_version"""
     assert database.value(both) == 0
     kept = database.execute("SELECT patient_id FROM rejections ORDER BY patient_id")
     assert [row[0] for row in kept] == [labelled, corrected, corrected_and_scored, deleted]
-    with writing(database.engine) as connection:
-        assert queue.requeue_rejected(connection) == 0
-
-
-def test_what_waits_already_is_not_counted_as_queued_again(database: Database) -> None:
-    insert_patients(database, 2)
-    before = waiting(database)
-    for requeue in (queue.requeue_lost, queue.requeue_stale, queue.requeue_rejected):
-        with writing(database.engine) as connection:
-            assert requeue(connection) == 0
-    assert waiting(database) == before
+    assert requeued(database, queue.requeue_rejected) == 0

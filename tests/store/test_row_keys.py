@@ -14,7 +14,7 @@ from pima.store import schema
 from pima.store.engine import writing
 from pima.store.row_keys import KEY_IS_FIXED, NO_KEYS, OTHER_ID, OTHER_KEY
 from tests.conftest import Database, call, insert_patients
-from tests.store.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, patient, queue
+from tests.store.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, patient, predict, queue
 
 ANOTHERS = f"{OTHER_ID}|uq_row_keys_source_source_key"
 
@@ -236,16 +236,8 @@ def test_keys_are_kept_in_each_statement_of_a_transaction_and_after_a_savepoint(
     ]
 
 
-FORGETS = [
-    "RESET ALL",
-    "SET pima.keys_have_come = ''no''",
-    "SET LOCAL pima.keys_have_come = ''no''",
-    "RESET pima.keys_have_come",
-]
-
-
 @pytest.mark.parametrize("fires", ["BEFORE", "AFTER"])
-@pytest.mark.parametrize("forgets", FORGETS)
+@pytest.mark.parametrize("forgets", ["RESET ALL", "SET LOCAL pima.keys_have_come = ''no''"])
 def test_no_setting_that_somebody_changes_keeps_a_key_from_being_kept(
     postgresql: Database, forgets: str, fires: str
 ) -> None:
@@ -361,21 +353,12 @@ def test_a_key_in_another_order_is_told(postgresql: Database) -> None:
         schema.require_schema(postgresql.engine)
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "DROP TRIGGER patients_key_changed ON patients",
-        """DROP TRIGGER patients_key_changed ON patients;
-        CREATE TRIGGER patients_key_changed AFTER UPDATE ON patients FOR EACH ROW WHEN (OLD.source_key IS NULL)
-        EXECUTE FUNCTION keep_changed_key(); ALTER TABLE patients ENABLE ALWAYS TRIGGER patients_key_changed""",
-        """DROP TRIGGER patients_key_changed ON patients;
-        CREATE TRIGGER patients_key_changed AFTER UPDATE ON patients FOR EACH ROW
-        EXECUTE FUNCTION keep_changed_key(); ALTER TABLE patients ENABLE ALWAYS TRIGGER patients_key_changed""",
-    ],
-)
-def test_a_trigger_for_other_rows_is_told_and_made_anew(postgresql: Database, statement: str) -> None:
-    for each in statement.split(";"):
-        postgresql.execute(each)
+@pytest.mark.parametrize("rows", ["WHEN (OLD.source_key IS NULL)", ""])
+def test_a_trigger_for_other_rows_is_told_and_made_anew(postgresql: Database, rows: str) -> None:
+    made = f"AFTER UPDATE ON patients FOR EACH ROW {rows} EXECUTE FUNCTION keep_changed_key()"
+    postgresql.execute("DROP TRIGGER patients_key_changed ON patients")
+    postgresql.execute(f"CREATE TRIGGER patients_key_changed {made}")
+    postgresql.execute("ALTER TABLE patients ENABLE ALWAYS TRIGGER patients_key_changed")
     with pytest.raises(SchemaDiffers, match="patients_key_changed"):
         schema.require_schema(postgresql.engine)
     assert call(postgresql, "migrate").exit_code == 0
@@ -389,14 +372,8 @@ def test_a_prediction_says_whose_it_is_though_the_row_is_gone(database: Database
     insert_patients(database, 1, first_id=1)
     insert_patients(database, 1, first_id=2, source="clinic", source_key="v2")
     insert_patients(database, 1, first_id=3, source="clinic", source_key="v3")
-    with writing(database.engine) as connection:
-        for patient_id in (1, 2, 3):
-            connection.execute(
-                text("""INSERT INTO predictions
-                    (patient_id, patient_version, model_version, run_id, probability, predicted_class, threshold)
-                    SELECT id, version, 1, 1, 0.5, 1, 0.5 FROM patients WHERE id = :id"""),
-                {"id": patient_id},
-            )
+    for patient_id in (1, 2, 3):
+        predict(database, patient_id)
     database.execute("DELETE FROM patients WHERE id = 3")
     shown = database.execute("SELECT patient_id, source, source_key FROM current_predictions ORDER BY patient_id")
     assert shown == [(1, None, None), (2, "clinic", "v2"), (3, "clinic", "v3")]

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, event, text
 from pima.store import queue
 from pima.store.engine import writing
 from tests.conftest import Database, insert_patients
+from tests.store.rows import predict
 
 
 def requeue(database: Database, settings: str = "") -> int:
@@ -22,15 +23,6 @@ def lose(database: Database, *ids: int) -> None:
     for patient_id in ids:
         insert_patients(database, 1, first_id=patient_id)
         database.execute("DELETE FROM scoring_queue WHERE patient_id = :id", {"id": patient_id})
-
-
-def predict(database: Database, patient_id: int) -> None:
-    database.execute(
-        """INSERT INTO predictions (patient_id, patient_version, model_version, run_id, probability,
-                                    predicted_class, threshold)
-        SELECT id, version, 1, 1, 0.5, 1, 0.5 FROM patients WHERE id = :id""",
-        {"id": patient_id},
-    )
 
 
 def behind_the_look(connection: Connection, meanwhile: Callable[[], None]) -> list[str]:
