@@ -41,38 +41,23 @@ def promote_three(database: Database) -> None:
 # ---- going back -----------------------------------------------------------------------------------------------------
 
 
-def test_nothing_came_before_the_first_champion(database: Database) -> None:
-    assert version_before(database, 1) is None
-    record(database, "promoted", None, 1, challenger=1)
-    assert version_before(database, 1) is None
-
-
-def test_two_rollbacks_go_back_two_and_a_third_finds_nothing(database: Database) -> None:
-    promote_three(database)
-    assert [roll_back(database, champion) for champion in (3, 2, 1)] == [2, 1, None]
-
-
-def test_a_promotion_after_a_rollback_is_taken_back_to_where_it_came_from(database: Database) -> None:
-    promote_three(database)
-    assert roll_back(database, 3) == 2
-    record(database, "promoted", 2, 4, challenger=4)
-    assert [roll_back(database, champion) for champion in (4, 2)] == [2, 1]
-
-
-def test_a_persons_promotion_of_an_old_version_is_taken_back_too(database: Database) -> None:
-    promote_three(database)
-    record(database, "promoted_by_hand", 3, 1)
-    assert [roll_back(database, champion) for champion in (1, 3)] == [3, 2]
-
-
-def test_rollbacks_walk_back_to_the_first_champion_and_end_there(database: Database) -> None:
+@pytest.mark.parametrize(
+    ("moves", "champions", "gone_back_to"),
+    [
+        ([], [3, 2, 1], [2, 1, None]),
+        ([("rolled_back", 3, 2), ("promoted", 2, 4)], [4, 2, 1], [2, 1, None]),
+        ([("promoted_by_hand", 3, 1)], [1, 3, 2, 1], [3, 2, 1, None]),
+    ],
+)
+def test_rollbacks_walk_back_to_the_first_champion_and_end_there(
+    database: Database, moves: list[tuple[str, int, int]], champions: list[int], gone_back_to: list[int | None]
+) -> None:
     """A version that was rolled back must not come again by a further rollback."""
-    record(database, "promoted", None, 1, challenger=1)
-    record(database, "promoted", 1, 2, challenger=2)
-    record(database, "promoted_by_hand", 2, 1)
-    assert roll_back(database, 1) == 2
-    assert roll_back(database, 2) == 1
-    assert roll_back(database, 1) is None
+    assert version_before(database, 1) is None
+    promote_three(database)
+    for verdict, before, after in moves:
+        record(database, verdict, before, after)
+    assert [roll_back(database, champion) for champion in champions] == gone_back_to
 
 
 # ---- what the ledger answers ----------------------------------------------------------------------------------------

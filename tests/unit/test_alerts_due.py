@@ -103,24 +103,6 @@ class Receiver:
             self.look(minute, *conditions)
 
 
-def test_what_comes_again_after_the_all_clear_and_what_has_another_reason_are_told_at_once() -> None:
-    receiver = Receiver()
-    receiver.look_every_minute(0, 9, HOLDS)
-    receiver.look_every_minute(10, 10)
-    receiver.look_every_minute(11, 19, HOLDS)
-    receiver.look_every_minute(20, 1500, OTHERWISE)
-    receiver.look_every_minute(1501, 1600)
-    assert receiver.heard == [
-        (0, "holds source_away"),
-        (10, "over"),
-        (11, "holds source_away"),
-        (20, "holds source_unusable"),
-        (20 + 24 * 60, "holds source_unusable"),
-        (1501, "over"),
-    ]
-    assert receiver.remembered == {}
-
-
 def test_another_age_or_count_is_no_other_reason() -> None:
     receiver = Receiver()
     for minute in range(60):

@@ -22,14 +22,6 @@ def test_calibration_error_by_hand() -> None:
     assert calibration_error(probabilities, outcomes) == pytest.approx(0.3)
 
 
-def test_what_is_drawn_by_its_own_probabilities_is_well_calibrated() -> None:
-    draw = np.random.default_rng(1)
-    probabilities = draw.random(100_000)
-    outcomes = (draw.random(100_000) < probabilities).astype(np.int8)
-    assert calibration_error(probabilities, outcomes) < 0.01
-    assert calibration_error(probabilities**2, outcomes) > 0.1
-
-
 def test_repetitions_are_judged_one_by_one() -> None:
     outcomes = np.array([0, 1, 1, 0], dtype=np.int8)
     right, half = np.array([0.1, 0.9, 0.8, 0.2]), np.array([0.1, 0.2, 0.8, 0.9])

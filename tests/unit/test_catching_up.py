@@ -28,16 +28,10 @@ def _owed(first_seen_days_ago: float, newest_known_days_ago: int | None, *attemp
     )
 
 
-def test_nothing_is_owed_after_a_night_that_went_well() -> None:
+@pytest.mark.parametrize("missed", [1, 2, 9])
+def test_of_missed_ticks_the_latest_is_run_and_the_others_are_noted(missed: int) -> None:
     assert _owed(30, 0, "succeeded") == Owed(None, 0, "catch_up", [])
-
-
-def test_of_nine_missed_ticks_the_latest_is_run_and_the_others_are_noted() -> None:
-    assert _owed(30, 9) == Owed(_tick(0), 1, "catch_up", [_tick(days) for days in range(8, 0, -1)])
-
-
-def test_one_missed_tick_is_run() -> None:
-    assert _owed(30, 1) == Owed(_tick(0), 1, "catch_up", [])
+    assert _owed(30, missed) == Owed(_tick(0), 1, "catch_up", [_tick(days) for days in range(missed - 1, 0, -1)])
 
 
 @pytest.mark.parametrize("status", ["failed", "refused", "crashed", "interrupted", "try_again_later", "skipped"])

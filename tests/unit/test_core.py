@@ -88,12 +88,6 @@ def test_the_first_broken_rule_by_column_counts() -> None:
     assert divided.accepted.tolist() == [1]
 
 
-def test_no_rows_at_all() -> None:
-    divided = validate(Measurements(np.empty((0, 8)), np.empty((0, 8), dtype=bool)), FEATURES)
-    assert divided.features.shape == (0, 8)
-    assert divided.reasons == ()
-
-
 @given(st.lists(st.lists(st.floats() | st.none(), min_size=8, max_size=8), max_size=20))
 def test_whatever_comes_is_accepted_or_rejected_once_and_accepted_features_are_finite_or_missing(table) -> None:
     is_null = np.array([[v is None for v in row] for row in table], dtype=bool).reshape(-1, 8)

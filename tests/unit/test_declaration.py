@@ -81,13 +81,11 @@ def _number(name: str = "x", low: object = 0, high: object = 1, more: str = "") 
         (_features(201), "feature stands there 201 times. Expected: 1 to 200 features"),
         (_features(0), "feature"),
         (_features(2, '[[feature]]\nname = "f1"\nlow = 0\nhigh = 1\n'), "feature 3: name is that of feature 2 as well"),
-        (_number("outcome"), "feature 1: name is outcome, which is a column of the service's own"),
         (_number("ill"), "feature 1: name is that of the outcome as well"),
         (_number("version"), "feature 1: name is version, which is a column of the service's own"),
         (_number("xmin"), "feature 1: name is xmin, which is a column of the service's own"),
         (_number("sourcekey"), "feature 1: name is sourcekey, in a header the same as source_key, which is a column"),
         (_number("row_id"), "feature 1: name is row_id, in a header the same as rowid, which is a column"),
-        (_number("source"), "feature 1: name is source, which is a column of the service's own"),
         (_number('a\\"b'), "feature 1: name is no plain name"),
         (_number("größe"), "feature 1: name is no plain name"),
         (_number("Glucose"), "feature 1: name is no plain name"),
@@ -103,17 +101,10 @@ def _number(name: str = "x", low: object = 0, high: object = 1, more: str = "") 
         (_number(more="power = 2"), "feature 1 (x): power is none that the model has"),
         (_number(low=-1, more="power = 0.5"), "feature 1 (x): power is 0.5, but there are values below 0"),
         (_number(low=0, more="power = -1"), "feature 1 (x): power is -1, but there may be values of 0"),
-        (_number(more="scale = 0"), "feature 1 (x): scale is no scale"),
-        (_number(more="scale = -1"), "feature 1 (x): scale is no scale"),
         (_number(more="scale = 1e-7"), "feature 1 (x): scale is no scale. Expected: a number from 1e-06 to 100"),
-        (_number(more="scale = 1e-300"), "feature 1 (x): scale is no scale"),
         (_number(more="scale = 101"), "feature 1 (x): scale is no scale"),
-        (_number(more="scale = inf"), "feature 1 (x): scale is no scale"),
         (_number(more="scale = nan"), "feature 1 (x): scale is no scale"),
-        (
-            _number(more='kind = "ordinal"'),
-            "feature 1 (x).kind can't be taken as it is. Expected: 'number' or 'category'",
-        ),
+        (_number(more='kind = "ordinal"'), "feature 1 (x).kind can't be taken as it is. Expected: 'number' or"),
         (_number(more='codes = { 0 = "a", 1 = "b" }'), "feature 1 (x): codes belong to a category"),
         (_number(more="unti = 3"), "feature 1 (x) has no key unti. Expected: keys of: name, unit"),
         ('[outcome]\nname = "ill"\n[[feature]]\nname = "x"\nlow = 0\n', "feature 1 (x): high is missing"),
@@ -126,7 +117,6 @@ def _number(name: str = "x", low: object = 0, high: object = 1, more: str = "") 
         (_categories(1, 2).replace("1 =", "1.5 ="), "feature 1 (c0).codes can't be taken as it is"),
         (_categories(1, 2).replace("1 =", "x ="), "feature 1 (c0).codes can't be taken as it is. Expected: a table"),
         (_categories(1, 2).replace("1 =", "01 ="), "feature 1 (c0).codes can't be taken as it is"),
-        (_categories(1, 2).replace("1 =", '"1.5" ='), "feature 1 (c0).codes can't be taken as it is"),
         (_categories(1, 2).replace("1 =", '"+1" ='), "feature 1 (c0).codes can't be taken as it is"),
         (_categories(1, 2) + "low = 1\n", "feature 1 (c0): low belongs to a number"),
         (_number() + '[[retired]]\nname = "y"\n', "there is no section retired"),
@@ -156,17 +146,13 @@ def test_other_labels_with_digits_are_labels(tmp_path: Path, label: str) -> None
     ("outcome", "told"),
     [
         ('name = ""', "outcome: name is no plain name"),
-        ("name = 'a\";drop'", "outcome: name is no plain name"),
-        (f'name = "{"x" * 64}"', "outcome: name is no plain name"),
-        ('name = "größe"', "outcome: name is no plain name"),
         ('name = "Ill"', "outcome: name is no plain name"),
         ('name = "id"', "outcome: name is id, which is a column of the service's own"),
-        ('name = "version"', "outcome: name is version, which is a column of the service's own"),
         ('name = "personkey"', "outcome: name is personkey, in a header the same as person_key, which is a column"),
         ('name = "out_come"', "outcome: name is out_come, in a header the same as outcome, which is a column"),
         (
             'name = "ill"\nalso_called = ["Person Key"]',
-            "outcome: also_called is that of the service's own column person_key as well",
+            "outcome: also_called is that of the service's own column",
         ),
         ('name = "x"', "feature 1: name is that of the outcome as well"),
         ('name = "other_x"', "feature 1: also_called is that of the outcome as well"),
@@ -175,10 +161,7 @@ def test_other_labels_with_digits_are_labels(tmp_path: Path, label: str) -> None
         ('name = "ill"\nalso_called = ["ID"]', "outcome: also_called is that of the patient's id as well"),
         ('name = "ill"\nalso_called = [""]', "outcome: also_called may not hold a name that no column can have"),
         ('name = "ill"\nalso_called = ["_ "]', "outcome: also_called may not hold a name that no column can have"),
-        (
-            'name = "ill"\nperhaps_called = ["a\\nb"]',
-            "outcome: perhaps_called may not hold a name that no column can have",
-        ),
+        ('name = "ill"\nperhaps_called = ["a\\nb"]', "outcome: perhaps_called may not hold a name that no column"),
     ],
 )
 def test_the_outcome_s_names_are_checked_as_the_features_are(tmp_path: Path, outcome: str, told: str) -> None:
@@ -199,33 +182,21 @@ def test_other_names_of_a_feature_are_names_that_a_column_can_have(tmp_path: Pat
     assert read_declaration(path).spelled["körpergröße(cm)"] == "x"
 
 
-@pytest.mark.parametrize("key", ["unit", "rationale"])
 @pytest.mark.parametrize("unstorable", ["a\0b", "a\ud800b", "\udfff"])
-def test_no_text_holds_what_a_database_can_not_keep(key: str, unstorable: str) -> None:
-    number = Feature("x", low=0, high=1, also_called=("other x",))
-    fault = first_fault(Declaration(Outcome("ill"), (replace(number, **{key: unstorable}),)))
-    assert fault is not None
-    assert (fault.key, fault.what) == (
-        f"feature 1: {key}",
-        "may not hold a NUL character or half of a pair of surrogates",
-    )
-    assert first_fault(Declaration(Outcome("ill"), (number,))) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        (_number(more='rationale = "a\\u0000b"'), "feature 1: rationale may not hold a NUL character"),
-        (_number(more='also_called = ["a\\u0000b"]'), "feature 1: also_called may not hold a NUL character"),
-        (_categories(1, 2).replace("label of 1", "a\\u0000b"), "feature 1: codes may not hold a NUL character"),
-        (
-            _number().replace("[[feature]]", 'meaning = "\\u0000"\n[[feature]]'),
-            "outcome: meaning may not hold a NUL character",
-        ),
-    ],
-)
-def test_a_nul_in_a_text_is_refused_with_the_key(tmp_path: Path, text: str, told: str) -> None:
-    assert told in _refused(tmp_path, text)
+def test_no_text_holds_what_a_database_can_not_keep(unstorable: str) -> None:
+    number, ill = Feature("x", low=0, high=1, also_called=("other x",)), Outcome("ill")
+    assert first_fault(Declaration(ill, (number,))) is None
+    category = Feature("c", kind="category", codes={0: "a", 1: unstorable})
+    for wrong, key in (
+        (Declaration(ill, (replace(number, unit=unstorable),)), "feature 1: unit"),
+        (Declaration(ill, (replace(number, rationale=unstorable),)), "feature 1: rationale"),
+        (Declaration(ill, (replace(number, also_called=(unstorable,)),)), "feature 1: also_called"),
+        (Declaration(ill, (category,)), "feature 1: codes"),
+        (Declaration(replace(ill, meaning=unstorable), (number,)), "outcome: meaning"),
+    ):
+        fault = first_fault(wrong)
+        assert fault is not None
+        assert (fault.key, fault.what) == (key, "may not hold a NUL character or half of a pair of surrogates")
 
 
 UNSEEN = ["\n", "\r", "\t", "\x1b", "\x7f", "\x85", "\xa0", "\xad", "\u200b", "\u202e", "\u2028", "\u2066", "\ufeff"]

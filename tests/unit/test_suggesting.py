@@ -21,7 +21,6 @@ from pima.suggesting.numbers import Numbers
 from pima.suggesting.ranges import range_of, zero_is_apart
 from pima.suggesting.tables import Place, Table, fault_of, table_of
 from pima.suggesting.toml_text import line, quoted
-from tests.conftest import ROOT
 from tests.conftest import SHIPPED as SHIPPED_ROWS
 
 PLACE = Place("clinic", "visits", None, "")
@@ -462,9 +461,3 @@ def test_more_features_than_a_declaration_may_have_are_refused() -> None:
     assert found.refused[0].reason == "beyond 200 features or 512 inputs"
     words = [f"w{chr(97 + n % 15)}" for n in range(ROWS)]
     assert len(draft({f"c{n}": words for n in range(60)}).features) == 1 + 34
-
-
-def test_the_room_is_below_all_that_reads() -> None:
-    """It is a matter of rules alone."""
-    for path in (ROOT / "pima" / "suggesting").glob("*.py"):
-        assert "sqlalchemy" not in path.read_text()

@@ -21,24 +21,18 @@ def _columns(drawn: list[tuple[int, float]]) -> tuple[np.ndarray, np.ndarray]:
     return np.array([row[1] for row in drawn]), outcomes
 
 
+def _share(right: np.ndarray) -> Fraction:
+    return Fraction(int(right.sum()), len(right))
+
+
 @given(rows, shares)
-def test_no_larger_threshold_reaches_the_sensitivity(drawn: list[tuple[int, float]], share: str) -> None:
+def test_the_next_threshold_does_not_reach_what_was_asked_for(drawn: list[tuple[int, float]], share: str) -> None:
     probabilities, outcomes = _columns(drawn)
-    of_cases = probabilities[outcomes == 1]
+    of_cases, of_others = probabilities[outcomes == 1], probabilities[outcomes == 0]
     found = threshold_reaching(f"sensitivity >= {share}", probabilities, outcomes)
-    assert Fraction(int((of_cases >= found).sum()), len(of_cases)) >= Fraction(share)
-    above = np.nextafter(found, 2)
-    assert Fraction(int((of_cases >= above).sum()), len(of_cases)) < Fraction(share)
-
-
-@given(rows, shares)
-def test_no_smaller_threshold_reaches_the_specificity(drawn: list[tuple[int, float]], share: str) -> None:
-    probabilities, outcomes = _columns(drawn)
-    of_others = probabilities[outcomes == 0]
+    assert _share(of_cases >= found) >= Fraction(share) > _share(of_cases >= np.nextafter(found, 2))
     found = threshold_reaching(f"specificity >= {share}", probabilities, outcomes)
-    assert Fraction(int((of_others < found).sum()), len(of_others)) >= Fraction(share)
-    below = np.nextafter(found, -1)
-    assert Fraction(int((of_others < below).sum()), len(of_others)) < Fraction(share)
+    assert _share(of_others < found) >= Fraction(share) > _share(of_others < np.nextafter(found, -1))
 
 
 def test_a_share_is_meant_as_it_is_written() -> None:

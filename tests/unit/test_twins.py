@@ -63,6 +63,6 @@ def test_without_a_limit_no_twin_is_ever_trained_on() -> None:
 
 def test_equal_features_keep_no_row_from_judging_where_they_say_nothing() -> None:
     found = split(_coarse(5_000), COARSE, "salt", 0.30, MOST_TWINS)
-    learned = as_learned(0.30, found.training)
-    assert unseen_by(learned, found.holdout, found.holdout.features, "salt", by_features=False).all()
-    assert not unseen_by(learned, found.holdout, found.holdout.features, "salt").all()
+    learned = as_learned(found.training)
+    assert unseen_by(learned, found.holdout, found.holdout.features, by_features=False).all()
+    assert not unseen_by(learned, found.holdout, found.holdout.features).all()
