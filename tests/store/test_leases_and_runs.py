@@ -156,17 +156,6 @@ def test_of_two_takers_at_once_exactly_one_wins(database: Database, ran_out: boo
         assert sorted(won, key=str) == [1 + ran_out, None]
 
 
-def test_a_lease_taken_in_a_transaction_that_fails_is_free(database: Database) -> None:
-    def take_and_die() -> None:
-        with writing(database.engine) as connection:
-            assert leases.take_lease(connection, "retrain", "a", 60) == 1
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        take_and_die()
-    assert take(database, "b") == 1
-
-
 # ---- runs -----------------------------------------------------------------------------------------------------------
 
 

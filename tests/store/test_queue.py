@@ -112,21 +112,6 @@ def test_every_number_arrives_as_it_was_written(database: Database) -> None:
     assert (batch.measurements.is_null.sum(axis=1) == len(FEATURE_NAMES) - len(names)).all()
 
 
-def test_a_claim_that_is_rolled_back_is_whole_again(database: Database) -> None:
-    insert_patients(database, 5)
-    rows = f"SELECT patient_id, patient_version, {', '.join(FEATURE_NAMES)}, enqueued_at FROM scoring_queue ORDER BY 1"
-    before = database.execute(rows)
-
-    def claim_and_die() -> None:
-        with writing(database.engine) as connection:
-            assert len(queue.claim(connection, FEATURE_NAMES, 0, 3)) == 3
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        claim_and_die()
-    assert database.execute(rows) == before
-
-
 def test_the_queues_state_for_people(database: Database) -> None:
     with reading(database.engine) as connection:
         assert queue.is_empty(connection)

@@ -129,24 +129,6 @@ def test_where_pg_hba_has_no_entry_it_is_named(asking_for_passwords: Server) -> 
     assert "pg_hba.conf" in str(error)
 
 
-def test_nobody_there_no_such_socket_and_an_unknown_host_are_told_apart(tmp_path: Path) -> None:
-    with socket.socket() as taken, socket.socket() as silent:
-        taken.bind(("127.0.0.1", 0))  # bound and not listening: nobody answers, and nobody else gets it
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        for place, named in (
-            (f"127.0.0.1:{taken.getsockname()[1]}/db", "connection refused"),
-            (f"127.0.0.1:{silent.getsockname()[1]}/db", "no answer came"),
-            ("no-such-host.invalid/db?sslmode=verify-full", "unknown host"),
-            (f"/db?host={tmp_path}", "no such socket"),
-        ):
-            error = error_of(asking(f"postgresql://doctor:{PASSWORD}@{place}", connect_timeout_seconds=2))
-            assert type(error) is DatabaseAway
-            assert error.exit_code == TRY_AGAIN_LATER
-            assert named in str(error)
-            assert PASSWORD not in everything_told_by(error)
-
-
 @contextmanager
 def _hanging_up() -> Iterator[int]:
     """A port that takes each connection and ends it at its first word."""
@@ -165,14 +147,22 @@ def _hanging_up() -> Iterator[int]:
             serving.join()
 
 
-def test_a_host_without_a_route_and_a_server_that_hangs_up_are_told_apart() -> None:
-    with _hanging_up() as port:
+def test_what_keeps_from_a_server_is_told_apart(tmp_path: Path) -> None:
+    with socket.socket() as taken, socket.socket() as silent, _hanging_up() as port:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: nobody answers, and nobody else gets it
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
         for place, named in (
+            (f"127.0.0.1:{taken.getsockname()[1]}/db", "connection refused"),
+            (f"127.0.0.1:{silent.getsockname()[1]}/db", "no answer came"),
+            ("no-such-host.invalid/db?sslmode=verify-full", "unknown host"),
+            (f"/db?host={tmp_path}", "no such socket"),
             ("224.0.0.1/db?sslmode=verify-full", "no way to its host"),  # TCP goes to no multicast address
             (f"127.0.0.1:{port}/db?sslmode=disable", "broke the connection off"),
         ):
             error = error_of(asking(f"postgresql://doctor:{PASSWORD}@{place}", connect_timeout_seconds=2))
             assert type(error) is DatabaseAway
+            assert error.exit_code == TRY_AGAIN_LATER
             assert named in str(error)
             assert place.partition("?")[0] in str(error)
             assert PASSWORD not in everything_told_by(error)

@@ -128,14 +128,6 @@ def test_keys_that_arrive_leave_the_side_that_the_row_had(database: Database) ->
     assert queue(database) == []
 
 
-def test_a_person_may_change_and_the_side_stays(database: Database) -> None:
-    insert_patients(database, 1, first_id=5, person_key="one", source="clinic", source_key="v1")
-    for person in ("'another'", "NULL", "'a third'"):
-        database.execute(f"UPDATE patients SET person_key = {person}")
-        assert row_keys(database) == [(5, "clinic", "v1", "person one")]
-    assert_queue_is_true(database)
-
-
 @pytest.mark.parametrize("change", ["source = 'other'", "source_key = 'v2'", "source = NULL, source_key = NULL"])
 def test_a_source_key_that_is_set_is_never_changed(database: Database, change: str) -> None:
     insert_patients(database, 1, source="clinic", source_key="v1")

@@ -263,15 +263,6 @@ def test_a_change_that_goes_from_trigger_to_trigger_is_seen_in_each_row(
         assert_queue_is_true(sqlite)
 
 
-@pytest.mark.parametrize("order", ["the clinic's made last", "ours made last"])
-def test_rows_that_bring_one_another_all_wait(sqlite: Database, order: str) -> None:
-    chain(sqlite, BRINGS, order)
-    insert_patients(sqlite, 1, first_id=1)
-    assert [entry[0] for entry in queue(sqlite)] == list(range(1, LINKS + 2))
-    assert sqlite.value("SELECT min(version) FROM patients") > 0
-    assert_queue_is_true(sqlite)
-
-
 def test_a_chain_that_ours_were_not_made_for_is_told_and_refused_until_they_are(sqlite: Database) -> None:
     for n in range(1, LINKS + 1):
         make(sqlite, BRINGS.format(n=n))

@@ -127,15 +127,6 @@ def _flap(receiver: Receiver, last: int, first: int = 0) -> None:
         receiver.look(minute, *[HOLDS] * (minute % 2 == 0))
 
 
-def test_what_flaps_is_told_three_times_then_so_and_is_quiet_until_it_has_been_over_for_an_hour() -> None:
-    receiver = Receiver()
-    _flap(receiver, 301)
-    receiver.look_every_minute(302, 400)
-    assert receiver.heard == [*FLAPPING, (361, "over")]
-    receiver.look(401, HOLDS)
-    assert receiver.heard[-1] == (401, "holds source_away")
-
-
 def test_what_flaps_and_settles_as_it_holds_is_told_daily_and_then_once_when_it_is_over() -> None:
     receiver = Receiver()
     _flap(receiver, 300)
@@ -169,20 +160,6 @@ def test_what_comes_a_fourth_time_an_hour_after_the_first_is_told_as_ever() -> N
         receiver.look(minute + 10)
     assert {said for _, said in receiver.heard} == {"holds source_away", "over"}
     assert len(receiver.heard) == 24
-
-
-def test_what_was_not_taken_does_not_count_and_is_told_at_the_next_look() -> None:
-    receiver = Receiver()
-    _flap(receiver, 5)
-    for minute in (6, 7):
-        receiver.look(minute, HOLDS, takes=False)
-    receiver.look(8, HOLDS)
-    assert receiver.heard == [*FLAPPING[:-1], (8, "flaps source_away")]
-    receiver.look(9)
-    for minute in (69, 70):
-        receiver.look(minute, takes=False)
-    receiver.look(71)
-    assert receiver.heard[-1] == (71, "over")
 
 
 def test_what_flaps_is_left_alone_while_somebody_else_tells_it() -> None:

@@ -142,12 +142,6 @@ def test_every_pair_of_tables_in_blocks_of_every_size_is_compared_as_plainly_as_
     assert found == _plainly(theirs, ours, has_outcome, has_person)
 
 
-def test_a_zero_is_not_the_lack_of_a_value() -> None:
-    ours, theirs = [Row("a", 0.0), Row("b", None), Row("c", None)], [Row("a", None), Row("b", 0.0), Row("c", None)]
-    (block,) = compare(_blocks(theirs, 9), _blocks(ours, 9), False, False)
-    assert (block.changed.keys, block.unchanged) == (["a", "b"], 1)
-
-
 def test_of_millions_that_have_vanished_a_block_is_in_memory() -> None:
     # Their keys alone would be 4 MB.
     ours = (_rows([Row(f"b{block:04}{n:03}") for n in range(500)]) for block in range(120))

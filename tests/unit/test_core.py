@@ -134,17 +134,6 @@ def test_column_names_are_recognised(spelled: str, meant: str | None) -> None:
     assert canonical_name(spelled, declaring.SHIPPED) == meant
 
 
-def test_the_holdout_takes_its_share_and_moves_nobody_when_rows_are_added() -> None:
-    ids = np.arange(1, 100_001)
-    share = 0.30
-    member = holdout.in_holdout(ids, "salt", share)
-    sigma = math.sqrt(share * (1 - share) / len(ids))
-    assert abs(member.mean() - share) < 3 * sigma
-    more = holdout.in_holdout(np.concatenate([np.arange(200_000, 201_000), ids[::-1]]), "salt", share)
-    assert (more[1000:][::-1] == member).all()
-    assert (holdout.in_holdout(ids, "another salt", share) != member).any()
-
-
 def test_membership_is_frozen() -> None:
     # Written down once: a change of the hash would move training rows into the test set of running installations.
     members = np.flatnonzero(holdout.in_holdout(np.arange(1, 31), "salt", 0.30)) + 1
@@ -205,18 +194,6 @@ def test_the_history_is_split_without_anybody_on_both_sides() -> None:
     assert not set(divided.training.patient_ids) & set(divided.holdout.patient_ids)
     assert divided.left_out == {}
     assert divided.fingerprint == _part().fingerprint != _part("another").fingerprint
-
-
-def test_a_twin_of_a_holdout_row_is_trained_on_by_nobody() -> None:
-    rows = _shipped()
-    ids = np.arange(1, 769)
-    held = int(np.flatnonzero(holdout.in_holdout(ids, "salt", 0.30))[0])
-    trained = int(np.flatnonzero(~holdout.in_holdout(ids, "salt", 0.30))[0])
-    rows[trained, :8] = rows[held, :8]
-    divided = history.split(_history(rows), FEATURES, "salt", 0.30)
-    assert divided.left_out == {"twin_of_holdout": 1}
-    assert trained + 1 not in divided.training.patient_ids
-    assert held + 1 in divided.holdout.patient_ids
 
 
 def test_a_changed_value_or_outcome_changes_the_fingerprint() -> None:

@@ -110,13 +110,6 @@ def test_one_case_more_for_as_many_false_alarms_as_it_is_worth_is_a_tie(false_al
     assert _decided(contest, NET_BENEFIT) == (Decision.NOT_BETTER, Reason.NOT_MORE_NET_BENEFIT)
 
 
-def test_by_accuracy_a_good_model_of_a_rare_outcome_is_no_champion() -> None:
-    # At 0.5 it calls nobody ill, so it is right as often as the majority class and a tie.
-    contest = _contest(KNOWING, challenger_threshold=0.5)
-    assert _decided(contest, GateOptions()) == (Decision.NOT_BETTER, Reason.NOT_ABOVE_MAJORITY)
-    assert _decided(contest, LOG_LOSS) == (Decision.PROMOTED, Reason.FIRST_CHAMPION)
-
-
 @pytest.mark.parametrize("champions", [0.01, 0.06, 0.5, 0.99])
 @pytest.mark.parametrize("probabilities", [_calling(3, 10), KNOWING, VAGUE])
 def test_another_threshold_by_itself_is_no_net_benefit(probabilities: np.ndarray, champions: float) -> None:
@@ -124,15 +117,6 @@ def test_another_threshold_by_itself_is_no_net_benefit(probabilities: np.ndarray
     contest = _contest(probabilities, probabilities, challenger_threshold=0.06, champion_threshold=champions)
     assert _decided(contest, NET_BENEFIT) == (Decision.NOT_BETTER, Reason.NOT_MORE_NET_BENEFIT)
     assert decide(contest, NET_BENEFIT).measured.gain == 0
-
-
-def test_both_are_classified_where_the_clinic_would_act() -> None:
-    # At 0.06 the vague one calls the five and nobody else, whatever the champion's own threshold is.
-    better = _contest(VAGUE, _calling(3, 0), challenger_threshold=0.06, champion_threshold=0.95)
-    found = decide(better, NET_BENEFIT).measured
-    assert (found.challenger, found.champion) == (pytest.approx(0.05), pytest.approx(0.03))
-    worse = replace(better, challenger=better.champion, champion=better.challenger)
-    assert _decided(worse, NET_BENEFIT) == (Decision.NOT_BETTER, Reason.NOT_MORE_NET_BENEFIT)
 
 
 @pytest.mark.parametrize(

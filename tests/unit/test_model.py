@@ -93,15 +93,6 @@ def test_the_stored_model_is_made_of_plain_layers(model) -> None:
     assert names <= {"InputLayer", "Sqrt", "Reciprocal", "Normalization", "Isnan", "Where", "Dense"}
 
 
-def test_both_stored_forms_say_the_same_on_probe_rows_and_data(data, artifacts) -> None:
-    from pima.model.artifact import PROBABILITY_ROUNDING, parity, probe_rows
-
-    assert np.isnan(probe_rows(FEATURES)).any()
-    found = parity(artifacts, data.features, FEATURES, 0.5)
-    assert found.passed
-    assert found.largest_difference <= PROBABILITY_ROUNDING
-
-
 def test_another_models_compiled_form_fails_parity(data, artifacts) -> None:
     from pima.model.artifact import Artifacts, export, parity
     from pima.model.network import fit
@@ -113,26 +104,6 @@ def test_another_models_compiled_form_fails_parity(data, artifacts) -> None:
     assert found.class_flips > 0
 
 
-def test_missing_values_count_as_the_training_mean_of_their_power(data, model) -> None:
-    row = data.features[:1].copy()
-    row[0, 4] = np.nan
-    filled = row.copy()
-    filled[0, 4] = np.nanmean(np.sqrt(data.features[:, 4])) ** 2
-    assert np.asarray(model(row))[0, 0] == pytest.approx(np.asarray(model(filled))[0, 0], abs=1e-6)
-
-
-def test_the_members_see_each_measurement_at_its_scale(data) -> None:
-    from pima.model.preprocessing import learn_preprocessing
-
-    seen = np.where(
-        np.isnan(data.features),
-        np.nan,
-        learn_preprocessing(SHIPPED_RECIPE, FEATURES, data.features).apply(data.features),
-    )
-    assert np.nanmean(seen, axis=0) == pytest.approx(np.zeros(8), abs=1e-5)
-    assert np.nanstd(seen, axis=0) == pytest.approx(SHIPPED_RECIPE.scales, abs=1e-5)
-
-
 def test_the_articles_network_sees_plain_standardised_measurements(data) -> None:
     from pima.model.preprocessing import learn_preprocessing, observed_moments
 
@@ -141,14 +112,6 @@ def test_the_articles_network_sees_plain_standardised_measurements(data) -> None
     assert learn_preprocessing(Article(), FEATURES, data.features).apply(data.features) == pytest.approx(
         plain, abs=1e-5
     )
-
-
-def test_the_stored_model_prepares_rows_as_the_fit_did(data, model) -> None:
-    from pima.model.preprocessing import learn_preprocessing
-
-    prepared = learn_preprocessing(SHIPPED_RECIPE, FEATURES, data.features).apply(data.features)
-    hidden, output = model.layers[-2:]
-    assert np.asarray(output(hidden(prepared))) == pytest.approx(np.asarray(model(data.features)), abs=1e-5)
 
 
 def test_a_column_without_any_value_divides_by_nothing() -> None:

@@ -1,11 +1,8 @@
-"""Which power is chosen for a number that none is declared for, and how training rows are parted once more."""
+"""Which power is chosen for a number that none is declared for."""
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pima.core.folds import stratified_folds
 from pima.core.powers import choose_exponents
 
 DRAW = np.random.default_rng(2)
@@ -39,13 +36,3 @@ def test_missing_values_count_for_nothing_and_a_number_that_is_never_there_stays
     some_missing[::2] = np.nan
     assert _chosen(some_missing, 0) == 0.5
     assert _chosen(np.full(5, np.nan), 0) == _chosen(np.full(5, 3.0), 1) == 1
-
-
-@given(st.lists(st.integers(0, 1), min_size=1, max_size=60), st.integers(2, 6), st.integers(0, 99))
-def test_folds_have_equal_shares_of_each_outcome(outcomes: list[int], folds: int, seed: int) -> None:
-    rows = np.array(outcomes, dtype=np.int8)
-    numbers = stratified_folds(rows, folds, seed)
-    assert (stratified_folds(rows, folds, seed) == numbers).all()
-    for outcome in (0, 1):
-        counts = np.bincount(numbers[rows == outcome], minlength=folds)
-        assert counts.max() - counts.min() <= 1

@@ -79,14 +79,6 @@ def test_the_articles_fit_chooses_no_powers() -> None:
     assert len(found) == 1
 
 
-def test_the_shipped_features_with_another_low_have_the_shipped_fingerprint() -> None:
-    """All their powers are declared."""
-    settings = read_settings(None, {})
-    others = (*FEATURES[:-1], msgspec.structs.replace(FEATURES[-1], low=17.0))
-    assert fit_fingerprint(settings, others) == fit_fingerprint(settings, FEATURES)
-    assert gate_fingerprint(settings, others) == gate_fingerprint(settings, FEATURES)
-
-
 def test_of_other_bands_an_asked_margin_is_another_question_and_else_they_are_none() -> None:
     banded = (*FEATURES[:-1], msgspec.structs.replace(FEATURES[-1], bands=(30, 60)))
     default, asked = Settings(), msgspec.structs.replace(Settings(), gate=GateSettings(subgroup_margin=0.05))

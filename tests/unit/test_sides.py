@@ -184,15 +184,6 @@ def test_where_the_rows_of_many_persons_are_equal_it_says_nothing_of_those_of_no
     assert (named.left_out, named.twins_kept, named.equal_says_nothing) == ({}, 0, True)
 
 
-def test_ids_in_another_order_leave_every_key_on_its_side() -> None:
-    keys = [f"source clinic v{n}" for n in range(500)]
-    shuffled = np.random.default_rng(1).permutation(500).tolist()
-    found = split(_history(keys, [None] * 500), FEATURES, SALT, SHARE)
-    anew = split(_history([keys[n] for n in shuffled], [None] * 500, list(range(1001, 1501))), FEATURES, SALT, SHARE)
-    held = {keys[each - 1] for each in found.holdout.patient_ids.tolist()}
-    assert {keys[shuffled[each - 1001]] for each in anew.holdout.patient_ids.tolist()} == held
-
-
 def test_no_other_visit_of_a_person_whom_it_learned_from_judges_a_model() -> None:
     """The visit that was learned from is gone, or its person is another by now."""
     persons = [f"p{n}" for n in range(200)]

@@ -12,7 +12,6 @@ import pytest
 
 from pima.core.declaration_rules import first_fault
 from pima.core.features import Declaration
-from pima.declaring import SHIPPED
 from pima.suggesting import tables
 from pima.suggesting.column_names import is_a_value, plain_names
 from pima.suggesting.draft import Draft, draft_of
@@ -21,7 +20,6 @@ from pima.suggesting.numbers import Numbers
 from pima.suggesting.ranges import range_of, zero_is_apart
 from pima.suggesting.tables import Place, Table, fault_of, table_of
 from pima.suggesting.toml_text import line, quoted
-from tests.conftest import SHIPPED as SHIPPED_ROWS
 
 PLACE = Place("clinic", "visits", None, "")
 ROWS = 400
@@ -214,19 +212,6 @@ def test_a_zero_far_from_all_others_means_not_measured() -> None:
     assert not zero_is_apart(numbers([0] * 150 + [DRAW.randrange(60, 200) for _ in range(100)]))
     assert not zero_is_apart(numbers([0] * 5 + [3] + [DRAW.randrange(60, 200) for _ in range(200)]))
     assert not zero_is_apart(numbers([-70] + [0] * 5 + [DRAW.randrange(60, 200) for _ in range(200)]))
-
-
-def test_of_the_shipped_rows_no_range_leaves_one_out() -> None:
-    """Ranges as people who know the measurements declared them, and what the draft makes of the rows alone."""
-    lines = [[float(cell) for cell in row.split(",")] for row in SHIPPED_ROWS.read_text().split()]
-    for feature, values in zip(SHIPPED.features, zip(*lines, strict=True), strict=False):
-        found = numbers(values)
-        apart = zero_is_apart(found)
-        bounds = range_of(found, apart)
-        assert bounds is not None
-        assert (bounds.below, bounds.above) == (0, 0), feature.name
-        # Half of the rows lack insulin, and 0 is not far below the lowest that were measured.
-        assert apart == (feature.zero_is_missing and feature.name != "insulin"), feature.name
 
 
 # ---- outcome, key, person, times -------------------------------------------------------------------------------------
