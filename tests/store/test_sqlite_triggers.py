@@ -13,70 +13,48 @@ from tests.store.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_t
 
 OLD_ROW = f"INSERT INTO patients (id, {COLUMNS}) VALUES (1, {VALUES.replace('50', '81')})"
 CLINICS = "CREATE TABLE notify (id INTEGER); CREATE TABLE audit (id INTEGER UNIQUE)"
+QUEUES_NOT = "may keep those that queue its rows from running"
+HALF_WRITES = "may leave a patient's row half written"
+OVERTAKEN = "writes to patients before the statement that fires it does"
+WITHIN_OURS = "writes to patients while pima's own triggers are at work"
+# What is said of which trigger, and the statements that make it.
 UNDOES = {
-    "an early return after an insert": (
-        """CREATE TRIGGER tell AFTER INSERT ON patients BEGIN
+    f"tell on patients {QUEUES_NOT}": """CREATE TRIGGER tell AFTER INSERT ON patients BEGIN
         SELECT RAISE(IGNORE) WHERE NEW.age > 80; INSERT INTO notify VALUES (NEW.id); END""",
-        "the trigger tell on patients may keep those that queue its rows from running",
-    ),
-    "an early return after an update": (
-        """CREATE TRIGGER [tell me] AFTER/**/UPDATE OF glucose ON "PATIENTS" BEGIN SELECT raise -- in short
+    f"tell me on patients {QUEUES_NOT}": """CREATE TRIGGER [tell me] AFTER/**/UPDATE OF glucose ON "PATIENTS" BEGIN
+        SELECT raise -- in short
         (ignore); END""",
-        "the trigger tell me on patients may keep those that queue its rows from running",
-    ),
-    "what fails before an update, without the word": (
-        "CREATE TRIGGER main.lock UPDATE ON patients WHEN OLD.age > 80 BEGIN SELECT RAISE(FAIL, 'no'); END",
-        "the trigger lock on patients may leave a patient's row half written",
-    ),
-    "what may fail by a constraint": (
-        "CREATE TRIGGER lock AFTER UPDATE ON patients BEGIN INSERT OR FAIL INTO audit VALUES (NEW.id); END",
-        "the trigger lock on patients may leave a patient's row half written",
-    ),
-    "what may fail by a key of the clinic's": (
-        """CREATE TABLE seen (id INTEGER, day TEXT DEFAULT 'today', UNIQUE (id, day) ON CONFLICT FAIL);
+    # It fires before the update, without the word.
+    f"fail on patients {HALF_WRITES}": """CREATE TRIGGER main.fail UPDATE ON patients WHEN OLD.age > 80 BEGIN
+        SELECT RAISE(FAIL, 'no'); END""",
+    f"lock on patients {HALF_WRITES}": """CREATE TRIGGER lock AFTER UPDATE ON patients BEGIN
+        INSERT OR FAIL INTO audit VALUES (NEW.id); END""",
+    f"sees on patients {HALF_WRITES}": """CREATE TABLE seen (
+        id INTEGER, day TEXT DEFAULT 'today', UNIQUE (id, day) ON CONFLICT FAIL);
         CREATE TRIGGER sees AFTER UPDATE OF bmi ON patients BEGIN INSERT INTO seen (id) VALUES (NEW.id); END""",
-        "the trigger sees on patients may leave a patient's row half written",
-    ),
-    "what fails on a table that a trigger on patients writes to": (
-        """CREATE TRIGGER tell AFTER UPDATE ON patients BEGIN INSERT INTO notify VALUES (NEW.id); END;
+    # On a table that a trigger on patients writes to.
+    f"lock on audit {HALF_WRITES}": """CREATE TRIGGER tell AFTER UPDATE ON patients BEGIN
+        INSERT INTO notify VALUES (NEW.id); END;
         CREATE TRIGGER pass AFTER INSERT ON notify BEGIN INSERT INTO audit VALUES (NEW.id); END;
         CREATE TRIGGER lock BEFORE INSERT ON audit BEGIN SELECT RAISE(FAIL, 'no'); END""",
-        "the trigger lock on audit may leave a patient's row half written",
-    ),
-    "what changes its own row before the statement does": (
-        """CREATE TRIGGER halve BEFORE UPDATE OF bmi ON patients WHEN NEW.bmi > 60
+    f"halve on patients {OVERTAKEN}": """CREATE TRIGGER halve BEFORE UPDATE OF bmi ON patients WHEN NEW.bmi > 60
         BEGIN UPDATE patients SET bmi = round(bmi / 2) WHERE id = NEW.id; END""",
-        "the trigger halve on patients writes to patients before the statement that fires it does",
-    ),
-    "what changes it by way of a view, under names in a string's quotes, which SQLite takes for names there": (
-        """CREATE VIEW shown AS SELECT id, bmi FROM patients;
-        CREATE TRIGGER halve BEFORE UPDATE OF bmi ON patients BEGIN UPDATE 'shown' SET bmi = 30 WHERE id = NEW.id; END;
+    # By way of a view, under names in a string's quotes, which SQLite takes for names there.
+    f"third on patients {OVERTAKEN}": """CREATE VIEW shown AS SELECT id, bmi FROM patients;
+        CREATE TRIGGER third BEFORE UPDATE OF bmi ON patients BEGIN UPDATE 'shown' SET bmi = 30 WHERE id = NEW.id; END;
         CREATE TRIGGER pass INSTEAD OF UPDATE ON shown BEGIN
         INSERT INTO 'Patients' (id) VALUES (NEW.id) ON CONFLICT (id) DO UPDATE SET bmi = NEW.bmi; END""",
-        "the trigger halve on patients writes to patients before the statement that fires it does",
-    ),
-    "what empties the counter of versions, in such quotes": (
-        "CREATE TRIGGER tell AFTER DELETE ON patients BEGIN DELETE FROM 'patient_version_counter'; END",
-        "the trigger tell on patients writes to patient_version_counter",
-    ),
-    "what changes patients while ours queue a row": (
-        """CREATE TRIGGER derive AFTER INSERT ON scoring_queue BEGIN
+    "tell on patients writes to patient_version_counter": """CREATE TRIGGER tell AFTER DELETE ON patients BEGIN
+        DELETE FROM 'patient_version_counter'; END""",
+    f"derive on scoring_queue {WITHIN_OURS}": """CREATE TRIGGER derive AFTER INSERT ON scoring_queue BEGIN
         UPDATE patients SET bmi = 33.3 WHERE id = NEW.patient_id AND bmi IS NULL; END""",
-        "the trigger derive on scoring_queue writes to patients while pima's own triggers are at work",
-    ),
-    "what deletes a patient while ours keep a key, by way of another table": (
-        """CREATE TRIGGER tell AFTER INSERT ON row_keys BEGIN INSERT INTO notify VALUES (NEW.patient_id); END;
+    f"tell on row_keys {WITHIN_OURS}": """CREATE TRIGGER tell AFTER INSERT ON row_keys BEGIN
+        INSERT INTO notify VALUES (NEW.patient_id); END;
         CREATE TRIGGER take AFTER INSERT ON notify BEGIN DELETE FROM patients WHERE id = NEW.id; END""",
-        "the trigger tell on row_keys writes to patients while pima's own triggers are at work",
-    ),
-    "on the counter of versions": (
-        "CREATE TRIGGER tell AFTER UPDATE ON patient_version_counter BEGIN INSERT INTO notify VALUES (1); END",
-        "the trigger tell on patient_version_counter is at work while versions are drawn",
-    ),
-    "before an insert into the predictions, in quotes": (
-        'CREATE TRIGGER "after"BEFORE INSERT ON predictions BEGIN SELECT 1; END',
-        "the trigger after on predictions could drop what is written there",
-    ),
+    "tell on patient_version_counter is at work while versions are drawn": """CREATE TRIGGER tell
+        AFTER UPDATE ON patient_version_counter BEGIN INSERT INTO notify VALUES (1); END""",
+    "after on predictions could drop what is written there": """CREATE TRIGGER "after"BEFORE INSERT ON predictions
+        BEGIN SELECT 1; END""",
 }
 SOUND = {
     "words in a literal": """CREATE TRIGGER tell AFTER INSERT ON predictions BEGIN
@@ -116,12 +94,11 @@ def make(database: Database, statements: str) -> None:
             connection.exec_driver_sql(statement)
 
 
-@pytest.mark.parametrize("what", UNDOES)
-def test_a_trigger_that_may_undo_the_work_of_ours_is_told(sqlite: Database, what: str) -> None:
-    statements, said = UNDOES[what]
+@pytest.mark.parametrize("said", UNDOES)
+def test_a_trigger_that_may_undo_the_work_of_ours_is_told(sqlite: Database, said: str) -> None:
     make(sqlite, CLINICS)
-    make(sqlite, statements)
-    with pytest.raises(SchemaDiffers, match=re.escape(said)):
+    make(sqlite, UNDOES[said])
+    with pytest.raises(SchemaDiffers, match=re.escape(f"the trigger {said}")):
         schema.require_schema(sqlite.engine)
 
 

@@ -432,23 +432,6 @@ def acting_as(database: Database, role: str) -> Iterator[Connection]:
         yield connection
 
 
-def test_a_writer_needs_no_right_on_the_queue(postgresql: Database, etl: str) -> None:
-    insert_patients(postgresql, 3)  # ids 1 to 3
-    postgresql.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON patients TO {etl}")
-    for statement in (
-        f"INSERT INTO patients ({COLUMNS}) VALUES ({VALUES})",
-        "UPDATE patients SET glucose = 160 WHERE id = 1",
-        "UPDATE patients SET outcome = 1 WHERE id = 2",
-        "DELETE FROM patients WHERE id = 3",
-    ):
-        with acting_as(postgresql, etl) as connection:
-            connection.execute(text(statement))
-        assert_queue_is_true(postgresql)
-    for statement in ("SELECT count(*) FROM scoring_queue", "DELETE FROM scoring_queue"):
-        with pytest.raises(DatabaseUnusable), acting_as(postgresql, etl) as connection:
-            connection.execute(text(statement))
-
-
 @pytest.mark.parametrize(
     ("right", "statement"),
     [("INSERT", f"INSERT INTO patients ({COLUMNS}) VALUES ({VALUES})"), ("TRUNCATE", "TRUNCATE patients")],

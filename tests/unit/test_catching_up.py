@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pima.schedule.catching_up import MOST_ATTEMPTS, MOST_NOTED, Owed, next_attempt, owed
+from pima.schedule.catching_up import MOST_NOTED, Owed, next_attempt, owed
 from pima.schedule.ticks import Schedule
 from pima.store.attempts import Attempt
 
@@ -41,25 +41,10 @@ def test_a_tick_without_success_is_run_once_more(status: str) -> None:
     assert _owed(30, 0, status, "running").tick is None
 
 
-def test_a_schedule_that_was_just_edited_fires_nothing() -> None:
-    edited_at_noon = _owed(0.001, 0, schedule=Schedule("0 3 * * *", "UTC"))
-    assert edited_at_noon == Owed(None, 0, "", [])
-
-
-def test_a_job_that_never_ran_is_run_once() -> None:
-    assert _owed(0.001, None, ever_ran=False) == Owed(NOW - timedelta(days=0.001), 1, "first_run", [])
-    assert _owed(0.001, None, "refused", ever_ran=True) == Owed(None, 0, "", [])
-
-
 def test_with_catching_up_switched_off_all_is_noted_and_nothing_run() -> None:
     assert _owed(30, 3, catch_up=False) == Owed(None, 0, "", [_tick(2), _tick(1), _tick(0)])
     assert _owed(0.001, None, catch_up=False, ever_ran=False) == Owed(None, 0, "", [])
-
-
-def test_after_a_long_downtime_only_the_newest_ticks_are_noted() -> None:
-    every_second = _owed(30, None, schedule=Schedule("* * * * * *", "UTC"))
-    assert len(every_second.missed) == MOST_NOTED - 1
-    assert every_second.tick == NOW
+    assert _owed(0.001, None, "refused", ever_ran=True) == Owed(None, 0, "", [])
 
 
 def test_attempts_are_numbered_on() -> None:
@@ -67,6 +52,7 @@ def test_attempts_are_numbered_on() -> None:
     assert next_attempt([Attempt(1, "crashed"), Attempt(3, "failed")]) == 4
 
 
-def test_a_job_that_crashes_every_time_is_let_be_in_the_end() -> None:
-    assert next_attempt([Attempt(n, "crashed") for n in range(1, MOST_ATTEMPTS)]) == MOST_ATTEMPTS
-    assert next_attempt([Attempt(n, "crashed") for n in range(1, MOST_ATTEMPTS + 1)]) is None
+def test_after_a_long_downtime_only_the_newest_ticks_are_noted() -> None:
+    every_second = _owed(30, None, schedule=Schedule("* * * * * *", "UTC"))
+    assert len(every_second.missed) == MOST_NOTED - 1
+    assert every_second.tick == NOW

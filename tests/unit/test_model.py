@@ -7,28 +7,38 @@ import pytest
 from sklearn.metrics import log_loss
 
 from pima.core.features import Feature
-from pima.core.validation import Measurements, as_features
 from pima.errors import Interrupted
 from pima.model.recipes import Article, FiveSeeds, recipe_for
-from tests.conftest import FEATURES, SHIPPED
+from tests.bench.accuracy.shipped import shipped_rows
+from tests.conftest import FEATURES
 
 SHIPPED_RECIPE = recipe_for("five_seeds", FEATURES)
 
 
 @pytest.fixture(scope="module")
-def data():
-    from pima.model.network import TrainingData
+def network():
+    """Imported where it is asked for: it brings TensorFlow along."""
+    from pima.model import network
 
-    rows = np.loadtxt(SHIPPED, delimiter=",")[:568]
-    features = as_features(Measurements(rows[:, :8], np.zeros((568, 8), dtype=bool)), FEATURES)
-    return TrainingData(features, rows[:, 8].astype(np.int8))
+    return network
 
 
 @pytest.fixture(scope="module")
-def model(data):
-    from pima.model.network import fit
+def preprocessing():
+    from pima.model import preprocessing
 
-    return fit(SHIPPED_RECIPE, FEATURES, data, seed=7)
+    return preprocessing
+
+
+@pytest.fixture(scope="module")
+def data(network):
+    rows = shipped_rows()
+    return network.TrainingData(rows.features[:568], rows.outcomes[:568])
+
+
+@pytest.fixture(scope="module")
+def model(network, data):
+    return network.fit(SHIPPED_RECIPE, FEATURES, data, seed=7)
 
 
 @pytest.fixture(scope="module")
@@ -38,19 +48,15 @@ def artifacts(model):
     return export(model)
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(data, model) -> None:
-    from pima.model.network import fit
-
-    again, other = fit(SHIPPED_RECIPE, FEATURES, data, seed=7), fit(SHIPPED_RECIPE, FEATURES, data, seed=8)
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(network, data, model) -> None:
+    again, other = (network.fit(SHIPPED_RECIPE, FEATURES, data, seed=seed) for seed in (7, 8))
     for one, two in zip(model.get_weights(), again.get_weights(), strict=True):
         assert (one == two).all()
     assert any((one != two).any() for one, two in zip(model.get_weights(), other.get_weights(), strict=True))
 
 
 @pytest.mark.parametrize("recipe", [SHIPPED_RECIPE, Article(), FiveSeeds(l2_choices=(1.0,), most_rows_to_choose=5_000)])
-def test_a_fit_is_dropped_between_two_of_its_steps(data, recipe: FiveSeeds | Article) -> None:
-    from pima.model.network import fit
-
+def test_a_fit_is_dropped_between_two_of_its_steps(network, data, recipe: FiveSeeds | Article) -> None:
     steps: list[int] = []
 
     def drop_the_third() -> None:
@@ -59,20 +65,19 @@ def test_a_fit_is_dropped_between_two_of_its_steps(data, recipe: FiveSeeds | Art
             raise Interrupted(143)
 
     with pytest.raises(Interrupted):
-        fit(recipe, FEATURES, data, seed=7, boundary=drop_the_third)
+        network.fit(recipe, FEATURES, data, seed=7, boundary=drop_the_third)
     assert len(steps) == 3
 
 
-def test_the_members_learn_alone(data) -> None:
+def test_the_members_learn_alone(network, data) -> None:
     """Folded, five members say the mean of what each says alone, trained from its own seed."""
-    from pima.model.network import fit
 
     def logits(model) -> np.ndarray:
         probability = np.asarray(model(data.features), dtype=np.float64)[:, 0]
         return np.log(probability / (1 - probability))
 
     few = FiveSeeds(members=2, steps=20)
-    together = fit(few, FEATURES, data, seed=3)
+    together = network.fit(few, FEATURES, data, seed=3)
     kernel = together.layers[-2].get_weights()[0]
     assert kernel.shape == (8, 2 * few.hidden_units)
     # The same training, one member's read-out silenced, is the other member's half of the mean logit.
@@ -81,7 +86,7 @@ def test_the_members_learn_alone(data) -> None:
         output, bias = (weights.copy() for weights in together.layers[-1].get_weights())
         silent = slice((1 - member) * few.hidden_units, (2 - member) * few.hidden_units)
         output[silent] = 0
-        clone = fit(few, FEATURES, data, seed=3)
+        clone = network.fit(few, FEATURES, data, seed=3)
         clone.layers[-1].set_weights([output, np.zeros_like(bias)])
         halves.append(logits(clone))
     total = halves[0] + halves[1] + float(together.layers[-1].get_weights()[1][0])
@@ -93,39 +98,32 @@ def test_the_stored_model_is_made_of_plain_layers(model) -> None:
     assert names <= {"InputLayer", "Sqrt", "Reciprocal", "Normalization", "Isnan", "Where", "Dense"}
 
 
-def test_another_models_compiled_form_fails_parity(data, artifacts) -> None:
+def test_another_models_compiled_form_fails_parity(network, data, artifacts) -> None:
     from pima.model.artifact import Artifacts, export, parity
-    from pima.model.network import fit
 
-    other = export(fit(Article(epochs=1), FEATURES, data, seed=1))
+    other = export(network.fit(Article(epochs=1), FEATURES, data, seed=1))
     swapped = Artifacts(artifacts.keras, artifacts.keras_sha256, other.compiled, other.compiled_sha256)
     found = parity(swapped, data.features, FEATURES, 0.5)
     assert not found.passed
     assert found.class_flips > 0
 
 
-def test_the_articles_network_sees_plain_standardised_measurements(data) -> None:
-    from pima.model.preprocessing import learn_preprocessing, observed_moments
-
-    mean, variance = observed_moments(data.features)
+def test_the_articles_network_sees_plain_standardised_measurements(preprocessing, data) -> None:
+    mean, variance = preprocessing.observed_moments(data.features)
     plain = np.nan_to_num((data.features - mean) / np.sqrt(variance))
-    assert learn_preprocessing(Article(), FEATURES, data.features).apply(data.features) == pytest.approx(
+    assert preprocessing.learn_preprocessing(Article(), FEATURES, data.features).apply(data.features) == pytest.approx(
         plain, abs=1e-5
     )
 
 
-def test_a_column_without_any_value_divides_by_nothing() -> None:
-    from pima.model.preprocessing import observed_moments
-
-    mean, variance = observed_moments(np.array([[np.nan, 3.0], [np.nan, 3.0]], dtype=np.float32))
+def test_a_column_without_any_value_divides_by_nothing(preprocessing) -> None:
+    mean, variance = preprocessing.observed_moments(np.array([[np.nan, 3.0], [np.nan, 3.0]], dtype=np.float32))
     assert mean.tolist() == [0, 3]
     assert variance.tolist() == [1, 1]
 
 
-def test_large_data_are_fitted_in_batches(data) -> None:
-    from pima.model.network import fit
-
-    model = fit(FiveSeeds(batch_rows=100, steps=60), FEATURES, data, seed=1)
+def test_large_data_are_fitted_in_batches(network, data) -> None:
+    model = network.fit(FiveSeeds(batch_rows=100, steps=60), FEATURES, data, seed=1)
     right = (np.asarray(model(data.features))[:, 0] >= 0.5) == data.outcomes
     assert right.mean() > 0.72
 
@@ -140,10 +138,8 @@ LEFT_TO_THE_FIT = recipe_for("five_seeds", UNDECLARED)
 
 
 @pytest.fixture(scope="module")
-def undeclared_data():
+def undeclared_data(network):
     """A threshold on the skewed number and one of the codes make the outcome likely."""
-    from pima.model.network import TrainingData
-
     draw = np.random.default_rng(5)
     rows = 600
     skewed, symmetric, declared = (
@@ -155,22 +151,18 @@ def undeclared_data():
     risk = 0.05 + 0.6 * (skewed > 30) + 0.3 * (ward == 7)
     features = np.stack([skewed, symmetric.clip(-10, 10), declared, ward], axis=1).astype(np.float32)
     features[::9, 0] = features[::7, 1] = features[::11, 3] = np.nan
-    return TrainingData(features, (draw.random(rows) < risk).astype(np.int8))
+    return network.TrainingData(features, (draw.random(rows) < risk).astype(np.int8))
 
 
 @pytest.fixture(scope="module")
-def undeclared_model(undeclared_data):
-    from pima.model.network import fit
-
-    return fit(LEFT_TO_THE_FIT, UNDECLARED, undeclared_data, seed=7)
+def undeclared_model(network, undeclared_data):
+    return network.fit(LEFT_TO_THE_FIT, UNDECLARED, undeclared_data, seed=7)
 
 
 def test_numbers_in_pieces_and_categories_are_prepared_by_the_stored_model_as_by_the_fit(
-    undeclared_data, undeclared_model
+    preprocessing, undeclared_data, undeclared_model
 ) -> None:
-    from pima.model.preprocessing import learn_preprocessing
-
-    learned = learn_preprocessing(LEFT_TO_THE_FIT, UNDECLARED, undeclared_data.features)
+    learned = preprocessing.learn_preprocessing(LEFT_TO_THE_FIT, UNDECLARED, undeclared_data.features)
     prepared = learned.apply(undeclared_data.features)
     assert learned.exponents.tolist() == [0.5, 1, 1]
     # Three numbers, four pieces of each of the two that nothing is declared of, three codes.
@@ -181,12 +173,11 @@ def test_numbers_in_pieces_and_categories_are_prepared_by_the_stored_model_as_by
 
 
 def test_a_missing_number_is_its_mean_and_the_pieces_of_its_median_and_a_missing_category_no_code(
+    preprocessing,
     undeclared_data,
 ) -> None:
-    from pima.model.preprocessing import learn_preprocessing
-
     features = undeclared_data.features
-    learned = learn_preprocessing(LEFT_TO_THE_FIT, UNDECLARED, features)
+    learned = preprocessing.learn_preprocessing(LEFT_TO_THE_FIT, UNDECLARED, features)
     missing = np.array([[np.nan, np.nan, 5, np.nan]], dtype=np.float32)
     medians = missing.copy()
     medians[0, :2] = np.nanmedian(features[:, :2], axis=0)
@@ -207,27 +198,23 @@ def test_both_forms_of_a_model_of_undeclared_numbers_say_the_same_and_run_no_cod
     assert parity(export(undeclared_model), undeclared_data.features, UNDECLARED, 0.5).passed
 
 
-def test_pieces_let_the_network_see_a_threshold(undeclared_data, undeclared_model) -> None:
-    from pima.model.network import TrainingData, fit
-
+def test_pieces_let_the_network_see_a_threshold(network, undeclared_data, undeclared_model) -> None:
     def log_loss(model) -> float:
         chosen = np.arange(len(undeclared_data.outcomes)) % 2 == 1
         probability = np.asarray(model(undeclared_data.features[chosen]), dtype=np.float64)[:, 0]
         return float(-np.log(np.where(undeclared_data.outcomes[chosen], probability, 1 - probability)).mean())
 
-    half = TrainingData(undeclared_data.features[::2], undeclared_data.outcomes[::2])
-    in_pieces = fit(replace(LEFT_TO_THE_FIT, l2_choices=()), UNDECLARED, half, seed=1)
-    whole = fit(replace(LEFT_TO_THE_FIT, l2_choices=(), rows_a_piece=0), UNDECLARED, half, seed=1)
+    half = network.TrainingData(undeclared_data.features[::2], undeclared_data.outcomes[::2])
+    in_pieces = network.fit(replace(LEFT_TO_THE_FIT, l2_choices=()), UNDECLARED, half, seed=1)
+    whole = network.fit(replace(LEFT_TO_THE_FIT, l2_choices=(), rows_a_piece=0), UNDECLARED, half, seed=1)
     assert log_loss(in_pieces) < log_loss(whole)
 
 
-def test_a_number_that_is_hardly_there_or_always_the_same_has_no_pieces() -> None:
-    from pima.model.preprocessing import learn_preprocessing
-
+def test_a_number_that_is_hardly_there_or_always_the_same_has_no_pieces(preprocessing) -> None:
     features = np.full((200, 4), 4, dtype=np.float32)
     features[19:, 0] = np.nan
     features[:19, 0] = np.arange(19)
-    learned = learn_preprocessing(LEFT_TO_THE_FIT, UNDECLARED, features)
+    learned = preprocessing.learn_preprocessing(LEFT_TO_THE_FIT, UNDECLARED, features)
     assert (learned.apply(features)[:, 3:11] == 0).all()
 
 
@@ -257,16 +244,14 @@ def test_the_l2_is_chosen_by_folds_within_the_training_rows() -> None:
     assert choose_l2(FiveSeeds(), inputs, clear, seed=1) == 3
 
 
-def test_many_numbers_of_which_few_say_anything_are_no_reason_to_be_worse_than_a_constant() -> None:
+def test_many_numbers_of_which_few_say_anything_are_no_reason_to_be_worse_than_a_constant(network) -> None:
     """Twenty-five numbers, one of which matters: without a strong L2 the fit learns the others' noise by heart."""
-    from pima.model.network import TrainingData, fit
-
     draw = np.random.default_rng(7)
     values = draw.normal(50, 10, size=(1_200, 25)).astype(np.float32)
     outcomes = (draw.random(1_200) < 1 / (1 + np.exp(1.2 - 0.08 * (values[:, 0] - 50)))).astype(np.int8)
     declared = tuple(Feature(name=f"value_{n}", low=0, high=120) for n in range(25))
     recipe = recipe_for("five_seeds", declared)
-    model = fit(recipe, declared, TrainingData(values[:600], outcomes[:600]), seed=1)
+    model = network.fit(recipe, declared, network.TrainingData(values[:600], outcomes[:600]), seed=1)
     answers = np.asarray(model(values[600:]), dtype=np.float64)[:, 0]
     constant = np.full(600, outcomes[:600].mean())
     assert log_loss(outcomes[600:], answers) < log_loss(outcomes[600:], constant)

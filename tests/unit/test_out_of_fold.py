@@ -6,25 +6,19 @@ import numpy as np
 
 from pima.core.metrics import scores
 from pima.core.thresholds import stratified_folds, threshold_reaching
-from pima.core.validation import Measurements, as_features
 from pima.model.recipes import recipe_for
 from pima.training.out_of_fold import FOLDS, threshold_of
-from tests.conftest import FEATURES, SHIPPED
+from tests.bench.accuracy.shipped import shipped_rows
+from tests.conftest import FEATURES
 
 SEED = 7
 RECIPE = replace(recipe_for("five_seeds", FEATURES), steps=50)
 
 
-def _rows(first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-    table = np.loadtxt(SHIPPED, delimiter=",")[first:last]
-    measured = Measurements(table[:, :8], np.zeros((len(table), 8), dtype=bool))
-    return as_features(measured, FEATURES), table[:, 8].astype(np.int8)
-
-
 def test_each_row_is_scored_by_a_fit_on_the_other_folds() -> None:
     from pima.model.network import TrainingData, fit
 
-    features, outcomes = _rows(0, 200)
+    features, outcomes = shipped_rows().features[:200], shipped_rows().outcomes[:200]
     data = TrainingData(features, outcomes)
     found = threshold_of("sensitivity >= 0.85", RECIPE, FEATURES, data, SEED)
     folds = stratified_folds(outcomes, FOLDS, SEED)

@@ -87,13 +87,9 @@ def test_each_code_of_a_run_is_told(code: str) -> None:
 
 
 @pytest.mark.parametrize("reason", sorted(_reasons_of_health()))
-def test_each_reason_of_health_is_told(reason: str) -> None:
+def test_each_reason_of_health_is_told_on_the_page_and_with_an_alert(reason: str) -> None:
     section = PAGE.partition("## What health complains of")[2].partition("\n## ")[0]
     assert f"`{reason}`" in section
-
-
-@pytest.mark.parametrize("reason", sorted(_reasons_of_health()))
-def test_an_alert_of_each_reason_of_health_says_what_to_do(reason: str) -> None:
     assert reason in ADVICE
 
 
