@@ -140,12 +140,6 @@ def test_versions_are_numbered_from_one_and_come_back_as_they_were_stored(databa
     assert keras == registry.StoredArtifact(b"keras\x00bytes", "k" * 64, 0.375, FEATURES)
 
 
-def test_a_number_that_was_given_is_not_given_to_another(database: Database) -> None:
-    add_version(database)
-    with pytest.raises(DatabaseFailed):
-        database.execute("INSERT INTO model_versions SELECT * FROM model_versions")
-
-
 NAMES_5 = {
     "runs": "UPDATE runs SET model_version = 5",
     "tallies": "INSERT INTO tallies (run_id, part, model_version, tally) VALUES (1, 0, 5, '{}')",
@@ -156,7 +150,9 @@ NAMES_5 = {
 
 
 @pytest.mark.parametrize("table", NAMES_5)
-def test_nor_is_that_of_a_version_which_a_restored_registry_does_not_have(database: Database, table: str) -> None:
+def test_the_number_of_a_version_which_a_restored_registry_does_not_have_is_not_given_again(
+    database: Database, table: str
+) -> None:
     """Under which there may be predictions."""
     assert add_version(database) == 1
     with writing(database.engine) as connection:

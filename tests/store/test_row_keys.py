@@ -157,30 +157,6 @@ def test_an_upsert_by_key_keeps_one_row(database: Database) -> None:
     assert_queue_is_true(database)
 
 
-CLINICS_OWN = {
-    "sqlite": """CREATE TRIGGER name_it AFTER INSERT ON patients WHEN NEW.source_key IS NULL BEGIN
-        UPDATE patients SET source = 'clinic', source_key = 'v' || NEW.id WHERE id = NEW.id; END""",
-    "postgresql": """CREATE FUNCTION name_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        UPDATE patients SET source = 'clinic', source_key = 'v' || NEW.id WHERE id = NEW.id AND NEW.source_key IS NULL;
-        RETURN NULL; END $$;
-        CREATE TRIGGER name_it AFTER INSERT ON patients FOR EACH ROW EXECUTE FUNCTION name_it()""",
-}
-
-
-def test_a_trigger_of_the_clinics_that_names_rows_leaves_the_side_that_they_came_with(database: Database) -> None:
-    with database.engine.begin() as connection:
-        connection.exec_driver_sql(CLINICS_OWN[database.kind])
-    insert_patients(database, 1, first_id=5)
-    insert_patients(database, 1, first_id=6, person_key="p")
-    insert_patients(database, 1, first_id=7, source="lab", source_key="l7")
-    assert row_keys(database) == [
-        (5, "clinic", "v5", "5"),
-        (6, "clinic", "v6", "person p"),
-        (7, "lab", "l7", "source lab l7"),
-    ]
-    assert_queue_is_true(database)
-
-
 SPELLS = {
     "sqlite": (
         """CREATE TRIGGER spells AFTER INSERT ON patients
@@ -308,7 +284,6 @@ def test_a_key_that_arrives_takes_no_person_back_whom_the_row_came_again_without
         {"person_key": "ä" * 101},
         {"source": "clinic", "source_key": "ä" * 101},
         {"source": "Clinic", "source_key": "v1"},
-        {"source": "1clinic", "source_key": "v1"},
         {"source": "the clinic", "source_key": "v1"},
         {"source": "c" * 31, "source_key": "v1"},
     ],

@@ -479,7 +479,8 @@ def test_nobody_can_slip_another_queue_under_the_triggers(postgresql: Database, 
         slipped = connection.execute(text("SELECT count(*) FROM scoring_queue")).scalar_one()
         right = connection.execute(text("SELECT count(*) FROM public.scoring_queue")).scalar_one()
     assert (right, slipped) == (2, 0)
-    assert_queue_is_true_in_public(postgresql)
+    waiting = f"SELECT patient_id, patient_version, {COLUMNS} FROM public.scoring_queue ORDER BY 1"
+    assert postgresql.execute(waiting) == unlabelled(postgresql)
 
 
 FALSE_OPERATORS = {
@@ -515,11 +516,6 @@ def test_a_writer_s_own_operators_are_not_the_stamping_trigger_s(postgresql: Dat
     assert all(found[patient] > version for patient, version in versions.items())
     assert postgresql.value("SELECT labelled_at = updated_at FROM patients WHERE id = 2")
     assert_queue_is_true(postgresql)
-
-
-def assert_queue_is_true_in_public(database: Database) -> None:
-    waiting = f"SELECT patient_id, patient_version, {COLUMNS} FROM public.scoring_queue ORDER BY 1"
-    assert database.execute(waiting) == unlabelled(database)
 
 
 @pytest.mark.parametrize(

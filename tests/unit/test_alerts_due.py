@@ -103,13 +103,6 @@ class Receiver:
             self.look(minute, *conditions)
 
 
-def test_another_age_or_count_is_no_other_reason() -> None:
-    receiver = Receiver()
-    for minute in range(60):
-        receiver.look(minute, replace(HOLDS, what=f"the last run failed {minute} minutes ago"))
-    assert receiver.heard == [(0, "holds source_away")]
-
-
 FLAPPING = [
     (0, "holds source_away"),
     (1, "over"),

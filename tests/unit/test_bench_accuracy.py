@@ -8,7 +8,6 @@ import pytest
 
 from tests.bench.accuracy.aside import Aside, as_aside
 from tests.bench.accuracy.judgement import calibration_error, judge, reliability
-from tests.bench.accuracy.report import table
 from tests.bench.accuracy.results import Row, as_large
 
 
@@ -29,16 +28,6 @@ def test_repetitions_are_judged_one_by_one() -> None:
     assert figures.error == 0.25
     assert figures.worst_error == 0.5
     assert figures.auc == 0.75
-
-
-def test_a_table_is_aligned_markdown() -> None:
-    written = table(("", "error"), [("pima", "0.2240"), ("a longer name", "1")])
-    assert written.splitlines() == [
-        "|               |  error |",
-        "|---------------|-------:|",
-        "| pima          | 0.2240 |",
-        "| a longer name |      1 |",
-    ]
 
 
 def _child(what: str, seconds: float, rows: int = 700) -> dict[str, object]:

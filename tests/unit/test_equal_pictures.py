@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
 from markupsafe import Markup
 
 from pima.reporting.exhibits import Exhibit, Shown
@@ -34,12 +33,3 @@ def test_a_picture_is_drawn_for_each_other_figure_and_name_alone(tmp_path: Path)
     assert [once(each, "one") for each in others] == ["<svg>2</svg>", "<svg>3</svg>"]
     assert once(_exhibit(DOCUMENT), "two") == "<svg>4</svg>"
     assert len(drawn) == 4
-
-
-def test_what_can_not_be_drawn_is_kept_for_nobody(tmp_path: Path) -> None:
-    def picture(_found: Exhibit) -> Markup:
-        raise ValueError("no picture")
-
-    for _ in range(2):
-        with pytest.raises(ValueError, match="no picture"):
-            drawn_once(picture, tmp_path)(_exhibit(DOCUMENT))

@@ -56,13 +56,6 @@ def test_calibration_groups_hold_about_as_many_rows_and_add_up() -> None:
     assert sum(group.rows * (group.observed.value or 0) for group in found) == pytest.approx(OUTCOMES.sum())
 
 
-@pytest.mark.parametrize("rows", [1, 9, 10, 25])
-def test_few_rows_are_one_group_of_ten_or_more(rows: int) -> None:
-    found = calibration(_document(PROBABILITIES[:rows], OUTCOMES[:rows]), "challenger")
-    assert sum(group.rows for group in found) == rows
-    assert len(found) == max(1, min(len(found), rows // 10))
-
-
 def test_a_distribution_has_tenths_and_those_of_few_rows_together() -> None:
     found = distribution(_document(), "challenger")
     tenths = [(n / 10, (n + 1) / 10) for n in range(7)]
@@ -82,6 +75,7 @@ def test_no_two_figures_differ_by_a_step_of_few_rows(rows: int, own: float) -> N
     steps = np.histogram(probabilities, [*sorted(told), 1.0])[0]
     assert steps.sum() == rows
     assert len(steps) == 1 or steps.min() >= 10
+    assert sum(group.rows for group in groups) == rows
     # A group of like probability is made of whole steps.
     assert set(np.cumsum([group.rows for group in groups])) <= set(np.cumsum(steps))
     assert [joined(block).rows for block in blocks(made, "challenger")] == steps.tolist()

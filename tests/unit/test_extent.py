@@ -1,12 +1,11 @@
 """How much of a source is compared, and from which time of change on."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
 from pima.intake.changed_since import Mark, mark_of
-from pima.intake.extent import ChangedSince, Known, Whole, extent_of
+from pima.intake.extent import ChangedSince, Known, extent_of
 from pima.store.source_pulls import LastPull
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -20,28 +19,6 @@ def test_what_has_changed_is_enough_where_all_is_as_it_was() -> None:
     assert extent_of(KNOWN, asked_for_all=False) == ChangedSince(NOON - timedelta(minutes=15))
 
 
-@pytest.mark.parametrize(
-    "known",
-    [
-        replace(KNOWN, last=None),
-        replace(KNOWN, last=replace(LAST, compared_whole_at=None)),
-        replace(KNOWN, fingerprint="other"),
-        replace(KNOWN, now=LAST.compared_whole_at + timedelta(days=7)),
-        replace(KNOWN, last=replace(LAST, compared_whole_at=NOW + timedelta(seconds=1))),
-        replace(KNOWN, mark=None),
-        replace(KNOWN, last=replace(LAST, changed_up_to=None)),
-        replace(KNOWN, mark=Mark(NOON - timedelta(seconds=1))),
-        replace(KNOWN, mark=Mark(NOW + timedelta(minutes=16))),
-    ],
-)
-def test_where_anything_is_otherwise_all_is_compared(known: Known) -> None:
-    assert isinstance(extent_of(known, asked_for_all=False), Whole)
-
-
-def test_all_is_compared_where_it_is_asked_for() -> None:
-    assert isinstance(extent_of(KNOWN, asked_for_all=True), Whole)
-
-
 EASTERN = timezone(timedelta(hours=13))
 FIRST = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -52,9 +29,6 @@ FIRST = datetime(1, 1, 1, tzinfo=UTC)
         (FIRST, FIRST),
         (FIRST.replace(tzinfo=EASTERN), FIRST.replace(tzinfo=EASTERN)),
         (FIRST + timedelta(minutes=16), FIRST + timedelta(minutes=1)),
-        (FIRST.replace(tzinfo=None) + timedelta(hours=1), FIRST.replace(tzinfo=None)),
-        (FIRST.date(), FIRST.date()),
-        ("0001-01-01", "0001-01-01"),
         ("0001-01-02", "0001-01-01"),
     ],
 )
@@ -106,16 +80,6 @@ def test_what_may_be_still_to_come_where_the_source_is_hides_nothing_of_the_pres
 @pytest.mark.parametrize("value", [7, 7.5, None, True, "", "yesterday", "10.03.2026", "2026-13-45", "20260310"])
 def test_what_is_no_time_is_no_mark(value: object) -> None:
     assert mark_of(value) is None
-
-
-@pytest.mark.parametrize("mark", [Mark(NOON), Mark(PLAIN), Mark(NOON.date()), Mark(NOON.date(), is_text=True)])
-def test_a_mark_of_another_kind_of_column_says_nothing(mark: Mark) -> None:
-    later = NOON + timedelta(days=2)
-    marks = (Mark(NOON), Mark(PLAIN), Mark(NOON.date()))
-    kinds = [other.kept(later) for other in marks if other.kept(later) != mark.kept(later)]
-    assert [mark.bound_after(kept, later) for kept in kinds] == [None, None]
-    assert [mark.bound_after(f"{kept}/{mark.kept(later)}", later) for kept in kinds] == [None, None]
-    assert [mark.bound_after(kept, later) for kept in ("", "/", "nothing/at all")] == [None, None, None]
 
 
 def test_a_mark_may_be_ahead_by_as_much_as_a_time_zone() -> None:

@@ -47,25 +47,17 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         ("outcom", "outcome"),
         ("patient_id", "id"),
         ("PatientID", "id"),
-        ("PATIENT_ID", "id"),
-        ("Age [years]", "age"),
-        ("Glucose (mg/dL)", "glucose"),
         ("Body Mass Index (kg/m2)", "bmi"),
         ("diabetes", "outcome"),
-        ("type", "outcome"),
-        *((name, "diabetes_pedigree") for name in ("dpf", "DPF", "pedi", "ped")),
-        *((name, "blood_pressure") for name in ("bp", "pres", "pressure")),
-        *((name, "pregnancies") for name in ("preg", "npreg", "pregnant")),
-        *((name, "skin_thickness") for name in ("skin", "triceps")),
-        ("plas", "glucose"),
-        ("glu", "glucose"),
-        ("mass", "bmi"),
+        ("DPF", "diabetes_pedigree"),
+        ("bp", "blood_pressure"),
+        ("npreg", "pregnancies"),
+        ("triceps", "skin_thickness"),
         ("test", "insulin"),
     ],
 )
 def test_a_near_match_is_named(name: str, meant: str) -> None:
-    beside = "insulin" if meant == "age" else "age"
-    assert f'"{name}": unknown (unknown_column); is {meant} meant?' in refusal(f"{beside},{name}")
+    assert f'"{name}": unknown (unknown_column); is {meant} meant?' in refusal(f"age,{name}")
 
 
 @pytest.mark.parametrize("name", ["visit_date", "date", "covid", "COVID", "ward", "Größe"])

@@ -12,7 +12,7 @@ from sklearn.metrics import confusion_matrix, log_loss
 from pima.core.contest import Contest
 from pima.core.measures import Measure, Measured, measured
 from pima.core.promotion import GateOptions, Verdict, decide
-from pima.core.reasons import BETTER, NOT_ABOVE, NOT_BETTER, Decision, Reason
+from pima.core.reasons import Decision, Reason
 
 # Five of a hundred have the outcome.
 OUTCOMES = np.array([1] * 5 + [0] * 95, dtype=np.int8)
@@ -170,21 +170,6 @@ def test_people_are_told_the_figures_of_the_measure_that_decided(
     sentence = decide(contest, options).sentence
     assert np.sum([word in sentence for word in ("majority", "McNemar", "correct")]) == 0
     assert re.search(re.escape(told).replace(r"\.\*", ".*"), sentence), sentence
-
-
-@pytest.mark.parametrize("measure", list(Measure))
-def test_each_reason_of_each_measure_has_its_words(measure: Measure) -> None:
-    cases = {
-        NOT_ABOVE[measure]: _contest(np.full(100, 0.05)),
-        NOT_BETTER[measure]: _contest(KNOWING, KNOWING),
-        BETTER[measure]: _contest(KNOWING, WORSE),
-        Reason.CHAMPION_UNLOADABLE: _contest(KNOWING, champion_unloadable=True),
-        Reason.FIRST_CHAMPION: _contest(KNOWING),
-    }
-    for reason, contest in cases.items():
-        verdict = decide(contest, GateOptions(measure=measure))
-        assert verdict.reason is reason
-        assert (verdict.measured.measure, "None" in verdict.sentence) == (measure, False)
 
 
 def test_the_figures_are_of_the_window_and_of_rows_that_both_can_be_judged_on() -> None:

@@ -70,40 +70,6 @@ def test_all_rows_of_a_person_are_on_one_side_whatever_their_ids() -> None:
     assert found.left_out == {}
 
 
-def test_a_row_whose_person_comes_later_stays_where_they_agree_and_is_used_for_nothing_else() -> None:
-    held, trained = (_keys("source clinic v", side, 5) for side in (True, False))
-    (in_holdout_,), (in_training,) = _keys("person h", True, 1), _keys("person t", False, 1)
-    for person, agreeing, other in ((in_holdout_, held, trained), (in_training, trained, held)):
-        name = person.removeprefix("person ")
-        agrees = split(_history(agreeing + other, [name] * 5 + [None] * 5), FEATURES, SALT, SHARE)
-        assert agrees.left_out == {}
-        astray = split(_history(other + agreeing, [name] * 5 + [None] * 5), FEATURES, SALT, SHARE)
-        assert astray.left_out == {"side_undecided": 5}
-        assert sorted([*astray.training.patient_ids, *astray.holdout.patient_ids]) == [6, 7, 8, 9, 10]
-
-
-def test_a_person_with_rows_on_both_sides_is_used_for_neither() -> None:
-    (held,), (trained,) = _keys("source clinic v", True, 1), _keys("source clinic v", False, 1)
-    for (person,) in (_keys("person h", True, 1), _keys("person t", False, 1)):
-        name = person.removeprefix("person ")
-        others = [f"source clinic w{n}" for n in range(50)]
-        found = split(_history([held, trained, person, *others], [name] * 3 + [None] * 50), FEATURES, SALT, SHARE)
-        assert found.left_out == {"side_undecided": 3}
-        assert len(found.training) + len(found.holdout) == 50
-
-
-def test_a_person_stays_undecided_whatever_became_of_the_row_on_the_other_side() -> None:
-    """It may have been learned from; and where no row ever was on another side, the person is used."""
-    held, trained = _keys("source clinic v", True, 1), _keys("source clinic v", False, 1)
-    persons = [each.removeprefix("person ") for each in _keys("person h", True, 2) + _keys("person t", False, 2)]
-    gone = [*zip(2 * held + 2 * trained, persons, strict=True), ("source clinic x", "of nobody who is there")]
-    found = split(_history([f"person {each}" for each in persons], list(persons), gone=gone), FEATURES, SALT, SHARE)
-    assert (found.left_out, len(found.holdout), len(found.training)) == ({}, 2, 2)
-    gone = list(zip(2 * trained + 2 * held, persons, strict=True))
-    found = split(_history([f"person {each}" for each in persons], list(persons), gone=gone), FEATURES, SALT, SHARE)
-    assert (found.left_out, len(found.holdout), len(found.training)) == ({"side_undecided": 4}, 0, 0)
-
-
 def test_an_invalid_row_still_shows_that_its_person_is_on_both_sides() -> None:
     (held,), (trained,) = _keys("source clinic v", True, 1), _keys("source clinic v", False, 1)
     history = _history([held, trained, "7"], ["p", "p", None])
@@ -157,22 +123,6 @@ def test_of_a_twin_with_a_person_the_other_visits_are_not_used_either() -> None:
     assert unseen_by(learned, holdout, holdout.features).tolist() == [False, False, True]
 
 
-@pytest.mark.parametrize("person", ["p", ""])
-def test_a_history_that_came_from_a_file_and_by_a_pull_is_no_sign_of_coarse_features(person: str) -> None:
-    count = 1_000
-    persons = [f"p{n}" if person else None for n in range(count)]
-    keys = [f"person p{n}" if person else f"source clinic v{n}" for n in range(count)]
-    nameless = [str(n) for n in range(1, count + 1)]
-    history = _history(nameless + keys, [None] * count + persons)
-    history.measurements.values[count:] = history.measurements.values[:count]
-    found = split(history, FEATURES, SALT, SHARE, MOST_TWINS)
-    of_a_file = [_is_held(name) for name in nameless]
-    of_a_pull = [_is_held(key) for key in keys]
-    apart = sum(one != other for one, other in zip(of_a_file, of_a_pull, strict=True))
-    assert (found.left_out, found.twins_kept, found.equal_says_nothing) == ({"twin_of_holdout": apart}, 0, False)
-    assert apart > 0.3 * count
-
-
 def test_where_the_rows_of_many_persons_are_equal_it_says_nothing_of_those_of_nobody() -> None:
     persons = [f"p{n}" for n in range(1_000)]
     nameless = [str(n) for n in range(1, 51)]
@@ -199,21 +149,6 @@ def test_no_other_visit_of_a_person_whom_it_learned_from_judges_a_model() -> Non
 def _renamed_to_others(rows: Side) -> Side:
     assert rows.ranked is not None
     return replace(rows, ranked=replace(rows.ranked, persons=rows.ranked.persons + np.uint64(1)))
-
-
-def _reborn() -> tuple[Side, Side]:
-    """What a model learned from when rows went by their ids, and the holdout when all have come again by keys."""
-    ids = list(range(1, 201))
-    learned = split(_history([str(n) for n in ids], [None] * 200), FEATURES, SALT, SHARE).training
-    later = split(_history([f"source clinic v{n}" for n in ids], [None] * 200), FEATURES, SALT, SHARE).holdout
-    return learned, later
-
-
-def test_a_row_that_comes_again_with_a_key_judges_no_model_that_learned_from_its_id() -> None:
-    learned, later = _reborn()
-    wanted = [_is_held(str(n)) for n in later.patient_ids.tolist()]
-    assert 0.5 < np.mean(np.isin(later.patient_ids, learned.patient_ids)) < 1
-    assert unseen_by(Learned(learned.patient_ids), later, later.features).tolist() == wanted
 
 
 def test_of_a_row_that_comes_again_with_a_person_the_other_visits_do_not_judge_it_either() -> None:

@@ -79,13 +79,11 @@ def test_amid_tensorflow_it_waits_for_the_boundary_of_a_step(stop: StopRequest) 
 
 
 def test_while_python_clears_up_it_changes_nothing() -> None:
-    clears_up = (
-        "class Last:\n    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGTERM): kill(pid, number)"
-    )
-    program = f"""
+    program = """
 import os, signal, sys
 from pima.process.stopping import StopRequest
-{clears_up}
+class Last:
+    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGTERM): kill(pid, number)
 StopRequest().listen()
 sys.last = Last()
 """

@@ -90,14 +90,11 @@ def test_bands_seldom_move_from_one_week_to_the_next() -> None:
     rows = 300 + 104 * 13
     features = shipped_rows().features[draw.integers(0, 768, rows)]
     known_in_week = np.maximum(0, (np.arange(rows) - 300) // 13 + 1) + draw.integers(0, 9, rows)
-    bands = [_edges(features[known_in_week <= week]) for week in range(8, 105)]
+    trainings = [features[known_in_week <= week] for week in range(8, 105)]
+    bands = [[each.groups for each in groupings(SHIPPED.features, rows[:1], rows)] for rows in trainings]
     moved = sum(one != other for before, after in pairwise(bands) for one, other in zip(before, after, strict=True))
     # Eight features, of which each may move when there are 512 rows and when there are 1,024.
     assert moved <= 16
-
-
-def _edges(training: np.ndarray) -> list[tuple[str, ...]]:
-    return [each.groups for each in groupings(SHIPPED.features, training[:1], training)]
 
 
 @pytest.mark.parametrize(

@@ -338,8 +338,6 @@ HOSTILE = [
     "'''\"\"\"\\",
     "größe (cm)",
     "id",
-    "version",
-    "outcome",
     "AGE",
     "Age",
     "a" * 300,
