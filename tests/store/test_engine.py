@@ -29,11 +29,6 @@ from tests.conftest import FEATURE_NAMES, Database, insert_patients, until_someo
 from tests.store.told_errors import VALUE, ask, error_of, everything_told_by
 
 
-def do(engine: Engine, statement: str) -> None:
-    with writing(engine) as connection:
-        connection.execute(text(statement))
-
-
 @pytest.fixture
 def serving(server: str) -> Iterator[Engine]:
     """The server's own database, for tests that write nothing."""
@@ -163,7 +158,7 @@ def test_of_two_who_change_one_function_at_once_the_second_ends_as_busy(postgres
     with ThreadPoolExecutor(1) as thread:
         with writing(postgresql.engine) as first:
             first.execute(text(change))
-            second = thread.submit(lambda: error_of(lambda: do(postgresql.engine, change)))
+            second = thread.submit(lambda: error_of(lambda: postgresql.execute(change)))
             until_someone_waits_for_a_lock(postgresql)
         error = second.result()
     assert isinstance(error, DatabaseBusy)

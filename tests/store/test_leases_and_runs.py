@@ -66,15 +66,11 @@ def test_a_free_lease_is_taken_and_a_held_one_is_not(database: Database) -> None
     before = expires_at(database)
     assert take(database, "b") is None
     assert take(database, "a") is None  # not by its holder either
+    assert take(database, "a", "other") == 1
     with reading(database.engine) as connection:
         owner, until = leases.lease_holder(connection, "retrain")
     assert owner == "a"
     assert datetime.fromisoformat(until) == expires_at(database) == before
-
-
-def test_leases_of_other_names_are_other_leases(database: Database) -> None:
-    assert take(database, "a", "retrain") == take(database, "b", "other") == 1
-    assert take(database, "a", "other") is None
 
 
 def test_a_lease_lasts_as_long_as_was_asked(database: Database) -> None:

@@ -191,17 +191,6 @@ def test_a_before_trigger_behind_ours_is_named(postgresql: Database, name: str) 
 # ---- a version is above every earlier one of its row ----------------------------------------------------------------
 
 
-def test_a_version_above_the_counter_is_followed_by_a_higher_one(database: Database) -> None:
-    """As where rows were restored into a new database whose counter knows nothing of them."""
-    with without_triggers(database):
-        database.execute(f"INSERT INTO patients (id, {COLUMNS}, version) VALUES (1, {VALUES}, 1052)")
-    assert call(database, "requeue").exit_code == 0
-    assert [entry[:2] for entry in queue(database)] == [(1, 1052)]
-    database.execute("UPDATE patients SET glucose = 61")
-    assert patient(database, 1).version > 1052
-    assert_all_is_true(database)
-
-
 # What holds a version that the counter is behind.
 AT_1000 = {
     "patients": "UPDATE patients SET version = 1000 WHERE id = 2",

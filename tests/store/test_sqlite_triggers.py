@@ -285,8 +285,7 @@ def test_a_column_of_the_clinics_may_be_called_as_one_of_the_queue_is(scored_fil
 @pytest.mark.parametrize("batch", [1, 2, 100])
 def test_entries_of_rows_that_replace_took_away_are_dropped(scored_file: Database, batch: int) -> None:
     """By a unique column of the clinic's: SQLite then deletes without a trigger."""
-    make(scored_file, "ALTER TABLE patients ADD COLUMN mrn TEXT")
-    make(scored_file, "CREATE UNIQUE INDEX clinic_mrn ON patients (mrn)")
+    make(scored_file, "ALTER TABLE patients ADD COLUMN mrn TEXT; CREATE UNIQUE INDEX clinic_mrn ON patients (mrn)")
     insert_patients(scored_file, 5, first_id=1)
     scored_file.execute("UPDATE patients SET mrn = 'm' || id")
     scored_file.execute(f"INSERT OR REPLACE INTO patients (id, mrn, {COLUMNS}) VALUES (6, 'm1', {VALUES})")
@@ -302,8 +301,7 @@ def test_entries_of_rows_that_replace_took_away_are_dropped(scored_file: Databas
 
 
 def test_nothing_but_such_entries_is_an_empty_queue_after_all(scored_file: Database) -> None:
-    make(scored_file, "ALTER TABLE patients ADD COLUMN mrn TEXT")
-    make(scored_file, "CREATE UNIQUE INDEX clinic_mrn ON patients (mrn)")
+    make(scored_file, "ALTER TABLE patients ADD COLUMN mrn TEXT; CREATE UNIQUE INDEX clinic_mrn ON patients (mrn)")
     insert_patients(scored_file, 2, first_id=1)
     scored_file.execute("UPDATE patients SET mrn = 'm' || id")
     scored_file.execute("INSERT OR REPLACE INTO patients (id, mrn, outcome) VALUES (6, 'm1', 1), (7, 'm2', 0)")

@@ -239,7 +239,6 @@ def test_an_insert_that_gives_way_changes_nothing(request: pytest.FixtureRequest
 
 
 def test_merge_is_all_three(postgresql: Database) -> None:
-    assert postgresql.value("SELECT current_setting('server_version_num')::int") >= 150000, "MERGE came with 15"
     insert_patients(postgresql, 4, first_id=1)
     postgresql.execute(f"""
         MERGE INTO patients p USING generate_series(3, 6) AS s (id) ON p.id = s.id

@@ -9,7 +9,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from pima.cards.answers import limits
-from pima.cards.card import card, evidence_of, input_of
+from pima.cards.card import card, input_of
 from pima.cards.changes import changes
 from pima.cards.markdown import as_markdown
 from pima.cards.records import Data, Evidence, Facts, Judged, Measured, Subgroup
@@ -141,8 +141,3 @@ def test_changes_are_told_one_by_one() -> None:
         "settings, seeds: 1 -> none",
     ]
     assert changes(before, before, FEATURES, FEATURES) == []
-
-
-def test_no_evidence_is_made_of_none() -> None:
-    assert evidence_of(None, "challenger") is None
-    assert evidence_of({"challenger": None}, "challenger") is None

@@ -6,12 +6,13 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pima.core.history import History, Split, split
+from pima.core.history import History, split
 from pima.core.learned import unseen_by
 from pima.core.validation import Measurements
 from pima.reading_settings import read_settings
 from pima.training.retraining import fit_fingerprint, gate_fingerprint, seed_of
-from tests.conftest import FEATURES, ROOT, SALT, SHIPPED
+from tests.bench.accuracy.shipped import shipped_rows
+from tests.conftest import FEATURES, ROOT, SALT
 from tests.unit.as_learned import as_learned
 
 SOUND = (6, 148, 72, 35, 0, 33.6, 0.627, 50)
@@ -44,18 +45,13 @@ def test_no_row_that_a_model_learned_from_judges_it(
     assert unseen.tolist() == [row.tobytes() not in known for row in holdout.features]
 
 
-def _shipped(share: float) -> Split:
-    table = np.loadtxt(SHIPPED, delimiter=",")
-    ids = np.arange(1, len(table) + 1)
-    measurements = Measurements(table[:, :8], np.zeros((len(table), 8), dtype=bool))
-    return split(History(ids, measurements, table[:, 8].astype(np.int8), ids * 1000), FEATURES, SALT, share)
-
-
 def test_the_shipped_settings_keep_their_fingerprints_and_seeds() -> None:
     # Written down once: other ones would judge old data anew and fit other models.
     shipped = read_settings(Path(ROOT / "config" / "pima.toml"), {})
     assert fit_fingerprint(shipped, FEATURES) == "5b16b9fd918dd7492eedcf478e25279370fbbf3baa56b6edcb5127d3f369159e"
     assert gate_fingerprint(shipped, FEATURES) == "61940c7bfef104bf83a6d8b23361f591fceb09af6ac64bc2983a54a9b64383f2"
-    parted = _shipped(shipped.holdout.share)
+    rows, ids = shipped_rows(), np.arange(1, 769)
+    measurements = Measurements(rows.raw, np.zeros(rows.raw.shape, dtype=bool))
+    parted = split(History(ids, measurements, rows.outcomes, ids * 1000), FEATURES, SALT, shipped.holdout.share)
     assert parted.fingerprint == "7ae6386fb47f885ec81916f2ceb7ea9dd46d82bfb631b5e9579b529b284486ea"
     assert seed_of(parted, shipped.retrain) == 788546455

@@ -56,13 +56,9 @@ def test_a_number_is_one_in_whatever_type_it_comes(value: object) -> None:
     assert _one(GLUCOSE, MMOL, value) == (7 * 18.016, {})
 
 
-@pytest.mark.parametrize("value", [None, "", "   "])
-def test_nothing_is_null_and_no_reason(value: object) -> None:
-    assert _one(GLUCOSE, MMOL, value) == (None, {})
-
-
-def test_zero_stays_the_zero_that_means_missing() -> None:
-    assert _one(GLUCOSE, MMOL, 0) == (0.0, {})
+@pytest.mark.parametrize(("value", "found"), [(None, None), ("", None), ("   ", None), (0, 0.0)])
+def test_nothing_is_null_and_zero_stays_the_zero_that_means_missing(value: object, found: float | None) -> None:
+    assert _one(GLUCOSE, MMOL, value) == (found, {})
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,6 @@ def _times(*counts_by_age: tuple[int, float]) -> np.ndarray:
         (_times((500, 60), (100, 10)), 250),  # too few: back to 250
         (_times((50, 60), (100, 10)), 150),  # fewer than that exist: all
         (_times((500, 60), (3_000, 10)), 1_000),  # too many: the newest 1,000
-        (_times((500, 60)), 250),
         (_times((300, 26), (260, 25.99)), 260),  # 26 weeks ago to the millisecond is not in the last 26 weeks
         (_times((400, -1)), 400),  # a clock that was ahead
     ],
