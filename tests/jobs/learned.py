@@ -1,6 +1,5 @@
 """Retrainings, whom they learned from, and whom they were judged on."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from pima.core.holdout import below, ranks
 from pima.training.snapshot import from_parquet
 from tests.conftest import FEATURE_NAMES, SALT, SHIPPED, Database, call, the_json
+from tests.jobs.ledger import document
 from tests.jobs.patient_files import write
 
 ARTICLE, FIVE_SEEDS = {"PIMA_RETRAIN__NETWORK": "article"}, {"PIMA_RETRAIN__NETWORK": "five_seeds"}
@@ -29,10 +29,10 @@ def retrain(database: Database, *arguments: str, **environ: str) -> dict[str, An
 
 def judged_on(database: Database) -> set[int]:
     """The test set of the last verdict."""
-    members = database.value("""
+    last = """
         SELECT t.patient_ids FROM promotions p JOIN test_sets t ON t.fingerprint = p.test_set_fingerprint
-        ORDER BY p.id DESC LIMIT 1""")
-    return set(json.loads(members) if isinstance(members, str) else members)
+        ORDER BY p.id DESC LIMIT 1"""
+    return set(document(database, last))
 
 
 def is_held(name: str, share: float = 0.30) -> bool:

@@ -1,6 +1,5 @@
 """jobs.health turns unhealthy for each cause and back; the metrics and the ping tell what the database says."""
 
-import socket
 import subprocess
 import sys
 import threading
@@ -33,6 +32,7 @@ from tests.conftest import (
     insert_patients,
 )
 from tests.jobs.declared import configuration
+from tests.jobs.ledger import insert_run, insert_schedule
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -40,28 +40,15 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 @pytest.fixture
 def well(scored_database: Database) -> Database:
     """A service whose scheduler lives and whose jobs have just succeeded."""
-    now = scored_database.stored(datetime.now(UTC))
     for job in ("score", "retrain"):
-        scored_database.execute(
-            "INSERT INTO schedules (job, expression, time_zone, first_seen_at, heartbeat_at)"
-            " VALUES (:job, '15 2 * * *', 'UTC', :long_ago, :now)",
-            {"job": job, "long_ago": scored_database.stored(LONG_AGO), "now": now},
-        )
+        insert_schedule(scored_database, job, LONG_AGO, datetime.now(UTC))
         _run(scored_database, job, "succeeded", datetime.now(UTC))
     return scored_database
 
 
 def _run(database: Database, job: str, status: str, finished: datetime, counts: str = "{}") -> None:
-    database.execute(
-        "INSERT INTO runs (job, trigger, attempt, status, counts, host, started_at, finished_at) VALUES"
-        f" (:job, 'manual', 1, :status, '{counts}', 'here', :started, :finished)",
-        {
-            "job": job,
-            "status": status,
-            "started": database.stored(finished - timedelta(seconds=2.5)),
-            "finished": database.stored(finished),
-        },
-    )
+    started = finished - timedelta(seconds=2.5)
+    insert_run(database, job, status, counts=counts, started_at=started, finished_at=finished)
 
 
 def _complaint(database: Database) -> str:
@@ -85,9 +72,9 @@ CAUSES = [
     ),
     ("UPDATE scoring_queue SET enqueued_at = :old", "DELETE FROM scoring_queue", "queue_old"),
     (
-        "UPDATE alembic_version SET version_num = '0001'",
+        "UPDATE alembic_version SET version_num = '9999'",
         f"UPDATE alembic_version SET version_num = '{HEAD}'",
-        "schema_behind",
+        "schema_ahead",
     ),
 ]
 
@@ -107,18 +94,10 @@ def test_each_cause_makes_it_unhealthy_and_its_mending_healthy_again(
 
 def _ended(database: Database, status: str, attempt: int = 1, *, ago: int = 0, trigger: str = "schedule") -> None:
     """A run of scoring whose last sign of life was so many seconds ago; each at a tick of its own."""
-    moment = database.stored(datetime.now(UTC) - timedelta(seconds=ago))
-    database.execute(
-        "INSERT INTO runs (job, trigger, scheduled_for, attempt, status, counts, host, error_code, heartbeat_at)"
-        " SELECT 'score', :trigger, :tick, :attempt, :status, '{}', 'here', 'a_code', :moment",
-        {
-            "trigger": trigger,
-            "tick": database.stored(LONG_AGO + timedelta(days=database.value("SELECT max(id) FROM runs"))),
-            "attempt": attempt,
-            "status": status,
-            "moment": moment,
-        },
-    )
+    tick = LONG_AGO + timedelta(days=database.value("SELECT max(id) FROM runs"))
+    moment = datetime.now(UTC) - timedelta(seconds=ago)
+    of_tick = {"trigger": trigger, "scheduled_for": tick, "attempt": attempt, "error_code": "a_code"}
+    insert_run(database, "score", status, **of_tick, heartbeat_at=moment)
 
 
 @pytest.mark.parametrize(
@@ -168,15 +147,10 @@ def test_the_retries_of_the_settings_say_which_try_was_the_last(well: Database) 
     assert call(well, "health", PIMA_SCHEDULE__RETRIES="1").exit_code == 1
 
 
-def test_what_a_person_was_told_to_try_again_later_is_no_complaint(well: Database) -> None:
-    _run(well, "score", "try_again_later", datetime.now(UTC))
-    assert call(well, "health", PIMA_SCHEDULE__RETRIES="0").exit_code == 0
-
-
 def test_what_a_person_tried_by_hand_and_did_not_get_done_is_no_complaint(well: Database) -> None:
-    for status in ("failed", "refused", "crashed"):
+    for status in ("failed", "refused", "crashed", "try_again_later"):
         _run(well, "score", status, datetime.now(UTC))
-        assert call(well, "health").exit_code == 0
+        assert call(well, "health", PIMA_SCHEDULE__RETRIES="0").exit_code == 0
     _ended(well, "failed")
     assert call(well, "health").exit_code == 1
     _run(well, "score", "succeeded", datetime.now(UTC))  # whoever got it done
@@ -217,10 +191,6 @@ def test_a_service_is_well_where_that_has_no_output_to_be_shown_on(well: Databas
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-def test_a_wrong_schedule_is_a_wrong_setting(well: Database) -> None:
-    assert call(well, "health", PIMA_SCHEDULE__RETRAIN="0 3 * * 0").exit_code == 2
-
-
 def test_a_schedule_that_never_comes_true_is_no_defect(well: Database) -> None:
     assert call(well, "health", PIMA_SCHEDULE__RETRAIN="0 0 30 2 *").exit_code == 0
 
@@ -239,10 +209,7 @@ def test_a_dry_run_is_no_success_and_scores_nothing(well: Database) -> None:
 
 
 def test_a_run_that_is_under_way_is_in_no_counter(well: Database) -> None:
-    well.execute(
-        "INSERT INTO runs (job, trigger, attempt, status, counts, host)"
-        " VALUES ('score', 'schedule', 1, 'running', '{}', 'here')"
-    )
+    insert_run(well, "score", "running", trigger="schedule")
     assert ("pima_job_runs_total", "score", "running") not in _scrape(well)
 
 
@@ -352,10 +319,7 @@ def test_a_job_that_a_scheduler_started_leaves_the_ping_to_it(
     scored_database: Database, receiver: tuple[str, list[str]]
 ) -> None:
     address, asked = receiver
-    scored_database.execute(
-        "INSERT INTO runs (id, job, trigger, attempt, status, counts, host)"
-        " VALUES (77, 'score', 'schedule', 1, 'running', '{}', 'here')"
-    )
+    insert_run(scored_database, "score", "running", trigger="schedule", id=77)
     ended = call(scored_database, "score", "--run-id", "77", PIMA_PING__SCORE_URL=f"{address}/score")
     assert (ended.exit_code, asked) == (0, [])
 
@@ -371,25 +335,14 @@ def test_a_ping_that_nobody_answers_is_a_warning_without_its_address(capsys: pyt
     assert uuid not in told.out + told.err
 
 
-def test_a_ping_that_gets_no_answer_in_http_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        settings = PingSettings(retrain_url=f"http://127.0.0.1:{server.getsockname()[1]}/unmistakable")
-        thread = ping_module.ping(settings, "retrain", "failed")
-        assert thread is not None
-        with server.accept()[0] as connection:
-            connection.sendall(b"go away\r\n\r\n")
-        thread.join(PATIENCE_SECONDS)
-    told = capsys.readouterr()
-    assert "BadStatusLine" in told.out + told.err
-    assert "unmistakable" not in told.out + told.err
-    assert "Traceback" not in told.out + told.err
-
-
 def test_a_secret_setting_may_come_from_a_file(tmp_path) -> None:
     file = tmp_path / "url"
     file.write_text("https://example.org/uuid\n")
     given = {"PIMA_PING__SCORE_URL_FILE": str(file)}
     assert read_settings(None, given).ping.score_url == "https://example.org/uuid"
+    (tmp_path / "urls").write_text("json://a\njson://b\n")
+    found = read_settings(None, {"PIMA_ALERTS__URLS_FILE": str(tmp_path / "urls")})
+    assert found.alerts.urls == "json://a\njson://b"
     with pytest.raises(WrongConfiguration, match="both"):
         read_settings(None, given | {"PIMA_PING__SCORE_URL": "https://example.org/other"})
     with pytest.raises(WrongConfiguration, match="RETRAIN_URL"):

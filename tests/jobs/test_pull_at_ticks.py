@@ -1,7 +1,6 @@
 """The pull that comes before each tick, against a clock that the test sets, with real child processes."""
 
 import os
-import time
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +15,8 @@ from pima.settings import ScheduleSettings
 from pima.store.attempts import note_ticks
 from pima.store.engine import writing
 from pima.store.runs import Status
-from tests.conftest import PATIENCE_SECONDS, Database
+from tests.conftest import Database
+from tests.jobs.ledger import insert_run
 from tests.jobs.set_clock import START, TRUE, Clock, python, until
 
 NIGHTLY = ScheduleSettings(score="15 2 * * *", retrain="0 0 29 2 mon", grace_seconds=2, retries=2, retry_seconds=60)
@@ -43,6 +43,14 @@ def _scheduler(
     scheduler = Scheduler(database.engine, settings, command, environ, clock, sources=sources)
     scheduler.begin()
     return scheduler
+
+
+def _at_a_tick(database: Database, pull: list[str], *given: Any, **named: Any) -> tuple[Clock, Scheduler]:
+    """A scheduler whose next tick has come by its clock."""
+    clock = Clock()
+    scheduler = _scheduler(database, clock, pull, *given, **named)
+    clock.now += A_DAY
+    return clock, scheduler
 
 
 def _settled(*schedulers: Scheduler) -> None:
@@ -77,18 +85,15 @@ def test_each_tick_pulls_and_then_scores(ran_before: Database) -> None:
 
 
 def test_without_a_source_nothing_is_pulled(ran_before: Database) -> None:
-    clock = Clock()
-    scheduler = _scheduler(ran_before, clock, TRUE, sources=())
-    clock.now += A_DAY
+    _, scheduler = _at_a_tick(ran_before, TRUE, sources=())
     _settled(scheduler)
     assert _scheduled(ran_before) == [SCORED]
     assert ran_before.execute("SELECT job FROM schedules ORDER BY job") == [("retrain",), ("score",)]
 
 
 def test_two_jobs_of_one_tick_share_its_pull(ran_before: Database, tmp_path: Path) -> None:
-    clock, over = Clock(), tmp_path / "over"
-    scheduler = _scheduler(ran_before, clock, until(over), AT_ONCE)
-    clock.now += A_DAY
+    over = tmp_path / "over"
+    _, scheduler = _at_a_tick(ran_before, until(over), AT_ONCE)
     scheduler.step()
     scheduler.step()
     assert _scheduled(ran_before) == [("pull", "running")]
@@ -121,10 +126,7 @@ def test_a_tick_that_comes_during_another_s_pull_waits_for_its_end_and_pulls_ane
 def test_a_pull_that_somebody_runs_by_hand_is_waited_for(ran_before: Database) -> None:
     clock = Clock()
     scheduler = _scheduler(ran_before, clock, TRUE)
-    ran_before.execute(
-        "INSERT INTO runs (job, trigger, attempt, status, counts, host)"
-        " VALUES ('pull', 'manual', 1, 'running', '{}', 'here')"
-    )
+    insert_run(ran_before, "pull", "running")
     clock.now += A_DAY
     _settled(scheduler)
     assert _scheduled(ran_before) == []
@@ -137,17 +139,13 @@ def test_a_pull_that_somebody_runs_by_hand_is_waited_for(ran_before: Database) -
     ("exit_code", "status"), [(1, "failed"), (2, "failed"), (3, "refused")], ids=["failed", "settings", "refused"]
 )
 def test_after_a_pull_that_failed_scoring_goes_on(ran_before: Database, exit_code: int, status: str) -> None:
-    clock = Clock()
-    scheduler = _scheduler(ran_before, clock, _ends_with(exit_code))
-    clock.now += A_DAY
+    _, scheduler = _at_a_tick(ran_before, _ends_with(exit_code))
     _settled(scheduler)
     assert _scheduled(ran_before) == [("pull", status), SCORED]
 
 
 def test_scoring_waits_for_a_pull_that_is_tried_again(ran_before: Database) -> None:
-    clock = Clock()
-    scheduler = _scheduler(ran_before, clock, _ends_with(75))
-    clock.now += A_DAY
+    clock, scheduler = _at_a_tick(ran_before, _ends_with(75))
     for attempts, wait in ((1, 2), (2, 3)):
         _settled(scheduler)
         assert _scheduled(ran_before) == [("pull", "try_again_later")] * attempts
@@ -159,30 +157,9 @@ def test_scoring_waits_for_a_pull_that_is_tried_again(ran_before: Database) -> N
     assert len(_scheduled(ran_before)) == 4
 
 
-def test_scoring_waits_no_longer_than_an_hour_for_a_source_that_is_away(ran_before: Database) -> None:
-    """Where the settings have it tried for days."""
-    clock = Clock()
-    for_days = msgspec.structs.replace(NIGHTLY, retries=100, retry_seconds=600)
-    scheduler = _scheduler(ran_before, clock, _ends_with(75), for_days)
-    clock.now += A_DAY
-    tick = clock.now
-    _settled(scheduler)
-    while clock.now < tick + LONGEST_WAIT_FOR_PULL:
-        assert {job for job, _ in _scheduled(ran_before)} == {"pull"}
-        clock.now += A_MINUTE
-        _settled(scheduler)
-    assert [row for row in _scheduled(ran_before) if row[0] == "score"] == [SCORED]
-    tried = len(_scheduled(ran_before))
-    clock.now += timedelta(hours=3)
-    _settled(scheduler)
-    # The pull goes on trying, and nothing is scored once more for it.
-    assert [job for job, _ in _scheduled(ran_before)][tried:] == ["pull"]
-
-
 def test_scoring_waits_no_longer_than_an_hour_for_a_pull_that_hangs(ran_before: Database, tmp_path: Path) -> None:
-    clock, over = Clock(), tmp_path / "over"
-    scheduler = _scheduler(ran_before, clock, until(over))
-    clock.now += A_DAY
+    over = tmp_path / "over"
+    clock, scheduler = _at_a_tick(ran_before, until(over))
     scheduler.step()
     clock.now += LONGEST_WAIT_FOR_PULL - A_MINUTE
     scheduler.step()
@@ -193,19 +170,6 @@ def test_scoring_waits_no_longer_than_an_hour_for_a_pull_that_hangs(ran_before: 
     over.touch()
     _settled(scheduler)
     assert _scheduled(ran_before) == [PULLED, SCORED]
-
-
-def test_a_pull_has_the_time_limit_of_a_job(ran_before: Database) -> None:
-    clock = Clock()
-    hangs = python("import time; time.sleep(600)")
-    limited = msgspec.structs.replace(NIGHTLY, time_limit_minutes=0.02, grace_seconds=0.5)
-    scheduler = _scheduler(ran_before, clock, hangs, limited)
-    clock.now += A_DAY
-    _settled(scheduler)
-    assert _scheduled(ran_before, "job, status, error_code") == [
-        ("pull", "failed", "timed_out"),
-        ("score", "succeeded", None),
-    ]
 
 
 def test_a_tick_that_comes_while_the_one_before_waits_for_its_pull_is_skipped(
@@ -246,37 +210,8 @@ def test_a_missed_tick_is_caught_up_after_a_pull(ran_before: Database) -> None:
     assert runs[0][3] == runs[1][3]
 
 
-def test_owed_scoring_is_pulled_for_however_long_the_owed_retraining_before_it_takes(
-    ran_before: Database, tmp_path: Path
-) -> None:
-    clock, over = Clock(), tmp_path / "over"
-    weekly = msgspec.structs.replace(NIGHTLY, retrain="0 3 * * sun")
-    _scheduler(ran_before, clock, TRUE, weekly)
-    clock.now += 10 * A_DAY
-    scheduler = _scheduler(ran_before, clock, TRUE, weekly, job=until(over))
-    for _ in range(4):
-        scheduler.step()
-        _until_no_pull_runs(ran_before)
-    clock.now += 2 * LONGEST_WAIT_FOR_PULL
-    scheduler.step()
-    begun = [row for row in _scheduled(ran_before) if row[1] != "missed"]
-    assert begun == [PULLED, ("retrain", "running"), PULLED]
-    over.touch()
-    _settled(scheduler)
-    assert [row for row in _scheduled(ran_before) if row[1] != "missed"][-1] == SCORED
-
-
-def _until_no_pull_runs(database: Database) -> None:
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while database.value("SELECT count(*) FROM runs WHERE job = 'pull' AND exit_code IS NULL"):
-        assert time.monotonic() < give_up_at
-        time.sleep(0.02)
-
-
 def test_for_a_tick_that_another_scheduler_has_let_go_nothing_is_pulled(ran_before: Database) -> None:
-    clock = Clock()
-    scheduler = _scheduler(ran_before, clock, TRUE)
-    clock.now += A_DAY
+    clock, scheduler = _at_a_tick(ran_before, TRUE)
     with writing(ran_before.engine) as connection:
         tick = clock.now.replace(hour=2, minute=15)
         note_ticks(connection, "score", [tick], Status.SKIPPED, "still_running", "elsewhere")
@@ -298,36 +233,12 @@ def test_a_tick_whose_pull_was_stopped_is_pulled_again_by_the_next_scheduler(
     assert _scheduled(ran_before, "job, status, attempt")[-2:] == [(*PULLED, 2), (*SCORED, 1)]
 
 
-def test_a_pull_that_was_stopped_often_is_tried_again_before_its_job_as_any_other(ran_before: Database) -> None:
-    clock = Clock()
-    _scheduler(ran_before, clock, TRUE)
-    clock.now += A_DAY
-    tick = {"tick": ran_before.stored(clock.now.replace(hour=2, minute=15))}
-    for attempt in range(1, 5):
-        ran_before.execute(
-            "INSERT INTO runs (job, trigger, scheduled_for, attempt, status, counts, host)"
-            f" VALUES ('pull', 'schedule', :tick, {attempt}, 'interrupted', '{{}}', 'here')",
-            tick,
-        )
-    scheduler = _scheduler(ran_before, clock, _ends_with(75))
-    for attempts in (5, 6):
-        _settled(scheduler)
-        assert [job for job, _ in _scheduled(ran_before)] == ["pull"] * attempts
-        clock.now += 3 * A_MINUTE
-    _settled(scheduler)
-    assert [job for job, _ in _scheduled(ran_before)] == [*["pull"] * 7, "score"]
-
-
 def test_a_tick_whose_scheduler_died_during_its_pull_waits_until_that_is_known(ran_before: Database) -> None:
     clock = Clock()
     _scheduler(ran_before, clock, TRUE)
     clock.now += A_DAY
-    tick = {"tick": ran_before.stored(clock.now.replace(hour=2, minute=15))}
-    ran_before.execute(
-        "INSERT INTO runs (job, trigger, scheduled_for, attempt, status, counts, host)"
-        " VALUES ('pull', 'schedule', :tick, 1, 'running', '{}', 'a machine that is gone')",
-        tick,
-    )
+    of_tick = {"trigger": "schedule", "scheduled_for": clock.now.replace(hour=2, minute=15)}
+    insert_run(ran_before, "pull", "running", **of_tick)
     next_one = _scheduler(ran_before, clock, TRUE)
     _settled(next_one)
     assert _scheduled(ran_before) == [("pull", "running")]

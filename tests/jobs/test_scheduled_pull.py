@@ -4,10 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
-import pytest
-from sqlalchemy import text
-
-from tests.conftest import Database, Ended, call, free_port, insert_patients, under_role, wait_for
+from tests.conftest import Database, Ended, call, insert_patients, under_role, wait_for
 from tests.jobs.clinic import URL, Clinic
 from tests.jobs.real_scheduler import EVERY_SECOND, stop
 
@@ -69,48 +66,6 @@ def test_a_source_that_is_gone_is_told_and_the_rest_is_scored(scored_database: D
     clinic.pulled(database)
     assert "pull" not in _health(clinic, database).stderr
     stop(process)
-
-
-def test_a_source_that_stays_away_is_tried_again_and_then_scoring_goes_on(
-    scored_database: Database, sqlite_clinic: Clinic
-) -> None:
-    database, clinic = scored_database, sqlite_clinic  # whose file is not what is asked
-    insert_patients(database, 3)
-    away = {URL: f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"}
-    retries = {"PIMA_SCHEDULE__RETRIES": "1", "PIMA_SCHEDULE__RETRY_SECONDS": "1"}
-    process = _start(clinic, database, **away, **retries)
-    wait_for(lambda: _has_scored(database), process)
-    stop(process)
-    jobs = [job for job, *_ in _ledger(database)]
-    assert jobs == ["pull", "pull", "retrain", "score"]
-    columns = "job, status, error_code, attempt"
-    assert _ledger(database, columns)[:2] == [("pull", "try_again_later", "source_away", n) for n in (1, 2)]
-    told = call(database, "health", "--config", clinic.config, **NEVER, **retries).stderr
-    assert "pull_failed: the last pull of clinic gave up after its last try (source_away)" in told
-
-
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_a_stop_during_the_pull_ends_it_and_the_next_start_pulls_first(
-    request: pytest.FixtureRequest, postgresql_clinic: Clinic, kind: str
-) -> None:
-    database, clinic = request.getfixturevalue(kind), postgresql_clinic
-    clinic.insert(5)
-    waiting = "SELECT 1 FROM pg_locks WHERE relation = 'visits'::regclass AND NOT granted"
-    with clinic.engine.begin() as connection:
-        connection.execute(text("LOCK TABLE visits IN ACCESS EXCLUSIVE MODE"))
-        process = _start(clinic, database, PIMA_DATABASE__LOCK_TIMEOUT_SECONDS="200")
-        wait_for(lambda: clinic.execute(waiting), process)
-        stop(process)
-    assert _ledger(database, "job, status, exit_code") == [("pull", "interrupted", 143)]
-    process = _start(clinic, database)
-    wait_for(lambda: _has_scored(database), process)
-    stop(process)
-    assert [row for row in _ledger(database, "job, attempt, status") if row[0] != "score"] == [
-        ("pull", 1, "interrupted"),
-        ("pull", 2, "succeeded"),
-        ("retrain", 1, "refused"),
-    ]
-    assert database.value("SELECT count(*) FROM patients") == 5
 
 
 def test_a_source_without_its_url_or_a_pull_without_its_database_s_ends_the_scheduler(

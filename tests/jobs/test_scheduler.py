@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -23,14 +22,10 @@ from tests.conftest import (
     the_json,
     wait_for,
 )
+from tests.jobs.ledger import insert_run
 from tests.jobs.real_scheduler import EVERY_SECOND, stop
 
 NEVER = "0 0 29 2 mon"
-
-
-def test_a_wrong_schedule_ends_it_with_exit_code_2(database: Database) -> None:
-    for wrong in ({"PIMA_SCHEDULE__SCORE": "0 3 * * 0"}, {"PIMA_SCHEDULE__TIME_ZONE": "Mars/Olympus"}):
-        assert call(database, "scheduler", **wrong).exit_code == 2
 
 
 def test_a_time_that_a_clock_change_touches_is_warned_of(database: Database) -> None:
@@ -60,40 +55,6 @@ def test_it_runs_both_jobs_at_their_ticks_and_stops_when_asked(scored_database: 
     refused = next(run for run in runs if run[2] == "refused")
     assert refused[4] == 3
     assert "Too little labelled history" in refused[5]
-
-
-def test_a_stop_reaches_the_fit_that_is_running(database: Database) -> None:
-    # So many rows that the tutorial's fit takes most of a minute: the signal falls into it on any machine.
-    insert_many(database, 20_000)
-    database.execute("UPDATE patients SET outcome = id % 2, diabetes_pedigree = 0.1 + id * 0.0001")
-    process = database.start("scheduler", PIMA_SCHEDULE__SCORE=NEVER, PIMA_RETRAIN__NETWORK="article")
-    assert process.stderr is not None
-    assert any("fit started" in line for line in process.stderr)
-    stop(process)
-    retrained = "SELECT status, exit_code FROM runs WHERE job = 'retrain'"
-    assert database.execute(retrained) == [("interrupted", 143)]
-    assert database.value("SELECT count(*) FROM model_versions") == 0
-
-
-def test_a_stop_is_obeyed_while_the_database_is_silent(postgresql: Database) -> None:
-    """As a frozen machine or a network that swallows everything looks from here."""
-    process = postgresql.start("scheduler", PIMA_SCHEDULE__SCORE=NEVER, PIMA_SCHEDULE__RETRAIN=NEVER)
-    wait_for(lambda: postgresql.value("SELECT count(exit_code) FROM runs") == 2, process)
-    silent: set[int] = set()
-    try:
-        beats = -1
-        while beats:  # until a step hangs, whichever connection it takes
-            others = "datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
-            silent |= {row[0] for row in postgresql.execute(f"SELECT pid FROM pg_stat_activity WHERE {others}")}
-            for backend in silent:
-                os.kill(backend, signal.SIGSTOP)
-            since = postgresql.value("SELECT clock_timestamp()")
-            time.sleep(6)
-            beats = postgresql.value("SELECT count(*) FROM schedules WHERE heartbeat_at > :since", {"since": since})
-        stop(process)
-    finally:
-        for backend in silent:
-            os.kill(backend, signal.SIGCONT)
 
 
 def test_a_ping_that_hangs_delays_no_run(scored_database: Database) -> None:
@@ -156,10 +117,7 @@ def test_as_process_1_it_passes_the_signal_on_and_leaves_whole_batches(scored_da
 
 def test_a_job_takes_over_only_a_run_that_a_scheduler_has_opened_for_it(scored_database: Database) -> None:
     database = scored_database
-    database.execute(
-        "INSERT INTO runs (job, trigger, scheduled_for, attempt, status, counts, host)"
-        " VALUES ('retrain', 'schedule', '2026-01-01T00:00:00.000Z', 1, 'running', '{}', 'here')"
-    )
+    insert_run(database, "retrain", "running", trigger="schedule", scheduled_for="2026-01-01T00:00:00.000Z")
     for run_id in ("1", "7"):
         ended = call(database, "score", "--json", "--run-id", run_id)
         assert (ended.exit_code, the_json(ended)["error"]) == (2, "run_not_open")

@@ -29,6 +29,7 @@ from pima.store.attempts import mark_crashed, note_ticks
 from pima.store.engine import writing
 from pima.store.runs import Status, start_run
 from tests.conftest import PATIENCE_SECONDS, ROOT, Database, clean_environ, insert_many
+from tests.jobs.ledger import insert_run
 from tests.jobs.set_clock import START, TRUE, Clock, python, until
 
 NIGHTLY = ScheduleSettings(score="15 2 * * *", retrain="0 0 29 2 mon", grace_seconds=2)
@@ -54,7 +55,7 @@ def _scheduler(
     return scheduler
 
 
-def _with(settings: ScheduleSettings, **changed: float) -> ScheduleSettings:
+def _with(settings: ScheduleSettings, **changed: float | str) -> ScheduleSettings:
     return msgspec.structs.replace(settings, **changed)
 
 
@@ -62,6 +63,17 @@ def _settled(scheduler: Scheduler) -> None:
     """Do what is due now, to the end of its children."""
     scheduler.step()
     scheduler.wait_for_children()
+
+
+def _after_a_night(
+    database: Database, command: list[str], settings: ScheduleSettings = NIGHTLY, told: Told | None = None
+) -> tuple[Clock, Scheduler]:
+    """A clock and a scheduler whose tick has come and whose children have ended."""
+    clock = Clock()
+    scheduler = _scheduler(database, clock, command, settings, told)
+    clock.now += timedelta(days=1)
+    _settled(scheduler)
+    return clock, scheduler
 
 
 def _scheduled(database: Database, columns: str = "status") -> list[tuple[object, ...]]:
@@ -109,24 +121,21 @@ def test_a_clock_that_jumps_ahead_runs_the_latest_tick_and_notes_the_others(ran_
     assert _scheduled(ran_before, "status, error_code") == [("missed", "too_late")] * 3 + [("succeeded", None)]
 
 
-@pytest.mark.parametrize(("nights", "expected"), [(0, []), (1, ["succeeded"]), (9, ["missed"] * 8 + ["succeeded"])])
-def test_downtime_is_caught_up_by_one_run(ran_before: Database, nights: int, expected: list[str]) -> None:
+def test_downtime_is_caught_up_by_one_run(ran_before: Database) -> None:
     clock = Clock()
     _scheduler(ran_before, clock, TRUE)  # has seen the schedule, and dies
-    clock.now += timedelta(days=nights)
+    clock.now += timedelta(days=9)
     for _ in range(2):  # a second restart owes nothing
         _settled(_scheduler(ran_before, clock, TRUE))
-    assert [row[0] for row in _scheduled(ran_before)] == expected
-    if nights:
-        assert _scheduled(ran_before, "trigger")[-1] == ("catch_up",)
+    assert _scheduled(ran_before) == [("missed",)] * 8 + [("succeeded",)]
+    assert _scheduled(ran_before, "trigger")[-1] == ("catch_up",)
 
 
 def test_without_catching_up_the_ledger_says_what_was_missed(ran_before: Database) -> None:
     clock = Clock()
     _scheduler(ran_before, clock, TRUE)
     clock.now += timedelta(days=2)
-    none = ScheduleSettings(score="15 2 * * *", retrain="0 0 29 2 mon", catch_up="none")
-    _settled(_scheduler(ran_before, clock, TRUE, none))
+    _settled(_scheduler(ran_before, clock, TRUE, _with(NIGHTLY, catch_up="none")))
     assert _scheduled(ran_before, "status, error_code") == [("missed", "nobody_was_there")] * 2
 
 
@@ -134,8 +143,7 @@ def test_an_edited_schedule_fires_nothing_by_itself(ran_before: Database) -> Non
     clock = Clock()
     _scheduler(ran_before, clock, TRUE)
     clock.now += timedelta(days=3)
-    edited = ScheduleSettings(score="30 11 * * *", retrain="0 0 29 2 mon")
-    scheduler = _scheduler(ran_before, clock, TRUE, edited)
+    scheduler = _scheduler(ran_before, clock, TRUE, _with(NIGHTLY, score="30 11 * * *"))
     _settled(scheduler)
     assert _scheduled(ran_before) == []
     clock.now += timedelta(days=1)
@@ -159,8 +167,7 @@ def test_jobs_that_never_ran_are_run_once_retraining_first(database: Database) -
 def test_two_schedulers_make_one_run_a_tick(ran_before: Database, at_length: bool) -> None:
     """Each tick is met by both at the same moment."""
     clock, ticks = Clock(), 200 if at_length else 40
-    minutely = ScheduleSettings(score="* * * * *", retrain="0 0 29 2 mon")
-    both = [_scheduler(ran_before, clock, TRUE, minutely) for _ in range(2)]
+    both = [_scheduler(ran_before, clock, TRUE, _with(NIGHTLY, score="* * * * *")) for _ in range(2)]
     with ThreadPoolExecutor(2) as threads:
         for _ in range(ticks):
             clock.now += timedelta(minutes=1)
@@ -227,24 +234,6 @@ def test_a_stop_that_meets_a_job_before_it_listens_stops_it_and_kills_nothing(sc
     scheduler.step()
     scheduler.end()  # Python takes longer to start than this
     assert _scheduled(database, "status, error_code, exit_code, signal") == [("interrupted", "interrupted", 143, None)]
-
-
-def test_a_job_is_deaf_to_a_stop_until_it_listens_and_hears_it_then(ran_before: Database) -> None:
-    clock = Clock()
-    program = """
-import signal, sys, time
-from pima.process.stopping import StopRequest
-while signal.SIGTERM not in signal.sigpending():
-    time.sleep(0.01)
-stop = StopRequest()
-stop.listen()
-sys.exit(143 if stop.requested else 1)
-"""
-    scheduler = _scheduler(ran_before, clock, python(program), _with(NIGHTLY, grace_seconds=60))
-    clock.now += timedelta(days=1)
-    scheduler.step()
-    scheduler.end()
-    assert _scheduled(ran_before, "status, exit_code, signal") == [("interrupted", 143, None)]
     assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
@@ -262,36 +251,12 @@ def test_a_run_whose_child_lives_is_not_taken_for_crashed(ran_before: Database, 
     assert _scheduled(ran_before) == [("succeeded",)]
 
 
-def test_a_row_that_somebody_deletes_during_the_run_does_no_harm(ran_before: Database, tmp_path: Path) -> None:
-    clock, over = Clock(), tmp_path / "over"
-    scheduler = _scheduler(ran_before, clock, until(over))
-    clock.now += timedelta(days=1)
-    scheduler.step()
-    ran_before.execute("DELETE FROM runs WHERE status = 'running'")
-    over.touch()
-    scheduler.wait_for_children()
-    clock.now += timedelta(days=1)
-    _settled(scheduler)
-    assert _scheduled(ran_before) == [("succeeded",)]
-
-
-def test_a_child_that_can_not_be_started_has_failed(ran_before: Database) -> None:
-    clock = Clock()
-    scheduler = _scheduler(ran_before, clock, ["/no/such/program"])
-    clock.now += timedelta(days=1)
-    _settled(scheduler)
-    assert _scheduled(ran_before, "status, error_code") == [("failed", "not_started")]
-
-
 def test_a_childs_plain_words_become_lines_like_the_others(
     ran_before: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configure_logs("json")
-    clock = Clock()
     dying = python("import sys; print('native: assertion failed', file=sys.stderr); sys.exit(1)")
-    scheduler = _scheduler(ran_before, clock, dying)
-    clock.now += timedelta(days=1)
-    _settled(scheduler)
+    _after_a_night(ran_before, dying)
     events = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
     assert "native: assertion failed" in events
     assert _scheduled(ran_before, "error_line") == [("native: assertion failed",)]
@@ -299,35 +264,17 @@ def test_a_childs_plain_words_become_lines_like_the_others(
 
 @pytest.mark.parametrize("words", ["\\0", "\\ud800", "[" * 3000], ids=["NUL", "half a character", "brackets"])
 def test_whatever_a_child_says_at_its_end_is_recorded(ran_before: Database, words: str) -> None:
-    clock = Clock()
     as_json = json.dumps({"event": "error: WORDS"}).replace("WORDS", words.replace("\\0", "\\u0000"))
     program = f"import os; os.write(2, {as_json.encode()!r} + b'\\n' + {words.encode()!r} + b'\\0\\n'); os._exit(1)"
-    scheduler = _scheduler(ran_before, clock, python(program))
-    clock.now += timedelta(days=1)
-    _settled(scheduler)
+    _after_a_night(ran_before, python(program))
     assert _scheduled(ran_before, "status, error_code") == [("failed", "exit_code_1")]
     assert _scheduled(ran_before, "error_line")[0][0].startswith("error:")
 
 
-@pytest.mark.parametrize(
-    ("exit_code", "expected"), [(3, ("refused", "refused")), (143, ("interrupted", "interrupted"))]
-)
-def test_an_exit_code_stands_for_what_the_child_could_not_write(
-    ran_before: Database, exit_code: int, expected: tuple[str, str]
-) -> None:
-    clock = Clock()
-    scheduler = _scheduler(ran_before, clock, python(f"import sys; sys.exit({exit_code})"))
-    clock.now += timedelta(days=1)
-    _settled(scheduler)
-    assert _scheduled(ran_before, "status, error_code") == [expected]
-
-
 def test_every_end_is_told(ran_before: Database) -> None:
-    clock, told = Clock(), Told()
+    told = Told()
     _lost_run(ran_before, "retrain", None)
-    scheduler = _scheduler(ran_before, clock, ["/no/such/program"], told=told)
-    clock.now += timedelta(days=1)
-    _settled(scheduler)
+    _after_a_night(ran_before, ["/no/such/program"], told=told)
     assert told == [("retrain", "crashed"), ("score", "failed")]
 
 
@@ -340,7 +287,7 @@ def test_ticks_that_are_noted_are_counted(database: Database) -> None:
 
 def test_a_schedule_that_never_comes_true_is_refused(database: Database) -> None:
     with pytest.raises(WrongConfiguration, match="comes true some day"):
-        _scheduler(database, Clock(), TRUE, ScheduleSettings(score="0 0 30 2 *"))
+        _scheduler(database, Clock(), TRUE, _with(NIGHTLY, score="0 0 30 2 *"))
 
 
 def test_it_steps_on_whatever_the_wakers_clock_says(ran_before: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -372,11 +319,8 @@ def _let_two_nights_pass(database: Database, scheduler: Scheduler, clock: Clock)
 
 
 def test_a_child_that_hangs_is_stopped_at_its_time_limit(ran_before: Database) -> None:
-    clock = Clock()
     deaf = python("import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)")
-    scheduler = _scheduler(ran_before, clock, deaf, _with(NIGHTLY, time_limit_minutes=0.02, grace_seconds=0.5))
-    clock.now += timedelta(days=1)
-    _settled(scheduler)
+    _after_a_night(ran_before, deaf, _with(NIGHTLY, time_limit_minutes=0.02, grace_seconds=0.5))
     assert _scheduled(ran_before, "status, error_code, exit_code, signal") == [("failed", "timed_out", None, "SIGKILL")]
 
 
@@ -397,10 +341,8 @@ TRY_LATER = "import sys; print('error: try again', file=sys.stderr); sys.exit(75
 def test_a_job_that_was_ended_and_exit_code_75_are_tried_again_with_growing_waits_and_told_once(
     ran_before: Database, program: str, expected: tuple[object, ...]
 ) -> None:
-    clock, told = Clock(), Told()
-    scheduler = _scheduler(ran_before, clock, python(program), _with(NIGHTLY, retries=2, retry_seconds=60), told)
-    clock.now += timedelta(days=1)
-    _settled(scheduler)
+    told = Told()
+    clock, scheduler = _after_a_night(ran_before, python(program), _with(NIGHTLY, retries=2, retry_seconds=60), told)
     for wait, attempts in ((30, 1), (60, 2), (60, 2), (120, 3), (3_600, 3)):
         assert told == ([("score", expected[0])] if attempts == 3 and wait == 3_600 else []), wait
         clock.now += timedelta(seconds=wait)
@@ -455,26 +397,34 @@ def test_a_run_without_a_sign_of_life_gives_up_its_lease(database: Database) -> 
 def test_a_killed_job_that_succeeds_when_tried_again_is_told_as_a_success_alone(
     ran_before: Database, tmp_path: Path
 ) -> None:
-    clock, told = Clock(), Told()
+    told = Told()
     once = f"import os, pathlib; p = pathlib.Path({str(tmp_path / 'been')!r})\nif not p.exists(): p.touch(); {KILLED}"
-    scheduler = _scheduler(ran_before, clock, python(once), _with(NIGHTLY, retry_seconds=1), told)
-    clock.now += timedelta(days=1)
-    _settled(scheduler)
+    clock, scheduler = _after_a_night(ran_before, python(once), _with(NIGHTLY, retry_seconds=1), told)
     clock.now += timedelta(seconds=2)
     _settled(scheduler)
     assert _scheduled(ran_before, "status, trigger") == [("crashed", "schedule"), ("succeeded", "schedule")]
     assert told == [("score", "succeeded")]
 
 
-@pytest.mark.parametrize("program", ["import sys; sys.exit(1)", "import sys; sys.exit(3)"])
-def test_other_ends_are_not_tried_again_and_told_at_once(ran_before: Database, program: str) -> None:
-    clock, told = Clock(), Told()
-    scheduler = _scheduler(ran_before, clock, python(program), told=told)
-    clock.now += timedelta(days=1)
-    for _ in range(3):
-        _settled(scheduler)
+@pytest.mark.parametrize(
+    ("command", "ended"),
+    [
+        (python("import sys; sys.exit(1)"), ("failed", "exit_code_1")),
+        (python("import sys; sys.exit(3)"), ("refused", "refused")),
+        (["/no/such/program"], ("failed", "not_started")),
+    ],
+    ids=["failed", "refused", "not started"],
+)
+def test_other_ends_are_not_tried_again_and_told_at_once(
+    ran_before: Database, command: list[str], ended: tuple[str, str]
+) -> None:
+    told = Told()
+    clock, scheduler = _after_a_night(ran_before, command, told=told)
+    for _ in range(2):
         clock.now += timedelta(minutes=20)
-    assert len(_scheduled(ran_before)) == len(told) == 1
+        _settled(scheduler)
+    assert _scheduled(ran_before, "status, error_code") == [ended]
+    assert told == [("score", ended[0])]
 
 
 def test_a_job_that_is_killed_each_time_is_given_up_after_ten_attempts_whoever_starts_it(ran_before: Database) -> None:
@@ -525,30 +475,8 @@ def test_a_run_whose_scheduler_died_is_found_and_caught_up_by_another_and_told_o
 
 def _lost_run(database: Database, job: str, tick: datetime | None, attempt: int = 1) -> None:
     """A run that has given no sign of life for long."""
-    database.execute(
-        "INSERT INTO runs (job, trigger, scheduled_for, attempt, status, counts, host, heartbeat_at) VALUES"
-        " (:job, 'schedule', :tick, :attempt, 'running', '{}', 'a machine that is gone', :beat)",
-        {
-            "job": job,
-            "tick": tick and database.stored(tick),
-            "attempt": attempt,
-            "beat": database.stored(START - timedelta(days=400)),
-        },
-    )
-
-
-def test_a_run_that_takes_its_scheduler_along_each_time_is_told_after_the_tenth(ran_before: Database) -> None:
-    clock, told = Clock(), Told()
-    living = _scheduler(ran_before, clock, TRUE, told=told)
-    clock.now += timedelta(days=1)
-    tick = clock.now.replace(hour=2, minute=15)
-    for attempt in range(1, 11):
-        ran_before.execute("UPDATE runs SET status = 'crashed' WHERE status = 'running'")
-        _lost_run(ran_before, "score", tick, attempt)
-    _settled(living)
-    _settled(living)
-    assert _scheduled(ran_before) == [("crashed",)] * 10
-    assert told == [("score", "crashed")]
+    of_tick = {"trigger": "schedule", "scheduled_for": tick, "attempt": attempt}
+    insert_run(database, job, "running", **of_tick, heartbeat_at=START - timedelta(days=400))
 
 
 def test_a_database_that_is_away_at_the_tick_is_waited_for(postgresql: Database) -> None:

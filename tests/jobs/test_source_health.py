@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pima.monitoring.metrics_endpoint import DatabaseFigures
 from tests.conftest import Database, call
+from tests.jobs.ledger import insert_run, insert_schedule
 
 FIRST = datetime(2020, 1, 1, tzinfo=UTC)
 COUNTED = {"rows": 9, "inserted": 5, "updated": 1, "unchanged": 2, "rejected": 1, "vanished": 0, "deleted": 0}
@@ -37,18 +38,18 @@ def _ran(
     """A run of pull, each at a tick of its own, and the status that it has left for each source."""
     tick = FIRST + timedelta(days=database.value("SELECT count(*) FROM runs"))
     left = [{"source": name, "status": ended, "error_code": f"code_of_{name}"} for name, ended in sources.items()]
-    moment = database.stored((at or datetime.now(UTC)) - ago)
-    database.execute(
-        "INSERT INTO runs (job, trigger, scheduled_for, attempt, status, counts, host, error_code, heartbeat_at,"
-        " finished_at) VALUES ('pull', :trigger, :tick, :attempt, :status, :counts, 'here', 'code_of_run', :at, :at)",
-        {
-            "trigger": trigger,
-            "tick": None if trigger == "manual" else database.stored(tick),
-            "attempt": attempt,
-            "status": status,
-            "counts": json.dumps({"sources": [COUNTED | each for each in left]} if left else {}),
-            "at": moment,
-        },
+    moment = (at or datetime.now(UTC)) - ago
+    insert_run(
+        database,
+        "pull",
+        status,
+        trigger=trigger,
+        scheduled_for=None if trigger == "manual" else tick,
+        attempt=attempt,
+        counts=json.dumps({"sources": [COUNTED | each for each in left]} if left else {}),
+        error_code="code_of_run",
+        heartbeat_at=moment,
+        finished_at=moment,
     )
 
 
@@ -134,15 +135,7 @@ def test_the_retries_of_the_settings_say_which_try_was_the_last(database: Databa
 
 def _seen(database: Database, source: str, ago: timedelta) -> None:
     """A scheduler that knows the source for so long."""
-    database.execute(
-        "INSERT INTO schedules (job, expression, time_zone, first_seen_at, heartbeat_at)"
-        " VALUES (:job, '', 'UTC', :seen, :now)",
-        {
-            "job": f"pull {source}",
-            "seen": database.stored(datetime.now(UTC) - ago),
-            "now": database.stored(datetime.now(UTC)),
-        },
-    )
+    insert_schedule(database, f"pull {source}", datetime.now(UTC) - ago, datetime.now(UTC))
 
 
 NIGHTLY = {"PIMA_SCHEDULE__SCORE": "15 2 * * *", "PIMA_SCHEDULE__RETRAIN": "0 3 * * sun"}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Database, call, insert_patients, the_json, without_triggers
+from tests.jobs.ledger import insert_run
 
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -17,28 +18,25 @@ def worked(scored_database: Database) -> Database:
     rejections."""
     database = scored_database
     for week, (outcomes, correct) in enumerate([(11, 5), (12, 9), (3, 3), (12, 12)], start=-1):
-        moment = MONDAY + timedelta(weeks=week)
-        ids = insert_patients(database, outcomes)
-        with without_triggers(database):
-            for n, patient in enumerate(ids):
-                values = f"{patient}, 1, 1, 1, 0.9, 1, 0.5, :at"
-                database.execute(f"INSERT INTO predictions VALUES ({values})", _at(database, moment))
-                set_to = f"outcome = {int(n < correct)}, labelled_at = :at"
-                database.execute(f"UPDATE patients SET {set_to} WHERE id = {patient}", _at(database, moment))
+        _came(database, outcomes, correct, MONDAY + timedelta(weeks=week))
     for night, rows in enumerate((50, 400)):
-        columns = "job, trigger, attempt, status, counts, host, started_at, finished_at"
         counts = f'{{"predicted": {rows}, "rejected": 2}}'
-        values = f"'score', 'manual', 1, 'succeeded', '{counts}', 'here', :at, :at"
         moment = MONDAY + timedelta(days=night)
-        database.execute(f"INSERT INTO runs ({columns}) VALUES ({values})", _at(database, moment))
+        insert_run(database, "score", "succeeded", counts=counts, started_at=moment, finished_at=moment)
     columns = "patient_id, patient_version, run_id, reason, field"
     for patient, (reason, field) in enumerate([("out_of_range", "bmi")] * 2 + [("missing", "age")]):
         database.execute(f"INSERT INTO rejections ({columns}) VALUES ({patient}, 1, 1, '{reason}', '{field}')")
     return database
 
 
-def _at(database: Database, moment: datetime) -> dict[str, object]:
-    return {"at": database.stored(moment)}
+def _came(database: Database, outcomes: int, correct: int, moment: datetime) -> None:
+    """Rows that were all predicted positive, and their outcomes, of which so many are."""
+    ids, at = insert_patients(database, outcomes), {"at": database.stored(moment)}
+    with without_triggers(database):
+        for n, patient in enumerate(ids):
+            database.execute(f"INSERT INTO predictions VALUES ({patient}, 1, 1, 1, 0.9, 1, 0.5, :at)", at)
+            set_to = f"outcome = {int(n < correct)}, labelled_at = :at"
+            database.execute(f"UPDATE patients SET {set_to} WHERE id = {patient}", at)
 
 
 def test_one_screen_shows_weeks_nights_verdicts_rejections_and_runs(worked: Database) -> None:
@@ -103,14 +101,7 @@ def test_few_outcomes_give_no_share_either_here_or_in_a_report(
     scored_database: Database, tmp_path: Path, outcomes: int, told: str
 ) -> None:
     database = scored_database
-    ids = insert_patients(database, outcomes)
-    with without_triggers(database):
-        for n, patient in enumerate(ids):
-            database.execute(
-                f"INSERT INTO predictions VALUES ({patient}, 1, 1, 1, 0.9, 1, 0.5, :at)", _at(database, MONDAY)
-            )
-            set_to = f"outcome = {n % 2}, labelled_at = :at"
-            database.execute(f"UPDATE patients SET {set_to} WHERE id = {patient}", _at(database, MONDAY))
+    _came(database, outcomes, outcomes // 2, MONDAY)
     too_few = "fewer than 10 outcomes have come after a prediction yet"
     screen = " ".join(call(database, "status", COLUMNS="200").stdout.split())
     assert f"accuracy {told}" in screen
