@@ -1,6 +1,5 @@
 """Wrong configuration, wrong usage and the default database: exit code 2, the key named, no secret shown."""
 
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -17,7 +16,6 @@ from tests.conftest import (
     Ended,
     call,
     clean_environ,
-    insert_patients,
     the_json,
 )
 from tests.jobs.every_command import EVERY_COMMAND, SECRET, every_command, wrong
@@ -25,22 +23,8 @@ from tests.jobs.patient_files import GOOD
 
 # ---- the URL ----------------------------------------------------------------------------------------------------
 
-MALFORMED = [
-    f"postgresql://doctor:{SECRET}@host:port/db",
-    f"postgresql://doctor:{SECRET}@host:99999/db",
-    f"postgresql+psycopg2://doctor:{SECRET}@host/db",
-    f"mysql://doctor:{SECRET}@host/db",
-    f"doctor:{SECRET}@host",
-    f"host=localhost password={SECRET}",
-    f"nonsense://{SECRET}",
-    "sqlite://",
-    "sqlite:///:memory:",
-    "",
-    " ",
-]
 
-
-@pytest.mark.parametrize("url", MALFORMED)
+@pytest.mark.parametrize("url", [f"postgresql://doctor:{SECRET}@host:port/db", f"host=localhost password={SECRET}", ""])
 def test_a_malformed_url_is_refused_and_not_repeated(url: str) -> None:
     wrong(call(None, "status", DATABASE_URL=url), "URL", "Expected: sqlite:///path/to/file.db or postgresql+psycopg://")
     ended = call(None, "score", "--json", DATABASE_URL=url)
@@ -64,19 +48,6 @@ def test_a_variable_of_a_source_that_is_not_declared_stops_the_pull_alone(
     assert (ended.exit_code, variable in ended.stderr) == (2, False)
     if command == ("pull",):
         wrong(call(sqlite, *command, **{variable: SECRET}), variable, 'name = "other" in the settings')
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        f"postgresql+psycopg://doctor:{SECRET}@127.0.0.1:1/db?no_such_option=1",
-        f"postgresql+psycopg://doctor:{SECRET}@127.0.0.1:1/db?sslmode=perhaps",
-        "sqlite:///{folder}/pima.db?no_such_option=1",
-        "sqlite:///{folder}/pima.db?timeout=abc",
-    ],
-)
-def test_an_option_in_the_url_that_the_driver_can_not_take_is_refused(tmp_path: Path, url: str) -> None:
-    wrong(call(None, "migrate", DATABASE_URL=url.format(folder=tmp_path)))
 
 
 def test_a_database_that_does_not_exist_is_named_without_the_password(server: str) -> None:
@@ -152,27 +123,20 @@ def test_a_jobs_own_url_is_enough_where_the_general_one_is_wrong(database: Datab
 # ---- config and variables -----------------------------------------------------------------------------------------
 
 WRONG_TOML = [
-    ("[score]\nbatch_size = 5\n", "batch_size"),
-    ("[scoring]\nbatch_rows = 5\n", "scoring"),
-    ("batch_rows = 5\n", "batch_rows"),
-    ("score = 5\n", "score"),
-    ('[score]\nbatch_rows = "many"\n', "score.batch_rows"),
-    ("[score]\nbatch_rows = 0\n", "score.batch_rows"),
-    ("[score]\nbatch_rows = true\n", "score.batch_rows"),
-    ("[holdout]\nshare = 1.0\n", "holdout.share"),
-    ("[holdout]\nshare = nan\n", "holdout.share"),
-    ("[retrain]\nthreshold = -inf\n", "retrain.threshold"),
-    ('[retrain]\nnetwork = "transformer"\n', "retrain.network"),
-    ("[score]\nbatch_rows = \n", "not TOML"),
-    ("[score\n", "not TOML"),
-    ("\x00", "not TOML"),
+    (b"batch_rows = 5\n", "batch_rows"),
+    (b"[score]\nbatch_rows = true\n", "score.batch_rows"),
+    (b"[holdout]\nshare = nan\n", "holdout.share"),
+    (b'[retrain]\nnetwork = "transformer"\n', "retrain.network"),
+    (b"[score]\nbatch_rows = \n", "not TOML"),
+    (b"\x00", "not TOML"),
+    (b"# caf\xe9\n", "not TOML"),
 ]
 
 
 @pytest.mark.parametrize(("content", "named"), WRONG_TOML)
-def test_a_wrong_settings_file_is_refused_and_the_key_named(tmp_path: Path, content: str, named: str) -> None:
+def test_a_wrong_settings_file_is_refused_and_the_key_named(tmp_path: Path, content: bytes, named: str) -> None:
     path = tmp_path / "wrong.toml"
-    path.write_text(content)
+    path.write_bytes(content)
     database = f"sqlite:///{tmp_path}/untouched.db"
     wrong(call(None, "status", "--config", str(path), DATABASE_URL=database), "wrong.toml", named, "Expected")
     assert not (tmp_path / "untouched.db").exists()
@@ -183,22 +147,13 @@ def test_a_missing_settings_file_is_refused(tmp_path: Path, name: str) -> None:
     wrong(call(None, "score", "--config", str(tmp_path / name)), name, "Expected")
 
 
-def test_a_settings_file_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "wrong.toml").write_bytes(b"# caf\xe9\n")
-    wrong(call(None, "score", "--config", str(tmp_path / "wrong.toml")), "wrong.toml", "not TOML")
-
-
 WRONG_VARIABLES = [
     ("PIMA_SCORE__BATCH_SIZE", "5", "batch_rows"),
     ("PIMA_SCORING__BATCH_ROWS", "5", "score"),
-    ("PIMA_SCORE_BATCH_ROWS", "5", "score"),
-    ("PIMA_TYPO", "5", "score"),
     ("PIMA_LOAD__DATABASE_URL", f"sqlite:///{SECRET}", "score"),
     ("PIMA_SCORE__BATCH_ROWS", "many", "a whole number, at least 1 and at most 1,000,000"),
-    ("PIMA_SCORE__BATCH_ROWS", "0", "at least 1"),
     ("PIMA_SCORE__BATCH_ROWS", "", "a whole number"),
     ("PIMA_HOLDOUT__SHARE", "nan", "a number, above 0 and below 1"),
-    ("PIMA_HOLDOUT__SHARE", "1", "below 1"),
     ("PIMA_RETRAIN__NETWORK", "transformer", "five_seeds"),
     ("PIMA_LOGS__FORMAT", "xml", "'auto' or 'text' or 'json'"),
     ("PIMA_LINEAGE__SNAPSHOTS", "on", "'champions' or 'off' or a whole number, at least 1"),
@@ -223,14 +178,10 @@ def test_every_command_refuses_a_variable_that_it_does_not_know(database: Databa
     wrong(call(database, *command, PIMA_TYPO__X="1"), "PIMA_TYPO__X")
 
 
-@pytest.mark.parametrize("job", ["status", "scheduler"])
-@pytest.mark.parametrize("expression", ["whenever", "15 2 * * 1", "99 2 * * *", "15 2 * *"])
-def test_a_schedule_that_can_not_be_read_is_refused(database: Database, job: str, expression: str) -> None:
-    wrong(call(database, job, PIMA_SCHEDULE__SCORE=expression), "schedule", "Expected")
-
-
-def test_a_time_zone_that_does_not_exist_is_refused(database: Database) -> None:
-    wrong(call(database, "status", PIMA_SCHEDULE__TIME_ZONE="Mars/Olympus"), "Mars/Olympus", "Expected")
+@pytest.mark.parametrize("job", ["status", "health", "scheduler"])
+@pytest.mark.parametrize(("key", "value"), [("SCORE", "15 2 * * 1"), ("TIME_ZONE", "Mars/Olympus")])
+def test_a_schedule_that_can_not_be_read_is_refused(database: Database, job: str, key: str, value: str) -> None:
+    wrong(call(database, job, **{f"PIMA_SCHEDULE__{key}": value}), value, "Expected")
 
 
 def test_another_salt_than_the_databases_is_refused(database: Database) -> None:
@@ -243,30 +194,21 @@ def test_another_salt_than_the_databases_is_refused(database: Database) -> None:
 WRONG_USAGE: list[tuple[str, ...]] = [
     ("score", "--no-such-option"),
     ("score", "--limit", "0"),
-    ("score", "--limit", "-1"),
-    ("score", "--limit", "many"),
-    ("score", "--limit"),
     ("score", "--batch-size", "0"),
     ("score", "--batch-size", "1000001"),
     ("score", "--lim", "5"),
-    ("score", "surplus"),
-    ("score", "--run-id", "tomorrow"),
     ("score", "--run-id", "0"),
-    ("load",),
+    ("score", "--run-id", "99999999999999999999"),
     ("models",),
-    ("models", "applaud"),
     ("models", "show", "0"),
-    ("models", "show", "one"),
+    ("models", "show", "99999999999999999999"),
     ("models", "promote", "1"),
     ("models", "promote", "1", "--reason", ""),
     ("models", "rollback", "--reason", " "),
     ("models", "unpin", "--reason", ""),
     ("migrate", "--features", "--reason", ""),
     ("migrate", "--features", "--reason", " \n"),
-    ("models", "rollback"),
     ("requeue", "--stale", "--rejected"),
-    ("migrate", "surplus"),
-    ("retrain", "--limit", "5"),
 ]
 
 
@@ -285,7 +227,6 @@ def test_wrong_usage_ends_with_2_and_says_so_on_stderr(arguments: tuple[str, ...
     ("arguments", "message"),
     [
         (("score", "--limit", SECRET), "argument --limit: expected a whole number from 1 to 1000000000"),
-        (("score", "--limit"), "argument --limit: expected one argument"),
         (("score", "--limt", SECRET), "unrecognized arguments, among them --limt"),
         (("score", f"--limt={SECRET}", "-7177.0625"), "unrecognized arguments, among them --limt"),
         (("score", SECRET, "7177.0625"), "unrecognized arguments"),
@@ -293,8 +234,6 @@ def test_wrong_usage_ends_with_2_and_says_so_on_stderr(arguments: tuple[str, ...
         (("models", SECRET), "argument COMMAND: invalid choice (choose from "),
         (("models", f"' (choose from {SECRET}"), "argument COMMAND: invalid choice (choose from "),
         (("models", "show", SECRET), "argument N: expected a whole number from 1 to 1000000000"),
-        (("migrate", "--to", f"{SECRET}\n{SECRET}"), "argument --to: invalid choice (choose from "),
-        (("load",), "the following arguments are required: FILE"),
     ],
 )
 def test_wrong_usage_is_told_without_what_was_typed_as_a_value(arguments: tuple[str, ...], message: str) -> None:
@@ -305,65 +244,18 @@ def test_wrong_usage_is_told_without_what_was_typed_as_a_value(arguments: tuple[
     assert "7177" not in ended.stdout + ended.stderr
 
 
-@every_command
-def test_help_ends_with_0_and_needs_no_database(command: tuple[str, ...]) -> None:
-    ended = call(None, command[0], "--help", DATABASE_URL="nonsense")
-    assert ended.exit_code == 0
-    assert f"python -m jobs.{command[0]}" in ended.stdout
-    assert "--config" in ended.stdout
-    assert "--json" in ended.stdout
-
-
 @pytest.mark.parametrize(
-    ("arguments", "error"),
-    [
-        (("models", "show", "99"), "no_such_version"),
-        (("models", "promote", "99", "--reason", "a try"), "no_such_version"),
-        (("models", "export", "99", "absent.keras"), "no_such_version"),
-    ],
+    "arguments", [("show", "99"), ("promote", "99", "--reason", "a try"), ("export", "99", "absent.keras")]
 )
-def test_a_version_that_does_not_exist_is_refused(database: Database, arguments: tuple[str, ...], error: str) -> None:
-    ended = call(database, *arguments, "--json")
+def test_a_version_that_does_not_exist_is_refused(database: Database, arguments: tuple[str, ...]) -> None:
+    ended = call(database, "models", *arguments, "--json")
     wrong(ended, "99")
-    assert the_json(ended)["error"] == error
+    assert the_json(ended)["error"] == "no_such_version"
 
 
 def test_there_is_nothing_to_roll_back_to_without_a_champion(database: Database) -> None:
     ended = call(database, "models", "rollback", "--reason", "a try", "--json")
     assert (ended.exit_code, the_json(ended)["error"]) == (3, "nothing_to_roll_back_to")
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [("migrate",), ("status",), ("score",), ("requeue",), ("models", "list"), ("models", "pin", "--reason", "a test")],
-    ids=" ".join,
-)
-def test_json_is_one_object_and_all_of_stdout(database: Database, arguments: tuple[str, ...]) -> None:
-    for given in ([*arguments, "--json"], [arguments[0], "--json", *arguments[1:]]):
-        ended = call(database, *given)
-        assert ended.exit_code == 0, ended.stderr
-        the_json(ended)
-
-
-@pytest.mark.parametrize("arguments", [("status",), ("status", "--json"), ("requeue",)], ids=" ".join)
-def test_a_reader_that_closes_the_pipe_sees_no_traceback(sqlite: Database, arguments: tuple[str, ...]) -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    try:
-        process = subprocess.run(
-            [sys.executable, "-m", f"jobs.{arguments[0]}", *arguments[1:]],
-            cwd=ROOT,
-            env=clean_environ() | {"DATABASE_URL": sqlite.url},
-            stdin=subprocess.DEVNULL,
-            stdout=writing,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-        )
-    finally:
-        os.close(writing)
-    assert "Traceback" not in process.stderr
-    assert "BrokenPipeError" not in process.stderr
 
 
 # ---- the default database -------------------------------------------------------------------------------------------
@@ -373,6 +265,10 @@ def _in_folder(folder: Path, *command: str, **environ: str) -> Ended:
     """Run a command in a folder where nothing but the settings is, and no database is named."""
     (folder / "config").mkdir(exist_ok=True)
     shutil.copy(ROOT / "config" / "pima.toml", folder / "config")
+    return _started(folder, *command, **environ)
+
+
+def _started(folder: Path, *command: str, **environ: str) -> Ended:
     process = subprocess.run(
         [sys.executable, "-m", f"jobs.{command[0]}", *command[1:]],
         cwd=folder,
@@ -418,36 +314,5 @@ def test_a_database_that_was_named_is_not_made_by_itself(tmp_path: Path) -> None
 
 
 def test_without_its_settings_file_no_command_starts_and_no_database_is_made(tmp_path: Path) -> None:
-    process = subprocess.run(
-        [sys.executable, "-m", "jobs.status"],
-        cwd=tmp_path,
-        env=clean_environ() | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-    )
-    wrong(Ended(process.returncode, process.stdout, process.stderr), "config/pima.toml", "--config")
+    wrong(_started(tmp_path, "status"), "config/pima.toml", "--config")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_two_first_commands_at_once_make_one_schema(tmp_path: Path) -> None:
-    (tmp_path / "config").mkdir()
-    shutil.copy(ROOT / "config" / "pima.toml", tmp_path / "config")
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "jobs.status", "--json"],
-            cwd=tmp_path,
-            env=clean_environ() | {"PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(3)
-    ]
-    ended = [process.communicate(timeout=PATIENCE_SECONDS) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], ended
-
-
-def test_settings_by_variable_reach_the_work(scored_database: Database) -> None:
-    insert_patients(scored_database, 5)
-    assert the_json(call(scored_database, "score", "--json", PIMA_SCORE__BATCH_ROWS="2"))["batches"] == 3

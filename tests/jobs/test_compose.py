@@ -73,6 +73,8 @@ def test_to_a_folder_that_is_there_is_added_what_lacks_and_the_rest_stays(secret
     added = subprocess.check_output(["sh", str(ROOT / "deploy" / "secrets.sh"), str(secrets)], text=True)
     after = {path.name: path.read_text() for path in secrets.iterdir()}
     assert before.items() <= after.items()
+    assert subprocess.check_output(["sh", str(ROOT / "deploy" / "secrets.sh"), str(secrets)], text=True) == ""
+    assert {path.name: path.read_text() for path in secrets.iterdir()} == after
     names = {"pima_operator_password", "pima_operator_url", "pima_loader_url"}
     pings = {f"ping_{job}_url" for job in ("score", "retrain", "pull")}
     assert after.keys() - before.keys() == names | pings
@@ -86,12 +88,6 @@ def test_to_a_folder_that_is_there_is_added_what_lacks_and_the_rest_stays(secret
         subprocess.check_output(["sh", "-c", statement], text=True)
         == f"ALTER ROLE pima_operator PASSWORD '{password}'\n"
     )
-
-
-def test_drawing_again_changes_nothing(secrets: Path) -> None:
-    before = {path.name: path.read_text() for path in secrets.iterdir()}
-    assert subprocess.check_output(["sh", str(ROOT / "deploy" / "secrets.sh"), str(secrets)], text=True) == ""
-    assert {path.name: path.read_text() for path in secrets.iterdir()} == before
 
 
 def test_the_file_with_a_way_out_sets_what_pima_reads(secrets: Path) -> None:

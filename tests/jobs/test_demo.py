@@ -10,17 +10,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.conftest import PATIENCE_SECONDS, ROOT, Ended, clean_environ, wait_for
 
 
 def test_the_demo_ends_with_predictions_that_mostly_came_true(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "config", tmp_path / "config")
-    environ = clean_environ() | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "jobs.demo"]
-    ended = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    ended = _ended(_started(tmp_path))
+    assert ended.exit_code == 0, ended.stdout + ended.stderr
     correct = int(re.findall(r"\((\d+) of 200\)", ended.stdout)[0])
     # 200 random salts: lowest 152 of 200; a coin would give 100, the majority class 122.
     assert correct >= 145
@@ -35,17 +31,17 @@ def test_the_demo_ends_with_predictions_that_mostly_came_true(tmp_path: Path) ->
     assert "until the next demo replaces it" in ended.stdout
     assert "\nThe report, for any browser: pima-demo/report.html\n" in ended.stdout
     assert "The champion" in (tmp_path / "pima-demo" / "report.html").read_text()
-    _check_what_it_says_to_paste(ended.stdout, tmp_path, environ)
+    _check_what_it_says_to_paste(ended.stdout, tmp_path)
 
 
-def _check_what_it_says_to_paste(stdout: str, folder: Path, environ: dict[str, str]) -> None:
+def _check_what_it_says_to_paste(stdout: str, folder: Path) -> None:
     """The lines at the end, in a shell in which no environment is activated."""
     activate, export, status, *queries = stdout.partition("this folder:\n")[2].split("\n")[:-1]
     assert activate.startswith(". ")
     assert export.startswith("export DATABASE_URL=")
     assert status == "python -m jobs.status"
     assert {query.split()[0] for query in queries} == {"python"} | ({"sqlite3"} if shutil.which("sqlite3") else set())
-    ours = str(Path(sys.executable).parent)
+    ours, environ = str(Path(sys.executable).parent), clean_environ() | {"PYTHONPATH": str(ROOT)}
     path = os.pathsep.join(part for part in environ["PATH"].split(os.pathsep) if part != ours)
     for line in (status, *queries):
         pasted = "\n".join((activate, export, line))
@@ -60,18 +56,16 @@ def test_a_folder_that_is_a_link_is_not_emptied(tmp_path: Path) -> None:
     elsewhere.mkdir()
     (elsewhere / "kept").touch()
     (tmp_path / "pima-demo").symlink_to(elsewhere)
-    environ = clean_environ() | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "jobs.demo"]
-    ended = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True)
-    assert (ended.returncode, "pima-demo is there and is no folder of its own" in ended.stdout) == (2, True), ended
+    ended = _ended(_started(tmp_path))
+    assert (ended.exit_code, "pima-demo is there and is no folder of its own" in ended.stdout) == (2, True), ended
     assert (elsewhere / "kept").exists()
 
 
-def _started(folder: Path, end: str = "", **environ: str) -> subprocess.Popen[str]:
-    """The demo in a folder, by a line of a shell that ends so."""
-    given = clean_environ() | {"PYTHONPATH": str(ROOT)} | environ
+def _started(folder: Path, end: str = "", before: str = "") -> subprocess.Popen[str]:
+    """The demo in a folder, by a line of a shell that begins and ends so."""
+    given = clean_environ() | {"PYTHONPATH": str(ROOT)}
     pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    line = f"exec {sys.executable} -m jobs.demo {end}"
+    line = f"{before} exec {sys.executable} -m jobs.demo {end}"
     return subprocess.Popen(["sh", "-c", line], cwd=folder, env=given, **pipes)
 
 
@@ -96,23 +90,6 @@ def test_a_demo_whose_output_can_not_be_written_says_so(tmp_path: Path) -> None:
 
 
 def test_a_demo_that_can_not_write_its_folder_says_so(tmp_path: Path) -> None:
-    assert "pima-demo can't be written: " in _failed(Path("/proc"), "")
-    assert "pima-demo can't be written: File too large" in _failed(tmp_path, "ulimit -f 3;")
-
-
-def _failed(folder: Path, before: str) -> str:
-    environ = clean_environ() | {"PYTHONPATH": str(ROOT)}
-    command = ["sh", "-c", f"{before} exec {sys.executable} -m jobs.demo"]
-    ended = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True)
-    assert (ended.returncode, "Traceback" in ended.stdout + ended.stderr) == (1, False), ended
-    return ended.stderr
-
-
-@pytest.mark.parametrize("columns", ["0", "20"])
-def test_a_demo_on_a_terminal_without_the_letters_for_it_shows_what_it_can(tmp_path: Path, columns: str) -> None:
-    (tmp_path / "config").mkdir()
-    (tmp_path / "config" / "pima.toml").write_text("[größe]\n")
-    ended = _ended(_started(tmp_path, PYTHONIOENCODING="ascii", COLUMNS=columns))
-    assert ended.exit_code == 1
-    assert "make the schema"[: int(columns) or None] in ended.stdout
-    assert "jobs.migrate ended with exit code 2" in " ".join(ended.stdout.split())
+    for folder, before, why in ((Path("/proc"), "", ""), (tmp_path, "ulimit -f 3;", "File too large")):
+        ended = _ended(_started(folder, before=before))
+        assert (ended.exit_code, f"pima-demo can't be written: {why}" in ended.stderr) == (1, True), ended

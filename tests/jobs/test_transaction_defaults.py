@@ -1,23 +1,15 @@
 """What a database or a role defaults to for its transactions is nothing to ours: each says its own."""
 
-import os
-import sys
 import threading
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from pima.schedule.scheduling import Scheduler
-from pima.settings import DatabaseSettings, ScheduleSettings
-from pima.store import patients
+from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, reading, writing
-from pima.store.runs import Status
 from tests.conftest import SHIPPED, Database, call, insert_patients, install_models, the_json
-from tests.jobs.patient_files import GOOD, HEADER, OTHER, counts, write
 from tests.jobs.scored_once import assert_each_once, insert_mostly_sound
 from tests.jobs.session_defaults import default_to
 
@@ -32,23 +24,6 @@ each_default = pytest.mark.parametrize(
     [REPEATABLE_READ, SERIALIZABLE, READ_ONLY, ALL_AT_ONCE],
     ids=["repeatable read", "serializable", "read only", "all at once"],
 )
-LONG_LOCKS = {"PIMA_DATABASE__LOCK_TIMEOUT_SECONDS": "120"}
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Return once it holds."""
-    for _ in range(12_000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("never")
-
-
-def waiting_for_a_lock(database: Database) -> int:
-    found: int = database.value(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    return found
 
 
 # ---- the transactions -----------------------------------------------------------------------------------------------
@@ -112,21 +87,6 @@ def test_neither_a_pause_nor_a_long_transaction_ends_a_session(postgresql: Datab
 
 
 @each_default
-def test_of_two_loads_of_one_file_at_once_one_is_refused(
-    postgresql: Database, tmp_path: Path, defaults: dict[str, str]
-) -> None:
-    default_to(postgresql, defaults)
-    file = write(tmp_path, HEADER, GOOD, OTHER)
-    with writing(postgresql.engine) as holder:
-        patients.only_one_load(holder)
-        loads = [postgresql.start("load", file, "--json", **LONG_LOCKS) for _ in range(2)]
-        until(lambda: waiting_for_a_lock(postgresql) == 2)
-    ended = [load.communicate(timeout=120) for load in loads]
-    assert sorted(load.returncode for load in loads) == [0, 2], ended
-    assert counts(postgresql) == (2, 0, 1)
-
-
-@each_default
 def test_the_workers_of_a_run_and_of_another_do_not_fail_each_other(
     postgresql: Database, trained: Path, defaults: dict[str, str]
 ) -> None:
@@ -164,37 +124,3 @@ def test_a_schema_is_made_anew_and_lost_rows_are_queued_again(postgresql: Databa
         ended = call(postgresql, *job)
         assert ended.exit_code == 0, ended.stderr
     assert postgresql.value("SELECT count(*) FROM scoring_queue") == 3
-
-
-@each_default
-def test_of_two_schedulers_at_once_one_runs_the_tick_and_neither_fails(
-    postgresql: Database, defaults: dict[str, str]
-) -> None:
-    default_to(postgresql, defaults)
-    now = [datetime(2026, 11, 20, 12, tzinfo=UTC)]
-    settings = ScheduleSettings(score="15 2 * * *", retrain="15 2 * * *")
-    nothing = [sys.executable, "-c", ""]
-    engines = [make_engine(postgresql.url, DatabaseSettings()) for _ in range(2)]
-    ended: list[Status] = []
-    schedulers = [
-        Scheduler(
-            engine, settings, lambda _job, _run: nothing, os.environ, lambda: now[0], lambda _j, end: ended.append(end)
-        )
-        for engine in engines
-    ]
-    for scheduler in schedulers:
-        scheduler.begin()
-    for _ in range(5):
-        threads = [threading.Thread(target=scheduler.step) for scheduler in schedulers]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        for scheduler in schedulers:
-            scheduler.wait_for_children()
-        now[0] += timedelta(days=1)
-    for engine in engines:
-        engine.dispose()
-    ticks = postgresql.execute("SELECT job, scheduled_for, status FROM runs WHERE status NOT IN ('missed', 'skipped')")
-    assert len(ticks) == len(set(ticks)) == len(ended) >= 7
-    assert {status for _, _, status in ticks} == {"succeeded"}
