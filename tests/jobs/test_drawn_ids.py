@@ -33,15 +33,6 @@ def test_a_pull_draws_above_what_others_gave(database: Database, sqlite_clinic: 
     assert insert_patients(database, 1) == [1_000_004]
 
 
-def test_a_load_by_key_draws_above_what_others_gave(database: Database, tmp_path: Path) -> None:
-    load(database, write(tmp_path, KEYED, f"clinic,a,{UNKNOWN}"))
-    insert_patients(database, 3, first_id=2)
-    # Of a file that has known rows, too.
-    result = load(database, write(tmp_path, KEYED, f"clinic,a,{UNKNOWN}", f"clinic,b,{UNKNOWN}"))
-    assert (result["inserted"], result["unchanged"]) == (1, 1)
-    assert (ids(database)["a"], ids(database)["b"]) == (1, 5)
-
-
 @pytest.mark.parametrize("counter", [0, 2**63 - 1])
 def test_a_kept_id_is_given_to_no_other_row(database: Database, sqlite_clinic: Clinic, counter: int) -> None:
     clinic = sqlite_clinic

@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import FEATURE_NAMES, SHIPPED, Database, call, insert_patients, the_json, without_triggers
+from tests.conftest import FEATURE_NAMES, SHIPPED, Database, call, insert_patients, the_json
 from tests.jobs.patient_files import GOOD, HEADER, KEYED, OTHER, THIRD, UNKNOWN, load, write
 from tests.store.rows import assert_queue_is_true
 
@@ -39,26 +41,13 @@ def test_measurements_by_key_are_new_then_known_then_corrected(database: Databas
     assert database.value("SELECT version FROM patients WHERE id = 1") > version
 
 
-def test_outcomes_arrive_by_key(database: Database, tmp_path: Path) -> None:
-    load(database, write(tmp_path, KEYED, f"clinic,a,{UNKNOWN}", f"clinic,b,{UNKNOWN}"))
-    assert load(database, write(tmp_path, "source,source_key,outcome", "clinic,b,1"))["updated"] == 1
-    assert [row[-1] for row in rows(database)] == [None, 1]
-    assert_queue_is_true(database)
-
-
 def test_keys_become_one_canonical_text_and_say_every_character(database: Database, tmp_path: Path) -> None:
-    keys = ["None", "\\N", "back\\slash", "A\u0308", "\u00c4b  ", "0012", "1e5", "'quoted'", "%s :x", "\U0001f600"]
-    wanted = ["None", "\\N", "back\\slash", "\u00c4", "\u00c4b", "0012", "1e5", "'quoted'", "%s :x", "\U0001f600"]
+    keys = ["None", "\\N", "back\\slash", "A\u0308", "\u00c4b  ", "0012", "'quoted'", "%s :x", "\U0001f600", '"a,\tb"']
+    wanted = ["None", "\\N", "back\\slash", "\u00c4", "\u00c4b", "0012", "'quoted'", "%s :x", "\U0001f600", "a,\tb"]
     path = write(tmp_path, KEYED, *(f"clinic,{key},{GOOD}" for key in keys))
     assert load(database, path)["inserted"] == len(keys)
     assert [row[2] for row in rows(database)] == wanted
     assert load(database, path)["unchanged"] == len(keys)
-
-
-def test_a_tab_and_a_comma_in_a_key_are_kept(database: Database, tmp_path: Path) -> None:
-    path = write(tmp_path, KEYED, f'clinic,"a,\tb",{GOOD}')
-    assert load(database, path)["inserted"] == 1
-    assert rows(database)[0][2] == "a,\tb"
 
 
 def test_what_was_deleted_and_comes_again_has_its_old_id(database: Database, tmp_path: Path) -> None:
@@ -88,13 +77,6 @@ def test_a_row_that_came_again_under_its_id_alone_is_called_by_its_key_again(
     assert rows(database)[0][:3] == (1, "clinic", "a")
 
 
-def test_a_row_that_came_behind_the_triggers_is_found_by_its_key(database: Database, tmp_path: Path) -> None:
-    with without_triggers(database):
-        insert_patients(database, 1, first_id=5, source="clinic", source_key="a", version=3)
-    assert load(database, write(tmp_path, "source,source_key,glucose", "clinic,a,99"))["updated"] == 1
-    assert rows(database) == [(5, "clinic", "a", None, 99, None)]
-
-
 def test_persons_come_with_ids_with_keys_and_without(database: Database, tmp_path: Path) -> None:
     load(database, write(tmp_path, f"person_key,{HEADER}", f"p1,{GOOD}", f",{OTHER}"))
     load(database, write(tmp_path, f"id,person_key,{HEADER}", f"7,p 7 ,{THIRD}"))
@@ -114,9 +96,6 @@ def test_persons_come_with_ids_with_keys_and_without(database: Database, tmp_pat
 
 
 def test_ids_and_keys_in_parquet(database: Database, tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     columns: dict[str, Any] = {name: [1.0, 2.0] for name in FEATURE_NAMES} | {"age": [50, 51], "glucose": [100, 101]}
     columns |= {"bmi": [30.0, 31.0], "blood_pressure": [70, 71]}
     columns |= {"source": pa.array(["clinic", "clinic"]).dictionary_encode(), "source_key": ["A", "b "]}
@@ -162,6 +141,9 @@ def test_keys_of_a_declared_source_are_read_by_their_type(
     before = [row[:3] for row in rows(database)]
     corrected = write(tmp_path, "source,source_key,glucose", *(f"{key},99" for key in spelled))
     assert load(database, *declared, corrected)["updated"] == 6
+    parquet = tmp_path / "visits.parquet"
+    pq.write_table(pa.table({"source": ["clinic"], "source_key": ["007"], "glucose": [98.0]}), parquet)
+    assert load(database, *declared, str(parquet))["updated"] == 1
     assert [row[:3] for row in rows(database)] == before
     # Of a source that is not declared a key is text, letter for letter, and so is a person without a source.
     path = write(
@@ -192,24 +174,17 @@ def test_who_was_forgotten_is_known_by_each_spelling(
     assert [row[3:5] for row in rows(database)] == [("8", 148)]
 
 
-def test_keys_of_a_declared_source_in_parquet(database: Database, tmp_path: Path, declared: tuple[str, str]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    (known,) = insert_patients(database, 1, source="clinic", source_key="7")
-    path = tmp_path / "visits.parquet"
-    pq.write_table(pa.table({"source": ["clinic"], "source_key": ["007"], "glucose": [99.0]}), path)
-    assert load(database, *declared, str(path))["updated"] == 1
-    assert rows(database)[0][:3] == (known, "clinic", "7")
-
-
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        (f",clinic,A-7,{GOOD}", "bad_source_key (source_key): expected text of at most 200 bytes in each line; of a"),
+        (
+            f",clinic,CANARY-7,{GOOD}",
+            "bad_source_key (source_key): expected text of at most 200 bytes in each line; of a",
+        ),
         (f",ward,7,{GOOD}", "bad_source_key (source_key)"),
         (f",site,7,{GOOD}", "bad_source_key (source_key)"),
-        (f"A-7,clinic,8,{GOOD}", "bad_person_key (person_key): expected text of at most 200 bytes, or nothing"),
+        (f"CANARY-7,clinic,8,{GOOD}", "bad_person_key (person_key): expected text of at most 200 bytes, or nothing"),
+        (f"{'p' * 201},lab,8,{GOOD}", "bad_person_key (person_key)"),
         (f",clinic,007,{OTHER}", "duplicate_source_key (source_key)"),
     ],
 )
@@ -217,7 +192,8 @@ def test_a_key_that_is_not_of_its_type_is_a_bad_line_and_one_key_spelled_twice_i
     database: Database, tmp_path: Path, declared: tuple[str, str], line: str, told: str
 ) -> None:
     path = write(tmp_path, f"person_key,{KEYED}", f",clinic,7,{GOOD}", line)
-    assert f"line 3: {told}" in refusal(database, *declared, path)
+    message = refusal(database, *declared, path)
+    assert (f"line 3: {told}" in message, "CANARY" in message) == (True, False), message
     result = load(database, *declared, "--partial", path)
     assert (result["inserted"], result["refused"]) == (1, 1)
     assert rows(database)[0][:3] == (1, "clinic", "7")
@@ -251,13 +227,6 @@ def test_a_bad_key_refuses_the_file_or_its_line(
     assert [row[1:3] for row in rows(database)] == [("clinic", "a"), ("lab", "a")]
 
 
-def test_a_persons_key_that_is_none_is_refused(database: Database, tmp_path: Path) -> None:
-    path = write(tmp_path, f"person_key,{KEYED}", f"{'p' * 201},clinic,a,{GOOD}")
-    assert "line 2: bad_person_key (person_key): expected text of at most 200 bytes, or nothing" in refusal(
-        database, path
-    )
-
-
 def test_an_outcome_of_a_key_that_nobody_has_makes_no_patient(database: Database, tmp_path: Path) -> None:
     load(database, write(tmp_path, KEYED, f"clinic,a,{UNKNOWN}", f"clinic,b,{UNKNOWN}"))
     database.execute("DELETE FROM patients WHERE source_key = 'b'")
@@ -268,6 +237,8 @@ def test_an_outcome_of_a_key_that_nobody_has_makes_no_patient(database: Database
     )
     result = load(database, "--partial", path)
     assert (result["updated"], result["refused"]) == (1, 2)
+    assert [row[-1] for row in rows(database)] == [1]
+    assert_queue_is_true(database)
 
 
 @pytest.mark.parametrize(
@@ -293,11 +264,6 @@ def test_of_id_and_key_one_can_be_left_out(database: Database, tmp_path: Path) -
     assert load(database, "--ignore", "source", "--ignore", "source_key", path)["inserted"] == 1
     assert load(database, "--ignore", "id", path)["inserted"] == 1
     assert [row[:3] for row in rows(database)] == [(5, None, None), (6, "clinic", "a")]
-
-
-def test_a_key_is_in_no_message(database: Database, tmp_path: Path) -> None:
-    path = write(tmp_path, KEYED, f"clinic,CANARY1,{GOOD}", f"clinic,CANARY1,{GOOD}", f"CANARY2,x,{GOOD}")
-    assert "CANARY" not in refusal(database, path)
 
 
 @pytest.mark.xdist_group("keras")

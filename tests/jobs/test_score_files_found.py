@@ -85,11 +85,6 @@ def test_links_in_a_circle_are_told(here: Path, source: str) -> None:
     assert "it can't be read (Too many levels of symbolic links)" in _refused(source)
 
 
-def test_a_folder_in_the_manifest_s_place_is_told(here: Path) -> None:
-    (here / "out" / "manifest.json").mkdir(parents=True)
-    assert "manifest.json can't be replaced" in _refused(exit_code=3)
-
-
 def test_an_output_that_links_to_another_disk_is_completed(here: Path) -> None:
     (here / "disk").mkdir()
     (here / "out").mkdir()
@@ -131,13 +126,6 @@ def test_what_the_user_may_not_read_is_told(here: Path, source: str) -> None:
             message = _refused(source)
         assert f"{told}: can't be scored, it can't be read (Permission denied). Mend its rights" in message
         path.chmod(0o755)
-
-
-@pytest.mark.parametrize("name", ["manifest.json", "predictions/day=1/a-00000.parquet"])
-def test_a_pipe_in_the_output_is_told_and_not_waited_for(here: Path, name: str) -> None:
-    (here / "out" / name).parent.mkdir(parents=True)
-    os.mkfifo(here / "out" / name)
-    assert f"{name} was not written by" in _refused(exit_code=3)
 
 
 def test_names_that_begin_with_a_point_or_an_underscore_are_not_looked_at(here: Path) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import SHIPPED, Database, Ended, call, insert_many, the_json
+from tests.conftest import SHIPPED, Database, call, insert_many, the_json
 from tests.jobs.clinic import URL, Clinic
 from tests.jobs.every_command import SECRET, wrong
 from tests.jobs.patient_files import HEADER, write
@@ -61,24 +61,28 @@ def visits(rows: int = ROWS) -> Columns:
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 
-def test_the_shipped_rows_are_loaded_by_the_draft_of_them(empty_database: Database, tmp_path: Path) -> None:
-    draft, config = drafted(tmp_path, str(SHIPPED))
-    assert [feature["name"] for feature in tomllib.loads(draft)["feature"]] == [f"column_{n}" for n in range(1, 9)]
-    assert loaded(empty_database, draft, config, str(SHIPPED)) == 768
-    ones = empty_database.value("SELECT count(*) FROM patients WHERE outcome = 1")
-    assert (ones, empty_database.value("SELECT max(column_5) FROM patients")) == (268, 846)
+OWN_HEADER = 'Times pregnant,"Glucose, mg/dL",BP (diastolic),Skin;mm,Insulin,BMI,Pedigree,Age [years],Diabetes?'
+OWN_NAMES = ["times_pregnant", "glucose_mg_dl", "bp_diastolic", "skin_mm", "insulin", "bmi", "pedigree", "age_years"]
 
 
-def test_the_same_with_a_header_of_a_clinics_own(empty_database: Database, tmp_path: Path) -> None:
-    header = 'Times pregnant,"Glucose, mg/dL",BP (diastolic),Skin;mm,Insulin,BMI,Pedigree,Age [years],Diabetes?'
-    file = write(tmp_path, header, *SHIPPED.read_text().split())
+@pytest.mark.parametrize(
+    ("header", "names", "outcome"),
+    [
+        ([], [f"column_{n}" for n in range(1, 9)], {"name": "outcome", "meaning": ""}),
+        ([OWN_HEADER], OWN_NAMES, {"name": "diabetes", "meaning": "", "also_called": ["Diabetes?"]}),
+    ],
+    ids=["without a header", "a clinic's own"],
+)
+def test_the_shipped_rows_are_loaded_by_the_draft_of_them(
+    empty_database: Database, tmp_path: Path, header: list[str], names: list[str], outcome: dict[str, Any]
+) -> None:
+    file = write(tmp_path, *header, *SHIPPED.read_text().split())
     draft, config = drafted(tmp_path, file)
-    names = ["times_pregnant", "glucose_mg_dl", "bp_diastolic", "skin_mm", "insulin", "bmi", "pedigree", "age_years"]
     assert [feature["name"] for feature in tomllib.loads(draft)["feature"]] == names
-    assert tomllib.loads(draft)["outcome"] == {"name": "diabetes", "meaning": "", "also_called": ["Diabetes?"]}
+    assert tomllib.loads(draft)["outcome"] == outcome
     assert loaded(empty_database, draft, config, file) == 768
-    assert empty_database.value("SELECT sum(glucose_mg_dl) FROM patients") == 92_847
-    assert empty_database.value("SELECT sum(outcome) FROM patients") == 268
+    totals = f"SELECT sum(outcome), sum({names[1]}), max({names[4]}) FROM patients"
+    assert empty_database.execute(totals) == [(268, 92_847, 846)]
 
 
 def test_a_csv_file_of_words_and_columns_to_leave_out(empty_database: Database, tmp_path: Path) -> None:
@@ -350,30 +354,3 @@ def test_no_value_of_fewer_than_20_rows_is_shown(sqlite_clinic: Clinic, tmp_path
             shown = (ended.stdout + ended.stderr).casefold()
             assert "weight" in shown
             assert re.findall(r"canary|7171|71\.7|71717|1971", shown) == []
-
-
-def test_no_lone_row_moves_a_bound(tmp_path: Path) -> None:
-    """From the ranges it can't be told how far beyond all others one patient's values are."""
-    lines = SHIPPED.read_text().split()
-    texts = []
-    for extreme in ("17,199,122,99,846,67.1,2.42,81,1", "24,599,199,119,1999,149,4.9,119,1"):
-        draft, _ = drafted(tmp_path, write(tmp_path, *lines, extreme))
-        texts.append(re.findall(r"^(?:low|high) = \S+", draft, re.MULTILINE))
-    assert texts[0] == texts[1]
-    assert len(texts[0]) == 16
-
-
-def test_a_reading_is_stopped_by_a_signal(sqlite: Database, tmp_path: Path) -> None:
-    """It waits for a pipe that nobody writes to."""
-    import os
-    import signal
-
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
-    process = sqlite.start("suggest", str(fifo))
-    with fifo.open("wb") as writer:
-        writer.write(b"age,bmi\n")
-        writer.flush()
-        process.send_signal(signal.SIGTERM)
-        ended = Ended(process.wait(60), *process.communicate())
-    assert (ended.exit_code, "stopped" in ended.stderr) == (143, True), ended
