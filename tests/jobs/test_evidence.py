@@ -9,11 +9,11 @@ import pytest
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from pima import declaring
-from pima.core.evidence.subgroups import FEWEST_ROWS
 from pima.scorer import load_scorer
 from pima.settings import Settings
 from pima.training.retraining import read_history
-from tests.conftest import FEATURE_NAMES, SHIPPED, Database, call, install_models, the_json
+from tests.conftest import SHIPPED, Database, call, install_models, the_json
+from tests.jobs.ledger import document
 
 pytestmark = pytest.mark.usefixtures("equal_fits_once")
 
@@ -27,8 +27,10 @@ def history(database: Database, trained: Path) -> Database:
 
 
 def _stored(database: Database, challenger: int) -> dict[str, Any] | None:
-    found = database.value(f"SELECT evidence FROM promotions WHERE challenger = {challenger}")
-    return json.loads(found) if isinstance(found, str) else found
+    found: dict[str, Any] | None = document(
+        database, f"SELECT evidence FROM promotions WHERE challenger = {challenger}"
+    )
+    return found
 
 
 def test_evidence_of_both_models_on_the_same_rows_stands_beside_the_verdict(history: Database) -> None:
@@ -37,9 +39,9 @@ def test_evidence_of_both_models_on_the_same_rows_stands_beside_the_verdict(hist
     found = _stored(history, result["challenger"])
     assert found["version"] == 1
     assert found["rows"] == result["challenger_scores"]["rows"] == result["champion_scores"]["rows"]
-    members = history.value("SELECT patient_ids FROM test_sets")
+    members = document(history, "SELECT patient_ids FROM test_sets")
     holdout = read_history(history.engine, Settings(), declaring.SHIPPED)[0].holdout
-    rows = holdout.rows(np.isin(holdout.patient_ids, json.loads(members) if isinstance(members, str) else members))
+    rows = holdout.rows(np.isin(holdout.patient_ids, members))
     assert (found["rows"], found["positive"]) == (len(rows), rows.of_each_class[1])
     for name, number in (("challenger", result["challenger"]), ("champion", 1)):
         probabilities = load_scorer(history.engine, number).model.probabilities(rows.features)
@@ -57,29 +59,6 @@ def test_evidence_of_both_models_on_the_same_rows_stands_beside_the_verdict(hist
     for told in (said, result):
         assert told["auroc"] == pytest.approx(result["challenger_scores"]["auc"], abs=5e-4)
         assert told["calibration_slope"] == pytest.approx(slope, abs=1e-3)
-
-
-def test_a_dry_run_tells_and_keeps_none(history: Database) -> None:
-    before = history.execute("SELECT count(*), count(evidence) FROM promotions")
-    result = the_json(call(history, "retrain", "--dry-run", "--json"))
-    assert 0.7 < result["auroc"] < 1
-    assert history.execute("SELECT count(*), count(evidence) FROM promotions") == before
-
-
-def test_subgroups_are_those_of_the_declaration_and_small_ones_are_held_back(scored_database: Database) -> None:
-    found = _stored(scored_database, 3)
-    assert list(dict.fromkeys(each["feature"] for each in found["subgroups"])) == list(FEATURE_NAMES)
-    held_back = 0
-    for feature in FEATURE_NAMES:
-        groups = [each for each in found["subgroups"] if each["feature"] == feature]
-        rows = [each["rows"] for each in groups if each["rows"] is not None]
-        assert all(each >= FEWEST_ROWS for each in rows)
-        left = found["rows"] - sum(rows)
-        hidden = [each for each in groups if each["rows"] is None]
-        assert (left >= FEWEST_ROWS and len(hidden) > 1) if hidden else left == 0
-        assert all({*each.values()} == {each["feature"], each["group"], None} for each in hidden)
-        held_back += len(hidden)
-    assert held_back  # so that there were some to hold back
 
 
 def test_a_challenger_that_is_worse_in_a_subgroup_is_kept_out_where_that_is_asked(history: Database) -> None:
@@ -118,13 +97,6 @@ def test_a_version_is_shown_with_its_evidence_on_eighty_columns(
     exact = the_json(call(scored_database, "models", "show", "3", "--json"))
     assert exact["evidence"] == found
     assert all("evidence" not in decision for decision in exact["decisions"])
-
-
-def test_a_version_from_before_is_shown_without_evidence(scored_database: Database) -> None:
-    scored_database.execute("UPDATE promotions SET evidence = NULL")
-    ended = call(scored_database, "models", "show", "2")
-    assert (ended.exit_code, "Evidence" in ended.stdout, "calibration" in ended.stdout) == (0, False, False)
-    assert the_json(call(scored_database, "models", "show", "2", "--json"))["evidence"] is None
 
 
 def test_what_no_figure_could_be_had_of_is_shown_with_the_reason(scored_database: Database) -> None:

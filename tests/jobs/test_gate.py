@@ -1,12 +1,10 @@
 """What stands behind a verdict, with real fits: its test set, its lineage, a person's approval, fitting again."""
 
 import hashlib
-import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from pima import declaring
@@ -14,12 +12,12 @@ from pima.scorer import load_scorer
 from pima.settings import Settings
 from pima.store.engine import reading
 from pima.store.registry import compiled_artifact, keras_artifact
-from pima.training import judging
 from pima.training.judging import Case, Challenger
 from pima.training.recording import decide_and_record
 from pima.training.retraining import read_history
 from pima.training.snapshot import from_parquet
 from tests.conftest import FEATURE_NAMES, Database, call, install_models, the_json, without_triggers
+from tests.jobs.ledger import document
 
 pytestmark = pytest.mark.usefixtures("equal_fits_once")
 
@@ -72,8 +70,7 @@ def test_the_test_set_is_the_recent_window_and_its_members_are_stored(history: D
     narrow = {"PIMA_GATE__WINDOW_MINIMUM_ROWS": "20"}
     result = _json(history, "retrain", **narrow)
     assert result["exit_code"] == 0
-    members = history.value("SELECT patient_ids FROM test_sets")
-    members = json.loads(members) if isinstance(members, str) else members
+    members = document(history, "SELECT patient_ids FROM test_sets")
     assert min(members) > 668
     assert len(members) == result["challenger_scores"]["rows"] < result["whole_rows"] == result["holdout_rows"]
     stored = history.execute("SELECT test_set_fingerprint FROM promotions ORDER BY id DESC LIMIT 1")
@@ -186,19 +183,3 @@ def test_of_two_promotions_at_once_one_wins_in_each_race(history: Database, at_l
     assert (
         history.value(f"SELECT count(*) FROM promotions WHERE reason = 'more_correct' AND run_id = {run_id}") == races
     )
-
-
-def test_a_champion_whose_answers_are_no_numbers_is_replaced_loudly(
-    history: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    case = _case(history, 3)
-    load = judging.load_champion
-
-    def load_broken(engine, champion):
-        scorer, unloadable = load(engine, champion)
-        scorer.model.probabilities = lambda features: np.full(len(features), np.nan)
-        return scorer, unloadable
-
-    monkeypatch.setattr(judging, "load_champion", load_broken)
-    verdict = decide_and_record(history.engine, case, 1, lambda _: None)
-    assert (verdict.verdict, verdict.reason) == ("promoted", "champion_unloadable")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, SHIPPED, Database, call, clean_environ, insert_patients, install_models, the_json
+from tests.conftest import ROOT, SHIPPED, Database, call, clean_environ, install_models, the_json
 
 pytestmark = pytest.mark.usefixtures("equal_fits_once")
 
@@ -177,10 +177,3 @@ def test_in_json_lines_a_finished_run_keeps_all_its_counts(sqlite: Database) -> 
     assert {name: finished[name] for name in counts if name != "dry_run"} == {
         k: v for k, v in counts.items() if k != "dry_run"
     }
-
-
-def test_a_finished_run_s_counts_stay_on_a_terminal_s_line_where_they_are_few(scored_database: Database) -> None:
-    insert_patients(scored_database, 3)
-    line = next(line for line in call(scored_database, "score").stderr.splitlines() if "run finished" in line)
-    assert "predicted=3" in line
-    assert "rejected_by_reason" not in line

@@ -94,19 +94,6 @@ def test_it_gets_a_champion_by_log_loss_and_none_by_accuracy(clinic: tuple[Datab
     assert database.value("SELECT model_version FROM champion") == 2
 
 
-def test_people_see_by_what_it_was_decided(clinic: tuple[Database, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
-    database, config = clinic
-    seen = call(database, "retrain", "--config", config, **LOG_LOSS).stdout
-    assert "decided by: log loss" in seen
-    assert "its log loss is lower than that of the test set's" in " ".join(seen.split())
-    shown = call(database, "models", "show", "1", "--config", config).stdout
-    for part in ("decided by: log loss", "constant answer", "gain on it", "sensitivity", "specificity"):
-        assert part in shown
-    assert not set("{}[]") & set(shown)
-    assert "log loss 0.1" in call(database, "models", "list", "--config", config).stdout
-
-
 def test_a_threshold_that_reaches_a_sensitivity_is_chosen_stored_and_used(known_powers: tuple[Database, str]) -> None:
     database, _ = known_powers
     first = _json(known_powers, "retrain", **NET_BENEFIT)
@@ -148,24 +135,3 @@ def test_a_threshold_that_goes_up_and_down_replaces_no_champion_by_net_benefit(
     others = {(each["reason"], each["measured"]["gain"]) for each in found[1:] if not each["judged_before"]}
     assert others == {("not_more_net_benefit", 0)}
     assert database.value("SELECT model_version FROM champion") == 1
-
-
-@pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
-def test_a_specificity_has_a_higher_threshold(known_powers: tuple[Database, str]) -> None:
-    found = _json(known_powers, "retrain", "--dry-run", PIMA_RETRAIN__THRESHOLD="specificity >= 0.95")
-    assert found["challenger_scores"]["specificity"] > 0.92
-    assert 0 < found["challenger_scores"]["sensitivity"] < 0.85
-
-
-@pytest.mark.parametrize("text", ["sensitivity > 0.8", "1.2", "recall >= .8"])
-def test_another_text_is_wrong_configuration(sqlite: Database, tmp_path: Path, text: str) -> None:
-    config = configuration(tmp_path)
-    ended = call(sqlite, "retrain", "--config", config, PIMA_RETRAIN__THRESHOLD=text)
-    assert ended.exit_code == 2
-    assert (
-        "PIMA_RETRAIN__THRESHOLD can't be taken as it is. Expected: a number, above 0 and below 1 or a text like"
-        in (ended.stderr)
-    )
-    path = Path(config)
-    path.write_text(path.read_text() + f"[retrain]\nthreshold = {json.dumps(text)}\n")
-    assert "retrain.threshold can't be taken as it is" in call(sqlite, "retrain", "--config", config).stderr

@@ -1,7 +1,6 @@
 """The nightly job as child processes: many at once, killed, held up, asked to stop."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from tests.conftest import (
     the_json,
     wait_for,
 )
+from tests.jobs.ledger import document
 from tests.jobs.scored_once import QUEUED, assert_each_once, insert_mostly_sound
 
 
@@ -74,12 +74,9 @@ def test_asked_to_stop_it_ends_at_a_batch_boundary(scored_database: Database, nu
     counts = json.loads(stdout)
     assert 0 < counts["claimed"] < QUEUED
     assert_each_once(scored_database, waiting=QUEUED - counts["claimed"])
-    status, recorded = scored_database.execute("SELECT status, counts FROM runs")[0]
-    assert status == "interrupted"
-    recorded = json.loads(recorded) if isinstance(recorded, str) else recorded
-    assert recorded["claimed"] == counts["claimed"]
-    tally = scored_database.value("SELECT tally FROM tallies")
-    assert (json.loads(tally) if isinstance(tally, str) else tally)["rows"] == counts["claimed"]
+    assert scored_database.value("SELECT status FROM runs") == "interrupted"
+    assert document(scored_database, "SELECT counts FROM runs")["claimed"] == counts["claimed"]
+    assert document(scored_database, "SELECT tally FROM tallies")["rows"] == counts["claimed"]
     assert call(scored_database, "score").exit_code == 0
     assert_each_once(scored_database)
 
@@ -92,24 +89,10 @@ def test_two_workers_of_one_run_score_every_row_once_and_count_what_they_committ
     counts = json.loads(ended.stdout)
     assert (counts["claimed"], counts["rejected"], counts["batches"]) == (QUEUED, QUEUED // 1000, 72)
     assert_each_once(scored_database)
-    recorded = scored_database.value("SELECT counts FROM runs")
-    recorded = json.loads(recorded) if isinstance(recorded, str) else recorded
+    recorded = document(scored_database, "SELECT counts FROM runs")
     assert recorded == {name: counts[name] for name in recorded}
     lines = [json.loads(line) for line in ended.stderr.splitlines()]
     assert {line.get("run_id") for line in lines} == {counts["run_id"]}
-
-
-def test_an_error_of_either_worker_ends_the_run_and_keeps_what_was_committed(postgresql: Database, trained) -> None:
-    install_models(postgresql, trained)
-    insert_mostly_sound(postgresql, 5_000)
-    # Someone else's constraint, which one batch far from the first breaks.
-    postgresql.execute("ALTER TABLE predictions ADD CONSTRAINT someone_elses CHECK (patient_id <> 2500)")
-    ended = postgresql.run("score", "--json", "--batch-size", "100", PIMA_SCORE__WORKERS="2")
-    assert (ended.exit_code, json.loads(ended.stdout)["error"]) == (1, "database_failed")
-    counts = json.loads(ended.stdout)
-    assert 2_400 <= counts["claimed"] < 5_000
-    assert_each_once(postgresql, 5_000, waiting=5_000 - counts["claimed"])
-    assert postgresql.value("SELECT status FROM runs") == "failed"
 
 
 def test_rows_scored_before_in_the_middle_of_a_large_run_are_counted(scored_database: Database) -> None:
@@ -122,19 +105,6 @@ def test_rows_scored_before_in_the_middle_of_a_large_run_are_counted(scored_data
     counts = the_json(call(scored_database, "score", "--json", "--batch-size", "400"))
     assert (counts["claimed"], counts["already_scored"], counts["rejected"]) == (2_000, 500, 2)
     assert scored_database.value("SELECT count(*) FROM predictions") == 3_000 - 3
-
-
-def test_rows_that_someone_else_holds_are_the_next_runs(postgresql: Database, trained) -> None:
-    install_models(postgresql, trained)
-    insert_mostly_sound(postgresql, 5_000)
-    with postgresql.engine.connect() as other:
-        other.execute(text("UPDATE patients SET bmi = bmi + 1 WHERE id <= 100"))
-        ended = call(postgresql, "score", "--json", PIMA_DATABASE__LOCK_TIMEOUT_SECONDS="1")
-        assert ended.exit_code == 0, ended.stderr
-        assert the_json(ended)["claimed"] == 4_900
-        other.commit()
-    assert the_json(call(postgresql, "score", "--json"))["claimed"] == 100
-    assert_each_once(postgresql, 5_000)
 
 
 def test_scoring_and_a_clinics_own_transactions_never_deadlock(postgresql: Database, trained) -> None:
@@ -153,31 +123,6 @@ def test_scoring_and_a_clinics_own_transactions_never_deadlock(postgresql: Datab
     assert call(postgresql, "score").exit_code == 0
     assert postgresql.value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == 0
     assert postgresql.value("SELECT count(*) FROM scoring_queue") == 0
-
-
-def test_a_locked_sqlite_file_is_waited_for_and_then_left(sqlite: Database) -> None:
-    insert_patients(sqlite, 1)
-    with sqlite.engine.connect().execution_options(pima_writes=True) as other:
-        other.execute(text("UPDATE patients SET age = 51"))
-        ended = sqlite.run("score", PIMA_DATABASE__LOCK_TIMEOUT_SECONDS="1")
-        assert ended.exit_code == 75, ended.stderr
-        assert "Traceback" not in ended.stderr
-        other.rollback()
-    assert sqlite.value("SELECT count(*) FROM scoring_queue") == 1
-
-
-def test_a_correction_is_scored_again_and_the_earlier_prediction_kept(scored_database: Database) -> None:
-    (patient,) = insert_patients(scored_database, 1)
-    assert call(scored_database, "score").exit_code == 0
-    first = scored_database.execute("SELECT patient_version, probability, superseded FROM current_predictions")
-    scored_database.execute("UPDATE patients SET glucose = 90")
-    assert scored_database.value("SELECT superseded FROM current_predictions") == 1
-    assert call(scored_database, "score").exit_code == 0
-    second = scored_database.execute("SELECT patient_version, probability, superseded FROM current_predictions")
-    assert second[0][0] > first[0][0]
-    assert second[0][1] < first[0][1]
-    assert second[0][2] == 0
-    assert scored_database.value("SELECT count(*) FROM predictions WHERE patient_id = :id", {"id": patient}) == 2
 
 
 def test_the_documented_way_back_to_an_earlier_model_shows_its_predictions_for_every_waiting_row(
@@ -215,6 +160,7 @@ def test_a_rolled_back_champion_scores_the_next_run(scored_database: Database) -
     assert the_json(call(scored_database, "score", "--json"))["model_version"] == 3
     ended = call(scored_database, "models", "rollback", "--reason", "did not help", "--json")
     assert the_json(ended)["model_version"] == 1
+    assert call(scored_database, "models", "promote", "1", "--reason", "again").exit_code == 2
     insert_patients(scored_database, 1)
     assert the_json(call(scored_database, "score", "--json"))["model_version"] == 1
     moves = scored_database.execute(
@@ -222,18 +168,6 @@ def test_a_rolled_back_champion_scores_the_next_run(scored_database: Database) -
     )
     assert moves == [("promoted_by_hand", 1, 3, "to try it"), ("rolled_back", 3, 1, "did not help")]
     assert scored_database.execute("SELECT model_version FROM predictions ORDER BY scored_at") == [(3,), (1,)]
-
-
-def test_a_version_scored_before_by_the_same_model_is_counted_and_not_doubled(scored_database: Database) -> None:
-    insert_patients(scored_database, 3)
-    call(scored_database, "score")
-    copied = ", ".join(["version", *SOUND])
-    scored_database.execute(
-        f"INSERT INTO scoring_queue (patient_id, patient_{copied}) SELECT id, {copied} FROM patients"
-    )
-    counts = the_json(call(scored_database, "score", "--json"))
-    assert (counts["claimed"], counts["predicted"], counts["already_scored"]) == (3, 0, 3)
-    assert scored_database.value("SELECT count(*) FROM predictions") == 3
 
 
 def test_the_memory_of_a_run_is_no_matter_of_its_rows(scored_database: Database) -> None:
@@ -256,51 +190,20 @@ def _peak_of_a_run(database: Database, rows: int) -> int:
     return peak
 
 
-def test_scoring_imports_what_it_needs_and_on_an_empty_queue_no_numpy(scored_database: Database) -> None:
-    program = """
+def test_scoring_imports_what_it_needs_and_nothing_of_the_other_database(scored_database: Database) -> None:
+    """On an empty queue no numpy. SQLAlchemy's part for the other database would cost every start 15 ms and more."""
+    other, driver = {"sqlite": ("postgresql", "psycopg"), "postgresql": ("sqlite", "sqlite3")}[scored_database.kind]
+    program = f"""
 import os, sys
 from jobs.score import main
 code = main(["--json"], os.environ)
-heavy = sorted({"tensorflow", "keras", "pandas", "rich"} & set(sys.modules))
-to_score = sorted({"ai_edge_litert", "numpy"} & set(sys.modules))
-print(code, heavy, to_score)
+heavy = ("tensorflow", "keras", "pandas", "rich", "sqlalchemy.dialects.{other}", "pima.store.{other}", "{driver}")
+unwanted = sorted(name for name in sys.modules if name.startswith(heavy))
+to_score = sorted({{"ai_edge_litert", "numpy"}} & set(sys.modules))
+print(code, unwanted, to_score)
 """
     environ = clean_environ() | {"DATABASE_URL": scored_database.url}
     for rows, to_score in ((0, []), (5, ["ai_edge_litert", "numpy"])):
         insert_patients(scored_database, rows)
         ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, text=True)
         assert ended.stdout.splitlines()[-1] == f"0 [] {to_score}", ended.stderr
-
-
-def test_scoring_imports_nothing_of_the_other_database(scored_database: Database) -> None:
-    """SQLAlchemy's part for it alone would cost every start 15 ms and more."""
-    other, driver = {"sqlite": ("postgresql", "psycopg"), "postgresql": ("sqlite", "sqlite3")}[scored_database.kind]
-    program = f"""
-import os, sys
-from jobs.score import main
-code = main(["--json"], os.environ)
-theirs = ("sqlalchemy.dialects.{other}", "pima.store.{other}", "{driver}")
-print(code, sorted(name for name in sys.modules if name.startswith(theirs)))
-"""
-    insert_patients(scored_database, 5)
-    environ = clean_environ() | {"DATABASE_URL": scored_database.url}
-    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, text=True)
-    assert ended.stdout.splitlines()[-1] == "0 []", ended.stderr
-
-
-def test_the_scheduler_imports_no_tensorflow_keras_or_pandas() -> None:
-    program = "import sys, jobs.scheduler; print(sorted({'tensorflow', 'keras', 'pandas'} & set(sys.modules)))"
-    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=os.environ, capture_output=True, text=True)
-    assert ended.stdout == "[]\n"
-
-
-def test_counts_and_times_are_said_as_a_person_would(scored_database: Database) -> None:
-    insert_patients(scored_database, 1)
-    shown = call(scored_database, "status").stdout
-    assert "1 row waiting, the oldest since" in shown
-    assert "if a scheduler is running" in " ".join(shown.split())
-    assert "1 row claimed, 1 predicted" in call(scored_database, "score").stdout
-    scored_database.execute("DELETE FROM predictions")
-    assert "1 row version put on the queue" in call(scored_database, "requeue").stdout
-    insert_patients(scored_database, 999)
-    assert "1,000 rows claimed, 1,000 predicted" in call(scored_database, "score").stdout

@@ -13,8 +13,7 @@ from pima.errors import DatabaseFailed
 from pima.process.recorded_run import OpenRun
 from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions, score_queue
-from pima.store.engine import writing
-from tests.conftest import FEATURE_NAMES, Database, call, insert_patients, install_models, the_json
+from tests.conftest import Database, call, insert_patients, install_models, the_json
 from tests.jobs.scored_once import assert_each_once, insert_mostly_sound
 
 
@@ -70,23 +69,6 @@ def test_a_batch_of_which_anything_can_not_be_written_waits_again(scored_databas
     assert scored_database.execute(queued) == before
     for written in ("predictions", "rejections"):
         assert scored_database.value(f"SELECT count(*) FROM {written}") == 0
-
-
-def test_rows_whose_ids_no_condition_was_held_against_are_scored_too(sqlite: Database, trained: Path) -> None:
-    install_models(sqlite, trained)
-    insert_patients(sqlite, 1)
-    columns = ", ".join(FEATURE_NAMES)
-    with writing(sqlite.engine) as connection:  # as a program that restores may
-        connection.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
-        for patient_id in (-7, 0):
-            statement = (
-                f"INSERT INTO patients (id, {columns}) SELECT {patient_id}, {columns} FROM patients WHERE id = 1"
-            )
-            connection.exec_driver_sql(statement)
-        connection.exec_driver_sql("PRAGMA ignore_check_constraints = OFF")
-    assert call(sqlite, "score").exit_code == 0
-    assert sqlite.execute("SELECT patient_id FROM predictions ORDER BY 1") == [(-7,), (0,), (1,)]
-    assert sqlite.value("SELECT count(*) FROM scoring_queue") == 0
 
 
 def _refuse(database: Database, table: str, when: str) -> None:

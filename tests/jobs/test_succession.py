@@ -1,6 +1,5 @@
 """What one champion rejected, under another that can score it, on both databases."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +55,3 @@ def test_the_rows_that_a_champion_rejected_wait_for_one_of_other_rules(widened: 
     assert _waiting(database) == 1  # the one that neither can take; what was predicted stays
     call(database, "score", "--config", config)
     assert database.execute("SELECT patient_id, field FROM rejections") == [(2, "creatinine")]
-
-
-def test_a_changed_declaration_finds_what_an_earlier_champion_rejected(
-    widened: tuple[Database, str], tmp_path: Path
-) -> None:
-    database, config = widened
-    database.execute("UPDATE champion SET model_version = 2, sequence = sequence + 1")  # as a release before did it
-    configuration(tmp_path, WIDER.replace("high = 45", "high = 44"))
-    for asked in (("--dry-run",), ("--reason", "another thermometer")):
-        told = call(database, "migrate", "--config", config, "--features", *asked, "--json")
-        assert json.loads(told.stdout)["scored_again"] == 1, told
-    assert the_json(call(database, "score", "--config", config, "--json"))["predicted"] == 1

@@ -136,18 +136,6 @@ def test_where_a_clinic_s_trigger_keeps_outcomes_none_is_invented(scored_databas
     assert the_json(call(scored_database, "requeue", "--new-versions", "--json"))["requeued"] == 1
 
 
-def test_the_same_row_scored_once_more_is_no_version_used_twice(scored_database: Database) -> None:
-    insert_patients(scored_database, 3, first_id=1)
-    assert call(scored_database, "score").exit_code == 0
-    scored_database.execute(
-        """INSERT INTO scoring_queue (patient_id, patient_version, pregnancies, glucose, blood_pressure,
-            skin_thickness, insulin, bmi, diabetes_pedigree, age)
-        SELECT id, version, pregnancies, glucose, blood_pressure, skin_thickness, insulin, bmi, diabetes_pedigree, age
-        FROM patients"""
-    )
-    assert the_json(call(scored_database, "score", "--json"))["already_scored"] == 3
-
-
 RUN_OUT = {
     "sqlite": f"UPDATE patient_version_counter SET last = {2**63 - 1}",
     "postgresql": f"SELECT setval('patient_version', {2**63 - 1})",
