@@ -39,40 +39,6 @@ def test_visits_come_change_and_vanish(database: Database, clinic: Clinic) -> No
     assert counts(clinic.pulled(database)) == expected
 
 
-@pytest.mark.parametrize(
-    ("kind", "key_type", "given", "kept"),
-    [
-        ("hugeint", "integer", "17", "17"),
-        ("decimal(20,2)", "integer", "17", "17"),
-        ("varchar", "text", "'Z\u00fcrich  '", "Z\u00fcrich"),
-        ("varchar", "uuid", "'123E4567E89B12D3A456426614174000'", "123e4567-e89b-12d3-a456-426614174000"),
-    ],
-)
-def test_a_key_is_one_text_whatever_its_type(
-    sqlite: Database, clinic: Clinic, kind: str, key_type: str, given: str, kept: str
-) -> None:
-    clinic.execute("DROP TABLE visits")
-    clinic.execute(TABLE.format(**KINDS | {"uuid": kind}))
-    clinic.settings["key_type"] = key_type
-    clinic.insert(1, visit_id=1)
-    clinic.execute(f"UPDATE visits SET visit_id = {given}")
-    assert counts(clinic.pulled(sqlite)) == {"inserted": 1}
-    assert sqlite.value("SELECT source_key FROM patients") == kept
-    assert counts(clinic.pulled(sqlite)) == {"unchanged": 1}
-
-
-@pytest.mark.parametrize(("kind", "yes", "no"), [("boolean", "true", "false"), ("utinyint", "1", "0")])
-def test_an_outcome_may_be_a_truth_value(sqlite: Database, clinic: Clinic, kind: str, yes: str, no: str) -> None:
-    clinic.execute(f"ALTER TABLE visits ALTER diabetic TYPE {kind}")
-    del clinic.settings["outcome_words"]
-    clinic.insert(3, diabetic=None)
-    clinic.execute(f"UPDATE visits SET diabetic = {no}")
-    clinic.insert(2, seed=2, diabetic=None)
-    clinic.execute(f"UPDATE visits SET diabetic = {yes} WHERE diabetic IS NULL")
-    assert counts(clinic.pulled(sqlite)) == {"inserted": 5}
-    assert sqlite.value("SELECT sum(outcome) FROM patients") == 2
-
-
 @pytest.mark.parametrize("kind", ["timestamp", "timestamptz", "date", "timestamp_ns"])
 def test_only_what_has_changed_is_read(sqlite: Database, clinic: Clinic, kind: str) -> None:
     clinic.execute(f"ALTER TABLE visits ADD COLUMN updated_at {kind}")

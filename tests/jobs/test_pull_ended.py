@@ -13,7 +13,7 @@ from sqlalchemy import text
 from pima.intake import pulling
 from pima.intake.source_reading import BLOCK_ROWS
 from tests.conftest import PATIENCE_SECONDS, Database, call, install_models, wait_for
-from tests.jobs.clinic import KINDS, TABLE, URL, Clinic, engine_of
+from tests.jobs.clinic import URL, Clinic
 from tests.jobs.pulls import counts
 from tests.jobs.scored_once import assert_each_once
 
@@ -254,29 +254,3 @@ def test_a_source_that_goes_away_while_it_is_read_is_for_later(database: Databas
     assert (process.returncode, "source clinic can't be reached or stopped answering" in stderr) == (75, True), stderr
     assert database.value("SELECT count(*) FROM patients") == 0
     assert database.execute("SELECT status, error_code FROM runs") == [("try_again_later", "source_away")]
-
-
-def test_the_source_may_stand_in_pima_s_own_database(database: Database, tmp_path: Path) -> None:
-    clinic = Clinic(database.kind, database.url, engine_of(database.url), tmp_path)
-    clinic.execute(TABLE.format(**KINDS[database.kind]))
-    clinic.insert(50)
-    assert counts(clinic.pulled(database)) == {"inserted": 50}
-    clinic.execute("UPDATE visits SET age = 44 WHERE age <> 44")
-    assert clinic.pulled(database)["updated"] > 0
-    clinic.engine.dispose()
-
-
-def test_rows_that_come_in_another_order_than_their_keys_are_sorted(database: Database, clinic: Clinic) -> None:
-    """A UUID's spelling sorts otherwise than the UUID, and several columns otherwise than their array."""
-    if clinic.kind == "postgresql":
-        clinic.execute("ALTER TABLE visits ALTER visit_id TYPE text")
-    clinic.insert(3_000)
-    assert counts(clinic.pulled(database)) == {"inserted": 3_000}
-    clinic.execute("UPDATE visits SET visit_id = upper(visit_id) WHERE patient_no % 2 = 0")
-    ended = clinic.pull(database)
-    assert "3,000 unchanged" in ended.stdout
-    assert "its rows are sorted" in ended.stderr
-    # The same rows by another key are others.
-    clinic.settings |= {"key": ["visit_id", "patient_no"], "key_type": ["uuid", "integer"], "most_vanished": 1}
-    assert counts(clinic.pulled(database)) == {"inserted": 3_000, "vanished": 3_000}
-    assert counts(clinic.pulled(database)) == {"unchanged": 3_000, "vanished": 3_000}

@@ -203,27 +203,6 @@ def test_who_may_say_a_label_s_time_says_none_that_is_still_to_come(database: Da
     assert latest >= database.stored(to_come - timedelta(days=1, minutes=5))
 
 
-def test_what_a_clinic_s_trigger_labels_meanwhile_is_known_since_now(
-    postgresql: Database, postgresql_clinic: Clinic
-) -> None:
-    clinic = postgresql_clinic
-    clinic.execute("ALTER TABLE visits ADD COLUMN known_at timestamp")
-    clinic.settings["outcome_at"] = "known_at"
-    (key,) = clinic.insert(1)
-    say(clinic, key, "yes", T)
-    clinic.pulled(postgresql)
-    postgresql.execute("""
-        CREATE FUNCTION known_better() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            UPDATE patients SET outcome = 0 WHERE id = NEW.id; RETURN NULL; END $$""")
-    postgresql.execute("""
-        CREATE TRIGGER known_better AFTER UPDATE OF age ON patients FOR EACH ROW WHEN (NEW.age = 90)
-        EXECUTE FUNCTION known_better()""")
-    clinic.execute("UPDATE visits SET age = 90")
-    assert counts(clinic.pulled(postgresql))["updated"] == 1
-    assert postgresql.value("SELECT outcome FROM patients") == 0
-    assert is_now(labelled(postgresql, key))
-
-
 def test_a_mark_that_was_left_by_hand_is_told_and_taken_away(sqlite: Database) -> None:
     sqlite.execute("UPDATE patient_version_counter SET labelling = 1")
     with pytest.raises(SchemaDiffers, match=r"patient_version_counter\.labelling is set"):
