@@ -205,17 +205,6 @@ def test_a_backup_that_is_stopped_leaves_no_file_and_no_process(
             os.killpg(process.pid, 0)
 
 
-def test_backups_that_begin_together_are_files_of_their_own(source: Database, tmp_path: Path) -> None:
-    with source.engine.begin() as holder:
-        holder.execute(text("LOCK TABLE patients IN ACCESS EXCLUSIVE MODE"))
-        processes = [_started("backup.sh", source, tmp_path) for _ in range(4)]
-        until_someone_waits_for_a_lock(source)
-    told = {process.communicate(timeout=PATIENCE_SECONDS)[0].strip() for process in processes}
-    assert [process.returncode for process in processes] == [0] * 4
-    assert told == {str(path) for path in tmp_path.iterdir()}
-    assert len(told) == 4
-
-
 @contextmanager
 def _as_in_compose(secrets: Path) -> Iterator[Database]:
     """The owner's empty database on a new server that asks for passwords, made by deploy/roles.sql from these."""

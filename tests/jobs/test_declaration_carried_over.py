@@ -82,18 +82,6 @@ def test_a_column_of_somebody_else_s_under_a_new_feature_s_name_is_told(
     assert done.exit_code == 0, done.stderr
 
 
-def test_a_column_that_is_computed_stands_in_the_way_as_well(declared_database: Database, tmp_path: Path) -> None:
-    database, config = declared_database, configuration(tmp_path, ADDED)
-    made = "double precision" if database.kind == "postgresql" else "REAL"
-    stored = "STORED" if database.kind == "postgresql" else "VIRTUAL"
-    database.execute(f"ALTER TABLE patients ADD COLUMN glucose {made} GENERATED ALWAYS AS (creatinine * 2) {stored}")
-    assert call(database, "status", "--config", configuration(tmp_path, DECLARED)).exit_code == 0
-    configuration(tmp_path, ADDED)
-    refused = call(database, "migrate", "--config", config, "--features", "--reason", "x")
-    assert refused.exit_code == 2, refused.stderr
-    assert "patients has a column glucose already" in refused.stderr
-
-
 def test_without_a_schema_there_is_nothing_to_carry_over(empty_database: Database, tmp_path: Path) -> None:
     database, config = empty_database, configuration(tmp_path, DECLARED)
     for asked in (("--dry-run",), ("--reason", "x")):

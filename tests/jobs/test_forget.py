@@ -38,10 +38,10 @@ from tests.conftest import (
     call,
     insert_patients,
     the_json,
-    under_role,
     until_someone_waits_for_a_lock,
 )
 from tests.jobs.clinic import Clinic
+from tests.jobs.ledger import insert_run
 from tests.jobs.patient_files import HEADER, write
 
 PERSON, KEY = "Canary-Person", "Canary-Key"
@@ -114,10 +114,8 @@ def _person(database: Database, config: str) -> tuple[int, int]:
         )  # fmt: skip
     assert call(database, "score", "--config", config).exit_code == 0
     database.execute("UPDATE patients SET age = age + 1 WHERE id = :id", {"id": ID})
-    database.execute(
-        "INSERT INTO runs (job, trigger, attempt, status, counts, host, error_code, error_line)"
-        f" VALUES ('score', 'schedule', 1, 'failed', '{{}}', 'here', 'version_used_twice', 'by patient_id: 7, {ID}')"
-    )
+    told = {"error_code": "version_used_twice", "error_line": f"by patient_id: 7, {ID}"}
+    insert_run(database, "score", "failed", **told)
     return learned, judged
 
 
@@ -316,54 +314,34 @@ KEEPS = {
         "postgresql": (_FUNCTION.format(_AGAIN, "NULL"), _KEEPS_EACH.format("AFTER")),
     },
     "a foreign key": {"sqlite": _REFERS, "postgresql": _REFERS},
+    "again at the commit": {
+        "postgresql": (
+            _FUNCTION.format(_AGAIN, "NULL"),
+            _KEEPS_EACH.format("AFTER")
+            .replace("CREATE TRIGGER", "CREATE CONSTRAINT TRIGGER")
+            .replace("FOR EACH", "DEFERRABLE INITIALLY DEFERRED FOR EACH"),
+        )
+    },
+    "a deferred foreign key": {
+        "postgresql": [each.replace("ON DELETE RESTRICT", "DEFERRABLE INITIALLY DEFERRED") for each in _REFERS]
+    },
 }
-AT_THE_COMMIT = {
-    "again at the commit": (
-        _FUNCTION.format(_AGAIN, "NULL"),
-        _KEEPS_EACH.format("AFTER")
-        .replace("CREATE TRIGGER", "CREATE CONSTRAINT TRIGGER")
-        .replace("FOR EACH", "DEFERRABLE INITIALLY DEFERRED FOR EACH"),
-    ),
-    "a deferred foreign key": (
-        "CREATE TABLE bills (patient BIGINT REFERENCES patients (id) DEFERRABLE INITIALLY DEFERRED)",
-        "INSERT INTO bills SELECT id FROM patients",
-    ),
-}
 
 
-def test_a_trigger_that_lacks_a_right_of_the_eraser_s_keeps_them_too(postgresql: Database) -> None:
-    (patient,) = insert_patients(postgresql, 1)
-    postgresql.execute("ALTER TABLE patients ADD COLUMN gone boolean")
-    postgresql.execute(_FUNCTION.format("UPDATE patients SET gone = true WHERE id = OLD.id", "NULL"))
-    postgresql.execute(_KEEPS_EACH.format("BEFORE"))
-    assert call(postgresql, "migrate", "--roles").exit_code == 0
-    refused = call(under_role(postgresql, "pima_eraser"), "forget", str(patient), "--reason", "asked", "--json")
-    assert (refused.exit_code, the_json(refused)["error"]) == (2, "rows_kept")
-
-
-@pytest.mark.parametrize("how", KEEPS)
-def test_rows_that_something_of_the_clinics_keeps_are_told_and_all_stays(database: Database, how: str) -> None:
+@pytest.mark.parametrize(("how", "kind"), [(how, kind) for how, by_kind in KEEPS.items() for kind in by_kind])
+def test_rows_that_something_of_the_clinics_keeps_are_told_and_all_stays(
+    request: pytest.FixtureRequest, how: str, kind: str
+) -> None:
+    database: Database = request.getfixturevalue(kind)
     (patient,) = insert_patients(database, 1)
     database.execute("UPDATE patients SET person_key = 'p'")
-    for statement in KEEPS[how][database.kind]:
+    for statement in KEEPS[how][kind]:
         database.execute(statement)
     before = list(_everything(database))
-    refused = call(database, "forget", str(patient), "--reason", "asked", "--json")
-    assert (refused.exit_code, the_json(refused)["error"]) == (2, "rows_kept"), refused.stderr
-    assert list(_everything(database)) == before
-
-
-@pytest.mark.parametrize("how", AT_THE_COMMIT)
-def test_nor_does_what_waits_for_the_commit_bring_them_back(postgresql: Database, how: str) -> None:
-    (patient,) = insert_patients(postgresql, 1)
-    postgresql.execute("UPDATE patients SET person_key = 'p'")
-    for statement in AT_THE_COMMIT[how]:
-        postgresql.execute(statement)
-    before = list(_everything(postgresql))
     for asked in ("--dry-run", "--reason=asked"):
-        refused = call(postgresql, "forget", str(patient), asked, "--json")
+        refused = call(database, "forget", str(patient), asked, "--json")
         assert (refused.exit_code, the_json(refused)["error"]) == (2, "rows_kept"), refused.stderr
-    assert list(_everything(postgresql)) == before
+    assert list(_everything(database)) == before
 
 
 def test_one_of_several_rows_of_a_person_is_not_forgotten_alone(database: Database) -> None:
@@ -423,11 +401,7 @@ def test_ids_in_the_error_lines_of_runs_are_hidden_under_any_code(database: Data
         KeptIdTaken(source="clinic", rows="2 rows", first=f"7, {ID}"),
     ]
     for code, error in zip(("workers_failed", "killed_at_stop"), named, strict=True):
-        database.execute(
-            "INSERT INTO runs (job, trigger, attempt, status, counts, host, error_code, error_line)"
-            " VALUES ('score', 'schedule', 1, 'failed', '{}', 'here', :code, :line)",
-            {"code": code, "line": f"error: {error}"},
-        )
+        insert_run(database, "score", "failed", error_code=code, error_line=f"error: {error}")
     found = the_json(call(database, "forget", str(ID), "--reason", "a test", "--json"))
     assert found["error_lines"] == 2
     lines = [line for (line,) in database.execute("SELECT error_line FROM runs WHERE error_line IS NOT NULL")]

@@ -15,6 +15,7 @@ from pima.store.engine import reading
 from pima.store.tables import predictions
 from pima.whole_file import name_aside
 from tests.conftest import Database, call, insert_patients, the_json
+from tests.jobs.ledger import insert_run
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 OLD, YOUNG = NOW - timedelta(days=300), NOW - timedelta(days=20)
@@ -80,20 +81,14 @@ def test_runs_go_and_what_they_have_counted_stays(lived_in: Database) -> None:
                 key: by_status[key] for key in by_status if key[0] != "retain"
             }
 
-    old = {"moment": lived_in.stored(OLD)}
-    row = (
-        "INSERT INTO runs (job, trigger, scheduled_for, attempt, status, counts, host, started_at, heartbeat_at) VALUES"
-    )
-    counts = '{"predicted": 5, "rejected": 2, "already_scored": 1}'
+    old = {"started_at": OLD, "heartbeat_at": OLD}
+    counted = {"trigger": "schedule", "counts": '{"predicted": 5, "rejected": 2, "already_scored": 1}'}
     for tick, status in enumerate(("succeeded", "missed", "failed", "succeeded")):
-        moment = {**old, "tick": lived_in.stored(OLD + timedelta(days=tick)), "counts": counts}
-        lived_in.execute(
-            f"{row} ('score', 'schedule', :tick, 1, '{status}', :counts, 'here', :moment, :moment)", moment
-        )
-    for job, status in (("retrain", "succeeded"), ("score", "running"), ("pull", "succeeded"), ("pull", "failed")):
-        lived_in.execute(f"{row} ('{job}', 'manual', NULL, 1, '{status}', '{{}}', 'here', :moment, :moment)", old)
-    lived_in.execute(f"{row} ('score', 'manual', NULL, 1, 'succeeded', '{{}}', 'here', :moment, :moment)", old)
-    lived_in.execute("UPDATE runs SET heartbeat_at = :moment WHERE job = 'score'", old)
+        insert_run(lived_in, "score", status, **old, **counted, scheduled_for=OLD + timedelta(days=tick))
+    by_hand = [("retrain", "succeeded"), ("score", "running"), ("pull", "succeeded"), ("pull", "failed")]
+    for job, status in (*by_hand, ("score", "succeeded")):
+        insert_run(lived_in, job, status, **old)
+    lived_in.execute("UPDATE runs SET heartbeat_at = :moment WHERE job = 'score'", {"moment": lived_in.stored(OLD)})
 
     def of_runs(table: str, column: str = "run_id") -> set[int]:
         return {row[0] for row in lived_in.execute(f"SELECT DISTINCT {column} FROM {table}")}
@@ -103,7 +98,6 @@ def test_runs_go_and_what_they_have_counted_stays(lived_in: Database) -> None:
     found = the_json(call(lived_in, "retain", *ASKED, "--json"))
     left = lived_in.execute("SELECT job, status FROM runs WHERE job <> 'retain' ORDER BY id")
     # The newest tick, whatever retraining did, what runs, pulls by hand, and the newest success.
-    by_hand = [("retrain", "succeeded"), ("score", "running"), ("pull", "succeeded"), ("pull", "failed")]
     assert left == [("score", "succeeded"), *by_hand, ("score", "succeeded")]
     assert found["runs"] == 5
     assert figures() == before
@@ -149,19 +143,6 @@ def test_rows_that_are_moved_are_in_files_and_nowhere_else(
     lived_in.execute("UPDATE installation SET forgetting_salt = 'another'")
     assert call(lived_in, "retain", *ASKED, "--to", str(folder)).exit_code == 2
     assert lived_in.value("SELECT count(*) FROM predictions WHERE patient_id = 10") == 1
-
-
-def test_rows_of_a_whole_file_go_whatever_days_the_next_call_names(
-    lived_in: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "old"
-    monkeypatch.setattr(retaining, "_delete_moved", lambda *_: None)
-    assert call(lived_in, "retain", *ASKED, "--to", str(folder)).exit_code == 0
-    monkeypatch.undo()
-    longer = the_json(call(lived_in, "retain", "--older-than", "365", "--to", str(folder), "--json"))
-    assert (longer["files"], longer["predictions"]) == ([], 7)
-    assert the_json(call(lived_in, "retain", *ASKED, "--to", str(folder), "--json"))["predictions"] == 0
-    assert sum(len(_rows(path)) for path in folder.glob("predictions-*")) == 7
 
 
 def test_a_file_that_was_half_written_when_somebody_was_killed_goes(lived_in: Database, tmp_path: Path) -> None:

@@ -127,14 +127,6 @@ def test_the_next_verdict_is_the_one_that_the_file_would_have_given(
     assert results[0]["test set"]
 
 
-def test_what_a_person_took_back_stays_taken_back(lived_in: Database, moved: Database) -> None:
-    champions = []
-    for database in (lived_in, moved):
-        assert call(database, "models", "rollback", "--reason", "it disappoints").exit_code == 0
-        champions.append(database.value("SELECT model_version FROM champion"))
-    assert champions[0] == champions[1]
-
-
 def test_into_a_database_that_is_in_use_nothing_is_moved(lived_in: Database, postgresql: Database) -> None:
     insert_patients(postgresql, 1)
     before = _rows(postgresql)

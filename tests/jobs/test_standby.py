@@ -126,13 +126,6 @@ def test_what_writes_says_that_it_needs_the_primary(pair: Pair, command: tuple[s
     assert "the server is a standby, which takes no writes until it is promoted" in ended.stderr
 
 
-def test_an_address_that_asks_for_the_primary_alone_finds_none(pair: Pair) -> None:
-    _, standby, _ = pair
-    picky = Database("postgresql", f"{standby.url}&target_session_attrs=read-write", standby.engine)
-    ended = call(picky, "status")
-    assert (ended.exit_code, "the server is a standby" in ended.stderr) == (75, True), ended.stderr
-
-
 def test_a_standby_that_is_promoted_takes_over(trained: Path) -> None:
     with _pair(trained, "--limit", "10") as (_, standby, folder):
         assert call(standby, "score").exit_code == 75
