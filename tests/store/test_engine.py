@@ -1,5 +1,6 @@
 """Transactions, time limits, and what becomes of a driver's error: its class and exit code, and none of its text."""
 
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.engine import make_url
 
 from pima.errors import (
     FAILED,
@@ -26,7 +28,7 @@ from pima.store import patients
 from pima.store.engine import make_engine, reading, writing
 from pima.store.urls import parse_url, redacted
 from tests.conftest import FEATURE_NAMES, Database, insert_patients, until_someone_waits_for_a_lock
-from tests.store.told_errors import VALUE, ask, error_of, everything_told_by
+from tests.store.told_errors import PASSWORD, VALUE, ask, asking, error_of, everything_told_by
 
 
 @pytest.fixture
@@ -435,3 +437,28 @@ def test_a_path_of_sqlite_may_have_at_signs() -> None:
 def test_a_url_inside_a_url_is_not_shown() -> None:
     url = parse_url("postgresql:///?dbname=postgresql://u:CANARY@h/db")
     assert "CANARY" not in redacted(url)
+
+
+@pytest.mark.parametrize("option", ["timeout", "cached_statements"])
+def test_sqlite_options_that_are_wrong_are_wrong_configuration(tmp_path: Path, option: str) -> None:
+    error = error_of(asking(f"sqlite:///{tmp_path}/a.db?{option}=CANARY"))
+    assert error.exit_code == WRONG
+    assert PASSWORD not in everything_told_by(error)
+
+
+@pytest.mark.parametrize("options", [{"nonsense": "CANARY"}, {"sslmode": "CANARY"}])
+def test_postgresql_options_that_are_wrong_are_wrong_configuration(server: str, options: dict[str, str]) -> None:
+    url = make_url(server).update_query_dict(options).render_as_string(hide_password=False)
+    error = error_of(asking(url))
+    assert error.exit_code == WRONG
+    assert PASSWORD not in everything_told_by(error)
+
+
+def test_a_server_that_never_answers_is_away() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"postgresql://clinic:{PASSWORD}@127.0.0.1:{silent.getsockname()[1]}/db"
+        error = error_of(asking(url, connect_timeout_seconds=2))
+    assert isinstance(error, DatabaseAway)
+    assert PASSWORD not in everything_told_by(error)
