@@ -5,16 +5,14 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from jobs.command import Command, Result, parser, positive, run_command
+from jobs.command import Command, Result, parser, run_command
 from jobs.version_words import told_below_predicted
 from jobs.who_and_why import this_user, why
-from pima.counted import counted
 from pima.errors import WrongUsage
 from pima.process.results import as_json
 from pima.redeclaring import redeclare, would_redeclare
 from pima.store import queue
 from pima.store.engine import reading
-from pima.store.partitions import divide_predictions, require_partitions
 from pima.store.roles import knows_roles, make_roles, require_roles
 from pima.store.schema import migrate, require_schema
 from pima.store.urls import require_file
@@ -34,12 +32,6 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         action="store_true",
         help="carry a changed declaration over: columns, triggers, and the rows that it judges differently",
     )
-    options.add_argument(
-        "--partitions",
-        type=positive,
-        metavar="VERSIONS",
-        help="also divide predictions into parts of so many row versions, on PostgreSQL, while everything goes on",
-    )
     options.add_argument("--reason", type=why, metavar="TEXT", help="why the features change, for the record")
     options.add_argument("--dry-run", action="store_true", help="with --features: say what it would do, change nothing")
     return run_command(options, _work, _show, arguments, environ, needs_schema=False)
@@ -53,15 +45,9 @@ def _work(command: Command) -> Result:
         raise WrongUsage(what="--dry-run and --reason go with --features.")
     if given.roles:
         require_roles(command.engine)
-    if given.partitions:
-        require_partitions(command.engine)
     migrated = migrate(command.engine, command.settings.holdout, command.declared)
     require_schema(command.engine)
     roles: Result = {"roles": make_roles(command.engine)} if given.roles else {}
-    if given.partitions:
-        # What takes long of it may be dropped anywhere.
-        with command.stop.at_once():
-            roles |= {"partitions": as_json(divide_predictions(command.engine, given.partitions))}
     triggers = {"triggers_made_anew": migrated.made_anew} if migrated.made_anew else {}
     return (
         {"revision_before": migrated.before, "revision": migrated.after} | roles | triggers | _below_predicted(command)
@@ -77,8 +63,8 @@ def _below_predicted(command: Command) -> Result:
 
 def _carry_over(command: Command) -> Result:
     given = command.options
-    if not (given.reason or given.dry_run) or given.roles or given.partitions:
-        raise WrongUsage(what="--features takes --reason TEXT, or --dry-run, and none of --roles and --partitions.")
+    if not (given.reason or given.dry_run) or given.roles:
+        raise WrongUsage(what="--features takes --reason TEXT, or --dry-run, and not --roles.")
     require_file(command.engine.url)
     if not given.dry_run:
         migrate(command.engine, command.settings.holdout, declared=None)
@@ -104,9 +90,6 @@ def _show(result: Result) -> None:
 def _show_migration(result: Result) -> None:
     if "roles" in result:
         print(f"roles: {', '.join(result['roles'])}; give each that you use a password")
-    if "partitions" in result:
-        parts = counted(result["partitions"]["parts"], "part")
-        print(f"predictions has {parts}" + (", since now" if result["partitions"]["divided_now"] else ""))
     if "triggers_made_anew" in result:
         print(f"triggers made anew; what was found: {result['triggers_made_anew']}")
         print(

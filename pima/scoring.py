@@ -32,7 +32,6 @@ from pima.store.batches import Batch, Predictions, Rejections
 from pima.store.database import database_of
 from pima.store.declarations import newest_declaration, newest_number
 from pima.store.engine import reading, writing
-from pima.store.partitions import make_partitions_ahead
 from pima.store.runs import record_progress
 from pima.store.versions import require_counter_above_them, require_same_rows
 from pima.watching.unpredicted import Begun, NightEnd, begun
@@ -115,7 +114,6 @@ def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopR
             run.leave_at_the_end(NightEnd(run.id, options.rule, partial(leave_volumes, run.id)))
         return
     scorer = load_scorer(engine, champion)
-    make_partitions_ahead(engine)
     run.report(ScoreResult(model_version=champion))
     from pima.watching.night import Watch  # with numpy, which an empty queue does not need
 

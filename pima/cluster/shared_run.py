@@ -25,7 +25,6 @@ from pima.scorer import load_scorer
 from pima.scoring import ScoreOptions, ScoreResult, champion_if_needed, drain
 from pima.store import registry
 from pima.store.engine import reading, writing
-from pima.store.partitions import make_partitions_ahead
 from pima.store.runs import counts_of, lock_open_run, record_progress
 from pima.watching.night import Watch
 from pima.watching.unpredicted import Begun, NightEnd, begun
@@ -60,7 +59,6 @@ def shared(engine: Engine, run: OpenRun, rule: Rule) -> Iterator[NightShare | No
         yield None
         return
     watch = Watch(engine, champion, load_scorer(engine, champion))
-    make_partitions_ahead(engine)
     with writing(engine) as connection:
         artifact = registry.compiled_artifact(connection, champion)
         record_progress(connection, run.id, as_json(ScoreResult(model_version=champion)), champion)

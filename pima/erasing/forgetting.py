@@ -116,7 +116,7 @@ def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
 
 _NEVER_REACHED = (
     "backups and copies of the database",
-    "exports, explanations, rows that `retain --to` has moved, and parts of predictions that were detached",
+    "exports, explanations, and rows that `retain --to` has moved",
     "the files and sources that the rows came from",
     "log files with lines that name ids",
 )

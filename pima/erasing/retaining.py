@@ -7,7 +7,7 @@ files, each file: written, read back and compared before a row of it is deleted.
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -19,8 +19,7 @@ from pima.process.leasing import HeldLease, only_one
 from pima.process.recorded_run import OpenRun
 from pima.process.results import as_json
 from pima.process.stopping import StopRequest
-from pima.store.database import database_of
-from pima.store.engine import clock, reading, without_time_limit, writing
+from pima.store.engine import clock, reading, writing
 from pima.store.leases import RETAINING
 from pima.store.retaining import Moved, Old, Window, delete_rows, end_of_window, what_is_old
 from pima.store.runs import record_progress
@@ -40,8 +39,6 @@ class RetainResult:
     predictions: int = 0
     rejections: int = 0
     runs: int = 0
-    parts: int = 0
-    """Of `predictions`, where it is divided, that were dropped as a whole."""
     files: tuple[str, ...] = ()
     """To which they were moved."""
 
@@ -80,35 +77,11 @@ def retain(asked: Retaining) -> None:
             cutoff = clock(connection) - timedelta(days=asked.days)
             found = what_is_old(connection, cutoff)
         asked.report(RetainResult(cutoff.isoformat()))
-        if asked.folder is None and not asked.dry_run:
-            _drop_parts(asked, lease, cutoff)
         for name, old in found.items():
             if asked.folder is not None and not asked.dry_run:
                 _move(asked, lease, name, old, asked.folder)
             else:
                 _remove(asked, lease, name, old)
-        if asked.folder is not None and not asked.dry_run:
-            _drop_parts(asked, lease, cutoff)
-
-
-def _drop_parts(asked: Retaining, lease: HeldLease, cutoff: datetime) -> None:
-    """Of a table that is divided, each part of which nothing is kept; where rows are moved, what is left of it."""
-    partitions = database_of(asked.engine).partitions
-    if partitions is None:
-        return
-    with reading(asked.engine) as connection:
-        without_time_limit(connection)
-        found = {part: partitions.count(connection, part) for part in partitions.droppable(connection, cutoff)}
-    for part, rows in found.items():
-        asked.stop.check()
-        if rows and asked.folder is not None:
-            continue  # they came to be old since they were looked at, and are moved next time
-        with writing(asked.engine) as connection:
-            lease.require(connection)
-            if partitions.drop(connection, part):
-                result = replace(_grown(asked.result, "predictions", rows), parts=asked.result.parts + 1)
-                record_progress(connection, asked.run.id, as_json(result), None)
-                asked.report(result)
 
 
 def _windows(asked: Retaining, old: Old) -> Iterator[Window]:

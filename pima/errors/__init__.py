@@ -66,7 +66,6 @@ from pima.errors.refused import (
     TooYoungToRemove,
 )
 from pima.errors.schema import (
-    CannotPartition,
     DatabaseUnusable,
     RightMissing,
     RowsKept,
@@ -114,7 +113,6 @@ __all__ = [
     "ArchiveDiffers",
     "ArchiveUnreadable",
     "ArtifactDamaged",
-    "CannotPartition",
     "ChampionKeepsMoving",
     "ClusterAway",
     "ClusterUnfit",

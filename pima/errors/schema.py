@@ -97,11 +97,3 @@ class RightMissing(DatabaseUnusable):
     `python -m jobs.migrate --roles` makes them and mends their rights."""
 
     code = "right_missing"
-
-
-class CannotPartition(PimaError):
-    """The table predictions can't be divided: {what} hangs on it, and would hang on its first part alone. Nothing was
-    changed. Drop it, run this again, and make it anew for the whole table."""
-
-    exit_code = WRONG
-    code = "cannot_partition"

@@ -105,45 +105,6 @@ class Triggers:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A part of `predictions`."""
-
-    name: str
-    since: int | None
-    """The first row version that it may have; None of the first part."""
-    below: int
-    """What its versions lie below."""
-
-
-@dataclass(frozen=True, slots=True)
-class Partitions:
-    """Dividing `predictions` into parts by ranges of row versions, beside everything else that goes on."""
-
-    is_divided: Callable[[Connection], bool]
-    parts: Callable[[Connection], list[Part]]
-    """All of them, the oldest first; none where it is one table."""
-    bound: Callable[[Connection, int], int]
-    """First: say up to where the first part reaches, by the size of the others, in versions; that version. Raises
-    CannotPartition."""
-    unbound: Callable[[Connection], None]
-    """Take that back."""
-    see_bound: Callable[[Connection], None]
-    """Then: see that all rows there are lie below it."""
-    divide: Callable[[Connection, int, int], None]
-    """Last: put a table of parts into its place, by the two numbers."""
-    make_ahead: Callable[[Connection], int]
-    """Make the parts that come next; how many were made."""
-    make_behind: Callable[[Connection], None]
-    """Make those that rows need which somebody has restored after their part was dropped."""
-    droppable: Callable[[Connection, datetime], list[Part]]
-    """Those of which all rows are older and none belongs to a version that lives, nor any can come."""
-    count: Callable[[Connection, Part], int]
-    """The rows of one."""
-    drop: Callable[[Connection, Part], bool]
-    """Drop one, rows and all; False where somebody holds it."""
-
-
-@dataclass(frozen=True, slots=True)
 class Database:
     """What a database has its own way to do."""
 
@@ -213,8 +174,6 @@ class Database:
     types: Types
     words: Words
     triggers: Triggers
-    partitions: Partitions | None
-    """None where tables have no parts."""
     mend_counter: Callable[[Connection], None]
     """Put the counter of row versions above every version that there is."""
     few_ids: Callable[[Connection, str], list[int] | None] | None

@@ -158,12 +158,9 @@ def migrate(engine: Engine, holdout: HoldoutSettings, declared: Declaration | No
 
 
 def _mend(connection: Connection) -> str | None:
-    """See that triggers, counter and parts are as they should be; what was wrong with the triggers."""
-    database = database_of(connection)
+    """See that triggers and counter are as they should be; what was wrong with the triggers."""
     made_anew = make_triggers(connection)
-    database.mend_counter(connection)
-    if database.partitions is not None:
-        database.partitions.make_behind(connection)
+    database_of(connection).mend_counter(connection)
     return made_anew
 
 

@@ -155,14 +155,21 @@ def test_after_a_schema_was_renamed_migrate_mends_the_triggers(postgresql: Datab
 @pytest.mark.parametrize(
     "statements",
     [
-        ("CREATE TABLE children () INHERITS (patients)",),
-        ("CREATE TABLE all_patients (LIKE patients)", "ALTER TABLE patients INHERIT all_patients"),
+        ("patients", "CREATE TABLE children () INHERITS (patients)"),
+        ("patients", "CREATE TABLE all_patients (LIKE patients)", "ALTER TABLE patients INHERIT all_patients"),
+        (
+            "predictions",
+            "ALTER TABLE predictions RENAME TO one_part",
+            "CREATE TABLE predictions (LIKE one_part) PARTITION BY RANGE (patient_version)",
+            "ALTER TABLE predictions ATTACH PARTITION one_part DEFAULT",
+        ),
     ],
 )
 def test_child_and_parent_tables_are_told(postgresql: Database, statements: tuple[str, ...]) -> None:
-    for statement in statements:
-        postgresql.execute(statement)
-    with pytest.raises(SchemaDiffers, match="patients has child tables or is one"):
+    table, *changes = statements
+    for change in changes:
+        postgresql.execute(change)
+    with pytest.raises(SchemaDiffers, match=f"{table} has child tables or is one"):
         schema.require_schema(postgresql.engine)
 
 

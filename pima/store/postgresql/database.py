@@ -1,7 +1,7 @@
 """PostgreSQL, as the store knows it."""
 
-from pima.store.database import Database, Partitions, Triggers, imported_when_called
-from pima.store.postgresql import dividing, partitions, triggers
+from pima.store.database import Database, Triggers, imported_when_called
+from pima.store.postgresql import triggers
 from pima.store.postgresql.constraints import constraints
 from pima.store.postgresql.counter import mend_counter
 from pima.store.postgresql.driver_errors import contested, is_refusal, translated
@@ -66,19 +66,6 @@ DATABASE = Database(
     types=TYPES,
     words=WORDS,
     triggers=Triggers(make=triggers.make, drop=triggers.drop, fault=triggers.fault),
-    partitions=Partitions(
-        is_divided=partitions.is_divided,
-        parts=partitions.parts,
-        bound=dividing.bound,
-        unbound=dividing.unbound,
-        see_bound=dividing.see_bound,
-        divide=dividing.divide,
-        make_ahead=partitions.make_ahead,
-        make_behind=partitions.make_behind,
-        droppable=partitions.droppable,
-        count=partitions.count,
-        drop=partitions.drop_part,
-    ),
     mend_counter=mend_counter,
     few_ids=few_ids,
     columns=columns,

@@ -28,11 +28,6 @@ _BUSY = {
     "72": "rows of a state that the server keeps no more",
 }
 """By what an SQLSTATE begins with, the longest first."""
-# Where the server says that no part takes a row: as a constraint that is broken.
-_FINDS_PART = "ExecFindPartition"
-UNTIL_DIVIDED = "predictions_before"
-"""The constraint that predictions have while they are being divided, by which the server knows, without reading all
-rows, what the first part may hold; it stays behind whoever was killed at it."""
 # What the server says by no code of its own where two sessions make, change or drop the same thing at once.
 _AT_ONCE = ("simple_heap_update", "simple_heap_delete", "relation_open")
 # Said of what was dropped while the catalogue was read, in no other language than this.
@@ -79,16 +74,6 @@ def _why_busy(state: str, diagnostics: object) -> str | None:
         or str(getattr(diagnostics, "message_primary", None)).startswith(_GONE_MEANWHILE)
     ):
         return "another session changed the same table, function or right"
-    if state == "23514" and getattr(diagnostics, "source_function", None) == _FINDS_PART:
-        return (
-            "rows came meanwhile for which a part is only made when this is run again"
-            " (for rows that were restored, by python -m jobs.migrate)"
-        )
-    if state == "23514" and getattr(diagnostics, "constraint_name", None) == UNTIL_DIVIDED:
-        return (
-            "predictions are being divided, and take no row version so far ahead until that is done; if whoever did so"
-            " was killed, run python -m jobs.migrate --partitions again first"
-        )
     return next((why for begins, why in _BUSY.items() if state.startswith(begins)), None)
 
 

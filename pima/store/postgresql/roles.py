@@ -11,7 +11,6 @@ from sqlalchemy import Connection, text
 
 from pima.core.features import KEYS
 from pima.store.columns import listed
-from pima.store.postgresql.part_functions import let_roles_use_them
 from pima.store.postgresql.schema import schema_of_patients
 from pima.store.registry import VersionSummary
 from pima.store.service_figures import MoveLine
@@ -169,7 +168,6 @@ def make_roles(connection: Connection, columns: tuple[str, ...]) -> list[str]:
     """Create or mend the roles on a schema with these features' columns; their names."""
     for role in ROLES:
         _make(connection, role, listed((*columns, "outcome", *KEYS)))
-    let_roles_use_them(connection)
     return [role.name for role in ROLES]
 
 

@@ -58,16 +58,11 @@ def fault_of_names(connection: Connection, names: Sequence[str]) -> str | None:
     return f"{row.name} is {row.here}.{row.name} for this role and patients {row.there}.patients (see search_path)"
 
 
-# BEFORE triggers of rows, by pg_trigger.tgtype.
-_CHANGED_BY = """
-    (SELECT min(t.tgname) FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgtype & 3 = 3 AND t.tgenabled <> 'D')"""
-
-
 def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None:
     """Relatives, policies, rules or triggers of a table, by which its name means more, or less, than its rows; and
     whether a crash would empty it."""
     rows = connection.execute(
-        text(f"""
+        text("""
             SELECT c.relname, row_security_active(c.oid) AS hides, c.relhasrules AS rewrites,
                 c.relpersistence = 'u' AS forgets,
                 -- The functions of the triggers are the owner's of patients, and see what that role sees.
@@ -77,40 +72,18 @@ def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None
                     has_table_privilege(o.oid, c.oid, 'SELECT') AND has_table_privilege(o.oid, c.oid, 'INSERT')
                     AND has_table_privilege(o.oid, c.oid, 'UPDATE') AND has_table_privilege(o.oid, c.oid, 'DELETE')
                 ) AS is_closed_to_functions,
-                EXISTS (SELECT 1 FROM pg_inherits i WHERE i.inhrelid = c.oid OR (i.inhparent = c.oid AND NOT (
-                    c.relkind = 'p' AND c.relname = 'predictions'))) AS inherits,
-                CASE WHEN c.relname <> 'patients' THEN {_CHANGED_BY} END AS changed_by, c.relkind = 'p' AS is_divided
+                EXISTS (SELECT 1 FROM pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)) AS inherits,
+                -- BEFORE triggers of rows, by tgtype.
+                CASE WHEN c.relname <> 'patients' THEN (
+                    SELECT min(t.tgname) FROM pg_trigger t
+                    WHERE t.tgrelid = c.oid AND t.tgtype & 3 = 3 AND t.tgenabled <> 'D') END AS changed_by
             FROM pg_class c CROSS JOIN pg_class patients JOIN pg_roles o ON o.oid = patients.relowner
             WHERE c.relkind IN ('r', 'p') AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
                 AND patients.oid = to_regclass('patients')
             ORDER BY c.relname"""),
         {"tables": list(tables)},
-    ).all()
-    what = next((what for row in rows if (what := _fault_of_table(row)) is not None), None)
-    # Every command asks: where nothing is divided, once.
-    return _fault_of_parts(connection) if what is None and any(row.is_divided for row in rows) else what
-
-
-def _fault_of_parts(connection: Connection) -> str | None:
-    """The same of parts of predictions, however deep. All goes by way of the whole table, whose rules and policies are
-    asked alone; but a row sets off the triggers of the part that it comes to, and a crash empties that."""
-    rows = connection.execute(
-        text(f"""
-            WITH RECURSIVE parts AS (
-                SELECT inhrelid AS oid FROM pg_inherits WHERE inhparent = to_regclass('predictions')
-                UNION ALL SELECT i.inhrelid FROM pg_inherits i JOIN parts ON i.inhparent = parts.oid)
-            SELECT c.relname, c.relpersistence = 'u' AS forgets, {_CHANGED_BY} AS changed_by,
-                EXISTS (SELECT 1 FROM pg_partitioned_table d WHERE d.partdefid = c.oid
-                        AND d.partrelid = to_regclass('predictions')) AS is_default
-            FROM pg_class c JOIN parts USING (oid) ORDER BY c.relname""")
     )
-    return next((what for row in rows if (what := _fault_of_part(row)) is not None), None)
-
-
-def _fault_of_part(row: Any) -> str | None:
-    if row.is_default:
-        return f"{row.relname} is a DEFAULT part of predictions, whose rows are in the way of the parts that come next"
-    return _fault_of_what_is_written(row)
+    return next((what for row in rows if (what := _fault_of_table(row)) is not None), None)
 
 
 def _fault_of_table(row: Any) -> str | None:
@@ -129,10 +102,6 @@ def _fault_of_table(row: Any) -> str | None:
         return f"{row.relname} has a rule, which rewrites statements behind the triggers' back"
     if row.inherits:
         return f"{row.relname} has child tables or is one, and what is written by way of the other is never queued"
-    return _fault_of_what_is_written(row)
-
-
-def _fault_of_what_is_written(row: Any) -> str | None:
     if row.forgets:
         return (
             f"{row.relname} is unlogged, and empty after a crash of the server (ALTER TABLE {row.relname} SET LOGGED)"

@@ -65,7 +65,6 @@ DATABASE = Database(
     types=TYPES,
     words=WORDS,
     triggers=Triggers(make=triggers.make, drop=triggers.drop, fault=triggers.fault),
-    partitions=None,
     mend_counter=triggers.mend_counter,
     few_ids=None,
     columns=columns,

@@ -23,7 +23,6 @@ from tests.bench.scale.files import files
 from tests.bench.scale.network import network
 from tests.bench.scale.nights import nights
 from tests.bench.scale.page import has_figures, record
-from tests.bench.scale.parts import parts
 from tests.bench.scale.patience import at_most
 from tests.bench.scale.place import Place
 from tests.bench.scale.server import server
@@ -45,7 +44,6 @@ class Part:
 PARTS = {
     "server": Part(server, 1),
     "network": Part(network, 3),
-    "parts": Part(parts, 3),
     "nights": Part(nights, 5),
     "files": Part(files, 4),
     "curve": Part(curve, 4),

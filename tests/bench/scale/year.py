@@ -1,5 +1,5 @@
-"""A year of nights, once with all predictions kept, and once with parts and with what is old removed: what a night
-takes, and what there is after it."""
+"""A year of nights, once with all predictions kept, and once with what is old removed: what a night takes, and what
+there is after it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,8 +16,7 @@ NIGHTS, ROWS = 365, 20_000
 _NIGHTS_OF_A_TRIAL = 24
 _DAYS_A_NIGHT = 30
 """Where old predictions go, the clock is not waited for: what there is becomes so much older between two nights."""
-_SIZE = """SELECT pg_total_relation_size('predictions') + coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint
-    FROM pg_inherits WHERE inhparent = 'predictions'::regclass"""
+_SIZE = "SELECT pg_total_relation_size('predictions')"
 
 
 @dataclass(frozen=True)
@@ -42,9 +41,8 @@ def year(place: Place) -> Iterator[list[Line]]:
     ]
 
     url = postgresql_database(place.uri, "year_retained", place.trained)
-    run_job("migrate", url, "--partitions", str(ROWS))
     removed = [_night_and_retain(url) for _ in range(nights)]
-    what = f"{nights} nights of {ROWS:,} rows, parts and retain"
+    what = f"{nights} nights of {ROWS:,} rows, with retain"
     grown = removed[-1].bytes / removed[nights // 3].bytes
     yield [_slower(what, removed), Line(f"{what}: bytes at the end / after a third of them", grown, "<=", 1.1)]
 
