@@ -9,7 +9,8 @@ from pima.store.postgresql.engine import without_time_limit
 
 # Any number that no other software on the server uses: "pima" in ASCII.
 _MIGRATION_LOCK = 0x70696D61
-_PATIENCE = "60s"
+PATIENCE = "60s"
+"""With whoever holds what a migration needs."""
 
 
 def schema_of_patients(connection: Connection) -> str:
@@ -114,7 +115,7 @@ def _fault_of_table(row: Any) -> str | None:
 def wait_for_other_migrations(connection: Connection) -> None:
     """The lock is held to the end of this transaction, so nothing is left behind in a pool."""
     without_time_limit(connection)
-    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{PATIENCE}'")
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
 
 
