@@ -1,7 +1,6 @@
 """python -m jobs.score: the nightly job. Scores the rows that wait on the queue with the current champion; with --from
 and --to the rows of Parquet files, for which a model file will do."""
 
-import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from pima.core.unpredicted import Rule
 from pima.counted import counted
 from pima.process.recorded_run import recorded_run
 from pima.scoring import ScoreOptions, score_queue
-from pima.settings import LARGEST_BATCH, MOST_PROCESSES
+from pima.settings import LARGEST_BATCH
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -23,20 +22,22 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     options.add_argument("--batch-size", type=whole_number(LARGEST_BATCH), metavar="N", help="rows in one transaction")
     options.add_argument("--dry-run", action="store_true", help="score and count, but write only the run's own row")
     options.add_argument(
-        "--processes", type=whole_number(MOST_PROCESSES), metavar="N", help="so many processes of this machine at once"
+        "--dask",
+        metavar="ADDRESS",
+        help="by the workers of the Dask cluster that has this scheduler; local: by a worker on each core",
     )
-    options.add_argument("--dask", metavar="ADDRESS", help="the workers of the Dask cluster that has this scheduler")
-    options.add_argument("--share", metavar="SHARE", help="for --processes only: what its child is to do")
     add_run_id_option(options)
     add_file_options(options)
     return run_command(
-        options, _work, _show, arguments, environ, job="score", needs_schema=needs_database, is_run=_is_run
+        options,
+        _work,
+        _show,
+        arguments,
+        environ,
+        job="score",
+        needs_schema=needs_database,
+        is_run=lambda given: not is_of_files(given),
     )
-
-
-def _is_run(given: argparse.Namespace) -> bool:
-    """Neither files nor a child's part of a run."""
-    return not is_of_files(given) and given.share is None
 
 
 def _work(command: Command) -> Result:
@@ -46,22 +47,18 @@ def _work(command: Command) -> Result:
     rule = Rule(command.settings.health.limits, tuple(source.name for source in command.settings.sources))
     rows = given.batch_size or configured.batch_rows
     options = ScoreOptions(rows, given.limit, given.dry_run, configured.workers, rule)
-    if _is_shared(command):
-        # With what starts and watches others, which one process does without.
-        from jobs.score_together import work_together
-
-        return work_together(command, options)
+    address = configured.dask if given.dask is None else given.dask
     with recorded_run(command.engine, "score", given.run_id, given.dry_run) as command.run:
-        score_queue(command.engine, command.run, options, command.stop)
+        if address:
+            # With what watches others, which one process does without.
+            from pima.cluster.night import score_on_workers
+            from pima.cluster.workers import reached
+
+            workers = reached(address, command.settings, command.environ, command.stop)
+            score_on_workers(command.engine, command.run, options, workers, command.stop)
+        else:
+            score_queue(command.engine, command.run, options, command.stop)
     return {"run_id": command.run.id, "dry_run": given.dry_run, **command.run.counts}
-
-
-def _is_shared(command: Command) -> bool:
-    """Whether others take part in the run, or this is one of them."""
-    given, configured = command.options, command.settings.score
-    if given.share is not None or given.dask is not None or given.processes is not None:
-        return given.processes != 1 or given.dask is not None
-    return configured.processes > 1 or bool(configured.dask)
 
 
 def _show(result: Result) -> None:

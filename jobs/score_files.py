@@ -1,19 +1,12 @@
 """Scoring from files to files: the options of `jobs.score` that say so, and what it then does."""
 
 import argparse
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from jobs.command import Command, Result
 from pima.counted import counted
 from pima.errors import WrongUsage
 from pima.process.results import as_json
-
-if TYPE_CHECKING:
-    from pima.files.scoring_files import FilesScored
-    from pima.files.sharing import FileShare
-    from pima.schedule.children import Child
 
 
 def add_file_options(options: argparse.ArgumentParser) -> None:
@@ -53,46 +46,28 @@ def _number(given: argparse.Namespace) -> int | None:
 def score_dataset(command: Command) -> Result:
     """The work, and its result as JSON."""
     # With numpy, pyarrow and the model, which an empty queue does not need.
-    from pima.files.scoring_files import open_dataset, score_files
-    from pima.files.scoring_model import model_of_database, model_of_file
-    from pima.files.sharing import FileShare, score_files_together, score_share
-
-    given = command.options
-    _require_sense(given)
-    if given.dask is not None:
-        return as_json(_score_on_dask(command))
-    if needs_database(given):
-        model = model_of_database(command.engine, _number(given))
-    else:
-        model = model_of_file(Path(given.model))
-    found = open_dataset(given.dataset, given.into, model, given.keys)
-    if given.share is not None:
-        return {"written": score_share(found, FileShare.read(given.share), command.stop)}
-    if given.processes in (None, 1):
-        return as_json(score_files(found, command.stop))
-    grace_seconds = command.settings.schedule.grace_seconds
-    launch = partial(_launch, command, model.version)
-    return as_json(score_files_together(found, given.processes, launch, grace_seconds, command.stop))
-
-
-def _score_on_dask(command: Command) -> "FilesScored":
-    """Workers are given the model file's bytes, and so need no database."""
-    from pima.files.dask_files import Asked, score_files_on_dask
     from pima.files.model_file import content_of, model_file
     from pima.files.places import seen_from_everywhere
-    from pima.files.scoring_files import open_dataset
+    from pima.files.scoring_files import open_dataset, score_files, score_missing
     from pima.files.scoring_model import champion_or, model_of_content
 
     given = command.options
-    dataset, into = seen_from_everywhere(given.dataset), seen_from_everywhere(given.into)
+    _require_sense(given)
     if needs_database(given):
         content = model_file(command.engine, champion_or(command.engine, _number(given)))
     else:
         content = content_of(Path(given.model))
-    found = open_dataset(dataset, into, model_of_content(Path(given.model or "the champion"), content), given.keys)
-    asked = Asked(dataset, into, tuple(given.keys), content)
-    grace_seconds = command.settings.schedule.grace_seconds
-    return score_files_on_dask(found, asked, given.dask, grace_seconds, command.stop)
+    model = model_of_content(Path(given.model or "the champion"), content)
+    if not given.dask:
+        found = open_dataset(given.dataset, given.into, model, given.keys)
+        return as_json(score_files(found, score_missing(found, command.stop)))
+    from pima.cluster.workers import reached
+    from pima.files.on_workers import score_files_on_workers
+
+    dataset, into = seen_from_everywhere(given.dataset), seen_from_everywhere(given.into)
+    found = open_dataset(dataset, into, model, given.keys)
+    workers = reached(given.dask, command.settings, command.environ, command.stop)
+    return as_json(score_files_on_workers(found, dataset, into, content, workers))
 
 
 def _require_sense(given: argparse.Namespace) -> None:
@@ -100,18 +75,6 @@ def _require_sense(given: argparse.Namespace) -> None:
         raise WrongUsage(what="files are scored by --from DATASET and --to DATASET together; see --help")
     if given.limit or given.batch_size or given.dry_run or given.run_id:
         raise WrongUsage(what="--limit, --batch-size, --dry-run and --run-id are for the queue, not for --from")
-    if given.dask and given.processes:
-        raise WrongUsage(what="--processes are of this machine, --dask are others: choose one")
-
-
-def _launch(command: Command, version: int, share: "FileShare") -> "Child":
-    """The same command for a part of the files, by the very version, whatever is champion by then."""
-    from jobs.score_child import score_child
-
-    given = command.options
-    said = {"from": given.dataset, "to": given.into, "share": share, "model": given.model or version}
-    options = [f"--{name}={value}" for name, value in said.items()]
-    return score_child(command, options + [f"--key={key}" for key in given.keys])
 
 
 def show_dataset(result: Result) -> None:

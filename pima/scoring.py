@@ -32,7 +32,7 @@ from pima.store.batches import Batch, Predictions, Rejections
 from pima.store.database import database_of
 from pima.store.declarations import newest_declaration, newest_number
 from pima.store.engine import reading, writing
-from pima.store.runs import record_progress
+from pima.store.runs import lock_open_run, record_progress
 from pima.store.versions import require_counter_above_them, require_same_rows
 from pima.watching.unpredicted import Begun, NightEnd, begun
 from pima.watching.volume import leave_volumes
@@ -93,22 +93,26 @@ class ScoreResult:
         )
 
 
-CountBatch = Callable[[Connection, ScoreResult], None]
-"""Writes down what became of a batch, in the transaction that scores it."""
-
-
-def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopRequest) -> None:
+def score_queue(
+    engine: Engine,
+    run: OpenRun,
+    options: ScoreOptions,
+    stop: StopRequest,
+    share: Callable[[int, Begun], None] | None = None,
+) -> None:
     """Drain the queue with today's champion, or do `limit` rows of it. Reports batch by batch.
 
     Rows are judged on the features that the champion takes, by the rules that the database has for them when they are
     claimed.
 
     One pass upwards by patient id: what others hold, and what comes in behind it, is the next run's.
+    `share` has others drain it, each by `drain`, with the version of that number and what is known, and returns when
+    they have.
     Raises VersionCounterBehind, NoChampion or ArtifactDamaged before any row is touched; VersionUsedTwice before
     its batch is committed; Interrupted between two batches.
     """
     run.report(ScoreResult())
-    champion = champion_if_needed(engine)
+    champion = _champion_if_needed(engine)
     if champion is None:
         if not options.dry_run:
             run.leave_at_the_end(NightEnd(run.id, options.rule, partial(leave_volumes, run.id)))
@@ -121,28 +125,27 @@ def score_queue(engine: Engine, run: OpenRun, options: ScoreOptions, stop: StopR
     known = begun(engine, run.id)
     if not options.dry_run:
         run.leave_at_the_end(NightEnd(run.id, options.rule, partial(watch.leave_figures, run.id), known))
-    _Drain(engine, run, champion, scorer, watch, known, options, stop).run()
+    if share is None:
+        _Drain(engine, run, champion, scorer, watch, known, options, stop).run()
+        return
+    with writing(engine) as connection:
+        record_progress(connection, run.id, run.counts, champion)
+    run.share()
+    share(champion, known)
 
 
-def drain(
-    engine: Engine,
-    run: OpenRun,
-    version: int,
-    scorer: Scorer,
-    known: Begun,
-    options: ScoreOptions,
-    stop: StopRequest,
-    count: CountBatch,
-) -> None:
-    """The loop, of a run that others share: batch by batch, until nothing is left to claim."""
+def drain(engine: Engine, run_id: int, version: int, known: Begun, options: ScoreOptions, stop: StopRequest) -> None:
+    """The loop, of a run that others share: batch by batch, until nothing is left to claim, or somebody has closed the
+    run. Raises ArtifactDamaged, VersionUsedTwice, Interrupted; what it did until then is counted."""
     from pima.watching.night import Watch
 
+    scorer = load_scorer(engine, version)
     watch = Watch(engine, version, scorer)
-    with watch.part_at_the_end(run.id):
-        _Drain(engine, run, version, scorer, watch, known, options, stop, count).run()
+    with watch.part_at_the_end(run_id):
+        _Drain(engine, OpenRun(run_id), version, scorer, watch, known, options, stop, is_shared=True).run()
 
 
-def champion_if_needed(engine: Engine) -> int | None:
+def _champion_if_needed(engine: Engine) -> int | None:
     """The champion's number; None where nothing waits, so that no model is loaded for an empty queue."""
     with reading(engine) as connection:
         require_counter_above_them(connection)
@@ -196,12 +199,12 @@ class _Drain:
         known: Begun,
         options: ScoreOptions,
         stop: StopRequest,
-        count: CountBatch | None = None,
+        is_shared: bool = False,
     ) -> None:
         self._engine = engine
         self._watch = watch
         self._known = known
-        self._count = count or self._count_alone
+        self._is_shared = is_shared
         self._run = run
         self._version = version
         self._scorer = scorer
@@ -278,10 +281,15 @@ class _Drain:
     def _write(self, connection: Connection, scored: _Scored) -> None:
         """Record what became of the batch, and commit."""
         done = scored.result(self._record(connection, scored), self._known)
+        so_far = self._so_far(connection)
+        if so_far is None:
+            connection.rollback()
+            self._ended = True
+            return
         if self._options.dry_run:
             connection.rollback()
         else:
-            self._count(connection, done)
+            record_progress(connection, self._run.id, as_json(so_far.plus(done)), self._version)
             connection.commit()
             self._watch.add(scored.tally)
         self._result = self._result.plus(done)
@@ -289,8 +297,13 @@ class _Drain:
         claimed, rejected = done.claimed, done.rejected
         get_logger().info("batch done", claimed=claimed, rejected=rejected, model_version=self._version)
 
-    def _count_alone(self, connection: Connection, batch: ScoreResult) -> None:
-        record_progress(connection, self._run.id, as_json(self._result.plus(batch)), self._version)
+    def _so_far(self, connection: Connection) -> ScoreResult | None:
+        """What the run has come to. One that is shared is held against the others until the commit, and None where it
+        is over: that it is open is what entitles a worker to go on."""
+        if not self._is_shared:
+            return self._result
+        counts = lock_open_run(connection, self._run.id)
+        return None if counts is None else ScoreResult(**counts)
 
     def _record(self, connection: Connection, scored: _Scored) -> int:
         """Write predictions and rejections; how many of the predictions are new."""

@@ -10,8 +10,6 @@ from pima.core.unpredicted import USUAL_LIMITS, Limits
 
 LARGEST_BATCH = 1_000_000
 """Rows; fewer where there are so many features that they would not be one value on PostgreSQL (1 GB)."""
-MOST_PROCESSES = 256
-"""At once on one machine."""
 Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
 Share = Annotated[float, Meta(gt=0, lt=1)]
 ToReach = Annotated[
@@ -43,8 +41,7 @@ class ScoreSettings(Frozen, frozen=True):
 
     batch_rows: Annotated[int, Meta(ge=1, le=LARGEST_BATCH)] = 20_000
     workers: Annotated[int, Meta(ge=1, le=16)] = 2
-    processes: Annotated[int, Meta(ge=1, le=MOST_PROCESSES)] = 1
-    most_workers: Annotated[int, Meta(ge=1, le=MOST_PROCESSES)] = 16
+    most_workers: Annotated[int, Meta(ge=1, le=256)] = 16
     dask: str = ""
 
 

@@ -50,9 +50,7 @@ from pima.errors.later import (
     LeaseHeld,
     MlflowNotWritten,
     RowsContested,
-    RunOver,
     SourceAway,
-    WorkersHeldUp,
 )
 from pima.errors.refused import (
     NoChampion,
@@ -157,7 +155,6 @@ __all__ = [
     "RowsGivenAway",
     "RowsKept",
     "RunNotOpen",
-    "RunOver",
     "SchemaAhead",
     "SchemaBehind",
     "SchemaDiffers",
@@ -180,7 +177,6 @@ __all__ = [
     "VersionNotDrawn",
     "VersionUsedTwice",
     "WorkersFailed",
-    "WorkersHeldUp",
     "WrongConfiguration",
     "WrongUsage",
 ]

@@ -1,5 +1,7 @@
 """What all errors have in common, the exit codes, and the one ending that is no error: being asked to stop."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 DONE = 0
@@ -26,6 +28,10 @@ class PimaError(Exception):
     def __init__(self, **facts: object) -> None:
         self.facts = facts
         super().__init__(_in_one_line(type(self).__doc__ or "").format(**facts))
+
+    def __reduce__(self) -> tuple[Callable[[], "PimaError"], tuple[()]]:
+        """A worker's goes to another process, with its facts."""
+        return partial(type(self), **self.facts), ()
 
 
 class Interrupted(BaseException):

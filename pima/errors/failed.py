@@ -69,8 +69,8 @@ class PartNotWritten(PimaError):
 
 
 class WorkersFailed(PimaError):
-    """A worker process {how} ({line}), and the others were stopped at their next batch. What was committed or finished
-    stays. Look at the log lines above, then run this again."""
+    """Workers died of the work again and again (Dask says: {what}), and the others were stopped at their next batch.
+    What was committed or finished stays. Look at the workers' own log lines, then run this again."""
 
     code = "workers_failed"
 

@@ -52,22 +52,6 @@ class ClusterAway(PimaError):
     code = "cluster_away"
 
 
-class RunOver(PimaError):
-    """Run {run_id} was closed while this worker was busy with it; its batch was rolled back, and the rows wait again.
-    Run jobs.score again."""
-
-    exit_code = TRY_AGAIN_LATER
-    code = "run_over"
-
-
-class WorkersHeldUp(PimaError):
-    """A worker process could not go on for now ({line}), and the others were stopped at their next batch. What was
-    committed or finished stays. Run this again later."""
-
-    exit_code = TRY_AGAIN_LATER
-    code = "workers_held_up"
-
-
 class SourceAway(PimaError):
     """The source {source} can't be reached or stopped answering: {what}. Nothing was changed. Run this again later."""
 

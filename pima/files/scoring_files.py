@@ -4,7 +4,7 @@ A part is whole or not there, and says in its own footer what it was made of; so
 completed by the next one, and nothing has to be remembered anywhere else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pima.errors import OtherOutputThere, PartNotWritten, WrongUsage
@@ -49,6 +49,11 @@ class Dataset:
     finished: Mapping[str, Facts] = field(default_factory=dict)
     """By name, those that are there already."""
 
+    @property
+    def missing(self) -> list[Part]:
+        """The others."""
+        return [part for part in self.parts if part.name not in self.finished]
+
 
 def open_dataset(dataset: str, into: str, model: ScoringModel, keys: Sequence[str]) -> Dataset:
     """Read footers alone. Raises DatasetRefused, OtherOutputThere, WrongUsage."""
@@ -64,16 +69,26 @@ def open_dataset(dataset: str, into: str, model: ScoringModel, keys: Sequence[st
     return Dataset(source, target, folder, files, parts, model, finished_parts(target, folder, parts, model))
 
 
-def score_files(found: Dataset, stop: StopRequest) -> FilesScored:
-    """Write what is missing and the manifest. Raises DatasetRefused, OtherOutputThere, PartNotWritten, Interrupted."""
+def score_files(found: Dataset, scored: Iterable[tuple[Part, Facts]]) -> FilesScored:
+    """Write what is missing and the manifest. `scored` gives the missing parts, in whatever order, each with its facts
+    once it has written it. Raises DatasetRefused, OtherOutputThere, PartNotWritten, and what `scored` raises."""
     begin(found)
-    score_parts(found, found.parts, stop)
+    for part, facts in scored:
+        get_logger().info("part done", part=part.name, rows=part.rows, rejected=part.rows - facts.predicted)
     return finish(found)
+
+
+def score_missing(found: Dataset, stop: StopRequest) -> Iterator[tuple[Part, Facts]]:
+    """One part after the other, by this process. Raises what `PartScoring.score` raises."""
+    scoring = PartScoring(found.source, found.target, found.folder, found.model, stop)
+    for part in found.missing:
+        stop.check()
+        yield part, scoring.score(part)
 
 
 def begin(found: Dataset) -> None:
     """Remove the manifest of an output that is not complete any more. Raises OtherOutputThere where it can't be."""
-    if len(found.finished) == len(found.parts):
+    if not found.missing:
         return
     try:
         found.target.remove(f"{found.folder}/{MANIFEST}")
@@ -102,18 +117,3 @@ def finish(found: Dataset) -> FilesScored:
         compiled_sha256=found.model.compiled_sha256,
         scored_by=found.model.sha256,
     )
-
-
-def score_parts(found: Dataset, parts: Sequence[Part], stop: StopRequest) -> int:
-    """Those of these parts that are missing; how many that were."""
-    scoring = PartScoring(found.source, found.target, found.folder, found.model, stop)
-    missing = [part for part in parts if part.name not in found.finished]
-    for part in missing:
-        stop.check()
-        tell_of(part, scoring.score(part))
-    return len(missing)
-
-
-def tell_of(part: Part, facts: Facts) -> None:
-    """That it is written."""
-    get_logger().info("part done", part=part.name, rows=part.rows, rejected=part.rows - facts.predicted)

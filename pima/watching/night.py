@@ -48,19 +48,14 @@ class Watch:
         self._counted = added([self._counted, tally]) if self._counted.rows else tally
 
     def leave_figures(self, run_id: int, connection: Connection) -> None:
-        """Of the night so far; nothing of a run that took no row."""
-        if self._counted.rows:
-            self._leave(connection, run_id, self._counted, self._counted)
-
-    def leave_figures_of_parts(self, run_id: int, connection: Connection) -> None:
-        """Of a run that several processes shared."""
-        counted = added(parts_of(connection, run_id))
+        """Of the night so far, with what workers who share the run have left; nothing of a run that took no row."""
+        counted = added([each for each in (*parts_of(connection, run_id), self._counted) if each.rows])
         if counted.rows:
-            self._leave(connection, run_id, counted, Tally())
+            self._leave(connection, run_id, counted)
 
     @contextmanager
     def part_at_the_end(self, run_id: int) -> Iterator[None]:
-        """Around what one of these does of it, which it leaves also where it is stopped, but not where it fails."""
+        """Around what such a worker does of it, which it leaves also where it is stopped, but not where it fails."""
         try:
             yield
         except Interrupted:
@@ -73,13 +68,13 @@ class Watch:
             with never_failing(), writing(self._engine) as connection:
                 keep_part(connection, run_id, self._version, self._counted)
 
-    def _leave(self, connection: Connection, run_id: int, counted: Tally, not_kept_yet: Tally) -> None:
+    def _leave(self, connection: Connection, run_id: int, counted: Tally) -> None:
         kept = newest_tallies(connection, self._version, but_of=run_id)
         now = clock(connection)
         night, before = night_so_far(counted, kept, now)
         found = night_figures(names_of(self._scorer.features), night, self._reference, before)
         beyond = [each.name for each in found if each.is_beyond] if night.rows >= MINIMUM_ROWS else None
-        keep_tally(connection, run_id, self._version, not_kept_yet, beyond)
+        keep_tally(connection, run_id, self._version, self._counted, beyond)
         keep_figures(connection, run_id, self._version, (*volumes_tonight(connection, now), *found))
 
 

@@ -1,4 +1,5 @@
-"""Dask clusters of real processes on this machine, whose workers know the database from their own environment."""
+"""Dask's workers as real processes of this machine: of a cluster that is there, whose workers know the database from
+their own environment, or of the job's own (`--dask local`)."""
 
 import json
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import PATIENCE_SECONDS, ROOT, Database, clean_environ, install_models
+from tests.conftest import PATIENCE_SECONDS, ROOT, Database, clean_environ, install_models, wait_for
 from tests.jobs.scored_once import insert_mostly_sound
 
 
@@ -37,16 +38,48 @@ class Cluster:
 
     def wait_for_workers(self, count: int) -> None:
         """Until there are so many."""
-        until = time.monotonic() + PATIENCE_SECONDS
-        while len(self.workers()) < count:
-            assert time.monotonic() < until
-            assert self.nannies[-1].poll() is None
-            time.sleep(0.1)
+        wait_for(lambda: len(self.workers()) >= count, self.nannies[-1])
 
     def workers(self) -> list[psutil.Process]:
         """The processes of its workers that the scheduler may know."""
-        found = [each for nanny in self.nannies for each in psutil.Process(nanny.pid).children(recursive=True)]
-        return [each for each in found if _is_connected(each)]
+        return [each for nanny in self.nannies for each in _workers_below(nanny)]
+
+
+@dataclass
+class Dask:
+    """Two workers, or where they are the job's own one for each core."""
+
+    cluster: Cluster | None
+
+    @property
+    def option(self) -> tuple[str, str]:
+        """What the job is told."""
+        return "--dask", "local" if self.cluster is None else self.cluster.address
+
+    def workers(self, job: subprocess.Popen[str]) -> list[psutil.Process]:
+        """The processes of those that are there; none of a job that is over."""
+        if self.cluster is not None:
+            return self.cluster.workers()
+        return _workers_below(job) if job.poll() is None else []
+
+    def kill_one(self, job: subprocess.Popen[str], number: int) -> None:
+        """Of those that have begun to score: none of Dask's takes the place of one that dies while it starts."""
+        begun: list[psutil.Process] = []
+        wait_for(lambda: begun.extend(filter(_has_a_model, self.workers(job))) or begun, job)
+        begun[number % len(begun)].kill()
+
+
+def _has_a_model(worker: psutil.Process) -> bool:
+    """Whether what calls models is loaded there."""
+    try:
+        return any("ai_edge_litert" in each.path for each in worker.memory_maps())
+    except psutil.Error:
+        return False
+
+
+def _workers_below(parent: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Those of a nanny's children that are connected with a scheduler."""
+    return [each for each in psutil.Process(parent.pid).children(recursive=True) if _is_connected(each)]
 
 
 def _is_connected(process: psutil.Process) -> bool:
@@ -110,5 +143,11 @@ def full_queue(postgresql: Database, trained: Path) -> Database:
 def cluster(new_cluster: NewCluster, full_queue: Database) -> Cluster:
     """Two workers, for a database in which rows wait."""
     made = new_cluster()
-    made.add_workers(2, DATABASE_URL=full_queue.url, PIMA_SCORE__BATCH_ROWS="20")
+    made.add_workers(2, DATABASE_URL=full_queue.url)
     return made
+
+
+@pytest.fixture(params=["cluster", "local"])
+def dask(request: pytest.FixtureRequest) -> Dask:
+    """That cluster's workers, and once more the job's own."""
+    return Dask(request.getfixturevalue("cluster") if request.param == "cluster" else None)

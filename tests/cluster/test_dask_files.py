@@ -1,4 +1,4 @@
-"""`score --from --to --dask`: files scored by the workers of a cluster that know no database."""
+"""`score --from --to --dask`: files scored by workers that know no database."""
 
 import json
 import signal
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import Cluster, NewCluster
+from tests.cluster.conftest import Cluster, Dask, NewCluster
 from tests.conftest import PATIENCE_SECONDS, ROOT, Database, call, clean_environ, install_models, the_json, wait_for
 from tests.jobs.parquet_rows import drawn_rows, write_rows
 
@@ -22,7 +22,7 @@ def champion(sqlite: Database, trained: Path) -> Database:
 
 
 @pytest.fixture
-def workers(new_cluster: NewCluster) -> Cluster:
+def cluster(new_cluster: NewCluster) -> Cluster:
     made = new_cluster()
     made.add_workers(2)
     return made
@@ -51,45 +51,41 @@ def _score(
     return the_json(ended)
 
 
-def test_a_cluster_writes_what_one_process_writes(
-    champion: Database, workers: Cluster, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_workers_write_what_one_process_writes(
+    champion: Database, dask: Dask, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _score(champion, source, tmp_path / "one")
     monkeypatch.chdir(tmp_path)  # the workers stand elsewhere
     config = ("--config", str(ROOT / "config" / "pima.toml"))
-    counted = _score(champion, "in", "many", "--dask", workers.address, *config)
+    counted = _score(champion, "in", "many", *dask.option, *config)
     assert (counted["files"], counted["parts"], counted["parts_before"]) == (FILES, FILES, 0)
     assert _bytes(tmp_path / "many") == _bytes(tmp_path / "one")
     # What is missing is completed, by a version or a model file.
     (tmp_path / "many" / "predictions" / "day=3" / "a-00000.parquet").unlink()
-    assert (
-        _score(champion, "in", "many", "--dask", workers.address, "--model", "1", *config)["parts_before"] == FILES - 1
-    )
+    assert _score(champion, "in", "many", *dask.option, "--model", "1", *config)["parts_before"] == FILES - 1
     assert _bytes(tmp_path / "many") == _bytes(tmp_path / "one")
 
 
-def test_an_error_of_a_worker_is_told(champion: Database, workers: Cluster, source: Path, tmp_path: Path) -> None:
+def test_an_error_of_a_worker_is_told(champion: Database, dask: Dask, source: Path, tmp_path: Path) -> None:
     damaged = source / "day=7" / "a.parquet"
     rows = damaged.read_bytes()
     damaged.unlink()
     damaged.write_bytes(rows[:4] + bytes(len(rows) // 2) + rows[4 + len(rows) // 2 :])
-    found = _score(champion, source, tmp_path / "out", "--dask", workers.address, exit_code=1)
-    assert found["error"] == "workers_failed"
+    found = _score(champion, source, tmp_path / "out", *dask.option, exit_code=2)
+    assert found["error"] == "dataset_refused"
     assert "a.parquet: can't be scored, it can't be read beyond row" in str(found["message"])
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
-def test_a_cluster_that_sees_other_places_is_refused(champion: Database, workers: Cluster, source: Path) -> None:
-    found = _score(champion, source, "memory://out", "--dask", workers.address, exit_code=2)
+def test_workers_that_see_other_places_are_refused(champion: Database, dask: Dask, source: Path) -> None:
+    found = _score(champion, source, "memory://out", *dask.option, exit_code=2)
     assert (found["error"], "what --to names is not there" in str(found["message"])) == ("cluster_unfit", True)
-    both = _score(champion, source, "memory://out", "--dask", workers.address, "--processes", "2", exit_code=2)
-    assert both["error"] == "wrong_usage"
 
 
-def _start(database: Database, source: Path, into: Path, cluster: Cluster) -> subprocess.Popen[str]:
+def _start(database: Database, source: Path, into: Path, dask: Dask) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "jobs.score", "--from", str(source), "--to", str(into), "--json"]
     return subprocess.Popen(
-        [*command, "--dask", cluster.address],
+        [*command, *dask.option],
         cwd=ROOT,
         env=clean_environ() | {"DATABASE_URL": database.url},
         stdout=subprocess.PIPE,
@@ -104,16 +100,15 @@ def _written(folder: Path) -> int:
 
 @pytest.mark.campaign
 def test_workers_that_are_killed_leave_nothing_out(
-    champion: Database, workers: Cluster, source: Path, tmp_path: Path, at_length: bool
+    champion: Database, dask: Dask, source: Path, tmp_path: Path, at_length: bool
 ) -> None:
     _score(champion, source, tmp_path / "one")
     for attempt in range(25 if at_length else 1):
         into = tmp_path / f"many-{attempt}"
-        process = _start(champion, source, into, workers)
+        process = _start(champion, source, into, dask)
         for least in (1 + attempt % 3, 5):
             wait_for(lambda least=least, into=into: _written(into) >= least, process)
-            workers.workers()[0].kill()
-            workers.wait_for_workers(2)
+            dask.kill_one(process, attempt)
         stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
         assert process.returncode == 0, stderr
         assert json.loads(stdout)["parts"] == FILES
@@ -121,9 +116,9 @@ def test_workers_that_are_killed_leave_nothing_out(
 
 
 def test_asked_to_stop_the_workers_leave_whole_parts(
-    champion: Database, workers: Cluster, source: Path, tmp_path: Path
+    champion: Database, dask: Dask, source: Path, tmp_path: Path
 ) -> None:
-    process = _start(champion, source, tmp_path / "out", workers)
+    process = _start(champion, source, tmp_path / "out", dask)
     wait_for(lambda: _written(tmp_path / "out") >= 1, process)
     process.send_signal(signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
@@ -132,4 +127,4 @@ def test_asked_to_stop_the_workers_leave_whole_parts(
     assert not [name for name in left if name.startswith(".") or name == "manifest.json"]
     before = _written(tmp_path / "out")
     assert before < FILES
-    assert _score(champion, source, tmp_path / "out", "--dask", workers.address)["parts_before"] == before
+    assert _score(champion, source, tmp_path / "out", *dask.option)["parts_before"] == before

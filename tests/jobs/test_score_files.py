@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,8 +17,9 @@ import pytest
 from pima.core.digest import sha256_of
 from pima.errors import DatasetRefused, OtherOutputThere
 from pima.files import part_scoring, parts, scoring_files
-from pima.files.scoring_files import open_dataset
-from pima.files.scoring_model import model_of_database, model_of_file
+from pima.files.model_file import content_of, model_file
+from pima.files.scoring_files import Dataset, open_dataset, score_files, score_missing
+from pima.files.scoring_model import model_of_content
 from pima.process.stopping import StopRequest
 from tests.conftest import (
     FEATURE_NAMES,
@@ -199,37 +201,42 @@ def test_what_another_model_scores_into_the_same_folder_meanwhile_is_not_taken_f
 ) -> None:
     into, never = tmp_path / "out", StopRequest()
     first, second = (
-        open_dataset(str(source), str(into), model_of_database(champion.engine, number), []) for number in (1, 2)
+        open_dataset(str(source), str(into), model_of_content(into, model_file(champion.engine, number)), [])
+        for number in (1, 2)
     )
-    scoring_files.score_parts(first, first.parts[:2], never)
+    list(islice(score_missing(first, never), 2))
     with pytest.raises(OtherOutputThere, match="scored by another model"):
-        scoring_files.score_files(second, never)
+        score_files(second, score_missing(second, never))
     # Both in the same moment.
     monkeypatch.setattr(part_scoring, "require_none_of_others", lambda *_: None)
-    scoring_files.score_parts(first, first.parts, never)
-    scoring_files.score_parts(second, second.parts[:1], never)
+    list(score_missing(first, never))
+    next(score_missing(second, never))
     with pytest.raises(OtherOutputThere, match="scored by another model"):
         scoring_files.finish(first)
     assert not (into / "manifest.json").exists()
-    assert scoring_files.score_files(first, never).predicted == read_parts(into).num_rows
+    assert score_files(first, score_missing(first, never)).predicted == read_parts(into).num_rows
     assert set(read_parts(into)["model_version"].to_pylist()) == {1}
+
+
+def _opened(source: Path, into: Path, model: str) -> Dataset:
+    return open_dataset(str(source), str(into), model_of_content(Path(model), content_of(Path(model))), [])
 
 
 def test_a_file_that_is_changed_while_it_is_scored_is_told(model: str, tmp_path: Path) -> None:
     source = write_rows(tmp_path / "in" / "patients.parquet", drawn_rows(10))
-    found = open_dataset(str(source), str(tmp_path / "out"), model_of_file(Path(model)), [])
+    found = _opened(source, tmp_path / "out", model)
     before = source.read_bytes()
     source.unlink()
     source.write_bytes(before)  # of the same bytes, which nobody can know without reading it
     with pytest.raises(DatasetRefused, match="was changed while"):
-        scoring_files.score_files(found, StopRequest())
+        score_files(found, score_missing(found, StopRequest()))
     assert not list((tmp_path / "out").rglob("*.parquet"))
 
 
 def test_a_file_that_is_changed_behind_its_parts_is_told(model: str, tmp_path: Path) -> None:
     source = write_rows(tmp_path / "in" / "patients.parquet", drawn_rows(10))
-    found = open_dataset(str(source), str(tmp_path / "out"), model_of_file(Path(model)), [])
-    scoring_files.score_parts(found, found.parts, StopRequest())
+    found = _opened(source, tmp_path / "out", model)
+    list(score_missing(found, StopRequest()))
     os.utime(source, ns=(1, 1))
     with pytest.raises(DatasetRefused, match="was changed while"):
         scoring_files.finish(found)
@@ -253,9 +260,8 @@ def test_a_file_with_the_same_footer_and_another_value_is_another_file(model: st
     after = write(120.0)
     footer = -8 - int.from_bytes(before[-8:-4], "little")
     assert (len(after), after[footer:], after == before) == (len(before), before[footer:], False)
-    for more in ((), ("--processes", "2")):
-        refused = _score(None, source, into, "--model", model, *more, exit_code=3)
-        assert "made of patients.parquet as it was before" in str(refused["message"])
+    refused = _score(None, source, into, "--model", model, exit_code=3)
+    assert "made of patients.parquet as it was before" in str(refused["message"])
     assert _bytes(into) == written
 
 
@@ -374,8 +380,6 @@ def test_what_can_not_be_scored_is_refused_before_anything_is_written(model: str
         ("--from", "a", "--to", "b", "--limit", "3"),
         ("--from", "a", "--to", "a/b"),
         ("--from", "a", "--to", "b", "--key", "probability"),
-        ("--from", "a", "--to", "b", "--share", "1"),
-        ("--from", "a", "--to", "b", "--share", "0:0:1"),
     ],
     ids=" ".join,
 )
@@ -456,19 +460,10 @@ def test_a_part_that_can_not_be_written_leaves_nothing_half_done(model: str, tmp
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
 
-def test_several_processes_write_what_one_writes(champion: Database, source: Path, tmp_path: Path) -> None:
-    _score(champion, source, tmp_path / "one")
-    counted = _score(champion, source, tmp_path / "three", "--processes", "3")
-    assert (counted["rows"], counted["parts"], counted["parts_before"]) == (6_500, 3, 0)
-    assert _bytes(tmp_path / "three") == _bytes(tmp_path / "one")
-    assert _score(champion, source, tmp_path / "three", "--processes", "3")["parts_before"] == 3
-
-
-def test_an_error_of_one_process_is_told(model: str, source: Path, tmp_path: Path) -> None:
+def test_an_error_amid_a_file_is_told(model: str, source: Path, tmp_path: Path) -> None:
     rows = (source / "day=2" / "a.parquet").read_bytes()
     (source / "day=2" / "a.parquet").write_bytes(rows[:4] + bytes(len(rows) // 2) + rows[4 + len(rows) // 2 :])
-    found = _score(None, source, tmp_path / "out", "--model", model, "--processes", "2", exit_code=1)
-    assert found["error"] == "workers_failed"
+    found = _score(None, source, tmp_path / "out", "--model", model, exit_code=2)
     assert "a.parquet: can't be scored, it can't be read beyond row" in str(found["message"])
     assert not (tmp_path / "out" / "manifest.json").exists()
 

@@ -227,7 +227,6 @@ def test_settings_can_not_be_changed() -> None:
     assert msgspec.structs.asdict(Settings().score) == {
         "batch_rows": 20_000,
         "workers": 2,
-        "processes": 1,
         "most_workers": 16,
         "dask": "",
     }

@@ -1,8 +1,7 @@
-"""python -m tests.bench.scale.copying FROM TO PROCESSES: what pyarrow alone takes to read the columns that scoring
+"""python -m tests.bench.scale.copying FROM TO: what pyarrow alone takes to read the columns that scoring
 reads and to write as many and as wide as it writes, with pyarrow's zstd. No rules, no model, no renaming, nothing
 counted."""
 
-import multiprocessing
 import sys
 from pathlib import Path
 
@@ -20,9 +19,10 @@ _CLASSES = pa.py_buffer(np.random.default_rng(1).integers(0, 2, ROWS, dtype=np.i
 _VERSIONS = pa.py_buffer(np.ones(ROWS, dtype=np.int32))
 
 
-def copy(source: Path, into: Path, number: int, of: int) -> None:
-    """Every `of`-th file, from the `number`-th on."""
-    for path in sorted(source.glob("*.parquet"))[number::of]:
+def copy(source: Path, into: Path) -> None:
+    """Every file."""
+    into.mkdir()
+    for path in sorted(source.glob("*.parquet")):
         with pq.ParquetFile(path, buffer_size=1 << 20) as file:
             _copy(file, into / path.name)
 
@@ -46,21 +46,6 @@ def _copy(file: pq.ParquetFile, path: Path) -> None:
         writer.close()
 
 
-def main(source: Path, into: Path, processes: int) -> None:
-    """Each process with files of its own."""
-    into.mkdir()
-    if processes == 1:
-        copy(source, into, 0, 1)
-        return
-    fresh = multiprocessing.get_context("spawn")
-    children = [fresh.Process(target=copy, args=(source, into, number, processes)) for number in range(processes)]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join()
-        assert child.exitcode == 0
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
+    copy(Path(sys.argv[1]), Path(sys.argv[2]))
     print(f'{{"seconds": 0.0, "peak_mb": {peak_mb()}}}')

@@ -19,8 +19,7 @@ _SIZES = (100_000, 1_000_000, 10_000_000, 100_000_000)
 _NIGHT = "{:,} rows, PostgreSQL: jobs.score, seconds"
 _CURVES = {
     "a night on PostgreSQL": ("curve", _NIGHT),
-    "files, one process": ("files", "{:,} rows of Parquet, one process: jobs.score, seconds"),
-    "files, two processes": ("files", "{:,} rows of Parquet, two processes: jobs.score, seconds"),
+    "files": ("files", "{:,} rows of Parquet: jobs.score, seconds"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Files to files: against pyarrow alone, by one process and by two, and the memory that it takes."""
+"""Files to files: against pyarrow alone, and the memory that it takes."""
 
 import shutil
 from collections.abc import Iterator
@@ -26,11 +26,7 @@ def files(place: Place) -> Iterator[list[Line]]:
 def _at(place: Place, rows: int) -> list[Line]:
     source, into = place.folder / "in", place.folder / "out"
     _make(source, rows)
-    peers = {
-        f"{name} by {processes}": partial(run, place, source, into, processes)
-        for processes in (1, 2)
-        for name, run in (("ours", _ours), ("copy", _copy))
-    }
+    peers = {"ours": partial(_ours, place, source, into), "copy": partial(_copy, place, source, into)}
     emptied = partial(shutil.rmtree, into, ignore_errors=True)
     rounds = 1 if rows > 10 * MILLION else _ROUNDS
     took = side_by_side(peers, emptied, partial(_check, into, rows), rounds)
@@ -41,13 +37,9 @@ def _at(place: Place, rows: int) -> list[Line]:
     emptied()
     what = f"{rows:,} rows of Parquet"
     return [
-        *(
-            ratio(f"{what}, {by}: jobs.score / pyarrow's copy", took, f"ours by {n}", f"copy by {n}", "<=", 2.0)
-            for n, by in ((1, "one process"), (2, "two processes"))
-        ),
-        processor_ratio(f"{what}, one process: the same of processor seconds", took, "ours by 1", "copy by 1"),
-        seconds(f"{what}, one process: jobs.score, seconds", took["ours by 1"]),
-        seconds(f"{what}, two processes: jobs.score, seconds", took["ours by 2"]),
+        ratio(f"{what}: jobs.score / pyarrow's copy", took, "ours", "copy", "<=", 2.0),
+        processor_ratio(f"{what}: the same of processor seconds", took, "ours", "copy"),
+        seconds(f"{what}: jobs.score, seconds", took["ours"]),
         Line(f"{what}: peak memory of jobs.score, MB", peak.peak_mb, "<=", 400),
     ]
 
@@ -80,14 +72,12 @@ def _options(place: Place, source: Path, into: Path) -> list[str]:
     return ["--from", str(source), "--to", str(into), "--model", str(place.model)]
 
 
-def _ours(place: Place, source: Path, into: Path, processes: int) -> Ran:
-    line = [place.python, "-m", "jobs.score", *_options(place, source, into), "--processes", str(processes)]
-    return run_process(line, _NOWHERE)
+def _ours(place: Place, source: Path, into: Path) -> Ran:
+    return run_process([place.python, "-m", "jobs.score", *_options(place, source, into)], _NOWHERE)
 
 
-def _copy(place: Place, source: Path, into: Path, processes: int) -> Ran:
-    line = [place.python, "-m", "tests.bench.scale.copying", str(source), str(into), str(processes)]
-    return run_process(line, _NOWHERE)
+def _copy(place: Place, source: Path, into: Path) -> Ran:
+    return run_process([place.python, "-m", "tests.bench.scale.copying", str(source), str(into)], _NOWHERE)
 
 
 def _check(into: Path, rows: int, _peer: str) -> None:

@@ -1,4 +1,4 @@
-"""A night on PostgreSQL by one process, by several, and by the workers of a Dask cluster, all on this machine."""
+"""A night on PostgreSQL by one process, by its own workers, and by those of a Dask cluster, all on this machine."""
 
 import json
 import subprocess
@@ -21,21 +21,18 @@ _ROUNDS = 3
 
 
 def nights(place: Place) -> Iterator[list[Line]]:
-    """Whole processes; the cluster is there before. Without Dask in this environment that peer is left out."""
+    """Whole processes; the cluster is there before. Without Dask in this environment there is one process alone."""
     rows = place.rows(ROWS)
     url = postgresql_database(place.uri, "nights", place.trained)
     with ExitStack() as opened:
-        peers = {
-            "one": partial(run_job, "score", url),
-            "two": partial(run_job, "score", url, "--processes", "2"),
-            "four": partial(run_job, "score", url, "--processes", "4"),
-        }
+        peers = {"one": partial(run_job, "score", url)}
         if find_spec("distributed"):
             address = opened.enter_context(_cluster(place.folder, url))
             peers["Dask"] = partial(run_job, "score", url, "--dask", address)
+            peers["local"] = partial(run_job, "score", url, "--dask", "local")
         took = side_by_side(peers, partial(fill_queue, url, rows), lambda _peer: assert_scored(url, rows), _ROUNDS)
     what = f"{rows:,} rows, PostgreSQL"
-    names = {"two": "two processes", "four": "four processes", "Dask": "two workers of a Dask cluster"}
+    names = {"Dask": "two workers of a Dask cluster", "local": "its own workers, a core each"}
     compared = [
         ratio(f"{what}: one process with two threads / {names[name]}", took, "one", name, ">=", 0.8)
         for name in peers
