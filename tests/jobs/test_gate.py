@@ -160,10 +160,7 @@ def _case(database: Database, number: int) -> Case:
 @pytest.mark.judge
 @pytest.mark.campaign
 def test_of_two_promotions_at_once_one_wins_in_each_race(history: Database, at_length: bool) -> None:
-    """The second one judges again, against the first one, and ties.
-
-    The case leans on generations of the holdout: it says under which one its rows were divided.
-    """
+    """The second one judges again, against the first one, and ties."""
     races = 250 if at_length else 25
     cases = [_case(history, 3), _case(history, 3)]
     run_id = history.value("SELECT max(id) FROM runs") or 1

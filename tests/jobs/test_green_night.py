@@ -19,7 +19,6 @@ from tests.conftest import (
     insert_patients,
     install_models,
     the_json,
-    under_role,
     without_triggers,
 )
 from tests.jobs.alert_receiver import AlertReceiver
@@ -344,15 +343,16 @@ def test_a_dry_run_leaves_nothing_and_a_limited_one_what_it_did(service: Service
 
 
 def test_what_a_run_did_that_died_is_counted_by_the_next(service: Service) -> None:
-    insert_patients(service.database, 30, age=None)
-    service.score("--limit", "20")
+    insert_patients(service.database, 40)
+    insert_patients(service.database, 20, age=None)
+    service.score("--limit", "50")
     last = service.database.value("SELECT max(id) FROM runs")
-    counts = json.dumps({"claimed": 20, "rejected": 20, "new_predicted": 0})
+    counts = json.dumps({"claimed": 50, "rejected": 10, "new_predicted": 40})
     service.database.execute(
         "UPDATE runs SET status = 'crashed', counts = :counts WHERE id = :id", {"counts": counts, "id": last}
     )
     service.score()
-    assert service.told().startswith("30 of the 30 rows")
+    assert service.told().startswith("20 of the 60 rows")
 
 
 def test_runs_at_once_forget_none_of_their_rows(service: Service) -> None:
@@ -368,25 +368,6 @@ def test_runs_at_once_forget_none_of_their_rows(service: Service) -> None:
         if "unpredicted" in (counts := json.loads(found) if isinstance(found, str) else found)
     ]
     assert sorted(numbers) == [1, 2, 3, 4]
-
-
-def test_a_run_that_several_processes_share_tells_of_it_too(
-    postgresql: Database, postgresql_own_clinic: Clinic, trained: Path
-) -> None:
-    install_models(postgresql, trained)
-    assert call(postgresql, "migrate", "--roles").exit_code == 0
-    service = Service(under_role(postgresql, "pima_scorer"), postgresql_own_clinic)
-    insert_patients(postgresql, 70)
-    service.score("--processes", "2", "--batch-size", "20")
-    service.database = postgresql
-    assert service.figures() == (70, 0)
-    service.database = under_role(postgresql, "pima_scorer")
-    insert_patients(postgresql, 60, age=None)
-    service.score("--processes", "2", "--batch-size", "20")
-    service.database = postgresql
-    assert service.told().endswith("60 rejected by scoring (missing: age)")
-    counts = the_json(service.call("score", "--processes", "2", "--json"))["unpredicted"]
-    assert (counts["number"], counts["predicted"]) == (3, 0)
 
 
 def test_the_settings_say_how_many_are_too_many(service: Service) -> None:

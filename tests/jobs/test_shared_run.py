@@ -38,6 +38,11 @@ def test_what_each_of_them_counted_is_in_one_run_and_its_figures(full_queue: Dat
     assert (status, version, recorded["model_version"]) == ("succeeded", 1, 1)
     assert (recorded["claimed"], recorded["rejected_by_reason"]) == (QUEUED, {"out_of_range": QUEUED // 1000})
     assert recorded == run.counts
+    night = recorded["unpredicted"]
+    assert (night["predicted"], [each["rows"] for each in night["causes"]]) == (
+        QUEUED - QUEUED // 1000,
+        [QUEUED // 1000],
+    )
     assert full_queue.value("SELECT sum((tally ->> 'rows')::bigint) FROM tallies") == QUEUED
     figures = "SELECT rows FROM monitoring WHERE figure = 'predicted_positive'"
     assert full_queue.execute(figures) == [(QUEUED - QUEUED // 1000,)]
