@@ -200,13 +200,6 @@ def test_a_run_from_when_a_clock_was_ahead_is_not_tonight_s(scored_database: Dat
     assert (found["rows"][0], found["predicted_positive"][1]) == (1, 1)
 
 
-def test_a_version_from_before_there_were_references_is_compared_with_nothing(scored_database: Database) -> None:
-    scored_database.execute("UPDATE model_versions SET reference = NULL")
-    found = _figures(scored_database, _night(scored_database)["run_id"])
-    assert found["predicted_positive"][-1] == "no_reference"
-    assert not any(name.startswith("psi") for name in found)
-
-
 def test_figures_that_cant_be_written_fail_no_night(postgresql: Database, trained: Path) -> None:
     install_models(postgresql, trained)
     postgresql.execute("ALTER TABLE monitoring ADD CONSTRAINT someone_elses CHECK (rows < 0)")

@@ -205,7 +205,6 @@ def test_looking_after_the_service_works_under_its_role(guarded: Database, train
     assert "rows_unseen" in call(operator, "health").stderr
     assert the_json(call(operator, "requeue", "--json")) == {"mended": 2, "requeued": 0, "below_predicted": 0}
     assert guarded.execute(queued) == []
-    assert call(operator, "models", "holdout", "--share", "0.4", "--reason", "a test").exit_code == 0
 
 
 def test_a_role_that_may_not_use_the_schema_is_told_so(guarded: Database) -> None:

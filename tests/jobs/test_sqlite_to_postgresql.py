@@ -16,13 +16,10 @@ from pima.store.schema import require_schema
 from pima.store.tables import installation, metadata, with_features
 from tests.conftest import FEATURE_NAMES, SHIPPED, Database, Ended, call, insert_patients, the_json
 
-SHARE = {"PIMA_HOLDOUT__SHARE": "0.4"}
-
 
 @pytest.fixture
 def lived_in(sqlite: Database, trained: Path, tmp_path: Path) -> Database:
-    """A file in the middle of its life, with something in every table, outcomes that no verdict has seen yet, and a
-    holdout whose share was changed."""
+    """A file in the middle of its life, with something in every table, and outcomes that no verdict has seen yet."""
     sqlite.engine.dispose()
     shutil.copy(trained, sqlite.engine.url.database or "")
     outcomes = tmp_path / "later.csv"
@@ -36,14 +33,14 @@ def lived_in(sqlite: Database, trained: Path, tmp_path: Path) -> Database:
     sqlite.execute("UPDATE patients SET source = 'clinic', source_key = 'v' || id, person_key = 'p' WHERE id > 800")
     insert_patients(sqlite, 3)
     sqlite.execute("DELETE FROM patients WHERE id > 811")  # the newest of all is among them
-    assert call(sqlite, "models", "holdout", "--share", "0.4", "--reason", "more rows to judge on").exit_code == 0
     now = "'2026-01-01T00:00:00.123Z'"
     sqlite.execute(f"INSERT INTO schedules VALUES ('score', '15 2 * * *', 'UTC', {now}, {now})")
     sqlite.execute(f"INSERT INTO source_pulls VALUES ('clinic', 'f', '2026-01-01', {now}, {now})")
-    sqlite.execute(f"INSERT INTO alerts VALUES (1, 'queue_old', {now}, {now}, 1, NULL)")
+    sqlite.execute(
+        f"INSERT INTO alerts (receiver, condition, since, told_at, is_open) VALUES (1, 'queue_old', {now}, {now}, 1)"
+    )
     sqlite.execute(f"INSERT INTO forgotten VALUES ('a mark', {now}, 'somebody', 'a reason')")
     sqlite.execute("INSERT INTO removed_runs VALUES ('score', 'succeeded', 7, 6, 5, 4)")
-    sqlite.environ.update(SHARE)
     return sqlite
 
 
@@ -69,7 +66,6 @@ def _rows(database: Database) -> dict[str, list[tuple[Any, ...]]]:
 def moved(lived_in: Database, postgresql: Database) -> Database:
     ended = _move(lived_in.engine.url.database, postgresql)
     assert (ended.exit_code, ended.stderr) == (0, ""), ended
-    postgresql.environ.update(SHARE)
     counted = {name: len(rows) for name, rows in _rows(lived_in).items()}
     assert the_json(ended) == {"rows": counted}
     return postgresql
@@ -90,7 +86,9 @@ def test_ids_and_versions_go_on_where_the_file_would_have_gone_on(lived_in: Data
         (drawn,) = insert_patients(database, 1)
         database.execute("UPDATE patients SET glucose = glucose + 1 WHERE id = 800")
         versions = database.execute(f"SELECT id, version FROM patients WHERE id IN (800, {drawn}) ORDER BY id")
-        ways.append((drawn, versions, the_json(call(database, "score", "--json"))))
+        done = the_json(call(database, "score", "--json"))
+        night = done.pop("unpredicted")  # with the time, and what each database says of its triggers
+        ways.append((drawn, versions, done, night["predicted"], night["causes"]))
         assert database.value("SELECT count(*) FROM scoring_queue") == 0
     assert ways[0] == ways[1]
     assert ways[0][0] == 814
@@ -172,7 +170,8 @@ def test_an_empty_installation_moves_too(sqlite: Database, postgresql: Database)
     """With no sequence begun; its salt is what matters."""
     with writing(postgresql.engine) as connection:
         connection.execute(delete(installation))
-        connection.execute(metadata.tables["installation"].insert().values(id=1, holdout_salt="another"))
+        another = {"holdout_salt": "another", "holdout_share": 0.4, "forgetting_salt": "another"}
+        connection.execute(metadata.tables["installation"].insert().values(id=1, **another))
     assert _move(sqlite.engine.url.database, postgresql).exit_code == 0
     assert _rows(postgresql) == _rows(sqlite)
     assert insert_patients(postgresql, 1) == insert_patients(sqlite, 1) == [1]
