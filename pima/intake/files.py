@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pima.core.features import KEYS, Declaration
 from pima.intake.csv_file import open_csv
-from pima.intake.file_hashes import FileHashes, file_hashes
+from pima.intake.file_hash import file_hash
 from pima.intake.key_cells import ALL_TEXT, KeyTypes
 from pima.intake.parquet_file import open_parquet
 from pima.intake.patient_rows import Block
@@ -19,7 +19,8 @@ class PatientFile:
     """A file whose columns are known and whose rows are still to be read."""
 
     name: str
-    hashes: FileHashes
+    sha256: str
+    """By which it is known again: `pima.intake.file_hash`."""
     declaration: Declaration
     columns: tuple[str, ...]
     """Of `id`, the keys, the features and `outcome`, those that the file has, in its order."""
@@ -45,7 +46,7 @@ def open_patient_file(
     source: Source, declaration: Declaration, ignored: Sequence[str] = (), key_types: KeyTypes = ALL_TEXT
 ) -> PatientFile:
     """Find out what kind of file it is and which columns it has. Raises FileRefused."""
-    beginning, hashes = _beginning_and_hashes(source)
+    beginning, hashes = _beginning_and_hash(source)
     if not beginning:
         raise refused(source.name, "The file is empty (empty_file). Expected rows of patients.")
     if kind := other_kind(beginning):
@@ -79,11 +80,11 @@ def _fault_of_keys(columns: Set[str]) -> str | None:
     return None
 
 
-def _beginning_and_hashes(source: Source) -> tuple[bytes, FileHashes]:
+def _beginning_and_hash(source: Source) -> tuple[bytes, str]:
     try:
         with source.path.open("rb") as content:
             beginning = content.read(LONGEST_BEGINNING)
             content.seek(0)
-            return beginning, file_hashes(content, is_text=not beginning.startswith(_PARQUET))
+            return beginning, file_hash(content, is_text=not beginning.startswith(_PARQUET))
     except OSError as error:
         raise refused(source.name, f"It can't be read: {error.strerror}.") from None

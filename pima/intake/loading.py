@@ -149,7 +149,7 @@ def _load_file(
     columns = tuple(name for name in file.columns if name != "id")
     loaded = _taken(connection, file, columns)
     rows = loaded.inserted + loaded.updated + loaded.unchanged
-    patients.record_load(connection, file.hashes.of_text, Path(file.name).name, rows)
+    patients.record_load(connection, file.sha256, Path(file.name).name, rows)
     return loaded, bad + forgotten + named
 
 
@@ -180,11 +180,9 @@ def _refuse_second_time(connection: Connection, file: PatientFile, options: Load
     """A file with ids or keys is an update the second time; one without would double the history."""
     if file.called_by or options.again:
         return
-    # Earlier releases kept the hash of the bytes.
-    for sha256 in (file.hashes.of_text, file.hashes.of_bytes):
-        loaded_at = patients.earlier_load(connection, sha256)
-        if loaded_at is not None:
-            raise FileLoadedBefore(file=file.name, loaded_at=f"{loaded_at:%Y-%m-%d}")
+    loaded_at = patients.earlier_load(connection, file.sha256)
+    if loaded_at is not None:
+        raise FileLoadedBefore(file=file.name, loaded_at=f"{loaded_at:%Y-%m-%d}")
 
 
 def _stage(connection: Connection, file: PatientFile, progress: Progress) -> tuple[list[BadLine], list[BadLine]]:

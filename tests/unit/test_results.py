@@ -12,7 +12,6 @@ from pima.core.measures import Measure, Measured
 from pima.core.metrics import Scores
 from pima.core.promotion import Verdict
 from pima.core.reasons import Decision, Reason
-from pima.intake.file_hashes import FileHashes
 from pima.intake.files import PatientFile
 from pima.intake.loading import LoadResult
 from pima.intake.patient_rows import BadLine
@@ -65,7 +64,7 @@ def test_what_scoring_did_as_json() -> None:
 
 
 def _file(name: str, *columns: str) -> PatientFile:
-    return PatientFile(name, FileHashes("of the bytes", "of the text"), declaring.SHIPPED, columns, lambda: iter(()))
+    return PatientFile(name, "of the text", declaring.SHIPPED, columns, lambda: iter(()))
 
 
 def test_what_loading_did_as_json() -> None:

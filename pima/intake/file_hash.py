@@ -1,8 +1,7 @@
-"""By what a file is known again: its bytes, and of CSV its text, which editors and spreadsheets save in many ways."""
+"""By what a file is known again: its bytes, or of CSV its text, which editors and spreadsheets save in many ways."""
 
 import hashlib
 import re
-from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO
 
@@ -12,24 +11,13 @@ _ONE_LINE_END = bytes.maketrans(b"\r", b"\n")
 _SAYS_NOTHING = b' \t"'
 
 
-@dataclass(frozen=True, slots=True)
-class FileHashes:
-    """Each a sha256 in hexadecimal."""
-
-    of_bytes: str
-    """As they are."""
-    of_text: str
-    """Whatever its line ends, blank lines, byte order mark, spaces and quotes; of Parquet the bytes' again."""
-
-
-def file_hashes(content: BinaryIO, is_text: bool) -> FileHashes:
-    """Of all of it, without having it all in memory."""
-    of_bytes, of_text = hashlib.sha256(), _TextHash()
+def file_hash(content: BinaryIO, is_text: bool) -> str:
+    """The sha256 of all of it, in hexadecimal, without having it all in memory. A text has the same one whatever its
+    line ends, blank lines, byte order mark, spaces and quotes."""
+    digest = _TextHash() if is_text else hashlib.sha256()
     for n, chunk in enumerate(iter(partial(content.read, _CHUNK_BYTES), b"")):
-        of_bytes.update(chunk)
-        if is_text:
-            of_text.update(chunk if n else chunk.removeprefix(_BYTE_ORDER_MARK))
-    return FileHashes(of_bytes.hexdigest(), of_text.hexdigest() if is_text else of_bytes.hexdigest())
+        digest.update(chunk if n or not is_text else chunk.removeprefix(_BYTE_ORDER_MARK))
+    return digest.hexdigest()
 
 
 class _TextHash:
