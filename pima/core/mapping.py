@@ -187,10 +187,8 @@ def mapped(
         tally.without_key += keys.count(None)
         tally.key_types |= _types_of_no_key(key_columns, keys)
     others = {(BAD_OUTCOME, "outcome"): bad_outcome, (BAD_PERSON, "person_key"): bad_person} | bad_moments
-    _count_rejected(tally.rejected, mapping.features, broken, others)
     waits = (found == NO_OUTCOME) if is_new is None else (found == NO_OUTCOME) & is_new
-    those_that_wait = {why: rows & waits for why, rows in others.items()}
-    _count_rejected(tally.rejected_unlabelled, mapping.features, broken * waits[:, None], those_that_wait)
+    _count_rejected(tally, mapping.features, broken, others, waits)
     _add(tally.unusable, mapping.features, broken != 0)
     _add(tally.missing, mapping.features, is_missing(measurements, mapping.features) & (unreadable == 0))
     rejected = np.logical_or.reduce([broken.any(axis=1), *others.values()])
@@ -275,18 +273,22 @@ def _persons(mapping: SourceMapping, read: Columns, rows: int) -> tuple[list[str
 
 
 def _count_rejected(
-    counts: Counter[tuple[str, str]],
+    tally: Tally,
     features: Features,
     broken: Int8Array,
     others: Mapping[tuple[str, str], BoolArray],
+    waits: BoolArray,
 ) -> None:
-    """Each row once, by the first rule that it broke."""
+    """Each row once, by the first rule that it broke; `waits`, (n,), says which also count as unlabelled and new."""
     is_counted = broken.any(axis=1)
     first = (broken != 0).argmax(axis=1)
     for row in np.flatnonzero(is_counted).tolist():
-        counts[CODES[broken[row, first[row]]], features[first[row]].name] += 1
-    for reason, bad in others.items():
-        counts[reason] += int(np.count_nonzero(bad & ~is_counted))
+        why = CODES[broken[row, first[row]]], features[first[row]].name
+        tally.rejected[why] += 1
+        tally.rejected_unlabelled[why] += int(waits[row])
+    for why, bad in others.items():
+        tally.rejected[why] += int(np.count_nonzero(bad & ~is_counted))
+        tally.rejected_unlabelled[why] += int(np.count_nonzero(bad & waits & ~is_counted))
         is_counted = is_counted | bad
 
 
