@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select, text
 
-from pima.core.forgotten import FORGOTTEN
 from pima.core.unpredicted import Pulled, Unpredicted, Why
 from pima.store.database import database_of
 from pima.store.engine import without_time_limit
@@ -165,12 +164,6 @@ def pulls_since(connection: Connection, counted: Mapping[str, int], sources: Seq
 
 
 def _pulled(run_id: int, counts: Mapping[str, Any]) -> Pulled:
-    by_column = counts.get("rejected_unlabelled")
-    if by_column is None:  # a pull of an earlier release
-        by_column = {
-            reason: counts["rejected_by_field"].get(reason) or {"": rows}
-            for reason, rows in counts["rejected_by_reason"].items()
-            if reason != FORGOTTEN
-        }
-    rejected = {(reason, column): rows for reason, columns in by_column.items() for column, rows in columns.items()}
+    by_reason = counts["rejected_unlabelled"].items()
+    rejected = {(reason, column): rows for reason, columns in by_reason for column, rows in columns.items()}
     return Pulled(run_id, counts["source"], counts["compared"] == "all", rejected)
