@@ -6,15 +6,12 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
-from jobs.version_words import told_below_predicted
 from jobs.who_and_why import this_user, why
 from pima.errors import WrongUsage
 from pima.process.results import as_json
 from pima.redeclaring import redeclare, would_redeclare
-from pima.store import queue
-from pima.store.engine import reading
 from pima.store.roles import knows_roles, make_roles, require_roles
-from pima.store.schema import migrate, require_schema
+from pima.store.schema import HEAD, migrate, require_schema
 from pima.store.urls import require_file
 
 
@@ -49,16 +46,7 @@ def _work(command: Command) -> Result:
     require_schema(command.engine)
     roles: Result = {"roles": make_roles(command.engine)} if given.roles else {}
     triggers = {"triggers_made_anew": migrated.made_anew} if migrated.made_anew else {}
-    return (
-        {"revision_before": migrated.before, "revision": migrated.after} | roles | triggers | _below_predicted(command)
-    )
-
-
-def _below_predicted(command: Command) -> Result:
-    """Where rows were restored without what belongs to them, to have put the counter right is not enough."""
-    with reading(command.engine) as connection:
-        rows = queue.count_below_predicted(connection)
-    return {"below_predicted": rows} if rows else {}
+    return {"revision_before": migrated.before, "revision": HEAD} | roles | triggers
 
 
 def _carry_over(command: Command) -> Result:
@@ -75,7 +63,7 @@ def _carry_over(command: Command) -> Result:
         done = redeclare(command.engine, command.declared, this_user(), given.reason)
     # A retired column stays the loader's.
     roles = {"roles_to_mend": bool(done.added) and knows_roles(command.engine)}
-    return as_json(done) | roles | _below_predicted(command)
+    return as_json(done) | roles
 
 
 def _show(result: Result) -> None:
@@ -83,8 +71,6 @@ def _show(result: Result) -> None:
         _show_changes(result)
     else:
         _show_migration(result)
-    if "below_predicted" in result:
-        print(told_below_predicted(result["below_predicted"]))
 
 
 def _show_migration(result: Result) -> None:

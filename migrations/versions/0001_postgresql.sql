@@ -1,7 +1,12 @@
--- pima's schema on PostgreSQL. The triggers on patients and their functions are made by `python -m jobs.migrate` from
--- the code.
+-- pima's schema on PostgreSQL. The triggers on patients stand in
+-- pima/store/postgresql/triggers.sql.
 
 -- Patients, what they are called, and the queue ---------------------------------------------------------------------
+
+-- Row versions come from one counter: a row that is deleted and comes again has another one. It belongs to no column,
+-- since TRUNCATE ... RESTART IDENTITY would begin it again; CACHE 1, since a larger cache could give one id the same
+-- version in two sessions.
+CREATE SEQUENCE patient_version AS BIGINT CACHE 1;
 
 -- One row a patient, or a visit; the clinic's own software writes here. The features' columns stand between the
 -- markers: `python -m jobs.migrate` puts those of the declaration in their place.
@@ -19,7 +24,7 @@ CREATE TABLE patients (
     -- end of features
     outcome INTEGER,
     labelled_at TIMESTAMP WITH TIME ZONE,
-    version BIGINT NOT NULL DEFAULT 0,
+    version BIGINT NOT NULL DEFAULT nextval('patient_version'),
     recorded_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(),
     updated_at TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(),
     source TEXT COLLATE "C",
@@ -31,10 +36,6 @@ CREATE TABLE patients (
 
 -- The newest outcomes, for what came true; the weekly read of all labelled rows goes through it too.
 CREATE INDEX ix_patients_labelled_at ON patients (labelled_at) WHERE labelled_at IS NOT NULL;
-
--- Empty but for rows that were written while the triggers were switched off: what health and requeue look for.
-CREATE INDEX ix_patients_unstamped ON patients (id)
-    WHERE (outcome IS NULL) <> (labelled_at IS NULL) OR (version = 0 AND outcome IS NULL);
 
 CREATE UNIQUE INDEX ix_patients_source_source_key ON patients (source, source_key) WHERE source_key IS NOT NULL;
 
@@ -49,7 +50,8 @@ CREATE TABLE row_keys (
     person_key TEXT COLLATE "C",
     CONSTRAINT uq_row_keys_source_source_key UNIQUE (source, source_key),
     CONSTRAINT ck_row_keys_source CHECK (source ~ '^[a-z][a-z0-9_]*$' AND length(source) <= 30),
-    CONSTRAINT ck_row_keys_source_key CHECK ((source IS NULL) = (source_key IS NULL) AND octet_length(source_key) BETWEEN 1 AND 200)
+    CONSTRAINT ck_row_keys_source_key CHECK ((source IS NULL) = (source_key IS NULL) AND octet_length(source_key) BETWEEN 1 AND 200),
+    CONSTRAINT ck_row_keys_person_key CHECK (octet_length(person_key) BETWEEN 1 AND 200)
 );
 
 -- How far the last pull of each source came, so that the next one need not compare all of it.
@@ -94,9 +96,6 @@ CREATE TABLE forgotten (
     decided_by TEXT NOT NULL,
     reason TEXT NOT NULL
 );
-
--- Row versions come from one counter. CACHE 1, since a larger cache could give one id the same version in two sessions.
-CREATE SEQUENCE patient_version AS BIGINT CACHE 1;
 
 -- What became of the rows -------------------------------------------------------------------------------------------
 
@@ -372,21 +371,9 @@ CREATE VIEW current_predictions AS
                  CASE WHEN p.model_version = (SELECT model_version FROM champion) THEN 1 ELSE 0 END,
                  p.run_id, p.model_version));
 
--- Which version each row of patients has, for whoever counts the rows that have no prediction: no value and no outcome. The
--- condition is that of ix_patients_unstamped, as one: by a part of it neither database would go by the index.
+-- Which version each row of patients has, for whoever counts the rows that have no prediction: no value, no outcome.
 CREATE VIEW patient_versions AS
-    SELECT id AS patient_id, version AS patient_version, outcome IS NOT NULL AS is_labelled,
-           ((outcome IS NULL) <> (labelled_at IS NULL) OR (version = 0 AND outcome IS NULL)) AS lacks_stamps
-    FROM patients;
-
--- How many rows and queue entries show that they were written while the triggers were switched off.
-CREATE VIEW unseen_rows AS
-    SELECT CAST('row_without_its_stamps' AS TEXT) AS fault, count(*) AS found
-    FROM patients WHERE (outcome IS NULL) <> (labelled_at IS NULL) OR (version = 0 AND outcome IS NULL)
-    UNION ALL
-    SELECT 'queue_entry_that_is_not_the_row', count(*) FROM scoring_queue q
-    WHERE NOT EXISTS (SELECT 1 FROM patients p
-                      WHERE p.id = q.patient_id AND p.version = q.patient_version AND p.outcome IS NULL);
+    SELECT id AS patient_id, version AS patient_version, outcome IS NOT NULL AS is_labelled FROM patients;
 
 -- Every prediction with the outcome that came after it, by the names that monitoring tools expect; no patient in it.
 CREATE VIEW monitored_predictions AS

@@ -1,5 +1,5 @@
 -- pima's schema on SQLite. Tables are STRICT, which knows the types INTEGER, REAL, TEXT and BLOB only; moments are
--- ISO 8601 texts in UTC. The triggers on patients are made by `python -m jobs.migrate` from the code.
+-- ISO 8601 texts in UTC. The triggers on patients stand in pima/store/sqlite/triggers.sql.
 
 -- Patients, what they are called, and the queue ---------------------------------------------------------------------
 
@@ -32,10 +32,6 @@ CREATE TABLE patients (
 -- The newest outcomes, for what came true; the weekly read of all labelled rows goes through it too.
 CREATE INDEX ix_patients_labelled_at ON patients (labelled_at) WHERE labelled_at IS NOT NULL;
 
--- Empty but for rows that were written while the triggers were switched off: what health and requeue look for.
-CREATE INDEX ix_patients_unstamped ON patients (id)
-    WHERE (outcome IS NULL) <> (labelled_at IS NULL) OR (version = 0 AND outcome IS NULL);
-
 CREATE UNIQUE INDEX ix_patients_source_source_key ON patients (source, source_key) WHERE source_key IS NOT NULL;
 
 -- What rows with keys were called when they first came, which decides their side of the holdout, and whose they are by
@@ -50,7 +46,8 @@ CREATE TABLE row_keys (
     CONSTRAINT uq_row_keys_source_source_key UNIQUE (source, source_key),
     CONSTRAINT ck_row_keys_source CHECK (source GLOB '[a-z]*' AND source NOT GLOB '*[^a-z0-9_]*' AND length(source) <= 30),
     CONSTRAINT ck_row_keys_source_key CHECK ((source IS NULL) = (source_key IS NULL)
-        AND length(CAST(source_key AS BLOB)) BETWEEN 1 AND 200)
+        AND length(CAST(source_key AS BLOB)) BETWEEN 1 AND 200),
+    CONSTRAINT ck_row_keys_person_key CHECK (length(CAST(person_key AS BLOB)) BETWEEN 1 AND 200)
 ) STRICT;
 
 -- How far the last pull of each source came, so that the next one need not compare all of it.
@@ -96,12 +93,10 @@ CREATE TABLE forgotten (
     reason TEXT NOT NULL
 ) STRICT;
 
--- Row versions come from one counter, which the triggers move; the two marks are theirs.
+-- Row versions come from one counter, which the triggers move.
 CREATE TABLE patient_version_counter (
     id INTEGER NOT NULL CONSTRAINT pk_patient_version_counter PRIMARY KEY,
     last INTEGER NOT NULL,
-    stamping INTEGER NOT NULL DEFAULT 0,
-    labelling INTEGER NOT NULL DEFAULT 0,
     CONSTRAINT ck_patient_version_counter_one_row CHECK (id = 1)
 ) STRICT;
 
@@ -381,21 +376,9 @@ CREATE VIEW current_predictions AS
                  CASE WHEN p.model_version = (SELECT model_version FROM champion) THEN 1 ELSE 0 END,
                  p.run_id, p.model_version));
 
--- Which version each row of patients has, for whoever counts the rows that have no prediction: no value and no outcome. The
--- condition is that of ix_patients_unstamped, as one: by a part of it neither database would go by the index.
+-- Which version each row of patients has, for whoever counts the rows that have no prediction: no value, no outcome.
 CREATE VIEW patient_versions AS
-    SELECT id AS patient_id, version AS patient_version, outcome IS NOT NULL AS is_labelled,
-           ((outcome IS NULL) <> (labelled_at IS NULL) OR (version = 0 AND outcome IS NULL)) AS lacks_stamps
-    FROM patients;
-
--- How many rows and queue entries show that they were written while the triggers were switched off.
-CREATE VIEW unseen_rows AS
-    SELECT 'row_without_its_stamps' AS fault, count(*) AS found
-    FROM patients WHERE (outcome IS NULL) <> (labelled_at IS NULL) OR (version = 0 AND outcome IS NULL)
-    UNION ALL
-    SELECT 'queue_entry_that_is_not_the_row', count(*) FROM scoring_queue q
-    WHERE NOT EXISTS (SELECT 1 FROM patients p
-                      WHERE p.id = q.patient_id AND p.version = q.patient_version AND p.outcome IS NULL);
+    SELECT id AS patient_id, version AS patient_version, outcome IS NOT NULL AS is_labelled FROM patients;
 
 -- Every prediction with the outcome that came after it, by the names that monitoring tools expect; no patient in it.
 CREATE VIEW monitored_predictions AS

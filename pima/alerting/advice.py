@@ -15,7 +15,6 @@ ADVICE = {
     "queue_old": "Is the job running, and is there a champion? `python -m jobs.status`",
     "no_champion": "Load more outcomes, then `python -m jobs.retrain`; or look at the versions and promote one: "
     "`python -m jobs.models list`",
-    "rows_unseen": "`python -m jobs.requeue`; then find out who switches the triggers off",
     "rows_without_prediction": "`python -m jobs.status` shows the reasons and columns, the table `rejections` each row "
     "that scoring rejected. Has a unit or a column of the source changed? Mend `[source.columns]` or the source, then "
     "`python -m jobs.pull --full` and `python -m jobs.score`. Rows that were never queued: `python -m jobs.requeue`, "

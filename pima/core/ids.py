@@ -6,5 +6,3 @@ LARGEST_ID = 2**62 + 2**61
 """The counter draws ids up to here: two quintillions behind the largest given one."""
 BELOW_ALL_IDS = -(2**63)
 """Where a walk over rows begins, since SQLite can be told to check no condition: an id may then be below 1."""
-LARGEST_VERSION = 2**62
-"""A row version above it comes from a counter that was set by hand: so many are never drawn."""

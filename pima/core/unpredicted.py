@@ -56,8 +56,6 @@ class Marks:
     """The highest of the runs whose counts are in the figures."""
     highest_id: int = 0
     """Up to this id of a patient row none was found that never got into the queue."""
-    triggers: str = ""
-    """The state of the triggers on patients when that was found."""
     drawn: int = 0
     """The counter of row versions when the run began that left this."""
     drawn_when_good: int = 0

@@ -73,7 +73,6 @@ from pima.errors.schema import (
     SchemaMissing,
     SchemaUnreleased,
     VersionCounterBehind,
-    VersionNotDrawn,
     VersionUsedTwice,
 )
 from pima.errors.wrong import (
@@ -174,7 +173,6 @@ __all__ = [
     "Unhealthy",
     "VersionCounterBehind",
     "VersionHasNoBytes",
-    "VersionNotDrawn",
     "VersionUsedTwice",
     "WorkersFailed",
     "WrongConfiguration",

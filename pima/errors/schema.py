@@ -47,8 +47,8 @@ class SchemaDiffers(PimaError):
 class VersionCounterBehind(PimaError):
     """The counter that row versions are drawn from stands at {counter}, below the existing version {version}: it was
     set back by hand, or the rows were restored without it. A row that is deleted and inserted again could get the
-    version of an earlier one, and its predictions. Nothing was written. Set the counter above all versions with:
-    python -m jobs.requeue, which also says whether waiting rows need other versions."""
+    version of an earlier one, and its predictions. Nothing was written. Set the counter above all versions:
+    docs/operations.md has the statement, under "The counter of versions"."""
 
     exit_code = WRONG
     code = "version_counter_behind"
@@ -57,20 +57,11 @@ class VersionCounterBehind(PimaError):
 class VersionUsedTwice(PimaError):
     """Waiting rows have the id and version of rows that were predicted before with other measurements ({rows:,} in
     this batch, by patient_id: {first}): the counter of versions was set back, or measurements were changed
-    while the triggers were away. The batch was rolled back. Run `python -m jobs.requeue --new-versions` as the owner,
-    which puts the counter right and draws other versions for such rows; then score again."""
+    while the triggers were away. The batch was rolled back. Set the counter above all versions and give such rows
+    another one: docs/operations.md has the statements, under "The counter of versions". Then score again."""
 
     exit_code = WRONG
     code = "version_used_twice"
-
-
-class VersionNotDrawn(PimaError):
-    """Other versions can't be drawn for {rows:,} waiting rows: that is done by an outcome that comes and is taken back,
-    and a trigger on `patients` that is not pima's keeps it from going. Nothing was changed. Disable that trigger while
-    you run this again."""
-
-    exit_code = WRONG
-    code = "version_not_drawn"
 
 
 class RowsKept(PimaError):

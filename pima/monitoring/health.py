@@ -64,7 +64,6 @@ def complaints(engine: Engine, settings: Settings, declared: Declaration) -> lis
                 *_pull_is_old(connection, settings, scheduled, now),
                 *_queue_is_old(connection, scheduled["score"], now),
                 *_no_champion_came_of_it(connection),
-                *_rows_are_unseen(connection),
                 *_rows_lack_predictions(connection, settings),
             ]
     except PimaError as error:
@@ -161,20 +160,6 @@ def _no_champion_came_of_it(connection: Connection) -> list[Complaint]:
         return []
     what = f"there is none yet, so no row can be scored; the last retraining said {verdict}"
     return [Complaint("no_champion", what)]
-
-
-_UNSEEN = {
-    "row_without_its_stamps": "an outcome without its time, a time without its outcome, or neither outcome nor version",
-    "queue_entry_that_is_not_the_row": "an entry on the queue that is not the row as it is",
-}
-
-
-def _rows_are_unseen(connection: Connection) -> list[Complaint]:
-    mend = "written while the triggers were switched off; python -m jobs.requeue mends them"
-    return [
-        Complaint("rows_unseen", f"{rows} patients with {_UNSEEN[fault]}, {mend}")
-        for fault, rows in queue.unseen_rows(connection).items()
-    ]
 
 
 def _rows_lack_predictions(connection: Connection, settings: Settings) -> list[Complaint]:

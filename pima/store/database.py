@@ -65,32 +65,27 @@ class Words:
     id_in_range: str
     """The condition that the table sets a patient's id."""
     source_is_name: str
-    """The condition of a source's name: a letter, then letters, digits and underscores, 30 in all. {0} stands for the
-    row and a point, or for nothing."""
+    """The condition of a source's name: a letter, then letters, digits and underscores, 30 in all."""
     source_key_in_range: str
     """That of a source's key: beside a source, 1 to 200 bytes."""
     person_key_in_range: str
     """That of a person's key."""
     differs: str
     """The operator between two values of which each may be NULL."""
+    next_version: str
+    """The default of a row's version; on SQLite the triggers draw it."""
     last_version: str
     """The query for the row version that was drawn last; NULL where none was."""
-    triggers_state: str
-    """The query for a text that is another one whenever the triggers on patients were altered or switched off since."""
     first_writer: str
     """The query for the number of the first of those who have written to patients and not committed, or else of
     whoever writes next."""
     came_before_writer: str
     """The condition that the keys of the row `k` of row_keys came before that :writer's."""
-    touched: str
-    """What an update of patients sets to have the triggers stamp a row that lacks its stamps."""
     sources_of_run: str
     """What became of each source in a pull, from the counts of `runs`: a table to be joined, whose column `value` has
     the document of one."""
     keeps_deleted: str
     """Where rows that were deleted may be found all the same, for people."""
-    share_if_unlocked: str
-    """What stands behind ORDER BY to hold rows of `p` until the commit, and to leave out those that another holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +94,6 @@ class Triggers:
 
     make: Callable[[Connection, tuple[str, ...]], None]
     """Make them anew for these features' columns, whatever stands there under their names."""
-    drop: Callable[[Connection], None]
     fault: Callable[[Connection, tuple[str, ...]], str | None]
     """What of them is not as `make` makes it for these columns, in words; None where all is well."""
 
@@ -160,9 +154,6 @@ class Database:
     """Add to a table (a connection, its name), in columns, rows of numbers and None, behind `texts` texts."""
     append_columns: Callable[[Connection, str, Mapping[str, Any]], None]
     """The same by columns of `pima.core.cells`: texts and None, and int64 or float64, as the table has them."""
-    let_labels_be_given: Callable[[Connection, bool], None]
-    """Let the statements of this transaction say labelled_at themselves, or no longer: the triggers then take it, where
-    it is not in the future, and stamp what is left out."""
     join_by_index: Callable[[Connection], None]
     """Let the statements of this transaction look up what they join: of a table that was just filled the planner knows
     nothing, and would read all patients beside it."""
@@ -174,8 +165,6 @@ class Database:
     types: Types
     words: Words
     triggers: Triggers
-    mend_counter: Callable[[Connection], None]
-    """Put the counter of row versions above every version that there is."""
     few_ids: Callable[[Connection, str], list[int] | None] | None
     """The ids of the patients `p` that meet a condition, found sooner than a statement that writes finds them; None
     where they are many. {within} stands in it where which ids the predictions `d` can have may be said besides. None

@@ -14,8 +14,13 @@ from pima.core.validation import Measurements
 from pima.store.columns import listed
 from pima.store.database import database_of
 from pima.store.measurements import as_measurements
-from pima.store.row_keys import side_key
 from pima.store.tables import IS_LABELLED
+
+_SIDE_KEY = """CASE WHEN patients.person_key IS NOT NULL THEN 'person ' || patients.person_key
+    WHEN patients.source_key IS NOT NULL THEN 'source ' || patients.source || ' ' || patients.source_key
+    ELSE CAST(patients.id AS TEXT) END"""
+"""By what the triggers decide a row's side of the holdout when it first comes. No two kinds can meet: digits begin the
+one, a source's name holds no space."""
 
 
 def labelled_history(connection: Connection, names: Sequence[str]) -> History:
@@ -25,9 +30,8 @@ def labelled_history(connection: Connection, names: Sequence[str]) -> History:
     columns, tables = f"id, {listed(names, 'patients')}, outcome, {labelled_at}", "patients"
     has_keys = _has_keys(connection)
     if has_keys:
-        # A row that was written while the triggers were switched off goes by what it is called now.
         # A tool that knows of no persons may have written the row anew, without the one that it had.
-        columns += f", coalesce(k.side_key, {side_key('patients')}), coalesce(patients.person_key, k.person_key)"
+        columns += f", coalesce(k.side_key, {_SIDE_KEY}), coalesce(patients.person_key, k.person_key)"
         tables += " LEFT JOIN row_keys k ON k.patient_id = id"
     # Ordered, so that the same rows give the same arrays and the same fingerprint.
     statement = f"SELECT {columns} FROM {tables} WHERE {IS_LABELLED} ORDER BY id"

@@ -122,8 +122,6 @@ class Migrated:
 
     before: str | None
     """The revision that was found; None where there was no schema."""
-    after: str
-    """The revision that it is at."""
     made_anew: str | None
     """What was wrong with the triggers of a schema that was at the head already; None where nothing was."""
 
@@ -150,18 +148,11 @@ def migrate(engine: Engine, holdout: HoldoutSettings, declared: Declaration | No
             begin_installation(connection, holdout)
             record_declaration(connection, declared, "migrate", "the settings when the schema was made")
         _require_one_schema(connection, _NAMES)
-        made_anew = _mend(connection)
+        made_anew = make_triggers(connection)
         if declared is not None:
             require_declared(declared, newest_declaration(connection))
         require_same_holdout(holdout_rule(connection), holdout)
-        return Migrated(before, HEAD, made_anew if before == HEAD else None)
-
-
-def _mend(connection: Connection) -> str | None:
-    """See that triggers and counter are as they should be; what was wrong with the triggers."""
-    made_anew = make_triggers(connection)
-    database_of(connection).mend_counter(connection)
-    return made_anew
+        return Migrated(before, made_anew if before == HEAD else None)
 
 
 def _run_alembic(connection: Connection, columns: Sequence[str]) -> None:

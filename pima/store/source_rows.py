@@ -114,8 +114,6 @@ class Changes:
         Raises RowsContested where somebody else holds one, SchemaDiffers where a clinic's trigger changes keys.
         """
         self._database.join_by_index(self._connection)
-        if self._has_moment:
-            self._database.let_labels_be_given(self._connection, True)
         updated = inserted = deleted = 0
         # First, while no row is held that somebody else may want: it meets those who insert the same keys.
         if len(new):
@@ -135,8 +133,6 @@ class Changes:
             self._stage({"source_key": vanished})
             self._hold("UPDATE")
             deleted = self._delete(so_far)
-        if self._has_moment:
-            self._database.let_labels_be_given(self._connection, False)
         self._execute(f"DROP TABLE IF EXISTS {self._staging}")
         return Taken(inserted, updated, deleted)
 

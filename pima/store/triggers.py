@@ -26,8 +26,3 @@ def make_triggers(connection: Connection) -> str | None:
     if what is not None:
         triggers.make(connection, columns)
     return what
-
-
-def drop_triggers(connection: Connection) -> None:
-    """Take them away, for rows that keep their versions and times."""
-    database_of(connection).triggers.drop(connection)

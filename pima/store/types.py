@@ -70,7 +70,7 @@ class database_now(FunctionElement[datetime]):  # noqa: N801 (reads as the SQL f
 
 
 class in_words(FunctionElement[bool]):  # noqa: N801
-    """A condition that the tables set, by the name that the databases' `Words` have for it."""
+    """A condition or a default that the tables set, by the name that the databases' `Words` have for it."""
 
     inherit_cache = False
 
@@ -103,4 +103,4 @@ def _now(_element: database_now, compiler: SQLCompiler, **_: Any) -> str:
 @compiles(in_words)
 def _in_words(element: in_words, compiler: SQLCompiler, **_: Any) -> str:
     condition: str = getattr(database_of_dialect(compiler.dialect).words, element.name)
-    return condition.format("")
+    return condition

@@ -11,7 +11,6 @@ from sqlalchemy import Connection, select, text
 from pima.core.unpredicted import Pulled, Unpredicted, Why
 from pima.store.database import database_of
 from pima.store.engine import without_time_limit
-from pima.store.id_lists import id_lists
 from pima.store.runs import DRY_RUN, IS_REAL, Status
 from pima.store.tables import runs
 from pima.store.types import Json
@@ -106,45 +105,27 @@ _UNKNOWN_TO_ALL = " AND ".join(
 )
 
 
-def unstamped(connection: Connection) -> int:
-    """Rows without an outcome that were written while all triggers were switched off, and have no prediction."""
-    # The ids alone, by an index that has no others.
-    ids = connection.scalars(text("SELECT patient_id FROM patient_versions WHERE lacks_stamps")).all()
-    counted = f"SELECT count(*) FROM patient_versions v WHERE NOT v.is_labelled AND {_UNKNOWN_TO_ALL}"
-    parts = (text(f"{counted} AND v.patient_id IN ({listed})") for listed in id_lists(ids))
-    return sum(int(connection.scalar(part) or 0) for part in parts)
+_UNLABELLED_ABOVE = "SELECT count(*) FROM patient_versions v WHERE v.patient_id > :above AND NOT v.is_labelled"
+_WAITING_ABOVE = "SELECT count(*) FROM scoring_queue WHERE patient_id > :above"
 
 
-_STAMPED_ABOVE = """SELECT count(*) FROM patient_versions v
-    WHERE v.patient_id > :above AND NOT v.is_labelled AND NOT v.lacks_stamps"""
-
-
-def triggers_state(connection: Connection) -> str:
-    """Another one whenever the triggers on patients were altered or switched off since."""
-    return str(connection.scalar(text(database_of(connection).words.triggers_state)))
-
-
-_FEW_IDS = 20_000
-
-
-def never_queued(
-    connection: Connection, above: int, highest: int, claimed: int | None, triggers_unaltered: bool
-) -> int:
-    """Rows without an outcome that have their stamps and an id above this one, and neither prediction, rejection nor
-    queue entry. `claimed` is how many rows of such ids the run has taken that asks; None where others took some, too.
+def never_queued(connection: Connection, above: int, highest: int, claimed: int | None) -> int:
+    """Count the rows without an outcome and with an id above this one that have neither prediction, rejection nor queue
+    entry. `claimed` is how many rows of such ids the run has taken that asks; None where others took some, too.
 
     To look at each of a million rows takes a third of the time that it takes to score them, so it is done only where
-    there may be any: not where the ids follow one another and all were claimed, nor of many where nobody has touched
-    the triggers since.
+    there may be any: not where the run's rows and those that wait are all that there are.
     """
     if highest <= above or highest - above == claimed:
         return 0
-    if triggers_unaltered and highest - above > _FEW_IDS:
-        return 0
     without_time_limit(connection)
-    if claimed is not None and connection.scalar(text(_STAMPED_ABOVE), {"above": above}) <= claimed:
-        return 0
-    return int(connection.scalar(text(f"{_STAMPED_ABOVE} AND {_UNKNOWN_TO_ALL}"), {"above": above}) or 0)
+    if claimed is not None:
+        unlabelled, waiting = (
+            connection.scalar(text(each), {"above": above}) for each in (_UNLABELLED_ABOVE, _WAITING_ABOVE)
+        )
+        if unlabelled <= claimed + waiting:
+            return 0
+    return int(connection.scalar(text(f"{_UNLABELLED_ABOVE} AND {_UNKNOWN_TO_ALL}"), {"above": above}) or 0)
 
 
 def pulls_since(connection: Connection, counted: Mapping[str, int], sources: Sequence[str]) -> list[Pulled]:

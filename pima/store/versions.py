@@ -6,13 +6,10 @@ set back, by hand or by a restore without it, gives a row that is deleted and in
 
 from sqlalchemy import Connection, text
 
-from pima.core.ids import LARGEST_VERSION
 from pima.errors import VersionCounterBehind, VersionUsedTwice
 from pima.store.batches import Predictions
 from pima.store.database import database_of
 from pima.store.id_lists import id_lists
-
-SET_NEAR_ITS_END = "the counter of row versions was set near its end, behind which none could be drawn"
 
 # No index goes by versions alone, and these are read before each scoring: the rows at the end of each key tell.
 _NEWEST = 100
@@ -34,21 +31,10 @@ def require_counter_above_them(connection: Connection) -> None:
     drawn, highest = connection.execute(
         text(f"""
             SELECT coalesce(({database_of(connection).words.last_version}), 0), coalesce(max(version), 0)
-            FROM ({_HIGHEST}) AS ends WHERE version <= {LARGEST_VERSION}""")
+            FROM ({_HIGHEST}) AS ends""")
     ).one()
     if drawn < highest:
         raise VersionCounterBehind(counter=drawn, version=highest)
-
-
-def highest_of_each_table(above: str) -> list[str]:
-    """Of all rows, for whoever mends the counter: queries for the highest version above this one, NULL where none is. A
-    version that nothing can be above is left out."""
-    columns = {"patients": "version", **dict.fromkeys(_KEYS, "patient_version")}
-    # To compare costs half of what to aggregate costs: where the counter is sound, no row comes so far.
-    return [
-        f"(SELECT max({column}) FROM {table} WHERE {column} > {above} AND {column} <= {LARGEST_VERSION})"
-        for table, column in columns.items()
-    ]
 
 
 _SHOWN = 20

@@ -82,8 +82,7 @@ def _counted(connection: Connection, night: NightEnd) -> Unpredicted:
     predicted, rejected, counted = store.counts_since(connection, marks.counted_run_id, night.run_id)
     turned_away = _turned_away(connection, night.rule, last, before)
     # The first night asks for no row that was there before it: that may be all of a long history.
-    triggers = store.triggers_state(connection)
-    lost = 0 if last is None else _never_queued(connection, night, marks, highest, triggers)
+    lost = 0 if last is None else _never_queued(connection, night, marks, highest)
     others = turned_away.since_then + Counter({("", NEVER_QUEUED, ""): lost})
     by_scoring = _by_scoring(before) + Counter({("", NOT_LOOKED_UP, ""): rejected})
     found = replace(before, predicted=before.predicted + predicted, causes=as_causes(others + by_scoring))
@@ -97,7 +96,6 @@ def _counted(connection: Connection, night: NightEnd) -> Unpredicted:
         counted_run_id=max(counted, marks.counted_run_id),
         # Until those are mended they are looked for again, from where they began.
         highest_id=marks.highest_id if lost and not good else highest,
-        triggers=marks.triggers if lost and not good else triggers,
         drawn=drawn,
         standing=as_causes(turned_away.standing),
         standing_when_good=as_causes(turned_away.least),
@@ -113,18 +111,18 @@ def _by_scoring(before: Unpredicted) -> Counter[Why]:
     return Counter({why: rows for why, rows in found.items() if not why[0] and why[1] != NEVER_QUEUED})
 
 
-def _never_queued(connection: Connection, night: NightEnd, marks: Marks, highest: int, triggers: str) -> int:
+def _never_queued(connection: Connection, night: NightEnd, marks: Marks, highest: int) -> int:
     """Of the rows that came since the last night, or since the last one that found none."""
     claimed: int | None = 0
     if night.begun is not None:
         is_the_same = night.begun.highest_id == marks.highest_id
         claimed = int(counts_of(connection, night.run_id).get("new_ids", 0)) if is_the_same else None
-    return store.never_queued(connection, marks.highest_id, highest, claimed, triggers == marks.triggers)
+    return store.never_queued(connection, marks.highest_id, highest, claimed)
 
 
 @dataclass(frozen=True, slots=True)
 class _TurnedAway:
-    """Rows that no scoring has met: what pulls reject, and what lacks its stamps."""
+    """Rows that no scoring has met: what pulls reject."""
 
     standing: Counter[Why]
     """All of them that there are."""
@@ -153,5 +151,4 @@ def _turned_away(connection: Connection, rule: Rule, last: Unpredicted | None, b
         pulls = [pull for pull in pulls if pull.run_id == newest[pull.source]]
     standing = after_pulls(stood, pulls)
     by_pulls = (standing - stood).total()
-    standing["", NEVER_QUEUED, ""] = store.unstamped(connection)
     return _TurnedAway(standing, standing & least, by_pulls, newest)

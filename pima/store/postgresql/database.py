@@ -3,7 +3,6 @@
 from pima.store.database import Database, Triggers, imported_when_called
 from pima.store.postgresql import triggers
 from pima.store.postgresql.constraints import constraints
-from pima.store.postgresql.counter import mend_counter
 from pima.store.postgresql.driver_errors import contested, is_refusal, translated
 from pima.store.postgresql.engine import (
     cursor,
@@ -17,7 +16,6 @@ from pima.store.postgresql.loading import (
     append_rows,
     draw_ids_above_given,
     join_by_index,
-    let_labels_be_given,
     lock_unless_held,
     wait_for_other_loads,
     waiting_a_moment,
@@ -59,14 +57,12 @@ DATABASE = Database(
     lock_unless_held=lock_unless_held,
     append_rows=append_rows,
     append_columns=imported_when_called("pima.store.postgresql.copying", "append_columns"),
-    let_labels_be_given=let_labels_be_given,
     join_by_index=join_by_index,
     draw_ids_above_given=draw_ids_above_given,
     leave_no_trace=leave_no_trace,
     types=TYPES,
     words=WORDS,
-    triggers=Triggers(make=triggers.make, drop=triggers.drop, fault=triggers.fault),
-    mend_counter=mend_counter,
+    triggers=Triggers(make=triggers.make, fault=triggers.fault),
     few_ids=few_ids,
     columns=columns,
     fault_of_names=fault_of_names,

@@ -70,11 +70,6 @@ def _escaped(text: object) -> str:
     return r"\116one" if text == "None" else str(text).translate(_ESCAPES)
 
 
-def let_labels_be_given(connection: Connection, given: bool) -> None:
-    """By a setting that ends with the transaction."""
-    connection.execute(text("SELECT set_config('pima.labelled_at', :how, true)"), {"how": "given" if given else ""})
-
-
 def join_by_index(connection: Connection) -> None:
     """Until the transaction ends."""
     connection.exec_driver_sql(

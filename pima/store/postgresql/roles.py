@@ -65,8 +65,6 @@ ROLES = (
             # What the champion before rejected waits again for one that may take it.
             "SELECT, INSERT, UPDATE ON scoring_queue",
             "SELECT, DELETE ON rejections",
-            # For SELECT ... FOR SHARE; of a column that the stamping trigger overwrites.
-            "UPDATE (updated_at) ON patients",
             # Pruning forgets old bytes and nothing else of a version.
             "UPDATE (keras_artifact, compiled_artifact) ON model_versions",
         ),
@@ -75,7 +73,7 @@ ROLES = (
         "pima_loader",
         (
             "SELECT ON alembic_version, declarations, patients, row_keys",
-            # The stamping trigger takes a label's time from a pull that tells it, and from nobody else.
+            # A source may tell when an outcome became known.
             "INSERT (id, labelled_at, {loaded}), UPDATE (labelled_at, {loaded}) ON patients",
             # What has vanished from a source whose settings say so.
             "DELETE ON patients",
@@ -94,7 +92,7 @@ ROLES = (
     Role(
         "pima_scheduler",
         (
-            "SELECT ON alembic_version, declarations, champion, unseen_rows",
+            "SELECT ON alembic_version, declarations, champion",
             "SELECT ON removed_runs",
             "SELECT ON monitoring",
             "SELECT, INSERT, UPDATE ON runs, schedules",
@@ -112,7 +110,7 @@ ROLES = (
         "pima_operator",
         (
             "SELECT ON alembic_version, declarations, patients, predictions, promotions, model_versions",
-            "SELECT ON training_snapshots, runs, schedules, unseen_rows",
+            "SELECT ON training_snapshots, runs, schedules",
             "SELECT ON tallies, monitoring, current_predictions",
             f"SELECT ({_CALLED}) ON row_keys",
             "SELECT ON reports",
@@ -121,10 +119,6 @@ ROLES = (
             "INSERT ON promotions",
             "SELECT, INSERT, UPDATE, DELETE ON scoring_queue",
             "SELECT, DELETE ON rejections",
-            # For SELECT ... FOR SHARE and to have rows stamped; of a column that the stamping trigger overwrites.
-            "UPDATE (updated_at) ON patients",
-            # To put the counter of versions above those that are there.
-            "UPDATE ON SEQUENCE patient_version",
         ),
     ),
     # Whoever erases a person: DELETE where there are rows of theirs, UPDATE of what is rewritten without them.

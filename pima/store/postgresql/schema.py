@@ -60,27 +60,18 @@ def fault_of_names(connection: Connection, names: Sequence[str]) -> str | None:
 
 
 def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None:
-    """Relatives, policies, rules or triggers of a table, by which its name means more, or less, than its rows; and
-    whether a crash would empty it."""
+    """Say what makes a table more, or less, than the rows that pima relies on; None where nothing does."""
     rows = connection.execute(
         text("""
-            SELECT c.relname, row_security_active(c.oid) AS hides, c.relhasrules AS rewrites,
-                c.relpersistence = 'u' AS forgets,
-                -- The functions of the triggers are the owner's of patients, and see what that role sees.
-                c.relrowsecurity AND NOT (o.rolsuper OR o.rolbypassrls)
-                    AND (c.relforcerowsecurity OR NOT pg_has_role(o.oid, c.relowner, 'USAGE')) AS hides_from_functions,
-                o.rolname AS owner, c.relname IN ('row_keys', 'scoring_queue') AND NOT (
-                    has_table_privilege(o.oid, c.oid, 'SELECT') AND has_table_privilege(o.oid, c.oid, 'INSERT')
-                    AND has_table_privilege(o.oid, c.oid, 'UPDATE') AND has_table_privilege(o.oid, c.oid, 'DELETE')
-                ) AS is_closed_to_functions,
+            SELECT c.relname, c.relrowsecurity, c.relhasrules, c.relpersistence = 'u' AS is_unlogged,
                 EXISTS (SELECT 1 FROM pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)) AS inherits,
+                EXISTS (SELECT 1 FROM pg_subscription_rel s WHERE s.srrelid = c.oid) AS is_subscribed,
                 -- BEFORE triggers of rows, by tgtype.
                 CASE WHEN c.relname <> 'patients' THEN (
                     SELECT min(t.tgname) FROM pg_trigger t
-                    WHERE t.tgrelid = c.oid AND t.tgtype & 3 = 3 AND t.tgenabled <> 'D') END AS changed_by
-            FROM pg_class c CROSS JOIN pg_class patients JOIN pg_roles o ON o.oid = patients.relowner
+                    WHERE t.tgrelid = c.oid AND t.tgtype & 3 = 3 AND t.tgenabled <> 'D') END AS before
+            FROM pg_class c
             WHERE c.relkind IN ('r', 'p') AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
-                AND patients.oid = to_regclass('patients')
             ORDER BY c.relname"""),
         {"tables": list(tables)},
     )
@@ -88,28 +79,15 @@ def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None
 
 
 def _fault_of_table(row: Any) -> str | None:
-    if row.hides:
-        return f"row security hides rows of {row.relname} from this role, which would miss them without a word"
-    if row.hides_from_functions:
-        return (
-            f"row security hides rows of {row.relname} from the owner of patients, as whom the triggers keep the queue"
-        )
-    if row.is_closed_to_functions:
-        return (
-            f"{row.owner}, the owner of patients and of its triggers' functions, may not write {row.relname}"
-            f" (ALTER TABLE {row.relname} OWNER TO {row.owner})"
-        )
-    if row.rewrites:
-        return f"{row.relname} has a rule, which rewrites statements behind the triggers' back"
-    if row.inherits:
-        return f"{row.relname} has child tables or is one, and what is written by way of the other is never queued"
-    if row.forgets:
-        return (
-            f"{row.relname} is unlogged, and empty after a crash of the server (ALTER TABLE {row.relname} SET LOGGED)"
-        )
-    if row.changed_by:
-        return f"the BEFORE trigger {row.changed_by} on {row.relname} could change or drop what is written there"
-    return None
+    faults = {
+        f"{row.relname} has row security, which may hide rows": row.relrowsecurity,
+        f"{row.relname} has a rule, which rewrites statements behind the triggers' back": row.relhasrules,
+        f"{row.relname} has child tables or is one, whose writes fire other triggers": row.inherits,
+        f"{row.relname} is unlogged, and empty after a crash of the server": row.is_unlogged,
+        f"a subscription writes to {row.relname}, which fires no triggers of statements": row.is_subscribed,
+        f"the BEFORE trigger {row.before} on {row.relname} could change or drop what is written there": row.before,
+    }
+    return next((what for what, is_there in faults.items() if is_there), None)
 
 
 def wait_for_other_migrations(connection: Connection) -> None:

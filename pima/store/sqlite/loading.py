@@ -37,11 +37,6 @@ def append_rows(
     connection.exec_driver_sql(statement, [tuple(row) for row in rows])
 
 
-def let_labels_be_given(connection: Connection, given: bool) -> None:
-    """By a mark that only this transaction sees, which has the write lock."""
-    connection.exec_driver_sql(f"UPDATE patient_version_counter SET labelling = {int(given)}")
-
-
 def join_by_index(_connection: Connection) -> None:
     """It knows no other way."""
 

@@ -17,20 +17,17 @@ WORDS = Words(
     # A given id moves the counter, so a trigger holds the upper bound.
     next_id="NULL",
     id_in_range="id > 0",
-    source_is_name="{0}source GLOB '[a-z]*' AND {0}source NOT GLOB '*[^a-z0-9_]*' AND length({0}source) <= 30",
+    source_is_name="source GLOB '[a-z]*' AND source NOT GLOB '*[^a-z0-9_]*' AND length(source) <= 30",
     source_key_in_range=(
-        "({0}source IS NULL) = ({0}source_key IS NULL) AND length(CAST({0}source_key AS BLOB)) BETWEEN 1 AND 200"
+        "(source IS NULL) = (source_key IS NULL) AND length(CAST(source_key AS BLOB)) BETWEEN 1 AND 200"
     ),
-    person_key_in_range="length(CAST({0}person_key AS BLOB)) BETWEEN 1 AND 200",
+    person_key_in_range="length(CAST(person_key AS BLOB)) BETWEEN 1 AND 200",
     differs="IS NOT",
+    next_version="0",
     last_version="SELECT last FROM patient_version_counter",
-    # The schema's; a trigger can't be switched off but by dropping it, or by a connection that has no triggers at all.
-    triggers_state="SELECT CAST(schema_version AS TEXT) FROM pragma_schema_version",
     # Of two writers one waits, so that versions tell it all.
     first_writer="SELECT 0",
     came_before_writer=":writer = 0",
-    touched="outcome = outcome",
     sources_of_run="json_each(runs.counts, '$.sources') AS item",
     keeps_deleted="blocks that the disk has freed, of this file, of its journals and of temporary files",
-    share_if_unlocked="",
 )

@@ -20,7 +20,6 @@ from pima.store.tables.models import (
 from pima.store.tables.parts import metadata
 from pima.store.tables.rows import (
     IS_LABELLED,
-    LACKS_STAMPS,
     NEWEST_FIRST,
     forgotten,
     loads,
@@ -35,7 +34,6 @@ from pima.store.types import Real
 
 __all__ = [
     "IS_LABELLED",
-    "LACKS_STAMPS",
     "NEWEST_FIRST",
     "TABLES",
     "VIEWS",
@@ -71,7 +69,6 @@ TABLES = tuple(metadata.tables.values())
 
 VIEWS = {
     "current_predictions": ("champion", "patients", "predictions", "rejections", "row_keys"),
-    "unseen_rows": ("patients", "scoring_queue"),
     "patient_versions": ("patients",),
     "monitored_predictions": ("patients", "predictions"),
 }

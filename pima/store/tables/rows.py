@@ -11,11 +11,11 @@ patients = table(
     identity(),
     Column("outcome", Integer),
     Column("labelled_at", Timestamp),
-    Column("version", Id, nullable=False, server_default=text("0")),
+    Column("version", Id, nullable=False, server_default=in_words("next_version")),
     Column("recorded_at", Timestamp, **now()),
     Column("updated_at", Timestamp, **now()),
     # Whose row it is, where it comes from a table of the clinic's own, and the person, where rows are visits. What is a
-    # key the triggers say: three conditions here cost each insert of a single row without keys a third more.
+    # key row_keys says: three conditions here cost each insert of a single row without keys a third more.
     Column("source", Key),
     Column("source_key", Key),
     Column("person_key", Key),
@@ -25,16 +25,11 @@ patients = table(
 # The newest outcomes, for the realised accuracy; the weekly read of all labelled rows goes through it too.
 Index("ix_patients_labelled_at", patients.c.labelled_at, info={"where": text("labelled_at IS NOT NULL")})
 IS_LABELLED = "labelled_at IS NOT NULL AND outcome IN (0, 1)"
-"""Of a row of patients, by the index. An outcome that was cleared while the triggers were switched off has left its
-time; one that is neither came while SQLite checked no constraints."""
+"""The condition of a labelled row, by the index."""
 NEWEST_FIRST = "labelled_at DESC, id DESC"
 """The order of outcomes for whatever takes the newest so many: of those that came at one moment, as with a file, the
 highest id is the newest. SQLite reads it off the index. PostgreSQL sorts the rows of each moment that it takes any of:
 0.3 s where 200,000 have the same one, under a millisecond where 500 have."""
-LACKS_STAMPS = "(outcome IS NULL) <> (labelled_at IS NULL) OR (version = 0 AND outcome IS NULL)"
-"""Of a row of patients that was written while the triggers were switched off."""
-# Empty but for those: what health and requeue look for.
-Index("ix_patients_unstamped", patients.c.id, info={"where": text(LACKS_STAMPS)})
 
 Index(
     "ix_patients_source_source_key",
@@ -57,6 +52,7 @@ row_keys = table(
     UniqueConstraint("source", "source_key"),
     CheckConstraint(in_words("source_is_name"), name="source"),
     CheckConstraint(in_words("source_key_in_range"), name="source_key"),
+    CheckConstraint(in_words("person_key_in_range"), name="person_key"),
 )
 
 # How far the last pull of each source came, so that the next one need not compare all of it.

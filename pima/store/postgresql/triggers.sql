@@ -1,0 +1,209 @@
+-- The triggers on patients, which keep row versions, times, keys and the queue true whoever writes.
+--
+-- `python -m jobs.migrate` runs this file: it puts the schema of patients in the place of public, and the declared
+-- features in the place of those between /* features */ and /* end */. At every start of a job the triggers that are
+-- there are compared with this text.
+--
+-- All of them fire in sessions of a replica too (ENABLE ALWAYS): loaders such as AWS DMS write in that role. What keeps
+-- the queue runs with its owner's rights, so that whoever writes patients needs none on the queue.
+--
+-- An entry of the queue gives way to a newer version and to nothing else. So the order in which the triggers of one
+-- statement fire does not matter, nor does what a clinic's own AFTER triggers do: at worst a row is predicted once more
+-- than it needs to be.
+
+-- A new row has its version and times by the defaults of their columns. Only an outcome needs its time, and a row whose
+-- writer sends all columns another version: `INSERT INTO patients SELECT * FROM a_copy` may bring other values. What the
+-- default has drawn is the last version that was drawn; what an earlier row of this id had is not, since its deletion
+-- has drawn one, too.
+CREATE OR REPLACE FUNCTION public.stamp_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.version IS DISTINCT FROM pg_sequence_last_value('public.patient_version') THEN
+        NEW.version := nextval('public.patient_version');
+    END IF;
+    -- Whoever knows when the outcome became known says so; nobody knows it before it is.
+    NEW.labelled_at := CASE WHEN NEW.outcome IS NOT NULL THEN least(NEW.labelled_at, clock_timestamp()) END;
+    RETURN NEW;
+END $$;
+
+-- Another version where a measurement changes, or where an outcome is cleared: the row is to be scored again.
+CREATE OR REPLACE FUNCTION public.stamp_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.id <> OLD.id THEN
+        RAISE EXCEPTION 'patients.id is never changed: delete the row and insert another'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    NEW.updated_at := clock_timestamp();
+    NEW.version := OLD.version;
+    IF (/* features */ NEW.pregnancies, NEW.glucose, NEW.blood_pressure, NEW.skin_thickness, NEW.insulin, NEW.bmi,
+            NEW.diabetes_pedigree, NEW.age /* end */)
+        IS DISTINCT FROM (/* features */ OLD.pregnancies, OLD.glucose, OLD.blood_pressure, OLD.skin_thickness,
+            OLD.insulin, OLD.bmi, OLD.diabetes_pedigree, OLD.age /* end */)
+        OR (NEW.outcome IS NULL AND OLD.outcome IS NOT NULL) THEN
+        NEW.version := nextval('public.patient_version');
+    END IF;
+    IF NEW.outcome IS NULL THEN
+        NEW.labelled_at := NULL;
+    ELSIF NEW.labelled_at IS DISTINCT FROM OLD.labelled_at AND NEW.labelled_at IS NOT NULL THEN
+        NEW.labelled_at := least(NEW.labelled_at, NEW.updated_at);
+    ELSIF NEW.outcome IS DISTINCT FROM OLD.outcome THEN
+        NEW.labelled_at := NEW.updated_at;
+    ELSE
+        NEW.labelled_at := coalesce(OLD.labelled_at, NEW.updated_at);
+    END IF;
+    RETURN NEW;
+END $$;
+
+-- What new rows are called, and the rows that are to be scored.
+CREATE OR REPLACE FUNCTION public.enqueue_inserted() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    kept BIGINT;
+BEGIN
+    INSERT INTO scoring_queue (patient_id, patient_version, /* features */ pregnancies, glucose, blood_pressure,
+        skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
+    SELECT id, version, /* features */ pregnancies, glucose, blood_pressure, skin_thickness, insulin, bmi,
+        diabetes_pedigree, age /* end */
+    FROM new_rows WHERE outcome IS NULL
+    ON CONFLICT (patient_id) DO UPDATE
+    SET patient_version = EXCLUDED.patient_version, enqueued_at = EXCLUDED.enqueued_at,
+        /* features */ pregnancies = EXCLUDED.pregnancies, glucose = EXCLUDED.glucose,
+        blood_pressure = EXCLUDED.blood_pressure, skin_thickness = EXCLUDED.skin_thickness, insulin = EXCLUDED.insulin,
+        bmi = EXCLUDED.bmi, diabetes_pedigree = EXCLUDED.diabetes_pedigree, age = EXCLUDED.age /* end */
+    WHERE scoring_queue.patient_version < EXCLUDED.patient_version;
+
+    IF NOT EXISTS (SELECT FROM new_rows WHERE coalesce(source, source_key, person_key) IS NOT NULL) THEN
+        RETURN NULL;
+    END IF;
+    -- A row keeps the side of the holdout that it had when it first came, and an id keeps its source's key.
+    INSERT INTO row_keys (patient_id, source, source_key, person_key, side_key)
+    SELECT n.id, n.source, n.source_key, n.person_key,
+        CASE WHEN n.person_key IS NOT NULL THEN 'person ' || n.person_key
+             WHEN n.source_key IS NOT NULL THEN concat('source ', n.source, ' ', n.source_key)
+             ELSE n.id::text END
+    FROM new_rows n WHERE coalesce(n.source, n.source_key, n.person_key) IS NOT NULL ORDER BY n.id
+    ON CONFLICT (patient_id) DO UPDATE
+    SET source = coalesce(row_keys.source, EXCLUDED.source),
+        source_key = coalesce(row_keys.source_key, EXCLUDED.source_key),
+        -- As the row stands: an AFTER trigger of the clinic's may have spelt it otherwise since.
+        person_key = coalesce((SELECT p.person_key FROM patients p WHERE p.id = EXCLUDED.patient_id),
+                              row_keys.person_key)
+    WHERE row_keys.source_key IS NULL OR EXCLUDED.source_key IS NULL
+        OR (row_keys.source, row_keys.source_key) = (EXCLUDED.source, EXCLUDED.source_key);
+    GET DIAGNOSTICS kept = ROW_COUNT;
+    IF kept < (SELECT count(*) FROM new_rows WHERE coalesce(source, source_key, person_key) IS NOT NULL) THEN
+        RAISE EXCEPTION 'this id had another source key, which row_keys has: insert the row under an id of its own'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- Rows with another version are to be scored, and labelled ones no longer.
+-- Without nested loops: the plan is kept for the session, and one that was made for a single row would take 30 s for
+-- 20,000 of them.
+CREATE OR REPLACE FUNCTION public.enqueue_updated() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = public, pg_temp SET enable_nestloop = off AS $$
+BEGIN
+    INSERT INTO scoring_queue (patient_id, patient_version, /* features */ pregnancies, glucose, blood_pressure,
+        skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
+    SELECT n.id, n.version, /* features */ n.pregnancies, n.glucose, n.blood_pressure, n.skin_thickness,
+        n.insulin, n.bmi, n.diabetes_pedigree, n.age /* end */
+    FROM new_rows n JOIN old_rows o ON o.id = n.id WHERE n.outcome IS NULL AND n.version <> o.version
+    ON CONFLICT (patient_id) DO UPDATE
+    SET patient_version = EXCLUDED.patient_version, enqueued_at = EXCLUDED.enqueued_at,
+        /* features */ pregnancies = EXCLUDED.pregnancies, glucose = EXCLUDED.glucose,
+        blood_pressure = EXCLUDED.blood_pressure, skin_thickness = EXCLUDED.skin_thickness, insulin = EXCLUDED.insulin,
+        bmi = EXCLUDED.bmi, diabetes_pedigree = EXCLUDED.diabetes_pedigree, age = EXCLUDED.age /* end */
+    WHERE scoring_queue.patient_version < EXCLUDED.patient_version;
+
+    -- By an array, so that they are looked up by their key whatever the plan.
+    IF EXISTS (SELECT FROM new_rows WHERE outcome IS NOT NULL) THEN
+        DELETE FROM scoring_queue
+        WHERE patient_id = ANY (ARRAY(SELECT id FROM new_rows WHERE outcome IS NOT NULL))
+            AND patient_version <= (SELECT max(version) FROM new_rows);
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- A row that another key is given, or another person.
+CREATE OR REPLACE FUNCTION public.keep_changed_key() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    IF OLD.source IS NOT NULL AND (NEW.source, NEW.source_key) IS DISTINCT FROM (OLD.source, OLD.source_key) THEN
+        RAISE EXCEPTION 'patients.source_key is never changed: delete the row and insert another'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    -- The row's side goes by what it was called before.
+    INSERT INTO row_keys (patient_id, source, source_key, person_key, side_key)
+    VALUES (NEW.id, NEW.source, NEW.source_key, NEW.person_key,
+        CASE WHEN OLD.person_key IS NOT NULL THEN 'person ' || OLD.person_key
+             WHEN OLD.source_key IS NOT NULL THEN 'source ' || OLD.source || ' ' || OLD.source_key
+             ELSE OLD.id::text END)
+    ON CONFLICT (patient_id) DO UPDATE
+    SET source = coalesce(row_keys.source, EXCLUDED.source),
+        source_key = coalesce(row_keys.source_key, EXCLUDED.source_key),
+        -- An update that leaves the person alone tells nothing of a person whom the row came again without.
+        person_key = CASE WHEN NEW.person_key IS DISTINCT FROM OLD.person_key
+                          THEN (SELECT p.person_key FROM patients p WHERE p.id = EXCLUDED.patient_id)
+                          ELSE row_keys.person_key END
+    WHERE row_keys.source_key IS NULL OR EXCLUDED.source_key IS NULL
+        OR (row_keys.source, row_keys.source_key) = (EXCLUDED.source, EXCLUDED.source_key);
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'this id had another source key, which row_keys has: insert the row under an id of its own'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- Not the entry of a row that the same statement has inserted under the same id: its version is a newer one.
+CREATE OR REPLACE FUNCTION public.dequeue_deleted() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    DELETE FROM scoring_queue
+    WHERE patient_id = ANY (ARRAY(SELECT id FROM old_rows)) AND patient_version <= (SELECT max(version) FROM old_rows);
+    PERFORM nextval('public.patient_version');
+    RETURN NULL;
+END $$;
+
+-- DELETE, since TRUNCATE would lock the queue against every scorer until the writer commits.
+CREATE OR REPLACE FUNCTION public.dequeue_truncated() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    DELETE FROM scoring_queue;
+    PERFORM nextval('public.patient_version');
+    RETURN NULL;
+END $$;
+
+-- Whoever may call a function with its owner's rights could hang it on a table of their own.
+REVOKE ALL ON FUNCTION public.enqueue_inserted(), public.enqueue_updated(), public.keep_changed_key(),
+    public.dequeue_deleted(), public.dequeue_truncated() FROM PUBLIC;
+-- An update draws its version with the writer's rights.
+GRANT USAGE ON SEQUENCE public.patient_version TO PUBLIC;
+
+-- BEFORE triggers fire in the order of their names: these come last, and see the row as it will stand.
+CREATE OR REPLACE TRIGGER zzz_patients_inserted BEFORE INSERT ON public.patients
+    FOR EACH ROW WHEN (((new.outcome IS NOT NULL) OR (new.labelled_at IS NOT NULL)
+        OR (new.version IS DISTINCT FROM pg_sequence_last_value('public.patient_version'::regclass))))
+    EXECUTE FUNCTION public.stamp_insert();
+CREATE OR REPLACE TRIGGER zzz_patients_updated BEFORE UPDATE ON public.patients
+    FOR EACH ROW EXECUTE FUNCTION public.stamp_update();
+CREATE OR REPLACE TRIGGER patients_inserted AFTER INSERT ON public.patients
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.enqueue_inserted();
+CREATE OR REPLACE TRIGGER patients_updated AFTER UPDATE ON public.patients
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION public.enqueue_updated();
+CREATE OR REPLACE TRIGGER patients_key_changed AFTER UPDATE ON public.patients
+    FOR EACH ROW WHEN (((old.source IS DISTINCT FROM new.source) OR (old.source_key IS DISTINCT FROM new.source_key)
+        OR (old.person_key IS DISTINCT FROM new.person_key)))
+    EXECUTE FUNCTION public.keep_changed_key();
+CREATE OR REPLACE TRIGGER patients_deleted AFTER DELETE ON public.patients
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.dequeue_deleted();
+CREATE OR REPLACE TRIGGER patients_truncated AFTER TRUNCATE ON public.patients
+    FOR EACH STATEMENT EXECUTE FUNCTION public.dequeue_truncated();
+
+ALTER TABLE public.patients ENABLE ALWAYS TRIGGER zzz_patients_inserted;
+ALTER TABLE public.patients ENABLE ALWAYS TRIGGER zzz_patients_updated;
+ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_inserted;
+ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_updated;
+ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_key_changed;
+ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_deleted;
+ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_truncated;
