@@ -194,22 +194,6 @@ def test_rows_that_have_their_version_and_no_entry_on_the_queue(service: Service
     assert service.figures() == (0, 0)
 
 
-def test_rows_among_a_great_many_ids_are_looked_at_where_the_triggers_were_touched(service: Service) -> None:
-    """As on a large night, where it would take long to look at each."""
-    insert_patients(service.database, 1, first_id=10_000_000)
-    with without_triggers(service.database):
-        insert_patients(service.database, 60, version=1)
-    for _ in range(2):
-        service.score()
-        assert service.told().startswith("60 of the 61 rows")
-    assert service.call("requeue").exit_code == 0
-    service.score()
-    assert (service.told(), service.figures()) == ("", (61, 0))
-    insert_patients(service.database, 20, first_id=20_000_000)
-    service.score()
-    assert service.figures() == (20, 0)
-
-
 @pytest.mark.usefixtures("equal_fits_once")
 def test_a_report_says_so_too(service: Service, tmp_path: Path) -> None:
     service.clinic.insert(60, seed=2, **WRONG_UNIT)

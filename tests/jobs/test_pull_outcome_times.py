@@ -4,13 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
-from pima.errors import DatabaseFailed, SchemaDiffers
-from pima.store import schema
-from pima.store.database import database_of
-from pima.store.engine import writing
-from tests.conftest import Database, call, insert_patients
+from tests.conftest import Database
 from tests.jobs.clinic import Clinic
 from tests.jobs.pulls import counts
 
@@ -161,51 +156,3 @@ def test_times_come_along_where_rows_have_to_be_sorted(database: Database, telli
     for number, key in enumerate(keys):
         moment = datetime(2026, 1, 1) + timedelta(days=number)  # noqa: DTZ001
         assert labelled(database, key) == moment.isoformat(timespec="milliseconds")
-
-
-# ---- nobody else says so --------------------------------------------------------------------------------------------
-
-
-def test_a_plain_write_says_no_label_s_time_nor_does_one_behind_a_pull(database: Database, telling: Clinic) -> None:
-    (key,) = telling.insert(1)
-    say(telling, key, "yes", T)
-    telling.pulled(database)
-    moment = database.stored(datetime(2020, 1, 1, tzinfo=UTC))
-    given = {"moment": moment}
-    insert_patients(database, 1, first_id=77, outcome=1, labelled_at=moment)
-    stamped = database.value("SELECT labelled_at FROM patients WHERE id = 77")
-    assert stamped > moment
-    statement = "UPDATE patients SET labelled_at = :moment"
-    if database.kind == "sqlite":
-        with pytest.raises(DatabaseFailed):
-            database.execute(statement, given)
-    else:
-        database.execute(statement, given)
-    assert labelled(database, key) == T
-    assert database.value("SELECT labelled_at FROM patients WHERE id = 77") == stamped
-
-
-def test_who_may_say_a_label_s_time_says_none_that_is_still_to_come(database: Database) -> None:
-    to_come = datetime.now(UTC) + timedelta(days=1)
-    insert_patients(database, 1, first_id=1)
-    with writing(database.engine) as connection:
-        database_of(connection).let_labels_be_given(connection, True)
-        connection.execute(
-            text("UPDATE patients SET outcome = 1, labelled_at = :moment"), {"moment": database.stored(to_come)}
-        )
-        connection.execute(
-            text("INSERT INTO patients (id, age, outcome, labelled_at) VALUES (2, 50, 1, :moment)"),
-            {"moment": database.stored(to_come)},
-        )
-        database_of(connection).let_labels_be_given(connection, False)
-    latest = database.value("SELECT max(labelled_at) FROM patients")
-    assert latest < database.stored(to_come)
-    assert latest >= database.stored(to_come - timedelta(days=1, minutes=5))
-
-
-def test_a_mark_that_was_left_by_hand_is_told_and_taken_away(sqlite: Database) -> None:
-    sqlite.execute("UPDATE patient_version_counter SET labelling = 1")
-    with pytest.raises(SchemaDiffers, match=r"patient_version_counter\.labelling is set"):
-        schema.require_schema(sqlite.engine)
-    assert call(sqlite, "migrate").exit_code == 0
-    schema.require_schema(sqlite.engine)

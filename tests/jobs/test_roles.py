@@ -25,7 +25,6 @@ from tests.conftest import (
     the_json,
     under_role,
     wait_for,
-    without_triggers,
 )
 from tests.jobs.alert_receiver import alert_receiver
 from tests.jobs.clinic import Clinic
@@ -199,12 +198,6 @@ def test_looking_after_the_service_works_under_its_role(guarded: Database, train
         assert ended.exit_code == 0, (option, ended.stderr)
         assert [row[0] for row in guarded.execute(queued)] == found
     assert guarded.value("SELECT count(*) FROM rejections") == 0
-    with without_triggers(guarded):
-        guarded.execute("UPDATE patients SET outcome = 1 WHERE id = :id", {"id": waiting})
-        guarded.execute("DELETE FROM patients WHERE id = :id", {"id": rejected})
-    assert "rows_unseen" in call(operator, "health").stderr
-    assert the_json(call(operator, "requeue", "--json")) == {"mended": 2, "requeued": 0, "below_predicted": 0}
-    assert guarded.execute(queued) == []
 
 
 def test_a_role_that_may_not_use_the_schema_is_told_so(guarded: Database) -> None:

@@ -16,9 +16,8 @@ from pima.declaring import SHIPPED
 from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from pima.store.schema import migrate
-from pima.store.triggers import drop_triggers, make_triggers
 from tests.bench.gate.population import Truth, draw_measurements, outcome_probability
-from tests.conftest import HOLDOUT, Database, call, insert_patients
+from tests.conftest import HOLDOUT, Database, call, insert_patients, without_triggers
 
 WEEKS = 26
 FIRST_ROWS = 400
@@ -108,11 +107,9 @@ class _Clinic:
         begun = datetime.now(UTC) - timedelta(milliseconds=5)
         yield
         back = math.floor((self._now - begun).total_seconds())
-        with writing(self.database.engine) as connection:
-            drop_triggers(connection)
+        with without_triggers(self.database), writing(self.database.engine) as connection:
             for table, columns in _TIMES.items():
                 for column in columns:
                     moved = f"strftime('%Y-%m-%dT%H:%M:%fZ', {column}, '{back} seconds')"
                     statement = f"UPDATE {table} SET {column} = {moved} WHERE {column} >= :begun"
                     connection.execute(text(statement), {"begun": self.database.stored(begun)})
-            make_triggers(connection)

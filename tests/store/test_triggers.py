@@ -348,9 +348,7 @@ def test_a_table_that_is_emptied_and_loaded_again_with_all_columns_has_other_ver
 
 @pytest.mark.parametrize("beside", ["", "glucose = 150, outcome = 1, "])
 @pytest.mark.parametrize("version", ["999", "1"])
-def test_a_version_that_an_update_sends_is_overridden_or_refused(
-    database: Database, version: str, beside: str
-) -> None:
+def test_a_version_that_an_update_sends_is_overridden_or_refused(database: Database, version: str, beside: str) -> None:
     rows = insert_patients(database, 2) + insert_patients(database, 2, outcome=0)
     for patient_id in rows:
         before = patient(database, patient_id)

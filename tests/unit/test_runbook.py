@@ -67,7 +67,7 @@ def test_the_codes_are_found() -> None:
     """Else the tests below would say nothing."""
     assert {"database_away", "artifact_damaged", "too_few_labels", "failed"} <= _error_codes().keys()
     assert {"timed_out", "heartbeat_lost", "too_late", "still_running", "killed_by_", "catch_up"} <= _codes_of_runs()
-    assert {"scheduler_silent", "retrain_failed", "score_not_succeeding", "rows_unseen"} <= _reasons_of_health()
+    assert {"scheduler_silent", "retrain_failed", "score_not_succeeding"} <= _reasons_of_health()
 
 
 @pytest.mark.parametrize("code", sorted(_error_codes()))

@@ -6,6 +6,7 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 
 from pima.store.scripts import read_script, statements
+from pima.store.tables import TABLES
 
 _SCRIPT = Path(__file__).with_name("triggers.sql")
 _NAME = re.compile(r"CREATE TRIGGER (\w+)")
@@ -27,8 +28,12 @@ def fault(connection: Connection, features: tuple[str, ...]) -> str | None:
             return f"the trigger {name} on patients is missing"
         if row.sql != statement:
             return f"the trigger {name} on patients is not the one that was made"
+    tables = {table.name for table in TABLES}
     for row in found.values():
-        return f"the trigger {row.name} on {row.tbl_name} is not one of pima's, and could change rows unseen (drop it)"
+        if row.tbl_name in tables:
+            return (
+                f"the trigger {row.name} on {row.tbl_name} is not one of pima's, and could change rows unseen (drop it)"
+            )
     return None
 
 
