@@ -175,9 +175,14 @@ class Changes:
             known = "CASE WHEN patients.outcome = s.outcome THEN patients.labelled_at END"
             assigned_ += f", labelled_at = coalesce({self._moment}, {known})"
             differ += f" OR {words.labelled_at_milliseconds} <> s.moment"
-        return self._execute(f"""
+        update = f"""
             UPDATE patients SET {assigned_} FROM {self._found} s
-            WHERE patients.id = s.patient_id AND ({differ})""")
+            WHERE patients.id = s.patient_id AND ({differ})"""
+        updated = self._execute(update)
+        if self._has_moment:
+            # Another outcome that came with the time of the one before has the time of the write by now.
+            self._execute(update)
+        return updated
 
     @property
     def _moment(self) -> str:

@@ -233,18 +233,6 @@ def test_a_whole_row_of_a_patient_whose_deletion_is_under_way_is_a_new_patient(
     assert [result[name] for name in ("inserted", "updated", "unchanged")] == [1, 1, 0]
 
 
-def test_requeue_leaves_rows_that_someone_is_changing_to_their_triggers(postgresql: Database) -> None:
-    insert_patients(postgresql, 4, first_id=1)
-    postgresql.execute("DELETE FROM scoring_queue")
-    with postgresql.engine.connect() as outcome, postgresql.engine.connect() as deletion:
-        outcome.execute(text("UPDATE patients SET outcome = 1 WHERE id = 1"))
-        deletion.execute(text("DELETE FROM patients WHERE id = 2"))
-        assert the_json(call(postgresql, "requeue", "--json")) == {"requeued": 2}
-        outcome.commit()
-        deletion.commit()
-    assert postgresql.execute("SELECT patient_id FROM scoring_queue ORDER BY 1") == [(3,), (4,)]
-
-
 def test_parquet_ids_may_be_whole_floats_and_no_decimals(database: Database, tmp_path: Path) -> None:
     insert_patients(database, 2, first_id=1)
     floats, decimals = tmp_path / "floats.parquet", tmp_path / "decimals.parquet"

@@ -223,15 +223,6 @@ def test_erasing_works_under_its_role_and_keeps_out_under_the_loader_s(guarded: 
     assert again["refused_by_reason"] == {"forgotten": 1}
 
 
-def test_the_operator_puts_a_counter_above_the_versions_that_are_there(guarded: Database) -> None:
-    insert_patients(guarded, 3)
-    guarded.execute("SELECT setval('patient_version', 1)")
-    ended = call(under_role(guarded, "pima_operator"), "requeue")
-    assert ended.exit_code == 0, ended.stderr
-    (patient_id,) = insert_patients(guarded, 1)
-    assert guarded.value("SELECT version FROM patients WHERE id = :id", {"id": patient_id}) > 3
-
-
 def test_a_version_is_fitted_again_and_explained_under_the_operator_s_role(guarded: Database) -> None:
     assert call(guarded, "load", str(SHIPPED)).exit_code == 0
     assert call(under_role(guarded, "pima_trainer"), "retrain").exit_code == 0
@@ -361,18 +352,6 @@ def test_the_reader_sees_the_champions_predictions_without_a_right_to_see_the_ch
         shown = connection.execute(text("SELECT model_version, superseded FROM current_predictions")).all()
     assert shown == [(1, False), (1, False)]
     reader.dispose()
-
-
-def test_the_operator_s_right_to_lock_patients_changes_no_value_of_theirs(guarded: Database) -> None:
-    insert_patients(guarded, 1)
-    values = "SELECT to_jsonb(p) - 'updated_at' FROM patients p"
-    before = guarded.execute(values)
-    engine = make_engine(under_role(guarded, "pima_operator").url, DatabaseSettings())
-    with writing(engine) as connection:
-        connection.execute(text("UPDATE patients SET updated_at = '1970-01-01'"))
-    engine.dispose()
-    assert guarded.execute(values) == before
-    assert guarded.value("SELECT updated_at >= recorded_at FROM patients")
 
 
 def test_making_them_again_takes_back_what_was_granted_by_hand(guarded: Database) -> None:

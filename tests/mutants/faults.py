@@ -125,10 +125,15 @@ FAULTS = (
             "sqlite": Form(
                 (
                     Edit(
-                        "pima/store/sqlite/trigger_statements.py",
-                        """
-        made[updated] = _updated(updated, columns, condition and f"{condition} AND ")""",
-                        "",
+                        "pima/store/sqlite/triggers.sql",
+                        """WHEN (NEW.outcome IS NULL AND OLD.outcome IS NOT NULL)
+    OR""",
+                        "WHEN NEW.id < 0 AND (false OR",
+                    ),
+                    Edit(
+                        "pima/store/sqlite/triggers.sql",
+                        "NEW.age IS NOT OLD.age /* end */",
+                        "NEW.age IS NOT OLD.age /* end */)",
                     ),
                 ),
                 (f"{_CORRECTED}[sqlite]",),
@@ -136,10 +141,9 @@ FAULTS = (
             "postgresql": Form(
                 (
                     Edit(
-                        "pima/store/postgresql/triggers.py",
-                        '    Trigger("patients_updated", "AFTER", ("UPDATE",), "STATEMENT", "enqueue_updated", ORIGIN, '
-                        '"old_rows", "new_rows"),\n',
-                        "",
+                        "pima/store/postgresql/triggers.sql",
+                        "WHERE n.outcome IS NULL AND n.version <> o.version",
+                        "WHERE false",
                     ),
                 ),
                 (f"{_CORRECTED}[postgresql]",),
@@ -195,14 +199,16 @@ FAULTS = (
             "sqlite": Form(
                 (
                     Edit(
-                        "pima/store/sqlite/trigger_statements.py",
-                        "SET last = max(last, OLD.version) + {new_version}, stamping",
-                        "SET stamping",
+                        "pima/store/sqlite/triggers.sql",
+                        """SET version = (SELECT last FROM patient_version_counter),
+        updated_at""",
+                        """SET version = OLD.version + 1,
+        updated_at""",
                     ),
                     Edit(
-                        "pima/store/sqlite/trigger_statements.py",
-                        "CASE WHEN {new_version} THEN (SELECT last FROM patient_version_counter) ELSE version END",
-                        "CASE WHEN {new_version} THEN OLD.version + 1 ELSE version END",
+                        "pima/store/sqlite/triggers.sql",
+                        "AND NEW.version <> (SELECT last FROM patient_version_counter)",
+                        "AND NEW.version <> OLD.version + 1",
                     ),
                 ),
                 (f"{_USED_TWICE}[sqlite]",),
@@ -210,9 +216,13 @@ FAULTS = (
             "postgresql": Form(
                 (
                     Edit(
-                        "pima/store/postgresql/trigger_functions.py",
-                        "greatest({next_version}, OLD.version {_PLUS} 1)",
-                        "OLD.version {_PLUS} 1",
+                        "pima/store/postgresql/triggers.sql",
+                        """NEW.version := nextval('public.patient_version');
+    END IF;
+    IF NEW""",
+                        """NEW.version := OLD.version + 1;
+    END IF;
+    IF NEW""",
                     ),
                 ),
                 (f"{_USED_TWICE}[postgresql]",),
