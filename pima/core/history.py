@@ -1,4 +1,8 @@
-"""The labelled history, split into what a model learns from and what it is judged on."""
+"""The labelled history, split into what a model learns from and what it is judged on.
+
+A twin is a row with exactly the features of another: the same person entered twice, or, where features are coarse,
+nothing. Of two rows with persons it is known whose they are, equal or not; of a row without one nothing is.
+"""
 
 import hashlib
 import math
@@ -13,10 +17,34 @@ from msgspec import structs
 from pima.core.arrays import BoolArray, Float32Array, Int8Array, Int64Array
 from pima.core.digest import sha256_of
 from pima.core.features import Declaration, Features, names_of
-from pima.core.holdout import below, in_holdout
-from pima.core.row_keys import Ranked, RowKeys, ranked
-from pima.core.twins import twins_of, twins_unless_known
+from pima.core.holdout import Ranked, RowKeys, below, in_holdout, ranked
 from pima.core.validation import Measurements, as_features, broken_rules, validate
+
+MOST_TWINS = 0.05
+"""From this share of the training rows on, rows with the features of a holdout row are no sign of the same person. With
+age, sex and five codes, all drawn apart, they were 59 % of 2,000 rows and 99 % of 10,000."""
+
+
+def twins_unless_known(
+    features: Float32Array, has_person: BoolArray, others: Float32Array, others_have_person: BoolArray
+) -> BoolArray:
+    """Which rows (n, features) are twins of some other (m, features): equal, and not both with a person."""
+    found = twins_of(features, others[~others_have_person])
+    if others_have_person.any():
+        left = ~has_person & ~found
+        found[left] = twins_of(features[left], others[others_have_person])
+    return found
+
+
+def twins_of(features: Float32Array, others: Float32Array) -> BoolArray:
+    """Which rows (n, features) have exactly the features of some other (m, features); NaN equals NaN."""
+    known = {row.tobytes() for row in _canonical(others)}
+    return np.fromiter((row.tobytes() in known for row in _canonical(features)), bool, count=len(features))
+
+
+def _canonical(rows: Float32Array) -> Float32Array:
+    """One bit pattern a value: NaNs alike, -0.0 as 0.0."""
+    return np.where(np.isnan(rows), np.float32(np.nan), rows) + np.float32(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,3 +258,32 @@ def _lacking(history: Split, minimum_labels: int, minimum_of_each_class: int) ->
             if rows < minimum_of_each_class:
                 return f"{rows} {name} rows with outcome {outcome}, {minimum_of_each_class} needed"
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What a model version was fitted on."""
+
+    patient_ids: Int64Array
+    """(m,), of the rows that it learned from"""
+    features: Float32Array | None = None
+    """(m, features), of the same rows; None where they are not kept."""
+    ranked: Ranked | None = None
+    """Of the same rows, by what they were called first and whose they are by now; None where no row has had a key."""
+
+
+def unseen_by(learned: Learned, holdout: Side, features: Float32Array, by_features: bool = True) -> BoolArray:
+    """Which rows of a holdout, with their features as the version takes them, it can't have learned from, (n,).
+
+    No clock is asked: a row that was deleted and comes in again, or out of a backup, looks new by every time in it.
+    """
+    seen = np.isin(holdout.patient_ids, learned.patient_ids)
+    if learned.features is not None and by_features:
+        has_person = np.zeros(len(learned.features), bool) if learned.ranked is None else learned.ranked.has_person
+        twins = twins_unless_known(features, holdout.has_person, learned.features, has_person)
+        seen |= holdout.with_persons(twins)
+    if learned.ranked is not None and holdout.ranked is not None:
+        rows = learned.ranked
+        persons = np.concatenate([rows.ranks, rows.persons[rows.has_person]])
+        seen |= holdout.ranked.has_person & np.isin(holdout.ranked.persons, persons)
+    return ~seen

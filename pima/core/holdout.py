@@ -1,12 +1,17 @@
-"""Who is held out of training, by a salted hash of what a row was called when it first came, the same for ever.
+"""Who is held out of training: a salted hash of what a row was called when it first came decides, for ever.
 
 A stored list would grow and a redrawn split would leak: last week's training rows would judge this week's model.
 The hash needs no storage, moves nobody when rows are added, and the salt keeps a key from being chosen to fall on
 one side. A row of its own is called by its id; of rows with keys the first name is kept.
+
+A person's rows are visits, and belong on one side. What was learned from can't be judged on afterwards, so nothing
+moves over where a person arrives, or is corrected, later: such rows are used for neither side. Nor are the person's
+other rows, whatever became of the one that was on another side: a model may have learned from it.
 """
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -37,3 +42,104 @@ def _digest(keyed: hmac.HMAC, key: bytes) -> bytes:
     state = keyed.copy()
     state.update(key)
     return state.digest()
+
+
+@dataclass(frozen=True, slots=True)
+class RowKeys:
+    """What labelled rows are called, as the tables hold it."""
+
+    first: list[str]
+    """(n,), by what each row's side was decided when it first came: `person KEY`, `source NAME KEY`, its id, or, where
+    that was a person who was forgotten since, `rank_name`."""
+    persons: list[str | None]
+    """(n,), each row's person by now; None where it has none."""
+    renamed: list[tuple[str, str]] = field(default_factory=list)
+    """First name and person of each row that has a person and was first called otherwise, be it labelled or not, be it
+    there or deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    """Rows that were first called otherwise than by their person."""
+
+    ranks: UInt64Array
+    """(m,), by what they were called first."""
+    persons: UInt64Array
+    """(m,), of their persons."""
+
+    def astray(self, share: float) -> UInt64Array:
+        """The persons of whom one of these is on another side than the person is, in a holdout of this share."""
+        found: UInt64Array = self.persons[below(self.persons, share) != below(self.ranks, share)]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """The same, as sides need it."""
+
+    ranks: UInt64Array
+    """(n,), each row's place in the range of the holdout's hash, by what it was called first."""
+    has_person: BoolArray
+    """(n,)"""
+    persons: UInt64Array
+    """(n,), its person's place; means nothing where it has none."""
+    came_by_key: BoolArray
+    """(n,), whether it was called first by a person or a source's key, and not by its id."""
+    renamed: Renamed
+    """Of all rows that there ever were, and so the same whichever n rows these are."""
+
+    def rows(self, which: BoolArray | Int64Array) -> "Ranked":
+        """Some of the rows; `which` is (n,), or their numbers."""
+        arrays = (self.ranks[which], self.has_person[which], self.persons[which], self.came_by_key[which])
+        return Ranked(*arrays, self.renamed)
+
+    def with_persons(self, which: BoolArray) -> BoolArray:
+        """These rows and all others of their persons, (n,)."""
+        return which | (self.has_person & np.isin(self.persons, self.persons[which & self.has_person]))
+
+    def undecided(self, share: float) -> BoolArray:
+        """Which rows are of a person of whom some row is, or was, on another side than the person is, (n,).
+
+        So neither of a person with rows on both sides, nor a row whose person came later and belongs elsewhere.
+        """
+        # By ranks, and not by name: that two of a million persons share theirs is one in some 40 million.
+        return self.has_person & np.isin(self.persons, self.renamed.astray(share))
+
+
+_RANK = "rank "
+
+
+def rank_name(name: str, salt: str) -> str:
+    """What stands in the place of a name that is to be forgotten: it has the same place in the range, and so is on the
+    same side whatever the share."""
+    return f"{_RANK}{int(ranks([name.encode()], salt)[0]):016x}"
+
+
+def _first_ranks(names: Sequence[str], salt: str) -> UInt64Array:
+    found = ranks(map(str.encode, names), salt)
+    for n, name in enumerate(names):
+        if name.startswith(_RANK):
+            found[n] = int(name.removeprefix(_RANK), 16)
+    return found
+
+
+def person_ranks(persons: Iterable[str], salt: str) -> UInt64Array:
+    """Where persons stand in the range: as a row does that is first called by its person."""
+    return ranks((f"person {person}".encode() for person in persons), salt)
+
+
+def ranked(keys: RowKeys, salt: str) -> Ranked:
+    """The rows' ranks."""
+    first = _first_ranks(keys.first, salt)
+    has_person = np.fromiter((person is not None for person in keys.persons), bool, count=len(keys.persons))
+    persons = np.zeros_like(first)
+    persons[has_person] = person_ranks((person for person in keys.persons if person is not None), salt)
+    # A row that was written while the triggers were switched off is among the labelled ones alone.
+    others = has_person & (persons != first)
+    renamed = Renamed(
+        np.concatenate([first[others], _first_ranks([name for name, _ in keys.renamed], salt)]),
+        np.concatenate([persons[others], person_ranks((person for _, person in keys.renamed), salt)]),
+    )
+    by_key = (name.startswith(("person ", "source ")) for name in keys.first)
+    came_by_key = np.fromiter(by_key, bool, count=len(keys.first))
+    return Ranked(first, has_person, persons, came_by_key, renamed)

@@ -25,7 +25,7 @@ from pima.core.cells import (
     wrong_type,
 )
 from pima.core.features import Features
-from pima.core.keys import canonical_keys
+from pima.core.identifiers import canonical_keys
 from pima.core.source import KeyType, MappedColumn
 from pima.core.validation import MISSING, REASONS, Measurements, broken_rules, zero_is_missing
 

@@ -11,14 +11,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
-from pima.core.drift.distances import share_allowed
-from pima.core.drift.figures import expected_accuracy
-from pima.core.drift.watched import State, Watched
-from pima.core.evidence.calibration import calibration_intercept, calibration_slope
-from pima.core.evidence.decision_curve import called, decision_curve
-from pima.core.evidence.discrimination import auroc
-from pima.core.evidence.figures import NO_CASES, Figure, share
-from pima.core.evidence.ranked import ranked
+from pima.core.drift import expected_accuracy, share_allowed
+from pima.core.figures import (
+    NO_CASES,
+    Figure,
+    auroc,
+    calibration_intercept,
+    calibration_slope,
+    called,
+    decision_curve,
+    ranked,
+    share,
+)
+from pima.core.watched import State, Watched
 
 FEWEST_OUTCOMES = 50
 """With fewer the figures say too little to alarm anybody."""

@@ -1,4 +1,4 @@
-"""How much each feature moved one prediction: Shapley values (Lundberg and Lee, NeurIPS 2017), interventional.
+"""How much each feature moves a model's predictions: Shapley values (Lundberg and Lee, NeurIPS 2017), interventional.
 
 The game: of a coalition of features the row's own values are taken and of the others those of background rows, one
 background row after another; its value is the model's mean probability. So the values add up to the row's probability
@@ -100,3 +100,44 @@ def _of_order(game: Game, order: Int64Array) -> Float64Array:
     worth = game(places < np.arange(len(order) + 1)[:, None])
     gains: Float64Array = np.diff(worth)[places]
     return gains
+
+
+_EXACT_UP_TO = 8
+"""Features; more are estimated, whose errors hardly show in a mean over rows."""
+_PAIRS = 10
+ROWS = 100
+BACKGROUND_ROWS = 25
+MOST_ANSWERS = 1_000_000
+"""That the model is asked for in all: with many features fewer rows are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaning:
+    """Of one model."""
+
+    rows: int
+    """That it is a mean over."""
+    moves: tuple[tuple[str, float], ...]
+    """Each feature with the mean of the absolute values of its contributions, in probability; the largest first."""
+
+
+def leaning(model: Model, features: Float32Array, names: tuple[str, ...], seed: int) -> Leaning:
+    """Over some of the rows (n, features), n >= 2, against others of them, both drawn by the seed."""
+    draw = np.random.default_rng(seed).permutation(len(features))
+    background = features[draw[:BACKGROUND_ROWS][: len(features) // 2]]
+    rows = features[draw[len(background) :][: _most_rows(len(names))]]
+    moved = np.abs([_contributions(model, row, background, seed) for row in rows]).mean(axis=0)
+    order = np.argsort(-moved, kind="stable").tolist()
+    return Leaning(len(rows), tuple((names[n], float(moved[n])) for n in order))
+
+
+def _contributions(model: Model, row: Float32Array, background: Float32Array, seed: int) -> Float64Array:
+    game = interventional(model, row, background)
+    if len(row) <= _EXACT_UP_TO:
+        return exact(game, len(row))
+    return estimated(game, len(row), _PAIRS, seed).values
+
+
+def _most_rows(features: int) -> int:
+    coalitions = 2**features if features <= _EXACT_UP_TO else 2 * _PAIRS * (features + 1)
+    return max(10, min(ROWS, MOST_ANSWERS // (coalitions * BACKGROUND_ROWS)))

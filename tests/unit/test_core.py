@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from pima import declaring
-from pima.core import history, holdout, metrics, twins
+from pima.core import history, holdout, metrics
 from pima.core.features import Feature, canonical_name
 from pima.core.validation import (
     MISSING,
@@ -22,6 +21,7 @@ from pima.core.validation import (
     validate,
     validate_columns,
 )
+from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
 from tests.conftest import FEATURE_NAMES, FEATURES, SHIPPED, SOUND
 
 
@@ -131,7 +131,7 @@ def test_columns_are_judged_as_rows_are(changed: list[dict[int, float | None]]) 
     ],
 )
 def test_column_names_are_recognised(spelled: str, meant: str | None) -> None:
-    assert canonical_name(spelled, declaring.SHIPPED) == meant
+    assert canonical_name(spelled, SHIPPED_DECLARATION) == meant
 
 
 def test_membership_is_frozen() -> None:
@@ -155,7 +155,7 @@ def test_twins_are_found_whatever_is_missing() -> None:
     held = np.array([[1, 2, np.nan, 4, 5, 6, 7, 8], [0.0, 1, 1, 1, 1, 1, 1, 1]], dtype=np.float32)
     rows = np.array([held[0], held[0] + 1, held[1] * np.float32(-1) * np.float32(-1), held[1]], dtype=np.float32)
     rows[2, 0] = -0.0
-    assert twins.twins_of(rows, held).tolist() == [True, False, True, True]
+    assert history.twins_of(rows, held).tolist() == [True, False, True, True]
 
 
 def test_metrics_equal_scikit_learns() -> None:

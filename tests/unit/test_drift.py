@@ -7,14 +7,26 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pima.core.drift import distances
-from pima.core.drift.bins import FEWEST_ROWS, MOST_BINS, Bins, category_bins, counts_in, number_bins
-from pima.core.drift.distances import population_stability_index, psi_allowed, wasserstein, wasserstein_allowed
-from pima.core.drift.figures import expected_accuracy, night_figures
-from pima.core.drift.tally import Tally, added
-from pima.core.drift.watched import State, Watched, alerts
+from pima.core import drift
+from pima.core.drift import (
+    FEWEST_ROWS,
+    MOST_BINS,
+    Bins,
+    Tally,
+    added,
+    category_bins,
+    counts_in,
+    expected_accuracy,
+    night_figures,
+    number_bins,
+    population_stability_index,
+    psi_allowed,
+    wasserstein,
+    wasserstein_allowed,
+)
 from pima.core.features import names_of
 from pima.core.realised import Judged, followed_up, realised, realised_figures
+from pima.core.watched import State, Watched, alerts
 from tests.unit.simulated_nights import (
     FEATURES,
     THRESHOLD,
@@ -62,9 +74,9 @@ def test_of_a_shift_the_distance_is_about_the_shift(shift: float) -> None:
 
 @pytest.mark.parametrize("freedom", [1, 2, 4, 9])
 def test_what_luck_may_do_is_chi_squared(freedom: int) -> None:
-    exact = stats.chi2.isf(distances.CHANCE / 2, freedom)
-    assert exact * 0.99 <= distances._chi_squared(freedom) <= exact * 1.13
-    assert pytest.approx(stats.norm.isf(distances.CHANCE / 2), abs=1e-6) == distances._Z
+    exact = stats.chi2.isf(drift.CHANCE / 2, freedom)
+    assert exact * 0.99 <= drift._chi_squared(freedom) <= exact * 1.13
+    assert pytest.approx(stats.norm.isf(drift.CHANCE / 2), abs=1e-6) == drift._Z
 
 
 def test_the_same_distribution_stays_within_the_limits_and_few_rows_have_wider_ones() -> None:

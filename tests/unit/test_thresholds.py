@@ -7,9 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pima.core.folds import stratified_folds as inner_folds
+from pima.core.fit_choices import stratified_folds, threshold_reaching
 from pima.core.metrics import scores
-from pima.core.thresholds import stratified_folds, threshold_reaching
 
 # Few values, so that ties are frequent.
 rows = st.lists(st.tuples(st.integers(0, 1), st.sampled_from([0.0, 0.1, 0.2, 0.5, 0.9, 1.0]) | st.floats(0, 1)))
@@ -55,12 +54,11 @@ def test_what_is_no_number_calls_nobody_ill(to_reach: str) -> None:
 @given(st.lists(st.integers(0, 1), max_size=80), st.integers(2, 7), st.integers(0, 2**31))
 def test_each_class_is_dealt_out_evenly(outcomes: list[int], folds: int, seed: int) -> None:
     column = np.array(outcomes, dtype=np.int8)
-    for deal, parts in ((stratified_folds, (0, 1, None)), (inner_folds, (0, 1))):
-        found = deal(column, folds, seed)
-        assert (found == deal(column, folds, seed)).all()
-        for outcome in parts:
-            sizes = np.bincount(found if outcome is None else found[column == outcome], minlength=folds)
-            assert (len(sizes), sizes.max() - sizes.min() <= 1) == (folds, True)
+    found = stratified_folds(column, folds, seed)
+    assert (found == stratified_folds(column, folds, seed)).all()
+    for outcome in (0, 1):
+        sizes = np.bincount(found[column == outcome], minlength=folds)
+        assert (len(sizes), sizes.max() - sizes.min() <= 1) == (folds, True)
 
 
 def test_another_seed_deals_otherwise() -> None:

@@ -1,19 +1,34 @@
-"""What a row or a person is called in a source, as one canonical text.
+"""Identifiers: the ids and keys of rows and persons, and the marks of those who were forgotten.
 
 The type of a key is declared and never guessed, since one driver gives an integer for what another gives as a decimal,
 a UUID has several spellings, and what is compared as text must be the same text each time. No key is better than one
 that could be another's: NULL, floats and whatever is not of the declared type are none.
+
+Who was forgotten is kept as nobody can read it: as an HMAC of what a row or a person was called. The salt is the
+installation's own and drawn at random, so that a list of all possible keys tells nothing to whoever lacks the salt.
 """
 
+import hmac
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from types import NoneType
 from uuid import UUID
 
 from pima.core.source import KeyType
+
+LARGEST_GIVEN_ID = 2**62
+"""Files and other writers give ids up to here."""
+LARGEST_ID = 2**62 + 2**61
+"""The counter draws ids up to here: two quintillions behind the largest given one."""
+BELOW_ALL_IDS = -(2**63)
+"""Where a walk over rows begins, since SQLite can be told to check no condition: an id may then be below 1."""
+LARGEST_VERSION = 2**62
+"""A row version above it comes from a counter that was set by hand: so many are never drawn."""
+
 
 LONGEST_KEY = 200
 """Bytes in UTF-8: an index of the databases takes them all."""
@@ -120,3 +135,84 @@ def _bytes(text: str) -> int:
         return len(text.encode())
     except UnicodeEncodeError:  # half of a surrogate pair
         return LONGEST_KEY + 1
+
+
+@dataclass(frozen=True, slots=True)
+class ById:
+    """A row by what it is called in `patients`."""
+
+    patient_id: int
+
+    def __str__(self) -> str:
+        return f"the id {self.patient_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class ByKey:
+    """A row by what it is called in its source; that may be a name, so no text shows it."""
+
+    source: str
+    source_key: str
+
+    def __str__(self) -> str:
+        return f"that key from the source {self.source}"
+
+
+@dataclass(frozen=True, slots=True)
+class ByPerson:
+    """All rows of a person, by its key: as it was written, and then as sources may spell it, of which the first that is
+    known counts. No text shows it."""
+
+    spellings: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "a person of that key"
+
+
+FORGOTTEN = "forgotten"
+"""The code of a row that is refused for it."""
+
+
+def name_of_id(patient_id: int) -> str:
+    """What a row is called by its id. No two kinds of names can meet."""
+    return f"id {patient_id}"
+
+
+def name_of_key(source: str, source_key: str) -> str:
+    """What a row is called by its key; a source's name holds no space."""
+    return f"source {source} {source_key}"
+
+
+def name_of_person(person_key: str) -> str:
+    """What a person is called."""
+    return f"person {person_key}"
+
+
+def mark_of(name: str, salt: str) -> str:
+    """What is kept of a name: 64 hexadecimal digits."""
+    return hmac.digest(salt.encode(), name.encode(), "sha256").hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """All who were forgotten."""
+
+    salt: str
+    marks: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        """Whether there is anybody, so that names need be looked at."""
+        return bool(self.marks)
+
+    def has(self, name: str) -> bool:
+        """Whether this is the name of one of them."""
+        return mark_of(name, self.salt) in self.marks
+
+    def among(self, source: str, keys: Sequence[str], persons: Iterable[str | None]) -> list[bool]:
+        """Of rows of a source which are theirs, by key or by person."""
+        if not self:
+            return [False] * len(keys)
+        return [
+            self.has(name_of_key(source, key)) or (person is not None and self.has(name_of_person(person)))
+            for key, person in zip(keys, persons, strict=True)
+        ]

@@ -1,9 +1,15 @@
-"""What a setting takes, in words: from its type, so that none of them has to be described a second time."""
+"""Words for people: counts in sentences, what a setting takes, the figures of a model."""
 
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from msgspec import Meta
+
+
+def counted(count: int, noun: str) -> str:
+    """Such as "1 row" and "1,000 rows"."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
 
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
@@ -30,3 +36,19 @@ def _bounded(kind: str, meta: Meta) -> str:
     bounds = (("at least", meta.ge), ("above", meta.gt), ("at most", meta.le), ("below", meta.lt))
     said = [f"{word} {bound:,}" for word, bound in bounds if bound is not None]
     return f"{kind}, {' and '.join(said)}"
+
+
+FIGURES = {
+    "auroc": "area under ROC",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "calibration_intercept": "calibration intercept",
+    "calibration_slope": "calibration slope",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "positive_predictive_value": "positive predictive value",
+    "negative_predictive_value": "negative predictive value",
+}
+"""By their keys in the document."""
+TABLED_THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Those of net benefit that stand in a table."""

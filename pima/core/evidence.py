@@ -1,28 +1,44 @@
-"""What a model is worth on a set of rows, as a clinic asks it: whom it tells apart, whether its probabilities hold, and
-whether acting on them does more good than harm (Van Calster et al., Lancet Digital Health 2025), in all and by
-subgroup."""
+"""Evidence: what a model is worth on a set of rows, in all and by subgroup, and how much of it may be shown.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+A clinic asks whom it tells apart, whether its probabilities hold, and whether acting on them does more good than harm
+(Van Calster et al., Lancet Digital Health 2025).
+
+Whoever knows a patient's probability, as every reader of predictions does, would see the outcome in a step of the
+counts by threshold that is of that patient alone. So what is shown of a model stands on steps of `FEWEST_ROWS` rows,
+the same for all figures, so that no two of them differ by fewer rows.
+"""
+
+from bisect import bisect
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from pima.core.arrays import Float64Array, Int8Array
-from pima.core.evidence.bands import Grouping
-from pima.core.evidence.calibration import calibration_intercept, calibration_slope
-from pima.core.evidence.decision_curve import (
+from pima.core.figures import (
+    NO_CASES,
+    NO_OTHERS,
     THRESHOLDS,
     THRESHOLDS_OF_SUBGROUPS,
     Called,
     Curve,
+    Figure,
+    Ranked,
+    auroc,
+    by_group,
+    calibration_intercept,
+    calibration_slope,
     called,
     decision_curve,
+    mean,
+    ranked,
+    share,
     treating_all,
 )
-from pima.core.evidence.discrimination import auroc
-from pima.core.evidence.figures import NO_CASES, NO_OTHERS, Figure, mean, share
-from pima.core.evidence.ranked import Ranked, by_group, ranked
-from pima.core.evidence.subgroups import FEW_ROWS, shown
+from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS, Grouping, shown
+from pima.core.wording import TABLED_THRESHOLDS
 
 NONE_CALLED = "no rows at the threshold or above"
 ALL_CALLED = "no rows below the threshold"
@@ -185,3 +201,114 @@ def _of_groups(answers: _Sorted | None, grouping: Grouping, are_shown: tuple[boo
         _model_evidence(each, threshold, of_subgroup=True) if is_shown else None
         for each, is_shown in zip(by_group(rows, grouping.members, len(are_shown)), are_shown, strict=True)
     ]
+
+
+VERSION = 1
+"""Grows when a reader of earlier documents would be misled; docs/model-and-gate.md tells what is in it."""
+
+
+def document(evidence: Evidence) -> dict[str, Any]:
+    """The fields by their names, to five significant digits; `reason` only where there is one."""
+    found: dict[str, Any] = _rounded(asdict(evidence))
+    return {"version": VERSION, **found}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(inner) for name, inner in value.items() if name != "reason" or inner}
+    if isinstance(value, tuple):
+        return [_rounded(inner) for inner in value]
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+_Counts = tuple[float, int, int]
+"""A threshold, and the rows from there on: with outcome 1, and the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The rows whose probability lies between two bounds."""
+
+    low: float
+    high: float
+    cases: int
+    """With outcome 1."""
+    others: int
+
+    @property
+    def rows(self) -> int:
+        """All of them."""
+        return self.cases + self.others
+
+
+def may_be_told(document: dict[str, Any] | None) -> bool:
+    """Whether there is a document, and of rows enough to be nobody in particular."""
+    return document is not None and document["rows"] >= FEWEST_ROWS
+
+
+def cells(document: dict[str, Any], role: str) -> list[Cell]:
+    """Between each two thresholds, the model's own among them, below the first and from the last on."""
+    positive, model = document["positive"], document[role]
+    everybody, called = (0.0, positive, document["rows"] - positive), model["called"]
+    counts = [everybody, *zip(document["thresholds"], called["cases"], called["others"], strict=True), (1.0, 0, 0)]
+    above = bisect([threshold for threshold, _, _ in counts], model["threshold"])
+    if 0 < model["threshold"] < 1 and counts[above - 1][0] != model["threshold"]:
+        counts.insert(above, _called_by_class(model, everybody, counts[above - 1 : above + 1]))
+    return [
+        Cell(low, high, cases - fewer_cases, others - fewer_others)
+        for (low, cases, others), (high, fewer_cases, fewer_others) in pairwise(counts)
+    ]
+
+
+def _called_by_class(model: dict[str, Any], everybody: _Counts, beside: list[_Counts]) -> _Counts:
+    """From the model's own threshold on: the figures of classes tell it, rounded, so between the counts beside it."""
+    (_, most_cases, most_others), (_, fewest_cases, fewest_others) = beside
+    cases = round((model["sensitivity"]["value"] or 0.0) * everybody[1])
+    others = round((1 - (model["specificity"]["value"] or 0.0)) * everybody[2])
+    within = (min(max(cases, fewest_cases), most_cases), min(max(others, fewest_others), most_others))
+    return model["threshold"], *within
+
+
+def blocks(document: dict[str, Any], role: str) -> list[list[Cell]]:
+    """Neighbouring cells together, so that each block has `FEWEST_ROWS` rows, or all of them where there are fewer.
+
+    They end at the model's own threshold and at those of the tables wherever that leaves enough on both sides. What its
+    classes tell is known: where few rows lie on one side of its threshold, no block ends within so many of it.
+    """
+    parts = _split(cells(document, role), (document[role]["threshold"],))
+    for bounds in (TABLED_THRESHOLDS, document["thresholds"]):
+        parts = [piece for part in parts for piece in together(_split(part, bounds), FEWEST_ROWS)]
+    return together(parts, FEWEST_ROWS)
+
+
+def told_thresholds(document: dict[str, Any], role: str) -> set[float]:
+    """Those of the document at which a block begins."""
+    return {block[0].low for block in blocks(document, role)[1:]}
+
+
+def _split(part: list[Cell], bounds: Collection[float]) -> list[list[Cell]]:
+    """Before each cell that begins at one of the bounds."""
+    pieces = [part[:1]]
+    for cell in part[1:]:
+        if cell.low in bounds:
+            pieces.append([])
+        pieces[-1].append(cell)
+    return pieces
+
+
+def together(pieces: list[list[Cell]], fewest: int) -> list[list[Cell]]:
+    """Each piece with those after it until there are so many rows; what is left at the end with the last."""
+    found: list[list[Cell]] = []
+    for piece in pieces:
+        if found and joined(found[-1]).rows < fewest:
+            found[-1] = found[-1] + piece
+        else:
+            found.append(piece)
+    if len(found) > 1 and joined(found[-1]).rows < fewest:
+        found[-2:] = [found[-2] + found[-1]]
+    return found
+
+
+def joined(part: list[Cell]) -> Cell:
+    """Neighbouring cells, one or more, as one."""
+    return Cell(part[0].low, part[-1].high, sum(each.cases for each in part), sum(each.others for each in part))

@@ -1,10 +1,12 @@
-"""Which power a skewed number is raised to before the fit, where none is declared for it."""
+"""What a fit chooses by its training rows: powers of skewed numbers, folds, and a threshold to reach a sensitivity."""
 
+import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 
-from pima.core.arrays import Float32Array, Float64Array
+from pima.core.arrays import Float32Array, Float64Array, Int8Array, Int64Array
 
 LEAST_GAINS = {0.5: 0.3, -1.0: 1.0}
 """By so much a power must make the skewness smaller than what was best before it; the reciprocal by more, since it
@@ -43,3 +45,32 @@ def _skewness(values: Float64Array) -> float:
     if len(values) < 2 or values.std() == 0:
         return 0.0
     return float((((values - values.mean()) / values.std()) ** 3).mean())
+
+
+def threshold_reaching(to_reach: str, probabilities: Float64Array, outcomes: Int8Array) -> float:
+    """For "sensitivity >= 0.85" the largest threshold that reaches it on these rows (n,); for specificity the smallest.
+
+    Both classes must be there. A probability that is no number calls nobody ill, and counts so.
+    """
+    what, _, share = to_reach.split()
+    known = np.where(np.isnan(probabilities), 0.0, probabilities)
+    if what == "sensitivity":
+        of_cases = np.sort(known[outcomes == 1])[::-1]
+        return float(of_cases[_needed(share, len(of_cases)) - 1])
+    of_others = np.sort(known[outcomes == 0])
+    return float(np.nextafter(of_others[_needed(share, len(of_others)) - 1], 2))
+
+
+def _needed(share: str, rows: int) -> int:
+    """So many of the rows are at least this share of them: exactly, as it is written."""
+    return math.ceil(Fraction(share) * rows)
+
+
+def stratified_folds(outcomes: Int8Array, folds: int, seed: int) -> Int64Array:
+    """(n,) a fold's number for each row: by luck, each outcome dealt out evenly."""
+    draw = np.random.default_rng(seed)
+    numbers = np.empty(len(outcomes), dtype=np.int64)
+    for outcome in (0, 1):
+        rows = np.flatnonzero(outcomes == outcome)
+        numbers[draw.permutation(rows)] = np.arange(len(rows)) % folds
+    return numbers
