@@ -19,12 +19,12 @@ from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
 from pima.core.metrics import (
     correct,
     log_losses,
+    lower_p,
     mcnemar_p,
     net_benefits,
     normal_interval,
     odds,
     paired_interval,
-    upper_p,
 )
 from pima.core.subgroups import Grouping
 
@@ -43,7 +43,7 @@ class Window:
 
 
 def in_window(labelled_at_ms: Int64Array, window: Window | None, now_ms: int) -> BoolArray:
-    """Which holdout rows are the test set, (n,); None takes all.
+    """Choose the holdout rows that are the test set, (n,); without a window all.
 
     Times are milliseconds since 1970, UTC. Rows labelled at the same moment count as newer the later they stand, so
     by patient id where the rows are in that order.
@@ -96,13 +96,8 @@ class Contest:
     """How each feature divides the rows into subgroups."""
 
 
-def left_out(usable: BoolArray | None) -> int:
-    """How many rows a mask (n,) leaves out."""
-    return 0 if usable is None else int((~usable).sum())
-
-
 def without_broken_champion(contest: Contest) -> Contest:
-    """A champion that answers with NaN for a row that it can score is as good as one that can't be loaded."""
+    """Take a champion that answers with NaN for a row that it can score for one that can't be loaded."""
     if contest.champion is None:
         return contest
     answers = contest.champion if contest.scorable is None else contest.champion[contest.scorable]
@@ -112,7 +107,7 @@ def without_broken_champion(contest: Contest) -> Contest:
 
 
 def on_the_same_rows(contest: Contest) -> Contest:
-    """Both on the very same rows; where too few are left for that, the challenger alone, on all of them."""
+    """Keep the rows that both can be compared on; where these are too few, the challenger alone, on all rows."""
     if contest.too_few_unseen:
         return replace(contest, champion=None)
     usable = in_all(contest.unseen, contest.scorable)
@@ -126,7 +121,7 @@ def judged_rows(contest: Contest) -> Contest:
 
 
 def in_all(*masks: BoolArray | None) -> BoolArray | None:
-    """Which rows are in every mask that is given, (n,); None where none is."""
+    """Rows that are in every mask that is given, (n,); None where none is given."""
     given = [mask for mask in masks if mask is not None]
     return np.logical_and.reduce(given) if given else None
 
@@ -146,13 +141,13 @@ def only(contest: Contest, rows: BoolArray) -> Contest:
 
 
 class Measure(StrEnum):
-    """By what a challenger must be better; the values of the setting gate.measure."""
+    """The measure by which a challenger must be better; the values of the setting gate.measure."""
 
     ACCURACY = "accuracy"
     LOG_LOSS = "log_loss"
     NET_BENEFIT = "net_benefit"
-    """Of both models' classes at one threshold, the challenger's, whose odds are what a false alarm costs: the same
-    model at another threshold is no gain."""
+    """Both models' classes are taken at one threshold, the challenger's, whose odds are what a false alarm costs: the
+    same model at another threshold is no gain."""
 
 
 TIE = 1e-12
@@ -188,23 +183,19 @@ def measured(measure: Measure, contest: Contest) -> Measured:
     """All figures of a contest whose probabilities are finite numbers."""
     judged = only(contest, contest.in_window)
     challenger, constant = _challenger_worths(measure, judged), _constant_worths(measure, judged)
-    champion = _champion_worths(measure, judged)
-    low = high = p = whole_gain = None
-    if champion is not None:
-        low, high, p = _uncertainty(measure, challenger - champion)
-        whole = _champion_worths(measure, contest)
-        whole_gain = None if whole is None else float((_challenger_worths(measure, contest) - whole).mean())
+    champion, gained, whole = _champion_worths(measure, judged), gains(measure, judged), gains(measure, contest)
+    low, high, p = (None, None, None) if gained is None else _uncertainty(measure, gained)
     return Measured(
         measure=measure,
         challenger=_figure(measure, challenger),
         champion=None if champion is None else _figure(measure, champion),
         constant=_figure(measure, constant),
         gain_on_constant=float((challenger - constant).mean()),
-        gain=None if champion is None else float((challenger - champion).mean()),
+        gain=None if gained is None else float(gained.mean()),
         interval_low=low,
         interval_high=high,
         p=p,
-        whole_gain=whole_gain,
+        whole_gain=None if whole is None else float(whole.mean()),
     )
 
 
@@ -227,7 +218,7 @@ def _champion_worths(measure: Measure, contest: Contest) -> Float64Array | None:
 
 
 def _worths(measure: Measure, contest: Contest, probabilities: Float64Array, threshold: float) -> Float64Array:
-    """What each answer is worth, (n,): the higher, the better."""
+    """The worth of each answer, (n,): the higher, the better."""
     if measure is Measure.LOG_LOSS:
         return -log_losses(probabilities, contest.outcomes)
     if measure is Measure.NET_BENEFIT:
@@ -237,13 +228,11 @@ def _worths(measure: Measure, contest: Contest, probabilities: Float64Array, thr
 
 
 def _constant_worths(measure: Measure, contest: Contest) -> Float64Array:
-    """Of the best answer that is the same for all rows, (n,)."""
-    rows, outcomes = len(contest.outcomes), contest.outcomes
-    answers = [0.0, 1.0]
-    if measure is Measure.LOG_LOSS:
-        answers = [float((outcomes == 1).mean())]
+    """The worth of the best answer that is the same for all rows, (n,)."""
+    prevalence = float((contest.outcomes == 1).mean())
+    answers = [prevalence] if measure is Measure.LOG_LOSS else [0.0, 1.0]
     # Whatever the thresholds are, 0 is below them and 1 is not.
-    worths = [_worths(measure, contest, np.full(rows, answer), 0.5) for answer in answers]
+    worths = [_worths(measure, contest, np.full(len(contest.outcomes), answer), 0.5) for answer in answers]
     return max(worths, key=lambda each: float(each.mean()))
 
 
@@ -257,7 +246,7 @@ def _uncertainty(measure: Measure, gains: Float64Array) -> tuple[float, float, f
     if measure is Measure.ACCURACY:
         won, lost = int((gains > 0).sum()), int((gains < 0).sum())
         return *paired_interval(won, lost, len(gains)), mcnemar_p(won, lost)
-    return *normal_interval(gains), upper_p(gains)
+    return *normal_interval(gains), lower_p(-gains)
 
 
 def told(found: Measured, outcomes: Int8Array, threshold: float) -> str:

@@ -16,8 +16,8 @@ from msgspec import Struct
 
 from pima.core.arrays import Float32Array, Float64Array
 from pima.core.features import Feature, Features
-from pima.core.figures import Z_95_PERCENT
-from pima.core.validation import Validated
+from pima.core.metrics import Z_95_PERCENT
+from pima.core.validation import Validated, counted_reasons
 from pima.core.watched import State, Watched, alerts
 
 MOST_BINS = 10
@@ -45,12 +45,12 @@ class Bins(Struct, frozen=True):
 
 
 def bins_of(feature: Feature, column: Float32Array) -> Bins:
-    """Of training rows (n,), NaN where missing."""
+    """Divide training rows (n,), NaN where missing."""
     return category_bins(column, tuple(feature.codes)) if feature.kind == "category" else number_bins(column)
 
 
 def number_bins(column: Float32Array | Float64Array) -> Bins:
-    """Of numbers (n,), NaN where missing: `MOST_BINS` of equal size where the values allow it, else fewer."""
+    """Divide numbers (n,), NaN where missing: `MOST_BINS` of equal size where the values allow it, else fewer."""
     ordered = np.sort(column.astype(np.float64)[~np.isnan(column)])
     edges = _edges(ordered)
     counts = counts_in(Bins((), edges), column)
@@ -58,18 +58,17 @@ def number_bins(column: Float32Array | Float64Array) -> Bins:
 
 
 def category_bins(column: Float32Array, codes: tuple[int, ...]) -> Bins:
-    """Of codes (n,), NaN where missing: the rare ones share a bin with what no row has."""
+    """Divide codes (n,), NaN where missing: the rare ones share a bin with what no row has."""
     rows = {code: int(np.count_nonzero(column == code)) for code in sorted(codes)}
     kept = [code for code in rows if rows[code] >= FEWEST_ROWS]
     others = int(np.count_nonzero(~np.isnan(column))) - sum(rows[code] for code in kept)
     if kept and 0 < others < FEWEST_ROWS:
         kept.remove(min(kept, key=rows.__getitem__))
-    found = Bins((), codes=tuple(kept))
-    return Bins(counts_in(found, column), codes=found.codes)
+    return Bins(counts_in(Bins((), codes=tuple(kept)), column), codes=tuple(kept))
 
 
 def counts_in(bins: Bins, column: Float32Array | Float64Array) -> tuple[int, ...]:
-    """How many of the values (n,), NaN where missing, each bin holds."""
+    """Count the values (n,), NaN where missing, in each bin."""
     known = len(column) - int(np.count_nonzero(np.isnan(column)))
     if bins.codes:
         each = [int(np.count_nonzero(column == code)) for code in bins.codes]
@@ -80,7 +79,7 @@ def counts_in(bins: Bins, column: Float32Array | Float64Array) -> tuple[int, ...
 
 
 def _least(edges: tuple[float, ...], column: Float32Array | Float64Array) -> Float32Array | Float64Array:
-    """What a value of the column is at least, from each edge on: no edge need be one of its type."""
+    """The least value of the column's type from each edge on: no edge need be one of its type."""
     exact = np.array(edges, dtype=np.float64)
     if column.dtype == np.float64:
         return exact
@@ -89,26 +88,17 @@ def _least(edges: tuple[float, ...], column: Float32Array | Float64Array) -> Flo
 
 
 def _edges(ordered: Float64Array) -> tuple[float, ...]:
-    """Near the quantiles of sorted values (n,), where values differ and leave each bin rows enough."""
+    """Edges near the quantiles of sorted values (n,), where values differ and leave each bin rows enough."""
     rows, bins = len(ordered), min(MOST_BINS, len(ordered) // FEWEST_ROWS)
     cuts = [0]
     for wanted in (n * rows // bins for n in range(1, bins)):
-        cut = _nearest_change(ordered, wanted)
+        first, behind = (int(np.searchsorted(ordered, ordered[wanted], side)) for side in ("left", "right"))
+        cut = first if wanted - first <= behind - wanted else behind
         if cut - cuts[-1] >= FEWEST_ROWS and rows - cut >= FEWEST_ROWS:
             cuts.append(cut)
-    return tuple(_between(float(ordered[cut - 1]), float(ordered[cut])) for cut in cuts[1:])
-
-
-def _nearest_change(ordered: Float64Array, wanted: int) -> int:
-    """Before or behind the values that are equal to the wanted one, whichever is nearer."""
-    first, behind = (int(np.searchsorted(ordered, ordered[wanted], side)) for side in ("left", "right"))
-    return first if wanted - first <= behind - wanted else behind
-
-
-def _between(lower: float, upper: float) -> float:
-    """Halfway, also between neighbours of float32, which features are."""
-    middle = lower / 2 + upper / 2
-    return middle if lower < middle <= upper else upper
+    pairs = [(float(ordered[cut - 1]), float(ordered[cut])) for cut in cuts[1:]]
+    # Halfway; between neighbours of float32, which features are, nothing lies.
+    return tuple(middle if low < (middle := low / 2 + high / 2) <= high else high for low, high in pairs)
 
 
 def _steps(ordered: Float64Array, counts: tuple[int, ...]) -> tuple[float, ...]:
@@ -125,7 +115,7 @@ Rejected = dict[str, int]
 
 
 class Reference(Struct, frozen=True):
-    """Of the rows that a version learned from; no row's value stands in it."""
+    """The distribution of the rows that a version learned from; no row's value stands in it."""
 
     rows: int
     positive: int
@@ -133,7 +123,7 @@ class Reference(Struct, frozen=True):
     features: tuple[Bins, ...]
     """In the version's order."""
     probability: Bins
-    """What the version gives the rows."""
+    """Its probabilities for the rows."""
     labelled: int
     """All rows with an outcome, those that could not be used included."""
     rejected: Rejected
@@ -148,7 +138,7 @@ def reference_of(
     labelled: int,
     rejected: Mapping[str, int],
 ) -> Reference:
-    """Of training rows (n, features), NaN where missing, n >= 1, and their probabilities (n,)."""
+    """Describe training rows (n, features), NaN where missing, n >= 1, and their probabilities (n,)."""
     columns = np.ascontiguousarray(rows.T)
     return Reference(
         rows=len(rows),
@@ -161,7 +151,7 @@ def reference_of(
 
 
 class Tally(Struct, frozen=True):
-    """Of some rows that one version scored or rejected."""
+    """Counts of rows that one version scored or rejected: enough for every figure of a night."""
 
     rows: int = 0
     accepted: int = 0
@@ -172,13 +162,12 @@ class Tally(Struct, frozen=True):
     features: tuple[tuple[int, ...], ...] = ()
     """Of each feature the accepted rows by the reference's bins; empty without a reference."""
     probability: tuple[int, ...] = ()
-    """The same of the probability."""
+    """The accepted rows by the reference's bins of the probability."""
     rejected: Rejected = {}
-    """By what was wrong with them."""
 
 
 def tally_of(validated: Validated, probabilities: Float64Array, threshold: float, reference: Reference | None) -> Tally:
-    """Of one batch, with the probabilities (accepted,)."""
+    """Count one batch, with the probabilities (accepted,)."""
     is_positive = probabilities >= threshold
     columns = np.ascontiguousarray(validated.features.T)
     return Tally(
@@ -190,26 +179,21 @@ def tally_of(validated: Validated, probabilities: Float64Array, threshold: float
         if reference is None
         else tuple(counts_in(bins, column) for bins, column in zip(reference.features, columns, strict=True)),
         probability=() if reference is None else counts_in(reference.probability, probabilities),
-        rejected=dict(Counter(map(" ".join, zip(validated.reasons, validated.fields, strict=True)))),
+        rejected=counted_reasons(validated),
     )
 
 
 def added(tallies: Iterable[Tally]) -> Tally:
-    """Of several parts, all counted by the same reference; an empty one where there are none."""
+    """Add several parts up, all counted by the same reference."""
     found = tuple(tallies)
-    if not found:
-        return Tally()
-    rejected: Counter[str] = Counter()
-    for each in found:
-        rejected.update(each.rejected)
     return Tally(
         rows=sum(each.rows for each in found),
         accepted=sum(each.accepted for each in found),
         positive=sum(each.positive for each in found),
-        expected=sum(each.expected for each in found),
+        expected=sum((each.expected for each in found), 0.0),
         features=tuple(_summed(column) for column in zip(*(each.features for each in found), strict=True)),
         probability=_summed([each.probability for each in found]),
-        rejected=dict(rejected),
+        rejected=dict(sum((Counter(each.rejected) for each in found), Counter())),
     )
 
 
@@ -230,7 +214,7 @@ _SPREADS = 3.0
 
 
 def population_stability_index(counts: Sequence[int], bins: Bins) -> float:
-    """Of rows by bin, one at least: the sum of (p - q) ln(p / q) over the bins' shares p and q.
+    """The sum of (p - q) ln(p / q) over the bins' shares p and q, of rows by bin, one at least.
 
     Each bin counts half a row more on both sides, so that an empty one is finite.
     """
@@ -244,22 +228,24 @@ def _shares(counts: Sequence[int]) -> list[float]:
 
 
 def psi_allowed(rows: int, bins: Bins) -> float:
-    """Of so many rows: the same distribution gives (1/n + 1/m) times chi squared (Yurdakul and Naranjo, Journal of Risk
-    Model Validation 2020, 14:3), n and m being the rows of the two sides."""
+    """The largest index that so many rows may have: the same distribution gives (1/n + 1/m) times chi squared (Yurdakul
+    and Naranjo, Journal of Risk Model Validation 2020, 14:3), n and m being the rows of the two sides."""
     freedom = len(bins.counts) - 1
     return max(PSI_ALLOWED, (1 / rows + 1 / bins.known) * _chi_squared(freedom)) if freedom else PSI_ALLOWED
 
 
 def _chi_squared(freedom: int) -> float:
-    """Exceeded with the probability `CHANCE`; by Wilson and Hilferty (1931)."""
+    """The value that is exceeded with the probability `CHANCE`; by Wilson and Hilferty (1931)."""
     part = 2 / (9 * freedom)
     return float(freedom * (1 - part + _Z * math.sqrt(part)) ** 3)
 
 
 def wasserstein(counts: Sequence[int], bins: Bins) -> float:
-    """Of rows by bin, one at least: how far they would have to move, on the mean, in the training rows' standard
-    deviations, each bin standing where the mean of its training rows is. Nothing lies beyond the outer bins' means, so
-    that a large shift looks smaller than it is."""
+    """The mean way that rows by bin, one at least, would have to move, in the training rows' standard deviations.
+
+    Each bin stands where the mean of its training rows is. Nothing lies beyond the outer bins' means, so that a large
+    shift looks smaller than it is.
+    """
     ours, theirs = _cumulative(counts), _cumulative(bins.counts)
     return sum(step * abs(p - q) for step, p, q in zip(bins.steps, ours, theirs, strict=False))
 
@@ -270,13 +256,13 @@ def _cumulative(counts: Sequence[int]) -> list[float]:
 
 
 def wasserstein_allowed(rows: int, bins: Bins) -> float:
-    """Of so many rows: each cumulative share has the standard deviation sqrt(q (1 - q) (1/n + 1/m))."""
+    """The largest distance that so many rows may have; a cumulative share deviates by sqrt(q (1 - q) (1/n + 1/m))."""
     spread = sum(step * math.sqrt(q * (1 - q)) for step, q in zip(bins.steps, _cumulative(bins.counts), strict=False))
     return max(WASSERSTEIN_ALLOWED, _SPREADS * spread * math.sqrt(1 / rows + 1 / bins.known))
 
 
 def share_allowed(floor: float, counted: int, of: int, reference: int, of_reference: int) -> float:
-    """How far two shares may lie apart: the floor, or what luck does to shares of so many rows."""
+    """The largest difference that two shares may have: the floor, or what luck does to shares of so many rows."""
     pooled = (counted + reference + 1) / (of + of_reference + 2)
     return max(floor, _Z * math.sqrt(pooled * (1 - pooled) * (1 / of + 1 / of_reference)))
 
@@ -297,7 +283,7 @@ NightsBefore = Sequence[Collection[str]]
 def night_figures(
     names: Sequence[str], night: Tally, reference: Reference | None, before: NightsBefore
 ) -> tuple[Watched, ...]:
-    """Of a night, pooled with others perhaps, and the version's features by name."""
+    """All figures of a night, pooled with others perhaps; `names` are the version's features."""
     is_enough = night.rows >= MINIMUM_ROWS
     return tuple(_with_state(each, is_enough, before) for each in _figures(names, night, reference))
 
@@ -309,52 +295,35 @@ def _with_state(found: Watched, is_enough: bool, before: NightsBefore) -> Watche
     return replace(found, state=State.ALERT) if is_alert else found
 
 
+_NO_REFERENCE = Reference(rows=0, positive=0, features=(), probability=Bins(()), labelled=0, rejected={})
+
+
 def _figures(names: Sequence[str], night: Tally, reference: Reference | None) -> Iterator[Watched]:
-    yield from _positive(night, reference)
-    yield expected_accuracy(night.expected, night.accepted)
+    learned, accepted = reference or _NO_REFERENCE, night.accepted
+    yield _share("", "predicted_positive", night.positive, accepted, learned.positive, learned.rows, POSITIVE_ALLOWED)
+    yield expected_accuracy(night.expected, accepted)
     if reference is not None:
         yield from _distances("", "probability_", night.probability, reference.probability)
         for name, counts, bins in zip(names, night.features, reference.features, strict=True):
             yield from _distances(name, "", counts, bins)
-            missing = night.accepted - sum(counts)
-            learned = reference.rows - bins.known
-            yield _share(name, "missing", missing, night.accepted, learned, reference.rows, MISSING_ALLOWED)
-    yield from _rejected(night, reference)
-
-
-def _positive(night: Tally, reference: Reference | None) -> Iterator[Watched]:
-    learned, of = (None, 0) if reference is None else (reference.positive, reference.rows)
-    yield _share("", "predicted_positive", night.positive, night.accepted, learned, of, POSITIVE_ALLOWED)
-
-
-def _rejected(night: Tally, reference: Reference | None) -> Iterator[Watched]:
-    """One for each reason and column of which there are any."""
-    usual = {} if reference is None else reference.rejected
-    for key in sorted(night.rejected.keys() | usual.keys()):
+            missing, usual = accepted - sum(counts), reference.rows - bins.known
+            yield _share(name, "missing", missing, accepted, usual, reference.rows, MISSING_ALLOWED)
+    for key in sorted(night.rejected.keys() | learned.rejected.keys()):
         reason, _, feature = key.partition(" ")
-        learned, of = (None, 0) if reference is None else (usual.get(key, 0), reference.labelled)
-        rows = night.rejected.get(key, 0)
-        yield _share(feature, f"rejected_{reason}", rows, night.rows, learned, of, REJECTED_ALLOWED)
+        rows, usual = night.rejected.get(key, 0), learned.rejected.get(key, 0)
+        yield _share(feature, f"rejected_{reason}", rows, night.rows, usual, learned.labelled, REJECTED_ALLOWED)
 
 
-def _share(
-    feature: str,
-    figure: str,
-    counted: int,
-    of: int,
-    reference: int | None,
-    of_reference: int,
-    floor: float,
-) -> Watched:
+def _share(feature: str, figure: str, counted: int, of: int, usual: int, of_reference: int, floor: float) -> Watched:
     value = counted / of if of else None
-    if reference is None or not of_reference:
+    if not of_reference:
         return Watched(feature, figure, value, of, state=State.NO_REFERENCE)
-    allowed = share_allowed(floor, counted, of, reference, of_reference) if of else None
-    return Watched(feature, figure, value, of, reference / of_reference, allowed)
+    allowed = share_allowed(floor, counted, of, usual, of_reference) if of else None
+    return Watched(feature, figure, value, of, usual / of_reference, allowed)
 
 
 def _distances(feature: str, prefix: str, counts: Sequence[int], bins: Bins) -> Iterator[Watched]:
-    """No distance where the training rows are all in one bin; none from number to number where they are alike."""
+    """Both distances. There is no index where all training rows are in one bin, and no way where they are alike."""
     known = sum(counts)
     for figure, distance, allowed, has_it in (
         ("psi", population_stability_index, psi_allowed, len(bins.counts) > 1),

@@ -9,7 +9,7 @@ the same for all figures, so that no two of them differ by fewer rows.
 """
 
 from bisect import bisect
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -46,7 +46,7 @@ ALL_CALLED = "no rows below the threshold"
 
 @dataclass(frozen=True, slots=True)
 class ModelEvidence:
-    """What one model got on some rows."""
+    """The figures of one model on some rows."""
 
     threshold: float
     """Of the four figures of classes: its own, as in service."""
@@ -70,7 +70,7 @@ class ModelEvidence:
 
 @dataclass(frozen=True, slots=True)
 class SubgroupEvidence:
-    """The same on the rows of one subgroup; all is None where it may not be shown."""
+    """Both models on the rows of one subgroup; all is None where it may not be shown."""
 
     feature: str
     group: str
@@ -112,14 +112,18 @@ class Answers:
     probabilities: Float64Array
     """(n,), finite"""
     threshold: float
-    """From which on it predicts 1."""
+    """It predicts 1 from here on."""
 
 
 def evidence(
     outcomes: Int8Array, challenger: Answers | None, champion: Answers | None, found: tuple[Grouping, ...]
 ) -> Evidence:
-    """Of a test set with outcomes (n,), n >= 1, and how each feature divides it."""
-    both = _Both(_sorted(challenger, outcomes), _sorted(champion, outcomes))
+    """Gather both models' evidence on a test set with outcomes (n,), n >= 1; `found` is how each feature divides it."""
+    both = [
+        None if each is None else (ranked(each.probabilities, outcomes), each.threshold)
+        for each in (challenger, champion)
+    ]
+    of_challenger, of_champion = (None if each is None else _model_evidence(*each) for each in both)
     rows, positive = len(outcomes), int((outcomes == 1).sum())
     return Evidence(
         rows=rows,
@@ -127,29 +131,17 @@ def evidence(
         thresholds=THRESHOLDS,
         subgroup_thresholds=THRESHOLDS_OF_SUBGROUPS,
         treat_all=treating_all(positive, rows, THRESHOLDS),
-        challenger=None if both.challenger is None else _model_evidence(*both.challenger),
-        champion=None if both.champion is None else _model_evidence(*both.champion),
+        challenger=of_challenger,
+        champion=of_champion,
         subgroups=tuple(each for grouping in found for each in _subgroups(outcomes, both, grouping)),
     )
 
 
-_Sorted = tuple[Ranked, float]
-"""A model's answers and its threshold."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Both:
-    challenger: _Sorted | None
-    champion: _Sorted | None
-
-
-def _sorted(answers: Answers | None, outcomes: Int8Array) -> _Sorted | None:
-    return None if answers is None else (ranked(answers.probabilities, outcomes), answers.threshold)
-
-
 def _model_evidence(rows: Ranked, threshold: float, of_subgroup: bool = False) -> ModelEvidence:
     thresholds = THRESHOLDS_OF_SUBGROUPS if of_subgroup else THRESHOLDS
-    counts = called(rows, thresholds)
+    counts, at = called(rows, thresholds), called(rows, (threshold,))
+    found, false_alarms, cases = at.cases[0], at.others[0], int(rows.cases.sum())
+    others = len(rows) - cases
     return ModelEvidence(
         threshold,
         auroc(rows),
@@ -157,32 +149,25 @@ def _model_evidence(rows: Ranked, threshold: float, of_subgroup: bool = False) -
         mean((rows.probabilities - rows.cases) ** 2, low=0, high=1),
         calibration_intercept(rows),
         calibration_slope(rows),
-        *_of_classes(rows, threshold),
+        share(found, cases, NO_CASES),
+        share(others - false_alarms, others, NO_OTHERS),
+        share(found, found + false_alarms, NONE_CALLED),
+        share(others - false_alarms, len(rows) - found - false_alarms, ALL_CALLED),
         decision_curve(counts, len(rows), thresholds),
         None if of_subgroup else counts,
     )
 
 
-def _of_classes(rows: Ranked, threshold: float) -> tuple[Figure, Figure, Figure, Figure]:
-    """Sensitivity, specificity, positive and negative predictive value."""
-    at = called(rows, (threshold,))
-    found, false_alarms, cases = at.cases[0], at.others[0], int(rows.cases.sum())
-    others = len(rows) - cases
-    return (
-        share(found, cases, NO_CASES),
-        share(others - false_alarms, others, NO_OTHERS),
-        share(found, found + false_alarms, NONE_CALLED),
-        share(others - false_alarms, len(rows) - found - false_alarms, ALL_CALLED),
-    )
-
-
-def _subgroups(outcomes: Int8Array, both: _Both, grouping: Grouping) -> Iterator[SubgroupEvidence]:
+def _subgroups(
+    outcomes: Int8Array, both: Sequence[tuple[Ranked, float] | None], grouping: Grouping
+) -> Iterator[SubgroupEvidence]:
+    """Both models' evidence by group; `both` are their answers and thresholds."""
     sizes = grouping.sizes
     if sum(map(bool, sizes)) < 2:
         return
     are_shown = shown(sizes)
     positives = np.bincount(grouping.members, weights=outcomes == 1, minlength=len(sizes)).astype(int).tolist()
-    challenger, champion = (_of_groups(each, grouping, are_shown) for each in (both.challenger, both.champion))
+    challenger, champion = (_of_groups(each, grouping, are_shown) for each in both)
     for n, (group, size) in enumerate(zip(grouping.groups, sizes, strict=True)):
         if are_shown[n]:
             treat_all = treating_all(positives[n], size, THRESHOLDS_OF_SUBGROUPS)
@@ -192,14 +177,15 @@ def _subgroups(outcomes: Int8Array, both: _Both, grouping: Grouping) -> Iterator
             yield SubgroupEvidence(grouping.feature, group, None, None, None, None, None, None)
 
 
-def _of_groups(answers: _Sorted | None, grouping: Grouping, are_shown: tuple[bool, ...]) -> list[ModelEvidence | None]:
-    """Of each group; None of those that may not be shown."""
+def _of_groups(
+    answers: tuple[Ranked, float] | None, grouping: Grouping, are_shown: tuple[bool, ...]
+) -> list[ModelEvidence | None]:
     if answers is None:
         return [None] * len(are_shown)
-    rows, threshold = answers
+    groups = by_group(answers[0], grouping.members, len(are_shown))
     return [
-        _model_evidence(each, threshold, of_subgroup=True) if is_shown else None
-        for each, is_shown in zip(by_group(rows, grouping.members, len(are_shown)), are_shown, strict=True)
+        _model_evidence(each, answers[1], of_subgroup=True) if is_shown else None
+        for each, is_shown in zip(groups, are_shown, strict=True)
     ]
 
 
@@ -208,7 +194,7 @@ VERSION = 1
 
 
 def document(evidence: Evidence) -> dict[str, Any]:
-    """The fields by their names, to five significant digits; `reason` only where there is one."""
+    """Convert evidence to JSON by the names of its fields, floats to five digits; `reason` only where there is one."""
     found: dict[str, Any] = _rounded(asdict(evidence))
     return {"version": VERSION, **found}
 
@@ -222,7 +208,7 @@ def _rounded(value: Any) -> Any:
 
 
 _Counts = tuple[float, int, int]
-"""A threshold, and the rows from there on: with outcome 1, and the others."""
+"""A threshold, and the rows from there on: those with outcome 1, and the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +233,7 @@ def may_be_told(document: dict[str, Any] | None) -> bool:
 
 
 def cells(document: dict[str, Any], role: str) -> list[Cell]:
-    """Between each two thresholds, the model's own among them, below the first and from the last on."""
+    """Divide the rows at each threshold, the model's own among them."""
     positive, model = document["positive"], document[role]
     everybody, called = (0.0, positive, document["rows"] - positive), model["called"]
     counts = [everybody, *zip(document["thresholds"], called["cases"], called["others"], strict=True), (1.0, 0, 0)]
@@ -261,7 +247,8 @@ def cells(document: dict[str, Any], role: str) -> list[Cell]:
 
 
 def _called_by_class(model: dict[str, Any], everybody: _Counts, beside: list[_Counts]) -> _Counts:
-    """From the model's own threshold on: the figures of classes tell it, rounded, so between the counts beside it."""
+    """Count from the model's own threshold on: the figures of classes tell it, rounded, so between the counts beside
+    it."""
     (_, most_cases, most_others), (_, fewest_cases, fewest_others) = beside
     cases = round((model["sensitivity"]["value"] or 0.0) * everybody[1])
     others = round((1 - (model["specificity"]["value"] or 0.0)) * everybody[2])
@@ -270,7 +257,7 @@ def _called_by_class(model: dict[str, Any], everybody: _Counts, beside: list[_Co
 
 
 def blocks(document: dict[str, Any], role: str) -> list[list[Cell]]:
-    """Neighbouring cells together, so that each block has `FEWEST_ROWS` rows, or all of them where there are fewer.
+    """Join neighbouring cells, so that each block has `FEWEST_ROWS` rows, or all of them where there are fewer.
 
     They end at the model's own threshold and at those of the tables wherever that leaves enough on both sides. What its
     classes tell is known: where few rows lie on one side of its threshold, no block ends within so many of it.
@@ -282,12 +269,12 @@ def blocks(document: dict[str, Any], role: str) -> list[list[Cell]]:
 
 
 def told_thresholds(document: dict[str, Any], role: str) -> set[float]:
-    """Those of the document at which a block begins."""
+    """The thresholds of the document at which a block begins."""
     return {block[0].low for block in blocks(document, role)[1:]}
 
 
 def _split(part: list[Cell], bounds: Collection[float]) -> list[list[Cell]]:
-    """Before each cell that begins at one of the bounds."""
+    """Split before each cell that begins at one of the bounds."""
     pieces = [part[:1]]
     for cell in part[1:]:
         if cell.low in bounds:
@@ -297,7 +284,7 @@ def _split(part: list[Cell], bounds: Collection[float]) -> list[list[Cell]]:
 
 
 def together(pieces: list[list[Cell]], fewest: int) -> list[list[Cell]]:
-    """Each piece with those after it until there are so many rows; what is left at the end with the last."""
+    """Join each piece with those after it until there are so many rows; what is left at the end joins the last."""
     found: list[list[Cell]] = []
     for piece in pieces:
         if found and joined(found[-1]).rows < fewest:
@@ -310,5 +297,5 @@ def together(pieces: list[list[Cell]], fewest: int) -> list[list[Cell]]:
 
 
 def joined(part: list[Cell]) -> Cell:
-    """Neighbouring cells, one or more, as one."""
+    """Join neighbouring cells, one or more, to one."""
     return Cell(part[0].low, part[-1].high, sum(each.cases for each in part), sum(each.others for each in part))

@@ -57,7 +57,7 @@ Features = tuple[Feature, ...]
 
 
 class Outcome(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is predicted: 1 or 0, in the column `outcome`."""
+    """The outcome that is predicted: 1 or 0, in the column `outcome`."""
 
     name: str
     """What people call it; files may bring it under this name."""
@@ -79,38 +79,37 @@ class Declaration(Struct, frozen=True, dict=True, forbid_unknown_fields=True, re
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the features, in order."""
+        """The features' names, in order."""
         return names_of(self.features)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What the tables have: the features, and then the retired ones."""
+        """The columns of the tables: the features, and then the retired ones."""
         return names_of(self.features + self.retired)
 
     def rules_for(self, fitted: Features) -> Features:
-        """The rules that rows are judged by for a version that was fitted on these features, some retired perhaps:
-        today's, but for what that version can't take."""
+        """The rules for a version that was fitted on these features, some retired perhaps: today's, but for what that
+        version can't take."""
         known = {feature.name: feature for feature in self.features + self.retired}
         return tuple(_as_taken(known[feature.name], feature) for feature in fitted)
 
     @cached_property
     def spelled(self) -> Mapping[str, str]:
-        """What a file may call each column, folded, and the column: asked for each cell of a header."""
+        """Names that a file may give a column, folded, and the column: asked for each cell of a header."""
         spellings = {each.name: (each.name, *each.also_called) for each in self.features}
         spellings |= {"id": ("id",), "outcome": ("outcome", self.outcome.name, *self.outcome.also_called)}
-        spellings |= {key: (key,) for key in KEYS}
-        return _by_folded(spellings)
+        return _by_folded(spellings | {key: (key,) for key in KEYS})
 
     @cached_property
     def perhaps_spelled(self) -> Mapping[str, str]:
-        """The same of names that are no more than a hint."""
+        """Names that are no more than a hint, folded, and the column."""
         spellings = {each.name: each.perhaps_called for each in self.features}
         return _by_folded(spellings | {"id": ("patientid",), "outcome": self.outcome.perhaps_called})
 
 
 def _as_taken(today: Feature, fitted: Feature) -> Feature:
-    """No value below the range of a fit that may have raised it to a power: its root or reciprocal may be none. And no
-    code that the fit never saw where a row can't do without one; elsewhere such a code counts as missing."""
+    # No value below the range of a fit that may have raised it to a power: its root or reciprocal may be none. And no
+    # code that the fit never saw where a row can't do without one; elsewhere such a code counts as missing.
     may_be_raised = fitted.power != 1 and fitted.low is not None and fitted.low >= 0
     if may_be_raised and today.low is not None and fitted.low is not None:
         return replace(today, low=max(today.low, fitted.low))
@@ -120,7 +119,7 @@ def _as_taken(today: Feature, fitted: Feature) -> Feature:
 
 
 def names_of(features: Features) -> tuple[str, ...]:
-    """Their columns, in order."""
+    """The features' columns, in order."""
     return tuple(feature.name for feature in features)
 
 
@@ -163,7 +162,7 @@ def _by_folded(spellings: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
 
 
 def first_difference(configured: Declaration, stored: Declaration) -> str | None:
-    """Where two declarations differ first, in words; None where they don't, whatever is retired."""
+    """The first difference of two declarations in words; None where there is none, whatever is retired."""
     if what := _differing_field(configured.outcome, stored.outcome):
         return f"the outcome's {what}"
     for one, other in zip(configured.features, stored.features, strict=False):
@@ -241,7 +240,7 @@ class Fault:
 
 
 def first_fault(declaration: Declaration) -> Fault | None:
-    """What must be changed before it can be used; None where nothing must."""
+    """Find what must be changed before a declaration can be used; None where nothing must."""
     return next(_faults(declaration), None)
 
 
@@ -256,8 +255,9 @@ def _faults(declaration: Declaration) -> Iterator[Fault]:
         yield Fault("feature", f"stands there {len(features)} times", f"1 to {MOST_FEATURES} features")
     yield from _faults_of_names(declaration)
     for position, feature in enumerate(features, start=1):
-        yield from _faults_of_kind(f"feature {position} ({feature.name})", feature)
-        yield from _faults_of_words(f"feature {position} ({feature.name})", feature)
+        place = f"feature {position} ({feature.name})"
+        yield from (_faults_of_category if feature.kind == "category" else _faults_of_number)(place, feature)
+        yield from _faults_of_words(place, feature)
     yield from _faults_of_words("outcome", declaration.outcome)
     total = sum(map(inputs, features))
     if total > MOST_INPUTS:
@@ -265,29 +265,16 @@ def _faults(declaration: Declaration) -> Iterator[Fault]:
 
 
 def _faults_of_names(declaration: Declaration) -> Iterator[Fault]:
-    """Of the outcome and the features alike: each of their names may stand in the header of a file."""
+    """Check outcome and features alike: each of their names may stand in the header of a file."""
     outcome, owners = declaration.outcome, {"id": "the patient's id", "outcome": "the outcome"}
     owners |= {folded_name(key): f"the service's own column {key}" for key in KEYS}
-    yield from _faults_of_texts("outcome", outcome)
     # What the shipped one is called is its column, which is the service's own.
     yield from _faults_of_name("outcome", outcome.name) if outcome.name != "outcome" else ()
-    yield from _faults_of_owners("outcome", "the outcome", outcome, owners)
+    yield from _faults_of_other_names("outcome", "the outcome", outcome, owners)
     for position, feature in enumerate(declaration.features, start=1):
         place = f"feature {position}"
-        yield from _faults_of_texts(place, feature)
         yield from _faults_of_name(place, feature.name)
-        yield from _faults_of_owners(place, place, feature, owners)
-
-
-def _faults_of_texts(place: str, declared: Feature | Outcome) -> Iterator[Fault]:
-    for key in declared.__struct_fields__:
-        if any(re.search("[\0\ud800-\udfff]", text) for text in _texts(getattr(declared, key))):
-            what = "may not hold a NUL character or half of a pair of surrogates"
-            yield Fault(f"{place}: {key}", what, "text that every database keeps")
-    for key in ("also_called", "perhaps_called"):
-        if not all(folded_name(name) and name.isprintable() for name in getattr(declared, key)):
-            what = "may not hold a name that no column can have"
-            yield Fault(f"{place}: {key}", what, "names of printable characters, none of them blank")
+        yield from _faults_of_other_names(place, place, feature, owners)
 
 
 def _faults_of_words(place: str, declared: Feature | Outcome) -> Iterator[Fault]:
@@ -320,20 +307,19 @@ def _faults_of_name(place: str, name: str) -> Iterator[Fault]:
         yield Fault(f"{place}: name", f"is {read_as}, which is a column of the service's own", "another name")
 
 
-def _faults_of_owners(place: str, owner: str, declared: Feature | Outcome, owners: dict[str, str]) -> Iterator[Fault]:
-    """Where another has a name already; `owners` is by folded name, and takes those of this one in."""
+def _faults_of_other_names(
+    place: str, owner: str, declared: Feature | Outcome, owners: dict[str, str]
+) -> Iterator[Fault]:
+    """Check that no other owns a name; `owners` is by folded name, and takes those of this one in."""
+    for key in ("also_called", "perhaps_called"):
+        if not all(folded_name(name) and name.isprintable() for name in getattr(declared, key)):
+            what = "may not hold a name that no column can have"
+            yield Fault(f"{place}: {key}", what, "names of printable characters, none of them blank")
     for key, names in (("name", (declared.name,)), ("also_called", declared.also_called)):
         for name in names:
             other = owners.setdefault(folded_name(name), owner)
             if other != owner:
                 yield Fault(f"{place}: {key}", f"is that of {other} as well", "a name for each")
-
-
-def _faults_of_kind(place: str, feature: Feature) -> Iterator[Fault]:
-    if feature.kind == "category":
-        yield from _faults_of_category(place, feature)
-    else:
-        yield from _faults_of_number(place, feature)
 
 
 def _faults_of_number(place: str, feature: Feature) -> Iterator[Fault]:
@@ -342,32 +328,30 @@ def _faults_of_number(place: str, feature: Feature) -> Iterator[Fault]:
     if feature.low is None or feature.high is None:
         yield Fault(f"{place}: {'low' if feature.low is None else 'high'}", "is missing", "low and high of each number")
         return
-    yield from _faults_of_range(place, feature.low, feature.high)
-    if feature.power is not None and feature.power not in POWERS:
-        yield Fault(f"{place}: power", "is none that the model has", "1, 0.5 or -1, or none, to leave it to the fit")
-    if feature.power == 0.5 and feature.low < 0:
-        yield Fault(f"{place}: power", "is 0.5, but there are values below 0", "low of 0 or above, or another power")
-    if feature.power == -1 and feature.low <= 0:
-        yield Fault(f"{place}: power", "is -1, but there may be values of 0", "low above 0, or another power")
-    if feature.scale is not None and not SMALLEST_SCALE <= feature.scale <= LARGEST_SCALE:
-        expected = (
-            f"a number from {SMALLEST_SCALE:g} to {LARGEST_SCALE:g}; what the model is not to lean on is left out"
-        )
-        yield Fault(f"{place}: scale", "is no scale", expected)
-    ascending = all(one < other for one, other in pairwise((feature.low, *feature.bands)))
-    if feature.bands and not (ascending and feature.bands[-1] <= feature.high):
-        yield Fault(f"{place}: bands", "are no ends of bands", "ascending numbers, above low and at most high")
-    if len(feature.bands) > MOST_BANDS:
-        yield Fault(f"{place}: bands", f"are {len(feature.bands)}", f"at most {MOST_BANDS}")
-
-
-def _faults_of_range(place: str, low: float, high: float) -> Iterator[Fault]:
-    if not (-math.inf < low <= high < math.inf):
+    if not (-math.inf < feature.low <= feature.high < math.inf):
         yield Fault(f"{place}: low", "and high are no range", "finite numbers, low at most high")
-    for key, bound in (("low", low), ("high", high)):
+    for key, bound in (("low", feature.low), ("high", feature.high)):
         if bound and not SMALLEST <= abs(bound) <= LARGEST:
             expected = f"0, or from {SMALLEST:g} to {LARGEST:g}, of either sign; another unit helps"
             yield Fault(f"{place}: {key}", "is beyond what the model's numbers carry", expected)
+    yield from _faults_of_power_and_bands(place, feature, feature.low, feature.high)
+
+
+def _faults_of_power_and_bands(place: str, feature: Feature, low: float, high: float) -> Iterator[Fault]:
+    if feature.power is not None and feature.power not in POWERS:
+        yield Fault(f"{place}: power", "is none that the model has", "1, 0.5 or -1, or none, to leave it to the fit")
+    if feature.power == 0.5 and low < 0:
+        yield Fault(f"{place}: power", "is 0.5, but there are values below 0", "low of 0 or above, or another power")
+    if feature.power == -1 and low <= 0:
+        yield Fault(f"{place}: power", "is -1, but there may be values of 0", "low above 0, or another power")
+    if feature.scale is not None and not SMALLEST_SCALE <= feature.scale <= LARGEST_SCALE:
+        expected = f"a number from {SMALLEST_SCALE:g} to {LARGEST_SCALE:g}"
+        yield Fault(f"{place}: scale", "is no scale", f"{expected}; what the model is not to lean on is left out")
+    ascending = all(one < other for one, other in pairwise((low, *feature.bands)))
+    if feature.bands and not (ascending and feature.bands[-1] <= high):
+        yield Fault(f"{place}: bands", "are no ends of bands", "ascending numbers, above low and at most high")
+    if len(feature.bands) > MOST_BANDS:
+        yield Fault(f"{place}: bands", f"are {len(feature.bands)}", f"at most {MOST_BANDS}")
 
 
 def _faults_of_category(place: str, feature: Feature) -> Iterator[Fault]:

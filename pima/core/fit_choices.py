@@ -1,4 +1,4 @@
-"""What a fit chooses by its training rows: powers of skewed numbers, folds, and a threshold to reach a sensitivity."""
+"""Choices of a fit by its training rows: powers of skewed numbers, folds, and a threshold to reach a sensitivity."""
 
 import math
 from collections.abc import Sequence
@@ -48,9 +48,10 @@ def _skewness(values: Float64Array) -> float:
 
 
 def threshold_reaching(to_reach: str, probabilities: Float64Array, outcomes: Int8Array) -> float:
-    """For "sensitivity >= 0.85" the largest threshold that reaches it on these rows (n,); for specificity the smallest.
+    """Find the largest threshold that reaches "sensitivity >= 0.85" on these rows (n,); for specificity the smallest.
 
-    Both classes must be there. A probability that is no number calls nobody ill, and counts so.
+    Both classes must be there. The probabilities must come from models that did not learn from these rows: on its own
+    training rows a model looks surer than it is. A probability that is no number calls nobody ill, and counts so.
     """
     what, _, share = to_reach.split()
     known = np.where(np.isnan(probabilities), 0.0, probabilities)
@@ -62,12 +63,12 @@ def threshold_reaching(to_reach: str, probabilities: Float64Array, outcomes: Int
 
 
 def _needed(share: str, rows: int) -> int:
-    """So many of the rows are at least this share of them: exactly, as it is written."""
+    """The number of rows that is at least this share of them: exactly, as it is written."""
     return math.ceil(Fraction(share) * rows)
 
 
 def stratified_folds(outcomes: Int8Array, folds: int, seed: int) -> Int64Array:
-    """(n,) a fold's number for each row: by luck, each outcome dealt out evenly."""
+    """Deal rows out to folds, (n,) numbers from 0: each outcome evenly, in an order drawn by the seed."""
     draw = np.random.default_rng(seed)
     numbers = np.empty(len(outcomes), dtype=np.int64)
     for outcome in (0, 1):

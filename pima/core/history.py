@@ -17,8 +17,8 @@ from msgspec import structs
 from pima.core.arrays import BoolArray, Float32Array, Int8Array, Int64Array
 from pima.core.digest import sha256_of
 from pima.core.features import Declaration, Features, names_of
-from pima.core.holdout import Ranked, RowKeys, below, in_holdout, ranked
-from pima.core.validation import Measurements, as_features, broken_rules, validate
+from pima.core.holdout import RowKeys, RowRanks, below, in_holdout, ranked
+from pima.core.validation import Measurements, as_features, broken_rules, counted_reasons, validate
 
 MOST_TWINS = 0.05
 """From this share of the training rows on, rows with the features of a holdout row are no sign of the same person. With
@@ -28,7 +28,7 @@ age, sex and five codes, all drawn apart, they were 59 % of 2,000 rows and 99 % 
 def twins_unless_known(
     features: Float32Array, has_person: BoolArray, others: Float32Array, others_have_person: BoolArray
 ) -> BoolArray:
-    """Which rows (n, features) are twins of some other (m, features): equal, and not both with a person."""
+    """Find twins among rows (n, features) of some others (m, features): equal, and not both with a person."""
     found = twins_of(features, others[~others_have_person])
     if others_have_person.any():
         left = ~has_person & ~found
@@ -37,7 +37,7 @@ def twins_unless_known(
 
 
 def twins_of(features: Float32Array, others: Float32Array) -> BoolArray:
-    """Which rows (n, features) have exactly the features of some other (m, features); NaN equals NaN."""
+    """Find rows (n, features) with exactly the features of some others (m, features); NaN equals NaN."""
     known = {row.tobytes() for row in _canonical(others)}
     return np.fromiter((row.tobytes() in known for row in _canonical(features)), bool, count=len(features))
 
@@ -60,7 +60,7 @@ class History:
     labelled_at_ms: Int64Array
     """(n,), when each outcome arrived: milliseconds since 1970, UTC"""
     keys: RowKeys | None = None
-    """Of n rows; None where no row has had a key, and each goes by its id."""
+    """The keys of n rows; None where no row has had a key, and each goes by its id."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ class Side:
     retired: Measurements | None = None
     """n rows of the features that are no longer declared, as they were read: an older version may have been fitted on
     some. None where they are not needed."""
-    ranked: Ranked | None = None
-    """By what n rows were called first; None where each goes by its id, and of rows that are not split."""
+    ranked: RowRanks | None = None
+    """The ranks of n rows; None where each goes by its id, and for rows that are not split."""
 
     def __len__(self) -> int:
         return len(self.outcomes)
@@ -107,12 +107,12 @@ class Side:
 
     @property
     def has_person(self) -> BoolArray:
-        """Of which rows it is known whose they are, (n,)."""
+        """Rows, (n,), of which it is known whose they are."""
         return np.zeros(len(self), dtype=bool) if self.ranked is None else self.ranked.has_person
 
     @property
     def came_by_key(self) -> BoolArray:
-        """Which rows were called by a person or a source's key when they came, and not by their id, (n,)."""
+        """Rows, (n,), that were called by a person or a source's key when they came, and not by their id."""
         return np.zeros(len(self), dtype=bool) if self.ranked is None else self.ranked.came_by_key
 
     def with_persons(self, which: BoolArray) -> BoolArray:
@@ -120,7 +120,7 @@ class Side:
         return which if self.ranked is None else self.ranked.with_persons(which)
 
     def in_holdout(self, salt: str, share: float) -> BoolArray:
-        """Which of the rows a holdout of this share has, (n,)."""
+        """Membership, (n,), in a holdout of this share."""
         if self.ranked is None:
             return in_holdout(self.patient_ids, salt, share)
         return below(self.ranked.ranks, share)
@@ -168,10 +168,12 @@ def split(history: History, features: Features, salt: str, holdout_share: float,
     columns = (history.outcomes[kept], history.labelled_at_ms[kept])
     usable = Side(history.patient_ids[kept], checked.features, *columns, retired.rows(kept) if retired else None)
     left_out = Counter(checked.reasons)
-    broken = Counter(map(" ".join, zip(checked.reasons, checked.fields, strict=True)))
-    every = (len(history.outcomes), dict(broken))
+    every = (len(history.outcomes), counted_reasons(checked))
     if history.keys is not None:
-        usable, left_out["side_undecided"] = _decided(usable, kept, history.keys, salt, holdout_share)
+        # Of all rows: what is invalid may still show that its person has rows on both sides.
+        called = ranked(history.keys, salt).rows(kept)
+        lost = called.undecided(holdout_share)
+        usable, left_out["side_undecided"] = replace(usable, ranked=called).rows(~lost), int(lost.sum())
     held = usable.in_holdout(salt, holdout_share)
     holdout, rest = usable.rows(held), usable.rows(~held)
     twins = twins_unless_known(rest.features, rest.has_person, holdout.features, holdout.has_person)
@@ -184,16 +186,8 @@ def split(history: History, features: Features, salt: str, holdout_share: float,
     return Split(rest.rows(~twins), holdout, dict(+left_out), 0, False, *every)
 
 
-def _decided(usable: Side, kept: Int64Array, keys: RowKeys, salt: str, holdout_share: float) -> tuple[Side, int]:
-    """The usable rows, whose numbers are `kept`, whose side is decided, with their ranks; how many others there are."""
-    # Of all rows: what is invalid may still show that its person has rows on both sides.
-    called = ranked(keys, salt).rows(kept)
-    lost = called.undecided(holdout_share)
-    return replace(usable, ranked=called).rows(~lost), int(lost.sum())
-
-
 def _alike_as_they_came(rest: Side, holdout: Side) -> int:
-    """How many training rows equal a holdout row that came as they did, by a key or by its id alone.
+    """Count the training rows that equal a holdout row that came as they did, by a key or by its id alone.
 
     A history that came once from a file and once more by a pull is full of equal rows, however fine its features are.
     """
@@ -229,7 +223,6 @@ def as_taken(side: Side, declared: Declaration, fitted: Features) -> AsTaken:
 
 
 def _can_be_taken(values: Float32Array, rules: Features) -> BoolArray:
-    """Which rows of features (n, rules), sound by today's rules, are so by these, (n,)."""
     # Each value was rounded to float32; a range whose ends are not would lose those that stand on them.
     rounded = tuple(structs.replace(rule, low=_rounded(rule.low), high=_rounded(rule.high)) for rule in rules)
     broken = broken_rules(Measurements(values.astype(np.float64), np.isnan(values)), rounded)
@@ -242,8 +235,7 @@ def _rounded(bound: float | None) -> float | None:
 
 
 def shortage(history: Split, minimum_labels: int, minimum_of_each_class: int) -> str | None:
-    """What is missing for a fair fit and a fair judgement, and what does not count; None where there is enough. Counts
-    only."""
+    """Tell what is missing for a fair fit and a fair judgement, in counts; None where there is enough."""
     lacking = _lacking(history, minimum_labels, minimum_of_each_class)
     left_out = ", ".join(f"{rows} labelled rows ({reason})" for reason, rows in sorted(history.left_out.items()))
     return f"{lacking}; left out: {left_out}" if lacking and left_out else lacking
@@ -262,18 +254,18 @@ def _lacking(history: Split, minimum_labels: int, minimum_of_each_class: int) ->
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What a model version was fitted on."""
+    """The rows that a model version was fitted on."""
 
     patient_ids: Int64Array
-    """(m,), of the rows that it learned from"""
+    """(m,)"""
     features: Float32Array | None = None
-    """(m, features), of the same rows; None where they are not kept."""
-    ranked: Ranked | None = None
-    """Of the same rows, by what they were called first and whose they are by now; None where no row has had a key."""
+    """(m, features); None where they are not kept."""
+    ranked: RowRanks | None = None
+    """The rows' ranks; None where no row has had a key."""
 
 
 def unseen_by(learned: Learned, holdout: Side, features: Float32Array, by_features: bool = True) -> BoolArray:
-    """Which rows of a holdout, with their features as the version takes them, it can't have learned from, (n,).
+    """Find rows of a holdout, (n,), that a version can't have learned from; `features` are as the version takes them.
 
     No clock is asked: a row that was deleted and comes in again, or out of a backup, looks new by every time in it.
     """
@@ -283,7 +275,6 @@ def unseen_by(learned: Learned, holdout: Side, features: Float32Array, by_featur
         twins = twins_unless_known(features, holdout.has_person, learned.features, has_person)
         seen |= holdout.with_persons(twins)
     if learned.ranked is not None and holdout.ranked is not None:
-        rows = learned.ranked
-        persons = np.concatenate([rows.ranks, rows.persons[rows.has_person]])
+        persons = np.concatenate([learned.ranked.ranks, learned.ranked.persons[learned.ranked.has_person]])
         seen |= holdout.ranked.has_person & np.isin(holdout.ranked.persons, persons)
     return ~seen

@@ -26,31 +26,31 @@ def in_holdout(patient_ids: Int64Array, salt: str, share: float) -> BoolArray:
 
 
 def ranks(keys: Iterable[bytes], salt: str) -> UInt64Array:
-    """Where each key stands in the range, (n,): the first 64 bits of its HMAC-SHA256."""
+    """Rank keys, (n,): the first 64 bits of each one's HMAC-SHA256."""
     keyed = hmac.new(salt.encode(), digestmod="sha256")
-    digests = b"".join([_digest(keyed, key) for key in keys])
+
+    def digest(key: bytes) -> bytes:
+        # A copy of the keyed state costs less than keying anew for each of a million keys.
+        state = keyed.copy()
+        state.update(key)
+        return state.digest()
+
+    digests = b"".join([digest(key) for key in keys])
     return np.frombuffer(digests, dtype=">u8")[:: keyed.digest_size // 8].astype(np.uint64)
 
 
 def below(ranks_: UInt64Array, share: float) -> BoolArray:
-    """Which ranks are in a holdout of this share, (n,)."""
+    """Membership of ranks, (n,), in a holdout of this share."""
     return ranks_ < int(share * _TWO_TO_64)
-
-
-def _digest(keyed: hmac.HMAC, key: bytes) -> bytes:
-    # A copy of the keyed state costs less than keying anew for each of a million keys.
-    state = keyed.copy()
-    state.update(key)
-    return state.digest()
 
 
 @dataclass(frozen=True, slots=True)
 class RowKeys:
-    """What labelled rows are called, as the tables hold it."""
+    """The names of labelled rows, as the tables hold them."""
 
     first: list[str]
-    """(n,), by what each row's side was decided when it first came: `person KEY`, `source NAME KEY`, its id, or, where
-    that was a person who was forgotten since, `rank_name`."""
+    """(n,), the name that decided each row's side when it first came: `person KEY`, `source NAME KEY`, its id, or
+    `rank_name` where that was a person who was forgotten since."""
     persons: list[str | None]
     """(n,), each row's person by now; None where it has none."""
     renamed: list[tuple[str, str]] = field(default_factory=list)
@@ -59,59 +59,48 @@ class RowKeys:
 
 
 @dataclass(frozen=True, slots=True)
-class Renamed:
-    """Rows that were first called otherwise than by their person."""
+class RowRanks:
+    """The ranks of labelled rows and of their persons, by which their sides are decided."""
 
     ranks: UInt64Array
-    """(m,), by what they were called first."""
-    persons: UInt64Array
-    """(m,), of their persons."""
-
-    def astray(self, share: float) -> UInt64Array:
-        """The persons of whom one of these is on another side than the person is, in a holdout of this share."""
-        found: UInt64Array = self.persons[below(self.persons, share) != below(self.ranks, share)]
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """The same, as sides need it."""
-
-    ranks: UInt64Array
-    """(n,), each row's place in the range of the holdout's hash, by what it was called first."""
+    """(n,), each row's rank by what it was called first."""
     has_person: BoolArray
     """(n,)"""
     persons: UInt64Array
-    """(n,), its person's place; means nothing where it has none."""
+    """(n,), its person's rank; means nothing where it has none."""
     came_by_key: BoolArray
     """(n,), whether it was called first by a person or a source's key, and not by its id."""
-    renamed: Renamed
-    """Of all rows that there ever were, and so the same whichever n rows these are."""
+    renamed: UInt64Array
+    """(m,), ranks of rows that were first called otherwise than by their person: all that there ever were, and so the
+    same whichever n rows these are."""
+    persons_of_renamed: UInt64Array
+    """(m,)"""
 
-    def rows(self, which: BoolArray | Int64Array) -> "Ranked":
+    def rows(self, which: BoolArray | Int64Array) -> "RowRanks":
         """Some of the rows; `which` is (n,), or their numbers."""
         arrays = (self.ranks[which], self.has_person[which], self.persons[which], self.came_by_key[which])
-        return Ranked(*arrays, self.renamed)
+        return RowRanks(*arrays, self.renamed, self.persons_of_renamed)
 
     def with_persons(self, which: BoolArray) -> BoolArray:
         """These rows and all others of their persons, (n,)."""
         return which | (self.has_person & np.isin(self.persons, self.persons[which & self.has_person]))
 
     def undecided(self, share: float) -> BoolArray:
-        """Which rows are of a person of whom some row is, or was, on another side than the person is, (n,).
+        """Find rows, (n,), of persons of whom some row is, or was, on another side than the person is.
 
-        So neither of a person with rows on both sides, nor a row whose person came later and belongs elsewhere.
+        So these are rows of a person with rows on both sides, or whose person came later and belongs elsewhere.
         """
         # By ranks, and not by name: that two of a million persons share theirs is one in some 40 million.
-        return self.has_person & np.isin(self.persons, self.renamed.astray(share))
+        is_astray = below(self.persons_of_renamed, share) != below(self.renamed, share)
+        return self.has_person & np.isin(self.persons, self.persons_of_renamed[is_astray])
 
 
 _RANK = "rank "
 
 
 def rank_name(name: str, salt: str) -> str:
-    """What stands in the place of a name that is to be forgotten: it has the same place in the range, and so is on the
-    same side whatever the share."""
+    """A substitute for a name that is to be forgotten: it has the same rank, and so is on the same side whatever the
+    share."""
     return f"{_RANK}{int(ranks([name.encode()], salt)[0]):016x}"
 
 
@@ -124,22 +113,20 @@ def _first_ranks(names: Sequence[str], salt: str) -> UInt64Array:
 
 
 def person_ranks(persons: Iterable[str], salt: str) -> UInt64Array:
-    """Where persons stand in the range: as a row does that is first called by its person."""
+    """Rank persons as rows that are first called by their person."""
     return ranks((f"person {person}".encode() for person in persons), salt)
 
 
-def ranked(keys: RowKeys, salt: str) -> Ranked:
-    """The rows' ranks."""
+def ranked(keys: RowKeys, salt: str) -> RowRanks:
+    """Rank labelled rows."""
     first = _first_ranks(keys.first, salt)
     has_person = np.fromiter((person is not None for person in keys.persons), bool, count=len(keys.persons))
     persons = np.zeros_like(first)
     persons[has_person] = person_ranks((person for person in keys.persons if person is not None), salt)
     # A row that was written while the triggers were switched off is among the labelled ones alone.
     others = has_person & (persons != first)
-    renamed = Renamed(
-        np.concatenate([first[others], _first_ranks([name for name, _ in keys.renamed], salt)]),
-        np.concatenate([persons[others], person_ranks((person for _, person in keys.renamed), salt)]),
-    )
+    renamed = np.concatenate([first[others], _first_ranks([name for name, _ in keys.renamed], salt)])
+    of_renamed = np.concatenate([persons[others], person_ranks((person for _, person in keys.renamed), salt)])
     by_key = (name.startswith(("person ", "source ")) for name in keys.first)
     came_by_key = np.fromiter(by_key, bool, count=len(keys.first))
-    return Ranked(first, has_person, persons, came_by_key, renamed)
+    return RowRanks(first, has_person, persons, came_by_key, renamed, of_renamed)

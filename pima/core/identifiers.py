@@ -42,10 +42,13 @@ _PLAIN_UUID = "00000000-0000-0000-0000-000000000000" + _BETWEEN
 
 
 def canonical_text(value: str) -> str | None:
-    """NFC, without spaces at its end, case kept; None where it is empty, too long, or no text that a table can hold."""
+    """Text in NFC, without spaces at its end, case kept; None where it is empty, too long, or no table can hold it."""
     text = value if value.isascii() else unicodedata.normalize("NFC", value)
     text = text.rstrip(" ")
-    return text if text and "\0" not in text and _bytes(text) <= LONGEST_KEY else None
+    try:
+        return text if text and "\0" not in text and len(text.encode()) <= LONGEST_KEY else None
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return None
 
 
 def canonical_key(values: Sequence[object], types: Sequence[KeyType]) -> str | None:
@@ -57,7 +60,7 @@ def canonical_key(values: Sequence[object], types: Sequence[KeyType]) -> str | N
 
 
 def canonical_keys(columns: Sequence[Sequence[object]], types: Sequence[KeyType]) -> list[str | None]:
-    """The same of many rows, a sequence of values a column."""
+    """The keys of many rows, a sequence of values a column."""
     if len(types) == 1 and _are_canonical(columns[0], types[0]):
         return list(columns[0])  # type: ignore[arg-type]
     if tuple(types) == ("integer",) and set(map(type, columns[0])) <= {int, NoneType}:
@@ -68,19 +71,15 @@ def canonical_keys(columns: Sequence[Sequence[object]], types: Sequence[KeyType]
 def key_of_text(text: str, types: Sequence[KeyType]) -> str | None:
     """The key of a row that a person or a program has written down: an integer may have a plus, zeros before it and
     none but zeros behind a point, and several columns are a JSON array; None where it is none of these types."""
-    values: list[object] = [text] if len(types) == 1 else _array(text)
-    if len(values) != len(types):
+    values: object = [text]
+    if len(types) > 1:
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError):
+            return None
+    if not isinstance(values, list) or len(values) != len(types):
         return None
     return canonical_key(list(map(_read_integer, values, types)), types)
-
-
-def _array(text: str) -> list[object]:
-    """Empty where it is none."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return []
-    return found if isinstance(found, list) else []
 
 
 def _read_integer(value: object, key_type: KeyType) -> object:
@@ -93,30 +92,22 @@ def _read_integer(value: object, key_type: KeyType) -> object:
 def _canonical(value: object, key_type: KeyType) -> str | None:
     match key_type:
         case "integer":
-            return _canonical_integer(value)
+            if isinstance(value, Decimal) and _is_whole(value):
+                value = int(value)
+            # A truth value is an int to Python alone.
+            return canonical_text(str(value)) if type(value) is int else None
         case "uuid":
-            return _canonical_uuid(value)
+            if isinstance(value, UUID):
+                return str(value)
+            found = _UUID.fullmatch(value.strip(" ").lower()) if isinstance(value, str) else None
+            return None if found is None else "-".join(found.groups())
         case _:
             return canonical_text(value) if isinstance(value, str) else None
-
-
-def _canonical_integer(value: object) -> str | None:
-    if isinstance(value, Decimal) and _is_whole(value):
-        value = int(value)
-    # A truth value is an int to Python alone.
-    return canonical_text(str(value)) if type(value) is int else None
 
 
 def _is_whole(value: Decimal) -> bool:
     # Of more digits than a key may have none is made: an exponent can say more than a memory holds.
     return value.is_finite() and value.adjusted() < LONGEST_KEY and value == value.to_integral_value()
-
-
-def _canonical_uuid(value: object) -> str | None:
-    if isinstance(value, UUID):
-        return str(value)
-    found = _UUID.fullmatch(value.strip(" ").lower()) if isinstance(value, str) else None
-    return None if found is None else "-".join(found.groups())
 
 
 def _are_canonical(values: Sequence[object], key_type: KeyType) -> bool:
@@ -130,16 +121,9 @@ def _are_canonical(values: Sequence[object], key_type: KeyType) -> bool:
     return is_plain and " \0" not in joined and "\0\0" not in joined and joined[0] != _BETWEEN
 
 
-def _bytes(text: str) -> int:
-    try:
-        return len(text.encode())
-    except UnicodeEncodeError:  # half of a surrogate pair
-        return LONGEST_KEY + 1
-
-
 @dataclass(frozen=True, slots=True)
 class ById:
-    """A row by what it is called in `patients`."""
+    """A row, as a person names it in a command by its id."""
 
     patient_id: int
 
@@ -149,7 +133,7 @@ class ById:
 
 @dataclass(frozen=True, slots=True)
 class ByKey:
-    """A row by what it is called in its source; that may be a name, so no text shows it."""
+    """A row by its key in its source; that may be a name, so no text shows it."""
 
     source: str
     source_key: str
@@ -160,7 +144,7 @@ class ByKey:
 
 @dataclass(frozen=True, slots=True)
 class ByPerson:
-    """All rows of a person, by its key: as it was written, and then as sources may spell it, of which the first that is
+    """All rows of a person by its key: as it was written, and then as sources may spell it, of which the first that is
     known counts. No text shows it."""
 
     spellings: tuple[str, ...]
@@ -174,22 +158,22 @@ FORGOTTEN = "forgotten"
 
 
 def name_of_id(patient_id: int) -> str:
-    """What a row is called by its id. No two kinds of names can meet."""
+    """Name a row by its id. No two kinds of names can meet."""
     return f"id {patient_id}"
 
 
 def name_of_key(source: str, source_key: str) -> str:
-    """What a row is called by its key; a source's name holds no space."""
+    """Name a row by its key; a source's name holds no space."""
     return f"source {source} {source_key}"
 
 
 def name_of_person(person_key: str) -> str:
-    """What a person is called."""
+    """Name a person by its key."""
     return f"person {person_key}"
 
 
 def mark_of(name: str, salt: str) -> str:
-    """What is kept of a name: 64 hexadecimal digits."""
+    """Mark a name so that it is known again: 64 hexadecimal digits are all that is kept of it."""
     return hmac.digest(salt.encode(), name.encode(), "sha256").hex()
 
 
@@ -209,7 +193,7 @@ class Forgotten:
         return mark_of(name, self.salt) in self.marks
 
     def among(self, source: str, keys: Sequence[str], persons: Iterable[str | None]) -> list[bool]:
-        """Of rows of a source which are theirs, by key or by person."""
+        """Tell which rows of a source are theirs, by key or by person."""
         if not self:
             return [False] * len(keys)
         return [

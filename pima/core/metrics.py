@@ -17,7 +17,7 @@ _SMALLEST_PROBABILITY = 1e-7
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What one model version got on one set of rows."""
+    """The scores of one model version on one set of rows."""
 
     rows: int
     correct: int
@@ -55,7 +55,7 @@ def _share(right: BoolArray) -> float | None:
 
 
 def correct(probabilities: Float64Array, outcomes: Int8Array, threshold: float) -> BoolArray:
-    """Row by row, whether the predicted class is the outcome, (n,)."""
+    """Rows, (n,), whose predicted class is the outcome."""
     right: BoolArray = (probabilities >= threshold) == (outcomes == 1)
     return right
 
@@ -96,7 +96,7 @@ def auc(probabilities: Float64Array, outcomes: Int8Array) -> float | None:
 
 
 def majority_correct(outcomes: Int8Array) -> int:
-    """What always predicting the more frequent class gets right on these rows."""
+    """Count the rows on which always predicting the more frequent class is right."""
     positive = int((outcomes == 1).sum())
     return max(positive, len(outcomes) - positive)
 
@@ -176,11 +176,6 @@ def normal_interval(differences: Float64Array) -> tuple[float, float]:
     mean = float(differences.mean())
     margin = Z_95_PERCENT * _deviation(differences) / math.sqrt(len(differences))
     return mean - margin, mean + margin
-
-
-def upper_p(differences: Float64Array) -> float:
-    """One-sided p that the mean of `differences` (n,) is above 0, as `lower_p`."""
-    return lower_p(-differences)
 
 
 def lower_p(differences: Float64Array) -> float:

@@ -16,7 +16,7 @@ PLAIN_NAME = r"[a-z][a-z0-9_]{0,29}"
 
 
 class MappedColumn(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a feature comes from."""
+    """The column of a source that a feature comes from."""
 
     column: str
     """Of the source, by its exact name."""
@@ -103,7 +103,7 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def mapped_columns(self) -> Mapping[str, MappedColumn]:
-        """For each mapped feature where it comes from."""
+        """Each mapped feature with its column."""
         return {name: how if isinstance(how, MappedColumn) else MappedColumn(how) for name, how in self.columns.items()}
 
 

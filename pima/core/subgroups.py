@@ -10,10 +10,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from pima.core.arrays import BoolArray, Float32Array, Float64Array, Int16Array, Int64Array
+from pima.core.arrays import BoolArray, Float32Array, Float64Array, Int16Array
 from pima.core.features import Feature, Features
 
 MISSING = "missing"
+MOST_ROWS = 4_096
+"""Training rows whose quartiles are bands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Grouping:
     """(n,), the number of each row's group."""
 
     def rows(self, which: BoolArray) -> "Grouping":
-        """Of some of the rows."""
+        """Keep some of the rows."""
         return Grouping(self.feature, self.groups, self.members[which])
 
     @property
@@ -37,38 +39,24 @@ class Grouping:
 
 
 def groupings(features: Features, rows: Float32Array, training: Float32Array) -> tuple[Grouping, ...]:
-    """How each feature divides rows (n, features); `training` (m, features) tells bands that nobody has declared."""
-    return tuple(
-        _by_code(feature, rows[:, n]) if feature.kind == "category" else _by_band(feature, rows[:, n], training[:, n])
-        for n, feature in enumerate(features)
-    )
+    """Divide rows (n, features) by each feature; `training` (m, features) tells bands that nobody has declared."""
+    return tuple(_grouping(feature, rows[:, n], training[:, n]) for n, feature in enumerate(features))
 
 
-def _by_code(feature: Feature, values: Float32Array) -> Grouping:
-    codes = sorted(feature.codes)
-    found = np.searchsorted(np.array(codes, dtype=np.float32), values)
-    return _grouping(feature, tuple(feature.codes[code] for code in codes), found, values)
-
-
-def _by_band(feature: Feature, values: Float32Array, training: Float32Array) -> Grouping:
-    edges = feature.bands or quartile_bands(_first(training).astype(np.float64))
-    # As the values are rounded: one that stands on an edge is in the band above it.
-    found = np.searchsorted(np.array(edges, dtype=np.float32), values, side="right")
-    return _grouping(feature, _in_words(edges), found, values)
-
-
-def _grouping(feature: Feature, groups: tuple[str, ...], found: Int64Array, values: Float32Array) -> Grouping:
+def _grouping(feature: Feature, values: Float32Array, training: Float32Array) -> Grouping:
+    if feature.kind == "category":
+        codes = sorted(feature.codes)
+        groups = tuple(feature.codes[code] for code in codes)
+        found = np.searchsorted(np.array(codes, dtype=np.float32), values)
+    else:
+        # The largest power of two of rows that there are, so that bands move when their number doubles.
+        first = training[: min(2 ** max(len(training).bit_length() - 1, 0), MOST_ROWS)]
+        edges = feature.bands or quartile_bands(first.astype(np.float64))
+        groups = _in_words(edges)
+        # As the values are rounded: one that stands on an edge is in the band above it.
+        found = np.searchsorted(np.array(edges, dtype=np.float32), values, side="right")
     members = np.where(np.isnan(values), len(groups), found).astype(np.int16)
     return Grouping(feature.name, (*groups, MISSING), members)
-
-
-MOST_ROWS = 4_096
-
-
-def _first(values: Float32Array) -> Float32Array:
-    """As many as the largest power of two that there are, at most `MOST_ROWS`."""
-    there = len(values)
-    return values[: min(2 ** (there.bit_length() - 1), MOST_ROWS)] if there else values
 
 
 def quartile_bands(values: Float64Array) -> tuple[float, ...]:
@@ -102,8 +90,11 @@ FEW_ROWS = 50
 
 
 def shown(sizes: tuple[int, ...]) -> tuple[bool, ...]:
-    """Which groups of one feature may be shown. They add up to the test set, whose rows are known: so what is held back
-    is two groups at least, of `FEWEST_ROWS` together at least, the next larger ones with the small ones."""
+    """Choose the groups of one feature that may be shown.
+
+    They add up to the test set, whose rows are known: so what is held back is two groups at least, of `FEWEST_ROWS`
+    together at least, the next larger ones with the small ones.
+    """
     ascending = sorted((size, group) for group, size in enumerate(sizes) if size)
     held_back: list[int] = []
     rows = 0
@@ -118,7 +109,7 @@ def shown(sizes: tuple[int, ...]) -> tuple[bool, ...]:
 
 @dataclass(frozen=True, slots=True)
 class WorstSubgroup:
-    """Where a challenger does worst beside the champion."""
+    """The subgroup in which a challenger does worst beside the champion."""
 
     feature: str
     group: str
@@ -128,7 +119,7 @@ class WorstSubgroup:
 
 
 def worst_subgroup(gains: Float64Array, found: tuple[Grouping, ...]) -> WorstSubgroup | None:
-    """Of the subgroups with `FEW_ROWS` and more that are shown, by gains (n,); None where there is none."""
+    """Find the worst of the shown subgroups with `FEW_ROWS` and more, by gains (n,); None where there is none."""
     candidates = [each for grouping in found for each in _gains(gains, grouping)]
     return min(candidates, key=lambda each: each.gain, default=None)
 

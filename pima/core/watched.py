@@ -11,7 +11,7 @@ ALERTING_NIGHTS, LAST_NIGHTS = 3, 5
 
 
 class State(StrEnum):
-    """What is said of a figure."""
+    """The state of a figure."""
 
     USUAL = "usual"
     ALERT = "alert"
@@ -34,7 +34,7 @@ class Watched:
     reference: float | None = None
     """The training rows' value, or what is usual."""
     allowed: float | None = None
-    """How far from the reference the value may lie."""
+    """The largest distance of the value from the reference."""
     state: str = State.USUAL
     low: float | None = None
     """The 95 % interval, of figures that estimate something."""
@@ -54,8 +54,10 @@ class Watched:
 
 
 def alerts(is_beyond: bool, name: str, nights_before: Sequence[Collection[str]]) -> bool:
-    """Whether `ALERTING_NIGHTS` of the last `LAST_NIGHTS` were beyond the limit, tonight included; of the nights
-    before, newest first, the names of what was beyond."""
+    """Whether `ALERTING_NIGHTS` of the last `LAST_NIGHTS` were beyond the limit, tonight included.
+
+    `nights_before` are the names of what was beyond in each, newest first.
+    """
     before = sum(name in night for night in nights_before[: LAST_NIGHTS - 1])
     return is_beyond + before >= ALERTING_NIGHTS
 
@@ -78,22 +80,20 @@ _HALF_IS_LESS = 100.0
 
 
 def volume(rows: int, weeks: Sequence[int], figure: str = NIGHT) -> Watched:
-    """Of a night with so many rows, after the same weekday of these weeks; or of a week, after others."""
+    """Compare the rows of a night with the same weekday of other weeks; or those of a week with other weeks."""
     if len(weeks) < FEWEST_WEEKS:
         return Watched("", figure, rows, rows, state=State.INSUFFICIENT_DATA)
     usual = _median(weeks)
     deviation = _DEVIATION_OF_MEDIAN_DISTANCE * _median([abs(each - usual) for each in weeks])
-    allowed = usual - _fewest(usual, deviation) if rows < usual else _more_allowed(usual, deviation)
+    # A count alone varies by its root; a median of 0 may be that of a count which is now and then 1.
+    more = max(SHARE_ALLOWED * usual, DEVIATIONS_ALLOWED * max(deviation, math.sqrt(max(usual, 1.0))))
+    allowed = usual - _fewest(usual, deviation) if rows < usual else more
     return Watched("", figure, rows, rows, usual, allowed)
 
 
-def _more_allowed(usual: float, deviation: float) -> float:
-    # A count alone varies by its root; a median of 0 may be that of a count which is now and then 1.
-    return max(SHARE_ALLOWED * usual, DEVIATIONS_ALLOWED * max(deviation, math.sqrt(max(usual, 1.0))))
-
-
 def _fewest(usual: float, deviation: float) -> float:
-    """Luck brings fewer as often as a normal value is five deviations too low; half of the usual, if that is less."""
+    """The count below which luck brings as many nights as normal values are five deviations too low, or half of the
+    usual if that is less."""
     half = (1 - SHARE_ALLOWED) * usual
     # What varies more than a count of single patients is a count of clusters, with so many patients each.
     cluster = max(1.0, deviation**2 / usual)
@@ -103,7 +103,7 @@ def _fewest(usual: float, deviation: float) -> float:
 
 
 def _fewest_by_luck(mean: float) -> int:
-    """A count of that mean is smaller with the probability `CHANCE` at most, by the Poisson distribution."""
+    """The largest count below which a Poisson count of that mean lies with the probability `CHANCE` at most."""
     count, term = 0, math.exp(-mean)
     smaller_or_equal = term
     while smaller_or_equal <= CHANCE:
@@ -114,7 +114,7 @@ def _fewest_by_luck(mean: float) -> int:
 
 
 def volumes(rows: Mapping[int, int]) -> tuple[Watched, Watched]:
-    """Of tonight and of the week that ends with it: the rows of each night, 0 being tonight and 1 the one before.
+    """The figures of tonight and of the week that ends with it; `rows` are by night, tonight being 0, the one before 1.
 
     A night that came to no good end is not among them: it says nothing of how many came, and what it left waiting comes
     with the next one. Where tonight is such a night, neither figure has a value.
@@ -138,10 +138,8 @@ def _of_nights(rows: Mapping[int, int]) -> Watched:
 
 
 def _of_week(rows: Mapping[int, int]) -> Watched:
-    """Where a night has few rows it may have none by luck, a week less often.
-
-    Too few alarm at once, since no single night takes half of seven away. Too many never do: one night can bring those.
-    """
+    # Where a night has few rows it may have none by luck, a week less often. Too few alarm at once, since no single
+    # night takes half of seven away. Too many never do: one night can bring those.
     weeks = [[rows[night] for night in range(7 * week, 7 * week + 7) if night in rows] for week in range(WEEKS + 1)]
     found = volume(sum(weeks[0]), [sum(nights) for nights in weeks[1:] if nights], WEEK)
     if found.is_beyond and sum(weeks[0]) < (found.reference or 0.0):

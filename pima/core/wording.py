@@ -7,7 +7,7 @@ from msgspec import Meta
 
 
 def counted(count: int, noun: str) -> str:
-    """Such as "1 row" and "1,000 rows"."""
+    """A count with its noun, such as "1 row" and "1,000 rows"."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
@@ -15,7 +15,7 @@ _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: 
 
 
 def in_words(key_type: Any) -> str:
-    """Such as "a whole number, at least 1 and at most 16"."""
+    """The values that a setting of this type takes, such as "a whole number, at least 1 and at most 16"."""
     origin, parts = get_origin(key_type), get_args(key_type)
     if origin in (Union, UnionType):
         return " or ".join(in_words(part) for part in parts if part is not NoneType)
@@ -51,4 +51,4 @@ FIGURES = {
 }
 """By their keys in the document."""
 TABLED_THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Those of net benefit that stand in a table."""
+"""Thresholds of net benefit that stand in a table."""

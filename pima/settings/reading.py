@@ -195,17 +195,7 @@ def read_settings(config: Path | None, environ: Mapping[str, str]) -> Settings:
         settings = msgspec.convert(merged, Settings)
     except msgspec.ValidationError as error:
         raise _wrong_setting(path, str(error)) from None
-    _require_no_nul(path, merged)
     return msgspec.structs.replace(settings, sources=sources)
-
-
-def _require_no_nul(path: Path, sections: Mapping[str, Mapping[str, object]]) -> None:
-    """No path, address or database takes one, and each would say so in its own way, and late."""
-    for section, keys in sections.items():
-        for key, value in keys.items():
-            if isinstance(value, str) and "\0" in value:
-                what = f"{path}: {section}.{key} holds a NUL character"
-                raise WrongConfiguration(what=what, expected=in_words(_type_of_setting(section, key)))
 
 
 def declared(config: Path | None, settings: Settings) -> Declaration:

@@ -1,4 +1,4 @@
-"""What may be declared, and what a wrong declaration is told."""
+"""Declared features: what a declaration must keep to, and the rules for a version that was fitted on others."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from pima.core.features import Declaration, Feature, Outcome, first_fault
+from pima.core.features import Declaration, Feature, Outcome, canonical_name, first_fault
 from pima.core.validation import MISSING, OUT_OF_RANGE, UNKNOWN_CODE, Measurements, validate
 from pima.errors import WrongConfiguration
 from pima.settings.reading import SHIPPED, declared, read_declaration, read_settings
@@ -185,16 +185,16 @@ def test_no_text_holds_what_a_database_can_not_keep(unstorable: str) -> None:
     number, ill = Feature("x", low=0, high=1, also_called=("other x",)), Outcome("ill")
     assert first_fault(Declaration(ill, (number,))) is None
     category = Feature("c", kind="category", codes={0: "a", 1: unstorable})
-    for wrong, key in (
-        (Declaration(ill, (replace(number, unit=unstorable),)), "feature 1: unit"),
-        (Declaration(ill, (replace(number, rationale=unstorable),)), "feature 1: rationale"),
-        (Declaration(ill, (replace(number, also_called=(unstorable,)),)), "feature 1: also_called"),
-        (Declaration(ill, (category,)), "feature 1: codes"),
-        (Declaration(replace(ill, meaning=unstorable), (number,)), "outcome: meaning"),
+    for wrong, key, told in (
+        (Declaration(ill, (replace(number, unit=unstorable),)), "feature 1 (x): unit", "which nobody sees"),
+        (Declaration(ill, (replace(number, rationale=unstorable),)), "feature 1 (x): rationale", "which nobody sees"),
+        (Declaration(ill, (replace(number, also_called=(unstorable,)),)), "feature 1: also_called", "no column can"),
+        (Declaration(ill, (category,)), "feature 1 (c): codes", "which nobody sees"),
+        (Declaration(replace(ill, meaning=unstorable), (number,)), "outcome: meaning", "which nobody sees"),
     ):
         fault = first_fault(wrong)
         assert fault is not None
-        assert (fault.key, fault.what) == (key, "may not hold a NUL character or half of a pair of surrogates")
+        assert (fault.key, told in fault.what) == (key, True)
 
 
 UNSEEN = ["\n", "\r", "\t", "\x1b", "\x7f", "\x85", "\xa0", "\xad", "\u200b", "\u202e", "\u2028", "\u2066", "\ufeff"]
@@ -235,3 +235,57 @@ def test_rows_are_judged_by_what_is_declared(tmp_path: Path) -> None:
     assert divided.fields == ("smoking", "order", "smoking")
     nothing = validate(Measurements(values[:1], np.ones((1, 4), dtype=bool)), features)
     assert (nothing.reasons, nothing.fields) == ((MISSING,), ("order",))
+
+
+REFERENCE_NUMBER = Feature("a", low=1, high=10)
+CATEGORY = Feature("c", kind="category", codes={0: "no", 1: "yes"})
+
+
+def _rule(today: Feature, fitted: Feature) -> Feature:
+    (rule,) = Declaration(Outcome("ill"), (today,)).rules_for((fitted,))
+    assert Declaration(Outcome("ill"), (), (today,)).rules_for((fitted,)) == (rule,)  # retired or not
+    return rule
+
+
+@pytest.mark.parametrize(
+    ("fitted_low", "power", "low_today", "low"),
+    [
+        (1, None, 0, 1),
+        (0, None, -1, 0),
+        (1, 0.5, 0, 1),
+        (1, -1, 0, 1),
+        (1, 1, 0, 0),
+        (-1, None, -2, -2),  # no root or reciprocal was open to the fit
+        (1, None, 2, 2),
+        (0, None, 0, 0),
+    ],
+)
+def test_a_range_ends_where_that_of_the_fit_did_if_it_may_be_raised_to_a_power(
+    fitted_low: float, power: float | None, low_today: float, low: float
+) -> None:
+    today = replace(REFERENCE_NUMBER, low=low_today, high=20, power=1)
+    rule = _rule(today, replace(REFERENCE_NUMBER, low=fitted_low, power=power))
+    assert rule == replace(today, low=low)
+
+
+def test_a_code_that_the_fit_never_saw_is_missing_and_keeps_a_row_out_where_none_may_be_missing() -> None:
+    today = replace(CATEGORY, codes={1: "Yes", 2: "maybe"})
+    assert _rule(today, CATEGORY).codes == {1: "Yes"}
+    optional = replace(today, may_be_missing=True)
+    assert _rule(optional, CATEGORY) == optional
+
+
+@pytest.mark.parametrize(
+    ("spelled", "meant"),
+    [
+        ("BloodPressure", "blood_pressure"),
+        ("DiabetesPedigreeFunction", "diabetes_pedigree"),
+        (" BMI ", "bmi"),
+        ("Outcome", "outcome"),
+        ("ID", "id"),
+        ("weight", None),
+        ("", None),
+    ],
+)
+def test_column_names_are_recognised(spelled: str, meant: str | None) -> None:
+    assert canonical_name(spelled, SHIPPED) == meant

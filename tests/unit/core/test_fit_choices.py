@@ -1,4 +1,4 @@
-"""A threshold that reaches what was asked for, beside a search through all of them; and the folds it is chosen on."""
+"""Powers by skewness, folds, and a threshold that reaches what was asked for, beside a search through all."""
 
 from fractions import Fraction
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pima.core.fit_choices import stratified_folds, threshold_reaching
+from pima.core.fit_choices import choose_exponents, stratified_folds, threshold_reaching
 from pima.core.metrics import scores
 
 # Few values, so that ties are frequent.
@@ -64,3 +64,36 @@ def test_each_class_is_dealt_out_evenly(outcomes: list[int], folds: int, seed: i
 def test_another_seed_deals_otherwise() -> None:
     outcomes = np.tile(np.array([0, 1], dtype=np.int8), 50)
     assert (stratified_folds(outcomes, 5, 1) != stratified_folds(outcomes, 5, 2)).any()
+
+
+DRAW = np.random.default_rng(2)
+SYMMETRIC = DRAW.normal(50, 5, 500)
+SKEWED = DRAW.gamma(1, 30, 500)
+FAR_OUT = 1 / DRAW.normal(1, 0.25, 500).clip(0.05, 2)
+"""Far more skewed than a root mends."""
+
+
+def _chosen(values: np.ndarray, low: float | None, declared: float | None = None) -> float:
+    return choose_exponents([declared], [low], values[:, None].astype(np.float32)).tolist()[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "power"),
+    [(SYMMETRIC, 1, 1), (SKEWED, 0, 0.5), (SKEWED, -1, 1), (SKEWED, None, 1), (FAR_OUT, 0.1, -1), (FAR_OUT, 0, 0.5)],
+)
+def test_a_skewed_number_is_drawn_together_as_far_as_its_range_allows(
+    values: np.ndarray, low: float | None, power: float
+) -> None:
+    assert _chosen(values, low) == power
+
+
+def test_what_is_declared_stands_whatever_the_values_are() -> None:
+    assert _chosen(SKEWED, 1, declared=1) == 1
+    assert _chosen(SYMMETRIC, 1, declared=-1) == -1
+
+
+def test_missing_values_count_for_nothing_and_a_number_that_is_never_there_stays_as_it_is() -> None:
+    some_missing = SKEWED.copy()
+    some_missing[::2] = np.nan
+    assert _chosen(some_missing, 0) == 0.5
+    assert _chosen(np.full(5, np.nan), 0) == _chosen(np.full(5, 3.0), 1) == 1

@@ -1,9 +1,12 @@
 """On which side of the holdout rows with keys are: by what they were called first, and on none where that is undone."""
 
+import hmac
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pima.core.history import MOST_TWINS, History, Learned, Side, split, unseen_by
 from pima.core.holdout import RowKeys, below, in_holdout, ranked, ranks
@@ -155,3 +158,20 @@ def test_of_a_row_that_comes_again_with_a_person_the_other_visits_do_not_judge_i
     keys = ranked(RowKeys([held], [names[0]]), SALT)
     known = Learned(np.array([int(person)]), None, keys)
     assert unseen_by(known, later.holdout, later.holdout.features).tolist() == [False, False, True]
+
+
+def test_membership_is_frozen() -> None:
+    # Written down once: a change of the hash would move training rows into the test set of running installations.
+    members = np.flatnonzero(in_holdout(np.arange(1, 31), "salt", 0.30)) + 1
+    assert members.tolist() == FROZEN_MEMBERS
+
+
+FROZEN_MEMBERS = [5, 6, 7, 10, 14, 16, 17, 24, 27, 29]
+
+
+@given(st.lists(st.integers(1, 2**63 - 1), max_size=30), st.text(max_size=80), st.sampled_from([0.0, 0.3, 0.999]))
+def test_membership_is_the_keyed_hash_below_the_share(ids: list[int], salt: str, share: float) -> None:
+    digests = (hmac.digest(salt.encode(), str(patient_id).encode(), "sha256") for patient_id in ids)
+    expected = [int.from_bytes(digest[:8], "big") < share * 2**64 for digest in digests]
+    found = in_holdout(np.array(ids, dtype=np.int64), salt, share)
+    assert found.tolist() == expected

@@ -1,12 +1,13 @@
-"""The paired statistics beside a verdict, against scipy and by simulation."""
+"""Scores against scikit-learn, and the paired statistics beside a verdict against scipy and by simulation."""
 
 import math
 
 import numpy as np
 import pytest
 from scipy.stats import binomtest, ttest_1samp
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from pima.core.metrics import compare, lower_p, mcnemar_p, paired_interval
+from pima.core.metrics import auc, compare, lower_p, majority_correct, mcnemar_p, paired_interval, scores
 
 
 @pytest.mark.parametrize(("won", "lost"), [(0, 0), (1, 0), (5, 9), (9, 5), (30, 12), (200, 260), (5_000, 5_200)])
@@ -50,3 +51,22 @@ def test_all_figures_are_of_the_same_rows() -> None:
     assert found.interval_low < found.accuracy_difference < found.interval_high
     assert found.log_loss_difference == pytest.approx(-0.08)
     assert found.minimum_detectable_difference == pytest.approx(2.49 * math.sqrt(0.6 / 5))
+
+
+def test_metrics_equal_scikit_learns() -> None:
+    draw = np.random.default_rng(3)
+    probabilities = np.round(draw.random(500), 2)  # with ties
+    outcomes = (draw.random(500) < probabilities).astype(np.int8)
+    found = scores(probabilities, outcomes, 0.5)
+    bounded = np.clip(probabilities, 1e-7, 1 - 1e-7)
+    assert found.rows == 500
+    assert found.correct == int(((probabilities >= 0.5) == outcomes).sum())
+    assert found.log_loss == pytest.approx(log_loss(outcomes, bounded))
+    assert found.brier == pytest.approx(brier_score_loss(outcomes, probabilities))
+    assert found.auc == pytest.approx(roc_auc_score(outcomes, probabilities))
+
+
+def test_one_class_has_no_auc_and_the_majority_is_all_of_it() -> None:
+    outcomes = np.ones(4, dtype=np.int8)
+    assert auc(np.linspace(0, 1, 4), outcomes) is None
+    assert majority_correct(outcomes) == 4

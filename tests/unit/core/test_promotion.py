@@ -1,14 +1,20 @@
-"""The gate's rule."""
+"""The gate: its rule, what may be asked beyond it, and what a few held-out rows can show."""
 
 from dataclasses import replace
+from typing import Literal
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pima.core.contest import Contest, Measure
-from pima.core.promotion import Decision, GateOptions, Reason, decide
+from pima.core.promotion import Decision, GateOptions, Reason, chance_to_beat_majority, decide, rows_to_beat_majority
+from pima.settings.reading import SHIPPED
+from pima.settings.sections import GateSettings, Settings
+from pima.training.judging import gate_options
+from pima.training.retraining import gate_fingerprint
 
 OUTCOMES = np.array([0] * 6 + [1] * 4, dtype=np.int8)
 
@@ -254,3 +260,67 @@ def test_a_champion_that_gives_no_numbers_is_replaced_like_one_that_cannot_be_lo
     assert (verdict.decision, verdict.reason) == (Decision.PROMOTED, Reason.CHAMPION_UNLOADABLE)
     assert verdict.champion is None
     assert verdict.comparison is None
+
+
+HALF_ILL = np.tile(np.array([1, 0], dtype=np.int8), 50)
+
+
+def _less_sure() -> Contest:
+    """A challenger that is right on every row, but hardly sure, against a champion that is wrong on one."""
+    champion = np.where(HALF_ILL == 1, 0.9, 0.1)
+    champion[0] = 0.1
+    every_row = np.ones(len(HALF_ILL), dtype=bool)
+    challenger = np.where(HALF_ILL == 1, 0.51, 0.49)
+    return Contest(HALF_ILL, every_row, challenger, 0.5, champion, 0.5, False, True, False, False)
+
+
+@pytest.mark.parametrize("measure", [Measure.ACCURACY, Measure.NET_BENEFIT])
+def test_by_default_who_is_right_more_often_but_less_sure_is_kept_out(measure: Literal["accuracy"]) -> None:
+    verdict = decide(_less_sure(), gate_options(GateSettings(measure=measure)))
+    assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.LOG_LOSS_VETO)
+    without = decide(_less_sure(), gate_options(GateSettings(measure=measure, log_loss_veto=False)))
+    assert without.decision is Decision.PROMOTED
+
+
+@pytest.mark.parametrize("measure", list(Measure))
+@pytest.mark.parametrize(("asked", "others", "of_log_loss"), [("auto", True, False), (True, True, True), (False,) * 3])
+def test_log_loss_is_asked_for_beside_itself_only_where_the_setting_says_so(
+    measure: Measure, asked: Literal["auto"] | bool, others: bool, of_log_loss: bool
+) -> None:
+    expected = of_log_loss if measure is Measure.LOG_LOSS else others
+    assert gate_options(GateSettings(measure=measure.value, log_loss_veto=asked)).log_loss_veto is expected
+
+
+def test_a_gate_has_the_fingerprint_of_what_it_asks_not_of_how_that_is_written() -> None:
+    def fingerprint(measure: str, veto: object) -> str:
+        gate = GateSettings(measure=measure, log_loss_veto=veto)
+        return gate_fingerprint(msgspec.structs.replace(Settings(), gate=gate), SHIPPED.features)
+
+    for measure, same, other in (("accuracy", True, False), ("net_benefit", True, False), ("log_loss", False, True)):
+        assert fingerprint(measure, "auto") == fingerprint(measure, same) != fingerprint(measure, other)
+
+
+def _drawn(rows: int, rarer_share: float, trials: int = 40_000) -> float:
+    """How often a model that finds 55 % of the rarer class and errs on 25 % as many others beats the majority class."""
+    draw = np.random.default_rng([rows, round(1000 * rarer_share)])
+    cells = [0.55 * rarer_share, 0.25 * rarer_share]
+    found, wrong = draw.multinomial(rows, [*cells, 1 - sum(cells)], trials)[:, :2].T
+    return float((found > wrong).mean())
+
+
+@pytest.mark.parametrize("rarer_share", [0.1, 0.35, 0.5])
+@pytest.mark.parametrize("rows", [40, 60, 150])
+def test_the_chance_is_what_draws_show(rows: int, rarer_share: float) -> None:
+    assert chance_to_beat_majority(rows, rarer_share) == pytest.approx(_drawn(rows, rarer_share), abs=0.02)
+
+
+@pytest.mark.parametrize("rarer_share", [0.05, 0.1, 0.35, 0.5])
+def test_on_so_many_rows_and_no_fewer_it_is_19_in_20(rarer_share: float) -> None:
+    rows = rows_to_beat_majority(rarer_share)
+    assert chance_to_beat_majority(rows, rarer_share) >= 0.95 > chance_to_beat_majority(rows - 1, rarer_share)
+
+
+def test_of_200_labels_about_one_first_retraining_in_twelve_gives_no_champion() -> None:
+    """As 30 % of 200 of the shipped rows are held out, of which 35 % have the disease."""
+    assert 1 - chance_to_beat_majority(60, 0.35) == pytest.approx(1 / 12, abs=0.02)
+    assert rows_to_beat_majority(0.35) == 76

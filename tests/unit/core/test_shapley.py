@@ -1,4 +1,4 @@
-"""Shapley values against their definition, and what must hold of them whatever the model is."""
+"""Shapley values against their definition and another implementation, and what a model leans on."""
 
 import json
 from itertools import permutations
@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from pima.core.arrays import BoolArray, Float32Array, Float64Array
-from pima.core.shapley import MOST_FOR_EXACT, contributions, estimated, exact, interventional
+from pima.core.shapley import (
+    BACKGROUND_ROWS,
+    MOST_FOR_EXACT,
+    ROWS,
+    contributions,
+    estimated,
+    exact,
+    interventional,
+    leaning,
+)
 from tests.oracle import shapley
 
 _DRAW = np.random.default_rng(7)
@@ -108,3 +117,27 @@ def test_a_single_feature_has_all_of_it() -> None:
     row, background = np.array([2], np.float32), np.array([[0], [1]], np.float32)
     (found,) = contributions(steep, row, background, seed=0).values
     assert found == pytest.approx(steep(row[None])[0] - steep(background).mean())
+
+
+def _model(rows: Float32Array) -> Float64Array:
+    """An additive one: the first feature twice as much as the second, the last not at all."""
+    return (0.5 + 0.2 * rows[:, 0] - 0.1 * rows[:, 1]).astype(float)
+
+
+@pytest.mark.parametrize("features", [3, 8, 9, 40])
+def test_features_stand_in_the_order_of_what_they_move(features: int) -> None:
+    rows = np.random.default_rng(1).choice([-1, 1], (400, features)).astype(np.float32)
+    names = tuple(f"f{n}" for n in range(features))
+    found = leaning(_model, rows, names, seed=2)
+    assert [name for name, _ in found.moves[:2]] == ["f0", "f1"]
+    assert [value for _, value in found.moves[:2]] == pytest.approx([0.2, 0.1], rel=0.15)
+    assert all(value == pytest.approx(0, abs=1e-6) for _, value in found.moves[2:])
+    assert len(found.moves) == features
+    assert 10 <= found.rows <= ROWS
+    assert leaning(_model, rows, names, seed=2) == found
+
+
+@pytest.mark.parametrize("rows", [2, 30])
+def test_few_rows_are_divided_into_background_and_rows(rows: int) -> None:
+    found = leaning(_model, np.eye(rows, 3, dtype=np.float32), ("a", "b", "c"), seed=0)
+    assert found.rows == rows - min(BACKGROUND_ROWS, rows // 2)

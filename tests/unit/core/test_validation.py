@@ -1,17 +1,14 @@
-"""The pure rules: features, validation, holdout, metrics, history."""
+"""Each rule that a row must keep, at both ends of each range, and whichever way rows come."""
 
 import hashlib
-import hmac
 import math
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from pima.core import history, holdout, metrics
-from pima.core.features import Feature, canonical_name
+from pima.core.features import Feature
 from pima.core.validation import (
     MISSING,
     NOT_FINITE,
@@ -21,7 +18,6 @@ from pima.core.validation import (
     validate,
     validate_columns,
 )
-from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
 from tests.conftest import FEATURE_NAMES, FEATURES, SHIPPED, SOUND
 
 
@@ -116,100 +112,3 @@ def test_columns_are_judged_as_rows_are(changed: list[dict[int, float | None]]) 
     np.testing.assert_array_equal(one.features, other.features)
     assert (one.accepted.tolist(), one.rejected.tolist()) == (other.accepted.tolist(), other.rejected.tolist())
     assert (one.reasons, one.fields) == (other.reasons, other.fields)
-
-
-@pytest.mark.parametrize(
-    ("spelled", "meant"),
-    [
-        ("BloodPressure", "blood_pressure"),
-        ("DiabetesPedigreeFunction", "diabetes_pedigree"),
-        (" BMI ", "bmi"),
-        ("Outcome", "outcome"),
-        ("ID", "id"),
-        ("weight", None),
-        ("", None),
-    ],
-)
-def test_column_names_are_recognised(spelled: str, meant: str | None) -> None:
-    assert canonical_name(spelled, SHIPPED_DECLARATION) == meant
-
-
-def test_membership_is_frozen() -> None:
-    # Written down once: a change of the hash would move training rows into the test set of running installations.
-    members = np.flatnonzero(holdout.in_holdout(np.arange(1, 31), "salt", 0.30)) + 1
-    assert members.tolist() == FROZEN_MEMBERS
-
-
-FROZEN_MEMBERS = [5, 6, 7, 10, 14, 16, 17, 24, 27, 29]
-
-
-@given(st.lists(st.integers(1, 2**63 - 1), max_size=30), st.text(max_size=80), st.sampled_from([0.0, 0.3, 0.999]))
-def test_membership_is_the_keyed_hash_below_the_share(ids: list[int], salt: str, share: float) -> None:
-    digests = (hmac.digest(salt.encode(), str(patient_id).encode(), "sha256") for patient_id in ids)
-    expected = [int.from_bytes(digest[:8], "big") < share * 2**64 for digest in digests]
-    found = holdout.in_holdout(np.array(ids, dtype=np.int64), salt, share)
-    assert found.tolist() == expected
-
-
-def test_twins_are_found_whatever_is_missing() -> None:
-    held = np.array([[1, 2, np.nan, 4, 5, 6, 7, 8], [0.0, 1, 1, 1, 1, 1, 1, 1]], dtype=np.float32)
-    rows = np.array([held[0], held[0] + 1, held[1] * np.float32(-1) * np.float32(-1), held[1]], dtype=np.float32)
-    rows[2, 0] = -0.0
-    assert history.twins_of(rows, held).tolist() == [True, False, True, True]
-
-
-def test_metrics_equal_scikit_learns() -> None:
-    draw = np.random.default_rng(3)
-    probabilities = np.round(draw.random(500), 2)  # with ties
-    outcomes = (draw.random(500) < probabilities).astype(np.int8)
-    found = metrics.scores(probabilities, outcomes, 0.5)
-    bounded = np.clip(probabilities, 1e-7, 1 - 1e-7)
-    assert found.rows == 500
-    assert found.correct == int(((probabilities >= 0.5) == outcomes).sum())
-    assert found.log_loss == pytest.approx(log_loss(outcomes, bounded))
-    assert found.brier == pytest.approx(brier_score_loss(outcomes, probabilities))
-    assert found.auc == pytest.approx(roc_auc_score(outcomes, probabilities))
-
-
-def test_one_class_has_no_auc_and_the_majority_is_all_of_it() -> None:
-    outcomes = np.ones(4, dtype=np.int8)
-    assert metrics.auc(np.linspace(0, 1, 4), outcomes) is None
-    assert metrics.majority_correct(outcomes) == 4
-
-
-def _part(salt: str = "salt") -> history.Split:
-    rows = _shipped()
-    return history.split(_history(rows), FEATURES, salt, 0.30)
-
-
-def _history(rows: np.ndarray) -> history.History:
-    measurements = Measurements(rows[:, :8], np.zeros((len(rows), 8), dtype=bool))
-    ids = np.arange(1, len(rows) + 1)
-    return history.History(ids, measurements, rows[:, 8].astype(np.int8), ids * 1000)
-
-
-def test_the_history_is_split_without_anybody_on_both_sides() -> None:
-    divided = _part()
-    assert len(divided.training) + len(divided.holdout) == 768
-    assert not set(divided.training.patient_ids) & set(divided.holdout.patient_ids)
-    assert divided.left_out == {}
-    assert divided.fingerprint == _part().fingerprint != _part("another").fingerprint
-
-
-def test_a_changed_value_or_outcome_changes_the_fingerprint() -> None:
-    rows = _shipped()
-    fingerprints = {_part().fingerprint}
-    for column in (1, 8):
-        changed = rows.copy()
-        changed[5, column] = 1 - changed[5, column] if column == 8 else changed[5, column] + 1
-        fingerprints.add(history.split(_history(changed), FEATURES, "salt", 0.30).fingerprint)
-    assert len(fingerprints) == 3
-
-
-@pytest.mark.parametrize(
-    ("labels", "of_each", "expected"),
-    [(100, 10, None), (769, 10, "768 usable labelled rows, 769 needed"), (100, 10_000, "training rows with outcome 0")],
-)
-def test_a_shortage_is_named(labels: int, of_each: int, expected: str | None) -> None:
-    found = history.shortage(_part(), labels, of_each)
-    assert found == expected if expected is None else expected in (found or "")

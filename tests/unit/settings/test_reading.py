@@ -46,17 +46,6 @@ def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
     assert read_settings(_file(tmp_path, ""), {}) == Settings()
 
 
-@pytest.mark.parametrize("name", ["declaration.file", "holdout.salt", "metrics.address", "schedule.time_zone"])
-def test_a_nul_in_a_text_is_refused_with_the_key(tmp_path: Path, name: str) -> None:
-    section, key = name.split(".")
-    path = _file(tmp_path, f'[{section}]\n{key} = "a\\u0000b"\n')
-    with pytest.raises(WrongConfiguration, match=rf"{section}\.{key} holds a NUL character\. Expected: text"):
-        read_settings(path, {})
-    found = _file(tmp_path, "")
-    with pytest.raises(WrongConfiguration, match=rf"{section}\.{key} holds a NUL character"):
-        read_settings(found, {f"PIMA_{section}__{key}".upper(): "a\0b"})
-
-
 def test_a_variable_wins_over_the_file(tmp_path: Path) -> None:
     path = _file(tmp_path, '[score]\nbatch_rows = 7\n[logs]\nformat = "json"\n')
     found = read_settings(path, {"PIMA_SCORE__BATCH_ROWS": "9", "PIMA_HOLDOUT__SHARE": "0.5"})
