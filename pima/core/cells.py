@@ -6,6 +6,7 @@ What can't be taken is marked and not told. Text is read as in a file: digits wi
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from types import NoneType
@@ -101,20 +102,13 @@ def measured(feature: Feature, how: MappedColumn, column: Column) -> Cells:
         return Cells(_in_unit(column.values.astype(np.float64), how), column.is_null, np.zeros(len(column), np.int8))
     column = objects_of(column)
     if not how.words and set(map(type, column)) <= _NUMBERS:
-        try:
-            return _numbers(how, column)
-        except (OverflowError, ValueError):  # an integer beyond all floats, a signalling NaN
-            pass
+        with suppress(OverflowError, ValueError):  # an integer beyond all floats, a signalling NaN
+            values = np.array(column, dtype=np.float64)  # None becomes NaN
+            is_null = np.zeros(len(column), dtype=bool)
+            unclear = np.flatnonzero(np.isnan(values))
+            is_null[unclear] = [column[row] is None for row in unclear.tolist()]
+            return Cells(_in_unit(values, how), is_null, np.zeros(len(column), dtype=np.int8))
     return _texts(how, column)
-
-
-def _numbers(how: MappedColumn, column: Sequence[Any]) -> Cells:
-    """All at once."""
-    values = np.array(column, dtype=np.float64)  # None becomes NaN
-    is_null = np.zeros(len(column), dtype=bool)
-    unclear = np.flatnonzero(np.isnan(values))
-    is_null[unclear] = [column[row] is None for row in unclear.tolist()]
-    return Cells(_in_unit(values, how), is_null, np.zeros(len(column), dtype=np.int8))
 
 
 def _texts(how: MappedColumn, column: Sequence[Any]) -> Cells:

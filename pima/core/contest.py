@@ -247,24 +247,3 @@ def _uncertainty(measure: Measure, gains: Float64Array) -> tuple[float, float, f
         won, lost = int((gains > 0).sum()), int((gains < 0).sum())
         return *paired_interval(won, lost, len(gains)), mcnemar_p(won, lost)
     return *normal_interval(gains), lower_p(-gains)
-
-
-def told(found: Measured, outcomes: Int8Array, threshold: float) -> str:
-    """The figures for people; `outcomes` (n,) are the test set's, `threshold` is the challenger's."""
-    where = f"{len(outcomes)} holdout rows, {int((outcomes == 1).sum())} with outcome 1"
-    if found.measure is Measure.LOG_LOSS:
-        parts = [f"log loss on {where}: challenger {found.challenger:.4f}"]
-        constant = "constant prevalence"
-    else:
-        parts = [f"net benefit at odds of the threshold {threshold:.3g} on {where}: challenger {found.challenger:.4f}"]
-        constant = "treating all or none"
-    if found.champion is not None:
-        parts.append(f"champion {found.champion:.4f}")
-    parts.append(f"{constant} {found.constant:.4f}")
-    if found.gain is not None:
-        parts += [
-            f"gain {found.gain:+.4f}",
-            f"95 % interval {found.interval_low:+.4f} to {found.interval_high:+.4f}",
-            f"one-sided p {found.p:.2f}",
-        ]
-    return ", ".join(parts)

@@ -163,13 +163,18 @@ def _by_folded(spellings: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
 
 def first_difference(configured: Declaration, stored: Declaration) -> str | None:
     """The first difference of two declarations in words; None where there is none, whatever is retired."""
-    if what := _differing_field(configured.outcome, stored.outcome):
+
+    def differing(one: Struct, other: Struct) -> Iterator[str]:
+        for name in differing_fields(one, other):
+            yield f"{name} is {getattr(one, name)!r} in the settings and {getattr(other, name)!r} in this database"
+
+    if what := next(differing(configured.outcome, stored.outcome), None):
         return f"the outcome's {what}"
     for one, other in zip(configured.features, stored.features, strict=False):
         if one.name != other.name:
             position = configured.features.index(one) + 1
             return f"feature {position} is {one.name} in the settings and {other.name} in this database"
-        if what := _differing_field(one, other):
+        if what := next(differing(one, other), None):
             return f"the feature {one.name}: its {what}"
     ours, theirs = len(configured.features), len(stored.features)
     return None if ours == theirs else f"the settings declare {ours} features, this database has {theirs}"
@@ -178,13 +183,6 @@ def first_difference(configured: Declaration, stored: Declaration) -> str | None
 def differing_fields(one: Struct, other: Struct) -> tuple[str, ...]:
     """The names of the fields in which two features, or two outcomes, differ."""
     return tuple(name for name in one.__struct_fields__ if getattr(one, name) != getattr(other, name))
-
-
-def _differing_field(configured: Struct, stored: Struct) -> str | None:
-    for name in differing_fields(configured, stored):
-        ours, theirs = getattr(configured, name), getattr(stored, name)
-        return f"{name} is {ours!r} in the settings and {theirs!r} in this database"
-    return None
 
 
 MOST_FEATURES = 200
@@ -230,7 +228,7 @@ RESERVED = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a declaration, or with that of a source."""
+    """A fault of a declaration, or of a source's."""
 
     key: str
     """The key in its place, such as a feature's."""

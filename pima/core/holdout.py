@@ -1,4 +1,4 @@
-"""Who is held out of training: a salted hash of what a row was called when it first came decides, for ever.
+"""The holdout: a salted hash of what a row was called when it first came decides who is in it, for ever.
 
 A stored list would grow and a redrawn split would leak: last week's training rows would judge this week's model.
 The hash needs no storage, moves nobody when rows are added, and the salt keeps a key from being chosen to fall on
@@ -104,7 +104,7 @@ def rank_name(name: str, salt: str) -> str:
     return f"{_RANK}{int(ranks([name.encode()], salt)[0]):016x}"
 
 
-def _first_ranks(names: Sequence[str], salt: str) -> UInt64Array:
+def _ranks_of_names(names: Sequence[str], salt: str) -> UInt64Array:
     found = ranks(map(str.encode, names), salt)
     for n, name in enumerate(names):
         if name.startswith(_RANK):
@@ -112,21 +112,17 @@ def _first_ranks(names: Sequence[str], salt: str) -> UInt64Array:
     return found
 
 
-def person_ranks(persons: Iterable[str], salt: str) -> UInt64Array:
-    """Rank persons as rows that are first called by their person."""
-    return ranks((f"person {person}".encode() for person in persons), salt)
-
-
 def ranked(keys: RowKeys, salt: str) -> RowRanks:
     """Rank labelled rows."""
-    first = _first_ranks(keys.first, salt)
+    first = _ranks_of_names(keys.first, salt)
     has_person = np.fromiter((person is not None for person in keys.persons), bool, count=len(keys.persons))
     persons = np.zeros_like(first)
-    persons[has_person] = person_ranks((person for person in keys.persons if person is not None), salt)
+    persons[has_person] = _ranks_of_names([f"person {each}" for each in keys.persons if each is not None], salt)
     # A row that was written while the triggers were switched off is among the labelled ones alone.
     others = has_person & (persons != first)
-    renamed = np.concatenate([first[others], _first_ranks([name for name, _ in keys.renamed], salt)])
-    of_renamed = np.concatenate([persons[others], person_ranks((person for _, person in keys.renamed), salt)])
+    renamed = np.concatenate([first[others], _ranks_of_names([name for name, _ in keys.renamed], salt)])
+    owners = _ranks_of_names([f"person {person}" for _, person in keys.renamed], salt)
+    of_renamed = np.concatenate([persons[others], owners])
     by_key = (name.startswith(("person ", "source ")) for name in keys.first)
     came_by_key = np.fromiter(by_key, bool, count=len(keys.first))
     return RowRanks(first, has_person, persons, came_by_key, renamed, of_renamed)

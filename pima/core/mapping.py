@@ -138,7 +138,7 @@ class SourceRows:
 
 
 @dataclass(slots=True)
-class Tally:
+class SourceTally:
     """Counts of what was seen while a source was read."""
 
     rows: int = 0
@@ -166,7 +166,7 @@ class Tally:
 def mapped(
     mapping: SourceMapping,
     columns: Columns,
-    tally: Tally,
+    tally: SourceTally,
     moments: Moments | None = None,
     is_new: BoolArray | None = None,
 ) -> SourceRows:
@@ -206,7 +206,9 @@ def is_missing(measurements: Measurements, features: Features) -> BoolArray:
     return found
 
 
-def _measurements(mapping: SourceMapping, columns: Columns, rows: int, tally: Tally) -> tuple[Measurements, Int8Array]:
+def _measurements(
+    mapping: SourceMapping, columns: Columns, rows: int, tally: SourceTally
+) -> tuple[Measurements, Int8Array]:
     """Read measurements, and (n, features) positions in `CODES` where one can't be read."""
     shape = (rows, len(columns))
     values, is_null, unreadable = np.zeros(shape), np.ones(shape, dtype=bool), np.zeros(shape, dtype=np.int8)
@@ -222,7 +224,7 @@ def _measurements(mapping: SourceMapping, columns: Columns, rows: int, tally: Ta
     return Measurements(values, is_null), unreadable
 
 
-def _outcomes(mapping: SourceMapping, columns: Columns, rows: int, tally: Tally) -> tuple[Int8Array, BoolArray]:
+def _outcomes(mapping: SourceMapping, columns: Columns, rows: int, tally: SourceTally) -> tuple[Int8Array, BoolArray]:
     if not mapping.has_outcome:
         return np.full(rows, NO_OUTCOME, np.int8), np.zeros(rows, bool)
     if (other := wrong_type(columns[0])) is not None:
@@ -232,7 +234,7 @@ def _outcomes(mapping: SourceMapping, columns: Columns, rows: int, tally: Tally)
 
 
 def _labelled_at(
-    found: Int8Array, moments: Moments | None, tally: Tally
+    found: Int8Array, moments: Moments | None, tally: SourceTally
 ) -> tuple[Int64Array, dict[tuple[str, str], BoolArray]]:
     """Times, (n,), of the outcomes that are known; and by reason those that can't be taken."""
     nothing = np.full(len(found), NO_MOMENT)
@@ -258,7 +260,7 @@ def _persons(mapping: SourceMapping, read: Columns, rows: int) -> tuple[list[str
 
 
 def _count_rejected(
-    tally: Tally,
+    tally: SourceTally,
     features: Features,
     broken: Int8Array,
     others: Mapping[tuple[str, str], BoolArray],

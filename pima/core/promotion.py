@@ -11,6 +11,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from pima.core.arrays import Int8Array
 from pima.core.contest import (
     TIE,
     Contest,
@@ -20,7 +21,6 @@ from pima.core.contest import (
     measured,
     on_the_same_rows,
     only,
-    told,
     without_broken_champion,
 )
 from pima.core.metrics import Comparison, Scores, compare, correct, log_losses, majority_correct, scores
@@ -305,7 +305,7 @@ def _rule(contest: Contest, options: GateOptions, found: _Figures) -> tuple[Deci
 def _kept_out(
     contest: Contest, options: GateOptions, found: _Figures, gain: float | None
 ) -> tuple[Decision, Reason] | None:
-    """What an option, or a person, still asks of a challenger that has won."""
+    """Look for an option, or a person, that keeps out a challenger that has won."""
     comparison, worst = found.comparison, found.worst_subgroup
     if gain is not None and gain < options.minimum_gain:
         return Decision.NOT_BETTER, Reason.BELOW_MINIMUM_GAIN
@@ -335,7 +335,8 @@ def _sentence(
         return f"{decision}: {why(reason, Measure.ACCURACY)}"
     by_accuracy, worst = found.measured.measure is Measure.ACCURACY, found.worst_subgroup
     rows = contest.outcomes[contest.in_window]
-    figures = _correct(found) if by_accuracy else told(found.measured, rows, contest.challenger_threshold)
+    threshold = contest.challenger_threshold
+    figures = _told_of_accuracy(found) if by_accuracy else _told_of(found.measured, rows, threshold)
     if found.champion:
         figures += _left_out(seen_rows, unscorable_rows)
     if reason is Reason.LOG_LOSS_VETO and found.comparison is not None:
@@ -357,17 +358,36 @@ def _left_out(seen_rows: int, unscorable_rows: int) -> str:
     return f", left out {' and '.join(found)}" if found else ""
 
 
-def _correct(found: _Figures) -> str:
+def _told_of_accuracy(found: _Figures) -> str:
     assert found.challenger is not None  # noqa: S101 (for the type checker: it was measured)
-    figures = [f"correct of {found.challenger.rows} holdout rows: challenger {found.challenger.correct}"]
+    parts = [f"correct of {found.challenger.rows} holdout rows: challenger {found.challenger.correct}"]
     if found.champion:
-        figures.append(f"champion {found.champion.correct}")
-    figures.append(f"majority class {found.majority_correct}")
+        parts.append(f"champion {found.champion.correct}")
+    parts.append(f"majority class {found.majority_correct}")
     if found.comparison:
         low, high = found.comparison.interval_low, found.comparison.interval_high
-        figures += [
+        parts += [
             f"difference {100 * found.comparison.accuracy_difference:+.1f} points",
             f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}",
             f"McNemar p {found.comparison.mcnemar_p:.2f}",
         ]
-    return ", ".join(figures)
+    return ", ".join(parts)
+
+
+def _told_of(found: Measured, outcomes: Int8Array, threshold: float) -> str:
+    """The figures of another measure; `outcomes` (n,) are the test set's, `threshold` is the challenger's."""
+    where = f"{len(outcomes)} holdout rows, {int((outcomes == 1).sum())} with outcome 1"
+    figure, constant = "log loss", "constant prevalence"
+    if found.measure is Measure.NET_BENEFIT:
+        figure, constant = f"net benefit at odds of the threshold {threshold:.3g}", "treating all or none"
+    parts = [f"{figure} on {where}: challenger {found.challenger:.4f}"]
+    if found.champion is not None:
+        parts.append(f"champion {found.champion:.4f}")
+    parts.append(f"{constant} {found.constant:.4f}")
+    if found.gain is not None:
+        parts += [
+            f"gain {found.gain:+.4f}",
+            f"95 % interval {found.interval_low:+.4f} to {found.interval_high:+.4f}",
+            f"one-sided p {found.p:.2f}",
+        ]
+    return ", ".join(parts)

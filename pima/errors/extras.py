@@ -1,4 +1,4 @@
-"""What extras bring, and the line that installs one where this runs."""
+"""Extras: what they bring, and the line that installs one where this runs."""
 
 import shlex
 import sys

@@ -15,20 +15,20 @@ ASIDE = ".part"
 
 
 def name_aside(name: str) -> str:
-    """What a file is called until it is whole; another name each time."""
+    """Name a file until it is whole; another name each time."""
     return f".{name}.{uuid.uuid4().hex[:8]}{ASIDE}"
 
 
 def name_meant(name: str) -> str | None:
-    """What a file is going to be called that has a name aside; None where it has none."""
+    """The name that a file with a name aside is going to have; None where it has none."""
     found = re.fullmatch(rf"\.(.+)\.[0-9a-f]{{8}}{re.escape(ASIDE)}", name, re.DOTALL)
     return found and found[1]
 
 
 @contextmanager
 def written_aside(path: Path, mode: int = 0o600, put: Callable[[Path, Path], None] = os.replace) -> Iterator[BinaryIO]:
-    """In its place once the block ends well, over what was there; where a link points, not in the link's place. Raises
-    OSError."""
+    """Write a file that is put in its place once the block ends well, over what was there; where a link points, not in
+    the link's place. Raises OSError."""
     place = Path(os.path.realpath(path))
     aside = place.with_name(name_aside(place.name))
     try:

@@ -31,15 +31,10 @@ _SOURCE_PREFIX = "PIMA_SOURCE__"
 _MAPPED_COLUMNS = "for each feature a column's name, or a table with column, factor, offset, words"
 _LACKING_OR_UNKNOWN = r"Object (missing required|contains unknown) field `(.*?)`"
 
+_JOBS_WITH_A_ROLE = ("score", "retrain", "pull")
 # Variables of ours that are not settings of a section.
-_OTHER_VARIABLES = {
-    "PIMA_SCORE__DATABASE_URL",
-    "PIMA_SCORE__DATABASE_URL_FILE",
-    "PIMA_RETRAIN__DATABASE_URL",
-    "PIMA_RETRAIN__DATABASE_URL_FILE",
-    "PIMA_PULL__DATABASE_URL",
-    "PIMA_PULL__DATABASE_URL_FILE",
-    "PIMA_TEST_DATABASE_URL",
+_OTHER_VARIABLES = {"PIMA_TEST_DATABASE_URL"} | {
+    f"PIMA_{job.upper()}__DATABASE_URL{suffix}" for job in _JOBS_WITH_A_ROLE for suffix in ("", "_FILE")
 }
 
 
@@ -270,7 +265,7 @@ def database_url(environ: Mapping[str, str], job: str | None = None) -> str:
 
     Each may be given as X or as X_FILE, a file that holds it; both set is an error.
     """
-    names = [f"PIMA_{job.upper()}__DATABASE_URL"] if job in ("score", "retrain", "pull") else []
+    names = [f"PIMA_{job.upper()}__DATABASE_URL"] if job in _JOBS_WITH_A_ROLE else []
     for name in [*names, "DATABASE_URL"]:
         url = secret(environ, name)
         if url is not None:

@@ -56,14 +56,14 @@ class RetrainSettings(Frozen, frozen=True):
 
 
 class HoldoutSettings(Frozen, frozen=True):
-    """Who is held out of training."""
+    """The holdout."""
 
     share: Share = 0.30
     salt: str = ""
 
 
 class GateSettings(Frozen, frozen=True):
-    """What a verdict is given on, by what, and what may be asked beyond the rule."""
+    """The gate: what a verdict is given on, by what, and what may be asked beyond the rule."""
 
     window: Literal["recent", "all"] = "recent"
     window_weeks: Positive = 26
@@ -77,20 +77,20 @@ class GateSettings(Frozen, frozen=True):
 
 
 class LineageSettings(Frozen, frozen=True):
-    """What is kept of old model versions; never less than what the champion and the one before it need."""
+    """Old model versions: what is kept of them, never less than what the champion and the one before it need."""
 
     snapshots: Literal["champions", "off"] | Positive = "champions"
     model_bytes: Literal["all"] | Positive = "all"
 
 
 class ReportSettings(Frozen, frozen=True):
-    """Where the report goes that each retraining leaves, besides the database."""
+    """The report that each retraining leaves: where it goes besides the database."""
 
     folder: str = ""
 
 
 class RetainSettings(Frozen, frozen=True):
-    """What `jobs.retain` may remove."""
+    """The limits of what `jobs.retain` may remove."""
 
     minimum_days: Positive = 183
 
@@ -142,13 +142,13 @@ class PingSettings(Frozen, frozen=True):
 
 
 class AlertsSettings(Frozen, frozen=True):
-    """Who is told of what is wrong; the addresses are secrets."""
+    """The people who are told of what is wrong; the addresses are secrets."""
 
     urls: str = ""
 
 
 class MlflowSettings(Frozen, frozen=True):
-    """Where model versions are mirrored; the address may be a secret."""
+    """The MLflow that model versions are mirrored to; its address may be a secret."""
 
     tracking_uri: str = ""
     name: Annotated[str, Meta(pattern=r"^[\w.-]{1,100}\Z", description="letters, digits, _, . and -")] = "pima"
@@ -161,7 +161,7 @@ class LogSettings(Frozen, frozen=True):
 
 
 class DeclarationSettings(Frozen, frozen=True):
-    """Where the declared features stand, if not in the settings' own file."""
+    """The file of the declared features, if they are not in the settings' own."""
 
     file: str = ""
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pima.core.cells import NumberColumn
 from pima.core.features import Feature
-from pima.core.mapping import SourceMapping, SourceRows, Tally, mapped
+from pima.core.mapping import SourceMapping, SourceRows, SourceTally, mapped
 from pima.core.source import MappedColumn
 
 GLUCOSE = Feature("glucose", unit="mg/dL", low=20, high=600, zero_is_missing=True, may_be_missing=True)
@@ -23,8 +23,8 @@ LETTERS = MappedColumn("sex", words={"M": 1, "F": 0})
 MAPPING = SourceMapping(("text",), (), False, {}, (GLUCOSE, SEX), (MMOL, LETTERS))
 
 
-def _mapped(mapping: SourceMapping, *rows: tuple[Any, ...]) -> tuple[SourceRows, Tally]:
-    tally = Tally()
+def _mapped(mapping: SourceMapping, *rows: tuple[Any, ...]) -> tuple[SourceRows, SourceTally]:
+    tally = SourceTally()
     return mapped(mapping, list(zip(*rows, strict=True)), tally), tally
 
 
@@ -191,7 +191,7 @@ def test_numbers_that_were_read_at_once_become_what_the_same_objects_become(rows
     columns = (MMOL, MappedColumn("sex"), worded, MappedColumn("bmi"))
     mapping = SourceMapping(("integer",), ("integer",), True, {}, features, columns)
     as_objects = list(zip(*rows, strict=True))
-    by_object, by_column = Tally(), Tally()
+    by_object, by_column = SourceTally(), SourceTally()
     expected = mapped(mapping, as_objects, by_object)
     found = mapped(mapping, list(map(_at_once, as_objects)), by_column)
     assert by_column == by_object
