@@ -112,7 +112,10 @@ class SourceRows:
 
     def part(self, first: int, end: int) -> "SourceRows":
         """The rows between two positions, as far as there are any."""
-        return self.rows(np.arange(first, min(end, len(self))))
+        cut = slice(first, end)
+        measurements = Measurements(self.measurements.values[cut], self.measurements.is_null[cut])
+        outcomes, labelled_at = self.outcomes[cut], self.labelled_at[cut]
+        return SourceRows(self.keys[cut], self.persons[cut], outcomes, labelled_at, measurements, self.rejected[cut])
 
     @staticmethod
     def none(features: int) -> "SourceRows":
