@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from jobs.command import Command, Result, parser, run_command
 from pima.alerting.sending import Problem
 from pima.alerting.telling import Teller, receivers
-from pima.counted import counted
+from pima.core.wording import counted
 from pima.errors import AlertsExtraMissing, AlertsNotDelivered, WrongConfiguration
-from pima.extras import install_line
+from pima.errors.extras import install_line
 from pima.process.results import as_json
 
 

@@ -23,8 +23,8 @@ from pima.logs import configure_logs, get_logger, tell, write_line
 from pima.monitoring.ping import SECONDS_TO_ANSWER, ping
 from pima.process.recorded_run import OpenRun
 from pima.process.stopping import StopRequest
-from pima.reading_settings import DEFAULT_DATABASE_URL, database_url, declared, read_settings
-from pima.settings import Settings
+from pima.settings.reading import DEFAULT_DATABASE_URL, database_url, declared, read_settings
+from pima.settings.sections import Settings
 from pima.store.declarations import require_declared
 from pima.store.engine import make_engine
 from pima.store.runs import status_of_exit_code

@@ -5,8 +5,8 @@ from typing import Any
 
 from rich.table import Table
 
-from pima.core.evidence.subgroups import FEW_ROWS, FEWEST_ROWS
-from pima.core.evidence.wording import FIGURES, TABLED_THRESHOLDS
+from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS
+from pima.core.wording import FIGURES, TABLED_THRESHOLDS
 
 
 def evidence_tables(evidence: dict[str, Any], challenger: int, champion: int | None) -> Iterator[Table | str]:

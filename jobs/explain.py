@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jobs.command import Command, Result, parser, run_command
 from jobs.row_option import HELP, row_called
-from pima.counted import counted
+from pima.core.wording import counted
 from pima.errors import WrongUsage
 from pima.explaining.all_rows import explain_all
 from pima.explaining.explanation import TOLD

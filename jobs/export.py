@@ -14,12 +14,12 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from jobs.command import Command, Result, parser, run_command
-from pima.counted import counted
+from pima.core.wording import counted
 from pima.errors import TemporaryFileFailed, WrongUsage
 from pima.exporting.exporting import Exported, export
 from pima.process.results import as_json
+from pima.process.whole_file import whole_file
 from pima.store.exported import ALL_PREDICTIONS, EXPORTS
-from pima.whole_file import whole_file
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from jobs.command import Command, Result, parser, run_command
 from jobs.row_option import HELP, row_called
 from jobs.who_and_why import this_user, why
-from pima.core.keys import canonical_text, key_of_text
-from pima.core.row_names import ById, ByPerson
-from pima.counted import counted
+from pima.core.identifiers import ById, ByPerson, canonical_text, key_of_text
+from pima.core.wording import counted
 from pima.erasing.forgetting import Forgetting, forget
 from pima.errors import WrongUsage
 from pima.process.results import as_json

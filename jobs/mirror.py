@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
-from pima.counted import counted
+from pima.core.wording import counted
 from pima.mirroring.mirroring import mirror
 from pima.process.results import as_json
 

@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.table import Table
 
 from pima.core.features import Feature
-from pima.counted import counted
+from pima.core.wording import counted
 from pima.store.declarations import as_features
 
 _SCORES = {

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from pima.core.drift.watched import State
-from pima.counted import counted
+from pima.core.watched import State
+from pima.core.wording import counted
 
 
 def monitoring(figures: list[dict[str, Any]]) -> str:

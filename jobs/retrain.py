@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from jobs.command import Command, Result, parser, run_command
 from jobs.run_id import add_run_id_option
-from pima.counted import counted
+from pima.core.wording import counted
 from pima.errors import Interrupted
 from pima.monitoring.realised import leave_realised
 from pima.process.recorded_run import recorded_run

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from jobs.command import Command, Result
-from pima.counted import counted
+from pima.core.wording import counted
 from pima.errors import WrongUsage
 from pima.process.results import as_json
 

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from jobs.monitoring_words import monitoring
 from jobs.spark_line import spark_line
-from pima.core.evidence.subgroups import FEWEST_ROWS
-from pima.counted import counted
+from pima.core.subgroups import FEWEST_ROWS
+from pima.core.wording import counted
 from pima.store.runs import DRY_RUN
 
 REJECTIONS_SHOWN = 5

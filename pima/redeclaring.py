@@ -4,15 +4,14 @@ One transaction, behind the lock of migrations: nobody sees half of it, and a sc
 A dry run reads, in short transactions that keep nobody waiting.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.features import Declaration, Features
-from pima.core.ids import BELOW_ALL_IDS
-from pima.core.redeclared import Changes, Effects, Rules, add_effects, changes, of_another_kind
+from pima.core.features import Declaration
+from pima.core.identifiers import BELOW_ALL_IDS
+from pima.core.redeclared import DeclarationChanges, Effects, Rules, add_effects, changes, of_another_kind
 from pima.errors import WrongConfiguration
 from pima.store import feature_columns, histories, queue, registry
 from pima.store.database import database_of
@@ -24,7 +23,7 @@ from pima.store.triggers import make_triggers
 
 @dataclass(frozen=True, slots=True)
 class RedeclareResult:
-    """What was changed, or would be; the fields are the keys of the JSON."""
+    """The changes that were made, or would be; the fields are the keys of the JSON."""
 
     added: tuple[str, ...]
     revived: tuple[str, ...]
@@ -47,18 +46,26 @@ def redeclare(engine: Engine, configured: Declaration, decided_by: str, reason: 
     with writing(engine) as connection:
         database_of(connection).wait_for_other_migrations(connection)
         without_time_limit(connection)
-        _keep_others_out(connection)
+        # No batch may be judged by the old rules behind the walk over all rows, and no other champion be made, which
+        # would look for what it alone can score by them. In the order in which a promotion and a clinic's own
+        # transactions lock them.
+        registry.lock_champion(connection)
+        database_of(connection).keep_patients(connection)
+        database_of(connection).wait_for_batches(connection)
         planned = _plan(connection, configured)
         effects = planned.effects(histories.all_rows(connection, planned.there))
         scored_again = 0
         if planned.changes.any:
-            scored_again = _carry_over(connection, planned.changes, effects, decided_by, reason)
+            feature_columns.add_columns(connection, planned.changes.added)
+            record_declaration(connection, planned.changes.declaration, decided_by, reason)
+            make_triggers(connection)
+            scored_again = queue.requeue_rejected(connection, effects.sound_from_now)
         return _result(planned.changes, effects, scored_again, dry_run=False)
 
 
 def would_redeclare(engine: Engine, configured: Declaration) -> RedeclareResult:
-    """What `redeclare` would do, and would raise, by reading alone. Rows that are written meanwhile may be counted as
-    they were or as they are."""
+    """Find by reading alone what `redeclare` would do, and would raise. Rows that are written meanwhile may be counted
+    as they were or as they are."""
     with reading(engine) as connection:
         without_time_limit(connection)
         planned = _plan(connection, configured)
@@ -82,34 +89,17 @@ def _rows_in_blocks(engine: Engine, names: Sequence[str]) -> Iterator[Rows]:
         yield block
 
 
-def _keep_others_out(connection: Connection) -> None:
-    """No batch may be judged by the old rules behind the walk over all rows, and no other champion be made, which would
-    look for what it alone can score by them. In the order in which a promotion and a clinic's own transactions lock
-    them."""
-    registry.lock_champion(connection)
-    database_of(connection).keep_patients(connection)
-    database_of(connection).wait_for_batches(connection)
-
-
-def _changes(before: Declaration, configured: Declaration) -> Changes:
-    other = of_another_kind(before, configured)
-    if other is not None:
-        what = f"the feature {other.name} can't become a {other.kind}: its column holds the other kind's values"
-        raise WrongConfiguration(what=what, expected="a feature of another name, with this one left out (retired)")
-    return changes(before, configured)
-
-
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is to be changed, and the rules before and after."""
+    """The changes, and the rules before and after."""
 
-    changes: Changes
+    changes: DeclarationChanges
     there: tuple[str, ...]
     """The columns of the new declaration that the table has by now."""
     rules: Rules
 
     def effects(self, rows: Iterable[Rows]) -> Effects:
-        """Of the change, on these rows with the columns that are there."""
+        """Count the effects on these rows with the columns that are there."""
         effects = Effects()
         for block in rows:
             measured = block.measurements.widened(self.there, self.rules.columns)
@@ -119,9 +109,15 @@ class _Plan:
 
 def _plan(connection: Connection, configured: Declaration) -> _Plan:
     before = newest_declaration(connection)
-    found = _changes(before, configured)
+    other = of_another_kind(before, configured)
+    if other is not None:
+        what = f"the feature {other.name} can't become a {other.kind}: its column holds the other kind's values"
+        raise WrongConfiguration(what=what, expected="a feature of another name, with this one left out (retired)")
+    found = changes(before, configured)
     feature_columns.require_room(connection, found.added)
-    after, scored = found.declaration, _champions_features(connection)
+    after, champion = found.declaration, registry.read_champion(connection).model_version
+    # Without a champion the next one is fitted on what is declared then.
+    scored = None if champion is None else registry.features_of(connection, champion)
     rules = Rules(
         columns=after.columns,
         scored_before=before.features if scored is None else before.rules_for(scored),
@@ -132,32 +128,15 @@ def _plan(connection: Connection, configured: Declaration) -> _Plan:
     return _Plan(found, tuple(name for name in after.columns if name in before.columns), rules)
 
 
-def _champions_features(connection: Connection) -> Features | None:
-    """None where there is no champion: the next one is fitted on what is declared then."""
-    champion = registry.read_champion(connection).model_version
-    return None if champion is None else registry.features_of(connection, champion)
-
-
-def _carry_over(connection: Connection, found: Changes, effects: Effects, decided_by: str, reason: str) -> int:
-    feature_columns.add_columns(connection, found.added)
-    record_declaration(connection, found.declaration, decided_by, reason)
-    make_triggers(connection)
-    return queue.requeue_rejected(connection, effects.sound_from_now)
-
-
-def _result(found: Changes, effects: Effects, scored_again: int, dry_run: bool) -> RedeclareResult:
+def _result(found: DeclarationChanges, effects: Effects, scored_again: int, dry_run: bool) -> RedeclareResult:
     return RedeclareResult(
         added=found.added,
         revived=found.revived,
         retired=found.retired,
         changed=found.changed,
         reordered=found.reordered,
-        rejected_from_now=_largest_first(effects.rejected_from_now),
+        rejected_from_now=dict(effects.rejected_from_now.most_common()),
         scored_again=scored_again,
-        left_out_of_training=_largest_first(effects.left_out_of_training),
+        left_out_of_training=dict(effects.left_out_of_training.most_common()),
         dry_run=dry_run,
     )
-
-
-def _largest_first(counts: Counter[str]) -> dict[str, int]:
-    return dict(counts.most_common())

@@ -10,10 +10,10 @@ from sqlalchemy import Connection, Engine
 from pima.alerting.advice import ADVICE, OF_ERRORS
 from pima.alerting.due import Condition
 from pima.core.features import Declaration
-from pima.core.reasons import Decision, Reason
+from pima.core.promotion import Decision, Reason
 from pima.monitoring.figures import MonitoringAlert, monitoring_alerts, realised_below_limit
 from pima.monitoring.health import Complaint, complaints
-from pima.settings import Settings
+from pima.settings.sections import Settings
 from pima.store import registry, service_figures
 from pima.store.engine import clock, reading
 from pima.store.schema import require_revision

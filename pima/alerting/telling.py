@@ -17,7 +17,7 @@ from pima.alerting.sending import SECONDS_TO_TAKE, Problem, Sent, send
 from pima.alerting.wording import message, trial_message
 from pima.core.features import Declaration
 from pima.logs import get_logger
-from pima.settings import AlertsSettings, Settings
+from pima.settings.sections import AlertsSettings, Settings
 from pima.store import alerts
 from pima.store.engine import clock, reading, writing
 

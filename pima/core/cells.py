@@ -6,6 +6,7 @@ What can't be taken is marked and not told. Text is read as in a file: digits wi
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from types import NoneType
@@ -44,7 +45,7 @@ class NumberColumn:
 
 
 Column = Sequence[Any] | NumberColumn
-"""Of a source, as it was read."""
+"""A column of a source as it was read."""
 
 
 def numbers(values: Any, is_null: BoolArray) -> NumberColumn:
@@ -93,25 +94,21 @@ def takes_truth_values(feature: Feature, how: MappedColumn) -> bool:
 def measured(feature: Feature, how: MappedColumn, column: Column) -> Cells:
     """The values in their declared unit or codes, of a column without a wrong type."""
     if feature.kind == "category":
-        return _codes(how.words or labels(feature), objects_of(column))
+        values = _meanings(how.words or labels(feature), objects_of(column))
+        is_unknown = values == _UNKNOWN
+        is_null = np.isnan(values) | is_unknown
+        return Cells(np.where(is_null, 0.0, values), is_null, is_unknown * np.int8(CODES.index(UNKNOWN_CODE)))
     if isinstance(column, NumberColumn) and not how.words:
         return Cells(_in_unit(column.values.astype(np.float64), how), column.is_null, np.zeros(len(column), np.int8))
     column = objects_of(column)
     if not how.words and set(map(type, column)) <= _NUMBERS:
-        try:
-            return _numbers(how, column)
-        except (OverflowError, ValueError):  # an integer beyond all floats, a signalling NaN
-            pass
+        with suppress(OverflowError, ValueError):  # an integer beyond all floats, a signalling NaN
+            values = np.array(column, dtype=np.float64)  # None becomes NaN
+            is_null = np.zeros(len(column), dtype=bool)
+            unclear = np.flatnonzero(np.isnan(values))
+            is_null[unclear] = [column[row] is None for row in unclear.tolist()]
+            return Cells(_in_unit(values, how), is_null, np.zeros(len(column), dtype=np.int8))
     return _texts(how, column)
-
-
-def _numbers(how: MappedColumn, column: Sequence[Any]) -> Cells:
-    """All at once."""
-    values = np.array(column, dtype=np.float64)  # None becomes NaN
-    is_null = np.zeros(len(column), dtype=bool)
-    unclear = np.flatnonzero(np.isnan(values))
-    is_null[unclear] = [column[row] is None for row in unclear.tolist()]
-    return Cells(_in_unit(values, how), is_null, np.zeros(len(column), dtype=np.int8))
 
 
 def _texts(how: MappedColumn, column: Sequence[Any]) -> Cells:
@@ -159,19 +156,12 @@ def with_comma(column: Sequence[Any], which: BoolArray) -> int:
     return sum(isinstance(value, str) and _COMMA.fullmatch(value) is not None for value in texts)
 
 
-def _codes(words: Mapping[str, float], column: Sequence[Any]) -> Cells:
-    values = _meanings(words, column)
-    is_unknown = values == _UNKNOWN
-    is_null = np.isnan(values) | is_unknown
-    return Cells(np.where(is_null, 0.0, values), is_null, is_unknown * np.int8(CODES.index(UNKNOWN_CODE)))
-
-
 _UNKNOWN = -1.0
 _NOT_KNOWN = float("nan")
 
 
 def _meanings(words: Mapping[str, float], column: Sequence[Any]) -> Float64Array:
-    """What the words mean, (n,); _NOT_KNOWN where it is not known, _UNKNOWN where it can't be taken."""
+    """The meanings of words, (n,); _NOT_KNOWN where it is not known, _UNKNOWN where it can't be taken."""
     meanings = folded(words)
     # Few values stand in many rows.
     found = {value: _NOT_KNOWN if _is_empty(value) else meanings.get(as_word(value), _UNKNOWN) for value in set(column)}
@@ -179,7 +169,7 @@ def _meanings(words: Mapping[str, float], column: Sequence[Any]) -> Float64Array
 
 
 _MOST_DIGITS = 300
-"""Of a code, as of a float."""
+"""Digits of a code, as of a float."""
 
 
 def _is_empty(value: Any) -> bool:
@@ -203,7 +193,7 @@ def folded(words: Mapping[str, float]) -> dict[str, float]:
 
 
 def labels(feature: Feature) -> dict[str, float]:
-    """What may stand for a category's codes: themselves, their labels, a truth value; 0 where that means missing."""
+    """Words for a category's codes: the codes, their labels, a truth value; and 0 where that means missing."""
     found = {word: float(code) for word, code in (("false", 0), ("true", 1)) if code in feature.codes}
     found |= folded({label: code for code, label in feature.codes.items()})
     found |= {str(code): float(code) for code in feature.codes}
@@ -214,7 +204,7 @@ _PLAIN_OUTCOMES = {"0": 0, "1": 1, "false": 0, "true": 1}
 
 
 def outcomes(words: Mapping[str, int], column: Sequence[Any]) -> tuple[Int8Array, BoolArray]:
-    """(n,) outcomes, NO_OUTCOME where one is not known yet; and which can't be taken."""
+    """Read (n,) outcomes, NO_OUTCOME where one is not known yet; and tell which can't be taken."""
     meant = _meanings(words or _PLAIN_OUTCOMES, column)
     is_bad = meant == _UNKNOWN
     is_known = ~np.isnan(meant) & ~is_bad

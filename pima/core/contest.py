@@ -1,11 +1,61 @@
-"""What a verdict is given on: the holdout's rows with both models' probabilities, and which of them count."""
+"""The contest that a verdict is given on: the test set, both models' answers, and by which measure one is better.
+
+A test set of all history blocks recovery from a drift: for years most of its rows would say that the old champion is
+right. One of the last weeks only is too small in a quiet clinic. So: what was labelled in the last weeks, reaching
+further back to a minimum and stopping at a maximum.
+
+Accuracy is the rule that the gate has always had. Where few patients have the outcome a perfect model is often right on
+no more rows than the majority class; log loss (of the probabilities) and net benefit (of the classes) then still tell
+a good model from none. Net benefit is that of Vickers and Elkin 2006 (Medical Decision Making 26:565): a false alarm
+costs what the threshold says, its odds, in units of a found case.
+"""
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 import numpy as np
 
-from pima.core.arrays import BoolArray, Float64Array, Int8Array
-from pima.core.evidence.bands import Grouping
+from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
+from pima.core.metrics import (
+    correct,
+    log_losses,
+    lower_p,
+    mcnemar_p,
+    net_benefits,
+    normal_interval,
+    odds,
+    paired_interval,
+)
+from pima.core.subgroups import Grouping
+
+_MILLISECONDS_A_WEEK = 7 * 24 * 60 * 60 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How far back the test set reaches."""
+
+    weeks: int = 26
+    minimum_rows: int = 250
+    """Where fewer were labelled in those weeks, it reaches back to this many, or to all there are."""
+    maximum_rows: int = 1_000
+    """Where more were, only the newest count."""
+
+
+def in_window(labelled_at_ms: Int64Array, window: Window | None, now_ms: int) -> BoolArray:
+    """Choose the holdout rows that are the test set, (n,); without a window all.
+
+    Times are milliseconds since 1970, UTC. Rows labelled at the same moment count as newer the later they stand, so
+    by patient id where the rows are in that order.
+    """
+    if window is None:
+        return np.ones(len(labelled_at_ms), dtype=bool)
+    recent = int((labelled_at_ms > now_ms - window.weeks * _MILLISECONDS_A_WEEK).sum())
+    wanted = min(max(recent, window.minimum_rows), window.maximum_rows)
+    newest_first = np.argsort(labelled_at_ms, kind="stable")[::-1]
+    chosen = np.zeros(len(labelled_at_ms), dtype=bool)
+    chosen[newest_first[:wanted]] = True
+    return chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +96,8 @@ class Contest:
     """How each feature divides the rows into subgroups."""
 
 
-def left_out(usable: BoolArray | None) -> int:
-    """How many rows a mask (n,) leaves out."""
-    return 0 if usable is None else int((~usable).sum())
-
-
 def without_broken_champion(contest: Contest) -> Contest:
-    """A champion that answers with NaN for a row that it can score is as good as one that can't be loaded."""
+    """Take a champion that answers with NaN for a row that it can score for one that can't be loaded."""
     if contest.champion is None:
         return contest
     answers = contest.champion if contest.scorable is None else contest.champion[contest.scorable]
@@ -62,7 +107,7 @@ def without_broken_champion(contest: Contest) -> Contest:
 
 
 def on_the_same_rows(contest: Contest) -> Contest:
-    """Both on the very same rows; where too few are left for that, the challenger alone, on all of them."""
+    """Keep the rows that both can be compared on; where these are too few, the challenger alone, on all rows."""
     if contest.too_few_unseen:
         return replace(contest, champion=None)
     usable = in_all(contest.unseen, contest.scorable)
@@ -76,7 +121,7 @@ def judged_rows(contest: Contest) -> Contest:
 
 
 def in_all(*masks: BoolArray | None) -> BoolArray | None:
-    """Which rows are in every mask that is given, (n,); None where none is."""
+    """Rows that are in every mask that is given, (n,); None where none is given."""
     given = [mask for mask in masks if mask is not None]
     return np.logical_and.reduce(given) if given else None
 
@@ -93,3 +138,112 @@ def only(contest: Contest, rows: BoolArray) -> Contest:
         scorable=None,
         groupings=tuple(each.rows(rows) for each in contest.groupings),
     )
+
+
+class Measure(StrEnum):
+    """The measure by which a challenger must be better; the values of the setting gate.measure."""
+
+    ACCURACY = "accuracy"
+    LOG_LOSS = "log_loss"
+    NET_BENEFIT = "net_benefit"
+    """Both models' classes are taken at one threshold, the challenger's, whose odds are what a false alarm costs: the
+    same model at another threshold is no gain."""
+
+
+TIE = 1e-12
+"""Differences up to this are the rounding of a mean; the smallest real one of accuracy is 1 / rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The figures of the measure that decides, on the test set; gains are above 0 where the challenger is better."""
+
+    measure: Measure
+    challenger: float
+    """Its accuracy, log loss in nats (lower is better), or net benefit a row."""
+    champion: float | None
+    """None where there is none to compare with, as `gain` and all below it."""
+    constant: float
+    """Of the best answer that is the same for all rows: the majority class, the test set's own prevalence (the
+    strictest constant there is, since it knows these outcomes), or treating all or none."""
+    gain_on_constant: float
+    gain: float | None
+    """On the champion, in the measure's unit."""
+    interval_low: float | None
+    """95 % interval of the gain: of accuracy Agresti and Min's, else by the normal approximation, all paired."""
+    interval_high: float | None
+    p: float | None
+    """Of accuracy McNemar's exact two-sided one; else one-sided, by the normal approximation: how often a challenger
+    that is no better would look at least this good."""
+    whole_gain: float | None
+    """The gain on the whole holdout."""
+
+
+def measured(measure: Measure, contest: Contest) -> Measured:
+    """All figures of a contest whose probabilities are finite numbers."""
+    judged = only(contest, contest.in_window)
+    challenger, constant = _challenger_worths(measure, judged), _constant_worths(measure, judged)
+    champion, gained, whole = _champion_worths(measure, judged), gains(measure, judged), gains(measure, contest)
+    low, high, p = (None, None, None) if gained is None else _uncertainty(measure, gained)
+    return Measured(
+        measure=measure,
+        challenger=_figure(measure, challenger),
+        champion=None if champion is None else _figure(measure, champion),
+        constant=_figure(measure, constant),
+        gain_on_constant=float((challenger - constant).mean()),
+        gain=None if gained is None else float(gained.mean()),
+        interval_low=low,
+        interval_high=high,
+        p=p,
+        whole_gain=None if whole is None else float(whole.mean()),
+    )
+
+
+def gains(measure: Measure, contest: Contest) -> Float64Array | None:
+    """Row by row, (n,), how much better the challenger is than the champion; None where there is none."""
+    champion = _champion_worths(measure, contest)
+    return None if champion is None else _challenger_worths(measure, contest) - champion
+
+
+def _challenger_worths(measure: Measure, contest: Contest) -> Float64Array:
+    return _worths(measure, contest, contest.challenger, contest.challenger_threshold)
+
+
+def _champion_worths(measure: Measure, contest: Contest) -> Float64Array | None:
+    if contest.champion is None:
+        return None
+    # At its own threshold the champion would lose to the same model as soon as the setting is another one.
+    asked = contest.challenger_threshold if measure is Measure.NET_BENEFIT else contest.champion_threshold
+    return _worths(measure, contest, contest.champion, asked)
+
+
+def _worths(measure: Measure, contest: Contest, probabilities: Float64Array, threshold: float) -> Float64Array:
+    """The worth of each answer, (n,): the higher, the better."""
+    if measure is Measure.LOG_LOSS:
+        return -log_losses(probabilities, contest.outcomes)
+    if measure is Measure.NET_BENEFIT:
+        cost = odds(contest.challenger_threshold)
+        return net_benefits(probabilities, contest.outcomes, threshold, cost)
+    return correct(probabilities, contest.outcomes, threshold).astype(np.float64)
+
+
+def _constant_worths(measure: Measure, contest: Contest) -> Float64Array:
+    """The worth of the best answer that is the same for all rows, (n,)."""
+    prevalence = float((contest.outcomes == 1).mean())
+    answers = [prevalence] if measure is Measure.LOG_LOSS else [0.0, 1.0]
+    # Whatever the thresholds are, 0 is below them and 1 is not.
+    worths = [_worths(measure, contest, np.full(len(contest.outcomes), answer), 0.5) for answer in answers]
+    return max(worths, key=lambda each: float(each.mean()))
+
+
+def _figure(measure: Measure, worths: Float64Array) -> float:
+    mean = float(worths.mean())
+    return -mean if measure is Measure.LOG_LOSS else mean
+
+
+def _uncertainty(measure: Measure, gains: Float64Array) -> tuple[float, float, float]:
+    """The 95 % interval of the mean gain, and its p."""
+    if measure is Measure.ACCURACY:
+        won, lost = int((gains > 0).sum()), int((gains < 0).sum())
+        return *paired_interval(won, lost, len(gains)), mcnemar_p(won, lost)
+    return *normal_interval(gains), lower_p(-gains)

@@ -1,11 +1,16 @@
-"""What is scored: the declared features, in the order in which every array, table and file has them.
+"""The declaration: the outcome and the features, in the order in which every array, table and file has them.
 
 No name of a feature stands in the code. The shipped declaration is `pima/data/features.toml`; a clinic's own one is
-named in its configuration.
+named in its configuration. `first_fault` says what a declaration must keep to, so that every part of the service can
+rely on it.
 """
 
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 from msgspec import Struct
@@ -52,7 +57,7 @@ Features = tuple[Feature, ...]
 
 
 class Outcome(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is predicted: 1 or 0, in the column `outcome`."""
+    """The outcome that is predicted: 1 or 0, in the column `outcome`."""
 
     name: str
     """What people call it; files may bring it under this name."""
@@ -74,38 +79,37 @@ class Declaration(Struct, frozen=True, dict=True, forbid_unknown_fields=True, re
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the features, in order."""
+        """The features' names, in order."""
         return names_of(self.features)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """What the tables have: the features, and then the retired ones."""
+        """The columns of the tables: the features, and then the retired ones."""
         return names_of(self.features + self.retired)
 
     def rules_for(self, fitted: Features) -> Features:
-        """The rules that rows are judged by for a version that was fitted on these features, some retired perhaps:
-        today's, but for what that version can't take."""
+        """The rules for a version that was fitted on these features, some retired perhaps: today's, but for what that
+        version can't take."""
         known = {feature.name: feature for feature in self.features + self.retired}
         return tuple(_as_taken(known[feature.name], feature) for feature in fitted)
 
     @cached_property
     def spelled(self) -> Mapping[str, str]:
-        """What a file may call each column, folded, and the column: asked for each cell of a header."""
+        """Names that a file may give a column, folded, and the column: asked for each cell of a header."""
         spellings = {each.name: (each.name, *each.also_called) for each in self.features}
         spellings |= {"id": ("id",), "outcome": ("outcome", self.outcome.name, *self.outcome.also_called)}
-        spellings |= {key: (key,) for key in KEYS}
-        return _by_folded(spellings)
+        return _by_folded(spellings | {key: (key,) for key in KEYS})
 
     @cached_property
     def perhaps_spelled(self) -> Mapping[str, str]:
-        """The same of names that are no more than a hint."""
+        """Names that are no more than a hint, folded, and the column."""
         spellings = {each.name: each.perhaps_called for each in self.features}
         return _by_folded(spellings | {"id": ("patientid",), "outcome": self.outcome.perhaps_called})
 
 
 def _as_taken(today: Feature, fitted: Feature) -> Feature:
-    """No value below the range of a fit that may have raised it to a power: its root or reciprocal may be none. And no
-    code that the fit never saw where a row can't do without one; elsewhere such a code counts as missing."""
+    # No value below the range of a fit that may have raised it to a power: its root or reciprocal may be none. And no
+    # code that the fit never saw where a row can't do without one; elsewhere such a code counts as missing.
     may_be_raised = fitted.power != 1 and fitted.low is not None and fitted.low >= 0
     if may_be_raised and today.low is not None and fitted.low is not None:
         return replace(today, low=max(today.low, fitted.low))
@@ -115,7 +119,7 @@ def _as_taken(today: Feature, fitted: Feature) -> Feature:
 
 
 def names_of(features: Features) -> tuple[str, ...]:
-    """Their columns, in order."""
+    """The features' columns, in order."""
     return tuple(feature.name for feature in features)
 
 
@@ -158,14 +162,19 @@ def _by_folded(spellings: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
 
 
 def first_difference(configured: Declaration, stored: Declaration) -> str | None:
-    """Where two declarations differ first, in words; None where they don't, whatever is retired."""
-    if what := _differing_field(configured.outcome, stored.outcome):
+    """The first difference of two declarations in words; None where there is none, whatever is retired."""
+
+    def differing(one: Struct, other: Struct) -> Iterator[str]:
+        for name in differing_fields(one, other):
+            yield f"{name} is {getattr(one, name)!r} in the settings and {getattr(other, name)!r} in this database"
+
+    if what := next(differing(configured.outcome, stored.outcome), None):
         return f"the outcome's {what}"
     for one, other in zip(configured.features, stored.features, strict=False):
         if one.name != other.name:
             position = configured.features.index(one) + 1
             return f"feature {position} is {one.name} in the settings and {other.name} in this database"
-        if what := _differing_field(one, other):
+        if what := next(differing(one, other), None):
             return f"the feature {one.name}: its {what}"
     ours, theirs = len(configured.features), len(stored.features)
     return None if ours == theirs else f"the settings declare {ours} features, this database has {theirs}"
@@ -176,8 +185,185 @@ def differing_fields(one: Struct, other: Struct) -> tuple[str, ...]:
     return tuple(name for name in one.__struct_fields__ if getattr(one, name) != getattr(other, name))
 
 
-def _differing_field(configured: Struct, stored: Struct) -> str | None:
-    for name in differing_fields(configured, stored):
-        ours, theirs = getattr(configured, name), getattr(stored, name)
-        return f"{name} is {ours!r} in the settings and {theirs!r} in this database"
-    return None
+MOST_FEATURES = 200
+MOST_INPUTS = 512
+LARGEST_CODE = 2**24
+"""Codes are below it: the model's numbers are float32, which has every whole number up to there."""
+MOST_BANDS = 20
+POWERS = (1.0, 0.5, -1.0)
+SMALLEST, LARGEST = 1e-30, 1e30
+"""Of a bound other than 0: float32 ends at 1e-38 and 3e38, and a fit takes reciprocals, distances and their shares."""
+SMALLEST_SCALE, LARGEST_SCALE = 1e-6, 100.0
+"""Of the powers of numbers within those bounds: float32 carries each such input, none of them as 0 or infinite."""
+LONGEST_NAME = 63
+"""Bytes; PostgreSQL cuts longer names off."""
+
+# The tables' own columns, those of a source, and what the databases call their rows' hidden columns.
+RESERVED = {
+    folded_name(name): name
+    for name in (
+        *KEYS,
+        "id",
+        "outcome",
+        "labelled_at",
+        "version",
+        "recorded_at",
+        "updated_at",
+        "patient_id",
+        "patient_version",
+        "enqueued_at",
+        "line",
+        "oid",
+        "rowid",
+        "ctid",
+        "tableoid",
+        "xmin",
+        "xmax",
+        "cmin",
+        "cmax",
+    )
+}
+"""By what a file's header makes of them: a column there must not mean one of these and a feature."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault of a declaration, or of a source's."""
+
+    key: str
+    """The key in its place, such as a feature's."""
+    what: str
+    """Reads on from the key."""
+    expected: str
+
+
+def first_fault(declaration: Declaration) -> Fault | None:
+    """Find what must be changed before a declaration can be used; None where nothing must."""
+    return next(_faults(declaration), None)
+
+
+def inputs(feature: Feature) -> int:
+    """Columns of the model's first layer: one for a number, one for each code of a category."""
+    return len(feature.codes) if feature.kind == "category" else 1
+
+
+def _faults(declaration: Declaration) -> Iterator[Fault]:
+    features = declaration.features
+    if not 1 <= len(features) <= MOST_FEATURES:
+        yield Fault("feature", f"stands there {len(features)} times", f"1 to {MOST_FEATURES} features")
+    yield from _faults_of_names(declaration)
+    for position, feature in enumerate(features, start=1):
+        place = f"feature {position} ({feature.name})"
+        yield from (_faults_of_category if feature.kind == "category" else _faults_of_number)(place, feature)
+        yield from _faults_of_words(place, feature)
+    yield from _faults_of_words("outcome", declaration.outcome)
+    total = sum(map(inputs, features))
+    if total > MOST_INPUTS:
+        yield Fault("feature", f"gives {total} inputs, a category one for each code", f"at most {MOST_INPUTS}")
+
+
+def _faults_of_names(declaration: Declaration) -> Iterator[Fault]:
+    """Check outcome and features alike: each of their names may stand in the header of a file."""
+    outcome, owners = declaration.outcome, {"id": "the patient's id", "outcome": "the outcome"}
+    owners |= {folded_name(key): f"the service's own column {key}" for key in KEYS}
+    # What the shipped one is called is its column, which is the service's own.
+    yield from _faults_of_name("outcome", outcome.name) if outcome.name != "outcome" else ()
+    yield from _faults_of_other_names("outcome", "the outcome", outcome, owners)
+    for position, feature in enumerate(declaration.features, start=1):
+        place = f"feature {position}"
+        yield from _faults_of_name(place, feature.name)
+        yield from _faults_of_other_names(place, place, feature, owners)
+
+
+def _faults_of_words(place: str, declared: Feature | Outcome) -> Iterator[Fault]:
+    """Terminals, tables and pages show them as they are: nothing may move, hide or turn round what stands beside it."""
+    for key in declared.__struct_fields__:
+        for text in _texts(getattr(declared, key)) if key not in ("also_called", "perhaps_called") else ():
+            hidden = next((each for each in text if not each.isprintable()), None)
+            expected = "printable characters on one line, with plain spaces between words and none around them"
+            if hidden is not None:
+                yield Fault(f"{place}: {key}", f"may not hold U+{ord(hidden):04X}, which nobody sees", expected)
+            elif text != text.strip():
+                yield Fault(f"{place}: {key}", "may not begin or end with a space", expected)
+
+
+def _texts(value: object) -> Iterable[str]:
+    """The texts of a key: itself, a list's, or the labels of codes."""
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, dict):
+        return value.values()
+    return [each for each in value if isinstance(each, str)] if isinstance(value, tuple) else ()
+
+
+def _faults_of_name(place: str, name: str) -> Iterator[Fault]:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or len(name) > LONGEST_NAME:
+        expected = f"a lower-case letter, then lower-case letters, digits and underscores, {LONGEST_NAME} in all"
+        yield Fault(f"{place}: name", "is no plain name", expected)
+    if reserved := RESERVED.get(folded_name(name)):
+        read_as = name if name == reserved else f"{name}, in a header the same as {reserved}"
+        yield Fault(f"{place}: name", f"is {read_as}, which is a column of the service's own", "another name")
+
+
+def _faults_of_other_names(
+    place: str, owner: str, declared: Feature | Outcome, owners: dict[str, str]
+) -> Iterator[Fault]:
+    """Check that no other owns a name; `owners` is by folded name, and takes those of this one in."""
+    for key in ("also_called", "perhaps_called"):
+        if not all(folded_name(name) and name.isprintable() for name in getattr(declared, key)):
+            what = "may not hold a name that no column can have"
+            yield Fault(f"{place}: {key}", what, "names of printable characters, none of them blank")
+    for key, names in (("name", (declared.name,)), ("also_called", declared.also_called)):
+        for name in names:
+            other = owners.setdefault(folded_name(name), owner)
+            if other != owner:
+                yield Fault(f"{place}: {key}", f"is that of {other} as well", "a name for each")
+
+
+def _faults_of_number(place: str, feature: Feature) -> Iterator[Fault]:
+    if feature.codes:
+        yield Fault(f"{place}: codes", "belong to a category", 'kind = "category", or no codes')
+    if feature.low is None or feature.high is None:
+        yield Fault(f"{place}: {'low' if feature.low is None else 'high'}", "is missing", "low and high of each number")
+        return
+    if not (-math.inf < feature.low <= feature.high < math.inf):
+        yield Fault(f"{place}: low", "and high are no range", "finite numbers, low at most high")
+    for key, bound in (("low", feature.low), ("high", feature.high)):
+        if bound and not SMALLEST <= abs(bound) <= LARGEST:
+            expected = f"0, or from {SMALLEST:g} to {LARGEST:g}, of either sign; another unit helps"
+            yield Fault(f"{place}: {key}", "is beyond what the model's numbers carry", expected)
+    yield from _faults_of_power_and_bands(place, feature, feature.low, feature.high)
+
+
+def _faults_of_power_and_bands(place: str, feature: Feature, low: float, high: float) -> Iterator[Fault]:
+    if feature.power is not None and feature.power not in POWERS:
+        yield Fault(f"{place}: power", "is none that the model has", "1, 0.5 or -1, or none, to leave it to the fit")
+    if feature.power == 0.5 and low < 0:
+        yield Fault(f"{place}: power", "is 0.5, but there are values below 0", "low of 0 or above, or another power")
+    if feature.power == -1 and low <= 0:
+        yield Fault(f"{place}: power", "is -1, but there may be values of 0", "low above 0, or another power")
+    if feature.scale is not None and not SMALLEST_SCALE <= feature.scale <= LARGEST_SCALE:
+        expected = f"a number from {SMALLEST_SCALE:g} to {LARGEST_SCALE:g}"
+        yield Fault(f"{place}: scale", "is no scale", f"{expected}; what the model is not to lean on is left out")
+    ascending = all(one < other for one, other in pairwise((low, *feature.bands)))
+    if feature.bands and not (ascending and feature.bands[-1] <= high):
+        yield Fault(f"{place}: bands", "are no ends of bands", "ascending numbers, above low and at most high")
+    if len(feature.bands) > MOST_BANDS:
+        yield Fault(f"{place}: bands", f"are {len(feature.bands)}", f"at most {MOST_BANDS}")
+
+
+def _faults_of_category(place: str, feature: Feature) -> Iterator[Fault]:
+    if len(feature.codes) < 2:
+        yield Fault(f"{place}: codes", f"are {len(feature.codes)}", "two or more, each with a label")
+    if any(not 0 <= code < LARGEST_CODE for code in feature.codes):
+        yield Fault(f"{place}: codes", "are out of range", f"whole numbers from 0 to {LARGEST_CODE - 1}")
+    labels = [label.strip().casefold() for label in feature.codes.values()]
+    if len(set(labels)) < len(labels) or "" in labels:
+        yield Fault(f"{place}: codes", "have a label twice or an empty one", "a label of its own for each code")
+    if any(is_number(label) and label != str(code) for code, label in feature.codes.items()):
+        yield Fault(f"{place}: codes", "have a label that reads as another number", "labels in words")
+    if feature.zero_is_missing and 0 in feature.codes:
+        yield Fault(f"{place}: zero_is_missing", "stands beside a code 0", "one of the two")
+    given = [key for key in ("low", "high", "power", "scale", "bands") if getattr(feature, key) not in (None, ())]
+    if given:
+        yield Fault(f"{place}: {given[0]}", "belongs to a number", 'kind = "number", or codes alone')

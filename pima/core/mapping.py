@@ -1,4 +1,4 @@
-"""From a source's own columns to key, person, outcome and features; and a count of what can't be taken.
+"""Mapping a source's own columns to key, person, outcome and features, and counting what can't be taken.
 
 A row that breaks a rule is rejected, for the first reason in the order of the features; what stood there is told to
 nobody. A measurement that is lacking is no reason, as in a file: scoring judges that.
@@ -25,7 +25,7 @@ from pima.core.cells import (
     wrong_type,
 )
 from pima.core.features import Features
-from pima.core.keys import canonical_keys
+from pima.core.identifiers import canonical_keys
 from pima.core.source import KeyType, MappedColumn
 from pima.core.validation import MISSING, REASONS, Measurements, broken_rules, zero_is_missing
 
@@ -47,7 +47,7 @@ class SourceMapping:
     key_types: tuple[KeyType, ...]
     """One for each column of the key."""
     person_types: tuple[KeyType, ...]
-    """The same of the person's key; none where rows have no person."""
+    """One for each column of the person's key; none where rows have no person."""
     has_outcome: bool
     """Whether there is a column for it."""
     outcome_words: Mapping[str, int]
@@ -107,11 +107,11 @@ class SourceRows:
         )
 
     def only(self, positions: Sequence[int]) -> "SourceRows":
-        """The same by a list."""
+        """Some of the rows, by a list."""
         return self.rows(np.array(positions, dtype=np.int64))
 
     def part(self, first: int, end: int) -> "SourceRows":
-        """Those between two positions."""
+        """The rows between two positions, as far as there are any."""
         cut = slice(first, end)
         measurements = Measurements(self.measurements.values[cut], self.measurements.is_null[cut])
         outcomes, labelled_at = self.outcomes[cut], self.labelled_at[cut]
@@ -141,8 +141,8 @@ class SourceRows:
 
 
 @dataclass(slots=True)
-class Tally:
-    """What was seen while a source was read; counts alone."""
+class SourceTally:
+    """Counts of what was seen while a source was read."""
 
     rows: int = 0
     without_key: int = 0
@@ -169,23 +169,30 @@ class Tally:
 def mapped(
     mapping: SourceMapping,
     columns: Columns,
-    tally: Tally,
+    tally: SourceTally,
     moments: Moments | None = None,
     is_new: BoolArray | None = None,
 ) -> SourceRows:
     """The rows that have a key; what can't be taken is counted. Without `moments` no outcome's time is known. `is_new`,
     (n,), says which rows no pull has read before as they are; without it all count as such."""
-    key_columns, person_columns, outcome_columns, measured_columns = _divided(mapping, columns)
+    persons_at = len(mapping.key_types)
+    outcome_at = persons_at + len(mapping.person_types)
+    features_at = outcome_at + int(mapping.has_outcome)
+    key_columns = columns[:persons_at]
     keys = canonical_keys(list(map(objects_of, key_columns)), mapping.key_types)
-    measurements, unreadable = _measurements(mapping, measured_columns, len(keys), tally)
-    found, bad_outcome = _outcomes(mapping, outcome_columns, len(keys), tally)
+    measurements, unreadable = _measurements(mapping, columns[features_at:], len(keys), tally)
+    found, bad_outcome = _outcomes(mapping, columns[outcome_at:features_at], len(keys), tally)
     labelled_at, bad_moments = _labelled_at(found, moments, tally)
-    persons, bad_person = _persons(mapping, person_columns, len(keys))
-    broken = np.where(unreadable != 0, unreadable, _broken_rules(measurements, mapping.features))
+    persons, bad_person = _persons(mapping, columns[persons_at:outcome_at], len(keys))
+    rules = broken_rules(measurements, mapping.features)
+    rules[rules == REASONS.index(MISSING)] = 0
+    broken = np.where(unreadable != 0, unreadable, rules)
     tally.rows += len(keys)
     if None in keys:
         tally.without_key += keys.count(None)
-        tally.key_types |= _types_of_no_key(key_columns, keys)
+        rows_without = [row for row, key in enumerate(keys) if key is None]
+        held = {type(column[row]) for column in map(objects_of, key_columns) for row in rows_without}
+        tally.key_types |= {kind.__name__ for kind in held - {NoneType}}
     others = {(BAD_OUTCOME, "outcome"): bad_outcome, (BAD_PERSON, "person_key"): bad_person} | bad_moments
     waits = (found == NO_OUTCOME) if is_new is None else (found == NO_OUTCOME) & is_new
     _count_rejected(tally, mapping.features, broken, others, waits)
@@ -196,27 +203,16 @@ def mapped(
     return rows.rows(np.flatnonzero([key is not None for key in keys])) if None in keys else rows
 
 
-def _types_of_no_key(columns: Columns, keys: Sequence[str | None]) -> set[str]:
-    rows = [row for row, key in enumerate(keys) if key is None]
-    held = {type(column[row]) for column in map(objects_of, columns) for row in rows}
-    return {kind.__name__ for kind in held - {NoneType}}
-
-
 def is_missing(measurements: Measurements, features: Features) -> BoolArray:
     """(n, features): NULL, or the 0 that the data have in its place."""
     found: BoolArray = measurements.is_null | ((measurements.values == 0) & zero_is_missing(features))
     return found
 
 
-def _divided(mapping: SourceMapping, columns: Columns) -> tuple[Columns, Columns, Columns, Columns]:
-    persons_at = len(mapping.key_types)
-    outcome_at = persons_at + len(mapping.person_types)
-    features_at = outcome_at + int(mapping.has_outcome)
-    return columns[:persons_at], columns[persons_at:outcome_at], columns[outcome_at:features_at], columns[features_at:]
-
-
-def _measurements(mapping: SourceMapping, columns: Columns, rows: int, tally: Tally) -> tuple[Measurements, Int8Array]:
-    """The measurements, and (n, features) positions in `CODES` where one can't be read."""
+def _measurements(
+    mapping: SourceMapping, columns: Columns, rows: int, tally: SourceTally
+) -> tuple[Measurements, Int8Array]:
+    """Read measurements, and (n, features) positions in `CODES` where one can't be read."""
     shape = (rows, len(columns))
     values, is_null, unreadable = np.zeros(shape), np.ones(shape, dtype=bool), np.zeros(shape, dtype=np.int8)
     for n, (feature, how, column) in enumerate(zip(mapping.features, mapping.columns, columns, strict=True)):
@@ -231,13 +227,7 @@ def _measurements(mapping: SourceMapping, columns: Columns, rows: int, tally: Ta
     return Measurements(values, is_null), unreadable
 
 
-def _broken_rules(measurements: Measurements, features: Features) -> Int8Array:
-    broken = broken_rules(measurements, features)
-    broken[broken == REASONS.index(MISSING)] = 0
-    return broken
-
-
-def _outcomes(mapping: SourceMapping, columns: Columns, rows: int, tally: Tally) -> tuple[Int8Array, BoolArray]:
+def _outcomes(mapping: SourceMapping, columns: Columns, rows: int, tally: SourceTally) -> tuple[Int8Array, BoolArray]:
     if not mapping.has_outcome:
         return np.full(rows, NO_OUTCOME, np.int8), np.zeros(rows, bool)
     if (other := wrong_type(columns[0])) is not None:
@@ -247,9 +237,9 @@ def _outcomes(mapping: SourceMapping, columns: Columns, rows: int, tally: Tally)
 
 
 def _labelled_at(
-    found: Int8Array, moments: Moments | None, tally: Tally
+    found: Int8Array, moments: Moments | None, tally: SourceTally
 ) -> tuple[Int64Array, dict[tuple[str, str], BoolArray]]:
-    """(n,) times of the outcomes that are known; and which can't be taken, by reason."""
+    """Times, (n,), of the outcomes that are known; and by reason those that can't be taken."""
     nothing = np.full(len(found), NO_MOMENT)
     if moments is None:
         return nothing, {}
@@ -273,13 +263,13 @@ def _persons(mapping: SourceMapping, read: Columns, rows: int) -> tuple[list[str
 
 
 def _count_rejected(
-    tally: Tally,
+    tally: SourceTally,
     features: Features,
     broken: Int8Array,
     others: Mapping[tuple[str, str], BoolArray],
     waits: BoolArray,
 ) -> None:
-    """Each row once, by the first rule that it broke; `waits`, (n,), says which also count as unlabelled and new."""
+    """Count each row once, by the first rule that it broke; `waits`, (n,), says which are unlabelled and new."""
     is_counted = broken.any(axis=1)
     first = (broken != 0).argmax(axis=1)
     for row in np.flatnonzero(is_counted).tolist():

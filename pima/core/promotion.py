@@ -4,18 +4,176 @@
 operator asks for it, strictly lower log loss or strictly more net benefit.
 """
 
+import math
 from dataclasses import dataclass
+from enum import StrEnum
+from statistics import NormalDist
 
 import numpy as np
 
-from pima.core.arrays import BoolArray
-from pima.core.comparison import Comparison, compare
-from pima.core.contest import Contest, left_out, on_the_same_rows, only, without_broken_champion
-from pima.core.evidence.subgroups import WorstSubgroup, worst_subgroup
-from pima.core.luck import told_of_luck
-from pima.core.measures import TIE, Measure, Measured, gains, measured, told
-from pima.core.metrics import Scores, correct, log_losses, majority_correct, scores
-from pima.core.reasons import BETTER, NOT_ABOVE, NOT_BETTER, Decision, Reason, why
+from pima.core.arrays import Int8Array
+from pima.core.contest import (
+    TIE,
+    Contest,
+    Measure,
+    Measured,
+    gains,
+    measured,
+    on_the_same_rows,
+    only,
+    without_broken_champion,
+)
+from pima.core.metrics import Comparison, Scores, compare, correct, log_losses, majority_correct, scores
+from pima.core.subgroups import WorstSubgroup, worst_subgroup
+
+
+class Decision(StrEnum):
+    """The verdict's word in the ledger."""
+
+    PROMOTED = "promoted"
+    NOT_BETTER = "not_better"
+    BLOCKED = "blocked"
+    """A rule forbids it whatever its score, or leaves it to a person; the reason code says which."""
+
+
+class Reason(StrEnum):
+    """Why, as a code that scripts can rely on; the rules are tried in this order, the promotions last."""
+
+    NOT_FINITE = "not_finite"
+    PARITY_FAILED = "parity_failed"
+    TOO_FEW_UNSEEN = "too_few_unseen"
+    SINGLE_CLASS = "single_class"
+    NOT_ABOVE_MAJORITY = "not_above_majority"
+    NOT_ABOVE_CONSTANT = "not_above_constant"
+    """By log loss or net benefit, what `not_above_majority` is by accuracy."""
+    NOT_MORE_CORRECT = "not_more_correct"
+    NOT_LOWER_LOG_LOSS = "not_lower_log_loss"
+    NOT_MORE_NET_BENEFIT = "not_more_net_benefit"
+    BELOW_MINIMUM_GAIN = "below_minimum_gain"
+    LOG_LOSS_VETO = "log_loss_veto"
+    SUBGROUP_WORSE = "subgroup_worse"
+    ROLLED_BACK_BEFORE = "rolled_back_before"
+    PINNED = "pinned"
+    AWAITS_APPROVAL = "awaits_approval"
+    MORE_CORRECT = "more_correct"
+    LOWER_LOG_LOSS = "lower_log_loss"
+    MORE_NET_BENEFIT = "more_net_benefit"
+    FIRST_CHAMPION = "first_champion"
+    CHAMPION_UNLOADABLE = "champion_unloadable"
+
+
+# By measure, the codes of the three rules that ask it.
+NOT_ABOVE = {
+    Measure.ACCURACY: Reason.NOT_ABOVE_MAJORITY,
+    Measure.LOG_LOSS: Reason.NOT_ABOVE_CONSTANT,
+    Measure.NET_BENEFIT: Reason.NOT_ABOVE_CONSTANT,
+}
+NOT_BETTER = {
+    Measure.ACCURACY: Reason.NOT_MORE_CORRECT,
+    Measure.LOG_LOSS: Reason.NOT_LOWER_LOG_LOSS,
+    Measure.NET_BENEFIT: Reason.NOT_MORE_NET_BENEFIT,
+}
+BETTER = {
+    Measure.ACCURACY: Reason.MORE_CORRECT,
+    Measure.LOG_LOSS: Reason.LOWER_LOG_LOSS,
+    Measure.NET_BENEFIT: Reason.MORE_NET_BENEFIT,
+}
+
+
+def why(reason: Reason, measure: Measure) -> str:
+    """Word a reason for people, as it is under this measure."""
+    better = _WHY[BETTER[measure]]
+    if reason is Reason.BELOW_MINIMUM_GAIN:
+        return f"{better}, but by less than gate.minimum_gain"
+    if reason is Reason.LOG_LOSS_VETO:
+        not_clear = "" if measure is Measure.LOG_LOSS else "its log loss is "
+        lower = "" if measure is Measure.LOG_LOSS else " lower"
+        return f"{better}, but {not_clear}not as clearly{lower} as gate.log_loss_veto asks"
+    return _WHY_BY_MEASURE[measure].get(reason) or _WHY[reason]
+
+
+_WHY = {
+    Reason.NOT_FINITE: "the challenger gave outputs that are not finite numbers",
+    Reason.PARITY_FAILED: "its compiled form disagrees with Keras",
+    Reason.TOO_FEW_UNSEEN: "too few holdout rows are left that the champion, fitted under another holdout.share, before"
+    " rows got the keys that they go by now, or on features retired since, can't have learned from and can score, so a"
+    " person decides (models promote)",
+    Reason.SINGLE_CLASS: "the test set holds one class only, on which nothing can be judged",
+    Reason.NOT_ABOVE_MAJORITY: "it does not beat always guessing the majority class",
+    Reason.NOT_MORE_CORRECT: "it is not right more often than the champion",
+    Reason.NOT_LOWER_LOG_LOSS: "its log loss is not lower than the champion's",
+    Reason.NOT_MORE_NET_BENEFIT: "its net benefit is not above the champion's",
+    Reason.MORE_CORRECT: "it is right more often than the champion",
+    Reason.LOWER_LOG_LOSS: "its log loss is lower than the champion's",
+    Reason.MORE_NET_BENEFIT: "its net benefit is above the champion's",
+    Reason.SUBGROUP_WORSE: "it won, but in a subgroup it is worse than the champion by more than gate.subgroup_margin",
+    Reason.ROLLED_BACK_BEFORE: "it won, but a person rolled back what these data and settings gave",
+    Reason.PINNED: "it won, but the champion is pinned (models unpin)",
+    Reason.AWAITS_APPROVAL: "it won and waits for a person's approval (models promote)",
+}
+_WHY_BY_MEASURE = {
+    Measure.ACCURACY: {
+        Reason.FIRST_CHAMPION: "it is the first champion and beats the majority class",
+        Reason.CHAMPION_UNLOADABLE: "the champion can't be loaded or gives no numbers, and it beats the majority class",
+    },
+    Measure.LOG_LOSS: {
+        Reason.NOT_ABOVE_CONSTANT: "its log loss is not lower than that of the test set's prevalence for everybody",
+        Reason.FIRST_CHAMPION: "it is the first champion, and its log loss is lower than that of the test set's"
+        " prevalence for everybody",
+        Reason.CHAMPION_UNLOADABLE: "the champion can't be loaded or gives no numbers, and the challenger's log loss is"
+        " lower than that of the test set's prevalence for everybody",
+    },
+    Measure.NET_BENEFIT: {
+        Reason.NOT_ABOVE_CONSTANT: "its net benefit is not above treating all and treating none",
+        Reason.FIRST_CHAMPION: "it is the first champion, and its net benefit is above treating all and treating none",
+        Reason.CHAMPION_UNLOADABLE: "the champion can't be loaded or gives no numbers, and the challenger's net benefit"
+        " is above treating all and treating none",
+    },
+}
+
+
+# A sound model does what fits of 140 of the shipped rows do, mean over draws: of the rows of the rarer class it finds
+# this share, and it takes so many of the others for them. So it beats the majority class by 30 % of the rarer class.
+_FOUND = 0.55
+_TAKEN_FOR_THEM = 0.25
+
+
+def _gain_and_variance(rarer_share: float) -> tuple[float, float]:
+    """A sound model's mean gain in correct answers a row on the majority class, and its variance."""
+    gained, lost = _FOUND * rarer_share, _TAKEN_FOR_THEM * rarer_share
+    return gained - lost, gained + lost - (gained - lost) ** 2
+
+
+def chance_to_beat_majority(rows: int, rarer_share: float) -> float:
+    """The probability that a sound model beats always guessing the majority class, by the normal approximation.
+
+    `rarer_share` of the rows have the rarer outcome.
+    """
+    gain, variance = _gain_and_variance(rarer_share)
+    # A tie is not enough: half a row less, as whole rows ask for.
+    return NormalDist().cdf((gain * rows - 0.5) / math.sqrt(rows * variance))
+
+
+def rows_to_beat_majority(rarer_share: float, chance: float = 0.95) -> int:
+    """The fewest rows on which the chance is this high; `rarer_share` is above 0."""
+    gain, variance = _gain_and_variance(rarer_share)
+    spread = NormalDist().inv_cdf(chance) * math.sqrt(variance)
+    return math.ceil(((spread + math.sqrt(spread**2 + 2 * gain)) / (2 * gain)) ** 2)
+
+
+def _told_of_luck(rows: int, majority_rows: int, holdout_share: float) -> str:
+    """Tell how likely luck alone kept a sound model out; nothing where there were rows enough."""
+    rarer_share = (rows - majority_rows) / rows
+    needed = rows_to_beat_majority(rarer_share)
+    if rows >= needed:
+        return ""
+    passed = f"{100 * chance_to_beat_majority(rows, rarer_share):.0f}"
+    labels = 10 * math.ceil(needed / holdout_share / 10)
+    return (
+        f"; on {rows} rows luck decides: there a sound model beats it in {passed} of 100 cases, and in 95 on {needed},"
+        f" as about {labels} labelled rows hold out"
+    )
+
 
 LOG_LOSS_VETO_P = 0.25
 """With the veto on, a challenger must also have the lower log loss at a one-sided p below this."""
@@ -23,7 +181,7 @@ LOG_LOSS_VETO_P = 0.25
 
 @dataclass(frozen=True, slots=True)
 class GateOptions:
-    """What may be asked for beyond the rule; none of it by default."""
+    """Demands beyond the rule; none by default."""
 
     log_loss_veto: bool = False
     minimum_gain: float = 0.0
@@ -31,14 +189,14 @@ class GateOptions:
     approve: bool = False
     """A challenger that won waits for a person's `models promote`."""
     measure: Measure = Measure.ACCURACY
-    """By what it must be better."""
+    """The measure by which it must be better."""
     subgroup_margin: float | None = None
     """In no subgroup may it be worse than the champion by more than this, in the measure's unit; None asks none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the gate decided and why."""
+    """The decision of the gate, and why."""
 
     decision: Decision
     reason: Reason
@@ -67,7 +225,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Figures:
-    """What the models got on the test set; None as in Verdict."""
+    """The figures of both models on the test set; None as in Verdict."""
 
     challenger: Scores | None
     champion: Scores | None
@@ -82,22 +240,24 @@ def decide(contest: Contest, options: GateOptions) -> Verdict:
     # On the whole holdout, as for the champion: what is no number for one patient is nothing to rely on.
     is_finite = bool(np.isfinite(contest.challenger).all())
     contest = without_broken_champion(contest)
-    seen_rows, unscorable_rows = left_out(contest.unseen), left_out(contest.scorable)
+    seen_rows, unscorable_rows = (
+        0 if usable is None else int((~usable).sum()) for usable in (contest.unseen, contest.scorable)
+    )
     contest = on_the_same_rows(contest)
     found = _figures(contest, is_finite, options)
     decision, reason = _rule(contest, options, found)
+    whole = gains(Measure.ACCURACY, contest) if found.comparison else None
     return Verdict(
         decision=decision,
         reason=reason,
-        sentence=_sentence(contest, decision, reason, found, _left_out(seen_rows, unscorable_rows))
-        + _luck(contest, reason, found),
+        sentence=_sentence(contest, decision, reason, found, seen_rows, unscorable_rows),
         challenger=found.challenger,
         champion=found.champion,
         comparison=found.comparison,
         majority_correct=found.majority_correct,
         measured=found.measured,
         whole_rows=len(contest.outcomes),
-        whole_accuracy_difference=_accuracy_difference(contest) if found.comparison else None,
+        whole_accuracy_difference=None if whole is None else float(whole.mean()),
         consultations=contest.consultations,
         seen_rows=seen_rows,
         unscorable_rows=unscorable_rows,
@@ -111,35 +271,18 @@ def _figures(contest: Contest, is_finite: bool, options: GateOptions) -> _Figure
     if is_finite:
         challenger = scores(judged.challenger, judged.outcomes, judged.challenger_threshold)
         by_measure = measured(options.measure, contest)
-        worst = _worst_subgroup(judged, options)
+        gained = None if options.subgroup_margin is None else gains(options.measure, judged)
+        worst = None if gained is None else worst_subgroup(gained, judged.groupings)
     if judged.champion is not None:
         champion = scores(judged.champion, judged.outcomes, judged.champion_threshold)
     if challenger is not None and judged.champion is not None:
         comparison = compare(
-            *_right(judged),
+            correct(judged.challenger, judged.outcomes, judged.challenger_threshold),
+            correct(judged.champion, judged.outcomes, judged.champion_threshold),
             log_losses(judged.challenger, judged.outcomes),
             log_losses(judged.champion, judged.outcomes),
         )
     return _Figures(challenger, champion, comparison, majority_correct(judged.outcomes), by_measure, worst)
-
-
-def _worst_subgroup(judged: Contest, options: GateOptions) -> WorstSubgroup | None:
-    of_rows = None if options.subgroup_margin is None else gains(options.measure, judged)
-    return None if of_rows is None else worst_subgroup(of_rows, judged.groupings)
-
-
-def _right(contest: Contest) -> tuple[BoolArray, BoolArray]:
-    """Row by row, whether challenger and champion are right."""
-    assert contest.champion is not None  # noqa: S101 (for the type checker: the callers have looked)
-    return (
-        correct(contest.challenger, contest.outcomes, contest.challenger_threshold),
-        correct(contest.champion, contest.outcomes, contest.champion_threshold),
-    )
-
-
-def _accuracy_difference(contest: Contest) -> float:
-    challenger, champion = _right(contest)
-    return (int(challenger.sum()) - int(champion.sum())) / len(challenger)
 
 
 def _rule(contest: Contest, options: GateOptions, found: _Figures) -> tuple[Decision, Reason]:
@@ -156,31 +299,24 @@ def _rule(contest: Contest, options: GateOptions, found: _Figures) -> tuple[Deci
         return Decision.NOT_BETTER, NOT_ABOVE[options.measure]
     if gain is not None and gain <= TIE:
         return Decision.NOT_BETTER, NOT_BETTER[options.measure]
-    return (
-        _not_enough(options, found, gain) or _kept_out_by_a_person(contest, options) or _won(contest, options.measure)
-    )
+    return _kept_out(contest, options, found, gain) or _won(contest, options.measure)
 
 
-def _not_enough(options: GateOptions, found: _Figures, gain: float | None) -> tuple[Decision, Reason] | None:
-    """What an option may still ask of a challenger that has won."""
+def _kept_out(
+    contest: Contest, options: GateOptions, found: _Figures, gain: float | None
+) -> tuple[Decision, Reason] | None:
+    """Look for an option, or a person, that keeps out a challenger that has won."""
     comparison, worst = found.comparison, found.worst_subgroup
     if gain is not None and gain < options.minimum_gain:
         return Decision.NOT_BETTER, Reason.BELOW_MINIMUM_GAIN
-    if comparison and options.log_loss_veto and not comparison.log_loss_p < LOG_LOSS_VETO_P:
-        return Decision.BLOCKED, Reason.LOG_LOSS_VETO
-    if worst and options.subgroup_margin is not None and worst.gain < -options.subgroup_margin - TIE:
-        return Decision.BLOCKED, Reason.SUBGROUP_WORSE
-    return None
-
-
-def _kept_out_by_a_person(contest: Contest, options: GateOptions) -> tuple[Decision, Reason] | None:
-    if contest.rolled_back_before:
-        return Decision.BLOCKED, Reason.ROLLED_BACK_BEFORE
-    if contest.pinned:
-        return Decision.BLOCKED, Reason.PINNED
-    if options.approve:
-        return Decision.BLOCKED, Reason.AWAITS_APPROVAL
-    return None
+    asked = {
+        Reason.LOG_LOSS_VETO: comparison and options.log_loss_veto and not comparison.log_loss_p < LOG_LOSS_VETO_P,
+        Reason.SUBGROUP_WORSE: worst and worst.gain < -(options.subgroup_margin or 0.0) - TIE,
+        Reason.ROLLED_BACK_BEFORE: contest.rolled_back_before,
+        Reason.PINNED: contest.pinned,
+        Reason.AWAITS_APPROVAL: options.approve,
+    }
+    return next(((Decision.BLOCKED, reason) for reason, blocks in asked.items() if blocks), None)
 
 
 def _won(contest: Contest, measure: Measure) -> tuple[Decision, Reason]:
@@ -191,54 +327,67 @@ def _won(contest: Contest, measure: Measure) -> tuple[Decision, Reason]:
     return Decision.PROMOTED, Reason.FIRST_CHAMPION
 
 
+def _sentence(
+    contest: Contest, decision: Decision, reason: Reason, found: _Figures, seen_rows: int, unscorable_rows: int
+) -> str:
+    if found.measured is None:
+        # Its outputs are no numbers, whatever the measure.
+        return f"{decision}: {why(reason, Measure.ACCURACY)}"
+    by_accuracy, worst = found.measured.measure is Measure.ACCURACY, found.worst_subgroup
+    rows = contest.outcomes[contest.in_window]
+    threshold = contest.challenger_threshold
+    figures = _told_of_accuracy(found) if by_accuracy else _told_of(found.measured, rows, threshold)
+    if found.champion:
+        figures += _left_out(seen_rows, unscorable_rows)
+    if reason is Reason.LOG_LOSS_VETO and found.comparison is not None:
+        lost, p = found.comparison.log_loss_difference, found.comparison.log_loss_p
+        figures += f", log loss difference {lost:+.4f}, one-sided p {p:.2f}, below {LOG_LOSS_VETO_P} is asked"
+    if reason is Reason.SUBGROUP_WORSE and worst is not None:
+        gain = f"{100 * worst.gain:+.1f} points" if by_accuracy else f"{worst.gain:+.4f}"
+        figures = f"{worst.feature} {worst.group}, {worst.rows} rows: {gain}; {figures}"
+    sentence = f"{decision}: {why(reason, found.measured.measure)} ({figures})"
+    # Without a champion rows wait until the next retraining, so it is told how likely that gives one.
+    if reason is Reason.NOT_ABOVE_MAJORITY and contest.champion is None:
+        sentence += _told_of_luck(len(rows), found.majority_correct, contest.holdout_share)
+    return sentence
+
+
 def _left_out(seen_rows: int, unscorable_rows: int) -> str:
     found = [f"{seen_rows} that the champion may have learned from"] if seen_rows else []
     found += [f"{unscorable_rows} that the champion can't score"] if unscorable_rows else []
     return f", left out {' and '.join(found)}" if found else ""
 
 
-def _sentence(contest: Contest, decision: Decision, reason: Reason, found: _Figures, left_out: str) -> str:
-    if found.measured is None:
-        # Its outputs are no numbers, whatever the measure.
-        return f"{decision}: {why(reason, Measure.ACCURACY)}"
-    if found.measured.measure is Measure.ACCURACY:
-        figures = _correct(found)
-    else:
-        figures = told(found.measured, contest.outcomes[contest.in_window], contest.challenger_threshold)
-    if found.champion:
-        figures += left_out
-    if reason is Reason.LOG_LOSS_VETO and found.comparison is not None:
-        lost, p = found.comparison.log_loss_difference, found.comparison.log_loss_p
-        figures += f", log loss difference {lost:+.4f}, one-sided p {p:.2f}, below {LOG_LOSS_VETO_P} is asked"
-    if reason is Reason.SUBGROUP_WORSE and found.worst_subgroup is not None:
-        figures = f"{_named(found.worst_subgroup, found.measured.measure)}; {figures}"
-    return f"{decision}: {why(reason, found.measured.measure)} ({figures})"
-
-
-def _named(worst: WorstSubgroup, measure: Measure) -> str:
-    gain = f"{100 * worst.gain:+.1f} points" if measure is Measure.ACCURACY else f"{worst.gain:+.4f}"
-    return f"{worst.feature} {worst.group}, {worst.rows} rows: {gain}"
-
-
-def _correct(found: _Figures) -> str:
+def _told_of_accuracy(found: _Figures) -> str:
     assert found.challenger is not None  # noqa: S101 (for the type checker: it was measured)
-    figures = [f"correct of {found.challenger.rows} holdout rows: challenger {found.challenger.correct}"]
+    parts = [f"correct of {found.challenger.rows} holdout rows: challenger {found.challenger.correct}"]
     if found.champion:
-        figures.append(f"champion {found.champion.correct}")
-    figures.append(f"majority class {found.majority_correct}")
+        parts.append(f"champion {found.champion.correct}")
+    parts.append(f"majority class {found.majority_correct}")
     if found.comparison:
         low, high = found.comparison.interval_low, found.comparison.interval_high
-        figures += [
+        parts += [
             f"difference {100 * found.comparison.accuracy_difference:+.1f} points",
             f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}",
             f"McNemar p {found.comparison.mcnemar_p:.2f}",
         ]
-    return ", ".join(figures)
+    return ", ".join(parts)
 
 
-def _luck(contest: Contest, reason: Reason, found: _Figures) -> str:
-    """Without a champion rows wait until the next retraining, so it is told how likely that gives one."""
-    if reason is not Reason.NOT_ABOVE_MAJORITY or contest.champion is not None:
-        return ""
-    luck = told_of_luck(len(contest.outcomes[contest.in_window]), found.majority_correct, contest.holdout_share)
-    return f"; {luck}" if luck else ""
+def _told_of(found: Measured, outcomes: Int8Array, threshold: float) -> str:
+    """The figures of another measure; `outcomes` (n,) are the test set's, `threshold` is the challenger's."""
+    where = f"{len(outcomes)} holdout rows, {int((outcomes == 1).sum())} with outcome 1"
+    figure, constant = "log loss", "constant prevalence"
+    if found.measure is Measure.NET_BENEFIT:
+        figure, constant = f"net benefit at odds of the threshold {threshold:.3g}", "treating all or none"
+    parts = [f"{figure} on {where}: challenger {found.challenger:.4f}"]
+    if found.champion is not None:
+        parts.append(f"champion {found.champion:.4f}")
+    parts.append(f"{constant} {found.constant:.4f}")
+    if found.gain is not None:
+        parts += [
+            f"gain {found.gain:+.4f}",
+            f"95 % interval {found.interval_low:+.4f} to {found.interval_high:+.4f}",
+            f"one-sided p {found.p:.2f}",
+        ]
+    return ", ".join(parts)

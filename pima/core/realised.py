@@ -1,4 +1,4 @@
-"""What came true of predictions that were made before their outcomes were known, and what was to be expected of them.
+"""Realised accuracy: the figures of predictions that were made before their outcomes were known.
 
 A version had not learned from these outcomes, but it may have from other rows of the same persons.
 Outcomes often arrive selectively, say of those who were treated: then these figures are of such patients alone, and
@@ -10,15 +10,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pima.core.arrays import BoolArray, Float64Array, Int8Array
-from pima.core.drift.distances import share_allowed
-from pima.core.drift.figures import expected_accuracy
-from pima.core.drift.watched import State, Watched
-from pima.core.evidence.calibration import calibration_intercept, calibration_slope
-from pima.core.evidence.decision_curve import called, decision_curve
-from pima.core.evidence.discrimination import auroc
-from pima.core.evidence.figures import NO_CASES, Figure, share
-from pima.core.evidence.ranked import ranked
+from pima.core.arrays import Float64Array, Int8Array
+from pima.core.drift import expected_accuracy, share_allowed
+from pima.core.figures import (
+    NO_CASES,
+    Figure,
+    auroc,
+    calibration_intercept,
+    calibration_slope,
+    called,
+    decision_curve,
+    ranked,
+    share,
+)
+from pima.core.watched import State, Watched
 
 FEWEST_OUTCOMES = 50
 """With fewer the figures say too little to alarm anybody."""
@@ -29,7 +34,7 @@ SOME_LEFT_OUT = "older outcomes are not looked at"
 
 @dataclass(frozen=True, slots=True)
 class Realised:
-    """Of some predictions of one version."""
+    """The figures of one version's predictions whose outcomes are known by now."""
 
     outcomes: int
     positive: int
@@ -46,8 +51,10 @@ class Realised:
 
 
 def realised(probabilities: Float64Array, threshold: float, outcomes: Int8Array) -> Realised:
-    """Of rows (n,), n >= 1, that one version predicted before their outcomes came."""
+    """Judge rows (n,), n >= 1, that one version predicted before their outcomes came."""
     rows, is_called = ranked(probabilities, outcomes), probabilities >= threshold
+    sure_of_class = np.where(is_called, probabilities, 1 - probabilities)
+    expected = expected_accuracy(float(sure_of_class.sum()), len(probabilities))
     correct = int(np.count_nonzero(is_called == (outcomes == 1)))
     curve = decision_curve(called(rows, (threshold,)), len(rows), (threshold,))
     return Realised(
@@ -58,18 +65,13 @@ def realised(probabilities: Float64Array, threshold: float, outcomes: Int8Array)
         calibration_intercept=calibration_intercept(rows),
         calibration_slope=calibration_slope(rows),
         net_benefit=Figure(curve.net_benefit[0], curve.low[0], curve.high[0]),
-        estimated_accuracy=_estimated(probabilities, is_called),
+        estimated_accuracy=Figure(expected.value, expected.low, expected.high),
     )
-
-
-def _estimated(probabilities: Float64Array, is_called: BoolArray) -> Figure:
-    found = expected_accuracy(float(np.where(is_called, probabilities, 1 - probabilities).sum()), len(probabilities))
-    return Figure(found.value, found.low, found.high)
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """On how many rows of its verdict a version was right."""
+    """The rows of its verdict on which a version was right, and all of them."""
 
     right: int
     rows: int
@@ -83,7 +85,7 @@ def followed_up(outcomes: int, predictions: int | None) -> Figure:
 
 
 def realised_figures(found: Realised, followed: Figure, judged: Judged | None) -> Iterator[Watched]:
-    """As rows of `monitoring`, of a version of whose predictions this share is followed up."""
+    """Make rows of `monitoring`; `followed` is the share of the version's predictions that have an outcome."""
     yield _row("realised_accuracy", found.accuracy, found, *_least_accuracy(found, judged))
     for name in ("auroc", "calibration_intercept", "calibration_slope"):
         yield _row(f"realised_{name}", getattr(found, name), found)
@@ -106,7 +108,7 @@ def _least_accuracy(found: Realised, judged: Judged | None) -> tuple[float, floa
 def _row(
     name: str, figure: Figure, of: Realised, reference: float | None = None, allowed: float | None = None
 ) -> Watched:
-    """Too little alarms and too much does not."""
+    # Too little alarms, and too much does not.
     if of.outcomes < FEWEST_OUTCOMES:
         return Watched("", name, None, of.outcomes, state=State.INSUFFICIENT_DATA)
     found = Watched("", name, figure.value, of.outcomes, reference, allowed, low=figure.low, high=figure.high)

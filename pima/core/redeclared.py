@@ -1,4 +1,4 @@
-"""What becomes of the features, and of the rows, when a declaration is changed."""
+"""A changed declaration: its differences from the one before, and its effects on the rows that are there."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from pima.core.validation import REASONS, Measurements, broken_rules
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
-    """What one declaration has that another has not."""
+class DeclarationChanges:
+    """The differences of one declaration from another."""
 
     declaration: Declaration
     """The new one, with all that is retired by then."""
@@ -33,8 +33,8 @@ class Changes:
         return bool(self.added or self.revived or self.retired or self.changed or self.reordered)
 
 
-def changes(before: Declaration, after: Declaration) -> Changes:
-    """From the declaration of a database to another one."""
+def changes(before: Declaration, after: Declaration) -> DeclarationChanges:
+    """Compare the declaration of a database with another one."""
     gone = tuple(feature for feature in before.features if feature.name not in after.names)
     still_retired = tuple(feature for feature in before.retired if feature.name not in after.names)
     known = {feature.name: feature for feature in before.features + before.retired}
@@ -44,7 +44,7 @@ def changes(before: Declaration, after: Declaration) -> Changes:
     were, are = (
         [name for name in one.names if name in other.names] for one, other in ((before, after), (after, before))
     )
-    return Changes(
+    return DeclarationChanges(
         declaration=Declaration(after.outcome, after.features, still_retired + gone),
         added=tuple(name for name in after.names if name not in known),
         revived=tuple(name for name in after.names if name in names_of(before.retired)),
@@ -62,7 +62,7 @@ def of_another_kind(before: Declaration, after: Declaration) -> Feature | None:
 
 @dataclass(slots=True)
 class Effects:
-    """What new rules make of the rows that are there."""
+    """The effects of new rules on the rows that are there."""
 
     rejected_from_now: Counter[str] = field(default_factory=Counter)
     """Rows without an outcome that the champion could score before, by reason and column; what was predicted stays."""
@@ -88,7 +88,7 @@ class Rules:
     """The rules that rows are judged by."""
 
     columns: tuple[str, ...]
-    """What the rows have."""
+    """The columns of the rows."""
     scored_before: Features
     """The champion's features by the old rules."""
     scored_after: Features

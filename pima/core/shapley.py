@@ -1,4 +1,4 @@
-"""How much each feature moved one prediction: Shapley values (Lundberg and Lee, NeurIPS 2017), interventional.
+"""How much each feature moves a model's predictions: Shapley values (Lundberg and Lee, NeurIPS 2017), interventional.
 
 The game: of a coalition of features the row's own values are taken and of the others those of background rows, one
 background row after another; its value is the model's mean probability. So the values add up to the row's probability
@@ -15,19 +15,19 @@ from pima.core.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 MOST_FOR_EXACT = 12
 """Features up to which all coalitions are asked: 4,096 of them. Each feature more would double them."""
 PAIRS = 100
-"""Of orders, by which more features are estimated."""
+"""Pairs of orders by which more features are estimated."""
 ROWS_A_CALL = 100_000
-"""That are put together for the model at once, in some megabytes."""
+"""Rows that are put together for the model at once, in some megabytes."""
 
 Model = Callable[[Float32Array], Float64Array]
 """(n, features) with NaN for missing -> (n,) probabilities."""
 Game = Callable[[BoolArray], Float64Array]
-"""(m, features), of each coalition who is in it -> (m,) what it is worth."""
+"""(m, features), the members of each coalition -> (m,) what it is worth."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contributions:
-    """What each feature of a row added to its probability."""
+    """The contribution of each feature of a row to its probability."""
 
     values: Float64Array
     """(features,)"""
@@ -36,8 +36,8 @@ class Contributions:
 
 
 def contributions(model: Model, row: Float32Array, background: Float32Array, seed: int) -> Contributions:
-    """Of a row (features,) against background rows (b, features), b >= 1; exact for up to 12 features, else estimated
-    by orders that `seed` draws."""
+    """Explain a row (features,) against background rows (b, features), b >= 1: exactly for up to 12 features, else
+    estimated by orders that `seed` draws."""
     game, features = interventional(model, row, background), len(row)
     if features <= MOST_FOR_EXACT:
         return Contributions(exact(game, features), None)
@@ -49,24 +49,24 @@ def interventional(model: Model, row: Float32Array, background: Float32Array) ->
     at_once = max(1, ROWS_A_CALL // len(background))
 
     def worth(coalitions: BoolArray) -> Float64Array:
-        parts = [_mixed(coalitions[n : n + at_once]) for n in range(0, len(coalitions), at_once)]
-        return np.concatenate(parts)
-
-    def _mixed(coalitions: BoolArray) -> Float64Array:
-        rows = np.where(coalitions[:, None, :], row, background[None])
-        probabilities = model(rows.reshape(-1, len(row)))
-        means: Float64Array = probabilities.reshape(len(coalitions), len(background)).mean(axis=1)
-        return means
+        means = []
+        for part in np.split(coalitions, range(at_once, len(coalitions), at_once)):
+            rows = np.where(part[:, None, :], row, background[None])
+            probabilities = model(rows.reshape(-1, len(row)))
+            means.append(probabilities.reshape(len(part), len(background)).mean(axis=1))
+        return np.concatenate(means)
 
     return worth
 
 
 def exact(game: Game, features: int) -> Float64Array:
-    """By definition, over all coalitions: (features,)."""
+    """Shapley values by definition, over all coalitions: (features,)."""
     numbers = np.arange(2**features)
     members = (numbers[:, None] >> np.arange(features)) & 1 == 1
     worth, sizes = game(members), members.sum(axis=1)
-    weights = _weights(features)
+    # The share of orders in which just a coalition of that size comes before a feature that is not in it.
+    others = np.arange(1, features)
+    weights = 1 / (features * np.cumprod(np.concatenate([[1.0], (features - others) / others])))
     found = np.empty(features)
     for feature in range(features):
         without = numbers[~members[:, feature]]
@@ -75,17 +75,9 @@ def exact(game: Game, features: int) -> Float64Array:
     return found
 
 
-def _weights(features: int) -> Float64Array:
-    """Of a coalition of each size, the share of orders in which just it comes before a feature that is not in it."""
-    sizes = np.arange(features)
-    choices = np.cumprod(np.concatenate([[1.0], (features - sizes[1:]) / sizes[1:]]))
-    weights: Float64Array = 1 / (features * choices)
-    return weights
-
-
 def estimated(game: Game, features: int, pairs: int, seed: int) -> Contributions:
-    """By orders in which the features come in, each drawn with its reverse (Mitchell et al., JMLR 2022): their values
-    lie on both sides of the mean, so that of a model that is nearly additive little error is left.
+    """Estimate by orders in which the features come in, each drawn with its reverse (Mitchell et al., JMLR 2022): their
+    values lie on both sides of the mean, so that of a model that is nearly additive little error is left.
 
     At least two pairs. The values of each order add up as exact ones do.
     """
@@ -100,3 +92,39 @@ def _of_order(game: Game, order: Int64Array) -> Float64Array:
     worth = game(places < np.arange(len(order) + 1)[:, None])
     gains: Float64Array = np.diff(worth)[places]
     return gains
+
+
+_EXACT_UP_TO = 8
+"""Features; more are estimated, whose errors hardly show in a mean over rows."""
+_PAIRS = 10
+ROWS = 100
+BACKGROUND_ROWS = 25
+MOST_ANSWERS = 1_000_000
+"""Answers of the model in all: with many features fewer rows are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaning:
+    """The features that a model leans on."""
+
+    rows: int
+    """Rows that it is a mean over."""
+    moves: tuple[tuple[str, float], ...]
+    """Each feature with the mean of the absolute values of its contributions, in probability; the largest first."""
+
+
+def leaning(model: Model, features: Float32Array, names: tuple[str, ...], seed: int) -> Leaning:
+    """Average contributions over some of the rows (n, features), n >= 2, against others; the seed draws both."""
+    draw = np.random.default_rng(seed).permutation(len(features))
+    background = features[draw[:BACKGROUND_ROWS][: len(features) // 2]]
+    is_exact = len(names) <= _EXACT_UP_TO
+    coalitions = 2 ** len(names) if is_exact else 2 * _PAIRS * (len(names) + 1)
+    most_rows = max(10, min(ROWS, MOST_ANSWERS // (coalitions * BACKGROUND_ROWS)))
+    rows = features[draw[len(background) :][:most_rows]]
+    games = (interventional(model, row, background) for row in rows)
+    found = [
+        exact(game, len(names)) if is_exact else estimated(game, len(names), _PAIRS, seed).values for game in games
+    ]
+    moved = np.abs(found).mean(axis=0)
+    order = np.argsort(-moved, kind="stable").tolist()
+    return Leaning(len(rows), tuple((names[n], float(moved[n])) for n in order))

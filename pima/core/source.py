@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from msgspec import Meta, Struct
 
+from pima.core.features import Fault
+
 KeyType = Literal["text", "integer", "uuid"]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
@@ -14,7 +16,7 @@ PLAIN_NAME = r"[a-z][a-z0-9_]{0,29}"
 
 
 class MappedColumn(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a feature comes from."""
+    """The column of a source that a feature comes from."""
 
     column: str
     """Of the source, by its exact name."""
@@ -101,7 +103,7 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def mapped_columns(self) -> Mapping[str, MappedColumn]:
-        """For each mapped feature where it comes from."""
+        """Each mapped feature with its column."""
         return {name: how if isinstance(how, MappedColumn) else MappedColumn(how) for name, how in self.columns.items()}
 
 
@@ -112,17 +114,8 @@ def _each(one_or_more: _Text | tuple[_Text, ...]) -> tuple[_Text, ...]:
     return one_or_more if isinstance(one_or_more, tuple) else (one_or_more,)
 
 
-class Fault(Struct, frozen=True):
-    """What is wrong with a source's declaration."""
-
-    key: str
-    what: str
-    """Reads on from the key."""
-    expected: str
-
-
-def first_fault(sources: Sequence[Source]) -> tuple[Source, Fault] | None:
-    """The first source that can't be used as it is declared; None where all can."""
+def first_faulty_source(sources: Sequence[Source]) -> tuple[Source, Fault] | None:
+    """Find the first source that can't be used as it is declared; None where all can."""
     names: list[str] = []
     for source in sources:
         if source.name in names:

@@ -1,5 +1,7 @@
-"""Of the rows that were new or changed since the last good night: how many have no prediction and why, and whether
-these are too many. Without numpy, which an empty night does without."""
+"""Rows that were new or changed since the last good night and have no prediction: how many, why, and whether too many.
+
+Without numpy, which an empty night does without.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,19 +18,18 @@ Why = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many may have no prediction. Too many are more than the share, unless they are fewer than the number."""
+    """Limits of rows without a prediction: more than the share are too many, unless they are fewer than the number."""
 
     share: float = 0.2
     rows: int = 10
 
 
 USUAL_LIMITS = Limits()
-"""Where nobody has set others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """By what a night is judged."""
+    """The rule by which a night is judged."""
 
     limits: Limits = USUAL_LIMITS
     sources: tuple[str, ...] = ()
@@ -48,7 +49,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What the next night is counted from. Each night leaves its own, so that none has to look further back."""
+    """The state that the next night is counted from. Each night leaves its own, so that none looks further back."""
 
     run_id: int = 0
     """Of the last good night."""
@@ -112,7 +113,7 @@ def is_good(found: Unpredicted, limits: Limits) -> bool:
 
 
 def begun_after(last: Unpredicted) -> Unpredicted:
-    """What the next night begins with: all that counts, or nothing yet where the last night was good."""
+    """Begin the next night: with all that counts, or with nothing yet where the last night was good."""
     if not last.is_good:
         return last
     marks = replace(
@@ -127,7 +128,7 @@ def begun_after(last: Unpredicted) -> Unpredicted:
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """What a pull rejected of one source, of the rows whose outcome is not known."""
+    """The rows whose outcome is not known that a pull rejected of one source."""
 
     run_id: int
     source: str
@@ -138,27 +139,23 @@ class Pulled:
 
 
 def after_pulls(standing: Counter[Why], pulls: Sequence[Pulled]) -> Counter[Why]:
-    """What stands rejected after these, oldest first. Of a pull of a part nobody knows which of the rows before have
-    been mended, so these stay until all is compared."""
+    """Count what stands rejected after these pulls, oldest first.
+
+    After a pull of a part nobody knows which of the rows before have been mended, so these stay until all is compared.
+    """
     found = Counter(standing)
     for pull in pulls:
         if pull.is_whole:
-            found = without_sources(found, {pull.source})
+            found = Counter({why: rows for why, rows in found.items() if why[0] != pull.source})
         found.update({(pull.source, *why): rows for why, rows in pull.rejected.items()})
     return found
 
 
-def without_sources(found: Counter[Why], sources: Iterable[str]) -> Counter[Why]:
-    """What is not of these."""
-    left_out = set(sources)
-    return Counter({why: rows for why, rows in found.items() if why[0] not in left_out})
-
-
 def as_counter(causes: Iterable[Cause]) -> Counter[Why]:
-    """For working with."""
+    """Convert causes to a counter, for working with."""
     return Counter({(each.source, each.reason, each.column): each.rows for each in causes})
 
 
 def as_causes(found: Counter[Why]) -> tuple[Cause, ...]:
-    """For keeping: most rows first, none that is none."""
+    """Convert a counter to causes, for keeping: most rows first, none without rows."""
     return tuple(Cause(*why, rows) for why, rows in sorted((+found).items(), key=lambda item: (-item[1], item[0])))

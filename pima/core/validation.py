@@ -1,8 +1,9 @@
-"""Which rows can be scored or learned from, and for the others the first rule that they broke.
+"""Validation of rows: accepted to be scored or learned from, or rejected for the first rule that they broke.
 
 One code for the scorer, the retraining and `load`: a row is judged alike wherever it comes from.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,7 +37,7 @@ class Measurements:
         return Measurements(self.values[which], self.is_null[which])
 
     def widened(self, names: tuple[str, ...], columns: tuple[str, ...]) -> "Measurements":
-        """With these columns in this order, of which it has `names`; the others are NULL."""
+        """Put the columns, which are `names`, among these, in their order; the others are NULL."""
         values, is_null = np.zeros((len(self), len(columns))), np.ones((len(self), len(columns)), dtype=bool)
         positions = [columns.index(name) for name in names]
         values[:, positions], is_null[:, positions] = self.values, self.is_null
@@ -62,7 +63,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """The same rows, accepted or rejected. Row numbers count from 0 within the batch."""
+    """Rows that were accepted or rejected. Row numbers count from 0 within the batch."""
 
     features: Float32Array
     """(accepted, features) for the model: NaN where missing."""
@@ -93,45 +94,44 @@ def validate(rows: Measurements, features: Features) -> Validated:
     )
 
 
+def counted_reasons(found: Validated) -> dict[str, int]:
+    """Count rejected rows by the reason's code, a space, and the column."""
+    return dict(Counter(map(" ".join, zip(found.reasons, found.fields, strict=True))))
+
+
 def validate_columns(columns: Sequence[Column], features: Features) -> Validated:
-    """The same of rows that come as columns, in the features' order: in less time, since which rule was broken is asked
-    of the rejected rows alone."""
+    """Accept or reject rows that come as columns, in the features' order.
+
+    This takes less time than `validate`, since the broken rule is looked for in the rejected rows alone.
+    """
     is_sound = np.ones(len(columns[0].values), dtype=bool)
     taken = np.empty((len(is_sound), len(features)), dtype=np.float32)
     for position, (column, feature) in enumerate(zip(columns, features, strict=True)):
-        is_missing = _is_missing(column, feature)
-        is_sound &= _is_sound(column, feature, is_missing)
-        values = column.values if is_missing is None else np.where(is_missing, np.nan, column.values)
+        is_missing = column.is_null
+        if feature.zero_is_missing:
+            is_missing = (column.values == 0) if is_missing is None else (column.values == 0) | is_missing
+        of_feature, values = _is_in_range(column.values, feature), column.values
+        if is_missing is not None:
+            of_feature |= is_missing
+            values = np.where(is_missing, np.nan, values)
+        if column.is_null is not None and not feature.may_be_missing:
+            of_feature &= ~column.is_null
+        is_sound &= of_feature
         with np.errstate(over="ignore", invalid="ignore"):  # as in `as_features`
             taken[:, position] = values
     rejected = np.flatnonzero(~is_sound)
     if not len(rejected):
         return Validated(taken, np.arange(len(taken)), rejected, (), ())
-    why = validate(_rows_of(columns, rejected), features)
+    nothing = np.zeros(len(rejected), dtype=bool)
+    is_null = [nothing if column.is_null is None else column.is_null[rejected] for column in columns]
+    values = np.column_stack([column.values[rejected] for column in columns])
+    why = validate(Measurements(values, np.column_stack(is_null)), features)
     accepted = np.flatnonzero(is_sound)
     return Validated(taken[accepted], accepted, rejected, why.reasons, why.fields)
 
 
-def _is_missing(column: Column, feature: Feature) -> BoolArray | None:
-    """(n,) of what the model takes as missing; None where nothing can be."""
-    if not feature.zero_is_missing:
-        return column.is_null
-    is_zero: BoolArray = column.values == 0
-    return is_zero if column.is_null is None else is_zero | column.is_null
-
-
-def _is_sound(column: Column, feature: Feature, is_missing: BoolArray | None) -> BoolArray:
-    """(n,) where no rule is broken."""
-    is_sound = _is_in_range(column.values, feature)
-    if is_missing is not None:
-        is_sound |= is_missing
-    if column.is_null is not None and not feature.may_be_missing:
-        is_sound &= ~column.is_null
-    return is_sound
-
-
 def _is_in_range(values: Float64Array, feature: Feature) -> BoolArray:
-    """(n,); a NaN is in no range."""
+    """Whether values (n,) are in the feature's range; a NaN is in none."""
     if feature.kind == "category":
         return np.isin(values, list(feature.codes))
     low, high = limits((feature,))
@@ -140,14 +140,8 @@ def _is_in_range(values: Float64Array, feature: Feature) -> BoolArray:
     return is_sound if np.isfinite(high - low).all() else is_sound & np.isfinite(values)
 
 
-def _rows_of(columns: Sequence[Column], which: Int64Array) -> Measurements:
-    nothing = np.zeros(len(which), dtype=bool)
-    is_null = [nothing if column.is_null is None else column.is_null[which] for column in columns]
-    return Measurements(np.column_stack([column.values[which] for column in columns]), np.column_stack(is_null))
-
-
 def broken_rules(rows: Measurements, features: Features) -> Int8Array:
-    """(n, features) positions in `REASONS`, 0 where the value is sound."""
+    """Judge each value: (n, features) positions in `REASONS`, 0 where it is sound."""
     values, is_null = rows.values, rows.is_null
     missing = is_null & ~may_be_missing(features)
     not_finite = ~np.isfinite(values) & ~is_null
@@ -163,7 +157,7 @@ def broken_rules(rows: Measurements, features: Features) -> Int8Array:
 
 
 def as_features(rows: Measurements, features: Features) -> Float32Array:
-    """(n, features) float32 as the model takes them: NULL, and 0 where it means missing, become NaN."""
+    """Convert rows to (n, features) float32 as the model takes them: NULL, and 0 where it means missing, become NaN."""
     is_missing = rows.is_null | ((rows.values == 0) & zero_is_missing(features))
     with np.errstate(over="ignore"):  # a value too large for float32 belongs to a row that is rejected anyway
         return np.where(is_missing, np.nan, rows.values).astype(np.float32)
@@ -177,10 +171,10 @@ def limits(features: Features) -> tuple[Float64Array, Float64Array]:
 
 
 def zero_is_missing(features: Features) -> BoolArray:
-    """Where a 0 is read as missing, (features,)."""
+    """Features, (features,), of which a 0 is read as missing."""
     return np.array([feature.zero_is_missing for feature in features], dtype=bool)
 
 
 def may_be_missing(features: Features) -> BoolArray:
-    """Whose lack keeps no row out, (features,)."""
+    """Features, (features,), whose lack keeps no row out."""
     return np.array([feature.may_be_missing for feature in features], dtype=bool)

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from pima.core.forgotten import FORGOTTEN, Forgotten, name_of_id, name_of_key, name_of_person
-from pima.core.mapping import SourceRows, Tally
+from pima.core.identifiers import FORGOTTEN, Forgotten, name_of_id, name_of_key, name_of_person
+from pima.core.mapping import SourceRows, SourceTally
 from pima.intake.patient_rows import BadLine, Row
 
 
@@ -36,7 +36,7 @@ def _forgotten_by(row: Row, keys: Sequence[str], known: Forgotten) -> str | None
     return None
 
 
-def rejecting_forgotten(source: str, rows: SourceRows, known: Forgotten, tally: Tally) -> SourceRows:
+def rejecting_forgotten(source: str, rows: SourceRows, known: Forgotten, tally: SourceTally) -> SourceRows:
     """Rows of a source, those of people who were forgotten among the rejected ones, and counted."""
     if not known:
         return rows

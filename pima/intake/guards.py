@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pima.core.cells import NO_OUTCOME
-from pima.core.forgotten import FORGOTTEN
-from pima.core.mapping import SourceMapping, Tally, is_missing
+from pima.core.identifiers import FORGOTTEN
+from pima.core.mapping import SourceMapping, SourceTally, is_missing
 from pima.core.source import Source
-from pima.counted import counted
+from pima.core.wording import counted
 from pima.errors import SourceKeysUnusable, SourceRefused, SourceUnusable
 from pima.intake.comparing import Compared
 from pima.intake.former_names import KeySample
@@ -58,7 +58,7 @@ _FEWEST_OF_A_PART = 100
 
 
 def require_sound(
-    source: Source, mapping: SourceMapping, tally: Tally, comparison: Comparison, outcomes_in_all: int | None
+    source: Source, mapping: SourceMapping, tally: SourceTally, comparison: Comparison, outcomes_in_all: int | None
 ) -> None:
     """Raises SourceUnusable, SourceKeysUnusable or SourceRefused for the first fault.
 
@@ -75,7 +75,7 @@ def require_sound(
     _require_outcomes(source, comparison.cleared, comparison.outcomes if outcomes_in_all is None else outcomes_in_all)
 
 
-def _require_types(source: Source, mapping: SourceMapping, tally: Tally) -> None:
+def _require_types(source: Source, mapping: SourceMapping, tally: SourceTally) -> None:
     columns = {feature.name: how.column for feature, how in zip(mapping.features, mapping.columns, strict=True)}
     columns |= {"outcome": source.outcome, "outcome_at": source.outcome_at}
     for name, other in tally.wrong_types.items():
@@ -87,7 +87,7 @@ def _require_types(source: Source, mapping: SourceMapping, tally: Tally) -> None
         raise SourceUnusable(source=source.name, what=what, expected=expected)
 
 
-def _require_keys(source: Source, tally: Tally) -> None:
+def _require_keys(source: Source, tally: SourceTally) -> None:
     named = ", ".join(source.keys)
     if tally.without_key:
         types = ", ".join(source.key_types)
@@ -101,13 +101,13 @@ def _require_keys(source: Source, tally: Tally) -> None:
         raise SourceKeysUnusable(source=source.name, what=what)
 
 
-def _require_rows(source: Source, tally: Tally) -> None:
+def _require_rows(source: Source, tally: SourceTally) -> None:
     if tally.rows < source.minimum_rows:
         what = f"it has {counted(tally.rows, 'row')}, and minimum_rows is {source.minimum_rows:,}"
         raise SourceRefused(source=source.name, what=what)
 
 
-def _require_features(source: Source, tally: Tally, comparison: Comparison) -> None:
+def _require_features(source: Source, tally: SourceTally, comparison: Comparison) -> None:
     for name in source.columns:
         unusable = tally.unusable[name] / tally.rows
         lacking = unusable + tally.missing[name] / tally.rows
@@ -127,7 +127,7 @@ def _require_features(source: Source, tally: Tally, comparison: Comparison) -> N
             raise SourceRefused(source=source.name, what=what)
 
 
-def _of_commas(tally: Tally, features: Iterable[str]) -> str:
+def _of_commas(tally: SourceTally, features: Iterable[str]) -> str:
     """Where any of these holds decimals with a comma."""
     commas = any(tally.with_comma[name] for name in features)
     return ", or where decimals have a comma: a query can replace it by a point" if commas else ""
@@ -136,7 +136,7 @@ def _of_commas(tally: Tally, features: Iterable[str]) -> str:
 _SHOWN = 5
 
 
-def _require_taken(source: Source, tally: Tally) -> None:
+def _require_taken(source: Source, tally: SourceTally) -> None:
     # Who was forgotten is in the source for as long as the clinic likes.
     broken = Counter({rule: rows for rule, rows in tally.rejected.items() if rule[0] != FORGOTTEN})
     rejected = broken.total()

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from pima.core.mapping import Tally
+from pima.core.mapping import SourceTally
 from pima.intake.extent import Called
 from pima.intake.guards import Comparison
 from pima.store.runs import Status
@@ -49,7 +49,7 @@ class PullResult:
     sources: tuple[PulledSource, ...] = ()
 
 
-def as_read(begun: PulledSource, tally: Tally, comparison: Comparison, features: Collection[str]) -> PulledSource:
+def as_read(begun: PulledSource, tally: SourceTally, comparison: Comparison, features: Collection[str]) -> PulledSource:
     """Before anything is taken in."""
     rejected: Counter[str] = Counter()
     by_field: dict[str, dict[str, int]] = {}

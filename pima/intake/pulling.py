@@ -11,8 +11,8 @@ from functools import partial
 
 from sqlalchemy import Engine
 
-from pima.core.mapping import Tally
-from pima.counted import counted
+from pima.core.mapping import SourceTally
+from pima.core.wording import counted
 from pima.errors import TRY_AGAIN_LATER, DatabaseFailed, KeptIdTaken, PimaError
 from pima.intake.change_file import ChangeBlock, ChangeFile
 from pima.intake.comparing import compared
@@ -130,7 +130,7 @@ def _pull(pull: Pull, opened: OpenSource) -> None:
 
 def _compared(
     pull: Pull, opened: OpenSource, planned: Plan, at_the_end: ExitStack
-) -> tuple[Tally, Comparison, ChangeFile]:
+) -> tuple[SourceTally, Comparison, ChangeFile]:
     """What is to be compared of the source beside our rows of it."""
     try:
         return _compared_once(pull, opened, planned, at_the_end, ordered=True)
@@ -141,8 +141,8 @@ def _compared(
 
 def _compared_once(
     pull: Pull, opened: OpenSource, planned: Plan, at_the_end: ExitStack, ordered: bool
-) -> tuple[Tally, Comparison, ChangeFile]:
-    tally, comparison, mapping = Tally(), Comparison(), opened.mapping
+) -> tuple[SourceTally, Comparison, ChangeFile]:
+    tally, comparison, mapping = SourceTally(), Comparison(), opened.mapping
     changes = ChangeFile(BLOCK_ROWS, opened.source)
     at_the_end.callback(changes.close)
     reader = SourceReader(opened.source, mapping, planned.now, tally, planned.forgotten)

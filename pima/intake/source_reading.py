@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.cells import objects_of
 from pima.core.features import Features
-from pima.core.forgotten import Forgotten
-from pima.core.mapping import SourceMapping, SourceRows, Tally, mapped
+from pima.core.identifiers import Forgotten
+from pima.core.mapping import SourceMapping, SourceRows, SourceTally, mapped
 from pima.core.source import Source
 from pima.errors import SourceUnusable
 from pima.intake.changed_since import Mark, mark_of, reached_before
@@ -82,7 +82,7 @@ class SourceReader:
     mapping: SourceMapping
     now: datetime
     """When the pull began."""
-    tally: Tally
+    tally: SourceTally
     """What was seen of the rows."""
     forgotten: Forgotten
     """People whose rows are rejected."""
@@ -145,7 +145,7 @@ def _ascending(blocks: Iterable[SourceRows]) -> Iterator[SourceRows]:
         yield block
 
 
-def _each_key_once(blocks: Iterable[SourceRows], tally: Tally) -> Iterator[SourceRows]:
+def _each_key_once(blocks: Iterable[SourceRows], tally: SourceTally) -> Iterator[SourceRows]:
     last = ""
     for block in blocks:
         keys = [last, *block.keys]

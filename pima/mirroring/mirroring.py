@@ -11,7 +11,7 @@ from pima.errors import NoSuchVersion, WrongConfiguration
 from pima.mirroring.mirrored import MirroredVersion, mirrored
 from pima.mirroring.mlflow_copy import MlflowCopy
 from pima.process.stopping import StopRequest
-from pima.settings import MlflowSettings
+from pima.settings.sections import MlflowSettings
 from pima.store import registry
 from pima.store.database import with_driver
 from pima.store.engine import reading

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from pima.errors import MlflowExtraMissing, MlflowNotWritten, WrongConfiguration
-from pima.extras import install_line
+from pima.errors.extras import install_line
 from pima.mirroring.mirrored import MirroredVersion
 
 _CHAMPION = "champion"

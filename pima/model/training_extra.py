@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pima.errors import TrainingExtraMissing
-from pima.extras import install_line
+from pima.errors.extras import install_line
 from pima.model.quiet import quiet_native_code
 
 _TAKEN_IN_BY_KERAS = ("matplotlib", "pandas", "sklearn")

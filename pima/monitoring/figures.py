@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from pima.core.drift.watched import State
+from pima.core.watched import State
 from pima.store.monitoring import newest_figures
 
 REALISED = "realised_"

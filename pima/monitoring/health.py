@@ -10,7 +10,7 @@ from pima.core.features import Declaration, first_difference
 from pima.errors import PimaError
 from pima.monitoring.unpredicted import as_shown
 from pima.schedule.ticks import JOBS, Schedule, pull_of, schedules
-from pima.settings import Settings
+from pima.settings.sections import Settings
 from pima.store import pulled_sources, queue, registry, service_figures
 from pima.store.engine import clock, reading
 from pima.store.runs import Status

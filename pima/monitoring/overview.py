@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine
 
 from pima.monitoring.unpredicted import as_shown
 from pima.monitoring.weeks import accuracy_of_weeks
-from pima.settings import Settings
+from pima.settings.sections import Settings
 from pima.store import pulled_sources, queue, registry, report_figures, runs, service_figures
 from pima.store.engine import reading
 from pima.store.monitoring import newest_figures
@@ -67,7 +67,7 @@ def overview(engine: Engine, settings: Settings) -> dict[str, Any]:
 def _weeks(connection: Connection) -> list[dict[str, Any]]:
     """Of the same outcomes as the realised accuracy, newest first."""
     # Only here, since it brings numpy: before there are outcomes nothing needs it.
-    from pima.core.evidence.subgroups import shown
+    from pima.core.subgroups import shown
 
     return accuracy_of_weeks(report_figures.came_true(connection, NEWEST_OUTCOMES), shown)
 

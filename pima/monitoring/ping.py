@@ -7,7 +7,7 @@ fetched in a thread of its own, once; it never delays or fails a run, and its ad
 import threading
 
 from pima.logs import get_logger
-from pima.settings import PingSettings
+from pima.settings.sections import PingSettings
 from pima.store.runs import Status
 
 SECONDS_TO_ANSWER = 10

@@ -8,11 +8,11 @@ from datetime import date, timedelta
 import numpy as np
 from sqlalchemy import Connection, Engine
 
-from pima.core.drift.figures import expected_accuracy
-from pima.core.drift.watched import Watched
-from pima.core.evidence.figures import Figure
-from pima.core.evidence.subgroups import FEWEST_ROWS, shown
+from pima.core.drift import expected_accuracy
+from pima.core.figures import Figure
 from pima.core.realised import Judged, Realised, followed_up, realised, realised_figures
+from pima.core.subgroups import FEWEST_ROWS, shown
+from pima.core.watched import Watched
 from pima.monitoring.weeks import monday_of
 from pima.process.never_failing import never_failing
 from pima.store import registry, report_figures

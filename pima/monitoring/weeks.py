@@ -8,7 +8,7 @@ from typing import Any
 from pima.store.report_figures import CameTrue
 
 Rule = Callable[[tuple[int, ...]], tuple[bool, ...]]
-"""Of sizes, which of them may be shown: `pima.core.evidence.subgroups.shown`, which brings numpy."""
+"""Of sizes, which of them may be shown: `pima.core.subgroups.shown`, which brings numpy."""
 
 
 def by_monday(found: Iterable[CameTrue], rule: Rule) -> list[tuple[date, list[CameTrue], bool]]:

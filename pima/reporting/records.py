@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from pima.core.evidence.figures import Figure
 from pima.core.features import Features
-from pima.core.leaning import Leaning
+from pima.core.figures import Figure
+from pima.core.shapley import Leaning
 from pima.monitoring.realised import VersionWeek
 from pima.reporting.exhibits import Exhibit
 from pima.store.monitoring import KeptFigure

@@ -14,7 +14,7 @@ from pima.errors import WrongConfiguration
 from pima.logs import get_logger
 from pima.schedule.catching_up import MOST_NOTED, next_attempt, owed
 from pima.schedule.ticks import PULL, Schedule, pull_of
-from pima.settings import ScheduleSettings
+from pima.settings.sections import ScheduleSettings
 from pima.store import attempts
 from pima.store.engine import writing
 from pima.store.runs import Status

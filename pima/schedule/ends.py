@@ -18,7 +18,7 @@ from pima.logs import get_logger
 from pima.schedule.catching_up import is_tried_again
 from pima.schedule.children import Child, Ended, what_became_of_it
 from pima.schedule.due import Due
-from pima.settings import ScheduleSettings
+from pima.settings.sections import ScheduleSettings
 from pima.store import attempts
 from pima.store.attempts import ChildEnd
 from pima.store.engine import writing

@@ -24,8 +24,8 @@ from pima.schedule.ends import Ends, close_crashed
 from pima.schedule.running import RunningChildren
 from pima.schedule.starting import Starter
 from pima.schedule.ticks import PULL, schedules
-from pima.settings import ScheduleSettings
-from pima.source_settings import without_urls
+from pima.settings.reading import without_urls
+from pima.settings.sections import ScheduleSettings
 from pima.store import attempts
 from pima.store.engine import writing
 from pima.store.runs import Status

@@ -1,7 +1,7 @@
-"""What a run of scoring counts at its end of the rows that have no prediction: on empty nights too, without numpy."""
+"""Counting, at the end of each run of scoring, the rows that have no prediction: on empty nights too, without numpy."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from pima.core.unpredicted import (
     NEVER_QUEUED,
     NOT_LOOKED_UP,
     Marks,
+    Pulled,
     Rule,
     Unpredicted,
     Why,
@@ -29,7 +30,7 @@ from pima.store.runs import counts_of
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What was known of the rows when a run began to take some."""
+    """The state of the rows when a run began to take some."""
 
     highest_id: int = 0
     """Rows of higher ids came since the last night."""
@@ -40,7 +41,7 @@ class Begun:
 
 
 def begun(engine: Engine, run_id: int) -> Begun:
-    """To be asked before the first row is taken."""
+    """Read the state of the rows, before a run takes the first one."""
     with reading(engine) as connection:
         drawn = store.versions_drawn(connection)
         marks = _before(store.newest_figures(connection), run_id, drawn).marks
@@ -49,7 +50,7 @@ def begun(engine: Engine, run_id: int) -> Begun:
 
 @dataclass(frozen=True, slots=True)
 class NightEnd:
-    """What a run leaves where it is closed: its figures, and in its counts those of the rows without a prediction."""
+    """Leaves a run's figures where it is closed, and in its counts those of the rows without a prediction."""
 
     run_id: int
     rule: Rule
@@ -58,13 +59,13 @@ class NightEnd:
     """None of a run that took no row."""
 
     def __call__(self, connection: Connection) -> dict[str, Any]:
-        """What belongs into the run's counts."""
+        """Return what belongs into the run's counts."""
         self.leave_figures(connection)
         return {store.KEY: as_json(_counted(connection, self))}
 
 
 def _before(last: Unpredicted | None, run_id: int, drawn: int) -> Unpredicted:
-    """What this run's counts are added to."""
+    """The figures that this run's counts are added to."""
     if last is None:  # the runs before it are the past, if there were any
         return Unpredicted(marks=Marks(run_id=run_id - 1, counted_run_id=run_id - 1))
     before = begun_after(last)
@@ -80,11 +81,16 @@ def _counted(connection: Connection, night: NightEnd) -> Unpredicted:
     before = _before(last, night.run_id, drawn)
     marks, limits, highest = before.marks, night.rule.limits, store.highest_id(connection)
     predicted, rejected, counted = store.counts_since(connection, marks.counted_run_id, night.run_id)
-    turned_away = _turned_away(connection, night.rule, last, before)
+    pulls, stood, least = _pulls_since(connection, night.rule, marks, is_first=last is None)
+    standing = after_pulls(stood, pulls)
+    by_pulls_tonight = (standing - stood).total()
+    least &= standing
     # The first night asks for no row that was there before it: that may be all of a long history.
     lost = 0 if last is None else _never_queued(connection, night, marks, highest)
-    others = turned_away.since_then + Counter({("", NEVER_QUEUED, ""): lost})
-    by_scoring = _by_scoring(before) + Counter({("", NOT_LOOKED_UP, ""): rejected})
+    # A source that has bad rows every night is told of those that came on top.
+    others = standing - least + Counter({("", NEVER_QUEUED, ""): lost})
+    earlier = {why: rows for why, rows in as_counter(before.causes).items() if not why[0] and why[1] != NEVER_QUEUED}
+    by_scoring = Counter(earlier) + Counter({("", NOT_LOOKED_UP, ""): rejected})
     found = replace(before, predicted=before.predicted + predicted, causes=as_causes(others + by_scoring))
     if by_scoring and found.are_too_many(limits):
         # Some may have been corrected, labelled or deleted since, or been rejected once more.
@@ -97,58 +103,32 @@ def _counted(connection: Connection, night: NightEnd) -> Unpredicted:
         # Until those are mended they are looked for again, from where they began.
         highest_id=marks.highest_id if lost and not good else highest,
         drawn=drawn,
-        standing=as_causes(turned_away.standing),
-        standing_when_good=as_causes(turned_away.least),
-        pulls={**marks.pulls, **turned_away.pulls},
+        standing=as_causes(standing),
+        standing_when_good=as_causes(least),
+        pulls={**marks.pulls, **{pull.source: pull.run_id for pull in pulls}},
     )
     at = clock(connection).isoformat(timespec="seconds")
-    tonight = turned_away.by_pulls_tonight
-    return replace(found, number=before.number + 1, at=at, rejected_by_pulls=tonight, is_good=good, marks=left)
+    return replace(found, number=before.number + 1, at=at, rejected_by_pulls=by_pulls_tonight, is_good=good, marks=left)
 
 
-def _by_scoring(before: Unpredicted) -> Counter[Why]:
-    found = as_counter(before.causes)
-    return Counter({why: rows for why, rows in found.items() if not why[0] and why[1] != NEVER_QUEUED})
+def _pulls_since(
+    connection: Connection, rule: Rule, marks: Marks, is_first: bool
+) -> tuple[list[Pulled], Counter[Why], Counter[Why]]:
+    """The pulls since the run before; what stood rejected before them, and the least since the last good night."""
+    pulls = store.pulls_since(connection, marks.pulls, rule.sources)
+    stood = as_counter(each for each in marks.standing if not each.source or each.source in rule.sources)
+    if not is_first:
+        return pulls, stood, as_counter(marks.standing_when_good)
+    # Before there were such figures: each source's last pull is tonight's, and those before it are the past.
+    newest = {pull.source: pull.run_id for pull in pulls}
+    past = after_pulls(stood, [pull for pull in pulls if pull.run_id < newest[pull.source]])
+    return [pull for pull in pulls if pull.run_id == newest[pull.source]], past, past.copy()
 
 
 def _never_queued(connection: Connection, night: NightEnd, marks: Marks, highest: int) -> int:
-    """Of the rows that came since the last night, or since the last one that found none."""
+    """Count them among the rows that came since the last night, or since the last one that found none."""
     claimed: int | None = 0
     if night.begun is not None:
         is_the_same = night.begun.highest_id == marks.highest_id
         claimed = int(counts_of(connection, night.run_id).get("new_ids", 0)) if is_the_same else None
     return store.never_queued(connection, marks.highest_id, highest, claimed)
-
-
-@dataclass(frozen=True, slots=True)
-class _TurnedAway:
-    """Rows that no scoring has met: what pulls reject."""
-
-    standing: Counter[Why]
-    """All of them that there are."""
-    least: Counter[Why]
-    """As few as there were at any time since the last good night."""
-    by_pulls_tonight: int
-    """How many the pulls since the run before have added."""
-    pulls: Mapping[str, int]
-    """By source the run of its last pull."""
-
-    @property
-    def since_then(self) -> Counter[Why]:
-        """A source that has bad rows every night is told of those that came on top."""
-        return self.standing - self.least
-
-
-def _turned_away(connection: Connection, rule: Rule, last: Unpredicted | None, before: Unpredicted) -> _TurnedAway:
-    marks = before.marks
-    pulls = store.pulls_since(connection, marks.pulls, rule.sources)
-    stood = as_counter(each for each in marks.standing if not each.source or each.source in rule.sources)
-    least = as_counter(marks.standing_when_good)
-    newest = {pull.source: pull.run_id for pull in pulls}
-    if last is None:
-        # Before there were such figures: each source's last pull is tonight's, and those before it are the past.
-        stood = least = after_pulls(stood, [pull for pull in pulls if pull.run_id < newest[pull.source]])
-        pulls = [pull for pull in pulls if pull.run_id == newest[pull.source]]
-    standing = after_pulls(stood, pulls)
-    by_pulls = (standing - stood).total()
-    return _TurnedAway(standing, standing & least, by_pulls, newest)

@@ -4,8 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from pima.core.drift.volume import volumes
-from pima.core.drift.watched import Watched
+from pima.core.watched import Watched, volumes
 from pima.store.engine import clock
 from pima.store.monitoring import keep_figures, rows_of_nights
 from pima.store.registry import read_champion

@@ -13,8 +13,8 @@ from pathlib import Path
 from pima.alerting.background import BackgroundTelling
 from pima.alerting.sending import Message, Problem, send
 from pima.alerting.telling import Teller, Telling
-from pima.declaring import SHIPPED
-from pima.settings import AlertsSettings, Settings
+from pima.settings.reading import SHIPPED
+from pima.settings.sections import AlertsSettings, Settings
 from tests.conftest import PATIENCE_SECONDS, Database, Ended, call, clean_environ, free_port, install_models, the_json
 from tests.jobs.alert_receiver import AlertReceiver, alert_receiver
 from tests.jobs.clinic import Clinic

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pima.core.evidence.wording import FIGURES
+from pima.core.wording import FIGURES
 from pima.reporting.exhibits import calibration
 from tests.conftest import Database, call, the_json
 

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from pima.errors import DatabaseFailed, DatabaseUnusable
 from pima.monitoring.metrics_endpoint import DatabaseFigures
-from pima.settings import DatabaseSettings
+from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from pima.store.postgresql import roles
 from tests.conftest import (

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pima.schedule.scheduling import Scheduler
-from pima.settings import DatabaseSettings, ScheduleSettings
+from pima.settings.sections import DatabaseSettings, ScheduleSettings
 from pima.store.engine import make_engine
 from tests.conftest import PATIENCE_SECONDS, Database
 from tests.jobs.set_clock import python

@@ -5,12 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from pima.core.drift.figures import MINIMUM_ROWS, night_figures
-from pima.core.drift.reference import Reference, reference_of
-from pima.core.drift.tally import Tally, tally_of
-from pima.core.drift.watched import Watched
+from pima.core.drift import MINIMUM_ROWS, Reference, Tally, night_figures, reference_of, tally_of
 from pima.core.features import Feature, names_of
 from pima.core.validation import Validated
+from pima.core.watched import Watched
 from pima.store.tallies import KeptTally
 from pima.watching.night import night_so_far
 

@@ -9,7 +9,7 @@ import pytest
 
 from pima.alerting.due import Condition, Kind, due, once_taken
 from pima.alerting.telling import receivers
-from pima.settings import AlertsSettings
+from pima.settings.sections import AlertsSettings
 from pima.store.alerts import Remembered
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -13,8 +13,8 @@ from pima.cards.card import card, input_of
 from pima.cards.changes import changes
 from pima.cards.markdown import as_markdown
 from pima.cards.records import Data, Evidence, Facts, Judged, Measured, Subgroup
-from pima.core.evidence.figures import Figure
 from pima.core.features import Feature
+from pima.core.figures import Figure
 from tests.conftest import FEATURES
 
 SLOPE = Measured("calibration slope", Figure(0.6, 0.4, 0.9), Figure(1.0, 0.8, 1.2))

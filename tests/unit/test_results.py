@@ -5,19 +5,17 @@ from dataclasses import asdict, fields
 
 import pytest
 
-from pima import declaring
-from pima.core.comparison import Comparison
-from pima.core.evidence.subgroups import WorstSubgroup
-from pima.core.measures import Measure, Measured
-from pima.core.metrics import Scores
-from pima.core.promotion import Verdict
-from pima.core.reasons import Decision, Reason
+from pima.core.contest import Measure, Measured
+from pima.core.metrics import Comparison, Scores
+from pima.core.promotion import Decision, Reason, Verdict
+from pima.core.subgroups import WorstSubgroup
 from pima.intake.files import PatientFile
 from pima.intake.loading import LoadResult
 from pima.intake.patient_rows import BadLine
 from pima.process.recorded_run import OpenRun
 from pima.process.results import as_json
 from pima.scoring import ScoreResult
+from pima.settings.reading import SHIPPED
 from pima.store.patients import Loaded
 from pima.store.runs import JUDGED_BEFORE, ROW_RESULTS
 from pima.training.results import Brief, EarlierVerdict, HistoryRows, NewVerdict, RetrainResult
@@ -64,7 +62,7 @@ def test_what_scoring_did_as_json() -> None:
 
 
 def _file(name: str, *columns: str) -> PatientFile:
-    return PatientFile(name, "of the text", declaring.SHIPPED, columns, lambda: iter(()))
+    return PatientFile(name, "of the text", SHIPPED, columns, lambda: iter(()))
 
 
 def test_what_loading_did_as_json() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pima import errors
 from pima.alerting.advice import ADVICE
-from pima.core.reasons import Reason
+from pima.core.promotion import Reason
 from pima.monitoring import health
 from pima.schedule.ticks import JOBS
 from pima.store.runs import Status

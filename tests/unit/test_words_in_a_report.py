@@ -3,8 +3,8 @@
 import pytest
 
 from pima.cards.answers import interval
-from pima.core.evidence.figures import Figure
 from pima.core.features import Feature
+from pima.core.figures import Figure
 from pima.explaining.explanation import in_words
 from pima.reporting.drawing import as_svg, drawn
 from pima.reporting.evidence_pictures import short

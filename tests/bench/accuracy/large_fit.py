@@ -11,8 +11,7 @@ import time
 from collections.abc import Callable
 
 from pima.core.history import Side
-from pima.declaring import SHIPPED
-from pima.reading_settings import read_settings
+from pima.settings.reading import SHIPPED, read_settings
 from pima.store.engine import make_engine
 from pima.training.retraining import read_history
 

@@ -1,0 +1,323 @@
+"""Figures of one model's answers, each with its 95 % interval or the reason why there is none.
+
+Answers are sorted by probability once, for the whole test set and for every subgroup of it.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int16Array, Int64Array
+from pima.core.metrics import Z_95_PERCENT, bounded, log_losses
+
+NO_CASES = "no rows with outcome 1"
+NO_OTHERS = "no rows with outcome 0"
+TOO_FEW_ROWS = "fewer than two rows"
+NO_SPREAD = "all rows are alike in it"
+"""An interval of no width would claim to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A value found on a set of rows, and the bounds between which the truth lies in 95 of 100 such sets."""
+
+    value: float | None
+    """None where these rows can't say; never NaN."""
+    low: float | None = None
+    high: float | None = None
+    reason: str | None = None
+    """Why the value, or its interval alone, is None."""
+
+
+def mean(values: Float64Array, low: float = -math.inf, high: float = math.inf) -> Figure:
+    """Average values (n,), n >= 1, that lie between the two bounds; the interval is the normal approximation's."""
+    found = Figure(float(values.mean()))
+    if len(values) < 2:
+        return replace(found, reason=TOO_FEW_ROWS)
+    if values.min() == values.max():
+        return replace(found, reason=NO_SPREAD)
+    return around(found, float(values.std(ddof=1)) / math.sqrt(len(values)), low, high)
+
+
+def around(found: Figure, deviation: float, low: float = -math.inf, high: float = math.inf) -> Figure:
+    """Add the interval that a standard deviation of the figure itself gives."""
+    assert found.value is not None  # noqa: S101 (for the type checker: the callers have one)
+    margin = Z_95_PERCENT * deviation
+    return replace(found, low=max(low, found.value - margin), high=min(high, found.value + margin))
+
+
+def share(counted: int, of: int, nothing: str) -> Figure:
+    """A proportion with Wilson's score interval (1927), which holds near 0 and 1 and on few rows.
+
+    `nothing` is the reason where there are no rows.
+    """
+    if not of:
+        return Figure(None, reason=nothing)
+    squared = Z_95_PERCENT**2
+    centre = (counted + squared / 2) / (of + squared)
+    margin = Z_95_PERCENT / (of + squared) * math.sqrt(counted * (of - counted) / of + squared / 4)
+    return Figure(counted / of, max(0.0, centre - margin), min(1.0, centre + margin))
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Rows (n,) in ascending order of the probability that a model gave them."""
+
+    order: Int64Array
+    """Which row of the test set each is."""
+    probabilities: Float64Array
+    cases: BoolArray
+    """Which have outcome 1."""
+    log_losses: Float64Array
+    log_odds: Float64Array
+    """Log odds of the probabilities, which are bounded for it as for the log loss."""
+
+    def __len__(self) -> int:
+        return len(self.probabilities)
+
+    def rows(self, which: Int64Array | slice) -> "Ranked":
+        """Some of the rows; ascending row numbers keep the order."""
+        return Ranked(
+            self.order[which],
+            self.probabilities[which],
+            self.cases[which],
+            self.log_losses[which],
+            self.log_odds[which],
+        )
+
+
+def ranked(probabilities: Float64Array, outcomes: Int8Array) -> Ranked:
+    """A model's finite probabilities on the test set and its outcomes, both (n,)."""
+    order = np.argsort(probabilities, kind="stable")
+    ascending, sorted_outcomes = probabilities[order], outcomes[order]
+    within = bounded(ascending)
+    log_odds = np.log(within) - np.log1p(-within)
+    return Ranked(order, ascending, sorted_outcomes == 1, log_losses(ascending, sorted_outcomes), log_odds)
+
+
+def by_group(rows: Ranked, members: Int16Array, groups: int) -> list[Ranked]:
+    """The rows of each group in their order; `members` (n,) is the group of each row of the test set."""
+    # Small numbers are sorted by their digits: linear in the rows, however many groups there are.
+    of_ranked = members[rows.order]
+    together = np.argsort(of_ranked, kind="stable")
+    ends = np.cumsum(np.bincount(of_ranked, minlength=groups))
+    sorted_rows = rows.rows(together)
+    return [sorted_rows.rows(slice(start, end)) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def auroc(rows: Ranked) -> Figure:
+    """The area under the ROC curve of rows (n,), n >= 1: the share of pairs of a case and another row that are ordered
+    rightly, ties counting half.
+
+    The interval is DeLong, DeLong and Clarke-Pearson's (Biometrics 1988, 44:837), on the scale of the log odds, so that
+    it stays between 0 and 1. Where it has none, of a perfect order or of one row of a class, the interval is that of
+    Newcombe's method 5 (Statistics in Medicine 2006, 25:559): Hanley and McNeil's variance at the bound itself.
+    """
+    if (lacking := _lacks_a_class(rows)) is not None:
+        return lacking
+    cases = int(rows.cases.sum())
+    others = len(rows) - cases
+    value, variance = _delong(rows, cases, others)
+    if variance > 0 and 0 < value < 1:
+        log_odds = math.log(value / (1 - value))
+        margin = Z_95_PERCENT * math.sqrt(variance) / (value * (1 - value))
+        low, high = _logistic(np.array([log_odds - margin, log_odds + margin])).tolist()
+        return Figure(value, low, high)
+    return Figure(value, *_newcombe(value, cases, others))
+
+
+def _delong(rows: Ranked, cases: int, others: int) -> tuple[float, float]:
+    # By the share of the other class that each row is rightly apart from; equal probabilities are one step.
+    changes = rows.probabilities[1:] != rows.probabilities[:-1]
+    steps = np.flatnonzero(np.concatenate([[True], changes]))
+    cases_in = np.add.reduceat(rows.cases, steps, dtype=np.int64)
+    others_in = np.diff(steps, append=len(rows)) - cases_in
+    of_cases = (np.cumsum(others_in) - others_in / 2) / others
+    of_others = 1 - (np.cumsum(cases_in) - cases_in / 2) / cases
+    value = float((cases_in * of_cases).sum()) / cases
+    if cases == 1 or others == 1:
+        return value, 0.0
+    spread_of_cases = float((cases_in * (of_cases - value) ** 2).sum()) / (cases - 1)
+    spread_of_others = float((others_in * (of_others - value) ** 2).sum()) / (others - 1)
+    return value, spread_of_cases / cases + spread_of_others / others
+
+
+def _newcombe(value: float, cases: int, others: int) -> tuple[float, float]:
+    """Bisect for the smallest and the largest area from which the value is no farther than 1.96 deviations."""
+
+    def is_near(area: float) -> bool:
+        pairs = (cases + others) / 2 - 1
+        spread = 1 + pairs * ((1 - area) / (2 - area) + area / (1 + area))
+        return abs(value - area) <= Z_95_PERCENT * math.sqrt(area * (1 - area) * spread / (cases * others))
+
+    def farthest(outside: float) -> float:
+        if is_near(outside):
+            return outside
+        inside = value
+        for _ in range(50):  # to the last digit but few
+            middle = (outside + inside) / 2
+            outside, inside = (outside, middle) if is_near(middle) else (middle, inside)
+        return inside
+
+    return farthest(0.0), farthest(1.0)
+
+
+_MOST_STEPS = 100
+_NEAR = 1e-12
+"""A squared step, in standard deviations of the figure: what is left after it is far smaller again."""
+CONSTANT = "all probabilities are alike"
+SEPARATED = "the probabilities separate the outcomes on these rows, so that no slope fits best"
+NOT_FOUND = "the fit did not converge"
+_FARTHEST = 64.0
+"""Beyond it lies no intercept: the log odds are bounded at 16, and those of the share of any number of rows at 44."""
+
+
+def calibration_intercept(rows: Ranked) -> Figure:
+    """The intercept of a logistic regression of the outcome on the log odds (n,), n >= 1, beside a slope of 1, with
+    Wald's interval (Cox 1958; Van Calster et al., BMC Medicine 2019, 17:230).
+
+    It is 0 where as many have the outcome as the probabilities add up to, above 0 where more do.
+    """
+    if (lacking := _lacks_a_class(rows)) is not None:
+        return lacking
+    cases = int(rows.cases.sum())
+    intercept, low, high = 0.0, -_FARTHEST, _FARTHEST
+    for _ in range(_MOST_STEPS):
+        expected = _logistic(rows.log_odds + intercept)
+        excess, information = cases - float(expected.sum()), float((expected * (1 - expected)).sum())
+        low, high = (intercept, high) if excess > 0 else (low, intercept)
+        step = excess / information if information else math.inf
+        if step**2 * information < _NEAR:
+            return around(Figure(intercept), 1 / math.sqrt(information))
+        # Newton's step where it stays between what is too low and what is too high, else their middle.
+        intercept = intercept + step if low < intercept + step < high else (low + high) / 2
+    return Figure(None, reason=NOT_FOUND)
+
+
+def calibration_slope(rows: Ranked) -> Figure:
+    """The slope of the same regression with an intercept of its own; rows (n,), n >= 1.
+
+    It is 1 where high and low probabilities are as far apart as they should be, below 1 where they are too extreme.
+    """
+    if (lacking := _lacks_a_class(rows)) is not None:
+        return lacking
+    if rows.log_odds[0] == rows.log_odds[-1]:
+        return Figure(None, reason=CONSTANT)
+    of_cases, of_others = rows.log_odds[rows.cases], rows.log_odds[~rows.cases]
+    # Without a row of one class strictly between two of the other the best slope is without bounds (Albert and Anderson
+    # 1984), and no fit would end.
+    if of_cases[-1] <= of_others[0] or of_others[-1] <= of_cases[0]:
+        return Figure(None, reason=SEPARATED)
+    return _fitted_slope(rows)
+
+
+def _lacks_a_class(rows: Ranked) -> Figure | None:
+    cases = int(rows.cases.sum())
+    if 0 < cases < len(rows):
+        return None
+    return Figure(None, reason=NO_OTHERS if cases else NO_CASES)
+
+
+def _fitted_slope(rows: Ranked) -> Figure:
+    """Newton's steps, each halved until the likelihood grows; it has one peak."""
+    # From the mean the two parameters hardly depend on each other; from 1 the way is short.
+    centred = rows.log_odds - rows.log_odds.mean()
+    known = np.array([float(rows.log_odds.mean()), 1.0])
+    loss = _loss(rows, centred, known)
+    for _ in range(_MOST_STEPS):
+        expected = _logistic(known[0] + known[1] * centred)
+        missed, weights = rows.cases - expected, expected * (1 - expected)
+        # Not as products of matrices, which BLAS adds up in threads of its own: slower here, and never twice the same.
+        gradient = np.array([missed.sum(), (missed * centred).sum()])
+        weighted = weights * centred
+        information = np.array([[weights.sum(), weighted.sum()], [weighted.sum(), (weighted * centred).sum()]])
+        determinant = float(information[0, 0] * information[1, 1] - information[0, 1] ** 2)
+        if not determinant > 0:
+            break
+        step = np.linalg.solve(information, gradient)
+        if step @ gradient < _NEAR:
+            return around(Figure(float(known[1])), math.sqrt(float(information[0, 0]) / determinant))
+        known, loss = _downhill(rows, centred, known, step, loss)
+    return Figure(None, reason=NOT_FOUND)
+
+
+def _downhill(
+    rows: Ranked, centred: Float64Array, known: Float64Array, step: Float64Array, loss: float
+) -> tuple[Float64Array, float]:
+    for halvings in range(40):
+        further = known + step / 2**halvings
+        if (there := _loss(rows, centred, further)) <= loss:
+            return further, there
+    # What is left is rounding.
+    return known + step, loss
+
+
+def _loss(rows: Ranked, centred: Float64Array, known: Float64Array) -> float:
+    log_odds = known[0] + known[1] * centred
+    # As np.logaddexp(0, log_odds) has it, in a third of the time.
+    of_all = np.maximum(log_odds, 0) + np.log(1 + np.exp(-np.abs(log_odds)))
+    return float(of_all.sum() - log_odds[rows.cases].sum())
+
+
+def _logistic(log_odds: Float64Array) -> Float64Array:
+    # As a hyperbolic tangent it overflows nowhere.
+    return 0.5 + 0.5 * np.tanh(log_odds / 2)
+
+
+THRESHOLDS = tuple(each / 100 for each in range(1, 100))
+THRESHOLDS_OF_SUBGROUPS = THRESHOLDS[4::5]
+"""0.05 to 0.95: a finer curve of few patients would tell each one's probability."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A figure at each threshold."""
+
+    net_benefit: tuple[float, ...]
+    """In found cases a row."""
+    low: tuple[float | None, ...]
+    """The 95 % interval, by the variance of what each row adds; None where they all add the same."""
+    high: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """Counts of the rows at each threshold or above, from which ROC and decision curves are drawn, and the
+    distributions of the probabilities."""
+
+    cases: tuple[int, ...]
+    """Rows with outcome 1."""
+    others: tuple[int, ...]
+
+
+def called(rows: Ranked, thresholds: tuple[float, ...]) -> Called:
+    """Count rows (n,) at each threshold or above."""
+    first = np.searchsorted(rows.probabilities, thresholds, side="left")
+    cases_below = np.concatenate([[0], np.cumsum(rows.cases)])
+    cases = cases_below[-1] - cases_below[first]
+    others = len(rows) - first - cases
+    return Called(tuple(cases.tolist()), tuple(others.tolist()))
+
+
+def decision_curve(found: Called, rows: int, thresholds: tuple[float, ...]) -> Curve:
+    """Net benefit at each threshold t of so many rows, 1 or more: TP / n - FP / n * t / (1 - t) (Vickers and Elkin,
+    Medical Decision Making 2006, 26:565). Treating none has 0 at every threshold."""
+    odds = np.array([threshold / (1 - threshold) for threshold in thresholds])
+    cases, others = np.array(found.cases), np.array(found.others)
+    net_benefit = (cases - others * odds) / rows
+    variance = (cases + others * odds**2) / rows - net_benefit**2
+    # What every row adds alike leaves rounding behind.
+    spread = (variance > 1e-12 * net_benefit**2) & (rows > 1)
+    margin = Z_95_PERCENT * np.sqrt(np.where(spread, variance, 0) / max(rows - 1, 1))
+    low, high = (
+        tuple(bound if known else None for bound, known in zip(bounds.tolist(), spread.tolist(), strict=True))
+        for bounds in (net_benefit - margin, net_benefit + margin)
+    )
+    return Curve(tuple(net_benefit.tolist()), low, high)
+
+
+def treating_all(cases: int, rows: int, thresholds: tuple[float, ...]) -> Curve:
+    """The decision curve of treating all of so many rows, `cases` of them with outcome 1."""
+    everybody = Called((cases,) * len(thresholds), (rows - cases,) * len(thresholds))
+    return decision_curve(everybody, rows, thresholds)

@@ -1,0 +1,134 @@
+"""Subgroups: the groups into which a feature divides patients, which of them may be shown, and the worst of them.
+
+Bands are declared, or else the quartiles of the first training rows, rounded. By id the first ones stay the first ones,
+and their number only doubles; so bands move a few times in all, and figures stay comparable from verdict to verdict.
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from pima.core.arrays import BoolArray, Float32Array, Float64Array, Int16Array
+from pima.core.features import Feature, Features
+
+MISSING = "missing"
+MOST_ROWS = 4_096
+"""Training rows whose quartiles are bands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """How one feature divides rows (n,)."""
+
+    feature: str
+    groups: tuple[str, ...]
+    """In words; the last one is of the rows that lack it."""
+    members: Int16Array
+    """(n,), the number of each row's group."""
+
+    def rows(self, which: BoolArray) -> "Grouping":
+        """Keep some of the rows."""
+        return Grouping(self.feature, self.groups, self.members[which])
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many rows each group has."""
+        return tuple(np.bincount(self.members, minlength=len(self.groups)).tolist())
+
+
+def groupings(features: Features, rows: Float32Array, training: Float32Array) -> tuple[Grouping, ...]:
+    """Divide rows (n, features) by each feature; `training` (m, features) tells bands that nobody has declared."""
+    return tuple(_grouping(feature, rows[:, n], training[:, n]) for n, feature in enumerate(features))
+
+
+def _grouping(feature: Feature, values: Float32Array, training: Float32Array) -> Grouping:
+    if feature.kind == "category":
+        codes = sorted(feature.codes)
+        groups = tuple(feature.codes[code] for code in codes)
+        found = np.searchsorted(np.array(codes, dtype=np.float32), values)
+    else:
+        # The largest power of two of rows that there are, so that bands move when their number doubles.
+        first = training[: min(2 ** max(len(training).bit_length() - 1, 0), MOST_ROWS)]
+        edges = feature.bands or quartile_bands(first.astype(np.float64))
+        groups = _in_words(edges)
+        # As the values are rounded: one that stands on an edge is in the band above it.
+        found = np.searchsorted(np.array(edges, dtype=np.float32), values, side="right")
+    members = np.where(np.isnan(values), len(groups), found).astype(np.int16)
+    return Grouping(feature.name, (*groups, MISSING), members)
+
+
+def quartile_bands(values: Float64Array) -> tuple[float, ...]:
+    """The quartiles of values (n,), NaN where missing, rounded to the largest of 1, 2 or 5 times a power of ten that is
+    no more than a third of the distance between the outer two. Without those below which there is nothing."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return ()
+    quartiles = np.quantile(known, (0.25, 0.5, 0.75), method="inverted_cdf").tolist()
+    third = (quartiles[2] - quartiles[0]) / 3
+    if third <= 0:
+        return ()
+    digits = math.floor(math.log10(third))
+    step = next(times for times in (5, 2, 1) if times <= third / 10.0**digits * (1 + 1e-9)) * 10.0**digits
+    edges = {round(round(quartile / step) * step, max(0, -digits)) for quartile in quartiles}
+    return tuple(edge for edge in sorted(edges) if edge > known.min())
+
+
+def _in_words(edges: tuple[float, ...]) -> tuple[str, ...]:
+    if not edges:
+        return ("measured",)
+    words = [f"{edge:.10g}" for edge in edges]
+    between = (f"{low} to under {high}" for low, high in pairwise(words))
+    return (f"under {words[0]}", *between, f"{words[-1]} and over")
+
+
+FEWEST_ROWS = 10
+"""A subgroup with fewer is not shown: too few people to be nobody in particular."""
+FEW_ROWS = 50
+"""One with fewer is marked, since its figures say little, and no rule of the gate asks it."""
+
+
+def shown(sizes: tuple[int, ...]) -> tuple[bool, ...]:
+    """Choose the groups of one feature that may be shown.
+
+    They add up to the test set, whose rows are known: so what is held back is two groups at least, of `FEWEST_ROWS`
+    together at least, the next larger ones with the small ones.
+    """
+    ascending = sorted((size, group) for group, size in enumerate(sizes) if size)
+    held_back: list[int] = []
+    rows = 0
+    for size, group in ascending:
+        is_enough = not held_back or (len(held_back) > 1 and rows >= FEWEST_ROWS)
+        if size >= FEWEST_ROWS and is_enough:
+            break
+        held_back.append(group)
+        rows += size
+    return tuple(bool(size) and group not in held_back for group, size in enumerate(sizes))
+
+
+@dataclass(frozen=True, slots=True)
+class WorstSubgroup:
+    """The subgroup in which a challenger does worst beside the champion."""
+
+    feature: str
+    group: str
+    rows: int
+    gain: float
+    """On the champion, in the measure's unit; below 0 where the challenger is worse."""
+
+
+def worst_subgroup(gains: Float64Array, found: tuple[Grouping, ...]) -> WorstSubgroup | None:
+    """Find the worst of the shown subgroups with `FEW_ROWS` and more, by gains (n,); None where there is none."""
+    candidates = [each for grouping in found for each in _gains(gains, grouping)]
+    return min(candidates, key=lambda each: each.gain, default=None)
+
+
+def _gains(gains: Float64Array, grouping: Grouping) -> list[WorstSubgroup]:
+    sizes = grouping.sizes
+    sums = np.bincount(grouping.members, weights=gains, minlength=len(sizes)).tolist()
+    return [
+        WorstSubgroup(grouping.feature, group, size, total / size)
+        for group, size, total, is_shown in zip(grouping.groups, sizes, sums, shown(sizes), strict=True)
+        if is_shown and size >= FEW_ROWS
+    ]

@@ -1,0 +1,197 @@
+"""The settings: one frozen record, which a command reads once and hands down; a section each, a default a key."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from pima.core.source import Source
+from pima.core.unpredicted import USUAL_LIMITS, Limits
+
+LARGEST_BATCH = 1_000_000
+"""Rows; fewer where there are so many features that they would not be one value on PostgreSQL (1 GB)."""
+Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
+Share = Annotated[float, Meta(gt=0, lt=1)]
+ToReach = Annotated[
+    str,
+    Meta(
+        pattern=r"^(sensitivity|specificity) >= 0\.\d*[1-9]\d*\Z",
+        description='a text like "sensitivity >= 0.85" or "specificity >= 0.85" with such a number',
+    ),
+]
+"""What a threshold that is chosen for each model version has to reach."""
+
+
+class Frozen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A section; an unknown key in it is an error."""
+
+
+class DatabaseSettings(Frozen, frozen=True):
+    """Time limits towards the database; each shorter than the grace time of a stop."""
+
+    connect_timeout_seconds: Positive = 5
+    statement_timeout_seconds: Positive = 20
+    lock_timeout_seconds: Positive = 10
+    idle_in_transaction_timeout_seconds: Positive = 60
+    allow_unverified_tls: bool = False
+
+
+class ScoreSettings(Frozen, frozen=True):
+    """The nightly job."""
+
+    batch_rows: Annotated[int, Meta(ge=1, le=LARGEST_BATCH)] = 20_000
+    workers: Annotated[int, Meta(ge=1, le=16)] = 2
+    most_workers: Annotated[int, Meta(ge=1, le=256)] = 16
+    dask: str = ""
+
+
+class RetrainSettings(Frozen, frozen=True):
+    """The weekly job."""
+
+    network: Literal["five_seeds", "article"] = "five_seeds"
+    threshold: Share | ToReach = 0.5
+    minimum_labels: Positive = 100
+    minimum_of_each_class: Positive = 10
+    lease_seconds: Annotated[int, Meta(ge=10, le=86_400)] = 60
+
+
+class HoldoutSettings(Frozen, frozen=True):
+    """The holdout."""
+
+    share: Share = 0.30
+    salt: str = ""
+
+
+class GateSettings(Frozen, frozen=True):
+    """The gate: what a verdict is given on, by what, and what may be asked beyond the rule."""
+
+    window: Literal["recent", "all"] = "recent"
+    window_weeks: Positive = 26
+    window_minimum_rows: Positive = 250
+    window_maximum_rows: Positive = 1_000
+    measure: Literal["accuracy", "log_loss", "net_benefit"] = "accuracy"
+    log_loss_veto: Literal["auto"] | bool = "auto"
+    minimum_gain: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    subgroup_margin: Literal["off"] | Annotated[float, Meta(ge=0, lt=1)] = "off"
+    approve: bool = False
+
+
+class LineageSettings(Frozen, frozen=True):
+    """Old model versions: what is kept of them, never less than what the champion and the one before it need."""
+
+    snapshots: Literal["champions", "off"] | Positive = "champions"
+    model_bytes: Literal["all"] | Positive = "all"
+
+
+class ReportSettings(Frozen, frozen=True):
+    """The report that each retraining leaves: where it goes besides the database."""
+
+    folder: str = ""
+
+
+class RetainSettings(Frozen, frozen=True):
+    """The limits of what `jobs.retain` may remove."""
+
+    minimum_days: Positive = 183
+
+
+class HealthSettings(Frozen, frozen=True):
+    """When rows without a prediction are too many."""
+
+    most_without_prediction: Annotated[float, Meta(ge=0, lt=1)] = USUAL_LIMITS.share
+    fewest_without_prediction: Positive = USUAL_LIMITS.rows
+
+    @property
+    def limits(self) -> Limits:
+        """Both together."""
+        return Limits(self.most_without_prediction, self.fewest_without_prediction)
+
+
+class ScheduleSettings(Frozen, frozen=True):
+    """When the scheduler starts the jobs: crontab fields, weekdays by name."""
+
+    score: str = "15 2 * * *"
+    retrain: str = "0 3 * * sun"
+    time_zone: str = "UTC"
+    grace_seconds: Positive = 25
+    time_limit_minutes: Positive = 240
+    catch_up: Literal["latest", "none"] = "latest"
+    retries: Annotated[int, Meta(ge=0, le=100)] = 3
+    retry_seconds: Positive = 60
+    stale_seconds: Annotated[int, Meta(ge=30, le=86_400)] = 120
+
+
+WebAddress = Annotated[
+    str, Meta(pattern=r"^(https?://\S+)?$", description="an address that begins with http:// or https://, or nothing")
+]
+
+
+class MetricsSettings(Frozen, frozen=True):
+    """The scheduler's Prometheus endpoint."""
+
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 0
+    address: str = "127.0.0.1"
+
+
+class PingSettings(Frozen, frozen=True):
+    """Addresses that are fetched after each run of a job; they are secrets."""
+
+    score_url: WebAddress = ""
+    retrain_url: WebAddress = ""
+    pull_url: WebAddress = ""
+
+
+class AlertsSettings(Frozen, frozen=True):
+    """The people who are told of what is wrong; the addresses are secrets."""
+
+    urls: str = ""
+
+
+class MlflowSettings(Frozen, frozen=True):
+    """The MLflow that model versions are mirrored to; its address may be a secret."""
+
+    tracking_uri: str = ""
+    name: Annotated[str, Meta(pattern=r"^[\w.-]{1,100}\Z", description="letters, digits, _, . and -")] = "pima"
+
+
+class LogSettings(Frozen, frozen=True):
+    """How log lines look on stderr."""
+
+    format: Literal["auto", "text", "json"] = "auto"
+
+
+class DeclarationSettings(Frozen, frozen=True):
+    """The file of the declared features, if they are not in the settings' own."""
+
+    file: str = ""
+
+
+class Settings(Frozen, frozen=True):
+    """All of it; every field has the default that config/pima.toml shows."""
+
+    declaration: DeclarationSettings = DeclarationSettings()
+
+    database: DatabaseSettings = DatabaseSettings()
+    score: ScoreSettings = ScoreSettings()
+    retrain: RetrainSettings = RetrainSettings()
+    holdout: HoldoutSettings = HoldoutSettings()
+    gate: GateSettings = GateSettings()
+    lineage: LineageSettings = LineageSettings()
+    report: ReportSettings = ReportSettings()
+    retain: RetainSettings = RetainSettings()
+    health: HealthSettings = HealthSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    ping: PingSettings = PingSettings()
+    alerts: AlertsSettings = AlertsSettings()
+    mlflow: MlflowSettings = MlflowSettings()
+    logs: LogSettings = LogSettings()
+    sources: tuple[Source, ...] = ()
+    """[[source]], each with its name"""
+
+
+SECTIONS = {
+    field.name: {key.name for key in msgspec.structs.fields(field.type)}
+    for field in msgspec.structs.fields(Settings)
+    if field.name != "sources"
+}

@@ -1,0 +1,308 @@
+"""The figures beside a verdict: those of scikit-learn and SciPy on the shipped rows, and on sets that say little None
+with a reason, never NaN."""
+
+import json
+import math
+from dataclasses import astuple, fields
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import brentq, minimize
+from scipy.stats import binomtest, norm
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import brier_score_loss, confusion_matrix, log_loss, roc_auc_score
+
+from pima.core import figures
+from pima.core.evidence import Answers, Evidence, ModelEvidence, document, evidence
+from pima.core.figures import (
+    CONSTANT,
+    SEPARATED,
+    THRESHOLDS,
+    THRESHOLDS_OF_SUBGROUPS,
+    Figure,
+    auroc,
+    called,
+    decision_curve,
+    ranked,
+    treating_all,
+)
+from pima.core.metrics import auc
+from pima.core.subgroups import groupings
+from pima.settings.reading import SHIPPED
+from tests.bench.accuracy.shipped import shipped_rows
+from tests.oracle.decision_curve import THRESHOLDS as ASKED_OF_DCURVES
+from tests.oracle.decision_curve import VALUES as SAID_BY_DCURVES
+from tests.oracle.shapley import model as log_odds_model
+from tests.oracle.shapley import real_outcomes, real_rows
+
+Z = norm.ppf(0.975)
+THRESHOLD = 0.35
+
+
+@cache
+def _shipped() -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and outcomes of every second shipped row, by a logistic regression that was fitted on the others;
+    to two digits, so that many are equal."""
+    rows = shipped_rows()
+    known = np.nan_to_num(rows.features, nan=30.0)
+    model = LogisticRegression(max_iter=5000).fit(known[::2], rows.outcomes[::2])
+    return model.predict_proba(known[1::2].astype(np.float64))[:, 1].round(2), rows.outcomes[1::2]
+
+
+@cache
+def _found() -> ModelEvidence:
+    probabilities, outcomes = _shipped()
+    found = evidence(outcomes, Answers(probabilities, THRESHOLD), None, ()).challenger
+    assert found is not None
+    return found
+
+
+def _figures(found: ModelEvidence) -> dict[str, Figure]:
+    each = {field.name: getattr(found, field.name) for field in fields(found)}
+    return {name: figure for name, figure in each.items() if isinstance(figure, Figure)}
+
+
+def test_discrimination_and_losses_are_scikit_learns() -> None:
+    probabilities, outcomes = _shipped()
+    found = _found()
+    assert found.auroc.value == pytest.approx(roc_auc_score(outcomes, probabilities), abs=1e-12)
+    assert found.log_loss.value == pytest.approx(log_loss(outcomes, probabilities), abs=1e-12)
+    assert found.brier.value == pytest.approx(brier_score_loss(outcomes, probabilities), abs=1e-12)
+
+
+def test_the_area_s_variance_is_delong_s_over_all_pairs() -> None:
+    probabilities, outcomes = _shipped()
+    cases, others = probabilities[outcomes == 1], probabilities[outcomes == 0]
+    pairs = (cases[:, None] > others) + 0.5 * (cases[:, None] == others)
+    area = pairs.mean()
+    of_cases, of_others = pairs.mean(axis=1), pairs.mean(axis=0)
+    variance = of_cases.var(ddof=1) / len(cases) + of_others.var(ddof=1) / len(others)
+    margin = Z * math.sqrt(variance) / (area * (1 - area))
+    log_odds = math.log(area / (1 - area))
+    low, high = (1 / (1 + math.exp(-bound)) for bound in (log_odds - margin, log_odds + margin))
+    assert (_found().auroc.low, _found().auroc.high) == (pytest.approx(low, abs=1e-7), pytest.approx(high, abs=1e-7))
+
+
+@pytest.mark.parametrize(("cases", "others", "area"), [(3, 9, 1.0), (5, 15, 1.0), (4, 4, 0.0), (1, 8, 0.75)])
+def test_where_delong_has_no_variance_the_interval_is_newcombe_s(cases: int, others: int, area: float) -> None:
+    outcomes = np.array([0] * others + [1] * cases, dtype=np.int8)
+    probabilities = np.concatenate([1 + np.arange(others), np.full(cases, area * others + 0.5)]) / 100
+    found = auroc(ranked(probabilities, outcomes))
+
+    def too_far(theta: float) -> float:
+        pairs = (cases + others) / 2 - 1
+        variance = theta * (1 - theta) * (1 + pairs * ((1 - theta) / (2 - theta) + theta / (1 + theta)))
+        return (found.value - theta) ** 2 - Z**2 * variance / (cases * others)
+
+    assert found.value == area
+    middle = min(max(area, 1e-9), 1 - 1e-9)
+    low = 0.0 if area == 0 else brentq(too_far, 1e-12, middle)
+    high = 1.0 if area == 1 else brentq(too_far, middle, 1 - 1e-12)
+    assert (found.low, found.high) == (pytest.approx(low, abs=1e-6), pytest.approx(high, abs=1e-6))
+
+
+def test_losses_have_the_interval_of_a_mean() -> None:
+    probabilities, outcomes = _shipped()
+    squares = (probabilities - outcomes) ** 2
+    low, high = norm.interval(0.95, squares.mean(), squares.std(ddof=1) / len(squares) ** 0.5)
+    assert (_found().brier.low, _found().brier.high) == (pytest.approx(low), pytest.approx(high))
+
+
+def _log_odds(probabilities: np.ndarray) -> np.ndarray:
+    bounded = probabilities.clip(1e-7, 1 - 1e-7)
+    return np.log(bounded / (1 - bounded))
+
+
+def test_the_decision_curves_are_those_of_dcurves() -> None:
+    said, outcomes = json.loads(SAID_BY_DCURVES.read_text()), real_outcomes()
+    found = called(ranked(log_odds_model(real_rows()), outcomes), ASKED_OF_DCURVES)
+    curve = decision_curve(found, len(outcomes), ASKED_OF_DCURVES)
+    everybody = treating_all(int(outcomes.sum()), len(outcomes), ASKED_OF_DCURVES)
+    assert curve.net_benefit == pytest.approx(said["model"], abs=1e-12)
+    assert everybody.net_benefit == pytest.approx(said["all"], abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["calibration_intercept", "calibration_slope"])
+def test_calibration_is_what_scipy_finds_with_its_curvature(name: str) -> None:
+    probabilities, outcomes = _shipped()
+    log_odds = _log_odds(probabilities)
+
+    def loss(parameters: np.ndarray) -> float:
+        linear = parameters[0] + (parameters[1] if len(parameters) == 2 else 1) * log_odds
+        return float(np.logaddexp(0, linear).sum() - linear[outcomes == 1].sum())
+
+    start = np.array([0.0] if name == "calibration_intercept" else [0.0, 1.0])
+    best = minimize(loss, start, method="BFGS", options={"gtol": 1e-6}).x
+    step = 1e-3
+    axes = np.eye(len(best)) * step
+    curvature = np.array(
+        [
+            [
+                (loss(best + a + b) - loss(best + a - b) - loss(best - a + b) + loss(best - a - b)) / (4 * step**2)
+                for a in axes
+            ]
+            for b in axes
+        ]
+    )
+    deviation = np.linalg.inv(curvature)[-1, -1] ** 0.5
+    found = getattr(_found(), name)
+    assert found.value == pytest.approx(best[-1], abs=1e-4)
+    assert (found.low, found.high) == (
+        pytest.approx(best[-1] - Z * deviation, rel=1e-3),
+        pytest.approx(best[-1] + Z * deviation, rel=1e-3),
+    )
+
+
+def test_figures_of_classes_are_those_of_the_confusion_matrix_with_wilson_s_intervals() -> None:
+    probabilities, outcomes = _shipped()
+    (right_others, false_alarms), (missed, found_cases) = confusion_matrix(outcomes, probabilities >= THRESHOLD)
+    expected = {
+        "sensitivity": (found_cases, found_cases + missed),
+        "specificity": (right_others, right_others + false_alarms),
+        "positive_predictive_value": (found_cases, found_cases + false_alarms),
+        "negative_predictive_value": (right_others, right_others + missed),
+    }
+    for name, (counted, of) in expected.items():
+        figure = getattr(_found(), name)
+        interval = binomtest(int(counted), int(of)).proportion_ci(0.95, method="wilson")
+        assert figure.value == pytest.approx(counted / of, abs=1e-12)
+        assert (figure.low, figure.high) == (
+            pytest.approx(interval.low, abs=1e-7),
+            pytest.approx(interval.high, abs=1e-7),
+        )
+
+
+def test_net_benefit_is_its_published_formula_row_by_row() -> None:
+    probabilities, outcomes = _shipped()
+    found = evidence(outcomes, Answers(probabilities, THRESHOLD), None, ())
+    curve = found.challenger.net_benefit
+    assert found.thresholds == tuple(k / 100 for k in range(1, 100))
+    for n, threshold in enumerate(THRESHOLDS):
+        cost = threshold / (1 - threshold)
+        worths = [
+            (1.0 if y else -cost) if p >= threshold else 0.0 for p, y in zip(probabilities, outcomes, strict=True)
+        ]
+        mean, deviation = np.mean(worths), np.std(worths, ddof=1) / len(worths) ** 0.5
+        assert curve.net_benefit[n] == pytest.approx(mean, abs=1e-12)
+        if deviation:
+            assert curve.low[n] == pytest.approx(mean - Z * deviation, abs=1e-6)
+            assert curve.high[n] == pytest.approx(mean + Z * deviation, abs=1e-6)
+        else:
+            assert curve.low[n] is curve.high[n] is None
+        everybody = np.mean([1.0 if y else -cost for y in outcomes])
+        assert found.treat_all.net_benefit[n] == pytest.approx(everybody, abs=1e-9)
+
+
+def _evidence(probabilities: Any, outcomes: Any) -> Evidence:
+    return evidence(
+        np.array(outcomes, dtype=np.int8), Answers(np.array(probabilities, dtype=np.float64), 0.5), None, ()
+    )
+
+
+HALVES = [0] * 10 + [1] * 10
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "outcomes", "lacking"),
+    [
+        ([0.3], [0], {"auroc": figures.NO_CASES, "sensitivity": figures.NO_CASES, "log_loss": figures.TOO_FEW_ROWS}),
+        ([0.7], [1], {"auroc": figures.NO_OTHERS, "specificity": figures.NO_OTHERS, "brier": figures.TOO_FEW_ROWS}),
+        ([0.1, 0.2, 0.6], [0, 0, 0], {"auroc": figures.NO_CASES, "calibration_slope": figures.NO_CASES}),
+        ([0.1, 0.2, 0.6], [1, 1, 1], {"auroc": figures.NO_OTHERS, "calibration_intercept": figures.NO_OTHERS}),
+        ([0.4] * 20, HALVES, {"calibration_slope": CONSTANT, "positive_predictive_value": "no rows at the threshold"}),
+        ([0.6] * 20, HALVES, {"calibration_slope": CONSTANT, "negative_predictive_value": "no rows below the"}),
+        (HALVES, HALVES, {"calibration_slope": SEPARATED, "log_loss": figures.NO_SPREAD, "brier": figures.NO_SPREAD}),
+        ([0.0] * 20, HALVES, {"calibration_slope": CONSTANT}),
+        ([1.0] * 20, HALVES, {"calibration_slope": CONSTANT}),
+        ([0.5] * 10 + [0.5] * 9 + [0.9], HALVES, {"calibration_slope": SEPARATED}),
+        ([0.2, 0.8], [0, 1], {"calibration_slope": SEPARATED}),
+    ],
+)
+def test_what_a_small_or_strange_set_can_not_say_is_none_with_a_reason(
+    probabilities: list[float], outcomes: list[int], lacking: dict[str, str]
+) -> None:
+    found = _evidence(probabilities, outcomes)
+    named = _figures(found.challenger)
+    for name, reason in lacking.items():
+        assert named[name].reason.startswith(reason), name
+        assert named[name].low is named[name].high is None
+    _assert_sound(found)
+
+
+def test_wrong_certainties_are_figures_too() -> None:
+    found = _evidence([1.0] * 5 + [0.0] * 10 + [1.0] * 5, HALVES)
+    assert found.challenger.log_loss.value == pytest.approx(16.118 / 2, abs=1e-3)
+    assert found.challenger.calibration_intercept.value == pytest.approx(0, abs=1e-6)
+    assert found.challenger.calibration_slope.value == pytest.approx(0, abs=1e-6)
+    _assert_sound(found)
+
+
+def _assert_sound(found: Evidence) -> None:
+    """Finite, within its interval, and a reason wherever something is lacking."""
+    json.dumps(document(found), allow_nan=False)
+    for model in (found.challenger, *(each.challenger for each in found.subgroups)):
+        for name, figure in _figures(model).items() if model else ():
+            assert (figure.reason is None) == (None not in (figure.value, figure.low, figure.high)), name
+            if figure.low is not None:
+                assert figure.low - 1e-12 <= figure.value <= figure.high + 1e-12, name
+
+
+LEVELS = (0.0, 1e-9, 0.1, 0.25, 0.5, 0.5 + 1e-16, 0.75, 0.999, 1 - 1e-12, 1.0)
+
+
+@given(st.lists(st.tuples(st.sampled_from(LEVELS) | st.floats(0, 1), st.integers(0, 1)), min_size=1, max_size=40))
+def test_whatever_the_rows_no_figure_is_nan(rows: list[tuple[float, int]]) -> None:
+    probabilities, outcomes = zip(*rows, strict=True)
+    found = _evidence(probabilities, outcomes)
+    _assert_sound(found)
+    expected = auc(np.array(probabilities), np.array(outcomes))
+    assert found.challenger.auroc.value == (None if expected is None else pytest.approx(expected, abs=1e-12))
+
+
+def test_both_models_are_told_in_all_and_by_subgroup_as_on_those_rows_alone() -> None:
+    rows = shipped_rows()
+    probabilities, outcomes = _shipped()
+    champion = np.sqrt(probabilities)
+    divided = groupings(SHIPPED.features, rows.features[1::2], rows.features[::2])
+    found = evidence(outcomes, Answers(probabilities, THRESHOLD), Answers(champion, 0.5), divided)
+    _assert_sound(found)
+    shown = [each for each in found.subgroups if each.rows]
+    assert {each.feature for each in shown} == set(SHIPPED.names)
+    for each in shown:
+        grouping = next(one for one in divided if one.feature == each.feature)
+        members = grouping.members == grouping.groups.index(each.group)
+        alone = evidence(
+            outcomes[members], Answers(probabilities[members], THRESHOLD), Answers(champion[members], 0.5), ()
+        )
+        assert (each.rows, each.positive) == (members.sum(), outcomes[members].sum())
+        assert each.few == (members.sum() < 50)
+        for ours, theirs in ((each.challenger, alone.challenger), (each.champion, alone.champion)):
+            for one, other in zip(_figures(ours).values(), _figures(theirs).values(), strict=True):
+                assert astuple(one)[:3] == pytest.approx(astuple(other)[:3], abs=1e-9, nan_ok=False)
+            assert ours.net_benefit.net_benefit == pytest.approx(theirs.net_benefit.net_benefit[4::5], abs=1e-12)
+            assert ours.called is None
+    assert found.subgroup_thresholds == THRESHOLDS_OF_SUBGROUPS == pytest.approx(np.arange(1, 20) / 20)
+
+
+def test_the_order_of_the_rows_says_nothing() -> None:
+    probabilities, outcomes = _shipped()
+    shuffled = np.random.default_rng(0).permutation(len(outcomes))
+    one, other = (
+        document(evidence(outcomes[order], Answers(probabilities[order], THRESHOLD), None, ()))
+        for order in (slice(None), shuffled)
+    )
+    assert one == other
+
+
+def test_a_model_without_numbers_has_no_evidence_and_the_other_one_has() -> None:
+    probabilities, outcomes = _shipped()
+    divided = groupings(SHIPPED.features, shipped_rows().features[1::2], shipped_rows().features[::2])
+    found = evidence(outcomes, None, Answers(probabilities, THRESHOLD), divided)
+    assert found.challenger is None
+    assert found.champion == _found()
+    assert any(each.champion for each in found.subgroups)
+    assert not any(each.challenger for each in found.subgroups)

@@ -1,0 +1,216 @@
+"""The history's sides: who may judge a model, twins of holdout rows, and the rows as an older version takes them."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from pima.core.features import Declaration, Feature, Outcome
+from pima.core.history import MOST_TWINS, History, Side, Split, as_taken, shortage, split, twins_of, unseen_by
+from pima.core.validation import Measurements
+from pima.settings.reading import read_settings
+from pima.training.retraining import fit_fingerprint, gate_fingerprint, seed_of
+from tests.bench.accuracy.shipped import shipped_rows
+from tests.conftest import FEATURES, ROOT, SALT, SHIPPED
+from tests.unit.as_learned import as_learned
+
+SOUND = (6, 148, 72, 35, 0, 33.6, 0.627, 50)
+
+
+def _history(glucose: dict[int, int]) -> History:
+    """Labelled rows by id, which differ in one measurement; those with the same one are twins."""
+    ids = np.array(sorted(glucose), dtype=np.int64)
+    values = np.tile(np.array(SOUND, dtype=np.float64), (len(ids), 1))
+    values[:, 1] = [glucose[patient_id] for patient_id in ids.tolist()]
+    outcomes = (ids % 2).astype(np.int8)
+    return History(ids, Measurements(values, np.zeros(values.shape, dtype=bool)), outcomes, ids * 1000)
+
+
+rows = st.dictionaries(st.integers(1, 60), st.integers(50, 120), max_size=40)
+
+
+@settings(max_examples=300)
+@given(then=rows, now=rows, share=st.floats(0.05, 0.95), salt=st.text(max_size=8))
+def test_no_row_that_a_model_learned_from_judges_it(
+    then: dict[int, int], now: dict[int, int], share: float, salt: str
+) -> None:
+    """Between the two, rows came, went, were corrected, and came again under the same or another id."""
+    learned_from = split(_history(then), FEATURES, salt, share).training
+    holdout = split(_history(now), FEATURES, salt, share).holdout
+    unseen = unseen_by(as_learned(learned_from), holdout, holdout.features)
+    assert not np.isin(holdout.patient_ids, learned_from.patient_ids).any()
+    known = {row.tobytes() for row in learned_from.features}
+    # Neither one too many nor one too few.
+    assert unseen.tolist() == [row.tobytes() not in known for row in holdout.features]
+
+
+def test_the_shipped_settings_keep_their_fingerprints_and_seeds() -> None:
+    # Written down once: other ones would judge old data anew and fit other models.
+    shipped = read_settings(Path(ROOT / "config" / "pima.toml"), {})
+    assert fit_fingerprint(shipped, FEATURES) == "5b16b9fd918dd7492eedcf478e25279370fbbf3baa56b6edcb5127d3f369159e"
+    assert gate_fingerprint(shipped, FEATURES) == "61940c7bfef104bf83a6d8b23361f591fceb09af6ac64bc2983a54a9b64383f2"
+    rows, ids = shipped_rows(), np.arange(1, 769)
+    measurements = Measurements(rows.raw, np.zeros(rows.raw.shape, dtype=bool))
+    parted = split(History(ids, measurements, rows.outcomes, ids * 1000), FEATURES, SALT, shipped.holdout.share)
+    assert parted.fingerprint == "7ae6386fb47f885ec81916f2ceb7ea9dd46d82bfb631b5e9579b529b284486ea"
+    assert seed_of(parted, shipped.retrain) == 788546455
+
+
+COARSE = (
+    Feature("age", low=0, high=120),
+    Feature("sex", kind="category", codes={0: "male", 1: "female"}),
+    *(Feature(f"code{n}", kind="category", codes={0: "a", 1: "b", 2: "c"}) for n in range(5)),
+)
+
+
+def _coarse(rows: int) -> History:
+    draw = np.random.default_rng(rows)
+    codes = draw.choice(3, (5, rows), p=(0.9, 0.08, 0.02))  # as most codes are: one is common
+    columns = [draw.integers(40, 90, rows), draw.integers(0, 2, rows), *codes]
+    values = np.stack(columns, axis=1).astype(np.float64)
+    ids = np.arange(1, rows + 1)
+    nothing = np.zeros(values.shape, dtype=bool)
+    return History(ids, Measurements(values, nothing), draw.integers(0, 2, rows).astype(np.int8), ids * 1000)
+
+
+def _twins(side: Side, holdout: Side) -> int:
+    return int(twins_of(side.features, holdout.features).sum())
+
+
+def test_where_most_rows_are_twins_they_stay_and_are_counted() -> None:
+    found = split(_coarse(5_000), COARSE, "salt", 0.30, MOST_TWINS)
+    assert found.left_out == {}
+    assert found.twins_kept == _twins(found.training, found.holdout) > 0.5 * len(found.training)
+
+
+@pytest.mark.parametrize(("share", "left_out"), [(0.04, True), (0.06, False)])
+def test_the_limit_is_a_twentieth_of_the_training_rows(share: float, left_out: bool) -> None:
+    history = _coarse(2_000)
+    history.measurements.values[:, 0] = np.linspace(18, 90, 2_000)  # no two rows are alike
+    apart = split(history, COARSE, "salt", 0.30, MOST_TWINS)
+    assert (apart.left_out, apart.twins_kept) == ({}, 0)
+    wanted = math.ceil(share * len(apart.training))
+    history.measurements.values[apart.training.patient_ids[:wanted] - 1] = history.measurements.values[
+        apart.holdout.patient_ids[:wanted] - 1
+    ]
+    found = split(history, COARSE, "salt", 0.30, MOST_TWINS)
+    assert found.left_out == ({"twin_of_holdout": wanted} if left_out else {})
+    assert found.twins_kept == (0 if left_out else wanted)
+    assert len(found.training) == len(apart.training) - (wanted if left_out else 0)
+
+
+def test_without_a_limit_no_twin_is_ever_trained_on() -> None:
+    found = split(_coarse(5_000), COARSE, "salt", 0.30)
+    assert found.twins_kept == _twins(found.training, found.holdout) == 0
+    assert found.left_out["twin_of_holdout"] > 2_000
+
+
+def test_equal_features_keep_no_row_from_judging_where_they_say_nothing() -> None:
+    found = split(_coarse(5_000), COARSE, "salt", 0.30, MOST_TWINS)
+    learned = as_learned(found.training)
+    assert unseen_by(learned, found.holdout, found.holdout.features, by_features=False).all()
+    assert not unseen_by(learned, found.holdout, found.holdout.features).all()
+
+
+A, B = Feature("a", low=0, high=10), Feature("b", low=0, high=10, may_be_missing=True)
+OLD = Feature("old", low=0, high=10)
+CODED = Feature("coded", kind="category", codes={0: "no", 1: "yes"}, may_be_missing=True)
+DECLARED = Declaration(Outcome("ill"), (A, B), (OLD, CODED))
+
+
+def _side() -> Side:
+    features = np.array([[1, 2], [3, np.nan], [5, 6], [7, 8]], dtype=np.float32)
+    values = np.array([[4.0, 1.0], [11.0, 0.0], [5.0, 2.0], [0.0, 0.0]])
+    is_null = np.array([[False, False], [False, False], [False, False], [True, True]])
+    nothing = np.zeros(4, dtype=np.int64)
+    return Side(nothing, features, nothing.astype(np.int8), nothing, Measurements(values, is_null))
+
+
+def test_a_version_of_todays_features_takes_the_rows_as_they_are() -> None:
+    side = _side()
+    taken = as_taken(side, DECLARED, (A, B))
+    assert taken.features is side.features
+    assert taken.scorable.all()
+
+
+def test_a_version_of_fewer_features_takes_those() -> None:
+    taken = as_taken(_side(), DECLARED, (B,))
+    assert taken.features.shape == (4, 1)
+    assert taken.scorable.all()
+
+
+def test_retired_features_are_judged_by_their_own_rules_and_stand_where_the_version_has_them() -> None:
+    taken = as_taken(_side(), DECLARED, (OLD, A))
+    assert taken.scorable.tolist() == [True, False, True, False]  # out of range, and missing
+    assert taken.features[taken.scorable].tolist() == [[4.0, 1.0], [5.0, 5.0]]
+
+
+def test_a_retired_category_may_be_missing_but_not_unknown() -> None:
+    taken = as_taken(_side(), DECLARED, (CODED, B))
+    assert taken.scorable.tolist() == [True, True, False, True]
+    assert np.isnan(taken.features[3, 0])
+
+
+def test_what_lies_below_the_range_of_the_fit_is_not_scorable_and_what_stands_at_its_end_is() -> None:
+    declared = Declaration(Outcome("ill"), (replace(A, low=-5), B))
+    side = _side()
+    side.features[:, 0] = np.array([0.7, 0.6, -1, 7], dtype=np.float32)  # 0.7 as float32 is below 0.7
+    taken = as_taken(side, declared, (replace(A, low=0.7), B))
+    assert taken.scorable.tolist() == [True, False, False, True]
+    assert taken.features.tolist()[3] == [7, 8]
+
+
+def test_a_code_that_the_fit_never_saw_is_not_scorable_where_it_may_not_be_missing() -> None:
+    coded = replace(CODED, name="a", codes={1: "one", 3: "three", 5: "five", 7: "seven"}, may_be_missing=False)
+    declared = Declaration(Outcome("ill"), (coded, B))
+    taken = as_taken(_side(), declared, (replace(coded, codes={1: "one", 7: "seven"}), B))
+    assert taken.scorable.tolist() == [True, False, False, True]
+
+
+def test_twins_are_found_whatever_is_missing() -> None:
+    held = np.array([[1, 2, np.nan, 4, 5, 6, 7, 8], [0.0, 1, 1, 1, 1, 1, 1, 1]], dtype=np.float32)
+    rows = np.array([held[0], held[0] + 1, held[1] * np.float32(-1) * np.float32(-1), held[1]], dtype=np.float32)
+    rows[2, 0] = -0.0
+    assert twins_of(rows, held).tolist() == [True, False, True, True]
+
+
+def _shipped_split(salt: str = "salt") -> Split:
+    rows = np.loadtxt(SHIPPED, delimiter=",")
+    return split(_history_of(rows), FEATURES, salt, 0.30)
+
+
+def _history_of(rows: np.ndarray) -> History:
+    measurements = Measurements(rows[:, :8], np.zeros((len(rows), 8), dtype=bool))
+    ids = np.arange(1, len(rows) + 1)
+    return History(ids, measurements, rows[:, 8].astype(np.int8), ids * 1000)
+
+
+def test_the_history_is_split_without_anybody_on_both_sides() -> None:
+    divided = _shipped_split()
+    assert len(divided.training) + len(divided.holdout) == 768
+    assert not set(divided.training.patient_ids) & set(divided.holdout.patient_ids)
+    assert divided.left_out == {}
+    assert divided.fingerprint == _shipped_split().fingerprint != _shipped_split("another").fingerprint
+
+
+def test_a_changed_value_or_outcome_changes_the_fingerprint() -> None:
+    rows = np.loadtxt(SHIPPED, delimiter=",")
+    fingerprints = {_shipped_split().fingerprint}
+    for column in (1, 8):
+        changed = rows.copy()
+        changed[5, column] = 1 - changed[5, column] if column == 8 else changed[5, column] + 1
+        fingerprints.add(split(_history_of(changed), FEATURES, "salt", 0.30).fingerprint)
+    assert len(fingerprints) == 3
+
+
+@pytest.mark.parametrize(
+    ("labels", "of_each", "expected"),
+    [(100, 10, None), (769, 10, "768 usable labelled rows, 769 needed"), (100, 10_000, "training rows with outcome 0")],
+)
+def test_a_shortage_is_named(labels: int, of_each: int, expected: str | None) -> None:
+    found = shortage(_shipped_split(), labels, of_each)
+    assert found == expected if expected is None else expected in (found or "")

@@ -1,0 +1,326 @@
+"""The gate: its rule, what may be asked beyond it, and what a few held-out rows can show."""
+
+from dataclasses import replace
+from typing import Literal
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pima.core.contest import Contest, Measure
+from pima.core.promotion import Decision, GateOptions, Reason, chance_to_beat_majority, decide, rows_to_beat_majority
+from pima.settings.reading import SHIPPED
+from pima.settings.sections import GateSettings, Settings
+from pima.training.judging import gate_options
+from pima.training.retraining import gate_fingerprint
+
+OUTCOMES = np.array([0] * 6 + [1] * 4, dtype=np.int8)
+
+
+def _with_correct(count: int) -> np.ndarray:
+    """Probabilities that are right on exactly `count` of the ten rows, the positives first."""
+    order = np.argsort(-OUTCOMES, kind="stable")
+    right = np.zeros(10, dtype=bool)
+    right[order[:count]] = True
+    return np.where(right == (OUTCOMES == 1), 0.9, 0.1)
+
+
+def _contest(challenger: int, champion: int | None, **changes: object) -> Contest:
+    contest = Contest(
+        outcomes=OUTCOMES,
+        in_window=np.ones(10, dtype=bool),
+        challenger=_with_correct(challenger),
+        challenger_threshold=0.5,
+        champion=None if champion is None else _with_correct(champion),
+        champion_threshold=0.5,
+        champion_unloadable=False,
+        parity_passed=True,
+        pinned=False,
+        rolled_back_before=False,
+    )
+    return replace(contest, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("contest", "decision", "reason"),
+    [
+        (_contest(9, 8), Decision.PROMOTED, Reason.MORE_CORRECT),
+        (_contest(8, 8), Decision.NOT_BETTER, Reason.NOT_MORE_CORRECT),
+        (_contest(7, 8), Decision.NOT_BETTER, Reason.NOT_MORE_CORRECT),
+        (_contest(6, 5), Decision.PROMOTED, Reason.MORE_CORRECT),
+        (_contest(5, 4), Decision.NOT_BETTER, Reason.NOT_ABOVE_MAJORITY),
+        (_contest(7, None), Decision.PROMOTED, Reason.FIRST_CHAMPION),
+        (_contest(6, None), Decision.NOT_BETTER, Reason.NOT_ABOVE_MAJORITY),
+        (_contest(7, None, champion_unloadable=True), Decision.PROMOTED, Reason.CHAMPION_UNLOADABLE),
+        (_contest(6, None, champion_unloadable=True), Decision.NOT_BETTER, Reason.NOT_ABOVE_MAJORITY),
+        (_contest(9, 8, pinned=True), Decision.BLOCKED, Reason.PINNED),
+        (_contest(8, 8, pinned=True), Decision.NOT_BETTER, Reason.NOT_MORE_CORRECT),
+        (_contest(9, 8, parity_passed=False), Decision.BLOCKED, Reason.PARITY_FAILED),
+        (_contest(9, 8, rolled_back_before=True), Decision.BLOCKED, Reason.ROLLED_BACK_BEFORE),
+        (_contest(9, None, rolled_back_before=True), Decision.BLOCKED, Reason.ROLLED_BACK_BEFORE),
+    ],
+)
+def test_the_rule(contest: Contest, decision: Decision, reason: Reason) -> None:
+    verdict = decide(contest, GateOptions())
+    assert (verdict.decision, verdict.reason) == (decision, reason)
+    assert verdict.sentence.startswith(decision)
+
+
+@pytest.mark.parametrize(
+    ("contest", "told"),
+    [
+        (_contest(6, None), True),
+        (_contest(6, None, champion_unloadable=True), True),
+        (_contest(5, 4), False),  # a champion goes on scoring
+        (_contest(7, None), False),
+    ],
+)
+def test_that_few_rows_leave_it_to_luck_is_told_where_there_is_no_champion(contest: Contest, told: bool) -> None:
+    assert ("luck decides" in decide(contest, GateOptions()).sentence) is told
+
+
+def test_of_many_rows_no_luck_is_told() -> None:
+    few = _contest(6, None)
+    many = replace(few, outcomes=np.tile(few.outcomes, 10), in_window=np.tile(few.in_window, 10))
+    verdict = decide(replace(many, challenger=np.tile(few.challenger, 10)), GateOptions())
+    assert verdict.reason is Reason.NOT_ABOVE_MAJORITY
+    assert "luck" not in verdict.sentence
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_outputs_that_are_no_numbers_never_win(bad: float) -> None:
+    challenger = _with_correct(10)
+    challenger[3] = bad
+    verdict = decide(replace(_contest(9, 2), challenger=challenger), GateOptions())
+    assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.NOT_FINITE)
+
+
+def test_each_side_is_judged_by_its_own_threshold() -> None:
+    verdict = decide(replace(_contest(9, 8), challenger=np.full(10, 0.4), challenger_threshold=0.3), GateOptions())
+    assert verdict.challenger is not None
+    assert verdict.challenger.correct == 4
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=60),
+    st.booleans(),
+)
+def test_nothing_is_promoted_that_is_not_strictly_more_often_right(rows, pinned: bool) -> None:
+    outcomes = np.array([row[0] for row in rows], dtype=np.int8)
+    challenger, champion = (np.array([row[n] for row in rows]) for n in (1, 2))
+    everything = np.ones(len(rows), dtype=bool)
+    contest = replace(_contest(0, 0, pinned=pinned), outcomes=outcomes, in_window=everything)
+    contest = replace(contest, challenger=challenger, champion=champion)
+    verdict = decide(contest, GateOptions())
+    difference = int(((challenger >= 0.5) == outcomes).sum()) - int(((champion >= 0.5) == outcomes).sum())
+    if verdict.decision is Decision.PROMOTED:
+        assert difference > 0
+        assert not pinned
+
+
+def _many(
+    challenger_right: np.ndarray, champion_right: np.ndarray, sureness: float = 0.9, **changes: object
+) -> Contest:
+    """A contest over many rows of both classes, with who is right on which; the challenger is as sure as told."""
+    rows = len(challenger_right)
+    outcomes = np.arange(rows) % 2
+    positive = outcomes == 1
+    contest = replace(
+        _contest(0, 0),
+        outcomes=outcomes.astype(np.int8),
+        in_window=np.ones(rows, dtype=bool),
+        challenger=np.where(challenger_right == positive, sureness, 1 - sureness),
+        champion=np.where(champion_right == positive, 0.9, 0.1),
+    )
+    return replace(contest, **changes)  # type: ignore[arg-type]
+
+
+def _right(rows: int, *wrong: int) -> np.ndarray:
+    right = np.ones(rows, dtype=bool)
+    right[list(wrong)] = False
+    return right
+
+
+def test_a_test_set_of_one_class_judges_nobody() -> None:
+    contest = replace(_contest(9, 8), outcomes=np.ones(10, dtype=np.int8))
+    contest = replace(contest, challenger=np.full(10, 0.9), champion=np.full(10, 0.1))
+    verdict = decide(contest, GateOptions())
+    assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.SINGLE_CLASS)
+
+
+def test_the_verdict_is_given_on_the_window_and_the_whole_is_told_beside_it() -> None:
+    challenger, champion = _right(100, 3, 4, 5, 90), _right(100, 90, 91)
+    recent = np.arange(100) >= 50
+    verdict = decide(_many(challenger, champion, in_window=recent), GateOptions())
+    assert (verdict.decision, verdict.reason) == (Decision.PROMOTED, Reason.MORE_CORRECT)
+    assert verdict.challenger is not None
+    assert (verdict.challenger.rows, verdict.whole_rows) == (50, 100)
+    assert verdict.comparison is not None
+    assert verdict.comparison.accuracy_difference == 1 / 50
+    assert verdict.whole_accuracy_difference == pytest.approx(-2 / 100)
+    assert decide(_many(challenger, champion), GateOptions()).reason is Reason.NOT_MORE_CORRECT
+
+
+def test_outputs_that_are_no_numbers_outside_the_window_never_win_either() -> None:
+    contest = _many(_right(100), _right(100, 90, 91), in_window=np.arange(100) >= 50)
+    assert decide(contest, GateOptions()).decision is Decision.PROMOTED
+    contest.challenger[3] = np.nan
+    verdict = decide(contest, GateOptions())
+    assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.NOT_FINITE)
+    assert verdict.whole_accuracy_difference is None
+
+
+@pytest.mark.parametrize(
+    ("minimum_gain", "reason"),
+    [(0.019, Reason.MORE_CORRECT), (0.02, Reason.MORE_CORRECT), (0.021, Reason.BELOW_MINIMUM_GAIN)],
+)
+def test_a_minimum_gain_is_asked_beside_the_rule(minimum_gain: float, reason: Reason) -> None:
+    verdict = decide(_many(_right(100), _right(100, 1, 2)), GateOptions(minimum_gain=minimum_gain))
+    assert verdict.reason is reason
+    assert (verdict.decision is Decision.PROMOTED) == (reason is Reason.MORE_CORRECT)
+
+
+def test_the_log_loss_veto_keeps_out_who_is_right_more_often_but_less_sure() -> None:
+    hesitant = _many(_right(100), _right(100, 1), sureness=0.51)
+    assert decide(hesitant, GateOptions()).decision is Decision.PROMOTED
+    verdict = decide(hesitant, GateOptions(log_loss_veto=True))
+    assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.LOG_LOSS_VETO)
+    assert verdict.comparison is not None
+    told = f"log loss difference {verdict.comparison.log_loss_difference:+.4f}, one-sided p 1.00, below 0.25 is asked)"
+    assert "gate.log_loss_veto" in verdict.sentence
+    assert told in verdict.sentence
+    sure = _many(_right(100), _right(100, 1), sureness=0.95)
+    assert decide(sure, GateOptions(log_loss_veto=True)).decision is Decision.PROMOTED
+
+
+@pytest.mark.parametrize("champion", [8, None])
+def test_with_approval_asked_for_nobody_is_promoted_by_itself(champion: int | None) -> None:
+    verdict = decide(_contest(9, champion), GateOptions(approve=True))
+    assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.AWAITS_APPROVAL)
+    assert "models promote" in verdict.sentence
+    assert decide(_contest(8, 8), GateOptions(approve=True)).reason is Reason.NOT_MORE_CORRECT
+
+
+def test_rows_that_the_champion_may_have_learned_from_count_for_neither() -> None:
+    # On the first half, where it learned from, the champion is always right.
+    challenger, champion = _right(100, 3, 4, 5, 90), _right(100, 90, 91)
+    unseen = np.arange(100) >= 50
+    verdict = decide(_many(challenger, champion, in_window=unseen, unseen=unseen), GateOptions())
+    assert (verdict.decision, verdict.reason) == (Decision.PROMOTED, Reason.MORE_CORRECT)
+    assert verdict.challenger is not None
+    assert verdict.champion is not None
+    assert verdict.challenger.rows == verdict.champion.rows == verdict.whole_rows == 50
+    assert (verdict.whole_accuracy_difference, verdict.seen_rows) == (1 / 50, 50)
+    assert "left out 50 that the champion may have learned from" in verdict.sentence
+    assert "left out" not in decide(_many(challenger, champion), GateOptions()).sentence
+
+
+@pytest.mark.parametrize("measure", list(Measure))
+def test_rows_that_the_champion_cant_score_are_told_as_those_that_it_may_have_learned_from(measure: Measure) -> None:
+    right = _right(100), _right(100, 90)
+    scorable, unseen = np.arange(100) >= 20, np.arange(100) % 10 > 0
+    alone = decide(_many(*right, scorable=scorable), GateOptions(measure=measure))
+    assert (alone.seen_rows, alone.unscorable_rows) == (0, 20)
+    assert "left out 20 that the champion can't score)" in alone.sentence
+    both = decide(_many(*right, scorable=scorable, unseen=unseen), GateOptions(measure=measure))
+    told = "left out 10 that the champion may have learned from and 20 that the champion can't score)"
+    assert told in both.sentence
+    # Where the two are not compared, no row was left out.
+    too_few = _many(*right, scorable=scorable, too_few_unseen=True)
+    assert "left out" not in decide(too_few, GateOptions(measure=measure)).sentence
+
+
+def test_where_too_few_rows_are_left_a_person_decides_with_the_challengers_figures_on_all_of_them() -> None:
+    unseen = np.arange(100) >= 98
+    contest = _many(_right(100), _right(100, 98), unseen=unseen, too_few_unseen=True)
+    verdict = decide(contest, GateOptions())
+    assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.TOO_FEW_UNSEEN)
+    assert verdict.challenger is not None
+    assert (verdict.challenger.rows, verdict.champion, verdict.comparison, verdict.seen_rows) == (100, None, None, 98)
+    assert "models promote" in verdict.sentence
+    # It can't be compared with a champion that answers with no numbers, so there is nothing to wait for.
+    broken = replace(contest, champion=np.full(100, np.nan))
+    assert decide(broken, GateOptions()).reason is Reason.CHAMPION_UNLOADABLE
+
+
+def test_no_number_for_a_row_that_is_left_out_keeps_a_challenger_from_winning_all_the_same() -> None:
+    unseen = np.arange(100) >= 50
+    contest = _many(_right(100), _right(100, 90), in_window=unseen, unseen=unseen)
+    contest.challenger[3] = np.nan
+    assert decide(contest, GateOptions()).reason is Reason.NOT_FINITE
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_champion_that_gives_no_numbers_is_replaced_like_one_that_cannot_be_loaded(bad: float) -> None:
+    champion = _with_correct(10)
+    champion[2] = bad
+    verdict = decide(replace(_contest(8, 8), champion=champion), GateOptions())
+    assert (verdict.decision, verdict.reason) == (Decision.PROMOTED, Reason.CHAMPION_UNLOADABLE)
+    assert verdict.champion is None
+    assert verdict.comparison is None
+
+
+HALF_ILL = np.tile(np.array([1, 0], dtype=np.int8), 50)
+
+
+def _less_sure() -> Contest:
+    """A challenger that is right on every row, but hardly sure, against a champion that is wrong on one."""
+    champion = np.where(HALF_ILL == 1, 0.9, 0.1)
+    champion[0] = 0.1
+    every_row = np.ones(len(HALF_ILL), dtype=bool)
+    challenger = np.where(HALF_ILL == 1, 0.51, 0.49)
+    return Contest(HALF_ILL, every_row, challenger, 0.5, champion, 0.5, False, True, False, False)
+
+
+@pytest.mark.parametrize("measure", [Measure.ACCURACY, Measure.NET_BENEFIT])
+def test_by_default_who_is_right_more_often_but_less_sure_is_kept_out(measure: Literal["accuracy"]) -> None:
+    verdict = decide(_less_sure(), gate_options(GateSettings(measure=measure)))
+    assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.LOG_LOSS_VETO)
+    without = decide(_less_sure(), gate_options(GateSettings(measure=measure, log_loss_veto=False)))
+    assert without.decision is Decision.PROMOTED
+
+
+@pytest.mark.parametrize("measure", list(Measure))
+@pytest.mark.parametrize(("asked", "others", "of_log_loss"), [("auto", True, False), (True, True, True), (False,) * 3])
+def test_log_loss_is_asked_for_beside_itself_only_where_the_setting_says_so(
+    measure: Measure, asked: Literal["auto"] | bool, others: bool, of_log_loss: bool
+) -> None:
+    expected = of_log_loss if measure is Measure.LOG_LOSS else others
+    assert gate_options(GateSettings(measure=measure.value, log_loss_veto=asked)).log_loss_veto is expected
+
+
+def test_a_gate_has_the_fingerprint_of_what_it_asks_not_of_how_that_is_written() -> None:
+    def fingerprint(measure: str, veto: object) -> str:
+        gate = GateSettings(measure=measure, log_loss_veto=veto)
+        return gate_fingerprint(msgspec.structs.replace(Settings(), gate=gate), SHIPPED.features)
+
+    for measure, same, other in (("accuracy", True, False), ("net_benefit", True, False), ("log_loss", False, True)):
+        assert fingerprint(measure, "auto") == fingerprint(measure, same) != fingerprint(measure, other)
+
+
+def _drawn(rows: int, rarer_share: float, trials: int = 40_000) -> float:
+    """How often a model that finds 55 % of the rarer class and errs on 25 % as many others beats the majority class."""
+    draw = np.random.default_rng([rows, round(1000 * rarer_share)])
+    cells = [0.55 * rarer_share, 0.25 * rarer_share]
+    found, wrong = draw.multinomial(rows, [*cells, 1 - sum(cells)], trials)[:, :2].T
+    return float((found > wrong).mean())
+
+
+@pytest.mark.parametrize("rarer_share", [0.1, 0.35, 0.5])
+@pytest.mark.parametrize("rows", [40, 60, 150])
+def test_the_chance_is_what_draws_show(rows: int, rarer_share: float) -> None:
+    assert chance_to_beat_majority(rows, rarer_share) == pytest.approx(_drawn(rows, rarer_share), abs=0.02)
+
+
+@pytest.mark.parametrize("rarer_share", [0.05, 0.1, 0.35, 0.5])
+def test_on_so_many_rows_and_no_fewer_it_is_19_in_20(rarer_share: float) -> None:
+    rows = rows_to_beat_majority(rarer_share)
+    assert chance_to_beat_majority(rows, rarer_share) >= 0.95 > chance_to_beat_majority(rows - 1, rarer_share)
+
+
+def test_of_200_labels_about_one_first_retraining_in_twelve_gives_no_champion() -> None:
+    """As 30 % of 200 of the shipped rows are held out, of which 35 % have the disease."""
+    assert 1 - chance_to_beat_majority(60, 0.35) == pytest.approx(1 / 12, abs=0.02)
+    assert rows_to_beat_majority(0.35) == 76

@@ -1,0 +1,114 @@
+"""Each rule that a row must keep, at both ends of each range, and whichever way rows come."""
+
+import hashlib
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pima.core.features import Feature
+from pima.core.validation import (
+    MISSING,
+    NOT_FINITE,
+    OUT_OF_RANGE,
+    Column,
+    Measurements,
+    validate,
+    validate_columns,
+)
+from tests.conftest import FEATURE_NAMES, FEATURES, SHIPPED, SOUND
+
+
+def _rows(*changes: dict[str, float | None]) -> Measurements:
+    table = [[(SOUND | change)[name] for name in FEATURE_NAMES] for change in changes]
+    is_null = np.array([[value is None for value in row] for row in table])
+    values = np.array([[0.0 if value is None else value for value in row] for row in table], dtype=np.float64)
+    return Measurements(values, is_null)
+
+
+def _shipped() -> np.ndarray:
+    return np.loadtxt(SHIPPED, delimiter=",")
+
+
+def test_the_shipped_data_are_the_articles_rows_in_order() -> None:
+    content = SHIPPED.read_bytes()
+    assert hashlib.sha256(content).hexdigest() == "33e704cdafa8769a75728e4658dcce5bc1da1ce36174603687fe545f46e39394"
+    assert content.count(b"\n") == 768
+    assert _shipped()[:, 8].sum() == 268
+
+
+def test_every_shipped_row_is_accepted() -> None:
+    rows = _shipped()[:, :8]
+    divided = validate(Measurements(rows, np.zeros_like(rows, dtype=bool)), FEATURES)
+    assert len(divided.accepted) == 768
+    assert np.isnan(divided.features).sum(axis=0).tolist() == [0, 5, 35, 227, 374, 11, 0, 0]
+
+
+@pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
+def test_each_range_is_inclusive_and_holds_on_both_ends(feature) -> None:
+    inside = _rows({feature.name: feature.low}, {feature.name: feature.high})
+    assert validate(inside, FEATURES).reasons == ()
+    above = math.nextafter(feature.high, math.inf)
+    below = math.nextafter(feature.low, -math.inf)
+    divided = validate(_rows({feature.name: below}, {feature.name: above}), FEATURES)
+    assert divided.reasons == (OUT_OF_RANGE,) * 2
+    assert divided.fields == (feature.name,) * 2
+
+
+@pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
+def test_null_zero_nan_and_infinity(feature) -> None:
+    null, zero = validate(_rows({feature.name: None}), FEATURES), validate(_rows({feature.name: 0.0}), FEATURES)
+    position = FEATURE_NAMES.index(feature.name)
+    if feature.may_be_missing:
+        assert np.isnan(null.features[0, position])
+    else:
+        assert null.reasons == (MISSING,)
+    if feature.zero_is_missing:
+        assert np.isnan(zero.features[0, position])
+    elif feature.low > 0:
+        assert zero.reasons == (OUT_OF_RANGE,)
+    else:
+        assert zero.features[0, position] == 0
+    not_finite = validate(_rows(*({feature.name: value} for value in (math.nan, math.inf, -math.inf))), FEATURES)
+    assert not_finite.reasons == (NOT_FINITE,) * 3
+    assert not_finite.fields == (feature.name,) * 3
+
+
+def test_the_first_broken_rule_by_column_counts() -> None:
+    divided = validate(_rows({"age": None, "glucose": 5000.0}, {}, {"age": None}), FEATURES)
+    assert divided.reasons == (OUT_OF_RANGE, MISSING)
+    assert divided.fields == ("glucose", "age")
+    assert divided.rejected.tolist() == [0, 2]
+    assert divided.accepted.tolist() == [1]
+
+
+@given(st.lists(st.lists(st.floats() | st.none(), min_size=8, max_size=8), max_size=20))
+def test_whatever_comes_is_accepted_or_rejected_once_and_accepted_features_are_finite_or_missing(table) -> None:
+    is_null = np.array([[v is None for v in row] for row in table], dtype=bool).reshape(-1, 8)
+    values = np.array([[0.0 if v is None else v for v in row] for row in table], dtype=np.float64).reshape(-1, 8)
+    divided = validate(Measurements(values, is_null), FEATURES)
+    assert sorted([*divided.accepted, *divided.rejected]) == list(range(len(table)))
+    assert len(divided.reasons) == len(divided.fields) == len(divided.rejected)
+    assert not np.isinf(divided.features).any()
+    required = [not feature.may_be_missing for feature in FEATURES]
+    assert np.isfinite(divided.features[:, required]).all()
+
+
+_SMOKING = Feature(name="smoking", kind="category", codes={0: "never", 1: "former", 2: "current"}, may_be_missing=True)
+_CELLS = st.floats() | st.none() | st.integers(-1, 300).map(float)
+
+
+@given(st.lists(st.dictionaries(st.integers(0, 8), _CELLS, max_size=3), max_size=20))
+def test_columns_are_judged_as_rows_are(changed: list[dict[int, float | None]]) -> None:
+    features = (*FEATURES, _SMOKING)
+    sound = dict(enumerate([*SOUND.values(), 1.0]))
+    table = [list((sound | changes).values()) for changes in changed]
+    is_null = np.array([[v is None for v in row] for row in table], dtype=bool).reshape(-1, 9)
+    values = np.array([[math.nan if v is None else v for v in row] for row in table], dtype=np.float64).reshape(-1, 9)
+    columns = [Column(values[:, n], is_null[:, n] if is_null[:, n].any() else None) for n in range(9)]
+    one, other = validate(Measurements(values, is_null), features), validate_columns(columns, features)
+    np.testing.assert_array_equal(one.features, other.features)
+    assert (one.accepted.tolist(), one.rejected.tolist()) == (other.accepted.tolist(), other.rejected.tolist())
+    assert (one.reasons, one.fields) == (other.reasons, other.fields)
