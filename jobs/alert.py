@@ -11,7 +11,7 @@ from pima.alerting.telling import Teller, receivers
 from pima.counted import counted
 from pima.errors import AlertsExtraMissing, AlertsNotDelivered, WrongConfiguration
 from pima.extras import install_line
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

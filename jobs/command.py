@@ -20,8 +20,7 @@ from jobs.output import keep_standard_descriptors, prepare_output, written
 from pima.core.features import Declaration
 from pima.errors import DONE, FAILED, Interrupted, PimaError, ResultNotWritten, WrongUsage
 from pima.logs import configure_logs, get_logger, tell, write_line
-from pima.monitoring.ping import SECONDS_TO_ANSWER, ping
-from pima.process.recorded_run import OpenRun
+from pima.process.recorded_run import SECONDS_TO_ANSWER_A_PING, OpenRun, ping
 from pima.process.stopping import StopRequest
 from pima.reading_settings import DEFAULT_DATABASE_URL, database_url, declared, read_settings
 from pima.settings import Settings
@@ -165,7 +164,7 @@ def _ping(command: Command | None, job: str | None, exit_code: int) -> None:
         return
     told = ping(command.settings.ping, job, status_of_exit_code(exit_code))
     if told is not None:
-        told.join(SECONDS_TO_ANSWER)  # the run is over and its row is closed: nothing waits but this process
+        told.join(SECONDS_TO_ANSWER_A_PING)  # the run is over and its row is closed: nothing waits but this process
 
 
 def _end(options: argparse.Namespace, command: Command | None, exit_code: int, facts: Result) -> int:

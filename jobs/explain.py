@@ -13,7 +13,7 @@ from pima.errors import WrongUsage
 from pima.explaining.all_rows import explain_all
 from pima.explaining.explanation import TOLD
 from pima.explaining.one_row import explain_row
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 
 _EXPECTED = "expected a patient's ID, or a SOURCE and the row's KEY there, or --all FILE.parquet alone"
 

@@ -13,7 +13,7 @@ from pima.core.row_names import ById, ByPerson
 from pima.counted import counted
 from pima.erasing.forgetting import Forgetting, forget
 from pima.errors import WrongUsage
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 
 _EXPECTED = "expected a patient's ID, or a SOURCE and the row's KEY there, or --person KEY alone"
 

@@ -9,7 +9,7 @@ from jobs.command import Command, Result, parser, run_command
 from jobs.version_words import told_below_predicted
 from jobs.who_and_why import this_user, why
 from pima.errors import WrongUsage
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 from pima.redeclaring import redeclare, would_redeclare
 from pima.store import queue
 from pima.store.engine import reading

@@ -14,7 +14,7 @@ from pima.cards.markdown import as_markdown
 from pima.errors import NoSuchVersion, NotReproduced, WrongUsage
 from pima.files.model_file import export_model
 from pima.monitoring.overview import versions
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 from pima.store import registry
 from pima.store.engine import reading
 from pima.training import championing

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from jobs.command import Command, Result, parser, run_command
 from jobs.version_words import told_below_predicted
 from pima.counted import counted
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 from pima.store import queue
 from pima.store.engine import without_time_limit, writing
 

@@ -15,7 +15,7 @@ from pima.errors import AlertsExtraMissing, WrongConfiguration
 from pima.extras import install_line
 from pima.logs import get_logger, resolved_look
 from pima.monitoring.metrics_endpoint import serve_metrics
-from pima.monitoring.ping import ping
+from pima.process.recorded_run import ping
 from pima.reading_settings import database_url, declared, read_settings, source_url
 from pima.schedule.children import job_command
 from pima.schedule.scheduling import Scheduler

@@ -23,8 +23,7 @@ from pima.core.unpredicted import Rule
 from pima.counted import counted
 from pima.errors import NoChampion
 from pima.logs import get_logger
-from pima.process.recorded_run import OpenRun
-from pima.process.results import as_json
+from pima.process.recorded_run import OpenRun, as_json
 from pima.process.stopping import StopRequest
 from pima.scorer import Scorer, load_scorer
 from pima.store import predictions, queue, registry

@@ -7,7 +7,7 @@ from datetime import datetime
 from pima.cards.markdown import as_markdown
 from pima.cards.records import Card, Evidence
 from pima.core.evidence.wording import FIGURES
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 from pima.store.registry import VersionSummary
 
 _LONGEST = 5_000

@@ -14,7 +14,7 @@ from pima.core.evidence.figures import Figure
 from pima.core.evidence.subgroups import FEWEST_ROWS, shown
 from pima.core.realised import Judged, Realised, followed_up, realised, realised_figures
 from pima.monitoring.weeks import monday_of
-from pima.process.never_failing import never_failing
+from pima.process.recorded_run import never_failing
 from pima.store import registry, report_figures
 from pima.store.engine import clock, reading, writing
 from pima.store.monitoring import keep_figures

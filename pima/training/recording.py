@@ -20,7 +20,7 @@ from pima.core.promotion import Verdict
 from pima.core.reasons import Decision, Reason
 from pima.errors import ChampionKeepsMoving
 from pima.logs import get_logger
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 from pima.store import lineage, registry
 from pima.store.declarations import as_stored
 from pima.store.engine import writing

@@ -11,7 +11,7 @@ from pima.core.history import Split
 from pima.core.measures import Measured
 from pima.core.metrics import Scores
 from pima.core.promotion import Verdict
-from pima.process.results import INLINED
+from pima.process.recorded_run import INLINED
 
 
 @dataclass(frozen=True, slots=True)

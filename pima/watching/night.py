@@ -15,7 +15,7 @@ from pima.core.drift.watched import LAST_NIGHTS
 from pima.core.features import names_of
 from pima.core.validation import Validated
 from pima.errors import Interrupted
-from pima.process.never_failing import never_failing
+from pima.process.recorded_run import never_failing
 from pima.scorer import Scorer
 from pima.store import registry
 from pima.store.engine import clock, reading, writing

@@ -20,7 +20,7 @@ from pima.core.unpredicted import (
     begun_after,
     is_good,
 )
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 from pima.store import unpredicted as store
 from pima.store.database import database_of
 from pima.store.engine import clock, reading

@@ -15,8 +15,7 @@ from pima.core.reasons import Decision, Reason
 from pima.intake.files import PatientFile
 from pima.intake.loading import LoadResult
 from pima.intake.patient_rows import BadLine
-from pima.process.recorded_run import OpenRun
-from pima.process.results import as_json
+from pima.process.recorded_run import OpenRun, as_json
 from pima.scoring import ScoreResult
 from pima.store.patients import Loaded
 from pima.store.runs import JUDGED_BEFORE, ROW_RESULTS
