@@ -18,9 +18,8 @@ from pima.monitoring.metrics_endpoint import serve_metrics
 from pima.process.recorded_run import ping
 from pima.reading_settings import database_url, declared, read_settings, source_url
 from pima.schedule.children import job_command
-from pima.schedule.scheduling import Scheduler
+from pima.schedule.scheduler import Scheduler, run_until_stopped
 from pima.schedule.ticks import JOBS, PULL
-from pima.schedule.waking import run_until_stopped
 from pima.settings import Settings
 from pima.source_settings import require_urls_of_sources
 from pima.store.engine import make_engine
