@@ -10,7 +10,7 @@ from pima.alerting.sending import Problem
 from pima.alerting.telling import Teller, receivers
 from pima.counted import counted
 from pima.errors import AlertsExtraMissing, AlertsNotDelivered, WrongConfiguration
-from pima.extras import install_line
+from pima.optional_packages import install_line
 from pima.process.recorded_run import as_json
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from jobs.command import Command, Result, parser, run_command
 from pima.counted import counted
 from pima.errors import TemporaryFileFailed, WrongUsage
-from pima.exporting.exporting import Exported, export
+from pima.extras.export import Exported, export
 from pima.process.recorded_run import as_json
 from pima.store.exported import ALL_PREDICTIONS, EXPORTS
 from pima.whole_file import whole_file

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
 from pima.counted import counted
-from pima.mirroring.mirroring import mirror
+from pima.extras.mirror import mirror
 from pima.process.recorded_run import as_json
 
 

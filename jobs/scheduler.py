@@ -12,9 +12,9 @@ from jobs.command import Command, Result, parser, run_command
 from pima.alerting.background import BackgroundTelling
 from pima.alerting.telling import Teller, receivers
 from pima.errors import AlertsExtraMissing, WrongConfiguration
-from pima.extras import install_line
 from pima.logs import get_logger, resolved_look
 from pima.monitoring.metrics_endpoint import serve_metrics
+from pima.optional_packages import install_line
 from pima.process.recorded_run import ping
 from pima.reading_settings import database_url, declared, read_settings, source_url
 from pima.schedule.children import job_command

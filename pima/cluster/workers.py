@@ -20,8 +20,8 @@ from typing import Any
 
 import pima
 from pima.errors import ClusterAway, ClusterUnfit, Interrupted, PimaError, WorkersFailed, WrongUsage
-from pima.extras import install_line
 from pima.logs import Look, configure_logs, get_logger, resolved_look
+from pima.optional_packages import install_line
 from pima.process.stopping import StopRequest
 from pima.settings import Settings
 

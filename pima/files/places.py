@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
 
 from pima.errors import PartNotWritten, WrongUsage
-from pima.extras import install_line
 from pima.files.disks import matching, require_file
+from pima.optional_packages import install_line
 from pima.whole_file import name_aside, written_aside
 
 _WILDCARDS = frozenset("*?[")

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from pima.errors import TrainingExtraMissing
-from pima.extras import install_line
 from pima.model.quiet import quiet_native_code
+from pima.optional_packages import install_line
 
 _TAKEN_IN_BY_KERAS = ("matplotlib", "pandas", "sklearn")
 """Where they are installed, for plots and wrappers of its own, which no fit uses: over a second of each start."""

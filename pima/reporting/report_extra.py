@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pima.errors import ReportExtraMissing
-from pima.extras import install_line
+from pima.optional_packages import install_line
 
 
 @contextmanager

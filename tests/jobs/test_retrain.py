@@ -13,7 +13,7 @@ import pytest
 from jobs import models as models_job
 from jobs import retrain as retrain_job
 from pima import declaring
-from pima.extras import install_line
+from pima.optional_packages import install_line
 from pima.settings import Settings
 from pima.training import recording
 from pima.training.championing import Decider, roll_back
