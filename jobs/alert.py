@@ -6,10 +6,10 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
-from pima.alerting.sending import Problem
-from pima.alerting.telling import Teller, receivers
 from pima.counted import counted
 from pima.errors import AlertsExtraMissing, AlertsNotDelivered, WrongConfiguration
+from pima.extras.alert_sending import Problem
+from pima.extras.alerts import Teller, receivers
 from pima.optional_packages import install_line
 from pima.process.recorded_run import as_json
 

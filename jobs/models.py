@@ -13,12 +13,12 @@ from pima.cards.gathering import read_card
 from pima.cards.markdown import as_markdown
 from pima.errors import NoSuchVersion, NotReproduced, WrongUsage
 from pima.files.model_file import export_model
-from pima.monitoring.overview import versions
 from pima.process.recorded_run import as_json
 from pima.store import registry
 from pima.store.engine import reading
 from pima.training import championing
 from pima.training.championing import Decider
+from pima.watch.figures import versions
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -12,10 +12,10 @@ from jobs.command import Command, Result, parser, run_command
 from jobs.run_id import add_run_id_option
 from pima.counted import counted
 from pima.errors import Interrupted
-from pima.monitoring.realised import leave_realised
 from pima.process.recorded_run import recorded_run
 from pima.reporting.reporting import leave_report
 from pima.training.retraining import retrain
+from pima.watch.realised import leave_realised
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -9,11 +9,9 @@ from functools import partial
 from importlib.util import find_spec
 
 from jobs.command import Command, Result, parser, run_command
-from pima.alerting.background import BackgroundTelling
-from pima.alerting.telling import Teller, receivers
 from pima.errors import AlertsExtraMissing, WrongConfiguration
+from pima.extras.alerts import BackgroundTelling, Teller, receivers
 from pima.logs import get_logger, resolved_look
-from pima.monitoring.metrics_endpoint import serve_metrics
 from pima.optional_packages import install_line
 from pima.process.recorded_run import ping
 from pima.reading_settings import database_url, declared, read_settings, source_url
@@ -24,6 +22,7 @@ from pima.settings import Settings
 from pima.source_settings import require_urls_of_sources
 from pima.store.engine import make_engine
 from pima.store.source_engine import make_source_engine
+from pima.watch.metrics import serve_metrics
 
 _OF_ALERTS = "PIMA_ALERTS__"
 """The variables that no child has a use for: they are secrets."""

@@ -14,14 +14,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event, text
 
 from pima.errors import WrongConfiguration
-from pima.monitoring.health import period
-from pima.monitoring.metrics_endpoint import DatabaseFigures, serve_metrics
 from pima.process.recorded_run import ping
 from pima.reading_settings import read_settings
 from pima.schedule.ticks import Schedule
 from pima.settings import DatabaseSettings, MetricsSettings, PingSettings
 from pima.store.engine import make_engine, writing
 from pima.store.schema import HEAD
+from pima.watch.health import period
+from pima.watch.metrics import DatabaseFigures, serve_metrics
 from tests.conftest import (
     PATIENCE_SECONDS,
     ROOT,

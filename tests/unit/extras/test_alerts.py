@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pima.alerting.due import Condition, Kind, due, once_taken
-from pima.alerting.telling import receivers
+from pima.extras.alerts import Condition, Kind, once_taken, pending, receivers
 from pima.settings import AlertsSettings
 from pima.store.alerts import Remembered
 
@@ -46,7 +45,7 @@ def _known(
     ],
 )
 def test_what_holds_is_told_once_a_day(known: Remembered | None, since: datetime | None) -> None:
-    found = due([HOLDS], [known] if known else [], NOW)
+    found = pending([HOLDS], [known] if known else [], NOW)
     assert [(each.kind, each.since) for each in found.alerts] == ([(Kind.HOLDS, since)] if since else [])
     assert found.forget == []
 
@@ -66,18 +65,18 @@ def test_what_holds_is_told_once_a_day(known: Remembered | None, since: datetime
 def test_what_is_over_is_told_once_to_whoever_was_told_that_it_held(
     known: Remembered, over: bool, forgotten: bool
 ) -> None:
-    found = due([], [known], NOW)
+    found = pending([], [known], NOW)
     assert [each.kind for each in found.alerts] == ([Kind.OVER] if over else [])
     assert found.forget == ([HOLDS.name] if forgotten else [])
 
 
 def test_what_has_happened_is_told_once_and_is_never_over() -> None:
-    (told,) = due([HAPPENED], [], NOW).alerts
+    (told,) = pending([HAPPENED], [], NOW).alerts
     assert (told.kind, told.since) == (Kind.HAPPENED, HAPPENED.happened_at)
     known = _known(100 * HOUR, is_open=False, name=HAPPENED.name)
-    assert due([HAPPENED], [known], NOW).alerts == []
-    assert due([], [known], NOW).alerts == []
-    assert due([], [known], NOW).forget == [HAPPENED.name]
+    assert pending([HAPPENED], [known], NOW).alerts == []
+    assert pending([], [known], NOW).alerts == []
+    assert pending([], [known], NOW).forget == [HAPPENED.name]
 
 
 class Receiver:
@@ -89,7 +88,7 @@ class Receiver:
 
     def look(self, minute: int, *conditions: Condition, takes: bool = True) -> None:
         now = NOW + minute * MINUTE
-        found = due(conditions, list(self.remembered.values()), now)
+        found = pending(conditions, list(self.remembered.values()), now)
         kept: Iterable[Remembered] = found.noted
         if takes:
             self.heard += [(minute, f"{each.kind} {each.cause}".strip()) for each in found.alerts]
@@ -158,7 +157,7 @@ def test_what_comes_a_fourth_time_an_hour_after_the_first_is_told_as_ever() -> N
 def test_what_flaps_is_left_alone_while_somebody_else_tells_it() -> None:
     flapping = replace(_known(HOUR, claimed=HOUR), flapped_at=NOW - HOUR)
     for conditions in ([], [HOLDS], [OTHERWISE]):
-        found = due(conditions, [flapping], NOW)
+        found = pending(conditions, [flapping], NOW)
         assert (found.alerts, found.noted, found.forget) == ([], [], [])
 
 

@@ -13,17 +13,18 @@ from pima.core.drift.watched import State
 from pima.core.unpredicted import USUAL_LIMITS, Limits
 from pima.errors import PimaError, WrongConfiguration
 from pima.logs import get_logger
-from pima.monitoring.figures import REALISED
-from pima.monitoring.unpredicted import as_shown
 from pima.schedule.ticks import JOBS
 from pima.settings import MetricsSettings
-from pima.store import pulled_sources, queue, registry, service_figures
-from pima.store.engine import clock, reading
-from pima.store.monitoring import KeptFigure, newest_figures
+from pima.store import service_figures
+from pima.store.engine import reading
 from pima.store.runs import Status
+from pima.watch.figures import REALISED, ServiceFigures, read_figures
 
 _SECONDS_TO_WAIT = 10
 """For earlier requests: as long as Prometheus waits by default."""
+_COUNTED = [(job, str(status)) for job in JOBS for status in Status if status is not Status.RUNNING]
+"""From the first scrape on, since an increase is only seen of what was there before."""
+_PULLED = ("inserted", "updated", "unchanged", "rejected", "vanished", "deleted")
 
 
 def serve_metrics(
@@ -59,50 +60,44 @@ class DatabaseFigures(Collector):
 
     def collect(self) -> Iterator[Metric]:
         found = self._in_turn()
-        up = GaugeMetricFamily("pima_database_up", "1 where the figures could be read from the database")
-        up.add_metric([], 0 if found is None else 1)
-        yield up
+        text = "1 where the figures could be read from the database"
+        yield GaugeMetricFamily("pima_database_up", text, value=0 if found is None else 1)
         yield from found or ()
 
     def _in_turn(self) -> list[Metric] | None:
-        """None where the database could not be read, or others wait for it already."""
+        """Read all others; None where the database could not be read, or others wait for it already."""
         if not self._turn.acquire(timeout=_SECONDS_TO_WAIT):
             get_logger().warning("metrics: an earlier request still reads the database")
             return None
         try:
-            return self._read()
+            with reading(self._engine) as connection:
+                found = read_figures(connection, self._sources, self._limits)
+                return [
+                    *_of_jobs(connection, found),
+                    *(_of_sources(found) if self._sources else ()),
+                    *_of_rows(connection, found),
+                    *_of_champion(found),
+                    *_of_nights(found),
+                    *_of_outcomes(found),
+                ]
         except PimaError as error:
             get_logger().warning("metrics: the database could not be read", error_code=error.code)
             return None
         finally:
             self._turn.release()
 
-    def _read(self) -> list[Metric]:
-        with reading(self._engine) as connection:
-            return [
-                *_of_jobs(connection),
-                *_of_sources(connection, self._sources),
-                *_of_rows(connection),
-                *_of_new_rows(connection, self._limits),
-                *_of_champion(connection),
-                *_of_monitoring(newest_figures(connection)),
-            ]
 
-
-def _labelled(family: Any, values: Mapping[Any, float]) -> Metric:
-    """A family with one value for each tuple of labels."""
+def _labelled(family: Any, values: Mapping[Any, float | None]) -> Metric:
+    """Give a family one value for each tuple of labels, but for those that are None."""
     for labels, value in sorted(values.items()):
-        family.add_metric(labels, value)
+        if value is not None:
+            family.add_metric(labels, value)
     metric: Metric = family
     return metric
 
 
-_COUNTED = [(job, str(status)) for job in JOBS for status in Status if status is not Status.RUNNING]
-"""From the first scrape on, since an increase is only seen of what was there before."""
-
-
-def _of_jobs(connection: Connection) -> Iterator[Metric]:
-    success = {(job,): moment.timestamp() for job, moment in service_figures.last_success(connection).items()}
+def _of_jobs(connection: Connection, found: ServiceFigures) -> Iterator[Metric]:
+    success = {(job,): moment.timestamp() for job, moment in found.succeeded.items()}
     name, text = "pima_job_last_success_timestamp_seconds", "When the job last succeeded, seconds since 1970"
     yield _labelled(GaugeMetricFamily(name, text, labels=["job"]), success)
     counts = dict.fromkeys(_COUNTED, 0) | service_figures.runs_by_status(connection)
@@ -112,66 +107,54 @@ def _of_jobs(connection: Connection) -> Iterator[Metric]:
     yield _labelled(GaugeMetricFamily("pima_job_duration_seconds", text, labels=["job"]), durations)
 
 
-_PULLED = ("inserted", "updated", "unchanged", "rejected", "vanished", "deleted")
-
-
-def _of_sources(connection: Connection, sources: Sequence[str]) -> Iterator[Metric]:
-    if not sources:
-        return
-    found = pulled_sources.last_successes(connection)
-    pulled = {source: found[source] for source in sources if source in found}
-    success = {(source,): pull.at.timestamp() for source, pull in pulled.items()}
+def _of_sources(found: ServiceFigures) -> Iterator[Metric]:
+    success = {(source,): pull.at.timestamp() for source, pull in found.pulled.items()}
     name, text = "pima_source_last_success_timestamp_seconds", "When the source was last pulled, seconds since 1970"
     yield _labelled(GaugeMetricFamily(name, text, labels=["source"]), success)
-    rows = {(source, what): pull.counts[what] for source, pull in pulled.items() for what in _PULLED}
+    rows = {(source, what): pull.counts[what] for source, pull in found.pulled.items() for what in _PULLED}
     text = "Rows by what became of them when the source was last pulled"
     yield _labelled(GaugeMetricFamily("pima_source_rows", text, labels=["source", "result"]), rows)
 
 
-def _of_rows(connection: Connection) -> Iterator[Metric]:
+def _of_rows(connection: Connection, found: ServiceFigures) -> Iterator[Metric]:
     results = {(result,): float(rows) for result, rows in service_figures.rows_by_result(connection).items()}
     yield _labelled(CounterMetricFamily("pima_rows", "Rows by what scoring made of them", labels=["result"]), results)
-    waiting = queue.waiting(connection)
+    waiting = found.waiting
     yield GaugeMetricFamily("pima_queue_rows", "Rows that wait to be scored", value=waiting.rows)
-    age = (clock(connection) - waiting.oldest).total_seconds() if waiting.oldest else 0.0
+    age = (found.now - waiting.oldest).total_seconds() if waiting.oldest else 0.0
     yield GaugeMetricFamily("pima_queue_oldest_seconds", "How long the oldest row has waited", value=max(age, 0.0))
-
-
-def _of_new_rows(connection: Connection, limits: Limits) -> Iterator[Metric]:
-    found = as_shown(connection, limits) or {"rows": 0, "without_prediction": 0, "too_many": False}
+    new = found.new_rows or {"rows": 0, "without_prediction": 0, "too_many": False}
     text = "Rows that were new or changed since the last good night, as of the last scoring"
-    yield GaugeMetricFamily("pima_new_rows", text, value=found["rows"])
+    yield GaugeMetricFamily("pima_new_rows", text, value=new["rows"])
     without = "pima_new_rows_without_prediction"
-    yield GaugeMetricFamily(without, "How many of them have no prediction", value=found["without_prediction"])
-    yield GaugeMetricFamily("pima_new_rows_alert", "1 where these are too many", value=float(found["too_many"]))
+    yield GaugeMetricFamily(without, "How many of them have no prediction", value=new["without_prediction"])
+    yield GaugeMetricFamily("pima_new_rows_alert", "1 where these are too many", value=float(new["too_many"]))
 
 
-def _of_champion(connection: Connection) -> Iterator[Metric]:
-    number = registry.read_champion(connection).model_version
-    version = None if number is None else registry.read_version(connection, number)
-    yield GaugeMetricFamily("pima_champion_version", "The model version that scores; 0 for none", value=number or 0)
-    if version is not None and version.metrics["holdout"]:
+def _of_champion(found: ServiceFigures) -> Iterator[Metric]:
+    text = "The model version that scores; 0 for none"
+    yield GaugeMetricFamily("pima_champion_version", text, value=found.champion.model_version or 0)
+    if found.version is not None and found.version.metrics["holdout"]:
         text = "The champion's accuracy on its test set when it was promoted"
-        yield GaugeMetricFamily("pima_champion_holdout_accuracy", text, value=version.metrics["holdout"]["accuracy"])
+        accuracy = found.version.metrics["holdout"]["accuracy"]
+        yield GaugeMetricFamily("pima_champion_holdout_accuracy", text, value=accuracy)
 
 
-def _of_monitoring(figures: list[KeptFigure]) -> Iterator[Metric]:
-    nights = [each for each in figures if not each.figure.startswith(REALISED)]
+def _of_nights(found: ServiceFigures) -> Iterator[Metric]:
     for name, column, text in (
         ("pima_monitoring", "value", "The last night's figures, by feature where they are about one"),
         ("pima_monitoring_reference", "reference", "The same of the champion's training rows, or what is usual"),
         ("pima_monitoring_allowed", "allowed", "How far from the reference the figure may lie"),
     ):
-        values = {(each.figure, each.feature): getattr(each, column) for each in nights}
-        yield _known(GaugeMetricFamily(name, text, labels=["figure", "feature"]), values)
-    alerts = {(each.figure, each.feature): float(each.state == State.ALERT) for each in nights}
+        values = {(each.figure, each.feature): getattr(each, column) for each in found.of_nights}
+        yield _labelled(GaugeMetricFamily(name, text, labels=["figure", "feature"]), values)
+    alerts = {(each.figure, each.feature): float(each.state == State.ALERT) for each in found.of_nights}
     text = "1 where three of the last five nights were beyond what is allowed, or a week brought too few rows"
     yield _labelled(GaugeMetricFamily("pima_monitoring_alert", text, labels=["figure", "feature"]), alerts)
-    yield from _of_realised([each for each in figures if each.figure.startswith(REALISED)])
 
 
-def _of_realised(figures: list[KeptFigure]) -> Iterator[Metric]:
-    by_labels = {(each.figure.removeprefix(REALISED), str(each.model_version)): each for each in figures}
+def _of_outcomes(found: ServiceFigures) -> Iterator[Metric]:
+    by_labels = {(each.figure.removeprefix(REALISED), str(each.model_version)): each for each in found.of_outcomes}
     for name, column, text in (
         ("pima_realised", "value", "What came true of each version's predictions, as of the last retraining"),
         ("pima_realised_low", "low", "The lower bound of the same, of its 95 % interval"),
@@ -179,11 +162,7 @@ def _of_realised(figures: list[KeptFigure]) -> Iterator[Metric]:
         ("pima_realised_outcomes", "rows", "How many outcomes the same rests on"),
     ):
         values = {labels: getattr(each, column) for labels, each in by_labels.items()}
-        yield _known(GaugeMetricFamily(name, text, labels=["figure", "version"]), values)
+        yield _labelled(GaugeMetricFamily(name, text, labels=["figure", "version"]), values)
     alerts = {labels: float(each.state == State.ALERT) for labels, each in by_labels.items()}
     text = "1 where less came true than may"
     yield _labelled(GaugeMetricFamily("pima_realised_alert", text, labels=["figure", "version"]), alerts)
-
-
-def _known(family: Any, values: Mapping[Any, float | None]) -> Metric:
-    return _labelled(family, {labels: value for labels, value in values.items() if value is not None})

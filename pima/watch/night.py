@@ -11,6 +11,7 @@ from pima.core.arrays import Float64Array
 from pima.core.drift.figures import MINIMUM_ROWS, night_figures
 from pima.core.drift.reference import Reference
 from pima.core.drift.tally import Tally, added, tally_of
+from pima.core.drift.volume import volumes
 from pima.core.drift.watched import LAST_NIGHTS
 from pima.core.features import names_of
 from pima.core.validation import Validated
@@ -19,9 +20,8 @@ from pima.process.recorded_run import never_failing
 from pima.scorer import Scorer
 from pima.store import registry
 from pima.store.engine import clock, reading, writing
-from pima.store.monitoring import keep_figures
+from pima.store.monitoring import keep_figures, rows_of_nights
 from pima.store.tallies import KeptTally, keep_part, keep_tally, newest_tallies, parts_of
-from pima.watching.volume import volumes_tonight
 
 POOLED_FOR = timedelta(days=7)
 """So far back rows are pooled where a night has too few."""
@@ -36,26 +36,37 @@ class Watch:
         self._scorer = scorer
         self._reference: Reference | None = None
         with never_failing():
-            self._reference = _reference(engine, version)
+            with reading(engine) as connection:
+                stored = registry.reference(connection, version)
+            self._reference = None if stored is None else msgspec.convert(stored, Reference)
         self._counted = Tally()
 
     def tally(self, validated: Validated, probabilities: Float64Array) -> Tally:
-        """Of one batch; any worker at any time."""
+        """Count one batch; any worker at any time."""
         return tally_of(validated, probabilities, self._scorer.threshold, self._reference)
 
     def add(self, tally: Tally) -> None:
-        """A batch that was committed; one worker at a time."""
+        """Add a batch that was committed; one worker at a time."""
         self._counted = added([self._counted, tally]) if self._counted.rows else tally
 
     def leave_figures(self, run_id: int, connection: Connection) -> None:
-        """Of the night so far, with what workers who share the run have left; nothing of a run that took no row."""
+        """Keep the figures of the night so far, with what workers who share the run have left; none of a run that took
+        no row."""
         counted = added([each for each in (*parts_of(connection, run_id), self._counted) if each.rows])
-        if counted.rows:
-            self._leave(connection, run_id, counted)
+        if not counted.rows:
+            return
+        kept = newest_tallies(connection, self._version, but_of=run_id)
+        now = clock(connection)
+        night, before = night_so_far(counted, kept, now)
+        found = night_figures(names_of(self._scorer.features), night, self._reference, before)
+        beyond = [each.name for each in found if each.is_beyond] if night.rows >= MINIMUM_ROWS else None
+        keep_tally(connection, run_id, self._version, self._counted, beyond)
+        keep_figures(connection, run_id, self._version, (*volumes(rows_of_nights(connection, now)), *found))
 
     @contextmanager
     def part_at_the_end(self, run_id: int) -> Iterator[None]:
-        """Around what such a worker does of it, which it leaves also where it is stopped, but not where it fails."""
+        """Leave what such a worker has counted at the end of the block, also where it is stopped, but not where it
+        fails."""
         try:
             yield
         except Interrupted:
@@ -68,25 +79,10 @@ class Watch:
             with never_failing(), writing(self._engine) as connection:
                 keep_part(connection, run_id, self._version, self._counted)
 
-    def _leave(self, connection: Connection, run_id: int, counted: Tally) -> None:
-        kept = newest_tallies(connection, self._version, but_of=run_id)
-        now = clock(connection)
-        night, before = night_so_far(counted, kept, now)
-        found = night_figures(names_of(self._scorer.features), night, self._reference, before)
-        beyond = [each.name for each in found if each.is_beyond] if night.rows >= MINIMUM_ROWS else None
-        keep_tally(connection, run_id, self._version, self._counted, beyond)
-        keep_figures(connection, run_id, self._version, (*volumes_tonight(connection, now), *found))
-
-
-def _reference(engine: Engine, version: int) -> Reference | None:
-    with reading(engine) as connection:
-        stored = registry.reference(connection, version)
-    return None if stored is None else msgspec.convert(stored, Reference)
-
 
 def night_so_far(counted: Tally, kept: Iterable[KeptTally], now: datetime) -> tuple[Tally, list[tuple[str, ...]]]:
-    """What a run counted with what others counted on the same day, and with the days before where these are too few;
-    and of the nights before that had rows enough what was beyond its limit, newest first.
+    """Add to what a run counted what others counted on the same day, and on the days before where these are too few;
+    beside it stands what was beyond its limit in each night before that had rows enough, newest first.
 
     `kept` is newest first, and read no further than needed.
     """
@@ -110,15 +106,15 @@ def night_so_far(counted: Tally, kept: Iterable[KeptTally], now: datetime) -> tu
 
 
 class _NightsBefore:
-    """What was beyond in each, newest first. Days that a night is pooled of are no nights of their own: else a single
-    odd day would be in several."""
+    """The names of what was beyond its limit in each, newest first. Days that a night is pooled of are no nights of
+    their own: else a single odd day would be in several."""
 
     def __init__(self, day: date, rows: int) -> None:
         self.found: list[tuple[str, ...]] = []
         self._day, self._rows = day, rows
 
     def look_at(self, kept: KeptTally) -> None:
-        """Newest first; the last run of a day knows of all of it."""
+        """Take in the next older tally; the last run of a day knows of all of it."""
         day, rows = kept.recorded_at.date(), kept.tally.rows
         if day == self._day or self._rows < MINIMUM_ROWS:
             self._day, self._rows = day, self._rows + rows
