@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
+from jobs.options import this_user, why
 from jobs.version_words import told_below_predicted
-from jobs.who_and_why import this_user, why
 from pima.errors import WrongUsage
 from pima.process.recorded_run import as_json
 from pima.redeclaring import redeclare, would_redeclare

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from jobs.command import Command, Result, parser, positive, run_command
-from jobs.who_and_why import this_user, why
+from jobs.command import Command, Result, parser, run_command
+from jobs.options import positive, this_user, why
 from pima.cards.gathering import read_card
 from pima.cards.markdown import as_markdown
 from pima.errors import NoSuchVersion, NotReproduced, WrongUsage

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from jobs.command import Command, Result, parser, run_command
-from jobs.run_id import add_run_id_option
+from jobs.options import add_run_id_option
 from pima.counted import counted
 from pima.errors import Interrupted
 from pima.process.recorded_run import recorded_run
