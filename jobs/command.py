@@ -145,7 +145,10 @@ def _see_to_the_schema(command: Command, needs_schema: bool) -> None:
 
 
 def _ping(command: Command | None, job: str | None, exit_code: int) -> None:
-    """Of a job that a scheduler started, the scheduler tells, even where it was killed. A dry run is no run."""
+    """Tell of the run's end.
+
+    A scheduler does so itself of a job that it started, even where that was killed; a dry run is no run.
+    """
     if command is None or job is None or command.options.run_id or command.options.dry_run:
         return
     told = ping(command.settings.ping, job, status_of_exit_code(exit_code))

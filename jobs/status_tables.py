@@ -183,7 +183,7 @@ def _knows(encoding: str | None, letters: str) -> bool:
 
 
 def _step(value: float, low: float, high: float) -> int:
-    """From 0 to 7; where all is alike, in the middle."""
+    """Place a value on a scale from 0 to 7; in the middle where all is alike."""
     if high <= low:
         return 3
     return min(7, max(0, int(8 * (value - low) / (high - low))))

@@ -1,4 +1,4 @@
-"""What extras bring, and the line that installs one where this runs."""
+"""The packages that each extra brings, and the line that installs them where this runs."""
 
 import shlex
 import sys

@@ -1,4 +1,4 @@
-"""What people are told of, when, and in which words.
+"""Alerts: the conditions that people are told of, when, and in which words.
 
 Conditions are health's reasons, what monitoring alarms of, and what has become of the champion: ids, counts, figures of
 many rows, names and codes only. A receiver hears of each at once when it comes or has another reason, once a day while
@@ -149,7 +149,7 @@ def _events(moves: Sequence[MoveLine]) -> Iterator[Condition]:
 
 
 class Kind(StrEnum):
-    """What an alert says of its condition."""
+    """The news about a condition."""
 
     HOLDS = "holds"
     FLAPS = "flaps"
@@ -159,7 +159,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """What a receiver is to be told of a condition."""
+    """News of a condition for a receiver."""
 
     kind: Kind
     since: datetime
@@ -178,7 +178,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """What is to be done about a receiver's conditions."""
+    """The alerts that a receiver is owed, and how its conditions are to be remembered."""
 
     alerts: list[Alert]
     noted: list[Remembered]
@@ -275,7 +275,7 @@ _SAYS = {Kind.FLAPS: " comes and goes", Kind.OVER: " is over"}
 
 
 def _message(alert: Alert) -> Message:
-    """What is so, on which machine, since when, and what to do."""
+    """Say what is so, on which machine, since when, and what to do."""
     moment = f"{alert.since:%Y-%m-%d %H:%M} UTC"
     since = f"At {moment}" if alert.kind is Kind.HAPPENED else f"Seen since {moment}"
     sentence = f"{alert.what[:1].upper()}{alert.what[1:]}".rstrip(".")
@@ -293,7 +293,7 @@ def _title(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """What was told."""
+    """The end of a telling."""
 
     told: list[str]
     """Conditions that a receiver took an alert of."""

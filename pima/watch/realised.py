@@ -1,4 +1,4 @@
-"""What came true of predictions: by the week of the outcome, by version and the week of the prediction, and as figures
+"""Predictions that came true: by the week of the outcome, by version and the week of the prediction, and as figures
 of each version that are kept."""
 
 from collections import defaultdict
