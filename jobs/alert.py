@@ -5,8 +5,9 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
+from pima.core.wording import counted
+
 from jobs.command import Command, Result, parser, run_command
-from pima.counted import counted
 from pima.errors import AlertsExtraMissing, AlertsNotDelivered, WrongConfiguration
 from pima.extras.alert_sending import Problem
 from pima.extras.alerts import Teller, receivers

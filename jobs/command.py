@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pima.settings.reading import DEFAULT_DATABASE_URL, database_url, declared, read_settings
+from pima.settings.sections import Settings
 from sqlalchemy import Engine
 
 from jobs.options import HelpAsked, OptionParser
@@ -23,8 +25,6 @@ from pima.errors import DONE, FAILED, Interrupted, PimaError, ResultNotWritten, 
 from pima.logs import configure_logs, get_logger, tell, write_line
 from pima.process.recorded_run import SECONDS_TO_ANSWER_A_PING, OpenRun, ping
 from pima.process.stopping import StopRequest
-from pima.reading_settings import DEFAULT_DATABASE_URL, database_url, declared, read_settings
-from pima.settings import Settings
 from pima.store.declarations import require_declared
 from pima.store.engine import make_engine
 from pima.store.runs import status_of_exit_code

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS
+from pima.core.wording import FIGURES, TABLED_THRESHOLDS
 from rich.table import Table
-
-from pima.core.evidence.subgroups import FEW_ROWS, FEWEST_ROWS
-from pima.core.evidence.wording import FIGURES, TABLED_THRESHOLDS
 
 
 def evidence_tables(evidence: dict[str, Any], challenger: int, champion: int | None) -> Iterator[Table | str]:

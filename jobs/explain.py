@@ -6,9 +6,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pima.core.wording import counted
+
 from jobs.command import Command, Result, parser, run_command
 from jobs.options import ROW, row_called
-from pima.counted import counted
 from pima.errors import WrongUsage
 from pima.explaining.all_rows import explain_all
 from pima.explaining.explanation import TOLD

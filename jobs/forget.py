@@ -5,11 +5,11 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
+from pima.core.identifiers import ById, ByPerson, canonical_text, key_of_text
+from pima.core.wording import counted
+
 from jobs.command import Command, Result, parser, run_command
 from jobs.options import ROW, row_called, this_user, why
-from pima.core.keys import canonical_text, key_of_text
-from pima.core.row_names import ById, ByPerson
-from pima.counted import counted
 from pima.erasing.forgetting import Forgetting, forget
 from pima.errors import WrongUsage
 from pima.process.recorded_run import as_json

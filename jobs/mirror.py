@@ -5,8 +5,9 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
+from pima.core.wording import counted
+
 from jobs.command import Command, Result, parser, run_command
-from pima.counted import counted
 from pima.extras.mirror import mirror
 from pima.process.recorded_run import as_json
 

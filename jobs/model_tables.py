@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from pima.core.wording import counted
 from rich.console import Group
 from rich.table import Table
 
 from pima.core.features import Feature
-from pima.counted import counted
 from pima.store.declarations import as_features
 
 _SCORES = {

@@ -7,9 +7,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from pima.core.ids import LARGEST_ID
-from pima.core.keys import key_of_text
-from pima.core.row_names import ById, ByKey
+from pima.core.identifiers import LARGEST_ID, ById, ByKey, key_of_text
+
 from pima.core.source import Source
 from pima.errors import WrongUsage
 from pima.logs import write_line

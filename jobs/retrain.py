@@ -8,9 +8,10 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+from pima.core.wording import counted
+
 from jobs.command import Command, Result, parser, run_command
 from jobs.options import add_run_id_option
-from pima.counted import counted
 from pima.errors import Interrupted
 from pima.process.recorded_run import recorded_run
 from pima.reporting.reporting import leave_report

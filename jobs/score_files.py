@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
+from pima.core.wording import counted
+
 from jobs.command import Command, Result
-from pima.counted import counted
 from pima.errors import WrongUsage
 from pima.process.recorded_run import as_json
 

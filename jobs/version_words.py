@@ -1,6 +1,6 @@
 """Rows whose versions are too low, in a person's words."""
 
-from pima.counted import counted
+from pima.core.wording import counted
 
 
 def told_below_predicted(rows: int) -> str:

@@ -18,9 +18,9 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.arrays import Float64Array
 from pima.core.features import Features, names_of
-from pima.core.ids import BELOW_ALL_IDS
+from pima.core.identifiers import BELOW_ALL_IDS
 from pima.core.unpredicted import Rule
-from pima.counted import counted
+from pima.core.wording import counted
 from pima.errors import NoChampion
 from pima.logs import get_logger
 from pima.process.recorded_run import OpenRun, as_json
@@ -37,7 +37,7 @@ from pima.watch.figures import leave_volumes
 from pima.watch.unpredicted import Begun, NightEnd, begun
 
 if TYPE_CHECKING:
-    from pima.core.drift.tally import Tally
+    from pima.core.drift import Tally
     from pima.core.validation import Validated
     from pima.watch.night import Watch
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import fasteners
 import msgspec
+from pima.settings.sections import Settings
 
 from pima.core.features import Features
 from pima.core.history import Split
 from pima.model.boundary import Boundary
 from pima.model.compiled import CompiledModel
 from pima.scorer import Scorer
-from pima.settings import Settings
 from pima.training.judging import Challenger
 from pima.training.retraining import seed_of, settings_of_fit
 

@@ -1,8 +1,8 @@
 """What software can say of a model, in sentences that both standards ask for."""
 
 from pima.cards.records import Data, Evidence, Facts, Measured
-from pima.core.evidence.figures import Figure
-from pima.counted import counted
+from pima.core.figures import Figure
+from pima.core.wording import counted
 
 OTHER_DATA = "None that pima knows of: all figures are on held-out rows of the same database."
 

@@ -6,10 +6,10 @@ from pima.cards.answers import limits
 from pima.cards.hti_1 import hti_1
 from pima.cards.records import Benefit, Card, Evidence, Facts, Input, Measured, Subgroup
 from pima.cards.tripod_ai import tripod_ai
-from pima.core.evidence.blocks import may_be_told, told_thresholds
-from pima.core.evidence.figures import Figure
-from pima.core.evidence.wording import FIGURES, TABLED_THRESHOLDS
+from pima.core.evidence import may_be_told, told_thresholds
 from pima.core.features import Feature
+from pima.core.figures import Figure
+from pima.core.wording import FIGURES, TABLED_THRESHOLDS
 
 
 def card(facts: Facts) -> Card:

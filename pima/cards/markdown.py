@@ -7,8 +7,8 @@ from dataclasses import replace
 from pima.cards.answers import interval, output, sides, sizes, threshold
 from pima.cards.card import card
 from pima.cards.records import Card, Evidence, Facts, Item, Subgroup
-from pima.core.evidence.subgroups import FEWEST_ROWS
-from pima.counted import counted
+from pima.core.subgroups import FEWEST_ROWS
+from pima.core.wording import counted
 
 _OF_SUBGROUPS = ("area under ROC", "sensitivity", "specificity", "calibration slope")
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from pima.core.evidence.figures import Figure
+from pima.core.figures import Figure
 from pima.process.recorded_run import INLINED
 
 

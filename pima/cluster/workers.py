@@ -23,7 +23,7 @@ from pima.errors import ClusterAway, ClusterUnfit, Interrupted, PimaError, Worke
 from pima.logs import Look, configure_logs, get_logger, resolved_look
 from pima.optional_packages import install_line
 from pima.process.stopping import StopRequest
-from pima.settings import Settings
+from pima.settings.sections import Settings
 
 _SECONDS_A_LOOK = 0.1
 _SECONDS_WITHOUT_WORKERS = 60

@@ -12,13 +12,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sqlalchemy import Connection
 
-from pima.core.forgotten import mark_of
+from pima.core.identifiers import mark_of
 from pima.errors import ArchiveDiffers, ArchiveUnreadable, WrongUsage
 from pima.parquet_rows import as_table
+from pima.process.whole_file import name_meant, whole_file
 from pima.store.exported import columns_of
 from pima.store.forgotten import everyone_forgotten
 from pima.store.retaining import Moved, Old
-from pima.whole_file import name_meant, whole_file
 
 FILE_ROWS = 200_000
 ROWS_AT_ONCE = 1_000

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine
 
 from pima.core import forgotten as marks
-from pima.core.forgotten import Forgotten
-from pima.core.row_keys import rank_name
-from pima.core.row_names import ById, ByKey, ByPerson
-from pima.counted import counted
+from pima.core.holdout import rank_name
+from pima.core.identifiers import ById, ByKey, ByPerson, Forgotten
+from pima.core.wording import counted
 from pima.erasing.lineage import Redacted, redact
 from pima.errors import FileNotMadeAnew, NobodyToForget, PersonHasMoreRows, PimaError, RowsGivenAway
 from pima.logs import get_logger

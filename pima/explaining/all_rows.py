@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Engine
 
-from pima.core.ids import BELOW_ALL_IDS
+from pima.core.identifiers import BELOW_ALL_IDS
 from pima.explaining.explainer import Explainer, load_explainer
 from pima.explaining.explanation import TOLD, Explanation
 from pima.logs import get_logger
 from pima.process.stopping import StopRequest
+from pima.process.whole_file import whole_file
 from pima.store.engine import reading
 from pima.store.rows_as_read import unlabelled_rows
-from pima.whole_file import whole_file
 
 BLOCK_ROWS = 1_000
 

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Engine
 
-from pima.core.row_names import ById, ByKey
+from pima.core.identifiers import ById, ByKey
 from pima.errors import NoSuchRow, RowCannotBeScored
 from pima.explaining.explainer import load_explainer
 from pima.explaining.explanation import Explanation

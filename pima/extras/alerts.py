@@ -20,11 +20,11 @@ from itertools import groupby
 from sqlalchemy import Engine
 
 from pima.core.features import Declaration
-from pima.core.reasons import Decision, Reason
+from pima.core.promotion import Decision, Reason
 from pima.errors import PimaError
 from pima.extras.alert_sending import SECONDS_TO_TAKE, Message, Problem, send
 from pima.logs import get_logger
-from pima.settings import AlertsSettings, Settings
+from pima.settings.sections import AlertsSettings, Settings
 from pima.store import alerts, service_figures
 from pima.store.alerts import Remembered
 from pima.store.engine import clock, reading, writing

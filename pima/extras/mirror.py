@@ -20,12 +20,12 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from pima.cards.gathering import read_card
 from pima.cards.markdown import as_markdown
 from pima.cards.records import Card, Evidence
-from pima.core.evidence.wording import FIGURES
+from pima.core.wording import FIGURES
 from pima.errors import MlflowExtraMissing, MlflowNotWritten, NoSuchVersion, WrongConfiguration
 from pima.optional_packages import install_line
 from pima.process.recorded_run import as_json
 from pima.process.stopping import StopRequest
-from pima.settings import MlflowSettings
+from pima.settings.sections import MlflowSettings
 from pima.store import registry
 from pima.store.database import with_driver
 from pima.store.engine import reading

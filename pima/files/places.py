@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Protocol
 from pima.errors import PartNotWritten, WrongUsage
 from pima.files.disks import matching, require_file
 from pima.optional_packages import install_line
-from pima.whole_file import name_aside, written_aside
+from pima.process.whole_file import name_aside, written_aside
 
 _WILDCARDS = frozenset("*?[")
 _CHANGES_WITH_CONTENT = ("size", "ETag", "etag", "LastModified", "last_modified", "updated", "mtime", "created")

@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pima.core.features import KEYS, Features
-from pima.core.forgotten import FORGOTTEN
-from pima.core.ids import LARGEST_GIVEN_ID
-from pima.core.keys import LONGEST_KEY
+from pima.core.identifiers import FORGOTTEN, LARGEST_GIVEN_ID, LONGEST_KEY
 from pima.core.validation import OUT_OF_RANGE, UNKNOWN_CODE
-from pima.counted import counted
+from pima.core.wording import counted
 from pima.intake.csv_file import LONGEST_FIELD, LONGEST_LINE
 from pima.intake.patient_rows import BadLine
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pima.core.forgotten import FORGOTTEN, Forgotten, name_of_id, name_of_key, name_of_person
+from pima.core.identifiers import FORGOTTEN, Forgotten, name_of_id, name_of_key, name_of_person
 from pima.core.mapping import SourceRows, Tally
 from pima.intake.patient_rows import BadLine, Row
 

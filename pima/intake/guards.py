@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pima.core.cells import NO_OUTCOME
-from pima.core.forgotten import FORGOTTEN
+from pima.core.identifiers import FORGOTTEN
 from pima.core.mapping import SourceMapping, Tally, is_missing
 from pima.core.source import Source
-from pima.counted import counted
+from pima.core.wording import counted
 from pima.errors import SourceKeysUnusable, SourceRefused, SourceUnusable
 from pima.intake.comparing import Compared
 from pima.intake.former_names import KeySample

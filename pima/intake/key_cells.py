@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from pima.core.features import KEYS
-from pima.core.keys import key_of_text
+from pima.core.identifiers import key_of_text
 from pima.core.source import KeyType, Source
 from pima.intake.header import is_not_utf8
 from pima.intake.patient_rows import BadLine

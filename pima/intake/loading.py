@@ -11,8 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 
 from pima.core.features import Declaration
-from pima.core.forgotten import FORGOTTEN, name_of_person
-from pima.core.keys import key_of_text
+from pima.core.identifiers import FORGOTTEN, key_of_text, name_of_person
 from pima.errors import FileLoadedBefore
 from pima.intake.bad_lines import BrokenRule, broken_rules_of, report
 from pima.intake.contested import Done, until_free

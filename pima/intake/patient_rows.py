@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pima.core.features import Declaration, Feature, Features
-from pima.core.ids import LARGEST_GIVEN_ID
+from pima.core.identifiers import LARGEST_GIVEN_ID
 from pima.core.validation import MISSING, NOT_FINITE, REASONS, Measurements, broken_rules
 
 BLOCK_ROWS = 10_000

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from pima.core.digest import sha256_of
 from pima.core.features import Features
-from pima.core.forgotten import Forgotten
+from pima.core.identifiers import Forgotten
 from pima.core.mapping import SourceMapping
 from pima.core.source import Source
 from pima.intake.changed_since import Mark

@@ -12,7 +12,7 @@ from functools import partial
 from sqlalchemy import Engine
 
 from pima.core.mapping import Tally
-from pima.counted import counted
+from pima.core.wording import counted
 from pima.errors import TRY_AGAIN_LATER, DatabaseFailed, KeptIdTaken, PimaError
 from pima.intake.change_file import ChangeBlock, ChangeFile
 from pima.intake.comparing import compared

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.cells import objects_of
 from pima.core.features import Features
-from pima.core.forgotten import Forgotten
+from pima.core.identifiers import Forgotten
 from pima.core.mapping import SourceMapping, SourceRows, Tally, mapped
 from pima.core.source import Source
 from pima.errors import SourceUnusable

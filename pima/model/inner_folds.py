@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from pima.core.arrays import Float32Array, Float64Array, Int8Array
-from pima.core.folds import stratified_folds
+from pima.core.fit_choices import stratified_folds
 from pima.model.boundary import Boundary, never
 from pima.model.recipes import FiveSeeds
 from pima.model.side_by_side import train

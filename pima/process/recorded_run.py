@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from pima.errors import DatabaseAway, Interrupted, PimaError, RunNotOpen
 from pima.logs import get_logger, mark_lines
-from pima.settings import PingSettings
+from pima.settings.sections import PingSettings
 from pima.store.attempts import adopt_run
 from pima.store.engine import writing
 from pima.store.runs import DRY_RUN, Status, counts_of, finish_run, start_run, status_of_exit_code

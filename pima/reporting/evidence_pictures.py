@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from pima.core.evidence.blocks import told_thresholds
+from pima.core.evidence import told_thresholds
 from pima.reporting.drawing import FIRST, HEIGHT_INCHES, INK, MUTED, PAPER, SECOND, as_svg, drawn, percents
 from pima.reporting.exhibits import Exhibit, calibration, distribution, roc
 

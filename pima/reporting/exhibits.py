@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pima.core.evidence.blocks import Cell, blocks, joined, may_be_told, together
-from pima.core.evidence.figures import NO_CASES, Figure, share
+from pima.core.evidence import Cell, blocks, joined, may_be_told, together
+from pima.core.figures import NO_CASES, Figure, share
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.evidence.subgroups import FEWEST_ROWS
 from pima.core.features import Outcome, names_of
-from pima.core.leaning import Leaning, leaning
+from pima.core.shapley import Leaning, leaning
+from pima.core.subgroups import FEWEST_ROWS
 from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
 from pima.reporting.exhibits import Exhibit, exhibit
 from pima.reporting.records import Card, Contents, Night, VerdictLine
 from pima.scorer import load_scorer
-from pima.settings import Settings
+from pima.settings.sections import Settings
 from pima.store import registry, report_figures
 from pima.store.declarations import as_features, newest_declaration
 from pima.store.engine import clock, reading

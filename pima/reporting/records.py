@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from pima.core.features import Features
-from pima.core.leaning import Leaning
+from pima.core.shapley import Leaning
 from pima.reporting.exhibits import Exhibit
 from pima.store.monitoring import KeptFigure
 from pima.watch.realised import VersionWeek, Week

@@ -7,12 +7,12 @@ from sqlalchemy import Engine
 
 from pima.errors import NoReportKept, PimaError, ReportNotWritten, WrongUsage
 from pima.logs import get_logger
+from pima.process.whole_file import written_aside
 from pima.reporting.gathering import gather
 from pima.reporting.report_extra import report_extra
-from pima.settings import Settings
+from pima.settings.sections import Settings
 from pima.store import reports
 from pima.store.engine import reading, writing
-from pima.whole_file import written_aside
 
 KEPT = 4
 """Reports that stay in the database, a month of weekly ones."""

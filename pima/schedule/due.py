@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 from pima.errors import WrongConfiguration
 from pima.logs import get_logger
 from pima.schedule.ticks import PULL, Schedule, pull_of
-from pima.settings import ScheduleSettings
+from pima.settings.sections import ScheduleSettings
 from pima.store import attempts
 from pima.store.attempts import Attempt
 from pima.store.engine import writing

@@ -28,8 +28,8 @@ from pima.process.stopping import StopRequest
 from pima.schedule.children import Child, CommandLine, Ended, RunningChildren, what_became_of_it
 from pima.schedule.due import Due, DueRuns, is_awaited, is_tried_again
 from pima.schedule.ticks import PULL, TickTrigger, schedules
-from pima.settings import ScheduleSettings
-from pima.source_settings import without_urls
+from pima.settings.reading import without_urls
+from pima.settings.sections import ScheduleSettings
 from pima.store import attempts
 from pima.store.attempts import ChildEnd
 from pima.store.engine import reading, writing

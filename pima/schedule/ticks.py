@@ -16,7 +16,7 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 
 from pima.errors import WrongConfiguration
-from pima.settings import ScheduleSettings
+from pima.settings.sections import ScheduleSettings
 
 JOBS = ("retrain", "score")
 """In this order where both are owed: what there is to score is scored by the newest champion."""

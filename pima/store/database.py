@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.types import TypeEngine
 
 from pima.errors import PimaError
-from pima.settings import DatabaseSettings
+from pima.settings.sections import DatabaseSettings
 from pima.store.batches import Batch, Predictions, Rejections
 
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import DBAPIError
 
-from pima.settings import DatabaseSettings
+from pima.settings.sections import DatabaseSettings
 from pima.store.database import database_at, database_of
 from pima.store.types import database_now
 from pima.store.urls import parse_url

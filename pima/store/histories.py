@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
 from pima.core.history import History
-from pima.core.row_keys import RowKeys
+from pima.core.holdout import RowKeys
 from pima.core.validation import Measurements
 from pima.store.columns import listed
 from pima.store.database import database_of

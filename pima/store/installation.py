@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, insert, select
 
 from pima.errors import WrongConfiguration
-from pima.settings import HoldoutSettings
+from pima.settings.sections import HoldoutSettings
 from pima.store.single_rows import first_row
 from pima.store.tables import installation
 

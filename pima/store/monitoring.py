@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, insert, select, text
 
-from pima.core.drift.volume import NIGHT, WEEK, WEEKS
-from pima.core.drift.watched import LAST_NIGHTS, Watched
+from pima.core.watched import LAST_NIGHTS, NIGHT, WEEK, WEEKS, Watched
 from pima.store.runs import DRY_RUN, Status
 from pima.store.tables import monitoring
 from pima.store.types import Timestamp

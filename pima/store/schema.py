@@ -10,7 +10,6 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Engine, text
 
 from pima.core.features import Declaration
-from pima.declaring import SHIPPED
 from pima.errors import (
     PimaError,
     SchemaAhead,
@@ -19,7 +18,8 @@ from pima.errors import (
     SchemaMissing,
     SchemaUnreleased,
 )
-from pima.settings import HoldoutSettings
+from pima.settings.reading import SHIPPED
+from pima.settings.sections import HoldoutSettings
 from pima.store.constraints import require_constraints
 from pima.store.database import database_of
 from pima.store.declarations import newest_declaration, record_declaration, require_declared

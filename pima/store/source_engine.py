@@ -21,8 +21,8 @@ from pima.errors import (
     SourceUnusable,
     WrongConfiguration,
 )
-from pima.settings import DatabaseSettings
-from pima.source_settings import url_variable
+from pima.settings.reading import url_variable
+from pima.settings.sections import DatabaseSettings
 from pima.store.database import Database, database_at, with_driver
 
 _A_URL = "a URL of SQLAlchemy's, such as postgresql+psycopg://user:password@host:5432/database"

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, insert, select
 
-from pima.core.drift.tally import Tally
+from pima.core.drift import Tally
 from pima.store.engine import clock
 from pima.store.tables import tallies
 

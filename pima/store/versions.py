@@ -6,7 +6,7 @@ set back, by hand or by a restore without it, gives a row that is deleted and in
 
 from sqlalchemy import Connection, text
 
-from pima.core.ids import LARGEST_VERSION
+from pima.core.identifiers import LARGEST_VERSION
 from pima.errors import VersionCounterBehind, VersionUsedTwice
 from pima.store.batches import Predictions
 from pima.store.database import database_of

@@ -11,15 +11,14 @@ import numpy as np
 from sqlalchemy import Connection, Engine
 
 from pima.core.arrays import BoolArray, Float32Array
+from pima.core.contest import Window, in_window
 from pima.core.digest import sha256_of
 from pima.core.features import names_of
-from pima.core.history import Side, Split
-from pima.core.learned import Learned, unseen_by
-from pima.core.row_keys import ranked
-from pima.core.window import Window, in_window
+from pima.core.history import Learned, Side, Split, unseen_by
+from pima.core.holdout import ranked
 from pima.errors import NoSuchVersion
 from pima.logs import get_logger
-from pima.settings import GateSettings
+from pima.settings.sections import GateSettings
 from pima.store import lineage, registry
 from pima.store.declarations import as_features
 from pima.store.engine import reading

@@ -7,17 +7,16 @@ import numpy as np
 from sqlalchemy import Engine
 
 from pima.core.arrays import BoolArray
-from pima.core.contest import Contest, in_all, judged_rows
-from pima.core.evidence.bands import groupings
-from pima.core.evidence.evidence import Answers, Evidence, evidence
+from pima.core.contest import Contest, Measure, in_all, judged_rows
+from pima.core.evidence import Answers, Evidence, evidence
 from pima.core.features import Declaration
 from pima.core.history import Split, as_taken
-from pima.core.measures import Measure
 from pima.core.promotion import GateOptions, Verdict, decide
+from pima.core.subgroups import groupings
 from pima.errors import ArtifactDamaged
 from pima.logs import get_logger
 from pima.scorer import Scorer, load_scorer
-from pima.settings import GateSettings, LineageSettings
+from pima.settings.sections import GateSettings, LineageSettings
 from pima.store import lineage, registry
 from pima.store.engine import reading
 from pima.store.registry import Champion

@@ -6,7 +6,7 @@ import numpy as np
 
 from pima.core.arrays import Float64Array
 from pima.core.features import Features
-from pima.core.thresholds import stratified_folds, threshold_reaching
+from pima.core.fit_choices import stratified_folds, threshold_reaching
 from pima.logs import get_logger
 from pima.model.boundary import Boundary, never
 from pima.model.recipes import Article, FiveSeeds

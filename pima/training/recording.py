@@ -13,11 +13,10 @@ import msgspec
 from sqlalchemy import Connection, Engine
 
 from pima.core.digest import sha256_of
-from pima.core.drift.reference import reference_of
-from pima.core.evidence.document import document
+from pima.core.drift import reference_of
+from pima.core.evidence import document
 from pima.core.history import Side
-from pima.core.promotion import Verdict
-from pima.core.reasons import Decision, Reason
+from pima.core.promotion import Decision, Reason, Verdict
 from pima.errors import ChampionKeepsMoving
 from pima.logs import get_logger
 from pima.process.recorded_run import as_json

@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pima.core.comparison import Comparison
-from pima.core.evidence.evidence import Evidence
-from pima.core.evidence.figures import Figure
-from pima.core.evidence.subgroups import WorstSubgroup
+from pima.core.contest import Measured
+from pima.core.evidence import Evidence
+from pima.core.figures import Figure
 from pima.core.history import Split
-from pima.core.measures import Measured
-from pima.core.metrics import Scores
+from pima.core.metrics import Comparison, Scores
 from pima.core.promotion import Verdict
+from pima.core.subgroups import WorstSubgroup
 from pima.process.recorded_run import INLINED
 
 

@@ -16,10 +16,8 @@ from sqlalchemy import Engine
 
 from pima.core.digest import sha256_of
 from pima.core.features import Declaration, Features, same_measurements
-from pima.core.history import Split, shortage, split
-from pima.core.reasons import Decision, Reason
-from pima.core.twins import MOST_TWINS
-from pima.declaring import SHIPPED
+from pima.core.history import MOST_TWINS, Split, shortage, split
+from pima.core.promotion import Decision, Reason
 from pima.errors import TooFewLabels
 from pima.logs import get_logger
 from pima.model.boundary import Boundary
@@ -29,7 +27,8 @@ from pima.process.leasing import HeldLease, only_one
 from pima.process.recorded_run import OpenRun, as_json
 from pima.process.stopping import StopRequest
 from pima.scorer import Scorer
-from pima.settings import RetrainSettings, Settings
+from pima.settings.reading import SHIPPED
+from pima.settings.sections import RetrainSettings, Settings
 from pima.store import registry
 from pima.store.engine import clock, reading
 from pima.store.histories import labelled_history

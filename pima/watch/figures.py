@@ -8,10 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.drift.volume import volumes
-from pima.core.drift.watched import State
 from pima.core.unpredicted import Limits
-from pima.settings import Settings
+from pima.core.watched import State, volumes
+from pima.settings.sections import Settings
 from pima.store import pulled_sources, queue, registry, report_figures, runs, service_figures
 from pima.store.engine import clock, reading
 from pima.store.monitoring import KeptFigure, keep_figures, newest_figures, rows_of_nights

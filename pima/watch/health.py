@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 from pima.core.features import Declaration, first_difference
 from pima.errors import PimaError
 from pima.schedule.ticks import JOBS, Schedule, pull_of, schedules
-from pima.settings import ScheduleSettings, Settings
+from pima.settings.sections import ScheduleSettings, Settings
 from pima.store import pulled_sources, queue, service_figures
 from pima.store.engine import reading
 from pima.store.runs import Status

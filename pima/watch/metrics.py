@@ -9,12 +9,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, Engine
 
-from pima.core.drift.watched import State
 from pima.core.unpredicted import USUAL_LIMITS, Limits
+from pima.core.watched import State
 from pima.errors import PimaError, WrongConfiguration
 from pima.logs import get_logger
 from pima.schedule.ticks import JOBS
-from pima.settings import MetricsSettings
+from pima.settings.sections import MetricsSettings
 from pima.store import service_figures
 from pima.store.engine import reading
 from pima.store.runs import Status

@@ -8,13 +8,10 @@ import msgspec
 from sqlalchemy import Connection, Engine
 
 from pima.core.arrays import Float64Array
-from pima.core.drift.figures import MINIMUM_ROWS, night_figures
-from pima.core.drift.reference import Reference
-from pima.core.drift.tally import Tally, added, tally_of
-from pima.core.drift.volume import volumes
-from pima.core.drift.watched import LAST_NIGHTS
+from pima.core.drift import MINIMUM_ROWS, Reference, Tally, added, night_figures, tally_of
 from pima.core.features import names_of
 from pima.core.validation import Validated
+from pima.core.watched import LAST_NIGHTS, volumes
 from pima.errors import Interrupted
 from pima.process.recorded_run import never_failing
 from pima.scorer import Scorer

@@ -10,11 +10,11 @@ from itertools import groupby
 import numpy as np
 from sqlalchemy import Connection, Engine
 
-from pima.core.drift.figures import expected_accuracy
-from pima.core.drift.watched import Watched
-from pima.core.evidence.figures import NO_CASES, Figure, share
-from pima.core.evidence.subgroups import FEWEST_ROWS, shown
+from pima.core.drift import expected_accuracy
+from pima.core.figures import NO_CASES, Figure, share
 from pima.core.realised import Judged, Realised, followed_up, realised, realised_figures
+from pima.core.subgroups import FEWEST_ROWS, shown
+from pima.core.watched import Watched
 from pima.process.recorded_run import never_failing
 from pima.store import registry, report_figures
 from pima.store.engine import clock, reading, writing

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from pima.core.unpredicted import NEVER_QUEUED, NOT_LOOKED_UP, Cause, Limits, Unpredicted
-from pima.counted import counted
+from pima.core.wording import counted
 from pima.store.unpredicted import newest_figures
 
 _CAUSES_SHOWN = 5

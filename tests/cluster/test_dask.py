@@ -12,12 +12,12 @@ from typing import Any
 import psutil
 import pytest
 from distributed import Client, SchedulerPlugin
+from pima.settings.sections import Settings
 
 from pima.cluster import workers
 from pima.cluster.workers import reached
 from pima.errors import ClusterAway, WorkersFailed
 from pima.process.stopping import StopRequest
-from pima.settings import Settings
 from tests.cluster.conftest import Cluster, Dask, NewCluster
 from tests.conftest import (
     PATIENCE_SECONDS,

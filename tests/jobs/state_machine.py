@@ -12,13 +12,13 @@ from typing import Any, ClassVar, NoReturn
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from pima.settings.sections import DatabaseSettings
 from sqlalchemy import text
 
 from pima.errors import NothingToRollBackTo
 from pima.process.recorded_run import OpenRun
 from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions, score_queue
-from pima.settings import DatabaseSettings
 from pima.store import queue
 from pima.store.engine import make_engine, writing
 from pima.store.runs import start_run

@@ -10,10 +10,11 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pima.declaring import SHIPPED
+from pima.settings.reading import SHIPPED
+from pima.settings.sections import AlertsSettings, Settings
+
 from pima.extras.alert_sending import Message, Problem, send
 from pima.extras.alerts import BackgroundTelling, Teller, Telling
-from pima.settings import AlertsSettings, Settings
 from tests.conftest import PATIENCE_SECONDS, Database, Ended, call, clean_environ, free_port, install_models, the_json
 from tests.jobs.alert_receiver import AlertReceiver, alert_receiver
 from tests.jobs.clinic import Clinic

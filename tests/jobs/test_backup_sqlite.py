@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from pima.settings.sections import DatabaseSettings
 
-from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine
 from tests.conftest import (
     PATIENCE_SECONDS,

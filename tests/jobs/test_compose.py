@@ -6,8 +6,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from pima.settings.reading import database_url, read_settings, source_url
 
-from pima.reading_settings import database_url, read_settings, source_url
 from tests.conftest import ROOT
 
 COMPOSE = (ROOT / "compose.yaml").read_text()

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from pima.settings.reading import SHIPPED, read_settings
 
-from pima.declaring import SHIPPED
-from pima.reading_settings import read_settings
 from pima.training.retraining import read_history
 from tests.conftest import SALT, Database, call, insert_many, the_json
 from tests.jobs.declared import configuration

@@ -9,15 +9,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pima.settings.reading import read_settings
+from pima.settings.sections import DatabaseSettings, MetricsSettings, PingSettings
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event, text
 
 from pima.errors import WrongConfiguration
 from pima.process.recorded_run import ping
-from pima.reading_settings import read_settings
 from pima.schedule.ticks import Schedule
-from pima.settings import DatabaseSettings, MetricsSettings, PingSettings
 from pima.store.engine import make_engine, writing
 from pima.store.schema import HEAD
 from pima.watch.health import period

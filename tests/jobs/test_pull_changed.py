@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from pima.settings.reading import SHIPPED_FILE
 
-from pima.declaring import SHIPPED_FILE
 from tests.conftest import Database, call
 from tests.jobs.clinic import Clinic
 from tests.jobs.ledger import document

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pima.core.wording import FIGURES
 
-from pima.core.evidence.wording import FIGURES
 from pima.reporting.exhibits import calibration
 from tests.conftest import Database, call, the_json
 

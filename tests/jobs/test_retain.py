@@ -8,12 +8,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from pima.process.whole_file import name_aside
 
 from pima.erasing import archive, retaining
 from pima.store import service_figures
 from pima.store.engine import reading
 from pima.store.tables import predictions
-from pima.whole_file import name_aside
 from tests.conftest import Database, call, insert_patients, the_json
 from tests.jobs.ledger import insert_run
 

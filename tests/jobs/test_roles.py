@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pima.settings.sections import DatabaseSettings
 from sqlalchemy import text
 
 from pima.errors import DatabaseFailed, DatabaseUnusable
-from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from pima.store.postgresql import roles
 from pima.watch.metrics import DatabaseFigures

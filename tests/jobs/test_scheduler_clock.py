@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from pima.settings.sections import ScheduleSettings
 from sqlalchemy import text
 
 from pima.errors import WrongConfiguration
@@ -22,7 +23,6 @@ from pima.logs import configure_logs
 from pima.process.stopping import StopRequest
 from pima.schedule.children import job_command
 from pima.schedule.scheduler import Scheduler, run_until_stopped
-from pima.settings import ScheduleSettings
 from pima.store import leases
 from pima.store.attempts import mark_crashed, note_ticks
 from pima.store.engine import writing
@@ -357,7 +357,7 @@ def test_a_job_that_was_killed_gives_up_its_lease_to_the_next_attempt(ran_before
     """As a retraining holds it, for the day that a machine may sleep."""
     holds = """
         import os, sys
-        from pima.settings import DatabaseSettings
+        from pima.settings.sections import DatabaseSettings
         from pima.store import leases
         from pima.store.engine import make_engine, writing
         engine = make_engine(os.environ["DATABASE_URL"], DatabaseSettings())
@@ -495,7 +495,7 @@ NIGHTS = """
 import os, sys
 from datetime import datetime, timedelta, UTC
 from pima.schedule.scheduler import Scheduler
-from pima.settings import DatabaseSettings, ScheduleSettings
+from pima.settings.sections import DatabaseSettings, ScheduleSettings
 from pima.store.engine import make_engine
 
 now = [datetime(2026, 11, 20, 12, tzinfo=UTC)]

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from pima.settings.sections import DatabaseSettings
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
@@ -23,7 +24,6 @@ from pima.errors import (
     RightMissing,
     WrongConfiguration,
 )
-from pima.settings import DatabaseSettings
 from pima.store import patients
 from pima.store.engine import make_engine, reading, writing
 from pima.store.urls import parse_url, redacted

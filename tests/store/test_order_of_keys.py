@@ -4,9 +4,9 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from pima.settings.sections import DatabaseSettings
 
 from pima.errors import SchemaDiffers
-from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, reading
 from pima.store.source_rows import OurColumns, rows_after, rows_of
 from tests.conftest import Database, call

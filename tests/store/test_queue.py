@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from pima.settings.sections import DatabaseSettings
 from sqlalchemy import Connection, Engine, text
 
 from pima.errors import DatabaseBusy
-from pima.settings import DatabaseSettings
 from pima.store import queue, registry
 from pima.store.batches import Batch
 from pima.store.engine import make_engine, reading, writing

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from pima.settings.sections import DatabaseSettings
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
@@ -21,7 +22,6 @@ from pima.errors import (
     RightMissing,
     SourceUnusable,
 )
-from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine
 from pima.store.postgresql.driver_errors import translated
 from pima.store.source_engine import make_source_engine, reading_source

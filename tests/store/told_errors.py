@@ -3,10 +3,10 @@
 import traceback
 from collections.abc import Callable
 
+from pima.settings.sections import DatabaseSettings
 from sqlalchemy import Engine, text
 
 from pima.errors import PimaError
-from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, reading
 
 VALUE = "7777.125"

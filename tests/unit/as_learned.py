@@ -1,7 +1,6 @@
 """What a model version learned from, as the tests have it."""
 
-from pima.core.history import Side
-from pima.core.learned import Learned
+from pima.core.history import Learned, Side
 
 
 def as_learned(rows: Side) -> Learned:

@@ -4,11 +4,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+from pima.core.watched import Watched
 
-from pima.core.drift.figures import MINIMUM_ROWS, night_figures
-from pima.core.drift.reference import Reference, reference_of
-from pima.core.drift.tally import Tally, tally_of
-from pima.core.drift.watched import Watched
+from pima.core.drift import MINIMUM_ROWS, Reference, Tally, night_figures, reference_of, tally_of
 from pima.core.features import Feature, names_of
 from pima.core.validation import Validated
 from pima.store.tallies import KeptTally

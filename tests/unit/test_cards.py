@@ -7,13 +7,13 @@ from itertools import pairwise
 
 import pytest
 from markdown_it import MarkdownIt
+from pima.core.figures import Figure
 
 from pima.cards.answers import limits
 from pima.cards.card import card, input_of
 from pima.cards.changes import changes
 from pima.cards.markdown import as_markdown
 from pima.cards.records import Data, Evidence, Facts, Judged, Measured, Subgroup
-from pima.core.evidence.figures import Figure
 from pima.core.features import Feature
 from tests.conftest import FEATURES
 

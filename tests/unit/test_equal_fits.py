@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from pima.settings.sections import Settings
 
 from pima.core.history import Side, Split
 from pima.model.boundary import never
-from pima.settings import Settings
 from pima.training.judging import Challenger
 from pima.training.retraining import fit_challenger
 from tests.bench.accuracy.shipped import shipped_rows

@@ -4,14 +4,12 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from pima.core.subgroups import Grouping
 from sklearn.metrics import roc_curve
 
 from pima.cards.card import evidence_of
 from pima.core.arrays import Float64Array, Int8Array
-from pima.core.evidence.bands import Grouping
-from pima.core.evidence.blocks import blocks, cells, joined, told_thresholds
-from pima.core.evidence.document import document
-from pima.core.evidence.evidence import Answers, evidence
+from pima.core.evidence import Answers, blocks, cells, document, evidence, joined, told_thresholds
 from pima.reporting.evidence_pictures import has_areas
 from pima.reporting.exhibits import calibration, distribution, exhibit, roc
 

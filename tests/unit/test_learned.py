@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pima.settings.reading import read_settings
 
-from pima.core.history import History, split
-from pima.core.learned import unseen_by
+from pima.core.history import History, split, unseen_by
 from pima.core.validation import Measurements
-from pima.reading_settings import read_settings
 from pima.training.retraining import fit_fingerprint, gate_fingerprint, seed_of
 from tests.bench.accuracy.shipped import shipped_rows
 from tests.conftest import FEATURES, ROOT, SALT

@@ -5,13 +5,11 @@ from typing import Literal
 import msgspec
 import numpy as np
 import pytest
+from pima.settings.reading import SHIPPED
+from pima.settings.sections import GateSettings, Settings
 
-from pima.core.contest import Contest
-from pima.core.measures import Measure
-from pima.core.promotion import decide
-from pima.core.reasons import Decision, Reason
-from pima.declaring import SHIPPED
-from pima.settings import GateSettings, Settings
+from pima.core.contest import Contest, Measure
+from pima.core.promotion import Decision, Reason, decide
 from pima.training.judging import gate_options
 from pima.training.retraining import gate_fingerprint
 

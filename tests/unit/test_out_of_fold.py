@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
+from pima.core.fit_choices import stratified_folds, threshold_reaching
 
 from pima.core.metrics import scores
-from pima.core.thresholds import stratified_folds, threshold_reaching
 from pima.model.recipes import recipe_for
 from pima.training.out_of_fold import FOLDS, threshold_of
 from tests.bench.accuracy.shipped import shipped_rows

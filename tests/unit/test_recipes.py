@@ -5,11 +5,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from pima.settings.reading import read_settings
+from pima.settings.sections import GateSettings, Settings
 
 from pima.core.features import Feature
 from pima.model.recipes import RECIPES, Article, FiveSeeds, recipe_for, recipe_of
-from pima.reading_settings import read_settings
-from pima.settings import GateSettings, Settings
 from pima.training.retraining import fit_fingerprint, gate_fingerprint, settings_of_fit
 from tests.conftest import FEATURES, ROOT
 

@@ -4,11 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from pima.settings.reading import read_settings, require_urls_of_sources, source_url
 
 from pima.core.source import MappedColumn
 from pima.errors import WrongConfiguration
-from pima.reading_settings import read_settings, source_url
-from pima.source_settings import require_urls_of_sources
 from tests.jobs.every_command import SECRET
 
 WHOLE = """

@@ -4,13 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pima.core.subgroups import FEW_ROWS, Grouping
 
-from pima.core.contest import Contest
-from pima.core.evidence.bands import Grouping
-from pima.core.evidence.subgroups import FEW_ROWS
-from pima.core.measures import Measure
-from pima.core.promotion import GateOptions, decide
-from pima.core.reasons import Decision, Reason
+from pima.core.contest import Contest, Measure
+from pima.core.promotion import Decision, GateOptions, Reason, decide
 
 
 def _grouping(name: str, *sizes: int) -> Grouping:

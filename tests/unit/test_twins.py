@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from pima.core.features import Feature
-from pima.core.history import History, Side, split
-from pima.core.learned import unseen_by
-from pima.core.twins import MOST_TWINS, twins_of
+from pima.core.history import MOST_TWINS, History, Side, split, twins_of, unseen_by
 from pima.core.validation import Measurements
 from tests.unit.as_learned import as_learned
 

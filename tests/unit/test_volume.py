@@ -4,10 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from pima.core.watched import State, volume, volumes
 from scipy import stats
-
-from pima.core.drift.volume import volume, volumes
-from pima.core.drift.watched import State
 
 NIGHTS = 9 * 7
 """So many are looked back at."""

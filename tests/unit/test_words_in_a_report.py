@@ -1,9 +1,9 @@
 """A clinic's own words in the report, in whatever letters they are written."""
 
 import pytest
+from pima.core.figures import Figure
 
 from pima.cards.answers import interval
-from pima.core.evidence.figures import Figure
 from pima.core.features import Feature
 from pima.explaining.explanation import in_words
 from pima.reporting.drawing import as_svg, drawn

@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, text
 
-from pima.core.ids import LARGEST_VERSION
+from pima.core.identifiers import LARGEST_VERSION
 from pima.store.versions import SET_NEAR_ITS_END, highest_of_each_table
 
 COUNTER = """(SELECT s.oid FROM pg_class s JOIN pg_class c ON c.relnamespace = s.relnamespace

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import URL
 
-from pima.settings import DatabaseSettings
+from pima.settings.sections import DatabaseSettings
 from pima.store.postgresql.url import require_verified_tls
 from pima.store.postgresql.values import take_all_values
 

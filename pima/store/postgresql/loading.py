@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from pima.core.ids import LARGEST_GIVEN_ID, LARGEST_ID
+from pima.core.identifiers import LARGEST_GIVEN_ID, LARGEST_ID
 from pima.store.postgresql.driver_errors import contested
 
 # Any number that no other software on the server uses: "load" in ASCII.

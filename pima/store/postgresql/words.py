@@ -1,6 +1,6 @@
 """PostgreSQL's words for what stands in statements that are otherwise the same."""
 
-from pima.core.ids import LARGEST_ID
+from pima.core.identifiers import LARGEST_ID
 from pima.store.database import Words
 from pima.store.postgresql.counter import LAST_VERSION
 

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import URL
 
 from pima.errors import DatabaseBusy, WrongConfiguration
-from pima.settings import DatabaseSettings
+from pima.settings.sections import DatabaseSettings
 from pima.store.urls import EXPECTED_OPTIONS, EXPECTED_URL
 
 _OLDEST = (3, 38, 0)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from pima.core.ids import LARGEST_ID
+from pima.core.identifiers import LARGEST_ID
 
 
 def wait_for_other_loads(_connection: Connection) -> None:

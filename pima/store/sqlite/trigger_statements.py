@@ -11,7 +11,7 @@ fire for. So ours go by the row as it stands, which `patients` says, and by OLD 
 from functools import cache
 
 from pima.core.features import KEYS
-from pima.core.ids import LARGEST_GIVEN_ID
+from pima.core.identifiers import LARGEST_GIVEN_ID
 from pima.store.columns import any_differs, listed
 from pima.store.row_keys import (
     ID_IS_FIXED,

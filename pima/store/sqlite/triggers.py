@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, text
 
-from pima.core.ids import LARGEST_VERSION
+from pima.core.identifiers import LARGEST_VERSION
 from pima.store.sqlite.trigger_statements import FEWEST, same, statements
 from pima.store.sqlite.trigger_texts import TriggerText, first_fault, trigger_texts, writers_within_ours
 from pima.store.versions import SET_NEAR_ITS_END, highest_of_each_table

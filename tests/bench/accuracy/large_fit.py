@@ -10,9 +10,9 @@ import sys
 import time
 from collections.abc import Callable
 
+from pima.settings.reading import SHIPPED, read_settings
+
 from pima.core.history import Side
-from pima.declaring import SHIPPED
-from pima.reading_settings import read_settings
 from pima.store.engine import make_engine
 from pima.training.retraining import read_history
 

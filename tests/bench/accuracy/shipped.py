@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pima.settings.reading import SHIPPED
 
 from pima.core.arrays import Float32Array, Float64Array, Int8Array, Int64Array
 from pima.core.validation import Measurements, as_features
-from pima.declaring import SHIPPED
 
 ROOT = Path(__file__).parents[3]
 ARTICLE_TRAINING_ROWS = 568

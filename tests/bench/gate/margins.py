@@ -7,15 +7,13 @@ subgroup is worked out on fresh patients, whose probabilities are known.
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from pima.core.subgroups import FEW_ROWS, Grouping, groupings
+from pima.settings.reading import SHIPPED
 
 from pima.core import history
-from pima.core.evidence.bands import Grouping, groupings
-from pima.core.evidence.subgroups import FEW_ROWS
+from pima.core.contest import Window
 from pima.core.history import Side
-from pima.core.promotion import GateOptions, decide
-from pima.core.reasons import Decision, Reason
-from pima.core.window import Window
-from pima.declaring import SHIPPED
+from pima.core.promotion import Decision, GateOptions, Reason, decide
 from tests.bench.gate.fast_learner import SERVICE_LUCK, fit_ensemble
 from tests.bench.gate.policies import WEEKS
 from tests.bench.gate.population import Clinic, FreshPatients, Model, Stream, Truth, fresh_patients

@@ -7,16 +7,14 @@ is told by one yardstick for all, whatever decided: exact log loss, net benefit 
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from pima.settings.reading import SHIPPED
 
 from pima.core import history
 from pima.core.arrays import Float32Array, Float64Array
+from pima.core.contest import Measure, Window
 from pima.core.history import Side
-from pima.core.measures import Measure
 from pima.core.metrics import log_losses, odds
-from pima.core.promotion import GateOptions, decide
-from pima.core.reasons import Decision
-from pima.core.window import Window
-from pima.declaring import SHIPPED
+from pima.core.promotion import Decision, GateOptions, decide
 from tests.bench.gate.fast_learner import SERVICE_LUCK, fit_ensemble
 from tests.bench.gate.policies import WEEKS
 from tests.bench.gate.population import Clinic, FreshPatients, Model, Stream, Truth, fresh_patients

@@ -6,12 +6,11 @@ All policies of a run see the same rows in the same week, and those that split a
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from pima.settings.reading import SHIPPED
 
 from pima.core import history
 from pima.core.history import Side
-from pima.core.promotion import Verdict, decide
-from pima.core.reasons import Decision
-from pima.declaring import SHIPPED
+from pima.core.promotion import Decision, Verdict, decide
 from tests.bench.gate.fast_learner import fit_ensemble, fit_nearest_neighbour
 from tests.bench.gate.policies import WEEKS, Policy, Rule, Scenario, Split
 from tests.bench.gate.population import Clinic, FreshPatients, Model, Stream, Truth, fresh_patients

@@ -7,15 +7,13 @@ split by hash, twins, window and verdict.
 from dataclasses import dataclass
 
 import numpy as np
+from pima.settings.reading import SHIPPED
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
-from pima.core.contest import Contest
+from pima.core.contest import Contest, Window, in_window
 from pima.core.history import Side, Split, split
 from pima.core.holdout import in_holdout
-from pima.core.promotion import GateOptions, decide
-from pima.core.reasons import Decision
-from pima.core.window import Window, in_window
-from pima.declaring import SHIPPED
+from pima.core.promotion import Decision, GateOptions, decide
 from tests.bench.gate.fast_learner import TUTORIAL_LUCK, fit_ensemble, fit_nearest_neighbour
 from tests.bench.gate.population import Clinic, Model, Stream, fresh_patients
 

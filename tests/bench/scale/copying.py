@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pima.settings.reading import SHIPPED
 
-from pima.declaring import SHIPPED
 from tests.bench.speed.peak import peak_mb
 
 ROWS = 100_000

@@ -8,12 +8,12 @@ from pathlib import Path
 from shutil import copyfile
 
 import structlog
+from pima.settings.reading import SHIPPED
+from pima.settings.sections import DatabaseSettings
 
-from pima.declaring import SHIPPED
 from pima.process.recorded_run import OpenRun
 from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions, score_queue
-from pima.settings import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from pima.store.runs import start_run
 from tests.bench.speed.databases import (

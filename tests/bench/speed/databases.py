@@ -5,9 +5,9 @@ import sqlite3
 from pathlib import Path
 
 import psycopg
+from pima.settings.sections import DatabaseSettings, HoldoutSettings
 from sqlalchemy.engine import make_url
 
-from pima.settings import DatabaseSettings, HoldoutSettings
 from pima.store.engine import make_engine
 from pima.store.schema import migrate
 from tests.bench.speed.measure import Ran, run_job, run_process

@@ -53,11 +53,12 @@ def engine_itself() -> Callable[[], None]:
 
 def ours() -> Callable[[], None]:
     """What `jobs.score` does with its defaults, from the first look at the queue to the last commit."""
+    from pima.settings.sections import Settings
+
     import pima.scoring
     from pima.logs import configure_logs
     from pima.process.recorded_run import OpenRun
     from pima.process.stopping import StopRequest
-    from pima.settings import Settings
     from pima.store.engine import make_engine, writing
     from pima.store.runs import start_run
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pima.settings.sections import AlertsSettings
 
 from pima.extras.alerts import Condition, Kind, once_taken, pending, receivers
-from pima.settings import AlertsSettings
 from pima.store.alerts import Remembered
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -4,14 +4,12 @@ import json
 from dataclasses import asdict, fields
 
 import pytest
+from pima.core.subgroups import WorstSubgroup
+from pima.settings.reading import SHIPPED
 
-from pima import declaring
-from pima.core.comparison import Comparison
-from pima.core.evidence.subgroups import WorstSubgroup
-from pima.core.measures import Measure, Measured
-from pima.core.metrics import Scores
-from pima.core.promotion import Verdict
-from pima.core.reasons import Decision, Reason
+from pima.core.contest import Measure, Measured
+from pima.core.metrics import Comparison, Scores
+from pima.core.promotion import Decision, Reason, Verdict
 from pima.intake.files import PatientFile
 from pima.intake.loading import LoadResult
 from pima.intake.patient_rows import BadLine
@@ -63,7 +61,7 @@ def test_what_scoring_did_as_json() -> None:
 
 
 def _file(name: str, *columns: str) -> PatientFile:
-    return PatientFile(name, "of the text", declaring.SHIPPED, columns, lambda: iter(()))
+    return PatientFile(name, "of the text", SHIPPED, columns, lambda: iter(()))
 
 
 def test_what_loading_did_as_json() -> None:

@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
+from pima.settings.sections import ScheduleSettings
 
 from pima.errors import WrongConfiguration
 from pima.schedule.ticks import Schedule, TickTrigger, next_ticks
-from pima.settings import ScheduleSettings
 
 YEAR = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
 
