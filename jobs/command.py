@@ -1,10 +1,12 @@
-"""What all commands share: options, settings, the database, log lines, signals, and the exit code for each ending.
+"""The course of every command: settings, the database, log lines, signals, output, and the exit code for each ending.
 
 `main(arguments, environ)` takes everything from outside, so a test can call it as a shell does.
 """
 
 import argparse
+import io
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -15,13 +17,11 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from jobs.option_parser import HelpAsked, OptionParser
-from jobs.output import keep_standard_descriptors, prepare_output, written
+from jobs.options import HelpAsked, OptionParser
 from pima.core.features import Declaration
 from pima.errors import DONE, FAILED, Interrupted, PimaError, ResultNotWritten, WrongUsage
 from pima.logs import configure_logs, get_logger, tell, write_line
-from pima.monitoring.ping import SECONDS_TO_ANSWER, ping
-from pima.process.recorded_run import OpenRun
+from pima.process.recorded_run import SECONDS_TO_ANSWER_A_PING, OpenRun, ping
 from pima.process.stopping import StopRequest
 from pima.settings.reading import DEFAULT_DATABASE_URL, database_url, declared, read_settings
 from pima.settings.sections import Settings
@@ -55,21 +55,6 @@ def parser(name: str, description: str) -> OptionParser:
     made.add_argument("--config", type=Path, metavar="PATH", help="settings file (default: config/pima.toml)")
     made.add_argument("--json", action="store_true", help="print the result as one JSON object on stdout")
     return made
-
-
-def whole_number(largest: int) -> Callable[[str], int]:
-    """The type of an option's value that must be a whole number from 1 to `largest`."""
-
-    def read(text: str) -> int:
-        is_number = text.isascii() and text.isdigit() and len(text) <= len(str(largest))
-        if not (is_number and 1 <= int(text) <= largest):
-            raise argparse.ArgumentTypeError(f"expected a whole number from 1 to {largest}")
-        return int(text)
-
-    return read
-
-
-positive = whole_number(1_000_000_000)
 
 
 def run_command(
@@ -160,12 +145,15 @@ def _see_to_the_schema(command: Command, needs_schema: bool) -> None:
 
 
 def _ping(command: Command | None, job: str | None, exit_code: int) -> None:
-    """Of a job that a scheduler started, the scheduler tells, even where it was killed. A dry run is no run."""
+    """Tell of the run's end.
+
+    A scheduler does so itself of a job that it started, even where that was killed; a dry run is no run.
+    """
     if command is None or job is None or command.options.run_id or command.options.dry_run:
         return
     told = ping(command.settings.ping, job, status_of_exit_code(exit_code))
     if told is not None:
-        told.join(SECONDS_TO_ANSWER)  # the run is over and its row is closed: nothing waits but this process
+        told.join(SECONDS_TO_ANSWER_A_PING)  # the run is over and its row is closed: nothing waits but this process
 
 
 def _end(options: argparse.Namespace, command: Command | None, exit_code: int, facts: Result) -> int:
@@ -185,3 +173,44 @@ def _told(failure: ResultNotWritten | None) -> int:
 
 def _print_json(result: Result) -> None:
     print(json.dumps(result, default=str))
+
+
+def keep_standard_descriptors() -> None:
+    """Open those that were closed from the beginning: what is opened next would get such a number, say the database's
+    socket, and what native code writes there."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free
+
+
+def prepare_output() -> None:
+    """Make a letter that the terminal does not know no failure, and a width of 0, as some shells say, no width."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    if os.environ.get("COLUMNS") == "0":
+        del os.environ["COLUMNS"]
+
+
+def written(write: Callable[[], None]) -> ResultNotWritten | None:
+    """Print. Whoever closed the pipe has seen enough, while a full disk has lost what someone wants to read, and so has
+    an output that was closed from the beginning (`>&-`)."""
+    if sys.stdout is None:
+        return ResultNotWritten(why="it is closed")
+    try:
+        prepare_output()
+        write()
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):  # rich ends the process at a closed pipe
+        let_go_of_stdout()
+    except OSError as error:
+        let_go_of_stdout()
+        return ResultNotWritten(why=error.strerror)
+    return None
+
+
+def let_go_of_stdout() -> None:
+    """Drop what is still buffered, which would fail again at the process's end."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

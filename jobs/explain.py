@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jobs.command import Command, Result, parser, run_command
-from jobs.row_option import HELP, row_called
+from jobs.options import ROW, row_called
 from pima.core.wording import counted
 from pima.errors import WrongUsage
 from pima.explaining.all_rows import explain_all
 from pima.explaining.explanation import TOLD
 from pima.explaining.one_row import explain_row
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 
 _EXPECTED = "expected a patient's ID, or a SOURCE and the row's KEY there, or --all FILE.parquet alone"
 
@@ -21,7 +21,7 @@ _EXPECTED = "expected a patient's ID, or a SOURCE and the row's KEY there, or --
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
     options = parser("explain", __doc__ or "")
-    options.add_argument("row", nargs="*", metavar="ROW", help=HELP)
+    options.add_argument("row", nargs="*", metavar="ROW", help=ROW)
     options.add_argument(
         "--all", type=Path, metavar="FILE.parquet", help="explain all rows without an outcome, into this new file"
     )
@@ -34,7 +34,7 @@ def _work(command: Command) -> Result:
         raise WrongUsage(what=_EXPECTED)
     if path is not None:
         return as_json(explain_all(command.engine, path, command.stop))
-    called = row_called(command, row, _EXPECTED)
+    called = row_called(command.settings.sources, row, _EXPECTED)
     with command.stop.at_once():
         return as_json(explain_row(command.engine, called))
 

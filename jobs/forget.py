@@ -6,13 +6,12 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
-from jobs.row_option import HELP, row_called
-from jobs.who_and_why import this_user, why
+from jobs.options import ROW, row_called, this_user, why
 from pima.core.identifiers import ById, ByPerson, canonical_text, key_of_text
 from pima.core.wording import counted
 from pima.erasing.forgetting import Forgetting, forget
 from pima.errors import WrongUsage
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 
 _EXPECTED = "expected a patient's ID, or a SOURCE and the row's KEY there, or --person KEY alone"
 
@@ -20,7 +19,7 @@ _EXPECTED = "expected a patient's ID, or a SOURCE and the row's KEY there, or --
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
     options = parser("forget", __doc__ or "")
-    options.add_argument("row", nargs="*", metavar="ROW", help=HELP)
+    options.add_argument("row", nargs="*", metavar="ROW", help=ROW)
     options.add_argument("--person", metavar="KEY", help="the key of a person: all of that person's rows")
     without_rows = "by key, of somebody unknown here, or whose rows are somebody else's by now: keep them out"
     options.add_argument("--without-rows", action="store_true", help=without_rows)
@@ -35,7 +34,11 @@ def _work(command: Command) -> Result:
         raise WrongUsage(what=_EXPECTED)
     if not (given.reason or given.dry_run):
         raise WrongUsage(what="--reason TEXT is needed: why the person is forgotten, for the record; or --dry-run")
-    who = _person(command, given.person) if given.person is not None else row_called(command, given.row, _EXPECTED)
+    who = (
+        _person(command, given.person)
+        if given.person is not None
+        else row_called(command.settings.sources, given.row, _EXPECTED)
+    )
     if given.without_rows and isinstance(who, ById):
         raise WrongUsage(what="--without-rows goes with SOURCE KEY or --person KEY: an id may be given to another row")
     asked = Forgetting(who, this_user(), given.reason or "", given.without_rows)

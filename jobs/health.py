@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
 from pima.errors import Unhealthy
-from pima.monitoring.health import complaints
+from pima.watch.health import complaints
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

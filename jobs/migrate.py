@@ -6,9 +6,9 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
-from jobs.who_and_why import this_user, why
+from jobs.options import this_user, why
 from pima.errors import WrongUsage
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 from pima.redeclaring import redeclare, would_redeclare
 from pima.store.roles import knows_roles, make_roles, require_roles
 from pima.store.schema import HEAD, migrate, require_schema

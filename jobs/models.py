@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from jobs.command import Command, Result, parser, positive, run_command
-from jobs.who_and_why import this_user, why
+from jobs.command import Command, Result, parser, run_command
+from jobs.options import positive, this_user, why
 from pima.cards.gathering import read_card
 from pima.cards.markdown import as_markdown
 from pima.errors import NoSuchVersion, NotReproduced, WrongUsage
 from pima.files.model_file import export_model
-from pima.monitoring.overview import versions
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 from pima.store import registry
 from pima.store.engine import reading
 from pima.training import championing
 from pima.training.championing import Decider
+from pima.watch.figures import versions
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

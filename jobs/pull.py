@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
-from jobs.run_id import add_run_id_option
+from jobs.options import add_run_id_option
 from pima.core.source import Source
 from pima.core.wording import counted
 from pima.errors import WrongUsage

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from jobs.command import Command, Result, parser, run_command
 from pima.core.wording import counted
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 from pima.store import queue
 from pima.store.engine import without_time_limit, writing
 

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jobs.command import Command, Result, parser, positive, run_command
+from jobs.command import Command, Result, parser, run_command
+from jobs.options import positive
 from pima.core.wording import counted
 from pima.erasing.retaining import Retaining, require_old_enough, retain
 from pima.process.recorded_run import recorded_run

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from jobs.command import Command, Result, parser, run_command
-from jobs.run_id import add_run_id_option
+from jobs.options import add_run_id_option
 from pima.core.wording import counted
 from pima.errors import Interrupted
-from pima.monitoring.realised import leave_realised
 from pima.process.recorded_run import recorded_run
 from pima.reporting.reporting import leave_report
 from pima.training.retraining import retrain
+from pima.watch.realised import leave_realised
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -9,21 +9,19 @@ from functools import partial
 from importlib.util import find_spec
 
 from jobs.command import Command, Result, parser, run_command
-from pima.alerting.background import BackgroundTelling
-from pima.alerting.telling import Teller, receivers
 from pima.errors import AlertsExtraMissing, WrongConfiguration
 from pima.errors.extras import install_line
+from pima.extras.alerts import BackgroundTelling, Teller, receivers
 from pima.logs import get_logger, resolved_look
-from pima.monitoring.metrics_endpoint import serve_metrics
-from pima.monitoring.ping import ping
+from pima.process.recorded_run import ping
 from pima.schedule.children import job_command
-from pima.schedule.scheduling import Scheduler
+from pima.schedule.scheduler import Scheduler, run_until_stopped
 from pima.schedule.ticks import JOBS, PULL
-from pima.schedule.waking import run_until_stopped
 from pima.settings.reading import database_url, declared, read_settings, require_urls_of_sources, source_url
 from pima.settings.sections import Settings
 from pima.store.engine import make_engine
 from pima.store.source_engine import make_source_engine
+from pima.watch.metrics import serve_metrics
 
 _OF_ALERTS = "PIMA_ALERTS__"
 """The variables that no child has a use for: they are secrets."""

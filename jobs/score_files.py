@@ -6,7 +6,7 @@ from pathlib import Path
 from jobs.command import Command, Result
 from pima.core.wording import counted
 from pima.errors import WrongUsage
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 
 
 def add_file_options(options: argparse.ArgumentParser) -> None:

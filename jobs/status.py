@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from jobs.command import Command, Result, parser, run_command
-from pima.monitoring.overview import overview
 from pima.schedule.ticks import next_ticks
+from pima.watch.figures import overview
 
 WIDTH = 80
 """Where there is no terminal that says its own."""

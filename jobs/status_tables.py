@@ -1,19 +1,21 @@
 """How things stand as one screen: facts, a table of verdicts, one of rejections, one of runs."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from rich.table import Table
 
-from jobs.monitoring_words import monitoring
-from jobs.spark_line import spark_line
 from pima.core.subgroups import FEWEST_ROWS
+from pima.core.watched import State
 from pima.core.wording import counted
 from pima.store.runs import DRY_RUN
 
 REJECTIONS_SHOWN = 5
+_BARS = "▁▂▃▄▅▆▇█"
+_IN_ASCII = "_.-~=+*#"
+"""For a terminal that has none."""
 
 
 def screen(result: dict[str, Any]) -> Iterator[Table | str]:
@@ -44,7 +46,7 @@ def _facts(result: dict[str, Any]) -> Table:
         alert = "ALERT: " if result["new_rows"]["too_many"] else ""
         facts.add_row("new rows", f"{alert}{result['new_rows']['what']}")
     if result["monitoring"]:
-        facts.add_row("monitoring", monitoring(result["monitoring"]))
+        facts.add_row("monitoring", _monitoring(result["monitoring"]))
     for source in result["sources"]:
         facts.add_row(f"source {source['source']}", _pulled(source))
     for job, moment in result["next_runs"].items():
@@ -97,6 +99,31 @@ def _nights(nights: list[dict[str, Any]]) -> str:
     )
 
 
+def _monitoring(figures: list[dict[str, Any]]) -> str:
+    """Tell what alarms, or that nothing does; and how many predictions should come true."""
+    alarms = [_alarm(each) for each in figures if each["state"] == State.ALERT]
+    compared = [each for each in figures if each["allowed"] is not None]
+    told = f"ALERT: {', '.join(alarms)}" if alarms else f"no alert in {counted(len(compared), 'figure')}"
+    return "; ".join(filter(None, (told, _too_few(figures), _estimate(figures))))
+
+
+def _alarm(figure: dict[str, Any]) -> str:
+    about = f"{figure['figure'].replace('_', ' ')} {figure['feature']}".strip()
+    return f"{about} {figure['value']:.3g} ({figure['reference']:.3g} \u00b1 {figure['allowed']:.3g} is usual)"
+
+
+def _too_few(figures: list[dict[str, Any]]) -> str:
+    few = sum(each["state"] == State.INSUFFICIENT_DATA for each in figures)
+    return f"{few} rest on too few rows" if few else ""
+
+
+def _estimate(figures: list[dict[str, Any]]) -> str:
+    for each in figures:
+        if each["figure"] == "estimated_accuracy" and each["value"] is not None:
+            return f"estimated accuracy {each['value']:.1%} ({each['low']:.0%} to {each['high']:.0%})"
+    return ""
+
+
 def _pulled(source: dict[str, Any]) -> str:
     last, success = source["last_pull"], source["last_success"]
     if last is None:
@@ -138,3 +165,25 @@ def _runs(runs: list[dict[str, Any]]) -> Table:
 
 def _when(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M %Z}"
+
+
+def spark_line(values: Sequence[float | None], low: float, high: float, encoding: str | None) -> str:
+    """Draw numbers as a line of small bars: a letter for each value, the lowest bar for `low` and the highest for
+    `high`; a blank for None."""
+    bars = _BARS if _knows(encoding, _BARS) else _IN_ASCII
+    return "".join(" " if value is None else bars[_step(value, low, high)] for value in values)
+
+
+def _knows(encoding: str | None, letters: str) -> bool:
+    try:
+        letters.encode(encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _step(value: float, low: float, high: float) -> int:
+    """Place a value on a scale from 0 to 7; in the middle where all is alike."""
+    if high <= low:
+        return 3
+    return min(7, max(0, int(8 * (value - low) / (high - low))))

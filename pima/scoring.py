@@ -23,8 +23,7 @@ from pima.core.unpredicted import Rule
 from pima.core.wording import counted
 from pima.errors import NoChampion
 from pima.logs import get_logger
-from pima.process.recorded_run import OpenRun
-from pima.process.results import as_json
+from pima.process.recorded_run import OpenRun, as_json
 from pima.process.stopping import StopRequest
 from pima.scorer import Scorer, load_scorer
 from pima.store import predictions, queue, registry
@@ -34,13 +33,13 @@ from pima.store.declarations import newest_declaration, newest_number
 from pima.store.engine import reading, writing
 from pima.store.runs import lock_open_run, record_progress
 from pima.store.versions import require_counter_above_them, require_same_rows
-from pima.watching.unpredicted import Begun, NightEnd, begun
-from pima.watching.volume import leave_volumes
+from pima.watch.figures import leave_volumes
+from pima.watch.unpredicted import Begun, NightEnd, begun
 
 if TYPE_CHECKING:
     from pima.core.drift import Tally
     from pima.core.validation import Validated
-    from pima.watching.night import Watch
+    from pima.watch.night import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ def score_queue(
         return
     scorer = load_scorer(engine, champion)
     run.report(ScoreResult(model_version=champion))
-    from pima.watching.night import Watch  # with numpy, which an empty queue does not need
+    from pima.watch.night import Watch  # with numpy, which an empty queue does not need
 
     watch = Watch(engine, champion, scorer)
     known = begun(engine, run.id)
@@ -137,7 +136,7 @@ def score_queue(
 def drain(engine: Engine, run_id: int, version: int, known: Begun, options: ScoreOptions, stop: StopRequest) -> None:
     """The loop, of a run that others share: batch by batch, until nothing is left to claim, or somebody has closed the
     run. Raises ArtifactDamaged, VersionUsedTwice, Interrupted; what it did until then is counted."""
-    from pima.watching.night import Watch
+    from pima.watch.night import Watch
 
     scorer = load_scorer(engine, version)
     watch = Watch(engine, version, scorer)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from pima.core.figures import Figure
-from pima.process.results import INLINED
+from pima.process.recorded_run import INLINED
 
 
 @dataclass(frozen=True, slots=True)

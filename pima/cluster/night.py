@@ -19,7 +19,7 @@ from pima.store.database import database_of
 from pima.store.engine import make_engine, reading
 from pima.store.runs import is_open
 from pima.store.schema import require_schema
-from pima.watching.unpredicted import Begun
+from pima.watch.unpredicted import Begun
 
 
 @dataclass(frozen=True, slots=True)

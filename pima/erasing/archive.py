@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from pima.core.identifiers import mark_of
 from pima.errors import ArchiveDiffers, ArchiveUnreadable, WrongUsage
-from pima.exporting.parquet_file import as_table
+from pima.parquet_rows import as_table
 from pima.process.whole_file import name_meant, whole_file
 from pima.store.exported import columns_of
 from pima.store.forgotten import everyone_forgotten

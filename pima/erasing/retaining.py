@@ -16,8 +16,7 @@ from sqlalchemy import Connection, Engine
 from pima.erasing.archive import Archive
 from pima.errors import TooYoungToRemove
 from pima.process.leasing import HeldLease, only_one
-from pima.process.recorded_run import OpenRun
-from pima.process.results import as_json
+from pima.process.recorded_run import OpenRun, as_json
 from pima.process.stopping import StopRequest
 from pima.store.engine import clock, reading, writing
 from pima.store.leases import RETAINING

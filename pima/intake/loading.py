@@ -21,7 +21,7 @@ from pima.intake.key_cells import KeyTypes, persons_not_texts
 from pima.intake.patient_rows import BadLine
 from pima.intake.sources import readable_again, refused
 from pima.logs import get_logger
-from pima.process.results import INLINED, as_json
+from pima.process.recorded_run import INLINED, as_json
 from pima.store import patients
 from pima.store.contested import told_as_contested
 from pima.store.database import database_of

@@ -27,8 +27,7 @@ from pima.intake.pull_results import PulledSource, PullResult, as_read, as_would
 from pima.intake.source_reading import BLOCK_ROWS, OutOfOrder, SourceReader
 from pima.logs import get_logger, tell
 from pima.process.leasing import HeldLease, only_one
-from pima.process.recorded_run import OpenRun
-from pima.process.results import as_json
+from pima.process.recorded_run import OpenRun, as_json
 from pima.process.stopping import StopRequest
 from pima.store import patients, runs
 from pima.store.contested import told_as_contested

@@ -1,5 +1,6 @@
 """Being the only one: a lease that is held, and renewed, as long as a run works."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine
 
 from pima.errors import LeaseHeld, PimaError
-from pima.process.heartbeat import beating
+from pima.logs import get_logger
 from pima.store import leases, runs
 from pima.store.engine import writing
 
@@ -22,7 +23,7 @@ class HeldLease:
     """How long it keeps the next one out where this process dies."""
 
     def require(self, connection: Connection) -> None:
-        """Ours until the transaction ends: a process that slept past it must not write over its successor.
+        """Keep the lease until the transaction ends: a process that slept past it must not write over its successor.
 
         Raises LeaseHeld where another has taken it over.
         """
@@ -31,7 +32,7 @@ class HeldLease:
 
 
 def take(connection: Connection, name: str, owner: str, seconds: int) -> int:
-    """The lease's fence. Raises LeaseHeld where another has it."""
+    """Take the lease, and return its fence. Raises LeaseHeld where another has it."""
     fence = leases.take_lease(connection, name, owner, seconds)
     if fence is None:
         raise _held(connection, name)
@@ -44,16 +45,25 @@ def only_one(engine: Engine, name: str, run_id: int, seconds: int) -> Iterator[H
     with writing(engine) as connection:
         fence = take(connection, name, leases.owner_of(run_id), seconds)
 
-    def beat() -> None:
-        with writing(engine) as connection:
-            # In this order, in which the work itself asks for them too: else each could wait for the other.
-            leases.renew_lease(connection, name, fence, seconds)
-            runs.beat(connection, run_id)
+    ended = threading.Event()
 
+    def keep_beating() -> None:
+        while not ended.wait(seconds / 4):
+            try:
+                with writing(engine) as connection:
+                    # In this order, in which the work itself asks for them too: else each could wait for the other.
+                    leases.renew_lease(connection, name, fence, seconds)
+                    runs.beat(connection, run_id)
+            except PimaError as error:
+                get_logger().warning("heartbeat failed", error_code=error.code)
+
+    heartbeat = threading.Thread(target=keep_beating, name="heartbeat", daemon=True)
+    heartbeat.start()
     try:
-        with beating(beat, seconds / 4):
-            yield HeldLease(name, fence, seconds)
+        yield HeldLease(name, fence, seconds)
     finally:
+        ended.set()
+        heartbeat.join()
         # Where the database is away the lease runs out by itself; what ended the run is what must be reported.
         with suppress(PimaError), writing(engine) as connection:
             leases.release_lease(connection, name, fence)

@@ -1,17 +1,17 @@
-"""A run's row in `runs`: opened before any work, closed with what became of it."""
+"""A run on record: its row in `runs`, its result as JSON, and the ping that tells of its end."""
 
 import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine
 
 from pima.errors import DatabaseAway, Interrupted, PimaError, RunNotOpen
 from pima.logs import get_logger, mark_lines
-from pima.process.never_failing import never_failing
-from pima.process.results import as_json
+from pima.settings.sections import PingSettings
 from pima.store.attempts import adopt_run
 from pima.store.engine import writing
 from pima.store.runs import DRY_RUN, Status, counts_of, finish_run, start_run, status_of_exit_code
@@ -19,8 +19,43 @@ from pima.store.runs import DRY_RUN, Status, counts_of, finish_run, start_run, s
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+INLINED = {"inlined": True}
+"""The metadata of a field whose value is a record: that one's fields stand in its place, and none where it is None."""
+
 _DONE_SO_FAR = (Status.SUCCEEDED, Status.INTERRUPTED)
 """Endings of runs whose work up to there was to be done."""
+SECONDS_TO_ANSWER_A_PING = 10
+_NOT_PINGED = (Status.INTERRUPTED, Status.SKIPPED, Status.MISSED)
+"""Endings that are neither a success nor a failure: the run was asked to stop, or there was none."""
+
+
+def as_json(record: "DataclassInstance") -> dict[str, Any]:
+    """Turn a workflow's result into JSON: the record's fields by name, in their order.
+
+    A command's `--json`, the column `runs.counts` and the log line of a run's end are this same JSON, so a record's
+    field names are a contract with whoever reads those.
+    """
+    found: dict[str, Any] = {}
+    for each in fields(record):
+        value = _as_json(getattr(record, each.name))
+        found |= (value or {}) if each.metadata == INLINED else {each.name: value}
+    return found
+
+
+def _as_json(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return as_json(value)
+    return [_as_json(item) for item in value] if isinstance(value, tuple) else value
+
+
+@contextmanager
+def never_failing() -> Iterator[None]:
+    """Read or write monitoring, which fails no run: an error is told in the log. A signal's end passes through."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 (a document that somebody has changed may raise anything)
+        error_code = error.code if isinstance(error, PimaError) else f"unexpected_{type(error).__name__}"
+        get_logger().warning("this run's monitoring is incomplete", error_code=error_code)
 
 
 @dataclass(slots=True)
@@ -34,12 +69,12 @@ class OpenRun:
     _leave: Callable[[Connection], Mapping[str, Any]] | None = None
 
     def report(self, result: "DataclassInstance") -> None:
-        """What the work has come to so far, in the place of what was reported before; a run that fails keeps it."""
+        """Replace what was reported before by what the work has come to so far; a run that fails keeps it."""
         self._result = result
 
     @property
     def counts(self) -> dict[str, Any]:
-        """What was reported last, as it stands in `runs` and in the command's JSON."""
+        """The last report, as it stands in `runs` and in the command's JSON."""
         return self._reported if self._recorded is None else self._recorded
 
     @property
@@ -47,11 +82,11 @@ class OpenRun:
         return {} if self._result is None else as_json(self._result)
 
     def share(self) -> None:
-        """From here on others record the counts in `runs`, which are read there once the run is closed."""
+        """Leave the counts in `runs` to others from here on; they are read there once the run is closed."""
         self._is_shared = True
 
     def leave_at_the_end(self, leave: Callable[[Connection], Mapping[str, Any]]) -> None:
-        """Its monitoring, which is written where it is closed unless it fails; what comes back joins the counts."""
+        """Have its monitoring written where it is closed unless it fails; what comes back joins the counts."""
         self._leave = leave
 
     def finish(self, engine: Engine, status: Status, error_code: str | None) -> None:
@@ -75,7 +110,7 @@ class OpenRun:
     def _finish(
         self, connection: Connection, status: Status, error_code: str | None, left: Mapping[str, Any] | None = None
     ) -> None:
-        """From then on nobody adds to it but what it leaves."""
+        """Write the ending; from then on nobody adds to the counts but what the run leaves."""
         counts: dict[str, Any] | None = None if self._is_shared else self._reported
         if left:
             counts = {**counts_of(connection, self.id), **left}
@@ -125,3 +160,32 @@ def _close(engine: Engine, run: OpenRun, status: Status, error_code: str) -> Non
     with suppress(PimaError):
         run.finish(engine, status, error_code)
     get_logger().error("run finished", status=status, error_code=error_code, **run.counts)
+
+
+def ping(settings: PingSettings, job: str, status: str) -> threading.Thread | None:
+    """Fetch the job's URL, where one is set, so that silence itself raises an alarm elsewhere (a dead man's switch).
+
+    The convention of healthchecks.io and others: the URL itself after a success, the URL with /fail after a failure. It
+    is fetched once, in the thread that is returned; it never delays or fails a run, and its address, a secret, is never
+    logged.
+    """
+    url = getattr(settings, f"{job}_url").rstrip("/")
+    if not url or status in _NOT_PINGED:
+        return None
+    address = url if status == Status.SUCCEEDED else f"{url}/fail"
+    thread = threading.Thread(target=_fetch, args=(job, address), name="ping", daemon=True)
+    thread.start()
+    return thread
+
+
+def _fetch(job: str, address: str) -> None:
+    # Here, so that a job without a URL starts without HTTP and TLS.
+    import http.client
+    import urllib.request
+
+    try:
+        # Settings let http and https addresses through only.
+        with urllib.request.urlopen(address, timeout=SECONDS_TO_ANSWER_A_PING) as answer:  # noqa: S310
+            get_logger().info("pinged", job=job, answer=answer.status)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        get_logger().warning("the ping was not answered", job=job, error=type(error).__name__)

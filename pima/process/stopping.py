@@ -32,7 +32,7 @@ class StopRequest:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _EXIT_CODES)
 
     def ask(self) -> None:
-        """What SIGTERM does, for work that runs in a process of somebody else's."""
+        """Ask the work to stop as SIGTERM does, where it runs in a process of somebody else's."""
         self._exit_code = INTERRUPTED_BY_SIGTERM
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -40,7 +40,7 @@ class StopRequest:
         self._raise_soon(frame)
 
     def _raise_soon(self, frame: FrameType | None) -> None:
-        """At once, but not where native code would make a traceback and another error of it."""
+        """Raise at once, but not where native code would make a traceback and another error of it."""
         if not self._at_once or self._exit_code is None:
             return
         if _is_amid_native_code(frame):

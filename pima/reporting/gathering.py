@@ -1,30 +1,26 @@
 """Reading what a report tells, all of it from the tables."""
 
-from collections.abc import Iterable, Iterator
-from datetime import date
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Connection, Engine
 
 from pima.core.features import Outcome, names_of
-from pima.core.figures import NO_CASES, share
 from pima.core.shapley import Leaning, leaning
-from pima.core.subgroups import FEWEST_ROWS, shown
+from pima.core.subgroups import FEWEST_ROWS
 from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
-from pima.monitoring.overview import overview
-from pima.monitoring.realised import version_weeks
-from pima.monitoring.weeks import by_monday
 from pima.reporting.exhibits import Exhibit, exhibit
-from pima.reporting.records import Card, Contents, Night, VerdictLine, Week
+from pima.reporting.records import Card, Contents, Night, VerdictLine
 from pima.scorer import load_scorer
 from pima.settings.sections import Settings
 from pima.store import registry, report_figures
 from pima.store.declarations import as_features, newest_declaration
 from pima.store.engine import clock, reading
 from pima.store.monitoring import newest_figures
-from pima.store.report_figures import CameTrue
 from pima.store.unpredicted import rejected_by_pulls
 from pima.training.kept_rows import version_with_rows
+from pima.watch.figures import overview
+from pima.watch.realised import by_week, version_weeks
 
 NEWEST_OUTCOMES = 10_000
 WEEKS_SHOWN = 26
@@ -130,22 +126,6 @@ def what_it_leans_on(engine: Engine, number: int) -> Leaning | None:
         return None
     found = leaning(scorer.model.probabilities, learned.features, names_of(scorer.features), version.seed)
     return found if found.rows >= FEWEST_ROWS else None
-
-
-def by_week(found: Iterable[CameTrue]) -> Iterator[Week]:
-    """Of outcomes newest first, the weeks in which there were any, from Monday to Sunday in UTC."""
-    for week in by_monday(found, shown):
-        yield _week(*week)
-
-
-def _week(monday: date, found: list[CameTrue], is_shown: bool) -> Week:
-    outcomes = len(found)
-    if not is_shown:
-        return Week(monday, outcomes, None, None, None, None)
-    correct = sum(each.predicted_class == each.outcome for each in found)
-    predicted = sum(each.probability for each in found) / outcomes
-    observed = sum(each.outcome for each in found) / outcomes
-    return Week(monday, outcomes, correct, share(correct, outcomes, NO_CASES), predicted, observed)
 
 
 def _nights(connection: Connection) -> Iterator[Night]:

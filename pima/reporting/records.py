@@ -1,15 +1,14 @@
 """What a report tells, gathered: frozen records of counts, figures and words, none of them a patient's."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from pima.core.features import Features
-from pima.core.figures import Figure
 from pima.core.shapley import Leaning
-from pima.monitoring.realised import VersionWeek
 from pima.reporting.exhibits import Exhibit
 from pima.store.monitoring import KeptFigure
+from pima.watch.realised import VersionWeek, Week
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +49,6 @@ class VerdictLine:
     """By that measure, on the test set."""
     of_champion: float | None
     """The same of the champion that it met; None where there was none that could be loaded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Week:
-    """The outcomes that came in one week for which there was a prediction before."""
-
-    monday: date
-    outcomes: int
-    correct: int | None
-    """Predictions that came true; None where the week may not be shown."""
-    share: Figure | None
-    """The same as a share."""
-    predicted: float | None
-    """The mean of their probabilities."""
-    observed: float | None
-    """The share of outcome 1: near to the one before where the probabilities hold."""
 
 
 @dataclass(frozen=True, slots=True)

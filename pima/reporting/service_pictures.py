@@ -9,7 +9,8 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from pima.reporting.drawing import FIRST, MUTED, PAPER, SECOND, as_svg, drawn, percents
-from pima.reporting.records import Night, VerdictLine, Week
+from pima.reporting.records import Night, VerdictLine
+from pima.watch.realised import Week
 
 _MOST_DATES = 5
 

@@ -1,6 +1,6 @@
-"""A job as a child process: started in a group of its own, listened to, limited in time, and stopped when asked.
+"""Jobs as child processes: started in a group of their own, listened to, limited in time, and stopped when asked.
 
-A child process, because TensorFlow grows in a long-lived one, and so that a job which dies does not take the clock
+Child processes, because TensorFlow grows in a long-lived one, and so that a job which dies does not take the clock
 along.
 """
 
@@ -10,17 +10,18 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-from pima.logs import tell, write_line
+from pima.logs import get_logger, tell, write_line
 from pima.store.attempts import ChildEnd
 from pima.store.runs import Status, status_of_exit_code
 
 _LONGEST_LINE = 500
+_SECONDS_TO_WRITE_DOWN = 10
 
 CommandLine = Callable[[str, int], Sequence[str]]
 """(job, run id) -> the command line of its child."""
@@ -35,18 +36,14 @@ class Ended:
 
 
 def job_command(config: Path | None) -> CommandLine:
-    """`python -m jobs.JOB`, told which run it is."""
-
-    def command(job: str, run_id: int) -> list[str]:
-        named = [] if config is None else ["--config", str(config)]
-        return [sys.executable, "-m", f"jobs.{job}", "--run-id", str(run_id), *named]
-
-    return command
+    """Make the command line `python -m jobs.JOB`, which tells the child which run it is."""
+    named = [] if config is None else ["--config", str(config)]
+    return lambda job, run_id: [sys.executable, "-m", f"jobs.{job}", "--run-id", str(run_id), *named]
 
 
 @contextmanager
 def _sigterm_blocked() -> Iterator[None]:
-    """What this thread starts meanwhile keeps SIGTERM pending until it listens (`StopRequest.listen`).
+    """Have what this thread starts meanwhile keep SIGTERM pending until it listens (`StopRequest.listen`).
 
     It would kill a Python that is still importing, whose run could then not say that it was stopped.
     """
@@ -117,34 +114,28 @@ class Child:
         stream = self._process.stderr
         assert stream is not None  # noqa: S101 (for the type checker: asked for above)
         with stream:
-            self._pass_on(stream)
-
-    def _pass_on(self, stream: IO[bytes]) -> None:
-        for line in stream:
-            text = line.decode("utf-8", errors="replace").rstrip()
-            said = _event(text)
-            if text and not (self._line or "").startswith("error:"):
-                self._line = _storable(text if said is None else said)[:_LONGEST_LINE]
-            if said is None:
-                tell(text, "warning")
-            else:
-                write_line(text)
+            for line in stream:
+                text = line.decode("utf-8", errors="replace").rstrip()
+                said = _event(text)
+                if text and not (self._line or "").startswith("error:"):
+                    # Native code's last words may be anything, also what no database takes as text.
+                    storable = (text if said is None else said).replace("\0", "").encode("utf-8", errors="replace")
+                    self._line = storable.decode()[:_LONGEST_LINE]
+                if said is None:
+                    tell(text, "warning")
+                else:
+                    write_line(text)
 
 
 def _event(line: str) -> str | None:
-    """What a log line in JSON says; None where it is something else, such as native code's last words."""
+    """Read what a log line in JSON says; None where it is something else, such as native code's last words."""
     with suppress(ValueError, LookupError, TypeError, RecursionError):
         return str(json.loads(line)["event"])
     return None
 
 
-def _storable(text: str) -> str:
-    """Without what no database takes as text; native code's last words may be anything."""
-    return text.replace("\0", "").encode("utf-8", errors="replace").decode()
-
-
 def what_became_of_it(ended: Ended, stopping: bool) -> tuple[Status, str | None]:
-    """Status and error code for a run that its child left open."""
+    """Find status and error code for a run that its child left open."""
     if ended.timed_out:
         return Status.FAILED, "timed_out"
     if ended.end.signal is not None:
@@ -153,3 +144,82 @@ def what_became_of_it(ended: Ended, stopping: bool) -> tuple[Status, str | None]
     if status == Status.SUCCEEDED:
         return status, None
     return status, f"exit_code_{ended.end.exit_code}" if status == Status.FAILED else str(status)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A job's child, and the thread that waits for its end."""
+
+    run_id: int
+    child: Child
+    waiter: threading.Thread
+
+
+class RunningChildren:
+    """The children that run, at most one for each job.
+
+    The stepping thread starts children and forgets those that have ended. Any thread may stop them, however long a step
+    hangs on a silent database, and from then on none is started.
+    """
+
+    def __init__(self, grace_seconds: float, stopping: threading.Event) -> None:
+        """`stopping` is set by `stop`, and read by others."""
+        self._grace_seconds, self._stopping = grace_seconds, stopping
+        self._running: dict[str, Running] = {}
+        self._lock = threading.Lock()
+        """Held to start a child or to forbid it; never while the database is spoken to."""
+
+    def __contains__(self, job: str) -> bool:
+        return job in self._running
+
+    @property
+    def run_ids(self) -> list[int]:
+        """The runs whose children run."""
+        return [running.run_id for running in self._all()]
+
+    def _all(self) -> list[Running]:
+        with self._lock:
+            return list(self._running.values())
+
+    def start(self, job: str, run_id: int, launch: Callable[[], Child], wait_for_end: Callable[[Child], None]) -> bool:
+        """Launch a child and have a thread wait for its end; False, and nothing launched, where all are to stop.
+
+        Raises OSError or RuntimeError: there is no such program, or no more processes, threads or files.
+        """
+        with self._lock:
+            if self._stopping.is_set():
+                return False
+            child = launch()
+            waiter = threading.Thread(target=wait_for_end, args=(child,), name=job, daemon=True)
+            try:
+                waiter.start()
+            except RuntimeError:
+                child.kill_after(0)
+                raise
+            self._running[job] = Running(run_id, child, waiter)
+            return True
+
+    def forget(self, job: str) -> None:
+        """Take out a job whose child has ended."""
+        with self._lock:
+            del self._running[job]
+
+    def stop(self) -> None:
+        """Ask the children to stop, all at once; kill those that have not within the grace time."""
+        with self._lock:
+            self._stopping.set()
+            running = dict(self._running)
+        for each in running.values():
+            each.child.ask_to_stop()
+        until = time.monotonic() + self._grace_seconds
+        for job, each in running.items():
+            if each.child.kill_after(max(0.0, until - time.monotonic())):
+                get_logger().error("job killed: it did not stop in time", job=job)
+        until = time.monotonic() + _SECONDS_TO_WRITE_DOWN
+        for each in running.values():
+            each.waiter.join(max(0.0, until - time.monotonic()))
+
+    def wait(self) -> None:
+        """Wait until every child that runs now has ended and its end is in `runs`."""
+        for each in self._all():
+            each.waiter.join()

@@ -1,9 +1,10 @@
-"""What is due: the ticks that have come, what is owed from before this process, and what is tried again.
+"""The runs that are due: the ticks that have come, those from before this process, and attempts that follow others.
 
-It is the stepping thread's alone, and none of it is needed to go on after a crash.
+The rules are pure: what the table `runs` says and the time come in as arguments. What `DueRuns` remembers is the
+stepping thread's alone, and none of it is needed to go on after a crash.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,18 +13,92 @@ from sqlalchemy import Connection, Engine
 
 from pima.errors import WrongConfiguration
 from pima.logs import get_logger
-from pima.schedule.catching_up import MOST_NOTED, next_attempt, owed
 from pima.schedule.ticks import PULL, Schedule, pull_of
 from pima.settings.sections import ScheduleSettings
 from pima.store import attempts
+from pima.store.attempts import Attempt
 from pima.store.engine import writing
 from pima.store.runs import Status
+
+MOST_NOTED = 100
+"""Of longer downtimes only the newest ticks are noted, so that a schedule of seconds does not flood the table."""
+
+MOST_ATTEMPTS = 10
+"""A job that takes its scheduler down with it each time is given up after so many; health tells."""
 
 LONGEST_WAIT_FOR_PULL = timedelta(hours=1)
 """How long a job waits for the pull of its tick, with all its attempts: a night's rows must not wait for a source that
 is away, or hangs."""
 
 _A_YEAR = timedelta(days=366)
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """One job's ticks from before a scheduler started, and what to do about them."""
+
+    tick: datetime | None
+    """The tick to run once now; None where nothing is owed."""
+    attempt: int
+    reason: str
+    """`first_run` or `catch_up`: the run's trigger."""
+    missed: list[datetime]
+    """Ticks to note in `runs` as missed, oldest first."""
+
+
+def owed(
+    schedule: Schedule,
+    first_seen_at: datetime,
+    newest_known: datetime | None,
+    now: datetime,
+    *,
+    catch_up: bool,
+    ever_ran: bool,
+    attempts_of: Callable[[datetime], list[Attempt]],
+) -> Owed:
+    """Find what is owed to a job at start.
+
+    `newest_known` is the newest tick with any row, `attempts_of` tells what has been tried for a tick. Only ticks since
+    the schedule was first seen count, so that an edited schedule fires nothing by itself.
+    """
+    latest = next(iter(schedule.newest(first_seen_at, now, 1)), None)
+    unseen = schedule.newest(max(first_seen_at, newest_known or first_seen_at), now, MOST_NOTED)
+    if not catch_up:
+        return Owed(None, 0, "", unseen)
+    missed = [tick for tick in unseen if tick != latest]
+    if latest is None and ever_ran:
+        return Owed(None, 0, "", missed)
+    # Of a job that never ran the moment its schedule was first seen stands for a tick: of two schedulers one runs it.
+    tick, reason = (first_seen_at, "first_run") if latest is None else (latest, "catch_up")
+    attempt = next_attempt(attempts_of(tick))
+    return Owed(tick if attempt else None, attempt or 0, reason, missed)
+
+
+def next_attempt(attempts: list[Attempt]) -> int | None:
+    """Number the next attempt at a tick; None where one has succeeded or is under way, or after too many."""
+    made = max((attempt.attempt for attempt in attempts), default=0)
+    if made >= MOST_ATTEMPTS or any(attempt.status in (Status.SUCCEEDED, Status.RUNNING) for attempt in attempts):
+        return None
+    return made + 1
+
+
+def is_awaited(attempts: list[Attempt], most_retries: int) -> bool:
+    """Whether something may still come of a tick, as far as `runs` knows, whoever has it: an attempt is under way, or
+    another is to follow."""
+    if not attempts:
+        return False
+    last = attempts[-1]
+    retries = last.attempt - 1
+    return last.status == Status.RUNNING or is_tried_again(last.status, last.attempt, retries, most_retries, False)
+
+
+def is_tried_again(status: str, attempt: int, retries: int, most_retries: int, stopping: bool) -> bool:
+    """Whether a scheduler follows a run that ended so by another: the tick's `attempt`, after `retries` of its own.
+
+    Not where it stops itself (`stopping`): what it has stopped is caught up at the next start.
+    """
+    was_ended = status in (Status.CRASHED, Status.INTERRUPTED) and attempt < MOST_ATTEMPTS
+    return (status == Status.TRY_AGAIN_LATER or was_ended) and retries < most_retries and not stopping
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +147,7 @@ class DueRuns:
         self._due.append(due)
 
     def remove(self, due: Due) -> None:
-        """It was started, or let go."""
+        """Take out a run that was started, or let go."""
         self._due.remove(due)
 
     def begin(self, now: datetime) -> None:
@@ -80,19 +155,23 @@ class DueRuns:
 
         Raises WrongConfiguration where a schedule never comes true.
         """
-        self._see_sources(now)
-        for job, schedule in self._schedules.items():
-            _warn_of_oddities(job, schedule, now)
-            self._handled[job] = now
-            self._catch_up(job, schedule, now)
-            get_logger().info("scheduled", job=job, next_run=_first(schedule, now).isoformat())
-
-    def _see_sources(self, now: datetime) -> None:
-        """Since when each is pulled at these ticks, so that health can tell when one is overdue."""
         ticks = ", ".join(schedule.expression for schedule in self._schedules.values())
         with writing(self._engine) as connection:
             for source in self._sources:
+                # Since when each is pulled at these ticks, so that health can tell when one is overdue.
                 attempts.see_schedule(connection, pull_of(source), ticks, self._settings.time_zone, now)
+        for job, schedule in self._schedules.items():
+            for oddity in schedule.oddities(now, now + _A_YEAR):
+                what = "does not exist" if oddity.skipped else "comes twice"
+                text = f"{oddity.wall_time:%Y-%m-%d %H:%M} {what} in {schedule.time_zone}; the job runs once that day"
+                get_logger().warning("clock change", job=job, explanation=text, runs_at=oddity.moment.isoformat())
+            self._handled[job] = now
+            self._catch_up(job, schedule, now)
+            first = schedule.next(now)
+            if first is None:
+                what = f"schedule '{schedule.expression}'"
+                raise WrongConfiguration(what=what, expected="one that comes true some day")
+            get_logger().info("scheduled", job=job, next_run=first.isoformat())
 
     def _catch_up(self, job: str, schedule: Schedule, now: datetime) -> None:
         with writing(self._engine) as connection:
@@ -107,17 +186,14 @@ class DueRuns:
                 attempts_of=partial(attempts.attempts_of, connection, job),
             )
             self._note_missed(connection, job, found.missed, "nobody_was_there")
-            pull = self._pull_of(connection, found.tick)
+            pull = 0
+            if found.tick is not None and self._sources:
+                # Where that pull has succeeded, or somebody is at it, the first.
+                pull = next_attempt(attempts.attempts_of(connection, PULL, found.tick)) or 1
         if found.tick is not None:
             age = int((now - found.tick).total_seconds())
             get_logger().info(found.reason, job=job, tick=found.tick.isoformat(), age_seconds=age)
             self.add(Due(job, found.tick, found.attempt, found.reason, now, pull=pull))
-
-    def _pull_of(self, connection: Connection, tick: datetime | None) -> int:
-        """The attempt of a tick's pull that comes next; where that has succeeded, or somebody is at it, the first."""
-        if tick is None or not self._sources:
-            return 0
-        return next_attempt(attempts.attempts_of(connection, PULL, tick)) or 1
 
     def catch_up_crashed(self, connection: Connection, run: attempts.Crashed, now: datetime) -> None:
         """Have a crashed run's tick run again, where nothing has done its work meanwhile."""
@@ -129,7 +205,7 @@ class DueRuns:
             self.add(Due(run.job, run.scheduled_for, attempt, "catch_up", now))
 
     def collect_ticks(self, now: datetime) -> None:
-        """Of the ticks that have come since the last look the newest is due, and older ones are noted."""
+        """Add the newest of each job's ticks that have come since the last look; older ones are noted as missed."""
         for job, schedule in self._schedules.items():
             # A clock that was set back: `runs` knows which of the ticks that come again were run.
             handled = min(self._handled[job], now)
@@ -145,17 +221,3 @@ class DueRuns:
         noted = attempts.note_ticks(connection, job, missed, Status.MISSED, error_code, self._host)
         if noted:
             get_logger().warning("ticks were missed", job=job, ticks=noted)
-
-
-def _warn_of_oddities(job: str, schedule: Schedule, now: datetime) -> None:
-    for oddity in schedule.oddities(now, now + _A_YEAR):
-        what = "does not exist" if oddity.skipped else "comes twice"
-        text = f"{oddity.wall_time:%Y-%m-%d %H:%M} {what} in {schedule.time_zone}; the job runs once that day"
-        get_logger().warning("clock change", job=job, explanation=text, runs_at=oddity.moment.isoformat())
-
-
-def _first(schedule: Schedule, now: datetime) -> datetime:
-    following = schedule.next(now)
-    if following is None:
-        raise WrongConfiguration(what=f"schedule '{schedule.expression}'", expected="one that comes true some day")
-    return following

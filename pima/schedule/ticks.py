@@ -109,7 +109,7 @@ class Schedule:
         return found
 
     def _clock_changes(self, after: datetime, until: datetime) -> Iterator[datetime]:
-        """To the hour; a schedule of seconds has too many ticks to look at each."""
+        """Find clock changes to the hour; a schedule of seconds has too many ticks to look at each."""
         moment, offset = after, after.astimezone(self._zone).utcoffset()
         while moment < until:
             moment += timedelta(hours=1)
@@ -143,7 +143,7 @@ class Schedule:
         return moment.astimezone(self._zone).replace(tzinfo=UTC)
 
     def _shift(self, moment: datetime) -> timedelta:
-        """By how much the clock is changed around a moment; mostly not at all."""
+        """Measure by how much the clock is changed around a moment; mostly not at all."""
         before, behind = ((moment + day).astimezone(self._zone).utcoffset() for day in (-_A_DAY, _A_DAY))
         return abs((behind or timedelta()) - (before or timedelta()))
 

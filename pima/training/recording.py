@@ -19,7 +19,7 @@ from pima.core.history import Side
 from pima.core.promotion import Decision, Reason, Verdict
 from pima.errors import ChampionKeepsMoving
 from pima.logs import get_logger
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 from pima.store import lineage, registry
 from pima.store.declarations import as_stored
 from pima.store.engine import writing

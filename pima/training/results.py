@@ -10,7 +10,7 @@ from pima.core.history import Split
 from pima.core.metrics import Comparison, Scores
 from pima.core.promotion import Verdict
 from pima.core.subgroups import WorstSubgroup
-from pima.process.results import INLINED
+from pima.process.recorded_run import INLINED
 
 
 @dataclass(frozen=True, slots=True)

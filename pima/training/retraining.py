@@ -24,8 +24,7 @@ from pima.model.boundary import Boundary
 from pima.model.recipes import inputs_of, recipe_for
 from pima.model.training_extra import training_extra
 from pima.process.leasing import HeldLease, only_one
-from pima.process.recorded_run import OpenRun
-from pima.process.results import as_json
+from pima.process.recorded_run import OpenRun, as_json
 from pima.process.stopping import StopRequest
 from pima.scorer import Scorer
 from pima.settings.reading import SHIPPED

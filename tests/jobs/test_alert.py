@@ -13,6 +13,7 @@ from pathlib import Path
 from pima.alerting.background import BackgroundTelling
 from pima.alerting.sending import Message, Problem, send
 from pima.alerting.telling import Teller, Telling
+
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import AlertsSettings, Settings
 from tests.conftest import PATIENCE_SECONDS, Database, Ended, call, clean_environ, free_port, install_models, the_json
@@ -142,7 +143,7 @@ def test_a_receiver_that_hangs_is_left_when_its_time_is_up_and_what_it_took_is_k
 def test_a_sender_without_a_parent_ends_by_itself(listener: AlertReceiver) -> None:
     listener.hangs_after = 0
     given = {"url": f"{listener.url}?rto=600", "seconds": 1, "messages": [{"title": "a", "body": "b", "kind": "info"}]}
-    command = [sys.executable, "-m", "pima.alerting.sender"]
+    command = [sys.executable, "-m", "pima.extras.alert_sending"]
     ended = subprocess.run(command, input=json.dumps(given).encode(), capture_output=True, timeout=60)
     assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGALRM, b"", b"")
 
@@ -332,7 +333,7 @@ def _senders() -> list[Path]:
     """The processes of this one's that send."""
     children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
     found = [Path("/proc", child) for each in children for child in each.read_text().split()]
-    return [each for each in found if b"pima.alerting.sender" in (each / "cmdline").read_bytes()]
+    return [each for each in found if b"pima.extras.alert_sending" in (each / "cmdline").read_bytes()]
 
 
 def test_a_sender_knows_no_secret_but_the_address_and_nobody_sees_that(listener: AlertReceiver) -> None:

@@ -14,14 +14,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event, text
 
 from pima.errors import WrongConfiguration
-from pima.monitoring import ping as ping_module
-from pima.monitoring.health import period
-from pima.monitoring.metrics_endpoint import DatabaseFigures, serve_metrics
+from pima.process.recorded_run import ping
 from pima.schedule.ticks import Schedule
 from pima.settings.reading import read_settings
 from pima.settings.sections import DatabaseSettings, MetricsSettings, PingSettings
 from pima.store.engine import make_engine, writing
 from pima.store.schema import HEAD
+from pima.watch.health import period
+from pima.watch.metrics import DatabaseFigures, serve_metrics
 from tests.conftest import (
     PATIENCE_SECONDS,
     ROOT,
@@ -288,11 +288,11 @@ def test_a_success_and_a_failure_are_told_and_a_stop_is_not(receiver: tuple[str,
     address, asked = receiver
     settings = PingSettings(score_url=f"{address}/uuid-1/", retrain_url=f"{address}/uuid-2")
     for job, status in (("score", "succeeded"), ("retrain", "refused"), ("score", "crashed"), ("score", "interrupted")):
-        thread = ping_module.ping(settings, job, status)
+        thread = ping(settings, job, status)
         if thread is not None:
             thread.join(PATIENCE_SECONDS)
     assert asked == ["/uuid-1", "/uuid-2/fail", "/uuid-1/fail"]
-    assert ping_module.ping(PingSettings(), "score", "succeeded") is None
+    assert ping(PingSettings(), "score", "succeeded") is None
 
 
 def test_a_job_that_no_scheduler_started_pings_by_itself(
@@ -327,7 +327,7 @@ def test_a_job_that_a_scheduler_started_leaves_the_ping_to_it(
 def test_a_ping_that_nobody_answers_is_a_warning_without_its_address(capsys: pytest.CaptureFixture[str]) -> None:
     uuid = "0b9d7a52-unmistakable"
     settings = PingSettings(score_url=f"http://127.0.0.1:{free_port()}/{uuid}")
-    thread = ping_module.ping(settings, "score", "succeeded")
+    thread = ping(settings, "score", "succeeded")
     assert thread is not None
     thread.join(PATIENCE_SECONDS)
     told = capsys.readouterr()

@@ -7,22 +7,23 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 from sqlalchemy import Connection, Engine, event, insert, select, text, update
 
+from pima.core.unpredicted import USUAL_LIMITS
 from pima.errors import INTERRUPTED_BY_SIGTERM, Interrupted
-from pima.monitoring.figures import MonitoringAlert, monitoring_alerts, realised_below_limit
-from pima.monitoring.metrics_endpoint import DatabaseFigures
-from pima.monitoring.realised import leave_realised, version_weeks
 from pima.process.recorded_run import recorded_run
 from pima.scoring import ScoreResult
 from pima.store.engine import clock, reading, writing
 from pima.store.monitoring import rows_of_nights
 from pima.store.tables import runs, tallies
-from pima.watching.volume import leave_volumes
+from pima.watch.figures import alarming, leave_volumes, read_figures
+from pima.watch.metrics import DatabaseFigures
+from pima.watch.realised import leave_realised, version_weeks
 from tests.conftest import FEATURE_NAMES, SHIPPED, Database, call, insert_patients, install_models, the_json
 
 
@@ -48,9 +49,9 @@ def _night(database: Database, rows: int = 400, **moved: float) -> dict[str, obj
     return found
 
 
-def _alerts(database: Database) -> tuple[MonitoringAlert, ...]:
+def _alerts(database: Database) -> list[Any]:
     with reading(database.engine) as connection:
-        return monitoring_alerts(connection)
+        return alarming(read_figures(connection, (), USUAL_LIMITS).of_nights)
 
 
 def _figures(database: Database, run: object) -> dict[str, tuple[object, ...]]:
@@ -66,7 +67,7 @@ def test_a_shift_of_one_measurement_alarms_in_its_third_night_and_no_other(score
         _night(scored_database, blood_pressure=shift)
         alarms.append({(alert.figure, alert.feature) for alert in _alerts(scored_database)})
     assert alarms == [set()] * 4 + [{("psi", "blood_pressure"), ("wasserstein", "blood_pressure")}]
-    assert all(alert.value > alert.limit for alert in _alerts(scored_database))
+    assert all(alert.value > alert.allowed for alert in _alerts(scored_database))
 
 
 def test_small_nights_are_pooled_and_alone_say_nothing(scored_database: Database) -> None:
@@ -136,13 +137,13 @@ def _nights_before(database: Database, nights: Mapping[int, Sequence[tuple[str, 
 def test_a_source_that_stops_alarms_in_the_third_night(scored_database: Database) -> None:
     _nights_before(scored_database, {night: [("succeeded", 0 if night == 1 else 96)] for night in range(1, 64)})
     assert call(scored_database, "score").exit_code == 0
-    assert _alerts(scored_database) == ()
+    assert _alerts(scored_database) == []
     with writing(scored_database.engine) as connection:
         two_nights_ago = runs.c.started_at.between(*(clock(connection) - timedelta(hours=each) for each in (54, 42)))
         connection.execute(update(runs).where(two_nights_ago).values(counts={"claimed": 0}))
     assert call(scored_database, "score").exit_code == 0
     (alert,) = _alerts(scored_database)
-    assert (alert.figure, alert.value, alert.reference, alert.limit) == ("rows", 0, 96, 48)
+    assert (alert.figure, alert.value, alert.reference, alert.allowed) == ("rows", 0, 96, 48)
 
 
 def test_a_source_that_brings_five_a_night_alarms_in_its_first_empty_week(scored_database: Database) -> None:
@@ -150,7 +151,7 @@ def test_a_source_that_brings_five_a_night_alarms_in_its_first_empty_week(scored
     assert call(scored_database, "score").exit_code == 0
     (alert,) = _alerts(scored_database)
     assert (alert.figure, alert.value, alert.reference) == ("rows_in_week", 5, 35)
-    assert alert.value < alert.reference - alert.limit
+    assert alert.value < alert.reference - alert.allowed
 
 
 def test_nights_that_waited_for_the_first_champion_are_no_usual_ones(scored_database: Database) -> None:
@@ -185,7 +186,7 @@ def test_a_night_that_is_stopped_says_nothing_of_its_volume_until_it_is_done(sco
 
     nothing = (None, 0, None, None, "insufficient_data")
     assert night(is_stopped=True) == {"rows": nothing, "rows_in_week": nothing}
-    assert _alerts(scored_database) == ()
+    assert _alerts(scored_database) == []
     assert night(is_stopped=False)["rows"] == (6, 6, 100, 50, "alert")
 
 
@@ -340,9 +341,9 @@ def test_a_version_that_has_become_worse_is_below_its_limit(scored_database: Dat
     )
     leave_realised(scored_database.engine, 77)
     with reading(scored_database.engine) as connection:
-        below = realised_below_limit(connection)
-        assert monitoring_alerts(connection) == ()
+        below = alarming(read_figures(connection, (), USUAL_LIMITS).of_outcomes)
+    assert _alerts(scored_database) == []
     assert {alert.figure for alert in below} == {"realised_accuracy", "realised_net_benefit"}
-    assert all(alert.value < alert.reference - alert.limit for alert in below)
+    assert all(alert.value < alert.reference - alert.allowed for alert in below)
     told = " ".join(call(scored_database, "status", COLUMNS="200").stdout.split())
     assert "monitoring ALERT: realised accuracy 0 (" in told

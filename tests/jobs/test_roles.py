@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import text
 
 from pima.errors import DatabaseFailed, DatabaseUnusable
-from pima.monitoring.metrics_endpoint import DatabaseFigures
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from pima.store.postgresql import roles
+from pima.watch.metrics import DatabaseFigures
 from tests.conftest import (
     FEATURE_NAMES,
     PATIENCE_SECONDS,

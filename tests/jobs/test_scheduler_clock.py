@@ -20,9 +20,8 @@ from sqlalchemy import text
 from pima.errors import WrongConfiguration
 from pima.logs import configure_logs
 from pima.process.stopping import StopRequest
-from pima.schedule import waking
 from pima.schedule.children import job_command
-from pima.schedule.scheduling import Scheduler
+from pima.schedule.scheduler import Scheduler, run_until_stopped
 from pima.settings.sections import ScheduleSettings
 from pima.store import leases
 from pima.store.attempts import mark_crashed, note_ticks
@@ -292,7 +291,7 @@ def test_a_schedule_that_never_comes_true_is_refused(database: Database) -> None
 
 def test_it_steps_on_whatever_the_wakers_clock_says(ran_before: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """APScheduler has its next tick in the future for ever, as it has after a clock was set back."""
-    monkeypatch.setattr(waking, "_SECONDS_BETWEEN_STEPS", 0.1)
+    monkeypatch.setattr("pima.schedule.scheduler._SECONDS_BETWEEN_STEPS", 0.1)
     clock, stop = Clock(), StopRequest()
     scheduler = Scheduler(ran_before.engine, NIGHTLY, lambda _job, _run: TRUE, os.environ, clock)
     until = time.monotonic() + PATIENCE_SECONDS
@@ -301,7 +300,7 @@ def test_it_steps_on_whatever_the_wakers_clock_says(ran_before: Database, monkey
     monkeypatch.setattr(StopRequest, "requested", enough)
     clock_runs = threading.Thread(target=lambda: _let_two_nights_pass(ran_before, scheduler, clock))
     clock_runs.start()
-    waking.run_until_stopped(scheduler, stop)
+    run_until_stopped(scheduler, stop)
     clock_runs.join()
     assert _scheduled(ran_before) == both
 
@@ -495,7 +494,7 @@ def test_a_database_that_is_away_at_the_tick_is_waited_for(postgresql: Database)
 NIGHTS = """
 import os, sys
 from datetime import datetime, timedelta, UTC
-from pima.schedule.scheduling import Scheduler
+from pima.schedule.scheduler import Scheduler
 from pima.settings.sections import DatabaseSettings, ScheduleSettings
 from pima.store.engine import make_engine
 

@@ -10,7 +10,7 @@ from pima.core.features import Feature, names_of
 from pima.core.validation import Validated
 from pima.core.watched import Watched
 from pima.store.tallies import KeptTally
-from pima.watching.night import night_so_far
+from pima.watch.night import night_so_far
 
 FEATURES = (
     *(Feature(name, low=-99, high=99) for name in ("glucose", "bmi", "age")),

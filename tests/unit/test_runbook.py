@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from pima import errors
-from pima.alerting.advice import ADVICE
 from pima.core.promotion import Reason
-from pima.monitoring import health
+from pima.extras.alerts import ADVICE
 from pima.schedule.ticks import JOBS
 from pima.store.runs import Status
+from pima.watch import health
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()

@@ -1,0 +1,445 @@
+"""Alerts: the conditions that people are told of, when, and in which words.
+
+Conditions are health's reasons, what monitoring alarms of, and what has become of the champion: ids, counts, figures of
+many rows, names and codes only. A receiver hears of each at once when it comes or has another reason, once a day while
+it holds, and once when it is over; of one that comes and goes only so often; of what has happened once.
+
+What is sent is claimed first and noted afterwards, each in a transaction: of two who tell at once one sends it. Who is
+killed in between has told what is told again once the claim is over.
+"""
+
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import groupby
+
+from sqlalchemy import Engine
+
+from pima.core.features import Declaration
+from pima.core.promotion import Decision, Reason
+from pima.errors import PimaError
+from pima.extras.alert_sending import SECONDS_TO_TAKE, Message, Problem, send
+from pima.logs import get_logger
+from pima.settings.sections import AlertsSettings, Settings
+from pima.store import alerts, service_figures
+from pima.store.alerts import Remembered
+from pima.store.engine import clock, reading, writing
+from pima.store.monitoring import KeptFigure
+from pima.store.schema import require_revision
+from pima.store.service_figures import MoveLine
+from pima.store.urls import require_file
+from pima.watch.figures import ServiceFigures, alarming, read_figures
+from pima.watch.health import Complaint, complaints
+
+A_DAY = timedelta(days=1)
+AN_HOUR = timedelta(hours=1)
+MOST_TOLD_IN_AN_HOUR = 3
+"""Of one condition; at the next time it is told that it flaps, and then it is quiet until it settles."""
+SETTLED_AFTER = timedelta(hours=1)
+"""So long a condition that flaps has to stay as it is."""
+SECONDS_BETWEEN_LOOKS = 300
+_OLDEST_EVENT = timedelta(days=7)
+"""So long an event can still be told of, where the receiver was away, or there was none yet."""
+_TO_NOTE_IT = timedelta(seconds=60)
+"""Beyond a receiver's time: how long a claim stands at most."""
+_SECONDS_TO_END = 10
+
+_BY_HAND = "`python -m jobs.status` shows its last runs; `python -m jobs.{job}` runs it now"
+ADVICE = {
+    "declaration_differs": "Set the declaration back, or look what carrying it over would do: "
+    "`python -m jobs.migrate --features --dry-run`",
+    "scheduler_silent": "Start it, or read its log for why it ended: `python -m jobs.scheduler`",
+    "score_failed": _BY_HAND.format(job="score"),
+    "retrain_failed": _BY_HAND.format(job="retrain"),
+    "score_not_succeeding": _BY_HAND.format(job="score"),
+    "retrain_not_succeeding": _BY_HAND.format(job="retrain"),
+    "pull_failed": _BY_HAND.format(job="pull"),
+    "pull_not_succeeding": _BY_HAND.format(job="pull"),
+    "queue_old": "Is the job running, and is there a champion? `python -m jobs.status`",
+    "no_champion": "Load more outcomes, then `python -m jobs.retrain`; or look at the versions and promote one: "
+    "`python -m jobs.models list`",
+    "rows_without_prediction": "`python -m jobs.status` shows the reasons and columns, the table `rejections` each row "
+    "that scoring rejected. Has a unit or a column of the source changed? Mend `[source.columns]` or the source, then "
+    "`python -m jobs.pull --full` and `python -m jobs.score`. Rows that were never queued: `python -m jobs.requeue`, "
+    "then `python -m jobs.score`",
+    "drift": "See whether a unit, a device or the patients have changed: `python -m jobs.report` shows all figures, "
+    "docs/monitoring.md says what they mean",
+    "realised_below_limit": "`python -m jobs.report` shows it by week; docs/monitoring.md says what may be behind it",
+    "champion_changed": "Nothing, if you expected it; `python -m jobs.models list` shows the versions, "
+    "`python -m jobs.models rollback --reason TEXT` goes back",
+    "verdict_blocked": "`python -m jobs.models show {number}` says why",
+    "awaits_approval": "`python -m jobs.models show {number}`, then "
+    "`python -m jobs.models promote {number} --reason TEXT`",
+}
+"""What to do about each condition, in a sentence with the command; docs/operations.md says more."""
+_OF_ERRORS = "Look the code up in docs/operations.md; `python -m jobs.health` says whether it is still so"
+"""What stands for the codes of errors, which have messages that say what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Something that people are told of."""
+
+    name: str
+    """The same as long as it is the same condition: a reason of health's, with the source that it is about, or what has
+    happened, with its number."""
+    what: str
+    """A sentence."""
+    advice: str
+    """What to do, with the command."""
+    cause: str = ""
+    """Why it holds, as a code, where it may hold for other reasons too."""
+    happened_at: datetime | None = None
+    """Of what has happened, and so is told once and never over; None of what holds."""
+
+
+def _of_health(found: Sequence[Complaint]) -> Iterator[Condition]:
+    def name(complaint: Complaint) -> str:
+        return f"{complaint.reason}:{complaint.source}".rstrip(":")
+
+    for of, group in groupby(sorted(found, key=name), key=name):
+        same = list(group)
+        what, causes = "; ".join(each.what for each in same), ", ".join(sorted({each.cause for each in same}))
+        yield Condition(of, what, ADVICE.get(same[0].reason, _OF_ERRORS), causes)
+
+
+def _awaits_approval(verdict: MoveLine | None, figures: ServiceFigures) -> Iterator[Condition]:
+    """The newest verdict's challenger, as long as nobody has moved or pinned the champion since."""
+    if verdict is None or verdict.reason != Reason.AWAITS_APPROVAL:
+        return
+    if verdict.champion_sequence == figures.champion.sequence:
+        number = verdict.challenger
+        what = f"version {number} is better than the champion, and waits for a person's approval"
+        yield Condition(f"awaits_approval:{number}", what, ADVICE["awaits_approval"].format(number=number))
+
+
+def _of_monitoring(figures: ServiceFigures) -> Iterator[Condition]:
+    """One condition for each feature and figure, so that another feature's is told on the same day."""
+    for each in alarming(figures.of_nights):
+        yield _beyond("drift", each, each.feature)
+    for each in alarming(figures.of_outcomes):
+        yield _beyond("realised_below_limit", each, str(each.model_version))
+
+
+def _beyond(reason: str, found: KeptFigure, of: str) -> Condition:
+    about = " of ".join(filter(None, (found.figure.replace("_", " "), found.feature)))
+    usual = f"{found.reference or 0.0:.3g}, give or take {found.allowed or 0.0:.3g}"
+    what = f"{about}, of version {found.model_version}, is {found.value or 0.0:.3g} where it should be {usual}"
+    return Condition(":".join(filter(None, (reason, found.figure, of))), what, ADVICE[reason])
+
+
+def _events(moves: Sequence[MoveLine]) -> Iterator[Condition]:
+    for move in moves:
+        if move.to_version != move.from_version:
+            name, number, was = "champion_changed", move.to_version, move.from_version
+            before = "there was none before" if was is None else f"before it was version {was}"
+            what = f"version {number} is the champion now ({move.verdict}); {before}"
+        elif move.verdict == Decision.BLOCKED and move.reason != Reason.AWAITS_APPROVAL:
+            name, number = "verdict_blocked", move.challenger
+            what = f"version {number} was kept from becoming champion by a guard ({move.reason})"
+        else:
+            continue
+        advice = ADVICE[name].format(number=number)
+        yield Condition(f"{name}:{move.id}", what, advice, happened_at=move.decided_at)
+
+
+class Kind(StrEnum):
+    """The news about a condition."""
+
+    HOLDS = "holds"
+    FLAPS = "flaps"
+    HAPPENED = "happened"
+    OVER = "over"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """News of a condition for a receiver."""
+
+    kind: Kind
+    since: datetime
+    """When it was first seen, or happened."""
+    known: Remembered
+    """What the receiver was told of it before."""
+    what: str = ""
+    advice: str = ""
+    cause: str = ""
+
+    @property
+    def name(self) -> str:
+        """The condition's."""
+        return self.known.condition
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The alerts that a receiver is owed, and how its conditions are to be remembered."""
+
+    alerts: list[Alert]
+    noted: list[Remembered]
+    """Those that flap and have turned or settled, as they are to be remembered from now on."""
+    forget: list[str]
+    """Those that need not be remembered."""
+
+
+def pending(conditions: Sequence[Condition], remembered: Sequence[Remembered], now: datetime) -> Pending:
+    """Find what a receiver is to be told, given what it was told before. What somebody else is sending is left to
+    them."""
+    known = {each.condition: each for each in remembered}
+    holding = {each.name: each for each in conditions}
+    of_all = {name: known.get(name) or Remembered(name, now) for name in (*holding, *known)}
+    free = [(holding.get(name), each) for name, each in of_all.items() if not each.is_claimed(now)]
+    due = [alert for condition, each in free if (alert := _alert(condition, each, now)) is not None]
+    told = {alert.name for alert in due}
+    noted = [_noted(condition, each, now) for condition, each in free if each.flapped_at and each.condition not in told]
+    return Pending(
+        alerts=due,
+        noted=[each for each in noted if each != known[each.condition]],
+        # It makes no difference any more to what is told.
+        forget=[
+            each.condition
+            for condition, each in free
+            if condition is None and not each.is_open and each.flapped_at is None and not _told_lately(each, now)
+        ],
+    )
+
+
+def once_taken(alert: Alert, now: datetime) -> Remembered:
+    """Make what is remembered of a condition once the receiver has taken an alert of it."""
+    if alert.kind is Kind.OVER:
+        return replace(alert.known, is_open=False, flapped_at=None, claimed_until=None)
+    return replace(
+        alert.known,
+        since=alert.since,
+        told_at=now,
+        is_open=alert.kind is not Kind.HAPPENED,
+        cause=alert.cause,
+        told_lately=(*_told_lately(alert.known, now), now),
+        flapped_at=now if alert.kind is Kind.FLAPS else None,
+        claimed_until=None,
+    )
+
+
+def _alert(condition: Condition | None, known: Remembered, now: datetime) -> Alert | None:
+    if condition is None:
+        is_over = known.is_open if known.flapped_at is None else _has_settled(None, known, now)
+        return Alert(Kind.OVER, known.since, known) if is_over else None
+    if condition.happened_at is not None:
+        kind, since = (Kind.HAPPENED if known.told_at is None else None), condition.happened_at
+    else:
+        # What has come again, after the receiver was told that it was over, began now.
+        kind, since = _kind(condition, known, now), known.since if known.told_at is None or known.is_open else now
+    return None if kind is None else Alert(kind, since, known, condition.what, condition.advice, condition.cause)
+
+
+def _kind(condition: Condition, known: Remembered, now: datetime) -> Kind | None:
+    is_a_day_ago = known.told_at is None or now - known.told_at >= A_DAY
+    if known.flapped_at is not None and not _has_settled(condition, known, now):
+        return Kind.FLAPS if is_a_day_ago else None
+    if _has_turned(condition, known) and len(_told_lately(known, now)) >= MOST_TOLD_IN_AN_HOUR:
+        return Kind.FLAPS
+    return Kind.HOLDS if is_a_day_ago or _has_turned(condition, known) else None
+
+
+def _noted(condition: Condition | None, known: Remembered, now: datetime) -> Remembered:
+    """Remember one that flaps as it is seen now."""
+    if _has_turned(condition, known):
+        cause = known.cause if condition is None else condition.cause
+        return replace(known, is_open=condition is not None, cause=cause, flapped_at=now)
+    return replace(known, flapped_at=None) if _has_settled(condition, known, now) else known
+
+
+def _has_turned(condition: Condition | None, known: Remembered) -> bool:
+    """Whether it has come, gone or got another cause; where that was not kept, it has the same."""
+    if condition is None or not known.is_open:
+        return known.is_open != (condition is not None)
+    return known.cause not in (None, condition.cause)
+
+
+def _has_settled(condition: Condition | None, known: Remembered, now: datetime) -> bool:
+    is_long = known.flapped_at is not None and now - known.flapped_at >= SETTLED_AFTER
+    return is_long and not _has_turned(condition, known)
+
+
+def _told_lately(known: Remembered, now: datetime) -> list[datetime]:
+    return [moment for moment in known.told_lately if now - moment < AN_HOUR]
+
+
+_COLOURS = {Kind.HOLDS: "failure", Kind.FLAPS: "failure", Kind.HAPPENED: "info", Kind.OVER: "success"}
+_SAYS = {Kind.FLAPS: " comes and goes", Kind.OVER: " is over"}
+
+
+def _message(alert: Alert) -> Message:
+    """Say what is so, on which machine, since when, and what to do."""
+    moment = f"{alert.since:%Y-%m-%d %H:%M} UTC"
+    since = f"At {moment}" if alert.kind is Kind.HAPPENED else f"Seen since {moment}"
+    sentence = f"{alert.what[:1].upper()}{alert.what[1:]}".rstrip(".")
+    body = f"{sentence}.\n{since}.\nWhat to do: {alert.advice}."
+    if alert.kind is Kind.FLAPS:
+        body += "\nIt comes and goes: you hear of it again when it has been over for an hour, or in a day."
+    elif alert.kind is Kind.OVER:
+        body = f"It was seen since {moment}, and is so no more."
+    return Message(_title(alert.name + _SAYS.get(alert.kind, "")), body, _COLOURS[alert.kind])
+
+
+def _title(name: str) -> str:
+    return f"pima on {socket.gethostname()}: {name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """The end of a telling."""
+
+    told: list[str]
+    """Conditions that a receiver took an alert of."""
+    over: list[str]
+    """Those of which one took that they are over."""
+    problems: dict[int, Problem]
+    """Of receivers that did not take everything, by their place in `alerts.urls`, from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """Whoever tells: a scheduler, or a command."""
+
+    engine: Engine
+    settings: Settings
+    declared: Declaration
+    environ: Mapping[str, str]
+    is_scheduler: bool = False
+    seconds: int = SECONDS_TO_TAKE
+    """How long each receiver has."""
+
+    def tell(self) -> Telling:
+        """Tell each receiver what is due. Raises what keeps the database from being read or written."""
+        found = self.conditions()
+        told: set[str] = set()
+        over: set[str] = set()
+        problems = {}
+        for number, url in enumerate(receivers(self.settings.alerts), 1):
+            taken, problem = self._tell_one(number, url, found)
+            over |= {alert.name for alert in taken if alert.kind is Kind.OVER}
+            told |= {alert.name for alert in taken if alert.kind is not Kind.OVER}
+            if problem is not None:
+                problems[number] = problem
+        return Telling(sorted(told), sorted(over), problems)
+
+    def conditions(self) -> list[Condition]:
+        """Find all that holds or has happened lately, told or not. Raises what keeps the database from being read."""
+        require_file(self.engine.url)
+        with reading(self.engine) as connection:
+            require_revision(connection, self.engine.url)  # what is told could not be kept in an earlier one
+            figures = read_figures(connection, (), self.settings.health.limits)
+            moves = service_figures.moves_since(connection, figures.now - _OLDEST_EVENT)
+            verdict = service_figures.newest_verdict(connection)
+            # Where cron starts the jobs there never is a scheduler; one that asks lives.
+            ever_lived = service_figures.scheduler_heartbeat(connection) is not None
+        found = [
+            complaint
+            for complaint in complaints(self.engine, self.settings, self.declared)
+            if complaint.reason != "scheduler_silent" or (ever_lived and not self.is_scheduler)
+        ]
+        return [*_of_health(found), *_awaits_approval(verdict, figures), *_of_monitoring(figures), *_events(moves)]
+
+    def waiting(self, found: Sequence[Condition]) -> dict[int, list[Alert]]:
+        """Find what each receiver would be told now; changes nothing."""
+        with reading(self.engine) as connection:
+            now = clock(connection)
+            return {
+                number: pending(found, alerts.read_alerts(connection, number), now).alerts
+                for number, _ in enumerate(receivers(self.settings.alerts), 1)
+            }
+
+    def test(self) -> dict[int, Problem]:
+        """Send each receiver a message that says so; the problems of those that did not take it."""
+        trial = Message(_title("a test"), "Alerts of this installation reach you.", "info")
+        sent = {
+            number: send(url, [trial], self.environ, self.seconds)
+            for number, url in enumerate(receivers(self.settings.alerts), 1)
+        }
+        return {number: each.problem for number, each in sent.items() if each.problem is not None}
+
+    def _tell_one(self, number: int, url: str, found: Sequence[Condition]) -> tuple[list[Alert], Problem | None]:
+        """Tell one receiver; what it has taken, and why it did not take the rest."""
+        claimed = self._claim(number, found)
+        if not claimed:
+            return [], None
+        sent = send(url, [_message(alert) for alert in claimed], self.environ, self.seconds)
+        if sent.problem is not None:
+            # The address but for its scheme is a secret, in parts that apprise does not hide: a path, a header.
+            scheme = re.match(r"(\w+)://", url)
+            facts = {"receiver": number, "scheme": scheme and scheme[1], "problem": str(sent.problem)}
+            get_logger().warning("alerts were not taken, and will be sent again", **facts)
+        taken = [alert for alert, is_taken in zip(claimed, sent.taken, strict=True) if is_taken]
+        with writing(self.engine) as connection:
+            now = clock(connection)
+            for alert in taken:
+                alerts.keep(connection, number, once_taken(alert, now))
+            alerts.release(connection, number, [alert.name for alert in claimed if alert not in taken])
+        return taken, sent.problem
+
+    def _claim(self, number: int, found: Sequence[Condition]) -> list[Alert]:
+        """Claim what is this process's to send."""
+        with reading(self.engine) as connection:
+            seen = pending(found, alerts.read_alerts(connection, number), clock(connection))
+        if not seen.alerts and not seen.noted and not seen.forget:
+            return []
+        with writing(self.engine) as connection:
+            now = clock(connection)
+            names = [condition.name for condition in found]
+            claimed = pending(found, alerts.lock_alerts(connection, number, names, now), now)
+            until = now + timedelta(seconds=self.seconds) + _TO_NOTE_IT
+            alerts.claim(connection, number, [alert.name for alert in claimed.alerts], until)
+            for each in claimed.noted:
+                alerts.keep(connection, number, each)
+            alerts.forget(connection, number, claimed.forget)
+        return claimed.alerts
+
+
+def receivers(settings: AlertsSettings) -> list[str]:
+    """The receivers' addresses, in order."""
+    lines = (line.strip() for line in settings.urls.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+class BackgroundTelling:
+    """Telling from within a scheduler: after each run, and every few minutes of what comes without one, such as a row
+    that waits too long. In a thread of its own, so that no receiver, and no fault here, keeps a job waiting."""
+
+    def __init__(self, tell: Callable[[], object] | None, seconds: float = SECONDS_BETWEEN_LOOKS) -> None:
+        """`tell` tells what is due; None tells nobody of anything."""
+        self._tell, self._seconds = tell, seconds
+        self._wake, self._ending = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
+
+    def __enter__(self) -> None:
+        # It waits before its first look, too: what is owed at start may be done by then.
+        if self._tell is not None:
+            self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(_SECONDS_TO_END)
+
+    def wake(self) -> None:
+        """Look now; returns at once."""
+        self._wake.set()
+
+    def _run(self) -> None:
+        while self._tell is not None:
+            self._wake.wait(self._seconds)
+            self._wake.clear()
+            if self._ending.is_set():
+                return
+            try:
+                self._tell()
+            except PimaError as error:
+                get_logger().warning("alerts: it is tried again in a few minutes", error_code=error.code)
+            except Exception as error:  # noqa: BLE001 (it must not end the scheduler, and no text of it is ours to show)
+                get_logger().error("alerts: a defect of pima, please report it", error=type(error).__name__)

@@ -1,0 +1,223 @@
+"""Model versions as an MLflow has them: what is not there is written, and nothing is written twice.
+
+A version becomes a run of an experiment and a version of a registered model, with parameters, figures, labels and its
+card; no patient's value, and no model. MLflow numbers a registered model's versions by itself; which of pima's it is
+stands in the label `pima.version`.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from pima.cards.gathering import read_card
+from pima.cards.markdown import as_markdown
+from pima.cards.records import Card, Evidence
+from pima.core.wording import FIGURES
+from pima.errors import MlflowExtraMissing, MlflowNotWritten, NoSuchVersion, WrongConfiguration
+from pima.errors.extras import install_line
+from pima.process.recorded_run import as_json
+from pima.process.stopping import StopRequest
+from pima.settings.sections import MlflowSettings
+from pima.store import registry
+from pima.store.database import with_driver
+from pima.store.engine import reading
+from pima.store.registry import VersionSummary
+from pima.store.source_engine import place_of
+
+_CHAMPION = "champion"
+_VERSION = "pima.version"
+# A number may come a second time: behind a restored backup, or from another database.
+_SHA256 = "pima.compiled_sha256"
+# What no later try can mend.
+_REFUSALS = ("INVALID_PARAMETER_VALUE", "PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED", "NOT_FOUND")
+# It reports its use to its makers unless it is told not to, and tries an away server for several minutes.
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+}
+_LONGEST = 5_000
+"""The length that MLflow takes of a text that is no card."""
+_NAMES = {label: name for name, label in FIGURES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Mirroring:
+    """The versions that were mirrored, and those that there are."""
+
+    versions: int
+    mirrored: tuple[int, ...]
+    """Those that were not in MLflow, or not whole."""
+    champion: int | None
+
+
+def mirror(engine: Engine, settings: MlflowSettings, stop: StopRequest, dry_run: bool = False) -> Mirroring:
+    """Write each version that is not there, oldest first, and point at the champion; a dry run only looks.
+
+    Raises WrongConfiguration, MlflowExtraMissing or MlflowNotWritten.
+    """
+    _require_another_place(engine, settings.tracking_uri)
+    copy = MlflowCopy(settings.tracking_uri, settings.name)
+    with reading(engine) as connection:
+        versions = {version.number: version.compiled_sha256 for version in registry.list_versions(connection)}
+        champion = registry.read_champion(connection).model_version
+    there = copy.numbers()
+    missing = sorted(each for each in versions.items() if each not in there)
+    if not dry_run:
+        copy.begin()
+        for number, sha256 in missing:
+            stop.check()
+            with reading(engine) as connection:
+                version = registry.read_version(connection, number)
+            if version is None:
+                raise NoSuchVersion(number=number)
+            there[number, sha256] = copy.add(version, read_card(engine, number))
+        copy.point(None if champion is None else there[champion, versions[champion]])
+    return Mirroring(len(versions), tuple(number for number, _ in missing), champion)
+
+
+def _require_another_place(engine: Engine, tracking_uri: str) -> None:
+    """MLflow makes tables of its own where it is told to, one of them called `runs`."""
+    expected = "the address of an MLflow server, or of a database of its own, such as sqlite:///mlflow.db"
+    if not tracking_uri:
+        raise WrongConfiguration(what="mlflow.tracking_uri is not set", expected=expected)
+    try:
+        known = with_driver(make_url(tracking_uri))
+    except (ArgumentError, ValueError):
+        known = None
+    if known is not None and place_of(known) == place_of(engine.url):
+        raise WrongConfiguration(what="mlflow.tracking_uri names pima's own database", expected=expected)
+
+
+class MlflowCopy:
+    """The copy of pima's versions in an MLflow, under one name."""
+
+    def __init__(self, tracking_uri: str, name: str) -> None:
+        """Raises MlflowExtraMissing, MlflowNotWritten or WrongConfiguration."""
+        os.environ.update(_ENVIRONMENT)
+        logging.getLogger("urllib3").setLevel(logging.ERROR)  # of each try it tells the address
+        try:
+            from mlflow import MlflowClient
+        except ImportError:
+            raise MlflowExtraMissing(install=install_line("mlflow")) from None
+        self._name, self._experiment = name, ""
+        with _told():
+            self._client: Any = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+
+    def begin(self) -> None:
+        """Make the experiment and the registered model where they are not there."""
+        with _told():
+            found = self._client.get_experiment_by_name(self._name)
+            self._experiment = found.experiment_id if found else self._client.create_experiment(self._name)
+            if not self._client.search_registered_models(f"name = '{self._name}'"):
+                self._client.create_registered_model(self._name, description="pima's model versions, as it has them.")
+
+    def numbers(self) -> dict[tuple[int, str], str]:
+        """Find the versions that are there whole, each by its number and sha256, with the numbers that MLflow gave
+        them."""
+        with _told():
+            found: dict[tuple[int, str], str] = {}
+            token = None
+            while True:
+                page = self._client.search_model_versions(f"name = '{self._name}'", page_token=token)
+                ours = (each for each in page if {_VERSION, _SHA256} <= each.tags.keys())
+                found |= {(int(each.tags[_VERSION]), each.tags[_SHA256]): each.version for each in ours}
+                token = page.token
+                if not token:
+                    return found
+
+    def add(self, version: VersionSummary, card: Card) -> str:
+        """Write a version that is not there, or not whole, after `begin`; the number that MLflow gave it."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        at, labels = int(version.created_at.timestamp() * 1000), _labels(version, card)
+        same = " AND ".join(f"tags.`{name}` = '{labels[name]}'" for name in (_VERSION, _SHA256))
+        with _told():
+            # The run that a stopped mirroring has left, where there is one.
+            left = self._client.search_runs([self._experiment], same, max_results=1)
+            run = left[0] if left else self._client.create_run(self._experiment, at, labels, f"v{version.number}")
+            # The same at the same moment is the same once more.
+            self._client.log_batch(
+                run.info.run_id,
+                metrics=[Metric(name, value, at, 0) for name, value in _figures(version, card.facts.evidence).items()],
+                params=[Param(name, value) for name, value in _parameters(version, card).items()],
+                tags=[RunTag(name, value) for name, value in labels.items()],
+            )
+            self._client.log_text(run.info.run_id, as_markdown(card), "card.md")
+            self._client.log_text(run.info.run_id, json.dumps(as_json(card), default=str, indent=1), "card.json")
+            self._client.set_terminated(run.info.run_id, end_time=at)
+            made = self._client.create_model_version(
+                self._name,
+                source=run.info.artifact_uri,
+                run_id=run.info.run_id,
+                tags=labels,
+                description=f"pima's version {version.number}; its card is among the run's artifacts.",
+            )
+            number: str = made.version
+            return number
+
+    def point(self, number: str | None) -> None:
+        """Have the alias `champion` lead to a version by MLflow's number, or to none."""
+        with _told():
+            model = self._client.get_registered_model(self._name)
+            if model.aliases.get(_CHAMPION) == number:
+                return
+            if number is None:
+                self._client.delete_registered_model_alias(self._name, _CHAMPION)
+            else:
+                self._client.set_registered_model_alias(self._name, _CHAMPION, number)
+
+
+def _parameters(version: VersionSummary, card: Card) -> dict[str, str]:
+    found = {"threshold": version.threshold, "seed": version.seed, "outcome": card.facts.outcome}
+    found |= {"training_rows": version.training_rows, "holdout_rows": version.holdout_rows}
+    found |= {"features": ", ".join(each.name for each in card.facts.inputs)}
+    found |= {f"settings/{name}": value for name, value in version.settings.items()}
+    found |= {f"libraries/{name}": value for name, value in version.libraries.items()}
+    return {name: str(value)[:_LONGEST] for name, value in found.items()}
+
+
+def _figures(version: VersionSummary, evidence: Evidence | None) -> dict[str, float]:
+    """Figures on the verdict's rows, with the ends of their intervals; what could not be computed is left out."""
+    holdout = version.metrics["holdout"] or {}
+    found: dict[str, float | None] = {f"test/{name}": value for name, value in holdout.items()}
+    for measured in () if evidence is None else evidence.figures:
+        figure, name = measured.figure, f"evidence/{_NAMES[measured.name]}"
+        found |= {name: figure.value, f"{name}/low": figure.low, f"{name}/high": figure.high}
+    return {name: float(value) for name, value in found.items() if value is not None}
+
+
+def _labels(version: VersionSummary, card: Card) -> dict[str, str]:
+    judged = card.facts.judged
+    found = {"data_fingerprint": version.data_fingerprint}
+    if judged is not None:
+        found |= {"verdict": judged.verdict, "reason": judged.reason, "explanation": judged.explanation}
+        found |= {"against": str(judged.against or "none")}
+    labels = {f"pima.{name}": value[:_LONGEST] for name, value in found.items()}
+    return {_VERSION: str(version.number), _SHA256: version.compiled_sha256} | labels
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Raise MLflow's errors as ours, without their text, which may hold the address and its password."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        code = str(error.error_code)
+        if any(word in code for word in _REFUSALS):
+            expected = "a tracking URI that it takes, and the right to write there"
+            raise WrongConfiguration(what=f"MLflow refuses mlflow.tracking_uri ({code})", expected=expected) from None
+        raise MlflowNotWritten(what=code) from None
+    except (OSError, SQLAlchemyError) as error:
+        raise MlflowNotWritten(what=type(error).__name__) from None

@@ -1,0 +1,196 @@
+"""The figures of the service: the one record that status, report, metrics, health and alerts are made of, and what
+`status` and `models list` show. Without numpy, as long as no outcome has come after a prediction."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from pima.core.unpredicted import Limits
+from pima.core.watched import State, volumes
+from pima.settings.sections import Settings
+from pima.store import pulled_sources, queue, registry, report_figures, runs, service_figures
+from pima.store.engine import clock, reading
+from pima.store.monitoring import KeptFigure, keep_figures, newest_figures, rows_of_nights
+from pima.store.predictions import realised_accuracy
+from pima.store.pulled_sources import SourcePull
+from pima.store.queue import Waiting
+from pima.store.registry import Champion, VersionSummary
+from pima.store.unpredicted import rejected_by_pulls
+from pima.watch.unpredicted_in_words import as_shown
+
+RUNS_SHOWN = 8
+VERDICTS_SHOWN = 3
+NIGHTS_SHOWN = 30
+NEWEST_OUTCOMES = 1_000
+REALISED = "realised_"
+"""The beginning of the names of figures about predictions that came true."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFigures:
+    """The state of the service at one moment, read from the database: true after any restart, whoever asks."""
+
+    now: datetime
+    """By the database's clock."""
+    champion: Champion
+    version: VersionSummary | None
+    """The champion's; None where there is none."""
+    last_verdict: str | None
+    """What the newest retraining said; None before the first."""
+    waiting: Waiting
+    new_rows: dict[str, Any] | None
+    """How many rows have no prediction, and why; None before any run of scoring has left its figures."""
+    succeeded: dict[str, datetime]
+    """When each job last succeeded."""
+    pulled: dict[str, SourcePull]
+    """The last pull of each declared source that brought all of it."""
+    monitoring: list[KeptFigure]
+    """The newest figures of the nights and of what came true."""
+
+    @property
+    def of_nights(self) -> list[KeptFigure]:
+        """The newest figures of the last nights."""
+        return [each for each in self.monitoring if not each.figure.startswith(REALISED)]
+
+    @property
+    def of_outcomes(self) -> list[KeptFigure]:
+        """The figures of each version's predictions that came true, as of the last retraining."""
+        return [each for each in self.monitoring if each.figure.startswith(REALISED)]
+
+
+def read_figures(connection: Connection, sources: Sequence[str], limits: Limits) -> ServiceFigures:
+    """Read the record; `sources` are the names of those that are declared, `limits` how many rows may have no
+    prediction."""
+    champion = registry.read_champion(connection)
+    number = champion.model_version
+    successes = pulled_sources.last_successes(connection) if sources else {}
+    return ServiceFigures(
+        now=clock(connection),
+        champion=champion,
+        version=None if number is None else registry.read_version(connection, number),
+        last_verdict=service_figures.last_verdict(connection),
+        waiting=queue.waiting(connection),
+        new_rows=as_shown(connection, limits),
+        succeeded=service_figures.last_success(connection),
+        pulled={source: successes[source] for source in sources if source in successes},
+        monitoring=newest_figures(connection),
+    )
+
+
+def alarming(figures: Sequence[KeptFigure]) -> list[KeptFigure]:
+    """Pick the figures that alarm: three of five nights were beyond the limit, a week brought too few rows, or less
+    came true than may."""
+    return [each for each in figures if each.state == State.ALERT]
+
+
+def leave_volumes(run_id: int, connection: Connection) -> None:
+    """Keep how many rows came tonight and in a week, for a run that found nothing to do; nothing without a champion."""
+    champion = registry.read_champion(connection).model_version
+    if champion is not None:
+        keep_figures(connection, run_id, champion, volumes(rows_of_nights(connection, clock(connection))))
+
+
+def overview(engine: Engine, settings: Settings) -> dict[str, Any]:
+    """Read everything that `status` shows, in one transaction."""
+    sources = [source.name for source in settings.sources]
+    with reading(engine) as connection:
+        found = read_figures(connection, sources, settings.health.limits)
+        realised = realised_accuracy(connection, NEWEST_OUTCOMES)
+        weeks = _weeks(connection) if realised.outcomes else []
+        last_pulls = pulled_sources.last_pulls(connection) if sources else {}
+        last = runs.last_runs(connection, RUNS_SHOWN)
+        verdicts = service_figures.last_verdicts(connection, VERDICTS_SHOWN)
+        nights = report_figures.last_nights(connection, NIGHTS_SHOWN)
+        rejected = report_figures.rejections_by_reason(connection)
+    version, waiting = found.version, found.waiting
+    return {
+        "champion": {
+            "version": found.champion.model_version,
+            "pinned": found.champion.pinned,
+            "trained_at": version and version.created_at,
+            "holdout_accuracy": version and (version.metrics["holdout"] or {}).get("accuracy"),
+            "last_verdict": found.last_verdict,
+        },
+        "queue": {"rows": waiting.rows, "oldest": waiting.oldest},
+        "realised": {**asdict(realised), "accuracy": realised.accuracy},
+        "realised_weeks": weeks,
+        "sources": [
+            {
+                "source": name,
+                "last_pull": asdict(last_pulls[name]) if name in last_pulls else None,
+                "last_success": found.pulled[name].at if name in found.pulled else None,
+            }
+            for name in sources
+        ],
+        "runs": [asdict(run) for run in last],
+        "verdicts": [asdict(each) for each in verdicts],
+        "nights": [_night(run) for run in nights],
+        "new_rows": found.new_rows,
+        "monitoring": [asdict(figure) for figure in found.monitoring],
+        "rejections": [
+            {"reason": reason, "field": field, "rows": rows}
+            for (reason, field), rows in sorted(rejected.items(), key=lambda item: (-item[1], item[0]))
+        ],
+    }
+
+
+def _weeks(connection: Connection) -> list[dict[str, Any]]:
+    # Only here, since it brings numpy: before there are outcomes nothing needs it.
+    from pima.watch.realised import by_week
+
+    return [
+        {
+            "monday": week.monday,
+            "outcomes": week.outcomes,
+            "correct": week.correct,
+            "accuracy": week.share and week.share.value,
+        }
+        for week in by_week(report_figures.came_true(connection, NEWEST_OUTCOMES))
+    ]
+
+
+def _night(run: runs.Run) -> dict[str, Any]:
+    assert run.finished_at is not None  # noqa: S101 (they were asked for by it)
+    by_pulls = rejected_by_pulls(run.counts)
+    return {
+        "started_at": run.started_at,
+        "status": run.status,
+        "seconds": (run.finished_at - run.started_at).total_seconds(),
+        "predicted": run.counts.get("predicted", 0),
+        "rejected": run.counts.get("rejected", 0) + by_pulls,
+        "rejected_by_pulls": by_pulls,
+    }
+
+
+def versions(engine: Engine) -> dict[str, Any]:
+    """Read everything that `models list` shows, newest first: each version with what it and the champion then got on
+    the same rows."""
+    with reading(engine) as connection:
+        champion = registry.read_champion(connection)
+        listed = registry.list_versions(connection)
+        moves = registry.list_moves(connection)
+    # A version is challenger once; a person's moves have none.
+    judged = {move["challenger"]: _judged(move) for move in moves}
+    return {
+        "champion": champion.model_version,
+        "pinned": champion.pinned,
+        "versions": [asdict(version) | {"judged": judged.get(version.number)} for version in listed],
+    }
+
+
+def _judged(move: dict[str, Any]) -> dict[str, Any]:
+    figures = move["figures"]
+    challenger, champion = figures.get("challenger") or {}, figures.get("champion") or {}
+    return {
+        "verdict": move["verdict"],
+        "reason": move["reason"],
+        "against": move["from_version"],
+        "rows": challenger.get("rows"),
+        "correct": challenger.get("correct"),
+        "champion_correct": champion.get("correct"),
+        "majority_correct": figures.get("majority_correct"),
+        "measured": figures.get("measured"),
+    }

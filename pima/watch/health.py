@@ -1,0 +1,164 @@
+"""Is the service well? For a container's HEALTHCHECK and for people: the reasons why not, or none."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from sqlalchemy import Connection, Engine
+
+from pima.core.features import Declaration, first_difference
+from pima.errors import PimaError
+from pima.schedule.ticks import JOBS, Schedule, pull_of, schedules
+from pima.settings.sections import ScheduleSettings, Settings
+from pima.store import pulled_sources, service_figures
+from pima.store.engine import reading
+from pima.store.runs import Status
+from pima.store.schema import require_schema
+from pima.store.urls import require_file
+from pima.watch.figures import ServiceFigures, read_figures
+
+_PERIODS = 2
+_ENDED_BADLY: dict[str, str] = {
+    Status.FAILED: "failed",
+    Status.REFUSED: "was refused",
+    Status.CRASHED: "crashed",
+    Status.TRY_AGAIN_LATER: "gave up after its last try",
+}
+_A_MINUTE, _TEN_YEARS = timedelta(minutes=1), timedelta(days=3652)
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """Something that is wrong with the service."""
+
+    reason: str
+    """A code, as docs/operations.md explains it."""
+    what: str
+    """A sentence for people."""
+    source: str = ""
+    """The source that it is about, if it is about one."""
+    cause: str = ""
+    """Why, as a code, where the same reason may have others; unlike the sentence it holds no age and no count."""
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.what}"
+
+
+def complaints(engine: Engine, settings: Settings, declared: Declaration) -> list[Complaint]:
+    """Find what is wrong; nothing where all is well. `declared` is what the settings declare.
+
+    Raises WrongConfiguration for a wrong schedule, and nothing for what a database can do.
+    """
+    scheduled = schedules(settings.schedule)
+    sources = [source.name for source in settings.sources]
+    try:
+        require_file(engine.url)
+        kept = require_schema(engine)
+        with reading(engine) as connection:
+            found = read_figures(connection, sources, settings.health.limits)
+            first_seen = service_figures.schedules_first_seen(connection)
+            return [
+                *_settings_differ(declared, kept),
+                *_scheduler_is_silent(connection, settings.schedule, found.now),
+                *_last_run_failed(connection, settings.schedule, found.now),
+                *_success_is_old(found, scheduled, first_seen),
+                *_last_pull_failed(connection, settings.schedule, sources, found.now),
+                *_pull_is_old(found, scheduled, first_seen, sources),
+                *_rows_wait(found, scheduled["score"]),
+                *_rows_lack_predictions(found),
+            ]
+    except PimaError as error:
+        return [Complaint(error.code, str(error))]
+
+
+def _settings_differ(declared: Declaration, kept: Declaration) -> Iterator[Complaint]:
+    """Settings that jobs refuse; not the holdout's salt and share, which no role of those that look has a right to."""
+    if (what := first_difference(declared, kept)) is not None:
+        mend = "jobs refuse such settings: set them back, or carry the change over by python -m jobs.migrate --features"
+        yield Complaint("declaration_differs", f"{what}; {mend}")
+
+
+def _scheduler_is_silent(connection: Connection, schedule: ScheduleSettings, now: datetime) -> Iterator[Complaint]:
+    heartbeat = service_figures.scheduler_heartbeat(connection)
+    if heartbeat is None:
+        yield Complaint("scheduler_silent", "no scheduler has run on this database yet")
+    elif (now - heartbeat).total_seconds() > schedule.stale_seconds:
+        yield Complaint("scheduler_silent", f"the scheduler's last sign of life is {_in_words(now - heartbeat)} old")
+
+
+def _last_run_failed(connection: Connection, schedule: ScheduleSettings, now: datetime) -> Iterator[Complaint]:
+    for job in JOBS:
+        last = service_figures.last_end(connection, job, schedule.retries)
+        if last is not None and last.status in _ENDED_BADLY:
+            ended = f"{_ENDED_BADLY[last.status]} ({last.error_code}) {_in_words(now - last.heartbeat_at)} ago"
+            what = f"the last run of {job} {ended}; `runs` and the log say why"
+            yield Complaint(f"{job}_failed", what, cause=last.error_code or last.status)
+
+
+def _success_is_old(
+    found: ServiceFigures, scheduled: dict[str, Schedule], first_seen: dict[str, datetime]
+) -> Iterator[Complaint]:
+    for job, schedule in scheduled.items():
+        since = max(filter(None, (found.succeeded.get(job), first_seen.get(job))), default=found.now)
+        if found.now - since > _PERIODS * period(schedule, found.now):
+            what = f"{job} has not succeeded for {_in_words(found.now - since)}, more than {_PERIODS} of its periods"
+            yield Complaint(f"{job}_not_succeeding", what)
+
+
+def _last_pull_failed(
+    connection: Connection, schedule: ScheduleSettings, sources: Sequence[str], now: datetime
+) -> Iterator[Complaint]:
+    ends = pulled_sources.last_ends(connection, sources, schedule.retries) if sources else {}
+    for name, last in ends.items():
+        if last.status in _ENDED_BADLY:
+            ended = f"{_ENDED_BADLY[last.status]} ({last.error_code}) {_in_words(now - last.at)} ago"
+            what = f"the last pull of {name} {ended}; `runs` and the log say why"
+            yield Complaint("pull_failed", what, name, last.error_code or last.status)
+
+
+def _pull_is_old(
+    found: ServiceFigures, scheduled: dict[str, Schedule], first_seen: dict[str, datetime], sources: Sequence[str]
+) -> Iterator[Complaint]:
+    allowed = _PERIODS * min(period(schedule, found.now) for schedule in scheduled.values())
+    for name in sources:
+        last = found.pulled[name].at if name in found.pulled else None
+        since = max(filter(None, (last, first_seen.get(pull_of(name)))), default=found.now)
+        if found.now - since > allowed:
+            what = f"{name} was not pulled for {_in_words(found.now - since)}, more than {_PERIODS} of its periods"
+            yield Complaint("pull_not_succeeding", what, name)
+
+
+def _rows_wait(found: ServiceFigures, schedule: Schedule) -> Iterator[Complaint]:
+    oldest = found.waiting.oldest
+    if oldest is not None and found.now - oldest > _PERIODS * period(schedule, found.now):
+        age = _in_words(found.now - oldest)
+        what = f"the oldest row on the queue has waited for {age}, more than {_PERIODS} scoring periods"
+        yield Complaint("queue_old", what)
+    # Nothing can be scored, though retraining works: rows wait until a verdict, or a person, makes a champion.
+    if found.last_verdict is not None and found.champion.model_version is None:
+        what = f"there is none yet, so no row can be scored; the last retraining said {found.last_verdict}"
+        yield Complaint("no_champion", what)
+
+
+def _rows_lack_predictions(found: ServiceFigures) -> Iterator[Complaint]:
+    """Though every job may have succeeded."""
+    if found.new_rows and found.new_rows["too_many"]:
+        yield Complaint("rows_without_prediction", found.new_rows["what"])
+
+
+def period(schedule: Schedule, now: datetime) -> timedelta:
+    """Measure how far apart the schedule's ticks are: the longest gap among the two before now and the two after it, so
+    that a weekend or a long night is none too many. At least a minute; ten years where there are no two such ticks."""
+    first = schedule.next(now)
+    second = first and schedule.next(first)
+    ticks = [*schedule.newest(now - _TEN_YEARS, now, 2), *filter(None, (first, second))]
+    gaps = [later - earlier for earlier, later in pairwise(ticks)]
+    return max(_A_MINUTE, *gaps) if gaps else _TEN_YEARS
+
+
+def _in_words(age: timedelta) -> str:
+    hours = age.total_seconds() / 3600
+    if hours < 2:
+        return f"{age.total_seconds():.0f} seconds"
+    return f"{hours / 24:.1f} days" if hours >= 48 else f"{hours:.1f} hours"

@@ -1,0 +1,168 @@
+"""The Prometheus endpoint: every figure is read from the database when it is asked for, so restarts lose nothing."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import Connection, Engine
+
+from pima.core.unpredicted import USUAL_LIMITS, Limits
+from pima.core.watched import State
+from pima.errors import PimaError, WrongConfiguration
+from pima.logs import get_logger
+from pima.schedule.ticks import JOBS
+from pima.settings.sections import MetricsSettings
+from pima.store import service_figures
+from pima.store.engine import reading
+from pima.store.runs import Status
+from pima.watch.figures import REALISED, ServiceFigures, read_figures
+
+_SECONDS_TO_WAIT = 10
+"""For earlier requests: as long as Prometheus waits by default."""
+_COUNTED = [(job, str(status)) for job in JOBS for status in Status if status is not Status.RUNNING]
+"""From the first scrape on, since an increase is only seen of what was there before."""
+_PULLED = ("inserted", "updated", "unchanged", "rejected", "vanished", "deleted")
+
+
+def serve_metrics(
+    engine: Engine, settings: MetricsSettings, sources: Sequence[str] = (), limits: Limits = USUAL_LIMITS
+) -> None:
+    """Listen in a thread, where a port is set; `sources` are the names of those to tell of, `limits` how many rows may
+    have no prediction.
+
+    Raises WrongConfiguration where the port can't be had.
+    """
+    if settings.port == 0:
+        return
+    registered = CollectorRegistry()
+    registered.register(DatabaseFigures(engine, sources, limits))
+    try:
+        start_http_server(settings.port, settings.address, registered)
+    except OSError as error:
+        what = f"metrics.address {settings.address} and metrics.port {settings.port} ({error.strerror})"
+        raise WrongConfiguration(what=what, expected="an address of this machine and a free port") from None
+    get_logger().info("metrics are served", address=settings.address, port=settings.port)
+
+
+class DatabaseFigures(Collector):
+    """All metrics in one read of the database, one request after the other: however many come while it is slow, the
+    scheduler finds a connection."""
+
+    def __init__(self, engine: Engine, sources: Sequence[str] = (), limits: Limits = USUAL_LIMITS) -> None:
+        self._engine, self._sources, self._limits = engine, sources, limits
+        self._turn = threading.Lock()
+
+    def describe(self) -> list[Metric]:
+        return []  # so that registering it does not read the database
+
+    def collect(self) -> Iterator[Metric]:
+        found = self._in_turn()
+        text = "1 where the figures could be read from the database"
+        yield GaugeMetricFamily("pima_database_up", text, value=0 if found is None else 1)
+        yield from found or ()
+
+    def _in_turn(self) -> list[Metric] | None:
+        """Read all others; None where the database could not be read, or others wait for it already."""
+        if not self._turn.acquire(timeout=_SECONDS_TO_WAIT):
+            get_logger().warning("metrics: an earlier request still reads the database")
+            return None
+        try:
+            with reading(self._engine) as connection:
+                found = read_figures(connection, self._sources, self._limits)
+                return [
+                    *_of_jobs(connection, found),
+                    *(_of_sources(found) if self._sources else ()),
+                    *_of_rows(connection, found),
+                    *_of_champion(found),
+                    *_of_nights(found),
+                    *_of_outcomes(found),
+                ]
+        except PimaError as error:
+            get_logger().warning("metrics: the database could not be read", error_code=error.code)
+            return None
+        finally:
+            self._turn.release()
+
+
+def _labelled(family: Any, values: Mapping[Any, float | None]) -> Metric:
+    """Give a family one value for each tuple of labels, but for those that are None."""
+    for labels, value in sorted(values.items()):
+        if value is not None:
+            family.add_metric(labels, value)
+    metric: Metric = family
+    return metric
+
+
+def _of_jobs(connection: Connection, found: ServiceFigures) -> Iterator[Metric]:
+    success = {(job,): moment.timestamp() for job, moment in found.succeeded.items()}
+    name, text = "pima_job_last_success_timestamp_seconds", "When the job last succeeded, seconds since 1970"
+    yield _labelled(GaugeMetricFamily(name, text, labels=["job"]), success)
+    counts = dict.fromkeys(_COUNTED, 0) | service_figures.runs_by_status(connection)
+    yield _labelled(CounterMetricFamily("pima_job_runs", "Runs by how they ended", labels=["job", "status"]), counts)
+    durations = {(job,): seconds for job, seconds in service_figures.last_durations(connection).items()}
+    text = "How long the job's last finished run took"
+    yield _labelled(GaugeMetricFamily("pima_job_duration_seconds", text, labels=["job"]), durations)
+
+
+def _of_sources(found: ServiceFigures) -> Iterator[Metric]:
+    success = {(source,): pull.at.timestamp() for source, pull in found.pulled.items()}
+    name, text = "pima_source_last_success_timestamp_seconds", "When the source was last pulled, seconds since 1970"
+    yield _labelled(GaugeMetricFamily(name, text, labels=["source"]), success)
+    rows = {(source, what): pull.counts[what] for source, pull in found.pulled.items() for what in _PULLED}
+    text = "Rows by what became of them when the source was last pulled"
+    yield _labelled(GaugeMetricFamily("pima_source_rows", text, labels=["source", "result"]), rows)
+
+
+def _of_rows(connection: Connection, found: ServiceFigures) -> Iterator[Metric]:
+    results = {(result,): float(rows) for result, rows in service_figures.rows_by_result(connection).items()}
+    yield _labelled(CounterMetricFamily("pima_rows", "Rows by what scoring made of them", labels=["result"]), results)
+    waiting = found.waiting
+    yield GaugeMetricFamily("pima_queue_rows", "Rows that wait to be scored", value=waiting.rows)
+    age = (found.now - waiting.oldest).total_seconds() if waiting.oldest else 0.0
+    yield GaugeMetricFamily("pima_queue_oldest_seconds", "How long the oldest row has waited", value=max(age, 0.0))
+    new = found.new_rows or {"rows": 0, "without_prediction": 0, "too_many": False}
+    text = "Rows that were new or changed since the last good night, as of the last scoring"
+    yield GaugeMetricFamily("pima_new_rows", text, value=new["rows"])
+    without = "pima_new_rows_without_prediction"
+    yield GaugeMetricFamily(without, "How many of them have no prediction", value=new["without_prediction"])
+    yield GaugeMetricFamily("pima_new_rows_alert", "1 where these are too many", value=float(new["too_many"]))
+
+
+def _of_champion(found: ServiceFigures) -> Iterator[Metric]:
+    text = "The model version that scores; 0 for none"
+    yield GaugeMetricFamily("pima_champion_version", text, value=found.champion.model_version or 0)
+    if found.version is not None and found.version.metrics["holdout"]:
+        text = "The champion's accuracy on its test set when it was promoted"
+        accuracy = found.version.metrics["holdout"]["accuracy"]
+        yield GaugeMetricFamily("pima_champion_holdout_accuracy", text, value=accuracy)
+
+
+def _of_nights(found: ServiceFigures) -> Iterator[Metric]:
+    for name, column, text in (
+        ("pima_monitoring", "value", "The last night's figures, by feature where they are about one"),
+        ("pima_monitoring_reference", "reference", "The same of the champion's training rows, or what is usual"),
+        ("pima_monitoring_allowed", "allowed", "How far from the reference the figure may lie"),
+    ):
+        values = {(each.figure, each.feature): getattr(each, column) for each in found.of_nights}
+        yield _labelled(GaugeMetricFamily(name, text, labels=["figure", "feature"]), values)
+    alerts = {(each.figure, each.feature): float(each.state == State.ALERT) for each in found.of_nights}
+    text = "1 where three of the last five nights were beyond what is allowed, or a week brought too few rows"
+    yield _labelled(GaugeMetricFamily("pima_monitoring_alert", text, labels=["figure", "feature"]), alerts)
+
+
+def _of_outcomes(found: ServiceFigures) -> Iterator[Metric]:
+    by_labels = {(each.figure.removeprefix(REALISED), str(each.model_version)): each for each in found.of_outcomes}
+    for name, column, text in (
+        ("pima_realised", "value", "What came true of each version's predictions, as of the last retraining"),
+        ("pima_realised_low", "low", "The lower bound of the same, of its 95 % interval"),
+        ("pima_realised_high", "high", "The upper bound of the same, of its 95 % interval"),
+        ("pima_realised_outcomes", "rows", "How many outcomes the same rests on"),
+    ):
+        values = {labels: getattr(each, column) for labels, each in by_labels.items()}
+        yield _labelled(GaugeMetricFamily(name, text, labels=["figure", "version"]), values)
+    alerts = {labels: float(each.state == State.ALERT) for labels, each in by_labels.items()}
+    text = "1 where less came true than may"
+    yield _labelled(GaugeMetricFamily("pima_realised_alert", text, labels=["figure", "version"]), alerts)

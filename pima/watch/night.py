@@ -1,0 +1,120 @@
+"""A night beside what its version learned from: what a run counts of its rows, and the figures that come of it."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta
+
+import msgspec
+from sqlalchemy import Connection, Engine
+
+from pima.core.arrays import Float64Array
+from pima.core.drift import MINIMUM_ROWS, Reference, Tally, added, night_figures, tally_of
+from pima.core.features import names_of
+from pima.core.validation import Validated
+from pima.core.watched import LAST_NIGHTS, volumes
+from pima.errors import Interrupted
+from pima.process.recorded_run import never_failing
+from pima.scorer import Scorer
+from pima.store import registry
+from pima.store.engine import clock, reading, writing
+from pima.store.monitoring import keep_figures, rows_of_nights
+from pima.store.tallies import KeptTally, keep_part, keep_tally, newest_tallies, parts_of
+
+POOLED_FOR = timedelta(days=7)
+"""So far back rows are pooled where a night has too few."""
+
+
+class Watch:
+    """One run's rows, counted batch by batch."""
+
+    def __init__(self, engine: Engine, version: int, scorer: Scorer) -> None:
+        self._engine = engine
+        self._version = version
+        self._scorer = scorer
+        self._reference: Reference | None = None
+        with never_failing():
+            with reading(engine) as connection:
+                stored = registry.reference(connection, version)
+            self._reference = None if stored is None else msgspec.convert(stored, Reference)
+        self._counted = Tally()
+
+    def tally(self, validated: Validated, probabilities: Float64Array) -> Tally:
+        """Count one batch; any worker at any time."""
+        return tally_of(validated, probabilities, self._scorer.threshold, self._reference)
+
+    def add(self, tally: Tally) -> None:
+        """Add a batch that was committed; one worker at a time."""
+        self._counted = added([self._counted, tally]) if self._counted.rows else tally
+
+    def leave_figures(self, run_id: int, connection: Connection) -> None:
+        """Keep the figures of the night so far, with what workers who share the run have left; none of a run that took
+        no row."""
+        counted = added([each for each in (*parts_of(connection, run_id), self._counted) if each.rows])
+        if not counted.rows:
+            return
+        kept = newest_tallies(connection, self._version, but_of=run_id)
+        now = clock(connection)
+        night, before = night_so_far(counted, kept, now)
+        found = night_figures(names_of(self._scorer.features), night, self._reference, before)
+        beyond = [each.name for each in found if each.is_beyond] if night.rows >= MINIMUM_ROWS else None
+        keep_tally(connection, run_id, self._version, self._counted, beyond)
+        keep_figures(connection, run_id, self._version, (*volumes(rows_of_nights(connection, now)), *found))
+
+    @contextmanager
+    def part_at_the_end(self, run_id: int) -> Iterator[None]:
+        """Leave what such a worker has counted at the end of the block, also where it is stopped, but not where it
+        fails."""
+        try:
+            yield
+        except Interrupted:
+            self._leave_part(run_id)
+            raise
+        self._leave_part(run_id)
+
+    def _leave_part(self, run_id: int) -> None:
+        if self._counted.rows:
+            with never_failing(), writing(self._engine) as connection:
+                keep_part(connection, run_id, self._version, self._counted)
+
+
+def night_so_far(counted: Tally, kept: Iterable[KeptTally], now: datetime) -> tuple[Tally, list[tuple[str, ...]]]:
+    """Add to what a run counted what others counted on the same day, and on the days before where these are too few;
+    beside it stands what was beyond its limit in each night before that had rows enough, newest first.
+
+    `kept` is newest first, and read no further than needed.
+    """
+    pooled, rows = [counted], counted.rows
+    before = _NightsBefore(now.date(), counted.rows)
+    for each in kept:
+        if each.recorded_at.date() > now.date():
+            continue  # from when a clock was ahead
+        is_tonight, is_recent = each.recorded_at.date() == now.date(), now - each.recorded_at <= POOLED_FOR
+        is_short = rows < MINIMUM_ROWS and is_recent
+        # Tonight says too little, or there is enough.
+        is_known = rows < MINIMUM_ROWS or len(before.found) == LAST_NIGHTS - 1
+        if is_known and not is_tonight and not is_short:
+            break
+        # One that a run without a right to the reference has counted says nothing of the features.
+        if (is_tonight or is_short) and len(each.tally.features) == len(counted.features):
+            pooled.append(each.tally)
+            rows += each.tally.rows
+        before.look_at(each)
+    return added(pooled), before.found
+
+
+class _NightsBefore:
+    """The names of what was beyond its limit in each, newest first. Days that a night is pooled of are no nights of
+    their own: else a single odd day would be in several."""
+
+    def __init__(self, day: date, rows: int) -> None:
+        self.found: list[tuple[str, ...]] = []
+        self._day, self._rows = day, rows
+
+    def look_at(self, kept: KeptTally) -> None:
+        """Take in the next older tally; the last run of a day knows of all of it."""
+        day, rows = kept.recorded_at.date(), kept.tally.rows
+        if day == self._day or self._rows < MINIMUM_ROWS:
+            self._day, self._rows = day, self._rows + rows
+        elif kept.beyond is not None and len(self.found) < LAST_NIGHTS - 1:
+            self._day, self._rows = day, rows
+            self.found.append(kept.beyond)

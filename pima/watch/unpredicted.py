@@ -1,0 +1,134 @@
+"""Counting, at the end of each run of scoring, the rows that have no prediction: on empty nights too, without numpy."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from pima.core.unpredicted import (
+    NEVER_QUEUED,
+    NOT_LOOKED_UP,
+    Marks,
+    Pulled,
+    Rule,
+    Unpredicted,
+    Why,
+    after_pulls,
+    as_causes,
+    as_counter,
+    begun_after,
+    is_good,
+)
+from pima.process.recorded_run import as_json
+from pima.store import unpredicted as store
+from pima.store.database import database_of
+from pima.store.engine import clock, reading
+from pima.store.runs import counts_of
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The state of the rows when a run began to take some."""
+
+    highest_id: int = 0
+    """Rows of higher ids came since the last night."""
+    known_version: int = 0
+    """Higher ones are new or changed."""
+    drawn: int = 0
+    """The counter of row versions."""
+
+
+def begun(engine: Engine, run_id: int) -> Begun:
+    """Read the state of the rows, before a run takes the first one."""
+    with reading(engine) as connection:
+        drawn = store.versions_drawn(connection)
+        marks = _before(store.newest_figures(connection), run_id, drawn).marks
+    return Begun(marks.highest_id, marks.known_version, drawn)
+
+
+@dataclass(frozen=True, slots=True)
+class NightEnd:
+    """Leaves a run's figures where it is closed, and in its counts those of the rows without a prediction."""
+
+    run_id: int
+    rule: Rule
+    leave_figures: Callable[[Connection], None]
+    begun: Begun | None = None
+    """None of a run that took no row."""
+
+    def __call__(self, connection: Connection) -> dict[str, Any]:
+        """Return what belongs into the run's counts."""
+        self.leave_figures(connection)
+        return {store.KEY: as_json(_counted(connection, self))}
+
+
+def _before(last: Unpredicted | None, run_id: int, drawn: int) -> Unpredicted:
+    """The figures that this run's counts are added to."""
+    if last is None:  # the runs before it are the past, if there were any
+        return Unpredicted(marks=Marks(run_id=run_id - 1, counted_run_id=run_id - 1))
+    before = begun_after(last)
+    if before.marks.known_version <= drawn:
+        return before
+    return replace(before, marks=replace(before.marks, known_version=0))  # the counter was set back since
+
+
+def _counted(connection: Connection, night: NightEnd) -> Unpredicted:
+    database_of(connection).join_by_index(connection)  # last night's statistics say nothing of tonight's rows
+    last = store.lock_newest_figures(connection)
+    drawn = store.versions_drawn(connection) if night.begun is None else night.begun.drawn
+    before = _before(last, night.run_id, drawn)
+    marks, limits, highest = before.marks, night.rule.limits, store.highest_id(connection)
+    predicted, rejected, counted = store.counts_since(connection, marks.counted_run_id, night.run_id)
+    pulls, stood, least = _pulls_since(connection, night.rule, marks, is_first=last is None)
+    standing = after_pulls(stood, pulls)
+    by_pulls_tonight = (standing - stood).total()
+    least &= standing
+    # The first night asks for no row that was there before it: that may be all of a long history.
+    lost = 0 if last is None else _never_queued(connection, night, marks, highest)
+    # A source that has bad rows every night is told of those that came on top.
+    others = standing - least + Counter({("", NEVER_QUEUED, ""): lost})
+    earlier = {why: rows for why, rows in as_counter(before.causes).items() if not why[0] and why[1] != NEVER_QUEUED}
+    by_scoring = Counter(earlier) + Counter({("", NOT_LOOKED_UP, ""): rejected})
+    found = replace(before, predicted=before.predicted + predicted, causes=as_causes(others + by_scoring))
+    if by_scoring and found.are_too_many(limits):
+        # Some may have been corrected, labelled or deleted since, or been rejected once more.
+        by_scoring = store.rejected_and_standing(connection, marks.run_id, marks.known_version)
+        found = replace(found, causes=as_causes(others + by_scoring))
+    good = is_good(found, limits)
+    left = replace(
+        marks,
+        counted_run_id=max(counted, marks.counted_run_id),
+        # Until those are mended they are looked for again, from where they began.
+        highest_id=marks.highest_id if lost and not good else highest,
+        drawn=drawn,
+        standing=as_causes(standing),
+        standing_when_good=as_causes(least),
+        pulls={**marks.pulls, **{pull.source: pull.run_id for pull in pulls}},
+    )
+    at = clock(connection).isoformat(timespec="seconds")
+    return replace(found, number=before.number + 1, at=at, rejected_by_pulls=by_pulls_tonight, is_good=good, marks=left)
+
+
+def _pulls_since(
+    connection: Connection, rule: Rule, marks: Marks, is_first: bool
+) -> tuple[list[Pulled], Counter[Why], Counter[Why]]:
+    """The pulls since the run before; what stood rejected before them, and the least since the last good night."""
+    pulls = store.pulls_since(connection, marks.pulls, rule.sources)
+    stood = as_counter(each for each in marks.standing if not each.source or each.source in rule.sources)
+    if not is_first:
+        return pulls, stood, as_counter(marks.standing_when_good)
+    # Before there were such figures: each source's last pull is tonight's, and those before it are the past.
+    newest = {pull.source: pull.run_id for pull in pulls}
+    past = after_pulls(stood, [pull for pull in pulls if pull.run_id < newest[pull.source]])
+    return [pull for pull in pulls if pull.run_id == newest[pull.source]], past, past.copy()
+
+
+def _never_queued(connection: Connection, night: NightEnd, marks: Marks, highest: int) -> int:
+    """Count them among the rows that came since the last night, or since the last one that found none."""
+    claimed: int | None = 0
+    if night.begun is not None:
+        is_the_same = night.begun.highest_id == marks.highest_id
+        claimed = int(counts_of(connection, night.run_id).get("new_ids", 0)) if is_the_same else None
+    return store.never_queued(connection, marks.highest_id, highest, claimed)

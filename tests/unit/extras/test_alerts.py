@@ -1,0 +1,167 @@
+"""Which receiver is told of what, and when: of a condition that comes or has another reason at once, of one that holds
+once a day, of one that is over once, and of one that comes and goes only so often."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pima.extras.alerts import Condition, Kind, once_taken, pending, receivers
+from pima.settings.sections import AlertsSettings
+from pima.store.alerts import Remembered
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+HOLDS = Condition("score_failed", "the last run failed", "look", "source_away")
+OTHERWISE = replace(HOLDS, cause="source_unusable")
+HAPPENED = Condition("champion_changed:7", "version 2 is the champion", "look", happened_at=NOW - 3 * HOUR)
+
+
+def _known(
+    told: timedelta | None, *, is_open: bool = True, claimed: timedelta | None = None, name: str = HOLDS.name
+) -> Remembered:
+    """Of a condition that was first seen two days ago and told of so long ago; claimed until then from now."""
+    told_at = None if told is None else NOW - told
+    until = None if claimed is None else NOW + claimed
+    lately = () if told_at is None else (told_at,)
+    return Remembered(name, NOW - 48 * HOUR, told_at, is_open, until, HOLDS.cause, lately)
+
+
+@pytest.mark.parametrize(
+    ("known", "since"),
+    [
+        pytest.param(None, NOW, id="never seen"),
+        pytest.param(_known(None, is_open=False), NOW - 48 * HOUR, id="seen, and not taken yet"),
+        pytest.param(_known(24 * HOUR), NOW - 48 * HOUR, id="told a day ago"),
+        pytest.param(_known(24 * HOUR, claimed=-HOUR), NOW - 48 * HOUR, id="claimed by somebody who is gone"),
+        pytest.param(_known(30 * HOUR, is_open=False), NOW, id="was over, and came again"),
+        pytest.param(_known(23 * HOUR), None, id="told today"),
+        pytest.param(_known(MINUTE, is_open=False), NOW, id="was over, and came again at once"),
+        pytest.param(replace(_known(23 * HOUR), cause="other"), NOW - 48 * HOUR, id="told today of another cause"),
+        pytest.param(replace(_known(23 * HOUR), cause=None), None, id="told today of a cause that was not kept"),
+        pytest.param(_known(24 * HOUR, claimed=HOUR), None, id="claimed"),
+    ],
+)
+def test_what_holds_is_told_once_a_day(known: Remembered | None, since: datetime | None) -> None:
+    found = pending([HOLDS], [known] if known else [], NOW)
+    assert [(each.kind, each.since) for each in found.alerts] == ([(Kind.HOLDS, since)] if since else [])
+    assert found.forget == []
+
+
+@pytest.mark.parametrize(
+    ("known", "over", "forgotten"),
+    [
+        pytest.param(_known(23 * HOUR), True, False, id="told today"),
+        pytest.param(_known(90 * HOUR), True, False, id="told long ago"),
+        pytest.param(_known(23 * HOUR, claimed=HOUR), False, False, id="claimed"),
+        pytest.param(_known(59 * MINUTE, is_open=False), False, False, id="over, and told within the hour"),
+        pytest.param(_known(HOUR, is_open=False), False, True, id="over, and told an hour ago"),
+        pytest.param(_known(None, is_open=False), False, True, id="over before it was taken"),
+        pytest.param(_known(None, is_open=False, claimed=HOUR), False, False, id="claimed and not taken"),
+    ],
+)
+def test_what_is_over_is_told_once_to_whoever_was_told_that_it_held(
+    known: Remembered, over: bool, forgotten: bool
+) -> None:
+    found = pending([], [known], NOW)
+    assert [each.kind for each in found.alerts] == ([Kind.OVER] if over else [])
+    assert found.forget == ([HOLDS.name] if forgotten else [])
+
+
+def test_what_has_happened_is_told_once_and_is_never_over() -> None:
+    (told,) = pending([HAPPENED], [], NOW).alerts
+    assert (told.kind, told.since) == (Kind.HAPPENED, HAPPENED.happened_at)
+    known = _known(100 * HOUR, is_open=False, name=HAPPENED.name)
+    assert pending([HAPPENED], [known], NOW).alerts == []
+    assert pending([], [known], NOW).alerts == []
+    assert pending([], [known], NOW).forget == [HAPPENED.name]
+
+
+class Receiver:
+    """What one receiver hears who takes everything, in minutes from NOW."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[int, str]] = []
+        self.remembered: dict[str, Remembered] = {}
+
+    def look(self, minute: int, *conditions: Condition, takes: bool = True) -> None:
+        now = NOW + minute * MINUTE
+        found = pending(conditions, list(self.remembered.values()), now)
+        kept: Iterable[Remembered] = found.noted
+        if takes:
+            self.heard += [(minute, f"{each.kind} {each.cause}".strip()) for each in found.alerts]
+            kept = [*kept, *(once_taken(each, now) for each in found.alerts)]
+        self.remembered |= {each.condition: each for each in kept}
+        for name in found.forget:
+            del self.remembered[name]
+
+    def look_every_minute(self, first: int, last: int, *conditions: Condition) -> None:
+        for minute in range(first, last + 1):
+            self.look(minute, *conditions)
+
+
+FLAPPING = [
+    (0, "holds source_away"),
+    (1, "over"),
+    (2, "holds source_away"),
+    (3, "over"),
+    (4, "holds source_away"),
+    (5, "over"),
+    (6, "flaps source_away"),
+]
+
+
+def _flap(receiver: Receiver, last: int, first: int = 0) -> None:
+    """It holds in each even minute."""
+    for minute in range(first, last + 1):
+        receiver.look(minute, *[HOLDS] * (minute % 2 == 0))
+
+
+def test_what_flaps_and_settles_as_it_holds_is_told_daily_and_then_once_when_it_is_over() -> None:
+    receiver = Receiver()
+    _flap(receiver, 300)
+    receiver.look_every_minute(301, 1500, HOLDS)
+    receiver.look_every_minute(1501, 1510)
+    assert receiver.heard == [*FLAPPING, (6 + 24 * 60, "holds source_away"), (1501, "over")]
+
+
+def test_what_still_flaps_a_day_later_is_told_so_once_a_day() -> None:
+    receiver = Receiver()
+    _flap(receiver, 3000)
+    assert receiver.heard == [*FLAPPING, *((6 + day * 24 * 60, "flaps source_away") for day in (1, 2))]
+
+
+def test_causes_that_take_turns_flap_too() -> None:
+    receiver = Receiver()
+    for minute in range(60):
+        receiver.look(minute, OTHERWISE if minute % 2 else HOLDS)
+    assert receiver.heard == [
+        (0, "holds source_away"),
+        (1, "holds source_unusable"),
+        (2, "holds source_away"),
+        (3, "flaps source_unusable"),
+    ]
+
+
+def test_what_comes_a_fourth_time_an_hour_after_the_first_is_told_as_ever() -> None:
+    receiver = Receiver()
+    for minute in range(0, 240, 20):
+        receiver.look(minute, HOLDS)
+        receiver.look(minute + 10)
+    assert {said for _, said in receiver.heard} == {"holds source_away", "over"}
+    assert len(receiver.heard) == 24
+
+
+def test_what_flaps_is_left_alone_while_somebody_else_tells_it() -> None:
+    flapping = replace(_known(HOUR, claimed=HOUR), flapped_at=NOW - HOUR)
+    for conditions in ([], [HOLDS], [OTHERWISE]):
+        found = pending(conditions, [flapping], NOW)
+        assert (found.alerts, found.noted, found.forget) == ([], [], [])
+
+
+def test_receivers_stand_a_line_each() -> None:
+    urls = "\n# the one on call\n  json://a\r\n\nmailtos://b:c@example.org \n"
+    assert receivers(AlertsSettings(urls)) == ["json://a", "mailtos://b:c@example.org"]
+    assert receivers(AlertsSettings()) == []

@@ -1,0 +1,161 @@
+"""What a workflow did, as JSON: the same keys as ever, those that SQL reads among them."""
+
+import json
+from dataclasses import asdict, fields
+
+import pytest
+
+from pima.core.contest import Measure, Measured
+from pima.core.metrics import Comparison, Scores
+from pima.core.promotion import Decision, Reason, Verdict
+from pima.core.subgroups import WorstSubgroup
+from pima.intake.files import PatientFile
+from pima.intake.loading import LoadResult
+from pima.intake.patient_rows import BadLine
+from pima.process.recorded_run import OpenRun, as_json
+from pima.scoring import ScoreResult
+from pima.settings.reading import SHIPPED
+from pima.store.patients import Loaded
+from pima.store.runs import JUDGED_BEFORE, ROW_RESULTS
+from pima.training.results import Brief, EarlierVerdict, HistoryRows, NewVerdict, RetrainResult
+
+ROWS = HistoryRows(training_rows=500, holdout_rows=200, left_out={"missing": 3})
+SCORES = Scores(
+    rows=200, correct=160, accuracy=0.8, log_loss=0.45, brier=0.15, auc=0.85, sensitivity=0.6, specificity=0.9
+)
+COMPARISON = Comparison(7, 4, 0.015, -0.02, 0.05, 0.55, 0.04, -0.01, 0.2)
+MEASURED = Measured(Measure.ACCURACY, 0.8, 0.785, 0.65, 0.15, 0.015, -0.02, 0.05, 0.55, 0.01)
+VERDICT = Verdict(
+    decision=Decision.PROMOTED,
+    reason=Reason.MORE_CORRECT,
+    sentence="promoted: it is right more often",
+    challenger=SCORES,
+    champion=None,
+    comparison=COMPARISON,
+    majority_correct=130,
+    measured=MEASURED,
+    whole_rows=210,
+    whole_accuracy_difference=0.01,
+    consultations=3,
+    seen_rows=0,
+    unscorable_rows=0,
+    worst_subgroup=WorstSubgroup("age", "40 and over", 62, -0.065),
+)
+JUDGED = RetrainResult(ROWS, NewVerdict.of(VERDICT, Brief(0.85, 1.07), champion_before=1, challenger=2))
+JUDGED_EARLIER = RetrainResult(ROWS, EarlierVerdict("not_better", "not_more_correct", "not better", 2))
+
+
+def test_what_scoring_did_as_json() -> None:
+    done = ScoreResult(5, 3, 1, 1, {"missing": 1}, 2, 7, new_predicted=4, new_ids=2)
+    assert list(as_json(done).items()) == [
+        ("claimed", 5),
+        ("predicted", 3),
+        ("already_scored", 1),
+        ("rejected", 1),
+        ("rejected_by_reason", {"missing": 1}),
+        ("batches", 2),
+        ("model_version", 7),
+        ("new_predicted", 4),
+        ("new_ids", 2),
+    ]
+
+
+def _file(name: str, *columns: str) -> PatientFile:
+    return PatientFile(name, "of the text", SHIPPED, columns, lambda: iter(()))
+
+
+def test_what_loading_did_as_json() -> None:
+    bad = [BadLine(9, "not_a_number", "age"), BadLine(4, "bad_id", "id"), BadLine(5, "bad_id", "id")]
+    done = (
+        LoadResult()
+        .with_file(_file("a.csv", "id", "age"), Loaded(1, 2, 3), [])
+        .with_file(_file("b.csv", "age"), Loaded(1, 0, 0), bad)
+    )
+    found = as_json(done)
+    rules = found.pop("broken_rules")
+    assert found == {
+        "files": 2,
+        "inserted": 2,
+        "updated": 2,
+        "unchanged": 3,
+        "refused": 3,
+        "refused_by_reason": {"bad_id": 2, "not_a_number": 1},
+        "bad_lines": [
+            {"file": "b.csv", "line": 4, "reason": "bad_id", "field": "id"},
+            {"file": "b.csv", "line": 5, "reason": "bad_id", "field": "id"},
+            {"file": "b.csv", "line": 9, "reason": "not_a_number", "field": "age"},
+        ],
+        "partly_loaded": ["b.csv"],
+    }
+    assert [list(rule) for rule in rules] == [
+        ["file", "reason", "field", "expected", "lines", "first_lines", "text"]
+    ] * 2
+    assert (rules[0]["reason"], rules[0]["first_lines"], rules[0]["text"][:7]) == ("bad_id", [4, 5], "2 lines")
+
+
+def test_what_retraining_decided_as_json() -> None:
+    found = as_json(JUDGED)
+    assert list(found) == [
+        *(
+            "training_rows",
+            "holdout_rows",
+            "left_out",
+            "twins_kept",
+            "verdict",
+            "reason",
+            "explanation",
+            "champion_before",
+        ),
+        *("challenger", "judged_before", "challenger_scores", "champion_scores", "comparison", "majority_correct"),
+        *("measured", "whole_rows", "whole_accuracy_difference", "consultations", "seen_rows", "unscorable_rows"),
+        *("worst_subgroup", "auroc", "calibration_slope"),
+    ]
+    assert (found["verdict"], found["judged_before"], found["champion_scores"]) == ("promoted", False, None)
+    assert (found["challenger_scores"], found["comparison"]) == (asdict(SCORES), asdict(COMPARISON))
+    assert found["measured"] == asdict(MEASURED)
+    assert found["worst_subgroup"] == {"feature": "age", "group": "40 and over", "rows": 62, "gain": -0.065}
+    assert (found["auroc"], found["calibration_slope"]) == (0.85, 1.07)
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_a_verdict_of_an_earlier_run_as_json() -> None:
+    assert as_json(JUDGED_EARLIER) == {
+        "training_rows": 500,
+        "holdout_rows": 200,
+        "left_out": {"missing": 3},
+        "twins_kept": 0,
+        "verdict": "not_better",
+        "reason": "not_more_correct",
+        "explanation": "not better",
+        "challenger": 2,
+        "judged_before": True,
+    }
+
+
+def test_before_any_verdict_the_rows_stand_alone() -> None:
+    rows = {"training_rows": 500, "holdout_rows": 200, "left_out": {"missing": 3}, "twins_kept": 0}
+    assert as_json(RetrainResult(ROWS)) == rows
+
+
+def test_every_figure_of_a_verdict_is_in_the_result() -> None:
+    in_json = {"decision": "verdict", "sentence": "explanation"}
+    in_json |= {"challenger": "challenger_scores", "champion": "champion_scores"}
+    assert {in_json.get(each.name, each.name) for each in fields(Verdict)} <= set(as_json(JUDGED))
+
+
+@pytest.mark.parametrize("result", [JUDGED, JUDGED_EARLIER], ids=["now", "earlier"])
+def test_the_key_by_which_sql_counts_verdicts_is_in_every_verdict(result: RetrainResult) -> None:
+    assert isinstance(as_json(result)[JUDGED_BEFORE], bool)
+
+
+def test_the_keys_that_sql_sums_are_numbers_of_rows() -> None:
+    found = as_json(ScoreResult())
+    assert [found[name] for name in ROW_RESULTS] == [0, 0, 0]
+
+
+def test_a_run_has_no_counts_until_its_work_reports_some_and_then_the_last() -> None:
+    run = OpenRun(1)
+    assert run.counts == {}
+    run.report(ScoreResult(claimed=1))
+    run.report(ScoreResult(claimed=2))
+    assert run.counts["claimed"] == 2
