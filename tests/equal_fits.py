@@ -13,8 +13,8 @@ import msgspec
 
 from pima.core.features import Features
 from pima.core.history import Split
-from pima.model.boundary import Boundary
 from pima.model.compiled import CompiledModel
+from pima.model.libraries import Boundary
 from pima.scorer import Scorer
 from pima.settings import Settings
 from pima.training.judging import Challenger

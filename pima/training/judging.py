@@ -24,7 +24,7 @@ from pima.store.registry import Champion
 from pima.training.judged_rows import AsRead, rows_to_judge, unseen_rows
 
 if TYPE_CHECKING:
-    from pima.model.artifact import Artifacts, Parity
+    from pima.model.network import Artifacts, Parity
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pima.core.arrays import Float64Array
 from pima.core.features import Features
 from pima.core.thresholds import stratified_folds, threshold_reaching
 from pima.logs import get_logger
-from pima.model.boundary import Boundary, never
+from pima.model.libraries import Boundary, never
 from pima.model.recipes import Article, FiveSeeds
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 from pima.core.arrays import Float32Array, Float64Array
 from pima.core.history import Side
 from pima.logs import get_logger
+from pima.model.libraries import training_extra
 from pima.model.recipes import recipe_of
-from pima.model.training_extra import training_extra
 from pima.scorer import load_scorer
 from pima.store.declarations import as_features
 from pima.store.registry import VersionSummary
@@ -43,7 +43,7 @@ def reproduce(engine: Engine, number: int) -> Reproduction:
     version, rows = version_with_rows(engine, number, all_of_them=True)
     stored = load_scorer(engine, number)
     with training_extra():
-        from pima.model.artifact import library_versions, probe_rows
+        from pima.model.network import library_versions, probe_rows
     refitted = _fit_again(version, rows)
     compared = np.concatenate([rows.features, probe_rows(as_features(version.features))])
     difference = float(np.abs(refitted(compared) - stored.model.probabilities(compared)).max())
@@ -59,9 +59,8 @@ def reproduce(engine: Engine, number: int) -> Reproduction:
 
 def _fit_again(version: VersionSummary, rows: Side) -> Callable[[Float32Array], Float64Array]:
     """The second fit, through the same export: (n, features) -> (n,)."""
-    from pima.model.artifact import export
     from pima.model.compiled import CompiledModel
-    from pima.model.network import TrainingData, fit
+    from pima.model.network import TrainingData, export, fit
 
     get_logger().info("fit started", model_version=version.number, seed=version.seed, training_rows=len(rows))
     features = as_features(version.features)

@@ -22,9 +22,8 @@ from pima.core.twins import MOST_TWINS
 from pima.declaring import SHIPPED
 from pima.errors import TooFewLabels
 from pima.logs import get_logger
-from pima.model.boundary import Boundary
+from pima.model.libraries import Boundary, training_extra
 from pima.model.recipes import inputs_of, recipe_for
-from pima.model.training_extra import training_extra
 from pima.process.leasing import HeldLease, only_one
 from pima.process.recorded_run import OpenRun
 from pima.process.results import as_json
@@ -168,8 +167,7 @@ def fit_challenger(history: Split, settings: Settings, features: Features, bound
     boundary raises."""
     network, recipe = settings.retrain.network, recipe_for(settings.retrain.network, features)
     with training_extra():
-        from pima.model.artifact import export, library_versions, parity
-        from pima.model.network import TrainingData, fit
+        from pima.model.network import TrainingData, export, fit, library_versions, parity
     from pima.model.compiled import CompiledModel
 
     seed = seed_of(history, settings.retrain)

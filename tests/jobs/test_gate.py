@@ -142,7 +142,7 @@ def test_lineage_can_be_switched_off_and_old_bytes_are_pruned(history: Database)
 
 def _case(database: Database, number: int) -> Case:
     """Version `number` as a challenger that was fitted a moment ago."""
-    from pima.model.artifact import Artifacts, Parity
+    from pima.model.network import Artifacts, Parity
 
     settings = Settings()
     divided, as_read = read_history(database.engine, settings, declaring.SHIPPED)

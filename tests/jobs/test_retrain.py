@@ -239,7 +239,7 @@ def test_exported_keras_bytes_say_what_the_database_says(
     import numpy as np
 
     from pima.core.validation import Measurements, as_features
-    from pima.model.artifact import keras_probabilities
+    from pima.model.network import keras_probabilities
 
     install_models(history, trained, champion=3)
     history.execute("UPDATE patients SET outcome = NULL")

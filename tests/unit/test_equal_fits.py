@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pima.core.history import Side, Split
-from pima.model.boundary import never
+from pima.model.libraries import never
 from pima.settings import Settings
 from pima.training.judging import Challenger
 from pima.training.retraining import fit_challenger

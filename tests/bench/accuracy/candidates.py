@@ -7,7 +7,7 @@ import numpy as np
 
 from pima.core.arrays import Float64Array
 from pima.declaring import SHIPPED
-from pima.model.quiet import quiet_native_code
+from pima.model.libraries import quiet_native_code
 from pima.model.recipes import RECIPES, Article, recipe_for
 from pima.reading_settings import read_settings
 from tests.bench.accuracy.shipped import Rows

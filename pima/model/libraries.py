@@ -1,24 +1,46 @@
-"""The libraries that only training needs."""
+"""The libraries that a model needs: how they are imported, kept quiet, and dropped in the middle of a fit."""
 
 import gc
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from pima.errors import TrainingExtraMissing
 from pima.extras import install_line
-from pima.model.quiet import quiet_native_code
+
+Boundary = Callable[[], None]
+"""Called between two steps of a fit; raises where the fit is to be dropped. What is raised amid TensorFlow's native
+code may become another error there, or end the process."""
 
 _TAKEN_IN_BY_KERAS = ("matplotlib", "pandas", "sklearn")
 """Where they are installed, for plots and wrappers of its own, which no fit uses: over a second of each start."""
 
 
+def never() -> None:
+    """A boundary at which the fit goes on."""
+
+
+@contextmanager
+def quiet_native_code() -> Iterator[None]:
+    """Drop what native code writes to file descriptor 2, which is the log's; Python's own errors are raised and come
+    through."""
+    saved = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
 @contextmanager
 def training_extra() -> Iterator[None]:
-    """Around imports that need TensorFlow; raises TrainingExtraMissing where it is not installed."""
+    """Surround imports that need TensorFlow; raises TrainingExtraMissing where it is not installed."""
     _forget_what_others_were_told()
     try:
         with quiet_native_code(), _as_if_not_installed(_TAKEN_IN_BY_KERAS), _not_looked_through():
@@ -29,8 +51,9 @@ def training_extra() -> Iterator[None]:
 
 @contextmanager
 def _not_looked_through() -> Iterator[None]:
-    """Nearly all of what the first import makes stays until the end: to look through it for garbage is a third of the
-    import's time, and afterwards 0.3 s each time, which every export does."""
+    """Switch the garbage collector off: nearly all of what the first import makes stays until
+    the end, and to look through it is a third of the import's time, and afterwards 0.3 s each time, which every export
+    does."""
     is_first, was_enabled = "keras" not in sys.modules, gc.isenabled()
     gc.disable()
     try:
@@ -55,7 +78,7 @@ def _forget_what_others_were_told() -> None:
 
 @contextmanager
 def _as_if_not_installed(packages: Iterable[str]) -> Iterator[None]:
-    """Those that were not imported before; afterwards whoever wants them may import them."""
+    """Hide packages that were not imported before; afterwards whoever wants them may import them."""
     hidden = [name for name in packages if name not in sys.modules]
     modules: dict[str, Any] = sys.modules  # in which None stands for what can't be imported
     modules |= dict.fromkeys(hidden)

@@ -7,7 +7,7 @@ from tests.conftest import ROOT, clean_environ
 
 _TRAINING = """
 import gc
-from pima.model.training_extra import training_extra
+from pima.model.libraries import training_extra
 with training_extra():
     import keras
 print(gc.isenabled(), gc.get_freeze_count() > 100_000)

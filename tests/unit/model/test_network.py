@@ -63,7 +63,7 @@ def test_a_fit_is_dropped_between_two_of_its_steps(network, data, recipe: FiveSe
 
 
 def test_a_fit_says_the_mean_of_what_its_members_say(network, preprocessing, data) -> None:
-    from pima.model.side_by_side import train
+    from pima.model.network import train
 
     few = FiveSeeds(members=2, steps=20)
     said = np.asarray(network.fit(few, FEATURES, data, seed=3)(data.features), dtype=np.float64)[:, 0]
@@ -79,7 +79,7 @@ def test_the_stored_model_is_made_of_plain_layers(model) -> None:
 
 
 def test_another_models_compiled_form_fails_parity(network, data, model) -> None:
-    from pima.model.artifact import Artifacts, export, parity
+    from pima.model.network import Artifacts, export, parity
 
     other = export(network.fit(Article(epochs=1), FEATURES, data, seed=1))
     ours = export(model)
@@ -171,7 +171,7 @@ def test_a_missing_number_is_its_mean_and_the_pieces_of_its_median_and_a_missing
 def test_both_forms_of_a_model_of_undeclared_numbers_say_the_same_and_run_no_code(
     undeclared_data, undeclared_model
 ) -> None:
-    from pima.model.artifact import export, parity, probe_rows
+    from pima.model.network import export, parity, probe_rows
 
     assert {type(layer).__module__.split(".")[0] for layer in undeclared_model.layers} == {"keras"}
     probes = probe_rows(UNDECLARED)
@@ -201,7 +201,7 @@ def test_a_number_that_is_hardly_there_or_always_the_same_has_no_pieces(preproce
 
 @pytest.mark.parametrize(("rows", "numbers", "expected"), [(100, 1, 4), (1000, 1, 6), (9999, 1, 16), (9999, 40, 6)])
 def test_more_rows_give_more_pieces_and_more_numbers_fewer(rows: int, numbers: int, expected: int) -> None:
-    from pima.model.pieces import learn_pieces
+    from pima.model.preprocessing import learn_pieces
 
     values = np.random.default_rng(1).normal(size=(rows, numbers)).astype(np.float32)
     learned = learn_pieces(LEFT_TO_THE_FIT, list(range(numbers)), values)
@@ -212,7 +212,7 @@ def test_more_rows_give_more_pieces_and_more_numbers_fewer(rows: int, numbers: i
 
 def test_the_l2_is_chosen_by_folds_within_the_training_rows() -> None:
     """Noise wants a strong one; a clear line through the middle wants a weak one."""
-    from pima.model.inner_folds import choose_l2
+    from pima.model.network import choose_l2
 
     draw = np.random.default_rng(3)
     inputs = draw.normal(size=(150, 6)).astype(np.float32)
@@ -240,7 +240,7 @@ def test_many_numbers_of_which_few_say_anything_are_no_reason_to_be_worse_than_a
 
 def test_networks_side_by_side_that_have_rows_of_their_own_learn_alone() -> None:
     """One whose rows are the first half fits what it would fit with them as its only data."""
-    from pima.model.side_by_side import train
+    from pima.model.network import train
 
     draw = np.random.default_rng(4)
     inputs = draw.normal(size=(80, 3)).astype(np.float32)
@@ -258,3 +258,81 @@ def test_where_each_number_has_a_power_nothing_is_left_to_the_fit() -> None:
     assert (SHIPPED_RECIPE.l2_choices, SHIPPED_RECIPE.rows_a_piece) == ((), 0)
     assert (LEFT_TO_THE_FIT.l2_choices, LEFT_TO_THE_FIT.rows_a_piece) == ((1.5, 12.0, 48.0), 160)
     assert LEFT_TO_THE_FIT.exponents == (None, None, 1)
+
+
+# ---- which differences between a model's two forms pass, and which are refused --------------------------------------
+
+WIDE = (
+    Feature("enzyme", low=0, high=1e6, power=1.0, scale=100.0),
+    Feature("platelets", low=0, high=1e6, power=0.5, scale=3.0),
+    Feature("since", low=1e9, high=3e9, power=1.0, scale=3.0),
+)
+
+
+@pytest.fixture(scope="module")
+def wide(network):
+    """A tail to a thousand times what most patients have, on which the model may lean; numbers whose spread is small
+    beside them; and the rows."""
+    draw = np.random.default_rng(5)
+    enzyme, platelets = draw.lognormal(3, 1.5, 500).clip(0, 1e6), draw.normal(8e5, 1e3, 500).clip(0, 1e6)
+    rows = np.stack([enzyme, platelets, draw.uniform(1.7e9, 1.7e9 + 3e6, 500)], axis=1).astype(np.float32)
+    outcomes = draw.random(500) < 0.1 + 0.3 * (enzyme > 20) + 0.4 * (platelets > 8e5)
+    data = network.TrainingData(rows, outcomes.astype(np.int8))
+    return network.fit(recipe_for("five_seeds", WIDE), WIDE, data, seed=7), WIDE, rows
+
+
+@pytest.fixture(scope="module")
+def shipped(model, data):
+    """The model of the shipped rows, and those rows."""
+    return model, FEATURES, data.features
+
+
+def _apart(case, by: float = 1.0):
+    """What the check finds where the largest weight of the compiled form's first layer is so many times Keras's."""
+    from pima.model.network import Artifacts, export, parity
+
+    model, features, rows = case
+    ours, hidden = export(model), model.layers[-2]
+    kernel, bias = hidden.get_weights()
+    wrong = kernel.copy()
+    wrong[np.unravel_index(np.abs(kernel).argmax(), kernel.shape)] *= by
+    hidden.set_weights([wrong, bias])
+    theirs = export(model)
+    hidden.set_weights([kernel, bias])
+    return parity(Artifacts(ours.keras, "", theirs.compiled, ""), rows, features, 0.5)
+
+
+def test_a_sound_model_of_wide_ranges_passes_although_rounding_shows(wide) -> None:
+    from pima.model.network import PROBABILITY_ROUNDING
+
+    found = _apart(wide)
+    assert found.largest_difference > PROBABILITY_ROUNDING
+    assert found.passed
+
+
+def test_the_shipped_models_forms_say_the_same(shipped) -> None:
+    from pima.model.network import PROBABILITY_ROUNDING, probe_rows
+
+    assert np.isnan(probe_rows(FEATURES)).any()
+    found = _apart(shipped)
+    assert found.largest_difference <= PROBABILITY_ROUNDING
+    assert found.passed
+
+
+@pytest.mark.parametrize(("case", "by"), [("wide", 1.01), ("shipped", 1.03)])
+def test_a_wrong_weight_is_refused(case: str, by: float, request: pytest.FixtureRequest) -> None:
+    found = _apart(request.getfixturevalue(case), by)
+    assert not found.passed
+    assert found.beyond_bound > 0
+
+
+def test_a_difference_that_passes_is_below_a_quarter_of_a_point(shipped) -> None:
+    found = _apart(shipped, 1.01)
+    assert found.passed
+    assert found.largest_difference < 0.0025
+
+
+def test_what_is_not_a_number_is_refused(wide) -> None:
+    found = _apart(wide, np.nan)
+    assert found.beyond_bound >= len(wide[2])
+    assert not found.passed
