@@ -15,7 +15,7 @@ from pima.errors import Interrupted
 from pima.monitoring.realised import leave_realised
 from pima.process.recorded_run import recorded_run
 from pima.reporting.reporting import leave_report
-from pima.training.retraining import retrain
+from pima.train.retraining import retrain
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

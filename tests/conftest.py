@@ -567,7 +567,7 @@ def each_fit_once(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
 
 def _share_fits(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, own_repeated: bool) -> None:
     from pima.reporting import evidence_pictures
-    from pima.training import retraining
+    from pima.train import retraining
     from tests.equal_fits import made_once
     from tests.equal_pictures import drawn_once
 

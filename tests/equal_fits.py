@@ -17,8 +17,7 @@ from pima.model.compiled import CompiledModel
 from pima.model.libraries import Boundary
 from pima.scorer import Scorer
 from pima.settings import Settings
-from pima.training.judging import Challenger
-from pima.training.retraining import seed_of, settings_of_fit
+from pima.train.fit import Challenger, seed_of, settings_of_fit
 
 Fit = Callable[[Split, Settings, Features, Boundary], Challenger]
 

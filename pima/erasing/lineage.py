@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from pima.core.digest import sha256_of
 from pima.logs import get_logger
 from pima.store import lineage, registry
-from pima.training.snapshot import without_ids, without_rows
+from pima.train.snapshot import without_ids, without_rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from pima.store import registry
 from pima.store.declarations import newest_declaration
 from pima.store.engine import reading
 from pima.store.histories import Rows
-from pima.training.kept_rows import version_with_rows
+from pima.train.snapshot import version_with_rows
 
 BACKGROUND_ROWS = 100
 

@@ -24,7 +24,7 @@ from pima.store.engine import clock, reading
 from pima.store.monitoring import newest_figures
 from pima.store.report_figures import CameTrue
 from pima.store.unpredicted import rejected_by_pulls
-from pima.training.kept_rows import version_with_rows
+from pima.train.snapshot import version_with_rows
 
 NEWEST_OUTCOMES = 10_000
 WEEKS_SHOWN = 26

@@ -11,7 +11,7 @@ from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 from pima import declaring
 from pima.scorer import load_scorer
 from pima.settings import Settings
-from pima.training.retraining import read_history
+from pima.train.retraining import read_history
 from tests.conftest import SHIPPED, Database, call, install_models, the_json
 from tests.jobs.ledger import document
 

@@ -11,8 +11,7 @@ import pytest
 from pima.core.history import Side, Split
 from pima.model.libraries import never
 from pima.settings import Settings
-from pima.training.judging import Challenger
-from pima.training.retraining import fit_challenger
+from pima.train.fit import Challenger, fit_challenger
 from tests.bench.accuracy.shipped import shipped_rows
 from tests.conftest import FEATURES
 from tests.equal_fits import fingerprint, made_once

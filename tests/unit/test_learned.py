@@ -10,7 +10,8 @@ from pima.core.history import History, split
 from pima.core.learned import unseen_by
 from pima.core.validation import Measurements
 from pima.reading_settings import read_settings
-from pima.training.retraining import fit_fingerprint, gate_fingerprint, seed_of
+from pima.train.fit import fit_fingerprint, seed_of
+from pima.train.gate import gate_fingerprint
 from tests.bench.accuracy.shipped import shipped_rows
 from tests.conftest import FEATURES, ROOT, SALT
 from tests.unit.as_learned import as_learned

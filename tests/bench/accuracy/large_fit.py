@@ -14,7 +14,7 @@ from pima.core.history import Side
 from pima.declaring import SHIPPED
 from pima.reading_settings import read_settings
 from pima.store.engine import make_engine
-from pima.training.retraining import read_history
+from pima.train.retraining import read_history
 
 
 def main(which: str) -> None:
@@ -22,7 +22,7 @@ def main(which: str) -> None:
     settings = read_settings(None, {})
     engine = make_engine(os.environ["DATABASE_URL"], settings.database)
     start = time.perf_counter()
-    history, _ = read_history(engine, settings, SHIPPED)
+    history, *_ = read_history(engine, settings, SHIPPED)
     read = time.perf_counter()
     fit = {"ours": _ours, "boosting": _boosting}[which]()
     imported = time.perf_counter()

@@ -12,8 +12,7 @@ from pima.core.promotion import decide
 from pima.core.reasons import Decision, Reason
 from pima.declaring import SHIPPED
 from pima.settings import GateSettings, Settings
-from pima.training.judging import gate_options
-from pima.training.retraining import gate_fingerprint
+from pima.train.gate import gate_fingerprint, gate_options
 
 OUTCOMES = np.tile(np.array([1, 0], dtype=np.int8), 50)
 

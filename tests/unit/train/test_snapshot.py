@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from pima.core.history import Side
-from pima.training.snapshot import from_parquet, ids_from_parquet, ids_to_parquet, to_parquet
+from pima.train.snapshot import from_parquet, ids_from_parquet, ids_to_parquet, to_parquet
 from tests.conftest import FEATURE_NAMES
 
 

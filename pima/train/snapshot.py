@@ -10,13 +10,47 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from sqlalchemy import Connection, Engine
 
 from pima.core.arrays import Float32Array, Int8Array, Int64Array
+from pima.core.digest import sha256_of
+from pima.core.features import names_of
 from pima.core.history import Side
+from pima.errors import NoSuchVersion, SnapshotDamaged, SnapshotNotKept, SnapshotRedacted
+from pima.store import lineage, registry
+from pima.store.declarations import as_features
+from pima.store.engine import reading
+from pima.store.registry import VersionSummary
+
+
+def version_with_rows(engine: Engine, number: int, all_of_them: bool = False) -> tuple[VersionSummary, Side]:
+    """Read a version and its training rows; without those of people who were forgotten since, which with `all_of_them`
+    is an error.
+
+    Raises NoSuchVersion, SnapshotNotKept, SnapshotDamaged, SnapshotRedacted.
+    """
+    with reading(engine) as connection:
+        version = registry.read_version(connection, number)
+        if version is None:
+            raise NoSuchVersion(number=number)
+        return version, kept_rows(connection, version, all_of_them)
+
+
+def kept_rows(connection: Connection, version: VersionSummary, all_of_them: bool = False) -> Side:
+    """Read a version's training rows, their hash checked. Raises SnapshotNotKept, SnapshotDamaged, SnapshotRedacted."""
+    snapshot = lineage.read_snapshot(connection, version.number)
+    if snapshot is None:
+        kept = ", ".join(map(str, lineage.kept_snapshots(connection))) or "none"
+        raise SnapshotNotKept(number=version.number, kept=kept)
+    if sha256_of(snapshot.content) != snapshot.sha256:
+        raise SnapshotDamaged(number=version.number)
+    if all_of_them and snapshot.first_sha256 is not None:
+        raise SnapshotRedacted(number=version.number, rows=version.training_rows - snapshot.rows)
+    return from_parquet(snapshot.content, names_of(as_features(version.features)))
 
 
 def to_parquet(side: Side, names: Sequence[str]) -> bytes:
-    """Columns patient_id, the features, outcome, labelled_at; the same rows give the same bytes."""
+    """Write columns patient_id, the features, outcome, labelled_at; the same rows give the same bytes."""
     columns = {"patient_id": _whole(side.patient_ids, pa.int64())}
     columns |= {name: _nullable(side.features[:, n]) for n, name in enumerate(names)}
     columns["outcome"] = _whole(side.outcomes, pa.int8())
@@ -25,7 +59,7 @@ def to_parquet(side: Side, names: Sequence[str]) -> bytes:
 
 
 def from_parquet(content: bytes, names: Sequence[str]) -> Side:
-    """The rows again, exactly, with the features of the version that they are of. The caller has checked the bytes'
+    """Read the rows, exactly, with the features of the version that they are of. The caller has checked the bytes'
     hash."""
     table = _read(content).combine_chunks()
     features = np.empty((len(table), len(names)), dtype=np.float32)
@@ -36,23 +70,23 @@ def from_parquet(content: bytes, names: Sequence[str]) -> Side:
 
 
 def ids_to_parquet(ids: Int64Array) -> bytes:
-    """The rows' ids alone, in order: a fifth of a byte each, where they were drawn."""
+    """Write the rows' ids alone, in order: a fifth of a byte each, where they were drawn."""
     return _ids_written(pa.table({"patient_id": _whole(ids, pa.int64())}))
 
 
 def ids_from_parquet(content: bytes) -> Int64Array:
-    """The same again."""
+    """Read the ids, in order."""
     ids: Int64Array = _read(content).combine_chunks()["patient_id"].to_numpy()
     return ids
 
 
 def without_rows(content: bytes, ids: Collection[int]) -> tuple[bytes, int] | None:
-    """A snapshot without the rows that have one of these ids, and how many rows are left; None where none has."""
+    """Take the rows with these ids out of a snapshot; return it and how many rows are left, None where none has one."""
     return _without(content, ids, _written)
 
 
 def without_ids(content: bytes, ids: Collection[int]) -> tuple[bytes, int] | None:
-    """The same of ids alone."""
+    """Return ids alone without these, and how many are left; None where none is among them."""
     return _without(content, ids, _ids_written)
 
 

@@ -1,26 +1,42 @@
-"""What a person decides: to promote, roll back, pin and unpin the champion; and taking a version out as a file.
+"""One champion after another: how the pointer is moved, and what a person decides about it.
 
-Each decision is one transaction and one row of a ledger, with who and why.
+Each of a person's decisions (to promote, roll back, pin and unpin) is one transaction and one row of a ledger, with who
+and why. A person may also take a version out as a file.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from sqlalchemy import Connection, Engine
 
 from pima.core.digest import sha256_of
 from pima.errors import ArtifactDamaged, NoSuchVersion, NothingToRollBackTo, VersionHasNoBytes, WrongUsage
 from pima.scorer import load_scorer
-from pima.store import registry
-from pima.store.engine import reading, writing
+from pima.store import queue, registry
+from pima.store.declarations import newest_declaration
+from pima.store.engine import reading, without_time_limit, writing
 from pima.store.registry import Champion, Move
-from pima.training.succession import succeed
+
+
+def succeed(connection: Connection, before: Champion, number: int) -> None:
+    """Make a version champion; the caller holds the lock, and `before` is what it found.
+
+    Where rows are judged by other rules for it, those that are rejected wait again: each ends by the new champion.
+    """
+    registry.set_champion(connection, number, before.pinned)
+    if before.model_version is None:
+        return
+    declared = newest_declaration(connection)
+    old, new = (declared.rules_for(registry.features_of(connection, each)) for each in (before.model_version, number))
+    # In whatever order.
+    if {rule.name: rule for rule in old} != {rule.name: rule for rule in new}:
+        without_time_limit(connection)
+        queue.requeue_rejected(connection)
 
 
 @dataclass(frozen=True, slots=True)
 class Decider:
-    """Whose decision it is."""
+    """The person whose decision it is."""
 
     name: str
     reason: str
@@ -98,19 +114,15 @@ def export_keras(engine: Engine, number: int, path: Path) -> int:
         raise ArtifactDamaged(number=number, what="the Keras form's sha256 differs from the one stored beside it")
     try:
         with path.open("xb") as file:
-            return _written(file, path, artifact.content)
+            try:
+                written = file.write(artifact.content)
+                file.flush()
+            except OSError:
+                # What is there in part would keep the next try from its name.
+                path.unlink()
+                raise
+            return written
     except FileExistsError:
         raise WrongUsage(what=f"{path} exists already. Name another file.") from None
     except OSError as error:
         raise WrongUsage(what=f"{path} can't be written ({error.strerror}). Name another file.") from None
-
-
-def _written(file: BinaryIO, path: Path, content: bytes) -> int:
-    """What is there in part would keep the next try from its name."""
-    try:
-        written = file.write(content)
-        file.flush()
-    except OSError:
-        path.unlink()
-        raise
-    return written

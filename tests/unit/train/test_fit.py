@@ -1,16 +1,21 @@
-"""What tells fits apart, and that a version is fitted again as it was."""
+"""What tells fits apart, that a version is fitted again as it was, and the threshold of a fit."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from pima.core.features import Feature
+from pima.core.metrics import scores
+from pima.core.thresholds import stratified_folds, threshold_reaching
 from pima.model.recipes import RECIPES, Article, FiveSeeds, recipe_for, recipe_of
 from pima.reading_settings import read_settings
 from pima.settings import GateSettings, Settings
-from pima.training.retraining import fit_fingerprint, gate_fingerprint, settings_of_fit
+from pima.train.fit import FOLDS, fit_fingerprint, settings_of_fit, threshold_of
+from pima.train.gate import gate_fingerprint
+from tests.bench.accuracy.shipped import shipped_rows
 from tests.conftest import FEATURES, ROOT
 
 
@@ -85,3 +90,32 @@ def test_of_other_bands_an_asked_margin_is_another_question_and_else_they_are_no
     assert gate_fingerprint(default, banded) == gate_fingerprint(default, FEATURES)
     assert fit_fingerprint(default, banded) == fit_fingerprint(default, FEATURES)
     assert gate_fingerprint(asked, banded) != gate_fingerprint(asked, FEATURES) != gate_fingerprint(default, FEATURES)
+
+
+# ---- the threshold of a fit is chosen on rows that the fit that scores them did not see ------------------------------
+
+SEED = 7
+RECIPE = replace(recipe_for("five_seeds", FEATURES), steps=50)
+
+
+def test_each_row_is_scored_by_a_fit_on_the_other_folds() -> None:
+    from pima.model.network import TrainingData, fit
+
+    features, outcomes = shipped_rows().features[:200], shipped_rows().outcomes[:200]
+    data = TrainingData(features, outcomes)
+    found = threshold_of("sensitivity >= 0.85", RECIPE, FEATURES, data, SEED)
+    folds = stratified_folds(outcomes, FOLDS, SEED)
+    expected = np.empty(200)
+    for fold in range(FOLDS):
+        inside = folds == fold
+        model = fit(RECIPE, FEATURES, TrainingData(features[~inside], outcomes[~inside]), SEED)
+        expected[inside] = np.asarray(model(features[inside]))[:, 0]
+    assert found == threshold_reaching("sensitivity >= 0.85", expected, outcomes)
+    assert scores(expected, outcomes, found).sensitivity >= 0.85
+    # The same rows and seed: the same probabilities, whatever is asked of them.
+    by_specificity = threshold_of("specificity >= 0.85", RECIPE, FEATURES, data, SEED)
+    assert by_specificity == threshold_reaching("specificity >= 0.85", expected, outcomes) > found
+
+
+def test_a_number_is_taken_as_it_is_and_nothing_is_fitted() -> None:
+    assert threshold_of(0.37, RECIPE, FEATURES, None, SEED) == 0.37
