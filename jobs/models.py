@@ -9,12 +9,11 @@ from pathlib import Path
 
 from jobs.command import Command, Result, parser, positive, run_command
 from jobs.who_and_why import this_user, why
-from pima.cards.gathering import read_card
-from pima.cards.markdown import as_markdown
 from pima.errors import NoSuchVersion, NotReproduced, WrongUsage
 from pima.files.model_file import export_model
 from pima.monitoring.overview import versions
 from pima.process.results import as_json
+from pima.report.card import as_markdown, read_card
 from pima.store import registry
 from pima.store.engine import reading
 from pima.train.champion import Decider, export_keras, pin, promote, roll_back

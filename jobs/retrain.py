@@ -14,7 +14,7 @@ from pima.counted import counted
 from pima.errors import Interrupted
 from pima.monitoring.realised import leave_realised
 from pima.process.recorded_run import recorded_run
-from pima.reporting.reporting import leave_report
+from pima.report.making import leave_report
 from pima.train.retraining import retrain
 
 

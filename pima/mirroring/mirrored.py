@@ -4,10 +4,10 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from pima.cards.markdown import as_markdown
-from pima.cards.records import Card, Evidence
 from pima.core.evidence.wording import FIGURES
 from pima.process.results import as_json
+from pima.report.card import Card, as_markdown
+from pima.report.version_facts import VersionEvidence
 from pima.store.registry import VersionSummary
 
 _LONGEST = 5_000
@@ -52,7 +52,7 @@ def _parameters(version: VersionSummary, card: Card) -> dict[str, str]:
     return {name: str(value)[:_LONGEST] for name, value in found.items()}
 
 
-def _figures(version: VersionSummary, evidence: Evidence | None) -> dict[str, float]:
+def _figures(version: VersionSummary, evidence: VersionEvidence | None) -> dict[str, float]:
     """Those on the verdict's rows, with the ends of their intervals; what could not be computed is left out."""
     holdout = version.metrics["holdout"] or {}
     found: dict[str, float | None] = {f"test/{name}": value for name, value in holdout.items()}

@@ -6,11 +6,11 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from pima.cards.gathering import read_card
 from pima.errors import NoSuchVersion, WrongConfiguration
 from pima.mirroring.mirrored import MirroredVersion, mirrored
 from pima.mirroring.mlflow_copy import MlflowCopy
 from pima.process.stopping import StopRequest
+from pima.report.card import read_card
 from pima.settings import MlflowSettings
 from pima.store import registry
 from pima.store.database import with_driver

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pima.core.evidence.wording import FIGURES
-from pima.reporting.exhibits import calibration
+from pima.report.contents import calibration
 from tests.conftest import Database, call, the_json
 
 Table = list[list[str]]

@@ -16,23 +16,24 @@ from pima.core.evidence.subgroups import FEW_ROWS, FEWEST_ROWS
 from pima.core.evidence.wording import FIGURES, TABLED_THRESHOLDS
 from pima.core.features import Feature
 from pima.counted import counted
-from pima.reporting import evidence_pictures, exhibits, service_pictures
-from pima.reporting.exhibits import Exhibit
-from pima.reporting.records import Contents
+from pima.report import pictures
+from pima.report.contents import Contents, Exhibit, calibration, distribution
 
 _BEST = {"calibration_intercept": " (0 is best)", "calibration_slope": " (1 is best)"}
 
 
 def render(contents: Contents) -> str:
-    """The page; the same contents give the same page."""
+    """Render the page; the same contents give the same page."""
     pages = _pages()
-    return pages.get_template("report.html").render(contents=contents, style=_style(pages))
+    # Our own sheet, in which nothing of the data stands.
+    style = Markup(pages.get_template("style.css").render())  # noqa: S704
+    return pages.get_template("report.html").render(contents=contents, style=style)
 
 
 @cache
 def _pages() -> Environment:
     """The templates, each compiled when it is first needed."""
-    loader = PackageLoader("pima.reporting", "template")
+    loader = PackageLoader("pima.report", "template")
     pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     pages.filters |= {
         "day": _day,
@@ -45,7 +46,7 @@ def _pages() -> Environment:
         "breakable": breakable,
         "several": counted,
         "values": values,
-        "by_feature": _by_feature,
+        "by_feature": lambda subgroups: groupby(subgroups, lambda one: one["feature"]),
         "thousands": "{:,}".format,
         "known": _known,
         "digits": _digits,
@@ -56,17 +57,12 @@ def _pages() -> Environment:
         "thresholds": TABLED_THRESHOLDS,
         "few": FEW_ROWS,
         "fewest": FEWEST_ROWS,
-        "exhibits": exhibits,
-        "evidence_pictures": evidence_pictures,
-        "service_pictures": service_pictures,
+        "calibration": calibration,
+        "distribution": distribution,
+        "pictures": pictures,
         "at_threshold": _at_threshold,
     }
     return pages
-
-
-def _style(pages: Environment) -> Markup:
-    """Our own sheet, in which nothing of the data stands."""
-    return Markup(pages.get_template("style.css").render())  # noqa: S704
 
 
 def _day(moment: datetime | date | None) -> str:
@@ -78,7 +74,6 @@ def _moment(moment: datetime | None) -> str:
 
 
 def _figure(figure: dict[str, Any] | None, digits: int = 3) -> str:
-    """With its interval, or why there is none."""
     if figure is None:
         return ""
     if figure["value"] is None:
@@ -88,7 +83,6 @@ def _figure(figure: dict[str, Any] | None, digits: int = 3) -> str:
 
 
 def _area(figure: dict[str, Any]) -> str:
-    """Shorter, for narrow columns."""
     if figure["value"] is None:
         return f"none: {figure['reason']}"
     within = "" if figure["low"] is None else f" ({figure['low']:z.2f}\N{EN DASH}{figure['high']:z.2f})"
@@ -96,7 +90,6 @@ def _area(figure: dict[str, Any]) -> str:
 
 
 def _known(figure: Figure) -> str:
-    """With its interval, or nothing where these rows can't say."""
     return _area(asdict(figure)) if figure.value is not None else ""
 
 
@@ -117,17 +110,12 @@ _LONG_WORD = re.compile(r"([\x21-\u024f]{10})(?=[\x21-\u024f]{10})")
 
 
 def breakable(text: str) -> Markup:
-    """With places within its long words at which a narrow column may break them: it would scroll sideways else."""
+    """Mark places within long words at which a narrow column may break them: it would scroll sideways else."""
     return Markup("<wbr>").join(_LONG_WORD.sub("\\1\n", text).split("\n"))
 
 
-def _by_feature(subgroups: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Each feature with its subgroups, as declared."""
-    return [(feature, list(each)) for feature, each in groupby(subgroups, lambda one: one["feature"])]
-
-
 def values(feature: Feature) -> Markup:
-    """What a feature's values may be."""
+    """Tell what a feature's values may be."""
     if feature.kind == "category":
         return Markup(", ").join(Markup("{} {}").format(code, _own(label)) for code, label in feature.codes.items())
     unit = "" if feature.unit == "count" else _own(feature.unit)
@@ -140,7 +128,7 @@ def _own(text: str) -> Markup:
 
 
 def _at_threshold(found: Exhibit, role: str, threshold: float) -> dict[str, Any]:
-    """A row of the tables beside the curves; of the model nothing where too few rows are next to it."""
+    """Make a row of the tables beside the curves; the model's cells are None where too few rows are next to it."""
     document = found.document
     n = document["thresholds"].index(threshold)
     called, positive = document[role]["called"], document["positive"]

@@ -1,14 +1,15 @@
 """Making a report, and where it goes: into a file, and after each retraining into the database and a folder."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine
 
-from pima.errors import NoReportKept, PimaError, ReportNotWritten, WrongUsage
+from pima.errors import NoReportKept, PimaError, ReportExtraMissing, ReportNotWritten, WrongUsage
+from pima.extras import install_line
 from pima.logs import get_logger
-from pima.reporting.gathering import gather
-from pima.reporting.report_extra import report_extra
+from pima.report.contents import gather
 from pima.settings import Settings
 from pima.store import reports
 from pima.store.engine import reading, writing
@@ -24,22 +25,26 @@ _LOOKED_AT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """A report's file."""
+class ReportFile:
+    """The file that a report was written to."""
 
     path: str
     bytes: int
 
 
 def make_report(engine: Engine, settings: Settings) -> str:
-    """The page, of how things stand now. Raises ReportExtraMissing."""
-    with report_extra():
-        from pima.reporting.page import render
+    """Make the page, of how things stand now. Raises ReportExtraMissing."""
+    # It tells of its cache of fonts, as no line of our log.
+    logging.getLogger("matplotlib").setLevel(logging.CRITICAL)
+    try:
+        from pima.report.page import render
+    except ImportError:
+        raise ReportExtraMissing(install=install_line("report")) from None
     return render(gather(engine, settings))
 
 
 def last_report(engine: Engine) -> str:
-    """The page that the last retraining left. Raises NoReportKept."""
+    """Read the page that the last retraining left. Raises NoReportKept."""
     with reading(engine) as connection:
         html = reports.newest_report(connection)
     if html is None:
@@ -47,9 +52,11 @@ def last_report(engine: Engine) -> str:
     return html
 
 
-def write_report(html: str, path: Path) -> Written:
-    """In the place of an earlier one, whole or not at all; where a link points, not in the link's place. Raises
-    WrongUsage where anything but a report is there, and ReportNotWritten."""
+def write_report(html: str, path: Path) -> ReportFile:
+    """Write a report in the place of an earlier one, whole or not at all; where a link points, not in the link's place.
+
+    Raises WrongUsage where anything but a report is there, and ReportNotWritten.
+    """
     content = html.encode()
     try:
         _refuse_other_than_report(path)
@@ -58,11 +65,11 @@ def write_report(html: str, path: Path) -> Written:
             file.write(content)
     except OSError as error:
         raise ReportNotWritten(path=path, why=error.strerror) from None
-    return Written(str(path), len(content))
+    return ReportFile(str(path), len(content))
 
 
 def _refuse_other_than_report(path: Path) -> None:
-    """A database, say, or a pipe. A folder can't be replaced, and the system says so."""
+    # A folder can't be replaced, and the system says so.
     if path.is_dir() or not path.exists():
         return
     # To open a pipe would wait for who writes to it.
@@ -76,7 +83,7 @@ def _refuse_other_than_report(path: Path) -> None:
 
 
 def leave_report(engine: Engine, settings: Settings) -> None:
-    """What a retraining leaves behind once its verdict is on record. That there is none fails no retraining."""
+    """Leave a report of a retraining whose verdict is on record. That there is none fails no retraining."""
     try:
         html = make_report(engine, settings)
         with writing(engine) as connection:

@@ -8,21 +8,32 @@ from itertools import pairwise
 import pytest
 from markdown_it import MarkdownIt
 
-from pima.cards.answers import limits
-from pima.cards.card import card, input_of
-from pima.cards.changes import changes
-from pima.cards.markdown import as_markdown
-from pima.cards.records import Data, Evidence, Facts, Judged, Measured, Subgroup
 from pima.core.evidence.figures import Figure
 from pima.core.features import Feature
+from pima.report.card import as_markdown, card
+from pima.report.standards import limits
+from pima.report.version_facts import (
+    ComparedFigure,
+    Data,
+    OwnVerdict,
+    Subgroup,
+    VersionEvidence,
+    VersionFacts,
+    changes,
+    input_of,
+)
+from pima.store.declarations import as_stored
+from pima.store.registry import VersionSummary
 from tests.conftest import FEATURES
 
-SLOPE = Measured("calibration slope", Figure(0.6, 0.4, 0.9), Figure(1.0, 0.8, 1.2))
+SLOPE = ComparedFigure("calibration slope", Figure(0.6, 0.4, 0.9), Figure(1.0, 0.8, 1.2))
 SMALL = ("area under ROC", "sensitivity", "specificity")
-FEW = Subgroup("age", "under 30", 20, 4, True, (*(Measured(name, Figure(0.75), None) for name in SMALL), SLOPE))
+FEW = Subgroup("age", "under 30", 20, 4, True, (*(ComparedFigure(name, Figure(0.75), None) for name in SMALL), SLOPE))
 HIDDEN = Subgroup("age", "30 and over", None, None, None, ())
-EVIDENCE = Evidence(200, 70, (Measured("area under ROC", Figure(0.8123, 0.75, 0.86), None), SLOPE), (), (FEW, HIDDEN))
-FACTS = Facts(
+EVIDENCE = VersionEvidence(
+    200, 70, (ComparedFigure("area under ROC", Figure(0.8123, 0.75, 0.86), None), SLOPE), (), (FEW, HIDDEN)
+)
+FACTS = VersionFacts(
     version=2,
     as_of=datetime(2026, 2, 1, tzinfo=UTC),
     champion=True,
@@ -36,7 +47,7 @@ FACTS = Facts(
     compiled_sha256="abc",
     inputs=tuple(map(input_of, FEATURES)),
     data=Data(500, 200, date(2025, 1, 2), date(2026, 1, 30), 0.3, {"out_of_range": 3}, 0),
-    judged=Judged(datetime(2026, 1, 31, tzinfo=UTC), "promoted", "more_correct", "promoted: because.", 1),
+    judged=OwnVerdict(datetime(2026, 1, 31, tzinfo=UTC), "promoted", "more_correct", "promoted: because.", 1),
     evidence=EVIDENCE,
     changes=("training rows: 400 -> 500",),
 )
@@ -87,7 +98,7 @@ def test_limits_follow_from_the_figures() -> None:
 @pytest.mark.parametrize(
     "facts", [FACTS, replace(FACTS, evidence=None, judged=None, changes=())], ids=["all", "little"]
 )
-def test_each_table_is_one(facts: Facts) -> None:
+def test_each_table_is_one(facts: VersionFacts) -> None:
     lines = as_markdown(card(facts)).splitlines()
     for before, line in pairwise(lines):
         if before.startswith("|") and line.startswith("|"):
@@ -123,21 +134,19 @@ def test_a_count_has_no_unit() -> None:
 
 
 def test_changes_are_told_one_by_one() -> None:
-    before = {
-        "training_rows": 400,
-        "last_outcome": None,
-        "threshold": 0.5,
-        "settings": {"network": "article", "seeds": 1},
-        "libraries": {"keras": "3.15"},
-    }
-    now = before | {"training_rows": 500, "settings": {"network": "five_seeds"}}
+    nothing = VersionSummary(**dict.fromkeys(VersionSummary.__dataclass_fields__))
+    then = {"features": as_stored(FEATURES[1:3]), "training_rows": 400, "threshold": 0.5}
+    before = replace(nothing, **then, settings={"network": "article", "seeds": 1}, libraries={"keras": "3.15"})
     raised = Feature(**({name: getattr(FEATURES[1], name) for name in Feature.__struct_fields__} | {"high": 700.0}))
-    assert changes(now, before, (FEATURES[0], raised), FEATURES[1:3]) == [
+    known = {"last_labelled_at": datetime(2026, 1, 30, 12, tzinfo=UTC), "settings": {"network": "five_seeds"}}
+    now = replace(before, features=as_stored((FEATURES[0], raised)), training_rows=500, **known)
+    assert changes(now, before) == [
         "a new input: pregnancies",
         "no longer an input: blood_pressure",
         "declared otherwise: glucose (high)",
         "training rows: 400 -> 500",
+        "last outcome: None -> 2026-01-30",
         "settings, network: article -> five_seeds",
         "settings, seeds: 1 -> none",
     ]
-    assert changes(before, before, FEATURES, FEATURES) == []
+    assert changes(before, before) == []

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_curve
 
-from pima.cards.card import evidence_of
 from pima.core.arrays import Float64Array, Int8Array
 from pima.core.evidence.bands import Grouping
 from pima.core.evidence.blocks import blocks, cells, joined, told_thresholds
 from pima.core.evidence.document import document
 from pima.core.evidence.evidence import Answers, evidence
-from pima.reporting.evidence_pictures import has_areas
-from pima.reporting.exhibits import calibration, distribution, exhibit, roc
+from pima.report.contents import calibration, distribution, exhibit, roc
+from pima.report.pictures import has_areas
+from pima.report.version_facts import evidence_of
 
 DRAW = np.random.default_rng(5)
 PROBABILITIES = DRAW.beta(1, 2, 400).round(3)
@@ -110,4 +110,4 @@ def test_an_exhibit_has_the_models_that_there_is_evidence_of() -> None:
 def test_of_fewer_than_ten_rows_neither_report_nor_card_has_a_figure(rows: int) -> None:
     made = _document(PROBABILITIES[:rows], OUTCOMES[:rows])
     in_report = exhibit(made, datetime(2026, 1, 1, tzinfo=UTC), {"challenger": "version 1"}, first="challenger")
-    assert (in_report is None, evidence_of(made, "challenger") is None) == (rows < 10, rows < 10)
+    assert (in_report is None, evidence_of(made) is None) == (rows < 10, rows < 10)

@@ -2,13 +2,12 @@
 
 import pytest
 
-from pima.cards.answers import interval
 from pima.core.evidence.figures import Figure
 from pima.core.features import Feature
-from pima.explaining.explanation import in_words
-from pima.reporting.drawing import as_svg, drawn
-from pima.reporting.evidence_pictures import short
-from pima.reporting.page import _known, breakable, values
+from pima.report.explain import in_words
+from pima.report.page import _known, breakable, values
+from pima.report.pictures import as_svg, drawn, short
+from pima.report.standards import interval
 
 
 def test_a_label_that_is_read_from_the_right_leaves_the_next_code_in_its_place() -> None:

@@ -1,20 +1,45 @@
-"""A card as Markdown that reads well as plain text, too."""
+"""A model card: the facts of a version with the answers to both standards, and as Markdown that reads well as plain
+text, too."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from pima.cards.answers import interval, output, sides, sizes, threshold
-from pima.cards.card import card
-from pima.cards.records import Card, Evidence, Facts, Item, Subgroup
+from sqlalchemy import Engine
+
 from pima.core.evidence.subgroups import FEWEST_ROWS
 from pima.counted import counted
+from pima.process.results import INLINED
+from pima.report.standards import Item, hti_1, interval, limits, output, sides, sizes, threshold, tripod_ai
+from pima.report.version_facts import Subgroup, VersionFacts, read_facts
 
 _OF_SUBGROUPS = ("area under ROC", "sensitivity", "specificity", "calibration slope")
 
 
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A model card."""
+
+    facts: VersionFacts = field(metadata=INLINED)
+    limits: tuple[str, ...]
+    hti_1: tuple[Item, ...]
+    """The source attributes of 45 CFR 170.315(b)(11)(iv)(B)."""
+    tripod_ai: tuple[Item, ...]
+    """The items of TRIPOD+AI (Collins et al., BMJ 2024)."""
+
+
+def read_card(engine: Engine, number: int) -> Card:
+    """Read the card of a version. Raises NoSuchVersion."""
+    return card(read_facts(engine, number))
+
+
+def card(facts: VersionFacts) -> Card:
+    """Add what follows from the facts."""
+    return Card(facts, limits(facts), hti_1(facts), tripod_ai(facts))
+
+
 def as_markdown(made: Card) -> str:
-    """The whole card."""
+    """Write the whole card."""
     told = card(_as_plain_words(made.facts))
     facts = told.facts
     sections = (
@@ -32,8 +57,8 @@ def as_markdown(made: Card) -> str:
     return "\n".join(line for section in sections for line in section)
 
 
-def _as_plain_words(facts: Facts) -> Facts:
-    """With the clinic's own words as they are to be read: none of them is markup."""
+def _as_plain_words(facts: VersionFacts) -> VersionFacts:
+    """Escape the clinic's own words, to be read as they are: none of them is markup."""
     found, judged = facts.evidence, facts.judged
     groups = () if found is None else (replace(each, group=_plain(each.group)) for each in found.subgroups)
     return replace(
@@ -50,7 +75,7 @@ def _plain(words: str) -> str:
     return re.sub(r"[\\`*\[\]<&~$]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", words)
 
 
-def _head(facts: Facts) -> Iterator[str]:
+def _head(facts: VersionFacts) -> Iterator[str]:
     yield f"# Model card: version {facts.version}"
     yield ""
     yield f"{'The champion' if facts.champion else 'Not the champion'} on {facts.as_of:%Y-%m-%d}."
@@ -73,14 +98,14 @@ def _head(facts: Facts) -> Iterator[str]:
     yield ""
 
 
-def _inputs(facts: Facts) -> Iterator[str]:
+def _inputs(facts: VersionFacts) -> Iterator[str]:
     yield "## Inputs"
     yield ""
     rows = ((each.name, each.values, each.missing, each.rationale) for each in facts.inputs)
     yield from _table(("input", "values", "missing", "why this range"), rows)
 
 
-def _data(facts: Facts) -> Iterator[str]:
+def _data(facts: VersionFacts) -> Iterator[str]:
     data = facts.data
     yield "## Data"
     yield ""
@@ -95,7 +120,7 @@ def _data(facts: Facts) -> Iterator[str]:
     yield from _table(("data", ""), rows)
 
 
-def _figures(facts: Facts) -> Iterator[str]:
+def _figures(facts: VersionFacts) -> Iterator[str]:
     yield "## Figures"
     yield ""
     found = facts.evidence
@@ -114,15 +139,14 @@ def _figures(facts: Facts) -> Iterator[str]:
     yield from _table(heads, rows)
     yield "Net benefit, in cases found per 100 patients; treating none has 0:"
     yield ""
-    yield from _table(("threshold", f"version {facts.version}", "treating all"), _benefits(found))
+    benefits = (
+        (f"{100 * each.threshold:.0f} %", f"{100 * each.model:z.1f}", f"{100 * each.treat_all:z.1f}")
+        for each in found.net_benefit
+    )
+    yield from _table(("threshold", f"version {facts.version}", "treating all"), benefits)
 
 
-def _benefits(found: Evidence) -> Iterator[tuple[str, ...]]:
-    for each in found.net_benefit:
-        yield f"{100 * each.threshold:.0f} %", f"{100 * each.model:z.1f}", f"{100 * each.treat_all:z.1f}"
-
-
-def _subgroups(facts: Facts) -> Iterator[str]:
+def _subgroups(facts: VersionFacts) -> Iterator[str]:
     yield "## Subgroups"
     yield ""
     found = () if facts.evidence is None else facts.evidence.subgroups
@@ -148,7 +172,7 @@ def _subgroup(found: Subgroup) -> tuple[str, ...]:
     )
 
 
-def _changes(facts: Facts) -> Iterator[str]:
+def _changes(facts: VersionFacts) -> Iterator[str]:
     against = facts.judged.against if facts.judged else None
     if against is None:
         yield from ("## Changes", "", "It is the first: there was no champion before it.", "")
