@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
-from jobs.version_words import told_below_predicted
+from jobs.requeue import told_below_predicted
 from jobs.who_and_why import this_user, why
 from pima.errors import WrongUsage
 from pima.process.results import as_json

@@ -127,8 +127,7 @@ def _show(result: Result) -> None:
 def _show_tables(result: Result) -> None:
     from rich.console import Console
 
-    from jobs.evidence_tables import evidence_tables
-    from jobs.model_tables import version_list, version_with_decisions
+    from jobs.model_tables import evidence_tables, version_list, version_with_decisions
 
     console = Console(highlight=False, markup=False)
     if "version" in result:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from jobs.command import Command, Result, parser, run_command
-from jobs.version_words import told_below_predicted
 from pima.counted import counted
 from pima.process.results import as_json
 from pima.store import queue
@@ -71,6 +70,15 @@ def _show(result: Result) -> None:
     print(f"{counted(result['requeued'], 'row version')} put on the queue")
     if result.get("below_predicted"):
         print(told_below_predicted(result["below_predicted"]))
+
+
+def told_below_predicted(rows: int) -> str:
+    """Tell what is wrong with so many waiting rows, and what to do."""
+    waiting = counted(rows, "waiting row")
+    return (
+        f"{waiting} with a version below one that was predicted for the same id: have the owner run\n"
+        "python -m jobs.requeue --new-versions, or current_predictions goes on showing that prediction"
+    )
 
 
 if __name__ == "__main__":

@@ -1,23 +1,25 @@
 """How things stand as one screen: facts, a table of verdicts, one of rejections, one of runs."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from rich.table import Table
 
-from jobs.monitoring_words import monitoring
-from jobs.spark_line import spark_line
+from pima.core.drift.watched import State
 from pima.core.evidence.subgroups import FEWEST_ROWS
 from pima.counted import counted
 from pima.store.runs import DRY_RUN
 
 REJECTIONS_SHOWN = 5
+_BARS = "▁▂▃▄▅▆▇█"
+_IN_ASCII = "_.-~=+*#"
+"""For a terminal that has none."""
 
 
 def screen(result: dict[str, Any]) -> Iterator[Table | str]:
-    """All parts, those that say nothing left out."""
+    """Show all parts, those that say nothing left out."""
     yield _facts(result)
     for heading, table in (
         ("Last verdicts", _verdicts(result["verdicts"])),
@@ -54,17 +56,13 @@ def _facts(result: dict[str, Any]) -> Table:
 
 def _champion(champion: dict[str, Any]) -> str:
     if champion["version"] is None:
-        return _why_none(champion["last_verdict"])
+        if champion["last_verdict"] is None:
+            return "none yet: python -m jobs.retrain makes the first"
+        return f"none yet; the last retraining said {champion['last_verdict']}"
     pinned = ", pinned" if champion["pinned"] else ""
     accuracy = champion["holdout_accuracy"]
     judged = f", holdout accuracy {accuracy:.3f}" if accuracy is not None else ""
     return f"version {champion['version']}, trained {_when(champion['trained_at'])}{judged}{pinned}"
-
-
-def _why_none(verdict: str | None) -> str:
-    if verdict is None:
-        return "none yet: python -m jobs.retrain makes the first"
-    return f"none yet; the last retraining said {verdict}"
 
 
 def _realised(realised: dict[str, Any]) -> str:
@@ -138,3 +136,37 @@ def _runs(runs: list[dict[str, Any]]) -> Table:
 
 def _when(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M %Z}"
+
+
+def monitoring(figures: list[dict[str, Any]]) -> str:
+    """Tell what alarms, or that nothing does; and how many predictions should come true."""
+    alarms = [_alarm(each) for each in figures if each["state"] == State.ALERT]
+    compared = [each for each in figures if each["allowed"] is not None]
+    told = [f"ALERT: {', '.join(alarms)}" if alarms else f"no alert in {counted(len(compared), 'figure')}"]
+    if few := sum(each["state"] == State.INSUFFICIENT_DATA for each in figures):
+        told.append(f"{few} rest on too few rows")
+    for each in figures:
+        if each["figure"] == "estimated_accuracy" and each["value"] is not None:
+            told.append(f"estimated accuracy {each['value']:.1%} ({each['low']:.0%} to {each['high']:.0%})")
+            break
+    return "; ".join(told)
+
+
+def _alarm(figure: dict[str, Any]) -> str:
+    about = f"{figure['figure'].replace('_', ' ')} {figure['feature']}".strip()
+    return f"{about} {figure['value']:.3g} ({figure['reference']:.3g} \u00b1 {figure['allowed']:.3g} is usual)"
+
+
+def spark_line(values: Sequence[float | None], low: float, high: float, encoding: str | None) -> str:
+    """Draw numbers as small bars, from the lowest for `low` to the highest for `high`; a blank for None.
+
+    Where all is alike, the bars are in the middle.
+    """
+    bars = _BARS
+    try:
+        bars.encode(encoding or "utf-8")
+    except UnicodeEncodeError:
+        bars = _IN_ASCII
+    span = high - low
+    steps = (None if each is None else int(8 * (each - low) / span) if span > 0 else 3 for each in values)
+    return "".join(" " if step is None else bars[min(7, max(0, step))] for step in steps)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.spark_line import spark_line
+from jobs.status_tables import spark_line
 
 
 @pytest.mark.parametrize(
