@@ -72,6 +72,13 @@ def whole_number(largest: int) -> Callable[[str], int]:
 positive = whole_number(1_000_000_000)
 
 
+def add_run_id_option(options: argparse.ArgumentParser) -> None:
+    """Add the option by which the scheduler tells its child which run in `runs` it has opened for it."""
+    options.add_argument(
+        "--run-id", type=positive, metavar="N", help="for the scheduler only: the run that it has opened"
+    )
+
+
 def run_command(
     options_parser: argparse.ArgumentParser,
     work: Callable[[Command], Result],

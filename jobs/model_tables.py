@@ -121,7 +121,7 @@ def side_by_side(
     against: int | None,
     measured: dict[str, Any] | None,
 ) -> Table:
-    """Show both models' scores on the same rows; `number` is None in a dry run, `champion` where none could be loaded."""
+    """Show both models' scores on the same rows; `number` is None in a dry run, `champion` where none was loaded."""
     table = Table("", f"challenger, version {number}" if number else "challenger", box=None)
     both = [challenger]
     if champion is not None:

@@ -5,8 +5,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from jobs.command import Command, Result, parser, run_command
-from jobs.run_id import add_run_id_option
+from jobs.command import Command, Result, add_run_id_option, parser, run_command
 from pima.core.source import Source
 from pima.counted import counted
 from pima.errors import WrongUsage

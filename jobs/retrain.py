@@ -8,8 +8,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from jobs.command import Command, Result, parser, run_command
-from jobs.run_id import add_run_id_option
+from jobs.command import Command, Result, add_run_id_option, parser, run_command
 from pima.counted import counted
 from pima.errors import Interrupted
 from pima.monitoring.realised import leave_realised

@@ -5,8 +5,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from jobs.command import Command, Result, parser, positive, run_command, whole_number
-from jobs.run_id import add_run_id_option
+from jobs.command import Command, Result, add_run_id_option, parser, positive, run_command, whole_number
 from jobs.score_files import add_file_options, is_of_files, needs_database, score_dataset, show_dataset
 from pima.core.unpredicted import Rule
 from pima.counted import counted

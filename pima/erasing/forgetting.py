@@ -56,7 +56,7 @@ class ForgetResult:
 
 @dataclass(frozen=True, slots=True)
 class Forgetting:
-    """Who is to be forgotten, and by whose decision."""
+    """A person who is to be forgotten, and by whose decision."""
 
     who: ById | ByKey | ByPerson
     decided_by: str

@@ -1,4 +1,4 @@
-"""What stands between the measurements and the first dense layer: learned in the fit, and part of the stored model.
+"""The steps between the measurements and the first dense layer: learned in the fit, and part of the stored model.
 
 numbers (n, numbers) -> power -> Normalization -> NaN becomes 0, the training mean
 numbers without a declared power (n, some), in pieces besides

@@ -1,4 +1,4 @@
-"""What a report tells: frozen records of counts, figures and words, none of them a patient's, and how they are read."""
+"""The contents of a report, and how they are read: records of counts, figures and words, none of them a patient's."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -99,7 +99,7 @@ class Explainer:
 
     @property
     def rules(self) -> Features:
-        """What rows are judged by today, of the features that it takes."""
+        """The rules of today for the features that it takes."""
         return self.declared.rules_for(self.scorer.features)
 
     def validated(self, measurements: Measurements) -> Validated:

@@ -1,4 +1,4 @@
-"""What two standards ask of a model, answered where software can know it, in sentences.
+"""The questions of two standards about a model, answered in sentences where software can know it.
 
 HTI-1: the 31 source attributes of a predictive decision support intervention, by the US rule 45 CFR
 170.315(b)(11)(iv)(B), numbered as there. TRIPOD+AI (Collins et al., BMJ 2024;385:e078378): its 27 items, some of

@@ -1,4 +1,4 @@
-"""What the database knows of a version: frozen records of counts, figures and words, none of them a patient's."""
+"""All that the database knows of a version: frozen records of counts, figures and words, none of them a patient's."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -156,7 +156,15 @@ def read_facts(engine: Engine, number: int) -> VersionFacts:
             libraries=version.libraries,
             compiled_sha256=version.compiled_sha256,
             inputs=tuple(map(input_of, as_features(version.features))),
-            data=_data(version),
+            data=Data(
+                training_rows=version.training_rows,
+                holdout_rows=version.holdout_rows,
+                first_outcome=_day(version.first_labelled_at),
+                last_outcome=_day(version.last_labelled_at),
+                holdout_share=version.settings["holdout_share"],
+                left_out={reason: rows for reason, rows in version.rows_left_out.items() if rows},
+                twins_kept=version.metrics.get("twins_kept", 0),
+            ),
             judged=None if verdict is None else OwnVerdict(**{name: verdict[name] for name in told}, against=against),
             evidence=evidence_of(registry.read_evidence(connection, number)),
             changes=() if before is None else tuple(changes(version, before)),
@@ -173,18 +181,6 @@ def input_of(feature: Feature) -> Input:
     zero = "; 0 means missing" if feature.zero_is_missing else ""
     missing = "may be missing" if feature.may_be_missing else "must be there"
     return Input(feature.name, values, missing + zero, feature.rationale)
-
-
-def _data(version: VersionSummary) -> Data:
-    return Data(
-        training_rows=version.training_rows,
-        holdout_rows=version.holdout_rows,
-        first_outcome=_day(version.first_labelled_at),
-        last_outcome=_day(version.last_labelled_at),
-        holdout_share=version.settings["holdout_share"],
-        left_out={reason: rows for reason, rows in version.rows_left_out.items() if rows},
-        twins_kept=version.metrics.get("twins_kept", 0),
-    )
 
 
 def changes(now: VersionSummary, before: VersionSummary) -> list[str]:

@@ -4,7 +4,8 @@ Features are kept as the fit saw them: float32, missing as null. The file is sma
 alone are smaller still, and tell for ever whom the version can't be judged on.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +22,8 @@ from pima.store import lineage, registry
 from pima.store.declarations import as_features
 from pima.store.engine import reading
 from pima.store.registry import VersionSummary
+
+_OF_IDS = {"use_dictionary": False, "column_encoding": "DELTA_BINARY_PACKED"}
 
 
 def version_with_rows(engine: Engine, number: int, all_of_them: bool = False) -> tuple[VersionSummary, Side]:
@@ -71,7 +74,7 @@ def from_parquet(content: bytes, names: Sequence[str]) -> Side:
 
 def ids_to_parquet(ids: Int64Array) -> bytes:
     """Write the rows' ids alone, in order: a fifth of a byte each, where they were drawn."""
-    return _ids_written(pa.table({"patient_id": _whole(ids, pa.int64())}))
+    return _written(pa.table({"patient_id": _whole(ids, pa.int64())}), **_OF_IDS)
 
 
 def ids_from_parquet(content: bytes) -> Int64Array:
@@ -82,12 +85,12 @@ def ids_from_parquet(content: bytes) -> Int64Array:
 
 def without_rows(content: bytes, ids: Collection[int]) -> tuple[bytes, int] | None:
     """Take the rows with these ids out of a snapshot; return it and how many rows are left, None where none has one."""
-    return _without(content, ids, _written)
+    return _without(content, ids)
 
 
 def without_ids(content: bytes, ids: Collection[int]) -> tuple[bytes, int] | None:
     """Return ids alone without these, and how many are left; None where none is among them."""
-    return _without(content, ids, _ids_written)
+    return _without(content, ids, **_OF_IDS)
 
 
 def _read(content: bytes) -> pa.Table:
@@ -95,24 +98,18 @@ def _read(content: bytes) -> pa.Table:
     return pq.ParquetFile(pa.BufferReader(content)).read()
 
 
-def _without(content: bytes, ids: Collection[int], written: Callable[[pa.Table], bytes]) -> tuple[bytes, int] | None:
+def _without(content: bytes, ids: Collection[int], **encoding: Any) -> tuple[bytes, int] | None:
     table = _read(content)
     is_theirs = pc.is_in(table["patient_id"], value_set=pa.array(sorted(ids), pa.int64()))
     if not pc.any(is_theirs).as_py():
         return None
     left = table.filter(pc.invert(is_theirs)).combine_chunks()
-    return written(left), len(left)
+    return _written(left, **encoding), len(left)
 
 
-def _written(table: pa.Table) -> bytes:
+def _written(table: pa.Table, **encoding: Any) -> bytes:
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    return bytes(sink.getvalue())
-
-
-def _ids_written(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", use_dictionary=False, column_encoding="DELTA_BINARY_PACKED")
+    pq.write_table(table, sink, compression="zstd", **encoding)
     return bytes(sink.getvalue())
 
 
