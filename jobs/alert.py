@@ -5,13 +5,14 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
+from pima.core.wording import counted
+from pima.errors.extras import install_line
+from pima.extras.alert_sending import Problem
+from pima.extras.alerts import Teller, receivers
+
 from jobs.command import Command, Result, parser, run_command
-from pima.alerting.sending import Problem
-from pima.alerting.telling import Teller, receivers
-from pima.counted import counted
 from pima.errors import AlertsExtraMissing, AlertsNotDelivered, WrongConfiguration
-from pima.extras import install_line
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

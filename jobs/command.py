@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pima.settings.reading import DEFAULT_DATABASE_URL, database_url, declared, read_settings
+from pima.settings.sections import Settings
 from sqlalchemy import Engine
 
-from jobs.option_parser import HelpAsked, OptionParser
-from jobs.output import keep_standard_descriptors, prepare_output, written
+from jobs.command import keep_standard_descriptors, prepare_output, written
+from jobs.options import HelpAsked, OptionParser
 from pima.core.features import Declaration
 from pima.errors import DONE, FAILED, Interrupted, PimaError, ResultNotWritten, WrongUsage
 from pima.logs import configure_logs, get_logger, tell, write_line
-from pima.monitoring.ping import SECONDS_TO_ANSWER, ping
-from pima.process.recorded_run import OpenRun
+from pima.monitoring.ping import SECONDS_TO_ANSWER
+from pima.process.recorded_run import OpenRun, ping
 from pima.process.stopping import StopRequest
-from pima.reading_settings import DEFAULT_DATABASE_URL, database_url, declared, read_settings
-from pima.settings import Settings
 from pima.store.declarations import require_declared
 from pima.store.engine import make_engine
 from pima.store.runs import status_of_exit_code

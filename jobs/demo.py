@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from jobs.output import let_go_of_stdout, prepare_output
+from jobs.command import let_go_of_stdout, prepare_output
 from pima.errors import DONE, FAILED, INTERRUPTED_BY_CTRL_C, WRONG
 from pima.logs import write_line
 

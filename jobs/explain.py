@@ -6,11 +6,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pima.core.wording import counted
+
 from jobs.command import Command, Result, parser, run_command
-from jobs.row_option import HELP, row_called
-from pima.counted import counted
+from jobs.options import row_called
+from jobs.row_option import HELP
 from pima.errors import WrongUsage
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 from pima.report.explain import TOLD, explain_all, explain_row
 
 _EXPECTED = "expected a patient's ID, or a SOURCE and the row's KEY there, or --all FILE.parquet alone"

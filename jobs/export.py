@@ -13,13 +13,14 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
+from pima.core.wording import counted
+from pima.extras.export import Exported, export
+from pima.process.whole_file import whole_file
+
 from jobs.command import Command, Result, parser, run_command
-from pima.counted import counted
 from pima.errors import TemporaryFileFailed, WrongUsage
-from pima.exporting.exporting import Exported, export
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 from pima.store.exported import ALL_PREDICTIONS, EXPORTS
-from pima.whole_file import whole_file
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -5,15 +5,15 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
+from pima.core.identifiers import ById, ByPerson, canonical_text, key_of_text
+from pima.core.wording import counted
+
 from jobs.command import Command, Result, parser, run_command
-from jobs.row_option import HELP, row_called
-from jobs.who_and_why import this_user, why
-from pima.core.keys import canonical_text, key_of_text
-from pima.core.row_names import ById, ByPerson
-from pima.counted import counted
+from jobs.options import row_called, this_user, why
+from jobs.row_option import HELP
 from pima.erasing.forgetting import Forgetting, forget
 from pima.errors import WrongUsage
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 
 _EXPECTED = "expected a patient's ID, or a SOURCE and the row's KEY there, or --person KEY alone"
 

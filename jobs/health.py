@@ -4,9 +4,10 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
+from pima.watch.health import complaints
+
 from jobs.command import Command, Result, parser, run_command
 from pima.errors import Unhealthy
-from pima.monitoring.health import complaints
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

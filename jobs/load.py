@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from pima.core.wording import counted
+
 from jobs.command import Command, Result, parser, run_command
-from pima.counted import counted
 from pima.intake.key_cells import declared_key_types
 from pima.intake.loading import LoadOptions, Progress, load_files
 from pima.logs import on_terminal
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

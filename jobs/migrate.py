@@ -6,10 +6,10 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
+from jobs.options import this_user, why
 from jobs.requeue import told_below_predicted
-from jobs.who_and_why import this_user, why
 from pima.errors import WrongUsage
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 from pima.redeclaring import redeclare, would_redeclare
 from pima.store import queue
 from pima.store.engine import reading

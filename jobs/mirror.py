@@ -5,10 +5,11 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
+from pima.core.wording import counted
+from pima.extras.mirror import mirror
+
 from jobs.command import Command, Result, parser, run_command
-from pima.counted import counted
-from pima.mirroring.mirroring import mirror
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

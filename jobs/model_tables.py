@@ -4,13 +4,12 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS
+from pima.core.wording import FIGURES, TABLED_THRESHOLDS, counted
 from rich.console import Group
 from rich.table import Table
 
-from pima.core.evidence.subgroups import FEW_ROWS, FEWEST_ROWS
-from pima.core.evidence.wording import FIGURES, TABLED_THRESHOLDS
 from pima.core.features import Feature
-from pima.counted import counted
 from pima.store.declarations import as_features
 
 _SCORES = {

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from pima.watch.figures import versions
+
 from jobs.command import Command, Result, parser, positive, run_command
-from jobs.who_and_why import this_user, why
+from jobs.options import this_user, why
 from pima.errors import NoSuchVersion, NotReproduced, WrongUsage
 from pima.files.model_file import export_model
-from pima.monitoring.overview import versions
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 from pima.report.card import as_markdown, read_card
 from pima.store import registry
 from pima.store.engine import reading

@@ -5,16 +5,16 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
+from pima.core.wording import counted
+from pima.settings.reading import require_urls_of_sources, source_url
+from pima.settings.sections import Settings
+
 from jobs.command import Command, Result, add_run_id_option, parser, run_command
 from pima.core.source import Source
-from pima.counted import counted
 from pima.errors import WrongUsage
 from pima.intake.planning import OpenSource, open_source
 from pima.intake.pulling import Pull, pull_sources
 from pima.process.recorded_run import recorded_run
-from pima.reading_settings import source_url
-from pima.settings import Settings
-from pima.source_settings import require_urls_of_sources
 from pima.store.source_engine import make_source_engine
 
 

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pima.core.wording import counted
+
 from jobs.command import Command, Result, parser, run_command
-from pima.counted import counted
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 from pima.store import queue
 from pima.store.engine import without_time_limit, writing
 

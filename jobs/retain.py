@@ -6,8 +6,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pima.core.wording import counted
+
 from jobs.command import Command, Result, parser, positive, run_command
-from pima.counted import counted
 from pima.erasing.retaining import Retaining, require_old_enough, retain
 from pima.process.recorded_run import recorded_run
 

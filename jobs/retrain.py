@@ -8,10 +8,11 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+from pima.core.wording import counted
+from pima.watch.realised import leave_realised
+
 from jobs.command import Command, Result, add_run_id_option, parser, run_command
-from pima.counted import counted
 from pima.errors import Interrupted
-from pima.monitoring.realised import leave_realised
 from pima.process.recorded_run import recorded_run
 from pima.report.making import leave_report
 from pima.train.retraining import retrain

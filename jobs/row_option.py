@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
+from pima.core.identifiers import LARGEST_ID, ById, ByKey, key_of_text
+
 from jobs.command import Command
-from pima.core.ids import LARGEST_ID
-from pima.core.keys import key_of_text
-from pima.core.row_names import ById, ByKey
 from pima.errors import WrongUsage
 
 HELP = "an id in patients, or a source's name and a key in it"

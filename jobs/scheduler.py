@@ -8,21 +8,19 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 
+from pima.errors.extras import install_line
+from pima.extras.alerts import BackgroundTelling, Teller, receivers
+from pima.schedule.scheduler import Scheduler, run_until_stopped
+from pima.settings.reading import database_url, declared, read_settings, require_urls_of_sources, source_url
+from pima.settings.sections import Settings
+from pima.watch.metrics import serve_metrics
+
 from jobs.command import Command, Result, parser, run_command
-from pima.alerting.background import BackgroundTelling
-from pima.alerting.telling import Teller, receivers
 from pima.errors import AlertsExtraMissing, WrongConfiguration
-from pima.extras import install_line
 from pima.logs import get_logger, resolved_look
-from pima.monitoring.metrics_endpoint import serve_metrics
-from pima.monitoring.ping import ping
-from pima.reading_settings import database_url, declared, read_settings, source_url
+from pima.process.recorded_run import ping
 from pima.schedule.children import job_command
-from pima.schedule.scheduling import Scheduler
 from pima.schedule.ticks import JOBS, PULL
-from pima.schedule.waking import run_until_stopped
-from pima.settings import Settings
-from pima.source_settings import require_urls_of_sources
 from pima.store.engine import make_engine
 from pima.store.source_engine import make_source_engine
 

@@ -5,13 +5,14 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
+from pima.core.wording import counted
+from pima.settings.sections import LARGEST_BATCH
+
 from jobs.command import Command, Result, add_run_id_option, parser, positive, run_command, whole_number
 from jobs.score_files import add_file_options, is_of_files, needs_database, score_dataset, show_dataset
 from pima.core.unpredicted import Rule
-from pima.counted import counted
 from pima.process.recorded_run import recorded_run
 from pima.scoring import ScoreOptions, score_queue
-from pima.settings import LARGEST_BATCH
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -3,10 +3,11 @@
 import argparse
 from pathlib import Path
 
+from pima.core.wording import counted
+
 from jobs.command import Command, Result
-from pima.counted import counted
 from pima.errors import WrongUsage
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 
 
 def add_file_options(options: argparse.ArgumentParser) -> None:

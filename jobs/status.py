@@ -6,8 +6,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from pima.watch.figures import overview
+
 from jobs.command import Command, Result, parser, run_command
-from pima.monitoring.overview import overview
 from pima.schedule.ticks import next_ticks
 
 WIDTH = 80

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from pima.core.subgroups import FEWEST_ROWS
+from pima.core.watched import State
+from pima.core.wording import counted
 from rich.table import Table
 
-from pima.core.drift.watched import State
-from pima.core.evidence.subgroups import FEWEST_ROWS
-from pima.counted import counted
 from pima.store.runs import DRY_RUN
 
 REJECTIONS_SHOWN = 5

@@ -7,14 +7,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pima.core.wording import counted
+from pima.settings.reading import source_url
+
 from jobs.command import Command, Result, parser, run_command
 from pima.core.source import PLAIN_NAME, Source
-from pima.counted import counted
 from pima.errors import FileRefused, NothingToSuggest, WrongUsage
 from pima.intake.own_tables import looks_like_ours
 from pima.intake.sources import LOAD
 from pima.intake.whole_tables import table_of_file, table_of_source
-from pima.reading_settings import source_url
 from pima.store.source_engine import make_source_engine
 from pima.suggesting.draft import draft_of
 from pima.suggesting.draft_text import as_toml

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from pima.core.declaration_rules import first_fault
+from pima.core.features import first_fault
 from pima.core.features import Declaration, Feature, Outcome
 from pima.errors import WrongConfiguration
-from pima.expected_values import in_words
+from pima.core.wording import in_words
 
 SHIPPED_FILE = Path(__file__).parent / "data" / "features.toml"
 

@@ -14,11 +14,11 @@ from typing import Any, Union, get_args, get_origin
 import msgspec
 
 from pima.core.features import Declaration
-from pima.declaring import SHIPPED, declaration_of, read_declaration, read_toml
+from pima.settings.reading import SHIPPED, declaration_of, read_declaration, read_toml
 from pima.errors import WrongConfiguration
-from pima.expected_values import in_words
-from pima.settings import SECTIONS, Settings
-from pima.source_settings import sources_of, url_variable, without_urls
+from pima.core.wording import in_words
+from pima.settings.sections import SECTIONS, Settings
+from pima.settings.reading import sources_of, url_variable, without_urls
 
 DEFAULT_CONFIG = Path("config/pima.toml")
 DEFAULT_DATABASE_URL = "sqlite:///pima.db"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine
 
 from pima.core.features import Declaration, Features
-from pima.core.ids import BELOW_ALL_IDS
+from pima.core.identifiers import BELOW_ALL_IDS
 from pima.core.redeclared import Changes, Effects, Rules, add_effects, changes, of_another_kind
 from pima.errors import WrongConfiguration
 from pima.store import feature_columns, histories, queue, registry

@@ -18,13 +18,12 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.arrays import Float64Array
 from pima.core.features import Features, names_of
-from pima.core.ids import BELOW_ALL_IDS
+from pima.core.identifiers import BELOW_ALL_IDS
 from pima.core.unpredicted import Rule
-from pima.counted import counted
+from pima.core.wording import counted
 from pima.errors import NoChampion
 from pima.logs import get_logger
-from pima.process.recorded_run import OpenRun
-from pima.process.results import as_json
+from pima.process.recorded_run import OpenRun, as_json
 from pima.process.stopping import StopRequest
 from pima.scorer import Scorer, load_scorer
 from pima.store import predictions, queue, registry
@@ -34,11 +33,11 @@ from pima.store.declarations import newest_declaration, newest_number
 from pima.store.engine import reading, writing
 from pima.store.runs import lock_open_run, record_progress
 from pima.store.versions import require_counter_above_them, require_same_rows
-from pima.watching.unpredicted import Begun, NightEnd, begun
-from pima.watching.volume import leave_volumes
+from pima.watch.figures import leave_volumes
+from pima.watch.unpredicted import Begun, NightEnd, begun
 
 if TYPE_CHECKING:
-    from pima.core.drift.tally import Tally
+    from pima.core.drift import Tally
     from pima.core.validation import Validated
     from pima.watching.night import Watch
 

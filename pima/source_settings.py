@@ -10,7 +10,7 @@ import msgspec
 
 from pima.core.source import MappedColumn, Source, first_fault
 from pima.errors import WrongConfiguration
-from pima.expected_values import in_words
+from pima.core.wording import in_words
 
 _PREFIX = "PIMA_SOURCE__"
 _COLUMNS = "for each feature a column's name, or a table with column, factor, offset, words"

@@ -29,9 +29,9 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
-from pima import declaring
+from pima.settings.reading import SHIPPED
 from pima.core.features import Declaration
-from pima.settings import DatabaseSettings, HoldoutSettings
+from pima.settings.sections import DatabaseSettings, HoldoutSettings
 from pima.store.engine import make_engine, reading, writing
 from pima.store.schema import migrate
 from pima.store.triggers import drop_triggers, make_triggers
@@ -46,8 +46,8 @@ pytest.register_assert_rewrite("tests.jobs", "tests.store")
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "pima" / "data" / "pima.csv"
-FEATURES = declaring.SHIPPED.features
-FEATURE_NAMES = declaring.SHIPPED.names
+FEATURES = SHIPPED.features
+FEATURE_NAMES = SHIPPED.names
 SALT = "a salt for tests"
 HOLDOUT = HoldoutSettings(salt=SALT)
 PATIENCE_SECONDS = 240
@@ -604,7 +604,7 @@ def _train_shipped(path: Path) -> None:
     for first, last in ((0, 300), (300, 450), (450, 568)):
         files.append(path.with_name(f"part-{first}.csv"))
         files[-1].write_text("".join(lines[first:last]))
-    _train(path, [str(file) for file in files], declaring.SHIPPED)
+    _train(path, [str(file) for file in files], SHIPPED)
 
 
 def _train_declared(path: Path) -> None:

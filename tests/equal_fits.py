@@ -16,7 +16,7 @@ from pima.core.history import Split
 from pima.model.compiled import CompiledModel
 from pima.model.libraries import Boundary
 from pima.scorer import Scorer
-from pima.settings import Settings
+from pima.settings.sections import Settings
 from pima.train.fit import Challenger, seed_of, settings_of_fit
 
 Fit = Callable[[Split, Settings, Features, Boundary], Challenger]

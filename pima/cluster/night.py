@@ -12,14 +12,14 @@ from pima.errors import PimaError, WrongUsage
 from pima.logs import mark_lines
 from pima.process.recorded_run import OpenRun
 from pima.process.stopping import StopRequest
-from pima.reading_settings import database_url
 from pima.scoring import ScoreOptions, drain, score_queue
-from pima.settings import DatabaseSettings
+from pima.settings.reading import database_url
+from pima.settings.sections import DatabaseSettings
 from pima.store.database import database_of
 from pima.store.engine import make_engine, reading
 from pima.store.runs import is_open
 from pima.store.schema import require_schema
-from pima.watching.unpredicted import Begun
+from pima.watch.unpredicted import Begun
 
 
 @dataclass(frozen=True, slots=True)

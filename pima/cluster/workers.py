@@ -20,10 +20,10 @@ from typing import Any
 
 import pima
 from pima.errors import ClusterAway, ClusterUnfit, Interrupted, PimaError, WorkersFailed, WrongUsage
-from pima.extras import install_line
+from pima.errors.extras import install_line
 from pima.logs import Look, configure_logs, get_logger, resolved_look
 from pima.process.stopping import StopRequest
-from pima.settings import Settings
+from pima.settings.sections import Settings
 
 _SECONDS_A_LOOK = 0.1
 _SECONDS_WITHOUT_WORKERS = 60

@@ -12,10 +12,9 @@ from sqlalchemy import Connection, Engine
 
 from pima.core import forgotten as marks
 from pima.core.digest import sha256_of
-from pima.core.forgotten import Forgotten
-from pima.core.row_keys import rank_name
-from pima.core.row_names import ById, ByKey, ByPerson
-from pima.counted import counted
+from pima.core.holdout import rank_name
+from pima.core.identifiers import ById, ByKey, ByPerson, Forgotten
+from pima.core.wording import counted
 from pima.errors import FileNotMadeAnew, NobodyToForget, PersonHasMoreRows, PimaError, RowsGivenAway
 from pima.logs import get_logger
 from pima.process.leasing import take

@@ -20,20 +20,19 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine
 
-from pima.core.forgotten import mark_of
+from pima.core.identifiers import mark_of
 from pima.errors import ArchiveDiffers, ArchiveUnreadable, TooYoungToRemove, WrongUsage
-from pima.exporting.parquet_file import as_table
+from pima.parquet_rows import as_table
 from pima.process.leasing import HeldLease, only_one
-from pima.process.recorded_run import OpenRun
-from pima.process.results import as_json
+from pima.process.recorded_run import OpenRun, as_json
 from pima.process.stopping import StopRequest
+from pima.process.whole_file import name_meant, whole_file
 from pima.store.engine import clock, reading, writing
 from pima.store.exported import columns_of
 from pima.store.forgotten import everyone_forgotten
 from pima.store.leases import RETAINING
 from pima.store.retaining import Moved, Old, Window, delete_rows, end_of_window, what_is_old
 from pima.store.runs import record_progress
-from pima.whole_file import name_meant, whole_file
 
 WINDOW_ROWS = 5_000
 FILE_ROWS = 200_000

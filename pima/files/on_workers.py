@@ -18,7 +18,7 @@ from pima.files.places import place_of, whole
 from pima.files.scoring_files import Dataset, FilesScored, score_files
 from pima.files.scoring_model import ScoringModel, model_of_content
 from pima.process.stopping import StopRequest
-from pima.whole_file import name_aside
+from pima.process.whole_file import name_aside
 
 
 @dataclass(frozen=True, slots=True)

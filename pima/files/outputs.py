@@ -9,7 +9,7 @@ from pima.files.inputs import InputFile
 from pima.files.parts import PREDICTIONS, REJECTIONS, Facts, Part, read_facts, summed
 from pima.files.places import Place, whole, words_of
 from pima.files.scoring_model import ScoringModel
-from pima.whole_file import name_meant
+from pima.process.whole_file import name_meant
 
 MANIFEST = "manifest.json"
 FORMAT = "pima scored files 1"

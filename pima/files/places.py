@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
 
 from pima.errors import PartNotWritten, WrongUsage
-from pima.extras import install_line
+from pima.errors.extras import install_line
 from pima.files.disks import matching, require_file
-from pima.whole_file import name_aside, written_aside
+from pima.process.whole_file import name_aside, written_aside
 
 _WILDCARDS = frozenset("*?[")
 _CHANGES_WITH_CONTENT = ("size", "ETag", "etag", "LastModified", "last_modified", "updated", "mtime", "created")

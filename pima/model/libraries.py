@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pima.errors import TrainingExtraMissing
-from pima.extras import install_line
+from pima.errors.extras import install_line
 
 Boundary = Callable[[], None]
 """Called between two steps of a fit; raises where the fit is to be dropped. What is raised amid TensorFlow's native

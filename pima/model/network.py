@@ -25,7 +25,7 @@ from keras import ops
 from pima.core.arrays import Float32Array, Float64Array, Int8Array
 from pima.core.digest import sha256_of
 from pima.core.features import Feature, Features
-from pima.core.folds import stratified_folds
+from pima.core.fit_choices import stratified_folds
 from pima.model.compiled import CompiledModel
 from pima.model.libraries import Boundary, never
 from pima.model.preprocessing import Preprocessing, learn_preprocessing

@@ -20,7 +20,7 @@ from keras import ops
 
 from pima.core.arrays import Float32Array, Float64Array
 from pima.core.features import Features
-from pima.core.powers import choose_exponents
+from pima.core.fit_choices import choose_exponents
 from pima.model.recipes import Article, FiveSeeds
 
 LEAST_VALUES = 20

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from pima.core.features import Features
-from pima.core.powers import powers_to_choose_from
+from pima.core.fit_choices import powers_to_choose_from
 
 
 @dataclass(frozen=True, slots=True)

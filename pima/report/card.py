@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Engine
 
-from pima.core.evidence.subgroups import FEWEST_ROWS
-from pima.counted import counted
-from pima.process.results import INLINED
+from pima.core.subgroups import FEWEST_ROWS
+from pima.core.wording import counted
+from pima.process.recorded_run import INLINED
 from pima.report.standards import Item, hti_1, interval, limits, output, sides, sizes, threshold, tripod_ai
 from pima.report.version_facts import Subgroup, VersionFacts, read_facts
 

@@ -7,17 +7,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.evidence.blocks import Cell, blocks, joined, may_be_told, together
-from pima.core.evidence.figures import NO_CASES, Figure, share
-from pima.core.evidence.subgroups import FEWEST_ROWS, shown
+from pima.core.evidence import Cell, blocks, joined, may_be_told, together
 from pima.core.features import Features, names_of
-from pima.core.leaning import Leaning, leaning
+from pima.core.figures import NO_CASES, Figure, share
+from pima.core.shapley import Leaning, leaning
+from pima.core.subgroups import FEWEST_ROWS, shown
 from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
-from pima.monitoring.overview import overview
-from pima.monitoring.realised import VersionWeek, version_weeks
 from pima.monitoring.weeks import by_monday
 from pima.scorer import load_scorer
-from pima.settings import Settings
+from pima.settings.sections import Settings
 from pima.store import registry, report_figures
 from pima.store.declarations import as_features, newest_declaration
 from pima.store.engine import clock, reading
@@ -26,6 +24,8 @@ from pima.store.registry import VersionSummary
 from pima.store.report_figures import CameTrue
 from pima.store.unpredicted import rejected_by_pulls
 from pima.train.snapshot import version_with_rows
+from pima.watch.figures import overview
+from pima.watch.realised import VersionWeek, version_weeks
 
 NEWEST_OUTCOMES = 10_000
 WEEKS_SHOWN = 26

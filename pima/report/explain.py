@@ -17,13 +17,13 @@ from sqlalchemy import Engine
 
 from pima.core.arrays import Float32Array, Float64Array
 from pima.core.features import Declaration, Feature, Features, Outcome, names_of
-from pima.core.ids import BELOW_ALL_IDS
-from pima.core.row_names import ById, ByKey
+from pima.core.identifiers import BELOW_ALL_IDS, ById, ByKey
 from pima.core.shapley import MOST_FOR_EXACT, Contributions, contributions
 from pima.core.validation import Measurements, Validated, validate
 from pima.errors import NoSuchRow, NothingPredicts, RowCannotBeScored
 from pima.logs import get_logger
 from pima.process.stopping import StopRequest
+from pima.process.whole_file import whole_file
 from pima.scorer import Scorer, load_scorer
 from pima.store import registry
 from pima.store.declarations import newest_declaration
@@ -31,7 +31,6 @@ from pima.store.engine import reading
 from pima.store.histories import Rows
 from pima.store.rows_as_read import row_by_id, row_by_key, unlabelled_rows
 from pima.train.snapshot import version_with_rows
-from pima.whole_file import whole_file
 
 BACKGROUND_ROWS = 100
 BLOCK_ROWS = 1_000

@@ -7,13 +7,13 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from pima.errors import NoReportKept, PimaError, ReportExtraMissing, ReportNotWritten, WrongUsage
-from pima.extras import install_line
+from pima.errors.extras import install_line
 from pima.logs import get_logger
+from pima.process.whole_file import written_aside
 from pima.report.contents import gather
-from pima.settings import Settings
+from pima.settings.sections import Settings
 from pima.store import reports
 from pima.store.engine import reading, writing
-from pima.whole_file import written_aside
 
 KEPT = 4
 """Reports that stay in the database, a month of weekly ones."""

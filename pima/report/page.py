@@ -10,12 +10,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pima.core.evidence.blocks import told_thresholds
-from pima.core.evidence.figures import Figure
-from pima.core.evidence.subgroups import FEW_ROWS, FEWEST_ROWS
-from pima.core.evidence.wording import FIGURES, TABLED_THRESHOLDS
+from pima.core.evidence import told_thresholds
 from pima.core.features import Feature
-from pima.counted import counted
+from pima.core.figures import Figure
+from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS
+from pima.core.wording import FIGURES, TABLED_THRESHOLDS, counted
 from pima.report import pictures
 from pima.report.contents import Contents, Exhibit, calibration, distribution
 

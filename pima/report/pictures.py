@@ -25,7 +25,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from pima.core.evidence.blocks import told_thresholds
+from pima.core.evidence import told_thresholds
 from pima.report.contents import Exhibit, ReportedNight, ReportedVerdict, Week, calibration, distribution, roc
 
 # Marks, which stand in no style sheet.

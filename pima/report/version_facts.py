@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from pima.core.evidence.blocks import may_be_told, told_thresholds
-from pima.core.evidence.figures import Figure
-from pima.core.evidence.wording import FIGURES, TABLED_THRESHOLDS
+from pima.core.evidence import may_be_told, told_thresholds
 from pima.core.features import Feature, Features, differing_fields
+from pima.core.figures import Figure
+from pima.core.wording import FIGURES, TABLED_THRESHOLDS
 from pima.errors import NoSuchVersion
 from pima.store import registry
 from pima.store.declarations import as_features, newest_declaration

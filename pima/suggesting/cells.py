@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from pima.core.cells import as_word
-from pima.core.keys import canonical_key
+from pima.core.identifiers import canonical_key
 from pima.core.source import KeyType
 
 MISSING = "missing"

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator
 
-from pima.core.declaration_rules import LONGEST_NAME, RESERVED
+from pima.core.features import LONGEST_NAME, RESERVED
 from pima.core.features import folded_name
 from pima.suggesting.cells import as_number, is_date
 

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pima.core.declaration_rules import MOST_FEATURES, MOST_INPUTS
+from pima.core.features import MOST_FEATURES, MOST_INPUTS
 from pima.core.features import KEYS, folded_name
-from pima.counted import counted
+from pima.core.wording import counted
 from pima.suggesting import cells
 from pima.suggesting.column_names import names_a_change, names_an_outcomes_time, plain_names
 from pima.suggesting.columns import Column

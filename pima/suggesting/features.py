@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pima.core.declaration_rules import LARGEST_CODE
+from pima.core.features import LARGEST_CODE
 from pima.core.features import is_number
 from pima.suggesting import cells
 from pima.suggesting.column_names import names_an_address, names_things

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pima.core.arrays import BoolArray
-from pima.core.declaration_rules import LARGEST, SMALLEST
+from pima.core.features import LARGEST, SMALLEST
 from pima.suggesting.numbers import Numbers
 from pima.suggesting.shown import SHOWN_FROM
 

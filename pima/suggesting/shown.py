@@ -1,6 +1,6 @@
 """What a draft may show of patients: nothing that stands for fewer than 20 rows."""
 
-from pima.counted import counted
+from pima.core.wording import counted
 
 SHOWN_FROM = 20
 """Rows: of what fewer have in common nothing is shown, and a bound is taken from as many at its end."""

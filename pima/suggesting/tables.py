@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pima.counted import counted
+from pima.core.wording import counted
 from pima.suggesting.column_names import is_a_value, may_be_in_a_key
 from pima.suggesting.columns import Column, ColumnSeen
 from pima.suggesting.shown import SHOWN_FROM

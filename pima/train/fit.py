@@ -11,13 +11,13 @@ from sqlalchemy import Engine
 from pima.core.arrays import Float64Array
 from pima.core.digest import sha256_of
 from pima.core.features import Features
+from pima.core.fit_choices import stratified_folds, threshold_reaching
 from pima.core.history import Split
-from pima.core.thresholds import stratified_folds, threshold_reaching
 from pima.logs import get_logger
 from pima.model.libraries import Boundary, never, training_extra
 from pima.model.recipes import Article, FiveSeeds, inputs_of, recipe_for, recipe_of
 from pima.scorer import Scorer, load_scorer
-from pima.settings import RetrainSettings, Settings
+from pima.settings.sections import RetrainSettings, Settings
 from pima.store.declarations import as_features
 from pima.train.snapshot import version_with_rows
 

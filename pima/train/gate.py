@@ -13,20 +13,17 @@ import numpy as np
 from sqlalchemy import Engine
 
 from pima.core.arrays import BoolArray, Float32Array
-from pima.core.contest import Contest, in_all, judged_rows
-from pima.core.evidence.bands import groupings
-from pima.core.evidence.evidence import Answers, Evidence, evidence
+from pima.core.contest import Contest, Measure, Window, in_all, in_window, judged_rows
+from pima.core.evidence import Answers, Evidence, evidence
 from pima.core.features import Declaration, Features
-from pima.core.history import Side, Split, as_taken
-from pima.core.learned import Learned, unseen_by
-from pima.core.measures import Measure
+from pima.core.history import Learned, Side, Split, as_taken, unseen_by
+from pima.core.holdout import ranked
 from pima.core.promotion import GateOptions, Verdict, decide
-from pima.core.row_keys import ranked
-from pima.core.window import Window, in_window
+from pima.core.subgroups import groupings
 from pima.errors import ArtifactDamaged, NoSuchVersion, SnapshotDamaged, SnapshotNotKept
 from pima.logs import get_logger
 from pima.scorer import Scorer, load_scorer
-from pima.settings import GateSettings, Settings
+from pima.settings.sections import GateSettings, Settings
 from pima.store import lineage, registry
 from pima.store.engine import reading
 from pima.store.histories import keys_of

@@ -7,21 +7,18 @@ from datetime import UTC, datetime
 import msgspec
 from sqlalchemy import Connection, Engine
 
-from pima.core.comparison import Comparison
+from pima.core.contest import Measured
 from pima.core.digest import sha256_of
-from pima.core.drift.reference import reference_of
-from pima.core.evidence.document import document
-from pima.core.evidence.evidence import Evidence
-from pima.core.evidence.figures import Figure
-from pima.core.evidence.subgroups import WorstSubgroup
+from pima.core.drift import reference_of
+from pima.core.evidence import Evidence, document
 from pima.core.features import Features
+from pima.core.figures import Figure
 from pima.core.history import Split
-from pima.core.measures import Measured
-from pima.core.metrics import Scores
-from pima.core.promotion import Verdict
-from pima.core.reasons import Decision, Reason
+from pima.core.metrics import Comparison, Scores
+from pima.core.promotion import Decision, Reason, Verdict
+from pima.core.subgroups import WorstSubgroup
 from pima.logs import get_logger
-from pima.settings import Settings
+from pima.settings.sections import Settings
 from pima.store import lineage, registry
 from pima.store.declarations import as_stored
 from pima.store.engine import reading, writing

@@ -13,16 +13,14 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine
 
 from pima.core.features import Declaration, same_measurements
-from pima.core.history import Split, shortage, split
-from pima.core.twins import MOST_TWINS
-from pima.declaring import SHIPPED
+from pima.core.history import MOST_TWINS, Split, shortage, split
 from pima.errors import ChampionKeepsMoving, TooFewLabels
 from pima.logs import get_logger
 from pima.process.leasing import only_one
-from pima.process.recorded_run import OpenRun
-from pima.process.results import INLINED
+from pima.process.recorded_run import INLINED, OpenRun
 from pima.process.stopping import StopRequest
-from pima.settings import Settings
+from pima.settings.reading import SHIPPED
+from pima.settings.sections import Settings
 from pima.store.engine import clock, reading
 from pima.store.histories import labelled_history
 from pima.store.installation import HoldoutRule, holdout_rule, require_same_holdout

@@ -17,7 +17,7 @@ from pima.cluster import workers
 from pima.cluster.workers import reached
 from pima.errors import ClusterAway, WorkersFailed
 from pima.process.stopping import StopRequest
-from pima.settings import Settings
+from pima.settings.sections import Settings
 from tests.cluster.conftest import Cluster, Dask, NewCluster
 from tests.conftest import (
     PATIENCE_SECONDS,

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pima.extras import EXTRAS
+from pima.errors.extras import EXTRAS
 from tests.conftest import FEATURE_NAMES, ROOT, SHIPPED, clean_environ
 
 _FOR_URLS = ("score", "--from", "memory://rows.parquet", "--to", "memory://scored")

@@ -4,9 +4,9 @@ import random
 from pathlib import Path
 
 from pima.core.features import Declaration
-from pima.declaring import read_declaration
+from pima.settings.reading import read_declaration
 from pima.redeclaring import redeclare
-from pima.settings import DatabaseSettings
+from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine
 from tests.conftest import SALT, Database
 

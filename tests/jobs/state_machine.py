@@ -18,7 +18,7 @@ from pima.errors import NothingToRollBackTo
 from pima.process.recorded_run import OpenRun
 from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions, score_queue
-from pima.settings import DatabaseSettings
+from pima.settings.sections import DatabaseSettings
 from pima.store import queue
 from pima.store.engine import make_engine, writing
 from pima.store.runs import start_run

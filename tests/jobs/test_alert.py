@@ -10,11 +10,14 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pima.alerting.background import BackgroundTelling
-from pima.alerting.sending import Message, Problem, send
-from pima.alerting.telling import Teller, Telling
-from pima.declaring import SHIPPED
-from pima.settings import AlertsSettings, Settings
+from pima.extras.alerts import BackgroundTelling
+from pima.extras.alert_sending import Message
+from pima.extras.alert_sending import Problem
+from pima.extras.alert_sending import send
+from pima.extras.alerts import Teller
+from pima.extras.alerts import Telling
+from pima.settings.reading import SHIPPED
+from pima.settings.sections import AlertsSettings, Settings
 from tests.conftest import PATIENCE_SECONDS, Database, Ended, call, clean_environ, free_port, install_models, the_json
 from tests.jobs.alert_receiver import AlertReceiver, alert_receiver
 from tests.jobs.clinic import Clinic

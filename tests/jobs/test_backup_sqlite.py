@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pima.settings import DatabaseSettings
+from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine
 from tests.conftest import (
     PATIENCE_SECONDS,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pima.core.evidence.wording import FIGURES
+from pima.core.wording import FIGURES
 from tests.conftest import Database, call, the_json
 from tests.jobs.declared import configuration
 

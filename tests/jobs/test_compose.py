@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pima.reading_settings import database_url, read_settings, source_url
+from pima.settings.reading import database_url, read_settings, source_url
 from tests.conftest import ROOT
 
 COMPOSE = (ROOT / "compose.yaml").read_text()

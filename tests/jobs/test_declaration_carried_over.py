@@ -5,9 +5,9 @@ from pathlib import Path
 from sqlalchemy import event, text
 
 from pima.core.features import Declaration
-from pima.declaring import read_declaration
+from pima.settings.reading import read_declaration
 from pima.redeclaring import would_redeclare
-from pima.settings import DatabaseSettings
+from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from tests.conftest import Database, call, the_json
 from tests.jobs.declared import ADDED, DECLARED, configuration

@@ -8,14 +8,14 @@ import pytest
 from sqlalchemy import event
 
 from pima.core.features import Declaration
-from pima.declaring import read_declaration
+from pima.settings.reading import read_declaration
 from pima.errors import DeclarationChanged
 from pima.intake.planning import open_source
 from pima.intake.pulling import Pull, pull_sources
 from pima.process.recorded_run import recorded_run
 from pima.process.stopping import StopRequest
-from pima.reading_settings import read_settings
-from pima.settings import DatabaseSettings
+from pima.settings.reading import read_settings
+from pima.settings.sections import DatabaseSettings
 from pima.store.source_engine import make_source_engine
 from tests.conftest import PATIENCE_SECONDS, Database, call, the_json
 from tests.jobs.clinic import Clinic

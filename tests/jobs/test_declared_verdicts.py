@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pima.declaring import SHIPPED
-from pima.reading_settings import read_settings
+from pima.settings.reading import SHIPPED
+from pima.settings.reading import read_settings
 from pima.train.retraining import read_history
 from tests.conftest import SALT, Database, call, insert_many, the_json
 from tests.jobs.declared import configuration

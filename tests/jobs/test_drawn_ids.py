@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pima.core.ids import LARGEST_ID
+from pima.core.identifiers import LARGEST_ID
 from tests.conftest import Database, insert_patients
 from tests.jobs.clinic import Clinic
 from tests.jobs.patient_files import KEYED, UNKNOWN, load, write

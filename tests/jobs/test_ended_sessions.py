@@ -6,7 +6,7 @@ import pytest
 
 from pima.errors import NoChampion, PimaError
 from pima.process.recorded_run import recorded_run
-from pima.settings import DatabaseSettings
+from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine
 from tests.conftest import Database
 

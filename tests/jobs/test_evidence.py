@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from pima import declaring
+from pima.settings.reading import SHIPPED
 from pima.scorer import load_scorer
-from pima.settings import Settings
+from pima.settings.sections import Settings
 from pima.train.retraining import read_history
 from tests.conftest import SHIPPED, Database, call, install_models, the_json
 from tests.jobs.ledger import document
@@ -40,7 +40,7 @@ def test_evidence_of_both_models_on_the_same_rows_stands_beside_the_verdict(hist
     assert found["version"] == 1
     assert found["rows"] == result["challenger_scores"]["rows"] == result["champion_scores"]["rows"]
     members = document(history, "SELECT patient_ids FROM test_sets")
-    holdout = read_history(history.engine, Settings(), declaring.SHIPPED)[0].holdout
+    holdout = read_history(history.engine, Settings(), SHIPPED)[0].holdout
     rows = holdout.rows(np.isin(holdout.patient_ids, members))
     assert (found["rows"], found["positive"]) == (len(rows), rows.of_each_class[1])
     for name, number in (("challenger", result["challenger"]), ("champion", 1)):

@@ -16,8 +16,10 @@ from fhir.resources.R4B.riskassessment import RiskAssessment
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pima.exporting.csv_lines import document_cell, text_cell, write_csv
-from pima.exporting.exporting import export
+from pima.extras.export import document_cell
+from pima.extras.export import text_cell
+from pima.extras.export import write_csv
+from pima.extras.export import export
 from pima.process.stopping import StopRequest
 from pima.store.engine import reading
 from pima.store.exported import ALL_PREDICTIONS, BLOCK_ROWS, EXPORTS, exported_rows, statement_of

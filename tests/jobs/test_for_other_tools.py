@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import yaml
 
-from pima.monitoring.metrics_endpoint import serve_metrics
-from pima.settings import MetricsSettings
+from pima.watch.metrics import serve_metrics
+from pima.settings.sections import MetricsSettings
 from tests.conftest import PATIENCE_SECONDS, ROOT, Database, call, free_port, insert_patients, the_json
 from tests.promql import Prometheus, Vector, chosen, scraped, selectors
 

@@ -14,14 +14,14 @@ import pytest
 from sqlalchemy import event, select
 
 from deploy import sqlite_to_postgresql
-from pima.core.forgotten import Forgotten, mark_of, name_of_person
-from pima.core.row_keys import RowKeys, ranked
-from pima.core.row_names import ById
+from pima.core.identifiers import Forgotten, mark_of, name_of_person
+from pima.core.holdout import RowKeys, ranked
+from pima.core.identifiers import ById
 from pima.core.validation import Measurements
 from pima.erasing.forgetting import Forgetting, forget
 from pima.errors import FileNotMadeAnew, KeptIdTaken, VersionUsedTwice
 from pima.intake import pulling
-from pima.settings import DatabaseSettings
+from pima.settings.sections import DatabaseSettings
 from pima.store import leases, queue
 from pima.store.batches import Predictions
 from pima.store.engine import make_engine, reading, writing

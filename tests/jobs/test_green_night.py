@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pima.monitoring.metrics_endpoint import DatabaseFigures
+from pima.watch.metrics import DatabaseFigures
 from tests.conftest import (
     PATIENCE_SECONDS,
     Database,

@@ -14,12 +14,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event, text
 
 from pima.errors import WrongConfiguration
-from pima.monitoring import ping as ping_module
-from pima.monitoring.health import period
-from pima.monitoring.metrics_endpoint import DatabaseFigures, serve_metrics
-from pima.reading_settings import read_settings
+from pima.process.recorded_run import ping as ping_module
+from pima.watch.health import period
+from pima.watch.metrics import DatabaseFigures
+from pima.watch.metrics import serve_metrics
+from pima.settings.reading import read_settings
 from pima.schedule.ticks import Schedule
-from pima.settings import DatabaseSettings, MetricsSettings, PingSettings
+from pima.settings.sections import DatabaseSettings, MetricsSettings, PingSettings
 from pima.store.engine import make_engine, writing
 from pima.store.schema import HEAD
 from tests.conftest import (

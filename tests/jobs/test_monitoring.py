@@ -14,15 +14,18 @@ from sklearn.metrics import roc_auc_score
 from sqlalchemy import Connection, Engine, event, insert, select, text, update
 
 from pima.errors import INTERRUPTED_BY_SIGTERM, Interrupted
-from pima.monitoring.figures import MonitoringAlert, monitoring_alerts, realised_below_limit
-from pima.monitoring.metrics_endpoint import DatabaseFigures
-from pima.monitoring.realised import leave_realised, version_weeks
+from pima.monitoring.figures import MonitoringAlert
+from pima.monitoring.figures import monitoring_alerts
+from pima.monitoring.figures import realised_below_limit
+from pima.watch.metrics import DatabaseFigures
+from pima.watch.realised import leave_realised
+from pima.watch.realised import version_weeks
 from pima.process.recorded_run import recorded_run
 from pima.scoring import ScoreResult
 from pima.store.engine import clock, reading, writing
 from pima.store.monitoring import rows_of_nights
 from pima.store.tables import runs, tallies
-from pima.watching.volume import leave_volumes
+from pima.watch.figures import leave_volumes
 from tests.conftest import FEATURE_NAMES, SHIPPED, Database, call, insert_patients, install_models, the_json
 
 

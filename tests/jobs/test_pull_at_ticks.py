@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from pima.schedule.due import LONGEST_WAIT_FOR_PULL
-from pima.schedule.scheduling import Scheduler
-from pima.settings import ScheduleSettings
+from pima.schedule.scheduler import Scheduler
+from pima.settings.sections import ScheduleSettings
 from pima.store.attempts import note_ticks
 from pima.store.engine import writing
 from pima.store.runs import Status

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pima.declaring import SHIPPED_FILE
+from pima.settings.reading import SHIPPED_FILE
 from tests.conftest import Database, call
 from tests.jobs.clinic import Clinic
 from tests.jobs.ledger import document

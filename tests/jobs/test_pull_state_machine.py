@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 from sqlalchemy import Connection, event
 
-from pima import declaring
-from pima.core.keys import canonical_text
+from pima.settings.reading import SHIPPED
+from pima.core.identifiers import canonical_text
 from pima.core.source import Source
 from pima.intake import our_rows, pulling, source_reading
 from pima.intake.planning import OpenSource, open_source
 from pima.intake.pulling import Pull, pull_sources
 from pima.process.recorded_run import recorded_run
 from pima.process.stopping import StopRequest
-from pima.settings import DatabaseSettings
+from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine
 from pima.store.source_engine import make_source_engine
 from tests.conftest import Database
@@ -74,7 +74,7 @@ def visits(clinic: Clinic) -> Clinic:
 def _opened(clinic: Clinic, vanished: str) -> OpenSource:
     source = msgspec.convert(SETTINGS | {"vanished": vanished}, Source)
     engine = make_source_engine(source.name, clinic.url, DatabaseSettings())
-    return open_source(source, declaring.SHIPPED.features, engine)
+    return open_source(source, SHIPPED.features, engine)
 
 
 def _pull(database: Database, clinic: Clinic, vanished: str) -> None:
@@ -132,7 +132,7 @@ class PulledClinic(Jobs):
     """A clinic that writes to its own table, from which rows are pulled."""
 
     clinic: Clinic
-    features = declaring.SHIPPED.names
+    features = SHIPPED.names
     emptied: ClassVar[tuple[str, ...]] = (*Jobs.emptied, "row_keys", "leases", "source_pulls")
 
     def __init__(self) -> None:

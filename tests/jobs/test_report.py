@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from pima.extras import install_line
+from pima.errors.extras import install_line
 from tests.conftest import (
     ROOT,
     Copied,

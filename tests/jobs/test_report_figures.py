@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pima.core.evidence.wording import FIGURES
+from pima.core.wording import FIGURES
 from pima.report.contents import calibration
 from tests.conftest import Database, call, the_json
 

@@ -13,7 +13,7 @@ from pima.erasing import retaining
 from pima.store import service_figures
 from pima.store.engine import reading
 from pima.store.tables import predictions
-from pima.whole_file import name_aside
+from pima.process.whole_file import name_aside
 from tests.conftest import Database, call, insert_patients, the_json
 from tests.jobs.ledger import insert_run
 

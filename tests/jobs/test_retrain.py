@@ -12,9 +12,9 @@ import pytest
 
 from jobs import models as models_job
 from jobs import retrain as retrain_job
-from pima import declaring
-from pima.extras import install_line
-from pima.settings import Settings
+from pima.settings.reading import SHIPPED
+from pima.errors.extras import install_line
+from pima.settings.sections import Settings
 from pima.train import retraining
 from pima.train.champion import Decider, roll_back
 from pima.train.retraining import read_history
@@ -73,9 +73,9 @@ def test_the_first_model_is_promoted_and_the_same_data_get_the_same_answer(
 
 @pytest.mark.judge
 def test_each_retraining_holds_the_same_rows_out_whatever_has_come_since(history: Database) -> None:
-    first, *_ = read_history(history.engine, Settings(), declaring.SHIPPED)
+    first, *_ = read_history(history.engine, Settings(), SHIPPED)
     new = insert_patients(history, 60, outcome=1)
-    later, *_ = read_history(history.engine, Settings(), declaring.SHIPPED)
+    later, *_ = read_history(history.engine, Settings(), SHIPPED)
     came = set(later.holdout.patient_ids.tolist()) & set(new)
     assert set(later.holdout.patient_ids.tolist()) - came == set(first.holdout.patient_ids.tolist())
     assert 0 < len(came) < len(new)

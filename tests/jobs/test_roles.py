@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from pima.errors import DatabaseFailed, DatabaseUnusable
-from pima.monitoring.metrics_endpoint import DatabaseFigures
-from pima.settings import DatabaseSettings
+from pima.watch.metrics import DatabaseFigures
+from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from pima.store.postgresql import roles
 from tests.conftest import (

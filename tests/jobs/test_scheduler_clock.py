@@ -22,8 +22,8 @@ from pima.logs import configure_logs
 from pima.process.stopping import StopRequest
 from pima.schedule import waking
 from pima.schedule.children import job_command
-from pima.schedule.scheduling import Scheduler
-from pima.settings import ScheduleSettings
+from pima.schedule.scheduler import Scheduler
+from pima.settings.sections import ScheduleSettings
 from pima.store import leases
 from pima.store.attempts import mark_crashed, note_ticks
 from pima.store.engine import writing
@@ -358,7 +358,7 @@ def test_a_job_that_was_killed_gives_up_its_lease_to_the_next_attempt(ran_before
     """As a retraining holds it, for the day that a machine may sleep."""
     holds = """
         import os, sys
-        from pima.settings import DatabaseSettings
+        from pima.settings.sections import DatabaseSettings
         from pima.store import leases
         from pima.store.engine import make_engine, writing
         engine = make_engine(os.environ["DATABASE_URL"], DatabaseSettings())
@@ -495,8 +495,8 @@ def test_a_database_that_is_away_at_the_tick_is_waited_for(postgresql: Database)
 NIGHTS = """
 import os, sys
 from datetime import datetime, timedelta, UTC
-from pima.schedule.scheduling import Scheduler
-from pima.settings import DatabaseSettings, ScheduleSettings
+from pima.schedule.scheduler import Scheduler
+from pima.settings.sections import DatabaseSettings, ScheduleSettings
 from pima.store.engine import make_engine
 
 now = [datetime(2026, 11, 20, 12, tzinfo=UTC)]

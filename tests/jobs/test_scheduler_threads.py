@@ -8,8 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pima.schedule.scheduling import Scheduler
-from pima.settings import DatabaseSettings, ScheduleSettings
+from pima.schedule.scheduler import Scheduler
+from pima.settings.sections import DatabaseSettings, ScheduleSettings
 from pima.store.engine import make_engine
 from tests.conftest import PATIENCE_SECONDS, Database
 from tests.jobs.set_clock import python

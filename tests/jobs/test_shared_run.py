@@ -9,7 +9,7 @@ from pima.errors import ArtifactDamaged
 from pima.process.recorded_run import recorded_run
 from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions, drain, score_queue
-from pima.watching.unpredicted import Begun
+from pima.watch.unpredicted import Begun
 from tests.conftest import Database, call, install_models, the_json
 from tests.jobs.scored_once import QUEUED, assert_each_once, insert_mostly_sound
 

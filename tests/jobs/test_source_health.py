@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pima.monitoring.metrics_endpoint import DatabaseFigures
+from pima.watch.metrics import DatabaseFigures
 from tests.conftest import Database, call
 from tests.jobs.ledger import insert_run, insert_schedule
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from pima import declaring
+from pima.settings.reading import SHIPPED
 from pima.core.features import Declaration
 from pima.scorer import load_scorer
 from pima.store.declarations import newest_declaration
@@ -38,7 +38,7 @@ class Declared:
     """What it changes to; the last one can't be scored."""
 
 
-SHIPPED = Declared(declaring.SHIPPED, SOUND, "glucose", (100, 150, 9999))
+SHIPPED = Declared(SHIPPED, SOUND, "glucose", (100, 150, 9999))
 OTHER_ROW = {"order": 3, "creatinine": 1.1, "temperature": 37, "smoking": 0}
 
 

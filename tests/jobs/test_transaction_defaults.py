@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from pima.settings import DatabaseSettings
+from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine, reading, writing
 from tests.conftest import SHIPPED, Database, call, insert_patients, install_models, the_json
 from tests.jobs.scored_once import assert_each_once, insert_mostly_sound

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from pima.counted import counted
+from pima.core.wording import counted
 from tests.conftest import MADE_ONCE, ROOT, clean_environ, postgresql_server, pytest_configure
 from tests.mutants.faults import FAULTS, Edit, Fault, Form, misfits
 

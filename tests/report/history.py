@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import text
 
-from pima.declaring import SHIPPED
-from pima.settings import DatabaseSettings
+from pima.settings.reading import SHIPPED
+from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from pima.store.schema import migrate
 from pima.store.triggers import drop_triggers, make_triggers

@@ -23,7 +23,7 @@ from pima.errors import (
     RightMissing,
     WrongConfiguration,
 )
-from pima.settings import DatabaseSettings
+from pima.settings.sections import DatabaseSettings
 from pima.store import patients
 from pima.store.engine import make_engine, reading, writing
 from pima.store.urls import parse_url, redacted

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pima.core.history import History, split
-from pima.core.row_keys import RowKeys
+from pima.core.holdout import RowKeys
 from pima.store import histories
 from pima.store.engine import reading, writing
 from pima.store.histories import keys_of, labelled_history

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pima.errors import SchemaDiffers
-from pima.settings import DatabaseSettings
+from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine, reading
 from pima.store.source_rows import OurColumns, rows_after, rows_of
 from tests.conftest import Database, call

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from pima.errors import DatabaseBusy
-from pima.settings import DatabaseSettings
+from pima.settings.sections import DatabaseSettings
 from pima.store import queue, registry
 from pima.store.batches import Batch
 from pima.store.engine import make_engine, reading, writing

@@ -21,7 +21,7 @@ from pima.errors import (
     RightMissing,
     SourceUnusable,
 )
-from pima.settings import DatabaseSettings
+from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine
 from pima.store.postgresql.driver_errors import translated
 from pima.store.source_engine import make_source_engine, reading_source

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from pima.errors import DatabaseBusy, DatabaseFailed
-from pima.settings import DatabaseSettings
+from pima.settings.sections import DatabaseSettings
 from pima.store import registry
 from pima.store.engine import make_engine, reading, writing
 from pima.store.registry import Champion

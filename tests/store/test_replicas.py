@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 
-from pima.settings import DatabaseSettings
+from pima.settings.sections import DatabaseSettings
 from pima.store import queue as store_queue
 from pima.store import schema
 from pima.store.engine import make_engine, writing

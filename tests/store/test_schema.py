@@ -8,7 +8,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, event, inspect, text
 
 from pima.errors import SchemaAhead, SchemaBehind, SchemaDiffers, SchemaMissing, SchemaUnreleased, WrongConfiguration
-from pima.settings import DatabaseSettings, HoldoutSettings
+from pima.settings.sections import DatabaseSettings, HoldoutSettings
 from pima.store import schema
 from pima.store.database import database_of
 from pima.store.engine import make_engine, reading, writing

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from pima.errors import SchemaDiffers
-from pima.settings import DatabaseSettings
+from pima.settings.sections import DatabaseSettings
 from pima.store import schema
 from pima.store.engine import make_engine
 from pima.store.tables import TABLES, VIEWS

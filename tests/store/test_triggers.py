@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 
 from pima.errors import DatabaseFailed, DatabaseUnusable
-from pima.settings import DatabaseSettings
+from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from pima.store.schema import migrate
 from tests.conftest import (

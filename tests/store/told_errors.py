@@ -6,7 +6,7 @@ from collections.abc import Callable
 from sqlalchemy import Engine, text
 
 from pima.errors import PimaError
-from pima.settings import DatabaseSettings
+from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine, reading
 
 VALUE = "7777.125"

@@ -1,7 +1,7 @@
 """What a model version learned from, as the tests have it."""
 
 from pima.core.history import Side
-from pima.core.learned import Learned
+from pima.core.history import Learned
 
 
 def as_learned(rows: Side) -> Learned:

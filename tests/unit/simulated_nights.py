@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from pima.core.drift.figures import MINIMUM_ROWS, night_figures
-from pima.core.drift.reference import Reference, reference_of
-from pima.core.drift.tally import Tally, tally_of
-from pima.core.drift.watched import Watched
+from pima.core.drift import MINIMUM_ROWS, night_figures
+from pima.core.drift import Reference, reference_of
+from pima.core.drift import Tally, tally_of
+from pima.core.watched import Watched
 from pima.core.features import Feature, names_of
 from pima.core.validation import Validated
 from pima.store.tallies import KeptTally
-from pima.watching.night import night_so_far
+from pima.watch.night import night_so_far
 
 FEATURES = (
     *(Feature(name, low=-99, high=99) for name in ("glucose", "bmi", "age")),

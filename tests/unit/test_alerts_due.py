@@ -7,9 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pima.alerting.due import Condition, Kind, due, once_taken
-from pima.alerting.telling import receivers
-from pima.settings import AlertsSettings
+from pima.extras.alerts import Condition
+from pima.extras.alerts import Kind
+from pima.alerting.due import due
+from pima.extras.alerts import once_taken
+from pima.extras.alerts import receivers
+from pima.settings.sections import AlertsSettings
 from pima.store.alerts import Remembered
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

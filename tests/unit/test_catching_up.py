@@ -4,7 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pima.schedule.catching_up import MOST_NOTED, Owed, next_attempt, owed
+from pima.schedule.due import MOST_NOTED
+from pima.schedule.due import Owed
+from pima.schedule.due import next_attempt
+from pima.schedule.due import owed
 from pima.schedule.ticks import Schedule
 from pima.store.attempts import Attempt
 

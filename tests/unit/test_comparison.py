@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, ttest_1samp
 
-from pima.core.comparison import compare, lower_p, mcnemar_p, paired_interval
+from pima.core.metrics import compare, lower_p, mcnemar_p, paired_interval
 
 
 @pytest.mark.parametrize(("won", "lost"), [(0, 0), (1, 0), (5, 9), (9, 5), (30, 12), (200, 260), (5_000, 5_200)])

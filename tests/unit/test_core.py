@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from pima import declaring
+from pima.settings.reading import SHIPPED
 from pima.core import history, holdout, metrics, twins
 from pima.core.features import Feature, canonical_name
 from pima.core.validation import (
@@ -131,7 +131,7 @@ def test_columns_are_judged_as_rows_are(changed: list[dict[int, float | None]]) 
     ],
 )
 def test_column_names_are_recognised(spelled: str, meant: str | None) -> None:
-    assert canonical_name(spelled, declaring.SHIPPED) == meant
+    assert canonical_name(spelled, SHIPPED) == meant
 
 
 def test_membership_is_frozen() -> None:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from pima.core.declaration_rules import first_fault
+from pima.core.features import first_fault
 from pima.core.features import Declaration, Feature, Outcome
 from pima.core.validation import MISSING, OUT_OF_RANGE, UNKNOWN_CODE, Measurements, validate
-from pima.declaring import SHIPPED, read_declaration
+from pima.settings.reading import SHIPPED, read_declaration
 from pima.errors import WrongConfiguration
-from pima.reading_settings import declared, read_settings
-from pima.settings import Settings
+from pima.settings.reading import declared, read_settings
+from pima.settings.sections import Settings
 from pima.store.declarations import as_declaration, as_stored
 from tests.jobs.declared import DECLARED, configuration, declaration
 

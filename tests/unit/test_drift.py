@@ -8,11 +8,11 @@ import pytest
 from scipy import stats
 
 from pima.core.drift import distances
-from pima.core.drift.bins import FEWEST_ROWS, MOST_BINS, Bins, category_bins, counts_in, number_bins
-from pima.core.drift.distances import population_stability_index, psi_allowed, wasserstein, wasserstein_allowed
-from pima.core.drift.figures import expected_accuracy, night_figures
-from pima.core.drift.tally import Tally, added
-from pima.core.drift.watched import State, Watched, alerts
+from pima.core.drift import FEWEST_ROWS, MOST_BINS, Bins, category_bins, counts_in, number_bins
+from pima.core.drift import population_stability_index, psi_allowed, wasserstein, wasserstein_allowed
+from pima.core.drift import expected_accuracy, night_figures
+from pima.core.drift import Tally, added
+from pima.core.watched import State, Watched, alerts
 from pima.core.features import names_of
 from pima.core.realised import Judged, followed_up, realised, realised_figures
 from tests.unit.simulated_nights import (

@@ -10,7 +10,7 @@ import pytest
 
 from pima.core.history import Side, Split
 from pima.model.libraries import never
-from pima.settings import Settings
+from pima.settings.sections import Settings
 from pima.train.fit import Challenger, fit_challenger
 from tests.bench.accuracy.shipped import shipped_rows
 from tests.conftest import FEATURES

@@ -17,22 +17,22 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, confusion_matrix, log_loss, roc_auc_score
 
 from pima.core.evidence import figures
-from pima.core.evidence.bands import groupings
-from pima.core.evidence.calibration import CONSTANT, SEPARATED
-from pima.core.evidence.decision_curve import (
+from pima.core.subgroups import groupings
+from pima.core.figures import CONSTANT, SEPARATED
+from pima.core.figures import (
     THRESHOLDS,
     THRESHOLDS_OF_SUBGROUPS,
     called,
     decision_curve,
     treating_all,
 )
-from pima.core.evidence.discrimination import auroc
-from pima.core.evidence.document import document
-from pima.core.evidence.evidence import Answers, Evidence, ModelEvidence, evidence
-from pima.core.evidence.figures import Figure
-from pima.core.evidence.ranked import ranked
+from pima.core.figures import auroc
+from pima.core.evidence import document
+from pima.core.evidence import Answers, Evidence, ModelEvidence, evidence
+from pima.core.figures import Figure
+from pima.core.figures import ranked
 from pima.core.metrics import auc
-from pima.declaring import SHIPPED
+from pima.settings.reading import SHIPPED
 from tests.bench.accuracy.shipped import shipped_rows
 from tests.oracle.decision_curve import THRESHOLDS as ASKED_OF_DCURVES
 from tests.oracle.decision_curve import VALUES as SAID_BY_DCURVES

@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 
-from pima.extras import EXTRAS, install_line
+from pima.errors.extras import EXTRAS, install_line
 from tests.conftest import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pima import declaring
-from pima.core.ids import LARGEST_GIVEN_ID
+from pima.settings.reading import SHIPPED
+from pima.core.identifiers import LARGEST_GIVEN_ID
 from pima.errors import FileRefused
 from pima.intake.bad_lines import _EXPECTED, broken_rules_of, report
 from pima.intake.file_hash import file_hash
@@ -31,7 +31,7 @@ CELLS = (6.0, 148.0, 72.0, 35.0, 0.0, 33.6, 0.627, 50.0, 1)
 def opened(folder: Path, content: str | bytes, name: str = "patients.csv") -> PatientFile:
     path = folder / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return open_patient_file(plain_source(path), declaring.SHIPPED)
+    return open_patient_file(plain_source(path), SHIPPED)
 
 
 def read(
@@ -111,7 +111,7 @@ def test_a_line_without_an_end_does_not_fill_the_memory(tmp_path: Path) -> None:
         for _ in range(30):
             file.write(b"1" * 1_000_000)
     tracemalloc.start()
-    bad = [line for block in open_patient_file(plain_source(path), declaring.SHIPPED).blocks() for line in block.bad]
+    bad = [line for block in open_patient_file(plain_source(path), SHIPPED).blocks() for line in block.bad]
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert bad

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from pima.core.measures import Measure
+from pima.core.contest import Measure
 from pima.core.promotion import GateOptions
 from tests.bench.gate import trials
 from tests.bench.gate.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK

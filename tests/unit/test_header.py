@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pima import declaring
+from pima.settings.reading import SHIPPED
 from pima.errors import FileRefused
 from pima.intake.files import open_patient_file
 from pima.intake.header import read_header
@@ -21,7 +21,7 @@ KNOWN = f"Known columns: id, {', '.join(COLUMNS)}, source, source_key, person_ke
 
 def refusal(header: str, *ignored: str) -> str:
     with pytest.raises(FileRefused) as caught:
-        read_header("patients.csv", header.split(","), declaring.SHIPPED, ignored)
+        read_header("patients.csv", header.split(","), SHIPPED, ignored)
     return str(caught.value.facts["report"])
 
 
@@ -142,7 +142,7 @@ def test_a_second_column_of_one_name_is_told_beside_numbers_too() -> None:
 def test_ignored_columns_are_left_out_whatever_stands_in_them(tmp_path: Path) -> None:
     path = tmp_path / "patients.csv"
     path.write_bytes(f"Visit Date,{NAMES},name\n".encode() + b'"1,5",' + GOOD.encode() + b",Sm\xefth\n\n,1,2\n")
-    file = open_patient_file(plain_source(path), declaring.SHIPPED, ["visit date", " NAME"])
+    file = open_patient_file(plain_source(path), SHIPPED, ["visit date", " NAME"])
     assert file.columns == COLUMNS
     (block,) = file.blocks()
     assert block.rows == [(2, None, 6.0, 148.0, 72.0, 35.0, 0.0, 33.6, 0.627, 50.0, 1)]
@@ -152,15 +152,15 @@ def test_ignored_columns_are_left_out_whatever_stands_in_them(tmp_path: Path) ->
 def test_a_parquet_files_ignored_columns_may_hold_anything(tmp_path: Path) -> None:
     columns = {"name": ["a", "b"], "age": [50, 60], "visit": pa.array([{"x": 1}, None]), " Id": [1, 2]}
     pq.write_table(pa.table(columns), tmp_path / "p.parquet")
-    file = open_patient_file(plain_source(tmp_path / "p.parquet"), declaring.SHIPPED, ["name", "visit"])
+    file = open_patient_file(plain_source(tmp_path / "p.parquet"), SHIPPED, ["name", "visit"])
     assert file.columns == ("age", "id")
     (block,) = file.blocks()
     assert block.rows == [(1, 1, *[None] * 7, 50.0, None), (2, 2, *[None] * 7, 60.0, None)]
 
 
 def test_outcomes_and_second_columns_can_be_ignored() -> None:
-    assert read_header("f", ["id", "age", "Outcome"], declaring.SHIPPED, ["outcome"]).columns == ("id", "age")
-    header = read_header("f", ["id", "age", "age_", "Class", "Outcome"], declaring.SHIPPED, ["age_", "class"])
+    assert read_header("f", ["id", "age", "Outcome"], SHIPPED, ["outcome"]).columns == ("id", "age")
+    header = read_header("f", ["id", "age", "age_", "Class", "Outcome"], SHIPPED, ["age_", "class"])
     assert (header.columns, header.positions, header.width) == (("id", "age", "outcome"), (0, 1, 4), 5)
 
 
@@ -177,4 +177,4 @@ def test_a_column_that_the_file_does_not_have_can_not_be_ignored() -> None:
 def test_a_file_without_a_header_has_nothing_to_ignore(tmp_path: Path) -> None:
     (tmp_path / "patients.csv").write_text(f"{GOOD}\n")
     with pytest.raises(FileRefused, match="--ignore: it has no column names"):
-        open_patient_file(plain_source(tmp_path / "patients.csv"), declaring.SHIPPED, ["ward"])
+        open_patient_file(plain_source(tmp_path / "patients.csv"), SHIPPED, ["ward"])

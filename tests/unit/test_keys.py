@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pima.core.keys import LONGEST_KEY, canonical_key, canonical_keys, canonical_text, key_of_text
+from pima.core.identifiers import LONGEST_KEY, canonical_key, canonical_keys, canonical_text, key_of_text
 from pima.core.source import KeyType
 
 ONE = "123e4567-e89b-12d3-a456-426614174000"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pima.core.arrays import Float32Array, Float64Array
-from pima.core.leaning import BACKGROUND_ROWS, ROWS, leaning
+from pima.core.shapley import BACKGROUND_ROWS, ROWS, leaning
 
 
 def _model(rows: Float32Array) -> Float64Array:

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pima.core.history import History, split
-from pima.core.learned import unseen_by
+from pima.core.history import unseen_by
 from pima.core.validation import Measurements
-from pima.reading_settings import read_settings
+from pima.settings.reading import read_settings
 from pima.train.fit import fit_fingerprint, seed_of
 from pima.train.gate import gate_fingerprint
 from tests.bench.accuracy.shipped import shipped_rows

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pima.core.luck import chance_to_beat_majority, rows_to_beat_majority
+from pima.core.promotion import chance_to_beat_majority, rows_to_beat_majority
 
 
 def _drawn(rows: int, rarer_share: float, trials: int = 40_000) -> float:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, log_loss
 
 from pima.core.contest import Contest
-from pima.core.measures import Measure, Measured, measured
+from pima.core.contest import Measure, Measured, measured
 from pima.core.promotion import GateOptions, Verdict, decide
-from pima.core.reasons import Decision, Reason
+from pima.core.promotion import Decision, Reason
 
 # Five of a hundred have the outcome.
 OUTCOMES = np.array([1] * 5 + [0] * 95, dtype=np.int8)

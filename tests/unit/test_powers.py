@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pima.core.powers import choose_exponents
+from pima.core.fit_choices import choose_exponents
 
 DRAW = np.random.default_rng(2)
 SYMMETRIC = DRAW.normal(50, 5, 500)

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pima.core.contest import Contest
-from pima.core.measures import Measure
+from pima.core.contest import Measure
 from pima.core.promotion import GateOptions, decide
-from pima.core.reasons import Decision, Reason
+from pima.core.promotion import Decision, Reason
 
 OUTCOMES = np.array([0] * 6 + [1] * 4, dtype=np.int8)
 

@@ -6,20 +6,20 @@ from dataclasses import asdict, fields, replace
 import numpy as np
 import pytest
 
-from pima import declaring
-from pima.core.comparison import Comparison
-from pima.core.evidence.evidence import Answers, evidence
-from pima.core.evidence.figures import Figure
-from pima.core.evidence.subgroups import WorstSubgroup
-from pima.core.measures import Measure, Measured
+from pima.settings.reading import SHIPPED
+from pima.core.metrics import Comparison
+from pima.core.evidence import Answers, evidence
+from pima.core.figures import Figure
+from pima.core.subgroups import WorstSubgroup
+from pima.core.contest import Measure, Measured
 from pima.core.metrics import Scores
 from pima.core.promotion import Verdict
-from pima.core.reasons import Decision, Reason
+from pima.core.promotion import Decision, Reason
 from pima.intake.files import PatientFile
 from pima.intake.loading import LoadResult
 from pima.intake.patient_rows import BadLine
 from pima.process.recorded_run import OpenRun
-from pima.process.results import as_json
+from pima.process.recorded_run import as_json
 from pima.scoring import ScoreResult
 from pima.store.patients import Loaded
 from pima.store.runs import JUDGED_BEFORE, ROW_RESULTS
@@ -71,7 +71,7 @@ def test_what_scoring_did_as_json() -> None:
 
 
 def _file(name: str, *columns: str) -> PatientFile:
-    return PatientFile(name, "of the text", declaring.SHIPPED, columns, lambda: iter(()))
+    return PatientFile(name, "of the text", SHIPPED, columns, lambda: iter(()))
 
 
 def test_what_loading_did_as_json() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pima import errors
-from pima.alerting.advice import ADVICE
-from pima.core.reasons import Reason
+from pima.extras.alerts import ADVICE
+from pima.core.promotion import Reason
 from pima.monitoring import health
 from pima.schedule.ticks import JOBS
 from pima.store.runs import Status

@@ -10,9 +10,9 @@ import pytest
 from msgspec.structs import fields
 
 from pima.errors import WrongConfiguration
-from pima.expected_values import in_words
-from pima.reading_settings import DEFAULT_CONFIG, DEFAULT_DATABASE_URL, database_url, read_settings, secret
-from pima.settings import SECTIONS, Settings
+from pima.core.wording import in_words
+from pima.settings.reading import DEFAULT_CONFIG, DEFAULT_DATABASE_URL, database_url, read_settings, secret
+from pima.settings.sections import SECTIONS, Settings
 from pima.store.urls import parse_url
 from tests.conftest import ROOT
 

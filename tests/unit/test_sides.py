@@ -7,9 +7,9 @@ import pytest
 
 from pima.core.history import History, Side, split
 from pima.core.holdout import below, in_holdout, ranks
-from pima.core.learned import Learned, unseen_by
-from pima.core.row_keys import RowKeys, ranked
-from pima.core.twins import MOST_TWINS
+from pima.core.history import Learned, unseen_by
+from pima.core.holdout import RowKeys, ranked
+from pima.core.history import MOST_TWINS
 from pima.core.validation import Measurements
 from tests.conftest import FEATURES, SALT, SOUND
 from tests.unit.as_learned import as_learned

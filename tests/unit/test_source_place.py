@@ -8,7 +8,7 @@ from sqlalchemy.engine import URL
 
 from pima.core.source import Source
 from pima.intake.planning import open_source
-from pima.settings import DatabaseSettings
+from pima.settings.sections import DatabaseSettings
 from pima.store.source_engine import make_source_engine, place_of
 from tests.conftest import FEATURE_NAMES, FEATURES
 

@@ -7,8 +7,8 @@ import pytest
 
 from pima.core.source import MappedColumn
 from pima.errors import WrongConfiguration
-from pima.reading_settings import read_settings, source_url
-from pima.source_settings import require_urls_of_sources
+from pima.settings.reading import read_settings, source_url
+from pima.settings.reading import require_urls_of_sources
 from tests.jobs.every_command import SECRET
 
 WHOLE = """

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from pima.core.contest import Contest
-from pima.core.evidence.bands import Grouping
-from pima.core.evidence.subgroups import FEW_ROWS
-from pima.core.measures import Measure
+from pima.core.subgroups import Grouping
+from pima.core.subgroups import FEW_ROWS
+from pima.core.contest import Measure
 from pima.core.promotion import GateOptions, decide
-from pima.core.reasons import Decision, Reason
+from pima.core.promotion import Decision, Reason
 
 
 def _grouping(name: str, *sizes: int) -> Grouping:

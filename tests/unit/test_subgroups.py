@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 
-from pima.core.declaration_rules import first_fault
-from pima.core.evidence.bands import Grouping, groupings, quartile_bands
-from pima.core.evidence.evidence import Answers, evidence
-from pima.core.evidence.subgroups import FEWEST_ROWS, shown
+from pima.core.features import first_fault
+from pima.core.subgroups import Grouping, groupings, quartile_bands
+from pima.core.evidence import Answers, evidence
+from pima.core.subgroups import FEWEST_ROWS, shown
 from pima.core.features import Declaration, Feature, Outcome
-from pima.declaring import SHIPPED
+from pima.settings.reading import SHIPPED
 from tests.bench.accuracy.shipped import shipped_rows
 
 AGE = Feature("age", low=18, high=120, bands=(30, 45.5))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pima.core.declaration_rules import first_fault
+from pima.core.features import first_fault
 from pima.core.features import Declaration
 from pima.suggesting import tables
 from pima.suggesting.column_names import is_a_value, plain_names

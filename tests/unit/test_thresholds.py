@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pima.core.folds import stratified_folds as inner_folds
+from pima.core.fit_choices import stratified_folds as inner_folds
 from pima.core.metrics import scores
-from pima.core.thresholds import stratified_folds, threshold_reaching
+from pima.core.fit_choices import stratified_folds, threshold_reaching
 
 # Few values, so that ties are frequent.
 rows = st.lists(st.tuples(st.integers(0, 1), st.sampled_from([0.0, 0.1, 0.2, 0.5, 0.9, 1.0]) | st.floats(0, 1)))

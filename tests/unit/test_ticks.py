@@ -8,7 +8,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from pima.errors import WrongConfiguration
 from pima.schedule.ticks import Schedule, TickTrigger, next_ticks
-from pima.settings import ScheduleSettings
+from pima.settings.sections import ScheduleSettings
 
 YEAR = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
 

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from pima.monitoring.realised import told_weeks
+from pima.watch.realised import told_weeks
 
 FIRST, SECOND, THIRD = (date(2026, 3, day) for day in (2, 9, 16))
 

@@ -7,8 +7,8 @@ import pytest
 
 from pima.core.features import Feature
 from pima.core.history import History, Side, split
-from pima.core.learned import unseen_by
-from pima.core.twins import MOST_TWINS, twins_of
+from pima.core.history import unseen_by
+from pima.core.history import MOST_TWINS, twins_of
 from pima.core.validation import Measurements
 from tests.unit.as_learned import as_learned
 

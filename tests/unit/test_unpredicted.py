@@ -16,7 +16,7 @@ from pima.core.unpredicted import (
     begun_after,
     is_good,
 )
-from pima.monitoring.unpredicted import in_words
+from pima.watch.unpredicted_in_words import in_words
 
 LIMITS = Limits(0.2, 10)
 

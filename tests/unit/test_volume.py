@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pima.core.drift.volume import volume, volumes
-from pima.core.drift.watched import State
+from pima.core.watched import volume, volumes
+from pima.core.watched import State
 
 NIGHTS = 9 * 7
 """So many are looked back at."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pima.errors import WrongUsage
-from pima.whole_file import whole_file
+from pima.process.whole_file import whole_file
 
 
 def test_what_somebody_else_puts_there_at_the_last_moment_is_not_written_over(

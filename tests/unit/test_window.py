@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pima.core.window import Window, in_window
+from pima.core.contest import Window, in_window
 
 WEEK = 7 * 24 * 3600 * 1000
 NOW = 1_000 * WEEK

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from pima.core.arrays import Float64Array
-from pima.declaring import SHIPPED
+from pima.settings.reading import SHIPPED
 from pima.model.libraries import quiet_native_code
 from pima.model.recipes import RECIPES, Article, recipe_for
-from pima.reading_settings import read_settings
+from pima.settings.reading import read_settings
 from tests.bench.accuracy.shipped import Rows
 
 Predict = Callable[[Rows], Float64Array]

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 
 from pima.core.history import Side
-from pima.declaring import SHIPPED
-from pima.reading_settings import read_settings
+from pima.settings.reading import SHIPPED
+from pima.settings.reading import read_settings
 from pima.store.engine import make_engine
 from pima.train.retraining import read_history
 

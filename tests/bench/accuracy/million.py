@@ -20,8 +20,8 @@ import numpy as np
 from sqlalchemy import text
 
 from pima.core.validation import limits, zero_is_missing
-from pima.declaring import SHIPPED
-from pima.settings import DatabaseSettings, HoldoutSettings
+from pima.settings.reading import SHIPPED
+from pima.settings.sections import DatabaseSettings, HoldoutSettings
 from pima.store import patients
 from pima.store.engine import make_engine, without_time_limit, writing
 from pima.store.schema import migrate

@@ -7,7 +7,7 @@ import numpy as np
 
 from pima.core.arrays import Float32Array, Float64Array, Int8Array, Int64Array
 from pima.core.validation import Measurements, as_features
-from pima.declaring import SHIPPED
+from pima.settings.reading import SHIPPED
 
 ROOT = Path(__file__).parents[3]
 ARTICLE_TRAINING_ROWS = 568

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from pima.core import history
-from pima.core.evidence.bands import Grouping, groupings
-from pima.core.evidence.subgroups import FEW_ROWS
+from pima.core.subgroups import Grouping, groupings
+from pima.core.subgroups import FEW_ROWS
 from pima.core.history import Side
 from pima.core.promotion import GateOptions, decide
-from pima.core.reasons import Decision, Reason
-from pima.core.window import Window
-from pima.declaring import SHIPPED
+from pima.core.promotion import Decision, Reason
+from pima.core.contest import Window
+from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import SERVICE_LUCK, fit_ensemble
 from tests.bench.gate.policies import WEEKS
 from tests.bench.gate.population import Clinic, FreshPatients, Model, Stream, Truth, fresh_patients

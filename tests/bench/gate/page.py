@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import fill
 
-from pima.core.window import Window
+from pima.core.contest import Window
 from tests.bench.gate.likeness import TRAINING_ROWS, Likeness
 from tests.bench.gate.policies import SCENARIOS, WEEKS, Scenario
 from tests.bench.gate.population import Clinic

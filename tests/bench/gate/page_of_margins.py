@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from pima.core.arrays import Float64Array
-from pima.core.evidence.subgroups import FEW_ROWS
-from pima.core.window import Window
+from pima.core.subgroups import FEW_ROWS
+from pima.core.contest import Window
 from tests.bench.gate.margins import (
     FRESH_ROWS,
     HARM,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum, auto
 
 from pima.core.promotion import GateOptions
-from pima.core.window import Window
+from pima.core.contest import Window
 from tests.bench.gate.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK
 from tests.bench.gate.population import Truth
 

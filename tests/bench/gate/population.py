@@ -14,7 +14,7 @@ import numpy as np
 from pima.core.arrays import BoolArray, Float32Array, Float64Array, Int8Array, Int64Array
 from pima.core.history import History
 from pima.core.validation import Measurements, as_features
-from pima.declaring import SHIPPED
+from pima.settings.reading import SHIPPED
 
 WEEK_MS = 7 * 24 * 60 * 60 * 1000
 _START_MS = 2_800 * WEEK_MS

@@ -11,12 +11,12 @@ import numpy as np
 from pima.core import history
 from pima.core.arrays import Float32Array, Float64Array
 from pima.core.history import Side
-from pima.core.measures import Measure
+from pima.core.contest import Measure
 from pima.core.metrics import log_losses, odds
 from pima.core.promotion import GateOptions, decide
-from pima.core.reasons import Decision
-from pima.core.window import Window
-from pima.declaring import SHIPPED
+from pima.core.promotion import Decision
+from pima.core.contest import Window
+from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import SERVICE_LUCK, fit_ensemble
 from tests.bench.gate.policies import WEEKS
 from tests.bench.gate.population import Clinic, FreshPatients, Model, Stream, Truth, fresh_patients

@@ -10,8 +10,8 @@ import numpy as np
 from pima.core import history
 from pima.core.history import Side
 from pima.core.promotion import Verdict, decide
-from pima.core.reasons import Decision
-from pima.declaring import SHIPPED
+from pima.core.promotion import Decision
+from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import fit_ensemble, fit_nearest_neighbour
 from tests.bench.gate.policies import WEEKS, Policy, Rule, Scenario, Split
 from tests.bench.gate.population import Clinic, FreshPatients, Model, Stream, Truth, fresh_patients

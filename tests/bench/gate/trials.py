@@ -13,9 +13,9 @@ from pima.core.contest import Contest
 from pima.core.history import Side, Split, split
 from pima.core.holdout import in_holdout
 from pima.core.promotion import GateOptions, decide
-from pima.core.reasons import Decision
-from pima.core.window import Window, in_window
-from pima.declaring import SHIPPED
+from pima.core.promotion import Decision
+from pima.core.contest import Window, in_window
+from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import TUTORIAL_LUCK, fit_ensemble, fit_nearest_neighbour
 from tests.bench.gate.population import Clinic, Model, Stream, fresh_patients
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pima.declaring import SHIPPED
+from pima.settings.reading import SHIPPED
 from tests.bench.speed.peak import peak_mb
 
 ROWS = 100_000

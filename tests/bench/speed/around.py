@@ -9,11 +9,11 @@ from shutil import copyfile
 
 import structlog
 
-from pima.declaring import SHIPPED
+from pima.settings.reading import SHIPPED
 from pima.process.recorded_run import OpenRun
 from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions, score_queue
-from pima.settings import DatabaseSettings
+from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from pima.store.runs import start_run
 from tests.bench.speed.databases import (

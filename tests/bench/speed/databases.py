@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 from sqlalchemy.engine import make_url
 
-from pima.settings import DatabaseSettings, HoldoutSettings
+from pima.settings.sections import DatabaseSettings, HoldoutSettings
 from pima.store.engine import make_engine
 from pima.store.schema import migrate
 from tests.bench.speed.measure import Ran, run_job, run_process

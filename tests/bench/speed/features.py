@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy.engine import make_url
 
-from pima.declaring import read_declaration
-from pima.settings import DatabaseSettings, HoldoutSettings
+from pima.settings.reading import read_declaration
+from pima.settings.sections import DatabaseSettings, HoldoutSettings
 from pima.store.engine import make_engine
 from pima.store.schema import migrate
 from tests.bench.speed.databases import draw_above_all, execute, on_server, series, value

@@ -57,7 +57,7 @@ def ours() -> Callable[[], None]:
     from pima.logs import configure_logs
     from pima.process.recorded_run import OpenRun
     from pima.process.stopping import StopRequest
-    from pima.settings import Settings
+    from pima.settings.sections import Settings
     from pima.store.engine import make_engine, writing
     from pima.store.runs import start_run
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
-from pima.declaring import SHIPPED
+from pima.settings.reading import SHIPPED
 from tests.bench.speed.clinics import clinic_at, insert_visits, peak_of_pull, run_pull
 from tests.bench.speed.databases import execute, on_server, postgresql_database, psql, value
 from tests.bench.speed.measure import Line, ratio, run_job, seconds, side_by_side

@@ -11,7 +11,7 @@ from sklearn.datasets import load_breast_cancer
 from pima.core.arrays import Float32Array, Float64Array, Int8Array, Int64Array
 from pima.core.features import Features
 from pima.core.validation import Measurements, validate
-from pima.declaring import SHIPPED, read_declaration
+from pima.settings.reading import SHIPPED, read_declaration
 from tests.bench.accuracy.shipped import shipped_rows
 
 FOLDER = Path(__file__).with_name("data")

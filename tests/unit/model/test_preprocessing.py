@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pima.core.declaration_rules import LARGEST, LARGEST_SCALE, SMALLEST, SMALLEST_SCALE
+from pima.core.features import LARGEST, LARGEST_SCALE, SMALLEST, SMALLEST_SCALE
 from pima.core.features import Feature
 from pima.model.recipes import recipe_for
 

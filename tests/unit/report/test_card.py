@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from markdown_it import MarkdownIt
 
-from pima.core.evidence.figures import Figure
+from pima.core.figures import Figure
 from pima.core.features import Feature
 from pima.report.card import as_markdown, card
 from pima.report.standards import limits

@@ -7,10 +7,10 @@ import pytest
 from sklearn.metrics import roc_curve
 
 from pima.core.arrays import Float64Array, Int8Array
-from pima.core.evidence.bands import Grouping
-from pima.core.evidence.blocks import blocks, cells, joined, told_thresholds
-from pima.core.evidence.document import document
-from pima.core.evidence.evidence import Answers, evidence
+from pima.core.subgroups import Grouping
+from pima.core.evidence import blocks, cells, joined, told_thresholds
+from pima.core.evidence import document
+from pima.core.evidence import Answers, evidence
 from pima.report.contents import calibration, distribution, exhibit, roc
 from pima.report.pictures import has_areas
 from pima.report.version_facts import evidence_of

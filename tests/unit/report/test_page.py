@@ -2,7 +2,7 @@
 
 import pytest
 
-from pima.core.evidence.figures import Figure
+from pima.core.figures import Figure
 from pima.core.features import Feature
 from pima.report.explain import in_words
 from pima.report.page import _known, breakable, values

@@ -9,10 +9,10 @@ import pytest
 
 from pima.core.features import Feature
 from pima.core.metrics import scores
-from pima.core.thresholds import stratified_folds, threshold_reaching
+from pima.core.fit_choices import stratified_folds, threshold_reaching
 from pima.model.recipes import RECIPES, Article, FiveSeeds, recipe_for, recipe_of
-from pima.reading_settings import read_settings
-from pima.settings import GateSettings, Settings
+from pima.settings.reading import read_settings
+from pima.settings.sections import GateSettings, Settings
 from pima.train.fit import FOLDS, fit_fingerprint, settings_of_fit, threshold_of
 from pima.train.gate import gate_fingerprint
 from tests.bench.accuracy.shipped import shipped_rows

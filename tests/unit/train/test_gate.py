@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from pima.core.contest import Contest
-from pima.core.measures import Measure
+from pima.core.contest import Measure
 from pima.core.promotion import decide
-from pima.core.reasons import Decision, Reason
-from pima.declaring import SHIPPED
-from pima.settings import GateSettings, Settings
+from pima.core.promotion import Decision, Reason
+from pima.settings.reading import SHIPPED
+from pima.settings.sections import GateSettings, Settings
 from pima.train.gate import gate_fingerprint, gate_options
 
 OUTCOMES = np.tile(np.array([1, 0], dtype=np.int8), 50)
