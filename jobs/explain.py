@@ -10,10 +10,8 @@ from jobs.command import Command, Result, parser, run_command
 from jobs.options import ROW, row_called
 from pima.core.wording import counted
 from pima.errors import WrongUsage
-from pima.explaining.all_rows import explain_all
-from pima.explaining.explanation import TOLD
-from pima.explaining.one_row import explain_row
 from pima.process.recorded_run import as_json
+from pima.report.explain import TOLD, explain_all, explain_row
 
 _EXPECTED = "expected a patient's ID, or a SOURCE and the row's KEY there, or --all FILE.parquet alone"
 

@@ -1,4 +1,4 @@
-"""Versions and verdicts as tables with a person's precision; `--json` keeps every digit."""
+"""Versions, verdicts and the evidence beside them as tables with a person's precision; `--json` keeps every digit."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -8,7 +8,8 @@ from rich.console import Group
 from rich.table import Table
 
 from pima.core.features import Feature
-from pima.core.wording import counted
+from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS
+from pima.core.wording import FIGURES, TABLED_THRESHOLDS, counted
 from pima.store.declarations import as_features
 
 _SCORES = {
@@ -30,7 +31,7 @@ _DIFFERENCES = (
 
 
 def version_list(versions: list[dict[str, Any]], champion: int | None, pinned: bool) -> Table:
-    """A row a version. No accuracies below each other: each was measured on other rows."""
+    """List the versions. No accuracies stand below each other: each was measured on other rows."""
     table = Table(box=None)
     for name in ("version", "trained", "on", "verdict", "correct on the same test rows"):
         # What a person acts on stays whole; the rest takes the lines that it needs.
@@ -64,13 +65,12 @@ def _judged(found: dict[str, Any] | None) -> tuple[str, str]:
 
 
 def version_with_decisions(version: dict[str, Any], decisions: list[dict[str, Any]]) -> Group:
-    """A version's lineage, and each decision about it with its figures, newest first."""
+    """Show a version's lineage, and each decision about it with its figures, newest first."""
     features = "\n".join(map(_feature, as_features(version["features"])))
     return Group(_facts(version | {"features": features}), *(part for move in decisions for part in _decision(move)))
 
 
 def _feature(feature: Feature) -> str:
-    """What its values are, and which of them are none."""
     values = ", ".join(f"{code} {label}" for code, label in feature.codes.items())
     if feature.kind == "number":
         values = f"{feature.low:g} to {feature.high:g} {feature.unit}".rstrip()
@@ -94,7 +94,7 @@ def _decision(move: dict[str, Any]) -> Iterator[Table | str]:
 
 
 def _gain(measured: dict[str, Any] | None) -> dict[str, Any]:
-    """How far apart the two are by the measure that decided; of accuracy the comparison tells it."""
+    """Tell how far apart the two are by the measure that decided; of accuracy the comparison tells it."""
     by = _other_than_accuracy(measured)
     if by is None:
         return {}
@@ -120,7 +120,7 @@ def side_by_side(
     against: int | None,
     measured: dict[str, Any] | None,
 ) -> Table:
-    """Both models' scores on the same rows; `number` is None in a dry run, `champion` where there was none to load."""
+    """Show both models' scores on the same rows; `number` is None in a dry run, `champion` where none was loaded."""
     table = Table("", f"challenger, version {number}" if number else "challenger", box=None)
     both = [challenger]
     if champion is not None:
@@ -143,7 +143,7 @@ def _facts(values: Mapping[str, Any]) -> Table:
 
 
 def _spread(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What holds several things that hold several again gets a line for each of them."""
+    """Give a line to each part of what holds several things that hold several again."""
     for name, value in values.items():
         if isinstance(value, dict) and any(isinstance(part, dict) for part in value.values()):
             yield from _spread(value)
@@ -171,3 +171,65 @@ def _number(value: float, name: str) -> str:
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
+
+
+def evidence_tables(evidence: dict[str, Any], challenger: int, champion: int | None) -> Iterator[Table | str]:
+    """Show the figures of both versions on a verdict's rows, in all and by subgroup."""
+    numbers = {"challenger": challenger, "champion": champion}
+    models = [model for model in numbers if evidence[model] is not None]
+    yield f"\nEvidence of its verdict: {evidence['rows']} rows, {evidence['positive']} with outcome 1; 95 % intervals"
+    if not models:
+        yield "none: its outputs are no finite numbers, and there was no champion"
+        return
+    yield _evidence_figures(evidence, {model: f"{model}, version {numbers[model]}" for model in models})
+    yield "\nNet benefit, in cases found per 100 patients; treating none has 0"
+    yield _net_benefit(evidence, models)
+    if evidence["subgroups"]:
+        yield "\nSubgroups: rows, those with outcome 1, area under ROC"
+        yield _subgroups(evidence["subgroups"], models)
+        yield f"* fewer than {FEW_ROWS} rows, which say little"
+        yield f"- not shown: fewer than {FEWEST_ROWS} rows, or a group from which such a one could be worked out"
+
+
+def _evidence_figures(evidence: dict[str, Any], heads: dict[str, str]) -> Table:
+    table = Table("", *heads.values(), box=None)
+    for name, label in FIGURES.items():
+        table.add_row(label, *(_figure(evidence[model][name], 3) for model in heads))
+    return table
+
+
+def _figure(figure: dict[str, Any], digits: int) -> str:
+    if figure["value"] is None:
+        return f"none: {figure['reason']}"
+    value = f"{figure['value']:z.{digits}f}"
+    return value if figure["low"] is None else f"{value} ({figure['low']:z.{digits}f} to {figure['high']:z.{digits}f})"
+
+
+def _net_benefit(evidence: dict[str, Any], models: list[str]) -> Table:
+    table = Table("threshold", *models, "treating all", box=None)
+    curves = [*(evidence[model]["net_benefit"] for model in models), evidence["treat_all"]]
+    for n, threshold in enumerate(evidence["thresholds"]):
+        if threshold in TABLED_THRESHOLDS:
+            table.add_row(f"{100 * threshold:.0f} %", *(_point(curve, n) for curve in curves))
+    return table
+
+
+def _point(curve: dict[str, Any], n: int) -> str:
+    value, low, high = (curve[part][n] for part in ("net_benefit", "low", "high"))
+    told = f"{100 * value:z.1f}"
+    return told if low is None else f"{told} ({100 * low:z.1f} to {100 * high:z.1f})"
+
+
+def _subgroups(subgroups: list[dict[str, Any]], models: list[str]) -> Table:
+    table = Table("", "rows", "outcome 1", *models, box=None)
+    feature = ""
+    for each in subgroups:
+        if each["feature"] != feature:
+            feature = each["feature"]
+            table.add_row(feature)
+        if each["rows"] is None:
+            table.add_row(f"  {each['group']}", "-")
+            continue
+        counts = (f"{each['rows']}{'*' if each['few'] else ''}", str(each["positive"]))
+        table.add_row(f"  {each['group']}", *counts, *(_figure(each[model]["auroc"], 2) for model in models))
+    return table

@@ -9,15 +9,13 @@ from pathlib import Path
 
 from jobs.command import Command, Result, parser, run_command
 from jobs.options import positive, this_user, why
-from pima.cards.gathering import read_card
-from pima.cards.markdown import as_markdown
 from pima.errors import NoSuchVersion, NotReproduced, WrongUsage
 from pima.files.model_file import export_model
 from pima.process.recorded_run import as_json
+from pima.report.card import as_markdown, read_card
 from pima.store import registry
 from pima.store.engine import reading
-from pima.training import championing
-from pima.training.championing import Decider
+from pima.train.champion import Decider, export_keras, pin, promote, roll_back
 from pima.watch.figures import versions
 
 
@@ -63,11 +61,11 @@ def _work(command: Command) -> Result:
         case "card":
             return _card(command)
         case "promote":
-            return asdict(championing.promote(engine, given.number, decider))
+            return asdict(promote(engine, given.number, decider))
         case "rollback":
-            return asdict(championing.roll_back(engine, decider))
+            return asdict(roll_back(engine, decider))
         case "pin" | "unpin":
-            return asdict(championing.pin(engine, given.command == "pin", decider))
+            return asdict(pin(engine, given.command == "pin", decider))
         case "reproduce":
             return _reproduce(command)
         case _:
@@ -80,7 +78,7 @@ def _export(command: Command) -> Result:
         raise WrongUsage(what="export takes PATH.keras for the Keras form, or --out FILE for the model file")
     if given.out is not None:
         return asdict(export_model(engine, given.number, given.out))
-    return {"bytes": championing.export_keras(engine, given.number, given.path), "path": str(given.path)}
+    return {"bytes": export_keras(engine, given.number, given.path), "path": str(given.path)}
 
 
 def _version(command: Command) -> Result:
@@ -100,7 +98,7 @@ def _card(command: Command) -> Result:
 
 
 def _reproduce(command: Command) -> Result:
-    from pima.training.reproducing import reproduce  # TensorFlow, which no other subcommand needs
+    from pima.train.fit import reproduce  # TensorFlow, which no other subcommand needs
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     found = reproduce(command.engine, command.options.number)
@@ -129,8 +127,7 @@ def _show(result: Result) -> None:
 def _show_tables(result: Result) -> None:
     from rich.console import Console
 
-    from jobs.evidence_tables import evidence_tables
-    from jobs.model_tables import version_list, version_with_decisions
+    from jobs.model_tables import evidence_tables, version_list, version_with_decisions
 
     console = Console(highlight=False, markup=False)
     if "version" in result:

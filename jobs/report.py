@@ -10,7 +10,7 @@ from pathlib import Path
 from jobs.command import Command, Result, parser, run_command
 from pima.logs import get_logger
 from pima.process.recorded_run import as_json
-from pima.reporting.reporting import FILE_NAME, last_report, make_report, write_report
+from pima.report.making import FILE_NAME, last_report, make_report, write_report
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

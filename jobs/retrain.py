@@ -13,8 +13,8 @@ from jobs.options import add_run_id_option
 from pima.core.wording import counted
 from pima.errors import Interrupted
 from pima.process.recorded_run import recorded_run
-from pima.reporting.reporting import leave_report
-from pima.training.retraining import retrain
+from pima.report.making import leave_report
+from pima.train.retraining import retrain
 from pima.watch.realised import leave_realised
 
 

@@ -19,7 +19,7 @@ _IN_ASCII = "_.-~=+*#"
 
 
 def screen(result: dict[str, Any]) -> Iterator[Table | str]:
-    """All parts, those that say nothing left out."""
+    """Show all parts, those that say nothing left out."""
     yield _facts(result)
     for heading, table in (
         ("Last verdicts", _verdicts(result["verdicts"])),
@@ -56,17 +56,13 @@ def _facts(result: dict[str, Any]) -> Table:
 
 def _champion(champion: dict[str, Any]) -> str:
     if champion["version"] is None:
-        return _why_none(champion["last_verdict"])
+        if champion["last_verdict"] is None:
+            return "none yet: python -m jobs.retrain makes the first"
+        return f"none yet; the last retraining said {champion['last_verdict']}"
     pinned = ", pinned" if champion["pinned"] else ""
     accuracy = champion["holdout_accuracy"]
     judged = f", holdout accuracy {accuracy:.3f}" if accuracy is not None else ""
     return f"version {champion['version']}, trained {_when(champion['trained_at'])}{judged}{pinned}"
-
-
-def _why_none(verdict: str | None) -> str:
-    if verdict is None:
-        return "none yet: python -m jobs.retrain makes the first"
-    return f"none yet; the last retraining said {verdict}"
 
 
 def _realised(realised: dict[str, Any]) -> str:

@@ -570,8 +570,8 @@ def each_fit_once(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
 
 
 def _share_fits(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, own_repeated: bool) -> None:
-    from pima.reporting import evidence_pictures
-    from pima.training import retraining
+    from pima.report import pictures
+    from pima.train import retraining
     from tests.equal_fits import made_once
     from tests.equal_pictures import drawn_once
 
@@ -580,7 +580,7 @@ def _share_fits(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     monkeypatch.setattr(retraining, "fit_challenger", made_once(retraining.fit_challenger, folder, own_repeated))
     for name in ("roc", "calibration", "decision", "distribution", "subgroup", "leaning"):
         draw = f"{name}_picture"
-        monkeypatch.setattr(evidence_pictures, draw, drawn_once(getattr(evidence_pictures, draw), folder))
+        monkeypatch.setattr(pictures, draw, drawn_once(getattr(pictures, draw), folder))
 
 
 def _shared(tmp_path_factory: pytest.TempPathFactory) -> Path:

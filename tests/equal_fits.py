@@ -10,15 +10,15 @@ from typing import Any
 
 import fasteners
 import msgspec
+from pima.training.judging import Challenger
+from pima.training.retraining import seed_of, settings_of_fit
 
 from pima.core.features import Features
 from pima.core.history import Split
-from pima.model.boundary import Boundary
 from pima.model.compiled import CompiledModel
+from pima.model.libraries import Boundary
 from pima.scorer import Scorer
 from pima.settings.sections import Settings
-from pima.training.judging import Challenger
-from pima.training.retraining import seed_of, settings_of_fit
 
 Fit = Callable[[Split, Settings, Features, Boundary], Challenger]
 

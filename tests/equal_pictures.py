@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from markupsafe import Markup
 
-from pima.reporting.exhibits import Exhibit
+from pima.report.contents import Exhibit
 
 Draw = Callable[..., Markup]
 _SOME_TIME = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,1 +1,0 @@
-"""Taking out what is to be gone: a person, or what is old."""

@@ -5,32 +5,33 @@ it: a retraining and what moves old rows to files, which have read the rows, by 
 who was forgotten as they write; a batch that is being scored by the queue's entry, which it holds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
 
 from pima.core import identifiers as marks
+from pima.core.digest import sha256_of
 from pima.core.holdout import rank_name
 from pima.core.identifiers import ById, ByKey, ByPerson, Forgotten
 from pima.core.wording import counted
-from pima.erasing.lineage import Redacted, redact
 from pima.errors import FileNotMadeAnew, NobodyToForget, PersonHasMoreRows, PimaError, RowsGivenAway
 from pima.logs import get_logger
 from pima.process.leasing import take
-from pima.store import erasing, leases, patients
+from pima.store import erasing, leases, lineage, patients, registry
 from pima.store.database import database_of
 from pima.store.engine import translated_errors, without_time_limit, writing
-from pima.store.erasing import Erased, Found
+from pima.store.erasing import Found
 from pima.store.forgotten import any_of, everyone_forgotten, keep_marks
 from pima.store.installation import holdout_rule
+from pima.train.snapshot import without_ids, without_rows
 
 _LEASE_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True)
 class ForgetResult:
-    """What was erased; of a dry run, what would be. The fields are the keys of the JSON."""
+    """Counts of what was erased; of a dry run, what would be. The fields are the keys of the JSON."""
 
     rows: int
     """Of `patients`."""
@@ -54,7 +55,7 @@ class ForgetResult:
 
 @dataclass(frozen=True, slots=True)
 class Forgetting:
-    """Who is to be forgotten, and by whose decision."""
+    """A person who is to be forgotten, and by whose decision."""
 
     who: ById | ByKey | ByPerson
     decided_by: str
@@ -64,8 +65,11 @@ class Forgetting:
 
 
 def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
-    """Raises NobodyToForget, PersonHasMoreRows, RowsGivenAway, RowsKept; LeaseHeld where a retraining or `retain` is at
-    work; FileNotMadeAnew once all is erased."""
+    """Erase a person, and keep them out from then on.
+
+    Raises NobodyToForget, PersonHasMoreRows, RowsGivenAway, RowsKept; LeaseHeld where a retraining or `retain` is at
+    work; FileNotMadeAnew once all is erased.
+    """
     with writing(engine) as connection:
         without_time_limit(connection)
         patients.only_one_load(connection)
@@ -78,18 +82,14 @@ def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
             connection.rollback()
             return result
     # Also of somebody who was forgotten before: that command may have ended right here.
-    _leave_no_trace(engine)
-    get_logger().info("a person was forgotten", rows=result.rows, predictions=result.predictions)
-    return result
-
-
-def _leave_no_trace(engine: Engine) -> None:
     try:
         with translated_errors(engine):
             database_of(engine).leave_no_trace(engine)
     except PimaError as error:
         # What ended it says that all was rolled back, which is true of this step alone.
         raise FileNotMadeAnew(what=error.facts["what"]) from None
+    get_logger().info("a person was forgotten", rows=result.rows, predictions=result.predictions)
+    return result
 
 
 def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
@@ -105,12 +105,19 @@ def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
     if not (redacted or erased or was_forgotten or asked.without_rows):
         raise NobodyToForget(called=asked.who)
     keep_marks(connection, known, _names_from_now_on(known, found, asked.who), asked.decided_by, asked.reason)
-    not_reached = (
-        *_models(redacted),
-        *_NEVER_REACHED,
-        database_of(connection).words.keeps_deleted,
+    return ForgetResult(
+        rows=erased.patients,
+        queue_entries=erased.by_table["scoring_queue"],
+        predictions=erased.by_table["predictions"],
+        rejections=erased.by_table["rejections"],
+        row_keys=erased.by_table["row_keys"],
+        error_lines=erased.error_lines,
+        snapshots=redacted.snapshots,
+        test_sets=redacted.test_sets,
+        learned_by=redacted.learned_by,
+        forgotten_before=was_forgotten,
+        not_reached=(*_models(redacted), *_NEVER_REACHED, database_of(connection).words.keeps_deleted),
     )
-    return _result(erased, redacted, was_forgotten, not_reached)
 
 
 _NEVER_REACHED = (
@@ -137,7 +144,8 @@ def _found(connection: Connection, who: ById | ByKey | ByPerson) -> Found:
 
 
 def _first_known(connection: Connection, spellings: Sequence[str]) -> Found:
-    """As it was written comes first: it may be one person's key, and what a source makes of it another's."""
+    """Find the first spelling that is known. As it was written comes first: it may be one person's key, and what a
+    source makes of it another's."""
     without_rows = Found()
     for person in spellings:
         if found := erasing.find_by_persons(connection, [person]):
@@ -147,7 +155,7 @@ def _first_known(connection: Connection, spellings: Sequence[str]) -> Found:
 
 
 def _names_from_now_on(known: Forgotten, found: Found, who: ById | ByKey | ByPerson) -> list[str]:
-    """Those of what was found, and of a key that has no row: so files and sources may spell it."""
+    """List the names of what was found, and of a key that has no row: so files and sources may spell it."""
     names, asked = _names(found), _asked_names(who)
     is_known = any(name in names or known.has(name) for name in asked)
     return names if is_known else names + asked
@@ -160,7 +168,7 @@ def _names(found: Found) -> list[str]:
 
 
 def _asked_names(who: ById | ByKey | ByPerson) -> list[str]:
-    """What the key that was given may be called."""
+    """List the names that the key which was given may have."""
     match who:
         case ByPerson():
             return list(map(marks.name_of_person, who.spellings))
@@ -171,7 +179,7 @@ def _asked_names(who: ById | ByKey | ByPerson) -> list[str]:
 
 
 def _hide_sides(connection: Connection, found: Found) -> int:
-    """Rows that were the person's when they first came, and are another's by now, stay on their side; how many."""
+    """Keep rows on their side that were the person's when they first came, and are another's by now; count them."""
     salt, hidden = holdout_rule(connection).salt, 0
     for person in sorted(found.persons):
         others = [each for each in erasing.sides_by_person(connection, person) if each not in found.ids]
@@ -180,23 +188,7 @@ def _hide_sides(connection: Connection, found: Found) -> int:
     return hidden
 
 
-def _result(erased: Erased, redacted: Redacted, was_forgotten: bool, not_reached: tuple[str, ...]) -> ForgetResult:
-    return ForgetResult(
-        rows=erased.patients,
-        queue_entries=erased.by_table["scoring_queue"],
-        predictions=erased.by_table["predictions"],
-        rejections=erased.by_table["rejections"],
-        row_keys=erased.by_table["row_keys"],
-        error_lines=erased.error_lines,
-        snapshots=redacted.snapshots,
-        test_sets=redacted.test_sets,
-        learned_by=redacted.learned_by,
-        forgotten_before=was_forgotten,
-        not_reached=not_reached,
-    )
-
-
-def _models(redacted: Redacted) -> list[str]:
+def _models(redacted: "Redacted") -> list[str]:
     told = []
     if redacted.learned_by:
         told.append(f"what models have learned: {_versions(redacted.learned_by)} learned from the rows")
@@ -207,3 +199,57 @@ def _models(redacted: Redacted) -> list[str]:
 
 def _versions(numbers: Sequence[int]) -> str:
     return f"version{'' if len(numbers) == 1 else 's'} {', '.join(map(str, numbers))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """The snapshots, lists of training rows and test sets that had rows of the person."""
+
+    snapshots: tuple[int, ...]
+    """Versions."""
+    test_sets: int
+    learned_by: tuple[int, ...]
+    """Versions that were fitted on one of the rows."""
+    unknown: tuple[int, ...]
+    """Versions of which it is not known."""
+
+    def __bool__(self) -> bool:
+        return bool(self.learned_by or self.test_sets)
+
+
+def redact(connection: Connection, ids: Set[int]) -> Redacted:
+    """Take the rows with these ids out of snapshots, lists of training rows and test sets, version by version.
+
+    No retraining may record a version meanwhile.
+    """
+    registry.lock_champion(connection)
+    learned, snapshots, unknown = set[int](), list[int](), list[int]()
+    kept = lineage.kept_snapshots(connection)
+    for number in kept:
+        if _redact_snapshot(connection, number, ids):
+            snapshots.append(number)
+    for number in registry.numbers(connection):
+        content = registry.training_ids(connection, number)
+        if content is None:
+            unknown += [] if number in kept else [number]
+        elif (left := without_ids(content, ids)) is not None:
+            lineage.redact_training_ids(connection, number, left[0])
+            learned.add(number)
+    learned.update(snapshots)
+    return Redacted(tuple(snapshots), lineage.redact_test_sets(connection, ids), tuple(sorted(learned)), tuple(unknown))
+
+
+def _redact_snapshot(connection: Connection, number: int, ids: Set[int]) -> bool:
+    snapshot = lineage.read_snapshot(connection, number)
+    if snapshot is None:
+        return False
+    if sha256_of(snapshot.content) != snapshot.sha256:
+        # What it holds is not to be parsed, serves for nothing any more, and may be the person's.
+        lineage.drop_snapshot(connection, number)
+        get_logger().warning("a training snapshot was damaged and is gone", model_version=number)
+        return False
+    left = without_rows(snapshot.content, ids)
+    if left is None:
+        return False
+    lineage.redact_snapshot(connection, number, snapshot, *left)
+    return True

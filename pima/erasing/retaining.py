@@ -1,29 +1,44 @@
 """Removing what is old, in small transactions, beside everything else that goes on.
 
-Of the tables it walks through windows of some thousand rows. Each is one transaction, or, where the rows are moved to
+It walks through windows of some thousand rows of a table. Each is one transaction, or, where the rows are moved to
 files, each file: written, read back and compared before a row of it is deleted.
 """
 
+import os
+import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine
 
-from pima.erasing.archive import Archive
-from pima.errors import TooYoungToRemove
+from pima.core.identifiers import mark_of
+from pima.errors import ArchiveDiffers, ArchiveUnreadable, TooYoungToRemove, WrongUsage
+from pima.parquet_rows import as_table
 from pima.process.leasing import HeldLease, only_one
 from pima.process.recorded_run import OpenRun, as_json
 from pima.process.stopping import StopRequest
+from pima.process.whole_file import name_meant, whole_file
 from pima.store.engine import clock, reading, writing
+from pima.store.exported import columns_of
+from pima.store.forgotten import everyone_forgotten
 from pima.store.leases import RETAINING
 from pima.store.retaining import Moved, Old, Window, delete_rows, end_of_window, what_is_old
 from pima.store.runs import record_progress
 
 WINDOW_ROWS = 5_000
+FILE_ROWS = 200_000
+ROWS_AT_ONCE = 1_000
+"""That one transaction deletes."""
+_INSTALLATION = b"pima.installation"
 _LEASE_SECONDS = 60
 _REST = 1.0
 """How long others have the database to themselves after a window, as a multiple of the time that it took."""
@@ -57,7 +72,7 @@ class Retaining:
     result: RetainResult = field(default_factory=RetainResult)
 
     def report(self, result: RetainResult) -> None:
-        """What it has come to so far."""
+        """Report what it has come to so far."""
         self.result = result
         self.run.report(result)
 
@@ -69,8 +84,11 @@ def require_old_enough(days: int, minimum_days: int) -> None:
 
 
 def retain(asked: Retaining) -> None:
-    """Remove it. Reports window by window. Raises LeaseHeld, WrongUsage where the folder can't take the rows,
-    Interrupted between two windows, with what was removed until then."""
+    """Remove what is old, and report window by window.
+
+    Raises LeaseHeld, WrongUsage where the folder can't take the rows, Interrupted between two windows, with what was
+    removed until then.
+    """
     with only_one(asked.engine, RETAINING, asked.run.id, _LEASE_SECONDS) as lease:
         with reading(asked.engine) as connection:
             cutoff = clock(connection) - timedelta(days=asked.days)
@@ -107,7 +125,6 @@ def _remove(asked: Retaining, lease: HeldLease, name: str, old: Old) -> None:
 
 
 def _delete(asked: Retaining, lease: HeldLease, name: str, delete: Callable[[Connection], int]) -> None:
-    """In one transaction with the count."""
     with writing(asked.engine) as connection:
         lease.require(connection)
         result = _grown(asked.result, name, delete(connection))
@@ -132,7 +149,7 @@ def _move(asked: Retaining, lease: HeldLease, name: str, old: Old, folder: Path)
     _put_away(asked, lease, name, old, archive)
 
 
-def _put_away(asked: Retaining, lease: HeldLease, name: str, old: Old, archive: Archive) -> None:
+def _put_away(asked: Retaining, lease: HeldLease, name: str, old: Old, archive: "Archive") -> None:
     with writing(asked.engine) as connection:
         # Its rows were read before: nobody may have been forgotten since, or is until they are written.
         lease.require(connection)
@@ -147,3 +164,107 @@ def _delete_moved(asked: Retaining, lease: HeldLease, name: str, old: Old, moved
     for rows in moved:
         asked.stop.check()
         _delete(asked, lease, name, partial(delete_rows, old=old, moved=rows))
+
+
+class Archive:
+    """The files of one table in a folder, numbered in the order in which they were made."""
+
+    def __init__(self, connection: Connection, folder: Path, name: str, old: Old) -> None:
+        """Raises WrongUsage where the folder can't be made, or has files of another database."""
+        self._name, self._folder = name, folder
+        self._columns = columns_of(old.table.c)
+        self._keys = [column.name for column in old.table.primary_key.columns]
+        self._time = old.time.name
+        # Tells installations apart, and nothing else.
+        self._installation = mark_of("installation", everyone_forgotten(connection).salt).encode()
+        self._rows: list[tuple[Any, ...]] = []
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._last = max(self._numbers(), default=0)
+        except OSError as error:
+            raise WrongUsage(what=f"--to {folder}: it can't be used as a folder ({error.strerror})") from None
+
+    def _numbers(self) -> Iterator[int]:
+        for path in self._folder.iterdir():
+            found = re.fullmatch(rf"{self._name}-([0-9]{{6}})\.parquet", path.name)
+            if found:
+                yield int(found[1])
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{self._name}-{number:06}.parquet"
+
+    def left_behind(self) -> Iterator[Moved]:
+        """Read the last file's rows, of which some may be in the database still.
+
+        Raises WrongUsage where the file is none that was made for this database, ArchiveUnreadable where that can't be
+        told.
+        """
+        if self._last == 0:
+            return
+        path = self._path(self._last)
+        try:
+            table = pq.read_table(path)
+        except (OSError, pa.ArrowException) as error:
+            why = getattr(error, "strerror", None) or "it is no readable Parquet file"
+            raise ArchiveUnreadable(path=path, why=why) from None
+        if (table.schema.metadata or {}).get(_INSTALLATION) != self._installation:
+            what = f"--to {self._folder}: it has files of another database; name another folder"
+            raise WrongUsage(what=what)
+        yield from self._rows_of(table)
+
+    def add(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Have rows written with the next file."""
+        self._rows.extend(rows)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time for the next file."""
+        return len(self._rows) >= FILE_ROWS
+
+    def write(self) -> tuple[Path, list[Moved]] | None:
+        """Write the next file, and return its path and rows; None where there is nothing to write.
+
+        Raises WrongUsage where it can't be written, ArchiveDiffers where it is not read as it was written.
+        """
+        if not self._rows:
+            return None
+        self._last += 1
+        path, table = self._path(self._last), as_table(self._columns, self._rows)
+        table = table.replace_schema_metadata({_INSTALLATION: self._installation})
+        self._rows = []
+        self._remove_half_written(path.name)
+        with whole_file(path, "--to") as file:
+            pq.write_table(table, file, compression="zstd")
+        _sync(self._folder)
+        read = self._read(path)
+        if not read.equals(table, check_metadata=True):
+            raise ArchiveDiffers(path=path)
+        return path, list(self._rows_of(read))
+
+    def _remove_half_written(self, name: str) -> None:
+        """Remove what is left of this file by whoever was killed at it; who holds the lease writes alone."""
+        with suppress(OSError):
+            for path in self._folder.iterdir():
+                if name_meant(path.name) == name:
+                    path.unlink()
+
+    def _read(self, path: Path) -> pa.Table:
+        try:
+            return pq.read_table(path)
+        except (OSError, pa.ArrowException):
+            raise ArchiveDiffers(path=path) from None
+
+    def _rows_of(self, table: pa.Table) -> Iterator[Moved]:
+        keys = list(zip(*(table[name].to_pylist() for name in self._keys), strict=True))
+        newest = pc.max(table[self._time]).as_py()
+        for first in range(0, len(keys), ROWS_AT_ONCE):
+            yield Moved(keys[first : first + ROWS_AT_ONCE], newest)
+
+
+def _sync(folder: Path) -> None:
+    # A file's name is kept by its folder.
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

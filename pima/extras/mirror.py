@@ -17,14 +17,13 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from pima.cards.gathering import read_card
-from pima.cards.markdown import as_markdown
-from pima.cards.records import Card, Evidence
 from pima.core.wording import FIGURES
 from pima.errors import MlflowExtraMissing, MlflowNotWritten, NoSuchVersion, WrongConfiguration
 from pima.errors.extras import install_line
 from pima.process.recorded_run import as_json
 from pima.process.stopping import StopRequest
+from pima.report.card import Card, as_markdown, read_card
+from pima.report.version_facts import VersionEvidence
 from pima.settings.sections import MlflowSettings
 from pima.store import registry
 from pima.store.database import with_driver
@@ -186,7 +185,7 @@ def _parameters(version: VersionSummary, card: Card) -> dict[str, str]:
     return {name: str(value)[:_LONGEST] for name, value in found.items()}
 
 
-def _figures(version: VersionSummary, evidence: Evidence | None) -> dict[str, float]:
+def _figures(version: VersionSummary, evidence: VersionEvidence | None) -> dict[str, float]:
     """Figures on the verdict's rows, with the ends of their intervals; what could not be computed is left out."""
     holdout = version.metrics["holdout"] or {}
     found: dict[str, float | None] = {f"test/{name}": value for name, value in holdout.items()}

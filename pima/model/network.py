@@ -1,4 +1,4 @@
-"""The networks and their fit: the weekly job's only look at Keras training.
+"""The networks: their fit, the forms in which one is stored, and the check that both forms say the same.
 
 Preprocessing is part of the model: it takes the declared features in their own units, categories as their codes, and
 what is missing as NaN, and returns a probability, so nobody who loads the `.keras` file can forget a step.
@@ -10,19 +10,37 @@ linear read-out, the five fold exactly into the plain two-layer model that is st
     (n, features) -> pima/model/preprocessing.py -> (n, inputs) -> Dense(5 * 16, silu) -> Dense(1, sigmoid)
 """
 
-from dataclasses import dataclass
+import importlib.metadata
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
-from pima.core.arrays import Float32Array, Int8Array
-from pima.core.features import Features
-from pima.model.boundary import Boundary, never
-from pima.model.inner_folds import choose_l2
+from pima.core.arrays import Float32Array, Float64Array, Int8Array
+from pima.core.digest import sha256_of
+from pima.core.features import Feature, Features
+from pima.core.fit_choices import stratified_folds
+from pima.model.compiled import CompiledModel
+from pima.model.libraries import Boundary, never
 from pima.model.preprocessing import Preprocessing, learn_preprocessing
 from pima.model.recipes import Article, FiveSeeds
-from pima.model.side_by_side import BetweenSteps, train
+
+LIBRARIES = ("tensorflow", "keras", "numpy", "ai-edge-litert")
+LOGIT_BOUND = 0.01
+"""The largest difference of the two forms' logits that passes, at most 0.0025 of probability.
+
+Float32 rounding alone reaches 0.0014 on ranges with a tail of a thousand times the median, and nothing that can be
+measured on the shipped data. What passes is a compiled form that is wrong by as little: on the shipped model, its
+largest first-layer weight off by 1 % (0.006). Off by 3 %, it is refused.
+"""
+PROBABILITY_ROUNDING = 1e-6
+"""What the two libraries' own sigmoids differ by in float32, in probability; measured: 3e-7."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +51,12 @@ class TrainingData:
     """(n, features), in their own units, NaN where missing."""
     outcomes: Int8Array
     """(n,), 0 or 1."""
+
+
+_Layer = tuple[Float32Array, Float32Array]
+"""Kernel (inputs, units) and bias (units,) of a dense layer."""
+_Fitted = tuple[list[_Layer], str, _Layer]
+"""Hidden layers, their activation, and the output."""
 
 
 def fit(
@@ -51,49 +75,298 @@ def fit(
         weights = _fit_five_seeds(recipe, standardised, data.outcomes, seed, boundary)
     else:
         weights = _fit_article(recipe, standardised, data.outcomes, boundary)
-    return _plain_model(len(declared), preprocessing, weights)
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """What a fit has learned, as plain dense layers."""
-
-    hidden: list[tuple[Float32Array, Float32Array]]
-    """(kernel, bias) of each hidden layer"""
-    activation: str
-    output: tuple[Float32Array, Float32Array]
-    """kernel (units, 1), bias (1,)"""
+    return _plain_model(len(declared), preprocessing, *weights)
 
 
 def _fit_five_seeds(
     recipe: FiveSeeds, standardised: Float32Array, outcomes: Int8Array, seed: int, boundary: Boundary
-) -> Weights:
+) -> _Fitted:
     l2 = choose_l2(recipe, standardised, outcomes, seed, boundary) / len(outcomes)
     members = train(recipe, [l2], standardised, outcomes.astype(np.float32)[:, None], seed, boundary)
     kernel = (members.kernel / recipe.members).reshape(-1, 1).astype(np.float32)
-    mean_logit = (kernel, members.bias.mean(keepdims=True))
-    return Weights([members.hidden], "silu", mean_logit)
+    return [members.hidden], "silu", (kernel, members.bias.mean(keepdims=True))
 
 
-def _fit_article(recipe: Article, standardised: Float32Array, outcomes: Int8Array, boundary: Boundary) -> Weights:
+def _fit_article(recipe: Article, standardised: Float32Array, outcomes: Int8Array, boundary: Boundary) -> _Fitted:
     hidden = [keras.layers.Dense(units, activation="relu") for units in recipe.hidden_units]
     output = keras.layers.Dense(1, activation="sigmoid")
     model = keras.Sequential([keras.Input((standardised.shape[1],)), *hidden, output])
     model.compile(optimizer="adam", loss="binary_crossentropy")
     sizes = {"epochs": recipe.epochs, "batch_size": recipe.batch_rows}
     model.fit(standardised, outcomes, **sizes, verbose=0, callbacks=[BetweenSteps(boundary)])
-    return Weights([tuple(layer.get_weights()) for layer in hidden], "relu", tuple(output.get_weights()))
+    return [tuple(layer.get_weights()) for layer in hidden], "relu", tuple(output.get_weights())
 
 
-def _plain_model(features: int, preprocessing: Preprocessing, weights: Weights) -> keras.Model:
+def _plain_model(
+    features: int, preprocessing: Preprocessing, hidden: list[_Layer], activation: str, read_out: _Layer
+) -> keras.Model:
     """The stored form: only built-in layers, so that loading it runs no code of anyone's."""
     measurements = keras.Input((features,), name="measurements")
     tensor = preprocessing.build(measurements)
-    for kernel, bias in weights.hidden:
-        dense = keras.layers.Dense(len(bias), activation=weights.activation)
+    for kernel, bias in hidden:
+        dense = keras.layers.Dense(len(bias), activation=activation)
         tensor = dense(tensor)
         dense.set_weights([kernel, bias])
     output = keras.layers.Dense(1, activation="sigmoid", name="probability")
     model = keras.Model(measurements, output(tensor), name="pima")
-    output.set_weights(list(weights.output))
+    output.set_weights(list(read_out))
     return model
+
+
+def choose_l2(
+    recipe: FiveSeeds, inputs: Float32Array, outcomes: Int8Array, seed: int, boundary: Boundary = never
+) -> float:
+    """Choose the strength of the L2, times rows: the recipe's own, or that of its choices whose log loss out of fold is
+    lowest. Few and noisy numbers want a strong one, many clear ones a weak one.
+
+    Each strength is fitted on all but one of some folds of the training rows and answers for that one. A prior that
+    is right beside some rows is right beside more: beyond the recipe's limit a draw of them is asked.
+    """
+    if not recipe.l2_choices:
+        return recipe.l2_times_rows
+    if len(outcomes) > recipe.most_rows_to_choose:
+        asked = np.random.default_rng(seed).choice(len(outcomes), recipe.most_rows_to_choose, replace=False)
+        inputs, outcomes = inputs[asked], outcomes[asked]
+    strengths = (recipe.l2_times_rows, *recipe.l2_choices)
+    # The networks of all folds under all strengths are trained side by side, in one fit.
+    folds = stratified_folds(outcomes, recipe.inner_folds, seed)
+    left_out = np.repeat(np.arange(recipe.inner_folds), recipe.inner_members)  # by member
+    learned = (folds[:, None] != left_out).astype(np.float32)  # (n, members)
+    rows = learned.sum(axis=0)
+    targets = np.concatenate([outcomes[:, None], learned * len(outcomes) / rows], axis=1, dtype=np.float32)
+    networks = replace(recipe, members=len(left_out))
+    l2 = [strength / float(rows.mean()) for strength in strengths]
+    members = train(networks, l2, inputs, targets, seed, boundary).logits(inputs)
+    by_fold = members.reshape(len(inputs), len(strengths), recipe.inner_folds, recipe.inner_members)
+    logits = by_fold.mean(axis=-1, dtype=np.float64)[np.arange(len(inputs)), :, folds]  # (n, strengths)
+    losses: Float64Array = (np.logaddexp(0, logits) - outcomes[:, None] * logits).mean(axis=0)
+    return strengths[int(np.nan_to_num(losses, nan=np.inf).argmin())]
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Networks that were trained side by side."""
+
+    hidden: tuple[Float32Array, Float32Array]
+    """kernel (inputs, members * hidden_units) and bias (members * hidden_units,)"""
+    kernel: Float32Array
+    """(members, hidden_units), each one's read-out"""
+    bias: Float32Array
+    """(members,)"""
+
+    def logits(self, inputs: Float32Array) -> Float32Array:
+        """Return (n, members) for inputs (n, inputs)."""
+        kernel, bias = self.hidden
+        before = inputs @ kernel + bias
+        after = before / (1 + np.exp(-before.clip(-80)))  # silu; below -80 its exponential would overflow float32
+        logits: Float32Array = (after.reshape(len(inputs), *self.kernel.shape) * self.kernel).sum(axis=-1) + self.bias
+        return logits
+
+
+def train(
+    recipe: FiveSeeds,
+    l2: Sequence[float],
+    inputs: Float32Array,
+    targets: Float32Array,
+    seed: int,
+    boundary: Boundary = never,
+) -> Members:
+    """Fit the recipe's members on inputs (n, inputs), each from a seed of its own; under each L2 the same ones again.
+
+    Targets (n, 1) are the outcomes; (n, 1 + members) are the outcomes and then the weight of each row for each member.
+    """
+    layer = keras.Input((inputs.shape[1],))
+    hidden = keras.layers.Dense(
+        len(l2) * recipe.members * recipe.hidden_units,
+        activation="silu",
+        kernel_initializer=_again(len(l2), 1, _drawn_alone(recipe, seed)),
+        kernel_regularizer=_penalty(np.repeat(l2, recipe.members * recipe.hidden_units)),
+    )
+    read_out = _MemberReadOut(recipe, l2, seed)
+    model = keras.Model(layer, read_out(hidden(layer)))  # (n, inputs) -> (n, members) logits
+    loss = _summed_cross_entropy if targets.shape[1] == 1 else _weighted_cross_entropy
+    model.compile(optimizer=keras.optimizers.Adam(recipe.learning_rate), loss=loss)
+    # Its variables are made now: made in the first step, they would have TensorFlow trace the step a second time.
+    model.optimizer.build(model.trainable_variables)
+    # One epoch over a repeated dataset: an epoch of Model.fit costs about 64 ms whatever it does.
+    weighted = np.concatenate([targets[:, :1], np.tile(targets[:, 1:], len(l2))], axis=1)
+    steps = _steps(recipe, inputs, weighted, seed)
+    dropped_between = [BetweenSteps(boundary)]
+    model.fit(steps, epochs=1, steps_per_epoch=recipe.steps, shuffle=False, verbose=0, callbacks=dropped_between)
+    return Members(tuple(hidden.get_weights()), *read_out.get_weights())
+
+
+class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
+    """Has Keras call a boundary. Before a step, not behind it: there Keras would wait for the step's figures first."""
+
+    def __init__(self, boundary: Boundary) -> None:
+        super().__init__()
+        self._boundary = boundary
+
+    def on_train_batch_begin(self, _batch: int, logs: Any = None) -> None:  # noqa: ARG002 (Keras names it)
+        self._boundary()
+
+
+class _MemberReadOut(keras.layers.Layer):  # type: ignore[misc]
+    """Hidden units (n, members * hidden_units) -> one logit a member (n, members); exists during the fit only."""
+
+    def __init__(self, recipe: FiveSeeds, l2: Sequence[float], seed: int) -> None:
+        super().__init__()
+        self.by_member = (len(l2) * recipe.members, recipe.hidden_units)
+        limit = (6 / (recipe.hidden_units + 1)) ** 0.5  # Glorot's, for one member: sqrt(6 / (inputs + outputs))
+        draw = keras.initializers.RandomUniform(-limit, limit, seed=seed)
+        penalty = _penalty(np.repeat(l2, recipe.members)[:, None])
+        self.kernel = self.add_weight(shape=self.by_member, initializer=_again(len(l2), 0, draw), regularizer=penalty)
+        self.bias = self.add_weight(shape=self.by_member[:1], initializer="zeros")
+
+    def call(self, hidden: Any) -> Any:
+        return ops.sum(ops.reshape(hidden, (-1, *self.by_member)) * self.kernel, axis=-1) + self.bias
+
+
+def _penalty(l2: Float32Array) -> Any:
+    """L2 on a kernel, of which each part has the strength that stands there."""
+    if len(set(l2.flat)) == 1:
+        return keras.regularizers.L2(float(l2.flat[0]))
+    strengths = l2.astype(np.float32)
+    return lambda kernel: ops.sum(strengths * ops.square(kernel))
+
+
+def _again(times: int, axis: int, draw: Callable[..., Any]) -> Callable[..., Any]:
+    """An initialiser that draws one part of a kernel, and has it so many times along an axis."""
+
+    def initialise(shape: tuple[int, int], dtype: str | None = None) -> Any:
+        part = list(shape)
+        part[axis] //= times
+        return ops.concatenate([draw(tuple(part), dtype=dtype)] * times, axis=axis)
+
+    return draw if times == 1 else initialise
+
+
+def _drawn_alone(recipe: FiveSeeds, seed: int) -> Callable[..., Any]:
+    """An initialiser that draws each member's (inputs, hidden_units) kernel as if the member stood alone."""
+
+    def initialise(shape: tuple[int, int], dtype: str | None = None) -> Any:
+        draws = [keras.initializers.GlorotUniform(seed + member) for member in range(recipe.members)]
+        return ops.concatenate([draw((shape[0], recipe.hidden_units), dtype=dtype) for draw in draws], axis=1)
+
+    return initialise
+
+
+def _summed_cross_entropy(outcomes: Any, logits: Any) -> Any:
+    """Each member's loss, summed: no member's gradient sees another member. (n, 1), (n, members) -> (n,)"""
+    return ops.sum(ops.softplus(logits) - ops.cast(outcomes, logits.dtype) * logits, axis=-1)
+
+
+def _weighted_cross_entropy(targets: Any, logits: Any) -> Any:
+    """Likewise, each member with rows of its own. (n, 1 + members), (n, members) -> (n,)"""
+    outcomes, weights = targets[:, :1], targets[:, 1:]
+    return ops.sum(weights * (ops.softplus(logits) - outcomes * logits), axis=-1)
+
+
+def _steps(recipe: FiveSeeds, inputs: Float32Array, targets: Float32Array, seed: int) -> tf.data.Dataset:
+    columns = (inputs, targets)
+    if len(targets) <= recipe.batch_rows:
+        return tf.data.Dataset.from_tensors(columns).repeat(recipe.steps)
+    draw = np.random.default_rng(seed)
+
+    # Batches are drawn by numpy: tf.data's shuffle would copy a million rows one by one.
+    def batches() -> Iterator[tuple[Float32Array, ...]]:
+        for _ in range(recipe.steps):
+            rows = draw.integers(0, len(targets), recipe.batch_rows)
+            yield tuple(column[rows] for column in columns)
+
+    signature = tuple(tf.TensorSpec((None, column.shape[1]), tf.float32) for column in columns)
+    return tf.data.Dataset.from_generator(batches, output_signature=signature)
+
+
+@dataclass(frozen=True, slots=True)
+class Artifacts:
+    """Both stored forms of one model."""
+
+    keras: bytes
+    keras_sha256: str
+    compiled: bytes
+    compiled_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How far the compiled form is from Keras."""
+
+    largest_difference: float
+    """Over the holdout and the probe rows, in probability."""
+    class_flips: int
+    """Rows whose class differs though their probability is further from the threshold than the bound."""
+    beyond_bound: int = 0
+    """Rows whose probability differs by more than the bound, or is not a number."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether scoring may rely on the compiled form."""
+        return self.beyond_bound == 0 and self.class_flips == 0
+
+
+def export(model: keras.Model) -> Artifacts:
+    """The `.keras` file and the compiled form of a model, as bytes with their hashes."""
+    with tempfile.TemporaryDirectory(prefix="pima-") as folder:
+        keras_path, compiled_path = Path(folder, "model.keras"), Path(folder, "model.tflite")
+        model.save(keras_path)
+        model.export(compiled_path, format="litert", verbose=False)
+        keras_bytes, compiled_bytes = keras_path.read_bytes(), compiled_path.read_bytes()
+    return Artifacts(keras_bytes, sha256_of(keras_bytes), compiled_bytes, sha256_of(compiled_bytes))
+
+
+def keras_probabilities(content: bytes, features: Float32Array) -> Float64Array:
+    """Predict with stored `.keras` bytes: (n, features) -> (n,). The caller has checked their hash."""
+    with tempfile.TemporaryDirectory(prefix="pima-") as folder:
+        path = Path(folder, "model.keras")
+        path.write_bytes(content)
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
+    return np.asarray(model(features), dtype=np.float64)[:, 0]
+
+
+def parity(artifacts: Artifacts, rows: Float32Array, features: Features, threshold: float) -> Parity:
+    """Compare both forms, reloaded from their stored bytes, on `rows` (n, features) and on the probe rows."""
+    rows = np.concatenate([rows, probe_rows(features)])
+    by_keras = keras_probabilities(artifacts.keras, rows)
+    compiled = CompiledModel(artifacts.compiled).probabilities(rows)
+    difference = np.abs(by_keras - compiled)
+    # The bound on logits in probability: a logit in the flat end of the sigmoid can't be told from its float32 value.
+    allowed = PROBABILITY_ROUNDING + LOGIT_BOUND * by_keras * (1 - by_keras)
+    flipped = (by_keras >= threshold) != (compiled >= threshold)
+    near = np.abs(by_keras - threshold) <= allowed
+    beyond = ~(difference <= allowed)  # so that NaN is beyond
+    return Parity(float(difference.max()), int((flipped & ~near).sum()), int(beyond.sum()))
+
+
+def probe_rows(features: Features) -> Float32Array:
+    """Rows that real data may lack: each feature at its lowest and highest, or at each of its codes, and missing; and
+    all of them at once."""
+    extremes = [_extremes(feature) for feature in features]
+    low = np.array([values[0] for values in extremes])
+    high = np.array([values[-1] for values in extremes])
+    middle = np.array([_middle(feature) for feature in features])
+    may_be_missing = [feature.may_be_missing for feature in features]
+    rows = [low, high, middle, np.where(may_be_missing, np.nan, middle)]
+    for position, values in enumerate(extremes):
+        for value in (*values, np.nan if may_be_missing[position] else middle[position]):
+            row = middle.copy()
+            row[position] = value
+            rows.append(row)
+    return np.array(rows, dtype=np.float32)
+
+
+def _extremes(feature: Feature) -> tuple[float, ...]:
+    if feature.kind == "category":
+        return tuple(map(float, sorted(feature.codes)))
+    return (feature.low or 0.0, feature.high or 0.0)
+
+
+def _middle(feature: Feature) -> float:
+    extremes = _extremes(feature)
+    return extremes[len(extremes) // 2] if feature.kind == "category" else sum(extremes) / 2
+
+
+def library_versions() -> dict[str, str]:
+    """The libraries that a model version is made with."""
+    return {name: importlib.metadata.version(name) for name in LIBRARIES}

@@ -74,8 +74,8 @@ def recipe_for(network: str, features: Features) -> FiveSeeds | Article:
 
 
 def inputs_of(recipe: FiveSeeds | Article, features: Features) -> list[dict[str, object]]:
-    """What of the features a fit depends on besides the numbers of its recipe: of a declared range no more than the
-    powers that it leaves the fit to choose from."""
+    """List what a fit depends on of the features, besides the numbers of its recipe: of a declared range no more than
+    the powers that it leaves the fit to choose from."""
     chooses = isinstance(recipe, FiveSeeds)
     inputs: list[dict[str, object]] = []
     for each in features:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pima.core.holdout import below, ranks
-from pima.training.snapshot import from_parquet
+from pima.train.snapshot import from_parquet
 from tests.conftest import FEATURE_NAMES, SALT, SHIPPED, Database, call, the_json
 from tests.jobs.ledger import document
 from tests.jobs.patient_files import write

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from pima.training.retraining import read_history
 
 from pima.settings.reading import SHIPPED, read_settings
-from pima.training.retraining import read_history
 from tests.conftest import SALT, Database, call, insert_many, the_json
 from tests.jobs.declared import configuration
 
@@ -72,7 +72,7 @@ def test_the_shipped_measurements_have_no_twins_in_training_whatever_their_range
     others = tuple(msgspec.structs.replace(each, **changed) if each is age else each for each in SHIPPED.features)
     settings = read_settings(None, {"PIMA_HOLDOUT__SALT": SALT})
     for features in (SHIPPED.features, others):
-        history, _ = read_history(database.engine, settings, msgspec.structs.replace(SHIPPED, features=features))
+        history, *_ = read_history(database.engine, settings, msgspec.structs.replace(SHIPPED, features=features))
         assert (history.twins_kept, history.left_out["twin_of_holdout"] > 100) == (0, True)
 
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pima.scorer import load_scorer
-from pima.training.kept_rows import version_with_rows
+from pima.train.snapshot import version_with_rows
 from tests.conftest import (
     FEATURE_NAMES,
     SOUND,

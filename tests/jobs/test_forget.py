@@ -28,7 +28,7 @@ from pima.store.forgotten import everyone_forgotten
 from pima.store.predictions import write_predictions
 from pima.store.runs import start_run
 from pima.store.tables import TABLES, model_versions, training_snapshots
-from pima.training.snapshot import ids_from_parquet
+from pima.train.snapshot import ids_from_parquet
 from tests.conftest import (
     FEATURE_NAMES,
     SALT,

@@ -12,10 +12,10 @@ from pima.settings.reading import SHIPPED
 from pima.settings.sections import Settings
 from pima.store.engine import reading
 from pima.store.registry import compiled_artifact, keras_artifact
-from pima.training.judging import Case, Challenger
-from pima.training.recording import decide_and_record
-from pima.training.retraining import read_history
-from pima.training.snapshot import from_parquet
+from pima.train.fit import Challenger
+from pima.train.gate import Case
+from pima.train.retraining import decide_and_record, read_history
+from pima.train.snapshot import from_parquet
 from tests.conftest import FEATURE_NAMES, Database, call, install_models, the_json, without_triggers
 from tests.jobs.ledger import document
 
@@ -142,7 +142,7 @@ def test_lineage_can_be_switched_off_and_old_bytes_are_pruned(history: Database)
 
 def _case(database: Database, number: int) -> Case:
     """Version `number` as a challenger that was fitted a moment ago."""
-    from pima.model.artifact import Artifacts, Parity
+    from pima.model.network import Artifacts, Parity
 
     settings = Settings()
     divided, as_read = read_history(database.engine, settings, SHIPPED)

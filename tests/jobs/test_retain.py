@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pima.erasing import archive, retaining
+from pima.erasing import retaining
 from pima.process.whole_file import name_aside
 from pima.store import service_figures
 from pima.store.engine import reading
@@ -110,7 +110,7 @@ def test_rows_that_are_moved_are_in_files_and_nowhere_else(
     lived_in: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retaining, "WINDOW_ROWS", 2)
-    monkeypatch.setattr(archive, "FILE_ROWS", 3)
+    monkeypatch.setattr(retaining, "FILE_ROWS", 3)
     everything = lived_in.execute("SELECT * FROM predictions ORDER BY 1, 2, 3")
     folder = tmp_path / "old"
     found = the_json(call(lived_in, "retain", *ASKED, "--to", str(folder), "--json"))
@@ -221,7 +221,7 @@ def test_a_file_that_is_not_read_as_written_costs_no_row(
     lived_in: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: Callable[[Path], None]
 ) -> None:
     before = _kept(lived_in)
-    monkeypatch.setattr(archive, "_sync", lambda folder: damaged(next(folder.iterdir())))
+    monkeypatch.setattr(retaining, "_sync", lambda folder: damaged(next(folder.iterdir())))
     ended = call(lived_in, "retain", *ASKED, "--to", str(tmp_path / "old"), "--json")
     assert (ended.exit_code, the_json(ended)["error"]) == (1, "archive_differs")
     assert _kept(lived_in) == before

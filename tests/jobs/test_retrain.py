@@ -15,9 +15,9 @@ from jobs import retrain as retrain_job
 from pima.errors.extras import install_line
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
 from pima.settings.sections import Settings
-from pima.training import recording
-from pima.training.championing import Decider, roll_back
-from pima.training.retraining import read_history
+from pima.train import retraining
+from pima.train.champion import Decider, roll_back
+from pima.train.retraining import read_history
 from tests.conftest import (
     FEATURES,
     PATIENCE_SECONDS,
@@ -73,9 +73,9 @@ def test_the_first_model_is_promoted_and_the_same_data_get_the_same_answer(
 
 @pytest.mark.judge
 def test_each_retraining_holds_the_same_rows_out_whatever_has_come_since(history: Database) -> None:
-    first, _ = read_history(history.engine, Settings(), SHIPPED_DECLARATION)
+    first, *_ = read_history(history.engine, Settings(), SHIPPED_DECLARATION)
     new = insert_patients(history, 60, outcome=1)
-    later, _ = read_history(history.engine, Settings(), SHIPPED_DECLARATION)
+    later, *_ = read_history(history.engine, Settings(), SHIPPED_DECLARATION)
     came = set(later.holdout.patient_ids.tolist()) & set(new)
     assert set(later.holdout.patient_ids.tolist()) - came == set(first.holdout.patient_ids.tolist())
     assert 0 < len(came) < len(new)
@@ -139,7 +139,7 @@ def test_a_rollback_in_the_middle_is_seen_and_the_verdict_given_anew(
 ) -> None:
     install_models(history, trained, champion=1)
     assert _models(history, "promote", "2", "--reason", "to have something to roll back") == 0
-    judge = recording.judge
+    judge = retraining.judge
     judged_against = []
 
     def judge_while_someone_rolls_back(engine, case):
@@ -149,7 +149,7 @@ def test_a_rollback_in_the_middle_is_seen_and_the_verdict_given_anew(
         judged_against.append(judgement.champion.model_version)
         return judgement
 
-    monkeypatch.setattr(recording, "judge", judge_while_someone_rolls_back)
+    monkeypatch.setattr(retraining, "judge", judge_while_someone_rolls_back)
     result = _retrain(history, capsys)
     assert judged_against == [2, 1]
     assert result["champion_before"] == 1
@@ -162,14 +162,14 @@ def test_a_champion_that_moves_each_time_ends_the_run_without_a_trace(
     history: Database, trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install_models(history, trained, champion=1)
-    judge = recording.judge
+    judge = retraining.judge
 
     def judge_while_the_champion_moves(*arguments):
         verdict = judge(*arguments)
         history.execute("UPDATE champion SET sequence = sequence + 1")
         return verdict
 
-    monkeypatch.setattr(recording, "judge", judge_while_the_champion_moves)
+    monkeypatch.setattr(retraining, "judge", judge_while_the_champion_moves)
     before = _row_counts(history)
     result = _retrain(history, capsys)
     assert (result["exit_code"], result["error"]) == (75, "champion_keeps_moving")
@@ -180,13 +180,13 @@ def test_a_champion_that_moves_each_time_ends_the_run_without_a_trace(
 def test_a_retraining_that_outlived_its_lease_writes_nothing(
     history: Database, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judge = recording.judge
+    judge = retraining.judge
 
     def judge_while_the_lease_changes_hands(*arguments):
         history.execute("UPDATE leases SET owner = 'a successor', fence = fence + 1")
         return judge(*arguments)
 
-    monkeypatch.setattr(recording, "judge", judge_while_the_lease_changes_hands)
+    monkeypatch.setattr(retraining, "judge", judge_while_the_lease_changes_hands)
     result = _retrain(history, capsys)
     assert (result["exit_code"], result["error"]) == (75, "lease_held")
     assert history.value("SELECT count(*) FROM model_versions") == 0
@@ -239,7 +239,7 @@ def test_exported_keras_bytes_say_what_the_database_says(
     import numpy as np
 
     from pima.core.validation import Measurements, as_features
-    from pima.model.artifact import keras_probabilities
+    from pima.model.network import keras_probabilities
 
     install_models(history, trained, champion=3)
     history.execute("UPDATE patients SET outcome = NULL")

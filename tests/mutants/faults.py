@@ -97,7 +97,7 @@ FAULTS = (
     _on_both(
         "the champion is moved without comparing its sequence number",
         Edit(
-            "pima/training/recording.py",
+            "pima/train/ledger.py",
             "if registry.lock_champion(connection).sequence != judgement.champion.sequence:",
             "if registry.lock_champion(connection).sequence < judgement.champion.sequence:",
         ),
@@ -112,9 +112,9 @@ FAULTS = (
     _on_both(
         "the holdout is drawn anew by each retraining",
         Edit(
-            "pima/training/retraining.py",
+            "pima/train/retraining.py",
             "split(labelled, declared.features, holdout.salt, ",
-            "split(labelled, declared.features, f'{holdout.salt} {as_read.time}', ",
+            "split(labelled, declared.features, f'{holdout.salt} {read_at}', ",
         ),
         caught_by="tests/jobs/test_retrain.py"
         "::test_each_retraining_holds_the_same_rows_out_whatever_has_come_since[DATABASE]",

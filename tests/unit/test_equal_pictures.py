@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from pima.reporting.exhibits import Exhibit, Shown
+from pima.report.contents import Exhibit, Shown
 from tests.equal_pictures import drawn_once
 
 DOCUMENT = {"rows": 10, "positive": 0.1}
@@ -14,7 +14,7 @@ MODEL = Shown("challenger", "version 2")
 
 
 def _exhibit(document: dict[str, Any], day: int = 1, model: Shown = MODEL) -> Exhibit:
-    return Exhibit(datetime(2026, 1, day, tzinfo=UTC), document, model, None)
+    return Exhibit(datetime(2026, 1, day, tzinfo=UTC), document, (model,))
 
 
 def test_a_picture_is_drawn_for_each_other_figure_and_name_alone(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pima.core.history import Side
 from pima.settings.reading import SHIPPED, read_settings
 from pima.store.engine import make_engine
-from pima.training.retraining import read_history
+from pima.train.retraining import read_history
 
 
 def main(which: str) -> None:
@@ -21,7 +21,7 @@ def main(which: str) -> None:
     settings = read_settings(None, {})
     engine = make_engine(os.environ["DATABASE_URL"], settings.database)
     start = time.perf_counter()
-    history, _ = read_history(engine, settings, SHIPPED)
+    history, *_ = read_history(engine, settings, SHIPPED)
     read = time.perf_counter()
     fit = {"ours": _ours, "boosting": _boosting}[which]()
     imported = time.perf_counter()

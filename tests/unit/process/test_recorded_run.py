@@ -1,11 +1,14 @@
 """What a workflow did, as JSON: the same keys as ever, those that SQL reads among them."""
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 
+import numpy as np
 import pytest
 
 from pima.core.contest import Measure, Measured
+from pima.core.evidence import Answers, evidence
+from pima.core.figures import Figure
 from pima.core.metrics import Comparison, Scores
 from pima.core.promotion import Decision, Reason, Verdict
 from pima.core.subgroups import WorstSubgroup
@@ -17,7 +20,8 @@ from pima.scoring import ScoreResult
 from pima.settings.reading import SHIPPED
 from pima.store.patients import Loaded
 from pima.store.runs import JUDGED_BEFORE, ROW_RESULTS
-from pima.training.results import Brief, EarlierVerdict, HistoryRows, NewVerdict, RetrainResult
+from pima.train.ledger import EarlierVerdict, new_verdict
+from pima.train.retraining import HistoryRows, RetrainResult
 
 ROWS = HistoryRows(training_rows=500, holdout_rows=200, left_out={"missing": 3})
 SCORES = Scores(
@@ -41,7 +45,10 @@ VERDICT = Verdict(
     unscorable_rows=0,
     worst_subgroup=WorstSubgroup("age", "40 and over", 62, -0.065),
 )
-JUDGED = RetrainResult(ROWS, NewVerdict.of(VERDICT, Brief(0.85, 1.07), champion_before=1, challenger=2))
+EVIDENCE = evidence(np.array([0, 1], dtype=np.int8), Answers(np.array([0.4, 0.6]), 0.5), None, ())
+assert EVIDENCE.challenger is not None
+OF_CHALLENGER = replace(EVIDENCE.challenger, auroc=Figure(0.85004), calibration_slope=Figure(1.06951))
+JUDGED = RetrainResult(ROWS, new_verdict(VERDICT, replace(EVIDENCE, challenger=OF_CHALLENGER), 1, 2))
 JUDGED_EARLIER = RetrainResult(ROWS, EarlierVerdict("not_better", "not_more_correct", "not better", 2))
 
 
@@ -115,6 +122,8 @@ def test_what_retraining_decided_as_json() -> None:
     assert found["measured"] == asdict(MEASURED)
     assert found["worst_subgroup"] == {"feature": "age", "group": "40 and over", "rows": 62, "gain": -0.065}
     assert (found["auroc"], found["calibration_slope"]) == (0.85, 1.07)
+    nothing = as_json(new_verdict(VERDICT, replace(EVIDENCE, challenger=None), None, None))
+    assert (nothing["auroc"], nothing["calibration_slope"]) == (None, None)
     assert json.loads(json.dumps(found)) == found
 
 

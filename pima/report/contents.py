@@ -1,0 +1,279 @@
+"""The contents of a report, and how they are read: records of counts, figures and words, none of them a patient's."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from pima.core.evidence import Cell, blocks, joined, may_be_told, together
+from pima.core.features import Features, names_of
+from pima.core.figures import NO_CASES, Figure, share
+from pima.core.shapley import Leaning, leaning
+from pima.core.subgroups import FEWEST_ROWS
+from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
+from pima.scorer import load_scorer
+from pima.settings.sections import Settings
+from pima.store import registry, report_figures
+from pima.store.declarations import as_features, newest_declaration
+from pima.store.engine import clock, reading
+from pima.store.monitoring import KeptFigure, newest_figures
+from pima.store.registry import VersionSummary
+from pima.store.unpredicted import rejected_by_pulls
+from pima.train.snapshot import version_with_rows
+from pima.watch.figures import overview
+from pima.watch.realised import VersionWeek, Week, by_week, version_weeks
+
+NEWEST_OUTCOMES = 10_000
+WEEKS_SHOWN = 26
+NIGHTS_SHOWN = 60
+VERDICTS_SHOWN = 52
+_TENTHS = tuple(each / 10 for each in range(1, 10))
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One model in an exhibit."""
+
+    role: str
+    """Its key in the document: challenger or champion."""
+    name: str
+    """What it is called in the report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """The evidence of one verdict."""
+
+    decided_at: datetime
+    document: dict[str, Any]
+    """As `docs/model-and-gate.md` tells it."""
+    models: tuple[Shown, ...]
+    """One or two, that it has evidence of."""
+
+    @property
+    def first(self) -> Shown:
+        """The model of which more is drawn."""
+        return self.models[0]
+
+    def of(self, model: Shown) -> dict[str, Any]:
+        """Return a model's part of the document."""
+        found: dict[str, Any] = self.document[model.role]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedVerdict:
+    """One verdict on a challenger."""
+
+    challenger: int
+    against: int | None
+    decided_at: datetime
+    verdict: str
+    explanation: str
+    rows: int | None
+    """Of its test set; None where the challenger gave no numbers."""
+    measure: str
+    """By what it was decided."""
+    of_challenger: float | None
+    """By that measure, on the test set."""
+    of_champion: float | None
+    """The same of the champion that it met; None where there was none that could be loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedNight:
+    """One run of scoring that ended."""
+
+    started_at: datetime
+    status: str
+    seconds: float
+    predicted: int
+    rejected: int
+    """By scoring, and by the pulls before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """All that a report tells."""
+
+    made_at: datetime
+    """By the database's clock."""
+    outcome: str
+    """What is predicted, in words."""
+    champion: VersionSummary | None
+    features: Features
+    """Of the champion."""
+    pinned: bool
+    champion_since: datetime | None
+    """When it became champion; None where the ledger doesn't say."""
+    last_verdict: str | None
+    """What the newest retraining said; None before the first."""
+    verdicts: tuple[ReportedVerdict, ...]
+    """Newest first."""
+    exhibits: tuple[Exhibit, ...]
+    """The evidence: of the champion, and of the last challenger where that met another one."""
+    leaning: Leaning | None
+    """None where there is no champion, or its training rows are not kept, or too few."""
+    realised: dict[str, Any]
+    """As `jobs.status` has it: outcomes, correct, accuracy."""
+    weeks: tuple[Week, ...]
+    """Newest first."""
+    version_weeks: tuple[VersionWeek, ...]
+    """Newest first."""
+    nights: tuple[ReportedNight, ...]
+    """Newest first."""
+    new_rows: dict[str, Any] | None
+    """As `jobs.status` has them: how many of them have no prediction, and why."""
+    monitoring: tuple[KeptFigure, ...]
+    """The newest figures."""
+    rejections: tuple[tuple[str, str, int], ...]
+    """Reason, column, and how many rows scoring has rejected for it and nobody has taken back."""
+    queue: dict[str, Any]
+    """As `jobs.status` has it: rows, oldest."""
+    sources: tuple[dict[str, Any], ...]
+    """As `jobs.status` has them."""
+
+
+def gather(engine: Engine, settings: Settings) -> Contents:
+    """Read everything that is known now, all of it from the tables."""
+    stands = overview(engine, settings)
+    champion = stands["champion"]["version"]
+    leans = None if champion is None else what_it_leans_on(engine, champion)
+    with reading(engine) as connection:
+        moves = registry.list_moves(connection)
+        moved = (move["decided_at"] for move in moves if move["to_version"] == champion != move["from_version"])
+        version = None if champion is None else registry.read_version(connection, champion)
+        outcome = newest_declaration(connection).outcome
+        rejections = report_figures.rejections_by_reason(connection)
+        most_first = sorted(rejections.items(), key=lambda item: (-item[1], item[0]))
+        return Contents(
+            made_at=clock(connection),
+            outcome=outcome.meaning or outcome.name.replace("_", " "),
+            champion=version,
+            features=() if version is None else as_features(version.features),
+            pinned=stands["champion"]["pinned"],
+            champion_since=next(moved, None),
+            last_verdict=stands["champion"]["last_verdict"],
+            verdicts=tuple(_verdicts(moves))[:VERDICTS_SHOWN],
+            exhibits=tuple(_exhibits(connection, champion)),
+            leaning=leans,
+            realised=stands["realised"],
+            weeks=tuple(by_week(report_figures.came_true(connection, NEWEST_OUTCOMES)))[:WEEKS_SHOWN],
+            version_weeks=tuple(version_weeks(connection, WEEKS_SHOWN)),
+            nights=tuple(_nights(connection)),
+            new_rows=stands["new_rows"],
+            monitoring=tuple(newest_figures(connection)),
+            rejections=tuple((reason, field, rows) for (reason, field), rows in most_first),
+            queue=stands["queue"],
+            sources=tuple(stands["sources"]),
+        )
+
+
+def _verdicts(moves: list[dict[str, Any]]) -> Iterator[ReportedVerdict]:
+    for move in moves:
+        if move["challenger"] is not None:
+            challenger, champion = (move["figures"].get(role) or {} for role in ("challenger", "champion"))
+            # A challenger whose outputs are no numbers is measured by nothing.
+            by = move["figures"].get("measured") or {"measure": "accuracy", "champion": champion.get("accuracy")}
+            yield ReportedVerdict(
+                challenger=move["challenger"],
+                against=move["from_version"],
+                decided_at=move["decided_at"],
+                verdict=move["verdict"],
+                explanation=move["explanation"],
+                rows=challenger.get("rows"),
+                measure=by["measure"],
+                of_challenger=by.get("challenger"),
+                of_champion=by["champion"],
+            )
+
+
+def _exhibits(connection: Connection, champion: int | None) -> Iterator[Exhibit]:
+    """Show the last verdict; before it the one that the champion of today was in last, where that is another."""
+    found = report_figures.verdicts_with_evidence(connection)
+    of_champion = [each for each in found if champion in (each.challenger, each.from_version)]
+    for verdict in dict.fromkeys((*of_champion[:1], *found[:1])):
+        document = registry.read_evidence(connection, verdict.challenger)
+        names = {"challenger": f"version {verdict.challenger}", "champion": f"version {verdict.from_version}"}
+        first = "champion" if verdict.from_version == champion is not None else "challenger"
+        there = document and exhibit(document, verdict.decided_at, names, first)
+        if there:
+            yield there
+
+
+def what_it_leans_on(engine: Engine, number: int) -> Leaning | None:
+    """Measure what a version leans on; None where its bytes or its training rows can't be had, or too few of them for a
+    mean."""
+    try:
+        scorer, (version, learned) = load_scorer(engine, number), version_with_rows(engine, number)
+    except (ArtifactDamaged, SnapshotDamaged, SnapshotNotKept):
+        return None
+    found = leaning(scorer.model.probabilities, learned.features, names_of(scorer.features), version.seed)
+    return found if found.rows >= FEWEST_ROWS else None
+
+
+def _nights(connection: Connection) -> Iterator[ReportedNight]:
+    for run in report_figures.last_nights(connection, NIGHTS_SHOWN):
+        assert run.finished_at is not None  # noqa: S101 (they were asked for by it)
+        seconds = (run.finished_at - run.started_at).total_seconds()
+        rejected = run.counts.get("rejected", 0) + rejected_by_pulls(run.counts)
+        yield ReportedNight(run.started_at, run.status, seconds, run.counts.get("predicted", 0), rejected)
+
+
+def exhibit(document: dict[str, Any], decided_at: datetime, names: dict[str, str], first: str) -> Exhibit | None:
+    """Show the models that the document has evidence of, `first` first; names are by role.
+
+    None where it has evidence of none, or of so few rows that it may not be told.
+    """
+    if not may_be_told(document):
+        return None
+    order = sorted(names, key=lambda role: role != first)
+    models = tuple(Shown(role, names[role]) for role in order if document[role] is not None)
+    return Exhibit(decided_at, document, models) if models else None
+
+
+def roc(document: dict[str, Any], role: str) -> list[tuple[float, float, float]]:
+    """Return threshold, 1 - specificity and sensitivity at each threshold that may be told, from the highest on, with
+    both corners."""
+    positive = document["positive"]
+    negative = document["rows"] - positive
+    if not positive or not negative:
+        return []
+    points, cases, others = [(1.0, 0.0, 0.0)], 0, 0
+    for block in map(joined, reversed(blocks(document, role))):
+        cases, others = cases + block.cases, others + block.others
+        points.append((block.low, others / negative, cases / positive))
+    return points
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows of like probability."""
+
+    rows: int
+    predicted: float
+    """Their mean probability, to half a point."""
+    observed: Figure
+    """The share of outcome 1 among them."""
+
+
+def calibration(document: dict[str, Any], role: str, groups: int = 10) -> list[Group]:
+    """Form as many groups of nearly as many rows, or fewer where they would hold too few rows to be shown."""
+    found = []
+    for cells in together(blocks(document, role), document["rows"] // groups):
+        rows = sum(cell.rows for cell in cells)
+        predicted = sum(cell.rows * (cell.low + cell.high) / 2 for cell in cells) / rows
+        found.append(Group(rows, predicted, share(sum(cell.cases for cell in cells), rows, NO_CASES)))
+    return found
+
+
+def distribution(document: dict[str, Any], role: str) -> list[Cell]:
+    """Count rows by tenths of probability, those of few rows together."""
+    tenths: list[list[Cell]] = []
+    for block in blocks(document, role):
+        if not tenths or block[0].low in _TENTHS:
+            tenths.append([])
+        tenths[-1] += block
+    return [joined(each) for each in tenths]

@@ -1,0 +1,267 @@
+"""Why a row has its prediction: what moved it, by today's champion, against rows that the champion learned from.
+
+One row is told as it is now, or into a Parquet file all rows whose outcome is not known yet: so also those that wait,
+and those that an earlier champion has predicted.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sqlalchemy import Engine
+
+from pima.core.arrays import Float32Array, Float64Array
+from pima.core.features import Declaration, Feature, Features, Outcome, names_of
+from pima.core.identifiers import BELOW_ALL_IDS, ById, ByKey
+from pima.core.shapley import MOST_FOR_EXACT, Contributions, contributions
+from pima.core.validation import Measurements, Validated, validate
+from pima.errors import NoSuchRow, NothingPredicts, RowCannotBeScored
+from pima.logs import get_logger
+from pima.process.stopping import StopRequest
+from pima.process.whole_file import whole_file
+from pima.scorer import Scorer, load_scorer
+from pima.store import registry
+from pima.store.declarations import newest_declaration
+from pima.store.engine import reading
+from pima.store.histories import Rows
+from pima.store.rows_as_read import row_by_id, row_by_key, unlabelled_rows
+from pima.train.snapshot import version_with_rows
+
+BACKGROUND_ROWS = 100
+BLOCK_ROWS = 1_000
+TOLD = 3
+"""Features that are told in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """The share of one feature in a row's probability."""
+
+    feature: str
+    value: float | None
+    """As it stands in the row; None where it is missing."""
+    contribution: float
+    """In probability: above 0 it made the outcome more likely to the model."""
+    error: float | None
+    """The standard error of an estimate; None where it is exact."""
+    words: str
+    """What it is and what it did, such as "glucose 148 mg/dL: +0.18"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why one row has its prediction, as figures and in words."""
+
+    patient_id: int
+    model_version: int
+    probability: float
+    predicted_class: int
+    threshold: float
+    meaning: str
+    """What the probability says, in words."""
+    mean_probability: float
+    """Of the background rows: what the contributions add up from."""
+    background_rows: int
+    exact: bool
+    contributions: tuple[Movement, ...]
+    """Of all features, those that moved it most first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explainer:
+    """The champion with what it takes to explain its predictions."""
+
+    version: int
+    scorer: Scorer
+    declared: Declaration
+    """What is declared today: rows are judged by its rules, and its words are told."""
+    background: Float32Array
+    """(b, features) of its training rows, drawn by its seed."""
+    seed: int
+    mean_probability: float
+    """Of the background: where a prediction begins before anything is known of the row."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The features that it takes, in order."""
+        return names_of(self.scorer.features)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether what it tells are no estimates."""
+        return len(self.scorer.features) <= MOST_FOR_EXACT
+
+    @property
+    def rules(self) -> Features:
+        """The rules of today for the features that it takes."""
+        return self.declared.rules_for(self.scorer.features)
+
+    def validated(self, measurements: Measurements) -> Validated:
+        """Accept or reject rows as scoring would."""
+        return validate(measurements, self.rules)
+
+    def explain(self, rows: Rows, validated: Validated, number: int) -> Explanation:
+        """Explain the row of this number among those that were accepted."""
+        features, row, model = validated.features[number], validated.accepted[number], self.scorer.model
+        found = contributions(model.probabilities, features, self.background, self.seed)
+        probability = float(model.probabilities(features[None])[0])
+        # As it was read: float32 would show digits that nobody measured.
+        read = np.where(np.isnan(features), np.nan, rows.measurements.values[row])
+        return Explanation(
+            patient_id=int(rows.ids[row]),
+            model_version=self.version,
+            probability=probability,
+            predicted_class=int(probability >= self.scorer.threshold),
+            threshold=self.scorer.threshold,
+            meaning=meaning(probability, self.declared.outcome),
+            mean_probability=self.mean_probability,
+            background_rows=len(self.background),
+            exact=self.is_exact,
+            contributions=moved_by(self.rules, read, found),
+        )
+
+
+def load_explainer(engine: Engine) -> Explainer:
+    """Load today's champion. Raises NothingPredicts, ArtifactDamaged, SnapshotNotKept, SnapshotDamaged."""
+    with reading(engine) as connection:
+        number = registry.read_champion(connection).model_version
+        declared = newest_declaration(connection)
+    if number is None:
+        raise NothingPredicts
+    scorer = load_scorer(engine, number)
+    version, learned = version_with_rows(engine, number)
+    background = drawn(learned.features, BACKGROUND_ROWS, version.seed)
+    mean = float(scorer.model.probabilities(background).mean())
+    return Explainer(number, scorer, declared, background, version.seed, mean)
+
+
+def drawn(features: Float32Array, most: int, seed: int) -> Float32Array:
+    """Draw so many of the rows (n, features), or all where there are fewer: the same by the same seed."""
+    chosen = np.random.default_rng(seed).permutation(len(features))[:most]
+    return features[np.sort(chosen)]
+
+
+def explain_row(engine: Engine, called: ById | ByKey) -> Explanation:
+    """Explain the row as it is now. Raises NoSuchRow, RowCannotBeScored, and what `load_explainer` raises."""
+    explainer = load_explainer(engine)
+    with reading(engine) as connection:
+        if isinstance(called, ById):
+            rows = row_by_id(connection, called.patient_id, explainer.names)
+        else:
+            rows = row_by_key(connection, called.source, called.source_key, explainer.names)
+    if len(rows.ids) == 0:
+        raise NoSuchRow(called=called)
+    found = explainer.validated(rows.measurements)
+    if len(found.accepted) == 0:
+        raise RowCannotBeScored(patient_id=int(rows.ids[0]), field=found.fields[0], reason=found.reasons[0])
+    return explainer.explain(rows, found, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedRows:
+    """The file that was written of many rows."""
+
+    path: str
+    explained: int
+    rejected: int
+    """Rows that can't be scored as they are; they stand in no line."""
+    model_version: int
+    background_rows: int
+    exact: bool
+
+
+def explain_all(engine: Engine, path: Path, stop: StopRequest) -> ExplainedRows:
+    """Write a line for each row without an outcome that can be scored, by id.
+
+    Raises WrongUsage, Interrupted (no file is left), and what `load_explainer` raises.
+    """
+    explainer = load_explainer(engine)
+    explained = rejected = 0
+    with whole_file(path, "--all") as file, pq.ParquetWriter(file, _schema(explainer), compression="zstd") as writer:
+        for found, refused in _blocks(engine, explainer, stop):
+            writer.write_table(pa.Table.from_pylist([_line(each) for each in found], schema=_schema(explainer)))
+            explained, rejected = explained + len(found), rejected + refused
+            get_logger().info("rows explained", explained=explained, rejected=rejected)
+    background = len(explainer.background)
+    return ExplainedRows(str(path), explained, rejected, explainer.version, background, explainer.is_exact)
+
+
+def _blocks(engine: Engine, explainer: Explainer, stop: StopRequest) -> Iterator[tuple[list[Explanation], int]]:
+    """Explain block by block; with each block, the number of its rows that can't be scored."""
+    after = BELOW_ALL_IDS
+    while True:
+        # A transaction each: explaining takes longer than anybody should hold one open.
+        with reading(engine) as connection:
+            rows = unlabelled_rows(connection, explainer.names, after, BLOCK_ROWS)
+        if len(rows.ids) == 0:
+            return
+        after = int(rows.ids[-1])
+        accepted = explainer.validated(rows.measurements)
+        found = []
+        for number in range(len(accepted.accepted)):
+            stop.check()
+            found.append(explainer.explain(rows, accepted, number))
+        yield found, len(accepted.rejected)
+
+
+def _schema(explainer: Explainer) -> pa.Schema:
+    columns = [
+        ("patient_id", pa.int64()),
+        ("model_version", pa.int64()),
+        ("probability", pa.float64()),
+        ("predicted_class", pa.int8()),
+        ("mean_probability", pa.float64()),
+        ("because", pa.string()),
+        *((f"moved_by_{name}", pa.float64()) for name in explainer.names),
+    ]
+    if not explainer.is_exact:
+        columns += [(f"error_of_{name}", pa.float64()) for name in explainer.names]
+    return pa.schema(columns)
+
+
+def _line(found: Explanation) -> dict[str, Any]:
+    told = ("patient_id", "model_version", "probability", "predicted_class", "mean_probability")
+    moved = found.contributions
+    return {
+        **{name: getattr(found, name) for name in told},
+        "because": "; ".join(each.words for each in moved[:TOLD]),
+        **{f"moved_by_{each.feature}": each.contribution for each in moved},
+        **{f"error_of_{each.feature}": each.error for each in moved},
+    }
+
+
+def moved_by(features: Features, values: Float64Array, found: Contributions) -> tuple[Movement, ...]:
+    """Tell of each feature of a row with these values (features,), NaN where missing; what moved it most first."""
+    moved = []
+    for n, feature in enumerate(features):
+        contribution = float(found.values[n])
+        error = None if found.errors is None else float(found.errors[n])
+        value = None if math.isnan(values[n]) else float(values[n])
+        words = in_words(feature, value, contribution, error)
+        moved.append(Movement(feature.name, value, contribution, error, words))
+    return tuple(sorted(moved, key=lambda one: -abs(one.contribution)))
+
+
+def in_words(feature: Feature, value: float | None, contribution: float, error: float | None) -> str:
+    """Tell a feature with its value, and what it did: "glucose 148 mg/dL: +0.18", "smoking former: -0.02"."""
+    if value is None:
+        told = "missing"
+    elif feature.kind == "category":
+        told = feature.codes.get(int(value), f"{value:g}")
+    else:
+        told = f"{value:.10g} {'' if feature.unit == 'count' else feature.unit}".rstrip()
+    within = "" if error is None else f" ± {error:.2f}"
+    return f"{feature.name.replace('_', ' ')} {told}: {contribution:+z.2f}{within}"
+
+
+def meaning(probability: float, outcome: Outcome) -> str:
+    """Tell what a probability promises, among a hundred."""
+    share = 100 * probability
+    many = "fewer than one" if share < 1 else "more than 99" if share > 99 else f"about {share:.0f}"
+    what = outcome.meaning or (outcome.name if outcome.name != "outcome" else "")
+    return f"Of 100 such patients {many} will have outcome 1" + (f": {what}." if what else ".")

@@ -1,0 +1,96 @@
+"""Making a report, and where it goes: into a file, and after each retraining into the database and a folder."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from pima.errors import NoReportKept, PimaError, ReportExtraMissing, ReportNotWritten, WrongUsage
+from pima.errors.extras import install_line
+from pima.logs import get_logger
+from pima.process.whole_file import written_aside
+from pima.report.contents import gather
+from pima.settings.sections import Settings
+from pima.store import reports
+from pima.store.engine import reading, writing
+
+KEPT = 4
+"""Reports that stay in the database, a month of weekly ones."""
+FILE_NAME = "pima-report.html"
+# How every report begins, and where it says whose it is: its template has both.
+_BEGINNING = b"<!DOCTYPE html>"
+_GENERATOR = b'<meta name="generator" content="pima">'
+_LOOKED_AT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFile:
+    """The file that a report was written to."""
+
+    path: str
+    bytes: int
+
+
+def make_report(engine: Engine, settings: Settings) -> str:
+    """Make the page, of how things stand now. Raises ReportExtraMissing."""
+    # It tells of its cache of fonts, as no line of our log.
+    logging.getLogger("matplotlib").setLevel(logging.CRITICAL)
+    try:
+        from pima.report.page import render
+    except ImportError:
+        raise ReportExtraMissing(install=install_line("report")) from None
+    return render(gather(engine, settings))
+
+
+def last_report(engine: Engine) -> str:
+    """Read the page that the last retraining left. Raises NoReportKept."""
+    with reading(engine) as connection:
+        html = reports.newest_report(connection)
+    if html is None:
+        raise NoReportKept
+    return html
+
+
+def write_report(html: str, path: Path) -> ReportFile:
+    """Write a report in the place of an earlier one, whole or not at all; where a link points, not in the link's place.
+
+    Raises WrongUsage where anything but a report is there, and ReportNotWritten.
+    """
+    content = html.encode()
+    try:
+        _refuse_other_than_report(path)
+        # Nobody is told by it: whoever may look into the folder may read it.
+        with written_aside(path, mode=0o666) as file:
+            file.write(content)
+    except OSError as error:
+        raise ReportNotWritten(path=path, why=error.strerror) from None
+    return ReportFile(str(path), len(content))
+
+
+def _refuse_other_than_report(path: Path) -> None:
+    # A folder can't be replaced, and the system says so.
+    if path.is_dir() or not path.exists():
+        return
+    # To open a pipe would wait for who writes to it.
+    if not path.is_file():
+        raise WrongUsage(what=f"{path}: what stands there is no file. Name another one for the report")
+    with path.open("rb") as file:
+        beginning = file.read(_LOOKED_AT)
+    if beginning and not (beginning.startswith(_BEGINNING) and _GENERATOR in beginning):
+        what = f"{path}: the file that stands there is no report of pima. Name another one, or move it away"
+        raise WrongUsage(what=what)
+
+
+def leave_report(engine: Engine, settings: Settings) -> None:
+    """Leave a report of a retraining whose verdict is on record. That there is none fails no retraining."""
+    try:
+        html = make_report(engine, settings)
+        with writing(engine) as connection:
+            reports.keep_report(connection, html, KEPT)
+        get_logger().info("report kept", bytes=len(html.encode()))
+        if settings.report.folder:
+            written = write_report(html, Path(settings.report.folder) / FILE_NAME)
+            get_logger().info("report written", path=written.path)
+    except PimaError as error:
+        get_logger().warning("no report was left, or not everywhere", error_code=error.code, error=str(error))

@@ -1,0 +1,141 @@
+"""The report as one page of HTML that needs nothing else: no script, no network, no file beside it."""
+
+import re
+from dataclasses import asdict
+from datetime import date, datetime
+from functools import cache
+from itertools import groupby
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from pima.core.evidence import told_thresholds
+from pima.core.features import Feature
+from pima.core.figures import Figure
+from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS
+from pima.core.wording import FIGURES, TABLED_THRESHOLDS, counted
+from pima.report import pictures
+from pima.report.contents import Contents, Exhibit, calibration, distribution
+
+_BEST = {"calibration_intercept": " (0 is best)", "calibration_slope": " (1 is best)"}
+
+
+def render(contents: Contents) -> str:
+    """Render the page; the same contents give the same page."""
+    pages = _pages()
+    # Our own sheet, in which nothing of the data stands.
+    style = Markup(pages.get_template("style.css").render())  # noqa: S704
+    return pages.get_template("report.html").render(contents=contents, style=style)
+
+
+@cache
+def _pages() -> Environment:
+    """The templates, each compiled when it is first needed."""
+    loader = PackageLoader("pima.report", "template")
+    pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    pages.filters |= {
+        "day": _day,
+        "moment": _moment,
+        "time": "{:%Y-%m-%d %H:%M}".format,
+        "area": _area,
+        "figure": _figure,
+        "share": _share,
+        "words": _words,
+        "breakable": breakable,
+        "several": counted,
+        "values": values,
+        "by_feature": lambda subgroups: groupby(subgroups, lambda one: one["feature"]),
+        "thousands": "{:,}".format,
+        "known": _known,
+        "digits": _digits,
+        "tenths": "{:z.1f}".format,
+    }
+    pages.globals |= {
+        "figures": {key: name + _BEST.get(key, "") for key, name in FIGURES.items()},
+        "thresholds": TABLED_THRESHOLDS,
+        "few": FEW_ROWS,
+        "fewest": FEWEST_ROWS,
+        "calibration": calibration,
+        "distribution": distribution,
+        "pictures": pictures,
+        "at_threshold": _at_threshold,
+    }
+    return pages
+
+
+def _day(moment: datetime | date | None) -> str:
+    return "unknown" if moment is None else f"{moment:%Y-%m-%d}"
+
+
+def _moment(moment: datetime | None) -> str:
+    return "unknown" if moment is None else f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _figure(figure: dict[str, Any] | None, digits: int = 3) -> str:
+    if figure is None:
+        return ""
+    if figure["value"] is None:
+        return f"none: {figure['reason']}"
+    value = f"{figure['value']:z.{digits}f}"
+    return value if figure["low"] is None else f"{value} ({figure['low']:z.{digits}f} to {figure['high']:z.{digits}f})"
+
+
+def _area(figure: dict[str, Any]) -> str:
+    if figure["value"] is None:
+        return f"none: {figure['reason']}"
+    within = "" if figure["low"] is None else f" ({figure['low']:z.2f}\N{EN DASH}{figure['high']:z.2f})"
+    return f"{figure['value']:z.2f}{within}"
+
+
+def _known(figure: Figure) -> str:
+    return _area(asdict(figure)) if figure.value is not None else ""
+
+
+def _digits(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _share(value: float | None, digits: int = 0) -> str:
+    return "" if value is None else f"{100 * value:.{digits}f} %"
+
+
+def _words(name: str) -> Markup:
+    return breakable(name.replace("_", " "))
+
+
+# Of Latin letters alone: others are joined, or broken by rules of their own.
+_LONG_WORD = re.compile(r"([\x21-\u024f]{10})(?=[\x21-\u024f]{10})")
+
+
+def breakable(text: str) -> Markup:
+    """Mark places within long words at which a narrow column may break them: it would scroll sideways else."""
+    return Markup("<wbr>").join(_LONG_WORD.sub("\\1\n", text).split("\n"))
+
+
+def values(feature: Feature) -> Markup:
+    """Tell what a feature's values may be."""
+    if feature.kind == "category":
+        return Markup(", ").join(Markup("{} {}").format(code, _own(label)) for code, label in feature.codes.items())
+    unit = "" if feature.unit == "count" else _own(feature.unit)
+    return Markup("{:g} to {:g} {}").format(feature.low, feature.high, unit).rstrip()
+
+
+def _own(text: str) -> Markup:
+    # One that is read from the right would draw the next code to its own left.
+    return Markup("<bdi>{}</bdi>").format(breakable(text))
+
+
+def _at_threshold(found: Exhibit, role: str, threshold: float) -> dict[str, Any]:
+    """Make a row of the tables beside the curves; the model's cells are None where too few rows are next to it."""
+    document = found.document
+    n = document["thresholds"].index(threshold)
+    called, positive = document[role]["called"], document["positive"]
+    negative = document["rows"] - positive
+    is_told = threshold in told_thresholds(document, role)
+    return {
+        "sensitivity": called["cases"][n] / positive if positive and is_told else None,
+        "specificity": 1 - called["others"][n] / negative if negative and is_told else None,
+        "net_benefit": 100 * document[role]["net_benefit"]["net_benefit"][n] if is_told else None,
+        "treat_all": 100 * document["treat_all"]["net_benefit"][n],
+    }

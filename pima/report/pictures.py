@@ -1,0 +1,351 @@
+"""Pictures as SVG within the page: drawn by matplotlib, in colours and letters that the page's style sheet decides.
+
+Each colour is a mark that becomes a variable of the style sheet, so that one picture serves light and dark; texts stay
+texts. Nothing in a picture depends on when or where it is drawn. First come the pictures of the evidence beside a
+verdict, then those of the service over time, then how each is drawn.
+"""
+
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from itertools import accumulate, groupby, pairwise
+from typing import Any
+from unicodedata import east_asian_width
+
+import matplotlib as mpl
+import matplotlib.dates as mdates
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from pima.core.evidence import told_thresholds
+from pima.report.contents import Exhibit, ReportedNight, ReportedVerdict, calibration, distribution, roc
+from pima.watch.realised import Week
+
+# Marks, which stand in no style sheet.
+INK = "#010101"
+MUTED = "#010102"
+GRID = "#010103"
+FIRST = "#010104"
+SECOND = "#010105"
+PAPER = "#010106"
+_VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", FIRST: "first", SECOND: "second", PAPER: "paper"}
+
+_NO_METADATA: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+
+WIDTH_INCHES = 4.2
+HEIGHT_INCHES = 3.0
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "font.family": ["DejaVu Sans"],
+    "text.color": INK,
+    "axes.edgecolor": MUTED,
+    "axes.facecolor": "none",
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.facecolor": "none",
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "lines.linewidth": 1.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "text.parse_math": False,
+}
+_MOST_DATES = 5
+_LINES = ((FIRST, "-"), (SECOND, "--"))
+MOST_LINES_DRAWN = 60
+
+
+def roc_picture(found: Exhibit, name: str) -> Markup:
+    """Sensitivity over 1 - specificity, of both models."""
+    with drawn(name) as (figure, axes):
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=":")
+        for model, (colour, line) in zip(found.models, _LINES, strict=False):
+            points = roc(found.document, model.role)
+            axes.plot([x for _, x, _ in points], [y for _, _, y in points], color=colour, linestyle=line)
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), xlabel="1 - specificity", ylabel="sensitivity")
+        percents(axes, "x")
+        percents(axes, "y")
+        told = "ROC curves: the share of patients with the outcome that is found, against the share of false alarms"
+        return as_svg(figure, "ROC curve", f"{told}, at each threshold. The diagonal is guessing.")
+
+
+def calibration_picture(found: Exhibit, name: str) -> Markup:
+    """Draw what was observed over what was predicted, in groups of like probability."""
+    with drawn(name) as (figure, axes):
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=":")
+        for model, (colour, line) in zip(found.models, _LINES, strict=False):
+            groups = calibration(found.document, model.role)
+            xs, ys = [each.predicted for each in groups], [each.observed.value or 0.0 for each in groups]
+            if model is found.first:
+                lows = [each.observed.low or 0.0 for each in groups]
+                highs = [1.0 if each.observed.high is None else each.observed.high for each in groups]
+                axes.vlines(xs, lows, highs, color=colour, linewidth=1, alpha=0.6)
+            axes.plot(xs, ys, color=colour, linestyle=line, marker="o", markersize=4, markeredgecolor=PAPER)
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), xlabel="predicted", ylabel="observed")
+        percents(axes, "x")
+        percents(axes, "y")
+        told = "Calibration: the share of patients with the outcome among those of like predicted probability"
+        return as_svg(figure, "Calibration", f"{told}. On the diagonal the probabilities hold.")
+
+
+def decision_picture(found: Exhibit, name: str) -> Markup:
+    """Net benefit over the thresholds, beside treating all and none."""
+    document = found.document
+    thresholds = document["thresholds"]
+    with drawn(name) as (figure, axes):
+        axes.axhline(0, color=MUTED, linewidth=1)
+        everybody = document["treat_all"]["net_benefit"]
+        axes.plot(thresholds, _of_100(everybody), color=MUTED, linewidth=1.2, linestyle=":")
+        for model, (colour, line) in zip(found.models, _LINES, strict=False):
+            steps, curve = told_thresholds(document, model.role), found.of(model)["net_benefit"]["net_benefit"]
+            points = [(at, value) for at, value in zip(thresholds, curve, strict=True) if at in steps]
+            axes.plot([at for at, _ in points], _of_100([value for _, value in points]), color=colour, linestyle=line)
+        highest = 100 * document["positive"] / document["rows"]
+        axes.set(xlim=(0, 1), ylim=(-0.15 * highest - 0.5, 1.1 * highest + 0.5), xlabel="threshold")
+        axes.set_ylabel("net benefit, cases per 100")
+        percents(axes, "x")
+        told = "Decision curves: cases found per hundred patients, less the false alarms, weighted by the threshold"
+        return as_svg(figure, "Net benefit", f"{told}, beside treating all and treating none.")
+
+
+def _of_100(values: list[float]) -> list[float]:
+    return [100 * value for value in values]
+
+
+def distribution_picture(found: Exhibit, name: str) -> Markup:
+    """The probabilities of the first model, of patients with the outcome above and of the others below."""
+    tenths = distribution(found.document, found.first.role)
+    middles = [(each.low + each.high) / 2 for each in tenths]
+    with drawn(name) as (figure, axes):
+        widths = [each.high - each.low - 0.015 for each in tenths]
+        axes.bar(middles, [each.cases for each in tenths], width=widths, color=FIRST)
+        axes.bar(middles, [-each.others for each in tenths], width=widths, color=SECOND)
+        axes.axhline(0, color=INK, linewidth=0.8)
+        axes.axvline(found.of(found.first)["threshold"], color=MUTED, linewidth=1, linestyle="--")
+        axes.set(xlim=(0, 1), xlabel="predicted probability", ylabel="patients")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
+        percents(axes, "x")
+        told = "How many patients with the outcome (above the line) and without it (below) got which probability"
+        return as_svg(figure, "Distribution of the probabilities", f"{told}. The dashed line is the threshold.")
+
+
+def has_areas(found: Exhibit) -> bool:
+    """Whether there is anything to draw by subgroup: of outcomes of one class there is not."""
+    return next(_lines_of_subgroups(found), None) is not None
+
+
+def subgroup_picture(found: Exhibit, name: str) -> Markup:
+    """The first model's area under ROC with its interval in each subgroup that has one, below its feature's name."""
+    lines = list(_lines_of_subgroups(found))[:MOST_LINES_DRAWN]
+    with drawn(name, height=max(HEIGHT_INCHES, 0.6 + 0.19 * len(lines))) as (figure, axes):
+        overall = found.of(found.first)["auroc"]["value"]
+        if overall is not None:
+            axes.axvline(overall, color=MUTED, linewidth=1, linestyle="--")
+        for is_few in (False, True):
+            _draw_areas(
+                axes, [(n, line) for n, line in enumerate(lines) if line.area and line.is_few is is_few], is_few
+            )
+        axes.set_yticks(range(len(lines)), [short(line.label) for line in lines])
+        for label, line in zip(axes.get_yticklabels(), lines, strict=True):
+            label.set_fontweight("normal" if line.area else "bold")
+        lows = [line.area["low"] or line.area["value"] for line in lines if line.area]
+        axes.set(ylim=(len(lines) - 0.4, -0.6), xlim=(min(0.45, *lows, 1), 1.01), xlabel="area under ROC")
+        axes.tick_params(axis="y", length=0)
+        axes.grid(visible=False, axis="y")
+        told = "How well the model tells patients apart within each subgroup, with its 95 % interval"
+        return as_svg(figure, "Subgroups", f"{told}. Hollow marks: fewer than 50 patients. Dashed: all patients.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    label: str
+    area: dict[str, Any] | None = None
+    """None of a line that has a feature's name alone."""
+    is_few: bool = False
+
+
+def _lines_of_subgroups(found: Exhibit) -> Iterator[_Line]:
+    for feature, groups in groupby(found.document["subgroups"], lambda one: str(one["feature"])):
+        models = ((each, each[found.first.role]) for each in groups)
+        shown = [each for each, model in models if model and model["auroc"]["value"] is not None]
+        if shown:
+            yield _Line(feature.replace("_", " "))
+        for each in shown:
+            yield _Line(each["group"], each[found.first.role]["auroc"], bool(each["few"]))
+
+
+def _draw_areas(axes: Axes, lines: list[tuple[int, _Line]], is_few: bool) -> None:
+    areas = [(n, line.area) for n, line in lines if line.area]
+    with_interval = [(n, area["low"], area["high"]) for n, area in areas if area["low"] is not None]
+    if with_interval:
+        axes.hlines(*zip(*with_interval, strict=True), color=FIRST, linewidth=1.2)
+    fill = PAPER if is_few else FIRST
+    axes.plot([area["value"] for _, area in areas], [n for n, _ in areas], "o", ms=4, color=FIRST, mfc=fill)
+
+
+MOST_OF_A_LABEL = 30
+"""Letters of usual width: more would leave a picture no room."""
+
+
+def short(label: str) -> str:
+    """Shorten a label to the room beside a picture."""
+    ends = list(accumulate(map(_width, label)))
+    if not ends or ends[-1] <= MOST_OF_A_LABEL:
+        return label
+    return f"{label[: sum(end < MOST_OF_A_LABEL for end in ends)].rstrip()}…"
+
+
+def _width(letter: str) -> float:
+    if east_asian_width(letter) in "WF":
+        return 2.0
+    return 1.5 if letter.isupper() or letter in "mw%@" else 1.0
+
+
+def leaning_picture(moves: tuple[tuple[str, float], ...], name: str) -> Markup:
+    """How much each feature moves the probabilities, on average."""
+    shown = moves[:MOST_LINES_DRAWN]
+    height = max(1.8, 0.6 + 0.24 * len(shown))
+    with drawn(name, height=height) as (figure, axes):
+        axes.barh(np.arange(len(shown)), [100 * value for _, value in shown], height=0.6, color=FIRST)
+        axes.set_yticks(range(len(shown)), [short(each.replace("_", " ")) for each, _ in shown])
+        axes.set(ylim=(len(shown) - 0.4, -0.6), xlabel="points of probability")
+        axes.grid(visible=False, axis="y")
+        return as_svg(
+            figure, "What the model leans on", "How far each feature moves a patient's probability, on average."
+        )
+
+
+def verdicts_picture(verdicts: tuple[ReportedVerdict, ...], name: str) -> Markup:
+    """Draw what challenger and champion got on the rows of each verdict, by the measure that decides today."""
+    shown = [each for each in verdicts if each.of_challenger is not None and each.measure == verdicts[0].measure]
+    measure = verdicts[0].measure.replace("_", " ")
+    with drawn(name) as (figure, axes):
+        met = [each for each in shown if each.of_champion is not None]
+        champions = [each.of_champion for each in met]
+        axes.plot([each.decided_at for each in met], champions, color=SECOND, linestyle="--", marker="s", markersize=3)
+        axes.plot([each.decided_at for each in shown], [each.of_challenger for each in shown], color=FIRST, linewidth=1)
+        for promoted in (False, True):
+            some = [each for each in shown if (each.verdict == "promoted") is promoted]
+            values = [each.of_challenger for each in some]
+            fill = FIRST if promoted else PAPER
+            axes.plot(
+                [each.decided_at for each in some],
+                values,
+                "o",
+                color=FIRST,
+                markerfacecolor=fill,
+                markersize=6 if promoted else 4,
+            )
+        axes.set_ylabel(measure)
+        if measure == "accuracy":
+            percents(axes, "y")
+        _dates(axes, [each.decided_at for each in shown])
+        told = f"The {measure} of challenger and champion on the test rows of each verdict"
+        return as_svg(figure, "Verdicts over time", f"{told}. Filled marks are promotions.")
+
+
+def realised_picture(weeks: tuple[Week, ...], name: str) -> Markup:
+    """The share of predictions that came true, by week."""
+    shown = [each for each in weeks if each.share is not None]
+    with drawn(name) as (figure, axes):
+        days = [datetime.combine(each.monday, time(12), UTC) for each in shown]
+        shares = [each.share for each in shown if each.share is not None]
+        axes.vlines(
+            days, [each.low or 0.0 for each in shares], [each.high or 1.0 for each in shares], color=FIRST, alpha=0.6
+        )
+        axes.plot(days, [each.value for each in shares], color=FIRST, marker="o", markersize=4, markeredgecolor=PAPER)
+        axes.set(ylabel="came true", ylim=(min([0.5, *(each.low or 0.0 for each in shares)]) - 0.02, 1.02))
+        percents(axes, "y")
+        _dates(axes, days)
+        return as_svg(figure, "Predictions that came true", "The share by week, with its 95 % interval.")
+
+
+def nights_picture(nights: tuple[ReportedNight, ...], name: str) -> Markup:
+    """Rows that each night predicted and rejected, and how long it took."""
+    started = [each.started_at for each in nights]
+    places: list[Any] = mdates.date2num(started).tolist()  # type: ignore[no-untyped-call]
+    # As far apart as the two runs that are closest to each other, in days.
+    gaps = [later - earlier for earlier, later in pairwise(sorted(places)) if later > earlier]
+    width = max(0.02, min(0.8, 0.8 * min(gaps, default=1.0)))
+    with drawn(name, rows=2, height=3.4, sharex=True, height_ratios=(2, 1)) as (figure, (above, below)):
+        predicted = [each.predicted for each in nights]
+        above.bar(places, predicted, width=width, color=FIRST)
+        above.bar(places, [each.rejected for each in nights], width=width, bottom=predicted, color=SECOND)
+        above.set_ylabel("rows")
+        below.plot(places, [each.seconds for each in nights], "o", markersize=3, color=FIRST)
+        below.set(ylabel="seconds", ylim=(0, 1.2 * max(each.seconds for each in nights) + 0.1))
+        below.axhline(0, color=MUTED, linewidth=0.8)
+        _dates(below, started)
+        told = "Above, the rows that each run of scoring predicted and rejected; below, how many seconds it took"
+        return as_svg(figure, "Nights", f"{told}.")
+
+
+def _dates(axes: Axes, moments: list[datetime]) -> None:
+    """Set few enough marks that they never meet, by day or, of a short while, by the time of day."""
+    seconds = (max(moments) - min(moments)).total_seconds() if moments else 0.0
+    axes.xaxis_date(tz=UTC)
+    words = "%d %b" if seconds > 3 * 86_400 else "%H:%M" if seconds > 600 else "%H:%M:%S"
+    axes.xaxis.set_major_locator(mdates.AutoDateLocator(UTC, 2, _MOST_DATES))  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(mdates.DateFormatter(words, UTC))  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def drawn(name: str, rows: int = 1, height: float = HEIGHT_INCHES, **shared: Any) -> Iterator[tuple[Figure, Any]]:
+    """A figure and its axes, in the report's look; `name` keeps its inner names apart from other pictures'."""
+    with mpl.rc_context(_STYLE | {"svg.hashsalt": name}):
+        figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
+        yield figure, figure.subplots(rows, 1, **shared)
+
+
+def as_svg(figure: Figure, title: str, description: str) -> Markup:
+    """The picture, with what a screen reader says of it."""
+    sink = io.StringIO()
+    with warnings.catch_warnings():
+        # The reader's browser has the letters, whatever the font by which they are measured here.
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        # Like savefig, but for its drawing all of it once before, to lay it out: that is done in this drawing too.
+        FigureCanvasSVG(figure).print_svg(sink, metadata=_NO_METADATA)  # type: ignore[no-untyped-call]
+    told = Markup("<title>{}</title><desc>{}</desc>").format(title, description)
+    box = f"0 0 {72 * figure.get_figwidth():g} {72 * figure.get_figheight():g}"
+    start = Markup('<svg role="img" viewBox="{}" xmlns:xlink="http://www.w3.org/1999/xlink">').format(box)
+    # Matplotlib escapes what stands in a picture.
+    return start + told + Markup(_inner(sink.getvalue()))  # noqa: S704
+
+
+def _inner(svg: str) -> str:
+    """Take the content of the outermost element, without names that other pictures have too."""
+    inner = re.sub(r".*?<svg[^>]*>", "", svg, count=1, flags=re.DOTALL)
+    # Its style would be the whole page's.
+    inner = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", inner, flags=re.DOTALL)
+    inner = re.sub(r'<g id="[^"]*"', "<g", inner)
+    inner = inner.replace("font-family: 'DejaVu Sans'; ", "")
+    for mark, variable in _VARIABLES.items():
+        inner = inner.replace(mark, f"var(--{variable})")
+    # A hundredth of a point is finer than anybody sees; texts keep their figures.
+    return re.sub(r"<[^>]+>", lambda tag: re.sub(r"\d+\.\d{3,}", _rounded, tag[0]), re.sub(r"\n\s*", "\n", inner))
+
+
+def _rounded(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.2f}"
+
+
+def percents(axes: Axes, which: str) -> None:
+    """Shares as percents on an axis, whose limits are set."""
+    axis, (low, high) = (axes.xaxis, axes.get_xlim()) if which == "x" else (axes.yaxis, axes.get_ylim())
+    # As many marks as there are would not all differ in whole percents.
+    axis.set_major_formatter(PercentFormatter(1.0, decimals=0 if high - low > 0.09 else 1, symbol=" %"))

@@ -1,0 +1,243 @@
+"""All that the database knows of a version: frozen records of counts, figures and words, none of them a patient's."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Engine
+
+from pima.core.evidence import may_be_told, told_thresholds
+from pima.core.features import Feature, Features, differing_fields
+from pima.core.figures import Figure
+from pima.core.wording import FIGURES, TABLED_THRESHOLDS
+from pima.errors import NoSuchVersion
+from pima.store import registry
+from pima.store.declarations import as_features, newest_declaration
+from pima.store.engine import clock, reading
+from pima.store.registry import VersionSummary
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A feature that the model was fitted on, as it was declared then."""
+
+    name: str
+    values: str
+    """Which it takes: a range with its unit, or codes with their labels."""
+    missing: str
+    """What becomes of a row without it."""
+    rationale: str
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """The rows behind a version."""
+
+    training_rows: int
+    holdout_rows: int
+    """Labelled, and held out of its training."""
+    first_outcome: date | None
+    last_outcome: date | None
+    holdout_share: float
+    left_out: dict[str, int]
+    """Rows that were used for nothing, by reason."""
+    twins_kept: int
+    """Rows that it learned from although a held-out row has the same features, since equality means nothing there."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnVerdict:
+    """The verdict that the version got when it was made."""
+
+    decided_at: datetime
+    verdict: str
+    reason: str
+    explanation: str
+    against: int | None
+    """The champion of then."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedFigure:
+    """A figure with its 95 % interval, of this version and of the one that it was judged against on the same rows."""
+
+    name: str
+    figure: Figure
+    before: Figure | None
+
+
+@dataclass(frozen=True, slots=True)
+class Benefit:
+    """Net benefit at one threshold, per row; treating none has 0."""
+
+    threshold: float
+    model: float
+    treat_all: float
+
+
+@dataclass(frozen=True, slots=True)
+class Subgroup:
+    """The figures of some patients; all but the names is None where they are too few to be shown."""
+
+    feature: str
+    group: str
+    rows: int | None
+    positive: int | None
+    few: bool | None
+    """Whether the rows are so few that the figures say little."""
+    figures: tuple[ComparedFigure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionEvidence:
+    """The figures that the version got on the rows of its verdict."""
+
+    rows: int
+    positive: int
+    """With outcome 1."""
+    figures: tuple[ComparedFigure, ...]
+    net_benefit: tuple[Benefit, ...]
+    subgroups: tuple[Subgroup, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionFacts:
+    """All that the database knows of a version."""
+
+    version: int
+    as_of: datetime
+    """By the database's clock."""
+    champion: bool
+    trained_at: datetime
+    outcome: str
+    """What is predicted, in words."""
+    threshold: float
+    """From which probability on it predicts 1."""
+    threshold_rule: str
+    """How that was set: a number, or what it was to reach."""
+    network: str
+    seed: int
+    libraries: dict[str, str]
+    compiled_sha256: str
+    inputs: tuple[Input, ...]
+    data: Data
+    judged: OwnVerdict | None
+    evidence: VersionEvidence | None
+    """None where there is none: of a version from before it was kept, or one without finite numbers; and where the rows
+    are too few to be shown."""
+    changes: tuple[str, ...]
+    """Since the version that it was judged against."""
+
+
+def read_facts(engine: Engine, number: int) -> VersionFacts:
+    """Read the facts of a version, all of them from the tables. Raises NoSuchVersion."""
+    with reading(engine) as connection:
+        version = registry.read_version(connection, number)
+        if version is None:
+            raise NoSuchVersion(number=number)
+        moves = registry.list_moves(connection, number)
+        verdict = next((move for move in moves if move["challenger"] == number), None)
+        against = None if verdict is None else verdict["from_version"]
+        before = None if against is None else registry.read_version(connection, against)
+        told = ("decided_at", "verdict", "reason", "explanation")
+        outcome = newest_declaration(connection).outcome
+        rule = version.settings.get("threshold", version.threshold)
+        return VersionFacts(
+            version=number,
+            as_of=clock(connection),
+            champion=registry.read_champion(connection).model_version == number,
+            trained_at=version.created_at,
+            outcome=outcome.meaning or outcome.name.replace("_", " "),
+            threshold=version.threshold,
+            threshold_rule=rule if isinstance(rule, str) else f"{rule:g}",
+            network=str(version.settings["network"]),
+            seed=version.seed,
+            libraries=version.libraries,
+            compiled_sha256=version.compiled_sha256,
+            inputs=tuple(map(input_of, as_features(version.features))),
+            data=Data(
+                training_rows=version.training_rows,
+                holdout_rows=version.holdout_rows,
+                first_outcome=_day(version.first_labelled_at),
+                last_outcome=_day(version.last_labelled_at),
+                holdout_share=version.settings["holdout_share"],
+                left_out={reason: rows for reason, rows in version.rows_left_out.items() if rows},
+                twins_kept=version.metrics.get("twins_kept", 0),
+            ),
+            judged=None if verdict is None else OwnVerdict(**{name: verdict[name] for name in told}, against=against),
+            evidence=evidence_of(registry.read_evidence(connection, number)),
+            changes=() if before is None else tuple(changes(version, before)),
+        )
+
+
+def input_of(feature: Feature) -> Input:
+    """Tell a declared feature in words."""
+    if feature.kind == "number":
+        unit = "" if feature.unit == "count" else feature.unit
+        values = f"{feature.low:g} to {feature.high:g} {unit}".rstrip()
+    else:
+        values = ", ".join(f"{code} {label}" for code, label in feature.codes.items())
+    zero = "; 0 means missing" if feature.zero_is_missing else ""
+    missing = "may be missing" if feature.may_be_missing else "must be there"
+    return Input(feature.name, values, missing + zero, feature.rationale)
+
+
+def changes(now: VersionSummary, before: VersionSummary) -> list[str]:
+    """Tell in sentences how a version differs from the one before it."""
+    found = list(_changed_features(as_features(now.features), as_features(before.features)))
+    plain = (
+        ("training rows", now.training_rows, before.training_rows),
+        ("last outcome", _day(now.last_labelled_at), _day(before.last_labelled_at)),
+        ("threshold", now.threshold, before.threshold),
+    )
+    found += [f"{name}: {then} -> {today}" for name, today, then in plain if today != then]
+    for name, ours, theirs in (
+        ("settings", now.settings, before.settings),
+        ("libraries", now.libraries, before.libraries),
+    ):
+        both = ((key, ours.get(key, "none"), theirs.get(key, "none")) for key in sorted({*ours, *theirs}))
+        found += [f"{name}, {key.replace('_', ' ')}: {then} -> {today}" for key, today, then in both if today != then]
+    return found
+
+
+def _changed_features(now: Features, before: Features) -> Iterator[str]:
+    ours, theirs = ({each.name: each for each in features} for features in (now, before))
+    yield from (f"a new input: {name}" for name in ours if name not in theirs)
+    yield from (f"no longer an input: {name}" for name in theirs if name not in ours)
+    for name in ours:
+        if name in theirs and (differing := differing_fields(ours[name], theirs[name])):
+            yield f"declared otherwise: {name} ({', '.join(differing)})"
+
+
+def _day(moment: datetime | None) -> date | None:
+    """Round to the day: a moment could be somebody's."""
+    return moment and moment.date()
+
+
+def evidence_of(document: dict[str, Any] | None) -> VersionEvidence | None:
+    """Read what a verdict's document says of the challenger; None where it says nothing of it, or may not be told."""
+    if document is None or document["challenger"] is None or not may_be_told(document):
+        return None
+    curve, everybody = document["challenger"]["net_benefit"]["net_benefit"], document["treat_all"]["net_benefit"]
+    told = told_thresholds(document, "challenger")
+    points = zip(document["thresholds"], curve, everybody, strict=True)
+    return VersionEvidence(
+        rows=document["rows"],
+        positive=document["positive"],
+        figures=_compared(document["challenger"], document["champion"]),
+        net_benefit=tuple(Benefit(*point) for point in points if point[0] in TABLED_THRESHOLDS and point[0] in told),
+        subgroups=tuple(_subgroup(each) for each in document["subgroups"]),
+    )
+
+
+def _subgroup(found: dict[str, Any]) -> Subgroup:
+    figures = () if found["challenger"] is None else _compared(found["challenger"], found["champion"])
+    return Subgroup(found["feature"], found["group"], found["rows"], found["positive"], found["few"], figures)
+
+
+def _compared(model: dict[str, Any], before: dict[str, Any] | None) -> tuple[ComparedFigure, ...]:
+    return tuple(
+        ComparedFigure(label, Figure(**model[name]), None if before is None else Figure(**before[name]))
+        for name, label in FIGURES.items()
+    )

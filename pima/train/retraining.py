@@ -1,0 +1,126 @@
+"""The weekly job, as a table of contents: from the labelled history to a verdict.
+
+Read once, split, fit, export, reload what was exported, judge both models on the same rows now, and write version,
+verdict and (only if it won) the champion's pointer in one transaction.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine
+
+from pima.core.features import Declaration, same_measurements
+from pima.core.history import MOST_TWINS, Split, shortage, split
+from pima.errors import ChampionKeepsMoving, TooFewLabels
+from pima.logs import get_logger
+from pima.process.leasing import only_one
+from pima.process.recorded_run import INLINED, OpenRun
+from pima.process.stopping import StopRequest
+from pima.settings.reading import SHIPPED
+from pima.settings.sections import Settings
+from pima.store.engine import clock, reading
+from pima.store.histories import labelled_history
+from pima.store.installation import HoldoutRule, holdout_rule, require_same_holdout
+from pima.store.leases import RETRAINING
+from pima.train.fit import fit_challenger
+from pima.train.gate import Case, judge
+from pima.train.ledger import EarlierVerdict, NewVerdict, announce, earlier_verdict, record
+
+ATTEMPTS_TO_DECIDE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRows:
+    """How many labelled rows there were."""
+
+    training_rows: int
+    """A model may learn from these."""
+    holdout_rows: int
+    """Models are judged on these, or on the recent ones of them."""
+    left_out: Mapping[str, int]
+    """Rows that are used for nothing, by reason."""
+    twins_kept: int = 0
+    """Training rows that equal a holdout row, where those are so many that it says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainResult:
+    """What a retraining has come to so far; the fields of both are the keys of the run's JSON."""
+
+    rows: HistoryRows = field(metadata=INLINED)
+    verdict: NewVerdict | EarlierVerdict | None = field(default=None, metadata=INLINED)
+    """None until there is one."""
+
+
+def retrain(
+    engine: Engine, settings: Settings, declared: Declaration, run: OpenRun, stop: StopRequest, dry_run: bool
+) -> None:
+    """Retrain once; report its rows and then the verdict. A dry run decides and writes nothing but its run.
+
+    Raises TooFewLabels, LeaseHeld, ChampionKeepsMoving, TrainingExtraMissing; Interrupted while nothing is written.
+    """
+    # A dry run changes nothing and needs no lease.
+    alone = only_one(engine, RETRAINING, run.id, settings.retrain.lease_seconds)
+    with nullcontext() if dry_run else alone as lease:
+        with stop.at_once():
+            history, holdout, read_at = read_history(engine, settings, declared)
+            rows = HistoryRows(len(history.training), len(history.holdout), history.left_out, history.twins_kept)
+            run.report(RetrainResult(rows))
+            _require_enough(history, settings)
+            earlier = earlier_verdict(engine, history, settings, declared.features)
+            if earlier is not None:
+                run.report(RetrainResult(rows, earlier))
+                return
+            challenger = fit_challenger(history, settings, declared.features, stop.check)
+        case = Case(history, holdout, read_at, declared, challenger, settings)
+        verdict = decide_and_record(engine, case, run.id, None if lease is None else lease.require)
+        run.report(RetrainResult(rows, verdict))
+
+
+def read_history(engine: Engine, settings: Settings, declared: Declaration) -> tuple[Split, HoldoutRule, datetime]:
+    """Read the labelled rows, validated and split into training and holdout; return what they were split by, and when,
+    too.
+
+    Raises WrongConfiguration where the settings name another holdout than the database was made with.
+    """
+    with reading(engine) as connection:
+        holdout = holdout_rule(connection)
+        require_same_holdout(holdout, settings.holdout)
+        read_at = clock(connection)
+        labelled = labelled_history(connection, declared.columns)
+    # The shipped measurements are so fine that equal ones mean the same person, however many there are.
+    most_twins = math.inf if same_measurements(declared.features, SHIPPED.features) else MOST_TWINS
+    history = split(labelled, declared.features, holdout.salt, holdout.share, most_twins)
+    if history.twins_kept:
+        get_logger().warning(
+            "rows with the features of a holdout row stay in training: they are so many that equal features say"
+            " nothing of the person",
+            twins_kept=history.twins_kept,
+            training_rows=len(history.training),
+        )
+    return history, holdout, read_at
+
+
+def _require_enough(history: Split, settings: Settings) -> None:
+    what = shortage(history, settings.retrain.minimum_labels, settings.retrain.minimum_of_each_class)
+    if what is not None:
+        raise TooFewLabels(what=what)
+
+
+def decide_and_record(
+    engine: Engine, case: Case, run_id: int, still_ours: Callable[[Connection], None] | None
+) -> NewVerdict:
+    """Judge against the champion as it is, and record the verdict; anew where the champion has moved meanwhile.
+
+    `still_ours` raises where another retraining has taken over; None in a dry run, which records nothing. Raises
+    ChampionKeepsMoving.
+    """
+    for _ in range(ATTEMPTS_TO_DECIDE):
+        judgement = judge(engine, case)
+        number = None if still_ours is None else record(engine, case, judgement, run_id, still_ours)
+        if number is not None or still_ours is None:
+            return announce(judgement, number)
+    raise ChampionKeepsMoving(attempts=ATTEMPTS_TO_DECIDE)

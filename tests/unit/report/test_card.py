@@ -1,0 +1,152 @@
+"""A model card from facts: what follows from them, and how it reads."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from html import escape
+from itertools import pairwise
+
+import pytest
+from markdown_it import MarkdownIt
+
+from pima.core.features import Feature
+from pima.core.figures import Figure
+from pima.report.card import as_markdown, card
+from pima.report.standards import limits
+from pima.report.version_facts import (
+    ComparedFigure,
+    Data,
+    OwnVerdict,
+    Subgroup,
+    VersionEvidence,
+    VersionFacts,
+    changes,
+    input_of,
+)
+from pima.store.declarations import as_stored
+from pima.store.registry import VersionSummary
+from tests.conftest import FEATURES
+
+SLOPE = ComparedFigure("calibration slope", Figure(0.6, 0.4, 0.9), Figure(1.0, 0.8, 1.2))
+SMALL = ("area under ROC", "sensitivity", "specificity")
+FEW = Subgroup("age", "under 30", 20, 4, True, (*(ComparedFigure(name, Figure(0.75), None) for name in SMALL), SLOPE))
+HIDDEN = Subgroup("age", "30 and over", None, None, None, ())
+EVIDENCE = VersionEvidence(
+    200, 70, (ComparedFigure("area under ROC", Figure(0.8123, 0.75, 0.86), None), SLOPE), (), (FEW, HIDDEN)
+)
+FACTS = VersionFacts(
+    version=2,
+    as_of=datetime(2026, 2, 1, tzinfo=UTC),
+    champion=True,
+    trained_at=datetime(2026, 1, 31, tzinfo=UTC),
+    outcome="diabetes",
+    threshold=0.31,
+    threshold_rule="sensitivity >= 0.85",
+    network="five_seeds",
+    seed=7,
+    libraries={"keras": "3.15"},
+    compiled_sha256="abc",
+    inputs=tuple(map(input_of, FEATURES)),
+    data=Data(500, 200, date(2025, 1, 2), date(2026, 1, 30), 0.3, {"out_of_range": 3}, 0),
+    judged=OwnVerdict(datetime(2026, 1, 31, tzinfo=UTC), "promoted", "more_correct", "promoted: because.", 1),
+    evidence=EVIDENCE,
+    changes=("training rows: 400 -> 500",),
+)
+
+
+def test_both_standards_are_named_whole_and_each_item_is_answered_or_asked() -> None:
+    made = card(FACTS)
+    of_hti = [each.code for each in made.hti_1]
+    assert (len(of_hti), len(set(of_hti)), of_hti[0], of_hti[-1]) == (31, 31, "1(i)", "9(ii)")
+    of_tripod = [each.code for each in made.tripod_ai]
+    assert (len(of_tripod), len(set(of_tripod))) == (52, 52)
+    assert {int(code.rstrip("abcdefg")) for code in of_tripod} == set(range(1, 28))
+    told = as_markdown(made)
+    for item in (*made.hti_1, *made.tripod_ai):
+        assert f"| {item.code} | {item.asks} |" in told
+    questions = told.partition("## Questions for people")[2]
+    asked = [f"- HTI-1 {each.code}: {each.asks}" for each in made.hti_1 if each.answer is None]
+    asked += [f"- TRIPOD+AI {each.code}: {each.asks}" for each in made.tripod_ai if each.answer is None]
+    assert [line for line in questions.splitlines() if line][1:] == asked
+    assert {"1(i)", "2(i)", "7(v)"} <= {each.code for each in made.hti_1 if each.answer is None}
+
+
+def test_what_software_knows_is_said_in_words_with_intervals() -> None:
+    answers = {each.code: each.answer for each in card(FACTS).hti_1} | {e.code: e.answer for e in card(FACTS).tripod_ai}
+    assert answers["1(iii)"] == (
+        "The probability of outcome 1 (diabetes), between 0 and 1, and a class, which is 1 from 0.31 on."
+    )
+    assert answers["7(i)"] == (
+        "On 200 held-out rows, 70 with outcome 1, 95 % intervals: area under ROC 0.812 (0.750 to 0.860); "
+        "calibration slope 0.600 (0.400 to 0.900)."
+    )
+    assert answers["4(i)"] == "Labelled rows that no rule rejects. Left out: 3 rows out of range."
+    assert "from 2025-01-02 to 2026-01-30" in str(answers["5b"])
+    assert "30 % of the patients are held out." in str(answers["12a"])
+    assert "chosen out of fold to reach sensitivity >= 0.85" in str(answers["15"])
+    assert answers["24"] == "promoted: because."
+
+
+def test_limits_follow_from_the_figures() -> None:
+    told = " ".join(limits(FACTS))
+    for part in ("rest on 70 rows", "too extreme", "having few rows: age under 30", "1 subgroup may not be shown"):
+        assert part in told
+    sound = replace(EVIDENCE, positive=400, figures=(replace(SLOPE, figure=Figure(0.9, 0.7, 1.1)),), subgroups=())
+    assert len(limits(replace(FACTS, evidence=sound))) == 3
+    assert "nothing is known of its subgroups" in limits(replace(FACTS, evidence=None))[-1]
+
+
+@pytest.mark.parametrize(
+    "facts", [FACTS, replace(FACTS, evidence=None, judged=None, changes=())], ids=["all", "little"]
+)
+def test_each_table_is_one(facts: VersionFacts) -> None:
+    lines = as_markdown(card(facts)).splitlines()
+    for before, line in pairwise(lines):
+        if before.startswith("|") and line.startswith("|"):
+            assert before.count("|") - before.count("\\|") == line.count("|") - line.count("\\|"), line
+    assert [line for line in lines if "None" in line.split() and not line.startswith(("|", "None are"))] == []
+
+
+def test_a_subgroup_that_may_not_be_shown_has_dashes_and_one_of_few_rows_is_marked() -> None:
+    told = as_markdown(card(FACTS))
+    assert "| age: under 30 | 20 (few) | 4 | 0.75 | 0.75 | 0.75 | 0.60 (0.40 to 0.90) |" in told
+    assert "| age: 30 and over | - | - | - | - | - | - |" in told
+
+
+def test_a_declaration_cannot_break_a_table() -> None:
+    odd = input_of(Feature(name="sex", kind="category", codes={0: "a|b", 1: "c"}, rationale="two\nlines"))
+    assert "| sex | 0 a\\|b, 1 c | must be there | two lines |" in as_markdown(card(replace(FACTS, inputs=(odd,))))
+
+
+def test_a_clinic_s_own_words_are_no_markup() -> None:
+    words = "<b>so</b> &lt; a \\| b *at* __once__ `now` [here](there) ~~no~~ out_of_range"
+    odd = input_of(Feature(name="sex", kind="category", codes={0: words, 1: "under <5"}, rationale=words))
+    evidence = replace(EVIDENCE, subgroups=(replace(FEW, group=words),))
+    page = MarkdownIt("gfm-like", {"linkify": False}).render(
+        as_markdown(card(replace(FACTS, outcome=words, inputs=(odd,), evidence=evidence)))
+    )
+    shown = escape(words, quote=False)
+    for place in (f"outcome 1 ({shown})", f"<td>0 {shown}, 1 under &lt;5</td>", f"<td>{shown}</td>", f"age: {shown}<"):
+        assert place in page, place
+
+
+def test_a_count_has_no_unit() -> None:
+    assert input_of(Feature(name="visits", unit="count", low=0, high=9)).values == "0 to 9"
+
+
+def test_changes_are_told_one_by_one() -> None:
+    nothing = VersionSummary(**dict.fromkeys(VersionSummary.__dataclass_fields__))
+    then = {"features": as_stored(FEATURES[1:3]), "training_rows": 400, "threshold": 0.5}
+    before = replace(nothing, **then, settings={"network": "article", "seeds": 1}, libraries={"keras": "3.15"})
+    raised = Feature(**({name: getattr(FEATURES[1], name) for name in Feature.__struct_fields__} | {"high": 700.0}))
+    known = {"last_labelled_at": datetime(2026, 1, 30, 12, tzinfo=UTC), "settings": {"network": "five_seeds"}}
+    now = replace(before, features=as_stored((FEATURES[0], raised)), training_rows=500, **known)
+    assert changes(now, before) == [
+        "a new input: pregnancies",
+        "no longer an input: blood_pressure",
+        "declared otherwise: glucose (high)",
+        "training rows: 400 -> 500",
+        "last outcome: None -> 2026-01-30",
+        "settings, network: article -> five_seeds",
+        "settings, seeds: 1 -> none",
+    ]
+    assert changes(before, before) == []

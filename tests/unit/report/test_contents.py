@@ -1,0 +1,111 @@
+"""Curves from the evidence that the ledger keeps, against what they are drawn from."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_curve
+
+from pima.core.arrays import Float64Array, Int8Array
+from pima.core.evidence import Answers, blocks, cells, document, evidence, joined, told_thresholds
+from pima.core.subgroups import Grouping
+from pima.report.contents import calibration, distribution, exhibit, roc
+from pima.report.pictures import has_areas
+from pima.report.version_facts import evidence_of
+
+DRAW = np.random.default_rng(5)
+PROBABILITIES = DRAW.beta(1, 2, 400).round(3)
+OUTCOMES = (DRAW.random(400) < PROBABILITIES).astype(np.int8)
+
+
+def _document(probabilities: Float64Array = PROBABILITIES, outcomes: Int8Array = OUTCOMES) -> dict[str, object]:
+    return document(evidence(outcomes, Answers(probabilities, 0.5), None, ()))
+
+
+def test_cells_hold_each_row_once() -> None:
+    found = cells(_document(), "challenger")
+    assert len(found) == 100
+    assert sum(cell.cases for cell in found) == OUTCOMES.sum()
+    assert sum(cell.rows for cell in found) == 400
+    for cell in found:
+        within = (cell.low <= PROBABILITIES) & (cell.high > PROBABILITIES)
+        assert (cell.cases, cell.others) == (OUTCOMES[within].sum(), (1 - OUTCOMES[within]).sum())
+
+
+def test_the_roc_curve_is_that_of_scikit_learn() -> None:
+    false_alarms, found, thresholds = roc_curve(OUTCOMES, PROBABILITIES, drop_intermediate=False)
+    at = {round(float(each), 3): (x, y) for each, x, y in zip(thresholds, false_alarms, found, strict=True)}
+    points = roc(_document(), "challenger")
+    assert points[0] == (1, 0, 0)
+    assert points[-1] == (0, 1, 1)
+    compared = [(point[1:], at[point[0]]) for point in points[1:-1] if point[0] in at]
+    assert len(compared) > 10
+    for ours, theirs in compared:
+        assert ours == pytest.approx(theirs)
+
+
+def test_calibration_groups_hold_about_as_many_rows_and_add_up() -> None:
+    found = calibration(_document(), "challenger")
+    assert 5 <= len(found) <= 10
+    assert sum(group.rows for group in found) == 400
+    assert min(group.rows for group in found) >= 40
+    mean = sum(group.rows * group.predicted for group in found) / 400
+    assert mean == pytest.approx(PROBABILITIES.mean(), abs=0.005)
+    assert sum(group.rows * (group.observed.value or 0) for group in found) == pytest.approx(OUTCOMES.sum())
+
+
+def test_a_distribution_has_tenths_and_those_of_few_rows_together() -> None:
+    found = distribution(_document(), "challenger")
+    tenths = [(n / 10, (n + 1) / 10) for n in range(7)]
+    assert [(cell.low, cell.high) for cell in found] == [*tenths, (0.7, 1.0)]
+    assert sum(cell.rows for cell in found) == 400
+    assert 0 < (PROBABILITIES >= 0.8).sum() < 10
+
+
+@pytest.mark.parametrize("rows", [1, 9, 10, 25, 150, 400])
+@pytest.mark.parametrize("own", [0.31, 0.3145])
+def test_no_two_figures_differ_by_a_step_of_few_rows(rows: int, own: float) -> None:
+    probabilities = PROBABILITIES[:rows]
+    made = document(evidence(OUTCOMES[:rows], Answers(probabilities, own), None, ()))
+    groups, bars = calibration(made, "challenger"), distribution(made, "challenger")
+    told = {0.0, *told_thresholds(made, "challenger"), *(cell.low for cell in bars)}
+    told |= {threshold for threshold, *_ in roc(made, "challenger")[1:]}
+    steps = np.histogram(probabilities, [*sorted(told), 1.0])[0]
+    assert steps.sum() == rows
+    assert len(steps) == 1 or steps.min() >= 10
+    assert sum(group.rows for group in groups) == rows
+    # A group of like probability is made of whole steps.
+    assert set(np.cumsum([group.rows for group in groups])) <= set(np.cumsum(steps))
+    assert [joined(block).rows for block in blocks(made, "challenger")] == steps.tolist()
+    assert (own in told) is (rows >= 150)
+
+
+@pytest.mark.parametrize("own", [0.004, 0.855, 0.8999, 0.9955])
+def test_no_step_from_what_the_classes_tell_is_of_few_rows(own: float) -> None:
+    made = document(evidence(OUTCOMES, Answers(PROBABILITIES, own), None, ()))
+    told = np.array([cell[0].low for cell in blocks(made, "challenger")])
+    beside = np.abs((told[:, None] <= PROBABILITIES).sum(axis=1) - (own <= PROBABILITIES).sum())
+    assert beside.min() == 0 or beside[1:].min() >= 10
+
+
+def test_one_class_has_no_roc_curve_and_no_picture_of_subgroups() -> None:
+    halves = (Grouping("side", ("left", "right"), (np.arange(400) % 2).astype(np.int16)),)
+    for outcomes, is_drawn in ((OUTCOMES, True), (np.zeros(400, np.int8), False)):
+        made = document(evidence(outcomes, Answers(PROBABILITIES, 0.5), None, halves))
+        found = exhibit(made, datetime(2026, 1, 1, tzinfo=UTC), {"challenger": "version 1"}, first="challenger")
+        assert (found is not None and has_areas(found), bool(roc(made, "challenger"))) == (is_drawn, is_drawn)
+
+
+def test_an_exhibit_has_the_models_that_there_is_evidence_of() -> None:
+    now, names = datetime(2026, 1, 1, tzinfo=UTC), {"challenger": "version 2", "champion": "version 1"}
+    found = exhibit(_document(), now, names, first="champion")
+    assert found is not None
+    assert [(model.role, model.name) for model in found.models] == [("challenger", "version 2")]
+    assert exhibit(_document() | {"challenger": None}, now, names, first="champion") is None
+
+
+@pytest.mark.parametrize("rows", [1, 9, 10])
+def test_of_fewer_than_ten_rows_neither_report_nor_card_has_a_figure(rows: int) -> None:
+    made = _document(PROBABILITIES[:rows], OUTCOMES[:rows])
+    in_report = exhibit(made, datetime(2026, 1, 1, tzinfo=UTC), {"challenger": "version 1"}, first="challenger")
+    assert (in_report is None, evidence_of(made) is None) == (rows < 10, rows < 10)

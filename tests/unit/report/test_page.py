@@ -1,0 +1,48 @@
+"""A clinic's own words in the report, in whatever letters they are written."""
+
+import pytest
+
+from pima.core.features import Feature
+from pima.core.figures import Figure
+from pima.report.explain import in_words
+from pima.report.page import _known, breakable, values
+from pima.report.pictures import as_svg, drawn, short
+from pima.report.standards import interval
+
+
+def test_a_label_that_is_read_from_the_right_leaves_the_next_code_in_its_place() -> None:
+    label = "\N{ARABIC LETTER MEEM}\N{ARABIC LETTER REH}"
+    told = values(Feature(name="state", kind="category", codes={0: label, 1: '<b>former</b> & "so"'}))
+    assert told == f"0 <bdi>{label}</bdi>, 1 <bdi>&lt;b&gt;former&lt;/b&gt; &amp; &#34;so&#34;</bdi>"
+    assert values(Feature(name="age", unit="<years>", low=0, high=120)) == "0 to 120 <bdi>&lt;years&gt;</bdi>"
+    assert values(Feature(name="visits", unit="count", low=0, high=1e30)) == "0 to 1e+30"
+
+
+def test_letters_that_the_font_here_lacks_are_drawn_without_a_word() -> None:
+    label = "\N{CJK UNIFIED IDEOGRAPH-65E5}\N{HIRAGANA LETTER NO}"
+    with drawn("letters") as (figure, axes):  # a warning would fail this test
+        axes.set_yticks([0], [label])
+        assert label in as_svg(figure, "title", "words")
+
+
+@pytest.mark.parametrize("value", [-0.0, -0.0001, 0.0001])
+def test_what_rounds_to_nothing_has_no_minus(value: float) -> None:
+    assert interval(Figure(value, -0.3, value)) == "0.000 (-0.300 to 0.000)"
+    assert _known(Figure(value, -0.3, value)) == "0.00 (-0.30\N{EN DASH}0.00)"
+    assert in_words(Feature("age", unit="years", low=0, high=120), 37, value, None) == "age 37 years: +0.00"
+
+
+@pytest.mark.parametrize("label", ["W" * 70, "\N{CJK UNIFIED IDEOGRAPH-65E5}" * 70, "m" * 70])
+def test_the_longest_labels_leave_a_picture_its_room(label: str) -> None:
+    with drawn("labels") as (figure, axes):
+        axes.set_yticks([0], [short(label)])
+        as_svg(figure, "title", "words")
+        assert axes.get_position().width > 0.2
+    assert short("a" * 30) == "a" * 30
+    assert short("a" * 31) == "a" * 29 + "…"
+
+
+def test_a_long_word_may_be_broken_and_stays_one_word() -> None:
+    assert breakable("W" * 25 + " & Co") == "WWWWWWWWWW<wbr>" + "W" * 15 + " &amp; Co"
+    assert breakable("a & b" * 9).replace("<wbr>", "") == "a &amp; b" * 9
+    assert breakable("diabetes_pedigree") == "diabetes_pedigree"
