@@ -227,51 +227,6 @@ def test_two_claimers_at_once_share_the_queue(database: Database) -> None:
     assert waiting(database) == []
 
 
-def test_claims_among_corrections_bring_each_version_once_with_its_own_values(postgresql: Database) -> None:
-    """Glucose says which correction made the version; whatever the timing, versions and values must fit."""
-    insert_many(postgresql, 40)
-    postgresql.execute("UPDATE patients SET glucose = version")
-    over = threading.Event()
-
-    def correct(offset: int) -> list[Entry]:
-        engine = make_engine(postgresql.url, DatabaseSettings())
-        made: list[Entry] = []
-        statement = text("""
-            UPDATE patients SET glucose = glucose + 1 WHERE id > :low AND id <= :low + 4
-            RETURNING id, version, glucose""")
-        for n in range(150):
-            with writing(engine) as connection:
-                found = connection.execute(statement, {"low": 4 * ((n + offset) % 10)}).all()
-            made += [(row.id, row.version) for row in found]
-        engine.dispose()
-        return made
-
-    def score() -> list[Entry]:
-        engine = make_engine(postgresql.url, DatabaseSettings())
-        found: list[Entry] = []
-        ended = False
-        while not ended:
-            ended = over.is_set()
-            while claimed := claim(engine, rows=7):
-                found += claimed
-        engine.dispose()
-        return found
-
-    first = waiting(postgresql)
-    with ThreadPoolExecutor(4) as threads:
-        scorers = [threads.submit(score) for _ in range(2)]
-        writers = [threads.submit(correct, offset) for offset in (0, 5)]
-        made = [entry for running in writers for entry in running.result(timeout=PATIENCE_SECONDS)]
-        over.set()
-        scored = [entry for running in scorers for entry in running.result(timeout=PATIENCE_SECONDS)]
-    assert len(set(scored)) == len(scored)
-    assert set(scored) <= {*first, *made}
-    # Each patient's newest version was scored: nothing is lost.
-    newest = postgresql.execute("SELECT id, version FROM patients ORDER BY id")
-    assert set(newest) <= set(scored)
-    assert waiting(postgresql) == []
-
-
 # ---- putting back ---------------------------------------------------------------------------------------------------
 
 

@@ -1,94 +1,190 @@
-"""What the triggers on `patients` cost a writer: the present ones beside those of the schema before, revision 0004."""
+"""What the triggers on `patients` cost whoever writes there: beside it, the same table without them."""
 
-from dataclasses import replace
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from sqlalchemy.engine import make_url
 
+<<<<<<< HEAD
 from pima.settings.sections import DatabaseSettings, HoldoutSettings
 from pima.store.engine import make_engine
 from pima.store.schema import migrate
 from tests.bench.speed.around import COLUMNS, write_patients
 from tests.bench.speed.databases import execute, on_server, plain, psql, value
 from tests.bench.speed.measure import Line, Ran, ratio, seconds, side_by_side
+=======
+from pima.declaring import SHIPPED
+from tests.bench.speed.databases import MEASURED, execute, file_of, on_server, plain, series, value
+from tests.bench.speed.measure import ROUNDS, Line, Ran, ratio, run_job, side_by_side
+>>>>>>> w-bench
 from tests.bench.speed.place import Place
 
-ROWS = 500_000
-BEFORE = "0004"
+ROWS, CORRECTED, SINGLE, BEFORE = 200_000, 50_000, 2_500, 50
+"""Rows that come, or are there; how many of them one UPDATE corrects; statements of a row each; and how many of those a
+session has done before it is timed."""
+COLUMNS = ", ".join(SHIPPED.names)
+INSERT = f"INSERT INTO {{}} ({COLUMNS}) VALUES ({{}})"
+CORRECT = "UPDATE {} SET glucose = glucose + 1 WHERE id"
+PEERS = {"triggers": "patients", "none": "plain"}
+BESIDE = "patients / the same table without triggers"
+
+Session = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True)
+class Writes:
+    """One way of writing."""
+
+    limit: float
+    """Of the ratio, that is wanted."""
+    rows: int
+    write: Callable[[Session, str], object]
+    """To a table of this name, in a transaction that is open."""
+    rounds: int = ROUNDS
 
 
 def triggers(place: Place) -> list[Line]:
-    """500,000 unlabelled patients by one COPY, and one by one, a statement each; then all of them corrected."""
-    path = place.folder / "patients.csv"
-    write_patients(path, ROWS)
-    urls = {"before": _database(place, "triggers_before", BEFORE), "after": _database(place, "triggers_after", "head")}
-    lines = []
-    for how, insert in (("one COPY", _copy), ("a statement each", _one_by_one)):
-        took = side_by_side(
-            {name: partial(insert, url, path) for name, url in urls.items()},
-            partial(_empty, urls),
-            lambda name: _check(urls[name]),
-        )
-        lines += [
-            ratio(
-                f"500,000 inserts by {how}: triggers / those of revision {BEFORE}", took, "after", "before", "<=", 1.3
-            ),
-            seconds(f"500,000 inserts by {how}, seconds", took["after"]),
-        ]
-    for url in urls.values():
-        execute(url, "TRUNCATE patients, scoring_queue", f"INSERT INTO patients ({COLUMNS}) SELECT * FROM arriving")
-    corrected = {name: partial(psql, url, "UPDATE patients SET glucose = glucose + 1") for name, url in urls.items()}
-    took = side_by_side(corrected, partial(_vacuum, urls), lambda name: _check(urls[name]))
-    what = f"500,000 rows corrected by one UPDATE: triggers / those of revision {BEFORE}"
-    lines.append(replace(ratio(what, took, "after", "before", "<=", 0), target=None))
-    for name in ("triggers_before", "triggers_after"):
-        place.drop(name)
-    return lines
+    """Corrections and arrivals of rows without keys and outcomes: many in one statement, and a statement each."""
+    return [*_on_postgresql(place), _on_sqlite(place)]
 
 
-def _database(place: Place, name: str, revision: str) -> str:
-    on_server(place.uri, f"CREATE DATABASE {name}")
-    url = make_url(place.uri).set(drivername="postgresql+psycopg", database=name).render_as_string(hide_password=False)
-    engine = make_engine(url, DatabaseSettings())
-    migrate(engine, HoldoutSettings(salt="a salt for benchmarks"), to=revision)
-    engine.dispose()
+def _on_postgresql(place: Place) -> Iterator[Line]:
+    url = _database(place)
+    with psycopg.connect(plain(url)) as connection:
+        few = connection.execute(f"SELECT {COLUMNS} FROM arriving LIMIT {SINGLE}").fetchall()
+        with connection.cursor().copy(f"COPY arriving ({COLUMNS}) TO STDOUT") as copy:
+            file = b"".join(copy)
+    corrections = {
+        f"one UPDATE of {CORRECTED:,} rows": Writes(4.5, CORRECTED, _correct_all),
+        f"{SINGLE:,} UPDATEs of a row each": Writes(1.5, SINGLE, _correct_each, 9),
+    }
+    arrivals = {
+        f"INSERT ... SELECT of {ROWS:,} rows": Writes(3.0, ROWS, _insert_all),
+        f"COPY of {ROWS:,} rows": Writes(3.0, ROWS, partial(_copy, file)),
+        f"{SINGLE:,} INSERTs of a row each": Writes(1.45, SINGLE, partial(_insert_each, few), 9),
+    }
+    for kinds, first in ((corrections, ()), (arrivals, (f"TRUNCATE {', '.join(PEERS.values())}",))):
+        for what, writes in kinds.items():
+            print(f"  {what}", flush=True)
+            took = side_by_side(
+                {name: partial(_timed, url, table, writes.write) for name, table in PEERS.items()},
+                partial(_begin_alike, url, *first),
+                partial(_check, url, writes.rows + BEFORE),
+                writes.rounds,
+            )
+            yield ratio(f"{what}, PostgreSQL: {BESIDE}", took, *PEERS, "<=", writes.limit)
+    place.drop("triggers")
+
+
+def _database(place: Place) -> str:
+    on_server(place.uri, "CREATE DATABASE triggers")
+    found = make_url(place.uri).set(drivername="postgresql+psycopg", database="triggers")
+    url = found.render_as_string(hide_password=False)
+    run_job("migrate", url)
+    execute(
+        url,
+        "CREATE TABLE plain (LIKE patients INCLUDING ALL)",
+        "DROP INDEX IF EXISTS plain_id_idx",  # of unstamped rows: without triggers it would have every row
+        f"CREATE TABLE arriving ({COLUMNS}) AS SELECT {MEASURED} FROM generate_series(1, {ROWS}) AS s(n)",
+        *(f"INSERT INTO {table} ({COLUMNS}) SELECT * FROM arriving" for table in PEERS.values()),
+        # Where they were corrected before, there is room for the next correction.
+        *(f"{CORRECT.format(table)} <= {CORRECTED}" for table in PEERS.values()),
+    )
     return url
 
 
-def _empty(urls: dict[str, str]) -> None:
-    for url in urls.values():
-        execute(url, "TRUNCATE patients, scoring_queue", "CHECKPOINT")
+def _begin_alike(url: str, *first: str) -> None:
+    """As a night leaves it: the queue is empty."""
+    vacuum = f"VACUUM ANALYZE scoring_queue, {', '.join(PEERS.values())}"
+    execute(url, "DELETE FROM scoring_queue", *first, vacuum, "CHECKPOINT")
 
 
-def _vacuum(urls: dict[str, str]) -> None:
-    for url in urls.values():
-        execute(url, "VACUUM patients, scoring_queue", "CHECKPOINT")
+def _timed(url: str, table: str, write: Callable[[Session, str], object]) -> Ran:
+    with _session(url, table) as session:
+        began = time.perf_counter()
+        with session.transaction():
+            write(session, table)
+        return Ran(time.perf_counter() - began)
 
 
-def _check(url: str) -> None:
-    for table in ("patients", "scoring_queue"):
-        assert value(url, f"SELECT count(*) FROM {table}") == ROWS
+@contextmanager
+def _session(url: str, table: str) -> Iterator[Session]:
+    """One that has written single rows before: a trigger may keep the plans that it made for those."""
+    with psycopg.connect(plain(url), autocommit=True) as session:
+        with session.transaction():
+            for _ in range(BEFORE):
+                inserted = f"INSERT INTO {table} ({COLUMNS}) SELECT * FROM arriving LIMIT 1 RETURNING id"
+                (patient_id,) = session.execute(inserted).fetchone() or ()
+                session.execute(f"{CORRECT.format(table)} = {patient_id}")
+        yield session
 
 
-def _copy(url: str, path: Path) -> Ran:
-    return psql(url, f"\\copy patients ({COLUMNS}) FROM '{path}' WITH (FORMAT csv, HEADER)")
+def _check(url: str, written: int, peer: str) -> None:
+    waiting = value(url, "SELECT count(*) FROM scoring_queue")
+    assert waiting == (written if PEERS[peer] == "patients" else 0), waiting
 
 
-def _one_by_one(url: str, path: Path) -> Ran:
-    """On the server's side, so that no round trip hides what the triggers cost."""
-    with psycopg.connect(plain(url), autocommit=True) as connection:
-        connection.execute(f"CREATE UNLOGGED TABLE IF NOT EXISTS arriving AS SELECT {COLUMNS} FROM patients LIMIT 0")
-        connection.execute("TRUNCATE arriving")
-        with (
-            path.open("rb") as file,
-            connection.cursor().copy(f"COPY arriving ({COLUMNS}) FROM STDIN WITH (FORMAT csv, HEADER)") as copy,
-        ):
-            while block := file.read(1 << 20):
-                copy.write(block)
-    loop = f"""DO $$ DECLARE r RECORD; BEGIN
-        FOR r IN SELECT * FROM arriving LOOP
-            INSERT INTO patients ({COLUMNS}) VALUES ({", ".join("r." + name for name in COLUMNS.split(", "))});
-        END LOOP; END $$"""
-    return psql(url, loop)
+def _insert_all(session: Session, table: str) -> None:
+    session.execute(f"INSERT INTO {table} ({COLUMNS}) SELECT * FROM arriving")
+
+
+def _copy(file: bytes, session: Session, table: str) -> None:
+    with session.cursor().copy(f"COPY {table} ({COLUMNS}) FROM STDIN") as copy:
+        copy.write(file)
+
+
+def _insert_each(rows: list[tuple[float | None, ...]], session: Session, table: str) -> None:
+    _each(session, INSERT.format(table, ", ".join(["%s"] * len(SHIPPED.names))), rows)
+
+
+def _correct_all(session: Session, table: str) -> None:
+    session.execute(f"{CORRECT.format(table)} <= {CORRECTED}")
+
+
+def _correct_each(session: Session, table: str) -> None:
+    _each(session, f"{CORRECT.format(table)} = %s", [(1 + n * (ROWS // SINGLE),) for n in range(SINGLE)])
+
+
+def _each(session: Session, statement: str, rows: Iterable[tuple[float | None, ...]]) -> None:
+    cursor = session.cursor()
+    for row in rows:
+        cursor.execute(statement, row, prepare=True)
+
+
+def _on_sqlite(place: Place) -> Line:
+    """Each round on a file as `migrate` makes it."""
+    empty, written = (f"sqlite:///{place.folder / name}.db" for name in ("no_patients", "triggers"))
+    run_job("migrate", empty)
+    with sqlite3.connect(file_of(empty)) as connection:
+        made = "SELECT sql FROM sqlite_master WHERE tbl_name = 'patients' AND type IN ('table', 'index')"
+        for (statement,) in connection.execute(made).fetchall():
+            if statement is not None:
+                connection.execute(statement.replace("patients", "plain"))
+        connection.execute("DROP INDEX IF EXISTS ix_plain_unstamped")
+        rows = connection.execute(f"SELECT {MEASURED} FROM {series(empty, 1, ROWS)}").fetchall()
+    what = f"{ROWS:,} INSERTs in one transaction"
+    print(f"  {what}, SQLite", flush=True)
+    took = side_by_side(
+        {name: partial(_insert_many, file_of(written), table, rows) for name, table in PEERS.items()},
+        partial(shutil.copyfile, file_of(empty), file_of(written)),
+        partial(_check, written, ROWS),
+    )
+    return ratio(f"{what}, SQLite: {BESIDE}", took, *PEERS, "<=", 3.5)
+
+
+def _insert_many(path: Path, table: str, rows: list[tuple[float | None, ...]]) -> Ran:
+    connection = sqlite3.connect(path)
+    began = time.perf_counter()
+    with connection:
+        connection.executemany(INSERT.format(table, ", ".join("?" * len(SHIPPED.names))), rows)
+    took = time.perf_counter() - began
+    connection.close()
+    return Ran(took)
