@@ -10,8 +10,6 @@ from typing import Any
 
 import fasteners
 import msgspec
-from pima.training.judging import Challenger
-from pima.training.retraining import seed_of, settings_of_fit
 
 from pima.core.features import Features
 from pima.core.history import Split
@@ -19,6 +17,7 @@ from pima.model.compiled import CompiledModel
 from pima.model.libraries import Boundary
 from pima.scorer import Scorer
 from pima.settings.sections import Settings
+from pima.train.fit import Challenger, seed_of, settings_of_fit
 
 Fit = Callable[[Split, Settings, Features, Boundary], Challenger]
 

@@ -10,10 +10,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pima.alerting.background import BackgroundTelling
-from pima.alerting.sending import Message, Problem, send
-from pima.alerting.telling import Teller, Telling
-
+from pima.extras.alert_sending import Message, Problem, send
+from pima.extras.alerts import BackgroundTelling, Teller, Telling
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import AlertsSettings, Settings
 from tests.conftest import PATIENCE_SECONDS, Database, Ended, call, clean_environ, free_port, install_models, the_json

@@ -4,10 +4,10 @@ import hashlib
 from typing import Any
 
 import pytest
-from pima.training.retraining import read_history
 
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import Settings
+from pima.train.retraining import read_history
 from tests.conftest import FEATURE_NAMES, Database, call, insert_many, insert_patients, the_json
 from tests.jobs.ledger import document
 

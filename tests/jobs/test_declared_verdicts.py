@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from pima.training.retraining import read_history
 
 from pima.settings.reading import SHIPPED, read_settings
+from pima.train.retraining import read_history
 from tests.conftest import SALT, Database, call, insert_many, the_json
 from tests.jobs.declared import configuration
 

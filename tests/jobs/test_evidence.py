@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pima.training.retraining import read_history
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
 from pima.settings.sections import Settings
+from pima.train.retraining import read_history
 from tests.conftest import SHIPPED, Database, call, install_models, the_json
 from tests.jobs.ledger import document
 

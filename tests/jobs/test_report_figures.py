@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pima.reporting.exhibits import calibration
 
 from pima.core.wording import FIGURES
+from pima.report.contents import calibration
 from tests.conftest import Database, call, the_json
 
 Table = list[list[str]]

@@ -7,12 +7,11 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from pima.model.boundary import never
-from pima.training.judging import Challenger
-from pima.training.retraining import fit_challenger
 
 from pima.core.history import Side, Split
+from pima.model.libraries import never
 from pima.settings.sections import Settings
+from pima.train.fit import Challenger, fit_challenger
 from tests.bench.accuracy.shipped import shipped_rows
 from tests.conftest import FEATURES
 from tests.equal_fits import fingerprint, made_once

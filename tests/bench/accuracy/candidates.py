@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from pima.model.quiet import quiet_native_code
 
 from pima.core.arrays import Float64Array
+from pima.model.libraries import quiet_native_code
 from pima.model.recipes import RECIPES, Article, recipe_for
 from pima.settings.reading import SHIPPED, read_settings
 from tests.bench.accuracy.shipped import Rows

@@ -13,18 +13,9 @@ from typing import Any
 import psycopg
 from sqlalchemy.engine import make_url
 
-<<<<<<< HEAD
-from pima.settings.sections import DatabaseSettings, HoldoutSettings
-from pima.store.engine import make_engine
-from pima.store.schema import migrate
-from tests.bench.speed.around import COLUMNS, write_patients
-from tests.bench.speed.databases import execute, on_server, plain, psql, value
-from tests.bench.speed.measure import Line, Ran, ratio, seconds, side_by_side
-=======
-from pima.declaring import SHIPPED
+from pima.settings.reading import SHIPPED
 from tests.bench.speed.databases import MEASURED, execute, file_of, on_server, plain, series, value
 from tests.bench.speed.measure import ROUNDS, Line, Ran, ratio, run_job, side_by_side
->>>>>>> w-bench
 from tests.bench.speed.place import Place
 
 ROWS, CORRECTED, SINGLE, BEFORE = 200_000, 50_000, 2_500, 50

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from pima.training.retraining import fit_fingerprint, gate_fingerprint, seed_of
 
 from pima.core.features import Declaration, Feature, Outcome
 from pima.core.history import MOST_TWINS, History, Side, Split, as_taken, shortage, split, twins_of, unseen_by
 from pima.core.validation import Measurements
 from pima.settings.reading import read_settings
+from pima.train.fit import fit_fingerprint, seed_of
+from pima.train.gate import gate_fingerprint
 from tests.bench.accuracy.shipped import shipped_rows
 from tests.conftest import FEATURES, ROOT, SALT, SHIPPED
 from tests.unit.as_learned import as_learned

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pima.training.judging import gate_options
-from pima.training.retraining import gate_fingerprint
 
 from pima.core.contest import Contest, Measure
 from pima.core.promotion import Decision, GateOptions, Reason, chance_to_beat_majority, decide, rows_to_beat_majority
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import GateSettings, Settings
+from pima.train.gate import gate_fingerprint, gate_options
 
 OUTCOMES = np.array([0] * 6 + [1] * 4, dtype=np.int8)
 
