@@ -342,10 +342,15 @@ def test_a_trigger_of_the_clinics_own_that_tells_the_row_is_not_repeated(watched
             CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$
             BEGIN RAISE EXCEPTION 'bad row: %', NEW; END $$""")
         watched.database.execute("CREATE TRIGGER tells BEFORE INSERT ON patients FOR EACH ROW EXECUTE FUNCTION tell()")
-    else:
-        watched.database.execute(f"""
-            CREATE TRIGGER tells BEFORE INSERT ON patients BEGIN SELECT RAISE(ABORT, 'bad row: {NAME}'); END""")
-    watched.call("load", watched.file(HEADER, _cells()), exit_code=1)
+        watched.call("load", watched.file(HEADER, _cells()), exit_code=1)
+        return
+    # A job would refuse the trigger at its start.
+    watched.call("status", exit_code=0)
+    watched.database.execute(f"""
+        CREATE TRIGGER tells BEFORE INSERT ON patients BEGIN SELECT RAISE(ABORT, 'bad row: {NAME}'); END""")
+    with pytest.raises(PimaError) as caught:
+        insert_patients(watched.database, 1)
+    assert all(NAME not in text for text in _chain(caught.value))
 
 
 def _chain(error: BaseException | None) -> Iterator[str]:

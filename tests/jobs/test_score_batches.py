@@ -72,12 +72,12 @@ def test_a_batch_of_which_anything_can_not_be_written_waits_again(scored_databas
 
 
 def _refuse(database: Database, table: str, when: str) -> None:
-    """Somebody's own trigger: no such row may be written there, and of a run nothing about its progress."""
+    """Something of the clinic's own: no such row may be written there, and of a run nothing about its progress."""
     what = "UPDATE" if table == "runs" else "INSERT"
     if database.kind == "sqlite":
-        database.execute(f"""
-            CREATE TRIGGER someone_elses AFTER {what} ON {table} WHEN {when}
-            BEGIN SELECT RAISE(ABORT, 'no'); END""")
+        # By an index, since a trigger would be refused at the start: the smallest integer has no absolute value.
+        refused = f"abs(CASE WHEN {when.replace('NEW.', '')} THEN -9223372036854775808 ELSE 0 END)"
+        database.execute(f"CREATE INDEX someone_elses ON {table} ({refused})")
         return
     database.execute("""
         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$""")
