@@ -58,11 +58,7 @@ STARTING, AT_WORK = "a server that starts", "children at work"
     ("number", "running"),
     [
         (signal.SIGTERM, STARTING),
-        (signal.SIGKILL, AT_WORK),
-        pytest.param(signal.SIGTERM, AT_WORK, marks=pytest.mark.at_length),
-        pytest.param(signal.SIGKILL, STARTING, marks=pytest.mark.at_length),
-        pytest.param(signal.SIGINT, STARTING, marks=pytest.mark.at_length),
-        pytest.param(signal.SIGINT, AT_WORK, marks=pytest.mark.at_length),
+        pytest.param(signal.SIGKILL, AT_WORK, marks=pytest.mark.at_length),
     ],
 )
 def test_ended_at_any_moment_it_leaves_no_server_and_no_folder_behind(
