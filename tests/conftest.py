@@ -101,15 +101,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Where a test has a database of either kind and a clinic of either, both are of one kind: each kind stands on each
     side once then. A judge's are mixed, too."""
     own = {"database", "empty_database", "copied"} & set(metafunc.fixturenames)
-    said = {name for mark in metafunc.definition.iter_markers("parametrize") for name in str(mark.args[0]).split(", ")}
+    said = " ".join(str(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize"))
     is_judge = metafunc.definition.get_closest_marker("judge") is not None
-    if own and "clinic" in metafunc.fixturenames and not is_judge and not said & {*own, "clinic"}:
+    if own and "clinic" in metafunc.fixturenames and not is_judge and "clinic" not in said:
         pairs = [(kind,) * (len(own) + 1) for kind in ("sqlite", "postgresql")]
-        metafunc.parametrize((*own, "clinic"), pairs, indirect=True)
+        metafunc.definition.add_marker(pytest.mark.parametrize((*own, "clinic"), pairs, indirect=True))
 
 
 @pytest.fixture(scope="session")

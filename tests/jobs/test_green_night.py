@@ -227,19 +227,6 @@ def test_a_source_that_has_bad_rows_every_night_is_told_of_new_ones_alone(servic
     assert service.told().startswith("27 of the 27 rows")
 
 
-@on_sqlite
-def test_bad_rows_that_go_and_come_again_without_a_good_night_between_are_new(service: Service) -> None:
-    service.clinic.insert(12, seed=2, **WRONG_UNIT)
-    service.clinic.insert(70, seed=3)
-    service.night()
-    assert service.told() == ""
-    service.clinic.execute("DELETE FROM visits WHERE glucose_mmol = 90")
-    service.night()
-    service.clinic.insert(12, seed=4, **WRONG_UNIT)
-    service.night()
-    assert service.told().startswith("12 of the 12 rows")
-
-
 def test_small_nights_add_up_and_empty_ones_change_nothing(service: Service) -> None:
     for night in range(1, 4):
         insert_patients(service.database, 3, age=None)

@@ -116,23 +116,6 @@ def test_of_keys_of_another_type_it_is_told_of_which(
     refused(sqlite, clinic, 2, "in 2 rows the key (visit_id)", told)
 
 
-def test_a_key_without_a_value_is_refused_beside_sound_ones(sqlite: Database, clinic: Clinic) -> None:
-    _key_is(clinic, "TEXT", "text")
-    clinic.insert(1, visit_id=None)
-    clinic.insert(1, seed=2, visit_id="")
-    clinic.insert(1, seed=3, visit_id="x" * 201)
-    clinic.insert(5, seed=4)
-    refused(sqlite, clinic, 2, "in 3 rows")
-
-
-def test_keys_that_differ_in_case_are_two_rows(sqlite: Database, clinic: Clinic) -> None:
-    _key_is(clinic, "TEXT", "text")
-    clinic.insert(1, visit_id="a-17")
-    clinic.insert(1, seed=2, visit_id="A-17")
-    assert counts(clinic.pulled(sqlite)) == {"inserted": 2}
-    assert counts(clinic.pulled(sqlite)) == {"unchanged": 2}
-
-
 def test_keys_that_differ_in_trailing_spaces_alone_are_the_same_twice(sqlite: Database, clinic: Clinic) -> None:
     _key_is(clinic, "TEXT", "text")
     clinic.insert(1, visit_id=f"{CANARY} ")

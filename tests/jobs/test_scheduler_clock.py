@@ -129,14 +129,6 @@ def test_downtime_is_caught_up_by_one_run(ran_before: Database) -> None:
     assert _scheduled(ran_before, "trigger")[-1] == ("catch_up",)
 
 
-def test_without_catching_up_the_ledger_says_what_was_missed(ran_before: Database) -> None:
-    clock = Clock()
-    _scheduler(ran_before, clock, TRUE)
-    clock.now += timedelta(days=2)
-    _settled(_scheduler(ran_before, clock, TRUE, _with(NIGHTLY, catch_up="none")))
-    assert _scheduled(ran_before, "status, error_code") == [("missed", "nobody_was_there")] * 2
-
-
 def test_an_edited_schedule_fires_nothing_by_itself(ran_before: Database) -> None:
     clock = Clock()
     _scheduler(ran_before, clock, TRUE)
