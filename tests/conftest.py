@@ -10,7 +10,6 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator
@@ -18,7 +17,6 @@ from contextlib import ExitStack, contextmanager, nullcontext, redirect_stderr, 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,6 +99,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left = [item for item in items if item.get_closest_marker("at_length")]
         items[:] = [item for item in items if item not in left]
         config.hook.pytest_deselected(items=left)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Where a test has a database of either kind and a clinic of either, both are of one kind: each kind stands on each
+    side once then. A judge's are mixed, too."""
+    own = {"database", "empty_database", "copied"} & set(metafunc.fixturenames)
+    said = " ".join(str(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize"))
+    is_judge = metafunc.definition.get_closest_marker("judge") is not None
+    if own and "clinic" in metafunc.fixturenames and not is_judge and "clinic" not in said:
+        pairs = [(kind,) * (len(own) + 1) for kind in ("sqlite", "postgresql")]
+        metafunc.definition.add_marker(pytest.mark.parametrize((*own, "clinic"), pairs, indirect=True))
 
 
 @pytest.fixture(scope="session")
@@ -721,32 +731,15 @@ def insert_many(database: Database, rows: int, glucose: str = "100 + n % 50") ->
 
 
 @pytest.fixture
-def receiver() -> Iterator[tuple[str, list[str]]]:
-    """A web server that remembers what it was asked for."""
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", asked
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-@pytest.fixture
 def listener() -> "Iterator[AlertReceiver]":
     """Somebody whom alerts are sent to."""
     from tests.jobs.alert_receiver import alert_receiver
 
     with alert_receiver() as found:
         yield found
+
+
+@pytest.fixture
+def receiver(listener: "AlertReceiver") -> tuple[str, list[str]]:
+    """The address of the same one, and what it was asked for there."""
+    return f"http://127.0.0.1:{listener.port}", listener.pinged

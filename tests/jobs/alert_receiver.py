@@ -1,4 +1,4 @@
-"""Somebody who is told of things: a web server that takes what apprise sends to json://, or refuses it, or hangs."""
+"""Somebody who is told of things: a web server that takes pings, and takes or refuses what apprise sends, or hangs."""
 
 import json
 import threading
@@ -17,6 +17,8 @@ class AlertReceiver:
 
     port: int
     got: list[dict[str, Any]] = field(default_factory=list)
+    pinged: list[str] = field(default_factory=list)
+    """The paths that were asked for."""
     status: int = 200
     hangs_after: int | None = None
     """So many messages are answered, further ones never."""
@@ -48,6 +50,11 @@ def alert_receiver() -> Iterator[AlertReceiver]:
         def do_POST(self) -> None:
             message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             self.send_response(receiver.take(message))
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            receiver.pinged.append(self.path)
+            self.send_response(200)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:

@@ -33,3 +33,9 @@ def refused(database: Database, clinic: Clinic, exit_code: int, *named: str, **e
 def no_value(ended: Ended) -> None:
     assert CANARY not in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
+
+
+def loosely(clinic: Clinic, column: str, kind: str = "TEXT") -> None:
+    """A column of the table may hold texts; on SQLite it may already."""
+    if clinic.kind == "postgresql":
+        clinic.execute(f"ALTER TABLE visits ALTER {column} TYPE {kind} USING {column}::text::{kind}")

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pima.core.features import Feature
-from pima.core.identifiers import LARGEST_GIVEN_ID, LARGEST_ID
+from pima.core.identifiers import LARGEST_GIVEN_ID
 from pima.intake.patient_rows import BLOCK_ROWS
 from tests.conftest import FEATURE_NAMES, FEATURES, SOUND, Database, Ended, call, insert_patients, the_json
 from tests.jobs.patient_files import GOOD, HEADER, ID_HEADER, OTHER, THIRD, counts, write
@@ -51,60 +51,51 @@ def with_cell(column: str, cell: str) -> str:
     return ",".join(cells)
 
 
+# How a file is written is no matter of the database.
 # ---- one bad line -----------------------------------------------------------------------------------------------
 
 BAD_LINES: list[Any] = [
     pytest.param(with_cell("glucose", "Canary-Smith"), "not_a_number (glucose)", id="text"),
-    pytest.param(with_cell("glucose", " "), "not_a_number (glucose)", id="a space"),
     pytest.param(with_cell("insulin", "1_000"), "not_a_number (insulin)", id="underscore"),
     pytest.param(with_cell("glucose", '"85"Canary'), "half_written_line", id="text behind a closing quote"),
     pytest.param(with_cell("glucose", '"85'), "half_written_line", id="a quote that is never closed"),
     pytest.param(with_cell("age", "٥٠"), "not_a_number (age)", id="Arabic digits"),
-    pytest.param(with_cell("age", "５０"), "not_a_number (age)", id="full-width digits"),
     pytest.param(with_cell("bmi", "33,6").replace("33,6", '"33,6"'), "not_a_number (bmi)", id="decimal comma"),
-    pytest.param(with_cell("glucose", "0x94"), "not_a_number (glucose)", id="hexadecimal"),
     pytest.param(with_cell("bmi", "nan"), "not_finite (bmi)", id="NaN"),
-    pytest.param(with_cell("bmi", "-Infinity"), "not_finite (bmi)", id="infinity"),
     pytest.param(with_cell("bmi", "1e999"), "not_finite (bmi)", id="overflow"),
     pytest.param(with_cell("glucose", "601"), "out_of_range (glucose)", id="too high"),
     pytest.param(with_cell("glucose", "-1"), "out_of_range (glucose)", id="negative"),
     pytest.param(with_cell("age", "0"), "out_of_range (age)", id="zero that is no missing value"),
     pytest.param(with_cell("outcome", "2"), "bad_outcome (outcome)", id="outcome 2"),
-    pytest.param(with_cell("outcome", "0.5"), "bad_outcome (outcome)", id="outcome 0.5"),
-    pytest.param(with_cell("outcome", "nan"), "not_finite (outcome)", id="outcome NaN"),
-    pytest.param(with_cell("outcome", "yes"), "not_a_number (outcome)", id="outcome yes"),
     pytest.param(GOOD.rpartition(",")[0], "wrong_field_count", id="ragged, short"),
     pytest.param(GOOD + ",1", "wrong_field_count", id="ragged, long"),
     pytest.param(with_cell("glucose", "1" * 1_001), "field_too_long (glucose)", id="a long field"),
     pytest.param(with_cell("glucose", "9" * 1_000_000), "field_too_long", id="1 MB in a field"),
-    pytest.param(with_cell("glucose", '"' + "9" * 1_000_000 + '"'), "field_too_long", id="1 MB in quotes"),
     pytest.param(with_cell("glucose", "14\x008"), "nul_byte (glucose)", id="NUL byte"),
-    pytest.param(with_cell("glucose", "\x00"), "nul_byte (glucose)", id="NUL byte alone"),
     pytest.param(with_cell("age", "fünfzig").encode("latin-1"), "not_utf8 (age)", id="Latin-1"),
-    pytest.param(with_cell("age", "50\x85").encode("latin-1"), "not_utf8 (age)", id="half a character"),
 ]
 
 
 @pytest.mark.parametrize(("bad", "report"), BAD_LINES)
 def test_a_bad_line_refuses_the_file_and_partial_leaves_out_just_it(
-    database: Database, tmp_path: Path, bad: str | bytes, report: str
+    sqlite: Database, tmp_path: Path, bad: str | bytes, report: str
 ) -> None:
     # A good line and another bad one behind it show that the numbering and the reading go on.
     file = write(tmp_path, HEADER, GOOD, bad, OTHER, "1,2,3", THIRD)
-    ended = refused(database, file)
+    ended = refused(sqlite, file)
     assert "2 bad lines" in ended.stderr
     assert names(ended.stderr, 3, report)
     assert names(ended.stderr, 5, "wrong_field_count")
     assert "Canary" not in ended.stderr
-    result = loaded(database, file, "--partial")
+    result = loaded(sqlite, file, "--partial")
     assert (result["inserted"], result["refused"]) == (3, 2)
     assert [line["line"] for line in result["bad_lines"]] == [3, 5]
     assert result["refused_by_reason"].keys() == {report.split()[0], "wrong_field_count"}
-    assert database.execute("SELECT glucose FROM patients ORDER BY id") == [(148,), (85,), (183,)]
+    assert sqlite.execute("SELECT glucose FROM patients ORDER BY id") == [(148,), (85,), (183,)]
 
 
-TOO_LARGE = [str(LARGEST_GIVEN_ID + 1), str(LARGEST_ID), str(2**63 - 1), str(2**63), "9" * 25]
-BAD_IDS = ["0", "-7", "seven", "1e3", "7.0", "+7", "", "7_0", *TOO_LARGE]
+TOO_LARGE = [str(LARGEST_GIVEN_ID + 1), str(2**63), "9" * 25]
+BAD_IDS = ["0", "-7", "seven", "7.0", "+7", "", *TOO_LARGE]
 A_BAD_ID = f"bad_id (id): an id is a whole number from 1 to {LARGEST_GIVEN_ID}, "
 
 
@@ -112,13 +103,13 @@ A_BAD_ID = f"bad_id (id): an id is a whole number from 1 to {LARGEST_GIVEN_ID}, 
     ("bad_id", "reason"),
     [*((bad_id, A_BAD_ID) for bad_id in BAD_IDS), ("७", A_BAD_ID.replace("bad_id", "not_a_number"))],
 )
-def test_a_bad_id_refuses_the_file(database: Database, tmp_path: Path, bad_id: str, reason: str) -> None:
+def test_a_bad_id_refuses_the_file(sqlite: Database, tmp_path: Path, bad_id: str, reason: str) -> None:
     file = write(tmp_path, ID_HEADER, f"5,{GOOD}", f"{bad_id},{OTHER}")
-    report = refused(database, file).stderr
+    report = refused(sqlite, file).stderr
     assert "1 bad line (" in report
     assert f"  line 3: {reason}" in report
-    assert loaded(database, file, "--partial")["inserted"] == 1
-    assert database.execute("SELECT id FROM patients") == [(5,)]
+    assert loaded(sqlite, file, "--partial")["inserted"] == 1
+    assert sqlite.execute("SELECT id FROM patients") == [(5,)]
 
 
 def test_an_id_that_stands_twice_in_the_file_is_refused_at_its_second_line(database: Database, tmp_path: Path) -> None:
@@ -130,26 +121,24 @@ def test_an_id_that_stands_twice_in_the_file_is_refused_at_its_second_line(datab
     assert database.execute("SELECT id, glucose FROM patients ORDER BY id") == [(5, 148), (6, 85)]
 
 
-def test_an_id_that_stands_twice_far_apart_is_found(database: Database, tmp_path: Path) -> None:
+def test_an_id_that_stands_twice_far_apart_is_found(sqlite: Database, tmp_path: Path) -> None:
     lines = [f"{n},{GOOD}" for n in range(1, BLOCK_ROWS + 2)]
     file = write(tmp_path, ID_HEADER, *lines, f"1,{OTHER}")
-    assert f"  line {BLOCK_ROWS + 3}: duplicate_id (id)" in refused(database, file).stderr
+    assert f"  line {BLOCK_ROWS + 3}: duplicate_id (id)" in refused(sqlite, file).stderr
 
 
-def test_a_half_written_last_line_is_refused(database: Database, tmp_path: Path) -> None:
+def test_a_half_written_last_line_is_refused(sqlite: Database, tmp_path: Path) -> None:
     whole = Path(write(tmp_path, HEADER, GOOD, OTHER)).read_bytes()
     for cut, reason in ((2, "half_written_line"), (4, "wrong_field_count"), (5, "half_written_line")):
         path = tmp_path / "cut.csv"
         path.write_bytes(whole[:-cut])
-        assert (
-            f"1 bad line (--partial would load the others):\n  line 3: {reason}" in refused(database, str(path)).stderr
-        )
+        assert f"1 bad line (--partial would load the others):\n  line 3: {reason}" in refused(sqlite, str(path)).stderr
 
 
-def test_bad_lines_are_counted_by_reason_with_the_first_of_them(database: Database, tmp_path: Path) -> None:
+def test_bad_lines_are_counted_by_reason_with_the_first_of_them(sqlite: Database, tmp_path: Path) -> None:
     lines = [GOOD, with_cell("glucose", "7177")] * 25 + [with_cell("age", "7177"), "1,2", "1,2"]
     file = write(tmp_path, HEADER, *lines)
-    report = refused(database, file).stderr
+    report = refused(sqlite, file).stderr
     missing = "or 0 or nothing where not measured"
     assert report.splitlines() == [
         f"error: {file}: refused, nothing was loaded. 28 bad lines (--partial would load the others):",
@@ -157,7 +146,7 @@ def test_bad_lines_are_counted_by_reason_with_the_first_of_them(database: Databa
         "  line 52: out_of_range (age): expected 18 to 120 (years)",
         "  2 lines (53, 54): wrong_field_count: expected as many cells as the first line has",
     ]
-    result = loaded(database, file, "--partial")
+    result = loaded(sqlite, file, "--partial")
     assert (result["inserted"], result["refused"], len(result["bad_lines"])) == (25, 28, 20)
     assert result["refused_by_reason"] == {"out_of_range": 26, "wrong_field_count": 2}
     rules = [(rule["reason"], rule["field"], rule["lines"], rule["first_lines"]) for rule in result["broken_rules"]]
@@ -169,27 +158,6 @@ def test_bad_lines_are_counted_by_reason_with_the_first_of_them(database: Databa
     assert "7177" not in report + str(result)
 
 
-DIGITS = "expected digits, with a point before decimals, or nothing where it is not known"
-
-
-@pytest.mark.parametrize(
-    ("column", "cell", "told"),
-    [
-        ("bmi", "NULL", f"not_a_number (bmi): {DIGITS}"),
-        ("bmi", "nan", "not_finite (bmi): expected a finite number, or nothing where it is not known"),
-        ("outcome", "yes", "not_a_number (outcome): expected 0, 1 or nothing"),
-        ("outcome", "nan", "not_finite (outcome): expected 0, 1 or nothing"),
-        ("outcome", "\0", "nul_byte (outcome): expected 0, 1 or nothing"),
-        ("outcome", "1" * 1_001, "field_too_long (outcome): a cell has at most 1,000 characters"),
-    ],
-)
-def test_what_would_have_been_right_in_that_column_is_told(
-    sqlite: Database, tmp_path: Path, column: str, cell: str, told: str
-) -> None:
-    report = refused(sqlite, write(tmp_path, HEADER, with_cell(column, cell))).stderr
-    assert f"  line 2: {told}" in report
-
-
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.name)
 def test_a_range_error_names_the_range_and_the_unit(sqlite: Database, tmp_path: Path, feature: Feature) -> None:
     report = refused(sqlite, write(tmp_path, HEADER, with_cell(feature.name, "7177"))).stderr
@@ -199,22 +167,17 @@ def test_a_range_error_names_the_range_and_the_unit(sqlite: Database, tmp_path: 
 
 
 # ---- bad as a whole -----------------------------------------------------------------------------------------------
-# How a file is written is no matter of the database.
-
 BAD_FILES: list[Any] = [
     pytest.param(b"", "empty_file", id="empty"),
     pytest.param(b"\xef\xbb\xbf", "", id="a byte order mark only"),
-    pytest.param(b"\n\n\r\n", "", id="blank lines only"),
     pytest.param(b",,,,,,,,\n  \n", "nothing but blank lines (empty_file)", id="a spreadsheet's blank rows only"),
     pytest.param(f"{HEADER}\n,,,,,,,,\n".encode(), "empty_file", id="header and a blank row"),
-    pytest.param(f"{HEADER}\n".encode(), "empty_file", id="header only"),
     pytest.param(f"{HEADER},name\n{GOOD},1\n".encode(), 'Column 10 "name" .* (unknown_column)', id="unknown column"),
     pytest.param(f"{HEADER},GLUCOSE\n{GOOD},1\n".encode(), "Column 10 .* (duplicate_column)", id="duplicate column"),
     pytest.param(f"{HEADER},class\n{GOOD},1\n".encode(), "Column 10 .* (duplicate_column)", id="duplicate by alias"),
     pytest.param(f"{HEADER},\n{GOOD},1\n".encode(), "Column 10 .* (unknown_column)", id="a column without a name"),
     pytest.param(f"{HEADER.replace('bmi,', '')}\n1,85,66,29,0,0.351,31,0\n".encode(), "missing: bmi", id="no bmi"),
     pytest.param(b"glucose\n100\n", "missing: pregnancies", id="one column"),
-    pytest.param(b"outcome\n1\n", "missing: pregnancies", id="outcomes without ids"),
     pytest.param(f"{GOOD},7\n".encode(), "10 fields", id="no header and ten columns"),
     pytest.param(b"6,148,Canary-Smith,35,0,33.6,0.627,50,1\n", "Column", id="no header and text"),
     pytest.param(
@@ -230,7 +193,6 @@ BAD_FILES: list[Any] = [
     pytest.param(b'\xef\xbb\xbf\n {"glucose": 148}\n', "JSON", id="JSON with a byte order mark"),
     pytest.param(f'"{HEADER}\n{GOOD}\n'.encode(), "", id="open quote in the header"),
     pytest.param(b"9" * 1_000_000, "", id="one megabyte of digits"),
-    pytest.param(b"PK\x03\x04" + bytes(range(256)) * 40, "", id="some other format"),
     pytest.param(b"PAR1", "Parquet", id="the first four bytes of Parquet"),
     pytest.param(b"PAR1" + b"\0" * 100 + b"PAR1", "Parquet", id="Parquet's frame without a content"),
 ]
@@ -248,15 +210,15 @@ def test_a_bad_file_is_refused(sqlite: Database, tmp_path: Path, content: bytes,
 
 
 @pytest.mark.parametrize(("name", "report"), [("absent.csv", "No such file"), (".", "directory")])
-def test_what_is_no_file_is_refused(database: Database, tmp_path: Path, name: str, report: str) -> None:
-    assert report in refused(database, str(tmp_path / name)).stderr
+def test_what_is_no_file_is_refused(sqlite: Database, tmp_path: Path, name: str, report: str) -> None:
+    assert report in refused(sqlite, str(tmp_path / name)).stderr
 
 
-def test_a_file_of_nothing_but_ids_changes_nothing(database: Database, tmp_path: Path) -> None:
-    insert_patients(database, 1, first_id=5)
-    ended = call(database, "load", write(tmp_path, "id", "5"))
+def test_a_file_of_nothing_but_ids_changes_nothing(sqlite: Database, tmp_path: Path) -> None:
+    insert_patients(sqlite, 1, first_id=5)
+    ended = call(sqlite, "load", write(tmp_path, "id", "5"))
     assert (ended.exit_code, "It has ids and nothing else" in ended.stderr) == (2, True), ended.stderr
-    assert database.value("SELECT count(*) FROM patients") == 1
+    assert sqlite.value("SELECT count(*) FROM patients") == 1
 
 
 # ---- what is fine ---------------------------------------------------------------------------------------------------
@@ -300,10 +262,10 @@ def test_an_empty_cell_of_a_new_patient_is_missing(database: Database, tmp_path:
     assert database.value("SELECT count(*) FROM scoring_queue") == 1
 
 
-def test_a_file_whose_name_is_no_utf8_can_be_loaded(database: Database, tmp_path: Path) -> None:
+def test_a_file_whose_name_is_no_utf8_can_be_loaded(sqlite: Database, tmp_path: Path) -> None:
     path = os.fsencode(tmp_path) + b"/caf\xe9.csv"
     Path(os.fsdecode(path)).write_text(f"{HEADER}\n{GOOD}\n1,2\n")
-    ended = call(database, "load", "--partial", os.fsdecode(path))
+    ended = call(sqlite, "load", "--partial", os.fsdecode(path))
     assert ended.exit_code == 0, ended.stderr
 
 
@@ -330,10 +292,10 @@ def test_of_a_file_without_a_good_line_nothing_was_loaded_before(database: Datab
         assert (found["inserted"], found["refused"]) == (0, 1)
 
 
-def test_the_same_file_twice_in_one_command_is_refused(database: Database, tmp_path: Path) -> None:
+def test_the_same_file_twice_in_one_command_is_refused(sqlite: Database, tmp_path: Path) -> None:
     file = write(tmp_path, HEADER, GOOD)
-    refused(database, file, file, error="file_loaded_before")
-    refused(database, file, write(tmp_path, HEADER, GOOD, name="copy.csv"), error="file_loaded_before")
+    refused(sqlite, file, file, error="file_loaded_before")
+    refused(sqlite, file, write(tmp_path, HEADER, GOOD, name="copy.csv"), error="file_loaded_before")
 
 
 @pytest.mark.parametrize(
@@ -360,27 +322,27 @@ def test_the_same_file_saved_in_another_way_is_refused_too(
     assert loaded(sqlite, str(after), "--again")["inserted"] == 2
 
 
-def test_lines_that_are_broken_elsewhere_are_another_file(database: Database, tmp_path: Path) -> None:
-    loaded(database, write(tmp_path, HEADER, with_cell("outcome", ""), f"1{GOOD}"))
-    assert loaded(database, write(tmp_path, HEADER, with_cell("outcome", "1"), GOOD))["inserted"] == 2
+def test_lines_that_are_broken_elsewhere_are_another_file(sqlite: Database, tmp_path: Path) -> None:
+    loaded(sqlite, write(tmp_path, HEADER, with_cell("outcome", ""), f"1{GOOD}"))
+    assert loaded(sqlite, write(tmp_path, HEADER, with_cell("outcome", "1"), GOOD))["inserted"] == 2
 
 
 ONLY_THE_REFUSED = "load only those that were refused, corrected, in a file of their own"
 
 
 def test_after_a_partial_load_a_file_without_ids_is_not_to_be_loaded_as_a_whole(
-    database: Database, tmp_path: Path
+    sqlite: Database, tmp_path: Path
 ) -> None:
     bad = write(tmp_path, HEADER, GOOD, "1,2", name="bad.csv")
     sound = write(tmp_path, HEADER, OTHER, name="sound.csv")
     nothing_good = write(tmp_path, HEADER, "1,2", name="nothing.csv")
     with_ids = write(tmp_path, ID_HEADER, f"5,{GOOD}", "1,2", name="ids.csv")
-    ended = call(database, "load", "--partial", bad, sound, nothing_good, with_ids)
+    ended = call(sqlite, "load", "--partial", bad, sound, nothing_good, with_ids)
     assert ended.exit_code == 0
     told = [line for line in ended.stdout.splitlines() if ONLY_THE_REFUSED in line]
     assert len(told) == 1
     assert told[0].startswith(f"{bad}: its good lines are in, and it has no ids: ")
-    assert loaded(database, "--partial", "--again", bad, sound)["partly_loaded"] == [bad]
+    assert loaded(sqlite, "--partial", "--again", bad, sound)["partly_loaded"] == [bad]
 
 
 def test_the_same_file_with_ids_is_unchanged_the_second_time(database: Database, tmp_path: Path) -> None:
@@ -459,10 +421,10 @@ def test_a_good_parquet_file_is_loaded(database: Database, tmp_path: Path) -> No
     refused(database, str(tmp_path / "patients.parquet"), error="file_loaded_before")
 
 
-def test_rows_without_any_value_are_no_patients(database: Database, tmp_path: Path) -> None:
+def test_rows_without_any_value_are_no_patients(sqlite: Database, tmp_path: Path) -> None:
     columns = {name: [value, None] for name, value in SOUND.items()} | {"outcome": [1, None]}
-    assert loaded(database, parquet(tmp_path, **columns))["inserted"] == 1
-    assert loaded(database, write(tmp_path, ID_HEADER, f"5,{GOOD}", ",,,,,,,,,"))["inserted"] == 1
+    assert loaded(sqlite, parquet(tmp_path, **columns))["inserted"] == 1
+    assert loaded(sqlite, write(tmp_path, ID_HEADER, f"5,{GOOD}", ",,,,,,,,,"))["inserted"] == 1
 
 
 @pytest.mark.parametrize(
@@ -475,9 +437,9 @@ def test_rows_without_any_value_are_no_patients(database: Database, tmp_path: Pa
     ],
     ids=lambda array: str(array.type),
 )
-def test_an_outcome_may_have_any_type_that_holds_0_and_1(database: Database, tmp_path: Path, outcome: pa.Array) -> None:
-    loaded(database, parquet(tmp_path, outcome=outcome))
-    assert database.execute("SELECT outcome FROM patients ORDER BY id") == [(0,), (1,), (None,)]
+def test_an_outcome_may_have_any_type_that_holds_0_and_1(sqlite: Database, tmp_path: Path, outcome: pa.Array) -> None:
+    loaded(sqlite, parquet(tmp_path, outcome=outcome))
+    assert sqlite.execute("SELECT outcome FROM patients ORDER BY id") == [(0,), (1,), (None,)]
 
 
 @pytest.mark.parametrize(
@@ -505,16 +467,14 @@ def test_an_outcome_may_have_any_type_that_holds_0_and_1(database: Database, tmp
         ({"id": [5, 6, 7], "bmi": None}, "  3 lines (1, 2, 3): new_patient_without_measurements (bmi)"),
     ],
 )
-def test_a_bad_parquet_file_is_refused(
-    database: Database, tmp_path: Path, changed: dict[str, Any], report: str
-) -> None:
-    ended = refused(database, parquet(tmp_path, **changed))
+def test_a_bad_parquet_file_is_refused(sqlite: Database, tmp_path: Path, changed: dict[str, Any], report: str) -> None:
+    ended = refused(sqlite, parquet(tmp_path, **changed))
     assert report in ended.stderr
     assert "Canary" not in ended.stderr
 
 
-def test_a_parquet_file_without_rows_is_refused(database: Database, tmp_path: Path) -> None:
-    assert "empty_file" in refused(database, parquet(tmp_path, rows=0)).stderr
+def test_a_parquet_file_without_rows_is_refused(sqlite: Database, tmp_path: Path) -> None:
+    assert "empty_file" in refused(sqlite, parquet(tmp_path, rows=0)).stderr
 
 
 @pytest.mark.parametrize(
@@ -525,12 +485,7 @@ def test_a_parquet_file_without_rows_is_refused(database: Database, tmp_path: Pa
         pytest.param(lambda content: content[:4] + b"\xff" * 300 + content[304:], id="overwritten in the middle"),
     ],
 )
-def test_a_damaged_parquet_file_is_refused(
-    database: Database, tmp_path: Path, damaged: Callable[[bytes], bytes]
-) -> None:
+def test_a_damaged_parquet_file_is_refused(sqlite: Database, tmp_path: Path, damaged: Callable[[bytes], bytes]) -> None:
     path = Path(parquet(tmp_path))
     path.write_bytes(damaged(path.read_bytes()))
-    assert "half_written_line" in refused(database, str(path)).stderr
-
-
-# ---- the database goes away in the middle ---------------------------------------------------------------------------
+    assert "half_written_line" in refused(sqlite, str(path)).stderr

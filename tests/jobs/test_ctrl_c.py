@@ -21,7 +21,7 @@ def _held_while_it_imports(module: str, *arguments: str) -> subprocess.Popen[byt
     return process
 
 
-@pytest.mark.parametrize("module", ["jobs.load", "jobs.scheduler", "jobs.demo"])
+@pytest.mark.parametrize("module", ["jobs.load", "jobs.demo"])
 def test_ctrl_c_during_the_imports_ends_a_command_without_a_traceback(module: str) -> None:
     process = _held_while_it_imports(module, "--help")
     process.send_signal(signal.SIGINT)

@@ -14,6 +14,8 @@ from tests.jobs.declared import ADDED, DECLARED, configuration, csv_file
 from tests.jobs.ledger import document
 
 pytestmark = pytest.mark.usefixtures("equal_fits_once")
+# How a column is made and its rows are written, the tests without it show on both.
+on_sqlite = pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
@@ -64,6 +66,7 @@ def test_from_a_csv_file_to_a_champion_and_predictions(
     assert call(database, "requeue", "--config", config).stdout.startswith("0 row versions")
 
 
+@on_sqlite
 def test_labels_are_their_codes_and_others_are_refused(clinic: tuple[Database, str], tmp_path: Path) -> None:
     database, config = clinic
     file = tmp_path / "rows.csv"
@@ -80,6 +83,7 @@ def test_labels_are_their_codes_and_others_are_refused(clinic: tuple[Database, s
     assert "often" not in refused.stderr
 
 
+@on_sqlite
 def test_a_file_without_a_header_has_codes_and_no_labels(clinic: tuple[Database, str], tmp_path: Path) -> None:
     database, config = clinic
     file = tmp_path / "rows.csv"
@@ -92,6 +96,7 @@ def test_a_file_without_a_header_has_codes_and_no_labels(clinic: tuple[Database,
     assert "CANARY" not in refused.stderr
 
 
+@on_sqlite
 @pytest.mark.parametrize("as_dictionary", [False, True])
 def test_a_parquet_file_may_have_labels_or_codes(
     clinic: tuple[Database, str], tmp_path: Path, as_dictionary: bool
@@ -109,7 +114,8 @@ def test_a_parquet_file_may_have_labels_or_codes(
     assert "CANARY" not in refused.stderr
 
 
-def test_two_hundred_features_and_five_hundred_inputs(empty_database: Database, tmp_path: Path) -> None:
+def test_two_hundred_features_and_five_hundred_inputs(sqlite: Database, tmp_path: Path) -> None:
+    sqlite.remove_schema()
     draw = random.Random(1)  # noqa: S311
     codes = ", ".join(f'{code} = "label {code}"' for code in range(39))
     numbers = [f'[[feature]]\nname = "x{n}"\nlow = 0\nhigh = 9\nmay_be_missing = true\n' for n in range(192)]
@@ -124,18 +130,19 @@ def test_two_hundred_features_and_five_hundred_inputs(empty_database: Database, 
             lines.append(",".join([*map(str, cells), str(int(cells[0] > 4)) if labelled else ""]))
         file.write_text("\n".join(lines) + "\n")
 
-    assert call(empty_database, "migrate", "--config", config).exit_code == 0
+    assert call(sqlite, "migrate", "--config", config).exit_code == 0
     write(400, labelled=True)
-    assert call(empty_database, "load", "--config", config, str(file)).exit_code == 0
-    retrained = call(empty_database, "retrain", "--config", config, "--json")
+    assert call(sqlite, "load", "--config", config, str(file)).exit_code == 0
+    retrained = call(sqlite, "retrain", "--config", config, "--json")
     assert (retrained.exit_code, the_json(retrained)["verdict"]) == (0, "promoted"), retrained
     write(50, labelled=False)
-    assert call(empty_database, "load", "--config", config, str(file)).exit_code == 0
-    empty_database.execute("UPDATE patients SET x191 = 99 WHERE outcome IS NULL AND id % 10 = 0")
-    scored = the_json(call(empty_database, "score", "--config", config, "--json"))
+    assert call(sqlite, "load", "--config", config, str(file)).exit_code == 0
+    sqlite.execute("UPDATE patients SET x191 = 99 WHERE outcome IS NULL AND id % 10 = 0")
+    scored = the_json(call(sqlite, "score", "--config", config, "--json"))
     assert (scored["predicted"], scored["rejected_by_reason"]) == (45, {"out_of_range": 5})
 
 
+@on_sqlite
 def test_another_declaration_than_the_databases_is_refused_with_the_first_difference(
     clinic: tuple[Database, str], tmp_path: Path
 ) -> None:
@@ -224,6 +231,7 @@ def test_a_wider_range_scores_again_what_it_lets_in_and_a_narrower_one_says_what
     assert database.value("SELECT count(*) FROM rejections") == 1
 
 
+@on_sqlite
 def test_what_stands_in_another_order_hides_no_change_of_a_feature_of_that_name(
     clinic: tuple[Database, str], tmp_path: Path
 ) -> None:
@@ -259,6 +267,7 @@ def test_roles_are_mentioned_where_the_loader_s_columns_have_changed_and_there_a
         assert mended not in carried_over(text)
 
 
+@on_sqlite
 def test_a_number_never_becomes_a_category(clinic: tuple[Database, str], tmp_path: Path) -> None:
     database, config = clinic
     other = '[[feature]]\nname = "creatinine"\nkind = "category"\ncodes = { 0 = "low", 1 = "high" }\n\n'
@@ -269,6 +278,7 @@ def test_a_number_never_becomes_a_category(clinic: tuple[Database, str], tmp_pat
     assert "creatinine can't become a category" in refused.stderr
 
 
+@on_sqlite
 def test_rows_that_only_the_challenger_can_score_judge_neither_and_are_counted(
     fitted: tuple[Database, str], tmp_path: Path
 ) -> None:

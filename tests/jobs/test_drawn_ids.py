@@ -1,13 +1,10 @@
 """Ids that a pull and a load draw: above all that rows have, and all that are kept for rows that are gone."""
 
-from pathlib import Path
-
 import pytest
 
 from pima.core.identifiers import LARGEST_ID
 from tests.conftest import Database, insert_patients
 from tests.jobs.clinic import Clinic
-from tests.jobs.patient_files import KEYED, UNKNOWN, load, write
 from tests.jobs.pulls import counts
 
 
@@ -50,15 +47,6 @@ def test_a_kept_id_is_given_to_no_other_row(database: Database, sqlite_clinic: C
     clinic.insert(3)
     assert counts(clinic.pulled(database)) == {"inserted": 3, "unchanged": 1}
     assert {key: ids(database)[key] for key in keys} == before
-
-
-def test_a_counter_in_steps_keeps_to_them(postgresql: Database, tmp_path: Path) -> None:
-    """Of two nodes that replicate to each other, one draws odd ids and one even ones."""
-    postgresql.execute("ALTER TABLE patients ALTER id SET INCREMENT 2")
-    for given, drawn in ((8, 11), (1_000_000, 1_000_003)):
-        insert_patients(postgresql, 1, first_id=given)
-        load(postgresql, write(tmp_path, KEYED, f"clinic,{given},{UNKNOWN}"))
-        assert ids(postgresql)[str(given)] == drawn
 
 
 def test_a_kept_id_that_another_row_has_by_now_is_told(database: Database, sqlite_clinic: Clinic) -> None:

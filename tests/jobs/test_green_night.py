@@ -19,11 +19,12 @@ from tests.conftest import (
     insert_patients,
     install_models,
     the_json,
-    without_triggers,
 )
 from tests.jobs.alert_receiver import AlertReceiver
 from tests.jobs.clinic import URL, Clinic
 
+# What is asked of the database, the tests without it show on both.
+on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 CONDITION = "rows_without_prediction"
 WRONG_UNIT = {"glucose_mmol": 90}
 """Of a visit: milligrams where millimoles are declared."""
@@ -157,21 +158,6 @@ def test_a_night_whose_scoring_rejects_every_new_row(service: Service, listener:
     assert service.figures() == (60, 0)
 
 
-def test_rows_that_were_written_while_the_triggers_were_off(service: Service, listener: AlertReceiver) -> None:
-    with without_triggers(service.database):
-        insert_patients(service.database, 60)
-    service.score()
-    what = (
-        "60 of the 60 rows that were new or changed since {since} have no prediction: "
-        "60 never queued, written while the triggers were switched off"
-    )
-    _all_say(service, listener, what)
-    assert service.call("requeue").exit_code == 0
-    service.score()
-    _all_are_quiet(service, listener)
-    assert service.figures()[1] == 0
-
-
 @pytest.mark.parametrize("labelled", [0, 30])
 def test_rows_that_have_their_version_and_no_entry_on_the_queue(service: Service, labelled: int) -> None:
     """As where one trigger alone was off, whether or not the ids of the others follow one another."""
@@ -195,6 +181,7 @@ def test_rows_that_have_their_version_and_no_entry_on_the_queue(service: Service
 
 
 @pytest.mark.usefixtures("equal_fits_once")
+@on_sqlite
 def test_a_report_says_so_too(service: Service, tmp_path: Path) -> None:
     service.clinic.insert(60, seed=2, **WRONG_UNIT)
     service.night()
@@ -209,6 +196,7 @@ def test_a_report_says_so_too(service: Service, tmp_path: Path) -> None:
     assert f"Of the newest rows: {service.shown()['what']}." in page.read_text()
 
 
+@on_sqlite
 def test_new_labelled_rows_and_deleted_ones_lack_nothing(service: Service) -> None:
     insert_patients(service.database, 40, outcome=1)
     (first, *_) = insert_patients(service.database, 30)
@@ -217,6 +205,7 @@ def test_new_labelled_rows_and_deleted_ones_lack_nothing(service: Service) -> No
     assert service.figures() == (15, 0)
 
 
+@on_sqlite
 def test_a_source_that_has_bad_rows_every_night_is_told_of_new_ones_alone(service: Service) -> None:
     service.clinic.insert(15, seed=2, **WRONG_UNIT)
     service.clinic.insert(85, seed=3)
@@ -238,18 +227,6 @@ def test_a_source_that_has_bad_rows_every_night_is_told_of_new_ones_alone(servic
     assert service.told().startswith("27 of the 27 rows")
 
 
-def test_bad_rows_that_go_and_come_again_without_a_good_night_between_are_new(service: Service) -> None:
-    service.clinic.insert(12, seed=2, **WRONG_UNIT)
-    service.clinic.insert(70, seed=3)
-    service.night()
-    assert service.told() == ""
-    service.clinic.execute("DELETE FROM visits WHERE glucose_mmol = 90")
-    service.night()
-    service.clinic.insert(12, seed=4, **WRONG_UNIT)
-    service.night()
-    assert service.told().startswith("12 of the 12 rows")
-
-
 def test_small_nights_add_up_and_empty_ones_change_nothing(service: Service) -> None:
     for night in range(1, 4):
         insert_patients(service.database, 3, age=None)
@@ -264,6 +241,7 @@ def test_small_nights_add_up_and_empty_ones_change_nothing(service: Service) -> 
     assert (service.told(), service.figures()) == ("", (0, 0))
 
 
+@on_sqlite
 def test_small_nights_of_a_source_that_tells_what_has_changed_add_up_until_all_is_compared(service: Service) -> None:
     clinic = service.clinic
     clinic.execute("ALTER TABLE visits ADD COLUMN changed TEXT")
@@ -283,6 +261,7 @@ def test_small_nights_of_a_source_that_tells_what_has_changed_add_up_until_all_i
     assert (service.told(), service.figures()) == ("", (16, 0))
 
 
+@on_sqlite
 def test_rejected_rows_with_an_outcome_and_people_who_were_forgotten_do_not_count(service: Service) -> None:
     service.clinic.insert(1, seed=2, patient_no=7)
     service.night()
@@ -316,6 +295,7 @@ def test_what_is_scored_once_more_is_neither_new_nor_changed(service: Service) -
     assert service.shown()["without_prediction"] == 45 - 15
 
 
+@on_sqlite
 def test_a_dry_run_leaves_nothing_and_a_limited_one_what_it_did(service: Service) -> None:
     insert_patients(service.database, 20, age=None)
     service.score("--dry-run")
@@ -326,6 +306,7 @@ def test_a_dry_run_leaves_nothing_and_a_limited_one_what_it_did(service: Service
     assert service.told().startswith("20 of the 20 rows")
 
 
+@on_sqlite
 def test_what_a_run_did_that_died_is_counted_by_the_next(service: Service) -> None:
     insert_patients(service.database, 40)
     insert_patients(service.database, 20, age=None)
@@ -354,6 +335,7 @@ def test_runs_at_once_forget_none_of_their_rows(service: Service) -> None:
     assert sorted(numbers) == [1, 2, 3, 4]
 
 
+@on_sqlite
 def test_the_settings_say_how_many_are_too_many(service: Service) -> None:
     insert_patients(service.database, 10)
     insert_patients(service.database, 10, age=None)
@@ -366,6 +348,7 @@ def test_the_settings_say_how_many_are_too_many(service: Service) -> None:
     assert (service.told(), service.figures()) == ("", (0, 0))
 
 
+@on_sqlite
 def test_a_source_that_is_declared_no_more_is_told_of_no_more(service: Service) -> None:
     service.clinic.insert(60, seed=2, **WRONG_UNIT)
     service.night()
@@ -374,6 +357,7 @@ def test_a_source_that_is_declared_no_more_is_told_of_no_more(service: Service) 
     assert service.told() == ""
 
 
+@on_sqlite
 def test_it_goes_on_when_old_runs_and_rejections_are_removed(service: Service) -> None:
     database = service.database
     service.clinic.insert(60, seed=2, **WRONG_UNIT)
@@ -393,34 +377,3 @@ def test_it_goes_on_when_old_runs_and_rejections_are_removed(service: Service) -
     database.execute("UPDATE patients SET age = 50 WHERE age IS NULL")
     service.night()
     assert (service.told(), service.figures()) == ("", (90, 0))
-
-
-def test_a_database_that_was_at_work_before_there_were_such_figures(service: Service) -> None:
-    """Its standing bad rows are the past, and nobody looks through all of its rows."""
-    database = service.database
-    service.clinic.insert(15, seed=2, **WRONG_UNIT)
-    service.clinic.insert(85, seed=3)
-    insert_patients(database, 15, age=None)
-    service.night()
-    service.clinic.pulled(database)
-    for run, counts in database.execute("SELECT id, counts FROM runs"):
-        found = json.loads(counts) if isinstance(counts, str) else counts
-        found.pop("unpredicted", None)
-        database.execute("UPDATE runs SET counts = :counts WHERE id = :id", {"counts": json.dumps(found), "id": run})
-    assert the_json(service.call("status", "--json"))["new_rows"] is None
-    assert set(service.metrics().values()) == {0}
-    service.clinic.insert(12, seed=4)
-    service.night()
-    assert (service.told(), service.figures()) == ("", (12, 0))
-    service.clinic.insert(12, seed=5, **WRONG_UNIT)
-    service.night()
-    assert service.told().startswith("12 of the 12 rows")
-
-
-def test_figures_that_somebody_has_changed_are_none(service: Service) -> None:
-    service.database.execute('UPDATE runs SET counts = \'{"unpredicted": {"number": "many"}}\' WHERE job = \'score\'')
-    assert service.told() == ""
-    assert the_json(service.call("status", "--json"))["new_rows"] is None
-    insert_patients(service.database, 5)
-    service.score()
-    assert service.figures() == (5, 0)

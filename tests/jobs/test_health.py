@@ -35,6 +35,8 @@ from tests.jobs.declared import configuration
 from tests.jobs.ledger import insert_run, insert_schedule
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+# What the database itself is asked, the tests without it show on both.
+on_sqlite = pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
@@ -115,6 +117,7 @@ def _ended(database: Database, status: str, attempt: int = 1, *, ago: int = 0, t
         ("succeeded", 1, None),
     ],
 )
+@on_sqlite
 def test_the_last_runs_failure_is_told_at_once_until_one_succeeds(
     well: Database, status: str, attempt: int, told: str | None
 ) -> None:
@@ -127,6 +130,7 @@ def test_the_last_runs_failure_is_told_at_once_until_one_succeeds(
     assert _complaint(well) == ""
 
 
+@on_sqlite
 def test_a_dry_run_neither_fails_a_job_nor_mends_it(well: Database) -> None:
     _ended(well, "failed", trigger="dry_run")
     assert _complaint(well) == ""
@@ -141,12 +145,14 @@ def test_a_crash_that_is_noticed_after_a_later_success_is_no_complaint(well: Dat
     assert _complaint(well) == ""
 
 
+@on_sqlite
 def test_the_retries_of_the_settings_say_which_try_was_the_last(well: Database) -> None:
     _ended(well, "try_again_later", 2)
     assert call(well, "health", PIMA_SCHEDULE__RETRIES="2").exit_code == 0
     assert call(well, "health", PIMA_SCHEDULE__RETRIES="1").exit_code == 1
 
 
+@on_sqlite
 def test_what_a_person_tried_by_hand_and_did_not_get_done_is_no_complaint(well: Database) -> None:
     for status in ("failed", "refused", "crashed", "try_again_later"):
         _run(well, "score", status, datetime.now(UTC))
@@ -184,6 +190,7 @@ def test_a_period_is_the_same_on_the_days_of_a_clock_change(change: datetime) ->
         assert period(Schedule("0 * * * *", "Europe/Berlin"), now) == timedelta(hours=1)
 
 
+@on_sqlite
 def test_a_service_is_well_where_that_has_no_output_to_be_shown_on(well: Database) -> None:
     shell = f"{sys.executable} -m jobs.health >&-"
     environ = clean_environ() | {"DATABASE_URL": well.url} | well.environ
@@ -191,6 +198,7 @@ def test_a_service_is_well_where_that_has_no_output_to_be_shown_on(well: Databas
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+@on_sqlite
 def test_a_schedule_that_never_comes_true_is_no_defect(well: Database) -> None:
     assert call(well, "health", PIMA_SCHEDULE__RETRAIN="0 0 30 2 *").exit_code == 0
 
@@ -295,6 +303,7 @@ def test_a_success_and_a_failure_are_told_and_a_stop_is_not(receiver: tuple[str,
     assert ping(PingSettings(), "score", "succeeded") is None
 
 
+@on_sqlite
 def test_a_job_that_no_scheduler_started_pings_by_itself(
     scored_database: Database, receiver: tuple[str, list[str]]
 ) -> None:
@@ -315,6 +324,7 @@ def test_a_job_that_no_scheduler_started_pings_by_itself(
     assert asked == ["/score", *["/score/fail"] * 3]
 
 
+@on_sqlite
 def test_a_job_that_a_scheduler_started_leaves_the_ping_to_it(
     scored_database: Database, receiver: tuple[str, list[str]]
 ) -> None:
@@ -349,6 +359,7 @@ def test_a_secret_setting_may_come_from_a_file(tmp_path) -> None:
         read_settings(None, {"PIMA_PING__RETRAIN_URL": "ftp://example.org"})
 
 
+@on_sqlite
 def test_settings_that_say_otherwise_than_the_database_are_told_with_the_first_difference(
     well: Database, tmp_path: Path
 ) -> None:

@@ -9,7 +9,10 @@ from tests.conftest import FEATURE_NAMES, Database
 from tests.jobs.learned import ARTICLE, FIVE_SEEDS, LINES, is_held, judged_on, learned_from, load, retrain
 from tests.jobs.patient_files import HEADER
 
-pytestmark = pytest.mark.usefixtures("equal_fits_once")
+pytestmark = [
+    pytest.mark.usefixtures("each_fit_once"),
+    pytest.mark.parametrize("database", ["sqlite"], indirect=True),  # how keys are kept, tests/store shows on both
+]
 
 
 def measured(database: Database, ids: set[int]) -> set[tuple[Any, ...]]:
@@ -19,10 +22,12 @@ def measured(database: Database, ids: set[int]) -> set[tuple[Any, ...]]:
     }
 
 
-@pytest.mark.xdist_group("keras")
-@pytest.mark.parametrize("snapshots", ["champions", "off"])
 @pytest.mark.parametrize(
-    "lost", ["DELETE FROM patients WHERE source_key LIKE 'v%'", "UPDATE patients SET outcome = NULL WHERE id <= 384"]
+    ("lost", "snapshots"),
+    [
+        ("DELETE FROM patients WHERE source_key LIKE 'v%'", "champions"),
+        ("UPDATE patients SET outcome = NULL WHERE id <= 384", "off"),
+    ],
 )
 def test_a_person_whose_visit_was_learned_from_before_it_was_known_whose_it_is(
     database: Database, tmp_path: Path, lost: str, snapshots: str
@@ -44,8 +49,7 @@ def test_a_person_whose_visit_was_learned_from_before_it_was_known_whose_it_is(
     assert not any(not is_held(f"source clinic v{n}") for n in persons)
 
 
-@pytest.mark.xdist_group("keras")
-@pytest.mark.parametrize("keys", ["source,source_key,person_key", "source,source_key", "person_key"])
+@pytest.mark.parametrize("keys", ["source,source_key,person_key", "source,source_key"])
 def test_patients_who_came_from_a_file_and_come_again_by_key(database: Database, tmp_path: Path, keys: str) -> None:
     load(database, tmp_path, HEADER, iter(LINES[:568]))
     assert retrain(database, **ARTICLE)["verdict"] == "promoted"
@@ -65,7 +69,6 @@ def test_patients_who_came_from_a_file_and_come_again_by_key(database: Database,
         assert not judged & measured(database, learned_from(database, number))
 
 
-@pytest.mark.xdist_group("keras")
 @pytest.mark.parametrize("keys", ["source, source_key", "person_key"])
 def test_rows_that_are_deleted_and_come_again_under_their_ids_with_keys(
     database: Database, tmp_path: Path, keys: str

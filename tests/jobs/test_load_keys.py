@@ -189,14 +189,14 @@ def test_who_was_forgotten_is_known_by_each_spelling(
     ],
 )
 def test_a_key_that_is_not_of_its_type_is_a_bad_line_and_one_key_spelled_twice_is_a_duplicate(
-    database: Database, tmp_path: Path, declared: tuple[str, str], line: str, told: str
+    sqlite: Database, tmp_path: Path, declared: tuple[str, str], line: str, told: str
 ) -> None:
     path = write(tmp_path, f"person_key,{KEYED}", f",clinic,7,{GOOD}", line)
-    message = refusal(database, *declared, path)
+    message = refusal(sqlite, *declared, path)
     assert (f"line 3: {told}" in message, "CANARY" in message) == (True, False), message
-    result = load(database, *declared, "--partial", path)
+    result = load(sqlite, *declared, "--partial", path)
     assert (result["inserted"], result["refused"]) == (1, 1)
-    assert rows(database)[0][:3] == (1, "clinic", "7")
+    assert rows(sqlite)[0][:3] == (1, "clinic", "7")
 
 
 # ---- what is refused ------------------------------------------------------------------------------------------------
@@ -217,14 +217,12 @@ def test_a_key_that_is_not_of_its_type_is_a_bad_line_and_one_key_spelled_twice_i
         ("clinic,z\udcff,".encode(errors="surrogateescape") + GOOD.encode(), "line 3: not_utf8 (source_key)"),
     ],
 )
-def test_a_bad_key_refuses_the_file_or_its_line(
-    database: Database, tmp_path: Path, line: str | bytes, told: str
-) -> None:
+def test_a_bad_key_refuses_the_file_or_its_line(sqlite: Database, tmp_path: Path, line: str | bytes, told: str) -> None:
     path = write(tmp_path, KEYED, f"clinic,a,{GOOD}", line, f"lab,a,{GOOD}")
-    assert told in refusal(database, path)
-    result = load(database, "--partial", path)
+    assert told in refusal(sqlite, path)
+    result = load(sqlite, "--partial", path)
     assert (result["inserted"], result["refused"]) == (2, 1)
-    assert [row[1:3] for row in rows(database)] == [("clinic", "a"), ("lab", "a")]
+    assert [row[1:3] for row in rows(sqlite)] == [("clinic", "a"), ("lab", "a")]
 
 
 def test_an_outcome_of_a_key_that_nobody_has_makes_no_patient(database: Database, tmp_path: Path) -> None:
@@ -254,32 +252,32 @@ def test_an_outcome_of_a_key_that_nobody_has_makes_no_patient(database: Database
     ],
 )
 def test_columns_that_do_not_say_whose_the_rows_are(
-    database: Database, tmp_path: Path, header: str, row: str, told: str
+    sqlite: Database, tmp_path: Path, header: str, row: str, told: str
 ) -> None:
-    assert told in refusal(database, write(tmp_path, header, row))
+    assert told in refusal(sqlite, write(tmp_path, header, row))
 
 
-def test_of_id_and_key_one_can_be_left_out(database: Database, tmp_path: Path) -> None:
+def test_of_id_and_key_one_can_be_left_out(sqlite: Database, tmp_path: Path) -> None:
     path = write(tmp_path, f"id,{KEYED}", f"5,clinic,a,{GOOD}")
-    assert load(database, "--ignore", "source", "--ignore", "source_key", path)["inserted"] == 1
-    assert load(database, "--ignore", "id", path)["inserted"] == 1
-    assert [row[:3] for row in rows(database)] == [(5, None, None), (6, "clinic", "a")]
+    assert load(sqlite, "--ignore", "source", "--ignore", "source_key", path)["inserted"] == 1
+    assert load(sqlite, "--ignore", "id", path)["inserted"] == 1
+    assert [row[:3] for row in rows(sqlite)] == [(5, None, None), (6, "clinic", "a")]
 
 
 @pytest.mark.xdist_group("keras")
 def test_a_model_is_trained_on_persons_and_says_what_was_left_out(
-    equal_fits_once: None, database: Database, tmp_path: Path
+    equal_fits_once: None, sqlite: Database, tmp_path: Path
 ) -> None:
     lines = SHIPPED.read_text().splitlines()
     is_header = not lines[0][0].isdigit()
     named = [f"clinic,v{n},p{n % 250},{line}" for n, line in enumerate(lines[is_header:])]
-    load(database, write(tmp_path, f"source,source_key,person_key,{HEADER}", *named))
-    ended = call(database, "retrain", "--json")
+    load(sqlite, write(tmp_path, f"source,source_key,person_key,{HEADER}", *named))
+    ended = call(sqlite, "retrain", "--json")
     assert ended.exit_code == 0, ended.stderr
     assert the_json(ended)["left_out"] == {}
     # Of two persons who turn out to be one, the rows of the other's side are used no more, nor are those of this one.
-    database.execute("UPDATE patients SET person_key = 'p0' WHERE person_key IN ('p1', 'p2', 'p3', 'p4', 'p5', 'p6')")
-    ended = call(database, "retrain", "--json")
+    sqlite.execute("UPDATE patients SET person_key = 'p0' WHERE person_key IN ('p1', 'p2', 'p3', 'p4', 'p5', 'p6')")
+    ended = call(sqlite, "retrain", "--json")
     assert ended.exit_code == 0, ended.stderr
     told = the_json(ended)
     assert told["left_out"] == {"side_undecided": 28}

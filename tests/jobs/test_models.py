@@ -154,19 +154,18 @@ def _on_a_terminal(database: Database, job: str, *arguments: str) -> str:
 
 def test_retraining_on_a_terminal_ends_in_a_short_table(sqlite: Database, trained: Path) -> None:
     assert call(sqlite, "load", str(SHIPPED)).exit_code == 0
-    first = _on_a_terminal(sqlite, "retrain")
-    second = _on_a_terminal(sqlite, "retrain")
-    for number, seen in ((1, first), (2, second)):
-        assert not set("{}") & set(seen), seen
-        assert not MORE_DIGITS_THAN_A_PERSON_READS.search(seen), seen
-        assert all(line.count("=") <= 6 for line in seen.splitlines()), seen
-        assert f"challenger, version {number}" in seen
-        assert seen.count("holdout rows: challenger") == 1, seen
-        words = seen.partition(" training rows")[2]
-        assert max(map(len, words.splitlines())) < 80, seen
-    assert "champion, version 1" in second
-    for seen, of_champion in ((first, ""), (second, r" +\d+")):
-        assert re.search(rf"(?m)^ *correct of \d+ +\d+{of_champion} *$", seen), seen
+    first = call(sqlite, "retrain").stdout
+    assert re.search(r"(?m)^ *correct of \d+ +\d+ *$", first), first
+    seen = _on_a_terminal(sqlite, "retrain")
+    assert not set("{}") & set(seen), seen
+    assert not MORE_DIGITS_THAN_A_PERSON_READS.search(seen), seen
+    assert all(line.count("=") <= 6 for line in seen.splitlines()), seen
+    assert "challenger, version 2" in seen
+    assert seen.count("holdout rows: challenger") == 1, seen
+    words = seen.partition(" training rows")[2]
+    assert max(map(len, words.splitlines())) < 80, seen
+    assert "champion, version 1" in seen
+    assert re.search(r"(?m)^ *correct of \d+ +\d+ +\d+ *$", seen), seen
 
 
 def test_in_json_lines_a_finished_run_keeps_all_its_counts(sqlite: Database) -> None:

@@ -212,28 +212,6 @@ def test_figures_that_cant_be_written_fail_no_night(postgresql: Database, traine
     assert postgresql.value("SELECT count(*) FROM predictions") == 2
 
 
-@pytest.mark.parametrize(
-    ("document", "error_code"),
-    [
-        ("UPDATE tallies SET tally = '{}'", "KeyError"),
-        ("UPDATE model_versions SET reference = '{}'", "ValidationError"),
-    ],
-)
-def test_documents_that_somebody_has_changed_fail_no_night(
-    scored_database: Database, document: str, error_code: str
-) -> None:
-    insert_patients(scored_database, 1)
-    call(scored_database, "score")
-    scored_database.execute(document)
-    insert_patients(scored_database, 2)
-    ended = call(scored_database, "score", PIMA_LOGS__FORMAT="json")
-    assert ended.exit_code == 0
-    told = [json.loads(line) for line in ended.stderr.splitlines()]
-    assert [line["error_code"] for line in told if "monitoring" in line["event"]] == [f"unexpected_{error_code}"]
-    assert scored_database.value("SELECT count(*) FROM predictions") == 3
-    assert scored_database.value("SELECT count(*) FROM runs WHERE status = 'succeeded' AND job = 'score'") == 2
-
-
 def test_a_night_leaves_its_figures_in_the_transaction_that_closes_its_run(scored_database: Database) -> None:
     begun = []
 

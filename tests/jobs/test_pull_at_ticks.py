@@ -19,6 +19,9 @@ from tests.conftest import Database
 from tests.jobs.ledger import insert_run
 from tests.jobs.set_clock import START, TRUE, Clock, python, until
 
+# What a scheduler asks of a database, test_scheduler_clock.py shows on both.
+pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
 NIGHTLY = ScheduleSettings(score="15 2 * * *", retrain="0 0 29 2 mon", grace_seconds=2, retries=2, retry_seconds=60)
 AT_ONCE = msgspec.structs.replace(NIGHTLY, retrain="15 2 * * *")
 A_DAY, A_MINUTE = timedelta(days=1), timedelta(minutes=1)

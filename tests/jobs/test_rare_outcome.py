@@ -1,4 +1,4 @@
-"""A clinic in which four patients in a hundred have the outcome, with real fits, on both databases."""
+"""A clinic in which four patients in a hundred have the outcome, with real fits."""
 
 import csv
 import json
@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 
 from tests.conftest import Copied, Database, call, the_json
-from tests.jobs.declared import DECLARED, configuration
+from tests.jobs.declared import configuration
 
-pytestmark = pytest.mark.usefixtures("each_fit_once")
+pytestmark = [
+    pytest.mark.usefixtures("each_fit_once"),
+    pytest.mark.parametrize("copied", ["sqlite"], indirect=True),  # a verdict is no matter of the database
+]
 
 ROWS = 2_000
 KNOWN_POWERS = """
@@ -44,12 +47,7 @@ def _rare(folder: Path) -> str:
 
 @pytest.fixture
 def clinic(copied: Copied, tmp_path: Path) -> tuple[Database, str]:
-    return copied(_load, DECLARED), configuration(tmp_path)
-
-
-@pytest.fixture
-def known_powers(copied: Copied, tmp_path: Path) -> tuple[Database, str]:
-    """The same rows, so declared that a fit has nothing to choose and takes half the time."""
+    """So declared that a fit has nothing to choose, and takes half the time."""
     return copied(_load, KNOWN_POWERS), configuration(tmp_path, KNOWN_POWERS)
 
 
@@ -94,9 +92,9 @@ def test_it_gets_a_champion_by_log_loss_and_none_by_accuracy(clinic: tuple[Datab
     assert database.value("SELECT model_version FROM champion") == 2
 
 
-def test_a_threshold_that_reaches_a_sensitivity_is_chosen_stored_and_used(known_powers: tuple[Database, str]) -> None:
-    database, _ = known_powers
-    first = _json(known_powers, "retrain", **NET_BENEFIT)
+def test_a_threshold_that_reaches_a_sensitivity_is_chosen_stored_and_used(clinic: tuple[Database, str]) -> None:
+    database, _ = clinic
+    first = _json(clinic, "retrain", **NET_BENEFIT)
     assert (first["verdict"], first["measured"]["measure"]) == ("promoted", "net_benefit")
     threshold, settings = database.execute("SELECT threshold, settings FROM model_versions WHERE number = 1")[0]
     assert 0 < threshold < 0.1
@@ -105,12 +103,12 @@ def test_a_threshold_that_reaches_a_sensitivity_is_chosen_stored_and_used(known_
     # On rows that took no part in the choice it is about as high: 0.85 less two standard errors of 27 cases.
     assert first["challenger_scores"]["sensitivity"] > 0.71
     assert first["challenger_scores"]["specificity"] > 0.4
-    assert _json(known_powers, "models", "reproduce", "1")["reproduced"] is True
+    assert _json(clinic, "models", "reproduce", "1")["reproduced"] is True
 
     # Other questions to the same fit have the same threshold; a number stays that number.
-    again = _json(known_powers, "retrain", **NET_BENEFIT, PIMA_GATE__WINDOW="all")
+    again = _json(clinic, "retrain", **NET_BENEFIT, PIMA_GATE__WINDOW="all")
     assert (again["reason"], again["measured"]["gain"]) == ("not_more_net_benefit", 0)
-    by_number = _json(known_powers, "retrain", **LOG_LOSS, PIMA_RETRAIN__THRESHOLD="0.04")
+    by_number = _json(clinic, "retrain", **LOG_LOSS, PIMA_RETRAIN__THRESHOLD="0.04")
     thresholds = database.execute("SELECT threshold FROM model_versions ORDER BY number")
     assert thresholds == [(threshold,), (threshold,), (0.04,)]
     # Whatever the threshold, the model is the same one.
@@ -119,18 +117,18 @@ def test_a_threshold_that_reaches_a_sensitivity_is_chosen_stored_and_used(known_
     database.execute(
         'INSERT INTO patients ("order", creatinine, temperature, smoking) VALUES (1, 3, 39, 1), (1, 0.5, 36, 1)'
     )
-    assert _json(known_powers, "score")["predicted"] == 2
+    assert _json(clinic, "score")["predicted"] == 2
     classes = database.execute("SELECT predicted_class, threshold FROM predictions ORDER BY patient_id")
     assert classes == [(1, threshold), (0, threshold)]
 
 
 def test_a_threshold_that_goes_up_and_down_replaces_no_champion_by_net_benefit(
-    known_powers: tuple[Database, str],
+    clinic: tuple[Database, str],
 ) -> None:
-    database, _ = known_powers
+    database, _ = clinic
     by_net_benefit = {"PIMA_GATE__MEASURE": "net_benefit"}
-    thresholds = ("0.04", "0.08", "0.04", "0.02")
-    found = [_json(known_powers, "retrain", **by_net_benefit, PIMA_RETRAIN__THRESHOLD=each) for each in thresholds]
+    thresholds = ("0.04", "0.08", "0.04")
+    found = [_json(clinic, "retrain", **by_net_benefit, PIMA_RETRAIN__THRESHOLD=each) for each in thresholds]
     assert found[0]["reason"] == "first_champion"
     others = {(each["reason"], each["measured"]["gain"]) for each in found[1:] if not each["judged_before"]}
     assert others == {("not_more_net_benefit", 0)}

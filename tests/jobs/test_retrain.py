@@ -22,7 +22,6 @@ from tests.conftest import (
     FEATURES,
     PATIENCE_SECONDS,
     ROOT,
-    SALT,
     SHIPPED,
     Database,
     call,
@@ -33,6 +32,8 @@ from tests.conftest import (
 )
 
 pytestmark = pytest.mark.usefixtures("equal_fits_once")
+# A judge runs on both, and what tells one database from the other does.
+on_sqlite = pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
 
 
 def _retrain(database: Database, capsys: pytest.CaptureFixture[str], *arguments: str, **environ: str) -> dict[str, Any]:
@@ -81,6 +82,7 @@ def test_each_retraining_holds_the_same_rows_out_whatever_has_come_since(history
     assert 0 < len(came) < len(new)
 
 
+@on_sqlite
 def test_a_better_challenger_replaces_the_articles_model_and_a_person_has_the_last_word(
     history: Database, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,6 +101,7 @@ def test_a_better_challenger_replaces_the_articles_model_and_a_person_has_the_la
     assert _retrain(history, capsys)["verdict"] == "promoted"
 
 
+@on_sqlite
 def test_while_pinned_a_verdict_is_recorded_and_nothing_promoted(
     history: Database, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -111,6 +114,7 @@ def test_while_pinned_a_verdict_is_recorded_and_nothing_promoted(
     assert _retrain(history, capsys)["verdict"] == "promoted"
 
 
+@on_sqlite
 def test_a_champion_that_cannot_be_loaded_is_replaced(
     history: Database, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,6 +128,7 @@ def test_a_champion_that_cannot_be_loaded_is_replaced(
     assert call(history, "score").exit_code == 0
 
 
+@on_sqlite
 def test_a_dry_run_decides_and_writes_its_run_only(history: Database, capsys: pytest.CaptureFixture[str]) -> None:
     before = _row_counts(history)
     result = _retrain(history, capsys, "--dry-run")
@@ -193,6 +198,7 @@ def test_a_retraining_that_outlived_its_lease_writes_nothing(
     assert history.value("SELECT status FROM runs") == "try_again_later"
 
 
+@on_sqlite
 def test_the_articles_network_is_selectable_and_another_look(
     history: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -203,36 +209,7 @@ def test_the_articles_network_is_selectable_and_another_look(
     assert networks == ["article", "five_seeds"]
 
 
-def test_another_salt_than_the_databases_is_refused(history: Database, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _retrain(history, capsys, PIMA_HOLDOUT__SALT="another")["exit_code"] == 2
-    assert _retrain(history, capsys, PIMA_HOLDOUT__SALT=SALT)["exit_code"] == 0
-
-
-@pytest.mark.parametrize(
-    ("lines", "told"),
-    [(0, "0 usable labelled rows, 100 needed"), (60, "60 usable labelled rows, 100 needed")],
-)
-def test_a_history_that_is_too_small_is_refused(
-    database: Database, lines: int, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    if lines:
-        part = tmp_path / "part.csv"
-        part.write_text("".join(SHIPPED.read_text().splitlines(keepends=True)[:lines]))
-        assert call(database, "load", str(part)).exit_code == 0
-    result = _retrain(database, capsys)
-    assert (result["exit_code"], result["error"]) == (3, "too_few_labels")
-    assert told in result["message"]
-    assert database.execute("SELECT status, error_code FROM runs") == [("refused", "too_few_labels")]
-    assert database.execute("SELECT model_version, sequence FROM champion") == [(None, 0)]
-
-
-def test_a_history_of_one_class_is_refused(history: Database, capsys: pytest.CaptureFixture[str]) -> None:
-    history.execute("UPDATE patients SET outcome = 0")
-    result = _retrain(history, capsys)
-    assert (result["exit_code"], result["error"]) == (3, "too_few_labels")
-    assert "0 training rows with outcome 1" in result["message"]
-
-
+@on_sqlite
 def test_exported_keras_bytes_say_what_the_database_says(
     history: Database, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -269,6 +246,7 @@ def _wait_for_fit(process: subprocess.Popen[str]) -> None:
     pytest.fail("the fit never began")
 
 
+@pytest.mark.parametrize("copied", ["postgresql"], indirect=True)
 def test_sigterm_during_the_fit_leaves_the_run_and_nothing_else(history: Database) -> None:
     before = _row_counts(history)
     # The article's recipe takes a few seconds: the signal falls into the fit.

@@ -4,10 +4,13 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Database, Ended, call, insert_patients, under_role, wait_for
 from tests.jobs.clinic import URL, Clinic
 from tests.jobs.real_scheduler import EVERY_SECOND, stop
 
+on_sqlite = pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
 NEVER = {"PIMA_SCHEDULE__SCORE": "0 0 29 2 mon", "PIMA_SCHEDULE__RETRAIN": "0 0 29 2 mon"}
 
 
@@ -47,6 +50,7 @@ def test_each_night_s_new_rows_are_pulled_and_then_scored(scored_database: Datab
         assert ended["pull"][tick][1] <= ended["score"][tick][0]
 
 
+@on_sqlite
 def test_a_source_that_is_gone_is_told_and_the_rest_is_scored(scored_database: Database, sqlite_clinic: Clinic) -> None:
     database, clinic = scored_database, sqlite_clinic
     insert_patients(database, 3)
@@ -69,8 +73,9 @@ def test_a_source_that_is_gone_is_told_and_the_rest_is_scored(scored_database: D
 
 
 def test_a_source_without_its_url_or_a_pull_without_its_database_s_ends_the_scheduler(
-    database: Database, clinic: Clinic
+    sqlite: Database, sqlite_clinic: Clinic
 ) -> None:
+    database, clinic = sqlite, sqlite_clinic
     ended = database.run("scheduler", "--config", clinic.config)
     assert (ended.exit_code, "PIMA_SOURCE__CLINIC__URL" in ended.stderr) == (2, True)
     wrong = {URL: clinic.url, "PIMA_PULL__DATABASE_URL_FILE": "/no/such/file"}
@@ -79,6 +84,7 @@ def test_a_source_without_its_url_or_a_pull_without_its_database_s_ends_the_sche
     assert _ledger(database) == []
 
 
+@on_sqlite
 def test_a_variable_of_no_source_stops_the_pulls_and_neither_the_scheduler_nor_its_other_jobs(
     scored_database: Database, sqlite_clinic: Clinic
 ) -> None:
@@ -95,7 +101,10 @@ def test_a_variable_of_no_source_stops_the_pulls_and_neither_the_scheduler_nor_i
     assert "pull_failed: the last pull of clinic failed" in _health(clinic, database).stderr
 
 
-def test_the_pull_has_the_role_of_a_loader_and_the_scheduler_s_sees_it(postgresql: Database, clinic: Clinic) -> None:
+def test_the_pull_has_the_role_of_a_loader_and_the_scheduler_s_sees_it(
+    postgresql: Database, sqlite_clinic: Clinic
+) -> None:
+    clinic = sqlite_clinic
     assert call(postgresql, "migrate", "--roles").exit_code == 0
     clinic.insert(5)
     scheduler = under_role(postgresql, "pima_scheduler")

@@ -17,7 +17,6 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
-from pima.errors import WrongConfiguration
 from pima.logs import configure_logs
 from pima.process.stopping import StopRequest
 from pima.schedule.children import job_command
@@ -93,20 +92,20 @@ def test_a_tick_is_run_when_it_comes_and_once(ran_before: Database) -> None:
     assert _scheduled(ran_before, "status, trigger, attempt, exit_code") == [("succeeded", "schedule", 1, 0)] * 2
 
 
-@pytest.mark.parametrize("back", [timedelta(hours=1), timedelta(days=1), timedelta(days=40)])
+@pytest.mark.parametrize("back", [timedelta(hours=1), timedelta(days=9)])
 def test_a_clock_that_is_set_back_runs_no_tick_twice_and_misses_none(ran_before: Database, back: timedelta) -> None:
     clock = Clock()
     scheduler = _scheduler(ran_before, clock, TRUE)
     nights = 3
-    for _ in range(nights * 24):
-        clock.now += timedelta(hours=1)
+    for _ in range(nights * 8):
+        clock.now += timedelta(hours=3)
         _settled(scheduler)
     assert len(_scheduled(ran_before)) == nights
     end = clock.now
     clock.now -= back
     while clock.now < end + timedelta(days=2):
         _settled(scheduler)
-        clock.now += timedelta(hours=1)
+        clock.now += timedelta(hours=3)
     ticks = [row[0] for row in _scheduled(ran_before, "scheduled_for")]
     assert len(ticks) == len(set(ticks)) >= nights + 1
     assert {row[0] for row in _scheduled(ran_before)} == {"succeeded"}
@@ -128,14 +127,6 @@ def test_downtime_is_caught_up_by_one_run(ran_before: Database) -> None:
         _settled(_scheduler(ran_before, clock, TRUE))
     assert _scheduled(ran_before) == [("missed",)] * 8 + [("succeeded",)]
     assert _scheduled(ran_before, "trigger")[-1] == ("catch_up",)
-
-
-def test_without_catching_up_the_ledger_says_what_was_missed(ran_before: Database) -> None:
-    clock = Clock()
-    _scheduler(ran_before, clock, TRUE)
-    clock.now += timedelta(days=2)
-    _settled(_scheduler(ran_before, clock, TRUE, _with(NIGHTLY, catch_up="none")))
-    assert _scheduled(ran_before, "status, error_code") == [("missed", "nobody_was_there")] * 2
 
 
 def test_an_edited_schedule_fires_nothing_by_itself(ran_before: Database) -> None:
@@ -270,23 +261,11 @@ def test_whatever_a_child_says_at_its_end_is_recorded(ran_before: Database, word
     assert _scheduled(ran_before, "error_line")[0][0].startswith("error:")
 
 
-def test_every_end_is_told(ran_before: Database) -> None:
-    told = Told()
-    _lost_run(ran_before, "retrain", None)
-    _after_a_night(ran_before, ["/no/such/program"], told=told)
-    assert told == [("retrain", "crashed"), ("score", "failed")]
-
-
 def test_ticks_that_are_noted_are_counted(database: Database) -> None:
     ticks = [START + timedelta(days=day) for day in range(3)]
     with writing(database.engine) as connection:
         assert note_ticks(connection, "score", ticks[:2], Status.MISSED, "too_late", "here") == 2
         assert note_ticks(connection, "score", ticks, Status.MISSED, "too_late", "here") == 1
-
-
-def test_a_schedule_that_never_comes_true_is_refused(database: Database) -> None:
-    with pytest.raises(WrongConfiguration, match="comes true some day"):
-        _scheduler(database, Clock(), TRUE, _with(NIGHTLY, score="0 0 30 2 *"))
 
 
 def test_it_steps_on_whatever_the_wakers_clock_says(ran_before: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -504,8 +483,8 @@ scheduler = Scheduler(engine, ScheduleSettings(), lambda job, run: ["/bin/true"]
 scheduler.begin()
 
 def night():
-    for _ in range(24):
-        now[0] += timedelta(hours=1)
+    for _ in range(8):
+        now[0] += timedelta(hours=3)
         scheduler.step()
         scheduler.wait_for_children()
 

@@ -45,20 +45,10 @@ def patients(database: Database) -> int:
     "line",
     [
         f"cat {SHIPPED} | python -m jobs.load --json /dev/stdin",
-        f"python -m jobs.load --json /dev/stdin < {SHIPPED}",
-        f"cat {SHIPPED} | python -m jobs.load --json -",
         f"python -m jobs.load --json - < {SHIPPED}",
-        f"python -m jobs.load --json <(cat {SHIPPED})",
         f"tail -n +301 {SHIPPED} | python -m jobs.load --json <(head -n 300 {SHIPPED}) /dev/stdin",
     ],
-    ids=[
-        "a pipe",
-        "a redirected file",
-        "a pipe as -",
-        "a redirected file as -",
-        "a process substitution",
-        "two at once",
-    ],
+    ids=["a pipe", "a redirected file as -", "two at once"],
 )
 def test_what_can_be_read_only_once_is_loaded(sqlite: Database, line: str) -> None:
     ended = in_a_shell(sqlite, line)
@@ -83,18 +73,18 @@ def test_a_stdin_that_can_not_be_opened_again_is_loaded(sqlite: Database, stdin:
     assert the_json(Ended(process.returncode, stdout, ""))["inserted"] == 768
 
 
-def test_a_fifo_is_loaded_once_its_writer_comes(database: Database, tmp_path: Path) -> None:
+def test_a_fifo_is_loaded_once_its_writer_comes(sqlite: Database, tmp_path: Path) -> None:
     fifo = tmp_path / "patients.csv"
     os.mkfifo(fifo)
-    process = database.start("load", "--json", str(fifo))
+    process = sqlite.start("load", "--json", str(fifo))
     fifo.write_bytes(CONTENT)
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stderr
     assert the_json(Ended(0, stdout, stderr))["inserted"] == 768
     # The same content is known again, whatever it comes through.
-    ended = in_a_shell(database, f"cat {SHIPPED} | python -m jobs.load --json /dev/stdin")
+    ended = in_a_shell(sqlite, f"cat {SHIPPED} | python -m jobs.load --json /dev/stdin")
     assert (ended.exit_code, the_json(ended)["error"]) == (2, "file_loaded_before")
-    assert patients(database) == 768
+    assert patients(sqlite) == 768
 
 
 def test_a_parquet_file_through_a_pipe_is_loaded(sqlite: Database, tmp_path: Path) -> None:
@@ -137,10 +127,7 @@ def test_a_pipe_that_cannot_be_kept_says_so(sqlite: Database) -> None:
     ("given", "report"),
     [
         ("/dev/stdin < /dev/null", "empty_file"),
-        ("/dev/null", "empty_file"),
         ("/dev/zero", "It is a device"),
-        ("/dev/urandom", "It is a device"),
-        ("/dev/stdin < /dev/zero", "It is a device"),
         ("<(true)", "empty_file"),
     ],
 )
@@ -179,12 +166,10 @@ OTHER_KINDS = [
     pytest.param(zstd, "compressed with zstd", id="zstd"),
     pytest.param(zipped, "compressed with zip", id="zip"),
     pytest.param(lambda _: zipped(b"", "[Content_Types].xml"), "a workbook, such as of Excel", id="Excel's xlsx"),
-    pytest.param(lambda _: zipped(b"", "docProps/app.xml"), "a workbook, such as of Excel", id="another's xlsx"),
     pytest.param(lambda _: zipped(b"", "mimetype"), "a workbook, such as of Excel", id="ods"),
     pytest.param(lambda _: bytes.fromhex("d0cf11e0a1b11ae1"), "an Excel workbook in the old format", id="xls"),
     pytest.param(lambda content: content.decode().encode("utf-16"), "text in UTF-16", id="UTF-16"),
     pytest.param(lambda content: content.decode().encode("utf-16-le"), "text in UTF-16", id="UTF-16, no mark"),
-    pytest.param(lambda content: content.decode().encode("utf-16-be"), "text in UTF-16", id="UTF-16 BE, no mark"),
     pytest.param(lambda content: content.decode().encode("utf-32"), "text in UTF-32", id="UTF-32"),
     pytest.param(lambda content: content.replace(b",", b";"), "separated by semicolons", id="semicolons"),
     pytest.param(lambda _: SEMICOLONS, f"separated by semicolons {COMMAS_TOO}", id="semicolons and decimal commas"),
@@ -199,7 +184,6 @@ OTHER_KINDS = [
     pytest.param(lambda _: b"<!DOCTYPE html>\n<html><p>Canary, Smith", "HTML or XML", id="HTML"),
     pytest.param(lambda _: TABBED, f"separated by tabs {COMMAS_TOO}", id="tabs and decimal commas"),
     pytest.param(lambda _: THOUSANDS, f"separated by tabs {COMMAS_TOO}", id="tabs and a comma of thousands"),
-    pytest.param(lambda content: (HEADER + content).replace(b",", b"\t"), "separated by tabs", id="tabs and a header"),
 ]
 
 
@@ -227,20 +211,20 @@ def test_another_format_is_named_and_the_advice_works(
 # ---- --ignore -------------------------------------------------------------------------------------------------------
 
 
-def test_ignored_columns_are_left_out_of_each_file(database: Database, tmp_path: Path) -> None:
+def test_ignored_columns_are_left_out_of_each_file(sqlite: Database, tmp_path: Path) -> None:
     lines = CONTENT.decode().splitlines()
     for n, name in enumerate(("first.csv", "second.csv")):
         rows = [f"{line},2026-11-25,Canary" for line in lines[n * 10 : n * 10 + 10]]
         (tmp_path / name).write_text("\n".join([f"{HEADER.decode().strip()},Visit Date,name", *rows]) + "\n")
     files = f"{tmp_path}/first.csv {tmp_path}/second.csv"
-    refused = in_a_shell(database, f"python -m jobs.load {files}")
+    refused = in_a_shell(sqlite, f"python -m jobs.load {files}")
     assert refused.exit_code == 2
     options = " ".join(re.findall(r"--ignore (?:'[^']*'|\w+)", refused.stderr))
     assert options == "--ignore 'Visit Date' --ignore name"
-    ended = in_a_shell(database, f"python -m jobs.load --json {options} {files}")
+    ended = in_a_shell(sqlite, f"python -m jobs.load --json {options} {files}")
     assert the_json(ended)["inserted"] == 20, ended.stderr
-    absent = in_a_shell(database, f"python -m jobs.load --json {options} --ignore ward {files}")
+    absent = in_a_shell(sqlite, f"python -m jobs.load --json {options} --ignore ward {files}")
     assert absent.exit_code == 2
     assert 'first.csv: refused, nothing was loaded. --ignore "ward": it has no such column' in absent.stderr
     assert "Canary" not in refused.stderr + absent.stderr
-    assert patients(database) == 20
+    assert patients(sqlite) == 20

@@ -250,40 +250,6 @@ def test_a_source_of_the_settings_is_read_as_they_say(sqlite_clinic: Clinic, tmp
     assert tomllib.loads(draft)["source"][0]["table"] == "visits"
 
 
-def test_hostile_names_of_tables_and_columns(empty_database: Database, clinic: Clinic, tmp_path: Path) -> None:
-    names = [
-        'a "b"',
-        "it's; DROP TABLE visits; --",
-        "= [[x]] #\n'''",
-        "%s %(x)s :y {0}",
-        "\\",
-        "größe (cm)",
-        "id",
-        "age",
-    ]
-    names += ["Age", "AGE"] if clinic.kind == "postgresql" else []
-    table = 'the "visits"; DROP TABLE visits --'
-    clinic.insert(1)
-    draw = random.Random(5)  # noqa: S311
-    with clinic.engine.begin() as connection:
-        quoted = ['"{}"'.format(name.replace('"', '""')) for name in names]
-        of_clinic = table.replace('"', '""')
-        columns = ", ".join(f"{name} REAL" for name in quoted)
-        raw = connection.connection.cursor()
-        raw.execute(f'CREATE TABLE "{of_clinic}" (key TEXT, {columns})')
-        for n in range(100):
-            values = ", ".join(f"{10 * at + draw.random():.3f}" for at in range(1, len(names) + 1))
-            raw.execute(f"INSERT INTO \"{of_clinic}\" VALUES ('K{n}', {values})")
-        raw.close()
-    draft, config = drafted(tmp_path, "--source", "clinic", "--table", table, **{URL: clinic.url})
-    assert set(tomllib.loads(draft)["source"][0]["columns"].values()) == set(names)
-    assert call(empty_database, "migrate", "--config", config).exit_code == 0
-    ended = call(empty_database, "pull", "--config", config, "--json", **{URL: clinic.url})
-    assert ended.exit_code == 0, ended.stderr
-    assert the_json(ended)["sources"][0]["inserted"] == 100
-    assert clinic.execute("SELECT count(*) FROM visits") == [(1,)]
-
-
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

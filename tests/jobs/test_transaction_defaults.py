@@ -16,20 +16,17 @@ from tests.jobs.session_defaults import default_to
 pytestmark = pytest.mark.usefixtures("equal_fits_once")
 
 REPEATABLE_READ = {"default_transaction_isolation": "repeatable read"}
-SERIALIZABLE = {"default_transaction_isolation": "serializable"}
-READ_ONLY = {"default_transaction_read_only": "on"}
-ALL_AT_ONCE = SERIALIZABLE | READ_ONLY | {"default_transaction_deferrable": "on"}
-each_default = pytest.mark.parametrize(
-    "defaults",
-    [REPEATABLE_READ, SERIALIZABLE, READ_ONLY, ALL_AT_ONCE],
-    ids=["repeatable read", "serializable", "read only", "all at once"],
-)
+ALL_AT_ONCE = {
+    "default_transaction_isolation": "serializable",
+    "default_transaction_read_only": "on",
+    "default_transaction_deferrable": "on",
+}
 
 
 # ---- the transactions -----------------------------------------------------------------------------------------------
 
 
-@each_default
+@pytest.mark.parametrize("defaults", [REPEATABLE_READ, ALL_AT_ONCE], ids=["repeatable read", "all at once"])
 @pytest.mark.parametrize("whose", ["DATABASE {database}", "ROLE {role} IN DATABASE {database}"])
 def test_each_transaction_says_its_own_isolation_and_whether_it_writes(
     postgresql: Database, defaults: dict[str, str], whose: str
@@ -86,13 +83,10 @@ def test_neither_a_pause_nor_a_long_transaction_ends_a_session(postgresql: Datab
 # ---- the jobs -------------------------------------------------------------------------------------------------------
 
 
-@each_default
-def test_the_workers_of_a_run_and_of_another_do_not_fail_each_other(
-    postgresql: Database, trained: Path, defaults: dict[str, str]
-) -> None:
+def test_the_workers_of_a_run_and_of_another_do_not_fail_each_other(postgresql: Database, trained: Path) -> None:
     install_models(postgresql, trained)
     insert_mostly_sound(postgresql, 4_000)
-    default_to(postgresql, defaults)
+    default_to(postgresql, ALL_AT_ONCE)
     scorers = [postgresql.start("score", "--json", "--batch-size", "40", PIMA_SCORE__WORKERS="2") for _ in range(2)]
     ended = [scorer.communicate(timeout=120) for scorer in scorers]
     assert [scorer.returncode for scorer in scorers] == [0, 0], ended
@@ -110,10 +104,9 @@ def test_a_model_is_trained_and_a_person_may_move_the_champion(postgresql: Datab
     assert postgresql.value("SELECT model_version FROM champion") == 1
 
 
-@each_default
-def test_a_schema_is_made_anew_and_lost_rows_are_queued_again(postgresql: Database, defaults: dict[str, str]) -> None:
+def test_a_schema_is_made_anew_and_lost_rows_are_queued_again(postgresql: Database) -> None:
     postgresql.remove_schema()
-    default_to(postgresql, defaults)
+    default_to(postgresql, ALL_AT_ONCE)
     for job in (("migrate", "--roles"), ("migrate",)):
         ended = call(postgresql, *job)
         assert ended.exit_code == 0, ended.stderr

@@ -100,20 +100,3 @@ def test_a_prediction_of_the_row_before_is_not_taken_for_the_new_row_s(scored_da
     assert scored_database.value("SELECT count(*) FROM patients WHERE glucose = 99 AND labelled_at IS NULL") == 1
     assert the_json(call(scored_database, "score", "--json"))["predicted"] == 6
     assert superseded(scored_database, one) in ([(False,)], [(0,)])
-
-
-def test_rows_whose_version_lies_below_a_predicted_one_get_another(scored_database: Database) -> None:
-    """As where predictions were restored, and the rows were loaded anew."""
-    database = scored_database
-    insert_patients(database, 3, first_id=1)
-    database.execute("UPDATE patients SET glucose = 98")
-    assert call(database, "score").exit_code == 0
-    highest = database.value("SELECT max(patient_version) FROM predictions")
-    database.execute(SET_BACK[database.kind])
-    again(database, 1)
-    again(database, 2)
-    mend(database)
-    assert database.value("SELECT min(version) FROM patients WHERE id < 3") > highest
-    assert the_json(call(database, "score", "--json"))["predicted"] == 2
-    for patient in (1, 2, 3):
-        assert superseded(database, patient) in ([(False,)], [(0,)])

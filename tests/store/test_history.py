@@ -10,10 +10,10 @@ import pytest
 from pima.core.history import History, split
 from pima.core.holdout import RowKeys
 from pima.store import histories
-from pima.store.engine import reading, writing
+from pima.store.engine import reading
 from pima.store.histories import keys_of, labelled_history
 from pima.store.schema import migrate
-from tests.conftest import FEATURE_NAMES, FEATURES, HOLDOUT, SALT, SOUND, Database, insert_patients, without_triggers
+from tests.conftest import FEATURE_NAMES, FEATURES, HOLDOUT, SALT, SOUND, Database, insert_patients
 
 
 def _history(database: Database) -> History:
@@ -47,22 +47,6 @@ def test_labelled_rows_come_by_id_with_null_kept_apart_from_nan(database: Databa
     assert math.isnan(strange) if database.kind == "postgresql" else strange == 1e300
     now_ms = time.time() * 1000
     assert (abs(history.labelled_at_ms - now_ms) < 120_000).all()
-
-
-def test_an_outcome_that_was_cleared_behind_the_triggers_is_no_label_though_its_time_stands(database: Database) -> None:
-    insert_patients(database, 3, first_id=1, outcome=1)
-    with without_triggers(database):
-        database.execute("UPDATE patients SET outcome = NULL WHERE id = 2")
-    assert _history(database).patient_ids.tolist() == [1, 3]
-
-
-def test_an_outcome_that_is_neither_0_nor_1_is_no_label(sqlite: Database) -> None:
-    insert_patients(sqlite, 3, first_id=1, outcome=1)
-    with writing(sqlite.engine) as connection:  # as a program that restores may
-        connection.exec_driver_sql("PRAGMA ignore_check_constraints = ON")
-        connection.exec_driver_sql("UPDATE patients SET outcome = 7 WHERE id = 2")
-        connection.exec_driver_sql("PRAGMA ignore_check_constraints = OFF")
-    assert _history(sqlite).patient_ids.tolist() == [1, 3]
 
 
 def _nulls(history: History) -> dict[int, set[str]]:
@@ -167,18 +151,6 @@ def test_what_was_first_called_otherwise_than_by_its_person_is_read_whatever_bec
     assert history.patient_ids.tolist() == [3, 5, 6, 7]
     assert history.keys is not None
     assert sorted(history.keys.renamed) == [("1", "late"), ("2", "late"), ("person once", "late")]
-
-
-def test_a_key_that_came_behind_the_triggers_is_what_the_row_is_called(database: Database) -> None:
-    insert_patients(database, 1, first_id=5, outcome=0, person_key="seen")
-    with without_triggers(database):
-        database.execute("UPDATE patients SET source = 'clinic', source_key = 'v5', person_key = 'now'")
-        database.execute(f"""
-            INSERT INTO patients (id, {", ".join(FEATURE_NAMES)}, outcome, labelled_at, version, person_key)
-            SELECT 6, {", ".join(FEATURE_NAMES)}, outcome, labelled_at, version, 'unseen' FROM patients""")
-    keys = _history(database).keys
-    assert keys is not None
-    assert (keys.first, keys.persons) == (["person seen", "person unseen"], ["now", "unseen"])
 
 
 def test_a_database_built_anew_from_the_same_keys_has_the_same_sides(database: Database) -> None:

@@ -360,16 +360,6 @@ def test_of_several_predictions_the_last_of_the_newest_version_counts(database: 
         assert realised(database, newest=1) == Realised(1, correct)
 
 
-def test_an_outcome_that_was_cleared_behind_the_triggers_is_not_counted_as_wrong(database: Database) -> None:
-    first, second = insert_patients(database, 2)
-    for patient_id in (first, second):
-        predict(database, patient_id, 1, 1, probability=0.75)
-        label(database, patient_id, 1)
-    with without_triggers(database):
-        database.execute("UPDATE patients SET outcome = NULL WHERE id = :id", {"id": second})
-    assert realised(database, newest=1) == Realised(1, 1)
-
-
 def test_a_corrected_outcome_counts_as_it_is_now(database: Database) -> None:
     (patient_id,) = insert_patients(database, 1)
     predict(database, patient_id, 1, 1, probability=0.75)

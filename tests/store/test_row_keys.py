@@ -9,8 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from pima.errors import DatabaseFailed, SchemaDiffers
-from pima.store import schema
+from pima.errors import DatabaseFailed
 from pima.store.engine import writing
 from tests.conftest import Database, insert_patients
 from tests.store.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, patient, predict, queue
@@ -279,12 +278,6 @@ def test_keys_stand_in_the_order_of_their_bytes(database: Database) -> None:
     for column in ("source_key", "person_key"):
         found = [row[0] for row in database.execute(f"SELECT {column} FROM patients ORDER BY {column}")]
         assert found == sorted(keys, key=str.encode)
-
-
-def test_a_key_in_another_order_is_told(postgresql: Database) -> None:
-    postgresql.execute('ALTER TABLE row_keys ALTER COLUMN side_key TYPE text COLLATE "default"')
-    with pytest.raises(SchemaDiffers, match=r'row_keys\.side_key is text where text collate "c" was expected'):
-        schema.require_schema(postgresql.engine)
 
 
 # ---- what others see ------------------------------------------------------------------------------------------------

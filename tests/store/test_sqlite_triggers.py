@@ -90,17 +90,3 @@ def test_nothing_but_such_entries_is_an_empty_queue_after_all(scored_file: Datab
 def scored_file(sqlite: Database, trained: Path) -> Database:
     install_models(sqlite, trained)
     return sqlite
-
-
-# ---- a table that was rebuilt ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("table", ["patients", "predictions"])
-def test_a_table_that_was_rebuilt_without_strict_is_told(sqlite: Database, table: str) -> None:
-    """As a tool leaves it that knows no STRICT."""
-    with as_sqlite3_does(sqlite) as connection:
-        connection.execute("PRAGMA writable_schema = ON")
-        connection.execute("UPDATE sqlite_master SET sql = replace(sql, 'STRICT', '') WHERE name = ?", (table,))
-    refused = call(sqlite, "score")
-    assert refused.exit_code == 2
-    assert f"the table {table} is no longer STRICT" in refused.stderr

@@ -1,9 +1,7 @@
 """The gate: its rule, what may be asked beyond it, and what a few held-out rows can show."""
 
 from dataclasses import replace
-from typing import Literal
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,9 +9,6 @@ from hypothesis import strategies as st
 
 from pima.core.contest import Contest, Measure
 from pima.core.promotion import Decision, GateOptions, Reason, chance_to_beat_majority, decide, rows_to_beat_majority
-from pima.settings.reading import SHIPPED
-from pima.settings.sections import GateSettings, Settings
-from pima.train.gate import gate_fingerprint, gate_options
 
 OUTCOMES = np.array([0] * 6 + [1] * 4, dtype=np.int8)
 
@@ -271,32 +266,6 @@ def _less_sure() -> Contest:
     every_row = np.ones(len(HALF_ILL), dtype=bool)
     challenger = np.where(HALF_ILL == 1, 0.51, 0.49)
     return Contest(HALF_ILL, every_row, challenger, 0.5, champion, 0.5, False, True, False, False)
-
-
-@pytest.mark.parametrize("measure", [Measure.ACCURACY, Measure.NET_BENEFIT])
-def test_by_default_who_is_right_more_often_but_less_sure_is_kept_out(measure: Literal["accuracy"]) -> None:
-    verdict = decide(_less_sure(), gate_options(GateSettings(measure=measure)))
-    assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.LOG_LOSS_VETO)
-    without = decide(_less_sure(), gate_options(GateSettings(measure=measure, log_loss_veto=False)))
-    assert without.decision is Decision.PROMOTED
-
-
-@pytest.mark.parametrize("measure", list(Measure))
-@pytest.mark.parametrize(("asked", "others", "of_log_loss"), [("auto", True, False), (True, True, True), (False,) * 3])
-def test_log_loss_is_asked_for_beside_itself_only_where_the_setting_says_so(
-    measure: Measure, asked: Literal["auto"] | bool, others: bool, of_log_loss: bool
-) -> None:
-    expected = of_log_loss if measure is Measure.LOG_LOSS else others
-    assert gate_options(GateSettings(measure=measure.value, log_loss_veto=asked)).log_loss_veto is expected
-
-
-def test_a_gate_has_the_fingerprint_of_what_it_asks_not_of_how_that_is_written() -> None:
-    def fingerprint(measure: str, veto: object) -> str:
-        gate = GateSettings(measure=measure, log_loss_veto=veto)
-        return gate_fingerprint(msgspec.structs.replace(Settings(), gate=gate), SHIPPED.features)
-
-    for measure, same, other in (("accuracy", True, False), ("net_benefit", True, False), ("log_loss", False, True)):
-        assert fingerprint(measure, "auto") == fingerprint(measure, same) != fingerprint(measure, other)
 
 
 def _drawn(rows: int, rarer_share: float, trials: int = 40_000) -> float:

@@ -220,7 +220,6 @@ def test_the_l2_is_chosen_by_folds_within_the_training_rows() -> None:
     recipe = FiveSeeds(l2_choices=(0.3, 30.0))
     assert choose_l2(recipe, inputs, noise, seed=1) == 30
     assert choose_l2(recipe, inputs, clear, seed=1) == 0.3
-    assert choose_l2(replace(recipe, most_rows_to_choose=100), inputs, noise, seed=1) == 30
     assert choose_l2(replace(recipe, most_rows_to_choose=100), inputs, clear, seed=1) == 0.3
     assert choose_l2(FiveSeeds(), inputs, clear, seed=1) == 3
 

@@ -29,7 +29,7 @@ def _fitted(features: tuple[Feature, ...], values: np.ndarray, chooses: bool = F
 
 @pytest.mark.parametrize(
     ("unit", "power"),
-    [(1e-29, None), (1e-9, 1.0), (1e20, None), (1e29, 1.0), (1e-29, 0.5), (1e-29, -1.0), (1e20, -1.0)],
+    [(1e-29, None), (1e29, 1.0), (1e-29, 0.5), (1e20, -1.0)],
 )
 def test_a_number_in_whatever_unit_is_fitted_and_stored_as_in_any_other(unit: float, power: float | None) -> None:
     from pima.model.network import export, parity

@@ -69,8 +69,10 @@ def test_a_nightly_job_runs_once_on_the_day_of_a_clock_change(
 ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]
 
 
-@pytest.mark.parametrize("zone", ZONES)
-@pytest.mark.parametrize("expression", ["*/15 * * * *", "*/5 */1 * * *", "0,30 0-23 * * *"])
+@pytest.mark.parametrize(
+    ("expression", "zone"),
+    [*(("*/15 * * * *", zone) for zone in ZONES), ("*/30 */1 * * *", ZONES[0]), ("0,30 0-23 * * *", ZONES[2])],
+)
 def test_a_rhythm_within_the_hour_goes_on_evenly_across_both_clock_changes(zone: str, expression: str) -> None:
     schedule = Schedule(expression, zone)
     ticks = schedule.between(*YEAR)
@@ -116,8 +118,8 @@ def test_where_an_hour_has_no_ticks_they_come_once(expression: str) -> None:
     assert schedule.between(change, change + timedelta(minutes=59)) == []
 
 
-@pytest.mark.parametrize("zone", [*ZONES, "UTC", "Asia/Kathmandu"])
-@pytest.mark.parametrize("expression", ["30 2 * * *", "0 3 * * sun", "15 1,2,3 * * *", "*/30 * * * *", "0 0 1 * *"])
+@pytest.mark.parametrize("zone", [*ZONES, "Asia/Kathmandu"])
+@pytest.mark.parametrize("expression", ["30 2 * * *", "0 3 * * sun", "15 1,2,3 * * *", "0 */2 * * *", "0 0 1 * *"])
 def test_going_from_tick_to_tick_meets_each_tick_of_the_year_once(zone: str, expression: str) -> None:
     schedule = Schedule(expression, zone)
     whole = schedule.between(*YEAR)
