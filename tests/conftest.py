@@ -107,8 +107,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     side once then. A judge's are mixed, too."""
     own = {"database", "empty_database", "copied"} & set(metafunc.fixturenames)
     said = " ".join(str(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize"))
+    is_left_open = not any(name in said for name in (*own, "clinic"))
     is_judge = metafunc.definition.get_closest_marker("judge") is not None
-    if own and "clinic" in metafunc.fixturenames and not is_judge and "clinic" not in said:
+    if own and "clinic" in metafunc.fixturenames and is_left_open and not is_judge:
         pairs = [(kind,) * (len(own) + 1) for kind in ("sqlite", "postgresql")]
         metafunc.definition.add_marker(pytest.mark.parametrize((*own, "clinic"), pairs, indirect=True))
 

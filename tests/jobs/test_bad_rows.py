@@ -101,7 +101,7 @@ def test_retraining_leaves_bad_rows_out_and_counts_them_by_reason(database: Data
         if n < len(bad):
             spoilt += insert_patients(database, 1, outcome=1, **bad[n][0])
         glucose_of[insert_patients(database, 1, glucose=100 + n, outcome=n % 2)[0]] = 100 + n
-    divided, _ = read_history(database.engine, Settings(), SHIPPED)
+    divided, *_ = read_history(database.engine, Settings(), SHIPPED)
     assert divided.left_out == _by_reason(bad)
     used: dict[int, float] = {}
     for side in (divided.training, divided.holdout):

@@ -97,7 +97,7 @@ def test_a_version_is_fitted_again_from_its_snapshot(history: Database) -> None:
     content, digest, rows = history.execute("SELECT content, sha256, rows FROM training_snapshots")[0]
     assert hashlib.sha256(content).hexdigest() == digest
     settings = Settings()
-    divided, _ = read_history(history.engine, settings, SHIPPED)
+    divided, *_ = read_history(history.engine, settings, SHIPPED)
     assert from_parquet(bytes(content), FEATURE_NAMES).fingerprint == divided.training.fingerprint
     assert len(divided.training) == rows
     # The history goes on; the version stays reproducible.
@@ -145,7 +145,7 @@ def _case(database: Database, number: int) -> Case:
     from pima.model.network import Artifacts, Parity
 
     settings = Settings()
-    divided, as_read = read_history(database.engine, settings, SHIPPED)
+    divided, rule, read_at = read_history(database.engine, settings, SHIPPED)
     with reading(database.engine) as connection:
         keras, compiled = keras_artifact(connection, number), compiled_artifact(connection, number)
     assert keras is not None
@@ -154,7 +154,7 @@ def _case(database: Database, number: int) -> Case:
     artifacts = Artifacts(bytes(keras.content or b""), keras.sha256, bytes(compiled.content or b""), compiled.sha256)
     fitted = {"network": "five_seeds", "holdout_share": settings.holdout.share}
     challenger = Challenger(artifacts, Parity(0.0, 0), scorer, 7, fitted, "fit", {})
-    return Case(divided, SHIPPED, as_read, challenger, settings.gate, "gate", 10, settings.lineage)
+    return Case(divided, rule, read_at, SHIPPED, challenger, settings)
 
 
 @pytest.mark.judge
