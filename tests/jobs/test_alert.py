@@ -79,11 +79,11 @@ def test_a_failure_is_told_once_a_day_and_once_when_it_is_over(database: Databas
 
 
 def test_what_comes_and_goes_is_told_three_times_and_then_so_until_it_settles(
-    database: Database, listener: AlertReceiver
+    sqlite: Database, listener: AlertReceiver
 ) -> None:
     def look(status: str) -> Telling:
-        _run(database, "score", status)
-        return _teller(database, listener.url).tell()
+        _run(sqlite, "score", status)
+        return _teller(sqlite, listener.url).tell()
 
     for _ in range(3):
         for status in ("failed", "succeeded"):
@@ -96,9 +96,9 @@ def test_what_comes_and_goes_is_told_three_times_and_then_so_until_it_settles(
     )
     for status in ("succeeded", "failed", "succeeded"):
         assert look(status) == Telling([], [], {})
-    _time_goes_by(database, minutes=30)
+    _time_goes_by(sqlite, minutes=30)
     assert look("succeeded") == Telling([], [], {})
-    _time_goes_by(database, minutes=60)
+    _time_goes_by(sqlite, minutes=60)
     assert look("succeeded") == Telling([], ["score_failed"], {})
     assert look("failed") == Telling(["score_failed"], [], {})
     assert listener.titles[7:] == ["score_failed is over", "score_failed"]

@@ -163,6 +163,7 @@ RETIRED = ADDED.replace(
 WITH_CODE = RETIRED.replace('2 = "current"', '2 = "current", 3 = "unknown"')
 
 
+@pytest.mark.parametrize("copied", ["postgresql"], indirect=True)
 def test_a_feature_added_one_retired_and_a_code_added_between_two_retrainings(
     fitted: tuple[Database, str], tmp_path: Path
 ) -> None:

@@ -25,6 +25,7 @@ from tests.conftest import (
 from tests.jobs.declared import DECLARED, configuration
 
 pytestmark = pytest.mark.usefixtures("equal_fits_once")
+on_sqlite = pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
 
 _VOID = {"meta", "link", "br", "img"}
 
@@ -145,6 +146,7 @@ def test_what_came_true_is_what_a_plain_query_says(lived_in: Database, tmp_path:
     assert f"{100 * correct / outcomes:.1f} %" in page.text
 
 
+@on_sqlite
 def test_each_retraining_leaves_one_and_few_are_kept(lived_in: Database, tmp_path: Path) -> None:
     assert lived_in.value("SELECT count(*) FROM reports") == 2
     lived_in.execute("INSERT INTO reports (html) VALUES ('a'), ('b'), ('c')")
@@ -162,6 +164,7 @@ def test_each_retraining_leaves_one_and_few_are_kept(lived_in: Database, tmp_pat
     assert _report(lived_in, tmp_path, "--last").html == kept[3]
 
 
+@on_sqlite
 def test_that_none_could_be_left_fails_no_retraining(lived_in: Database, tmp_path: Path) -> None:
     ended = call(lived_in, "retrain", PIMA_REPORT__FOLDER=str(tmp_path / "nowhere"), PIMA_LOGS__FORMAT="json")
     assert (ended.exit_code, "report_not_written" in ended.stderr) == (0, True)
@@ -169,7 +172,7 @@ def test_that_none_could_be_left_fails_no_retraining(lived_in: Database, tmp_pat
     assert not (tmp_path / "nowhere").exists()
 
 
-@pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
+@on_sqlite
 def test_without_the_report_extra_retraining_goes_on_and_the_last_report_can_be_had(
     lived_in: Database, tmp_path: Path
 ) -> None:
@@ -260,6 +263,7 @@ def test_a_champion_that_the_last_verdict_is_not_about_has_its_own_evidence(
     assert "The rows that the champion learned from are not kept" in page.text
 
 
+@on_sqlite
 def test_words_of_the_clinic_s_own_are_no_markup(copied: Copied, tmp_path: Path) -> None:
     declared = DECLARED.replace("back in hospital", "<script>alert(1)</script> & back in hospital")
     database = copied(_declared, declared)

@@ -33,8 +33,9 @@ def _health(clinic: Clinic, database: Database) -> Ended:
     return call(database, "health", "--config", clinic.config, **NEVER)
 
 
-def test_each_night_s_new_rows_are_pulled_and_then_scored(scored_database: Database, clinic: Clinic) -> None:
-    database = scored_database
+@on_sqlite
+def test_each_night_s_new_rows_are_pulled_and_then_scored(scored_database: Database, sqlite_clinic: Clinic) -> None:
+    database, clinic = scored_database, sqlite_clinic
     clinic.insert(20)
     process = _start(clinic, database, PIMA_SCHEDULE__SCORE=EVERY_SECOND)
     wait_for(lambda: database.value("SELECT count(*) = 20 FROM predictions"), process)
