@@ -198,11 +198,6 @@ def test_a_service_is_well_where_that_has_no_output_to_be_shown_on(well: Databas
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
-@on_sqlite
-def test_a_schedule_that_never_comes_true_is_no_defect(well: Database) -> None:
-    assert call(well, "health", PIMA_SCHEDULE__RETRAIN="0 0 30 2 *").exit_code == 0
-
-
 def test_a_dry_run_is_no_success_and_scores_nothing(well: Database) -> None:
     insert_patients(well, 2)
     before = _scrape(well)
