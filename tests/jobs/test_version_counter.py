@@ -35,7 +35,7 @@ def mend(database: Database, others: str = "") -> None:
     on_postgresql, on_sqlite, other_versions = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)[:3]
     with writing(database.engine) as connection:
         connection.exec_driver_sql(on_sqlite if database.kind == "sqlite" else on_postgresql)
-        made, *changes = other_versions.split(";")[:-1]
+        _begin, made, *changes, _commit = other_versions.strip().split(";")[:-1]
         connection.exec_driver_sql(made)
         if others:
             connection.exec_driver_sql(f"INSERT INTO used VALUES {others}")

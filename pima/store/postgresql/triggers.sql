@@ -7,14 +7,14 @@
 -- All of them fire in sessions of a replica too (ENABLE ALWAYS): loaders such as AWS DMS write in that role. What keeps
 -- the queue runs with its owner's rights, so that whoever writes patients needs none on the queue.
 --
--- An entry of the queue gives way to a newer version and to nothing else. So the order in which the triggers of one
--- statement fire does not matter, nor does what a clinic's own AFTER triggers do: at worst a row is predicted once more
--- than it needs to be.
+-- An entry gives way to a newer version, and goes where its row is gone, labelled or another version. So the order in
+-- which the triggers of one statement fire does not matter, nor does what a clinic's own AFTER triggers do: at worst a
+-- row is predicted once more than it needs to be.
 
 -- A new row has its version and times by the defaults of their columns. Only an outcome needs its time, and a row whose
--- writer sends all columns another version: `INSERT INTO patients SELECT * FROM a_copy` may bring other values. What the
--- default has drawn is the last version that was drawn; what an earlier row of this id had is not, since its deletion
--- has drawn one, too.
+-- writer sends all columns another version: `INSERT INTO patients SELECT * FROM a_copy` may bring other values. A version
+-- counts only if it is the counter's last value, which the default has just drawn and no earlier row of this id can have:
+-- each deletion draws one, too.
 CREATE OR REPLACE FUNCTION public.stamp_insert() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.version IS DISTINCT FROM pg_sequence_last_value('public.patient_version') THEN
@@ -53,9 +53,18 @@ BEGIN
     RETURN NEW;
 END $$;
 
+CREATE OR REPLACE FUNCTION public.draw_version() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM nextval('public.patient_version');
+    RETURN NULL;
+END $$;
+
+-- The functions below keep their plans for a session, which may have begun with a single row on an empty table. So they
+-- look up by key, always (enable_seqscan); OFFSET 0 keeps the planner from making a join of a look-up.
+
 -- What new rows are called, and the rows that are to be scored.
 CREATE OR REPLACE FUNCTION public.enqueue_inserted() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = public, pg_temp AS $$
+SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 DECLARE
     kept BIGINT;
 BEGIN
@@ -98,10 +107,9 @@ BEGIN
 END $$;
 
 -- Rows with another version are to be scored, and labelled ones no longer.
--- Without nested loops: the plan is kept for the session, and one that was made for a single row would take 30 s for
--- 20,000 of them.
+-- Without nested loops: a plan that was made for a single row would take 30 s for 20,000 of them.
 CREATE OR REPLACE FUNCTION public.enqueue_updated() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = public, pg_temp SET enable_nestloop = off AS $$
+SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off SET enable_nestloop = off AS $$
 BEGIN
     INSERT INTO scoring_queue (patient_id, patient_version, /* features */ pregnancies, glucose, blood_pressure,
         skin_thickness, insulin, bmi, diabetes_pedigree, age /* end */)
@@ -115,18 +123,17 @@ BEGIN
         bmi = EXCLUDED.bmi, diabetes_pedigree = EXCLUDED.diabetes_pedigree, age = EXCLUDED.age /* end */
     WHERE scoring_queue.patient_version < EXCLUDED.patient_version;
 
-    -- By an array, so that they are looked up by their key whatever the plan.
     IF EXISTS (SELECT FROM new_rows WHERE outcome IS NOT NULL) THEN
-        DELETE FROM scoring_queue
-        WHERE patient_id = ANY (ARRAY(SELECT id FROM new_rows WHERE outcome IS NOT NULL))
-            AND patient_version <= (SELECT max(version) FROM new_rows);
+        DELETE FROM scoring_queue q WHERE q.patient_id = ANY (ARRAY(SELECT id FROM new_rows WHERE outcome IS NOT NULL))
+            AND NOT EXISTS (SELECT FROM patients p
+                WHERE p.id = q.patient_id AND p.version = q.patient_version AND p.outcome IS NULL OFFSET 0);
     END IF;
     RETURN NULL;
 END $$;
 
 -- A row that another key is given, or another person.
 CREATE OR REPLACE FUNCTION public.keep_changed_key() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = public, pg_temp AS $$
+SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 BEGIN
     IF OLD.source IS NOT NULL AND (NEW.source, NEW.source_key) IS DISTINCT FROM (OLD.source, OLD.source_key) THEN
         RAISE EXCEPTION 'patients.source_key is never changed: delete the row and insert another'
@@ -154,22 +161,21 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Not the entry of a row that the same statement has inserted under the same id: its version is a newer one.
+-- Not the entry of a row that has come again under the same id, by the same statement or a clinic's own trigger.
 CREATE OR REPLACE FUNCTION public.dequeue_deleted() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = public, pg_temp AS $$
+SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 BEGIN
-    DELETE FROM scoring_queue
-    WHERE patient_id = ANY (ARRAY(SELECT id FROM old_rows)) AND patient_version <= (SELECT max(version) FROM old_rows);
-    PERFORM nextval('public.patient_version');
+    DELETE FROM scoring_queue q WHERE q.patient_id = ANY (ARRAY(SELECT id FROM old_rows))
+        AND NOT EXISTS (SELECT FROM patients p
+            WHERE p.id = q.patient_id AND p.version = q.patient_version AND p.outcome IS NULL OFFSET 0);
     RETURN NULL;
 END $$;
 
 -- DELETE, since TRUNCATE would lock the queue against every scorer until the writer commits.
 CREATE OR REPLACE FUNCTION public.dequeue_truncated() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = public, pg_temp AS $$
+SECURITY DEFINER SET search_path = public, pg_temp SET enable_seqscan = off AS $$
 BEGIN
-    DELETE FROM scoring_queue;
-    PERFORM nextval('public.patient_version');
+    DELETE FROM scoring_queue q WHERE NOT EXISTS (SELECT FROM patients p WHERE p.id = q.patient_id OFFSET 0);
     RETURN NULL;
 END $$;
 
@@ -195,6 +201,8 @@ CREATE OR REPLACE TRIGGER patients_key_changed AFTER UPDATE ON public.patients
     FOR EACH ROW WHEN (((old.source IS DISTINCT FROM new.source) OR (old.source_key IS DISTINCT FROM new.source_key)
         OR (old.person_key IS DISTINCT FROM new.person_key)))
     EXECUTE FUNCTION public.keep_changed_key();
+CREATE OR REPLACE TRIGGER patients_leave BEFORE DELETE OR TRUNCATE ON public.patients
+    FOR EACH STATEMENT EXECUTE FUNCTION public.draw_version();
 CREATE OR REPLACE TRIGGER patients_deleted AFTER DELETE ON public.patients
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.dequeue_deleted();
 CREATE OR REPLACE TRIGGER patients_truncated AFTER TRUNCATE ON public.patients
@@ -205,5 +213,6 @@ ALTER TABLE public.patients ENABLE ALWAYS TRIGGER zzz_patients_updated;
 ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_inserted;
 ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_updated;
 ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_key_changed;
+ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_leave;
 ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_deleted;
 ALTER TABLE public.patients ENABLE ALWAYS TRIGGER patients_truncated;
