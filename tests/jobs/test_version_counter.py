@@ -48,9 +48,10 @@ def test_a_version_that_a_correction_drew_does_not_come_again(database: Database
     """Neither to a row that comes back under its id, nor to that row when it is corrected too."""
     insert_patients(database, 1, first_id=1)
     versions = [database.value("SELECT version FROM patients")]
-    for glucose in (150, 151):
-        database.execute(f"UPDATE patients SET glucose = {glucose}")
-        versions.append(database.value("SELECT version FROM patients"))
+    for glucose in (150, 160):
+        for corrected in range(glucose, glucose + 3):
+            database.execute(f"UPDATE patients SET glucose = {corrected}")
+            versions.append(database.value("SELECT version FROM patients"))
         again(database, 1)
         versions.append(database.value("SELECT version FROM patients"))
     assert versions == sorted(set(versions))
