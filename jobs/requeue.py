@@ -46,14 +46,5 @@ def _show(result: Result) -> None:
     print(f"{counted(result['requeued'], 'row version')} put on the queue")
 
 
-def told_below_predicted(rows: int) -> str:
-    """Tell what is wrong with so many waiting rows, and what to do."""
-    waiting = counted(rows, "waiting row")
-    return (
-        f"{waiting} with a version below one that was predicted for the same id: have the owner run\n"
-        "python -m jobs.requeue --new-versions, or current_predictions goes on showing that prediction"
-    )
-
-
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:], os.environ))
