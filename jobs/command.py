@@ -75,8 +75,9 @@ def run_command(
     What has its result elsewhere needs no output that is open: a job in `runs`, another in the exit code itself. Nobody
     is pinged of what is not a run of the job.
     """
-    gc.freeze()  # what has been imported is never looked through again
-    gc.enable()
+    if not gc.isenabled():
+        gc.freeze()  # what has been imported is never looked through again
+        gc.enable()
     keep_standard_descriptors()
     try:
         options = options_parser.parse_args(list(arguments))
