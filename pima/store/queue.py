@@ -121,15 +121,11 @@ def _enqueue_some(connection: Connection, condition: str, ids: Sequence[int]) ->
 
 
 def _enqueue(connection: Connection, condition: str) -> int:
-    """Found first, since beside the insert PostgreSQL reads whole rows of `predictions` instead of its index alone."""
+    """In key order. An entry replaces an older version that still waits, and gives way to a newer one."""
     columns = newest_declaration(connection).columns
-    # In key order; it replaces an older version that still waits, and gives way to a newer one queued meanwhile.
     statement = f"""
         INSERT INTO scoring_queue (patient_id, patient_version, {listed(columns)})
-        WITH found AS MATERIALIZED (SELECT p.id, p.version FROM patients p WHERE {_CURRENT} AND {condition})
-        SELECT p.id, p.version, {listed(columns, "p")}
-        FROM found JOIN patients p ON p.id = found.id AND p.version = found.version
-        WHERE {_CURRENT} ORDER BY p.id
+        SELECT p.id, p.version, {listed(columns, "p")} FROM patients p WHERE {_CURRENT} AND {condition} ORDER BY p.id
         ON CONFLICT (patient_id) DO UPDATE
         SET patient_version = EXCLUDED.patient_version, enqueued_at = EXCLUDED.enqueued_at,
             {assigned(columns, "EXCLUDED")}
