@@ -74,22 +74,10 @@ BEGIN
     DELETE FROM scoring_queue WHERE patient_id = OLD.id;
 END;
 
--- What a row was called when it first came, and whose it is. Keys are looked at here, and not left to the table's
--- constraints, which the statement's OR IGNORE or OR REPLACE would override.
+-- What a row was called when it first came, and whose it is.
 CREATE TRIGGER patients_key_inserted AFTER INSERT ON patients
 WHEN coalesce(NEW.source, NEW.source_key, NEW.person_key) IS NOT NULL
 BEGIN
-    SELECT RAISE(ABORT, 'source and source_key are both there or both NULL, a source is a lower-case letter, then lower-case letters, digits and underscores, 30 in all, and keys have 1 to 200 bytes')
-    WHERE (NEW.source IS NULL) <> (NEW.source_key IS NULL) OR NEW.source NOT GLOB '[a-z]*'
-        OR NEW.source GLOB '*[^a-z0-9_]*' OR length(NEW.source) > 30
-        OR length(CAST(NEW.source_key AS BLOB)) NOT BETWEEN 1 AND 200
-        OR length(CAST(NEW.person_key AS BLOB)) NOT BETWEEN 1 AND 200;
-    SELECT RAISE(ABORT, 'this source key had another id, which row_keys has: insert the row under that') FROM row_keys
-    WHERE source = NEW.source AND source_key = NEW.source_key AND patient_id <> NEW.id;
-    SELECT RAISE(ABORT, 'this id had another source key, which row_keys has: insert the row under an id of its own')
-    FROM row_keys
-    WHERE patient_id = NEW.id AND source_key IS NOT NULL AND NEW.source_key IS NOT NULL
-        AND (source IS NOT NEW.source OR source_key IS NOT NEW.source_key);
     INSERT INTO row_keys (patient_id, source, source_key, person_key, side_key)
     VALUES (NEW.id, NEW.source, NEW.source_key, NEW.person_key,
         CASE WHEN NEW.person_key IS NOT NULL THEN 'person ' || NEW.person_key
@@ -106,17 +94,6 @@ WHEN NEW.source IS NOT OLD.source OR NEW.source_key IS NOT OLD.source_key OR NEW
 BEGIN
     SELECT RAISE(ABORT, 'patients.source_key is never changed: delete the row and insert another')
     WHERE OLD.source_key IS NOT NULL AND (NEW.source IS NOT OLD.source OR NEW.source_key IS NOT OLD.source_key);
-    SELECT RAISE(ABORT, 'source and source_key are both there or both NULL, a source is a lower-case letter, then lower-case letters, digits and underscores, 30 in all, and keys have 1 to 200 bytes')
-    WHERE (NEW.source IS NULL) <> (NEW.source_key IS NULL) OR NEW.source NOT GLOB '[a-z]*'
-        OR NEW.source GLOB '*[^a-z0-9_]*' OR length(NEW.source) > 30
-        OR length(CAST(NEW.source_key AS BLOB)) NOT BETWEEN 1 AND 200
-        OR length(CAST(NEW.person_key AS BLOB)) NOT BETWEEN 1 AND 200;
-    SELECT RAISE(ABORT, 'this source key had another id, which row_keys has: insert the row under that') FROM row_keys
-    WHERE source = NEW.source AND source_key = NEW.source_key AND patient_id <> NEW.id;
-    SELECT RAISE(ABORT, 'this id had another source key, which row_keys has: insert the row under an id of its own')
-    FROM row_keys
-    WHERE patient_id = NEW.id AND source_key IS NOT NULL AND NEW.source_key IS NOT NULL
-        AND (source IS NOT NEW.source OR source_key IS NOT NEW.source_key);
     -- The row's side goes by what it was called before.
     INSERT INTO row_keys (patient_id, source, source_key, person_key, side_key)
     VALUES (NEW.id, NEW.source, NEW.source_key, NEW.person_key,
@@ -129,6 +106,23 @@ BEGIN
         -- An update that leaves the person alone tells nothing of a person whom the row came again without.
         person_key = CASE WHEN NEW.person_key IS NOT OLD.person_key THEN excluded.person_key
                           ELSE row_keys.person_key END;
+END;
+
+-- Looked at here, and not left to the table's constraints, which the OR IGNORE or OR REPLACE of whoever writes patients
+-- would override.
+CREATE TRIGGER row_keys_are_sound BEFORE INSERT ON row_keys
+BEGIN
+    SELECT RAISE(ABORT, 'source and source_key are both there or both NULL, a source is a lower-case letter, then lower-case letters, digits and underscores, 30 in all, and keys have 1 to 200 bytes')
+    WHERE (NEW.source IS NULL) <> (NEW.source_key IS NULL) OR NEW.source NOT GLOB '[a-z]*'
+        OR NEW.source GLOB '*[^a-z0-9_]*' OR length(NEW.source) > 30
+        OR length(CAST(NEW.source_key AS BLOB)) NOT BETWEEN 1 AND 200
+        OR length(CAST(NEW.person_key AS BLOB)) NOT BETWEEN 1 AND 200;
+    SELECT RAISE(ABORT, 'this source key had another id, which row_keys has: insert the row under that') FROM row_keys
+    WHERE source = NEW.source AND source_key = NEW.source_key AND patient_id <> NEW.patient_id;
+    SELECT RAISE(ABORT, 'this id had another source key, which row_keys has: insert the row under an id of its own')
+    FROM row_keys
+    WHERE patient_id = NEW.patient_id AND source_key IS NOT NULL AND NEW.source_key IS NOT NULL
+        AND (source IS NOT NEW.source OR source_key IS NOT NEW.source_key);
 END;
 
 -- Whatever name a statement has for the id, which may be rowid, _rowid_ or oid: so it names no column.
