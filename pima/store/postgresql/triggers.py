@@ -9,18 +9,19 @@ from pima.store.postgresql.schema import schema_of_patients
 from pima.store.scripts import read_script
 
 _SCRIPT = Path(__file__).with_name("triggers.sql")
-_FUNCTION = re.compile(r"CREATE OR REPLACE FUNCTION \S+\.(\w+)\(\)([^$]*)AS \$\$(.*?)\$\$;", re.DOTALL)
-_TRIGGER = re.compile(r"CREATE OR REPLACE (TRIGGER (\w+) .*?EXECUTE FUNCTION \S+\.(\w+)\(\));", re.DOTALL)
+_FUNCTION = re.compile(r"CREATE OR REPLACE FUNCTION public\.(\w+)\(\)([^$]*)AS \$\$(.*?)\$\$;", re.DOTALL)
+_TRIGGER = re.compile(r"CREATE OR REPLACE (TRIGGER (\w+) .*?EXECUTE FUNCTION public\.(\w+)\(\));", re.DOTALL)
 _SETTING = re.compile(r"SET (\w+) = (.+?)(?= SET | AS |\s*$)")
 
 
 def make(connection: Connection, features: tuple[str, ...]) -> None:
     """Make functions and triggers anew, whatever stands there under their names."""
-    connection.exec_driver_sql(_script(features, schema_of_patients(connection)))
-
-
-def _script(features: tuple[str, ...], schema: str) -> str:
     script = read_script(_SCRIPT, features)
+    connection.exec_driver_sql(_placed(script, schema_of_patients(connection)))
+
+
+def _placed(script: str, schema: str) -> str:
+    """A part of the file, with this schema in the place of public."""
     return script.replace("public.", f"{schema}.").replace("search_path = public", f"search_path = {schema}")
 
 
@@ -37,7 +38,7 @@ _ALWAYS = "A"
 
 def fault(connection: Connection, features: tuple[str, ...]) -> str | None:
     """Say which trigger is not as `make` makes it, or could undo its work; None where all is well."""
-    script = _script(features, schema_of_patients(connection))
+    script, schema = read_script(_SCRIPT, features), schema_of_patients(connection)
     functions = {name: (head, body) for name, head, body in _FUNCTION.findall(script)}
     found = {row.tgname: row for row in connection.execute(_FOUND)}
     ours = _TRIGGER.findall(script)
@@ -45,9 +46,9 @@ def fault(connection: Connection, features: tuple[str, ...]) -> str | None:
         row = found.pop(name, None)
         if row is None or row.tgenabled != _ALWAYS:
             return f"the trigger {name} on patients is missing, or is not ENABLE ALWAYS"
-        if not row.is_beside or _plain(row.definition) != _plain(f"CREATE {definition}"):
+        if not row.is_beside or _plain(row.definition) != _plain(_placed(f"CREATE {definition}", schema)):
             return f"the trigger {name} on patients is not the one that was made"
-        head, body = functions[function]
+        head, body = (_placed(part, schema) for part in functions[function])
         settings = [f"{name}={value}" for name, value in _SETTING.findall(" ".join(head.split()))]
         if (row.prosrc, row.prosecdef, row.proconfig or []) != (body, "SECURITY DEFINER" in head, settings):
             return f"the function {function} of the trigger {name} on patients is not the one that was made"

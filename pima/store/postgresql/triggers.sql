@@ -53,6 +53,7 @@ BEGIN
     RETURN NEW;
 END $$;
 
+-- Before rows go: whatever comes again under their ids has a newer version.
 CREATE OR REPLACE FUNCTION public.draw_version() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM nextval('public.patient_version');
