@@ -9,8 +9,8 @@ from pathlib import Path
 
 from jobs.command import Command, Result, parser, run_command
 from pima.core.wording import counted
-from pima.intake.key_cells import declared_key_types
 from pima.intake.loading import LoadOptions, Progress, load_files
+from pima.intake.patient_file import declared_key_types
 from pima.logs import on_terminal
 from pima.process.recorded_run import as_json
 
@@ -81,6 +81,8 @@ def _show(result: Result) -> None:
     )
     for rule in result["broken_rules"]:
         print(f"  {rule['file']} {rule['text']}")
+    for name, values in result["unknown_taken"].items():
+        print(f"  {name}: {counted(values, 'unknown value')} taken as its declaration says")
     for file in result["partly_loaded"]:
         print(
             f"{file}: its good lines are in, and it has no ids: "

@@ -64,21 +64,23 @@ def _opened(command: Command, source: Source) -> OpenSource:
 
 def _show(result: Result) -> None:
     for source in result["sources"]:
-        part, gone = "", f"{source['vanished']:,} vanished, {source['deleted']:,} deleted"
-        if source["compared"] == "changed":
-            part, gone = " (of what has changed)", "vanished rows not looked for (--full does)"
-        outcomes = ", ".join(f"{source[f'outcomes_{what}']:,} {what}" for what in ("arrived", "corrected", "cleared"))
+        part = " (of what has changed)" if source["compared"] == "changed" else ""
+        kinds = {"inserted": "with new rows", "arrived": "arrived", "corrected": "corrected", "cleared": "cleared"}
+        kinds |= {"held_back": "held back until their time"} if source["outcomes_held_back"] else {}
+        outcomes = ", ".join(f"{source[f'outcomes_{kind}']:,} {words}" for kind, words in kinds.items())
         print(
             f"{source['source']}: {counted(source['rows'], 'row')} read{part}, "
             f"{source['inserted']:,} inserted, "
             f"{source['updated']:,} updated, {source['unchanged']:,} unchanged, {source['rejected']:,} rejected, "
-            f"{gone}; outcomes: {outcomes}"
+            f"{source['vanished']:,} vanished, {source['deleted']:,} deleted; outcomes: {outcomes}"
         )
         for reason, rows in source["rejected_by_reason"].items():
             by_field = source["rejected_by_field"].get(reason, {})
             told = {f"{reason} of {name}": count for name, count in by_field.items()} or {reason: rows}
             for what, count in told.items():
                 print(f"  {what}: {counted(count, 'row')}")
+        for name, rows in source["unknown_taken"].items():
+            print(f"  {name}: {counted(rows, 'unknown value')} taken as its declaration says")
     print(f"run {result['run_id']}" + (" (dry run, nothing written)" if result["dry_run"] else ""))
 
 

@@ -11,8 +11,8 @@ from jobs.command import Command, Result, parser, run_command
 from pima.core.source import PLAIN_NAME, Source
 from pima.core.wording import counted
 from pima.errors import FileRefused, NothingToSuggest, WrongUsage
-from pima.intake.own_tables import looks_like_ours
-from pima.intake.sources import LOAD
+from pima.intake.opened_file import LOAD
+from pima.intake.source_reading import looks_like_ours
 from pima.intake.whole_tables import table_of_file, table_of_source
 from pima.settings.reading import source_url
 from pima.store.source_engine import make_source_engine

@@ -63,6 +63,16 @@ CREATE TABLE source_pulls (
     completed_at TIMESTAMP WITH TIME ZONE
 );
 
+-- Rows of sources that a pull could not take in as they are there, and since when; never their values.
+CREATE TABLE source_rejections (
+    source TEXT COLLATE "C" NOT NULL,
+    source_key TEXT COLLATE "C" NOT NULL,
+    reason TEXT NOT NULL,
+    field TEXT NOT NULL,
+    since TIMESTAMP WITH TIME ZONE NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT pk_source_rejections PRIMARY KEY (source, source_key)
+);
+
 -- Row versions that wait, with all that scoring needs, so that it needs no right on patients.
 CREATE TABLE scoring_queue (
     patient_id BIGINT NOT NULL CONSTRAINT pk_scoring_queue PRIMARY KEY,
@@ -347,7 +357,7 @@ CREATE TABLE leases (
 -- Views -------------------------------------------------------------------------------------------------------------
 
 -- One prediction a patient: of the newest version that has any, the champion's, else the last run's. It is superseded
--- where the row has another version by now.
+-- where the row has another version by now, or can't be used any more as it stands in its source.
 -- It runs with its owner's rights: who reads it needs none on patients or row_keys. Both are joined by their keys, so
 -- that who asks for nothing of them pays nothing, and who asks for much pays no look-up a row.
 CREATE VIEW current_predictions AS
@@ -355,7 +365,9 @@ CREATE VIEW current_predictions AS
            p.scored_at,
            ((t.version <> p.patient_version) IS TRUE
             OR EXISTS (SELECT 1 FROM rejections r
-                       WHERE r.patient_id = p.patient_id AND r.patient_version > p.patient_version)) AS superseded,
+                       WHERE r.patient_id = p.patient_id AND r.patient_version > p.patient_version)
+            OR EXISTS (SELECT 1 FROM source_rejections r
+                       WHERE r.source = k.source AND r.source_key = k.source_key)) AS superseded,
            k.source, k.source_key, k.person_key,
            t.id IS NULL AS deleted
     FROM predictions p

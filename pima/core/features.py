@@ -38,6 +38,9 @@ class Feature(Struct, frozen=True, forbid_unknown_fields=True):
     kind: Literal["number", "category"] = "number"
     codes: dict[int, str] = {}
     """Of a category, each code with its label."""
+    unknown: Literal["missing"] | int | None = None
+    """What a word that nobody knows is taken for, and counted, where rows come in: missing, or of a category one of its
+    codes, for which what is missing is taken, too. None: the row is refused."""
     rationale: str = ""
     """Where the range comes from, in words."""
     power: float | None = None
@@ -141,6 +144,14 @@ def hinted_name(column: str, declaration: Declaration) -> str | None:
 def folded_name(column: str) -> str:
     """A column name without case, spaces and underscores."""
     return column.strip().lower().replace("_", "").replace(" ", "")
+
+
+def code_of_label(feature: Feature, label: str) -> int | None:
+    """The code that a text stands for, itself or its label in whatever case; None where it is neither."""
+    folded = label.strip().casefold()
+    return next(
+        (code for code, known in feature.codes.items() if folded in (known.strip().casefold(), str(code))), None
+    )
 
 
 def is_number(cell: str) -> bool:
@@ -323,6 +334,8 @@ def _faults_of_other_names(
 def _faults_of_number(place: str, feature: Feature) -> Iterator[Fault]:
     if feature.codes:
         yield Fault(f"{place}: codes", "belong to a category", 'kind = "category", or no codes')
+    if isinstance(feature.unknown, int):
+        yield Fault(f"{place}: unknown", "is a code, which a number has none of", '"missing", or a category')
     if feature.low is None or feature.high is None:
         yield Fault(f"{place}: {'low' if feature.low is None else 'high'}", "is missing", "low and high of each number")
         return
@@ -362,6 +375,8 @@ def _faults_of_category(place: str, feature: Feature) -> Iterator[Fault]:
         yield Fault(f"{place}: codes", "have a label twice or an empty one", "a label of its own for each code")
     if any(is_number(label) and label != str(code) for code, label in feature.codes.items()):
         yield Fault(f"{place}: codes", "have a label that reads as another number", "labels in words")
+    if isinstance(feature.unknown, int) and feature.unknown not in feature.codes:
+        yield Fault(f"{place}: unknown", "is none of the codes", 'one of them, or "missing"')
     if feature.zero_is_missing and 0 in feature.codes:
         yield Fault(f"{place}: zero_is_missing", "stands beside a code 0", "one of the two")
     given = [key for key in ("low", "high", "power", "scale", "bands") if getattr(feature, key) not in (None, ())]

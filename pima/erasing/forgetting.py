@@ -18,7 +18,7 @@ from pima.core.wording import counted
 from pima.errors import FileNotMadeAnew, NobodyToForget, PersonHasMoreRows, PimaError, RowsGivenAway
 from pima.logs import get_logger
 from pima.process.leasing import take
-from pima.store import erasing, leases, lineage, patients, registry
+from pima.store import arrivals, erasing, leases, lineage, registry
 from pima.store.database import database_of
 from pima.store.engine import translated_errors, without_time_limit, writing
 from pima.store.erasing import Found
@@ -72,7 +72,7 @@ def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
     """
     with writing(engine) as connection:
         without_time_limit(connection)
-        patients.only_one_load(connection)
+        arrivals.only_one_load(connection)
         names = (leases.RETRAINING, leases.RETAINING)
         fences = {name: take(connection, name, "forget", _LEASE_SECONDS) for name in names}
         result = _erase(connection, asked)
@@ -101,6 +101,9 @@ def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
         raise RowsGivenAway(rows=counted(sides, "row"))
     redacted = redact(connection, found.ids)
     erased = erasing.erase_rows(connection, found)
+    # A row may have been rejected each time, and so be known by its key alone.
+    asked_key = {(asked.who.source, asked.who.source_key)} if isinstance(asked.who, ByKey) else set()
+    erasing.erase_source_rejections(connection, found.keys | asked_key)
     # An id may be known to a snapshot alone, so that there was somebody is known only by now.
     if not (redacted or erased or was_forgotten or asked.without_rows):
         raise NobodyToForget(called=asked.who)

@@ -36,6 +36,15 @@ class RowCannotBeScored(PimaError):
     code = "row_cannot_be_scored"
 
 
+class RowRejectedBySource(PimaError):
+    """The row with {called} can't be taken in as it stands in its source, since {since}: {field} broke the rule
+    {reason} (docs/operations.md has the rules), so what pima has of it, if anything, is older. Correct it there and
+    pull again."""
+
+    exit_code = REFUSED
+    code = "row_rejected_by_source"
+
+
 class SourceRefused(PimaError):
     """The source {source} looks faulty: {what}. Nothing was changed. Look at the source. If it is right as it is,
     change what is named in the settings and run this again."""

@@ -8,9 +8,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pima.core.arrays import BoolArray, Float64Array
-from pima.core.features import Feature, Features
+from pima.core.features import Feature, Features, code_of_label
 from pima.core.validation import Column
-from pima.intake.patient_rows import code_of_label
 
 _PLAIN = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 """What is kept instead of a type of which pyarrow can't pick rows."""

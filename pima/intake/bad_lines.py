@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pima.core.cells import LONGEST_FIELD
 from pima.core.features import KEYS, Features
 from pima.core.identifiers import FORGOTTEN, LARGEST_GIVEN_ID, LONGEST_KEY
 from pima.core.validation import OUT_OF_RANGE, UNKNOWN_CODE
 from pima.core.wording import counted
-from pima.intake.csv_file import LONGEST_FIELD, LONGEST_LINE
-from pima.intake.patient_rows import BadLine
+from pima.intake.csv_file import LONGEST_LINE
+from pima.intake.raw_rows import BadLine
 
 _LINES_NAMED = 5
 

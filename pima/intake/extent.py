@@ -1,15 +1,116 @@
-"""How much of a source a pull compares: all of it, or what by its own times has changed.
+"""How much of a source a pull reads: all of it, or what by its own times has changed.
 
-A part is enough only where the last pull of all of it was completed, by the same settings and a week ago at most: what
-has vanished, and whatever the source's times do not tell, is found then.
+A part is enough only where the last pull of all of it was completed, by the same settings and a week ago at most:
+whatever the source's times do not tell is found then. How far those times have come is told by the highest one, or by
+the present where that is earlier: a single row that is dated ahead must not hide what is changed until then. Some time
+before that is read again: a transaction may become visible after others that wrote a later time, and a clock without a
+zone is set back in autumn.
 """
 
+import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import ClassVar, Literal
 
-from pima.intake.changed_since import Bound, Mark
-from pima.store.source_pulls import LastPull
+from pima.store.sources import LastPull
+
+Moment = datetime | date
+Bound = Moment | str
+"""From where on rows are read, as it is compared with the column: a text with texts."""
+
+_OVERLAP = timedelta(minutes=15)
+_OVERLAP_WITHOUT_ZONE = timedelta(hours=2)
+_OVERLAP_OF_DAYS = timedelta(days=1)
+_FARTHEST_EAST, _FARTHEST_WEST = timedelta(hours=14), timedelta(hours=12)
+"""By so much a clock on the wall may be ahead of UTC, or behind it."""
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The highest time of change that a source has."""
+
+    moment: Moment
+    """With a zone, without one, or a day."""
+    is_text: bool = False
+    """Whether the column holds texts. With a T in them or without, with a zone or without, they sort by their days
+    alone."""
+
+    def kept(self, now: datetime) -> str:
+        """As it is put down for the next pull: itself, or an interval up to it that begins with what was present."""
+        present = self._present(now)
+        end = self.moment.isoformat()
+        return end if self.moment <= present else f"{present.isoformat()}/{end}"
+
+    def is_ahead_of(self, now: datetime) -> bool:
+        """Whether it lies in a future that no time zone explains."""
+        if _has_zone(self.moment):
+            return self.moment > now + _OVERLAP
+        latest = now.astimezone(UTC).replace(tzinfo=None) + _FARTHEST_EAST
+        return self.moment > (latest if isinstance(self.moment, datetime) else latest.date())
+
+    def bound_after(self, kept: str, now: datetime) -> Bound | None:
+        """From where on rows are read where the last pull came as far as `kept`; None where that says nothing now: this
+        mark is before it, the column another, or what was present then is still to come."""
+        first, _, last = kept.rpartition("/")
+        reached, start = self._read(last), self._read(first or last)
+        if reached is None or start is None or self.moment < reached or start > self._present(now):
+            return None
+        bound = _before(start)
+        return bound.isoformat() if self.is_text else bound
+
+    def _present(self, now: datetime) -> Moment:
+        """The earliest that a clock like the column's can show by now."""
+        if _has_zone(self.moment):
+            return now
+        earliest = now.astimezone(UTC).replace(tzinfo=None) - _FARTHEST_WEST
+        return earliest if isinstance(self.moment, datetime) else earliest.date()
+
+    def _read(self, kept: str) -> Moment | None:
+        kind = datetime if isinstance(self.moment, datetime) else date
+        try:
+            found = kind.fromisoformat(kept)
+        except ValueError:
+            return None
+        # A day can be read as a time.
+        return found if found.isoformat() == kept and _has_zone(found) == _has_zone(self.moment) else None
+
+
+def reached_before(bound: Bound) -> Bound:
+    """The time of change that the pull before came to, where the next one reads from `bound` on; of texts the day."""
+    if isinstance(bound, str):
+        return (date.fromisoformat(bound) + _OVERLAP_OF_DAYS).isoformat()
+    if not isinstance(bound, datetime):
+        return bound + _OVERLAP_OF_DAYS
+    return bound + (_OVERLAP if _has_zone(bound) else _OVERLAP_WITHOUT_ZONE)
+
+
+def mark_of(value: object) -> Mark | None:
+    """Of what a driver gives for the highest value; None where it is no time."""
+    if isinstance(value, date):
+        return Mark(value)
+    if isinstance(value, str) and _DAY.match(value):
+        try:
+            return Mark(date.fromisoformat(value[:10]), is_text=True)
+        except ValueError:
+            return None
+    return None
+
+
+def _before(moment: Moment) -> Moment:
+    """By the overlap, or as far as times go."""
+    overlap = _OVERLAP_OF_DAYS
+    if isinstance(moment, datetime):
+        overlap = _OVERLAP if _has_zone(moment) else _OVERLAP_WITHOUT_ZONE
+    try:
+        return moment - overlap
+    except OverflowError:
+        return moment.min.replace(tzinfo=moment.tzinfo) if isinstance(moment, datetime) else date.min
+
+
+def _has_zone(moment: Moment) -> bool:
+    return isinstance(moment, datetime) and moment.tzinfo is not None
+
 
 _WEEK = timedelta(days=6, hours=12)
 """A weekly run that begins somewhat earlier than the one before is still a week after it."""
@@ -28,7 +129,7 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class ChangedSince:
-    """The rows whose time of change is from here on, or not known. It says nothing of those that have vanished."""
+    """The rows whose time of change is from here on, or not known; which have vanished the keys alone tell."""
 
     called: ClassVar[Called] = "changed"
     bound: Bound

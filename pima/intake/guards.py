@@ -2,77 +2,38 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
-import numpy as np
-
-from pima.core.cells import NO_OUTCOME
 from pima.core.identifiers import FORGOTTEN
-from pima.core.mapping import SourceMapping, SourceTally, is_missing
+from pima.core.mapping import SourceMapping, SourceTally
 from pima.core.source import Source
 from pima.core.wording import counted
 from pima.errors import SourceKeysUnusable, SourceRefused, SourceUnusable
-from pima.intake.comparing import Compared
-from pima.intake.former_names import KeySample
-
-
-@dataclass(slots=True)
-class Comparison:
-    """What a source, or a part of it, differs by from our rows of it: counts, and some of the keys."""
-
-    ours: int = 0
-    """Rows that we have of what was compared."""
-    outcomes: int = 0
-    """Of them those whose outcome we know."""
-    new: int = 0
-    new_keys: KeySample = field(default_factory=KeySample)
-    """Some of theirs."""
-    changed: int = 0
-    unchanged: int = 0
-    vanished: int = 0
-    arrived: int = 0
-    corrected: int = 0
-    cleared: int = 0
-    missing: Counter[str] = field(default_factory=Counter)
-    """Rows of ours by feature that lack it."""
-
-    def add(self, found: Compared, mapping: SourceMapping) -> None:
-        """With what was found between two keys more."""
-        self.ours += len(found.ours)
-        self.outcomes += int(np.count_nonzero(found.ours.outcomes != NO_OUTCOME))
-        self.new += len(found.new)
-        self.new_keys.add(found.new.keys)
-        self.changed += len(found.changed)
-        self.unchanged += found.unchanged
-        self.vanished += len(found.vanished)
-        self.arrived += found.arrived
-        self.corrected += found.corrected
-        self.cleared += found.cleared
-        lacking = np.count_nonzero(is_missing(found.ours.measurements, mapping.features), axis=0).tolist()
-        for feature, rows in zip(mapping.features, lacking, strict=True):
-            self.missing[feature.name] += rows
-
+from pima.store.arrivals import Comparison
 
 _FEWEST_OF_A_PART = 100
 """Rows that a part must have to say something of a feature: of three changed rows two may lack it by chance."""
 
 
-def require_sound(
-    source: Source, mapping: SourceMapping, tally: SourceTally, comparison: Comparison, outcomes_in_all: int | None
-) -> None:
-    """Raises SourceUnusable, SourceKeysUnusable or SourceRefused for the first fault.
-
-    Where only a part was compared, of which nothing has vanished, `outcomes_in_all` is how many we know of the source.
-    """
+def require_readable(source: Source, mapping: SourceMapping, tally: SourceTally, repeated_keys: int, held: str) -> None:
+    """Raises SourceUnusable or SourceKeysUnusable where values have a type that can't be read, or rows no key of their
+    own. `held` is what the key's columns are, in words."""
     _require_types(source, mapping, tally)
-    _require_keys(source, tally)
+    _require_keys(source, tally, repeated_keys, held)
+
+
+def require_sound(source: Source, tally: SourceTally, comparison: Comparison, outcomes_in_all: int | None) -> None:
+    """Raises SourceRefused for the first fault.
+
+    Where only a part was compared `outcomes_in_all` is how many we know of the source.
+    """
     if outcomes_in_all is None:
         _require_rows(source, tally)
     if outcomes_in_all is None or tally.rows >= _FEWEST_OF_A_PART:
         _require_features(source, tally, comparison)
         _require_taken(source, tally)
-    _require_known(source, comparison.vanished, comparison.ours)
-    _require_outcomes(source, comparison.cleared, comparison.outcomes if outcomes_in_all is None else outcomes_in_all)
+    _require_known(source, comparison.vanished, comparison.ours_in_all)
+    known = comparison.outcomes_known if outcomes_in_all is None else outcomes_in_all
+    _require_outcomes(source, comparison.outcomes.cleared, known)
 
 
 def _require_types(source: Source, mapping: SourceMapping, tally: SourceTally) -> None:
@@ -87,17 +48,14 @@ def _require_types(source: Source, mapping: SourceMapping, tally: SourceTally) -
         raise SourceUnusable(source=source.name, what=what, expected=expected)
 
 
-def _require_keys(source: Source, tally: SourceTally) -> None:
+def _require_keys(source: Source, tally: SourceTally, repeated_keys: int, held: str) -> None:
     named = ", ".join(source.keys)
     if tally.without_key:
         types = ", ".join(source.key_types)
-        # A text may be of either, so that its type says nothing.
-        others = tally.key_types if "integer" in source.key_types else tally.key_types - {str.__name__}
-        held = f" (its values there: {', '.join(sorted(others))})" if others else ""
         what = f"in {counted(tally.without_key, 'row')} the key ({named}) is NULL, too long, or no {types}{held}"
         raise SourceKeysUnusable(source=source.name, what=what)
-    if tally.repeated_keys:
-        what = f"in {counted(tally.repeated_keys, 'row')} the key ({named}) is that of another row"
+    if repeated_keys:
+        what = f"in {counted(repeated_keys, 'row')} the key ({named}) is that of another row"
         raise SourceKeysUnusable(source=source.name, what=what)
 
 
@@ -141,7 +99,10 @@ def _require_taken(source: Source, tally: SourceTally) -> None:
     broken = Counter({rule: rows for rule, rows in tally.rejected.items() if rule[0] != FORGOTTEN})
     rejected = broken.total()
     if rejected > source.most_rejected * tally.rows:
-        known = (+broken).most_common()
+        order = ["", *source.columns]
+        known = sorted(
+            (+broken).items(), key=lambda rule: (-rule[1], order.index(rule[0][1]) if rule[0][1] in order else 0)
+        )
         shown = [
             f"{reason}{f' of {column}' if column in source.columns else ''}: {counted(rows, 'row')}"
             for (reason, column), rows in known[:_SHOWN]

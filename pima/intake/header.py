@@ -10,9 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from pima.core.cells import is_not_utf8
 from pima.core.features import KEYS, Declaration, canonical_name, hinted_name, is_number
-from pima.intake.patient_rows import known_columns
-from pima.intake.sources import LOAD, made_utf8, refused
+from pima.intake.opened_file import LOAD, made_utf8, refused
 
 _LIKE_ENOUGH = 0.6
 _NAMES_SHOWN = 20
@@ -29,6 +29,11 @@ class Header:
     """Where in a line they stand, counted from 0."""
     width: int
     """Cells of a line, those that are ignored included."""
+
+
+def known_columns(declaration: Declaration) -> tuple[str, ...]:
+    """What a file may hold besides keys."""
+    return ("id", *declaration.names, "outcome")
 
 
 def bare_header(declaration: Declaration) -> Header:
@@ -131,11 +136,6 @@ def _report(cells: Sequence[str], declaration: Declaration, faulty: Sequence[int
     rest += [f"It lacks, and without ids it needs: {', '.join(lacking)}."] if lacking else []
     known = f"Known columns: {', '.join((*known_columns(declaration), *KEYS))}."
     return "\n".join([head, *told, *rest, known])
-
-
-def is_not_utf8(cell: str) -> bool:
-    """Bytes that are none came as surrogates."""
-    return any("\udc80" <= character <= "\udcff" for character in cell)
 
 
 def _lacking(columns: Collection[str | None], declaration: Declaration) -> list[str]:

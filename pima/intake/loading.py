@@ -4,26 +4,26 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 from sqlalchemy import Connection, Engine
 
+from pima.core.arrays import BoolArray
 from pima.core.features import Declaration
-from pima.core.identifiers import FORGOTTEN, key_of_text, name_of_person
+from pima.core.identifiers import FORGOTTEN, Forgotten, key_of_text, name_of_id, name_of_key, name_of_person
+from pima.core.mapping import Block
 from pima.errors import FileLoadedBefore
 from pima.intake.bad_lines import BrokenRule, broken_rules_of, report
-from pima.intake.contested import Done, until_free
-from pima.intake.files import PatientFile, open_patient_file
-from pima.intake.forgotten_rows import without_forgotten
-from pima.intake.key_cells import KeyTypes, persons_not_texts
-from pima.intake.patient_rows import BadLine
-from pima.intake.sources import readable_again, refused
+from pima.intake.opened_file import readable_again, refused
+from pima.intake.patient_file import KeyTypes, PatientFile, open_patient_file, persons_not_texts
+from pima.intake.raw_rows import BadLine
 from pima.logs import get_logger
 from pima.process.recorded_run import INLINED, as_json
-from pima.store import patients
-from pima.store.contested import told_as_contested
+from pima.store import arrivals
+from pima.store.arrivals import Match, Staging, Taken
+from pima.store.contested import Done, told_as_contested, until_free
 from pima.store.database import database_of
 from pima.store.declarations import require_still_declared
 from pima.store.engine import without_time_limit, writing
@@ -85,8 +85,10 @@ class LoadResult:
     """All bad lines of each file, by reason and column."""
     partly_loaded: tuple[str, ...] = ()
     """Files without ids of which some lines are in and some were refused: loaded anew, they would be in twice."""
+    unknown_taken: Mapping[str, int] = field(default_factory=dict)
+    """By feature, values that nobody knows and that were taken for what the feature says."""
 
-    def with_file(self, file: PatientFile, loaded: patients.Loaded, bad: Sequence[BadLine]) -> "LoadResult":
+    def with_file(self, file: PatientFile, loaded: Taken, bad: Sequence[BadLine]) -> "LoadResult":
         """With one file more, and its bad lines."""
         name = file.name
         by_reason = Counter(self.refused_by_reason) + Counter(line.reason for line in bad)
@@ -105,6 +107,7 @@ class LoadResult:
             self.bad_lines + tuple(LineInFile(name, line) for line in first),
             self.broken_rules + tuple(RuleInFile(name, rule, str(rule)) for rule in rules),
             self.partly_loaded + ((name,) if is_partly_loaded else ()),
+            dict(sorted((Counter(self.unknown_taken) + file.tally.unknown).items())),
         )
 
 
@@ -115,11 +118,11 @@ def load_files(
     loaded."""
     result = LoadResult()
     with ExitStack() as copies:
-        sources = [copies.enter_context(readable_again(path)) for path in paths]
-        files = [open_patient_file(source, declared, options.ignored, options.key_types) for source in sources]
+        opened = [copies.enter_context(readable_again(path)) for path in paths]
+        files = [open_patient_file(file, declared, options.ignored, options.key_types) for file in opened]
         with writing(engine) as connection:
             without_time_limit(connection)
-            patients.only_one_load(connection)
+            arrivals.only_one_load(connection)
             # A pipe may have been read for hours since the settings were compared.
             require_still_declared(connection, declared.features)
             for file in files:
@@ -132,37 +135,37 @@ def load_files(
 
 def _load_file(
     connection: Connection, file: PatientFile, options: LoadOptions, progress: Progress
-) -> tuple[patients.Loaded, list[BadLine]]:
-    """What its good lines became, and its bad lines."""
+) -> tuple[Taken, list[BadLine]]:
+    """Load one file: what its good lines became, and its bad lines."""
     _refuse_second_time(connection, file, options)
-    bad, forgotten = _stage(connection, file, progress)
-    bad += _bad_among_staged(connection, file)
+    columns = tuple(name for name in file.columns if name != "id")
+    staging = Staging(connection, columns, _MATCHES[file.called_by])
+    staging.make()
+    bad, forgotten = _stage(connection, staging, file, progress)
+    called_again = staging.give_keys_back() if file.called_by == "source_key" else 0
+    bad += _bad_among_staged(connection, staging, file)
     # Who was forgotten is no fault of the file's, which the clinic may go on to write with their lines.
     named = list[BadLine]()
-    if file.called_by == "id" and "person_key" in file.keys:
-        misspelled, named = _persons_of_rows(connection, options.key_types)
+    if file.called_by == "id" and "person_key" in file.columns:
+        misspelled, named = _persons_of_rows(connection, staging, options.key_types)
         bad += misspelled
     if bad and not options.partial:
         raise refused(file.name, report(bad, file.declaration.features))
-    patients.drop_staged(connection, [line.line for line in bad + named])
-    columns = tuple(name for name in file.columns if name != "id")
-    loaded = _taken(connection, file, columns)
-    rows = loaded.inserted + loaded.updated + loaded.unchanged
-    patients.record_load(connection, file.sha256, Path(file.name).name, rows)
+    staging.drop_lines([line.line for line in bad + named])
+    loaded = _unless_contested(connection, staging.take)
+    again = min(called_again, loaded.unchanged)
+    loaded = replace(loaded, updated=loaded.updated + again, unchanged=loaded.unchanged - again)
+    staging.drop()
+    arrivals.record_load(
+        connection, file.sha256, Path(file.name).name, loaded.inserted + loaded.updated + loaded.unchanged
+    )
     return loaded, bad + forgotten + named
 
 
-def _taken(connection: Connection, file: PatientFile, columns: tuple[str, ...]) -> patients.Loaded:
-    def pause(seconds: float) -> None:
-        time.sleep(seconds)
-        if file.called_by == "source_key":
-            # Who has written a key meanwhile has given it an id.
-            patients.give_ids(connection)
-
-    return _unless_contested(connection, partial(patients.take_staged, connection, columns), pause)
+_MATCHES: Mapping[str | None, Match] = {"id": "id", "source_key": "source_key", None: "nothing"}
 
 
-def _unless_contested(connection: Connection, attempt: Callable[[], Done], pause: Callable[[float], None]) -> Done:
+def _unless_contested(connection: Connection, attempt: Callable[[], Done]) -> Done:
     """What comes of it once nobody else holds the rows: nothing of it is held between two tries, and what was read of
     the file is there still. Raises RowsContested."""
     if database_of(connection).has_one_writer:
@@ -172,40 +175,64 @@ def _unless_contested(connection: Connection, attempt: Callable[[], Done], pause
         with connection.begin_nested(), told_as_contested(connection):
             return attempt()
 
-    return until_free(attempt_and_give_back, pause)
+    return until_free(attempt_and_give_back, time.sleep)
 
 
 def _refuse_second_time(connection: Connection, file: PatientFile, options: LoadOptions) -> None:
-    """A file with ids or keys is an update the second time; one without would double the history."""
+    """Refuse a file without ids or keys that was loaded before: it would double the history."""
     if file.called_by or options.again:
         return
-    loaded_at = patients.earlier_load(connection, file.sha256)
+    loaded_at = arrivals.earlier_load(connection, file.sha256)
     if loaded_at is not None:
         raise FileLoadedBefore(file=file.name, loaded_at=f"{loaded_at:%Y-%m-%d}")
 
 
-def _stage(connection: Connection, file: PatientFile, progress: Progress) -> tuple[list[BadLine], list[BadLine]]:
-    """The bad lines, and those of people who were forgotten."""
-    names = file.declaration.names
-    patients.make_staging(connection, names, file.keys)
+def _stage(
+    connection: Connection, staging: Staging, file: PatientFile, progress: Progress
+) -> tuple[list[BadLine], list[BadLine]]:
+    """Stage the good lines; the bad ones, and those of people who were forgotten."""
     known = everyone_forgotten(connection)
-    bad: list[BadLine] = []
-    forgotten: list[BadLine] = []
-    lines = 0
-    for block in file.blocks():
-        rows, left_out = without_forgotten(block.rows, file.keys, known)
-        if rows:
-            patients.stage(connection, names, rows, file.keys)
-        bad += block.bad
+    bad, forgotten, lines = list[BadLine](), list[BadLine](), 0
+    for block, not_rows in file.blocks():
+        rows, left_out = _without_forgotten(block, known)
+        if len(rows):
+            staging.append(rows, "line")
+        bad += not_rows
         forgotten += left_out
-        lines += len(block.rows) + len(block.bad)
+        lines += len(block) + len(not_rows)
         progress(file.name, lines)
     if lines == 0:
         raise refused(file.name, "It has column names but no rows (empty_file).")
     return bad, forgotten
 
 
-def _persons_of_rows(connection: Connection, key_types: KeyTypes) -> tuple[list[BadLine], list[BadLine]]:
+def _without_forgotten(block: Block, known: Forgotten) -> tuple[Block, list[BadLine]]:
+    """Rows of a file, and the lines that are left out of them."""
+    if not known or not len(block):
+        return block, []
+    by = {column: _are_theirs(block, column, known) for column in ("id", "source_key", "person_key")}
+    theirs = np.logical_or.reduce(list(by.values()))
+    first = np.array(list(by), dtype=object)[np.argmax(list(by.values()), axis=0)]
+    lines = zip(block.index[theirs], first[theirs], strict=True)
+    return block[~theirs], [BadLine(int(line), FORGOTTEN, column) for line, column in lines]
+
+
+def _are_theirs(block: Block, column: str, known: Forgotten) -> BoolArray:
+    if column not in block:
+        return np.zeros(len(block), bool)
+    values = block[column].astype(object).where(block[column].notna(), None).tolist()
+    if column == "id":
+        names = [name_of_id(value) for value in values]
+    elif column == "source_key":
+        names = [name_of_key(*each) for each in zip(block["source"], values, strict=True)]
+    else:
+        names = [None if value is None else name_of_person(value) for value in values]  # type: ignore[misc]
+    return np.array([name is not None and known.has(name) for name in names], bool)
+
+
+def _persons_of_rows(
+    connection: Connection, staging: Staging, key_types: KeyTypes
+) -> tuple[list[BadLine], list[BadLine]]:
     """Read the persons beside an id by the type that its row's source has for them, since the file names no source; the
     bad lines, and those of people who turn out to have been forgotten."""
     types = persons_not_texts(key_types)
@@ -213,7 +240,7 @@ def _persons_of_rows(connection: Connection, key_types: KeyTypes) -> tuple[list[
         return [], []
     known = everyone_forgotten(connection)
     bad, forgotten, others = list[BadLine](), list[BadLine](), dict[int, str]()
-    for line, source, said in patients.persons_of_sources(connection, list(types)):
+    for line, source, said in staging.persons_of_sources(list(types)):
         person = key_of_text(said, types[source])
         if person is None:
             bad.append(BadLine(line, "bad_person_key", "person_key"))
@@ -221,25 +248,20 @@ def _persons_of_rows(connection: Connection, key_types: KeyTypes) -> tuple[list[
             forgotten.append(BadLine(line, FORGOTTEN, "person_key"))
         elif person != said:
             others[line] = person
-    patients.name_persons(connection, others)
+    staging.name_persons(others)
     return bad, forgotten
 
 
-def _bad_among_staged(connection: Connection, file: PatientFile) -> list[BadLine]:
+def _bad_among_staged(connection: Connection, staging: Staging, file: PatientFile) -> list[BadLine]:
     """What only the whole file and the database together can tell."""
     column = file.called_by
     if column is None:
         return []
-    if column == "source_key":
-        patients.give_ids(connection)
     # Who is deleted while the file is read is no known patient: its outcome alone would make it one again.
-    _unless_contested(connection, partial(patients.keep_known, connection), time.sleep)
-    # A line without a key was not even staged.
-    lacking = patients.lines_without_id(connection) if column == "id" else []
-    bad = [BadLine(line, "bad_id", "id") for line in lacking]
-    bad += [BadLine(line, f"duplicate_{column}", column) for line in patients.repeated(connection, column)]
+    _unless_contested(connection, staging.keep_known)
+    bad = [BadLine(line, f"duplicate_{column}", column) for line in staging.lines_repeated()]
     if file.absent_measurements:
         seen = {line.line for line in bad}
-        unknown = [line for line in patients.unknown_lines(connection) if line not in seen]
+        unknown = [line for line in staging.lines_unknown() if line not in seen]
         bad += [BadLine(line, "new_patient_without_measurements", file.absent_measurements[0]) for line in unknown]
     return bad

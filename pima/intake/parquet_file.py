@@ -3,26 +3,24 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from pima.core.features import KEYS, Declaration, Features
-from pima.core.validation import UNKNOWN_CODE
-from pima.intake.header import read_header
-from pima.intake.key_cells import KeyTypes, ReadKeys, reading_keys
-from pima.intake.patient_rows import BLOCK_ROWS, BadLine, Block, Row, checked, code_of_label, in_order, known_columns
-from pima.intake.sources import Source, refused
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pima.core.features import KEYS, Declaration
+from pima.intake.header import Header, read_header
+from pima.intake.opened_file import OpenedFile, refused
+from pima.intake.raw_rows import BLOCK_ROWS, RawBlock
 
 
 def open_parquet(
-    source: Source, declaration: Declaration, ignored: Sequence[str], key_types: KeyTypes
-) -> tuple[tuple[str, ...], Callable[[], Iterator[Block]]]:
+    file: OpenedFile, declaration: Declaration, ignored: Sequence[str]
+) -> tuple[Header, Callable[[], Iterator[RawBlock]]]:
     """The columns that are read, and a function that reads the file's rows. Raises FileRefused."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        schema = pq.read_schema(source.path)
-    except (pa.ArrowException, OSError, ValueError):
-        raise refused(source.name, "It is no readable Parquet file (half_written_line).") from None
-    header = read_header(source.name, schema.names, declaration, ignored)
+    schema = parquet_schema(file)
+    header = read_header(file.name, schema.names, declaration, ignored)
     categories = {each.name for each in declaration.features if each.kind == "category"}
     fields = [schema.field(n) for n in header.positions]
     for column, field in zip(header.columns, fields, strict=True):
@@ -44,63 +42,47 @@ def open_parquet(
             held = "groups" if pa.types.is_nested(field.type) else field.type
             numbers = "integers, or doubles" if column == "id" else "numbers"
             wanted = "(not_text). Expected text" if column in KEYS else f"(not_a_number). Expected {numbers}"
-            raise refused(source.name, f"The column {column} holds {held} {wanted}.")
-    read_keys = reading_keys({name: n for n, name in enumerate(header.columns)}, key_types)
-    names = [field.name for field in fields]
-    return header.columns, lambda: _parquet_blocks(source, declaration, header.columns, names, read_keys)
+            raise refused(file.name, f"The column {column} holds {held} {wanted}.")
+    return header, lambda: parquet_blocks(file, [field.name for field in fields])
+
+
+def parquet_schema(file: OpenedFile) -> Any:
+    """What the columns hold. Raises FileRefused."""
+    try:
+        return pq.read_schema(file.path)
+    except (pa.ArrowException, OSError, ValueError):
+        raise refused(file.name, "It is no readable Parquet file (half_written_line).") from None
 
 
 def _is_dictionary_of_text(type_: Any) -> bool:
-    import pyarrow as pa
-
     return pa.types.is_dictionary(type_) and type_.value_type in (pa.string(), pa.large_string())
 
 
-def _parquet_blocks(
-    source: Source,
-    declaration: Declaration,
-    columns: tuple[str, ...],
-    names: list[str],
-    read_keys: ReadKeys | None,
-) -> Iterator[Block]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    line = 0
-    ordered = in_order(columns, known_columns(declaration))
+def parquet_blocks(file: OpenedFile, names: Sequence[str]) -> Iterator[RawBlock]:
+    """The rows of these columns, but for blank ones, as a spreadsheet leaves them behind."""
+    row = 0
     try:
-        with pq.ParquetFile(source.path) as file:
-            for batch in file.iter_batches(batch_size=BLOCK_ROWS, columns=names):
-                values = zip(*(batch.column(name).to_pylist() for name in names), strict=True)
-                rows: list[Row] = []
-                bad: list[BadLine] = []
-                for cells in values:
-                    line += 1
-                    if all(cell is None for cell in cells):
-                        continue  # a blank row of the spreadsheet that it came from
-                    keys = () if read_keys is None else read_keys(line, cells)
-                    if isinstance(keys, BadLine):
-                        bad.append(keys)
-                        continue
-                    row = _from_parquet(line, ordered(cells), declaration.features)
-                    if isinstance(row, BadLine):
-                        bad.append(row)
-                    else:
-                        rows.append((*row, *keys))
-                yield checked(rows, bad, declaration.features)
+        with pq.ParquetFile(file.path) as content:
+            for batch in content.iter_batches(batch_size=BLOCK_ROWS, columns=list(names)):
+                rows = pd.DataFrame({n: _series(batch.column(name)) for n, name in enumerate(names)})
+                rows.index = pd.RangeIndex(row + 1, row + 1 + len(batch))
+                row += len(batch)
+                yield RawBlock(rows[rows.notna().any(axis=1).to_numpy()], [])
     except (pa.ArrowException, OSError, ValueError):
-        raise refused(source.name, f"It can't be read beyond row {line} (half_written_line).") from None
+        raise refused(file.name, f"It can't be read beyond row {row} (half_written_line).") from None
 
 
-def _from_parquet(line: int, cells: tuple[Any, ...], features: Features) -> Row | BadLine:
-    """A row with measurements as floats, whatever kind of number the column holds, and codes for labels."""
-    patient_id, *measured, outcome = cells
-    if isinstance(patient_id, float) and patient_id.is_integer() and patient_id < 2**53:
-        patient_id = int(patient_id)  # a column of ids with a gap comes as floats from some writers
-    values: list[float | None] = []
-    for feature, value in zip(features, measured, strict=True):
-        code = code_of_label(feature, value) if isinstance(value, str) else value
-        if code is None and value is not None:
-            return BadLine(line, UNKNOWN_CODE, feature.name)
-        values.append(None if code is None else float(code))
-    return (line, patient_id, *values, outcome)
+def _series(column: Any) -> pd.Series:
+    kind, is_null = column.type, np.array(column.is_null().to_numpy(zero_copy_only=False))
+    # Whole numbers of more bits than an Int64, like all that is no plain number, come as Python's own values.
+    if pa.types.is_integer(kind) and kind != pa.uint64():
+        return pd.Series(pd.arrays.IntegerArray(_numbers(column, pa.int64()), is_null))
+    if pa.types.is_floating(kind):
+        return pd.Series(pd.arrays.FloatingArray(_numbers(column, pa.float64()), is_null))
+    # A time may be finer than Python's own.
+    is_time = pa.types.is_temporal(kind) and not pa.types.is_duration(kind)
+    return pd.Series((column.cast(pa.string()) if is_time else column).to_pylist(), dtype=object)
+
+
+def _numbers(column: Any, kind: Any) -> Any:
+    return np.array(pc.fill_null(column.cast(kind), 0).to_numpy(zero_copy_only=False))

@@ -1,4 +1,4 @@
-"""What a pull of a source is to compare, and what is put down of it for the next one."""
+"""What a pull of a source is to read, and what is put down of it for the next one."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,18 +11,15 @@ from pima.core.features import Features
 from pima.core.identifiers import Forgotten
 from pima.core.mapping import SourceMapping
 from pima.core.source import Source
-from pima.intake.changed_since import Mark
-from pima.intake.extent import Extent, Known, Whole, extent_of
-from pima.intake.own_tables import require_not_ours
-from pima.intake.source_reading import latest_change, mapping_of
+from pima.intake.extent import Extent, Known, Mark, Whole, extent_of
+from pima.intake.source_reading import latest_change, mapping_of, require_not_ours
 from pima.logs import get_logger
 from pima.process.leasing import HeldLease
-from pima.store import source_pulls
+from pima.store import sources
+from pima.store.arrivals import RowsSoFar, rows_so_far
 from pima.store.engine import clock, reading, writing
 from pima.store.forgotten import everyone_forgotten
-from pima.store.rows_so_far import RowsSoFar, rows_so_far
 from pima.store.source_engine import place_of
-from pima.store.source_rows import MOMENT, OurColumns
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +38,9 @@ class OpenSource:
     def columns(self) -> tuple[str, ...]:
         """Those of `patients` that it brings."""
         person = ["person_key"] if self.source.persons else []
-        outcome, moment = (["outcome"] if self.source.outcome else []), ([MOMENT] if self.source.outcome_at else [])
+        outcome = ["outcome"] if self.source.outcome else []
+        moment = ["labelled_at"] if self.source.outcome_at else []
         return (*person, *(feature.name for feature in self.mapping.features), *outcome, *moment)
-
-    @property
-    def our_columns(self) -> OurColumns:
-        """What of our rows is compared with it."""
-        names = tuple(feature.name for feature in self.mapping.features)
-        return OurColumns(self.source.name, names, bool(self.source.outcome_at))
 
 
 def open_source(source: Source, features: Features, engine: Engine) -> OpenSource:
@@ -85,7 +77,7 @@ def plan(engine: Engine, opened: OpenSource, asked_for_all: bool) -> Plan:
     require_not_ours(source, opened.engine)
     mark = latest_change(opened.engine, source) if source.changed_since else None
     with reading(engine) as connection:
-        last, now = source_pulls.last_pull(connection, source.name), clock(connection)
+        last, now = sources.last_pull(connection, source.name), clock(connection)
         so_far, forgotten = rows_so_far(connection), everyone_forgotten(connection)
     extent = extent_of(Known(last, opened.fingerprint, now, mark), asked_for_all)
     if isinstance(extent, Whole) and source.changed_since:
@@ -111,7 +103,7 @@ def begin(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease) -
     if isinstance(planned.extent, Whole):
         with writing(engine) as connection:
             lease.require(connection)
-            source_pulls.begin_whole(connection, opened.source.name, planned.fingerprint)
+            sources.begin_whole(connection, opened.source.name, planned.fingerprint)
 
 
 def complete(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease) -> None:
@@ -119,4 +111,4 @@ def complete(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease
     whole_since = planned.now if isinstance(planned.extent, Whole) else None
     with writing(engine) as connection:
         lease.require(connection)
-        source_pulls.complete(connection, opened.source.name, planned.changed_up_to, whole_since)
+        sources.complete(connection, opened.source.name, planned.changed_up_to, whole_since)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from pima.core.mapping import SourceTally
 from pima.intake.extent import Called
-from pima.intake.guards import Comparison
+from pima.store.arrivals import Comparison, Taken
 from pima.store.runs import Status
 
 
@@ -31,11 +31,17 @@ class PulledSource:
     """Those whose outcome is not known, so that they get no prediction: by reason, and by feature where it broke one's
     rule. People who were forgotten are none of them; nor are, where only what has changed was compared, rows that the
     pull before has read as well."""
+    unknown_taken: Mapping[str, int] = field(default_factory=dict)
+    """By feature, values that nobody knows and that were taken for what the feature says."""
+    outcomes_held_back: int = 0
+    """Outcomes whose time is still to come: they come in then."""
+    outcomes_inserted: int = 0
+    """Outcomes of new rows."""
     outcomes_arrived: int = 0
     outcomes_corrected: int = 0
     outcomes_cleared: int = 0
     vanished: int = 0
-    """Our rows that are no longer in the source; not known where only what has changed was compared."""
+    """Our rows that are no longer in the source."""
     deleted: int = 0
     status: str = Status.RUNNING
     """As of a run; where it is still running when the run has ended, it ended with that."""
@@ -49,8 +55,8 @@ class PullResult:
     sources: tuple[PulledSource, ...] = ()
 
 
-def as_read(begun: PulledSource, tally: SourceTally, comparison: Comparison, features: Collection[str]) -> PulledSource:
-    """Before anything is taken in."""
+def as_read(begun: PulledSource, tally: SourceTally, features: Collection[str]) -> PulledSource:
+    """Before anything is compared."""
     rejected: Counter[str] = Counter()
     by_field: dict[str, dict[str, int]] = {}
     for (reason, column), rows in sorted((+tally.rejected).items()):
@@ -63,23 +69,36 @@ def as_read(begun: PulledSource, tally: SourceTally, comparison: Comparison, fea
     return replace(
         begun,
         rows=tally.rows,
-        unchanged=comparison.unchanged,
         rejected=rejected.total(),
         rejected_by_reason=dict(rejected),
         rejected_by_field=by_field,
         rejected_unlabelled=unlabelled,
-        vanished=comparison.vanished,
+        unknown_taken=dict(sorted((+tally.unknown).items())),
+        outcomes_held_back=tally.held_back,
     )
+
+
+def as_compared(result: PulledSource, comparison: Comparison) -> PulledSource:
+    """Before anything is taken in."""
+    return replace(result, unchanged=comparison.unchanged, vanished=comparison.vanished)
 
 
 def as_would_be(result: PulledSource, comparison: Comparison, deletes: bool) -> PulledSource:
     """Where everything were taken in."""
+    deleted = comparison.vanished if deletes else 0
+    return with_taken(result, Taken(comparison.new, comparison.changed, 0, deleted, comparison.outcomes))
+
+
+def with_taken(result: PulledSource, taken: Taken) -> PulledSource:
+    """With a block more taken in."""
+    outcomes = taken.outcomes
     return replace(
         result,
-        inserted=comparison.new,
-        updated=comparison.changed,
-        deleted=comparison.vanished if deletes else 0,
-        outcomes_arrived=comparison.arrived,
-        outcomes_corrected=comparison.corrected,
-        outcomes_cleared=comparison.cleared,
+        inserted=result.inserted + taken.inserted,
+        updated=result.updated + taken.updated,
+        deleted=result.deleted + taken.deleted,
+        outcomes_inserted=result.outcomes_inserted + outcomes.inserted,
+        outcomes_arrived=result.outcomes_arrived + outcomes.arrived,
+        outcomes_corrected=result.outcomes_corrected + outcomes.corrected,
+        outcomes_cleared=result.outcomes_cleared + outcomes.cleared,
     )

@@ -1,42 +1,39 @@
-"""Bringing `patients` up to date from a source: it is read beside our rows, judged, and then taken in by blocks.
+"""Bringing `patients` up to date from a source: it is read and staged, compared with our rows, then taken in by blocks.
 
 What ends it in between is completed by the next pull, which compares again.
 """
 
 import time
-from collections.abc import Collection, Sequence
-from contextlib import ExitStack, nullcontext
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from pima.core.mapping import SourceTally
 from pima.core.wording import counted
-from pima.errors import TRY_AGAIN_LATER, DatabaseFailed, KeptIdTaken, PimaError
-from pima.intake.change_file import ChangeBlock, ChangeFile
-from pima.intake.comparing import compared
-from pima.intake.contested import until_free
+from pima.errors import TRY_AGAIN_LATER, DatabaseFailed, KeptIdTaken, PimaError, SourceRefused
 from pima.intake.extent import Whole
-from pima.intake.forgotten_rows import still_wanted
-from pima.intake.former_names import require_no_other_name
-from pima.intake.guards import Comparison, require_sound
-from pima.intake.our_rows import OurRows
+from pima.intake.guards import require_readable, require_sound
 from pima.intake.planning import OpenSource, Plan, begin, complete, plan
-from pima.intake.pull_results import PulledSource, PullResult, as_read, as_would_be
-from pima.intake.source_reading import BLOCK_ROWS, OutOfOrder, SourceReader
+from pima.intake.pull_results import PulledSource, PullResult, as_compared, as_read, as_would_be, with_taken
+from pima.intake.source_reading import SourceReader
 from pima.logs import get_logger, tell
 from pima.process.leasing import HeldLease, only_one
 from pima.process.recorded_run import OpenRun, as_json
 from pima.process.stopping import StopRequest
-from pima.store import patients, runs
-from pima.store.contested import told_as_contested
+from pima.store import arrivals, runs, source_query
+from pima.store.arrivals import Comparison, KeyRange, Staging
+from pima.store.contested import told_as_contested, until_free
+from pima.store.database import database_of
 from pima.store.declarations import require_still_declared
-from pima.store.engine import reading, writing
+from pima.store.engine import session, transaction, without_time_limit
 from pima.store.forgotten import everyone_forgotten
-from pima.store.source_engine import are_one_file
-from pima.store.source_rows import Changes, count_outcomes
+from pima.store.sources import pulled_names
 
+BLOCK_KEYS = 10_000
+"""Taken in by one transaction, which holds their rows."""
 LEASE_SECONDS = 60
 """How long a pull that died keeps the next one of its source out."""
 
@@ -102,110 +99,170 @@ def _pull(pull: Pull, opened: OpenSource) -> None:
     pull.report(PulledSource(name))
     # A dry run changes nothing and needs no lease.
     alone = only_one(pull.engine, f"pull {name}", pull.run.id, LEASE_SECONDS)
-    with nullcontext() if pull.dry_run else alone as lease, ExitStack() as at_the_end:
+    with nullcontext() if pull.dry_run else alone as lease, _staging(pull, opened) as (own, staging):
         with pull.stop.at_once():
             planned = plan(pull.engine, opened, pull.whole)
             if lease is not None:
                 begin(pull.engine, opened, planned, lease)
-            tally, comparison, changes = _compared(pull, opened, planned, at_the_end)
-            outcomes_in_all = None if isinstance(planned.extent, Whole) else _outcomes_in_all(pull.engine, name)
-        result = as_read(PulledSource(name, compared=planned.extent.called), tally, comparison, opened.source.columns)
+            tally = SourceTally()
+            _stage(own, staging, opened, planned, tally)
+            result = as_read(PulledSource(name, compared=planned.extent.called), tally, opened.source.columns)
+            pull.report(result)
+            comparison, outcomes_in_all = _compared(own, staging, opened, planned, tally)
+        result = as_compared(result, comparison)
         pull.report(result)
-        require_sound(opened.source, opened.mapping, tally, comparison, outcomes_in_all)
+        require_sound(opened.source, tally, comparison, outcomes_in_all)
         if outcomes_in_all is None and not comparison.ours:
-            require_no_other_name(pull.engine, name, pull.declared, comparison.new_keys.keys)
+            _require_no_other_name(own, staging, name, pull.declared)
         if lease is None:
             result = as_would_be(result, comparison, opened.source.vanished == "delete")
-            pull.report(result)
         else:
-            for block in changes.blocks():
-                pull.stop.check()
-                result = until_free(partial(_take, pull, opened, planned, block, lease, result), pull.pause)
+            result = _take_all(pull, own, staging, opened, planned, lease, result)
             complete(pull.engine, opened, planned, lease)
     result = replace(result, status=runs.Status.SUCCEEDED)
     pull.report(result)
     get_logger().info("source pulled", **as_json(result))
 
 
+@contextmanager
+def _staging(pull: Pull, opened: OpenSource) -> Iterator[tuple[Connection, Staging]]:
+    """A session of our database with an empty staging table, of which nothing is left in the end."""
+    with session(pull.engine) as own:
+        staging = Staging(own, opened.columns, "source_key", opened.source.name)
+        with transaction(own, writes=True):
+            staging.make()
+        try:
+            yield own, staging
+        finally:
+            with suppress(Exception), transaction(own, writes=True):
+                staging.drop()
+
+
+@contextmanager
+def _unlimited(own: Connection) -> Iterator[None]:
+    """A transaction that writes to the staging table alone, for as long as it takes. On SQLite it keeps nobody from
+    writing; on PostgreSQL tables and indexes are made by transactions alone that may write."""
+    with transaction(own, writes=not database_of(own).has_one_writer):
+        without_time_limit(own)
+        yield
+
+
+def _stage(own: Connection, staging: Staging, opened: OpenSource, planned: Plan, tally: SourceTally) -> None:
+    """Stage what is to be compared of the source, each block in a transaction of its own: a source that answers slowly
+    must not hold one open."""
+    reader = SourceReader(opened.source, opened.mapping, planned.now, tally, planned.forgotten)
+    with reader.reading(opened.engine, planned.extent) as (blocks, keys):
+        for block in blocks:
+            with _unlimited(own):
+                staging.append(block[[*opened.columns, "reason", "field"]], "source_key")
+        for some in keys:
+            with _unlimited(own):
+                staging.append_keys(some)
+
+
 def _compared(
-    pull: Pull, opened: OpenSource, planned: Plan, at_the_end: ExitStack
-) -> tuple[SourceTally, Comparison, ChangeFile]:
-    """What is to be compared of the source beside our rows of it."""
-    try:
-        return _compared_once(pull, opened, planned, at_the_end, ordered=True)
-    except OutOfOrder:
-        get_logger().info("the source's order is not that of its keys; its rows are sorted", source=opened.source.name)
-        return _compared_once(pull, opened, planned, at_the_end, ordered=False)
+    own: Connection, staging: Staging, opened: OpenSource, planned: Plan, tally: SourceTally
+) -> tuple[Comparison, int | None]:
+    """What differs; and, where only a part was read, how many outcomes we know of the whole source."""
+    whole = isinstance(planned.extent, Whole)
+    with _unlimited(own):
+        repeated = staging.repeated_keys()
+    held = _held(opened, tally) if tally.without_key else ""
+    require_readable(opened.source, opened.mapping, tally, repeated, held)
+    with _unlimited(own):
+        features = opened.mapping.features
+        comparison = staging.compare(features, opened.mapping.has_outcome, whole, has_keys=not whole)
+        return comparison, None if whole else arrivals.count_outcomes(own, opened.source.name)
 
 
-def _compared_once(
-    pull: Pull, opened: OpenSource, planned: Plan, at_the_end: ExitStack, ordered: bool
-) -> tuple[SourceTally, Comparison, ChangeFile]:
-    tally, comparison, mapping = SourceTally(), Comparison(), opened.mapping
-    changes = ChangeFile(BLOCK_ROWS, opened.source)
-    at_the_end.callback(changes.close)
-    reader = SourceReader(opened.source, mapping, planned.now, tally, planned.forgotten)
-    with reader.rows(opened.engine, planned.extent, ordered) as (connection, theirs):
-        within = connection if are_one_file(opened.engine, pull.engine) else None
-        ours = OurRows(pull.engine, opened.our_columns, within)
-        for pair in ours.beside(theirs, planned.extent):
-            found = compared(*pair, mapping.has_outcome, bool(mapping.person_types))
-            comparison.add(found, mapping)
-            changes.add(found)
-    return tally, comparison, changes
+def _held(opened: OpenSource, tally: SourceTally) -> str:
+    """What the key's columns hold, by the catalogue, or by the driver's values."""
+    source = opened.source
+    if types := source_query.types_of(opened.engine, source, source.keys):
+        return f" (its type there: {', '.join(types)})"
+    # A text may be of either, so that its type says nothing.
+    others = tally.key_types if "integer" in source.key_types else tally.key_types - {str.__name__}
+    return f" (its values there: {', '.join(sorted(others))})" if others else ""
 
 
-def _outcomes_in_all(engine: Engine, name: str) -> int:
-    with reading(engine) as connection:
-        return count_outcomes(connection, name)
+def _require_no_other_name(own: Connection, staging: Staging, name: str, declared: Collection[str]) -> None:
+    """Raises SourceRefused where a source was given another name in the settings, under which each of its rows would
+    come a second time: most of its keys are those of a source that the settings no longer declare."""
+    with transaction(own, writes=False):
+        for former in sorted(set(pulled_names(own)) - {name, *declared}):
+            known, asked = staging.keys_of(former)
+            if known > asked / 2:
+                what = (
+                    f"we have no rows of it yet, and {known:,} of {asked:,} of its keys are those of rows of the "
+                    f"source {former}, which the settings no longer declare. If it was renamed, give it its former "
+                    f"name back ({former}): a source's name is part of what a row is called, and under another one "
+                    f"each row would come a second time. If it is really another source, declare {former}, too"
+                )
+                raise SourceRefused(source=name, what=what)
+
+
+def _take_all(
+    pull: Pull,
+    own: Connection,
+    staging: Staging,
+    opened: OpenSource,
+    planned: Plan,
+    lease: HeldLease,
+    result: PulledSource,
+) -> PulledSource:
+    """Take in what differs, by ranges of keys."""
+    with transaction(own, writes=True):
+        lease.require(own)
+        staging.write_rejections(isinstance(planned.extent, Whole))
+    after = ""
+    while True:
+        with transaction(own, writes=False):
+            within = staging.next_range(after, BLOCK_KEYS)
+        if within is None:
+            return result
+        pull.stop.check()
+        take = partial(_take, pull, own, staging, opened, planned, within, lease, result)
+        result = until_free(take, pull.pause)
+        after = within.last
 
 
 def _take(
-    pull: Pull, opened: OpenSource, planned: Plan, block: ChangeBlock, lease: HeldLease, result: PulledSource
+    pull: Pull,
+    own: Connection,
+    staging: Staging,
+    opened: OpenSource,
+    planned: Plan,
+    within: KeyRange,
+    lease: HeldLease,
+    result: PulledSource,
 ) -> PulledSource:
-    """Take in a block, in one transaction with the counts that it makes. Raises RowsContested, KeptIdTaken."""
+    """Take in a range, in one transaction with the counts that it makes. Raises RowsContested, KeptIdTaken."""
     try:
-        return _taken(pull, opened, planned, block, lease, result)
+        with transaction(own, writes=True):
+            lease.require(own)
+            arrivals.only_one_load(own)
+            require_still_declared(own, opened.declared)
+            known = everyone_forgotten(own)
+            if known.marks != planned.forgotten.marks:
+                staging.leave_out_forgotten(within, known)
+            with told_as_contested(own):
+                taken = staging.take(within, planned.so_far if opened.source.vanished == "delete" else None)
+            result = with_taken(result, taken)
+            counts = as_json(PullResult(tuple((pull.results | {result.source: result}).values())))
+            runs.record_progress(own, pull.run.id, counts, None)
     except DatabaseFailed:
-        _require_kept_ids_free(pull, opened.source.name, block)
+        _require_kept_ids_free(own, staging, opened.source.name, within)
         raise
+    pull.report(result)
+    return result
 
 
 _SHOWN = 20
 
 
-def _require_kept_ids_free(pull: Pull, source: str, block: ChangeBlock) -> None:
-    with reading(pull.engine) as connection:
-        taken = patients.ids_kept_and_taken(connection, source, block.new.keys)
+def _require_kept_ids_free(own: Connection, staging: Staging, source: str, within: KeyRange) -> None:
+    with transaction(own, writes=False):
+        taken = staging.ids_kept_and_taken(within)
     if taken:
         first = ", ".join(map(str, taken[:_SHOWN]))
         raise KeptIdTaken(source=source, rows=counted(len(taken), "row"), first=first)
-
-
-def _taken(
-    pull: Pull, opened: OpenSource, planned: Plan, block: ChangeBlock, lease: HeldLease, result: PulledSource
-) -> PulledSource:
-    with writing(pull.engine) as connection:
-        lease.require(connection)
-        patients.only_one_load(connection)
-        require_still_declared(connection, opened.declared)
-        name, known = opened.source.name, everyone_forgotten(connection)
-        new, changed = still_wanted(name, block.new, known), still_wanted(name, block.changed, known)
-        if len(new):
-            patients.draw_ids_above_given(connection)
-        with told_as_contested(connection):
-            changes = Changes(connection, name, opened.columns)
-            taken = changes.take(new, changed, block.vanished, planned.so_far)
-        result = replace(
-            result,
-            inserted=result.inserted + taken.inserted,
-            updated=result.updated + taken.updated,
-            deleted=result.deleted + taken.deleted,
-            outcomes_arrived=result.outcomes_arrived + block.arrived,
-            outcomes_corrected=result.outcomes_corrected + block.corrected,
-            outcomes_cleared=result.outcomes_cleared + block.cleared,
-        )
-        counts = as_json(PullResult(tuple((pull.results | {result.source: result}).values())))
-        runs.record_progress(connection, pull.run.id, counts, None)
-    pull.report(result)
-    return result

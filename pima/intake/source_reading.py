@@ -1,33 +1,29 @@
-"""Reading a source, or a part of it: of one state, in the order of its keys, a block at a time."""
+"""Reading a source, or a part of it: of one state, a block at a time."""
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, time, timedelta
+from types import NoneType
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pandas as pd
 from sqlalchemy import Connection, Engine
 
 from pima.core.cells import objects_of
 from pima.core.features import Features
-from pima.core.identifiers import Forgotten
-from pima.core.mapping import SourceMapping, SourceRows, SourceTally, mapped
+from pima.core.identifiers import FORGOTTEN, Forgotten, canonical_keys
+from pima.core.mapping import Block, Moments, SourceMapping, SourceTally, mapped, mark
 from pima.core.source import Source
 from pima.errors import SourceUnusable
-from pima.intake.changed_since import Mark, mark_of, reached_before
-from pima.intake.extent import ChangedSince, Extent
-from pima.intake.forgotten_rows import rejecting_forgotten
-from pima.intake.outcome_times import moments
-from pima.intake.sorting import sorted_rows
+from pima.intake.extent import ChangedSince, Extent, Mark, Whole, mark_of, reached_before
+from pima.intake.raw_rows import BLOCK_ROWS
 from pima.store import source_query
 from pima.store.source_engine import reading_source
-
-BLOCK_ROWS = 10_000
-
-
-class OutOfOrder(Exception):
-    """The source does not give its rows in the order of their canonical keys."""
+from pima.store.source_query import names_of
+from pima.store.tables import TABLES
 
 
 def mapping_of(source: Source, features: Features) -> SourceMapping:
@@ -94,68 +90,50 @@ class SourceReader:
         return (*columns, self.source.outcome_at) if self.source.outcome_at else columns
 
     @contextmanager
-    def rows(self, engine: Engine, extent: Extent, ordered: bool) -> Iterator[tuple[Connection, Iterator[SourceRows]]]:
-        """The rows in blocks, each key once, in order; those of a key that came before are counted in the tally.
-
-        With them comes the connection on whose transaction they are read.
-
-        With `ordered` the source's own order is relied on, and OutOfOrder raised where it is another. Raises
-        SourceAway, SourceUnusable.
-        """
+    def reading(self, engine: Engine, extent: Extent) -> Iterator[tuple[Iterator[Block], Iterator[list[str]]]]:
+        """The rows of the extent, mapped and judged, and, where it is a part, then the keys of all rows; both of one
+        state of the source. Raises SourceAway, SourceUnusable."""
         with (
             _naming_columns(engine, self.source, self.columns),
             reading_source(engine, self.source.name) as connection,
-            closing(self._in_order(connection, extent, ordered)) as blocks,
+            closing(self._blocks(connection, extent)) as blocks,
+            closing(self._keys(connection, extent)) as keys,
         ):
-            yield connection, _each_key_once(blocks, self.tally)
+            yield blocks, keys
 
-    def _in_order(self, connection: Connection, extent: Extent, ordered: bool) -> Generator[SourceRows]:
-        """All rows of the extent, by one statement."""
+    def _blocks(self, connection: Connection, extent: Extent) -> Generator[Block]:
         dialect, condition, is_new = connection.dialect, "", ""
         if isinstance(extent, ChangedSince):
             condition = source_query.is_changed_since(dialect, self.source, extent.bound)
+            # Rows are told from those that the pull before has read, too.
             is_new = source_query.is_changed_after(dialect, self.source, reached_before(extent.bound))
-        ordered = ordered and source_query.can_order(dialect, self.source)
-        with closing(self._blocks(connection, condition, ordered, is_new)) as blocks:
-            yield from _ascending(blocks) if ordered else sorted_rows(blocks, BLOCK_ROWS)
-
-    def _blocks(self, connection: Connection, condition: str, ordered: bool, is_new: str = "") -> Generator[SourceRows]:
-        """By `is_new` rows are told from those that the pull before has read, too; all are new without it."""
-        statement = source_query.select(connection.dialect, self.source, self.columns, ordered, condition, is_new)
-        with closing(source_query.columns_of_blocks(connection, statement, BLOCK_ROWS)) as blocks:
+        statement = source_query.select(dialect, self.source, self.columns, condition, is_new)
+        with closing(source_query.columns_of_blocks(connection, statement, BLOCK_ROWS, self._exact)) as blocks:
             for read in blocks:
                 columns, told = (read[:-1], objects_of(read[-1])) if is_new else (read, None)
                 new = None if told is None else np.array(told, dtype=bool)
-                known = moments(objects_of(columns[-1]), self._zone, self.now) if self.source.outcome_at else None
-                columns = columns[:-1] if self.source.outcome_at else columns
-                rows = mapped(self.mapping, columns, self.tally, known, new)
-                yield rejecting_forgotten(self.source.name, rows, self.forgotten, self.tally)
+                known = None
+                if self.source.outcome_at:
+                    known = moments(objects_of(columns[-1]), ZoneInfo(self.source.time_zone), self.now)
+                    columns = columns[:-1]
+                block = mapped(self.mapping, columns, self.tally, known, new)
+                _reject_forgotten(self.source.name, block, self.forgotten, self.tally)
+                yield block
+
+    def _keys(self, connection: Connection, extent: Extent) -> Generator[list[str]]:
+        if isinstance(extent, Whole):
+            return
+        statement = source_query.select(connection.dialect, self.source, self.source.keys)
+        with closing(
+            source_query.columns_of_blocks(connection, statement, BLOCK_ROWS, len(self.source.keys))
+        ) as blocks:
+            for read in blocks:
+                keys = canonical_keys(list(map(objects_of, read)), self.source.key_types)
+                yield [key for key in keys if key is not None]
 
     @property
-    def _zone(self) -> ZoneInfo:
-        return ZoneInfo(self.source.time_zone)
-
-
-def _ascending(blocks: Iterable[SourceRows]) -> Iterator[SourceRows]:
-    last = ""
-    for block in blocks:
-        if block.keys != sorted(block.keys) or (block.keys and block.keys[0] < last):
-            raise OutOfOrder
-        last = block.keys[-1] if block.keys else last
-        yield block
-
-
-def _each_key_once(blocks: Iterable[SourceRows], tally: SourceTally) -> Iterator[SourceRows]:
-    last = ""
-    for block in blocks:
-        keys = [last, *block.keys]
-        last = keys[-1]
-        if len(set(keys)) == len(keys):
-            yield block
-            continue
-        firsts = [n for n, key in enumerate(block.keys) if key != keys[n]]
-        tally.repeated_keys += len(block) - len(firsts)
-        yield block.only(firsts)
+    def _exact(self) -> int:
+        return len(self.source.keys) + len(self.source.persons)
 
 
 @contextmanager
@@ -178,6 +156,79 @@ def _naming_columns(engine: Engine, source: Source, columns: tuple[str, ...]) ->
 def _place(engine: Engine, source: Source) -> str:
     """As the settings have it, which hold no patient's value."""
     if not source.query:
-        return f"its table {'.'.join(source.table_parts)}"
+        like = source_query.tables_like(engine, source)
+        near = f", which is not there as it is written; near it: {', '.join(like)}," if like else ""
+        return f"its table {'.'.join(source.table_parts)}{near}"
     at = source_query.fault_in_query(engine, source)
     return "its query" if at is None else f"its query (line {at[0]}, character {at[1]})"
+
+
+def _reject_forgotten(source: str, block: Block, known: Forgotten, tally: SourceTally) -> None:
+    """Reject the rows of a source that are theirs, and count them."""
+    if known:
+        theirs = np.array(known.among(source, block.index, block["person_key"]), dtype=bool)
+        tally.rejected[FORGOTTEN, "key"] += int(np.count_nonzero(theirs & (block["reason"] == "").to_numpy()))
+        mark(block, theirs, FORGOTTEN, "key")
+        # Whatever else is wrong with such a row is nobody's business any more.
+        block.loc[theirs, "reason"] = FORGOTTEN
+
+
+_READABLE = {datetime, date, str, NoneType}
+_UNREADABLE = -(2**63)
+
+
+def moments(column: Sequence[Any], zone: ZoneInfo, now: datetime) -> Moments:
+    """Of a column as the driver gives it; what is after `now` lies in the future."""
+    others = set(map(type, column)) - _READABLE
+    if others:
+        nothing, none = pd.Series([pd.NA] * len(column), dtype="Int64"), np.zeros(len(column), bool)
+        return Moments(nothing, none, none, min(kind.__name__ for kind in others))
+    # Few days stand in many rows.
+    known = {value: _milliseconds(value, zone) for value in set(column)}
+    unreadable = np.array([known[value] == _UNREADABLE for value in column], bool)
+    read = pd.Series([known[value] for value in column], dtype="Int64").mask(unreadable)
+    return Moments(read, unreadable, (read > _since_1970(now)).fillna(False).to_numpy(bool))
+
+
+def _milliseconds(value: datetime | date | str | None, zone: ZoneInfo) -> int | None:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    try:
+        found = datetime.fromisoformat(value.strip()) if isinstance(value, str) else value
+        moment = found if isinstance(found, datetime) else datetime.combine(found, time())
+        return _since_1970(moment if moment.tzinfo else moment.replace(tzinfo=zone))
+    except (ValueError, OverflowError):  # no time, or none without its zone
+        return _UNREADABLE
+
+
+def _since_1970(moment: datetime) -> int:
+    return (moment - _1970) // timedelta(milliseconds=1)
+
+
+_1970 = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+_COLUMNS = {table.name: frozenset(table.columns.keys()) for table in TABLES}
+_COLUMNS["current_predictions"] = frozenset({"patient_id", "patient_version", "model_version", "superseded"})
+
+
+def looks_like_ours(source: Source, columns: Sequence[str]) -> bool:
+    """Whether a table with these columns is one of pima's own, by its name and by all that ours has, in whatever
+    database."""
+    ours = _COLUMNS.get(source.table_parts[-1].lower()) if source.table_parts else None
+    return ours is not None and ours.issubset(columns)
+
+
+def require_not_ours(source: Source, source_engine: Engine) -> None:
+    """A table or view of pima's own would feed itself: each of its rows came in as another patient, pull after pull.
+
+    What a query or a view of somebody else's reads can't be known. Raises SourceUnusable, SourceAway.
+    """
+    if source.query or source.table_parts[-1].lower() not in _COLUMNS:
+        return
+    with reading_source(source_engine, source.name) as connection:
+        names = names_of(connection, source)
+    if looks_like_ours(source, names):
+        what = f"its table {source.table_parts[-1]} is pima's own, so that its rows would come in anew with each pull"
+        expected = "a table or view of the clinic's; rows that other software writes to patients need no [[source]]"
+        raise SourceUnusable(source=source.name, what=what, expected=expected)

@@ -20,7 +20,7 @@ from pima.core.features import Declaration, Feature, Features, Outcome, names_of
 from pima.core.identifiers import BELOW_ALL_IDS, ById, ByKey
 from pima.core.shapley import MOST_FOR_EXACT, Contributions, contributions
 from pima.core.validation import Measurements, Validated, validate
-from pima.errors import NoSuchRow, NothingPredicts, RowCannotBeScored
+from pima.errors import NoSuchRow, NothingPredicts, RowCannotBeScored, RowRejectedBySource
 from pima.logs import get_logger
 from pima.process.stopping import StopRequest
 from pima.process.whole_file import whole_file
@@ -30,6 +30,7 @@ from pima.store.declarations import newest_declaration
 from pima.store.engine import reading
 from pima.store.histories import Rows
 from pima.store.rows_as_read import row_by_id, row_by_key, unlabelled_rows
+from pima.store.sources import rejected_row
 from pima.train.snapshot import version_with_rows
 
 BACKGROUND_ROWS = 100
@@ -147,7 +148,16 @@ def drawn(features: Float32Array, most: int, seed: int) -> Float32Array:
 
 
 def explain_row(engine: Engine, called: ById | ByKey) -> Explanation:
-    """Explain the row as it is now. Raises NoSuchRow, RowCannotBeScored, and what `load_explainer` raises."""
+    """Explain the row as it is now.
+
+    Raises NoSuchRow, RowCannotBeScored, RowRejectedBySource, and what `load_explainer` raises.
+    """
+    if isinstance(called, ByKey):
+        with reading(engine) as connection:
+            rejected = rejected_row(connection, called.source, called.source_key)
+        if rejected is not None:
+            since = f"{rejected.since:%Y-%m-%d}"
+            raise RowRejectedBySource(called=called, field=rejected.field, reason=rejected.reason, since=since)
     explainer = load_explainer(engine)
     with reading(engine) as connection:
         if isinstance(called, ById):

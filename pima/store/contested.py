@@ -4,13 +4,14 @@ Whoever waits for one row while holding others may be waited for in a circle, an
 it may be the clinic's own software.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
 from pima.errors import RowsContested
+from pima.logs import get_logger
 from pima.store.database import database_of
 
 
@@ -33,3 +34,21 @@ def hold(connection: Connection, rows: str, lock: str, parameters: Mapping[str, 
     RowsContested where another transaction holds one."""
     if not database_of(connection).lock_unless_held(connection, rows, lock, parameters or {}):
         raise RowsContested(what="another transaction holds some")
+
+
+PAUSES_SECONDS = (0.1, 0.2, 0.5, *[1.0] * 10)
+"""Between the tries."""
+
+Done = TypeVar("Done")
+
+
+def until_free(attempt: Callable[[], Done], pause: Callable[[float], None]) -> Done:
+    """What comes of the first attempt that ends well; each gives all back that it holds. Raises RowsContested where the
+    last one does, too."""
+    for seconds in PAUSES_SECONDS:
+        try:
+            return attempt()
+        except RowsContested as error:
+            get_logger().info("others write the same rows; tried again", because=error.facts["what"])
+        pause(seconds)
+    return attempt()

@@ -124,16 +124,11 @@ class Database:
     """Let the statements of this transaction take as long as they need."""
     cursor: Callable[[Connection], Any]
     """The driver's own cursor, for the rows of a large table."""
-    list_of_texts: Callable[[Sequence[str]], Any]
-    """Texts as one parameter of a statement that goes to the driver's own cursor."""
     stream: Callable[[Connection], Any]
     """The same for rows that are never all in memory."""
-    read_columns: Callable[[Connection, str, Sequence[Any], int], Generator[list[Any]]]
-    """What a SELECT with parameters of the driver's gives, column by column, at most so many rows at a time: lists, or
-    numbers as `pima.core.cells.NumberColumn`."""
-    read_rows: Callable[[Connection, Sequence[str], Sequence[str], str, Sequence[Any]], tuple[list[list[Any]], Any]]
-    """SELECT expressions for texts, and for numbers of double precision, and then the rest of a statement with
-    parameters of the driver's: the texts column by column, and the numbers of all rows as `Measurements`."""
+    read_columns: Callable[[Connection, str, Sequence[Any], int, int], Generator[list[Any]]]
+    """What a SELECT with parameters of the driver's gives, column by column, at most so many rows at a time, as pandas'
+    Series; decimals of the first so many columns never become floats."""
     claim: Callable[[Connection, tuple[str, ...], int, int], Batch]
     """Take at most so many rows (the second number) with a patient id above the first one off the queue, and read these
     features of them."""
@@ -150,10 +145,10 @@ class Database:
     """Lock the rows of `p` in a FROM clause with these parameters, as SELECT ... FOR says it; whether all could be.
     Those that others hold are not waited for; where not all could be, the transaction, or its savepoint, is at its
     end."""
-    append_rows: Callable[..., None]
-    """Add to a table (a connection, its name), in columns, rows of numbers and None, behind `texts` texts."""
-    append_columns: Callable[[Connection, str, Mapping[str, Any]], None]
-    """The same by columns of `pima.core.cells`: texts and None, and int64 or float64, as the table has them."""
+    append_frame: Callable[[Connection, str, Any], None]
+    """Add a DataFrame's rows to a table: float64 of which NaN is NULL, Int64, and texts of which None is NULL."""
+    index_staged: Callable[[Connection, str], None]
+    """Give a staging table an index by its keys. Fails where two rows have the same one."""
     join_by_index: Callable[[Connection], None]
     """Let the statements of this transaction look up what they join: of a table that was just filled the planner knows
     nothing, and would read all patients beside it."""

@@ -51,6 +51,21 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
+def session(engine: Engine) -> Iterator[Connection]:
+    """One session for several transactions, each of which `transaction` begins: what is staged in it lasts."""
+    with translated_errors(engine), engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def transaction(connection: Connection, writes: bool) -> Iterator[Connection]:
+    """A transaction of a session; commits at its end, rolls back on any exception."""
+    connection.execution_options(pima_writes=writes)
+    with translated_errors(connection.engine), connection.begin():
+        yield connection
+
+
+@contextmanager
 def translated_errors(engine: Engine) -> Iterator[None]:
     """Turn a driver's error into one of ours."""
     try:

@@ -1,7 +1,7 @@
 """Finding a person's rows, and taking them out of each table that has something of them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, text
@@ -100,6 +100,13 @@ def erase_rows(connection: Connection, found: Found) -> Erased:
     by_table = {table: _take_out(connection, table, "patient_id", ids) for table in TABLES_BY_ID}
     by_table["scoring_queue"] = max(waiting, by_table["scoring_queue"])
     return Erased(patients, by_table, _hide_in_errors(connection, ids))
+
+
+def erase_source_rejections(connection: Connection, keys: Iterable[tuple[str, str]]) -> None:
+    """Forget that these rows of sources could not be taken in."""
+    statement = text(f"DELETE FROM source_rejections WHERE {_KEY}")
+    for source, source_key in keys:
+        connection.execute(statement, {"source": source, "source_key": source_key})
 
 
 def _take_out(connection: Connection, table: str, column: str, ids: Sequence[int]) -> int:

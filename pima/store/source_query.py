@@ -1,26 +1,20 @@
-"""The statements that read a source: whatever its tables and columns are called, and in the order of its key."""
+"""The statements that read a source, whatever its tables and columns are called."""
 
+import difflib
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Date, DateTime, Dialect, Engine, literal
-from sqlalchemy.exc import DBAPIError
+import pandas as pd
+from sqlalchemy import Connection, CursorResult, Date, DateTime, Dialect, Engine, inspect, literal
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from pima.core.cells import Column
 from pima.core.source import Source
 from pima.errors import SourceUnusable
 from pima.store.source_engine import known_database, reading_source
 
 _ALIAS = "pima_source"
-_IN_ORDER = {
-    "postgresql": 'CAST({} AS TEXT) COLLATE "C"',
-    "sqlite": "CAST({} AS TEXT) COLLATE BINARY",
-}
-"""By dialect, a column by the bytes of its text; where it is not known, the rows come as they come."""
-
-
 _BEFORE_ALL_TIMES = {"postgresql": "-infinity", "mysql": "0000-00-00", "mariadb": "0000-00-00"}
 """By dialect, what a column of times may hold that is none."""
 
@@ -31,19 +25,10 @@ def columns_of(source: Source, features: Sequence[str]) -> tuple[str, ...]:
     return (*source.keys, *source.persons, *outcome, *(source.mapped_columns[name].column for name in features))
 
 
-def can_order(dialect: Dialect, source: Source) -> bool:
-    """Whether the database can give the rows by their key, as far as its text is what the key becomes."""
-    return len(source.keys) == 1 and dialect.name in _IN_ORDER
-
-
-def select(
-    dialect: Dialect, source: Source, columns: Sequence[str], ordered: bool, condition: str = "", told: str = ""
-) -> str:
+def select(dialect: Dialect, source: Source, columns: Sequence[str], condition: str = "", told: str = "") -> str:
     """A SELECT of the columns, of all rows or of those that a condition is true of. Behind them stands 1 where `told`
     is true of the row, else 0."""
-    order = _IN_ORDER[dialect.name].format(_column(dialect, source.keys[0])) if ordered else ""
-    where, order = (f" WHERE {condition}" if condition else ""), (f" ORDER BY {order}" if order else "")
-    return _select(dialect, source, columns, told) + where + order
+    return _select(dialect, source, columns, told) + (f" WHERE {condition}" if condition else "")
 
 
 def is_changed_since(dialect: Dialect, source: Source, bound: date | str) -> str:
@@ -154,23 +139,54 @@ def blocks_of(connection: Connection, statement: str, rows: int) -> Generator[Se
             yield block
 
 
-def columns_of_blocks(connection: Connection, statement: str, rows: int) -> Generator[Sequence[Column]]:
-    """The same column by column."""
+def columns_of_blocks(
+    connection: Connection, statement: str, rows: int, exact: int = 0
+) -> Generator[Sequence[pd.Series]]:
+    """The same column by column; decimals of the first so many columns never become floats."""
     database = known_database(connection.engine)
     if database is not None:
-        yield from database.read_columns(connection, statement, (), rows)
+        yield from database.read_columns(connection, statement, (), rows, exact)
         return
     with closing(blocks_of(connection, statement, rows)) as blocks:
         for block in blocks:
-            yield list(zip(*block, strict=True))
+            yield [pd.Series(values, dtype=object) for values in zip(*block, strict=True)]
+
+
+def types_of(engine: Engine, source: Source, columns: Sequence[str]) -> list[str]:
+    """What the catalogue says that some columns of a table are; none where it says nothing, as of a query."""
+    if source.query:
+        return []
+    try:
+        with reading_source(engine, source.name) as connection:
+            found = inspect(connection).get_columns(source.table_parts[-1], schema=_schema(source))
+    except (SQLAlchemyError, SourceUnusable):
+        return []
+    return [str(each["type"]) for name in columns for each in found if each["name"] == name]
+
+
+def tables_like(engine: Engine, source: Source) -> list[str]:
+    """Tables and views in the same schema whose names resemble that of the source's table."""
+    schema = _schema(source)
+    try:
+        with reading_source(engine, source.name) as connection:
+            there = inspect(connection)
+            names = there.get_table_names(schema) + there.get_view_names(schema)
+    except (SQLAlchemyError, SourceUnusable):
+        return []
+    wanted = source.table_parts[-1]
+    same = [name for name in names if name.casefold() == wanted.casefold() and name != wanted]
+    return same or difflib.get_close_matches(wanted, names, n=3)
+
+
+def _schema(source: Source) -> str | None:
+    return source.table_parts[0] if len(source.table_parts) > 1 else None
 
 
 def _select(dialect: Dialect, source: Source, columns: Sequence[str], told: str = "") -> str:
     listed = [_column(dialect, column) for column in columns]
     if dialect.name == "postgresql" and source.key_types == ("uuid",) and columns[0] == source.keys[0]:
-        # The server writes a UUID faster than Python makes an object of it; what is none is none as a text too. By the
-        # words of the order the text is made, and sorted with the row, only once.
-        listed[0] = _IN_ORDER[dialect.name].format(listed[0])
+        # The server writes a UUID faster than Python makes an object of it; what is none is none as a text too.
+        listed[0] = f"CAST({listed[0]} AS TEXT)"
     if told:
         listed.append(f"CASE WHEN {told} THEN 1 ELSE 0 END")
     return f"SELECT {', '.join(listed)} FROM {_rows(dialect, source)}"

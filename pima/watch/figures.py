@@ -11,13 +11,14 @@ from sqlalchemy import Connection, Engine
 from pima.core.unpredicted import Limits
 from pima.core.watched import State, volumes
 from pima.settings.sections import Settings
-from pima.store import pulled_sources, queue, registry, report_figures, runs, service_figures
+from pima.store import queue, registry, report_figures, runs, service_figures
+from pima.store import sources as source_store
 from pima.store.engine import clock, reading
 from pima.store.monitoring import KeptFigure, keep_figures, newest_figures, rows_of_nights
 from pima.store.predictions import realised_accuracy
-from pima.store.pulled_sources import SourcePull
 from pima.store.queue import Waiting
 from pima.store.registry import Champion, VersionSummary
+from pima.store.sources import SourcePull
 from pima.store.unpredicted import rejected_by_pulls
 from pima.watch.unpredicted_in_words import as_shown
 
@@ -66,7 +67,7 @@ def read_figures(connection: Connection, sources: Sequence[str], limits: Limits)
     prediction."""
     champion = registry.read_champion(connection)
     number = champion.model_version
-    successes = pulled_sources.last_successes(connection) if sources else {}
+    successes = source_store.last_successes(connection) if sources else {}
     return ServiceFigures(
         now=clock(connection),
         champion=champion,
@@ -100,10 +101,11 @@ def overview(engine: Engine, settings: Settings) -> dict[str, Any]:
         found = read_figures(connection, sources, settings.health.limits)
         realised = realised_accuracy(connection, NEWEST_OUTCOMES)
         weeks = _weeks(connection) if realised.outcomes else []
-        last_pulls = pulled_sources.last_pulls(connection) if sources else {}
+        last_pulls = source_store.last_pulls(connection) if sources else {}
         last = runs.last_runs(connection, RUNS_SHOWN)
         verdicts = service_figures.last_verdicts(connection, VERDICTS_SHOWN)
         nights = report_figures.last_nights(connection, NIGHTS_SHOWN)
+        rejected_there = source_store.rejected_rows(connection) if sources else []
         rejected = report_figures.rejections_by_reason(connection)
     version, waiting = found.version, found.waiting
     return {
@@ -122,6 +124,11 @@ def overview(engine: Engine, settings: Settings) -> dict[str, Any]:
                 "source": name,
                 "last_pull": asdict(last_pulls[name]) if name in last_pulls else None,
                 "last_success": found.pulled[name].at if name in found.pulled else None,
+                "rejected": [
+                    {"reason": each.reason, "field": each.field, "rows": each.rows}
+                    for each in rejected_there
+                    if each.source == name
+                ],
             }
             for name in sources
         ],

@@ -11,7 +11,8 @@ from pima.core.features import Declaration, first_difference
 from pima.errors import PimaError
 from pima.schedule.ticks import JOBS, Schedule, pull_of, schedules
 from pima.settings.sections import ScheduleSettings, Settings
-from pima.store import pulled_sources, service_figures
+from pima.store import service_figures
+from pima.store import sources as source_store
 from pima.store.engine import reading
 from pima.store.runs import Status
 from pima.store.schema import require_schema
@@ -109,7 +110,7 @@ def _success_is_old(
 def _last_pull_failed(
     connection: Connection, schedule: ScheduleSettings, sources: Sequence[str], now: datetime
 ) -> Iterator[Complaint]:
-    ends = pulled_sources.last_ends(connection, sources, schedule.retries) if sources else {}
+    ends = source_store.last_ends(connection, sources, schedule.retries) if sources else {}
     for name, last in ends.items():
         if last.status in _ENDED_BADLY:
             ended = f"{_ENDED_BADLY[last.status]} ({last.error_code}) {_in_words(now - last.at)} ago"

@@ -13,7 +13,7 @@ import pytest
 
 from pima.core.features import Feature
 from pima.core.identifiers import LARGEST_GIVEN_ID
-from pima.intake.patient_rows import BLOCK_ROWS
+from pima.intake.raw_rows import BLOCK_ROWS
 from tests.conftest import FEATURE_NAMES, FEATURES, SOUND, Database, Ended, call, insert_patients, the_json
 from tests.jobs.patient_files import GOOD, HEADER, ID_HEADER, OTHER, THIRD, counts, write
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from pima.intake import contested
+from pima.store import contested
 from tests.conftest import PATIENCE_SECONDS, Database, call, insert_patients, the_json, until_it_tries_again
 from tests.jobs.patient_files import GOOD, ID_HEADER, KEYED, UNKNOWN, write
 from tests.store.rows import COLUMNS, VALUES, assert_queue_is_true

@@ -16,11 +16,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pima.store.patients import make_staging, stage
 from sqlalchemy.exc import DBAPIError
 
 from pima.errors import PimaError
 from pima.store.engine import reading, writing
-from pima.store.patients import make_staging, stage
 from pima.store.tables import TABLES
 from tests.conftest import (
     FEATURE_NAMES,

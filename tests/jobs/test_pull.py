@@ -2,13 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
-from pima.errors import PimaError
-from pima.intake.extent import Whole
-from pima.intake.our_rows import OurRows
-from pima.store.engine import reading
-from pima.store.source_rows import OurColumns, rows_after
 from tests.conftest import FEATURE_NAMES, Database, call, install_models
 from tests.jobs.clinic import MMOL, URL, Clinic
 from tests.jobs.pulls import counts
@@ -29,6 +22,9 @@ def test_visits_of_another_database_are_pulled_and_scored(database: Database, cl
         "rejected_by_reason": {},
         "rejected_by_field": {},
         "rejected_unlabelled": {},
+        "unknown_taken": {},
+        "outcomes_held_back": 0,
+        "outcomes_inserted": 0,
         "outcomes_arrived": 0,
         "outcomes_corrected": 0,
         "outcomes_cleared": 0,
@@ -163,12 +159,3 @@ def test_people_read_what_a_pull_did(database: Database, clinic: Clinic) -> None
     assert "clinic: 4 rows read, 3 inserted, 0 updated, 0 unchanged, 1 rejected" in ended.stdout
     assert "  out_of_range of glucose: 1 row\n" in ended.stdout
     assert URL not in ended.stdout
-
-
-def test_what_goes_wrong_where_our_rows_are_read_ahead_is_told_as_ever(postgresql: Database) -> None:
-    columns = OurColumns("clinic", ("no_feature",), has_moment=False)
-    with pytest.raises(PimaError) as expected, reading(postgresql.engine) as connection:
-        rows_after(connection, columns, "", 10)
-    with pytest.raises(PimaError) as found:
-        next(OurRows(postgresql.engine, columns).beside(iter(()), Whole("it was asked for")))
-    assert (type(found.value), str(found.value)) == (type(expected.value), str(expected.value))

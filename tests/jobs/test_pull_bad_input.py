@@ -104,8 +104,8 @@ def test_a_float_is_no_key_nor_is_nothing(sqlite: Database, clinic: Clinic, key_
 @pytest.mark.parametrize(
     ("kind", "key_type", "key", "told"),
     [
-        ("TEXT", "integer", "A-17", "no integer (its values there: str)"),
-        ("INTEGER", "text", 17, "no text (its values there: int)"),
+        ("TEXT", "integer", "A-17", "no integer (its type there: TEXT)"),
+        ("INTEGER", "text", 17, "no text (its type there: INTEGER)"),
     ],
 )
 def test_of_keys_of_another_type_it_is_told_of_which(
@@ -202,8 +202,11 @@ def test_a_table_of_another_schema_is_found(sqlite: Database, postgresql_clinic:
     refused(sqlite, clinic, 2, "its table visits can't be read", "UndefinedTable")
     clinic.settings |= {"schema": "a.b"}
     assert counts(clinic.pulled(sqlite)) == {"inserted": 4}
+    clinic.settings.pop("schema", None)
+    clinic.settings["table"] = '"a.b".visits'
+    assert counts(clinic.pulled(sqlite)) == {"unchanged": 4}
     clinic.execute('ALTER SCHEMA "a.b" RENAME TO ward')
-    del clinic.settings["schema"]
+    clinic.settings.pop("schema", None)
     clinic.settings["table"] = "ward.visits"
     assert counts(clinic.pulled(sqlite)) == {"unchanged": 4}
 
@@ -270,6 +273,11 @@ def test_where_in_a_query_a_fault_is_is_told(sqlite: Database, postgresql_clinic
 def test_a_table_that_is_not_there_is_named(sqlite: Database, clinic: Clinic) -> None:
     clinic.execute("DROP TABLE visits")
     refused(sqlite, clinic, 2, "its table visits can't be read (")
+    clinic.execute('CREATE TABLE "Visits" (a INTEGER)')
+    if clinic.kind == "postgresql":
+        refused(sqlite, clinic, 2, "its table visits, which is not there as it is written; near it: Visits, can't be")
+    clinic.settings["table"] = "Visit"
+    refused(sqlite, clinic, 2, "its table Visit, which is not there as it is written; near it: Visits, can't be read")
 
 
 def test_columns_that_are_gone_are_named(sqlite: Database, clinic: Clinic) -> None:

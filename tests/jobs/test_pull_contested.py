@@ -5,12 +5,14 @@ import subprocess
 import threading
 import time
 from contextlib import closing
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 
-from pima.intake import contested, our_rows
+from pima.store import contested
+from pima.store.arrivals import Staging
 from tests.conftest import PATIENCE_SECONDS, Database, until_it_tries_again, wait_for
 from tests.jobs.clinic import URL, Clinic
 from tests.jobs.pulls import counts
@@ -110,16 +112,15 @@ def test_a_constraint_of_the_clinic_s_own_is_broken_for_good(postgresql: Databas
     assert (ended.exit_code, "one_of_an_age" in ended.stderr, "tried again" in ended.stderr) == (1, True, False)
 
 
-@pytest.mark.parametrize(("read_by", "arguments"), [("rows_of", ()), ("rows_after", ("--full",))])
+@pytest.mark.parametrize("arguments", [(), ("--full",)])
 def test_a_pull_goes_on_while_a_writer_of_the_same_file_waits_for_its_end(
     sqlite: Database,
     sqlite_own_clinic: Clinic,
     monkeypatch: pytest.MonkeyPatch,
-    read_by: str,
     arguments: tuple[str, ...],
 ) -> None:
-    """Who waits to commit lets nobody else begin to read: a pull that read ours apart would wait for itself."""
-    clinic, read = sqlite_own_clinic, getattr(our_rows, read_by)
+    """Who waits to commit lets nobody else begin to read: a pull that read ours meanwhile would wait for itself."""
+    clinic, append = sqlite_own_clinic, Staging.append
     clinic.execute("ALTER TABLE visits ADD COLUMN updated_at TEXT DEFAULT '2026-03-10'")
     clinic.insert(50)
     clinic.settings["changed_since"] = "updated_at"
@@ -128,13 +129,13 @@ def test_a_pull_goes_on_while_a_writer_of_the_same_file_waits_for_its_end(
     clinic.execute("UPDATE visits SET age = 90")
     writer = threading.Thread(target=clinic.execute, args=("UPDATE visits SET age = 91",))
 
-    def read_beside_the_writer(*given: object) -> object:
+    def append_beside_the_writer(self: Staging, block: Any, index: Any) -> None:
         if not writer.ident:
             writer.start()
             _wait_until_nobody_may_begin(clinic)
-        return read(*given)
+        append(self, block, index)
 
-    monkeypatch.setattr(our_rows, read_by, read_beside_the_writer)
+    monkeypatch.setattr(Staging, "append", append_beside_the_writer)
     assert counts(clinic.pulled(sqlite, *arguments)) == {"updated": 50}
     writer.join(PATIENCE_SECONDS)
     assert counts(clinic.pulled(sqlite)) == {"updated": 50}

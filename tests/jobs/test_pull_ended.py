@@ -11,14 +11,14 @@ import pytest
 from sqlalchemy import text
 
 from pima.intake import pulling
-from pima.intake.source_reading import BLOCK_ROWS
+from pima.intake.pulling import BLOCK_KEYS
 from tests.conftest import PATIENCE_SECONDS, Database, call, install_models, wait_for
 from tests.jobs.clinic import URL, Clinic
 from tests.jobs.pulls import counts
 from tests.jobs.scored_once import assert_each_once
 
 BLOCKS = 3
-ROWS = (BLOCKS - 1) * BLOCK_ROWS + 500
+ROWS = (BLOCKS - 1) * BLOCK_KEYS + 500
 
 
 def _many(clinic: Clinic, rows: int, first: int = 1) -> None:
@@ -52,7 +52,7 @@ def _hold_after(postgresql: Database, blocks: int) -> None:
     """Whoever takes in one more block than these waits within its transaction."""
     postgresql.execute(f"""
         CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            IF (SELECT count(*) FROM patients) > {blocks * BLOCK_ROWS} THEN PERFORM pg_sleep(600); END IF;
+            IF (SELECT count(*) FROM patients) > {blocks * BLOCK_KEYS} THEN PERFORM pg_sleep(600); END IF;
             RETURN NULL;
         END $$""")
     postgresql.execute("CREATE TRIGGER hold AFTER INSERT ON patients FOR EACH STATEMENT EXECUTE FUNCTION hold()")
@@ -78,13 +78,13 @@ def test_a_pull_that_is_killed_between_its_blocks_is_completed_by_the_next(
     _many(by_text, ROWS)
     _hold_after(postgresql, block)
     process = _start(by_text, postgresql)
-    wait_for(_has_come(postgresql, block * BLOCK_ROWS), process)
+    wait_for(_has_come(postgresql, block * BLOCK_KEYS), process)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=PATIENCE_SECONDS)
-    assert postgresql.value("SELECT count(*) FROM patients") == block * BLOCK_ROWS
+    assert postgresql.value("SELECT count(*) FROM patients") == block * BLOCK_KEYS
     assert postgresql.execute("SELECT status FROM runs") == [("running",)]
     counted = postgresql.value("SELECT (counts -> 'sources' -> 0 ->> 'inserted')::int FROM runs")
-    assert counted == block * BLOCK_ROWS
+    assert counted == block * BLOCK_KEYS
     # A server that is at work for a client does not notice that it is gone.
     postgresql.execute("""
         SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
@@ -94,7 +94,7 @@ def test_a_pull_that_is_killed_between_its_blocks_is_completed_by_the_next(
     postgresql.execute("UPDATE leases SET expires_at = now()")
     assert call(postgresql, "score").exit_code == 0
     found = by_text.pulled(postgresql)
-    assert counts(found) == {"inserted": ROWS - block * BLOCK_ROWS, "unchanged": block * BLOCK_ROWS}
+    assert counts(found) == {"inserted": ROWS - block * BLOCK_KEYS, "unchanged": block * BLOCK_KEYS}
     assert call(postgresql, "score").exit_code == 0
     assert_each_once(postgresql, ROWS)
     assert postgresql.value("SELECT count(*) FROM rejections") == ROWS // 1000
@@ -139,7 +139,7 @@ def test_wherever_a_pull_is_ended_the_next_one_completes_it(
     process.communicate(timeout=PATIENCE_SECONDS)
     # It may have come to its end before it was hit.
     assert process.returncode in (0, 143, -9)
-    assert database.value("SELECT count(*) FROM patients") in (*range(BLOCK_ROWS, ROWS, BLOCK_ROWS), ROWS)
+    assert database.value("SELECT count(*) FROM patients") in (*range(BLOCK_KEYS, ROWS, BLOCK_KEYS), ROWS)
     database.execute("UPDATE leases SET expires_at = '1970-01-01T00:00:00.000Z'")
     by_text.pulled(database)
     assert counts(by_text.pulled(database)) == {"unchanged": ROWS}

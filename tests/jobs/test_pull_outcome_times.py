@@ -118,7 +118,9 @@ def test_a_measurement_that_changes_leaves_the_time_as_it_is(database: Database,
     assert (labelled(database, first), labelled(database, second)) == (T, before)
 
 
-def test_times_that_are_none_and_times_that_are_still_to_come_are_counted(database: Database, telling: Clinic) -> None:
+def test_times_that_are_none_are_counted_and_outcomes_that_are_to_come_are_held_back(
+    database: Database, telling: Clinic
+) -> None:
     if telling.kind == "postgresql":
         telling.execute("ALTER TABLE visits ALTER known_at TYPE text")
     keys = telling.insert(6)
@@ -127,9 +129,14 @@ def test_times_that_are_none_and_times_that_are_still_to_come_are_counted(databa
         say(telling, key, outcome, moment)
     found = telling.pulled(database)
     # Where there is no outcome, its time says nothing.
-    assert counts(found) == {"inserted": 4, "rejected": 2}
-    assert found["rejected_by_reason"] == {"bad_outcome_at": 1, "outcome_at_to_come": 1}
+    assert counts(found) == {"inserted": 5, "rejected": 1}
+    assert found["rejected_by_reason"] == {"bad_outcome_at": 1}
+    assert (found["outcomes_inserted"], found["outcomes_held_back"]) == (1, 1)
     assert database.value("SELECT count(labelled_at) FROM patients") == 1
+    # Until its time has come the row waits for a prediction, like any without an outcome.
+    assert database.value("SELECT count(*) FROM scoring_queue") == 4
+    say(telling, keys[2], "yes", T)
+    assert counts(telling.pulled(database)) == {"updated": 1, "unchanged": 4, "rejected": 1, "outcomes_arrived": 1}
     ended = telling.pull(database)
     assert "Canary" not in ended.stdout + ended.stderr
 
@@ -143,16 +150,3 @@ def test_a_column_of_another_type_is_named(sqlite: Database, postgresql_clinic: 
     clinic.settings["outcome_at"] = "nowhere"
     ended = clinic.pull(sqlite)
     assert (ended.exit_code, "it has no column nowhere that can be read" in ended.stderr) == (2, True)
-
-
-def test_times_come_along_where_rows_have_to_be_sorted(database: Database, telling: Clinic) -> None:
-    if telling.kind == "postgresql":
-        telling.execute("ALTER TABLE visits ALTER visit_id TYPE text")
-    keys = telling.insert(50)
-    for number, key in enumerate(keys):
-        say(telling, key, "yes", datetime(2026, 1, 1) + timedelta(days=number))  # noqa: DTZ001
-    telling.execute("UPDATE visits SET visit_id = upper(visit_id) WHERE patient_no % 2 = 0")
-    assert "its rows are sorted" in telling.pull(database).stderr
-    for number, key in enumerate(keys):
-        moment = datetime(2026, 1, 1) + timedelta(days=number)  # noqa: DTZ001
-        assert labelled(database, key) == moment.isoformat(timespec="milliseconds")

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, event
 
 from pima.core.identifiers import canonical_text
 from pima.core.source import Source
-from pima.intake import our_rows, pulling, source_reading
+from pima.intake import pulling, source_reading
 from pima.intake.planning import OpenSource, open_source
 from pima.intake.pulling import Pull, pull_sources
 from pima.process.recorded_run import recorded_run
@@ -59,8 +59,8 @@ SETTINGS = {
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (pulling, source_reading, our_rows):
-        monkeypatch.setattr(module, "BLOCK_ROWS", BLOCK_ROWS)
+    monkeypatch.setattr(pulling, "BLOCK_KEYS", BLOCK_ROWS)
+    monkeypatch.setattr(source_reading, "BLOCK_ROWS", BLOCK_ROWS)
 
 
 @pytest.fixture

@@ -160,7 +160,6 @@ COMMAS_TOO = "(wrong_delimiter), and commas stand within cells"
 QUOTED = b'"' + HEADER.strip().replace(b",", b'";"') + b'"\n'
 
 OTHER_KINDS = [
-    pytest.param(gzip.compress, "compressed with gzip", id="gzip"),
     pytest.param(bz2.compress, "compressed with bzip2", id="bzip2"),
     pytest.param(lzma.compress, "compressed with xz", id="xz"),
     pytest.param(zstd, "compressed with zstd", id="zstd"),
@@ -206,6 +205,20 @@ def test_another_format_is_named_and_the_advice_works(
         assert followed.exit_code == 0, followed.stderr
         rows = sqlite.execute("SELECT pregnancies, glucose, bmi, outcome FROM patients ORDER BY id")
         assert (len(rows), rows[:2]) == (768, [(6, 148, 33.6, 1), (1, 85, 26.6, 0)])
+
+
+def test_a_file_compressed_with_gzip_is_the_file_in_it(sqlite: Database, tmp_path: Path) -> None:
+    path, plain = tmp_path / "patients.csv.gz", tmp_path / "patients.csv"
+    path.write_bytes(gzip.compress(CONTENT))
+    plain.write_bytes(CONTENT)
+    assert call(sqlite, "load", str(path)).exit_code == 0
+    assert patients(sqlite) == 768
+    again = call(sqlite, "load", "--json", str(plain))
+    assert (again.exit_code, "file_loaded_before" in again.stdout) == (2, True)
+    path.write_bytes(gzip.compress(CONTENT)[:-20])
+    cut_off = call(sqlite, "load", "--again", str(path))
+    assert (cut_off.exit_code, "not whole (compressed_file)" in cut_off.stderr) == (2, True)
+    assert patients(sqlite) == 768
 
 
 # ---- --ignore -------------------------------------------------------------------------------------------------------

@@ -152,7 +152,7 @@ def test_a_draft_is_written_to_a_file_that_is_not_there_yet(tmp_path: Path) -> N
         (["age;sex", *["33;M"] * 50], "(wrong_delimiter)"),
         (["7177,Canary-Hunter2", *["33,M"] * 50], "Column 1 has the name of a value"),
         (["Canary-Hunter2,M", *["33,M", "34,F"] * 50], "Column 2 has the name of a value"),
-        ([b"\x1f\x8b\x08"], "gunzip -c FILE | python -m jobs.suggest /dev/stdin"),
+        ([b"\x1f\x8b\x08"], "compressed with gzip and not whole"),
         ([b"PAR1 and no more"], "no readable Parquet file"),
     ],
 )

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy.engine import make_url
 
-from pima.intake import our_rows, pulling, source_reading
+from pima.intake import pulling, source_reading
 from tests.conftest import Database
 from tests.jobs.clinic import COLUMNS, MMOL, URL, Clinic
 from tests.jobs.pulls import ODD, counts, no_value, refused
@@ -12,8 +12,8 @@ from tests.sources.visits import change, key_is, keys_of
 
 @pytest.fixture(params=[2, 10_000], ids=["small blocks", "one block"])
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (pulling, source_reading, our_rows):
-        monkeypatch.setattr(module, "BLOCK_ROWS", request.param)
+    monkeypatch.setattr(pulling, "BLOCK_KEYS", request.param)
+    monkeypatch.setattr(source_reading, "BLOCK_ROWS", request.param)
 
 
 @pytest.mark.parametrize("driver", ["mysql+pymysql", "mariadb+pymysql"])

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
@@ -24,7 +25,7 @@ from pima.errors import (
     WrongConfiguration,
 )
 from pima.settings.sections import DatabaseSettings
-from pima.store import patients
+from pima.store.arrivals import Staging
 from pima.store.engine import make_engine, reading, writing
 from pima.store.urls import parse_url, redacted
 from tests.conftest import FEATURE_NAMES, Database, insert_patients, until_someone_waits_for_a_lock
@@ -287,18 +288,12 @@ def test_no_value_of_a_row_is_told_by_an_error(database: Database) -> None:
         assert VALUE not in everything_told_by(error), statement
 
 
-@pytest.mark.parametrize("value", [f"{VALUE}x", f"{VALUE}1e999"])
-def test_an_error_while_a_file_is_copied_in_is_translated_too(postgresql: Database, value: str) -> None:
-    class Cell(str):
-        __slots__ = ()
-
-        def __repr__(self) -> str:
-            return str(self)
-
+def test_an_error_while_a_file_is_copied_in_is_translated_too(postgresql: Database) -> None:
     def load() -> None:
         with writing(postgresql.engine) as connection:
-            patients.make_staging(connection, FEATURE_NAMES)
-            patients.stage(connection, FEATURE_NAMES, [(1, None, Cell(value), *[None] * 8)])
+            staging = Staging(connection, FEATURE_NAMES, "nothing")
+            staging.make()
+            staging.append(pd.DataFrame({"source_key": [f"{VALUE}\0"]}, dtype=object), "line")
 
     error = error_of(load)
     assert type(error) is DatabaseFailed
@@ -308,10 +303,11 @@ def test_an_error_while_a_file_is_copied_in_is_translated_too(postgresql: Databa
 def test_a_connection_lost_while_a_file_is_copied_in_is_away(postgresql: Database) -> None:
     def load() -> None:
         with writing(postgresql.engine) as connection:
-            patients.make_staging(connection, FEATURE_NAMES)
+            staging = Staging(connection, FEATURE_NAMES, "nothing")
+            staging.make()
             pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
             postgresql.execute("SELECT pg_terminate_backend(:pid, 60000)", {"pid": pid})
-            patients.stage(connection, FEATURE_NAMES, [(1, None, *[None] * 9)])
+            staging.append(pd.DataFrame({"glucose": [100.0]}), "line")
 
     error = error_of(load)
     assert isinstance(error, DatabaseAway)

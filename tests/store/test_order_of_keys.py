@@ -3,12 +3,8 @@
 import sqlite3
 from pathlib import Path
 
-import pytest
-
-from pima.errors import SchemaDiffers
 from pima.settings.sections import DatabaseSettings
-from pima.store.engine import make_engine, reading
-from pima.store.source_rows import OurColumns, rows_after, rows_of
+from pima.store.engine import make_engine
 from tests.conftest import Database, call
 
 ROW = "(source, source_key, pregnancies, glucose, diabetes_pedigree, age) VALUES ('clinic', '{}', 1, 100, 0.3, 40)"
@@ -49,20 +45,3 @@ def test_no_schema_is_made_in_a_file_in_utf_16(tmp_path: Path) -> None:
     assert call(new, "migrate").exit_code == 2
     assert new.execute("SELECT name FROM sqlite_master") == [("theirs",)]
     new.engine.dispose()
-
-
-def test_keys_in_another_order_are_never_compared(sqlite: Database, tmp_path: Path) -> None:
-    """Whatever the schema's check has seen: rows that the source has would seem to be gone."""
-    for key in IN_ORDER:
-        sqlite.execute(f"INSERT INTO patients {ROW.format(key)}")
-    columns = OurColumns("clinic", ("age",), has_moment=False)
-    with reading(sqlite.engine) as connection:
-        assert rows_after(connection, columns, "", 10).keys == rows_of(connection, columns, IN_ORDER).keys == IN_ORDER
-    sqlite.engine.dispose()
-    found = copied_to(tmp_path / "wide.db", sqlite, "UTF-16le")
-    with reading(found.engine) as connection:
-        with pytest.raises(SchemaDiffers, match="keys of patients do not come in the order of their characters"):
-            rows_after(connection, columns, "", 10)
-        with pytest.raises(SchemaDiffers):
-            rows_of(connection, columns, IN_ORDER)
-    found.engine.dispose()

@@ -1,12 +1,11 @@
 """Of the rows that a source lacks those are deleted that were here before it was read."""
 
+import pandas as pd
 import pytest
 from sqlalchemy import text
 
-from pima.core.mapping import SourceRows
+from pima.store.arrivals import VANISHED, KeyRange, RowsSoFar, Staging, rows_so_far
 from pima.store.engine import reading, writing
-from pima.store.rows_so_far import RowsSoFar, rows_so_far
-from pima.store.source_rows import Changes
 from tests.conftest import FEATURE_NAMES, Database, insert_patients
 from tests.store.rows import COLUMNS, VALUES
 
@@ -17,9 +16,12 @@ def _so_far(database: Database) -> RowsSoFar:
 
 
 def _deleted(database: Database, so_far: RowsSoFar, *keys: str) -> int:
-    nothing = SourceRows.none(len(FEATURE_NAMES))
+    vanished = pd.DataFrame({"reason": VANISHED, "field": ""}, index=list(keys), dtype=object)
     with writing(database.engine) as connection:
-        return Changes(connection, "clinic", FEATURE_NAMES).take(nothing, nothing, keys, so_far).deleted
+        staging = Staging(connection, FEATURE_NAMES, "source_key", "clinic")
+        staging.make()
+        staging.append(vanished, "source_key")
+        return staging.take(KeyRange("", max(keys)), so_far).deleted
 
 
 def _insert(key: str) -> str:

@@ -1,10 +1,12 @@
 """The table that a file's rows go through: beside somebody's own of the same name, and gone once they are taken in."""
 
+import pandas as pd
+
 from pima.intake.loading import LoadOptions, load_files
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
-from pima.store import patients
+from pima.store.arrivals import Staging
 from pima.store.engine import writing
-from tests.conftest import FEATURE_NAMES, SHIPPED, Database
+from tests.conftest import SHIPPED, Database
 
 
 def test_a_table_of_the_staging_tables_name_is_neither_filled_nor_dropped(database: Database) -> None:
@@ -12,9 +14,11 @@ def test_a_table_of_the_staging_tables_name_is_neither_filled_nor_dropped(databa
     database.execute("INSERT INTO pima_staging VALUES ('of the clinic')")
     for line in (1, 2):
         with writing(database.engine) as connection:
-            patients.make_staging(connection, FEATURE_NAMES)
-            patients.stage(connection, FEATURE_NAMES, [(line, None, *[100.0] * 8, None)])
-            assert patients.take_staged(connection, ("glucose",)).inserted == 1
+            staging = Staging(connection, ("glucose",), "nothing")
+            staging.make()
+            staging.append(pd.DataFrame({"glucose": [100.0]}, index=[line]), "line")
+            assert staging.take().inserted == 1
+            staging.drop()
     database.engine.dispose()
     assert database.value("SELECT whose FROM pima_staging") == "of the clinic"
 

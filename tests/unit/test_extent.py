@@ -4,9 +4,8 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
-from pima.intake.changed_since import Mark, mark_of
-from pima.intake.extent import ChangedSince, Known, extent_of
-from pima.store.source_pulls import LastPull
+from pima.intake.extent import ChangedSince, Known, Mark, extent_of, mark_of
+from pima.store.sources import LastPull
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 PLAIN = NOON.replace(tzinfo=None)

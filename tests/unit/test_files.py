@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from pima.core.identifiers import LARGEST_GIVEN_ID
 from pima.errors import FileRefused
 from pima.intake.bad_lines import _EXPECTED, broken_rules_of, report
-from pima.intake.file_hash import file_hash
-from pima.intake.files import PatientFile, open_patient_file
-from pima.intake.patient_rows import BLOCK_ROWS, BadLine
-from pima.intake.sources import plain_source
+from pima.intake.opened_file import file_hash, plain_file
+from pima.intake.patient_file import PatientFile, open_patient_file
+from pima.intake.raw_rows import BLOCK_ROWS, BadLine
 from pima.settings.reading import SHIPPED
 from tests.conftest import FEATURE_NAMES, FEATURES
+from tests.unit.rows_of_blocks import as_tuples
 
 HEADER = ",".join((*FEATURE_NAMES, "outcome"))
 GOOD = "6,148,72,35,0,33.6,0.627,50,1"
@@ -31,14 +31,14 @@ CELLS = (6.0, 148.0, 72.0, 35.0, 0.0, 33.6, 0.627, 50.0, 1)
 def opened(folder: Path, content: str | bytes, name: str = "patients.csv") -> PatientFile:
     path = folder / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return open_patient_file(plain_source(path), SHIPPED)
+    return open_patient_file(plain_file(path), SHIPPED)
 
 
 def read(
     folder: Path, content: str | bytes, name: str = "patients.csv"
 ) -> tuple[list[tuple[object, ...]], list[BadLine]]:
     blocks = list(opened(folder, content, name).blocks())
-    return [row for block in blocks for row in block.rows], [line for block in blocks for line in block.bad]
+    return [row for rows, _ in blocks for row in as_tuples(rows)], [line for _, bad in blocks for line in bad]
 
 
 def read_parquet(folder: Path, table: dict[str, Any], **how: Any) -> tuple[list[tuple[object, ...]], list[BadLine]]:
@@ -111,7 +111,7 @@ def test_a_line_without_an_end_does_not_fill_the_memory(tmp_path: Path) -> None:
         for _ in range(30):
             file.write(b"1" * 1_000_000)
     tracemalloc.start()
-    bad = [line for block in open_patient_file(plain_source(path), SHIPPED).blocks() for line in block.bad]
+    bad = [line for _, some in open_patient_file(plain_file(path), SHIPPED).blocks() for line in some]
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert bad

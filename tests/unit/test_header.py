@@ -7,11 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from pima.errors import FileRefused
-from pima.intake.files import open_patient_file
 from pima.intake.header import read_header
-from pima.intake.sources import plain_source
+from pima.intake.opened_file import plain_file
+from pima.intake.patient_file import open_patient_file
 from pima.settings.reading import SHIPPED
 from tests.conftest import FEATURE_NAMES
+from tests.unit.rows_of_blocks import as_tuples
 
 COLUMNS = (*FEATURE_NAMES, "outcome")
 NAMES = ",".join(COLUMNS)
@@ -142,20 +143,20 @@ def test_a_second_column_of_one_name_is_told_beside_numbers_too() -> None:
 def test_ignored_columns_are_left_out_whatever_stands_in_them(tmp_path: Path) -> None:
     path = tmp_path / "patients.csv"
     path.write_bytes(f"Visit Date,{NAMES},name\n".encode() + b'"1,5",' + GOOD.encode() + b",Sm\xefth\n\n,1,2\n")
-    file = open_patient_file(plain_source(path), SHIPPED, ["visit date", " NAME"])
+    file = open_patient_file(plain_file(path), SHIPPED, ["visit date", " NAME"])
     assert file.columns == COLUMNS
-    (block,) = file.blocks()
-    assert block.rows == [(2, None, 6.0, 148.0, 72.0, 35.0, 0.0, 33.6, 0.627, 50.0, 1)]
-    assert [(bad.line, bad.reason) for bad in block.bad] == [(4, "wrong_field_count")]
+    ((block, not_rows),) = file.blocks()
+    assert as_tuples(block) == [(2, None, 6.0, 148.0, 72.0, 35.0, 0.0, 33.6, 0.627, 50.0, 1)]
+    assert [(bad.line, bad.reason) for bad in not_rows] == [(4, "wrong_field_count")]
 
 
 def test_a_parquet_files_ignored_columns_may_hold_anything(tmp_path: Path) -> None:
     columns = {"name": ["a", "b"], "age": [50, 60], "visit": pa.array([{"x": 1}, None]), " Id": [1, 2]}
     pq.write_table(pa.table(columns), tmp_path / "p.parquet")
-    file = open_patient_file(plain_source(tmp_path / "p.parquet"), SHIPPED, ["name", "visit"])
+    file = open_patient_file(plain_file(tmp_path / "p.parquet"), SHIPPED, ["name", "visit"])
     assert file.columns == ("age", "id")
-    (block,) = file.blocks()
-    assert block.rows == [(1, 1, *[None] * 7, 50.0, None), (2, 2, *[None] * 7, 60.0, None)]
+    ((block, _),) = file.blocks()
+    assert as_tuples(block) == [(1, 1, *[None] * 7, 50.0, None), (2, 2, *[None] * 7, 60.0, None)]
 
 
 def test_outcomes_and_second_columns_can_be_ignored() -> None:
@@ -177,4 +178,4 @@ def test_a_column_that_the_file_does_not_have_can_not_be_ignored() -> None:
 def test_a_file_without_a_header_has_nothing_to_ignore(tmp_path: Path) -> None:
     (tmp_path / "patients.csv").write_text(f"{GOOD}\n")
     with pytest.raises(FileRefused, match="--ignore: it has no column names"):
-        open_patient_file(plain_source(tmp_path / "patients.csv"), SHIPPED, ["ward"])
+        open_patient_file(plain_file(tmp_path / "patients.csv"), SHIPPED, ["ward"])

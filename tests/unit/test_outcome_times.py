@@ -6,8 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pima.core.mapping import NO_MOMENT
-from pima.intake.outcome_times import moments
+from pima.intake.source_reading import moments
 
 ZURICH = ZoneInfo("Europe/Zurich")
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -46,13 +45,13 @@ def test_a_time_is_one_moment(value: object, expected: str) -> None:
 def test_what_is_no_time_is_told(value: str) -> None:
     found = moments([value, "2026-01-05T00:00Z"], ZURICH, NOW)
     assert found.unreadable.tolist() == [True, False]
-    assert found.milliseconds.tolist() == [NO_MOMENT, _ms("2026-01-05T00:00Z")]
+    assert found.milliseconds.fillna(0).tolist() == [0, _ms("2026-01-05T00:00Z")]
 
 
 @pytest.mark.parametrize("value", [None, "", "  "])
 def test_what_is_not_said_is_not_known(value: object) -> None:
     found = moments([value], ZURICH, NOW)
-    assert found.milliseconds.tolist() == [NO_MOMENT]
+    assert found.milliseconds.isna().all()
     assert (found.unreadable.any(), found.to_come.any()) == (False, False)
 
 

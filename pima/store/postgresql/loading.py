@@ -1,6 +1,6 @@
 """Taking in files on PostgreSQL: by COPY, one load at a time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -46,28 +46,9 @@ def lock_unless_held(connection: Connection, rows: str, lock: str, parameters: M
     return True
 
 
-def append_rows(
-    connection: Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[object]], texts: int = 0
-) -> None:
-    """Add rows of numbers and None, behind so many texts."""
-    cursor = connection.connection.cursor()
-    with cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN (NULL 'None')") as copy:
-        copy.write("".join(_copy_lines(rows, texts)))
-
-
-def _copy_lines(rows: Sequence[Sequence[object]], texts: int) -> Iterator[str]:
-    """COPY's text format; numbers need no escapes, and None is the word for NULL."""
-    for row in rows:
-        cells = map(repr, row) if not texts else (*map(_escaped, row[:texts]), *map(repr, row[texts:]))
-        yield "\t".join(cells) + "\n"
-
-
-_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
-
-
-def _escaped(text: object) -> str:
-    # Of a text that is the word for NULL the first letter comes by its number.
-    return r"\116one" if text == "None" else str(text).translate(_ESCAPES)
+def index_staged(connection: Connection, table: str) -> None:
+    """With statistics, without which the planner would take the table for a small one."""
+    connection.exec_driver_sql(f"CREATE UNIQUE INDEX ON {table} (source_key); ANALYZE {table}")
 
 
 def join_by_index(connection: Connection) -> None:

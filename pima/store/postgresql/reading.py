@@ -5,10 +5,10 @@ Each row comes as one value, in its binary form: an object a number would cost m
 
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from psycopg import postgres
 from psycopg.adapt import Transformer
 from psycopg.pq import Format
@@ -16,9 +16,6 @@ from psycopg.types.string import ByteaBinaryLoader
 from sqlalchemy import Connection
 
 from pima.core.arrays import BoolArray, Float64Array, Int64Array
-from pima.core.cells import Column, NumberColumn, numbers
-from pima.core.validation import Measurements
-from pima.store.postgresql.claiming import NULL_AS_BITS
 from pima.store.postgresql.engine import cursor, stream
 
 _COUNT_BYTES, _TYPE_BYTES, _LENGTH_BYTES = 4, 4, 4
@@ -30,9 +27,10 @@ _ROOM = bytes(16)
 
 
 def read_columns(
-    connection: Connection, statement: str, parameters: Sequence[Any], rows: int
-) -> Generator[list[Column]]:
-    """What a SELECT gives, column by column, at most so many rows at a time."""
+    connection: Connection, statement: str, parameters: Sequence[Any], rows: int, exact: int = 0
+) -> Generator[list[pd.Series]]:
+    """What a SELECT gives, column by column, at most so many rows at a time: Int64, Float64, or objects and None.
+    Decimals of the first `exact` columns stay such."""
     # All rows will be asked for: not the plan by which the first ones come soonest.
     connection.exec_driver_sql("SET LOCAL cursor_tuple_fraction = 1")
     session: Any = connection.connection.dbapi_connection
@@ -41,7 +39,7 @@ def read_columns(
         driver.adapters.register_loader("record", ByteaBinaryLoader)
         driver.execute(f"SELECT ROW(read.*) FROM (\n{statement}\n) AS read", parameters or None)
         while block := driver.fetchmany(rows):
-            yield _columns([row for (row,) in block], types, Transformer(session))
+            yield _columns([row for (row,) in block], types, Transformer(session), exact)
 
 
 def _types(connection: Connection, statement: str, parameters: Sequence[Any]) -> list[int]:
@@ -52,38 +50,17 @@ def _types(connection: Connection, statement: str, parameters: Sequence[Any]) ->
         return [described.type_code for described in driver.description]
 
 
-def read_rows(
-    connection: Connection, texts: Sequence[str], numbers: Sequence[str], rest: str, parameters: Sequence[Any]
-) -> tuple[list[list[str | None]], Measurements]:
-    """SELECT these texts and numbers, and then the rest: the texts by column, and n rows of the numbers."""
-    named = [
-        *(f"{each} AS t{n}" for n, each in enumerate(texts)),
-        *(f"{each} AS n{n}" for n, each in enumerate(numbers)),
-    ]
-    lists = [f"array_agg(t{n})" for n in range(len(texts))]
-    packed = (f"coalesce(float8send(n{n}), int8send({NULL_AS_BITS}))" for n in range(len(numbers)))
-    # One value for each text and one for all numbers: nothing is done for each row but by the server.
-    statement = f"""
-        SELECT {", ".join(lists)}, string_agg({" || ".join(packed)}, ''::bytea)
-        FROM (SELECT {", ".join(named)} {rest}) AS read"""
-    with closing(cursor(connection)) as driver:
-        driver.execute(statement, parameters)
-        *found, bits = driver.fetchone()
-    words = np.frombuffer(bits or b"", dtype=">u8").reshape(-1, len(numbers)).astype(np.uint64)
-    is_null = words == NULL_AS_BITS
-    return [each or [] for each in found], Measurements(np.where(is_null, 0, words).view(np.float64), is_null)
-
-
-def _columns(rows: Sequence[bytes], types: Sequence[int], transformer: Any) -> list[Column]:
+def _columns(rows: Sequence[bytes], types: Sequence[int], transformer: Any, exact: int) -> list[pd.Series]:
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     block = _Block(b"".join((*rows, _ROOM)))
     field = np.cumsum(lengths) - lengths + _COUNT_BYTES
     columns = []
-    for kind in types:
+    for n, kind in enumerate(types):
         length = block.numbers(field + _TYPE_BYTES, ">i4").astype(np.int64)
         begin = field + _TYPE_BYTES + _LENGTH_BYTES
         is_null, field = length < 0, begin + np.maximum(length, 0)
-        columns.append(block.column(kind, transformer.get_loader(kind, Format.BINARY), begin, field, is_null))
+        loader = transformer.get_loader(kind, Format.BINARY)
+        columns.append(block.column(kind, loader, begin, field, is_null, n < exact))
     return columns
 
 
@@ -99,19 +76,23 @@ class _Block:
         anywhere = np.ndarray((len(self._content) - width + 1,), kind, self._content, strides=(1,))
         return anywhere[begin].astype(np.dtype(kind).newbyteorder("="))
 
-    def column(self, kind: int, loader: Any, begin: Int64Array, end: Int64Array, is_null: BoolArray) -> Column:
+    def column(
+        self, kind: int, loader: Any, begin: Int64Array, end: Int64Array, is_null: BoolArray, is_exact: bool
+    ) -> pd.Series:
         """A field of all rows."""
         if is_null.all():
-            return [None] * len(is_null)
+            return pd.Series([None] * len(is_null), dtype=object)
         if kind in _TEXTS:
-            return self._texts(loader, begin, end, is_null)
-        objects = partial(self._objects, loader, begin, end, is_null)
-        if kind == _DECIMAL:
-            return NumberColumn(self._decimals(loader, begin, end, is_null), is_null, objects)
+            return pd.Series(self._texts(loader, begin, end, is_null), dtype=object)
+        if kind == _DECIMAL and not is_exact:
+            return pd.Series(pd.arrays.FloatingArray(self._decimals(loader, begin, end, is_null), is_null))
         if (name := _NAMES.get(kind)) is None:
-            return objects()
+            return pd.Series(self._objects(loader, begin, end, is_null), dtype=object)
         # In the place of a NULL the count of fields, as which any kind of number is a harmless one.
-        return numbers(self.numbers(np.where(is_null, 0, begin), _KINDS[name]), is_null)
+        read = self.numbers(np.where(is_null, 0, begin), _KINDS[name])
+        if read.dtype.kind == "i":
+            return pd.Series(pd.arrays.IntegerArray(read.astype(np.int64), is_null))
+        return pd.Series(pd.arrays.FloatingArray(read.astype(np.float64), is_null))
 
     def _texts(self, loader: Any, begin: Int64Array, end: Int64Array, is_null: BoolArray) -> list[Any]:
         """Cut out of one text, where all of it is ASCII: half the time of making one from bytes each."""

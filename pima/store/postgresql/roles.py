@@ -83,6 +83,7 @@ ROLES = (
             "SELECT (forgetting_salt) ON installation",
             # A pull is a run, and the only one of its source.
             "SELECT, INSERT, UPDATE ON runs, leases, source_pulls",
+            "SELECT, INSERT, UPDATE, DELETE ON source_rejections",
             # A file with ids moves the counter behind them.
             "USAGE, UPDATE ON SEQUENCE patients_id_seq",
         ),
@@ -111,7 +112,7 @@ ROLES = (
         (
             "SELECT ON alembic_version, declarations, patients, predictions, promotions, model_versions",
             "SELECT ON training_snapshots, runs, schedules",
-            "SELECT ON tallies, monitoring, current_predictions",
+            "SELECT ON tallies, monitoring, current_predictions, source_rejections",
             f"SELECT ({_CALLED}) ON row_keys",
             "SELECT ON reports",
             "SELECT, INSERT, UPDATE, DELETE ON alerts",
@@ -129,6 +130,7 @@ ROLES = (
             "SELECT (number, training_ids) ON model_versions",
             "SELECT, DELETE ON patients, scoring_queue, predictions, rejections, training_snapshots",
             "SELECT, UPDATE (side_key), DELETE ON row_keys",
+            "SELECT, DELETE ON source_rejections",
             "UPDATE (content, sha256, rows, first_sha256) ON training_snapshots",
             "UPDATE (training_ids) ON model_versions",
             "UPDATE (patient_ids, redacted_at) ON test_sets",

@@ -1,7 +1,5 @@
 """SQLite, as the store knows it."""
 
-import json
-
 from pima.store.database import Database, Triggers, imported_when_called
 from pima.store.sqlite import triggers
 from pima.store.sqlite.constraints import constraints
@@ -16,8 +14,8 @@ from pima.store.sqlite.engine import (
     without_time_limit,
 )
 from pima.store.sqlite.loading import (
-    append_rows,
     draw_ids_above_given,
+    index_staged,
     join_by_index,
     lock_unless_held,
     wait_for_other_loads,
@@ -45,18 +43,16 @@ DATABASE = Database(
     insert_unless_there=insert_unless_there,
     without_time_limit=without_time_limit,
     cursor=cursor,
-    list_of_texts=json.dumps,
     stream=cursor,
     read_columns=imported_when_called("pima.store.sqlite.reading", "read_columns"),
-    read_rows=imported_when_called("pima.store.sqlite.reading", "read_rows"),
     claim=imported_when_called("pima.store.sqlite.claiming", "claim"),
     write_predictions=imported_when_called("pima.store.sqlite.predictions", "write_predictions"),
     write_rejections=imported_when_called("pima.store.sqlite.predictions", "write_rejections"),
     wait_for_other_loads=wait_for_other_loads,
     waiting_a_moment=waiting_a_moment,
     lock_unless_held=lock_unless_held,
-    append_rows=append_rows,
-    append_columns=imported_when_called("pima.store.sqlite.reading", "append_columns"),
+    append_frame=imported_when_called("pima.store.sqlite.reading", "append_frame"),
+    index_staged=index_staged,
     join_by_index=join_by_index,
     draw_ids_above_given=draw_ids_above_given,
     leave_no_trace=leave_no_trace,

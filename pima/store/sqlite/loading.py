@@ -1,6 +1,6 @@
 """Taking in files on SQLite: the write lock keeps other loads out, and the counter goes by given ids too."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,17 +24,10 @@ def lock_unless_held(_connection: Connection, _rows: str, _lock: str, _parameter
     return True
 
 
-def append_rows(
-    connection: Connection,
-    table: str,
-    columns: Sequence[str],
-    rows: Sequence[Sequence[object]],
-    texts: int = 0,  # noqa: ARG001 (a parameter may be a text in any place)
-) -> None:
-    """Add rows of numbers and None, behind so many texts."""
-    marks = ", ".join("?" * len(columns))
-    statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"
-    connection.exec_driver_sql(statement, [tuple(row) for row in rows])
+def index_staged(connection: Connection, table: str) -> None:
+    """In the schema of the table, as SQLite writes it."""
+    schema, name = table.split(".")
+    connection.exec_driver_sql(f"CREATE UNIQUE INDEX {schema}.pima_staged_key ON {name} (source_key)")
 
 
 def join_by_index(_connection: Connection) -> None:

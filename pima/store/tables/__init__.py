@@ -27,6 +27,7 @@ from pima.store.tables.rows import (
     row_keys,
     scoring_queue,
     source_pulls,
+    source_rejections,
 )
 from pima.store.tables.scored import monitoring, predictions, rejections, tallies
 from pima.store.tables.service import alerts, installation, leases, removed_runs, runs, schedules
@@ -59,6 +60,7 @@ __all__ = [
     "schedules",
     "scoring_queue",
     "source_pulls",
+    "source_rejections",
     "tallies",
     "test_sets",
     "training_snapshots",
@@ -68,7 +70,7 @@ __all__ = [
 TABLES = tuple(metadata.tables.values())
 
 VIEWS = {
-    "current_predictions": ("champion", "patients", "predictions", "rejections", "row_keys"),
+    "current_predictions": ("champion", "patients", "predictions", "rejections", "row_keys", "source_rejections"),
     "patient_versions": ("patients",),
     "monitored_predictions": ("patients", "predictions"),
 }

@@ -65,6 +65,16 @@ source_pulls = table(
     Column("completed_at", Timestamp),
 )
 
+# Rows of sources that a pull could not take in as they are there, and since when; never their values.
+source_rejections = table(
+    "source_rejections",
+    Column("source", Key, primary_key=True),
+    Column("source_key", Key, primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("field", Text, nullable=False),
+    Column("since", Timestamp, **now()),
+)
+
 # Row versions that wait, with all that the scorer needs: the features' columns.
 scoring_queue = table(
     "scoring_queue",

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sqlalchemy import text
 
 from pima.core.validation import limits, zero_is_missing
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import DatabaseSettings, HoldoutSettings
-from pima.store import patients
+from pima.store.arrivals import Staging
 from pima.store.engine import make_engine, without_time_limit, writing
 from pima.store.schema import migrate
 from pima.store.urls import parse_url
@@ -82,18 +83,20 @@ def fill(url: str, rows: int) -> None:
     migrate(engine, HoldoutSettings(salt="a salt for the benchmark"))
     with writing(engine) as connection:
         without_time_limit(connection)
-        patients.make_staging(connection, SHIPPED.names)
+        staging = Staging(connection, (*SHIPPED.names, "outcome"), "id")
+        staging.make()
         for block in made_up_patients(rows):
-            patients.stage(connection, SHIPPED.names, block)
-        patients.take_staged(connection, (*SHIPPED.names, "outcome"))
+            staging.append(block, "line")
+        staging.take()
+        staging.drop()
     if engine.dialect.name == "postgresql":
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE patients"))
     engine.dispose()
 
 
-def made_up_patients(rows: int) -> Iterator[list[tuple[Any, ...]]]:
-    """Blocks of (line, id, eight measurements, outcome): shipped rows drawn with replacement and shaken a little,
+def made_up_patients(rows: int) -> Iterator[pd.DataFrame]:
+    """Blocks of id, eight measurements and outcome: shipped rows drawn with replacement and shaken a little,
     so that no two are twins; what is missing stays missing.
     """
     shipped = shipped_rows()
@@ -103,8 +106,8 @@ def made_up_patients(rows: int) -> Iterator[list[tuple[Any, ...]]]:
         drawn = shipped.take(draw.integers(0, len(shipped), min(BLOCK_ROWS, rows + 1 - first)))
         shaken = np.clip(drawn.raw + draw.normal(0, JITTER, drawn.raw.shape) * deviation, *limits(SHIPPED.features))
         values = np.where((drawn.raw == 0) & zero_is_missing(SHIPPED.features), 0.0, shaken)
-        columns = (values.tolist(), drawn.outcomes.tolist())
-        yield [(n, n, *row, outcome) for n, (row, outcome) in enumerate(zip(*columns, strict=True), start=first)]
+        block = pd.DataFrame(values, columns=list(SHIPPED.names), index=range(first, first + len(values)))
+        yield block.assign(id=block.index, outcome=drawn.outcomes.astype(np.int64))
 
 
 def _one_round(url: str, n: int) -> list[dict[str, Any]]:

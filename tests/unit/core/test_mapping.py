@@ -1,19 +1,21 @@
 """What a source's values become, and what of them is counted as not to be taken."""
 
 import math
+from collections import Counter
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pima.core.cells import NumberColumn
 from pima.core.features import Feature
-from pima.core.mapping import SourceMapping, SourceRows, SourceTally, mapped
+from pima.core.mapping import SourceMapping, SourceTally, mapped
 from pima.core.source import MappedColumn
 
 GLUCOSE = Feature("glucose", unit="mg/dL", low=20, high=600, zero_is_missing=True, may_be_missing=True)
@@ -23,26 +25,34 @@ LETTERS = MappedColumn("sex", words={"M": 1, "F": 0})
 MAPPING = SourceMapping(("text",), (), False, {}, (GLUCOSE, SEX), (MMOL, LETTERS))
 
 
-def _mapped(mapping: SourceMapping, *rows: tuple[Any, ...]) -> tuple[SourceRows, SourceTally]:
+def _mapped(mapping: SourceMapping, *rows: tuple[Any, ...]) -> tuple[pd.DataFrame, SourceTally]:
     tally = SourceTally()
-    return mapped(mapping, list(zip(*rows, strict=True)), tally), tally
+    return mapped(mapping, [pd.Series(column, dtype=object) for column in zip(*rows, strict=True)], tally), tally
+
+
+def _values(block: pd.DataFrame, *features: str) -> list[Any]:
+    """What stands in these columns, row by row, None for NULL."""
+    columns = [[None if value is pd.NA or value != value else value for value in block[name]] for name in features]
+    return columns[0] if len(features) == 1 else list(map(list, zip(*columns, strict=True)))
+
+
+def _rejected(block: pd.DataFrame) -> list[bool]:
+    return (block["reason"] != "").tolist()
 
 
 def _one(feature: Feature, how: MappedColumn, value: Any) -> tuple[float | None, dict[tuple[str, str], int]]:
     """What a value becomes beside one that is not known, None for NULL; and why it is rejected."""
     mapping = replace(MAPPING, features=(feature,), columns=(how,))
     rows, tally = _mapped(mapping, ("a", value), ("b", None))
-    assert rows.rejected.tolist() == [bool(+tally.rejected), False]
-    found = None if rows.measurements.is_null[0, 0] else float(rows.measurements.values[0, 0])
-    return found, dict(+tally.rejected)
+    assert _rejected(rows) == [bool(+tally.rejected), False]
+    return _values(rows, feature.name)[0], dict(+tally.rejected)
 
 
 def test_units_and_codes_become_the_declared_ones() -> None:
     rows, tally = _mapped(MAPPING, ("a", 5.5, "M"), ("b", None, "f "), ("c", Decimal("10.25"), "F"))
-    assert rows.keys == ["a", "b", "c"]
-    assert rows.measurements.is_null.tolist() == [[False, False], [True, False], [False, False]]
-    assert rows.measurements.values.tolist() == [[5.5 * 18.016, 1], [0, 0], [10.25 * 18.016, 0]]
-    assert not rows.rejected.any()
+    assert rows.index.tolist() == ["a", "b", "c"]
+    assert _values(rows, "glucose", "sex") == [[5.5 * 18.016, 1], [None, 0], [10.25 * 18.016, 0]]
+    assert not any(_rejected(rows))
     assert (tally.rows, dict(+tally.missing), tally.without_key) == (3, {"glucose": 1}, 0)
 
 
@@ -98,7 +108,7 @@ def test_words_may_stand_among_numbers_and_are_in_the_declared_unit() -> None:
 def test_without_words_a_category_goes_by_its_codes_and_labels(value: object, code: int | None) -> None:
     mapping = replace(MAPPING, features=(SEX,), columns=(MappedColumn("sex"),))
     rows, tally = _mapped(mapping, ("a", value))
-    assert (rows.measurements.values[0, 0], rows.measurements.is_null[0, 0]) == (code or 0, code is None)
+    assert _values(rows, "sex") == [code]
     assert not +tally.rejected
 
 
@@ -111,7 +121,7 @@ def test_a_code_may_be_a_number_of_the_source() -> None:
     how = MappedColumn("sex", words={"1": 1, "2": 0})
     mapping = replace(MAPPING, features=(SEX,), columns=(how,))
     rows, _ = _mapped(mapping, ("a", 1), ("b", Decimal(2)), ("c", 2.0))
-    assert (rows.measurements.values[:, 0].tolist(), rows.rejected.any()) == ([1, 0, 0], False)
+    assert (_values(rows, "sex"), any(_rejected(rows))) == ([1, 0, 0], False)
 
 
 @pytest.mark.parametrize("value", [date(2020, 1, 1), b"5", [5], {}])
@@ -128,34 +138,32 @@ def test_a_type_that_is_neither_number_nor_text_is_told_by_its_name(value: objec
     [
         *(({}, one, 1) for one in (1, 1.0, Decimal(1), True, "1")),
         *(({}, zero, 0) for zero in (0, 0.0, Decimal(0), False, "0")),
-        *(({}, none, -1) for none in (None, "", " ")),
+        *(({}, none, None) for none in (None, "", " ")),
         ({"yes": 1, "no": 0}, "Yes ", 1),
         ({"yes": 1, "no": 0}, "no", 0),
         ({"2": 1, "1": 0}, 1, 0),
-        *(({}, bad, None) for bad in ("yes", 2, 0.5, -1, math.nan, Decimal("0.5"))),
-        *(({"yes": 1, "no": 0}, bad, None) for bad in ("maybe", 1, "1")),
+        *(({}, bad, "bad") for bad in ("yes", 2, 0.5, -1, math.nan, Decimal("0.5"))),
+        *(({"yes": 1, "no": 0}, bad, "bad") for bad in ("maybe", 1, "1")),
     ],
 )
-def test_an_outcome_is_0_or_1_or_not_known_or_rejected(
-    words: dict[str, int], value: object, outcome: int | None
-) -> None:
+def test_an_outcome_is_0_or_1_or_not_known_or_rejected(words: dict[str, int], value: object, outcome: object) -> None:
     mapping = replace(MAPPING, has_outcome=True, outcome_words=words)
     rows, tally = _mapped(mapping, ("a", value, 5.5, "M"))
-    assert rows.outcomes.tolist() == [-1 if outcome is None else outcome]
-    assert rows.rejected.tolist() == [outcome is None]
-    assert dict(+tally.rejected) == ({("bad_outcome", "outcome"): 1} if outcome is None else {})
+    assert _values(rows, "outcome") == [None if outcome == "bad" else outcome]
+    assert _rejected(rows) == [outcome == "bad"]
+    assert dict(+tally.rejected) == ({("bad_outcome", "outcome"): 1} if outcome == "bad" else {})
 
 
 def test_a_person_that_is_not_known_is_none_and_one_that_is_no_key_is_a_fault() -> None:
     mapping = replace(MAPPING, person_types=("integer",))
     rows, tally = _mapped(mapping, ("a", 17, 5, "M"), ("b", None, 5, "M"), ("c", 1.5, 5, "M"))
-    assert (rows.persons, rows.rejected.tolist()) == (["17", None, None], [False, False, True])
+    assert (_values(rows, "person_key"), _rejected(rows)) == (["17", None, None], [False, False, True])
     assert dict(+tally.rejected) == {("bad_person", "person_key"): 1}
 
 
 def test_a_row_without_a_key_is_counted_and_left_out() -> None:
     rows, tally = _mapped(MAPPING, ("a", 5, "M"), (None, 6, "M"), (1.5, 7, "M"), ("d", 8, "F"))
-    assert (rows.keys, rows.measurements.values[:, 1].tolist()) == (["a", "d"], [1, 0])
+    assert (rows.index.tolist(), _values(rows, "sex")) == (["a", "d"], [1, 0])
     assert (tally.rows, tally.without_key) == (4, 2)
 
 
@@ -174,9 +182,10 @@ def test_the_same_value_gives_the_same_bits_alone_and_among_others() -> None:
     draw = np.random.default_rng(1)
     values = draw.uniform(2, 30, 1_000)
     many, _ = _mapped(MAPPING, *((str(n), float(value), "M") for n, value in enumerate(values)))
-    alone = [_mapped(MAPPING, ("k", float(value), "M"))[0].measurements.values[0, 0] for value in values]
+    alone = [_mapped(MAPPING, ("k", float(value), "M"))[0]["glucose"].iloc[0] for value in values[:100]]
     by_text, _ = _mapped(MAPPING, *((str(n), repr(float(value)), "M") for n, value in enumerate(values)))
-    assert many.measurements.values[:, 0].tolist() == alone == by_text.measurements.values[:, 0].tolist()
+    assert many["glucose"].tolist()[:100] == alone
+    assert many["glucose"].tolist() == by_text["glucose"].tolist()
 
 
 WHOLE = st.none() | st.integers(-3, 3) | st.integers(-(2**63), 2**63 - 1)
@@ -190,23 +199,47 @@ def test_numbers_that_were_read_at_once_become_what_the_same_objects_become(rows
     features = (GLUCOSE, SEX, age, bmi)
     columns = (MMOL, MappedColumn("sex"), worded, MappedColumn("bmi"))
     mapping = SourceMapping(("integer",), ("integer",), True, {}, features, columns)
-    as_objects = list(zip(*rows, strict=True))
+    as_objects = [pd.Series(column, dtype=object) for column in zip(*rows, strict=True)]
     by_object, by_column = SourceTally(), SourceTally()
     expected = mapped(mapping, as_objects, by_object)
     found = mapped(mapping, list(map(_at_once, as_objects)), by_column)
     assert by_column == by_object
-    assert (found.keys, found.persons) == (expected.keys, expected.persons)
-    assert _written(found) == _written(expected)
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
-def _written(rows: SourceRows) -> list[str]:
-    """As it is written, since no NaN is the same as itself."""
-    arrays = (rows.outcomes, rows.rejected, rows.measurements.values, rows.measurements.is_null)
-    return [repr(array.tolist()) for array in arrays]
-
-
-def _at_once(column: tuple[Any, ...]) -> NumberColumn:
-    kind = np.float64 if any(isinstance(value, float) for value in column) else np.int64
+def _at_once(column: pd.Series) -> pd.Series:
+    is_float = any(isinstance(value, float) for value in column)
     # What stands where one is NULL is whatever was read there.
-    values = np.array([17 if value is None else value for value in column], dtype=kind)
-    return NumberColumn(values, np.array([value is None for value in column]), lambda: list(column))
+    values = np.array([17 if value is None else value for value in column], dtype=np.float64 if is_float else np.int64)
+    is_null = np.array([value is None for value in column])
+    return pd.Series((pd.arrays.FloatingArray if is_float else pd.arrays.IntegerArray)(values, is_null))
+
+
+FILES_WORDS = ["007", "9007199254740993", "NA", "null", "nan", "1_000", "1e3", "", "5.5", "+7", " 8 ", "\u0665", "x"]
+
+
+@given(st.lists(st.sampled_from(FILES_WORDS), min_size=2, max_size=20), st.integers(1, 19))
+def test_rows_cut_into_any_blocks_become_the_same(words: list[str], cut: int) -> None:
+    """Nothing is inferred from what else stands in a block."""
+    rows = [(f"0{n}", word, "M") for n, word in enumerate(words)]
+    whole, counted = _mapped(MAPPING, *rows)
+    parts, tallies = zip(*(_mapped(MAPPING, *some) for some in (rows[:cut], rows[cut:]) if some), strict=True)
+    joined = pd.concat(parts)
+    joined.index = joined.index.astype(object)
+    pd.testing.assert_frame_equal(joined, whole, check_exact=True)
+    assert sum((tally.rejected for tally in tallies), Counter()) == counted.rejected
+    for word, value in zip(words, whole["glucose"], strict=True):
+        expected = float(word) * 18.016 if word.strip(" +").replace(".", "").isdigit() and word.isascii() else None
+        assert expected is None or value == expected or (word in ("9007199254740993", "1e3"))
+
+
+@pytest.mark.parametrize(
+    ("unknown", "value", "found"), [("missing", "X", None), (1, "X", 1), (1, None, 1), (1, "F", 0)]
+)
+def test_a_word_that_nobody_knows_is_taken_for_what_the_feature_says(
+    unknown: Any, value: object, found: object
+) -> None:
+    feature = msgspec.structs.replace(SEX, unknown=unknown)
+    rows, tally = _mapped(replace(MAPPING, features=(feature,), columns=(LETTERS,)), ("a", value))
+    assert (_values(rows, "sex"), _rejected(rows)) == ([found], [False])
+    assert tally.unknown["sex"] == (value == "X")

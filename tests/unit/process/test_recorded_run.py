@@ -9,16 +9,18 @@ import pytest
 from pima.core.contest import Measure, Measured
 from pima.core.evidence import Answers, evidence
 from pima.core.figures import Figure
+from pima.core.mapping import SourceTally
 from pima.core.metrics import Comparison, Scores
 from pima.core.promotion import Decision, Reason, Verdict
 from pima.core.subgroups import WorstSubgroup
-from pima.intake.files import PatientFile
+from pima.intake.header import Header
 from pima.intake.loading import LoadResult
-from pima.intake.patient_rows import BadLine
+from pima.intake.patient_file import ALL_TEXT, PatientFile
+from pima.intake.raw_rows import BadLine
 from pima.process.recorded_run import OpenRun, as_json
 from pima.scoring import ScoreResult
 from pima.settings.reading import SHIPPED
-from pima.store.patients import Loaded
+from pima.store.arrivals import Taken
 from pima.store.runs import JUDGED_BEFORE, ROW_RESULTS
 from pima.train.ledger import EarlierVerdict, new_verdict
 from pima.train.retraining import HistoryRows, RetrainResult
@@ -68,15 +70,15 @@ def test_what_scoring_did_as_json() -> None:
 
 
 def _file(name: str, *columns: str) -> PatientFile:
-    return PatientFile(name, "of the text", SHIPPED, columns, lambda: iter(()))
+    return PatientFile(name, "of the text", SHIPPED, Header(columns, (), 0), lambda: iter(()), ALL_TEXT, SourceTally())
 
 
 def test_what_loading_did_as_json() -> None:
     bad = [BadLine(9, "not_a_number", "age"), BadLine(4, "bad_id", "id"), BadLine(5, "bad_id", "id")]
     done = (
         LoadResult()
-        .with_file(_file("a.csv", "id", "age"), Loaded(1, 2, 3), [])
-        .with_file(_file("b.csv", "age"), Loaded(1, 0, 0), bad)
+        .with_file(_file("a.csv", "id", "age"), Taken(1, 2, 3), [])
+        .with_file(_file("b.csv", "age"), Taken(1, 0, 0), bad)
     )
     found = as_json(done)
     rules = found.pop("broken_rules")
@@ -93,6 +95,7 @@ def test_what_loading_did_as_json() -> None:
             {"file": "b.csv", "line": 9, "reason": "not_a_number", "field": "age"},
         ],
         "partly_loaded": ["b.csv"],
+        "unknown_taken": {},
     }
     assert [list(rule) for rule in rules] == [
         ["file", "reason", "field", "expected", "lines", "first_lines", "text"]

@@ -1,15 +1,60 @@
-"""What became of each source, from the counts that the runs of pull have left."""
+"""Each source: how far its last pulls came, how they ended, and which of its rows can't be taken in."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text, update
 
 from pima.store.database import database_of
 from pima.store.runs import DRY_RUN, Status
-from pima.store.types import Json, Timestamp
+from pima.store.tables import source_pulls, source_rejections
+from pima.store.types import Json, Timestamp, database_now
+
+
+@dataclass(frozen=True, slots=True)
+class LastPull:
+    """A row of the table; each field is the column of its name."""
+
+    fingerprint: str
+    """Of the settings and the declaration by which all of it was compared last."""
+    changed_up_to: str | None
+    """The highest time of change in the source at the last pull that was completed; None where none is known."""
+    compared_whole_at: datetime | None
+    """When the last pull began that compared all of it and was completed; None since another such pull has begun."""
+
+
+def last_pull(connection: Connection, source: str) -> LastPull | None:
+    """None where it was never pulled."""
+    columns = [source_pulls.c[name] for name in LastPull.__dataclass_fields__]
+    row = connection.execute(select(*columns).where(source_pulls.c.source == source)).first()
+    return None if row is None else LastPull(**row._mapping)
+
+
+def pulled_names(connection: Connection) -> list[str]:
+    """The sources that a pull has ever begun with, whether or not the settings still declare them."""
+    return list(connection.scalars(select(source_pulls.c.source)))
+
+
+def begin_whole(connection: Connection, source: str, fingerprint: str) -> None:
+    """All of it is to be compared: from now on nothing counts until that is completed."""
+    values = {"source": source, "fingerprint": fingerprint}
+    connection.execute(
+        text("""
+            INSERT INTO source_pulls (source, fingerprint) VALUES (:source, :fingerprint)
+            ON CONFLICT (source) DO UPDATE
+            SET fingerprint = EXCLUDED.fingerprint, changed_up_to = NULL, compared_whole_at = NULL"""),
+        values,
+    )
+
+
+def complete(connection: Connection, source: str, changed_up_to: str | None, whole_since: datetime | None) -> None:
+    """All that was compared is taken in; of a pull of a part `whole_since` is None."""
+    values: dict[str, Any] = {"completed_at": database_now(), "changed_up_to": changed_up_to}
+    if whole_since is not None:
+        values["compared_whole_at"] = whole_since
+    connection.execute(update(source_pulls).where(source_pulls.c.source == source).values(**values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +128,39 @@ def _newest(connection: Connection, condition: str, **parameters: object) -> dic
         SELECT source, status, error_code, moment, counts, id FROM ranked WHERE place = 1""")
     rows = connection.execute(statement.columns(moment=Timestamp(), counts=Json()), parameters)
     return {row.source: SourcePull(row.status, row.error_code, row.moment, row.counts or {}, row.id) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRows:
+    """Rows of a source that can't be taken in as they stand there, by what they broke."""
+
+    source: str
+    reason: str
+    field: str
+    rows: int
+
+
+def rejected_rows(connection: Connection) -> list[RejectedRows]:
+    """Count the rows of all sources that can't be taken in, most first."""
+    statement = text("""
+        SELECT source, reason, field, count(*) AS rows FROM source_rejections GROUP BY source, reason, field
+        ORDER BY 4 DESC, 1, 2, 3""")
+    return [RejectedRows(*row) for row in connection.execute(statement)]
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """Why a row of a source can't be taken in as it stands there."""
+
+    reason: str
+    field: str
+    since: datetime
+
+
+def rejected_row(connection: Connection, source: str, source_key: str) -> RejectedRow | None:
+    """Find one row by its key; None where it can be taken in, or was never seen."""
+    table = source_rejections.c
+    row = connection.execute(
+        select(table.reason, table.field, table.since).where(table.source == source, table.source_key == source_key)
+    ).first()
+    return None if row is None else RejectedRow(*row)

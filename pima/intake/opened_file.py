@@ -1,0 +1,231 @@
+"""Where a file's bytes are, whatever it is on disk: a file, a pipe, compressed; and by what it is known again."""
+
+import gzip
+import hashlib
+import os
+import re
+import select
+import stat
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from io import BufferedIOBase, FileIO, RawIOBase
+from pathlib import Path
+from typing import BinaryIO
+
+from pima.errors import FileRefused
+
+_STDIN = Path("/dev/stdin")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedFile:
+    """A file that can be opened as often as it takes."""
+
+    name: str
+    """As it was given, and is shown."""
+    path: Path
+    """Of the file itself, or of a copy."""
+
+
+def refused(name: str, report: str) -> FileRefused:
+    """The error for a whole file."""
+    return FileRefused(file=name, report=report)
+
+
+def plain_file(path: Path) -> OpenedFile:
+    """A file on disk. Its name may be any bytes there, in a database and on a terminal not."""
+    return OpenedFile(os.fsencode(path).decode("utf-8", errors="replace"), path)
+
+
+@contextmanager
+def readable_again(path: Path) -> Iterator[OpenedFile]:
+    """The file itself, or a copy of what can be read only once, such as a pipe, or is compressed; `-` is stdin. Raises
+    FileRefused."""
+    file = plain_file(_STDIN if str(path) == "-" else path)
+    if _is_read_once(file.path):
+        with _copied(file, partial(_opened, file)) as copy, _unpacked(OpenedFile(file.name, copy)) as unpacked:
+            yield unpacked
+    else:
+        with _unpacked(file) as unpacked:
+            yield unpacked
+
+
+@contextmanager
+def _unpacked(file: OpenedFile) -> Iterator[OpenedFile]:
+    try:
+        with file.path.open("rb") as content:
+            is_packed = content.read(len(_GZIP)) == _GZIP
+    except OSError as error:
+        raise refused(file.name, f"It can't be read: {error.strerror}.") from None
+    if not is_packed:
+        yield file
+        return
+    with _copied(file, lambda: gzip.open(file.path)) as copy:
+        yield OpenedFile(file.name, copy)
+
+
+_GZIP = b"\x1f\x8b"
+
+
+def _is_read_once(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False  # what is wrong with it is told when it is opened
+    is_readable_again = stat.S_ISREG(mode) and os.access(path, os.R_OK)
+    return not is_readable_again and not stat.S_ISDIR(mode)
+
+
+def _opened(file: OpenedFile) -> FileIO:
+    # To open stdin again takes a right on it, which a process that was handed it open, as by sudo, may lack.
+    is_stdin = file.path == _STDIN
+    content = open(0, "rb", 0, closefd=False) if is_stdin else file.path.open("rb", 0)  # noqa: SIM115 (the caller closes)
+    mode = os.fstat(content.fileno()).st_mode
+    is_device = stat.S_ISBLK(mode) or (stat.S_ISCHR(mode) and not content.isatty())
+    if is_device and content.read(1):
+        raise refused(file.name, "It is a device, which may never end. Expected a file or a pipe.")
+    return content
+
+
+_SECONDS_DEAF = 0.5
+_CHUNK_BYTES = 1 << 16
+
+
+def _read(content: RawIOBase | BufferedIOBase) -> bytes:
+    """What comes next; nothing at the end. It never sleeps long: a signal that came just before a read that blocks
+    would not be heard until that read ends, which of a pipe may be never."""
+    while not select.select([content], [], [], _SECONDS_DEAF)[0]:
+        pass
+    return content.read(_CHUNK_BYTES) or b""
+
+
+@contextmanager
+def _copied(file: OpenedFile, opened: Callable[[], RawIOBase | BufferedIOBase]) -> Iterator[Path]:
+    try:
+        content = opened()
+    except OSError as error:
+        raise refused(file.name, f"It can't be read: {error.strerror}.") from None
+    # Without a name, so that it ends with the process, however that ends.
+    with content, tempfile.TemporaryFile() as copy:
+        try:
+            while chunk := _read(content):
+                copy.write(chunk)
+            copy.flush()
+        except (gzip.BadGzipFile, EOFError, zlib.error):
+            raise refused(file.name, "It is compressed with gzip and not whole (compressed_file).") from None
+        except OSError as error:
+            report = f"It is read by way of a temporary copy, and that failed: {error.strerror}."
+            raise refused(file.name, f"{report} Make room, or name another folder in TMPDIR.") from None
+        yield Path(f"/dev/fd/{copy.fileno()}")
+
+
+LOAD = "| python -m jobs.load /dev/stdin"
+_SAVE = "Save the sheet as CSV (UTF-8) and load that."
+
+
+def _compressed(by: str, command: str) -> tuple[str, str]:
+    return f"compressed with {by} (compressed_file)", f"Unpack it first, for example: {command} FILE {LOAD}"
+
+
+def made_utf8(name: str) -> str:
+    """The command that makes it so from the encoding that iconv knows by this name."""
+    return f"Make it UTF-8, for example: iconv -f {name} -t UTF-8 FILE {LOAD}"
+
+
+def _encoded(encoding: str, name: str) -> tuple[str, str]:
+    return f"text in {encoding} (not_utf8)", made_utf8(name)
+
+
+# What files begin with, as regular expressions; what such a file is, and what to do.
+_OTHER_KINDS = (
+    (rb"BZh[1-9]1AY&SY", _compressed("bzip2", "bunzip2 -c")),
+    (rb"\xfd7zXZ\x00", _compressed("xz", "xz -dc")),
+    (rb"\x28\xb5\x2f\xfd", _compressed("zstd", "zstd -dc")),
+    # A zip archive too, whose first file is one of these.
+    (
+        rb"PK\x03\x04.{26}(?:\[Content_Types\]\.xml|_rels/|docProps/|xl/|mimetype)",
+        ("a workbook, such as of Excel or LibreOffice (workbook)", _SAVE),
+    ),
+    (rb"%PDF", ("a PDF", "Have the table written as CSV by whatever made it.")),
+    (rb"SQLite format 3\x00", ("a SQLite database", f"For example: sqlite3 -csv -header FILE 'SELECT ...' {LOAD}")),
+    (rb"ARROW1", ("Feather or Arrow", "Write the table as Parquet, such as with pandas.read_feather and to_parquet.")),
+    (
+        rb'(?:\xef\xbb\xbf)?\s*[\[{]\s*["\[{]',
+        ("JSON", "Write the table as CSV, such as with pandas.read_json and to_csv."),
+    ),
+    (rb"PK\x03\x04|PK\x05\x06", _compressed("zip", "unzip -p")),
+    (rb"\xd0\xcf\x11\xe0", ("an Excel workbook in the old format (workbook)", _SAVE)),
+    (rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff", _encoded("UTF-32", "UTF-32")),
+    (rb"\xff\xfe|\xfe\xff", _encoded("UTF-16", "UTF-16")),
+    # Without a mark, where most letters have a NUL byte beside them.
+    (rb"(?:[^\x00]\x00){2}", _encoded("UTF-16", "UTF-16LE")),
+    (rb"(?:\x00[^\x00]){2}", _encoded("UTF-16", "UTF-16BE")),
+)
+LONGEST_BEGINNING = 64
+
+
+def other_kind(beginning: bytes) -> str | None:
+    """What a file that begins so is and what to do with it; None where it may be CSV or Parquet."""
+    for begins, (kind, advice) in _OTHER_KINDS:
+        if re.match(begins, beginning, re.DOTALL):
+            return f"It is {kind}. Expected CSV in UTF-8, or Parquet. {advice}"
+    return None
+
+
+_PARQUET = b"PAR1"
+
+
+def kind_and_hash(file: OpenedFile, expected: str) -> tuple[bool, str]:
+    """Whether it is Parquet, else CSV, and by what it is known again. Raises FileRefused where it is neither."""
+    try:
+        with file.path.open("rb") as content:
+            beginning = content.read(LONGEST_BEGINNING)
+            content.seek(0)
+            if not beginning:
+                raise refused(file.name, f"The file is empty (empty_file). Expected {expected}.")
+            if kind := other_kind(beginning):
+                raise refused(file.name, kind)
+            is_parquet = beginning.startswith(_PARQUET)
+            return is_parquet, file_hash(content, is_text=not is_parquet)
+    except OSError as error:
+        raise refused(file.name, f"It can't be read: {error.strerror}.") from None
+
+
+_HASHED_BYTES = 1 << 20
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_ONE_LINE_END = bytes.maketrans(b"\r", b"\n")
+_SAYS_NOTHING = b' \t"'
+
+
+def file_hash(content: BinaryIO, is_text: bool) -> str:
+    """The sha256 of all of it, in hexadecimal, without having it all in memory. A text has the same one whatever its
+    line ends, blank lines, byte order mark, spaces and quotes."""
+    digest = _TextHash() if is_text else hashlib.sha256()
+    for n, chunk in enumerate(iter(partial(content.read, _HASHED_BYTES), b"")):
+        digest.update(chunk if n or not is_text else chunk.removeprefix(_BYTE_ORDER_MARK))
+    return digest.hexdigest()
+
+
+class _TextHash:
+    """Of text that is plain already, each line ending with a line feed, the same as the hash of its bytes."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._at_line_start = True
+
+    def update(self, chunk: bytes) -> None:
+        text = re.sub(rb"\n\n+", b"\n", chunk.translate(_ONE_LINE_END, _SAYS_NOTHING))
+        if self._at_line_start:
+            text = text.removeprefix(b"\n")
+        if text:
+            self._at_line_start = text.endswith(b"\n")
+        self._hash.update(text)
+
+    def hexdigest(self) -> str:
+        if not self._at_line_start:
+            self.update(b"\n")
+        return self._hash.hexdigest()

@@ -1,0 +1,178 @@
+"""Patient files of whatever kind: the columns of one, and its rows block by block, so that memory does not grow."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pima.core.cells import CODES, LONGEST_FIELD, is_not_utf8, number_fault, objects_of, outcomes
+from pima.core.features import KEYS, Declaration
+from pima.core.identifiers import LARGEST_GIVEN_ID, key_of_text
+from pima.core.mapping import BAD_OUTCOME, Block, SourceTally, first_faults, measurements
+from pima.core.source import KeyType, MappedColumn, Source
+from pima.core.validation import UNKNOWN_CODE
+from pima.intake import csv_file, parquet_file
+from pima.intake.header import Header
+from pima.intake.opened_file import OpenedFile, kind_and_hash, refused
+from pima.intake.raw_rows import BadLine, RawBlock
+
+KeyTypes = Mapping[tuple[str, str], tuple[KeyType, ...]]
+"""Of what types a source's `source_key`, or `person_key`, is; of a source that is not there both are text."""
+
+ALL_TEXT: KeyTypes = MappingProxyType({})
+_TEXT: tuple[KeyType, ...] = ("text",)
+
+
+@dataclass(frozen=True, slots=True)
+class PatientFile:
+    """A file whose columns are known and whose rows are still to be read."""
+
+    name: str
+    sha256: str
+    """By which it is known again: `pima.intake.opened_file.file_hash`."""
+    declaration: Declaration
+    header: Header
+    read: Callable[[], Iterator[RawBlock]]
+    key_types: KeyTypes
+    tally: SourceTally
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Of `id`, the keys, the features and `outcome`, those that the file has, in its order."""
+        return self.header.columns
+
+    @property
+    def called_by(self) -> str | None:
+        """The column that says whose each row is; None where every row is a new patient."""
+        return next((name for name in ("id", "source_key") if name in self.columns), None)
+
+    @property
+    def absent_measurements(self) -> tuple[str, ...]:
+        """Columns without which a row can't be a new patient."""
+        return tuple(name for name in self.declaration.names if name not in self.columns)
+
+    def blocks(self) -> Iterator[tuple[Block, list[BadLine]]]:
+        """The rows under the declared names, by line, mapped and judged; beside each block its bad lines."""
+        for raw in self.read():
+            block = self._mapped(raw.rows)
+            is_bad = (block["reason"] != "").to_numpy()
+            told = block.loc[is_bad, ["reason", "field"]].itertuples(name=None)
+            bad = raw.bad + [BadLine(*line) for line in told]
+            yield block[~is_bad].drop(columns=["reason", "field"]), sorted(bad, key=lambda line: line.line)
+
+    def _mapped(self, raw: pd.DataFrame) -> Block:
+        at = {name: raw[n] for name, n in zip(self.columns, raw.columns, strict=True)}
+        features = tuple(feature for feature in self.declaration.features if feature.name in at)
+        how = [MappedColumn(feature.name) for feature in features]
+        read = [at[feature.name] for feature in features]
+        values, faults = measurements(features, how, read, len(raw), self.tally)
+        block = pd.DataFrame(values, columns=[feature.name for feature in features], index=raw.index)
+        reason, field = first_faults(faults, features)
+        if "outcome" in at:
+            cells = outcomes({}, at["outcome"])
+            block["outcome"] = pd.Series(cells.values, index=raw.index).astype("Int64")
+            for row in np.flatnonzero((cells.faults != 0) & (reason == "")).tolist():
+                fault = CODES[cells.faults[row]]
+                if fault == UNKNOWN_CODE:
+                    fault = number_fault(at["outcome"].iloc[row]) or BAD_OUTCOME
+                reason[row], field[row] = fault, "outcome"
+        if "id" in at:
+            ids = list(map(_id, objects_of(at["id"])))
+            block["id"] = pd.array([None if each is None else each for each in ids], dtype="Int64")
+            for row in [n for n, each in enumerate(ids) if each is None]:
+                reason[row], field[row] = _fault_of_id(at["id"].iloc[row]), "id"
+        if named := [name for name in KEYS if name in at]:
+            keys = self._keys({name: objects_of(at[name]) for name in named}, len(raw), reason, field)
+            for name, texts in keys.items():
+                block[name] = pd.Series(texts, index=raw.index, dtype=object)
+        block["reason"], block["field"] = reason, field
+        return block
+
+    def _keys(
+        self, cells: Mapping[str, Sequence[Any]], rows: int, reason: Any, field: Any
+    ) -> dict[str, list[str | None]]:
+        """The keys as the tables have them; what is none is told."""
+        keys: dict[str, list[str | None]] = {name: [None] * rows for name in cells}
+        sources = cells.get("source", [""] * rows)
+        for row in range(rows):
+            for name, column in cells.items():
+                cell = column[row] or ""
+                key = _canonical(name, cell, self.key_types.get((sources[row] or "", name), _TEXT))
+                if key is None and (cell or name != "person_key"):
+                    reason[row], field[row] = "not_utf8" if is_not_utf8(cell) else f"bad_{name}", name
+                    break
+                keys[name][row] = key
+        return keys
+
+
+def _id(value: Any) -> int | None:
+    """An id keeps all its digits, which a float would not."""
+    if isinstance(value, str):
+        stripped = value.strip()
+        found = int(stripped) if stripped.isdigit() and stripped.isascii() and len(stripped) < 20 else 0
+    elif isinstance(value, float):
+        # A column of ids with a gap comes as floats from some writers.
+        found = int(value) if value.is_integer() and value < 2**53 else 0
+    else:
+        found = value or 0
+    return found if 0 < found <= LARGEST_GIVEN_ID else None
+
+
+def _fault_of_id(value: Any) -> str:
+    is_odd = isinstance(value, str) and (len(value) > LONGEST_FIELD or not value.isascii())
+    return number_fault(value) if is_odd else "bad_id"
+
+
+def _canonical(name: str, cell: str, types: tuple[KeyType, ...]) -> str | None:
+    if name == "source":
+        return cell if re.fullmatch(r"[a-z][a-z0-9_]{0,29}", cell) else None
+    return key_of_text(cell, types)
+
+
+def declared_key_types(sources: Sequence[Source]) -> KeyTypes:
+    """As the settings declare them, by which a pull and a file call a row the same."""
+    found = {(source.name, "source_key"): source.key_types for source in sources}
+    return found | {(source.name, "person_key"): source.person_types for source in sources if source.persons}
+
+
+def persons_not_texts(key_types: KeyTypes) -> Mapping[str, tuple[KeyType, ...]]:
+    """The sources whose persons are no plain texts, with their types."""
+    return {name: types for (name, key), types in key_types.items() if key == "person_key" and types != _TEXT}
+
+
+def open_patient_file(
+    file: OpenedFile, declaration: Declaration, ignored: Sequence[str] = (), key_types: KeyTypes = ALL_TEXT
+) -> PatientFile:
+    """Find out what kind of file it is and which columns it has. Raises FileRefused."""
+    is_parquet, sha256 = kind_and_hash(file, "rows of patients")
+    open_kind = parquet_file.open_parquet if is_parquet else csv_file.open_csv
+    header, read = open_kind(file, declaration, ignored)
+    found = PatientFile(file.name, sha256, declaration, header, read, key_types, SourceTally())
+    if fault := _fault_of_keys(set(found.columns)):
+        raise refused(file.name, fault)
+    if found.called_by is None and found.absent_measurements:
+        absent = ", ".join(found.absent_measurements)
+        raise refused(file.name, f"Without an id column every row is a new patient, and these are missing: {absent}.")
+    return found
+
+
+def _fault_of_keys(columns: Set[str]) -> str | None:
+    """What is wrong with the columns that say whose the rows are, in words."""
+    if columns == {"id"}:
+        return "It has ids and nothing else. Expected outcomes or measurements beside them."
+    if columns == {"source", "source_key"}:
+        return "It has keys and nothing else. Expected outcomes or measurements beside them."
+    named = columns & {"source", "source_key"}
+    if "id" in columns and named:
+        return f"It has id and {min(named)} (two_keys). Expected one of the two: --ignore and its name leave one out."
+    if len(named) == 1:
+        other = ({"source", "source_key"} - named).pop()
+        return (
+            f"It has {min(named)} without {other} (half_a_key). Expected both: a key is that of a row in one source. "
+            f"--ignore {min(named)} leaves it out."
+        )
+    return None
