@@ -10,9 +10,8 @@ from jobs.options import this_user, why
 from pima.errors import WrongUsage
 from pima.process.recorded_run import as_json
 from pima.redeclaring import redeclare, would_redeclare
-from pima.store.roles import knows_roles, make_roles, require_roles
-from pima.store.schema import HEAD, migrate, require_schema
-from pima.store.urls import require_file
+from pima.store.engine import require_file
+from pima.store.schema import HEAD, knows_roles, make_roles, migrate, require_roles, require_schema
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -12,9 +12,9 @@ from typing import Any, BinaryIO, Literal
 from sqlalchemy import Engine
 
 from pima.process.stopping import StopRequest
-from pima.store.declarations import newest_declaration
 from pima.store.engine import reading, without_time_limit
 from pima.store.exported import EXPORTS, Column, exported_rows
+from pima.store.registry import newest_declaration
 
 Format = Literal["csv", "parquet", "fhir"]
 

@@ -25,9 +25,9 @@ from pima.process.recorded_run import INLINED, as_json
 from pima.store import patients
 from pima.store.contested import told_as_contested
 from pima.store.database import database_of
-from pima.store.declarations import require_still_declared
 from pima.store.engine import without_time_limit, writing
 from pima.store.forgotten import everyone_forgotten
+from pima.store.registry import require_still_declared
 
 LINES_REPORTED = 20
 

@@ -31,9 +31,9 @@ from pima.process.recorded_run import OpenRun, as_json
 from pima.process.stopping import StopRequest
 from pima.store import patients, runs
 from pima.store.contested import told_as_contested
-from pima.store.declarations import require_still_declared
 from pima.store.engine import reading, writing
 from pima.store.forgotten import everyone_forgotten
+from pima.store.registry import require_still_declared
 from pima.store.source_engine import are_one_file
 from pima.store.source_rows import Changes, count_outcomes
 

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from sqlalchemy import Boolean, ColumnElement, Connection, FromClause, Select, column, or_, select, table
 
 from pima.core.features import KEYS
+from pima.store.database import Json, Key, Real, Timestamp
 from pima.store.tables import predictions, promotions, rejections, row_keys, runs
-from pima.store.types import Json, Key, Real, Timestamp
 
 BLOCK_ROWS = 5_000
 

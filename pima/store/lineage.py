@@ -1,4 +1,4 @@
-"""What stands behind a version and a verdict: training snapshots, test sets, and how long old bytes are kept."""
+"""What stands behind a version and a verdict: training snapshots, test sets, reports, how long old bytes are kept."""
 
 from collections.abc import Set
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, func, insert, or_, select, text, update
 
 from pima.core.digest import sha256_of
+from pima.store.database import database_now
 from pima.store.registry import read_champion, version_before
 from pima.store.runs import JUDGED_BEFORE
-from pima.store.tables import model_versions, test_sets, training_snapshots
-from pima.store.types import database_now
+from pima.store.tables import model_versions, reports, test_sets, training_snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,3 +130,16 @@ def prune(connection: Connection, last_snapshots: int, last_bytes: int | None) -
 def drop_snapshots(connection: Connection) -> None:
     """Keep none at all."""
     connection.execute(delete(training_snapshots))
+
+
+def keep_report(connection: Connection, html: str, kept: int) -> None:
+    """Add one, and let go of all but the newest so many."""
+    connection.execute(insert(reports).values(html=html))
+    newest = select(reports.c.id).order_by(reports.c.id.desc()).limit(kept).scalar_subquery()
+    connection.execute(delete(reports).where(reports.c.id.not_in(newest)))
+
+
+def newest_report(connection: Connection) -> str | None:
+    """None where none was ever kept."""
+    html: str | None = connection.scalar(select(reports.c.html).order_by(reports.c.id.desc()).limit(1))
+    return html

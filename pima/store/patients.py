@@ -9,9 +9,8 @@ from sqlalchemy import Connection, bindparam, func, insert, select, text
 
 from pima.store.columns import any_differs, assigned, column, listed
 from pima.store.contested import hold
-from pima.store.database import database_of
+from pima.store.database import Id, Key, Real, database_of
 from pima.store.tables import loads
-from pima.store.types import Id, Key, Real
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from pima.store.database import database_of
+from pima.store.database import Json, Timestamp, database_of
 from pima.store.runs import DRY_RUN, Status
-from pima.store.types import Json, Timestamp
 
 
 @dataclass(frozen=True, slots=True)

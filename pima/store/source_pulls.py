@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select, text, update
 
+from pima.store.database import database_now
 from pima.store.tables import source_pulls
-from pima.store.types import database_now
 
 
 @dataclass(frozen=True, slots=True)

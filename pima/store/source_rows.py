@@ -14,9 +14,8 @@ from pima.core.mapping import NO_MOMENT, SourceRows
 from pima.core.validation import Measurements
 from pima.errors import RowsContested, SchemaDiffers
 from pima.store.columns import any_differs, assigned, column, listed
-from pima.store.database import database_of
+from pima.store.database import Id, Key, Real, database_of
 from pima.store.rows_so_far import RowsSoFar
-from pima.store.types import Id, Key, Real
 
 
 @dataclass(frozen=True, slots=True)

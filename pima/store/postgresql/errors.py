@@ -14,7 +14,7 @@ from pima.errors import (
     PimaError,
     RightMissing,
 )
-from pima.store.urls import redacted
+from pima.store.engine import redacted
 
 # PL/pgSQL's RAISE, in the server's source.
 _RAISED_BY_A_FUNCTION = "exec_stmt_raise"
