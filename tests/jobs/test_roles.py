@@ -342,7 +342,7 @@ def test_making_them_again_takes_back_what_was_granted_by_hand(guarded: Database
 
 
 def test_the_container_s_database_is_made_with_the_same_roles() -> None:
-    made = re.findall(r"^CREATE ROLE (\w+) LOGIN", (ROOT / "deploy" / "schema.sql").read_text(), re.MULTILINE)
+    made = re.findall(r"^CREATE ROLE (\w+) LOGIN", (ROOT / "deploy" / "roles.sql").read_text(), re.MULTILINE)
     assert set(made) == {"pima_owner", *ROLES}
     drawn = re.search(r"for role in (.*); do", (ROOT / "deploy" / "secrets.sh").read_text())
     assert drawn is not None
