@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Database(Protocol):
-    """What a database has its own way to do, and its own pieces of SQL for."""
+    """The ways and pieces of SQL that a database has for itself."""
 
     # ---- the way to it, and its transactions
 
@@ -53,18 +53,18 @@ class Database(Protocol):
         """Raises WrongConfiguration where a URL, or the text that it was read from, won't do."""
 
     def place(self, url: URL, /) -> Mapping[str, str]:
-        """What decides which rows a name means behind a URL: of two that may lead to other rows no two are the same. No
-        secret."""
+        """Say what decides which rows a name means behind a URL: of two that may lead to other rows no two are the
+        same. No secret."""
 
     def make_engine(self, url: URL, settings: DatabaseSettings, /) -> Engine:
         """An engine whose transactions say what they depend on, and whether they write; connects to nothing yet."""
 
     def translated(self, error: BaseException | None, url: URL, /) -> PimaError:
-        """What an error of its driver is called here."""
+        """Make one of our errors of its driver's."""
 
     def contested(self, error: BaseException | None, /) -> str | None:
-        """What another transaction does to rows of patients that a statement writes, too, in words; None where an error
-        of the driver says something else."""
+        """Say in words what another transaction does to rows of patients that a statement writes, too; None where an
+        error of the driver says something else."""
 
     def is_refusal(self, error: BaseException | None, /) -> bool:
         """Whether an error of the driver says that a constraint, or somebody's trigger, does not let rows go."""
@@ -77,8 +77,8 @@ class Database(Protocol):
         knows nothing, and would read all patients beside it."""
 
     def ask_constraints_at_once(self, connection: Connection, /) -> None:
-        """From now on constraints and triggers that wait for the commit are asked at once; on SQLite those that are not
-        declared to wait."""
+        """Have constraints and triggers that wait for the commit asked at once from now on; on SQLite those that are
+        not declared to wait."""
 
     def leave_no_trace(self, engine: Engine, /) -> None:
         """After rows were deleted, have nothing of them stay behind, where that is in our power."""
@@ -186,7 +186,8 @@ class Database(Protocol):
     def read_columns(
         self, connection: Connection, statement: str, parameters: Sequence[Any], rows: int, /
     ) -> Generator[list["Column"]]:
-        """What a SELECT with parameters of the driver's gives, column by column, at most so many rows at a time."""
+        """Read what a SELECT with parameters of the driver's gives, column by column, at most so many rows at a
+        time."""
 
     def read_rows(
         self,
@@ -239,19 +240,19 @@ class Database(Protocol):
         """The columns of these tables, and maybe of more, as the catalogue has them: table.column -> type."""
 
     def constraints(self, connection: Connection, names: Sequence[str], /) -> set[tuple[str, str]]:
-        """What these tables and views have beside their columns, and hold to: the name, and what, in the words of
-        `pima.store.schema`."""
+        """List what these tables and views have beside their columns, and hold to: the name, and what, in the words
+        of `pima.store.schema`."""
 
     def fault_of_names(self, connection: Connection, names: Sequence[str], /) -> str | None:
-        """Which of these tables and views, named without a schema, is not the one beside `patients`, in words; None
-        where none is."""
+        """Say which of these tables and views, named without a schema, is not the one beside `patients`; None where
+        none is."""
 
     def fault_of_tables(self, connection: Connection, tables: Sequence[str], /) -> str | None:
-        """What makes one of these tables more, or less, than its name says, in words; None where nothing does."""
+        """Say what makes one of these tables more, or less, than its name says; None where nothing does."""
 
     def fault_of_triggers(self, connection: Connection, features: tuple[str, ...], /) -> str | None:
-        """What of the triggers on patients is not as `make_triggers` makes it for these features, in words; None where
-        all is well."""
+        """Say what of the triggers on patients is not as `make_triggers` makes it for these features; None where all
+        is well."""
 
     def make_triggers(self, connection: Connection, features: tuple[str, ...], /) -> None:
         """Make the triggers on patients anew for these features, whatever stands there under their names."""
@@ -288,12 +289,12 @@ def with_driver(url: URL) -> URL | None:
 
 
 def database_at(url: URL) -> Database:
-    """What a URL that `with_driver` has passed leads to."""
+    """The database that a URL leads to which `with_driver` has passed."""
     return _named(url.get_backend_name())
 
 
 def database_of(bound: Connection | Engine) -> Database:
-    """What a connection or an engine speaks to."""
+    """The database that a connection or an engine speaks to."""
     return _named(bound.dialect.name)
 
 
@@ -323,7 +324,7 @@ class Real(Double[float]):
 
 
 class Key(Text):
-    """What a row or a person is called elsewhere; it sorts by its bytes."""
+    """A name of a row or a person in another system; it sorts by its bytes."""
 
 
 class Timestamp(TypeDecorator[datetime]):

@@ -29,7 +29,7 @@ the text under any code: a child's, whose parent says how it ended, or one that 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a person's rows are, and are called."""
+    """A person's rows, and what they are called."""
 
     ids: frozenset[int] = frozenset()
     """In `patients`, or once in it."""
@@ -165,7 +165,7 @@ def sides_by_person(connection: Connection, person: str) -> list[int]:
 
 
 def call_sides(connection: Connection, ids: Sequence[int], name: str) -> None:
-    """From now on these rows' sides are decided by this name."""
+    """Have these rows' sides decided by this name from now on."""
     for listed in id_lists(ids):
         statement = text(f"UPDATE row_keys SET side_key = :name WHERE patient_id IN ({listed})")
         connection.execute(statement, {"name": name})
@@ -178,7 +178,7 @@ one a week."""
 
 @dataclass(frozen=True, slots=True)
 class Old:
-    """What of a table is to go."""
+    """The rows of a table that are to go."""
 
     table: Table
     is_over: ColumnElement[bool]
@@ -189,7 +189,7 @@ class Old:
 
     @property
     def condition(self) -> ColumnElement[bool]:
-        """What is to go by today's cutoff."""
+        """Rows that are to go by today's cutoff."""
         return and_(self.is_over, self.time < self.cutoff)
 
     @property
@@ -199,7 +199,8 @@ class Old:
 
 
 def what_is_old(connection: Connection, cutoff: datetime) -> dict[str, Old]:
-    """By table; predictions before rejections, which say of a deleted row's older prediction that it is superseded."""
+    """List the tables that old rows are taken out of. Predictions come before rejections, which say of a deleted
+    row's older prediction that it is superseded."""
     return {
         "predictions": Old(predictions, _is_dead(predictions), predictions.c.scored_at, cutoff),
         "rejections": Old(rejections, _is_dead(rejections), rejections.c.rejected_at, cutoff),
@@ -213,7 +214,7 @@ def _is_dead(table: Table) -> ColumnElement[bool]:
 
 
 def _are_over(connection: Connection) -> ColumnElement[bool]:
-    """Of runs that health, scheduler and metrics have no need of: of their job a later one has succeeded, and a later
+    """Runs that health, scheduler and metrics have no need of: of their job a later one has succeeded, and a later
     tick has come. Of pulls only one that a scheduler began tells of all sources."""
     is_success = IS_REAL & (runs.c.status == Status.SUCCEEDED)
     is_whole = (runs.c.job != "pull") | runs.c.scheduled_for.is_not(None)
@@ -238,7 +239,7 @@ def end_of_window(connection: Connection, old: Old, after: int, rows: int) -> in
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class KeyRange:
     """Rows whose keys lie behind one number and up to another."""
 
     old: Old
@@ -256,7 +257,7 @@ class Window:
         return int(connection.execute(counted).scalar_one())
 
     def read(self, connection: Connection) -> list[tuple[Any, ...]]:
-        """Those, in the order of the key."""
+        """Read the rows that are to go, in the order of the key."""
         database_of(connection).join_by_index(connection)
         ordered = select(self.old.table).where(self._condition).order_by(*self.old.table.primary_key.columns)
         return [tuple(row) for row in connection.execute(ordered)]
@@ -291,7 +292,7 @@ def _delete_old(connection: Connection, old: Old, condition: ColumnElement[bool]
 
 
 def _keep_sums(connection: Connection, condition: ColumnElement[bool]) -> None:
-    """What metrics count goes on growing, whatever runs are gone."""
+    """Keep the sums that metrics count on, whatever runs are gone."""
     gone = select(runs.c.job, runs.c.status, func.count(), *map(text, SUMS_OF_ROWS)).where(condition, IS_REAL)
     for job, status, *counts in connection.execute(gone.group_by(runs.c.job, runs.c.status)).all():
         new = dict(zip(("runs", *ROW_RESULTS), map(int, counts), strict=True))
@@ -303,7 +304,8 @@ def _keep_sums(connection: Connection, condition: ColumnElement[bool]) -> None:
 
 
 def _delete_figures(connection: Connection, condition: ColumnElement[bool]) -> None:
-    """What nights are compared with reaches back a week; the report shows no night older than its run."""
+    """Delete the runs' tallies and figures. Nights are compared with the week before, and the report shows no night
+    older than its run."""
     gone = select(runs.c.id).where(condition)
     for table in (tallies, monitoring):
         connection.execute(delete(table).where(table.c.run_id.in_(gone)))

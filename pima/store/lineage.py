@@ -1,4 +1,4 @@
-"""What stands behind a version and a verdict: training snapshots, test sets, reports, how long old bytes are kept."""
+"""Lineage of versions and verdicts: training snapshots, test sets, reports, and how long old bytes are kept."""
 
 from collections.abc import Set
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ def read_snapshot(connection: Connection, number: int) -> Snapshot | None:
 
 
 def redact_snapshot(connection: Connection, number: int, before: Snapshot, content: bytes, rows: int) -> None:
-    """What is left of a snapshot, in its place; the first hash stays as history."""
+    """Put what is left of a snapshot in its place; the first hash stays as history."""
     values = {"content": content, "sha256": sha256_of(content), "rows": rows}
     values["first_sha256"] = before.first_sha256 or before.sha256
     connection.execute(update(training_snapshots).where(training_snapshots.c.model_version == number).values(**values))
@@ -82,7 +82,7 @@ def drop_snapshot(connection: Connection, number: int) -> None:
 
 
 def redact_training_ids(connection: Connection, number: int, content: bytes) -> None:
-    """What is left of the ids that a version learned from."""
+    """Keep what is left of the ids that a version learned from."""
     connection.execute(update(model_versions).where(model_versions.c.number == number).values(training_ids=content))
 
 
@@ -140,6 +140,6 @@ def keep_report(connection: Connection, html: str, kept: int) -> None:
 
 
 def newest_report(connection: Connection) -> str | None:
-    """None where none was ever kept."""
+    """The newest page; None where none was ever kept."""
     html: str | None = connection.scalar(select(reports.c.html).order_by(reports.c.id.desc()).limit(1))
     return html

@@ -76,7 +76,8 @@ def last_durations(connection: Connection) -> dict[str, float]:
 
 
 def rows_by_result(connection: Connection) -> dict[str, int]:
-    """What became of all rows that scoring has ever taken, by its runs' counts; of runs that were removed, too."""
+    """Count what became of all rows that scoring has ever taken, by its runs' counts; of runs that were removed,
+    too."""
     there = f"SELECT {', '.join(SUMS_OF_ROWS)} FROM runs WHERE job = 'score' AND trigger <> '{DRY_RUN}'"
     removed = ", ".join(f"coalesce(sum({name}), 0)" for name in ROW_RESULTS)
     gone = f"SELECT {removed} FROM removed_runs WHERE job = 'score'"
@@ -85,7 +86,7 @@ def rows_by_result(connection: Connection) -> dict[str, int]:
 
 
 def last_verdict(connection: Connection) -> str | None:
-    """What the newest retraining that came to one said, in words; None before the first."""
+    """The explanation of the newest retraining that came to a verdict; None before the first."""
     # The newest of a run a week; dry runs decide nothing.
     newest = select(runs.c.counts).where(runs.c.job == "retrain", runs.c.status == Status.SUCCEEDED, IS_REAL)
     counts = connection.execute(newest.order_by(runs.c.id.desc()).limit(1)).scalar()
@@ -130,7 +131,7 @@ _MOVE = [promotions.c[name] for name in MoveLine.__dataclass_fields__]
 
 
 def moves_since(connection: Connection, moment: datetime) -> list[MoveLine]:
-    """What the gate and people decided since then, oldest first."""
+    """Decisions of the gate and of people since then, oldest first."""
     rows = connection.execute(select(*_MOVE).where(promotions.c.decided_at >= moment).order_by(promotions.c.id))
     return [MoveLine(*row) for row in rows]
 
@@ -168,12 +169,12 @@ class KeptTally:
 
 
 def keep_tally(connection: Connection, run_id: int, version: int, tally: "Tally", beyond: Sequence[str] | None) -> None:
-    """Of a run that ends."""
+    """Keep the tally of a run that ends."""
     _keep(connection, run_id, 0, version, tally, beyond)
 
 
 def keep_part(connection: Connection, run_id: int, version: int, tally: "Tally") -> None:
-    """Of one of several processes that share a run; on other machines too, so its number is drawn."""
+    """Keep the tally of one of several processes that share a run; on other machines too, so its number is drawn."""
     _keep(connection, run_id, 1 + secrets.randbits(62), version, tally, None)
 
 
@@ -185,13 +186,13 @@ def _keep(
 
 
 def parts_of(connection: Connection, run_id: int) -> "list[Tally]":
-    """What the processes that share a run have left."""
+    """Read the tallies that the processes have left which share a run."""
     found = connection.execute(select(tallies.c.tally, tallies.c.recorded_at).where(tallies.c.run_id == run_id))
     return [_kept(document, moment).tally for document, moment in found]
 
 
 def newest_tallies(connection: Connection, version: int, but_of: int) -> Iterator[KeptTally]:
-    """Of all of a version's runs but this one, newest first, as many as are asked for."""
+    """Read the tallies of all of a version's runs but this one, newest first, as many as are asked for."""
     newest = select(tallies.c.tally, tallies.c.recorded_at).where(tallies.c.model_version == version)
     # Of a run that several processes shared the parts come behind what knows of all of them.
     newest = newest.where(tallies.c.run_id != but_of).order_by(tallies.c.run_id.desc(), tallies.c.part)
@@ -206,7 +207,7 @@ def newest_tallies(connection: Connection, version: int, but_of: int) -> Iterato
 
 
 def tallies_since(connection: Connection, days: int) -> Iterator[tuple[int, KeptTally]]:
-    """Of all runs of the last so many days, each with its version, in no order."""
+    """Read the tallies of all runs of the last so many days, each with its version, in no order."""
     since = clock(connection) - timedelta(days=days)
     columns = (tallies.c.model_version, tallies.c.tally, tallies.c.recorded_at)
     for version, document, moment in connection.execute(select(*columns).where(tallies.c.recorded_at > since)):
@@ -226,7 +227,7 @@ _FIELDS = ("feature", "figure", "value", "low", "high", "rows", "reference", "al
 
 
 def keep_figures(connection: Connection, run_id: int, version: int, figures: Iterable[Watched]) -> None:
-    """Of a run that ends, and of the version that it is about."""
+    """Keep the figures of a run that ends, and of the version that it is about."""
     of_run = {"run_id": run_id, "model_version": version}
     rows = [of_run | {name: getattr(each, name) for name in _FIELDS} for each in figures]
     if rows:

@@ -60,7 +60,7 @@ INSERT_REJECTIONS = """
 
 
 @dataclass(frozen=True, slots=True)
-class Realised:
+class RealisedShare:
     """How often predictions came true."""
 
     outcomes: int
@@ -86,10 +86,10 @@ _REALISED = text(f"""
     WHERE predicted_class IS NOT NULL""")
 
 
-def realised_accuracy(connection: Connection, newest: int) -> Realised:
+def realised_accuracy(connection: Connection, newest: int) -> RealisedShare:
     """Predictions against the outcomes that came after them, over the `newest` outcomes."""
     outcomes, correct = connection.execute(_REALISED, {"newest": newest}).one()
-    return Realised(outcomes, correct)
+    return RealisedShare(outcomes, correct)
 
 
 _SHOWN = 20
@@ -133,13 +133,13 @@ _PULLS_LOOKED_AT = 1_000
 
 
 def newest_unpredicted(connection: Connection) -> Unpredicted | None:
-    """What the last run of scoring left; None where none of the last ones has left any."""
+    """The figures that the last run of scoring left; None where none of the last runs has left any."""
     found = _newest_of_runs(connection)
     return None if found is None else found[1]
 
 
 def lock_newest_unpredicted(connection: Connection) -> Unpredicted | None:
-    """The same, held until the transaction ends against others that are about to leave theirs."""
+    """The figures of the last run, held until the transaction ends against others that are about to leave theirs."""
     locked = None
     while (found := _newest_of_runs(connection)) is not None and found[0] != locked:
         locked = connection.scalar(select(runs.c.id).where(runs.c.id == found[0]).with_for_update())
@@ -147,7 +147,8 @@ def lock_newest_unpredicted(connection: Connection) -> Unpredicted | None:
 
 
 def _newest_of_runs(connection: Connection) -> tuple[int, Unpredicted] | None:
-    """With its run's id. Backwards over the key, as far as any run without figures could come after."""
+    """The newest figures with their run's id. Backwards over the key, as far as any run without figures could come
+    after."""
     statement = select(runs.c.id, runs.c.counts).where(runs.c.job == "score", IS_REAL, runs.c.finished_at.is_not(None))
     rows = connection.execute(statement.order_by(runs.c.id.desc()).limit(_RUNS_LOOKED_AT))
     found = [(row.id, figures) for row in rows if (figures := unpredicted_of(row.counts)) is not None]
@@ -155,7 +156,7 @@ def _newest_of_runs(connection: Connection) -> tuple[int, Unpredicted] | None:
 
 
 def unpredicted_of(counts: Mapping[str, Any]) -> Unpredicted | None:
-    """What a run left of them; None where it left none, or none that can be read."""
+    """The figures in a run's counts; None where it left none, or none that can be read."""
     try:
         return msgspec.convert(counts[UNPREDICTED], Unpredicted) if UNPREDICTED in counts else None
     except msgspec.ValidationError:
@@ -169,8 +170,8 @@ def rejected_by_pulls(counts: Mapping[str, Any]) -> int:
 
 
 def counts_since(connection: Connection, after: int, run_id: int) -> tuple[int, int, int]:
-    """Of this run and of those behind `after` that have ended: how many rows of new versions they predicted, how many
-    rows they rejected, and the highest id among them."""
+    """Count over this run and those behind `after` that have ended: the rows of new versions that they predicted,
+    the rows that they rejected, and the highest id among them."""
     row = connection.execute(
         text(f"""
             SELECT coalesce(sum(CAST(counts ->> 'new_predicted' AS BIGINT)), 0),
@@ -188,13 +189,13 @@ def versions_drawn(connection: Connection) -> int:
 
 
 def highest_id(connection: Connection) -> int:
-    """Of all patient rows; 0 where there are none."""
+    """The highest id of all patient rows; 0 where there are none."""
     return int(connection.scalar(text("SELECT max(patient_id) FROM patient_versions")) or 0)
 
 
 def rejected_and_standing(connection: Connection, run_id: int, version: int) -> Counter[Why]:
-    """What the runs behind this one have rejected of row versions above this one, where the row has it and no outcome
-    yet."""
+    """Count what the runs behind this one have rejected of row versions above this one, where the row has it and no
+    outcome yet."""
     # A walk over the rejections: to be asked only where there may be many.
     rows = connection.execute(
         text("""
@@ -238,8 +239,8 @@ def never_queued(connection: Connection, above: int, highest: int, claimed: int 
 
 
 def pulls_since(connection: Connection, counted: Mapping[str, int], sources: Sequence[str]) -> list[Pulled]:
-    """Of these sources the pulls that brought all they were to bring, oldest first, those up to the counted ones left
-    out."""
+    """The pulls of these sources that brought all they were to bring, oldest first, those up to the counted ones
+    left out."""
     if not sources:
         return []
     statement = text(f"""

@@ -136,7 +136,7 @@ def _enqueue_some(connection: Connection, condition: str, ids: Sequence[int]) ->
 
 
 def _enqueue(connection: Connection, condition: str) -> int:
-    """In key order. An entry replaces an older version that still waits, and gives way to a newer one."""
+    """Queue rows in key order. An entry replaces an older version that still waits, and gives way to a newer one."""
     columns = newest_declaration(connection).columns
     statement = f"""
         INSERT INTO scoring_queue (patient_id, patient_version, {listed(columns)})
@@ -152,7 +152,8 @@ _IDS_A_STATEMENT = 5_000
 
 
 def id_lists(ids: Sequence[int]) -> Iterator[str]:
-    """What stands in the parentheses of IN."""
+    """Give the lists that stand in the parentheses of IN, so many ids at a time: a statement of all could be too
+    long to parse."""
     for start in range(0, len(ids), _IDS_A_STATEMENT):
         yield ", ".join(map(str, ids[start : start + _IDS_A_STATEMENT]))
 

@@ -29,28 +29,28 @@ from pima.store.tables import (
 
 
 def newest_declaration(connection: Connection) -> Declaration:
-    """The one that counts."""
+    """The declaration that counts."""
     statement = select(declarations.c.declaration).order_by(declarations.c.number.desc()).limit(1)
     return as_declaration(first_row(connection, statement, "declarations")[0])
 
 
 def newest_number(connection: Connection) -> int:
-    """Of the one that counts; 0 in a schema that is being made."""
+    """The number of the declaration that counts; 0 in a schema that is being made."""
     return connection.scalar(select(declarations.c.number).order_by(declarations.c.number.desc()).limit(1)) or 0
 
 
 def as_declaration(stored: Any) -> Declaration:
-    """From what the column has."""
+    """Read a declaration from what its column has."""
     return msgspec.convert(stored, Declaration, str_keys=True)
 
 
 def as_features(stored: Any) -> Features:
-    """From what a model version has of the features that it was fitted on."""
+    """Read the features that a model version was fitted on from what its column has."""
     return msgspec.convert(stored, Features, str_keys=True)
 
 
 def as_stored(declared: Declaration | Features) -> Any:
-    """What the columns take."""
+    """Make what the columns take."""
     stored = msgspec.to_builtins(declared, str_keys=True)
     features = stored["feature"] + stored["retired"] if isinstance(declared, Declaration) else stored
     for feature in features:
@@ -77,7 +77,7 @@ def require_still_declared(connection: Connection, known: Features) -> None:
 
 
 def record_declaration(connection: Connection, declaration: Declaration, decided_by: str, reason: str) -> None:
-    """From now on this one counts; the caller keeps other migrations out, so numbers don't race."""
+    """Add a declaration that counts from now on; the caller keeps other migrations out, so numbers don't race."""
     values = {"number": newest_number(connection) + 1, "declaration": as_stored(declaration)}
     connection.execute(insert(declarations).values(**values, decided_by=decided_by, reason=reason))
 
@@ -209,7 +209,7 @@ def compiled_artifact(connection: Connection, number: int) -> StoredArtifact | N
 
 
 def features_of(connection: Connection, number: int) -> Features:
-    """Those that a version was fitted on, in its order, as they were declared then."""
+    """The features that a version was fitted on, in its order, as they were declared then."""
     stored = connection.execute(select(model_versions.c.features).where(model_versions.c.number == number))
     return as_features(stored.scalar_one())
 
@@ -317,7 +317,7 @@ class VersionSummary:
 
 
 def numbers(connection: Connection) -> list[int]:
-    """Of all versions, oldest first."""
+    """Numbers of all versions, oldest first."""
     return list(connection.execute(select(model_versions.c.number).order_by(model_versions.c.number)).scalars())
 
 
@@ -350,7 +350,7 @@ def list_moves(connection: Connection, version: int | None = None) -> list[dict[
 
 
 def read_evidence(connection: Connection, challenger: int) -> dict[str, Any] | None:
-    """What stands beside the verdict on a version; None where there is none."""
+    """The evidence beside the verdict on a version; None where there is none."""
     statement = select(promotions.c.evidence).where(promotions.c.challenger == challenger)
     found: dict[str, Any] | None = connection.scalar(statement.order_by(promotions.c.id.desc()).limit(1))
     return found
@@ -365,6 +365,6 @@ _GIVEN = (
 
 
 def next_version_number(connection: Connection) -> int:
-    """One that no version ever had, as far as any table still knows."""
+    """A number that no version ever had, as far as any table still knows."""
     given = union_all(*(select(func.max(column).label("last")) for column in _GIVEN)).subquery()
     return (connection.scalar(select(func.max(given.c.last))) or 0) + 1

@@ -58,7 +58,7 @@ _STATUS_OF_EXIT_CODE = {
 
 
 def status_of_exit_code(exit_code: int) -> Status:
-    """What a job's exit code says of its run."""
+    """The status that a job's exit code gives its run."""
     return _STATUS_OF_EXIT_CODE.get(exit_code, Status.FAILED)
 
 
@@ -114,7 +114,7 @@ def is_open(connection: Connection, run_id: int) -> bool:
 
 
 def counts_of(connection: Connection, run_id: int) -> dict[str, Any]:
-    """As its work has recorded them so far."""
+    """The counts of a run, as its work has recorded them so far."""
     return connection.execute(select(runs.c.counts).where(runs.c.id == run_id)).scalar() or {}
 
 
@@ -186,7 +186,7 @@ def release_lease(connection: Connection, name: str, fence: int) -> None:
 
 
 def owner_of(run_id: int) -> str:
-    """What a run is called as the owner of a lease."""
+    """The name of a run as the owner of a lease."""
     return f"run {run_id}"
 
 
@@ -254,7 +254,7 @@ def adopt_run(connection: Connection, run_id: int, job: str, host: str) -> str |
 
 
 def attempts_of(connection: Connection, job: str, tick: datetime) -> list[Attempt]:
-    """What has been tried for a tick, oldest first."""
+    """Attempts at a tick, oldest first."""
     # By the unique index on job and tick.
     rows = connection.execute(
         select(runs.c.attempt, runs.c.status)

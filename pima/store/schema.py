@@ -120,7 +120,7 @@ def _require_column(found: Mapping[str, str], name: str, expected: str) -> None:
 
 
 def _require_whole(connection: Connection, *tables: str) -> None:
-    """What an unqualified name means may be more, or less, than the table."""
+    """Raises SchemaDiffers where an unqualified name means more, or less, than the table."""
     what = database_of(connection).fault_of_tables(connection, tables)
     if what is not None:
         raise SchemaDiffers(what=what)
@@ -128,7 +128,7 @@ def _require_whole(connection: Connection, *tables: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
-    """What became of the schema."""
+    """A schema before and after `migrate`."""
 
     before: str | None
     """The revision that was found; None where there was no schema."""
@@ -193,7 +193,7 @@ def require_constraints(connection: Connection) -> None:
 
 
 def primary_key(columns: Sequence[str]) -> str:
-    """What it is called here and in messages, as is what follows."""
+    """The primary key as messages call it; what follows names the others."""
     return f"PRIMARY KEY ({', '.join(columns)})"
 
 
@@ -223,7 +223,7 @@ def index(name: str, is_unique: bool) -> str:
 
 
 def rows_of(table: str) -> str:
-    """What a view shows."""
+    """The rows that a view shows."""
     return f"rows of {table}"
 
 
@@ -273,6 +273,8 @@ def make_triggers(connection: Connection) -> str | None:
     return what
 
 
+# ---- The `.sql` files: read for the declared features, and one statement at a time.
+
 _FEATURES = re.compile(r"/\* features \*/(.*?)/\* end \*/", re.DOTALL)
 _FIRST = "pregnancies"
 """The first of the features that the files have, of whose text the others are copies."""
@@ -309,6 +311,9 @@ def statements(script: str) -> Iterator[str]:
             lines.clear()
 
 
+# ---- The features' columns of `patients` and the queue, which change with the declaration.
+
+
 def require_room(connection: Connection, names: Iterable[str]) -> None:
     """Raises WrongConfiguration where somebody else's column has one of these names, in whatever case: SQLite takes the
     two for one."""
@@ -331,29 +336,33 @@ def _no_room(name: str, table: str, theirs: str) -> WrongConfiguration:
 
 
 def add_columns(connection: Connection, names: Iterable[str]) -> None:
-    """NULL in the rows that are there."""
+    """Add columns to the tables with features, NULL in the rows that are there."""
     number, names = Real().compile(connection.dialect), list(names)
     for table in WITH_FEATURES:
         for name in names:
             connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {column(name)} {number}"))
 
 
+# ---- What is decided once, when a database is made: who is held out of training, and how the forgotten are hashed.
+
+
 @dataclass(frozen=True, slots=True)
 class HoldoutRule:
-    """Who is held out: everybody whose salted hash lies within the share."""
+    """The rule of the holdout: everybody whose salted hash lies within the share."""
 
     salt: str
     share: float
 
 
 def begin_installation(connection: Connection, settings: HoldoutSettings) -> None:
-    """Decide them for a new database. Without a salt in the settings one of 256 random bits is drawn."""
+    """Decide the salts and the share for a new database. Without a salt in the settings one of 256 random bits is
+    drawn."""
     values = {"holdout_salt": settings.salt or secrets.token_hex(32), "holdout_share": settings.share}
     connection.execute(insert(installation).values(id=1, **values, forgetting_salt=secrets.token_hex(32)))
 
 
 def holdout_rule(connection: Connection) -> HoldoutRule:
-    """The database's own. Raises SchemaDiffers where the row is gone."""
+    """The database's own rule. Raises SchemaDiffers where the row is gone."""
     columns = installation.c.holdout_salt, installation.c.holdout_share
     return HoldoutRule(*first_row(connection, select(*columns), "installation"))
 
@@ -373,15 +382,13 @@ def require_same_holdout(kept: HoldoutRule, settings: HoldoutSettings) -> None:
         raise WrongConfiguration(what=what, expected=expected)
 
 
-def knows_roles(engine: Engine) -> bool:
-    """Whether the database has roles at all."""
-    return database_of(engine).knows_roles
+# ---- Roles, each with no more rights than its work needs, where the database knows roles.
 
 
 def require_roles(engine: Engine) -> None:
     """Raises WrongUsage where the database knows no roles, before it is asked for anything, or lacks some that whoever
     asks may not make."""
-    if not knows_roles(engine):
+    if not database_of(engine).knows_roles:
         raise WrongUsage(what="--roles is for PostgreSQL: SQLite knows no roles. Guard the file instead.")
     with reading(engine) as connection:
         lacking = database_of(engine).roles_out_of_reach(connection)

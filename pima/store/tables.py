@@ -34,7 +34,7 @@ def identity() -> Column[int]:
 
 
 def now() -> dict[str, Any]:
-    """What a column is made with that has the time of the statement."""
+    """Arguments of a column that has the time of the statement."""
     return {"nullable": False, "server_default": database_now()}
 
 

@@ -176,7 +176,7 @@ def cursor(connection: Connection) -> Any:
 
 
 def stream(connection: Connection) -> Any:
-    """The same on the server's side."""
+    """The driver's tuples, fetched from the server block by block."""
     return connection.connection.cursor("pima_stream", binary=True)
 
 
@@ -203,7 +203,7 @@ def few_ids(connection: Connection, condition: str) -> list[int] | None:
 
 
 def _cuts(connection: Connection) -> list[int]:
-    """Where each range of ids begins, and where the last one ends."""
+    """Ids at which each range begins, and at which the last one ends."""
     lowest, end = connection.execute(text("SELECT coalesce(min(id), 0), coalesce(max(id), 0) + 1 FROM patients")).one()
     return [lowest + (end - lowest) * n // _RANGES for n in range(_RANGES + 1)]
 
@@ -229,7 +229,7 @@ class PostgreSQL:
     join_by_index = staticmethod(loading.join_by_index)
 
     def without_time_limit(self, connection: Connection) -> None:
-        """Until the transaction ends."""
+        """Lift the limit until the transaction ends."""
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
 
     def ask_constraints_at_once(self, connection: Connection) -> None:

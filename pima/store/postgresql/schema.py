@@ -24,8 +24,8 @@ PATIENCE = "60s"
 
 
 def schema_of_patients(connection: Connection) -> str:
-    """Where the tables are, in quotes where it needs them. It need not be the current schema: somebody may have made
-    one that comes first."""
+    """Name the schema of the tables, in quotes where it needs them. It need not be the current one: somebody may
+    have made one that comes first."""
     named: str = connection.execute(
         text("""
             SELECT quote_ident(n.nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -108,7 +108,8 @@ def wait_for_other_migrations(connection: Connection) -> None:
 
 
 def keep_patients(connection: Connection) -> None:
-    """From readers too: one that then wants to write would wait for us, and we for it, when the triggers are made."""
+    """Lock patients against readers too: one that then wants to write would wait for us, and we for it, when the
+    triggers are made."""
     connection.execute(text("LOCK TABLE patients IN ACCESS EXCLUSIVE MODE"))
 
 
@@ -157,7 +158,7 @@ _CONSTRAINTS_FOUND = text("""
 
 
 def constraints(connection: Connection, names: Sequence[str]) -> set[tuple[str, str]]:
-    """What each of these tables and views has, in the words of `pima.store.schema`."""
+    """List what each of these tables and views has, in the words of `pima.store.schema`."""
     return {(name, what) for name, what in connection.execute(_CONSTRAINTS_FOUND, {"names": list(names)})}
 
 
@@ -376,7 +377,7 @@ def make_roles(connection: Connection, columns: tuple[str, ...]) -> list[str]:
 
 
 def roles_out_of_reach(connection: Connection) -> list[str]:
-    """Those that are not there, where whoever asks may not create any."""
+    """Roles that are not there, where whoever asks may not create any."""
     may_create = text("SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user")
     if connection.scalar(may_create):
         return []

@@ -107,7 +107,7 @@ _COLUMNS_NAMED = {
 
 
 def translated(error: BaseException | None, url: URL) -> PimaError:
-    """What sqlite3's error is called here."""
+    """Make one of our errors of sqlite3's."""
     code = getattr(error, "sqlite_errorcode", None)
     name = (
         type(error).__name__

@@ -32,7 +32,7 @@ def columns(connection: Connection, _tables: Sequence[str]) -> dict[str, str]:
 
 
 def _collations(made: str) -> dict[str, str]:
-    """By the columns that a table was made with, those which are compared by other than their bytes."""
+    """Collations of columns that are compared by other than their bytes, by column."""
     if "collate" not in made.lower():
         return {}
     return {found[1]: f' collate "{found[2].lower()}"' for found in _COLLATED.finditer(made)}
@@ -71,7 +71,7 @@ _CHECK = re.compile(r"""\bCONSTRAINT\s+["'`[]?(\w+)["'`\]]?\s+CHECK\b""", re.IGN
 
 
 def constraints(connection: Connection, names: Sequence[str]) -> set[tuple[str, str]]:
-    """What each of these tables and views has, in the words of `pima.store.schema`, and maybe more."""
+    """List what each of these tables and views has, in the words of `pima.store.schema`, and maybe more."""
     return {*_of_columns(connection), *_of_indexes(connection), *_of_texts(connection, names)}
 
 

@@ -50,7 +50,8 @@ _INSERT_REJECTIONS = INSERT_REJECTIONS.format(rows="VALUES (:id, :version, :run_
 
 @lru_cache(maxsize=4)
 def _insert(rows: int, model_version: int, run_id: int) -> str:
-    """What is the same in all rows is bound once, or written out: what is bound a row is a fifth of the time."""
+    """Make the INSERT. What is the same in all rows is bound once, or written out: what is bound a row is a fifth of
+    the time."""
     first = (2 + 4 * row for row in range(rows))
     values = (f"(?{n}, ?{n + 1}, {model_version}, {run_id}, ?{n + 2}, ?{n + 3}, ?1)" for n in first)
     return INSERT_PREDICTIONS.format(rows="VALUES " + ", ".join(values))
