@@ -336,7 +336,7 @@ def test_a_job_that_was_killed_gives_up_its_lease_to_the_next_attempt(ran_before
     holds = """
         import os, sys
         from pima.settings.sections import DatabaseSettings
-        from pima.store import leases
+        from pima.store import runs
         from pima.store.engine import make_engine, writing
         engine = make_engine(os.environ["DATABASE_URL"], DatabaseSettings())
         with writing(engine) as connection:
