@@ -50,8 +50,7 @@ def redeclare(engine: Engine, configured: Declaration, decided_by: str, reason: 
         # would look for what it alone can score by them. In the order in which a promotion and a clinic's own
         # transactions lock them.
         registry.lock_champion(connection)
-        database_of(connection).keep_patients(connection)
-        database_of(connection).wait_for_batches(connection)
+        database_of(connection).keep_rows(connection)
         planned = _plan(connection, configured)
         effects = planned.effects(histories.all_rows(connection, planned.there))
         scored_again = 0

@@ -260,11 +260,9 @@ class Database(Protocol):
     def wait_for_other_migrations(self, connection: Connection, /) -> None:
         """Return when nobody else migrates, nor can begin to before this transaction ends."""
 
-    def keep_patients(self, connection: Connection, /) -> None:
-        """Return when nobody else uses patients, nor can begin to before this transaction ends."""
-
-    def wait_for_batches(self, connection: Connection, /) -> None:
-        """Return when no batch is being scored, nor can one be claimed before this transaction ends."""
+    def keep_rows(self, connection: Connection, /) -> None:
+        """Return when nobody else uses patients and no batch is being scored, nor can either begin before this
+        transaction ends."""
 
     knows_roles: bool
 

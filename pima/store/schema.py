@@ -16,6 +16,7 @@ from sqlalchemy import (
     Engine,
     PrimaryKeyConstraint,
     Table,
+    TextClause,
     UniqueConstraint,
     insert,
     select,
@@ -293,6 +294,12 @@ def read_script(path: Path, features: Sequence[str]) -> str:
         return separator.join(first.replace(_FIRST, column(name)) for name in features)
 
     return _FEATURES.sub(listed, path.read_text("utf-8"))
+
+
+def queries(path: Path) -> dict[str, TextClause]:
+    """Read the queries of a file, each by the name that stands before it: `-- name: ...`."""
+    _, *parts = re.split(r"^-- name: (\w+)$", path.read_text("utf-8"), flags=re.MULTILINE)
+    return {name: text(query.strip().rstrip(";")) for name, query in zip(parts[::2], parts[1::2], strict=True)}
 
 
 def statements(script: str) -> Iterator[str]:

@@ -349,8 +349,7 @@ class PostgreSQL:
     fault_of_triggers = staticmethod(schema.fault_of_triggers)
     make_triggers = staticmethod(schema.make_triggers)
     wait_for_other_migrations = staticmethod(schema.wait_for_other_migrations)
-    keep_patients = staticmethod(schema.keep_patients)
-    wait_for_batches = staticmethod(schema.wait_for_batches)
+    keep_rows = staticmethod(schema.keep_rows)
     knows_roles = True
     roles_out_of_reach = staticmethod(schema.roles_out_of_reach)
     make_roles = staticmethod(schema.make_roles)

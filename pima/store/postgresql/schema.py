@@ -1,7 +1,4 @@
-"""The schema on PostgreSQL: what its catalogue says, the triggers, and roles, each with no more rights than it needs.
-
-By pg_catalog, since information_schema shows only what the role has rights on.
-"""
+"""The schema on PostgreSQL: what its catalogue says, the triggers, and the roles."""
 
 import re
 from collections.abc import Sequence
@@ -15,8 +12,9 @@ from pima.core.features import KEYS
 from pima.store.columns import listed
 from pima.store.monitoring import MoveLine
 from pima.store.registry import VersionSummary
-from pima.store.schema import read_script
+from pima.store.schema import queries, read_script
 
+_CATALOGUE = queries(Path(__file__).with_name("catalogue.sql"))
 # Any number that no other software on the server uses: "pima" in ASCII.
 _MIGRATION_LOCK = 0x70696D61
 PATIENCE = "60s"
@@ -24,46 +22,21 @@ PATIENCE = "60s"
 
 
 def schema_of_patients(connection: Connection) -> str:
-    """Name the schema of the tables, in quotes where it needs them. It need not be the current one: somebody may
-    have made one that comes first."""
-    named: str = connection.execute(
-        text("""
-            SELECT quote_ident(n.nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE c.oid = to_regclass('patients')""")
-    ).scalar_one()
+    """Name the schema of the tables, in quotes where it needs them."""
+    named: str = connection.execute(_CATALOGUE["schema_of_patients"]).scalar_one()
     return named
 
 
 def columns(connection: Connection, tables: Sequence[str]) -> dict[str, str]:
     """Each column of the tables that an unqualified name means here -> its type."""
-    rows = connection.execute(
-        text("""
-            SELECT c.relname || '.' || a.attname,
-                format_type(a.atttypid, a.atttypmod)
-                    || coalesce(' collate "' || lower(o.collname) || '"', '')
-                    || CASE WHEN a.attgenerated <> '' THEN ', computed' ELSE '' END
-            FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
-                LEFT JOIN pg_collation o ON o.oid = a.attcollation AND o.oid <> t.typcollation
-            WHERE c.relkind IN ('r', 'p') AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
-              AND a.attnum > 0 AND NOT a.attisdropped"""),
-        {"tables": list(tables)},
-    )
+    rows = connection.execute(_CATALOGUE["columns"], {"tables": list(tables)})
     return {row[0]: row[1] for row in rows}
 
 
 def fault_of_names(connection: Connection, names: Sequence[str]) -> str | None:
     """A schema that comes first in the search path, as one named like the role does by default, hides what others hold
     under the same names: jobs would write to one table, and the triggers to the other."""
-    row = connection.execute(
-        text("""
-            SELECT c.relname AS name, quote_ident(cn.nspname) AS here, quote_ident(pn.nspname) AS there
-            FROM pg_class p JOIN pg_namespace pn ON pn.oid = p.relnamespace
-                CROSS JOIN pg_class c JOIN pg_namespace cn ON cn.oid = c.relnamespace
-            WHERE p.oid = to_regclass('patients') AND c.relname = ANY(:names)
-                AND c.relkind NOT IN ('i', 't') AND pg_table_is_visible(c.oid) AND c.relnamespace <> p.relnamespace
-            ORDER BY c.relname LIMIT 1"""),
-        {"names": list(names)},
-    ).first()
+    row = connection.execute(_CATALOGUE["elsewhere"], {"names": list(names)}).first()
     if row is None:
         return None
     return f"{row.name} is {row.here}.{row.name} for this role and patients {row.there}.patients (see search_path)"
@@ -71,20 +44,7 @@ def fault_of_names(connection: Connection, names: Sequence[str]) -> str | None:
 
 def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None:
     """Say what makes a table more, or less, than the rows that pima relies on; None where nothing does."""
-    rows = connection.execute(
-        text("""
-            SELECT c.relname, c.relrowsecurity, c.relhasrules, c.relpersistence = 'u' AS is_unlogged,
-                EXISTS (SELECT 1 FROM pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)) AS inherits,
-                EXISTS (SELECT 1 FROM pg_subscription_rel s WHERE s.srrelid = c.oid) AS is_subscribed,
-                -- BEFORE triggers of rows, by tgtype.
-                CASE WHEN c.relname <> 'patients' THEN (
-                    SELECT min(t.tgname) FROM pg_trigger t
-                    WHERE t.tgrelid = c.oid AND t.tgtype & 3 = 3 AND t.tgenabled <> 'D') END AS before
-            FROM pg_class c
-            WHERE c.relkind IN ('r', 'p') AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
-            ORDER BY c.relname"""),
-        {"tables": list(tables)},
-    )
+    rows = connection.execute(_CATALOGUE["tables"], {"tables": list(tables)})
     return next((what for row in rows if (what := _fault_of_table(row)) is not None), None)
 
 
@@ -107,59 +67,22 @@ def wait_for_other_migrations(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
 
 
-def keep_patients(connection: Connection) -> None:
-    """Lock patients against readers too: one that then wants to write would wait for us, and we for it, when the
-    triggers are made."""
-    connection.execute(text("LOCK TABLE patients IN ACCESS EXCLUSIVE MODE"))
-
-
-def wait_for_batches(connection: Connection) -> None:
-    """A claim locks rows of the queue, which this mode does not go together with."""
-    connection.execute(text("LOCK TABLE scoring_queue IN EXCLUSIVE MODE"))
-
-
-# In a schema that this role may not use nothing is found by name, as if it were not there; the cast tells (42501).
-_REVISIONS = text("""
-        SELECT coalesce(to_regclass('alembic_version'), (
-            SELECT CAST(quote_ident(n.nspname) || '.alembic_version' AS regclass)
-            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE c.relname = 'scoring_queue' AND NOT has_schema_privilege(n.oid, 'USAGE') LIMIT 1))""")
+def keep_rows(connection: Connection) -> None:
+    """Lock patients and then the queue, in the order in which a clinic's own transactions do."""
+    # From readers too: one that then wants to write would wait for us, and we for it, when the triggers are made.
+    connection.exec_driver_sql("LOCK TABLE patients IN ACCESS EXCLUSIVE MODE")
+    # A claim locks rows of the queue, which this mode does not go together with.
+    connection.exec_driver_sql("LOCK TABLE scoring_queue IN EXCLUSIVE MODE")
 
 
 def has_revisions(connection: Connection) -> bool:
     """Whether Alembic's table is there; fails where this role may not use its schema."""
-    return connection.scalar(_REVISIONS) is not None
-
-
-# A key that is deferrable has that in its text, and is none that ON CONFLICT can name.
-_CONSTRAINTS_FOUND = text("""
-    WITH ours AS (
-        SELECT oid, relname, relkind FROM pg_class
-        WHERE relname = ANY(:names) AND relkind IN ('r', 'p', 'v') AND pg_table_is_visible(oid))
-    SELECT o.relname, CASE c.contype WHEN 'c' THEN 'CHECK ' || c.conname ELSE pg_get_constraintdef(c.oid) END
-    FROM ours o JOIN pg_constraint c ON c.conrelid = o.oid WHERE c.contype IN ('p', 'u', 'c') AND c.convalidated
-    UNION ALL
-    SELECT o.relname, kind || ' on ' || a.attname
-    FROM ours o JOIN pg_attribute a ON a.attrelid = o.oid CROSS JOIN LATERAL (
-        SELECT 'NOT NULL' WHERE a.attnotnull UNION ALL SELECT 'IDENTITY' WHERE a.attidentity <> '') AS has(kind)
-    WHERE a.attnum > 0 AND NOT a.attisdropped
-    UNION ALL
-    SELECT o.relname, CASE WHEN x.indisunique THEN 'UNIQUE ' ELSE '' END || 'INDEX ' || i.relname
-    FROM ours o JOIN pg_index x ON x.indrelid = o.oid JOIN pg_class i ON i.oid = x.indexrelid
-    WHERE x.indisvalid AND x.indisready
-    UNION ALL
-    SELECT o.relname, 'its definition as a view' FROM ours o WHERE o.relkind = 'v'
-    UNION ALL
-    SELECT o.relname, 'rows of ' || t.relname
-    FROM ours o JOIN pg_rewrite r ON r.ev_class = o.oid
-        JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
-        JOIN pg_class t ON d.refclassid = 'pg_class'::regclass AND t.oid = d.refobjid
-    WHERE o.relkind = 'v' AND pg_table_is_visible(t.oid)""")
+    return connection.scalar(_CATALOGUE["revisions"]) is not None
 
 
 def constraints(connection: Connection, names: Sequence[str]) -> set[tuple[str, str]]:
     """List what each of these tables and views has, in the words of `pima.store.schema`."""
-    return {(name, what) for name, what in connection.execute(_CONSTRAINTS_FOUND, {"names": list(names)})}
+    return {(name, what) for name, what in connection.execute(_CATALOGUE["constraints"], {"names": list(names)})}
 
 
 # ---- The triggers, which stand in triggers.sql: made, and compared with what is there.
@@ -181,13 +104,6 @@ def _placed(script: str, schema: str) -> str:
     return script.replace("public.", f"{schema}.").replace("search_path = public", f"search_path = {schema}")
 
 
-_TRIGGERS_FOUND = text("""
-    SELECT t.tgname, t.tgenabled, pg_get_triggerdef(t.oid) AS definition,
-        f.pronamespace = c.relnamespace AS is_beside, f.prosrc, f.prosecdef, f.proconfig,
-        -- BEFORE triggers of rows at an INSERT or UPDATE, by tgtype.
-        t.tgtype & 3 = 3 AND t.tgtype & 20 > 0 AND t.tgenabled <> 'D' AS changes_rows
-    FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc f ON f.oid = t.tgfoid
-    WHERE t.tgrelid = to_regclass('patients') AND NOT t.tgisinternal ORDER BY t.tgname""")
 _ALWAYS = "A"
 """pg_trigger.tgenabled"""
 
@@ -196,7 +112,7 @@ def fault_of_triggers(connection: Connection, features: tuple[str, ...]) -> str 
     """Say which trigger is not as `make_triggers` makes it, or could undo its work; None where all is well."""
     script, schema = read_script(_SCRIPT, features), schema_of_patients(connection)
     functions = {name: (head, body) for name, head, body in _FUNCTION.findall(script)}
-    found = {row.tgname: row for row in connection.execute(_TRIGGERS_FOUND)}
+    found = {row.tgname: row for row in connection.execute(_CATALOGUE["triggers"])}
     ours = _TRIGGER.findall(script)
     for definition, name, function in ours:
         row = found.pop(name, None)

@@ -292,11 +292,8 @@ class SQLite:
     def wait_for_other_migrations(self, _connection: Connection) -> None:
         """BEGIN IMMEDIATE has waited for the write lock."""
 
-    def keep_patients(self, _connection: Connection) -> None:
+    def keep_rows(self, _connection: Connection) -> None:
         """The write lock keeps writers away, and readers see what was there before."""
-
-    def wait_for_batches(self, _connection: Connection) -> None:
-        """BEGIN IMMEDIATE has waited."""
 
     def roles_out_of_reach(self, _connection: Connection) -> list[str]:
         return []
