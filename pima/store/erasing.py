@@ -20,6 +20,8 @@ from pima.store.queue import id_lists
 from pima.store.runs import IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
 from pima.store.tables import monitoring, patients, predictions, rejections, removed_runs, runs, tallies
 
+# ---- One person's rows.
+
 TABLES_BY_ID = ("scoring_queue", "predictions", "rejections", "row_keys")
 """What has rows of a patient besides `patients`, by `patient_id`."""
 NAMING_IDS = ("by patient_id: ", "by id: ")
@@ -170,6 +172,8 @@ def call_sides(connection: Connection, ids: Sequence[int], name: str) -> None:
         statement = text(f"UPDATE row_keys SET side_key = :name WHERE patient_id IN ({listed})")
         connection.execute(statement, {"name": name})
 
+
+# ---- Old rows, found and deleted a range of the key at a time.
 
 JOBS = ("score", "pull", "retain")
 """Whose runs may go. Those of retraining tell how often the holdout was asked, and stand behind versions and verdicts:

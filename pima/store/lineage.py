@@ -132,6 +132,9 @@ def drop_snapshots(connection: Connection) -> None:
     connection.execute(delete(training_snapshots))
 
 
+# ---- Reports as retrainings leave them behind: pages of HTML, the newest few of them.
+
+
 def keep_report(connection: Connection, html: str, kept: int) -> None:
     """Add one, and let go of all but the newest so many."""
     connection.execute(insert(reports).values(html=html))

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pima.core.drift import Tally
 
 
+# ---- What became of runs and verdicts.
+
+
 @dataclass(frozen=True, slots=True)
 class LastEnd:
     """How a job's last run ended; each field is the column of its name."""
@@ -154,6 +157,8 @@ def schedules_first_seen(connection: Connection) -> dict[str, datetime]:
     return {row[0]: row[1] for row in rows}
 
 
+# ---- Tallies: what each run of scoring counted, and which of its figures were beyond their limits.
+
 _AT_MOST = (16, 64, 2_000)
 """Rows that are read: those of a nightly job, of one with few rows a night, of one that runs every few minutes."""
 
@@ -220,6 +225,8 @@ def _kept(document: dict[str, Any], moment: datetime) -> KeptTally:
     beyond = document.pop("beyond")
     return KeptTally(msgspec.convert(document, Tally), None if beyond is None else tuple(beyond), moment)
 
+
+# ---- The figures of the runs: a row a run, feature and figure.
 
 EACH_RUN, EACH_NIGHT, EACH_RETRAINING = NIGHT, "predicted_positive", "realised_accuracy"
 """Figures that every run of scoring leaves, every one that took rows, and every retraining."""

@@ -59,6 +59,9 @@ INSERT_REJECTIONS = """
         rejected_at = EXCLUDED.rejected_at"""
 
 
+# ---- How often predictions came true.
+
+
 @dataclass(frozen=True, slots=True)
 class RealisedShare:
     """How often predictions came true."""
@@ -92,6 +95,8 @@ def realised_accuracy(connection: Connection, newest: int) -> RealisedShare:
     return RealisedShare(outcomes, correct)
 
 
+# ---- A version of a row that is used twice.
+
 _SHOWN = 20
 # The same row gives the same probability, but for what two processors' arithmetic or two batch sizes differ by: that is
 # below a millionth.
@@ -123,6 +128,8 @@ def _earlier(connection: Connection, listed: str, model_version: int, run_id: in
     )
     return [(row[0], row[1], row[2]) for row in rows]
 
+
+# ---- Rows without a prediction: as the tables tell of them, and the figures that each run of scoring leaves.
 
 UNPREDICTED = "unpredicted"
 """Of a run's counts, under which its figures stand."""

@@ -158,6 +158,8 @@ def id_lists(ids: Sequence[int]) -> Iterator[str]:
         yield ", ".join(map(str, ids[start : start + _IDS_A_STATEMENT]))
 
 
+# ---- The counter of row versions.
+
 # A pair (id, version) stands for one state of a patient's row, and so a prediction of it for that row. A counter that
 # was set back, by hand or by a restore without it, gives a row that is deleted and inserted again the version of
 # another.

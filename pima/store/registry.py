@@ -24,8 +24,8 @@ from pima.store.tables import (
     training_snapshots,
 )
 
-# The tables are made from the first declaration, and changed by a command; a configuration that says otherwise is an
-# error, since its rows would be judged by rules that the database's models never saw.
+# ---- Declarations. The tables are made from the first one, and changed by a command; a configuration that says
+# otherwise is an error, since its rows would be judged by rules that the database's models never saw.
 
 
 def newest_declaration(connection: Connection) -> Declaration:
@@ -80,6 +80,9 @@ def record_declaration(connection: Connection, declaration: Declaration, decided
     """Add a declaration that counts from now on; the caller keeps other migrations out, so numbers don't race."""
     values = {"number": newest_number(connection) + 1, "declaration": as_stored(declaration)}
     connection.execute(insert(declarations).values(**values, decided_by=decided_by, reason=reason))
+
+
+# ---- Versions, the champion and the ledger.
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,8 @@ def last_runs(connection: Connection, newest: int) -> list[Run]:
     return [Run(**row._mapping) for row in rows]
 
 
+# ---- Leases: who may do a thing that must not be done twice at once, by the database's clock.
+
 RETRAINING = "retrain"
 """The lease of whoever trains and judges."""
 RETAINING = "retain"
@@ -209,6 +211,8 @@ def lease_holder(connection: Connection, name: str) -> tuple[str, str]:
     expires_at = row.expires_at
     return row.owner, expires_at.isoformat() if isinstance(expires_at, datetime) else expires_at
 
+
+# ---- Ticks: who may run one, how its child ended, and what is known of the job's schedule.
 
 _NEVER_RAN = (Status.MISSED, Status.SKIPPED, Status.CRASHED, Status.INTERRUPTED)
 
