@@ -116,7 +116,7 @@ def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
         test_sets=redacted.test_sets,
         learned_by=redacted.learned_by,
         forgotten_before=was_forgotten,
-        not_reached=(*_models(redacted), *_NEVER_REACHED, database_of(connection).words.keeps_deleted),
+        not_reached=(*_models(redacted), *_NEVER_REACHED, database_of(connection).keeps_deleted),
     )
 
 

@@ -113,10 +113,6 @@ class Database(Protocol):
     next_version: str
     """The default of a row's version; on SQLite the triggers draw it."""
 
-    @property
-    def words(self) -> "Database":
-        """This very object."""
-
     # ---- pieces of SQL in statements that are otherwise the same
 
     now: str

@@ -29,7 +29,7 @@ def only_one_load(connection: Connection) -> None:
 
 def _staging(connection: Connection) -> str:
     """The table by its schema, so that no other of this name, wherever it is found first, is filled or dropped."""
-    return f"{database_of(connection).words.temporary_schema}.pima_staging"
+    return f"{database_of(connection).temporary_schema}.pima_staging"
 
 
 def make_staging(connection: Connection, names: Sequence[str], keys: Sequence[str] = ()) -> None:
@@ -106,11 +106,11 @@ def lines_without_id(connection: Connection) -> list[int]:
 def ids_kept_and_taken(connection: Connection, source: str, keys: Sequence[str]) -> list[int]:
     """Ids that some of these keys of a source had and that are other rows' by now."""
     database = database_of(connection)
-    differs = any_differs(("source", "source_key"), "p", database.words.differs, "k")
+    differs = any_differs(("source", "source_key"), "p", database.differs, "k")
     with closing(database.cursor(connection)) as cursor:
         cursor.execute(
             f"""SELECT p.id FROM row_keys k JOIN patients p ON p.id = k.patient_id
-            WHERE k.source = {database.words.parameter} AND k.source_key {database.words.is_one_of} AND ({differs})
+            WHERE k.source = {database.parameter} AND k.source_key {database.is_one_of} AND ({differs})
             ORDER BY p.id""",
             (source, database.list_of_texts(keys)),
         )
@@ -168,10 +168,10 @@ def draw_ids_above_given(connection: Connection) -> None:
 def _update_known(connection: Connection, columns: tuple[str, ...]) -> int:
     if not columns:
         return 0
-    differ = any_differs(columns, "patients", database_of(connection).words.differs, "s")
+    differ = any_differs(columns, "patients", database_of(connection).differs, "s")
     # Rows that would not change are left alone, so that their `updated_at` stays true.
     staging = _staging(connection)
-    differ_now = any_differs(columns, "p", database_of(connection).words.differs, "s")
+    differ_now = any_differs(columns, "p", database_of(connection).differs, "s")
     hold(connection, f"patients p JOIN {staging} s ON s.id = p.id WHERE {differ_now}", "NO KEY UPDATE")
     statement = f"UPDATE patients SET {assigned(columns, 's')} FROM {staging} s WHERE s.id = patients.id AND ({differ})"
     return connection.execute(text(statement)).rowcount

@@ -192,7 +192,7 @@ def counts_since(connection: Connection, after: int, run_id: int) -> tuple[int, 
 
 def versions_drawn(connection: Connection) -> int:
     """The counter of row versions."""
-    return int(connection.scalar(text(f"SELECT coalesce(({database_of(connection).words.last_version}), 0)")) or 0)
+    return int(connection.scalar(text(f"SELECT coalesce(({database_of(connection).last_version}), 0)")) or 0)
 
 
 def highest_id(connection: Connection) -> int:
@@ -251,7 +251,7 @@ def pulls_since(connection: Connection, counted: Mapping[str, int], sources: Seq
     if not sources:
         return []
     statement = text(f"""
-        SELECT runs.id, item.value AS counts FROM runs JOIN {database_of(connection).words.sources_of_run} ON TRUE
+        SELECT runs.id, item.value AS counts FROM runs JOIN {database_of(connection).sources_of_run} ON TRUE
         WHERE runs.job = 'pull' AND runs.trigger <> '{DRY_RUN}' AND runs.id > :after
             AND item.value ->> 'status' = '{Status.SUCCEEDED}'
         ORDER BY runs.id DESC LIMIT {_PULLS_LOOKED_AT}""")

@@ -182,7 +182,7 @@ def require_counter_above_them(connection: Connection) -> None:
     # In one statement: on PostgreSQL rows that are seen have drawn before it, and the sequence is read as it is now.
     drawn, highest = connection.execute(
         text(f"""
-            SELECT coalesce(({database_of(connection).words.last_version}), 0), coalesce(max(version), 0)
+            SELECT coalesce(({database_of(connection).last_version}), 0), coalesce(max(version), 0)
             FROM ({_HIGHEST}) AS ends""")
     ).one()
     if drawn < highest:

@@ -20,7 +20,7 @@ class RowsSoFar:
 
 def rows_so_far(connection: Connection) -> RowsSoFar:
     """Those that are there now."""
-    words = database_of(connection).words
+    database = database_of(connection)
     # In this order: who begins to write between the two draws a higher version.
-    version = connection.scalar(text(f"SELECT coalesce(({words.last_version}), 0)"))
-    return RowsSoFar(version, connection.execute(text(words.first_writer)).scalar_one())
+    version = connection.scalar(text(f"SELECT coalesce(({database.last_version}), 0)"))
+    return RowsSoFar(version, connection.execute(text(database.first_writer)).scalar_one())

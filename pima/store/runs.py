@@ -157,32 +157,32 @@ def take_lease(connection: Connection, name: str, owner: str, seconds: int) -> i
     left while the clock was ahead, and has run out too. A holder who lives beats again by the clock as it is now; who
     comes before that takes the lease away, and the fence keeps the holder from writing.
     """
-    words = database_of(connection).words
+    database = database_of(connection)
     # The owner's name as `owner_of` has it.
     lives = f"""
         SELECT 1 FROM runs
-        WHERE leases.owner = 'run ' || runs.id AND runs.status = 'running' AND runs.heartbeat_at <= {words.now}"""
+        WHERE leases.owner = 'run ' || runs.id AND runs.status = 'running' AND runs.heartbeat_at <= {database.now}"""
     # Insert, or take over where it has run out, in one statement: of two at once one gets no row back.
     statement = text(f"""
-        INSERT INTO leases (name, owner, fence, expires_at) VALUES (:name, :owner, 1, {words.in_seconds})
+        INSERT INTO leases (name, owner, fence, expires_at) VALUES (:name, :owner, 1, {database.in_seconds})
         ON CONFLICT (name) DO UPDATE
         SET owner = EXCLUDED.owner, fence = leases.fence + 1, expires_at = EXCLUDED.expires_at
-        WHERE leases.expires_at <= {words.now}
-            OR (leases.expires_at > {words.in_seconds} AND NOT EXISTS ({lives}))
+        WHERE leases.expires_at <= {database.now}
+            OR (leases.expires_at > {database.in_seconds} AND NOT EXISTS ({lives}))
         RETURNING fence""")
     return connection.execute(statement, {"name": name, "owner": owner, "seconds": seconds}).scalar()
 
 
 def renew_lease(connection: Connection, name: str, fence: int, seconds: int) -> bool:
     """Push the end of a lease that is still ours; whether it was."""
-    until = database_of(connection).words.in_seconds
+    until = database_of(connection).in_seconds
     statement = text(f"UPDATE leases SET expires_at = {until} WHERE name = :name AND fence = :fence")
     return connection.execute(statement, {"name": name, "fence": fence, "seconds": seconds}).rowcount == 1
 
 
 def release_lease(connection: Connection, name: str, fence: int) -> None:
     """End a lease now; its row stays, so that the fence never goes back."""
-    now = database_of(connection).words.now
+    now = database_of(connection).now
     statement = text(f"UPDATE leases SET expires_at = {now} WHERE name = :name AND fence = :fence")
     connection.execute(statement, {"name": name, "fence": fence})
 
@@ -197,7 +197,7 @@ def end_leases_of(connection: Connection, run_ids: list[int]) -> None:
 
     One that sleeps and wakes again renews its lease by the fence, unless someone has taken it over.
     """
-    now = database_of(connection).words.now
+    now = database_of(connection).now
     statement = text(f"UPDATE leases SET expires_at = {now} WHERE owner = :owner AND expires_at > {now}")
     for run_id in run_ids:
         connection.execute(statement, {"owner": owner_of(run_id)})

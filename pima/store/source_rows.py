@@ -30,22 +30,22 @@ class OurColumns:
 
 def rows_after(connection: Connection, columns: OurColumns, after: str, rows: int) -> SourceRows:
     """At most so many rows, by their keys, which come after this one."""
-    mark = database_of(connection).words.parameter
+    mark = database_of(connection).parameter
     return _rows(connection, columns, f"source_key > {mark} ORDER BY source_key LIMIT {mark}", (after, rows))
 
 
 def rows_of(connection: Connection, columns: OurColumns, keys: Sequence[str]) -> SourceRows:
     """Those that have one of the keys, in order."""
     database = database_of(connection)
-    condition = f"source_key {database.words.is_one_of} ORDER BY source_key"
+    condition = f"source_key {database.is_one_of} ORDER BY source_key"
     return _rows(connection, columns, condition, (database.list_of_texts(keys),))
 
 
 def _rows(connection: Connection, columns: OurColumns, condition: str, parameters: tuple[Any, ...]) -> SourceRows:
     database = database_of(connection)
-    moment = database.words.labelled_at_milliseconds if columns.has_moment else "NULL"
+    moment = database.labelled_at_milliseconds if columns.has_moment else "NULL"
     said = [f"CAST({each} AS {Real().compile(connection.dialect)})" for each in ("outcome", moment)]
-    rest = f"FROM patients WHERE source = {database.words.parameter} AND {condition}"
+    rest = f"FROM patients WHERE source = {database.parameter} AND {condition}"
     numbers_read = (*said, *map(column, columns.features))
     (keys, persons), read = database.read_rows(
         connection, ("source_key", "person_key"), numbers_read, rest, (columns.source, *parameters)
@@ -104,7 +104,7 @@ class Changes:
         self._columns = tuple(name for name in columns if name != MOMENT)
         self._has_moment = MOMENT in columns
         self._database = database_of(connection)
-        self._staging = f"{self._database.words.temporary_schema}.pima_source_staging"
+        self._staging = f"{self._database.temporary_schema}.pima_source_staging"
 
     def take(self, new: SourceRows, changed: SourceRows, vanished: Sequence[str], so_far: RowsSoFar) -> Taken:
         """Bring rows in, and delete those that are no longer there, of those that were there `so_far`.
@@ -167,13 +167,13 @@ class Changes:
         return f"(WITH found AS MATERIALIZED ({looked_up}) SELECT * FROM found)"
 
     def _update(self) -> int:
-        words = self._database.words
-        assigned_, differ = assigned(self._columns, "s"), any_differs(self._columns, "patients", words.differs, "s")
+        database = self._database
+        assigned_, differ = assigned(self._columns, "s"), any_differs(self._columns, "patients", database.differs, "s")
         if self._has_moment:
             # Where the source does not say when, a known outcome keeps its time, and the triggers stamp another one.
             known = "CASE WHEN patients.outcome = s.outcome THEN patients.labelled_at END"
             assigned_ += f", labelled_at = coalesce({self._moment}, {known})"
-            differ += f" OR {words.labelled_at_milliseconds} <> s.moment"
+            differ += f" OR {database.labelled_at_milliseconds} <> s.moment"
         update = f"""
             UPDATE patients SET {assigned_} FROM {self._found} s
             WHERE patients.id = s.patient_id AND ({differ})"""
@@ -185,7 +185,7 @@ class Changes:
 
     @property
     def _moment(self) -> str:
-        return self._database.words.moment_of_milliseconds.format("s.moment")
+        return self._database.moment_of_milliseconds.format("s.moment")
 
     def _insert(self) -> int:
         columns, staged = listed(self._columns), listed(self._columns, "s")
@@ -194,7 +194,7 @@ class Changes:
         old_id = "(SELECT k.patient_id FROM row_keys k WHERE k.source = :source AND k.source_key = s.source_key)"
         return self._execute(f"""
             INSERT INTO patients (id, source, source_key, {columns})
-            SELECT coalesce({old_id}, {self._database.words.next_id}), :source, s.source_key, {staged}
+            SELECT coalesce({old_id}, {self._database.next_id}), :source, s.source_key, {staged}
             FROM {self._staging} s
             WHERE {_OUR_ID} IS NULL
             ORDER BY s.source_key""")
@@ -211,7 +211,7 @@ class Changes:
         # A row that somebody has brought into the source and here since the source was read has not vanished.
         came_since = f"""
             SELECT 1 FROM row_keys k
-            WHERE k.patient_id = patients.id AND NOT ({self._database.words.came_before_writer})"""
+            WHERE k.patient_id = patients.id AND NOT ({self._database.came_before_writer})"""
         return self._execute(
             f"""
             DELETE FROM patients

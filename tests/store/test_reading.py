@@ -127,13 +127,13 @@ def test_what_is_added_by_columns_is_there(database: Database) -> None:
     is_null = np.arange(8) % 3 == 0
     columns = {"a": texts, "b": numbers(values, is_null), "c": texts[::-1], "d": numbers(whole, ~is_null)}
     with writing(database.engine) as connection:
-        words = database_of(connection).words
+        own = database_of(connection)
         connection.execute(
             text("CREATE TEMPORARY TABLE added (a TEXT, b DOUBLE PRECISION, c TEXT, d BIGINT, n INTEGER)")
         )
         for rows in (1, 8):
             part = {name: _first(column, rows) for name, column in columns.items()}
-            database_of(connection).append_columns(connection, f"{words.temporary_schema}.added", part)
+            database_of(connection).append_columns(connection, f"{own.temporary_schema}.added", part)
         found = _by_the_driver(connection, "SELECT a, b, c, d FROM added")
     expected = list(zip(*map(objects_of, columns.values()), strict=True))
     assert sorted(map(repr, found)) == sorted(map(repr, [expected[0], *expected]))
@@ -154,7 +154,7 @@ def test_rows_that_are_read_at_once_are_those_that_the_driver_gives(database: Da
         for n, row in enumerate(made):
             values = dict(zip("ntuxy", (n, *row), strict=True))
             connection.execute(text("INSERT INTO made VALUES (:n, :t, :u, :x, :y)"), values)
-        read_rows, mark = database_of(connection).read_rows, database_of(connection).words.parameter
+        read_rows, mark = database_of(connection).read_rows, database_of(connection).parameter
         rest = f"FROM made WHERE n < {mark} ORDER BY n"
         texts, found = read_rows(connection, ("t", "u"), ("x", "y", "CAST(NULL AS REAL)"), rest, (9,))
         assert read_rows(connection, ("t",), ("x",), rest, (0,))[0] == [[]]

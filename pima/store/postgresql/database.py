@@ -244,10 +244,6 @@ class PostgreSQL:
     timestamp: TypeEngine[Any] = DateTime(timezone=True)
     json: TypeEngine[Any] = JSONB()
 
-    @property
-    def words(self) -> "PostgreSQL":
-        return self
-
     def stored_moment(self, moment: datetime) -> datetime:
         return moment
 

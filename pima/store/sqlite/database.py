@@ -180,10 +180,6 @@ class SQLite:
     timestamp: TypeEngine[Any] = Text()
     json: TypeEngine[Any] = Text()
 
-    @property
-    def words(self) -> "SQLite":
-        return self
-
     def stored_moment(self, moment: datetime) -> str:
         """ISO 8601 with milliseconds and a Z, which sorts by time."""
         return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
