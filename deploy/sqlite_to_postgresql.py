@@ -14,10 +14,9 @@ from sqlalchemy import URL, Connection, Engine, Table, delete, insert, select, t
 from jobs.command import Command, Result, parser, run_command
 from pima.core.features import Declaration
 from pima.errors import DatabaseUnusable, SchemaMissing, WrongUsage
-from pima.store.declarations import newest_declaration, require_declared
 from pima.store.engine import make_engine, reading, writing
-from pima.store.feature_columns import add_columns
-from pima.store.schema import require_schema
+from pima.store.registry import newest_declaration, require_declared
+from pima.store.schema import add_columns, make_triggers, require_schema
 from pima.store.tables import (
     champion,
     declarations,
@@ -25,7 +24,6 @@ from pima.store.tables import (
     metadata,
     with_features,
 )
-from pima.store.triggers import make_triggers
 
 _MADE_BY_MIGRATE = (champion, installation, declarations)
 """They have rows in a new database already, and the file's take their place."""

@@ -10,9 +10,9 @@ from jobs.options import this_user, why
 from pima.errors import WrongUsage
 from pima.process.recorded_run import as_json
 from pima.redeclaring import redeclare, would_redeclare
-from pima.store.roles import knows_roles, make_roles, require_roles
-from pima.store.schema import HEAD, migrate, require_schema
-from pima.store.urls import require_file
+from pima.store.database import database_of
+from pima.store.engine import require_file
+from pima.store.schema import HEAD, make_roles, migrate, require_roles, require_schema
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -62,7 +62,7 @@ def _carry_over(command: Command) -> Result:
     else:
         done = redeclare(command.engine, command.declared, this_user(), given.reason)
     # A retired column stays the loader's.
-    roles = {"roles_to_mend": bool(done.added) and knows_roles(command.engine)}
+    roles = {"roles_to_mend": bool(done.added) and database_of(command.engine).knows_roles}
     return as_json(done) | roles
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from pima.core.features import Feature
 from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS
 from pima.core.wording import FIGURES, TABLED_THRESHOLDS, counted
-from pima.store.declarations import as_features
+from pima.store.registry import as_features
 
 _SCORES = {
     "accuracy": "accuracy",

@@ -1,6 +1,7 @@
 """Log lines on stderr: ids, counts, names and codes; never a patient's value."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, suppress
@@ -125,3 +126,18 @@ def get_logger() -> Any:
 def mark_lines(**facts: str | int) -> None:
     """Put a run's id and job into every line from here on."""
     structlog.contextvars.bind_contextvars(**facts)
+
+
+@contextmanager
+def quiet_native_code() -> Iterator[None]:
+    """Drop what native code writes to file descriptor 2, which is the log's; Python's own errors are raised and come
+    through."""
+    saved = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)

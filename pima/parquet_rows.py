@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pima.store.exported import Column, Kind
+from pima.store.exported import ExportedColumn, Kind
 
 _TYPES: dict[Kind, pa.DataType] = {
     "number": pa.float64(),
@@ -19,24 +19,24 @@ _TYPES: dict[Kind, pa.DataType] = {
 }
 
 
-def write_parquet(file: BinaryIO, columns: Sequence[Column], blocks: Iterable[Sequence[Any]]) -> None:
+def write_parquet(file: BinaryIO, columns: Sequence[ExportedColumn], blocks: Iterable[Sequence[Any]]) -> None:
     """Write a row group for each block."""
     with pq.ParquetWriter(file, _schema(columns), compression="zstd") as writer:
         for block in blocks:
             writer.write_table(as_table(columns, block))
 
 
-def as_table(columns: Sequence[Column], rows: Sequence[Any]) -> pa.Table:
+def as_table(columns: Sequence[ExportedColumn], rows: Sequence[Any]) -> pa.Table:
     """Make a table of one row or more; documents become JSON texts."""
     cells = zip(columns, zip(*rows, strict=True), strict=True)
     return pa.table([_array(column, values) for column, values in cells], schema=_schema(columns))
 
 
-def _array(column: Column, values: Sequence[Any]) -> pa.Array:
+def _array(column: ExportedColumn, values: Sequence[Any]) -> pa.Array:
     if column.kind == "document":
         values = [None if value is None else json.dumps(value, sort_keys=True) for value in values]
     return pa.array(values, _TYPES[column.kind])
 
 
-def _schema(columns: Sequence[Column]) -> pa.Schema:
+def _schema(columns: Sequence[ExportedColumn]) -> pa.Schema:
     return pa.schema([(column.name, _TYPES[column.kind]) for column in columns])

@@ -13,12 +13,12 @@ from pima.core.features import Declaration
 from pima.core.identifiers import BELOW_ALL_IDS
 from pima.core.redeclared import DeclarationChanges, Effects, Rules, add_effects, changes, of_another_kind
 from pima.errors import WrongConfiguration
-from pima.store import feature_columns, histories, queue, registry
+from pima.store import histories, queue, registry, schema
 from pima.store.database import database_of
-from pima.store.declarations import newest_declaration, record_declaration
 from pima.store.engine import reading, without_time_limit, writing
 from pima.store.histories import Rows
-from pima.store.triggers import make_triggers
+from pima.store.registry import newest_declaration, record_declaration
+from pima.store.schema import make_triggers
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,12 @@ def redeclare(engine: Engine, configured: Declaration, decided_by: str, reason: 
         # would look for what it alone can score by them. In the order in which a promotion and a clinic's own
         # transactions lock them.
         registry.lock_champion(connection)
-        database_of(connection).keep_patients(connection)
-        database_of(connection).wait_for_batches(connection)
+        database_of(connection).keep_rows(connection)
         planned = _plan(connection, configured)
         effects = planned.effects(histories.all_rows(connection, planned.there))
         scored_again = 0
         if planned.changes.any:
-            feature_columns.add_columns(connection, planned.changes.added)
+            schema.add_columns(connection, planned.changes.added)
             record_declaration(connection, planned.changes.declaration, decided_by, reason)
             make_triggers(connection)
             scored_again = queue.requeue_rejected(connection, effects.sound_from_now)
@@ -114,7 +113,7 @@ def _plan(connection: Connection, configured: Declaration) -> _Plan:
         what = f"the feature {other.name} can't become a {other.kind}: its column holds the other kind's values"
         raise WrongConfiguration(what=what, expected="a feature of another name, with this one left out (retired)")
     found = changes(before, configured)
-    feature_columns.require_room(connection, found.added)
+    schema.require_room(connection, found.added)
     after, champion = found.declaration, registry.read_champion(connection).model_version
     # Without a champion the next one is fitted on what is declared then.
     scored = None if champion is None else registry.features_of(connection, champion)

@@ -26,13 +26,13 @@ from pima.logs import get_logger
 from pima.process.recorded_run import OpenRun, as_json
 from pima.process.stopping import StopRequest
 from pima.scorer import Scorer, load_scorer
-from pima.store import predictions, queue, registry
-from pima.store.batches import Batch, Predictions, Rejections
+from pima.store import queue, registry
 from pima.store.database import database_of
-from pima.store.declarations import newest_declaration, newest_number
 from pima.store.engine import reading, writing
+from pima.store.predictions import Predictions, Rejections, require_same_rows
+from pima.store.queue import Batch, require_counter_above_them
+from pima.store.registry import newest_declaration, newest_number
 from pima.store.runs import lock_open_run, record_progress
-from pima.store.versions import require_counter_above_them, require_same_rows
 from pima.watch.figures import leave_volumes
 from pima.watch.unpredicted import Begun, NightEnd, begun
 
@@ -254,7 +254,7 @@ class _Drain:
         if self._ended or rows == 0:
             self._ended = True
             return None
-        batch = queue.claim(connection, names_of(self._scorer.features), self._after, rows)
+        batch = database_of(connection).claim(connection, names_of(self._scorer.features), self._after, rows)
         self._ended = len(batch) < rows
         if len(batch) == 0:
             return None
@@ -310,11 +310,11 @@ class _Drain:
         found = scored.validated
         made = Predictions(ids[found.accepted], versions[found.accepted], scored.probabilities)
         rejected = Rejections(ids[found.rejected], versions[found.rejected], found.reasons, found.fields)
-        run, threshold = self._run.id, self._scorer.threshold
-        new = predictions.write_predictions(connection, made, self._version, run, threshold)
+        database, run, threshold = database_of(connection), self._run.id, self._scorer.threshold
+        new = database.write_predictions(connection, made, self._version, run, threshold)
         if new < len(found.accepted):
             require_same_rows(connection, made, self._version, run)
-        predictions.write_rejections(connection, rejected, run)
+        database.write_rejections(connection, rejected, run)
         return new
 
 

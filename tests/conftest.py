@@ -30,10 +30,9 @@ from sqlalchemy.engine import make_url
 from pima.core.features import Declaration
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
 from pima.settings.sections import DatabaseSettings, HoldoutSettings
+from pima.store.database import Timestamp
 from pima.store.engine import make_engine, reading, writing
-from pima.store.schema import migrate
-from pima.store.triggers import make_triggers
-from pima.store.types import Timestamp
+from pima.store.schema import make_triggers, migrate
 
 if TYPE_CHECKING:
     from tests.jobs.alert_receiver import AlertReceiver

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from alembic import context, op
 
-from pima.store.scripts import statements
+from pima.store.schema import statements
 
 revision = "0001"
 down_revision = None

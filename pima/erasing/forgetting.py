@@ -18,12 +18,12 @@ from pima.core.wording import counted
 from pima.errors import FileNotMadeAnew, NobodyToForget, PersonHasMoreRows, PimaError, RowsGivenAway
 from pima.logs import get_logger
 from pima.process.leasing import take
-from pima.store import arrivals, erasing, leases, lineage, registry
+from pima.store import arrivals, erasing, lineage, registry, runs
 from pima.store.database import database_of
 from pima.store.engine import translated_errors, without_time_limit, writing
 from pima.store.erasing import Found
 from pima.store.forgotten import any_of, everyone_forgotten, keep_marks
-from pima.store.installation import holdout_rule
+from pima.store.schema import holdout_rule
 from pima.train.snapshot import without_ids, without_rows
 
 _LEASE_SECONDS = 600
@@ -73,11 +73,11 @@ def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
     with writing(engine) as connection:
         without_time_limit(connection)
         arrivals.only_one_load(connection)
-        names = (leases.RETRAINING, leases.RETAINING)
+        names = (runs.RETRAINING, runs.RETAINING)
         fences = {name: take(connection, name, "forget", _LEASE_SECONDS) for name in names}
         result = _erase(connection, asked)
         for name, fence in fences.items():
-            leases.release_lease(connection, name, fence)
+            runs.release_lease(connection, name, fence)
         if dry_run:
             connection.rollback()
             return result
@@ -119,7 +119,7 @@ def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
         test_sets=redacted.test_sets,
         learned_by=redacted.learned_by,
         forgotten_before=was_forgotten,
-        not_reached=(*_models(redacted), *_NEVER_REACHED, database_of(connection).words.keeps_deleted),
+        not_reached=(*_models(redacted), *_NEVER_REACHED, database_of(connection).keeps_deleted),
     )
 
 

@@ -25,13 +25,11 @@ from pima.errors import PimaError
 from pima.extras.alert_sending import SECONDS_TO_TAKE, Message, Problem, send
 from pima.logs import get_logger
 from pima.settings.sections import AlertsSettings, Settings
-from pima.store import alerts, service_figures
+from pima.store import alerts, monitoring
 from pima.store.alerts import Remembered
-from pima.store.engine import clock, reading, writing
-from pima.store.monitoring import KeptFigure
+from pima.store.engine import clock, reading, require_file, writing
+from pima.store.monitoring import KeptFigure, MoveLine
 from pima.store.schema import require_revision
-from pima.store.service_figures import MoveLine
-from pima.store.urls import require_file
 from pima.watch.figures import ServiceFigures, alarming, read_figures
 from pima.watch.health import Complaint, complaints
 
@@ -334,10 +332,10 @@ class Teller:
         with reading(self.engine) as connection:
             require_revision(connection, self.engine.url)  # what is told could not be kept in an earlier one
             figures = read_figures(connection, (), self.settings.health.limits)
-            moves = service_figures.moves_since(connection, figures.now - _OLDEST_EVENT)
-            verdict = service_figures.newest_verdict(connection)
+            moves = monitoring.moves_since(connection, figures.now - _OLDEST_EVENT)
+            verdict = monitoring.newest_verdict(connection)
             # Where cron starts the jobs there never is a scheduler; one that asks lives.
-            ever_lived = service_figures.scheduler_heartbeat(connection) is not None
+            ever_lived = monitoring.scheduler_heartbeat(connection) is not None
         found = [
             complaint
             for complaint in complaints(self.engine, self.settings, self.declared)

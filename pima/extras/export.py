@@ -12,9 +12,9 @@ from typing import Any, BinaryIO, Literal
 from sqlalchemy import Engine
 
 from pima.process.stopping import StopRequest
-from pima.store.declarations import newest_declaration
 from pima.store.engine import reading, without_time_limit
-from pima.store.exported import EXPORTS, Column, exported_rows
+from pima.store.exported import EXPORTS, ExportedColumn, exported_rows
+from pima.store.registry import newest_declaration
 
 Format = Literal["csv", "parquet", "fhir"]
 
@@ -73,7 +73,7 @@ def export(
     return Exported(what, form, None if since is None else since.isoformat(), rows)
 
 
-def write_csv(file: BinaryIO, columns: Sequence[Column], blocks: Iterable[Sequence[Any]]) -> None:
+def write_csv(file: BinaryIO, columns: Sequence[ExportedColumn], blocks: Iterable[Sequence[Any]]) -> None:
     """Write a header and a line for each row, in UTF-8; a spreadsheet that opens them runs no cell."""
     lines = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(lines, lineterminator="\n")

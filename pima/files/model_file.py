@@ -21,8 +21,8 @@ from pima.core.features import Declaration, Features, names_of
 from pima.errors import ArtifactDamaged, ModelFileRefused, NoSuchVersion, VersionHasNoBytes
 from pima.process.whole_file import whole_file
 from pima.store import registry
-from pima.store.declarations import as_declaration, as_features, as_stored, newest_declaration
 from pima.store.engine import reading
+from pima.store.registry import as_declaration, as_features, as_stored, newest_declaration
 
 _FIRST_LINE = re.compile(rb"pima model 1 ([0-9a-f]{64})\n")
 LARGEST_BYTES = 64 * 2**20

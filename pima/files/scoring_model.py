@@ -13,8 +13,8 @@ from pima.errors import ModelFileRefused, NoChampionForFiles
 from pima.files.model_file import read_model_file
 from pima.scorer import Scorer
 from pima.store import registry
-from pima.store.declarations import as_stored
 from pima.store.engine import reading
+from pima.store.registry import as_stored
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,9 @@ from pima.store import arrivals, runs, source_query
 from pima.store.arrivals import Comparison, KeyRange, Staging
 from pima.store.contested import told_as_contested, until_free
 from pima.store.database import database_of
-from pima.store.declarations import require_still_declared
 from pima.store.engine import session, transaction, without_time_limit
 from pima.store.forgotten import everyone_forgotten
+from pima.store.registry import require_still_declared
 from pima.store.sources import pulled_names
 
 BLOCK_KEYS = 10_000

@@ -4,7 +4,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from pima.core.arrays import Float32Array, Float64Array
-from pima.model.libraries import quiet_native_code
+from pima.logs import quiet_native_code
 
 # The interpreter's buffers grow with the batch: those of so many rows stay in the cache, which takes a sixth
 # less than 4,000 at once do. A batch of 20,000 comes out even, so that they are not made anew within it.

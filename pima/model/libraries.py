@@ -1,4 +1,4 @@
-"""The libraries that a model needs: how they are imported, kept quiet, and dropped in the middle of a fit."""
+"""The libraries that a model needs: how they are imported, and dropped in the middle of a fit."""
 
 import gc
 import os
@@ -10,6 +10,7 @@ from typing import Any
 
 from pima.errors import TrainingExtraMissing
 from pima.errors.extras import install_line
+from pima.logs import quiet_native_code
 
 Boundary = Callable[[], None]
 """Called between two steps of a fit; raises where the fit is to be dropped. What is raised amid TensorFlow's native
@@ -21,21 +22,6 @@ _TAKEN_IN_BY_KERAS = ("matplotlib", "pandas", "sklearn")
 
 def never() -> None:
     """A boundary at which the fit goes on."""
-
-
-@contextmanager
-def quiet_native_code() -> Iterator[None]:
-    """Drop what native code writes to file descriptor 2, which is the log's; Python's own errors are raised and come
-    through."""
-    saved = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
 
 
 @contextmanager

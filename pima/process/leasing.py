@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 
 from pima.errors import LeaseHeld, PimaError
 from pima.logs import get_logger
-from pima.store import leases, runs
+from pima.store import runs
 from pima.store.engine import writing
 
 
@@ -27,13 +27,13 @@ class HeldLease:
 
         Raises LeaseHeld where another has taken it over.
         """
-        if not leases.renew_lease(connection, self.name, self.fence, self.seconds):
+        if not runs.renew_lease(connection, self.name, self.fence, self.seconds):
             raise _held(connection, self.name)
 
 
 def take(connection: Connection, name: str, owner: str, seconds: int) -> int:
     """Take the lease, and return its fence. Raises LeaseHeld where another has it."""
-    fence = leases.take_lease(connection, name, owner, seconds)
+    fence = runs.take_lease(connection, name, owner, seconds)
     if fence is None:
         raise _held(connection, name)
     return fence
@@ -43,7 +43,7 @@ def take(connection: Connection, name: str, owner: str, seconds: int) -> int:
 def only_one(engine: Engine, name: str, run_id: int, seconds: int) -> Iterator[HeldLease]:
     """Hold the lease until the block ends, with the run's heartbeat. Raises LeaseHeld where another has it."""
     with writing(engine) as connection:
-        fence = take(connection, name, leases.owner_of(run_id), seconds)
+        fence = take(connection, name, runs.owner_of(run_id), seconds)
 
     ended = threading.Event()
 
@@ -52,7 +52,7 @@ def only_one(engine: Engine, name: str, run_id: int, seconds: int) -> Iterator[H
             try:
                 with writing(engine) as connection:
                     # In this order, in which the work itself asks for them too: else each could wait for the other.
-                    leases.renew_lease(connection, name, fence, seconds)
+                    runs.renew_lease(connection, name, fence, seconds)
                     runs.beat(connection, run_id)
             except PimaError as error:
                 get_logger().warning("heartbeat failed", error_code=error.code)
@@ -66,9 +66,9 @@ def only_one(engine: Engine, name: str, run_id: int, seconds: int) -> Iterator[H
         heartbeat.join()
         # Where the database is away the lease runs out by itself; what ended the run is what must be reported.
         with suppress(PimaError), writing(engine) as connection:
-            leases.release_lease(connection, name, fence)
+            runs.release_lease(connection, name, fence)
 
 
 def _held(connection: Connection, name: str) -> LeaseHeld:
-    owner, expires_at = leases.lease_holder(connection, name)
+    owner, expires_at = runs.lease_holder(connection, name)
     return LeaseHeld(job=name, owner=owner, expires_at=expires_at)

@@ -12,9 +12,8 @@ from sqlalchemy import Connection, Engine
 from pima.errors import DatabaseAway, Interrupted, PimaError, RunNotOpen
 from pima.logs import get_logger, mark_lines
 from pima.settings.sections import PingSettings
-from pima.store.attempts import adopt_run
 from pima.store.engine import writing
-from pima.store.runs import DRY_RUN, Status, counts_of, finish_run, start_run, status_of_exit_code
+from pima.store.runs import DRY_RUN, Status, adopt_run, counts_of, finish_run, start_run, status_of_exit_code
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -12,7 +12,7 @@ from pima.logs import get_logger
 from pima.process.whole_file import written_aside
 from pima.report.contents import gather
 from pima.settings.sections import Settings
-from pima.store import reports
+from pima.store import lineage
 from pima.store.engine import reading, writing
 
 KEPT = 4
@@ -46,7 +46,7 @@ def make_report(engine: Engine, settings: Settings) -> str:
 def last_report(engine: Engine) -> str:
     """Read the page that the last retraining left. Raises NoReportKept."""
     with reading(engine) as connection:
-        html = reports.newest_report(connection)
+        html = lineage.newest_report(connection)
     if html is None:
         raise NoReportKept
     return html
@@ -87,7 +87,7 @@ def leave_report(engine: Engine, settings: Settings) -> None:
     try:
         html = make_report(engine, settings)
         with writing(engine) as connection:
-            reports.keep_report(connection, html, KEPT)
+            lineage.keep_report(connection, html, KEPT)
         get_logger().info("report kept", bytes=len(html.encode()))
         if settings.report.folder:
             written = write_report(html, Path(settings.report.folder) / FILE_NAME)

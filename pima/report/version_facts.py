@@ -13,9 +13,8 @@ from pima.core.figures import Figure
 from pima.core.wording import FIGURES, TABLED_THRESHOLDS
 from pima.errors import NoSuchVersion
 from pima.store import registry
-from pima.store.declarations import as_features, newest_declaration
 from pima.store.engine import clock, reading
-from pima.store.registry import VersionSummary
+from pima.store.registry import VersionSummary, as_features, newest_declaration
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pima.logs import get_logger, tell, write_line
-from pima.store.attempts import ChildEnd
-from pima.store.runs import Status, status_of_exit_code
+from pima.store.runs import ChildEnd, Status, status_of_exit_code
 
 _LONGEST_LINE = 500
 _SECONDS_TO_WRITE_DOWN = 10

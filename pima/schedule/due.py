@@ -15,10 +15,9 @@ from pima.errors import WrongConfiguration
 from pima.logs import get_logger
 from pima.schedule.ticks import PULL, Schedule, pull_of
 from pima.settings.sections import ScheduleSettings
-from pima.store import attempts
-from pima.store.attempts import Attempt
+from pima.store import runs
 from pima.store.engine import writing
-from pima.store.runs import Status
+from pima.store.runs import Attempt, Status
 
 MOST_NOTED = 100
 """Of longer downtimes only the newest ticks are noted, so that a schedule of seconds does not flood the table."""
@@ -159,7 +158,7 @@ class DueRuns:
         with writing(self._engine) as connection:
             for source in self._sources:
                 # Since when each is pulled at these ticks, so that health can tell when one is overdue.
-                attempts.see_schedule(connection, pull_of(source), ticks, self._settings.time_zone, now)
+                runs.see_schedule(connection, pull_of(source), ticks, self._settings.time_zone, now)
         for job, schedule in self._schedules.items():
             for oddity in schedule.oddities(now, now + _A_YEAR):
                 what = "does not exist" if oddity.skipped else "comes twice"
@@ -175,32 +174,32 @@ class DueRuns:
 
     def _catch_up(self, job: str, schedule: Schedule, now: datetime) -> None:
         with writing(self._engine) as connection:
-            seen = attempts.see_schedule(connection, job, schedule.expression, schedule.time_zone, now)
+            seen = runs.see_schedule(connection, job, schedule.expression, schedule.time_zone, now)
             found = owed(
                 schedule,
                 seen,
-                attempts.newest_tick(connection, job),
+                runs.newest_tick(connection, job),
                 now,
                 catch_up=self._settings.catch_up == "latest",
-                ever_ran=attempts.has_run(connection, job),
-                attempts_of=partial(attempts.attempts_of, connection, job),
+                ever_ran=runs.has_run(connection, job),
+                attempts_of=partial(runs.attempts_of, connection, job),
             )
             self._note_missed(connection, job, found.missed, "nobody_was_there")
             pull = 0
             if found.tick is not None and self._sources:
                 # Where that pull has succeeded, or somebody is at it, the first.
-                pull = next_attempt(attempts.attempts_of(connection, PULL, found.tick)) or 1
+                pull = next_attempt(runs.attempts_of(connection, PULL, found.tick)) or 1
         if found.tick is not None:
             age = int((now - found.tick).total_seconds())
             get_logger().info(found.reason, job=job, tick=found.tick.isoformat(), age_seconds=age)
             self.add(Due(job, found.tick, found.attempt, found.reason, now, pull=pull))
 
-    def catch_up_crashed(self, connection: Connection, run: attempts.Crashed, now: datetime) -> None:
+    def catch_up_crashed(self, connection: Connection, run: runs.Crashed, now: datetime) -> None:
         """Have a crashed run's tick run again, where nothing has done its work meanwhile."""
-        newest = attempts.newest_tick(connection, run.job)
+        newest = runs.newest_tick(connection, run.job)
         if self._settings.catch_up == "none" or run.scheduled_for is None or run.scheduled_for != newest:
             return  # by hand, or a later tick has done its work
-        attempt = next_attempt(attempts.attempts_of(connection, run.job, run.scheduled_for))
+        attempt = next_attempt(runs.attempts_of(connection, run.job, run.scheduled_for))
         if attempt is not None:
             self.add(Due(run.job, run.scheduled_for, attempt, "catch_up", now))
 
@@ -218,6 +217,6 @@ class DueRuns:
             self._handled[job] = now
 
     def _note_missed(self, connection: Connection, job: str, missed: list[datetime], error_code: str) -> None:
-        noted = attempts.note_ticks(connection, job, missed, Status.MISSED, error_code, self._host)
+        noted = runs.note_ticks(connection, job, missed, Status.MISSED, error_code, self._host)
         if noted:
             get_logger().warning("ticks were missed", job=job, ticks=noted)

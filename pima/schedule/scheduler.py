@@ -30,10 +30,9 @@ from pima.schedule.due import Due, DueRuns, is_awaited, is_tried_again
 from pima.schedule.ticks import PULL, TickTrigger, schedules
 from pima.settings.reading import without_urls
 from pima.settings.sections import ScheduleSettings
-from pima.store import attempts
-from pima.store.attempts import ChildEnd
+from pima.store import runs
 from pima.store.engine import reading, writing
-from pima.store.runs import Status, start_run
+from pima.store.runs import ChildEnd, Status, start_run
 
 _SECONDS_BETWEEN_STEPS = 5
 _NEVER_BEGAN = Ended(ChildEnd(None, None, None), timed_out=False)
@@ -86,7 +85,7 @@ class Ends:
         """Close a run and return its final status: what the child has said of itself stands, unless its time was up."""
         try:
             with writing(self._engine) as connection:
-                return attempts.close_attempt(connection, run_id, status, error_code, ended.end, ended.timed_out)
+                return runs.close_attempt(connection, run_id, status, error_code, ended.end, ended.timed_out)
         except PimaError as error:
             # The row stays `running`, and whoever looks next finds its heartbeat stale.
             get_logger().error("the run's end was not recorded", run_id=run_id, error_code=error.code)
@@ -156,20 +155,20 @@ class Scheduler:
     def _look_after(self, now: datetime) -> None:
         """Give signs of life, and close other schedulers' runs that have lost theirs."""
         with writing(self._engine) as connection:
-            attempts.record_heartbeat(connection, self._running.run_ids)
+            runs.record_heartbeat(connection, self._running.run_ids)
             crashed = self._close_crashed(connection)
             for run in crashed:
                 self._due.catch_up_crashed(connection, run, now)
         self._tell_of(crashed)
 
-    def _close_crashed(self, connection: Connection) -> list[attempts.Crashed]:
+    def _close_crashed(self, connection: Connection) -> list[runs.Crashed]:
         """Close the runs, whoever had them, that have given no sign of life for too long."""
-        crashed = attempts.mark_crashed(connection, self._settings.stale_seconds)
+        crashed = runs.mark_crashed(connection, self._settings.stale_seconds)
         for run in crashed:
             get_logger().error("a run has crashed", run_id=run.id, job=run.job)
         return crashed
 
-    def _tell_of(self, crashed: list[attempts.Crashed]) -> None:
+    def _tell_of(self, crashed: list[runs.Crashed]) -> None:
         """Tell of their ends; of those that are caught up the further attempt's end is told."""
         caught_up = {(due.job, due.tick) for due in self._due}
         for run in crashed:
@@ -213,7 +212,7 @@ class Scheduler:
         if job in self._running:
             return True
         with reading(self._engine) as connection:  # another scheduler may have it
-            return attempts.is_running(connection, job)
+            return runs.is_running(connection, job)
 
     def _pull_first(self, due: Due, now: datetime) -> None:
         """Start the pull of its tick, where that can begin and nobody has begun it."""
@@ -226,9 +225,9 @@ class Scheduler:
         """Whether `runs` has the attempt, or a later one."""
         return any(made.attempt >= due.attempt for made in self._made(due.job, due.tick))
 
-    def _made(self, job: str, tick: datetime) -> list[attempts.Attempt]:
+    def _made(self, job: str, tick: datetime) -> list[runs.Attempt]:
         with reading(self._engine) as connection:
-            return attempts.attempts_of(connection, job, tick)
+            return runs.attempts_of(connection, job, tick)
 
     def _waits_for_its_pull(self, due: Due, now: datetime) -> bool:
         """Whether something may still come of the pull of its tick."""
@@ -248,7 +247,7 @@ class Scheduler:
 
     def _skip(self, due: Due) -> None:
         with writing(self._engine) as connection:
-            noted = attempts.note_ticks(connection, due.job, [due.tick], Status.SKIPPED, "still_running", self._host)
+            noted = runs.note_ticks(connection, due.job, [due.tick], Status.SKIPPED, "still_running", self._host)
         if noted or due.attempt > 1:  # a further attempt has its tick's first row already, and is let go with this line
             get_logger().warning("skipped: the run before is still going", job=due.job, tick=due.tick.isoformat())
 

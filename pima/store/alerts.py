@@ -1,4 +1,5 @@
-"""What each receiver of alerts was told, so that a restart tells nothing twice, and of two schedulers one tells it."""
+"""Memory of what each receiver of alerts was told: a restart tells nothing twice, and of two schedulers one tells
+it."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -40,12 +41,12 @@ _REMEMBERED = select(*(alerts.c[name] for name in Remembered.__dataclass_fields_
 
 
 def read_alerts(connection: Connection, receiver: int) -> list[Remembered]:
-    """What a receiver was told, and what it is being told."""
+    """Read what a receiver was told, and what it is being told."""
     return _read(connection, _REMEMBERED.where(alerts.c.receiver == receiver))
 
 
 def lock_alerts(connection: Connection, receiver: int, conditions: Sequence[str], now: datetime) -> list[Remembered]:
-    """The same with these conditions among them, held against everybody else until the transaction ends."""
+    """Read a receiver's conditions, these among them, held against everybody else until the transaction ends."""
     add = database_of(connection).insert_unless_there(alerts, ("receiver", "condition"))
     # In the same order for all, since each waits for whoever inserts the same.
     for condition in sorted(conditions):

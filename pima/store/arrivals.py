@@ -19,9 +19,8 @@ from pima.core.identifiers import FORGOTTEN, Forgotten
 from pima.errors import SchemaDiffers
 from pima.store.columns import any_differs, assigned, column, listed
 from pima.store.contested import hold
-from pima.store.database import database_of
+from pima.store.database import Id, Key, Real, database_of
 from pima.store.tables import loads
-from pima.store.types import Id, Key, Real
 
 Match = Literal["id", "source_key", "nothing"]
 """By what a staged row is known to be one that we have; `nothing` where each is a new patient."""
@@ -98,10 +97,10 @@ class RowsSoFar:
 
 def rows_so_far(connection: Connection) -> RowsSoFar:
     """The rows that are there now."""
-    words = database_of(connection).words
+    database = database_of(connection)
     # In this order: who begins to write between the two draws a higher version.
-    version = connection.scalar(text(f"SELECT coalesce(({words.last_version}), 0)"))
-    return RowsSoFar(version, connection.execute(text(words.first_writer)).scalar_one())
+    version = connection.scalar(text(f"SELECT coalesce(({database.last_version}), 0)"))
+    return RowsSoFar(version, connection.execute(text(database.first_writer)).scalar_one())
 
 
 class Staging:
@@ -117,8 +116,8 @@ class Staging:
         """The columns are those of `patients` that are brought, besides `id`; of a source all rows have its name."""
         self._connection, self._database = connection, database_of(connection)
         # By its schema, so that no other table of this name, wherever it is found first, is filled or dropped.
-        self._table = f"{self._database.words.temporary_schema}.pima_staging"
-        self._keys = f"{self._database.words.temporary_schema}.pima_staged_keys"
+        self._table = f"{self._database.temporary_schema}.pima_staging"
+        self._keys = f"{self._database.temporary_schema}.pima_staged_keys"
         self._source, self._match = source, match
         # A key by which rows are known is never changed.
         named = {"source", "source_key"} if match == "source_key" else set()
@@ -299,7 +298,7 @@ class Staging:
 
     def ids_kept_and_taken(self, within: KeyRange | None = None) -> list[int]:
         """Ids that keys of staged rows had and that are other rows' by now."""
-        differs = any_differs(("source", "source_key"), "p", self._database.words.differs, "k")
+        differs = any_differs(("source", "source_key"), "p", self._database.differs, "k")
         return self._numbers(
             f"""SELECT p.id FROM {self._table} s JOIN row_keys k ON k.source = s.source AND k.source_key = s.source_key
             JOIN patients p ON p.id = k.patient_id
@@ -368,7 +367,7 @@ class Staging:
         if self._has_moment:
             listed_, staged = f"{listed_}, labelled_at", f"{staged}, {self._moment}"
         old_id = "(SELECT k.patient_id FROM row_keys k WHERE k.source = s.source AND k.source_key = s.source_key)"
-        next_id = self._database.words.next_id
+        next_id = self._database.next_id
         is_old = self._match == "source_key" and self._may_be_in("row_keys", within)
         new_id = "s.id" if self._match == "id" else f"coalesce({old_id}, {next_id})" if is_old else next_id
         # Numbered in the file's order, or in that of the keys.
@@ -407,15 +406,15 @@ class Staging:
         return updated
 
     def _differs(self, ours: str) -> str:
-        differs = any_differs(self._columns, ours, self._database.words.differs, "s") or "false"
+        differs = any_differs(self._columns, ours, self._database.differs, "s") or "false"
         if self._has_moment:
-            at = self._database.words.labelled_at_milliseconds.replace("labelled_at", f"{ours}.labelled_at")
+            at = self._database.labelled_at_milliseconds.replace("labelled_at", f"{ours}.labelled_at")
             differs += f" OR coalesce({at} <> s.labelled_at, s.labelled_at IS NOT NULL)"
         return differs
 
     @property
     def _moment(self) -> str:
-        return self._database.words.moment_of_milliseconds.format("s.labelled_at")
+        return self._database.moment_of_milliseconds.format("s.labelled_at")
 
     def _delete(self, within: KeyRange, so_far: RowsSoFar) -> int:
         which = f"s.reason = '{VANISHED}'"
@@ -428,7 +427,7 @@ class Staging:
         # A row that somebody has brought into the source and here since the source was read has not vanished.
         came_since = f"""
             SELECT 1 FROM row_keys k
-            WHERE k.patient_id = patients.id AND NOT ({self._database.words.came_before_writer})"""
+            WHERE k.patient_id = patients.id AND NOT ({self._database.came_before_writer})"""
         return self._execute(
             f"""
             DELETE FROM patients

@@ -1,4 +1,5 @@
-"""What people take away as files: the rows of a table from a moment on, in blocks that are never all in memory."""
+"""Exports: the rows of a table from a moment on, for people to take away as files, in blocks that are never all in
+memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,8 +9,8 @@ from typing import Any, Literal
 from sqlalchemy import Boolean, ColumnElement, Connection, FromClause, Select, column, or_, select, table
 
 from pima.core.features import KEYS
+from pima.store.database import Json, Key, Real, Timestamp
 from pima.store.tables import predictions, promotions, rejections, row_keys, runs
-from pima.store.types import Json, Key, Real, Timestamp
 
 BLOCK_ROWS = 5_000
 
@@ -17,7 +18,7 @@ Kind = Literal["number", "whole number", "truth", "text", "moment", "document"]
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ExportedColumn:
     """A column of an export."""
 
     name: str
@@ -27,7 +28,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What of the tables goes into an export."""
+    """The columns and rows of an export."""
 
     expressions: tuple[ColumnElement[Any], ...]
     tables: FromClause
@@ -37,14 +38,14 @@ class Export:
     """A key of the table, so that no rows have to be sorted in memory."""
 
     @property
-    def columns(self) -> tuple[Column, ...]:
-        """In their order."""
+    def columns(self) -> tuple[ExportedColumn, ...]:
+        """The export's columns, in their order."""
         return columns_of(self.expressions)
 
 
-def columns_of(expressions: Iterable[ColumnElement[Any]]) -> tuple[Column, ...]:
-    """What they are called and hold."""
-    return tuple(Column(each.key or "", _kind(each)) for each in expressions)
+def columns_of(expressions: Iterable[ColumnElement[Any]]) -> tuple[ExportedColumn, ...]:
+    """Name expressions, and say what they hold."""
+    return tuple(ExportedColumn(each.key or "", _kind(each)) for each in expressions)
 
 
 def _kind(expression: ColumnElement[Any]) -> Kind:
@@ -55,7 +56,7 @@ def _kind(expression: ColumnElement[Any]) -> Kind:
 
 
 def _of_current_predictions() -> Export:
-    """Of each row that has any, the prediction that counts."""
+    """The prediction that counts, of each row that has any."""
     shown = _CURRENT.c
     return Export(_told_of(shown, shown.superseded), _CURRENT, shown.scored_at, (shown.patient_id,))
 
@@ -85,7 +86,7 @@ _CURRENT = table(
 
 
 def _of_rejections() -> Export:
-    """With what their rows are called in their source, where they have one."""
+    """Rejections, with what their rows are called in their source, where they have one."""
     called, others = row_keys.c, [each for each in rejections.c if each.name != "patient_id"]
     joined = rejections.outerjoin(row_keys, called.patient_id == rejections.c.patient_id)
     columns = (rejections.c.patient_id, called.source, called.source_key, *others)
@@ -117,6 +118,6 @@ def exported_rows(connection: Connection, export: Export, since: datetime | None
 
 
 def statement_of(export: Export, since: datetime | None) -> Select[Any]:
-    """What is asked of the database."""
+    """The SELECT of an export."""
     statement: Select[Any] = select(*export.expressions).select_from(export.tables).order_by(*export.order)
     return statement if since is None else statement.where(export.moment >= since)

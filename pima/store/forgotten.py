@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection, insert, select
 
 from pima.core.identifiers import Forgotten, mark_of
-from pima.store.single_rows import first_row
+from pima.store.engine import first_row
 from pima.store.tables import forgotten, installation
 
 

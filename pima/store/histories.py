@@ -26,7 +26,7 @@ one, a source's name holds no space."""
 def labelled_history(connection: Connection, names: Sequence[str]) -> History:
     """All labelled rows with these features, read once in one statement and so from one state of the database; and
     of rows that are or were there, those that were first called otherwise than by their person."""
-    labelled_at = database_of(connection).words.labelled_at_milliseconds
+    labelled_at = database_of(connection).labelled_at_milliseconds
     columns, tables = f"id, {listed(names, 'patients')}, outcome, {labelled_at}", "patients"
     has_keys = _has_keys(connection)
     if has_keys:

@@ -1,4 +1,4 @@
-"""What stands behind a version and a verdict: training snapshots, test sets, and how long old bytes are kept."""
+"""Lineage of versions and verdicts: training snapshots, test sets, reports, and how long old bytes are kept."""
 
 from collections.abc import Set
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, func, insert, or_, select, text, update
 
 from pima.core.digest import sha256_of
+from pima.store.database import database_now
 from pima.store.registry import read_champion, version_before
 from pima.store.runs import JUDGED_BEFORE
-from pima.store.tables import model_versions, test_sets, training_snapshots
-from pima.store.types import database_now
+from pima.store.tables import model_versions, reports, test_sets, training_snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def read_snapshot(connection: Connection, number: int) -> Snapshot | None:
 
 
 def redact_snapshot(connection: Connection, number: int, before: Snapshot, content: bytes, rows: int) -> None:
-    """What is left of a snapshot, in its place; the first hash stays as history."""
+    """Put what is left of a snapshot in its place; the first hash stays as history."""
     values = {"content": content, "sha256": sha256_of(content), "rows": rows}
     values["first_sha256"] = before.first_sha256 or before.sha256
     connection.execute(update(training_snapshots).where(training_snapshots.c.model_version == number).values(**values))
@@ -82,7 +82,7 @@ def drop_snapshot(connection: Connection, number: int) -> None:
 
 
 def redact_training_ids(connection: Connection, number: int, content: bytes) -> None:
-    """What is left of the ids that a version learned from."""
+    """Keep what is left of the ids that a version learned from."""
     connection.execute(update(model_versions).where(model_versions.c.number == number).values(training_ids=content))
 
 
@@ -130,3 +130,19 @@ def prune(connection: Connection, last_snapshots: int, last_bytes: int | None) -
 def drop_snapshots(connection: Connection) -> None:
     """Keep none at all."""
     connection.execute(delete(training_snapshots))
+
+
+# ---- Reports as retrainings leave them behind: pages of HTML, the newest few of them.
+
+
+def keep_report(connection: Connection, html: str, kept: int) -> None:
+    """Add one, and let go of all but the newest so many."""
+    connection.execute(insert(reports).values(html=html))
+    newest = select(reports.c.id).order_by(reports.c.id.desc()).limit(kept).scalar_subquery()
+    connection.execute(delete(reports).where(reports.c.id.not_in(newest)))
+
+
+def newest_report(connection: Connection) -> str | None:
+    """The newest page; None where none was ever kept."""
+    html: str | None = connection.scalar(select(reports.c.html).order_by(reports.c.id.desc()).limit(1))
+    return html

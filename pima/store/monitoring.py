@@ -1,16 +1,232 @@
-"""The figures of the runs: a row a run, feature and figure."""
+"""Figures that the service is watched by: what its tables say of runs and verdicts, true after any restart, and what
+the nights have counted of their rows."""
 
+import secrets
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, bindparam, insert, select, text
+import msgspec
+from sqlalchemy import Connection, bindparam, func, insert, select, text
 
 from pima.core.watched import LAST_NIGHTS, NIGHT, WEEK, WEEKS, Watched
-from pima.store.runs import DRY_RUN, Status
-from pima.store.tables import monitoring
-from pima.store.types import Timestamp
+from pima.store.database import Timestamp
+from pima.store.engine import clock
+from pima.store.runs import DRY_RUN, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
+from pima.store.tables import monitoring, promotions, removed_runs, runs, schedules, tallies
+
+if TYPE_CHECKING:
+    from pima.core.drift import Tally
+
+
+# ---- What became of runs and verdicts.
+
+
+@dataclass(frozen=True, slots=True)
+class LastEnd:
+    """How a job's last run ended; each field is the column of its name."""
+
+    status: str
+    error_code: str | None
+    heartbeat_at: datetime
+
+
+def last_end(connection: Connection, job: str, retries: int) -> LastEnd | None:
+    """How the last run of a job ended that did the work or gave it up: not stopped, nor to be tried again.
+
+    What a person tried by hand and did not get done is that person's business; a success counts, whoever had it.
+    """
+    scheduled = runs.c.scheduled_for.is_not(None)
+    failed = runs.c.status.in_((Status.FAILED, Status.REFUSED, Status.CRASHED)) & scheduled
+    ended = (runs.c.status == Status.SUCCEEDED) | failed
+    gave_up = (runs.c.status == Status.TRY_AGAIN_LATER) & scheduled & (runs.c.attempt > retries)
+    columns = [runs.c[name] for name in LastEnd.__dataclass_fields__]
+    # By the last sign of life, since that a run has crashed is noticed later, maybe after another's success.
+    statement = select(*columns).where(runs.c.job == job, IS_REAL, ended | gave_up)
+    row = connection.execute(statement.order_by(runs.c.heartbeat_at.desc(), runs.c.id.desc()).limit(1)).first()
+    return None if row is None else LastEnd(*row)
+
+
+def last_success(connection: Connection) -> dict[str, datetime]:
+    """When each job last succeeded."""
+    # A walk over all runs, a few more each day.
+    statement = select(runs.c.job, func.max(runs.c.finished_at)).where(runs.c.status == Status.SUCCEEDED, IS_REAL)
+    return {row[0]: row[1] for row in connection.execute(statement.group_by(runs.c.job))}
+
+
+def runs_by_status(connection: Connection) -> dict[tuple[str, str], int]:
+    """How many runs of each job have ended, by status, those that were removed since among them."""
+    ended = select(runs.c.job, runs.c.status, func.count()).where(runs.c.status != Status.RUNNING, IS_REAL)
+    removed = select(removed_runs.c.job, removed_runs.c.status, removed_runs.c.runs)
+    counts = Counter[tuple[str, str]]()
+    for job, status, count in connection.execute(ended.group_by(runs.c.job, runs.c.status).union_all(removed)):
+        counts[job, status] += count
+    return dict(counts)
+
+
+def last_durations(connection: Connection) -> dict[str, float]:
+    """How many seconds each job's last finished run took."""
+    # Notes of missed and skipped ticks are no runs.
+    newest = (
+        select(func.max(runs.c.id))
+        .where(runs.c.finished_at.is_not(None), runs.c.status.not_in([Status.MISSED, Status.SKIPPED]), IS_REAL)
+        .group_by(runs.c.job)
+    )
+    rows = connection.execute(select(runs.c.job, runs.c.started_at, runs.c.finished_at).where(runs.c.id.in_(newest)))
+    return {job: (finished - started).total_seconds() for job, started, finished in rows}
+
+
+def rows_by_result(connection: Connection) -> dict[str, int]:
+    """Count what became of all rows that scoring has ever taken, by its runs' counts; of runs that were removed,
+    too."""
+    there = f"SELECT {', '.join(SUMS_OF_ROWS)} FROM runs WHERE job = 'score' AND trigger <> '{DRY_RUN}'"
+    removed = ", ".join(f"coalesce(sum({name}), 0)" for name in ROW_RESULTS)
+    gone = f"SELECT {removed} FROM removed_runs WHERE job = 'score'"
+    rows = connection.execute(text(f"{there} UNION ALL {gone}")).all()
+    return {name: sum(map(int, numbers)) for name, numbers in zip(ROW_RESULTS, zip(*rows, strict=True), strict=True)}
+
+
+def last_verdict(connection: Connection) -> str | None:
+    """The explanation of the newest retraining that came to a verdict; None before the first."""
+    # The newest of a run a week; dry runs decide nothing.
+    newest = select(runs.c.counts).where(runs.c.job == "retrain", runs.c.status == Status.SUCCEEDED, IS_REAL)
+    counts = connection.execute(newest.order_by(runs.c.id.desc()).limit(1)).scalar()
+    return None if counts is None else counts.get("explanation")
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictLine:
+    """A verdict in brief."""
+
+    challenger: int
+    against: int | None
+    decided_at: datetime
+    verdict: str
+    reason: str
+
+
+def last_verdicts(connection: Connection, newest: int) -> list[VerdictLine]:
+    """The newest of the gate's, newest first; a person's moves have no challenger."""
+    moves = promotions.c
+    columns = (moves.challenger, moves.from_version, moves.decided_at, moves.verdict, moves.reason)
+    statement = select(*columns).where(moves.challenger.is_not(None)).order_by(moves.id.desc()).limit(newest)
+    return [VerdictLine(*row) for row in connection.execute(statement)]
+
+
+@dataclass(frozen=True, slots=True)
+class MoveLine:
+    """A decision about the champion in brief; each field is the column of its name."""
+
+    id: int
+    verdict: str
+    reason: str
+    challenger: int | None
+    from_version: int | None
+    to_version: int | None
+    champion_sequence: int
+    """Of the champion that it was decided against."""
+    decided_at: datetime
+
+
+_MOVE = [promotions.c[name] for name in MoveLine.__dataclass_fields__]
+
+
+def moves_since(connection: Connection, moment: datetime) -> list[MoveLine]:
+    """Decisions of the gate and of people since then, oldest first."""
+    rows = connection.execute(select(*_MOVE).where(promotions.c.decided_at >= moment).order_by(promotions.c.id))
+    return [MoveLine(*row) for row in rows]
+
+
+def newest_verdict(connection: Connection) -> MoveLine | None:
+    """The gate's last; a person's moves have no challenger."""
+    statement = select(*_MOVE).where(promotions.c.challenger.is_not(None)).order_by(promotions.c.id.desc()).limit(1)
+    row = connection.execute(statement).first()
+    return None if row is None else MoveLine(*row)
+
+
+def scheduler_heartbeat(connection: Connection) -> datetime | None:
+    """When a scheduler last said that it lives; None where none ever has."""
+    return connection.execute(select(func.max(schedules.c.heartbeat_at))).scalar()
+
+
+def schedules_first_seen(connection: Connection) -> dict[str, datetime]:
+    """Since when each job has had its present schedule."""
+    rows = connection.execute(select(schedules.c.job, schedules.c.first_seen_at))
+    return {row[0]: row[1] for row in rows}
+
+
+# ---- Tallies: what each run of scoring counted, and which of its figures were beyond their limits.
+
+_AT_MOST = (16, 64, 2_000)
+"""Rows that are read: those of a nightly job, of one with few rows a night, of one that runs every few minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptTally:
+    """A row of the table."""
+
+    tally: "Tally"
+    beyond: tuple[str, ...] | None
+    """The figures that were beyond their limits in the night as that run saw it; None where its rows were too few."""
+    recorded_at: datetime
+
+
+def keep_tally(connection: Connection, run_id: int, version: int, tally: "Tally", beyond: Sequence[str] | None) -> None:
+    """Keep the tally of a run that ends."""
+    _keep(connection, run_id, 0, version, tally, beyond)
+
+
+def keep_part(connection: Connection, run_id: int, version: int, tally: "Tally") -> None:
+    """Keep the tally of one of several processes that share a run; on other machines too, so its number is drawn."""
+    _keep(connection, run_id, 1 + secrets.randbits(62), version, tally, None)
+
+
+def _keep(
+    connection: Connection, run_id: int, part: int, version: int, tally: "Tally", beyond: Sequence[str] | None
+) -> None:
+    document = msgspec.to_builtins(tally) | {"beyond": beyond if beyond is None else list(beyond)}
+    connection.execute(insert(tallies).values(run_id=run_id, part=part, model_version=version, tally=document))
+
+
+def parts_of(connection: Connection, run_id: int) -> "list[Tally]":
+    """Read the tallies that the processes have left which share a run."""
+    found = connection.execute(select(tallies.c.tally, tallies.c.recorded_at).where(tallies.c.run_id == run_id))
+    return [_kept(document, moment).tally for document, moment in found]
+
+
+def newest_tallies(connection: Connection, version: int, but_of: int) -> Iterator[KeptTally]:
+    """Read the tallies of all of a version's runs but this one, newest first, as many as are asked for."""
+    newest = select(tallies.c.tally, tallies.c.recorded_at).where(tallies.c.model_version == version)
+    # Of a run that several processes shared the parts come behind what knows of all of them.
+    newest = newest.where(tallies.c.run_id != but_of).order_by(tallies.c.run_id.desc(), tallies.c.part)
+    read = 0
+    for most in _AT_MOST:
+        rows = connection.execute(newest.offset(read).limit(most - read)).all()
+        for document, moment in rows:
+            yield _kept(document, moment)
+        read += len(rows)
+        if read < most:
+            return
+
+
+def tallies_since(connection: Connection, days: int) -> Iterator[tuple[int, KeptTally]]:
+    """Read the tallies of all runs of the last so many days, each with its version, in no order."""
+    since = clock(connection) - timedelta(days=days)
+    columns = (tallies.c.model_version, tallies.c.tally, tallies.c.recorded_at)
+    for version, document, moment in connection.execute(select(*columns).where(tallies.c.recorded_at > since)):
+        yield version, _kept(document, moment)
+
+
+def _kept(document: dict[str, Any], moment: datetime) -> KeptTally:
+    from pima.core.drift import Tally  # with numpy, which an empty night does not need
+
+    beyond = document.pop("beyond")
+    return KeptTally(msgspec.convert(document, Tally), None if beyond is None else tuple(beyond), moment)
+
+
+# ---- The figures of the runs: a row a run, feature and figure.
 
 EACH_RUN, EACH_NIGHT, EACH_RETRAINING = NIGHT, "predicted_positive", "realised_accuracy"
 """Figures that every run of scoring leaves, every one that took rows, and every retraining."""
@@ -18,7 +234,7 @@ _FIELDS = ("feature", "figure", "value", "low", "high", "rows", "reference", "al
 
 
 def keep_figures(connection: Connection, run_id: int, version: int, figures: Iterable[Watched]) -> None:
-    """Of a run that ends, and of the version that it is about."""
+    """Keep the figures of a run that ends, and of the version that it is about."""
     of_run = {"run_id": run_id, "model_version": version}
     rows = [of_run | {name: getattr(each, name) for name in _FIELDS} for each in figures]
     if rows:

@@ -1,21 +1,45 @@
-"""The scoring queue: claim what waits, and put back what fell out.
+"""The scoring queue: claim what waits, put back what fell out, and the counter that row versions are drawn from.
 
 A claim reads rows and deletes them; the caller writes what became of them in the same transaction. A process that dies
 anywhere rolls back, and the rows wait again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, func, select, text
 
-from pima.store.batches import Batch
+from pima.core.arrays import Int64Array
+from pima.errors import VersionCounterBehind
 from pima.store.columns import assigned, listed
 from pima.store.database import database_of
-from pima.store.declarations import newest_declaration
-from pima.store.id_lists import id_lists
+from pima.store.registry import newest_declaration
 from pima.store.tables import scoring_queue
+
+if TYPE_CHECKING:
+    from pima.core.validation import Measurements
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Claimed rows, by patient id."""
+
+    patient_ids: Int64Array
+    """(n,)"""
+    patient_versions: Int64Array
+    """(n,)"""
+    measurements: "Measurements"
+    """n rows of the features that were asked for"""
+
+    def __len__(self) -> int:
+        return len(self.patient_ids)
+
+    @property
+    def last(self) -> int:
+        """The highest patient id; there is one."""
+        return int(self.patient_ids[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +48,6 @@ class Waiting:
 
     rows: int
     oldest: datetime | None
-
-
-def claim(connection: Connection, names: tuple[str, ...], after: int, rows: int) -> Batch:
-    """Take up to `rows` rows with a patient id above `after`, of the measurements those of these features.
-
-    They are gone once the transaction commits. At most `largest_batch` rows at once.
-    """
-    return database_of(connection).claim(connection, names, after, rows)
 
 
 _LARGEST_VALUE_BYTES = 900_000_000
@@ -73,8 +89,7 @@ def requeue_lost(connection: Connection) -> int:
     Rows that were written while the triggers were away are such.
     """
     lost = f"{_NOT_QUEUED} AND {_NOT_REJECTED} AND {_NOT_PREDICTED}"
-    few_ids = database_of(connection).few_ids
-    few = None if few_ids is None else few_ids(connection, f"{_CURRENT} AND {lost}")
+    few = database_of(connection).few_ids(connection, f"{_CURRENT} AND {lost}")
     if few is None:
         return _enqueue(connection, lost.format(within=""))
     return _enqueue_some(connection, lost.format(within=""), few)
@@ -121,7 +136,7 @@ def _enqueue_some(connection: Connection, condition: str, ids: Sequence[int]) ->
 
 
 def _enqueue(connection: Connection, condition: str) -> int:
-    """In key order. An entry replaces an older version that still waits, and gives way to a newer one."""
+    """Queue rows in key order. An entry replaces an older version that still waits, and gives way to a newer one."""
     columns = newest_declaration(connection).columns
     statement = f"""
         INSERT INTO scoring_queue (patient_id, patient_version, {listed(columns)})
@@ -131,3 +146,44 @@ def _enqueue(connection: Connection, condition: str) -> int:
             {assigned(columns, "EXCLUDED")}
         WHERE scoring_queue.patient_version < EXCLUDED.patient_version"""
     return connection.execute(text(statement)).rowcount
+
+
+_IDS_A_STATEMENT = 5_000
+
+
+def id_lists(ids: Sequence[int]) -> Iterator[str]:
+    """Give the lists that stand in the parentheses of IN, so many ids at a time: a statement of all could be too
+    long to parse."""
+    for start in range(0, len(ids), _IDS_A_STATEMENT):
+        yield ", ".join(map(str, ids[start : start + _IDS_A_STATEMENT]))
+
+
+# ---- The counter of row versions.
+
+# A pair (id, version) stands for one state of a patient's row, and so a prediction of it for that row. A counter that
+# was set back, by hand or by a restore without it, gives a row that is deleted and inserted again the version of
+# another.
+# No index goes by versions alone, and these are read before each scoring: the rows at the end of each key tell.
+_NEWEST = 100
+_KEYS = {
+    "scoring_queue": "patient_id",
+    "predictions": "patient_id DESC, patient_version DESC, model_version",
+    "rejections": "patient_id DESC, patient_version",
+}
+_HIGHEST = " UNION ALL ".join(
+    f"SELECT max(patient_version) AS version FROM "
+    f"(SELECT patient_version FROM {table} ORDER BY {key} DESC LIMIT {_NEWEST}) AS {table}"
+    for table, key in _KEYS.items()
+)
+
+
+def require_counter_above_them(connection: Connection) -> None:
+    """Raises VersionCounterBehind where the counter is below versions that were drawn from it."""
+    # In one statement: on PostgreSQL rows that are seen have drawn before it, and the sequence is read as it is now.
+    drawn, highest = connection.execute(
+        text(f"""
+            SELECT coalesce(({database_of(connection).last_version}), 0), coalesce(max(version), 0)
+            FROM ({_HIGHEST}) AS ends""")
+    ).one()
+    if drawn < highest:
+        raise VersionCounterBehind(counter=drawn, version=highest)

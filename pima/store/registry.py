@@ -1,4 +1,4 @@
-"""The registry: model versions, the champion's pointer, and the ledger of decisions.
+"""The registry: what is declared, model versions, the champion's pointer, and the ledger of decisions.
 
 Whoever moves the pointer locks its row first and compares the sequence number that the decision was made against.
 """
@@ -7,14 +7,82 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Row, Select, func, insert, select, text, update
+import msgspec
+from sqlalchemy import Column, Connection, Row, Select, func, insert, select, text, union_all, update
 
-from pima.core.features import Features
-from pima.errors import SchemaDiffers
-from pima.store.declarations import as_features
-from pima.store.single_rows import first_row
-from pima.store.tables import champion, model_versions, promotions
-from pima.store.version_numbers import next_version_number
+from pima.core.features import Declaration, Features, first_difference
+from pima.errors import DeclarationChanged, DeclarationDiffers, SchemaDiffers
+from pima.store.engine import first_row
+from pima.store.tables import (
+    champion,
+    declarations,
+    model_versions,
+    monitoring,
+    promotions,
+    runs,
+    tallies,
+    training_snapshots,
+)
+
+# ---- Declarations. The tables are made from the first one, and changed by a command; a configuration that says
+# otherwise is an error, since its rows would be judged by rules that the database's models never saw.
+
+
+def newest_declaration(connection: Connection) -> Declaration:
+    """The declaration that counts."""
+    statement = select(declarations.c.declaration).order_by(declarations.c.number.desc()).limit(1)
+    return as_declaration(first_row(connection, statement, "declarations")[0])
+
+
+def newest_number(connection: Connection) -> int:
+    """The number of the declaration that counts; 0 in a schema that is being made."""
+    return connection.scalar(select(declarations.c.number).order_by(declarations.c.number.desc()).limit(1)) or 0
+
+
+def as_declaration(stored: Any) -> Declaration:
+    """Read a declaration from what its column has."""
+    return msgspec.convert(stored, Declaration, str_keys=True)
+
+
+def as_features(stored: Any) -> Features:
+    """Read the features that a model version was fitted on from what its column has."""
+    return msgspec.convert(stored, Features, str_keys=True)
+
+
+def as_stored(declared: Declaration | Features) -> Any:
+    """Make what the columns take."""
+    stored = msgspec.to_builtins(declared, str_keys=True)
+    features = stored["feature"] + stored["retired"] if isinstance(declared, Declaration) else stored
+    for feature in features:
+        # A key that earlier releases don't know stands there only where it says something.
+        if not feature["bands"]:
+            del feature["bands"]
+    return stored
+
+
+def require_declared(configured: Declaration, stored: Declaration) -> None:
+    """Raises DeclarationDiffers where the settings say otherwise than the database."""
+    what = first_difference(configured, stored)
+    if what is not None:
+        raise DeclarationDiffers(what=what)
+
+
+def require_still_declared(connection: Connection, known: Features) -> None:
+    """Raises DeclarationChanged where other features count by now than those that a command reads its rows by.
+
+    Asked behind `only_one_load`: whoever changes them waits for the loads that there are, and later ones see it.
+    """
+    if newest_declaration(connection).features != known:
+        raise DeclarationChanged()
+
+
+def record_declaration(connection: Connection, declaration: Declaration, decided_by: str, reason: str) -> None:
+    """Add a declaration that counts from now on; the caller keeps other migrations out, so numbers don't race."""
+    values = {"number": newest_number(connection) + 1, "declaration": as_stored(declaration)}
+    connection.execute(insert(declarations).values(**values, decided_by=decided_by, reason=reason))
+
+
+# ---- Versions, the champion and the ledger.
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +212,7 @@ def compiled_artifact(connection: Connection, number: int) -> StoredArtifact | N
 
 
 def features_of(connection: Connection, number: int) -> Features:
-    """Those that a version was fitted on, in its order, as they were declared then."""
+    """The features that a version was fitted on, in its order, as they were declared then."""
     stored = connection.execute(select(model_versions.c.features).where(model_versions.c.number == number))
     return as_features(stored.scalar_one())
 
@@ -252,7 +320,7 @@ class VersionSummary:
 
 
 def numbers(connection: Connection) -> list[int]:
-    """Of all versions, oldest first."""
+    """Numbers of all versions, oldest first."""
     return list(connection.execute(select(model_versions.c.number).order_by(model_versions.c.number)).scalars())
 
 
@@ -285,7 +353,21 @@ def list_moves(connection: Connection, version: int | None = None) -> list[dict[
 
 
 def read_evidence(connection: Connection, challenger: int) -> dict[str, Any] | None:
-    """What stands beside the verdict on a version; None where there is none."""
+    """The evidence beside the verdict on a version; None where there is none."""
     statement = select(promotions.c.evidence).where(promotions.c.challenger == challenger)
     found: dict[str, Any] | None = connection.scalar(statement.order_by(promotions.c.id.desc()).limit(1))
     return found
+
+
+# Where some tables were restored without others, the number of a lost version is not free: predictions have it.
+_GIVEN = (
+    model_versions.c.number,
+    promotions.c.challenger,
+    *(each.c.model_version for each in (runs, tallies, monitoring, training_snapshots)),
+)
+
+
+def next_version_number(connection: Connection) -> int:
+    """A number that no version ever had, as far as any table still knows."""
+    given = union_all(*(select(func.max(column).label("last")) for column in _GIVEN)).subquery()
+    return (connection.scalar(select(func.max(given.c.last))) or 0) + 1

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from sqlalchemy import Boolean, Connection, select, text
 
+from pima.store.database import Timestamp
 from pima.store.runs import DRY_RUN, IS_REAL, Run, Status
 from pima.store.tables import IS_LABELLED, NEWEST_FIRST, runs
-from pima.store.types import Timestamp
 
 
 @dataclass(frozen=True, slots=True)

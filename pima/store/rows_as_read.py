@@ -23,7 +23,7 @@ def row_by_key(connection: Connection, source: str, source_key: str, names: Sequ
 
 
 def unlabelled_rows(connection: Connection, names: Sequence[str], after: int, most: int) -> Rows:
-    """Those without an outcome whose ids come next after `after`, in their order."""
+    """Rows without an outcome whose ids come next after `after`, in their order."""
     condition = "id > :after AND outcome IS NULL ORDER BY id LIMIT :most"
     return _rows(connection, names, condition, {"after": after, "most": most})
 

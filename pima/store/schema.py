@@ -3,11 +3,25 @@
 The check at the start of every command uses plain catalogue queries, since importing Alembic takes a third of a second.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, text
+from sqlalchemy import (
+    URL,
+    CheckConstraint,
+    Connection,
+    Engine,
+    PrimaryKeyConstraint,
+    Table,
+    TextClause,
+    UniqueConstraint,
+    insert,
+    select,
+    text,
+)
 
 from pima.core.features import Declaration
 from pima.errors import (
@@ -17,18 +31,16 @@ from pima.errors import (
     SchemaDiffers,
     SchemaMissing,
     SchemaUnreleased,
+    WrongConfiguration,
+    WrongUsage,
 )
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import HoldoutSettings
-from pima.store.constraints import require_constraints
-from pima.store.database import database_of
-from pima.store.declarations import newest_declaration, record_declaration, require_declared
-from pima.store.engine import reading, writing
-from pima.store.installation import begin_installation, holdout_rule, require_same_holdout
-from pima.store.tables import TABLES, VIEWS, WITH_FEATURES
-from pima.store.triggers import make_triggers, require_triggers
-from pima.store.types import Real
-from pima.store.urls import redacted
+from pima.store.columns import column
+from pima.store.database import Real, database_of
+from pima.store.engine import first_row, reading, redacted, writing
+from pima.store.registry import newest_declaration, record_declaration, require_declared
+from pima.store.tables import TABLES, VIEWS, WITH_FEATURES, installation
 
 HEAD = "0001"
 REVISIONS = ("0001",)
@@ -57,8 +69,7 @@ def require_schema(engine: Engine) -> Declaration:
 
 def current_revision(connection: Connection) -> str | None:
     """The revision that Alembic recorded; None where there is no schema."""
-    # Asking a table outright that is not there would end a PostgreSQL transaction.
-    if connection.scalar(text(database_of(connection).words.name_of_revisions_table)) is None:
+    if not database_of(connection).has_revisions(connection):
         return None
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
     if found is None:  # perhaps because this role doesn't see the row
@@ -90,8 +101,8 @@ def _unknown(found: str) -> PimaError:
 def _require_columns(connection: Connection, found: Mapping[str, str]) -> None:
     """Each column that the code reads or writes must be there, with its type."""
     for table in TABLES:
-        for column in table.columns:
-            _require_column(found, f"{table.name}.{column.name}", column.type.compile(connection.dialect).lower())
+        for each in table.columns:
+            _require_column(found, f"{table.name}.{each.name}", each.type.compile(connection.dialect).lower())
 
 
 def _require_feature_columns(connection: Connection, found: Mapping[str, str], declaration: Declaration) -> None:
@@ -110,7 +121,7 @@ def _require_column(found: Mapping[str, str], name: str, expected: str) -> None:
 
 
 def _require_whole(connection: Connection, *tables: str) -> None:
-    """What an unqualified name means may be more, or less, than the table."""
+    """Raises SchemaDiffers where an unqualified name means more, or less, than the table."""
     what = database_of(connection).fault_of_tables(connection, tables)
     if what is not None:
         raise SchemaDiffers(what=what)
@@ -118,7 +129,7 @@ def _require_whole(connection: Connection, *tables: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
-    """What became of the schema."""
+    """A schema before and after `migrate`."""
 
     before: str | None
     """The revision that was found; None where there was no schema."""
@@ -164,3 +175,239 @@ def _run_alembic(connection: Connection, columns: Sequence[str]) -> None:
     config.set_main_option("path_separator", "os")
     config.attributes.update(connection=connection, columns=columns)
     command.upgrade(config, "head")
+
+
+# ---- What tables and views were made with beside their columns: keys, conditions, indexes, and what a view reads. The
+# code relies on them: COPY on the key of predictions, a run on one row a patient. The check compares what a person
+# takes away or a rebuilt table forgets; of a condition it compares the name, since each PostgreSQL writes the text its
+# own way.
+
+VIEW = "its definition as a view"
+
+
+def require_constraints(connection: Connection) -> None:
+    """Raises SchemaDiffers where one is missing, or does not hold."""
+    found = database_of(connection).constraints(connection, [*(table.name for table in TABLES), *VIEWS])
+    for name, what in _expected():
+        if (name, what) not in found:
+            raise SchemaDiffers(what=f"{name} is not as it was made: it lacks {what}")
+
+
+def primary_key(columns: Sequence[str]) -> str:
+    """The primary key as messages call it; what follows names the others."""
+    return f"PRIMARY KEY ({', '.join(columns)})"
+
+
+def unique(columns: Sequence[str]) -> str:
+    """A key besides the primary one."""
+    return f"UNIQUE ({', '.join(columns)})"
+
+
+def check(name: str) -> str:
+    """A condition of the rows."""
+    return f"CHECK {name}"
+
+
+def not_null(column: str) -> str:
+    """A column without NULL."""
+    return f"NOT NULL on {column}"
+
+
+def identity(column: str) -> str:
+    """A column whose numbers the database draws."""
+    return f"IDENTITY on {column}"
+
+
+def index(name: str, is_unique: bool) -> str:
+    """An index that stands by itself."""
+    return f"{'UNIQUE ' if is_unique else ''}INDEX {name}"
+
+
+def rows_of(table: str) -> str:
+    """The rows that a view shows."""
+    return f"rows of {table}"
+
+
+def _expected() -> Iterator[tuple[str, str]]:
+    for table in TABLES:
+        # In one order each time, which what SQLAlchemy gives has not; keys come first, by the alphabet backwards.
+        yield from ((table.name, what) for what in sorted(_of_table(table), reverse=True))
+    for view, read in VIEWS.items():
+        yield view, VIEW
+        yield from ((view, rows_of(table)) for table in read)
+
+
+def _of_table(table: Table) -> Iterator[str]:
+    for constraint in table.constraints:
+        if isinstance(constraint, PrimaryKeyConstraint):
+            yield primary_key(constraint.columns.keys())
+        elif isinstance(constraint, UniqueConstraint):
+            yield unique(constraint.columns.keys())
+        elif isinstance(constraint, CheckConstraint):
+            yield check(str(constraint.name))
+    for each in table.columns:
+        if not each.nullable:
+            yield not_null(each.name)
+        if each.identity is not None:
+            yield identity(each.name)
+    for made in table.indexes:
+        yield index(str(made.name), made.unique)
+
+
+# ---- The triggers on `patients` keep versions, times and the queue true whoever writes. A trigger that does something
+# else, or nothing, leaves rows unscored without a word.
+
+
+def require_triggers(connection: Connection, declaration: Declaration) -> None:
+    """Raises SchemaDiffers where a trigger is not as it was made, or another one undoes its work."""
+    what = database_of(connection).fault_of_triggers(connection, declaration.columns)
+    if what is not None:
+        raise SchemaDiffers(what=what)
+
+
+def make_triggers(connection: Connection) -> str | None:
+    """Make the triggers where they are not yet, or no longer, as they should be; what was wrong with them, in words."""
+    database, columns = database_of(connection), newest_declaration(connection).columns
+    what = database.fault_of_triggers(connection, columns)
+    if what is not None:
+        database.make_triggers(connection, columns)
+    return what
+
+
+# ---- The `.sql` files: read for the declared features, and one statement at a time.
+
+_FEATURES = re.compile(r"/\* features \*/(.*?)/\* end \*/", re.DOTALL)
+_FIRST = "pregnancies"
+"""The first of the features that the files have, of whose text the others are copies."""
+
+
+def read_script(path: Path, features: Sequence[str]) -> str:
+    """Return the file's text with these features in the place of the shipped ones.
+
+    Between `/* features */` and `/* end */` stands a list of one expression a feature, with commas or ORs between them.
+    """
+
+    def listed(found: re.Match[str]) -> str:
+        shipped = " ".join(found[1].split())
+        separator = " OR " if " OR " in shipped else ", "
+        first = shipped.split(separator)[0]
+        return separator.join(first.replace(_FIRST, column(name)) for name in features)
+
+    return _FEATURES.sub(listed, path.read_text("utf-8"))
+
+
+def queries(path: Path) -> dict[str, TextClause]:
+    """Read the queries of a file, each by the name that stands before it: `-- name: ...`."""
+    _, *parts = re.split(r"^-- name: (\w+)$", path.read_text("utf-8"), flags=re.MULTILINE)
+    return {name: text(query.strip().rstrip(";")) for name, query in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def statements(script: str) -> Iterator[str]:
+    """Give the statements of a script in SQLite's language; what stands between them is left out.
+
+    One at a time, since sqlite3's own way to run several commits first.
+    """
+    import sqlite3  # imported here: scoring on PostgreSQL needs none of it
+
+    lines: list[str] = []
+    for line in script.splitlines(keepends=True):
+        if lines or not (line.isspace() or line.startswith("--")):
+            lines.append(line)
+        if lines and sqlite3.complete_statement("".join(lines)):
+            yield "".join(lines)
+            lines.clear()
+
+
+# ---- The features' columns of `patients` and the queue, which change with the declaration.
+
+
+def require_room(connection: Connection, names: Iterable[str]) -> None:
+    """Raises WrongConfiguration where somebody else's column has one of these names, in whatever case: SQLite takes the
+    two for one."""
+    found = database_of(connection).columns(connection, WITH_FEATURES)
+    theirs = {each.lower(): each for each in found}
+    for table in WITH_FEATURES:
+        for name in names:
+            if (there := theirs.get(f"{table}.{name}")) is not None:
+                raise _no_room(name, table, there.partition(".")[2])
+
+
+def _no_room(name: str, table: str, theirs: str) -> WrongConfiguration:
+    what = f"the feature {name} can't be added: {table} has a column {theirs} already, which pima has not made"
+    rename = f"ALTER TABLE {table} RENAME COLUMN {column(theirs)} TO another name"
+    expected = (
+        f"another name for the feature, or for the column: {rename}. What stands in it can be taken over once the"
+        " feature is there, by an UPDATE"
+    )
+    return WrongConfiguration(what=what, expected=expected)
+
+
+def add_columns(connection: Connection, names: Iterable[str]) -> None:
+    """Add columns to the tables with features, NULL in the rows that are there."""
+    number, names = Real().compile(connection.dialect), list(names)
+    for table in WITH_FEATURES:
+        for name in names:
+            connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {column(name)} {number}"))
+
+
+# ---- What is decided once, when a database is made: who is held out of training, and how the forgotten are hashed.
+
+
+@dataclass(frozen=True, slots=True)
+class HoldoutRule:
+    """The rule of the holdout: everybody whose salted hash lies within the share."""
+
+    salt: str
+    share: float
+
+
+def begin_installation(connection: Connection, settings: HoldoutSettings) -> None:
+    """Decide the salts and the share for a new database. Without a salt in the settings one of 256 random bits is
+    drawn."""
+    values = {"holdout_salt": settings.salt or secrets.token_hex(32), "holdout_share": settings.share}
+    connection.execute(insert(installation).values(id=1, **values, forgetting_salt=secrets.token_hex(32)))
+
+
+def holdout_rule(connection: Connection) -> HoldoutRule:
+    """The database's own rule. Raises SchemaDiffers where the row is gone."""
+    columns = installation.c.holdout_salt, installation.c.holdout_share
+    return HoldoutRule(*first_row(connection, select(*columns), "installation"))
+
+
+def require_same_holdout(kept: HoldoutRule, settings: HoldoutSettings) -> None:
+    """Raises WrongConfiguration where the settings name another salt or share than the database was made with."""
+    if settings.salt and settings.salt != kept.salt:
+        what = "holdout.salt differs from the salt that this database was made with"
+        expected = "an empty holdout.salt, or the same one: another would move training rows into the test set"
+        raise WrongConfiguration(what=what, expected=expected)
+    if settings.share != kept.share:
+        what = f"holdout.share is {settings.share} in the settings and {kept.share} in this database"
+        expected = (
+            f"holdout.share = {kept.share}, which the database keeps for ever: under another, models would be judged on"
+            " rows that they learned from. Another share takes a new database"
+        )
+        raise WrongConfiguration(what=what, expected=expected)
+
+
+# ---- Roles, each with no more rights than its work needs, where the database knows roles.
+
+
+def require_roles(engine: Engine) -> None:
+    """Raises WrongUsage where the database knows no roles, before it is asked for anything, or lacks some that whoever
+    asks may not make."""
+    if not database_of(engine).knows_roles:
+        raise WrongUsage(what="--roles is for PostgreSQL: SQLite knows no roles. Guard the file instead.")
+    with reading(engine) as connection:
+        lacking = database_of(engine).roles_out_of_reach(connection)
+    if lacking:
+        what = f"--roles: this user may not make the roles that are not there yet ({', '.join(lacking)})"
+        raise WrongUsage(
+            what=f"{what}. Give it CREATEROLE, or have a superuser make them: psql -f deploy/roles.sql"
+            " (docs/deployment.md). Nothing was migrated."
+        )
+
+
+def make_roles(engine: Engine) -> list[str]:
+    """Create or mend the roles, in one transaction; their names."""
+    with writing(engine) as connection:
+        return database_of(engine).make_roles(connection, newest_declaration(connection).columns)

@@ -7,10 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, select, text, update
 
-from pima.store.database import database_of
+from pima.store.database import Json, Timestamp, database_now, database_of
 from pima.store.runs import DRY_RUN, Status
 from pima.store.tables import source_pulls, source_rejections
-from pima.store.types import Json, Timestamp, database_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ def last_successes(connection: Connection) -> dict[str, SourcePull]:
 
 
 def last_ends(connection: Connection, sources: Sequence[str], retries: int) -> dict[str, SourcePull]:
-    """How the last pull of each ended that did the work or gave it up, by the rules of `service_figures.last_end`.
+    """How the last pull of each ended that did the work or gave it up, by the rules of `monitoring.last_end`.
 
     A run that says nothing of its sources, such as one whose settings were wrong, was to pull them all.
     """
@@ -114,7 +113,7 @@ def _newest(connection: Connection, condition: str, **parameters: object) -> dic
                 runs.status AS status_of_run, runs.error_code AS error_code_of_run,
                 item.value ->> 'source' AS source, coalesce(item.value ->> 'status', '{Status.RUNNING}') AS status_here,
                 item.value ->> 'error_code' AS error_code_here, item.value AS counts
-            FROM runs LEFT JOIN {database_of(connection).words.sources_of_run} ON TRUE
+            FROM runs LEFT JOIN {database_of(connection).sources_of_run} ON TRUE
             WHERE runs.job = 'pull' AND runs.trigger <> '{DRY_RUN}'
         ), pulls AS (
             SELECT of_runs.*,

@@ -13,9 +13,8 @@ from pima.core.digest import sha256_of
 from pima.errors import ArtifactDamaged, NoSuchVersion, NothingToRollBackTo, VersionHasNoBytes, WrongUsage
 from pima.scorer import load_scorer
 from pima.store import queue, registry
-from pima.store.declarations import newest_declaration
 from pima.store.engine import reading, without_time_limit, writing
-from pima.store.registry import Champion, Move
+from pima.store.registry import Champion, Move, newest_declaration
 
 
 def succeed(connection: Connection, before: Champion, number: int) -> None:

@@ -18,7 +18,7 @@ from pima.model.libraries import Boundary, never, training_extra
 from pima.model.recipes import Article, FiveSeeds, inputs_of, recipe_for, recipe_of
 from pima.scorer import Scorer, load_scorer
 from pima.settings.sections import RetrainSettings, Settings
-from pima.store.declarations import as_features
+from pima.store.registry import as_features
 from pima.train.snapshot import version_with_rows
 
 if TYPE_CHECKING:

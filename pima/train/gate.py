@@ -27,8 +27,8 @@ from pima.settings.sections import GateSettings, Settings
 from pima.store import lineage, registry
 from pima.store.engine import reading
 from pima.store.histories import keys_of
-from pima.store.installation import HoldoutRule
 from pima.store.registry import Champion
+from pima.store.schema import HoldoutRule
 from pima.train.fit import Challenger, fit_fingerprint
 from pima.train.snapshot import ids_from_parquet, kept_rows
 

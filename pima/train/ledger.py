@@ -20,10 +20,9 @@ from pima.core.subgroups import WorstSubgroup
 from pima.logs import get_logger
 from pima.settings.sections import Settings
 from pima.store import lineage, registry
-from pima.store.declarations import as_stored
 from pima.store.engine import reading, writing
 from pima.store.lineage import Snapshot, TestSet
-from pima.store.registry import Move, NewVersion
+from pima.store.registry import Move, NewVersion, as_stored
 from pima.train.champion import succeed
 from pima.train.gate import Case, Judgement, gate_fingerprint, load_champion
 from pima.train.snapshot import ids_to_parquet, to_parquet

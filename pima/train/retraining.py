@@ -23,8 +23,8 @@ from pima.settings.reading import SHIPPED
 from pima.settings.sections import Settings
 from pima.store.engine import clock, reading
 from pima.store.histories import labelled_history
-from pima.store.installation import HoldoutRule, holdout_rule, require_same_holdout
-from pima.store.leases import RETRAINING
+from pima.store.runs import RETRAINING
+from pima.store.schema import HoldoutRule, holdout_rule, require_same_holdout
 from pima.train.fit import fit_challenger
 from pima.train.gate import Case, judge
 from pima.train.ledger import EarlierVerdict, NewVerdict, announce, earlier_verdict, record

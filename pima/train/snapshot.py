@@ -19,9 +19,8 @@ from pima.core.features import names_of
 from pima.core.history import Side
 from pima.errors import NoSuchVersion, SnapshotDamaged, SnapshotNotKept, SnapshotRedacted
 from pima.store import lineage, registry
-from pima.store.declarations import as_features
 from pima.store.engine import reading
-from pima.store.registry import VersionSummary
+from pima.store.registry import VersionSummary, as_features
 
 _OF_IDS = {"use_dictionary": False, "column_encoding": "DELTA_BINARY_PACKED"}
 

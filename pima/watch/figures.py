@@ -11,15 +11,14 @@ from sqlalchemy import Connection, Engine
 from pima.core.unpredicted import Limits
 from pima.core.watched import State, volumes
 from pima.settings.sections import Settings
-from pima.store import queue, registry, report_figures, runs, service_figures
+from pima.store import monitoring, queue, registry, report_figures, runs
 from pima.store import sources as source_store
 from pima.store.engine import clock, reading
 from pima.store.monitoring import KeptFigure, keep_figures, newest_figures, rows_of_nights
-from pima.store.predictions import realised_accuracy
+from pima.store.predictions import realised_accuracy, rejected_by_pulls
 from pima.store.queue import Waiting
 from pima.store.registry import Champion, VersionSummary
 from pima.store.sources import SourcePull
-from pima.store.unpredicted import rejected_by_pulls
 from pima.watch.unpredicted_in_words import as_shown
 
 RUNS_SHOWN = 8
@@ -72,10 +71,10 @@ def read_figures(connection: Connection, sources: Sequence[str], limits: Limits)
         now=clock(connection),
         champion=champion,
         version=None if number is None else registry.read_version(connection, number),
-        last_verdict=service_figures.last_verdict(connection),
+        last_verdict=monitoring.last_verdict(connection),
         waiting=queue.waiting(connection),
         new_rows=as_shown(connection, limits),
-        succeeded=service_figures.last_success(connection),
+        succeeded=monitoring.last_success(connection),
         pulled={source: successes[source] for source in sources if source in successes},
         monitoring=newest_figures(connection),
     )
@@ -103,7 +102,7 @@ def overview(engine: Engine, settings: Settings) -> dict[str, Any]:
         weeks = _weeks(connection) if realised.outcomes else []
         last_pulls = source_store.last_pulls(connection) if sources else {}
         last = runs.last_runs(connection, RUNS_SHOWN)
-        verdicts = service_figures.last_verdicts(connection, VERDICTS_SHOWN)
+        verdicts = monitoring.last_verdicts(connection, VERDICTS_SHOWN)
         nights = report_figures.last_nights(connection, NIGHTS_SHOWN)
         rejected_there = source_store.rejected_rows(connection) if sources else []
         rejected = report_figures.rejections_by_reason(connection)

@@ -11,12 +11,11 @@ from pima.core.features import Declaration, first_difference
 from pima.errors import PimaError
 from pima.schedule.ticks import JOBS, Schedule, pull_of, schedules
 from pima.settings.sections import ScheduleSettings, Settings
-from pima.store import service_figures
+from pima.store import monitoring
 from pima.store import sources as source_store
-from pima.store.engine import reading
+from pima.store.engine import reading, require_file
 from pima.store.runs import Status
 from pima.store.schema import require_schema
-from pima.store.urls import require_file
 from pima.watch.figures import ServiceFigures, read_figures
 
 _PERIODS = 2
@@ -58,7 +57,7 @@ def complaints(engine: Engine, settings: Settings, declared: Declaration) -> lis
         kept = require_schema(engine)
         with reading(engine) as connection:
             found = read_figures(connection, sources, settings.health.limits)
-            first_seen = service_figures.schedules_first_seen(connection)
+            first_seen = monitoring.schedules_first_seen(connection)
             return [
                 *_settings_differ(declared, kept),
                 *_scheduler_is_silent(connection, settings.schedule, found.now),
@@ -81,7 +80,7 @@ def _settings_differ(declared: Declaration, kept: Declaration) -> Iterator[Compl
 
 
 def _scheduler_is_silent(connection: Connection, schedule: ScheduleSettings, now: datetime) -> Iterator[Complaint]:
-    heartbeat = service_figures.scheduler_heartbeat(connection)
+    heartbeat = monitoring.scheduler_heartbeat(connection)
     if heartbeat is None:
         yield Complaint("scheduler_silent", "no scheduler has run on this database yet")
     elif (now - heartbeat).total_seconds() > schedule.stale_seconds:
@@ -90,7 +89,7 @@ def _scheduler_is_silent(connection: Connection, schedule: ScheduleSettings, now
 
 def _last_run_failed(connection: Connection, schedule: ScheduleSettings, now: datetime) -> Iterator[Complaint]:
     for job in JOBS:
-        last = service_figures.last_end(connection, job, schedule.retries)
+        last = monitoring.last_end(connection, job, schedule.retries)
         if last is not None and last.status in _ENDED_BADLY:
             ended = f"{_ENDED_BADLY[last.status]} ({last.error_code}) {_in_words(now - last.heartbeat_at)} ago"
             what = f"the last run of {job} {ended}; `runs` and the log say why"

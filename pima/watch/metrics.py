@@ -15,7 +15,7 @@ from pima.errors import PimaError, WrongConfiguration
 from pima.logs import get_logger
 from pima.schedule.ticks import JOBS
 from pima.settings.sections import MetricsSettings
-from pima.store import service_figures
+from pima.store import monitoring
 from pima.store.engine import reading
 from pima.store.runs import Status
 from pima.watch.figures import REALISED, ServiceFigures, read_figures
@@ -100,9 +100,9 @@ def _of_jobs(connection: Connection, found: ServiceFigures) -> Iterator[Metric]:
     success = {(job,): moment.timestamp() for job, moment in found.succeeded.items()}
     name, text = "pima_job_last_success_timestamp_seconds", "When the job last succeeded, seconds since 1970"
     yield _labelled(GaugeMetricFamily(name, text, labels=["job"]), success)
-    counts = dict.fromkeys(_COUNTED, 0) | service_figures.runs_by_status(connection)
+    counts = dict.fromkeys(_COUNTED, 0) | monitoring.runs_by_status(connection)
     yield _labelled(CounterMetricFamily("pima_job_runs", "Runs by how they ended", labels=["job", "status"]), counts)
-    durations = {(job,): seconds for job, seconds in service_figures.last_durations(connection).items()}
+    durations = {(job,): seconds for job, seconds in monitoring.last_durations(connection).items()}
     text = "How long the job's last finished run took"
     yield _labelled(GaugeMetricFamily("pima_job_duration_seconds", text, labels=["job"]), durations)
 
@@ -117,7 +117,7 @@ def _of_sources(found: ServiceFigures) -> Iterator[Metric]:
 
 
 def _of_rows(connection: Connection, found: ServiceFigures) -> Iterator[Metric]:
-    results = {(result,): float(rows) for result, rows in service_figures.rows_by_result(connection).items()}
+    results = {(result,): float(rows) for result, rows in monitoring.rows_by_result(connection).items()}
     yield _labelled(CounterMetricFamily("pima_rows", "Rows by what scoring made of them", labels=["result"]), results)
     waiting = found.waiting
     yield GaugeMetricFamily("pima_queue_rows", "Rows that wait to be scored", value=waiting.rows)

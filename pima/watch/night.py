@@ -17,8 +17,15 @@ from pima.process.recorded_run import never_failing
 from pima.scorer import Scorer
 from pima.store import registry
 from pima.store.engine import clock, reading, writing
-from pima.store.monitoring import keep_figures, rows_of_nights
-from pima.store.tallies import KeptTally, keep_part, keep_tally, newest_tallies, parts_of
+from pima.store.monitoring import (
+    KeptTally,
+    keep_figures,
+    keep_part,
+    keep_tally,
+    newest_tallies,
+    parts_of,
+    rows_of_nights,
+)
 
 POOLED_FOR = timedelta(days=7)
 """So far back rows are pooled where a night has too few."""

@@ -18,9 +18,8 @@ from pima.core.watched import Watched
 from pima.process.recorded_run import never_failing
 from pima.store import registry, report_figures
 from pima.store.engine import clock, reading, writing
-from pima.store.monitoring import keep_figures
+from pima.store.monitoring import keep_figures, tallies_since
 from pima.store.report_figures import CameTrue
-from pima.store.tallies import tallies_since
 
 NEWEST_OUTCOMES = 10_000
 

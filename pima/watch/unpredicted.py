@@ -22,7 +22,7 @@ from pima.core.unpredicted import (
     is_good,
 )
 from pima.process.recorded_run import as_json
-from pima.store import unpredicted as store
+from pima.store import predictions as store
 from pima.store.database import database_of
 from pima.store.engine import clock, reading
 from pima.store.runs import counts_of
@@ -44,7 +44,7 @@ def begun(engine: Engine, run_id: int) -> Begun:
     """Read the state of the rows, before a run takes the first one."""
     with reading(engine) as connection:
         drawn = store.versions_drawn(connection)
-        marks = _before(store.newest_figures(connection), run_id, drawn).marks
+        marks = _before(store.newest_unpredicted(connection), run_id, drawn).marks
     return Begun(marks.highest_id, marks.known_version, drawn)
 
 
@@ -61,7 +61,7 @@ class NightEnd:
     def __call__(self, connection: Connection) -> dict[str, Any]:
         """Return what belongs into the run's counts."""
         self.leave_figures(connection)
-        return {store.KEY: as_json(_counted(connection, self))}
+        return {store.UNPREDICTED: as_json(_counted(connection, self))}
 
 
 def _before(last: Unpredicted | None, run_id: int, drawn: int) -> Unpredicted:
@@ -76,7 +76,7 @@ def _before(last: Unpredicted | None, run_id: int, drawn: int) -> Unpredicted:
 
 def _counted(connection: Connection, night: NightEnd) -> Unpredicted:
     database_of(connection).join_by_index(connection)  # last night's statistics say nothing of tonight's rows
-    last = store.lock_newest_figures(connection)
+    last = store.lock_newest_unpredicted(connection)
     drawn = store.versions_drawn(connection) if night.begun is None else night.begun.drawn
     before = _before(last, night.run_id, drawn)
     marks, limits, highest = before.marks, night.rule.limits, store.highest_id(connection)

@@ -9,14 +9,14 @@ from sqlalchemy import Connection
 
 from pima.core.unpredicted import NEVER_QUEUED, NOT_LOOKED_UP, Cause, Limits, Unpredicted
 from pima.core.wording import counted
-from pima.store.unpredicted import newest_figures
+from pima.store.predictions import newest_unpredicted
 
 _CAUSES_SHOWN = 5
 
 
 def as_shown(connection: Connection, limits: Limits) -> dict[str, Any] | None:
     """Return the figures of the last run of scoring; None before any has left its figures."""
-    found = newest_figures(connection)
+    found = newest_unpredicted(connection)
     if found is None:
         return None
     return {

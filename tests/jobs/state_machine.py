@@ -20,6 +20,7 @@ from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings.sections import DatabaseSettings
 from pima.store import queue
+from pima.store.database import database_of
 from pima.store.engine import make_engine, writing
 from pima.store.runs import start_run
 from pima.train.champion import Decider, promote, roll_back
@@ -171,7 +172,7 @@ def _claim_write_and_die(url: str, names: tuple[str, ...], rows: int) -> NoRetur
     engine = make_engine(url, DatabaseSettings())
     columns = "patient_id, patient_version, run_id, reason, field"
     with engine.connect().execution_options(pima_writes=True) as connection:
-        batch = queue.claim(connection, names, 0, rows)
+        batch = database_of(connection).claim(connection, names, 0, rows)
         assert len(batch) > 0
         connection.execute(
             text(f"INSERT INTO rejections ({columns}) VALUES (:i, :v, 0, '', '')"),

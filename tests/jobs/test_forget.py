@@ -21,11 +21,11 @@ from pima.erasing.forgetting import Forgetting, forget
 from pima.errors import FileNotMadeAnew, KeptIdTaken, VersionUsedTwice
 from pima.intake import pulling
 from pima.settings.sections import DatabaseSettings
-from pima.store import leases, queue
-from pima.store.batches import Predictions
+from pima.store import runs
+from pima.store.database import database_of
 from pima.store.engine import make_engine, reading, writing
 from pima.store.forgotten import everyone_forgotten
-from pima.store.predictions import write_predictions
+from pima.store.predictions import Predictions
 from pima.store.runs import start_run
 from pima.store.tables import TABLES, model_versions, training_snapshots
 from pima.train.snapshot import ids_from_parquet
@@ -390,12 +390,12 @@ def test_ids_in_the_error_lines_of_runs_are_hidden_under_any_code(database: Data
     assert [("7, (forgotten)" in line, str(ID) in line) for line in lines] == [(True, False)] * 2
 
 
-@pytest.mark.parametrize("job", [leases.RETRAINING, leases.RETAINING])
+@pytest.mark.parametrize("job", [runs.RETRAINING, runs.RETAINING])
 def test_what_is_at_work_has_read_the_rows(database: Database, job: str) -> None:
     (patient_id,) = insert_patients(database, 1)
     with writing(database.engine) as connection:
         run = start_run(connection, job, "manual", None, "here")
-        leases.take_lease(connection, job, leases.owner_of(run or 0), 60)
+        runs.take_lease(connection, job, runs.owner_of(run or 0), 60)
     ended = call(database, "forget", str(patient_id), "--reason", "a test", "--json")
     assert (ended.exit_code, the_json(ended)["error"]) == (75, "lease_held")
     assert database.value("SELECT count(*) FROM patients") == 1
@@ -406,13 +406,13 @@ def test_what_is_being_scored_is_erased_with_the_rest(postgresql: Database) -> N
     (patient_id,) = insert_patients(database, 1)
     asked = Forgetting(ById(patient_id), "somebody", "a test")
     with writing(database.engine) as connection:
-        batch = queue.claim(connection, FEATURE_NAMES, 0, 10)
+        batch = database_of(connection).claim(connection, FEATURE_NAMES, 0, 10)
         assert isinstance(batch.measurements, Measurements)
         made = Predictions(batch.patient_ids, batch.patient_versions, batch.measurements.values[:, 0] * 0 + 0.5)
         thread = threading.Thread(target=forget, args=(database.engine, asked, False))
         thread.start()
         until_someone_waits_for_a_lock(database)
-        assert write_predictions(connection, made, 1, 1, 0.5) == 1
+        assert database_of(connection).write_predictions(connection, made, 1, 1, 0.5) == 1
     thread.join()
     assert database.value("SELECT count(*) FROM predictions") == 0
     assert database.value("SELECT count(*) FROM patients") == 0

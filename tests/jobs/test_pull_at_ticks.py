@@ -12,9 +12,8 @@ import pytest
 from pima.schedule.due import LONGEST_WAIT_FOR_PULL
 from pima.schedule.scheduler import Scheduler
 from pima.settings.sections import ScheduleSettings
-from pima.store.attempts import note_ticks
 from pima.store.engine import writing
-from pima.store.runs import Status
+from pima.store.runs import Status, note_ticks
 from tests.conftest import Database
 from tests.jobs.ledger import insert_run
 from tests.jobs.set_clock import START, TRUE, Clock, python, until

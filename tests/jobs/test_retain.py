@@ -11,7 +11,7 @@ import pytest
 
 from pima.erasing import retaining
 from pima.process.whole_file import name_aside
-from pima.store import service_figures
+from pima.store import monitoring
 from pima.store.engine import reading
 from pima.store.tables import predictions
 from tests.conftest import Database, call, insert_patients, the_json
@@ -76,8 +76,8 @@ def test_nothing_is_removed_that_is_younger_than_the_settings_allow(lived_in: Da
 def test_runs_go_and_what_they_have_counted_stays(lived_in: Database) -> None:
     def figures() -> tuple[Any, ...]:
         with reading(lived_in.engine) as connection:
-            by_status = service_figures.runs_by_status(connection)
-            return service_figures.rows_by_result(connection), {
+            by_status = monitoring.runs_by_status(connection)
+            return monitoring.rows_by_result(connection), {
                 key: by_status[key] for key in by_status if key[0] != "retain"
             }
 

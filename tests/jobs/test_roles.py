@@ -11,7 +11,7 @@ from sqlalchemy import text
 from pima.errors import DatabaseFailed, DatabaseUnusable
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine, writing
-from pima.store.postgresql import roles
+from pima.store.postgresql import schema
 from pima.watch.metrics import DatabaseFigures
 from tests.conftest import (
     FEATURE_NAMES,
@@ -54,8 +54,8 @@ def guarded(postgresql: Database) -> Database:
 def test_who_may_not_make_roles_is_told_before_anything_is_migrated(
     guarded: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one_more = (*roles.ROLES, replace(roles.ROLES[0], name="pima_newcomer"))
-    monkeypatch.setattr(roles, "ROLES", one_more)
+    one_more = (*schema.ROLES, replace(schema.ROLES[0], name="pima_newcomer"))
+    monkeypatch.setattr(schema, "ROLES", one_more)
     refused = call(under_role(guarded, "pima_scorer"), "migrate", "--roles", "--json")
     assert (refused.exit_code, the_json(refused)["error"]) == (2, "wrong_usage")
     for word in ("(pima_newcomer)", "CREATEROLE", "deploy/roles.sql", "Nothing was migrated"):

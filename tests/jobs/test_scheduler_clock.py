@@ -22,10 +22,9 @@ from pima.process.stopping import StopRequest
 from pima.schedule.children import job_command
 from pima.schedule.scheduler import Scheduler, run_until_stopped
 from pima.settings.sections import ScheduleSettings
-from pima.store import leases
-from pima.store.attempts import mark_crashed, note_ticks
+from pima.store import runs
 from pima.store.engine import writing
-from pima.store.runs import Status, start_run
+from pima.store.runs import Status, mark_crashed, note_ticks, start_run
 from tests.conftest import PATIENCE_SECONDS, ROOT, Database, clean_environ, insert_many
 from tests.jobs.ledger import insert_run
 from tests.jobs.set_clock import START, TRUE, Clock, python, until
@@ -337,11 +336,11 @@ def test_a_job_that_was_killed_gives_up_its_lease_to_the_next_attempt(ran_before
     holds = """
         import os, sys
         from pima.settings.sections import DatabaseSettings
-        from pima.store import leases
+        from pima.store import runs
         from pima.store.engine import make_engine, writing
         engine = make_engine(os.environ["DATABASE_URL"], DatabaseSettings())
         with writing(engine) as connection:
-            fence = leases.take_lease(connection, "retrain", leases.owner_of(int(sys.argv[-1])), 86_400)
+            fence = runs.take_lease(connection, "retrain", runs.owner_of(int(sys.argv[-1])), 86_400)
         if fence is None:
             sys.exit(75)
         os.kill(os.getpid(), 9) if fence == 1 else None
@@ -364,11 +363,11 @@ def test_a_job_that_was_killed_gives_up_its_lease_to_the_next_attempt(ran_before
 def test_a_run_without_a_sign_of_life_gives_up_its_lease(database: Database) -> None:
     with writing(database.engine) as connection:
         run_id = start_run(connection, "retrain", "manual", None, "elsewhere") or 0
-        assert leases.take_lease(connection, "retrain", leases.owner_of(run_id), 86_400) == 1
+        assert runs.take_lease(connection, "retrain", runs.owner_of(run_id), 86_400) == 1
         long_ago = {"long_ago": database.stored(datetime(2020, 1, 1, tzinfo=UTC)), "id": run_id}
         connection.execute(text("UPDATE runs SET heartbeat_at = :long_ago WHERE id = :id"), long_ago)
         assert [run.id for run in mark_crashed(connection, 120)] == [run_id]
-        assert leases.take_lease(connection, "retrain", "the next", 60) == 2
+        assert runs.take_lease(connection, "retrain", "the next", 60) == 2
 
 
 @pytest.mark.judge

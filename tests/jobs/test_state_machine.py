@@ -14,8 +14,8 @@ from hypothesis.stateful import rule
 from pima.core.features import Declaration
 from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
-from pima.store.declarations import newest_declaration
 from pima.store.engine import reading
+from pima.store.registry import newest_declaration
 from tests.conftest import SOUND, Database
 from tests.jobs.state_machine import Jobs, run_machine
 

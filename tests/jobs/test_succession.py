@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from pima.store.declarations import as_stored
 from pima.store.engine import writing
-from pima.store.registry import features_of
+from pima.store.registry import as_stored, features_of
 from pima.store.tables import model_versions
 from tests.conftest import Database, call, the_json
 from tests.jobs.declared import DECLARED, configuration

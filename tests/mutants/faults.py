@@ -55,7 +55,7 @@ def _on_both(name: str, *edits: Edit, caught_by: str) -> Fault:
     return Fault(name, {each: Form(edits, (caught_by.replace("DATABASE", each),)) for each in DATABASES})
 
 
-_CLAIMING = "pima/store/postgresql/claiming.py"
+_CLAIMING = "pima/store/postgresql/scoring.py"
 _RACE = "tests/jobs/test_gate.py::test_of_two_promotions_at_once_one_wins_in_each_race[DATABASE]"
 _TOLD = "tests/jobs/test_no_patient_values.py::test_a_trigger_of_the_clinics_own_that_tells_the_row_is_not_repeated"
 _CORRECTED = "tests/store/test_triggers.py::test_a_corrected_measurement_waits_once_as_a_new_version"
@@ -66,7 +66,7 @@ FAULTS = (
         "a claim without its lock",
         {
             "sqlite": Form(
-                (Edit("pima/store/sqlite/engine.py", '"BEGIN IMMEDIATE" if writes else "BEGIN"', '"BEGIN"'),),
+                (Edit("pima/store/sqlite/database.py", '"BEGIN IMMEDIATE" if writes else "BEGIN"', '"BEGIN"'),),
                 ("tests/store/test_engine.py::test_a_file_that_another_writes_is_busy_to_writers_only",),
             ),
             "postgresql": Form(
@@ -160,7 +160,7 @@ FAULTS = (
             )
             for database in DATABASES
         ),
-        Edit("pima/store/tables/service.py", '    UniqueConstraint("job", "scheduled_for", "attempt"),\n', ""),
+        Edit("pima/store/tables.py", '    UniqueConstraint("job", "scheduled_for", "attempt"),\n', ""),
         Edit(
             "pima/store/runs.py",
             'return database_of(connection).insert_unless_there(runs, ("job", "scheduled_for", "attempt"))',
@@ -235,7 +235,7 @@ FAULTS = (
             each: Form(
                 (
                     Edit(
-                        "pima/store/declarations.py",
+                        "pima/store/registry.py",
                         "if newest_declaration(connection).features != known:",
                         "if not newest_declaration(connection).features:",
                     ),
@@ -257,7 +257,7 @@ FAULTS = (
             "sqlite": Form(
                 (
                     Edit(
-                        "pima/store/sqlite/driver_errors.py",
+                        "pima/store/sqlite/database.py",
                         'what = f"SQLite says {name}" + ',
                         'what = f"SQLite says {name} {error}" + ',
                     ),
@@ -267,7 +267,7 @@ FAULTS = (
             "postgresql": Form(
                 (
                     Edit(
-                        "pima/store/postgresql/driver_errors.py",
+                        "pima/store/postgresql/errors.py",
                         'what = " ".join([what, *filter',
                         'what = " ".join([what, str(error), *filter',
                     ),

@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 
 from pima.errors import DatabaseFailed
-from pima.store import attempts, leases, runs
+from pima.store import runs
 from pima.store.engine import reading, writing
 from pima.store.runs import Status
 from tests.conftest import PATIENCE_SECONDS, Database
@@ -39,17 +39,17 @@ def at_once(first: Callable[[], Result], second: Callable[[], Result]) -> list[R
 
 def take(database: Database, owner: str = "a", name: str = "retrain", seconds: int = 60) -> int | None:
     with writing(database.engine) as connection:
-        return leases.take_lease(connection, name, owner, seconds)
+        return runs.take_lease(connection, name, owner, seconds)
 
 
 def renew(database: Database, fence: int, seconds: int = 60) -> bool:
     with writing(database.engine) as connection:
-        return leases.renew_lease(connection, "retrain", fence, seconds)
+        return runs.renew_lease(connection, "retrain", fence, seconds)
 
 
 def release(database: Database, fence: int) -> None:
     with writing(database.engine) as connection:
-        leases.release_lease(connection, "retrain", fence)
+        runs.release_lease(connection, "retrain", fence)
 
 
 def let_it_run_out(database: Database) -> None:
@@ -68,7 +68,7 @@ def test_a_free_lease_is_taken_and_a_held_one_is_not(database: Database) -> None
     assert take(database, "a") is None  # not by its holder either
     assert take(database, "a", "other") == 1
     with reading(database.engine) as connection:
-        owner, until = leases.lease_holder(connection, "retrain")
+        owner, until = runs.lease_holder(connection, "retrain")
     assert owner == "a"
     assert datetime.fromisoformat(until) == expires_at(database) == before
 
@@ -94,7 +94,7 @@ def test_a_lease_that_ran_out_is_taken_over_with_a_higher_fence(database: Databa
 @pytest.mark.parametrize("left", ["running", "crashed"])
 def test_a_lease_that_was_left_while_the_clock_was_ahead_has_run_out(database: Database, left: str) -> None:
     run = start(database, "retrain")
-    assert take(database, leases.owner_of(run)) == 1
+    assert take(database, runs.owner_of(run)) == 1
     ahead = {"at": database.stored(datetime.now(UTC) + timedelta(hours=3))}
     database.execute("UPDATE leases SET expires_at = :at", ahead)
     assert take(database, "b") is None  # its run lives
@@ -109,7 +109,7 @@ def test_a_lease_that_was_left_while_the_clock_was_ahead_has_run_out(database: D
 
 def test_a_lease_of_a_run_that_lives_holds_though_it_lasts_longer_than_ours(database: Database) -> None:
     run = start(database, "retrain")
-    assert take(database, leases.owner_of(run), seconds=7200) == 1
+    assert take(database, runs.owner_of(run), seconds=7200) == 1
     assert take(database, "b", seconds=60) is None
 
 
@@ -130,7 +130,7 @@ def test_a_lost_lease_is_neither_renewed_nor_released(database: Database) -> Non
 def test_a_lease_that_never_was_is_not_renewed(database: Database) -> None:
     assert renew(database, 1) is False
     with reading(database.engine) as connection:
-        assert leases.lease_holder(connection, "retrain") == ("someone", "soon")
+        assert runs.lease_holder(connection, "retrain") == ("someone", "soon")
 
 
 def test_a_released_lease_is_free_at_once_and_its_fence_never_goes_back(database: Database) -> None:
@@ -223,7 +223,7 @@ def test_a_run_whose_last_sign_of_life_is_still_to_come_is_closed(database: Data
         at = database.stored(datetime.now(UTC) + timedelta(seconds=seconds))
         database.execute(f"UPDATE runs SET heartbeat_at = :at WHERE id = {run}", {"at": at})
     with writing(database.engine) as connection:
-        assert [run.id for run in attempts.mark_crashed(connection, 120)] == [ghost]
+        assert [run.id for run in runs.mark_crashed(connection, 120)] == [ghost]
     assert database.execute("SELECT id FROM runs WHERE status = 'running' ORDER BY id") == [(ahead_a_little,), (alive,)]
 
 
@@ -263,7 +263,7 @@ def test_a_run_whose_id_was_given_before_is_an_error_and_no_run_of_its_tick(post
 
 def note_missed(database: Database, tick: datetime) -> int:
     with writing(database.engine) as connection:
-        return attempts.note_ticks(connection, "score", [tick], Status.MISSED, "nobody_was_there", "a host")
+        return runs.note_ticks(connection, "score", [tick], Status.MISSED, "nobody_was_there", "a host")
 
 
 @pytest.mark.judge

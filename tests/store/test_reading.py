@@ -130,12 +130,12 @@ def test_what_is_added_by_columns_is_there(database: Database) -> None:
     frame = pd.DataFrame({"a": texts, "c": texts[::-1]}, dtype=object)
     frame["b"], frame["d"] = values, pd.arrays.IntegerArray(whole, np.arange(8) % 3 == 0)
     with writing(database.engine) as connection:
-        words = database_of(connection).words
+        own = database_of(connection)
         connection.execute(
             text("CREATE TEMPORARY TABLE added (a TEXT, b DOUBLE PRECISION, c TEXT, d BIGINT, n INTEGER)")
         )
         for rows in (1, 8):
-            database_of(connection).append_frame(connection, f"{words.temporary_schema}.added", frame[:rows])
+            database_of(connection).append_frame(connection, f"{own.temporary_schema}.added", frame[:rows])
         found = _by_the_driver(connection, "SELECT a, c, b, d FROM added")
     columns = [frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in frame]
     columns[3] = [None if value is None else int(value) for value in columns[3]]

@@ -23,7 +23,7 @@ from pima.errors import (
 )
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine
-from pima.store.postgresql.driver_errors import translated
+from pima.store.postgresql.errors import translated
 from pima.store.source_engine import make_source_engine, reading_source
 from tests.conftest import Database, insert_patients
 from tests.image.loopback_postgresql import Server, postgresql_on_loopback

@@ -10,9 +10,8 @@ from sqlalchemy import Connection, MetaData, event, inspect, text
 from pima.errors import SchemaAhead, SchemaBehind, SchemaDiffers, SchemaMissing, SchemaUnreleased, WrongConfiguration
 from pima.settings.sections import DatabaseSettings, HoldoutSettings
 from pima.store import schema
-from pima.store.database import database_of
 from pima.store.engine import make_engine, reading, writing
-from pima.store.installation import HoldoutRule, holdout_rule
+from pima.store.schema import HoldoutRule, holdout_rule
 from pima.store.tables import TABLES, with_features
 from tests.conftest import FEATURE_NAMES, HOLDOUT, PATIENCE_SECONDS, ROOT, SALT, Database
 
@@ -75,7 +74,14 @@ def _whole_tables() -> MetaData:
 
 
 def _finish(whole: MetaData, connection: Connection) -> None:
-    database_of(connection).finish_tables(whole.tables.values())
+    """What one database alone is told: of SQLite, that tables are strict and never give out an id twice."""
+    kind = connection.dialect.name
+    for table in whole.tables.values():
+        if kind == "sqlite":
+            table.kwargs["sqlite_strict"] = True
+            table.kwargs["sqlite_autoincrement"] = any(column.identity is not None for column in table.columns)
+        for index in table.indexes:
+            index.kwargs[f"{kind}_where"] = index.info.get("where")
 
 
 def _strict_tables(connection) -> list[tuple[str, int]]:

@@ -3,9 +3,8 @@
 from datetime import UTC, datetime
 
 from pima.store import registry
-from pima.store.declarations import as_stored
 from pima.store.engine import writing
-from pima.store.registry import Move, NewVersion
+from pima.store.registry import Move, NewVersion, as_stored
 from tests.conftest import FEATURES, Database
 
 

@@ -9,7 +9,7 @@ from pima.core.drift import MINIMUM_ROWS, Reference, Tally, night_figures, refer
 from pima.core.features import Feature, names_of
 from pima.core.validation import Validated
 from pima.core.watched import Watched
-from pima.store.tallies import KeptTally
+from pima.store.monitoring import KeptTally
 from pima.watch.night import night_so_far
 
 FEATURES = (

@@ -1,77 +1,340 @@
-"""PostgreSQL, as the store knows it."""
+"""PostgreSQL, as the store knows it: the URL of a server, the transactions on it, and its pieces of SQL.
 
-from pima.store.database import Database, Triggers, imported_when_called
-from pima.store.postgresql import triggers
-from pima.store.postgresql.constraints import constraints
-from pima.store.postgresql.driver_errors import contested, is_refusal, translated
-from pima.store.postgresql.engine import (
-    cursor,
-    insert_unless_there,
-    leave_no_trace,
-    make_engine,
-    stream,
-    without_time_limit,
-)
-from pima.store.postgresql.loading import (
-    draw_ids_above_given,
-    index_staged,
-    join_by_index,
-    lock_unless_held,
-    wait_for_other_loads,
-    waiting_a_moment,
-)
-from pima.store.postgresql.roles import make_roles, roles_out_of_reach
-from pima.store.postgresql.schema import (
-    columns,
-    fault_of_names,
-    fault_of_tables,
-    keep_patients,
-    wait_for_batches,
-    wait_for_other_migrations,
-)
-from pima.store.postgresql.tables import TYPES, finish_tables
-from pima.store.postgresql.url import place, require_sound_url
-from pima.store.postgresql.walking import few_ids
-from pima.store.postgresql.words import WORDS
+Each transaction says for itself what it depends on, whatever database and role default to.
+"""
 
-DATABASE = Database(
-    require_sound_url=require_sound_url,
-    place=place,
-    make_engine=make_engine,
-    snapshot={"isolation_level": "REPEATABLE READ"},
-    translated=translated,
-    contested=contested,
-    is_refusal=is_refusal,
-    insert_unless_there=insert_unless_there,
-    without_time_limit=without_time_limit,
-    cursor=cursor,
-    stream=stream,
-    read_columns=imported_when_called("pima.store.postgresql.reading", "read_columns"),
-    claim=imported_when_called("pima.store.postgresql.claiming", "claim"),
-    write_predictions=imported_when_called("pima.store.postgresql.predictions", "write_predictions"),
-    write_rejections=imported_when_called("pima.store.postgresql.predictions", "write_rejections"),
-    wait_for_other_loads=wait_for_other_loads,
-    waiting_a_moment=waiting_a_moment,
-    lock_unless_held=lock_unless_held,
-    append_frame=imported_when_called("pima.store.postgresql.copying", "append_frame"),
-    index_staged=index_staged,
-    join_by_index=join_by_index,
-    draw_ids_above_given=draw_ids_above_given,
-    leave_no_trace=leave_no_trace,
-    types=TYPES,
-    words=WORDS,
-    triggers=Triggers(make=triggers.make, fault=triggers.fault),
-    few_ids=few_ids,
-    columns=columns,
-    fault_of_names=fault_of_names,
-    fault_of_tables=fault_of_tables,
-    constraints=constraints,
-    wait_for_other_migrations=wait_for_other_migrations,
-    keep_patients=keep_patients,
-    wait_for_batches=wait_for_batches,
-    make_roles=make_roles,
-    roles_out_of_reach=roles_out_of_reach,
-    is_a_file=False,
-    has_one_writer=False,
-    finish_tables=finish_tables,
+from collections.abc import Generator, Mapping, Sequence
+from datetime import datetime
+from ipaddress import ip_address
+from itertools import pairwise, zip_longest
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, DateTime, Engine, Insert, Table, create_engine, event, text
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.engine import URL
+from sqlalchemy.types import TypeEngine
+
+from pima.core.identifiers import LARGEST_ID
+from pima.errors import WrongConfiguration
+from pima.settings.sections import DatabaseSettings
+from pima.store.engine import EXPECTED_OPTIONS, redacted
+from pima.store.postgresql import errors, loading, schema
+from pima.store.postgresql.values import take_all_values
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pima.store.predictions import Predictions, Rejections
+    from pima.store.queue import Batch
+
+
+def require_sound_url(url: URL, text: str) -> None:
+    """Raises WrongConfiguration where the URL was not read as it was meant, or has options that libpq does not know."""
+    # A part of the password would be taken for the host, the database or an option, and be shown.
+    if text.count("@") > 1 or "@" in (url.database or ""):
+        expected = "%40 for an @ and %2F for a / in a name or password"
+        raise WrongConfiguration(what="the database URL has an @ in an unexpected place", expected=expected)
+    if url.query and not _libpq_options().keys() >= url.query.keys():
+        raise WrongConfiguration(what="the database URL has an unknown option", expected=EXPECTED_OPTIONS)
+
+
+_PLACES = (
+    "service",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "options",
+    "target_session_attrs",
+    "client_encoding",
 )
+
+
+def place(url: URL) -> Mapping[str, str]:
+    """Whatever decides what a name means there, of the URL and of the environment where that is silent; no secret.
+
+    The role does, too: its rights, and the schemas that it looks in.
+    """
+    said = {"host": url.host, "port": str(url.port or ""), "dbname": url.database, "user": url.username}
+    given = _libpq_options() | {name: value for name, value in said.items() if value} | _asked(url)
+    return {name: given[name] for name in _PLACES if given.get(name)}
+
+
+def require_verified_tls(url: URL) -> None:
+    """Patients' data go to a server that has proved who it is, or to this very machine."""
+    asked = _asked(url)
+    defaults = {name: value for name, value in _libpq_options().items() if value}
+    given = defaults | ({"host": url.host} if url.host else {}) | asked
+    # Where an entry has a hostaddr libpq goes there, whatever the host is called.
+    entries = zip_longest(given.get("hostaddr", "").split(","), given.get("host", "").split(","), fillvalue="")
+    is_here = all(_is_here(address or host) for address, host in entries)
+    # A service file may name any server, and any sslmode but against the URL's own.
+    is_verified = "service" not in given and (is_here or given.get("sslmode") == "verify-full")
+    if is_verified or asked.get("sslmode") == "verify-full":
+        return
+    what = f"the server of {redacted(url)} is on another machine, and its URL does not ask it to prove who it is"
+    expected = "?sslmode=verify-full in the URL, or database.allow_unverified_tls = true for a trusted network"
+    raise WrongConfiguration(what=what, expected=expected)
+
+
+def _asked(url: URL) -> dict[str, str]:
+    return {name: ",".join([value] if isinstance(value, str) else value) for name, value in url.query.items()}
+
+
+def _libpq_options() -> dict[str, str]:
+    """The driver's options and what it takes where the URL is silent: PGHOST, PGSERVICE and their like, or nothing."""
+    from psycopg.pq import Conninfo
+
+    return {option.keyword.decode(): (option.val or b"").decode() for option in Conninfo.get_defaults()}
+
+
+def _is_here(host: str) -> bool:
+    if not host or host.startswith(("/", "@")):  # a socket's folder, or its abstract name
+        return True
+    name = host.lower().partition(":")[0] if host.count(":") == 1 else host.lower()  # host:port, as SQLAlchemy has it
+    try:
+        return name == "localhost" or ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+# A server that has vanished without a word (a machine switched off, a firewall that forgot) is given up after a minute.
+# One that is frozen still acknowledges what it is sent, and is waited for; a stop is obeyed all the same.
+_VANISHED = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+# A pool that gives each transaction another server session would not find a prepared statement there. Nothing is lost:
+# a batch is few statements, each of them long.
+_UNPREPARED = {"prepare_threshold": None}
+# Under another encoding a name can't be written, and under SQL_ASCII texts are read as bytes. PgBouncer knows this one.
+_UTF8 = {"client_encoding": "utf8"}
+# What a database or a role may set otherwise, and what then comes of it: the driver reads times in this style alone, a
+# float's text lacks digits, a type's name comes in quotes, and a row that was scored before ends the session. What else
+# a setting can change is not relied on: no backslash in a literal, no interval, no literal bytes.
+_MEANINGS = {
+    "DateStyle": "ISO",
+    "extra_float_digits": "1",
+    "quote_all_identifiers": "off",
+    "exit_on_error": "off",
+}
+
+# The versions since which a server has the setting; a source's may be older than pima's own.
+_IDLE_SESSION_TIMEOUT = 140_000
+_TRANSACTION_TIMEOUT = 170_000
+
+
+def make_engine(url: URL, settings: DatabaseSettings) -> Engine:
+    """An engine whose transactions have their limits from their own BEGIN, also behind a pool of connections."""
+    if not settings.allow_unverified_tls:
+        require_verified_tls(url)
+    ours = {"connect_timeout": settings.connect_timeout_seconds, "application_name": "pima", **_VANISHED, **_UTF8}
+    unsaid = {name: value for name, value in ours.items() if name not in url.query}
+    # Said by the driver's BEGIN, and so for SQLAlchemy's first questions too. A snapshot of the whole transaction would
+    # hide what others committed while a statement waited for their lock, and fail on rows that they changed.
+    engine = create_engine(
+        url, hide_parameters=True, pool_size=2, connect_args=unsaid | _UNPREPARED, isolation_level="READ COMMITTED"
+    )
+    # SET LOCAL in each transaction: start-up options fail through PgBouncer, a session's SET leaks to its next user.
+    local = _MEANINGS | {
+        "statement_timeout": f"{settings.statement_timeout_seconds}s",
+        "lock_timeout": f"{settings.lock_timeout_seconds}s",
+        "idle_in_transaction_session_timeout": f"{settings.idle_in_transaction_timeout_seconds}s",
+    }
+    said = ";".join(f"SET LOCAL {name} = '{value}'" for name, value in local.items())
+    event.listen(engine, "connect", _stay_connected)
+    event.listen(engine, "connect", lambda connection, _record: take_all_values(connection))
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("pima_writes", True)
+        # A statement has its limit, and so has a pause between two; a batch of many has none.
+        unlimited = ";SET LOCAL transaction_timeout = 0" if _knows(connection, _TRANSACTION_TIMEOUT) else ""
+        connection.exec_driver_sql(f"SET TRANSACTION READ {'WRITE' if writes else 'ONLY'};{said}{unlimited}")
+
+    return engine
+
+
+def _stay_connected(connection: Any, _record: Any) -> None:
+    """A fit pauses for longer than a server may let a session be idle. Behind a pool the setting stays with the pool's
+    own session, which it keeps from being ended, too."""
+    if connection.info.server_version < _IDLE_SESSION_TIMEOUT:
+        return
+    # Without a transaction around it: one way to the server instead of three.
+    connection.autocommit = True
+    connection.execute("SET idle_session_timeout = 0")
+    connection.autocommit = False
+
+
+def _knows(connection: Connection, since: int) -> bool:
+    session: Any = connection.connection.dbapi_connection
+    known: bool = session.info.server_version >= since
+    return known
+
+
+def cursor(connection: Connection) -> Any:
+    """The driver's tuples, from binary values: SQLAlchemy's row objects cost more than reading a row."""
+    return connection.connection.cursor(binary=True)
+
+
+def stream(connection: Connection) -> Any:
+    """The driver's tuples, fetched from the server block by block."""
+    return connection.connection.cursor("pima_stream", binary=True)
+
+
+# Looking through all patients for what is rare there, with several of the server's processes: PostgreSQL lets one
+# process alone read for a statement that writes, and divides no merge of two indexes well. Ranges of ids it hands out,
+# each whole to one process.
+_RANGES = 8
+_FEW = 5_000
+# Handing ranges out costs nothing, and none of them is divided again. How many processes there may be, the server says.
+_HAND_OUT = """
+    SET LOCAL parallel_setup_cost = 0; SET LOCAL parallel_tuple_cost = 0;
+    SET LOCAL min_parallel_table_scan_size = '1TB'; SET LOCAL min_parallel_index_scan_size = '1TB'"""
+
+
+def few_ids(connection: Connection, condition: str) -> list[int] | None:
+    """The ids of the patients `p` that meet a condition; None where they are many.
+
+    In it {within} becomes a further condition of the predictions `d`, which ids those can have.
+    """
+    connection.exec_driver_sql(_HAND_OUT)
+    found = " UNION ALL ".join(_in_range(condition, *ids) for ids in pairwise(_cuts(connection)))
+    some = connection.scalars(text(f"SELECT id FROM ({found}) AS found LIMIT {_FEW + 1}")).all()
+    return None if len(some) > _FEW else list(some)
+
+
+def _cuts(connection: Connection) -> list[int]:
+    """Ids at which each range begins, and at which the last one ends."""
+    lowest, end = connection.execute(text("SELECT coalesce(min(id), 0), coalesce(max(id), 0) + 1 FROM patients")).one()
+    return [lowest + (end - lowest) * n // _RANGES for n in range(_RANGES + 1)]
+
+
+def _in_range(condition: str, first: int, end: int) -> str:
+    within = f"AND {{0}} >= {first} AND {{0}} < {end}"
+    of_predictions = condition.format(within=within.format("d.patient_id"))
+    return f"SELECT p.id FROM patients p WHERE {of_predictions} {within.format('p.id')}"
+
+
+class PostgreSQL:
+    """PostgreSQL, as `pima.store.database.Database` says it."""
+
+    is_a_file = False
+    has_one_writer = False
+    snapshot: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ"}
+    require_sound_url = staticmethod(require_sound_url)
+    place = staticmethod(place)
+    make_engine = staticmethod(make_engine)
+    translated = staticmethod(errors.translated)
+    contested = staticmethod(errors.contested)
+    is_refusal = staticmethod(errors.is_refusal)
+    join_by_index = staticmethod(loading.join_by_index)
+
+    def without_time_limit(self, connection: Connection) -> None:
+        """Lift the limit until the transaction ends."""
+        connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+
+    def ask_constraints_at_once(self, connection: Connection) -> None:
+        connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
+
+    def leave_no_trace(self, _engine: Engine) -> None:
+        """Nothing: what a server does with dead rows is its owner's business, and takes longer than a person waits."""
+
+    id = "BIGINT"
+    real = "DOUBLE PRECISION"
+    key = 'TEXT COLLATE "C"'
+    timestamp: TypeEngine[Any] = DateTime(timezone=True)
+    json: TypeEngine[Any] = JSONB()
+
+    def stored_moment(self, moment: datetime) -> datetime:
+        return moment
+
+    def stored_document(self, document: Any) -> Any:
+        return document
+
+    id_in_range = f"id > 0 AND id <= {LARGEST_ID}"
+    source_is_name = "source ~ '^[a-z][a-z0-9_]*$' AND length(source) <= 30"
+    source_key_in_range = "(source IS NULL) = (source_key IS NULL) AND octet_length(source_key) BETWEEN 1 AND 200"
+    person_key_in_range = "octet_length(person_key) BETWEEN 1 AND 200"
+    next_version = "nextval('patient_version')"
+
+    now = "clock_timestamp()"
+    in_seconds = "clock_timestamp() + make_interval(secs => :seconds)"
+    labelled_at_milliseconds = "CAST(floor(EXTRACT(EPOCH FROM labelled_at) * 1000) AS BIGINT)"
+    moment_of_milliseconds = "to_timestamp({} / 1000.0)"
+    parameter = "%s"
+    differs = "IS DISTINCT FROM"
+    temporary_schema = "pg_temp"
+    next_id = "nextval((SELECT CAST(pg_get_serial_sequence('patients', 'id') AS regclass)))"
+    last_version = "SELECT pg_sequence_last_value('patient_version')"
+    # By the locks and not by the snapshot, which has those of all databases of the server, and no savepoints.
+    first_writer = """
+        SELECT CAST(CAST(number AS text) AS bigint) FROM (
+            SELECT own.transactionid AS number
+            FROM pg_locks own JOIN pg_locks held USING (virtualtransaction)
+            WHERE own.locktype = 'transactionid' AND own.mode = 'ExclusiveLock'
+                AND held.relation = to_regclass('patients') AND held.mode = 'RowExclusiveLock' AND held.granted
+                AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            UNION ALL SELECT CAST(pg_snapshot_xmax(pg_current_snapshot()) AS xid)
+        ) AS writers
+        ORDER BY age(number) DESC LIMIT 1"""
+    came_before_writer = "age(k.xmin) > age(CAST(CAST(:writer AS text) AS xid))"
+    sources_of_run = "jsonb_array_elements(runs.counts -> 'sources') AS item(value)"
+    keeps_deleted = (
+        "the server's files and statistics until VACUUM and ANALYZE have been over the tables, its WAL, archives of it,"
+        " and standbys"
+    )
+
+    # What needs numpy is imported when it is called: whoever finds the queue empty does not pay for that import.
+
+    def claim(self, connection: Connection, names: tuple[str, ...], after: int, rows: int) -> "Batch":
+        from pima.store.postgresql.scoring import claim
+
+        return claim(connection, names, after, rows)
+
+    def write_predictions(
+        self, connection: Connection, made: "Predictions", model_version: int, run_id: int, threshold: float
+    ) -> int:
+        from pima.store.postgresql.scoring import write_predictions
+
+        return write_predictions(connection, made, model_version, run_id, threshold)
+
+    def write_rejections(self, connection: Connection, rejected: "Rejections", run_id: int) -> None:
+        from pima.store.postgresql.scoring import write_rejections
+
+        write_rejections(connection, rejected, run_id)
+
+    def read_columns(
+        self, connection: Connection, statement: str, parameters: Sequence[Any], rows: int, exact: int = 0
+    ) -> Generator[list["pd.Series"]]:
+        from pima.store.postgresql.reading import read_columns
+
+        return read_columns(connection, statement, parameters, rows, exact)
+
+    def append_frame(self, connection: Connection, table: str, frame: "pd.DataFrame") -> None:
+        from pima.store.postgresql.copying import append_frame
+
+        append_frame(connection, table, frame)
+
+    few_ids = staticmethod(few_ids)
+    cursor = staticmethod(cursor)
+    stream = staticmethod(stream)
+    index_staged = staticmethod(loading.index_staged)
+    wait_for_other_loads = staticmethod(loading.wait_for_other_loads)
+    waiting_a_moment = staticmethod(loading.waiting_a_moment)
+    lock_unless_held = staticmethod(loading.lock_unless_held)
+    draw_ids_above_given = staticmethod(loading.draw_ids_above_given)
+
+    def insert_unless_there(self, table: Table, unique: Sequence[str]) -> Insert:
+        return insert(table).on_conflict_do_nothing(index_elements=unique)
+
+    has_revisions = staticmethod(schema.has_revisions)
+    columns = staticmethod(schema.columns)
+    constraints = staticmethod(schema.constraints)
+    fault_of_names = staticmethod(schema.fault_of_names)
+    fault_of_tables = staticmethod(schema.fault_of_tables)
+    fault_of_triggers = staticmethod(schema.fault_of_triggers)
+    make_triggers = staticmethod(schema.make_triggers)
+    wait_for_other_migrations = staticmethod(schema.wait_for_other_migrations)
+    keep_rows = staticmethod(schema.keep_rows)
+    knows_roles = True
+    roles_out_of_reach = staticmethod(schema.roles_out_of_reach)
+    make_roles = staticmethod(schema.make_roles)

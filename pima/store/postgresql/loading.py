@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from pima.core.identifiers import LARGEST_GIVEN_ID, LARGEST_ID
-from pima.store.postgresql.driver_errors import contested
+from pima.store.postgresql.errors import contested
 
 # Any number that no other software on the server uses: "load" in ASCII.
 _LOAD_LOCK = 0x6C6F6164

@@ -16,7 +16,7 @@ from psycopg.types.string import ByteaBinaryLoader
 from sqlalchemy import Connection
 
 from pima.core.arrays import BoolArray, Float64Array, Int64Array
-from pima.store.postgresql.engine import cursor, stream
+from pima.store.postgresql.database import cursor, stream
 
 _COUNT_BYTES, _TYPE_BYTES, _LENGTH_BYTES = 4, 4, 4
 """A row is a count of fields, and then of each field its type, its length, below 0 where it is NULL, and its bytes."""

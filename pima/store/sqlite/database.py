@@ -1,75 +1,287 @@
-"""SQLite, as the store knows it."""
+"""SQLite, as the store knows it: which URLs name a file, the transactions on it, the driver's errors, and its pieces of
+SQL."""
 
-from pima.store.database import Database, Triggers, imported_when_called
-from pima.store.sqlite import triggers
-from pima.store.sqlite.constraints import constraints
-from pima.store.sqlite.driver_errors import contested, is_refusal, translated
-from pima.store.sqlite.engine import (
-    cursor,
-    insert_unless_there,
-    leave_no_trace,
-    make_engine,
-    place,
-    require_sound_url,
-    without_time_limit,
-)
-from pima.store.sqlite.loading import (
-    draw_ids_above_given,
-    index_staged,
-    join_by_index,
-    lock_unless_held,
-    wait_for_other_loads,
-    waiting_a_moment,
-)
-from pima.store.sqlite.schema import (
-    columns,
-    fault_of_names,
-    fault_of_tables,
-    keep_patients,
-    wait_for_batches,
-    wait_for_other_migrations,
-)
-from pima.store.sqlite.tables import TYPES, finish_tables
-from pima.store.sqlite.words import WORDS
+import json
+import re
+import sqlite3
+from collections.abc import Generator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-DATABASE = Database(
-    require_sound_url=require_sound_url,
-    place=place,
-    make_engine=make_engine,
-    snapshot={},
-    translated=translated,
-    contested=contested,
-    is_refusal=is_refusal,
-    insert_unless_there=insert_unless_there,
-    without_time_limit=without_time_limit,
-    cursor=cursor,
-    stream=cursor,
-    read_columns=imported_when_called("pima.store.sqlite.reading", "read_columns"),
-    claim=imported_when_called("pima.store.sqlite.claiming", "claim"),
-    write_predictions=imported_when_called("pima.store.sqlite.predictions", "write_predictions"),
-    write_rejections=imported_when_called("pima.store.sqlite.predictions", "write_rejections"),
-    wait_for_other_loads=wait_for_other_loads,
-    waiting_a_moment=waiting_a_moment,
-    lock_unless_held=lock_unless_held,
-    append_frame=imported_when_called("pima.store.sqlite.reading", "append_frame"),
-    index_staged=index_staged,
-    join_by_index=join_by_index,
-    draw_ids_above_given=draw_ids_above_given,
-    leave_no_trace=leave_no_trace,
-    types=TYPES,
-    words=WORDS,
-    triggers=Triggers(make=triggers.make, fault=triggers.fault),
-    few_ids=None,
-    columns=columns,
-    fault_of_names=fault_of_names,
-    fault_of_tables=fault_of_tables,
-    constraints=constraints,
-    wait_for_other_migrations=wait_for_other_migrations,
-    keep_patients=keep_patients,
-    wait_for_batches=wait_for_batches,
-    make_roles=None,
-    roles_out_of_reach=lambda _: [],
-    is_a_file=True,
-    has_one_writer=True,
-    finish_tables=finish_tables,
+from sqlalchemy import Connection, Engine, Insert, Table, Text, create_engine, event
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine import URL
+from sqlalchemy.types import TypeEngine
+
+from pima.errors import (
+    DatabaseBusy,
+    DatabaseDamaged,
+    DatabaseFailed,
+    DatabaseFull,
+    DatabaseUnusable,
+    PimaError,
+    WrongConfiguration,
 )
+from pima.settings.sections import DatabaseSettings
+from pima.store.engine import EXPECTED_OPTIONS, EXPECTED_URL, redacted
+from pima.store.sqlite import loading, schema
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pima.store.predictions import Predictions, Rejections
+    from pima.store.queue import Batch
+
+_OLDEST = (3, 38, 0)
+
+
+def require_sound_url(url: URL, _text: str) -> None:
+    """Raises WrongConfiguration where the URL names no file, or has options."""
+    if url.database in (None, "", ":memory:"):
+        raise WrongConfiguration(what="the database URL names no file", expected=EXPECTED_URL)
+    if url.query:
+        what = "the database URL has options behind a question mark"
+        raise WrongConfiguration(what=what, expected=EXPECTED_OPTIONS)
+
+
+def make_engine(url: URL, settings: DatabaseSettings) -> Engine:
+    """An engine that begins its transactions itself, since the driver would begin them too late."""
+    if sqlite3.sqlite_version_info < _OLDEST:
+        expected = "SQLite 3.38 or later in this Python"
+        raise WrongConfiguration(what=f"SQLite {sqlite3.sqlite_version} is too old", expected=expected)
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        connect_args={"timeout": settings.lock_timeout_seconds, "check_same_thread": False},
+    )
+
+    # The rollback journal stays: WAL in SQLite 3.7.0 to 3.51.2 can corrupt the file.
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself; `begin` below does
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("pima_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+# A driver's error -> one of ours: the code's name. Its text is dropped, since it can hold a value.
+
+# Primary codes of https://sqlite.org/rescode.html: Python has no name for some of the extended ones.
+_NAMES = {
+    3: "SQLITE_PERM",
+    5: "SQLITE_BUSY",
+    6: "SQLITE_LOCKED",
+    8: "SQLITE_READONLY",
+    11: "SQLITE_CORRUPT",
+    13: "SQLITE_FULL",
+    14: "SQLITE_CANTOPEN",
+    15: "SQLITE_PROTOCOL",
+    17: "SQLITE_SCHEMA",
+    19: "SQLITE_CONSTRAINT",
+    23: "SQLITE_AUTH",
+    26: "SQLITE_NOTADB",
+}
+_BUSY = {
+    "SQLITE_BUSY": "a lock on the file that another process holds, for longer than the time limit",
+    "SQLITE_LOCKED": "a table that is being read is to be changed",
+    "SQLITE_PROTOCOL": "others come and go in the file too fast",
+    "SQLITE_SCHEMA": "another process changed the tables meanwhile",
+}
+_IOERR_WRITE = 778
+"""An extended code: where a file's size is limited, or no more than a part of a page found room."""
+
+
+# SQLite's own sentences, which name columns and no values; a CHECK's has its text, and a trigger's whatever it says.
+_BROKEN_BY = re.compile(r"(?:UNIQUE|NOT NULL) constraint failed: (\w+\.\w+(?:, \w+\.\w+)*)")
+_COLUMNS_NAMED = {
+    sqlite3.SQLITE_CONSTRAINT_UNIQUE,
+    sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
+    sqlite3.SQLITE_CONSTRAINT_NOTNULL,
+}
+
+
+def translated(error: BaseException | None, url: URL) -> PimaError:
+    """Make one of our errors of sqlite3's."""
+    code = getattr(error, "sqlite_errorcode", None)
+    name = (
+        type(error).__name__
+        if code is None
+        else _NAMES.get(code & 0xFF, getattr(error, "sqlite_errorname", "an error"))
+    )
+    if code is None and "Could not decode to UTF-8" in str(error):
+        return DatabaseFailed(what="a text is not UTF-8", expected="texts in UTF-8")
+    if name == "SQLITE_FULL" or code == _IOERR_WRITE:
+        return DatabaseFull(what=name)
+    if name == "SQLITE_CORRUPT":
+        return DatabaseDamaged(what=name)
+    named = _BROKEN_BY.fullmatch(str(error)) if code in _COLUMNS_NAMED else None
+    what = f"SQLite says {name}" + (f" of {named[1]}" if named else "")
+    if name in _BUSY:
+        return DatabaseBusy(what=f"{_BUSY[name]}; {what}")
+    if name in ("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_AUTH", "SQLITE_PERM"):
+        expected = "a SQLite file that this process may read and write, in a folder where it may too"
+        if name == "SQLITE_NOTADB":
+            expected += "; where it was one, it is damaged: restore a backup (docs/operations.md)"
+        return DatabaseUnusable(what=what, expected=expected, url=redacted(url))
+    return DatabaseFailed(what=what)
+
+
+class SQLite:
+    """SQLite, as `pima.store.database.Database` says it."""
+
+    is_a_file = True
+    has_one_writer = True
+    snapshot: Mapping[str, Any] = {}
+    require_sound_url = staticmethod(require_sound_url)
+    make_engine = staticmethod(make_engine)
+    translated = staticmethod(translated)
+    join_by_index = staticmethod(loading.join_by_index)
+
+    def place(self, url: URL) -> Mapping[str, str]:
+        """The file, wherever a relative path or a link leads by now."""
+        return {"file": str(Path(url.database or "").resolve())}
+
+    def contested(self, _error: BaseException | None) -> str | None:
+        """Nothing: there is one writer at a time."""
+        return None
+
+    def is_refusal(self, error: BaseException | None) -> bool:
+        """A constraint, or RAISE in a trigger, which says the same."""
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CONSTRAINT
+
+    def without_time_limit(self, _connection: Connection) -> None:
+        """No statement has a limit here."""
+
+    def ask_constraints_at_once(self, connection: Connection) -> None:
+        connection.exec_driver_sql("PRAGMA defer_foreign_keys = OFF")
+
+    def leave_no_trace(self, engine: Engine) -> None:
+        """Make the file anew: what is deleted stays in free pages else, and what was replaced before, too."""
+        connection = engine.raw_connection()
+        try:
+            connection.cursor().execute("VACUUM")
+            # Where somebody has given the file a write-ahead log, all of that stands beside the file until it is moved.
+            (is_busy, _, _) = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            connection.close()
+        if is_busy:
+            raise DatabaseBusy(what="another process reads the file as it was before, by its write-ahead log")
+
+    # STRICT tables know INTEGER, REAL, TEXT and BLOB only.
+    id = "INTEGER"
+    real = "REAL"
+    key = "TEXT"
+    timestamp: TypeEngine[Any] = Text()
+    json: TypeEngine[Any] = Text()
+
+    def stored_moment(self, moment: datetime) -> str:
+        """ISO 8601 with milliseconds and a Z, which sorts by time."""
+        return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def stored_document(self, document: Any) -> str:
+        return json.dumps(document, sort_keys=True)
+
+    # A given id moves the counter, so a trigger holds the upper bound.
+    id_in_range = "id > 0"
+    source_is_name = "source GLOB '[a-z]*' AND source NOT GLOB '*[^a-z0-9_]*' AND length(source) <= 30"
+    source_key_in_range = (
+        "(source IS NULL) = (source_key IS NULL) AND length(CAST(source_key AS BLOB)) BETWEEN 1 AND 200"
+    )
+    person_key_in_range = "length(CAST(person_key AS BLOB)) BETWEEN 1 AND 200"
+    next_version = "0"
+
+    now = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+    in_seconds = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now', :seconds || ' seconds')"
+    labelled_at_milliseconds = (
+        "CAST(strftime('%s', labelled_at) AS INTEGER) * 1000 + CAST(substr(labelled_at, 21, 3) AS INTEGER)"
+    )
+    moment_of_milliseconds = "strftime('%Y-%m-%dT%H:%M:%fZ', {} / 1000.0, 'unixepoch')"
+    parameter = "?"
+    differs = "IS NOT"
+    temporary_schema = "temp"
+    next_id = "NULL"
+    last_version = "SELECT last FROM patient_version_counter"
+    # Of two writers one waits, so that versions tell it all.
+    first_writer = "SELECT 0"
+    came_before_writer = ":writer = 0"
+    sources_of_run = "json_each(runs.counts, '$.sources') AS item"
+    keeps_deleted = "blocks that the disk has freed, of this file, of its journals and of temporary files"
+
+    # What needs numpy is imported when it is called: whoever finds the queue empty does not pay for that import.
+
+    def claim(self, connection: Connection, names: tuple[str, ...], after: int, rows: int) -> "Batch":
+        from pima.store.sqlite.scoring import claim
+
+        return claim(connection, names, after, rows)
+
+    def write_predictions(
+        self, connection: Connection, made: "Predictions", model_version: int, run_id: int, threshold: float
+    ) -> int:
+        from pima.store.sqlite.scoring import write_predictions
+
+        return write_predictions(connection, made, model_version, run_id, threshold)
+
+    def write_rejections(self, connection: Connection, rejected: "Rejections", run_id: int) -> None:
+        from pima.store.sqlite.scoring import write_rejections
+
+        write_rejections(connection, rejected, run_id)
+
+    def read_columns(
+        self, connection: Connection, statement: str, parameters: Sequence[Any], rows: int, exact: int = 0
+    ) -> Generator[list["pd.Series"]]:
+        from pima.store.sqlite.reading import read_columns
+
+        return read_columns(connection, statement, parameters, rows, exact)
+
+    def append_frame(self, connection: Connection, table: str, frame: "pd.DataFrame") -> None:
+        from pima.store.sqlite.reading import append_frame
+
+        append_frame(connection, table, frame)
+
+    def few_ids(self, _connection: Connection, _condition: str) -> list[int] | None:
+        """Nothing finds them sooner."""
+        return None
+
+    def cursor(self, connection: Connection) -> Any:
+        """The driver's tuples: SQLAlchemy's row objects cost more than reading a row."""
+        return connection.connection.cursor()
+
+    stream = cursor
+    index_staged = staticmethod(loading.index_staged)
+    wait_for_other_loads = staticmethod(loading.wait_for_other_loads)
+    waiting_a_moment = staticmethod(loading.waiting_a_moment)
+    lock_unless_held = staticmethod(loading.lock_unless_held)
+    draw_ids_above_given = staticmethod(loading.draw_ids_above_given)
+
+    def insert_unless_there(self, table: Table, unique: Sequence[str]) -> Insert:
+        return insert(table).on_conflict_do_nothing(index_elements=unique)
+
+    columns = staticmethod(schema.columns)
+    constraints = staticmethod(schema.constraints)
+    fault_of_names = staticmethod(schema.fault_of_names)
+    fault_of_tables = staticmethod(schema.fault_of_tables)
+    fault_of_triggers = staticmethod(schema.fault_of_triggers)
+    make_triggers = staticmethod(schema.make_triggers)
+    knows_roles = False
+
+    def has_revisions(self, connection: Connection) -> bool:
+        found = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE name = 'alembic_version'")
+        return found.first() is not None
+
+    def wait_for_other_migrations(self, _connection: Connection) -> None:
+        """BEGIN IMMEDIATE has waited for the write lock."""
+
+    def keep_rows(self, _connection: Connection) -> None:
+        """The write lock keeps writers away, and readers see what was there before."""
+
+    def roles_out_of_reach(self, _connection: Connection) -> list[str]:
+        return []
+
+    def make_roles(self, _connection: Connection, _features: tuple[str, ...]) -> list[str]:
+        return []

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from pima.model.libraries import quiet_native_code
+from pima.logs import quiet_native_code
 from tests.bench.accuracy import pictures, report
 from tests.bench.accuracy.aside import curve_shuffles, measured_aside
 from tests.bench.accuracy.candidates import AS_WRITTEN, HONEST, Candidate, article, ours

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pima.model.libraries import quiet_native_code
+from pima.logs import quiet_native_code
 from tests.bench.accuracy.candidates import AS_WRITTEN, Candidate, article, ours
 from tests.bench.accuracy.folds import crossvalidate, on_the_articles_split, warm_up
 from tests.bench.accuracy.judgement import Figures, judge

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from pima.core.arrays import Float64Array
-from pima.model.libraries import quiet_native_code
+from pima.logs import quiet_native_code
 from pima.model.recipes import RECIPES, Article, recipe_for
 from pima.settings.reading import SHIPPED, read_settings
 from tests.bench.accuracy.shipped import Rows

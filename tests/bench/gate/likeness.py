@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from pima.core.arrays import Float32Array, Float64Array, Int8Array
-from pima.model.libraries import quiet_native_code
+from pima.logs import quiet_native_code
 from pima.model.recipes import Article, FiveSeeds, recipe_for
 from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK, fit_ensemble

@@ -3,7 +3,7 @@
 import numpy as np
 
 from pima.core.arrays import Float64Array
-from pima.model.libraries import quiet_native_code
+from pima.logs import quiet_native_code
 from pima.model.recipes import recipe_for
 from tests.bench.accuracy.peers import (
     BOOSTING,

@@ -11,7 +11,7 @@ from pima.core.validation import MISSING, OUT_OF_RANGE, UNKNOWN_CODE, Measuremen
 from pima.errors import WrongConfiguration
 from pima.settings.reading import SHIPPED, declared, read_declaration, read_settings
 from pima.settings.sections import Settings
-from pima.store.declarations import as_declaration, as_stored
+from pima.store.registry import as_declaration, as_stored
 from tests.jobs.declared import DECLARED, configuration, declaration
 
 

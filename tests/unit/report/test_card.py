@@ -22,8 +22,7 @@ from pima.report.version_facts import (
     changes,
     input_of,
 )
-from pima.store.declarations import as_stored
-from pima.store.registry import VersionSummary
+from pima.store.registry import VersionSummary, as_stored
 from tests.conftest import FEATURES
 
 SLOPE = ComparedFigure("calibration slope", Figure(0.6, 0.4, 0.9), Figure(1.0, 0.8, 1.2))

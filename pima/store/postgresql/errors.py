@@ -14,7 +14,7 @@ from pima.errors import (
     PimaError,
     RightMissing,
 )
-from pima.store.urls import redacted
+from pima.store.engine import redacted
 
 # PL/pgSQL's RAISE, in the server's source.
 _RAISED_BY_A_FUNCTION = "exec_stmt_raise"
@@ -43,7 +43,7 @@ _UNUSABLE = ("28", "3D", "42501")
 
 
 def translated(error: BaseException | None, url: URL) -> PimaError:
-    """What psycopg's error is called here."""
+    """Make one of our errors of psycopg's."""
     state = getattr(error, "sqlstate", None)
     diagnostics = getattr(error, "diag", None)
     what = f"{type(error).__name__} (SQLSTATE {state or 'none'})"
@@ -93,7 +93,7 @@ _OURS = {
 
 
 def contested(error: BaseException | None) -> str | None:
-    """What another transaction does to the same rows."""
+    """Say what another transaction does to the same rows."""
     state = str(getattr(error, "sqlstate", None))
     if state == "23505" and getattr(getattr(error, "diag", None), "constraint_name", None) in _OURS:
         return "another transaction has just written one of the same id or key"
@@ -121,7 +121,7 @@ def _refused_object(diagnostics: object) -> str:
 
 
 class _Known(NamedTuple):
-    """What libpq or the server says before there is a session."""
+    """An error that libpq or the server gives before there is a session."""
 
     words: str
     """A regular expression for their fixed words: such an error has no SQLSTATE."""

@@ -1,0 +1,82 @@
+-- What schema.py asks PostgreSQL's catalogue. By pg_catalog, since information_schema shows only what the role has
+-- rights on.
+
+-- name: schema_of_patients
+-- Where the tables are, in quotes where it needs them. It need not be the current schema: somebody may have made one
+-- that comes first.
+SELECT quote_ident(n.nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid = to_regclass('patients');
+
+-- name: revisions
+-- Alembic's table; NULL where there is none. In a schema that this role may not use nothing is found by name, as if it
+-- were not there; the cast tells (42501).
+SELECT coalesce(to_regclass('alembic_version'), (
+    SELECT CAST(quote_ident(n.nspname) || '.alembic_version' AS regclass)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relname = 'scoring_queue' AND NOT has_schema_privilege(n.oid, 'USAGE') LIMIT 1));
+
+-- name: columns
+-- Each column of the tables that an unqualified name means here, and its type.
+SELECT c.relname || '.' || a.attname,
+    format_type(a.atttypid, a.atttypmod)
+        || coalesce(' collate "' || lower(o.collname) || '"', '')
+        || CASE WHEN a.attgenerated <> '' THEN ', computed' ELSE '' END
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid
+    LEFT JOIN pg_collation o ON o.oid = a.attcollation AND o.oid <> t.typcollation
+WHERE c.relkind IN ('r', 'p') AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
+    AND a.attnum > 0 AND NOT a.attisdropped;
+
+-- name: elsewhere
+-- Tables and views that an unqualified name means here and that are in another schema than patients.
+SELECT c.relname AS name, quote_ident(cn.nspname) AS here, quote_ident(pn.nspname) AS there
+FROM pg_class p JOIN pg_namespace pn ON pn.oid = p.relnamespace
+    CROSS JOIN pg_class c JOIN pg_namespace cn ON cn.oid = c.relnamespace
+WHERE p.oid = to_regclass('patients') AND c.relname = ANY(:names)
+    AND c.relkind NOT IN ('i', 't') AND pg_table_is_visible(c.oid) AND c.relnamespace <> p.relnamespace
+ORDER BY c.relname LIMIT 1;
+
+-- name: tables
+-- What makes a table more, or less, than its own rows; of triggers the BEFORE triggers of rows, by tgtype.
+SELECT c.relname, c.relrowsecurity, c.relhasrules, c.relpersistence = 'u' AS is_unlogged,
+    EXISTS (SELECT 1 FROM pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent)) AS inherits,
+    EXISTS (SELECT 1 FROM pg_subscription_rel s WHERE s.srrelid = c.oid) AS is_subscribed,
+    CASE WHEN c.relname <> 'patients' THEN (
+        SELECT min(t.tgname) FROM pg_trigger t
+        WHERE t.tgrelid = c.oid AND t.tgtype & 3 = 3 AND t.tgenabled <> 'D') END AS before
+FROM pg_class c
+WHERE c.relkind IN ('r', 'p') AND c.relname = ANY(:tables) AND pg_table_is_visible(c.oid)
+ORDER BY c.relname;
+
+-- name: constraints
+-- Keys, conditions and indexes that hold, and what views read. A key that is deferrable has that in its text, and is
+-- none that ON CONFLICT can name.
+WITH ours AS (
+    SELECT oid, relname, relkind FROM pg_class
+    WHERE relname = ANY(:names) AND relkind IN ('r', 'p', 'v') AND pg_table_is_visible(oid))
+SELECT o.relname, CASE c.contype WHEN 'c' THEN 'CHECK ' || c.conname ELSE pg_get_constraintdef(c.oid) END
+FROM ours o JOIN pg_constraint c ON c.conrelid = o.oid WHERE c.contype IN ('p', 'u', 'c') AND c.convalidated
+UNION ALL
+SELECT o.relname, kind || ' on ' || a.attname
+FROM ours o JOIN pg_attribute a ON a.attrelid = o.oid CROSS JOIN LATERAL (
+    SELECT 'NOT NULL' WHERE a.attnotnull UNION ALL SELECT 'IDENTITY' WHERE a.attidentity <> '') AS has(kind)
+WHERE a.attnum > 0 AND NOT a.attisdropped
+UNION ALL
+SELECT o.relname, CASE WHEN x.indisunique THEN 'UNIQUE ' ELSE '' END || 'INDEX ' || i.relname
+FROM ours o JOIN pg_index x ON x.indrelid = o.oid JOIN pg_class i ON i.oid = x.indexrelid
+WHERE x.indisvalid AND x.indisready
+UNION ALL
+SELECT o.relname, 'its definition as a view' FROM ours o WHERE o.relkind = 'v'
+UNION ALL
+SELECT o.relname, 'rows of ' || t.relname
+FROM ours o JOIN pg_rewrite r ON r.ev_class = o.oid
+    JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+    JOIN pg_class t ON d.refclassid = 'pg_class'::regclass AND t.oid = d.refobjid
+WHERE o.relkind = 'v' AND pg_table_is_visible(t.oid);
+
+-- name: triggers
+-- The triggers on patients; changes_rows is true of BEFORE triggers of rows at an INSERT or UPDATE, by tgtype.
+SELECT t.tgname, t.tgenabled, pg_get_triggerdef(t.oid) AS definition,
+    f.pronamespace = c.relnamespace AS is_beside, f.prosrc, f.prosecdef, f.proconfig,
+    t.tgtype & 3 = 3 AND t.tgtype & 20 > 0 AND t.tgenabled <> 'D' AS changes_rows
+FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc f ON f.oid = t.tgfoid
+WHERE t.tgrelid = to_regclass('patients') AND NOT t.tgisinternal ORDER BY t.tgname;
