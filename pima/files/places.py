@@ -4,14 +4,15 @@ What is written is whole or not there: it is written beside its place and then p
 """
 
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 from pima.errors import PartNotWritten, WrongUsage
 from pima.errors.extras import install_line
-from pima.files.disks import matching, require_file
 from pima.process.whole_file import name_aside, written_aside
 
 _WILDCARDS = frozenset("*?[")
@@ -20,27 +21,100 @@ _CHANGES_WITH_CONTENT = ("size", "ETag", "etag", "LastModified", "last_modified"
 that they say would have in it (fsspec's `ukey`)."""
 
 
-class Place(Protocol):
-    """Some storage; a path in it is a text."""
+class Disks:
+    """This machine's own files. Links are followed, and what can't be looked at is an error, never left out."""
 
     def found(self, dataset: str) -> dict[str, str]:
         """The files of a dataset: what each is called within it, with slashes -> its path. Raises OSError."""
+        if Path(dataset).is_file():
+            return {Path(dataset).name: dataset}
+        if Path(dataset).is_dir():
+            root = Path(dataset)
+            paths = [path for path in _matching(root, ("**", "*"), _is_some_programs) if _is_parquet(path)]
+        else:
+            root = Path(_above_wildcards(dataset))
+            paths = list(_matching(root, Path(dataset).relative_to(root).parts))
+        return {Path(path).relative_to(root).as_posix(): path for path in paths}
 
     def open(self, path: str) -> BinaryIO:
         """For reading. Raises OSError."""
+        return Path(path).open("rb")
 
     def version(self, path: str) -> str:
         """Another text once the file is another one, or was written to. Raises OSError."""
+        found = Path(path).stat()
+        return f"{found.st_size} {found.st_mtime_ns}"
 
     def files_below(self, folder: str) -> set[str]:
         """What the files are called within a folder; none where there is no folder. Raises OSError."""
+        try:
+            Path(folder).stat()
+        except FileNotFoundError:
+            return set()
+        return {Path(path).relative_to(folder).as_posix() for path in _matching(folder, ("**", "*"))}
 
     def remove(self, path: str) -> None:
         """Raises nothing where it is not there."""
+        Path(path).unlink(missing_ok=True)
 
     def written_aside(self, path: str) -> AbstractContextManager[BinaryIO]:
         """A file that is in its place once the block ends well, and nowhere else; its folders are made. Raises
         OSError."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return written_aside(Path(path))
+
+
+class Storage:
+    """What fsspec knows. A store of objects has no folders, and shows an object when it is whole."""
+
+    def __init__(self, storage: Any) -> None:
+        self._storage = storage
+
+    def found(self, dataset: str) -> dict[str, str]:
+        if self._storage.isfile(dataset):
+            return {PurePosixPath(dataset).name: dataset}
+        if self._storage.isdir(dataset):
+            return {name: f"{dataset.rstrip('/')}/{name}" for name in self.files_below(dataset) if is_data(name)}
+        root = _above_wildcards(dataset)
+        paths = [path for path in self._storage.glob(dataset) if self._storage.isfile(path)]
+        return {PurePosixPath(path).relative_to(root).as_posix(): path for path in paths}
+
+    def open(self, path: str) -> BinaryIO:
+        opened: BinaryIO = self._storage.open(path, "rb")
+        return opened
+
+    def version(self, path: str) -> str:
+        self._storage.invalidate_cache()
+        found = self._storage.info(path)
+        return " ".join(str(found.get(name)) for name in _CHANGES_WITH_CONTENT)
+
+    def files_below(self, folder: str) -> set[str]:
+        self._storage.invalidate_cache()
+        if not self._storage.isdir(folder):
+            return set()
+        return {PurePosixPath(path).relative_to(folder).as_posix() for path in self._storage.find(folder)}
+
+    def remove(self, path: str) -> None:
+        with suppress(FileNotFoundError):
+            self._storage.rm_file(path)
+
+    @contextmanager
+    def written_aside(self, path: str) -> Iterator[BinaryIO]:
+        folder, _, name = path.rpartition("/")
+        aside = f"{folder}/{name_aside(name)}"
+        self._storage.makedirs(folder, exist_ok=True)
+        try:
+            with self._storage.open(aside, "wb") as file:
+                yield file
+            self._storage.mv(aside, path)
+        except BaseException:
+            with suppress(OSError):
+                self.remove(aside)
+            raise
+
+
+Place = Disks | Storage
+"""Some storage; a path in it is a text."""
 
 
 def place_of(dataset: str) -> tuple[Place, str]:
@@ -101,93 +175,6 @@ def whole(place: Place, path: str) -> Iterator[BinaryIO]:
         raise PartNotWritten(path=path, why=words_of(error)) from None
 
 
-class Disks:
-    """This machine's own files."""
-
-    def found(self, dataset: str) -> dict[str, str]:
-        if Path(dataset).is_file():
-            return {Path(dataset).name: dataset}
-        if Path(dataset).is_dir():
-            root = Path(dataset)
-            paths = [path for path in matching(root, ("**", "*"), _is_some_programs) if _is_parquet(path)]
-        else:
-            root = Path(_above_wildcards(dataset))
-            paths = list(matching(root, Path(dataset).relative_to(root).parts))
-        return {Path(path).relative_to(root).as_posix(): path for path in paths}
-
-    def open(self, path: str) -> BinaryIO:
-        require_file(path)
-        return Path(path).open("rb")
-
-    def version(self, path: str) -> str:
-        found = Path(path).stat()
-        return f"{found.st_size} {found.st_mtime_ns}"
-
-    def files_below(self, folder: str) -> set[str]:
-        try:
-            Path(folder).stat()
-        except FileNotFoundError:
-            return set()
-        return {Path(path).relative_to(folder).as_posix() for path in matching(folder, ("**", "*"))}
-
-    def remove(self, path: str) -> None:
-        Path(path).unlink(missing_ok=True)
-
-    def written_aside(self, path: str) -> AbstractContextManager[BinaryIO]:
-        """For its owner's eyes alone."""
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        return written_aside(Path(path))
-
-
-class Storage:
-    """What fsspec knows. A store of objects has no folders, and shows an object when it is whole."""
-
-    def __init__(self, storage: Any) -> None:
-        self._storage = storage
-
-    def found(self, dataset: str) -> dict[str, str]:
-        if self._storage.isfile(dataset):
-            return {PurePosixPath(dataset).name: dataset}
-        if self._storage.isdir(dataset):
-            return {name: f"{dataset.rstrip('/')}/{name}" for name in self.files_below(dataset) if is_data(name)}
-        root = _above_wildcards(dataset)
-        paths = [path for path in self._storage.glob(dataset) if self._storage.isfile(path)]
-        return {PurePosixPath(path).relative_to(root).as_posix(): path for path in paths}
-
-    def open(self, path: str) -> BinaryIO:
-        opened: BinaryIO = self._storage.open(path, "rb")
-        return opened
-
-    def version(self, path: str) -> str:
-        self._storage.invalidate_cache()
-        found = self._storage.info(path)
-        return " ".join(str(found.get(name)) for name in _CHANGES_WITH_CONTENT)
-
-    def files_below(self, folder: str) -> set[str]:
-        self._storage.invalidate_cache()
-        if not self._storage.isdir(folder):
-            return set()
-        return {PurePosixPath(path).relative_to(folder).as_posix() for path in self._storage.find(folder)}
-
-    def remove(self, path: str) -> None:
-        with suppress(FileNotFoundError):
-            self._storage.rm_file(path)
-
-    @contextmanager
-    def written_aside(self, path: str) -> Iterator[BinaryIO]:
-        folder, _, name = path.rpartition("/")
-        aside = f"{folder}/{name_aside(name)}"
-        self._storage.makedirs(folder, exist_ok=True)
-        try:
-            with self._storage.open(aside, "wb") as file:
-                yield file
-            self._storage.mv(aside, path)
-        except BaseException:
-            with suppress(OSError):
-                self.remove(aside)
-            raise
-
-
 def is_data(name: str) -> bool:
     """Whether a file of a folder is part of the data."""
     return _is_parquet(name) and not any(map(_is_some_programs, PurePosixPath(name).parts))
@@ -207,3 +194,37 @@ def _above_wildcards(dataset: str) -> PurePosixPath:
     parts = PurePosixPath(dataset).parts
     wild = next((n for n, part in enumerate(parts) if set(part) & _WILDCARDS), len(parts) - 1)
     return PurePosixPath(*parts[:wild])
+
+
+def _matching(
+    folder: str | Path, pattern: Sequence[str], is_left_out: Callable[[str], bool] = lambda _: False
+) -> Iterator[str]:
+    """The paths of all but folders that a pattern's parts name below a folder; `**` stands for any folders, or none.
+
+    What has a name that is left out is not looked at. Raises OSError, with the path, where a folder can't be listed, a
+    link leads nowhere, which may be to a folder, or links lead in a circle.
+    """
+    if not pattern:
+        return
+    here, *rest = pattern
+    if here == "**":
+        yield from _matching(folder, rest, is_left_out)
+        here, rest = "*", list(pattern)
+    for path, is_folder in _named(folder, here, is_left_out):
+        if is_folder:
+            yield from _matching(path, rest, is_left_out)
+        elif not rest:
+            yield path
+
+
+def _named(folder: str | Path, part: str, is_left_out: Callable[[str], bool]) -> Iterator[tuple[str, bool]]:
+    """Paths, and whether each is a folder."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if fnmatchcase(entry.name, part) and not is_left_out(entry.name):
+                yield entry.path, _is_folder(entry)
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    # Asked itself, a link that leads nowhere says no; what is no link may be gone by now, as half-written files are.
+    return stat.S_ISDIR(Path(entry.path).stat().st_mode) if entry.is_symlink() else entry.is_dir()
