@@ -65,7 +65,7 @@ def export_model(engine: Engine, number: int, path: Path) -> dict[str, Any]:
 
 
 def model_file(engine: Engine, number: int) -> bytes:
-    """What such a file holds. Raises NoSuchVersion, VersionHasNoBytes, ArtifactDamaged."""
+    """Make the content of a model file. Raises NoSuchVersion, VersionHasNoBytes, ArtifactDamaged."""
     with reading(engine) as connection:
         version = registry.read_version(connection, number)
         artifact = registry.compiled_artifact(connection, number)
@@ -93,7 +93,7 @@ def model_file(engine: Engine, number: int) -> bytes:
 
 
 def content_of(path: Path) -> bytes:
-    """As it stands there, one byte too many of what is too large. Raises ModelFileRefused."""
+    """Read a model file, one byte too many of what is too large. Raises ModelFileRefused."""
     try:
         with path.open("rb") as file:
             return file.read(LARGEST_BYTES + 1)
@@ -102,7 +102,7 @@ def content_of(path: Path) -> bytes:
 
 
 def champion_or(engine: Engine, number: int | None) -> int:
-    """This version, or where none is named the champion. Raises NoChampionForFiles."""
+    """Return this version, or where none is named the champion. Raises NoChampionForFiles."""
     if number is not None:
         return number
     with reading(engine) as connection:

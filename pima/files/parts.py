@@ -64,7 +64,7 @@ class InputFile:
 
 
 def input_files(dataset: str, declared: Declaration, keys: Sequence[str]) -> tuple[Place, list[InputFile]]:
-    """The storage, and all files, by name. Raises DatasetRefused, or WrongUsage where keys are named that can't be
+    """Find the storage and all files, by name. Raises DatasetRefused, or WrongUsage where keys are named that can't be
     kept."""
     place, path = place_of(dataset)
     try:
@@ -81,7 +81,7 @@ def input_files(dataset: str, declared: Declaration, keys: Sequence[str]) -> tup
 
 
 def input_file(place: Place, name: str, path: str, declared: Declaration, keys: Sequence[str]) -> InputFile:
-    """One of them, by its name within the dataset and its path. Raises as `input_files` does."""
+    """Look at one file, by its name within the dataset and its path. Raises as `input_files` does."""
     try:
         version = place.version(path)
         with place.open(path) as file:
@@ -124,7 +124,7 @@ def require_unchanged(place: Place, input_file: InputFile) -> None:
 def _columns(
     name: str, schema: pa.Schema, declared: Declaration, keys: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Those that hold the features, in the model's order, and those that are kept as keys."""
+    """Name the columns that hold the features, in the model's order, and those that are kept as keys."""
     meant: dict[str, str] = {}
     for column in schema.names:
         known = canonical_name(column, declared)
@@ -228,7 +228,7 @@ def _together(rows: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], int]]:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the metadata of a finished part say: what it was made of, and what became of the rows."""
+    """The metadata of a finished part: what it was made of, and what became of the rows."""
 
     scored_by: str
     """`ScoringModel.sha256`."""
@@ -243,13 +243,13 @@ class Facts:
 
 
 def as_metadata(facts: Facts) -> dict[bytes, bytes]:
-    """For the part's footer."""
+    """Write the facts as the metadata of the part's file."""
     document = {name: getattr(facts, name) for name in Facts.__slots__}
     return {_FACTS: json.dumps(document, sort_keys=True).encode()}
 
 
 def read_facts(place: Place, path: str) -> Facts | None:
-    """Those of a file that is there; None where it is none of ours."""
+    """Read the facts of a file that is there; None where it is none of ours."""
     try:
         with place.open(path) as file:
             found = pq.read_metadata(file).metadata or {}
@@ -280,11 +280,11 @@ class Output:
     model: ScoringModel
 
     def path(self, kind: str, part: Part) -> str:
-        """Where a part's predictions, or its rejections, are."""
+        """The path of a part's predictions, or of its rejections."""
         return f"{self.folder}/{kind}/{part.name}"
 
     def facts(self, part: Part, rejected_by_reason: Counter[str]) -> Facts:
-        """What a part of so many rejections says of itself."""
+        """Put together the facts of a part with these rejections."""
         return Facts(
             scored_by=self.model.sha256,
             footer_sha256=part.input.footer_sha256,
@@ -387,13 +387,13 @@ class Output:
 
 
 def _is_finished(part: Part, found: Mapping[str, Facts]) -> bool:
-    """With all that belongs to it: somebody may have removed its rejections since."""
+    """Whether all that belongs to it is there: somebody may have removed its rejections since."""
     facts = found.get(f"{PREDICTIONS}/{part.name}")
     return facts is not None and (not facts.rejected_by_reason or found.get(f"{REJECTIONS}/{part.name}") == facts)
 
 
 def _meant(name: str) -> str | None:
-    """What a file that is not whole yet is going to be called; None of any other."""
+    """The name that a file is going to have that is not whole yet; None of any other."""
     above, slash, last = name.rpartition("/")
     meant = name_meant(last)
     return meant and f"{above}{slash}{meant}"

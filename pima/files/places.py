@@ -1,4 +1,4 @@
-"""Where files are read and written: on this machine's disks, or at a URL that fsspec knows.
+"""Places of files: this machine's disks, and URLs that fsspec knows.
 
 What is written is whole or not there: it is written beside its place and then put into it.
 """
@@ -37,7 +37,7 @@ class Disks:
         return {Path(path).relative_to(root).as_posix(): path for path in paths}
 
     def open(self, path: str) -> BinaryIO:
-        """For reading. Raises OSError."""
+        """Open a file for reading. Raises OSError."""
         return Path(path).open("rb")
 
     def version(self, path: str) -> str:
@@ -46,7 +46,7 @@ class Disks:
         return f"{found.st_size} {found.st_mtime_ns}"
 
     def files_below(self, folder: str) -> set[str]:
-        """What the files are called within a folder; none where there is no folder. Raises OSError."""
+        """List the files below a folder, by their names within it; none where there is no folder. Raises OSError."""
         try:
             Path(folder).stat()
         except FileNotFoundError:
@@ -54,7 +54,7 @@ class Disks:
         return {Path(path).relative_to(folder).as_posix() for path in _matching(folder, ("**", "*"))}
 
     def remove(self, path: str) -> None:
-        """Raises nothing where it is not there."""
+        """Remove a file, if it is there. Raises OSError."""
         Path(path).unlink(missing_ok=True)
 
     def written_aside(self, path: str) -> AbstractContextManager[BinaryIO]:
@@ -65,7 +65,7 @@ class Disks:
 
 
 class Storage:
-    """What fsspec knows. A store of objects has no folders, and shows an object when it is whole."""
+    """A storage that fsspec knows. A store of objects has no folders, and shows an object when it is whole."""
 
     def __init__(self, storage: Any) -> None:
         self._storage = storage
@@ -135,19 +135,19 @@ def place_of(dataset: str) -> tuple[Place, str]:
 
 
 def on_disks(dataset: str) -> str:
-    """What somebody has named, as a path where it is a URL of this machine's disks."""
+    """Turn a URL of this machine's disks into a path; anything else stays."""
     scheme, _, path = dataset.partition("://")
     return path if scheme in ("file", "local") else dataset
 
 
 def seen_from_everywhere(dataset: str) -> str:
-    """The same, of this machine's disks by its whole path."""
+    """Name a dataset as other machines know it: on disks by its whole path."""
     dataset = on_disks(dataset)
     return dataset.rstrip("/") if "://" in dataset else str(Path(dataset).absolute())
 
 
 def words_of(error: OSError) -> str:
-    """The system's; what fsspec raises may have none."""
+    """The system's words for an error; what fsspec raises may have none."""
     return error.strerror or type(error).__name__
 
 
@@ -185,7 +185,7 @@ def _is_parquet(name: str) -> bool:
 
 
 def _is_some_programs(part: str) -> bool:
-    """What it keeps beside the data."""
+    """Whether a program keeps it beside the data."""
     return part.startswith((".", "_"))
 
 

@@ -60,7 +60,7 @@ _READ_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class FilesScored:
-    """What a dataset came to; the fields are the keys of the command's JSON."""
+    """The counts of a scored dataset; the fields are the keys of the command's JSON."""
 
     rows: int
     predicted: int
@@ -78,7 +78,7 @@ class FilesScored:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """What is to be read and written, looked at and found sound."""
+    """A dataset that is to be scored, looked at and found sound."""
 
     source: Place
     output: Output
@@ -339,7 +339,7 @@ def score_files_on_workers(
 
 @contextmanager
 def _mark(output: Output) -> Iterator[str]:
-    """Something in the folder by which others know that theirs is the same; its name."""
+    """Put something into the folder by which others know that theirs is the same; its name."""
     name = name_aside(MARK)
     with whole(output.place, f"{output.folder}/{name}") as file:
         file.write(b"pima\n")
@@ -353,7 +353,7 @@ def _mark(output: Output) -> Iterator[str]:
 
 
 def lacks(seen: tuple[Told, str]) -> str:
-    """Which of a part's file and the mark in the folder a worker does not see, in words; empty where it sees both."""
+    """Say which of a part's file and the mark in the folder a worker does not see; empty where it sees both."""
     told, mark = seen
     for option, where, name in (("--from", told.dataset, told.part.input.path), ("--to", told.into, mark)):
         try:

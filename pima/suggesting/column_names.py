@@ -1,4 +1,4 @@
-"""What the name of a column tells of it, and the plain name of the feature that is made of it."""
+"""Names of columns: what they tell, and the plain names of the features that are made of them."""
 
 import re
 import unicodedata
@@ -24,7 +24,7 @@ _KNOWN_SINCE = re.compile("diagnos|outcome|result|event|death|died")
 
 
 def parts_of(name: str) -> list[str]:
-    """Its words in lower case: patientNo and patient_no are both patient and no."""
+    """Divide a name into its words in lower case: patientNo and patient_no are both patient and no."""
     divided = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
     return [part for part in re.split(r"[\W_]+", divided.casefold()) if part]
 

@@ -59,7 +59,7 @@ class TwoValues(NamedTuple):
     """Rows that hold the rarer one."""
 
 
-class Outcome(NamedTuple):
+class LikelyOutcome(NamedTuple):
     """The column that is predicted, perhaps."""
 
     column: TableColumn
@@ -68,8 +68,8 @@ class Outcome(NamedTuple):
     """Other columns that it might be."""
 
 
-class Key(NamedTuple):
-    """What tells each row from all others."""
+class RowKey(NamedTuple):
+    """The columns that tell each row from all others."""
 
     names: tuple[str, ...]
     types: tuple[KeyType, ...]
@@ -78,7 +78,7 @@ class Key(NamedTuple):
 
 
 class Range(NamedTuple):
-    """What is taken for real, and how many rows would not be.
+    """The numbers that are taken for real, and how many rows have others.
 
     The bounds are no patient's values. They shall keep out another unit and a slipped point, and let in every patient.
     """
@@ -118,13 +118,13 @@ class Refused(NamedTuple):
 
 
 class Draft(NamedTuple):
-    """What the columns are taken for."""
+    """A draft: for each column what it is taken for."""
 
     table: Table
     names: Mapping[str, str]
     """For each column the plain name of the feature, or of the outcome, that is made of it."""
-    outcome: Outcome | None
-    key: Key | None
+    outcome: LikelyOutcome | None
+    key: RowKey | None
     person: TableColumn | None
     """What says whose a row is; a guess unless it is named so."""
     changed_since: str | None
@@ -221,7 +221,7 @@ def two_values(column: TableColumn) -> TwoValues | None:
     return TwoValues(no, yes, _NO_AND_YES.fullmatch(f"{no}/{yes}") is not None, known, rarer)
 
 
-def _outcome(table: Table, columns: Sequence[TableColumn]) -> Outcome | None:
+def _outcome(table: Table, columns: Sequence[TableColumn]) -> LikelyOutcome | None:
     """The likeliest; of equally likely ones the last, since outcomes come last."""
     if not table.has_names:
         columns = columns[-1:]
@@ -237,10 +237,10 @@ def _outcome(table: Table, columns: Sequence[TableColumn]) -> Outcome | None:
     if not likely:
         return None
     (_, _, column, values), *rest = sorted(likely, key=lambda each: each[:2], reverse=True)
-    return Outcome(column, values, tuple(other.name for _, _, other, _ in rest))
+    return LikelyOutcome(column, values, tuple(other.name for _, _, other, _ in rest))
 
 
-def _key(columns: Sequence[TableColumn]) -> Key | None:
+def _key(columns: Sequence[TableColumn]) -> RowKey | None:
     """One column, else the first two or three together; None where nothing tells the rows apart."""
     columns = [column for column in columns if column.key_type is not None and not names.is_no_key(column.name)]
     parts = [column for column in columns if names.may_be_in_a_key(column.name)]
@@ -254,7 +254,7 @@ def _key(columns: Sequence[TableColumn]) -> Key | None:
         found = next(filter(_are_unique, together), ())
     types = tuple(column.key_type for column in found if column.key_type)
     others = tuple(column.name for column in unique[1:])
-    return Key(tuple(column.name for column in found), types, others) if found else None
+    return RowKey(tuple(column.name for column in found), types, others) if found else None
 
 
 def _are_unique(columns: Sequence[TableColumn]) -> bool:
@@ -263,7 +263,7 @@ def _are_unique(columns: Sequence[TableColumn]) -> bool:
     return not pd.concat([column.keys for column in columns], axis=1).duplicated().any()
 
 
-def _person(columns: Sequence[TableColumn], key: Key | None) -> TableColumn | None:
+def _person(columns: Sequence[TableColumn], key: RowKey | None) -> TableColumn | None:
     """A column that names things, each in several rows; one that is named like a person's first."""
     may_be = [
         column
@@ -278,7 +278,7 @@ def _person(columns: Sequence[TableColumn], key: Key | None) -> TableColumn | No
 
 
 def _taken_for(
-    column: TableColumn, outcome: Outcome | None, key: Key | None, person: TableColumn | None
+    column: TableColumn, outcome: LikelyOutcome | None, key: RowKey | None, person: TableColumn | None
 ) -> Suggested | str:
     """The feature, or the reason why the column is none."""
     if column is person and names.names_a_person(column.name):
@@ -294,7 +294,7 @@ def _taken_for(
     return found
 
 
-def _tells(column: TableColumn, outcome: Outcome) -> bool:
+def _tells(column: TableColumn, outcome: LikelyOutcome) -> bool:
     """Whether each value of the column stands beside one outcome only, so that it is the outcome, or a part of it."""
     if column.words is None:
         return False

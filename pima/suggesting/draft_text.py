@@ -10,7 +10,7 @@ from tomlkit.items import InlineTable, Table
 from pima.core.features import folded_name
 from pima.core.source import Source
 from pima.suggesting.column_names import names_a_person
-from pima.suggesting.draft import Draft, Outcome, Suggested
+from pima.suggesting.draft import Draft, LikelyOutcome, Suggested
 from pima.suggesting.tables import FEWER, SHOWN_FROM, rows_shown
 
 LEAST_SHARE = 0.25
@@ -205,7 +205,7 @@ def _source(draft: Draft, place: Source) -> str:
     return "".join(f"# {line}\n" for line in (why, *text.splitlines()))
 
 
-def _add_outcome(source: Table, outcome: Outcome) -> None:
+def _add_outcome(source: Table, outcome: LikelyOutcome) -> None:
     column, values = outcome.column, outcome.values
     said = f"{_share(column.missing, column.rows)} not known yet" if column.missing else ""
     _add(source, "outcome", column.name, said)

@@ -46,10 +46,10 @@ def rows_shown(count: int) -> str:
 
 
 _Sort = tuple[str, KeyType | None, str | None]
-"""The first three fields of a cell, which are counted."""
+"""The first three fields of a value that was read, which are counted."""
 
 
-class Cell(NamedTuple):
+class ReadValue(NamedTuple):
     """One value, by what it could be."""
 
     kind: Literal["missing", "number", "not finite", "word", "date", "comma", "uuid", "other"]
@@ -63,45 +63,45 @@ class Cell(NamedTuple):
     """A word as it stands there, without the spaces around it; of a number, what stands for it among words."""
 
 
-def _read(kind: type, value: Any) -> Cell:
+def _read(kind: type, value: Any) -> ReadValue:
     if kind not in _READABLE:
-        return Cell("other", other=kind.__name__)
+        return ReadValue("other", other=kind.__name__)
     if value is None or (isinstance(value, str) and not value.strip()):
-        return Cell("missing")
+        return ReadValue("missing")
     if isinstance(value, str):
         return _read_text(value)
     if isinstance(value, bool):
-        return Cell("word", spelled=as_word(value))
+        return ReadValue("word", spelled=as_word(value))
     if isinstance(value, UUID):
-        return Cell("uuid", "uuid", key=str(value))
-    return Cell("date") if isinstance(value, date) else _read_number(value)
+        return ReadValue("uuid", "uuid", key=str(value))
+    return ReadValue("date") if isinstance(value, date) else _read_number(value)
 
 
-def _read_text(value: str) -> Cell:
+def _read_text(value: str) -> ReadValue:
     text = value.strip()
     if not is_unicode(text):
-        return Cell("word")
+        return ReadValue("word")
     if len(text) in _LENGTHS_OF_A_UUID and (uuid := canonical_key([value], ["uuid"])) is not None:
-        return Cell("uuid", "uuid", key=uuid)
+        return ReadValue("uuid", "uuid", key=uuid)
     # What has several words is told, and names nothing.
     key = None if text.count(" ") > 1 else canonical_key([value], ["text"])
     key_type: KeyType | None = "text" if key else None
     number = as_number(text)
     if number is not None and math.isfinite(number):
-        return Cell("number", key_type, None, key, number, as_word(number))
+        return ReadValue("number", key_type, None, key, number, as_word(number))
     if number is not None:
-        return Cell("not finite", key_type, None, key)
+        return ReadValue("not finite", key_type, None, key)
     if is_date(text):
-        return Cell("date")
-    return Cell("comma") if _COMMA.fullmatch(text) else Cell("word", key_type, None, key, spelled=text)
+        return ReadValue("date")
+    return ReadValue("comma") if _COMMA.fullmatch(text) else ReadValue("word", key_type, None, key, spelled=text)
 
 
-def _read_number(value: int | float | Decimal) -> Cell:
+def _read_number(value: int | float | Decimal) -> ReadValue:
     with suppress(OverflowError, ValueError):  # an integer beyond all floats, a signalling NaN
         if math.isfinite(number := float(value)):
             key = None if isinstance(value, float) else canonical_key([value], ["integer"])
-            return Cell("number", "integer" if key else None, None, key, number, as_word(value))
-    return Cell("not finite")
+            return ReadValue("number", "integer" if key else None, None, key, number, as_word(value))
+    return ReadValue("not finite")
 
 
 def is_unicode(text: str) -> bool:
@@ -181,8 +181,8 @@ def folded(spelled: pd.Series) -> pd.Series:
     return spelled.map(str.casefold, na_action="ignore")
 
 
-class _Block(NamedTuple):
-    """What is kept of some of a column's rows."""
+class _ColumnBlock(NamedTuple):
+    """Some rows of a column, as far as they are kept."""
 
     sorts: Counter[_Sort]
     numbers: pd.Series
@@ -192,7 +192,7 @@ class _Block(NamedTuple):
     """Words and numbers; None where more than `MOST_WORDS` differ."""
 
 
-def _read_block(values: pd.Series) -> _Block:
+def _read_block(values: pd.Series) -> _ColumnBlock:
     # Each different value once, since few stand in many rows; by its type as well, since 1, 1.0 and True are equal.
     # What can't be read may not be hashed either.
     pairs = [(type(value), value if type(value) in _READABLE else None) for value in values]
@@ -205,10 +205,10 @@ def _read_block(values: pd.Series) -> _Block:
         keys = pd.Series([hash(cell.key) if cell.key else 0 for cell in cells], dtype="int64").take(rows)
     if len({cell.spelled.casefold() for cell in cells if cell.spelled is not None}) <= MOST_WORDS:
         spelled = pd.Series([cell.spelled for cell in cells], dtype="str").astype("category").take(rows)
-    return _Block(Counter(cells[row][:3] for row in rows), numbers, keys, spelled)
+    return _ColumnBlock(Counter(cells[row][:3] for row in rows), numbers, keys, spelled)
 
 
-def _column(name: str, blocks: Sequence[_Block]) -> TableColumn:
+def _column(name: str, blocks: Sequence[_ColumnBlock]) -> TableColumn:
     sorts = sum((block.sorts for block in blocks), Counter[_Sort]())
     kinds = Counter[str]()
     for (kind, _, _), rows in sorts.items():
@@ -262,7 +262,7 @@ def table_of(
     blocks: Iterable[tuple[Sequence[Sequence[Any]], int]],
 ) -> Table:
     """Read it, by blocks of columns and the number of lines beside them that are no rows."""
-    read: list[list[_Block]] = []
+    read: list[list[_ColumnBlock]] = []
     rows, unreadable, is_all = 0, 0, True
     for columns, not_rows in blocks:
         # As objects: left to itself, pandas would tell the types of each block anew.
