@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from pima.core.digest import sha256_of
 from pima.errors import DatasetRefused, OtherOutputThere
 from pima.files import parts
 from pima.files.model_file import content_of, model_file, read_model
+from pima.files.parts import Facts, Part
 from pima.files.scoring import Dataset, finish, open_dataset, score_files, score_missing
 from pima.process.stopping import StopRequest
 from tests.conftest import (
@@ -219,6 +220,25 @@ def test_what_another_model_scores_into_the_same_folder_meanwhile_is_not_taken_f
 
 def _opened(source: Path, into: Path, model: str) -> Dataset:
     return open_dataset(str(source), str(into), read_model(Path(model), content_of(Path(model))), [])
+
+
+def test_an_output_that_lacks_a_part_has_no_manifest_until_it_is_written(model: str, tmp_path: Path) -> None:
+    source, into = write_rows(tmp_path / "in" / "patients.parquet", drawn_rows(10)), tmp_path / "out"
+    _score(None, source, into, "--model", model)
+    written = _bytes(into)
+    (into / "predictions" / "patients-00000.parquet").unlink()
+    found = _opened(source, into, model)
+
+    def killed() -> Iterator[tuple[Part, Facts]]:
+        assert "manifest.json" not in _bytes(into)
+        raise KeyboardInterrupt
+        yield
+
+    with pytest.raises(KeyboardInterrupt):
+        score_files(found, killed())
+    assert "manifest.json" not in _bytes(into)
+    _score(None, source, into, "--model", model)
+    assert _bytes(into) == written
 
 
 def test_a_file_that_is_changed_while_it_is_scored_is_told(model: str, tmp_path: Path) -> None:
