@@ -172,8 +172,9 @@ class TableColumn:
 
     def usual_spelling(self, word: str) -> str:
         """How a word is spelled in most of its rows, where those are enough to be shown."""
-        rows = self.spelled[folded(self.spelled) == word].value_counts()
-        return str(rows.index[0]) if rows.iloc[0] >= SHOWN_FROM else word
+        rows = self.spelled.value_counts()
+        alike = rows[rows.index.map(str.casefold) == word]
+        return str(alike.index[0]) if alike.iloc[0] >= SHOWN_FROM else word
 
 
 def folded(spelled: pd.Series) -> pd.Series:

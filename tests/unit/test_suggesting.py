@@ -183,6 +183,16 @@ def test_a_text_of_a_file_is_what_it_says_and_nothing_that_pandas_would_make_of_
     assert zeros.key == (("case_no",), ("text",), ())
 
 
+def test_a_block_without_a_row_changes_nothing() -> None:
+    rows, none = [AGES, [f"C{n}" for n in range(ROWS)]], ([(), ()], 3)
+    read = table_of("visits", SOURCE, ["age", "case_no"], [none, (rows, 0), none])
+    assert (read.rows, read.unreadable) == (ROWS, 6)
+    found = draft_of(read)
+    assert isinstance(found, Draft)
+    alone = as_toml(draft({"case_no": rows[1]})).splitlines()
+    assert [line for line in as_toml(found).splitlines() if "could not be read" not in line] == alone
+
+
 # ---- ranges ---------------------------------------------------------------------------------------------------------
 
 
