@@ -14,7 +14,7 @@ from pima.core.features import KEYS, LARGEST, LARGEST_CODE, MOST_FEATURES, MOST_
 from pima.core.source import KeyType
 from pima.core.wording import counted
 from pima.suggesting import column_names as names
-from pima.suggesting.tables import FEWER, MOST_WORDS, SHOWN_FROM, Table, TableColumn, folded, is_unicode, rows_shown
+from pima.suggesting.tables import FEWER, MOST_WORDS, SHOWN_FROM, Table, TableColumn, is_unicode, rows_shown
 
 _NO_AND_YES = re.compile(
     r"0/1|false/true|f/t|no/yes|n/y|negative/positive|neg/pos|-/\+|absent/present|nein/ja|n/j|non/oui|n/o|no/s[iìí]"
@@ -298,7 +298,9 @@ def _tells(column: TableColumn, outcome: LikelyOutcome) -> bool:
     """Whether each value of the column stands beside one outcome only, so that it is the outcome, or a part of it."""
     if column.words is None:
         return False
-    beside = pd.crosstab(folded(column.spelled), folded(outcome.column.spelled))
+    # By spellings first, which are categories: each row's word, folded, would be a text of its own.
+    beside = pd.crosstab(column.spelled, outcome.column.spelled)
+    beside = beside.groupby(str.casefold).sum().T.groupby(str.casefold).sum().T
     beside = beside.reindex(columns=[outcome.values.no, outcome.values.yes], fill_value=0)
     beside = beside[beside.sum(axis=1) > 0]
     rows = beside.sum()

@@ -22,6 +22,7 @@ from pima.core.cells import as_word
 from pima.core.identifiers import canonical_key
 from pima.core.source import KeyType, Source
 from pima.core.wording import counted
+from pima.suggesting.column_names import may_be_in_a_key
 
 SHOWN_FROM = 20
 """Rows: of what fewer have in common nothing is shown, and a bound is taken from as many at its end."""
@@ -140,7 +141,8 @@ class TableColumn:
     spelled: pd.Series
     """(rows,): words and numbers as they stand there; without rows where `words` is None."""
     key_type: KeyType | None
-    """What all values would be as keys; None where one of them would be none."""
+    """What all values would be as keys; None where one of them would be none, or they repeat and are not named like
+    keys."""
     keys: pd.Series
     """(rows,): hashes of these keys, 0 where there is none; without rows where `key_type` is None."""
     different_keys: int
@@ -177,35 +179,33 @@ class TableColumn:
         return str(alike.index[0]) if alike.iloc[0] >= SHOWN_FROM else word
 
 
-def folded(spelled: pd.Series) -> pd.Series:
-    """Words as they are compared."""
-    return spelled.map(str.casefold, na_action="ignore")
-
-
 class _ColumnBlock(NamedTuple):
     """Some rows of a column, as far as they are kept."""
 
     sorts: Counter[_Sort]
     numbers: pd.Series
     keys: pd.Series | None
-    """Hashes, 0 where a value is missing; None where some value is no key."""
+    """Hashes, 0 where a value is missing; None where one is no key, or repeats under a name that is not a key's."""
     spelled: pd.Series | None
     """Words and numbers; None where more than `MOST_WORDS` differ."""
 
 
-def _read_block(values: pd.Series) -> _ColumnBlock:
+def _read_block(name: str, values: pd.Series) -> _ColumnBlock:
     # Each different value once, since few stand in many rows; by its type as well, since 1, 1.0 and True are equal.
-    # What can't be read may not be hashed either.
+    # What can't be read may not be hashed either. An index of each row would be as large as all that is kept.
     pairs = [(type(value), value if type(value) in _READABLE else None) for value in values]
     positions = {pair: n for n, pair in enumerate(dict.fromkeys(pairs))}
     cells = [_read(*pair) for pair in positions]
     rows = [positions[pair] for pair in pairs]
-    numbers = pd.Series([cell.number for cell in cells], dtype="float64").take(rows).dropna()
+    numbers = pd.Series([cell.number for cell in cells], dtype="float64").take(rows).dropna().reset_index(drop=True)
     keys, spelled = None, None
-    if all(cell.key or cell.kind == "missing" for cell in cells):
-        keys = pd.Series([hash(cell.key) if cell.key else 0 for cell in cells], dtype="int64").take(rows)
+    are_keys = all(cell.key or cell.kind == "missing" for cell in cells)
+    if are_keys and (may_be_in_a_key(name) or len(cells) == len(rows)):
+        keys = pd.Series([hash(cell.key) if cell.key else 0 for cell in cells], dtype="int64")
+        keys = keys.take(rows).reset_index(drop=True)
     if len({cell.spelled.casefold() for cell in cells if cell.spelled is not None}) <= MOST_WORDS:
-        spelled = pd.Series([cell.spelled for cell in cells], dtype="str").astype("category").take(rows)
+        spelled = pd.Series([cell.spelled for cell in cells], dtype="str").astype("category")
+        spelled = spelled.take(rows).reset_index(drop=True)
     return _ColumnBlock(Counter(cells[row][:3] for row in rows), numbers, keys, spelled)
 
 
@@ -217,12 +217,13 @@ def _column(name: str, blocks: Sequence[_ColumnBlock]) -> TableColumn:
     key_types = {key_type for kind, key_type, _ in sorts if kind != "missing"}
     if key_types == {"uuid", "text"}:
         key_types = {"text"}
-    key_type = key_types.pop() if len(key_types) == 1 else None
+    are_kept = all(block.keys is not None for block in blocks)
+    key_type = key_types.pop() if len(key_types) == 1 and are_kept else None
     keys = pd.concat([block.keys for block in blocks], ignore_index=True) if key_type else pd.Series(dtype="int64")
     words, spelled = None, pd.Series(dtype="str")
     if all(block.spelled is not None for block in blocks):
         spelled = pd.Series(union_categoricals([block.spelled for block in blocks]))
-        words = folded(spelled).value_counts().to_dict()
+        words = spelled.value_counts().groupby(str.casefold).sum().to_dict()
     if words is not None and len(words) > MOST_WORDS:
         words, spelled = None, spelled[:0]
     return TableColumn(
@@ -263,19 +264,21 @@ def table_of(
     blocks: Iterable[tuple[Sequence[Sequence[Any]], int]],
 ) -> Table:
     """Read it, by blocks of columns and the number of lines beside them that are no rows."""
-    read: list[list[_ColumnBlock]] = []
+    known_as, read = list(names or ()), list[list[_ColumnBlock]]()
     rows, unreadable, is_all = 0, 0, True
     for columns, not_rows in blocks:
         # As objects: left to itself, pandas would tell the types of each block anew.
         block = pd.DataFrame(dict(enumerate(columns)), dtype=object)
         taken = block.head(MOST_ROWS - rows)
-        read.append([_read_block(taken[n]) for n in taken])
+        known_as = known_as or [f"column_{n}" for n in range(1, 1 + len(columns))]
+        read = read or [[] for _ in known_as]
+        for name, seen, n in zip(known_as, read, taken, strict=True):
+            seen.append(_read_block(name, taken[n]))
         rows, unreadable, is_all = rows + len(taken), unreadable + not_rows, len(taken) == len(block)
         if not is_all:
             break
-    known_as = names or [f"column_{n}" for n in range(1, 1 + len(read[0] if read else ()))]
-    columns_read = zip(known_as, *read, strict=True) if read else ()
-    found = tuple(_column(name, parts) for name, *parts in columns_read)
+    # One after the other, so that the blocks of each can go.
+    found = tuple(_column(name, read.pop(0)) for name in known_as[: len(read)])
     return Table(called, found, rows, is_all, unreadable, names is not None, source)
 
 
