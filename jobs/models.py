@@ -77,7 +77,7 @@ def _export(command: Command) -> Result:
     if (given.path is None) == (given.out is None):
         raise WrongUsage(what="export takes PATH.keras for the Keras form, or --out FILE for the model file")
     if given.out is not None:
-        return asdict(export_model(engine, given.number, given.out))
+        return export_model(engine, given.number, given.out)
     return {"bytes": export_keras(engine, given.number, given.path), "path": str(given.path)}
 
 

@@ -46,10 +46,9 @@ def _number(given: argparse.Namespace) -> int | None:
 def score_dataset(command: Command) -> Result:
     """The work, and its result as JSON."""
     # With numpy, pyarrow and the model, which an empty queue does not need.
-    from pima.files.model_file import content_of, model_file
+    from pima.files.model_file import champion_or, content_of, model_file, read_model
     from pima.files.places import seen_from_everywhere
-    from pima.files.scoring_files import open_dataset, score_files, score_missing
-    from pima.files.scoring_model import champion_or, model_of_content
+    from pima.files.scoring import open_dataset, score_files, score_files_on_workers, score_missing
 
     given = command.options
     _require_sense(given)
@@ -57,12 +56,11 @@ def score_dataset(command: Command) -> Result:
         content = model_file(command.engine, champion_or(command.engine, _number(given)))
     else:
         content = content_of(Path(given.model))
-    model = model_of_content(Path(given.model or "the champion"), content)
+    model = read_model(Path(given.model or "the champion"), content)
     if not given.dask:
         found = open_dataset(given.dataset, given.into, model, given.keys)
         return as_json(score_files(found, score_missing(found, command.stop)))
     from pima.cluster.workers import reached
-    from pima.files.on_workers import score_files_on_workers
 
     dataset, into = seen_from_everywhere(given.dataset), seen_from_everywhere(given.into)
     found = open_dataset(dataset, into, model, given.keys)

@@ -18,7 +18,7 @@ from pima.settings.reading import source_url
 from pima.store.source_engine import make_source_engine
 from pima.suggesting.draft import draft_of
 from pima.suggesting.draft_text import as_toml
-from pima.suggesting.tables import Place, Table, fault_of, table_of
+from pima.suggesting.tables import Table, fault_of, table_of
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -73,8 +73,7 @@ def _source(command: Command) -> Table:
             if looks_like_ours(source, opened.names or ()):
                 why = "It is pima's own, so its rows need no [[source]]. Expected a table or view of yours."
                 raise NothingToSuggest(table=opened.called, why=why)
-            place = Place(source.name, source.table, source.schema, source.query)
-            return table_of(opened.called, place, opened.names, opened.blocks)
+            return table_of(opened.called, source, opened.names, opened.blocks)
     finally:
         engine.dispose()
 

@@ -6,7 +6,6 @@ before that hash was checked. The hash shows damage, not who wrote the file.
 """
 
 import base64
-import binascii
 import json
 import re
 from dataclasses import dataclass
@@ -17,9 +16,10 @@ from msgspec import Struct, ValidationError, convert
 from sqlalchemy import Engine
 
 from pima.core.digest import sha256_of
-from pima.core.features import Declaration, Features, names_of
-from pima.errors import ArtifactDamaged, ModelFileRefused, NoSuchVersion, VersionHasNoBytes
+from pima.core.features import Declaration, names_of
+from pima.errors import ArtifactDamaged, ModelFileRefused, NoChampionForFiles, NoSuchVersion, VersionHasNoBytes
 from pima.process.whole_file import whole_file
+from pima.scorer import Scorer
 from pima.store import registry
 from pima.store.engine import reading
 from pima.store.registry import as_declaration, as_features, as_stored, newest_declaration
@@ -30,17 +30,16 @@ LARGEST_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class FiledModel:
-    """What a model file says, its hashes checked."""
+class ScoringModel:
+    """A version, ready to score."""
 
     version: int
-    threshold: float
-    features: Features
-    """Those that the model takes, as they were declared when it was fitted."""
-    declaration: Declaration
-    """In force when the file was written."""
-    compiled: bytes
     compiled_sha256: str
+    scorer: Scorer
+    declared: Declaration
+    """The outcome, and as its features those that the model takes, with the rules by which rows are judged."""
+    sha256: str
+    """Over all that decides a prediction: the compiled form, the threshold, the features and the rules."""
 
 
 class _Document(Struct, frozen=True):
@@ -54,29 +53,19 @@ class _Document(Struct, frozen=True):
     compiled: str
 
 
-@dataclass(frozen=True, slots=True)
-class ExportedModel:
-    """A model file that was written."""
-
-    path: str
-    bytes: int
-    number: int
-    """Of the version."""
-    sha256: str
-    """Of all behind the first line, in which it stands."""
-
-
-def export_model(engine: Engine, number: int, path: Path) -> ExportedModel:
-    """Write a version with today's declaration. Raises NoSuchVersion, VersionHasNoBytes, ArtifactDamaged, WrongUsage;
-    an existing file is not touched."""
+def export_model(engine: Engine, number: int, path: Path) -> dict[str, Any]:
+    """Write a version with today's declaration, and tell the file's path, bytes, version and sha256, which is that of
+    all behind its first line. Raises NoSuchVersion, VersionHasNoBytes, ArtifactDamaged, WrongUsage; an existing file is
+    not touched."""
     content = model_file(engine, number)
     with whole_file(path, "--out") as file:
         file.write(content)
-    return ExportedModel(str(path), len(content), number, sha256_of(content.partition(b"\n")[2]))
+    sha256 = sha256_of(content.partition(b"\n")[2])
+    return {"path": str(path), "bytes": len(content), "number": number, "sha256": sha256}
 
 
 def model_file(engine: Engine, number: int) -> bytes:
-    """What such a file holds. Raises NoSuchVersion, VersionHasNoBytes, ArtifactDamaged."""
+    """Make the content of a model file. Raises NoSuchVersion, VersionHasNoBytes, ArtifactDamaged."""
     with reading(engine) as connection:
         version = registry.read_version(connection, number)
         artifact = registry.compiled_artifact(connection, number)
@@ -104,7 +93,7 @@ def model_file(engine: Engine, number: int) -> bytes:
 
 
 def content_of(path: Path) -> bytes:
-    """As it stands there, one byte too many of what is too large. Raises ModelFileRefused."""
+    """Read a model file, one byte too many of what is too large. Raises ModelFileRefused."""
     try:
         with path.open("rb") as file:
             return file.read(LARGEST_BYTES + 1)
@@ -112,26 +101,42 @@ def content_of(path: Path) -> bytes:
         raise ModelFileRefused(file=path, what=f"it can't be read ({error.strerror})") from None
 
 
-def read_model_file(path: Path, content: bytes) -> FiledModel:
-    """Check the hash, then read. Raises ModelFileRefused, which names the path."""
+def champion_or(engine: Engine, number: int | None) -> int:
+    """Return this version, or where none is named the champion. Raises NoChampionForFiles."""
+    if number is not None:
+        return number
+    with reading(engine) as connection:
+        champion = registry.read_champion(connection).model_version
+    if champion is None:
+        raise NoChampionForFiles()
+    return champion
+
+
+def read_model(path: Path, content: bytes) -> ScoringModel:
+    """Check the hash of a model file's bytes, then read them. Raises ModelFileRefused, which names the path."""
+    from pima.model.compiled import CompiledModel
+
     first = _FIRST_LINE.match(content)
     if first is None or len(content) > LARGEST_BYTES:
         raise ModelFileRefused(file=path, what="it is no model file")
     body = content[first.end() :]
     if sha256_of(body) != first[1].decode("ascii"):
         raise ModelFileRefused(file=path, what="its contents are not those that were written (their sha256 differs)")
-    return _filed(path, body)
-
-
-def _filed(path: Path, body: bytes) -> FiledModel:
     try:
-        found = convert(json.loads(body), _Document)
-        features, declaration = as_features(found.features), as_declaration(found.declaration)
-        compiled = base64.b64decode(found.compiled, validate=True)
-    except (ValidationError, ValueError, RecursionError, binascii.Error):
+        filed = convert(json.loads(body), _Document)
+        features, declaration = as_features(filed.features), as_declaration(filed.declaration)
+        compiled = base64.b64decode(filed.compiled, validate=True)
+    except (ValidationError, ValueError, RecursionError):
         raise ModelFileRefused(file=path, what="it was written for another release") from None
     if not set(names_of(features)) <= set(declaration.columns):
         raise ModelFileRefused(file=path, what="what it declares can't be used by this release")
-    if sha256_of(compiled) != found.compiled_sha256:
+    if sha256_of(compiled) != filed.compiled_sha256:
         raise ModelFileRefused(file=path, what="the sha256 of its compiled form differs from the one beside it")
-    return FiledModel(found.version, found.threshold, features, declaration, compiled, found.compiled_sha256)
+    try:
+        scorer = Scorer(filed.threshold, features, CompiledModel(compiled))
+    except (ValueError, RuntimeError):
+        raise ModelFileRefused(file=path, what="its compiled form is none") from None
+    rules = declaration.rules_for(features)
+    decides = [filed.version, filed.compiled_sha256, filed.threshold, as_stored(features), as_stored(rules)]
+    sha256 = sha256_of(json.dumps(decides).encode())
+    return ScoringModel(filed.version, filed.compiled_sha256, scorer, Declaration(declaration.outcome, rules), sha256)

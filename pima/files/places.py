@@ -1,17 +1,18 @@
-"""Where files are read and written: on this machine's disks, or at a URL that fsspec knows.
+"""Places of files: this machine's disks, and URLs that fsspec knows.
 
 What is written is whole or not there: it is written beside its place and then put into it.
 """
 
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 from pima.errors import PartNotWritten, WrongUsage
 from pima.errors.extras import install_line
-from pima.files.disks import matching, require_file
 from pima.process.whole_file import name_aside, written_aside
 
 _WILDCARDS = frozenset("*?[")
@@ -20,127 +21,51 @@ _CHANGES_WITH_CONTENT = ("size", "ETag", "etag", "LastModified", "last_modified"
 that they say would have in it (fsspec's `ukey`)."""
 
 
-class Place(Protocol):
-    """Some storage; a path in it is a text."""
+class Disks:
+    """This machine's own files. Links are followed, and what can't be looked at is an error, never left out."""
 
     def found(self, dataset: str) -> dict[str, str]:
         """The files of a dataset: what each is called within it, with slashes -> its path. Raises OSError."""
-
-    def open(self, path: str) -> BinaryIO:
-        """For reading. Raises OSError."""
-
-    def version(self, path: str) -> str:
-        """Another text once the file is another one, or was written to. Raises OSError."""
-
-    def files_below(self, folder: str) -> set[str]:
-        """What the files are called within a folder; none where there is no folder. Raises OSError."""
-
-    def remove(self, path: str) -> None:
-        """Raises nothing where it is not there."""
-
-    def written_aside(self, path: str) -> AbstractContextManager[BinaryIO]:
-        """A file that is in its place once the block ends well, and nowhere else; its folders are made. Raises
-        OSError."""
-
-
-def place_of(dataset: str) -> tuple[Place, str]:
-    """The storage that a dataset is in, and its path there. Raises WrongUsage where a URL needs what is missing."""
-    if "://" not in dataset:
-        return Disks(), dataset
-    try:
-        import fsspec
-    except ImportError:
-        missing = f"URLs need fsspec, which is not installed here; run: {install_line('files')}"
-        raise WrongUsage(what=f"{missing}; or use the Dockerfile's target dask") from None
-    try:
-        storage, path = fsspec.core.url_to_fs(dataset)
-    except (ImportError, ValueError) as error:
-        what = f"the URL's kind of storage can't be used ({type(error).__name__}: {error})"
-        raise WrongUsage(what=what) from None
-    return Storage(storage), path
-
-
-def on_disks(dataset: str) -> str:
-    """What somebody has named, as a path where it is a URL of this machine's disks."""
-    scheme, _, path = dataset.partition("://")
-    return path if scheme in ("file", "local") else dataset
-
-
-def seen_from_everywhere(dataset: str) -> str:
-    """The same, of this machine's disks by its whole path."""
-    dataset = on_disks(dataset)
-    return dataset.rstrip("/") if "://" in dataset else str(Path(dataset).absolute())
-
-
-def words_of(error: OSError) -> str:
-    """The system's; what fsspec raises may have none."""
-    return error.strerror or type(error).__name__
-
-
-def lies_within(into: str, dataset: str) -> bool:
-    """Whether what is written into a folder would be a dataset's, or might be named by its pattern."""
-    if "://" in into or "://" in dataset:
-        return f"{into.rstrip('/')}/".startswith(f"{dataset.rstrip('/')}/")
-    is_pattern = _WILDCARDS & set(dataset) and not os.path.lexists(dataset)
-    top = _above_wildcards(dataset) if is_pattern else PurePosixPath(dataset)
-    above, folder = Path(os.path.realpath(top)), Path(os.path.realpath(into))
-    if not is_pattern or not folder.is_relative_to(above):
-        return folder.is_relative_to(above)
-    named = PurePosixPath(dataset).relative_to(top).parts
-    # Its parts lie two levels below it, or more: predictions/a-00000.parquet.
-    return "**" in named or len(named) >= len(folder.relative_to(above).parts) + 2
-
-
-@contextmanager
-def whole(place: Place, path: str) -> Iterator[BinaryIO]:
-    """A file that is in its place once the block ends well, and nowhere else. Raises PartNotWritten."""
-    try:
-        with place.written_aside(path) as file:
-            yield file
-    except OSError as error:
-        raise PartNotWritten(path=path, why=words_of(error)) from None
-
-
-class Disks:
-    """This machine's own files."""
-
-    def found(self, dataset: str) -> dict[str, str]:
         if Path(dataset).is_file():
             return {Path(dataset).name: dataset}
         if Path(dataset).is_dir():
             root = Path(dataset)
-            paths = [path for path in matching(root, ("**", "*"), _is_some_programs) if _is_parquet(path)]
+            paths = [path for path in _matching(root, ("**", "*"), _is_some_programs) if _is_parquet(path)]
         else:
             root = Path(_above_wildcards(dataset))
-            paths = list(matching(root, Path(dataset).relative_to(root).parts))
+            paths = list(_matching(root, Path(dataset).relative_to(root).parts))
         return {Path(path).relative_to(root).as_posix(): path for path in paths}
 
     def open(self, path: str) -> BinaryIO:
-        require_file(path)
+        """Open a file for reading. Raises OSError."""
         return Path(path).open("rb")
 
     def version(self, path: str) -> str:
+        """Another text once the file is another one, or was written to. Raises OSError."""
         found = Path(path).stat()
         return f"{found.st_size} {found.st_mtime_ns}"
 
     def files_below(self, folder: str) -> set[str]:
+        """List the files below a folder, by their names within it; none where there is no folder. Raises OSError."""
         try:
             Path(folder).stat()
         except FileNotFoundError:
             return set()
-        return {Path(path).relative_to(folder).as_posix() for path in matching(folder, ("**", "*"))}
+        return {Path(path).relative_to(folder).as_posix() for path in _matching(folder, ("**", "*"))}
 
     def remove(self, path: str) -> None:
+        """Remove a file, if it is there. Raises OSError."""
         Path(path).unlink(missing_ok=True)
 
     def written_aside(self, path: str) -> AbstractContextManager[BinaryIO]:
-        """For its owner's eyes alone."""
+        """A file that is in its place once the block ends well, and nowhere else; its folders are made. Raises
+        OSError."""
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         return written_aside(Path(path))
 
 
 class Storage:
-    """What fsspec knows. A store of objects has no folders, and shows an object when it is whole."""
+    """A storage that fsspec knows. A store of objects has no folders, and shows an object when it is whole."""
 
     def __init__(self, storage: Any) -> None:
         self._storage = storage
@@ -188,6 +113,68 @@ class Storage:
             raise
 
 
+Place = Disks | Storage
+"""Some storage; a path in it is a text."""
+
+
+def place_of(dataset: str) -> tuple[Place, str]:
+    """The storage that a dataset is in, and its path there. Raises WrongUsage where a URL needs what is missing."""
+    if "://" not in dataset:
+        return Disks(), dataset
+    try:
+        import fsspec
+    except ImportError:
+        missing = f"URLs need fsspec, which is not installed here; run: {install_line('files')}"
+        raise WrongUsage(what=f"{missing}; or use the Dockerfile's target dask") from None
+    try:
+        storage, path = fsspec.core.url_to_fs(dataset)
+    except (ImportError, ValueError) as error:
+        what = f"the URL's kind of storage can't be used ({type(error).__name__}: {error})"
+        raise WrongUsage(what=what) from None
+    return Storage(storage), path
+
+
+def on_disks(dataset: str) -> str:
+    """Turn a URL of this machine's disks into a path; anything else stays."""
+    scheme, _, path = dataset.partition("://")
+    return path if scheme in ("file", "local") else dataset
+
+
+def seen_from_everywhere(dataset: str) -> str:
+    """Name a dataset as other machines know it: on disks by its whole path."""
+    dataset = on_disks(dataset)
+    return dataset.rstrip("/") if "://" in dataset else str(Path(dataset).absolute())
+
+
+def words_of(error: OSError) -> str:
+    """The system's words for an error; what fsspec raises may have none."""
+    return error.strerror or type(error).__name__
+
+
+def lies_within(into: str, dataset: str) -> bool:
+    """Whether what is written into a folder would be a dataset's, or might be named by its pattern."""
+    if "://" in into or "://" in dataset:
+        return f"{into.rstrip('/')}/".startswith(f"{dataset.rstrip('/')}/")
+    is_pattern = _WILDCARDS & set(dataset) and not os.path.lexists(dataset)
+    top = _above_wildcards(dataset) if is_pattern else PurePosixPath(dataset)
+    above, folder = Path(os.path.realpath(top)), Path(os.path.realpath(into))
+    if not is_pattern or not folder.is_relative_to(above):
+        return folder.is_relative_to(above)
+    named = PurePosixPath(dataset).relative_to(top).parts
+    # Its parts lie two levels below it, or more: predictions/a-00000.parquet.
+    return "**" in named or len(named) >= len(folder.relative_to(above).parts) + 2
+
+
+@contextmanager
+def whole(place: Place, path: str) -> Iterator[BinaryIO]:
+    """A file that is in its place once the block ends well, and nowhere else. Raises PartNotWritten."""
+    try:
+        with place.written_aside(path) as file:
+            yield file
+    except OSError as error:
+        raise PartNotWritten(path=path, why=words_of(error)) from None
+
+
 def is_data(name: str) -> bool:
     """Whether a file of a folder is part of the data."""
     return _is_parquet(name) and not any(map(_is_some_programs, PurePosixPath(name).parts))
@@ -198,7 +185,7 @@ def _is_parquet(name: str) -> bool:
 
 
 def _is_some_programs(part: str) -> bool:
-    """What it keeps beside the data."""
+    """Whether a program keeps it beside the data."""
     return part.startswith((".", "_"))
 
 
@@ -207,3 +194,37 @@ def _above_wildcards(dataset: str) -> PurePosixPath:
     parts = PurePosixPath(dataset).parts
     wild = next((n for n, part in enumerate(parts) if set(part) & _WILDCARDS), len(parts) - 1)
     return PurePosixPath(*parts[:wild])
+
+
+def _matching(
+    folder: str | Path, pattern: Sequence[str], is_left_out: Callable[[str], bool] = lambda _: False
+) -> Iterator[str]:
+    """The paths of all but folders that a pattern's parts name below a folder; `**` stands for any folders, or none.
+
+    What has a name that is left out is not looked at. Raises OSError, with the path, where a folder can't be listed, a
+    link leads nowhere, which may be to a folder, or links lead in a circle.
+    """
+    if not pattern:
+        return
+    here, *rest = pattern
+    if here == "**":
+        yield from _matching(folder, rest, is_left_out)
+        here, rest = "*", list(pattern)
+    for path, is_folder in _named(folder, here, is_left_out):
+        if is_folder:
+            yield from _matching(path, rest, is_left_out)
+        elif not rest:
+            yield path
+
+
+def _named(folder: str | Path, part: str, is_left_out: Callable[[str], bool]) -> Iterator[tuple[str, bool]]:
+    """Paths, and whether each is a folder."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if fnmatchcase(entry.name, part) and not is_left_out(entry.name):
+                yield entry.path, _is_folder(entry)
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    # Asked itself, a link that leads nowhere says no; what is no link may be gone by now, as half-written files are.
+    return stat.S_ISDIR(Path(entry.path).stat().st_mode) if entry.is_symlink() else entry.is_dir()

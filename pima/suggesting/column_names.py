@@ -1,120 +1,77 @@
-"""What the name of a column tells of it, and the plain name of the feature that is made of it."""
+"""Names of columns: what they tell, and the plain names of the features that are made of them."""
 
 import re
 import unicodedata
 from collections.abc import Collection, Iterator
 
 from pima.core.features import LONGEST_NAME, RESERVED, folded_name
-from pima.suggesting.cells import as_number, is_date
 
-_PERSON = ("patient", "person", "subject", "mrn", "pid", "member", "insured")
-_THING = (
-    "id",
-    "no",
-    "nr",
-    "number",
-    "key",
-    "uuid",
-    "guid",
-    "code",
-    "zip",
-    "plz",
-    "postcode",
-    "phone",
-    "tel",
-    "ssn",
-    "mrn",
+_PERSON = re.compile("patient|person|subject|mrn|pid|member|insured")
+_PERSONS = (["patient"], ["person"], ["subject"])
+_THING = re.compile(
+    "id|no|nr|number|key|uuid|guid|code|zip|plz|postcode|phone|tel|ssn|mrn"
+    "|(patient|person|subject|member|visit|case|encounter|episode|record|row|sample)(id|no|nr|key)"
 )
 _ADDRESS = re.compile(r"zip\d*|zipcode|plz|post(al|leitzahl|code|alcode)|phone|telephone|telefon|tel|fax")
 _NAME = re.compile(r"(sur|fore|first|last|full|family|vor|nach)?names?|e?mail|address|adresse|street|strasse")
-_PERSONS = (["patient"], ["person"], ["subject"])
-_UNDIVIDED = re.compile(r"(patient|person|subject|member|visit|case|encounter|episode|record|row|sample)(id|no|nr|key)")
-_PART_OF_A_KEY = ("site", "clinic", "ward", "visit", "case", "encounter", "episode", "sample", "seq", "sequence")
-_OUTCOME = (
-    "outcome",
-    "class",
-    "label",
-    "target",
-    "diabet",
-    "diagnos",
-    "readmi",
-    "died",
-    "death",
-    "dead",
-    "deceas",
-    "mortal",
-    "event",
-    "relaps",
-    "recur",
-    "surviv",
-    "complic",
-    "failure",
-    "disease",
-    "positive",
-    "result",
-    "respon",
+_PART_OF_A_KEY = re.compile("site|clinic|ward|visit|case|encounter|episode|sample|seq|sequence")
+_OUTCOME = re.compile(
+    "outcome|class|label|target|diabet|diagnos|readmi|died|death|dead|deceas|mortal|event|relaps|recur|surviv|complic"
+    "|failure|disease|positive|result|respon"
 )
-_CHANGED = ("updat", "modif", "chang", "mtime")
-_KNOWN_SINCE = ("diagnos", "outcome", "result", "event", "death", "died")
+_CHANGED = re.compile("updat|modif|chang|mtime")
+_KNOWN_SINCE = re.compile("diagnos|outcome|result|event|death|died")
 
 
 def parts_of(name: str) -> list[str]:
-    """Its words in lower case: patientNo and patient_no are both patient and no."""
+    """Divide a name into its words in lower case: patientNo and patient_no are both patient and no."""
     divided = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)
     return [part for part in re.split(r"[\W_]+", divided.casefold()) if part]
 
 
 def names_a_person(name: str) -> bool:
     """Whether the column may say which person a row is about."""
-    parts = parts_of(name)
-    return names_things(name) and any(part.startswith(_PERSON) for part in parts)
+    return names_things(name) and any(map(_PERSON.match, parts_of(name)))
 
 
 def names_things(name: str) -> bool:
     """Whether what stands in the column names things and measures none."""
     parts = parts_of(name)
-    return bool(parts) and (parts[-1] in _THING or parts in _PERSONS or _UNDIVIDED.fullmatch(parts[-1]) is not None)
+    return bool(parts) and (parts in _PERSONS or _THING.fullmatch(parts[-1]) is not None)
 
 
 def names_an_address(name: str) -> bool:
     """Whether the digits in the column say where somebody lives or how to call them, and measure nothing."""
-    return any(_ADDRESS.fullmatch(part) for part in parts_of(name))
+    return any(map(_ADDRESS.fullmatch, parts_of(name)))
 
 
 def is_no_key(name: str) -> bool:
     """Whether what stands in the column is shared, or changes with a marriage or a move, even if all rows differ."""
-    return names_an_address(name) or any(_NAME.fullmatch(part) for part in parts_of(name))
+    return names_an_address(name) or any(map(_NAME.fullmatch, parts_of(name)))
 
 
 def may_be_in_a_key(name: str) -> bool:
     """Whether the column may tell rows apart, alone or with others."""
-    return names_things(name) or names_a_person(name) or any(part in _PART_OF_A_KEY for part in parts_of(name))
+    return names_things(name) or any(map(_PART_OF_A_KEY.fullmatch, parts_of(name)))
 
 
 def names_an_outcome(name: str) -> bool:
     """Whether the column may be what is predicted."""
-    return any(part.startswith(_OUTCOME) for part in parts_of(name))
+    return any(map(_OUTCOME.match, parts_of(name)))
 
 
 def names_a_change(name: str) -> bool:
     """Whether a time in the column may be that of the row's last change."""
-    return any(part.startswith(_CHANGED) for part in parts_of(name))
+    return any(map(_CHANGED.match, parts_of(name)))
 
 
 def names_an_outcomes_time(name: str) -> bool:
     """Whether a time in the column may be that at which the outcome became known."""
-    return any(part.startswith(_KNOWN_SINCE) for part in parts_of(name))
-
-
-def is_a_value(name: str) -> bool:
-    """Whether it is none, but what stands in a row: a number, a date, a UUID."""
-    text = name.strip()
-    is_uuid = re.fullmatch(r"\{?[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}\}?", text) is not None
-    return as_number(text) is not None or is_date(text) or is_uuid
+    return any(map(_KNOWN_SINCE.match, parts_of(name)))
 
 
 def plain_names(columns: Collection[str], taken: Collection[str] = ()) -> dict[str, str]:
-    """For each column the plain name of a feature, each another one, also to files, which may write them otherwise."""
+    """Give each column the plain name of a feature, each another one, also to files, which may write them otherwise."""
     theirs = {folded_name(column) for column in columns}
     ours = {folded_name(name) for name in (*RESERVED, *taken)}
     found: dict[str, str] = {}

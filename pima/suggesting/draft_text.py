@@ -1,24 +1,74 @@
 """A draft as text: TOML that the settings read as it is, with the reason beside each line."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import tomlkit
+from tomlkit.items import InlineTable, Table
 
 from pima.core.features import folded_name
-from pima.suggesting.draft import Draft
-from pima.suggesting.features import Suggested
-from pima.suggesting.outcomes import LEAST_SHARE, Outcome
-from pima.suggesting.shown import FEWER, SHOWN_FROM, rows_shown
-from pima.suggesting.tables import Place
-from pima.suggesting.toml_text import line, quoted
+from pima.core.source import Source
+from pima.suggesting.column_names import names_a_person
+from pima.suggesting.draft import Draft, LikelyOutcome, Suggested
+from pima.suggesting.tables import FEWER, SHOWN_FROM, rows_shown
+
+LEAST_SHARE = 0.25
+"""Of the rarer class: below it no model may beat the majority class by accuracy."""
+_PLAIN = (("0", "1"), ("false", "true"))
+"""What means 0 and 1 without a word about it."""
 
 
 def as_toml(draft: Draft) -> str:
     """The whole text."""
-    parts = [_head(draft), _gate(draft), _outcome(draft)]
-    parts += [_feature(draft, feature) for feature in draft.features]
-    parts += [_refused(draft)] if draft.refused else []
-    parts += [_source(draft, draft.table.place)] if draft.table.place else []
-    return "\n\n".join("\n".join(part) for part in parts) + "\n"
+    document = tomlkit.document()
+    for line in _head(draft):
+        document.add(tomlkit.comment(line))
+    document.add(tomlkit.nl())
+    document.append("gate", _gate(draft))
+    document.append("outcome", _outcome(draft))
+    document.add(tomlkit.nl())
+    document.append("feature", tomlkit.aot())
+    for feature in draft.features:
+        document["feature"].append(_feature(draft, feature))
+    text = document.as_string()
+    if draft.refused:
+        text += "\n# Refused as features:\n"
+        text += "".join(f"# {quoted(each.column)}: {each.reason}\n" for each in draft.refused)
+    if draft.table.source is not None:
+        text += "\n" + _source(draft, draft.table.source)
+    # In a text and in a comment alike, what can't be printed is escaped.
+    return "".join(each if each.isprintable() or each == "\n" else _escaped(each) for each in text)
+
+
+def quoted(text: str) -> str:
+    """A text in double quotes, as TOML writes it."""
+    return tomlkit.item(text).as_string()
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"
+
+
+def _add(table: Table, name: str, value: object, said: str = "", mark: str | None = None) -> None:
+    """Add a line, with what is said beside it; with a mark as a comment that begins so."""
+    item = _inline(value) if isinstance(value, Mapping) else tomlkit.item(value)
+    if said:
+        item.comment(said)
+    if mark is None:
+        table.append(name, item)
+    else:
+        line = tomlkit.table()
+        line.append(name, item)
+        table.add(tomlkit.comment(f"{mark}{line.as_string().rstrip()}"))
+
+
+def _inline(values: Mapping[Any, Any]) -> InlineTable:
+    table = tomlkit.inline_table()
+    for name, value in values.items():
+        table.append(str(name), _inline(value) if isinstance(value, Mapping) else value)
+    return table
 
 
 def _head(draft: Draft) -> Iterator[str]:
@@ -27,182 +77,148 @@ def _head(draft: Draft) -> Iterator[str]:
     rows = f"all {table.rows:,} rows of {name}."
     if not table.is_all:
         rows = f"the first {table.rows:,} rows of {name}: there are more, which were not read."
-    yield f"# A draft by python -m jobs.suggest, from {rows}"
+    yield f"A draft by python -m jobs.suggest, from {rows}"
     if table.unreadable:
-        yield f"# {rows_shown(table.unreadable)} could not be read, and load refuses a file with such lines."
-    yield "# Look at each line before you use it. Above all, is it known before the outcome? If not, it is no feature."
-    yield f"# Each end of a range comes from {SHOWN_FROM} rows or more, and lies beyond them: narrow it."
-    yield f"# Words and codes occur in {SHOWN_FROM} rows or more each. Fill in each unit: nothing is converted."
-    if table.place is None:
-        yield from _how_to_load(draft)
-
-
-def _how_to_load(draft: Draft) -> Iterator[str]:
-    left_out = [each.column for each in draft.refused if each.is_left_out]
-    if left_out and not draft.table.has_names:
-        yield "# load takes a file without a header only where all its columns are declared: give it one."
+        yield f"{rows_shown(table.unreadable)} could not be read, and load refuses a file with such lines."
+    yield "Look at each line before you use it. Above all, is it known before the outcome? If not, it is no feature."
+    yield f"Each end of a range comes from {SHOWN_FROM} rows or more, and lies beyond them: narrow it."
+    yield f"Words and codes occur in {SHOWN_FROM} rows or more each. Fill in each unit: nothing is converted."
+    if table.source is not None:
         return
-    ignored = " ".join(f"--ignore={shlex.quote(name.strip())}" for name in left_out if name.isprintable())
-    yield "# With this draft saved as DRAFT.toml, once it has been looked at:"
-    yield "#   python -m jobs.migrate --config DRAFT.toml"
-    yield f"#   python -m jobs.load --config DRAFT.toml {ignored}{' ' if ignored else ''}FILE"
+    left_out = [each.column for each in draft.refused if each.is_left_out]
+    if left_out and not table.has_names:
+        yield "load takes a file without a header only where all its columns are declared: give it one."
+        return
+    ignored = [f"--ignore={shlex.quote(name.strip())}" for name in left_out if name.isprintable()]
+    yield "With this draft saved as DRAFT.toml, once it has been looked at:"
+    yield "  python -m jobs.migrate --config DRAFT.toml"
+    yield f"  python -m jobs.load --config DRAFT.toml {' '.join([*ignored, 'FILE'])}"
     if draft.key:
         name = quoted(draft.key.names[0])
-        yield f"# Rows by a key, so that outcomes may come later: rename {name} to source_key, and add a column source."
+        yield f"Rows by a key, so that outcomes may come later: rename {name} to source_key, and add a column source."
     if draft.person:
-        name = quoted(draft.person.column.name)
-        yield f"# Several rows per person: rename {name} to person_key, so that they stay on one side of the holdout."
+        name = quoted(draft.person.name)
+        yield f"Several rows per person: rename {name} to person_key, so that they stay on one side of the holdout."
 
 
-def _gate(draft: Draft) -> Iterator[str]:
-    outcome = draft.outcome
-    is_rare = outcome is not None and outcome.rarer < LEAST_SHARE * outcome.known
-    yield "[gate]"
-    if outcome is None:
-        yield line("measure", "accuracy", f"below {LEAST_SHARE:.0%} of either outcome take log_loss")
-        return
-    share = _share(outcome.rarer, outcome.known) if outcome.rarer >= SHOWN_FROM else FEWER
+def _gate(draft: Draft) -> Table:
+    gate = tomlkit.table()
+    if draft.outcome is None:
+        _add(gate, "measure", "accuracy", f"below {LEAST_SHARE:.0%} of either outcome take log_loss")
+        return gate
+    known, rarer = draft.outcome.values.known, draft.outcome.values.rarer
+    is_rare = rarer < LEAST_SHARE * known
+    share = _share(rarer, known) if rarer >= SHOWN_FROM else FEWER
     reason = "accuracy would favour a model that never predicts it" if is_rare else "accuracy can tell models apart"
-    said = f"the rarer outcome is {share} of {outcome.known:,}: {reason}"
-    yield line("measure", "log_loss" if is_rare else "accuracy", said)
+    said = f"the rarer outcome is {share} of {known:,}: {reason}"
+    _add(gate, "measure", "log_loss" if is_rare else "accuracy", said)
+    return gate
 
 
-def _outcome(draft: Draft) -> Iterator[str]:
-    outcome = draft.outcome
-    yield "[outcome]"
-    if outcome is None:
-        yield line("name", "outcome", "no column has two values such as yes and no: name it, and load it later")
-        return
-    yield line("name", outcome_name(draft, outcome), f"two values in {quoted(outcome.column.name)}")
-    yield line("meaning", "", "say what a 1 means")
-    if draft.table.place is None and draft.table.has_names:
-        yield from _also_called(outcome_name(draft, outcome), outcome.column.name)
-        if (outcome.values.no, outcome.values.yes) != ("0", "1"):
-            yield "# load takes 0 and 1 for it: replace the words in the file"
-    if outcome.others:
-        yield f"# other columns that might be the outcome: {', '.join(map(quoted, outcome.others))}"
-
-
-def outcome_name(draft: Draft, outcome: Outcome) -> str:
-    """What the outcome is called: as the column, as far as that is a plain name."""
-    column = outcome.column.name
+def _outcome(draft: Draft) -> Table:
+    table, found = tomlkit.table(), draft.outcome
+    if found is None:
+        _add(table, "name", "outcome", "no column has two values such as yes and no: name it, and load it later")
+        return table
+    column = found.column.name
     is_called_so = folded_name(column) == "outcome" or not draft.table.has_names
-    return "outcome" if is_called_so else draft.names[column]
+    name = "outcome" if is_called_so else draft.names[column]
+    _add(table, "name", name, f"two values in {quoted(column)}")
+    _add(table, "meaning", "", "say what a 1 means")
+    if draft.table.source is None and draft.table.has_names:
+        _add_other_name(table, name, column)
+        if (found.values.no, found.values.yes) != ("0", "1"):
+            table.add(tomlkit.comment("load takes 0 and 1 for it: replace the words in the file"))
+    if found.others:
+        others = ", ".join(map(quoted, found.others))
+        table.add(tomlkit.comment(f"other columns that might be the outcome: {others}"))
+    return table
 
 
-def _also_called(name: str, column: str) -> Iterator[str]:
+def _add_other_name(table: Table, name: str, column: str) -> None:
     if folded_name(column) != folded_name(name):
-        yield line("also_called", [column])
+        _add(table, "also_called", [column])
 
 
-def _feature(draft: Draft, feature: Suggested) -> Iterator[str]:
-    column = feature.column
-    name = draft.names[column.name]
-    yield "[[feature]]"
-    yield line("name", name, feature.kind if name == column.name else f"{feature.kind}; from {quoted(column.name)}")
-    if feature.codes is not None:
-        yield line("kind", "category")
-        yield line("codes", feature.codes)
+def _feature(draft: Draft, feature: Suggested) -> Table:
+    table, column = tomlkit.table(), feature.column
+    name, kind = draft.names[column.name], feature.kind
+    _add(table, "name", name, kind if name == column.name else f"{kind}; from {quoted(column.name)}")
+    if feature.codes:
+        _add(table, "kind", "category")
+        _add(table, "codes", feature.codes)
     if feature.range is not None:
-        yield line("unit", "")
-        yield line("low", feature.range.low, _beyond(feature.range.below, "below"))
-        yield line("high", feature.range.high, _beyond(feature.range.above, "above"))
+        low, high, below, above = feature.range
+        _add(table, "unit", "")
+        _add(table, "low", low, f"{rows_shown(below)} lie below and would be rejected" if below else "")
+        _add(table, "high", high, f"{rows_shown(above)} lie above and would be rejected" if above else "")
     if feature.zero_is_missing:
-        yield line("zero_is_missing", True)
-    share = _share(feature.missing, column.rows)
-    lacks = f"{share} of the rows lack it" if feature.missing else "no row lacks it"
-    yield line("may_be_missing", bool(feature.missing), lacks)
-    if draft.table.place is None and draft.table.has_names:
-        yield from _also_called(name, column.name)
+        _add(table, "zero_is_missing", True)
+    lacks = f"{_share(feature.missing, column.rows)} of the rows lack it" if feature.missing else "no row lacks it"
+    _add(table, "may_be_missing", bool(feature.missing), lacks)
+    if draft.table.source is None and draft.table.has_names:
+        _add_other_name(table, name, column.name)
     for remark in feature.remarks:
-        yield f"# {remark}"
+        table.add(tomlkit.comment(remark))
+    return table
 
 
-def _beyond(rows: int, where: str) -> str:
-    return f"{rows_shown(rows)} lie {where} and would be rejected" if rows else ""
-
-
-def _refused(draft: Draft) -> Iterator[str]:
-    yield "# Refused as features:"
-    for each in draft.refused:
-        yield f"# {quoted(each.column)}: {each.reason}"
-
-
-def _source(draft: Draft, place: Place) -> Iterator[str]:
-    lines = _lines_of_source(draft, place)
-    if draft.key is not None:
-        yield from lines
-        return
-    yield "# No column is different in each row, nor are two or three together: name a view that has such a key."
-    for each in lines:
-        yield f"# {each}"
-
-
-def _lines_of_source(draft: Draft, place: Place) -> Iterator[str]:
-    yield "[[source]]"
-    yield line("name", place.source)
-    yield line("query", place.query) if place.query else line("table", place.table)
+def _source(draft: Draft, place: Source) -> str:
+    source, key, person = tomlkit.table(), draft.key, draft.person
+    _add(source, "name", place.name)
+    _add(source, "query" if place.query else "table", place.query or place.table)
     if place.schema is not None:
-        yield line("schema", place.schema)
-    yield from _key(draft)
-    yield from _person(draft)
-    yield from _outcome_of_source(draft)
+        _add(source, "schema", place.schema)
+    if key is None:
+        _add(source, "key", "")
+    else:
+        others = f"; so is {', '.join(map(quoted, key.others))}" if key.others else ""
+        is_one = len(key.names) == 1
+        said = f"different in each row, and never missing{others}"
+        _add(source, "key", key.names[0] if is_one else list(key.names), said)
+        _add(source, "key_type", key.types[0] if is_one else list(key.types))
+    if person is not None:
+        # Another column than a person's would tear persons apart and tie others together.
+        mark = None if names_a_person(person.name) else "perhaps: "
+        said = f"{person.different_keys:,} different ones in {person.known:,} rows, which stay together in the holdout"
+        _add(source, "person", person.name, said, mark)
+        _add(source, "person_type", person.key_type, mark=mark)
+    if draft.outcome is not None:
+        _add_outcome(source, draft.outcome)
+        if draft.outcome_at:
+            _add(source, "outcome_at", draft.outcome_at, "if that is when the outcome became known", mark="")
     if draft.changed_since:
         said = "if each change of a row sets it: a pull then reads only what has changed"
-        yield f"# {line('changed_since', draft.changed_since, said)}"
-    yield ""
-    yield "[source.columns]"
+        _add(source, "changed_since", draft.changed_since, said, mark="")
+    columns = tomlkit.table()
     for feature in draft.features:
-        name, column = draft.names[feature.column.name], feature.column.name
-        words = {label: code for code, label in (feature.codes or {}).items()} if feature.has_words else {}
-        yield line(name, {"column": column, "words": words} if words else column)
+        words = {label: code for code, label in feature.codes.items()} if feature.has_words else {}
+        column = feature.column.name
+        _add(columns, draft.names[column], {"column": column, "words": words} if words else column)
+    source.append("columns", columns)
+    sources = tomlkit.aot()
+    sources.append(source)
+    text = tomlkit.dumps({"source": sources})
+    if key is not None:
+        return text
+    why = "No column is different in each row, nor are two or three together: name a view that has such a key."
+    return "".join(f"# {line}\n" for line in (why, *text.splitlines()))
 
 
-def _key(draft: Draft) -> Iterator[str]:
-    key = draft.key
-    if key is None:
-        yield line("key", "")
+def _add_outcome(source: Table, outcome: LikelyOutcome) -> None:
+    column, values = outcome.column, outcome.values
+    said = f"{_share(column.missing, column.rows)} not known yet" if column.missing else ""
+    _add(source, "outcome", column.name, said)
+    if column.known > values.known:
+        source.add(tomlkit.comment(f"{FEWER} hold something else there, and are rejected"))
+    if (values.no, values.yes) in _PLAIN:
         return
-    others = f"; so is {', '.join(map(quoted, key.others))}" if key.others else ""
-    one = len(key.names) == 1
-    yield line("key", key.names[0] if one else key.names, f"different in each row, and never missing{others}")
-    yield line("key_type", key.types[0] if one else key.types)
-
-
-def _person(draft: Draft) -> Iterator[str]:
-    person = draft.person
-    if person is None:
+    if values.rarer < SHOWN_FROM:
+        hidden = f"outcome_words = {{ ... = 1, ... = 0 }}  # one of them stands in {FEWER}, so they are not shown"
+        source.add(tomlkit.comment(hidden))
         return
-    column = person.column
-    said = f"{column.different_keys:,} different ones in {column.known:,} rows, which stay together in the holdout"
-    # Another column than a person's would tear persons apart and tie others together.
-    mark = "" if person.is_clear else "# perhaps: "
-    yield f"{mark}{line('person', column.name, said)}"
-    yield f"{mark}{line('person_type', column.key_type)}"
-
-
-def _outcome_of_source(draft: Draft) -> Iterator[str]:
-    outcome = draft.outcome
-    if outcome is None:
-        return
-    missing = outcome.column.missing
-    said = f"{_share(missing, outcome.column.rows)} not known yet" if missing else ""
-    yield line("outcome", outcome.column.name, said)
-    if outcome.values.others:
-        yield f"# {FEWER} hold something else there, and are rejected"
-    if outcome.values.needs_words:
-        yield _outcome_words(outcome)
-    if draft.outcome_at:
-        yield f"# {line('outcome_at', draft.outcome_at, 'if that is when the outcome became known')}"
-
-
-def _outcome_words(outcome: Outcome) -> str:
-    if outcome.rarer < SHOWN_FROM:
-        return f"# outcome_words = {{ ... = 1, ... = 0 }}  # one of them stands in {FEWER}, so they are not shown"
-    spelled = outcome.column.spelled
-    words = {spelled.get(word, word): n for word, n in ((outcome.values.yes, 1), (outcome.values.no, 0))}
-    unclear = "" if outcome.values.is_clear else "which of the two is 1? the rarer was taken"
-    return line("outcome_words", words, unclear)
+    words = {column.usual_spelling(values.yes): 1, column.usual_spelling(values.no): 0}
+    _add(source, "outcome_words", words, "" if values.is_clear else "which of the two is 1? the rarer was taken")
 
 
 def _share(part: int, whole: int) -> str:

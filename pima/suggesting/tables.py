@@ -1,27 +1,242 @@
-"""A table whose rows have gone by: what is kept of it, and whether anything can be said of it."""
+"""A table that nothing is declared of yet: its rows as they go by, and each column with what its values could be.
 
-from collections.abc import Iterable, Sequence
+Of a value only what it could be is kept: at most 17 bytes a row, however long it was.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from datetime import date, datetime
+from decimal import Decimal
+from types import NoneType
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
 
+import pandas as pd
+from pandas.api.types import union_categoricals
+
+from pima.core.cells import as_word
+from pima.core.identifiers import canonical_key
+from pima.core.source import KeyType, Source
 from pima.core.wording import counted
-from pima.suggesting.column_names import is_a_value, may_be_in_a_key
-from pima.suggesting.columns import Column, ColumnSeen
-from pima.suggesting.shown import SHOWN_FROM
+from pima.suggesting.column_names import may_be_in_a_key
 
+SHOWN_FROM = 20
+"""Rows: of what fewer have in common nothing is shown, and a bound is taken from as many at its end."""
+FEWER = f"fewer than {SHOWN_FROM} rows"
 MOST_ROWS = 1_000_000
 """Of a table; the ranges of more would be the same, and what is kept of each row would fill the memory."""
+MOST_WORDS = 50
+"""Different values that a column may have to be one of few values."""
+
+_READABLE = {NoneType, bool, int, float, Decimal, str, UUID, date, datetime}
+_DATE = re.compile(
+    r"\d{4}-\d\d-\d\d([T ].*)?|\d{4}/\d\d?/\d\d?( .*)?|\d{1,2}[./]\d{1,2}[./](\d{4}|\d\d)( .*)?|\d\d?:\d\d(:\d\d)?",
+    re.ASCII,
+)
+_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
+_LENGTHS_OF_A_UUID = (32, 36, 38)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a table of a database is, as the settings say it."""
+def rows_shown(count: int) -> str:
+    """So many rows, in words."""
+    return counted(count, "row") if count >= SHOWN_FROM else FEWER
 
-    source: str
-    """The name of the source."""
-    table: str
-    schema: str | None
-    query: str
+
+_Sort = tuple[str, KeyType | None, str | None]
+"""The first three fields of a value that was read, which are counted."""
+
+
+class ReadValue(NamedTuple):
+    """One value, by what it could be."""
+
+    kind: Literal["missing", "number", "not finite", "word", "date", "comma", "uuid", "other"]
+    key_type: KeyType | None = None
+    other: str | None = None
+    """The name of a type that is neither number nor text."""
+    key: str | None = None
+    """What it would be as a key; None where it is none, or prose."""
+    number: float = math.nan
+    spelled: str | None = None
+    """A word as it stands there, without the spaces around it; of a number, what stands for it among words."""
+
+
+def _read(kind: type, value: Any) -> ReadValue:
+    if kind not in _READABLE:
+        return ReadValue("other", other=kind.__name__)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return ReadValue("missing")
+    if isinstance(value, str):
+        return _read_text(value)
+    if isinstance(value, bool):
+        return ReadValue("word", spelled=as_word(value))
+    if isinstance(value, UUID):
+        return ReadValue("uuid", "uuid", key=str(value))
+    return ReadValue("date") if isinstance(value, date) else _read_number(value)
+
+
+def _read_text(value: str) -> ReadValue:
+    text = value.strip()
+    if not is_unicode(text):
+        return ReadValue("word")
+    if len(text) in _LENGTHS_OF_A_UUID and (uuid := canonical_key([value], ["uuid"])) is not None:
+        return ReadValue("uuid", "uuid", key=uuid)
+    # What has several words is told, and names nothing.
+    key = None if text.count(" ") > 1 else canonical_key([value], ["text"])
+    key_type: KeyType | None = "text" if key else None
+    number = as_number(text)
+    if number is not None and math.isfinite(number):
+        return ReadValue("number", key_type, None, key, number, as_word(number))
+    if number is not None:
+        return ReadValue("not finite", key_type, None, key)
+    if is_date(text):
+        return ReadValue("date")
+    return ReadValue("comma") if _COMMA.fullmatch(text) else ReadValue("word", key_type, None, key, spelled=text)
+
+
+def _read_number(value: int | float | Decimal) -> ReadValue:
+    with suppress(OverflowError, ValueError):  # an integer beyond all floats, a signalling NaN
+        if math.isfinite(number := float(value)):
+            key = None if isinstance(value, float) else canonical_key([value], ["integer"])
+            return ReadValue("number", "integer" if key else None, None, key, number, as_word(value))
+    return ReadValue("not finite")
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text has no half of a surrogate pair: bytes of a file that are no UTF-8 come as such."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def as_number(text: str) -> float | None:
+    """Digits with a point, as everywhere: with underscores, or of other scripts, they are numbers to Python alone."""
+    if "_" in text or not text.isascii():
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def is_date(text: str) -> bool:
+    """Whether a text is a date or a time of day, in one of the usual ways to write them."""
+    return _DATE.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TableColumn:
+    """A column whose rows have gone by."""
+
+    name: str
+    kinds: Counter[str]
+    """Rows by what they hold."""
+    other_types: Sequence[str]
+    """Names of types that are no number and no text."""
+    numbers: pd.Series
+    """(n,): those that are finite, ascending."""
+    words: Mapping[str, int] | None
+    """Different words and numbers, as words are compared, and the rows of each; None where more than `MOST_WORDS`."""
+    spelled: pd.Series
+    """(rows,): words and numbers as they stand there; without rows where `words` is None."""
+    key_type: KeyType | None
+    """What all values would be as keys; None where one of them would be none, or they repeat and are not named like
+    keys."""
+    keys: pd.Series
+    """(rows,): hashes of these keys, 0 where there is none; without rows where `key_type` is None."""
+    different_keys: int
+
+    @property
+    def rows(self) -> int:
+        """All rows of the table."""
+        return self.kinds.total()
+
+    @property
+    def missing(self) -> int:
+        """Rows without a value."""
+        return self.kinds["missing"]
+
+    @property
+    def known(self) -> int:
+        """Rows with a value."""
+        return self.rows - self.missing
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all numbers are whole ones."""
+        return bool((self.numbers % 1 == 0).all())
+
+    @property
+    def is_unique(self) -> bool:
+        """Whether each row has a key and no other row has the same."""
+        return self.key_type is not None and self.different_keys == self.rows > 0
+
+    def usual_spelling(self, word: str) -> str:
+        """How a word is spelled in most of its rows, where those are enough to be shown."""
+        rows = self.spelled.value_counts()
+        alike = rows[rows.index.map(str.casefold) == word]
+        return str(alike.index[0]) if alike.iloc[0] >= SHOWN_FROM else word
+
+
+class _ColumnBlock(NamedTuple):
+    """Some rows of a column, as far as they are kept."""
+
+    sorts: Counter[_Sort]
+    numbers: pd.Series
+    keys: pd.Series | None
+    """Hashes, 0 where a value is missing; None where one is no key, or repeats under a name that is not a key's."""
+    spelled: pd.Series | None
+    """Words and numbers; None where more than `MOST_WORDS` differ."""
+
+
+def _read_block(name: str, values: pd.Series) -> _ColumnBlock:
+    # Each different value once, since few stand in many rows; by its type as well, since 1, 1.0 and True are equal.
+    # What can't be read may not be hashed either. An index of each row would be as large as all that is kept.
+    pairs = [(type(value), value if type(value) in _READABLE else None) for value in values]
+    positions = {pair: n for n, pair in enumerate(dict.fromkeys(pairs))}
+    cells = [_read(*pair) for pair in positions]
+    rows = [positions[pair] for pair in pairs]
+    numbers = pd.Series([cell.number for cell in cells], dtype="float64").take(rows).dropna().reset_index(drop=True)
+    keys, spelled = None, None
+    are_keys = all(cell.key or cell.kind == "missing" for cell in cells)
+    if are_keys and (may_be_in_a_key(name) or len(cells) == len(rows)):
+        keys = pd.Series([hash(cell.key) if cell.key else 0 for cell in cells], dtype="int64")
+        keys = keys.take(rows).reset_index(drop=True)
+    if len({cell.spelled.casefold() for cell in cells if cell.spelled is not None}) <= MOST_WORDS:
+        spelled = pd.Series([cell.spelled for cell in cells], dtype="str").astype("category")
+        spelled = spelled.take(rows).reset_index(drop=True)
+    return _ColumnBlock(Counter(cells[row][:3] for row in rows), numbers, keys, spelled)
+
+
+def _column(name: str, blocks: Sequence[_ColumnBlock]) -> TableColumn:
+    sorts = sum((block.sorts for block in blocks), Counter[_Sort]())
+    kinds = Counter[str]()
+    for (kind, _, _), rows in sorts.items():
+        kinds[kind] += rows
+    key_types = {key_type for kind, key_type, _ in sorts if kind != "missing"}
+    if key_types == {"uuid", "text"}:
+        key_types = {"text"}
+    are_kept = all(block.keys is not None for block in blocks)
+    key_type = key_types.pop() if len(key_types) == 1 and are_kept else None
+    keys = pd.concat([block.keys for block in blocks], ignore_index=True) if key_type else pd.Series(dtype="int64")
+    words, spelled = None, pd.Series(dtype="str")
+    if all(block.spelled is not None for block in blocks):
+        spelled = pd.Series(union_categoricals([block.spelled for block in blocks]))
+        words = spelled.value_counts().groupby(str.casefold).sum().to_dict()
+    if words is not None and len(words) > MOST_WORDS:
+        words, spelled = None, spelled[:0]
+    return TableColumn(
+        name=name,
+        kinds=kinds,
+        other_types=sorted({other for _, _, other in sorts if other is not None}),
+        numbers=pd.concat([block.numbers for block in blocks]).sort_values(ignore_index=True),
+        words=words,
+        spelled=spelled,
+        key_type=key_type,
+        keys=keys,
+        different_keys=int(keys[keys != 0].nunique()),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +245,7 @@ class Table:
 
     called: str
     """The file or the table, as people call it."""
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     rows: int
     is_all: bool
     """Whether there were no more rows than were read."""
@@ -38,36 +253,33 @@ class Table:
     """Lines of a file that were no rows."""
     has_names: bool
     """Whether its columns have names of their own."""
-    place: Place | None
-    """None of a file."""
+    source: Source | None
+    """Where it is in a database; None of a file."""
 
 
 def table_of(
     called: str,
-    place: Place | None,
+    source: Source | None,
     names: Sequence[str] | None,
     blocks: Iterable[tuple[Sequence[Sequence[Any]], int]],
 ) -> Table:
     """Read it, by blocks of columns and the number of lines beside them that are no rows."""
-    seen: list[ColumnSeen] | None = None if names is None else _unseen(names)
+    known_as, read = list(names or ()), list[list[_ColumnBlock]]()
     rows, unreadable, is_all = 0, 0, True
     for columns, not_rows in blocks:
-        seen = _unseen([f"column_{n}" for n in range(1, len(columns) + 1)]) if seen is None else seen
-        unreadable += not_rows
-        more = len(columns[0]) if columns else 0
-        taken = min(more, MOST_ROWS - rows)
-        for column, values in zip(seen, columns, strict=True):
-            column.take(values[:taken])
-        rows += taken
-        if taken < more:
-            is_all = False
+        # As objects: left to itself, pandas would tell the types of each block anew.
+        block = pd.DataFrame(dict(enumerate(columns)), dtype=object)
+        taken = block.head(MOST_ROWS - rows)
+        known_as = known_as or [f"column_{n}" for n in range(1, 1 + len(columns))]
+        read = read or [[] for _ in known_as]
+        for name, seen, n in zip(known_as, read, taken, strict=True):
+            seen.append(_read_block(name, taken[n]))
+        rows, unreadable, is_all = rows + len(taken), unreadable + not_rows, len(taken) == len(block)
+        if not is_all:
             break
-    found = tuple(column.seen() for column in seen or ())
-    return Table(called, found, rows, is_all, unreadable, names is not None, place)
-
-
-def _unseen(names: Sequence[str]) -> list[ColumnSeen]:
-    return [ColumnSeen(name, may_be_in_a_key(name)) for name in names]
+    # One after the other, so that the blocks of each can go.
+    found = tuple(_column(name, read.pop(0)) for name in known_as[: len(read)])
+    return Table(called, found, rows, is_all, unreadable, names is not None, source)
 
 
 def fault_of(table: Table) -> str | None:
@@ -85,3 +297,9 @@ def fault_of(table: Table) -> str | None:
                 "names of columns: give it a header, or name the columns in the table."
             )
     return None
+
+
+def is_a_value(name: str) -> bool:
+    """Whether a name is none, but what stands in a row: a number, a date, a UUID."""
+    text = name.strip()
+    return as_number(text) is not None or is_date(text) or canonical_key([text], ["uuid"]) is not None

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -16,10 +16,10 @@ import pytest
 
 from pima.core.digest import sha256_of
 from pima.errors import DatasetRefused, OtherOutputThere
-from pima.files import part_scoring, parts, scoring_files
-from pima.files.model_file import content_of, model_file
-from pima.files.scoring_files import Dataset, open_dataset, score_files, score_missing
-from pima.files.scoring_model import model_of_content
+from pima.files import parts
+from pima.files.model_file import content_of, model_file, read_model
+from pima.files.parts import Facts, Part
+from pima.files.scoring import Dataset, finish, open_dataset, score_files, score_missing
 from pima.process.stopping import StopRequest
 from tests.conftest import (
     FEATURE_NAMES,
@@ -201,25 +201,44 @@ def test_what_another_model_scores_into_the_same_folder_meanwhile_is_not_taken_f
 ) -> None:
     into, never = tmp_path / "out", StopRequest()
     first, second = (
-        open_dataset(str(source), str(into), model_of_content(into, model_file(champion.engine, number)), [])
+        open_dataset(str(source), str(into), read_model(into, model_file(champion.engine, number)), [])
         for number in (1, 2)
     )
     list(islice(score_missing(first, never), 2))
     with pytest.raises(OtherOutputThere, match="scored by another model"):
         score_files(second, score_missing(second, never))
     # Both in the same moment.
-    monkeypatch.setattr(part_scoring, "require_none_of_others", lambda *_: None)
+    monkeypatch.setattr(parts.Output, "require_none_of_others", lambda *_: None)
     list(score_missing(first, never))
     next(score_missing(second, never))
     with pytest.raises(OtherOutputThere, match="scored by another model"):
-        scoring_files.finish(first)
+        finish(first)
     assert not (into / "manifest.json").exists()
     assert score_files(first, score_missing(first, never)).predicted == read_parts(into).num_rows
     assert set(read_parts(into)["model_version"].to_pylist()) == {1}
 
 
 def _opened(source: Path, into: Path, model: str) -> Dataset:
-    return open_dataset(str(source), str(into), model_of_content(Path(model), content_of(Path(model))), [])
+    return open_dataset(str(source), str(into), read_model(Path(model), content_of(Path(model))), [])
+
+
+def test_an_output_that_lacks_a_part_has_no_manifest_until_it_is_written(model: str, tmp_path: Path) -> None:
+    source, into = write_rows(tmp_path / "in" / "patients.parquet", drawn_rows(10)), tmp_path / "out"
+    _score(None, source, into, "--model", model)
+    written = _bytes(into)
+    (into / "predictions" / "patients-00000.parquet").unlink()
+    found = _opened(source, into, model)
+
+    def killed() -> Iterator[tuple[Part, Facts]]:
+        assert "manifest.json" not in _bytes(into)
+        raise KeyboardInterrupt
+        yield
+
+    with pytest.raises(KeyboardInterrupt):
+        score_files(found, killed())
+    assert "manifest.json" not in _bytes(into)
+    _score(None, source, into, "--model", model)
+    assert _bytes(into) == written
 
 
 def test_a_file_that_is_changed_while_it_is_scored_is_told(model: str, tmp_path: Path) -> None:
@@ -239,7 +258,7 @@ def test_a_file_that_is_changed_behind_its_parts_is_told(model: str, tmp_path: P
     list(score_missing(found, StopRequest()))
     os.utime(source, ns=(1, 1))
     with pytest.raises(DatasetRefused, match="was changed while"):
-        scoring_files.finish(found)
+        finish(found)
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 

@@ -107,12 +107,6 @@ def test_a_link_that_leads_nowhere_is_told(here: Path, source: str) -> None:
 
 
 @FORMS
-def test_a_pipe_is_told_and_not_waited_for(here: Path, source: str) -> None:
-    os.mkfifo(here / "in" / "day=1" / "b.parquet")
-    assert "in/day=1/b.parquet: can't be scored, it can't be read (it is neither" in _refused(source)
-
-
-@FORMS
 def test_what_the_user_may_not_read_is_told(here: Path, source: str) -> None:
     _score(source, "before")  # imports what nobody could
     other = write_rows(here / "in" / "day=2" / "b.parquet", drawn_rows(3))

@@ -124,6 +124,13 @@ def test_lines_that_are_no_rows_are_said(tmp_path: Path) -> None:
     assert draft.startswith(f'# A draft by python -m jobs.suggest, from all 768 rows of "{file}".\n# 22 rows could not')
 
 
+def test_words_that_are_no_utf_8_are_no_labels(tmp_path: Path) -> None:
+    lines = [f"{20 + n % 50},{'männlich' if n % 2 else 'weiblich'},{n % 3 % 2}".encode("latin-1") for n in range(ROWS)]
+    draft, _ = drafted(tmp_path, write(tmp_path, "age,sex,diabetic", *lines))
+    assert [feature["name"] for feature in tomllib.loads(draft)["feature"]] == ["age"]
+    assert '# "sex": free text: too many of its words' in draft
+
+
 def test_a_draft_is_written_to_a_file_that_is_not_there_yet(tmp_path: Path) -> None:
     out = tmp_path / "größe.toml"
     ended = call(None, "suggest", str(SHIPPED), "--out", str(out))

@@ -8,35 +8,34 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from pima.core.features import Declaration, first_fault
+from pima.core.source import Source
 from pima.suggesting import tables
-from pima.suggesting.column_names import is_a_value, plain_names
-from pima.suggesting.draft import Draft, draft_of
+from pima.suggesting.column_names import plain_names
+from pima.suggesting.draft import Draft, draft_of, range_of, zero_is_apart
 from pima.suggesting.draft_text import as_toml
-from pima.suggesting.numbers import Numbers
-from pima.suggesting.ranges import range_of, zero_is_apart
-from pima.suggesting.tables import Place, Table, fault_of, table_of
-from pima.suggesting.toml_text import line, quoted
+from pima.suggesting.tables import Table, fault_of, is_a_value, table_of
 
-PLACE = Place("clinic", "visits", None, "")
+SOURCE = Source(name="clinic", key="", columns={}, table="visits")
 ROWS = 400
 DRAW = random.Random(3)  # noqa: S311
 OUTCOME = [DRAW.choice(["yes", "no", "no"]) for _ in range(ROWS)]
 AGES = [DRAW.randrange(20, 80) for _ in range(ROWS)]
 
 
-def table(columns: Mapping[str, Sequence[Any]], place: Place | None = PLACE, block: int = 64) -> Table:
+def table(columns: Mapping[str, Sequence[Any]], source: Source | None = SOURCE, block: int = 64) -> Table:
     """A table with these columns, read block by block."""
     rows = len(next(iter(columns.values())))
     blocks = (([values[n : n + block] for values in columns.values()], 0) for n in range(0, rows, block))
-    return table_of("visits", place, list(columns), blocks)
+    return table_of("visits", source, list(columns), blocks)
 
 
-def draft(columns: Mapping[str, Sequence[Any]], place: Place | None = PLACE) -> Draft:
+def draft(columns: Mapping[str, Sequence[Any]], source: Source | None = SOURCE) -> Draft:
     """The draft of a table with an age and these columns."""
-    found = draft_of(table({"age": AGES, **columns}, place))
+    found = draft_of(table({"age": AGES, **columns}, source))
     assert isinstance(found, Draft), found
     tomllib.loads(as_toml(found))
     return found
@@ -150,26 +149,61 @@ def test_a_word_is_shown_where_20_rows_have_it_in_its_usual_spelling() -> None:
     found = draft({"smoking": words, "diabetic": OUTCOME})
     (smoking,) = [each for each in found.features if each.column.name == "smoking"]
     assert smoking.codes == {0: "Current", 1: "former", 2: "never"}
-    assert smoking.remarks == ("20 rows hold something else, and are rejected",)
+    assert smoking.remarks == ["20 rows hold something else, and are rejected"]
     assert "sometimes" not in as_toml(found)
-    assert 'smoking = { column = "smoking", words = { Current = 0, former = 1, never = 2 } }' in as_toml(found)
+    assert 'smoking = {column = "smoking", words = {Current = 0, former = 1, never = 2}}' in as_toml(found)
+
+
+def test_equal_values_of_different_types_are_told_apart_in_any_block() -> None:
+    """1, 1.0 and True are equal to Python, and NULL and NaN to pandas."""
+    for block in (ROWS, 64, 7):
+        for one, other in ((1, 1.0), (1.0, 1), (True, 1), (1, True)):
+            read = table({"mixed_no": [one, other] * (ROWS // 2)}, block=block).columns[0]
+            assert read.key_type is None, (one, other, block)
+        (read,) = table({"mixed": [None, float("nan"), "nan", 2] * (ROWS // 4)}, block=block).columns
+        assert read.kinds == {"missing": 100, "not finite": 200, "number": 100}
+
+
+def test_a_text_of_a_file_is_what_it_says_and_nothing_that_pandas_would_make_of_it() -> None:
+    words = ["NA", "null", "None", "N/A"] * (ROWS // 4)
+    (read,) = table({"word": words}).columns
+    assert (read.missing, read.words) == (0, {"na": 100, "null": 100, "none": 100, "n/a": 100})
+    assert taken_for(words, diabetic=OUTCOME) == "category"
+    (read,) = table({"amount": ["1_000", "1,5", "٣", "1e3"] * (ROWS // 4)}).columns
+    assert read.kinds == {"word": 200, "comma": 100, "number": 100}
+    zeros = draft({"case_no": [f"{n:03}" for n in range(200)] + [str(n) for n in range(200)], "diabetic": OUTCOME})
+    large = draft({"case_no": [str(2**53 + n) for n in range(ROWS)], "diabetic": OUTCOME})
+    integers = draft({"case_no": [2**53 + n for n in range(ROWS)], "diabetic": OUTCOME})
+    assert (zeros.key, large.key, integers.key) == (
+        None,  # from 100 on both spell the same
+        (("case_no",), ("text",), ()),
+        (("case_no",), ("integer",), ()),
+    )
+    zeros = draft({"case_no": [f"0{n}" for n in range(200)] + [str(n) for n in range(200)], "diabetic": OUTCOME})
+    assert zeros.key == (("case_no",), ("text",), ())
+
+
+def test_a_block_without_a_row_changes_nothing() -> None:
+    rows, none = [AGES, [f"C{n}" for n in range(ROWS)]], ([(), ()], 3)
+    read = table_of("visits", SOURCE, ["age", "case_no"], [none, (rows, 0), none])
+    assert (read.rows, read.unreadable) == (ROWS, 6)
+    found = draft_of(read)
+    assert isinstance(found, Draft)
+    alone = as_toml(draft({"case_no": rows[1]})).splitlines()
+    assert [line for line in as_toml(found).splitlines() if "could not be read" not in line] == alone
 
 
 # ---- ranges ---------------------------------------------------------------------------------------------------------
 
 
-def numbers(values: Sequence[float]) -> Numbers:
-    found = Numbers()
-    for n in range(0, len(values), 7):
-        some = values[n : n + 7]
-        found.take(some, [1] * len(some))
-    return found
+def numbers(values: Sequence[float]) -> pd.Series:
+    return pd.Series(sorted(values), dtype=float)
 
 
 @pytest.mark.parametrize("rows", [20, 21, 39, 40, 41, 100, 199, 200, 2_000, 5_000])
 def test_a_bound_is_not_moved_by_the_19_most_extreme_rows(rows: int) -> None:
     values = [DRAW.gauss(100, 10) for _ in range(rows)]
-    found = range_of(numbers(values), without_zeros=False)
+    found = range_of(numbers(values))
     assert found is not None
     assert found.low < min(values) < max(values) < found.high
     assert (found.below, found.above) == (0, 0)
@@ -177,30 +211,30 @@ def test_a_bound_is_not_moved_by_the_19_most_extreme_rows(rows: int) -> None:
         return  # from all rows, by their mean and spread
     ordered = sorted(values)
     wild = [-1e9] * 19 + ordered[19:-19] + [1e9] * 19
-    moved = range_of(numbers(wild), without_zeros=False)
+    moved = range_of(numbers(wild))
     assert moved is not None
     assert (moved.low, moved.high, moved.below, moved.above) == (found.low, found.high, 19, 19)
 
 
 def test_fewer_than_20_rows_have_no_range() -> None:
-    assert range_of(numbers(list(range(1, 20))), without_zeros=False) is None
-    assert range_of(numbers([0] * 50 + list(range(1, 20))), without_zeros=True) is None
+    assert range_of(numbers(list(range(1, 20)))) is None
+    assert not zero_is_apart(numbers([0] * 5 + list(range(101, 120))))
 
 
 def test_bounds_are_rounded_outward_to_two_digits_and_whole_where_the_numbers_are() -> None:
-    found = range_of(numbers([DRAW.uniform(0.1234, 0.4321) for _ in range(500)]), without_zeros=False)
+    found = range_of(numbers([DRAW.uniform(0.1234, 0.4321) for _ in range(500)]))
     assert found is not None
     assert [len(f"{bound:g}".strip("-0.").replace(".", "")) <= 2 for bound in found[:2]] == [True, True]
-    whole = range_of(numbers([DRAW.randrange(1, 5) for _ in range(500)]), without_zeros=False)
+    whole = range_of(numbers([DRAW.randrange(1, 5) for _ in range(500)]))
     assert whole is not None
     assert (whole.low, whole.low == int(whole.low), whole.high == int(whole.high)) == (0, True, True)
 
 
 def test_a_range_of_what_is_never_negative_begins_at_0_or_above() -> None:
-    counts = range_of(numbers([DRAW.choice([0, 0, 1, 2, 5]) for _ in range(500)]), without_zeros=False)
+    counts = range_of(numbers([DRAW.choice([0, 0, 1, 2, 5]) for _ in range(500)]))
     assert counts is not None
     assert counts.low == 0
-    degrees = range_of(numbers([DRAW.gauss(0, 5) for _ in range(500)]), without_zeros=False)
+    degrees = range_of(numbers([DRAW.gauss(0, 5) for _ in range(500)]))
     assert degrees is not None
     assert degrees.low < -20
 
@@ -231,10 +265,10 @@ def test_the_outcome_is_what_is_named_so_or_has_words_for_it_or_comes_last() -> 
 
 
 def test_the_words_of_an_outcome_are_mapped_and_said_to_be_a_guess_where_they_are_one() -> None:
-    assert "outcome_words = { yes = 1, no = 0 }\n" in as_toml(draft({"key_no": range(ROWS), "diabetic": OUTCOME}))
+    assert "outcome_words = {yes = 1, no = 0}\n" in as_toml(draft({"key_no": range(ROWS), "diabetic": OUTCOME}))
     ends = ["gone"] * 50 + ["alive"] * (ROWS - 50)
     text = as_toml(draft({"key_no": range(ROWS), "outcome_then": ends}))
-    assert "outcome_words = { gone = 1, alive = 0 }  # which of the two is 1? the rarer was taken\n" in text
+    assert "outcome_words = {gone = 1, alive = 0} # which of the two is 1? the rarer was taken\n" in text
     rare = ["gone"] * 19 + ["alive"] * (ROWS - 19)
     text = as_toml(draft({"key_no": range(ROWS), "outcome_then": rare}))
     assert "\n# outcome_words = { ... = 1, ... = 0 }  # one of them stands in fewer than 20 rows" in text
@@ -305,7 +339,7 @@ def test_where_no_column_does_the_source_is_left_to_a_person(columns: Mapping[st
 def test_a_person_is_named_so_and_has_several_rows() -> None:
     keys = {"visit_id": UUIDS}
     text = as_toml(draft({**keys, "patientNo": [n // 3 for n in range(ROWS)]}))
-    assert '\nperson = "patientNo"  # 134 different ones in 400 rows' in text
+    assert '\nperson = "patientNo" # 134 different ones in 400 rows' in text
     assert '\nperson_type = "integer"\n' in text
     text = as_toml(draft({**keys, "case_no": [f"C{n // 3}" for n in range(ROWS)]}))
     assert '\n# perhaps: person = "case_no"' in text
@@ -322,8 +356,8 @@ def test_times_of_changes_and_of_outcomes_are_offered() -> None:
     times = [datetime(2024, 1, 1) + timedelta(hours=n) for n in range(ROWS)]  # noqa: DTZ001
     found = {"visit_id": UUIDS, "diabetic": OUTCOME, "visited": times, "lastUpdate": times, "diagnosed_on": times}
     text = as_toml(draft(found))
-    assert '\n# changed_since = "lastUpdate"  # if each change' in text
-    assert '\n# outcome_at = "diagnosed_on"  # if that is' in text
+    assert '\n# changed_since = "lastUpdate" # if each change' in text
+    assert '\n# outcome_at = "diagnosed_on" # if that is' in text
 
 
 # ---- names ----------------------------------------------------------------------------------------------------------
@@ -365,13 +399,13 @@ def test_any_name_of_a_column_becomes_a_declaration_that_holds() -> None:
 
 def test_two_columns_of_one_name_are_refused() -> None:
     block = [MEASURED, MEASURED, AGES]
-    found = draft_of(table_of("visits", PLACE, ["same", "same", "age"], [(block, 0)]))
+    found = draft_of(table_of("visits", SOURCE, ["same", "same", "age"], [(block, 0)]))
     assert isinstance(found, Draft)
     assert [(each.column, each.reason) for each in found.refused] == [("same", "a name that several columns have")]
 
 
 def test_of_a_file_names_that_load_would_not_tell_apart_are_refused() -> None:
-    found = draft({"B M I": MEASURED, "bmi": MEASURED, "Line\nbreak": MEASURED, "source": NOTES}, place=None)
+    found = draft({"B M I": MEASURED, "bmi": MEASURED, "Line\nbreak": MEASURED, "source": NOTES}, source=None)
     assert {each.column: each.is_left_out for each in found.refused} == {
         "B M I": True,
         "bmi": True,
@@ -407,10 +441,13 @@ def test_names_that_may_be_a_patients_row_are_not_shown() -> None:
 
 
 def test_a_text_is_the_same_after_it_was_read_as_toml() -> None:
-    for text in (*HOSTILE, "\0", "\U0001f600", "\ue000", "\U000e0001", "\u2028"):
-        assert tomllib.loads(line("key", text)) == {"key": text}
-        assert tomllib.loads(f"key = 1  # {quoted(text)}") == {"key": 1}
-        assert tomllib.loads(line("key", {text: 1})) == {"key": {text: 1}}
+    for text in (*HOSTILE, "\0", "\U0001f600", "\ue000", "\U000e0001"):
+        columns = {"visit_id": UUIDS, text: MEASURED, f"{text}!": NOTES, "diabetic": drawn(text, "other")}
+        written = as_toml(draft(columns))
+        read = tomllib.loads(written)
+        assert text in read["source"][0]["columns"].values()
+        assert set(read["source"][0]["outcome_words"]) == {text.strip(), "other"}
+        assert written.replace("\n", "").isprintable()
 
 
 # ---- what is shown, and how much is read ----------------------------------------------------------------------------
@@ -418,7 +455,7 @@ def test_a_text_is_the_same_after_it_was_read_as_toml() -> None:
 
 @pytest.mark.parametrize("rows", [0, 1, 19])
 def test_of_fewer_than_20_rows_nothing_is_said(rows: int) -> None:
-    fault = fault_of(table({"age": AGES[:rows]}) if rows else table_of("visits", PLACE, ["age"], []))
+    fault = fault_of(table({"age": AGES[:rows]}) if rows else table_of("visits", SOURCE, ["age"], []))
     assert fault is not None
     assert fault.startswith(["It has no rows.", "It has 1 row.", "It has 19 rows."][min(rows, 2)])
     assert fault_of(table({"age": AGES[:20]})) is None
