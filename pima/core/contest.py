@@ -12,10 +12,11 @@ costs what the threshold says, its odds, in units of a found case.
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
+from pima.core.arrays import BoolArray, Float64Array, Int8Array
 from pima.core.metrics import (
     correct,
     log_losses,
@@ -28,7 +29,10 @@ from pima.core.metrics import (
 )
 from pima.core.subgroups import Grouping
 
-_MILLISECONDS_A_WEEK = 7 * 24 * 60 * 60 * 1000
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +46,17 @@ class Window:
     """Where more were, only the newest count."""
 
 
-def in_window(labelled_at_ms: Int64Array, window: Window | None, now_ms: int) -> BoolArray:
+def in_window(labelled_at: "pd.Series", window: Window | None, now: "datetime") -> BoolArray:
     """Choose the holdout rows that are the test set, (n,); without a window all.
 
-    Times are milliseconds since 1970, UTC. Rows labelled at the same moment count as newer the later they stand, so
-    by patient id where the rows are in that order.
+    Rows labelled at the same moment count as newer the later they stand, so by patient id where the rows are in that
+    order.
     """
     if window is None:
-        return np.ones(len(labelled_at_ms), dtype=bool)
-    recent = int((labelled_at_ms > now_ms - window.weeks * _MILLISECONDS_A_WEEK).sum())
+        return np.ones(len(labelled_at), dtype=bool)
+    recent = int((labelled_at + np.timedelta64(window.weeks, "W") > now).sum())
     wanted = min(max(recent, window.minimum_rows), window.maximum_rows)
-    newest_first = np.argsort(labelled_at_ms, kind="stable")[::-1]
-    chosen = np.zeros(len(labelled_at_ms), dtype=bool)
-    chosen[newest_first[:wanted]] = True
+    chosen: BoolArray = (labelled_at.rank(method="first") > len(labelled_at) - wanted).to_numpy()
     return chosen
 
 

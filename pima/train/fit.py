@@ -12,7 +12,7 @@ from pima.core.arrays import Float64Array
 from pima.core.digest import sha256_of
 from pima.core.features import Features
 from pima.core.fit_choices import stratified_folds, threshold_reaching
-from pima.core.history import Split
+from pima.core.history import Split, features_of
 from pima.logs import get_logger
 from pima.model.libraries import Boundary, never, training_extra
 from pima.model.recipes import Article, FiveSeeds, inputs_of, recipe_for, recipe_of
@@ -54,14 +54,14 @@ def fit_challenger(history: Split, settings: Settings, features: Features, bound
     seed = seed_of(history, settings.retrain)
     rows = {"training_rows": len(history.training), "holdout_rows": len(history.holdout)}
     others = {"left_out": history.left_out, "twins_kept": history.twins_kept}
-    told = {name: found for name, found in (rows | others).items() if found}
-    get_logger().info("fit started", network=network, seed=seed, **told)
-    data = TrainingData(history.training.features, history.training.outcomes)
+    counts = {name: found for name, found in (rows | others).items() if found}
+    get_logger().info("fit started", network=network, seed=seed, **counts)
+    data = TrainingData(features_of(history.training), history.training["outcome"].to_numpy())
     artifacts = export(fit(recipe, features, data, seed, boundary))
     threshold = threshold_of(settings.retrain.threshold, recipe, features, data, seed, boundary)
     return Challenger(
         artifacts=artifacts,
-        parity=parity(artifacts, history.holdout.features, features, threshold),
+        parity=parity(artifacts, features_of(history.holdout), features, threshold),
         scorer=Scorer(threshold, features, CompiledModel(artifacts.compiled)),
         seed=seed,
         settings=settings_of_fit(settings, features),
@@ -149,9 +149,9 @@ def reproduce(engine: Engine, number: int) -> Reproduction:
 
     get_logger().info("fit started", model_version=number, seed=version.seed, training_rows=len(rows))
     features = as_features(version.features)
-    model = fit(recipe_of(version.settings), features, TrainingData(rows.features, rows.outcomes), version.seed)
-    refitted = CompiledModel(export(model).compiled)
-    compared = np.concatenate([rows.features, probe_rows(features)])
+    data = TrainingData(features_of(rows), rows["outcome"].to_numpy())
+    refitted = CompiledModel(export(fit(recipe_of(version.settings), features, data, version.seed)).compiled)
+    compared = np.concatenate([data.features, probe_rows(features)])
     difference = float(np.abs(refitted.probabilities(compared) - stored.model.probabilities(compared)).max())
     return Reproduction(
         number=number,
