@@ -114,10 +114,13 @@ def split(history: pd.DataFrame, features: Features, most_twins: float = math.in
 
 
 def equal_rows(rows: pd.DataFrame, others: pd.DataFrame, names: list[str]) -> BoolArray:
-    """Find the rows, (n,), that equal one of the others in these columns; NaN equals NaN."""
-    together = pd.concat([others[names], rows[names]])
-    groups = together.groupby(names, dropna=False, sort=False).ngroup().to_numpy()
-    found: BoolArray = np.isin(groups[len(others) :], groups[: len(others)])
+    """Find the rows, (n,), that equal one of the others in these columns; NaN equals NaN.
+
+    They are compared by hashes of 64 bits, for a fifth of the memory that groups of equal rows take: that one of a
+    million rows is taken for an equal one wrongly happens once in some hundred million histories.
+    """
+    hashes = (pd.util.hash_pandas_object(each[names] + 0, index=False) for each in (rows, others))  # -0.0 + 0 is 0.0
+    found: BoolArray = np.isin(*hashes)
     return found
 
 
