@@ -94,14 +94,15 @@ def split(history: pd.DataFrame, features: Features, most_twins: float = math.in
     usable = pd.concat([pd.DataFrame(checked.features, others.index, names, copy=False), others], axis=1)
     left_out = Counter(checked.reasons)
     left_out["side_undecided"] = int((usable["Side"] == "undecided").sum())
-    training, holdout = (usable[usable["Side"] == side] for side in ("training", "holdout"))
+    training, holdout = (_picked(usable, (usable["Side"] == side).to_numpy()) for side in ("training", "holdout"))
     twins = twins_unless_known(training, holdout)
     # A history that came once from a file and once more by a pull is full of equal rows, however fine its features are.
     as_they_came = int(equal_rows(training, holdout, [*names, "Keyed"]).sum())
     says_nothing = as_they_came > 0 and as_they_came >= most_twins * len(training)
     if not says_nothing:
         persons_twins = with_persons(training, twins)
-        left_out["twin_of_holdout"], training = int(persons_twins.sum()), training[~persons_twins]
+        left_out["twin_of_holdout"] = int(persons_twins.sum())
+        training = _picked(training, ~persons_twins) if persons_twins.any() else training
     return Split(
         training=training,
         holdout=holdout,
@@ -111,6 +112,13 @@ def split(history: pd.DataFrame, features: Features, most_twins: float = math.in
         labelled=len(history),
         rejected=counted_reasons(checked),
     )
+
+
+def _picked(rows: pd.DataFrame, which: BoolArray) -> pd.DataFrame:
+    """Some of the rows, with their features in C order still, so that the network takes them without a copy."""
+    names = rows.select_dtypes("float32").columns
+    features = pd.DataFrame(features_of(rows)[which], rows.index[which], names, copy=False)
+    return pd.concat([features, rows.drop(columns=names)[which]], axis=1)
 
 
 def equal_rows(rows: pd.DataFrame, others: pd.DataFrame, names: list[str]) -> BoolArray:
