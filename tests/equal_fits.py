@@ -15,9 +15,10 @@ from pima.core.features import Features
 from pima.core.history import Split, features_of
 from pima.model.compiled import CompiledModel
 from pima.model.libraries import Boundary
+from pima.model.recipes import settings_of_fit
 from pima.scorer import Scorer
 from pima.settings.sections import Settings
-from pima.train.fit import Challenger, seed_of, settings_of_fit
+from pima.train.fit import Challenger, seed_of
 
 Fit = Callable[[Split, Settings, Features, Boundary], Challenger]
 

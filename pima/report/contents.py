@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.evidence import Cell, blocks, joined, may_be_told, together
+from pima.core.evidence import Cell, blocks, joined, may_be_shown, together
 from pima.core.features import Features, names_of
 from pima.core.figures import NO_CASES, Figure, share
 from pima.core.history import features_of
@@ -228,7 +228,7 @@ def exhibit(document: dict[str, Any], decided_at: datetime, names: dict[str, str
 
     None where it has evidence of none, or of so few rows that it may not be told.
     """
-    if not may_be_told(document):
+    if not may_be_shown(document):
         return None
     order = sorted(names, key=lambda role: role != first)
     models = tuple(Shown(role, names[role]) for role in order if document[role] is not None)

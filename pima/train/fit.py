@@ -1,21 +1,19 @@
 """Fitting: a challenger on the training rows of today, and a stored version again on its own."""
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sqlalchemy import Engine
 
 from pima.core.arrays import Float64Array
-from pima.core.digest import sha256_of
 from pima.core.features import Features
 from pima.core.fit_choices import stratified_folds, threshold_reaching
 from pima.core.history import Split, features_of
 from pima.logs import get_logger
 from pima.model.libraries import Boundary, never, training_extra
-from pima.model.recipes import Article, FiveSeeds, inputs_of, recipe_for, recipe_of
+from pima.model.recipes import Article, FiveSeeds, fit_fingerprint, recipe_for, recipe_of, settings_of_fit
 from pima.scorer import Scorer, load_scorer
 from pima.settings.sections import RetrainSettings, Settings
 from pima.store.declarations import as_features
@@ -68,23 +66,6 @@ def fit_challenger(history: Split, settings: Settings, features: Features, bound
         settings_fingerprint=fit_fingerprint(settings, features),
         libraries=library_versions(),
     )
-
-
-def settings_of_fit(settings: Settings, features: Features) -> dict[str, Any]:
-    """List what, besides the data and the features' names, makes one fit differ from another."""
-    return {
-        "network": settings.retrain.network,
-        "recipe": asdict(recipe_for(settings.retrain.network, features)),
-        "threshold": settings.retrain.threshold,
-        "holdout_share": settings.holdout.share,
-    }
-
-
-def fit_fingerprint(settings: Settings, features: Features, **others: Any) -> str:
-    """Return the sha256 over the settings of a fit, and over others that are given."""
-    inputs = inputs_of(recipe_for(settings.retrain.network, features), features)
-    fit = settings_of_fit(settings, features) | {"features": inputs} | others
-    return sha256_of(json.dumps(fit, sort_keys=True).encode())
 
 
 def seed_of(history: Split, settings: RetrainSettings) -> int:

@@ -14,14 +14,16 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from pima.core.arrays import BoolArray
-from pima.core.contest import Contest, Measure, Window, in_all, in_window, judged_rows
 from pima.core.evidence import Answers, Evidence, evidence
 from pima.core.features import Declaration, Features
+from pima.core.gate import Contest, Decision, GateOptions, Verdict, Window, decide, in_all, in_window, judged_rows
 from pima.core.history import Split, as_taken, features_of, of_each_class, unseen_by
-from pima.core.promotion import Decision, GateOptions, Reason, Verdict, decide
+from pima.core.metrics import Measure
+from pima.core.reasons import Reason
 from pima.core.subgroups import groupings
 from pima.errors import ArtifactDamaged, NoSuchVersion, SnapshotDamaged, SnapshotNotKept
 from pima.logs import get_logger
+from pima.model.recipes import fit_fingerprint
 from pima.scorer import Scorer, load_scorer
 from pima.settings.sections import GateSettings, Settings
 from pima.store import lineage, registry
@@ -29,7 +31,7 @@ from pima.store.engine import reading
 from pima.store.histories import keys_of
 from pima.store.installation import HoldoutRule
 from pima.store.registry import Champion
-from pima.train.fit import Challenger, fit_fingerprint
+from pima.train.fit import Challenger
 from pima.train.snapshot import ids_from_parquet, kept_rows
 
 
@@ -45,7 +47,7 @@ class EarlierVerdict:
     """The version that was judged then."""
 
 
-def earlier_verdict(engine: Engine, history: Split, settings: Settings, features: Features) -> EarlierVerdict | None:
+def earlier_verdict(engine: Engine, data_fingerprint: str, settings_fingerprint: str) -> EarlierVerdict | None:
     """Find the verdict that stands: one look per data, settings and champion, so that running the job again on the same
     data cannot fish for luck.
 
@@ -55,8 +57,7 @@ def earlier_verdict(engine: Engine, history: Split, settings: Settings, features
     """
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
-        fingerprint = gate_fingerprint(settings, features)
-        row = registry.recorded_verdict(connection, history.fingerprint, fingerprint, champion.model_version)
+        row = registry.recorded_verdict(connection, data_fingerprint, settings_fingerprint, champion.model_version)
     if row is None or row.verdict == Decision.PROMOTED or row.reason in (Reason.PINNED, Reason.TOO_FEW_UNSEEN):
         return None
     if _load_champion(engine, champion)[1]:
@@ -77,6 +78,8 @@ class GateInput:
     declared: Declaration
     challenger: Challenger
     settings: Settings
+    settings_fingerprint: str
+    """As `gate_fingerprint` gives it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from pima.core.digest import sha256_of
 from pima.core.drift import reference_of
 from pima.core.evidence import Evidence, document
 from pima.core.figures import Figure
+from pima.core.gate import Decision, Verdict, VerdictFigures
 from pima.core.history import features_of, fingerprint_of
-from pima.core.promotion import Decision, Reason, Verdict, VerdictFigures
+from pima.core.reasons import Reason
 from pima.errors import NoSuchVersion, NothingToRollBackTo, WrongUsage
 from pima.logs import get_logger
 from pima.process.recorded_run import INLINED
@@ -25,7 +26,7 @@ from pima.store.declarations import as_stored, newest_declaration
 from pima.store.engine import reading, without_time_limit, writing
 from pima.store.lineage import Snapshot, TestSet
 from pima.store.registry import Champion, Move, NewVersion
-from pima.train.gate import GateInput, Judgement, gate_fingerprint
+from pima.train.gate import GateInput, Judgement
 from pima.train.snapshot import ids_to_parquet, to_parquet
 
 
@@ -63,7 +64,7 @@ def record(
             run_id=run_id,
             decided_by="retrain",
             data_fingerprint=asked.history.fingerprint,
-            settings_fingerprint=gate_fingerprint(asked.settings, asked.declared.features),
+            settings_fingerprint=asked.settings_fingerprint,
             test_set_fingerprint=test_set.fingerprint,
             evidence=document(judgement.evidence),
         )

@@ -26,7 +26,7 @@ from pima.store.histories import labelled_history
 from pima.store.installation import HoldoutRule, holdout_rule, require_same_holdout
 from pima.store.leases import RETRAINING
 from pima.train.fit import fit_challenger
-from pima.train.gate import EarlierVerdict, GateInput, earlier_verdict, judge
+from pima.train.gate import EarlierVerdict, GateInput, earlier_verdict, gate_fingerprint, judge
 from pima.train.ledger import NewVerdict, announce, record
 
 ATTEMPTS_TO_DECIDE = 5
@@ -70,12 +70,13 @@ def retrain(
             rows = HistoryRows(len(history.training), len(history.holdout), history.left_out, history.twins_kept)
             run.report(RetrainResult(rows))
             _require_enough(history, settings)
-            earlier = earlier_verdict(engine, history, settings, declared.features)
+            fingerprint = gate_fingerprint(settings, declared.features)
+            earlier = earlier_verdict(engine, history.fingerprint, fingerprint)
             if earlier is not None:
                 run.report(RetrainResult(rows, earlier))
                 return
             challenger = fit_challenger(history, settings, declared.features, stop.check)
-        asked = GateInput(history, holdout, read_at, declared, challenger, settings)
+        asked = GateInput(history, holdout, read_at, declared, challenger, settings, fingerprint)
         verdict = decide_and_record(engine, asked, run.id, None if lease is None else lease.require)
         run.report(RetrainResult(rows, verdict))
 

@@ -155,7 +155,7 @@ def _case(database: Database, number: int) -> GateInput:
     artifacts = Artifacts(bytes(keras.content or b""), keras.sha256, bytes(compiled.content or b""), compiled.sha256)
     fitted = {"network": "five_seeds", "holdout_share": settings.holdout.share}
     challenger = Challenger(artifacts, Parity(0.0, 0), scorer, 7, fitted, "fit", {})
-    return GateInput(divided, rule, read_at, SHIPPED, challenger, settings)
+    return GateInput(divided, rule, read_at, SHIPPED, challenger, settings, "settings")
 
 
 @pytest.mark.judge

@@ -113,8 +113,8 @@ FAULTS = (
         "the holdout is drawn anew by each retraining",
         Edit(
             "pima/train/retraining.py",
-            "split(labelled, declared.features, holdout.salt, ",
-            "split(labelled, declared.features, f'{holdout.salt} {read_at}', ",
+            "labelled_history(connection, declared.columns, holdout)",
+            "labelled_history(connection, declared.columns, HoldoutRule(f'{holdout.salt} {read_at}', holdout.share))",
         ),
         caught_by="tests/jobs/test_retrain.py"
         "::test_each_retraining_holds_the_same_rows_out_whatever_has_come_since[DATABASE]",
@@ -282,7 +282,7 @@ FAULTS = (
     _on_both(
         "the gate asks for one correct row less",
         Edit(
-            "pima/core/promotion.py",
+            "pima/core/gate.py",
             "if gain is not None and gain <= TIE:",
             "if gain is not None and gain < -TIE:",
         ),

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from pima.core import history
-from pima.core.contest import Window
+from pima.core.gate import Decision, GateOptions, Window, decide
 from pima.core.history import features_of
-from pima.core.promotion import Decision, GateOptions, Reason, decide
+from pima.core.reasons import Reason
 from pima.core.subgroups import FEW_ROWS, Grouping, groupings
 from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import SERVICE_LUCK, fit_ensemble

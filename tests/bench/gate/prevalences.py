@@ -11,10 +11,9 @@ import pandas as pd
 
 from pima.core import history
 from pima.core.arrays import Float32Array, Float64Array
-from pima.core.contest import Measure, Window
+from pima.core.gate import Decision, GateOptions, Window, decide
 from pima.core.history import features_of
-from pima.core.metrics import log_losses, odds
-from pima.core.promotion import Decision, GateOptions, decide
+from pima.core.metrics import Measure, log_losses, odds
 from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import SERVICE_LUCK, fit_ensemble
 from tests.bench.gate.policies import WEEKS

@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
-from pima.core.contest import Contest, Window, in_window
+from pima.core.gate import Contest, Decision, GateOptions, Window, decide, in_window
 from pima.core.history import Split, features_of, split
 from pima.core.holdout import in_holdout
-from pima.core.promotion import Decision, GateOptions, decide
 from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import TUTORIAL_LUCK, fit_ensemble, fit_nearest_neighbour
 from tests.bench.gate.population import Clinic, Model, Stream, fresh_patients

@@ -12,8 +12,9 @@ from msgspec.structs import replace
 
 from pima.core.features import Declaration, Feature, Outcome
 from pima.core.history import MOST_TWINS, Split, as_taken, equal_rows, features_of, shortage, split, unseen_by
+from pima.model.recipes import fit_fingerprint
 from pima.settings.reading import read_settings
-from pima.train.fit import fit_fingerprint, seed_of
+from pima.train.fit import seed_of
 from pima.train.gate import gate_fingerprint
 from tests.bench.accuracy.shipped import shipped_rows
 from tests.conftest import FEATURE_NAMES, FEATURES, ROOT, SALT, SHIPPED

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 
-from pima.core.contest import Contest, Measure
 from pima.core.evidence import Answers, evidence
 from pima.core.features import Declaration, Feature, Outcome, first_fault
-from pima.core.promotion import Decision, GateOptions, Reason, decide
+from pima.core.gate import Contest, Decision, GateOptions, decide
+from pima.core.metrics import Measure
+from pima.core.reasons import Reason
 from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS, Grouping, groupings, quartile_bands, shown
 from pima.settings.reading import SHIPPED
 from tests.bench.accuracy.shipped import shipped_rows

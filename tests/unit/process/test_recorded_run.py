@@ -6,11 +6,11 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from pima.core.contest import Measure, Measured
 from pima.core.evidence import Answers, evidence
 from pima.core.figures import Figure
-from pima.core.metrics import Comparison, Scores
-from pima.core.promotion import Decision, Reason, Verdict, VerdictFigures
+from pima.core.gate import Decision, Measured, Verdict, VerdictFigures
+from pima.core.metrics import Comparison, Measure, Scores
+from pima.core.reasons import Reason
 from pima.core.subgroups import WorstSubgroup
 from pima.intake.files import PatientFile
 from pima.intake.loading import LoadResult

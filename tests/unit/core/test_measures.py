@@ -10,8 +10,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, log_loss
 
-from pima.core.contest import Contest, Measure, Measured, Window, in_window, measured
-from pima.core.promotion import Decision, GateOptions, Reason, Verdict, decide
+from pima.core.gate import Contest, Decision, GateOptions, Measured, Verdict, Window, decide, in_window, measured
+from pima.core.metrics import Measure
+from pima.core.reasons import Reason
 
 WEEK = 7 * 24 * 3600 * 1000
 NOW = pd.Timestamp(1_000 * WEEK, unit="ms", tz="UTC")

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pima.core.contest import Contest, Measure
-from pima.core.promotion import Decision, GateOptions, Reason, chance_to_beat_majority, decide, rows_to_beat_majority
+from pima.core.gate import Contest, Decision, GateOptions, decide
+from pima.core.metrics import Measure
+from pima.core.reasons import Reason, chance_to_beat_majority, rows_to_beat_majority
 
 OUTCOMES = np.array([0] * 6 + [1] * 4, dtype=np.int8)
 
