@@ -43,7 +43,7 @@ def test_evidence_of_both_models_on_the_same_rows_stands_beside_the_verdict(hist
     members = document(history, "SELECT patient_ids FROM test_sets")
     holdout = read_history(history.engine, Settings(), SHIPPED_DECLARATION)[0].holdout
     rows = holdout[holdout.index.isin(members)]
-    assert (found["rows"], found["positive"]) == (len(rows), rows.of_each_class[1])
+    assert (found["rows"], found["positive"]) == (len(rows), rows["outcome"].sum())
     for name, number in (("challenger", result["challenger"]), ("champion", 1)):
         probabilities = load_scorer(history.engine, number).model.probabilities(features_of(rows))
         at_20 = np.where(probabilities >= 0.2, np.where(rows["outcome"] == 1, 1, -0.25), 0).mean()

@@ -105,7 +105,11 @@ FAULTS = (
     ),
     _on_both(
         "a model's bytes are used without checking their sha256",
-        Edit("pima/scorer.py", "if sha256_of(artifact.content) != artifact.sha256:", "if not artifact.sha256:"),
+        Edit(
+            "pima/scorer.py",
+            "if sha256_of(artifact.content) != artifact.sha256:\n        raise ArtifactDamaged(number=version,",
+            "if not artifact.sha256:\n        raise ArtifactDamaged(number=version,",
+        ),
         caught_by="tests/jobs/test_bad_rows.py"
         "::test_a_damaged_champion_touches_no_row_until_a_person_mends_it[DATABASE-rollback-a bit flipped]",
     ),
