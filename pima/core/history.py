@@ -115,14 +115,14 @@ def split(history: pd.DataFrame, features: Features, most_twins: float = math.in
 
 
 def _picked(rows: pd.DataFrame, which: BoolArray) -> pd.DataFrame:
-    """Some of the rows, with their features in C order still, so that the network takes them without a copy."""
+    """Pick rows, with their features in C order still, so that the network takes them without a copy."""
     names = rows.select_dtypes("float32").columns
     features = pd.DataFrame(features_of(rows)[which], rows.index[which], names, copy=False)
     return pd.concat([features, rows.drop(columns=names)[which]], axis=1)
 
 
 def equal_rows(rows: pd.DataFrame, others: pd.DataFrame, names: list[str]) -> BoolArray:
-    """Find the rows, (n,), that equal one of the others in these columns; NaN equals NaN.
+    """Find the rows, (n,), that equal one of the others in these columns; a missing value equals another.
 
     They are compared by hashes of 64 bits, for a fifth of the memory that groups of equal rows take: that one of a
     million rows is taken for an equal one wrongly happens once in some hundred million histories.
@@ -143,7 +143,7 @@ def twins_unless_known(rows: pd.DataFrame, others: pd.DataFrame) -> BoolArray:
 
 
 def with_persons(rows: pd.DataFrame, which: BoolArray) -> BoolArray:
-    """Mark, (n,), these rows and all others of their persons, as far as these are known."""
+    """Add to some rows, (n,), all others of their persons, as far as these are known."""
     return which | of_persons(rows, rows.loc[which, "Person"])
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from pima.core.history import features_of, fingerprint_of
+from pima.core.history import equal_rows, features_of, fingerprint_of
 from pima.train.snapshot import from_parquet, ids_from_parquet, ids_to_parquet, to_parquet
 from tests.conftest import FEATURE_NAMES
 from tests.labelled import side_of
@@ -26,6 +26,8 @@ def test_what_comes_back_is_what_went_in_to_the_bit() -> None:
     known = np.where(np.isnan(features_of(side)), np.float32(np.nan), features_of(side))
     assert features_of(back).tobytes() == known.tobytes()
     pd.testing.assert_frame_equal(back, side[list(back.columns)])
+    # What is missing is so by the same bits, by which equal rows are found.
+    assert equal_rows(back, side, list(FEATURE_NAMES)).all()
 
 
 def test_any_tool_can_read_it() -> None:
