@@ -127,7 +127,8 @@ def equal_rows(rows: pd.DataFrame, others: pd.DataFrame, names: list[str]) -> Bo
     They are compared by hashes of 64 bits, for a fifth of the memory that groups of equal rows take: that one of a
     million rows is taken for an equal one wrongly happens once in some hundred million histories.
     """
-    hashes = (pd.util.hash_pandas_object(each[names] + 0, index=False) for each in (rows, others))  # -0.0 + 0 is 0.0
+    # Which are the same for 0.0 and -0.0, and for whatever bits a NaN has.
+    hashes = (pd.util.hash_pandas_object(each[names], index=False) for each in (rows, others))
     found: BoolArray = np.isin(*hashes)
     return found
 

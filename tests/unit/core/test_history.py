@@ -186,6 +186,7 @@ def test_twins_are_found_whatever_is_missing() -> None:
     held = np.array([[1, 2, np.nan, 4, 5, 6, 7, 8], [0.0, 1, 1, 1, 1, 1, 1, 1]], dtype=np.float32)
     rows = np.array([held[0], held[0] + 1, held[1] * np.float32(-1) * np.float32(-1), held[1]], dtype=np.float32)
     rows[2, 0] = -0.0
+    rows[0, 2] = np.copysign(np.float32(np.nan), -1)
     twins = equal_rows(*(pd.DataFrame(each, columns=FEATURE_NAMES) for each in (rows, held)), list(FEATURE_NAMES))
     assert twins.tolist() == [True, False, True, True]
 
