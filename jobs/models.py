@@ -13,9 +13,10 @@ from pima.errors import NoSuchVersion, NotReproduced, WrongUsage
 from pima.files.model_file import export_model
 from pima.process.recorded_run import as_json
 from pima.report.card import as_markdown, read_card
+from pima.scorer import export_keras
 from pima.store import registry
 from pima.store.engine import reading
-from pima.train.champion import Decider, export_keras, pin, promote, roll_back
+from pima.train.ledger import Decider, pin, promote, roll_back
 from pima.watch.figures import versions
 
 

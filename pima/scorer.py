@@ -1,13 +1,14 @@
-"""A model version as it scores: the compiled form and the threshold, loaded only after its bytes were checked."""
+"""A model version out of the registry, its bytes checked first: to score by it, or to take it out as a file."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
 from pima.core.digest import sha256_of
 from pima.core.features import Features
-from pima.errors import ArtifactDamaged
+from pima.errors import ArtifactDamaged, NoSuchVersion, VersionHasNoBytes, WrongUsage
 from pima.store import registry
 from pima.store.engine import reading
 
@@ -40,3 +41,29 @@ def load_scorer(engine: Engine, version: int) -> Scorer:
         return Scorer(artifact.threshold, artifact.features, CompiledModel(artifact.content))
     except (ValueError, RuntimeError):
         raise ArtifactDamaged(number=version, what="they are not a compiled model") from None
+
+
+def export_keras(engine: Engine, number: int, path: Path) -> int:
+    """Write a version's `.keras` file, its hash checked; returns its size in bytes. An existing file is not touched."""
+    with reading(engine) as connection:
+        artifact = registry.keras_artifact(connection, number)
+    if artifact is None:
+        raise NoSuchVersion(number=number)
+    if artifact.content is None:
+        raise VersionHasNoBytes(number=number, form="Keras")
+    if sha256_of(artifact.content) != artifact.sha256:
+        raise ArtifactDamaged(number=number, what="the Keras form's sha256 differs from the one stored beside it")
+    try:
+        with path.open("xb") as file:
+            try:
+                written = file.write(artifact.content)
+                file.flush()
+            except OSError:
+                # What is there in part would keep the next try from its name.
+                path.unlink()
+                raise
+            return written
+    except FileExistsError:
+        raise WrongUsage(what=f"{path} exists already. Name another file.") from None
+    except OSError as error:
+        raise WrongUsage(what=f"{path} can't be written ({error.strerror}). Name another file.") from None

@@ -12,12 +12,13 @@ import fasteners
 import msgspec
 
 from pima.core.features import Features
-from pima.core.history import Split
+from pima.core.history import Split, features_of
 from pima.model.compiled import CompiledModel
 from pima.model.libraries import Boundary
+from pima.model.recipes import settings_of_fit
 from pima.scorer import Scorer
 from pima.settings.sections import Settings
-from pima.train.fit import Challenger, seed_of, settings_of_fit
+from pima.train.fit import Challenger, seed_of
 
 Fit = Callable[[Split, Settings, Features, Boundary], Challenger]
 
@@ -44,7 +45,8 @@ def made_once(fit: Fit, folder: Path, own_repeated: bool = True) -> Fit:
 
 def fingerprint(history: Split, settings: Settings, features: Features) -> str:
     """sha256 over all that a challenger is made from, to the bit and in order."""
-    rows = (history.training.features, history.training.outcomes, history.holdout.features)
+    training, holdout = features_of(history.training), features_of(history.holdout)
+    rows = (training, history.training["outcome"].to_numpy(), holdout)
     digest = hashlib.sha256()
     for part in rows:
         digest.update(f"{part.dtype} {part.shape} ".encode() + part.tobytes())

@@ -227,7 +227,7 @@ class Cell:
         return self.cases + self.others
 
 
-def may_be_told(document: dict[str, Any] | None) -> bool:
+def may_be_shown(document: dict[str, Any] | None) -> bool:
     """Whether there is a document, and of rows enough to be nobody in particular."""
     return document is not None and document["rows"] >= FEWEST_ROWS
 
@@ -268,7 +268,7 @@ def blocks(document: dict[str, Any], role: str) -> list[list[Cell]]:
     return together(parts, FEWEST_ROWS)
 
 
-def told_thresholds(document: dict[str, Any], role: str) -> set[float]:
+def shown_thresholds(document: dict[str, Any], role: str) -> set[float]:
     """The thresholds of the document at which a block begins."""
     return {block[0].low for block in blocks(document, role)[1:]}
 

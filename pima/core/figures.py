@@ -235,7 +235,10 @@ def _fitted_slope(rows: Ranked) -> Figure:
         determinant = float(information[0, 0] * information[1, 1] - information[0, 1] ** 2)
         if not determinant > 0:
             break
-        step = np.linalg.solve(information, gradient)
+        try:
+            step = np.linalg.solve(information, gradient)
+        except np.linalg.LinAlgError:  # by another rounding than that of the determinant
+            break
         if step @ gradient < _NEAR:
             return around(Figure(float(known[1])), math.sqrt(float(information[0, 0]) / determinant))
         known, loss = _downhill(rows, centred, known, step, loss)

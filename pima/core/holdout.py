@@ -11,11 +11,13 @@ other rows, whatever became of the one that was on another side: a model may hav
 
 import hmac
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 
 from pima.core.arrays import BoolArray, Int64Array, UInt64Array
+
+SIDES = ["training", "holdout", "undecided"]
 
 _TWO_TO_64 = float(2**64)
 
@@ -44,57 +46,6 @@ def below(ranks_: UInt64Array, share: float) -> BoolArray:
     return ranks_ < int(share * _TWO_TO_64)
 
 
-@dataclass(frozen=True, slots=True)
-class RowKeys:
-    """The names of labelled rows, as the tables hold them."""
-
-    first: list[str]
-    """(n,), the name that decided each row's side when it first came: `person KEY`, `source NAME KEY`, its id, or
-    `rank_name` where that was a person who was forgotten since."""
-    persons: list[str | None]
-    """(n,), each row's person by now; None where it has none."""
-    renamed: list[tuple[str, str]] = field(default_factory=list)
-    """First name and person of each row that has a person and was first called otherwise, be it labelled or not, be it
-    there or deleted."""
-
-
-@dataclass(frozen=True, slots=True)
-class RowRanks:
-    """The ranks of labelled rows and of their persons, by which their sides are decided."""
-
-    ranks: UInt64Array
-    """(n,), each row's rank by what it was called first."""
-    has_person: BoolArray
-    """(n,)"""
-    persons: UInt64Array
-    """(n,), its person's rank; means nothing where it has none."""
-    came_by_key: BoolArray
-    """(n,), whether it was called first by a person or a source's key, and not by its id."""
-    renamed: UInt64Array
-    """(m,), ranks of rows that were first called otherwise than by their person: all that there ever were, and so the
-    same whichever n rows these are."""
-    persons_of_renamed: UInt64Array
-    """(m,)"""
-
-    def rows(self, which: BoolArray | Int64Array) -> "RowRanks":
-        """Some of the rows; `which` is (n,), or their numbers."""
-        arrays = (self.ranks[which], self.has_person[which], self.persons[which], self.came_by_key[which])
-        return RowRanks(*arrays, self.renamed, self.persons_of_renamed)
-
-    def with_persons(self, which: BoolArray) -> BoolArray:
-        """These rows and all others of their persons, (n,)."""
-        return which | (self.has_person & np.isin(self.persons, self.persons[which & self.has_person]))
-
-    def undecided(self, share: float) -> BoolArray:
-        """Find rows, (n,), of persons of whom some row is, or was, on another side than the person is.
-
-        So these are rows of a person with rows on both sides, or whose person came later and belongs elsewhere.
-        """
-        # By ranks, and not by name: that two of a million persons share theirs is one in some 40 million.
-        is_astray = below(self.persons_of_renamed, share) != below(self.renamed, share)
-        return self.has_person & np.isin(self.persons, self.persons_of_renamed[is_astray])
-
-
 _RANK = "rank "
 
 
@@ -104,7 +55,8 @@ def rank_name(name: str, salt: str) -> str:
     return f"{_RANK}{int(ranks([name.encode()], salt)[0]):016x}"
 
 
-def _ranks_of_names(names: Sequence[str], salt: str) -> UInt64Array:
+def ranks_of_names(names: Sequence[str], salt: str) -> UInt64Array:
+    """Rank names of rows, (n,); a substitute has the rank of what it stands for."""
     found = ranks(map(str.encode, names), salt)
     for n, name in enumerate(names):
         if name.startswith(_RANK):
@@ -112,17 +64,36 @@ def _ranks_of_names(names: Sequence[str], salt: str) -> UInt64Array:
     return found
 
 
-def ranked(keys: RowKeys, salt: str) -> RowRanks:
-    """Rank labelled rows."""
-    first = _ranks_of_names(keys.first, salt)
-    has_person = np.fromiter((person is not None for person in keys.persons), bool, count=len(keys.persons))
-    persons = np.zeros_like(first)
-    persons[has_person] = _ranks_of_names([f"person {each}" for each in keys.persons if each is not None], salt)
-    # A row that was written while the triggers were switched off is among the labelled ones alone.
-    others = has_person & (persons != first)
-    renamed = np.concatenate([first[others], _ranks_of_names([name for name, _ in keys.renamed], salt)])
-    owners = _ranks_of_names([f"person {person}" for _, person in keys.renamed], salt)
-    of_renamed = np.concatenate([persons[others], owners])
-    by_key = (name.startswith(("person ", "source ")) for name in keys.first)
-    came_by_key = np.fromiter(by_key, bool, count=len(keys.first))
-    return RowRanks(first, has_person, persons, came_by_key, renamed, of_renamed)
+def ranked(names: Sequence[str], persons: Sequence[str | None], salt: str) -> pd.DataFrame:
+    """Rank n rows by their first names and by their persons, in the columns `Rank`, `Person` and `Keyed`.
+
+    A first name is `person KEY`, `source NAME KEY`, the row's id, or `rank_name` where that was a person who was
+    forgotten since. `Person` is NA where a row has none. `Keyed` rows came by a person or a source's key.
+    """
+    # By ranks, and not by name: that two of a million persons share theirs is one in some 40 million.
+    has_none = np.fromiter((person is None for person in persons), bool, count=len(persons))
+    of_persons = np.zeros(len(persons), dtype=np.uint64)
+    of_persons[~has_none] = ranks_of_names([f"person {person}" for person in persons if person is not None], salt)
+    return pd.DataFrame(
+        {
+            "Rank": pd.array(ranks_of_names(names, salt), dtype="UInt64"),
+            "Person": pd.arrays.IntegerArray(of_persons, has_none),
+            "Keyed": np.fromiter((name.startswith(("person ", "source ")) for name in names), bool, count=len(names)),
+        }
+    )
+
+
+def with_sides(rows: pd.DataFrame, renamed: pd.DataFrame, share: float) -> pd.DataFrame:
+    """Put the rows' `Side` in the place of their `Rank`: `training`, `holdout`, or `undecided`.
+
+    Undecided are the rows of a person of whom some row is, or was, on another side than the person is: of one with rows
+    on both sides, or one who came later and belongs elsewhere. `renamed` are the `Rank` and `Person` of each row that
+    has a person and was first called otherwise, be it labelled or not, be it there or deleted.
+    """
+    # A row that was written while the triggers were switched off is among the rows alone.
+    renamed = pd.concat([renamed, rows.loc[(rows["Person"] != rows["Rank"]).fillna(False), ["Rank", "Person"]]])
+    person_is_held = below(renamed["Person"].to_numpy(np.uint64), share)
+    astray = renamed.loc[person_is_held != below(renamed["Rank"].to_numpy(np.uint64), share), "Person"]
+    side = np.where(below(rows["Rank"].to_numpy(np.uint64), share), SIDES.index("holdout"), SIDES.index("training"))
+    side[rows["Person"].isin(astray).to_numpy(bool)] = SIDES.index("undecided")
+    return rows.drop(columns="Rank").assign(Side=pd.Categorical.from_codes(side, SIDES))

@@ -6,6 +6,7 @@ are wrong, and those rows say nothing about which is better.
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
@@ -13,6 +14,16 @@ from pima.core.arrays import BoolArray, Float64Array, Int8Array
 
 # A probability of exactly 0 or 1 that turns out wrong would cost infinitely much; this caps it at 16 nats.
 _SMALLEST_PROBABILITY = 1e-7
+
+
+class Measure(StrEnum):
+    """The measure by which a challenger must be better; the values of the setting gate.measure."""
+
+    ACCURACY = "accuracy"
+    LOG_LOSS = "log_loss"
+    NET_BENEFIT = "net_benefit"
+    """Both models' classes are taken at one threshold, the challenger's, whose odds are what a false alarm costs: the
+    same model at another threshold is no gain."""
 
 
 @dataclass(frozen=True, slots=True)

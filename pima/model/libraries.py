@@ -16,7 +16,7 @@ Boundary = Callable[[], None]
 """Called between two steps of a fit; raises where the fit is to be dropped. What is raised amid TensorFlow's native
 code may become another error there, or end the process."""
 
-_TAKEN_IN_BY_KERAS = ("matplotlib", "pandas", "sklearn")
+_TAKEN_IN_BY_KERAS = ("matplotlib", "sklearn")
 """Where they are installed, for plots and wrappers of its own, which no fit uses: over a second of each start."""
 
 

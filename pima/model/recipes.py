@@ -1,13 +1,16 @@
 """The numbers of each network's fit, by the name that config knows it by. No Keras here: the gate looks a verdict up by
 them before anything heavy is imported."""
 
-from dataclasses import dataclass, fields, replace
+import json
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import msgspec
 
+from pima.core.digest import sha256_of
 from pima.core.features import Features
 from pima.core.fit_choices import powers_to_choose_from
+from pima.settings.sections import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +98,20 @@ def recipe_of(settings: dict[str, Any]) -> FiveSeeds | Article:
         raise msgspec.ValidationError(f"the stored recipe lacks {', '.join(missing)}")
     recipe: FiveSeeds | Article = msgspec.convert(settings["recipe"], kind)
     return recipe
+
+
+def settings_of_fit(settings: Settings, features: Features) -> dict[str, Any]:
+    """List what, besides the data and the features' names, makes one fit differ from another."""
+    return {
+        "network": settings.retrain.network,
+        "recipe": asdict(recipe_for(settings.retrain.network, features)),
+        "threshold": settings.retrain.threshold,
+        "holdout_share": settings.holdout.share,
+    }
+
+
+def fit_fingerprint(settings: Settings, features: Features, **others: Any) -> str:
+    """Return the sha256 over the settings of a fit, and over others that are given."""
+    inputs = inputs_of(recipe_for(settings.retrain.network, features), features)
+    fit = settings_of_fit(settings, features) | {"features": inputs} | others
+    return sha256_of(json.dumps(fit, sort_keys=True).encode())

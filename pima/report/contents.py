@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.evidence import Cell, blocks, joined, may_be_told, together
+from pima.core.evidence import Cell, blocks, joined, may_be_shown, together
 from pima.core.features import Features, names_of
 from pima.core.figures import NO_CASES, Figure, share
+from pima.core.history import features_of
 from pima.core.shapley import Leaning, leaning
 from pima.core.subgroups import FEWEST_ROWS
 from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
@@ -209,7 +210,7 @@ def what_it_leans_on(engine: Engine, number: int) -> Leaning | None:
         scorer, (version, learned) = load_scorer(engine, number), version_with_rows(engine, number)
     except (ArtifactDamaged, SnapshotDamaged, SnapshotNotKept):
         return None
-    found = leaning(scorer.model.probabilities, learned.features, names_of(scorer.features), version.seed)
+    found = leaning(scorer.model.probabilities, features_of(learned), names_of(scorer.features), version.seed)
     return found if found.rows >= FEWEST_ROWS else None
 
 
@@ -226,7 +227,7 @@ def exhibit(document: dict[str, Any], decided_at: datetime, names: dict[str, str
 
     None where it has evidence of none, or of so few rows that it may not be told.
     """
-    if not may_be_told(document):
+    if not may_be_shown(document):
         return None
     order = sorted(names, key=lambda role: role != first)
     models = tuple(Shown(role, names[role]) for role in order if document[role] is not None)

@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 
 from pima.core.arrays import Float32Array, Float64Array
 from pima.core.features import Declaration, Feature, Features, Outcome, names_of
+from pima.core.history import features_of
 from pima.core.identifiers import BELOW_ALL_IDS, ById, ByKey
 from pima.core.shapley import MOST_FOR_EXACT, Contributions, contributions
 from pima.core.validation import Measurements, Validated, validate
@@ -136,7 +137,7 @@ def load_explainer(engine: Engine) -> Explainer:
         raise NothingPredicts
     scorer = load_scorer(engine, number)
     version, learned = version_with_rows(engine, number)
-    background = drawn(learned.features, BACKGROUND_ROWS, version.seed)
+    background = drawn(features_of(learned), BACKGROUND_ROWS, version.seed)
     mean = float(scorer.model.probabilities(background).mean())
     return Explainer(number, scorer, declared, background, version.seed, mean)
 

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pima.core.evidence import told_thresholds
+from pima.core.evidence import shown_thresholds
 from pima.core.features import Feature
 from pima.core.figures import Figure
 from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS
@@ -132,7 +132,7 @@ def _at_threshold(found: Exhibit, role: str, threshold: float) -> dict[str, Any]
     n = document["thresholds"].index(threshold)
     called, positive = document[role]["called"], document["positive"]
     negative = document["rows"] - positive
-    is_told = threshold in told_thresholds(document, role)
+    is_told = threshold in shown_thresholds(document, role)
     return {
         "sensitivity": called["cases"][n] / positive if positive and is_told else None,
         "specificity": 1 - called["others"][n] / negative if negative and is_told else None,

@@ -25,7 +25,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from pima.core.evidence import told_thresholds
+from pima.core.evidence import shown_thresholds
 from pima.report.contents import Exhibit, ReportedNight, ReportedVerdict, calibration, distribution, roc
 from pima.watch.realised import Week
 
@@ -112,7 +112,7 @@ def decision_picture(found: Exhibit, name: str) -> Markup:
         everybody = document["treat_all"]["net_benefit"]
         axes.plot(thresholds, _of_100(everybody), color=MUTED, linewidth=1.2, linestyle=":")
         for model, (colour, line) in zip(found.models, _LINES, strict=False):
-            steps, curve = told_thresholds(document, model.role), found.of(model)["net_benefit"]["net_benefit"]
+            steps, curve = shown_thresholds(document, model.role), found.of(model)["net_benefit"]["net_benefit"]
             points = [(at, value) for at, value in zip(thresholds, curve, strict=True) if at in steps]
             axes.plot([at for at, _ in points], _of_100([value for _, value in points]), color=colour, linestyle=line)
         highest = 100 * document["positive"] / document["rows"]

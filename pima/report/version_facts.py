@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from pima.core.evidence import may_be_told, told_thresholds
+from pima.core.evidence import may_be_shown, shown_thresholds
 from pima.core.features import Feature, Features, differing_fields
 from pima.core.figures import Figure
 from pima.core.wording import FIGURES, TABLED_THRESHOLDS
@@ -216,10 +216,10 @@ def _day(moment: datetime | None) -> date | None:
 
 def evidence_of(document: dict[str, Any] | None) -> VersionEvidence | None:
     """Read what a verdict's document says of the challenger; None where it says nothing of it, or may not be told."""
-    if document is None or document["challenger"] is None or not may_be_told(document):
+    if document is None or document["challenger"] is None or not may_be_shown(document):
         return None
     curve, everybody = document["challenger"]["net_benefit"]["net_benefit"], document["treat_all"]["net_benefit"]
-    told = told_thresholds(document, "challenger")
+    told = shown_thresholds(document, "challenger")
     points = zip(document["thresholds"], curve, everybody, strict=True)
     return VersionEvidence(
         rows=document["rows"],

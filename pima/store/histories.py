@@ -1,19 +1,21 @@
-"""Patients as arrays: the labelled history, and every row."""
+"""Patients as they are stored: the labelled history as a DataFrame, and every row in blocks of arrays."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sqlalchemy import Connection, text
 
-from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
-from pima.core.history import History
-from pima.core.holdout import RowKeys
+from pima.core.arrays import BoolArray, Int64Array
+from pima.core.holdout import ranked, with_sides
 from pima.core.validation import Measurements
 from pima.store.columns import listed
 from pima.store.database import database_of
 from pima.store.measurements import as_measurements
+from pima.store.schema import HoldoutRule
 from pima.store.tables import IS_LABELLED
 
 _SIDE_KEY = """CASE WHEN patients.person_key IS NOT NULL THEN 'person ' || patients.person_key
@@ -23,9 +25,11 @@ _SIDE_KEY = """CASE WHEN patients.person_key IS NOT NULL THEN 'person ' || patie
 one, a source's name holds no space."""
 
 
-def labelled_history(connection: Connection, names: Sequence[str]) -> History:
-    """All labelled rows with these features, read once in one statement and so from one state of the database; and
-    of rows that are or were there, those that were first called otherwise than by their person."""
+def labelled_history(connection: Connection, names: Sequence[str], rule: HoldoutRule) -> pd.DataFrame:
+    """Read all labelled rows with these features, and the side of each, as `pima.core.history` has them.
+
+    They are read once in one statement and so from one state of the database.
+    """
     labelled_at = database_of(connection).labelled_at_milliseconds
     columns, tables = f"id, {listed(names, 'patients')}, outcome, {labelled_at}", "patients"
     has_keys = _has_keys(connection)
@@ -35,42 +39,55 @@ def labelled_history(connection: Connection, names: Sequence[str]) -> History:
         tables += " LEFT JOIN row_keys k ON k.patient_id = id"
     # Ordered, so that the same rows give the same arrays and the same fingerprint.
     statement = f"SELECT {columns} FROM {tables} WHERE {IS_LABELLED} ORDER BY id"
-    keys = RowKeys([], []) if has_keys else None
-    blocks = [_as_arrays(rows, len(names), keys) for rows in _plain_rows(connection, statement)]
-    ids, values, is_null, outcomes, labelled = (
-        np.concatenate(arrays) for arrays in zip(*(blocks or [_no_rows(len(names))]), strict=True)
-    )
-    if keys is None and _has_keys(connection):  # the first ones have come meanwhile
-        return labelled_history(connection, names)
-    if keys is not None:
-        # Read behind the rows: of one that has been deleted meanwhile its person is there by now.
-        keys.renamed.extend(_renamed(connection))
-    return History(ids, Measurements(values, is_null), outcomes, labelled, keys)
+    blocks = (_labelled(block, names, rule.salt) for block in _plain_rows(connection, statement))
+    rows = pd.concat([_labelled([], names, rule.salt), *blocks])
+    if not has_keys and _has_keys(connection):  # the first ones have come meanwhile
+        return labelled_history(connection, names, rule)
+    # Read behind the rows: of one that has been deleted meanwhile its person is there by now. Few, since who comes with
+    # a person is first called by it.
+    renamed = _ranked(_plain_rows(connection, f"{_KEYS} WHERE side_key <> 'person ' || person_key"), rule.salt)
+    return with_sides(rows, renamed, rule.share)
 
 
 def _has_keys(connection: Connection) -> bool:
     return bool(connection.scalar(text("SELECT EXISTS (SELECT 1 FROM row_keys)")))
 
 
-def _renamed(connection: Connection) -> Iterator[tuple[str, str]]:
-    """Few, since who comes with a person is first called by it."""
-    has_another_name = "person_key IS NOT NULL AND side_key <> 'person ' || person_key"
-    for rows in _plain_rows(connection, f"SELECT side_key, person_key FROM row_keys WHERE {has_another_name}"):
-        yield from rows
+_KEYS = "SELECT patient_id, side_key, person_key FROM row_keys"
 
 
-def keys_of(connection: Connection, ids: Int64Array) -> RowKeys | None:
-    """What the rows with these ids were called first and whose they are, or were in the end; None where no row has ever
-    had a key."""
-    wanted, called = set(ids.tolist()), dict[int, tuple[str, str | None]]()
-    has_keys = False
-    for rows in _plain_rows(connection, "SELECT patient_id, side_key, person_key FROM row_keys"):
-        has_keys = True
-        called.update((row[0], row[1:]) for row in rows if row[0] in wanted)
-    if not has_keys:
-        return None
-    each = [called.get(patient_id, (str(patient_id), None)) for patient_id in ids.tolist()]
-    return RowKeys([first for first, _ in each], [person for _, person in each])
+def keys_of(connection: Connection, ids: Int64Array, salt: str) -> pd.DataFrame:
+    """Rank what the rows with these ids were called first and whose they are, or were in the end: by `id`, the columns
+    of `pima.core.holdout.ranked`. Rows that never had a key are left out."""
+    wanted = set(ids.tolist())
+    blocks = _plain_rows(connection, _KEYS)
+    return _ranked(([row for row in rows if row[0] in wanted] for rows in blocks), salt)
+
+
+def _ranked(blocks: Iterable[Sequence[tuple[Any, ...]]], salt: str) -> pd.DataFrame:
+    """Rank rows of id, first name and person."""
+    rows = list(chain.from_iterable(blocks))
+    ids, names, persons = zip(*rows, strict=True) if rows else ((), (), ())
+    return ranked(names, persons, salt).set_index(pd.Index(ids, dtype="int64", name="id"))
+
+
+def _labelled(rows: Sequence[tuple[Any, ...]], names: Sequence[str], salt: str) -> pd.DataFrame:
+    ids, *columns = zip(*rows, strict=True) if rows else ((),) * (len(names) + 3)
+    measured, (outcomes, labelled, *called) = columns[: len(names)], columns[len(names) :]
+    read = as_measurements(measured, len(rows))
+    values = np.where(np.isnan(read.values), np.inf, read.values)
+    values[read.is_null] = np.nan
+    first, persons = called or (list(map(str, ids)), [None] * len(ids))
+    index = pd.Index(ids, dtype="int64", name="id")
+    return pd.concat(
+        [
+            pd.DataFrame(values, index, names, copy=False),
+            pd.Series(outcomes, index, dtype="int8", name="outcome"),
+            pd.Series(np.array(labelled, "M8[ms]"), index, name="labelled_at").dt.tz_localize("UTC"),
+            ranked(first, persons, salt).set_index(index),
+        ],
+        axis=1,
+    )
 
 
 _BLOCK_ROWS = 20_000
@@ -85,31 +102,6 @@ def _plain_rows(connection: Connection, statement: str) -> Iterator[Sequence[tup
     cursor.execute(statement)
     while rows := cursor.fetchmany(_BLOCK_ROWS):
         yield rows
-
-
-_Block = tuple[Int64Array, Float64Array, BoolArray, Int8Array, Int64Array]
-
-
-def _no_rows(features: int) -> _Block:
-    nothing = np.empty(0, np.int64)
-    return nothing, np.empty((0, features)), np.empty((0, features), bool), nothing.astype(np.int8), nothing
-
-
-def _as_arrays(rows: Sequence[tuple[Any, ...]], features: int, keys: RowKeys | None) -> _Block:
-    """The rows' keys, where they have any, are added to those before."""
-    ids, *columns = zip(*rows, strict=True)
-    measured, (outcomes, labelled, *called) = columns[:features], columns[features:]
-    if keys is not None:
-        keys.first.extend(called[0])
-        keys.persons.extend(called[1])
-    arrays = as_measurements(measured, len(rows))
-    return (
-        np.array(ids, np.int64),
-        arrays.values,
-        arrays.is_null,
-        np.array(outcomes, np.int8),
-        np.array(labelled, np.int64),
-    )
 
 
 @dataclass(frozen=True, slots=True)

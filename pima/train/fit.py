@@ -1,21 +1,19 @@
 """Fitting: a challenger on the training rows of today, and a stored version again on its own."""
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sqlalchemy import Engine
 
 from pima.core.arrays import Float64Array
-from pima.core.digest import sha256_of
 from pima.core.features import Features
 from pima.core.fit_choices import stratified_folds, threshold_reaching
-from pima.core.history import Split
+from pima.core.history import Split, features_of
 from pima.logs import get_logger
 from pima.model.libraries import Boundary, never, training_extra
-from pima.model.recipes import Article, FiveSeeds, inputs_of, recipe_for, recipe_of
+from pima.model.recipes import Article, FiveSeeds, fit_fingerprint, recipe_for, recipe_of, settings_of_fit
 from pima.scorer import Scorer, load_scorer
 from pima.settings.sections import RetrainSettings, Settings
 from pima.store.registry import as_features
@@ -54,37 +52,20 @@ def fit_challenger(history: Split, settings: Settings, features: Features, bound
     seed = seed_of(history, settings.retrain)
     rows = {"training_rows": len(history.training), "holdout_rows": len(history.holdout)}
     others = {"left_out": history.left_out, "twins_kept": history.twins_kept}
-    told = {name: found for name, found in (rows | others).items() if found}
-    get_logger().info("fit started", network=network, seed=seed, **told)
-    data = TrainingData(history.training.features, history.training.outcomes)
+    counts = {name: found for name, found in (rows | others).items() if found}
+    get_logger().info("fit started", network=network, seed=seed, **counts)
+    data = TrainingData(features_of(history.training), history.training["outcome"].to_numpy())
     artifacts = export(fit(recipe, features, data, seed, boundary))
     threshold = threshold_of(settings.retrain.threshold, recipe, features, data, seed, boundary)
     return Challenger(
         artifacts=artifacts,
-        parity=parity(artifacts, history.holdout.features, features, threshold),
+        parity=parity(artifacts, features_of(history.holdout), features, threshold),
         scorer=Scorer(threshold, features, CompiledModel(artifacts.compiled)),
         seed=seed,
         settings=settings_of_fit(settings, features),
         settings_fingerprint=fit_fingerprint(settings, features),
         libraries=library_versions(),
     )
-
-
-def settings_of_fit(settings: Settings, features: Features) -> dict[str, Any]:
-    """List what, besides the data and the features' names, makes one fit differ from another."""
-    return {
-        "network": settings.retrain.network,
-        "recipe": asdict(recipe_for(settings.retrain.network, features)),
-        "threshold": settings.retrain.threshold,
-        "holdout_share": settings.holdout.share,
-    }
-
-
-def fit_fingerprint(settings: Settings, features: Features, **others: Any) -> str:
-    """Return the sha256 over the settings of a fit, and over others that are given."""
-    inputs = inputs_of(recipe_for(settings.retrain.network, features), features)
-    fit = settings_of_fit(settings, features) | {"features": inputs} | others
-    return sha256_of(json.dumps(fit, sort_keys=True).encode())
 
 
 def seed_of(history: Split, settings: RetrainSettings) -> int:
@@ -149,9 +130,9 @@ def reproduce(engine: Engine, number: int) -> Reproduction:
 
     get_logger().info("fit started", model_version=number, seed=version.seed, training_rows=len(rows))
     features = as_features(version.features)
-    model = fit(recipe_of(version.settings), features, TrainingData(rows.features, rows.outcomes), version.seed)
-    refitted = CompiledModel(export(model).compiled)
-    compared = np.concatenate([rows.features, probe_rows(features)])
+    data = TrainingData(features_of(rows), rows["outcome"].to_numpy())
+    refitted = CompiledModel(export(fit(recipe_of(version.settings), features, data, version.seed)).compiled)
+    compared = np.concatenate([data.features, probe_rows(features)])
     difference = float(np.abs(refitted.probabilities(compared) - stored.model.probabilities(compared)).max())
     return Reproduction(
         number=number,

@@ -1,27 +1,29 @@
-"""From a challenger to a verdict: both models scored on the same rows, now.
+"""From a challenger to a verdict: both models scored on the same rows, now; or the verdict that was given before.
 
 Judged are the holdout rows that the champion can't have learned from, and of those the recent ones. The champion's own
 training rows tell which these are, by id, by person and, where they are kept, by features. None of these asks when a
 row or a version came.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
 import numpy as np
+import pandas as pd
 from sqlalchemy import Engine
 
-from pima.core.arrays import BoolArray, Float32Array
-from pima.core.contest import Contest, Measure, Window, in_all, in_window, judged_rows
+from pima.core.arrays import BoolArray
 from pima.core.evidence import Answers, Evidence, evidence
 from pima.core.features import Declaration, Features
-from pima.core.history import Learned, Side, Split, as_taken, unseen_by
-from pima.core.holdout import ranked
-from pima.core.promotion import GateOptions, Verdict, decide
+from pima.core.gate import Contest, Decision, GateOptions, Verdict, Window, decide, in_all, in_window, judged_rows
+from pima.core.history import Split, as_taken, features_of, of_each_class, unseen_by
+from pima.core.metrics import Measure
+from pima.core.reasons import Reason
 from pima.core.subgroups import groupings
 from pima.errors import ArtifactDamaged, NoSuchVersion, SnapshotDamaged, SnapshotNotKept
 from pima.logs import get_logger
+from pima.model.recipes import fit_fingerprint
 from pima.scorer import Scorer, load_scorer
 from pima.settings.sections import GateSettings, Settings
 from pima.store import lineage, registry
@@ -29,12 +31,43 @@ from pima.store.engine import reading
 from pima.store.histories import keys_of
 from pima.store.registry import Champion
 from pima.store.schema import HoldoutRule
-from pima.train.fit import Challenger, fit_fingerprint
+from pima.train.fit import Challenger
 from pima.train.snapshot import ids_from_parquet, kept_rows
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class EarlierVerdict:
+    """What the gate decided in an earlier run on the same data, settings and champion; it stands."""
+
+    verdict: str
+    reason: str
+    explanation: str
+    judged_before: bool = field(default=True, init=False)
+    challenger: int | None
+    """The version that was judged then."""
+
+
+def earlier_verdict(engine: Engine, data_fingerprint: str, settings_fingerprint: str) -> EarlierVerdict | None:
+    """Find the verdict that stands: one look per data, settings and champion, so that running the job again on the same
+    data cannot fish for luck.
+
+    Not where the champion's bytes can't be loaded, since that verdict compared with a model which is gone; not after
+    `pinned` and `too_few_unseen`, which said nothing of the challenger; and not after `promoted`, since a person must
+    have moved the champion back since then.
+    """
+    with reading(engine) as connection:
+        champion = registry.read_champion(connection)
+        row = registry.recorded_verdict(connection, data_fingerprint, settings_fingerprint, champion.model_version)
+    if row is None or row.verdict == Decision.PROMOTED or row.reason in (Reason.PINNED, Reason.TOO_FEW_UNSEEN):
+        return None
+    if _load_champion(engine, champion)[1]:
+        return None
+    get_logger().info("judged before on the same data, settings and champion", explanation=row.explanation)
+    return EarlierVerdict(row.verdict, row.reason, row.explanation, row.challenger)
+
+
+@dataclass(frozen=True, slots=True)
+class GateInput:
     """What is judged; the same in every attempt."""
 
     history: Split
@@ -45,6 +78,8 @@ class Case:
     declared: Declaration
     challenger: Challenger
     settings: Settings
+    settings_fingerprint: str
+    """As `gate_fingerprint` gives it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,53 +89,55 @@ class Judgement:
     champion: Champion
     """As it was then."""
     verdict: Verdict
-    test_set: BoolArray
-    """(n,), which of the holdout rows."""
+    test_set: pd.DataFrame
+    """The holdout rows that it was given on."""
     evidence: Evidence
     """Of both models on its rows."""
 
 
-def judge(engine: Engine, case: Case) -> Judgement:
+def judge(engine: Engine, asked: GateInput) -> Judgement:
     """Score both models on the same holdout rows, now, by the same code, and decide."""
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
-        data, settings = case.history.fingerprint, case.challenger.settings_fingerprint
+        data, settings = asked.history.fingerprint, asked.challenger.settings_fingerprint
         rolled_back = registry.was_rolled_back(connection, data, settings)
         consultations = lineage.consultations(connection) + 1
-    current, unloadable = load_champion(engine, champion)
-    holdout, challenger = case.history.holdout, case.challenger.scorer
-    taken, unseen, scorable = None, None, None
+    current, unloadable = _load_champion(engine, champion)
+    holdout, challenger = asked.history.holdout, asked.challenger.scorer
+    of_champion, unseen, scorable = None, None, None
     if current is not None and champion.model_version is not None:
-        taken = as_taken(holdout, case.declared, current.features)
-        unseen = _unseen_rows(engine, case, taken.features, champion.model_version)
-        scorable = None if taken.scorable.all() else taken.scorable
+        taken, can_be_scored = as_taken(holdout, asked.declared, current.features)
+        of_champion = current.model.probabilities(features_of(taken))
+        unseen = _unseen_rows(engine, asked, taken, champion.model_version)
+        scorable = None if can_be_scored.all() else can_be_scored
     for_both = in_all(unseen, scorable)
-    smallest_class = 0 if for_both is None else min(holdout.rows(for_both).of_each_class)
-    too_few = for_both is not None and smallest_class < case.settings.retrain.minimum_of_each_class
-    test_set = _test_set(case, None if too_few else for_both)
+    smallest_class = 0 if for_both is None else min(of_each_class(holdout[for_both]))
+    too_few = for_both is not None and smallest_class < asked.settings.retrain.minimum_of_each_class
+    test_set = _test_set(asked, None if too_few else for_both)
+    features, training = features_of(holdout), features_of(asked.history.training)
     contest = Contest(
-        outcomes=holdout.outcomes,
+        outcomes=holdout["outcome"].to_numpy(),
         in_window=test_set,
-        challenger=challenger.model.probabilities(holdout.features),
+        challenger=challenger.model.probabilities(features),
         challenger_threshold=challenger.threshold,
-        champion=None if current is None or taken is None else current.model.probabilities(taken.features),
+        champion=of_champion,
         champion_threshold=0.5 if current is None else current.threshold,
         champion_unloadable=unloadable,
-        parity_passed=case.challenger.parity.passed,
+        parity_passed=asked.challenger.parity.passed,
         pinned=champion.pinned,
         rolled_back_before=rolled_back,
         consultations=consultations,
         unseen=unseen,
         scorable=scorable,
         too_few_unseen=too_few,
-        holdout_share=case.holdout_rule.share,
-        groupings=groupings(case.declared.features, holdout.features, case.history.training.features),
+        holdout_share=asked.holdout_rule.share,
+        groupings=groupings(asked.declared.features, features, training),
     )
-    verdict = decide(contest, gate_options(case.settings.gate))
-    return Judgement(champion, verdict, test_set, _evidence(judged_rows(contest)))
+    verdict = decide(contest, gate_options(asked.settings.gate))
+    return Judgement(champion, verdict, holdout[test_set], _evidence(judged_rows(contest)))
 
 
-def load_champion(engine: Engine, champion: Champion) -> tuple[Scorer | None, bool]:
+def _load_champion(engine: Engine, champion: Champion) -> tuple[Scorer | None, bool]:
     """Load the champion's model, and say whether there is a champion whose bytes can't be loaded."""
     if champion.model_version is None:
         return None, False
@@ -111,41 +148,39 @@ def load_champion(engine: Engine, champion: Champion) -> tuple[Scorer | None, bo
         return None, True
 
 
-def _unseen_rows(engine: Engine, case: Case, taken: Float32Array, number: int) -> BoolArray | None:
-    """Which of the holdout rows version `number` can't have learned from, (n,); None where these are all of them.
+def _unseen_rows(engine: Engine, asked: GateInput, taken: pd.DataFrame, number: int) -> BoolArray | None:
+    """Find the holdout rows that version `number` can't have learned from, (n,); None where these are all of them.
 
-    `taken` are the rows' features as that version takes them. A holdout row was kept from it by the hash; but a patient
-    may have been entered again since, under an id that is in the holdout. Where so many rows are twins that they stay
-    in training, equal features are no reason here either.
+    `taken` are the rows as that version takes them. A holdout row was kept from it by the hash; but a patient may have
+    been entered again since, under an id that is in the holdout. Where so many rows are twins that they stay in
+    training, equal features are no reason here either.
     """
-    history = case.history
     with reading(engine) as connection:
         version, ids = registry.read_version(connection, number), registry.training_ids(connection, number)
         if version is None or ids is None:
             raise NoSuchVersion(number=number)
-        rows: Side | None = None
+        learned: pd.DataFrame | None = None
         try:
-            rows = kept_rows(connection, version)
+            learned = kept_rows(connection, version)
         except SnapshotNotKept:
             pass
         except SnapshotDamaged:
             get_logger().warning("a training snapshot is damaged and was not used", model_version=number)
-        learned_ids = ids_from_parquet(ids) if rows is None else rows.patient_ids
-        keys = keys_of(connection, learned_ids)
-    names = None if keys is None else ranked(keys, case.holdout_rule.salt)
-    learned = Learned(learned_ids, None if rows is None else rows.features, names)
-    unseen = unseen_by(learned, history.holdout, taken, by_features=not history.equal_says_nothing)
+        if learned is None:
+            learned = pd.DataFrame(index=ids_from_parquet(ids))
+        keys = keys_of(connection, learned.index.to_numpy(), asked.holdout_rule.salt)
+        learned = learned.join(keys[["Rank", "Person"]])
+    unseen = unseen_by(learned, taken, by_features=not asked.history.equal_says_nothing)
     return None if unseen.all() else unseen
 
 
-def _test_set(case: Case, for_both: BoolArray | None) -> BoolArray:
-    """Which of the holdout rows are the test set, (n,): the recent ones; none but those `for_both`, where given."""
-    gate, holdout = case.settings.gate, case.history.holdout
+def _test_set(asked: GateInput, for_both: BoolArray | None) -> BoolArray:
+    """Choose the test set of the holdout rows, (n,): the recent ones; none but those `for_both`, where given."""
+    gate, times = asked.settings.gate, asked.history.holdout["labelled_at"]
     recent = Window(gate.window_weeks, gate.window_minimum_rows, gate.window_maximum_rows)
-    eligible = np.ones(len(holdout), dtype=bool) if for_both is None else for_both
-    now_ms = int(case.read_at.timestamp() * 1000)
+    eligible = np.ones(len(times), dtype=bool) if for_both is None else for_both
     test_set = eligible.copy()
-    test_set[eligible] = in_window(holdout.labelled_at_ms[eligible], None if gate.window == "all" else recent, now_ms)
+    test_set[eligible] = in_window(times[eligible], None if gate.window == "all" else recent, asked.read_at)
     return test_set
 
 

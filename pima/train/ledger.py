@@ -1,67 +1,36 @@
-"""Verdicts on record: one that was given before, and a new one, written once with all that it rests on."""
+"""The ledger: verdicts and a person's decisions, each written once with all that it rests on, and the champion moved.
+
+Each of a person's decisions (to promote, roll back, pin and unpin) is one transaction and one row, with who and why.
+"""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 
 import msgspec
+import pandas as pd
 from sqlalchemy import Connection, Engine
 
-from pima.core.contest import Measured
 from pima.core.digest import sha256_of
 from pima.core.drift import reference_of
 from pima.core.evidence import Evidence, document
-from pima.core.features import Features
 from pima.core.figures import Figure
-from pima.core.history import Split
-from pima.core.metrics import Comparison, Scores
-from pima.core.promotion import Decision, Reason, Verdict
-from pima.core.subgroups import WorstSubgroup
+from pima.core.gate import Decision, Verdict, VerdictFigures
+from pima.core.history import features_of, fingerprint_of
+from pima.core.reasons import Reason
+from pima.errors import NoSuchVersion, NothingToRollBackTo, WrongUsage
 from pima.logs import get_logger
-from pima.settings.sections import Settings
-from pima.store import lineage, registry
-from pima.store.engine import reading, writing
+from pima.process.recorded_run import INLINED
+from pima.scorer import load_scorer
+from pima.store import lineage, queue, registry
+from pima.store.engine import reading, without_time_limit, writing
 from pima.store.lineage import Snapshot, TestSet
-from pima.store.registry import Move, NewVersion, as_stored
-from pima.train.champion import succeed
-from pima.train.gate import Case, Judgement, gate_fingerprint, load_champion
+from pima.store.registry import Champion, Move, NewVersion, as_stored, newest_declaration
+from pima.train.gate import GateInput, Judgement
 from pima.train.snapshot import ids_to_parquet, to_parquet
 
 
-@dataclass(frozen=True, slots=True)
-class EarlierVerdict:
-    """What the gate decided in an earlier run on the same data, settings and champion; it stands."""
-
-    verdict: str
-    reason: str
-    explanation: str
-    judged_before: bool = field(default=True, init=False)
-    challenger: int | None
-    """The version that was judged then."""
-
-
-def earlier_verdict(engine: Engine, history: Split, settings: Settings, features: Features) -> EarlierVerdict | None:
-    """Find the verdict that stands: one look per data, settings and champion, so that running the job again on the same
-    data cannot fish for luck.
-
-    Not where the champion's bytes can't be loaded, since that verdict compared with a model which is gone; not after
-    `pinned` and `too_few_unseen`, which said nothing of the challenger; and not after `promoted`, since a person must
-    have moved the champion back since then.
-    """
-    with reading(engine) as connection:
-        champion = registry.read_champion(connection)
-        fingerprint = gate_fingerprint(settings, features)
-        row = registry.recorded_verdict(connection, history.fingerprint, fingerprint, champion.model_version)
-    if row is None or row.verdict == Decision.PROMOTED or row.reason in (Reason.PINNED, Reason.TOO_FEW_UNSEEN):
-        return None
-    if load_champion(engine, champion)[1]:
-        return None
-    get_logger().info("judged before on the same data, settings and champion", explanation=row.explanation)
-    return EarlierVerdict(row.verdict, row.reason, row.explanation, row.challenger)
-
-
 def record(
-    engine: Engine, case: Case, judgement: Judgement, run_id: int, still_ours: Callable[[Connection], None]
+    engine: Engine, asked: GateInput, judgement: Judgement, run_id: int, still_ours: Callable[[Connection], None]
 ) -> int | None:
     """Write version, verdict and, if it won, the champion's pointer in one transaction; return the version's number.
 
@@ -70,15 +39,17 @@ def record(
     """
     champion, verdict = judgement.champion, judgement.verdict
     promoted = verdict.decision is Decision.PROMOTED
-    version, test_set = _new_version(case, run_id, verdict), _test_set(case, judgement)
-    figures = {name: found for name, found in asdict(verdict).items() if name not in ("decision", "reason", "sentence")}
+    version, test_set = _new_version(asked, run_id, verdict), _test_set(judgement.test_set)
+    figures = asdict(verdict.figures)
+    # As the ledger has always called them.
+    figures |= {role: figures.pop(f"{role}_scores") for role in ("challenger", "champion")}
     with writing(engine) as connection:
         if registry.lock_champion(connection).sequence != judgement.champion.sequence:
             return None
         still_ours(connection)
         number = registry.add_version(connection, version)
         if promoted:
-            succeed(connection, champion, number)
+            make_champion(connection, champion, number)
         lineage.keep_test_set(connection, test_set)
         move = Move(
             verdict=verdict.decision,
@@ -88,25 +59,25 @@ def record(
             to_version=number if promoted else champion.model_version,
             challenger=number,
             champion_sequence=champion.sequence,
-            figures=figures | {"window": case.settings.gate.window, "test_set_rows": test_set.rows},
+            figures=figures | {"window": asked.settings.gate.window, "test_set_rows": test_set.rows},
             run_id=run_id,
             decided_by="retrain",
-            data_fingerprint=case.history.fingerprint,
-            settings_fingerprint=gate_fingerprint(case.settings, case.declared.features),
+            data_fingerprint=asked.history.fingerprint,
+            settings_fingerprint=asked.settings_fingerprint,
             test_set_fingerprint=test_set.fingerprint,
             evidence=document(judgement.evidence),
         )
         registry.record_move(connection, move)
-        _keep_lineage(connection, case, number)
+        _keep_lineage(connection, asked, number)
     return number
 
 
-def _new_version(case: Case, run_id: int, verdict: Verdict) -> NewVersion:
-    history, challenger, scorer = case.history, case.challenger, case.challenger.scorer
-    first, last = history.labelled_between_ms
-    rows = history.training.features
+def _new_version(asked: GateInput, run_id: int, verdict: Verdict) -> NewVersion:
+    history, challenger, scorer = asked.history, asked.challenger, asked.challenger.scorer
+    labelled_at = pd.concat([history.training["labelled_at"], history.holdout["labelled_at"]])
+    rows = features_of(history.training)
     probabilities = scorer.model.probabilities(rows)
-    left = (history.labelled, history.rejected)
+    scores, left = verdict.figures.challenger_scores, (history.labelled, history.rejected)
     return NewVersion(
         run_id=run_id,
         keras_artifact=challenger.artifacts.keras,
@@ -122,44 +93,38 @@ def _new_version(case: Case, run_id: int, verdict: Verdict) -> NewVersion:
         training_rows=len(history.training),
         holdout_rows=len(history.holdout),
         rows_left_out=history.left_out,
-        first_labelled_at=_moment(first),
-        last_labelled_at=_moment(last),
+        first_labelled_at=labelled_at.min(),
+        last_labelled_at=labelled_at.max(),
         metrics={
-            "holdout": None if verdict.challenger is None else asdict(verdict.challenger),
+            "holdout": None if scores is None else asdict(scores),
             "parity": asdict(challenger.parity),
         }
         | ({"twins_kept": history.twins_kept} if history.twins_kept else {}),
-        features=as_stored(case.declared.features),
-        training_ids=ids_to_parquet(history.training.patient_ids),
+        features=as_stored(asked.declared.features),
+        training_ids=ids_to_parquet(history.training.index.to_numpy()),
         reference=msgspec.to_builtins(reference_of(scorer.features, rows, probabilities, scorer.threshold, *left)),
     )
 
 
-def _test_set(case: Case, judgement: Judgement) -> TestSet:
-    rows = case.history.holdout.rows(judgement.test_set)
-    first, last = int(rows.labelled_at_ms.min()), int(rows.labelled_at_ms.max())
-    return TestSet(rows.fingerprint, rows.patient_ids.tolist(), len(rows), _moment(first), _moment(last))
+def _test_set(rows: pd.DataFrame) -> TestSet:
+    labelled_at = rows["labelled_at"]
+    return TestSet(fingerprint_of(rows), rows.index.tolist(), len(rows), labelled_at.min(), labelled_at.max())
 
 
-def _moment(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
-
-
-def _keep_lineage(connection: Connection, case: Case, number: int) -> None:
-    asked = case.settings.lineage
-    if asked.snapshots == "off":
+def _keep_lineage(connection: Connection, asked: GateInput, number: int) -> None:
+    kept = asked.settings.lineage
+    if kept.snapshots == "off":
         lineage.drop_snapshots(connection)
     else:
-        content = to_parquet(case.history.training, case.declared.names)
-        kept = Snapshot(content, sha256_of(content), len(case.history.training))
-        lineage.keep_snapshot(connection, number, kept)
-    last_snapshots = asked.snapshots if isinstance(asked.snapshots, int) else 0
-    lineage.prune(connection, last_snapshots, None if asked.model_bytes == "all" else asked.model_bytes)
+        content = to_parquet(asked.history.training)
+        lineage.keep_snapshot(connection, number, Snapshot(content, sha256_of(content), len(asked.history.training)))
+    last_snapshots = kept.snapshots if isinstance(kept.snapshots, int) else 0
+    lineage.prune(connection, last_snapshots, None if kept.model_bytes == "all" else kept.model_bytes)
 
 
 @dataclass(frozen=True, slots=True)
 class NewVerdict:
-    """What the gate decided in this run; figures as in `pima.core.promotion.Verdict`."""
+    """What the gate decided in this run."""
 
     verdict: str
     reason: str
@@ -171,17 +136,7 @@ class NewVerdict:
     challenger: int | None
     """Its version's number; None in a dry run, which stores none."""
     judged_before: bool = field(default=False, init=False)
-    challenger_scores: Scores | None
-    champion_scores: Scores | None
-    comparison: Comparison | None
-    majority_correct: int
-    measured: Measured | None
-    whole_rows: int
-    whole_accuracy_difference: float | None
-    consultations: int
-    seen_rows: int
-    unscorable_rows: int
-    worst_subgroup: WorstSubgroup | None
+    figures: VerdictFigures = field(metadata=INLINED)
     auroc: float | None
     """Whom the challenger tells apart: 0.5 is by chance, 1 is best; None where there is no evidence of it."""
     calibration_slope: float | None
@@ -193,26 +148,9 @@ def new_verdict(
 ) -> NewVerdict:
     """Return a verdict as the run's result, with two figures of its evidence, to the digits that people read."""
     found = evidence.challenger
-    return NewVerdict(
-        verdict=verdict.decision,
-        reason=verdict.reason,
-        explanation=verdict.sentence,
-        champion_before=champion_before,
-        challenger=challenger,
-        challenger_scores=verdict.challenger,
-        champion_scores=verdict.champion,
-        comparison=verdict.comparison,
-        majority_correct=verdict.majority_correct,
-        measured=verdict.measured,
-        whole_rows=verdict.whole_rows,
-        whole_accuracy_difference=verdict.whole_accuracy_difference,
-        consultations=verdict.consultations,
-        seen_rows=verdict.seen_rows,
-        unscorable_rows=verdict.unscorable_rows,
-        worst_subgroup=verdict.worst_subgroup,
-        auroc=None if found is None else _rounded(found.auroc),
-        calibration_slope=None if found is None else _rounded(found.calibration_slope),
-    )
+    auroc, slope = (None, None) if found is None else (_rounded(found.auroc), _rounded(found.calibration_slope))
+    said = (verdict.decision, verdict.reason, verdict.sentence)
+    return NewVerdict(*said, champion_before, challenger, verdict.figures, auroc, slope)
 
 
 def _rounded(figure: Figure) -> float | None:
@@ -222,8 +160,92 @@ def _rounded(figure: Figure) -> float | None:
 def announce(judgement: Judgement, number: int | None) -> NewVerdict:
     """Return the verdict as the run's result, and say it in the log too; `number` is None in a dry run."""
     verdict = judgement.verdict
-    told = new_verdict(verdict, judgement.evidence, judgement.champion.model_version, number)
+    found = new_verdict(verdict, judgement.evidence, judgement.champion.model_version, number)
     log = get_logger().error if verdict.reason is Reason.CHAMPION_UNLOADABLE else get_logger().info
-    figures = {"auroc": told.auroc, "calibration_slope": told.calibration_slope}
+    figures = {"auroc": found.auroc, "calibration_slope": found.calibration_slope}
     log("verdict", explanation=verdict.sentence, challenger=number, **figures)
-    return told
+    return found
+
+
+def make_champion(connection: Connection, before: Champion, number: int) -> None:
+    """Make a version champion; the caller holds the lock, and `before` is what it found.
+
+    Where rows are judged by other rules for it, those that are rejected wait again: each ends by the new champion.
+    """
+    registry.set_champion(connection, number, before.pinned)
+    if before.model_version is None:
+        return
+    declared = newest_declaration(connection)
+    old, new = (declared.rules_for(registry.features_of(connection, each)) for each in (before.model_version, number))
+    # In whatever order.
+    if {rule.name: rule for rule in old} != {rule.name: rule for rule in new}:
+        without_time_limit(connection)
+        queue.requeue_rejected(connection)
+
+
+@dataclass(frozen=True, slots=True)
+class Decider:
+    """The person whose decision it is."""
+
+    name: str
+    reason: str
+
+
+def promote(engine: Engine, number: int, decider: Decider) -> Champion:
+    """Make a version champion by hand. Raises NoSuchVersion or ArtifactDamaged, the pointer untouched."""
+    _require_loadable(engine, number)
+    with writing(engine) as connection:
+        before = registry.lock_champion(connection)
+        if before.model_version == number:
+            raise WrongUsage(what=f"Model version {number} is the champion already; nothing was changed.")
+        make_champion(connection, before, number)
+        return _record_move(connection, "promoted_by_hand", before, number, decider)
+
+
+def roll_back(engine: Engine, decider: Decider) -> Champion:
+    """Go back to the version that the champion replaced. Raises NothingToRollBackTo or ArtifactDamaged."""
+    with reading(engine) as connection:
+        seen = registry.read_champion(connection)
+        target = None if seen.model_version is None else registry.version_before(connection, seen.model_version)
+    if target is None:
+        raise NothingToRollBackTo()
+    _require_loadable(engine, target)
+    with writing(engine) as connection:
+        before = registry.lock_champion(connection)
+        if before.sequence != seen.sequence:
+            what = f"The champion changed to version {before.model_version} meanwhile. Look again, and decide anew."
+            raise WrongUsage(what=what)
+        make_champion(connection, before, target)
+        return _record_move(connection, "rolled_back", before, target, decider)
+
+
+def pin(engine: Engine, pinned: bool, decider: Decider) -> Champion:
+    """Hold the champion where it is, or let it go; retraining still records its verdicts meanwhile."""
+    with writing(engine) as connection:
+        before = registry.lock_champion(connection)
+        registry.set_champion(connection, before.model_version, pinned)
+        return _record_move(connection, "pinned" if pinned else "unpinned", before, before.model_version, decider)
+
+
+def _require_loadable(engine: Engine, number: int) -> None:
+    with reading(engine) as connection:
+        if registry.read_version(connection, number) is None:
+            raise NoSuchVersion(number=number)
+    load_scorer(engine, number)
+
+
+def _record_move(connection: Connection, verdict: str, before: Champion, to: int | None, decider: Decider) -> Champion:
+    move = Move(
+        verdict=verdict,
+        reason="by_hand",
+        explanation=decider.reason,
+        from_version=before.model_version,
+        to_version=to,
+        challenger=None,
+        champion_sequence=before.sequence,
+        figures={},
+        run_id=None,
+        decided_by=decider.name,
+    )
+    registry.record_move(connection, move)
+    return registry.read_champion(connection)

@@ -26,8 +26,8 @@ from pima.store.histories import labelled_history
 from pima.store.runs import RETRAINING
 from pima.store.schema import HoldoutRule, holdout_rule, require_same_holdout
 from pima.train.fit import fit_challenger
-from pima.train.gate import Case, judge
-from pima.train.ledger import EarlierVerdict, NewVerdict, announce, earlier_verdict, record
+from pima.train.gate import EarlierVerdict, GateInput, earlier_verdict, gate_fingerprint, judge
+from pima.train.ledger import NewVerdict, announce, record
 
 ATTEMPTS_TO_DECIDE = 5
 
@@ -70,13 +70,14 @@ def retrain(
             rows = HistoryRows(len(history.training), len(history.holdout), history.left_out, history.twins_kept)
             run.report(RetrainResult(rows))
             _require_enough(history, settings)
-            earlier = earlier_verdict(engine, history, settings, declared.features)
+            fingerprint = gate_fingerprint(settings, declared.features)
+            earlier = earlier_verdict(engine, history.fingerprint, fingerprint)
             if earlier is not None:
                 run.report(RetrainResult(rows, earlier))
                 return
             challenger = fit_challenger(history, settings, declared.features, stop.check)
-        case = Case(history, holdout, read_at, declared, challenger, settings)
-        verdict = decide_and_record(engine, case, run.id, None if lease is None else lease.require)
+        asked = GateInput(history, holdout, read_at, declared, challenger, settings, fingerprint)
+        verdict = decide_and_record(engine, asked, run.id, None if lease is None else lease.require)
         run.report(RetrainResult(rows, verdict))
 
 
@@ -90,10 +91,10 @@ def read_history(engine: Engine, settings: Settings, declared: Declaration) -> t
         holdout = holdout_rule(connection)
         require_same_holdout(holdout, settings.holdout)
         read_at = clock(connection)
-        labelled = labelled_history(connection, declared.columns)
+        labelled = labelled_history(connection, declared.columns, holdout)
     # The shipped measurements are so fine that equal ones mean the same person, however many there are.
     most_twins = math.inf if same_measurements(declared.features, SHIPPED.features) else MOST_TWINS
-    history = split(labelled, declared.features, holdout.salt, holdout.share, most_twins)
+    history = split(labelled, declared.features, most_twins)
     if history.twins_kept:
         get_logger().warning(
             "rows with the features of a holdout row stay in training: they are so many that equal features say"
@@ -111,7 +112,7 @@ def _require_enough(history: Split, settings: Settings) -> None:
 
 
 def decide_and_record(
-    engine: Engine, case: Case, run_id: int, still_ours: Callable[[Connection], None] | None
+    engine: Engine, asked: GateInput, run_id: int, still_ours: Callable[[Connection], None] | None
 ) -> NewVerdict:
     """Judge against the champion as it is, and record the verdict; anew where the champion has moved meanwhile.
 
@@ -119,8 +120,8 @@ def decide_and_record(
     ChampionKeepsMoving.
     """
     for _ in range(ATTEMPTS_TO_DECIDE):
-        judgement = judge(engine, case)
-        number = None if still_ours is None else record(engine, case, judgement, run_id, still_ours)
+        judgement = judge(engine, asked)
+        number = None if still_ours is None else record(engine, asked, judgement, run_id, still_ours)
         if number is not None or still_ours is None:
             return announce(judgement, number)
     raise ChampionKeepsMoving(attempts=ATTEMPTS_TO_DECIDE)

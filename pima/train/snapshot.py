@@ -7,16 +7,15 @@ alone are smaller still, and tell for ever whom the version can't be judged on.
 from collections.abc import Collection, Sequence
 from typing import Any
 
-import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine
 
-from pima.core.arrays import Float32Array, Int8Array, Int64Array
+from pima.core.arrays import Int64Array
 from pima.core.digest import sha256_of
 from pima.core.features import names_of
-from pima.core.history import Side
 from pima.errors import NoSuchVersion, SnapshotDamaged, SnapshotNotKept, SnapshotRedacted
 from pima.store import lineage, registry
 from pima.store.engine import reading
@@ -25,7 +24,7 @@ from pima.store.registry import VersionSummary, as_features
 _OF_IDS = {"use_dictionary": False, "column_encoding": "DELTA_BINARY_PACKED"}
 
 
-def version_with_rows(engine: Engine, number: int, all_of_them: bool = False) -> tuple[VersionSummary, Side]:
+def version_with_rows(engine: Engine, number: int, all_of_them: bool = False) -> tuple[VersionSummary, pd.DataFrame]:
     """Read a version and its training rows; without those of people who were forgotten since, which with `all_of_them`
     is an error.
 
@@ -38,7 +37,7 @@ def version_with_rows(engine: Engine, number: int, all_of_them: bool = False) ->
         return version, kept_rows(connection, version, all_of_them)
 
 
-def kept_rows(connection: Connection, version: VersionSummary, all_of_them: bool = False) -> Side:
+def kept_rows(connection: Connection, version: VersionSummary, all_of_them: bool = False) -> pd.DataFrame:
     """Read a version's training rows, their hash checked. Raises SnapshotNotKept, SnapshotDamaged, SnapshotRedacted."""
     snapshot = lineage.read_snapshot(connection, version.number)
     if snapshot is None:
@@ -51,29 +50,23 @@ def kept_rows(connection: Connection, version: VersionSummary, all_of_them: bool
     return from_parquet(snapshot.content, names_of(as_features(version.features)))
 
 
-def to_parquet(side: Side, names: Sequence[str]) -> bytes:
+def to_parquet(rows: pd.DataFrame) -> bytes:
     """Write columns patient_id, the features, outcome, labelled_at; the same rows give the same bytes."""
-    columns = {"patient_id": _whole(side.patient_ids, pa.int64())}
-    columns |= {name: _nullable(side.features[:, n]) for n, name in enumerate(names)}
-    columns["outcome"] = _whole(side.outcomes, pa.int8())
-    columns["labelled_at"] = _whole(side.labelled_at_ms, pa.timestamp("ms", "UTC"))
-    return _written(pa.table(columns))
+    features = rows.select_dtypes("float32").columns
+    kept = rows[[*features, "outcome", "labelled_at"]].rename_axis("patient_id").reset_index()
+    return _written(pa.Table.from_pandas(kept, preserve_index=False).replace_schema_metadata())
 
 
-def from_parquet(content: bytes, names: Sequence[str]) -> Side:
+def from_parquet(content: bytes, names: Sequence[str]) -> pd.DataFrame:
     """Read the rows, exactly, with the features of the version that they are of. The caller has checked the bytes'
     hash."""
-    table = _read(content).combine_chunks()
-    features = np.empty((len(table), len(names)), dtype=np.float32)
-    for n, name in enumerate(names):
-        features[:, n] = table[name].fill_null(float("nan")).to_numpy()
-    labelled_at_ms = table["labelled_at"].cast(pa.int64()).to_numpy()
-    return Side(table["patient_id"].to_numpy(), features, table["outcome"].to_numpy(), labelled_at_ms)
+    columns = ["patient_id", *names, "outcome", "labelled_at"]
+    return _read(content).select(columns).to_pandas().set_index("patient_id").rename_axis("id")
 
 
 def ids_to_parquet(ids: Int64Array) -> bytes:
     """Write the rows' ids alone, in order: a fifth of a byte each, where they were drawn."""
-    return _written(pa.table({"patient_id": _whole(ids, pa.int64())}), **_OF_IDS)
+    return _written(pa.table({"patient_id": pa.array(ids, pa.int64())}), **_OF_IDS)
 
 
 def ids_from_parquet(content: bytes) -> Int64Array:
@@ -110,14 +103,3 @@ def _written(table: pa.Table, **encoding: Any) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", **encoding)
     return bytes(sink.getvalue())
-
-
-# From buffers: pa.array() of a numpy array imports pandas wherever it is installed.
-def _whole(values: Int64Array | Int8Array, type_: pa.DataType) -> pa.Array:
-    return pa.Array.from_buffers(type_, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
-
-
-def _nullable(values: Float32Array) -> pa.Array:
-    present = ~np.isnan(values)
-    buffers = [pa.py_buffer(np.packbits(present, bitorder="little")), pa.py_buffer(np.ascontiguousarray(values))]
-    return pa.Array.from_buffers(pa.float32(), len(values), buffers)

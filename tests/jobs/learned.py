@@ -43,4 +43,4 @@ def is_held(name: str, share: float = 0.30) -> bool:
 def learned_from(database: Database, number: int) -> set[int]:
     """The rows of a version's snapshot."""
     content = database.value(f"SELECT content FROM training_snapshots WHERE model_version = {number}")
-    return set(from_parquet(bytes(content), FEATURE_NAMES).patient_ids.tolist())
+    return set(from_parquet(bytes(content), FEATURE_NAMES).index)

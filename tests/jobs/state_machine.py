@@ -23,7 +23,7 @@ from pima.store import queue
 from pima.store.database import database_of
 from pima.store.engine import make_engine, writing
 from pima.store.runs import start_run
-from pima.train.champion import Decider, promote, roll_back
+from pima.train.ledger import Decider, promote, roll_back
 from tests.conftest import PATIENCE_SECONDS, Database
 
 

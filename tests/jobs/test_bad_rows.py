@@ -105,9 +105,8 @@ def test_retraining_leaves_bad_rows_out_and_counts_them_by_reason(database: Data
     assert divided.left_out == _by_reason(bad)
     used: dict[int, float] = {}
     for side in (divided.training, divided.holdout):
-        glucose = side.features[:, FEATURE_NAMES.index("glucose")]
-        used |= dict(zip(side.patient_ids.tolist(), glucose.tolist(), strict=True))
-        assert side.outcomes.tolist() == [int(value) % 2 for value in glucose]
+        used |= side["glucose"].to_dict()
+        assert side["outcome"].tolist() == [int(value) % 2 for value in side["glucose"]]
     assert used == glucose_of
     assert not used.keys() & set(spoilt)
 

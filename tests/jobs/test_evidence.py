@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
+from pima.core.history import features_of
 from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
 from pima.settings.sections import Settings
@@ -41,15 +42,15 @@ def test_evidence_of_both_models_on_the_same_rows_stands_beside_the_verdict(hist
     assert found["rows"] == result["challenger_scores"]["rows"] == result["champion_scores"]["rows"]
     members = document(history, "SELECT patient_ids FROM test_sets")
     holdout = read_history(history.engine, Settings(), SHIPPED_DECLARATION)[0].holdout
-    rows = holdout.rows(np.isin(holdout.patient_ids, members))
-    assert (found["rows"], found["positive"]) == (len(rows), rows.of_each_class[1])
+    rows = holdout[holdout.index.isin(members)]
+    assert (found["rows"], found["positive"]) == (len(rows), rows["outcome"].sum())
     for name, number in (("challenger", result["challenger"]), ("champion", 1)):
-        probabilities = load_scorer(history.engine, number).model.probabilities(rows.features)
-        at_20 = np.where(probabilities >= 0.2, np.where(rows.outcomes == 1, 1, -0.25), 0).mean()
+        probabilities = load_scorer(history.engine, number).model.probabilities(features_of(rows))
+        at_20 = np.where(probabilities >= 0.2, np.where(rows["outcome"] == 1, 1, -0.25), 0).mean()
         expected = {
-            "auroc": roc_auc_score(rows.outcomes, probabilities),
-            "log_loss": log_loss(rows.outcomes, probabilities),
-            "brier": brier_score_loss(rows.outcomes, probabilities),
+            "auroc": roc_auc_score(rows["outcome"], probabilities),
+            "log_loss": log_loss(rows["outcome"], probabilities),
+            "brier": brier_score_loss(rows["outcome"], probabilities),
         }
         assert {each: found[name][each]["value"] for each in expected} == pytest.approx(expected, rel=1e-4)
         assert found[name]["net_benefit"]["net_benefit"][19] == pytest.approx(at_20, rel=1e-4)

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from pima.core.history import features_of
 from pima.scorer import load_scorer
 from pima.train.snapshot import version_with_rows
 from tests.conftest import (
@@ -69,7 +70,7 @@ def test_the_background_is_of_the_rows_that_the_version_learned_from(explained: 
     found = the_json(call(explained, "explain", str(patient_id), "--json"))
     version, learned = version_with_rows(explained.engine, 1)
     drawn = np.random.default_rng(version.seed).permutation(len(learned))[:100]
-    mean = load_scorer(explained.engine, 1).model.probabilities(learned.features[drawn]).mean()
+    mean = load_scorer(explained.engine, 1).model.probabilities(features_of(learned)[drawn]).mean()
     assert found["mean_probability"] == pytest.approx(mean, abs=1e-6)
     assert the_json(call(explained, "explain", str(patient_id), "--json")) == found
 

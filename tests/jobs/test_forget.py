@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import event, select
 
 from deploy import sqlite_to_postgresql
-from pima.core.holdout import RowKeys, ranked
+from pima.core.holdout import ranked
 from pima.core.identifiers import ById, Forgotten, mark_of, name_of_person
 from pima.core.validation import Measurements
 from pima.erasing.forgetting import Forgetting, forget
@@ -372,8 +372,8 @@ def _is_forgotten(database: Database, person: str) -> bool:
 def _ranks(database: Database) -> list[tuple[int, int]]:
     rows = database.execute("SELECT patient_id, side_key, person_key FROM row_keys ORDER BY patient_id")
     salt = database.value("SELECT holdout_salt FROM installation")
-    found = ranked(RowKeys([row[1] for row in rows], [row[2] for row in rows]), salt)
-    return list(zip([row[0] for row in rows], found.ranks.tolist(), strict=True))
+    found = ranked([row[1] for row in rows], [row[2] for row in rows], salt)
+    return list(zip([row[0] for row in rows], found["Rank"].tolist(), strict=True))
 
 
 def test_ids_in_the_error_lines_of_runs_are_hidden_under_any_code(database: Database) -> None:

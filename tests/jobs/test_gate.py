@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from pima.core.history import fingerprint_of
 from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import Settings
 from pima.store.engine import reading
 from pima.store.registry import compiled_artifact, keras_artifact
 from pima.train.fit import Challenger
-from pima.train.gate import Case
+from pima.train.gate import GateInput
 from pima.train.retraining import decide_and_record, read_history
 from pima.train.snapshot import from_parquet
 from tests.conftest import FEATURE_NAMES, Database, call, install_models, the_json, without_triggers
@@ -98,7 +99,7 @@ def test_a_version_is_fitted_again_from_its_snapshot(history: Database) -> None:
     assert hashlib.sha256(content).hexdigest() == digest
     settings = Settings()
     divided, *_ = read_history(history.engine, settings, SHIPPED)
-    assert from_parquet(bytes(content), FEATURE_NAMES).fingerprint == divided.training.fingerprint
+    assert fingerprint_of(from_parquet(bytes(content), FEATURE_NAMES)) == fingerprint_of(divided.training)
     assert len(divided.training) == rows
     # The history goes on; the version stays reproducible.
     history.execute("UPDATE patients SET glucose = glucose + 1 WHERE id <= 300")
@@ -140,7 +141,7 @@ def test_lineage_can_be_switched_off_and_old_bytes_are_pruned(history: Database)
 # ---- races ----------------------------------------------------------------------------------------------------------
 
 
-def _case(database: Database, number: int) -> Case:
+def _case(database: Database, number: int) -> GateInput:
     """Version `number` as a challenger that was fitted a moment ago."""
     from pima.model.network import Artifacts, Parity
 
@@ -154,7 +155,7 @@ def _case(database: Database, number: int) -> Case:
     artifacts = Artifacts(bytes(keras.content or b""), keras.sha256, bytes(compiled.content or b""), compiled.sha256)
     fitted = {"network": "five_seeds", "holdout_share": settings.holdout.share}
     challenger = Challenger(artifacts, Parity(0.0, 0), scorer, 7, fitted, "fit", {})
-    return Case(divided, rule, read_at, SHIPPED, challenger, settings)
+    return GateInput(divided, rule, read_at, SHIPPED, challenger, settings, "settings")
 
 
 @pytest.mark.judge
@@ -165,7 +166,7 @@ def test_of_two_promotions_at_once_one_wins_in_each_race(history: Database, at_l
     cases = [_case(history, 3), _case(history, 3)]
     run_id = history.value("SELECT max(id) FROM runs") or 1
 
-    def decide(case: Case) -> str:
+    def decide(case: GateInput) -> str:
         return decide_and_record(history.engine, case, run_id, lambda _: None).verdict
 
     with ThreadPoolExecutor(2) as threads:

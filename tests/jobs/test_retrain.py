@@ -16,7 +16,7 @@ from pima.errors.extras import install_line
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
 from pima.settings.sections import Settings
 from pima.train import retraining
-from pima.train.champion import Decider, roll_back
+from pima.train.ledger import Decider, roll_back
 from pima.train.retraining import read_history
 from tests.conftest import (
     FEATURES,
@@ -77,8 +77,8 @@ def test_each_retraining_holds_the_same_rows_out_whatever_has_come_since(history
     first, *_ = read_history(history.engine, Settings(), SHIPPED_DECLARATION)
     new = insert_patients(history, 60, outcome=1)
     later, *_ = read_history(history.engine, Settings(), SHIPPED_DECLARATION)
-    came = set(later.holdout.patient_ids.tolist()) & set(new)
-    assert set(later.holdout.patient_ids.tolist()) - came == set(first.holdout.patient_ids.tolist())
+    came = set(later.holdout.index) & set(new)
+    assert set(later.holdout.index) - came == set(first.holdout.index)
     assert 0 < len(came) < len(new)
 
 
@@ -303,8 +303,8 @@ def test_a_fit_takes_in_no_library_that_keras_knows_for_other_uses(sqlite: Datab
 import os, sys
 from jobs.retrain import main
 code = main(["--json", "--dry-run"], os.environ)  # which leaves no report, for which matplotlib draws
-print(code, sorted({"matplotlib", "pandas", "sklearn"} & set(sys.modules)))
-import matplotlib, pandas, sklearn  # may be imported afterwards
+print(code, sorted({"matplotlib", "sklearn"} & set(sys.modules)))
+import matplotlib, sklearn  # may be imported afterwards
 """
     environ = clean_environ() | {"DATABASE_URL": sqlite.url}
     ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True, text=True)

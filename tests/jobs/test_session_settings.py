@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from pima.store.engine import reading, writing
 from pima.store.histories import labelled_history
+from pima.store.schema import holdout_rule
 from tests.conftest import FEATURE_NAMES, Database, Ended, call, install_models, the_json
 from tests.jobs.patient_files import write
 from tests.jobs.session_defaults import default_to
@@ -109,10 +110,8 @@ def _stored(database: Database) -> list[tuple[Any, ...]]:
 
 def _history(database: Database) -> list[list[Any]]:
     with reading(database.engine) as connection:
-        read = labelled_history(connection, FEATURE_NAMES)
-    measured = read.measurements
-    arrays = (read.patient_ids, measured.values, measured.is_null, read.outcomes, read.labelled_at_ms)
-    return [array.tolist() for array in arrays]
+        read = labelled_history(connection, FEATURE_NAMES, holdout_rule(connection))
+    return [column.fillna("none").tolist() for _, column in read.astype(object).reset_index().items()]
 
 
 def _predictions(database: Database) -> list[tuple[Any, ...]]:

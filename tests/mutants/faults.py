@@ -105,7 +105,11 @@ FAULTS = (
     ),
     _on_both(
         "a model's bytes are used without checking their sha256",
-        Edit("pima/scorer.py", "if sha256_of(artifact.content) != artifact.sha256:", "if not artifact.sha256:"),
+        Edit(
+            "pima/scorer.py",
+            "if sha256_of(artifact.content) != artifact.sha256:\n        raise ArtifactDamaged(number=version,",
+            "if not artifact.sha256:\n        raise ArtifactDamaged(number=version,",
+        ),
         caught_by="tests/jobs/test_bad_rows.py"
         "::test_a_damaged_champion_touches_no_row_until_a_person_mends_it[DATABASE-rollback-a bit flipped]",
     ),
@@ -113,8 +117,8 @@ FAULTS = (
         "the holdout is drawn anew by each retraining",
         Edit(
             "pima/train/retraining.py",
-            "split(labelled, declared.features, holdout.salt, ",
-            "split(labelled, declared.features, f'{holdout.salt} {read_at}', ",
+            "labelled_history(connection, declared.columns, holdout)",
+            "labelled_history(connection, declared.columns, HoldoutRule(f'{holdout.salt} {read_at}', holdout.share))",
         ),
         caught_by="tests/jobs/test_retrain.py"
         "::test_each_retraining_holds_the_same_rows_out_whatever_has_come_since[DATABASE]",
@@ -282,7 +286,7 @@ FAULTS = (
     _on_both(
         "the gate asks for one correct row less",
         Edit(
-            "pima/core/promotion.py",
+            "pima/core/gate.py",
             "if gain is not None and gain <= TIE:",
             "if gain is not None and gain < -TIE:",
         ),

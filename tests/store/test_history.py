@@ -5,28 +5,42 @@ import time
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from pima.core.history import History, split
-from pima.core.holdout import RowKeys
+from pima.core.history import split
+from pima.core.holdout import below, in_holdout, ranked, ranks, with_sides
 from pima.store import histories
 from pima.store.engine import reading
 from pima.store.histories import keys_of, labelled_history
-from pima.store.schema import migrate
+from pima.store.schema import HoldoutRule, migrate
 from tests.conftest import FEATURE_NAMES, FEATURES, HOLDOUT, SALT, SOUND, Database, insert_patients
 
+RULE = HoldoutRule(SALT, 0.30)
+TYPES = dict.fromkeys(FEATURE_NAMES, "float64") | {
+    "outcome": "int8",
+    "labelled_at": "datetime64[ms, UTC]",
+    "Person": "UInt64",
+    "Keyed": "bool",
+    "Side": "category",
+}
 
-def _history(database: Database) -> History:
+
+def _history(database: Database) -> pd.DataFrame:
     with reading(database.engine) as connection:
-        return labelled_history(connection, FEATURE_NAMES)
+        found = labelled_history(connection, FEATURE_NAMES, RULE)
+    assert found.dtypes.astype(str).to_dict() == TYPES
+    assert (found.index.name, str(found.index.dtype)) == ("id", "int64")
+    return found
 
 
-def test_no_labels_give_empty_arrays(database: Database) -> None:
+def _called(first: list[str], persons: list[str | None]) -> pd.DataFrame:
+    return ranked(first, persons, SALT)
+
+
+def test_no_labels_give_no_rows(database: Database) -> None:
     insert_patients(database, 3)
-    history = _history(database)
-    assert history.patient_ids.shape == history.outcomes.shape == (0,)
-    assert history.measurements.values.shape == history.measurements.is_null.shape == (0, 8)
-    assert history.labelled_at_ms.shape == (0,)
+    assert _history(database).empty
 
 
 def test_labelled_rows_come_by_id_with_null_kept_apart_from_nan(database: Database) -> None:
@@ -37,21 +51,19 @@ def test_labelled_rows_come_by_id_with_null_kept_apart_from_nan(database: Databa
     # SQLite turns a NaN into NULL on its way in; PostgreSQL keeps it.
     insert_patients(database, 1, first_id=6, outcome=1, bmi=math.nan if database.kind == "postgresql" else 1e300)
     history = _history(database)
-    assert history.patient_ids.tolist() == [6, 7, largest]
-    assert history.outcomes.tolist() == [1, 0, 1]
-    sound = [float(SOUND[name]) for name in FEATURE_NAMES]
-    assert history.measurements.values[2].tolist() == sound
-    assert _nulls(history)[7] == {"glucose", "insulin"}
-    assert _nulls(history)[6] == _nulls(history)[largest] == set()
-    strange = history.measurements.values[0, FEATURE_NAMES.index("bmi")]
-    assert math.isnan(strange) if database.kind == "postgresql" else strange == 1e300
-    now_ms = time.time() * 1000
-    assert (abs(history.labelled_at_ms - now_ms) < 120_000).all()
-
-
-def _nulls(history: History) -> dict[int, set[str]]:
-    flags: Any = zip(history.patient_ids.tolist(), history.measurements.is_null, strict=True)
-    return {patient_id: {FEATURE_NAMES[n] for n in np.flatnonzero(row)} for patient_id, row in flags}
+    assert history.index.tolist() == [6, 7, largest]
+    assert history["outcome"].tolist() == [1, 0, 1]
+    assert history.loc[largest, list(FEATURE_NAMES)].tolist() == [float(SOUND[name]) for name in FEATURE_NAMES]
+    measured = history[list(FEATURE_NAMES)].isna()
+    assert {patient_id: set(row.index[row]) for patient_id, row in measured.iterrows()} == {
+        6: set(),
+        7: {"glucose", "insulin"},
+        largest: set(),
+    }
+    # NaN stands for NULL. What is no number is not finite either, and keeps its row out.
+    assert history.loc[6, "bmi"] == (math.inf if database.kind == "postgresql" else 1e300)
+    assert split(history, FEATURES).left_out == {"not_finite" if database.kind == "postgresql" else "out_of_range": 1}
+    assert (abs(history["labelled_at"] - pd.Timestamp(time.time(), unit="s", tz="UTC")) < pd.Timedelta("2min")).all()
 
 
 def test_a_history_of_several_blocks_is_whole_and_in_order(database: Database) -> None:
@@ -62,19 +74,22 @@ def test_a_history_of_several_blocks_is_whole_and_in_order(database: Database) -
         WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count})
         SELECT 1, n, 70, 20, NULL, 30, 0.5, 40, n % 2 FROM numbers ORDER BY n""")
     history = _history(database)
-    assert (np.diff(history.patient_ids) > 0).all()
-    glucose = history.measurements.values[:, FEATURE_NAMES.index("glucose")]
-    assert glucose.tolist() == list(range(1, count + 1))
-    assert (history.outcomes == glucose % 2).all()
-    assert history.measurements.is_null.sum(axis=0).tolist() == [0, 0, 0, 0, count, 0, 0, 0]
+    assert history.index.is_monotonic_increasing
+    assert history["glucose"].tolist() == list(range(1, count + 1))
+    assert (history["outcome"] == history["glucose"] % 2).all()
+    assert history[list(FEATURE_NAMES)].isna().sum().tolist() == [0, 0, 0, 0, count, 0, 0, 0]
 
 
 # ---- keys -----------------------------------------------------------------------------------------------------------
 
 
-def test_without_keys_none_are_read(database: Database) -> None:
-    insert_patients(database, 2, outcome=1)
-    assert _history(database).keys is None
+def test_without_keys_rows_go_by_their_ids(database: Database) -> None:
+    insert_patients(database, 40, outcome=1)
+    history = _history(database)
+    assert history["Person"].isna().all()
+    assert not history["Keyed"].any()
+    held = in_holdout(history.index.to_numpy(), SALT, 0.30)
+    assert history["Side"].tolist() == np.where(held, "holdout", "training").tolist()
 
 
 def test_the_first_keys_that_come_while_the_history_is_read_are_read(
@@ -89,9 +104,8 @@ def test_the_first_keys_that_come_while_the_history_is_read_are_read(
 
     monkeypatch.setattr(histories, "_plain_rows", behind_a_load)
     history = _history(postgresql)
-    assert history.patient_ids.tolist() == [5]
-    assert history.keys is not None
-    assert history.keys.persons == ["p"]
+    assert history.index.tolist() == [5]
+    assert history["Person"].tolist() == _called(["person p"], ["p"])["Person"].tolist()
 
 
 def test_each_labelled_row_comes_with_what_it_was_called_first_and_its_person_by_now(database: Database) -> None:
@@ -103,10 +117,15 @@ def test_each_labelled_row_comes_with_what_it_was_called_first_and_its_person_by
     database.execute("UPDATE patients SET person_key = 'two' WHERE id IN (6, 7)")
     database.execute("UPDATE patients SET person_key = NULL WHERE id = 8")
     history = _history(database)
-    assert history.patient_ids.tolist() == [5, 6, 7, 8]
-    assert history.keys is not None
-    assert history.keys.first == ["5", "source clinic v6", "person one", "person of its own, then a person's"]
-    assert history.keys.persons == [None, "two", "two", None]
+    first = ["5", "source clinic v6", "person one", "person of its own, then a person's"]
+    persons = [None, "two", "two", None]
+    assert history.index.tolist() == [5, 6, 7, 8]
+    called = _called(first, persons)
+    pd.testing.assert_frame_equal(history[["Person", "Keyed"]].reset_index(drop=True), called[["Person", "Keyed"]])
+    renamed = [_called([name], ["two"]) for name in first[1:3]]
+    pd.testing.assert_series_equal(
+        history["Side"], with_sides(called.set_index(history.index), pd.concat(renamed), 0.30)["Side"]
+    )
 
 
 def _written_anew(database: Database, patient_id: int) -> None:
@@ -127,30 +146,41 @@ def test_a_row_that_is_written_anew_without_its_person_is_that_person_s_still(da
             database, 1, first_id=100 + patient_id, outcome=1, person_key=f"p{patient_id}", bmi=20 + patient_id
         )
     database.execute("UPDATE patients SET person_key = 'p' || id WHERE id <= 40")
-    before = split(_history(database), FEATURES, SALT, 0.30)
+    before = split(_history(database), FEATURES)
     assert before.left_out["side_undecided"] > 10
     for patient_id in range(1, 41):
         _written_anew(database, patient_id)
         _written_anew(database, 100 + patient_id)
     assert database.value("SELECT count(person_key) FROM patients") == 0
-    after = split(_history(database), FEATURES, SALT, 0.30)
+    after = split(_history(database), FEATURES)
     assert after.left_out == before.left_out
     for side in ("training", "holdout"):
-        assert getattr(after, side).patient_ids.tolist() == getattr(before, side).patient_ids.tolist()
+        assert getattr(after, side).index.tolist() == getattr(before, side).index.tolist()
 
 
-def test_what_was_first_called_otherwise_than_by_its_person_is_read_whatever_became_of_it(database: Database) -> None:
-    insert_patients(database, 3, first_id=1, outcome=1)
-    insert_patients(database, 2, first_id=4, outcome=1, person_key="always")
-    insert_patients(database, 1, first_id=6, outcome=1, source="clinic", source_key="v6", person_key="once")
-    insert_patients(database, 1, first_id=7, outcome=0, source="clinic", source_key="v7")
-    database.execute("UPDATE patients SET person_key = 'late' WHERE id IN (1, 2, 6)")
-    database.execute("UPDATE patients SET outcome = NULL WHERE id = 1")
-    database.execute("DELETE FROM patients WHERE id IN (2, 4)")
-    history = _history(database)
-    assert history.patient_ids.tolist() == [3, 5, 6, 7]
-    assert history.keys is not None
-    assert sorted(history.keys.renamed) == [("1", "late"), ("2", "late"), ("person once", "late")]
+@pytest.mark.parametrize("became", ["DELETE FROM patients", "UPDATE patients SET outcome = NULL"])
+def test_what_was_first_called_otherwise_than_by_its_person_counts_whatever_became_of_it(
+    database: Database, became: str
+) -> None:
+    held = [n for n in range(1, 60) if _is_held(str(n))][:2]
+    person, always = [f"p{n}" for n in range(60) if not _is_held(f"person p{n}")][:2]
+    insert_patients(database, 1, first_id=held[0], outcome=1)
+    insert_patients(database, 1, first_id=held[1], outcome=1, person_key=always)
+    insert_patients(database, 1, first_id=101, outcome=1, person_key=person)
+    insert_patients(database, 1, first_id=102, outcome=0, person_key=always)
+    assert _history(database)["Side"].to_dict() == {
+        held[0]: "holdout",
+        held[1]: "training",
+        101: "training",
+        102: "training",
+    }
+    database.execute(f"UPDATE patients SET person_key = '{person}' WHERE id = {held[0]}")
+    database.execute(f"{became} WHERE id = {held[0]}")
+    assert _history(database)["Side"].to_dict() == {held[1]: "training", 101: "undecided", 102: "training"}
+
+
+def _is_held(name: str) -> bool:
+    return bool(below(ranks([name.encode()], SALT), 0.30)[0])
 
 
 def test_a_database_built_anew_from_the_same_keys_has_the_same_sides(database: Database) -> None:
@@ -159,9 +189,9 @@ def test_a_database_built_anew_from_the_same_keys_has_the_same_sides(database: D
     for order in (range(200), range(199, -1, -1)):
         for n in order:
             insert_patients(database, 1, outcome=n % 2, age=20 + n % 60, bmi=20 + n / 10, **_keys_of(n))
-        found = split(_history(database), FEATURES, SALT, 0.30)
+        found = split(_history(database), FEATURES)
         names = {row[0]: row[1:] for row in database.execute("SELECT id, source_key, person_key FROM patients")}
-        ids = (side.patient_ids.tolist() for side in (found.training, found.holdout))
+        ids = (side.index.tolist() for side in (found.training, found.holdout))
         sides.append([sorted(str(names[each]) for each in side) for side in ids])
         database.remove_schema()
         migrate(database.engine, HOLDOUT)
@@ -180,11 +210,13 @@ def test_what_rows_were_called_and_whose_they_were_is_found_by_their_ids_though_
 ) -> None:
     insert_patients(database, 3, first_id=1)
     with reading(database.engine) as connection:
-        assert keys_of(connection, np.array([1, 2])) is None
+        assert keys_of(connection, np.array([1, 2]), SALT).empty
     insert_patients(database, 1, first_id=4, person_key="four")
     insert_patients(database, 1, first_id=5, source="clinic", source_key="v5")
     database.execute("UPDATE patients SET person_key = 'two' WHERE id = 2")
     database.execute("DELETE FROM patients")
     with reading(database.engine) as connection:
-        keys = keys_of(connection, np.array([1, 2, 5, 9]))
-    assert keys == RowKeys(["1", "2", "source clinic v5", "9"], [None, "two", None, None])
+        keys = keys_of(connection, np.array([1, 2, 5, 9]), SALT)
+    # Row 1 has never had a key, nor has one that never was.
+    called = _called(["2", "source clinic v5"], ["two", None]).set_index(pd.Index([2, 5], name="id"))
+    pd.testing.assert_frame_equal(keys.sort_index(), called)

@@ -6,22 +6,24 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 import pytest
 
-from pima.core.history import Side, Split
+from pima.core.history import Split, features_of
 from pima.model.libraries import never
 from pima.settings.sections import Settings
 from pima.train.fit import Challenger, fit_challenger
 from tests.bench.accuracy.shipped import shipped_rows
 from tests.conftest import FEATURES
 from tests.equal_fits import fingerprint, made_once
+from tests.labelled import side_of
 
 SETTINGS = Settings()
 
 
-def _side(first: int, last: int) -> Side:
+def _side(first: int, last: int) -> pd.DataFrame:
     rows, ids = shipped_rows(), np.arange(first, last)
-    return Side(ids, rows.features[ids], rows.outcomes[ids], ids)
+    return side_of(rows.features[ids], rows.outcomes[ids], ids)
 
 
 HISTORY = Split(training=_side(0, 120), holdout=_side(120, 200), left_out={})
@@ -57,22 +59,22 @@ def _assert_the_very_same(one: Challenger, other: Challenger) -> None:
 
 
 def _said(challenger: Challenger) -> np.ndarray:
-    return challenger.scorer.model.probabilities(HISTORY.holdout.features)
+    return challenger.scorer.model.probabilities(features_of(HISTORY.holdout))
 
 
 def _with(side: str, column: str, change: Any) -> Split:
-    changed = getattr(getattr(HISTORY, side), column).copy()
-    changed[3] = change(changed[3])
-    return replace(HISTORY, **{side: replace(getattr(HISTORY, side), **{column: changed})})
+    rows = getattr(HISTORY, side).reset_index()
+    rows.loc[3, column] = change(rows.loc[3, column])
+    return replace(HISTORY, **{side: rows.set_index("id")})
 
 
 @pytest.mark.parametrize(
     ("history", "settings", "features"),
     [
-        (_with("training", "features", lambda row: np.nextafter(row, np.float32(np.inf))), SETTINGS, FEATURES),
-        (_with("training", "outcomes", lambda outcome: 1 - outcome), SETTINGS, FEATURES),
-        (_with("training", "patient_ids", lambda patient_id: patient_id + 1_000), SETTINGS, FEATURES),
-        (_with("holdout", "features", lambda row: np.nextafter(row, np.float32(np.inf))), SETTINGS, FEATURES),
+        (_with("training", "age", lambda age: np.nextafter(age, np.float32(np.inf))), SETTINGS, FEATURES),
+        (_with("training", "outcome", lambda outcome: 1 - outcome), SETTINGS, FEATURES),
+        (_with("training", "id", lambda patient_id: patient_id + 1_000), SETTINGS, FEATURES),
+        (_with("holdout", "age", lambda age: np.nextafter(age, np.float32(np.inf))), SETTINGS, FEATURES),
         (HISTORY, msgspec.convert({"retrain": {"network": "article"}}, Settings), FEATURES),
         (HISTORY, msgspec.convert({"retrain": {"threshold": 0.4}}, Settings), FEATURES),
         (HISTORY, SETTINGS, FEATURES[::-1]),

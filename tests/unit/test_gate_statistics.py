@@ -6,8 +6,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from pima.core.contest import Measure
-from pima.core.promotion import GateOptions
+from pima.core.gate import GateOptions
+from pima.core.metrics import Measure
 from tests.bench.gate import trials
 from tests.bench.gate.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK
 from tests.bench.gate.page_of_measures import summary_of

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pima import errors
-from pima.core.promotion import Reason
+from pima.core.reasons import Reason
 from pima.extras.alerts import ADVICE
 from pima.schedule.ticks import JOBS
 from pima.store.runs import Status

@@ -10,7 +10,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from pima.core.history import Side
+import pandas as pd
+
+from pima.core.history import features_of
 from pima.settings.reading import SHIPPED, read_settings
 from pima.store.engine import make_engine
 from pima.train.retraining import read_history
@@ -31,23 +33,24 @@ def main(which: str) -> None:
     print(json.dumps({"training_rows": len(history.training)} | seconds))
 
 
-def _boosting() -> Callable[[Side], None]:
+def _boosting() -> Callable[[pd.DataFrame], None]:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    def fit(training: Side) -> None:
-        HistGradientBoostingClassifier(random_state=0).fit(training.features, training.outcomes)
+    def fit(training: pd.DataFrame) -> None:
+        HistGradientBoostingClassifier(random_state=0).fit(features_of(training), training["outcome"].to_numpy())
 
     return fit
 
 
-def _ours() -> Callable[[Side], None]:
+def _ours() -> Callable[[pd.DataFrame], None]:
     from tests.bench.accuracy.candidates import ours
     from tests.bench.accuracy.shipped import Rows
 
     candidate = ours()
 
-    def fit(training: Side) -> None:
-        candidate.fit(Rows(training.features, training.features, training.outcomes), 0)
+    def fit(training: pd.DataFrame) -> None:
+        features = features_of(training)
+        candidate.fit(Rows(features, features, training["outcome"].to_numpy()), 0)
 
     return fit
 

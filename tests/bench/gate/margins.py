@@ -7,11 +7,12 @@ subgroup is worked out on fresh patients, whose probabilities are known.
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pandas as pd
 
 from pima.core import history
-from pima.core.contest import Window
-from pima.core.history import Side
-from pima.core.promotion import Decision, GateOptions, Reason, decide
+from pima.core.gate import Decision, GateOptions, Window, decide
+from pima.core.history import features_of
+from pima.core.reasons import Reason
 from pima.core.subgroups import FEW_ROWS, Grouping, groupings
 from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import SERVICE_LUCK, fit_ensemble
@@ -89,7 +90,7 @@ def simulate_margins(setting: Setting, seed: int) -> dict[float | None, MarginCo
         is_spoiled = bool(draw.random() < setting.spoiled_share)
         learned = _spoiled(sides.training, draw) if is_spoiled else sides.training
         challenger = _fit(learned, int(draw.integers(2**32)))
-        week = _Week(sides, challenger, is_spoiled, fresh[stream.truth], stream.now_ms, _bands(sides))
+        week = _Week(sides, challenger, is_spoiled, fresh[stream.truth], stream.now, _bands(sides))
         for margin, standing in standings.items():
             _judge(standing, margin, week)
     return {margin: standing.course for margin, standing in standings.items()}
@@ -101,28 +102,28 @@ class _Week:
     challenger: Model
     is_spoiled: bool
     fresh: FreshPatients
-    now_ms: int
+    now: pd.Timestamp
     bands: tuple[Grouping, ...]
     """of the holdout"""
 
 
 def _sides(stream: Stream, seed: int) -> history.Split:
-    return history.split(stream.history(), SHIPPED.features, f"salt {seed}", HOLDOUT_SHARE)
+    return history.split(stream.history(f"salt {seed}", HOLDOUT_SHARE), SHIPPED.features)
 
 
-def _fit(training: Side, seed: int) -> Model:
-    return fit_ensemble(training.features, training.outcomes, seed, 5, SERVICE_LUCK)
+def _fit(training: pd.DataFrame, seed: int) -> Model:
+    return fit_ensemble(features_of(training), training["outcome"].to_numpy(), seed, 5, SERVICE_LUCK)
 
 
-def _spoiled(training: Side, draw: np.random.Generator) -> Side:
-    which, outcomes = training.features[:, _AGE] >= SPOILED_FROM_AGE, training.outcomes.copy()
+def _spoiled(training: pd.DataFrame, draw: np.random.Generator) -> pd.DataFrame:
+    which, outcomes = features_of(training)[:, _AGE] >= SPOILED_FROM_AGE, training["outcome"].to_numpy().copy()
     outcomes[which] = draw.permutation(outcomes[which])
-    return replace(training, outcomes=outcomes)
+    return training.assign(outcome=outcomes)
 
 
 def _judge(standing: _Standing, margin: float | None, week: _Week) -> None:
     course, sides = standing.course, week.sides
-    asked = contest(sides.holdout, week.challenger, standing.champion, Window(), week.now_ms)
+    asked = contest(sides.holdout, week.challenger, standing.champion, Window(), week.now)
     asked = replace(asked, groupings=week.bands)
     verdict = decide(asked, GateOptions(subgroup_margin=margin))
     is_promoted, is_rejected = verdict.decision is Decision.PROMOTED, verdict.reason is Reason.SUBGROUP_WORSE
@@ -140,7 +141,7 @@ def _judge(standing: _Standing, margin: float | None, week: _Week) -> None:
 
 
 def _bands(sides: history.Split) -> tuple[Grouping, ...]:
-    return groupings(SHIPPED.features, sides.holdout.features, sides.training.features)
+    return groupings(SHIPPED.features, features_of(sides.holdout), features_of(sides.training))
 
 
 def _worst_true_gain(champion: Model, week: _Week) -> float:
@@ -153,7 +154,7 @@ def _worst_true_gain(champion: Model, week: _Week) -> float:
     gains = right[0] - right[1]
     return min(
         float(gains[each.members == group].mean())
-        for each in groupings(SHIPPED.features, fresh.features, week.sides.training.features)
+        for each in groupings(SHIPPED.features, fresh.features, features_of(week.sides.training))
         for group, size in enumerate(each.sizes)
         if size >= FEW_ROWS
     )

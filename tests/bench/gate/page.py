@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import fill
 
-from pima.core.contest import Window
+from pima.core.gate import Window
 from tests.bench.gate.likeness import TRAINING_ROWS, Likeness
 from tests.bench.gate.policies import SCENARIOS, WEEKS, Scenario
 from tests.bench.gate.population import Clinic
@@ -101,7 +101,7 @@ def _recovery(found: Summary) -> tuple[str, ...]:
 _HEAD = """
 # The gate, measured
 
-Written by `make bench-gate`, which runs the real rules (`pima.core.history`, `holdout`, `contest`, `promotion`) over
+Written by `make bench-gate`, which runs the real rules (`pima.core.history`, `holdout`, `gate`) over
 populations whose truth is known: `tests/bench/gate/population.py` draws patients and the exact probability of each
 outcome, so that a model's true accuracy is worked out and not estimated from outcomes. Every trial has a population, a
 salt and seeds of its own, made from its number. `tests/unit/test_gate_statistics.py` holds the same claims with fewer

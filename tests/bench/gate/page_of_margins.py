@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pima.core.arrays import Float64Array
-from pima.core.contest import Window
+from pima.core.gate import Window
 from pima.core.subgroups import FEW_ROWS
 from tests.bench.gate.margins import (
     FRESH_ROWS,

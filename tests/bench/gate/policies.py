@@ -3,8 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
 
-from pima.core.contest import Window
-from pima.core.promotion import GateOptions
+from pima.core.gate import GateOptions, Window
 from tests.bench.gate.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK
 from tests.bench.gate.population import Truth
 
@@ -26,7 +25,7 @@ class Rule(StrEnum):
     STORED = auto()
     """the challenger, if its score is above the one that was stored when the champion was promoted"""
     DECIDE = auto()
-    """whom `pima.core.promotion.decide` promotes"""
+    """whom `pima.core.gate.decide` promotes"""
     ALWAYS = auto()
     NEVER = auto()
 

@@ -10,11 +10,12 @@ from enum import StrEnum, auto
 from typing import Protocol
 
 import numpy as np
+import pandas as pd
 
 from pima.core.arrays import BoolArray, Float32Array, Float64Array, Int8Array, Int64Array
-from pima.core.history import History
 from pima.core.validation import Measurements, as_features
 from pima.settings.reading import SHIPPED
+from tests.labelled import labelled
 
 WEEK_MS = 7 * 24 * 60 * 60 * 1000
 _START_MS = 2_800 * WEEK_MS
@@ -126,7 +127,11 @@ class Stream:
         self._arrive(clinic.first_rows)
 
     @property
-    def now_ms(self) -> int:
+    def now(self) -> pd.Timestamp:
+        return pd.Timestamp(self._now_ms, unit="ms", tz="UTC")
+
+    @property
+    def _now_ms(self) -> int:
         return _START_MS + self.week * WEEK_MS
 
     @property
@@ -135,8 +140,8 @@ class Stream:
         return self._clinic.after_drift if self.week >= self._clinic.drift_week else Truth.USUAL
 
     @property
-    def drift_ms(self) -> int:
-        return _START_MS + self._clinic.drift_week * WEEK_MS
+    def drift_at(self) -> pd.Timestamp:
+        return pd.Timestamp(_START_MS + self._clinic.drift_week * WEEK_MS, unit="ms", tz="UTC")
 
     def advance(self) -> None:
         """One week: some slips are corrected, and new rows get their outcomes."""
@@ -144,11 +149,9 @@ class Stream:
         self._correct()
         self._arrive(int(self._draw.integers(self._clinic.fewest_a_week, self._clinic.most_a_week + 1)))
 
-    def history(self) -> History:
-        measurements, outcomes = self._recorded.measurements.copy(), self._recorded.outcomes.copy()
-        no_nulls = np.zeros_like(measurements, dtype=bool)
-        ids = np.arange(1, len(outcomes) + 1)
-        return History(ids, Measurements(measurements, no_nulls), outcomes, self._labelled_at_ms.copy())
+    def history(self, salt: str, share: float) -> pd.DataFrame:
+        measurements, outcomes = self._recorded.measurements.copy(), self._recorded.outcomes
+        return labelled(measurements, outcomes, salt, share, labelled_at_ms=self._labelled_at_ms)
 
     def _arrive(self, rows: int) -> None:
         measurements = draw_measurements(self._draw, rows)
@@ -159,7 +162,7 @@ class Stream:
             new = new.replaced(again, self._true.rows(self._draw.integers(0, len(self._true), int(again.sum()))))
         self._true = self._true.followed_by(new)
         self._recorded = self._recorded.followed_by(self._with_slips(new))
-        self._labelled_at_ms = np.append(self._labelled_at_ms, np.full(rows, self.now_ms))
+        self._labelled_at_ms = np.append(self._labelled_at_ms, np.full(rows, self._now_ms))
 
     def _with_slips(self, table: "_Table") -> "_Table":
         slipped = self._draw.random(len(table)) < self._clinic.slip_share
@@ -172,7 +175,7 @@ class Stream:
     def _correct(self) -> None:
         corrected = self._recorded.differs_from(self._true)
         corrected &= self._draw.random(len(self._true)) < self._clinic.corrected_a_week
-        self._labelled_at_ms[corrected & (self._recorded.outcomes != self._true.outcomes)] = self.now_ms
+        self._labelled_at_ms[corrected & (self._recorded.outcomes != self._true.outcomes)] = self._now_ms
         self._recorded = self._recorded.replaced(corrected, self._true.rows(corrected))
 
 

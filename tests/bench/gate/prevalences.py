@@ -7,13 +7,13 @@ is told by one yardstick for all, whatever decided: exact log loss, net benefit 
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pandas as pd
 
 from pima.core import history
 from pima.core.arrays import Float32Array, Float64Array
-from pima.core.contest import Measure, Window
-from pima.core.history import Side
-from pima.core.metrics import log_losses, odds
-from pima.core.promotion import Decision, GateOptions, decide
+from pima.core.gate import Decision, GateOptions, Window, decide
+from pima.core.history import features_of
+from pima.core.metrics import Measure, log_losses, odds
 from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import SERVICE_LUCK, fit_ensemble
 from tests.bench.gate.policies import WEEKS
@@ -126,21 +126,21 @@ def simulate_prevalence(prevalence: Prevalence, seed: int) -> PrevalenceRun:
     for week in range(WEEKS + 1):
         if week:
             stream.advance()
-        sides = history.split(stream.history(), SHIPPED.features, f"salt {seed}", HOLDOUT_SHARE)
+        sides = history.split(stream.history(f"salt {seed}", HOLDOUT_SHARE), SHIPPED.features)
         challenger = _fit(sides.training, int(draw.integers(2**32)))
         if stream.truth is Truth.USUAL:
             old_fit = challenger
         population.truth = stream.truth
         for measure, standing in standings.items():
-            promoted = measure is None or _is_promoted(measure, prevalence, sides, standing, challenger, stream.now_ms)
+            promoted = measure is None or _is_promoted(measure, prevalence, sides, standing, challenger, stream.now)
             _follow(standing, challenger if promoted else None, population, sides.training)
-    fresh_fit = _fit(sides.training.rows(sides.training.labelled_at_ms >= stream.drift_ms), 0)
+    fresh_fit = _fit(sides.training[sides.training["labelled_at"] >= stream.drift_at], 0)
     log_losses_after = (each.worth(population).log_loss for each in (old_fit, fresh_fit))
     return PrevalenceRun({measure: each.course for measure, each in standings.items()}, *log_losses_after)
 
 
-def _fit(training: Side, seed: int) -> _Fitted:
-    return _Fitted(fit_ensemble(training.features, training.outcomes, seed, 5, SERVICE_LUCK))
+def _fit(training: pd.DataFrame, seed: int) -> _Fitted:
+    return _Fitted(fit_ensemble(features_of(training), training["outcome"].to_numpy(), seed, 5, SERVICE_LUCK))
 
 
 def _is_promoted(
@@ -149,23 +149,23 @@ def _is_promoted(
     sides: history.Split,
     standing: _Standing,
     challenger: _Fitted,
-    now_ms: int,
+    now: pd.Timestamp,
 ) -> bool:
     champion = None if standing.champion is None else standing.champion.model
-    asked = contest(sides.holdout, challenger.model, champion, Window(), now_ms)
+    asked = contest(sides.holdout, challenger.model, champion, Window(), now)
     if measure is Measure.NET_BENEFIT:
         asked = replace(asked, challenger_threshold=prevalence.share, champion_threshold=prevalence.share)
     return decide(asked, GateOptions(measure=measure)).decision is Decision.PROMOTED
 
 
-def _follow(standing: _Standing, promoted: _Fitted | None, population: _Population, training: Side) -> None:
+def _follow(standing: _Standing, promoted: _Fitted | None, population: _Population, training: pd.DataFrame) -> None:
     """One week of a course."""
     course, before = standing.course, standing.champion
     if promoted is not None:
         if before is not None:
             course.harm.append(promoted.worth(population).log_loss > before.worth(population).log_loss)
         standing.champion = promoted
-    scoring = standing.champion or _Fitted(_Constant(float(training.outcomes.mean())))
+    scoring = standing.champion or _Fitted(_Constant(float(training["outcome"].to_numpy().mean())))
     course.worths.append(scoring.worth(population))
     course.had_champion.append(standing.champion is not None)
 

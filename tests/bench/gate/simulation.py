@@ -3,13 +3,14 @@
 All policies of a run see the same rows in the same week, and those that split and fit alike see the same challenger.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 
 from pima.core import history
-from pima.core.history import Side
-from pima.core.promotion import Decision, Verdict, decide
+from pima.core.gate import Decision, Verdict, decide
+from pima.core.history import features_of
 from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import fit_ensemble, fit_nearest_neighbour
 from tests.bench.gate.policies import WEEKS, Policy, Rule, Scenario, Split
@@ -75,9 +76,9 @@ _FIVE_SEEDS = (Split.HASH, 5)
 class _Week:
     """What a retraining brings before the gate."""
 
-    now_ms: int
+    now: pd.Timestamp
     fresh: FreshPatients
-    sides: dict[Split, tuple[Side, Side]]
+    sides: dict[Split, tuple[pd.DataFrame, pd.DataFrame]]
     """training and test"""
     challengers: dict[tuple[Split, int], Model]
     """by split and members"""
@@ -103,7 +104,7 @@ class _Retraining:
         }
 
     def of(self, stream: Stream) -> _Week:
-        one = history.split(stream.history(), SHIPPED.features, self._salt, HOLDOUT_SHARE)
+        one = history.split(stream.history(self._salt, HOLDOUT_SHARE), SHIPPED.features)
         sides = {
             Split.HASH: (one.training, one.holdout),
             Split.FRESH: _fresh_split(one, self._draw),
@@ -113,30 +114,28 @@ class _Retraining:
         wanted = sorted({(policy.split, policy.members) for policy in self._scenario.policies})
         training = {split: _spoiled(side, seed) if is_spoiled else side for split, (side, _) in sides.items()}
         challengers = {(split, members): self._fit(training[split], seed, members) for split, members in wanted}
-        return _Week(stream.now_ms, self._fresh[stream.truth], sides, challengers)
+        return _Week(stream.now, self._fresh[stream.truth], sides, challengers)
 
     def true_accuracy_of_fresh_fit(self, stream: Stream, last: _Week) -> float:
         training, _ = last.sides[Split.HASH]
-        since_drift = training.rows(training.labelled_at_ms >= stream.drift_ms)
+        since_drift = training[training["labelled_at"] >= stream.drift_at]
         return last.fresh.true_accuracy(self._fit(since_drift, 0, 5))
 
-    def _fit(self, training: Side, seed: int, members: int) -> Model:
+    def _fit(self, training: pd.DataFrame, seed: int, members: int) -> Model:
         if self._scenario.luck is None:
-            return fit_nearest_neighbour(training.features, training.outcomes)
-        return fit_ensemble(training.features, training.outcomes, seed, members, self._scenario.luck)
+            return fit_nearest_neighbour(features_of(training), training["outcome"].to_numpy())
+        return fit_ensemble(features_of(training), training["outcome"].to_numpy(), seed, members, self._scenario.luck)
 
 
-def _fresh_split(one: history.Split, draw: np.random.Generator) -> tuple[Side, Side]:
-    columns = ("patient_ids", "features", "outcomes", "labelled_at_ms")
-    sides = (one.training, one.holdout)
-    every = Side(*(np.concatenate([getattr(side, column) for side in sides]) for column in columns))
+def _fresh_split(one: history.Split, draw: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame]:
+    every = pd.concat([one.training, one.holdout])
     in_test = draw.random(len(every)) < HOLDOUT_SHARE
-    return every.rows(~in_test), every.rows(in_test)
+    return every[~in_test], every[in_test]
 
 
-def _spoiled(training: Side, seed: int) -> Side:
-    shuffled = np.random.default_rng(seed).permutation(training.outcomes)
-    return replace(training, outcomes=shuffled)
+def _spoiled(training: pd.DataFrame, seed: int) -> pd.DataFrame:
+    shuffled = np.random.default_rng(seed).permutation(training["outcome"].to_numpy())
+    return training.assign(outcome=shuffled)
 
 
 @dataclass(slots=True)
@@ -159,31 +158,31 @@ class _Standing:
 def _verdict(policy: Policy, week: _Week, champion: Model | None) -> Verdict:
     challenger = week.challengers[policy.split, policy.members]
     _, test = week.sides[policy.split]
-    return decide(contest(test, challenger, champion, policy.window, week.now_ms), policy.options)
+    return decide(contest(test, challenger, champion, policy.window, week.now), policy.options)
 
 
 def _first(policy: Policy, week: _Week) -> _Standing:
     key = policy.split, policy.members
     verdict = _verdict(policy, week, None)
-    return _Standing(policy, week.challengers[key], verdict.challenger.accuracy, week.true_accuracy(key))
+    return _Standing(policy, week.challengers[key], verdict.figures.challenger_scores.accuracy, week.true_accuracy(key))
 
 
 def _judge(standing: _Standing, week: _Week) -> None:
     policy, course = standing.policy, standing.course
     verdict = _verdict(policy, week, standing.champion)
-    reported = standing.stored_accuracy if policy.rule is Rule.STORED else verdict.champion.accuracy
+    reported = standing.stored_accuracy if policy.rule is Rule.STORED else verdict.figures.champion_scores.accuracy
     if _promotes(standing, verdict):
         true_accuracy = week.true_accuracy(standing.wanted)
         course.harm.append(true_accuracy < standing.true_accuracy)
         standing.champion, standing.true_accuracy = week.challengers[standing.wanted], true_accuracy
-        reported = standing.stored_accuracy = verdict.challenger.accuracy
+        reported = standing.stored_accuracy = verdict.figures.challenger_scores.accuracy
     course.true_accuracies.append(standing.true_accuracy)
     course.reported_accuracies.append(reported)
 
 
 def _promotes(standing: _Standing, verdict: Verdict) -> bool:
     return {
-        Rule.STORED: verdict.challenger.accuracy > standing.stored_accuracy,
+        Rule.STORED: verdict.figures.challenger_scores.accuracy > standing.stored_accuracy,
         Rule.DECIDE: verdict.decision is Decision.PROMOTED,
         Rule.ALWAYS: True,
         Rule.NEVER: False,

@@ -7,12 +7,12 @@ split by hash, twins, window and verdict.
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
-from pima.core.contest import Contest, Window, in_window
-from pima.core.history import Side, Split, split
+from pima.core.gate import Contest, Decision, GateOptions, Window, decide, in_window
+from pima.core.history import Split, features_of, split
 from pima.core.holdout import in_holdout
-from pima.core.promotion import Decision, GateOptions, decide
 from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import TUTORIAL_LUCK, fit_ensemble, fit_nearest_neighbour
 from tests.bench.gate.population import Clinic, Model, Stream, fresh_patients
@@ -20,13 +20,15 @@ from tests.bench.gate.population import Clinic, Model, Stream, fresh_patients
 HOLDOUT_SHARE = 0.30
 
 
-def contest(holdout: Side, challenger: Model, champion: Model | None, window: Window | None, now_ms: int) -> Contest:
+def contest(
+    holdout: pd.DataFrame, challenger: Model, champion: Model | None, window: Window | None, now: pd.Timestamp
+) -> Contest:
     """Both models on the same rows, as a retraining puts them before the gate."""
     return _contest(
-        holdout.outcomes,
-        in_window(holdout.labelled_at_ms, window, now_ms),
-        challenger.probabilities(holdout.features),
-        None if champion is None else champion.probabilities(holdout.features),
+        holdout["outcome"].to_numpy(),
+        in_window(holdout["labelled_at"], window, now),
+        challenger.probabilities(features_of(holdout)),
+        None if champion is None else champion.probabilities(features_of(holdout)),
     )
 
 
@@ -96,7 +98,7 @@ def _history(trial: int, clinic: Clinic, weeks: int = 0) -> tuple[Split, Stream]
     stream = Stream(clinic, trial)
     for _ in range(weeks):
         stream.advance()
-    return split(stream.history(), SHIPPED.features, f"salt {trial}", HOLDOUT_SHARE), stream
+    return split(stream.history(f"salt {trial}", HOLDOUT_SHARE), SHIPPED.features), stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,32 +117,30 @@ def memorising_champion(trial: int) -> Reported:
     """
     history, stream = _history(trial, Clinic(twin_share=0.2, slip_share=0), weeks=40)
     train = history.training
-    champion = fit_nearest_neighbour(train.features, train.outcomes)
-    challenger = fit_ensemble(train.features, train.outcomes, trial, 1, TUTORIAL_LUCK)
-    verdict = decide(contest(history.holdout, challenger, champion, Window(), stream.now_ms), GateOptions())
-    right = (champion.probabilities(train.features) >= 0.5) == (train.outcomes == 1)
+    champion = fit_nearest_neighbour(features_of(train), train["outcome"].to_numpy())
+    challenger = fit_ensemble(features_of(train), train["outcome"].to_numpy(), trial, 1, TUTORIAL_LUCK)
+    verdict = decide(contest(history.holdout, challenger, champion, Window(), stream.now), GateOptions())
+    right = (champion.probabilities(features_of(train)) >= 0.5) == (train["outcome"].to_numpy() == 1)
     fresh = fresh_patients(np.random.default_rng([trial, 1]), 2_000)
-    return Reported(verdict.champion.accuracy, float(right.mean()), fresh.true_accuracy(champion))
+    return Reported(verdict.figures.champion_scores.accuracy, float(right.mean()), fresh.true_accuracy(champion))
 
 
 def other_seeds(trial: int, members: int, luck: float) -> Contest:
     """Champion and challenger by the same recipe on the same rows; only their seeds differ."""
     history, stream = _history(trial, Clinic(first_rows=800))
-    train = history.training
-    champion, challenger = (
-        fit_ensemble(train.features, train.outcomes, seed, members, luck) for seed in (2 * trial, 2 * trial + 1)
-    )
-    return contest(history.holdout, challenger, champion, Window(), stream.now_ms)
+    rows = features_of(history.training), history.training["outcome"].to_numpy()
+    champion, challenger = (fit_ensemble(*rows, seed, members, luck) for seed in (2 * trial, 2 * trial + 1))
+    return contest(history.holdout, challenger, champion, Window(), stream.now)
 
 
 def permuted_labels(trial: int, rows: int) -> Contest:
     """The challenger learned from training rows whose labels were shuffled, the champion from the true ones."""
     history, stream = _history(trial, Clinic(first_rows=rows))
     train = history.training
-    shuffled = np.random.default_rng([trial, 2]).permutation(train.outcomes)
-    champion = fit_ensemble(train.features, train.outcomes, 2 * trial, 5, TUTORIAL_LUCK)
-    challenger = fit_ensemble(train.features, shuffled, 2 * trial + 1, 5, TUTORIAL_LUCK)
-    return contest(history.holdout, challenger, champion, Window(), stream.now_ms)
+    shuffled = np.random.default_rng([trial, 2]).permutation(train["outcome"].to_numpy())
+    champion = fit_ensemble(features_of(train), train["outcome"].to_numpy(), 2 * trial, 5, TUTORIAL_LUCK)
+    challenger = fit_ensemble(features_of(train), shuffled, 2 * trial + 1, 5, TUTORIAL_LUCK)
+    return contest(history.holdout, challenger, champion, Window(), stream.now)
 
 
 def promotions(contests: list[Contest], options: GateOptions) -> int:
@@ -169,7 +169,7 @@ def a_year_of_sides(trial: int, weeks: int = 52) -> Sides:
     before: dict[int, bytes] = {}
     for _ in range(weeks):
         stream.advance()
-        divided = split(stream.history(), SHIPPED.features, f"salt {trial}", HOLDOUT_SHARE)
+        divided = split(stream.history(f"salt {trial}", HOLDOUT_SHARE), SHIPPED.features)
         train, test = _contents(divided.training), _contents(divided.holdout)
         features_of_test = {row[:-1] for row in test.values()}
         sides = Sides(
@@ -183,7 +183,7 @@ def a_year_of_sides(trial: int, weeks: int = 52) -> Sides:
     return sides
 
 
-def _contents(side: Side) -> dict[int, bytes]:
+def _contents(side: pd.DataFrame) -> dict[int, bytes]:
     """Each patient's features and, in the last byte, outcome."""
-    rows = zip(side.patient_ids.tolist(), side.features, side.outcomes, strict=True)
+    rows = zip(side.index, features_of(side), side["outcome"], strict=True)
     return {patient: features.tobytes() + bytes([outcome]) for patient, features, outcome in rows}

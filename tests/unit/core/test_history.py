@@ -4,31 +4,32 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from pima.core.features import Declaration, Feature, Outcome
-from pima.core.history import MOST_TWINS, History, Side, Split, as_taken, shortage, split, twins_of, unseen_by
-from pima.core.validation import Measurements
+from pima.core.history import MOST_TWINS, Split, as_taken, equal_rows, features_of, shortage, split, unseen_by
+from pima.model.recipes import fit_fingerprint
 from pima.settings.reading import read_settings
-from pima.train.fit import fit_fingerprint, seed_of
+from pima.train.fit import seed_of
 from pima.train.gate import gate_fingerprint
 from tests.bench.accuracy.shipped import shipped_rows
-from tests.conftest import FEATURES, ROOT, SALT, SHIPPED
+from tests.conftest import FEATURE_NAMES, FEATURES, ROOT, SALT, SHIPPED
+from tests.labelled import labelled, side_of
 from tests.unit.as_learned import as_learned
 
 SOUND = (6, 148, 72, 35, 0, 33.6, 0.627, 50)
 
 
-def _history(glucose: dict[int, int]) -> History:
+def _history(glucose: dict[int, int], salt: str, share: float) -> pd.DataFrame:
     """Labelled rows by id, which differ in one measurement; those with the same one are twins."""
-    ids = np.array(sorted(glucose), dtype=np.int64)
+    ids = sorted(glucose)
     values = np.tile(np.array(SOUND, dtype=np.float64), (len(ids), 1))
-    values[:, 1] = [glucose[patient_id] for patient_id in ids.tolist()]
-    outcomes = (ids % 2).astype(np.int8)
-    return History(ids, Measurements(values, np.zeros(values.shape, dtype=bool)), outcomes, ids * 1000)
+    values[:, 1] = [glucose[patient_id] for patient_id in ids]
+    return labelled(values, np.array(ids, dtype=np.int64) % 2, salt, share, ids)
 
 
 rows = st.dictionaries(st.integers(1, 60), st.integers(50, 120), max_size=40)
@@ -40,13 +41,13 @@ def test_no_row_that_a_model_learned_from_judges_it(
     then: dict[int, int], now: dict[int, int], share: float, salt: str
 ) -> None:
     """Between the two, rows came, went, were corrected, and came again under the same or another id."""
-    learned_from = split(_history(then), FEATURES, salt, share).training
-    holdout = split(_history(now), FEATURES, salt, share).holdout
-    unseen = unseen_by(as_learned(learned_from), holdout, holdout.features)
-    assert not np.isin(holdout.patient_ids, learned_from.patient_ids).any()
-    known = {row.tobytes() for row in learned_from.features}
+    learned_from = split(_history(then, salt, share), FEATURES).training
+    holdout = split(_history(now, salt, share), FEATURES).holdout
+    unseen = unseen_by(as_learned(learned_from), holdout)
+    assert not holdout.index.isin(learned_from.index).any()
+    known = {row.tobytes() for row in features_of(learned_from)}
     # Neither one too many nor one too few.
-    assert unseen.tolist() == [row.tobytes() not in known for row in holdout.features]
+    assert unseen.tolist() == [row.tobytes() not in known for row in features_of(holdout)]
 
 
 def test_the_shipped_settings_keep_their_fingerprints_and_seeds() -> None:
@@ -54,9 +55,8 @@ def test_the_shipped_settings_keep_their_fingerprints_and_seeds() -> None:
     shipped = read_settings(Path(ROOT / "config" / "pima.toml"), {})
     assert fit_fingerprint(shipped, FEATURES) == "5b16b9fd918dd7492eedcf478e25279370fbbf3baa56b6edcb5127d3f369159e"
     assert gate_fingerprint(shipped, FEATURES) == "61940c7bfef104bf83a6d8b23361f591fceb09af6ac64bc2983a54a9b64383f2"
-    rows, ids = shipped_rows(), np.arange(1, 769)
-    measurements = Measurements(rows.raw, np.zeros(rows.raw.shape, dtype=bool))
-    parted = split(History(ids, measurements, rows.outcomes, ids * 1000), FEATURES, SALT, shipped.holdout.share)
+    rows = shipped_rows()
+    parted = split(labelled(rows.raw, rows.outcomes, SALT, shipped.holdout.share), FEATURES)
     assert parted.fingerprint == "7ae6386fb47f885ec81916f2ceb7ea9dd46d82bfb631b5e9579b529b284486ea"
     assert seed_of(parted, shipped.retrain) == 788546455
 
@@ -68,22 +68,20 @@ COARSE = (
 )
 
 
-def _coarse(rows: int) -> History:
+def _coarse(rows: int) -> pd.DataFrame:
     draw = np.random.default_rng(rows)
     codes = draw.choice(3, (5, rows), p=(0.9, 0.08, 0.02))  # as most codes are: one is common
     columns = [draw.integers(40, 90, rows), draw.integers(0, 2, rows), *codes]
-    values = np.stack(columns, axis=1).astype(np.float64)
-    ids = np.arange(1, rows + 1)
-    nothing = np.zeros(values.shape, dtype=bool)
-    return History(ids, Measurements(values, nothing), draw.integers(0, 2, rows).astype(np.int8), ids * 1000)
+    values, names = np.stack(columns, axis=1).astype(np.float64), [feature.name for feature in COARSE]
+    return labelled(values, draw.integers(0, 2, rows), "salt", 0.30, names=names)
 
 
-def _twins(side: Side, holdout: Side) -> int:
-    return int(twins_of(side.features, holdout.features).sum())
+def _twins(side: pd.DataFrame, holdout: pd.DataFrame) -> int:
+    return int(equal_rows(side, holdout, [feature.name for feature in COARSE]).sum())
 
 
 def test_where_most_rows_are_twins_they_stay_and_are_counted() -> None:
-    found = split(_coarse(5_000), COARSE, "salt", 0.30, MOST_TWINS)
+    found = split(_coarse(5_000), COARSE, MOST_TWINS)
     assert found.left_out == {}
     assert found.twins_kept == _twins(found.training, found.holdout) > 0.5 * len(found.training)
 
@@ -91,30 +89,30 @@ def test_where_most_rows_are_twins_they_stay_and_are_counted() -> None:
 @pytest.mark.parametrize(("share", "left_out"), [(0.04, True), (0.06, False)])
 def test_the_limit_is_a_twentieth_of_the_training_rows(share: float, left_out: bool) -> None:
     history = _coarse(2_000)
-    history.measurements.values[:, 0] = np.linspace(18, 90, 2_000)  # no two rows are alike
-    apart = split(history, COARSE, "salt", 0.30, MOST_TWINS)
+    history["age"] = np.linspace(18, 90, 2_000)  # no two rows are alike
+    apart = split(history, COARSE, MOST_TWINS)
     assert (apart.left_out, apart.twins_kept) == ({}, 0)
     wanted = math.ceil(share * len(apart.training))
-    history.measurements.values[apart.training.patient_ids[:wanted] - 1] = history.measurements.values[
-        apart.holdout.patient_ids[:wanted] - 1
-    ]
-    found = split(history, COARSE, "salt", 0.30, MOST_TWINS)
+    names = [feature.name for feature in COARSE]
+    twins, held = apart.training.index[:wanted], apart.holdout.index[:wanted]
+    history.loc[twins, names] = history.loc[held, names].to_numpy()
+    found = split(history, COARSE, MOST_TWINS)
     assert found.left_out == ({"twin_of_holdout": wanted} if left_out else {})
     assert found.twins_kept == (0 if left_out else wanted)
     assert len(found.training) == len(apart.training) - (wanted if left_out else 0)
 
 
 def test_without_a_limit_no_twin_is_ever_trained_on() -> None:
-    found = split(_coarse(5_000), COARSE, "salt", 0.30)
+    found = split(_coarse(5_000), COARSE)
     assert found.twins_kept == _twins(found.training, found.holdout) == 0
     assert found.left_out["twin_of_holdout"] > 2_000
 
 
 def test_equal_features_keep_no_row_from_judging_where_they_say_nothing() -> None:
-    found = split(_coarse(5_000), COARSE, "salt", 0.30, MOST_TWINS)
+    found = split(_coarse(5_000), COARSE, MOST_TWINS)
     learned = as_learned(found.training)
-    assert unseen_by(learned, found.holdout, found.holdout.features, by_features=False).all()
-    assert not unseen_by(learned, found.holdout, found.holdout.features).all()
+    assert unseen_by(learned, found.holdout, by_features=False).all()
+    assert not unseen_by(learned, found.holdout).all()
 
 
 A, B = Feature("a", low=0, high=10), Feature("b", low=0, high=10, may_be_missing=True)
@@ -123,77 +121,88 @@ CODED = Feature("coded", kind="category", codes={0: "no", 1: "yes"}, may_be_miss
 DECLARED = Declaration(Outcome("ill"), (A, B), (OLD, CODED))
 
 
-def _side() -> Side:
-    features = np.array([[1, 2], [3, np.nan], [5, 6], [7, 8]], dtype=np.float32)
-    values = np.array([[4.0, 1.0], [11.0, 0.0], [5.0, 2.0], [0.0, 0.0]])
-    is_null = np.array([[False, False], [False, False], [False, False], [True, True]])
-    nothing = np.zeros(4, dtype=np.int64)
-    return Side(nothing, features, nothing.astype(np.int8), nothing, Measurements(values, is_null))
+def _side() -> pd.DataFrame:
+    rows = side_of(np.array([[1, 2], [3, np.nan], [5, 6], [7, 8]]), np.zeros(4), names=["a", "b"])
+    return rows.assign(old=[4.0, 11.0, 5.0, np.nan], coded=[1.0, 0.0, 2.0, np.nan])
 
 
 def test_a_version_of_todays_features_takes_the_rows_as_they_are() -> None:
-    side = _side()
-    taken = as_taken(side, DECLARED, (A, B))
-    assert taken.features is side.features
-    assert taken.scorable.all()
+    taken, scorable = as_taken(_side(), DECLARED, (A, B))
+    pd.testing.assert_frame_equal(taken, _side().drop(columns=["old", "coded"]))
+    assert scorable.all()
 
 
 def test_a_version_of_fewer_features_takes_those() -> None:
-    taken = as_taken(_side(), DECLARED, (B,))
-    assert taken.features.shape == (4, 1)
-    assert taken.scorable.all()
+    taken, scorable = as_taken(_side(), DECLARED, (B,))
+    assert features_of(taken).shape == (4, 1)
+    assert scorable.all()
 
 
 def test_retired_features_are_judged_by_their_own_rules_and_stand_where_the_version_has_them() -> None:
-    taken = as_taken(_side(), DECLARED, (OLD, A))
-    assert taken.scorable.tolist() == [True, False, True, False]  # out of range, and missing
-    assert taken.features[taken.scorable].tolist() == [[4.0, 1.0], [5.0, 5.0]]
+    taken, scorable = as_taken(_side(), DECLARED, (OLD, A))
+    assert scorable.tolist() == [True, False, True, False]  # out of range, and missing
+    assert features_of(taken)[scorable].tolist() == [[4.0, 1.0], [5.0, 5.0]]
 
 
 def test_a_retired_category_may_be_missing_but_not_unknown() -> None:
-    taken = as_taken(_side(), DECLARED, (CODED, B))
-    assert taken.scorable.tolist() == [True, True, False, True]
-    assert np.isnan(taken.features[3, 0])
+    taken, scorable = as_taken(_side(), DECLARED, (CODED, B))
+    assert scorable.tolist() == [True, True, False, True]
+    assert np.isnan(features_of(taken)[3, 0])
 
 
 def test_what_lies_below_the_range_of_the_fit_is_not_scorable_and_what_stands_at_its_end_is() -> None:
     declared = Declaration(Outcome("ill"), (replace(A, low=-5), B))
-    side = _side()
-    side.features[:, 0] = np.array([0.7, 0.6, -1, 7], dtype=np.float32)  # 0.7 as float32 is below 0.7
-    taken = as_taken(side, declared, (replace(A, low=0.7), B))
-    assert taken.scorable.tolist() == [True, False, False, True]
-    assert taken.features.tolist()[3] == [7, 8]
+    side = _side().assign(a=np.array([0.7, 0.6, -1, 7], dtype=np.float32))  # 0.7 as float32 is below 0.7
+    taken, scorable = as_taken(side, declared, (replace(A, low=0.7), B))
+    assert scorable.tolist() == [True, False, False, True]
+    assert features_of(taken).tolist()[3] == [7, 8]
 
 
 def test_a_code_that_the_fit_never_saw_is_not_scorable_where_it_may_not_be_missing() -> None:
     coded = replace(CODED, name="a", codes={1: "one", 3: "three", 5: "five", 7: "seven"}, may_be_missing=False)
     declared = Declaration(Outcome("ill"), (coded, B))
-    taken = as_taken(_side(), declared, (replace(coded, codes={1: "one", 7: "seven"}), B))
-    assert taken.scorable.tolist() == [True, False, False, True]
+    _, scorable = as_taken(_side(), declared, (replace(coded, codes={1: "one", 7: "seven"}), B))
+    assert scorable.tolist() == [True, False, False, True]
+
+
+def test_features_may_be_called_as_the_history_calls_its_own_columns_in_lower_case() -> None:
+    declared = tuple(Feature(name, low=0, high=100) for name in ("person", "side", "keyed", "rank"))
+    values = np.random.default_rng(5).random((100, 4))
+    history = labelled(values, np.arange(100) % 2, SALT, 0.30, names=[feature.name for feature in declared])
+    found = split(history, declared)
+    both = pd.concat([found.training, found.holdout]).sort_index()
+    assert features_of(both).tolist() == values.astype(np.float32).tolist()
+    assert set(found.holdout["Side"]) == {"holdout"}
+
+
+def test_the_network_gets_its_rows_in_c_order_whatever_was_picked_of_them() -> None:
+    found = _shipped_split()
+    for rows in (found.training, found.holdout, found.training[::2], found.training[list(FEATURE_NAMES[::-1])]):
+        assert features_of(rows).flags.c_contiguous
+        assert features_of(rows).dtype == np.float32
 
 
 def test_twins_are_found_whatever_is_missing() -> None:
     held = np.array([[1, 2, np.nan, 4, 5, 6, 7, 8], [0.0, 1, 1, 1, 1, 1, 1, 1]], dtype=np.float32)
     rows = np.array([held[0], held[0] + 1, held[1] * np.float32(-1) * np.float32(-1), held[1]], dtype=np.float32)
     rows[2, 0] = -0.0
-    assert twins_of(rows, held).tolist() == [True, False, True, True]
+    rows[0, 2] = np.copysign(np.float32(np.nan), -1)
+    twins = equal_rows(*(pd.DataFrame(each, columns=FEATURE_NAMES) for each in (rows, held)), list(FEATURE_NAMES))
+    assert twins.tolist() == [True, False, True, True]
 
 
 def _shipped_split(salt: str = "salt") -> Split:
-    rows = np.loadtxt(SHIPPED, delimiter=",")
-    return split(_history_of(rows), FEATURES, salt, 0.30)
+    return _split_of(np.loadtxt(SHIPPED, delimiter=","), salt)
 
 
-def _history_of(rows: np.ndarray) -> History:
-    measurements = Measurements(rows[:, :8], np.zeros((len(rows), 8), dtype=bool))
-    ids = np.arange(1, len(rows) + 1)
-    return History(ids, measurements, rows[:, 8].astype(np.int8), ids * 1000)
+def _split_of(rows: np.ndarray, salt: str) -> Split:
+    return split(labelled(rows[:, :8], rows[:, 8], salt, 0.30), FEATURES)
 
 
 def test_the_history_is_split_without_anybody_on_both_sides() -> None:
     divided = _shipped_split()
     assert len(divided.training) + len(divided.holdout) == 768
-    assert not set(divided.training.patient_ids) & set(divided.holdout.patient_ids)
+    assert not set(divided.training.index) & set(divided.holdout.index)
     assert divided.left_out == {}
     assert divided.fingerprint == _shipped_split().fingerprint != _shipped_split("another").fingerprint
 
@@ -204,7 +213,7 @@ def test_a_changed_value_or_outcome_changes_the_fingerprint() -> None:
     for column in (1, 8):
         changed = rows.copy()
         changed[5, column] = 1 - changed[5, column] if column == 8 else changed[5, column] + 1
-        fingerprints.add(split(_history_of(changed), FEATURES, "salt", 0.30).fingerprint)
+        fingerprints.add(_split_of(changed, "salt").fingerprint)
     assert len(fingerprints) == 3
 
 

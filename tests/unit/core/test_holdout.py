@@ -1,17 +1,17 @@
 """On which side of the holdout rows with keys are: by what they were called first, and on none where that is undone."""
 
 import hmac
-from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pima.core.history import MOST_TWINS, History, Learned, Side, split, unseen_by
-from pima.core.holdout import RowKeys, below, in_holdout, ranked, ranks
-from pima.core.validation import Measurements
-from tests.conftest import FEATURES, SALT, SOUND
+from pima.core.history import MOST_TWINS, split, unseen_by
+from pima.core.holdout import below, in_holdout, ranked, ranks
+from tests.conftest import FEATURE_NAMES, FEATURES, SALT, SOUND
+from tests.labelled import labelled
 from tests.unit.as_learned import as_learned
 
 SHARE = 0.30
@@ -23,16 +23,13 @@ def _history(
     persons: list[str | None],
     ids: list[int] | None = None,
     alike: bool = False,
-    gone: list[tuple[str, str]] | None = None,
-) -> History:
+    share: float = SHARE,
+) -> pd.DataFrame:
     count = len(first)
     values = np.tile(np.array(VALUES), (count, 1))
     if not alike:
-        values[:, [feature.name for feature in FEATURES].index("bmi")] = np.linspace(20, 50, count)
-    patient_ids = np.array(ids or range(1, count + 1), dtype=np.int64)
-    outcomes = (np.arange(count) % 2).astype(np.int8)
-    measurements = Measurements(values, np.zeros(values.shape, dtype=bool))
-    return History(patient_ids, measurements, outcomes, patient_ids * 1000, RowKeys(first, persons, gone or []))
+        values[:, FEATURE_NAMES.index("bmi")] = np.linspace(20, 50, count)
+    return labelled(values, np.arange(count) % 2, SALT, share, ids, keys=(first, persons))
 
 
 def _is_held(key: str, share: float = SHARE) -> bool:
@@ -46,8 +43,8 @@ def _keys(prefix: str, held: bool, count: int) -> list[str]:
 
 def test_a_row_without_keys_goes_by_its_id_as_ever() -> None:
     ids = list(range(1, 2_001))
-    keyed = split(_history([str(each) for each in ids], [None] * len(ids)), FEATURES, SALT, SHARE)
-    assert keyed.holdout.patient_ids.tolist() == np.array(ids)[in_holdout(np.array(ids), SALT, SHARE)].tolist()
+    keyed = split(_history([str(each) for each in ids], [None] * len(ids)), FEATURES)
+    assert keyed.holdout.index.tolist() == np.array(ids)[in_holdout(np.array(ids), SALT, SHARE)].tolist()
     assert keyed.left_out == {}
 
 
@@ -62,8 +59,8 @@ FROZEN = ["p0", "p1", "p2", "p4", "p7", "v4", "v5", "v7", "v9"]
 
 def test_all_rows_of_a_person_are_on_one_side_whatever_their_ids() -> None:
     persons = [f"p{n % 300}" for n in range(3_000)]
-    found = split(_history([f"person {each}" for each in persons], persons), FEATURES, SALT, SHARE)
-    sides = [{persons[each - 1] for each in side.patient_ids.tolist()} for side in (found.training, found.holdout)]
+    found = split(_history([f"person {each}" for each in persons], persons), FEATURES)
+    sides = [{persons[each - 1] for each in side.index.tolist()} for side in (found.training, found.holdout)]
     assert not sides[0] & sides[1]
     assert len(sides[0] | sides[1]) == 300
     assert all(_is_held(f"person {each}") for each in sides[1])
@@ -73,8 +70,8 @@ def test_all_rows_of_a_person_are_on_one_side_whatever_their_ids() -> None:
 def test_an_invalid_row_still_shows_that_its_person_is_on_both_sides() -> None:
     (held,), (trained,) = _keys("source clinic v", True, 1), _keys("source clinic v", False, 1)
     history = _history([held, trained, "7"], ["p", "p", None])
-    history.measurements.values[0, :] = -1.0
-    found = split(history, FEATURES, SALT, SHARE)
+    history.iloc[0, : len(FEATURES)] = -1.0
+    found = split(history, FEATURES)
     assert found.left_out["side_undecided"] == 1
     assert sum(found.left_out.values()) == 2
 
@@ -92,7 +89,7 @@ def _called(person: str, held: bool, count: int) -> tuple[list[str], list[str | 
 @pytest.mark.parametrize(("training", "held", "are_twins"), PAIRS)
 def test_equal_rows_are_twins_unless_both_have_a_person(training: str, held: str, are_twins: bool) -> None:
     (first, persons), (held_first, held_persons) = _called(training, False, 3), _called(held, True, 2)
-    found = split(_history(first + held_first, persons + held_persons, alike=True), FEATURES, SALT, SHARE)
+    found = split(_history(first + held_first, persons + held_persons, alike=True), FEATURES)
     assert found.left_out == ({"twin_of_holdout": 3} if are_twins else {})
     assert (len(found.training), len(found.holdout)) == (0 if are_twins else 3, 2)
 
@@ -101,10 +98,10 @@ def test_equal_rows_are_twins_unless_both_have_a_person(training: str, held: str
 def test_a_row_judges_no_model_that_learned_from_an_equal_one_unless_both_have_a_person(
     learned: str, held: str, are_twins: bool
 ) -> None:
-    rows = split(_history(*_called(learned, False, 3), alike=True), FEATURES, SALT, SHARE).training
-    holdout = split(_history(*_called(held, True, 2), [11, 12], alike=True), FEATURES, SALT, SHARE).holdout
+    rows = split(_history(*_called(learned, False, 3), alike=True), FEATURES).training
+    holdout = split(_history(*_called(held, True, 2), [11, 12], alike=True), FEATURES).holdout
     assert (len(rows), len(holdout)) == (3, 2)
-    assert unseen_by(as_learned(rows), holdout, holdout.features).tolist() == 2 * [not are_twins]
+    assert unseen_by(as_learned(rows), holdout).tolist() == 2 * [not are_twins]
 
 
 def test_of_a_twin_with_a_person_the_other_visits_are_not_used_either() -> None:
@@ -112,25 +109,25 @@ def test_of_a_twin_with_a_person_the_other_visits_are_not_used_either() -> None:
     names = [nameless, first, first, *others]
     persons = [name.removeprefix("person ") if name != nameless else None for name in names]
     history = _history(names, persons)
-    history.measurements.values[1] = history.measurements.values[0]
-    found = split(history, FEATURES, SALT, SHARE)
-    assert (found.left_out, found.training.patient_ids.tolist()) == ({"twin_of_holdout": 2}, [4, 5])
+    history.iloc[1, : len(FEATURES)] = history.iloc[0, : len(FEATURES)]
+    found = split(history, FEATURES)
+    assert (found.left_out, found.training.index.tolist()) == ({"twin_of_holdout": 2}, [4, 5])
     # The other way round a model learned from the row of nobody.
-    learned = as_learned(split(_history(_keys("", False, 1), [None]), FEATURES, SALT, SHARE).training)
+    learned = as_learned(split(_history(_keys("", False, 1), [None]), FEATURES).training)
     held, held_persons = _called("p", True, 2)
     visits = _history([held[0], *held], [held_persons[0], *held_persons], [11, 12, 13])
-    holdout = split(visits, FEATURES, SALT, SHARE).holdout
-    assert unseen_by(learned, holdout, holdout.features).tolist() == [False, False, True]
+    holdout = split(visits, FEATURES).holdout
+    assert unseen_by(learned, holdout).tolist() == [False, False, True]
 
 
 def test_where_the_rows_of_many_persons_are_equal_it_says_nothing_of_those_of_nobody() -> None:
     persons = [f"p{n}" for n in range(1_000)]
     nameless = [str(n) for n in range(1, 51)]
     keys = [*(f"person {each}" for each in persons), *nameless]
-    found = split(_history(keys, [*persons, *[None] * 50], alike=True), FEATURES, SALT, SHARE, MOST_TWINS)
+    found = split(_history(keys, [*persons, *[None] * 50], alike=True), FEATURES, MOST_TWINS)
     # Those without a person equal somebody's row, and those with one the rows of nobody.
     assert (found.left_out, found.twins_kept) == ({}, len(found.training))
-    named = split(_history(keys[:1_000], list(persons), alike=True), FEATURES, SALT, SHARE, MOST_TWINS)
+    named = split(_history(keys[:1_000], list(persons), alike=True), FEATURES, MOST_TWINS)
     assert (named.left_out, named.twins_kept, named.equal_says_nothing) == ({}, 0, True)
 
 
@@ -138,26 +135,30 @@ def test_no_other_visit_of_a_person_whom_it_learned_from_judges_a_model() -> Non
     """The visit that was learned from is gone, or its person is another by now."""
     persons = [f"p{n}" for n in range(200)]
     keys = [f"person {each}" for each in persons]
-    learned = split(_history(keys, list(persons)), FEATURES, SALT, SHARE).training
-    later = split(_history(keys, list(persons), list(range(1001, 1201))), FEATURES, SALT, 0.60).holdout
-    are_new = [_is_held(f"person p{each - 1001}") for each in later.patient_ids.tolist()]
+    learned = split(_history(keys, list(persons)), FEATURES).training
+    later = split(_history(keys, list(persons), list(range(1001, 1201)), share=0.60), FEATURES).holdout
+    are_new = [_is_held(f"person p{each - 1001}") for each in later.index.tolist()]
     assert not all(are_new)
-    for known in (as_learned(rows) for rows in (learned, _renamed_to_others(learned))):
-        assert unseen_by(known, later, later.features).tolist() == are_new
-
-
-def _renamed_to_others(rows: Side) -> Side:
-    assert rows.ranked is not None
-    return replace(rows, ranked=replace(rows.ranked, persons=rows.ranked.persons + np.uint64(1)))
+    known = as_learned(learned)
+    for each in (known, known.assign(Person=known["Person"] + 1)):
+        assert unseen_by(each, later).tolist() == are_new
 
 
 def test_of_a_row_that_comes_again_with_a_person_the_other_visits_do_not_judge_it_either() -> None:
     (held, other), (person, *_) = _keys("person h", True, 2), _keys("", False, 1)
     names = [held.removeprefix("person "), other.removeprefix("person ")]
-    later = split(_history([held, held, other], [names[0], *names], [int(person), 1001, 1002]), FEATURES, SALT, SHARE)
-    keys = ranked(RowKeys([held], [names[0]]), SALT)
-    known = Learned(np.array([int(person)]), None, keys)
-    assert unseen_by(known, later.holdout, later.holdout.features).tolist() == [False, False, True]
+    later = split(_history([held, held, other], [names[0], *names], [int(person), 1001, 1002]), FEATURES)
+    known = ranked([held], [names[0]], SALT).set_index(pd.Index([int(person)]))
+    assert unseen_by(known, later.holdout).tolist() == [False, False, True]
+
+
+def test_of_a_row_that_was_renamed_and_is_gone_the_person_s_other_rows_are_on_no_side() -> None:
+    (held,), (person,) = _keys("person h", True, 1), _keys("person t", False, 1)
+    values, name = np.tile(np.array(VALUES), (2, 1)), person.removeprefix("person ")
+    keys = ([person, "7"], [name, None])
+    rows = labelled(values, np.array([0, 1]), SALT, SHARE, keys=keys, renamed=[(held, name)])
+    assert rows["Side"].tolist()[0] == "undecided"
+    assert "undecided" not in labelled(values, np.array([0, 1]), SALT, SHARE, keys=keys)["Side"].tolist()
 
 
 def test_membership_is_frozen() -> None:

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 
-from pima.core.contest import Contest, Measure
 from pima.core.evidence import Answers, evidence
 from pima.core.features import Declaration, Feature, Outcome, first_fault
-from pima.core.promotion import Decision, GateOptions, Reason, decide
+from pima.core.gate import Contest, Decision, GateOptions, decide
+from pima.core.metrics import Measure
+from pima.core.reasons import Reason
 from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS, Grouping, groupings, quartile_bands, shown
 from pima.settings.reading import SHIPPED
 from tests.bench.accuracy.shipped import shipped_rows
@@ -217,12 +218,13 @@ WINS_AT_ONE_SITE = _contest(_right(90, 74), _right(70, 80))
 def test_a_challenger_that_does_worse_in_a_subgroup_is_kept_out(margin: float | None, reason: Reason) -> None:
     verdict = decide(WINS_AT_ONE_SITE, GateOptions(subgroup_margin=margin))
     assert verdict.reason is reason
+    worst = verdict.figures.worst_subgroup
     if reason is Reason.SUBGROUP_WORSE:
         assert verdict.decision is Decision.BLOCKED
         assert "(site group 1, 100 rows: -6.0 points; correct of 200 holdout rows" in verdict.sentence
-        assert (verdict.worst_subgroup.group, verdict.worst_subgroup.gain) == ("group 1", pytest.approx(-0.06))
+        assert (worst.group, worst.gain) == ("group 1", pytest.approx(-0.06))
     else:
-        assert (verdict.worst_subgroup is None) == (margin is None)
+        assert (worst is None) == (margin is None)
 
 
 @pytest.mark.parametrize("sizes", [(201 - FEW_ROWS, FEW_ROWS - 1), (101, 91, 8)])
@@ -235,7 +237,7 @@ def test_no_subgroup_is_asked_that_is_marked_or_may_not_be_shown(sizes: tuple[in
 
 def test_the_margin_is_in_the_measures_unit() -> None:
     options = GateOptions(measure=Measure.LOG_LOSS)
-    margins = decide(WINS_AT_ONE_SITE, replace(options, subgroup_margin=0.9)).worst_subgroup
+    margins = decide(WINS_AT_ONE_SITE, replace(options, subgroup_margin=0.9)).figures.worst_subgroup
     # Six rows in a hundred of which one has 0.9 for the outcome and the other 0.1.
     assert margins.gain == pytest.approx(-0.06 * np.log(9))
     verdict = decide(WINS_AT_ONE_SITE, replace(options, subgroup_margin=0.1))
@@ -251,7 +253,7 @@ def test_only_the_test_set_s_rows_count_for_subgroups() -> None:
 
 def test_without_a_champion_no_subgroup_is_worse() -> None:
     verdict = decide(replace(WINS_AT_ONE_SITE, champion=None), GateOptions(subgroup_margin=0.0))
-    assert (verdict.reason, verdict.worst_subgroup) == (Reason.FIRST_CHAMPION, None)
+    assert (verdict.reason, verdict.figures.worst_subgroup) == (Reason.FIRST_CHAMPION, None)
 
 
 def test_a_loser_stays_a_loser_whatever_its_subgroups() -> None:

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import roc_curve
 
 from pima.core.arrays import Float64Array, Int8Array
-from pima.core.evidence import Answers, blocks, cells, document, evidence, joined, told_thresholds
+from pima.core.evidence import Answers, blocks, cells, document, evidence, joined, shown_thresholds
 from pima.core.subgroups import Grouping
 from pima.report.contents import calibration, distribution, exhibit, roc
 from pima.report.pictures import has_areas
@@ -68,7 +68,7 @@ def test_no_two_figures_differ_by_a_step_of_few_rows(rows: int, own: float) -> N
     probabilities = PROBABILITIES[:rows]
     made = document(evidence(OUTCOMES[:rows], Answers(probabilities, own), None, ()))
     groups, bars = calibration(made, "challenger"), distribution(made, "challenger")
-    told = {0.0, *told_thresholds(made, "challenger"), *(cell.low for cell in bars)}
+    told = {0.0, *shown_thresholds(made, "challenger"), *(cell.low for cell in bars)}
     told |= {threshold for threshold, *_ in roc(made, "challenger")[1:]}
     steps = np.histogram(probabilities, [*sorted(told), 1.0])[0]
     assert steps.sum() == rows

@@ -10,10 +10,10 @@ import pytest
 from pima.core.features import Feature
 from pima.core.fit_choices import stratified_folds, threshold_reaching
 from pima.core.metrics import scores
-from pima.model.recipes import RECIPES, Article, FiveSeeds, recipe_for, recipe_of
+from pima.model.recipes import RECIPES, Article, FiveSeeds, fit_fingerprint, recipe_for, recipe_of, settings_of_fit
 from pima.settings.reading import read_settings
 from pima.settings.sections import GateSettings, Settings
-from pima.train.fit import FOLDS, fit_fingerprint, settings_of_fit, threshold_of
+from pima.train.fit import FOLDS, threshold_of
 from pima.train.gate import gate_fingerprint
 from tests.bench.accuracy.shipped import shipped_rows
 from tests.conftest import FEATURES, ROOT

@@ -6,8 +6,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from pima.core.contest import Contest, Measure
-from pima.core.promotion import Decision, Reason, decide
+from pima.core.gate import Contest, Decision, decide
+from pima.core.metrics import Measure
+from pima.core.reasons import Reason
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import GateSettings, Settings
 from pima.train.gate import gate_fingerprint, gate_options

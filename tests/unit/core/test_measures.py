@@ -4,21 +4,27 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, log_loss
 
-from pima.core.contest import Contest, Measure, Measured, Window, in_window, measured
-from pima.core.promotion import Decision, GateOptions, Reason, Verdict, decide
+from pima.core.gate import Contest, Decision, GateOptions, Measured, Verdict, Window, decide, in_window, measured
+from pima.core.metrics import Measure
+from pima.core.reasons import Reason
 
 WEEK = 7 * 24 * 3600 * 1000
-NOW = 1_000 * WEEK
+NOW = pd.Timestamp(1_000 * WEEK, unit="ms", tz="UTC")
 
 
-def _times(*counts_by_age: tuple[int, float]) -> np.ndarray:
+def _times(*counts_by_age: tuple[int, float]) -> pd.Series:
     """So many rows labelled so many weeks ago each, oldest first."""
-    return np.concatenate([np.full(count, NOW - int(weeks * WEEK)) for count, weeks in counts_by_age]).astype(np.int64)
+    return _ago([int(weeks * WEEK) for count, weeks in counts_by_age for _ in range(count)])
+
+
+def _ago(milliseconds: list[int]) -> pd.Series:
+    return NOW.as_unit("ms") - pd.Series(np.array(milliseconds, dtype="m8[ms]"))
 
 
 @pytest.mark.parametrize(
@@ -32,7 +38,7 @@ def _times(*counts_by_age: tuple[int, float]) -> np.ndarray:
         (_times((400, -1)), 400),  # a clock that was ahead
     ],
 )
-def test_the_window(times: np.ndarray, expected: int) -> None:
+def test_the_window(times: pd.Series, expected: int) -> None:
     chosen = in_window(times, Window(), NOW)
     assert chosen.sum() == expected
     # The newest ones, and of equally new ones those that stand last.
@@ -50,9 +56,9 @@ def test_without_a_window_all_rows_count() -> None:
     st.integers(1, 60),
 )
 def test_no_row_outside_is_newer_than_one_inside(ages: list[int], minimum: int, maximum: int, weeks: int) -> None:
-    times = NOW - np.array(ages, dtype=np.int64)
+    times = _ago(ages)
     chosen = in_window(times, Window(weeks, minimum, maximum), NOW)
-    recent = int((times > NOW - weeks * WEEK).sum())
+    recent = sum(age < weeks * WEEK for age in ages)
     assert chosen.sum() == min(max(recent, minimum), maximum, len(times))
     if chosen.any() and not chosen.all():
         assert times[~chosen].max() <= times[chosen].min()
@@ -160,7 +166,7 @@ def test_another_threshold_by_itself_is_no_net_benefit(probabilities: np.ndarray
     """Each threshold is the best under its own odds: the same model would win at every change of the setting."""
     contest = _contest(probabilities, probabilities, challenger_threshold=0.06, champion_threshold=champions)
     assert _decided(contest, NET_BENEFIT) == (Decision.NOT_BETTER, Reason.NOT_MORE_NET_BENEFIT)
-    assert decide(contest, NET_BENEFIT).measured.gain == 0
+    assert decide(contest, NET_BENEFIT).figures.measured.gain == 0
 
 
 @pytest.mark.parametrize(
@@ -168,7 +174,7 @@ def test_another_threshold_by_itself_is_no_net_benefit(probabilities: np.ndarray
     [(LOG_LOSS, _contest(KNOWING, VAGUE)), (NET_BENEFIT, _contest(_calling(3, 2), _calling(2, 2)))],
 )
 def test_the_options_are_asked_in_the_measures_unit(measure: GateOptions, contest: Contest) -> None:
-    gain = decide(contest, measure).measured.gain
+    gain = decide(contest, measure).figures.measured.gain
     for minimum, decision in ((gain, Decision.PROMOTED), (gain * 1.001, Decision.NOT_BETTER)):
         assert decide(contest, replace(measure, minimum_gain=minimum)).decision is decision
     assert _decided(contest, replace(measure, minimum_gain=0.9))[1] is Reason.BELOW_MINIMUM_GAIN
@@ -187,7 +193,7 @@ def test_the_veto_stands_beside_either_measure() -> None:
     assert _decided(_contest(mixed, VAGUE), LOG_LOSS)[1] is Reason.LOWER_LOG_LOSS
     close = np.where(np.arange(100) == 0, 0.3, np.where(np.arange(100) < 20, 0.1, VAGUE))
     verdict = decide(_contest(close, VAGUE), replace(LOG_LOSS, log_loss_veto=True))
-    assert (verdict.reason, verdict.comparison.log_loss_p > 0.25) == (Reason.LOG_LOSS_VETO, True)
+    assert (verdict.reason, verdict.figures.comparison.log_loss_p > 0.25) == (Reason.LOG_LOSS_VETO, True)
 
 
 @pytest.mark.parametrize(
@@ -221,11 +227,11 @@ def test_the_figures_are_of_the_window_and_of_rows_that_both_can_be_judged_on() 
     contest = _contest(KNOWING, VAGUE, in_window=window & unseen, unseen=unseen)
     found = decide(contest, LOG_LOSS)
     judged = window & unseen
-    assert found.challenger.rows == judged.sum()
-    assert found.measured.challenger == pytest.approx(log_loss(OUTCOMES[judged], KNOWING[judged]))
-    assert found.measured.champion == pytest.approx(log_loss(OUTCOMES[judged], VAGUE[judged]))
+    assert found.figures.challenger_scores.rows == judged.sum()
+    assert found.figures.measured.challenger == pytest.approx(log_loss(OUTCOMES[judged], KNOWING[judged]))
+    assert found.figures.measured.champion == pytest.approx(log_loss(OUTCOMES[judged], VAGUE[judged]))
     whole = log_loss(OUTCOMES[unseen], VAGUE[unseen]) - log_loss(OUTCOMES[unseen], KNOWING[unseen])
-    assert found.measured.whole_gain == pytest.approx(whole)
+    assert found.figures.measured.whole_gain == pytest.approx(whole)
     assert "left out 3 that the champion may have learned from" in found.sentence
 
 
@@ -271,7 +277,7 @@ def _consistent(verdict: Verdict, found: Measured, reference: float) -> None:
 def test_log_loss_is_scikit_learns(drawn: list[tuple[int, float, float]]) -> None:
     contest = _drawn(drawn, 0.5)
     verdict = decide(contest, LOG_LOSS)
-    found = verdict.measured
+    found = verdict.figures.measured
     outcomes = contest.outcomes
     assert found.challenger == pytest.approx(log_loss(outcomes, contest.challenger))
     assert found.champion == pytest.approx(log_loss(outcomes, contest.champion))
@@ -285,7 +291,7 @@ def test_net_benefit_is_the_written_out_sum(
 ) -> None:
     contest = _drawn(drawn, threshold, champions)
     verdict = decide(contest, NET_BENEFIT)
-    found, outcomes = verdict.measured, contest.outcomes
+    found, outcomes = verdict.figures.measured, contest.outcomes
     both = contest.challenger >= threshold, contest.champion >= threshold
     challenger, champion = (_net_benefit(outcomes, predicted, threshold) for predicted in both)
     all_of_them = _net_benefit(outcomes, np.ones(len(outcomes)), threshold)
@@ -300,12 +306,19 @@ def test_by_accuracy_the_figures_are_those_of_the_comparison(
 ) -> None:
     contest = _drawn(drawn, threshold)
     verdict = decide(contest, GateOptions())
-    found, comparison = verdict.measured, verdict.comparison
+    figures = verdict.figures
+    found, comparison = figures.measured, figures.comparison
     assert found.gain == comparison.accuracy_difference
     assert (found.interval_low, found.interval_high) == (comparison.interval_low, comparison.interval_high)
-    assert (found.p, found.whole_gain) == (comparison.mcnemar_p, pytest.approx(verdict.whole_accuracy_difference))
-    assert (found.challenger, found.champion) == (verdict.challenger.accuracy, verdict.champion.accuracy)
-    assert found.constant == verdict.majority_correct / verdict.challenger.rows
+    assert (found.p, found.whole_gain) == (
+        comparison.mcnemar_p,
+        pytest.approx(figures.whole_accuracy_difference),
+    )
+    assert (found.challenger, found.champion) == (
+        figures.challenger_scores.accuracy,
+        figures.champion_scores.accuracy,
+    )
+    assert found.constant == figures.majority_correct / figures.challenger_scores.rows
 
 
 def test_probabilities_of_0_and_1_cost_much_and_not_infinitely() -> None:

@@ -1,4 +1,7 @@
-"""The contest that a verdict is given on: the test set, both models' answers, and by which measure one is better.
+"""The gate: a challenger becomes champion only if it is better on the test set.
+
+'Better' is strictly more correct predictions than the champion on the same holdout rows, both scored now; or, where the
+operator asks for it, strictly lower log loss or strictly more net benefit.
 
 A test set of all history blocks recovery from a drift: for years most of its rows would say that the old champion is
 right. One of the last weeks only is too small in a quiet clinic. So: what was labelled in the last weeks, reaching
@@ -12,23 +15,34 @@ costs what the threshold says, its odds, in units of a found case.
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int64Array
+from pima.core.arrays import BoolArray, Float64Array, Int8Array
 from pima.core.metrics import (
+    Comparison,
+    Measure,
+    Scores,
+    compare,
     correct,
     log_losses,
     lower_p,
+    majority_correct,
     mcnemar_p,
     net_benefits,
     normal_interval,
     odds,
     paired_interval,
+    scores,
 )
-from pima.core.subgroups import Grouping
+from pima.core.reasons import BETTER, LOG_LOSS_VETO_P, NOT_ABOVE, NOT_BETTER, Reason, sentence_of
+from pima.core.subgroups import Grouping, WorstSubgroup, worst_subgroup
 
-_MILLISECONDS_A_WEEK = 7 * 24 * 60 * 60 * 1000
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +56,17 @@ class Window:
     """Where more were, only the newest count."""
 
 
-def in_window(labelled_at_ms: Int64Array, window: Window | None, now_ms: int) -> BoolArray:
+def in_window(labelled_at: "pd.Series", window: Window | None, now: "datetime") -> BoolArray:
     """Choose the holdout rows that are the test set, (n,); without a window all.
 
-    Times are milliseconds since 1970, UTC. Rows labelled at the same moment count as newer the later they stand, so
-    by patient id where the rows are in that order.
+    Rows labelled at the same moment count as newer the later they stand, so by patient id where the rows are in that
+    order.
     """
     if window is None:
-        return np.ones(len(labelled_at_ms), dtype=bool)
-    recent = int((labelled_at_ms > now_ms - window.weeks * _MILLISECONDS_A_WEEK).sum())
+        return np.ones(len(labelled_at), dtype=bool)
+    recent = int((labelled_at + np.timedelta64(window.weeks, "W") > now).sum())
     wanted = min(max(recent, window.minimum_rows), window.maximum_rows)
-    newest_first = np.argsort(labelled_at_ms, kind="stable")[::-1]
-    chosen = np.zeros(len(labelled_at_ms), dtype=bool)
-    chosen[newest_first[:wanted]] = True
+    chosen: BoolArray = (labelled_at.rank(method="first") > len(labelled_at) - wanted).to_numpy()
     return chosen
 
 
@@ -138,16 +150,6 @@ def only(contest: Contest, rows: BoolArray) -> Contest:
         scorable=None,
         groupings=tuple(each.rows(rows) for each in contest.groupings),
     )
-
-
-class Measure(StrEnum):
-    """The measure by which a challenger must be better; the values of the setting gate.measure."""
-
-    ACCURACY = "accuracy"
-    LOG_LOSS = "log_loss"
-    NET_BENEFIT = "net_benefit"
-    """Both models' classes are taken at one threshold, the challenger's, whose odds are what a false alarm costs: the
-    same model at another threshold is no gain."""
 
 
 TIE = 1e-12
@@ -247,3 +249,152 @@ def _uncertainty(measure: Measure, gains: Float64Array) -> tuple[float, float, f
         won, lost = int((gains > 0).sum()), int((gains < 0).sum())
         return *paired_interval(won, lost, len(gains)), mcnemar_p(won, lost)
     return *normal_interval(gains), lower_p(-gains)
+
+
+class Decision(StrEnum):
+    """The verdict's word in the ledger."""
+
+    PROMOTED = "promoted"
+    NOT_BETTER = "not_better"
+    BLOCKED = "blocked"
+    """A rule forbids it whatever its score, or leaves it to a person; the reason code says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateOptions:
+    """Demands beyond the rule; none by default."""
+
+    log_loss_veto: bool = False
+    minimum_gain: float = 0.0
+    """At least so much better than the champion, in the measure's unit; of accuracy 0.01 is one point."""
+    approve: bool = False
+    """A challenger that won waits for a person's `models promote`."""
+    measure: Measure = Measure.ACCURACY
+    """The measure by which it must be better."""
+    subgroup_margin: float | None = None
+    """In no subgroup may it be worse than the champion by more than this, in the measure's unit; None asks none."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictFigures:
+    """What a verdict rests on; the field names are keys of a retraining's JSON."""
+
+    challenger_scores: Scores | None
+    """On the test set; None where its outputs are not even numbers."""
+    champion_scores: Scores | None
+    comparison: Comparison | None
+    """None where there is nothing to compare."""
+    majority_correct: int
+    """What always guessing the more frequent class gets right on the test set."""
+    measured: Measured | None
+    """By the measure that decides; None as `challenger_scores`."""
+    whole_rows: int
+    whole_accuracy_difference: float | None
+    """Challenger minus champion on the whole holdout, window or not."""
+    consultations: int
+    seen_rows: int
+    """Holdout rows that the champion may have learned from: left out for both, where enough others are there."""
+    unscorable_rows: int
+    """Holdout rows that the champion can't score by today's rules: left out for both."""
+    worst_subgroup: WorstSubgroup | None = None
+    """Where the challenger does worst beside the champion; None where `subgroup_margin` is not asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The decision of the gate, and why."""
+
+    decision: Decision
+    reason: Reason
+    sentence: str
+    """The reason for people, with the figures in it."""
+    figures: VerdictFigures
+
+
+def decide(contest: Contest, options: GateOptions) -> Verdict:
+    """Judge one contest. Ties keep the champion; a first champion must beat the best constant answer."""
+    # On the whole holdout, as for the champion: what is no number for one patient is nothing to rely on.
+    is_finite = bool(np.isfinite(contest.challenger).all())
+    contest = without_broken_champion(contest)
+    left_out = [0 if usable is None else int((~usable).sum()) for usable in (contest.unseen, contest.scorable)]
+    contest = on_the_same_rows(contest)
+    found = _figures(contest, is_finite, options, *left_out)
+    decision, reason = _rule(contest, options, found)
+    return Verdict(decision, reason, sentence_of(contest, decision, reason, found), found)
+
+
+def _figures(
+    contest: Contest, is_finite: bool, options: GateOptions, seen_rows: int, unscorable_rows: int
+) -> VerdictFigures:
+    judged = only(contest, contest.in_window)
+    challenger = champion = comparison = by_measure = worst = whole = None
+    if is_finite:
+        challenger = scores(judged.challenger, judged.outcomes, judged.challenger_threshold)
+        by_measure = measured(options.measure, contest)
+        gained = None if options.subgroup_margin is None else gains(options.measure, judged)
+        worst = None if gained is None else worst_subgroup(gained, judged.groupings)
+    if judged.champion is not None:
+        champion = scores(judged.champion, judged.outcomes, judged.champion_threshold)
+    if challenger is not None and judged.champion is not None:
+        whole = gains(Measure.ACCURACY, contest)
+        comparison = compare(
+            correct(judged.challenger, judged.outcomes, judged.challenger_threshold),
+            correct(judged.champion, judged.outcomes, judged.champion_threshold),
+            log_losses(judged.challenger, judged.outcomes),
+            log_losses(judged.champion, judged.outcomes),
+        )
+    return VerdictFigures(
+        challenger_scores=challenger,
+        champion_scores=champion,
+        comparison=comparison,
+        majority_correct=majority_correct(judged.outcomes),
+        measured=by_measure,
+        whole_rows=len(contest.outcomes),
+        whole_accuracy_difference=None if whole is None else float(whole.mean()),
+        consultations=contest.consultations,
+        seen_rows=seen_rows,
+        unscorable_rows=unscorable_rows,
+        worst_subgroup=worst,
+    )
+
+
+def _rule(contest: Contest, options: GateOptions, found: VerdictFigures) -> tuple[Decision, Reason]:
+    if found.challenger_scores is None or found.measured is None:
+        return Decision.BLOCKED, Reason.NOT_FINITE
+    if not contest.parity_passed:
+        return Decision.BLOCKED, Reason.PARITY_FAILED
+    if contest.too_few_unseen:
+        return Decision.BLOCKED, Reason.TOO_FEW_UNSEEN
+    if found.majority_correct == found.challenger_scores.rows:
+        return Decision.BLOCKED, Reason.SINGLE_CLASS
+    gain, gain_on_constant = found.measured.gain, found.measured.gain_on_constant
+    if gain_on_constant < -TIE or (gain is None and gain_on_constant <= TIE):
+        return Decision.NOT_BETTER, NOT_ABOVE[options.measure]
+    if gain is not None and gain <= TIE:
+        return Decision.NOT_BETTER, NOT_BETTER[options.measure]
+    return _kept_out(contest, options, found, gain) or _won(contest, options.measure)
+
+
+def _kept_out(
+    contest: Contest, options: GateOptions, found: VerdictFigures, gain: float | None
+) -> tuple[Decision, Reason] | None:
+    """Look for an option, or a person, that keeps out a challenger that has won."""
+    comparison, worst = found.comparison, found.worst_subgroup
+    if gain is not None and gain < options.minimum_gain:
+        return Decision.NOT_BETTER, Reason.BELOW_MINIMUM_GAIN
+    asked = {
+        Reason.LOG_LOSS_VETO: comparison and options.log_loss_veto and not comparison.log_loss_p < LOG_LOSS_VETO_P,
+        Reason.SUBGROUP_WORSE: worst and worst.gain < -(options.subgroup_margin or 0.0) - TIE,
+        Reason.ROLLED_BACK_BEFORE: contest.rolled_back_before,
+        Reason.PINNED: contest.pinned,
+        Reason.AWAITS_APPROVAL: options.approve,
+    }
+    return next(((Decision.BLOCKED, reason) for reason, blocks in asked.items() if blocks), None)
+
+
+def _won(contest: Contest, measure: Measure) -> tuple[Decision, Reason]:
+    if contest.champion is not None:
+        return Decision.PROMOTED, BETTER[measure]
+    if contest.champion_unloadable:
+        return Decision.PROMOTED, Reason.CHAMPION_UNLOADABLE
+    return Decision.PROMOTED, Reason.FIRST_CHAMPION

@@ -1,39 +1,15 @@
-"""The gate: a challenger becomes champion only if it is better on the test set.
-
-'Better' is strictly more correct predictions than the champion on the same holdout rows, both scored now; or, where the
-operator asks for it, strictly lower log loss or strictly more net benefit.
-"""
+"""Why the gate decided as it did: reasons as codes that scripts can rely on, and as sentences for people."""
 
 import math
-from dataclasses import dataclass
 from enum import StrEnum
 from statistics import NormalDist
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from pima.core.arrays import Int8Array
-from pima.core.contest import (
-    TIE,
-    Contest,
-    Measure,
-    Measured,
-    gains,
-    measured,
-    on_the_same_rows,
-    only,
-    without_broken_champion,
-)
-from pima.core.metrics import Comparison, Scores, compare, correct, log_losses, majority_correct, scores
-from pima.core.subgroups import WorstSubgroup, worst_subgroup
+from pima.core.metrics import Measure
 
-
-class Decision(StrEnum):
-    """The verdict's word in the ledger."""
-
-    PROMOTED = "promoted"
-    NOT_BETTER = "not_better"
-    BLOCKED = "blocked"
-    """A rule forbids it whatever its score, or leaves it to a person; the reason code says which."""
+if TYPE_CHECKING:
+    from pima.core.gate import Contest, Decision, Measured, VerdictFigures
 
 
 class Reason(StrEnum):
@@ -78,6 +54,10 @@ BETTER = {
     Measure.LOG_LOSS: Reason.LOWER_LOG_LOSS,
     Measure.NET_BENEFIT: Reason.MORE_NET_BENEFIT,
 }
+
+
+LOG_LOSS_VETO_P = 0.25
+"""With the veto on, a challenger must also have the lower log loss at a one-sided p below this."""
 
 
 def why(reason: Reason, measure: Measure) -> str:
@@ -161,7 +141,7 @@ def rows_to_beat_majority(rarer_share: float, chance: float = 0.95) -> int:
     return math.ceil(((spread + math.sqrt(spread**2 + 2 * gain)) / (2 * gain)) ** 2)
 
 
-def _told_of_luck(rows: int, majority_rows: int, holdout_share: float) -> str:
+def _describe_luck(rows: int, majority_rows: int, holdout_share: float) -> str:
     """Tell how likely luck alone kept a sound model out; nothing where there were rows enough."""
     rarer_share = (rows - majority_rows) / rows
     needed = rows_to_beat_majority(rarer_share)
@@ -175,170 +155,17 @@ def _told_of_luck(rows: int, majority_rows: int, holdout_share: float) -> str:
     )
 
 
-LOG_LOSS_VETO_P = 0.25
-"""With the veto on, a challenger must also have the lower log loss at a one-sided p below this."""
-
-
-@dataclass(frozen=True, slots=True)
-class GateOptions:
-    """Demands beyond the rule; none by default."""
-
-    log_loss_veto: bool = False
-    minimum_gain: float = 0.0
-    """At least so much better than the champion, in the measure's unit; of accuracy 0.01 is one point."""
-    approve: bool = False
-    """A challenger that won waits for a person's `models promote`."""
-    measure: Measure = Measure.ACCURACY
-    """The measure by which it must be better."""
-    subgroup_margin: float | None = None
-    """In no subgroup may it be worse than the champion by more than this, in the measure's unit; None asks none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The decision of the gate, and why."""
-
-    decision: Decision
-    reason: Reason
-    sentence: str
-    """The reason for people, with the figures in it."""
-    challenger: Scores | None
-    """On the test set; None where its outputs are not even numbers."""
-    champion: Scores | None
-    comparison: Comparison | None
-    """None where there is nothing to compare."""
-    majority_correct: int
-    """What always guessing the more frequent class gets right on the test set."""
-    measured: Measured | None
-    """By the measure that decides; None as `challenger`."""
-    whole_rows: int
-    whole_accuracy_difference: float | None
-    """Challenger minus champion on the whole holdout, window or not."""
-    consultations: int
-    seen_rows: int
-    """Holdout rows that the champion may have learned from: left out for both, where enough others are there."""
-    unscorable_rows: int
-    """Holdout rows that the champion can't score by today's rules: left out for both."""
-    worst_subgroup: WorstSubgroup | None = None
-    """Where the challenger does worst beside the champion; None where `subgroup_margin` is not asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Figures:
-    """The figures of both models on the test set; None as in Verdict."""
-
-    challenger: Scores | None
-    champion: Scores | None
-    comparison: Comparison | None
-    majority_correct: int
-    measured: Measured | None
-    worst_subgroup: WorstSubgroup | None
-
-
-def decide(contest: Contest, options: GateOptions) -> Verdict:
-    """Judge one contest. Ties keep the champion; a first champion must beat the best constant answer."""
-    # On the whole holdout, as for the champion: what is no number for one patient is nothing to rely on.
-    is_finite = bool(np.isfinite(contest.challenger).all())
-    contest = without_broken_champion(contest)
-    seen_rows, unscorable_rows = (
-        0 if usable is None else int((~usable).sum()) for usable in (contest.unseen, contest.scorable)
-    )
-    contest = on_the_same_rows(contest)
-    found = _figures(contest, is_finite, options)
-    decision, reason = _rule(contest, options, found)
-    whole = gains(Measure.ACCURACY, contest) if found.comparison else None
-    return Verdict(
-        decision=decision,
-        reason=reason,
-        sentence=_sentence(contest, decision, reason, found, seen_rows, unscorable_rows),
-        challenger=found.challenger,
-        champion=found.champion,
-        comparison=found.comparison,
-        majority_correct=found.majority_correct,
-        measured=found.measured,
-        whole_rows=len(contest.outcomes),
-        whole_accuracy_difference=None if whole is None else float(whole.mean()),
-        consultations=contest.consultations,
-        seen_rows=seen_rows,
-        unscorable_rows=unscorable_rows,
-        worst_subgroup=found.worst_subgroup,
-    )
-
-
-def _figures(contest: Contest, is_finite: bool, options: GateOptions) -> _Figures:
-    judged = only(contest, contest.in_window)
-    challenger = champion = comparison = by_measure = worst = None
-    if is_finite:
-        challenger = scores(judged.challenger, judged.outcomes, judged.challenger_threshold)
-        by_measure = measured(options.measure, contest)
-        gained = None if options.subgroup_margin is None else gains(options.measure, judged)
-        worst = None if gained is None else worst_subgroup(gained, judged.groupings)
-    if judged.champion is not None:
-        champion = scores(judged.champion, judged.outcomes, judged.champion_threshold)
-    if challenger is not None and judged.champion is not None:
-        comparison = compare(
-            correct(judged.challenger, judged.outcomes, judged.challenger_threshold),
-            correct(judged.champion, judged.outcomes, judged.champion_threshold),
-            log_losses(judged.challenger, judged.outcomes),
-            log_losses(judged.champion, judged.outcomes),
-        )
-    return _Figures(challenger, champion, comparison, majority_correct(judged.outcomes), by_measure, worst)
-
-
-def _rule(contest: Contest, options: GateOptions, found: _Figures) -> tuple[Decision, Reason]:
-    if found.challenger is None or found.measured is None:
-        return Decision.BLOCKED, Reason.NOT_FINITE
-    if not contest.parity_passed:
-        return Decision.BLOCKED, Reason.PARITY_FAILED
-    if contest.too_few_unseen:
-        return Decision.BLOCKED, Reason.TOO_FEW_UNSEEN
-    if found.majority_correct == found.challenger.rows:
-        return Decision.BLOCKED, Reason.SINGLE_CLASS
-    gain, gain_on_constant = found.measured.gain, found.measured.gain_on_constant
-    if gain_on_constant < -TIE or (gain is None and gain_on_constant <= TIE):
-        return Decision.NOT_BETTER, NOT_ABOVE[options.measure]
-    if gain is not None and gain <= TIE:
-        return Decision.NOT_BETTER, NOT_BETTER[options.measure]
-    return _kept_out(contest, options, found, gain) or _won(contest, options.measure)
-
-
-def _kept_out(
-    contest: Contest, options: GateOptions, found: _Figures, gain: float | None
-) -> tuple[Decision, Reason] | None:
-    """Look for an option, or a person, that keeps out a challenger that has won."""
-    comparison, worst = found.comparison, found.worst_subgroup
-    if gain is not None and gain < options.minimum_gain:
-        return Decision.NOT_BETTER, Reason.BELOW_MINIMUM_GAIN
-    asked = {
-        Reason.LOG_LOSS_VETO: comparison and options.log_loss_veto and not comparison.log_loss_p < LOG_LOSS_VETO_P,
-        Reason.SUBGROUP_WORSE: worst and worst.gain < -(options.subgroup_margin or 0.0) - TIE,
-        Reason.ROLLED_BACK_BEFORE: contest.rolled_back_before,
-        Reason.PINNED: contest.pinned,
-        Reason.AWAITS_APPROVAL: options.approve,
-    }
-    return next(((Decision.BLOCKED, reason) for reason, blocks in asked.items() if blocks), None)
-
-
-def _won(contest: Contest, measure: Measure) -> tuple[Decision, Reason]:
-    if contest.champion is not None:
-        return Decision.PROMOTED, BETTER[measure]
-    if contest.champion_unloadable:
-        return Decision.PROMOTED, Reason.CHAMPION_UNLOADABLE
-    return Decision.PROMOTED, Reason.FIRST_CHAMPION
-
-
-def _sentence(
-    contest: Contest, decision: Decision, reason: Reason, found: _Figures, seen_rows: int, unscorable_rows: int
-) -> str:
+def sentence_of(contest: "Contest", decision: "Decision", reason: Reason, found: "VerdictFigures") -> str:
+    """Tell a decision and its reason, with the figures that it rests on."""
     if found.measured is None:
         # Its outputs are no numbers, whatever the measure.
         return f"{decision}: {why(reason, Measure.ACCURACY)}"
     by_accuracy, worst = found.measured.measure is Measure.ACCURACY, found.worst_subgroup
     rows = contest.outcomes[contest.in_window]
     threshold = contest.challenger_threshold
-    figures = _told_of_accuracy(found) if by_accuracy else _told_of(found.measured, rows, threshold)
-    if found.champion:
-        figures += _left_out(seen_rows, unscorable_rows)
+    figures = _describe_accuracy(found) if by_accuracy else _describe(found.measured, rows, threshold)
+    if found.champion_scores:
+        figures += _left_out(found)
     if reason is Reason.LOG_LOSS_VETO and found.comparison is not None:
         lost, p = found.comparison.log_loss_difference, found.comparison.log_loss_p
         figures += f", log loss difference {lost:+.4f}, one-sided p {p:.2f}, below {LOG_LOSS_VETO_P} is asked"
@@ -348,21 +175,21 @@ def _sentence(
     sentence = f"{decision}: {why(reason, found.measured.measure)} ({figures})"
     # Without a champion rows wait until the next retraining, so it is told how likely that gives one.
     if reason is Reason.NOT_ABOVE_MAJORITY and contest.champion is None:
-        sentence += _told_of_luck(len(rows), found.majority_correct, contest.holdout_share)
+        sentence += _describe_luck(len(rows), found.majority_correct, contest.holdout_share)
     return sentence
 
 
-def _left_out(seen_rows: int, unscorable_rows: int) -> str:
-    found = [f"{seen_rows} that the champion may have learned from"] if seen_rows else []
-    found += [f"{unscorable_rows} that the champion can't score"] if unscorable_rows else []
-    return f", left out {' and '.join(found)}" if found else ""
+def _left_out(found: "VerdictFigures") -> str:
+    rows = [f"{found.seen_rows} that the champion may have learned from"] if found.seen_rows else []
+    rows += [f"{found.unscorable_rows} that the champion can't score"] if found.unscorable_rows else []
+    return f", left out {' and '.join(rows)}" if rows else ""
 
 
-def _told_of_accuracy(found: _Figures) -> str:
-    assert found.challenger is not None  # noqa: S101 (for the type checker: it was measured)
-    parts = [f"correct of {found.challenger.rows} holdout rows: challenger {found.challenger.correct}"]
-    if found.champion:
-        parts.append(f"champion {found.champion.correct}")
+def _describe_accuracy(found: "VerdictFigures") -> str:
+    assert found.challenger_scores is not None  # noqa: S101 (for the type checker: it was measured)
+    parts = [f"correct of {found.challenger_scores.rows} holdout rows: challenger {found.challenger_scores.correct}"]
+    if found.champion_scores:
+        parts.append(f"champion {found.champion_scores.correct}")
     parts.append(f"majority class {found.majority_correct}")
     if found.comparison:
         low, high = found.comparison.interval_low, found.comparison.interval_high
@@ -374,7 +201,7 @@ def _told_of_accuracy(found: _Figures) -> str:
     return ", ".join(parts)
 
 
-def _told_of(found: Measured, outcomes: Int8Array, threshold: float) -> str:
+def _describe(found: "Measured", outcomes: Int8Array, threshold: float) -> str:
     """The figures of another measure; `outcomes` (n,) are the test set's, `threshold` is the challenger's."""
     where = f"{len(outcomes)} holdout rows, {int((outcomes == 1).sum())} with outcome 1"
     figure, constant = "log loss", "constant prevalence"

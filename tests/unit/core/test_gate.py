@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pima.core.contest import Contest, Measure
-from pima.core.promotion import Decision, GateOptions, Reason, chance_to_beat_majority, decide, rows_to_beat_majority
+from pima.core.gate import Contest, Decision, GateOptions, decide
+from pima.core.metrics import Measure
+from pima.core.reasons import Reason, chance_to_beat_majority, rows_to_beat_majority
 
 OUTCOMES = np.array([0] * 6 + [1] * 4, dtype=np.int8)
 
@@ -93,8 +94,9 @@ def test_outputs_that_are_no_numbers_never_win(bad: float) -> None:
 
 def test_each_side_is_judged_by_its_own_threshold() -> None:
     verdict = decide(replace(_contest(9, 8), challenger=np.full(10, 0.4), challenger_threshold=0.3), GateOptions())
-    assert verdict.challenger is not None
-    assert verdict.challenger.correct == 4
+    figures = verdict.figures
+    assert figures.challenger_scores is not None
+    assert figures.challenger_scores.correct == 4
 
 
 @given(
@@ -148,12 +150,13 @@ def test_the_verdict_is_given_on_the_window_and_the_whole_is_told_beside_it() ->
     challenger, champion = _right(100, 3, 4, 5, 90), _right(100, 90, 91)
     recent = np.arange(100) >= 50
     verdict = decide(_many(challenger, champion, in_window=recent), GateOptions())
+    figures = verdict.figures
     assert (verdict.decision, verdict.reason) == (Decision.PROMOTED, Reason.MORE_CORRECT)
-    assert verdict.challenger is not None
-    assert (verdict.challenger.rows, verdict.whole_rows) == (50, 100)
-    assert verdict.comparison is not None
-    assert verdict.comparison.accuracy_difference == 1 / 50
-    assert verdict.whole_accuracy_difference == pytest.approx(-2 / 100)
+    assert figures.challenger_scores is not None
+    assert (figures.challenger_scores.rows, figures.whole_rows) == (50, 100)
+    assert figures.comparison is not None
+    assert figures.comparison.accuracy_difference == 1 / 50
+    assert figures.whole_accuracy_difference == pytest.approx(-2 / 100)
     assert decide(_many(challenger, champion), GateOptions()).reason is Reason.NOT_MORE_CORRECT
 
 
@@ -163,7 +166,7 @@ def test_outputs_that_are_no_numbers_outside_the_window_never_win_either() -> No
     contest.challenger[3] = np.nan
     verdict = decide(contest, GateOptions())
     assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.NOT_FINITE)
-    assert verdict.whole_accuracy_difference is None
+    assert verdict.figures.whole_accuracy_difference is None
 
 
 @pytest.mark.parametrize(
@@ -180,9 +183,10 @@ def test_the_log_loss_veto_keeps_out_who_is_right_more_often_but_less_sure() -> 
     hesitant = _many(_right(100), _right(100, 1), sureness=0.51)
     assert decide(hesitant, GateOptions()).decision is Decision.PROMOTED
     verdict = decide(hesitant, GateOptions(log_loss_veto=True))
+    figures = verdict.figures
     assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.LOG_LOSS_VETO)
-    assert verdict.comparison is not None
-    told = f"log loss difference {verdict.comparison.log_loss_difference:+.4f}, one-sided p 1.00, below 0.25 is asked)"
+    assert figures.comparison is not None
+    told = f"log loss difference {figures.comparison.log_loss_difference:+.4f}, one-sided p 1.00, below 0.25 is asked)"
     assert "gate.log_loss_veto" in verdict.sentence
     assert told in verdict.sentence
     sure = _many(_right(100), _right(100, 1), sureness=0.95)
@@ -202,11 +206,12 @@ def test_rows_that_the_champion_may_have_learned_from_count_for_neither() -> Non
     challenger, champion = _right(100, 3, 4, 5, 90), _right(100, 90, 91)
     unseen = np.arange(100) >= 50
     verdict = decide(_many(challenger, champion, in_window=unseen, unseen=unseen), GateOptions())
+    figures = verdict.figures
     assert (verdict.decision, verdict.reason) == (Decision.PROMOTED, Reason.MORE_CORRECT)
-    assert verdict.challenger is not None
-    assert verdict.champion is not None
-    assert verdict.challenger.rows == verdict.champion.rows == verdict.whole_rows == 50
-    assert (verdict.whole_accuracy_difference, verdict.seen_rows) == (1 / 50, 50)
+    assert figures.challenger_scores is not None
+    assert figures.champion_scores is not None
+    assert figures.challenger_scores.rows == figures.champion_scores.rows == figures.whole_rows == 50
+    assert (figures.whole_accuracy_difference, figures.seen_rows) == (1 / 50, 50)
     assert "left out 50 that the champion may have learned from" in verdict.sentence
     assert "left out" not in decide(_many(challenger, champion), GateOptions()).sentence
 
@@ -216,7 +221,7 @@ def test_rows_that_the_champion_cant_score_are_told_as_those_that_it_may_have_le
     right = _right(100), _right(100, 90)
     scorable, unseen = np.arange(100) >= 20, np.arange(100) % 10 > 0
     alone = decide(_many(*right, scorable=scorable), GateOptions(measure=measure))
-    assert (alone.seen_rows, alone.unscorable_rows) == (0, 20)
+    assert (alone.figures.seen_rows, alone.figures.unscorable_rows) == (0, 20)
     assert "left out 20 that the champion can't score)" in alone.sentence
     both = decide(_many(*right, scorable=scorable, unseen=unseen), GateOptions(measure=measure))
     told = "left out 10 that the champion may have learned from and 20 that the champion can't score)"
@@ -230,9 +235,15 @@ def test_where_too_few_rows_are_left_a_person_decides_with_the_challengers_figur
     unseen = np.arange(100) >= 98
     contest = _many(_right(100), _right(100, 98), unseen=unseen, too_few_unseen=True)
     verdict = decide(contest, GateOptions())
+    figures = verdict.figures
     assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.TOO_FEW_UNSEEN)
-    assert verdict.challenger is not None
-    assert (verdict.challenger.rows, verdict.champion, verdict.comparison, verdict.seen_rows) == (100, None, None, 98)
+    assert figures.challenger_scores is not None
+    assert (
+        figures.challenger_scores.rows,
+        figures.champion_scores,
+        figures.comparison,
+        figures.seen_rows,
+    ) == (100, None, None, 98)
     assert "models promote" in verdict.sentence
     # It can't be compared with a champion that answers with no numbers, so there is nothing to wait for.
     broken = replace(contest, champion=np.full(100, np.nan))
@@ -251,9 +262,10 @@ def test_a_champion_that_gives_no_numbers_is_replaced_like_one_that_cannot_be_lo
     champion = _with_correct(10)
     champion[2] = bad
     verdict = decide(replace(_contest(8, 8), champion=champion), GateOptions())
+    figures = verdict.figures
     assert (verdict.decision, verdict.reason) == (Decision.PROMOTED, Reason.CHAMPION_UNLOADABLE)
-    assert verdict.champion is None
-    assert verdict.comparison is None
+    assert figures.champion_scores is None
+    assert figures.comparison is None
 
 
 HALF_ILL = np.tile(np.array([1, 0], dtype=np.int8), 50)
