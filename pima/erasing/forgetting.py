@@ -18,7 +18,7 @@ from pima.core.wording import counted
 from pima.errors import FileNotMadeAnew, NobodyToForget, PersonHasMoreRows, PimaError, RowsGivenAway
 from pima.logs import get_logger
 from pima.process.leasing import take
-from pima.store import arrivals, erasing, lineage, registry, runs
+from pima.store import erasing, lineage, registry, runs
 from pima.store.database import database_of
 from pima.store.engine import translated_errors, without_time_limit, writing
 from pima.store.erasing import Found
@@ -72,7 +72,7 @@ def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
     """
     with writing(engine) as connection:
         without_time_limit(connection)
-        arrivals.only_one_load(connection)
+        database_of(connection).wait_for_other_loads(connection)
         names = (runs.RETRAINING, runs.RETAINING)
         fences = {name: take(connection, name, "forget", _LEASE_SECONDS) for name in names}
         result = _erase(connection, asked)

@@ -8,7 +8,7 @@ from pima.core.mapping import SourceMapping, SourceTally
 from pima.core.source import Source
 from pima.core.wording import counted
 from pima.errors import SourceKeysUnusable, SourceRefused, SourceUnusable
-from pima.store.arrivals import Comparison
+from pima.store.staged_source import Comparison
 
 _FEWEST_OF_A_PART = 100
 """Rows that a part must have to say something of a feature: of three changed rows two may lack it by chance."""

@@ -22,7 +22,7 @@ from pima.intake.raw_rows import BadLine
 from pima.logs import get_logger
 from pima.process.recorded_run import INLINED, as_json
 from pima.store import arrivals
-from pima.store.arrivals import Match, Staging, Taken
+from pima.store.arrivals import Match, StagedFile, Taken
 from pima.store.contested import Done, told_as_contested, until_free
 from pima.store.database import database_of
 from pima.store.engine import without_time_limit, writing
@@ -122,7 +122,7 @@ def load_files(
         files = [open_patient_file(file, declared, options.ignored, options.key_types) for file in opened]
         with writing(engine) as connection:
             without_time_limit(connection)
-            arrivals.only_one_load(connection)
+            database_of(connection).wait_for_other_loads(connection)
             # A pipe may have been read for hours since the settings were compared.
             require_still_declared(connection, declared.features)
             for file in files:
@@ -139,7 +139,7 @@ def _load_file(
     """Load one file: what its good lines became, and its bad lines."""
     _refuse_second_time(connection, file, options)
     columns = tuple(name for name in file.columns if name != "id")
-    staging = Staging(connection, columns, _MATCHES[file.called_by])
+    staging = StagedFile(connection, columns, _MATCHES[file.called_by])
     staging.make()
     bad, forgotten = _stage(connection, staging, file, progress)
     called_again = staging.give_keys_back() if file.called_by == "source_key" else 0
@@ -188,7 +188,7 @@ def _refuse_second_time(connection: Connection, file: PatientFile, options: Load
 
 
 def _stage(
-    connection: Connection, staging: Staging, file: PatientFile, progress: Progress
+    connection: Connection, staging: StagedFile, file: PatientFile, progress: Progress
 ) -> tuple[list[BadLine], list[BadLine]]:
     """Stage the good lines; the bad ones, and those of people who were forgotten."""
     known = everyone_forgotten(connection)
@@ -231,7 +231,7 @@ def _are_theirs(block: Block, column: str, known: Forgotten) -> BoolArray:
 
 
 def _persons_of_rows(
-    connection: Connection, staging: Staging, key_types: KeyTypes
+    connection: Connection, staging: StagedFile, key_types: KeyTypes
 ) -> tuple[list[BadLine], list[BadLine]]:
     """Read the persons beside an id by the type that its row's source has for them, since the file names no source; the
     bad lines, and those of people who turn out to have been forgotten."""
@@ -252,7 +252,7 @@ def _persons_of_rows(
     return bad, forgotten
 
 
-def _bad_among_staged(connection: Connection, staging: Staging, file: PatientFile) -> list[BadLine]:
+def _bad_among_staged(connection: Connection, staging: StagedFile, file: PatientFile) -> list[BadLine]:
     """What only the whole file and the database together can tell."""
     column = file.called_by
     if column is None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 
 from pima.core.mapping import SourceTally
 from pima.intake.extent import Called
-from pima.store.arrivals import Comparison, Taken
+from pima.store.arrivals import Taken
 from pima.store.runs import Status
+from pima.store.staged_source import Comparison
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,14 +23,15 @@ from pima.logs import get_logger, tell
 from pima.process.leasing import HeldLease, only_one
 from pima.process.recorded_run import OpenRun, as_json
 from pima.process.stopping import StopRequest
-from pima.store import arrivals, runs, source_query
-from pima.store.arrivals import Comparison, KeyRange, Staging
+from pima.store import runs, source_query
+from pima.store.arrivals import KeyRange
 from pima.store.contested import told_as_contested, until_free
 from pima.store.database import database_of
 from pima.store.engine import session, transaction, without_time_limit
 from pima.store.forgotten import everyone_forgotten
 from pima.store.registry import require_still_declared
 from pima.store.sources import pulled_names
+from pima.store.staged_source import Comparison, StagedSource, count_outcomes
 
 BLOCK_KEYS = 10_000
 """Taken in by one transaction, which holds their rows."""
@@ -125,10 +126,10 @@ def _pull(pull: Pull, opened: OpenSource) -> None:
 
 
 @contextmanager
-def _staging(pull: Pull, opened: OpenSource) -> Iterator[tuple[Connection, Staging]]:
+def _staging(pull: Pull, opened: OpenSource) -> Iterator[tuple[Connection, StagedSource]]:
     """A session of our database with an empty staging table, of which nothing is left in the end."""
     with session(pull.engine) as own:
-        staging = Staging(own, opened.columns, "source_key", opened.source.name)
+        staging = StagedSource(own, opened.columns, "source_key", opened.source.name)
         with transaction(own, writes=True):
             staging.make()
         try:
@@ -147,7 +148,7 @@ def _unlimited(own: Connection) -> Iterator[None]:
         yield
 
 
-def _stage(own: Connection, staging: Staging, opened: OpenSource, planned: Plan, tally: SourceTally) -> None:
+def _stage(own: Connection, staging: StagedSource, opened: OpenSource, planned: Plan, tally: SourceTally) -> None:
     """Stage what is to be compared of the source, each block in a transaction of its own: a source that answers slowly
     must not hold one open."""
     reader = SourceReader(opened.source, opened.mapping, planned.now, tally, planned.forgotten)
@@ -161,7 +162,7 @@ def _stage(own: Connection, staging: Staging, opened: OpenSource, planned: Plan,
 
 
 def _compared(
-    own: Connection, staging: Staging, opened: OpenSource, planned: Plan, tally: SourceTally
+    own: Connection, staging: StagedSource, opened: OpenSource, planned: Plan, tally: SourceTally
 ) -> tuple[Comparison, int | None]:
     """What differs; and, where only a part was read, how many outcomes we know of the whole source."""
     whole = isinstance(planned.extent, Whole)
@@ -171,8 +172,8 @@ def _compared(
     require_readable(opened.source, opened.mapping, tally, repeated, held)
     with _unlimited(own):
         features = opened.mapping.features
-        comparison = staging.compare(features, opened.mapping.has_outcome, whole, has_keys=not whole)
-        return comparison, None if whole else arrivals.count_outcomes(own, opened.source.name)
+        comparison = staging.compare(features, whole, opened.source.vanished == "delete")
+        return comparison, None if whole else count_outcomes(own, opened.source.name)
 
 
 def _held(opened: OpenSource, tally: SourceTally) -> str:
@@ -185,7 +186,7 @@ def _held(opened: OpenSource, tally: SourceTally) -> str:
     return f" (its values there: {', '.join(sorted(others))})" if others else ""
 
 
-def _require_no_other_name(own: Connection, staging: Staging, name: str, declared: Collection[str]) -> None:
+def _require_no_other_name(own: Connection, staging: StagedSource, name: str, declared: Collection[str]) -> None:
     """Raises SourceRefused where a source was given another name in the settings, under which each of its rows would
     come a second time: most of its keys are those of a source that the settings no longer declare."""
     with transaction(own, writes=False):
@@ -204,7 +205,7 @@ def _require_no_other_name(own: Connection, staging: Staging, name: str, declare
 def _take_all(
     pull: Pull,
     own: Connection,
-    staging: Staging,
+    staging: StagedSource,
     opened: OpenSource,
     planned: Plan,
     lease: HeldLease,
@@ -229,7 +230,7 @@ def _take_all(
 def _take(
     pull: Pull,
     own: Connection,
-    staging: Staging,
+    staging: StagedSource,
     opened: OpenSource,
     planned: Plan,
     within: KeyRange,
@@ -240,7 +241,7 @@ def _take(
     try:
         with transaction(own, writes=True):
             lease.require(own)
-            arrivals.only_one_load(own)
+            database_of(own).wait_for_other_loads(own)
             require_still_declared(own, opened.declared)
             known = everyone_forgotten(own)
             if known.marks != planned.forgotten.marks:
@@ -260,7 +261,7 @@ def _take(
 _SHOWN = 20
 
 
-def _require_kept_ids_free(own: Connection, staging: Staging, source: str, within: KeyRange) -> None:
+def _require_kept_ids_free(own: Connection, staging: StagedSource, source: str, within: KeyRange) -> None:
     with transaction(own, writes=False):
         taken = staging.ids_kept_and_taken(within)
     if taken:

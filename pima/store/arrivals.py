@@ -12,10 +12,7 @@ from typing import Any, Literal
 
 import pandas as pd
 from sqlalchemy import Connection, bindparam, func, insert, select, text
-from sqlalchemy.exc import IntegrityError
 
-from pima.core.features import Features
-from pima.core.identifiers import FORGOTTEN, Forgotten
 from pima.errors import SchemaDiffers
 from pima.store.columns import any_differs, assigned, column, listed
 from pima.store.contested import hold
@@ -28,7 +25,7 @@ VANISHED = "vanished"
 """The reason of a staged key of ours that its source no longer has."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _OTHERS = ("line", "id", "source", "source_key", "person_key", "outcome", "labelled_at", "reason", "field")
-_IS_SOUND, _IS_REJECTED = "s.reason IS NULL", f"s.reason IS NOT NULL AND s.reason <> '{VANISHED}'"
+IS_SOUND, IS_REJECTED = "s.reason IS NULL", f"s.reason IS NOT NULL AND s.reason <> '{VANISHED}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +51,6 @@ class Taken:
     deleted: int = 0
     outcomes: OutcomesChanged = OutcomesChanged()
     """Of a range of keys."""
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """What staged rows of a source differ by from ours."""
-
-    ours: int
-    """Rows that we have of what was compared."""
-    ours_in_all: int
-    """Rows that we have of the source."""
-    outcomes_known: int
-    """Of them those whose outcome we know."""
-    missing: Mapping[str, int]
-    """Of them those that lack a feature."""
-    new: int
-    changed: int
-    unchanged: int
-    vanished: int
-    outcomes: OutcomesChanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +132,151 @@ class Staging:
                 frame[name] = frame[name].where(frame["reason"] != "", None)
         self._database.append_frame(self._connection, self._table, frame)
 
-    # Rows of files.
+    def take(self, within: KeyRange | None = None, so_far: RowsSoFar | None = None) -> Taken:
+        """Bring rows in, and delete those that have vanished, of those that were there `so_far`.
+
+        A row that is as it should be already is not touched; one that was deleted and is there again by its key has its
+        old id. Raises RowsContested where somebody else holds one, SchemaDiffers where a clinic's trigger changes keys.
+        """
+        if within is not None:
+            self._database.join_by_index(self._connection)
+        rows = f"{self._table} s WHERE {IS_SOUND} AND {of_range(within)}"
+        total, outcomes = self._one(f"SELECT count(*), count(s.outcome) FROM {rows}", range_parameters(within))
+        is_known = self._may_be_in("patients", within)
+        known = self._count(f"SELECT count({self._our_id}) FROM {rows}", range_parameters(within)) if is_known else 0
+        changed = self._outcomes_changed(within) if known and within is not None else OutcomesChanged(outcomes)
+        if self._match != "id":
+            self._database.draw_ids_above_given(self._connection)
+        # First, while no row is held that somebody else may want: it meets those who insert the same keys.
+        inserted = self._insert(f"{rows} AND {self._our_id} IS NULL" if known else rows, within) if known < total else 0
+        if self._match == "id" and inserted:
+            self._database.draw_ids_above_given(self._connection)
+        updated = self._update(within) if inserted < total and self._columns else 0
+        deleted = self._delete(within, so_far) if within is not None and so_far is not None else 0
+        return Taken(inserted, updated, total - inserted - updated, deleted, changed)
+
+    def _may_be_in(self, table: str, within: KeyRange | None) -> bool:
+        """Whether a table has keys of the source in a range: it takes less than to look up each, and none are at a
+        first pull."""
+        if within is None:
+            return self._match != "nothing"
+        keys = f"SELECT 1 FROM {table} s WHERE source = :source AND {of_range(within)}"
+        return bool(self._one(f"SELECT EXISTS ({keys})", range_parameters(within))[0])
+
+    def _outcomes_changed(self, within: KeyRange) -> OutcomesChanged:
+        if "outcome" not in self._columns:
+            return OutcomesChanged()
+        found = self._found(within)
+        return OutcomesChanged(
+            *self._one(
+                f"SELECT {OUTCOMES} FROM {found} s LEFT JOIN patients p ON p.id = s.patient_id",
+                range_parameters(within),
+            )
+        )
+
+    @property
+    def _our_id(self) -> str:
+        """The id of ours that a staged row is. As a value it is looked up for each row, and never made a join: by
+        statistics from before a source's first pull, which say that it has no rows, all would be compared with all."""
+        return f"(SELECT p.id FROM patients p WHERE {self._same})"
+
+    def _found(self, within: KeyRange | None, which: str = IS_SOUND) -> str:
+        """Staged rows, each with the id of ours."""
+        looked_up = (
+            f"SELECT s.*, {self._our_id} AS patient_id FROM {self._table} s WHERE {which} AND {of_range(within)}"
+        )
+        return f"(WITH found AS MATERIALIZED ({looked_up}) SELECT * FROM found)"
+
+    def _insert(self, rows: str, within: KeyRange | None) -> int:
+        names = self._new_columns
+        staged = listed((name for name in names if name != "labelled_at"), "s")
+        listed_ = listed(name for name in names if name != "labelled_at")
+        if self._has_moment:
+            listed_, staged = f"{listed_}, labelled_at", f"{staged}, {self._moment}"
+        old_id = "(SELECT k.patient_id FROM row_keys k WHERE k.source = s.source AND k.source_key = s.source_key)"
+        next_id = self._database.next_id
+        is_old = self._match == "source_key" and self._may_be_in("row_keys", within)
+        new_id = "s.id" if self._match == "id" else f"coalesce({old_id}, {next_id})" if is_old else next_id
+        # Numbered in the file's order, or in that of the keys.
+        order = "s.line" if within is None else "s.source_key"
+        with self._database.waiting_a_moment(self._connection):
+            inserted = self._execute(
+                f"""
+                INSERT INTO patients (id, {listed_}) SELECT {new_id}, {staged}
+                FROM {rows} ORDER BY {order}""",
+                range_parameters(within),
+            )
+        if within is not None:
+            there = f"SELECT count({self._our_id}) FROM {self._table} s WHERE {IS_SOUND} AND {of_range(within)}"
+            if self._count(there, range_parameters(within)) < inserted:
+                # The next pull would take the rows for new ones, whose keys then are somebody's already.
+                what = "gives rows of a source another key than they come with, by which pulls know them again"
+                raise SchemaDiffers(what=f"a trigger on patients {what}")
+        return inserted
+
+    def _update(self, within: KeyRange | None) -> int:
+        differ_here = f"{self._found(within)} s JOIN patients p ON p.id = s.patient_id WHERE {self._differs('p')}"
+        hold(self._connection, differ_here, "NO KEY UPDATE", range_parameters(within))
+        assigned_ = assigned(self._columns, "s")
+        if self._has_moment:
+            # Where the source does not say when, a known outcome keeps its time, and the triggers stamp another one.
+            known = "CASE WHEN patients.outcome = s.outcome THEN patients.labelled_at END"
+            assigned_ += f", labelled_at = coalesce({self._moment}, {known})"
+        update = f"""
+            UPDATE patients SET {assigned_} FROM {self._found(within)} s
+            WHERE patients.id = s.patient_id AND ({self._differs("patients")})"""
+        # Rows that would not change are left alone, so that their `updated_at` stays true.
+        updated = self._execute(update, range_parameters(within))
+        if self._has_moment and updated:
+            # Another outcome that came with the time of the one before has the time of the write by now.
+            self._execute(update, range_parameters(within))
+        return updated
+
+    def _differs(self, ours: str) -> str:
+        differs = any_differs(self._columns, ours, self._database.differs, "s") or "false"
+        if self._has_moment:
+            at = self._database.labelled_at_milliseconds.replace("labelled_at", f"{ours}.labelled_at")
+            differs += f" OR coalesce({at} <> s.labelled_at, s.labelled_at IS NOT NULL)"
+        return differs
+
+    @property
+    def _moment(self) -> str:
+        return self._database.moment_of_milliseconds.format("s.labelled_at")
+
+    def _delete(self, within: KeyRange, so_far: RowsSoFar) -> int:
+        which = f"s.reason = '{VANISHED}'"
+        if not self._count(
+            f"SELECT count(*) FROM {self._table} s WHERE {which} AND {of_range(within)}", range_parameters(within)
+        ):
+            return 0
+        found = self._found(within, which)
+        hold(self._connection, f"{found} s JOIN patients p ON p.id = s.patient_id", "UPDATE", range_parameters(within))
+        # A row that somebody has brought into the source and here since the source was read has not vanished.
+        came_since = f"""
+            SELECT 1 FROM row_keys k
+            WHERE k.patient_id = patients.id AND NOT ({self._database.came_before_writer})"""
+        return self._execute(
+            f"""
+            DELETE FROM patients
+            WHERE id IN (SELECT patient_id FROM {found} s) AND version <= :version AND NOT EXISTS ({came_since})""",
+            {**range_parameters(within), "version": so_far.version, "writer": so_far.writer},
+        )
+
+    def _execute(self, statement: str, parameters: Mapping[str, Any] = _NOTHING) -> int:
+        return self._connection.execute(text(statement), {"source": self._source, **parameters}).rowcount
+
+    def _one(self, statement: str, parameters: Mapping[str, Any] = _NOTHING) -> tuple[Any, ...]:
+        return tuple(self._connection.execute(text(statement), {"source": self._source, **parameters}).one())
+
+    def _count(self, statement: str, parameters: Mapping[str, Any] = _NOTHING) -> int:
+        return int(self._one(statement, parameters)[0])
+
+    def _numbers(self, statement: str, parameters: Mapping[str, Any] = _NOTHING) -> list[int]:
+        return list(self._connection.execute(text(statement), dict(parameters)).scalars())
+
+
+class StagedFile(Staging):
+    """The rows of a file, by line."""
 
     def lines_repeated(self) -> list[int]:
         """Lines whose id, or source and key, stand on an earlier line of the file already."""
@@ -203,278 +325,21 @@ class Staging:
         """From now on the known patients of the file are there until the transaction ends. Raises RowsContested."""
         hold(self._connection, f"{self._table} s JOIN patients p ON {self._same}", "KEY SHARE")
 
-    # Rows of a source.
 
-    def repeated_keys(self) -> int:
-        """How many rows have a key that another one has, too; where none has, the keys have an index from now on."""
-        try:
-            with self._connection.begin_nested():
-                self._database.index_staged(self._connection, self._table)
-        except IntegrityError:
-            return self._count(f"SELECT count(*) - count(DISTINCT source_key) FROM {self._table}")
-        return 0
-
-    def append_keys(self, keys: Sequence[str]) -> None:
-        """Add keys that the source has, of which only what has changed is staged."""
-        key = Key().compile(self._connection.dialect)
-        self._execute(f"CREATE TEMPORARY TABLE IF NOT EXISTS pima_staged_keys (source_key {key})")
-        self._database.append_frame(self._connection, self._keys, pd.DataFrame({"source_key": keys}, dtype=object))
-
-    def compare(self, features: Features, has_outcome: bool, whole: bool, has_keys: bool) -> Comparison:
-        """Compare all that is staged with our rows of the source, and leave out what is the same. Which of ours have
-        vanished is found where `whole` of the source is staged, or all of its keys are."""
-        of_source = "patients p WHERE p.source = :source AND p.source_key IS NOT NULL"
-        rows = of_source if whole else f"{self._table} s JOIN patients p ON {self._same}"
-        lacking = "".join(f", count(*) - count({_known(feature)})" for feature in features)
-        ours, known, *missing = self._one(f"SELECT count(*), count(p.outcome){lacking} FROM {rows}")
-        in_all = ours if whole else self._count(f"SELECT count(*) FROM {of_source}")
-        vanished = self._stage_vanished(self._keys if has_keys else self._table) if whole or has_keys else 0
-        # What was rejected before stays until that is taken off it.
-        unchanged = self._execute(f"""
-            DELETE FROM {self._table} AS s WHERE {_IS_SOUND}
-            AND EXISTS (SELECT 1 FROM patients p WHERE {self._same} AND NOT ({self._differs("p")}))
-            AND s.source_key NOT IN (SELECT r.source_key FROM source_rejections r WHERE r.source = :source)""")
-        new, same, changed, *outcomes = self._one(f"""
-            SELECT count(*) FILTER (WHERE p.id IS NULL),
-                count(*) FILTER (WHERE p.id IS NOT NULL AND NOT ({self._differs("p")})),
-                count(*) FILTER (WHERE p.id IS NOT NULL AND ({self._differs("p")})), {_OUTCOMES}
-            FROM {self._table} s LEFT JOIN patients p ON {self._same} WHERE {_IS_SOUND}""")
-        found = OutcomesChanged(*outcomes) if has_outcome else OutcomesChanged()
-        lacks = dict(zip([feature.name for feature in features], missing, strict=True))
-        return Comparison(ours, in_all, known, lacks, new, changed, unchanged + same, vanished, found)
-
-    def _stage_vanished(self, keys: str) -> int:
-        return self._execute(f"""
-            INSERT INTO {self._table} (source_key, reason)
-            SELECT p.source_key, '{VANISHED}' FROM patients p
-            WHERE p.source = :source AND p.source_key IS NOT NULL
-                AND NOT EXISTS (SELECT 1 FROM {keys} s WHERE s.source_key = p.source_key)""")
-
-    def keys_of(self, source: str) -> tuple[int, int]:
-        """How many of the staged rows have a key of that source's rows, and how many there are."""
-        known = self._count(
-            f"""SELECT count(*) FROM {self._table} s WHERE {_IS_SOUND}
-            AND EXISTS (SELECT 1 FROM patients p WHERE p.source = :former AND p.source_key = s.source_key)""",
-            {"former": source},
-        )
-        return known, self._count(f"SELECT count(*) FROM {self._table} s WHERE {_IS_SOUND}")
-
-    def write_rejections(self, whole: bool) -> None:
-        """Put down what was rejected, and take off what is sound by now. Who was forgotten is put down nowhere."""
-        put_down = f"{_IS_REJECTED} AND s.reason <> '{FORGOTTEN}'"
-        # NOT IN is a hash whatever the planner knows of a table. Of a part, what is not staged is as it was.
-        staged = f"r.source_key NOT IN (SELECT s.source_key FROM {self._table} s WHERE {{}})"
-        gone = staged.format(put_down) if whole else f"NOT ({staged.format(f'({put_down}) IS NOT TRUE')})"
-        self._execute(f"DELETE FROM source_rejections AS r WHERE r.source = :source AND {gone}")
-        self._execute(f"""
-            INSERT INTO source_rejections (source, source_key, reason, field)
-            SELECT :source, s.source_key, s.reason, s.field FROM {self._table} s
-            WHERE {put_down}
-            ON CONFLICT (source, source_key) DO UPDATE
-            SET reason = EXCLUDED.reason, field = EXCLUDED.field, since = EXCLUDED.since
-            WHERE (source_rejections.reason, source_rejections.field) <> (EXCLUDED.reason, EXCLUDED.field)""")
-
-    def next_range(self, after: str, rows: int) -> KeyRange | None:
-        """The next so many keys behind `after` that are to be taken in; None where nothing is left."""
-        (last,) = self._one(
-            f"""
-            SELECT max(source_key) FROM (
-                SELECT source_key FROM {self._table} s WHERE source_key > :after AND NOT ({_IS_REJECTED})
-                ORDER BY source_key LIMIT :rows) AS next""",
-            {"after": after, "rows": rows},
-        )
-        return None if last is None else KeyRange(after, last)
-
-    def leave_out_forgotten(self, within: KeyRange, known: Forgotten) -> None:
-        """Leave out who was forgotten since the rows were staged."""
-        found = self._connection.execute(
-            text(f"SELECT source_key, person_key FROM {self._table} s WHERE {_of(within)}"), _parameters(within)
-        ).all()
-        keys, persons = [row[0] for row in found], [row[1] for row in found]
-        theirs = known.among(self._source, keys, persons)
-        gone = [{"key": key} for key, is_theirs in zip(keys, theirs, strict=True) if is_theirs]
-        if gone:
-            self._connection.execute(text(f"DELETE FROM {self._table} WHERE source_key = :key"), gone)
-
-    def ids_kept_and_taken(self, within: KeyRange | None = None) -> list[int]:
-        """Ids that keys of staged rows had and that are other rows' by now."""
-        differs = any_differs(("source", "source_key"), "p", self._database.differs, "k")
-        return self._numbers(
-            f"""SELECT p.id FROM {self._table} s JOIN row_keys k ON k.source = s.source AND k.source_key = s.source_key
-            JOIN patients p ON p.id = k.patient_id
-            WHERE {_of(within)} AND ({differs}) ORDER BY p.id""",
-            _parameters(within),
-        )
-
-    # Both.
-
-    def take(self, within: KeyRange | None = None, so_far: RowsSoFar | None = None) -> Taken:
-        """Bring rows in, and delete those that have vanished, of those that were there `so_far`.
-
-        A row that is as it should be already is not touched; one that was deleted and is there again by its key has its
-        old id. Raises RowsContested where somebody else holds one, SchemaDiffers where a clinic's trigger changes keys.
-        """
-        if within is not None:
-            self._database.join_by_index(self._connection)
-        rows = f"{self._table} s WHERE {_IS_SOUND} AND {_of(within)}"
-        total, outcomes = self._one(f"SELECT count(*), count(s.outcome) FROM {rows}", _parameters(within))
-        is_known = self._may_be_in("patients", within)
-        known = self._count(f"SELECT count({self._our_id}) FROM {rows}", _parameters(within)) if is_known else 0
-        changed = self._outcomes_changed(within) if known and within is not None else OutcomesChanged(outcomes)
-        if self._match != "id":
-            draw_ids_above_given(self._connection)
-        # First, while no row is held that somebody else may want: it meets those who insert the same keys.
-        inserted = self._insert(f"{rows} AND {self._our_id} IS NULL" if known else rows, within) if known < total else 0
-        if self._match == "id" and inserted:
-            draw_ids_above_given(self._connection)
-        updated = self._update(within) if inserted < total and self._columns else 0
-        deleted = self._delete(within, so_far) if within is not None and so_far is not None else 0
-        return Taken(inserted, updated, total - inserted - updated, deleted, changed)
-
-    def _may_be_in(self, table: str, within: KeyRange | None) -> bool:
-        """Whether a table has keys of the source in a range: it takes less than to look up each, and none are at a
-        first pull."""
-        if within is None:
-            return self._match != "nothing"
-        keys = f"SELECT 1 FROM {table} s WHERE source = :source AND {_of(within)}"
-        return bool(self._one(f"SELECT EXISTS ({keys})", _parameters(within))[0])
-
-    def _outcomes_changed(self, within: KeyRange) -> OutcomesChanged:
-        if "outcome" not in self._columns:
-            return OutcomesChanged()
-        found = self._found(within)
-        return OutcomesChanged(
-            *self._one(
-                f"SELECT {_OUTCOMES} FROM {found} s LEFT JOIN patients p ON p.id = s.patient_id", _parameters(within)
-            )
-        )
-
-    @property
-    def _our_id(self) -> str:
-        """The id of ours that a staged row is. As a value it is looked up for each row, and never made a join: by
-        statistics from before a source's first pull, which say that it has no rows, all would be compared with all."""
-        return f"(SELECT p.id FROM patients p WHERE {self._same})"
-
-    def _found(self, within: KeyRange | None, which: str = _IS_SOUND) -> str:
-        """Staged rows, each with the id of ours."""
-        looked_up = f"SELECT s.*, {self._our_id} AS patient_id FROM {self._table} s WHERE {which} AND {_of(within)}"
-        return f"(WITH found AS MATERIALIZED ({looked_up}) SELECT * FROM found)"
-
-    def _insert(self, rows: str, within: KeyRange | None) -> int:
-        names = self._new_columns
-        staged = listed((name for name in names if name != "labelled_at"), "s")
-        listed_ = listed(name for name in names if name != "labelled_at")
-        if self._has_moment:
-            listed_, staged = f"{listed_}, labelled_at", f"{staged}, {self._moment}"
-        old_id = "(SELECT k.patient_id FROM row_keys k WHERE k.source = s.source AND k.source_key = s.source_key)"
-        next_id = self._database.next_id
-        is_old = self._match == "source_key" and self._may_be_in("row_keys", within)
-        new_id = "s.id" if self._match == "id" else f"coalesce({old_id}, {next_id})" if is_old else next_id
-        # Numbered in the file's order, or in that of the keys.
-        order = "s.line" if within is None else "s.source_key"
-        with self._database.waiting_a_moment(self._connection):
-            inserted = self._execute(
-                f"""
-                INSERT INTO patients (id, {listed_}) SELECT {new_id}, {staged}
-                FROM {rows} ORDER BY {order}""",
-                _parameters(within),
-            )
-        if within is not None:
-            there = f"SELECT count({self._our_id}) FROM {self._table} s WHERE {_IS_SOUND} AND {_of(within)}"
-            if self._count(there, _parameters(within)) < inserted:
-                # The next pull would take the rows for new ones, whose keys then are somebody's already.
-                what = "gives rows of a source another key than they come with, by which pulls know them again"
-                raise SchemaDiffers(what=f"a trigger on patients {what}")
-        return inserted
-
-    def _update(self, within: KeyRange | None) -> int:
-        differ_here = f"{self._found(within)} s JOIN patients p ON p.id = s.patient_id WHERE {self._differs('p')}"
-        hold(self._connection, differ_here, "NO KEY UPDATE", _parameters(within))
-        assigned_ = assigned(self._columns, "s")
-        if self._has_moment:
-            # Where the source does not say when, a known outcome keeps its time, and the triggers stamp another one.
-            known = "CASE WHEN patients.outcome = s.outcome THEN patients.labelled_at END"
-            assigned_ += f", labelled_at = coalesce({self._moment}, {known})"
-        update = f"""
-            UPDATE patients SET {assigned_} FROM {self._found(within)} s
-            WHERE patients.id = s.patient_id AND ({self._differs("patients")})"""
-        # Rows that would not change are left alone, so that their `updated_at` stays true.
-        updated = self._execute(update, _parameters(within))
-        if self._has_moment and updated:
-            # Another outcome that came with the time of the one before has the time of the write by now.
-            self._execute(update, _parameters(within))
-        return updated
-
-    def _differs(self, ours: str) -> str:
-        differs = any_differs(self._columns, ours, self._database.differs, "s") or "false"
-        if self._has_moment:
-            at = self._database.labelled_at_milliseconds.replace("labelled_at", f"{ours}.labelled_at")
-            differs += f" OR coalesce({at} <> s.labelled_at, s.labelled_at IS NOT NULL)"
-        return differs
-
-    @property
-    def _moment(self) -> str:
-        return self._database.moment_of_milliseconds.format("s.labelled_at")
-
-    def _delete(self, within: KeyRange, so_far: RowsSoFar) -> int:
-        which = f"s.reason = '{VANISHED}'"
-        if not self._count(
-            f"SELECT count(*) FROM {self._table} s WHERE {which} AND {_of(within)}", _parameters(within)
-        ):
-            return 0
-        found = self._found(within, which)
-        hold(self._connection, f"{found} s JOIN patients p ON p.id = s.patient_id", "UPDATE", _parameters(within))
-        # A row that somebody has brought into the source and here since the source was read has not vanished.
-        came_since = f"""
-            SELECT 1 FROM row_keys k
-            WHERE k.patient_id = patients.id AND NOT ({self._database.came_before_writer})"""
-        return self._execute(
-            f"""
-            DELETE FROM patients
-            WHERE id IN (SELECT patient_id FROM {found} s) AND version <= :version AND NOT EXISTS ({came_since})""",
-            {**_parameters(within), "version": so_far.version, "writer": so_far.writer},
-        )
-
-    def _execute(self, statement: str, parameters: Mapping[str, Any] = _NOTHING) -> int:
-        return self._connection.execute(text(statement), {"source": self._source, **parameters}).rowcount
-
-    def _one(self, statement: str, parameters: Mapping[str, Any] = _NOTHING) -> tuple[Any, ...]:
-        return tuple(self._connection.execute(text(statement), {"source": self._source, **parameters}).one())
-
-    def _count(self, statement: str, parameters: Mapping[str, Any] = _NOTHING) -> int:
-        return int(self._one(statement, parameters)[0])
-
-    def _numbers(self, statement: str, parameters: Mapping[str, Any] = _NOTHING) -> list[int]:
-        return list(self._connection.execute(text(statement), dict(parameters)).scalars())
-
-
-_OUTCOMES = """count(*) FILTER (WHERE p.id IS NULL AND s.outcome IS NOT NULL),
+OUTCOMES = """count(*) FILTER (WHERE p.id IS NULL AND s.outcome IS NOT NULL),
     count(*) FILTER (WHERE p.id IS NOT NULL AND p.outcome IS NULL AND s.outcome IS NOT NULL),
     count(*) FILTER (WHERE p.outcome <> s.outcome),
     count(*) FILTER (WHERE p.outcome IS NOT NULL AND s.outcome IS NULL)"""
 
 
-def _known(feature: Any) -> str:
-    name = column(feature.name, "p")
-    return f"nullif({name}, 0)" if feature.zero_is_missing else name
-
-
-def _of(within: KeyRange | None) -> str:
+def of_range(within: KeyRange | None) -> str:
+    """The condition that a staged row is in a range of keys; all are, where there is none."""
     return "TRUE" if within is None else "s.source_key > :after AND s.source_key <= :last"
 
 
-def _parameters(within: KeyRange | None) -> dict[str, Any]:
+def range_parameters(within: KeyRange | None) -> dict[str, Any]:
+    """What that condition asks for."""
     return {} if within is None else {"after": within.after, "last": within.last}
-
-
-def only_one_load(connection: Connection) -> None:
-    """Wait for another load to end: each must see what the other brought."""
-    database_of(connection).wait_for_other_loads(connection)
-
-
-def draw_ids_above_given(connection: Connection) -> None:
-    """From now on: an id that a row has, or had by its key, is no other row's."""
-    database_of(connection).draw_ids_above_given(connection)
 
 
 def earlier_load(connection: Connection, sha256: str) -> datetime | None:
@@ -486,9 +351,3 @@ def earlier_load(connection: Connection, sha256: str) -> datetime | None:
 def record_load(connection: Connection, sha256: str, file_name: str, rows: int) -> None:
     """Remember a file."""
     connection.execute(insert(loads).values(sha256=sha256, file_name=file_name, rows=rows))
-
-
-def count_outcomes(connection: Connection, source: str) -> int:
-    """How many rows of a source there are whose outcome is known."""
-    statement = text("SELECT count(outcome) FROM patients WHERE source = :source AND source_key IS NOT NULL")
-    return int(connection.execute(statement, {"source": source}).scalar_one())

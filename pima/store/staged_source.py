@@ -1,0 +1,162 @@
+"""The rows of a source, staged: compared with ours, judged as a whole, and taken in by ranges of their keys."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
+
+from pima.core.features import Feature, Features
+from pima.core.identifiers import FORGOTTEN, Forgotten
+from pima.store.arrivals import (
+    IS_REJECTED,
+    IS_SOUND,
+    OUTCOMES,
+    VANISHED,
+    KeyRange,
+    OutcomesChanged,
+    Staging,
+    of_range,
+    range_parameters,
+)
+from pima.store.columns import any_differs, column
+from pima.store.database import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What staged rows of a source differ by from ours."""
+
+    ours: int
+    """Rows that we have of what was compared."""
+    ours_in_all: int
+    """Rows that we have of the source."""
+    outcomes_known: int
+    """Of them those whose outcome we know."""
+    missing: Mapping[str, int]
+    """Of them those that lack a feature."""
+    new: int
+    changed: int
+    unchanged: int
+    vanished: int
+    outcomes: OutcomesChanged
+
+
+class StagedSource(Staging):
+    """The rows of a source, by key."""
+
+    def repeated_keys(self) -> int:
+        """How many rows have a key that another one has, too; where none has, the keys have an index from now on."""
+        try:
+            with self._connection.begin_nested():
+                self._database.index_staged(self._connection, self._table)
+        except IntegrityError:
+            return self._count(f"SELECT count(*) - count(DISTINCT source_key) FROM {self._table}")
+        return 0
+
+    def append_keys(self, keys: Sequence[str]) -> None:
+        """Add keys that the source has, of which only what has changed is staged."""
+        key = Key().compile(self._connection.dialect)
+        self._execute(f"CREATE TEMPORARY TABLE IF NOT EXISTS pima_staged_keys (source_key {key})")
+        self._database.append_frame(self._connection, self._keys, pd.DataFrame({"source_key": keys}, dtype=object))
+
+    def compare(self, features: Features, whole: bool, deletes: bool) -> Comparison:
+        """Compare all that is staged with our rows of the source, and leave out what is the same. Which of ours have
+        vanished is told by all keys of the source: those of the `whole`, or else those that were staged apart."""
+        of_source = "patients p WHERE p.source = :source AND p.source_key IS NOT NULL"
+        rows = of_source if whole else f"{self._table} s JOIN patients p ON {self._same}"
+        lacking = "".join(f", count(*) - count({_known(feature)})" for feature in features)
+        ours, known, *missing = self._one(f"SELECT count(*), count(p.outcome){lacking} FROM {rows}")
+        in_all = ours if whole else self._count(f"SELECT count(*) FROM {of_source}")
+        vanished = self._vanished(self._table if whole else self._keys, deletes)
+        # What was rejected before stays until that is taken off it.
+        unchanged = self._execute(f"""
+            DELETE FROM {self._table} AS s WHERE {IS_SOUND}
+            AND EXISTS (SELECT 1 FROM patients p WHERE {self._same} AND NOT ({self._differs("p")}))
+            AND s.source_key NOT IN (SELECT r.source_key FROM source_rejections r WHERE r.source = :source)""")
+        new, same, changed, *outcomes = self._one(f"""
+            SELECT count(*) FILTER (WHERE p.id IS NULL),
+                count(*) FILTER (WHERE p.id IS NOT NULL AND NOT ({self._differs("p")})),
+                count(*) FILTER (WHERE p.id IS NOT NULL AND ({self._differs("p")})), {OUTCOMES}
+            FROM {self._table} s LEFT JOIN patients p ON {self._same} WHERE {IS_SOUND}""")
+        found = OutcomesChanged(*outcomes) if "outcome" in self._columns else OutcomesChanged()
+        lacks = dict(zip([feature.name for feature in features], missing, strict=True))
+        return Comparison(ours, in_all, known, lacks, new, changed, unchanged + same, vanished, found)
+
+    def _vanished(self, keys: str, deletes: bool) -> int:
+        vanished = f"""
+            FROM patients p WHERE p.source = :source AND p.source_key IS NOT NULL
+                AND NOT EXISTS (SELECT 1 FROM {keys} s WHERE s.source_key = p.source_key)"""
+        if not deletes:
+            return self._count(f"SELECT count(*) {vanished}")
+        staged = f"INSERT INTO {self._table} (source_key, reason) SELECT p.source_key, '{VANISHED}' {vanished}"
+        return self._execute(staged)
+
+    def keys_of(self, source: str) -> tuple[int, int]:
+        """How many of the staged rows have a key of that source's rows, and how many there are."""
+        known = self._count(
+            f"""SELECT count(*) FROM {self._table} s WHERE {IS_SOUND}
+            AND EXISTS (SELECT 1 FROM patients p WHERE p.source = :former AND p.source_key = s.source_key)""",
+            {"former": source},
+        )
+        return known, self._count(f"SELECT count(*) FROM {self._table} s WHERE {IS_SOUND}")
+
+    def write_rejections(self, whole: bool) -> None:
+        """Put down what was rejected, and take off what is sound by now. Who was forgotten is put down nowhere."""
+        put_down = f"{IS_REJECTED} AND s.reason <> '{FORGOTTEN}'"
+        # NOT IN is a hash whatever the planner knows of a table. Of a part, what is not staged is as it was.
+        staged = f"r.source_key NOT IN (SELECT s.source_key FROM {self._table} s WHERE {{}})"
+        gone = staged.format(put_down) if whole else f"NOT ({staged.format(f'({put_down}) IS NOT TRUE')})"
+        self._execute(f"DELETE FROM source_rejections AS r WHERE r.source = :source AND {gone}")
+        self._execute(f"""
+            INSERT INTO source_rejections (source, source_key, reason, field)
+            SELECT :source, s.source_key, s.reason, s.field FROM {self._table} s
+            WHERE {put_down}
+            ON CONFLICT (source, source_key) DO UPDATE
+            SET reason = EXCLUDED.reason, field = EXCLUDED.field, since = EXCLUDED.since
+            WHERE (source_rejections.reason, source_rejections.field) <> (EXCLUDED.reason, EXCLUDED.field)""")
+
+    def next_range(self, after: str, rows: int) -> KeyRange | None:
+        """The next so many keys behind `after` that are to be taken in; None where nothing is left."""
+        (last,) = self._one(
+            f"""
+            SELECT max(source_key) FROM (
+                SELECT source_key FROM {self._table} s WHERE source_key > :after AND NOT ({IS_REJECTED})
+                ORDER BY source_key LIMIT :rows) AS next""",
+            {"after": after, "rows": rows},
+        )
+        return None if last is None else KeyRange(after, last)
+
+    def leave_out_forgotten(self, within: KeyRange, known: Forgotten) -> None:
+        """Leave out who was forgotten since the rows were staged."""
+        found = self._connection.execute(
+            text(f"SELECT source_key, person_key FROM {self._table} s WHERE {of_range(within)}"),
+            range_parameters(within),
+        ).all()
+        keys, persons = [row[0] for row in found], [row[1] for row in found]
+        theirs = known.among(self._source, keys, persons)
+        gone = [{"key": key} for key, is_theirs in zip(keys, theirs, strict=True) if is_theirs]
+        if gone:
+            self._connection.execute(text(f"DELETE FROM {self._table} WHERE source_key = :key"), gone)
+
+    def ids_kept_and_taken(self, within: KeyRange) -> list[int]:
+        """Ids that keys of staged rows had and that are other rows' by now."""
+        differs = any_differs(("source", "source_key"), "p", self._database.differs, "k")
+        return self._numbers(
+            f"""SELECT p.id FROM {self._table} s JOIN row_keys k ON k.source = s.source AND k.source_key = s.source_key
+            JOIN patients p ON p.id = k.patient_id
+            WHERE {of_range(within)} AND ({differs}) ORDER BY p.id""",
+            range_parameters(within),
+        )
+
+
+def _known(feature: Feature) -> str:
+    name = column(feature.name, "p")
+    return f"nullif({name}, 0)" if feature.zero_is_missing else name
+
+
+def count_outcomes(connection: Connection, source: str) -> int:
+    """How many rows of a source there are whose outcome is known."""
+    statement = text("SELECT count(outcome) FROM patients WHERE source = :source AND source_key IS NOT NULL")
+    return int(connection.execute(statement, {"source": source}).scalar_one())
