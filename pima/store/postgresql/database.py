@@ -4,11 +4,15 @@ Each transaction says for itself what it depends on, whatever database and role 
 """
 
 from collections.abc import Generator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, date, datetime
 from ipaddress import ip_address
 from itertools import pairwise, zip_longest
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+from psycopg.abc import AdaptContext, Buffer
+from psycopg.adapt import Loader
+from psycopg.pq import Format
 from sqlalchemy import Connection, DateTime, Engine, Insert, Table, create_engine, event, text
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.engine import URL
@@ -19,7 +23,6 @@ from pima.errors import WrongConfiguration
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import EXPECTED_OPTIONS, redacted
 from pima.store.postgresql import errors, loading, schema
-from pima.store.postgresql.values import take_all_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,6 +100,61 @@ def _is_here(host: str) -> bool:
         return name == "localhost" or ip_address(name.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+# What a source's server knows and the driver does not: types of its own, and times beyond all years of Python, of
+# which one is no reason to read none of the others.
+_UNKNOWN = 0
+"""In the place of a type's number."""
+TOO_EARLY = "-infinity"
+"""Stands for what is before all times of Python; a text, since it is none of them."""
+_END = datetime.max.replace(tzinfo=UTC)
+_TOO_LATE = {"date": _END.date(), "timestamp": _END.replace(tzinfo=None), "timestamptz": _END}
+"""By type: stands for what is after all of them."""
+
+
+def take_all_values(connection: psycopg.Connection[Any]) -> None:
+    """Let this connection read times of all years, and enumerations and the like as their texts."""
+    connection.adapters.register_loader(_UNKNOWN, OfAnotherType)
+    for name, too_late in _TOO_LATE.items():
+        for written in (Format.TEXT, Format.BINARY):
+            usual = psycopg.adapters.get_loader(psycopg.adapters.types[name].oid, written)
+            connection.adapters.register_loader(name, _loader(usual, too_late, written))
+
+
+class OfAnotherType(Loader):
+    """Binary, a type that is a text to its server is one: an enumeration, or citext. Others stay bytes."""
+
+    format = Format.BINARY
+
+    def load(self, data: Buffer) -> str | bytes:
+        """A text, where it is one."""
+        found = bytes(data)
+        try:
+            return found if b"\0" in found else found.decode()
+        except UnicodeDecodeError:
+            return found
+
+
+def _loader(usual: Any, too_late: date, written: Format) -> type[Loader]:
+    class AllTimes(Loader):
+        format = written
+
+        def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
+            super().__init__(oid, context)
+            self._load = usual(oid, context).load
+
+        def load(self, data: Buffer) -> Any:
+            try:
+                return self._load(data)
+            except psycopg.DataError:
+                return TOO_EARLY if _is_early(bytes(data)) else too_late
+
+    def _is_early(data: bytes) -> bool:
+        # Binary it is a number of microseconds or days from the year 2000 on.
+        return data[0] > 127 if written is Format.BINARY else data.startswith(b"-") or data.endswith(b"BC")
+
+    return AllTimes
 
 
 # A server that has vanished without a word (a machine switched off, a firewall that forgot) is given up after a minute.
@@ -305,12 +363,12 @@ class PostgreSQL:
     def read_columns(
         self, connection: Connection, statement: str, parameters: Sequence[Any], rows: int, exact: int = 0
     ) -> Generator[list["pd.Series"]]:
-        from pima.store.postgresql.reading import read_columns
+        from pima.store.postgresql.frames import read_columns
 
         return read_columns(connection, statement, parameters, rows, exact)
 
     def append_frame(self, connection: Connection, table: str, frame: "pd.DataFrame") -> None:
-        from pima.store.postgresql.copying import append_frame
+        from pima.store.postgresql.frames import append_frame
 
         append_frame(connection, table, frame)
 

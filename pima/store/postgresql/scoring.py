@@ -1,7 +1,9 @@
 """Scoring on PostgreSQL: claiming a batch in two statements, whatever other scorers and a clinic's own transactions
 hold, and writing predictions by COPY, or by arrays in one statement where some are not new."""
 
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 import numpy as np
 from psycopg.errors import UniqueViolation
@@ -11,7 +13,6 @@ from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, DOUBLE_PRECISION
 from pima.core.validation import Measurements
 from pima.errors import DatabaseBusy
 from pima.store.columns import column, listed
-from pima.store.postgresql.copying import copy_in
 from pima.store.predictions import INSERT_PREDICTIONS, INSERT_REJECTIONS, Predictions, Rejections
 from pima.store.queue import Batch
 
@@ -139,3 +140,32 @@ def write_rejections(connection: Connection, rejections: Rejections, run_id: int
         "run_id": run_id,
     }
     connection.execute(_INSERT_REJECTIONS, values)
+
+
+COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+COPY_END = b"\xff\xff"
+
+
+def copy_in(connection: Connection, table: str, columns: Mapping[str, Any]) -> None:
+    """Append rows: numpy arrays (n,) by column, or numpy scalars for what is the same in all of them.
+
+    Types must be exactly the columns': int32, int64 or float64 for integer, bigint or double precision. No NULLs.
+    """
+    with connection.connection.cursor().copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT binary)") as copy:
+        copy.write(COPY_HEAD)
+        copy.write(_rows(columns))
+        copy.write(COPY_END)
+
+
+def _rows(columns: Mapping[str, Any]) -> bytes:
+    """The tuples as the protocol has them: a count of fields, then each field's length in bytes and its bytes."""
+    arrays = {name: np.asarray(values) for name, values in columns.items()}
+    fields = [("fields", ">i2")]
+    for name, array in arrays.items():
+        fields += [(f"length of {name}", ">i4"), (name, array.dtype.newbyteorder(">").str)]
+    rows = np.empty(max(array.size for array in arrays.values() if array.ndim), dtype=fields)
+    rows["fields"] = len(arrays)
+    for name, array in arrays.items():
+        rows[f"length of {name}"] = array.itemsize
+        rows[name] = array
+    return rows.tobytes()

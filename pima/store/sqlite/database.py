@@ -235,12 +235,12 @@ class SQLite:
     def read_columns(
         self, connection: Connection, statement: str, parameters: Sequence[Any], rows: int, exact: int = 0
     ) -> Generator[list["pd.Series"]]:
-        from pima.store.sqlite.reading import read_columns
+        from pima.store.sqlite.frames import read_columns
 
         return read_columns(connection, statement, parameters, rows, exact)
 
     def append_frame(self, connection: Connection, table: str, frame: "pd.DataFrame") -> None:
-        from pima.store.sqlite.reading import append_frame
+        from pima.store.sqlite.frames import append_frame
 
         append_frame(connection, table, frame)
 

@@ -1,4 +1,4 @@
-"""Rows of PostgreSQL as columns: numbers a column at a time, and whatever else as the driver reads it.
+"""Rows of PostgreSQL as columns of DataFrames, read and appended by their binary forms.
 
 Each row comes as one value, in its binary form: an object a number would cost more than all that is done with it.
 """
@@ -16,7 +16,9 @@ from psycopg.types.string import ByteaBinaryLoader
 from sqlalchemy import Connection
 
 from pima.core.arrays import BoolArray, Float64Array, Int64Array
+from pima.store.columns import column
 from pima.store.postgresql.database import cursor, stream
+from pima.store.postgresql.scoring import COPY_END, COPY_HEAD
 
 _COUNT_BYTES, _TYPE_BYTES, _LENGTH_BYTES = 4, 4, 4
 """A row is a count of fields, and then of each field its type, its length, below 0 where it is NULL, and its bytes."""
@@ -130,3 +132,58 @@ _POWERS_OF_TEN = np.array([float(f"1e{n}") for n in range(23)])
 """Those that a float holds exactly."""
 _TEXTS = {postgres.types[name].oid for name in ("text", "varchar", "bpchar")}
 _NAMES = {postgres.types[name].oid: name for name in _KINDS}
+
+
+def append_frame(connection: Connection, table: str, frame: pd.DataFrame) -> None:
+    """Append a DataFrame's rows: float64 of which NaN is NULL, Int64, and texts of which None is NULL."""
+    names = ", ".join(map(column, frame.columns))
+    with connection.connection.cursor().copy(f"COPY {table} ({names}) FROM STDIN (FORMAT binary)") as copy:
+        copy.write(COPY_HEAD)
+        copy.write(_of_several_lengths([frame[name] for name in frame.columns]))
+        copy.write(COPY_END)
+
+
+def _of_several_lengths(columns: Sequence[pd.Series]) -> bytes:
+    """The tuples of rows, of which each has its own length."""
+    fields = [_Field(each) for each in columns]
+    sizes = 2 + np.sum([4 + np.maximum(field.lengths, 0) for field in fields], axis=0)
+    begin = np.cumsum(sizes) - sizes
+    rows = np.empty(int(sizes.sum()), np.uint8)
+    _put(rows, begin, np.full(len(begin), len(columns), ">i2"))
+    begin += 2
+    for field in fields:
+        _put(rows, begin, field.lengths.astype(">i4"))
+        begin += 4
+        field.put(rows, begin)
+        begin += np.maximum(field.lengths, 0)
+    return rows.tobytes()
+
+
+class _Field:
+    """A column as the protocol has it."""
+
+    def __init__(self, values: pd.Series) -> None:
+        if not pd.api.types.is_numeric_dtype(values):
+            texts = values.astype(object).where(values.notna(), None).tolist()
+            self._content: Any = "".join([text for text in texts if text is not None]).encode()
+            self.lengths: Int64Array = np.array(
+                [-1 if text is None else len(text) if text.isascii() else len(text.encode()) for text in texts]
+            )
+            return
+        kind = ">f8" if values.dtype == np.float64 else ">i8"
+        is_null = values.isna().to_numpy()
+        self._content = values[~is_null].to_numpy(np.dtype(kind).newbyteorder("=")).astype(kind)
+        self.lengths = np.where(is_null, -1, 8)
+
+    def put(self, rows: Any, begin: Int64Array) -> None:
+        """The bytes of all rows at these places."""
+        if not isinstance(self._content, bytes):
+            _put(rows, begin[self.lengths > 0], self._content)
+            return
+        content, lengths = np.frombuffer(self._content, np.uint8), np.maximum(self.lengths, 0)
+        rows[np.repeat(begin - np.cumsum(lengths) + lengths, lengths) + np.arange(len(content))] = content
+
+
+def _put(rows: Any, begin: Int64Array, numbers: Any) -> None:
+    """Numbers of one width at these places."""
+    rows[begin[:, np.newaxis] + np.arange(numbers.itemsize)] = numbers.view(np.uint8).reshape(-1, numbers.itemsize)
