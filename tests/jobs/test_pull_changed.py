@@ -294,7 +294,7 @@ def test_people_read_that_only_a_part_was_read(sqlite: Database, clinic: Clinic)
     telling(clinic)
     assert "clinic: 30 rows read, 30 inserted" in clinic.pull(sqlite).stdout
     assert "row read (of what has changed), 0 inserted" in clinic.pull(sqlite).stdout.replace("rows", "row")
-    clinic.execute("DELETE FROM visits WHERE visit_id = (SELECT min(visit_id) FROM visits)")
+    clinic.execute("DELETE FROM visits WHERE visit_id = (SELECT visit_id FROM visits ORDER BY 1 LIMIT 1)")
     assert "1 vanished, 0 deleted" in clinic.pull(sqlite).stdout
 
 
