@@ -46,7 +46,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 MAY_HOLD_MEASUREMENTS = {"patients", "scoring_queue"}
 MAY_HOLD_PROBABILITIES = {"predictions"}
-MAY_HOLD_KEYS = {"row_keys"}
+MAY_HOLD_KEYS = {"row_keys", "source_rejections"}
 
 
 @dataclass
