@@ -215,16 +215,12 @@ def _take_all(
     with transaction(own, writes=True):
         lease.require(own)
         staging.write_rejections(isinstance(planned.extent, Whole))
-    after = ""
-    while True:
-        with transaction(own, writes=False):
-            within = staging.next_range(after, BLOCK_KEYS)
-        if within is None:
-            return result
+    with transaction(own, writes=False):
+        ranges = staging.ranges(BLOCK_KEYS)
+    for within in ranges:
         pull.stop.check()
-        take = partial(_take, pull, own, staging, opened, planned, within, lease, result)
-        result = until_free(take, pull.pause)
-        after = within.last
+        result = until_free(partial(_take, pull, own, staging, opened, planned, within, lease, result), pull.pause)
+    return result
 
 
 def _take(

@@ -123,7 +123,7 @@ class SourceReader:
     def _keys(self, connection: Connection, extent: Extent) -> Generator[list[str]]:
         if isinstance(extent, Whole):
             return
-        statement = source_query.select(connection.dialect, self.source, self.source.keys)
+        statement = source_query.select(connection.dialect, self.source, self.source.keys, ordered=False)
         with closing(
             source_query.columns_of_blocks(connection, statement, BLOCK_ROWS, len(self.source.keys))
         ) as blocks:

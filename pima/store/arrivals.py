@@ -59,6 +59,12 @@ class KeyRange:
 
     after: str
     last: str
+    rows: int
+    """To be as they are in the source."""
+    outcomes: int
+    """Of them those that have one."""
+    vanished: int
+    """To be deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +147,10 @@ class Staging:
         if within is not None:
             self._database.join_by_index(self._connection)
         rows = f"{self._table} s WHERE {IS_SOUND} AND {of_range(within)}"
-        total, outcomes = self._one(f"SELECT count(*), count(s.outcome) FROM {rows}", range_parameters(within))
+        if within is None:
+            total, outcomes = self._one(f"SELECT count(*), count(s.outcome) FROM {rows}")
+        else:
+            total, outcomes = within.rows, within.outcomes
         is_known = self._may_be_in("patients", within)
         known = self._count(f"SELECT count({self._our_id}) FROM {rows}", range_parameters(within)) if is_known else 0
         changed = self._outcomes_changed(within) if known and within is not None else OutcomesChanged(outcomes)
@@ -207,8 +216,10 @@ class Staging:
                 range_parameters(within),
             )
         if within is not None:
-            there = f"SELECT count({self._our_id}) FROM {self._table} s WHERE {IS_SOUND} AND {of_range(within)}"
-            if self._count(there, range_parameters(within)) < inserted:
+            # Looked up one by one at first, which takes as long as half of the inserting; then told by their number.
+            each = f"SELECT count({self._our_id}) FROM {self._table} s WHERE {IS_SOUND} AND {of_range(within)}"
+            number = f"SELECT count(*) FROM patients s WHERE source = :source AND {of_range(within)}"
+            if self._count(number if within.after else each, range_parameters(within)) < inserted:
                 # The next pull would take the rows for new ones, whose keys then are somebody's already.
                 what = "gives rows of a source another key than they come with, by which pulls know them again"
                 raise SchemaDiffers(what=f"a trigger on patients {what}")
@@ -245,9 +256,7 @@ class Staging:
 
     def _delete(self, within: KeyRange, so_far: RowsSoFar) -> int:
         which = f"s.reason = '{VANISHED}'"
-        if not self._count(
-            f"SELECT count(*) FROM {self._table} s WHERE {which} AND {of_range(within)}", range_parameters(within)
-        ):
+        if not within.vanished:
             return 0
         found = self._found(within, which)
         hold(self._connection, f"{found} s JOIN patients p ON p.id = s.patient_id", "UPDATE", range_parameters(within))

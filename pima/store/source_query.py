@@ -15,6 +15,12 @@ from pima.errors import SourceUnusable
 from pima.store.source_engine import known_database, reading_source
 
 _ALIAS = "pima_source"
+_BY_KEY = {
+    "postgresql": 'CAST({} AS TEXT) COLLATE "C"',
+    "sqlite": "CAST({} AS TEXT) COLLATE BINARY",
+}
+"""By dialect, a column by the bytes of its text."""
+
 _BEFORE_ALL_TIMES = {"postgresql": "-infinity", "mysql": "0000-00-00", "mariadb": "0000-00-00"}
 """By dialect, what a column of times may hold that is none."""
 
@@ -25,10 +31,18 @@ def columns_of(source: Source, features: Sequence[str]) -> tuple[str, ...]:
     return (*source.keys, *source.persons, *outcome, *(source.mapped_columns[name].column for name in features))
 
 
-def select(dialect: Dialect, source: Source, columns: Sequence[str], condition: str = "", told: str = "") -> str:
+def select(
+    dialect: Dialect, source: Source, columns: Sequence[str], condition: str = "", told: str = "", ordered: bool = True
+) -> str:
     """A SELECT of the columns, of all rows or of those that a condition is true of. Behind them stands 1 where `told`
-    is true of the row, else 0."""
-    return _select(dialect, source, columns, told) + (f" WHERE {condition}" if condition else "")
+    is true of the row, else 0.
+
+    Rows come in the order of their keys where that is the order of our text. Nothing relies on it: what is next to one
+    another by key is so in the staging table, too, and a range of keys is read in a tenth of the time.
+    """
+    ordered = ordered and len(source.keys) == 1 and dialect.name in _BY_KEY
+    order = f" ORDER BY {_BY_KEY[dialect.name].format(_column(dialect, source.keys[0]))}" if ordered else ""
+    return _select(dialect, source, columns, told) + (f" WHERE {condition}" if condition else "") + order
 
 
 def is_changed_since(dialect: Dialect, source: Source, bound: date | str) -> str:
@@ -186,7 +200,8 @@ def _select(dialect: Dialect, source: Source, columns: Sequence[str], told: str 
     listed = [_column(dialect, column) for column in columns]
     if dialect.name == "postgresql" and source.key_types == ("uuid",) and columns[0] == source.keys[0]:
         # The server writes a UUID faster than Python makes an object of it; what is none is none as a text too.
-        listed[0] = f"CAST({listed[0]} AS TEXT)"
+        # By the words of the order the text is made, and sorted with the row, only once.
+        listed[0] = _BY_KEY[dialect.name].format(listed[0])
     if told:
         listed.append(f"CASE WHEN {told} THEN 1 ELSE 0 END")
     return f"SELECT {', '.join(listed)} FROM {_rows(dialect, source)}"

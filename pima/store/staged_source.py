@@ -117,16 +117,19 @@ class StagedSource(Staging):
             SET reason = EXCLUDED.reason, field = EXCLUDED.field, since = EXCLUDED.since
             WHERE (source_rejections.reason, source_rejections.field) <> (EXCLUDED.reason, EXCLUDED.field)""")
 
-    def next_range(self, after: str, rows: int) -> KeyRange | None:
-        """The next so many keys behind `after` that are to be taken in; None where nothing is left."""
-        (last,) = self._one(
-            f"""
-            SELECT max(source_key) FROM (
-                SELECT source_key FROM {self._table} s WHERE source_key > :after AND NOT ({IS_REJECTED})
-                ORDER BY source_key LIMIT :rows) AS next""",
-            {"after": after, "rows": rows},
-        )
-        return None if last is None else KeyRange(after, last)
+    def ranges(self, rows: int) -> list[KeyRange]:
+        """What is to be taken in, so many rows at a time, in the order of the keys."""
+        found = self._connection.execute(
+            text(f"""
+                SELECT max(source_key) AS last, count(*) FILTER (WHERE {IS_SOUND}) AS sound,
+                    count(outcome) FILTER (WHERE {IS_SOUND}) AS outcomes, count(reason) AS vanished
+                FROM (SELECT source_key, outcome, reason, row_number() OVER (ORDER BY source_key) - 1 AS n
+                      FROM {self._table} s WHERE NOT ({IS_REJECTED})) AS s
+                GROUP BY n / :rows ORDER BY n / :rows"""),
+            {"rows": rows},
+        ).all()
+        afters = ["", *(row.last for row in found)]
+        return [KeyRange(after, *row) for after, row in zip(afters, found, strict=False)]
 
     def leave_out_forgotten(self, within: KeyRange, known: Forgotten) -> None:
         """Leave out who was forgotten since the rows were staged."""

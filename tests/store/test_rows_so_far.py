@@ -21,7 +21,7 @@ def _deleted(database: Database, so_far: RowsSoFar, *keys: str) -> int:
         staging = Staging(connection, FEATURE_NAMES, "source_key", "clinic")
         staging.make()
         staging.append(vanished, "source_key")
-        return staging.take(KeyRange("", max(keys)), so_far).deleted
+        return staging.take(KeyRange("", max(keys), 0, 0, len(keys)), so_far).deleted
 
 
 def _insert(key: str) -> str:
