@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-BLOCK_ROWS = 50_000
+BLOCK_ROWS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
