@@ -7,7 +7,8 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import partial, reduce
+from operator import add
 
 from sqlalchemy import Connection, Engine
 
@@ -155,6 +156,7 @@ def _stage(own: Connection, staging: StagedSource, opened: OpenSource, planned: 
     with reader.reading(opened.engine, planned.extent) as (blocks, keys):
         for block in blocks:
             with _unlimited(own):
+                staging.require_session()
                 staging.append(block[[*opened.columns, "reason", "field"]], "source_key")
         for some in keys:
             with _unlimited(own):
@@ -171,9 +173,16 @@ def _compared(
     held = _held(opened, tally) if tally.without_key else ""
     require_readable(opened.source, opened.mapping, tally, repeated, held)
     with _unlimited(own):
-        features = opened.mapping.features
-        comparison = staging.compare(features, whole, opened.source.vanished == "delete")
-        return comparison, None if whole else count_outcomes(own, opened.source.name)
+        staging.require_session()
+        ranges = staging.ranges_to_compare(whole, BLOCK_KEYS)
+    compared = []
+    for within in ranges:
+        with _unlimited(own):
+            deletes = opened.source.vanished == "delete"
+            compared.append(staging.compare(within, opened.mapping.features, whole, deletes))
+    with _unlimited(own):
+        outcomes_in_all = None if whole else count_outcomes(own, opened.source.name)
+    return reduce(add, compared), outcomes_in_all
 
 
 def _held(opened: OpenSource, tally: SourceTally) -> str:
@@ -213,9 +222,12 @@ def _take_all(
 ) -> PulledSource:
     """Take in what differs, by ranges of keys."""
     with transaction(own, writes=True):
+        without_time_limit(own)
+        staging.require_session()
         lease.require(own)
+        _leave_out_forgotten(own, staging, planned, None)
         staging.write_rejections(isinstance(planned.extent, Whole))
-    with transaction(own, writes=False):
+    with _unlimited(own):
         ranges = staging.ranges(BLOCK_KEYS)
     for within in ranges:
         pull.stop.check()
@@ -239,11 +251,11 @@ def _take(
             lease.require(own)
             database_of(own).wait_for_other_loads(own)
             require_still_declared(own, opened.declared)
-            known = everyone_forgotten(own)
-            if known.marks != planned.forgotten.marks:
-                staging.leave_out_forgotten(within, known)
+            staging.require_session()
+            _leave_out_forgotten(own, staging, planned, within)
             with told_as_contested(own):
                 taken = staging.take(within, planned.so_far if opened.source.vanished == "delete" else None)
+            staging.take_off_rejections(within)
             result = with_taken(result, taken)
             counts = as_json(PullResult(tuple((pull.results | {result.source: result}).values())))
             runs.record_progress(own, pull.run.id, counts, None)
@@ -252,6 +264,12 @@ def _take(
         raise
     pull.report(result)
     return result
+
+
+def _leave_out_forgotten(own: Connection, staging: StagedSource, planned: Plan, within: KeyRange | None) -> None:
+    known = everyone_forgotten(own)
+    if known.marks != planned.forgotten.marks:
+        staging.leave_out_forgotten(within, known)
 
 
 _SHOWN = 20

@@ -13,10 +13,11 @@ from typing import Any, Literal
 import pandas as pd
 from sqlalchemy import Connection, bindparam, func, insert, select, text
 
-from pima.errors import SchemaDiffers
+from pima.errors import DatabaseUnusable, SchemaDiffers
 from pima.store.columns import any_differs, assigned, column, listed
 from pima.store.contested import hold
 from pima.store.database import Id, Key, Real, database_of
+from pima.store.engine import redacted
 from pima.store.tables import loads
 
 Match = Literal["id", "source_key", "nothing"]
@@ -100,8 +101,9 @@ class Staging:
         """The columns are those of `patients` that are brought, besides `id`; of a source all rows have its name."""
         self._connection, self._database = connection, database_of(connection)
         # By its schema, so that no other table of this name, wherever it is found first, is filled or dropped.
-        self._table = f"{self._database.temporary_schema}.pima_staging"
-        self._keys = f"{self._database.temporary_schema}.pima_staged_keys"
+        self._table = f"{self._database.temporary_schema}.pima_staging{'_' if source else ''}{source}"
+        self._keys = f"{self._table}_keys"
+        self._session: object = None
         self._source, self._match = source, match
         # A key by which rows are known is never changed.
         named = {"source", "source_key"} if match == "source_key" else set()
@@ -115,13 +117,23 @@ class Staging:
     def make(self) -> None:
         """Make it, empty; it is gone with the session, or when `drop` is called."""
         number, real, key = (kind.compile(self._connection.dialect) for kind in (Id(), Real(), Key()))
-        kinds = dict.fromkeys(("line", "id", "outcome", "labelled_at"), number)
+        kinds = dict.fromkeys(("line", "id", "known", "outcome", "labelled_at"), number)
         named = f"{key} DEFAULT '{self._source}'" if self._source else key
         kinds |= {"source": named, "source_key": key, "person_key": key, "reason": "TEXT", "field": "TEXT"}
         kinds |= {column(name): real for name in self._features}
         self.drop()
         # No constraints: what breaks them is found by the queries below, with its line number.
         self._execute(f"CREATE TEMPORARY TABLE {self._table} ({', '.join(f'{n} {kind}' for n, kind in kinds.items())})")
+        self._execute(f"CREATE TEMPORARY TABLE {self._keys} (source_key {key})")
+        self._session = self._database.session_id(self._connection)
+
+    def require_session(self) -> None:
+        """Raises DatabaseUnusable where this transaction is another session's, which has no such table: a pool that
+        hands each transaction to whatever session is free, as PgBouncer does with pool_mode = transaction."""
+        if self._database.session_id(self._connection) != self._session:
+            what = "two transactions of a pull came to two sessions of the server"
+            expected = "one session for as long as it works: the server's own port, or a pool by session"
+            raise DatabaseUnusable(what=what, expected=expected, url=redacted(self._connection.engine.url))
 
     def drop(self) -> None:
         """Leave nothing of it: behind a pool of connections others use this session."""
@@ -151,18 +163,25 @@ class Staging:
             total, outcomes = self._one(f"SELECT count(*), count(s.outcome) FROM {rows}")
         else:
             total, outcomes = within.rows, within.outcomes
-        is_known = self._may_be_in("patients", within)
-        known = self._count(f"SELECT count({self._our_id}) FROM {rows}", range_parameters(within)) if is_known else 0
+        known = self._mark_known(within) if self._may_be_in("patients", within) else 0
         changed = self._outcomes_changed(within) if known and within is not None else OutcomesChanged(outcomes)
         if self._match != "id":
             self._database.draw_ids_above_given(self._connection)
         # First, while no row is held that somebody else may want: it meets those who insert the same keys.
-        inserted = self._insert(f"{rows} AND {self._our_id} IS NULL" if known else rows, within) if known < total else 0
+        inserted = self._insert(within) if known < total else 0
         if self._match == "id" and inserted:
             self._database.draw_ids_above_given(self._connection)
-        updated = self._update(within) if inserted < total and self._columns else 0
+        updated = self._update(within) if known and self._columns else 0
         deleted = self._delete(within, so_far) if within is not None and so_far is not None else 0
         return Taken(inserted, updated, total - inserted - updated, deleted, changed)
+
+    def _mark_known(self, within: KeyRange | None, which: str = IS_SOUND) -> int:
+        """Note of staged rows which of ours they are: a clinic's trigger may round what is inserted beside them."""
+        return self._execute(
+            f"UPDATE {self._table} AS s SET known = p.id FROM patients p WHERE {which} AND {self._same} AND "
+            f"{of_range(within)}",
+            range_parameters(within),
+        )
 
     def _may_be_in(self, table: str, within: KeyRange | None) -> bool:
         """Whether a table has keys of the source in a range: it takes less than to look up each, and none are at a
@@ -175,13 +194,9 @@ class Staging:
     def _outcomes_changed(self, within: KeyRange) -> OutcomesChanged:
         if "outcome" not in self._columns:
             return OutcomesChanged()
-        found = self._found(within)
-        return OutcomesChanged(
-            *self._one(
-                f"SELECT {OUTCOMES} FROM {found} s LEFT JOIN patients p ON p.id = s.patient_id",
-                range_parameters(within),
-            )
-        )
+        compared = f"{self._table} s LEFT JOIN patients p ON p.id = s.known"
+        statement = f"SELECT {OUTCOMES} FROM {compared} WHERE {IS_SOUND} AND {of_range(within)}"
+        return OutcomesChanged(*self._one(statement, range_parameters(within)))
 
     @property
     def _our_id(self) -> str:
@@ -189,14 +204,7 @@ class Staging:
         statistics from before a source's first pull, which say that it has no rows, all would be compared with all."""
         return f"(SELECT p.id FROM patients p WHERE {self._same})"
 
-    def _found(self, within: KeyRange | None, which: str = IS_SOUND) -> str:
-        """Staged rows, each with the id of ours."""
-        looked_up = (
-            f"SELECT s.*, {self._our_id} AS patient_id FROM {self._table} s WHERE {which} AND {of_range(within)}"
-        )
-        return f"(WITH found AS MATERIALIZED ({looked_up}) SELECT * FROM found)"
-
-    def _insert(self, rows: str, within: KeyRange | None) -> int:
+    def _insert(self, within: KeyRange | None) -> int:
         names = self._new_columns
         staged = listed((name for name in names if name != "labelled_at"), "s")
         listed_ = listed(name for name in names if name != "labelled_at")
@@ -212,7 +220,7 @@ class Staging:
             inserted = self._execute(
                 f"""
                 INSERT INTO patients (id, {listed_}) SELECT {new_id}, {staged}
-                FROM {rows} ORDER BY {order}""",
+                FROM {self._table} s WHERE {IS_SOUND} AND known IS NULL AND {of_range(within)} ORDER BY {order}""",
                 range_parameters(within),
             )
         if within is not None:
@@ -226,7 +234,8 @@ class Staging:
         return inserted
 
     def _update(self, within: KeyRange | None) -> int:
-        differ_here = f"{self._found(within)} s JOIN patients p ON p.id = s.patient_id WHERE {self._differs('p')}"
+        these = f"{IS_SOUND} AND {of_range(within)}"
+        differ_here = f"{self._table} s JOIN patients p ON p.id = s.known WHERE {these} AND ({self._differs('p')})"
         hold(self._connection, differ_here, "NO KEY UPDATE", range_parameters(within))
         assigned_ = assigned(self._columns, "s")
         if self._has_moment:
@@ -234,8 +243,8 @@ class Staging:
             known = "CASE WHEN patients.outcome = s.outcome THEN patients.labelled_at END"
             assigned_ += f", labelled_at = coalesce({self._moment}, {known})"
         update = f"""
-            UPDATE patients SET {assigned_} FROM {self._found(within)} s
-            WHERE patients.id = s.patient_id AND ({self._differs("patients")})"""
+            UPDATE patients SET {assigned_} FROM {self._table} s
+            WHERE patients.id = s.known AND {these} AND ({self._differs("patients")})"""
         # Rows that would not change are left alone, so that their `updated_at` stays true.
         updated = self._execute(update, range_parameters(within))
         if self._has_moment and updated:
@@ -255,11 +264,12 @@ class Staging:
         return self._database.moment_of_milliseconds.format("s.labelled_at")
 
     def _delete(self, within: KeyRange, so_far: RowsSoFar) -> int:
-        which = f"s.reason = '{VANISHED}'"
         if not within.vanished:
             return 0
-        found = self._found(within, which)
-        hold(self._connection, f"{found} s JOIN patients p ON p.id = s.patient_id", "UPDATE", range_parameters(within))
+        which = f"s.reason = '{VANISHED}'"
+        self._mark_known(within, which)
+        found = f"{self._table} s JOIN patients p ON p.id = s.known WHERE {which} AND {of_range(within)}"
+        hold(self._connection, found, "UPDATE", range_parameters(within))
         # A row that somebody has brought into the source and here since the source was read has not vanished.
         came_since = f"""
             SELECT 1 FROM row_keys k
@@ -267,7 +277,7 @@ class Staging:
         return self._execute(
             f"""
             DELETE FROM patients
-            WHERE id IN (SELECT patient_id FROM {found} s) AND version <= :version AND NOT EXISTS ({came_since})""",
+            WHERE id IN (SELECT p.id FROM {found}) AND version <= :version AND NOT EXISTS ({came_since})""",
             {**range_parameters(within), "version": so_far.version, "writer": so_far.writer},
         )
 

@@ -183,6 +183,9 @@ class Database(Protocol):
     def append_frame(self, connection: Connection, table: str, frame: "pd.DataFrame", /) -> None:
         """Add a DataFrame's rows to a table: float64 of which NaN is NULL, Int64, and texts of which None is NULL."""
 
+    def session_id(self, connection: Connection, /) -> object:
+        """What tells the server's session of a transaction from others."""
+
     def index_staged(self, connection: Connection, table: str, /) -> None:
         """Give a staging table an index by its keys. Fails where two rows have the same one."""
 

@@ -1,7 +1,9 @@
 """The rows of a source, staged: compared with ours, judged as a whole, and taken in by ranges of their keys."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from itertools import pairwise
 
 import pandas as pd
 from sqlalchemy import Connection, text
@@ -21,7 +23,6 @@ from pima.store.arrivals import (
     range_parameters,
 )
 from pima.store.columns import any_differs, column
-from pima.store.database import Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,32 @@ class Comparison:
     """Rows that we have of the source."""
     outcomes_known: int
     """Of them those whose outcome we know."""
-    missing: Mapping[str, int]
+    missing: Counter[str]
     """Of them those that lack a feature."""
     new: int
     changed: int
     unchanged: int
     vanished: int
     outcomes: OutcomesChanged
+
+    def __add__(self, other: "Comparison") -> "Comparison":
+        """Of two ranges together."""
+        mine, theirs = astuple(self.outcomes), astuple(other.outcomes)
+        return Comparison(
+            self.ours + other.ours,
+            self.ours_in_all + other.ours_in_all,
+            self.outcomes_known + other.outcomes_known,
+            self.missing + other.missing,
+            self.new + other.new,
+            self.changed + other.changed,
+            self.unchanged + other.unchanged,
+            self.vanished + other.vanished,
+            OutcomesChanged(*map(sum, zip(mine, theirs, strict=True))),
+        )
+
+
+_BEHIND_ALL = "\U0010ffff"
+"""Behind all keys."""
 
 
 class StagedSource(Staging):
@@ -57,41 +77,69 @@ class StagedSource(Staging):
 
     def append_keys(self, keys: Sequence[str]) -> None:
         """Add keys that the source has, of which only what has changed is staged."""
-        key = Key().compile(self._connection.dialect)
-        self._execute(f"CREATE TEMPORARY TABLE IF NOT EXISTS pima_staged_keys (source_key {key})")
-        self._database.append_frame(self._connection, self._keys, pd.DataFrame({"source_key": keys}, dtype=object))
+        if keys:
+            self._database.append_frame(self._connection, self._keys, pd.DataFrame({"source_key": keys}, dtype=object))
 
-    def compare(self, features: Features, whole: bool, deletes: bool) -> Comparison:
-        """Compare all that is staged with our rows of the source, and leave out what is the same. Which of ours have
-        vanished is told by all keys of the source: those of the `whole`, or else those that were staged apart."""
-        of_source = "patients p WHERE p.source = :source AND p.source_key IS NOT NULL"
-        rows = of_source if whole else f"{self._table} s JOIN patients p ON {self._same}"
+    def ranges_to_compare(self, whole: bool, rows: int) -> list[KeyRange]:
+        """Ranges of all keys that there are, each to be compared in a transaction of its own. They have so many keys
+        where whoever reads keeps others from committing."""
+        if not self._database.has_one_writer:
+            return [KeyRange("", _BEHIND_ALL, 0, 0, 0)]
+        keys = self._table if whole else self._keys
+        found = self._connection.execute(
+            text(f"""
+                SELECT source_key
+                FROM (SELECT source_key, row_number() OVER (ORDER BY source_key) AS n FROM {keys}) AS numbered
+                WHERE n % :rows = 0 ORDER BY source_key"""),
+            {"rows": rows},
+        )
+        cuts = ["", *found.scalars(), _BEHIND_ALL]
+        return [KeyRange(after, last, 0, 0, 0) for after, last in pairwise(cuts)]
+
+    def compare(self, within: KeyRange, features: Features, whole: bool, deletes: bool) -> Comparison:
+        """Compare what is staged in a range with our rows of the source, and leave out what is the same. Which of ours
+        have vanished is told by all keys of the source: those of the `whole`, or else those that were staged apart."""
+        here = range_parameters(within)
+        ours_here = f"p.source = :source AND {of_range(within).replace('s.', 'p.')}"
+        staged_here = f"{IS_SOUND} AND {of_range(within)}"
+        rows = f"{self._table} s JOIN patients p ON {self._same} WHERE {of_range(within)}"
         lacking = "".join(f", count(*) - count({_known(feature)})" for feature in features)
-        ours, known, *missing = self._one(f"SELECT count(*), count(p.outcome){lacking} FROM {rows}")
-        in_all = ours if whole else self._count(f"SELECT count(*) FROM {of_source}")
-        vanished = self._vanished(self._table if whole else self._keys, deletes)
-        # What was rejected before stays until that is taken off it.
-        unchanged = self._execute(f"""
-            DELETE FROM {self._table} AS s WHERE {IS_SOUND}
-            AND EXISTS (SELECT 1 FROM patients p WHERE {self._same} AND NOT ({self._differs("p")}))
-            AND s.source_key NOT IN (SELECT r.source_key FROM source_rejections r WHERE r.source = :source)""")
-        new, same, changed, *outcomes = self._one(f"""
+        compared = f"patients p WHERE {ours_here}" if whole else rows
+        ours, known, *missing = self._one(f"SELECT count(*), count(p.outcome){lacking} FROM {compared}", here)
+        in_all = ours if whole else self._count(f"SELECT count(*) FROM patients p WHERE {ours_here}", here)
+        vanished = self._vanished(within, self._table if whole else self._keys, deletes)
+        # What was rejected before stays until that is taken off it. By EXCEPT: it takes no join, of which the planner
+        # may know too little.
+        rejected = f"SELECT s.source_key FROM source_rejections s WHERE s.source = :source AND {of_range(within)}"
+        unchanged = self._execute(
+            f"""
+            DELETE FROM {self._table} WHERE source_key IN (
+                SELECT s.source_key FROM {self._table} s JOIN patients p ON {self._same}
+                WHERE {staged_here} AND NOT ({self._differs("p")})
+                EXCEPT {rejected})""",
+            here,
+        )
+        new, same, changed, *outcomes = self._one(
+            f"""
             SELECT count(*) FILTER (WHERE p.id IS NULL),
                 count(*) FILTER (WHERE p.id IS NOT NULL AND NOT ({self._differs("p")})),
                 count(*) FILTER (WHERE p.id IS NOT NULL AND ({self._differs("p")})), {OUTCOMES}
-            FROM {self._table} s LEFT JOIN patients p ON {self._same} WHERE {IS_SOUND}""")
+            FROM {self._table} s LEFT JOIN patients p ON {self._same} WHERE {staged_here}""",
+            here,
+        )
         found = OutcomesChanged(*outcomes) if "outcome" in self._columns else OutcomesChanged()
-        lacks = dict(zip([feature.name for feature in features], missing, strict=True))
+        lacks = Counter(dict(zip([feature.name for feature in features], missing, strict=True)))
         return Comparison(ours, in_all, known, lacks, new, changed, unchanged + same, vanished, found)
 
-    def _vanished(self, keys: str, deletes: bool) -> int:
-        vanished = f"""
-            FROM patients p WHERE p.source = :source AND p.source_key IS NOT NULL
-                AND NOT EXISTS (SELECT 1 FROM {keys} s WHERE s.source_key = p.source_key)"""
+    def _vanished(self, within: KeyRange, keys: str, deletes: bool) -> int:
+        ours = f"SELECT s.source_key FROM patients s WHERE s.source = :source AND {of_range(within)}"
+        vanished = f"{ours} EXCEPT SELECT s.source_key FROM {keys} s WHERE {of_range(within)}"
         if not deletes:
-            return self._count(f"SELECT count(*) {vanished}")
-        staged = f"INSERT INTO {self._table} (source_key, reason) SELECT p.source_key, '{VANISHED}' {vanished}"
-        return self._execute(staged)
+            return self._count(f"SELECT count(*) FROM ({vanished}) AS v", range_parameters(within))
+        return self._execute(
+            f"INSERT INTO {self._table} (source_key, reason) SELECT source_key, '{VANISHED}' FROM ({vanished}) AS v",
+            range_parameters(within),
+        )
 
     def keys_of(self, source: str) -> tuple[int, int]:
         """How many of the staged rows have a key of that source's rows, and how many there are."""
@@ -103,19 +151,32 @@ class StagedSource(Staging):
         return known, self._count(f"SELECT count(*) FROM {self._table} s WHERE {IS_SOUND}")
 
     def write_rejections(self, whole: bool) -> None:
-        """Put down what was rejected, and take off what is sound by now. Who was forgotten is put down nowhere."""
-        put_down = f"{IS_REJECTED} AND s.reason <> '{FORGOTTEN}'"
-        # NOT IN is a hash whatever the planner knows of a table. Of a part, what is not staged is as it was.
-        staged = f"r.source_key NOT IN (SELECT s.source_key FROM {self._table} s WHERE {{}})"
-        gone = staged.format(put_down) if whole else f"NOT ({staged.format(f'({put_down}) IS NOT TRUE')})"
-        self._execute(f"DELETE FROM source_rejections AS r WHERE r.source = :source AND {gone}")
+        """Put down what was rejected, and take off what the source has no more; of the forgotten nothing stays."""
+        keys, forgotten = self._table if whole else self._keys, f"s.reason = '{FORGOTTEN}'"
+        is_there = f"SELECT count(*) FROM {keys} s WHERE s.source_key = r.source_key"
+        if whole:
+            is_there += f" AND coalesce(s.reason, '') <> '{VANISHED}'"
+        is_theirs = f"SELECT count(*) FROM {self._table} s WHERE s.source_key = r.source_key AND {forgotten}"
+        # As values they are looked up for each row: joins of a table that has just grown may be any.
+        self._execute(f"""
+            DELETE FROM source_rejections AS r
+            WHERE r.source = :source AND (({is_there}) = 0 OR ({is_theirs}) > 0)""")
         self._execute(f"""
             INSERT INTO source_rejections (source, source_key, reason, field)
             SELECT :source, s.source_key, s.reason, s.field FROM {self._table} s
-            WHERE {put_down}
+            WHERE {IS_REJECTED} AND NOT ({forgotten})
             ON CONFLICT (source, source_key) DO UPDATE
             SET reason = EXCLUDED.reason, field = EXCLUDED.field, since = EXCLUDED.since
             WHERE (source_rejections.reason, source_rejections.field) <> (EXCLUDED.reason, EXCLUDED.field)""")
+
+    def take_off_rejections(self, within: KeyRange) -> None:
+        """Take off what is sound by now, with the transaction that takes it in."""
+        is_sound = f"SELECT count(*) FROM {self._table} s WHERE s.source_key = r.source_key AND {IS_SOUND}"
+        here = of_range(within).replace("s.", "r.")
+        self._execute(
+            f"DELETE FROM source_rejections AS r WHERE r.source = :source AND {here} AND ({is_sound}) > 0",
+            range_parameters(within),
+        )
 
     def ranges(self, rows: int) -> list[KeyRange]:
         """What is to be taken in, so many rows at a time, in the order of the keys."""
@@ -131,7 +192,7 @@ class StagedSource(Staging):
         afters = ["", *(row.last for row in found)]
         return [KeyRange(after, *row) for after, row in zip(afters, found, strict=False)]
 
-    def leave_out_forgotten(self, within: KeyRange, known: Forgotten) -> None:
+    def leave_out_forgotten(self, within: KeyRange | None, known: Forgotten) -> None:
         """Leave out who was forgotten since the rows were staged."""
         found = self._connection.execute(
             text(f"SELECT source_key, person_key FROM {self._table} s WHERE {of_range(within)}"),

@@ -47,6 +47,6 @@ def test_rows_are_looked_up_by_key_where_statistics_know_of_no_source(
     # Each with each would be a nested loop with the keys in its filter.
     filters = [line for line in met if line.startswith(("Join Filter: ", "Filter: ")) and "hashed SubPlan" not in line]
     assert filters == []
-    taken_in = [plan for plan in plans if ":after" in plan or "source_key > " in plan]
-    looked_up = [line.strip() for plan in taken_in for line in plan.splitlines() if "p.source_key" in line]
-    assert [line for line in looked_up if "Cond: " in line and not line.startswith("Index Cond: ")] == []
+    writing = [plan for plan in plans if re.match(r"(Insert|Update|Delete) on patients", plan)]
+    assert len(writing) >= 3
+    assert [plan for plan in writing if "Seq Scan on patients" in plan] == []

@@ -376,6 +376,7 @@ class PostgreSQL:
     cursor = staticmethod(cursor)
     stream = staticmethod(stream)
     index_staged = staticmethod(loading.index_staged)
+    session_id = staticmethod(loading.session_id)
     wait_for_other_loads = staticmethod(loading.wait_for_other_loads)
     waiting_a_moment = staticmethod(loading.waiting_a_moment)
     lock_unless_held = staticmethod(loading.lock_unless_held)

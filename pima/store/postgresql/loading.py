@@ -46,9 +46,17 @@ def lock_unless_held(connection: Connection, rows: str, lock: str, parameters: M
     return True
 
 
+def session_id(connection: Connection) -> int:
+    """The server's process."""
+    found: int = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+    return found
+
+
 def index_staged(connection: Connection, table: str) -> None:
     """With statistics, without which the planner would take the table for a small one."""
-    connection.exec_driver_sql(f"CREATE UNIQUE INDEX ON {table} (source_key); ANALYZE {table}")
+    for made in (f"UNIQUE INDEX ON {table}", f"INDEX ON {table}_keys"):
+        connection.exec_driver_sql(f"CREATE {made} (source_key)")
+    connection.exec_driver_sql(f"ANALYZE {table}; ANALYZE {table}_keys")
 
 
 def join_by_index(connection: Connection) -> None:

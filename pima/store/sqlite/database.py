@@ -254,6 +254,10 @@ class SQLite:
 
     stream = cursor
     index_staged = staticmethod(loading.index_staged)
+
+    def session_id(self, _connection: Connection) -> object:
+        """The connection is the session."""
+
     wait_for_other_loads = staticmethod(loading.wait_for_other_loads)
     waiting_a_moment = staticmethod(loading.waiting_a_moment)
     lock_unless_held = staticmethod(loading.lock_unless_held)

@@ -27,7 +27,8 @@ def lock_unless_held(_connection: Connection, _rows: str, _lock: str, _parameter
 def index_staged(connection: Connection, table: str) -> None:
     """In the schema of the table, as SQLite writes it."""
     schema, name = table.split(".")
-    connection.exec_driver_sql(f"CREATE UNIQUE INDEX {schema}.pima_staged_key ON {name} (source_key)")
+    connection.exec_driver_sql(f"CREATE UNIQUE INDEX {schema}.{name}_key ON {name} (source_key)")
+    connection.exec_driver_sql(f"CREATE INDEX {schema}.{name}_keys_key ON {name}_keys (source_key)")
 
 
 def join_by_index(_connection: Connection) -> None:
