@@ -68,6 +68,8 @@ check: $(VENV)/.complete
 	    -e 'dialect[.]name|get_backend_name|drivername' pima jobs
 	@echo "what test files share stands beside them"
 	! grep -rnE --include=*.py -e '(from|import) tests[.a-z]*[.]test_' tests
+	@echo "a class name has one meaning"
+	$(RUN) -m pytest -q tests/unit/test_class_names.py
 	$(RUN) -m pytest -q tests/store/test_schema.py -k equal
 
 format: $(VENV)/.complete

@@ -1,0 +1,27 @@
+"""A class name has one meaning in the whole project."""
+
+import ast
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+
+def _defined_twice(root: Path) -> dict[str, list[str]]:
+    """The class names that are defined more than once, each with its files."""
+    files: dict[str, list[str]] = {}
+    for path in sorted([*root.glob("pima/**/*.py"), *root.glob("jobs/**/*.py")]):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                files.setdefault(node.name, []).append(str(path.relative_to(root)))
+    return {name: found for name, found in files.items() if len(found) > 1}
+
+
+def test_no_two_classes_have_one_name() -> None:
+    assert _defined_twice(ROOT) == {}
+
+
+def test_a_name_that_is_defined_twice_is_found(tmp_path: Path) -> None:
+    for room in ("pima/core", "jobs"):
+        (tmp_path / room).mkdir(parents=True)
+        (tmp_path / room / "ranges.py").write_text("class Range:\n    pass\n")
+    assert _defined_twice(tmp_path) == {"Range": ["jobs/ranges.py", "pima/core/ranges.py"]}
