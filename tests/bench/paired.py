@@ -20,7 +20,9 @@ from statistics import mean, stdev
 from scipy.stats import t
 
 from tests.bench.endings import end_in_order, to_its_end
-from tests.conftest import ROOT, clean_environ, postgresql_server
+from tests.support.commands import clean_environ
+from tests.support.servers import postgresql_server
+from tests.support.shipped import ROOT
 
 _MAKE = """import sys
 from pathlib import Path

@@ -12,8 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import PATIENCE_SECONDS, ROOT, Database, clean_environ, install_models, wait_for
-from tests.jobs.scored_once import insert_mostly_sound
+from tests.support.commands import PATIENCE_SECONDS, clean_environ
+from tests.support.databases import Database
+from tests.support.scored_once import insert_mostly_sound
+from tests.support.shipped import ROOT
+from tests.support.trained import install_models
+from tests.support.waiting import wait_for
 
 
 @dataclass

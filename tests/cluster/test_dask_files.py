@@ -9,8 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import Cluster, Dask, NewCluster
-from tests.conftest import PATIENCE_SECONDS, ROOT, Database, call, clean_environ, install_models, the_json, wait_for
-from tests.jobs.parquet_rows import drawn_rows, write_rows
+from tests.support.commands import PATIENCE_SECONDS, call, clean_environ, the_json
+from tests.support.databases import Database
+from tests.support.parquet_rows import drawn_rows, write_rows
+from tests.support.shipped import ROOT
+from tests.support.trained import install_models
+from tests.support.waiting import wait_for
 
 FILES, ROWS = 40, 100_000
 

@@ -5,8 +5,10 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from tests.conftest import Database, call, install_models, the_json
-from tests.jobs.parquet_rows import drawn_rows, read_parts, write_rows
+from tests.support.commands import call, the_json
+from tests.support.databases import Database
+from tests.support.parquet_rows import drawn_rows, read_parts, write_rows
+from tests.support.trained import install_models
 
 
 @pytest.fixture

@@ -14,10 +14,13 @@ from pima.extras.alert_sending import Message, Problem, send
 from pima.extras.alerts import BackgroundTelling, Teller, Telling
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import AlertsSettings, Settings
-from tests.conftest import PATIENCE_SECONDS, Database, Ended, call, clean_environ, free_port, install_models, the_json
-from tests.jobs.alert_receiver import AlertReceiver, alert_receiver
-from tests.jobs.clinic import Clinic
-from tests.jobs.ledger import insert_run, insert_schedule
+from tests.support.alert_receiver import AlertReceiver, alert_receiver
+from tests.support.clinic import Clinic
+from tests.support.commands import PATIENCE_SECONDS, Ended, call, clean_environ, the_json
+from tests.support.databases import Database
+from tests.support.ledger import insert_run, insert_schedule
+from tests.support.servers import free_port
+from tests.support.trained import install_models
 
 MESSAGES = [Message(f"message {number}", "its body", "info") for number in range(3)]
 

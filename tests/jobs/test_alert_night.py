@@ -9,10 +9,11 @@ import pytest
 
 from pima.store.engine import writing
 from pima.store.runs import start_run
-from tests.conftest import Database, call
 from tests.image.loopback_postgresql import Server, postgresql_on_loopback
-from tests.jobs.alert_receiver import AlertReceiver
-from tests.jobs.clinic import KINDS, TABLE, URL, Clinic, engine_of
+from tests.support.alert_receiver import AlertReceiver
+from tests.support.clinic import KINDS, TABLE, URL, Clinic, engine_of
+from tests.support.commands import call
+from tests.support.databases import Database
 
 RIGHT, WRONG = "Canary-right", "Canary-wrong"
 

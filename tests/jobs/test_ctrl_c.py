@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from tests.conftest import PATIENCE_SECONDS, ROOT, clean_environ
+from tests.support.commands import PATIENCE_SECONDS, clean_environ
+from tests.support.shipped import ROOT
 
 
 def _held_while_it_imports(module: str, *arguments: str) -> subprocess.Popen[bytes]:

@@ -8,7 +8,7 @@ from pima.errors import NoChampion, PimaError
 from pima.process.recorded_run import recorded_run
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine
-from tests.conftest import Database
+from tests.support.databases import Database
 
 END_ALL = """
     SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity

@@ -16,20 +16,11 @@ from sqlalchemy.engine import make_url
 
 from jobs.command import Command, Result, parser, run_command
 from pima.errors import DatabaseFull
-from tests.conftest import (
-    PATIENCE_SECONDS,
-    ROOT,
-    SHIPPED,
-    SOUND,
-    Database,
-    call,
-    clean_environ,
-    insert_many,
-    insert_patients,
-    install_models,
-    the_json,
-    until_it_tries_again,
-)
+from tests.support.commands import PATIENCE_SECONDS, call, clean_environ, the_json
+from tests.support.databases import Database, insert_many, insert_patients
+from tests.support.shipped import ROOT, SHIPPED, SOUND
+from tests.support.trained import install_models
+from tests.support.waiting import until_it_tries_again
 
 
 @pytest.mark.parametrize("closing", ["2>/dev/full", "2>&1 >/dev/null | true", ">&- 2>&-", "| true"])

@@ -9,7 +9,8 @@ import pytest
 
 from pima.core.wording import FIGURES
 from pima.report.contents import calibration
-from tests.conftest import Database, call, the_json
+from tests.support.commands import call, the_json
+from tests.support.databases import Database
 
 Table = list[list[str]]
 _PARTS = ("value", "low", "high")

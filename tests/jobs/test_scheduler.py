@@ -10,20 +10,12 @@ import threading
 
 import pytest
 
-from tests.conftest import (
-    PATIENCE_SECONDS,
-    ROOT,
-    Database,
-    call,
-    clean_environ,
-    held_in_the_middle,
-    insert_many,
-    insert_patients,
-    the_json,
-    wait_for,
-)
-from tests.jobs.ledger import insert_run
-from tests.jobs.real_scheduler import EVERY_SECOND, stop
+from tests.support.commands import PATIENCE_SECONDS, call, clean_environ, the_json
+from tests.support.databases import Database, insert_many, insert_patients
+from tests.support.ledger import insert_run
+from tests.support.real_scheduler import EVERY_SECOND, stop
+from tests.support.shipped import ROOT
+from tests.support.waiting import held_in_the_middle, wait_for
 
 NEVER = "0 0 29 2 mon"
 

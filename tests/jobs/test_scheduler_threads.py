@@ -11,8 +11,9 @@ from pathlib import Path
 from pima.schedule.scheduler import Scheduler
 from pima.settings.sections import DatabaseSettings, ScheduleSettings
 from pima.store.engine import make_engine
-from tests.conftest import PATIENCE_SECONDS, Database
-from tests.jobs.set_clock import python
+from tests.support.commands import PATIENCE_SECONDS
+from tests.support.databases import Database
+from tests.support.set_clock import python
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SETTINGS = ScheduleSettings(score="15 2 * * *", retrain="0 0 29 2 mon", grace_seconds=2, retry_seconds=60)

@@ -10,9 +10,12 @@ from sqlalchemy import text
 from pima.store.engine import reading, writing
 from pima.store.histories import labelled_history
 from pima.store.schema import holdout_rule
-from tests.conftest import FEATURE_NAMES, Database, Ended, call, install_models, the_json
-from tests.jobs.patient_files import write
-from tests.jobs.session_defaults import default_to
+from tests.support.commands import Ended, call, the_json
+from tests.support.databases import Database
+from tests.support.patient_files import write
+from tests.support.session_defaults import default_to
+from tests.support.shipped import FEATURE_NAMES
+from tests.support.trained import install_models
 
 THRESHOLD = 0.40000000000000013
 """With fewer digits it is another number."""

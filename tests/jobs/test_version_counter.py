@@ -5,7 +5,9 @@ import re
 import pytest
 
 from pima.store.engine import writing
-from tests.conftest import ROOT, Database, call, insert_patients, the_json
+from tests.support.commands import call, the_json
+from tests.support.databases import Database, insert_patients
+from tests.support.shipped import ROOT
 
 SET_BACK = {
     "sqlite": "UPDATE patient_version_counter SET last = 0",

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Database, Ended, call, free_port, insert_patients, the_json, under_role
-from tests.jobs.canaries import BAD, CANARIES, GOOD, NAME
+from tests.support.canaries import BAD, CANARIES, GOOD, NAME
+from tests.support.commands import Ended, call, the_json
+from tests.support.databases import Database, insert_patients, under_role
+from tests.support.servers import free_port
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow's own, of the libraries that it uses
 

@@ -8,8 +8,9 @@ import pytest
 from pima.errors import SchemaDiffers
 from pima.store import schema
 from pima.store.tables import VIEWS
-from tests.conftest import Database, call, insert_patients
-from tests.store.rows import COLUMNS, VALUES
+from tests.support.commands import call
+from tests.support.databases import Database, insert_patients
+from tests.support.rows import COLUMNS, VALUES
 
 
 def test_an_index_that_is_gone_is_told(sqlite: Database) -> None:

@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from tests.conftest import ROOT
+from tests.support.shipped import ROOT
 
 
 def _defined_twice(root: Path) -> dict[str, list[str]]:

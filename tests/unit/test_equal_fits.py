@@ -14,9 +14,9 @@ from pima.model.libraries import never
 from pima.settings.sections import Settings
 from pima.train.fit import Challenger, fit_challenger
 from tests.bench.accuracy.shipped import shipped_rows
-from tests.conftest import FEATURES
-from tests.equal_fits import fingerprint, made_once
-from tests.labelled import side_of
+from tests.support.equal_fits import fingerprint, made_once
+from tests.support.labelled import side_of
+from tests.support.shipped import FEATURES
 
 SETTINGS = Settings()
 

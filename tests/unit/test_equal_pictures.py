@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from pima.report.contents import Exhibit, Shown
-from tests.equal_pictures import drawn_once
+from tests.support.equal_pictures import drawn_once
 
 DOCUMENT = {"rows": 10, "positive": 0.1}
 MODEL = Shown("challenger", "version 2")

@@ -20,8 +20,8 @@ from pima.intake.opened_file import file_hash, plain_file
 from pima.intake.patient_file import PatientFile, open_patient_file
 from pima.intake.raw_rows import BLOCK_ROWS, BadLine
 from pima.settings.reading import SHIPPED
-from tests.conftest import FEATURE_NAMES, FEATURES
-from tests.unit.rows_of_blocks import as_tuples
+from tests.support.rows_of_blocks import as_tuples
+from tests.support.shipped import FEATURE_NAMES, FEATURES
 
 HEADER = ",".join((*FEATURE_NAMES, "outcome"))
 GOOD = "6,148,72,35,0,33.6,0.627,50,1"

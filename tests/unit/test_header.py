@@ -11,8 +11,8 @@ from pima.intake.header import read_header
 from pima.intake.opened_file import plain_file
 from pima.intake.patient_file import open_patient_file
 from pima.settings.reading import SHIPPED
-from tests.conftest import FEATURE_NAMES
-from tests.unit.rows_of_blocks import as_tuples
+from tests.support.rows_of_blocks import as_tuples
+from tests.support.shipped import FEATURE_NAMES
 
 COLUMNS = (*FEATURE_NAMES, "outcome")
 NAMES = ",".join(COLUMNS)

@@ -10,7 +10,7 @@ from pima.core.source import Source
 from pima.intake.planning import open_source
 from pima.settings.sections import DatabaseSettings
 from pima.store.source_engine import make_source_engine, place_of
-from tests.conftest import FEATURE_NAMES, FEATURES
+from tests.support.shipped import FEATURE_NAMES, FEATURES
 
 SOURCE = Source("clinic", "visit_id", {name: name for name in FEATURE_NAMES}, table="visits")
 SERVER = "postgresql+psycopg://reader:one@localhost:5432/clinic"

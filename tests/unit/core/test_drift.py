@@ -27,7 +27,7 @@ from pima.core.drift import (
 from pima.core.features import names_of
 from pima.core.realised import Judged, followed_up, realised, realised_figures
 from pima.core.watched import State, Watched, alerts
-from tests.unit.simulated_nights import (
+from tests.support.simulated_nights import (
     FEATURES,
     THRESHOLD,
     night_tally,

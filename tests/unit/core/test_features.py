@@ -12,7 +12,7 @@ from pima.errors import WrongConfiguration
 from pima.settings.reading import SHIPPED, declared, read_declaration, read_settings
 from pima.settings.sections import Settings
 from pima.store.registry import as_declaration, as_stored
-from tests.jobs.declared import DECLARED, configuration, declaration
+from tests.support.declared import DECLARED, configuration, declaration
 
 
 def _refused(folder: Path, text: str) -> str:

@@ -18,7 +18,7 @@ from pima.core.validation import (
     validate,
     validate_columns,
 )
-from tests.conftest import FEATURE_NAMES, FEATURES, SHIPPED, SOUND
+from tests.support.shipped import FEATURE_NAMES, FEATURES, SHIPPED, SOUND
 
 
 def _rows(*changes: dict[str, float | None]) -> Measurements:

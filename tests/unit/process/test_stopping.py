@@ -12,7 +12,7 @@ import pytest
 
 from pima.errors import Interrupted
 from pima.process.stopping import StopRequest
-from tests.conftest import ROOT
+from tests.support.shipped import ROOT
 
 
 @pytest.fixture

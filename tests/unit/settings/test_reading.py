@@ -14,7 +14,7 @@ from pima.errors import WrongConfiguration
 from pima.settings.reading import DEFAULT_CONFIG, DEFAULT_DATABASE_URL, database_url, read_settings, secret
 from pima.settings.sections import SECTIONS, Settings
 from pima.store.engine import parse_url
-from tests.conftest import ROOT
+from tests.support.shipped import ROOT
 
 SHIPPED = ROOT / DEFAULT_CONFIG
 

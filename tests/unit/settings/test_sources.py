@@ -8,7 +8,7 @@ import pytest
 from pima.core.source import MappedColumn
 from pima.errors import WrongConfiguration
 from pima.settings.reading import read_settings, require_urls_of_sources, source_url
-from tests.jobs.every_command import SECRET
+from tests.support.every_command import SECRET
 
 WHOLE = """
 [[source]]

@@ -16,7 +16,7 @@ from pima.settings.sections import GateSettings, Settings
 from pima.train.fit import FOLDS, threshold_of
 from pima.train.gate import gate_fingerprint
 from tests.bench.accuracy.shipped import shipped_rows
-from tests.conftest import FEATURES, ROOT
+from tests.support.shipped import FEATURES, ROOT
 
 
 @pytest.fixture

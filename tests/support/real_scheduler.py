@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 
-from tests.conftest import PATIENCE_SECONDS
+from tests.support.commands import PATIENCE_SECONDS
 
 EVERY_SECOND = "* * * * * *"
 

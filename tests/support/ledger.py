@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from tests.conftest import Database
+from tests.support.databases import Database
 
 
 def insert_run(database: Database, job: str, status: str, **columns: Any) -> None:

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from pima.store import registry
 from pima.store.engine import writing
 from pima.store.registry import Move, NewVersion, as_stored
-from tests.conftest import FEATURES, Database
+from tests.support.databases import Database
+from tests.support.shipped import FEATURES
 
 
 def add_version(database: Database, data: str = "data", settings: str = "settings") -> int:

@@ -3,7 +3,7 @@
 from sqlalchemy import text
 
 from pima.store.engine import writing
-from tests.conftest import Database
+from tests.support.databases import Database
 
 
 def default_to(database: Database, settings: dict[str, str], whose: str = "DATABASE {database}") -> None:

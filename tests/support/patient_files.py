@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import FEATURE_NAMES, Database, call, the_json
+from tests.support.commands import call, the_json
+from tests.support.databases import Database
+from tests.support.shipped import FEATURE_NAMES
 
 HEADER = ",".join((*FEATURE_NAMES, "outcome"))
 ID_HEADER = f"id,{HEADER}"

@@ -24,7 +24,8 @@ from pima.store.database import database_of
 from pima.store.engine import make_engine, writing
 from pima.store.runs import start_run
 from pima.train.ledger import Decider, promote, roll_back
-from tests.conftest import PATIENCE_SECONDS, Database
+from tests.support.commands import PATIENCE_SECONDS
+from tests.support.databases import Database
 
 
 class Jobs(RuleBasedStateMachine):

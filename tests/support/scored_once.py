@@ -1,6 +1,6 @@
 """Many rows to score, and that each of them ended once."""
 
-from tests.conftest import Database, insert_many
+from tests.support.databases import Database, insert_many
 
 QUEUED = 10_000
 

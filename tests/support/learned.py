@@ -6,9 +6,11 @@ from typing import Any
 
 from pima.core.holdout import below, ranks
 from pima.train.snapshot import from_parquet
-from tests.conftest import FEATURE_NAMES, SALT, SHIPPED, Database, call, the_json
-from tests.jobs.ledger import document
-from tests.jobs.patient_files import write
+from tests.support.commands import call, the_json
+from tests.support.databases import Database
+from tests.support.ledger import document
+from tests.support.patient_files import write
+from tests.support.shipped import FEATURE_NAMES, SALT, SHIPPED
 
 ARTICLE, FIVE_SEEDS = {"PIMA_RETRAIN__NETWORK": "article"}, {"PIMA_RETRAIN__NETWORK": "five_seeds"}
 LINES = SHIPPED.read_text().split()

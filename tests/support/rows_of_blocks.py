@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from pima.core.features import KEYS
-from tests.conftest import FEATURE_NAMES
+from tests.support.shipped import FEATURE_NAMES
 
 
 def as_tuples(block: pd.DataFrame) -> list[tuple[Any, ...]]:

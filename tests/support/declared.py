@@ -8,7 +8,8 @@ from pima.redeclaring import redeclare
 from pima.settings.reading import read_declaration
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine
-from tests.conftest import SALT, Database
+from tests.support.databases import Database
+from tests.support.shipped import SALT
 
 DECLARED = """
 [outcome]

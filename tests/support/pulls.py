@@ -3,8 +3,9 @@
 import json
 from typing import Any
 
-from tests.conftest import Database, Ended
-from tests.jobs.clinic import Clinic
+from tests.support.clinic import Clinic
+from tests.support.commands import Ended
+from tests.support.databases import Database
 
 CANARY = "Canary-Smith"
 ODD = """visits of "Dr. O'Neil"; 100 % :sound -- \\ [`]"""

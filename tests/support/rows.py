@@ -9,7 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from pima.store.engine import writing
-from tests.conftest import FEATURE_NAMES, SOUND, Database
+from tests.support.databases import Database
+from tests.support.shipped import FEATURE_NAMES, SOUND
 
 COLUMNS = ", ".join(FEATURE_NAMES)
 VALUES = ", ".join(str(SOUND[name]) for name in FEATURE_NAMES)

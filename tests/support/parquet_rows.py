@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pima.core.features import Feature
-from tests.conftest import FEATURES
+from tests.support.shipped import FEATURES
 
 
 def drawn_rows(rows: int, first_id: int = 1, seed: int = 1) -> pa.Table:

@@ -3,13 +3,16 @@
 import json
 import random
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, text
 
-from tests.conftest import SALT, Database, Ended, call
+from tests.support.commands import Ended, call
+from tests.support.databases import Database
+from tests.support.shipped import SALT
 
 MMOL = 18.016
 URL = "PIMA_SOURCE__CLINIC__URL"
@@ -141,3 +144,10 @@ def engine_of(url: str) -> Engine:
             connection.execute("PRAGMA busy_timeout = 60000")
 
     return engine
+
+
+def clinic_at(kind: str, url: str, folder: Path) -> Iterator[Clinic]:
+    found = Clinic(kind, url, engine_of(url), folder)
+    found.execute(TABLE.format(**KINDS[kind]))
+    yield found
+    found.engine.dispose()
