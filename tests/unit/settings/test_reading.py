@@ -1,4 +1,4 @@
-"""Settings: the file, the variables over it, the URL; everything else is an error that names the key."""
+"""Settings: the file, the variables over it, the secrets; everything else is an error that names the key."""
 
 import json
 import tomllib
@@ -13,7 +13,6 @@ from pima.core.wording import in_words
 from pima.errors import WrongConfiguration
 from pima.settings.reading import DEFAULT_CONFIG, DEFAULT_DATABASE_URL, database_url, read_settings, secret
 from pima.settings.sections import SECTIONS, Settings
-from pima.store.engine import parse_url
 from tests.support.shipped import ROOT
 
 SHIPPED = ROOT / DEFAULT_CONFIG
@@ -263,30 +262,3 @@ def test_both_are_an_error_even_if_one_is_empty(tmp_path: Path) -> None:
 def test_a_file_that_can_not_be_read_is_an_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(WrongConfiguration, match=r"X_FILE names can't be read"):
         secret({"X_FILE": str(tmp_path / name) if name else ""}, "X")
-
-
-@pytest.mark.parametrize(
-    ("text", "driver"),
-    [
-        ("postgres://u:p@h/d", "postgresql+psycopg"),
-        ("postgresql://u:p@h:5432/d", "postgresql+psycopg"),
-        ("postgresql+psycopg:///d?host=/run", "postgresql+psycopg"),
-        ("sqlite:///a.db", "sqlite+pysqlite"),
-        ("sqlite:////tmp/a.db", "sqlite+pysqlite"),
-        (" sqlite:///a.db\n", "sqlite+pysqlite"),
-    ],
-)
-def test_a_url_gets_the_driver_that_is_installed(text: str, driver: str) -> None:
-    assert parse_url(text).drivername == driver
-
-
-def test_a_password_with_every_sign_stays_whole() -> None:
-    assert parse_url("postgresql://u:p%40%2F%3A%25@h/d").password == "p@/:%"  # noqa: S105
-
-
-@pytest.mark.parametrize("port", ["0", "65536", "-1", "x", "5432x"])
-def test_a_port_that_is_none_is_refused(port: str) -> None:
-    with pytest.raises(WrongConfiguration) as caught:
-        parse_url(f"postgresql://u:secret@h:{port}/d")
-    assert "secret" not in str(caught.value)
-    assert caught.value.__cause__ is None
