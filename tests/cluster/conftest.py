@@ -12,8 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.commands import PATIENCE_SECONDS, clean_environ
-from tests.support.databases import Database
+from tests.support.databases import PATIENCE_SECONDS, Database, clean_environ
 from tests.support.scored_once import insert_mostly_sound
 from tests.support.shipped import ROOT
 from tests.support.trained import install_models

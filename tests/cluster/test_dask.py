@@ -19,8 +19,7 @@ from pima.errors import ClusterAway, WorkersFailed
 from pima.process.stopping import StopRequest
 from pima.settings.sections import Settings
 from tests.cluster.conftest import Cluster, Dask, NewCluster
-from tests.support.commands import PATIENCE_SECONDS, call, clean_environ, the_json
-from tests.support.databases import Database, under_role
+from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_environ, the_json, under_role
 from tests.support.scored_once import QUEUED, assert_each_once, insert_mostly_sound
 from tests.support.servers import free_port
 from tests.support.shipped import ROOT

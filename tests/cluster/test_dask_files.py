@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import Cluster, Dask, NewCluster
-from tests.support.commands import PATIENCE_SECONDS, call, clean_environ, the_json
-from tests.support.databases import Database
+from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_environ, the_json
 from tests.support.parquet_rows import drawn_rows, write_rows
 from tests.support.shipped import ROOT
 from tests.support.trained import install_models

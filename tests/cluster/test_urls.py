@@ -5,8 +5,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from tests.support.commands import call, the_json
-from tests.support.databases import Database
+from tests.support.databases import Database, call, the_json
 from tests.support.parquet_rows import drawn_rows, read_parts, write_rows
 from tests.support.trained import install_models
 

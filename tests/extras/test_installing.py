@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pima.errors.extras import EXTRAS
-from tests.support.commands import clean_environ
+from tests.support.databases import clean_environ
 from tests.support.shipped import FEATURE_NAMES, ROOT, SHIPPED
 
 _FOR_URLS = ("score", "--from", "memory://rows.parquet", "--to", "memory://scored")

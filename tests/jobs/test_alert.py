@@ -16,8 +16,7 @@ from pima.settings.reading import SHIPPED
 from pima.settings.sections import AlertsSettings, Settings
 from tests.support.alert_receiver import AlertReceiver, alert_receiver
 from tests.support.clinic import Clinic
-from tests.support.commands import PATIENCE_SECONDS, Ended, call, clean_environ, the_json
-from tests.support.databases import Database
+from tests.support.databases import PATIENCE_SECONDS, Database, Ended, call, clean_environ, the_json
 from tests.support.ledger import insert_run, insert_schedule
 from tests.support.servers import free_port
 from tests.support.trained import install_models

@@ -12,8 +12,7 @@ from pima.store.runs import start_run
 from tests.image.loopback_postgresql import Server, postgresql_on_loopback
 from tests.support.alert_receiver import AlertReceiver
 from tests.support.clinic import KINDS, TABLE, URL, Clinic, engine_of
-from tests.support.commands import call
-from tests.support.databases import Database
+from tests.support.databases import Database, call
 
 RIGHT, WRONG = "Canary-right", "Canary-wrong"
 

@@ -18,8 +18,7 @@ from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine
 from pima.store.tables import TABLES
 from tests.image.loopback_postgresql import postgresql_on_loopback
-from tests.support.commands import PATIENCE_SECONDS, call, the_json
-from tests.support.databases import Database, insert_patients
+from tests.support.databases import PATIENCE_SECONDS, Database, call, insert_patients, the_json
 from tests.support.shipped import ROOT
 from tests.support.trained import install_models
 from tests.support.waiting import until_someone_waits_for_a_lock

@@ -11,8 +11,7 @@ import pytest
 
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine
-from tests.support.commands import PATIENCE_SECONDS, call, the_json
-from tests.support.databases import Database, insert_many, insert_patients
+from tests.support.databases import PATIENCE_SECONDS, Database, call, insert_many, insert_patients, the_json
 from tests.support.shipped import ROOT
 from tests.support.trained import install_models
 

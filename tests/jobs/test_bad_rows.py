@@ -7,8 +7,7 @@ import pytest
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import Settings
 from pima.train.retraining import read_history
-from tests.support.commands import call, the_json
-from tests.support.databases import Database, insert_many, insert_patients
+from tests.support.databases import Database, call, insert_many, insert_patients, the_json
 from tests.support.ledger import document
 from tests.support.shipped import FEATURE_NAMES
 

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from pima.core.wording import FIGURES
-from tests.support.commands import call, the_json
-from tests.support.databases import Database
+from tests.support.databases import Database, call, the_json
 from tests.support.declared import configuration
 
 

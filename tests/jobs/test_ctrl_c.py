@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.support.commands import PATIENCE_SECONDS, clean_environ
+from tests.support.databases import PATIENCE_SECONDS, clean_environ
 from tests.support.shipped import ROOT
 
 

@@ -9,8 +9,7 @@ from pima.redeclaring import would_redeclare
 from pima.settings.reading import read_declaration
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine, writing
-from tests.support.commands import call, the_json
-from tests.support.databases import Database
+from tests.support.databases import Database, call, the_json
 from tests.support.declared import ADDED, DECLARED, configuration
 
 WIDER = ADDED.replace("high = 20\n", "high = 30\n")

@@ -17,8 +17,7 @@ from pima.settings.reading import read_declaration, read_settings
 from pima.settings.sections import DatabaseSettings
 from pima.store.source_engine import make_source_engine
 from tests.support.clinic import Clinic
-from tests.support.commands import PATIENCE_SECONDS, call, the_json
-from tests.support.databases import Database
+from tests.support.databases import PATIENCE_SECONDS, Database, call, the_json
 from tests.support.declared import DECLARED, configuration, redeclared
 
 SWAPPED = DECLARED.replace('0 = "never", 1 = "former"', '0 = "former", 1 = "never"')

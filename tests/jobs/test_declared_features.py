@@ -9,8 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support.commands import call, the_json
-from tests.support.databases import Copied, Database
+from tests.support.databases import Copied, Database, call, the_json
 from tests.support.declared import ADDED, DECLARED, configuration, csv_file
 from tests.support.ledger import document
 

@@ -9,8 +9,7 @@ import pytest
 
 from pima.settings.reading import SHIPPED, read_settings
 from pima.train.retraining import read_history
-from tests.support.commands import call, the_json
-from tests.support.databases import Database, insert_many
+from tests.support.databases import Database, call, insert_many, the_json
 from tests.support.declared import configuration
 from tests.support.shipped import SALT
 

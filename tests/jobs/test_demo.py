@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.support.commands import PATIENCE_SECONDS, Ended, clean_environ
+from tests.support.databases import PATIENCE_SECONDS, Ended, clean_environ
 from tests.support.shipped import ROOT
 from tests.support.waiting import wait_for
 

@@ -20,8 +20,7 @@ from pima.extras.export import document_cell, export, text_cell, write_csv
 from pima.process.stopping import StopRequest
 from pima.store.engine import reading
 from pima.store.exported import ALL_PREDICTIONS, BLOCK_ROWS, EXPORTS, exported_rows, statement_of
-from tests.support.commands import Ended, call, the_json
-from tests.support.databases import Database, insert_patients, under_role
+from tests.support.databases import Database, Ended, call, insert_patients, the_json, under_role
 
 OLD, NEW = datetime(2026, 1, 5, 2, 15, tzinfo=UTC), datetime(2026, 2, 5, 2, 15, 0, 500_000, tzinfo=UTC)
 FORMULA = "=1+2"

@@ -10,8 +10,7 @@ import yaml
 
 from pima.settings.sections import MetricsSettings
 from pima.watch.metrics import serve_metrics
-from tests.support.commands import PATIENCE_SECONDS, call, the_json
-from tests.support.databases import Database, insert_patients
+from tests.support.databases import PATIENCE_SECONDS, Database, call, insert_patients, the_json
 from tests.support.promql import Prometheus, Vector, chosen, scraped, selectors
 from tests.support.servers import free_port
 from tests.support.shipped import ROOT

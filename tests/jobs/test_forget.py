@@ -30,8 +30,7 @@ from pima.store.runs import start_run
 from pima.store.tables import TABLES, model_versions, training_snapshots
 from pima.train.snapshot import ids_from_parquet
 from tests.support.clinic import Clinic
-from tests.support.commands import call, the_json
-from tests.support.databases import Copied, Database, insert_patients
+from tests.support.databases import Copied, Database, call, insert_patients, the_json
 from tests.support.ledger import insert_run
 from tests.support.patient_files import HEADER, write
 from tests.support.shipped import FEATURE_NAMES, SALT

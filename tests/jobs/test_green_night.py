@@ -13,8 +13,7 @@ import pytest
 from pima.watch.metrics import DatabaseFigures
 from tests.support.alert_receiver import AlertReceiver
 from tests.support.clinic import URL, Clinic
-from tests.support.commands import PATIENCE_SECONDS, Ended, call, the_json
-from tests.support.databases import Database, insert_patients
+from tests.support.databases import PATIENCE_SECONDS, Database, Ended, call, insert_patients, the_json
 from tests.support.trained import install_models
 
 # What is asked of the database, the tests without it show on both.

@@ -16,8 +16,15 @@ from sqlalchemy.engine import make_url
 
 from jobs.command import Command, Result, parser, run_command
 from pima.errors import DatabaseFull
-from tests.support.commands import PATIENCE_SECONDS, call, clean_environ, the_json
-from tests.support.databases import Database, insert_many, insert_patients
+from tests.support.databases import (
+    PATIENCE_SECONDS,
+    Database,
+    call,
+    clean_environ,
+    insert_many,
+    insert_patients,
+    the_json,
+)
 from tests.support.shipped import ROOT, SHIPPED, SOUND
 from tests.support.trained import install_models
 from tests.support.waiting import until_it_tries_again

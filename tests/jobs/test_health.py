@@ -22,8 +22,7 @@ from pima.store.engine import make_engine, writing
 from pima.store.schema import HEAD
 from pima.watch.health import period
 from pima.watch.metrics import DatabaseFigures, serve_metrics
-from tests.support.commands import PATIENCE_SECONDS, call, clean_environ
-from tests.support.databases import Database, insert_patients
+from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_environ, insert_patients
 from tests.support.declared import configuration
 from tests.support.ledger import insert_run, insert_schedule
 from tests.support.servers import free_port

@@ -7,8 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support.commands import call, the_json
-from tests.support.databases import Database, insert_patients
+from tests.support.databases import Database, call, insert_patients, the_json
 from tests.support.patient_files import GOOD, HEADER, KEYED, OTHER, THIRD, UNKNOWN, load, write
 from tests.support.rows import assert_queue_is_true
 from tests.support.shipped import FEATURE_NAMES, SHIPPED

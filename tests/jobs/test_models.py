@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.commands import call, clean_environ, the_json
-from tests.support.databases import Database
+from tests.support.databases import Database, call, clean_environ, the_json
 from tests.support.shipped import ROOT, SHIPPED
 from tests.support.trained import install_models
 

@@ -24,8 +24,7 @@ from pima.store.tables import runs, tallies
 from pima.watch.figures import alarming, leave_volumes, read_figures
 from pima.watch.metrics import DatabaseFigures
 from pima.watch.realised import leave_realised, version_weeks
-from tests.support.commands import call, the_json
-from tests.support.databases import Database, insert_patients
+from tests.support.databases import Database, call, insert_patients, the_json
 from tests.support.shipped import FEATURE_NAMES, SHIPPED
 from tests.support.trained import install_models
 

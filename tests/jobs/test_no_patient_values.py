@@ -26,8 +26,7 @@ from pima.store.tables import TABLES
 from tests.support.alert_receiver import AlertReceiver
 from tests.support.canaries import BAD, CANARIES, GOOD, NAME
 from tests.support.clinic import URL, Clinic
-from tests.support.commands import PATIENCE_SECONDS, Ended, call
-from tests.support.databases import Database, insert_patients
+from tests.support.databases import PATIENCE_SECONDS, Database, Ended, call, insert_patients
 from tests.support.patient_files import HEADER, ID_HEADER, write
 from tests.support.real_scheduler import EVERY_SECOND, stop
 from tests.support.servers import free_port

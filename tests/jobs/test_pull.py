@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from tests.support.clinic import MMOL, URL, Clinic
-from tests.support.commands import call
-from tests.support.databases import Database
+from tests.support.databases import Database, call
 from tests.support.pulls import counts
 from tests.support.shipped import FEATURE_NAMES
 from tests.support.trained import install_models

@@ -7,8 +7,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from tests.support.clinic import COLUMNS, KINDS, TABLE, URL, Clinic
-from tests.support.commands import call
-from tests.support.databases import Database
+from tests.support.databases import Database, call
 from tests.support.pulls import CANARY, ODD, counts, loosely, no_value, refused
 from tests.support.servers import free_port
 

@@ -7,8 +7,7 @@ import pytest
 
 from pima.settings.reading import SHIPPED_FILE
 from tests.support.clinic import Clinic
-from tests.support.commands import call
-from tests.support.databases import Database
+from tests.support.databases import Database, call
 from tests.support.ledger import document
 from tests.support.pulls import counts
 

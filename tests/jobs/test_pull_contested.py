@@ -14,8 +14,7 @@ from sqlalchemy.engine import make_url
 from pima.store import contested
 from pima.store.arrivals import Staging
 from tests.support.clinic import URL, Clinic
-from tests.support.commands import PATIENCE_SECONDS
-from tests.support.databases import Database
+from tests.support.databases import PATIENCE_SECONDS, Database
 from tests.support.pulls import counts
 from tests.support.rows import COLUMNS, VALUES
 from tests.support.waiting import until_it_tries_again, wait_for

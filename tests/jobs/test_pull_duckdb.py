@@ -10,8 +10,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine
 
 from tests.support.clinic import MMOL, TABLE, URL, Clinic
-from tests.support.commands import PATIENCE_SECONDS
-from tests.support.databases import Database
+from tests.support.databases import PATIENCE_SECONDS, Database
 from tests.support.pulls import counts, refused
 
 KINDS = {"uuid": "uuid", "real": "double", "number": "decimal(5,2)", "letter": "varchar"}

@@ -13,8 +13,7 @@ from sqlalchemy import text
 from pima.intake import pulling
 from pima.intake.pulling import BLOCK_KEYS
 from tests.support.clinic import URL, Clinic
-from tests.support.commands import PATIENCE_SECONDS, call
-from tests.support.databases import Database
+from tests.support.databases import PATIENCE_SECONDS, Database, call
 from tests.support.pulls import counts
 from tests.support.scored_once import assert_each_once
 from tests.support.trained import install_models

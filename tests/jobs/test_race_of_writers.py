@@ -22,8 +22,7 @@ from psycopg.errors import DeadlockDetected, LockNotAvailable, SerializationFail
 
 from pima.core.validation import Measurements, Validated, validate
 from pima.scorer import load_scorer
-from tests.support.commands import PATIENCE_SECONDS, call, the_json
-from tests.support.databases import Database, insert_many
+from tests.support.databases import PATIENCE_SECONDS, Database, call, insert_many, the_json
 from tests.support.shipped import FEATURE_NAMES, SOUND
 from tests.support.trained import install_models
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.commands import call, the_json
-from tests.support.databases import Copied, Database
+from tests.support.databases import Copied, Database, call, the_json
 from tests.support.declared import configuration
 
 pytestmark = [

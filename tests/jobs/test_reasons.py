@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import call, clean_environ
-from tests.support.databases import Database
+from tests.support.databases import Database, call, clean_environ
 from tests.support.declared import DECLARED, configuration
 from tests.support.shipped import ROOT
 

@@ -11,8 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from pima.errors.extras import install_line
-from tests.support.commands import call, clean_environ, the_json
-from tests.support.databases import Copied, Database, insert_many, insert_patients
+from tests.support.databases import Copied, Database, call, clean_environ, insert_many, insert_patients, the_json
 from tests.support.declared import DECLARED, configuration
 from tests.support.shipped import ROOT
 from tests.support.trained import load_shipped

@@ -14,8 +14,7 @@ from pima.process.whole_file import name_aside
 from pima.store import monitoring
 from pima.store.engine import reading
 from pima.store.tables import predictions
-from tests.support.commands import call, the_json
-from tests.support.databases import Database, insert_patients
+from tests.support.databases import Database, call, insert_patients, the_json
 from tests.support.ledger import insert_run
 
 NOW = datetime.now(UTC).replace(microsecond=0)

@@ -18,8 +18,7 @@ from pima.settings.sections import Settings
 from pima.train import retraining
 from pima.train.ledger import Decider, roll_back
 from pima.train.retraining import read_history
-from tests.support.commands import PATIENCE_SECONDS, call, clean_environ, the_json
-from tests.support.databases import Database, insert_patients
+from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_environ, insert_patients, the_json
 from tests.support.shipped import FEATURES, ROOT, SHIPPED
 from tests.support.trained import install_models
 

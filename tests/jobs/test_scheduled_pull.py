@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.clinic import URL, Clinic
-from tests.support.commands import Ended, call
-from tests.support.databases import Database, insert_patients, under_role
+from tests.support.databases import Database, Ended, call, insert_patients, under_role
 from tests.support.real_scheduler import EVERY_SECOND, stop
 from tests.support.waiting import wait_for
 

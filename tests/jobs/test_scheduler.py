@@ -10,8 +10,15 @@ import threading
 
 import pytest
 
-from tests.support.commands import PATIENCE_SECONDS, call, clean_environ, the_json
-from tests.support.databases import Database, insert_many, insert_patients
+from tests.support.databases import (
+    PATIENCE_SECONDS,
+    Database,
+    call,
+    clean_environ,
+    insert_many,
+    insert_patients,
+    the_json,
+)
 from tests.support.ledger import insert_run
 from tests.support.real_scheduler import EVERY_SECOND, stop
 from tests.support.shipped import ROOT

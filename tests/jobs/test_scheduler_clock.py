@@ -25,8 +25,7 @@ from pima.settings.sections import ScheduleSettings
 from pima.store import runs
 from pima.store.engine import writing
 from pima.store.runs import Status, mark_crashed, note_ticks, start_run
-from tests.support.commands import PATIENCE_SECONDS, clean_environ
-from tests.support.databases import Database, insert_many
+from tests.support.databases import PATIENCE_SECONDS, Database, clean_environ, insert_many
 from tests.support.ledger import insert_run
 from tests.support.set_clock import START, TRUE, Clock, python, until
 from tests.support.shipped import ROOT

@@ -11,8 +11,7 @@ from pathlib import Path
 from pima.schedule.scheduler import Scheduler
 from pima.settings.sections import DatabaseSettings, ScheduleSettings
 from pima.store.engine import make_engine
-from tests.support.commands import PATIENCE_SECONDS
-from tests.support.databases import Database
+from tests.support.databases import PATIENCE_SECONDS, Database
 from tests.support.set_clock import python
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

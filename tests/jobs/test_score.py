@@ -14,8 +14,7 @@ from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions, score_queue
 from pima.store.engine import writing
 from pima.store.runs import start_run
-from tests.support.commands import PATIENCE_SECONDS, call, clean_environ, the_json
-from tests.support.databases import Database, insert_patients
+from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_environ, insert_patients, the_json
 from tests.support.ledger import document
 from tests.support.scored_once import QUEUED, assert_each_once, insert_mostly_sound
 from tests.support.shipped import ROOT, SOUND

@@ -10,8 +10,7 @@ from sqlalchemy import text
 from pima.store.engine import reading, writing
 from pima.store.histories import labelled_history
 from pima.store.schema import holdout_rule
-from tests.support.commands import Ended, call, the_json
-from tests.support.databases import Database
+from tests.support.databases import Database, Ended, call, the_json
 from tests.support.patient_files import write
 from tests.support.session_defaults import default_to
 from tests.support.shipped import FEATURE_NAMES

@@ -10,8 +10,7 @@ from pima.process.recorded_run import recorded_run
 from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions, drain, score_queue
 from pima.watch.unpredicted import Begun
-from tests.support.commands import call, the_json
-from tests.support.databases import Database
+from tests.support.databases import Database, call, the_json
 from tests.support.scored_once import QUEUED, assert_each_once, insert_mostly_sound
 from tests.support.trained import install_models
 

@@ -9,8 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pima.watch.metrics import DatabaseFigures
-from tests.support.commands import call
-from tests.support.databases import Database
+from tests.support.databases import Database, call
 from tests.support.ledger import insert_run, insert_schedule
 
 FIRST = datetime(2020, 1, 1, tzinfo=UTC)

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from pima.core.source import Source
 from tests.support.clinic import URL, Clinic
-from tests.support.commands import call, the_json
-from tests.support.databases import Database
+from tests.support.databases import Database, call, the_json
 from tests.support.pulls import counts
 from tests.support.trained import install_models
 

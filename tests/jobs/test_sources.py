@@ -21,8 +21,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tests.support.commands import Ended, call, clean_environ, the_json
-from tests.support.databases import Database
+from tests.support.databases import Database, Ended, call, clean_environ, the_json
 from tests.support.shipped import ROOT, SHIPPED
 
 CONTENT = SHIPPED.read_bytes()

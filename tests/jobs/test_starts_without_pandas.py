@@ -5,8 +5,7 @@ import sys
 
 import pytest
 
-from tests.support.commands import clean_environ
-from tests.support.databases import Database, insert_patients
+from tests.support.databases import Database, clean_environ, insert_patients
 from tests.support.shipped import ROOT
 
 # The scheduler runs until it is stopped; what it imports later an import contract holds.

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import call, the_json
-from tests.support.databases import Database, insert_patients, without_triggers
+from tests.support.databases import Database, call, insert_patients, the_json, without_triggers
 from tests.support.ledger import insert_run
 
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)

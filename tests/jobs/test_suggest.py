@@ -14,8 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.support.clinic import URL, Clinic
-from tests.support.commands import call, the_json
-from tests.support.databases import Database, insert_many
+from tests.support.databases import Database, call, insert_many, the_json
 from tests.support.every_command import SECRET, wrong
 from tests.support.patient_files import HEADER, write
 from tests.support.shipped import SHIPPED

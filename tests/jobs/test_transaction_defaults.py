@@ -9,8 +9,7 @@ from sqlalchemy import text
 
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine, reading, writing
-from tests.support.commands import call, the_json
-from tests.support.databases import Database, insert_patients
+from tests.support.databases import Database, call, insert_patients, the_json
 from tests.support.scored_once import assert_each_once, insert_mostly_sound
 from tests.support.session_defaults import default_to
 from tests.support.shipped import SHIPPED

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support.commands import clean_environ
+from tests.support.databases import clean_environ
 from tests.support.shipped import ROOT
 
 PAGE = (ROOT / "docs" / "your-own-table.md").read_text()

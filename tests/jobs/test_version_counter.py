@@ -5,8 +5,7 @@ import re
 import pytest
 
 from pima.store.engine import writing
-from tests.support.commands import call, the_json
-from tests.support.databases import Database, insert_patients
+from tests.support.databases import Database, call, insert_patients, the_json
 from tests.support.shipped import ROOT
 
 SET_BACK = {

@@ -5,8 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.commands import clean_environ
-from tests.support.databases import Database, insert_patients
+from tests.support.databases import Database, clean_environ, insert_patients
 from tests.support.shipped import ROOT
 from tests.support.trained import install_models
 

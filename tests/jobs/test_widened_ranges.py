@@ -6,8 +6,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.support.commands import call, the_json
-from tests.support.databases import Copied, Database, under_role
+from tests.support.databases import Copied, Database, call, the_json, under_role
 from tests.support.declared import configuration
 
 pytestmark = pytest.mark.usefixtures("equal_fits_once")

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from tests.support.commands import call, the_json
-from tests.support.databases import Database, insert_many
+from tests.support.databases import Database, call, insert_many, the_json
 from tests.support.trained import install_models
 
 DAYS_A_NIGHT = 30

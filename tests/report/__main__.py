@@ -16,8 +16,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.report.history import half_a_year, new_clinic
-from tests.support.commands import call
-from tests.support.databases import Database
+from tests.support.databases import Database, call
 from tests.support.shipped import ROOT
 
 LOOKING = (Path(__file__).parent / "looking.js").read_text()

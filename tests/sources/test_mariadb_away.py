@@ -9,8 +9,7 @@ from sqlalchemy import text
 from tests.sources.mariadb_server import Server
 from tests.sources.visits import change
 from tests.support.clinic import Clinic
-from tests.support.commands import PATIENCE_SECONDS
-from tests.support.databases import Database
+from tests.support.databases import PATIENCE_SECONDS, Database
 from tests.support.pulls import counts, refused
 
 

@@ -13,8 +13,7 @@ from pima.store import queue, registry
 from pima.store.database import database_of
 from pima.store.engine import make_engine, reading, writing
 from pima.store.queue import Batch
-from tests.support.commands import PATIENCE_SECONDS
-from tests.support.databases import Database, insert_many, insert_patients
+from tests.support.databases import PATIENCE_SECONDS, Database, insert_many, insert_patients
 from tests.support.rows import predict
 from tests.support.shipped import FEATURE_NAMES, SOUND
 from tests.support.versions import add_version

@@ -13,8 +13,7 @@ from pima.store import schema
 from pima.store.engine import make_engine, reading, writing
 from pima.store.schema import HoldoutRule, holdout_rule
 from pima.store.tables import TABLES, with_features
-from tests.support.commands import PATIENCE_SECONDS
-from tests.support.databases import Database
+from tests.support.databases import PATIENCE_SECONDS, Database
 from tests.support.shipped import FEATURE_NAMES, HOLDOUT, ROOT, SALT
 
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import call, the_json
-from tests.support.databases import Database, insert_patients
+from tests.support.databases import Database, call, insert_patients, the_json
 from tests.support.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, queue, unlabelled
 from tests.support.trained import install_models
 

@@ -8,8 +8,7 @@ import pytest
 from pima.errors import SchemaDiffers
 from pima.store import schema
 from pima.store.tables import VIEWS
-from tests.support.commands import call
-from tests.support.databases import Database, insert_patients
+from tests.support.databases import Database, call, insert_patients
 from tests.support.rows import COLUMNS, VALUES
 
 

@@ -10,8 +10,7 @@ from pima.errors import SchemaDiffers
 from pima.store import schema
 from pima.store.engine import writing
 from pima.store.tables import TABLES
-from tests.support.commands import call
-from tests.support.databases import Database, insert_patients
+from tests.support.databases import Database, call, insert_patients
 from tests.support.rows import COLUMNS, VALUES, assert_queue_is_true, patient, queue
 
 # ---- let be ---------------------------------------------------------------------------------------------------------

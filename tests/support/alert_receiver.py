@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.support.commands import PATIENCE_SECONDS
+from tests.support.databases import PATIENCE_SECONDS
 
 
 @dataclass

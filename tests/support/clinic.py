@@ -10,8 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, text
 
-from tests.support.commands import Ended, call
-from tests.support.databases import Database
+from tests.support.databases import Database, Ended, call
 from tests.support.shipped import SALT
 
 MMOL = 18.016

@@ -1,14 +1,18 @@
-"""Databases of either kind: made, copied, filled, and dropped."""
+"""Databases of either kind, made, copied, filled and dropped; commands on them, and how they ended."""
 
+import io
+import json
+import os
 import shutil
 import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +23,25 @@ from pima.settings.sections import DatabaseSettings
 from pima.store.database import Timestamp
 from pima.store.engine import make_engine, reading, writing
 from pima.store.schema import make_triggers
-from tests.support.commands import PATIENCE_SECONDS, Ended, clean_environ
 from tests.support.shipped import ROOT, SOUND
+
+PATIENCE_SECONDS = 240
+"""How long a test waits for what must come: it ends a test that hangs, and says nothing of speed."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+def clean_environ() -> dict[str, str]:
+    """The environment without settings of pima's that a developer may have set."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("PIMA_", "DATABASE_URL"))}
+
 
 started: list[subprocess.Popen[str]] = []
 """Processes of the test that runs, ended with it."""
@@ -79,6 +100,27 @@ class Database:
         process = self.start(job, *arguments, **environ)
         stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
         return Ended(process.returncode, stdout, stderr)
+
+
+def call(database: Database | None, job: str, *arguments: str, **environ: str) -> Ended:
+    """Run a command in this process, as people see it on a terminal; whatever happens, it shows no traceback."""
+    out, err = io.StringIO(), io.StringIO()
+    given = {"PIMA_LOGS__FORMAT": "text"}
+    given |= environ if database is None else {"DATABASE_URL": database.url} | database.environ | environ
+    with redirect_stdout(out), redirect_stderr(err):
+        exit_code = import_module(f"jobs.{job}").main(list(arguments), given)
+    ended = Ended(exit_code, out.getvalue(), err.getvalue())
+    assert "Traceback" not in ended.stdout + ended.stderr
+    assert "defect of pima" not in ended.stderr, ended.stderr
+    return ended
+
+
+def the_json(ended: Ended) -> dict[str, Any]:
+    """The one JSON object that is all of stdout."""
+    assert len(ended.stdout.splitlines()) == 1, ended.stdout
+    found = json.loads(ended.stdout)
+    assert isinstance(found, dict)
+    return found
 
 
 def under_role(database: Database, role: str) -> Database:

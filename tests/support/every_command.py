@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.commands import Ended
+from tests.support.databases import Ended
 
 SECRET = "Canary-Hunter2"  # noqa: S105 (looked for in what is shown)
 EVERY_COMMAND: list[tuple[str, ...]] = [

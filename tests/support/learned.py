@@ -6,8 +6,7 @@ from typing import Any
 
 from pima.core.holdout import below, ranks
 from pima.train.snapshot import from_parquet
-from tests.support.commands import call, the_json
-from tests.support.databases import Database
+from tests.support.databases import Database, call, the_json
 from tests.support.ledger import document
 from tests.support.patient_files import write
 from tests.support.shipped import FEATURE_NAMES, SALT, SHIPPED

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tests.support.commands import call, the_json
-from tests.support.databases import Database
+from tests.support.databases import Database, call, the_json
 from tests.support.shipped import FEATURE_NAMES
 
 HEADER = ",".join((*FEATURE_NAMES, "outcome"))

@@ -4,8 +4,7 @@ import json
 from typing import Any
 
 from tests.support.clinic import Clinic
-from tests.support.commands import Ended
-from tests.support.databases import Database
+from tests.support.databases import Database, Ended
 
 CANARY = "Canary-Smith"
 ODD = """visits of "Dr. O'Neil"; 100 % :sound -- \\ [`]"""

@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 
-from tests.support.commands import PATIENCE_SECONDS
+from tests.support.databases import PATIENCE_SECONDS
 
 EVERY_SECOND = "* * * * * *"
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.support.commands import PATIENCE_SECONDS
-from tests.support.databases import started
+from tests.support.databases import PATIENCE_SECONDS, started
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

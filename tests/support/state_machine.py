@@ -24,8 +24,7 @@ from pima.store.database import database_of
 from pima.store.engine import make_engine, writing
 from pima.store.runs import start_run
 from pima.train.ledger import Decider, promote, roll_back
-from tests.support.commands import PATIENCE_SECONDS
-from tests.support.databases import Database
+from tests.support.databases import PATIENCE_SECONDS, Database
 
 
 class Jobs(RuleBasedStateMachine):

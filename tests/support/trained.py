@@ -15,8 +15,7 @@ from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from pima.store.schema import migrate
-from tests.support.commands import call
-from tests.support.databases import Database
+from tests.support.databases import Database, call
 from tests.support.declared import configuration, csv_file, declaration
 from tests.support.shipped import HOLDOUT, SHIPPED
 

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import text
 
 from pima.store.engine import reading
-from tests.support.commands import PATIENCE_SECONDS
-from tests.support.databases import Database
+from tests.support.databases import PATIENCE_SECONDS, Database
 
 
 def until_someone_waits_for_a_lock(database: Database) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutants.faults import DATABASES, FAULTS, Fault, misfits
-from tests.support.commands import clean_environ
+from tests.support.databases import clean_environ
 from tests.support.shipped import ROOT
 
 EACH = pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tests.bench.scale.place import Place
 from tests.bench.speed.databases import assert_scored, execute, fill_queue, plain, postgresql_database, value
 from tests.bench.speed.measure import Line
-from tests.support.commands import clean_environ
+from tests.support.databases import clean_environ
 from tests.support.shipped import ROOT
 
 ROWS = 1_000_000

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tests.support.commands import clean_environ
+from tests.support.databases import clean_environ
 from tests.support.shipped import ROOT
 
 ROUNDS = 5

@@ -24,7 +24,6 @@ from tests.support.shipped import FEATURE_NAMES, FEATURES
 
 HEADER = ",".join((*FEATURE_NAMES, "outcome"))
 GOOD = "6,148,72,35,0,33.6,0.627,50,1"
-CELLS = (6.0, 148.0, 72.0, 35.0, 0.0, 33.6, 0.627, 50.0, 1)
 
 
 def opened(folder: Path, content: str | bytes, name: str = "patients.csv") -> PatientFile:

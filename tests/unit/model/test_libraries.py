@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.support.commands import clean_environ
+from tests.support.databases import clean_environ
 from tests.support.shipped import ROOT
 
 _TRAINING = """
