@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pima.core.gate import Contest, Decision, GateOptions, decide
 from pima.core.metrics import Measure
 from pima.core.reasons import Reason
+from tests.support.contests import contest
 
 OUTCOMES = np.array([0] * 6 + [1] * 4, dtype=np.int8)
 
@@ -23,19 +24,8 @@ def _with_correct(count: int) -> np.ndarray:
 
 
 def _contest(challenger: int, champion: int | None, **changes: object) -> Contest:
-    contest = Contest(
-        outcomes=OUTCOMES,
-        in_window=np.ones(10, dtype=bool),
-        challenger=_with_correct(challenger),
-        challenger_threshold=0.5,
-        champion=None if champion is None else _with_correct(champion),
-        champion_threshold=0.5,
-        champion_unloadable=False,
-        parity_passed=True,
-        pinned=False,
-        rolled_back_before=False,
-    )
-    return replace(contest, **changes)  # type: ignore[arg-type]
+    champions = None if champion is None else _with_correct(champion)
+    return contest(OUTCOMES, _with_correct(challenger), champions, 0.5, **changes)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from sklearn.metrics import confusion_matrix, log_loss
 from pima.core.gate import Contest, Decision, GateOptions, Measured, Verdict, Window, decide, in_window, measured
 from pima.core.metrics import Measure
 from pima.core.reasons import Reason
+from tests.support.contests import contest
 
 WEEK = 7 * 24 * 3600 * 1000
 NOW = pd.Timestamp(1_000 * WEEK, unit="ms", tz="UTC")
@@ -75,19 +76,7 @@ LOG_LOSS, NET_BENEFIT = GateOptions(measure=Measure.LOG_LOSS), GateOptions(measu
 
 
 def _contest(challenger: np.ndarray, champion: np.ndarray | None = None, **changes: object) -> Contest:
-    contest = Contest(
-        outcomes=OUTCOMES,
-        in_window=np.ones(100, dtype=bool),
-        challenger=challenger,
-        challenger_threshold=0.1,
-        champion=champion,
-        champion_threshold=0.1,
-        champion_unloadable=False,
-        parity_passed=True,
-        pinned=False,
-        rolled_back_before=False,
-    )
-    return replace(contest, **changes)  # type: ignore[arg-type]
+    return contest(OUTCOMES, challenger, champion, 0.1, **changes)
 
 
 def _decided(contest: Contest, options: GateOptions) -> tuple[Decision, Reason]:
