@@ -10,8 +10,16 @@ import pytest
 
 from tests.support.alert_receiver import AlertReceiver, alert_receiver
 from tests.support.clinic import Clinic, clinic_at
-from tests.support.databases import Copied, Database, Make, Originals, administration, postgresql_from, sqlite_from
-from tests.support.servers import postgresql_server
+from tests.support.databases import (
+    Copied,
+    Database,
+    Make,
+    Originals,
+    administration,
+    postgresql_from,
+    postgresql_server,
+    sqlite_from,
+)
 from tests.support.trained import (
     install_declared,
     install_shipped,

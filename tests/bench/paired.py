@@ -20,8 +20,7 @@ from statistics import mean, stdev
 from scipy.stats import t
 
 from tests.bench.endings import end_in_order, to_its_end
-from tests.support.databases import clean_environ
-from tests.support.servers import postgresql_server
+from tests.support.databases import clean_environ, postgresql_server
 from tests.support.shipped import ROOT
 
 _MAKE = """import sys

@@ -12,11 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.databases import PATIENCE_SECONDS, Database, clean_environ
+from tests.support.databases import PATIENCE_SECONDS, Database, clean_environ, wait_for
 from tests.support.scored_once import insert_mostly_sound
 from tests.support.shipped import ROOT
 from tests.support.trained import install_models
-from tests.support.waiting import wait_for
 
 
 @dataclass

@@ -19,11 +19,19 @@ from pima.errors import ClusterAway, WorkersFailed
 from pima.process.stopping import StopRequest
 from pima.settings.sections import Settings
 from tests.cluster.conftest import Cluster, Dask, NewCluster
-from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_environ, the_json, under_role
+from tests.support.databases import (
+    PATIENCE_SECONDS,
+    Database,
+    call,
+    clean_environ,
+    free_port,
+    held_in_the_middle,
+    the_json,
+    under_role,
+    wait_for,
+)
 from tests.support.scored_once import QUEUED, assert_each_once, insert_mostly_sound
-from tests.support.servers import free_port
 from tests.support.shipped import ROOT
-from tests.support.waiting import held_in_the_middle, wait_for
 
 BATCHES = ("--batch-size", "20")
 

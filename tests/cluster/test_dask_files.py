@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import Cluster, Dask, NewCluster
-from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_environ, the_json
+from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_environ, the_json, wait_for
 from tests.support.parquet_rows import drawn_rows, write_rows
 from tests.support.shipped import ROOT
 from tests.support.trained import install_models
-from tests.support.waiting import wait_for
 
 FILES, ROWS = 40, 100_000
 

@@ -18,10 +18,16 @@ from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine
 from pima.store.tables import TABLES
 from tests.image.loopback_postgresql import postgresql_on_loopback
-from tests.support.databases import PATIENCE_SECONDS, Database, call, insert_patients, the_json
+from tests.support.databases import (
+    PATIENCE_SECONDS,
+    Database,
+    call,
+    insert_patients,
+    the_json,
+    until_someone_waits_for_a_lock,
+)
 from tests.support.shipped import ROOT
 from tests.support.trained import install_models
-from tests.support.waiting import until_someone_waits_for_a_lock
 
 OWNER = "pima_owner"
 

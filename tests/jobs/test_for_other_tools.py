@@ -10,9 +10,8 @@ import yaml
 
 from pima.settings.sections import MetricsSettings
 from pima.watch.metrics import serve_metrics
-from tests.support.databases import PATIENCE_SECONDS, Database, call, insert_patients, the_json
+from tests.support.databases import PATIENCE_SECONDS, Database, call, free_port, insert_patients, the_json
 from tests.support.promql import Prometheus, Vector, chosen, scraped, selectors
-from tests.support.servers import free_port
 from tests.support.shipped import ROOT
 
 _RULES_FILE = ROOT / "deploy" / "prometheus" / "pima.rules.yaml"

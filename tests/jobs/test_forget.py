@@ -30,11 +30,10 @@ from pima.store.runs import start_run
 from pima.store.tables import TABLES, model_versions, training_snapshots
 from pima.train.snapshot import ids_from_parquet
 from tests.support.clinic import Clinic
-from tests.support.databases import Copied, Database, call, insert_patients, the_json
+from tests.support.databases import Copied, Database, call, insert_patients, the_json, until_someone_waits_for_a_lock
 from tests.support.ledger import insert_run
 from tests.support.patient_files import HEADER, write
 from tests.support.shipped import FEATURE_NAMES, SALT
-from tests.support.waiting import until_someone_waits_for_a_lock
 
 PERSON, KEY = "Canary-Person", "Canary-Key"
 ID = 4_011_223_344_556_677_001

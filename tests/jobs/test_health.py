@@ -22,10 +22,9 @@ from pima.store.engine import make_engine, writing
 from pima.store.schema import HEAD
 from pima.watch.health import period
 from pima.watch.metrics import DatabaseFigures, serve_metrics
-from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_environ, insert_patients
+from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_environ, free_port, insert_patients
 from tests.support.declared import configuration
 from tests.support.ledger import insert_run, insert_schedule
-from tests.support.servers import free_port
 from tests.support.shipped import ROOT
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)

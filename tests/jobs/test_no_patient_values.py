@@ -26,12 +26,10 @@ from pima.store.tables import TABLES
 from tests.support.alert_receiver import AlertReceiver
 from tests.support.canaries import BAD, CANARIES, GOOD, NAME
 from tests.support.clinic import URL, Clinic
-from tests.support.databases import PATIENCE_SECONDS, Database, Ended, call, insert_patients
+from tests.support.databases import PATIENCE_SECONDS, Database, Ended, call, free_port, insert_patients, wait_for
 from tests.support.patient_files import HEADER, ID_HEADER, write
-from tests.support.real_scheduler import EVERY_SECOND, stop
-from tests.support.servers import free_port
+from tests.support.schedulers import EVERY_SECOND, stop
 from tests.support.shipped import FEATURE_NAMES, SHIPPED
-from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.judge
 

@@ -7,9 +7,8 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from tests.support.clinic import COLUMNS, KINDS, TABLE, URL, Clinic
-from tests.support.databases import Database, call
+from tests.support.databases import Database, call, free_port
 from tests.support.pulls import CANARY, ODD, counts, loosely, no_value, refused
-from tests.support.servers import free_port
 
 
 def test_a_trigger_that_spells_keys_otherwise_is_told_before_anything_is_written(

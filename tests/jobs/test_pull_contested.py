@@ -14,10 +14,9 @@ from sqlalchemy.engine import make_url
 from pima.store import contested
 from pima.store.arrivals import Staging
 from tests.support.clinic import URL, Clinic
-from tests.support.databases import PATIENCE_SECONDS, Database
+from tests.support.databases import PATIENCE_SECONDS, Database, until_it_tries_again, wait_for
 from tests.support.pulls import counts
 from tests.support.rows import COLUMNS, VALUES
-from tests.support.waiting import until_it_tries_again, wait_for
 
 SOMEONE_WAITS = """
     SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"""

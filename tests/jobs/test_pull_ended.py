@@ -13,11 +13,10 @@ from sqlalchemy import text
 from pima.intake import pulling
 from pima.intake.pulling import BLOCK_KEYS
 from tests.support.clinic import URL, Clinic
-from tests.support.databases import PATIENCE_SECONDS, Database, call
+from tests.support.databases import PATIENCE_SECONDS, Database, call, wait_for
 from tests.support.pulls import counts
 from tests.support.scored_once import assert_each_once
 from tests.support.trained import install_models
-from tests.support.waiting import wait_for
 
 BLOCKS = 3
 ROWS = (BLOCKS - 1) * BLOCK_KEYS + 500

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from tests.support.clinic import COLUMNS, Clinic
-from tests.support.databases import Database
+from tests.support.databases import Database, free_port
 from tests.support.pulls import counts, loosely, refused
-from tests.support.servers import free_port
 
 
 @pytest.fixture

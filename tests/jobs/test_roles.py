@@ -15,10 +15,9 @@ from pima.store.postgresql import schema
 from pima.watch.metrics import DatabaseFigures
 from tests.support.alert_receiver import alert_receiver
 from tests.support.clinic import Clinic
-from tests.support.databases import PATIENCE_SECONDS, Database, call, insert_patients, the_json, under_role
+from tests.support.databases import PATIENCE_SECONDS, Database, call, insert_patients, the_json, under_role, wait_for
 from tests.support.shipped import FEATURE_NAMES, ROOT, SHIPPED
 from tests.support.trained import install_models
-from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("each_fit_once")
 

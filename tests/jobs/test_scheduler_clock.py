@@ -27,7 +27,7 @@ from pima.store.engine import writing
 from pima.store.runs import Status, mark_crashed, note_ticks, start_run
 from tests.support.databases import PATIENCE_SECONDS, Database, clean_environ, insert_many
 from tests.support.ledger import insert_run
-from tests.support.set_clock import START, TRUE, Clock, python, until
+from tests.support.schedulers import START, TRUE, Clock, python, until
 from tests.support.shipped import ROOT
 
 NIGHTLY = ScheduleSettings(score="15 2 * * *", retrain="0 0 29 2 mon", grace_seconds=2)

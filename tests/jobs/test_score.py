@@ -14,12 +14,20 @@ from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions, score_queue
 from pima.store.engine import writing
 from pima.store.runs import start_run
-from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_environ, insert_patients, the_json
+from tests.support.databases import (
+    PATIENCE_SECONDS,
+    Database,
+    call,
+    clean_environ,
+    held_in_the_middle,
+    insert_patients,
+    the_json,
+    wait_for,
+)
 from tests.support.ledger import document
 from tests.support.scored_once import QUEUED, assert_each_once, insert_mostly_sound
 from tests.support.shipped import ROOT, SOUND
 from tests.support.trained import install_models
-from tests.support.waiting import held_in_the_middle, wait_for
 
 
 @pytest.mark.judge

@@ -18,8 +18,7 @@ from sqlalchemy.engine import make_url
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine
 from pima.store.schema import migrate
-from tests.support.databases import PATIENCE_SECONDS, Database, call, insert_patients, the_json
-from tests.support.servers import postgresql_server
+from tests.support.databases import PATIENCE_SECONDS, Database, call, insert_patients, postgresql_server, the_json
 from tests.support.shipped import HOLDOUT
 from tests.support.trained import install_models
 

@@ -17,8 +17,7 @@ from pathlib import Path
 
 from pima.core.wording import counted
 from tests.mutants.faults import FAULTS, Edit, Fault, Form, misfits
-from tests.support.databases import clean_environ
-from tests.support.servers import postgresql_server
+from tests.support.databases import clean_environ, postgresql_server
 from tests.support.session import pytest_configure
 from tests.support.shipped import ROOT
 from tests.support.trained import MADE_ONCE

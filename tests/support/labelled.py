@@ -41,3 +41,8 @@ def side_of(
 ) -> pd.DataFrame:
     """Rows that nobody's person is known of, with features (n, features) as the model takes them."""
     return labelled(features, outcomes, "salt", 0.0, ids, names).astype(dict.fromkeys(names, "float32"))
+
+
+def as_learned(rows: pd.DataFrame) -> pd.DataFrame:
+    """A version whose rows are kept, and that nobody called otherwise than by their persons since."""
+    return rows.assign(Rank=rows["Person"])

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from pima.core.history import MOST_TWINS, split, unseen_by
 from pima.core.holdout import below, in_holdout, ranked, ranks
-from tests.support.as_learned import as_learned
-from tests.support.labelled import labelled
+from tests.support.labelled import as_learned, labelled
 from tests.support.shipped import FEATURE_NAMES, FEATURES, SALT, SOUND
 
 SHARE = 0.30
