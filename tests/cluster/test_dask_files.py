@@ -12,15 +12,8 @@ from tests.cluster.conftest import Cluster, Dask, NewCluster
 from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_environ, the_json, wait_for
 from tests.support.parquet_rows import drawn_rows, write_rows
 from tests.support.shipped import ROOT
-from tests.support.trained import install_models
 
 FILES, ROWS = 40, 100_000
-
-
-@pytest.fixture
-def champion(sqlite: Database, trained: Path) -> Database:
-    install_models(sqlite, trained)
-    return sqlite
 
 
 @pytest.fixture

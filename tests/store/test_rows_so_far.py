@@ -1,0 +1,69 @@
+"""Of the rows that a source lacks those are deleted that were here before it was read."""
+
+import pandas as pd
+import pytest
+from sqlalchemy import text
+
+from pima.store.arrivals import VANISHED, KeyRange, RowsSoFar, Staging, rows_so_far
+from pima.store.engine import reading, writing
+from tests.support.databases import Database, insert_patients
+from tests.support.rows import COLUMNS, VALUES
+from tests.support.shipped import FEATURE_NAMES
+
+
+def _so_far(database: Database) -> RowsSoFar:
+    with reading(database.engine) as connection:
+        return rows_so_far(connection)
+
+
+def _deleted(database: Database, so_far: RowsSoFar, *keys: str) -> int:
+    vanished = pd.DataFrame({"reason": VANISHED, "field": ""}, index=list(keys), dtype=object)
+    with writing(database.engine) as connection:
+        staging = Staging(connection, FEATURE_NAMES, "source_key", "clinic")
+        staging.make()
+        staging.append(vanished, "source_key")
+        return staging.take(KeyRange("", max(keys)), so_far).deleted
+
+
+def _insert(key: str) -> str:
+    return f"INSERT INTO patients ({COLUMNS}, source, source_key) VALUES ({VALUES}, 'clinic', '{key}')"
+
+
+def test_what_came_since_stays(database: Database) -> None:
+    database.execute(_insert("before"))
+    so_far = _so_far(database)
+    database.execute(_insert("since"))
+    assert _deleted(database, so_far, "before", "since") == 1
+    assert database.execute("SELECT source_key FROM patients") == [("since",)]
+    assert _deleted(database, _so_far(database), "since") == 1
+
+
+def test_a_row_that_was_written_anew_since_stays_for_the_next_pull(database: Database) -> None:
+    insert_patients(database, 1, first_id=1, source="clinic", source_key="v1")
+    so_far = _so_far(database)
+    database.execute("DELETE FROM patients")
+    insert_patients(database, 1, first_id=1, source="clinic", source_key="v1")
+    assert _deleted(database, so_far, "v1") == 0
+    assert _deleted(database, _so_far(database), "v1") == 1
+
+
+@pytest.mark.parametrize("within_savepoint", [False, True])
+def test_so_does_what_was_written_before_and_committed_since(postgresql: Database, within_savepoint: bool) -> None:
+    postgresql.execute(_insert("before"))
+    postgresql.execute(_insert("labelled meanwhile"))
+    with postgresql.engine.begin() as begun_first, postgresql.engine.begin() as writer:
+        begun_first.execute(text("SELECT pg_current_xact_id()"))
+        writer.execute(text("UPDATE patients SET outcome = 1 WHERE source_key = 'labelled meanwhile'"))
+        savepoint = writer.begin_nested() if within_savepoint else None
+        writer.execute(text(_insert("in between")))
+        if savepoint is not None:
+            savepoint.commit()
+        postgresql.execute("SELECT pg_current_xact_id()")
+        so_far = _so_far(postgresql)
+        begun_first.execute(text(_insert("late")))
+        postgresql.execute(_insert("since"))
+    keys = ("before", "labelled meanwhile", "in between", "late", "since")
+    assert _deleted(postgresql, so_far, *keys) == 2
+    kept = postgresql.execute("SELECT source_key FROM patients ORDER BY source_key")
+    assert kept == [("in between",), ("late",), ("since",)]
+    assert _deleted(postgresql, _so_far(postgresql), *keys) == 3
