@@ -66,8 +66,10 @@ check: $(VENV)/.complete
 	    -e '"(sqlite|postgres|postgresql)"|(sqlite|postgresql)_|_(sqlite|postgresql)' \
 	    -e '(dialects|store)[.](sqlite|postgresql)|store import .*(sqlite|postgresql)' \
 	    -e 'dialect[.]name|get_backend_name|drivername' pima jobs
-	@echo "what test files share stands beside them"
+	@echo "what test files share stands in tests/support"
 	! grep -rnE --include=*.py -e '(from|import) tests[.a-z]*[.]test_' tests
+	@echo "a class name has one meaning, and a unit test the name of the file that it is about"
+	$(RUN) -m pytest -q tests/unit/test_names.py
 	$(RUN) -m pytest -q tests/store/test_schema.py -k equal
 
 format: $(VENV)/.complete

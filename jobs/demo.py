@@ -69,7 +69,7 @@ def _demo(console: Console, environ: Mapping[str, str]) -> int:
     database, report = FOLDER / "pima.db", FOLDER / "report.html"
     ours = {name: value for name, value in environ.items() if not name.startswith(("DATABASE_URL", "PIMA_"))}
     url = f"sqlite:///{database}"
-    steps = _Steps(console, ours | {"DATABASE_URL": url})
+    steps = _Commands(console, ours | {"DATABASE_URL": url})
     try:
         with steps.progress:
             steps.run("make the schema", "migrate")
@@ -121,7 +121,7 @@ class _StepFailed(Exception):
     """A command of the demo did not end with 0."""
 
 
-class _Steps:
+class _Commands:
     """The commands, each with a line and a bar."""
 
     def __init__(self, console: Console, environ: Mapping[str, str]) -> None:
@@ -143,7 +143,7 @@ class _Steps:
 
 
 def _predictions(database: Path) -> Table:
-    """What any SQL client reads."""
+    """The first predictions, by a statement that any SQL client can send."""
     columns = ("patient_id", "probability", "predicted_class", "model_version", "scored_at")
     table = Table(*columns, title="SELECT ... FROM current_predictions ORDER BY patient_id LIMIT 5")
     with sqlite3.connect(database) as connection:
@@ -167,7 +167,7 @@ def _comparison(realised: dict[str, Any]) -> Table:
 
 
 def _lines_to_paste(database: Path, url: str) -> list[str]:
-    """For a person's shell: the environment, the database, and three ways to look into it."""
+    """Lines for a person's shell: the environment, the database, and three ways to look into it."""
     lines = [f"export DATABASE_URL={url}", "python -m jobs.status"]
     if sys.prefix != sys.base_prefix:
         lines.insert(0, f". {shlex.quote(os.path.relpath(Path(sys.prefix, 'bin', 'activate')))}")

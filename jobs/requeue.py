@@ -16,7 +16,7 @@ from pima.store.engine import without_time_limit, writing
 
 @dataclass(frozen=True, slots=True)
 class Requeued:
-    """What was put on the queue."""
+    """The row versions that were put on the queue."""
 
     requeued: int
     """Row versions."""

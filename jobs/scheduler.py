@@ -67,7 +67,7 @@ def _can_tell(settings: Settings) -> bool:
 
 
 def _tell(command: Command) -> None:
-    """By the settings as they are by now, which are those of the children."""
+    """Tell people, by the settings as they are by now, which are those of the children."""
     config, environ = command.options.config, command.environ
     settings = read_settings(config, environ)
     Teller(command.engine, settings, declared(config, settings), environ, is_scheduler=True).tell()

@@ -76,7 +76,7 @@ def _require_sense(given: argparse.Namespace) -> None:
 
 
 def show_dataset(result: Result) -> None:
-    """For people."""
+    """Print the result for people."""
     before = f", {result['parts_before']:,} of them there before" if result["parts_before"] else ""
     print(
         f"{counted(result['rows'], 'row')} of {counted(result['files'], 'file')}: {result['predicted']:,} predicted by "

@@ -10,7 +10,7 @@ from typing import Any, Literal, TextIO, cast
 
 @contextmanager
 def _absent(package: str) -> Iterator[None]:
-    """What is imported meanwhile finds no such package, unless it is imported already."""
+    """Hide the package from whatever is imported meanwhile, unless it is imported already."""
     if package in sys.modules:
         yield
         return
@@ -49,7 +49,7 @@ class _Stderr:
 
 
 class _Lines(logging.Handler):
-    """What libraries say by Python's own logging, as lines like ours."""
+    """Writes what libraries say by Python's own logging as lines like ours."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

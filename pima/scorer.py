@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """What gives a row its probability and its class."""
+    """A model version in use: it gives a row its probability and its class."""
 
     threshold: float
     """Probabilities from here on predict 1."""

@@ -77,7 +77,7 @@ class ScoreResult:
     """Of those claimed the rows that came since the last night, by their ids."""
 
     def plus(self, batch: "ScoreResult") -> "ScoreResult":
-        """With what became of one batch more."""
+        """This result with that of one batch more."""
         by_reason = Counter(self.rejected_by_reason) + Counter(batch.rejected_by_reason)
         return ScoreResult(
             self.claimed + batch.claimed,

@@ -77,7 +77,7 @@ def _local(settings: Settings, environ: Mapping[str, str]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """Those that there are, by Dask's client."""
+    """The workers that there are, by Dask's client."""
 
     client: Any
     settings: Settings
@@ -157,7 +157,7 @@ def _release() -> str:
 
 
 def _lacks(release: str, lacks: Callable[[Any], str], told: object) -> str:
-    """What keeps this worker from the work, in words; empty where nothing does."""
+    """The reason why this worker can't do the work, in words; empty where it can."""
     if _release() != release:
         return "another release of pima is installed there"
     if find_spec("ai_edge_litert") is None:
@@ -170,7 +170,7 @@ _stops: dict[str, StopRequest] = {}
 
 
 def _called(function: Task, told: object, client: str, look: Look) -> Any:
-    """What the function gives, or what ended it: as a value, of which Dask writes no traceback into its log."""
+    """Call the function; what it gives or, as a value, the error that ended it: of a value Dask logs no traceback."""
     configure_logs(look)
     try:
         return function(told, _stops.setdefault(client, StopRequest()))

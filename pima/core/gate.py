@@ -21,8 +21,8 @@ import numpy as np
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
 from pima.core.metrics import (
-    Comparison,
     Measure,
+    PairedComparison,
     Scores,
     compare,
     correct,
@@ -282,7 +282,7 @@ class VerdictFigures:
     challenger_scores: Scores | None
     """On the test set; None where its outputs are not even numbers."""
     champion_scores: Scores | None
-    comparison: Comparison | None
+    comparison: PairedComparison | None
     """None where there is nothing to compare."""
     majority_correct: int
     """What always guessing the more frequent class gets right on the test set."""

@@ -118,7 +118,7 @@ _Z_DETECTABLE = 2.49
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class PairedComparison:
     """Challenger against champion; differences are challenger minus champion."""
 
     only_challenger_correct: int
@@ -140,14 +140,14 @@ class Comparison:
 
 def compare(
     challenger_right: BoolArray, champion_right: BoolArray, challenger_loss: Float64Array, champion_loss: Float64Array
-) -> Comparison:
+) -> PairedComparison:
     """All figures; four arrays (n,) over the same rows in the same order, n >= 1."""
     rows = len(challenger_right)
     won = int((challenger_right & ~champion_right).sum())
     lost = int((champion_right & ~challenger_right).sum())
     low, high = paired_interval(won, lost, rows)
     losses = challenger_loss - champion_loss
-    return Comparison(
+    return PairedComparison(
         only_challenger_correct=won,
         only_champion_correct=lost,
         accuracy_difference=(won - lost) / rows,

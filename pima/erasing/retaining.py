@@ -28,7 +28,7 @@ from pima.process.recorded_run import OpenRun, as_json
 from pima.process.stopping import StopRequest
 from pima.process.whole_file import name_meant, whole_file
 from pima.store.engine import clock, reading, writing
-from pima.store.erasing import KeyRange, Moved, Old, delete_rows, end_of_window, what_is_old
+from pima.store.erasing import Moved, Old, OldRows, delete_rows, end_of_window, what_is_old
 from pima.store.exported import columns_of
 from pima.store.forgotten import everyone_forgotten
 from pima.store.runs import RETAINING, record_progress
@@ -100,7 +100,7 @@ def retain(asked: Retaining) -> None:
                 _remove(asked, lease, name, old)
 
 
-def _windows(asked: Retaining, old: Old) -> Iterator[KeyRange]:
+def _windows(asked: Retaining, old: Old) -> Iterator[OldRows]:
     after = 0
     while True:
         asked.stop.check()
@@ -109,7 +109,7 @@ def _windows(asked: Retaining, old: Old) -> Iterator[KeyRange]:
         if last is None:
             return
         began = time.monotonic()
-        yield KeyRange(old, after, last)
+        yield OldRows(old, after, last)
         time.sleep(min(_REST * (time.monotonic() - began), 1.0))
         after = last
 

@@ -14,7 +14,7 @@ def column(name: str, of: str = "") -> str:
 
 
 def assigned(names: Iterable[str], source: str) -> str:
-    """What stands behind SET to take them over from another row."""
+    """The assignments behind SET that take columns over from another row."""
     return ", ".join(f"{column(name)} = {column(name, source)}" for name in names)
 
 

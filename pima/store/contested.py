@@ -43,7 +43,7 @@ Done = TypeVar("Done")
 
 
 def until_free(attempt: Callable[[], Done], pause: Callable[[float], None]) -> Done:
-    """What comes of the first attempt that ends well; each gives all back that it holds. Raises RowsContested where the
+    """Try until an attempt ends well; each gives all back that it holds. Raises RowsContested where the
     last one does, too."""
     for seconds in PAUSES_SECONDS:
         try:

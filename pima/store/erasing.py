@@ -250,7 +250,7 @@ def end_of_window(connection: Connection, old: Old, after: int, rows: int) -> in
 
 
 @dataclass(frozen=True, slots=True)
-class KeyRange:
+class OldRows:
     """Rows whose keys lie behind one number and up to another."""
 
     old: Old

@@ -49,7 +49,7 @@ _CAME_TRUE = text(f"""
 
 
 def came_true(connection: Connection, newest: int) -> list[CameTrue]:
-    """Of the `newest` outcomes those with a prediction, newest first."""
+    """The outcomes among the `newest` that have a prediction, newest first."""
     return [CameTrue(*row) for row in connection.execute(_CAME_TRUE, {"newest": newest})]
 
 

@@ -125,7 +125,7 @@ def are_one_file(engine: Engine, ours: Engine) -> bool:
 
 
 def known_database(engine: Engine) -> Database | None:
-    """What the engine speaks to, where that is a database of pima's own kinds."""
+    """The database that the engine speaks to, if it is of a kind that pima itself can use."""
     url = with_driver(engine.url)
     return None if url is None else database_at(url)
 

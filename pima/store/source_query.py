@@ -91,7 +91,7 @@ def any_change(engine: Engine, source: Source) -> object:
 
 
 def names_of(connection: Connection, source: Source) -> tuple[str, ...]:
-    """What all its columns are called, in their order; no row is read."""
+    """The names of all its columns, in their order; no row is read."""
     with closing(ask(connection, f"{everything(connection.dialect, source)} WHERE 1 = 0")) as result:
         return tuple(column[0] for column in result.cursor.description)
 
@@ -102,7 +102,7 @@ def everything(dialect: Dialect, source: Source) -> str:
 
 
 def unreadable_columns(engine: Engine, source: Source, columns: Sequence[str]) -> list[str]:
-    """Those that can't be read, by asking for each alone; no row is read. Raises SourceAway."""
+    """The columns that can't be read, by asking for each alone; no row is read. Raises SourceAway."""
     return [column for column in dict.fromkeys(columns) if not _is_readable(engine, source, column)]
 
 
@@ -143,7 +143,7 @@ def ask(connection: Connection, statement: str, rows: int = 1) -> CursorResult[A
 
 
 def blocks_of(connection: Connection, statement: str, rows: int) -> Generator[Sequence[tuple[Any, ...]]]:
-    """What it gives, so many rows at a time; by the driver's own cursor where that is known."""
+    """The rows that a statement gives, so many at a time; by the driver's own cursor where that is known."""
     database = known_database(connection.engine)
     cursor: Any = ask(connection, statement, rows) if database is None else database.stream(connection)
     with closing(cursor):
@@ -156,7 +156,7 @@ def blocks_of(connection: Connection, statement: str, rows: int) -> Generator[Se
 def columns_of_blocks(
     connection: Connection, statement: str, rows: int, exact: int = 0
 ) -> Generator[Sequence[pd.Series]]:
-    """The same column by column; decimals of the first so many columns never become floats."""
+    """The rows that a statement gives, column by column; decimals of the first so many columns never become floats."""
     database = known_database(connection.engine)
     if database is not None:
         yield from database.read_columns(connection, statement, (), rows, exact)
@@ -167,7 +167,7 @@ def columns_of_blocks(
 
 
 def types_of(engine: Engine, source: Source, columns: Sequence[str]) -> list[str]:
-    """What the catalogue says that some columns of a table are; none where it says nothing, as of a query."""
+    """The types that the catalogue names for some columns of a table; none where it says nothing, as of a query."""
     if source.query:
         return []
     try:

@@ -25,7 +25,7 @@ class LastPull:
 
 
 def last_pull(connection: Connection, source: str) -> LastPull | None:
-    """None where it was never pulled."""
+    """The state that the last pull of a source left; None where it was never pulled."""
     columns = [source_pulls.c[name] for name in LastPull.__dataclass_fields__]
     row = connection.execute(select(*columns).where(source_pulls.c.source == source)).first()
     return None if row is None else LastPull(**row._mapping)
@@ -70,13 +70,13 @@ class SourcePull:
 
 
 def last_pulls(connection: Connection) -> dict[str, SourcePull]:
-    """Of each source the newest pull, however it ended; those of a run that never came to a source are not told."""
+    """The newest pull of each source, however it ended; those of a run that never came to a source are not told."""
     found = _newest(connection, "TRUE")
     return {source: pull for source, pull in found.items() if source is not None}
 
 
 def last_successes(connection: Connection) -> dict[str, SourcePull]:
-    """Of each source the newest pull that brought all of it."""
+    """The newest pull of each source that brought all of it."""
     return {source: pull for source, pull in _newest(connection, _SUCCEEDED).items() if source is not None}
 
 
@@ -105,7 +105,7 @@ _GAVE_UP = (
 
 
 def _newest(connection: Connection, condition: str, **parameters: object) -> dict[str | None, SourcePull]:
-    """By source; None stands for the runs that say nothing of any."""
+    """The newest pulls by source; None stands for the runs that name no source."""
     # A walk over all pulls, a few more each day. By the last sign of life, as for all jobs.
     statement = text(f"""
         WITH of_runs AS (

@@ -124,7 +124,7 @@ def _keep_lineage(connection: Connection, asked: GateInput, number: int) -> None
 
 @dataclass(frozen=True, slots=True)
 class NewVerdict:
-    """What the gate decided in this run."""
+    """A verdict that the gate gave in this run."""
 
     verdict: str
     reason: str

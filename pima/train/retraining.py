@@ -48,7 +48,7 @@ class HistoryRows:
 
 @dataclass(frozen=True, slots=True)
 class RetrainResult:
-    """What a retraining has come to so far; the fields of both are the keys of the run's JSON."""
+    """The result of a retraining so far; the fields of both are the keys of the run's JSON."""
 
     rows: HistoryRows = field(metadata=INLINED)
     verdict: NewVerdict | EarlierVerdict | None = field(default=None, metadata=INLINED)

@@ -20,7 +20,8 @@ from statistics import mean, stdev
 from scipy.stats import t
 
 from tests.bench.endings import end_in_order, to_its_end
-from tests.conftest import ROOT, clean_environ, postgresql_server
+from tests.support.databases import clean_environ, postgresql_server
+from tests.support.shipped import ROOT
 
 _MAKE = """import sys
 from pathlib import Path

@@ -12,8 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.conftest import PATIENCE_SECONDS, ROOT, Database, clean_environ, install_models, wait_for
-from tests.jobs.scored_once import insert_mostly_sound
+from tests.support.databases import PATIENCE_SECONDS, Database, clean_environ, wait_for
+from tests.support.scored_once import insert_mostly_sound
+from tests.support.shipped import ROOT
+from tests.support.trained import install_models
 
 
 @dataclass
@@ -129,6 +131,13 @@ def new_cluster(tmp_path: Path) -> Iterator[NewCluster]:
                 each.kill()
             process.kill()
             process.wait()
+
+
+@pytest.fixture
+def champion(sqlite: Database, trained: Path) -> Database:
+    """A SQLite file with the trained versions, version 1 being champion."""
+    install_models(sqlite, trained)
+    return sqlite
 
 
 @pytest.fixture

@@ -19,9 +19,8 @@ from pima.errors import ClusterAway, WorkersFailed
 from pima.process.stopping import StopRequest
 from pima.settings.sections import Settings
 from tests.cluster.conftest import Cluster, Dask, NewCluster
-from tests.conftest import (
+from tests.support.databases import (
     PATIENCE_SECONDS,
-    ROOT,
     Database,
     call,
     clean_environ,
@@ -31,7 +30,8 @@ from tests.conftest import (
     under_role,
     wait_for,
 )
-from tests.jobs.scored_once import QUEUED, assert_each_once, insert_mostly_sound
+from tests.support.scored_once import QUEUED, assert_each_once, insert_mostly_sound
+from tests.support.shipped import ROOT
 
 BATCHES = ("--batch-size", "20")
 

@@ -9,16 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import Cluster, Dask, NewCluster
-from tests.conftest import PATIENCE_SECONDS, ROOT, Database, call, clean_environ, install_models, the_json, wait_for
-from tests.jobs.parquet_rows import drawn_rows, write_rows
+from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_environ, the_json, wait_for
+from tests.support.parquet_rows import drawn_rows, write_rows
+from tests.support.shipped import ROOT
 
 FILES, ROWS = 40, 100_000
-
-
-@pytest.fixture
-def champion(sqlite: Database, trained: Path) -> Database:
-    install_models(sqlite, trained)
-    return sqlite
 
 
 @pytest.fixture

@@ -3,16 +3,9 @@
 from pathlib import Path
 
 import fsspec
-import pytest
 
-from tests.conftest import Database, call, install_models, the_json
-from tests.jobs.parquet_rows import drawn_rows, read_parts, write_rows
-
-
-@pytest.fixture
-def champion(sqlite: Database, trained: Path) -> Database:
-    install_models(sqlite, trained)
-    return sqlite
+from tests.support.databases import Database, call, the_json
+from tests.support.parquet_rows import drawn_rows, read_parts, write_rows
 
 
 def _score(database: Database, source: str, into: str, exit_code: int = 0) -> dict[str, object]:

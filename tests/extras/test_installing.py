@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pima.errors.extras import EXTRAS
-from tests.conftest import FEATURE_NAMES, ROOT, SHIPPED, clean_environ
+from tests.support.databases import clean_environ
+from tests.support.shipped import FEATURE_NAMES, ROOT, SHIPPED
 
 _FOR_URLS = ("score", "--from", "memory://rows.parquet", "--to", "memory://scored")
 _ON_DASK = ("score", "--from", "{folder}/rows.parquet", "--to", "{folder}/scored", "--dask", "tcp://127.0.0.1:1")

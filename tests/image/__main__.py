@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.conftest import SHIPPED
 from tests.image.images import OUR_BASE, ROOT, Container, Images
 from tests.image.loopback_postgresql import Server, postgresql_on_loopback
+from tests.support.shipped import SHIPPED
 
 MOST_BYTES_OF_SCORE = 450_000_000
 HISTORY_ROWS = 568

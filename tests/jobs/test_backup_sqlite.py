@@ -11,16 +11,9 @@ import pytest
 
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine
-from tests.conftest import (
-    PATIENCE_SECONDS,
-    ROOT,
-    Database,
-    call,
-    insert_many,
-    insert_patients,
-    install_models,
-    the_json,
-)
+from tests.support.databases import PATIENCE_SECONDS, Database, call, insert_many, insert_patients, the_json
+from tests.support.shipped import ROOT
+from tests.support.trained import install_models
 
 WAITING = 800
 

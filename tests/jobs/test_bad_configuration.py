@@ -9,17 +9,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.conftest import (
-    PATIENCE_SECONDS,
-    ROOT,
-    Database,
-    Ended,
-    call,
-    clean_environ,
-    the_json,
-)
-from tests.jobs.every_command import EVERY_COMMAND, SECRET, every_command, wrong
-from tests.jobs.patient_files import GOOD
+from tests.support.databases import PATIENCE_SECONDS, Database, Ended, call, clean_environ, the_json
+from tests.support.every_command import EVERY_COMMAND, SECRET, every_command, wrong
+from tests.support.patient_files import GOOD
+from tests.support.shipped import ROOT
 
 # ---- the URL ----------------------------------------------------------------------------------------------------
 

@@ -12,9 +12,10 @@ from pima.errors import SchemaDiffers
 from pima.store import schema
 from pima.store.engine import writing
 from pima.store.tables import TABLES
-from tests.conftest import PATIENCE_SECONDS, Database, call, free_port, insert_patients, install_models, the_json
-from tests.jobs.every_command import EVERY_COMMAND, SECRET, wrong
-from tests.jobs.patient_files import GOOD, HEADER, write
+from tests.support.databases import PATIENCE_SECONDS, Database, call, free_port, insert_patients, the_json
+from tests.support.every_command import EVERY_COMMAND, SECRET, wrong
+from tests.support.patient_files import GOOD, HEADER, write
+from tests.support.trained import install_models
 
 Command = tuple[str, ...]
 

@@ -14,8 +14,9 @@ import pytest
 from pima.core.features import Feature
 from pima.core.identifiers import LARGEST_GIVEN_ID
 from pima.intake.raw_rows import BLOCK_ROWS
-from tests.conftest import FEATURE_NAMES, FEATURES, SOUND, Database, Ended, call, insert_patients, the_json
-from tests.jobs.patient_files import GOOD, HEADER, ID_HEADER, OTHER, THIRD, counts, write
+from tests.support.databases import Database, Ended, call, insert_patients, the_json
+from tests.support.patient_files import GOOD, HEADER, ID_HEADER, OTHER, THIRD, counts, write
+from tests.support.shipped import FEATURE_NAMES, FEATURES, SOUND
 
 KAGGLE = "Pregnancies,Glucose,BloodPressure,SkinThickness,Insulin,BMI,DiabetesPedigreeFunction,Age,Outcome"
 

@@ -7,8 +7,9 @@ import pytest
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import Settings
 from pima.train.retraining import read_history
-from tests.conftest import FEATURE_NAMES, Database, call, insert_many, insert_patients, the_json
-from tests.jobs.ledger import document
+from tests.support.databases import Database, call, insert_many, insert_patients, the_json
+from tests.support.ledger import document
+from tests.support.shipped import FEATURE_NAMES
 
 Bad = tuple[dict[str, Any], str, str]
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from pima.core.wording import FIGURES
-from tests.conftest import Database, call, the_json
-from tests.jobs.declared import configuration
+from tests.support.databases import Database, call, the_json
+from tests.support.declared import configuration
 
 
 def test_a_card_has_the_figures_that_stand_beside_the_verdict(scored_database: Database) -> None:

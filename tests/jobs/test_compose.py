@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pima.settings.reading import database_url, read_settings, source_url
-from tests.conftest import ROOT
+from tests.support.shipped import ROOT
 
 COMPOSE = (ROOT / "compose.yaml").read_text()
 OUTSIDE = (ROOT / "compose.outside.yaml").read_text()

@@ -9,8 +9,8 @@ from pima.redeclaring import would_redeclare
 from pima.settings.reading import read_declaration
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine, writing
-from tests.conftest import Database, call, the_json
-from tests.jobs.declared import ADDED, DECLARED, configuration
+from tests.support.databases import Database, call, the_json
+from tests.support.declared import ADDED, DECLARED, configuration
 
 WIDER = ADDED.replace("high = 20\n", "high = 30\n")
 IMPATIENT = {"PIMA_DATABASE__LOCK_TIMEOUT_SECONDS": "1"}

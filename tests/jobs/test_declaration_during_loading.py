@@ -16,9 +16,9 @@ from pima.process.stopping import StopRequest
 from pima.settings.reading import read_declaration, read_settings
 from pima.settings.sections import DatabaseSettings
 from pima.store.source_engine import make_source_engine
-from tests.conftest import PATIENCE_SECONDS, Database, call, the_json
-from tests.jobs.clinic import Clinic
-from tests.jobs.declared import DECLARED, configuration, redeclared
+from tests.support.clinic import Clinic
+from tests.support.databases import PATIENCE_SECONDS, Database, call, the_json
+from tests.support.declared import DECLARED, configuration, redeclared
 
 SWAPPED = DECLARED.replace('0 = "never", 1 = "former"', '0 = "former", 1 = "never"')
 LINES = "order,creatinine,temperature,smoking\n3,1,37,former\n"

@@ -14,8 +14,8 @@ from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions, score_queue
 from pima.store import queue, registry
 from pima.store.engine import writing
-from tests.conftest import PATIENCE_SECONDS, Database
-from tests.jobs.declared import DECLARED, redeclared
+from tests.support.databases import PATIENCE_SECONDS, Database
+from tests.support.declared import DECLARED, redeclared
 
 WIDER, NARROWER = (DECLARED.replace("high = 20\n", f"high = {high}\n") for high in (30, 2))
 BATCHES_OF_TWO = ScoreOptions(batch_rows=2)

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import Copied, Database, call, the_json
-from tests.jobs.declared import ADDED, DECLARED, configuration, csv_file
-from tests.jobs.ledger import document
+from tests.support.databases import Copied, Database, call, the_json
+from tests.support.declared import ADDED, DECLARED, configuration, csv_file
+from tests.support.ledger import document
 
 pytestmark = pytest.mark.usefixtures("equal_fits_once")
 # How a column is made and its rows are written, the tests without it show on both.

@@ -9,8 +9,9 @@ import pytest
 
 from pima.settings.reading import SHIPPED, read_settings
 from pima.train.retraining import read_history
-from tests.conftest import SALT, Database, call, insert_many, the_json
-from tests.jobs.declared import configuration
+from tests.support.databases import Database, call, insert_many, the_json
+from tests.support.declared import configuration
+from tests.support.shipped import SALT
 
 pytestmark = pytest.mark.usefixtures("equal_fits_once")
 

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import PATIENCE_SECONDS, ROOT, Ended, clean_environ, wait_for
+from tests.support.databases import PATIENCE_SECONDS, Ended, clean_environ, wait_for
+from tests.support.shipped import ROOT
 
 
 def test_the_demo_ends_with_predictions_that_mostly_came_true(tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
 import pytest
 
 from pima.core.identifiers import LARGEST_ID
-from tests.conftest import Database, insert_patients
-from tests.jobs.clinic import Clinic
-from tests.jobs.pulls import counts
+from tests.support.clinic import Clinic
+from tests.support.databases import Database, insert_patients
+from tests.support.pulls import counts
 
 
 def set_counter(database: Database, to: int) -> None:

@@ -13,8 +13,10 @@ from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
 from pima.settings.sections import Settings
 from pima.train.retraining import read_history
-from tests.conftest import SHIPPED, Database, call, install_models, the_json
-from tests.jobs.ledger import document
+from tests.support.databases import Database, call, the_json
+from tests.support.ledger import document
+from tests.support.shipped import SHIPPED
+from tests.support.trained import install_models
 
 pytestmark = pytest.mark.usefixtures("equal_fits_once")
 

@@ -11,17 +11,10 @@ import pytest
 from pima.core.history import features_of
 from pima.scorer import load_scorer
 from pima.train.snapshot import version_with_rows
-from tests.conftest import (
-    FEATURE_NAMES,
-    SOUND,
-    Copied,
-    Database,
-    call,
-    insert_patients,
-    load_shipped,
-    the_json,
-)
-from tests.jobs.declared import configuration
+from tests.support.databases import Copied, Database, call, insert_patients, the_json
+from tests.support.declared import configuration
+from tests.support.shipped import FEATURE_NAMES, SOUND
+from tests.support.trained import load_shipped
 
 pytestmark = pytest.mark.usefixtures("equal_fits_once")
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import SHIPPED, Database, call, insert_patients, the_json
+from tests.support.databases import Database, call, insert_patients, the_json
+from tests.support.shipped import SHIPPED
 
 pytestmark = pytest.mark.usefixtures("equal_fits_once")
 

@@ -10,8 +10,9 @@ import yaml
 
 from pima.settings.sections import MetricsSettings
 from pima.watch.metrics import serve_metrics
-from tests.conftest import PATIENCE_SECONDS, ROOT, Database, call, free_port, insert_patients, the_json
-from tests.promql import Prometheus, Vector, chosen, scraped, selectors
+from tests.support.databases import PATIENCE_SECONDS, Database, call, free_port, insert_patients, the_json
+from tests.support.promql import Prometheus, Vector, chosen, scraped, selectors
+from tests.support.shipped import ROOT
 
 _RULES_FILE = ROOT / "deploy" / "prometheus" / "pima.rules.yaml"
 _SCRAPING = ROOT / "deploy" / "prometheus" / "prometheus.yaml"

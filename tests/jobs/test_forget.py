@@ -29,19 +29,11 @@ from pima.store.predictions import Predictions
 from pima.store.runs import start_run
 from pima.store.tables import TABLES, model_versions, training_snapshots
 from pima.train.snapshot import ids_from_parquet
-from tests.conftest import (
-    FEATURE_NAMES,
-    SALT,
-    Copied,
-    Database,
-    call,
-    insert_patients,
-    the_json,
-    until_someone_waits_for_a_lock,
-)
-from tests.jobs.clinic import Clinic
-from tests.jobs.ledger import insert_run
-from tests.jobs.patient_files import HEADER, write
+from tests.support.clinic import Clinic
+from tests.support.databases import Copied, Database, call, insert_patients, the_json, until_someone_waits_for_a_lock
+from tests.support.ledger import insert_run
+from tests.support.patient_files import HEADER, write
+from tests.support.shipped import FEATURE_NAMES, SALT
 
 PERSON, KEY = "Canary-Person", "Canary-Key"
 ID = 4_011_223_344_556_677_001

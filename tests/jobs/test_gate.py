@@ -17,8 +17,10 @@ from pima.train.fit import Challenger
 from pima.train.gate import GateInput
 from pima.train.retraining import decide_and_record, read_history
 from pima.train.snapshot import from_parquet
-from tests.conftest import FEATURE_NAMES, Database, call, install_models, the_json, without_triggers
-from tests.jobs.ledger import document
+from tests.support.databases import Database, call, the_json, without_triggers
+from tests.support.ledger import document
+from tests.support.shipped import FEATURE_NAMES
+from tests.support.trained import install_models
 
 pytestmark = pytest.mark.usefixtures("equal_fits_once")
 

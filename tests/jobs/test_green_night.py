@@ -11,17 +11,10 @@ from typing import Any
 import pytest
 
 from pima.watch.metrics import DatabaseFigures
-from tests.conftest import (
-    PATIENCE_SECONDS,
-    Database,
-    Ended,
-    call,
-    insert_patients,
-    install_models,
-    the_json,
-)
-from tests.jobs.alert_receiver import AlertReceiver
-from tests.jobs.clinic import URL, Clinic
+from tests.support.alert_receiver import AlertReceiver
+from tests.support.clinic import URL, Clinic
+from tests.support.databases import PATIENCE_SECONDS, Database, Ended, call, insert_patients, the_json
+from tests.support.trained import install_models
 
 # What is asked of the database, the tests without it show on both.
 on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)

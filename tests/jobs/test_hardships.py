@@ -1,8 +1,10 @@
-"""What goes wrong around the jobs: nobody reads their output, two do the same at once, people's work is under way."""
+"""What goes wrong around jobs: nobody reads what they say, two do the same at once, they are stopped as they begin."""
 
+import fcntl
 import json
 import re
 import shlex
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -16,20 +18,18 @@ from sqlalchemy.engine import make_url
 
 from jobs.command import Command, Result, parser, run_command
 from pima.errors import DatabaseFull
-from tests.conftest import (
+from tests.support.databases import (
     PATIENCE_SECONDS,
-    ROOT,
-    SHIPPED,
-    SOUND,
     Database,
     call,
     clean_environ,
     insert_many,
     insert_patients,
-    install_models,
     the_json,
     until_it_tries_again,
 )
+from tests.support.shipped import ROOT, SHIPPED, SOUND
+from tests.support.trained import install_models
 
 
 @pytest.mark.parametrize("closing", ["2>/dev/full", "2>&1 >/dev/null | true", ">&- 2>&-", "| true"])
@@ -239,3 +239,23 @@ def test_roles_on_sqlite_are_refused_before_anything_is_migrated(tmp_path: Path)
     ended = call(None, "migrate", "--roles", DATABASE_URL=f"sqlite:///{tmp_path}/pima.db")
     assert (ended.exit_code, "SQLite knows no roles" in ended.stderr) == (2, True), ended.stderr
     assert not (tmp_path / "pima.db").exists()
+
+
+def _held_while_it_imports(module: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """It tells each import through a pipe that nobody empties, so it can't get to the end of them."""
+    command = [sys.executable, "-X", "importtime", "-m", module, *arguments]
+    process = subprocess.Popen(command, cwd=ROOT, env=clean_environ(), stderr=subprocess.PIPE, bufsize=0)
+    assert process.stderr is not None
+    fcntl.fcntl(process.stderr, fcntl.F_SETPIPE_SZ, 4096)
+    while not process.stderr.readline().rstrip().endswith(b" jobs"):
+        assert process.poll() is None
+    return process
+
+
+@pytest.mark.parametrize("module", ["jobs.load", "jobs.demo"])
+def test_ctrl_c_during_the_imports_ends_a_command_without_a_traceback(module: str) -> None:
+    process = _held_while_it_imports(module, "--help")
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == -signal.SIGINT
+    assert b"Traceback" not in stderr

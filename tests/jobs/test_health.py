@@ -22,17 +22,10 @@ from pima.store.engine import make_engine, writing
 from pima.store.schema import HEAD
 from pima.watch.health import period
 from pima.watch.metrics import DatabaseFigures, serve_metrics
-from tests.conftest import (
-    PATIENCE_SECONDS,
-    ROOT,
-    Database,
-    call,
-    clean_environ,
-    free_port,
-    insert_patients,
-)
-from tests.jobs.declared import configuration
-from tests.jobs.ledger import insert_run, insert_schedule
+from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_environ, free_port, insert_patients
+from tests.support.declared import configuration
+from tests.support.ledger import insert_run, insert_schedule
+from tests.support.shipped import ROOT
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 # What the database itself is asked, the tests without it show on both.

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import FEATURE_NAMES, Database
-from tests.jobs.learned import ARTICLE, FIVE_SEEDS, LINES, is_held, judged_on, learned_from, load, retrain
-from tests.jobs.patient_files import HEADER
+from tests.support.databases import Database
+from tests.support.learned import ARTICLE, FIVE_SEEDS, LINES, is_held, judged_on, learned_from, load, retrain
+from tests.support.patient_files import HEADER
+from tests.support.shipped import FEATURE_NAMES
 
 pytestmark = [
     pytest.mark.usefixtures("each_fit_once"),

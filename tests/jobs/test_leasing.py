@@ -5,7 +5,7 @@ import time
 from pima.process.leasing import only_one
 from pima.store.engine import writing
 from pima.store.runs import start_run
-from tests.conftest import PATIENCE_SECONDS, Database
+from tests.support.databases import PATIENCE_SECONDS, Database
 
 
 def test_work_that_outlasts_its_lease_renews_it_and_says_that_it_lives(database: Database) -> None:

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import text
 
 from pima.store import contested
-from tests.conftest import PATIENCE_SECONDS, Database, call, insert_patients, the_json, until_it_tries_again
-from tests.jobs.patient_files import GOOD, ID_HEADER, KEYED, UNKNOWN, write
-from tests.store.rows import COLUMNS, VALUES, assert_queue_is_true
+from tests.support.databases import PATIENCE_SECONDS, Database, call, insert_patients, the_json, until_it_tries_again
+from tests.support.patient_files import GOOD, ID_HEADER, KEYED, UNKNOWN, write
+from tests.support.rows import COLUMNS, VALUES, assert_queue_is_true
 
 
 def ages(tmp_path: Path, ids: list[int]) -> str:

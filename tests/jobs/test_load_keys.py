@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import FEATURE_NAMES, SHIPPED, Database, call, insert_patients, the_json
-from tests.jobs.patient_files import GOOD, HEADER, KEYED, OTHER, THIRD, UNKNOWN, load, write
-from tests.store.rows import assert_queue_is_true
+from tests.support.databases import Database, call, insert_patients, the_json
+from tests.support.patient_files import GOOD, HEADER, KEYED, OTHER, THIRD, UNKNOWN, load, write
+from tests.support.rows import assert_queue_is_true
+from tests.support.shipped import FEATURE_NAMES, SHIPPED
 
 
 def rows(database: Database) -> list[tuple[Any, ...]]:

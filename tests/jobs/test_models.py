@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, SHIPPED, Database, call, clean_environ, install_models, the_json
+from tests.support.databases import Database, call, clean_environ, the_json
+from tests.support.shipped import ROOT, SHIPPED
+from tests.support.trained import install_models
 
 pytestmark = pytest.mark.usefixtures("equal_fits_once")
 

@@ -24,7 +24,9 @@ from pima.store.tables import runs, tallies
 from pima.watch.figures import alarming, leave_volumes, read_figures
 from pima.watch.metrics import DatabaseFigures
 from pima.watch.realised import leave_realised, version_weeks
-from tests.conftest import FEATURE_NAMES, SHIPPED, Database, call, insert_patients, install_models, the_json
+from tests.support.databases import Database, call, insert_patients, the_json
+from tests.support.shipped import FEATURE_NAMES, SHIPPED
+from tests.support.trained import install_models
 
 
 @cache

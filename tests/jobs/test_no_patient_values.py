@@ -23,22 +23,13 @@ from pima.errors import PimaError
 from pima.store.arrivals import Staging
 from pima.store.engine import reading, writing
 from pima.store.tables import TABLES
-from tests.conftest import (
-    FEATURE_NAMES,
-    PATIENCE_SECONDS,
-    SHIPPED,
-    Database,
-    Ended,
-    call,
-    free_port,
-    insert_patients,
-    wait_for,
-)
-from tests.jobs.alert_receiver import AlertReceiver
-from tests.jobs.canaries import BAD, CANARIES, GOOD, NAME
-from tests.jobs.clinic import URL, Clinic
-from tests.jobs.patient_files import HEADER, ID_HEADER, write
-from tests.jobs.real_scheduler import EVERY_SECOND, stop
+from tests.support.alert_receiver import AlertReceiver
+from tests.support.canaries import BAD, CANARIES, GOOD, NAME
+from tests.support.clinic import URL, Clinic
+from tests.support.databases import PATIENCE_SECONDS, Database, Ended, call, free_port, insert_patients, wait_for
+from tests.support.patient_files import HEADER, ID_HEADER, write
+from tests.support.schedulers import EVERY_SECOND, stop
+from tests.support.shipped import FEATURE_NAMES, SHIPPED
 
 pytestmark = pytest.mark.judge
 

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from tests.conftest import FEATURE_NAMES, Database, call, install_models
-from tests.jobs.clinic import MMOL, URL, Clinic
-from tests.jobs.pulls import counts
+from tests.support.clinic import MMOL, URL, Clinic
+from tests.support.databases import Database, call
+from tests.support.pulls import counts
+from tests.support.shipped import FEATURE_NAMES
+from tests.support.trained import install_models
 
 
 def test_visits_of_another_database_are_pulled_and_scored(database: Database, clinic: Clinic, trained: Path) -> None:

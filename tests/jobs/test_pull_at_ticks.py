@@ -14,9 +14,9 @@ from pima.schedule.scheduler import Scheduler
 from pima.settings.sections import ScheduleSettings
 from pima.store.engine import writing
 from pima.store.runs import Status, note_ticks
-from tests.conftest import Database
-from tests.jobs.ledger import insert_run
-from tests.jobs.set_clock import START, TRUE, Clock, python, until
+from tests.support.databases import Database
+from tests.support.ledger import insert_run
+from tests.support.schedulers import START, TRUE, Clock, python, until
 
 # What a scheduler asks of a database, test_scheduler_clock.py shows on both.
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)

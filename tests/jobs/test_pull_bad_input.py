@@ -6,9 +6,9 @@ import json
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.conftest import Database, call, free_port
-from tests.jobs.clinic import COLUMNS, KINDS, TABLE, URL, Clinic
-from tests.jobs.pulls import CANARY, ODD, counts, loosely, no_value, refused
+from tests.support.clinic import COLUMNS, KINDS, TABLE, URL, Clinic
+from tests.support.databases import Database, call, free_port
+from tests.support.pulls import CANARY, ODD, counts, loosely, no_value, refused
 
 
 def test_a_trigger_that_spells_keys_otherwise_is_told_before_anything_is_written(

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from pima.settings.reading import SHIPPED_FILE
-from tests.conftest import Database, call
-from tests.jobs.clinic import Clinic
-from tests.jobs.ledger import document
-from tests.jobs.pulls import counts
+from tests.support.clinic import Clinic
+from tests.support.databases import Database, call
+from tests.support.ledger import document
+from tests.support.pulls import counts
 
 DAY = datetime(2026, 3, 10, 12, tzinfo=UTC)
 """The latest change at the first pull."""

@@ -13,10 +13,10 @@ from sqlalchemy.engine import make_url
 
 from pima.store import contested
 from pima.store.arrivals import Staging
-from tests.conftest import PATIENCE_SECONDS, Database, until_it_tries_again, wait_for
-from tests.jobs.clinic import URL, Clinic
-from tests.jobs.pulls import counts
-from tests.store.rows import COLUMNS, VALUES
+from tests.support.clinic import URL, Clinic
+from tests.support.databases import PATIENCE_SECONDS, Database, until_it_tries_again, wait_for
+from tests.support.pulls import counts
+from tests.support.rows import COLUMNS, VALUES
 
 SOMEONE_WAITS = """
     SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"""
@@ -112,20 +112,18 @@ def test_a_constraint_of_the_clinic_s_own_is_broken_for_good(postgresql: Databas
     assert (ended.exit_code, "one_of_an_age" in ended.stderr, "tried again" in ended.stderr) == (1, True, False)
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("arguments", [(), ("--full",)])
 def test_a_pull_goes_on_while_a_writer_of_the_same_file_waits_for_its_end(
-    sqlite: Database,
-    sqlite_own_clinic: Clinic,
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: tuple[str, ...],
+    database: Database, own_clinic: Clinic, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
     """Who waits to commit lets nobody else begin to read: a pull that read ours meanwhile would wait for itself."""
-    clinic, append = sqlite_own_clinic, Staging.append
+    clinic, append = own_clinic, Staging.append
     clinic.execute("ALTER TABLE visits ADD COLUMN updated_at TEXT DEFAULT '2026-03-10'")
     clinic.insert(50)
     clinic.settings["changed_since"] = "updated_at"
-    clinic.pulled(sqlite)
-    sqlite.environ["PIMA_DATABASE__LOCK_TIMEOUT_SECONDS"] = "1"
+    clinic.pulled(database)
+    database.environ["PIMA_DATABASE__LOCK_TIMEOUT_SECONDS"] = "1"
     clinic.execute("UPDATE visits SET age = 90")
     writer = threading.Thread(target=clinic.execute, args=("UPDATE visits SET age = 91",))
 
@@ -136,9 +134,9 @@ def test_a_pull_goes_on_while_a_writer_of_the_same_file_waits_for_its_end(
         append(self, block, index)
 
     monkeypatch.setattr(Staging, "append", append_beside_the_writer)
-    assert counts(clinic.pulled(sqlite, *arguments)) == {"updated": 50}
+    assert counts(clinic.pulled(database, *arguments)) == {"updated": 50}
     writer.join(PATIENCE_SECONDS)
-    assert counts(clinic.pulled(sqlite)) == {"updated": 50}
+    assert counts(clinic.pulled(database)) == {"updated": 50}
 
 
 def _wait_until_nobody_may_begin(clinic: Clinic) -> None:

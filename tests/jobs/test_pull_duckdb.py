@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import NullPool, create_engine
 
-from tests.conftest import PATIENCE_SECONDS, Database
-from tests.jobs.clinic import MMOL, TABLE, URL, Clinic
-from tests.jobs.pulls import counts, refused
+from tests.support.clinic import MMOL, TABLE, URL, Clinic
+from tests.support.databases import PATIENCE_SECONDS, Database
+from tests.support.pulls import counts, refused
 
 KINDS = {"uuid": "uuid", "real": "double", "number": "decimal(5,2)", "letter": "varchar"}
 

@@ -12,10 +12,11 @@ from sqlalchemy import text
 
 from pima.intake import pulling
 from pima.intake.pulling import BLOCK_KEYS
-from tests.conftest import PATIENCE_SECONDS, Database, call, install_models, wait_for
-from tests.jobs.clinic import URL, Clinic
-from tests.jobs.pulls import counts
-from tests.jobs.scored_once import assert_each_once
+from tests.support.clinic import URL, Clinic
+from tests.support.databases import PATIENCE_SECONDS, Database, call, wait_for
+from tests.support.pulls import counts
+from tests.support.scored_once import assert_each_once
+from tests.support.trained import install_models
 
 BLOCKS = 3
 ROWS = (BLOCKS - 1) * BLOCK_KEYS + 500

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Database, free_port
-from tests.jobs.clinic import COLUMNS, Clinic
-from tests.jobs.pulls import counts, loosely, refused
+from tests.support.clinic import COLUMNS, Clinic
+from tests.support.databases import Database, free_port
+from tests.support.pulls import counts, loosely, refused
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.conftest import Database
-from tests.jobs.clinic import Clinic
-from tests.jobs.pulls import CANARY, counts, refused
+from tests.support.clinic import Clinic
+from tests.support.databases import Database
+from tests.support.pulls import CANARY, counts, refused
 
 NUMBERS = {
     "numeric 'NaN'": "not_finite",

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Database
-from tests.jobs.clinic import Clinic
-from tests.jobs.pulls import counts
+from tests.support.clinic import Clinic
+from tests.support.databases import Database
+from tests.support.pulls import counts
 
 KINDS = {
     "with a zone": ("timestamptz", datetime(2026, 1, 5, 8, 30, 15, 250_000, tzinfo=UTC), "2026-01-05T08:30:15.250"),

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
-from tests.conftest import Database, insert_patients
-from tests.jobs.clinic import Clinic
+from tests.support.clinic import Clinic
+from tests.support.databases import Database, insert_patients
 
 
 @pytest.fixture

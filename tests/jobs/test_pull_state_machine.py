@@ -28,9 +28,9 @@ from pima.settings.reading import SHIPPED
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine
 from pima.store.source_engine import make_source_engine
-from tests.conftest import Database
-from tests.jobs.clinic import COLUMNS, MMOL, Clinic
-from tests.jobs.state_machine import Jobs, die, in_a_child, run_machine, wait_until_the_server_knows
+from tests.support.clinic import COLUMNS, MMOL, Clinic
+from tests.support.databases import Database
+from tests.support.state_machine import Jobs, die, in_a_child, run_machine, wait_until_the_server_knows
 
 pytestmark = pytest.mark.judge
 

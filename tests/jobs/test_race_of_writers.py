@@ -22,7 +22,9 @@ from psycopg.errors import DeadlockDetected, LockNotAvailable, SerializationFail
 
 from pima.core.validation import Measurements, Validated, validate
 from pima.scorer import load_scorer
-from tests.conftest import FEATURE_NAMES, PATIENCE_SECONDS, SOUND, Database, call, insert_many, install_models, the_json
+from tests.support.databases import PATIENCE_SECONDS, Database, call, insert_many, the_json
+from tests.support.shipped import FEATURE_NAMES, SOUND
+from tests.support.trained import install_models
 
 IDS = range(1, 41)
 """So few that writers meet; the counter of ids goes on behind them."""

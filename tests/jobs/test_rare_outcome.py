@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Copied, Database, call, the_json
-from tests.jobs.declared import configuration
+from tests.support.databases import Copied, Database, call, the_json
+from tests.support.declared import configuration
 
 pytestmark = [
     pytest.mark.usefixtures("each_fit_once"),

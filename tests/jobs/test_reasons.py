@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, Database, call, clean_environ
-from tests.jobs.declared import DECLARED, configuration
+from tests.support.databases import Database, call, clean_environ
+from tests.support.declared import DECLARED, configuration
+from tests.support.shipped import ROOT
 
 TYPED = b"a \xff\n\tb \x1b[31m gr\xc3\xb6\xc3\x9fer "
 KEPT = "a \ufffd b \ufffd[31m größer"

@@ -11,18 +11,10 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from pima.errors.extras import install_line
-from tests.conftest import (
-    ROOT,
-    Copied,
-    Database,
-    call,
-    clean_environ,
-    insert_many,
-    insert_patients,
-    load_shipped,
-    the_json,
-)
-from tests.jobs.declared import DECLARED, configuration
+from tests.support.databases import Copied, Database, call, clean_environ, insert_many, insert_patients, the_json
+from tests.support.declared import DECLARED, configuration
+from tests.support.shipped import ROOT
+from tests.support.trained import load_shipped
 
 pytestmark = pytest.mark.usefixtures("equal_fits_once")
 on_sqlite = pytest.mark.parametrize("copied", ["sqlite"], indirect=True)

@@ -9,7 +9,7 @@ import pytest
 
 from pima.core.wording import FIGURES
 from pima.report.contents import calibration
-from tests.conftest import Database, call, the_json
+from tests.support.databases import Database, call, the_json
 
 Table = list[list[str]]
 _PARTS = ("value", "low", "high")

@@ -14,8 +14,8 @@ from pima.process.whole_file import name_aside
 from pima.store import monitoring
 from pima.store.engine import reading
 from pima.store.tables import predictions
-from tests.conftest import Database, call, insert_patients, the_json
-from tests.jobs.ledger import insert_run
+from tests.support.databases import Database, call, insert_patients, the_json
+from tests.support.ledger import insert_run
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 OLD, YOUNG = NOW - timedelta(days=300), NOW - timedelta(days=20)

@@ -18,18 +18,9 @@ from pima.settings.sections import Settings
 from pima.train import retraining
 from pima.train.ledger import Decider, roll_back
 from pima.train.retraining import read_history
-from tests.conftest import (
-    FEATURES,
-    PATIENCE_SECONDS,
-    ROOT,
-    SHIPPED,
-    Database,
-    call,
-    clean_environ,
-    insert_patients,
-    install_models,
-    the_json,
-)
+from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_environ, insert_patients, the_json
+from tests.support.shipped import FEATURES, ROOT, SHIPPED
+from tests.support.trained import install_models
 
 pytestmark = pytest.mark.usefixtures("equal_fits_once")
 # A judge runs on both, and what tells one database from the other does.

@@ -13,21 +13,11 @@ from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from pima.store.postgresql import schema
 from pima.watch.metrics import DatabaseFigures
-from tests.conftest import (
-    FEATURE_NAMES,
-    PATIENCE_SECONDS,
-    ROOT,
-    SHIPPED,
-    Database,
-    call,
-    insert_patients,
-    install_models,
-    the_json,
-    under_role,
-    wait_for,
-)
-from tests.jobs.alert_receiver import alert_receiver
-from tests.jobs.clinic import Clinic
+from tests.support.alert_receiver import alert_receiver
+from tests.support.clinic import Clinic
+from tests.support.databases import PATIENCE_SECONDS, Database, call, insert_patients, the_json, under_role, wait_for
+from tests.support.shipped import FEATURE_NAMES, ROOT, SHIPPED
+from tests.support.trained import install_models
 
 pytestmark = pytest.mark.usefixtures("each_fit_once")
 

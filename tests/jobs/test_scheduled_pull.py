@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Database, Ended, call, insert_patients, under_role, wait_for
-from tests.jobs.clinic import URL, Clinic
-from tests.jobs.real_scheduler import EVERY_SECOND, stop
+from tests.support.clinic import URL, Clinic
+from tests.support.databases import Database, Ended, call, insert_patients, under_role, wait_for
+from tests.support.schedulers import EVERY_SECOND, stop
 
 on_sqlite = pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
 NEVER = {"PIMA_SCHEDULE__SCORE": "0 0 29 2 mon", "PIMA_SCHEDULE__RETRAIN": "0 0 29 2 mon"}

@@ -25,9 +25,10 @@ from pima.settings.sections import ScheduleSettings
 from pima.store import runs
 from pima.store.engine import writing
 from pima.store.runs import Status, mark_crashed, note_ticks, start_run
-from tests.conftest import PATIENCE_SECONDS, ROOT, Database, clean_environ, insert_many
-from tests.jobs.ledger import insert_run
-from tests.jobs.set_clock import START, TRUE, Clock, python, until
+from tests.support.databases import PATIENCE_SECONDS, Database, clean_environ, insert_many
+from tests.support.ledger import insert_run
+from tests.support.schedulers import START, TRUE, Clock, python, until
+from tests.support.shipped import ROOT
 
 NIGHTLY = ScheduleSettings(score="15 2 * * *", retrain="0 0 29 2 mon", grace_seconds=2)
 

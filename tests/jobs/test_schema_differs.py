@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from tests.conftest import ROOT, Database, call, insert_patients, the_json
+from tests.support.databases import Database, call, insert_patients, the_json
+from tests.support.shipped import ROOT
 
 FUNCTION = "CREATE FUNCTION other() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'"
 BY_HAND = {

@@ -14,21 +14,20 @@ from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions, score_queue
 from pima.store.engine import writing
 from pima.store.runs import start_run
-from tests.conftest import (
+from tests.support.databases import (
     PATIENCE_SECONDS,
-    ROOT,
-    SOUND,
     Database,
     call,
     clean_environ,
     held_in_the_middle,
     insert_patients,
-    install_models,
     the_json,
     wait_for,
 )
-from tests.jobs.ledger import document
-from tests.jobs.scored_once import QUEUED, assert_each_once, insert_mostly_sound
+from tests.support.ledger import document
+from tests.support.scored_once import QUEUED, assert_each_once, insert_mostly_sound
+from tests.support.shipped import ROOT, SOUND
+from tests.support.trained import install_models
 
 
 @pytest.mark.judge

@@ -13,8 +13,9 @@ from pima.errors import DatabaseFailed
 from pima.process.recorded_run import OpenRun
 from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions, score_queue
-from tests.conftest import Database, call, insert_patients, install_models, the_json
-from tests.jobs.scored_once import assert_each_once, insert_mostly_sound
+from tests.support.databases import Database, call, insert_patients, the_json
+from tests.support.scored_once import assert_each_once, insert_mostly_sound
+from tests.support.trained import install_models
 
 
 @pytest.mark.judge

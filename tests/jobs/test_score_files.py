@@ -21,18 +21,10 @@ from pima.files.model_file import content_of, model_file, read_model
 from pima.files.parts import Facts, Part
 from pima.files.scoring import Dataset, finish, open_dataset, score_files, score_missing
 from pima.process.stopping import StopRequest
-from tests.conftest import (
-    FEATURE_NAMES,
-    PATIENCE_SECONDS,
-    ROOT,
-    Database,
-    call,
-    clean_environ,
-    install_models,
-    the_json,
-    wait_for,
-)
-from tests.jobs.parquet_rows import drawn_rows, read_parts, write_rows
+from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_environ, the_json, wait_for
+from tests.support.parquet_rows import drawn_rows, read_parts, write_rows
+from tests.support.shipped import FEATURE_NAMES, ROOT
+from tests.support.trained import install_models
 
 ROWS = 9_001
 

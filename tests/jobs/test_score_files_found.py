@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, Database, call, install_models, the_json
-from tests.jobs.parquet_rows import drawn_rows, read_parts, write_rows
+from tests.support.databases import Database, call, the_json
+from tests.support.parquet_rows import drawn_rows, read_parts, write_rows
+from tests.support.shipped import ROOT
+from tests.support.trained import install_models
 
 NOBODY = 65534
 

@@ -1,18 +1,24 @@
-"""Settings of a database that change what a literal, a cast or a text of a value means: nothing comes out otherwise."""
+"""Settings of a database that change what a value means, and idle sessions that it ends: nothing comes out wrong."""
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
-from pima.store.engine import reading, writing
+from pima.errors import NoChampion, PimaError
+from pima.process.recorded_run import recorded_run
+from pima.settings.sections import DatabaseSettings
+from pima.store.engine import make_engine, reading, writing
 from pima.store.histories import labelled_history
 from pima.store.schema import holdout_rule
-from tests.conftest import FEATURE_NAMES, Database, Ended, call, install_models, the_json
-from tests.jobs.patient_files import write
-from tests.jobs.session_defaults import default_to
+from tests.support.databases import Database, Ended, call, the_json
+from tests.support.patient_files import write
+from tests.support.session_defaults import default_to
+from tests.support.shipped import FEATURE_NAMES
+from tests.support.trained import install_models
 
 THRESHOLD = 0.40000000000000013
 """With fewer digits it is another number."""
@@ -121,3 +127,23 @@ def _predictions(database: Database) -> list[tuple[Any, ...]]:
         SELECT patient_id, {probability}, predicted_class, {threshold} FROM predictions
         WHERE model_version = 1 ORDER BY patient_id""")
     return found
+
+
+END_ALL = """
+    SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+
+
+@pytest.mark.parametrize(
+    ("error", "ends_as"), [(None, ("succeeded", None)), (NoChampion(waiting="1 row"), ("refused", "no_champion"))]
+)
+def test_a_run_whose_idle_sessions_were_ended_is_closed(
+    postgresql: Database, error: PimaError | None, ends_as: tuple[str, str | None]
+) -> None:
+    engine = make_engine(postgresql.url, DatabaseSettings())
+    with suppress(NoChampion), recorded_run(engine, "score", None, dry_run=False):
+        assert postgresql.execute(END_ALL) != []
+        if error is not None:
+            raise error
+    engine.dispose()
+    assert postgresql.execute("SELECT status, error_code FROM runs") == [ends_as]

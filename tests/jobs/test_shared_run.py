@@ -10,8 +10,9 @@ from pima.process.recorded_run import recorded_run
 from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions, drain, score_queue
 from pima.watch.unpredicted import Begun
-from tests.conftest import Database, call, install_models, the_json
-from tests.jobs.scored_once import QUEUED, assert_each_once, insert_mostly_sound
+from tests.support.databases import Database, call, the_json
+from tests.support.scored_once import QUEUED, assert_each_once, insert_mostly_sound
+from tests.support.trained import install_models
 
 OPTIONS = ScoreOptions(100)
 

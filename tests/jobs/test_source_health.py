@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pima.watch.metrics import DatabaseFigures
-from tests.conftest import Database, call
-from tests.jobs.ledger import insert_run, insert_schedule
+from tests.support.databases import Database, call
+from tests.support.ledger import insert_run, insert_schedule
 
 FIRST = datetime(2020, 1, 1, tzinfo=UTC)
 COUNTED = {"rows": 9, "inserted": 5, "updated": 1, "unchanged": 2, "rejected": 1, "vanished": 0, "deleted": 0}

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from pima.core.source import Source
-from tests.conftest import Database, call, install_models, the_json
-from tests.jobs.clinic import URL, Clinic
-from tests.jobs.pulls import counts
+from tests.support.clinic import URL, Clinic
+from tests.support.databases import Database, call, the_json
+from tests.support.pulls import counts
+from tests.support.trained import install_models
 
 REJECTED = "SELECT source_key, reason, field FROM source_rejections ORDER BY source_key"
 

@@ -21,7 +21,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tests.conftest import ROOT, SHIPPED, Database, Ended, call, clean_environ, the_json
+from tests.support.databases import Database, Ended, call, clean_environ, the_json
+from tests.support.shipped import ROOT, SHIPPED
 
 CONTENT = SHIPPED.read_bytes()
 HEADER = b"Pregnancies,Glucose,BloodPressure,SkinThickness,Insulin,BMI,DiabetesPedigreeFunction,Age,Outcome\n"

@@ -14,7 +14,8 @@ from deploy import sqlite_to_postgresql
 from pima.store.engine import reading, writing
 from pima.store.schema import require_schema
 from pima.store.tables import installation, metadata, with_features
-from tests.conftest import FEATURE_NAMES, SHIPPED, Database, Ended, call, insert_patients, the_json
+from tests.support.databases import Database, Ended, call, insert_patients, the_json
+from tests.support.shipped import FEATURE_NAMES, SHIPPED
 
 
 @pytest.fixture

@@ -18,16 +18,9 @@ from sqlalchemy.engine import make_url
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine
 from pima.store.schema import migrate
-from tests.conftest import (
-    HOLDOUT,
-    PATIENCE_SECONDS,
-    Database,
-    call,
-    insert_patients,
-    install_models,
-    postgresql_server,
-    the_json,
-)
+from tests.support.databases import PATIENCE_SECONDS, Database, call, insert_patients, postgresql_server, the_json
+from tests.support.shipped import HOLDOUT
+from tests.support.trained import install_models
 
 _PROGRAMS = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
 _SERVERS_USER = "pgserver" if os.geteuid() == 0 else None

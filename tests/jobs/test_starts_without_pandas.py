@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from tests.conftest import ROOT, Database, clean_environ, insert_patients
+from tests.support.databases import Database, clean_environ, insert_patients
+from tests.support.shipped import ROOT
 
 # The scheduler runs until it is stopped; what it imports later an import contract holds.
 RUNS = {

@@ -1,7 +1,7 @@
 """Invariant 1 under any order of events: every unlabelled version ends once, never lost, never twice.
 
 Hypothesis draws sequences of what a clinic and the jobs do; after each step the whole database is held against what
-must be true of it (`tests.jobs.state_machine`).
+must be true of it (`tests.support.state_machine`).
 """
 
 from dataclasses import dataclass
@@ -16,8 +16,9 @@ from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
 from pima.store.engine import reading
 from pima.store.registry import newest_declaration
-from tests.conftest import SOUND, Database
-from tests.jobs.state_machine import Jobs, run_machine
+from tests.support.databases import Database
+from tests.support.shipped import SOUND
+from tests.support.state_machine import Jobs, run_machine
 
 pytestmark = pytest.mark.judge
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Database, call, insert_patients, the_json, without_triggers
-from tests.jobs.ledger import insert_run
+from tests.support.databases import Database, call, insert_patients, the_json, without_triggers
+from tests.support.ledger import insert_run
 
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
 

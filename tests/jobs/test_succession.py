@@ -8,8 +8,8 @@ import pytest
 from pima.store.engine import writing
 from pima.store.registry import as_stored, features_of
 from pima.store.tables import model_versions
-from tests.conftest import Database, call, the_json
-from tests.jobs.declared import DECLARED, configuration
+from tests.support.databases import Database, call, the_json
+from tests.support.declared import DECLARED, configuration
 
 WIDER = DECLARED.replace("low = 0.1\n", "low = -5\n")
 

@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import SHIPPED, Database, call, insert_many, the_json
-from tests.jobs.clinic import URL, Clinic
-from tests.jobs.every_command import SECRET, wrong
-from tests.jobs.patient_files import HEADER, write
+from tests.support.clinic import URL, Clinic
+from tests.support.databases import Database, call, insert_many, the_json
+from tests.support.every_command import SECRET, wrong
+from tests.support.patient_files import HEADER, write
+from tests.support.shipped import SHIPPED
 
 Columns = dict[str, list[Any]]
 ROWS = 600

@@ -9,9 +9,11 @@ from sqlalchemy import text
 
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine, reading, writing
-from tests.conftest import SHIPPED, Database, call, insert_patients, install_models, the_json
-from tests.jobs.scored_once import assert_each_once, insert_mostly_sound
-from tests.jobs.session_defaults import default_to
+from tests.support.databases import Database, call, insert_patients, the_json
+from tests.support.scored_once import assert_each_once, insert_mostly_sound
+from tests.support.session_defaults import default_to
+from tests.support.shipped import SHIPPED
+from tests.support.trained import install_models
 
 pytestmark = pytest.mark.usefixtures("equal_fits_once")
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.conftest import ROOT, clean_environ
+from tests.support.databases import clean_environ
+from tests.support.shipped import ROOT
 
 PAGE = (ROOT / "docs" / "your-own-table.md").read_text()
 DRAFT = "clinic.toml"

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from pima.store.engine import writing
-from tests.conftest import ROOT, Database, call, insert_patients, the_json
+from tests.support.databases import Database, call, insert_patients, the_json
+from tests.support.shipped import ROOT
 
 SET_BACK = {
     "sqlite": "UPDATE patient_version_counter SET last = 0",

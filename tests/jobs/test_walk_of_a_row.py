@@ -5,7 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import ROOT, Database, clean_environ, insert_patients, install_models
+from tests.support.databases import Database, clean_environ, insert_patients
+from tests.support.shipped import ROOT
+from tests.support.trained import install_models
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 WALK = PAGE.partition("The files that a row passes")[2].partition("`tests/jobs/test_walk_of_a_row.py`")[0]

@@ -6,8 +6,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.conftest import Copied, Database, call, the_json, under_role
-from tests.jobs.declared import configuration
+from tests.support.databases import Copied, Database, call, the_json, under_role
+from tests.support.declared import configuration
 
 pytestmark = pytest.mark.usefixtures("equal_fits_once")
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from tests.conftest import Database, call, insert_many, install_models, the_json
+from tests.support.databases import Database, call, insert_many, the_json
+from tests.support.trained import install_models
 
 DAYS_A_NIGHT = 30
 """The clock is not waited for: what there is becomes so much older between two nights."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Database, Ended, call, free_port, insert_patients, the_json, under_role
-from tests.jobs.canaries import BAD, CANARIES, GOOD, NAME
+from tests.support.canaries import BAD, CANARIES, GOOD, NAME
+from tests.support.databases import Database, Ended, call, free_port, insert_patients, the_json, under_role
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow's own, of the libraries that it uses
 

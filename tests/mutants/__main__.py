@@ -16,8 +16,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pima.core.wording import counted
-from tests.conftest import MADE_ONCE, ROOT, clean_environ, postgresql_server, pytest_configure
 from tests.mutants.faults import FAULTS, Edit, Fault, Form, misfits
+from tests.support.databases import clean_environ, postgresql_server
+from tests.support.session import pytest_configure
+from tests.support.shipped import ROOT
+from tests.support.trained import MADE_ONCE
 
 NOT_COPIED = (".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "pima-demo")
 

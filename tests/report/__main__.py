@@ -15,8 +15,9 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.conftest import ROOT, Database, call
 from tests.report.history import half_a_year, new_clinic
+from tests.support.databases import Database, call
+from tests.support.shipped import ROOT
 
 LOOKING = (Path(__file__).parent / "looking.js").read_text()
 DESK, PHONE = (1280, 900), (390, 844)

@@ -17,7 +17,8 @@ from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from pima.store.schema import migrate
 from tests.bench.gate.population import Truth, draw_measurements, outcome_probability
-from tests.conftest import HOLDOUT, Database, call, insert_patients, without_triggers
+from tests.support.databases import Database, call, insert_patients, without_triggers
+from tests.support.shipped import HOLDOUT
 
 WEEKS = 26
 FIRST_ROWS = 400

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.jobs.clinic import TABLE, Clinic, engine_of
 from tests.sources.mariadb_server import Server, running_server
+from tests.support.clinic import TABLE, Clinic, engine_of
 
 KINDS = {"uuid": "char(36)", "real": "double", "number": "decimal(5,2)", "letter": "char(2)"}
 

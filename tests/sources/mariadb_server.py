@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from tests.conftest import PATIENCE_SECONDS, free_port
+from tests.support.databases import PATIENCE_SECONDS, free_port
 
 # Where Debian keeps what only an administrator runs.
 _PATH = f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin"

@@ -4,10 +4,10 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from pima.intake import pulling, source_reading
-from tests.conftest import Database
-from tests.jobs.clinic import COLUMNS, MMOL, URL, Clinic
-from tests.jobs.pulls import ODD, counts, no_value, refused
 from tests.sources.visits import change, key_is, keys_of
+from tests.support.clinic import COLUMNS, MMOL, URL, Clinic
+from tests.support.databases import Database
+from tests.support.pulls import ODD, counts, no_value, refused
 
 
 @pytest.fixture(params=[2, 10_000], ids=["small blocks", "one block"])

@@ -6,11 +6,11 @@ import time
 import pytest
 from sqlalchemy import text
 
-from tests.conftest import PATIENCE_SECONDS, Database
-from tests.jobs.clinic import Clinic
-from tests.jobs.pulls import counts, refused
 from tests.sources.mariadb_server import Server
 from tests.sources.visits import change
+from tests.support.clinic import Clinic
+from tests.support.databases import PATIENCE_SECONDS, Database
+from tests.support.pulls import counts, refused
 
 
 def test_a_server_that_is_down_is_for_later(sqlite: Database, clinic: Clinic, mariadb: Server) -> None:

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.conftest import Database
-from tests.jobs.clinic import MMOL, Clinic
-from tests.jobs.pulls import counts, refused
 from tests.sources.visits import change, key_is, keys_of
+from tests.support.clinic import MMOL, Clinic
+from tests.support.databases import Database
+from tests.support.pulls import counts, refused
 
 # ---- types ----------------------------------------------------------------------------------------------------------
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tests.conftest import Database
-from tests.jobs.clinic import Clinic
+from tests.support.clinic import Clinic
+from tests.support.databases import Database
 
 
 def key_is(clinic: Clinic, kind: str, key_type: str = "text") -> None:

@@ -27,8 +27,9 @@ from pima.errors import (
 from pima.settings.sections import DatabaseSettings
 from pima.store.arrivals import Staging
 from pima.store.engine import make_engine, parse_url, reading, redacted, writing
-from tests.conftest import FEATURE_NAMES, Database, insert_patients, until_someone_waits_for_a_lock
-from tests.store.told_errors import PASSWORD, VALUE, ask, asking, error_of, everything_told_by
+from tests.support.databases import Database, insert_patients, until_someone_waits_for_a_lock
+from tests.support.shipped import FEATURE_NAMES
+from tests.support.told_errors import PASSWORD, VALUE, ask, asking, error_of, everything_told_by
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from pima.store import histories
 from pima.store.engine import reading
 from pima.store.histories import keys_of, labelled_history
 from pima.store.schema import HoldoutRule, migrate
-from tests.conftest import FEATURE_NAMES, FEATURES, HOLDOUT, SALT, SOUND, Database, insert_patients
+from tests.support.databases import Database, insert_patients
+from tests.support.shipped import FEATURE_NAMES, FEATURES, HOLDOUT, SALT, SOUND
 
 RULE = HoldoutRule(SALT, 0.30)
 TYPES = dict.fromkeys(FEATURE_NAMES, "float64") | {

@@ -12,7 +12,7 @@ from pima.errors import DatabaseFailed
 from pima.store import runs
 from pima.store.engine import reading, writing
 from pima.store.runs import Status
-from tests.conftest import PATIENCE_SECONDS, Database
+from tests.support.databases import PATIENCE_SECONDS, Database
 
 LONG_AGO = "2001-01-01T00:00:00.000Z"
 TICK = datetime(2026, 3, 1, 2, 15, tzinfo=UTC)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine
-from tests.conftest import Database, call
+from tests.support.databases import Database, call
 
 ROW = "(source, source_key, pregnancies, glucose, diabetes_pedigree, age) VALUES ('clinic', '{}', 1, 100, 0.3, 40)"
 IN_ORDER = ["Z", "a", "é", "Ж"]

@@ -12,8 +12,8 @@ from pima.store.database import database_of
 from pima.store.engine import reading, writing
 from pima.store.predictions import Predictions, RealisedShare, Rejections, realised_accuracy
 from pima.store.report_figures import came_true
-from tests.conftest import Database, insert_patients, without_triggers
-from tests.store.versions import add_version
+from tests.support.databases import Database, insert_patients, without_triggers
+from tests.support.versions import add_version
 
 LONG_AGO = "2001-01-01T00:00:00.000Z"
 FAR_AHEAD = "2999-01-01T00:00:00.000Z"

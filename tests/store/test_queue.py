@@ -13,17 +13,16 @@ from pima.store import queue, registry
 from pima.store.database import database_of
 from pima.store.engine import make_engine, reading, writing
 from pima.store.queue import Batch
-from tests.conftest import (
-    FEATURE_NAMES,
+from tests.support.databases import (
     PATIENCE_SECONDS,
-    SOUND,
     Database,
     insert_many,
     insert_patients,
     until_someone_waits_for_a_lock,
 )
-from tests.store.rows import predict
-from tests.store.versions import add_version
+from tests.support.rows import predict
+from tests.support.shipped import FEATURE_NAMES, SOUND
+from tests.support.versions import add_version
 
 Entry = tuple[int, int]
 """Patient id and version."""

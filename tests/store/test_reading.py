@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from pima.core.cells import Column, objects_of
 from pima.store.database import database_of
 from pima.store.engine import reading, writing
-from tests.conftest import Database
+from tests.support.databases import Database
 
 NASTY = {
     "int2": ["0", "1", "-1", "32767", "-32768"],

@@ -11,8 +11,9 @@ from pima.store import registry
 from pima.store.engine import make_engine, reading, writing
 from pima.store.registry import Champion
 from pima.store.runs import start_run
-from tests.conftest import FEATURES, PATIENCE_SECONDS, Database, until_someone_waits_for_a_lock
-from tests.store.versions import add_version, record
+from tests.support.databases import PATIENCE_SECONDS, Database, until_someone_waits_for_a_lock
+from tests.support.shipped import FEATURES
+from tests.support.versions import add_version, record
 
 
 def version_before(database: Database, number: int) -> int | None:

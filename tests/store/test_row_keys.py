@@ -11,8 +11,8 @@ from sqlalchemy.engine import make_url
 
 from pima.errors import DatabaseFailed
 from pima.store.engine import writing
-from tests.conftest import Database, insert_patients
-from tests.store.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, patient, predict, queue
+from tests.support.databases import Database, insert_patients
+from tests.support.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, patient, predict, queue
 
 ANOTHERS = "this source key had another id|uq_row_keys_source_source_key"
 OTHER_KEY = "this id had another source key"

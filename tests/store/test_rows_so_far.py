@@ -6,8 +6,9 @@ from sqlalchemy import text
 
 from pima.store.arrivals import VANISHED, KeyRange, RowsSoFar, Staging, rows_so_far
 from pima.store.engine import reading, writing
-from tests.conftest import FEATURE_NAMES, Database, insert_patients
-from tests.store.rows import COLUMNS, VALUES
+from tests.support.databases import Database, insert_patients
+from tests.support.rows import COLUMNS, VALUES
+from tests.support.shipped import FEATURE_NAMES
 
 
 def _so_far(database: Database) -> RowsSoFar:

@@ -13,7 +13,8 @@ from pima.store import schema
 from pima.store.engine import make_engine, reading, writing
 from pima.store.schema import HoldoutRule, holdout_rule
 from pima.store.tables import TABLES, with_features
-from tests.conftest import FEATURE_NAMES, HOLDOUT, PATIENCE_SECONDS, ROOT, SALT, Database
+from tests.support.databases import PATIENCE_SECONDS, Database
+from tests.support.shipped import FEATURE_NAMES, HOLDOUT, ROOT, SALT
 
 
 def _described(connection) -> dict[str, object]:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Database, call, insert_patients, install_models, the_json
-from tests.store.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, queue, unlabelled
+from tests.support.databases import Database, call, insert_patients, the_json
+from tests.support.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, queue, unlabelled
+from tests.support.trained import install_models
 
 
 def make(database: Database, statements: str) -> None:

@@ -6,7 +6,8 @@ from pima.intake.loading import LoadOptions, load_files
 from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
 from pima.store.arrivals import Staging
 from pima.store.engine import writing
-from tests.conftest import SHIPPED, Database
+from tests.support.databases import Database
+from tests.support.shipped import SHIPPED
 
 
 def test_a_table_of_the_staging_tables_name_is_neither_filled_nor_dropped(database: Database) -> None:

@@ -8,8 +8,8 @@ import pytest
 from pima.errors import SchemaDiffers
 from pima.store import schema
 from pima.store.tables import VIEWS
-from tests.conftest import Database, call, insert_patients
-from tests.store.rows import COLUMNS, VALUES
+from tests.support.databases import Database, call, insert_patients
+from tests.support.rows import COLUMNS, VALUES
 
 
 def test_an_index_that_is_gone_is_told(sqlite: Database) -> None:
@@ -148,20 +148,16 @@ def test_behind_the_largest_id_there_are_ids_left_to_draw(database: Database, tm
     assert database.value("SELECT count(*) FROM patients") == 5
 
 
-def test_load_draws_ids_behind_those_that_others_have_given(database: Database, tmp_path: Path) -> None:
-    insert_patients(database, 3, first_id=1)
+@pytest.mark.parametrize("given", [0, 3])
+def test_load_draws_ids_from_one_on_behind_those_that_others_have_given(
+    database: Database, tmp_path: Path, given: int
+) -> None:
+    insert_patients(database, given, first_id=1)
     path = tmp_path / "new.csv"
     path.write_text(f"{VALUES.replace(' ', '')},1\n" * 2)
     for _ in range(2):
         assert call(database, "load", "--again", str(path)).exit_code == 0
-    assert database.execute("SELECT id FROM patients ORDER BY id") == [(n,) for n in range(1, 8)]
-
-
-def test_the_first_load_begins_with_one(database: Database, tmp_path: Path) -> None:
-    path = tmp_path / "new.csv"
-    path.write_text(f"{VALUES.replace(' ', '')},1\n" * 2)
-    assert call(database, "load", str(path)).exit_code == 0
-    assert database.execute("SELECT id FROM patients ORDER BY id") == [(1,), (2,)]
+    assert database.execute("SELECT id FROM patients ORDER BY id") == [(n,) for n in range(1, given + 5)]
 
 
 def test_values_that_a_trigger_puts_where_names_stand_are_not_told(postgresql: Database, tmp_path: Path) -> None:

@@ -14,16 +14,9 @@ from pima.errors import DatabaseFailed, DatabaseUnusable
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine, writing
 from pima.store.schema import migrate
-from tests.conftest import (
-    FEATURE_NAMES,
-    HOLDOUT,
-    PATIENCE_SECONDS,
-    SOUND,
-    Database,
-    insert_patients,
-    until_someone_waits_for_a_lock,
-)
-from tests.store.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, patient, queue, unlabelled
+from tests.support.databases import PATIENCE_SECONDS, Database, insert_patients, until_someone_waits_for_a_lock
+from tests.support.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, patient, queue, unlabelled
+from tests.support.shipped import FEATURE_NAMES, HOLDOUT, SOUND
 
 LONG_AGO = "2001-01-01T00:00:00.000Z"
 # A thousand rows in one statement, every third of them labelled.

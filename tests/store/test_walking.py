@@ -8,8 +8,8 @@ from sqlalchemy import Connection, event, text
 
 from pima.store import queue
 from pima.store.engine import writing
-from tests.conftest import Database, insert_patients
-from tests.store.rows import predict
+from tests.support.databases import Database, insert_patients
+from tests.support.rows import predict
 
 
 def requeue(database: Database, settings: str = "") -> int:

@@ -10,8 +10,8 @@ from pima.errors import SchemaDiffers
 from pima.store import schema
 from pima.store.engine import writing
 from pima.store.tables import TABLES
-from tests.conftest import Database, call, insert_patients
-from tests.store.rows import COLUMNS, VALUES, assert_queue_is_true, patient, queue
+from tests.support.databases import Database, call, insert_patients
+from tests.support.rows import COLUMNS, VALUES, assert_queue_is_true, patient, queue
 
 # ---- let be ---------------------------------------------------------------------------------------------------------
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, clean_environ
 from tests.mutants.faults import DATABASES, FAULTS, Fault, misfits
+from tests.support.databases import clean_environ
+from tests.support.shipped import ROOT
 
 EACH = pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 

@@ -6,7 +6,7 @@ import pytest
 
 from pima.errors import RightMissing
 from pima.store.tables import TABLES, VIEWS
-from tests.conftest import ROOT
+from tests.support.shipped import ROOT
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 _NAMES = [str(page.relative_to(ROOT)) for page in PAGES]

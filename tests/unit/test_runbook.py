@@ -13,7 +13,7 @@ from pima.extras.alerts import ADVICE
 from pima.schedule.ticks import JOBS
 from pima.store.runs import Status
 from pima.watch import health
-from tests.conftest import ROOT
+from tests.support.shipped import ROOT
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 PIMA = sorted((ROOT / "pima").rglob("*.py"))

@@ -15,8 +15,8 @@ _LOAD_LOCK = 0x6C6F6164
 
 
 def wait_for_other_loads(connection: Connection) -> None:
-    """As long as the lock's time limit; then none begins until the transaction ends. So long, too, for whoever has all
-    of patients, while nothing is held that they may want."""
+    """Wait for other loads, as long as the lock's time limit; none begins then until the transaction ends. Wait as
+    long for whoever has locked all of patients, before anything is held that they may want."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOAD_LOCK})
     connection.execute(text("SELECT 1 FROM patients WHERE false FOR KEY SHARE"))
 
@@ -27,7 +27,7 @@ _MOMENT = "200ms"
 
 @contextmanager
 def waiting_a_moment(connection: Connection) -> Iterator[None]:
-    """By a limit that ends with the block, or with what is rolled back."""
+    """Wait for locks a moment only; the limit ends with the block, or with what is rolled back."""
     usual = connection.exec_driver_sql("SELECT current_setting('lock_timeout')").scalar_one()
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_MOMENT}'")
     yield
@@ -35,7 +35,10 @@ def waiting_a_moment(connection: Connection) -> Iterator[None]:
 
 
 def lock_unless_held(connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any]) -> bool:
-    """Who waits for a row while it holds others can be waited for in a circle, and the server ends one of the two."""
+    """Lock the rows without waiting; whether they were free.
+
+    Transactions that hold rows and wait for others can wait in a circle, and the server ends one of them.
+    """
     statement = f"SELECT count(*) FROM (SELECT 1 FROM {rows} FOR {lock} OF p NOWAIT) AS locked"
     try:
         connection.execute(text(statement), parameters)
@@ -53,14 +56,14 @@ def session_id(connection: Connection) -> int:
 
 
 def index_staged(connection: Connection, table: str) -> None:
-    """With statistics, without which the planner would take the table for a small one."""
+    """Index the table by key, and gather statistics, without which the planner would take it for a small one."""
     for made in (f"UNIQUE INDEX ON {table}", f"INDEX ON {table}_keys"):
         connection.exec_driver_sql(f"CREATE {made} (source_key)")
     connection.exec_driver_sql(f"ANALYZE {table}; ANALYZE {table}_keys")
 
 
 def join_by_index(connection: Connection) -> None:
-    """Until the transaction ends."""
+    """Have all joins go by an index until the transaction ends."""
     connection.exec_driver_sql(
         "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
     )

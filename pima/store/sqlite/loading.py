@@ -25,7 +25,7 @@ def lock_unless_held(_connection: Connection, _rows: str, _lock: str, _parameter
 
 
 def index_staged(connection: Connection, table: str) -> None:
-    """In the schema of the table, as SQLite writes it."""
+    """Index the table by key, in the table's own schema, as SQLite writes it."""
     schema, name = table.split(".")
     connection.exec_driver_sql(f"CREATE UNIQUE INDEX {schema}.{name}_key ON {name} (source_key)")
     connection.exec_driver_sql(f"CREATE INDEX {schema}.{name}_keys_key ON {name}_keys (source_key)")

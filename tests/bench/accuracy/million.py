@@ -28,7 +28,7 @@ from pima.store.engine import make_engine, parse_url, without_time_limit, writin
 from pima.store.schema import migrate
 from tests.bench.accuracy.shipped import ROOT, shipped_rows
 from tests.bench.endings import child_of, end_in_order, end_with_parent, to_its_end
-from tests.conftest import clean_environ, postgresql_server
+from tests.support.databases import clean_environ, postgresql_server
 
 BLOCK_ROWS = 50_000
 JITTER = 0.05

@@ -104,7 +104,7 @@ _HEAD = """
 Written by `make bench-gate`, which runs the real rules (`pima.core.history`, `holdout`, `gate`) over
 populations whose truth is known: `tests/bench/gate/population.py` draws patients and the exact probability of each
 outcome, so that a model's true accuracy is worked out and not estimated from outcomes. Every trial has a population, a
-salt and seeds of its own, made from its number. `tests/unit/test_gate_statistics.py` holds the same claims with fewer
+salt and seeds of its own, made from its number. `tests/unit/bench/test_gate.py` holds the same claims with fewer
 trials. What the gate asks for is in [model-and-gate.md](model-and-gate.md#the-gate).
 
 ## Claims

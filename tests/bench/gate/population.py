@@ -15,7 +15,7 @@ import pandas as pd
 from pima.core.arrays import BoolArray, Float32Array, Float64Array, Int8Array, Int64Array
 from pima.core.validation import Measurements, as_features
 from pima.settings.reading import SHIPPED
-from tests.labelled import labelled
+from tests.support.labelled import labelled
 
 WEEK_MS = 7 * 24 * 60 * 60 * 1000
 _START_MS = 2_800 * WEEK_MS

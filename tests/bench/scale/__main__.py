@@ -29,7 +29,7 @@ from tests.bench.scale.server import server
 from tests.bench.scale.year import year
 from tests.bench.speed.databases import train
 from tests.bench.speed.measure import Line, run_job
-from tests.conftest import postgresql_server
+from tests.support.databases import postgresql_server
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from tests.bench.scale.place import Place
 from tests.bench.speed.measure import Line, Ran, processor_ratio, ratio, run_process, run_timed, seconds, side_by_side
-from tests.conftest import FEATURES
+from tests.support.shipped import FEATURES
 
 MILLION = 1_000_000
 _ROUNDS = 3

@@ -14,7 +14,8 @@ from tests.bench.endings import child_of
 from tests.bench.scale.place import Place
 from tests.bench.speed.databases import assert_scored, fill_queue, postgresql_database
 from tests.bench.speed.measure import Line, ratio, run_job, seconds, side_by_side
-from tests.conftest import ROOT, clean_environ
+from tests.support.databases import clean_environ
+from tests.support.shipped import ROOT
 
 ROWS = 3_000_000
 _ROUNDS = 3

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.speed.measure import Line
-from tests.conftest import ROOT
+from tests.support.shipped import ROOT
 
 PAGE, RESULTS = ROOT / "docs" / "scale.md", ROOT / "docs" / "scale.json"
 _BEGIN, _END = "<!-- measured: {} -->\n", "<!-- /measured -->\n"

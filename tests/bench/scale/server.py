@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from tests.bench.scale.place import Place
 from tests.bench.speed.databases import assert_scored, execute, fill_queue, plain, postgresql_database, value
 from tests.bench.speed.measure import Line
-from tests.conftest import ROOT, clean_environ
+from tests.support.databases import clean_environ
+from tests.support.shipped import ROOT
 
 ROWS = 1_000_000
 _CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"

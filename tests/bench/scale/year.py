@@ -10,7 +10,7 @@ from pima.store.engine import make_engine
 from tests.bench.scale.place import Place
 from tests.bench.speed.databases import execute, postgresql_database, value
 from tests.bench.speed.measure import Line, run_job
-from tests.conftest import Database, insert_many
+from tests.support.databases import Database, insert_many
 
 NIGHTS, ROWS = 365, 20_000
 _NIGHTS_OF_A_TRIAL = 24

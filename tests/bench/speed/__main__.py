@@ -24,7 +24,8 @@ from tests.bench.speed.measure import Line
 from tests.bench.speed.place import Place
 from tests.bench.speed.pull import pull
 from tests.bench.speed.triggers import triggers
-from tests.conftest import ROOT, postgresql_server
+from tests.support.databases import postgresql_server
+from tests.support.shipped import ROOT
 
 CASES = {
     "postgresql": scoring.on_postgresql,

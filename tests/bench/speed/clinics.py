@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from tests.bench.speed.measure import Ran, run_process, run_timed
-from tests.jobs.clinic import KINDS, TABLE, URL, Clinic, engine_of
+from tests.support.clinic import KINDS, TABLE, URL, Clinic, engine_of
 
 COLUMNS = "visit_id, patient_no, pregnancies, glucose_mmol, diastolic, skin, insulin, bmi, pedigree, age, sex"
 VISIT = """gen_random_uuid(), n / 2, n % 15, 4 + n % 70 * 0.1, 50 + n % 50, 20 + n % 30,

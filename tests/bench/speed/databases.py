@@ -11,7 +11,8 @@ from pima.settings.sections import DatabaseSettings, HoldoutSettings
 from pima.store.engine import make_engine
 from pima.store.schema import migrate
 from tests.bench.speed.measure import Ran, run_job, run_process
-from tests.conftest import SHIPPED, Database, without_triggers
+from tests.support.databases import Database, without_triggers
+from tests.support.shipped import SHIPPED
 
 QUEUE_COLUMNS = """patient_id, patient_version, pregnancies, glucose, blood_pressure, skin_thickness, insulin, bmi,
     diabetes_pedigree, age"""
@@ -73,7 +74,7 @@ def train(folder: Path) -> Path:
 
 def postgresql_database(uri: str, name: str, trained: Path) -> str:
     """A new migrated database with the trained champion; its URL."""
-    from tests.conftest import install_models
+    from tests.support.trained import install_models
 
     on_server(uri, f"CREATE DATABASE {name}")
     url = make_url(uri).set(drivername="postgresql+psycopg", database=name).render_as_string(hide_password=False)

@@ -13,7 +13,8 @@ from pima.store.schema import migrate
 from tests.bench.speed.databases import draw_above_all, execute, on_server, series, value
 from tests.bench.speed.measure import Line, ratio, run_job, seconds, side_by_side
 from tests.bench.speed.place import Place
-from tests.conftest import Database, install_models
+from tests.support.databases import Database
+from tests.support.trained import install_models
 
 ROWS = 200_000
 FEW, MANY = 8, 40

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tests.conftest import ROOT, clean_environ
+from tests.support.databases import clean_environ
+from tests.support.shipped import ROOT
 
 ROUNDS = 5
 

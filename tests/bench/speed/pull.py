@@ -14,7 +14,7 @@ from tests.bench.speed.clinics import clinic_at, insert_visits, peak_of_pull, ru
 from tests.bench.speed.databases import execute, on_server, postgresql_database, psql, value
 from tests.bench.speed.measure import Line, ratio, run_job, seconds, side_by_side
 from tests.bench.speed.place import Place
-from tests.jobs.clinic import COLUMNS, MMOL, Clinic
+from tests.support.clinic import COLUMNS, MMOL, Clinic
 
 CHANGES = 1_000
 MAPPED = """visit_id, patient_no, diabetic, pregnancies, glucose_mmol, diastolic, skin, insulin, bmi, pedigree, age"""

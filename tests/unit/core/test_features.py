@@ -2,17 +2,12 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from pima.core.features import Declaration, Feature, Outcome, canonical_name, first_fault
-from pima.core.validation import MISSING, OUT_OF_RANGE, UNKNOWN_CODE, Measurements, validate
 from pima.errors import WrongConfiguration
-from pima.settings.reading import SHIPPED, declared, read_declaration, read_settings
-from pima.settings.sections import Settings
-from pima.store.registry import as_declaration, as_stored
-from tests.jobs.declared import DECLARED, configuration, declaration
+from pima.settings.reading import SHIPPED, read_declaration
 
 
 def _refused(folder: Path, text: str) -> str:
@@ -32,38 +27,6 @@ def _categories(count: int, codes: int) -> str:
     each = ", ".join(f'{code} = "label of {code}"' for code in range(codes))
     parts = [f'[[feature]]\nname = "c{n}"\nkind = "category"\ncodes = {{ {each} }}\n' for n in range(count)]
     return '[outcome]\nname = "ill"\n' + "".join(parts)
-
-
-def test_settings_without_a_declaration_mean_the_shipped_one() -> None:
-    assert declared(None, Settings()) == SHIPPED
-    assert len(SHIPPED.features) == 8
-
-
-def test_a_declaration_stands_in_the_settings_or_in_a_file_that_they_name(tmp_path: Path) -> None:
-    config = Path(configuration(tmp_path))
-    found = declared(config, read_settings(config, {}))
-    assert found.names == ("order", "creatinine", "temperature", "smoking")
-    config.write_text("[score]\nbatch_rows = 7\n" + DECLARED)
-    settings = read_settings(config, {})
-    assert settings.score.batch_rows == 7
-    assert declared(config, settings) == found
-    config.write_text('[declaration]\nfile = "features.toml"\n' + DECLARED)
-    with pytest.raises(WrongConfiguration, match="in one of the two"):
-        declared(config, read_settings(config, {}))
-    config.write_text('[declaration]\nfile = "elsewhere.toml"\n')
-    with pytest.raises(WrongConfiguration, match=r"elsewhere\.toml can't be read"):
-        declared(config, read_settings(config, {}))
-
-
-def test_a_file_may_be_as_an_editor_on_another_system_writes_it(tmp_path: Path) -> None:
-    path = tmp_path / "features.toml"
-    path.write_text(DECLARED, encoding="utf-8-sig", newline="\r\n")
-    assert read_declaration(path) == declaration(tmp_path)
-
-
-def test_what_is_stored_is_the_same_declaration_again(tmp_path: Path) -> None:
-    for each in (SHIPPED, declaration(tmp_path)):
-        assert as_declaration(as_stored(each)) == each
 
 
 NUMBER = '[outcome]\nname = "ill"\n[[feature]]\nname = "{name}"\nlow = {low}\nhigh = {high}\n{more}'
@@ -222,19 +185,6 @@ def test_no_text_begins_or_ends_with_a_space(tmp_path: Path) -> None:
     path = tmp_path / "features.toml"
     path.write_text(_number(more='unit = "µg/dL, größer als – \u05d0"'))
     assert read_declaration(path).features[0].unit == "µg/dL, größer als – \u05d0"
-
-
-def test_rows_are_judged_by_what_is_declared(tmp_path: Path) -> None:
-    features = declaration(tmp_path).features
-    rows = [[3, 1.0, 37.0, 2], [3, 1.0, 0.0, 2], [3, 1.0, 37.0, 3], [41, 1.0, 37.0, 0], [3, 1.0, 37.0, 0.5]]
-    values = np.array(rows, dtype=np.float64)
-    divided = validate(Measurements(values, np.zeros(values.shape, dtype=bool)), features)
-    assert divided.accepted.tolist() == [0, 1]
-    assert np.isnan(divided.features[1, 2])
-    assert divided.reasons == (UNKNOWN_CODE, OUT_OF_RANGE, UNKNOWN_CODE)
-    assert divided.fields == ("smoking", "order", "smoking")
-    nothing = validate(Measurements(values[:1], np.ones((1, 4), dtype=bool)), features)
-    assert (nothing.reasons, nothing.fields) == ((MISSING,), ("order",))
 
 
 REFERENCE_NUMBER = Feature("a", low=1, high=10)

@@ -1,4 +1,4 @@
-"""The gate: its rule, what may be asked beyond it, and what a few held-out rows can show."""
+"""The gate: its rule, and what may be asked beyond it."""
 
 from dataclasses import replace
 
@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from pima.core.gate import Contest, Decision, GateOptions, decide
 from pima.core.metrics import Measure
-from pima.core.reasons import Reason, chance_to_beat_majority, rows_to_beat_majority
+from pima.core.reasons import Reason
+from tests.support.contests import contest
 
 OUTCOMES = np.array([0] * 6 + [1] * 4, dtype=np.int8)
 
@@ -23,19 +24,8 @@ def _with_correct(count: int) -> np.ndarray:
 
 
 def _contest(challenger: int, champion: int | None, **changes: object) -> Contest:
-    contest = Contest(
-        outcomes=OUTCOMES,
-        in_window=np.ones(10, dtype=bool),
-        challenger=_with_correct(challenger),
-        challenger_threshold=0.5,
-        champion=None if champion is None else _with_correct(champion),
-        champion_threshold=0.5,
-        champion_unloadable=False,
-        parity_passed=True,
-        pinned=False,
-        rolled_back_before=False,
-    )
-    return replace(contest, **changes)  # type: ignore[arg-type]
+    champions = None if champion is None else _with_correct(champion)
+    return contest(OUTCOMES, _with_correct(challenger), champions, 0.5, **changes)
 
 
 @pytest.mark.parametrize(
@@ -278,29 +268,3 @@ def _less_sure() -> Contest:
     every_row = np.ones(len(HALF_ILL), dtype=bool)
     challenger = np.where(HALF_ILL == 1, 0.51, 0.49)
     return Contest(HALF_ILL, every_row, challenger, 0.5, champion, 0.5, False, True, False, False)
-
-
-def _drawn(rows: int, rarer_share: float, trials: int = 40_000) -> float:
-    """How often a model that finds 55 % of the rarer class and errs on 25 % as many others beats the majority class."""
-    draw = np.random.default_rng([rows, round(1000 * rarer_share)])
-    cells = [0.55 * rarer_share, 0.25 * rarer_share]
-    found, wrong = draw.multinomial(rows, [*cells, 1 - sum(cells)], trials)[:, :2].T
-    return float((found > wrong).mean())
-
-
-@pytest.mark.parametrize("rarer_share", [0.1, 0.35, 0.5])
-@pytest.mark.parametrize("rows", [40, 60, 150])
-def test_the_chance_is_what_draws_show(rows: int, rarer_share: float) -> None:
-    assert chance_to_beat_majority(rows, rarer_share) == pytest.approx(_drawn(rows, rarer_share), abs=0.02)
-
-
-@pytest.mark.parametrize("rarer_share", [0.05, 0.1, 0.35, 0.5])
-def test_on_so_many_rows_and_no_fewer_it_is_19_in_20(rarer_share: float) -> None:
-    rows = rows_to_beat_majority(rarer_share)
-    assert chance_to_beat_majority(rows, rarer_share) >= 0.95 > chance_to_beat_majority(rows - 1, rarer_share)
-
-
-def test_of_200_labels_about_one_first_retraining_in_twelve_gives_no_champion() -> None:
-    """As 30 % of 200 of the shipped rows are held out, of which 35 % have the disease."""
-    assert 1 - chance_to_beat_majority(60, 0.35) == pytest.approx(1 / 12, abs=0.02)
-    assert rows_to_beat_majority(0.35) == 76

@@ -17,9 +17,8 @@ from pima.settings.reading import read_settings
 from pima.train.fit import seed_of
 from pima.train.gate import gate_fingerprint
 from tests.bench.accuracy.shipped import shipped_rows
-from tests.conftest import FEATURE_NAMES, FEATURES, ROOT, SALT, SHIPPED
-from tests.labelled import labelled, side_of
-from tests.unit.as_learned import as_learned
+from tests.support.labelled import as_learned, labelled, side_of
+from tests.support.shipped import FEATURE_NAMES, FEATURES, ROOT, SALT, SHIPPED
 
 SOUND = (6, 148, 72, 35, 0, 33.6, 0.627, 50)
 

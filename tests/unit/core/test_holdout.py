@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from pima.core.history import MOST_TWINS, split, unseen_by
 from pima.core.holdout import below, in_holdout, ranked, ranks
-from tests.conftest import FEATURE_NAMES, FEATURES, SALT, SOUND
-from tests.labelled import labelled
-from tests.unit.as_learned import as_learned
+from tests.support.labelled import as_learned, labelled
+from tests.support.shipped import FEATURE_NAMES, FEATURES, SALT, SOUND
 
 SHARE = 0.30
 VALUES = [float(SOUND[feature.name]) for feature in FEATURES]

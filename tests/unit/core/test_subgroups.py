@@ -17,6 +17,7 @@ from pima.core.reasons import Reason
 from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS, Grouping, groupings, quartile_bands, shown
 from pima.settings.reading import SHIPPED
 from tests.bench.accuracy.shipped import shipped_rows
+from tests.support.contests import contest
 
 AGE = Feature("age", low=18, high=120, bands=(30, 45.5))
 SEX = Feature("sex", kind="category", codes={2: "male", 1: "female"}, may_be_missing=True)
@@ -186,19 +187,7 @@ def _right(first_half: int, second_half: int) -> np.ndarray:
 
 
 def _contest(challenger: np.ndarray, champion: np.ndarray | None, *found: Grouping) -> Contest:
-    return Contest(
-        outcomes=OUTCOMES,
-        in_window=np.ones(200, dtype=bool),
-        challenger=challenger,
-        challenger_threshold=0.5,
-        champion=champion,
-        champion_threshold=0.5,
-        champion_unloadable=False,
-        parity_passed=True,
-        pinned=False,
-        rolled_back_before=False,
-        groupings=found or (SITE,),
-    )
+    return contest(OUTCOMES, challenger, champion, 0.5, groupings=found or (SITE,))
 
 
 WINS_AT_ONE_SITE = _contest(_right(90, 74), _right(70, 80))

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,12 +14,14 @@ from pima.core.validation import (
     MISSING,
     NOT_FINITE,
     OUT_OF_RANGE,
+    UNKNOWN_CODE,
     Column,
     Measurements,
     validate,
     validate_columns,
 )
-from tests.conftest import FEATURE_NAMES, FEATURES, SHIPPED, SOUND
+from tests.support.declared import declaration
+from tests.support.shipped import FEATURE_NAMES, FEATURES, SHIPPED, SOUND
 
 
 def _rows(*changes: dict[str, float | None]) -> Measurements:
@@ -112,3 +115,16 @@ def test_columns_are_judged_as_rows_are(changed: list[dict[int, float | None]]) 
     np.testing.assert_array_equal(one.features, other.features)
     assert (one.accepted.tolist(), one.rejected.tolist()) == (other.accepted.tolist(), other.rejected.tolist())
     assert (one.reasons, one.fields) == (other.reasons, other.fields)
+
+
+def test_rows_are_judged_by_what_is_declared(tmp_path: Path) -> None:
+    features = declaration(tmp_path).features
+    rows = [[3, 1.0, 37.0, 2], [3, 1.0, 0.0, 2], [3, 1.0, 37.0, 3], [41, 1.0, 37.0, 0], [3, 1.0, 37.0, 0.5]]
+    values = np.array(rows, dtype=np.float64)
+    divided = validate(Measurements(values, np.zeros(values.shape, dtype=bool)), features)
+    assert divided.accepted.tolist() == [0, 1]
+    assert np.isnan(divided.features[1, 2])
+    assert divided.reasons == (UNKNOWN_CODE, OUT_OF_RANGE, UNKNOWN_CODE)
+    assert divided.fields == ("smoking", "order", "smoking")
+    nothing = validate(Measurements(values[:1], np.ones((1, 4), dtype=bool)), features)
+    assert (nothing.reasons, nothing.fields) == ((MISSING,), ("order",))

@@ -8,7 +8,7 @@ import tomllib
 import pytest
 
 from pima.errors.extras import EXTRAS, install_line
-from tests.conftest import ROOT
+from tests.support.shipped import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 TEXTS = [

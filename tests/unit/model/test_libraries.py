@@ -3,7 +3,8 @@
 import subprocess
 import sys
 
-from tests.conftest import ROOT, clean_environ
+from tests.support.databases import clean_environ
+from tests.support.shipped import ROOT
 
 _TRAINING = """
 import gc

@@ -10,7 +10,7 @@ from pima.core.features import Feature
 from pima.errors import Interrupted
 from pima.model.recipes import Article, FiveSeeds, recipe_for
 from tests.bench.accuracy.shipped import shipped_rows
-from tests.conftest import FEATURES
+from tests.support.shipped import FEATURES
 
 SHIPPED_RECIPE = recipe_for("five_seeds", FEATURES)
 

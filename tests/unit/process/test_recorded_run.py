@@ -10,7 +10,7 @@ from pima.core.evidence import Answers, evidence
 from pima.core.figures import Figure
 from pima.core.gate import Decision, Measured, Verdict, VerdictFigures
 from pima.core.mapping import SourceTally
-from pima.core.metrics import Comparison, Measure, Scores
+from pima.core.metrics import Measure, PairedComparison, Scores
 from pima.core.reasons import Reason
 from pima.core.subgroups import WorstSubgroup
 from pima.intake.header import Header
@@ -30,7 +30,7 @@ ROWS = HistoryRows(training_rows=500, holdout_rows=200, left_out={"missing": 3})
 SCORES = Scores(
     rows=200, correct=160, accuracy=0.8, log_loss=0.45, brier=0.15, auc=0.85, sensitivity=0.6, specificity=0.9
 )
-COMPARISON = Comparison(7, 4, 0.015, -0.02, 0.05, 0.55, 0.04, -0.01, 0.2)
+COMPARISON = PairedComparison(7, 4, 0.015, -0.02, 0.05, 0.55, 0.04, -0.01, 0.2)
 MEASURED = Measured(Measure.ACCURACY, 0.8, 0.785, 0.65, 0.15, 0.015, -0.02, 0.05, 0.55, 0.01)
 VERDICT = Verdict(
     decision=Decision.PROMOTED,

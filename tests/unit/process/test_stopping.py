@@ -12,7 +12,7 @@ import pytest
 
 from pima.errors import Interrupted
 from pima.process.stopping import StopRequest
-from tests.conftest import ROOT
+from tests.support.shipped import ROOT
 
 
 @pytest.fixture
@@ -78,8 +78,7 @@ def test_amid_tensorflow_it_waits_for_the_boundary_of_a_step(stop: StopRequest) 
     assert done == ["step"]
 
 
-def test_while_python_clears_up_it_changes_nothing() -> None:
-    program = """
+_WHILE_PYTHON_CLEARS_UP = """
 import os, signal, sys
 from pima.process.stopping import StopRequest
 class Last:
@@ -87,12 +86,7 @@ class Last:
 StopRequest().listen()
 sys.last = Last()
 """
-    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stderr) == (0, "")
-
-
-def test_the_wait_for_a_boundary_ends_with_the_work() -> None:
-    program = """
+_WHILE_IT_WAITS_FOR_A_BOUNDARY = """
 import os, signal, sys, time
 from contextlib import suppress
 from pima.errors import Interrupted
@@ -107,6 +101,10 @@ with suppress(Interrupted), stop.at_once():
     exec(step)
     stop.check()
 """
+
+
+@pytest.mark.parametrize("program", [_WHILE_PYTHON_CLEARS_UP, _WHILE_IT_WAITS_FOR_A_BOUNDARY], ids=["signal", "wait"])
+def test_behind_the_work_neither_a_signal_nor_the_wait_for_a_boundary_changes_anything(program: str) -> None:
     ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
 

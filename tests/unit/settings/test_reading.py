@@ -1,4 +1,4 @@
-"""Settings: the file, the variables over it, the URL; everything else is an error that names the key."""
+"""Settings: the file, the variables over it, the secrets; everything else is an error that names the key."""
 
 import json
 import tomllib
@@ -13,8 +13,7 @@ from pima.core.wording import in_words
 from pima.errors import WrongConfiguration
 from pima.settings.reading import DEFAULT_CONFIG, DEFAULT_DATABASE_URL, database_url, read_settings, secret
 from pima.settings.sections import SECTIONS, Settings
-from pima.store.engine import parse_url
-from tests.conftest import ROOT
+from tests.support.shipped import ROOT
 
 SHIPPED = ROOT / DEFAULT_CONFIG
 
@@ -110,12 +109,6 @@ def test_no_other_threshold_is_taken_from_either(tmp_path: Path, text: str) -> N
         assert "CANARY" not in str(caught.value)
 
 
-@pytest.mark.parametrize("number", ["1.2", "0", "1", "-0.5", "nan", "true"])
-def test_a_threshold_that_is_no_share_is_refused(tmp_path: Path, number: str) -> None:
-    with pytest.raises(WrongConfiguration, match=r"retrain\.threshold"):
-        read_settings(_file(tmp_path, f"[retrain]\nthreshold = {number}\n"), {})
-
-
 def test_a_text_that_looks_like_a_number_stays_a_text() -> None:
     assert read_settings(SHIPPED, {"PIMA_HOLDOUT__SALT": "007"}).holdout.salt == "007"
 
@@ -147,17 +140,15 @@ def test_a_variable_that_names_no_setting_is_refused_by_its_name(variable: str) 
 @pytest.mark.parametrize(
     ("content", "named"),
     [
-        ("[score]\nbatch_row = 1\n", "batch_row"),
-        ("[scores]\n", "scores"),
         ('[database]\nurl = "sqlite:///x.db"\n', "url"),
         ("[score]\nbatch_rows = 1.5\n", r"score\.batch_rows"),
         ('[score]\nbatch_rows = "1"\n', r"score\.batch_rows"),
         ("[score]\nbatch_rows = -1\n", r"score\.batch_rows"),
         ("[database]\nlock_timeout_seconds = 0\n", r"database\.lock_timeout_seconds"),
         ("[holdout]\nshare = 0\n", r"holdout\.share"),
-        ("[holdout]\nsalt = 7\n", r"holdout\.salt"),
         ("[retrain]\nlease_seconds = 9\n", r"retrain\.lease_seconds"),
         ("[[score]]\nbatch_rows = 5\n", "score"),
+        *((f"[retrain]\nthreshold = {no}\n", r"retrain\.threshold") for no in ("1.2", "0", "1", "-0.5", "nan", "true")),
     ],
 )
 def test_a_wrong_file_is_refused_by_the_keys_name(tmp_path: Path, content: str, named: str) -> None:
@@ -263,30 +254,3 @@ def test_both_are_an_error_even_if_one_is_empty(tmp_path: Path) -> None:
 def test_a_file_that_can_not_be_read_is_an_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(WrongConfiguration, match=r"X_FILE names can't be read"):
         secret({"X_FILE": str(tmp_path / name) if name else ""}, "X")
-
-
-@pytest.mark.parametrize(
-    ("text", "driver"),
-    [
-        ("postgres://u:p@h/d", "postgresql+psycopg"),
-        ("postgresql://u:p@h:5432/d", "postgresql+psycopg"),
-        ("postgresql+psycopg:///d?host=/run", "postgresql+psycopg"),
-        ("sqlite:///a.db", "sqlite+pysqlite"),
-        ("sqlite:////tmp/a.db", "sqlite+pysqlite"),
-        (" sqlite:///a.db\n", "sqlite+pysqlite"),
-    ],
-)
-def test_a_url_gets_the_driver_that_is_installed(text: str, driver: str) -> None:
-    assert parse_url(text).drivername == driver
-
-
-def test_a_password_with_every_sign_stays_whole() -> None:
-    assert parse_url("postgresql://u:p%40%2F%3A%25@h/d").password == "p@/:%"  # noqa: S105
-
-
-@pytest.mark.parametrize("port", ["0", "65536", "-1", "x", "5432x"])
-def test_a_port_that_is_none_is_refused(port: str) -> None:
-    with pytest.raises(WrongConfiguration) as caught:
-        parse_url(f"postgresql://u:secret@h:{port}/d")
-    assert "secret" not in str(caught.value)
-    assert caught.value.__cause__ is None

@@ -1,87 +1,18 @@
-"""What tells fits apart, that a version is fitted again as it was, and the threshold of a fit."""
+"""What tells gates apart, and the threshold of a fit."""
 
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 
 import msgspec
 import numpy as np
-import pytest
 
-from pima.core.features import Feature
 from pima.core.fit_choices import stratified_folds, threshold_reaching
 from pima.core.metrics import scores
-from pima.model.recipes import RECIPES, Article, FiveSeeds, fit_fingerprint, recipe_for, recipe_of, settings_of_fit
-from pima.settings.reading import read_settings
+from pima.model.recipes import fit_fingerprint, recipe_for
 from pima.settings.sections import GateSettings, Settings
 from pima.train.fit import FOLDS, threshold_of
 from pima.train.gate import gate_fingerprint
 from tests.bench.accuracy.shipped import shipped_rows
-from tests.conftest import FEATURES, ROOT
-
-
-@pytest.fixture
-def shipped() -> Settings:
-    return read_settings(Path(ROOT / "config" / "pima.toml"), {})
-
-
-@pytest.mark.parametrize("network", RECIPES)
-def test_all_of_a_recipe_is_stored_and_read_whatever_todays_numbers_are(shipped: Settings, network: str) -> None:
-    settings = msgspec.structs.replace(shipped, retrain=msgspec.structs.replace(shipped.retrain, network=network))
-    stored = msgspec.json.decode(msgspec.json.encode(settings_of_fit(settings, FEATURES)))
-    assert recipe_of(stored) == recipe_for(network, FEATURES)
-    stored["recipe"] |= {"batch_rows": 7}
-    assert recipe_of(stored) == replace(recipe_for(network, FEATURES), batch_rows=7)
-
-
-@pytest.mark.parametrize("kind", [FiveSeeds, Article])
-def test_a_number_that_is_not_stored_is_not_made_up(kind: type[FiveSeeds | Article]) -> None:
-    name = next(name for name, recipe in RECIPES.items() if isinstance(recipe, kind))
-    stored = asdict(kind())
-    del stored["batch_rows"]
-    with pytest.raises(msgspec.ValidationError, match="batch_rows"):
-        recipe_of({"network": name, "recipe": stored})
-
-
-def test_every_number_of_a_recipe_tells_fits_apart(shipped: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = fit_fingerprint(shipped, FEATURES)
-    for name, number in asdict(RECIPES["five_seeds"]).items():
-        if name in ("exponents", "scales"):
-            continue  # they come of what is declared
-        other = (*number, 1.5) if isinstance(number, tuple) else number + 1
-        monkeypatch.setitem(RECIPES, "five_seeds", replace(FiveSeeds(), **{name: other}))
-        assert fit_fingerprint(shipped, FEATURES) != known, name
-    monkeypatch.setitem(RECIPES, "five_seeds", FiveSeeds())
-    another_power = (*FEATURES[:-1], msgspec.structs.replace(FEATURES[-1], power=0.5))
-    assert fit_fingerprint(shipped, another_power) != known
-
-
-def _with(feature: Feature) -> str:
-    """The fingerprint of a fit on the shipped features and this one."""
-    return fit_fingerprint(read_settings(None, {}), (*FEATURES, feature))
-
-
-@pytest.mark.parametrize("power", [1.0, 0.5, -1.0])
-def test_a_range_that_plays_no_part_in_a_fit_does_not_enter_its_fingerprint(power: float) -> None:
-    declared = Feature("creatinine", low=0.1, high=20, power=power)
-    for low in (0.05, 0.0, -1.0):
-        assert _with(msgspec.structs.replace(declared, low=low)) == _with(declared)
-
-
-@pytest.mark.parametrize(("low", "same"), [(0.1, 0.05), (0.0, -0.0), (-1.0, -2.0)])
-def test_of_a_range_a_fit_depends_on_the_powers_that_it_may_choose(low: float, same: float) -> None:
-    found = {each: _with(Feature("creatinine", low=each, high=20)) for each in (0.2, 0.0, -3.0, low, same)}
-    assert found[low] == found[same]
-    assert len(set(found.values())) == 3
-
-
-def test_the_articles_fit_chooses_no_powers() -> None:
-    settings = read_settings(None, {"PIMA_RETRAIN__NETWORK": "article"})
-    declared = Feature("creatinine", low=0.1, high=20)
-    others = [{"low": 0.0}, {"low": -1.0}, {"power": 1.0}]
-    found = {
-        fit_fingerprint(settings, (*FEATURES, msgspec.structs.replace(declared, **each))) for each in ({}, *others)
-    }
-    assert len(found) == 1
+from tests.support.shipped import FEATURES
 
 
 def test_of_other_bands_an_asked_margin_is_another_question_and_else_they_are_none() -> None:

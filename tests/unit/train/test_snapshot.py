@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 
 from pima.core.history import equal_rows, features_of, fingerprint_of
 from pima.train.snapshot import from_parquet, ids_from_parquet, ids_to_parquet, to_parquet
-from tests.conftest import FEATURE_NAMES
-from tests.labelled import side_of
+from tests.support.labelled import side_of
+from tests.support.shipped import FEATURE_NAMES
 
 
 def _side() -> pd.DataFrame:

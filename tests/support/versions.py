@@ -1,0 +1,64 @@
+"""Model versions and decisions about them, made up."""
+
+from datetime import UTC, datetime
+
+from pima.store import registry
+from pima.store.engine import writing
+from pima.store.registry import Move, NewVersion, as_stored
+from tests.support.databases import Database
+from tests.support.shipped import FEATURES
+
+
+def add_version(database: Database, data: str = "data", settings: str = "settings") -> int:
+    version = NewVersion(
+        run_id=5,
+        keras_artifact=b"keras\x00bytes",
+        keras_sha256="k" * 64,
+        compiled_artifact=b"compiled\x00bytes",
+        compiled_sha256="c" * 64,
+        threshold=0.375,
+        seed=2**40,
+        settings={"network": "five_seeds", "steps": [1, 2.5]},
+        libraries={"keras": "3.15.1"},
+        data_fingerprint=data,
+        settings_fingerprint=settings,
+        training_rows=400,
+        holdout_rows=168,
+        rows_left_out={"missing": 3},
+        first_labelled_at=datetime(2026, 1, 2, 3, 4, 5, 678_000, UTC),
+        last_labelled_at=datetime(2026, 2, 3, tzinfo=UTC),
+        metrics={"log_loss": 0.4583, "correct": 131},
+        features=as_stored(FEATURES),
+        training_ids=b"parquet",
+        reference={},
+    )
+    with writing(database.engine) as connection:
+        return registry.add_version(connection, version)
+
+
+def record(
+    database: Database,
+    verdict: str,
+    from_version: int | None,
+    to_version: int | None,
+    challenger: int | None = None,
+    data: str | None = None,
+    settings: str | None = None,
+    explanation: str = "",
+) -> None:
+    move = Move(
+        verdict=verdict,
+        reason="by_hand",
+        explanation=explanation,
+        from_version=from_version,
+        to_version=to_version,
+        challenger=challenger,
+        champion_sequence=0,
+        figures={"rows": 168},
+        run_id=None,
+        decided_by="a test",
+        data_fingerprint=data,
+        settings_fingerprint=settings,
+    )
+    with writing(database.engine) as connection:
+        registry.record_move(connection, move)

@@ -1,0 +1,85 @@
+"""What the tests take for an equal fit is one: of the same rows, to the bit, under the same settings."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+
+from pima.core.history import Split, features_of
+from pima.model.libraries import never
+from pima.settings.sections import Settings
+from pima.train.fit import Challenger, fit_challenger
+from tests.bench.accuracy.shipped import shipped_rows
+from tests.support.equal_fits import fingerprint, made_once
+from tests.support.labelled import side_of
+from tests.support.shipped import FEATURES
+
+SETTINGS = Settings()
+
+
+def _side(first: int, last: int) -> pd.DataFrame:
+    rows, ids = shipped_rows(), np.arange(first, last)
+    return side_of(rows.features[ids], rows.outcomes[ids], ids)
+
+
+HISTORY = Split(training=_side(0, 120), holdout=_side(120, 200), left_out={})
+
+
+def test_a_test_has_each_fit_made_and_the_next_one_takes_the_very_same(tmp_path: Path) -> None:
+    made: list[Challenger] = []
+
+    def fit(*arguments: Any) -> Challenger:
+        made.append(fit_challenger(*arguments))
+        return made[-1]
+
+    def in_a_test(own_repeated: bool = True) -> list[Challenger]:
+        once = made_once(fit, tmp_path, own_repeated)
+        return [once(HISTORY, SETTINGS, FEATURES, never) for _ in range(2)]
+
+    fitted, taken = in_a_test(), in_a_test()
+    assert fitted == made
+    assert len(taken) == len(made) == 2
+    for one, other in zip(taken, made, strict=True):
+        _assert_the_very_same(one, other)
+    # The same rows and settings give the same model, so that it is all the same which test has had it fitted.
+    assert (_said(made[0]) == _said(made[1])).all()
+    for one in in_a_test(own_repeated=False):
+        _assert_the_very_same(one, made[0])
+    assert len(made) == 2
+
+
+def _assert_the_very_same(one: Challenger, other: Challenger) -> None:
+    assert replace(one, scorer=None) == replace(other, scorer=None)
+    assert replace(one.scorer, model=None) == replace(other.scorer, model=None)
+    assert (_said(one) == _said(other)).all()
+
+
+def _said(challenger: Challenger) -> np.ndarray:
+    return challenger.scorer.model.probabilities(features_of(HISTORY.holdout))
+
+
+def _with(side: str, column: str, change: Any) -> Split:
+    rows = getattr(HISTORY, side).reset_index()
+    rows.loc[3, column] = change(rows.loc[3, column])
+    return replace(HISTORY, **{side: rows.set_index("id")})
+
+
+@pytest.mark.parametrize(
+    ("history", "settings", "features"),
+    [
+        (_with("training", "age", lambda age: np.nextafter(age, np.float32(np.inf))), SETTINGS, FEATURES),
+        (_with("training", "outcome", lambda outcome: 1 - outcome), SETTINGS, FEATURES),
+        (_with("training", "id", lambda patient_id: patient_id + 1_000), SETTINGS, FEATURES),
+        (_with("holdout", "age", lambda age: np.nextafter(age, np.float32(np.inf))), SETTINGS, FEATURES),
+        (HISTORY, msgspec.convert({"retrain": {"network": "article"}}, Settings), FEATURES),
+        (HISTORY, msgspec.convert({"retrain": {"threshold": 0.4}}, Settings), FEATURES),
+        (HISTORY, SETTINGS, FEATURES[::-1]),
+        (HISTORY, SETTINGS, (msgspec.structs.replace(FEATURES[0], high=99.0), *FEATURES[1:])),
+    ],
+)
+def test_whatever_enters_a_fit_makes_it_another(history: Split, settings: Settings, features: Any) -> None:
+    assert fingerprint(history, settings, features) != fingerprint(HISTORY, SETTINGS, FEATURES)
