@@ -15,9 +15,11 @@ from types import NoneType
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
+import numpy as np
 import pandas as pd
 from pandas.api.types import union_categoricals
 
+from pima.core.arrays import Float64Array, Int64Array
 from pima.core.cells import as_word
 from pima.core.identifiers import canonical_key
 from pima.core.source import KeyType, Source
@@ -46,17 +48,11 @@ def rows_shown(count: int) -> str:
     return counted(count, "row") if count >= SHOWN_FROM else FEWER
 
 
-_Sort = tuple[str, KeyType | None, str | None]
-"""The first three fields of a value that was read, which are counted."""
-
-
 class ReadValue(NamedTuple):
     """One value, by what it could be."""
 
     kind: Literal["missing", "number", "not finite", "word", "date", "comma", "uuid", "other"]
     key_type: KeyType | None = None
-    other: str | None = None
-    """The name of a type that is neither number nor text."""
     key: str | None = None
     """What it would be as a key; None where it is none, or prose."""
     number: float = math.nan
@@ -66,7 +62,7 @@ class ReadValue(NamedTuple):
 
 def _read(kind: type, value: Any) -> ReadValue:
     if kind not in _READABLE:
-        return ReadValue("other", other=kind.__name__)
+        return ReadValue("other")
     if value is None or (isinstance(value, str) and not value.strip()):
         return ReadValue("missing")
     if isinstance(value, str):
@@ -74,7 +70,7 @@ def _read(kind: type, value: Any) -> ReadValue:
     if isinstance(value, bool):
         return ReadValue("word", spelled=as_word(value))
     if isinstance(value, UUID):
-        return ReadValue("uuid", "uuid", key=str(value))
+        return ReadValue("uuid", "uuid", str(value))
     return ReadValue("date") if isinstance(value, date) else _read_number(value)
 
 
@@ -83,25 +79,25 @@ def _read_text(value: str) -> ReadValue:
     if not is_unicode(text):
         return ReadValue("word")
     if len(text) in _LENGTHS_OF_A_UUID and (uuid := canonical_key([value], ["uuid"])) is not None:
-        return ReadValue("uuid", "uuid", key=uuid)
+        return ReadValue("uuid", "uuid", uuid)
     # What has several words is told, and names nothing.
     key = None if text.count(" ") > 1 else canonical_key([value], ["text"])
     key_type: KeyType | None = "text" if key else None
     number = as_number(text)
     if number is not None and math.isfinite(number):
-        return ReadValue("number", key_type, None, key, number, as_word(number))
+        return ReadValue("number", key_type, key, number, as_word(number))
     if number is not None:
-        return ReadValue("not finite", key_type, None, key)
+        return ReadValue("not finite", key_type, key)
     if is_date(text):
         return ReadValue("date")
-    return ReadValue("comma") if _COMMA.fullmatch(text) else ReadValue("word", key_type, None, key, spelled=text)
+    return ReadValue("comma") if _COMMA.fullmatch(text) else ReadValue("word", key_type, key, spelled=text)
 
 
 def _read_number(value: int | float | Decimal) -> ReadValue:
     with suppress(OverflowError, ValueError):  # an integer beyond all floats, a signalling NaN
         if math.isfinite(number := float(value)):
             key = None if isinstance(value, float) else canonical_key([value], ["integer"])
-            return ReadValue("number", "integer" if key else None, None, key, number, as_word(value))
+            return ReadValue("number", "integer" if key else None, key, number, as_word(value))
     return ReadValue("not finite")
 
 
@@ -132,9 +128,7 @@ class TableColumn:
     name: str
     kinds: Counter[str]
     """Rows by what they hold."""
-    other_types: Sequence[str]
-    """Names of types that are no number and no text."""
-    numbers: pd.Series
+    numbers: Float64Array
     """(n,): those that are finite, ascending."""
     words: Mapping[str, int] | None
     """Different words and numbers, as words are compared, and the rows of each; None where more than `MOST_WORDS`."""
@@ -143,7 +137,7 @@ class TableColumn:
     key_type: KeyType | None
     """What all values would be as keys; None where one of them would be none, or they repeat and are not named like
     keys."""
-    keys: pd.Series
+    keys: Int64Array
     """(rows,): hashes of these keys, 0 where there is none; without rows where `key_type` is None."""
     different_keys: int
 
@@ -182,61 +176,58 @@ class TableColumn:
 class _ColumnBlock(NamedTuple):
     """Some rows of a column, as far as they are kept."""
 
-    sorts: Counter[_Sort]
-    numbers: pd.Series
-    keys: pd.Series | None
+    sorts: Counter[tuple[str, KeyType | None]]
+    """Rows by kind and key type."""
+    numbers: Float64Array
+    keys: Int64Array | None
     """Hashes, 0 where a value is missing; None where one is no key, or repeats under a name that is not a key's."""
     spelled: pd.Series | None
     """Words and numbers; None where more than `MOST_WORDS` differ."""
 
 
-def _read_block(name: str, values: pd.Series) -> _ColumnBlock:
+def _read_block(name: str, values: Sequence[Any]) -> _ColumnBlock:
     # Each different value once, since few stand in many rows; by its type as well, since 1, 1.0 and True are equal.
-    # What can't be read may not be hashed either. An index of each row would be as large as all that is kept.
+    # What can't be read may not be hashed either.
     pairs = [(type(value), value if type(value) in _READABLE else None) for value in values]
-    positions = {pair: n for n, pair in enumerate(dict.fromkeys(pairs))}
-    cells = [_read(*pair) for pair in positions]
-    rows = [positions[pair] for pair in pairs]
-    numbers = pd.Series([cell.number for cell in cells], dtype="float64").take(rows).dropna().reset_index(drop=True)
+    read = {pair: _read(*pair) for pair in set(pairs)}
+    cells = [read[pair] for pair in pairs]
+    numbers = np.array([cell.number for cell in cells], dtype=np.float64)
     keys, spelled = None, None
-    are_keys = all(cell.key or cell.kind == "missing" for cell in cells)
-    if are_keys and (may_be_in_a_key(name) or len(cells) == len(rows)):
-        keys = pd.Series([hash(cell.key) if cell.key else 0 for cell in cells], dtype="int64")
-        keys = keys.take(rows).reset_index(drop=True)
-    if len({cell.spelled.casefold() for cell in cells if cell.spelled is not None}) <= MOST_WORDS:
+    are_keys = all(cell.key or cell.kind == "missing" for cell in read.values())
+    if are_keys and (may_be_in_a_key(name) or len(read) == len(cells)):
+        keys = np.array([hash(cell.key) if cell.key else 0 for cell in cells], dtype=np.int64)
+    if len({cell.spelled.casefold() for cell in read.values() if cell.spelled is not None}) <= MOST_WORDS:
         spelled = pd.Series([cell.spelled for cell in cells], dtype="str").astype("category")
-        spelled = spelled.take(rows).reset_index(drop=True)
-    return _ColumnBlock(Counter(cells[row][:3] for row in rows), numbers, keys, spelled)
+    return _ColumnBlock(Counter(cell[:2] for cell in cells), numbers[~np.isnan(numbers)], keys, spelled)
 
 
 def _column(name: str, blocks: Sequence[_ColumnBlock]) -> TableColumn:
-    sorts = sum((block.sorts for block in blocks), Counter[_Sort]())
     kinds = Counter[str]()
-    for (kind, _, _), rows in sorts.items():
-        kinds[kind] += rows
-    key_types = {key_type for kind, key_type, _ in sorts if kind != "missing"}
+    key_types = set[KeyType | None]()
+    for block in blocks:
+        for (kind, key_type), rows in block.sorts.items():
+            kinds[kind] += rows
+            key_types |= {key_type} if kind != "missing" else set()
     if key_types == {"uuid", "text"}:
         key_types = {"text"}
-    are_kept = all(block.keys is not None for block in blocks)
-    key_type = key_types.pop() if len(key_types) == 1 and are_kept else None
-    keys = pd.concat([block.keys for block in blocks], ignore_index=True) if key_type else pd.Series(dtype="int64")
+    kept = [block.keys for block in blocks if block.keys is not None]
+    type_ = key_types.pop() if len(key_types) == 1 and len(kept) == len(blocks) else None
+    keys = np.concatenate(kept) if type_ else np.empty(0, np.int64)
     words, spelled = None, pd.Series(dtype="str")
     if all(block.spelled is not None for block in blocks):
         spelled = pd.Series(union_categoricals([block.spelled for block in blocks]))
-        words = spelled.value_counts().groupby(str.casefold).sum().to_dict()
+        words = rows_by_word(spelled).to_dict()
     if words is not None and len(words) > MOST_WORDS:
         words, spelled = None, spelled[:0]
-    return TableColumn(
-        name=name,
-        kinds=kinds,
-        other_types=sorted({other for _, _, other in sorts if other is not None}),
-        numbers=pd.concat([block.numbers for block in blocks]).sort_values(ignore_index=True),
-        words=words,
-        spelled=spelled,
-        key_type=key_type,
-        keys=keys,
-        different_keys=int(keys[keys != 0].nunique()),
-    )
+    # In its place: a sorted copy of each column would stay with the process.
+    numbers = np.concatenate([block.numbers for block in blocks])
+    numbers.sort()
+    return TableColumn(name, kinds, numbers, words, spelled, type_, keys, len(np.unique(keys[keys != 0])))
+
+
+def rows_by_word(spelled: pd.Series) -> pd.Series:
+    """Count the rows of each word, however it is spelled, in categories of words (n,)."""
+    return spelled.value_counts().groupby(str.casefold).sum()
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,14 +258,12 @@ def table_of(
     known_as, read = list(names or ()), list[list[_ColumnBlock]]()
     rows, unreadable, is_all = 0, 0, True
     for columns, not_rows in blocks:
-        # As objects: left to itself, pandas would tell the types of each block anew.
-        block = pd.DataFrame(dict(enumerate(columns)), dtype=object)
-        taken = block.head(MOST_ROWS - rows)
         known_as = known_as or [f"column_{n}" for n in range(1, 1 + len(columns))]
         read = read or [[] for _ in known_as]
-        for name, seen, n in zip(known_as, read, taken, strict=True):
-            seen.append(_read_block(name, taken[n]))
-        rows, unreadable, is_all = rows + len(taken), unreadable + not_rows, len(taken) == len(block)
+        there, room = len(columns[0]), MOST_ROWS - rows
+        for name, seen, values in zip(known_as, read, columns, strict=True):
+            seen.append(_read_block(name, values[:room]))
+        rows, unreadable, is_all = rows + min(there, room), unreadable + not_rows, there <= room
         if not is_all:
             break
     # One after the other, so that the blocks of each can go.
