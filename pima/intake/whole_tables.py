@@ -22,7 +22,7 @@ from pima.intake.raw_rows import RawBlock
 from pima.store import source_query
 from pima.store.source_engine import reading_source
 
-_BLOCK_ROWS = 8_000
+_BLOCK_ROWS = 3_000
 """Fewer than where a file is loaded: all columns are taken, each value as an object of Python's."""
 _OTHER_DELIMITERS = {";": ";", "\t": r"\t", "|": "|"}
 _EXPECTED = "column names and rows"

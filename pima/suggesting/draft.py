@@ -346,6 +346,8 @@ def _reason_for_an_identifier(column: TableColumn) -> str | None:
     is_list = len(numbers) == 0 or column.rows >= _ROWS_OF_A_LIST or is_numbered
     if column.is_unique and (is_list or is_named):
         return "an identifier or free text: different in each row"
+    if column.key_type is None and column.words is None and names.names_a_person(column.name):
+        return "named like a person's, but its values are of several types or prose: a query can make one type of them"
     if is_named and column.words is None:
         return "an identifier, by its name and its many values"
     if names.names_an_address(column.name) and len(numbers) and two_values(column) is None:

@@ -1,14 +1,15 @@
 """A table that nothing is declared of yet: its rows as they go by, and each column with what its values could be.
 
-Of a value only what it could be is kept: at most 17 bytes a row, however long it was.
+Of a value only what it could be is kept: at most 18 bytes a row, however long it was.
 """
 
 import math
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from types import NoneType
@@ -17,7 +18,6 @@ from uuid import UUID
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import union_categoricals
 
 from pima.core.arrays import Float64Array, Int64Array
 from pima.core.cells import as_word
@@ -33,6 +33,9 @@ MOST_ROWS = 1_000_000
 """Of a table; the ranges of more would be the same, and what is kept of each row would fill the memory."""
 MOST_WORDS = 50
 """Different values that a column may have to be one of few values."""
+
+_MOST_SPELLINGS = 1_000
+"""Of these values, all together."""
 
 _READABLE = {NoneType, bool, int, float, Decimal, str, UUID, date, datetime}
 _DATE = re.compile(
@@ -173,56 +176,71 @@ class TableColumn:
         return str(alike.index[0]) if alike.iloc[0] >= SHOWN_FROM else word
 
 
-class _ColumnBlock(NamedTuple):
-    """Some rows of a column, as far as they are kept."""
+@dataclass(slots=True)
+class _ColumnSeen:
+    """A column whose rows are going by.
 
-    sorts: Counter[tuple[str, KeyType | None]]
-    """Rows by kind and key type."""
-    numbers: Float64Array
-    keys: Int64Array | None
-    """Hashes, 0 where a value is missing; None where one is no key, or repeats under a name that is not a key's."""
-    spelled: pd.Series | None
-    """Words and numbers; None where more than `MOST_WORDS` differ."""
+    The arrays grow in their place: pieces that are put together at the end would take as much memory again.
+    """
 
+    name: str
+    kinds: Counter[str] = field(default_factory=Counter)
+    key_types: set[KeyType | None] = field(default_factory=set)
+    numbers: "array[float]" = field(default_factory=lambda: array("d"))
+    keys: "array[int] | None" = field(default_factory=lambda: array("q"))
+    spellings: dict[str, int] | None = field(default_factory=dict)
+    """Of words and numbers, each with its code; None where there are too many."""
+    codes: "array[int]" = field(default_factory=lambda: array("h"))
 
-def _read_block(name: str, values: Sequence[Any]) -> _ColumnBlock:
-    # Each different value once, since few stand in many rows; by its type as well, since 1, 1.0 and True are equal.
-    # What can't be read may not be hashed either.
-    pairs = [(type(value), value if type(value) in _READABLE else None) for value in values]
-    read = {pair: _read(*pair) for pair in set(pairs)}
-    cells = [read[pair] for pair in pairs]
-    numbers = np.array([cell.number for cell in cells], dtype=np.float64)
-    keys, spelled = None, None
-    are_keys = all(cell.key or cell.kind == "missing" for cell in read.values())
-    if are_keys and (may_be_in_a_key(name) or len(read) == len(cells)):
-        keys = np.array([hash(cell.key) if cell.key else 0 for cell in cells], dtype=np.int64)
-    if len({cell.spelled.casefold() for cell in read.values() if cell.spelled is not None}) <= MOST_WORDS:
-        spelled = pd.Series([cell.spelled for cell in cells], dtype="str").astype("category")
-    return _ColumnBlock(Counter(cell[:2] for cell in cells), numbers[~np.isnan(numbers)], keys, spelled)
+    def take(self, values: Sequence[Any]) -> None:
+        """Read some more rows."""
+        # Each different value once, since few stand in many rows; by its type as well, since 1, 1.0 and True are equal.
+        # What can't be read may not be hashed either.
+        pairs = [(type(value), value if type(value) in _READABLE else None) for value in values]
+        read = {pair: _read(*pair) for pair in dict.fromkeys(pairs)}
+        cells = [read[pair] for pair in pairs]
+        self.kinds.update(cell.kind for cell in cells)
+        self.key_types |= {cell.key_type for cell in read.values() if cell.kind != "missing"}
+        self.numbers.extend(cell.number for cell in cells if cell.kind == "number")
+        is_kept = may_be_in_a_key(self.name) or len(read) == len(cells)
+        if not is_kept or any(cell.key is None and cell.kind != "missing" for cell in read.values()):
+            self.keys = None
+        if self.keys is not None:
+            self.keys.extend(hash(cell.key) if cell.key else 0 for cell in cells)
+        if self.spellings is not None:
+            self._take_words(self.spellings, cells)
 
+    def _take_words(self, spellings: dict[str, int], cells: Sequence[ReadValue]) -> None:
+        for spelled in dict.fromkeys(cell.spelled for cell in cells if cell.spelled is not None):
+            spellings.setdefault(spelled, len(spellings))
+        if len(spellings) > _MOST_SPELLINGS or len(set(map(str.casefold, spellings))) > MOST_WORDS:
+            self.spellings, self.codes = None, array("h")
+        else:
+            self.codes.extend(-1 if cell.spelled is None else spellings[cell.spelled] for cell in cells)
 
-def _column(name: str, blocks: Sequence[_ColumnBlock]) -> TableColumn:
-    kinds = Counter[str]()
-    key_types = set[KeyType | None]()
-    for block in blocks:
-        for (kind, key_type), rows in block.sorts.items():
-            kinds[kind] += rows
-            key_types |= {key_type} if kind != "missing" else set()
-    if key_types == {"uuid", "text"}:
-        key_types = {"text"}
-    kept = [block.keys for block in blocks if block.keys is not None]
-    type_ = key_types.pop() if len(key_types) == 1 and len(kept) == len(blocks) else None
-    keys = np.concatenate(kept) if type_ else np.empty(0, np.int64)
-    words, spelled = None, pd.Series(dtype="str")
-    if all(block.spelled is not None for block in blocks):
-        spelled = pd.Series(union_categoricals([block.spelled for block in blocks]))
-        words = rows_by_word(spelled).to_dict()
-    if words is not None and len(words) > MOST_WORDS:
-        words, spelled = None, spelled[:0]
-    # In its place: a sorted copy of each column would stay with the process.
-    numbers = np.concatenate([block.numbers for block in blocks])
-    numbers.sort()
-    return TableColumn(name, kinds, numbers, words, spelled, type_, keys, len(np.unique(keys[keys != 0])))
+    def column(self) -> TableColumn:
+        """Sum up what has gone by."""
+        types = self.key_types
+        if types == {"uuid", "text"}:
+            types = {"text"}
+        key_type = next(iter(types)) if len(types) == 1 and self.keys is not None else None
+        keys = np.frombuffer(self.keys if key_type and self.keys else array("q"), dtype=np.int64)
+        ordered = keys[keys != 0]
+        ordered.sort()
+        numbers = np.frombuffer(self.numbers, dtype=np.float64)
+        numbers.sort()
+        codes = np.frombuffer(self.codes, dtype=np.int16)
+        spelled = pd.Series(pd.Categorical.from_codes(codes, pd.Index(list(self.spellings or ()), dtype="str")))
+        return TableColumn(
+            name=self.name,
+            kinds=self.kinds,
+            numbers=numbers,
+            words=None if self.spellings is None else rows_by_word(spelled).to_dict(),
+            spelled=spelled,
+            key_type=key_type,
+            keys=keys,
+            different_keys=int((ordered[1:] != ordered[:-1]).sum()) + min(len(ordered), 1),
+        )
 
 
 def rows_by_word(spelled: pd.Series) -> pd.Series:
@@ -255,20 +273,17 @@ def table_of(
     blocks: Iterable[tuple[Sequence[Sequence[Any]], int]],
 ) -> Table:
     """Read it, by blocks of columns and the number of lines beside them that are no rows."""
-    known_as, read = list(names or ()), list[list[_ColumnBlock]]()
+    seen: list[_ColumnSeen] = []
     rows, unreadable, is_all = 0, 0, True
     for columns, not_rows in blocks:
-        known_as = known_as or [f"column_{n}" for n in range(1, 1 + len(columns))]
-        read = read or [[] for _ in known_as]
+        seen = seen or [_ColumnSeen(name) for name in names or (f"column_{n + 1}" for n in range(len(columns)))]
         there, room = len(columns[0]), MOST_ROWS - rows
-        for name, seen, values in zip(known_as, read, columns, strict=True):
-            seen.append(_read_block(name, values[:room]))
+        for column, values in zip(seen, columns, strict=True):
+            column.take(values[:room])
         rows, unreadable, is_all = rows + min(there, room), unreadable + not_rows, there <= room
         if not is_all:
             break
-    # One after the other, so that the blocks of each can go.
-    found = tuple(_column(name, read.pop(0)) for name in known_as[: len(read)])
-    return Table(called, found, rows, is_all, unreadable, names is not None, source)
+    return Table(called, tuple(column.column() for column in seen), rows, is_all, unreadable, names is not None, source)
 
 
 def fault_of(table: Table) -> str | None:

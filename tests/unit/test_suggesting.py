@@ -2,6 +2,7 @@
 
 import random
 import tomllib
+import tracemalloc
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
@@ -353,6 +354,13 @@ def test_a_person_is_named_so_and_has_several_rows() -> None:
         assert "person = " not in as_toml(draft({**keys, **other})), other
 
 
+@pytest.mark.parametrize("others", [[f"P{n}" for n in range(ROWS // 2)], [float(n) for n in range(ROWS // 2)]])
+def test_a_person_of_several_types_is_not_offered_and_the_draft_says_so(others: Sequence[Any]) -> None:
+    text = as_toml(draft({"visit_id": UUIDS, "patient_no": [*NUMBERS[: ROWS // 2], *others]}))
+    assert '\n# "patient_no": named like a person\'s, but its values are of several types' in text
+    assert "person = " not in text
+
+
 def test_times_of_changes_and_of_outcomes_are_offered() -> None:
     times = [datetime(2024, 1, 1) + timedelta(hours=n) for n in range(ROWS)]  # noqa: DTZ001
     found = {"visit_id": UUIDS, "diabetic": OUTCOME, "visited": times, "lastUpdate": times, "diagnosed_on": times}
@@ -473,6 +481,18 @@ def test_more_rows_than_are_read_are_said_on_the_first_line(monkeypatch: pytest.
     for most, said in ((400, 'all 400 rows of "visits".'), (399, 'the first 399 rows of "visits": there are more')):
         monkeypatch.setattr(tables, "MOST_ROWS", most)
         assert f"{said}" in as_toml(draft({})).split("\n")[0]
+
+
+def test_a_column_takes_few_bytes_a_row_while_it_is_read_and_when_all_rows_are() -> None:
+    rows, block = 150_000, 1_000
+    tracemalloc.start()
+    columns = ([[n + row for row in range(block)]] for n in range(0, rows, block))
+    read = table_of("visits", SOURCE, ["visit_no"], ((values, 0) for values in columns))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert read.columns[0].is_unique
+    print(peak / rows)
+    assert peak < 40 * rows
 
 
 def test_more_features_than_a_declaration_may_have_are_refused() -> None:
