@@ -12,7 +12,6 @@ import pandas as pd
 
 from pima.core.arrays import Float64Array
 from pima.core.features import KEYS, LARGEST, LARGEST_CODE, MOST_FEATURES, MOST_INPUTS, SMALLEST, folded_name, is_number
-from pima.core.source import KeyType
 from pima.core.wording import counted
 from pima.suggesting import column_names as names
 from pima.suggesting.tables import (
@@ -78,15 +77,6 @@ class LikelyOutcome(NamedTuple):
     """Other columns that it might be."""
 
 
-class RowKey(NamedTuple):
-    """The columns that tell each row from all others."""
-
-    names: tuple[str, ...]
-    types: tuple[KeyType, ...]
-    others: tuple[str, ...]
-    """Other columns that do so, each alone."""
-
-
 class Range(NamedTuple):
     """The numbers that are taken for real, and how many rows have others.
 
@@ -134,9 +124,10 @@ class Draft(NamedTuple):
     names: Mapping[str, str]
     """For each column the plain name of the feature, or of the outcome, that is made of it."""
     outcome: LikelyOutcome | None
-    key: RowKey | None
+    key: tuple[TableColumn, ...]
+    """The columns that tell each row from all others; none where nothing does."""
     person: TableColumn | None
-    """What says whose a row is; a guess unless it is named so."""
+    """What says whose a row is."""
     changed_since: str | None
     """A column that may say when a row changed last."""
     outcome_at: str | None
@@ -151,7 +142,7 @@ def draft_of(table: Table) -> Draft | str:
     columns = [column for column in table.columns if column.name not in {each.column for each in refused}]
     outcome = _outcome(table, columns)
     key = _key(columns)
-    person = _person(columns, key)
+    person = _person(columns)
     features: list[Suggested] = []
     for column in columns:
         if outcome is None or column is not outcome.column:
@@ -176,8 +167,8 @@ def draft_of(table: Table) -> Draft | str:
         outcome=outcome,
         key=key,
         person=person,
-        changed_since=next(filter(names.names_a_change, times), None),
-        outcome_at=next(filter(names.names_an_outcomes_time, times), None),
+        changed_since=next((name for name in times if names.has_word(name, names.CHANGED)), None),
+        outcome_at=next((name for name in times if names.has_word(name, names.KNOWN_SINCE)), None),
         features=features,
         refused=refused,
     )
@@ -240,7 +231,7 @@ def _outcome(table: Table, columns: Sequence[TableColumn]) -> LikelyOutcome | No
         columns = [column for column in columns if folded_name(column.name) == "outcome"] or columns
     likely = []
     for n, column in enumerate(columns):
-        values, is_named = two_values(column), names.names_an_outcome(column.name)
+        values, is_named = two_values(column), names.has_word(column.name, names.OUTCOME)
         if values is not None and column.known >= SHOWN_FROM and (values.is_clear or is_named):
             # What is not known yet of some rows is to be predicted.
             likely.append((4 * is_named + 2 * values.is_clear + (column.missing > 0), n, column, values))
@@ -250,21 +241,17 @@ def _outcome(table: Table, columns: Sequence[TableColumn]) -> LikelyOutcome | No
     return LikelyOutcome(column, values, tuple(other.name for _, _, other, _ in rest))
 
 
-def _key(columns: Sequence[TableColumn]) -> RowKey | None:
-    """One column, else the first two or three together; None where nothing tells the rows apart."""
+def _key(columns: Sequence[TableColumn]) -> tuple[TableColumn, ...]:
+    """One column, else the first two or three together; none where nothing tells the rows apart."""
     columns = [column for column in columns if column.key_type is not None and not names.is_no_key(column.name)]
     parts = [column for column in columns if names.may_be_in_a_key(column.name)]
     # What is named like a key comes first, and of those what is not a person's.
     unique = [column for column in columns if column.is_unique]
-    unique.sort(key=lambda column: (column not in parts, names.names_a_person(column.name)))
-    found: Sequence[TableColumn] = unique[:1]
-    if not unique:
-        whole = [column for column in parts if not column.missing][:_MOST_LOOKED_AT]
-        together = (some for size in (2, 3) for some in combinations(whole, size))
-        found = next(filter(_are_unique, together), ())
-    types = tuple(column.key_type for column in found if column.key_type)
-    others = tuple(column.name for column in unique[1:])
-    return RowKey(tuple(column.name for column in found), types, others) if found else None
+    if unique:
+        return (min(unique, key=lambda column: (column not in parts, names.names_a_person(column.name))),)
+    whole = [column for column in parts if not column.missing][:_MOST_LOOKED_AT]
+    together = (some for size in (2, 3) for some in combinations(whole, size))
+    return next(filter(_are_unique, together), ())
 
 
 def _are_unique(columns: Sequence[TableColumn]) -> bool:
@@ -273,28 +260,24 @@ def _are_unique(columns: Sequence[TableColumn]) -> bool:
     return not pd.DataFrame({column.name: column.keys for column in columns}).duplicated().any()
 
 
-def _person(columns: Sequence[TableColumn], key: RowKey | None) -> TableColumn | None:
-    """A column that names things, each in several rows; one that is named like a person's first."""
-    may_be = [
-        column
-        for column in columns
-        if column.key_type is not None
-        and names.may_be_in_a_key(column.name)
-        and not names.is_no_key(column.name)
-        and (key is None or key.names != (column.name,))
-        and max(SHOWN_FROM, _LEAST_PERSONS * column.known) <= column.different_keys < column.known
-    ]
-    return min(may_be, key=lambda column: not names.names_a_person(column.name), default=None)
+def _person(columns: Sequence[TableColumn]) -> TableColumn | None:
+    """The first column with a name like a person's, each of whom may have several rows."""
+    for column in columns:
+        if column.key_type is None or not names.names_a_person(column.name) or names.is_no_key(column.name):
+            continue
+        if max(SHOWN_FROM, _LEAST_PERSONS * column.known) <= column.different_keys < column.known:
+            return column
+    return None
 
 
 def _taken_for(
-    column: TableColumn, outcome: LikelyOutcome | None, key: RowKey | None, person: TableColumn | None
+    column: TableColumn, outcome: LikelyOutcome | None, key: Sequence[TableColumn], person: TableColumn | None
 ) -> Suggested | str:
     """The feature, or the reason why the column is none."""
-    if column is person and names.names_a_person(column.name):
+    if column is person:
         return "the person"
-    if key and column.name in key.names:
-        return "the key" if len(key.names) == 1 else "part of the key"
+    if column in key:
+        return "the key" if len(key) == 1 else "part of the key"
     if reason := _reason_against(column) or _reason_for_an_identifier(column):
         return reason
     numbers = len(column.numbers) + column.kinds["not finite"]
@@ -350,7 +333,7 @@ def _reason_for_an_identifier(column: TableColumn) -> str | None:
         return "named like a person's, but its values are of several types or prose: a query can make one type of them"
     if is_named and column.words is None:
         return "an identifier, by its name and its many values"
-    if names.names_an_address(column.name) and len(numbers) and two_values(column) is None:
+    if names.has_word(column.name, names.ADDRESS) and len(numbers) and two_values(column) is None:
         return "where somebody lives or how to call them, by its name: such digits measure nothing"
     return None
 
