@@ -39,8 +39,6 @@ FACTS = b"pima"
 """By which the metadata of a part's file has them."""
 _PLAIN = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 """What is kept instead of a type of which pyarrow can't pick rows."""
-
-
 _NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_null, pa.types.is_decimal)
 _CODES = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_boolean)
 

@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
+from itertools import chain, count
 
 from pima.core.features import LONGEST_NAME, RESERVED, folded_name
 
@@ -61,18 +62,18 @@ def plain_names(columns: Collection[str], taken: Collection[str] = ()) -> dict[s
     ours = {folded_name(name) for name in (*RESERVED, *taken)}
     found: dict[str, str] = {}
     for column in columns:
+        plain = _plain(column)
         # A name that another column has already is that one's.
         others = ours | (theirs - {folded_name(column)})
-        found[column] = next(name for name in _candidates(column) if folded_name(name) not in others)
+        found[column] = next(
+            name for name in chain([plain], (f"{plain}_{n}" for n in count(2))) if folded_name(name) not in others
+        )
         ours.add(folded_name(found[column]))
     return found
 
 
-def _candidates(column: str) -> Iterator[str]:
+def _plain(column: str) -> str:
     ascii_text = unicodedata.normalize("NFKD", column).encode("ascii", "ignore").decode()
     plain = re.sub(r"[^a-z0-9]+", "_", ascii_text.lower()).strip("_")
     name = plain if plain[:1].isalpha() else f"column_{plain}".strip("_")
-    name = name[: LONGEST_NAME - 6].strip("_")
-    yield name
-    for n in range(2, 100_000):
-        yield f"{name}_{n}"
+    return name[: LONGEST_NAME - 6].strip("_")

@@ -37,17 +37,12 @@ def as_toml(draft: Draft) -> str:
     if draft.table.source is not None:
         text += "\n" + _source(draft, draft.table.source)
     # In a text and in a comment alike, what can't be printed is escaped.
-    return "".join(each if each.isprintable() or each == "\n" else _escaped(each) for each in text)
+    return "".join(each if each.isprintable() or each == "\n" else f"\\U{ord(each):08X}" for each in text)
 
 
 def quoted(text: str) -> str:
     """A text in double quotes, as TOML writes it."""
     return tomlkit.item(text).as_string()
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    return f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"
 
 
 def _add(table: Table, name: str, value: object, said: str = "", is_offered: bool = False) -> None:
