@@ -6,7 +6,6 @@ from pathlib import Path
 from jobs.command import Command, Result
 from pima.core.wording import counted
 from pima.errors import WrongUsage
-from pima.process.recorded_run import as_json
 
 
 def add_file_options(options: argparse.ArgumentParser) -> None:
@@ -59,13 +58,13 @@ def score_dataset(command: Command) -> Result:
     model = read_model(Path(given.model or "the champion"), content)
     if not given.dask:
         found = open_dataset(given.dataset, given.into, model, given.keys)
-        return as_json(score_files(found, score_missing(found, command.stop)))
+        return score_files(found, score_missing(found, command.stop))
     from pima.cluster.workers import reached
 
     dataset, into = seen_from_everywhere(given.dataset), seen_from_everywhere(given.into)
     found = open_dataset(dataset, into, model, given.keys)
     workers = reached(given.dask, command.settings, command.environ, command.stop)
-    return as_json(score_files_on_workers(found, dataset, into, content, workers))
+    return score_files_on_workers(found, dataset, into, content, workers)
 
 
 def _require_sense(given: argparse.Namespace) -> None:

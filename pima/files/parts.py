@@ -19,7 +19,7 @@ from msgspec import ValidationError, convert
 from pima.core.features import KEYS, Declaration, Feature, canonical_name
 from pima.errors import DatasetRefused, OtherOutputThere, WrongUsage
 from pima.files.model_file import ScoringModel
-from pima.files.places import Place, place_of, whole, words_of
+from pima.files.places import Place, place_of, remove, whole, words_of
 from pima.process.whole_file import name_meant
 
 OURS = ("probability", "predicted_class", "model_version", "row_number", "reason", "field")
@@ -35,9 +35,12 @@ MANIFEST = "manifest.json"
 FORMAT = "pima scored files 1"
 MARK = "cluster"
 """By which workers of a cluster know the folder; it is never more than half-written."""
-_FACTS = b"pima"
+FACTS = b"pima"
+"""By which the metadata of a part's file has them."""
 _PLAIN = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 """What is kept instead of a type of which pyarrow can't pick rows."""
+_NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_null, pa.types.is_decimal)
+_CODES = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_boolean)
 
 
 # ---- input files ----------------------------------------------------------------------------------------------------
@@ -128,10 +131,10 @@ def _columns(
     meant: dict[str, str] = {}
     for column in schema.names:
         known = canonical_name(column, declared)
-        if known is not None and meant.setdefault(known, column) != column:
+        if known in meant:
             raise DatasetRefused(dataset=name, what=f"two of its columns mean {known}")
-        if schema.names.count(column) > 1 and (known is not None or column in keys):
-            raise DatasetRefused(dataset=name, what=f"it has a column {known or column} twice")
+        if known is not None:
+            meant[known] = column
     if lacking := [feature for feature in declared.names if feature not in meant]:
         raise DatasetRefused(dataset=name, what=f"it lacks {', '.join(lacking)}")
     for feature in declared.features:
@@ -143,15 +146,10 @@ def _columns(
 
 def _require_type(name: str, feature: Feature, held: pa.DataType) -> None:
     """The types that `load` takes."""
-    is_number = any(
-        is_kind(held) for is_kind in (pa.types.is_integer, pa.types.is_floating, pa.types.is_null, pa.types.is_decimal)
-    )
     inner = held.value_type if pa.types.is_dictionary(held) else held
-    is_text = pa.types.is_string(inner) or pa.types.is_large_string(inner) or pa.types.is_string_view(inner)
-    is_code = feature.kind == "category" and (is_text or pa.types.is_boolean(held))
-    if not is_number and not is_code:
-        what = f"its column {feature.name} holds {'groups' if pa.types.is_nested(held) else held}, not numbers"
-        raise DatasetRefused(dataset=name, what=what)
+    is_code = feature.kind == "category" and any(is_kind(inner) for is_kind in _CODES)
+    if not is_code and not any(is_kind(held) for is_kind in _NUMBERS):
+        raise DatasetRefused(dataset=name, what=f"its column {feature.name} holds {held}, not numbers")
 
 
 def _require_keys(name: str, kept: Sequence[str], there: pa.Schema) -> None:
@@ -162,9 +160,6 @@ def _require_keys(name: str, kept: Sequence[str], there: pa.Schema) -> None:
         raise DatasetRefused(dataset=name, what=f"it has no column {', '.join(lacking)}, which --key names")
     if taken := [key for key in kept if key in OURS]:
         raise WrongUsage(what=f"--key {taken[0]}: scoring writes a column of that name itself; rename the key's")
-    if odd := [key for key in kept if not can_be_key(there.field(key).type)]:
-        what = f"its column {odd[0]} holds {there.field(odd[0]).type}, of which pyarrow can't pick rows; write texts"
-        raise DatasetRefused(dataset=name, what=what)
 
 
 def keys_of(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
@@ -172,15 +167,6 @@ def keys_of(batch: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
     keys = batch.select(list(names))
     plain = [field.with_type(_PLAIN.get(field.type, field.type)) for field in keys.schema]
     return keys.cast(pa.schema(plain)) if any(field.type in _PLAIN for field in keys.schema) else keys
-
-
-def can_be_key(held: pa.DataType) -> bool:
-    """Whether `keys_of` makes of this type something of which rows can be picked."""
-    try:
-        pa.array([], _PLAIN.get(held, held)).take(pa.array([], pa.int64()))
-    except pa.ArrowNotImplementedError:
-        return False
-    return True
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------
@@ -242,18 +228,12 @@ class Facts:
     rejected_by_reason: Mapping[str, int] = field(default_factory=dict)
 
 
-def as_metadata(facts: Facts) -> dict[bytes, bytes]:
-    """Write the facts as the metadata of the part's file."""
-    document = {name: getattr(facts, name) for name in Facts.__slots__}
-    return {_FACTS: json.dumps(document, sort_keys=True).encode()}
-
-
 def read_facts(place: Place, path: str) -> Facts | None:
     """Read the facts of a file that is there; None where it is none of ours."""
     try:
         with place.open(path) as file:
             found = pq.read_metadata(file).metadata or {}
-        return convert(json.loads(found.get(_FACTS, b"null")), Facts)
+        return convert(json.loads(found.get(FACTS, b"null")), Facts)
     except (pa.ArrowException, OSError, ValueError, ValidationError):
         return None
 
@@ -283,18 +263,6 @@ class Output:
         """The path of a part's predictions, or of its rejections."""
         return f"{self.folder}/{kind}/{part.name}"
 
-    def facts(self, part: Part, rejected_by_reason: Counter[str]) -> Facts:
-        """Put together the facts of a part with these rejections."""
-        return Facts(
-            scored_by=self.model.sha256,
-            footer_sha256=part.input.footer_sha256,
-            input_version=part.input.version,
-            keys=part.input.keys,
-            rows=part.rows,
-            predicted=part.rows - rejected_by_reason.total(),
-            rejected_by_reason=dict(sorted(rejected_by_reason.items())),
-        )
-
     def finished(self, parts: Sequence[Part]) -> dict[str, Facts]:
         """Find the parts that are there, by name.
 
@@ -312,11 +280,6 @@ class Output:
             elif _meant(name) not in half_written:
                 raise OtherOutputThere(folder=self.folder, what=f"{name} is no part of this dataset")
         return {part.name: found[f"{PREDICTIONS}/{part.name}"] for part in parts if _is_finished(part, found)}
-
-    def require_none_of_others(self, part: Part) -> None:
-        """Somebody else may score into the same output meanwhile. Raises OtherOutputThere."""
-        if (facts := read_facts(self.place, self.path(PREDICTIONS, part))) is not None:
-            self._require_ours(f"{PREDICTIONS}/{part.name}", part, facts)
 
     def write_manifest(self, files: Iterable[InputFile], finished: Mapping[str, Facts]) -> None:
         """Write the last file, the same for the same files and model; what is half-written goes before it."""
@@ -341,17 +304,13 @@ class Output:
         }
         for name in self._names():
             if _meant(name) is not None:
-                self.place.remove(f"{self.folder}/{name}")
+                remove(self.place, f"{self.folder}/{name}")
         with whole(self.place, f"{self.folder}/{MANIFEST}") as file:
             file.write(json.dumps(manifest, indent=1).encode() + b"\n")
 
     def remove_manifest(self) -> None:
-        """Say that the output is not complete any more. Raises OtherOutputThere where it can't be said."""
-        try:
-            self.place.remove(f"{self.folder}/{MANIFEST}")
-        except OSError as error:
-            what = f"{MANIFEST} can't be replaced ({words_of(error)})"
-            raise OtherOutputThere(folder=self.folder, what=what) from None
+        """Say that the output is not complete any more. Raises PartNotWritten."""
+        remove(self.place, f"{self.folder}/{MANIFEST}")
 
     def _names(self) -> set[str]:
         try:

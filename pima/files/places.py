@@ -30,7 +30,7 @@ class Disks:
             return {Path(dataset).name: dataset}
         if Path(dataset).is_dir():
             root = Path(dataset)
-            paths = [path for path in _matching(root, ("**", "*"), _is_some_programs) if _is_parquet(path)]
+            paths = [path for path in _matching(root, ("**", "*"), _is_some_programs) if _is_data(Path(path).name)]
         else:
             root = Path(_above_wildcards(dataset))
             paths = list(_matching(root, Path(dataset).relative_to(root).parts))
@@ -74,7 +74,7 @@ class Storage:
         if self._storage.isfile(dataset):
             return {PurePosixPath(dataset).name: dataset}
         if self._storage.isdir(dataset):
-            return {name: f"{dataset.rstrip('/')}/{name}" for name in self.files_below(dataset) if is_data(name)}
+            return {name: f"{dataset.rstrip('/')}/{name}" for name in self.files_below(dataset) if _is_data(name)}
         root = _above_wildcards(dataset)
         paths = [path for path in self._storage.glob(dataset) if self._storage.isfile(path)]
         return {PurePosixPath(path).relative_to(root).as_posix(): path for path in paths}
@@ -136,8 +136,7 @@ def place_of(dataset: str) -> tuple[Place, str]:
 
 def on_disks(dataset: str) -> str:
     """Turn a URL of this machine's disks into a path; anything else stays."""
-    scheme, _, path = dataset.partition("://")
-    return path if scheme in ("file", "local") else dataset
+    return dataset.removeprefix("file://")
 
 
 def seen_from_everywhere(dataset: str) -> str:
@@ -152,17 +151,19 @@ def words_of(error: OSError) -> str:
 
 
 def lies_within(into: str, dataset: str) -> bool:
-    """Whether what is written into a folder would be a dataset's, or might be named by its pattern."""
+    """Whether what is written into a folder would be a dataset's. A pattern may name it, too: as a file without the
+    features it is refused by the next run."""
     if "://" in into or "://" in dataset:
         return f"{into.rstrip('/')}/".startswith(f"{dataset.rstrip('/')}/")
-    is_pattern = _WILDCARDS & set(dataset) and not os.path.lexists(dataset)
-    top = _above_wildcards(dataset) if is_pattern else PurePosixPath(dataset)
-    above, folder = Path(os.path.realpath(top)), Path(os.path.realpath(into))
-    if not is_pattern or not folder.is_relative_to(above):
-        return folder.is_relative_to(above)
-    named = PurePosixPath(dataset).relative_to(top).parts
-    # Its parts lie two levels below it, or more: predictions/a-00000.parquet.
-    return "**" in named or len(named) >= len(folder.relative_to(above).parts) + 2
+    return Path(os.path.realpath(into)).is_relative_to(os.path.realpath(dataset))
+
+
+def remove(place: Place, path: str) -> None:
+    """Remove a file, if it is there. Raises PartNotWritten."""
+    try:
+        place.remove(path)
+    except OSError as error:
+        raise PartNotWritten(path=path, why=words_of(error)) from None
 
 
 @contextmanager
@@ -175,13 +176,8 @@ def whole(place: Place, path: str) -> Iterator[BinaryIO]:
         raise PartNotWritten(path=path, why=words_of(error)) from None
 
 
-def is_data(name: str) -> bool:
-    """Whether a file of a folder is part of the data."""
-    return _is_parquet(name) and not any(map(_is_some_programs, PurePosixPath(name).parts))
-
-
-def _is_parquet(name: str) -> bool:
-    return name.lower().endswith(".parquet")
+def _is_data(name: str) -> bool:
+    return name.lower().endswith(".parquet") and not any(map(_is_some_programs, PurePosixPath(name).parts))
 
 
 def _is_some_programs(part: str) -> bool:
@@ -210,19 +206,13 @@ def _matching(
     if here == "**":
         yield from _matching(folder, rest, is_left_out)
         here, rest = "*", list(pattern)
-    for path, is_folder in _named(folder, here, is_left_out):
-        if is_folder:
-            yield from _matching(path, rest, is_left_out)
-        elif not rest:
-            yield path
-
-
-def _named(folder: str | Path, part: str, is_left_out: Callable[[str], bool]) -> Iterator[tuple[str, bool]]:
-    """Paths, and whether each is a folder."""
     with os.scandir(folder) as entries:
-        for entry in entries:
-            if fnmatchcase(entry.name, part) and not is_left_out(entry.name):
-                yield entry.path, _is_folder(entry)
+        named = [entry for entry in entries if fnmatchcase(entry.name, here) and not is_left_out(entry.name)]
+    for entry in named:
+        if _is_folder(entry):
+            yield from _matching(entry.path, rest, is_left_out)
+        elif not rest:
+            yield entry.path
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

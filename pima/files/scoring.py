@@ -5,6 +5,7 @@ completed by the next one. It is scored alike by this process and by workers, wh
 and need no database; what opens a store of objects comes from their own environment.
 """
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ from pima.core.validation import Column, validate_columns
 from pima.errors import DatasetRefused, PartNotWritten, PimaError, WrongUsage
 from pima.files.model_file import ScoringModel, read_model
 from pima.files.parts import (
+    FACTS,
     MARK,
     PREDICTIONS,
     REJECTIONS,
@@ -34,7 +36,6 @@ from pima.files.parts import (
     InputFile,
     Output,
     Part,
-    as_metadata,
     input_file,
     input_files,
     keys_of,
@@ -55,24 +56,6 @@ _FEW_VALUES = ("predicted_class", "model_version", "reason", "field")
 """Columns of which a dictionary is short."""
 _READ_BYTES = 1 << 20
 """At once, of each column; without a limit the whole column of a row group is read into memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class FilesScored:
-    """The counts of a scored dataset; the fields are the keys of the command's JSON."""
-
-    rows: int
-    predicted: int
-    rejected: int
-    rejected_by_reason: Mapping[str, int]
-    files: int
-    parts: int
-    parts_before: int
-    """Of the parts, those that an earlier run has written."""
-    model_version: int
-    compiled_sha256: str
-    scored_by: str
-    """The sha256 of all that decides a prediction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +88,12 @@ def open_dataset(dataset: str, into: str, model: ScoringModel, keys: Sequence[st
     return Dataset(source, output, files, parts, output.finished(parts))
 
 
-def score_files(found: Dataset, scored: Iterable[tuple[Part, Facts]]) -> FilesScored:
-    """Write what is missing and the manifest. `scored` gives the missing parts, in whatever order, each with its facts
-    once it has written it. Raises DatasetRefused, OtherOutputThere, PartNotWritten, and what `scored` raises."""
+def score_files(found: Dataset, scored: Iterable[tuple[Part, Facts]]) -> dict[str, Any]:
+    """Write what is missing and the manifest, and return the counts, which are the command's JSON.
+
+    `scored` gives the missing parts, in whatever order, each with its facts once it has written it. Raises
+    DatasetRefused, OtherOutputThere, PartNotWritten, and what `scored` raises.
+    """
     if found.missing:
         found.output.remove_manifest()
     for part, facts in scored:
@@ -122,9 +108,12 @@ def score_missing(found: Dataset, stop: StopRequest) -> Iterator[tuple[Part, Fac
         yield part, score_part(found.source, found.output, part, stop)
 
 
-def finish(found: Dataset) -> FilesScored:
-    """Write the manifest of all parts, as they stand there by now. Raises DatasetRefused where a file is another by
-    now, OtherOutputThere where somebody else has written some of them, PartNotWritten where one is gone."""
+def finish(found: Dataset) -> dict[str, Any]:
+    """Write the manifest of all parts, as they stand there by now, and return the counts.
+
+    Raises DatasetRefused where a file is another by now, OtherOutputThere where somebody else has written some of the
+    parts, PartNotWritten where one is gone.
+    """
     output = found.output
     for file in found.files:
         require_unchanged(found.source, file)
@@ -132,15 +121,14 @@ def finish(found: Dataset) -> FilesScored:
     if lacking := [part for part in found.parts if part.name not in finished]:
         raise PartNotWritten(path=output.path(PREDICTIONS, lacking[0]), why="somebody has removed it or its rejections")
     output.write_manifest(found.files, finished)
-    return FilesScored(
-        **summed(finished.values()),
-        files=len(found.files),
-        parts=len(found.parts),
-        parts_before=len(found.finished),
-        model_version=output.model.version,
-        compiled_sha256=output.model.compiled_sha256,
-        scored_by=output.model.sha256,
-    )
+    return summed(finished.values()) | {
+        "files": len(found.files),
+        "parts": len(found.parts),
+        "parts_before": len(found.finished),
+        "model_version": output.model.version,
+        "compiled_sha256": output.model.compiled_sha256,
+        "scored_by": output.model.sha256,
+    }
 
 
 # ---- one part -------------------------------------------------------------------------------------------------------
@@ -153,7 +141,6 @@ def score_part(source: Place, output: Output, part: Part, stop: StopRequest) -> 
     left.
     """
     require_unchanged(source, part.input)
-    output.require_none_of_others(part)
     with ExitStack() as rejecting, ExitStack() as predicting:
         rejections = _PartFile(output.place, output.path(REJECTIONS, part), rejecting)
         predictions = _PartFile(output.place, output.path(PREDICTIONS, part), predicting)
@@ -171,7 +158,15 @@ def score_part(source: Place, output: Output, part: Part, stop: StopRequest) -> 
                     rejections.write(rejected)
                 by_reason.update(reasons)
             written.result()
-        facts = output.facts(part, by_reason)
+        facts = Facts(
+            scored_by=output.model.sha256,
+            footer_sha256=part.input.footer_sha256,
+            input_version=part.input.version,
+            keys=part.input.keys,
+            rows=part.rows,
+            predicted=part.rows - by_reason.total(),
+            rejected_by_reason=dict(sorted(by_reason.items())),
+        )
         require_unchanged(source, part.input)
         rejections.finish(facts)
         predictions.finish(facts)
@@ -201,7 +196,8 @@ class _PartFile:
 
     def finish(self, facts: Facts) -> None:
         if self.writer is not None:
-            self.writer.add_key_value_metadata(as_metadata(facts))
+            document = {name: getattr(facts, name) for name in Facts.__slots__}
+            self.writer.add_key_value_metadata({FACTS: json.dumps(document, sort_keys=True).encode()})
             self.until.close()
 
 
@@ -268,11 +264,10 @@ UNKNOWN_LABEL = -1.0
 
 def measurements_of(batch: pa.RecordBatch, columns: Sequence[str], features: Features) -> list[Column]:
     """Of each feature the column that has this name."""
-    return [_column(batch.column(name), feature) for name, feature in zip(columns, features, strict=True)]
-
-
-def _column(column: pa.Array, feature: Feature) -> Column:
-    return Column(_values(column, feature), _is_null(column) if column.null_count else None)
+    found = ((batch.column(name), feature) for name, feature in zip(columns, features, strict=True))
+    return [
+        Column(_values(column, feature), _is_null(column) if column.null_count else None) for column, feature in found
+    ]
 
 
 def _is_null(column: pa.Array) -> BoolArray:
@@ -326,7 +321,7 @@ class Told:
 
 def score_files_on_workers(
     found: Dataset, dataset: str, into: str, content: bytes, reached: AbstractContextManager[Workers]
-) -> FilesScored:
+) -> dict[str, Any]:
     """Do what `score_files` does, by the model file's bytes; raises besides what `Workers` raises."""
     if not (told := [Told(dataset, into, part, content) for part in found.missing]):
         return score_files(found, ())

@@ -139,13 +139,15 @@ def _cells(text: str, is_whole: bool) -> list[str] | str:
     return "half_written_line" if not is_whole and cells[-1] == "" else cells
 
 
-def csv_blocks(file: OpenedFile, positions: Sequence[int], width: int, has_header: bool) -> Iterator[RawBlock]:
+def csv_blocks(
+    file: OpenedFile, positions: Sequence[int], width: int, has_header: bool, block_rows: int = BLOCK_ROWS
+) -> Iterator[RawBlock]:
     """The rows, of whose cells these are taken as text; an empty one is known to be empty."""
     with open_text(file) as content:
         lines = Lines(content)
         while has_header and not list(lines.records(lines.block(1))):
             pass
-        while block := lines.block(BLOCK_ROWS):
+        while block := lines.block(block_rows):
             if lines.is_plain and (cells := _plain_cells(block, width)) is not None:
                 columns = [cells[at : len(block) * width : width] for at in positions]
                 yield RawBlock(_frame(columns, lines.numbers(block)), [])

@@ -58,12 +58,12 @@ def _is_dictionary_of_text(type_: Any) -> bool:
     return pa.types.is_dictionary(type_) and type_.value_type in (pa.string(), pa.large_string())
 
 
-def parquet_blocks(file: OpenedFile, names: Sequence[str]) -> Iterator[RawBlock]:
+def parquet_blocks(file: OpenedFile, names: Sequence[str], block_rows: int = BLOCK_ROWS) -> Iterator[RawBlock]:
     """The rows of these columns, but for blank ones, as a spreadsheet leaves them behind."""
     row = 0
     try:
         with pq.ParquetFile(file.path) as content:
-            for batch in content.iter_batches(batch_size=BLOCK_ROWS, columns=list(names)):
+            for batch in content.iter_batches(batch_size=block_rows, columns=list(names)):
                 rows = pd.DataFrame({n: _series(batch.column(name)) for n, name in enumerate(names)})
                 rows.index = pd.RangeIndex(row + 1, row + 1 + len(batch))
                 row += len(batch)

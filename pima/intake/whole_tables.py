@@ -18,10 +18,12 @@ from pima.core.source import Source
 from pima.intake.csv_file import csv_blocks, first_line
 from pima.intake.opened_file import OpenedFile, kind_and_hash, readable_again, refused
 from pima.intake.parquet_file import parquet_blocks, parquet_schema
-from pima.intake.raw_rows import BLOCK_ROWS, RawBlock
+from pima.intake.raw_rows import RawBlock
 from pima.store import source_query
 from pima.store.source_engine import reading_source
 
+_BLOCK_ROWS = 3_000
+"""Fewer than where a file is loaded: all columns are taken, each value as an object of Python's."""
 _OTHER_DELIMITERS = {";": ";", "\t": r"\t", "|": "|"}
 _EXPECTED = "column names and rows"
 
@@ -46,7 +48,7 @@ def table_of_source(engine: Engine, source: Source) -> Iterator[WholeTable]:
     with reading_source(engine, source.name) as connection:
         names = source_query.names_of(connection, source)
         statement = source_query.everything(engine.dialect, source)
-        with closing(source_query.blocks_of(connection, statement, BLOCK_ROWS)) as blocks:
+        with closing(source_query.blocks_of(connection, statement, _BLOCK_ROWS)) as blocks:
             called = source.table or f"the query of {source.name}"
             yield WholeTable(called, names, ((list(zip(*rows, strict=True)), 0) for rows in blocks))
 
@@ -58,12 +60,12 @@ def table_of_file(path: Path) -> Iterator[WholeTable]:
         is_parquet, _ = kind_and_hash(file, _EXPECTED)
         if is_parquet:
             names = tuple(parquet_schema(file).names)
-            yield WholeTable(file.name, names, map(_values, parquet_blocks(file, names)))
+            yield WholeTable(file.name, names, map(_values, parquet_blocks(file, names, _BLOCK_ROWS)))
             return
         first = first_line(file, _EXPECTED)
         _require_commas(file, first)
         has_header = not all(map(is_number, first))
-        blocks = csv_blocks(file, range(len(first)), len(first), has_header)
+        blocks = csv_blocks(file, range(len(first)), len(first), has_header, _BLOCK_ROWS)
         yield WholeTable(file.name, tuple(first) if has_header else None, map(_values, blocks))
 
 

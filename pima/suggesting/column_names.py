@@ -2,25 +2,26 @@
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
+from itertools import chain, count
 
 from pima.core.features import LONGEST_NAME, RESERVED, folded_name
 
-_PERSON = re.compile("patient|person|subject|mrn|pid|member|insured")
+PERSON = re.compile("patient|person|subject|mrn|pid|member|insured")
 _PERSONS = (["patient"], ["person"], ["subject"])
 _THING = re.compile(
     "id|no|nr|number|key|uuid|guid|code|zip|plz|postcode|phone|tel|ssn|mrn"
     "|(patient|person|subject|member|visit|case|encounter|episode|record|row|sample)(id|no|nr|key)"
 )
-_ADDRESS = re.compile(r"zip\d*|zipcode|plz|post(al|leitzahl|code|alcode)|phone|telephone|telefon|tel|fax")
-_NAME = re.compile(r"(sur|fore|first|last|full|family|vor|nach)?names?|e?mail|address|adresse|street|strasse")
-_PART_OF_A_KEY = re.compile("site|clinic|ward|visit|case|encounter|episode|sample|seq|sequence")
-_OUTCOME = re.compile(
+ADDRESS = re.compile(r"(zip\d*|zipcode|plz|post(al|leitzahl|code|alcode)|phone|telephone|telefon|tel|fax)$")
+_NAME = re.compile(r"((sur|fore|first|last|full|family|vor|nach)?names?|e?mail|address|adresse|street|strasse)$")
+_PART_OF_A_KEY = re.compile("(site|clinic|ward|visit|case|encounter|episode|sample|seq|sequence)$")
+OUTCOME = re.compile(
     "outcome|class|label|target|diabet|diagnos|readmi|died|death|dead|deceas|mortal|event|relaps|recur|surviv|complic"
     "|failure|disease|positive|result|respon"
 )
-_CHANGED = re.compile("updat|modif|chang|mtime")
-_KNOWN_SINCE = re.compile("diagnos|outcome|result|event|death|died")
+CHANGED = re.compile("updat|modif|chang|mtime")
+KNOWN_SINCE = re.compile("diagnos|outcome|result|event|death|died")
 
 
 def parts_of(name: str) -> list[str]:
@@ -29,9 +30,14 @@ def parts_of(name: str) -> list[str]:
     return [part for part in re.split(r"[\W_]+", divided.casefold()) if part]
 
 
+def has_word(name: str, words: re.Pattern[str]) -> bool:
+    """Whether one of the words of a name begins as the pattern says."""
+    return any(map(words.match, parts_of(name)))
+
+
 def names_a_person(name: str) -> bool:
     """Whether the column may say which person a row is about."""
-    return names_things(name) and any(map(_PERSON.match, parts_of(name)))
+    return names_things(name) and has_word(name, PERSON)
 
 
 def names_things(name: str) -> bool:
@@ -40,34 +46,14 @@ def names_things(name: str) -> bool:
     return bool(parts) and (parts in _PERSONS or _THING.fullmatch(parts[-1]) is not None)
 
 
-def names_an_address(name: str) -> bool:
-    """Whether the digits in the column say where somebody lives or how to call them, and measure nothing."""
-    return any(map(_ADDRESS.fullmatch, parts_of(name)))
-
-
 def is_no_key(name: str) -> bool:
     """Whether what stands in the column is shared, or changes with a marriage or a move, even if all rows differ."""
-    return names_an_address(name) or any(map(_NAME.fullmatch, parts_of(name)))
+    return has_word(name, ADDRESS) or has_word(name, _NAME)
 
 
 def may_be_in_a_key(name: str) -> bool:
     """Whether the column may tell rows apart, alone or with others."""
-    return names_things(name) or any(map(_PART_OF_A_KEY.fullmatch, parts_of(name)))
-
-
-def names_an_outcome(name: str) -> bool:
-    """Whether the column may be what is predicted."""
-    return any(map(_OUTCOME.match, parts_of(name)))
-
-
-def names_a_change(name: str) -> bool:
-    """Whether a time in the column may be that of the row's last change."""
-    return any(map(_CHANGED.match, parts_of(name)))
-
-
-def names_an_outcomes_time(name: str) -> bool:
-    """Whether a time in the column may be that at which the outcome became known."""
-    return any(map(_KNOWN_SINCE.match, parts_of(name)))
+    return names_things(name) or has_word(name, _PART_OF_A_KEY)
 
 
 def plain_names(columns: Collection[str], taken: Collection[str] = ()) -> dict[str, str]:
@@ -76,18 +62,18 @@ def plain_names(columns: Collection[str], taken: Collection[str] = ()) -> dict[s
     ours = {folded_name(name) for name in (*RESERVED, *taken)}
     found: dict[str, str] = {}
     for column in columns:
+        plain = _plain(column)
         # A name that another column has already is that one's.
         others = ours | (theirs - {folded_name(column)})
-        found[column] = next(name for name in _candidates(column) if folded_name(name) not in others)
+        found[column] = next(
+            name for name in chain([plain], (f"{plain}_{n}" for n in count(2))) if folded_name(name) not in others
+        )
         ours.add(folded_name(found[column]))
     return found
 
 
-def _candidates(column: str) -> Iterator[str]:
+def _plain(column: str) -> str:
     ascii_text = unicodedata.normalize("NFKD", column).encode("ascii", "ignore").decode()
     plain = re.sub(r"[^a-z0-9]+", "_", ascii_text.lower()).strip("_")
     name = plain if plain[:1].isalpha() else f"column_{plain}".strip("_")
-    name = name[: LONGEST_NAME - 6].strip("_")
-    yield name
-    for n in range(2, 100_000):
-        yield f"{name}_{n}"
+    return name[: LONGEST_NAME - 6].strip("_")

@@ -10,11 +10,20 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from pima.core.arrays import Float64Array
 from pima.core.features import KEYS, LARGEST, LARGEST_CODE, MOST_FEATURES, MOST_INPUTS, SMALLEST, folded_name, is_number
-from pima.core.source import KeyType
 from pima.core.wording import counted
 from pima.suggesting import column_names as names
-from pima.suggesting.tables import FEWER, MOST_WORDS, SHOWN_FROM, Table, TableColumn, is_unicode, rows_shown
+from pima.suggesting.tables import (
+    FEWER,
+    MOST_WORDS,
+    SHOWN_FROM,
+    Table,
+    TableColumn,
+    is_unicode,
+    rows_by_word,
+    rows_shown,
+)
 
 _NO_AND_YES = re.compile(
     r"0/1|false/true|f/t|no/yes|n/y|negative/positive|neg/pos|-/\+|absent/present|nein/ja|n/j|non/oui|n/o|no/s[iìí]"
@@ -37,7 +46,7 @@ _ROWS_OF_A_LIST = 1_000
 _FEW_NUMBERS = 10
 _DATES = (19_000_101, 21_001_231)
 _NO_FEATURE = {
-    "other": "{}, which is neither number nor text",
+    "other": "neither number nor text",
     "date": "dates or times; a query can make an age or a number of days of it",
     "uuid": "an identifier (UUIDs)",
     "comma": "decimals with a comma; pima reads points, so replace the comma in a query or in the file",
@@ -66,15 +75,6 @@ class LikelyOutcome(NamedTuple):
     values: TwoValues
     others: tuple[str, ...]
     """Other columns that it might be."""
-
-
-class RowKey(NamedTuple):
-    """The columns that tell each row from all others."""
-
-    names: tuple[str, ...]
-    types: tuple[KeyType, ...]
-    others: tuple[str, ...]
-    """Other columns that do so, each alone."""
 
 
 class Range(NamedTuple):
@@ -124,9 +124,10 @@ class Draft(NamedTuple):
     names: Mapping[str, str]
     """For each column the plain name of the feature, or of the outcome, that is made of it."""
     outcome: LikelyOutcome | None
-    key: RowKey | None
+    key: tuple[TableColumn, ...]
+    """The columns that tell each row from all others; none where nothing does."""
     person: TableColumn | None
-    """What says whose a row is; a guess unless it is named so."""
+    """What says whose a row is."""
     changed_since: str | None
     """A column that may say when a row changed last."""
     outcome_at: str | None
@@ -141,7 +142,7 @@ def draft_of(table: Table) -> Draft | str:
     columns = [column for column in table.columns if column.name not in {each.column for each in refused}]
     outcome = _outcome(table, columns)
     key = _key(columns)
-    person = _person(columns, key)
+    person = _person(columns)
     features: list[Suggested] = []
     for column in columns:
         if outcome is None or column is not outcome.column:
@@ -166,8 +167,8 @@ def draft_of(table: Table) -> Draft | str:
         outcome=outcome,
         key=key,
         person=person,
-        changed_since=next(filter(names.names_a_change, times), None),
-        outcome_at=next(filter(names.names_an_outcomes_time, times), None),
+        changed_since=next((name for name in times if names.has_word(name, names.CHANGED)), None),
+        outcome_at=next((name for name in times if names.has_word(name, names.KNOWN_SINCE)), None),
         features=features,
         refused=refused,
     )
@@ -202,7 +203,7 @@ def _reason_in_a_file(column: TableColumn, folded_times: Mapping[str, int]) -> t
         return "what load takes for the outcome, but it has not two values: rename it", True
     if name != "id":
         return None
-    is_id = column.is_unique and column.is_whole and len(numbers) == column.rows and numbers.iloc[0] > 0
+    is_id = column.is_unique and column.is_whole and len(numbers) == column.rows and numbers[0] > 0
     but = "" if is_id else ", but that is a whole number above 0: rename it"
     return f"what load takes for the patient's id{but}", False
 
@@ -230,7 +231,7 @@ def _outcome(table: Table, columns: Sequence[TableColumn]) -> LikelyOutcome | No
         columns = [column for column in columns if folded_name(column.name) == "outcome"] or columns
     likely = []
     for n, column in enumerate(columns):
-        values, is_named = two_values(column), names.names_an_outcome(column.name)
+        values, is_named = two_values(column), names.has_word(column.name, names.OUTCOME)
         if values is not None and column.known >= SHOWN_FROM and (values.is_clear or is_named):
             # What is not known yet of some rows is to be predicted.
             likely.append((4 * is_named + 2 * values.is_clear + (column.missing > 0), n, column, values))
@@ -240,51 +241,43 @@ def _outcome(table: Table, columns: Sequence[TableColumn]) -> LikelyOutcome | No
     return LikelyOutcome(column, values, tuple(other.name for _, _, other, _ in rest))
 
 
-def _key(columns: Sequence[TableColumn]) -> RowKey | None:
-    """One column, else the first two or three together; None where nothing tells the rows apart."""
+def _key(columns: Sequence[TableColumn]) -> tuple[TableColumn, ...]:
+    """One column, else the first two or three together; none where nothing tells the rows apart."""
     columns = [column for column in columns if column.key_type is not None and not names.is_no_key(column.name)]
     parts = [column for column in columns if names.may_be_in_a_key(column.name)]
     # What is named like a key comes first, and of those what is not a person's.
     unique = [column for column in columns if column.is_unique]
-    unique.sort(key=lambda column: (column not in parts, names.names_a_person(column.name)))
-    found: Sequence[TableColumn] = unique[:1]
-    if not unique:
-        whole = [column for column in parts if not column.missing][:_MOST_LOOKED_AT]
-        together = (some for size in (2, 3) for some in combinations(whole, size))
-        found = next(filter(_are_unique, together), ())
-    types = tuple(column.key_type for column in found if column.key_type)
-    others = tuple(column.name for column in unique[1:])
-    return RowKey(tuple(column.name for column in found), types, others) if found else None
+    if unique:
+        return (min(unique, key=lambda column: (column not in parts, names.names_a_person(column.name))),)
+    whole = [column for column in parts if not column.missing][:_MOST_LOOKED_AT]
+    together = (some for size in (2, 3) for some in combinations(whole, size))
+    return next(filter(_are_unique, together), ())
 
 
 def _are_unique(columns: Sequence[TableColumn]) -> bool:
     if math.prod(column.different_keys for column in columns) < columns[0].rows:
         return False
-    return not pd.concat([column.keys for column in columns], axis=1).duplicated().any()
+    return not pd.DataFrame({column.name: column.keys for column in columns}).duplicated().any()
 
 
-def _person(columns: Sequence[TableColumn], key: RowKey | None) -> TableColumn | None:
-    """A column that names things, each in several rows; one that is named like a person's first."""
-    may_be = [
-        column
-        for column in columns
-        if column.key_type is not None
-        and names.may_be_in_a_key(column.name)
-        and not names.is_no_key(column.name)
-        and (key is None or key.names != (column.name,))
-        and max(SHOWN_FROM, _LEAST_PERSONS * column.known) <= column.different_keys < column.known
-    ]
-    return min(may_be, key=lambda column: not names.names_a_person(column.name), default=None)
+def _person(columns: Sequence[TableColumn]) -> TableColumn | None:
+    """The first column with a name like a person's, each of whom may have several rows."""
+    for column in columns:
+        if column.key_type is None or not names.names_a_person(column.name) or names.is_no_key(column.name):
+            continue
+        if max(SHOWN_FROM, _LEAST_PERSONS * column.known) <= column.different_keys < column.known:
+            return column
+    return None
 
 
 def _taken_for(
-    column: TableColumn, outcome: LikelyOutcome | None, key: RowKey | None, person: TableColumn | None
+    column: TableColumn, outcome: LikelyOutcome | None, key: Sequence[TableColumn], person: TableColumn | None
 ) -> Suggested | str:
     """The feature, or the reason why the column is none."""
-    if column is person and names.names_a_person(column.name):
+    if column is person:
         return "the person"
-    if key and column.name in key.names:
-        return "the key" if len(key.names) == 1 else "part of the key"
+    if column in key:
+        return "the key" if len(key) == 1 else "part of the key"
     if reason := _reason_against(column) or _reason_for_an_identifier(column):
         return reason
     numbers = len(column.numbers) + column.kinds["not finite"]
@@ -298,15 +291,21 @@ def _tells(column: TableColumn, outcome: LikelyOutcome) -> bool:
     """Whether each value of the column stands beside one outcome only, so that it is the outcome, or a part of it."""
     if column.words is None:
         return False
-    # By spellings first, which are categories: each row's word, folded, would be a text of its own.
-    beside = pd.crosstab(column.spelled, outcome.column.spelled)
-    beside = beside.groupby(str.casefold).sum().T.groupby(str.casefold).sum().T
-    beside = beside.reindex(columns=[outcome.values.no, outcome.values.yes], fill_value=0)
+    beside = pd.DataFrame(
+        {word: _rows_beside(column, outcome, word) for word in (outcome.values.no, outcome.values.yes)}
+    )
+    beside = beside.fillna(0)
     beside = beside[beside.sum(axis=1) > 0]
     rows = beside.sum()
     # What stands in a row or two stands beside one outcome in any case.
     is_enough = rows.min() >= SHOWN_FROM and rows.sum() >= SHOWN_FROM * len(beside)
     return bool(is_enough and not (beside > 0).all(axis=1).any())
+
+
+def _rows_beside(column: TableColumn, outcome: LikelyOutcome, word: str) -> pd.Series:
+    spelled = outcome.column.spelled
+    alike = [spelling for spelling in spelled.cat.categories if spelling.casefold() == word]
+    return rows_by_word(column.spelled[spelled.isin(alike)])
 
 
 def _reason_against(column: TableColumn) -> str | None:
@@ -316,7 +315,7 @@ def _reason_against(column: TableColumn) -> str | None:
         return f"{FEWER} have it, so nothing is said of it"
     most = max(_NO_FEATURE, key=lambda kind: column.kinds[kind])
     if 2 * column.kinds[most] > column.known:
-        return _NO_FEATURE[most].format(", ".join(column.other_types))
+        return _NO_FEATURE[most]
     if column.words and column.known - max(column.words.values()) < SHOWN_FROM:
         return f"the same value in all rows, or in all but {FEWER}"
     return None
@@ -326,13 +325,15 @@ def _reason_for_an_identifier(column: TableColumn) -> str | None:
     numbers, is_named = column.numbers, names.names_things(column.name)
     if not column.is_whole:
         return None
-    is_numbered = len(numbers) == column.rows and numbers.iloc[-1] - numbers.iloc[0] == column.rows - 1
-    is_list = numbers.empty or column.rows >= _ROWS_OF_A_LIST or is_numbered
+    is_numbered = len(numbers) == column.rows and numbers[-1] - numbers[0] == column.rows - 1
+    is_list = len(numbers) == 0 or column.rows >= _ROWS_OF_A_LIST or is_numbered
     if column.is_unique and (is_list or is_named):
         return "an identifier or free text: different in each row"
+    if column.key_type is None and column.words is None and names.names_a_person(column.name):
+        return "named like a person's, but its values are of several types or prose: a query can make one type of them"
     if is_named and column.words is None:
         return "an identifier, by its name and its many values"
-    if names.names_an_address(column.name) and len(numbers) and two_values(column) is None:
+    if names.has_word(column.name, names.ADDRESS) and len(numbers) and two_values(column) is None:
         return "where somebody lives or how to call them, by its name: such digits measure nothing"
     return None
 
@@ -341,7 +342,7 @@ def _of_numbers(column: TableColumn) -> Suggested | str:
     numbers, is_whole, different = column.numbers, column.is_whole, len(column.words or ())
     if len(numbers) < SHOWN_FROM:
         return f"{FEWER} hold a number that is finite"
-    if is_whole and _DATES[0] <= numbers.iloc[SHOWN_FROM - 1] and numbers.iloc[-SHOWN_FROM] <= _DATES[1]:
+    if is_whole and _DATES[0] <= numbers[SHOWN_FROM - 1] and numbers[-SHOWN_FROM] <= _DATES[1]:
         return "dates, written as numbers"
     if is_whole and (found := _coded(column)) is not None:
         return found
@@ -352,7 +353,7 @@ def _of_numbers(column: TableColumn) -> Suggested | str:
     remarks = []
     if is_apart:
         remarks = [f"{rows_shown(zeros)} hold 0, far from all others: taken for not measured"]
-    elif 4 * zeros >= len(numbers) and numbers.iloc[0] >= 0:
+    elif 4 * zeros >= len(numbers) and numbers[0] >= 0:
         remarks = [f"{rows_shown(zeros)} hold 0; if that is not measured, add zero_is_missing = true"]
     remarks += _of_other_cells(column.known - len(numbers))
     if is_whole and 2 < different <= _FEW_NUMBERS:
@@ -395,26 +396,26 @@ def _of_other_cells(rows: int) -> list[str]:
     return [f"{rows_shown(rows)} hold something else, and are rejected"] if rows else []
 
 
-def zero_is_apart(numbers: pd.Series) -> bool:
+def zero_is_apart(numbers: Float64Array) -> bool:
     """Whether 0 stands so far from all other numbers (n,), ascending, that it means that nothing was measured."""
     zeros, others = (numbers == 0).sum(), numbers[numbers > 0]
-    if not 0 < zeros <= _MOST_ZEROS * len(numbers) or len(others) < SHOWN_FROM or numbers.iloc[0] < 0:
+    if not 0 < zeros <= _MOST_ZEROS * len(numbers) or len(others) < SHOWN_FROM or numbers[0] < 0:
         return False
     found = range_of(others)
-    lowest, highest = others.iloc[SHOWN_FROM - 1], others.iloc[-SHOWN_FROM]
+    lowest, highest = others[SHOWN_FROM - 1], others[-SHOWN_FROM]
     return found is not None and found.below == 0 and bool(lowest > (highest - lowest) / 4)
 
 
-def range_of(numbers: pd.Series) -> Range | None:
+def range_of(numbers: Float64Array) -> Range | None:
     """The range of numbers (n,), ascending; None where they are too few, or beyond what a model carries."""
     with np.errstate(over="ignore"):
         if len(numbers) < SHOWN_FROM or not math.isfinite((numbers**2).sum()):
             return None
-    lowest, highest = float(numbers.iloc[SHOWN_FROM - 1]), float(numbers.iloc[-SHOWN_FROM])
+    lowest, highest = float(numbers[SHOWN_FROM - 1]), float(numbers[-SHOWN_FROM])
     if len(numbers) < _FEW_ROWS:
         # Of few rows the 20th from either end is near the middle: two standard deviations around the mean.
-        mean, reach = float(numbers.mean()), 2 * float(numbers.std(ddof=0))
-        lowest, highest = mean - reach if numbers.iloc[0] < 0 else max(mean - reach, 0.0), mean + reach
+        mean, reach = float(numbers.mean()), 2 * float(numbers.std())
+        lowest, highest = mean - reach if numbers[0] < 0 else max(mean - reach, 0.0), mean + reach
     low, high = _widened(lowest, highest, len(numbers))
     if low == high or max(abs(low), abs(high)) > LARGEST:
         return None

@@ -9,7 +9,6 @@ from tomlkit.items import InlineTable, Table
 
 from pima.core.features import folded_name
 from pima.core.source import Source
-from pima.suggesting.column_names import names_a_person
 from pima.suggesting.draft import Draft, LikelyOutcome, Suggested
 from pima.suggesting.tables import FEWER, SHOWN_FROM, rows_shown
 
@@ -38,7 +37,7 @@ def as_toml(draft: Draft) -> str:
     if draft.table.source is not None:
         text += "\n" + _source(draft, draft.table.source)
     # In a text and in a comment alike, what can't be printed is escaped.
-    return "".join(each if each.isprintable() or each == "\n" else _escaped(each) for each in text)
+    return "".join(each if each.isprintable() or each == "\n" else f"\\U{ord(each):08X}" for each in text)
 
 
 def quoted(text: str) -> str:
@@ -46,22 +45,17 @@ def quoted(text: str) -> str:
     return tomlkit.item(text).as_string()
 
 
-def _escaped(character: str) -> str:
-    code = ord(character)
-    return f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"
-
-
-def _add(table: Table, name: str, value: object, said: str = "", mark: str | None = None) -> None:
-    """Add a line, with what is said beside it; with a mark as a comment that begins so."""
+def _add(table: Table, name: str, value: object, said: str = "", is_offered: bool = False) -> None:
+    """Add a line, with what is said beside it; as a comment where it is only offered."""
     item = _inline(value) if isinstance(value, Mapping) else tomlkit.item(value)
     if said:
         item.comment(said)
-    if mark is None:
-        table.append(name, item)
-    else:
+    if is_offered:
         line = tomlkit.table()
         line.append(name, item)
-        table.add(tomlkit.comment(f"{mark}{line.as_string().rstrip()}"))
+        table.add(tomlkit.comment(line.as_string().rstrip()))
+    else:
+        table.append(name, item)
 
 
 def _inline(values: Mapping[Any, Any]) -> InlineTable:
@@ -94,7 +88,7 @@ def _head(draft: Draft) -> Iterator[str]:
     yield "  python -m jobs.migrate --config DRAFT.toml"
     yield f"  python -m jobs.load --config DRAFT.toml {' '.join([*ignored, 'FILE'])}"
     if draft.key:
-        name = quoted(draft.key.names[0])
+        name = quoted(draft.key[0].name)
         yield f"Rows by a key, so that outcomes may come later: rename {name} to source_key, and add a column source."
     if draft.person:
         name = quoted(draft.person.name)
@@ -169,27 +163,24 @@ def _source(draft: Draft, place: Source) -> str:
     _add(source, "query" if place.query else "table", place.query or place.table)
     if place.schema is not None:
         _add(source, "schema", place.schema)
-    if key is None:
-        _add(source, "key", "")
+    if key:
+        is_one = len(key) == 1
+        said = "different in each row, and never missing"
+        _add(source, "key", key[0].name if is_one else [column.name for column in key], said)
+        _add(source, "key_type", key[0].key_type if is_one else [column.key_type for column in key])
     else:
-        others = f"; so is {', '.join(map(quoted, key.others))}" if key.others else ""
-        is_one = len(key.names) == 1
-        said = f"different in each row, and never missing{others}"
-        _add(source, "key", key.names[0] if is_one else list(key.names), said)
-        _add(source, "key_type", key.types[0] if is_one else list(key.types))
+        _add(source, "key", "")
     if person is not None:
-        # Another column than a person's would tear persons apart and tie others together.
-        mark = None if names_a_person(person.name) else "perhaps: "
         said = f"{person.different_keys:,} different ones in {person.known:,} rows, which stay together in the holdout"
-        _add(source, "person", person.name, said, mark)
-        _add(source, "person_type", person.key_type, mark=mark)
+        _add(source, "person", person.name, said)
+        _add(source, "person_type", person.key_type)
     if draft.outcome is not None:
         _add_outcome(source, draft.outcome)
         if draft.outcome_at:
-            _add(source, "outcome_at", draft.outcome_at, "if that is when the outcome became known", mark="")
+            _add(source, "outcome_at", draft.outcome_at, "if that is when the outcome became known", is_offered=True)
     if draft.changed_since:
         said = "if each change of a row sets it: a pull then reads only what has changed"
-        _add(source, "changed_since", draft.changed_since, said, mark="")
+        _add(source, "changed_since", draft.changed_since, said, is_offered=True)
     columns = tomlkit.table()
     for feature in draft.features:
         words = {label: code for code, label in feature.codes.items()} if feature.has_words else {}
@@ -199,7 +190,7 @@ def _source(draft: Draft, place: Source) -> str:
     sources = tomlkit.aot()
     sources.append(source)
     text = tomlkit.dumps({"source": sources})
-    if key is not None:
+    if key:
         return text
     why = "No column is different in each row, nor are two or three together: name a view that has such a key."
     return "".join(f"# {line}\n" for line in (why, *text.splitlines()))

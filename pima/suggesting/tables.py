@@ -1,23 +1,25 @@
 """A table that nothing is declared of yet: its rows as they go by, and each column with what its values could be.
 
-Of a value only what it could be is kept: at most 17 bytes a row, however long it was.
+Of a value only what it could be is kept: at most 18 bytes a row, however long it was.
 """
 
 import math
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from types import NoneType
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
+import numpy as np
 import pandas as pd
-from pandas.api.types import union_categoricals
 
+from pima.core.arrays import Float64Array, Int64Array
 from pima.core.cells import as_word
 from pima.core.identifiers import canonical_key
 from pima.core.source import KeyType, Source
@@ -31,6 +33,9 @@ MOST_ROWS = 1_000_000
 """Of a table; the ranges of more would be the same, and what is kept of each row would fill the memory."""
 MOST_WORDS = 50
 """Different values that a column may have to be one of few values."""
+
+_MOST_SPELLINGS = 1_000
+"""Of these values, all together."""
 
 _READABLE = {NoneType, bool, int, float, Decimal, str, UUID, date, datetime}
 _DATE = re.compile(
@@ -46,17 +51,11 @@ def rows_shown(count: int) -> str:
     return counted(count, "row") if count >= SHOWN_FROM else FEWER
 
 
-_Sort = tuple[str, KeyType | None, str | None]
-"""The first three fields of a value that was read, which are counted."""
-
-
 class ReadValue(NamedTuple):
     """One value, by what it could be."""
 
     kind: Literal["missing", "number", "not finite", "word", "date", "comma", "uuid", "other"]
     key_type: KeyType | None = None
-    other: str | None = None
-    """The name of a type that is neither number nor text."""
     key: str | None = None
     """What it would be as a key; None where it is none, or prose."""
     number: float = math.nan
@@ -66,7 +65,7 @@ class ReadValue(NamedTuple):
 
 def _read(kind: type, value: Any) -> ReadValue:
     if kind not in _READABLE:
-        return ReadValue("other", other=kind.__name__)
+        return ReadValue("other")
     if value is None or (isinstance(value, str) and not value.strip()):
         return ReadValue("missing")
     if isinstance(value, str):
@@ -74,7 +73,7 @@ def _read(kind: type, value: Any) -> ReadValue:
     if isinstance(value, bool):
         return ReadValue("word", spelled=as_word(value))
     if isinstance(value, UUID):
-        return ReadValue("uuid", "uuid", key=str(value))
+        return ReadValue("uuid", "uuid", str(value))
     return ReadValue("date") if isinstance(value, date) else _read_number(value)
 
 
@@ -83,25 +82,25 @@ def _read_text(value: str) -> ReadValue:
     if not is_unicode(text):
         return ReadValue("word")
     if len(text) in _LENGTHS_OF_A_UUID and (uuid := canonical_key([value], ["uuid"])) is not None:
-        return ReadValue("uuid", "uuid", key=uuid)
+        return ReadValue("uuid", "uuid", uuid)
     # What has several words is told, and names nothing.
     key = None if text.count(" ") > 1 else canonical_key([value], ["text"])
     key_type: KeyType | None = "text" if key else None
     number = as_number(text)
     if number is not None and math.isfinite(number):
-        return ReadValue("number", key_type, None, key, number, as_word(number))
+        return ReadValue("number", key_type, key, number, as_word(number))
     if number is not None:
-        return ReadValue("not finite", key_type, None, key)
+        return ReadValue("not finite", key_type, key)
     if is_date(text):
         return ReadValue("date")
-    return ReadValue("comma") if _COMMA.fullmatch(text) else ReadValue("word", key_type, None, key, spelled=text)
+    return ReadValue("comma") if _COMMA.fullmatch(text) else ReadValue("word", key_type, key, spelled=text)
 
 
 def _read_number(value: int | float | Decimal) -> ReadValue:
     with suppress(OverflowError, ValueError):  # an integer beyond all floats, a signalling NaN
         if math.isfinite(number := float(value)):
             key = None if isinstance(value, float) else canonical_key([value], ["integer"])
-            return ReadValue("number", "integer" if key else None, None, key, number, as_word(value))
+            return ReadValue("number", "integer" if key else None, key, number, as_word(value))
     return ReadValue("not finite")
 
 
@@ -132,9 +131,7 @@ class TableColumn:
     name: str
     kinds: Counter[str]
     """Rows by what they hold."""
-    other_types: Sequence[str]
-    """Names of types that are no number and no text."""
-    numbers: pd.Series
+    numbers: Float64Array
     """(n,): those that are finite, ascending."""
     words: Mapping[str, int] | None
     """Different words and numbers, as words are compared, and the rows of each; None where more than `MOST_WORDS`."""
@@ -143,7 +140,7 @@ class TableColumn:
     key_type: KeyType | None
     """What all values would be as keys; None where one of them would be none, or they repeat and are not named like
     keys."""
-    keys: pd.Series
+    keys: Int64Array
     """(rows,): hashes of these keys, 0 where there is none; without rows where `key_type` is None."""
     different_keys: int
 
@@ -179,64 +176,76 @@ class TableColumn:
         return str(alike.index[0]) if alike.iloc[0] >= SHOWN_FROM else word
 
 
-class _ColumnBlock(NamedTuple):
-    """Some rows of a column, as far as they are kept."""
+@dataclass(slots=True)
+class _ColumnSeen:
+    """A column whose rows are going by.
 
-    sorts: Counter[_Sort]
-    numbers: pd.Series
-    keys: pd.Series | None
-    """Hashes, 0 where a value is missing; None where one is no key, or repeats under a name that is not a key's."""
-    spelled: pd.Series | None
-    """Words and numbers; None where more than `MOST_WORDS` differ."""
+    The arrays grow in their place: pieces that are put together at the end would take as much memory again.
+    """
+
+    name: str
+    kinds: Counter[str] = field(default_factory=Counter)
+    key_types: set[KeyType | None] = field(default_factory=set)
+    numbers: "array[float]" = field(default_factory=lambda: array("d"))
+    keys: "array[int] | None" = field(default_factory=lambda: array("q"))
+    spellings: dict[str, int] | None = field(default_factory=dict)
+    """Of words and numbers, each with its code; None where there are too many."""
+    codes: "array[int]" = field(default_factory=lambda: array("h"))
+
+    def take(self, values: Sequence[Any]) -> None:
+        """Read some more rows."""
+        # Each different value once, since few stand in many rows; by its type as well, since 1, 1.0 and True are equal.
+        # What can't be read may not be hashed either.
+        pairs = [(type(value), value if type(value) in _READABLE else None) for value in values]
+        read = {pair: _read(*pair) for pair in dict.fromkeys(pairs)}
+        cells = [read[pair] for pair in pairs]
+        self.kinds.update(cell.kind for cell in cells)
+        self.key_types |= {cell.key_type for cell in read.values() if cell.kind != "missing"}
+        self.numbers.extend(cell.number for cell in cells if cell.kind == "number")
+        is_kept = may_be_in_a_key(self.name) or len(read) == len(cells)
+        if not is_kept or any(cell.key is None and cell.kind != "missing" for cell in read.values()):
+            self.keys = None
+        if self.keys is not None:
+            self.keys.extend(hash(cell.key) if cell.key else 0 for cell in cells)
+        if self.spellings is not None:
+            self._take_words(self.spellings, cells)
+
+    def _take_words(self, spellings: dict[str, int], cells: Sequence[ReadValue]) -> None:
+        for spelled in dict.fromkeys(cell.spelled for cell in cells if cell.spelled is not None):
+            spellings.setdefault(spelled, len(spellings))
+        if len(spellings) > _MOST_SPELLINGS or len(set(map(str.casefold, spellings))) > MOST_WORDS:
+            self.spellings, self.codes = None, array("h")
+        else:
+            self.codes.extend(-1 if cell.spelled is None else spellings[cell.spelled] for cell in cells)
+
+    def column(self) -> TableColumn:
+        """Sum up what has gone by."""
+        types = self.key_types
+        if types == {"uuid", "text"}:
+            types = {"text"}
+        key_type = next(iter(types)) if len(types) == 1 and self.keys is not None else None
+        keys = np.frombuffer(self.keys if key_type and self.keys else array("q"), dtype=np.int64)
+        ordered = keys[keys != 0]
+        ordered.sort()
+        numbers = np.frombuffer(self.numbers, dtype=np.float64)
+        numbers.sort()
+        codes = np.frombuffer(self.codes, dtype=np.int16)
+        spelled = pd.Series(pd.Categorical.from_codes(codes, pd.Index(list(self.spellings or ()), dtype="str")))
+        return TableColumn(
+            name=self.name,
+            kinds=self.kinds,
+            numbers=numbers,
+            words=None if self.spellings is None else rows_by_word(spelled).to_dict(),
+            spelled=spelled,
+            key_type=key_type,
+            keys=keys,
+            different_keys=int((ordered[1:] != ordered[:-1]).sum()) + min(len(ordered), 1),
+        )
 
 
-def _read_block(name: str, values: pd.Series) -> _ColumnBlock:
-    # Each different value once, since few stand in many rows; by its type as well, since 1, 1.0 and True are equal.
-    # What can't be read may not be hashed either. An index of each row would be as large as all that is kept.
-    pairs = [(type(value), value if type(value) in _READABLE else None) for value in values]
-    positions = {pair: n for n, pair in enumerate(dict.fromkeys(pairs))}
-    cells = [_read(*pair) for pair in positions]
-    rows = [positions[pair] for pair in pairs]
-    numbers = pd.Series([cell.number for cell in cells], dtype="float64").take(rows).dropna().reset_index(drop=True)
-    keys, spelled = None, None
-    are_keys = all(cell.key or cell.kind == "missing" for cell in cells)
-    if are_keys and (may_be_in_a_key(name) or len(cells) == len(rows)):
-        keys = pd.Series([hash(cell.key) if cell.key else 0 for cell in cells], dtype="int64")
-        keys = keys.take(rows).reset_index(drop=True)
-    if len({cell.spelled.casefold() for cell in cells if cell.spelled is not None}) <= MOST_WORDS:
-        spelled = pd.Series([cell.spelled for cell in cells], dtype="str").astype("category")
-        spelled = spelled.take(rows).reset_index(drop=True)
-    return _ColumnBlock(Counter(cells[row][:3] for row in rows), numbers, keys, spelled)
-
-
-def _column(name: str, blocks: Sequence[_ColumnBlock]) -> TableColumn:
-    sorts = sum((block.sorts for block in blocks), Counter[_Sort]())
-    kinds = Counter[str]()
-    for (kind, _, _), rows in sorts.items():
-        kinds[kind] += rows
-    key_types = {key_type for kind, key_type, _ in sorts if kind != "missing"}
-    if key_types == {"uuid", "text"}:
-        key_types = {"text"}
-    are_kept = all(block.keys is not None for block in blocks)
-    key_type = key_types.pop() if len(key_types) == 1 and are_kept else None
-    keys = pd.concat([block.keys for block in blocks], ignore_index=True) if key_type else pd.Series(dtype="int64")
-    words, spelled = None, pd.Series(dtype="str")
-    if all(block.spelled is not None for block in blocks):
-        spelled = pd.Series(union_categoricals([block.spelled for block in blocks]))
-        words = spelled.value_counts().groupby(str.casefold).sum().to_dict()
-    if words is not None and len(words) > MOST_WORDS:
-        words, spelled = None, spelled[:0]
-    return TableColumn(
-        name=name,
-        kinds=kinds,
-        other_types=sorted({other for _, _, other in sorts if other is not None}),
-        numbers=pd.concat([block.numbers for block in blocks]).sort_values(ignore_index=True),
-        words=words,
-        spelled=spelled,
-        key_type=key_type,
-        keys=keys,
-        different_keys=int(keys[keys != 0].nunique()),
-    )
+def rows_by_word(spelled: pd.Series) -> pd.Series:
+    """Count the rows of each word, however it is spelled, in categories of words (n,)."""
+    return spelled.value_counts().groupby(str.casefold).sum()
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,22 +273,17 @@ def table_of(
     blocks: Iterable[tuple[Sequence[Sequence[Any]], int]],
 ) -> Table:
     """Read it, by blocks of columns and the number of lines beside them that are no rows."""
-    known_as, read = list(names or ()), list[list[_ColumnBlock]]()
+    seen: list[_ColumnSeen] = []
     rows, unreadable, is_all = 0, 0, True
     for columns, not_rows in blocks:
-        # As objects: left to itself, pandas would tell the types of each block anew.
-        block = pd.DataFrame(dict(enumerate(columns)), dtype=object)
-        taken = block.head(MOST_ROWS - rows)
-        known_as = known_as or [f"column_{n}" for n in range(1, 1 + len(columns))]
-        read = read or [[] for _ in known_as]
-        for name, seen, n in zip(known_as, read, taken, strict=True):
-            seen.append(_read_block(name, taken[n]))
-        rows, unreadable, is_all = rows + len(taken), unreadable + not_rows, len(taken) == len(block)
+        seen = seen or [_ColumnSeen(name) for name in names or (f"column_{n + 1}" for n in range(len(columns)))]
+        there, room = len(columns[0]), MOST_ROWS - rows
+        for column, values in zip(seen, columns, strict=True):
+            column.take(values[:room])
+        rows, unreadable, is_all = rows + min(there, room), unreadable + not_rows, there <= room
         if not is_all:
             break
-    # One after the other, so that the blocks of each can go.
-    found = tuple(_column(name, read.pop(0)) for name in known_as[: len(read)])
-    return Table(called, found, rows, is_all, unreadable, names is not None, source)
+    return Table(called, tuple(column.column() for column in seen), rows, is_all, unreadable, names is not None, source)
 
 
 def fault_of(table: Table) -> str | None:
