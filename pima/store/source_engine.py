@@ -118,12 +118,6 @@ def reading_source(engine: Engine, name: str) -> Iterator[Connection]:
         raise _translated(name, error, error, engine) from None
 
 
-def are_one_file(engine: Engine, ours: Engine) -> bool:
-    """Whether what a source's engine speaks to is our own database, and that a file."""
-    database = known_database(engine)
-    return database is not None and database.is_a_file and place_of(engine.url) == place_of(ours.url)
-
-
 def known_database(engine: Engine) -> Database | None:
     """The database that the engine speaks to, if it is of a kind that pima itself can use."""
     url = with_driver(engine.url)

@@ -1,11 +1,18 @@
 """Rows that a pull can't take in as they stand in their source: put down by key and reason until they are corrected."""
 
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from pima.core.source import Source
+from pima.errors import DatabaseUnusable
+from pima.intake import pulling
+from pima.store.staged_source import StagedSource
 from tests.support.clinic import URL, Clinic
-from tests.support.databases import Database, call, the_json
-from tests.support.pulls import counts
+from tests.support.databases import Database, call, insert_patients, the_json
+from tests.support.patient_files import GOOD, ID_HEADER, write
+from tests.support.pulls import counts, refused
 from tests.support.trained import install_models
 
 REJECTED = "SELECT source_key, reason, field FROM source_rejections ORDER BY source_key"
@@ -85,6 +92,53 @@ def test_who_is_forgotten_is_put_down_nowhere(database: Database, clinic: Clinic
     assert database.execute(REJECTED) == []
     clinic.pulled(database)
     assert database.execute(REJECTED) == []
+
+
+def test_nor_who_is_forgotten_while_the_source_is_read(
+    database: Database, clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clinic.insert(5)
+    bad = clinic.insert(1, seed=2, age=500)[0]
+    require_sound = pulling.require_sound
+
+    def somebody_is_forgotten_meanwhile(*given: Any) -> None:
+        require_sound(*given)
+        asked = ("--config", str(clinic.config), "--without-rows", "--reason", "a test")
+        assert call(database, "forget", "clinic", bad, *asked, **{URL: clinic.url}).exit_code == 0
+
+    monkeypatch.setattr(pulling, "require_sound", somebody_is_forgotten_meanwhile)
+    clinic.pulled(database)
+    assert database.execute(REJECTED) == []
+
+
+def test_a_part_of_a_source_that_was_emptied_is_refused(database: Database, clinic: Clinic) -> None:
+    clinic.execute("ALTER TABLE visits ADD COLUMN touched TEXT DEFAULT '2026-03-10'")
+    clinic.settings["changed_since"] = "touched"
+    first, *_ = clinic.insert(30)
+    clinic.pulled(database)
+    clinic.execute("DELETE FROM visits WHERE visit_id <> :key", {"key": first})
+    refused(database, clinic, 3, "29 of our 30 rows are no longer in it")
+
+
+def test_rows_that_a_trigger_of_the_clinic_rounds_are_counted_once(postgresql: Database, tmp_path: Path) -> None:
+    insert_patients(postgresql, 1, first_id=1)
+    postgresql.execute("""
+        CREATE FUNCTION rounded() RETURNS trigger LANGUAGE plpgsql AS
+        $$BEGIN NEW.bmi := round(NEW.bmi::numeric); RETURN NEW; END$$""")
+    postgresql.execute("CREATE TRIGGER a BEFORE INSERT OR UPDATE ON patients FOR EACH ROW EXECUTE FUNCTION rounded()")
+    file = write(tmp_path, ID_HEADER, *(f"{n},{GOOD}" for n in range(1, 11)))
+    found = the_json(call(postgresql, "load", "--json", file))
+    assert (found["inserted"], found["updated"], found["unchanged"]) == (9, 1, 0)
+
+
+def test_a_pull_s_transactions_are_of_one_session(postgresql: Database) -> None:
+    with postgresql.engine.connect() as first, postgresql.engine.connect() as second:
+        one, other = (StagedSource(each, ("age",), "source_key", "clinic") for each in (first, second))
+        one.make()
+        one.require_session()
+        other._session = one._session
+        with pytest.raises(DatabaseUnusable, match="one session for as long as it works"):
+            other.require_session()
 
 
 def test_a_name_is_read_as_sql_writes_it() -> None:
