@@ -352,18 +352,11 @@ class by_database(FunctionElement[bool]):  # noqa: N801
 
 
 @compiles(Id)
-def _id(_type: Id, compiler: TypeCompiler, **_: Any) -> str:
-    return _named(compiler.dialect.name).id
-
-
 @compiles(Real)
-def _real(_type: Real, compiler: TypeCompiler, **_: Any) -> str:
-    return _named(compiler.dialect.name).real
-
-
 @compiles(Key)
-def _key(_type: Key, compiler: TypeCompiler, **_: Any) -> str:
-    return _named(compiler.dialect.name).key
+def _column_type(kind: Id | Real | Key, compiler: TypeCompiler, **_: Any) -> str:
+    database = _named(compiler.dialect.name)
+    return database.id if isinstance(kind, Id) else database.real if isinstance(kind, Real) else database.key
 
 
 @compiles(database_now)
