@@ -96,23 +96,12 @@ def last_verdict(connection: Connection) -> str | None:
     return None if counts is None else counts.get("explanation")
 
 
-@dataclass(frozen=True, slots=True)
-class VerdictLine:
-    """A verdict in brief."""
-
-    challenger: int
-    against: int | None
-    decided_at: datetime
-    verdict: str
-    reason: str
-
-
-def last_verdicts(connection: Connection, newest: int) -> list[VerdictLine]:
-    """The newest of the gate's, newest first; a person's moves have no challenger."""
+def last_verdicts(connection: Connection, newest: int) -> list[dict[str, Any]]:
+    """The newest of the gate's, newest first, each in brief; a person's moves have no challenger."""
     moves = promotions.c
-    columns = (moves.challenger, moves.from_version, moves.decided_at, moves.verdict, moves.reason)
+    columns = (moves.challenger, moves.from_version.label("against"), moves.decided_at, moves.verdict, moves.reason)
     statement = select(*columns).where(moves.challenger.is_not(None)).order_by(moves.id.desc()).limit(newest)
-    return [VerdictLine(*row) for row in connection.execute(statement)]
+    return [dict(row._mapping) for row in connection.execute(statement)]
 
 
 @dataclass(frozen=True, slots=True)
