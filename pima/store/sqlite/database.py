@@ -27,14 +27,12 @@ from pima.errors import (
 )
 from pima.settings.sections import DatabaseSettings
 from pima.store.columns import column
+from pima.store.database import Scoring
 from pima.store.engine import EXPECTED_OPTIONS, EXPECTED_URL, redacted
 from pima.store.sqlite import schema
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from pima.store.predictions import Predictions, Rejections
-    from pima.store.queue import Batch
 
 _OLDEST = (3, 38, 0)
 
@@ -214,22 +212,11 @@ class SQLite:
 
     # What needs numpy is imported when it is called: whoever finds the queue empty does not pay for that import.
 
-    def claim(self, connection: Connection, names: tuple[str, ...], after: int, rows: int) -> "Batch":
-        from pima.store.sqlite.scoring import claim
+    @property
+    def scoring(self) -> Scoring:
+        from pima.store.sqlite import scoring
 
-        return claim(connection, names, after, rows)
-
-    def write_predictions(
-        self, connection: Connection, made: "Predictions", model_version: int, run_id: int, threshold: float
-    ) -> int:
-        from pima.store.sqlite.scoring import write_predictions
-
-        return write_predictions(connection, made, model_version, run_id, threshold)
-
-    def write_rejections(self, connection: Connection, rejected: "Rejections", run_id: int) -> None:
-        from pima.store.sqlite.scoring import write_rejections
-
-        write_rejections(connection, rejected, run_id)
+        return scoring
 
     def read_columns(
         self,
