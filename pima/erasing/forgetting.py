@@ -22,7 +22,7 @@ from pima.store import erasing, lineage, registry, runs
 from pima.store.database import database_of
 from pima.store.engine import translated_errors, without_time_limit, writing
 from pima.store.erasing import Found
-from pima.store.forgotten import any_of, everyone_forgotten, keep_marks
+from pima.store.forgotten import everyone_forgotten, keep_marks
 from pima.store.schema import holdout_rule
 from pima.train.snapshot import without_ids, without_rows
 
@@ -95,7 +95,7 @@ def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
 def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
     known = everyone_forgotten(connection)
     found = _found(connection, asked.who)
-    was_forgotten = any_of(known, _names(found) + _asked_names(asked.who))
+    was_forgotten = any(map(known.has, _names(found) + _asked_names(asked.who)))
     sides = _hide_sides(connection, found)
     if sides and not asked.without_rows:
         raise RowsGivenAway(rows=counted(sides, "row"))

@@ -162,19 +162,17 @@ class KeptTally:
     recorded_at: datetime
 
 
-def keep_tally(connection: Connection, run_id: int, version: int, tally: "Tally", beyond: Sequence[str] | None) -> None:
-    """Keep the tally of a run that ends."""
-    _keep(connection, run_id, 0, version, tally, beyond)
-
-
-def keep_part(connection: Connection, run_id: int, version: int, tally: "Tally") -> None:
-    """Keep the tally of one of several processes that share a run; on other machines too, so its number is drawn."""
-    _keep(connection, run_id, 1 + secrets.randbits(62), version, tally, None)
-
-
-def _keep(
-    connection: Connection, run_id: int, part: int, version: int, tally: "Tally", beyond: Sequence[str] | None
+def keep_tally(
+    connection: Connection,
+    run_id: int,
+    version: int,
+    tally: "Tally",
+    beyond: Sequence[str] | None = None,
+    is_part: bool = False,
 ) -> None:
+    """Keep the tally of a run that ends, or, as a part, of one of several processes that share it."""
+    # They may be on several machines, so a part's number is drawn.
+    part = 1 + secrets.randbits(62) if is_part else 0
     document = msgspec.to_builtins(tally) | {"beyond": beyond if beyond is None else list(beyond)}
     connection.execute(insert(tallies).values(run_id=run_id, part=part, model_version=version, tally=document))
 
