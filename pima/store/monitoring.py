@@ -215,8 +215,6 @@ def _kept(document: dict[str, Any], moment: datetime) -> KeptTally:
 
 # ---- The figures of the runs: a row a run, feature and figure.
 
-EACH_RUN, EACH_NIGHT, EACH_RETRAINING = NIGHT, "predicted_positive", "realised_accuracy"
-"""Figures that every run of scoring leaves, every one that took rows, and every retraining."""
 _FIELDS = ("feature", "figure", "value", "low", "high", "rows", "reference", "allowed", "state")
 
 
@@ -275,16 +273,15 @@ class KeptFigure:
 
 def newest_figures(connection: Connection) -> list[KeptFigure]:
     """The newest volumes, the newest figures of a night that had rows, and the newest of what came true."""
-    volume, night, realised = (_newest_run(connection, figure) for figure in (EACH_RUN, EACH_NIGHT, EACH_RETRAINING))
+    # Figures that every run of scoring leaves, every one that took rows, and every retraining. Backwards over the key:
+    # the next such row is a night or a week away.
+    newest = select(monitoring.c.run_id).order_by(monitoring.c.run_id.desc()).limit(1)
+    each_run, *others = (
+        connection.scalar(newest.where(monitoring.c.figure == figure)) or 0
+        for figure in (NIGHT, "predicted_positive", "realised_accuracy")
+    )
     columns = [monitoring.c[name] for name in KeptFigure.__dataclass_fields__]
-    statement = select(*columns).where(monitoring.c.run_id.in_([volume, night, realised]))
+    statement = select(*columns).where(monitoring.c.run_id.in_([each_run, *others]))
     order = (monitoring.c.run_id, monitoring.c.model_version, monitoring.c.feature, monitoring.c.figure)
     found = [KeptFigure(*row) for row in connection.execute(statement.order_by(*order))]
-    return [each for each in found if each.figure not in (NIGHT, WEEK) or each.run_id == volume]
-
-
-def _newest_run(connection: Connection, figure: str) -> int:
-    """The last one that left this figure; 0 where none has."""
-    # Backwards over the key: the next such row is a night or a week away.
-    newest = select(monitoring.c.run_id).where(monitoring.c.figure == figure).order_by(monitoring.c.run_id.desc())
-    return connection.execute(newest.limit(1)).scalar() or 0
+    return [each for each in found if each.figure not in (NIGHT, WEEK) or each.run_id == each_run]

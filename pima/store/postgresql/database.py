@@ -169,12 +169,6 @@ def _stay_connected(connection: Any, _record: Any) -> None:
     connection.autocommit = False
 
 
-def _knows(connection: Connection, since: int) -> bool:
-    session: Any = connection.connection.dbapi_connection
-    known: bool = session.info.server_version >= since
-    return known
-
-
 def cursor(connection: Connection) -> Any:
     """The driver's tuples, from binary values: SQLAlchemy's row objects cost more than reading a row."""
     return connection.connection.cursor(binary=True)
@@ -194,18 +188,6 @@ _FEW = 5_000
 _HAND_OUT = """
     SET LOCAL parallel_setup_cost = 0; SET LOCAL parallel_tuple_cost = 0;
     SET LOCAL min_parallel_table_scan_size = '1TB'; SET LOCAL min_parallel_index_scan_size = '1TB'"""
-
-
-def _cuts(connection: Connection) -> list[int]:
-    """Ids at which each range begins, and at which the last one ends."""
-    lowest, end = connection.execute(text("SELECT coalesce(min(id), 0), coalesce(max(id), 0) + 1 FROM patients")).one()
-    return [lowest + (end - lowest) * n // _RANGES for n in range(_RANGES + 1)]
-
-
-def _in_range(condition: str, first: int, end: int) -> str:
-    within = f"AND {{0}} >= {first} AND {{0}} < {end}"
-    of_predictions = condition.format(within=within.format("d.patient_id"))
-    return f"SELECT p.id FROM patients p WHERE {of_predictions} {within.format('p.id')}"
 
 
 class PostgreSQL:
@@ -263,8 +245,10 @@ class PostgreSQL:
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
             writes = connection.get_execution_options().get("pima_writes", True)
+            session: Any = connection.connection.dbapi_connection
             # A statement has its limit, and so has a pause between two; a batch of many has none.
-            unlimited = ";SET LOCAL transaction_timeout = 0" if _knows(connection, _TRANSACTION_TIMEOUT) else ""
+            knows_limit = session.info.server_version >= _TRANSACTION_TIMEOUT
+            unlimited = ";SET LOCAL transaction_timeout = 0" if knows_limit else ""
             connection.exec_driver_sql(f"SET TRANSACTION READ {'WRITE' if writes else 'ONLY'};{said}{unlimited}")
 
         return engine
@@ -338,8 +322,14 @@ class PostgreSQL:
         In it {within} becomes a further condition of the predictions `d`, which ids those can have.
         """
         connection.exec_driver_sql(_HAND_OUT)
-        found = " UNION ALL ".join(_in_range(condition, *ids) for ids in pairwise(_cuts(connection)))
-        some = connection.scalars(text(f"SELECT id FROM ({found}) AS found LIMIT {_FEW + 1}")).all()
+        ends = text("SELECT coalesce(min(id), 0), coalesce(max(id), 0) + 1 FROM patients")
+        lowest, end = connection.execute(ends).one()
+        parts = []
+        for first, last in pairwise(lowest + (end - lowest) * n // _RANGES for n in range(_RANGES + 1)):
+            within = f"AND {{0}} >= {first} AND {{0}} < {last}"
+            of_predictions = condition.format(within=within.format("d.patient_id"))
+            parts.append(f"SELECT p.id FROM patients p WHERE {of_predictions} {within.format('p.id')}")
+        some = connection.scalars(text(f"SELECT id FROM ({' UNION ALL '.join(parts)}) AS found LIMIT {_FEW + 1}")).all()
         return None if len(some) > _FEW else list(some)
 
     def read_columns(

@@ -103,10 +103,6 @@ def _placed(script: str, schema: str) -> str:
     return script.replace("public.", f"{schema}.").replace("search_path = public", f"search_path = {schema}")
 
 
-_ALWAYS = "A"
-"""pg_trigger.tgenabled"""
-
-
 def fault_of_triggers(connection: Connection, features: tuple[str, ...]) -> str | None:
     """Say which trigger is not as `make_triggers` makes it, or could undo its work; None where all is well."""
     script, schema = read_script(_SCRIPT, features), schema_of_patients(connection)
@@ -115,7 +111,7 @@ def fault_of_triggers(connection: Connection, features: tuple[str, ...]) -> str 
     ours = _TRIGGER.findall(script)
     for definition, name, function in ours:
         row = found.pop(name, None)
-        if row is None or row.tgenabled != _ALWAYS:
+        if row is None or row.tgenabled != "A":
             return f"the trigger {name} on patients is missing, or is not ENABLE ALWAYS"
         if not row.is_beside or _plain(row.definition) != _plain(_placed(f"CREATE {definition}", schema)):
             return f"the trigger {name} on patients is not the one that was made"

@@ -114,7 +114,8 @@ def make_triggers(connection: Connection, features: tuple[str, ...]) -> None:
 
 def fault_of_triggers(connection: Connection, features: tuple[str, ...]) -> str | None:
     """Say which trigger is not as `make_triggers` makes it, or is somebody else's; None where all is well."""
-    found = {row.name: row for row in connection.execute(text(_TRIGGERS_FOUND))}
+    there = text("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'")
+    found = {row.name: row for row in connection.execute(there)}
     for (name, table), statement in _expected_triggers(features).items():
         row = found.pop(name, None)
         if row is None:
@@ -128,9 +129,6 @@ def fault_of_triggers(connection: Connection, features: tuple[str, ...]) -> str 
                 f"the trigger {row.name} on {row.tbl_name} is not one of pima's, and could change rows unseen (drop it)"
             )
     return None
-
-
-_TRIGGERS_FOUND = "SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'"
 
 
 def _expected_triggers(features: tuple[str, ...]) -> dict[tuple[str, str], str]:
