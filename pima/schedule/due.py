@@ -135,7 +135,7 @@ class DueRuns:
         self._sources = sources
         self._engine, self._settings, self._schedules, self._host = engine, settings, schedules, host
         self.waiting: list[Due] = []
-        """The runs, in the order in which they fell due."""
+        """The runs; a step, during which some come and go, walks over a copy."""
         self._handled: dict[str, datetime] = {}
         """Up to when each job's ticks have been dealt with."""
 
