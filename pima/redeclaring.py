@@ -51,15 +51,15 @@ def redeclare(engine: Engine, configured: Declaration, decided_by: str, reason: 
         # transactions lock them.
         registry.lock_champion(connection)
         database_of(connection).keep_rows(connection)
-        planned = _plan(connection, configured)
-        effects = planned.effects(histories.all_rows(connection, planned.there))
+        found, there, rules = _plan(connection, configured)
+        effects = _effects(histories.all_rows(connection, there), there, rules)
         scored_again = 0
-        if planned.changes.any:
-            schema.add_columns(connection, planned.changes.added)
-            record_declaration(connection, planned.changes.declaration, decided_by, reason)
+        if found.any:
+            schema.add_columns(connection, found.added)
+            record_declaration(connection, found.declaration, decided_by, reason)
             make_triggers(connection)
             scored_again = queue.requeue_rejected(connection, effects.sound_from_now)
-        return _result(planned.changes, effects, scored_again, dry_run=False)
+        return _result(found, effects, scored_again, dry_run=False)
 
 
 def would_redeclare(engine: Engine, configured: Declaration) -> RedeclareResult:
@@ -67,13 +67,13 @@ def would_redeclare(engine: Engine, configured: Declaration) -> RedeclareResult:
     as they were or as they are."""
     with reading(engine) as connection:
         without_time_limit(connection)
-        planned = _plan(connection, configured)
-    effects, scored_again = planned.effects(_rows_in_blocks(engine, planned.there)), 0
-    if planned.changes.any:
+        found, there, rules = _plan(connection, configured)
+    effects, scored_again = _effects(_rows_in_blocks(engine, there), there, rules), 0
+    if found.any:
         with reading(engine) as connection:
             without_time_limit(connection)
             scored_again = queue.count_rejected(connection, effects.sound_from_now)
-    return _result(planned.changes, effects, scored_again, dry_run=True)
+    return _result(found, effects, scored_again, dry_run=True)
 
 
 def _rows_in_blocks(engine: Engine, names: Sequence[str]) -> Iterator[Rows]:
@@ -88,25 +88,17 @@ def _rows_in_blocks(engine: Engine, names: Sequence[str]) -> Iterator[Rows]:
         yield block
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """The changes, and the rules before and after."""
-
-    changes: DeclarationChanges
-    there: tuple[str, ...]
-    """The columns of the new declaration that the table has by now."""
-    rules: Rules
-
-    def effects(self, rows: Iterable[Rows]) -> Effects:
-        """Count the effects on these rows with the columns that are there."""
-        effects = Effects()
-        for block in rows:
-            measured = block.measurements.widened(self.there, self.rules.columns)
-            add_effects(effects, block.ids, block.unlabelled, measured, self.rules)
-        return effects
+def _effects(rows: Iterable[Rows], there: tuple[str, ...], rules: Rules) -> Effects:
+    effects = Effects()
+    for block in rows:
+        measured = block.measurements.widened(there, rules.columns)
+        add_effects(effects, block.ids, block.unlabelled, measured, rules)
+    return effects
 
 
-def _plan(connection: Connection, configured: Declaration) -> _Plan:
+def _plan(connection: Connection, configured: Declaration) -> tuple[DeclarationChanges, tuple[str, ...], Rules]:
+    """Find the changes, the columns of the new declaration that the table has by now, and the rules before and
+    after."""
     before = newest_declaration(connection)
     other = of_another_kind(before, configured)
     if other is not None:
@@ -124,7 +116,7 @@ def _plan(connection: Connection, configured: Declaration) -> _Plan:
         learned=after.features,
         rejected=queue.rejected(connection),
     )
-    return _Plan(found, tuple(name for name in after.columns if name in before.columns), rules)
+    return found, tuple(name for name in after.columns if name in before.columns), rules
 
 
 def _result(found: DeclarationChanges, effects: Effects, scored_again: int, dry_run: bool) -> RedeclareResult:

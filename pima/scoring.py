@@ -254,7 +254,7 @@ class _Drain:
         if self._ended or rows == 0:
             self._ended = True
             return None
-        batch = database_of(connection).claim(connection, names_of(self._scorer.features), self._after, rows)
+        batch = database_of(connection).scoring.claim(connection, names_of(self._scorer.features), self._after, rows)
         self._ended = len(batch) < rows
         if len(batch) == 0:
             return None
@@ -311,10 +311,10 @@ class _Drain:
         made = Predictions(ids[found.accepted], versions[found.accepted], scored.probabilities)
         rejected = Rejections(ids[found.rejected], versions[found.rejected], found.reasons, found.fields)
         database, run, threshold = database_of(connection), self._run.id, self._scorer.threshold
-        new = database.write_predictions(connection, made, self._version, run, threshold)
+        new = database.scoring.write_predictions(connection, made, self._version, run, threshold)
         if new < len(found.accepted):
             require_same_rows(connection, made, self._version, run)
-        database.write_rejections(connection, rejected, run)
+        database.scoring.write_rejections(connection, rejected, run)
         return new
 
 

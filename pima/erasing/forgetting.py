@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine
 from pima.core import identifiers as marks
 from pima.core.digest import sha256_of
 from pima.core.holdout import rank_name
-from pima.core.identifiers import ById, ByKey, ByPerson, Forgotten
+from pima.core.identifiers import ById, ByKey, ByPerson
 from pima.core.wording import counted
 from pima.errors import FileNotMadeAnew, NobodyToForget, PersonHasMoreRows, PimaError, RowsGivenAway
 from pima.logs import get_logger
@@ -22,7 +22,7 @@ from pima.store import erasing, lineage, registry, runs
 from pima.store.database import database_of
 from pima.store.engine import translated_errors, without_time_limit, writing
 from pima.store.erasing import Found
-from pima.store.forgotten import any_of, everyone_forgotten, keep_marks
+from pima.store.forgotten import everyone_forgotten, keep_marks
 from pima.store.schema import holdout_rule
 from pima.train.snapshot import without_ids, without_rows
 
@@ -95,7 +95,8 @@ def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
 def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
     known = everyone_forgotten(connection)
     found = _found(connection, asked.who)
-    was_forgotten = any_of(known, _names(found) + _asked_names(asked.who))
+    names, asked_names = _names(found), _asked_names(asked.who)
+    was_forgotten = any(map(known.has, names + asked_names))
     sides = _hide_sides(connection, found)
     if sides and not asked.without_rows:
         raise RowsGivenAway(rows=counted(sides, "row"))
@@ -107,7 +108,9 @@ def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
     # An id may be known to a snapshot alone, so that there was somebody is known only by now.
     if not (redacted or erased or was_forgotten or asked.without_rows):
         raise NobodyToForget(called=asked.who)
-    keep_marks(connection, known, _names_from_now_on(known, found, asked.who), asked.decided_by, asked.reason)
+    # So files and sources may spell a key that has no row.
+    is_known = any(name in names or known.has(name) for name in asked_names)
+    keep_marks(connection, known, names if is_known else names + asked_names, asked.decided_by, asked.reason)
     return ForgetResult(
         rows=erased.patients,
         queue_entries=erased.by_table["scoring_queue"],
@@ -155,13 +158,6 @@ def _first_known(connection: Connection, spellings: Sequence[str]) -> Found:
             return found
         without_rows = without_rows if without_rows.persons else found
     return without_rows
-
-
-def _names_from_now_on(known: Forgotten, found: Found, who: ById | ByKey | ByPerson) -> list[str]:
-    """List the names of what was found, and of a key that has no row: so files and sources may spell it."""
-    names, asked = _names(found), _asked_names(who)
-    is_known = any(name in names or known.has(name) for name in asked)
-    return names if is_known else names + asked
 
 
 def _names(found: Found) -> list[str]:

@@ -231,27 +231,21 @@ class Archive:
         path, table = self._path(self._last), as_table(self._columns, self._rows)
         table = table.replace_schema_metadata({_INSTALLATION: self._installation})
         self._rows = []
-        self._remove_half_written(path.name)
+        # What is left of this file by whoever was killed at it; who holds the lease writes alone.
+        with suppress(OSError):
+            for half in self._folder.iterdir():
+                if name_meant(half.name) == path.name:
+                    half.unlink()
         with whole_file(path, "--to") as file:
             pq.write_table(table, file, compression="zstd")
         _sync(self._folder)
-        read = self._read(path)
+        try:
+            read = pq.read_table(path)
+        except (OSError, pa.ArrowException):
+            raise ArchiveDiffers(path=path) from None
         if not read.equals(table, check_metadata=True):
             raise ArchiveDiffers(path=path)
         return path, list(self._rows_of(read))
-
-    def _remove_half_written(self, name: str) -> None:
-        """Remove what is left of this file by whoever was killed at it; who holds the lease writes alone."""
-        with suppress(OSError):
-            for path in self._folder.iterdir():
-                if name_meant(path.name) == name:
-                    path.unlink()
-
-    def _read(self, path: Path) -> pa.Table:
-        try:
-            return pq.read_table(path)
-        except (OSError, pa.ArrowException):
-            raise ArchiveDiffers(path=path) from None
 
     def _rows_of(self, table: pa.Table) -> Iterator[Moved]:
         keys = list(zip(*(table[name].to_pylist() for name in self._keys), strict=True))

@@ -29,7 +29,7 @@ from pima.settings.sections import AlertsSettings, Settings
 from pima.store import alerts, monitoring
 from pima.store.alerts import Remembered
 from pima.store.engine import clock, reading, require_file, writing
-from pima.store.monitoring import KeptFigure, MoveLine
+from pima.store.monitoring import MoveLine
 from pima.store.schema import require_revision
 from pima.watch.figures import ServiceFigures, alarming, read_figures
 from pima.watch.health import Complaint, complaints
@@ -118,17 +118,13 @@ def _awaits_approval(verdict: MoveLine | None, figures: ServiceFigures) -> Itera
 
 def _of_monitoring(figures: ServiceFigures) -> Iterator[Condition]:
     """One condition for each feature and figure, so that another feature's is told on the same day."""
-    for each in alarming(figures.of_nights):
-        yield _beyond("drift", each, each.feature)
-    for each in alarming(figures.of_outcomes):
-        yield _beyond("realised_below_limit", each, str(each.model_version))
-
-
-def _beyond(reason: str, found: KeptFigure, of: str) -> Condition:
-    about = " of ".join(filter(None, (found.figure.replace("_", " "), found.feature)))
-    usual = f"{found.reference or 0.0:.3g}, give or take {found.allowed or 0.0:.3g}"
-    what = f"{about}, of version {found.model_version}, is {found.value or 0.0:.3g} where it should be {usual}"
-    return Condition(":".join(filter(None, (reason, found.figure, of))), what, ADVICE[reason])
+    drifted = [("drift", each, each.feature) for each in alarming(figures.of_nights)]
+    realised = [("realised_below_limit", each, str(each.model_version)) for each in alarming(figures.of_outcomes)]
+    for reason, found, of in drifted + realised:
+        about = " of ".join(filter(None, (found.figure.replace("_", " "), found.feature)))
+        usual = f"{found.reference or 0.0:.3g}, give or take {found.allowed or 0.0:.3g}"
+        what = f"{about}, of version {found.model_version}, is {found.value or 0.0:.3g} where it should be {usual}"
+        yield Condition(":".join(filter(None, (reason, found.figure, of))), what, ADVICE[reason])
 
 
 def _events(moves: Sequence[MoveLine]) -> Iterator[Condition]:

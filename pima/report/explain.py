@@ -28,9 +28,8 @@ from pima.process.whole_file import whole_file
 from pima.scorer import Scorer, load_scorer
 from pima.store import registry
 from pima.store.engine import reading
-from pima.store.histories import Rows
+from pima.store.histories import Rows, row_by_id, row_by_key, unlabelled_rows
 from pima.store.registry import newest_declaration
-from pima.store.rows_as_read import row_by_id, row_by_key, unlabelled_rows
 from pima.store.sources import rejected_row
 from pima.train.snapshot import version_with_rows
 

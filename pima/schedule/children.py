@@ -11,8 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,38 +26,20 @@ CommandLine = Callable[[str, int], Sequence[str]]
 """(job, run id) -> the command line of its child."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a child ended, and whether its time was up."""
-
-    end: ChildEnd
-    timed_out: bool
-
-
 def job_command(config: Path | None) -> CommandLine:
     """Make the command line `python -m jobs.JOB`, which tells the child which run it is."""
     named = [] if config is None else ["--config", str(config)]
     return lambda job, run_id: [sys.executable, "-m", f"jobs.{job}", "--run-id", str(run_id), *named]
 
 
-@contextmanager
-def _sigterm_blocked() -> Iterator[None]:
-    """Have what this thread starts meanwhile keep SIGTERM pending until it listens (`StopRequest.listen`).
-
-    It would kill a Python that is still importing, whose run could then not say that it was stopped.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 class Child:
     """One running command."""
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
-        with _sigterm_blocked():
+        # It keeps SIGTERM pending until it listens (`StopRequest.listen`): a Python that is still importing would be
+        # killed by it, and its run could not say that it was stopped.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
             # A group of its own: a Ctrl-C on the terminal reaches the scheduler alone, which passes it on once.
             self._process = subprocess.Popen(
                 list(command),
@@ -67,6 +49,8 @@ class Child:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
             )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._line: str | None = None
         self._listener = threading.Thread(target=self._listen, name="child's stderr", daemon=True)
         try:
@@ -75,7 +59,7 @@ class Child:
             self._process.kill()
             raise
 
-    def wait(self, time_limit_seconds: float, grace_seconds: float) -> Ended:
+    def wait(self, time_limit_seconds: float, grace_seconds: float) -> ChildEnd:
         """Wait for its end; where its time is up, ask it to stop, and kill it where it does not."""
         timed_out = False
         try:
@@ -85,7 +69,9 @@ class Child:
             self.ask_to_stop()
             self.kill_after(grace_seconds)
         self._listener.join(timeout=5)
-        return Ended(self._end(), timed_out)
+        code = self._process.returncode
+        signal_name = signal.Signals(-code).name if code < 0 else None
+        return ChildEnd(None if signal_name else code, signal_name, self._line if code else None, timed_out)
 
     def ask_to_stop(self) -> None:
         """SIGTERM; a child that has ended already hears nothing."""
@@ -102,11 +88,6 @@ class Child:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             return True
-
-    def _end(self) -> ChildEnd:
-        code = self._process.returncode
-        signal_name = signal.Signals(-code).name if code < 0 else None
-        return ChildEnd(None if signal_name else code, signal_name, self._line if code else None)
 
     def _listen(self) -> None:
         """Pass the child's log lines on, and remember what its error says, or where it has none the last line."""
@@ -133,16 +114,16 @@ def _event(line: str) -> str | None:
     return None
 
 
-def what_became_of_it(ended: Ended, stopping: bool) -> tuple[Status, str | None]:
+def what_became_of_it(ended: ChildEnd, stopping: bool) -> tuple[Status, str | None]:
     """Find status and error code for a run that its child left open."""
     if ended.timed_out:
         return Status.FAILED, "timed_out"
-    if ended.end.signal is not None:
-        return (Status.INTERRUPTED, "killed_at_stop") if stopping else (Status.CRASHED, f"killed_by_{ended.end.signal}")
-    status = status_of_exit_code(ended.end.exit_code or 0)
+    if ended.signal is not None:
+        return (Status.INTERRUPTED, "killed_at_stop") if stopping else (Status.CRASHED, f"killed_by_{ended.signal}")
+    status = status_of_exit_code(ended.exit_code or 0)
     if status == Status.SUCCEEDED:
         return status, None
-    return status, f"exit_code_{ended.end.exit_code}" if status == Status.FAILED else str(status)
+    return status, f"exit_code_{ended.exit_code}" if status == Status.FAILED else str(status)
 
 
 @dataclass(frozen=True, slots=True)

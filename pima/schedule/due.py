@@ -4,7 +4,7 @@ The rules are pure: what the table `runs` says and the time come in as arguments
 stepping thread's alone, and none of it is needed to go on after a crash.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -134,20 +134,10 @@ class DueRuns:
         """`sources` are pulled before each tick."""
         self._sources = sources
         self._engine, self._settings, self._schedules, self._host = engine, settings, schedules, host
-        self._due: list[Due] = []
+        self.waiting: list[Due] = []
+        """The runs; a step, during which some come and go, walks over a copy."""
         self._handled: dict[str, datetime] = {}
         """Up to when each job's ticks have been dealt with."""
-
-    def __iter__(self) -> Iterator[Due]:
-        return iter(list(self._due))  # a copy, which lets whoever walks over it add and remove
-
-    def add(self, due: Due) -> None:
-        """Have a run started when its time has come."""
-        self._due.append(due)
-
-    def remove(self, due: Due) -> None:
-        """Take out a run that was started, or let go."""
-        self._due.remove(due)
 
     def begin(self, now: datetime) -> None:
         """Catch up or note the ticks that went by before this process.
@@ -192,7 +182,7 @@ class DueRuns:
         if found.tick is not None:
             age = int((now - found.tick).total_seconds())
             get_logger().info(found.reason, job=job, tick=found.tick.isoformat(), age_seconds=age)
-            self.add(Due(job, found.tick, found.attempt, found.reason, now, pull=pull))
+            self.waiting.append(Due(job, found.tick, found.attempt, found.reason, now, pull=pull))
 
     def catch_up_crashed(self, connection: Connection, run: runs.Crashed, now: datetime) -> None:
         """Have a crashed run's tick run again, where nothing has done its work meanwhile."""
@@ -201,7 +191,7 @@ class DueRuns:
             return  # by hand, or a later tick has done its work
         attempt = next_attempt(runs.attempts_of(connection, run.job, run.scheduled_for))
         if attempt is not None:
-            self.add(Due(run.job, run.scheduled_for, attempt, "catch_up", now))
+            self.waiting.append(Due(run.job, run.scheduled_for, attempt, "catch_up", now))
 
     def collect_ticks(self, now: datetime) -> None:
         """Add the newest of each job's ticks that have come since the last look; older ones are noted as missed."""
@@ -213,7 +203,7 @@ class DueRuns:
                 with writing(self._engine) as connection:
                     self._note_missed(connection, job, ticks[:-1], "too_late")
             if ticks:
-                self.add(Due(job, ticks[-1], 1, "schedule", now, pull=1 if self._sources else 0))
+                self.waiting.append(Due(job, ticks[-1], 1, "schedule", now, pull=1 if self._sources else 0))
             self._handled[job] = now
 
     def _note_missed(self, connection: Connection, job: str, missed: list[datetime], error_code: str) -> None:

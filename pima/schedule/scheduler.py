@@ -25,7 +25,7 @@ from sqlalchemy import Connection, Engine
 from pima.errors import PimaError
 from pima.logs import get_logger
 from pima.process.stopping import StopRequest
-from pima.schedule.children import Child, CommandLine, Ended, RunningChildren, what_became_of_it
+from pima.schedule.children import Child, CommandLine, RunningChildren, what_became_of_it
 from pima.schedule.due import Due, DueRuns, is_awaited, is_tried_again
 from pima.schedule.ticks import PULL, TickTrigger, schedules
 from pima.settings.reading import without_urls
@@ -35,7 +35,7 @@ from pima.store.engine import reading, writing
 from pima.store.runs import ChildEnd, Status, start_run
 
 _SECONDS_BETWEEN_STEPS = 5
-_NEVER_BEGAN = Ended(ChildEnd(None, None, None), timed_out=False)
+_NEVER_BEGAN = ChildEnd(None, None, None)
 
 
 class Ends:
@@ -66,12 +66,12 @@ class Ends:
         finally:
             self.of_children.put((due.job, retry))
 
-    def _settle(self, due: Due, run_id: int, ended: Ended) -> Due | None:
+    def _settle(self, due: Due, run_id: int, ended: ChildEnd) -> Due | None:
         """Write the end down; then another attempt follows, or the end is told of."""
         status, error_code = what_became_of_it(ended, self._stopping.is_set())
         final = self.close(run_id, status, error_code, ended)
         log = get_logger().info if final == Status.SUCCEEDED else get_logger().error
-        log("job ended", job=due.job, run_id=run_id, status=final, exit_code=ended.end.exit_code)
+        log("job ended", job=due.job, run_id=run_id, status=final, exit_code=ended.exit_code)
         if not is_tried_again(final, due.attempt, due.retries, self._settings.retries, self._stopping.is_set()):
             self._on_end(due.job, final)
             return None
@@ -81,11 +81,11 @@ class Ends:
         not_before = self._clock() + timedelta(seconds=wait)
         return Due(due.job, due.tick, due.attempt + 1, due.trigger, not_before, due.retries + 1)
 
-    def close(self, run_id: int, status: Status, error_code: str | None, ended: Ended = _NEVER_BEGAN) -> str:
+    def close(self, run_id: int, status: Status, error_code: str | None, ended: ChildEnd = _NEVER_BEGAN) -> str:
         """Close a run and return its final status: what the child has said of itself stands, unless its time was up."""
         try:
             with writing(self._engine) as connection:
-                return runs.close_attempt(connection, run_id, status, error_code, ended.end, ended.timed_out)
+                return runs.close_attempt(connection, run_id, status, error_code, ended)
         except PimaError as error:
             # The row stays `running`, and whoever looks next finds its heartbeat stale.
             get_logger().error("the run's end was not recorded", run_id=run_id, error_code=error.code)
@@ -143,7 +143,7 @@ class Scheduler:
             job, retry = self._ends.of_children.get_nowait()
             self._running.forget(job)
             if retry is not None:
-                self._due.add(retry)
+                self._due.waiting.append(retry)
         try:
             self._look_after(now)
             self._due.collect_ticks(now)
@@ -170,7 +170,7 @@ class Scheduler:
 
     def _tell_of(self, crashed: list[runs.Crashed]) -> None:
         """Tell of their ends; of those that are caught up the further attempt's end is told."""
-        caught_up = {(due.job, due.tick) for due in self._due}
+        caught_up = {(due.job, due.tick) for due in self._due.waiting}
         for run in crashed:
             if (run.job, run.scheduled_for) not in caught_up:
                 self._on_end(run.job, Status.CRASHED)
@@ -178,8 +178,9 @@ class Scheduler:
     def _start_due(self, now: datetime) -> None:
         """Start what may start by now, and let go what can't; the rest stays due."""
         pulling: set[str] = set()
-        for due in self._due:
-            if due.not_before > now or (due.job == PULL and self._is_pulling()):
+        for due in list(self._due.waiting):
+            # Of two pulls of a source at once the second comes to nothing.
+            if due.not_before > now or (due.job == PULL and self._runs_somewhere(PULL)):
                 continue
             is_let_go = due.job in self._running or due.job in pulling
             if not is_let_go:
@@ -193,20 +194,16 @@ class Scheduler:
                 continue
             else:
                 self._start(due)
-            self._due.remove(due)
+            self._due.waiting.remove(due)
 
     def _waits_for_retraining(self, due: Due) -> bool:
         """At start the owed scoring waits for the owed retraining."""
         if due.job != "score" or due.trigger == "schedule":
             return False
-        if any(other.job == "retrain" and other.trigger != "schedule" for other in self._due):
+        if any(other.job == "retrain" and other.trigger != "schedule" for other in self._due.waiting):
             return True
         # It may have ended, with another attempt to follow that is not due yet.
         return self._runs_somewhere("retrain")
-
-    def _is_pulling(self) -> bool:
-        """Whether anybody pulls: of two pulls of a source at once the second comes to nothing."""
-        return self._runs_somewhere(PULL)
 
     def _runs_somewhere(self, job: str) -> bool:
         if job in self._running:
@@ -216,7 +213,7 @@ class Scheduler:
 
     def _pull_first(self, due: Due, now: datetime) -> None:
         """Start the pull of its tick, where that can begin and nobody has begun it."""
-        if due.pull and now < due.waits_until and not self._is_taken(due) and not self._is_pulling():
+        if due.pull and now < due.waits_until and not self._is_taken(due) and not self._runs_somewhere(PULL):
             pull = Due(PULL, due.tick, due.pull, due.trigger, now)
             if not self._is_taken(pull):
                 self._start(pull)
@@ -235,7 +232,7 @@ class Scheduler:
             return False
         made = self._made(PULL, due.tick)
         is_to_come = not made or made[-1].attempt < due.pull
-        is_to_come |= any((other.job, other.tick) == (PULL, due.tick) for other in self._due)
+        is_to_come |= any((other.job, other.tick) == (PULL, due.tick) for other in self._due.waiting)
         # It may have ended since this step began, with another attempt to follow that is not due yet.
         is_to_come |= PULL in self._running
         if not is_to_come and not is_awaited(made, self._settings.retries):

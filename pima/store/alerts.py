@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, select, update
+from sqlalchemy import Connection, Select, delete, select, update
 
 from pima.store.database import database_of
 from pima.store.tables import alerts
@@ -83,10 +83,8 @@ def _update(receiver: int, conditions: Sequence[str]) -> Any:
 
 
 def _read(connection: Connection, statement: Select[Any]) -> list[Remembered]:
-    rows = connection.execute(statement)
-    return [Remembered(**{**row._mapping, **_decoded(row)}) for row in rows]
-
-
-def _decoded(row: Row[Any]) -> dict[str, object]:
-    told_lately = tuple(datetime.fromisoformat(each) for each in row.told_lately or ())
-    return {"is_open": bool(row.is_open), "told_lately": told_lately}
+    found = []
+    for row in connection.execute(statement):
+        told_lately = tuple(datetime.fromisoformat(each) for each in row.told_lately or ())
+        found.append(Remembered(**{**row._mapping, "is_open": bool(row.is_open), "told_lately": told_lately}))
+    return found

@@ -37,6 +37,22 @@ if TYPE_CHECKING:
     from pima.store.queue import Batch
 
 
+class Scoring(Protocol):
+    """Taking rows off the queue, and writing what became of them: a module of each database."""
+
+    def claim(self, connection: Connection, names: tuple[str, ...], after: int, rows: int, /) -> "Batch":
+        """Take at most so many rows with a patient id above `after` off the queue, and read these features of them; at
+        most `pima.store.queue.largest_batch` rows. They are gone once the transaction commits."""
+
+    def write_predictions(
+        self, connection: Connection, made: "Predictions", model_version: int, run_id: int, threshold: float, /
+    ) -> int:
+        """Append predictions; how many were new, the rest having been made by this model before."""
+
+    def write_rejections(self, connection: Connection, rejected: "Rejections", run_id: int, /) -> None:
+        """Record rejections of a run."""
+
+
 class Database(Protocol):
     """The ways and pieces of SQL that a database has for itself."""
 
@@ -146,17 +162,9 @@ class Database(Protocol):
 
     # ---- scoring
 
-    def claim(self, connection: Connection, names: tuple[str, ...], after: int, rows: int, /) -> "Batch":
-        """Take at most so many rows with a patient id above `after` off the queue, and read these features of them; at
-        most `pima.store.queue.largest_batch` rows. They are gone once the transaction commits."""
-
-    def write_predictions(
-        self, connection: Connection, made: "Predictions", model_version: int, run_id: int, threshold: float, /
-    ) -> int:
-        """Append predictions; how many were new, the rest having been made by this model before."""
-
-    def write_rejections(self, connection: Connection, rejected: "Rejections", run_id: int, /) -> None:
-        """Record rejections of a run."""
+    @property
+    def scoring(self) -> "Scoring":
+        """With numpy, which whoever finds the queue empty does not import."""
 
     def few_ids(self, connection: Connection, condition: str, /) -> list[int] | None:
         """The ids of the patients `p` that meet a condition, found sooner than a statement that writes finds them; None
@@ -352,18 +360,11 @@ class by_database(FunctionElement[bool]):  # noqa: N801
 
 
 @compiles(Id)
-def _id(_type: Id, compiler: TypeCompiler, **_: Any) -> str:
-    return _named(compiler.dialect.name).id
-
-
 @compiles(Real)
-def _real(_type: Real, compiler: TypeCompiler, **_: Any) -> str:
-    return _named(compiler.dialect.name).real
-
-
 @compiles(Key)
-def _key(_type: Key, compiler: TypeCompiler, **_: Any) -> str:
-    return _named(compiler.dialect.name).key
+def _column_type(kind: Id | Real | Key, compiler: TypeCompiler, **_: Any) -> str:
+    database = _named(compiler.dialect.name)
+    return database.id if isinstance(kind, Id) else database.real if isinstance(kind, Real) else database.key
 
 
 @compiles(database_now)

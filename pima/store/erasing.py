@@ -297,7 +297,10 @@ def delete_rows(connection: Connection, old: Old, moved: Moved) -> int:
 def _delete_old(connection: Connection, old: Old, condition: ColumnElement[bool]) -> int:
     if old.table is runs:
         _keep_sums(connection, condition)
-        _delete_figures(connection, condition)
+        # Nights are compared with the week before, and the report shows no night older than its run.
+        gone = select(runs.c.id).where(condition)
+        for table in (tallies, monitoring):
+            connection.execute(delete(table).where(table.c.run_id.in_(gone)))
     database_of(connection).join_by_index(connection)
     return connection.execute(delete(old.table).where(condition)).rowcount
 
@@ -312,11 +315,3 @@ def _keep_sums(connection: Connection, condition: ColumnElement[bool]) -> None:
         of_it = (removed_runs.c.job == job, removed_runs.c.status == status)
         grown = {name: removed_runs.c[name] + count for name, count in new.items()}
         connection.execute(removed_runs.update().where(*of_it).values(**grown))
-
-
-def _delete_figures(connection: Connection, condition: ColumnElement[bool]) -> None:
-    """Delete the runs' tallies and figures. Nights are compared with the week before, and the report shows no night
-    older than its run."""
-    gone = select(runs.c.id).where(condition)
-    for table in (tallies, monitoring):
-        connection.execute(delete(table).where(table.c.run_id.in_(gone)))

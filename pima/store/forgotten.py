@@ -1,6 +1,6 @@
 """Who was forgotten: what is kept of them, and asking whether somebody is one of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from sqlalchemy import Connection, insert, select
 
@@ -22,8 +22,3 @@ def keep_marks(connection: Connection, known: Forgotten, names: Iterable[str], d
     if rows:
         connection.execute(insert(forgotten), rows)
     return len(rows)
-
-
-def any_of(known: Forgotten, names: Sequence[str]) -> bool:
-    """Whether one of these names is forgotten already."""
-    return any(map(known.has, names))

@@ -1,4 +1,5 @@
-"""Patients as they are stored: the labelled history as a DataFrame, and every row in blocks of arrays."""
+"""Patients as they are stored: the labelled history as a DataFrame; every row, or those that somebody asks for, as
+arrays."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from pima.core.holdout import ranked, with_sides
 from pima.core.validation import Measurements
 from pima.store.columns import listed
 from pima.store.database import database_of
-from pima.store.measurements import as_measurements
 from pima.store.schema import HoldoutRule
 from pima.store.tables import IS_LABELLED
 
@@ -74,7 +74,7 @@ def _ranked(blocks: Iterable[Sequence[tuple[Any, ...]]], salt: str) -> pd.DataFr
 def _labelled(rows: Sequence[tuple[Any, ...]], names: Sequence[str], salt: str) -> pd.DataFrame:
     ids, *columns = zip(*rows, strict=True) if rows else ((),) * (len(names) + 3)
     measured, (outcomes, labelled, *called) = columns[: len(names)], columns[len(names) :]
-    read = as_measurements(measured, len(rows))
+    read = _as_measurements(measured, len(rows))
     values = np.where(np.isnan(read.values), np.inf, read.values)
     values[read.is_null] = np.nan
     first, persons = called or (list(map(str, ids)), [None] * len(ids))
@@ -118,21 +118,54 @@ class Rows:
 
 def all_rows(connection: Connection, names: Sequence[str]) -> Iterator[Rows]:
     """Every patient with these features, a block at a time."""
-    for rows in _plain_rows(connection, f"SELECT {_columns_of_rows(names)} FROM patients ORDER BY id"):
-        yield _as_rows(rows)
+    for rows in _plain_rows(connection, f"{_select_rows(names)} ORDER BY id"):
+        yield _as_rows(rows, names)
 
 
 def rows_above(connection: Connection, names: Sequence[str], after: int) -> Rows | None:
     """One block of them, of the lowest ids above one; None where there are none."""
-    ordered = f"WHERE id > {after} ORDER BY id LIMIT {_BLOCK_ROWS}"
-    statement = f"SELECT {_columns_of_rows(names)} FROM patients {ordered}"
-    return next((_as_rows(rows) for rows in _plain_rows(connection, statement)), None)
+    statement = f"{_select_rows(names)} WHERE id > {after} ORDER BY id LIMIT {_BLOCK_ROWS}"
+    return next((_as_rows(rows, names) for rows in _plain_rows(connection, statement)), None)
 
 
-def _columns_of_rows(names: Sequence[str]) -> str:
-    return f"id, outcome IS NULL, {listed(names)}"
+def row_by_id(connection: Connection, patient_id: int, names: Sequence[str]) -> Rows:
+    """The row with this id and these features; none or one."""
+    return _rows_where(connection, names, "id = :patient_id", {"patient_id": patient_id})
 
 
-def _as_rows(rows: Sequence[tuple[Any, ...]]) -> Rows:
-    ids, unlabelled, *measured = zip(*rows, strict=True)
-    return Rows(np.array(ids, np.int64), np.array(unlabelled, bool), as_measurements(measured, len(rows)))
+def row_by_key(connection: Connection, source: str, source_key: str, names: Sequence[str]) -> Rows:
+    """The row that has this key in this source; none or one."""
+    called = {"source": source, "source_key": source_key}
+    return _rows_where(connection, names, "source = :source AND source_key = :source_key", called)
+
+
+def unlabelled_rows(connection: Connection, names: Sequence[str], after: int, most: int) -> Rows:
+    """Rows without an outcome whose ids come next after `after`, in their order."""
+    condition = "id > :after AND outcome IS NULL ORDER BY id LIMIT :most"
+    return _rows_where(connection, names, condition, {"after": after, "most": most})
+
+
+def _rows_where(connection: Connection, names: Sequence[str], condition: str, parameters: dict[str, Any]) -> Rows:
+    found = connection.execute(text(f"{_select_rows(names)} WHERE {condition}"), parameters)
+    return _as_rows([tuple(row) for row in found], names)
+
+
+def _select_rows(names: Sequence[str]) -> str:
+    return f"SELECT id, outcome IS NULL, {listed(names)} FROM patients"
+
+
+def _as_rows(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> Rows:
+    ids, unlabelled, *measured = zip(*rows, strict=True) if rows else ((),) * (2 + len(names))
+    return Rows(np.array(ids, np.int64), np.array(unlabelled, bool), _as_measurements(measured, len(rows)))
+
+
+def _as_measurements(columns: Sequence[Sequence[Any]], rows: int) -> Measurements:
+    """A column of floats and None for each feature -> arrays (rows, features)."""
+    values = np.zeros((rows, len(columns)), dtype=np.float64)
+    is_null = np.zeros_like(values, dtype=bool)
+    for position, column in enumerate(columns):
+        values[:, position] = np.array(column, dtype=np.float64)  # None becomes NaN
+        unclear = np.flatnonzero(np.isnan(values[:, position]))
+        is_null[unclear, position] = [column[row] is None for row in unclear.tolist()]
+    values[is_null] = 0.0
+    return Measurements(values, is_null)

@@ -96,23 +96,12 @@ def last_verdict(connection: Connection) -> str | None:
     return None if counts is None else counts.get("explanation")
 
 
-@dataclass(frozen=True, slots=True)
-class VerdictLine:
-    """A verdict in brief."""
-
-    challenger: int
-    against: int | None
-    decided_at: datetime
-    verdict: str
-    reason: str
-
-
-def last_verdicts(connection: Connection, newest: int) -> list[VerdictLine]:
-    """The newest of the gate's, newest first; a person's moves have no challenger."""
+def last_verdicts(connection: Connection, newest: int) -> list[dict[str, Any]]:
+    """The newest of the gate's, newest first, each in brief; a person's moves have no challenger."""
     moves = promotions.c
-    columns = (moves.challenger, moves.from_version, moves.decided_at, moves.verdict, moves.reason)
+    columns = (moves.challenger, moves.from_version.label("against"), moves.decided_at, moves.verdict, moves.reason)
     statement = select(*columns).where(moves.challenger.is_not(None)).order_by(moves.id.desc()).limit(newest)
-    return [VerdictLine(*row) for row in connection.execute(statement)]
+    return [dict(row._mapping) for row in connection.execute(statement)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,19 +162,17 @@ class KeptTally:
     recorded_at: datetime
 
 
-def keep_tally(connection: Connection, run_id: int, version: int, tally: "Tally", beyond: Sequence[str] | None) -> None:
-    """Keep the tally of a run that ends."""
-    _keep(connection, run_id, 0, version, tally, beyond)
-
-
-def keep_part(connection: Connection, run_id: int, version: int, tally: "Tally") -> None:
-    """Keep the tally of one of several processes that share a run; on other machines too, so its number is drawn."""
-    _keep(connection, run_id, 1 + secrets.randbits(62), version, tally, None)
-
-
-def _keep(
-    connection: Connection, run_id: int, part: int, version: int, tally: "Tally", beyond: Sequence[str] | None
+def keep_tally(
+    connection: Connection,
+    run_id: int,
+    version: int,
+    tally: "Tally",
+    beyond: Sequence[str] | None = None,
+    is_part: bool = False,
 ) -> None:
+    """Keep the tally of a run that ends, or, as a part, of one of several processes that share it."""
+    # They may be on several machines, so a part's number is drawn.
+    part = 1 + secrets.randbits(62) if is_part else 0
     document = msgspec.to_builtins(tally) | {"beyond": beyond if beyond is None else list(beyond)}
     connection.execute(insert(tallies).values(run_id=run_id, part=part, model_version=version, tally=document))
 
@@ -228,8 +215,6 @@ def _kept(document: dict[str, Any], moment: datetime) -> KeptTally:
 
 # ---- The figures of the runs: a row a run, feature and figure.
 
-EACH_RUN, EACH_NIGHT, EACH_RETRAINING = NIGHT, "predicted_positive", "realised_accuracy"
-"""Figures that every run of scoring leaves, every one that took rows, and every retraining."""
 _FIELDS = ("feature", "figure", "value", "low", "high", "rows", "reference", "allowed", "state")
 
 
@@ -288,16 +273,15 @@ class KeptFigure:
 
 def newest_figures(connection: Connection) -> list[KeptFigure]:
     """The newest volumes, the newest figures of a night that had rows, and the newest of what came true."""
-    volume, night, realised = (_newest_run(connection, figure) for figure in (EACH_RUN, EACH_NIGHT, EACH_RETRAINING))
+    # Figures that every run of scoring leaves, every one that took rows, and every retraining. Backwards over the key:
+    # the next such row is a night or a week away.
+    newest = select(monitoring.c.run_id).order_by(monitoring.c.run_id.desc()).limit(1)
+    each_run, *others = (
+        connection.scalar(newest.where(monitoring.c.figure == figure)) or 0
+        for figure in (NIGHT, "predicted_positive", "realised_accuracy")
+    )
     columns = [monitoring.c[name] for name in KeptFigure.__dataclass_fields__]
-    statement = select(*columns).where(monitoring.c.run_id.in_([volume, night, realised]))
+    statement = select(*columns).where(monitoring.c.run_id.in_([each_run, *others]))
     order = (monitoring.c.run_id, monitoring.c.model_version, monitoring.c.feature, monitoring.c.figure)
     found = [KeptFigure(*row) for row in connection.execute(statement.order_by(*order))]
-    return [each for each in found if each.figure not in (NIGHT, WEEK) or each.run_id == volume]
-
-
-def _newest_run(connection: Connection, figure: str) -> int:
-    """The last one that left this figure; 0 where none has."""
-    # Backwards over the key: the next such row is a night or a week away.
-    newest = select(monitoring.c.run_id).where(monitoring.c.figure == figure).order_by(monitoring.c.run_id.desc())
-    return connection.execute(newest.limit(1)).scalar() or 0
+    return [each for each in found if each.figure not in (NIGHT, WEEK) or each.run_id == each_run]

@@ -107,26 +107,19 @@ def require_same_rows(connection: Connection, predictions: Predictions, model_ve
     """Raises VersionUsedTwice where this model has predicted a version before, and predicts something else now."""
     ids, versions = predictions.patient_ids.tolist(), predictions.patient_versions.tolist()
     made = dict(zip(zip(ids, versions, strict=True), predictions.probabilities.tolist(), strict=True))
+    earlier = """
+        SELECT patient_id, patient_version, probability FROM predictions
+        WHERE model_version = :model_version AND run_id <> :run_id AND patient_id IN"""
+    by_whom = {"model_version": model_version, "run_id": run_id}
     others = sorted(
         patient_id
         for listed in id_lists(ids)
-        for patient_id, version, probability in _earlier(connection, listed, model_version, run_id)
+        for patient_id, version, probability in connection.execute(text(f"{earlier} ({listed})"), by_whom)
         if abs(made.get((patient_id, version), probability) - probability) > _SAME_PROBABILITY
     )
     if others:
         shown = ", ".join(map(str, others[:_SHOWN]))
         raise VersionUsedTwice(rows=len(others), first=shown + (", ..." if len(others) > _SHOWN else ""))
-
-
-def _earlier(connection: Connection, listed: str, model_version: int, run_id: int) -> list[tuple[int, int, float]]:
-    rows = connection.execute(
-        text(f"""
-            SELECT patient_id, patient_version, probability FROM predictions
-            WHERE patient_id IN ({listed})
-                AND model_version = :model_version AND run_id <> :run_id"""),
-        {"model_version": model_version, "run_id": run_id},
-    )
-    return [(row[0], row[1], row[2]) for row in rows]
 
 
 # ---- Rows without a prediction: as the tables tell of them, and the figures that each run of scoring leaves.

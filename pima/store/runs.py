@@ -235,6 +235,8 @@ class ChildEnd:
     """The signal's name, such as SIGKILL."""
     error_line: str | None
     """What its error said, or the last line that it wrote to stderr, where it failed."""
+    timed_out: bool = False
+    """Whether its time was up: then what it says of itself does not stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,10 +302,8 @@ def note_ticks(
     return noted
 
 
-def close_attempt(
-    connection: Connection, run_id: int, status: Status, error_code: str | None, ended: ChildEnd, overrule: bool
-) -> str:
-    """Record how the child ended; the final status. What the child has said of itself stands unless it is overruled.
+def close_attempt(connection: Connection, run_id: int, status: Status, error_code: str | None, ended: ChildEnd) -> str:
+    """Record how the child ended; the final status. What the child has said of itself stands unless its time was up.
 
     Somebody may have deleted the row: then nothing is recorded.
     """
@@ -314,7 +314,7 @@ def close_attempt(
             status = CASE WHEN status = 'running' OR :overrule = 1 THEN :status ELSE status END
         WHERE id = :id RETURNING status""")
     values = {"id": run_id, "status": str(status), "error_code": error_code, "exit_code": ended.exit_code}
-    values |= {"signal": ended.signal, "error_line": ended.error_line, "overrule": int(overrule)}
+    values |= {"signal": ended.signal, "error_line": ended.error_line, "overrule": int(ended.timed_out)}
     final = connection.execute(statement, values).scalar()
     # The end, where the child has not written it.
     open_end = update(runs).where(runs.c.id == run_id, runs.c.finished_at.is_(None))

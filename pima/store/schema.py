@@ -55,30 +55,31 @@ _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 def require_schema(engine: Engine) -> Declaration:
     """Stop before the first write where the schema is missing, behind, ahead, or changed by hand; what it declares."""
     with reading(engine) as connection:
-        _require_one_schema(connection, _NAMES)
+        database, tables = database_of(connection), [table.name for table in TABLES]
+        _require_no_fault(database.fault_of_names(connection, _NAMES))
         require_revision(connection, engine.url)
-        found = database_of(connection).columns(connection, [table.name for table in TABLES])
+        found = database.columns(connection, tables)
         _require_columns(connection, found)
-        _require_whole(connection, *(table.name for table in TABLES))
+        _require_no_fault(database.fault_of_tables(connection, tables))
         declaration = newest_declaration(connection)
         _require_feature_columns(connection, found, declaration)
-        require_constraints(connection)
-        require_triggers(connection, declaration)
+        _require_constraints(connection)
+        _require_no_fault(database.fault_of_triggers(connection, declaration.columns))
         return declaration
 
 
 def current_revision(connection: Connection) -> str | None:
     """The revision that Alembic recorded; None where there is no schema."""
-    if not database_of(connection).has_revisions(connection):
+    database = database_of(connection)
+    if not database.has_revisions(connection):
         return None
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
     if found is None:  # perhaps because this role doesn't see the row
-        _require_whole(connection, "alembic_version")
+        _require_no_fault(database.fault_of_tables(connection, ["alembic_version"]))
     return found
 
 
-def _require_one_schema(connection: Connection, names: Sequence[str]) -> None:
-    what = database_of(connection).fault_of_names(connection, names)
+def _require_no_fault(what: str | None) -> None:
     if what is not None:
         raise SchemaDiffers(what=what)
 
@@ -120,13 +121,6 @@ def _require_column(found: Mapping[str, str], name: str, expected: str) -> None:
         raise SchemaDiffers(what=f"the column {name} is {found[name]} where {expected} was expected")
 
 
-def _require_whole(connection: Connection, *tables: str) -> None:
-    """Raises SchemaDiffers where an unqualified name means more, or less, than the table."""
-    what = database_of(connection).fault_of_tables(connection, tables)
-    if what is not None:
-        raise SchemaDiffers(what=what)
-
-
 @dataclass(frozen=True, slots=True)
 class Migrated:
     """A schema before and after `migrate`."""
@@ -145,10 +139,11 @@ def migrate(engine: Engine, holdout: HoldoutSettings, declared: Declaration | No
     `declared` None takes what is declared there; raises SchemaMissing where nothing is.
     """
     with writing(engine) as connection:
-        database_of(connection).wait_for_other_migrations(connection)
+        database = database_of(connection)
+        database.wait_for_other_migrations(connection)
         before = current_revision(connection)
         # Of what an older schema does not have yet, others may have their own.
-        _require_one_schema(connection, _NAMES if before == HEAD else _NAMES[:1])
+        _require_no_fault(database.fault_of_names(connection, _NAMES if before == HEAD else _NAMES[:1]))
         if before is None and declared is None:
             raise SchemaMissing(expected=HEAD, url=redacted(engine.url))
         if before is not None and before not in REVISIONS:
@@ -158,7 +153,7 @@ def migrate(engine: Engine, holdout: HoldoutSettings, declared: Declaration | No
         if before is None and declared is not None:
             begin_installation(connection, holdout)
             record_declaration(connection, declared, "migrate", "the settings when the schema was made")
-        _require_one_schema(connection, _NAMES)
+        _require_no_fault(database.fault_of_names(connection, _NAMES))
         made_anew = make_triggers(connection)
         if declared is not None:
             require_declared(declared, newest_declaration(connection))
@@ -185,47 +180,11 @@ def _run_alembic(connection: Connection, columns: Sequence[str]) -> None:
 VIEW = "its definition as a view"
 
 
-def require_constraints(connection: Connection) -> None:
-    """Raises SchemaDiffers where one is missing, or does not hold."""
+def _require_constraints(connection: Connection) -> None:
     found = database_of(connection).constraints(connection, [*(table.name for table in TABLES), *VIEWS])
     for name, what in _expected():
         if (name, what) not in found:
             raise SchemaDiffers(what=f"{name} is not as it was made: it lacks {what}")
-
-
-def primary_key(columns: Sequence[str]) -> str:
-    """The primary key as messages call it; what follows names the others."""
-    return f"PRIMARY KEY ({', '.join(columns)})"
-
-
-def unique(columns: Sequence[str]) -> str:
-    """A key besides the primary one."""
-    return f"UNIQUE ({', '.join(columns)})"
-
-
-def check(name: str) -> str:
-    """A condition of the rows."""
-    return f"CHECK {name}"
-
-
-def not_null(column: str) -> str:
-    """A column without NULL."""
-    return f"NOT NULL on {column}"
-
-
-def identity(column: str) -> str:
-    """A column whose numbers the database draws."""
-    return f"IDENTITY on {column}"
-
-
-def index(name: str, is_unique: bool) -> str:
-    """An index that stands by itself."""
-    return f"{'UNIQUE ' if is_unique else ''}INDEX {name}"
-
-
-def rows_of(table: str) -> str:
-    """The rows that a view shows."""
-    return f"rows of {table}"
 
 
 def _expected() -> Iterator[tuple[str, str]]:
@@ -234,35 +193,28 @@ def _expected() -> Iterator[tuple[str, str]]:
         yield from ((table.name, what) for what in sorted(_of_table(table), reverse=True))
     for view, read in VIEWS.items():
         yield view, VIEW
-        yield from ((view, rows_of(table)) for table in read)
+        yield from ((view, f"rows of {table}") for table in read)
 
 
 def _of_table(table: Table) -> Iterator[str]:
     for constraint in table.constraints:
         if isinstance(constraint, PrimaryKeyConstraint):
-            yield primary_key(constraint.columns.keys())
+            yield f"PRIMARY KEY ({', '.join(constraint.columns.keys())})"
         elif isinstance(constraint, UniqueConstraint):
-            yield unique(constraint.columns.keys())
+            yield f"UNIQUE ({', '.join(constraint.columns.keys())})"
         elif isinstance(constraint, CheckConstraint):
-            yield check(str(constraint.name))
+            yield f"CHECK {constraint.name}"
     for each in table.columns:
         if not each.nullable:
-            yield not_null(each.name)
+            yield f"NOT NULL on {each.name}"
         if each.identity is not None:
-            yield identity(each.name)
+            yield f"IDENTITY on {each.name}"
     for made in table.indexes:
-        yield index(str(made.name), made.unique)
+        yield f"{'UNIQUE ' if made.unique else ''}INDEX {made.name}"
 
 
 # ---- The triggers on `patients` keep versions, times and the queue true whoever writes. A trigger that does something
 # else, or nothing, leaves rows unscored without a word.
-
-
-def require_triggers(connection: Connection, declaration: Declaration) -> None:
-    """Raises SchemaDiffers where a trigger is not as it was made, or another one undoes its work."""
-    what = database_of(connection).fault_of_triggers(connection, declaration.columns)
-    if what is not None:
-        raise SchemaDiffers(what=what)
 
 
 def make_triggers(connection: Connection) -> str | None:
@@ -329,17 +281,16 @@ def require_room(connection: Connection, names: Iterable[str]) -> None:
     for table in WITH_FEATURES:
         for name in names:
             if (there := theirs.get(f"{table}.{name}")) is not None:
-                raise _no_room(name, table, there.partition(".")[2])
-
-
-def _no_room(name: str, table: str, theirs: str) -> WrongConfiguration:
-    what = f"the feature {name} can't be added: {table} has a column {theirs} already, which pima has not made"
-    rename = f"ALTER TABLE {table} RENAME COLUMN {column(theirs)} TO another name"
-    expected = (
-        f"another name for the feature, or for the column: {rename}. What stands in it can be taken over once the"
-        " feature is there, by an UPDATE"
-    )
-    return WrongConfiguration(what=what, expected=expected)
+                taken = there.partition(".")[2]
+                what = (
+                    f"the feature {name} can't be added: {table} has a column {taken} already, which pima has not made"
+                )
+                rename = f"ALTER TABLE {table} RENAME COLUMN {column(taken)} TO another name"
+                expected = (
+                    f"another name for the feature, or for the column: {rename}. What stands in it can be taken over"
+                )
+                expected += " once the feature is there, by an UPDATE"
+                raise WrongConfiguration(what=what, expected=expected)
 
 
 def add_columns(connection: Connection, names: Iterable[str]) -> None:

@@ -30,7 +30,11 @@ _A_URL = "a URL of SQLAlchemy's, such as postgresql+psycopg://user:password@host
 
 def make_source_engine(name: str, url_text: str, settings: DatabaseSettings) -> Engine:
     """An engine for a source's URL; connects to nothing yet. Raises WrongConfiguration, which never repeats the URL."""
-    url = _read(name, url_text)
+    try:
+        url = make_url(url_text.strip())
+    except (ArgumentError, ValueError):
+        what = f"the URL of the source {name} can't be read as one"
+        raise WrongConfiguration(what=what, expected=_A_URL) from None
     known = with_driver(url)
     if known is None:
         return _of_another_kind(name, url)
@@ -42,14 +46,6 @@ def make_source_engine(name: str, url_text: str, settings: DatabaseSettings) -> 
         what = f"the source {name}: {error.facts['what']}"
         raise WrongConfiguration(what=what, expected=error.facts["expected"]) from None
     return engine.execution_options(pima_writes=False, **database.snapshot)
-
-
-def _read(name: str, url_text: str) -> URL:
-    try:
-        return make_url(url_text.strip())
-    except (ArgumentError, ValueError):
-        what = f"the URL of the source {name} can't be read as one"
-        raise WrongConfiguration(what=what, expected=_A_URL) from None
 
 
 def _of_another_kind(name: str, url: URL) -> Engine:

@@ -19,7 +19,7 @@ from pima.store.predictions import realised_accuracy, rejected_by_pulls
 from pima.store.queue import Waiting
 from pima.store.registry import Champion, VersionSummary
 from pima.store.sources import SourcePull
-from pima.watch.unpredicted_in_words import as_shown
+from pima.watch.unpredicted import as_shown
 
 RUNS_SHOWN = 8
 VERDICTS_SHOWN = 3
@@ -132,7 +132,7 @@ def overview(engine: Engine, settings: Settings) -> dict[str, Any]:
             for name in sources
         ],
         "runs": [asdict(run) for run in last],
-        "verdicts": [asdict(each) for each in verdicts],
+        "verdicts": verdicts,
         "nights": [_night(run) for run in nights],
         "new_rows": found.new_rows,
         "monitoring": [asdict(figure) for figure in found.monitoring],

@@ -17,15 +17,7 @@ from pima.process.recorded_run import never_failing
 from pima.scorer import Scorer
 from pima.store import registry
 from pima.store.engine import clock, reading, writing
-from pima.store.monitoring import (
-    KeptTally,
-    keep_figures,
-    keep_part,
-    keep_tally,
-    newest_tallies,
-    parts_of,
-    rows_of_nights,
-)
+from pima.store.monitoring import KeptTally, keep_figures, keep_tally, newest_tallies, parts_of, rows_of_nights
 
 POOLED_FOR = timedelta(days=7)
 """So far back rows are pooled where a night has too few."""
@@ -81,7 +73,7 @@ class Watch:
     def _leave_part(self, run_id: int) -> None:
         if self._counted.rows:
             with never_failing(), writing(self._engine) as connection:
-                keep_part(connection, run_id, self._version, self._counted)
+                keep_tally(connection, run_id, self._version, self._counted, is_part=True)
 
 
 def night_so_far(counted: Tally, kept: Iterable[KeptTally], now: datetime) -> tuple[Tally, list[tuple[str, ...]]]:

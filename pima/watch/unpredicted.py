@@ -1,8 +1,10 @@
-"""Counting, at the end of each run of scoring, the rows that have no prediction: on empty nights too, without numpy."""
+"""Rows that have no prediction: counting them at the end of each run of scoring, on empty nights too and so without
+numpy, and telling in words whether they are too many."""
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -10,6 +12,8 @@ from sqlalchemy import Connection, Engine
 from pima.core.unpredicted import (
     NEVER_QUEUED,
     NOT_LOOKED_UP,
+    Cause,
+    Limits,
     Marks,
     Pulled,
     Rule,
@@ -21,6 +25,7 @@ from pima.core.unpredicted import (
     begun_after,
     is_good,
 )
+from pima.core.wording import counted
 from pima.process.recorded_run import as_json
 from pima.store import predictions as store
 from pima.store.database import database_of
@@ -80,7 +85,7 @@ def _counted(connection: Connection, night: NightEnd) -> Unpredicted:
     drawn = store.versions_drawn(connection) if night.begun is None else night.begun.drawn
     before = _before(last, night.run_id, drawn)
     marks, limits, highest = before.marks, night.rule.limits, store.highest_id(connection)
-    predicted, rejected, counted = store.counts_since(connection, marks.counted_run_id, night.run_id)
+    predicted, rejected, last_counted = store.counts_since(connection, marks.counted_run_id, night.run_id)
     pulls, stood, least = _pulls_since(connection, night.rule, marks, is_first=last is None)
     standing = after_pulls(stood, pulls)
     by_pulls_tonight = (standing - stood).total()
@@ -99,7 +104,7 @@ def _counted(connection: Connection, night: NightEnd) -> Unpredicted:
     good = is_good(found, limits)
     left = replace(
         marks,
-        counted_run_id=max(counted, marks.counted_run_id),
+        counted_run_id=max(last_counted, marks.counted_run_id),
         # Until those are mended they are looked for again, from where they began.
         highest_id=marks.highest_id if lost and not good else highest,
         drawn=drawn,
@@ -132,3 +137,57 @@ def _never_queued(connection: Connection, night: NightEnd, marks: Marks, highest
         is_the_same = night.begun.highest_id == marks.highest_id
         claimed = int(counts_of(connection, night.run_id).get("new_ids", 0)) if is_the_same else None
     return store.never_queued(connection, marks.highest_id, highest, claimed)
+
+
+# ---- The same for people: health, alerts, status, the metrics and the report say it in these words.
+
+_CAUSES_SHOWN = 5
+
+
+def as_shown(connection: Connection, limits: Limits) -> dict[str, Any] | None:
+    """Return the figures of the last run of scoring; None before any has left its figures."""
+    found = store.newest_unpredicted(connection)
+    if found is None:
+        return None
+    return {
+        "since": datetime.fromisoformat(found.since) if found.since else None,
+        "rows": found.rows,
+        "without_prediction": found.without,
+        "too_many": found.are_too_many(limits),
+        "causes": [asdict(each) for each in found.causes],
+        "what": in_words(found),
+    }
+
+
+def in_words(found: Unpredicted) -> str:
+    """Say it in a sentence without its full stop."""
+    since = f"new or changed since {datetime.fromisoformat(found.since):%Y-%m-%d %H:%M} UTC" if found.since else ""
+    if not found.rows:
+        return f"no row was {since}" if since else "no new row has come yet"
+    rows = counted(found.rows, "row" if since else "new row")
+    all_of_them = f"the {rows} that {'was' if found.rows == 1 else 'were'} {since}" if since else f"the {rows}"
+    if not found.without:
+        return f"none of {all_of_them} lacks a prediction"
+    by_whom: dict[str, list[Cause]] = {}
+    for cause in found.causes:
+        by_whom.setdefault(_by_whom(cause), []).append(cause)
+    causes = ", ".join(f"{sum(each.rows for each in group):,} {who}{_why(group)}" for who, group in by_whom.items())
+    return f"{found.without:,} of {all_of_them} {'has' if found.without == 1 else 'have'} no prediction: {causes}"
+
+
+def _by_whom(cause: Cause) -> str:
+    if cause.reason == NEVER_QUEUED:
+        return "never queued, written while the triggers were switched off"
+    return f"rejected by the pull of {cause.source}" if cause.source else "rejected by scoring"
+
+
+def _why(causes: list[Cause]) -> str:
+    """The reasons and columns in brackets, those with most rows; nothing where none is known."""
+    known = [each for each in causes if each.reason not in (NEVER_QUEUED, NOT_LOOKED_UP)]
+    whys = [": ".join(filter(None, (each.reason, each.column))).replace("_", " ") for each in known[:_CAUSES_SHOWN]]
+    if len(causes) > 1:
+        whys = [f"{each.rows:,} {why}" for each, why in zip(known, whys, strict=False)]
+    others = sum(each.rows for each in causes) - sum(each.rows for each in known[:_CAUSES_SHOWN])
+    if whys and others:
+        whys.append(f"{others:,} other")
+    return f" ({', '.join(whys)})" if whys else ""

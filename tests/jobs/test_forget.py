@@ -398,13 +398,13 @@ def test_what_is_being_scored_is_erased_with_the_rest(postgresql: Database) -> N
     (patient_id,) = insert_patients(database, 1)
     asked = Forgetting(ById(patient_id), "somebody", "a test")
     with writing(database.engine) as connection:
-        batch = database_of(connection).claim(connection, FEATURE_NAMES, 0, 10)
+        batch = database_of(connection).scoring.claim(connection, FEATURE_NAMES, 0, 10)
         assert isinstance(batch.measurements, Measurements)
         made = Predictions(batch.patient_ids, batch.patient_versions, batch.measurements.values[:, 0] * 0 + 0.5)
         thread = threading.Thread(target=forget, args=(database.engine, asked, False))
         thread.start()
         until_someone_waits_for_a_lock(database)
-        assert database_of(connection).write_predictions(connection, made, 1, 1, 0.5) == 1
+        assert database_of(connection).scoring.write_predictions(connection, made, 1, 1, 0.5) == 1
     thread.join()
     assert database.value("SELECT count(*) FROM predictions") == 0
     assert database.value("SELECT count(*) FROM patients") == 0

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,8 +43,7 @@ def guarded(postgresql: Database) -> Database:
 def test_who_may_not_make_roles_is_told_before_anything_is_migrated(
     guarded: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one_more = (*schema.ROLES, replace(schema.ROLES[0], name="pima_newcomer"))
-    monkeypatch.setattr(schema, "ROLES", one_more)
+    monkeypatch.setitem(schema.ROLES, "pima_newcomer", schema.ROLES["pima_scorer"])
     refused = call(under_role(guarded, "pima_scorer"), "migrate", "--roles", "--json")
     assert (refused.exit_code, the_json(refused)["error"]) == (2, "wrong_usage")
     for word in ("(pima_newcomer)", "CREATEROLE", "deploy/roles.sql", "Nothing was migrated"):

@@ -209,7 +209,7 @@ def write_predictions(
     database: Database, made: Predictions, model: int = 1, run: int = 1, threshold: float = 0.5
 ) -> int:
     with writing(database.engine) as connection:
-        return database_of(connection).write_predictions(connection, made, model, run, threshold)
+        return database_of(connection).scoring.write_predictions(connection, made, model, run, threshold)
 
 
 def test_each_prediction_is_written_with_its_model_run_class_and_threshold(database: Database) -> None:
@@ -258,7 +258,7 @@ def test_nothing_to_write_is_written(database: Database) -> None:
     assert write_predictions(database, batch([], [])) == 0
     nothing = np.array([], dtype=np.int64)
     with writing(database.engine) as connection:
-        database_of(connection).write_rejections(connection, Rejections(nothing, nothing, (), ()), 1)
+        database_of(connection).scoring.write_rejections(connection, Rejections(nothing, nothing, (), ()), 1)
     assert database.value("SELECT count(*) FROM predictions") == 0
 
 
@@ -273,7 +273,7 @@ def write_rejections(database: Database, run: int, *rows: tuple[int, int, str, s
     ids, versions, reasons, fields = zip(*rows, strict=True)
     made = Rejections(np.array(ids, dtype=np.int64), np.array(versions, dtype=np.int64), reasons, fields)
     with writing(database.engine) as connection:
-        database_of(connection).write_rejections(connection, made, run)
+        database_of(connection).scoring.write_rejections(connection, made, run)
 
 
 def test_of_two_rejections_of_one_version_the_newer_stands(database: Database) -> None:

@@ -35,7 +35,7 @@ def entries(batch: Batch) -> list[Entry]:
 def claim(engine: Engine, after: int = 0, rows: int = 1000) -> list[Entry]:
     """Claim in a transaction of its own, which commits."""
     with writing(engine) as connection:
-        return entries(database_of(connection).claim(connection, FEATURE_NAMES, after, rows))
+        return entries(database_of(connection).scoring.claim(connection, FEATURE_NAMES, after, rows))
 
 
 def waiting(database: Database) -> list[Entry]:
@@ -68,7 +68,7 @@ def test_a_claim_takes_the_lowest_ids_above_the_given_one_up_to_its_limit(databa
 def test_a_claim_brings_the_version_and_the_measurements_of_its_entry(database: Database) -> None:
     (patient_id,) = insert_patients(database, 1, bmi=None, insulin=None)
     with writing(database.engine) as connection:
-        batch = database_of(connection).claim(connection, FEATURE_NAMES, 0, 10)
+        batch = database_of(connection).scoring.claim(connection, FEATURE_NAMES, 0, 10)
     assert entries(batch) == [(patient_id, version(database, patient_id))]
     assert len(batch) == len(batch.measurements) == 1
     values = dict(zip(FEATURE_NAMES, batch.measurements.values[0].tolist(), strict=True))
@@ -80,7 +80,7 @@ def test_a_claim_brings_the_version_and_the_measurements_of_its_entry(database: 
 
 def test_an_empty_queue_gives_an_empty_batch(database: Database) -> None:
     with writing(database.engine) as connection:
-        batch = database_of(connection).claim(connection, FEATURE_NAMES, 0, 10)
+        batch = database_of(connection).scoring.claim(connection, FEATURE_NAMES, 0, 10)
     assert len(batch) == 0
     assert batch.measurements.values.shape == batch.measurements.is_null.shape == (0, len(FEATURE_NAMES))
 
@@ -88,7 +88,7 @@ def test_an_empty_queue_gives_an_empty_batch(database: Database) -> None:
 def test_null_is_kept_apart_from_what_is_no_number(postgresql: Database) -> None:
     postgresql.execute("INSERT INTO patients (glucose, insulin, bmi) VALUES ('NaN', NULL, '-Infinity')")
     with writing(postgresql.engine) as connection:
-        measurements = database_of(connection).claim(connection, FEATURE_NAMES, 0, 10).measurements
+        measurements = database_of(connection).scoring.claim(connection, FEATURE_NAMES, 0, 10).measurements
     glucose, insulin, bmi = (FEATURE_NAMES.index(name) for name in ("glucose", "insulin", "bmi"))
     assert measurements.is_null[0, [glucose, insulin, bmi]].tolist() == [False, True, False]
     assert np.isnan(measurements.values[0, glucose])
@@ -104,7 +104,7 @@ def test_every_number_arrives_as_it_was_written(database: Database) -> None:
         statement = text(f"INSERT INTO patients ({', '.join(names)}) VALUES (:glucose, :age)")
         connection.execute(statement, [{"glucose": value, "age": -value} for value in values.tolist()])
     with writing(database.engine) as connection:
-        batch = database_of(connection).claim(connection, FEATURE_NAMES, 0, 1000)
+        batch = database_of(connection).scoring.claim(connection, FEATURE_NAMES, 0, 1000)
     found = [batch.measurements.values[:, FEATURE_NAMES.index(name)] for name in names]
     assert (found[0] == values).all()
     assert (found[1] == -values).all()
@@ -150,9 +150,9 @@ def test_a_claim_skips_what_an_open_transaction_holds(
         with writing(postgresql.engine) as connection:
             connection.execute(text("SET LOCAL lock_timeout = '5s'"))
             # The limit counts what can be had, and not what is skipped.
-            assert ids(entries(database_of(connection).claim(connection, FEATURE_NAMES, 0, 3))) == [1, 4, 5]
-            assert ids(entries(database_of(connection).claim(connection, FEATURE_NAMES, 0, 3))) == [6]
-            assert len(database_of(connection).claim(connection, FEATURE_NAMES, 0, 3)) == 0
+            assert ids(entries(database_of(connection).scoring.claim(connection, FEATURE_NAMES, 0, 3))) == [1, 4, 5]
+            assert ids(entries(database_of(connection).scoring.claim(connection, FEATURE_NAMES, 0, 3))) == [6]
+            assert len(database_of(connection).scoring.claim(connection, FEATURE_NAMES, 0, 3)) == 0
         (someone.commit if commits else someone.rollback)()
     if not commits:
         assert claim(postgresql.engine) == before[1:3]
@@ -167,16 +167,16 @@ def test_a_claim_does_not_see_another_open_claim_on_the_same_rows(postgresql: Da
     insert_patients(postgresql, 6)
     with writing(postgresql.engine) as first, writing(postgresql.engine) as second:
         second.execute(text("SET LOCAL lock_timeout = '5s'"))
-        assert ids(entries(database_of(first).claim(first, FEATURE_NAMES, 0, 2))) == [1, 2]
-        assert ids(entries(database_of(second).claim(second, FEATURE_NAMES, 0, 2))) == [3, 4]
-        assert ids(entries(database_of(first).claim(first, FEATURE_NAMES, 0, 2))) == [5, 6]
+        assert ids(entries(database_of(first).scoring.claim(first, FEATURE_NAMES, 0, 2))) == [1, 2]
+        assert ids(entries(database_of(second).scoring.claim(second, FEATURE_NAMES, 0, 2))) == [3, 4]
+        assert ids(entries(database_of(first).scoring.claim(first, FEATURE_NAMES, 0, 2))) == [5, 6]
 
 
 @pytest.mark.parametrize("claimer_commits", [True, False])
 def test_a_correction_of_a_row_that_is_being_scored_waits_again(postgresql: Database, claimer_commits: bool) -> None:
     insert_patients(postgresql, 2)
     with ThreadPoolExecutor(1) as threads, postgresql.engine.connect() as scorer:
-        claimed = entries(database_of(scorer).claim(scorer, FEATURE_NAMES, 0, 10))
+        claimed = entries(database_of(scorer).scoring.claim(scorer, FEATURE_NAMES, 0, 10))
         correction = threads.submit(postgresql.execute, "UPDATE patients SET glucose = 90 WHERE id = 1")
         until_someone_waits_for_a_lock(postgresql)
         (scorer.commit if claimer_commits else scorer.rollback)()

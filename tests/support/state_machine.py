@@ -172,7 +172,7 @@ def _claim_write_and_die(url: str, names: tuple[str, ...], rows: int) -> NoRetur
     engine = make_engine(url, DatabaseSettings())
     columns = "patient_id, patient_version, run_id, reason, field"
     with engine.connect().execution_options(pima_writes=True) as connection:
-        batch = database_of(connection).claim(connection, names, 0, rows)
+        batch = database_of(connection).scoring.claim(connection, names, 0, rows)
         assert len(batch) > 0
         connection.execute(
             text(f"INSERT INTO rejections ({columns}) VALUES (:i, :v, 0, '', '')"),

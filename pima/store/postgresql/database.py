@@ -21,24 +21,12 @@ from sqlalchemy.types import TypeEngine
 from pima.core.identifiers import LARGEST_ID
 from pima.errors import WrongConfiguration
 from pima.settings.sections import DatabaseSettings
+from pima.store.database import Scoring
 from pima.store.engine import EXPECTED_OPTIONS, redacted
 from pima.store.postgresql import errors, loading, schema
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from pima.store.predictions import Predictions, Rejections
-    from pima.store.queue import Batch
-
-
-def require_sound_url(url: URL, text: str) -> None:
-    """Raises WrongConfiguration where the URL was not read as it was meant, or has options that libpq does not know."""
-    # A part of the password would be taken for the host, the database or an option, and be shown.
-    if text.count("@") > 1 or "@" in (url.database or ""):
-        expected = "%40 for an @ and %2F for a / in a name or password"
-        raise WrongConfiguration(what="the database URL has an @ in an unexpected place", expected=expected)
-    if url.query and not _libpq_options().keys() >= url.query.keys():
-        raise WrongConfiguration(what="the database URL has an unknown option", expected=EXPECTED_OPTIONS)
 
 
 _PLACES = (
@@ -52,16 +40,6 @@ _PLACES = (
     "target_session_attrs",
     "client_encoding",
 )
-
-
-def place(url: URL) -> Mapping[str, str]:
-    """Whatever decides what a name means there, of the URL and of the environment where that is silent; no secret.
-
-    The role does, too: its rights, and the schemas that it looks in.
-    """
-    said = {"host": url.host, "port": str(url.port or ""), "dbname": url.database, "user": url.username}
-    given = _libpq_options() | {name: value for name, value in said.items() if value} | _asked(url)
-    return {name: given[name] for name in _PLACES if given.get(name)}
 
 
 def require_verified_tls(url: URL) -> None:
@@ -180,37 +158,6 @@ _IDLE_SESSION_TIMEOUT = 140_000
 _TRANSACTION_TIMEOUT = 170_000
 
 
-def make_engine(url: URL, settings: DatabaseSettings) -> Engine:
-    """An engine whose transactions have their limits from their own BEGIN, also behind a pool of connections."""
-    if not settings.allow_unverified_tls:
-        require_verified_tls(url)
-    ours = {"connect_timeout": settings.connect_timeout_seconds, "application_name": "pima", **_VANISHED, **_UTF8}
-    unsaid = {name: value for name, value in ours.items() if name not in url.query}
-    # Said by the driver's BEGIN, and so for SQLAlchemy's first questions too. A snapshot of the whole transaction would
-    # hide what others committed while a statement waited for their lock, and fail on rows that they changed.
-    engine = create_engine(
-        url, hide_parameters=True, pool_size=2, connect_args=unsaid | _UNPREPARED, isolation_level="READ COMMITTED"
-    )
-    # SET LOCAL in each transaction: start-up options fail through PgBouncer, a session's SET leaks to its next user.
-    local = _MEANINGS | {
-        "statement_timeout": f"{settings.statement_timeout_seconds}s",
-        "lock_timeout": f"{settings.lock_timeout_seconds}s",
-        "idle_in_transaction_session_timeout": f"{settings.idle_in_transaction_timeout_seconds}s",
-    }
-    said = ";".join(f"SET LOCAL {name} = '{value}'" for name, value in local.items())
-    event.listen(engine, "connect", _stay_connected)
-    event.listen(engine, "connect", lambda connection, _record: take_all_values(connection))
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("pima_writes", True)
-        # A statement has its limit, and so has a pause between two; a batch of many has none.
-        unlimited = ";SET LOCAL transaction_timeout = 0" if _knows(connection, _TRANSACTION_TIMEOUT) else ""
-        connection.exec_driver_sql(f"SET TRANSACTION READ {'WRITE' if writes else 'ONLY'};{said}{unlimited}")
-
-    return engine
-
-
 def _stay_connected(connection: Any, _record: Any) -> None:
     """A fit pauses for longer than a server may let a session be idle. Behind a pool the setting stays with the pool's
     own session, which it keeps from being ended, too."""
@@ -220,12 +167,6 @@ def _stay_connected(connection: Any, _record: Any) -> None:
     connection.autocommit = True
     connection.execute("SET idle_session_timeout = 0")
     connection.autocommit = False
-
-
-def _knows(connection: Connection, since: int) -> bool:
-    session: Any = connection.connection.dbapi_connection
-    known: bool = session.info.server_version >= since
-    return known
 
 
 def cursor(connection: Connection) -> Any:
@@ -249,42 +190,68 @@ _HAND_OUT = """
     SET LOCAL min_parallel_table_scan_size = '1TB'; SET LOCAL min_parallel_index_scan_size = '1TB'"""
 
 
-def few_ids(connection: Connection, condition: str) -> list[int] | None:
-    """The ids of the patients `p` that meet a condition; None where they are many.
-
-    In it {within} becomes a further condition of the predictions `d`, which ids those can have.
-    """
-    connection.exec_driver_sql(_HAND_OUT)
-    found = " UNION ALL ".join(_in_range(condition, *ids) for ids in pairwise(_cuts(connection)))
-    some = connection.scalars(text(f"SELECT id FROM ({found}) AS found LIMIT {_FEW + 1}")).all()
-    return None if len(some) > _FEW else list(some)
-
-
-def _cuts(connection: Connection) -> list[int]:
-    """Ids at which each range begins, and at which the last one ends."""
-    lowest, end = connection.execute(text("SELECT coalesce(min(id), 0), coalesce(max(id), 0) + 1 FROM patients")).one()
-    return [lowest + (end - lowest) * n // _RANGES for n in range(_RANGES + 1)]
-
-
-def _in_range(condition: str, first: int, end: int) -> str:
-    within = f"AND {{0}} >= {first} AND {{0}} < {end}"
-    of_predictions = condition.format(within=within.format("d.patient_id"))
-    return f"SELECT p.id FROM patients p WHERE {of_predictions} {within.format('p.id')}"
-
-
 class PostgreSQL:
     """PostgreSQL, as `pima.store.database.Database` says it."""
 
     is_a_file = False
     has_one_writer = False
     snapshot: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ"}
-    require_sound_url = staticmethod(require_sound_url)
-    place = staticmethod(place)
-    make_engine = staticmethod(make_engine)
     translated = staticmethod(errors.translated)
     contested = staticmethod(errors.contested)
     is_refusal = staticmethod(errors.is_refusal)
     join_by_index = staticmethod(loading.join_by_index)
+
+    def require_sound_url(self, url: URL, text: str) -> None:
+        """Raises WrongConfiguration where the URL was not read as it was meant, or has options that libpq does not
+        know."""
+        # A part of the password would be taken for the host, the database or an option, and be shown.
+        if text.count("@") > 1 or "@" in (url.database or ""):
+            expected = "%40 for an @ and %2F for a / in a name or password"
+            raise WrongConfiguration(what="the database URL has an @ in an unexpected place", expected=expected)
+        if url.query and not _libpq_options().keys() >= url.query.keys():
+            raise WrongConfiguration(what="the database URL has an unknown option", expected=EXPECTED_OPTIONS)
+
+    def place(self, url: URL) -> Mapping[str, str]:
+        """Whatever decides what a name means there, of the URL and of the environment where that is silent; no secret.
+
+        The role does, too: its rights, and the schemas that it looks in.
+        """
+        said = {"host": url.host, "port": str(url.port or ""), "dbname": url.database, "user": url.username}
+        given = _libpq_options() | {name: value for name, value in said.items() if value} | _asked(url)
+        return {name: given[name] for name in _PLACES if given.get(name)}
+
+    def make_engine(self, url: URL, settings: DatabaseSettings) -> Engine:
+        """An engine whose transactions have their limits from their own BEGIN, also behind a pool of connections."""
+        if not settings.allow_unverified_tls:
+            require_verified_tls(url)
+        ours = {"connect_timeout": settings.connect_timeout_seconds, "application_name": "pima", **_VANISHED, **_UTF8}
+        unsaid = {name: value for name, value in ours.items() if name not in url.query}
+        # Said by the driver's BEGIN, and so for SQLAlchemy's first questions too. A snapshot of the whole transaction
+        # would hide what others committed while a statement waited for their lock, and fail on rows that they changed.
+        engine = create_engine(
+            url, hide_parameters=True, pool_size=2, connect_args=unsaid | _UNPREPARED, isolation_level="READ COMMITTED"
+        )
+        # SET LOCAL in each transaction: start-up options fail through PgBouncer, a session's SET leaks to its next
+        # user.
+        local = _MEANINGS | {
+            "statement_timeout": f"{settings.statement_timeout_seconds}s",
+            "lock_timeout": f"{settings.lock_timeout_seconds}s",
+            "idle_in_transaction_session_timeout": f"{settings.idle_in_transaction_timeout_seconds}s",
+        }
+        said = ";".join(f"SET LOCAL {name} = '{value}'" for name, value in local.items())
+        event.listen(engine, "connect", _stay_connected)
+        event.listen(engine, "connect", lambda connection, _record: take_all_values(connection))
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            writes = connection.get_execution_options().get("pima_writes", True)
+            session: Any = connection.connection.dbapi_connection
+            # A statement has its limit, and so has a pause between two; a batch of many has none.
+            knows_limit = session.info.server_version >= _TRANSACTION_TIMEOUT
+            unlimited = ";SET LOCAL transaction_timeout = 0" if knows_limit else ""
+            connection.exec_driver_sql(f"SET TRANSACTION READ {'WRITE' if writes else 'ONLY'};{said}{unlimited}")
+
+        return engine
 
     def without_time_limit(self, connection: Connection) -> None:
         """Lift the limit until the transaction ends."""
@@ -343,22 +310,27 @@ class PostgreSQL:
 
     # What needs numpy is imported when it is called: whoever finds the queue empty does not pay for that import.
 
-    def claim(self, connection: Connection, names: tuple[str, ...], after: int, rows: int) -> "Batch":
-        from pima.store.postgresql.scoring import claim
+    @property
+    def scoring(self) -> Scoring:
+        from pima.store.postgresql import scoring
 
-        return claim(connection, names, after, rows)
+        return scoring
 
-    def write_predictions(
-        self, connection: Connection, made: "Predictions", model_version: int, run_id: int, threshold: float
-    ) -> int:
-        from pima.store.postgresql.scoring import write_predictions
+    def few_ids(self, connection: Connection, condition: str) -> list[int] | None:
+        """The ids of the patients `p` that meet a condition; None where they are many.
 
-        return write_predictions(connection, made, model_version, run_id, threshold)
-
-    def write_rejections(self, connection: Connection, rejected: "Rejections", run_id: int) -> None:
-        from pima.store.postgresql.scoring import write_rejections
-
-        write_rejections(connection, rejected, run_id)
+        In it {within} becomes a further condition of the predictions `d`, which ids those can have.
+        """
+        connection.exec_driver_sql(_HAND_OUT)
+        ends = text("SELECT coalesce(min(id), 0), coalesce(max(id), 0) + 1 FROM patients")
+        lowest, end = connection.execute(ends).one()
+        parts = []
+        for first, last in pairwise(lowest + (end - lowest) * n // _RANGES for n in range(_RANGES + 1)):
+            within = f"AND {{0}} >= {first} AND {{0}} < {last}"
+            of_predictions = condition.format(within=within.format("d.patient_id"))
+            parts.append(f"SELECT p.id FROM patients p WHERE {of_predictions} {within.format('p.id')}")
+        some = connection.scalars(text(f"SELECT id FROM ({' UNION ALL '.join(parts)}) AS found LIMIT {_FEW + 1}")).all()
+        return None if len(some) > _FEW else list(some)
 
     def read_columns(
         self, connection: Connection, statement: str, parameters: Sequence[Any], rows: int, exact: int = 0
@@ -372,7 +344,6 @@ class PostgreSQL:
 
         append_frame(connection, table, frame)
 
-    few_ids = staticmethod(few_ids)
     cursor = staticmethod(cursor)
     stream = staticmethod(stream)
     index_staged = staticmethod(loading.index_staged)

@@ -5,6 +5,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import URL
 from sqlalchemy.types import TypeEngine
 
+from pima.core.identifiers import LARGEST_ID
 from pima.errors import (
     DatabaseBusy,
     DatabaseDamaged,
@@ -24,50 +26,15 @@ from pima.errors import (
     WrongConfiguration,
 )
 from pima.settings.sections import DatabaseSettings
+from pima.store.columns import column
+from pima.store.database import Scoring
 from pima.store.engine import EXPECTED_OPTIONS, EXPECTED_URL, redacted
-from pima.store.sqlite import loading, schema
+from pima.store.sqlite import schema
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pima.store.predictions import Predictions, Rejections
-    from pima.store.queue import Batch
-
 _OLDEST = (3, 38, 0)
-
-
-def require_sound_url(url: URL, _text: str) -> None:
-    """Raises WrongConfiguration where the URL names no file, or has options."""
-    if url.database in (None, "", ":memory:"):
-        raise WrongConfiguration(what="the database URL names no file", expected=EXPECTED_URL)
-    if url.query:
-        what = "the database URL has options behind a question mark"
-        raise WrongConfiguration(what=what, expected=EXPECTED_OPTIONS)
-
-
-def make_engine(url: URL, settings: DatabaseSettings) -> Engine:
-    """An engine that begins its transactions itself, since the driver would begin them too late."""
-    if sqlite3.sqlite_version_info < _OLDEST:
-        expected = "SQLite 3.38 or later in this Python"
-        raise WrongConfiguration(what=f"SQLite {sqlite3.sqlite_version} is too old", expected=expected)
-    engine = create_engine(
-        url,
-        hide_parameters=True,
-        connect_args={"timeout": settings.lock_timeout_seconds, "check_same_thread": False},
-    )
-
-    # The rollback journal stays: WAL in SQLite 3.7.0 to 3.51.2 can corrupt the file.
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # the driver begins nothing by itself; `begin` below does
-        connection.execute("PRAGMA foreign_keys = ON")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("pima_writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
 
 
 # A driver's error -> one of ours: the code's name. Its text is dropped, since it can hold a value.
@@ -106,46 +73,73 @@ _COLUMNS_NAMED = {
 }
 
 
-def translated(error: BaseException | None, url: URL) -> PimaError:
-    """Make one of our errors of sqlite3's."""
-    code = getattr(error, "sqlite_errorcode", None)
-    name = (
-        type(error).__name__
-        if code is None
-        else _NAMES.get(code & 0xFF, getattr(error, "sqlite_errorname", "an error"))
-    )
-    if code is None and "Could not decode to UTF-8" in str(error):
-        return DatabaseFailed(what="a text is not UTF-8", expected="texts in UTF-8")
-    if name == "SQLITE_FULL" or code == _IOERR_WRITE:
-        return DatabaseFull(what=name)
-    if name == "SQLITE_CORRUPT":
-        return DatabaseDamaged(what=name)
-    named = _BROKEN_BY.fullmatch(str(error)) if code in _COLUMNS_NAMED else None
-    what = f"SQLite says {name}" + (f" of {named[1]}" if named else "")
-    if name in _BUSY:
-        return DatabaseBusy(what=f"{_BUSY[name]}; {what}")
-    if name in ("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_AUTH", "SQLITE_PERM"):
-        expected = "a SQLite file that this process may read and write, in a folder where it may too"
-        if name == "SQLITE_NOTADB":
-            expected += "; where it was one, it is damaged: restore a backup (docs/operations.md)"
-        return DatabaseUnusable(what=what, expected=expected, url=redacted(url))
-    return DatabaseFailed(what=what)
-
-
 class SQLite:
     """SQLite, as `pima.store.database.Database` says it."""
 
     is_a_file = True
     has_one_writer = True
     snapshot: Mapping[str, Any] = {}
-    require_sound_url = staticmethod(require_sound_url)
-    make_engine = staticmethod(make_engine)
-    translated = staticmethod(translated)
-    join_by_index = staticmethod(loading.join_by_index)
+
+    def require_sound_url(self, url: URL, _text: str) -> None:
+        """Raises WrongConfiguration where the URL names no file, or has options."""
+        if url.database in (None, "", ":memory:"):
+            raise WrongConfiguration(what="the database URL names no file", expected=EXPECTED_URL)
+        if url.query:
+            what = "the database URL has options behind a question mark"
+            raise WrongConfiguration(what=what, expected=EXPECTED_OPTIONS)
 
     def place(self, url: URL) -> Mapping[str, str]:
         """The file, wherever a relative path or a link leads by now."""
         return {"file": str(Path(url.database or "").resolve())}
+
+    def make_engine(self, url: URL, settings: DatabaseSettings) -> Engine:
+        """An engine that begins its transactions itself, since the driver would begin them too late."""
+        if sqlite3.sqlite_version_info < _OLDEST:
+            expected = "SQLite 3.38 or later in this Python"
+            raise WrongConfiguration(what=f"SQLite {sqlite3.sqlite_version} is too old", expected=expected)
+        engine = create_engine(
+            url,
+            hide_parameters=True,
+            connect_args={"timeout": settings.lock_timeout_seconds, "check_same_thread": False},
+        )
+
+        # The rollback journal stays: WAL in SQLite 3.7.0 to 3.51.2 can corrupt the file.
+        @event.listens_for(engine, "connect")
+        def configure(connection: Any, _record: object) -> None:
+            connection.isolation_level = None  # the driver begins nothing by itself; `begin` below does
+            connection.execute("PRAGMA foreign_keys = ON")
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            writes = connection.get_execution_options().get("pima_writes", False)
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+        return engine
+
+    def translated(self, error: BaseException | None, url: URL) -> PimaError:
+        """Make one of our errors of sqlite3's."""
+        code = getattr(error, "sqlite_errorcode", None)
+        name = (
+            type(error).__name__
+            if code is None
+            else _NAMES.get(code & 0xFF, getattr(error, "sqlite_errorname", "an error"))
+        )
+        if code is None and "Could not decode to UTF-8" in str(error):
+            return DatabaseFailed(what="a text is not UTF-8", expected="texts in UTF-8")
+        if name == "SQLITE_FULL" or code == _IOERR_WRITE:
+            return DatabaseFull(what=name)
+        if name == "SQLITE_CORRUPT":
+            return DatabaseDamaged(what=name)
+        named = _BROKEN_BY.fullmatch(str(error)) if code in _COLUMNS_NAMED else None
+        what = f"SQLite says {name}" + (f" of {named[1]}" if named else "")
+        if name in _BUSY:
+            return DatabaseBusy(what=f"{_BUSY[name]}; {what}")
+        if name in ("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_AUTH", "SQLITE_PERM"):
+            expected = "a SQLite file that this process may read and write, in a folder where it may too"
+            if name == "SQLITE_NOTADB":
+                expected += "; where it was one, it is damaged: restore a backup (docs/operations.md)"
+            return DatabaseUnusable(what=what, expected=expected, url=redacted(url))
+        return DatabaseFailed(what=what)
 
     def contested(self, _error: BaseException | None) -> str | None:
         """Nothing: there is one writer at a time."""
@@ -157,6 +151,9 @@ class SQLite:
 
     def without_time_limit(self, _connection: Connection) -> None:
         """No statement has a limit here."""
+
+    def join_by_index(self, _connection: Connection) -> None:
+        """It knows no other way."""
 
     def ask_constraints_at_once(self, connection: Connection) -> None:
         connection.exec_driver_sql("PRAGMA defer_foreign_keys = OFF")
@@ -215,34 +212,31 @@ class SQLite:
 
     # What needs numpy is imported when it is called: whoever finds the queue empty does not pay for that import.
 
-    def claim(self, connection: Connection, names: tuple[str, ...], after: int, rows: int) -> "Batch":
-        from pima.store.sqlite.scoring import claim
+    @property
+    def scoring(self) -> Scoring:
+        from pima.store.sqlite import scoring
 
-        return claim(connection, names, after, rows)
-
-    def write_predictions(
-        self, connection: Connection, made: "Predictions", model_version: int, run_id: int, threshold: float
-    ) -> int:
-        from pima.store.sqlite.scoring import write_predictions
-
-        return write_predictions(connection, made, model_version, run_id, threshold)
-
-    def write_rejections(self, connection: Connection, rejected: "Rejections", run_id: int) -> None:
-        from pima.store.sqlite.scoring import write_rejections
-
-        write_rejections(connection, rejected, run_id)
+        return scoring
 
     def read_columns(
-        self, connection: Connection, statement: str, parameters: Sequence[Any], rows: int, exact: int = 0
+        self,
+        connection: Connection,
+        statement: str,
+        parameters: Sequence[Any],
+        rows: int,
+        exact: int = 0,  # noqa: ARG002 (it has none)
     ) -> Generator[list["pd.Series"]]:
-        from pima.store.sqlite.frames import read_columns
+        import pandas as pd
 
-        return read_columns(connection, statement, parameters, rows, exact)
+        with closing(self.cursor(connection)) as cursor:
+            cursor.execute(statement, parameters)
+            while block := cursor.fetchmany(rows):
+                yield [pd.Series(values, dtype=object) for values in zip(*block, strict=True)]
 
     def append_frame(self, connection: Connection, table: str, frame: "pd.DataFrame") -> None:
-        from pima.store.sqlite.frames import append_frame
-
-        append_frame(connection, table, frame)
+        names, marks = ", ".join(map(column, frame.columns)), ", ".join("?" * frame.shape[1])
+        values = [frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in frame.columns]
+        connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(zip(*values, strict=True)))
 
     def few_ids(self, _connection: Connection, _condition: str) -> list[int] | None:
         """Nothing finds them sooner."""
@@ -253,15 +247,36 @@ class SQLite:
         return connection.connection.cursor()
 
     stream = cursor
-    index_staged = staticmethod(loading.index_staged)
+
+    def index_staged(self, connection: Connection, table: str) -> None:
+        """In the table's own schema, as SQLite writes it."""
+        schema_name, name = table.split(".")
+        connection.exec_driver_sql(f"CREATE UNIQUE INDEX {schema_name}.{name}_key ON {name} (source_key)")
+        connection.exec_driver_sql(f"CREATE INDEX {schema_name}.{name}_keys_key ON {name}_keys (source_key)")
 
     def session_id(self, _connection: Connection) -> object:
         """The connection is the session."""
 
-    wait_for_other_loads = staticmethod(loading.wait_for_other_loads)
-    waiting_a_moment = staticmethod(loading.waiting_a_moment)
-    lock_unless_held = staticmethod(loading.lock_unless_held)
-    draw_ids_above_given = staticmethod(loading.draw_ids_above_given)
+    def wait_for_other_loads(self, _connection: Connection) -> None:
+        """BEGIN IMMEDIATE has waited."""
+
+    def waiting_a_moment(self, _connection: Connection) -> AbstractContextManager[None]:
+        """Whoever has the write lock waits for no other writer."""
+        return nullcontext()
+
+    def lock_unless_held(self, _connection: Connection, _rows: str, _lock: str, _parameters: Mapping[str, Any]) -> bool:
+        """The write lock has them all."""
+        return True
+
+    def draw_ids_above_given(self, connection: Connection) -> None:
+        """AUTOINCREMENT does it already for those that are there; of a row that is gone only its own note knows, which
+        may have been set by hand, or lost."""
+        noted = f"CASE WHEN typeof(seq) = 'integer' AND seq <= {LARGEST_ID} THEN seq ELSE 0 END"
+        kept = "(SELECT coalesce(max(patient_id), 0) FROM row_keys)"
+        connection.exec_driver_sql(f"UPDATE sqlite_sequence SET seq = max({noted}, {kept}) WHERE name = 'patients'")
+        connection.exec_driver_sql(f"""
+            INSERT INTO sqlite_sequence (name, seq) SELECT 'patients', {kept}
+            WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'patients')""")
 
     def insert_unless_there(self, table: Table, unique: Sequence[str]) -> Insert:
         return insert(table).on_conflict_do_nothing(index_elements=unique)

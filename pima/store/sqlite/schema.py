@@ -7,8 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from pima.store import schema as called
-from pima.store.schema import read_script, statements
+from pima.store.schema import VIEW, read_script, statements
 from pima.store.tables import TABLES
 
 # No catalogue has it. Between a column's name and its collation stand no comma and no other column's type.
@@ -78,26 +77,26 @@ def constraints(connection: Connection, names: Sequence[str]) -> set[tuple[str, 
 def _of_columns(connection: Connection) -> Iterator[tuple[str, str]]:
     for table, columns in groupby(connection.execute(_COLUMNS).all(), key=lambda row: row[0]):
         found = list(columns)
-        yield table, called.primary_key([row[1] for row in found if row[2]])
-        yield from ((table, called.not_null(row[1])) for row in found if row[3])
+        yield table, f"PRIMARY KEY ({', '.join(row[1] for row in found if row[2])})"
+        yield from ((table, f"NOT NULL on {row[1]}") for row in found if row[3])
         # Only a key of one column can have it.
-        yield from ((table, called.identity(row[1])) for row in found if row[2] and row[4])
+        yield from ((table, f"IDENTITY on {row[1]}") for row in found if row[2] and row[4])
 
 
 def _of_indexes(connection: Connection) -> Iterator[tuple[str, str]]:
     for table, name, is_unique in connection.execute(_INDEXES):
-        yield table, called.index(name, bool(is_unique))
+        yield table, f"{'UNIQUE ' if is_unique else ''}INDEX {name}"
     for (table, _), columns in groupby(connection.execute(_UNIQUE).all(), key=lambda row: tuple(row[:2])):
-        yield table, called.unique([name for _, _, name in columns])
+        yield table, f"UNIQUE ({', '.join(name for _, _, name in columns)})"
 
 
 def _of_texts(connection: Connection, names: Sequence[str]) -> Iterator[tuple[str, str]]:
     for name, kind, made in connection.execute(_TEXTS):
         if kind == "view":
-            yield name, called.VIEW
+            yield name, VIEW
             # Views read tables by their names, and a name that is also a word of the text does no harm.
-            yield from ((name, called.rows_of(word)) for word in re.findall(r"\w+", made) if word in names)
-        yield from ((name, called.check(check)) for check in _CHECK.findall(made))
+            yield from ((name, f"rows of {word}") for word in re.findall(r"\w+", made) if word in names)
+        yield from ((name, f"CHECK {check}") for check in _CHECK.findall(made))
 
 
 # ---- The triggers, which stand in triggers.sql: made, and compared with what is there.
@@ -115,7 +114,8 @@ def make_triggers(connection: Connection, features: tuple[str, ...]) -> None:
 
 def fault_of_triggers(connection: Connection, features: tuple[str, ...]) -> str | None:
     """Say which trigger is not as `make_triggers` makes it, or is somebody else's; None where all is well."""
-    found = {row.name: row for row in connection.execute(text(_TRIGGERS_FOUND))}
+    there = text("SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'")
+    found = {row.name: row for row in connection.execute(there)}
     for (name, table), statement in _expected_triggers(features).items():
         row = found.pop(name, None)
         if row is None:
@@ -129,9 +129,6 @@ def fault_of_triggers(connection: Connection, features: tuple[str, ...]) -> str 
                 f"the trigger {row.name} on {row.tbl_name} is not one of pima's, and could change rows unseen (drop it)"
             )
     return None
-
-
-_TRIGGERS_FOUND = "SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger'"
 
 
 def _expected_triggers(features: tuple[str, ...]) -> dict[tuple[str, str], str]:

@@ -6,7 +6,7 @@ from pima.core.unpredicted import (
     Cause,
     Unpredicted,
 )
-from pima.watch.unpredicted_in_words import in_words
+from pima.watch.unpredicted import in_words
 
 
 def _night(predicted: int, *causes: Cause, since: str = "2026-11-27T02:15:00+00:00") -> Unpredicted:
