@@ -1,8 +1,12 @@
-"""deploy/backup.sh and deploy/restore.sh on a real PostgreSQL: what comes back is what was there, and works on."""
+"""Backups of both databases by what docs/operations.md names: what was there comes back, and works on."""
 
 import os
+import re
+import shutil
 import signal
+import sqlite3
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +26,7 @@ from tests.support.databases import (
     PATIENCE_SECONDS,
     Database,
     call,
+    insert_many,
     insert_patients,
     the_json,
     until_someone_waits_for_a_lock,
@@ -93,14 +98,14 @@ def _started(script: str, database: Database, path: Path, **environ: str) -> sub
     return subprocess.Popen(command, env=os.environ | variables | environ, start_new_session=True, **pipes)
 
 
-def _run(script: str, database: Database, path: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+def _ended(script: str, database: Database, path: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     process = _started(script, database, path, **environ)
     stdout, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
 def _backed_up(database: Database, folder: Path, **environ: str) -> Path:
-    ended = _run("backup.sh", database, folder, **environ)
+    ended = _ended("backup.sh", database, folder, **environ)
     assert (ended.returncode, ended.stderr) == (0, ""), ended
     (made,) = folder.iterdir()
     assert ended.stdout == f"{made}\n"
@@ -139,24 +144,20 @@ def test_a_restored_database_is_what_was_backed_up_and_works_on(
     dump = _backed_up(source, tmp_path)
     source.execute("TRUNCATE patients")
     roles.execute(f"GRANT SET ON PARAMETER session_replication_role TO {OWNER}")
-    ended = _run("restore.sh", target, dump, PGOPTIONS=f"-c session_replication_role={role}")
+    ended = _ended("restore.sh", target, dump, PGOPTIONS=f"-c session_replication_role={role}")
     assert ended.returncode == 0, ended
     after = _everything(target)
     for name, found in before.items():
         assert after[name] == found, name
-    _check_that_it_works_on(target, before)
-
-
-def _check_that_it_works_on(database: Database, before: dict[str, Any]) -> None:
     waiting, version = len(before["scoring_queue"]), dict(before["sequences"])["patient_version"]
-    (new,) = insert_patients(database, 1)
+    (new,) = insert_patients(target, 1)
     assert new == dict(before["sequences"])["patients_id_seq"] + 1
-    assert database.value(f"SELECT version FROM patients WHERE id = {new}") == version + 1
-    database.execute("UPDATE patients SET glucose = glucose + 1 WHERE id = 1")
-    scorer = make_url(database.url).set(username="pima_scorer").render_as_string(hide_password=False)
-    scored = the_json(call(Database("postgresql", scorer, database.engine), "score", "--json"))
+    assert target.value(f"SELECT version FROM patients WHERE id = {new}") == version + 1
+    target.execute("UPDATE patients SET glucose = glucose + 1 WHERE id = 1")
+    scorer = make_url(target.url).set(username="pima_scorer").render_as_string(hide_password=False)
+    scored = the_json(call(Database("postgresql", scorer, target.engine), "score", "--json"))
     assert (scored["predicted"], scored["rejected"], scored["already_scored"]) == (waiting + 1, 0, 0)
-    assert call(database, "migrate", "--roles").exit_code == 0
+    assert call(target, "migrate", "--roles").exit_code == 0
 
 
 def test_a_database_that_has_tables_is_not_restored_into(source: Database, target: Database, tmp_path: Path) -> None:
@@ -164,7 +165,7 @@ def test_a_database_that_has_tables_is_not_restored_into(source: Database, targe
     dump = _backed_up(source, tmp_path)
     assert call(target, "migrate").exit_code == 0
     before = _everything(target)
-    ended = _run("restore.sh", target, dump)
+    ended = _ended("restore.sh", target, dump)
     assert (ended.returncode, "is not empty" in ended.stderr) == (1, True), ended
     assert _everything(target) == before
 
@@ -173,16 +174,16 @@ def test_a_torn_backup_restores_nothing(source: Database, target: Database, tmp_
     dump = _backed_up(source, tmp_path)
     torn = tmp_path / "torn.dump"
     torn.write_bytes(dump.read_bytes()[: dump.stat().st_size * 3 // 4])
-    ended = _run("restore.sh", target, torn)
+    ended = _ended("restore.sh", target, torn)
     assert ended.returncode != 0, ended
     assert target.value("SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()") == 0
-    assert _run("restore.sh", target, dump).returncode == 0
+    assert _ended("restore.sh", target, dump).returncode == 0
 
 
 def test_a_backup_that_fails_leaves_no_file(source: Database, tmp_path: Path) -> None:
     absent = Database("postgresql", make_url(source.url).set(database="absent").render_as_string(False), source.engine)
     for database, folder in ((absent, tmp_path), (source, tmp_path / "absent")):
-        ended = _run("backup.sh", database, folder)
+        ended = _ended("backup.sh", database, folder)
         assert (ended.returncode, ended.stdout) == (1, ""), ended
         assert ended.stderr
     assert list(tmp_path.iterdir()) == []
@@ -228,7 +229,132 @@ def test_a_lost_server_s_backup_is_restored_on_a_new_one_with_the_same_secrets(t
         before = _everything(lost)
         dump = _backed_up(lost, backups, **password)
     with _as_in_compose(secrets) as new:
-        ended = _run("restore.sh", new, dump, **password)
+        ended = _ended("restore.sh", new, dump, **password)
         assert ended.returncode == 0, ended
         assert _everything(new) == before
         assert call(new, "migrate", "--roles").exit_code == 0
+
+
+WAITING = 800
+
+
+def _commands(heading: str) -> str:
+    """The first block of commands below a heading of the page, for this Python."""
+    page = (ROOT / "docs" / "operations.md").read_text()
+    found = re.search(rf"^#+ {heading}\n.*?^```\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert found is not None, heading
+    return re.sub(r"\bpython\b", sys.executable, found[1])
+
+
+def _pasted(commands: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """As into a terminal, where a line that fails does not keep the next from running."""
+    return subprocess.run(["sh", "-c", commands], cwd=folder, capture_output=True, text=True)
+
+
+def _run(commands: str, folder: Path) -> None:
+    ended = _pasted(commands, folder)
+    assert ended.returncode == 0, ended
+
+
+@pytest.fixture
+def waiting(sqlite: Database, trained: Path) -> Database:
+    install_models(sqlite, trained)
+    insert_many(sqlite, WAITING)
+    return sqlite
+
+
+def _opened(path: Path) -> Database:
+    url = f"sqlite:///{path}"
+    return Database("sqlite", url, make_engine(url, DatabaseSettings()))
+
+
+def _predicted(database: Database) -> int:
+    return int(database.value("SELECT count(*) FROM predictions"))
+
+
+def test_what_was_backed_up_while_a_scorer_ran_is_whole_and_scored_to_the_end(waiting: Database) -> None:
+    folder = Path(waiting.engine.url.database or "").parent
+    backups = folder / "backups"
+    scorer = waiting.start("score", "--batch-size", "1")
+    in_the_middle = None
+    while scorer.poll() is None and in_the_middle is None:
+        shutil.rmtree(backups, ignore_errors=True)
+        _run(_commands("SQLite: backup"), folder)
+        (made,) = backups.iterdir()
+        assert made.stat().st_mode & 0o077 == 0
+        copy = _opened(made)
+        in_the_middle = made if 0 < _predicted(copy) < WAITING else None
+        copy.engine.dispose()
+    stderr = scorer.communicate(timeout=PATIENCE_SECONDS)[1]
+    assert scorer.returncode == 0, stderr
+    assert in_the_middle is not None
+    assert _predicted(waiting) == WAITING
+
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    in_the_middle.rename(elsewhere / "backup.db")
+    # What an unfinished transaction of the lost file would leave: it does not belong to the backup.
+    (elsewhere / "pima.db").write_bytes(b"damaged")
+    (elsewhere / "pima.db-journal").write_bytes(b"of the damaged file")
+    _run(_commands("SQLite: restore"), elsewhere)
+    restored = _opened(elsewhere / "pima.db")
+    missing = WAITING - _predicted(restored)
+    assert restored.value("SELECT count(*) FROM scoring_queue") == missing
+    assert insert_patients(restored, 1) == [WAITING + 1]
+    scored = the_json(call(restored, "score", "--json"))
+    assert (scored["predicted"], scored["already_scored"], scored["rejected"]) == (missing + 1, 0, 0)
+    assert restored.value("SELECT count(DISTINCT patient_id) FROM predictions") == _predicted(restored) == WAITING + 1
+    restored.engine.dispose()
+
+
+def _folder(database: Database) -> Path:
+    database.engine.dispose()
+    return Path(database.engine.url.database or "").parent
+
+
+def test_a_backup_that_fails_gets_no_backup_s_name_and_the_next_one_does(sqlite: Database) -> None:
+    insert_many(sqlite, WAITING)
+    folder = _folder(sqlite)
+    ended = _pasted(f"ulimit -f 100\n{_commands('SQLite: backup')}", folder)
+    assert ended.returncode != 0
+    assert list((folder / "backups").glob("*.db")) == []
+    _run(_commands("SQLite: backup"), folder)
+    (made,) = (folder / "backups").iterdir()
+    copy = _opened(made)
+    assert copy.value("SELECT count(*) FROM patients") == WAITING
+    copy.engine.dispose()
+
+
+def test_no_backup_is_made_of_a_file_that_is_not_there(tmp_path: Path) -> None:
+    ended = _pasted(_commands("SQLite: backup"), tmp_path)
+    assert ended.returncode != 0
+    assert [path.name for path in tmp_path.rglob("*")] == ["backups"]
+
+
+def test_a_restore_that_is_pasted_twice_loses_no_database_and_leaves_each_its_journal(sqlite: Database) -> None:
+    folder = _folder(sqlite)
+    database, journal, backup = (folder / name for name in ("pima.db", "pima.db-journal", "backup.db"))
+    shutil.copy(database, backup)
+    for number in (1, 2):
+        # What was written since, and what a transaction that did not end left beside it.
+        live = sqlite3.connect(database)
+        live.execute(f"CREATE TABLE written_after_{number} (id INTEGER)")
+        live.close()
+        journal.write_bytes(b"of the live database")
+        before = database.read_bytes()
+        _pasted(_commands("SQLite: restore"), folder)
+        # Within one second the second paste has no folder of its own, and leaves all as it was.
+        (kept_in,) = [path.parent for path in folder.rglob("pima.db") if path.read_bytes() == before]
+        assert (kept_in / journal.name).exists()
+        if kept_in == folder:
+            assert number == 2
+        else:
+            assert (database.read_bytes(), journal.exists()) == (backup.read_bytes(), False)
+        journal.unlink(missing_ok=True)
+
+
+def test_a_restore_of_a_backup_that_is_not_there_touches_nothing(sqlite: Database) -> None:
+    folder = _folder(sqlite)
+    before = (folder / "pima.db").read_bytes()
+    assert _pasted(_commands("SQLite: restore"), folder).returncode != 0
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"pima.db": before}

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from sqlalchemy import event, text
 
-from pima.core.features import Declaration
 from pima.redeclaring import would_redeclare
 from pima.settings.reading import read_declaration
 from pima.settings.sections import DatabaseSettings
@@ -14,11 +13,6 @@ from tests.support.declared import ADDED, DECLARED, configuration
 
 WIDER = ADDED.replace("high = 20\n", "high = 30\n")
 IMPATIENT = {"PIMA_DATABASE__LOCK_TIMEOUT_SECONDS": "1"}
-
-
-def _declared(folder: Path, declared: str) -> Declaration:
-    configuration(folder, declared)
-    return read_declaration(folder / "features.toml")
 
 
 def test_a_dry_run_waits_for_no_writer_and_reads_alone(declared_database: Database, tmp_path: Path) -> None:
@@ -54,7 +48,8 @@ def test_a_dry_run_keeps_no_writer_waiting(declared_database: Database, tmp_path
 
     event.listen(asking, "begin", lambda connection: begun.append(connection.get_execution_options()["pima_writes"]))
     event.listen(asking, "checkin", write)
-    assert would_redeclare(asking, _declared(tmp_path, WIDER)).added == ("glucose",)
+    configuration(tmp_path, WIDER)
+    assert would_redeclare(asking, read_declaration(tmp_path / "features.toml")).added == ("glucose",)
     assert len(begun) > 2
     assert not any(begun)
     for engine in (asking, clinic):

@@ -145,9 +145,12 @@ def test_what_can_not_be_explained_is_told(explained: Database) -> None:
 def test_categories_are_told_by_their_labels(declared_database: Database, trained_on_declared: Path) -> None:
     declared_database.execute('INSERT INTO patients (id, "order", smoking) VALUES (7, 3, 1)')
     config = configuration(trained_on_declared.parent)
+    newest = "SELECT content, sha256, rows FROM training_snapshots ORDER BY model_version DESC LIMIT 1"
+    with closing(sqlite3.connect(trained_on_declared)) as connection:
+        content, sha256, rows = connection.execute(newest).fetchone()
     declared_database.execute(
         "INSERT INTO training_snapshots (model_version, content, sha256, rows) VALUES (1, :content, :sha256, :rows)",
-        _newest_snapshot(trained_on_declared),
+        {"content": content, "sha256": sha256, "rows": rows},
     )
     found = the_json(call(declared_database, "explain", "7", "--json", "--config", config))
     words = {each["feature"]: each["words"].partition(":")[0] for each in found["contributions"]}
@@ -157,9 +160,3 @@ def test_categories_are_told_by_their_labels(declared_database: Database, traine
     assert found["meaning"].endswith("will have outcome 1: back in hospital within thirty days.")
     told = call(declared_database, "explain", "7", "--config", config).stdout
     assert f"  the other feature: {found['contributions'][3]['contribution']:+.2f}\n" in told
-
-
-def _newest_snapshot(trained: Path) -> dict[str, object]:
-    statement = "SELECT content, sha256, rows FROM training_snapshots ORDER BY model_version DESC LIMIT 1"
-    with closing(sqlite3.connect(trained)) as connection:
-        return dict(zip(("content", "sha256", "rows"), connection.execute(statement).fetchone(), strict=True))

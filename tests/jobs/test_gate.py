@@ -1,13 +1,17 @@
-"""What stands behind a verdict, with real fits: its test set, its lineage, a person's approval, fitting again."""
+"""A verdict, with real fits: its test set, its lineage, its evidence and card, a person's approval, fitting again."""
 
 import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from pima.core.history import fingerprint_of
+from pima.core.history import features_of, fingerprint_of
+from pima.core.wording import FIGURES
 from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import Settings
@@ -18,6 +22,7 @@ from pima.train.gate import GateInput
 from pima.train.retraining import decide_and_record, read_history
 from pima.train.snapshot import from_parquet
 from tests.support.databases import Database, call, the_json, without_triggers
+from tests.support.declared import configuration
 from tests.support.ledger import document
 from tests.support.shipped import FEATURE_NAMES
 from tests.support.trained import install_models
@@ -183,3 +188,131 @@ def test_of_two_promotions_at_once_one_wins_in_each_race(history: Database, at_l
     assert (
         history.value(f"SELECT count(*) FROM promotions WHERE reason = 'more_correct' AND run_id = {run_id}") == races
     )
+
+
+def _stored(database: Database, challenger: int) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = document(
+        database, f"SELECT evidence FROM promotions WHERE challenger = {challenger}"
+    )
+    return found
+
+
+def test_evidence_of_both_models_on_the_same_rows_stands_beside_the_verdict(history: Database) -> None:
+    ended = call(history, "retrain", "--json", PIMA_LOGS__FORMAT="json")
+    result = the_json(ended)
+    found = _stored(history, result["challenger"])
+    assert found["version"] == 1
+    assert found["rows"] == result["challenger_scores"]["rows"] == result["champion_scores"]["rows"]
+    members = document(history, "SELECT patient_ids FROM test_sets")
+    holdout = read_history(history.engine, Settings(), SHIPPED)[0].holdout
+    rows = holdout[holdout.index.isin(members)]
+    assert (found["rows"], found["positive"]) == (len(rows), rows["outcome"].sum())
+    for name, number in (("challenger", result["challenger"]), ("champion", 1)):
+        probabilities = load_scorer(history.engine, number).model.probabilities(features_of(rows))
+        at_20 = np.where(probabilities >= 0.2, np.where(rows["outcome"] == 1, 1, -0.25), 0).mean()
+        expected = {
+            "auroc": roc_auc_score(rows["outcome"], probabilities),
+            "log_loss": log_loss(rows["outcome"], probabilities),
+            "brier": brier_score_loss(rows["outcome"], probabilities),
+        }
+        assert {each: found[name][each]["value"] for each in expected} == pytest.approx(expected, rel=1e-4)
+        assert found[name]["net_benefit"]["net_benefit"][19] == pytest.approx(at_20, rel=1e-4)
+    # Two bits of it for whoever reads the log.
+    (said,) = [line for line in map(json.loads, ended.stderr.splitlines()) if line["event"] == "verdict"]
+    slope = found["challenger"]["calibration_slope"]["value"]
+    for told in (said, result):
+        assert told["auroc"] == pytest.approx(result["challenger_scores"]["auc"], abs=5e-4)
+        assert told["calibration_slope"] == pytest.approx(slope, abs=1e-3)
+
+
+def test_a_challenger_that_is_worse_in_a_subgroup_is_kept_out_where_that_is_asked(history: Database) -> None:
+    result = the_json(call(history, "retrain", "--json", PIMA_GATE__SUBGROUP_MARGIN="0"))
+    assert (result["verdict"], result["reason"]) == ("blocked", "subgroup_worse")
+    worst = result["worst_subgroup"]
+    assert f"({worst['feature']} {worst['group']}, {worst['rows']} rows: " in result["explanation"]
+    assert history.value("SELECT model_version FROM champion") == 1
+    shown = " ".join(call(history, "models", "show", str(result["challenger"])).stdout.split())
+    assert f"worst subgroup {worst['feature']} {worst['group']}: {worst['gain']:+.4f} on {worst['rows']} rows" in shown
+    # Another question to the same data is another look.
+    without = the_json(call(history, "retrain", "--json"))
+    assert (without["judged_before"], without["verdict"], without["worst_subgroup"]) == (False, "promoted", None)
+
+
+def test_a_version_is_shown_with_its_evidence_on_eighty_columns(
+    scored_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = call(scored_database, "models", "show", "3").stdout.partition("Evidence of its verdict")[2]
+    lines = [line.rstrip() for line in shown.splitlines()]
+    assert lines
+    assert all(len(line) <= 80 for line in lines)
+    assert "…" not in shown
+    found = _stored(scored_database, 3)
+    for model in ("challenger", "champion"):
+        figure = found[model]["calibration_slope"]
+        assert f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})" in shown
+    treated = found["treat_all"]["net_benefit"][9]
+    (at_10,) = [line for line in lines if line.startswith(" 10 %")]
+    assert f"{100 * treated:.1f} (" in at_10
+    (age,) = [each for each in found["subgroups"] if (each["feature"], each["group"]) == ("age", "40 and over")]
+    (line,) = [line for line in lines if line.startswith("   40 and over")]
+    mark = "*" if age["few"] else ""
+    assert line.split()[3:5] == [f"{age['rows']}{mark}", str(age["positive"])]
+    exact = the_json(call(scored_database, "models", "show", "3", "--json"))
+    assert exact["evidence"] == found
+    assert all("evidence" not in decision for decision in exact["decisions"])
+
+
+def test_what_no_figure_could_be_had_of_is_shown_with_the_reason(scored_database: Database) -> None:
+    found = _stored(scored_database, 2)
+    found["challenger"]["calibration_slope"] = {"value": None, "low": None, "high": None, "reason": "they are alike"}
+    found["champion"] = None
+    document = {"postgresql": "CAST(:document AS JSONB)", "sqlite": ":document"}[scored_database.kind]
+    scored_database.execute(
+        f"UPDATE promotions SET evidence = {document} WHERE challenger = 2", {"document": json.dumps(found)}
+    )
+    shown = call(scored_database, "models", "show", "2").stdout.partition("Evidence")[2]
+    assert "none: they are alike" in shown
+    assert "champion" not in shown
+    nothing = json.dumps(found | {"challenger": None})
+    scored_database.execute(f"UPDATE promotions SET evidence = {document} WHERE challenger = 2", {"document": nothing})
+    assert "none: its outputs are no finite numbers" in call(scored_database, "models", "show", "2").stdout
+
+
+def test_a_card_has_the_figures_that_stand_beside_the_verdict(scored_database: Database) -> None:
+    shown = the_json(call(scored_database, "models", "show", "2", "--json"))
+    card = the_json(call(scored_database, "models", "card", "2", "--json"))
+    document, version = shown["evidence"], shown["version"]
+    assert (card["version"], card["champion"], card["judged"]["against"]) == (2, False, 1)
+    assert [card["data"][name] for name in ("training_rows", "holdout_rows")] == [
+        version[name] for name in ("training_rows", "holdout_rows")
+    ]
+    assert (card["evidence"]["rows"], card["evidence"]["positive"]) == (document["rows"], document["positive"])
+    for name, found in zip(FIGURES, card["evidence"]["figures"], strict=True):
+        for role, key in (("challenger", "figure"), ("champion", "before")):
+            assert found[key] == {"reason": None} | document[role][name]
+    assert [(each["feature"], each["group"], each["rows"]) for each in card["evidence"]["subgroups"]] == [
+        (each["feature"], each["group"], each["rows"]) for each in document["subgroups"]
+    ]
+    assert any(change.startswith("training rows: ") for change in card["changes"])
+    told = call(scored_database, "models", "card", "2").stdout
+    assert told.startswith("# Model card: version 2\n\nNot the champion on ")
+    auroc = document["challenger"]["auroc"]
+    assert f"| area under ROC | {auroc['value']:.3f} ({auroc['low']:.3f} to {auroc['high']:.3f}) |" in told
+
+
+def test_a_first_version_changed_nothing_and_a_version_without_evidence_has_a_card(scored_database: Database) -> None:
+    assert "It is the first" in call(scored_database, "models", "card", "1").stdout
+    scored_database.execute("UPDATE promotions SET evidence = NULL")
+    card = the_json(call(scored_database, "models", "card", "1", "--json"))
+    assert (card["champion"], card["evidence"], card["changes"]) == (True, None, [])
+    assert "None are kept for this version." in call(scored_database, "models", "card", "1").stdout
+    assert the_json(call(scored_database, "models", "card", "9", "--json"))["error"] == "no_such_version"
+
+
+def test_a_card_is_of_the_features_that_are_declared(declared_database: Database, trained_on_declared: Path) -> None:
+    config = configuration(trained_on_declared.parent)
+    card = the_json(call(declared_database, "models", "card", "1", "--json", "--config", config))
+    assert [each["name"] for each in card["inputs"]] == ["order", "creatinine", "temperature", "smoking"]
+    assert card["inputs"][3]["values"] == "0 never, 1 former, 2 current"
+    assert card["outcome"] == "back in hospital within thirty days"

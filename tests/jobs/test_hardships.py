@@ -241,20 +241,15 @@ def test_roles_on_sqlite_are_refused_before_anything_is_migrated(tmp_path: Path)
     assert not (tmp_path / "pima.db").exists()
 
 
-def _held_while_it_imports(module: str, *arguments: str) -> subprocess.Popen[bytes]:
-    """It tells each import through a pipe that nobody empties, so it can't get to the end of them."""
-    command = [sys.executable, "-X", "importtime", "-m", module, *arguments]
+@pytest.mark.parametrize("module", ["jobs.load", "jobs.demo"])
+def test_ctrl_c_during_the_imports_ends_a_command_without_a_traceback(module: str) -> None:
+    """Held among them: it tells each through a pipe that nobody empties, so it can't get to the end of them."""
+    command = [sys.executable, "-X", "importtime", "-m", module, "--help"]
     process = subprocess.Popen(command, cwd=ROOT, env=clean_environ(), stderr=subprocess.PIPE, bufsize=0)
     assert process.stderr is not None
     fcntl.fcntl(process.stderr, fcntl.F_SETPIPE_SZ, 4096)
     while not process.stderr.readline().rstrip().endswith(b" jobs"):
         assert process.poll() is None
-    return process
-
-
-@pytest.mark.parametrize("module", ["jobs.load", "jobs.demo"])
-def test_ctrl_c_during_the_imports_ends_a_command_without_a_traceback(module: str) -> None:
-    process = _held_while_it_imports(module, "--help")
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == -signal.SIGINT

@@ -89,7 +89,10 @@ def test_what_processes_and_workers_count_of_one_night_adds_up(scored_database: 
     found = []
     for limit in ("100", "150", "1000"):
         if limit == "100":
-            _insert_night(database)
+            values = ", ".join(f":{name}" for name in FEATURE_NAMES)
+            with writing(database.engine) as connection:
+                insert = text(f"INSERT INTO patients ({', '.join(FEATURE_NAMES)}) VALUES ({values})")
+                connection.execute(insert, _shipped()[::2])
         arguments = ("--limit", limit) if limit != "1000" else ("--batch-size", "20")
         found.append(the_json(call(database, "score", "--json", *arguments, PIMA_SCORE__WORKERS="2")))
     last = _figures(database, found[-1]["run_id"])
@@ -103,14 +106,6 @@ def test_what_processes_and_workers_count_of_one_night_adds_up(scored_database: 
         "SELECT avg(CASE WHEN predicted_class = 1 THEN probability ELSE 1 - probability END) FROM predictions"
     )
     assert last["estimated_accuracy"][0] == pytest.approx(float(expected))
-
-
-def _insert_night(database: Database) -> None:
-    with writing(database.engine) as connection:
-        values = ", ".join(f":{name}" for name in FEATURE_NAMES)
-        connection.execute(
-            text(f"INSERT INTO patients ({', '.join(FEATURE_NAMES)}) VALUES ({values})"), _shipped()[::2]
-        )
 
 
 def test_an_empty_night_tells_of_its_volumes_alone_and_a_dry_run_of_nothing(scored_database: Database) -> None:

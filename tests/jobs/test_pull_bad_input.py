@@ -300,10 +300,6 @@ def test_features_and_columns_have_to_fit(sqlite: Database, clinic: Clinic) -> N
     assert counts(clinic.pulled(sqlite)) == {"unchanged": 3}
 
 
-def _under(clinic: Clinic, role: str) -> str:
-    return make_url(clinic.url).set(username=role, password=None).render_as_string(hide_password=False)
-
-
 def test_a_view_that_needs_rights_that_we_lack_is_refused_and_select_is_enough(
     sqlite: Database, postgresql_clinic: Clinic
 ) -> None:
@@ -315,7 +311,8 @@ def test_a_view_that_needs_rights_that_we_lack_is_refused_and_select_is_enough(
         clinic.execute("CREATE VIEW shown WITH (security_invoker) AS SELECT * FROM visits")
         clinic.execute("GRANT SELECT ON shown TO clinic_reader")
         clinic.settings["table"] = "shown"
-        url = _under(clinic, "clinic_reader")
+        reader = make_url(clinic.url).set(username="clinic_reader", password=None)
+        url = reader.render_as_string(hide_password=False)
         refused(sqlite, clinic, 2, "clinic_reader lacks a right on the table visits", **{URL: url})
         clinic.settings["table"] = "visits"
         clinic.execute(

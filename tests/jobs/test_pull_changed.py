@@ -1,4 +1,4 @@
-"""A source that tells when a row was changed: what has not changed is not read, and nothing is missed for long."""
+"""A source that tells when a row was changed or its outcome became known: what is read, and how it is labelled."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -180,19 +180,11 @@ def test_other_settings_or_another_declaration_compare_all(database: Database, c
     assert "30 rows read, 0 inserted, 30 updated" in ended.stdout
     assert "its settings or the declaration" in ended.stderr
     assert clinic.pulled(database)["compared"] == "changed"
-    clinic.extra = _declared_with(age_up_to=100)
-    assert _migrated(database, clinic)
+    clinic.extra = SHIPPED_FILE.read_text().replace("low = 18\nhigh = 120\n", "low = 18\nhigh = 100\n")
+    told = call(database, "migrate", "--features", "--reason", "a test", "--config", clinic.config)
+    assert told.exit_code == 0, told.stderr
     assert clinic.pulled(database)["compared"] == "all"
     assert clinic.pulled(database)["compared"] == "changed"
-
-
-def _declared_with(age_up_to: int) -> str:
-    before, _, after = SHIPPED_FILE.read_text().partition("low = 18\nhigh = 120\n")
-    return f"{before}low = 18\nhigh = {age_up_to}\n{after}"
-
-
-def _migrated(database: Database, clinic: Clinic) -> bool:
-    return call(database, "migrate", "--features", "--reason", "a test", "--config", clinic.config).exit_code == 0
 
 
 def test_after_a_full_compare_that_was_not_completed_all_is_compared(database: Database, clinic: Clinic) -> None:
@@ -304,3 +296,146 @@ def test_what_is_put_down_of_a_pull_is_a_time_and_no_row(database: Database, cli
     ((source, mark),) = database.execute("SELECT source, changed_up_to FROM source_pulls")
     assert (source, mark) == ("clinic", "2026-03-10T12:00:00" if clinic.kind == "postgresql" else "2026-03-10")
     assert document(database, "SELECT counts FROM runs")["sources"][0]["compared"] == "all"
+
+
+KINDS = {
+    "with a zone": ("timestamptz", datetime(2026, 1, 5, 8, 30, 15, 250_000, tzinfo=UTC), "2026-01-05T08:30:15.250"),
+    "without a zone": ("timestamp", datetime(2026, 1, 5, 8, 30), "2026-01-05T07:30:00.000"),  # noqa: DTZ001
+    "a day": ("date", date(2026, 1, 5), "2026-01-04T23:00:00.000"),
+    "a text": ("text", "2026-01-05T08:30:00+02:00", "2026-01-05T06:30:00.000"),
+}
+T = "2026-01-05T08:30:00.000"
+"""A moment in UTC; so are its siblings below."""
+LATER = "2026-02-05T08:30:00.000"
+
+
+@pytest.fixture
+def dated(clinic: Clinic) -> Clinic:
+    """With a column for the time of an outcome."""
+    clinic.execute(f"ALTER TABLE visits ADD COLUMN known_at {'timestamp' if clinic.kind == 'postgresql' else 'TEXT'}")
+    clinic.settings["outcome_at"] = "known_at"
+    return clinic
+
+
+def say(clinic: Clinic, key: str, outcome: str | None, known_at: Any) -> None:
+    value = str(known_at) if clinic.kind == "sqlite" and isinstance(known_at, date) else known_at
+    said = {"outcome": outcome, "known_at": value, "key": key}
+    statement = "UPDATE visits SET diabetic = :outcome, known_at = :known_at WHERE visit_id = :key"
+    assert clinic.execute(statement, said) == 1
+
+
+def labelled(database: Database, key: str) -> str | None:
+    """When, as UTC and to the millisecond."""
+    value = database.value("SELECT labelled_at FROM patients WHERE source_key = :key", {"key": key})
+    if value is None:
+        return None
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
+
+
+def is_now(moment: str | None) -> bool:
+    return moment is not None and datetime.fromisoformat(f"{moment}+00:00") > datetime.now(UTC) - timedelta(minutes=30)
+
+
+@pytest.mark.parametrize("column", KINDS)
+def test_an_outcome_is_known_since_the_source_says(database: Database, clinic: Clinic, column: str) -> None:
+    kind, value, expected = KINDS[column]
+    clinic.execute(f"ALTER TABLE visits ADD COLUMN known_at {kind if clinic.kind == 'postgresql' else 'TEXT'}")
+    clinic.settings |= {"outcome_at": "known_at", "time_zone": "Europe/Zurich"}
+    first, second, third, fourth = clinic.insert(4)
+    say(clinic, first, "yes", value)
+    say(clinic, second, "no", None)
+    say(clinic, third, None, value)
+    assert counts(clinic.pulled(database)) == {"inserted": 4}
+    assert labelled(database, first) == expected
+    assert is_now(labelled(database, second))
+    assert (labelled(database, third), labelled(database, fourth)) == (None, None)
+    say(clinic, third, "yes", value)
+    assert counts(clinic.pulled(database)) == {"updated": 1, "unchanged": 3, "outcomes_arrived": 1}
+    assert labelled(database, third) == expected
+    assert counts(clinic.pulled(database)) == {"unchanged": 4}
+
+
+def test_a_time_that_is_corrected_alone_changes_nothing_else(database: Database, dated: Clinic) -> None:
+    first, second, third = dated.insert(3)
+    for key in (first, second):
+        say(dated, key, "yes", T)
+    say(dated, third, "yes", None)
+    dated.pulled(database)
+    before = database.execute("SELECT id, version, outcome, age FROM patients ORDER BY id")
+    pulled_at = labelled(database, third)
+    say(dated, first, "yes", LATER)
+    say(dated, second, "yes", None)
+    assert counts(dated.pulled(database)) == {"updated": 1, "unchanged": 2}
+    # What the source no longer says stays as it was.
+    assert [labelled(database, key) for key in (first, second, third)] == [LATER, T, pulled_at]
+    assert database.execute("SELECT id, version, outcome, age FROM patients ORDER BY id") == before
+    assert database.value("SELECT count(*) FROM scoring_queue") == 0
+    assert counts(dated.pulled(database)) == {"unchanged": 3}
+    say(dated, third, "yes", T)
+    assert counts(dated.pulled(database)) == {"updated": 1, "unchanged": 2}
+    assert labelled(database, third) == T
+
+
+def test_an_outcome_that_is_corrected_is_known_since_the_source_says_or_since_the_pull(
+    database: Database, dated: Clinic
+) -> None:
+    dated.settings["most_cleared"] = 1
+    first, second, third, fourth = dated.insert(4)
+    for key in (first, second, third, fourth):
+        say(dated, key, "yes", T)
+    dated.pulled(database)
+    say(dated, first, "no", T)
+    say(dated, second, "no", LATER)
+    say(dated, third, "no", None)
+    say(dated, fourth, None, T)
+    found = counts(dated.pulled(database))
+    assert found == {"updated": 4, "outcomes_corrected": 3, "outcomes_cleared": 1}
+    assert [labelled(database, key) for key in (first, second, fourth)] == [T, LATER, None]
+    assert is_now(labelled(database, third))
+    assert counts(dated.pulled(database)) == {"unchanged": 4}
+
+
+def test_a_measurement_that_changes_leaves_the_time_as_it_is(database: Database, dated: Clinic) -> None:
+    first, second = dated.insert(2)
+    say(dated, first, "yes", T)
+    say(dated, second, "yes", None)
+    dated.pulled(database)
+    before = labelled(database, second)
+    dated.execute("UPDATE visits SET age = 90")
+    assert counts(dated.pulled(database)) == {"updated": 2}
+    assert (labelled(database, first), labelled(database, second)) == (T, before)
+
+
+def test_times_that_are_none_are_counted_and_outcomes_that_are_to_come_are_held_back(
+    database: Database, dated: Clinic
+) -> None:
+    if dated.kind == "postgresql":
+        dated.execute("ALTER TABLE visits ALTER known_at TYPE text")
+    keys = dated.insert(6)
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    for key, outcome, moment in zip(keys, ["yes", "no", "yes", None, None], [T, "Canary", tomorrow] * 2, strict=False):
+        say(dated, key, outcome, moment)
+    found = dated.pulled(database)
+    # Where there is no outcome, its time says nothing.
+    assert counts(found) == {"inserted": 5, "rejected": 1}
+    assert found["rejected_by_reason"] == {"bad_outcome_at": 1}
+    assert (found["outcomes_inserted"], found["outcomes_held_back"]) == (1, 1)
+    assert database.value("SELECT count(labelled_at) FROM patients") == 1
+    # Until its time has come the row waits for a prediction, like any without an outcome.
+    assert database.value("SELECT count(*) FROM scoring_queue") == 4
+    say(dated, keys[2], "yes", T)
+    assert counts(dated.pulled(database)) == {"updated": 1, "unchanged": 4, "rejected": 1, "outcomes_arrived": 1}
+    ended = dated.pull(database)
+    assert "Canary" not in ended.stdout + ended.stderr
+
+
+def test_a_column_of_another_type_is_named(sqlite: Database, postgresql_clinic: Clinic) -> None:
+    clinic = postgresql_clinic
+    clinic.insert(3, diabetic="yes")
+    clinic.settings["outcome_at"] = "age"
+    ended = clinic.pull(sqlite)
+    assert (ended.exit_code, "its column age (outcome_at) holds values of the type int" in ended.stderr) == (2, True)
+    clinic.settings["outcome_at"] = "nowhere"
+    ended = clinic.pull(sqlite)
+    assert (ended.exit_code, "it has no column nowhere that can be read" in ended.stderr) == (2, True)

@@ -8,14 +8,16 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import text
 
 from pima.erasing import retaining
 from pima.process.whole_file import name_aside
 from pima.store import monitoring
 from pima.store.engine import reading
 from pima.store.tables import predictions
-from tests.support.databases import Database, call, insert_patients, the_json
+from tests.support.databases import Database, call, insert_many, insert_patients, the_json
 from tests.support.ledger import insert_run
+from tests.support.trained import install_models
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 OLD, YOUNG = NOW - timedelta(days=300), NOW - timedelta(days=20)
@@ -208,20 +210,16 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _unreadable(file: Path) -> None:
-    file.write_bytes(b"PAR1 no more")
-
-
-def _lacking_a_row(file: Path) -> None:
-    pq.write_table(pq.read_table(file).slice(1), file)
-
-
-@pytest.mark.parametrize("damaged", [_unreadable, _lacking_a_row])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda file: file.write_bytes(b"PAR1 no more"), lambda file: pq.write_table(pq.read_table(file).slice(1), file)],
+    ids=["unreadable", "lacking a row"],
+)
 def test_a_file_that_is_not_read_as_written_costs_no_row(
-    lived_in: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: Callable[[Path], None]
+    lived_in: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], None]
 ) -> None:
     before = _kept(lived_in)
-    monkeypatch.setattr(retaining, "_sync", lambda folder: damaged(next(folder.iterdir())))
+    monkeypatch.setattr(retaining, "_sync", lambda folder: damage(next(folder.iterdir())))
     ended = call(lived_in, "retain", *ASKED, "--to", str(tmp_path / "old"), "--json")
     assert (ended.exit_code, the_json(ended)["error"]) == (1, "archive_differs")
     assert _kept(lived_in) == before
@@ -246,3 +244,37 @@ def test_a_stop_ends_it_between_two_windows(lived_in: Database, monkeypatch: pyt
     monkeypatch.undo()
     assert call(lived_in, "retain", *ASKED).exit_code == 0
     assert len(_kept(lived_in)) == before - 7
+
+
+DAYS_A_NIGHT = 30
+"""The clock is not waited for: what there is becomes so much older between two nights."""
+
+
+def _night(database: Database, rows: int) -> tuple[int, int]:
+    """New rows come and are scored, outcomes of the night before arrive, and what is old is removed; the predictions
+    that there are then, and their bytes."""
+    older = f"- interval '{DAYS_A_NIGHT} days'"
+    database.execute(f"UPDATE predictions SET scored_at = scored_at {older}")
+    database.execute("UPDATE patients SET outcome = id % 2 WHERE outcome IS NULL")
+    insert_many(database, rows)
+    scored = the_json(call(database, "score", "--json"))
+    assert scored["predicted"] == rows
+    assert call(database, "retain", "--older-than", "183").exit_code == 0
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM predictions"))  # as autovacuum does by itself, in its own time
+    return database.execute("SELECT count(*), pg_total_relation_size('predictions') FROM predictions")[0]
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(7_200)
+@pytest.mark.parametrize(
+    ("nights", "rows"), [(9, 300), pytest.param(365, 20_000, marks=pytest.mark.at_length)], ids=["short", "year"]
+)
+def test_the_table_does_not_grow_with_the_history(postgresql: Database, trained: Path, nights: int, rows: int) -> None:
+    install_models(postgresql, trained)
+    left = [_night(postgresql, rows) for _ in range(nights)]
+    # Seven nights reach back 180 days.
+    kept = 183 // DAYS_A_NIGHT + 1
+    full = left[kept:]
+    assert {predicted for predicted, _ in full} == {kept * rows}
+    assert max(size for _, size in full) <= 1.5 * full[0][1]

@@ -1,16 +1,20 @@
-"""One run that several share: each does the loop, and what they counted is the run's."""
+"""A run holds its lease as long as the work goes on; of one that several share, what they counted is the run's."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from pima.errors import ArtifactDamaged
+from pima.process.leasing import only_one
 from pima.process.recorded_run import recorded_run
 from pima.process.stopping import StopRequest
 from pima.scoring import ScoreOptions, drain, score_queue
+from pima.store.engine import writing
+from pima.store.runs import start_run
 from pima.watch.unpredicted import Begun
-from tests.support.databases import Database, call, the_json
+from tests.support.databases import PATIENCE_SECONDS, Database, call, the_json
 from tests.support.scored_once import QUEUED, assert_each_once, insert_mostly_sound
 from tests.support.trained import install_models
 
@@ -80,3 +84,20 @@ def test_a_database_with_one_writer_says_so(sqlite: Database) -> None:
         ended = call(sqlite, "score", "--json", *given, **environ)
         assert (ended.exit_code, the_json(ended)["error"]) == (2, "wrong_usage")
         assert "move to PostgreSQL" in ended.stderr
+
+
+def test_work_that_outlasts_its_lease_renews_it_and_says_that_it_lives(database: Database) -> None:
+    with writing(database.engine) as connection:
+        run_id = start_run(connection, "retrain", "manual", None, "here")
+    assert run_id is not None
+
+    def seen() -> tuple[object, object]:
+        beat = database.value(f"SELECT heartbeat_at FROM runs WHERE id = {run_id}")
+        return database.value("SELECT expires_at FROM leases WHERE name = 'retrain'"), beat
+
+    with only_one(database.engine, "retrain", run_id, seconds=2):
+        expires, beat = seen()
+        until = time.monotonic() + PATIENCE_SECONDS
+        while expires in seen() or beat in seen():
+            assert time.monotonic() < until
+            time.sleep(0.05)

@@ -245,7 +245,7 @@ FAULTS = (
                     ),
                 ),
                 tuple(
-                    f"tests/jobs/test_declaration_during_loading.py::{name}[{each}]"
+                    f"tests/jobs/test_declaration_during_work.py::{name}[{each}]"
                     for name in (
                         "test_a_load_that_still_reads_takes_no_labels_by_the_codes_of_before",
                         "test_a_pull_that_has_begun_takes_none_either",

@@ -1,13 +1,32 @@
-"""A clinic's MariaDB as a source: its rows, whatever their collation, names and rights."""
+"""A clinic's MariaDB as a source: its rows, types, names and rights, and what happens while it is read."""
+
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from sqlalchemy.engine import make_url
 
 from pima.intake import pulling, source_reading
-from tests.sources.visits import change, key_is, keys_of
+from tests.sources.mariadb_server import Server
 from tests.support.clinic import COLUMNS, MMOL, URL, Clinic
-from tests.support.databases import Database
+from tests.support.databases import PATIENCE_SECONDS, Database
 from tests.support.pulls import ODD, counts, no_value, refused
+
+
+def key_is(clinic: Clinic, kind: str, key_type: str = "text") -> None:
+    clinic.execute(f"ALTER TABLE visits MODIFY visit_id {kind}")
+    clinic.settings["key_type"] = key_type
+
+
+def keys_of(database: Database) -> list[str]:
+    return [key for (key,) in database.execute("SELECT source_key FROM patients ORDER BY source_key")]
+
+
+def change(clinic: Clinic, key: object, **changed: Any) -> None:
+    said = ", ".join(f"{column} = :{column}" for column in changed)
+    clinic.execute(f"UPDATE visits SET {said} WHERE visit_id = :key", changed | {"key": key})
 
 
 @pytest.fixture(params=[2, 10_000], ids=["small blocks", "one block"])
@@ -136,3 +155,204 @@ def test_no_value_of_a_patient_is_shown(sqlite: Database, clinic: Clinic) -> Non
     found = clinic.pulled(sqlite)
     assert found["rejected_by_reason"] == {"not_a_number": 1, "bad_outcome": 1}
     no_value(clinic.pull(sqlite))
+
+
+# ---- types ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["decimal(6,3)", "float", "varchar(20)", "int", "smallint unsigned"])
+def test_a_number_is_one_in_whatever_type_it_stands(sqlite: Database, clinic: Clinic, kind: str) -> None:
+    clinic.execute(f"ALTER TABLE visits MODIFY glucose_mmol {kind}")
+    clinic.insert(5, glucose_mmol=7)
+    assert counts(clinic.pulled(sqlite)) == {"inserted": 5}
+    assert sqlite.execute("SELECT DISTINCT glucose FROM patients") == [(7 * MMOL,)]
+    assert counts(clinic.pulled(sqlite)) == {"unchanged": 5}
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "yes", "no"),
+    [
+        ("tinyint(1)", None, 1, 0),
+        ("decimal(3,1)", None, 1, 0),
+        ("enum('No','Yes')", {"yes": 1, "no": 0}, "Yes", "No"),
+        ("set('No','Yes')", {"yes": 1, "no": 0}, "Yes", "No"),
+        ("char(8)", {"yes": 1, "no": 0}, "yes", "no "),
+    ],
+)
+def test_an_outcome_is_one_in_whatever_type_it_stands(
+    sqlite: Database, clinic: Clinic, kind: str, words: dict[str, int] | None, yes: object, no: object
+) -> None:
+    clinic.execute(f"ALTER TABLE visits MODIFY diabetic {kind}")
+    if words is None:
+        del clinic.settings["outcome_words"]
+    for seed, said in enumerate([yes, no, None]):
+        clinic.insert(2, seed=seed, diabetic=said)
+    assert counts(clinic.pulled(sqlite)) == {"inserted": 6}
+    assert sqlite.value("SELECT sum(outcome) FROM patients") == 2
+    assert sqlite.value("SELECT count(*) FROM patients WHERE outcome IS NULL") == 2
+    assert counts(clinic.pulled(sqlite)) == {"unchanged": 6}
+
+
+@pytest.mark.parametrize(("column", "kind"), [("diabetic", "bit(1)"), ("age", "date"), ("age", "binary(2)")])
+def test_a_type_that_is_no_number_is_named(sqlite: Database, clinic: Clinic, column: str, kind: str) -> None:
+    clinic.execute(f"ALTER TABLE visits DROP {column}, ADD {column} {kind}")
+    value = {"bit(1)": 1, "date": "2026-01-05", "binary(2)": "xy"}[kind]
+    clinic.insert(2, **{column: value})
+    refused(sqlite, clinic, 2, f"its column {column}", "numbers")
+
+
+@pytest.mark.parametrize(
+    ("kind", "key_type", "given", "kept"),
+    [
+        ("int unsigned zerofill", "integer", 17, "17"),
+        ("bigint unsigned", "integer", 2**64 - 1, str(2**64 - 1)),
+        ("decimal(20,0)", "integer", 10**19, str(10**19)),
+        ("uuid", "uuid", "123E4567-E89B-12D3-A456-426614174000", "123e4567-e89b-12d3-a456-426614174000"),
+        ("varchar(40)", "uuid", "123E4567E89B12D3A456426614174000", "123e4567-e89b-12d3-a456-426614174000"),
+        ("char(20)", "text", "a 17", "a 17"),
+        ("enum('a','B')", "text", "B", "B"),
+    ],
+)
+def test_a_key_is_one_text_whatever_its_type(
+    sqlite: Database, clinic: Clinic, kind: str, key_type: str, given: object, kept: str
+) -> None:
+    key_is(clinic, kind, key_type)
+    clinic.insert(1, visit_id=given)
+    assert counts(clinic.pulled(sqlite)) == {"inserted": 1}
+    assert keys_of(sqlite) == [kept]
+    assert counts(clinic.pulled(sqlite)) == {"unchanged": 1}
+
+
+@pytest.mark.parametrize(("kind", "key_type"), [("binary(16)", "uuid"), ("double", "integer"), ("float", "text")])
+def test_bytes_and_floats_are_no_keys(sqlite: Database, clinic: Clinic, kind: str, key_type: str) -> None:
+    key_is(clinic, kind, key_type)
+    clinic.insert(1, visit_id=b"x" * 16 if kind == "binary(16)" else 17.25)
+    refused(sqlite, clinic, 2, "in 1 row the key (visit_id)")
+
+
+def test_trailing_spaces_and_case_are_those_of_the_key_as_it_is_stored(sqlite: Database, clinic: Clinic) -> None:
+    """To MariaDB 'a-17', 'A-17' and 'a-17 ' are the same where the collation says so; a key here keeps its case."""
+    key_is(clinic, "varchar(40)")
+    clinic.insert(1, visit_id="a-17 ")
+    clinic.insert(3, seed=2)
+    assert counts(clinic.pulled(sqlite)) == {"inserted": 4}
+    assert "a-17" in keys_of(sqlite)
+    change(clinic, "A-17", visit_id="a-17")
+    assert counts(clinic.pulled(sqlite)) == {"unchanged": 4}
+    clinic.settings["most_vanished"] = 1
+    change(clinic, "a-17", visit_id="A-17")
+    assert counts(clinic.pulled(sqlite)) == {"inserted": 1, "unchanged": 3, "vanished": 1}
+
+
+def test_keys_that_only_mariadb_takes_for_two_are_refused(sqlite: Database, clinic: Clinic) -> None:
+    key_is(clinic, "varchar(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin")
+    for n, key in enumerate(["a", "A", "a "]):
+        clinic.insert(1, seed=n, visit_id=key)
+    refused(sqlite, clinic, 2, "in 1 row the key (visit_id) is that of another row")
+
+
+# ---- times ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["datetime", "datetime(6)", "date", "varchar(30)"])
+def test_a_time_without_a_zone_is_of_the_one_that_is_named(database: Database, clinic: Clinic, kind: str) -> None:
+    clinic.execute(f"ALTER TABLE visits ADD known_at {kind}")
+    clinic.settings |= {"outcome_at": "known_at", "time_zone": "Europe/Zurich"}
+    said = "2026-01-05" if kind == "date" else "2026-01-05 00:00:00"
+    clinic.insert(1, diabetic="yes", known_at=said)
+    assert counts(clinic.pulled(database)) == {"inserted": 1}
+    known = database.stored(datetime(2026, 1, 4, 23, tzinfo=UTC))
+    assert database.execute("SELECT count(*) FROM patients WHERE labelled_at = :known", {"known": known}) == [(1,)]
+    assert counts(clinic.pulled(database)) == {"unchanged": 1}
+
+
+def test_a_day_that_is_none_is_counted(sqlite: Database, clinic: Clinic) -> None:
+    clinic.execute("ALTER TABLE visits ADD known_at datetime")
+    clinic.settings["outcome_at"] = "known_at"
+    clinic.insert(2, diabetic="yes", known_at="2026-01-05 00:00:00")
+    clinic.insert(1, seed=2, diabetic="yes", known_at="2026-01-05 00:00:00")
+    clinic.execute("UPDATE visits SET known_at = '0000-00-00' ORDER BY visit_id LIMIT 1")
+    found = clinic.pulled(sqlite)
+    assert (found["inserted"], found["rejected_by_reason"]) == (2, {"bad_outcome_at": 1})
+
+
+@pytest.mark.parametrize("kind", ["datetime(6)", "datetime", "timestamp NULL", "date"])
+def test_only_what_has_changed_is_read(database: Database, clinic: Clinic, kind: str) -> None:
+    clinic.execute(f"ALTER TABLE visits ADD updated_at {kind}")
+    clinic.settings["changed_since"] = "updated_at"
+    keys = sorted(clinic.insert(20, updated_at="2026-01-05 10:00:00"))
+    change(clinic, keys[1], updated_at=None)
+    change(clinic, keys[2], updated_at="0000-00-00 00:00:00")
+    clinic.pulled(database)
+    change(clinic, keys[3], age=44)  # without its time
+    change(clinic, keys[0], age=44, updated_at="2026-01-15 10:00:00")
+    found = clinic.pulled(database)
+    assert (found["compared"], found["rows"], found["updated"]) == ("changed", 20, 2)
+    change(clinic, keys[4], age=45, updated_at="2026-01-15 10:30:00")
+    change(clinic, keys[2], age=45)
+    found = clinic.pulled(database)
+    assert (found["compared"], found["rows"], found["updated"]) == ("changed", 4, 2)
+
+
+# ---- while it is read -----------------------------------------------------------------------------------------------
+
+
+def test_a_server_that_is_down_is_for_later(sqlite: Database, clinic: Clinic, mariadb: Server) -> None:
+    clinic.insert(3)
+    clinic.engine.dispose()
+    mariadb.stop()
+    try:
+        refused(sqlite, clinic, 75, "can't be reached", "2003")
+    finally:
+        mariadb.start()
+    assert counts(clinic.pulled(sqlite)) == {"inserted": 3}
+
+
+@pytest.fixture
+def slow(clinic: Clinic) -> Clinic:
+    """Its rows come no faster than one a second."""
+    clinic.insert(30)
+    clinic.execute("CREATE VIEW slow AS SELECT * FROM visits WHERE sleep(1 + 0 * age) = 0")
+    clinic.settings["table"] = "slow"
+    return clinic
+
+
+@pytest.mark.parametrize("ended", ["KILL CONNECTION", "KILL QUERY"])
+def test_a_source_that_goes_away_while_it_is_read_is_for_later(sqlite: Database, slow: Clinic, ended: str) -> None:
+    thread = threading.Thread(target=lambda: slow.execute(f"{ended} {_reader_of(slow)}"))
+    thread.start()
+    refused(sqlite, slow, 75, "can't be reached or stopped answering")
+    thread.join()
+    assert sqlite.execute("SELECT status, error_code FROM runs") == [("try_again_later", "source_away")]
+    slow.settings["table"] = "visits"
+    assert counts(slow.pulled(sqlite)) == {"inserted": 30}
+
+
+def _reader_of(clinic: Clinic) -> int:
+    """Who reads the slow view, once somebody does."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not (found := clinic.execute("SELECT id FROM information_schema.processlist WHERE state = 'User sleep'")):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    reader: int = found[0][0]
+    return reader
+
+
+def test_a_source_that_changes_while_it_is_read_is_read_as_it_was(sqlite: Database, clinic: Clinic) -> None:
+    keys = sorted(clinic.insert(6))
+    clinic.pulled(sqlite)
+    clinic.execute("CREATE VIEW slow AS SELECT * FROM visits WHERE sleep(0.3 + 0 * age) = 0")
+    clinic.settings["table"] = "slow"
+    done = threading.Event()
+
+    def change_the_last() -> None:
+        _reader_of(clinic)
+        change(clinic, keys[-1], age=77)
+        done.set()
+
+    thread = threading.Thread(target=change_the_last)
+    thread.start()
+    assert counts(clinic.pulled(sqlite)) == {"unchanged": 6}
+    assert done.is_set()
+    thread.join()
+    assert counts(clinic.pulled(sqlite)) == {"updated": 1, "unchanged": 5}

@@ -189,7 +189,8 @@ def test_a_database_built_anew_from_the_same_keys_has_the_same_sides(database: D
     sides = []
     for order in (range(200), range(199, -1, -1)):
         for n in order:
-            insert_patients(database, 1, outcome=n % 2, age=20 + n % 60, bmi=20 + n / 10, **_keys_of(n))
+            keys = {"source": "clinic", "source_key": f"v{n}"} | ({} if n % 3 else {"person_key": f"p{n % 40}"})
+            insert_patients(database, 1, outcome=n % 2, age=20 + n % 60, bmi=20 + n / 10, **keys)
         found = split(_history(database), FEATURES)
         names = {row[0]: row[1:] for row in database.execute("SELECT id, source_key, person_key FROM patients")}
         ids = (side.index.tolist() for side in (found.training, found.holdout))
@@ -199,11 +200,6 @@ def test_a_database_built_anew_from_the_same_keys_has_the_same_sides(database: D
         insert_patients(database, 3)  # so that ids are others
     assert sides[0] == sides[1]
     assert min(map(len, sides[0])) > 30
-
-
-def _keys_of(n: int) -> dict[str, str]:
-    keys = {"source": "clinic", "source_key": f"v{n}"}
-    return keys if n % 3 else keys | {"person_key": f"p{n % 40}"}
 
 
 def test_what_rows_were_called_and_whose_they_were_is_found_by_their_ids_though_they_are_gone(

@@ -3,7 +3,7 @@
 import socket
 import socketserver
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,8 +28,6 @@ from pima.store.source_engine import make_source_engine, reading_source
 from tests.image.loopback_postgresql import Server, postgresql_on_loopback
 from tests.support.databases import Database, insert_patients
 from tests.support.told_errors import PASSWORD, VALUE, asking, error_of, everything_told_by
-
-Refused = Callable[..., str]
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,7 @@ MADE_ONCE = "PIMA_TEST_MADE_ONCE"
 def share_fits(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, own_repeated: bool) -> None:
     from pima.report import pictures
     from pima.train import retraining
-    from tests.support.equal_fits import made_once
-    from tests.support.equal_pictures import drawn_once
+    from tests.support.equal_results import drawn_once, made_once
 
     folder = _shared(tmp_path_factory) / "fits"
     folder.mkdir(exist_ok=True)

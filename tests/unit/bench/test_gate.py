@@ -10,8 +10,9 @@ from pima.core.gate import GateOptions
 from pima.core.metrics import Measure
 from tests.bench.gate import trials
 from tests.bench.gate.fast_learner import SERVICE_LUCK, TUTORIAL_LUCK
+from tests.bench.gate.margins import MARGINS, SETTINGS, simulate_margins
 from tests.bench.gate.page_of_measures import summary_of
-from tests.bench.gate.policies import LUCKY_SHIFT, SCENARIOS
+from tests.bench.gate.policies import LUCKY_SHIFT, SCENARIOS, WEEKS
 from tests.bench.gate.population import fresh_patients
 from tests.bench.gate.prevalences import PREVALENCES, Prevalence, simulate_prevalence
 from tests.bench.gate.simulation import simulate
@@ -108,3 +109,21 @@ def test_of_a_rare_outcome_log_loss_gives_a_champion_at_once_which_recovers_from
 def test_the_population_has_the_prevalence_that_the_page_says(prevalence: Prevalence) -> None:
     fresh = fresh_patients(np.random.default_rng(0), 200_000, log_odds_lower=prevalence.log_odds_lower)
     assert fresh.probability.mean() == pytest.approx(prevalence.share, abs=0.002)
+
+
+def test_the_smaller_the_margin_the_more_winners_are_kept_out_sound_ones_among_them() -> None:
+    setting = next(each for each in SETTINGS if each.name.startswith("Small, shift"))
+    found = simulate_margins(setting, seed=0)
+    assert list(found) == list(MARGINS)
+    kept_out = [course.rejected for course in found.values()]
+    assert kept_out == sorted(kept_out)
+    assert kept_out[0] == 0
+    assert found[0.0].rejected > found[0.0].promotions
+    for course in found.values():
+        assert len(course.true_accuracies) == WEEKS
+        assert course.falsely <= course.rejected
+        assert course.spoiled_promotions <= course.spoiled_winners
+        assert course.harmed <= course.promotions
+    assert found[0.02].falsely > 0
+    # What it is for: fewer of those get through that did not learn of a subgroup.
+    assert found[0.02].spoiled_promotions < found[None].spoiled_promotions

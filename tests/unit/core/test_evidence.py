@@ -85,15 +85,11 @@ def test_losses_have_the_interval_of_a_mean() -> None:
     assert (_found().brier.low, _found().brier.high) == (pytest.approx(low), pytest.approx(high))
 
 
-def _log_odds(probabilities: np.ndarray) -> np.ndarray:
-    bounded = probabilities.clip(1e-7, 1 - 1e-7)
-    return np.log(bounded / (1 - bounded))
-
-
 @pytest.mark.parametrize("name", ["calibration_intercept", "calibration_slope"])
 def test_calibration_is_what_scipy_finds_with_its_curvature(name: str) -> None:
     probabilities, outcomes = _shipped()
-    log_odds = _log_odds(probabilities)
+    bounded = probabilities.clip(1e-7, 1 - 1e-7)
+    log_odds = np.log(bounded / (1 - bounded))
 
     def loss(parameters: np.ndarray) -> float:
         linear = parameters[0] + (parameters[1] if len(parameters) == 2 else 1) * log_odds

@@ -256,15 +256,3 @@ def test_a_champion_that_gives_no_numbers_is_replaced_like_one_that_cannot_be_lo
     assert (verdict.decision, verdict.reason) == (Decision.PROMOTED, Reason.CHAMPION_UNLOADABLE)
     assert figures.champion_scores is None
     assert figures.comparison is None
-
-
-HALF_ILL = np.tile(np.array([1, 0], dtype=np.int8), 50)
-
-
-def _less_sure() -> Contest:
-    """A challenger that is right on every row, but hardly sure, against a champion that is wrong on one."""
-    champion = np.where(HALF_ILL == 1, 0.9, 0.1)
-    champion[0] = 0.1
-    every_row = np.ones(len(HALF_ILL), dtype=bool)
-    challenger = np.where(HALF_ILL == 1, 0.51, 0.49)
-    return Contest(HALF_ILL, every_row, challenger, 0.5, champion, 0.5, False, True, False, False)

@@ -152,7 +152,7 @@ def test_a_group_is_held_back_with_a_small_one(sizes: tuple[int, ...], are_shown
     assert shown(sizes) == are_shown
 
 
-def _grouping(name: str, *sizes: int) -> Grouping:
+def _of_sizes(name: str, *sizes: int) -> Grouping:
     groups = tuple(f"group {n}" for n in range(len(sizes)))
     return Grouping(name, groups, np.repeat(np.arange(len(sizes)), sizes).astype(np.int16))
 
@@ -160,18 +160,13 @@ def _grouping(name: str, *sizes: int) -> Grouping:
 def test_of_a_group_that_is_held_back_nothing_is_said() -> None:
     outcomes = np.array([0, 1] * 60, dtype=np.int8)
     answers = Answers(np.linspace(0.1, 0.9, 120), 0.5)
-    found = evidence(outcomes, answers, answers, (_grouping("site", 3, 40, 77), _grouping("all", 120)))
+    found = evidence(outcomes, answers, answers, (_of_sizes("site", 3, 40, 77), _of_sizes("all", 120)))
     assert [each.group for each in found.subgroups] == ["group 0", "group 1", "group 2"]
     first, second, third = found.subgroups
     for each in (first, second):
         assert (each.rows, each.positive, each.few, each.treat_all) == (None,) * 4
         assert each.challenger is each.champion is None
     assert (third.rows, third.few) == (77, False)
-
-
-def _of_sizes(name: str, *sizes: int) -> Grouping:
-    groups = tuple(f"group {n}" for n in range(len(sizes)))
-    return Grouping(name, groups, np.repeat(np.arange(len(sizes)), sizes).astype(np.int16))
 
 
 OUTCOMES = np.array([0, 1] * 100, dtype=np.int8)

@@ -1,13 +1,15 @@
-"""What a year of nights alarms of: by luck, of a change that stays, and of one odd night."""
+"""What years of nights alarm of, and how many rows came: by luck, of a change that stays, and of one odd night."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from msgspec import structs
+from scipy import stats
 
-from pima.core.drift import (
-    Tally,
-)
+from pima.core.drift import Tally
 from pima.core.features import names_of
-from pima.core.watched import State, Watched, alerts
+from pima.core.watched import State, Watched, alerts, volume, volumes
 from tests.support.simulated_nights import (
     FEATURES,
     night_tally,
@@ -85,7 +87,7 @@ def test_what_is_missing_or_rejected_alarms_with_its_feature_and_reason() -> Non
     def without_ages(tally: Tally) -> Tally:
         counts = dict(zip(NAMES, tally.features, strict=True)) | {"age": (0,) * len(kept.features[2].counts)}
         rejected = tally.rejected | {"out_of_range bmi": 100}
-        return Tally(tally.rows + 100, *_rest(tally), tuple(counts.values()), tally.probability, rejected)
+        return structs.replace(tally, rows=tally.rows + 100, features=tuple(counts.values()), rejected=rejected)
 
     found = list(nights(kept, (without_ages(night_tally(random, kept, 1_000)) for _ in range(3))))
     assert list(map(_alarms, found)) == [set(), set(), {"missing age", "rejected_out_of_range bmi"}]
@@ -103,5 +105,88 @@ def test_where_all_rows_are_rejected_that_alarms_in_the_third_night() -> None:
     assert states == {State.INSUFFICIENT_DATA}
 
 
-def _rest(tally: Tally) -> tuple[int, int, float]:
-    return tally.accepted, tally.positive, tally.expected
+NIGHTS = 9 * 7
+"""So many are looked back at."""
+
+
+def _states(rows: Sequence[int]) -> tuple[str, str]:
+    """Of the night and of the week, after the last of these nights."""
+    night, week = volumes(dict(enumerate(reversed(rows))))
+    return night.state, week.state
+
+
+def _alarms_of(rows: Sequence[int]) -> list[tuple[bool, bool]]:
+    """Of each night that has enough behind it."""
+    found = [_states(rows[max(0, end - 91) : end]) for end in range(NIGHTS, len(rows) + 1)]
+    return [(night == State.ALERT, week == State.ALERT) for night, week in found]
+
+
+def test_a_volume_is_beyond_what_the_weekday_varies_by() -> None:
+    weeks = [100, 104, 96, 101, 99, 300, 98, 102]
+    assert (volume(100, weeks).reference, volume(100, weeks).state) == (100.5, State.USUAL)
+    assert [volume(rows, weeks).is_beyond for rows in (0, 45, 55, 145, 155)] == [True, True, False, False, True]
+    assert volume(0, [4] * 8).is_beyond is False  # luck, of so few
+    assert [volume(rows, [0] * 8).is_beyond for rows in (1, 5, 6)] == [False, False, True]
+    assert [volume(rows, [400] * 8).is_beyond for rows in (250, 150)] == [False, True]  # half may be missing
+    assert volume(0, [400] * 3).state == State.INSUFFICIENT_DATA
+
+
+@pytest.mark.parametrize("usual", [1, 7, 15, 16, 25, 40, 80, 99, 100, 900, 1_000_000])
+def test_what_is_too_few_is_poissons_or_half(usual: int) -> None:
+    five_deviations = stats.norm.sf(5)
+    for rows in {0, 1, 2, 3, 4, 5, usual // 3, max(0, usual // 2 - 1), usual // 2}:
+        too_few = rows < usual / 2 and stats.poisson.cdf(rows, usual) <= five_deviations
+        assert volume(rows, [usual] * 8).is_beyond == too_few, rows
+
+
+def test_what_varies_more_than_a_count_may_be_fewer() -> None:
+    steady, varying = [40, 45, 35, 41, 39, 44, 36, 40], [40, 70, 10, 55, 25, 60, 20, 40]
+    assert [volume(rows, steady).is_beyond for rows in (0, 12, 16)] == [True, True, False]
+    assert volume(0, varying).is_beyond is False
+
+
+def test_a_source_that_stops_alarms_in_the_third_night() -> None:
+    usual = [100, 98, 103, 100, 101, 99, 102] * 9
+    assert [_states(usual + [0] * empty)[0] for empty in range(4)] == [State.USUAL] * 3 + [State.ALERT]
+
+
+def test_a_night_that_came_to_no_end_is_none() -> None:
+    rows = dict.fromkeys(range(NIGHTS), 100)
+    assert [each.state for each in volumes(rows)] == [State.USUAL] * 2
+    without_tonight = {night: count for night, count in rows.items() if night > 0}
+    found = [(each.figure, each.value, each.state) for each in volumes(without_tonight)]
+    assert found == [
+        ("rows", None, State.INSUFFICIENT_DATA),
+        ("rows_in_week", None, State.INSUFFICIENT_DATA),
+    ]
+    # What two such nights left came with the next one, and makes neither night nor week odd.
+    caught_up = {night: count for night, count in rows.items() if night not in (1, 2)} | {0: 300}
+    assert [each.state for each in volumes(caught_up)] == [State.USUAL] * 2
+    # Of a week without a single one nothing is known.
+    only_lately = {night: count for night, count in rows.items() if night < 4 * 7}
+    assert [each.state for each in volumes(only_lately)] == [State.INSUFFICIENT_DATA] * 2
+
+
+def test_one_odd_night_alarms_nobody() -> None:
+    for odd in (0, 5_000):
+        rows = [10] * NIGHTS + [odd] + [10] * 30
+        assert not any(map(any, _alarms_of(rows)))
+
+
+@pytest.mark.parametrize("usual", [0.4, 2, 5, 10, 25, 35, 400])
+@pytest.mark.parametrize("varying", [0.0, 0.3])
+def test_years_of_usual_volumes_with_quiet_weekends_alarm_never(usual: float, varying: float) -> None:
+    random = np.random.default_rng(13)
+    nights = np.arange(2_000)
+    busy = usual * np.where(nights % 7 > 4, 0.2, 1.0) * random.lognormal(0, varying, len(nights))
+    assert not any(map(any, _alarms_of(random.poisson(busy).tolist())))
+
+
+@pytest.mark.parametrize(("usual", "most_nights"), [(5, 8), (10, 6), (25, 5), (100, 3)])
+def test_an_empty_feed_alarms_within_a_week_or_so(usual: int, most_nights: int) -> None:
+    random = np.random.default_rng(14)
+    nights = []
+    for _ in range(100):
+        rows = [*random.poisson(usual, NIGHTS).tolist(), *[0] * 14]
+        nights.append([any(each) for each in _alarms_of(rows)].index(True))
+    assert np.quantile(nights, 0.9) <= most_nights, nights

@@ -11,11 +11,21 @@ from msgspec.structs import fields
 
 from pima.core.wording import in_words
 from pima.errors import WrongConfiguration
-from pima.settings.reading import DEFAULT_CONFIG, DEFAULT_DATABASE_URL, database_url, read_settings, secret
+from pima.settings.reading import (
+    DEFAULT_CONFIG,
+    DEFAULT_DATABASE_URL,
+    SHIPPED,
+    database_url,
+    declared,
+    read_declaration,
+    read_settings,
+    secret,
+)
 from pima.settings.sections import SECTIONS, Settings
+from tests.support.declared import DECLARED, configuration, declaration
 from tests.support.shipped import ROOT
 
-SHIPPED = ROOT / DEFAULT_CONFIG
+SHIPPED_FILE = ROOT / DEFAULT_CONFIG
 
 
 def _file(folder: Path, content: str) -> Path:
@@ -25,8 +35,8 @@ def _file(folder: Path, content: str) -> Path:
 
 
 def test_the_shipped_file_shows_every_setting_with_its_default() -> None:
-    assert read_settings(SHIPPED, {}) == Settings()
-    shown = tomllib.loads(SHIPPED.read_text())
+    assert read_settings(SHIPPED_FILE, {}) == Settings()
+    shown = tomllib.loads(SHIPPED_FILE.read_text())
     assert {section: set(keys) for section, keys in shown.items()} == SECTIONS
 
 
@@ -72,7 +82,7 @@ def test_every_setting_can_be_given_by_a_variable(section: str, key: str) -> Non
         other = not default
     elif isinstance(default, int | float) and key not in words:
         other = (default * 2 if isinstance(default, int) else default / 2) if default else 0.25
-    found = read_settings(SHIPPED, {f"PIMA_{section}__{key}".upper(): str(other)})
+    found = read_settings(SHIPPED_FILE, {f"PIMA_{section}__{key}".upper(): str(other)})
     assert getattr(getattr(found, section), key) == other
     assert found != Settings()
 
@@ -83,7 +93,7 @@ def test_a_threshold_is_a_number_or_what_it_has_to_reach_in_the_file_and_in_the_
 ) -> None:
     path = _file(tmp_path, f"[retrain]\nthreshold = {json.dumps(threshold)}\n")
     assert read_settings(path, {}).retrain.threshold == threshold
-    by_variable = read_settings(SHIPPED, {"PIMA_RETRAIN__THRESHOLD": str(threshold)}).retrain.threshold
+    by_variable = read_settings(SHIPPED_FILE, {"PIMA_RETRAIN__THRESHOLD": str(threshold)}).retrain.threshold
     assert (by_variable, type(by_variable)) == (threshold, type(threshold))
 
 
@@ -102,7 +112,7 @@ def test_no_other_threshold_is_taken_from_either(tmp_path: Path, text: str) -> N
     )
     for file, environ, named in (
         (path, {}, r"retrain\.threshold"),
-        (SHIPPED, {"PIMA_RETRAIN__THRESHOLD": text}, "PIMA_RETRAIN__THRESHOLD"),
+        (SHIPPED_FILE, {"PIMA_RETRAIN__THRESHOLD": text}, "PIMA_RETRAIN__THRESHOLD"),
     ):
         with pytest.raises(WrongConfiguration, match=named + ".*" + expected) as caught:
             read_settings(file, environ)
@@ -110,12 +120,12 @@ def test_no_other_threshold_is_taken_from_either(tmp_path: Path, text: str) -> N
 
 
 def test_a_text_that_looks_like_a_number_stays_a_text() -> None:
-    assert read_settings(SHIPPED, {"PIMA_HOLDOUT__SALT": "007"}).holdout.salt == "007"
+    assert read_settings(SHIPPED_FILE, {"PIMA_HOLDOUT__SALT": "007"}).holdout.salt == "007"
 
 
 def test_variables_of_others_are_none_of_ours() -> None:
     environ = {"PATH": "/bin", "PIMAX": "1", "XPIMA_SCORE": "1", "pima_score__x": "1", "DATABASE_URL": "nonsense"}
-    assert read_settings(SHIPPED, environ) == Settings()
+    assert read_settings(SHIPPED_FILE, environ) == Settings()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +144,7 @@ def test_variables_of_others_are_none_of_ours() -> None:
 )
 def test_a_variable_that_names_no_setting_is_refused_by_its_name(variable: str) -> None:
     with pytest.raises(WrongConfiguration, match=rf"{variable} names no setting.*Expected: PIMA_SECTION__KEY"):
-        read_settings(SHIPPED, {variable: "5"})
+        read_settings(SHIPPED_FILE, {variable: "5"})
 
 
 @pytest.mark.parametrize(
@@ -254,3 +264,30 @@ def test_both_are_an_error_even_if_one_is_empty(tmp_path: Path) -> None:
 def test_a_file_that_can_not_be_read_is_an_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(WrongConfiguration, match=r"X_FILE names can't be read"):
         secret({"X_FILE": str(tmp_path / name) if name else ""}, "X")
+
+
+def test_settings_without_a_declaration_mean_the_shipped_one() -> None:
+    assert declared(None, Settings()) == SHIPPED
+    assert len(SHIPPED.features) == 8
+
+
+def test_a_declaration_stands_in_the_settings_or_in_a_file_that_they_name(tmp_path: Path) -> None:
+    config = Path(configuration(tmp_path))
+    found = declared(config, read_settings(config, {}))
+    assert found.names == ("order", "creatinine", "temperature", "smoking")
+    config.write_text("[score]\nbatch_rows = 7\n" + DECLARED)
+    settings = read_settings(config, {})
+    assert settings.score.batch_rows == 7
+    assert declared(config, settings) == found
+    config.write_text('[declaration]\nfile = "features.toml"\n' + DECLARED)
+    with pytest.raises(WrongConfiguration, match="in one of the two"):
+        declared(config, read_settings(config, {}))
+    config.write_text('[declaration]\nfile = "elsewhere.toml"\n')
+    with pytest.raises(WrongConfiguration, match=r"elsewhere\.toml can't be read"):
+        declared(config, read_settings(config, {}))
+
+
+def test_a_file_may_be_as_an_editor_on_another_system_writes_it(tmp_path: Path) -> None:
+    path = tmp_path / "features.toml"
+    path.write_text(DECLARED, encoding="utf-8-sig", newline="\r\n")
+    assert read_declaration(path) == declaration(tmp_path)

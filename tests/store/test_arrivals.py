@@ -1,14 +1,16 @@
-"""Of the rows that a source lacks those are deleted that were here before it was read."""
+"""Rows on their way in: the table that they go through, and which of ours are deleted where a source lacks them."""
 
 import pandas as pd
 import pytest
 from sqlalchemy import text
 
+from pima.intake.loading import LoadOptions, load_files
+from pima.settings.reading import SHIPPED as SHIPPED_DECLARATION
 from pima.store.arrivals import VANISHED, KeyRange, RowsSoFar, Staging, rows_so_far
 from pima.store.engine import reading, writing
 from tests.support.databases import Database, insert_patients
 from tests.support.rows import COLUMNS, VALUES
-from tests.support.shipped import FEATURE_NAMES
+from tests.support.shipped import FEATURE_NAMES, SHIPPED
 
 
 def _so_far(database: Database) -> RowsSoFar:
@@ -67,3 +69,25 @@ def test_so_does_what_was_written_before_and_committed_since(postgresql: Databas
     kept = postgresql.execute("SELECT source_key FROM patients ORDER BY source_key")
     assert kept == [("in between",), ("late",), ("since",)]
     assert _deleted(postgresql, _so_far(postgresql), *keys) == 3
+
+
+def test_a_table_of_the_staging_tables_name_is_neither_filled_nor_dropped(database: Database) -> None:
+    database.execute("CREATE TABLE pima_staging (whose TEXT)")
+    database.execute("INSERT INTO pima_staging VALUES ('of the clinic')")
+    for line in (1, 2):
+        with writing(database.engine) as connection:
+            staging = Staging(connection, ("glucose",), "nothing")
+            staging.make()
+            staging.append(pd.DataFrame({"glucose": [100.0]}, index=[line]), "line")
+            assert staging.take().inserted == 1
+            staging.drop()
+    database.engine.dispose()
+    assert database.value("SELECT whose FROM pima_staging") == "of the clinic"
+
+
+def test_what_a_file_held_is_not_left_in_the_session(database: Database) -> None:
+    """Behind a pool of connections the next user of the session would read it."""
+    load_files(database.engine, [SHIPPED, SHIPPED], LoadOptions(again=True), SHIPPED_DECLARATION, lambda *_: None)
+    assert database.engine.pool.checkedin() > 0  # the connection is the same one
+    staged = "sqlite_temp_master WHERE name" if database.kind == "sqlite" else "pg_class WHERE relname"
+    assert database.value(f"SELECT count(*) FROM {staged} = 'pima_staging'") == 0

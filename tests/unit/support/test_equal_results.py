@@ -1,6 +1,7 @@
-"""What the tests take for an equal fit is one: of the same rows, to the bit, under the same settings."""
+"""What the tests take for an equal fit, or an equal picture, is one: of the same rows or figures, to the bit."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,15 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import Markup
 
 from pima.core.history import Split, features_of
 from pima.model.libraries import never
+from pima.report.contents import Exhibit, Shown
 from pima.settings.sections import Settings
 from pima.train.fit import Challenger, fit_challenger
 from tests.bench.accuracy.shipped import shipped_rows
-from tests.support.equal_fits import fingerprint, made_once
+from tests.support.equal_results import drawn_once, fingerprint, made_once
 from tests.support.labelled import side_of
 from tests.support.shipped import FEATURES
 
@@ -83,3 +86,29 @@ def _with(side: str, column: str, change: Any) -> Split:
 )
 def test_whatever_enters_a_fit_makes_it_another(history: Split, settings: Settings, features: Any) -> None:
     assert fingerprint(history, settings, features) != fingerprint(HISTORY, SETTINGS, FEATURES)
+
+
+DOCUMENT = {"rows": 10, "positive": 0.1}
+MODEL = Shown("challenger", "version 2")
+
+
+def _exhibit(document: dict[str, Any], day: int = 1, model: Shown = MODEL) -> Exhibit:
+    return Exhibit(datetime(2026, 1, day, tzinfo=UTC), document, (model,))
+
+
+def test_a_picture_is_drawn_for_each_other_figure_and_name_alone(tmp_path: Path) -> None:
+    drawn: list[tuple[Exhibit, str]] = []
+
+    def picture(found: Exhibit, name: str) -> Markup:
+        drawn.append((found, name))
+        return Markup(f"<svg>{len(drawn)}</svg>")  # noqa: S704
+
+    once = drawn_once(picture, tmp_path)
+    first = once(_exhibit(DOCUMENT), "one")
+    assert first == Markup("<svg>1</svg>")
+    same = [_exhibit(DOCUMENT), _exhibit(DOCUMENT, day=2), _exhibit(dict(reversed(DOCUMENT.items())))]
+    assert [drawn_once(picture, tmp_path)(each, "one") for each in same] == [first] * 3
+    others = [_exhibit(DOCUMENT | {"positive": 0.1 + 2**-56}), _exhibit(DOCUMENT, model=Shown("champion", "version 2"))]
+    assert [once(each, "one") for each in others] == ["<svg>2</svg>", "<svg>3</svg>"]
+    assert once(_exhibit(DOCUMENT), "two") == "<svg>4</svg>"
+    assert len(drawn) == 4

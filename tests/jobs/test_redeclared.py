@@ -1,0 +1,260 @@
+"""What a changed declaration changes, on both databases: verdicts, the rows that a champion takes, what people read."""
+
+import json
+import random
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+import pytest
+
+from pima.settings.reading import SHIPPED, read_settings
+from pima.store.engine import writing
+from pima.store.registry import as_stored, features_of
+from pima.store.tables import model_versions
+from pima.train.retraining import read_history
+from tests.support.databases import Copied, Database, call, insert_many, the_json, under_role
+from tests.support.declared import DECLARED, configuration
+from tests.support.shipped import SALT
+
+pytestmark = pytest.mark.usefixtures("equal_fits_once")
+
+POWERS_DECLARED = """
+[outcome]
+name = "ill"
+
+[[feature]]
+name = "a"
+low = 0
+high = 100
+power = 1
+
+[[feature]]
+name = "b"
+low = -10
+high = 10
+power = 1
+"""
+
+
+def _rows(folder: Path, rows: int, seed: int) -> str:
+    draw = random.Random(seed)  # noqa: S311
+    lines = ["a,b,ill"]
+    for _ in range(rows):
+        a, b = draw.uniform(0, 100), draw.uniform(-4, 4)
+        lines.append(f"{a:.3f},{b:.3f},{int(draw.gauss(b + (a - 50) / 20, 1) > 0)}")
+    path = folder / f"rows-{seed}.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+def test_a_range_that_plays_no_part_brings_nothing_back_that_was_rolled_back(
+    empty_database: Database, tmp_path: Path
+) -> None:
+    database, config = empty_database, configuration(tmp_path, POWERS_DECLARED)
+    by_log_loss = {"PIMA_GATE__MEASURE": "log_loss"}
+    assert call(database, "migrate", "--config", config).exit_code == 0
+    for seed, rows in enumerate((130, 900)):
+        assert call(database, "load", "--config", config, _rows(tmp_path, rows, seed)).exit_code == 0
+        fitted = call(database, "retrain", "--config", config, "--json", **by_log_loss)
+        assert the_json(fitted)["verdict"] == "promoted", fitted.stderr
+    assert call(database, "models", "rollback", "--reason", "bad", "--config", config).exit_code == 0
+
+    configuration(tmp_path, POWERS_DECLARED.replace("low = 0\n", "low = -1\n"))
+    assert call(database, "migrate", "--features", "--reason", "no part", "--config", config).exit_code == 0
+    again = the_json(call(database, "retrain", "--config", config, "--json", **by_log_loss))
+    assert (again["verdict"], again["reason"]) == ("blocked", "rolled_back_before")
+    assert database.value("SELECT model_version FROM champion") == 1
+
+
+@pytest.mark.parametrize("changed", [{"low": 17.0}, {"power": None, "high": 99.0}])
+def test_the_shipped_measurements_have_no_twins_in_training_whatever_their_ranges_are(
+    database: Database, changed: dict[str, object]
+) -> None:
+    insert_many(database, 300)  # of fifty kinds
+    database.execute("UPDATE patients SET outcome = id % 2")
+    age = next(feature for feature in SHIPPED.features if feature.name == "age")
+    others = tuple(msgspec.structs.replace(each, **changed) if each is age else each for each in SHIPPED.features)
+    settings = read_settings(None, {"PIMA_HOLDOUT__SALT": SALT})
+    for features in (SHIPPED.features, others):
+        history, *_ = read_history(database.engine, settings, msgspec.structs.replace(SHIPPED, features=features))
+        assert (history.twins_kept, history.left_out["twin_of_holdout"] > 100) == (0, True)
+
+
+COARSE = """
+[outcome]
+name = "ill"
+
+[[feature]]
+name = "age"
+low = 0
+high = 120
+
+[[feature]]
+name = "sex"
+kind = "category"
+codes = { 0 = "male", 1 = "female" }
+"""
+
+
+def test_that_twins_are_kept_is_said_on_the_terminal_and_in_the_log(empty_database: Database, tmp_path: Path) -> None:
+    database, config = empty_database, configuration(tmp_path, COARSE)
+    file = tmp_path / "coarse.csv"
+    draw = random.Random(3)  # noqa: S311
+    rows = [(draw.randrange(50, 70), draw.randrange(2)) for _ in range(300)]
+    file.write_text("age,sex,ill\n" + "".join(f"{age},{sex},{int(draw.random() < age / 120)}\n" for age, sex in rows))
+    assert call(database, "migrate", "--config", config).exit_code == 0
+    assert call(database, "load", "--config", config, str(file)).exit_code == 0
+    ended = call(database, "retrain", "--dry-run", "--config", config, PIMA_LOGS__FORMAT="json")
+    assert ended.exit_code == 0, ended.stderr
+    lines = [json.loads(line) for line in ended.stderr.splitlines() if line.startswith("{")]
+    warnings = [line for line in lines if line["level"] == "warning"]
+    assert len(warnings) == 1, ended.stderr
+    kept = warnings[0]["twins_kept"]
+    assert kept > 0.9 * warnings[0]["training_rows"]
+    assert f"{kept} of them have exactly the features of a holdout row" in ended.stdout
+
+
+NARROW = """
+[outcome]
+name = "ill"
+
+[[feature]]
+name = "a"
+low = 0.01
+high = 1000
+
+[[feature]]
+name = "b"
+low = -10
+high = 10
+"""
+WIDE = NARROW.replace("low = 0.01", "low = -5")
+
+
+def _skewed(folder: Path, rows: int, seed: int, below: int = 0) -> str:
+    """So skewed an `a` that the fit takes its reciprocal; of `below` rows it is 0 or negative."""
+    draw = random.Random(seed)  # noqa: S311
+    lines = ["a,b,ill"]
+    for row in range(rows):
+        reciprocal, b = draw.uniform(0.1, 1), max(-9, min(9, draw.gauss(0, 2)))
+        a = -(row % 3) if row < below else reciprocal**-2
+        lines.append(f"{a:.4f},{b:.4f},{int(draw.random() < 1 / (1 + 2.718 ** (-b - 4 * reciprocal + 2)))}")
+    path = folder / f"rows-{seed}.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+@pytest.fixture
+def powered(copied: Copied, tmp_path: Path) -> tuple[Database, str]:
+    """A champion of the narrow range, under the wider one."""
+    return copied(_widen), configuration(tmp_path, WIDE)
+
+
+def _widen(database: Database) -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        config = configuration(folder, NARROW)
+        for job, *arguments in (("migrate",), ("load", _skewed(folder, 500, seed=1)), ("retrain",)):
+            ended = call(database, job, "--config", config, *arguments)
+            assert ended.exit_code == 0, ended.stderr
+        assert database.value("SELECT model_version FROM champion") == 1
+        configuration(folder, WIDE)
+        told = call(database, "migrate", "--config", config, "--features", "--reason", "other units", "--json")
+        assert told.exit_code == 0, told.stderr
+
+
+def test_a_version_takes_no_value_below_the_range_of_its_fit(powered: tuple[Database, str], tmp_path: Path) -> None:
+    """The reciprocal of 0 is none, and such a row must neither end the job nor be guessed at."""
+    database, config = powered
+    database.execute("INSERT INTO patients (a, b) VALUES (0, 1), (-3, 1), (0.001, 1), (0.01, 1), (5, 1)")
+    scored = call(database, "score", "--config", config, "--json")
+    assert scored.exit_code == 0, scored.stderr
+    assert the_json(scored)["predicted"] == 2
+    assert database.execute("SELECT DISTINCT reason, field FROM rejections") == [("out_of_range", "a")]
+
+    # Nor in the gate, where it would make the champion one that gives no numbers.
+    assert call(database, "load", "--config", config, _skewed(tmp_path, 300, seed=2, below=150)).exit_code == 0
+    judged = the_json(call(database, "retrain", "--config", config, "--dry-run", "--json"))
+    assert judged["champion_scores"]["rows"] == judged["holdout_rows"] - judged["unscorable_rows"], judged
+    assert judged["unscorable_rows"] > 20
+
+
+def test_a_wider_range_does_not_queue_again_what_the_champion_can_not_take(
+    powered: tuple[Database, str], tmp_path: Path
+) -> None:
+    database, config = powered
+    database.execute("INSERT INTO patients (a, b) VALUES (0, 1), (-8, 1), (5000, 1)")
+    assert the_json(call(database, "score", "--config", config, "--json"))["rejected"] == 3
+    configuration(tmp_path, WIDE.replace("low = -5", "low = -9").replace("1000", "9000"))
+    for asked in (("--dry-run",), ("--reason", "other units")):
+        told = the_json(call(database, "migrate", "--config", config, "--features", *asked, "--json"))
+        assert (told["scored_again"], told["rejected_from_now"]) == (1, {})
+    scored = the_json(call(database, "score", "--config", config, "--json"))
+    assert (scored["predicted"], scored["rejected"]) == (1, 0)
+
+
+def test_what_it_could_not_take_is_scored_by_the_version_that_wins(
+    powered: tuple[Database, str], tmp_path: Path
+) -> None:
+    """Under the roles, where there are some."""
+    database, config = powered
+    database.execute("INSERT INTO patients (a, b) VALUES (0, 1), (-3, 1), (5, 1)")
+    assert the_json(call(database, "score", "--config", config, "--json"))["rejected"] == 2
+    assert call(database, "load", "--config", config, _skewed(tmp_path, 300, seed=2, below=150)).exit_code == 0
+    # It loses for certain.
+    database.execute("UPDATE model_versions SET compiled_artifact = NULL")
+    scorer = trainer = database
+    if database.kind == "postgresql":
+        assert call(database, "migrate", "--roles", "--config", config).exit_code == 0
+        scorer, trainer = under_role(database, "pima_scorer"), under_role(database, "pima_trainer")
+    judged = the_json(call(trainer, "retrain", "--config", config, "--json"))
+    assert (judged["verdict"], judged["reason"]) == ("promoted", "champion_unloadable")
+    scored = the_json(call(scorer, "score", "--config", config, "--json"))
+    assert (scored["model_version"], scored["predicted"], scored["rejected"]) == (2, 2, 0)
+
+
+WIDER = DECLARED.replace("low = 0.1\n", "low = -5\n")
+
+
+@pytest.fixture
+def widened(declared_database: Database, tmp_path: Path) -> tuple[Database, str]:
+    """Under the wider range, version 1 is champion and can't take what version 2 can, which was fitted on it."""
+    config = configuration(tmp_path, WIDER)
+    reason = ("--features", "--reason", "other units")
+    assert call(declared_database, "migrate", "--config", config, *reason).exit_code == 0
+    with writing(declared_database.engine) as connection:
+        features: list[dict[str, Any]] = as_stored(features_of(connection, 2))
+        [creatinine] = [feature for feature in features if feature["name"] == "creatinine"]
+        creatinine["low"] = -5
+        fitted_on_it = model_versions.update().where(model_versions.c.number == 2).values(features=features)
+        connection.execute(fitted_on_it)
+    declared_database.execute('INSERT INTO patients ("order", creatinine) VALUES (3, -3), (3, 99), (3, 1)')
+    scored = the_json(call(declared_database, "score", "--config", config, "--json"))
+    assert (scored["predicted"], scored["rejected"]) == (1, 2)
+    return declared_database, config
+
+
+def _move(database: Database, config: str, *how: str) -> None:
+    assert call(database, "models", *how, "--reason", "a test", "--config", config).exit_code == 0
+
+
+def _waiting(database: Database) -> int:
+    found: int = database.value("SELECT count(*) FROM scoring_queue")
+    return found
+
+
+def test_the_rows_that_a_champion_rejected_wait_for_one_of_other_rules(widened: tuple[Database, str]) -> None:
+    database, config = widened
+    _move(database, config, "promote", "3")  # by the same rules
+    assert _waiting(database) == 0
+    _move(database, config, "promote", "2")
+    assert (_waiting(database), database.value("SELECT count(*) FROM rejections")) == (2, 0)
+    scored = the_json(call(database, "score", "--config", config, "--json"))
+    assert (scored["model_version"], scored["predicted"], scored["rejected"]) == (2, 1, 1)
+    assert database.execute("SELECT DISTINCT model_version FROM predictions ORDER BY 1") == [(1,), (2,)]
+    _move(database, config, "rollback")
+    assert _waiting(database) == 1  # the one that neither can take; what was predicted stays
+    call(database, "score", "--config", config)
+    assert database.execute("SELECT patient_id, field FROM rejections") == [(2, "creatinine")]
