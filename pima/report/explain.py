@@ -20,7 +20,7 @@ from pima.core.features import Declaration, Feature, Features, Outcome, names_of
 from pima.core.history import features_of
 from pima.core.identifiers import BELOW_ALL_IDS, ById, ByKey
 from pima.core.shapley import MOST_FOR_EXACT, Contributions, contributions
-from pima.core.validation import Measurements, Validated, validate
+from pima.core.validation import Validated, validate
 from pima.errors import NoSuchRow, NothingPredicts, RowCannotBeScored, RowRejectedBySource
 from pima.logs import get_logger
 from pima.process.stopping import StopRequest
@@ -103,10 +103,6 @@ class Explainer:
         """The rules of today for the features that it takes."""
         return self.declared.rules_for(self.scorer.features)
 
-    def validated(self, measurements: Measurements) -> Validated:
-        """Accept or reject rows as scoring would."""
-        return validate(measurements, self.rules)
-
     def explain(self, rows: Rows, validated: Validated, number: int) -> Explanation:
         """Explain the row of this number among those that were accepted."""
         features, row, model = validated.features[number], validated.accepted[number], self.scorer.model
@@ -167,7 +163,7 @@ def explain_row(engine: Engine, called: ById | ByKey) -> Explanation:
             rows = row_by_key(connection, called.source, called.source_key, explainer.names)
     if len(rows.ids) == 0:
         raise NoSuchRow(called=called)
-    found = explainer.validated(rows.measurements)
+    found = validate(rows.measurements, explainer.rules)
     if len(found.accepted) == 0:
         raise RowCannotBeScored(patient_id=int(rows.ids[0]), field=found.fields[0], reason=found.reasons[0])
     return explainer.explain(rows, found, 0)
@@ -212,7 +208,7 @@ def _blocks(engine: Engine, explainer: Explainer, stop: StopRequest) -> Iterator
         if len(rows.ids) == 0:
             return
         after = int(rows.ids[-1])
-        accepted = explainer.validated(rows.measurements)
+        accepted = validate(rows.measurements, explainer.rules)
         found = []
         for number in range(len(accepted.accepted)):
             stop.check()
