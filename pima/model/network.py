@@ -345,7 +345,12 @@ def probe_rows(features: Features) -> Float32Array:
     extremes = [_extremes(feature) for feature in features]
     low = np.array([values[0] for values in extremes])
     high = np.array([values[-1] for values in extremes])
-    middle = np.array([_middle(feature) for feature in features])
+    middle = np.array(
+        [
+            values[len(values) // 2] if feature.kind == "category" else sum(values) / 2
+            for values, feature in zip(extremes, features, strict=True)
+        ]
+    )
     may_be_missing = [feature.may_be_missing for feature in features]
     rows = [low, high, middle, np.where(may_be_missing, np.nan, middle)]
     for position, values in enumerate(extremes):
@@ -360,11 +365,6 @@ def _extremes(feature: Feature) -> tuple[float, ...]:
     if feature.kind == "category":
         return tuple(map(float, sorted(feature.codes)))
     return (feature.low or 0.0, feature.high or 0.0)
-
-
-def _middle(feature: Feature) -> float:
-    extremes = _extremes(feature)
-    return extremes[len(extremes) // 2] if feature.kind == "category" else sum(extremes) / 2
 
 
 def library_versions() -> dict[str, str]:
