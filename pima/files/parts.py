@@ -300,10 +300,6 @@ class Output:
         with whole(self.place, f"{self.folder}/{MANIFEST}") as file:
             file.write(json.dumps(manifest, indent=1).encode() + b"\n")
 
-    def remove_manifest(self) -> None:
-        """Say that the output is not complete any more. Raises PartNotWritten."""
-        remove(self.place, f"{self.folder}/{MANIFEST}")
-
     def _names(self) -> set[str]:
         try:
             return self.place.files_below(self.folder)

@@ -29,6 +29,7 @@ from pima.errors import DatasetRefused, PartNotWritten, PimaError, WrongUsage
 from pima.files.model_file import ScoringModel, read_model
 from pima.files.parts import (
     FACTS,
+    MANIFEST,
     MARK,
     PREDICTIONS,
     REJECTIONS,
@@ -43,7 +44,7 @@ from pima.files.parts import (
     require_unchanged,
     summed,
 )
-from pima.files.places import Place, lies_within, on_disks, place_of, whole
+from pima.files.places import Place, lies_within, on_disks, place_of, remove, whole
 from pima.logs import get_logger
 from pima.process.stopping import StopRequest
 from pima.process.whole_file import name_aside
@@ -95,11 +96,12 @@ def score_files(found: Dataset, scored: Iterable[tuple[Part, Facts]]) -> dict[st
     DatasetRefused where a file is another by now, OtherOutputThere where somebody else has written some of the parts,
     PartNotWritten where one is gone, and what `scored` raises.
     """
+    output = found.output
     if found.missing:
-        found.output.remove_manifest()
+        # The output is not complete any more.
+        remove(output.place, f"{output.folder}/{MANIFEST}")
     for part, facts in scored:
         get_logger().info("part done", part=part.name, rows=part.rows, rejected=part.rows - facts.predicted)
-    output = found.output
     for file in found.files:
         require_unchanged(found.source, file)
     finished = output.finished(found.parts)
