@@ -99,11 +99,12 @@ def _fewest(usual: float, deviation: float) -> float:
     if usual / cluster >= _HALF_IS_LESS:
         return half
     # The largest count below which a Poisson count of that mean lies with the probability `CHANCE` at most.
-    count, term = 0, math.exp(-usual / cluster)
+    mean, count = usual / cluster, 0
+    term = math.exp(-mean)
     smaller_or_equal = term
     while smaller_or_equal <= CHANCE:
         count += 1
-        term *= usual / cluster / count
+        term *= mean / count
         smaller_or_equal += term
     return min(half, cluster * count)
 

@@ -284,7 +284,7 @@ def _value(value: object, feature: Feature) -> float:
         return 0.0
     if isinstance(value, str):
         code = code_of_label(feature, value)
-        return -1.0 if code is None else float(code)  # below all codes, as a label is that is none's
+        return -1.0 if code is None else float(code)  # an unknown label is below all codes
     return float(value)  # type: ignore[arg-type]  # a decimal or a bool, by the column's type
 
 
