@@ -56,19 +56,15 @@ def _require_taken(problems: Mapping[int, Problem]) -> None:
 
 def _show(result: Result) -> None:
     if "conditions" in result:
-        _show_dry_run(result)
+        print(f"{counted(result['receivers'], 'receiver')}, {counted(len(result['conditions']), 'condition')}")
+        for condition in result["conditions"]:
+            print(f"{condition['name']}: {condition['what']}\n    {condition['advice']}")
+        for receiver, names in result["would_be_told"].items():
+            print(f"receiver {receiver} would be told now: {', '.join(names) or 'nothing'}")
     elif "tested" in result:
         print(f"{counted(result['tested'], 'receiver')} took the test")
     else:
         print(f"told: {', '.join(result['told']) or 'nothing'}; over: {', '.join(result['over']) or 'nothing'}")
-
-
-def _show_dry_run(result: Result) -> None:
-    print(f"{counted(result['receivers'], 'receiver')}, {counted(len(result['conditions']), 'condition')}")
-    for condition in result["conditions"]:
-        print(f"{condition['name']}: {condition['what']}\n    {condition['advice']}")
-    for receiver, names in result["would_be_told"].items():
-        print(f"receiver {receiver} would be told now: {', '.join(names) or 'nothing'}")
 
 
 if __name__ == "__main__":

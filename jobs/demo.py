@@ -97,23 +97,19 @@ class _FolderNotWritten(Exception):
 
 
 def _written_files() -> tuple[Path, Path, Path]:
-    """A new folder, and the files in it."""
+    """The history with outcomes, the new patients without, and their outcomes as they arrive later."""
+    history, new, outcomes = (FOLDER / name for name in ("history.csv", "new-patients.csv", "outcomes.csv"))
     shutil.rmtree(FOLDER, ignore_errors=True)
     try:
         FOLDER.mkdir()
-        return _write_files(SHIPPED.read_text(encoding="utf-8").splitlines())
+        lines = SHIPPED.read_text(encoding="utf-8").splitlines()
+        history.write_text("\n".join(lines[:HISTORY_ROWS]) + "\n", encoding="utf-8")
+        divided = [line.rpartition(",") for line in lines[HISTORY_ROWS:]]
+        new.write_text("".join(f"{measurements},\n" for measurements, _, _ in divided), encoding="utf-8")
+        arriving = (f"{HISTORY_ROWS + n},{outcome}\n" for n, (_, _, outcome) in enumerate(divided, start=1))
+        outcomes.write_text("id,outcome\n" + "".join(arriving), encoding="utf-8")
     except OSError as error:
         raise _FolderNotWritten(error.strerror) from None
-
-
-def _write_files(lines: list[str]) -> tuple[Path, Path, Path]:
-    """The history with outcomes, the new patients without, and their outcomes as they arrive later."""
-    history, new, outcomes = (FOLDER / name for name in ("history.csv", "new-patients.csv", "outcomes.csv"))
-    history.write_text("\n".join(lines[:HISTORY_ROWS]) + "\n", encoding="utf-8")
-    divided = [line.rpartition(",") for line in lines[HISTORY_ROWS:]]
-    new.write_text("".join(f"{measurements},\n" for measurements, _, _ in divided), encoding="utf-8")
-    arriving = (f"{HISTORY_ROWS + n},{outcome}\n" for n, (_, _, outcome) in enumerate(divided, start=1))
-    outcomes.write_text("id,outcome\n" + "".join(arriving), encoding="utf-8")
     return history, new, outcomes
 
 

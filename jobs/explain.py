@@ -48,10 +48,6 @@ def _show(result: Result) -> None:
     )
     print(f"predicted class {result['predicted_class']} (1 from {threshold:g} on)")
     print(result["meaning"])
-    _show_contributions(result)
-
-
-def _show_contributions(result: Result) -> None:
     told, others = result["contributions"][:TOLD], result["contributions"][TOLD:]
     rows = counted(result["background_rows"], "training row")
     print(f"\nWhat moved it most, from the mean of {result['mean_probability']:.2f} over {rows}:")

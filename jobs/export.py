@@ -67,17 +67,13 @@ class _Spool:
             with whole_file(given.out, "--out") as file:
                 found = _export(command, file)
         else:
-            found = self._spooled(command)
+            try:
+                self._file = self._at_the_end.enter_context(TemporaryFile())  # noqa: SIM115 (it is closed there)
+                found = _export(command, self._file)
+                self._file.seek(0)
+            except OSError as error:
+                raise TemporaryFileFailed(why=error.strerror) from None
         return as_json(found) | {"path": given.out and str(given.out)}
-
-    def _spooled(self, command: Command) -> Exported:
-        try:
-            self._file = self._at_the_end.enter_context(TemporaryFile())  # noqa: SIM115 (it is closed there)
-            found = _export(command, self._file)
-            self._file.seek(0)
-        except OSError as error:
-            raise TemporaryFileFailed(why=error.strerror) from None
-        return found
 
     def show(self, result: Result) -> None:
         if result["path"] is not None:

@@ -69,11 +69,7 @@ def _carry_over(command: Command) -> Result:
 def _show(result: Result) -> None:
     if "added" in result:
         _show_changes(result)
-    else:
-        _show_migration(result)
-
-
-def _show_migration(result: Result) -> None:
+        return
     if "roles" in result:
         print(f"roles: {', '.join(result['roles'])}; give each that you use a password")
     if "triggers_made_anew" in result:

@@ -20,7 +20,6 @@ _SCORES = {
     "brier": "Brier score",
     "auc": "area under ROC",
 }
-_PERCENTAGES = ("accuracy", "sensitivity", "specificity")
 _DIFFERENCES = (
     "accuracy_difference",
     "interval_low",
@@ -166,7 +165,7 @@ def _text(value: Any, name: str = "") -> str:
 def _number(value: float, name: str) -> str:
     if name in _DIFFERENCES:
         return f"{100 * value:+.1f} points"
-    return f"{value:.1%}".replace("%", " %") if name in _PERCENTAGES else f"{value:.3g}"
+    return f"{value:.1%}".replace("%", " %") if name in ("accuracy", "sensitivity", "specificity") else f"{value:.3g}"
 
 
 def _words(name: str) -> str:
@@ -181,7 +180,10 @@ def evidence_tables(evidence: dict[str, Any], challenger: int, champion: int | N
     if not models:
         yield "none: its outputs are no finite numbers, and there was no champion"
         return
-    yield _evidence_figures(evidence, {model: f"{model}, version {numbers[model]}" for model in models})
+    table = Table("", *(f"{model}, version {numbers[model]}" for model in models), box=None)
+    for name, label in FIGURES.items():
+        table.add_row(label, *(_figure(evidence[model][name], 3) for model in models))
+    yield table
     yield "\nNet benefit, in cases found per 100 patients; treating none has 0"
     yield _net_benefit(evidence, models)
     if evidence["subgroups"]:
@@ -189,13 +191,6 @@ def evidence_tables(evidence: dict[str, Any], challenger: int, champion: int | N
         yield _subgroups(evidence["subgroups"], models)
         yield f"* fewer than {FEW_ROWS} rows, which say little"
         yield f"- not shown: fewer than {FEWEST_ROWS} rows, or a group from which such a one could be worked out"
-
-
-def _evidence_figures(evidence: dict[str, Any], heads: dict[str, str]) -> Table:
-    table = Table("", *heads.values(), box=None)
-    for name, label in FIGURES.items():
-        table.add_row(label, *(_figure(evidence[model][name], 3) for model in heads))
-    return table
 
 
 def _figure(figure: dict[str, Any], digits: int) -> str:

@@ -22,10 +22,6 @@ from pima.watch.figures import versions
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
-    return run_command(_parser(), _work, _show, arguments, environ)
-
-
-def _parser() -> argparse.ArgumentParser:
     options = parser("models", __doc__ or "")
     commands = options.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("list", help="all versions, newest first")
@@ -48,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         # Accepted after the subcommand too; the default must not undo what was given before it.
         command.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
         command.add_argument("--config", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-    return options
+    return run_command(options, _work, _show, arguments, environ)
 
 
 def _work(command: Command) -> Result:
@@ -60,7 +56,8 @@ def _work(command: Command) -> Result:
         case "show":
             return _version(command)
         case "card":
-            return _card(command)
+            card = read_card(engine, given.number)
+            return as_json(card) if given.json else {"card": as_markdown(card)}
         case "promote":
             return asdict(promote(engine, given.number, decider))
         case "rollback":
@@ -91,11 +88,6 @@ def _version(command: Command) -> Result:
     if version is None:
         raise NoSuchVersion(number=number)
     return {"version": asdict(version), "decisions": moves, "evidence": evidence}
-
-
-def _card(command: Command) -> Result:
-    found = read_card(command.engine, command.options.number)
-    return as_json(found) if command.options.json else {"card": as_markdown(found)}
 
 
 def _reproduce(command: Command) -> Result:

@@ -10,7 +10,7 @@ from jobs.options import add_run_id_option
 from pima.core.source import Source
 from pima.core.wording import counted
 from pima.errors import WrongUsage
-from pima.intake.planning import OpenSource, open_source
+from pima.intake.planning import open_source
 from pima.intake.pulling import Pull, pull_sources
 from pima.process.recorded_run import recorded_run
 from pima.settings.reading import require_urls_of_sources, source_url
@@ -33,15 +33,18 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 def _work(command: Command) -> Result:
     given = command.options
     require_urls_of_sources(command.environ, command.settings.sources)
-    opened = [_opened(command, source) for source in _chosen(command.settings, given.names)]
+    opened = []
+    for source in _chosen(command.settings, given.names):
+        engine = make_source_engine(source.name, source_url(command.environ, source.name), command.settings.database)
+        opened.append(open_source(source, command.declared.features, engine))
     try:
         with recorded_run(command.engine, "pull", given.run_id, given.dry_run) as command.run:
             declared = [source.name for source in command.settings.sources]
             pull = Pull(command.engine, command.run, command.stop, given.dry_run, given.full, declared)
             pull_sources(pull, opened)
     finally:
-        for source in opened:
-            source.engine.dispose()
+        for each in opened:
+            each.engine.dispose()
     return {"run_id": command.run.id, "dry_run": given.dry_run, **command.run.counts}
 
 
@@ -54,12 +57,6 @@ def _chosen(settings: Settings, names: Sequence[str]) -> list[Source]:
     if set(names) - set(known):
         raise WrongUsage(what=f"a NAME is no source of the settings; they declare: {', '.join(known)}")
     return [source for source in settings.sources if source.name in names or not names]
-
-
-def _opened(command: Command, source: Source) -> OpenSource:
-    url = source_url(command.environ, source.name)
-    engine = make_source_engine(source.name, url, command.settings.database)
-    return open_source(source, command.declared.features, engine)
 
 
 def _show(result: Result) -> None:

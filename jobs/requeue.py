@@ -5,21 +5,11 @@ triggers were switched off."""
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from jobs.command import Command, Result, parser, run_command
 from pima.core.wording import counted
-from pima.process.recorded_run import as_json
 from pima.store import queue
 from pima.store.engine import without_time_limit, writing
-
-
-@dataclass(frozen=True, slots=True)
-class Requeued:
-    """The row versions that were put on the queue."""
-
-    requeued: int
-    """Row versions."""
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -36,10 +26,10 @@ def _work(command: Command) -> Result:
     with writing(command.engine) as connection:
         without_time_limit(connection)
         if given.stale:
-            return as_json(Requeued(queue.requeue_stale(connection)))
+            return {"requeued": queue.requeue_stale(connection)}
         if given.rejected:
-            return as_json(Requeued(queue.requeue_rejected(connection)))
-        return as_json(Requeued(queue.requeue_lost(connection)))
+            return {"requeued": queue.requeue_rejected(connection)}
+        return {"requeued": queue.requeue_lost(connection)}
 
 
 def _show(result: Result) -> None:

@@ -48,20 +48,16 @@ def _show(result: Result) -> None:
         print("where so many rows are equal, equality says nothing about the person")
     print(textwrap.fill(result["explanation"], 79, subsequent_indent="  "))
     if result.get("challenger_scores"):
-        _show_scores(result)
+        from rich.console import Console
+
+        from jobs.model_tables import side_by_side
+
+        both = (result["challenger_scores"], result["champion_scores"])
+        Console(highlight=False).print(
+            side_by_side(*both, result["challenger"], result["champion_before"], result["measured"])
+        )
     if result["dry_run"]:
         print("a dry run: nothing was written")
-
-
-def _show_scores(result: Result) -> None:
-    from rich.console import Console
-
-    from jobs.model_tables import side_by_side
-
-    both = (result["challenger_scores"], result["champion_scores"])
-    Console(highlight=False).print(
-        side_by_side(*both, result["challenger"], result["champion_before"], result["measured"])
-    )
 
 
 if __name__ == "__main__":

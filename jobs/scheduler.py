@@ -23,9 +23,6 @@ from pima.store.engine import make_engine
 from pima.store.source_engine import make_source_engine
 from pima.watch.metrics import serve_metrics
 
-_OF_ALERTS = "PIMA_ALERTS__"
-"""The variables that no child has a use for: they are secrets."""
-
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
@@ -40,12 +37,21 @@ def _work(command: Command) -> Result:
         ping(settings.ping, job, status)
         telling.wake()
 
-    _require_urls(command)
-    _warn_of_urls(command)
+    # What would end every child at once ends the scheduler.
+    for job in (*JOBS, PULL) if settings.sources else JOBS:
+        make_engine(database_url(command.environ, job), settings.database).dispose()
+    for source in settings.sources:
+        make_source_engine(source.name, source_url(command.environ, source.name), settings.database).dispose()
+    # Of what ends the pulls alone, the jobs go on; where no source is declared nothing is pulled that would tell.
+    try:
+        require_urls_of_sources(command.environ, settings.sources)
+    except WrongConfiguration as error:
+        get_logger().warning(f"no source is pulled until this is mended: {error}", error_code=error.code)
     sources = [source.name for source in settings.sources]
     serve_metrics(command.engine, settings.metrics, sources, settings.health.limits)
     command_of = job_command(command.options.config)
-    environ = {name: value for name, value in command.environ.items() if not name.startswith(_OF_ALERTS)}
+    # No child has a use for these secrets.
+    environ = {name: value for name, value in command.environ.items() if not name.startswith("PIMA_ALERTS__")}
     if settings.logs.format == "auto":  # a child's stderr is a pipe; its lines look like ours
         environ["PIMA_LOGS__FORMAT"] = resolved_look("auto")
         environ.pop("PIMA_LOGS__FORMAT_FILE", None)
@@ -71,23 +77,6 @@ def _tell(command: Command) -> None:
     config, environ = command.options.config, command.environ
     settings = read_settings(config, environ)
     Teller(command.engine, settings, declared(config, settings), environ, is_scheduler=True).tell()
-
-
-def _require_urls(command: Command) -> None:
-    """What would end every child at once ends the scheduler."""
-    limits, sources = command.settings.database, command.settings.sources
-    for job in (*JOBS, PULL) if sources else JOBS:
-        make_engine(database_url(command.environ, job), limits).dispose()
-    for source in sources:
-        make_source_engine(source.name, source_url(command.environ, source.name), limits).dispose()
-
-
-def _warn_of_urls(command: Command) -> None:
-    """Of what ends the pulls alone, the jobs go on; where no source is declared nothing is pulled that would tell."""
-    try:
-        require_urls_of_sources(command.environ, command.settings.sources)
-    except WrongConfiguration as error:
-        get_logger().warning(f"no source is pulled until this is mended: {error}", error_code=error.code)
 
 
 def _show(result: Result) -> None:

@@ -65,16 +65,12 @@ def _show(result: Result) -> None:
     if "parts" in result:
         show_dataset(result)
     elif "run_id" in result:
-        _show_run(result)
-
-
-def _show_run(result: Result) -> None:
-    by_model = f" by model version {result['model_version']}" if result["model_version"] else ""
-    print(
-        f"run {result['run_id']}: {counted(result['claimed'], 'row')} claimed, "
-        f"{result['predicted']:,} predicted{by_model}, {result['rejected']:,} rejected, "
-        f"{result['already_scored']:,} scored before" + (" (dry run, nothing written)" if result["dry_run"] else "")
-    )
+        by_model = f" by model version {result['model_version']}" if result["model_version"] else ""
+        print(
+            f"run {result['run_id']}: {counted(result['claimed'], 'row')} claimed, "
+            f"{result['predicted']:,} predicted{by_model}, {result['rejected']:,} rejected, "
+            f"{result['already_scored']:,} scored before" + (" (dry run, nothing written)" if result["dry_run"] else "")
+        )
 
 
 if __name__ == "__main__":

@@ -45,16 +45,16 @@ def _number(given: argparse.Namespace) -> int | None:
 def score_dataset(command: Command) -> Result:
     """The work, and its result as JSON."""
     # With numpy, pyarrow and the model, which an empty queue does not need.
-    from pima.files.model_file import champion_or, content_of, model_file, read_model
+    from pima.files.model_file import content_of, model_file, read_model
     from pima.files.places import seen_from_everywhere
     from pima.files.scoring import open_dataset, score_files, score_files_on_workers, score_missing
 
     given = command.options
-    _require_sense(given)
-    if needs_database(given):
-        content = model_file(command.engine, champion_or(command.engine, _number(given)))
-    else:
-        content = content_of(Path(given.model))
+    if given.dataset is None or given.into is None:
+        raise WrongUsage(what="files are scored by --from DATASET and --to DATASET together; see --help")
+    if given.limit or given.batch_size or given.dry_run or given.run_id:
+        raise WrongUsage(what="--limit, --batch-size, --dry-run and --run-id are for the queue, not for --from")
+    content = model_file(command.engine, _number(given)) if needs_database(given) else content_of(Path(given.model))
     model = read_model(Path(given.model or "the champion"), content)
     if not given.dask:
         found = open_dataset(given.dataset, given.into, model, given.keys)
@@ -65,13 +65,6 @@ def score_dataset(command: Command) -> Result:
     found = open_dataset(dataset, into, model, given.keys)
     workers = reached(given.dask, command.settings, command.environ, command.stop)
     return score_files_on_workers(found, dataset, into, content, workers)
-
-
-def _require_sense(given: argparse.Namespace) -> None:
-    if given.dataset is None or given.into is None:
-        raise WrongUsage(what="files are scored by --from DATASET and --to DATASET together; see --help")
-    if given.limit or given.batch_size or given.dry_run or given.run_id:
-        raise WrongUsage(what="--limit, --batch-size, --dry-run and --run-id are for the queue, not for --from")
 
 
 def show_dataset(result: Result) -> None:

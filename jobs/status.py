@@ -10,9 +10,6 @@ from jobs.command import Command, Result, parser, run_command
 from pima.schedule.ticks import next_ticks
 from pima.watch.figures import overview
 
-WIDTH = 80
-"""Where there is no terminal that says its own."""
-
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The command, with everything injected; returns the exit code."""
@@ -29,7 +26,7 @@ def _show(result: Result) -> None:
 
     from jobs.status_tables import screen
 
-    console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False, markup=False)
+    console = Console(width=None if sys.stdout.isatty() else 80, highlight=False, markup=False)
     for part in screen(result):
         console.print(part)
 

@@ -97,27 +97,22 @@ def _nights(nights: list[dict[str, Any]]) -> str:
 
 def _monitoring(figures: list[dict[str, Any]]) -> str:
     """Tell what alarms, or that nothing does; and how many predictions should come true."""
-    alarms = [_alarm(each) for each in figures if each["state"] == State.ALERT]
+    alarms = []
+    for each in figures:
+        if each["state"] == State.ALERT:
+            about = f"{each['figure'].replace('_', ' ')} {each['feature']}".strip()
+            usual = f"{each['reference']:.3g} \u00b1 {each['allowed']:.3g} is usual"
+            alarms.append(f"{about} {each['value']:.3g} ({usual})")
     compared = [each for each in figures if each["allowed"] is not None]
     told = f"ALERT: {', '.join(alarms)}" if alarms else f"no alert in {counted(len(compared), 'figure')}"
-    return "; ".join(filter(None, (told, _too_few(figures), _estimate(figures))))
-
-
-def _alarm(figure: dict[str, Any]) -> str:
-    about = f"{figure['figure'].replace('_', ' ')} {figure['feature']}".strip()
-    return f"{about} {figure['value']:.3g} ({figure['reference']:.3g} \u00b1 {figure['allowed']:.3g} is usual)"
-
-
-def _too_few(figures: list[dict[str, Any]]) -> str:
     few = sum(each["state"] == State.INSUFFICIENT_DATA for each in figures)
-    return f"{few} rest on too few rows" if few else ""
-
-
-def _estimate(figures: list[dict[str, Any]]) -> str:
-    for each in figures:
-        if each["figure"] == "estimated_accuracy" and each["value"] is not None:
-            return f"estimated accuracy {each['value']:.1%} ({each['low']:.0%} to {each['high']:.0%})"
-    return ""
+    too_few = [f"{few} rest on too few rows"] if few else []
+    estimated = [
+        f"estimated accuracy {each['value']:.1%} ({each['low']:.0%} to {each['high']:.0%})"
+        for each in figures
+        if each["figure"] == "estimated_accuracy" and each["value"] is not None
+    ]
+    return "; ".join((told, *too_few, *estimated[:1]))
 
 
 def _pulled(source: dict[str, Any]) -> str:

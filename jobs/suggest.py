@@ -47,7 +47,11 @@ def _work(command: Command) -> Result:
         raise NothingToSuggest(table=table.called, why=draft)
     text = as_toml(draft)
     if given.out is not None:
-        _write(given.out, text)
+        try:
+            with given.out.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise WrongUsage(what=f"--out {given.out}: it can't be written: {error.strerror}") from None
     found = {"rows": table.rows, "all_rows": table.is_all, "features": len(draft.features)}
     return {**found, "refused": len(draft.refused), "out": given.out and str(given.out), "draft": text}
 
@@ -57,16 +61,20 @@ def _file(path: Path) -> Table:
         with table_of_file(path) as opened:
             return table_of(opened.called, None, opened.names, opened.blocks)
     except FileRefused as error:
-        raise NothingToSuggest(table=error.facts["file"], why=_of_suggest(error)) from None
-
-
-def _of_suggest(refusal: FileRefused) -> str:
-    """The advice is for a file that is loaded, and as good for one that is only read."""
-    return str(refusal.facts["report"]).replace(LOAD, LOAD.replace("load", "suggest"))
+        # The advice is for a file that is loaded, and as good for one that is only read.
+        why = str(error.facts["report"]).replace(LOAD, LOAD.replace("load", "suggest"))
+        raise NothingToSuggest(table=error.facts["file"], why=why) from None
 
 
 def _source(command: Command) -> Table:
-    source = _named(command)
+    name, table = command.options.source, command.options.table
+    known = {source.name: source for source in command.settings.sources}
+    if not re.fullmatch(PLAIN_NAME, name):
+        raise WrongUsage(what="--source: expected a lower-case letter, then lower-case letters, digits and underscores")
+    if table is None and name not in known:
+        raise WrongUsage(what="--source: the settings have no [[source]] of that name, so it takes --table TABLE too")
+    # That of the settings, or one of that name that is only a table so far.
+    source = known[name] if table is None else Source(name=name, key="", columns={}, table=table)
     engine = make_source_engine(source.name, source_url(command.environ, source.name), command.settings.database)
     try:
         with table_of_source(engine, source) as opened:
@@ -76,25 +84,6 @@ def _source(command: Command) -> Table:
             return table_of(opened.called, source, opened.names, opened.blocks)
     finally:
         engine.dispose()
-
-
-def _named(command: Command) -> Source:
-    """The source of the settings, or one of that name that is only a table so far."""
-    name, table = command.options.source, command.options.table
-    known = {source.name: source for source in command.settings.sources}
-    if not re.fullmatch(PLAIN_NAME, name):
-        raise WrongUsage(what="--source: expected a lower-case letter, then lower-case letters, digits and underscores")
-    if table is None and name not in known:
-        raise WrongUsage(what="--source: the settings have no [[source]] of that name, so it takes --table TABLE too")
-    return known[name] if table is None else Source(name=name, key="", columns={}, table=table)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise WrongUsage(what=f"--out {path}: it can't be written: {error.strerror}") from None
 
 
 def _show(result: Result) -> None:

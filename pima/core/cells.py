@@ -58,10 +58,6 @@ def objects_of(column: Column) -> list[Any]:
     return found
 
 
-def _is_masked(column: Column) -> bool:
-    return bool(column.dtype != object and column.dtype != "str")
-
-
 def wrong_type(column: Column, truth_values: bool = True) -> str | None:
     """The name of a type in the column that is neither number, text nor, where allowed, truth value; None for none."""
     if column.dtype != object:
@@ -90,7 +86,7 @@ def measured(feature: Feature, how: MappedColumn, column: Column) -> Cells:
     values[faults != 0] = np.nan
     if feature.unknown is None:
         return Cells(values, faults)
-    is_unknown = np.isin(faults, _NOBODY_KNOWS)
+    is_unknown = np.isin(faults, [CODES.index(UNKNOWN_CODE), CODES.index(NOT_A_NUMBER)])
     if feature.unknown != "missing":
         # What is not known and what nobody knows go one way.
         values[is_unknown | is_missing] = feature.unknown
@@ -98,13 +94,10 @@ def measured(feature: Feature, how: MappedColumn, column: Column) -> Cells:
     return Cells(values, faults, int(np.count_nonzero(is_unknown)))
 
 
-_NOBODY_KNOWS = [CODES.index(UNKNOWN_CODE), CODES.index(NOT_A_NUMBER)]
-
-
 def _numbers(column: Column) -> tuple[Float64Array, Int8Array]:
     """(n,) numbers, NaN where there is none, and (n,) faults."""
     faults = np.zeros(len(column), np.int8)
-    if _is_masked(column):
+    if column.dtype != object and column.dtype != "str":
         is_null = column.isna().to_numpy()
         values = np.array(column.to_numpy(np.float64, na_value=np.nan))
         faults[np.isnan(values) & ~is_null] = CODES.index(NOT_FINITE)
@@ -255,9 +248,6 @@ def labels(feature: Feature) -> dict[str, float]:
     return found | ({"0": 0.0} if feature.zero_is_missing else {})
 
 
-_PLAIN_OUTCOMES = {"0": 0, "1": 1, "false": 0, "true": 1}
-
-
 def outcomes(words: Mapping[str, int], column: Column) -> Cells:
     """Read (n,) outcomes, NaN where one is not known yet; UNKNOWN_CODE marks what is neither."""
-    return Cells(*_meanings(words or _PLAIN_OUTCOMES, objects_of(column)))
+    return Cells(*_meanings(words or {"0": 0, "1": 1, "false": 0, "true": 1}, objects_of(column)))

@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import Struct
 
 from pima.core.arrays import Float32Array, Float64Array
-from pima.core.features import Feature, Features
+from pima.core.features import Features
 from pima.core.metrics import Z_95_PERCENT
 from pima.core.validation import Validated, counted_reasons
 from pima.core.watched import State, Watched, alerts
@@ -44,11 +44,6 @@ class Bins(Struct, frozen=True):
         return sum(self.counts)
 
 
-def bins_of(feature: Feature, column: Float32Array) -> Bins:
-    """Divide training rows (n,), NaN where missing."""
-    return category_bins(column, tuple(feature.codes)) if feature.kind == "category" else number_bins(column)
-
-
 def number_bins(column: Float32Array | Float64Array) -> Bins:
     """Divide numbers (n,), NaN where missing: `MOST_BINS` of equal size where the values allow it, else fewer."""
     ordered = np.sort(column.astype(np.float64)[~np.isnan(column)])
@@ -73,18 +68,14 @@ def counts_in(bins: Bins, column: Float32Array | Float64Array) -> tuple[int, ...
     if bins.codes:
         each = [int(np.count_nonzero(column == code)) for code in bins.codes]
         return (*each, known - sum(each))
+    least: Float32Array | Float64Array = np.array(bins.edges, dtype=np.float64)
+    if column.dtype == np.float32:
+        # The least value of the column's type from each edge on: no edge need be one of its type.
+        nearest = least.astype(np.float32)
+        least = np.where(nearest < least, np.nextafter(nearest, np.float32(np.inf)), nearest)
     # A comparison a bin is ten times as fast as a search for each value.
-    from_edge_on = [known, *(int(np.count_nonzero(column >= least)) for least in _least(bins.edges, column)), 0]
+    from_edge_on = [known, *(int(np.count_nonzero(column >= each)) for each in least), 0]
     return tuple(one - next_one for one, next_one in pairwise(from_edge_on))
-
-
-def _least(edges: tuple[float, ...], column: Float32Array | Float64Array) -> Float32Array | Float64Array:
-    """The least value of the column's type from each edge on: no edge need be one of its type."""
-    exact = np.array(edges, dtype=np.float64)
-    if column.dtype == np.float64:
-        return exact
-    nearest = exact.astype(np.float32)
-    return np.where(nearest < exact, np.nextafter(nearest, np.float32(np.inf)), nearest)
 
 
 def _edges(ordered: Float64Array) -> tuple[float, ...]:
@@ -143,7 +134,10 @@ def reference_of(
     return Reference(
         rows=len(rows),
         positive=int(np.count_nonzero(probabilities >= threshold)),
-        features=tuple(bins_of(feature, column) for feature, column in zip(features, columns, strict=True)),
+        features=tuple(
+            category_bins(column, tuple(feature.codes)) if feature.kind == "category" else number_bins(column)
+            for feature, column in zip(features, columns, strict=True)
+        ),
         probability=number_bins(probabilities),
         labelled=labelled,
         rejected=dict(rejected),
@@ -295,11 +289,9 @@ def _with_state(found: Watched, is_enough: bool, before: NightsBefore) -> Watche
     return replace(found, state=State.ALERT) if is_alert else found
 
 
-_NO_REFERENCE = Reference(rows=0, positive=0, features=(), probability=Bins(()), labelled=0, rejected={})
-
-
 def _figures(names: Sequence[str], night: Tally, reference: Reference | None) -> Iterator[Watched]:
-    learned, accepted = reference or _NO_REFERENCE, night.accepted
+    none = Reference(rows=0, positive=0, features=(), probability=Bins(()), labelled=0, rejected={})
+    learned, accepted = reference or none, night.accepted
     yield _share("", "predicted_positive", night.positive, accepted, learned.positive, learned.rows, POSITIVE_ALLOWED)
     yield expected_accuracy(night.expected, accepted)
     if reference is not None:

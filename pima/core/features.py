@@ -201,7 +201,6 @@ MOST_INPUTS = 512
 LARGEST_CODE = 2**24
 """Codes are below it: the model's numbers are float32, which has every whole number up to there."""
 MOST_BANDS = 20
-POWERS = (1.0, 0.5, -1.0)
 SMALLEST, LARGEST = 1e-30, 1e30
 """Of a bound other than 0: float32 ends at 1e-38 and 3e38, and a fit takes reciprocals, distances and their shares."""
 SMALLEST_SCALE, LARGEST_SCALE = 1e-6, 100.0
@@ -349,7 +348,7 @@ def _faults_of_number(place: str, feature: Feature) -> Iterator[Fault]:
 
 
 def _faults_of_power_and_bands(place: str, feature: Feature, low: float, high: float) -> Iterator[Fault]:
-    if feature.power is not None and feature.power not in POWERS:
+    if feature.power is not None and feature.power not in (1, 0.5, -1):
         yield Fault(f"{place}: power", "is none that the model has", "1, 0.5 or -1, or none, to leave it to the fit")
     if feature.power == 0.5 and low < 0:
         yield Fault(f"{place}: power", "is 0.5, but there are values below 0", "low of 0 or above, or another power")

@@ -209,18 +209,7 @@ def calibration_slope(rows: Ranked) -> Figure:
     # 1984), and no fit would end.
     if of_cases[-1] <= of_others[0] or of_others[-1] <= of_cases[0]:
         return Figure(None, reason=SEPARATED)
-    return _fitted_slope(rows)
-
-
-def _lacks_a_class(rows: Ranked) -> Figure | None:
-    cases = int(rows.cases.sum())
-    if 0 < cases < len(rows):
-        return None
-    return Figure(None, reason=NO_OTHERS if cases else NO_CASES)
-
-
-def _fitted_slope(rows: Ranked) -> Figure:
-    """Newton's steps, each halved until the likelihood grows; it has one peak."""
+    # Newton's steps, each halved until the likelihood grows; it has one peak.
     # From the mean the two parameters hardly depend on each other; from 1 the way is short.
     centred = rows.log_odds - rows.log_odds.mean()
     known = np.array([float(rows.log_odds.mean()), 1.0])
@@ -243,6 +232,13 @@ def _fitted_slope(rows: Ranked) -> Figure:
             return around(Figure(float(known[1])), math.sqrt(float(information[0, 0]) / determinant))
         known, loss = _downhill(rows, centred, known, step, loss)
     return Figure(None, reason=NOT_FOUND)
+
+
+def _lacks_a_class(rows: Ranked) -> Figure | None:
+    cases = int(rows.cases.sum())
+    if 0 < cases < len(rows):
+        return None
+    return Figure(None, reason=NO_OTHERS if cases else NO_CASES)
 
 
 def _downhill(

@@ -19,8 +19,6 @@ from pima.core.arrays import BoolArray, Int64Array, UInt64Array
 
 SIDES = ["training", "holdout", "undecided"]
 
-_TWO_TO_64 = float(2**64)
-
 
 def in_holdout(patient_ids: Int64Array, salt: str, share: float) -> BoolArray:
     """Membership of each id, (n,): HMAC-SHA256 of the id below `share` of its range."""
@@ -43,7 +41,7 @@ def ranks(keys: Iterable[bytes], salt: str) -> UInt64Array:
 
 def below(ranks_: UInt64Array, share: float) -> BoolArray:
     """Membership of ranks, (n,), in a holdout of this share."""
-    return ranks_ < int(share * _TWO_TO_64)
+    return ranks_ < int(share * 2.0**64)
 
 
 _RANK = "rank "

@@ -31,8 +31,6 @@ from pima.core.source import KeyType, MappedColumn
 from pima.core.validation import MISSING, REASONS, Measurements, broken_rules, zero_is_missing
 
 BAD_OUTCOME = "bad_outcome"
-BAD_PERSON = "bad_person"
-BAD_MOMENT = "bad_outcome_at"
 
 Block: TypeAlias = pd.DataFrame
 """Rows between two steps of the intake: the features (float64, NaN is NULL), `person_key`, `outcome` (Int64, NA where
@@ -112,7 +110,10 @@ def mapped(
     person_columns = [objects_of(next(read)) for _ in mapping.person_types]
     keys = canonical_keys(key_columns, mapping.key_types)
     tally.rows += len(keys)
-    _count_without_key(tally, keys, key_columns)
+    without = [row for row, key in enumerate(keys) if key is None] if None in keys else []
+    tally.without_key += len(without)
+    held = {type(column[row]) for column in key_columns for row in without}
+    tally.key_types |= {kind.__name__ for kind in held - {NoneType}}
     persons, bad_person = _persons(mapping, person_columns, len(keys))
     found, bad_outcome = _outcomes(mapping, read, len(keys), tally)
     labelled_at, bad_moment = _labelled_at(found, moments, tally)
@@ -126,8 +127,8 @@ def mapped(
     block["outcome"], block["labelled_at"] = pd.Series(found).astype("Int64"), labelled_at
     block["reason"], block["field"] = first_faults(faults, mapping.features)
     mark(block, bad_outcome, BAD_OUTCOME, "outcome")
-    mark(block, bad_person, BAD_PERSON, "person_key")
-    mark(block, bad_moment, BAD_MOMENT, "outcome_at")
+    mark(block, bad_person, "bad_person", "person_key")
+    mark(block, bad_moment, "bad_outcome_at", "outcome_at")
     waits = np.isnan(found) if is_new is None else np.isnan(found) & is_new
     tally.rejected += _by_reason(block)
     tally.rejected_unlabelled += _by_reason(block[waits])
@@ -174,13 +175,6 @@ def mark(block: Block, which: BoolArray, reason: str, column: str) -> None:
 
 def _by_reason(block: Block) -> Counter[tuple[str, str]]:
     return Counter(block.loc[block["reason"] != "", ["reason", "field"]].itertuples(index=False, name=None))
-
-
-def _count_without_key(tally: SourceTally, keys: list[str | None], columns: Sequence[list[object]]) -> None:
-    without = [row for row, key in enumerate(keys) if key is None] if None in keys else []
-    tally.without_key += len(without)
-    held = {type(column[row]) for column in columns for row in without}
-    tally.key_types |= {kind.__name__ for kind in held - {NoneType}}
 
 
 def _persons(

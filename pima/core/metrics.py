@@ -113,8 +113,6 @@ def majority_correct(outcomes: Int8Array) -> int:
 
 
 Z_95_PERCENT = 1.959964
-# z(0.95) + z(0.80), rounded up: the difference that a one-sided test at 5 % would find four times in five.
-_Z_DETECTABLE = 2.49
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +129,8 @@ class PairedComparison:
     mcnemar_p: float
     """Exact two-sided: how often fair coins would split the discordant rows at least this unevenly."""
     minimum_detectable_difference: float
-    """2.49 * sqrt(d / n) with d the share of discordant rows: smaller true differences are mostly missed."""
+    """2.49 * sqrt(d / n) with d the share of discordant rows: smaller true differences are mostly missed. 2.49 is
+    z(0.95) + z(0.80), rounded up: what a one-sided test at 5 % would find four times in five."""
     log_loss_difference: float
     """Below 0 where the challenger is better."""
     log_loss_p: float
@@ -154,7 +153,7 @@ def compare(
         interval_low=low,
         interval_high=high,
         mcnemar_p=mcnemar_p(won, lost),
-        minimum_detectable_difference=_Z_DETECTABLE * math.sqrt((won + lost) / rows / rows),
+        minimum_detectable_difference=2.49 * math.sqrt((won + lost) / rows / rows),
         log_loss_difference=float(losses.mean()),
         log_loss_p=lower_p(losses),
     )

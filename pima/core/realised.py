@@ -86,7 +86,12 @@ def followed_up(outcomes: int, predictions: int | None) -> Figure:
 
 def realised_figures(found: Realised, followed: Figure, judged: Judged | None) -> Iterator[Watched]:
     """Make rows of `monitoring`; `followed` is the share of the version's predictions that have an outcome."""
-    yield _row("realised_accuracy", found.accuracy, found, *_least_accuracy(found, judged))
+    reference = allowed = None
+    if judged is not None:
+        right = round((found.accuracy.value or 0.0) * found.outcomes)
+        reference = judged.right / judged.rows
+        allowed = share_allowed(ACCURACY_ALLOWED, right, found.outcomes, judged.right, judged.rows)
+    yield _row("realised_accuracy", found.accuracy, found, reference, allowed)
     for name in ("auroc", "calibration_intercept", "calibration_slope"):
         yield _row(f"realised_{name}", getattr(found, name), found)
     # Below 0 with all of its interval it does harm.
@@ -95,14 +100,6 @@ def realised_figures(found: Realised, followed: Figure, judged: Judged | None) -
     yield _row("realised_net_benefit", found.net_benefit, found, 0.0, harm)
     yield _row("realised_expected_accuracy", found.estimated_accuracy, found)
     yield _row("realised_followed_up", followed, found)
-
-
-def _least_accuracy(found: Realised, judged: Judged | None) -> tuple[float, float] | tuple[None, None]:
-    if judged is None:
-        return None, None
-    right = round((found.accuracy.value or 0.0) * found.outcomes)
-    allowed = share_allowed(ACCURACY_ALLOWED, right, found.outcomes, judged.right, judged.rows)
-    return judged.right / judged.rows, allowed
 
 
 def _row(

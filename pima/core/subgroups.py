@@ -120,15 +120,13 @@ class WorstSubgroup:
 
 def worst_subgroup(gains: Float64Array, found: tuple[Grouping, ...]) -> WorstSubgroup | None:
     """Find the worst of the shown subgroups with `FEW_ROWS` and more, by gains (n,); None where there is none."""
-    candidates = [each for grouping in found for each in _gains(gains, grouping)]
+    candidates = []
+    for grouping in found:
+        sizes = grouping.sizes
+        sums = np.bincount(grouping.members, weights=gains, minlength=len(sizes)).tolist()
+        candidates += [
+            WorstSubgroup(grouping.feature, group, size, total / size)
+            for group, size, total, is_shown in zip(grouping.groups, sizes, sums, shown(sizes), strict=True)
+            if is_shown and size >= FEW_ROWS
+        ]
     return min(candidates, key=lambda each: each.gain, default=None)
-
-
-def _gains(gains: Float64Array, grouping: Grouping) -> list[WorstSubgroup]:
-    sizes = grouping.sizes
-    sums = np.bincount(grouping.members, weights=gains, minlength=len(sizes)).tolist()
-    return [
-        WorstSubgroup(grouping.feature, group, size, total / size)
-        for group, size, total, is_shown in zip(grouping.groups, sizes, sums, shown(sizes), strict=True)
-        if is_shown and size >= FEW_ROWS
-    ]

@@ -72,7 +72,6 @@ SHARE_ALLOWED = 0.5
 """Of what is usual: half as many more or less."""
 DEVIATIONS_ALLOWED = 5.0
 """Robust ones, of what is usual: from the median distance to the median, which no single odd week moves."""
-_DEVIATION_OF_MEDIAN_DISTANCE = 1.4826
 CHANCE = 2.87e-7
 """That a normal value is five deviations too low."""
 _HALF_IS_LESS = 100.0
@@ -84,7 +83,7 @@ def volume(rows: int, weeks: Sequence[int], figure: str = NIGHT) -> Watched:
     if len(weeks) < FEWEST_WEEKS:
         return Watched("", figure, rows, rows, state=State.INSUFFICIENT_DATA)
     usual = _median(weeks)
-    deviation = _DEVIATION_OF_MEDIAN_DISTANCE * _median([abs(each - usual) for each in weeks])
+    deviation = 1.4826 * _median([abs(each - usual) for each in weeks])
     # A count alone varies by its root; a median of 0 may be that of a count which is now and then 1.
     more = max(SHARE_ALLOWED * usual, DEVIATIONS_ALLOWED * max(deviation, math.sqrt(max(usual, 1.0))))
     allowed = usual - _fewest(usual, deviation) if rows < usual else more
@@ -99,18 +98,15 @@ def _fewest(usual: float, deviation: float) -> float:
     cluster = max(1.0, deviation**2 / usual)
     if usual / cluster >= _HALF_IS_LESS:
         return half
-    return min(half, cluster * _fewest_by_luck(usual / cluster))
-
-
-def _fewest_by_luck(mean: float) -> int:
-    """The largest count below which a Poisson count of that mean lies with the probability `CHANCE` at most."""
-    count, term = 0, math.exp(-mean)
+    # The largest count below which a Poisson count of that mean lies with the probability `CHANCE` at most.
+    mean, count = usual / cluster, 0
+    term = math.exp(-mean)
     smaller_or_equal = term
     while smaller_or_equal <= CHANCE:
         count += 1
         term *= mean / count
         smaller_or_equal += term
-    return count
+    return min(half, cluster * count)
 
 
 def volumes(rows: Mapping[int, int]) -> tuple[Watched, Watched]:

@@ -26,16 +26,11 @@ def in_words(key_type: Any) -> str:
     if origin is Literal:
         return " or ".join(map(repr, parts))
     if origin is Annotated:
-        return _bounded(_WORDS[parts[0]], parts[1])
+        meta: Meta = parts[1]
+        bounds = (("at least", meta.ge), ("above", meta.gt), ("at most", meta.le), ("below", meta.lt))
+        said = [f"{word} {bound:,}" for word, bound in bounds if bound is not None]
+        return meta.description or f"{_WORDS[parts[0]]}, {' and '.join(said)}"
     return _WORDS[key_type]
-
-
-def _bounded(kind: str, meta: Meta) -> str:
-    if meta.description:
-        return meta.description
-    bounds = (("at least", meta.ge), ("above", meta.gt), ("at most", meta.le), ("below", meta.lt))
-    said = [f"{word} {bound:,}" for word, bound in bounds if bound is not None]
-    return f"{kind}, {' and '.join(said)}"
 
 
 FIGURES = {

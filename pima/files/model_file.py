@@ -64,9 +64,14 @@ def export_model(engine: Engine, number: int, path: Path) -> dict[str, Any]:
     return {"path": str(path), "bytes": len(content), "number": number, "sha256": sha256}
 
 
-def model_file(engine: Engine, number: int) -> bytes:
-    """Make the content of a model file. Raises NoSuchVersion, VersionHasNoBytes, ArtifactDamaged."""
+def model_file(engine: Engine, number: int | None) -> bytes:
+    """Make the content of a model file, of the champion where no version is named. Raises NoChampionForFiles,
+    NoSuchVersion, VersionHasNoBytes, ArtifactDamaged."""
     with reading(engine) as connection:
+        if number is None:
+            number = registry.read_champion(connection).model_version
+        if number is None:
+            raise NoChampionForFiles()
         version = registry.read_version(connection, number)
         artifact = registry.compiled_artifact(connection, number)
         declaration = newest_declaration(connection)
@@ -99,17 +104,6 @@ def content_of(path: Path) -> bytes:
             return file.read(LARGEST_BYTES + 1)
     except OSError as error:
         raise ModelFileRefused(file=path, what=f"it can't be read ({error.strerror})") from None
-
-
-def champion_or(engine: Engine, number: int | None) -> int:
-    """Return this version, or where none is named the champion. Raises NoChampionForFiles."""
-    if number is not None:
-        return number
-    with reading(engine) as connection:
-        champion = registry.read_champion(connection).model_version
-    if champion is None:
-        raise NoChampionForFiles()
-    return champion
 
 
 def read_model(path: Path, content: bytes) -> ScoringModel:

@@ -10,13 +10,13 @@ import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import ValidationError, convert
 
-from pima.core.features import KEYS, Declaration, Feature, canonical_name
+from pima.core.features import KEYS, Declaration, canonical_name
 from pima.errors import DatasetRefused, OtherOutputThere, WrongUsage
 from pima.files.model_file import ScoringModel
 from pima.files.places import Place, place_of, remove, whole, words_of
@@ -88,7 +88,11 @@ def input_file(place: Place, name: str, path: str, declared: Declaration, keys: 
     try:
         version = place.version(path)
         with place.open(path) as file:
-            size, footer = _size_and_footer(file)
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _END))
+            (length, _magic) = struct.unpack("<I4s", file.read(_END))
+            file.seek(max(0, size - _END - length))
+            footer_sha256 = hashlib.sha256(file.read(length)).hexdigest()
             metadata = pq.read_metadata(file)
     except OSError as error:
         # Of damage pyarrow makes one, too, but without the system's words.
@@ -98,20 +102,11 @@ def input_file(place: Place, name: str, path: str, declared: Declaration, keys: 
         raise DatasetRefused(dataset=name, what=_DAMAGED) from None
     groups = tuple(metadata.row_group(n).num_rows for n in range(metadata.num_row_groups))
     features, kept = _columns(name, metadata.schema.to_arrow_schema(), declared, keys)
-    return InputFile(name, path, version, size, footer, groups, features, kept)
+    return InputFile(name, path, version, size, footer_sha256, groups, features, kept)
 
 
 def _unreadable(error: OSError) -> str:
     return f"it can't be read ({words_of(error)}). Mend its rights or where it links to, or leave it out by a pattern"
-
-
-def _size_and_footer(file: BinaryIO) -> tuple[int, str]:
-    """Bytes, and the footer's hash."""
-    size = file.seek(0, 2)
-    file.seek(max(0, size - _END))
-    (length, _magic) = struct.unpack("<I4s", file.read(_END))
-    file.seek(max(0, size - _END - length))
-    return size, hashlib.sha256(file.read(length)).hexdigest()
 
 
 def require_unchanged(place: Place, input_file: InputFile) -> None:
@@ -138,18 +133,15 @@ def _columns(
     if lacking := [feature for feature in declared.names if feature not in meant]:
         raise DatasetRefused(dataset=name, what=f"it lacks {', '.join(lacking)}")
     for feature in declared.features:
-        _require_type(name, feature, schema.field(meant[feature.name]).type)
+        # The types that `load` takes.
+        held = schema.field(meant[feature.name]).type
+        inner = held.value_type if pa.types.is_dictionary(held) else held
+        is_code = feature.kind == "category" and any(is_kind(inner) for is_kind in _CODES)
+        if not is_code and not any(is_kind(held) for is_kind in _NUMBERS):
+            raise DatasetRefused(dataset=name, what=f"its column {feature.name} holds {held}, not numbers")
     kept = tuple(keys) or tuple(meant[known] for known in _KNOWN_KEYS if known in meant)
     _require_keys(name, kept, schema)
     return tuple(meant[feature] for feature in declared.names), kept
-
-
-def _require_type(name: str, feature: Feature, held: pa.DataType) -> None:
-    """The types that `load` takes."""
-    inner = held.value_type if pa.types.is_dictionary(held) else held
-    is_code = feature.kind == "category" and any(is_kind(inner) for is_kind in _CODES)
-    if not is_code and not any(is_kind(held) for is_kind in _NUMBERS):
-        raise DatasetRefused(dataset=name, what=f"its column {feature.name} holds {held}, not numbers")
 
 
 def _require_keys(name: str, kept: Sequence[str], there: pa.Schema) -> None:
@@ -307,10 +299,6 @@ class Output:
                 remove(self.place, f"{self.folder}/{name}")
         with whole(self.place, f"{self.folder}/{MANIFEST}") as file:
             file.write(json.dumps(manifest, indent=1).encode() + b"\n")
-
-    def remove_manifest(self) -> None:
-        """Say that the output is not complete any more. Raises PartNotWritten."""
-        remove(self.place, f"{self.folder}/{MANIFEST}")
 
     def _names(self) -> set[str]:
         try:

@@ -10,7 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -22,13 +22,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pima.cluster.workers import Workers
-from pima.core.arrays import BoolArray, Float64Array
+from pima.core.arrays import Float64Array
 from pima.core.features import Feature, Features, code_of_label
 from pima.core.validation import Column, validate_columns
 from pima.errors import DatasetRefused, PartNotWritten, PimaError, WrongUsage
 from pima.files.model_file import ScoringModel, read_model
 from pima.files.parts import (
     FACTS,
+    MANIFEST,
     MARK,
     PREDICTIONS,
     REJECTIONS,
@@ -43,7 +44,7 @@ from pima.files.parts import (
     require_unchanged,
     summed,
 )
-from pima.files.places import Place, lies_within, on_disks, place_of, whole
+from pima.files.places import Place, lies_within, on_disks, place_of, remove, whole
 from pima.logs import get_logger
 from pima.process.stopping import StopRequest
 from pima.process.whole_file import name_aside
@@ -92,29 +93,15 @@ def score_files(found: Dataset, scored: Iterable[tuple[Part, Facts]]) -> dict[st
     """Write what is missing and the manifest, and return the counts, which are the command's JSON.
 
     `scored` gives the missing parts, in whatever order, each with its facts once it has written it. Raises
-    DatasetRefused, OtherOutputThere, PartNotWritten, and what `scored` raises.
-    """
-    if found.missing:
-        found.output.remove_manifest()
-    for part, facts in scored:
-        get_logger().info("part done", part=part.name, rows=part.rows, rejected=part.rows - facts.predicted)
-    return finish(found)
-
-
-def score_missing(found: Dataset, stop: StopRequest) -> Iterator[tuple[Part, Facts]]:
-    """Score one part after the other in this process. Raises what `score_part` raises."""
-    for part in found.missing:
-        stop.check()
-        yield part, score_part(found.source, found.output, part, stop)
-
-
-def finish(found: Dataset) -> dict[str, Any]:
-    """Write the manifest of all parts, as they stand there by now, and return the counts.
-
-    Raises DatasetRefused where a file is another by now, OtherOutputThere where somebody else has written some of the
-    parts, PartNotWritten where one is gone.
+    DatasetRefused where a file is another by now, OtherOutputThere where somebody else has written some of the parts,
+    PartNotWritten where one is gone, and what `scored` raises.
     """
     output = found.output
+    if found.missing:
+        # The output is not complete any more.
+        remove(output.place, f"{output.folder}/{MANIFEST}")
+    for part, facts in scored:
+        get_logger().info("part done", part=part.name, rows=part.rows, rejected=part.rows - facts.predicted)
     for file in found.files:
         require_unchanged(found.source, file)
     finished = output.finished(found.parts)
@@ -129,6 +116,13 @@ def finish(found: Dataset) -> dict[str, Any]:
         "compiled_sha256": output.model.compiled_sha256,
         "scored_by": output.model.sha256,
     }
+
+
+def score_missing(found: Dataset, stop: StopRequest) -> Iterator[tuple[Part, Facts]]:
+    """Score one part after the other in this process. Raises what `score_part` raises."""
+    for part in found.missing:
+        stop.check()
+        yield part, score_part(found.source, found.output, part, stop)
 
 
 # ---- one part -------------------------------------------------------------------------------------------------------
@@ -258,23 +252,19 @@ def _beside(keys: pa.RecordBatch, added: Mapping[str, pa.Array]) -> pa.RecordBat
 
 # ---- rows as measurements -------------------------------------------------------------------------------------------
 
-UNKNOWN_LABEL = -1.0
-"""A label that is no code's; below all of them."""
-
 
 def measurements_of(batch: pa.RecordBatch, columns: Sequence[str], features: Features) -> list[Column]:
     """Of each feature the column that has this name."""
-    found = ((batch.column(name), feature) for name, feature in zip(columns, features, strict=True))
-    return [
-        Column(_values(column, feature), _is_null(column) if column.null_count else None) for column, feature in found
-    ]
-
-
-def _is_null(column: pa.Array) -> BoolArray:
-    """From its bits: pyarrow's own way to numpy would import pandas where it is installed."""
-    found = column.is_null()
-    each = np.unpackbits(np.frombuffer(found.buffers()[1], dtype=np.uint8), bitorder="little")
-    return each[found.offset : found.offset + len(found)].view(np.bool_)
+    measured = []
+    for name, feature in zip(columns, features, strict=True):
+        column, is_null = batch.column(name), None
+        if column.null_count:
+            # From its bits: pyarrow's own way to numpy would import pandas where it is installed.
+            found = column.is_null()
+            each = np.unpackbits(np.frombuffer(found.buffers()[1], dtype=np.uint8), bitorder="little")
+            is_null = each[found.offset : found.offset + len(found)].view(np.bool_)
+        measured.append(Column(_values(column, feature), is_null))
+    return measured
 
 
 def _values(column: pa.Array, feature: Feature) -> Float64Array:
@@ -294,7 +284,7 @@ def _value(value: object, feature: Feature) -> float:
         return 0.0
     if isinstance(value, str):
         code = code_of_label(feature, value)
-        return UNKNOWN_LABEL if code is None else float(code)
+        return -1.0 if code is None else float(code)  # an unknown label is below all codes
     return float(value)  # type: ignore[arg-type]  # a decimal or a bool, by the column's type
 
 
@@ -326,21 +316,15 @@ def score_files_on_workers(
     if not (told := [Told(dataset, into, part, content) for part in found.missing]):
         return score_files(found, ())
     with reached as workers:
-        with _mark(found.output) as mark:
+        # What is put into the folder shows a worker that its folder is the same.
+        mark, output = name_aside(MARK), found.output
+        with whole(output.place, f"{output.folder}/{mark}") as file:
+            file.write(b"pima\n")
+        try:
             workers.fit(lacks, (told[0], mark))
+        finally:
+            output.place.remove(f"{output.folder}/{mark}")
         return score_files(found, ((each.part, facts) for each, facts in workers.results(score_told, told)))
-
-
-@contextmanager
-def _mark(output: Output) -> Iterator[str]:
-    """Put something into the folder by which others know that theirs is the same; its name."""
-    name = name_aside(MARK)
-    with whole(output.place, f"{output.folder}/{name}") as file:
-        file.write(b"pima\n")
-    try:
-        yield name
-    finally:
-        output.place.remove(f"{output.folder}/{name}")
 
 
 # What follows runs on a worker.

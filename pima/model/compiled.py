@@ -28,15 +28,11 @@ class CompiledModel:
         result = np.empty(len(features), dtype=np.float64)
         for start in range(0, len(features), _ROWS_A_CALL):
             part = features[start : start + _ROWS_A_CALL]
-            result[start : start + len(part)] = self._call(part)
+            if len(part) != self._rows:
+                self._interpreter.resize_tensor_input(self._input, part.shape)
+                self._interpreter.allocate_tensors()
+                self._rows = len(part)
+            self._interpreter.set_tensor(self._input, np.ascontiguousarray(part))
+            self._interpreter.invoke()
+            result[start : start + len(part)] = self._interpreter.get_tensor(self._output)[:, 0]
         return result
-
-    def _call(self, features: Float32Array) -> Float32Array:
-        if len(features) != self._rows:
-            self._interpreter.resize_tensor_input(self._input, features.shape)
-            self._interpreter.allocate_tensors()
-            self._rows = len(features)
-        self._interpreter.set_tensor(self._input, np.ascontiguousarray(features))
-        self._interpreter.invoke()
-        probabilities: Float32Array = self._interpreter.get_tensor(self._output)
-        return probabilities[:, 0]

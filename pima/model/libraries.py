@@ -4,7 +4,7 @@ import gc
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,9 +16,6 @@ Boundary = Callable[[], None]
 """Called between two steps of a fit; raises where the fit is to be dropped. What is raised amid TensorFlow's native
 code may become another error there, or end the process."""
 
-_TAKEN_IN_BY_KERAS = ("matplotlib", "sklearn")
-"""Where they are installed, for plots and wrappers of its own, which no fit uses: over a second of each start."""
-
 
 def never() -> None:
     """A boundary at which the fit goes on."""
@@ -27,9 +24,16 @@ def never() -> None:
 @contextmanager
 def training_extra() -> Iterator[None]:
     """Surround imports that need TensorFlow; raises TrainingExtraMissing where it is not installed."""
-    _forget_what_others_were_told()
+    # A fit is what its recipe says: no keras.json and no variable sets its precision, its steps or its backend. No
+    # folder, so that nothing is read from one or written to one.
+    os.environ |= {"KERAS_BACKEND": "tensorflow", "KERAS_HOME": os.devnull}
+    for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
+        os.environ.pop(name, None)
+    if sys.warnoptions:
+        # Told to make errors of warnings, Python would end the fit at what these libraries warn their developers of.
+        warnings.simplefilter("ignore")
     try:
-        with quiet_native_code(), _as_if_not_installed(_TAKEN_IN_BY_KERAS), _not_looked_through():
+        with quiet_native_code(), _as_if_not_installed("matplotlib", "sklearn"), _not_looked_through():
             yield
     except ImportError:
         raise TrainingExtraMissing(install=install_line("train")) from None
@@ -51,20 +55,10 @@ def _not_looked_through() -> Iterator[None]:
             gc.enable()
 
 
-def _forget_what_others_were_told() -> None:
-    """A fit is what its recipe says: no keras.json and no variable sets its precision, its steps or its backend."""
-    # No folder, so that nothing is read from one or written to one.
-    os.environ |= {"KERAS_BACKEND": "tensorflow", "KERAS_HOME": os.devnull}
-    for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
-        os.environ.pop(name, None)
-    if sys.warnoptions:
-        # Told to make errors of warnings, Python would end the fit at what these libraries warn their developers of.
-        warnings.simplefilter("ignore")
-
-
 @contextmanager
-def _as_if_not_installed(packages: Iterable[str]) -> Iterator[None]:
-    """Hide packages that were not imported before; afterwards whoever wants them may import them."""
+def _as_if_not_installed(*packages: str) -> Iterator[None]:
+    """Hide packages that were not imported before; afterwards whoever wants them may import them. Keras imports these
+    for plots and wrappers of its own, which no fit uses: over a second of each start."""
     hidden = [name for name in packages if name not in sys.modules]
     modules: dict[str, Any] = sys.modules  # in which None stands for what can't be imported
     modules |= dict.fromkeys(hidden)

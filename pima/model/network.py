@@ -24,7 +24,7 @@ from keras import ops
 
 from pima.core.arrays import Float32Array, Float64Array, Int8Array
 from pima.core.digest import sha256_of
-from pima.core.features import Feature, Features
+from pima.core.features import Features
 from pima.core.fit_choices import stratified_folds
 from pima.model.compiled import CompiledModel
 from pima.model.libraries import Boundary, never
@@ -342,10 +342,18 @@ def parity(artifacts: Artifacts, rows: Float32Array, features: Features, thresho
 def probe_rows(features: Features) -> Float32Array:
     """Rows that real data may lack: each feature at its lowest and highest, or at each of its codes, and missing; and
     all of them at once."""
-    extremes = [_extremes(feature) for feature in features]
+    extremes = [
+        sorted(map(float, feature.codes)) if feature.kind == "category" else [feature.low or 0.0, feature.high or 0.0]
+        for feature in features
+    ]
     low = np.array([values[0] for values in extremes])
     high = np.array([values[-1] for values in extremes])
-    middle = np.array([_middle(feature) for feature in features])
+    middle = np.array(
+        [
+            values[len(values) // 2] if feature.kind == "category" else sum(values) / 2
+            for values, feature in zip(extremes, features, strict=True)
+        ]
+    )
     may_be_missing = [feature.may_be_missing for feature in features]
     rows = [low, high, middle, np.where(may_be_missing, np.nan, middle)]
     for position, values in enumerate(extremes):
@@ -354,17 +362,6 @@ def probe_rows(features: Features) -> Float32Array:
             row[position] = value
             rows.append(row)
     return np.array(rows, dtype=np.float32)
-
-
-def _extremes(feature: Feature) -> tuple[float, ...]:
-    if feature.kind == "category":
-        return tuple(map(float, sorted(feature.codes)))
-    return (feature.low or 0.0, feature.high or 0.0)
-
-
-def _middle(feature: Feature) -> float:
-    extremes = _extremes(feature)
-    return extremes[len(extremes) // 2] if feature.kind == "category" else sum(extremes) / 2
 
 
 def library_versions() -> dict[str, str]:

@@ -76,18 +76,6 @@ def recipe_for(network: str, features: Features) -> FiveSeeds | Article:
     return recipe if known else replace(recipe, l2_choices=(1.5, 12.0, 48.0), rows_a_piece=160)
 
 
-def inputs_of(recipe: FiveSeeds | Article, features: Features) -> list[dict[str, object]]:
-    """List what a fit depends on of the features, besides the numbers of its recipe: of a declared range no more than
-    the powers that it leaves the fit to choose from."""
-    chooses = isinstance(recipe, FiveSeeds)
-    inputs: list[dict[str, object]] = []
-    for each in features:
-        chosen = chooses and each.kind == "number" and each.power is None
-        powers = {"powers": powers_to_choose_from(each.low)} if chosen else {}
-        inputs.append({"name": each.name, "kind": each.kind, "codes": sorted(each.codes), **powers})
-    return inputs
-
-
 def recipe_of(settings: dict[str, Any]) -> FiveSeeds | Article:
     """The recipe that stands in a version's stored settings, whatever today's numbers are.
 
@@ -112,6 +100,12 @@ def settings_of_fit(settings: Settings, features: Features) -> dict[str, Any]:
 
 def fit_fingerprint(settings: Settings, features: Features, **others: Any) -> str:
     """Return the sha256 over the settings of a fit, and over others that are given."""
-    inputs = inputs_of(recipe_for(settings.retrain.network, features), features)
+    chooses = isinstance(RECIPES[settings.retrain.network], FiveSeeds)
+    inputs: list[dict[str, object]] = []
+    for each in features:
+        # Of a declared range a fit depends on no more than the powers that it leaves the fit to choose from.
+        chosen = chooses and each.kind == "number" and each.power is None
+        powers = {"powers": powers_to_choose_from(each.low)} if chosen else {}
+        inputs.append({"name": each.name, "kind": each.kind, "codes": sorted(each.codes), **powers})
     fit = settings_of_fit(settings, features) | {"features": inputs} | others
     return sha256_of(json.dumps(fit, sort_keys=True).encode())

@@ -40,8 +40,18 @@ def card(facts: VersionFacts) -> Card:
 
 def as_markdown(made: Card) -> str:
     """Write the whole card."""
-    told = card(_as_plain_words(made.facts))
-    facts = told.facts
+    # The clinic's own words are escaped, to be read as they are: none of them is markup.
+    found, judged = made.facts.evidence, made.facts.judged
+    groups = () if found is None else (replace(each, group=_plain(each.group)) for each in found.subgroups)
+    inputs = (replace(each, values=_plain(each.values), rationale=_plain(each.rationale)) for each in made.facts.inputs)
+    facts = replace(
+        made.facts,
+        outcome=_plain(made.facts.outcome),
+        inputs=tuple(inputs),
+        judged=judged and replace(judged, explanation=_plain(judged.explanation)),
+        evidence=found and replace(found, subgroups=tuple(groups)),
+    )
+    told = card(facts)
     sections = (
         _head(facts),
         _inputs(facts),
@@ -55,19 +65,6 @@ def as_markdown(made: Card) -> str:
         _questions(told),
     )
     return "\n".join(line for section in sections for line in section)
-
-
-def _as_plain_words(facts: VersionFacts) -> VersionFacts:
-    """Escape the clinic's own words, to be read as they are: none of them is markup."""
-    found, judged = facts.evidence, facts.judged
-    groups = () if found is None else (replace(each, group=_plain(each.group)) for each in found.subgroups)
-    return replace(
-        facts,
-        outcome=_plain(facts.outcome),
-        inputs=tuple(replace(one, values=_plain(one.values), rationale=_plain(one.rationale)) for one in facts.inputs),
-        judged=judged and replace(judged, explanation=_plain(judged.explanation)),
-        evidence=found and replace(found, subgroups=tuple(groups)),
-    )
 
 
 def _plain(words: str) -> str:

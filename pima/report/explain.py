@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Engine
 
-from pima.core.arrays import Float32Array, Float64Array
+from pima.core.arrays import Float32Array
 from pima.core.features import Declaration, Feature, Features, Outcome, names_of
 from pima.core.history import features_of
 from pima.core.identifiers import BELOW_ALL_IDS, ById, ByKey
-from pima.core.shapley import MOST_FOR_EXACT, Contributions, contributions
-from pima.core.validation import Measurements, Validated, validate
+from pima.core.shapley import MOST_FOR_EXACT, contributions
+from pima.core.validation import Validated, validate
 from pima.errors import NoSuchRow, NothingPredicts, RowCannotBeScored, RowRejectedBySource
 from pima.logs import get_logger
 from pima.process.stopping import StopRequest
@@ -102,10 +102,6 @@ class Explainer:
         """The rules of today for the features that it takes."""
         return self.declared.rules_for(self.scorer.features)
 
-    def validated(self, measurements: Measurements) -> Validated:
-        """Accept or reject rows as scoring would."""
-        return validate(measurements, self.rules)
-
     def explain(self, rows: Rows, validated: Validated, number: int) -> Explanation:
         """Explain the row of this number among those that were accepted."""
         features, row, model = validated.features[number], validated.accepted[number], self.scorer.model
@@ -113,6 +109,13 @@ class Explainer:
         probability = float(model.probabilities(features[None])[0])
         # As it was read: float32 would show digits that nobody measured.
         read = np.where(np.isnan(features), np.nan, rows.measurements.values[row])
+        moved = []
+        for n, feature in enumerate(self.rules):
+            contribution = float(found.values[n])
+            error = None if found.errors is None else float(found.errors[n])
+            value = None if math.isnan(read[n]) else float(read[n])
+            words = in_words(feature, value, contribution, error)
+            moved.append(Movement(feature.name, value, contribution, error, words))
         return Explanation(
             patient_id=int(rows.ids[row]),
             model_version=self.version,
@@ -123,7 +126,7 @@ class Explainer:
             mean_probability=self.mean_probability,
             background_rows=len(self.background),
             exact=self.is_exact,
-            contributions=moved_by(self.rules, read, found),
+            contributions=tuple(sorted(moved, key=lambda one: -abs(one.contribution))),
         )
 
 
@@ -166,7 +169,7 @@ def explain_row(engine: Engine, called: ById | ByKey) -> Explanation:
             rows = row_by_key(connection, called.source, called.source_key, explainer.names)
     if len(rows.ids) == 0:
         raise NoSuchRow(called=called)
-    found = explainer.validated(rows.measurements)
+    found = validate(rows.measurements, explainer.rules)
     if len(found.accepted) == 0:
         raise RowCannotBeScored(patient_id=int(rows.ids[0]), field=found.fields[0], reason=found.reasons[0])
     return explainer.explain(rows, found, 0)
@@ -211,7 +214,7 @@ def _blocks(engine: Engine, explainer: Explainer, stop: StopRequest) -> Iterator
         if len(rows.ids) == 0:
             return
         after = int(rows.ids[-1])
-        accepted = explainer.validated(rows.measurements)
+        accepted = validate(rows.measurements, explainer.rules)
         found = []
         for number in range(len(accepted.accepted)):
             stop.check()
@@ -243,18 +246,6 @@ def _line(found: Explanation) -> dict[str, Any]:
         **{f"moved_by_{each.feature}": each.contribution for each in moved},
         **{f"error_of_{each.feature}": each.error for each in moved},
     }
-
-
-def moved_by(features: Features, values: Float64Array, found: Contributions) -> tuple[Movement, ...]:
-    """Tell of each feature of a row with these values (features,), NaN where missing; what moved it most first."""
-    moved = []
-    for n, feature in enumerate(features):
-        contribution = float(found.values[n])
-        error = None if found.errors is None else float(found.errors[n])
-        value = None if math.isnan(values[n]) else float(values[n])
-        words = in_words(feature, value, contribution, error)
-        moved.append(Movement(feature.name, value, contribution, error, words))
-    return tuple(sorted(moved, key=lambda one: -abs(one.contribution)))
 
 
 def in_words(feature: Feature, value: float | None, contribution: float, error: float | None) -> str:

@@ -18,10 +18,6 @@ from pima.store.engine import reading, writing
 KEPT = 4
 """Reports that stay in the database, a month of weekly ones."""
 FILE_NAME = "pima-report.html"
-# How every report begins, and where it says whose it is: its template has both.
-_BEGINNING = b"<!DOCTYPE html>"
-_GENERATOR = b'<meta name="generator" content="pima">'
-_LOOKED_AT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +72,10 @@ def _refuse_other_than_report(path: Path) -> None:
     if not path.is_file():
         raise WrongUsage(what=f"{path}: what stands there is no file. Name another one for the report")
     with path.open("rb") as file:
-        beginning = file.read(_LOOKED_AT)
-    if beginning and not (beginning.startswith(_BEGINNING) and _GENERATOR in beginning):
+        beginning = file.read(1_000)
+    # How every report begins, and where it says whose it is: its template has both.
+    is_report = beginning.startswith(b"<!DOCTYPE html>") and b'<meta name="generator" content="pima">' in beginning
+    if beginning and not is_report:
         what = f"{path}: the file that stands there is no report of pima. Name another one, or move it away"
         raise WrongUsage(what=what)
 

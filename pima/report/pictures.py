@@ -38,9 +38,6 @@ SECOND = "#010105"
 PAPER = "#010106"
 _VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", FIRST: "first", SECOND: "second", PAPER: "paper"}
 
-_NO_METADATA: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-
-WIDTH_INCHES = 4.2
 HEIGHT_INCHES = 3.0
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -65,7 +62,6 @@ _STYLE: dict[Any, Any] = {
     "ytick.labelcolor": INK,
     "text.parse_math": False,
 }
-_MOST_DATES = 5
 _LINES = ((FIRST, "-"), (SECOND, "--"))
 MOST_LINES_DRAWN = 60
 
@@ -157,9 +153,12 @@ def subgroup_picture(found: Exhibit, name: str) -> Markup:
         if overall is not None:
             axes.axvline(overall, color=MUTED, linewidth=1, linestyle="--")
         for is_few in (False, True):
-            _draw_areas(
-                axes, [(n, line) for n, line in enumerate(lines) if line.area and line.is_few is is_few], is_few
-            )
+            areas = [(n, line.area) for n, line in enumerate(lines) if line.area and line.is_few is is_few]
+            with_interval = [(n, area["low"], area["high"]) for n, area in areas if area["low"] is not None]
+            if with_interval:
+                axes.hlines(*zip(*with_interval, strict=True), color=FIRST, linewidth=1.2)
+            fill = PAPER if is_few else FIRST
+            axes.plot([area["value"] for _, area in areas], [n for n, _ in areas], "o", ms=4, color=FIRST, mfc=fill)
         axes.set_yticks(range(len(lines)), [short(line.label) for line in lines])
         for label, line in zip(axes.get_yticklabels(), lines, strict=True):
             label.set_fontweight("normal" if line.area else "bold")
@@ -187,15 +186,6 @@ def _lines_of_subgroups(found: Exhibit) -> Iterator[_Line]:
             yield _Line(feature.replace("_", " "))
         for each in shown:
             yield _Line(each["group"], each[found.first.role]["auroc"], bool(each["few"]))
-
-
-def _draw_areas(axes: Axes, lines: list[tuple[int, _Line]], is_few: bool) -> None:
-    areas = [(n, line.area) for n, line in lines if line.area]
-    with_interval = [(n, area["low"], area["high"]) for n, area in areas if area["low"] is not None]
-    if with_interval:
-        axes.hlines(*zip(*with_interval, strict=True), color=FIRST, linewidth=1.2)
-    fill = PAPER if is_few else FIRST
-    axes.plot([area["value"] for _, area in areas], [n for n, _ in areas], "o", ms=4, color=FIRST, mfc=fill)
 
 
 MOST_OF_A_LABEL = 30
@@ -300,7 +290,7 @@ def _dates(axes: Axes, moments: list[datetime]) -> None:
     seconds = (max(moments) - min(moments)).total_seconds() if moments else 0.0
     axes.xaxis_date(tz=UTC)
     words = "%d %b" if seconds > 3 * 86_400 else "%H:%M" if seconds > 600 else "%H:%M:%S"
-    axes.xaxis.set_major_locator(mdates.AutoDateLocator(UTC, 2, _MOST_DATES))  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(mdates.AutoDateLocator(UTC, 2, 5))  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(mdates.DateFormatter(words, UTC))  # type: ignore[no-untyped-call]
 
 
@@ -308,7 +298,7 @@ def _dates(axes: Axes, moments: list[datetime]) -> None:
 def drawn(name: str, rows: int = 1, height: float = HEIGHT_INCHES, **shared: Any) -> Iterator[tuple[Figure, Any]]:
     """A figure and its axes, in the report's look; `name` keeps its inner names apart from other pictures'."""
     with mpl.rc_context(_STYLE | {"svg.hashsalt": name}):
-        figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
+        figure = Figure(figsize=(4.2, height), layout="constrained")
         yield figure, figure.subplots(rows, 1, **shared)
 
 
@@ -319,7 +309,8 @@ def as_svg(figure: Figure, title: str, description: str) -> Markup:
         # The reader's browser has the letters, whatever the font by which they are measured here.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         # Like savefig, but for its drawing all of it once before, to lay it out: that is done in this drawing too.
-        FigureCanvasSVG(figure).print_svg(sink, metadata=_NO_METADATA)  # type: ignore[no-untyped-call]
+        no_metadata: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        FigureCanvasSVG(figure).print_svg(sink, metadata=no_metadata)  # type: ignore[no-untyped-call]
     told = Markup("<title>{}</title><desc>{}</desc>").format(title, description)
     box = f"0 0 {72 * figure.get_figwidth():g} {72 * figure.get_figheight():g}"
     start = Markup('<svg role="img" viewBox="{}" xmlns:xlink="http://www.w3.org/1999/xlink">').format(box)

@@ -95,11 +95,14 @@ def hti_1(facts: VersionFacts) -> tuple[Item, ...]:
 
 def tripod_ai(facts: VersionFacts) -> tuple[Item, ...]:
     """Answer the items of TRIPOD+AI, where software can know it."""
-    return (*_before(facts), *_methods(facts), *_results(facts))
-
-
-def _before(facts: VersionFacts) -> tuple[Item, ...]:
-    data = facts.data
+    data, evidence = facts.data, facts.evidence
+    prepared = "Ranges and codes are checked by the same rules in training and in service. Nothing is converted."
+    model = (
+        f"A neural network of the recipe `{facts.network}`; `docs/model-and-gate.md` tells how it is built and fitted, "
+        f"and how that was chosen. Seed {facts.seed}, derived from the data."
+    )
+    events = f" Of those it was judged on, {evidence.positive} of {evidence.rows} have outcome 1." if evidence else ""
+    form = f"`models export {facts.version} PATH.keras`; sha256 of its compiled form: {facts.compiled_sha256}."
     title = f"Version {facts.version}: a neural network that predicts {facts.outcome}."
     return (
         Item("1", "Title: the study as one of a prediction model, population and outcome", title),
@@ -115,16 +118,6 @@ def _before(facts: VersionFacts) -> tuple[Item, ...]:
         Item("6a", "Setting and centres", None),
         Item("6b", "Eligibility of participants", left_out(data)),
         Item("6c", "Treatments received", None),
-    )
-
-
-def _methods(facts: VersionFacts) -> tuple[Item, ...]:
-    prepared = "Ranges and codes are checked by the same rules in training and in service. Nothing is converted."
-    model = (
-        f"A neural network of the recipe `{facts.network}`; `docs/model-and-gate.md` tells how it is built and fitted, "
-        f"and how that was chosen. Seed {facts.seed}, derived from the data."
-    )
-    return (
         Item("7", "Preparation of the data, and whether it was alike for all groups", prepared),
         Item("8a", "Outcome, its time horizon, how and when it is assessed", f"Outcome 1 means: {facts.outcome}."),
         Item("8b", "Who assessed the outcome, where that takes judgement", None),
@@ -132,7 +125,7 @@ def _methods(facts: VersionFacts) -> tuple[Item, ...]:
         Item("9a", "Choice of the initial predictors", None),
         Item("9b", "Predictors: definition, and how and when they were measured", inputs(facts)),
         Item("9c", "Who assessed predictors, where that takes judgement", None),
-        Item("10", "How the sample size came about", f"All rows with a known outcome: {sizes(facts.data)}"),
+        Item("10", "How the sample size came about", f"All rows with a known outcome: {sizes(data)}"),
         Item("11", "Missing data", _MISSING),
         Item("12a", "How the data were divided", sides(facts.data)),
         Item(
@@ -161,14 +154,6 @@ def _methods(facts: VersionFacts) -> tuple[Item, ...]:
             f"pima's source (Apache-2.0); `models reproduce {facts.version}` fits it again, while its rows are kept.",
         ),
         Item("19", "Involvement of patients and the public", None),
-    )
-
-
-def _results(facts: VersionFacts) -> tuple[Item, ...]:
-    data, evidence = facts.data, facts.evidence
-    events = f" Of those it was judged on, {evidence.positive} of {evidence.rows} have outcome 1." if evidence else ""
-    form = f"`models export {facts.version} PATH.keras`; sha256 of its compiled form: {facts.compiled_sha256}."
-    return (
         Item("20a", "Flow of participants", f"{sizes(data)} {left_out(data)}"),
         Item("20b", "Characteristics of participants", None),
         Item("20c", "Comparison of predictors between development and evaluation data", None),

@@ -1,6 +1,5 @@
 """All that the database knows of a version: frozen records of counts, figures and words, none of them a patient's."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from pima.core.evidence import may_be_shown, shown_thresholds
-from pima.core.features import Feature, Features, differing_fields
+from pima.core.features import Feature, differing_fields
 from pima.core.figures import Figure
 from pima.core.wording import FIGURES, TABLED_THRESHOLDS
 from pima.errors import NoSuchVersion
@@ -184,7 +183,12 @@ def input_of(feature: Feature) -> Input:
 
 def changes(now: VersionSummary, before: VersionSummary) -> list[str]:
     """Tell in sentences how a version differs from the one before it."""
-    found = list(_changed_features(as_features(now.features), as_features(before.features)))
+    new, old = ({each.name: each for each in as_features(version.features)} for version in (now, before))
+    found = [f"a new input: {name}" for name in new if name not in old]
+    found += [f"no longer an input: {name}" for name in old if name not in new]
+    for name in new:
+        if name in old and (differing := differing_fields(new[name], old[name])):
+            found.append(f"declared otherwise: {name} ({', '.join(differing)})")
     plain = (
         ("training rows", now.training_rows, before.training_rows),
         ("last outcome", _day(now.last_labelled_at), _day(before.last_labelled_at)),
@@ -198,15 +202,6 @@ def changes(now: VersionSummary, before: VersionSummary) -> list[str]:
         both = ((key, ours.get(key, "none"), theirs.get(key, "none")) for key in sorted({*ours, *theirs}))
         found += [f"{name}, {key.replace('_', ' ')}: {then} -> {today}" for key, today, then in both if today != then]
     return found
-
-
-def _changed_features(now: Features, before: Features) -> Iterator[str]:
-    ours, theirs = ({each.name: each for each in features} for features in (now, before))
-    yield from (f"a new input: {name}" for name in ours if name not in theirs)
-    yield from (f"no longer an input: {name}" for name in theirs if name not in ours)
-    for name in ours:
-        if name in theirs and (differing := differing_fields(ours[name], theirs[name])):
-            yield f"declared otherwise: {name} ({', '.join(differing)})"
 
 
 def _day(moment: datetime | None) -> date | None:

@@ -8,7 +8,6 @@ from itertools import chain, count
 from pima.core.features import LONGEST_NAME, RESERVED, folded_name
 
 PERSON = re.compile("patient|person|subject|mrn|pid|member|insured")
-_PERSONS = (["patient"], ["person"], ["subject"])
 _THING = re.compile(
     "id|no|nr|number|key|uuid|guid|code|zip|plz|postcode|phone|tel|ssn|mrn"
     "|(patient|person|subject|member|visit|case|encounter|episode|record|row|sample)(id|no|nr|key)"
@@ -43,7 +42,7 @@ def names_a_person(name: str) -> bool:
 def names_things(name: str) -> bool:
     """Whether what stands in the column names things and measures none."""
     parts = parts_of(name)
-    return bool(parts) and (parts in _PERSONS or _THING.fullmatch(parts[-1]) is not None)
+    return bool(parts) and (parts in (["patient"], ["person"], ["subject"]) or _THING.fullmatch(parts[-1]) is not None)
 
 
 def is_no_key(name: str) -> bool:
@@ -62,18 +61,13 @@ def plain_names(columns: Collection[str], taken: Collection[str] = ()) -> dict[s
     ours = {folded_name(name) for name in (*RESERVED, *taken)}
     found: dict[str, str] = {}
     for column in columns:
-        plain = _plain(column)
+        ascii_text = unicodedata.normalize("NFKD", column).encode("ascii", "ignore").decode()
+        plain = re.sub(r"[^a-z0-9]+", "_", ascii_text.lower()).strip("_")
+        plain = plain if plain[:1].isalpha() else f"column_{plain}".strip("_")
+        plain = plain[: LONGEST_NAME - 6].strip("_")
         # A name that another column has already is that one's.
         others = ours | (theirs - {folded_name(column)})
-        found[column] = next(
-            name for name in chain([plain], (f"{plain}_{n}" for n in count(2))) if folded_name(name) not in others
-        )
+        candidates = chain([plain], (f"{plain}_{n}" for n in count(2)))
+        found[column] = next(name for name in candidates if folded_name(name) not in others)
         ours.add(folded_name(found[column]))
     return found
-
-
-def _plain(column: str) -> str:
-    ascii_text = unicodedata.normalize("NFKD", column).encode("ascii", "ignore").decode()
-    plain = re.sub(r"[^a-z0-9]+", "_", ascii_text.lower()).strip("_")
-    name = plain if plain[:1].isalpha() else f"column_{plain}".strip("_")
-    return name[: LONGEST_NAME - 6].strip("_")

@@ -4,7 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
+from itertools import chain, combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -43,7 +43,6 @@ _MOST_IN_OTHER_WORDS = 0.1
 """Of the rows that have one: where more have rare words, it is no list of words."""
 _ROWS_OF_A_LIST = 1_000
 """So many whole numbers, each another one, are numbers of a list."""
-_FEW_NUMBERS = 10
 _DATES = (19_000_101, 21_001_231)
 _NO_FEATURE = {
     "other": "neither number nor text",
@@ -250,14 +249,11 @@ def _key(columns: Sequence[TableColumn]) -> tuple[TableColumn, ...]:
     if unique:
         return (min(unique, key=lambda column: (column not in parts, names.names_a_person(column.name))),)
     whole = [column for column in parts if not column.missing][:_MOST_LOOKED_AT]
-    together = (some for size in (2, 3) for some in combinations(whole, size))
-    return next(filter(_are_unique, together), ())
-
-
-def _are_unique(columns: Sequence[TableColumn]) -> bool:
-    if math.prod(column.different_keys for column in columns) < columns[0].rows:
-        return False
-    return not pd.DataFrame({column.name: column.keys for column in columns}).duplicated().any()
+    for some in chain(combinations(whole, 2), combinations(whole, 3)):
+        may_be_unique = math.prod(column.different_keys for column in some) >= some[0].rows
+        if may_be_unique and not pd.DataFrame({column.name: column.keys for column in some}).duplicated().any():
+            return some
+    return ()
 
 
 def _person(columns: Sequence[TableColumn]) -> TableColumn | None:
@@ -291,21 +287,16 @@ def _tells(column: TableColumn, outcome: LikelyOutcome) -> bool:
     """Whether each value of the column stands beside one outcome only, so that it is the outcome, or a part of it."""
     if column.words is None:
         return False
-    beside = pd.DataFrame(
-        {word: _rows_beside(column, outcome, word) for word in (outcome.values.no, outcome.values.yes)}
-    )
-    beside = beside.fillna(0)
+    spelled, rows_of = outcome.column.spelled, {}
+    for word in (outcome.values.no, outcome.values.yes):
+        alike = [spelling for spelling in spelled.cat.categories if spelling.casefold() == word]
+        rows_of[word] = rows_by_word(column.spelled[spelled.isin(alike)])
+    beside = pd.DataFrame(rows_of).fillna(0)
     beside = beside[beside.sum(axis=1) > 0]
     rows = beside.sum()
     # What stands in a row or two stands beside one outcome in any case.
     is_enough = rows.min() >= SHOWN_FROM and rows.sum() >= SHOWN_FROM * len(beside)
     return bool(is_enough and not (beside > 0).all(axis=1).any())
-
-
-def _rows_beside(column: TableColumn, outcome: LikelyOutcome, word: str) -> pd.Series:
-    spelled = outcome.column.spelled
-    alike = [spelling for spelling in spelled.cat.categories if spelling.casefold() == word]
-    return rows_by_word(column.spelled[spelled.isin(alike)])
 
 
 def _reason_against(column: TableColumn) -> str | None:
@@ -356,7 +347,7 @@ def _of_numbers(column: TableColumn) -> Suggested | str:
     elif 4 * zeros >= len(numbers) and numbers[0] >= 0:
         remarks = [f"{rows_shown(zeros)} hold 0; if that is not measured, add zero_is_missing = true"]
     remarks += _of_other_cells(column.known - len(numbers))
-    if is_whole and 2 < different <= _FEW_NUMBERS:
+    if is_whole and 2 < different <= 10:
         remarks.append(f'{different} different whole numbers: if they are codes, make it kind = "category" with codes')
     missing = column.missing + (zeros if is_apart else 0)
     return Suggested(column, "whole number" if is_whole else "number", missing, remarks, bounds, is_apart)

@@ -14,8 +14,6 @@ from pima.suggesting.tables import FEWER, SHOWN_FROM, rows_shown
 
 LEAST_SHARE = 0.25
 """Of the rarer class: below it no model may beat the majority class by accuracy."""
-_PLAIN = (("0", "1"), ("false", "true"))
-"""What means 0 and 1 without a word about it."""
 
 
 def as_toml(draft: Draft) -> str:
@@ -202,8 +200,8 @@ def _add_outcome(source: Table, outcome: LikelyOutcome) -> None:
     _add(source, "outcome", column.name, said)
     if column.known > values.known:
         source.add(tomlkit.comment(f"{FEWER} hold something else there, and are rejected"))
-    if (values.no, values.yes) in _PLAIN:
-        return
+    if (values.no, values.yes) in (("0", "1"), ("false", "true")):
+        return  # each means 0 or 1 without a word about it
     if values.rarer < SHOWN_FROM:
         hidden = f"outcome_words = {{ ... = 1, ... = 0 }}  # one of them stands in {FEWER}, so they are not shown"
         source.add(tomlkit.comment(hidden))

@@ -74,7 +74,13 @@ def _read(kind: type, value: Any) -> ReadValue:
         return ReadValue("word", spelled=as_word(value))
     if isinstance(value, UUID):
         return ReadValue("uuid", "uuid", str(value))
-    return ReadValue("date") if isinstance(value, date) else _read_number(value)
+    if isinstance(value, date):
+        return ReadValue("date")
+    with suppress(OverflowError, ValueError):  # an integer beyond all floats, a signalling NaN
+        if math.isfinite(number := float(value)):
+            key = None if isinstance(value, float) else canonical_key([value], ["integer"])
+            return ReadValue("number", "integer" if key else None, key, number, as_word(value))
+    return ReadValue("not finite")
 
 
 def _read_text(value: str) -> ReadValue:
@@ -91,17 +97,9 @@ def _read_text(value: str) -> ReadValue:
         return ReadValue("number", key_type, key, number, as_word(number))
     if number is not None:
         return ReadValue("not finite", key_type, key)
-    if is_date(text):
+    if _DATE.fullmatch(text):
         return ReadValue("date")
     return ReadValue("comma") if _COMMA.fullmatch(text) else ReadValue("word", key_type, key, spelled=text)
-
-
-def _read_number(value: int | float | Decimal) -> ReadValue:
-    with suppress(OverflowError, ValueError):  # an integer beyond all floats, a signalling NaN
-        if math.isfinite(number := float(value)):
-            key = None if isinstance(value, float) else canonical_key([value], ["integer"])
-            return ReadValue("number", "integer" if key else None, key, number, as_word(value))
-    return ReadValue("not finite")
 
 
 def is_unicode(text: str) -> bool:
@@ -117,11 +115,6 @@ def as_number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
-
-
-def is_date(text: str) -> bool:
-    """Whether a text is a date or a time of day, in one of the usual ways to write them."""
-    return _DATE.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -207,10 +200,8 @@ class _ColumnSeen:
             self.keys = None
         if self.keys is not None:
             self.keys.extend(hash(cell.key) if cell.key else 0 for cell in cells)
-        if self.spellings is not None:
-            self._take_words(self.spellings, cells)
-
-    def _take_words(self, spellings: dict[str, int], cells: Sequence[ReadValue]) -> None:
+        if (spellings := self.spellings) is None:
+            return
         for spelled in dict.fromkeys(cell.spelled for cell in cells if cell.spelled is not None):
             spellings.setdefault(spelled, len(spellings))
         if len(spellings) > _MOST_SPELLINGS or len(set(map(str.casefold, spellings))) > MOST_WORDS:
@@ -220,9 +211,7 @@ class _ColumnSeen:
 
     def column(self) -> TableColumn:
         """Sum up what has gone by."""
-        types = self.key_types
-        if types == {"uuid", "text"}:
-            types = {"text"}
+        types: set[KeyType | None] = {"text"} if self.key_types == {"uuid", "text"} else self.key_types
         key_type = next(iter(types)) if len(types) == 1 and self.keys is not None else None
         keys = np.frombuffer(self.keys if key_type and self.keys else array("q"), dtype=np.int64)
         ordered = keys[keys != 0]
@@ -306,4 +295,4 @@ def fault_of(table: Table) -> str | None:
 def is_a_value(name: str) -> bool:
     """Whether a name is none, but what stands in a row: a number, a date, a UUID."""
     text = name.strip()
-    return as_number(text) is not None or is_date(text) or canonical_key([text], ["uuid"]) is not None
+    return bool(as_number(text) is not None or _DATE.fullmatch(text) or canonical_key([text], ["uuid"]))

@@ -69,7 +69,8 @@ def retrain(
             history, holdout, read_at = read_history(engine, settings, declared)
             rows = HistoryRows(len(history.training), len(history.holdout), history.left_out, history.twins_kept)
             run.report(RetrainResult(rows))
-            _require_enough(history, settings)
+            if what := shortage(history, settings.retrain.minimum_labels, settings.retrain.minimum_of_each_class):
+                raise TooFewLabels(what=what)
             fingerprint = gate_fingerprint(settings, declared.features)
             earlier = earlier_verdict(engine, history.fingerprint, fingerprint)
             if earlier is not None:
@@ -103,12 +104,6 @@ def read_history(engine: Engine, settings: Settings, declared: Declaration) -> t
             training_rows=len(history.training),
         )
     return history, holdout, read_at
-
-
-def _require_enough(history: Split, settings: Settings) -> None:
-    what = shortage(history, settings.retrain.minimum_labels, settings.retrain.minimum_of_each_class)
-    if what is not None:
-        raise TooFewLabels(what=what)
 
 
 def decide_and_record(

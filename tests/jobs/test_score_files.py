@@ -18,7 +18,7 @@ from pima.errors import DatasetRefused, OtherOutputThere
 from pima.files import parts
 from pima.files.model_file import content_of, model_file, read_model
 from pima.files.parts import Facts, Part
-from pima.files.scoring import Dataset, finish, open_dataset, score_files, score_missing
+from pima.files.scoring import Dataset, open_dataset, score_files, score_missing
 from pima.process.stopping import StopRequest
 from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_environ, the_json, wait_for
 from tests.support.parquet_rows import drawn_rows, read_parts, write_rows
@@ -198,7 +198,7 @@ def test_what_another_model_scores_into_the_same_folder_meanwhile_is_not_taken_f
     list(score_missing(first, never))
     next(score_missing(second, never))
     with pytest.raises(OtherOutputThere, match="scored by another model"):
-        finish(first)
+        score_files(first, ())
     assert not (into / "manifest.json").exists()
     assert score_files(first, score_missing(first, never))["predicted"] == read_parts(into).num_rows
     assert set(read_parts(into)["model_version"].to_pylist()) == {1}
@@ -244,7 +244,7 @@ def test_a_file_that_is_changed_behind_its_parts_is_told(model: str, tmp_path: P
     list(score_missing(found, StopRequest()))
     os.utime(source, ns=(1, 1))
     with pytest.raises(DatasetRefused, match="was changed while"):
-        finish(found)
+        score_files(found, ())
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
