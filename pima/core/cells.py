@@ -102,19 +102,15 @@ def _numbers(column: Column) -> tuple[Float64Array, Int8Array]:
         values = np.array(column.to_numpy(np.float64, na_value=np.nan))
         faults[np.isnan(values) & ~is_null] = CODES.index(NOT_FINITE)
         return values, faults
-    objects = objects_of(column)
-    kinds = {str} if column.dtype == "str" else set(map(type, objects))
+    kinds = {str} if column.dtype == "str" else set(map(type, column))
     read = _of_texts(column) if kinds <= {str, NoneType} else None
     if kinds <= _NUMBERS:
         with suppress(OverflowError, ValueError):  # an integer beyond all floats, a signalling NaN
-            read = np.array(objects, dtype=np.float64)  # None becomes NaN
-    if read is None:
-        read = np.full(len(objects), np.nan)
-        doubtful = list(range(len(objects)))
-    else:
-        doubtful = np.flatnonzero(np.isnan(read)).tolist()
-    for row in doubtful:
-        read[row], faults[row] = _number(objects[row])
+            read = np.array(column.tolist(), dtype=np.float64)  # None becomes NaN
+    read = np.full(len(column), np.nan) if read is None else read
+    doubtful = np.flatnonzero(np.isnan(read))
+    for row, value in zip(doubtful.tolist(), objects_of(column.iloc[doubtful]), strict=True):
+        read[row], faults[row] = _number(value)
     return read, faults
 
 

@@ -82,7 +82,7 @@ class PatientFile:
                 reason[row], field[row] = fault, "outcome"
         if "id" in at:
             ids = list(map(_id, objects_of(at["id"])))
-            block["id"] = pd.array([None if each is None else each for each in ids], dtype="Int64")
+            block["id"] = pd.array(ids, dtype="Int64")
             for row in [n for n, each in enumerate(ids) if each is None]:
                 reason[row], field[row] = _fault_of_id(at["id"].iloc[row]), "id"
         if named := [name for name in KEYS if name in at]:

@@ -141,10 +141,11 @@ def _staging(pull: Pull, opened: OpenSource) -> Iterator[tuple[Connection, Stage
 
 
 @contextmanager
-def _unlimited(own: Connection) -> Iterator[None]:
-    """A transaction that writes to the staging table alone, for as long as it takes. On SQLite it keeps nobody from
-    writing; on PostgreSQL tables and indexes are made by transactions alone that may write."""
+def _unlimited(own: Connection, staging: StagedSource) -> Iterator[None]:
+    """A transaction of the staging table's session that writes to it alone, for as long as it takes. On SQLite it keeps
+    nobody from writing; on PostgreSQL tables and indexes are made by transactions alone that may write."""
     with transaction(own, writes=not database_of(own).has_one_writer):
+        staging.require_session()
         without_time_limit(own)
         yield
 
@@ -155,11 +156,10 @@ def _stage(own: Connection, staging: StagedSource, opened: OpenSource, planned: 
     reader = SourceReader(opened.source, opened.mapping, planned.now, tally, planned.forgotten)
     with reader.reading(opened.engine, planned.extent) as (blocks, keys):
         for block in blocks:
-            with _unlimited(own):
-                staging.require_session()
+            with _unlimited(own, staging):
                 staging.append(block[[*opened.columns, "reason", "field"]], "source_key")
         for some in keys:
-            with _unlimited(own):
+            with _unlimited(own, staging):
                 staging.append_keys(some)
 
 
@@ -168,19 +168,17 @@ def _compared(
 ) -> tuple[Comparison, int | None]:
     """What differs; and, where only a part was read, how many outcomes we know of the whole source."""
     whole = isinstance(planned.extent, Whole)
-    with _unlimited(own):
+    with _unlimited(own, staging):
         repeated = staging.repeated_keys()
     held = _held(opened, tally) if tally.without_key else ""
     require_readable(opened.source, opened.mapping, tally, repeated, held)
-    with _unlimited(own):
-        staging.require_session()
+    with _unlimited(own, staging):
         ranges = staging.ranges_to_compare(whole, BLOCK_KEYS)
-    compared = []
+    compared, deletes = [], opened.source.vanished == "delete"
     for within in ranges:
-        with _unlimited(own):
-            deletes = opened.source.vanished == "delete"
+        with _unlimited(own, staging):
             compared.append(staging.compare(within, opened.mapping.features, whole, deletes))
-    with _unlimited(own):
+    with _unlimited(own, staging):
         outcomes_in_all = None if whole else count_outcomes(own, opened.source.name)
     return reduce(add, compared), outcomes_in_all
 
@@ -227,7 +225,7 @@ def _take_all(
         lease.require(own)
         _leave_out_forgotten(own, staging, planned, None)
         staging.write_rejections(isinstance(planned.extent, Whole))
-    with _unlimited(own):
+    with _unlimited(own, staging):
         ranges = staging.ranges(BLOCK_KEYS)
     for within in ranges:
         pull.stop.check()

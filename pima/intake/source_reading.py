@@ -22,7 +22,6 @@ from pima.intake.extent import ChangedSince, Extent, Mark, Whole, mark_of, reach
 from pima.intake.raw_rows import BLOCK_ROWS
 from pima.store import source_query
 from pima.store.source_engine import reading_source
-from pima.store.source_query import names_of
 from pima.store.tables import TABLES
 
 
@@ -227,7 +226,7 @@ def require_not_ours(source: Source, source_engine: Engine) -> None:
     if source.query or source.table_parts[-1].lower() not in _COLUMNS:
         return
     with reading_source(source_engine, source.name) as connection:
-        names = names_of(connection, source)
+        names = source_query.names_of(connection, source)
     if looks_like_ours(source, names):
         what = f"its table {source.table_parts[-1]} is pima's own, so that its rows would come in anew with each pull"
         expected = "a table or view of the clinic's; rows that other software writes to patients need no [[source]]"

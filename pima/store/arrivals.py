@@ -102,7 +102,6 @@ class Staging:
         self._connection, self._database = connection, database_of(connection)
         # By its schema, so that no other table of this name, wherever it is found first, is filled or dropped.
         self._table = f"{self._database.temporary_schema}.pima_staging{'_' if source else ''}{source}"
-        self._keys = f"{self._table}_keys"
         self._session: object = None
         self._source, self._match = source, match
         # A key by which rows are known is never changed.
@@ -124,7 +123,6 @@ class Staging:
         self.drop()
         # No constraints: what breaks them is found by the queries below, with its line number.
         self._execute(f"CREATE TEMPORARY TABLE {self._table} ({', '.join(f'{n} {kind}' for n, kind in kinds.items())})")
-        self._execute(f"CREATE TEMPORARY TABLE {self._keys} (source_key {key})")
         self._session = self._database.session_id(self._connection)
 
     def require_session(self) -> None:
@@ -138,7 +136,6 @@ class Staging:
     def drop(self) -> None:
         """Leave nothing of it: behind a pool of connections others use this session."""
         self._execute(f"DROP TABLE IF EXISTS {self._table}")
-        self._execute(f"DROP TABLE IF EXISTS {self._keys}")
 
     def append(self, block: pd.DataFrame, index: Literal["line", "source_key"]) -> None:
         """Add the rows of a block, whose index becomes this column."""
@@ -351,9 +348,9 @@ OUTCOMES = """count(*) FILTER (WHERE p.id IS NULL AND s.outcome IS NOT NULL),
     count(*) FILTER (WHERE p.outcome IS NOT NULL AND s.outcome IS NULL)"""
 
 
-def of_range(within: KeyRange | None) -> str:
-    """The condition that a staged row is in a range of keys; all are, where there is none."""
-    return "TRUE" if within is None else "s.source_key > :after AND s.source_key <= :last"
+def of_range(within: KeyRange | None, of: str = "s") -> str:
+    """The condition that a row of this alias is in a range of keys; all are, where there is none."""
+    return "TRUE" if within is None else f"{of}.source_key > :after AND {of}.source_key <= :last"
 
 
 def range_parameters(within: KeyRange | None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from pima.store.arrivals import (
     range_parameters,
 )
 from pima.store.columns import any_differs, column
+from pima.store.database import Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,21 @@ _BEHIND_ALL = "\U0010ffff"
 
 
 class StagedSource(Staging):
-    """The rows of a source, by key."""
+    """The rows of a source, by key; and all of its keys, where a part of its rows is staged."""
+
+    @property
+    def _keys(self) -> str:
+        return f"{self._table}_keys"
+
+    def make(self) -> None:
+        """Make both tables, empty."""
+        super().make()
+        self._execute(f"CREATE TEMPORARY TABLE {self._keys} (source_key {Key().compile(self._connection.dialect)})")
+
+    def drop(self) -> None:
+        """Leave nothing of either table."""
+        super().drop()
+        self._execute(f"DROP TABLE IF EXISTS {self._keys}")
 
     def repeated_keys(self) -> int:
         """How many rows have a key that another one has, too; where none has, the keys have an index from now on."""
@@ -100,7 +115,7 @@ class StagedSource(Staging):
         """Compare what is staged in a range with our rows of the source, and leave out what is the same. Which of ours
         have vanished is told by all keys of the source: those of the `whole`, or else those that were staged apart."""
         here = range_parameters(within)
-        ours_here = f"p.source = :source AND {of_range(within).replace('s.', 'p.')}"
+        ours_here = f"p.source = :source AND {of_range(within, 'p')}"
         staged_here = f"{IS_SOUND} AND {of_range(within)}"
         rows = f"{self._table} s JOIN patients p ON {self._same} WHERE {of_range(within)}"
         lacking = "".join(f", count(*) - count({_known(feature)})" for feature in features)
@@ -172,9 +187,10 @@ class StagedSource(Staging):
     def take_off_rejections(self, within: KeyRange) -> None:
         """Take off what is sound by now, with the transaction that takes it in."""
         is_sound = f"SELECT count(*) FROM {self._table} s WHERE s.source_key = r.source_key AND {IS_SOUND}"
-        here = of_range(within).replace("s.", "r.")
         self._execute(
-            f"DELETE FROM source_rejections AS r WHERE r.source = :source AND {here} AND ({is_sound}) > 0",
+            f"""
+            DELETE FROM source_rejections AS r
+            WHERE r.source = :source AND {of_range(within, "r")} AND ({is_sound}) > 0""",
             range_parameters(within),
         )
 
