@@ -139,8 +139,6 @@ class Database(Protocol):
     """When an outcome came, as an integer: a million datetimes would cost more than all the measurements."""
     moment_of_milliseconds: str
     """The same time again, as a timestamp; {} stands for the integer."""
-    parameter: str
-    """What stands for a parameter in a statement that goes to the driver's own cursor."""
     differs: str
     """The operator between two values of which each may be NULL."""
     temporary_schema: str
@@ -183,9 +181,9 @@ class Database(Protocol):
         """The driver's own cursor for rows that are never all in memory."""
 
     def read_columns(
-        self, connection: Connection, statement: str, parameters: Sequence[Any], rows: int, exact: int = 0, /
+        self, connection: Connection, statement: str, rows: int, exact: int = 0, /
     ) -> Generator[list["pd.Series"]]:
-        """Read what a SELECT with parameters of the driver's gives, column by column, at most so many rows at a time;
+        """Read what a SELECT gives, column by column, at most so many rows at a time;
         decimals of the first `exact` columns never become floats."""
 
     def append_frame(self, connection: Connection, table: str, frame: "pd.DataFrame", /) -> None:

@@ -159,7 +159,7 @@ def columns_of_blocks(
     """The rows that a statement gives, column by column; decimals of the first so many columns never become floats."""
     database = known_database(connection.engine)
     if database is not None:
-        yield from database.read_columns(connection, statement, (), rows, exact)
+        yield from database.read_columns(connection, statement, rows, exact)
         return
     with closing(blocks_of(connection, statement, rows)) as blocks:
         for block in blocks:

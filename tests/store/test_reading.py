@@ -46,7 +46,7 @@ NASTY = {
 
 
 def _read(connection: Connection, statement: str, rows: int = 10_000) -> list[list[Column]]:
-    return list(database_of(connection).read_columns(connection, statement, (), rows, 0))
+    return list(database_of(connection).read_columns(connection, statement, rows, 0))
 
 
 def _by_the_driver(connection: Connection, statement: str) -> list[tuple[Any, ...]]:
@@ -69,7 +69,7 @@ def test_every_value_of_every_kind_is_as_the_driver_gives_it(postgresql: Databas
     with reading(postgresql.engine) as connection:
         expected = _by_the_driver(connection, statement)
         (block,) = _read(connection, statement)
-        (exact,) = database_of(connection).read_columns(connection, statement, (), 10_000, 1)
+        (exact,) = database_of(connection).read_columns(connection, statement, 10_000, 1)
     for column, values_ in zip(block, zip(*expected, strict=True), strict=True):
         assert column.isna().tolist() == [value is None for value in values_] or column.dtype == object
         # A decimal becomes the float that Python makes of it; where it is a key, it stays one.
@@ -86,7 +86,7 @@ def test_decimals_are_the_floats_that_are_nearest(postgresql: Database) -> None:
     postgresql.execute(f"CREATE TABLE drawn AS {statement}")
     with reading(postgresql.engine) as connection:
         ((column,),) = _read(connection, "SELECT v FROM drawn", 20_000)
-        ((exact,),) = database_of(connection).read_columns(connection, "SELECT v FROM drawn", (), 20_000, 1)
+        ((exact,),) = database_of(connection).read_columns(connection, "SELECT v FROM drawn", 20_000, 1)
     assert column.tolist() == list(map(float, exact.tolist()))
 
 
@@ -118,7 +118,7 @@ def test_what_is_left_of_rows_that_nobody_wants_is_not_waited_for(postgresql: Da
 
 
 def _first_of(connection: Connection, statement: str) -> None:
-    with closing(database_of(connection).read_columns(connection, statement, (), 10, 0)) as blocks:
+    with closing(database_of(connection).read_columns(connection, statement, 10, 0)) as blocks:
         assert list(objects_of(next(blocks)[0])) == [7] * 10
         raise KeyError
 

@@ -285,7 +285,6 @@ class PostgreSQL:
     in_seconds = "clock_timestamp() + make_interval(secs => :seconds)"
     labelled_at_milliseconds = "CAST(floor(EXTRACT(EPOCH FROM labelled_at) * 1000) AS BIGINT)"
     moment_of_milliseconds = "to_timestamp({} / 1000.0)"
-    parameter = "%s"
     differs = "IS DISTINCT FROM"
     temporary_schema = "pg_temp"
     next_id = "nextval((SELECT CAST(pg_get_serial_sequence('patients', 'id') AS regclass)))"
@@ -333,11 +332,11 @@ class PostgreSQL:
         return None if len(some) > _FEW else list(some)
 
     def read_columns(
-        self, connection: Connection, statement: str, parameters: Sequence[Any], rows: int, exact: int = 0
+        self, connection: Connection, statement: str, rows: int, exact: int = 0
     ) -> Generator[list["pd.Series"]]:
         from pima.store.postgresql.frames import read_columns
 
-        return read_columns(connection, statement, parameters, rows, exact)
+        return read_columns(connection, statement, rows, exact)
 
     def append_frame(self, connection: Connection, table: str, frame: "pd.DataFrame") -> None:
         from pima.store.postgresql.frames import append_frame

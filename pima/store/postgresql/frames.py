@@ -28,27 +28,25 @@ _ROOM = bytes(16)
 """Behind the last row: where a NULL stands at its end, what would be its number is read all the same."""
 
 
-def read_columns(
-    connection: Connection, statement: str, parameters: Sequence[Any], rows: int, exact: int = 0
-) -> Generator[list[pd.Series]]:
+def read_columns(connection: Connection, statement: str, rows: int, exact: int = 0) -> Generator[list[pd.Series]]:
     """What a SELECT gives, column by column, at most so many rows at a time: Int64, Float64, or objects and None.
     Decimals of the first `exact` columns stay such."""
     # All rows will be asked for: not the plan by which the first ones come soonest.
     connection.exec_driver_sql("SET LOCAL cursor_tuple_fraction = 1")
     session: Any = connection.connection.dbapi_connection
-    types = _types(connection, statement, parameters)
+    types = _types(connection, statement)
     with closing(stream(connection)) as driver:
         driver.adapters.register_loader("record", ByteaBinaryLoader)
-        driver.execute(f"SELECT ROW(read.*) FROM (\n{statement}\n) AS read", parameters or None)
+        driver.execute(f"SELECT ROW(read.*) FROM (\n{statement}\n) AS read")
         while block := driver.fetchmany(rows):
             yield _columns([row for (row,) in block], types, Transformer(session), exact)
 
 
-def _types(connection: Connection, statement: str, parameters: Sequence[Any]) -> list[int]:
+def _types(connection: Connection, statement: str) -> list[int]:
     """What the columns hold, by the numbers of the types. Of a domain what it is made of: in a row it names itself."""
     with closing(cursor(connection)) as driver:
         # No row is made for it, and nothing sorted.
-        driver.execute(f"SELECT read.* FROM (\n{statement}\n) AS read LIMIT 0", parameters or None)
+        driver.execute(f"SELECT read.* FROM (\n{statement}\n) AS read LIMIT 0")
         return [described.type_code for described in driver.description]
 
 

@@ -199,7 +199,6 @@ class SQLite:
         "CAST(strftime('%s', labelled_at) AS INTEGER) * 1000 + CAST(substr(labelled_at, 21, 3) AS INTEGER)"
     )
     moment_of_milliseconds = "strftime('%Y-%m-%dT%H:%M:%fZ', {} / 1000.0, 'unixepoch')"
-    parameter = "?"
     differs = "IS NOT"
     temporary_schema = "temp"
     next_id = "NULL"
@@ -222,14 +221,13 @@ class SQLite:
         self,
         connection: Connection,
         statement: str,
-        parameters: Sequence[Any],
         rows: int,
         exact: int = 0,  # noqa: ARG002 (it has none)
     ) -> Generator[list["pd.Series"]]:
         import pandas as pd
 
         with closing(self.cursor(connection)) as cursor:
-            cursor.execute(statement, parameters)
+            cursor.execute(statement)
             while block := cursor.fetchmany(rows):
                 yield [pd.Series(values, dtype=object) for values in zip(*block, strict=True)]
 
