@@ -17,8 +17,8 @@ from sqlalchemy import CheckConstraint, Column
 from sqlalchemy.dialects import postgresql
 
 from jobs.codes import Entry, entries
-from pima.core.wording import in_words
 from pima.errors import EXIT_CODES, RightMissing
+from pima.settings.reading import in_words
 from pima.settings.sections import Settings
 from pima.store.tables import TABLES, VIEWS, VIEWS_HOLD, WITH_FEATURES
 from pima.watch.metrics import METRICS

@@ -15,7 +15,7 @@ from pima.core.cells import CODES
 from pima.core.reasons import Reason
 from pima.core.validation import MEANINGS
 from pima.extras import alerts
-from pima.schedule.ticks import JOBS
+from pima.runs.ticks import JOBS
 from pima.store.runs import ENDINGS, Status
 from pima.watch import health
 from tests.support.shipped import ROOT
