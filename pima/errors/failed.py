@@ -31,6 +31,7 @@ class ArtifactDamaged(PimaError):
     `python -m jobs.retrain` replaces an unloadable champion."""
 
     code = "artifact_damaged"
+    note = "Find out what changed the bytes: the disk, or a person."
 
 
 class ResultNotWritten(PimaError):
@@ -38,12 +39,14 @@ class ResultNotWritten(PimaError):
     or send the output elsewhere; `python -m jobs.status` shows the last runs."""
 
     code = "result_not_written"
+    note = "A job whose output was closed from the start ends with 0: its result stands in `runs`."
 
 
 class Unhealthy(PimaError):
     """Not healthy: {reasons}"""
 
     code = "unhealthy"
+    note = "Look each reason up: `python -m jobs.health --why REASON`."
 
 
 class TrainingExtraMissing(PimaError):
@@ -73,6 +76,7 @@ class WorkersFailed(PimaError):
     What was committed or finished stays. Look at the workers' own log lines, then run this again."""
 
     code = "workers_failed"
+    note = "Often the system ended them because they were out of memory."
 
 
 class AlertsExtraMissing(PimaError):
@@ -94,6 +98,7 @@ class ReportNotWritten(PimaError):
     file."""
 
     code = "report_not_written"
+    note = "The report of a retraining goes to `report.folder`."
 
 
 class TemporaryFileFailed(PimaError):
@@ -101,6 +106,7 @@ class TemporaryFileFailed(PimaError):
     room, or name another folder in TMPDIR."""
 
     code = "temporary_file_failed"
+    note = "A pull keeps there what it will change and what it has to sort."
 
 
 class VersionHasNoBytes(PimaError):
@@ -124,6 +130,7 @@ class SnapshotDamaged(PimaError):
     predictions explained."""
 
     code = "snapshot_damaged"
+    note = "Scoring does not need it."
 
 
 class SnapshotRedacted(PimaError):

@@ -10,6 +10,7 @@ class DatabaseAway(PimaError):
 
     exit_code = TRY_AGAIN_LATER
     code = "database_away"
+    note = "It may be a standby, or out of connections, memory or disk. Does the URL name the primary?"
 
 
 class DatabaseBusy(PimaError):
@@ -18,6 +19,7 @@ class DatabaseBusy(PimaError):
 
     exit_code = TRY_AGAIN_LATER
     code = "database_busy"
+    note = "If it happens often, find the session that holds the lock."
 
 
 class FileNotMadeAnew(PimaError):
@@ -34,6 +36,7 @@ class RowsContested(DatabaseFailed):
 
     exit_code = TRY_AGAIN_LATER
     code = "rows_contested"
+    note = "If it happens often, find the session that writes these rows."
 
 
 class DeclarationChanged(PimaError):
@@ -57,6 +60,7 @@ class SourceAway(PimaError):
 
     exit_code = TRY_AGAIN_LATER
     code = "source_away"
+    note = "A SQLite file and its own writers wait for each other unless it is in WAL mode."
 
 
 class AlertsNotDelivered(PimaError):
@@ -65,6 +69,7 @@ class AlertsNotDelivered(PimaError):
 
     exit_code = TRY_AGAIN_LATER
     code = "alerts_not_delivered"
+    note = "`python -m jobs.alert --test` tries each address."
 
 
 class MlflowNotWritten(PimaError):
@@ -80,6 +85,7 @@ class LeaseHeld(PimaError):
 
     exit_code = TRY_AGAIN_LATER
     code = "lease_held"
+    note = "A retraining that died holds it for `retrain.lease_seconds`, a pull for a minute."
 
 
 class ChampionKeepsMoving(PimaError):

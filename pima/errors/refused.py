@@ -51,6 +51,7 @@ class SourceRefused(PimaError):
 
     exit_code = REFUSED
     code = "source_refused"
+    note = "A source that got another name needs its former name back."
 
 
 class TooYoungToRemove(PimaError):
@@ -67,6 +68,7 @@ class TooFewLabels(PimaError):
 
     exit_code = REFUSED
     code = "too_few_labels"
+    note = "Verdicts on fewer rows owe more to luck."
 
 
 class NothingToRollBackTo(PimaError):

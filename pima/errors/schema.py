@@ -42,6 +42,7 @@ class SchemaDiffers(PimaError):
 
     exit_code = WRONG
     code = "schema_differs"
+    note = "`python -m jobs.requeue` then queues rows that were written without the triggers."
 
 
 class VersionCounterBehind(PimaError):
@@ -52,6 +53,7 @@ class VersionCounterBehind(PimaError):
 
     exit_code = WRONG
     code = "version_counter_behind"
+    note = "Find out who set it back."
 
 
 class VersionUsedTwice(PimaError):
@@ -78,6 +80,7 @@ class DatabaseUnusable(PimaError):
 
     exit_code = WRONG
     code = "database_unusable"
+    note = "Trying again does not help. Only `python -m jobs.migrate` creates a database's file."
 
 
 class RightMissing(DatabaseUnusable):

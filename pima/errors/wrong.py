@@ -8,6 +8,7 @@ class WrongConfiguration(PimaError):
 
     exit_code = WRONG
     code = "wrong_configuration"
+    note = "It may also contradict what the database was made with."
 
 
 class DeclarationDiffers(PimaError):
@@ -24,6 +25,7 @@ class WrongUsage(PimaError):
 
     exit_code = WRONG
     code = "wrong_usage"
+    note = "The command's `--help` shows its options."
 
 
 class FileRefused(PimaError):
@@ -31,6 +33,10 @@ class FileRefused(PimaError):
 
     exit_code = WRONG
     code = "file_refused"
+    note = (
+        "`--partial` loads the good lines. Of a file without ids, load the bad ones afterwards, "
+        "corrected, from a file of their own."
+    )
 
 
 class NothingToSuggest(PimaError):
@@ -38,6 +44,7 @@ class NothingToSuggest(PimaError):
 
     exit_code = WRONG
     code = "nothing_to_suggest"
+    note = "It asks for 20 rows, columns with names, and one column that can be a feature."
 
 
 class FileLoadedBefore(PimaError):
@@ -46,6 +53,7 @@ class FileLoadedBefore(PimaError):
 
     exit_code = WRONG
     code = "file_loaded_before"
+    note = "Line ends, spaces and quotes make no difference."
 
 
 class SourceUnusable(PimaError):
@@ -53,6 +61,7 @@ class SourceUnusable(PimaError):
 
     exit_code = WRONG
     code = "source_unusable"
+    note = "SELECT on the table or view is the only right that it needs."
 
 
 class SourceKeysUnusable(PimaError):
@@ -72,6 +81,7 @@ class KeptIdTaken(PimaError):
 
     exit_code = WRONG
     code = "kept_id_taken"
+    note = "Find out who set the counter of ids back."
 
 
 class ModelFileRefused(PimaError):
