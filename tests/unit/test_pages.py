@@ -42,7 +42,7 @@ def test_each_file_that_is_named_is_there(name: str) -> None:
 
 
 def test_the_list_of_tables_is_that_of_the_code() -> None:
-    listed = re.findall(r"^\| `(\w+)` \|", _section("docs/architecture.md", "Tables"), re.MULTILINE)
+    listed = re.findall(r"^\| `(\w+)` \|", _section("docs/understand/architecture.md", "Tables"), re.MULTILINE)
     assert sorted(listed) == sorted({table.name for table in TABLES} | VIEWS.keys())
 
 

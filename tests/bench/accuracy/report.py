@@ -1,4 +1,4 @@
-"""docs/accuracy.md: the template beside this file, filled in from one run's results."""
+"""docs/measured/accuracy.md: the template beside this file, filled in from one run's results."""
 
 from pathlib import Path
 from string import Template

@@ -1,4 +1,4 @@
-"""docs/gate.md, written from what was found; no figure in it is typed by hand."""
+"""docs/measured/gate.md, written from what was found; no figure in it is typed by hand."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The section of docs/gate.md on `subgroup_margin`; no figure in it is typed by hand."""
+"""The section of docs/measured/gate.md on `subgroup_margin`; no figure in it is typed by hand."""
 
 from collections.abc import Sequence
 

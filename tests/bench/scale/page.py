@@ -1,4 +1,4 @@
-"""docs/scale.md: the tables of what was measured, each between marks of its own, kept as figures in docs/scale.json."""
+"""docs/measured/scale.md: the tables of what was measured, each between its own marks; scale.json has the figures."""
 
 import json
 from dataclasses import asdict
@@ -8,7 +8,8 @@ from typing import Any
 from tests.bench.speed.measure import Line
 from tests.support.shipped import ROOT
 
-PAGE, RESULTS = ROOT / "docs" / "scale.md", ROOT / "docs" / "scale.json"
+PAGE = ROOT / "docs" / "measured" / "scale.md"
+RESULTS = PAGE.with_suffix(".json")
 _BEGIN, _END = "<!-- measured: {} -->\n", "<!-- /measured -->\n"
 _HEAD = ("| what | measured | single rounds | target | met |", "|---|---|---|---|---|")
 

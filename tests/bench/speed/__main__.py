@@ -1,4 +1,4 @@
-"""python -m tests.bench.speed [CASE ...]: measures, prints, and puts the table into docs/benchmarks.md.
+"""python -m tests.bench.speed [CASE ...]: measures, prints, and fills in the table of docs/measured/speed.md.
 
 Without names all cases; with names those, the other lines of the table staying as they were. With --rows a clinic's
 table has so many (of `pull`; 1,000 at least), for a quick try, which is printed alone.
@@ -42,8 +42,8 @@ CASES = {
     "retrain": around.retrain,
     "nights": around.nights,
 }
-PAGE = ROOT / "docs" / "benchmarks.md"
-RESULTS = ROOT / "docs" / "benchmarks.json"
+PAGE = ROOT / "docs" / "measured" / "speed.md"
+RESULTS = PAGE.with_suffix(".json")
 BEGIN, END = "<!-- measured -->\n", "<!-- /measured -->\n"
 
 

@@ -1,4 +1,4 @@
-"""docs/tables.md: the template beside this file, filled in from one run's results."""
+"""docs/measured/tables.md: the template beside this file, filled in from one run's results."""
 
 from dataclasses import asdict
 from pathlib import Path
