@@ -6,12 +6,12 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
-from pima.core.wording import counted
 from pima.errors import AlertsExtraMissing, AlertsNotDelivered, WrongConfiguration
 from pima.errors.extras import install_line
 from pima.extras.alert_sending import Problem
 from pima.extras.alerts import Teller, receivers
-from pima.process.recorded_run import as_json
+from pima.logs import counted
+from pima.runs.recorded_run import as_json
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -22,8 +22,7 @@ from jobs.options import HelpAsked, OptionParser
 from pima.core.features import Declaration
 from pima.errors import DONE, FAILED, Interrupted, PimaError, ResultNotWritten, WrongUsage
 from pima.logs import configure_logs, get_logger, tell, write_line
-from pima.process.recorded_run import SECONDS_TO_ANSWER_A_PING, OpenRun, ping
-from pima.process.stopping import StopRequest
+from pima.runs.recorded_run import SECONDS_TO_ANSWER_A_PING, OpenRun, StopRequest, ping
 from pima.settings.reading import DEFAULT_DATABASE_URL, database_url, declared, read_settings
 from pima.settings.sections import Settings
 from pima.store.engine import is_empty_default_file, make_engine, require_file

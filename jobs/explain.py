@@ -8,10 +8,10 @@ from pathlib import Path
 
 from jobs.command import Command, Result, parser, run_command
 from jobs.options import ROW, row_called
-from pima.core.wording import counted
 from pima.errors import WrongUsage
-from pima.process.recorded_run import as_json
+from pima.logs import counted
 from pima.report.explain import TOLD, explain_all, explain_row
+from pima.runs.recorded_run import as_json
 
 _EXPECTED = "expected a patient's ID, or a SOURCE and the row's KEY there, or --all FILE.parquet alone"
 

@@ -14,11 +14,11 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from jobs.command import Command, Result, parser, run_command
-from pima.core.wording import counted
 from pima.errors import TemporaryFileFailed, WrongUsage
 from pima.extras.export import Exported, export
-from pima.process.recorded_run import as_json
-from pima.process.whole_file import whole_file
+from pima.logs import counted
+from pima.runs.recorded_run import as_json
+from pima.runs.whole_file import whole_file
 from pima.store.exported import ALL_PREDICTIONS, EXPORTS
 
 

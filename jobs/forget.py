@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from jobs.command import Command, Result, parser, run_command
 from jobs.options import ROW, row_called, this_user, why
 from pima.core.identifiers import ById, ByPerson, canonical_text, key_of_text
-from pima.core.wording import counted
 from pima.erasing.forgetting import Forgetting, forget
 from pima.errors import WrongUsage
-from pima.process.recorded_run import as_json
+from pima.logs import counted
+from pima.runs.recorded_run import as_json
 
 _EXPECTED = "expected a patient's ID, or a SOURCE and the row's KEY there, or --person KEY alone"
 

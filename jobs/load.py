@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jobs.command import Command, Result, parser, run_command
-from pima.core.wording import counted
 from pima.intake.loading import LoadOptions, Progress, load_files
 from pima.intake.patient_file import declared_key_types
-from pima.logs import on_terminal
-from pima.process.recorded_run import as_json
+from pima.logs import counted, on_terminal
+from pima.runs.recorded_run import as_json
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

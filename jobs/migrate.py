@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from jobs.command import Command, Result, parser, run_command
 from jobs.options import this_user, why
 from pima.errors import WrongUsage
-from pima.process.recorded_run import as_json
 from pima.redeclaring import redeclare, would_redeclare
+from pima.runs.recorded_run import as_json
 from pima.store.database import database_of
 from pima.store.engine import require_file
 from pima.store.schema import HEAD, make_roles, migrate, require_roles, require_schema

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
-from pima.core.wording import counted
 from pima.extras.mirror import mirror
-from pima.process.recorded_run import as_json
+from pima.logs import counted
+from pima.runs.recorded_run import as_json
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -8,8 +8,9 @@ from rich.console import Group
 from rich.table import Table
 
 from pima.core.features import Feature
+from pima.core.figures import FIGURES, TABLED_THRESHOLDS
 from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS
-from pima.core.wording import FIGURES, TABLED_THRESHOLDS, counted
+from pima.logs import counted
 from pima.store.registry import as_features
 
 _SCORES = {

@@ -10,9 +10,9 @@ from pathlib import Path
 from jobs.command import Command, Result, parser, run_command
 from jobs.options import positive, this_user, why
 from pima.errors import NoSuchVersion, NotReproduced, WrongUsage
-from pima.files.model_file import export_model
-from pima.process.recorded_run import as_json
+from pima.extras.files.model_file import export_model
 from pima.report.card import as_markdown, read_card
+from pima.runs.recorded_run import as_json
 from pima.scorer import export_keras
 from pima.store import registry
 from pima.store.engine import reading

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from jobs.command import Command, Result, parser, run_command
 from jobs.options import add_run_id_option
 from pima.core.source import Source
-from pima.core.wording import counted
 from pima.errors import WrongUsage
 from pima.intake.planning import open_source
 from pima.intake.pulling import Pull, pull_sources
-from pima.process.recorded_run import recorded_run
+from pima.logs import counted
+from pima.runs.recorded_run import recorded_run
 from pima.settings.reading import require_urls_of_sources, source_url
 from pima.settings.sections import Settings
 from pima.store.source_engine import make_source_engine

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from jobs.command import Command, Result, parser, run_command
 from pima.logs import get_logger
-from pima.process.recorded_run import as_json
 from pima.report.making import FILE_NAME, last_report, make_report, write_report
+from pima.runs.recorded_run import as_json
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

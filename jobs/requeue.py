@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
-from pima.core.wording import counted
+from pima.logs import counted
 from pima.store import queue
 from pima.store.engine import without_time_limit, writing
 

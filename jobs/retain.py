@@ -8,9 +8,9 @@ from pathlib import Path
 
 from jobs.command import Command, Result, parser, run_command
 from jobs.options import positive
-from pima.core.wording import counted
 from pima.erasing.retaining import Retaining, require_old_enough, retain
-from pima.process.recorded_run import recorded_run
+from pima.logs import counted
+from pima.runs.recorded_run import recorded_run
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -10,10 +10,10 @@ from contextlib import suppress
 
 from jobs.command import Command, Result, parser, run_command
 from jobs.options import add_run_id_option
-from pima.core.wording import counted
 from pima.errors import Interrupted
-from pima.process.recorded_run import recorded_run
+from pima.logs import counted
 from pima.report.making import leave_report
+from pima.runs.recorded_run import recorded_run
 from pima.train.retraining import retrain
 from pima.watch.realised import leave_realised
 

@@ -13,10 +13,10 @@ from pima.errors import AlertsExtraMissing, WrongConfiguration
 from pima.errors.extras import install_line
 from pima.extras.alerts import BackgroundTelling, Teller, receivers
 from pima.logs import get_logger, resolved_look
-from pima.process.recorded_run import ping
-from pima.schedule.children import job_command
-from pima.schedule.scheduler import Scheduler, run_until_stopped
-from pima.schedule.ticks import JOBS, PULL
+from pima.runs.children import job_command
+from pima.runs.recorded_run import ping
+from pima.runs.scheduler import Scheduler, run_until_stopped
+from pima.runs.ticks import JOBS, PULL
 from pima.settings.reading import database_url, declared, read_settings, require_urls_of_sources, source_url
 from pima.settings.sections import Settings
 from pima.store.engine import make_engine

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from jobs.command import Command, Result, parser, run_command
 from jobs.options import add_run_id_option, positive, whole_number
 from jobs.score_files import add_file_options, is_of_files, needs_database, score_dataset, show_dataset
-from pima.core.unpredicted import Rule
-from pima.core.wording import counted
-from pima.process.recorded_run import recorded_run
+from pima.core.watched import Rule
+from pima.logs import counted
+from pima.runs.recorded_run import recorded_run
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings.sections import LARGEST_BATCH
 
@@ -51,8 +51,8 @@ def _work(command: Command) -> Result:
     with recorded_run(command.engine, "score", given.run_id, given.dry_run) as command.run:
         if address:
             # With what watches others, which one process does without.
-            from pima.cluster.night import score_on_workers
-            from pima.cluster.workers import reached
+            from pima.extras.dask.night import score_on_workers
+            from pima.extras.dask.workers import reached
 
             workers = reached(address, command.settings, command.environ, command.stop)
             score_on_workers(command.engine, command.run, options, workers, command.stop)

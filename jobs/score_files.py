@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from jobs.command import Command, Result
-from pima.core.wording import counted
 from pima.errors import WrongUsage
+from pima.logs import counted
 
 
 def add_file_options(options: argparse.ArgumentParser) -> None:
@@ -45,9 +45,9 @@ def _number(given: argparse.Namespace) -> int | None:
 def score_dataset(command: Command) -> Result:
     """The work, and its result as JSON."""
     # With numpy, pyarrow and the model, which an empty queue does not need.
-    from pima.files.model_file import content_of, model_file, read_model
-    from pima.files.places import seen_from_everywhere
-    from pima.files.scoring import open_dataset, score_files, score_files_on_workers, score_missing
+    from pima.extras.files.model_file import content_of, model_file, read_model
+    from pima.extras.files.places import seen_from_everywhere
+    from pima.extras.files.scoring import open_dataset, score_files, score_files_on_workers, score_missing
 
     given = command.options
     if given.dataset is None or given.into is None:
@@ -59,7 +59,7 @@ def score_dataset(command: Command) -> Result:
     if not given.dask:
         found = open_dataset(given.dataset, given.into, model, given.keys)
         return score_files(found, score_missing(found, command.stop))
-    from pima.cluster.workers import reached
+    from pima.extras.dask.workers import reached
 
     dataset, into = seen_from_everywhere(given.dataset), seen_from_everywhere(given.into)
     found = open_dataset(dataset, into, model, given.keys)

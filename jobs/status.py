@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from jobs.command import Command, Result, parser, run_command
-from pima.schedule.ticks import next_ticks
+from pima.runs.ticks import next_ticks
 from pima.watch.figures import overview
 
 

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from pima.core.subgroups import FEWEST_ROWS
 from pima.core.watched import State
-from pima.core.wording import counted
+from pima.logs import counted
 from pima.store.runs import DRY_RUN
 
 REJECTIONS_SHOWN = 5

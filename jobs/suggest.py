@@ -9,16 +9,16 @@ from pathlib import Path
 
 from jobs.command import Command, Result, parser, run_command
 from pima.core.source import PLAIN_NAME, Source
-from pima.core.wording import counted
 from pima.errors import FileRefused, NothingToSuggest, WrongUsage
+from pima.extras.suggest.draft import draft_of
+from pima.extras.suggest.draft_text import as_toml
+from pima.extras.suggest.tables import Table, fault_of, table_of
 from pima.intake.opened_file import LOAD
 from pima.intake.source_reading import looks_like_ours
 from pima.intake.whole_tables import table_of_file, table_of_source
+from pima.logs import counted
 from pima.settings.reading import source_url
 from pima.store.source_engine import make_source_engine
-from pima.suggesting.draft import draft_of
-from pima.suggesting.draft_text import as_toml
-from pima.suggesting.tables import Table, fault_of, table_of
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -141,3 +141,8 @@ def quiet_native_code() -> Iterator[None]:
     finally:
         os.dup2(saved, 2)
         os.close(saved)
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun, such as "1 row" and "1,000 rows"."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")

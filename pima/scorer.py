@@ -1,12 +1,12 @@
 """A model version out of the registry, its bytes checked first: to score by it, or to take it out as a file."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
-from pima.core.digest import sha256_of
 from pima.core.features import Features
 from pima.errors import ArtifactDamaged, NoSuchVersion, VersionHasNoBytes, WrongUsage
 from pima.store import registry
@@ -35,7 +35,7 @@ def load_scorer(engine: Engine, version: int) -> Scorer:
         artifact = registry.compiled_artifact(connection, version)
     if artifact is None or artifact.content is None:
         raise ArtifactDamaged(number=version, what="there are none")
-    if sha256_of(artifact.content) != artifact.sha256:
+    if hashlib.sha256(artifact.content).hexdigest() != artifact.sha256:
         raise ArtifactDamaged(number=version, what="their sha256 differs from the one stored beside them")
     try:
         return Scorer(artifact.threshold, artifact.features, CompiledModel(artifact.content))
@@ -51,7 +51,7 @@ def export_keras(engine: Engine, number: int, path: Path) -> int:
         raise NoSuchVersion(number=number)
     if artifact.content is None:
         raise VersionHasNoBytes(number=number, form="Keras")
-    if sha256_of(artifact.content) != artifact.sha256:
+    if hashlib.sha256(artifact.content).hexdigest() != artifact.sha256:
         raise ArtifactDamaged(number=number, what="the Keras form's sha256 differs from the one stored beside it")
     try:
         with path.open("xb") as file:

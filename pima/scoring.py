@@ -19,12 +19,10 @@ from sqlalchemy import Connection, Engine
 from pima.core.arrays import Float64Array
 from pima.core.features import Features, names_of
 from pima.core.identifiers import BELOW_ALL_IDS
-from pima.core.unpredicted import Rule
-from pima.core.wording import counted
+from pima.core.watched import Rule
 from pima.errors import NoChampion
-from pima.logs import get_logger
-from pima.process.recorded_run import OpenRun, as_json
-from pima.process.stopping import StopRequest
+from pima.logs import counted, get_logger
+from pima.runs.recorded_run import OpenRun, StopRequest, as_json
 from pima.scorer import Scorer, load_scorer
 from pima.store import queue, registry
 from pima.store.database import database_of

@@ -20,6 +20,7 @@ from pima.core.arrays import Float64Array, Int8Array
 from pima.core.figures import (
     NO_CASES,
     NO_OTHERS,
+    TABLED_THRESHOLDS,
     THRESHOLDS,
     THRESHOLDS_OF_SUBGROUPS,
     Called,
@@ -38,7 +39,6 @@ from pima.core.figures import (
     treating_all,
 )
 from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS, Grouping, shown
-from pima.core.wording import TABLED_THRESHOLDS
 
 NONE_CALLED = "no rows at the threshold or above"
 ALL_CALLED = "no rows below the threshold"

@@ -320,3 +320,19 @@ def treating_all(cases: int, rows: int, thresholds: tuple[float, ...]) -> Curve:
     """The decision curve of treating all of so many rows, `cases` of them with outcome 1."""
     everybody = Called((cases,) * len(thresholds), (rows - cases,) * len(thresholds))
     return decision_curve(everybody, rows, thresholds)
+
+
+FIGURES = {
+    "auroc": "area under ROC",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "calibration_intercept": "calibration intercept",
+    "calibration_slope": "calibration slope",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "positive_predictive_value": "positive predictive value",
+    "negative_predictive_value": "negative predictive value",
+}
+"""What people call the figures, by their keys in the document."""
+TABLED_THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Thresholds of net benefit that stand in a table."""

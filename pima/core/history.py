@@ -1,7 +1,7 @@
 """The labelled history, split into what a model learns from and what it is judged on.
 
 A history is a DataFrame by patient `id`. Its columns are the declared features, the retired ones, `outcome` (0 or 1),
-`labelled_at`, `Person` (the rank of the row's person, NA where it has none), `Keyed` and `Side`, as `pima.core.holdout`
+`labelled_at`, `Person` (the rank of the row's person, NA where it has none), `Keyed` and `Side`, as `pima.core.history`
 tells them. A feature may be called anything in lower case, so the columns that no table has are capitalised.
 
 A history as it was read has float64 measurements, NaN for NULL and an infinity for what is no number. Its two sides
@@ -12,9 +12,10 @@ nothing. Of two rows with persons it is known whose they are, equal or not; of a
 """
 
 import hashlib
+import hmac
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -22,8 +23,7 @@ import numpy as np
 import pandas as pd
 from msgspec import structs
 
-from pima.core.arrays import BoolArray, Float32Array
-from pima.core.digest import sha256_of
+from pima.core.arrays import BoolArray, Float32Array, UInt64Array
 from pima.core.features import Declaration, Feature, Features, names_of
 from pima.core.validation import Column, Measurements, as_features, broken_rules, counted_reasons, validate_columns
 
@@ -78,7 +78,7 @@ class Split:
     @cached_property
     def fingerprint(self) -> str:
         """sha256 over both sides: the same history has the same one."""
-        return sha256_of(f"{fingerprint_of(self.training)} {fingerprint_of(self.holdout)}".encode())
+        return hashlib.sha256(f"{fingerprint_of(self.training)} {fingerprint_of(self.holdout)}".encode()).hexdigest()
 
 
 def split(history: pd.DataFrame, features: Features, most_twins: float = math.inf) -> Split:
@@ -204,3 +204,89 @@ def unseen_by(learned: pd.DataFrame, holdout: pd.DataFrame, by_features: bool = 
     if by_features and len(learned.select_dtypes("float32").columns):
         seen |= with_persons(holdout, twins_unless_known(holdout, learned))
     return ~(seen | of_persons(holdout, learned["Rank"]) | of_persons(holdout, learned["Person"]))
+
+
+# ---- The holdout: a salted hash of what a row was called when it first came decides who is in it, for ever.
+#
+# A stored list would grow and a redrawn split would leak: last week's training rows would judge this week's model.
+# The hash needs no storage, moves nobody when rows are added, and the salt keeps a key from being chosen to fall on
+# one side. A row of its own is called by its id; of rows with keys the first name is kept.
+#
+# A person's rows are visits, and belong on one side. What was learned from can't be judged on afterwards, so nothing
+# moves over where a person arrives, or is corrected, later: such rows are used for neither side. Nor are the person's
+# other rows, whatever became of the one that was on another side: a model may have learned from it.
+
+
+SIDES = ["training", "holdout", "undecided"]
+
+
+def ranks(keys: Iterable[bytes], salt: str) -> UInt64Array:
+    """Rank keys, (n,): the first 64 bits of each one's HMAC-SHA256."""
+    keyed = hmac.new(salt.encode(), digestmod="sha256")
+
+    def digest(key: bytes) -> bytes:
+        # A copy of the keyed state costs less than keying anew for each of a million keys.
+        state = keyed.copy()
+        state.update(key)
+        return state.digest()
+
+    digests = b"".join([digest(key) for key in keys])
+    return np.frombuffer(digests, dtype=">u8")[:: keyed.digest_size // 8].astype(np.uint64)
+
+
+def below(ranks_: UInt64Array, share: float) -> BoolArray:
+    """Membership of ranks, (n,), in a holdout of this share."""
+    return ranks_ < int(share * 2.0**64)
+
+
+_RANK = "rank "
+
+
+def rank_name(name: str, salt: str) -> str:
+    """A substitute for a name that is to be forgotten: it has the same rank, and so is on the same side whatever the
+    share."""
+    return f"{_RANK}{int(ranks([name.encode()], salt)[0]):016x}"
+
+
+def ranks_of_names(names: Sequence[str], salt: str) -> UInt64Array:
+    """Rank names of rows, (n,); a substitute has the rank of what it stands for."""
+    found = ranks(map(str.encode, names), salt)
+    for n, name in enumerate(names):
+        if name.startswith(_RANK):
+            found[n] = int(name.removeprefix(_RANK), 16)
+    return found
+
+
+def ranked(names: Sequence[str], persons: Sequence[str | None], salt: str) -> pd.DataFrame:
+    """Rank n rows by their first names and by their persons, in the columns `Rank`, `Person` and `Keyed`.
+
+    A first name is `person KEY`, `source NAME KEY`, the row's id, or `rank_name` where that was a person who was
+    forgotten since. `Person` is NA where a row has none. `Keyed` rows came by a person or a source's key.
+    """
+    # By ranks, and not by name: that two of a million persons share theirs is one in some 40 million.
+    has_none = np.fromiter((person is None for person in persons), bool, count=len(persons))
+    of_persons = np.zeros(len(persons), dtype=np.uint64)
+    of_persons[~has_none] = ranks_of_names([f"person {person}" for person in persons if person is not None], salt)
+    return pd.DataFrame(
+        {
+            "Rank": pd.array(ranks_of_names(names, salt), dtype="UInt64"),
+            "Person": pd.arrays.IntegerArray(of_persons, has_none),
+            "Keyed": np.fromiter((name.startswith(("person ", "source ")) for name in names), bool, count=len(names)),
+        }
+    )
+
+
+def with_sides(rows: pd.DataFrame, renamed: pd.DataFrame, share: float) -> pd.DataFrame:
+    """Put the rows' `Side` in the place of their `Rank`: `training`, `holdout`, or `undecided`.
+
+    Undecided are the rows of a person of whom some row is, or was, on another side than the person is: of one with rows
+    on both sides, or one who came later and belongs elsewhere. `renamed` are the `Rank` and `Person` of each row that
+    has a person and was first called otherwise, be it labelled or not, be it there or deleted.
+    """
+    # A row that was written while the triggers were switched off is among the rows alone.
+    renamed = pd.concat([renamed, rows.loc[(rows["Person"] != rows["Rank"]).fillna(False), ["Rank", "Person"]]])
+    person_is_held = below(renamed["Person"].to_numpy(np.uint64), share)
+    astray = renamed.loc[person_is_held != below(renamed["Rank"].to_numpy(np.uint64), share), "Person"]
+    side = np.where(below(rows["Rank"].to_numpy(np.uint64), share), SIDES.index("holdout"), SIDES.index("training"))
+    side[rows["Person"].isin(astray).to_numpy(bool)] = SIDES.index("undecided")
+    return rows.drop(columns="Rank").assign(Side=pd.Categorical.from_codes(side, SIDES))

@@ -5,26 +5,25 @@ it: a retraining and what moves old rows to files, which have read the rows, by 
 who was forgotten as they write; a batch that is being scored by the queue's entry, which it holds.
 """
 
+import hashlib
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
 
 from pima.core import identifiers as marks
-from pima.core.digest import sha256_of
-from pima.core.holdout import rank_name
+from pima.core.history import rank_name
 from pima.core.identifiers import ById, ByKey, ByPerson
-from pima.core.wording import counted
 from pima.errors import FileNotMadeAnew, NobodyToForget, PersonHasMoreRows, PimaError, RowsGivenAway
-from pima.logs import get_logger
-from pima.process.leasing import take
+from pima.logs import counted, get_logger
+from pima.runs.recorded_run import take
 from pima.store import erasing, lineage, registry, runs
 from pima.store.database import database_of
 from pima.store.engine import translated_errors, without_time_limit, writing
 from pima.store.erasing import Found
 from pima.store.forgotten import everyone_forgotten, keep_marks
-from pima.store.schema import holdout_rule
-from pima.train.snapshot import without_ids, without_rows
+from pima.store.lineage import without_ids, without_rows
+from pima.store.registry import holdout_rule
 
 _LEASE_SECONDS = 600
 
@@ -242,7 +241,7 @@ def _redact_snapshot(connection: Connection, number: int, ids: Set[int]) -> bool
     snapshot = lineage.read_snapshot(connection, number)
     if snapshot is None:
         return False
-    if sha256_of(snapshot.content) != snapshot.sha256:
+    if hashlib.sha256(snapshot.content).hexdigest() != snapshot.sha256:
         # What it holds is not to be parsed, serves for nothing any more, and may be the person's.
         lineage.drop_snapshot(connection, number)
         get_logger().warning("a training snapshot was damaged and is gone", model_version=number)

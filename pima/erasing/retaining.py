@@ -22,15 +22,13 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.identifiers import mark_of
 from pima.errors import ArchiveDiffers, ArchiveUnreadable, TooYoungToRemove, WrongUsage
-from pima.parquet_rows import as_table
-from pima.process.leasing import HeldLease, only_one
-from pima.process.recorded_run import OpenRun, as_json
-from pima.process.stopping import StopRequest
-from pima.process.whole_file import name_meant, whole_file
+from pima.runs.recorded_run import HeldLease, OpenRun, StopRequest, as_json, only_one
+from pima.runs.whole_file import name_meant, whole_file
 from pima.store.engine import clock, reading, writing
 from pima.store.erasing import Moved, Old, OldRows, delete_rows, end_of_window, what_is_old
 from pima.store.exported import columns_of
 from pima.store.forgotten import everyone_forgotten
+from pima.store.parquet_rows import as_table
 from pima.store.runs import RETAINING, record_progress
 
 WINDOW_ROWS = 5_000

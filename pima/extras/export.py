@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Literal
 
 from sqlalchemy import Engine
 
-from pima.process.stopping import StopRequest
+from pima.runs.recorded_run import StopRequest
 from pima.store.engine import reading, without_time_limit
 from pima.store.exported import EXPORTS, ExportedColumn, exported_rows
 from pima.store.registry import newest_declaration
@@ -61,7 +61,7 @@ def export(
         if form == "csv":
             write_csv(file, columns, blocks)
         elif form == "parquet":
-            from pima.parquet_rows import write_parquet  # pyarrow, which the others do without
+            from pima.store.parquet_rows import write_parquet  # pyarrow, which the others do without
 
             write_parquet(file, columns, blocks)
         else:

@@ -17,13 +17,12 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from pima.core.wording import FIGURES
+from pima.core.figures import FIGURES
 from pima.errors import MlflowExtraMissing, MlflowNotWritten, NoSuchVersion, WrongConfiguration
 from pima.errors.extras import install_line
-from pima.process.recorded_run import as_json
-from pima.process.stopping import StopRequest
 from pima.report.card import Card, as_markdown, read_card
 from pima.report.version_facts import VersionEvidence
+from pima.runs.recorded_run import StopRequest, as_json
 from pima.settings.sections import MlflowSettings
 from pima.store import registry
 from pima.store.database import with_driver

@@ -7,9 +7,9 @@ from pima.core.cells import LONGEST_FIELD
 from pima.core.features import KEYS, Features
 from pima.core.identifiers import FORGOTTEN, LARGEST_GIVEN_ID, LONGEST_KEY
 from pima.core.validation import OUT_OF_RANGE, UNKNOWN_CODE
-from pima.core.wording import counted
 from pima.intake.csv_file import LONGEST_LINE
 from pima.intake.raw_rows import BadLine
+from pima.logs import counted
 
 _LINES_NAMED = 5
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pima.core.identifiers import FORGOTTEN
 from pima.core.mapping import SourceMapping, SourceTally
 from pima.core.source import Source
-from pima.core.wording import counted
 from pima.errors import SourceKeysUnusable, SourceRefused, SourceUnusable
+from pima.logs import counted
 from pima.store.staged_source import Comparison
 
 _FEWEST_OF_A_PART = 100

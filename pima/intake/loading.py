@@ -20,7 +20,7 @@ from pima.intake.opened_file import readable_again, refused
 from pima.intake.patient_file import KeyTypes, PatientFile, open_patient_file, persons_not_texts
 from pima.intake.raw_rows import BadLine
 from pima.logs import get_logger
-from pima.process.recorded_run import INLINED, as_json
+from pima.runs.recorded_run import INLINED, as_json
 from pima.store import arrivals
 from pima.store.arrivals import Match, StagedFile, Taken
 from pima.store.contested import Done, told_as_contested, until_free

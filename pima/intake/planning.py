@@ -1,12 +1,12 @@
 """What a pull of a source is to read, and what is put down of it for the next one."""
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 from sqlalchemy import Engine
 
-from pima.core.digest import sha256_of
 from pima.core.features import Features
 from pima.core.identifiers import Forgotten
 from pima.core.mapping import SourceMapping
@@ -14,7 +14,7 @@ from pima.core.source import Source
 from pima.intake.extent import Extent, Known, Mark, Whole, extent_of
 from pima.intake.source_reading import latest_change, mapping_of, require_not_ours
 from pima.logs import get_logger
-from pima.process.leasing import HeldLease
+from pima.runs.recorded_run import HeldLease
 from pima.store import sources
 from pima.store.arrivals import RowsSoFar, rows_so_far
 from pima.store.engine import clock, reading, writing
@@ -47,7 +47,7 @@ def open_source(source: Source, features: Features, engine: Engine) -> OpenSourc
     """Connects to nothing yet. Raises SourceUnusable where it does not fit the features."""
     # A category's codes are numbers.
     declared = msgspec.to_builtins((place_of(engine.url), source, features), str_keys=True)
-    fingerprint = sha256_of(msgspec.json.encode(declared, order="deterministic"))
+    fingerprint = hashlib.sha256(msgspec.json.encode(declared, order="deterministic")).hexdigest()
     return OpenSource(source, mapping_of(source, features), features, engine, fingerprint)
 
 

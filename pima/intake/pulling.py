@@ -13,17 +13,14 @@ from operator import add
 from sqlalchemy import Connection, Engine
 
 from pima.core.mapping import SourceTally
-from pima.core.wording import counted
 from pima.errors import TRY_AGAIN_LATER, DatabaseFailed, KeptIdTaken, PimaError, SourceRefused
 from pima.intake.extent import Whole
 from pima.intake.guards import require_readable, require_sound
 from pima.intake.planning import OpenSource, Plan, begin, complete, plan
 from pima.intake.pull_results import PulledSource, PullResult, as_compared, as_read, as_would_be, with_taken
 from pima.intake.source_reading import SourceReader
-from pima.logs import get_logger, tell
-from pima.process.leasing import HeldLease, only_one
-from pima.process.recorded_run import OpenRun, as_json
-from pima.process.stopping import StopRequest
+from pima.logs import counted, get_logger, tell
+from pima.runs.recorded_run import HeldLease, OpenRun, StopRequest, as_json, only_one
 from pima.store import runs, source_query
 from pima.store.arrivals import KeyRange
 from pima.store.contested import told_as_contested, until_free

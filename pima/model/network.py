@@ -23,13 +23,10 @@ import tensorflow as tf
 from keras import ops
 
 from pima.core.arrays import Float32Array, Float64Array, Int8Array
-from pima.core.digest import sha256_of
 from pima.core.features import Features
-from pima.core.fit_choices import stratified_folds
 from pima.model.compiled import CompiledModel
-from pima.model.libraries import Boundary, never
 from pima.model.preprocessing import Preprocessing, learn_preprocessing
-from pima.model.recipes import Article, FiveSeeds
+from pima.model.recipes import Article, CancelCheck, FiveSeeds, never, stratified_folds
 
 LIBRARIES = ("tensorflow", "keras", "numpy", "ai-edge-litert")
 LOGIT_BOUND = 0.01
@@ -60,7 +57,7 @@ _Fitted = tuple[list[_Layer], str, _Layer]
 
 
 def fit(
-    recipe: FiveSeeds | Article, declared: Features, data: TrainingData, seed: int, boundary: Boundary = never
+    recipe: FiveSeeds | Article, declared: Features, data: TrainingData, seed: int, boundary: CancelCheck = never
 ) -> keras.Model:
     """Fit a network; the same data and seed give the same weights on the same machine. `boundary` is called between
     steps and may raise.
@@ -79,7 +76,7 @@ def fit(
 
 
 def _fit_five_seeds(
-    recipe: FiveSeeds, standardised: Float32Array, outcomes: Int8Array, seed: int, boundary: Boundary
+    recipe: FiveSeeds, standardised: Float32Array, outcomes: Int8Array, seed: int, boundary: CancelCheck
 ) -> _Fitted:
     l2 = choose_l2(recipe, standardised, outcomes, seed, boundary) / len(outcomes)
     members = train(recipe, [l2], standardised, outcomes.astype(np.float32)[:, None], seed, boundary)
@@ -87,7 +84,7 @@ def _fit_five_seeds(
     return [members.hidden], "silu", (kernel, members.bias.mean(keepdims=True))
 
 
-def _fit_article(recipe: Article, standardised: Float32Array, outcomes: Int8Array, boundary: Boundary) -> _Fitted:
+def _fit_article(recipe: Article, standardised: Float32Array, outcomes: Int8Array, boundary: CancelCheck) -> _Fitted:
     hidden = [keras.layers.Dense(units, activation="relu") for units in recipe.hidden_units]
     output = keras.layers.Dense(1, activation="sigmoid")
     model = keras.Sequential([keras.Input((standardised.shape[1],)), *hidden, output])
@@ -114,7 +111,7 @@ def _plain_model(
 
 
 def choose_l2(
-    recipe: FiveSeeds, inputs: Float32Array, outcomes: Int8Array, seed: int, boundary: Boundary = never
+    recipe: FiveSeeds, inputs: Float32Array, outcomes: Int8Array, seed: int, boundary: CancelCheck = never
 ) -> float:
     """Choose the strength of the L2, times rows: the recipe's own, or that of its choices whose log loss out of fold is
     lowest. Few and noisy numbers want a strong one, many clear ones a weak one.
@@ -169,7 +166,7 @@ def train(
     inputs: Float32Array,
     targets: Float32Array,
     seed: int,
-    boundary: Boundary = never,
+    boundary: CancelCheck = never,
 ) -> Members:
     """Fit the recipe's members on inputs (n, inputs), each from a seed of its own; under each L2 the same ones again.
 
@@ -199,7 +196,7 @@ def train(
 class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
     """Has Keras call a boundary. Before a step, not behind it: there Keras would wait for the step's figures first."""
 
-    def __init__(self, boundary: Boundary) -> None:
+    def __init__(self, boundary: CancelCheck) -> None:
         super().__init__()
         self._boundary = boundary
 
@@ -284,9 +281,7 @@ class Artifacts:
     """Both stored forms of one model."""
 
     keras: bytes
-    keras_sha256: str
     compiled: bytes
-    compiled_sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,13 +302,12 @@ class Parity:
 
 
 def export(model: keras.Model) -> Artifacts:
-    """The `.keras` file and the compiled form of a model, as bytes with their hashes."""
+    """The `.keras` file and the compiled form of a model, as bytes."""
     with tempfile.TemporaryDirectory(prefix="pima-") as folder:
         keras_path, compiled_path = Path(folder, "model.keras"), Path(folder, "model.tflite")
         model.save(keras_path)
         model.export(compiled_path, format="litert", verbose=False)
-        keras_bytes, compiled_bytes = keras_path.read_bytes(), compiled_path.read_bytes()
-    return Artifacts(keras_bytes, sha256_of(keras_bytes), compiled_bytes, sha256_of(compiled_bytes))
+        return Artifacts(keras_path.read_bytes(), compiled_path.read_bytes())
 
 
 def keras_probabilities(content: bytes, features: Float32Array) -> Float64Array:

@@ -20,8 +20,7 @@ from keras import ops
 
 from pima.core.arrays import Float32Array, Float64Array
 from pima.core.features import Features
-from pima.core.fit_choices import choose_exponents
-from pima.model.recipes import Article, FiveSeeds
+from pima.model.recipes import Article, FiveSeeds, choose_exponents
 
 LEAST_VALUES = 20
 """A number with fewer has no quantiles worth the name, and stays whole."""

@@ -1,16 +1,26 @@
 """The numbers of each network's fit, by the name that config knows it by. No Keras here: the gate looks a verdict up by
 them before anything heavy is imported."""
 
+import hashlib
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import msgspec
+import numpy as np
 
-from pima.core.digest import sha256_of
+from pima.core.arrays import Float32Array, Float64Array, Int8Array, Int64Array
 from pima.core.features import Features
-from pima.core.fit_choices import powers_to_choose_from
 from pima.settings.sections import Settings
+
+CancelCheck = Callable[[], None]
+"""Called between two steps of a fit; raises where the fit is to be dropped. What is raised amid TensorFlow's native
+code may become another error there, or end the process."""
+
+
+def never() -> None:
+    """A boundary at which the fit goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,4 +118,55 @@ def fit_fingerprint(settings: Settings, features: Features, **others: Any) -> st
         powers = {"powers": powers_to_choose_from(each.low)} if chosen else {}
         inputs.append({"name": each.name, "kind": each.kind, "codes": sorted(each.codes), **powers})
     fit = settings_of_fit(settings, features) | {"features": inputs} | others
-    return sha256_of(json.dumps(fit, sort_keys=True).encode())
+    return hashlib.sha256(json.dumps(fit, sort_keys=True).encode()).hexdigest()
+
+
+# ---- What a fit chooses by its training rows: powers of skewed numbers, and folds.
+
+LEAST_GAINS = {0.5: 0.3, -1.0: 1.0}
+"""By so much a power must make the skewness smaller than what was best before it; the reciprocal by more, since it
+turns the order round and spreads what is near 0."""
+
+
+def powers_to_choose_from(low: float | None) -> tuple[float, ...]:
+    """Besides 1: the root of what is never below 0 by its declared range, the reciprocal of what is never 0 either."""
+    if low is None or low < 0:
+        return ()
+    return (0.5, -1.0) if low > 0 else (0.5,)
+
+
+def choose_exponents(
+    declared: Sequence[float | None], lows: Sequence[float | None], values: Float32Array
+) -> Float32Array:
+    """The declared exponent of each column (n, numbers), else 1, 1/2 or -1 by the skewness of what is there."""
+    chosen = [
+        _less_skewed(column[np.isfinite(column)].astype(np.float64), low) if exponent is None else exponent
+        for exponent, low, column in zip(declared, lows, values.T, strict=True)
+    ]
+    return np.array(chosen, dtype=np.float32)
+
+
+def _less_skewed(values: Float64Array, low: float | None) -> float:
+    best, least = 1.0, abs(_skewness(values))
+    for exponent in powers_to_choose_from(low):
+        skewness = abs(_skewness(values**exponent))
+        if skewness < least - LEAST_GAINS[exponent]:
+            best, least = exponent, skewness
+    return best
+
+
+def _skewness(values: Float64Array) -> float:
+    """The third standardised moment; 0 where there is no spread."""
+    if len(values) < 2 or values.std() == 0:
+        return 0.0
+    return float((((values - values.mean()) / values.std()) ** 3).mean())
+
+
+def stratified_folds(outcomes: Int8Array, folds: int, seed: int) -> Int64Array:
+    """Deal rows out to folds, (n,) numbers from 0: each outcome evenly, in an order drawn by the seed."""
+    draw = np.random.default_rng(seed)
+    numbers = np.empty(len(outcomes), dtype=np.int64)
+    for outcome in (0, 1):
+        rows = np.flatnonzero(outcomes == outcome)
+        numbers[draw.permutation(rows)] = np.arange(len(rows)) % folds
+    return numbers

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Engine
 
 from pima.core.subgroups import FEWEST_ROWS
-from pima.core.wording import counted
-from pima.process.recorded_run import INLINED
+from pima.logs import counted
 from pima.report.standards import Item, hti_1, interval, limits, output, sides, sizes, threshold, tripod_ai
 from pima.report.version_facts import Subgroup, VersionFacts, read_facts
+from pima.runs.recorded_run import INLINED
 
 _OF_SUBGROUPS = ("area under ROC", "sensitivity", "specificity", "calibration slope")
 

@@ -18,10 +18,9 @@ from pima.scorer import load_scorer
 from pima.settings.sections import Settings
 from pima.store import registry, report_figures
 from pima.store.engine import clock, reading
-from pima.store.monitoring import KeptFigure, newest_figures
-from pima.store.predictions import rejected_by_pulls
+from pima.store.lineage import version_with_rows
+from pima.store.monitoring import KeptFigure, newest_figures, rejected_by_pulls
 from pima.store.registry import VersionSummary, as_features, newest_declaration
-from pima.train.snapshot import version_with_rows
 from pima.watch.figures import overview
 from pima.watch.realised import VersionWeek, Week, by_week, version_weeks
 

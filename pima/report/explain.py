@@ -23,15 +23,15 @@ from pima.core.shapley import MOST_FOR_EXACT, contributions
 from pima.core.validation import Validated, validate
 from pima.errors import NoSuchRow, NothingPredicts, RowCannotBeScored, RowRejectedBySource
 from pima.logs import get_logger
-from pima.process.stopping import StopRequest
-from pima.process.whole_file import whole_file
+from pima.runs.recorded_run import StopRequest
+from pima.runs.whole_file import whole_file
 from pima.scorer import Scorer, load_scorer
 from pima.store import registry
 from pima.store.engine import reading
 from pima.store.histories import Rows, row_by_id, row_by_key, unlabelled_rows
+from pima.store.lineage import version_with_rows
 from pima.store.registry import newest_declaration
 from pima.store.sources import rejected_row
-from pima.train.snapshot import version_with_rows
 
 BACKGROUND_ROWS = 100
 BLOCK_ROWS = 1_000

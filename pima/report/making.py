@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 from pima.errors import NoReportKept, PimaError, ReportExtraMissing, ReportNotWritten, WrongUsage
 from pima.errors.extras import install_line
 from pima.logs import get_logger
-from pima.process.whole_file import written_aside
 from pima.report.contents import gather
+from pima.runs.whole_file import written_aside
 from pima.settings.sections import Settings
 from pima.store import lineage
 from pima.store.engine import reading, writing

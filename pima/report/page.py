@@ -12,9 +12,9 @@ from markupsafe import Markup
 
 from pima.core.evidence import shown_thresholds
 from pima.core.features import Feature
-from pima.core.figures import Figure
+from pima.core.figures import FIGURES, TABLED_THRESHOLDS, Figure
 from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS
-from pima.core.wording import FIGURES, TABLED_THRESHOLDS, counted
+from pima.logs import counted
 from pima.report import pictures
 from pima.report.contents import Contents, Exhibit, calibration, distribution
 

@@ -8,7 +8,7 @@ several parts, in our words.
 from dataclasses import dataclass
 
 from pima.core.figures import Figure
-from pima.core.wording import counted
+from pima.logs import counted
 from pima.report.version_facts import Data, VersionEvidence, VersionFacts
 
 _MONITORED = (

@@ -8,8 +8,7 @@ from sqlalchemy import Engine
 
 from pima.core.evidence import may_be_shown, shown_thresholds
 from pima.core.features import Feature, differing_fields
-from pima.core.figures import Figure
-from pima.core.wording import FIGURES, TABLED_THRESHOLDS
+from pima.core.figures import FIGURES, TABLED_THRESHOLDS, Figure
 from pima.errors import NoSuchVersion
 from pima.store import registry
 from pima.store.engine import clock, reading

@@ -9,15 +9,15 @@ import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec import Meta
 
 from pima.core.features import Declaration, Feature, Outcome, first_fault
 from pima.core.source import MappedColumn, Source, first_faulty_source
-from pima.core.wording import in_words
 from pima.errors import WrongConfiguration
 from pima.settings.sections import SECTIONS, Settings
 
@@ -294,3 +294,25 @@ def secret(environ: Mapping[str, str], name: str) -> str | None:
     except (OSError, UnicodeDecodeError):
         what = f"the file that {name}_FILE names can't be read"
         raise WrongConfiguration(what=what, expected="a readable text file that holds it") from None
+
+
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+def in_words(key_type: Any) -> str:
+    """The values that a setting of this type takes, such as "a whole number, at least 1 and at most 16"."""
+    origin, parts = get_origin(key_type), get_args(key_type)
+    if origin in (Union, UnionType):
+        return " or ".join(in_words(part) for part in parts if part is not NoneType)
+    if origin is dict:
+        return f"a table: {in_words(parts[0])} = {in_words(parts[1])}, ..."
+    if origin is tuple:
+        return f"a list, each {in_words(parts[0])}"
+    if origin is Literal:
+        return " or ".join(map(repr, parts))
+    if origin is Annotated:
+        meta: Meta = parts[1]
+        bounds = (("at least", meta.ge), ("above", meta.gt), ("at most", meta.le), ("below", meta.lt))
+        said = [f"{word} {bound:,}" for word, bound in bounds if bound is not None]
+        return meta.description or f"{_WORDS[parts[0]]}, {' and '.join(said)}"
+    return _WORDS[key_type]

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from pima.core.source import Source
-from pima.core.unpredicted import USUAL_LIMITS, Limits
+from pima.core.watched import USUAL_LIMITS, Limits
 
 LARGEST_BATCH = 1_000_000
 """Rows; fewer where there are so many features that they would not be one value on PostgreSQL (1 GB)."""

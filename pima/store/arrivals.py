@@ -14,10 +14,9 @@ import pandas as pd
 from sqlalchemy import Connection, bindparam, func, insert, select, text
 
 from pima.errors import DatabaseUnusable, SchemaDiffers
-from pima.store.columns import any_differs, assigned, column, listed
 from pima.store.contested import hold
 from pima.store.database import Id, Key, Real, database_of
-from pima.store.engine import redacted
+from pima.store.engine import any_differs, assigned, column, listed, redacted
 from pima.store.tables import loads
 
 Match = Literal["id", "source_key", "nothing"]

@@ -11,11 +11,11 @@ import pandas as pd
 from sqlalchemy import Connection, text
 
 from pima.core.arrays import BoolArray, Int64Array
-from pima.core.holdout import ranked, with_sides
+from pima.core.history import ranked, with_sides
 from pima.core.validation import Measurements
-from pima.store.columns import listed
 from pima.store.database import database_of
-from pima.store.schema import HoldoutRule
+from pima.store.engine import listed
+from pima.store.registry import HoldoutRule
 from pima.store.tables import IS_LABELLED
 
 _SIDE_KEY = """CASE WHEN patients.person_key IS NOT NULL THEN 'person ' || patients.person_key
@@ -58,7 +58,7 @@ _KEYS = "SELECT patient_id, side_key, person_key FROM row_keys"
 
 def keys_of(connection: Connection, ids: Int64Array, salt: str) -> pd.DataFrame:
     """Rank what the rows with these ids were called first and whose they are, or were in the end: by `id`, the columns
-    of `pima.core.holdout.ranked`. Rows that never had a key are left out."""
+    of `pima.core.history.ranked`. Rows that never had a key are left out."""
     wanted = set(ids.tolist())
     blocks = _plain_rows(connection, _KEYS)
     return _ranked(([row for row in rows if row[0] in wanted] for rows in blocks), salt)

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, func, select, text
 
 from pima.core.arrays import Int64Array
 from pima.errors import VersionCounterBehind
-from pima.store.columns import assigned, listed
 from pima.store.database import database_of
+from pima.store.engine import assigned, listed
 from pima.store.registry import newest_declaration
 from pima.store.tables import scoring_queue
 

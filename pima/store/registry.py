@@ -1,4 +1,4 @@
-"""The registry: what is declared, model versions, the champion's pointer, and the ledger of decisions.
+"""The registry: what is declared, who is held out, model versions, the champion's pointer, and the ledger of decisions.
 
 Whoever moves the pointer locks its row first and compares the sequence number that the decision was made against.
 """
@@ -11,11 +11,13 @@ import msgspec
 from sqlalchemy import Column, Connection, Row, Select, func, insert, select, text, union_all, update
 
 from pima.core.features import Declaration, Features, first_difference
-from pima.errors import DeclarationChanged, DeclarationDiffers, SchemaDiffers
+from pima.errors import DeclarationChanged, DeclarationDiffers, SchemaDiffers, WrongConfiguration
+from pima.settings.sections import HoldoutSettings
 from pima.store.engine import first_row
 from pima.store.tables import (
     champion,
     declarations,
+    installation,
     model_versions,
     monitoring,
     promotions,
@@ -371,3 +373,35 @@ def next_version_number(connection: Connection) -> int:
     """A number that no version ever had, as far as any table still knows."""
     given = union_all(*(select(func.max(column).label("last")) for column in _GIVEN)).subquery()
     return (connection.scalar(select(func.max(given.c.last))) or 0) + 1
+
+
+# ---- The holdout: its salt and share are decided once, when a database is made.
+
+
+@dataclass(frozen=True, slots=True)
+class HoldoutRule:
+    """The rule of the holdout: everybody whose salted hash lies within the share."""
+
+    salt: str
+    share: float
+
+
+def holdout_rule(connection: Connection) -> HoldoutRule:
+    """The database's own rule. Raises SchemaDiffers where the row is gone."""
+    columns = installation.c.holdout_salt, installation.c.holdout_share
+    return HoldoutRule(*first_row(connection, select(*columns), "installation"))
+
+
+def require_same_holdout(kept: HoldoutRule, settings: HoldoutSettings) -> None:
+    """Raises WrongConfiguration where the settings name another salt or share than the database was made with."""
+    if settings.salt and settings.salt != kept.salt:
+        what = "holdout.salt differs from the salt that this database was made with"
+        expected = "an empty holdout.salt, or the same one: another would move training rows into the test set"
+        raise WrongConfiguration(what=what, expected=expected)
+    if settings.share != kept.share:
+        what = f"holdout.share is {settings.share} in the settings and {kept.share} in this database"
+        expected = (
+            f"holdout.share = {kept.share}, which the database keeps for ever: under another, models would be judged on"
+            " rows that they learned from. Another share takes a new database"
+        )
+        raise WrongConfiguration(what=what, expected=expected)

@@ -22,8 +22,8 @@ from pima.store.arrivals import (
     of_range,
     range_parameters,
 )
-from pima.store.columns import any_differs, column
 from pima.store.database import Key
+from pima.store.engine import any_differs, column
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,41 @@
 """Fitting: a challenger on the training rows of today, and a stored version again on its own."""
 
+import gc
 import hashlib
+import math
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sqlalchemy import Engine
 
-from pima.core.arrays import Float64Array
+from pima.core.arrays import Float64Array, Int8Array
 from pima.core.features import Features
-from pima.core.fit_choices import stratified_folds, threshold_reaching
 from pima.core.history import Split, features_of
-from pima.logs import get_logger
-from pima.model.libraries import Boundary, never, training_extra
-from pima.model.recipes import Article, FiveSeeds, fit_fingerprint, recipe_for, recipe_of, settings_of_fit
+from pima.errors import TrainingExtraMissing
+from pima.errors.extras import install_line
+from pima.logs import get_logger, quiet_native_code
+from pima.model.recipes import (
+    Article,
+    CancelCheck,
+    FiveSeeds,
+    fit_fingerprint,
+    never,
+    recipe_for,
+    recipe_of,
+    settings_of_fit,
+    stratified_folds,
+)
 from pima.scorer import Scorer, load_scorer
 from pima.settings.sections import RetrainSettings, Settings
+from pima.store.lineage import version_with_rows
 from pima.store.registry import as_features
-from pima.train.snapshot import version_with_rows
 
 if TYPE_CHECKING:
     from pima.model.network import Artifacts, Parity, TrainingData
@@ -41,7 +59,7 @@ class Challenger:
     libraries: dict[str, str]
 
 
-def fit_challenger(history: Split, settings: Settings, features: Features, boundary: Boundary) -> Challenger:
+def fit_challenger(history: Split, settings: Settings, features: Features, boundary: CancelCheck) -> Challenger:
     """Fit, export, and reload from the exported bytes, as scoring will. Raises TrainingExtraMissing, and what the
     boundary raises."""
     network, recipe = settings.retrain.network, recipe_for(settings.retrain.network, features)
@@ -81,7 +99,7 @@ def threshold_of(
     features: Features,
     data: "TrainingData",
     seed: int,
-    boundary: Boundary = never,
+    boundary: CancelCheck = never,
 ) -> float:
     """Return a number itself; of a text like "sensitivity >= 0.85" the threshold that reaches it on the training rows,
     each judged by a fit of the same recipe that did not see it. The same rows and seed give the same threshold."""
@@ -142,3 +160,74 @@ def reproduce(engine: Engine, number: int) -> Reproduction:
         libraries=library_versions(),
         libraries_then=version.libraries,
     )
+
+
+def threshold_reaching(to_reach: str, probabilities: Float64Array, outcomes: Int8Array) -> float:
+    """Find the largest threshold that reaches "sensitivity >= 0.85" on these rows (n,); for specificity the smallest.
+
+    Both classes must be there. The probabilities must come from models that did not learn from these rows: on its own
+    training rows a model looks surer than it is. A probability that is no number calls nobody ill, and counts so.
+    """
+    what, _, share = to_reach.split()
+    known = np.where(np.isnan(probabilities), 0.0, probabilities)
+    if what == "sensitivity":
+        of_cases = np.sort(known[outcomes == 1])[::-1]
+        return float(of_cases[_needed(share, len(of_cases)) - 1])
+    of_others = np.sort(known[outcomes == 0])
+    return float(np.nextafter(of_others[_needed(share, len(of_others)) - 1], 2))
+
+
+def _needed(share: str, rows: int) -> int:
+    """The number of rows that is at least this share of them: exactly, as it is written."""
+    return math.ceil(Fraction(share) * rows)
+
+
+# ---- TensorFlow and Keras: how they are imported.
+
+
+@contextmanager
+def training_extra() -> Iterator[None]:
+    """Surround imports that need TensorFlow; raises TrainingExtraMissing where it is not installed."""
+    # A fit is what its recipe says: no keras.json and no variable sets its precision, its steps or its backend. No
+    # folder, so that nothing is read from one or written to one.
+    os.environ |= {"KERAS_BACKEND": "tensorflow", "KERAS_HOME": os.devnull}
+    for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
+        os.environ.pop(name, None)
+    if sys.warnoptions:
+        # Told to make errors of warnings, Python would end the fit at what these libraries warn their developers of.
+        warnings.simplefilter("ignore")
+    try:
+        with quiet_native_code(), _as_if_not_installed("matplotlib", "sklearn"), _not_looked_through():
+            yield
+    except ImportError:
+        raise TrainingExtraMissing(install=install_line("train")) from None
+
+
+@contextmanager
+def _not_looked_through() -> Iterator[None]:
+    """Switch the garbage collector off: nearly all of what the first import makes stays until
+    the end, and to look through it is a third of the import's time, and afterwards 0.3 s each time, which every export
+    does."""
+    is_first, was_enabled = "keras" not in sys.modules, gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_first:
+            gc.freeze()
+        if was_enabled:
+            gc.enable()
+
+
+@contextmanager
+def _as_if_not_installed(*packages: str) -> Iterator[None]:
+    """Hide packages that were not imported before; afterwards whoever wants them may import them. Keras imports these
+    for plots and wrappers of its own, which no fit uses: over a second of each start."""
+    hidden = [name for name in packages if name not in sys.modules]
+    modules: dict[str, Any] = sys.modules  # in which None stands for what can't be imported
+    modules |= dict.fromkeys(hidden)
+    try:
+        yield
+    finally:
+        for name in hidden:
+            modules.pop(name, None)

@@ -29,10 +29,9 @@ from pima.settings.sections import GateSettings, Settings
 from pima.store import lineage, registry
 from pima.store.engine import reading
 from pima.store.histories import keys_of
-from pima.store.registry import Champion
-from pima.store.schema import HoldoutRule
+from pima.store.lineage import ids_from_parquet, kept_rows
+from pima.store.registry import Champion, HoldoutRule
 from pima.train.fit import Challenger
-from pima.train.snapshot import ids_from_parquet, kept_rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 Each of a person's decisions (to promote, roll back, pin and unpin) is one transaction and one row, with who and why.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
@@ -10,7 +11,6 @@ import msgspec
 import pandas as pd
 from sqlalchemy import Connection, Engine
 
-from pima.core.digest import sha256_of
 from pima.core.drift import reference_of
 from pima.core.evidence import Evidence, document
 from pima.core.figures import Figure
@@ -19,14 +19,13 @@ from pima.core.history import features_of, fingerprint_of
 from pima.core.reasons import Reason
 from pima.errors import NoSuchVersion, NothingToRollBackTo, WrongUsage
 from pima.logs import get_logger
-from pima.process.recorded_run import INLINED
+from pima.runs.recorded_run import INLINED
 from pima.scorer import load_scorer
 from pima.store import lineage, queue, registry
 from pima.store.engine import reading, without_time_limit, writing
-from pima.store.lineage import Snapshot, TestSet
+from pima.store.lineage import Snapshot, TestSet, ids_to_parquet, to_parquet
 from pima.store.registry import Champion, Move, NewVersion, as_stored, newest_declaration
 from pima.train.gate import GateInput, Judgement
-from pima.train.snapshot import ids_to_parquet, to_parquet
 
 
 def record(
@@ -81,9 +80,9 @@ def _new_version(asked: GateInput, run_id: int, verdict: Verdict) -> NewVersion:
     return NewVersion(
         run_id=run_id,
         keras_artifact=challenger.artifacts.keras,
-        keras_sha256=challenger.artifacts.keras_sha256,
+        keras_sha256=hashlib.sha256(challenger.artifacts.keras).hexdigest(),
         compiled_artifact=challenger.artifacts.compiled,
-        compiled_sha256=challenger.artifacts.compiled_sha256,
+        compiled_sha256=hashlib.sha256(challenger.artifacts.compiled).hexdigest(),
         threshold=scorer.threshold,
         seed=challenger.seed,
         settings=challenger.settings,
@@ -116,8 +115,10 @@ def _keep_lineage(connection: Connection, asked: GateInput, number: int) -> None
     if kept.snapshots == "off":
         lineage.drop_snapshots(connection)
     else:
-        content = to_parquet(asked.history.training)
-        lineage.keep_snapshot(connection, number, Snapshot(content, sha256_of(content), len(asked.history.training)))
+        rows = asked.history.training
+        content = to_parquet(rows)
+        snapshot = Snapshot(content, hashlib.sha256(content).hexdigest(), len(rows))
+        lineage.keep_snapshot(connection, number, snapshot)
     last_snapshots = kept.snapshots if isinstance(kept.snapshots, int) else 0
     lineage.prune(connection, last_snapshots, None if kept.model_bytes == "all" else kept.model_bytes)
 

@@ -16,15 +16,13 @@ from pima.core.features import Declaration, same_measurements
 from pima.core.history import MOST_TWINS, Split, shortage, split
 from pima.errors import ChampionKeepsMoving, TooFewLabels
 from pima.logs import get_logger
-from pima.process.leasing import only_one
-from pima.process.recorded_run import INLINED, OpenRun
-from pima.process.stopping import StopRequest
+from pima.runs.recorded_run import INLINED, OpenRun, StopRequest, only_one
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import Settings
 from pima.store.engine import clock, reading
 from pima.store.histories import labelled_history
+from pima.store.registry import HoldoutRule, holdout_rule, require_same_holdout
 from pima.store.runs import RETRAINING
-from pima.store.schema import HoldoutRule, holdout_rule, require_same_holdout
 from pima.train.fit import fit_challenger
 from pima.train.gate import EarlierVerdict, GateInput, earlier_verdict, gate_fingerprint, judge
 from pima.train.ledger import NewVerdict, announce, record

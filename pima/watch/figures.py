@@ -8,14 +8,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.unpredicted import Limits
-from pima.core.watched import State, volumes
+from pima.core.watched import Limits, State, volumes
 from pima.settings.sections import Settings
 from pima.store import monitoring, queue, registry, report_figures, runs
 from pima.store import sources as source_store
 from pima.store.engine import clock, reading
-from pima.store.monitoring import KeptFigure, keep_figures, newest_figures, rows_of_nights
-from pima.store.predictions import realised_accuracy, rejected_by_pulls
+from pima.store.monitoring import KeptFigure, keep_figures, newest_figures, rejected_by_pulls, rows_of_nights
+from pima.store.predictions import realised_accuracy
 from pima.store.queue import Waiting
 from pima.store.registry import Champion, VersionSummary
 from pima.store.sources import SourcePull

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.features import Declaration, first_difference
 from pima.errors import PimaError
-from pima.schedule.ticks import JOBS, Schedule, pull_of, schedules
+from pima.runs.ticks import JOBS, Schedule, pull_of, schedules
 from pima.settings.sections import ScheduleSettings, Settings
 from pima.store import monitoring
 from pima.store import sources as source_store

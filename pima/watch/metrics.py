@@ -9,11 +9,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, Engine
 
-from pima.core.unpredicted import USUAL_LIMITS, Limits
-from pima.core.watched import State
+from pima.core.watched import USUAL_LIMITS, Limits, State
 from pima.errors import PimaError, WrongConfiguration
 from pima.logs import get_logger
-from pima.schedule.ticks import JOBS
+from pima.runs.ticks import JOBS
 from pima.settings.sections import MetricsSettings
 from pima.store import monitoring
 from pima.store.engine import reading

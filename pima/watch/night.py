@@ -13,7 +13,7 @@ from pima.core.features import names_of
 from pima.core.validation import Validated
 from pima.core.watched import LAST_NIGHTS, volumes
 from pima.errors import Interrupted
-from pima.process.recorded_run import never_failing
+from pima.runs.recorded_run import never_failing
 from pima.scorer import Scorer
 from pima.store import registry
 from pima.store.engine import clock, reading, writing

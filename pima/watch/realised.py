@@ -15,7 +15,7 @@ from pima.core.figures import NO_CASES, Figure, share
 from pima.core.realised import Judged, Realised, followed_up, realised, realised_figures
 from pima.core.subgroups import FEWEST_ROWS, shown
 from pima.core.watched import Watched
-from pima.process.recorded_run import never_failing
+from pima.runs.recorded_run import never_failing
 from pima.store import registry, report_figures
 from pima.store.engine import clock, reading, writing
 from pima.store.monitoring import keep_figures, tallies_since

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from pima.core.unpredicted import (
+from pima.core.watched import (
     NEVER_QUEUED,
     NOT_LOOKED_UP,
     Cause,
@@ -25,9 +25,9 @@ from pima.core.unpredicted import (
     begun_after,
     is_good,
 )
-from pima.core.wording import counted
-from pima.process.recorded_run import as_json
-from pima.store import predictions as store
+from pima.logs import counted
+from pima.runs.recorded_run import as_json
+from pima.store import monitoring as store
 from pima.store.database import database_of
 from pima.store.engine import clock, reading
 from pima.store.runs import counts_of

@@ -13,10 +13,10 @@ import psutil
 import pytest
 from distributed import Client, SchedulerPlugin
 
-from pima.cluster import workers
-from pima.cluster.workers import reached
 from pima.errors import ClusterAway, WorkersFailed
-from pima.process.stopping import StopRequest
+from pima.extras.dask import workers
+from pima.extras.dask.workers import reached
+from pima.runs.recorded_run import StopRequest
 from pima.settings.sections import Settings
 from tests.cluster.conftest import Cluster, Dask, NewCluster
 from tests.support.databases import (

@@ -14,8 +14,7 @@ from pima.core.features import Declaration
 from pima.errors import DeclarationChanged
 from pima.intake.planning import open_source
 from pima.intake.pulling import Pull, pull_sources
-from pima.process.recorded_run import OpenRun, recorded_run
-from pima.process.stopping import StopRequest
+from pima.runs.recorded_run import OpenRun, StopRequest, recorded_run
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings.reading import read_declaration, read_settings
 from pima.settings.sections import DatabaseSettings

@@ -10,7 +10,7 @@ import pytest
 
 from pima.core.history import features_of
 from pima.scorer import load_scorer
-from pima.train.snapshot import version_with_rows
+from pima.store.lineage import version_with_rows
 from tests.support.databases import Copied, Database, call, insert_patients, the_json
 from tests.support.declared import configuration
 from tests.support.shipped import FEATURE_NAMES, SOUND

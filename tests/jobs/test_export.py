@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pima.extras.export import document_cell, export, text_cell, write_csv
-from pima.process.stopping import StopRequest
+from pima.runs.recorded_run import StopRequest
 from pima.store.engine import reading
 from pima.store.exported import ALL_PREDICTIONS, BLOCK_ROWS, EXPORTS, exported_rows, statement_of
 from tests.support.databases import Database, Ended, call, insert_patients, the_json, under_role

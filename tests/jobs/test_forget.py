@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import event, select
 
 from deploy import sqlite_to_postgresql
-from pima.core.holdout import ranked
+from pima.core.history import ranked
 from pima.core.identifiers import ById, Forgotten, mark_of, name_of_person
 from pima.core.validation import Measurements
 from pima.erasing.forgetting import Forgetting, forget
@@ -25,10 +25,10 @@ from pima.store import runs
 from pima.store.database import database_of
 from pima.store.engine import make_engine, reading, writing
 from pima.store.forgotten import everyone_forgotten
+from pima.store.lineage import ids_from_parquet
 from pima.store.predictions import Predictions
 from pima.store.runs import start_run
 from pima.store.tables import TABLES, model_versions, training_snapshots
-from pima.train.snapshot import ids_from_parquet
 from tests.support.clinic import Clinic
 from tests.support.databases import Copied, Database, call, insert_patients, the_json, until_someone_waits_for_a_lock
 from tests.support.ledger import insert_run

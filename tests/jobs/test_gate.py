@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
+from pima.core.figures import FIGURES
 from pima.core.history import features_of, fingerprint_of
-from pima.core.wording import FIGURES
 from pima.scorer import load_scorer
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import Settings
 from pima.store.engine import reading
+from pima.store.lineage import from_parquet
 from pima.store.registry import compiled_artifact, keras_artifact
 from pima.train.fit import Challenger
 from pima.train.gate import GateInput
 from pima.train.retraining import decide_and_record, read_history
-from pima.train.snapshot import from_parquet
 from tests.support.databases import Database, call, the_json, without_triggers
 from tests.support.declared import configuration
 from tests.support.ledger import document

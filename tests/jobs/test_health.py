@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event, text
 
 from pima.errors import WrongConfiguration
-from pima.process.recorded_run import ping
-from pima.schedule.ticks import Schedule
+from pima.runs.recorded_run import ping
+from pima.runs.ticks import Schedule
 from pima.settings.reading import read_settings
 from pima.settings.sections import DatabaseSettings, MetricsSettings, PingSettings
 from pima.store.engine import make_engine, writing

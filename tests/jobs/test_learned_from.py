@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pima.core.holdout import below, ranks
-from pima.train.snapshot import from_parquet
+from pima.core.history import below, ranks
+from pima.store.lineage import from_parquet
 from tests.support.databases import Database, call, the_json
 from tests.support.ledger import document
 from tests.support.patient_files import HEADER, write

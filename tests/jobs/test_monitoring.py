@@ -14,9 +14,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from sqlalchemy import Connection, Engine, event, insert, select, text, update
 
-from pima.core.unpredicted import USUAL_LIMITS
+from pima.core.watched import USUAL_LIMITS
 from pima.errors import INTERRUPTED_BY_SIGTERM, Interrupted
-from pima.process.recorded_run import recorded_run
+from pima.runs.recorded_run import recorded_run
 from pima.scoring import ScoreResult
 from pima.store.engine import clock, reading, writing
 from pima.store.monitoring import rows_of_nights

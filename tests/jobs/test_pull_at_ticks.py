@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from pima.schedule.due import LONGEST_WAIT_FOR_PULL
-from pima.schedule.scheduler import Scheduler
+from pima.runs.due import LONGEST_WAIT_FOR_PULL
+from pima.runs.scheduler import Scheduler
 from pima.settings.sections import ScheduleSettings
 from pima.store.engine import writing
 from pima.store.runs import Status, note_ticks

@@ -22,8 +22,7 @@ from pima.core.source import Source
 from pima.intake import pulling, source_reading
 from pima.intake.planning import OpenSource, open_source
 from pima.intake.pulling import Pull, pull_sources
-from pima.process.recorded_run import recorded_run
-from pima.process.stopping import StopRequest
+from pima.runs.recorded_run import StopRequest, recorded_run
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pima.core.wording import FIGURES
+from pima.core.figures import FIGURES
 from pima.errors.extras import install_line
 from pima.report.contents import calibration
 from tests.support.databases import Copied, Database, call, clean_environ, insert_many, insert_patients, the_json

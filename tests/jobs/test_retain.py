@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from pima.erasing import retaining
-from pima.process.whole_file import name_aside
+from pima.runs.whole_file import name_aside
 from pima.store import monitoring
 from pima.store.engine import reading
 from pima.store.tables import predictions

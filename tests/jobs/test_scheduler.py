@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pima.schedule.scheduler import Scheduler
+from pima.runs.scheduler import Scheduler
 from pima.settings.sections import DatabaseSettings, ScheduleSettings
 from pima.store.engine import make_engine
 from tests.support.databases import (

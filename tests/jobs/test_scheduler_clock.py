@@ -18,9 +18,9 @@ import pytest
 from sqlalchemy import text
 
 from pima.logs import configure_logs
-from pima.process.stopping import StopRequest
-from pima.schedule.children import job_command
-from pima.schedule.scheduler import Scheduler, run_until_stopped
+from pima.runs.children import job_command
+from pima.runs.recorded_run import StopRequest
+from pima.runs.scheduler import Scheduler, run_until_stopped
 from pima.settings.sections import ScheduleSettings
 from pima.store import runs
 from pima.store.engine import writing
@@ -270,7 +270,7 @@ def test_ticks_that_are_noted_are_counted(database: Database) -> None:
 
 def test_it_steps_on_whatever_the_wakers_clock_says(ran_before: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """APScheduler has its next tick in the future for ever, as it has after a clock was set back."""
-    monkeypatch.setattr("pima.schedule.scheduler._SECONDS_BETWEEN_STEPS", 0.1)
+    monkeypatch.setattr("pima.runs.scheduler._SECONDS_BETWEEN_STEPS", 0.1)
     clock, stop = Clock(), StopRequest()
     scheduler = Scheduler(ran_before.engine, NIGHTLY, lambda _job, _run: TRUE, os.environ, clock)
     until = time.monotonic() + PATIENCE_SECONDS
@@ -473,7 +473,7 @@ def test_a_database_that_is_away_at_the_tick_is_waited_for(postgresql: Database)
 NIGHTS = """
 import os, sys
 from datetime import datetime, timedelta, UTC
-from pima.schedule.scheduler import Scheduler
+from pima.runs.scheduler import Scheduler
 from pima.settings.sections import DatabaseSettings, ScheduleSettings
 from pima.store.engine import make_engine
 

@@ -9,8 +9,7 @@ import tracemalloc
 import pytest
 from sqlalchemy import text
 
-from pima.process.recorded_run import OpenRun
-from pima.process.stopping import StopRequest
+from pima.runs.recorded_run import OpenRun, StopRequest
 from pima.scoring import ScoreOptions, score_queue
 from pima.store.engine import writing
 from pima.store.runs import start_run

@@ -1,5 +1,6 @@
 """`score --from --to`: Parquet to Parquet, with and without a database."""
 
+import hashlib
 import json
 import os
 import signal
@@ -13,13 +14,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from pima.core.digest import sha256_of
 from pima.errors import DatasetRefused, OtherOutputThere
-from pima.files import parts
-from pima.files.model_file import content_of, model_file, read_model
-from pima.files.parts import Facts, Part
-from pima.files.scoring import Dataset, open_dataset, score_files, score_missing
-from pima.process.stopping import StopRequest
+from pima.extras.files import parts
+from pima.extras.files.model_file import content_of, model_file, read_model
+from pima.extras.files.parts import Facts, Part
+from pima.extras.files.scoring import Dataset, open_dataset, score_files, score_missing
+from pima.runs.recorded_run import StopRequest
 from tests.support.databases import PATIENCE_SECONDS, Database, call, clean_environ, the_json, wait_for
 from tests.support.parquet_rows import drawn_rows, read_parts, write_rows
 from tests.support.shipped import FEATURE_NAMES, ROOT
@@ -490,4 +490,4 @@ def test_a_model_file_that_is_not_as_it_was_written_is_refused(
 def _sealed(content: bytes, **changed: object) -> bytes:
     """With other facts, and the right hash over them."""
     body = json.dumps(json.loads(content.partition(b"\n")[2]) | changed).encode()
-    return f"pima model 1 {sha256_of(body)}\n".encode() + body
+    return f"pima model 1 {hashlib.sha256(body).hexdigest()}\n".encode() + body

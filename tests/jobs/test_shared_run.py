@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from pima.errors import ArtifactDamaged
-from pima.process.leasing import only_one
-from pima.process.recorded_run import recorded_run
-from pima.process.stopping import StopRequest
+from pima.runs.recorded_run import StopRequest, only_one, recorded_run
 from pima.scoring import ScoreOptions, drain, score_queue
 from pima.store.engine import writing
 from pima.store.runs import start_run

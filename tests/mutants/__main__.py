@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from pima.core.wording import counted
+from pima.logs import counted
 from tests.mutants.faults import FAULTS, Edit, Fault, Form, misfits
 from tests.support.databases import clean_environ, postgresql_server
 from tests.support.session import pytest_configure

@@ -107,8 +107,8 @@ FAULTS = (
         "a model's bytes are used without checking their sha256",
         Edit(
             "pima/scorer.py",
-            "if sha256_of(artifact.content) != artifact.sha256:\n        raise ArtifactDamaged(number=version,",
-            "if not artifact.sha256:\n        raise ArtifactDamaged(number=version,",
+            ".hexdigest() != artifact.sha256:\n        raise ArtifactDamaged(number=version,",
+            ".hexdigest() == artifact.content:\n        raise ArtifactDamaged(number=version,",
         ),
         caught_by="tests/jobs/test_bad_rows.py"
         "::test_a_damaged_champion_touches_no_row_until_a_person_mends_it[DATABASE-rollback-a bit flipped]",

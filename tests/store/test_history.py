@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pima.core.history import split
-from pima.core.holdout import below, in_holdout, ranked, ranks, with_sides
+from pima.core.history import below, ranked, ranks, split, with_sides
 from pima.store import histories
 from pima.store.engine import reading
 from pima.store.histories import keys_of, labelled_history
-from pima.store.schema import HoldoutRule, migrate
+from pima.store.registry import HoldoutRule
+from pima.store.schema import migrate
 from tests.support.databases import Database, insert_patients
+from tests.support.labelled import in_holdout
 from tests.support.shipped import FEATURE_NAMES, FEATURES, HOLDOUT, SALT, SOUND
 
 RULE = HoldoutRule(SALT, 0.30)

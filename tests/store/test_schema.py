@@ -11,7 +11,7 @@ from pima.errors import SchemaAhead, SchemaBehind, SchemaDiffers, SchemaMissing,
 from pima.settings.sections import DatabaseSettings, HoldoutSettings
 from pima.store import schema
 from pima.store.engine import make_engine, reading, writing
-from pima.store.schema import HoldoutRule, holdout_rule
+from pima.store.registry import HoldoutRule, holdout_rule
 from pima.store.tables import TABLES, with_features
 from tests.support.databases import PATIENCE_SECONDS, Database
 from tests.support.shipped import FEATURE_NAMES, HOLDOUT, ROOT, SALT

@@ -18,14 +18,13 @@ from markupsafe import Markup
 from pima.core.features import Features
 from pima.core.history import Split, features_of
 from pima.model.compiled import CompiledModel
-from pima.model.libraries import Boundary
-from pima.model.recipes import settings_of_fit
+from pima.model.recipes import CancelCheck, settings_of_fit
 from pima.report.contents import Exhibit
 from pima.scorer import Scorer
 from pima.settings.sections import Settings
 from pima.train.fit import Challenger, seed_of
 
-Fit = Callable[[Split, Settings, Features, Boundary], Challenger]
+Fit = Callable[[Split, Settings, Features, CancelCheck], Challenger]
 
 
 def made_once(fit: Fit, folder: Path, own_repeated: bool = True) -> Fit:
@@ -34,7 +33,7 @@ def made_once(fit: Fit, folder: Path, own_repeated: bool = True) -> Fit:
     about."""
     before: Counter[str] = Counter()
 
-    def fit_challenger(history: Split, settings: Settings, features: Features, boundary: Boundary) -> Challenger:
+    def fit_challenger(history: Split, settings: Settings, features: Features, boundary: CancelCheck) -> Challenger:
         key = fingerprint(history, settings, features)
         before[key] += own_repeated
         path = folder / f"{key}-{before[key] or 1}"

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from pima.core.arrays import BoolArray, Int64Array
 from pima.core.features import names_of
-from pima.core.holdout import ranked, with_sides
+from pima.core.history import below, ranked, ranks, with_sides
 from pima.settings.reading import SHIPPED
 
 
@@ -46,3 +47,8 @@ def side_of(
 def as_learned(rows: pd.DataFrame) -> pd.DataFrame:
     """A version whose rows are kept, and that nobody called otherwise than by their persons since."""
     return rows.assign(Rank=rows["Person"])
+
+
+def in_holdout(patient_ids: Int64Array, salt: str, share: float) -> BoolArray:
+    """Membership of rows of their own, (n,), each called by its id."""
+    return below(ranks((b"%d" % patient_id for patient_id in patient_ids.tolist()), salt), share)

@@ -15,8 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sqlalchemy import text
 
 from pima.errors import NothingToRollBackTo
-from pima.process.recorded_run import OpenRun
-from pima.process.stopping import StopRequest
+from pima.runs.recorded_run import OpenRun, StopRequest
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings.sections import DatabaseSettings
 from pima.store import queue

@@ -10,7 +10,7 @@ import pytest
 from pima import errors
 from pima.core.reasons import Reason
 from pima.extras.alerts import ADVICE
-from pima.schedule.ticks import JOBS
+from pima.runs.ticks import JOBS
 from pima.store.runs import Status
 from pima.watch import health
 from tests.support.shipped import ROOT

@@ -199,7 +199,6 @@ class PostgreSQL:
     translated = staticmethod(errors.translated)
     contested = staticmethod(errors.contested)
     is_refusal = staticmethod(errors.is_refusal)
-    join_by_index = staticmethod(loading.join_by_index)
 
     def require_sound_url(self, url: URL, text: str) -> None:
         """Raises WrongConfiguration where the URL was not read as it was meant, or has options that libpq does not
@@ -256,6 +255,12 @@ class PostgreSQL:
     def without_time_limit(self, connection: Connection) -> None:
         """Lift the limit until the transaction ends."""
         connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+
+    def join_by_index(self, connection: Connection) -> None:
+        """Have all joins go by an index until the transaction ends."""
+        connection.exec_driver_sql(
+            "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+        )
 
     def ask_constraints_at_once(self, connection: Connection) -> None:
         connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")

@@ -16,7 +16,7 @@ from psycopg.types.string import ByteaBinaryLoader
 from sqlalchemy import Connection
 
 from pima.core.arrays import BoolArray, Float64Array, Int64Array
-from pima.store.columns import column
+from pima.store.engine import column
 from pima.store.postgresql.database import cursor, stream
 from pima.store.postgresql.scoring import COPY_END, COPY_HEAD
 

@@ -62,13 +62,6 @@ def index_staged(connection: Connection, table: str) -> None:
     connection.exec_driver_sql(f"ANALYZE {table}; ANALYZE {table}_keys")
 
 
-def join_by_index(connection: Connection) -> None:
-    """Have all joins go by an index until the transaction ends."""
-    connection.exec_driver_sql(
-        "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
-    )
-
-
 _FEW_STEPS = 100_000
 """A counter that is set while others draw from it may go back behind what they drew; one that is drawn from can't. On a
 longer way nobody draws as much between a look at the counter and its leap."""

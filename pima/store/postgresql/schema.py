@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from pima.core.features import KEYS
-from pima.store.columns import listed
+from pima.store.engine import listed
 from pima.store.monitoring import MoveLine
 from pima.store.registry import VersionSummary
 from pima.store.schema import queries, read_script

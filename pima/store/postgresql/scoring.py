@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, DOUBLE_PRECISION
 
 from pima.core.validation import Measurements
 from pima.errors import DatabaseBusy
-from pima.store.columns import column, listed
+from pima.store.engine import column, listed
 from pima.store.predictions import INSERT_PREDICTIONS, INSERT_REJECTIONS, Predictions, Rejections
 from pima.store.queue import Batch
 

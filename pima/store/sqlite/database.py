@@ -26,9 +26,8 @@ from pima.errors import (
     WrongConfiguration,
 )
 from pima.settings.sections import DatabaseSettings
-from pima.store.columns import column
 from pima.store.database import Scoring
-from pima.store.engine import EXPECTED_OPTIONS, EXPECTED_URL, redacted
+from pima.store.engine import EXPECTED_OPTIONS, EXPECTED_URL, column, redacted
 from pima.store.sqlite import schema
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from pima.core.validation import Measurements
-from pima.store.columns import listed
+from pima.store.engine import listed
 from pima.store.predictions import INSERT_PREDICTIONS, INSERT_REJECTIONS, Predictions, Rejections
 from pima.store.queue import Batch
 

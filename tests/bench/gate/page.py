@@ -104,7 +104,7 @@ def _recovery(found: Summary) -> tuple[str, ...]:
 _HEAD = """
 
 `make bench-gate` writes this page: one run, every trial seeded by its number. It runs the real rules
-(`pima.core.history`, `holdout`, `gate`) over made-up populations. `tests/bench/gate/population.py` draws patients
+(`pima.core.history`, `gate`) over made-up populations. `tests/bench/gate/population.py` draws patients
 with the exact probability of each outcome, so a model's true accuracy is known. `tests/unit/bench/test_gate.py` holds
 the same claims with fewer trials. [The model and the gate](../understand/model-and-gate.md#the-gate) says what the
 gate asks.

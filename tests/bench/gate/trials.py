@@ -12,10 +12,10 @@ import pandas as pd
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
 from pima.core.gate import Contest, Decision, GateOptions, Window, decide, in_window
 from pima.core.history import Split, features_of, split
-from pima.core.holdout import in_holdout
 from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import TUTORIAL_LUCK, fit_ensemble, fit_nearest_neighbour
 from tests.bench.gate.population import Clinic, Model, Stream, fresh_patients
+from tests.support.labelled import in_holdout
 
 HOLDOUT_SHARE = 0.30
 

@@ -9,8 +9,7 @@ from shutil import copyfile
 
 import structlog
 
-from pima.process.recorded_run import OpenRun
-from pima.process.stopping import StopRequest
+from pima.runs.recorded_run import OpenRun, StopRequest
 from pima.scoring import ScoreOptions, score_queue
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import DatabaseSettings

@@ -55,8 +55,7 @@ def ours() -> Callable[[], None]:
     """What `jobs.score` does with its defaults, from the first look at the queue to the last commit."""
     import pima.scoring
     from pima.logs import configure_logs
-    from pima.process.recorded_run import OpenRun
-    from pima.process.stopping import StopRequest
+    from pima.runs.recorded_run import OpenRun, StopRequest
     from pima.settings.sections import Settings
     from pima.store.engine import make_engine, writing
     from pima.store.runs import start_run

@@ -9,7 +9,6 @@ import msgspec
 import pytest
 from msgspec.structs import fields
 
-from pima.core.wording import in_words
 from pima.errors import WrongConfiguration
 from pima.settings.reading import (
     DEFAULT_CONFIG,
@@ -17,6 +16,7 @@ from pima.settings.reading import (
     SHIPPED,
     database_url,
     declared,
+    in_words,
     read_declaration,
     read_settings,
     secret,

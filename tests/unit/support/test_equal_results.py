@@ -12,7 +12,7 @@ import pytest
 from markupsafe import Markup
 
 from pima.core.history import Split, features_of
-from pima.model.libraries import never
+from pima.model.recipes import never
 from pima.report.contents import Exhibit, Shown
 from pima.settings.sections import Settings
 from pima.train.fit import Challenger, fit_challenger

@@ -5,11 +5,10 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 
-from pima.core.fit_choices import stratified_folds, threshold_reaching
 from pima.core.metrics import scores
-from pima.model.recipes import fit_fingerprint, recipe_for
+from pima.model.recipes import fit_fingerprint, recipe_for, stratified_folds
 from pima.settings.sections import GateSettings, Settings
-from pima.train.fit import FOLDS, threshold_of
+from pima.train.fit import FOLDS, threshold_of, threshold_reaching
 from pima.train.gate import gate_fingerprint
 from tests.bench.accuracy.shipped import shipped_rows
 from tests.support.shipped import FEATURES

@@ -1,0 +1,131 @@
+"""A model version as one file, with which rows can be scored where there is no database.
+
+The first line names the format and the sha256 of all that follows, which is JSON: the compiled bytes in base64, the
+threshold, what the version was fitted on, and the declaration in force. Nothing behind the first line is looked at
+before that hash was checked. The hash shows damage, not who wrote the file.
+"""
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct, ValidationError, convert
+from sqlalchemy import Engine
+
+from pima.core.features import Declaration, names_of
+from pima.errors import ArtifactDamaged, ModelFileRefused, NoChampionForFiles, NoSuchVersion, VersionHasNoBytes
+from pima.runs.whole_file import whole_file
+from pima.scorer import Scorer
+from pima.store import registry
+from pima.store.engine import reading
+from pima.store.registry import as_declaration, as_features, as_stored, newest_declaration
+
+_FIRST_LINE = re.compile(rb"pima model 1 ([0-9a-f]{64})\n")
+LARGEST_BYTES = 64 * 2**20
+"""Of a file; the shipped model takes some 20 kB."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringModel:
+    """A version, ready to score."""
+
+    version: int
+    compiled_sha256: str
+    scorer: Scorer
+    declared: Declaration
+    """The outcome, and as its features those that the model takes, with the rules by which rows are judged."""
+    sha256: str
+    """Over all that decides a prediction: the compiled form, the threshold, the features and the rules."""
+
+
+class _Document(Struct, frozen=True):
+    """The JSON; what a later release adds is passed over."""
+
+    version: int
+    threshold: float
+    features: Any
+    declaration: Any
+    compiled_sha256: str
+    compiled: str
+
+
+def export_model(engine: Engine, number: int, path: Path) -> dict[str, Any]:
+    """Write a version with today's declaration, and tell the file's path, bytes, version and sha256, which is that of
+    all behind its first line. Raises NoSuchVersion, VersionHasNoBytes, ArtifactDamaged, WrongUsage; an existing file is
+    not touched."""
+    content = model_file(engine, number)
+    with whole_file(path, "--out") as file:
+        file.write(content)
+    sha256 = hashlib.sha256(content.partition(b"\n")[2]).hexdigest()
+    return {"path": str(path), "bytes": len(content), "number": number, "sha256": sha256}
+
+
+def model_file(engine: Engine, number: int | None) -> bytes:
+    """Make the content of a model file, of the champion where no version is named. Raises NoChampionForFiles,
+    NoSuchVersion, VersionHasNoBytes, ArtifactDamaged."""
+    with reading(engine) as connection:
+        if number is None:
+            number = registry.read_champion(connection).model_version
+        if number is None:
+            raise NoChampionForFiles()
+        version = registry.read_version(connection, number)
+        artifact = registry.compiled_artifact(connection, number)
+        declaration = newest_declaration(connection)
+    if version is None or artifact is None:
+        raise NoSuchVersion(number=number)
+    if artifact.content is None:
+        raise VersionHasNoBytes(number=number, form="compiled")
+    if hashlib.sha256(artifact.content).hexdigest() != artifact.sha256:
+        raise ArtifactDamaged(number=number, what="the compiled form's sha256 differs from the one stored beside it")
+    document = {
+        "version": number,
+        "threshold": artifact.threshold,
+        "features": as_stored(artifact.features),
+        "declaration": as_stored(declaration),
+        "data_fingerprint": version.data_fingerprint,
+        "settings_fingerprint": version.settings_fingerprint,
+        "keras_sha256": version.keras_sha256,
+        "libraries": version.libraries,
+        "compiled_sha256": artifact.sha256,
+        "compiled": base64.b64encode(artifact.content).decode("ascii"),
+    }
+    body = json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
+    return f"pima model 1 {hashlib.sha256(body).hexdigest()}\n".encode() + body
+
+
+def content_of(path: Path) -> bytes:
+    """Read a model file, one byte too many of what is too large. Raises ModelFileRefused."""
+    try:
+        with path.open("rb") as file:
+            return file.read(LARGEST_BYTES + 1)
+    except OSError as error:
+        raise ModelFileRefused(file=path, what=f"it can't be read ({error.strerror})") from None
+
+
+def read_model(path: Path, content: bytes) -> ScoringModel:
+    """Check the hash of a model file's bytes, then read them. Raises ModelFileRefused, which names the path."""
+    from pima.model.compiled import CompiledModel
+
+    first = _FIRST_LINE.match(content)
+    if first is None or len(content) > LARGEST_BYTES:
+        raise ModelFileRefused(file=path, what="it is no model file")
+    body = content[first.end() :]
+    if hashlib.sha256(body).hexdigest() != first[1].decode("ascii"):
+        raise ModelFileRefused(file=path, what="its contents are not those that were written (their sha256 differs)")
+    try:
+        filed = convert(json.loads(body), _Document)
+        features, declaration = as_features(filed.features), as_declaration(filed.declaration)
+        compiled = CompiledModel(base64.b64decode(filed.compiled, validate=True))
+    except (ValidationError, ValueError, RuntimeError):
+        raise ModelFileRefused(file=path, what="it was written for another release") from None
+    if not set(names_of(features)) <= set(declaration.columns):
+        raise ModelFileRefused(file=path, what="what it declares can't be used by this release")
+    rules = declaration.rules_for(features)
+    decides = [filed.version, filed.compiled_sha256, filed.threshold, as_stored(features), as_stored(rules)]
+    sha256 = hashlib.sha256(json.dumps(decides).encode()).hexdigest()
+    scorer = Scorer(filed.threshold, features, compiled)
+    return ScoringModel(filed.version, filed.compiled_sha256, scorer, Declaration(declaration.outcome, rules), sha256)

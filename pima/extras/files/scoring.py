@@ -1,0 +1,360 @@
+"""Files to files: every row of a dataset scored, without a database where the model is a file.
+
+A part is whole or not there, and says in its own footer what it was made of; so a run that was stopped or killed is
+completed by the next one. It is scored alike by this process and by workers, which read and write where the job does
+and need no database; what opens a store of objects comes from their own environment.
+"""
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pima.core.arrays import Float64Array
+from pima.core.features import Feature, Features, code_of_label
+from pima.core.validation import Column, validate_columns
+from pima.errors import DatasetRefused, PartNotWritten, PimaError, WrongUsage
+from pima.extras.dask.workers import Workers
+from pima.extras.files.model_file import ScoringModel, read_model
+from pima.extras.files.parts import (
+    FACTS,
+    MANIFEST,
+    MARK,
+    PREDICTIONS,
+    REJECTIONS,
+    Facts,
+    InputFile,
+    Output,
+    Part,
+    input_file,
+    input_files,
+    keys_of,
+    parts_of,
+    require_unchanged,
+    summed,
+)
+from pima.extras.files.places import Place, lies_within, on_disks, place_of, remove, whole
+from pima.logs import get_logger
+from pima.runs.recorded_run import StopRequest
+from pima.runs.whole_file import name_aside
+
+_Batch = tuple[pa.RecordBatch, int]
+"""Rows of a file, and the first one's number."""
+_CELLS, _MOST_ROWS = 1_000_000, 100_000
+"""Of a batch."""
+_FEW_VALUES = ("predicted_class", "model_version", "reason", "field")
+"""Columns of which a dictionary is short."""
+_READ_BYTES = 1 << 20
+"""At once, of each column; without a limit the whole column of a row group is read into memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A dataset that is to be scored, looked at and found sound."""
+
+    source: Place
+    output: Output
+    files: Sequence[InputFile]
+    parts: Sequence[Part]
+    finished: Mapping[str, Facts]
+    """By name, those that are there already."""
+
+    @property
+    def missing(self) -> list[Part]:
+        """The parts that are to be written."""
+        return [part for part in self.parts if part.name not in self.finished]
+
+
+def open_dataset(dataset: str, into: str, model: ScoringModel, keys: Sequence[str]) -> Dataset:
+    """Read footers alone. Raises DatasetRefused, OtherOutputThere, WrongUsage."""
+    dataset, into = on_disks(dataset), on_disks(into)
+    output = Output(*place_of(into.rstrip("/")), model)
+    if lies_within(into, dataset):
+        raise WrongUsage(what="--to lies within --from, whose files it would add to; name a folder elsewhere")
+    source, files = input_files(dataset, model.declared, keys)
+    parts = list(parts_of(files))
+    if len({part.name for part in parts}) < len(parts):
+        raise WrongUsage(what="--from names files whose parts would have the same name; rename one of them")
+    return Dataset(source, output, files, parts, output.finished(parts))
+
+
+def score_files(found: Dataset, scored: Iterable[tuple[Part, Facts]]) -> dict[str, Any]:
+    """Write what is missing and the manifest, and return the counts, which are the command's JSON.
+
+    `scored` gives the missing parts, in whatever order, each with its facts once it has written it. Raises
+    DatasetRefused where a file is another by now, OtherOutputThere where somebody else has written some of the parts,
+    PartNotWritten where one is gone, and what `scored` raises.
+    """
+    output = found.output
+    if found.missing:
+        # The output is not complete any more.
+        remove(output.place, f"{output.folder}/{MANIFEST}")
+    for part, facts in scored:
+        get_logger().info("part done", part=part.name, rows=part.rows, rejected=part.rows - facts.predicted)
+    for file in found.files:
+        require_unchanged(found.source, file)
+    finished = output.finished(found.parts)
+    if lacking := [part for part in found.parts if part.name not in finished]:
+        raise PartNotWritten(path=output.path(PREDICTIONS, lacking[0]), why="somebody has removed it or its rejections")
+    output.write_manifest(found.files, finished)
+    return summed(finished.values()) | {
+        "files": len(found.files),
+        "parts": len(found.parts),
+        "parts_before": len(found.finished),
+        "model_version": output.model.version,
+        "compiled_sha256": output.model.compiled_sha256,
+        "scored_by": output.model.sha256,
+    }
+
+
+def score_missing(found: Dataset, stop: StopRequest) -> Iterator[tuple[Part, Facts]]:
+    """Score one part after the other in this process. Raises what `score_part` raises."""
+    for part in found.missing:
+        stop.check()
+        yield part, score_part(found.source, found.output, part, stop)
+
+
+# ---- one part -------------------------------------------------------------------------------------------------------
+
+
+def score_part(source: Place, output: Output, part: Part, stop: StopRequest) -> Facts:
+    """Read a part in batches, score it and write it, its predictions last: they are the sign that it is finished.
+
+    Raises OtherOutputThere, DatasetRefused, PartNotWritten; Interrupted between two batches, nothing of the part being
+    left.
+    """
+    require_unchanged(source, part.input)
+    with ExitStack() as rejecting, ExitStack() as predicting:
+        rejections = _PartFile(output.place, output.path(REJECTIONS, part), rejecting)
+        predictions = _PartFile(output.place, output.path(PREDICTIONS, part), predicting)
+        by_reason = Counter[str]()
+        # One batch is read and one written while another is scored.
+        with ThreadPoolExecutor(1, "reading") as reading, ThreadPoolExecutor(1, "writing") as writing:
+            written: Future[None] = Future()
+            written.set_result(None)
+            for batch, first_row in _ahead(_batches(source, part), reading):
+                stop.check()
+                predicted, rejected, reasons = _scored(batch, first_row, part, output.model)
+                written.result()
+                written = writing.submit(predictions.write, predicted)
+                if rejected is not None:
+                    rejections.write(rejected)
+                by_reason.update(reasons)
+            written.result()
+        facts = Facts(
+            scored_by=output.model.sha256,
+            footer_sha256=part.input.footer_sha256,
+            input_version=part.input.version,
+            keys=part.input.keys,
+            rows=part.rows,
+            predicted=part.rows - by_reason.total(),
+            rejected_by_reason=dict(sorted(by_reason.items())),
+        )
+        require_unchanged(source, part.input)
+        rejections.finish(facts)
+        predictions.finish(facts)
+    return facts
+
+
+@dataclass(slots=True)
+class _PartFile:
+    """A Parquet file that is begun with its first rows, and is in its place once `until` is closed."""
+
+    place: Place
+    path: str
+    until: ExitStack
+    writer: Any = None
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        if self.writer is None:
+            file = self.until.enter_context(whole(self.place, self.path))
+            # What takes the least time to compress; floats as they are, since Spark can't read BYTE_STREAM_SPLIT.
+            integers = [field.name for field in batch.schema if pa.types.is_integer(field.type)]
+            encoding = {name: "DELTA_BINARY_PACKED" for name in integers if name not in _FEW_VALUES}
+            writer = pq.ParquetWriter(
+                file, batch.schema, compression="zstd", use_dictionary=list(_FEW_VALUES), column_encoding=encoding
+            )
+            self.writer = self.until.enter_context(writer)
+        self.writer.write_batch(batch)
+
+    def finish(self, facts: Facts) -> None:
+        if self.writer is not None:
+            document = {name: getattr(facts, name) for name in Facts.__slots__}
+            self.writer.add_key_value_metadata({FACTS: json.dumps(document, sort_keys=True).encode()})
+            self.until.close()
+
+
+def _ahead(batches: Iterator[_Batch], thread: Executor) -> Iterator[_Batch]:
+    """Read the next one in the thread while one is used."""
+    following = thread.submit(next, batches, None)
+    while (batch := following.result()) is not None:
+        following = thread.submit(next, batches, None)
+        yield batch
+
+
+def _batches(source: Place, part: Part) -> Iterator[_Batch]:
+    """At least one, so that a part without rows has its columns all the same."""
+    names = list(dict.fromkeys((*part.input.features, *part.input.keys)))
+    rows = max(1, min(_MOST_ROWS, _CELLS // len(part.input.features)))
+    first = part.first_row
+    try:
+        with source.open(part.input.path) as file:
+            opened = pq.ParquetFile(file, buffer_size=_READ_BYTES)
+            for batch in opened.iter_batches(rows, row_groups=list(part.groups), columns=names):
+                yield batch, first
+                first += batch.num_rows
+            if first == part.first_row:
+                schema = pa.schema([opened.schema_arrow.field(name) for name in names])
+                yield pa.RecordBatch.from_pylist([], schema=schema), first
+    except (pa.ArrowException, OSError, ValueError):
+        raise DatasetRefused(dataset=part.input.name, what=f"it can't be read beyond row {first}") from None
+
+
+def _scored(
+    batch: pa.RecordBatch, first_row: int, part: Part, model: ScoringModel
+) -> tuple[pa.RecordBatch, pa.RecordBatch | None, Sequence[str]]:
+    """The predictions, the rejections, None without any, and their reasons."""
+    rules = model.declared.features
+    found = validate_columns(measurements_of(batch, part.input.features, rules), rules)
+    keys = keys_of(batch, part.input.keys)
+    probabilities = model.scorer.model.probabilities(found.features)
+    predicted = {
+        "probability": array_of(probabilities),
+        "predicted_class": array_of((probabilities >= model.scorer.threshold).astype(np.int8)),
+        "model_version": array_of(np.full(len(probabilities), model.version, dtype=np.int32)),
+    }
+    if not found.reasons:
+        return _beside(keys, predicted), None, ()
+    rejected = {
+        "row_number": array_of(found.rejected + first_row),
+        "reason": pa.array(found.reasons, pa.string()),
+        "field": pa.array(found.fields, pa.string()),
+    }
+    kept, others = keys.take(array_of(found.accepted)), keys.take(array_of(found.rejected))
+    return _beside(kept, predicted), _beside(others, rejected), found.reasons
+
+
+def _beside(keys: pa.RecordBatch, added: Mapping[str, pa.Array]) -> pa.RecordBatch:
+    schema = [*keys.schema, *(pa.field(name, array.type, nullable=False) for name, array in added.items())]
+    return pa.RecordBatch.from_arrays([*keys.columns, *added.values()], schema=pa.schema(schema))
+
+
+# ---- rows as measurements -------------------------------------------------------------------------------------------
+
+
+def measurements_of(batch: pa.RecordBatch, columns: Sequence[str], features: Features) -> list[Column]:
+    """Of each feature the column that has this name."""
+    measured = []
+    for name, feature in zip(columns, features, strict=True):
+        column, is_null = batch.column(name), None
+        if column.null_count:
+            # From its bits: pyarrow's own way to numpy would import pandas where it is installed.
+            found = column.is_null()
+            each = np.unpackbits(np.frombuffer(found.buffers()[1], dtype=np.uint8), bitorder="little")
+            is_null = each[found.offset : found.offset + len(found)].view(np.bool_)
+        measured.append(Column(_values(column, feature), is_null))
+    return measured
+
+
+def _values(column: pa.Array, feature: Feature) -> Float64Array:
+    """As floats, and anything where it is null."""
+    if pa.types.is_null(column.type):
+        return np.zeros(len(column))
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        # One by one, as `load` takes them: decimals to the nearest float, and labels to their codes.
+        return np.array([_value(value, feature) for value in column.to_pylist()], dtype=np.float64)
+    numbers = column.cast(pa.float64(), safe=False)
+    # What is null has some number beneath, or none.
+    return np.frombuffer(numbers.buffers()[1], dtype=np.float64)[numbers.offset : numbers.offset + len(numbers)]
+
+
+def _value(value: object, feature: Feature) -> float:
+    if value is None:
+        return 0.0
+    if isinstance(value, str):
+        code = code_of_label(feature, value)
+        return -1.0 if code is None else float(code)  # an unknown label is below all codes
+    return float(value)  # type: ignore[arg-type]  # a decimal or a bool, by the column's type
+
+
+def array_of(numbers: NDArray[Any]) -> pa.Array:
+    """A column of numpy's without nulls. `pa.array` would import pandas where it is installed."""
+    contiguous = np.ascontiguousarray(numbers)
+    return pa.Array.from_buffers(
+        pa.from_numpy_dtype(contiguous.dtype), len(contiguous), [None, pa.py_buffer(contiguous)]
+    )
+
+
+# ---- by workers -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A part, where it is read and written under names that workers know too, and the content of the model file."""
+
+    dataset: str
+    into: str
+    part: Part
+    content: bytes
+
+
+def score_files_on_workers(
+    found: Dataset, dataset: str, into: str, content: bytes, reached: AbstractContextManager[Workers]
+) -> dict[str, Any]:
+    """Do what `score_files` does, by the model file's bytes; raises besides what `Workers` raises."""
+    if not (told := [Told(dataset, into, part, content) for part in found.missing]):
+        return score_files(found, ())
+    with reached as workers:
+        # What is put into the folder shows a worker that its folder is the same.
+        mark, output = name_aside(MARK), found.output
+        with whole(output.place, f"{output.folder}/{mark}") as file:
+            file.write(b"pima\n")
+        try:
+            workers.fit(lacks, (told[0], mark))
+        finally:
+            output.place.remove(f"{output.folder}/{mark}")
+        return score_files(found, ((each.part, facts) for each, facts in workers.results(score_told, told)))
+
+
+# What follows runs on a worker.
+
+
+def lacks(seen: tuple[Told, str]) -> str:
+    """Say which of a part's file and the mark in the folder a worker does not see; empty where it sees both."""
+    told, mark = seen
+    for option, where, name in (("--from", told.dataset, told.part.input.path), ("--to", told.into, mark)):
+        try:
+            place, folder = place_of(where)
+            with place.open(name if option == "--from" else f"{folder}/{name}"):
+                pass
+        except (OSError, PimaError):
+            return f"what {option} names is not there, or can't be read"
+    return ""
+
+
+def score_told(told: Told, stop: StopRequest) -> Facts:
+    """Read, score and write one part. Raises what `score_part` raises."""
+    model = _model(told.content, threading.get_ident())
+    source, _ = place_of(told.dataset)
+    before = told.part.input
+    file = input_file(source, before.name, before.path, model.declared, before.keys)
+    if file.footer_sha256 != before.footer_sha256:
+        raise DatasetRefused(dataset=before.name, what="it has changed since the job looked at it")
+    return score_part(source, Output(*place_of(told.into), model), replace(told.part, input=file), stop)
+
+
+@lru_cache(maxsize=16)
+def _model(content: bytes, _thread: int) -> ScoringModel:
+    """One thread at a time may call a model, so each has its own."""
+    return read_model(Path("the job's"), content)

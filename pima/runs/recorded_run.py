@@ -1,0 +1,354 @@
+"""A run on record: its row in `runs`, its result as JSON, the signal that stops it, the ping that tells of its end."""
+
+import atexit
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields, is_dataclass
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine
+
+from pima.errors import (
+    INTERRUPTED_BY_CTRL_C,
+    INTERRUPTED_BY_SIGTERM,
+    DatabaseAway,
+    Interrupted,
+    PimaError,
+    RunNotOpen,
+)
+from pima.logs import get_logger, mark_lines
+from pima.settings.sections import PingSettings
+from pima.store.engine import writing
+from pima.store.runs import DRY_RUN, Status, adopt_run, counts_of, finish_run, start_run, status_of_exit_code
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+from pima.errors import LeaseHeld
+from pima.store import runs
+
+INLINED = {"inlined": True}
+"""The metadata of a field whose value is a record: that one's fields stand in its place, and none where it is None."""
+
+_DONE_SO_FAR = (Status.SUCCEEDED, Status.INTERRUPTED)
+"""Endings of runs whose work up to there was to be done."""
+SECONDS_TO_ANSWER_A_PING = 10
+_NOT_PINGED = (Status.INTERRUPTED, Status.SKIPPED, Status.MISSED)
+"""Endings that are neither a success nor a failure: the run was asked to stop, or there was none."""
+
+
+def as_json(record: "DataclassInstance") -> dict[str, Any]:
+    """Turn a workflow's result into JSON: the record's fields by name, in their order.
+
+    A command's `--json`, the column `runs.counts` and the log line of a run's end are this same JSON, so a record's
+    field names are a contract with whoever reads those.
+    """
+    found: dict[str, Any] = {}
+    for each in fields(record):
+        value = _as_json(getattr(record, each.name))
+        found |= (value or {}) if each.metadata == INLINED else {each.name: value}
+    return found
+
+
+def _as_json(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return as_json(value)
+    return [_as_json(item) for item in value] if isinstance(value, tuple) else value
+
+
+@contextmanager
+def never_failing() -> Iterator[None]:
+    """Read or write monitoring, which fails no run: an error is told in the log. A signal's end passes through."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 (a document that somebody has changed may raise anything)
+        error_code = error.code if isinstance(error, PimaError) else f"unexpected_{type(error).__name__}"
+        get_logger().warning("this run's monitoring is incomplete", error_code=error_code)
+
+
+@dataclass(slots=True)
+class OpenRun:
+    """The run that this process is doing."""
+
+    id: int
+    _result: "DataclassInstance | None" = None
+    _is_shared: bool = False
+    _recorded: dict[str, Any] | None = None
+    _leave: Callable[[Connection], Mapping[str, Any]] | None = None
+
+    def report(self, result: "DataclassInstance") -> None:
+        """Replace what was reported before by what the work has come to so far; a run that fails keeps it."""
+        self._result = result
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """The last report, as it stands in `runs` and in the command's JSON."""
+        return self._reported if self._recorded is None else self._recorded
+
+    @property
+    def _reported(self) -> dict[str, Any]:
+        return {} if self._result is None else as_json(self._result)
+
+    def share(self) -> None:
+        """Leave the counts in `runs` to others from here on; they are read there once the run is closed."""
+        self._is_shared = True
+
+    def leave_at_the_end(self, leave: Callable[[Connection], Mapping[str, Any]]) -> None:
+        """Have its monitoring written where it is closed unless it fails; what comes back joins the counts."""
+        self._leave = leave
+
+    def finish(self, engine: Engine, status: Status, error_code: str | None) -> None:
+        """Close the row, in one transaction with what the run leaves; without that where it can't be written."""
+        if self._leave is not None and status in _DONE_SO_FAR:
+            with never_failing():
+                with writing(engine) as connection:
+                    # Closed first, so that what it leaves can count it with the other runs of the night.
+                    self._finish(connection, status, error_code)
+                    if left := self._leave(connection):
+                        self._finish(connection, status, error_code, left)
+                return
+        try:
+            with writing(engine) as connection:
+                self._finish(connection, status, error_code)
+        except DatabaseAway:
+            # That the server has ended a session is noticed by whoever uses it next; behind that comes a new one.
+            with writing(engine) as connection:
+                self._finish(connection, status, error_code)
+
+    def _finish(
+        self, connection: Connection, status: Status, error_code: str | None, left: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write the ending; from then on nobody adds to the counts but what the run leaves."""
+        counts: dict[str, Any] | None = None if self._is_shared else self._reported
+        if left:
+            counts = {**counts_of(connection, self.id), **left}
+        finish_run(connection, self.id, status, counts, error_code)
+        if self._is_shared or left:
+            self._recorded = counts_of(connection, self.id)
+
+
+@contextmanager
+def recorded_run(engine: Engine, job: str, opened: int | None, dry_run: bool) -> Iterator[OpenRun]:
+    """Open a run, or take over the one that a scheduler opened; close it with success, or with the error that ends it.
+
+    Raises RunNotOpen where there is no such run to take over.
+    """
+    run, trigger = _open(engine, job, opened, DRY_RUN if dry_run else "manual")
+    mark_lines(job=job, run_id=run.id)
+    try:
+        get_logger().info("run started", trigger=trigger)
+        yield run
+    except Interrupted:
+        _close(engine, run, Status.INTERRUPTED, Interrupted.code)
+        raise
+    except PimaError as error:
+        _close(engine, run, status_of_exit_code(error.exit_code), error.code)
+        raise
+    except BaseException as error:
+        _close(engine, run, Status.FAILED, f"unexpected_{type(error).__name__}")
+        raise
+    run.finish(engine, Status.SUCCEEDED, None)
+    get_logger().info("run finished", status=Status.SUCCEEDED, **run.counts)
+
+
+def _open(engine: Engine, job: str, opened: int | None, by_hand: str) -> tuple[OpenRun, str]:
+    host = socket.gethostname()
+    with writing(engine) as connection:
+        if opened is None:
+            # Without a tick there is nothing that the row could collide with.
+            return OpenRun(start_run(connection, job, by_hand, None, host) or 0), by_hand
+        trigger = adopt_run(connection, opened, job, host)
+    if trigger is None:
+        raise RunNotOpen(job=job, run_id=opened)
+    return OpenRun(opened), trigger
+
+
+def _close(engine: Engine, run: OpenRun, status: Status, error_code: str) -> None:
+    # Where the database itself is away, the row stays `running`; what ended the run is what must be reported.
+    with suppress(PimaError):
+        run.finish(engine, status, error_code)
+    get_logger().error("run finished", status=status, error_code=error_code, **run.counts)
+
+
+def ping(settings: PingSettings, job: str, status: str) -> threading.Thread | None:
+    """Fetch the job's URL, where one is set, so that silence itself raises an alarm elsewhere (a dead man's switch).
+
+    The convention of healthchecks.io and others: the URL itself after a success, the URL with /fail after a failure. It
+    is fetched once, in the thread that is returned; it never delays or fails a run, and its address, a secret, is never
+    logged.
+    """
+    url = getattr(settings, f"{job}_url").rstrip("/")
+    if not url or status in _NOT_PINGED:
+        return None
+    address = url if status == Status.SUCCEEDED else f"{url}/fail"
+    thread = threading.Thread(target=_fetch, args=(job, address), name="ping", daemon=True)
+    thread.start()
+    return thread
+
+
+def _fetch(job: str, address: str) -> None:
+    # Here, so that a job without a URL starts without HTTP and TLS.
+    import http.client
+    import urllib.request
+
+    try:
+        # Settings let http and https addresses through only.
+        with urllib.request.urlopen(address, timeout=SECONDS_TO_ANSWER_A_PING) as answer:  # noqa: S310
+            get_logger().info("pinged", job=job, answer=answer.status)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        get_logger().warning("the ping was not answered", job=job, error=type(error).__name__)
+
+
+# TensorFlow's native code, at each step of a fit and in between, calls Python and makes another error of what is raised
+# there, or ends the process. A fit has boundaries of its own. Python's own modules are asked by native code too, and an
+# import is not torn.
+_NATIVE_CODE = ("-packages/tensorflow/", "-packages/keras/")
+_IMPORTING = "<frozen "
+_SECONDS_TO_WAIT = 0.01
+_EXIT_CODES = {signal.SIGINT: INTERRUPTED_BY_CTRL_C, signal.SIGTERM: INTERRUPTED_BY_SIGTERM}
+
+
+class StopRequest:
+    """Whether a signal has asked the process to stop. One a process, made before the work begins."""
+
+    def __init__(self) -> None:
+        self._exit_code: int | None = None
+        self._at_once = False
+
+    def listen(self) -> None:
+        """Take over SIGTERM and SIGINT. What came while a scheduler's child could not listen yet is heard now."""
+        for number in _EXIT_CODES:
+            signal.signal(number, self._on_signal)
+        atexit.register(_hear_no_more)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _EXIT_CODES)
+
+    def ask(self) -> None:
+        """Ask the work to stop as SIGTERM does, where it runs in a process of somebody else's."""
+        self._exit_code = INTERRUPTED_BY_SIGTERM
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._exit_code = _EXIT_CODES[signal.Signals(number)]
+        self._raise_soon(frame)
+
+    def _raise_soon(self, frame: FrameType | None) -> None:
+        """Raise at once, but not where native code would make a traceback and another error of it."""
+        if not self._at_once or self._exit_code is None:
+            return
+        if _is_amid_native_code(frame):
+            signal.signal(signal.SIGALRM, lambda _number, later: self._raise_soon(later))
+            signal.setitimer(signal.ITIMER_REAL, _SECONDS_TO_WAIT)
+            return
+        raise Interrupted(self._exit_code)
+
+    @property
+    def requested(self) -> bool:
+        """Whether the process was asked to stop."""
+        return self._exit_code is not None
+
+    def check(self) -> None:
+        """A boundary: raises Interrupted where a stop was requested."""
+        if self._exit_code is not None:
+            raise Interrupted(self._exit_code)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Work that may be dropped anywhere, such as a fit: a signal raises in the middle of it.
+
+        Checked at both ends, since Python swallows what is raised inside a finaliser, and where something else was
+        raised, since a library's native code may have made another error of it.
+        """
+        self._at_once = True
+        try:
+            self.check()
+            yield
+        except Exception:
+            self.check()
+            raise
+        finally:
+            self._at_once = False
+            if self._exit_code is not None:
+                signal.setitimer(signal.ITIMER_REAL, 0)  # it may be waiting for a boundary still
+        self.check()
+
+
+def _hear_no_more() -> None:
+    """The work is done and its end told. While Python clears up, which TensorFlow makes long, a signal would do again
+    what it does by itself: end the process, with another exit code."""
+    for number in (*_EXIT_CODES, signal.SIGALRM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _is_amid_native_code(frame: FrameType | None) -> bool:
+    if frame is not None and frame.f_code.co_filename.startswith(_IMPORTING):
+        return True
+    while frame is not None:
+        if any(part in frame.f_code.co_filename for part in _NATIVE_CODE):
+            return True
+        frame = frame.f_back
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLease:
+    """A lease that was taken."""
+
+    name: str
+    fence: int
+    seconds: int
+    """How long it keeps the next one out where this process dies."""
+
+    def require(self, connection: Connection) -> None:
+        """Keep the lease until the transaction ends: a process that slept past it must not write over its successor.
+
+        Raises LeaseHeld where another has taken it over.
+        """
+        if not runs.renew_lease(connection, self.name, self.fence, self.seconds):
+            raise _held(connection, self.name)
+
+
+def take(connection: Connection, name: str, owner: str, seconds: int) -> int:
+    """Take the lease, and return its fence. Raises LeaseHeld where another has it."""
+    fence = runs.take_lease(connection, name, owner, seconds)
+    if fence is None:
+        raise _held(connection, name)
+    return fence
+
+
+@contextmanager
+def only_one(engine: Engine, name: str, run_id: int, seconds: int) -> Iterator[HeldLease]:
+    """Hold the lease until the block ends, with the run's heartbeat. Raises LeaseHeld where another has it."""
+    with writing(engine) as connection:
+        fence = take(connection, name, runs.owner_of(run_id), seconds)
+
+    ended = threading.Event()
+
+    def keep_beating() -> None:
+        while not ended.wait(seconds / 4):
+            try:
+                with writing(engine) as connection:
+                    # In this order, in which the work itself asks for them too: else each could wait for the other.
+                    runs.renew_lease(connection, name, fence, seconds)
+                    runs.beat(connection, run_id)
+            except PimaError as error:
+                get_logger().warning("heartbeat failed", error_code=error.code)
+
+    heartbeat = threading.Thread(target=keep_beating, name="heartbeat", daemon=True)
+    heartbeat.start()
+    try:
+        yield HeldLease(name, fence, seconds)
+    finally:
+        ended.set()
+        heartbeat.join()
+        # Where the database is away the lease runs out by itself; what ended the run is what must be reported.
+        with suppress(PimaError), writing(engine) as connection:
+            runs.release_lease(connection, name, fence)
+
+
+def _held(connection: Connection, name: str) -> LeaseHeld:
+    owner, expires_at = runs.lease_holder(connection, name)
+    return LeaseHeld(job=name, owner=owner, expires_at=expires_at)

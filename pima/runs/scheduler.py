@@ -1,0 +1,319 @@
+"""The container's main work: at each tick, start the very command that a person would type, as a child. Where there are
+sources, `jobs.pull` of them all comes first.
+
+The table `runs` is the truth. A tick is run by whoever gets its row, so two schedulers on one database make one run a
+tick, and what this process remembers may be lost at any moment. A step decides by the clock and by `runs`, and doing it
+once more changes nothing.
+
+Three kinds of threads share the work. One steps, and what is remembered belongs to it alone. One for each child waits
+for its end, writes that down and tells of it, since a step may hang meanwhile; what the next step must know of it goes
+on a queue. The main thread speaks to no database, so that a signal is passed on at once, however long that is silent.
+"""
+
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from queue import SimpleQueue
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy import Connection, Engine
+
+from pima.errors import PimaError
+from pima.logs import get_logger
+from pima.runs.children import Child, CommandLine, RunningChildren, what_became_of_it
+from pima.runs.due import Due, DueRuns, is_awaited, is_tried_again
+from pima.runs.recorded_run import StopRequest
+from pima.runs.ticks import PULL, TickTrigger, schedules
+from pima.settings.reading import without_urls
+from pima.settings.sections import ScheduleSettings
+from pima.store import runs
+from pima.store.engine import reading, writing
+from pima.store.runs import ChildEnd, Status, start_run
+
+_SECONDS_BETWEEN_STEPS = 5
+_NEVER_BEGAN = ChildEnd(None, None, None)
+
+
+class Ends:
+    """The ends of runs, written down by the threads that wait for children."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: ScheduleSettings,
+        clock: Callable[[], datetime],
+        on_end: Callable[[str, str], None],
+        stopping: threading.Event,
+    ) -> None:
+        self._engine, self._settings, self._clock, self._stopping = engine, settings, clock, stopping
+        self._on_end = on_end
+        self.of_children: SimpleQueue[tuple[str, Due | None]] = SimpleQueue()
+        """Each child's end once: its job, and the attempt that follows."""
+
+    def wait_for_end(self, due: Due, run_id: int, child: Child) -> None:
+        """Do all that a child's waiting thread does."""
+        retry = None
+        try:
+            ended = child.wait(self._settings.time_limit_minutes * 60, self._settings.grace_seconds)
+            retry = self._settle(due, run_id, ended)
+        except Exception as error:  # noqa: BLE001 (of a thread's end nobody else would hear)
+            get_logger().error("the run's end could not be told", run_id=run_id, error=type(error).__name__)
+            self.close(run_id, Status.FAILED, "end_not_told")
+        finally:
+            self.of_children.put((due.job, retry))
+
+    def _settle(self, due: Due, run_id: int, ended: ChildEnd) -> Due | None:
+        """Write the end down; then another attempt follows, or the end is told of."""
+        status, error_code = what_became_of_it(ended, self._stopping.is_set())
+        final = self.close(run_id, status, error_code, ended)
+        log = get_logger().info if final == Status.SUCCEEDED else get_logger().error
+        log("job ended", job=due.job, run_id=run_id, status=final, exit_code=ended.exit_code)
+        if not is_tried_again(final, due.attempt, due.retries, self._settings.retries, self._stopping.is_set()):
+            self._on_end(due.job, final)
+            return None
+        # Twice as long each time, and not at the same moment as everybody else.
+        wait = self._settings.retry_seconds * 2**due.retries * random.uniform(0.75, 1.25)  # noqa: S311
+        get_logger().info("will try again", job=due.job, tick=due.tick.isoformat(), in_seconds=int(wait))
+        not_before = self._clock() + timedelta(seconds=wait)
+        return Due(due.job, due.tick, due.attempt + 1, due.trigger, not_before, due.retries + 1)
+
+    def close(self, run_id: int, status: Status, error_code: str | None, ended: ChildEnd = _NEVER_BEGAN) -> str:
+        """Close a run and return its final status: what the child has said of itself stands, unless its time was up."""
+        try:
+            with writing(self._engine) as connection:
+                return runs.close_attempt(connection, run_id, status, error_code, ended)
+        except PimaError as error:
+            # The row stays `running`, and whoever looks next finds its heartbeat stale.
+            get_logger().error("the run's end was not recorded", run_id=run_id, error_code=error.code)
+            return str(status)
+
+
+class Scheduler:
+    """One scheduler process; `clock` gives the time in UTC.
+
+    One thread calls `begin` and `step`; any thread may call `end`, which needs no more than the children that run.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: ScheduleSettings,
+        command: CommandLine,
+        environ: Mapping[str, str],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        on_end: Callable[[str, str], None] = lambda _job, _status: None,
+        sources: Sequence[str] = (),
+    ) -> None:
+        """`on_end(job, status)` is told of every run's end that no further attempt follows; `sources` are the names of
+        what is pulled before each tick."""
+        self._engine, self._settings, self._clock, self._on_end = engine, settings, clock, on_end
+        self._command, self._environ = command, environ
+        self.schedules = schedules(settings)
+        self._host = socket.gethostname()
+        self._stopping = threading.Event()
+        self._due = DueRuns(engine, settings, self.schedules, self._host, sources)
+        self._running = RunningChildren(settings.grace_seconds, self._stopping)
+        self._ends = Ends(engine, settings, clock, on_end, self._stopping)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `end` was called; no child is started any more."""
+        return self._stopping.is_set()
+
+    def begin(self) -> None:
+        """Deal with what is owed from before: crashed runs are closed, ticks that went by are caught up or noted.
+
+        Raises WrongConfiguration where a schedule never comes true.
+        """
+        now = self._clock()
+        with writing(self._engine) as connection:
+            crashed = self._close_crashed(connection)
+        self._due.begin(now)
+        self._tell_of(crashed)
+
+    def step(self) -> None:
+        """Do everything that is due now; by one thread, as often as one likes."""
+        # The time before the ends: whoever knows of an end and sets the clock on finds the job free for its next tick.
+        now = self._clock()
+        while not self._ends.of_children.empty():
+            job, retry = self._ends.of_children.get_nowait()
+            self._running.forget(job)
+            if retry is not None:
+                self._due.waiting.append(retry)
+        try:
+            self._look_after(now)
+            self._due.collect_ticks(now)
+            self._start_due(now)
+        except PimaError as error:
+            # The database is away: what was due stays so, since nothing was marked as handled.
+            get_logger().warning("the scheduler waits for the database", error_code=error.code)
+
+    def _look_after(self, now: datetime) -> None:
+        """Give signs of life, and close other schedulers' runs that have lost theirs."""
+        with writing(self._engine) as connection:
+            runs.record_heartbeat(connection, self._running.run_ids)
+            crashed = self._close_crashed(connection)
+            for run in crashed:
+                self._due.catch_up_crashed(connection, run, now)
+        self._tell_of(crashed)
+
+    def _close_crashed(self, connection: Connection) -> list[runs.Crashed]:
+        """Close the runs, whoever had them, that have given no sign of life for too long."""
+        crashed = runs.mark_crashed(connection, self._settings.stale_seconds)
+        for run in crashed:
+            get_logger().error("a run has crashed", run_id=run.id, job=run.job)
+        return crashed
+
+    def _tell_of(self, crashed: list[runs.Crashed]) -> None:
+        """Tell of their ends; of those that are caught up the further attempt's end is told."""
+        caught_up = {(due.job, due.tick) for due in self._due.waiting}
+        for run in crashed:
+            if (run.job, run.scheduled_for) not in caught_up:
+                self._on_end(run.job, Status.CRASHED)
+
+    def _start_due(self, now: datetime) -> None:
+        """Start what may start by now, and let go what can't; the rest stays due."""
+        pulling: set[str] = set()
+        for due in list(self._due.waiting):
+            # Of two pulls of a source at once the second comes to nothing.
+            if due.not_before > now or (due.job == PULL and self._runs_somewhere(PULL)):
+                continue
+            is_let_go = due.job in self._running or due.job in pulling
+            if not is_let_go:
+                self._pull_first(due, now)
+            if self._waits_for_retraining(due):
+                continue
+            if is_let_go:
+                self._skip(due)
+            elif self._waits_for_its_pull(due, now):
+                pulling.add(due.job)
+                continue
+            else:
+                self._start(due)
+            self._due.waiting.remove(due)
+
+    def _waits_for_retraining(self, due: Due) -> bool:
+        """At start the owed scoring waits for the owed retraining."""
+        if due.job != "score" or due.trigger == "schedule":
+            return False
+        if any(other.job == "retrain" and other.trigger != "schedule" for other in self._due.waiting):
+            return True
+        # It may have ended, with another attempt to follow that is not due yet.
+        return self._runs_somewhere("retrain")
+
+    def _runs_somewhere(self, job: str) -> bool:
+        if job in self._running:
+            return True
+        with reading(self._engine) as connection:  # another scheduler may have it
+            return runs.is_running(connection, job)
+
+    def _pull_first(self, due: Due, now: datetime) -> None:
+        """Start the pull of its tick, where that can begin and nobody has begun it."""
+        if due.pull and now < due.waits_until and not self._is_taken(due) and not self._runs_somewhere(PULL):
+            pull = Due(PULL, due.tick, due.pull, due.trigger, now)
+            if not self._is_taken(pull):
+                self._start(pull)
+
+    def _is_taken(self, due: Due) -> bool:
+        """Whether `runs` has the attempt, or a later one."""
+        return any(made.attempt >= due.attempt for made in self._made(due.job, due.tick))
+
+    def _made(self, job: str, tick: datetime) -> list[runs.Attempt]:
+        with reading(self._engine) as connection:
+            return runs.attempts_of(connection, job, tick)
+
+    def _waits_for_its_pull(self, due: Due, now: datetime) -> bool:
+        """Whether something may still come of the pull of its tick."""
+        if not due.pull or self._is_taken(due):
+            return False
+        made = self._made(PULL, due.tick)
+        is_to_come = not made or made[-1].attempt < due.pull
+        is_to_come |= any((other.job, other.tick) == (PULL, due.tick) for other in self._due.waiting)
+        # It may have ended since this step began, with another attempt to follow that is not due yet.
+        is_to_come |= PULL in self._running
+        if not is_to_come and not is_awaited(made, self._settings.retries):
+            return False
+        if now < due.waits_until:
+            return True
+        get_logger().warning("goes on without the pull: an hour has gone by", job=due.job, tick=due.tick.isoformat())
+        return False
+
+    def _skip(self, due: Due) -> None:
+        with writing(self._engine) as connection:
+            noted = runs.note_ticks(connection, due.job, [due.tick], Status.SKIPPED, "still_running", self._host)
+        if noted or due.attempt > 1:  # a further attempt has its tick's first row already, and is let go with this line
+            get_logger().warning("skipped: the run before is still going", job=due.job, tick=due.tick.isoformat())
+
+    def _start(self, due: Due) -> None:
+        """Start the child, where this scheduler gets the row of the tick's attempt."""
+        with writing(self._engine) as connection:
+            run_id = start_run(connection, due.job, due.trigger, due.tick, self._host, due.attempt)
+        if run_id is None:
+            return  # another scheduler has it
+        get_logger().info("job started", job=due.job, tick=due.tick.isoformat(), attempt=due.attempt, run_id=run_id)
+        environ = self._environ if due.job == PULL else without_urls(self._environ)
+        launch = partial(Child, self._command(due.job, run_id), environ)
+        try:
+            if not self._running.start(due.job, run_id, launch, partial(self._ends.wait_for_end, due, run_id)):
+                self._ends.close(run_id, Status.INTERRUPTED, "stopped_before_it_began")
+        except (OSError, RuntimeError) as error:  # no such program, no more processes, threads or files
+            get_logger().error("the job could not be started", job=due.job, run_id=run_id, error=type(error).__name__)
+            self._ends.close(run_id, Status.FAILED, "not_started")  # trying again would change nothing
+            self._on_end(due.job, Status.FAILED)
+
+    def end(self) -> None:
+        """Ask the children to stop, all at once; kill those that have not within the grace time."""
+        self._running.stop()
+
+    def wait_for_children(self) -> None:
+        """Wait until every child that runs now has ended and its end is in `runs`."""
+        self._running.wait()
+
+
+def run_until_stopped(scheduler: Scheduler, stop: StopRequest) -> None:
+    """Start the jobs at their ticks until a signal asks to stop; then pass it on and wait for them.
+
+    APScheduler wakes the steps at each tick, and a few seconds' wait does besides, whatever anybody's clock says.
+
+    Raises what the beginning raises (the database is away, a schedule is wrong), and what the steps do: as they go on
+    where the database is away, a defect.
+    """
+    steps = _Steps(scheduler)
+    waker = BackgroundScheduler(timezone=UTC)
+    for job, schedule in scheduler.schedules.items():
+        options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        waker.add_job(steps.wake.set, TickTrigger(schedule), id=job, **options)
+    waker.start()
+    try:
+        steps.start()
+        while steps.is_alive() and not stop.requested:
+            time.sleep(0.2)
+    finally:
+        waker.shutdown(wait=False)
+        scheduler.end()
+    if steps.error is not None:
+        raise steps.error
+
+
+class _Steps(threading.Thread):
+    """Step after step, until the process ends or something breaks."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        super().__init__(name="steps", daemon=True)  # it may hang on a silent database when the process ends
+        self._scheduler = scheduler
+        self.wake = threading.Event()
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._scheduler.begin()
+            while not self._scheduler.stopping:
+                self._scheduler.step()
+                self.wake.wait(_SECONDS_BETWEEN_STEPS)
+                self.wake.clear()
+        except BaseException as error:  # noqa: BLE001 (the main thread raises it)
+            self.error = error

@@ -1,0 +1,294 @@
+"""A workflow's result as JSON has the keys that SQL reads, and a signal ends work that may be dropped anywhere."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from pima.core.evidence import Answers, evidence
+from pima.core.figures import Figure
+from pima.core.gate import Decision, Measured, Verdict, VerdictFigures
+from pima.core.mapping import SourceTally
+from pima.core.metrics import Measure, PairedComparison, Scores
+from pima.core.reasons import Reason
+from pima.core.subgroups import WorstSubgroup
+from pima.errors import Interrupted
+from pima.intake.header import Header
+from pima.intake.loading import LoadResult
+from pima.intake.patient_file import ALL_TEXT, PatientFile
+from pima.intake.raw_rows import BadLine
+from pima.runs.recorded_run import OpenRun, StopRequest, as_json
+from pima.scoring import ScoreResult
+from pima.settings.reading import SHIPPED
+from pima.store.arrivals import Taken
+from pima.store.runs import JUDGED_BEFORE, ROW_RESULTS
+from pima.train.gate import EarlierVerdict
+from pima.train.ledger import new_verdict
+from pima.train.retraining import HistoryRows, RetrainResult
+from tests.support.shipped import ROOT
+
+ROWS = HistoryRows(training_rows=500, holdout_rows=200, left_out={"missing": 3})
+SCORES = Scores(
+    rows=200, correct=160, accuracy=0.8, log_loss=0.45, brier=0.15, auc=0.85, sensitivity=0.6, specificity=0.9
+)
+COMPARISON = PairedComparison(7, 4, 0.015, -0.02, 0.05, 0.55, 0.04, -0.01, 0.2)
+MEASURED = Measured(Measure.ACCURACY, 0.8, 0.785, 0.65, 0.15, 0.015, -0.02, 0.05, 0.55, 0.01)
+VERDICT = Verdict(
+    decision=Decision.PROMOTED,
+    reason=Reason.MORE_CORRECT,
+    sentence="promoted: it is right more often",
+    figures=VerdictFigures(
+        challenger_scores=SCORES,
+        champion_scores=None,
+        comparison=COMPARISON,
+        majority_correct=130,
+        measured=MEASURED,
+        whole_rows=210,
+        whole_accuracy_difference=0.01,
+        consultations=3,
+        seen_rows=0,
+        unscorable_rows=0,
+        worst_subgroup=WorstSubgroup("age", "40 and over", 62, -0.065),
+    ),
+)
+EVIDENCE = evidence(np.array([0, 1], dtype=np.int8), Answers(np.array([0.4, 0.6]), 0.5), None, ())
+assert EVIDENCE.challenger is not None
+OF_CHALLENGER = replace(EVIDENCE.challenger, auroc=Figure(0.85004), calibration_slope=Figure(1.06951))
+JUDGED = RetrainResult(ROWS, new_verdict(VERDICT, replace(EVIDENCE, challenger=OF_CHALLENGER), 1, 2))
+JUDGED_EARLIER = RetrainResult(ROWS, EarlierVerdict("not_better", "not_more_correct", "not better", 2))
+
+
+def test_what_scoring_did_as_json() -> None:
+    done = ScoreResult(5, 3, 1, 1, {"missing": 1}, 2, 7, new_predicted=4, new_ids=2)
+    assert list(as_json(done).items()) == [
+        ("claimed", 5),
+        ("predicted", 3),
+        ("already_scored", 1),
+        ("rejected", 1),
+        ("rejected_by_reason", {"missing": 1}),
+        ("batches", 2),
+        ("model_version", 7),
+        ("new_predicted", 4),
+        ("new_ids", 2),
+    ]
+
+
+def _file(name: str, *columns: str) -> PatientFile:
+    return PatientFile(name, "of the text", SHIPPED, Header(columns, (), 0), lambda: iter(()), ALL_TEXT, SourceTally())
+
+
+def test_what_loading_did_as_json() -> None:
+    bad = [BadLine(9, "not_a_number", "age"), BadLine(4, "bad_id", "id"), BadLine(5, "bad_id", "id")]
+    done = (
+        LoadResult()
+        .with_file(_file("a.csv", "id", "age"), Taken(1, 2, 3), [])
+        .with_file(_file("b.csv", "age"), Taken(1, 0, 0), bad)
+    )
+    found = as_json(done)
+    rules = found.pop("broken_rules")
+    assert found == {
+        "files": 2,
+        "inserted": 2,
+        "updated": 2,
+        "unchanged": 3,
+        "refused": 3,
+        "refused_by_reason": {"bad_id": 2, "not_a_number": 1},
+        "bad_lines": [
+            {"file": "b.csv", "line": 4, "reason": "bad_id", "field": "id"},
+            {"file": "b.csv", "line": 5, "reason": "bad_id", "field": "id"},
+            {"file": "b.csv", "line": 9, "reason": "not_a_number", "field": "age"},
+        ],
+        "partly_loaded": ["b.csv"],
+        "unknown_taken": {},
+    }
+    assert [list(rule) for rule in rules] == [
+        ["file", "reason", "field", "expected", "lines", "first_lines", "text"]
+    ] * 2
+    assert (rules[0]["reason"], rules[0]["first_lines"], rules[0]["text"][:7]) == ("bad_id", [4, 5], "2 lines")
+
+
+def test_what_retraining_decided_as_json() -> None:
+    found = as_json(JUDGED)
+    assert list(found) == [
+        *(
+            "training_rows",
+            "holdout_rows",
+            "left_out",
+            "twins_kept",
+            "verdict",
+            "reason",
+            "explanation",
+            "champion_before",
+        ),
+        *("challenger", "judged_before", "challenger_scores", "champion_scores", "comparison", "majority_correct"),
+        *("measured", "whole_rows", "whole_accuracy_difference", "consultations", "seen_rows", "unscorable_rows"),
+        *("worst_subgroup", "auroc", "calibration_slope"),
+    ]
+    assert (found["verdict"], found["judged_before"], found["champion_scores"]) == ("promoted", False, None)
+    assert (found["challenger_scores"], found["comparison"]) == (asdict(SCORES), asdict(COMPARISON))
+    assert found["measured"] == asdict(MEASURED)
+    assert found["worst_subgroup"] == {"feature": "age", "group": "40 and over", "rows": 62, "gain": -0.065}
+    assert (found["auroc"], found["calibration_slope"]) == (0.85, 1.07)
+    nothing = as_json(new_verdict(VERDICT, replace(EVIDENCE, challenger=None), None, None))
+    assert (nothing["auroc"], nothing["calibration_slope"]) == (None, None)
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_a_verdict_of_an_earlier_run_as_json() -> None:
+    assert as_json(JUDGED_EARLIER) == {
+        "training_rows": 500,
+        "holdout_rows": 200,
+        "left_out": {"missing": 3},
+        "twins_kept": 0,
+        "verdict": "not_better",
+        "reason": "not_more_correct",
+        "explanation": "not better",
+        "challenger": 2,
+        "judged_before": True,
+    }
+
+
+def test_before_any_verdict_the_rows_stand_alone() -> None:
+    rows = {"training_rows": 500, "holdout_rows": 200, "left_out": {"missing": 3}, "twins_kept": 0}
+    assert as_json(RetrainResult(ROWS)) == rows
+
+
+@pytest.mark.parametrize("result", [JUDGED, JUDGED_EARLIER], ids=["now", "earlier"])
+def test_the_key_by_which_sql_counts_verdicts_is_in_every_verdict(result: RetrainResult) -> None:
+    assert isinstance(as_json(result)[JUDGED_BEFORE], bool)
+
+
+def test_the_keys_that_sql_sums_are_numbers_of_rows() -> None:
+    found = as_json(ScoreResult())
+    assert [found[name] for name in ROW_RESULTS] == [0, 0, 0]
+
+
+def test_a_run_has_no_counts_until_its_work_reports_some_and_then_the_last() -> None:
+    run = OpenRun(1)
+    assert run.counts == {}
+    run.report(ScoreResult(claimed=1))
+    run.report(ScoreResult(claimed=2))
+    assert run.counts["claimed"] == 2
+
+
+@pytest.fixture
+def stop() -> Iterator[StopRequest]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    request = StopRequest()
+    request.listen()
+    yield request
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_signal_raises_in_the_middle(stop: StopRequest) -> None:
+    with pytest.raises(Interrupted) as ending, stop.at_once():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert ending.value.exit_code == 143
+
+
+def test_what_native_code_makes_of_it_is_still_a_stop(stop: StopRequest) -> None:
+    def flatten() -> None:
+        """As TensorFlow's does with its arguments."""
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except Interrupted:
+            raise TypeError from None
+
+    with pytest.raises(Interrupted), stop.at_once():
+        flatten()
+
+
+def test_an_import_is_not_torn_and_the_stop_comes_behind_it(stop: StopRequest) -> None:
+    done: list[str] = []
+    amid_an_import = compile(
+        "os.kill(os.getpid(), signal.SIGTERM); done.append('imported')", "<frozen importlib._bootstrap>", "exec"
+    )
+
+    def work() -> None:
+        exec(amid_an_import, {"os": os, "signal": signal, "done": done})  # noqa: S102
+        time.sleep(10)
+        done.append("went on")
+
+    with pytest.raises(Interrupted), stop.at_once():
+        work()
+    assert done == ["imported"]
+
+
+def test_amid_tensorflow_it_waits_for_the_boundary_of_a_step(stop: StopRequest) -> None:
+    done: list[str] = []
+    in_native_code = compile("step()", "/lib/python3.11/site-packages/tensorflow/python/eager/execute.py", "exec")
+
+    def step() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.05)
+        done.append("step")
+
+    def work() -> None:
+        exec(in_native_code, {"step": step})  # noqa: S102
+        time.sleep(10)
+        done.append("went on")
+
+    with pytest.raises(Interrupted), stop.at_once():
+        work()
+    assert done == ["step"]
+
+
+_WHILE_PYTHON_CLEARS_UP = """
+import os, signal, sys
+from pima.runs.recorded_run import StopRequest
+class Last:
+    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGTERM): kill(pid, number)
+StopRequest().listen()
+sys.last = Last()
+"""
+_WHILE_IT_WAITS_FOR_A_BOUNDARY = """
+import os, signal, sys, time
+from contextlib import suppress
+from pima.errors import Interrupted
+from pima.runs.recorded_run import StopRequest
+class Last:
+    def __del__(self, sleep=time.sleep): sleep(0.1)
+sys.last = Last()
+stop = StopRequest()
+stop.listen()
+step = compile("os.kill(os.getpid(), signal.SIGTERM)", "/site-packages/tensorflow/step.py", "exec")
+with suppress(Interrupted), stop.at_once():
+    exec(step)
+    stop.check()
+"""
+
+
+@pytest.mark.parametrize("program", [_WHILE_PYTHON_CLEARS_UP, _WHILE_IT_WAITS_FOR_A_BOUNDARY], ids=["signal", "wait"])
+def test_behind_the_work_neither_a_signal_nor_the_wait_for_a_boundary_changes_anything(program: str) -> None:
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_what_a_finaliser_swallows_ends_the_work_at_its_end(stop: StopRequest) -> None:
+    def finalise() -> None:
+        with suppress(Interrupted):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted), stop.at_once():
+        finalise()
+
+
+def test_what_came_before_begins_nothing(stop: StopRequest) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.requested
+    with pytest.raises(Interrupted), stop.at_once():
+        pytest.fail("it began")
+
+
+def test_an_error_without_a_signal_stays_what_it_is(stop: StopRequest) -> None:
+    with pytest.raises(TypeError), stop.at_once():
+        raise TypeError
