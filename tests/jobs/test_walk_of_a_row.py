@@ -9,7 +9,7 @@ from tests.support.databases import Database, clean_environ, insert_patients
 from tests.support.shipped import ROOT
 from tests.support.trained import install_models
 
-PAGE = (ROOT / "docs" / "architecture.md").read_text()
+PAGE = (ROOT / "docs" / "understand" / "architecture.md").read_text()
 WALK = PAGE.partition("The files that a row passes")[2].partition("`tests/jobs/test_walk_of_a_row.py`")[0]
 # Prints the files in which functions run, once scoring.py was reached; what runs while a module is imported is no step.
 TRACED = """
