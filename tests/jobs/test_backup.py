@@ -241,7 +241,7 @@ WAITING = 800
 def _commands(heading: str) -> str:
     """The first block of commands below a heading of the page, for this Python."""
     page = (ROOT / "docs" / "do" / "back-up-and-restore.md").read_text()
-    found = re.search(rf"^#+ {heading}\n.*?^```bash\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    found = re.search(rf"^#+ {heading}\n.*?^```bash[^\n]*\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert found is not None, heading
     return re.sub(r"\bpython\b", sys.executable, found[1])
 
