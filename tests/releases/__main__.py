@@ -55,10 +55,12 @@ def _live(database: Database, folder: Path) -> None:
     _succeed(database, "retrain")
     clinic = visits(folder)
     clinic.pulled(database)
-    database.execute("INSERT INTO patients (glucose, bmi) VALUES (120, 5000)")
+    database.execute(
+        "INSERT INTO patients (id, glucose, bmi) VALUES (5000, 120, 5000), (5001, 120, 30), (5002, 99, 25)"
+    )
     _succeed(database, "score")
     database.execute("UPDATE patients SET age = 44 WHERE source IS NOT NULL AND id % 7 = 0")
-    database.execute("UPDATE patients SET outcome = 0 WHERE source IS NOT NULL AND id % 5 = 0 AND outcome IS NULL")
+    database.execute("UPDATE patients SET outcome = 0 WHERE id = 5001")
 
 
 def _succeed(database: Database, job: str, *arguments: str) -> None:
