@@ -66,6 +66,9 @@ check: $(VENV)/.complete
 	    -e '"(sqlite|postgres|postgresql)"|(sqlite|postgresql)_|_(sqlite|postgresql)' \
 	    -e '(dialects|store)[.](sqlite|postgresql)|store import .*(sqlite|postgresql)' \
 	    -e 'dialect[.]name|get_backend_name|drivername' pima jobs
+	$(VENV)/bin/codespell README.md CONTRIBUTING.md CHANGELOG.md docs config deploy jobs migrations pima
+	@echo "pages and messages are plain English, and pages that are made from the code are what it makes of them"
+	$(RUN) -m pytest -q tests/unit/test_prose.py tests/unit/test_reference.py
 	@echo "what test files share stands in tests/support"
 	! grep -rnE --include=*.py -e '(from|import) tests[.a-z]*[.]test_' tests
 	@echo "a class name has one meaning, and a unit test the name of the file that it is about"
@@ -120,6 +123,7 @@ lock:
 	uv pip compile pyproject.toml --extra train --extra report --extra alerts --group dev --group bench --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/bench.txt
 	uv pip compile pyproject.toml --extra train --extra report --extra alerts --extra mlflow --group dev --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/mlflow.txt
 	uv pip compile --group oracle --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/oracle.txt
+	uv pip compile --group docs --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/docs.txt
 	uv pip compile --group browser --constraint locks/dev.txt --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet -o locks/browser.txt
 
 clean:

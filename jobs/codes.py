@@ -88,8 +88,11 @@ def _of_errors() -> Iterator[Entry]:
 
 def _of_verdicts() -> Iterator[Entry]:
     for reason in Reason:
-        told = dict.fromkeys(why(reason, measure) for measure in Measure if _is_of(reason, measure))
-        yield Entry(reason, "reason of a verdict", f"The reason is that {'; or '.join(told)}.")
+        told = {measure: why(reason, measure) for measure in Measure if _is_of(reason, measure)}
+        said = {text: f"{text[0].upper()}{text[1:]}." for text in told.values()}
+        if len(said) > 1:
+            said = {text: f"By {measure.replace('_', ' ')}: {text}." for measure, text in told.items()}
+        yield Entry(reason, "reason of a verdict", " ".join(said.values()))
 
 
 def _is_of(reason: Reason, measure: Measure) -> bool:

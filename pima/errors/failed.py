@@ -65,7 +65,7 @@ class ReportExtraMissing(PimaError):
 
 
 class PartNotWritten(PimaError):
-    """{path} could not be written: {why}. Parts that are finished stay. Make room or mend the rights, then run this
+    """{path} could not be written: {why}. Parts that are finished stay. Make room or correct the rights, then run this
     again, which completes what is missing."""
 
     code = "part_not_written"
@@ -150,8 +150,8 @@ class ArchiveDiffers(PimaError):
 
 class ArchiveUnreadable(PimaError):
     """The file {path}, to which an earlier call has moved rows, can't be read ({why}). These rows may be nowhere else,
-    so do not delete it: mend its rights, put it back from a backup, or name another folder. Nothing more was moved or
-    removed."""
+    so do not delete it: correct its rights, put it back from a backup, or name another folder. Nothing more was moved
+    or removed."""
 
     code = "archive_unreadable"
 

@@ -23,7 +23,7 @@ class DatabaseBusy(PimaError):
 
 
 class FileNotMadeAnew(PimaError):
-    """The person was erased, but the database's file could not be made anew ({what}), and may hold what was deleted
+    """The person was erased, but the database's file could not be written again ({what}), and may hold what was deleted
     until it is. See to that, then run this very command again."""
 
     exit_code = TRY_AGAIN_LATER

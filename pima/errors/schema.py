@@ -58,8 +58,8 @@ class VersionCounterBehind(PimaError):
 
 class VersionUsedTwice(PimaError):
     """Waiting rows have the id and version of rows that were predicted before with other measurements ({rows:,} in
-    this batch, by patient_id: {first}): the counter of versions was set back, or measurements were changed
-    while the triggers were away. The batch was rolled back. Set the counter above all versions and give such rows
+    this batch, by patient_id: {first}). The counter of versions was set back, or measurements were changed while the
+    triggers were away. The batch was rolled back. Set the counter above all versions and give such rows
     another one: docs/do/symptoms.md has the statements, under "The counter of versions". Then score again."""
 
     exit_code = WRONG
@@ -85,9 +85,9 @@ class DatabaseUnusable(PimaError):
 
 class RightMissing(DatabaseUnusable):
     """The role {role} lacks a right on {what} (SQLSTATE 42501); the transaction was rolled back. These are enough:
-    pima_scorer for score, pima_trainer for retrain, pima_loader for load and pull, pima_scheduler for scheduler, health
-    and alert, pima_operator for status, health, alert, models, mirror, explain, report, export and requeue, pima_reader
-    for export of predictions and rejections, pima_eraser for forget and retain, the schema's owner for migrate.
-    `python -m jobs.migrate --roles` makes them and mends their rights."""
+    pima_scorer for score, pima_trainer for retrain, explain and report, pima_loader for load and pull, pima_eraser for
+    forget and retain, pima_reader for export of predictions and rejections. So are pima_scheduler for scheduler, health
+    and alert, pima_operator for status, health, alert, models, mirror, explain, report, export and requeue, the
+    schema's owner for migrate. `python -m jobs.migrate --roles` makes them and corrects their rights."""
 
     code = "right_missing"

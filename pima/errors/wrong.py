@@ -86,7 +86,7 @@ class KeptIdTaken(PimaError):
 
 class ModelFileRefused(PimaError):
     """{file}: can't be used as a model, {what}. Nothing was written. Expected: a file that
-    `python -m jobs.models export N --out FILE` of this release has written; copy it again, or export it anew."""
+    `python -m jobs.models export N --out FILE` of this release has written; copy or export it again."""
 
     exit_code = WRONG
     code = "model_file_refused"

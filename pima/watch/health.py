@@ -76,7 +76,7 @@ REASONS = {
         "Too many rows that were new or changed since the last good night have no prediction: a pull or scoring "
         "rejected them, or they never came onto the queue.",
         "`python -m jobs.status` shows the reasons and columns, the table `rejections` each row that scoring rejected. "
-        "Has a unit or a column of the source changed? Mend `[source.columns]` or the source, then "
+        "Has a unit or a column of the source changed? Correct `[source.columns]` or the source, then "
         "`python -m jobs.pull --full` and `python -m jobs.score`. Rows that were never queued: "
         "`python -m jobs.requeue`, then `python -m jobs.score`. If the rows are right, let one night pass with a "
         "higher `health.most_without_prediction`",
