@@ -45,10 +45,10 @@ def _codes_of_runs() -> set[str]:
     found = set()
     for path in PIMA:
         source = path.read_text()
-        if path.parent.name != "schedule" and "error_code=" not in source:
+        if path.parent.name != "runs" and "error_code=" not in source:
             continue
         tree = ast.parse(source)
-        if path.parent.name == "schedule":
+        if path.parent.name == "runs":
             found |= {text for text in _constants(tree) if re.fullmatch(r"[a-z]+(_[a-z]+)+_?", text)}
         for node in ast.walk(tree):
             if isinstance(node, ast.keyword) and node.arg == "error_code" and isinstance(node.value, ast.Constant):
