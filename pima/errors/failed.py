@@ -12,7 +12,7 @@ class DatabaseFailed(PimaError):
 
 class DatabaseDamaged(PimaError):
     """The database's file is damaged: SQLite says {what}. What was going on was rolled back, as far as the file allows.
-    Keep the file as it is, and restore a backup (docs/operations.md)."""
+    Keep the file as it is, and restore a backup (docs/do/back-up-and-restore.md)."""
 
     code = "database_damaged"
 

@@ -30,7 +30,7 @@ class OtherOutputThere(PimaError):
 
 class RowCannotBeScored(PimaError):
     """Patient {patient_id} can't be scored as the row is, so there is no prediction to explain: {field} broke the rule
-    {reason} (docs/operations.md has the rules). Correct the row and run this again."""
+    {reason} (docs/do/symptoms.md has the rules). Correct the row and run this again."""
 
     exit_code = REFUSED
     code = "row_cannot_be_scored"
@@ -38,7 +38,7 @@ class RowCannotBeScored(PimaError):
 
 class RowRejectedBySource(PimaError):
     """The row with {called} can't be taken in as it stands in its source, since {since}: {field} broke the rule
-    {reason} (docs/operations.md has the rules), so what pima has of it, if anything, is older. Correct it there and
+    {reason} (docs/do/symptoms.md has the rules), so what pima has of it, if anything, is older. Correct it there and
     pull again."""
 
     exit_code = REFUSED

@@ -21,7 +21,7 @@ class SchemaBehind(PimaError):
 
 class SchemaAhead(PimaError):
     """The database's schema is at revision {found}, which this code does not know; it needs {expected}. Run the newer
-    release that made it, or restore a backup from before it (docs/operations.md)."""
+    release that made it, or restore a backup from before it (docs/do/back-up-and-restore.md)."""
 
     exit_code = WRONG
     code = "schema_ahead"
@@ -37,7 +37,7 @@ class SchemaUnreleased(PimaError):
 
 class SchemaDiffers(PimaError):
     """The database is at the right revision, but {what}. Nothing was written. `python -m jobs.migrate` recreates pima's
-    own triggers where they are missing or changed; anything else a person has to undo: docs/operations.md says how,
+    own triggers where they are missing or changed; anything else a person has to undo: docs/do/symptoms.md says how,
     under "What was changed by hand". Then run this again."""
 
     exit_code = WRONG
@@ -49,7 +49,7 @@ class VersionCounterBehind(PimaError):
     """The counter that row versions are drawn from stands at {counter}, below the existing version {version}: it was
     set back by hand, or the rows were restored without it. A row that is deleted and inserted again could get the
     version of an earlier one, and its predictions. Nothing was written. Set the counter above all versions:
-    docs/operations.md has the statement, under "The counter of versions"."""
+    docs/do/symptoms.md has the statement, under "The counter of versions"."""
 
     exit_code = WRONG
     code = "version_counter_behind"
@@ -60,7 +60,7 @@ class VersionUsedTwice(PimaError):
     """Waiting rows have the id and version of rows that were predicted before with other measurements ({rows:,} in
     this batch, by patient_id: {first}). The counter of versions was set back, or measurements were changed while the
     triggers were away. The batch was rolled back. Set the counter above all versions and give such rows
-    another one: docs/operations.md has the statements, under "The counter of versions". Then score again."""
+    another one: docs/do/symptoms.md has the statements, under "The counter of versions". Then score again."""
 
     exit_code = WRONG
     code = "version_used_twice"

@@ -51,11 +51,11 @@ EXPLAINED = {
     "drift": Explained(
         "Rows of recent nights are distributed otherwise than those that the champion learned from.",
         "See whether a unit, a device or the patients have changed: `python -m jobs.report` shows all figures, "
-        "docs/monitoring.md says what they mean",
+        "docs/do/watch-it.md says what they mean",
     ),
     "realised_below_limit": Explained(
         "Fewer predictions came true than the probabilities let expect.",
-        "`python -m jobs.report` shows it by week; docs/monitoring.md says what may be behind it",
+        "`python -m jobs.report` shows it by week; docs/do/watch-it.md says what may be behind it",
     ),
     "champion_changed": Explained(
         "Another model version scores from now on.",

@@ -329,7 +329,7 @@ def require_roles(engine: Engine) -> None:
         what = f"--roles: this user may not make the roles that are not there yet ({', '.join(lacking)})"
         raise WrongUsage(
             what=f"{what}. Give it CREATEROLE, or have a superuser make them: psql -f deploy/roles.sql"
-            " (docs/deployment.md). Nothing was migrated."
+            " (docs/do/give-roles.md). Nothing was migrated."
         )
 
 

@@ -302,7 +302,7 @@ IN_ORDER = ["Z", "a", "é", "Ж"]
 
 
 def copied_to(path: Path, of: Database, encoding: str) -> Database:
-    """The file's tables and rows by `.dump`, as docs/operations.md says, in a file of this encoding."""
+    """The file's tables and rows by `.dump`, as docs/do/symptoms.md says, in a file of this encoding."""
     with sqlite3.connect(of.url.removeprefix("sqlite:///")) as old, sqlite3.connect(path) as new:
         new.execute(f"PRAGMA encoding = '{encoding}'")
         new.executescript("\n".join(old.iterdump()))

@@ -136,7 +136,7 @@ class SQLite:
         if name in ("SQLITE_CANTOPEN", "SQLITE_NOTADB", "SQLITE_READONLY", "SQLITE_AUTH", "SQLITE_PERM"):
             expected = "a SQLite file that this process may read and write, in a folder where it may too"
             if name == "SQLITE_NOTADB":
-                expected += "; where it was one, it is damaged: restore a backup (docs/operations.md)"
+                expected += "; where it was one, it is damaged: restore a backup (docs/do/back-up-and-restore.md)"
             return DatabaseUnusable(what=what, expected=expected, url=redacted(url))
         return DatabaseFailed(what=what)
 
