@@ -17,16 +17,19 @@ include_patterns = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**", "
 html_theme = "furo"
 html_copy_source = False
 html_show_sourcelink = False
+html_show_copyright = False
 
 # Anchors as GitHub makes them, of every heading.
 myst_heading_anchors = 6
 # Diagrams are drawn in the reader's browser, by Mermaid as the extension fetches it, or by the copy of one's own that
 # MERMAID is the address of. With neither, a diagram's text is shown.
 myst_fence_as_directive = ["mermaid"]
+mermaid_height = "auto"
+mermaid_fullscreen_button = "+"
 mermaid_use_local = os.environ.get("MERMAID", "")
 
 _MENU = {
-    "Start": ["start/tutorial", "start/*", "/README"],
+    "Start": ["start/tutorial", "start/*", "README </README>"],
     "Do": ["do/symptoms", "do/*"],
     "Look up": ["reference/commands", "reference/*"],
     "Understand": ["understand/architecture", "understand/*"],
