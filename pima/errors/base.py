@@ -15,7 +15,7 @@ INTERRUPTED_BY_SIGTERM = 143
 EXIT_CODES = {
     DONE: "Done. That includes an empty queue, and any verdict.",
     FAILED: "Failed, and just trying again will not help. Also where only the result could not be written.",
-    WRONG: "Wrong usage, configuration, file or schema: mend what the message names.",
+    WRONG: "Wrong usage, configuration, file or schema: correct what the message names.",
     REFUSED: "Refused by a guard: look the code up.",
     TRY_AGAIN_LATER: "Try again later. A scheduler does so by itself; under cron the rows wait for the next night.",
     INTERRUPTED_BY_CTRL_C: "Stopped by Ctrl-C. What was committed stays.",

@@ -49,7 +49,7 @@ _SECONDS_TO_END = 10
 
 EXPLAINED = {
     "drift": Explained(
-        "Rows of recent nights are distributed otherwise than those that the champion learned from.",
+        "The rows of recent nights are distributed differently from those that the champion learned from.",
         "See whether a unit, a device or the patients have changed: `python -m jobs.report` shows all figures, "
         "docs/do/watch-it.md says what they mean",
     ),

@@ -39,7 +39,7 @@ class Explained(NamedTuple):
 
 _FAILED = (
     "The last run of `{job}` that a scheduler started failed, was refused, crashed or gave up after its last try. The "
-    "code in brackets says why. Health is content again when a run succeeds, whoever started it."
+    "code in brackets says why. The reason is gone when a run succeeds, whoever started it."
 )
 _OLD = (
     "`{job}` has not succeeded for more than two of its periods. In `runs`, no rows mean that nothing starts it, "
@@ -50,12 +50,12 @@ REASONS = {
     "declaration_differs": Explained(
         "The settings declare other features, or another outcome, than the database. Jobs refuse such settings, so "
         "that nothing is scored.",
-        "Has each machine the same settings? Set the declaration back, or look what carrying it over would do: "
+        "Do all machines have the same settings? Set the declaration back, or look what carrying it over would do: "
         "`python -m jobs.migrate --features --dry-run`",
     ),
     "scheduler_silent": Explained(
         "No scheduler has given a sign of life for more than `schedule.stale_seconds`, or none ever has. Under cron "
-        "this means nothing.",
+        "ignore it.",
         "Start it, or read its log for why it ended: `python -m jobs.scheduler`",
     ),
     **{f"{job}_failed": Explained(_FAILED.format(job=job), _BY_HAND.format(job=job)) for job in (*JOBS, PULL)},
@@ -82,7 +82,7 @@ REASONS = {
         "higher `health.most_without_prediction`",
     ),
 }
-"""What health complains of, explained."""
+"""The reasons that health gives, explained."""
 
 
 @dataclass(frozen=True, slots=True)

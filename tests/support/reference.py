@@ -227,7 +227,7 @@ def _errors() -> Iterator[str]:
     yield from ("## Exit codes", "")
     yield from _table(("exit code", "what it means"), ((str(code), text) for code, text in EXIT_CODES.items()))
     advised = ("code", "what it means", "what to do")
-    yield from ("## What health complains of", "")
+    yield from ("## What health reports", "")
     yield from _table(advised, _told(known, "reason of health", with_advice=True))
     yield from ("## What else alerts tell", "", "Health's reasons are told too.", "")
     yield from _table(advised, _told(known, "alert", with_advice=True))
