@@ -2,7 +2,7 @@
 
 A history is a DataFrame by patient `id`. Its columns are the declared features, the retired ones, `outcome` (0 or 1),
 `labelled_at`, `Person` (the rank of the row's person, NA where it has none), `Keyed` and `Side`, as `ranked` and
-`with_sides` tell them. A feature may be called anything in lower case, so the columns that no table has are capitalised.
+`with_sides` tell them. A feature may be called anything in lower case, so columns that no table has are capitalised.
 
 A history as it was read has float64 measurements, NaN for NULL and an infinity for what is no number. Its two sides
 have the declared features as the model takes them: float32, NaN where missing.
