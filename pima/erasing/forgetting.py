@@ -83,7 +83,7 @@ def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
     # Also of somebody who was forgotten before: that command may have ended right here.
     try:
         with translated_errors(engine):
-            database_of(engine).leave_no_trace(engine)
+            database_of(engine).vacuum_after_erasure(engine)
     except PimaError as error:
         # What ended it says that all was rolled back, which is true of this step alone.
         raise FileNotMadeAnew(what=error.facts["what"]) from None

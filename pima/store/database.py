@@ -96,7 +96,7 @@ class Database(Protocol):
         """Have constraints and triggers that wait for the commit asked at once from now on; on SQLite those that are
         not declared to wait."""
 
-    def leave_no_trace(self, engine: Engine, /) -> None:
+    def vacuum_after_erasure(self, engine: Engine, /) -> None:
         """After rows were deleted, have nothing of them stay behind, where that is in our power."""
 
     # ---- columns and values
@@ -164,7 +164,7 @@ class Database(Protocol):
     def scoring(self) -> "Scoring":
         """With numpy, which whoever finds the queue empty does not import."""
 
-    def few_ids(self, connection: Connection, condition: str, /) -> list[int] | None:
+    def find_ids_in_parallel(self, connection: Connection, condition: str, /) -> list[int] | None:
         """The ids of the patients `p` that meet a condition, found sooner than a statement that writes finds them; None
         where they are many, or nothing finds them sooner. {within} stands in it where which ids the predictions `d` can
         have may be said besides."""

@@ -265,7 +265,7 @@ class PostgreSQL:
     def ask_constraints_at_once(self, connection: Connection) -> None:
         connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
 
-    def leave_no_trace(self, _engine: Engine) -> None:
+    def vacuum_after_erasure(self, _engine: Engine) -> None:
         """Nothing: what a server does with dead rows is its owner's business, and takes longer than a person waits."""
 
     id = "BIGINT"
@@ -320,7 +320,7 @@ class PostgreSQL:
 
         return scoring
 
-    def few_ids(self, connection: Connection, condition: str) -> list[int] | None:
+    def find_ids_in_parallel(self, connection: Connection, condition: str) -> list[int] | None:
         """The ids of the patients `p` that meet a condition; None where they are many.
 
         In it {within} becomes a further condition of the predictions `d`, which ids those can have.

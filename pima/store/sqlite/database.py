@@ -157,7 +157,7 @@ class SQLite:
     def ask_constraints_at_once(self, connection: Connection) -> None:
         connection.exec_driver_sql("PRAGMA defer_foreign_keys = OFF")
 
-    def leave_no_trace(self, engine: Engine) -> None:
+    def vacuum_after_erasure(self, engine: Engine) -> None:
         """Make the file anew: what is deleted stays in free pages else, and what was replaced before, too."""
         connection = engine.raw_connection()
         try:
@@ -235,7 +235,7 @@ class SQLite:
         values = [frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in frame.columns]
         connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(zip(*values, strict=True)))
 
-    def few_ids(self, _connection: Connection, _condition: str) -> list[int] | None:
+    def find_ids_in_parallel(self, _connection: Connection, _condition: str) -> list[int] | None:
         """Nothing finds them sooner."""
         return None
 
