@@ -2,7 +2,7 @@
 store names neither."""
 
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cache
@@ -115,19 +115,6 @@ class Database(Protocol):
 
     def stored_document(self, document: Any, /) -> Any:
         """An object or a list -> what `json` takes."""
-
-    # ---- the conditions and defaults that its tables set
-
-    id_in_range: str
-    """Of a patient's id."""
-    source_is_name: str
-    """Of a source's name: a letter, then letters, digits and underscores, 30 in all."""
-    source_key_in_range: str
-    """Of a source's key: beside a source, 1 to 200 bytes."""
-    person_key_in_range: str
-    """Of a person's key."""
-    next_version: str
-    """The default of a row's version; on SQLite the triggers draw it."""
 
     # ---- pieces of SQL in statements that are otherwise the same
 
@@ -290,7 +277,7 @@ def _named(name: str) -> Database:
 
 # ---- Column types and expressions that mean the same on each database.
 
-Bytes = LargeBinary()
+Bytes = LargeBinary
 
 
 class Id(BigInteger):
@@ -347,16 +334,6 @@ class database_now(FunctionElement[datetime]):  # noqa: N801 (reads as the SQL f
     inherit_cache = True
 
 
-class by_database(FunctionElement[bool]):  # noqa: N801
-    """A condition or a default that the tables set, for which each database has its own text."""
-
-    inherit_cache = False
-
-    def __init__(self, text: Callable[[Database], str]) -> None:
-        super().__init__()
-        self.text = text
-
-
 @compiles(Id)
 @compiles(Real)
 @compiles(Key)
@@ -367,10 +344,4 @@ def _column_type(kind: Id | Real | Key, compiler: TypeCompiler, **_: Any) -> str
 
 @compiles(database_now)
 def _now(_element: database_now, compiler: SQLCompiler, **_: Any) -> str:
-    # In parentheses, since SQLite takes an expression as a column's default only so.
-    return f"({_named(compiler.dialect.name).now})"
-
-
-@compiles(by_database)
-def _by_database(element: by_database, compiler: SQLCompiler, **_: Any) -> str:
-    return element.text(_named(compiler.dialect.name))
+    return _named(compiler.dialect.name).now

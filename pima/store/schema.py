@@ -11,7 +11,6 @@ from pathlib import Path
 
 from sqlalchemy import (
     URL,
-    CheckConstraint,
     Connection,
     Engine,
     PrimaryKeyConstraint,
@@ -206,8 +205,7 @@ def _of_table(table: Table) -> Iterator[str]:
             yield f"PRIMARY KEY ({', '.join(constraint.columns.keys())})"
         elif isinstance(constraint, UniqueConstraint):
             yield f"UNIQUE ({', '.join(constraint.columns.keys())})"
-        elif isinstance(constraint, CheckConstraint):
-            yield f"CHECK {constraint.name}"
+    yield from (f"CHECK ck_{table.name}_{name}" for name in table.info["checks"])
     for each in table.columns:
         if not each.nullable:
             yield f"NOT NULL on {each.name}"

@@ -1,31 +1,24 @@
-"""The tables as the code knows them. The migrations make them; a test holds the two equal.
+"""The tables as the code knows them. migrations/versions/0001.sql makes them, and says what each is for.
 
 `patients` and `scoring_queue` have a column for each declared feature besides. Those are made from the declaration, and
 so stand in no list here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Column, Identity, Index, Integer, MetaData, Table, Text, UniqueConstraint, text
+from sqlalchemy import Column, Identity, Index, Integer, MetaData, Table, Text, UniqueConstraint
 from sqlalchemy import ForeignKeyConstraint as ForeignKey
+from sqlalchemy.types import TypeEngine
 
-from pima.store.database import Bytes, Id, Json, Key, Real, Timestamp, by_database, database_now
+from pima.store.database import Bytes, Id, Json, Key, Real, Timestamp
 
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    }
-)
+metadata = MetaData()
 
 
-def table(name: str, *parts: Any) -> Table:
-    """One of `metadata`."""
-    return Table(name, metadata, *parts)
+def table(name: str, *parts: Any, checks: Sequence[str] = ()) -> Table:
+    """One of `metadata`, with the names of its CHECK constraints."""
+    return Table(name, metadata, *parts, info={"checks": checks})
 
 
 def identity() -> Column[int]:
@@ -33,32 +26,30 @@ def identity() -> Column[int]:
     return Column("id", Id, Identity(always=False), primary_key=True)
 
 
-def now() -> dict[str, Any]:
-    """Arguments of a column that has the time of the statement."""
-    return {"nullable": False, "server_default": database_now()}
+def primary(name: str, kind: type[TypeEngine[Any]]) -> Column[Any]:
+    """A part of the primary key, which whoever inserts gives."""
+    return Column(name, kind, primary_key=True, autoincrement=False)
 
 
-# Patients, what they are called and where they come from, and the queue on which their versions wait.
+def required(name: str, kind: type[TypeEngine[Any]]) -> Column[Any]:
+    """A column that is never NULL; where a statement leaves it out, the database has a default."""
+    return Column(name, kind, nullable=False)
 
-# One row is one patient; people's own software writes here. Its measurements are the features' columns.
+
 patients = table(
     "patients",
     identity(),
     Column("outcome", Integer),
     Column("labelled_at", Timestamp),
-    Column("version", Id, nullable=False, server_default=by_database(lambda database: database.next_version)),
-    Column("recorded_at", Timestamp, **now()),
-    Column("updated_at", Timestamp, **now()),
-    # Whose row it is, where it comes from a table of the clinic's own, and the person, where rows are visits. What is a
-    # key row_keys says: three conditions here cost each insert of a single row without keys a third more.
+    required("version", Id),
+    required("recorded_at", Timestamp),
+    required("updated_at", Timestamp),
     Column("source", Key),
     Column("source_key", Key),
     Column("person_key", Key),
-    CheckConstraint("outcome IN (0, 1)", name="outcome"),
-    CheckConstraint(by_database(lambda database: database.id_in_range), name="id"),
+    checks=("outcome", "id"),
 )
-# The newest outcomes, for the realised accuracy; the weekly read of all labelled rows goes through it too.
-Index("ix_patients_labelled_at", patients.c.labelled_at, info={"where": text("labelled_at IS NOT NULL")})
+Index("ix_patients_labelled_at", patients.c.labelled_at)
 IS_LABELLED = "labelled_at IS NOT NULL AND outcome IN (0, 1)"
 """The condition of a labelled row, by the index."""
 NEWEST_FIRST = "labelled_at DESC, id DESC"
@@ -66,333 +57,281 @@ NEWEST_FIRST = "labelled_at DESC, id DESC"
 highest id is the newest. SQLite reads it off the index. PostgreSQL sorts the rows of each moment that it takes any of:
 0.3 s where 200,000 have the same one, under a millisecond where 500 have."""
 
-Index(
-    "ix_patients_source_source_key",
-    patients.c.source,
-    patients.c.source_key,
-    unique=True,
-    info={"where": text("source_key IS NOT NULL")},
-)
+Index("ix_patients_source_source_key", patients.c.source, patients.c.source_key, unique=True)
 
-# What rows with keys were called when they first came, by what their side of the holdout was decided, and whose they
-# are by now or were in the end; it outlives them, and the triggers on patients write it.
 row_keys = table(
     "row_keys",
-    Column("patient_id", Id, primary_key=True, autoincrement=False),
+    primary("patient_id", Id),
     Column("source", Key),
     Column("source_key", Key),
-    Column("side_key", Key, nullable=False),
-    Column("first_seen_at", Timestamp, **now()),
+    required("side_key", Key),
+    required("first_seen_at", Timestamp),
     Column("person_key", Key),
     UniqueConstraint("source", "source_key"),
-    CheckConstraint(by_database(lambda database: database.source_is_name), name="source"),
-    CheckConstraint(by_database(lambda database: database.source_key_in_range), name="source_key"),
-    CheckConstraint(by_database(lambda database: database.person_key_in_range), name="person_key"),
+    checks=("source", "source_key", "person_key"),
 )
 
-# How far the last pull of each source came, so that the next one need not compare all of it.
 source_pulls = table(
     "source_pulls",
-    Column("source", Key, primary_key=True),
-    Column("fingerprint", Text, nullable=False),
+    primary("source", Key),
+    required("fingerprint", Text),
     Column("changed_up_to", Text),
     Column("compared_whole_at", Timestamp),
     Column("completed_at", Timestamp),
 )
 
-# Rows of sources that a pull could not take in as they are there, and since when; never their values.
 source_rejections = table(
     "source_rejections",
-    Column("source", Key, primary_key=True),
-    Column("source_key", Key, primary_key=True),
-    Column("reason", Text, nullable=False),
-    Column("field", Text, nullable=False),
-    Column("since", Timestamp, **now()),
+    primary("source", Key),
+    primary("source_key", Key),
+    required("reason", Text),
+    required("field", Text),
+    required("since", Timestamp),
 )
 
-# Row versions that wait, with all that the scorer needs: the features' columns.
 scoring_queue = table(
     "scoring_queue",
-    Column("patient_id", Id, primary_key=True, autoincrement=False),
-    Column("patient_version", Id, nullable=False),
-    Column("enqueued_at", Timestamp, **now()),
+    primary("patient_id", Id),
+    required("patient_version", Id),
+    required("enqueued_at", Timestamp),
 )
 
 loads = table(
     "loads",
     identity(),
-    Column("sha256", Text, nullable=False),
-    Column("file_name", Text, nullable=False),
-    Column("rows", Id, nullable=False),
-    Column("loaded_at", Timestamp, **now()),
+    required("sha256", Text),
+    required("file_name", Text),
+    required("rows", Id),
+    required("loaded_at", Timestamp),
 )
 
-# Who was forgotten: a salted hash of each name that they had, by which loads and pulls refuse them.
 forgotten = table(
     "forgotten",
-    Column("mark", Text, primary_key=True),
-    Column("since", Timestamp, **now()),
-    Column("decided_by", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    primary("mark", Text),
+    required("since", Timestamp),
+    required("decided_by", Text),
+    required("reason", Text),
 )
 
-
-# What became of the rows, and what each night counted of them.
 
 predictions = table(
     "predictions",
-    Column("patient_id", Id, primary_key=True, autoincrement=False),
-    Column("patient_version", Id, primary_key=True, autoincrement=False),
-    Column("model_version", Id, primary_key=True, autoincrement=False),
-    Column("run_id", Id, nullable=False),
-    Column("probability", Real, nullable=False),
-    Column("predicted_class", Integer, nullable=False),
-    Column("threshold", Real, nullable=False),
-    Column("scored_at", Timestamp, **now()),
-    CheckConstraint("probability >= 0 AND probability <= 1", name="probability"),
-    CheckConstraint("predicted_class IN (0, 1)", name="predicted_class"),
+    primary("patient_id", Id),
+    primary("patient_version", Id),
+    primary("model_version", Id),
+    required("run_id", Id),
+    required("probability", Real),
+    required("predicted_class", Integer),
+    required("threshold", Real),
+    required("scored_at", Timestamp),
+    checks=("probability", "predicted_class"),
 )
 
 rejections = table(
     "rejections",
-    Column("patient_id", Id, primary_key=True, autoincrement=False),
-    Column("patient_version", Id, primary_key=True, autoincrement=False),
-    Column("run_id", Id, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("field", Text, nullable=False),
-    Column("rejected_at", Timestamp, **now()),
+    primary("patient_id", Id),
+    primary("patient_version", Id),
+    required("run_id", Id),
+    required("reason", Text),
+    required("field", Text),
+    required("rejected_at", Timestamp),
 )
 
-# What each run of scoring counted, by the bins of its version's reference; later runs pool it where they are small.
 tallies = table(
     "tallies",
-    Column("run_id", Id, primary_key=True, autoincrement=False),
-    # Of a run that several processes share, each leaves its own under some number; 0 has the night's last word.
-    Column("part", Id, primary_key=True, autoincrement=False),
-    Column("model_version", Id, nullable=False),
-    Column("tally", Json, nullable=False),
-    Column("recorded_at", Timestamp, **now()),
+    primary("run_id", Id),
+    primary("part", Id),
+    required("model_version", Id),
+    required("tally", Json),
+    required("recorded_at", Timestamp),
 )
 
-# A row a run, feature and figure; no feature where it is about all rows. Beyond its limit is a value that lies farther
-# from the reference than allowed.
 monitoring = table(
     "monitoring",
-    Column("run_id", Id, primary_key=True, autoincrement=False),
-    Column("model_version", Id, primary_key=True, autoincrement=False),
-    Column("feature", Text, primary_key=True),
-    Column("figure", Text, primary_key=True),
+    primary("run_id", Id),
+    primary("model_version", Id),
+    primary("feature", Text),
+    primary("figure", Text),
     Column("value", Real),
     Column("low", Real),
     Column("high", Real),
-    Column("rows", Id, nullable=False),
+    required("rows", Id),
     Column("reference", Real),
     Column("allowed", Real),
-    Column("state", Text, nullable=False),
-    Column("recorded_at", Timestamp, **now()),
-    CheckConstraint("state IN ('usual', 'alert', 'insufficient_data', 'no_reference')", name="state"),
+    required("state", Text),
+    required("recorded_at", Timestamp),
+    checks=("state",),
 )
 
-
-# Model versions, what they were fitted and judged on, and each decision about them.
 
 model_versions = table(
     "model_versions",
-    Column("number", Id, primary_key=True, autoincrement=False),
-    Column("run_id", Id, nullable=False),
+    primary("number", Id),
+    required("run_id", Id),
     Column("keras_artifact", Bytes),
-    Column("keras_sha256", Text, nullable=False),
+    required("keras_sha256", Text),
     Column("compiled_artifact", Bytes),
-    Column("compiled_sha256", Text, nullable=False),
-    Column("threshold", Real, nullable=False),
-    Column("seed", Id, nullable=False),
-    Column("settings", Json, nullable=False),
-    Column("libraries", Json, nullable=False),
-    Column("data_fingerprint", Text, nullable=False),
-    Column("settings_fingerprint", Text, nullable=False),
-    Column("training_rows", Id, nullable=False),
-    Column("holdout_rows", Id, nullable=False),
-    Column("rows_left_out", Json, nullable=False),
-    Column("metrics", Json, nullable=False),
-    Column("created_at", Timestamp, **now()),
+    required("compiled_sha256", Text),
+    required("threshold", Real),
+    required("seed", Id),
+    required("settings", Json),
+    required("libraries", Json),
+    required("data_fingerprint", Text),
+    required("settings_fingerprint", Text),
+    required("training_rows", Id),
+    required("holdout_rows", Id),
+    required("rows_left_out", Json),
+    required("metrics", Json),
+    required("created_at", Timestamp),
     Column("first_labelled_at", Timestamp),
     Column("last_labelled_at", Timestamp),
-    # The features that it was fitted on, as they were declared then.
-    Column("features", Json, nullable=False),
-    # Of the rows that it learned from, as Parquet; kept whether its snapshot is or not.
-    Column("training_ids", Bytes, nullable=False),
-    # Their distributions, in bins of ten rows at least: what nights are compared with.
-    Column("reference", Json, nullable=False),
-    CheckConstraint("number > 0", name="number"),
+    required("features", Json),
+    required("training_ids", Bytes),
+    required("reference", Json),
+    checks=("number",),
 )
 
-# The exact rows that a version was fitted on, as Parquet; for the champion, the one before it and the newest.
 training_snapshots = table(
     "training_snapshots",
-    Column("model_version", Id, primary_key=True, autoincrement=False),
-    Column("content", Bytes, nullable=False),
-    Column("sha256", Text, nullable=False),
-    Column("rows", Id, nullable=False),
-    Column("created_at", Timestamp, **now()),
-    # What it was before rows of people who were forgotten were taken out; NULL where none were.
+    primary("model_version", Id),
+    required("content", Bytes),
+    required("sha256", Text),
+    required("rows", Id),
+    required("created_at", Timestamp),
     Column("first_sha256", Text),
     ForeignKey(["model_version"], ["model_versions.number"]),
 )
 
-# Which holdout rows a verdict was judged on; several verdicts may share one.
 test_sets = table(
     "test_sets",
-    Column("fingerprint", Text, primary_key=True),
-    Column("patient_ids", Json, nullable=False),
-    Column("rows", Id, nullable=False),
+    primary("fingerprint", Text),
+    required("patient_ids", Json),
+    required("rows", Id),
     Column("first_labelled_at", Timestamp),
     Column("last_labelled_at", Timestamp),
-    Column("created_at", Timestamp, **now()),
-    # When ids of people who were forgotten were last taken out; the fingerprint stays that of all.
+    required("created_at", Timestamp),
     Column("redacted_at", Timestamp),
 )
 
-# One row; the sequence number is what a compare-and-swap compares.
 champion = table(
     "champion",
-    Column("id", Integer, primary_key=True, autoincrement=False),
+    primary("id", Integer),
     Column("model_version", Id),
-    Column("sequence", Id, nullable=False),
-    Column("pinned", Integer, nullable=False),
-    CheckConstraint("id = 1", name="one_row"),
-    CheckConstraint("pinned IN (0, 1)", name="pinned"),
+    required("sequence", Id),
+    required("pinned", Integer),
     ForeignKey(["model_version"], ["model_versions.number"]),
+    checks=("one_row", "pinned"),
 )
 
-# The ledger of every decision; append-only.
 promotions = table(
     "promotions",
     identity(),
-    Column("verdict", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("explanation", Text, nullable=False),
+    required("verdict", Text),
+    required("reason", Text),
+    required("explanation", Text),
     Column("from_version", Id),
     Column("to_version", Id),
     Column("challenger", Id),
-    Column("champion_sequence", Id, nullable=False),
+    required("champion_sequence", Id),
     Column("data_fingerprint", Text),
     Column("settings_fingerprint", Text),
-    Column("figures", Json, nullable=False),
+    required("figures", Json),
     Column("run_id", Id),
-    Column("decided_by", Text, nullable=False),
-    Column("decided_at", Timestamp, **now()),
+    required("decided_by", Text),
+    required("decided_at", Timestamp),
     Column("test_set_fingerprint", Text),
-    # Both models' figures on its rows, in all and by subgroup: some 100 kB, which the ledger's readers leave alone.
     Column("evidence", Json),
 )
 
-# What retrainings leave for people to look at: pages of HTML, the newest few.
 reports = table(
     "reports",
     identity(),
-    Column("made_at", Timestamp, **now()),
-    Column("html", Text, nullable=False),
+    required("made_at", Timestamp),
+    required("html", Text),
 )
 
-# What is declared, since when; append-only, the highest number counts.
 declarations = table(
     "declarations",
-    Column("number", Id, primary_key=True, autoincrement=False),
-    Column("declaration", Json, nullable=False),
-    Column("since", Timestamp, **now()),
-    Column("decided_by", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    CheckConstraint("number > 0", name="number"),
+    primary("number", Id),
+    required("declaration", Json),
+    required("since", Timestamp),
+    required("decided_by", Text),
+    required("reason", Text),
+    checks=("number",),
 )
 
-
-# Runs, schedules and leases, and what the service remembers of itself.
 
 runs = table(
     "runs",
     identity(),
-    Column("job", Text, nullable=False),
-    Column("trigger", Text, nullable=False),
+    required("job", Text),
+    required("trigger", Text),
     Column("scheduled_for", Timestamp),
-    Column("attempt", Integer, nullable=False),
-    Column("status", Text, nullable=False),
+    required("attempt", Integer),
+    required("status", Text),
     Column("model_version", Id),
-    Column("counts", Json, nullable=False),
+    required("counts", Json),
     Column("error_code", Text),
-    Column("host", Text, nullable=False),
-    Column("started_at", Timestamp, **now()),
-    Column("heartbeat_at", Timestamp, **now()),
+    required("host", Text),
+    required("started_at", Timestamp),
+    required("heartbeat_at", Timestamp),
     Column("finished_at", Timestamp),
-    # How the child process ended, where a scheduler started it.
     Column("exit_code", Integer),
     Column("signal", Text),
     Column("error_line", Text),
     UniqueConstraint("job", "scheduled_for", "attempt"),
-    CheckConstraint(
-        "status IN ('running', 'succeeded', 'refused', 'failed', 'try_again_later', 'interrupted',"
-        " 'crashed', 'missed', 'skipped')",
-        name="status",
-    ),
+    checks=("status",),
 )
 
-# What runs have counted that are removed: metrics go on from there.
 removed_runs = table(
     "removed_runs",
-    Column("job", Text, primary_key=True),
-    Column("status", Text, primary_key=True),
-    Column("runs", Id, nullable=False),
-    Column("predicted", Id, nullable=False),
-    Column("rejected", Id, nullable=False),
-    Column("already_scored", Id, nullable=False),
+    primary("job", Text),
+    primary("status", Text),
+    required("runs", Id),
+    required("predicted", Id),
+    required("rejected", Id),
+    required("already_scored", Id),
 )
 
-# What each receiver of alerts was told of each condition that holds, and for an hour of each that does no more.
 alerts = table(
     "alerts",
-    Column("receiver", Integer, primary_key=True, autoincrement=False),
-    Column("condition", Text, primary_key=True),
-    Column("since", Timestamp, nullable=False),
+    primary("receiver", Integer),
+    primary("condition", Text),
+    required("since", Timestamp),
     Column("told_at", Timestamp),
-    Column("is_open", Integer, nullable=False),
-    # Until when somebody is sending.
+    required("is_open", Integer),
     Column("claimed_until", Timestamp),
     Column("cause", Text),
     Column("told_lately", Json),
-    # Of one that comes and goes, when it last did.
     Column("flapped_at", Timestamp),
-    CheckConstraint("receiver > 0", name="receiver"),
-    CheckConstraint("is_open IN (0, 1)", name="is_open"),
+    checks=("receiver", "is_open"),
 )
 
-# Since when each job has had its present schedule, and when a scheduler last said that it lives.
 schedules = table(
     "schedules",
-    Column("job", Text, primary_key=True),
-    Column("expression", Text, nullable=False),
-    Column("time_zone", Text, nullable=False),
-    Column("first_seen_at", Timestamp, nullable=False),
-    Column("heartbeat_at", Timestamp, nullable=False),
+    primary("job", Text),
+    required("expression", Text),
+    required("time_zone", Text),
+    required("first_seen_at", Timestamp),
+    required("heartbeat_at", Timestamp),
 )
 
 leases = table(
     "leases",
-    Column("name", Text, primary_key=True),
-    Column("owner", Text, nullable=False),
-    Column("fence", Id, nullable=False),
-    Column("expires_at", Timestamp, nullable=False),
+    primary("name", Text),
+    required("owner", Text),
+    required("fence", Id),
+    required("expires_at", Timestamp),
 )
 
-# What is decided once, when the schema is made.
 installation = table(
     "installation",
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("holdout_salt", Text, nullable=False),
-    Column("holdout_share", Real, nullable=False),
-    # Another one: whoever may ask who was forgotten could choose keys by the holdout's.
-    Column("forgetting_salt", Text, nullable=False),
-    Column("created_at", Timestamp, **now()),
-    CheckConstraint("id = 1", name="one_row"),
-    CheckConstraint("holdout_share > 0 AND holdout_share < 1", name="holdout_share"),
+    primary("id", Integer),
+    required("holdout_salt", Text),
+    required("holdout_share", Real),
+    required("forgetting_salt", Text),
+    required("created_at", Timestamp),
+    checks=("one_row", "holdout_share"),
 )
 
 
@@ -411,7 +350,7 @@ WITH_FEATURES = ("patients", "scoring_queue")
 
 def with_features(columns: Iterable[str]) -> MetaData:
     """Copies of the tables, with these features' columns."""
-    whole = MetaData(naming_convention=metadata.naming_convention)
+    whole = MetaData()
     for table in TABLES:
         table.to_metadata(whole)
     for name in WITH_FEATURES:

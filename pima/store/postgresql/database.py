@@ -18,7 +18,6 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.engine import URL
 from sqlalchemy.types import TypeEngine
 
-from pima.core.identifiers import LARGEST_ID
 from pima.errors import WrongConfiguration
 from pima.settings.sections import DatabaseSettings
 from pima.store.database import Scoring
@@ -279,12 +278,6 @@ class PostgreSQL:
 
     def stored_document(self, document: Any) -> Any:
         return document
-
-    id_in_range = f"id > 0 AND id <= {LARGEST_ID}"
-    source_is_name = "source ~ '^[a-z][a-z0-9_]*$' AND length(source) <= 30"
-    source_key_in_range = "(source IS NULL) = (source_key IS NULL) AND octet_length(source_key) BETWEEN 1 AND 200"
-    person_key_in_range = "octet_length(person_key) BETWEEN 1 AND 200"
-    next_version = "nextval('patient_version')"
 
     now = "clock_timestamp()"
     in_seconds = "clock_timestamp() + make_interval(secs => :seconds)"

@@ -183,15 +183,6 @@ class SQLite:
     def stored_document(self, document: Any) -> str:
         return json.dumps(document, sort_keys=True)
 
-    # A given id moves the counter, so a trigger holds the upper bound.
-    id_in_range = "id > 0"
-    source_is_name = "source GLOB '[a-z]*' AND source NOT GLOB '*[^a-z0-9_]*' AND length(source) <= 30"
-    source_key_in_range = (
-        "(source IS NULL) = (source_key IS NULL) AND length(CAST(source_key AS BLOB)) BETWEEN 1 AND 200"
-    )
-    person_key_in_range = "length(CAST(person_key AS BLOB)) BETWEEN 1 AND 200"
-    next_version = "0"
-
     now = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
     in_seconds = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now', :seconds || ' seconds')"
     labelled_at_milliseconds = (
