@@ -168,7 +168,7 @@ _MATCHES: Mapping[str | None, Match] = {"id": "id", "source_key": "source_key", 
 def _unless_contested(connection: Connection, attempt: Callable[[], Done]) -> Done:
     """What comes of it once nobody else holds the rows: nothing of it is held between two tries, and what was read of
     the file is there still. Raises RowsContested."""
-    if database_of(connection).has_one_writer:
+    if database_of(connection).is_a_file:
         return attempt()
 
     def attempt_and_give_back() -> Done:

@@ -3,7 +3,7 @@ store names neither."""
 
 import json
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
@@ -54,15 +54,15 @@ class Scoring(Protocol):
 
 
 class Database(Protocol):
-    """The ways and pieces of SQL that a database has for itself."""
+    """The ways and pieces of SQL that a database has for itself. What has a body here is what a file with one writer
+    does."""
 
     # ---- the way to it, and its transactions
 
     is_a_file: bool
-    """Whether its URL names a file, which is made by connecting where it is not there."""
-    has_one_writer: bool
-    """Whether transactions that write come one after the other."""
-    snapshot: Mapping[str, Any]
+    """Whether its URL names a file, which is made by connecting where it is not there. A file has no roles, and one
+    writer at a time."""
+    snapshot: Mapping[str, Any] = {}
     """The execution options by which all that a transaction reads is of one state."""
 
     def require_sound_url(self, url: URL, text: str, /) -> None:
@@ -81,23 +81,27 @@ class Database(Protocol):
     def contested(self, error: BaseException | None, /) -> str | None:
         """Say in words what another transaction does to rows of patients that a statement writes, too; None where an
         error of the driver says something else."""
+        return None
 
     def is_refusal(self, error: BaseException | None, /) -> bool:
         """Whether an error of the driver says that a constraint, or somebody's trigger, does not let rows go."""
 
     def without_time_limit(self, connection: Connection, /) -> None:
         """Let the statements of this transaction take as long as they need."""
+        return
 
     def join_by_index(self, connection: Connection, /) -> None:
         """Let the statements of this transaction look up what they join: of a table that was just filled the planner
         knows nothing, and would read all patients beside it."""
+        return
 
     def ask_constraints_at_once(self, connection: Connection, /) -> None:
-        """Have constraints and triggers that wait for the commit asked at once from now on; on SQLite those that are
-        not declared to wait."""
+        """Have constraints and triggers that wait for the commit asked at once from now on."""
+        return
 
     def vacuum_after_erasure(self, engine: Engine, /) -> None:
         """After rows were deleted, have nothing of them stay behind, where that is in our power."""
+        return
 
     # ---- columns and values
 
@@ -155,6 +159,7 @@ class Database(Protocol):
         """The ids of the patients `p` that meet a condition, found sooner than a statement that writes finds them; None
         where they are many, or nothing finds them sooner. {within} stands in it where which ids the predictions `d` can
         have may be said besides."""
+        return None
 
     # ---- rows of patients, in and out
 
@@ -178,21 +183,25 @@ class Database(Protocol):
 
     def session_id(self, connection: Connection, /) -> object:
         """What tells the server's session of a transaction from others."""
+        return None
 
     def index_staged(self, connection: Connection, table: str, /) -> None:
         """Give a staging table an index by its keys. Fails where two rows have the same one."""
 
     def wait_for_other_loads(self, connection: Connection, /) -> None:
         """Return when no other transaction takes in files, nor can begin to before this one ends."""
+        return
 
     def waiting_a_moment(self, connection: Connection, /) -> AbstractContextManager[None]:
         """Within it a statement that waits for what another transaction holds fails almost at once: an insert waits for
         whoever inserts the same key."""
+        return nullcontext()
 
     def lock_unless_held(self, connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any], /) -> bool:
         """Lock the rows of `p` in a FROM clause with these parameters, as SELECT ... FOR says it; whether all could be.
         Those that others hold are not waited for; where not all could be, the transaction, or its savepoint, is at its
         end."""
+        return True
 
     def draw_ids_above_given(self, connection: Connection, /) -> None:
         """Before ids are drawn, and after others were given: the next one must be above all that rows have, and above
@@ -226,18 +235,20 @@ class Database(Protocol):
 
     def wait_for_other_migrations(self, connection: Connection, /) -> None:
         """Return when nobody else migrates, nor can begin to before this transaction ends."""
+        return
 
     def keep_rows(self, connection: Connection, /) -> None:
         """Return when nobody else uses patients and no batch is being scored, nor can either begin before this
         transaction ends."""
-
-    knows_roles: bool
+        return
 
     def roles_out_of_reach(self, connection: Connection, /) -> list[str]:
         """Roles of pima's that are not there and that whoever asks may not make."""
+        return []
 
     def make_roles(self, connection: Connection, features: tuple[str, ...], /) -> list[str]:
         """Create or mend the roles; their names. A loader may write these features."""
+        return []
 
 
 _DRIVERS = {
@@ -304,7 +315,7 @@ class Timestamp(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         return None if value is None else _named(dialect.name).stored_moment(value)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
@@ -323,7 +334,7 @@ class Json(TypeDecorator[Any]):
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         return None if value is None else _named(dialect.name).stored_document(value)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         return json.loads(value) if isinstance(value, str) else value
 
 

@@ -319,7 +319,7 @@ def begin_installation(connection: Connection, settings: HoldoutSettings) -> Non
 def require_roles(engine: Engine) -> None:
     """Raises WrongUsage where the database knows no roles, before it is asked for anything, or lacks some that whoever
     asks may not make."""
-    if not database_of(engine).knows_roles:
+    if database_of(engine).is_a_file:
         raise WrongUsage(what="--roles is for PostgreSQL: SQLite knows no roles. Guard the file instead.")
     with reading(engine) as connection:
         lacking = database_of(engine).roles_out_of_reach(connection)

@@ -98,7 +98,7 @@ class StagedSource(Staging):
     def ranges_to_compare(self, whole: bool, rows: int) -> list[KeyRange]:
         """Ranges of all keys that there are, each to be compared in a transaction of its own. They have so many keys
         where whoever reads keeps others from committing."""
-        if not self._database.has_one_writer:
+        if not self._database.is_a_file:
             return [KeyRange("", _BEHIND_ALL, 0, 0, 0)]
         keys = self._table if whole else self._keys
         found = self._connection.execute(

@@ -20,7 +20,7 @@ from sqlalchemy.types import TypeEngine
 
 from pima.errors import WrongConfiguration
 from pima.settings.sections import DatabaseSettings
-from pima.store.database import Scoring
+from pima.store.database import Database, Scoring
 from pima.store.engine import EXPECTED_OPTIONS, redacted
 from pima.store.postgresql import errors, loading, schema
 
@@ -189,11 +189,10 @@ _HAND_OUT = """
     SET LOCAL min_parallel_table_scan_size = '1TB'; SET LOCAL min_parallel_index_scan_size = '1TB'"""
 
 
-class PostgreSQL:
-    """PostgreSQL, as `pima.store.database.Database` says it."""
+class PostgreSQL(Database):
+    """A server of PostgreSQL."""
 
     is_a_file = False
-    has_one_writer = False
     snapshot: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ"}
     translated = staticmethod(errors.translated)
     contested = staticmethod(errors.contested)
@@ -263,9 +262,6 @@ class PostgreSQL:
 
     def ask_constraints_at_once(self, connection: Connection) -> None:
         connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
-
-    def vacuum_after_erasure(self, _engine: Engine) -> None:
-        """Nothing: what a server does with dead rows is its owner's business, and takes longer than a person waits."""
 
     id = "BIGINT"
     real = "DOUBLE PRECISION"
@@ -362,6 +358,5 @@ class PostgreSQL:
     make_triggers = staticmethod(schema.make_triggers)
     wait_for_other_migrations = staticmethod(schema.wait_for_other_migrations)
     keep_rows = staticmethod(schema.keep_rows)
-    knows_roles = True
     roles_out_of_reach = staticmethod(schema.roles_out_of_reach)
     make_roles = staticmethod(schema.make_roles)

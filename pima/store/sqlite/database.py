@@ -5,7 +5,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from pima.errors import (
     WrongConfiguration,
 )
 from pima.settings.sections import DatabaseSettings
-from pima.store.database import Scoring
+from pima.store.database import Database, Scoring
 from pima.store.engine import EXPECTED_OPTIONS, EXPECTED_URL, column, redacted
 from pima.store.sqlite import schema
 
@@ -72,12 +72,10 @@ _COLUMNS_NAMED = {
 }
 
 
-class SQLite:
-    """SQLite, as `pima.store.database.Database` says it."""
+class SQLite(Database):
+    """A file of SQLite."""
 
     is_a_file = True
-    has_one_writer = True
-    snapshot: Mapping[str, Any] = {}
 
     def require_sound_url(self, url: URL, _text: str) -> None:
         """Raises WrongConfiguration where the URL names no file, or has options."""
@@ -140,22 +138,9 @@ class SQLite:
             return DatabaseUnusable(what=what, expected=expected, url=redacted(url))
         return DatabaseFailed(what=what)
 
-    def contested(self, _error: BaseException | None) -> str | None:
-        """Nothing: there is one writer at a time."""
-        return None
-
     def is_refusal(self, error: BaseException | None) -> bool:
         """A constraint, or RAISE in a trigger, which says the same."""
         return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CONSTRAINT
-
-    def without_time_limit(self, _connection: Connection) -> None:
-        """No statement has a limit here."""
-
-    def join_by_index(self, _connection: Connection) -> None:
-        """It knows no other way."""
-
-    def ask_constraints_at_once(self, connection: Connection) -> None:
-        connection.exec_driver_sql("PRAGMA defer_foreign_keys = OFF")
 
     def vacuum_after_erasure(self, engine: Engine) -> None:
         """Make the file anew: what is deleted stays in free pages else, and what was replaced before, too."""
@@ -226,10 +211,6 @@ class SQLite:
         values = [frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in frame.columns]
         connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(zip(*values, strict=True)))
 
-    def find_ids_in_parallel(self, _connection: Connection, _condition: str) -> list[int] | None:
-        """Nothing finds them sooner."""
-        return None
-
     def cursor(self, connection: Connection) -> Any:
         """The driver's tuples: SQLAlchemy's row objects cost more than reading a row."""
         return connection.connection.cursor()
@@ -241,20 +222,6 @@ class SQLite:
         schema_name, name = table.split(".")
         connection.exec_driver_sql(f"CREATE UNIQUE INDEX {schema_name}.{name}_key ON {name} (source_key)")
         connection.exec_driver_sql(f"CREATE INDEX {schema_name}.{name}_keys_key ON {name}_keys (source_key)")
-
-    def session_id(self, _connection: Connection) -> object:
-        """The connection is the session."""
-
-    def wait_for_other_loads(self, _connection: Connection) -> None:
-        """BEGIN IMMEDIATE has waited."""
-
-    def waiting_a_moment(self, _connection: Connection) -> AbstractContextManager[None]:
-        """Whoever has the write lock waits for no other writer."""
-        return nullcontext()
-
-    def lock_unless_held(self, _connection: Connection, _rows: str, _lock: str, _parameters: Mapping[str, Any]) -> bool:
-        """The write lock has them all."""
-        return True
 
     def draw_ids_above_given(self, connection: Connection) -> None:
         """AUTOINCREMENT does it already for those that are there; of a row that is gone only its own note knows, which
@@ -275,20 +242,7 @@ class SQLite:
     fault_of_tables = staticmethod(schema.fault_of_tables)
     fault_of_triggers = staticmethod(schema.fault_of_triggers)
     make_triggers = staticmethod(schema.make_triggers)
-    knows_roles = False
 
     def has_revisions(self, connection: Connection) -> bool:
         found = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE name = 'alembic_version'")
         return found.first() is not None
-
-    def wait_for_other_migrations(self, _connection: Connection) -> None:
-        """BEGIN IMMEDIATE has waited for the write lock."""
-
-    def keep_rows(self, _connection: Connection) -> None:
-        """The write lock keeps writers away, and readers see what was there before."""
-
-    def roles_out_of_reach(self, _connection: Connection) -> list[str]:
-        return []
-
-    def make_roles(self, _connection: Connection, _features: tuple[str, ...]) -> list[str]:
-        return []
