@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Connection, Row, Select, func, insert, select, text, union_all, update
+from sqlalchemy import Column, Connection, Row, Select, func, insert, select, text, update
 
 from pima.core.features import Declaration, Features, first_difference
 from pima.errors import DeclarationChanged, DeclarationDiffers, SchemaDiffers, WrongConfiguration
@@ -19,11 +19,7 @@ from pima.store.tables import (
     declarations,
     installation,
     model_versions,
-    monitoring,
     promotions,
-    runs,
-    tallies,
-    training_snapshots,
 )
 
 # ---- Declarations. The tables are made from the first one, and changed by a command; a configuration that says
@@ -196,7 +192,7 @@ def set_champion(connection: Connection, model_version: int | None, pinned: bool
 
 def add_version(connection: Connection, version: NewVersion) -> int:
     """Store a model version under the next number; the caller holds the champion's lock, so numbers don't race."""
-    number = next_version_number(connection)
+    number = (connection.scalar(select(func.max(model_versions.c.number))) or 0) + 1
     columns = {name: getattr(version, name) for name in NewVersion.__dataclass_fields__}
     connection.execute(insert(model_versions).values(number=number, **columns))
     return number
@@ -359,20 +355,6 @@ def read_evidence(connection: Connection, challenger: int) -> dict[str, Any] | N
     statement = select(promotions.c.evidence).where(promotions.c.challenger == challenger)
     found: dict[str, Any] | None = connection.scalar(statement.order_by(promotions.c.id.desc()).limit(1))
     return found
-
-
-# Where some tables were restored without others, the number of a lost version is not free: predictions have it.
-_GIVEN = (
-    model_versions.c.number,
-    promotions.c.challenger,
-    *(each.c.model_version for each in (runs, tallies, monitoring, training_snapshots)),
-)
-
-
-def next_version_number(connection: Connection) -> int:
-    """A number that no version ever had, as far as any table still knows."""
-    given = union_all(*(select(func.max(column).label("last")) for column in _GIVEN)).subquery()
-    return (connection.scalar(select(func.max(given.c.last))) or 0) + 1
 
 
 # ---- The holdout: its salt and share are decided once, when a database is made.
