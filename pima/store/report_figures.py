@@ -27,7 +27,7 @@ class CameTrue:
     """Whether that run came to its end and left what it tallied."""
 
 
-# By the rule of `realised_accuracy`.
+# The newest outcomes, each with the last prediction that was made before it came.
 _LAST_BEFORE = """(SELECT d.{column} FROM predictions d
     WHERE d.patient_id = n.id AND d.scored_at <= n.labelled_at
     ORDER BY d.patient_version DESC, d.run_id DESC, d.model_version DESC LIMIT 1) AS {column}"""
