@@ -124,8 +124,6 @@ class Database(Protocol):
 
     now: str
     """The clock at this statement, as a timestamp."""
-    in_seconds: str
-    """The clock in :seconds seconds, or, where they are below 0, so long ago."""
     labelled_at_milliseconds: str
     """When an outcome came, as an integer: a million datetimes would cost more than all the measurements."""
     moment_of_milliseconds: str
@@ -222,6 +220,7 @@ class Database(Protocol):
     def fault_of_names(self, connection: Connection, names: Sequence[str], /) -> str | None:
         """Say which of these tables and views, named without a schema, is not the one beside `patients`; None where
         none is."""
+        return None
 
     def fault_of_tables(self, connection: Connection, tables: Sequence[str], /) -> str | None:
         """Say what makes one of these tables more, or less, than its name says; None where nothing does."""

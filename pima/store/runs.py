@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Insert, func, not_, select, text, update
+from sqlalchemy import Connection, Insert, bindparam, func, not_, select, text, update
 
 from pima.errors import DONE, INTERRUPTED_BY_CTRL_C, INTERRUPTED_BY_SIGTERM, REFUSED, TRY_AGAIN_LATER
-from pima.store.database import database_now, database_of
+from pima.store.database import Timestamp, database_now, database_of
 from pima.store.engine import clock
-from pima.store.tables import runs, schedules
+from pima.store.tables import leases, runs, schedules
 
 DRY_RUN = "dry_run"
 """The trigger of a run that was to write nothing but its own row, which counts in no figure of the service's."""
@@ -151,40 +151,29 @@ RETAINING = "retain"
 
 
 def take_lease(connection: Connection, name: str, owner: str, seconds: int) -> int | None:
-    """The fence of a lease that is free or has run out; None where someone holds it.
-
-    One that ends later than ours would, and whose run is over or has last beaten at a time that is still to come, was
-    left while the clock was ahead, and has run out too. A holder who lives beats again by the clock as it is now; who
-    comes before that takes the lease away, and the fence keeps the holder from writing.
-    """
-    database = database_of(connection)
-    # The owner's name as `owner_of` has it.
-    lives = f"""
-        SELECT 1 FROM runs
-        WHERE leases.owner = 'run ' || runs.id AND runs.status = 'running' AND runs.heartbeat_at <= {database.now}"""
+    """The fence of a lease that is free or has run out; None where someone holds it."""
+    now = clock(connection)
+    values = {"name": name, "owner": owner, "now": now, "until": now + timedelta(seconds=seconds)}
     # Insert, or take over where it has run out, in one statement: of two at once one gets no row back.
-    statement = text(f"""
-        INSERT INTO leases (name, owner, fence, expires_at) VALUES (:name, :owner, 1, {database.in_seconds})
+    statement = text("""
+        INSERT INTO leases (name, owner, fence, expires_at) VALUES (:name, :owner, 1, :until)
         ON CONFLICT (name) DO UPDATE
         SET owner = EXCLUDED.owner, fence = leases.fence + 1, expires_at = EXCLUDED.expires_at
-        WHERE leases.expires_at <= {database.now}
-            OR (leases.expires_at > {database.in_seconds} AND NOT EXISTS ({lives}))
+        WHERE leases.expires_at <= :now
         RETURNING fence""")
-    return connection.execute(statement, {"name": name, "owner": owner, "seconds": seconds}).scalar()
+    moments = (bindparam("now", type_=Timestamp()), bindparam("until", type_=Timestamp()))
+    return connection.execute(statement.bindparams(*moments), values).scalar()
 
 
 def renew_lease(connection: Connection, name: str, fence: int, seconds: int) -> bool:
     """Push the end of a lease that is still ours; whether it was."""
-    until = database_of(connection).in_seconds
-    statement = text(f"UPDATE leases SET expires_at = {until} WHERE name = :name AND fence = :fence")
-    return connection.execute(statement, {"name": name, "fence": fence, "seconds": seconds}).rowcount == 1
+    ours = update(leases).where(leases.c.name == name, leases.c.fence == fence)
+    return connection.execute(ours.values(expires_at=clock(connection) + timedelta(seconds=seconds))).rowcount == 1
 
 
 def release_lease(connection: Connection, name: str, fence: int) -> None:
     """End a lease now; its row stays, so that the fence never goes back."""
-    now = database_of(connection).now
-    statement = text(f"UPDATE leases SET expires_at = {now} WHERE name = :name AND fence = :fence")
-    connection.execute(statement, {"name": name, "fence": fence})
+    renew_lease(connection, name, fence, 0)
 
 
 def owner_of(run_id: int) -> str:
@@ -197,19 +186,16 @@ def end_leases_of(connection: Connection, run_ids: list[int]) -> None:
 
     One that sleeps and wakes again renews its lease by the fence, unless someone has taken it over.
     """
-    now = database_of(connection).now
-    statement = text(f"UPDATE leases SET expires_at = {now} WHERE owner = :owner AND expires_at > {now}")
-    for run_id in run_ids:
-        connection.execute(statement, {"owner": owner_of(run_id)})
+    now, owners = clock(connection), map(owner_of, run_ids)
+    connection.execute(
+        update(leases).where(leases.c.owner.in_(owners), leases.c.expires_at > now).values(expires_at=now)
+    )
 
 
 def lease_holder(connection: Connection, name: str) -> tuple[str, str]:
     """Owner and end of a lease, for the message to whoever did not get it."""
-    row = connection.execute(text("SELECT owner, expires_at FROM leases WHERE name = :name"), {"name": name}).first()
-    if row is None:
-        return ("someone", "soon")
-    expires_at = row.expires_at
-    return row.owner, expires_at.isoformat() if isinstance(expires_at, datetime) else expires_at
+    row = connection.execute(select(leases.c.owner, leases.c.expires_at).where(leases.c.name == name)).first()
+    return ("someone", "soon") if row is None else (row.owner, row.expires_at.isoformat())
 
 
 # ---- Ticks: who may run one, how its child ended, and what is known of the job's schedule.

@@ -276,7 +276,6 @@ class PostgreSQL(Database):
         return document
 
     now = "clock_timestamp()"
-    in_seconds = "clock_timestamp() + make_interval(secs => :seconds)"
     labelled_at_milliseconds = "CAST(floor(EXTRACT(EPOCH FROM labelled_at) * 1000) AS BIGINT)"
     moment_of_milliseconds = "to_timestamp({} / 1000.0)"
     differs = "IS DISTINCT FROM"

@@ -169,7 +169,6 @@ class SQLite(Database):
         return json.dumps(document, sort_keys=True)
 
     now = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
-    in_seconds = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now', :seconds || ' seconds')"
     labelled_at_milliseconds = (
         "CAST(strftime('%s', labelled_at) AS INTEGER) * 1000 + CAST(substr(labelled_at, 21, 3) AS INTEGER)"
     )
@@ -238,7 +237,6 @@ class SQLite(Database):
 
     columns = staticmethod(schema.columns)
     constraints = staticmethod(schema.constraints)
-    fault_of_names = staticmethod(schema.fault_of_names)
     fault_of_tables = staticmethod(schema.fault_of_tables)
     fault_of_triggers = staticmethod(schema.fault_of_triggers)
     make_triggers = staticmethod(schema.make_triggers)

@@ -10,39 +10,15 @@ from sqlalchemy import Connection, text
 from pima.store.schema import VIEW, read_script, statements
 from pima.store.tables import TABLES
 
-# No catalogue has it. Between a column's name and its collation stand no comma and no other column's type.
-_COLLATED = re.compile(
-    r"""(\w+)["'`\]]?\s+["'`[]?TEXT\b(?:(?!\bTEXT\b)[^,])*?\bCOLLATE\s+["'`[]?(?!BINARY\b)(\w+)""", re.IGNORECASE
-)
-
 
 def columns(connection: Connection, _tables: Sequence[str]) -> dict[str, str]:
     """Each column of each table -> its type."""
-    rows = connection.execute(
+    found = connection.execute(
         text("""
-            SELECT m.name, m.sql, c.name, lower(c.type), CASE WHEN c.hidden > 0 THEN ', computed' ELSE '' END
+            SELECT m.name || '.' || c.name, lower(c.type) || CASE WHEN c.hidden > 0 THEN ', computed' ELSE '' END
             FROM sqlite_master m JOIN pragma_table_xinfo(m.name) c WHERE m.type = 'table'""")
-    ).all()
-    collations = {made: _collations(made) for made in {row[1] for row in rows}}
-    return {
-        f"{table}.{name}": f"{kind}{collations[made].get(name, '')}{computed}"
-        for table, made, name, kind, computed in rows
-    }
-
-
-def _collations(made: str) -> dict[str, str]:
-    """Collations of columns that are compared by other than their bytes, by column."""
-    if "collate" not in made.lower():
-        return {}
-    return {found[1]: f' collate "{found[2].lower()}"' for found in _COLLATED.finditer(made)}
-
-
-def fault_of_names(connection: Connection, _names: Sequence[str]) -> str | None:
-    """A file has one schema. In another encoding its keys would be in another order than the sources'."""
-    encoding = connection.scalar(text("PRAGMA encoding"))
-    if encoding == "UTF-8":
-        return None
-    return f"the file keeps its texts in {encoding}, where UTF-8 was expected (copy it into a new file)"
+    )
+    return {row[0]: row[1] for row in found}
 
 
 def fault_of_tables(connection: Connection, tables: Sequence[str]) -> str | None:
