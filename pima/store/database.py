@@ -207,6 +207,9 @@ class Database(Protocol):
 
     # ---- the schema: what it is, and making it
 
+    def translated_schema(self, script: str, /) -> str:
+        """schema.sql, which is in PostgreSQL's words, in this database's."""
+
     def has_revisions(self, connection: Connection, /) -> bool:
         """Whether Alembic's table is there, of which a query outright would end a transaction where it is not."""
 

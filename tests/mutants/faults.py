@@ -157,11 +157,10 @@ FAULTS = (
     _on_both(
         "one tick may have two runs of one attempt",
         Edit(
-            "migrations/versions/0001.sql",
+            "pima/store/schema.sql",
             "    CONSTRAINT uq_runs_job_scheduled_for_attempt UNIQUE (job, scheduled_for, attempt),\n",
             "",
         ),
-        Edit("pima/store/tables.py", '    UniqueConstraint("job", "scheduled_for", "attempt"),\n', ""),
         Edit(
             "pima/store/runs.py",
             'return database_of(connection).insert_unless_there(runs, ("job", "scheduled_for", "attempt"))',

@@ -140,15 +140,6 @@ def test_versions_are_numbered_from_one_and_come_back_as_they_were_stored(databa
     assert keras == registry.StoredArtifact(b"keras\x00bytes", "k" * 64, 0.375, FEATURES)
 
 
-NAMES_5 = {
-    "runs": "UPDATE runs SET model_version = 5",
-    "tallies": "INSERT INTO tallies (run_id, part, model_version, tally) VALUES (1, 0, 5, '{}')",
-    "monitoring": """
-        INSERT INTO monitoring (run_id, model_version, feature, figure, rows, state)
-        VALUES (1, 5, '', 'psi', 100, 'usual')""",
-}
-
-
 # ---- the pointer ----------------------------------------------------------------------------------------------------
 
 

@@ -235,6 +235,7 @@ class SQLite(Database):
     def insert_unless_there(self, table: Table, unique: Sequence[str]) -> Insert:
         return insert(table).on_conflict_do_nothing(index_elements=unique)
 
+    translated_schema = staticmethod(schema.translated_schema)
     columns = staticmethod(schema.columns)
     constraints = staticmethod(schema.constraints)
     fault_of_tables = staticmethod(schema.fault_of_tables)

@@ -1,5 +1,5 @@
--- pima's schema, in PostgreSQL's words; 0001_first_schema.py says what SQLite has in their place. The triggers on patients
--- stand in pima/store/postgresql/triggers.sql and pima/store/sqlite/triggers.sql.
+-- pima's schema as a new database has it, in PostgreSQL's words; sqlite/schema.py says what SQLite has in their place.
+-- tables.py reads the columns here: one a line, its type first. The triggers on patients stand in triggers.sql of each.
 
 -- Patients, what they are called, and the queue ---------------------------------------------------------------------
 
