@@ -25,9 +25,8 @@ from pima.errors import ArchiveDiffers, ArchiveUnreadable, TooYoungToRemove, Wro
 from pima.runs.recorded_run import HeldLease, OpenRun, StopRequest, as_json, only_one
 from pima.runs.whole_file import name_meant, whole_file
 from pima.store.engine import clock, reading, writing
-from pima.store.erasing import Moved, Old, OldRows, delete_rows, end_of_window, what_is_old
+from pima.store.erasing import Moved, Old, OldRows, delete_rows, end_of_window, everyone_forgotten, what_is_old
 from pima.store.exported import columns_of
-from pima.store.forgotten import everyone_forgotten
 from pima.store.parquet_rows import as_table
 from pima.store.runs import RETAINING, record_progress
 

@@ -26,7 +26,7 @@ from pima.store.arrivals import Match, StagedFile, Taken
 from pima.store.contested import Done, told_as_contested, until_free
 from pima.store.database import database_of
 from pima.store.engine import without_time_limit, writing
-from pima.store.forgotten import everyone_forgotten
+from pima.store.erasing import everyone_forgotten
 from pima.store.registry import require_still_declared
 
 LINES_REPORTED = 20

@@ -26,7 +26,7 @@ from pima.store.arrivals import KeyRange
 from pima.store.contested import told_as_contested, until_free
 from pima.store.database import database_of
 from pima.store.engine import session, transaction, without_time_limit
-from pima.store.forgotten import everyone_forgotten
+from pima.store.erasing import everyone_forgotten
 from pima.store.registry import require_still_declared
 from pima.store.sources import pulled_names
 from pima.store.staged_source import Comparison, StagedSource, count_outcomes

@@ -6,24 +6,64 @@ not known. No version comes to life a second time, so that what is found to be o
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table, and_, delete, exists, false, func, not_, or_, select, text, tuple_
+from sqlalchemy import (
+    Column,
+    Connection,
+    Table,
+    and_,
+    delete,
+    exists,
+    false,
+    func,
+    insert,
+    literal_column,
+    not_,
+    or_,
+    select,
+    text,
+    tuple_,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import ColumnElement
 
+from pima.core.identifiers import Forgotten, mark_of
 from pima.errors import RowsKept
 from pima.store.database import database_of
+from pima.store.engine import first_row
 from pima.store.queue import id_lists
 from pima.store.runs import IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
-from pima.store.tables import monitoring, patients, predictions, rejections, removed_runs, runs, tallies
+from pima.store.tables import forgotten, installation, monitoring, patients, predictions, rejections, runs, tallies
+
+# ---- Who was forgotten: what is kept of them, and asking whether somebody is one of them.
+
+
+def everyone_forgotten(connection: Connection) -> Forgotten:
+    """All marks, with the salt by which names become such."""
+    salt = first_row(connection, select(installation.c.forgetting_salt), "installation")[0]
+    return Forgotten(salt, frozenset(connection.execute(select(forgotten.c.mark)).scalars()))
+
+
+def keep_marks(connection: Connection, known: Forgotten, names: Iterable[str], decided_by: str, reason: str) -> None:
+    """Remember these names from now on."""
+    new = {mark_of(name, known.salt) for name in names} - known.marks
+    rows = [{"mark": mark, "decided_by": decided_by, "reason": reason} for mark in sorted(new)]
+    if rows:
+        connection.execute(insert(forgotten), rows)
+
 
 # ---- One person's rows.
 
-TABLES_BY_ID = ("scoring_queue", "predictions", "rejections", "row_keys")
-"""What has rows of a patient besides `patients`, by `patient_id`."""
+_TABLES_BY_ID = {
+    "queue_entries": "scoring_queue",
+    "predictions": "predictions",
+    "rejections": "rejections",
+    "row_keys": "row_keys",
+}
+"""What has rows of a patient besides `patients`, by `patient_id`, and how they are called where they are counted."""
 NAMING_IDS = ("by patient_id: ", "by id: ")
 """What stands before ids in the text of an error that names patients (VersionUsedTwice, KeptIdTaken). A run may keep
 the text under any code: a child's, whose parent says how it ended, or one that was given up."""
@@ -41,20 +81,6 @@ class Found:
 
     def __bool__(self) -> bool:
         return bool(self.ids)
-
-
-@dataclass(frozen=True, slots=True)
-class Erased:
-    """How many rows were deleted."""
-
-    patients: int = 0
-    by_table: dict[str, int] = field(default_factory=dict)
-    """Of `TABLES_BY_ID`."""
-    error_lines: int = 0
-    """Of runs, in which an id was made unreadable."""
-
-    def __bool__(self) -> bool:
-        return any((self.patients, *self.by_table.values(), self.error_lines))
 
 
 _KEY = "source = :source AND source_key = :source_key"
@@ -98,19 +124,21 @@ def _called(connection: Connection, ids: Sequence[int]) -> Found:
     return Found(frozenset(ids), frozenset(keys), frozenset(persons))
 
 
-def erase_rows(connection: Connection, found: Found) -> Erased:
-    """Delete all rows, `patients` first: a batch that is being scored holds the entry of the queue, so that what it
-    predicts is there when predictions are deleted. Raises RowsKept where something of a clinic's does not let them
-    go."""
+def erase_rows(connection: Connection, found: Found) -> dict[str, int]:
+    """Delete all rows and count them, by the names of `ForgetResult`.
+
+    `patients` go first: a batch that is being scored holds the entry of the queue, so that what it predicts is there
+    when predictions are deleted. Raises RowsKept where something of a clinic's does not let them go.
+    """
     ids = sorted(found.ids)
     database_of(connection).ask_constraints_at_once(connection)
     waiting = _count(connection, "scoring_queue", "patient_id", ids)  # its entries go with the rows, by the triggers
-    patients = _take_out(connection, "patients", "id", ids)
+    erased = {"rows": _take_out(connection, "patients", "id", ids)}
     if again := _called_so(connection, found):
         raise RowsKept(table="patients", rows=again)
-    by_table = {table: _take_out(connection, table, "patient_id", ids) for table in TABLES_BY_ID}
-    by_table["scoring_queue"] = max(waiting, by_table["scoring_queue"])
-    return Erased(patients, by_table, _hide_in_errors(connection, ids))
+    erased |= {name: _take_out(connection, table, "patient_id", ids) for name, table in _TABLES_BY_ID.items()}
+    erased["queue_entries"] = max(waiting, erased["queue_entries"])
+    return erased | {"error_lines": _hide_in_errors(connection, ids)}
 
 
 def erase_source_rejections(connection: Connection, keys: Iterable[tuple[str, str]]) -> None:
@@ -307,11 +335,16 @@ def _delete_old(connection: Connection, old: Old, condition: ColumnElement[bool]
 
 def _keep_sums(connection: Connection, condition: ColumnElement[bool]) -> None:
     """Keep the sums that metrics count on, whatever runs are gone."""
-    gone = select(runs.c.job, runs.c.status, func.count(), *map(text, SUMS_OF_ROWS)).where(condition, IS_REAL)
-    for job, status, *counts in connection.execute(gone.group_by(runs.c.job, runs.c.status)).all():
-        new = dict(zip(("runs", *ROW_RESULTS), map(int, counts), strict=True))
-        made = database_of(connection).insert_unless_there(removed_runs, ("job", "status"))
-        connection.execute(made.values(job=job, status=status, **dict.fromkeys(new, 0)))
-        of_it = (removed_runs.c.job == job, removed_runs.c.status == status)
-        grown = {name: removed_runs.c[name] + count for name, count in new.items()}
-        connection.execute(removed_runs.update().where(*of_it).values(**grown))
+    sums: list[ColumnElement[int]] = [
+        literal_column(each).label(name) for name, each in zip(ROW_RESULTS, SUMS_OF_ROWS, strict=True)
+    ]
+    gone = select(runs.c.job, runs.c.status, func.count().label("runs"), *sums).where(condition, IS_REAL)
+    for row in connection.execute(gone.group_by(runs.c.job, runs.c.status)).mappings().all():
+        connection.execute(_ADD_SUMS, dict(row))
+
+
+_ADD_SUMS = text(f"""
+    INSERT INTO removed_runs (job, status, runs, {", ".join(ROW_RESULTS)})
+    VALUES (:job, :status, :runs, {", ".join(f":{name}" for name in ROW_RESULTS)})
+    ON CONFLICT (job, status) DO UPDATE
+    SET {", ".join(f"{name} = removed_runs.{name} + EXCLUDED.{name}" for name in ("runs", *ROW_RESULTS))}""")

@@ -163,7 +163,7 @@ def newest_report(connection: Connection) -> str | None:
 # Features are kept as the fit saw them: float32, missing as null. The file is small (zstd) and any tool reads it. The
 # ids alone are smaller still, and tell for ever whom the version can't be judged on.
 
-_OF_IDS = {"use_dictionary": False, "column_encoding": "DELTA_BINARY_PACKED"}
+OF_IDS = {"use_dictionary": False, "column_encoding": "DELTA_BINARY_PACKED"}
 
 
 def version_with_rows(engine: Engine, number: int, all_of_them: bool = False) -> tuple[VersionSummary, pd.DataFrame]:
@@ -208,7 +208,7 @@ def from_parquet(content: bytes, names: Sequence[str]) -> pd.DataFrame:
 
 def ids_to_parquet(ids: Int64Array) -> bytes:
     """Write the rows' ids alone, in order: a fifth of a byte each, where they were drawn."""
-    return _written(pa.table({"patient_id": pa.array(ids, pa.int64())}), **_OF_IDS)
+    return _written(pa.table({"patient_id": pa.array(ids, pa.int64())}), **OF_IDS)
 
 
 def ids_from_parquet(content: bytes) -> Int64Array:
@@ -217,28 +217,20 @@ def ids_from_parquet(content: bytes) -> Int64Array:
     return ids
 
 
-def without_rows(content: bytes, ids: Collection[int]) -> tuple[bytes, int] | None:
-    """Take the rows with these ids out of a snapshot; return it and how many rows are left, None where none has one."""
-    return _without(content, ids)
-
-
-def without_ids(content: bytes, ids: Collection[int]) -> tuple[bytes, int] | None:
-    """Return ids alone without these, and how many are left; None where none is among them."""
-    return _without(content, ids, **_OF_IDS)
-
-
-def _read(content: bytes) -> pa.Table:
-    # `pq.read_table` would import pyarrow.dataset first, which takes a third of a second.
-    return pq.ParquetFile(pa.BufferReader(content)).read()
-
-
-def _without(content: bytes, ids: Collection[int], **encoding: Any) -> tuple[bytes, int] | None:
+def without_rows(content: bytes, ids: Collection[int], **encoding: Any) -> tuple[bytes, int] | None:
+    """Take the rows with these ids out of a snapshot, or, with `OF_IDS`, out of a list of ids; return what is left and
+    how many rows those are, None where none has one."""
     table = _read(content)
     is_theirs = pc.is_in(table["patient_id"], value_set=pa.array(sorted(ids), pa.int64()))
     if not pc.any(is_theirs).as_py():
         return None
     left = table.filter(pc.invert(is_theirs)).combine_chunks()
     return _written(left, **encoding), len(left)
+
+
+def _read(content: bytes) -> pa.Table:
+    # `pq.read_table` would import pyarrow.dataset first, which takes a third of a second.
+    return pq.ParquetFile(pa.BufferReader(content)).read()
 
 
 def _written(table: pa.Table, **encoding: Any) -> bytes:
