@@ -5,8 +5,9 @@ already so is left out, and the rest goes in by ranges of its keys, each by a tr
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime
+from operator import add
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -39,6 +40,10 @@ class OutcomesChanged:
     corrected: int = 0
     cleared: int = 0
     """That the source has no more."""
+
+    def __add__(self, other: "OutcomesChanged") -> "OutcomesChanged":
+        """Of two ranges together."""
+        return OutcomesChanged(*map(add, astuple(self), astuple(other)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,8 +148,8 @@ def schedules_first_seen(connection: Connection) -> dict[str, datetime]:
 
 # ---- Tallies: what each run of scoring counted, and which of its figures were beyond their limits.
 
-_AT_MOST = (16, 64, 2_000)
-"""Rows that are read: those of a nightly job, of one with few rows a night, of one that runs every few minutes."""
+_TALLIES_AT_ONCE, _MOST_TALLIES = 16, 2_000
+"""Of a nightly job a few are asked for; of one that runs every few minutes with few rows, many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,14 +188,9 @@ def newest_tallies(connection: Connection, version: int, but_of: int) -> Iterato
     newest = select(tallies.c.tally, tallies.c.recorded_at).where(tallies.c.model_version == version)
     # Of a run that several processes shared the parts come behind what knows of all of them.
     newest = newest.where(tallies.c.run_id != but_of).order_by(tallies.c.run_id.desc(), tallies.c.part)
-    read = 0
-    for most in _AT_MOST:
-        rows = connection.execute(newest.offset(read).limit(most - read)).all()
-        for document, moment in rows:
+    with connection.execute(newest.limit(_MOST_TALLIES), execution_options={"yield_per": _TALLIES_AT_ONCE}) as found:
+        for document, moment in found:
             yield _kept(document, moment)
-        read += len(rows)
-        if read < most:
-            return
 
 
 def tallies_since(connection: Connection, days: int) -> Iterator[tuple[int, KeptTally]]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Insert, bindparam, func, not_, select, text, update
+from sqlalchemy import BindParameter, Connection, Insert, bindparam, func, not_, select, text, update
 
 from pima.errors import DONE, INTERRUPTED_BY_CTRL_C, INTERRUPTED_BY_SIGTERM, REFUSED, TRY_AGAIN_LATER
 from pima.store.database import Timestamp, database_now, database_of
@@ -161,8 +161,11 @@ def take_lease(connection: Connection, name: str, owner: str, seconds: int) -> i
         SET owner = EXCLUDED.owner, fence = leases.fence + 1, expires_at = EXCLUDED.expires_at
         WHERE leases.expires_at <= :now
         RETURNING fence""")
-    moments = (bindparam("now", type_=Timestamp()), bindparam("until", type_=Timestamp()))
-    return connection.execute(statement.bindparams(*moments), values).scalar()
+    return connection.execute(statement.bindparams(_moment("now"), _moment("until")), values).scalar()
+
+
+def _moment(name: str) -> BindParameter[datetime]:
+    return bindparam(name, type_=Timestamp())
 
 
 def renew_lease(connection: Connection, name: str, fence: int, seconds: int) -> bool:
@@ -331,14 +334,16 @@ def mark_crashed(connection: Connection, stale_seconds: int) -> list[Crashed]:
 
 def see_schedule(connection: Connection, job: str, expression: str, time_zone: str, now: datetime) -> datetime:
     """Remember a job's schedule; since when it has been this one. A changed one counts from now."""
-    known = connection.execute(select(schedules).where(schedules.c.job == job).with_for_update()).first()
-    values = {"expression": expression, "time_zone": time_zone, "first_seen_at": now, "heartbeat_at": database_now()}
-    if known is None:
-        # Of two schedulers that start at once the first one's time counts.
-        connection.execute(database_of(connection).insert_unless_there(schedules, ("job",)).values(job=job, **values))
-    elif (known.expression, known.time_zone) != (expression, time_zone):
-        # Ticks of the old schedule no longer count.
-        connection.execute(update(schedules).where(schedules.c.job == job).values(**values))
+    # Of two schedulers that start at once the first one's time counts. Ticks of another schedule no longer count.
+    statement = text("""
+        INSERT INTO schedules (job, expression, time_zone, first_seen_at, heartbeat_at)
+        VALUES (:job, :expression, :time_zone, :now, :clock)
+        ON CONFLICT (job) DO UPDATE
+        SET expression = EXCLUDED.expression, time_zone = EXCLUDED.time_zone,
+            first_seen_at = EXCLUDED.first_seen_at, heartbeat_at = EXCLUDED.heartbeat_at
+        WHERE (schedules.expression, schedules.time_zone) <> (EXCLUDED.expression, EXCLUDED.time_zone)""")
+    values = {"job": job, "expression": expression, "time_zone": time_zone, "now": now, "clock": clock(connection)}
+    connection.execute(statement.bindparams(_moment("now"), _moment("clock")), values)
     seen: datetime = connection.execute(select(schedules.c.first_seen_at).where(schedules.c.job == job)).scalar_one()
     return seen
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 
 import pandas as pd
@@ -46,18 +46,7 @@ class Comparison:
 
     def __add__(self, other: "Comparison") -> "Comparison":
         """Of two ranges together."""
-        mine, theirs = astuple(self.outcomes), astuple(other.outcomes)
-        return Comparison(
-            self.ours + other.ours,
-            self.ours_in_all + other.ours_in_all,
-            self.outcomes_known + other.outcomes_known,
-            self.missing + other.missing,
-            self.new + other.new,
-            self.changed + other.changed,
-            self.unchanged + other.unchanged,
-            self.vanished + other.vanished,
-            OutcomesChanged(*map(sum, zip(mine, theirs, strict=True))),
-        )
+        return Comparison(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
 
 
 _BEHIND_ALL = "\U0010ffff"
