@@ -68,10 +68,6 @@ class Database(Protocol):
     def require_sound_url(self, url: URL, text: str, /) -> None:
         """Raises WrongConfiguration where a URL, or the text that it was read from, won't do."""
 
-    def place(self, url: URL, /) -> Mapping[str, str]:
-        """Say what decides which rows a name means behind a URL: of two that may lead to other rows no two are the
-        same. No secret."""
-
     def make_engine(self, url: URL, settings: DatabaseSettings, /) -> Engine:
         """An engine whose transactions say what they depend on, and whether they write; connects to nothing yet."""
 

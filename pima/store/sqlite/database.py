@@ -4,10 +4,9 @@ SQL."""
 import json
 import re
 import sqlite3
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, Insert, Table, Text, create_engine, event
@@ -84,10 +83,6 @@ class SQLite(Database):
         if url.query:
             what = "the database URL has options behind a question mark"
             raise WrongConfiguration(what=what, expected=EXPECTED_OPTIONS)
-
-    def place(self, url: URL) -> Mapping[str, str]:
-        """The file, wherever a relative path or a link leads by now."""
-        return {"file": str(Path(url.database or "").resolve())}
 
     def make_engine(self, url: URL, settings: DatabaseSettings) -> Engine:
         """An engine that begins its transactions itself, since the driver would begin them too late."""
