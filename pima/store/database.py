@@ -191,11 +191,10 @@ class Database(Protocol):
         whoever inserts the same key."""
         return nullcontext()
 
-    def lock_unless_held(self, connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any], /) -> bool:
-        """Lock the rows of `p` in a FROM clause with these parameters, as SELECT ... FOR says it; whether all could be.
-        Those that others hold are not waited for; where not all could be, the transaction, or its savepoint, is at its
-        end."""
-        return True
+    def lock_unless_held(self, connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any], /) -> None:
+        """Lock the rows of `p` in a FROM clause with these parameters, as SELECT ... FOR says it. None is waited for:
+        where others hold some, the error is one of `contested`."""
+        return
 
     def draw_ids_above_given(self, connection: Connection, /) -> None:
         """Before ids are drawn, and after others were given: the next one must be above all that rows have, and above

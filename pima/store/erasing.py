@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     Column,
     Connection,
     Table,
@@ -35,7 +36,7 @@ from pima.errors import RowsKept
 from pima.store.database import database_of
 from pima.store.engine import first_row
 from pima.store.queue import id_lists
-from pima.store.runs import IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
+from pima.store.runs import DRY_RUN, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
 from pima.store.tables import forgotten, installation, monitoring, patients, predictions, rejections, runs, tallies
 
 # ---- Who was forgotten: what is kept of them, and asking whether somebody is one of them.
@@ -255,19 +256,19 @@ def _is_dead(table: Table) -> ColumnElement[bool]:
 def _are_over(connection: Connection) -> ColumnElement[bool]:
     """Runs that health, scheduler and metrics have no need of: of their job a later one has succeeded, and a later
     tick has come. Of pulls only one that a scheduler began tells of all sources."""
-    is_success = IS_REAL & (runs.c.status == Status.SUCCEEDED)
-    is_whole = (runs.c.job != "pull") | runs.c.scheduled_for.is_not(None)
-    ticks = dict(connection.execute(select(runs.c.job, func.max(runs.c.scheduled_for)).group_by(runs.c.job)).all())
-    newest = select(runs.c.job, func.max(runs.c.id)).where(is_success & is_whole, runs.c.job.in_(JOBS))
+    newest = text(f"""
+        SELECT job, max(id) FROM runs
+        WHERE job IN {JOBS} AND trigger <> '{DRY_RUN}' AND status = '{Status.SUCCEEDED}'
+            AND (job <> 'pull' OR scheduled_for IS NOT NULL)
+        GROUP BY job""")
     over = [
-        and_(
-            runs.c.job == job,
-            runs.c.id < last,
-            or_(runs.c.scheduled_for.is_(None), false() if ticks[job] is None else runs.c.scheduled_for < ticks[job]),
-        )
-        for job, last in connection.execute(newest.group_by(runs.c.job))
+        f"job = '{job}' AND id < {last} AND (scheduled_for IS NULL OR scheduled_for < ({_LAST_TICK.format(job)}))"
+        for job, last in connection.execute(newest)
     ]
-    return and_(runs.c.status != Status.RUNNING, or_(false(), *over))
+    return and_(runs.c.status != Status.RUNNING, or_(false(), *(literal_column(f"({each})", Boolean) for each in over)))
+
+
+_LAST_TICK = "SELECT max(tick.scheduled_for) FROM runs tick WHERE tick.job = '{}'"
 
 
 def end_of_window(connection: Connection, old: Old, after: int, rows: int) -> int | None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,17 +10,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from sqlalchemy import Connection, Engine, delete, func, insert, or_, select, text, update
+from sqlalchemy import Connection, Engine, delete, func, insert, select, text, update
 
 from pima.core.arrays import Int64Array
 from pima.core.features import names_of
 from pima.errors import NoSuchVersion, SnapshotDamaged, SnapshotNotKept, SnapshotRedacted
 from pima.store import registry
-from pima.store.database import database_now
+from pima.store.database import database_now, database_of
 from pima.store.engine import reading
 from pima.store.registry import VersionSummary, as_features, read_champion, version_before
 from pima.store.runs import JUDGED_BEFORE
-from pima.store.tables import model_versions, reports, test_sets, training_snapshots
+from pima.store.tables import fields_of, model_versions, reports, test_sets, training_snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,8 @@ class TestSet:
 def keep_test_set(connection: Connection, test_set: TestSet) -> None:
     """Remember a test set, once however many verdicts are given on it; the caller holds the champion's lock."""
     # The fingerprint covers ids, features and outcomes.
-    known = select(test_sets.c.fingerprint).where(test_sets.c.fingerprint == test_set.fingerprint)
-    if connection.execute(known).first() is None:
-        values = {name: getattr(test_set, name) for name in TestSet.__dataclass_fields__}
-        connection.execute(insert(test_sets).values(**values))
+    statement = database_of(connection).insert_unless_there(test_sets, ("fingerprint",))
+    connection.execute(statement.values(**asdict(test_set)))
 
 
 def consultations(connection: Connection) -> int:
@@ -74,8 +72,9 @@ def keep_snapshot(connection: Connection, number: int, snapshot: Snapshot) -> No
 
 def read_snapshot(connection: Connection, number: int) -> Snapshot | None:
     """The rows that version `number` was fitted on, unchecked; None where they are not kept any more."""
-    columns = [training_snapshots.c[name] for name in Snapshot.__dataclass_fields__]
-    row = connection.execute(select(*columns).where(training_snapshots.c.model_version == number)).first()
+    row = connection.execute(
+        select(*fields_of(Snapshot, training_snapshots)).where(training_snapshots.c.model_version == number)
+    ).first()
     return None if row is None else Snapshot(*row)
 
 
@@ -125,16 +124,16 @@ def prune(connection: Connection, last_snapshots: int, last_bytes: int | None) -
     """
     newest = connection.execute(select(func.max(model_versions.c.number))).scalar() or 0
     champion = read_champion(connection).model_version
-    kept = {newest, champion, None if champion is None else version_before(connection, champion)} - {None}
-    versions = training_snapshots.c.model_version
-    connection.execute(
-        delete(training_snapshots).where(versions <= newest - last_snapshots, versions.not_in(sorted(kept)))
-    )
+    ours = (newest, champion, None if champion is None else version_before(connection, champion))
+    kept = ", ".join(str(each) for each in ours if each is not None)
+    of_snapshots = f"DELETE FROM training_snapshots WHERE model_version <= :last AND model_version NOT IN ({kept})"
+    connection.execute(text(of_snapshots), {"last": newest - last_snapshots})
     if last_bytes is not None:
-        numbers = model_versions.c.number
-        bytes_left = or_(model_versions.c.keras_artifact.is_not(None), model_versions.c.compiled_artifact.is_not(None))
-        old = (numbers <= newest - last_bytes, numbers.not_in(sorted(kept)), bytes_left)
-        connection.execute(update(model_versions).where(*old).values(keras_artifact=None, compiled_artifact=None))
+        of_bytes = f"""
+            UPDATE model_versions SET keras_artifact = NULL, compiled_artifact = NULL
+            WHERE number <= :last AND number NOT IN ({kept})
+                AND (keras_artifact IS NOT NULL OR compiled_artifact IS NOT NULL)"""
+        connection.execute(text(of_bytes), {"last": newest - last_bytes})
 
 
 def drop_snapshots(connection: Connection) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Connection, Row, Select, func, insert, select, text, update
+from sqlalchemy import Column, Connection, Row, Select, func, insert, literal, select, text, update
 
 from pima.core.features import Declaration, Features, first_difference
 from pima.errors import DeclarationChanged, DeclarationDiffers, SchemaDiffers, WrongConfiguration
@@ -17,6 +17,7 @@ from pima.store.engine import first_row
 from pima.store.tables import (
     champion,
     declarations,
+    fields_of,
     installation,
     model_versions,
     promotions,
@@ -211,8 +212,7 @@ def compiled_artifact(connection: Connection, number: int) -> StoredArtifact | N
 
 def features_of(connection: Connection, number: int) -> Features:
     """The features that a version was fitted on, in its order, as they were declared then."""
-    stored = connection.execute(select(model_versions.c.features).where(model_versions.c.number == number))
-    return as_features(stored.scalar_one())
+    return as_features(_of_version(connection, number, model_versions.c.features))
 
 
 def keras_artifact(connection: Connection, number: int) -> StoredArtifact | None:
@@ -228,17 +228,18 @@ def _artifact(connection: Connection, number: int, content: Column[Any], sha256:
 
 def training_ids(connection: Connection, number: int) -> bytes | None:
     """The ids of the rows that a version learned from; None where there is no such version."""
-    statement = select(model_versions.c.training_ids).where(model_versions.c.number == number)
-    found: bytes | None = connection.scalar(statement)
+    found: bytes | None = _of_version(connection, number, model_versions.c.training_ids)
     return found
 
 
 def reference(connection: Connection, number: int) -> dict[str, Any] | None:
     """How the rows are distributed that a version learned from; None where there is no such version."""
-    found: dict[str, Any] | None = connection.scalar(
-        select(model_versions.c.reference).where(model_versions.c.number == number)
-    )
+    found: dict[str, Any] | None = _of_version(connection, number, model_versions.c.reference)
     return found
+
+
+def _of_version(connection: Connection, number: int, column: Column[Any]) -> Any:
+    return connection.scalar(select(column).where(model_versions.c.number == number))
 
 
 def version_before(connection: Connection, number: int) -> int | None:
@@ -324,15 +325,17 @@ def numbers(connection: Connection) -> list[int]:
 
 def list_versions(connection: Connection) -> list[VersionSummary]:
     """All versions, newest first."""
-    columns = [model_versions.c[name] for name in VersionSummary.__dataclass_fields__]
-    rows = connection.execute(select(*columns).order_by(model_versions.c.number.desc()))
+    rows = connection.execute(
+        select(*fields_of(VersionSummary, model_versions)).order_by(model_versions.c.number.desc())
+    )
     return [VersionSummary(**row._mapping) for row in rows]
 
 
 def read_version(connection: Connection, number: int) -> VersionSummary | None:
     """One version; None where there is none."""
-    columns = [model_versions.c[name] for name in VersionSummary.__dataclass_fields__]
-    row = connection.execute(select(*columns).where(model_versions.c.number == number)).first()
+    row = connection.execute(
+        select(*fields_of(VersionSummary, model_versions)).where(model_versions.c.number == number)
+    ).first()
     return None if row is None else VersionSummary(**row._mapping)
 
 
@@ -341,12 +344,8 @@ def list_moves(connection: Connection, version: int | None = None) -> list[dict[
     # The whole ledger, which grows by one row a week.
     statement = select(*_LEDGER).order_by(promotions.c.id.desc())
     if version is not None:
-        took_part = (promotions.c.challenger, promotions.c.from_version, promotions.c.to_version)
-        statement = statement.where(
-            took_part[0].is_not_distinct_from(version)
-            | took_part[1].is_not_distinct_from(version)
-            | took_part[2].is_not_distinct_from(version)
-        )
+        moves = promotions.c
+        statement = statement.where(literal(version).in_([moves.challenger, moves.from_version, moves.to_version]))
     return [dict(row._mapping) for row in connection.execute(statement)]
 
 

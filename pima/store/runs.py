@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Insert, bindparam, func, not_, select, text, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, Insert, bindparam, func, not_, select, text, update
 
 from pima.errors import DONE, INTERRUPTED_BY_CTRL_C, INTERRUPTED_BY_SIGTERM, REFUSED, TRY_AGAIN_LATER
 from pima.store.database import Timestamp, database_now, database_of
 from pima.store.engine import clock
-from pima.store.tables import leases, runs, schedules
+from pima.store.tables import fields_of, leases, runs, schedules
 
 DRY_RUN = "dry_run"
 """The trigger of a run that was to write nothing but its own row, which counts in no figure of the service's."""
@@ -109,8 +109,11 @@ def lock_open_run(connection: Connection, run_id: int) -> dict[str, Any] | None:
 
 def is_open(connection: Connection, run_id: int) -> bool:
     """Whether there is such a run, and it is not over."""
-    statement = select(runs.c.id).where(runs.c.id == run_id, runs.c.status == Status.RUNNING)
-    return connection.execute(statement).first() is not None
+    return _any(connection, runs.c.id == run_id, runs.c.status == Status.RUNNING)
+
+
+def _any(connection: Connection, *conditions: ColumnElement[bool]) -> bool:
+    return connection.execute(select(runs.c.id).where(*conditions).limit(1)).first() is not None
 
 
 def counts_of(connection: Connection, run_id: int) -> dict[str, Any]:
@@ -136,9 +139,8 @@ def finish_run(
 
 def last_runs(connection: Connection, newest: int) -> list[Run]:
     """The newest runs, newest first."""
-    columns = [runs.c[name] for name in Run.__dataclass_fields__]
     # By id, which grows with time.
-    rows = connection.execute(select(*columns).order_by(runs.c.id.desc()).limit(newest))
+    rows = connection.execute(select(*fields_of(Run, runs)).order_by(runs.c.id.desc()).limit(newest))
     return [Run(**row._mapping) for row in rows]
 
 
@@ -267,14 +269,12 @@ def newest_tick(connection: Connection, job: str) -> datetime | None:
 
 def has_run(connection: Connection, job: str) -> bool:
     """Whether a job has ever come to an end of its own, or is on its way there, whoever started it."""
-    real = runs.c.status.not_in(_NEVER_RAN) & IS_REAL
-    return connection.execute(select(runs.c.id).where(runs.c.job == job, real).limit(1)).first() is not None
+    return _any(connection, runs.c.job == job, runs.c.status.not_in(_NEVER_RAN), IS_REAL)
 
 
 def is_running(connection: Connection, job: str) -> bool:
     """Whether anybody is doing the job now, as far as `runs` knows."""
-    statement = select(runs.c.id).where(runs.c.job == job, runs.c.status == Status.RUNNING, IS_REAL)
-    return connection.execute(statement.limit(1)).first() is not None
+    return _any(connection, runs.c.job == job, runs.c.status == Status.RUNNING, IS_REAL)
 
 
 def note_ticks(

@@ -96,6 +96,11 @@ WITH_FEATURES = ("patients", "scoring_queue")
 """The tables that have a column of type Real for each feature, declared or retired."""
 
 
+def fields_of(record: type[Any], of: Table) -> list[Column[Any]]:
+    """The columns of a table that a record has as its fields."""
+    return [of.c[name] for name in record.__dataclass_fields__]
+
+
 def with_features(columns: Iterable[str]) -> MetaData:
     """Copies of the tables, with these features' columns."""
     whole = MetaData()

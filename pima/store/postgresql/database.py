@@ -17,7 +17,6 @@ from psycopg.pq import Format
 from sqlalchemy import Connection, DateTime, Engine, Insert, Table, create_engine, event, text
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
 from pima.core.identifiers import LARGEST_GIVEN_ID, LARGEST_ID
@@ -346,19 +345,13 @@ class PostgreSQL(Database):
         yield
         connection.execute(text("SELECT set_config('lock_timeout', :usual, true)"), {"usual": usual})
 
-    def lock_unless_held(self, connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any]) -> bool:
-        """Lock the rows without waiting; whether they were free.
+    def lock_unless_held(self, connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any]) -> None:
+        """Lock the rows without waiting.
 
         Transactions that hold rows and wait for others can wait in a circle, and the server ends one of them.
         """
         statement = f"SELECT count(*) FROM (SELECT 1 FROM {rows} FOR {lock} OF p NOWAIT) AS locked"
-        try:
-            connection.execute(text(statement), parameters)
-        except DBAPIError as error:
-            if errors.contested(error.orig) is None:
-                raise
-            return False
-        return True
+        connection.execute(text(statement), parameters)
 
     def draw_ids_above_given(self, connection: Connection) -> None:
         """Not where the counter is beyond them already. What others draw meanwhile is among the given ids: it fails.
