@@ -27,29 +27,39 @@ _KINDS = {
     "JSONB": Json,
     "BYTEA": Bytes,
 }
-_COLUMN = re.compile(rf"^    ([a-z]\w*) ({'|'.join(_KINDS)})(.*)$", re.MULTILINE)
+_SAID = r"((?:^-- [^\n]*\n)+)"
+_TABLE = re.compile(_SAID + r"CREATE TABLE (\w+) \((.*?)^\);", re.MULTILINE | re.DOTALL)
+_VIEW = re.compile(_SAID + r"CREATE VIEW (\w+) AS(.*?);", re.MULTILINE | re.DOTALL)
+_COLUMN = re.compile(rf"^    ([a-z]\w*) ({'|'.join(_KINDS)})(.*?)(?: -- (.*))?$", re.MULTILINE)
+_INDEX = re.compile(r"^CREATE (UNIQUE )?INDEX (\w+) ON (\w+) \((.*?)\)", re.MULTILINE)
 
 
 def _read(script: str) -> MetaData:
-    """The script's tables, with their keys and indexes; CHECKs by their names, in `info`."""
-    made, script = MetaData(), re.sub("--.*", "", FEATURES.sub("", script))
-    for name, body in re.findall(r"^CREATE TABLE (\w+) \((.*?)^\);", script, re.MULTILINE | re.DOTALL):
-        keys = [key for listed in re.findall(r"PRIMARY KEY \((.*?)\)", body) for key in listed.split(", ")]
-        columns = [_column(column, kind, rest, keys) for column, kind, rest in _COLUMN.findall(body)]
-        unique = [UniqueConstraint(*listed.split(", ")) for listed in re.findall(r" UNIQUE \((.*?)\)", body)]
-        others = re.findall(r"FOREIGN KEY \((\w+)\) REFERENCES (\w+) \((\w+)\)", body)
+    """The script's tables with their keys and indexes; in `info` what each holds and, by name, its CHECKs."""
+    made = MetaData()
+    for said, name, body in _TABLE.findall(FEATURES.sub("", script)):
+        bare = re.sub(" *--.*", "", body)
+        keys = [key for listed in re.findall(r"PRIMARY KEY \((.*?)\)", bare) for key in listed.split(", ")]
+        columns = [_column(keys, *found) for found in _COLUMN.findall(body)]
+        unique = [UniqueConstraint(*listed.split(", ")) for listed in re.findall(r" UNIQUE \((.*?)\)", bare)]
+        others = re.findall(r"FOREIGN KEY \((\w+)\) REFERENCES (\w+) \((\w+)\)", bare)
         foreign = [ForeignKeyConstraint([ours], [f"{table}.{theirs}"]) for ours, table, theirs in others]
-        Table(name, made, *columns, *unique, *foreign, info={"checks": re.findall(r"(\w+) CHECK", body)})
-    for unique, name, table, listed in re.findall(r"^CREATE (UNIQUE )?INDEX (\w+) ON (\w+) \((.*?)\)", script, re.M):
+        checks = dict(re.findall(r"(\w+) CHECK \((.*?)\),?\n", bare, re.DOTALL))
+        Table(name, made, *columns, *unique, *foreign, info={"meaning": _sentences(said), "checks": checks})
+    for unique, name, table, listed in _INDEX.findall(script):
         Index(name, *(made.tables[table].c[column] for column in listed.split(", ")), unique=bool(unique))
     return made
 
 
-def _column(name: str, kind: str, rest: str, keys: Sequence[str]) -> Column[Any]:
+def _column(keys: Sequence[str], name: str, kind: str, rest: str, doc: str) -> Column[Any]:
     drawn = [Identity(always=False)] if "IDENTITY" in rest else []
     is_key = name in keys or "PRIMARY KEY" in rest
     nullable = not is_key and "NOT NULL" not in rest
-    return Column(name, _KINDS[kind], *drawn, primary_key=is_key, nullable=nullable, autoincrement=bool(drawn))
+    return Column(name, _KINDS[kind], *drawn, primary_key=is_key, nullable=nullable, autoincrement=bool(drawn), doc=doc)
+
+
+def _sentences(said: str) -> str:
+    return " ".join(said.replace("--", "").split())
 
 
 metadata = _read(SCRIPT)
@@ -79,9 +89,9 @@ tallies = metadata.tables["tallies"]
 test_sets = metadata.tables["test_sets"]
 training_snapshots = metadata.tables["training_snapshots"]
 
+VIEWS_HOLD = {view: _sentences(said) for said, view, _ in _VIEW.findall(SCRIPT)}
 VIEWS = {
-    view: tuple(sorted({*re.findall(r"\b(?:FROM|JOIN) (\w+)", query)}))
-    for view, query in re.findall(r"^CREATE VIEW (\w+) AS(.*?);", SCRIPT, re.MULTILINE | re.DOTALL)
+    view: tuple(sorted({*re.findall(r"\b(?:FROM|JOIN) (\w+)", query)})) for _, view, query in _VIEW.findall(SCRIPT)
 }
 """Each view -> the tables that it reads."""
 
