@@ -115,14 +115,16 @@ def _ids(connection: Connection, condition: str, parameters: dict[str, str]) -> 
 
 
 def _called(connection: Connection, ids: Sequence[int]) -> Found:
-    keys, persons = set[tuple[str, str]](), set[str]()
-    for table, column in (("patients", "id"), ("row_keys", "patient_id")):
-        for listed in id_lists(ids):
-            statement = f"SELECT source, source_key, person_key FROM {table} WHERE {column} IN ({listed})"
-            for source, source_key, person in connection.execute(text(statement)):
-                keys |= {(source, source_key)} if source_key is not None else set()
-                persons |= {person} if person is not None else set()
-    return Found(frozenset(ids), frozenset(keys), frozenset(persons))
+    called = "SELECT source, source_key, person_key FROM"
+    found = [
+        row
+        for listed in id_lists(ids)
+        for row in connection.execute(
+            text(f"{called} patients WHERE id IN ({listed}) UNION {called} row_keys WHERE patient_id IN ({listed})")
+        )
+    ]
+    keys = frozenset((source, source_key) for source, source_key, _ in found if source_key is not None)
+    return Found(frozenset(ids), keys, frozenset(person for _, _, person in found if person is not None))
 
 
 def erase_rows(connection: Connection, found: Found) -> dict[str, int]:

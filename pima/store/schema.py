@@ -184,7 +184,7 @@ def _make_tables(connection: Connection, columns: Sequence[str]) -> None:
     for statement in statements(
         database_of(connection).translated_schema(FEATURES.sub(rf"\g<1>{listed}\g<2>", SCRIPT))
     ):
-        connection.exec_driver_sql(statement)
+        connection.exec_driver_sql(statement, execution_options={"no_parameters": True})  # a percent sign is none
 
 
 # ---- What tables and views were made with beside their columns: keys, conditions, indexes, and what a view reads. The
