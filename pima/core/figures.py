@@ -30,6 +30,14 @@ class Figure:
     """Why the value, or its interval alone, is None."""
 
 
+def in_words(figure: Figure, digits: int = 3) -> str:
+    """Write a figure with its interval, or why there is none."""
+    if figure.value is None:
+        return f"none: {figure.reason}"
+    value = f"{figure.value:z.{digits}f}"
+    return value if figure.low is None else f"{value} ({figure.low:z.{digits}f} to {figure.high:z.{digits}f})"
+
+
 def mean(values: Float64Array, low: float = -math.inf, high: float = math.inf) -> Figure:
     """Average values (n,), n >= 1, that lie between the two bounds; the interval is the normal approximation's."""
     found = Figure(float(values.mean()))

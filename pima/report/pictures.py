@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from pima.core.evidence import shown_thresholds
-from pima.report.contents import Exhibit, ReportedNight, ReportedVerdict, calibration, distribution, roc
+from pima.report.contents import Exhibit, ReportedVerdict, calibration, distribution, roc
 from pima.watch.realised import Week
 
 # Marks, which stand in no style sheet.
@@ -265,20 +265,20 @@ def realised_picture(weeks: tuple[Week, ...], name: str) -> Markup:
         return as_svg(figure, "Predictions that came true", "The share by week, with its 95 % interval.")
 
 
-def nights_picture(nights: tuple[ReportedNight, ...], name: str) -> Markup:
+def nights_picture(nights: list[dict[str, Any]], name: str) -> Markup:
     """Rows that each night predicted and rejected, and how long it took."""
-    started = [each.started_at for each in nights]
+    started = [each["started_at"] for each in nights]
     places: list[Any] = mdates.date2num(started).tolist()  # type: ignore[no-untyped-call]
     # As far apart as the two runs that are closest to each other, in days.
     gaps = [later - earlier for earlier, later in pairwise(sorted(places)) if later > earlier]
     width = max(0.02, min(0.8, 0.8 * min(gaps, default=1.0)))
     with drawn(name, rows=2, height=3.4, sharex=True, height_ratios=(2, 1)) as (figure, (above, below)):
-        predicted = [each.predicted for each in nights]
+        predicted = [each["predicted"] for each in nights]
         above.bar(places, predicted, width=width, color=FIRST)
-        above.bar(places, [each.rejected for each in nights], width=width, bottom=predicted, color=SECOND)
+        above.bar(places, [each["rejected"] for each in nights], width=width, bottom=predicted, color=SECOND)
         above.set_ylabel("rows")
-        below.plot(places, [each.seconds for each in nights], "o", markersize=3, color=FIRST)
-        below.set(ylabel="seconds", ylim=(0, 1.2 * max(each.seconds for each in nights) + 0.1))
+        below.plot(places, [each["seconds"] for each in nights], "o", markersize=3, color=FIRST)
+        below.set(ylabel="seconds", ylim=(0, 1.2 * max(each["seconds"] for each in nights) + 0.1))
         below.axhline(0, color=MUTED, linewidth=0.8)
         _dates(below, started)
         told = "Above, the rows that each run of scoring predicted and rejected; below, how many seconds it took"
