@@ -23,7 +23,7 @@ POOLED_FOR = timedelta(days=7)
 """So far back rows are pooled where a night has too few."""
 
 
-class Watch:
+class NightTally:
     """One run's rows, counted batch by batch."""
 
     def __init__(self, engine: Engine, version: int, scorer: Scorer) -> None:
