@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from pima.core.arrays import Float32Array, Float64Array
 from pima.core.features import Features
+from pima.core.figures import Figure
 from pima.core.metrics import Z_95_PERCENT
 from pima.core.validation import Validated, counted_reasons
 from pima.core.watched import State, Watched, alerts
@@ -293,7 +294,8 @@ def _figures(names: Sequence[str], night: Tally, reference: Reference | None) ->
     none = Reference(rows=0, positive=0, features=(), probability=Bins(()), labelled=0, rejected={})
     learned, accepted = reference or none, night.accepted
     yield _share("", "predicted_positive", night.positive, accepted, learned.positive, learned.rows, POSITIVE_ALLOWED)
-    yield expected_accuracy(night.expected, accepted)
+    estimate = expected_accuracy(night.expected, accepted) if accepted else Figure(None)
+    yield Watched("", "estimated_accuracy", estimate.value, accepted, low=estimate.low, high=estimate.high)
     if reference is not None:
         yield from _distances("", "probability_", night.probability, reference.probability)
         for name, counts, bins in zip(names, night.features, reference.features, strict=True):
@@ -329,14 +331,12 @@ def _distances(feature: str, prefix: str, counts: Sequence[int], bins: Bins) -> 
             yield Watched(feature, f"{prefix}{figure}", distance(counts, bins), known, 0.0, allowed(known, bins))
 
 
-def expected_accuracy(expected: float, rows: int) -> Watched:
-    """The share of predictions that come true if the probabilities hold, with the interval of what so many rows will
-    show: an estimate, which drift and bad calibration make wrong.
+def expected_accuracy(expected: float, rows: int) -> Figure:
+    """The share of predictions that come true if the probabilities hold, with the interval of what so many rows, one at
+    least, will show: an estimate, which drift and bad calibration make wrong.
 
     The variance is that of a share, which is never smaller than the sum of the single rows' own.
     """
-    if not rows:
-        return Watched("", "estimated_accuracy", None, 0, state=State.INSUFFICIENT_DATA)
     value = expected / rows
     margin = Z_95_PERCENT * math.sqrt(max(0.0, value * (1 - value)) / rows)
-    return Watched("", "estimated_accuracy", value, rows, low=max(0.0, value - margin), high=min(1.0, value + margin))
+    return Figure(value, max(0.0, value - margin), min(1.0, value + margin))

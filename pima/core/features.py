@@ -209,30 +209,9 @@ LONGEST_NAME = 63
 """Bytes; PostgreSQL cuts longer names off."""
 
 # The tables' own columns, those of a source, and what the databases call their rows' hidden columns.
-RESERVED = {
-    folded_name(name): name
-    for name in (
-        *KEYS,
-        "id",
-        "outcome",
-        "labelled_at",
-        "version",
-        "recorded_at",
-        "updated_at",
-        "patient_id",
-        "patient_version",
-        "enqueued_at",
-        "line",
-        "oid",
-        "rowid",
-        "ctid",
-        "tableoid",
-        "xmin",
-        "xmax",
-        "cmin",
-        "cmax",
-    )
-}
+_OWN = "id outcome labelled_at version recorded_at updated_at patient_id patient_version enqueued_at line"
+_HIDDEN = "oid rowid ctid tableoid xmin xmax cmin cmax"
+RESERVED = {folded_name(name): name for name in (*KEYS, *_OWN.split(), *_HIDDEN.split())}
 """By what a file's header makes of them: a column there must not mean one of these and a feature."""
 
 

@@ -54,7 +54,6 @@ def realised(probabilities: Float64Array, threshold: float, outcomes: Int8Array)
     """Judge rows (n,), n >= 1, that one version predicted before their outcomes came."""
     rows, is_called = ranked(probabilities, outcomes), probabilities >= threshold
     sure_of_class = np.where(is_called, probabilities, 1 - probabilities)
-    expected = expected_accuracy(float(sure_of_class.sum()), len(probabilities))
     correct = int(np.count_nonzero(is_called == (outcomes == 1)))
     curve = decision_curve(called(rows, (threshold,)), len(rows), (threshold,))
     return Realised(
@@ -65,7 +64,7 @@ def realised(probabilities: Float64Array, threshold: float, outcomes: Int8Array)
         calibration_intercept=calibration_intercept(rows),
         calibration_slope=calibration_slope(rows),
         net_benefit=Figure(curve.net_benefit[0], curve.low[0], curve.high[0]),
-        estimated_accuracy=Figure(expected.value, expected.low, expected.high),
+        estimated_accuracy=expected_accuracy(float(sure_of_class.sum()), len(rows)),
     )
 
 

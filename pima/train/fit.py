@@ -5,7 +5,6 @@ import hashlib
 import math
 import os
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -188,14 +187,8 @@ def _needed(share: str, rows: int) -> int:
 @contextmanager
 def training_extra() -> Iterator[None]:
     """Surround imports that need TensorFlow; raises TrainingExtraMissing where it is not installed."""
-    # A fit is what its recipe says: no keras.json and no variable sets its precision, its steps or its backend. No
-    # folder, so that nothing is read from one or written to one.
+    # A fit is what its recipe says: no keras.json sets its precision or its backend.
     os.environ |= {"KERAS_BACKEND": "tensorflow", "KERAS_HOME": os.devnull}
-    for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
-        os.environ.pop(name, None)
-    if sys.warnoptions:
-        # Told to make errors of warnings, Python would end the fit at what these libraries warn their developers of.
-        warnings.simplefilter("ignore")
     try:
         with quiet_native_code(), _as_if_not_installed("matplotlib", "sklearn"), _not_looked_through():
             yield
@@ -205,18 +198,16 @@ def training_extra() -> Iterator[None]:
 
 @contextmanager
 def _not_looked_through() -> Iterator[None]:
-    """Switch the garbage collector off: nearly all of what the first import makes stays until
-    the end, and to look through it is a third of the import's time, and afterwards 0.3 s each time, which every export
-    does."""
-    is_first, was_enabled = "keras" not in sys.modules, gc.isenabled()
+    """Switch the garbage collector off: nearly all of what the first import makes stays until the end, and to look
+    through it is a third of the import's time, and afterwards 0.3 s each time, which every export does."""
+    is_first = "keras" not in sys.modules
     gc.disable()
     try:
         yield
     finally:
         if is_first:
             gc.freeze()
-        if was_enabled:
-            gc.enable()
+        gc.enable()
 
 
 @contextmanager

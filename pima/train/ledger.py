@@ -12,7 +12,7 @@ import pandas as pd
 from sqlalchemy import Connection, Engine
 
 from pima.core.drift import reference_of
-from pima.core.evidence import Evidence, document
+from pima.core.evidence import document
 from pima.core.figures import Figure
 from pima.core.gate import Decision, Verdict, VerdictFigures
 from pima.core.history import features_of, fingerprint_of
@@ -144,28 +144,19 @@ class NewVerdict:
     """1 is best; below it the challenger's probabilities are too extreme; None as `auroc`."""
 
 
-def new_verdict(
-    verdict: Verdict, evidence: Evidence, champion_before: int | None, challenger: int | None
-) -> NewVerdict:
-    """Return a verdict as the run's result, with two figures of its evidence, to the digits that people read."""
-    found = evidence.challenger
-    auroc, slope = (None, None) if found is None else (_rounded(found.auroc), _rounded(found.calibration_slope))
-    said = (verdict.decision, verdict.reason, verdict.sentence)
-    return NewVerdict(*said, champion_before, challenger, verdict.figures, auroc, slope)
+def announce(judgement: Judgement, number: int | None) -> NewVerdict:
+    """Return the verdict as the run's result, with two figures of its evidence, to the digits that people read; and say
+    it in the log, too. `number` is None in a dry run."""
+    verdict, found = judgement.verdict, judgement.evidence.challenger
+    auroc, slope = (None, None) if found is None else map(_rounded, (found.auroc, found.calibration_slope))
+    log = get_logger().error if verdict.reason is Reason.CHAMPION_UNLOADABLE else get_logger().info
+    log("verdict", explanation=verdict.sentence, challenger=number, auroc=auroc, calibration_slope=slope)
+    said = (verdict.decision, verdict.reason, verdict.sentence, judgement.champion.model_version)
+    return NewVerdict(*said, number, verdict.figures, auroc, slope)
 
 
 def _rounded(figure: Figure) -> float | None:
     return None if figure.value is None else round(figure.value, 3)
-
-
-def announce(judgement: Judgement, number: int | None) -> NewVerdict:
-    """Return the verdict as the run's result, and say it in the log too; `number` is None in a dry run."""
-    verdict = judgement.verdict
-    found = new_verdict(verdict, judgement.evidence, judgement.champion.model_version, number)
-    log = get_logger().error if verdict.reason is Reason.CHAMPION_UNLOADABLE else get_logger().info
-    figures = {"auroc": found.auroc, "calibration_slope": found.calibration_slope}
-    log("verdict", explanation=verdict.sentence, challenger=number, **figures)
-    return found
 
 
 def make_champion(connection: Connection, before: Champion, number: int) -> None:

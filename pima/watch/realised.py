@@ -95,8 +95,6 @@ def version_weeks(connection: Connection, weeks: int, newest: int = NEWEST_OUTCO
     for (monday, version), (predictions, expected) in sorted(_predicted(connection, weeks).items(), reverse=True):
         outcomes = came.get((monday, version), [])
         is_whole = since is None or monday > since.date()
-        estimate = expected_accuracy(expected, predictions)
-        is_shown = predictions >= FEWEST_ROWS
         found.append(
             VersionWeek(
                 monday=monday,
@@ -104,7 +102,9 @@ def version_weeks(connection: Connection, weeks: int, newest: int = NEWEST_OUTCO
                 predictions=predictions,
                 outcomes=len(outcomes),
                 followed_up=followed_up(sum(each.has_tally for each in outcomes), predictions if is_whole else None),
-                estimated_accuracy=Figure(estimate.value, estimate.low, estimate.high) if is_shown else Figure(None),
+                estimated_accuracy=expected_accuracy(expected, predictions)
+                if predictions >= FEWEST_ROWS
+                else Figure(None),
                 realised=_realised(outcomes) if (monday, version) in told else None,
             )
         )
