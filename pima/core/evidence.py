@@ -15,8 +15,9 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from pima.core.arrays import Float64Array, Int8Array
+from pima.core.arrays import Int8Array, Int16Array
 from pima.core.figures import (
     NO_CASES,
     NO_OTHERS,
@@ -38,7 +39,8 @@ from pima.core.figures import (
     share,
     treating_all,
 )
-from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS, Grouping, shown
+from pima.core.gate import Contest
+from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS, shown, sizes_of
 
 NONE_CALLED = "no rows at the threshold or above"
 ALL_CALLED = "no rows below the threshold"
@@ -105,26 +107,15 @@ class Evidence:
     """By feature, in the order of the declaration; of features that divide these rows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """One model's answers on the test set."""
-
-    probabilities: Float64Array
-    """(n,), finite"""
-    threshold: float
-    """It predicts 1 from here on."""
-
-
-def evidence(
-    outcomes: Int8Array, challenger: Answers | None, champion: Answers | None, found: tuple[Grouping, ...]
-) -> Evidence:
-    """Gather both models' evidence on a test set with outcomes (n,), n >= 1; `found` is how each feature divides it."""
-    both = [
-        None if each is None else (ranked(each.probabilities, outcomes), each.threshold)
-        for each in (challenger, champion)
-    ]
+def evidence(judged: Contest) -> Evidence:
+    """Gather both models' evidence on the rows of a verdict, one at least."""
+    outcomes, answers = judged.outcomes, judged.challenger
+    challenger = (ranked(answers, outcomes), judged.challenger_threshold) if np.isfinite(answers).all() else None
+    there = judged.champion
+    both = challenger, None if there is None else (ranked(there, outcomes), judged.champion_threshold)
     of_challenger, of_champion = (None if each is None else _model_evidence(*each) for each in both)
     rows, positive = len(outcomes), int((outcomes == 1).sum())
+    divided = judged.rows.select_dtypes("category").items()
     return Evidence(
         rows=rows,
         positive=positive,
@@ -133,7 +124,7 @@ def evidence(
         treat_all=treating_all(positive, rows, THRESHOLDS),
         challenger=of_challenger,
         champion=of_champion,
-        subgroups=tuple(each for grouping in found for each in _subgroups(outcomes, both, grouping)),
+        subgroups=tuple(each for feature, groups in divided for each in _subgroups(feature, groups, outcomes, both)),
     )
 
 
@@ -159,30 +150,30 @@ def _model_evidence(rows: Ranked, threshold: float, of_subgroup: bool = False) -
 
 
 def _subgroups(
-    outcomes: Int8Array, both: Sequence[tuple[Ranked, float] | None], grouping: Grouping
+    feature: str, groups: pd.Series, outcomes: Int8Array, both: Sequence[tuple[Ranked, float] | None]
 ) -> Iterator[SubgroupEvidence]:
     """Both models' evidence by group; `both` are their answers and thresholds."""
-    sizes = grouping.sizes
+    sizes, members = sizes_of(groups), groups.cat.codes.to_numpy()
     if sum(map(bool, sizes)) < 2:
         return
     are_shown = shown(sizes)
-    positives = np.bincount(grouping.members, weights=outcomes == 1, minlength=len(sizes)).astype(int).tolist()
-    challenger, champion = (_of_groups(each, grouping, are_shown) for each in both)
-    for n, (group, size) in enumerate(zip(grouping.groups, sizes, strict=True)):
+    positives = np.bincount(members, weights=outcomes == 1, minlength=len(sizes)).astype(int).tolist()
+    challenger, champion = (_of_groups(each, members, are_shown) for each in both)
+    for n, (group, size) in enumerate(zip(groups.cat.categories, sizes, strict=True)):
         if are_shown[n]:
             treat_all = treating_all(positives[n], size, THRESHOLDS_OF_SUBGROUPS)
             counts = (size, positives[n], size < FEW_ROWS)
-            yield SubgroupEvidence(grouping.feature, group, *counts, treat_all, challenger[n], champion[n])
+            yield SubgroupEvidence(feature, group, *counts, treat_all, challenger[n], champion[n])
         elif size:
-            yield SubgroupEvidence(grouping.feature, group, None, None, None, None, None, None)
+            yield SubgroupEvidence(feature, group, None, None, None, None, None, None)
 
 
 def _of_groups(
-    answers: tuple[Ranked, float] | None, grouping: Grouping, are_shown: tuple[bool, ...]
+    answers: tuple[Ranked, float] | None, members: Int8Array | Int16Array, are_shown: tuple[bool, ...]
 ) -> list[ModelEvidence | None]:
     if answers is None:
         return [None] * len(are_shown)
-    groups = by_group(answers[0], grouping.members, len(are_shown))
+    groups = by_group(answers[0], members, len(are_shown))
     return [
         _model_evidence(each, answers[1], of_subgroup=True) if is_shown else None
         for each, is_shown in zip(groups, are_shown, strict=True)

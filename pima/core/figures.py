@@ -104,7 +104,7 @@ def ranked(probabilities: Float64Array, outcomes: Int8Array) -> Ranked:
     return Ranked(order, ascending, sorted_outcomes == 1, log_losses(ascending, sorted_outcomes), log_odds)
 
 
-def by_group(rows: Ranked, members: Int16Array, groups: int) -> list[Ranked]:
+def by_group(rows: Ranked, members: Int8Array | Int16Array, groups: int) -> list[Ranked]:
     """The rows of each group in their order; `members` (n,) is the group of each row of the test set."""
     # Small numbers are sorted by their digits: linear in the rows, however many groups there are.
     of_ranked = members[rows.order]

@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
 from pima.core.metrics import (
@@ -37,12 +38,10 @@ from pima.core.metrics import (
     scores,
 )
 from pima.core.reasons import BETTER, LOG_LOSS_VETO_P, NOT_ABOVE, NOT_BETTER, Reason, sentence_of
-from pima.core.subgroups import Grouping, WorstSubgroup, worst_subgroup
+from pima.core.subgroups import WorstSubgroup, worst_subgroup
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class Window:
     """Where more were, only the newest count."""
 
 
-def in_window(labelled_at: "pd.Series", window: Window | None, now: "datetime") -> BoolArray:
+def in_window(labelled_at: pd.Series, window: Window | None, now: "datetime") -> BoolArray:
     """Choose the holdout rows that are the test set, (n,); without a window all.
 
     Rows labelled at the same moment count as newer the later they stand, so by patient id where the rows are in that
@@ -72,84 +71,71 @@ def in_window(labelled_at: "pd.Series", window: Window | None, now: "datetime") 
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """Everything the rule looks at; the rows are the whole holdout, in one order for all arrays."""
+    """Everything the rule looks at."""
 
-    outcomes: Int8Array
-    """(n,)"""
-    in_window: BoolArray
-    """(n,), which of them are the test set: on these the verdict is given."""
-    challenger: Float64Array
-    """(n,) probabilities of the challenger, from its stored, compiled bytes."""
+    rows: pd.DataFrame
+    """The whole holdout: `outcome`; the probabilities of the `Challenger`, from its stored, compiled bytes, and of the
+    `Champion`, where there is one that can be loaded; and of each row whether it is `InWindow`, so that the verdict is
+    given on it, whether it is `Unseen`, so that the champion can't have learned from it (somebody may have come in
+    again since, under another id), and whether it is `Scorable` for it by today's rules. By feature the subgroup
+    that it is in, as `pima.core.subgroups.groupings` has it."""
     challenger_threshold: float
-    champion: Float64Array | None
-    """(n,) probabilities of the champion now; None where there is none or its bytes can't be loaded."""
     champion_threshold: float
-    champion_unloadable: bool
+    champion_unloadable: bool = False
     """There is a champion, but its bytes are not what was stored."""
-    parity_passed: bool
+    parity_passed: bool = True
     """The compiled form agrees with Keras."""
-    pinned: bool
+    pinned: bool = False
     """A person holds the champion where it is."""
-    rolled_back_before: bool
+    rolled_back_before: bool = False
     """A person took back what these very data and settings gave."""
     consultations: int = 1
     """How often the holdout has been asked for a verdict, this time included: each look spends some of its worth."""
-    unseen: BoolArray | None = None
-    """(n,), which of them the champion can't have learned from: somebody may have come in again since, under another
-    id; None: any of them."""
-    scorable: BoolArray | None = None
-    """(n,), which of them the champion can score by the rules for it, where features or their ranges have changed
-    since; None: all of them."""
     too_few_unseen: bool = False
-    """Those that are both are too few to compare the two on."""
+    """The rows that are unseen and scorable are too few to compare the two on."""
     holdout_share: float = 0.30
     """Of the labelled rows, how many are held out."""
-    groupings: tuple[Grouping, ...] = ()
-    """How each feature divides the rows into subgroups."""
+
+    @property
+    def outcomes(self) -> Int8Array:
+        """(n,)"""
+        return np.asarray(self.rows["outcome"])
+
+    @property
+    def challenger(self) -> Float64Array:
+        """(n,) probabilities."""
+        return np.ascontiguousarray(self.rows["Challenger"])
+
+    @property
+    def champion(self) -> Float64Array | None:
+        """(n,) probabilities now; None where there is none to compare with."""
+        return np.ascontiguousarray(self.rows["Champion"]) if "Champion" in self.rows else None
 
 
 def without_broken_champion(contest: Contest) -> Contest:
     """Take a champion that answers with NaN for a row that it can score for one that can't be loaded."""
-    if contest.champion is None:
+    if contest.champion is None or np.isfinite(contest.champion[contest.rows["Scorable"]]).all():
         return contest
-    answers = contest.champion if contest.scorable is None else contest.champion[contest.scorable]
-    if np.isfinite(answers).all():
-        return contest
-    return replace(contest, champion=None, champion_unloadable=True, unseen=None, scorable=None, too_few_unseen=False)
+    rows = contest.rows.drop(columns="Champion").assign(Unseen=True, Scorable=True)
+    return replace(contest, rows=rows, champion_unloadable=True, too_few_unseen=False)
 
 
 def on_the_same_rows(contest: Contest) -> Contest:
     """Keep the rows that both can be compared on; where these are too few, the challenger alone, on all rows."""
     if contest.too_few_unseen:
-        return replace(contest, champion=None)
-    usable = in_all(contest.unseen, contest.scorable)
-    return contest if usable is None else only(contest, usable)
+        return replace(contest, rows=contest.rows.drop(columns="Champion", errors="ignore"))
+    return only(contest, contest.rows["Unseen"] & contest.rows["Scorable"])
 
 
 def judged_rows(contest: Contest) -> Contest:
     """The rows that a verdict is given on, with the models that are compared on them."""
     same = on_the_same_rows(without_broken_champion(contest))
-    return only(same, same.in_window)
+    return only(same, same.rows["InWindow"])
 
 
-def in_all(*masks: BoolArray | None) -> BoolArray | None:
-    """Rows that are in every mask that is given, (n,); None where none is given."""
-    given = [mask for mask in masks if mask is not None]
-    return np.logical_and.reduce(given) if given else None
-
-
-def only(contest: Contest, rows: BoolArray) -> Contest:
-    """Some of the rows; `rows` is (n,)."""
-    return replace(
-        contest,
-        outcomes=contest.outcomes[rows],
-        in_window=contest.in_window[rows],
-        challenger=contest.challenger[rows],
-        champion=None if contest.champion is None else contest.champion[rows],
-        unseen=None,
-        scorable=None,
-        groupings=tuple(each.rows(rows) for each in contest.groupings),
-    )
+def only(contest: Contest, which: pd.Series) -> Contest:
+    """Some of the rows."""
+    return replace(contest, rows=contest.rows[which])
 
 
 TIE = 1e-12
@@ -183,7 +169,7 @@ class Measured:
 
 def measured(measure: Measure, contest: Contest) -> Measured:
     """All figures of a contest whose probabilities are finite numbers."""
-    judged = only(contest, contest.in_window)
+    judged = only(contest, contest.rows["InWindow"])
     challenger, constant = _challenger_worths(measure, judged), _constant_worths(measure, judged)
     champion, gained, whole = _champion_worths(measure, judged), gains(measure, judged), gains(measure, contest)
     low, high, p = (None, None, None) if gained is None else _uncertainty(measure, gained)
@@ -316,7 +302,7 @@ def decide(contest: Contest, options: GateOptions) -> Verdict:
     # On the whole holdout, as for the champion: what is no number for one patient is nothing to rely on.
     is_finite = bool(np.isfinite(contest.challenger).all())
     contest = without_broken_champion(contest)
-    left_out = [0 if usable is None else int((~usable).sum()) for usable in (contest.unseen, contest.scorable)]
+    left_out = [int((~contest.rows[name]).sum()) for name in ("Unseen", "Scorable")]
     contest = on_the_same_rows(contest)
     found = _figures(contest, is_finite, options, *left_out)
     decision, reason = _rule(contest, options, found)
@@ -326,13 +312,13 @@ def decide(contest: Contest, options: GateOptions) -> Verdict:
 def _figures(
     contest: Contest, is_finite: bool, options: GateOptions, seen_rows: int, unscorable_rows: int
 ) -> VerdictFigures:
-    judged = only(contest, contest.in_window)
+    judged = only(contest, contest.rows["InWindow"])
     challenger = champion = comparison = by_measure = worst = whole = None
     if is_finite:
         challenger = scores(judged.challenger, judged.outcomes, judged.challenger_threshold)
         by_measure = measured(options.measure, contest)
         gained = None if options.subgroup_margin is None else gains(options.measure, judged)
-        worst = None if gained is None else worst_subgroup(gained, judged.groupings)
+        worst = None if gained is None else worst_subgroup(gained, judged.rows)
     if judged.champion is not None:
         champion = scores(judged.champion, judged.outcomes, judged.champion_threshold)
     if challenger is not None and judged.champion is not None:

@@ -157,7 +157,7 @@ def sentence_of(contest: "Contest", decision: "Decision", reason: Reason, found:
         # Its outputs are no numbers, whatever the measure.
         return f"{decision}: {why(reason, Measure.ACCURACY)}"
     by_accuracy, worst = found.measured.measure is Measure.ACCURACY, found.worst_subgroup
-    rows = contest.outcomes[contest.in_window]
+    rows = contest.outcomes[contest.rows["InWindow"]]
     threshold = contest.challenger_threshold
     figures = _describe_accuracy(found) if by_accuracy else _describe(found.measured, rows, threshold)
     if found.champion_scores:

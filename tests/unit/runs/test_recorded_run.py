@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pima.core.evidence import Answers, evidence
+from pima.core.evidence import evidence
 from pima.core.figures import Figure
 from pima.core.gate import Decision, Measured, Verdict, VerdictFigures
 from pima.core.mapping import SourceTally
@@ -35,6 +35,7 @@ from pima.store.runs import JUDGED_BEFORE, ROW_RESULTS
 from pima.train.gate import EarlierVerdict, Judgement
 from pima.train.ledger import announce
 from pima.train.retraining import HistoryRows, RetrainResult
+from tests.support.contests import contest
 from tests.support.shipped import ROOT
 
 ROWS = HistoryRows(training_rows=500, holdout_rows=200, left_out={"missing": 3})
@@ -61,7 +62,7 @@ VERDICT = Verdict(
         worst_subgroup=WorstSubgroup("age", "40 and over", 62, -0.065),
     ),
 )
-EVIDENCE = evidence(np.array([0, 1], dtype=np.int8), Answers(np.array([0.4, 0.6]), 0.5), None, ())
+EVIDENCE = evidence(contest(np.array([0, 1], dtype=np.int8), np.array([0.4, 0.6])))
 assert EVIDENCE.challenger is not None
 OF_CHALLENGER = replace(EVIDENCE.challenger, auroc=Figure(0.85004), calibration_slope=Figure(1.06951))
 JUDGEMENT = Judgement(Champion(1, 1, False), VERDICT, pd.DataFrame(), replace(EVIDENCE, challenger=OF_CHALLENGER))
