@@ -8,8 +8,7 @@ from rich.console import Group
 from rich.table import Table
 
 from pima.core.features import Feature
-from pima.core.figures import FIGURES, TABLED_THRESHOLDS, Figure, in_words
-from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS
+from pima.core.figures import FEW_ROWS, FEWEST_ROWS, FIGURES, TABLED_THRESHOLDS, Figure, in_words
 from pima.logs import counted
 from pima.store.registry import as_features
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from pima.core.subgroups import FEWEST_ROWS
+from pima.core.figures import FEWEST_ROWS
 from pima.core.watched import State
 from pima.logs import counted
 from pima.store.runs import DRY_RUN

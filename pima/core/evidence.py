@@ -19,6 +19,8 @@ import pandas as pd
 
 from pima.core.arrays import Int8Array, Int16Array
 from pima.core.figures import (
+    FEW_ROWS,
+    FEWEST_ROWS,
     NO_CASES,
     NO_OTHERS,
     TABLED_THRESHOLDS,
@@ -37,10 +39,11 @@ from pima.core.figures import (
     mean,
     ranked,
     share,
+    shown,
     treating_all,
 )
 from pima.core.gate import Contest
-from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS, shown, sizes_of
+from pima.core.subgroups import sizes_of
 
 NONE_CALLED = "no rows at the threshold or above"
 ALL_CALLED = "no rows below the threshold"

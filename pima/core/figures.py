@@ -1,6 +1,7 @@
 """Figures of one model's answers, each with its 95 % interval or the reason why there is none.
 
-Answers are sorted by probability once, for the whole test set and for every subgroup of it.
+Answers are sorted by probability once, for the whole test set and for every subgroup of it; and which subgroups may be
+shown.
 """
 
 import math
@@ -328,6 +329,30 @@ def treating_all(cases: int, rows: int, thresholds: tuple[float, ...]) -> Curve:
     """The decision curve of treating all of so many rows, `cases` of them with outcome 1."""
     everybody = Called((cases,) * len(thresholds), (rows - cases,) * len(thresholds))
     return decision_curve(everybody, rows, thresholds)
+
+
+FEWEST_ROWS = 10
+"""A subgroup with fewer is not shown: too few people to be nobody in particular."""
+FEW_ROWS = 50
+"""One with fewer is marked, since its figures say little, and no rule of the gate asks it."""
+
+
+def shown(sizes: tuple[int, ...]) -> tuple[bool, ...]:
+    """Choose the groups of one feature that may be shown.
+
+    They add up to the test set, whose rows are known: so what is held back is two groups at least, of `FEWEST_ROWS`
+    together at least, the next larger ones with the small ones.
+    """
+    ascending = sorted((size, group) for group, size in enumerate(sizes) if size)
+    held_back: list[int] = []
+    rows = 0
+    for size, group in ascending:
+        is_enough = not held_back or (len(held_back) > 1 and rows >= FEWEST_ROWS)
+        if size >= FEWEST_ROWS and is_enough:
+            break
+        held_back.append(group)
+        rows += size
+    return tuple(bool(size) and group not in held_back for group, size in enumerate(sizes))
 
 
 FIGURES = {

@@ -14,7 +14,7 @@ costs what the threshold says, its odds, in units of a found case.
 """
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,7 +37,7 @@ from pima.core.metrics import (
     paired_interval,
     scores,
 )
-from pima.core.reasons import BETTER, LOG_LOSS_VETO_P, NOT_ABOVE, NOT_BETTER, Reason, sentence_of
+from pima.core.reasons import BETTER, LOG_LOSS_VETO_P, NOT_ABOVE, NOT_BETTER, Decision, Reason, sentence_of
 from pima.core.subgroups import WorstSubgroup, worst_subgroup
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def in_window(labelled_at: pd.Series, window: Window | None, now: "datetime") ->
     return chosen
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Contest:
     """Everything the rule looks at."""
 
@@ -96,17 +96,17 @@ class Contest:
     holdout_share: float = 0.30
     """Of the labelled rows, how many are held out."""
 
-    @property
+    @cached_property
     def outcomes(self) -> Int8Array:
         """(n,)"""
         return np.asarray(self.rows["outcome"])
 
-    @property
+    @cached_property
     def challenger(self) -> Float64Array:
         """(n,) probabilities."""
         return np.ascontiguousarray(self.rows["Challenger"])
 
-    @property
+    @cached_property
     def champion(self) -> Float64Array | None:
         """(n,) probabilities now; None where there is none to compare with."""
         return np.ascontiguousarray(self.rows["Champion"]) if "Champion" in self.rows else None
@@ -170,8 +170,8 @@ class Measured:
 def measured(measure: Measure, contest: Contest) -> Measured:
     """All figures of a contest whose probabilities are finite numbers."""
     judged = only(contest, contest.rows["InWindow"])
-    challenger, constant = _challenger_worths(measure, judged), _constant_worths(measure, judged)
-    champion, gained, whole = _champion_worths(measure, judged), gains(measure, judged), gains(measure, contest)
+    (challenger, champion), constant = worths(measure, judged), _constant_worths(measure, judged)
+    gained, whole = gains(measure, judged), gains(measure, contest)
     low, high, p = (None, None, None) if gained is None else _uncertainty(measure, gained)
     return Measured(
         measure=measure,
@@ -189,20 +189,18 @@ def measured(measure: Measure, contest: Contest) -> Measured:
 
 def gains(measure: Measure, contest: Contest) -> Float64Array | None:
     """Row by row, (n,), how much better the challenger is than the champion; None where there is none."""
-    champion = _champion_worths(measure, contest)
-    return None if champion is None else _challenger_worths(measure, contest) - champion
+    challenger, champion = worths(measure, contest)
+    return None if champion is None else challenger - champion
 
 
-def _challenger_worths(measure: Measure, contest: Contest) -> Float64Array:
-    return _worths(measure, contest, contest.challenger, contest.challenger_threshold)
-
-
-def _champion_worths(measure: Measure, contest: Contest) -> Float64Array | None:
-    if contest.champion is None:
-        return None
+def worths(measure: Measure, contest: Contest) -> tuple[Float64Array, Float64Array | None]:
+    """Row by row, (n,), the worth of the challenger's answer and of the champion's, where there is one."""
+    own = contest.challenger_threshold
     # At its own threshold the champion would lose to the same model as soon as the setting is another one.
-    asked = contest.challenger_threshold if measure is Measure.NET_BENEFIT else contest.champion_threshold
-    return _worths(measure, contest, contest.champion, asked)
+    asked = own if measure is Measure.NET_BENEFIT else contest.champion_threshold
+    there = contest.champion
+    champion = None if there is None else _worths(measure, contest, there, asked)
+    return _worths(measure, contest, contest.challenger, own), champion
 
 
 def _worths(measure: Measure, contest: Contest, probabilities: Float64Array, threshold: float) -> Float64Array:
@@ -235,15 +233,6 @@ def _uncertainty(measure: Measure, gains: Float64Array) -> tuple[float, float, f
         won, lost = int((gains > 0).sum()), int((gains < 0).sum())
         return *paired_interval(won, lost, len(gains)), mcnemar_p(won, lost)
     return *normal_interval(gains), lower_p(-gains)
-
-
-class Decision(StrEnum):
-    """The verdict's word in the ledger."""
-
-    PROMOTED = "promoted"
-    NOT_BETTER = "not_better"
-    BLOCKED = "blocked"
-    """A rule forbids it whatever its score, or leaves it to a person; the reason code says which."""
 
 
 @dataclass(frozen=True, slots=True)

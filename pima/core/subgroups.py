@@ -1,4 +1,4 @@
-"""Subgroups: the groups into which a feature divides patients, which of them may be shown, and the worst of them.
+"""Subgroups: the groups into which a feature divides patients, and the worst of them.
 
 Bands are declared, or else the quartiles of the first training rows, rounded. By id the first ones stay the first ones,
 and their number only doubles; so bands move a few times in all, and figures stay comparable from verdict to verdict.
@@ -13,6 +13,7 @@ import pandas as pd
 
 from pima.core.arrays import Float32Array, Float64Array
 from pima.core.features import Feature, Features
+from pima.core.figures import FEW_ROWS, shown
 
 MISSING = "missing"
 MOST_ROWS = 4_096
@@ -71,30 +72,6 @@ def _in_words(edges: tuple[float, ...]) -> tuple[str, ...]:
     words = [f"{edge:.10g}" for edge in edges]
     between = (f"{low} to under {high}" for low, high in pairwise(words))
     return (f"under {words[0]}", *between, f"{words[-1]} and over")
-
-
-FEWEST_ROWS = 10
-"""A subgroup with fewer is not shown: too few people to be nobody in particular."""
-FEW_ROWS = 50
-"""One with fewer is marked, since its figures say little, and no rule of the gate asks it."""
-
-
-def shown(sizes: tuple[int, ...]) -> tuple[bool, ...]:
-    """Choose the groups of one feature that may be shown.
-
-    They add up to the test set, whose rows are known: so what is held back is two groups at least, of `FEWEST_ROWS`
-    together at least, the next larger ones with the small ones.
-    """
-    ascending = sorted((size, group) for group, size in enumerate(sizes) if size)
-    held_back: list[int] = []
-    rows = 0
-    for size, group in ascending:
-        is_enough = not held_back or (len(held_back) > 1 and rows >= FEWEST_ROWS)
-        if size >= FEWEST_ROWS and is_enough:
-            break
-        held_back.append(group)
-        rows += size
-    return tuple(bool(size) and group not in held_back for group, size in enumerate(sizes))
 
 
 @dataclass(frozen=True, slots=True)

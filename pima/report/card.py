@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Engine
 
-from pima.core.figures import in_words
-from pima.core.subgroups import FEWEST_ROWS
+from pima.core.figures import FEWEST_ROWS, in_words
 from pima.logs import counted
 from pima.report.standards import Item, hti_1, limits, output, sides, sizes, threshold, tripod_ai
 from pima.report.version_facts import Subgroup, VersionFacts, read_facts

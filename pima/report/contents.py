@@ -9,10 +9,9 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.evidence import Cell, blocks, joined, may_be_shown, together
 from pima.core.features import Features, names_of
-from pima.core.figures import NO_CASES, Figure, share
+from pima.core.figures import FEWEST_ROWS, NO_CASES, Figure, share
 from pima.core.history import features_of
 from pima.core.shapley import Leaning, leaning
-from pima.core.subgroups import FEWEST_ROWS
 from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
 from pima.scorer import load_scorer
 from pima.settings.sections import Settings

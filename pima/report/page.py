@@ -11,8 +11,7 @@ from markupsafe import Markup
 
 from pima.core.evidence import shown_thresholds
 from pima.core.features import Feature
-from pima.core.figures import FIGURES, TABLED_THRESHOLDS, Figure, in_words
-from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS
+from pima.core.figures import FEW_ROWS, FEWEST_ROWS, FIGURES, TABLED_THRESHOLDS, Figure, in_words
 from pima.logs import counted
 from pima.report import pictures
 from pima.report.contents import Contents, Exhibit, calibration, distribution

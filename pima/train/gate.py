@@ -15,10 +15,10 @@ from sqlalchemy import Engine
 from pima.core.arrays import BoolArray
 from pima.core.evidence import Evidence, evidence
 from pima.core.features import Declaration, Features
-from pima.core.gate import Contest, Decision, GateOptions, Verdict, Window, decide, in_window, judged_rows
+from pima.core.gate import Contest, GateOptions, Verdict, Window, decide, in_window, judged_rows
 from pima.core.history import Split, as_taken, features_of, of_each_class, unseen_by
 from pima.core.metrics import Measure
-from pima.core.reasons import Reason
+from pima.core.reasons import Decision, Reason
 from pima.core.subgroups import groupings
 from pima.errors import ArtifactDamaged, NoSuchVersion, SnapshotDamaged, SnapshotNotKept
 from pima.logs import get_logger

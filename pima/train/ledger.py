@@ -14,9 +14,9 @@ from sqlalchemy import Connection, Engine
 from pima.core.drift import reference_of
 from pima.core.evidence import document
 from pima.core.figures import Figure
-from pima.core.gate import Decision, Verdict, VerdictFigures
+from pima.core.gate import Verdict, VerdictFigures
 from pima.core.history import features_of, fingerprint_of
-from pima.core.reasons import Reason
+from pima.core.reasons import Decision, Reason
 from pima.errors import NoSuchVersion, NothingToRollBackTo, WrongUsage
 from pima.logs import get_logger
 from pima.runs.recorded_run import INLINED

@@ -11,9 +11,8 @@ import numpy as np
 from sqlalchemy import Connection, Engine
 
 from pima.core.drift import expected_accuracy
-from pima.core.figures import NO_CASES, Figure, share
+from pima.core.figures import FEWEST_ROWS, NO_CASES, Figure, share, shown
 from pima.core.realised import Judged, Realised, followed_up, realised, realised_figures
-from pima.core.subgroups import FEWEST_ROWS, shown
 from pima.core.watched import Watched
 from pima.runs.recorded_run import never_failing
 from pima.store import registry, report_figures

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from pima.core import history
+from pima.core.figures import FEW_ROWS
 from pima.core.gate import Decision, GateOptions, Window, decide
 from pima.core.history import features_of
 from pima.core.reasons import Reason
-from pima.core.subgroups import FEW_ROWS, groupings
+from pima.core.subgroups import groupings
 from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import SERVICE_LUCK, fit_ensemble
 from tests.bench.gate.policies import WEEKS

@@ -141,7 +141,7 @@ def test_the_verdict_is_given_on_the_window_and_the_whole_is_told_beside_it() ->
 def test_outputs_that_are_no_numbers_outside_the_window_never_win_either() -> None:
     contest = _many(_right(100), _right(100, 90, 91), InWindow=np.arange(100) >= 50)
     assert decide(contest, GateOptions()).decision is Decision.PROMOTED
-    contest.rows.loc[3, "Challenger"] = np.nan
+    contest = changed(contest, Challenger=np.where(np.arange(100) == 3, np.nan, contest.challenger))
     verdict = decide(contest, GateOptions())
     assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.NOT_FINITE)
     assert verdict.figures.whole_accuracy_difference is None
@@ -231,7 +231,7 @@ def test_where_too_few_rows_are_left_a_person_decides_with_the_challengers_figur
 def test_no_number_for_a_row_that_is_left_out_keeps_a_challenger_from_winning_all_the_same() -> None:
     unseen = np.arange(100) >= 50
     contest = _many(_right(100), _right(100, 90), InWindow=unseen, Unseen=unseen)
-    contest.rows.loc[3, "Challenger"] = np.nan
+    contest = changed(contest, Challenger=np.where(np.arange(100) == 3, np.nan, contest.challenger))
     assert decide(contest, GateOptions()).reason is Reason.NOT_FINITE
 
 

@@ -13,10 +13,11 @@ from msgspec.structs import replace as changed
 
 from pima.core.evidence import evidence
 from pima.core.features import Declaration, Feature, Outcome, first_fault
+from pima.core.figures import FEW_ROWS, FEWEST_ROWS, shown
 from pima.core.gate import Contest, Decision, GateOptions, decide
 from pima.core.metrics import Measure
 from pima.core.reasons import Reason
-from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS, groupings, quartile_bands, shown, sizes_of
+from pima.core.subgroups import groupings, quartile_bands, sizes_of
 from pima.settings.reading import SHIPPED
 from tests.bench.accuracy.shipped import shipped_rows
 from tests.support import contests
