@@ -93,7 +93,6 @@ def _decision(move: dict[str, Any]) -> Iterator[Table | str]:
 
 
 def _gain(measured: dict[str, Any] | None) -> dict[str, Any]:
-    """Tell how far apart the two are by the measure that decided; of accuracy the comparison tells it."""
     by = _other_than_accuracy(measured)
     if by is None:
         return {}

@@ -20,7 +20,6 @@ class Scorer:
     """A model version in use: it gives a row its probability and its class."""
 
     threshold: float
-    """Probabilities from here on predict 1."""
     features: Features
     """Those that the model takes, in its order, as they were declared when it was fitted."""
     model: "CompiledModel"

@@ -221,7 +221,6 @@ class _Drain:
             self._ended = True  # an error ends the other worker too, at its next batch
 
     def _do_batch(self) -> None:
-        """One batch in one transaction."""
         self.stop.check()
         with writing(self.engine) as connection:
             with self._taking:
@@ -262,7 +261,6 @@ class _Drain:
         return rows if self.options.limit is None else min(rows, self.options.limit - self._result.claimed)
 
     def _write(self, connection: Connection, scored: _Scored) -> None:
-        """Record what became of the batch, and commit."""
         done = scored.result(self._record(connection, scored), self.known)
         so_far = self._so_far(connection)
         if so_far is None:

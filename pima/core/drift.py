@@ -24,7 +24,6 @@ from pima.core.watched import State, Watched, alerts
 MOST_BINS = 10
 """Deciles, as the population stability index is used since the 1990s."""
 FEWEST_ROWS = 10
-"""Of the training rows in a bin."""
 
 
 class Bins(Struct, frozen=True):
@@ -111,15 +110,11 @@ class Reference(Struct, frozen=True):
 
     rows: int
     positive: int
-    """Rows that the version predicts 1 for."""
     features: tuple[Bins, ...]
-    """In the version's order."""
     probability: Bins
-    """Its probabilities for the rows."""
     labelled: int
     """All rows with an outcome, those that could not be used included."""
     rejected: Rejected
-    """Of these, those that break a rule."""
 
 
 def reference_of(
@@ -151,7 +146,6 @@ class Tally(Struct, frozen=True):
     rows: int = 0
     accepted: int = 0
     positive: int = 0
-    """Rows that it predicts 1 for."""
     expected: float = 0.0
     """How many predictions come true if the probabilities hold."""
     features: tuple[tuple[int, ...], ...] = ()

@@ -59,7 +59,6 @@ class ModelEvidence:
     log_loss: Figure
     """In nats; lower is better."""
     brier: Figure
-    """Lower is better."""
     calibration_intercept: Figure
     """0 is best."""
     calibration_slope: Figure
@@ -81,7 +80,6 @@ class SubgroupEvidence:
     group: str
     rows: int | None
     positive: int | None
-    """Rows with outcome 1."""
     few: bool | None
     """Whether the rows are so few that the figures say little."""
     treat_all: Curve | None
@@ -101,7 +99,6 @@ class Evidence:
     subgroup_thresholds: tuple[float, ...]
     """Of the subgroups' `net_benefit` and `treat_all`."""
     treat_all: Curve
-    """Treating none has 0 everywhere."""
     challenger: ModelEvidence | None
     """None where its outputs are not even numbers."""
     champion: ModelEvidence | None
@@ -155,7 +152,6 @@ def _model_evidence(rows: Ranked, threshold: float, of_subgroup: bool = False) -
 def _subgroups(
     feature: str, groups: pd.Series, outcomes: Int8Array, both: Sequence[tuple[Ranked, float] | None]
 ) -> Iterator[SubgroupEvidence]:
-    """Both models' evidence by group; `both` are their answers and thresholds."""
     sizes, members = sizes_of(groups), groups.cat.codes.to_numpy()
     if sum(map(bool, sizes)) < 2:
         return
@@ -212,7 +208,6 @@ class Cell:
     low: float
     high: float
     cases: int
-    """With outcome 1."""
     others: int
 
     @property
@@ -268,7 +263,6 @@ def shown_thresholds(document: dict[str, Any], role: str) -> set[float]:
 
 
 def _split(part: list[Cell], bounds: Collection[float]) -> list[list[Cell]]:
-    """Split before each cell that begins at one of the bounds."""
     pieces = [part[:1]]
     for cell in part[1:]:
         if cell.low in bounds:

@@ -67,9 +67,7 @@ class Outcome(Struct, frozen=True, forbid_unknown_fields=True):
     meaning: str = ""
     """What a 1 means, in words."""
     also_called: tuple[str, ...] = ()
-    """As of a feature."""
     perhaps_called: tuple[str, ...] = ()
-    """As of a feature."""
 
 
 class Declaration(Struct, frozen=True, dict=True, forbid_unknown_fields=True, rename={"features": "feature"}):
@@ -252,7 +250,6 @@ def _faults(declaration: Declaration) -> Iterator[Fault]:
 
 
 def _faults_of_names(declaration: Declaration) -> Iterator[Fault]:
-    """Check outcome and features alike: each of their names may stand in the header of a file."""
     outcome, owners = declaration.outcome, {"id": "the patient's id", "outcome": "the outcome"}
     owners |= {folded_name(key): f"the service's own column {key}" for key in KEYS}
     # What the shipped one is called is its column, which is the service's own.
@@ -277,7 +274,6 @@ def _faults_of_words(place: str, declared: Feature | Outcome) -> Iterator[Fault]
 
 
 def _texts(value: object) -> Iterable[str]:
-    """The texts of a key: itself, a list's, or the labels of codes."""
     if isinstance(value, str):
         return (value,)
     if isinstance(value, dict):

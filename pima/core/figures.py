@@ -77,7 +77,6 @@ class Ranked:
     """Which row of the test set each is."""
     probabilities: Float64Array
     cases: BoolArray
-    """Which have outcome 1."""
     log_losses: Float64Array
     log_odds: Float64Array
     """Log odds of the probabilities, which are bounded for it as for the log loss."""
@@ -368,4 +367,3 @@ FIGURES = {
 }
 """What people call the figures, by their keys in the document."""
 TABLED_THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Thresholds of net benefit that stand in a table."""

@@ -164,7 +164,6 @@ class Measured:
     """Of accuracy McNemar's exact two-sided one; else one-sided, by the normal approximation: how often a challenger
     that is no better would look at least this good."""
     whole_gain: float | None
-    """The gain on the whole holdout."""
 
 
 def measured(measure: Measure, contest: Contest) -> Measured:
@@ -214,7 +213,6 @@ def _worths(measure: Measure, contest: Contest, probabilities: Float64Array, thr
 
 
 def _constant_worths(measure: Measure, contest: Contest) -> Float64Array:
-    """The worth of the best answer that is the same for all rows, (n,)."""
     prevalence = float((contest.outcomes == 1).mean())
     answers = [prevalence] if measure is Measure.LOG_LOSS else [0.0, 1.0]
     # Whatever the thresholds are, 0 is below them and 1 is not.
@@ -228,7 +226,6 @@ def _figure(measure: Measure, worths: Float64Array) -> float:
 
 
 def _uncertainty(measure: Measure, gains: Float64Array) -> tuple[float, float, float]:
-    """The 95 % interval of the mean gain, and its p."""
     if measure is Measure.ACCURACY:
         won, lost = int((gains > 0).sum()), int((gains < 0).sum())
         return *paired_interval(won, lost, len(gains)), mcnemar_p(won, lost)
@@ -245,7 +242,6 @@ class GateOptions:
     approve: bool = False
     """A challenger that won waits for a person's `models promote`."""
     measure: Measure = Measure.ACCURACY
-    """The measure by which it must be better."""
     subgroup_margin: float | None = None
     """In no subgroup may it be worse than the champion by more than this, in the measure's unit; None asks none."""
 
@@ -282,7 +278,6 @@ class Verdict:
     decision: Decision
     reason: Reason
     sentence: str
-    """The reason for people, with the figures in it."""
     figures: VerdictFigures
 
 

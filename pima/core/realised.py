@@ -41,9 +41,7 @@ class Realised:
     accuracy: Figure
     auroc: Figure
     calibration_intercept: Figure
-    """0 is best."""
     calibration_slope: Figure
-    """1 is best."""
     net_benefit: Figure
     """At the version's threshold, in found cases a row; treating none has 0."""
     estimated_accuracy: Figure

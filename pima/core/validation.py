@@ -72,7 +72,6 @@ class Validated:
     rejected: Int64Array
     """Row numbers of the rejected rows."""
     reasons: tuple[str, ...]
-    """One reason code a rejected row."""
     fields: tuple[str, ...]
     """The column that broke the rule, one a rejected row."""
 

@@ -47,7 +47,6 @@ class TrainingData:
     features: Float32Array
     """(n, features), in their own units, NaN where missing."""
     outcomes: Int8Array
-    """(n,), 0 or 1."""
 
 
 _Layer = tuple[Float32Array, Float32Array]

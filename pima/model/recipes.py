@@ -156,7 +156,6 @@ def _less_skewed(values: Float64Array, low: float | None) -> float:
 
 
 def _skewness(values: Float64Array) -> float:
-    """The third standardised moment; 0 where there is no spread."""
     if len(values) < 2 or values.std() == 0:
         return 0.0
     return float((((values - values.mean()) / values.std()) ** 3).mean())

@@ -36,7 +36,6 @@ class Shown:
     role: str
     """Its key in the document: challenger or champion."""
     name: str
-    """What it is called in the report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,6 @@ class Exhibit:
     document: dict[str, Any]
     """As `docs/model-and-gate.md` tells it."""
     models: tuple[Shown, ...]
-    """One or two, that it has evidence of."""
 
     @property
     def first(self) -> Shown:
@@ -72,7 +70,6 @@ class ReportedVerdict:
     rows: int | None
     """Of its test set; None where the challenger gave no numbers."""
     measure: str
-    """By what it was decided."""
     of_challenger: float | None
     """By that measure, on the test set."""
     of_champion: float | None
@@ -88,10 +85,8 @@ class Contents:
     stands: dict[str, Any]
     """As `jobs.status` has it."""
     outcome: str
-    """What is predicted, in words."""
     champion: VersionSummary | None
     features: Features
-    """Of the champion."""
     champion_since: datetime | None
     """When it became champion; None where the ledger doesn't say."""
     verdicts: tuple[ReportedVerdict, ...]
@@ -101,7 +96,6 @@ class Contents:
     leaning: Leaning | None
     """None where there is no champion, or its training rows are not kept, or too few."""
     weeks: tuple[Week, ...]
-    """Newest first."""
     version_weeks: tuple[VersionWeek, ...]
     """Newest first."""
 
@@ -208,7 +202,6 @@ class Group:
     predicted: float
     """Their mean probability, to half a point."""
     observed: Figure
-    """The share of outcome 1 among them."""
 
 
 def calibration(document: dict[str, Any], role: str, groups: int = 10) -> list[Group]:

@@ -36,7 +36,6 @@ from pima.store.sources import rejected_row
 BACKGROUND_ROWS = 100
 BLOCK_ROWS = 1_000
 TOLD = 3
-"""Features that are told in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,6 @@ class Explanation:
     predicted_class: int
     threshold: float
     meaning: str
-    """What the probability says, in words."""
     mean_probability: float
     """Of the background rows: what the contributions add up from."""
     background_rows: int

@@ -174,7 +174,6 @@ def subgroup_picture(found: Exhibit, name: str) -> Markup:
 class _Line:
     label: str
     area: dict[str, Any] | None = None
-    """None of a line that has a feature's name alone."""
     is_few: bool = False
 
 

@@ -90,7 +90,6 @@ class Judgement:
     test_set: pd.DataFrame
     """The holdout rows that it was given on."""
     evidence: Evidence
-    """Of both models on its rows."""
 
 
 def judge(engine: Engine, asked: GateInput) -> Judgement:

@@ -129,9 +129,7 @@ class NewVerdict:
 
     verdict: str
     reason: str
-    """A code that scripts can rely on."""
     explanation: str
-    """The reason for people."""
     champion_before: int | None
     """The version that the challenger was judged against; None where there was none."""
     challenger: int | None

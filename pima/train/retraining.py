@@ -39,7 +39,6 @@ class HistoryRows:
     holdout_rows: int
     """Models are judged on these, or on the recent ones of them."""
     left_out: Mapping[str, int]
-    """Rows that are used for nothing, by reason."""
     twins_kept: int = 0
     """Training rows that equal a holdout row, where those are so many that it says nothing."""
 

@@ -43,7 +43,6 @@ class ServiceFigures:
     new_rows: dict[str, Any] | None
     """How many rows have no prediction, and why; None before any run of scoring has left its figures."""
     succeeded: dict[str, datetime]
-    """When each job last succeeded."""
     pulled: dict[str, SourcePull]
     """The last pull of each declared source that brought all of it."""
     monitoring: list[KeptFigure]

@@ -37,9 +37,7 @@ class Complaint:
     reason: str
     """A code, as docs/operations.md explains it."""
     what: str
-    """A sentence for people."""
     source: str = ""
-    """The source that it is about, if it is about one."""
     cause: str = ""
     """Why, as a code, where the same reason may have others; unlike the sentence it holds no age and no count."""
 

@@ -33,9 +33,7 @@ class Week:
     correct: int | None
     """Predictions that came true; None where the week may not be shown."""
     share: Figure | None
-    """The same as a share."""
     predicted: float | None
-    """The mean of their probabilities."""
     observed: float | None
     """The share of outcome 1: near to the one before where the probabilities hold."""
 
@@ -74,7 +72,6 @@ class VersionWeek:
     version: int
     predictions: int
     outcomes: int
-    """That have come of them, as far as the newest ones go."""
     followed_up: Figure
     """Their share. Where it is small, whoever is followed up decides what came true."""
     estimated_accuracy: Figure
@@ -135,7 +132,6 @@ def _predicted(connection: Connection, weeks: int) -> dict[tuple[date, int], tup
 
 
 def _realised(found: list[CameTrue]) -> Realised:
-    """Sum up predictions of one version, one at least."""
     probabilities = np.array([each.probability for each in found])
     outcomes = np.array([each.outcome for each in found], dtype=np.int8)
     return realised(probabilities, found[0].threshold, outcomes)
