@@ -5,8 +5,9 @@ Outcomes often arrive selectively, say of those who were treated: then these fig
 the share of predictions that have an outcome stands beside them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -66,14 +67,6 @@ def realised(probabilities: Float64Array, threshold: float, outcomes: Int8Array)
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """The rows of its verdict on which a version was right, and all of them."""
-
-    right: int
-    rows: int
-
-
 def followed_up(outcomes: int, predictions: int | None) -> Figure:
     """The share of predictions that have an outcome, where it is known of all of them whether they have."""
     if predictions is None:
@@ -81,13 +74,14 @@ def followed_up(outcomes: int, predictions: int | None) -> Figure:
     return share(min(outcomes, predictions), predictions, NO_CASES)
 
 
-def realised_figures(found: Realised, followed: Figure, judged: Judged | None) -> Iterator[Watched]:
-    """Make rows of `monitoring`; `followed` is the share of the version's predictions that have an outcome."""
+def realised_figures(found: Realised, followed: Figure, judged: Mapping[str, Any] | None) -> Iterator[Watched]:
+    """Make rows of `monitoring`; `followed` is the share of the version's predictions that have an outcome, `judged`
+    its scores in its verdict."""
     reference = allowed = None
-    if judged is not None:
+    if judged:
         right = round((found.accuracy.value or 0.0) * found.outcomes)
-        reference = judged.right / judged.rows
-        allowed = share_allowed(ACCURACY_ALLOWED, right, found.outcomes, judged.right, judged.rows)
+        reference = judged["correct"] / judged["rows"]
+        allowed = share_allowed(ACCURACY_ALLOWED, right, found.outcomes, judged["correct"], judged["rows"])
     yield _row("realised_accuracy", found.accuracy, found, reference, allowed)
     for name in ("auroc", "calibration_intercept", "calibration_slope"):
         yield _row(f"realised_{name}", getattr(found, name), found)

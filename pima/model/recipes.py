@@ -76,7 +76,7 @@ def recipe_for(network: str, features: Features) -> FiveSeeds | Article:
     if isinstance(recipe, Article):
         return recipe
     numbers = [feature for feature in features if feature.kind == "number"]
-    exponents = tuple(None if number.power is None else number.power for number in numbers)
+    exponents = tuple(number.power for number in numbers)
     scales = tuple(1 if number.scale is None else number.scale for number in numbers)
     recipe = replace(recipe, exponents=exponents, scales=scales)
     # Of many numbers few of which say anything, only a strong L2 makes a network that is better than none: of 36

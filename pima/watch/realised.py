@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.drift import expected_accuracy
 from pima.core.figures import FEWEST_ROWS, NO_CASES, Figure, share, shown
-from pima.core.realised import Judged, Realised, followed_up, realised, realised_figures
+from pima.core.realised import Realised, followed_up, realised, realised_figures
 from pima.core.watched import Watched
 from pima.runs.recorded_run import never_failing
 from pima.store import registry, report_figures
@@ -159,6 +159,4 @@ def _figures(connection: Connection, newest: int) -> Iterator[tuple[int, list[Wa
         is_whole = since is None or (began is not None and began > since)
         followed = followed_up(sum(each.run_is_there for each in came), rows if is_whole else None)
         found = registry.read_version(connection, version)
-        holdout = found and found.metrics["holdout"]
-        judged = Judged(holdout["correct"], holdout["rows"]) if holdout else None
-        yield version, list(realised_figures(_realised(came), followed, judged))
+        yield version, list(realised_figures(_realised(came), followed, found.metrics["holdout"] if found else None))

@@ -32,10 +32,9 @@ def test_what_rounds_to_nothing_has_no_minus(value: float) -> None:
     assert in_words(Feature("age", unit="years", low=0, high=120), 37, value, None) == "age 37 years: +0.00"
 
 
-@pytest.mark.parametrize("label", ["W" * 70, "\N{CJK UNIFIED IDEOGRAPH-65E5}" * 70, "m" * 70])
-def test_the_longest_labels_leave_a_picture_its_room(label: str) -> None:
+def test_the_longest_labels_leave_a_picture_its_room() -> None:
     with drawn("labels") as (figure, axes):
-        axes.set_yticks([0], [short(label)])
+        axes.set_yticks([0], [short("a long label of many letters " * 3)])
         as_svg(figure, "title", "words")
         assert axes.get_position().width > 0.2
     assert short("a" * 30) == "a" * 30
