@@ -2,6 +2,7 @@
 them before anything heavy is imported."""
 
 import hashlib
+import importlib.metadata
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -119,6 +120,11 @@ def fit_fingerprint(settings: Settings, features: Features, **others: Any) -> st
         inputs.append({"name": each.name, "kind": each.kind, "codes": sorted(each.codes), **powers})
     fit = settings_of_fit(settings, features) | {"features": inputs} | others
     return hashlib.sha256(json.dumps(fit, sort_keys=True).encode()).hexdigest()
+
+
+def library_versions() -> dict[str, str]:
+    """The libraries that a model version is made with."""
+    return {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy", "ai-edge-litert")}
 
 
 # ---- What a fit chooses by its training rows: powers of skewed numbers, and folds.

@@ -24,11 +24,10 @@ from pima.model.recipes import (
     Article,
     CancelCheck,
     FiveSeeds,
-    fit_fingerprint,
+    library_versions,
     never,
     recipe_for,
     recipe_of,
-    settings_of_fit,
     stratified_folds,
 )
 from pima.scorer import Scorer, load_scorer
@@ -52,10 +51,6 @@ class Challenger:
     parity: "Parity"
     scorer: Scorer
     seed: int
-    settings: dict[str, Any]
-    """What, besides the data, made the fit what it is."""
-    settings_fingerprint: str
-    libraries: dict[str, str]
 
 
 def fit_challenger(history: Split, settings: Settings, features: Features, boundary: CancelCheck) -> Challenger:
@@ -63,7 +58,7 @@ def fit_challenger(history: Split, settings: Settings, features: Features, bound
     boundary raises."""
     network, recipe = settings.retrain.network, recipe_for(settings.retrain.network, features)
     with training_extra():
-        from pima.model.network import TrainingData, export, fit, library_versions, parity
+        from pima.model.network import TrainingData, export, fit, parity
     from pima.model.compiled import CompiledModel
 
     seed = seed_of(history, settings.retrain)
@@ -74,15 +69,8 @@ def fit_challenger(history: Split, settings: Settings, features: Features, bound
     data = TrainingData(features_of(history.training), history.training["outcome"].to_numpy())
     artifacts = export(fit(recipe, features, data, seed, boundary))
     threshold = threshold_of(settings.retrain.threshold, recipe, features, data, seed, boundary)
-    return Challenger(
-        artifacts=artifacts,
-        parity=parity(artifacts, features_of(history.holdout), features, threshold),
-        scorer=Scorer(threshold, features, CompiledModel(artifacts.compiled)),
-        seed=seed,
-        settings=settings_of_fit(settings, features),
-        settings_fingerprint=fit_fingerprint(settings, features),
-        libraries=library_versions(),
-    )
+    checked = parity(artifacts, features_of(history.holdout), features, threshold)
+    return Challenger(artifacts, checked, Scorer(threshold, features, CompiledModel(artifacts.compiled)), seed)
 
 
 def seed_of(history: Split, settings: RetrainSettings) -> int:
@@ -142,7 +130,7 @@ def reproduce(engine: Engine, number: int) -> Reproduction:
     version, rows = version_with_rows(engine, number, all_of_them=True)
     stored = load_scorer(engine, number)
     with training_extra():
-        from pima.model.network import TrainingData, export, fit, library_versions, probe_rows
+        from pima.model.network import TrainingData, export, fit, probe_rows
     from pima.model.compiled import CompiledModel
 
     get_logger().info("fit started", model_version=number, seed=version.seed, training_rows=len(rows))

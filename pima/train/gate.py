@@ -76,8 +76,6 @@ class GateInput:
     declared: Declaration
     challenger: Challenger
     settings: Settings
-    settings_fingerprint: str
-    """As `gate_fingerprint` gives it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +94,8 @@ def judge(engine: Engine, asked: GateInput) -> Judgement:
     """Score both models on the same holdout rows, now, by the same code, and decide."""
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
-        data, settings = asked.history.fingerprint, asked.challenger.settings_fingerprint
-        rolled_back = registry.was_rolled_back(connection, data, settings)
+        fitted = fit_fingerprint(asked.settings, asked.declared.features)
+        rolled_back = registry.was_rolled_back(connection, asked.history.fingerprint, fitted)
         consultations = lineage.consultations(connection) + 1
     current, unloadable = _load_champion(engine, champion)
     holdout, training, challenger = asked.history.holdout, asked.history.training, asked.challenger.scorer

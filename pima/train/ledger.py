@@ -19,13 +19,14 @@ from pima.core.history import features_of, fingerprint_of
 from pima.core.reasons import Decision, Reason
 from pima.errors import NoSuchVersion, NothingToRollBackTo, WrongUsage
 from pima.logs import get_logger
+from pima.model.recipes import fit_fingerprint, library_versions, settings_of_fit
 from pima.runs.recorded_run import INLINED
 from pima.scorer import load_scorer
 from pima.store import lineage, queue, registry
 from pima.store.engine import reading, without_time_limit, writing
 from pima.store.lineage import Snapshot, TestSet, ids_to_parquet, to_parquet
 from pima.store.registry import Champion, Move, NewVersion, as_stored, newest_declaration
-from pima.train.gate import GateInput, Judgement
+from pima.train.gate import GateInput, Judgement, gate_fingerprint
 
 
 def record(
@@ -62,7 +63,7 @@ def record(
             run_id=run_id,
             decided_by="retrain",
             data_fingerprint=asked.history.fingerprint,
-            settings_fingerprint=asked.settings_fingerprint,
+            settings_fingerprint=gate_fingerprint(asked.settings, asked.declared.features),
             test_set_fingerprint=test_set.fingerprint,
             evidence=document(judgement.evidence),
         )
@@ -85,10 +86,10 @@ def _new_version(asked: GateInput, run_id: int, verdict: Verdict) -> NewVersion:
         compiled_sha256=hashlib.sha256(challenger.artifacts.compiled).hexdigest(),
         threshold=scorer.threshold,
         seed=challenger.seed,
-        settings=challenger.settings,
-        libraries=challenger.libraries,
+        settings=settings_of_fit(asked.settings, asked.declared.features),
+        libraries=library_versions(),
         data_fingerprint=history.fingerprint,
-        settings_fingerprint=challenger.settings_fingerprint,
+        settings_fingerprint=fit_fingerprint(asked.settings, asked.declared.features),
         training_rows=len(history.training),
         holdout_rows=len(history.holdout),
         rows_left_out=history.left_out,
