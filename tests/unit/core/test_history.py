@@ -34,7 +34,7 @@ def _history(glucose: dict[int, int], salt: str, share: float) -> pd.DataFrame:
 rows = st.dictionaries(st.integers(1, 60), st.integers(50, 120), max_size=40)
 
 
-@settings(max_examples=300)
+@settings(max_examples=60)
 @given(then=rows, now=rows, share=st.floats(0.05, 0.95), salt=st.text(max_size=8))
 def test_no_row_that_a_model_learned_from_judges_it(
     then: dict[int, int], now: dict[int, int], share: float, salt: str
