@@ -31,7 +31,7 @@ def _history(glucose: dict[int, int], salt: str, share: float) -> pd.DataFrame:
     return labelled(values, np.array(ids, dtype=np.int64) % 2, salt, share, ids)
 
 
-rows = st.dictionaries(st.integers(1, 60), st.integers(50, 120), max_size=40)
+rows = st.dictionaries(st.integers(1, 60), st.integers(50, 60), max_size=20)
 
 
 @settings(max_examples=60)
