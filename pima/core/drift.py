@@ -271,31 +271,29 @@ NightsBefore = Sequence[Collection[str]]
 
 def night_figures(
     names: Sequence[str], night: Tally, reference: Reference | None, before: NightsBefore
-) -> tuple[Watched, ...]:
+) -> Iterator[Watched]:
     """All figures of a night, pooled with others perhaps; `names` are the version's features."""
-    is_enough = night.rows >= MINIMUM_ROWS
-    return tuple(_with_state(each, is_enough, before) for each in _figures(names, night, reference))
+    for found in _figures(names, night, reference or _NO_REFERENCE):
+        if night.rows < MINIMUM_ROWS or found.rows < MINIMUM_KNOWN:
+            yield Watched(found.feature, found.figure, None, found.rows, state=State.INSUFFICIENT_DATA)
+        else:
+            is_alert = found.state == State.USUAL and alerts(found.is_beyond, found.name, before)
+            yield replace(found, state=State.ALERT) if is_alert else found
 
 
-def _with_state(found: Watched, is_enough: bool, before: NightsBefore) -> Watched:
-    if not is_enough or found.rows < MINIMUM_KNOWN:
-        return Watched(found.feature, found.figure, None, found.rows, state=State.INSUFFICIENT_DATA)
-    is_alert = found.state == State.USUAL and alerts(found.is_beyond, found.name, before)
-    return replace(found, state=State.ALERT) if is_alert else found
+_NO_REFERENCE = Reference(rows=0, positive=0, features=(), probability=Bins(()), labelled=0, rejected={})
 
 
-def _figures(names: Sequence[str], night: Tally, reference: Reference | None) -> Iterator[Watched]:
-    none = Reference(rows=0, positive=0, features=(), probability=Bins(()), labelled=0, rejected={})
-    learned, accepted = reference or none, night.accepted
+def _figures(names: Sequence[str], night: Tally, learned: Reference) -> Iterator[Watched]:
+    accepted = night.accepted
     yield _share("", "predicted_positive", night.positive, accepted, learned.positive, learned.rows, POSITIVE_ALLOWED)
     estimate = expected_accuracy(night.expected, accepted) if accepted else Figure(None)
     yield Watched("", "estimated_accuracy", estimate.value, accepted, low=estimate.low, high=estimate.high)
-    if reference is not None:
-        yield from _distances("", "probability_", night.probability, reference.probability)
-        for name, counts, bins in zip(names, night.features, reference.features, strict=True):
-            yield from _distances(name, "", counts, bins)
-            missing, usual = accepted - sum(counts), reference.rows - bins.known
-            yield _share(name, "missing", missing, accepted, usual, reference.rows, MISSING_ALLOWED)
+    yield from _distances("", "probability_", night.probability, learned.probability)
+    for name, counts, bins in zip(names, night.features, learned.features, strict=False):
+        yield from _distances(name, "", counts, bins)
+        missing, usual = accepted - sum(counts), learned.rows - bins.known
+        yield _share(name, "missing", missing, accepted, usual, learned.rows, MISSING_ALLOWED)
     for key in sorted(night.rejected.keys() | learned.rejected.keys()):
         reason, _, feature = key.partition(" ")
         rows, usual = night.rejected.get(key, 0), learned.rejected.get(key, 0)
