@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine
 
 from pima.core.arrays import Float64Array
-from pima.core.features import Features, names_of
+from pima.core.features import names_of
 from pima.core.identifiers import BELOW_ALL_IDS
 from pima.core.watched import Rule
 from pima.errors import NoChampion
@@ -29,7 +29,7 @@ from pima.store.database import database_of
 from pima.store.engine import reading, writing
 from pima.store.predictions import Predictions, Rejections, require_same_rows
 from pima.store.queue import Batch, require_counter_above_them
-from pima.store.registry import newest_declaration, newest_number
+from pima.store.registry import newest_declaration
 from pima.store.runs import lock_open_run, record_progress
 from pima.watch.figures import leave_volumes
 from pima.watch.unpredicted import Begun, NightEnd, begun
@@ -190,8 +190,6 @@ class _Drain:
     options: ScoreOptions
     stop: StopRequest
     is_shared: bool = False
-    _declaration: int = field(default=0, init=False)
-    _rules: Features = field(default=(), init=False)
     _result: ScoreResult = field(init=False)
     _after: int = field(default=BELOW_ALL_IDS, init=False)
     _ended: bool = field(default=False, init=False)
@@ -244,17 +242,11 @@ class _Drain:
         self._after = batch.last
         from pima.core.validation import validate  # with numpy, which an empty queue does not need
 
-        validated = validate(batch.measurements, self._todays_rules(connection))
+        # Asked behind the claim: whoever changes them waits for the claims that there are, and later ones see it.
+        rules = newest_declaration(connection).rules_for(self.scorer.features)
+        validated = validate(batch.measurements, rules)
         probabilities = self.scorer.model.probabilities(validated.features)
         return _Scored(batch, validated, probabilities, self.night.tally(validated, probabilities))
-
-    def _todays_rules(self, connection: Connection) -> Features:
-        """Asked behind the claim: whoever changes them waits for the claims that there are, and later ones see it."""
-        newest = newest_number(connection)
-        if newest != self._declaration:
-            self._rules = newest_declaration(connection).rules_for(self.scorer.features)
-            self._declaration = newest
-        return self._rules
 
     def _rows_to_claim(self) -> int:
         rows = min(self.options.batch_rows, queue.largest_batch(len(self.scorer.features)))

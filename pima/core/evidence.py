@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pima.core.arrays import Int8Array, Int16Array
+from pima.core.arrays import Float64Array, Int8Array
 from pima.core.figures import (
     FEW_ROWS,
     FEWEST_ROWS,
@@ -29,9 +29,7 @@ from pima.core.figures import (
     Called,
     Curve,
     Figure,
-    Ranked,
     auroc,
-    by_group,
     calibration_intercept,
     calibration_slope,
     called,
@@ -109,11 +107,10 @@ class Evidence:
 
 def evidence(judged: Contest) -> Evidence:
     """Gather both models' evidence on the rows of a verdict, one at least."""
-    outcomes, answers = judged.outcomes, judged.challenger
-    challenger = (ranked(answers, outcomes), judged.challenger_threshold) if np.isfinite(answers).all() else None
-    there = judged.champion
-    both = challenger, None if there is None else (ranked(there, outcomes), judged.champion_threshold)
-    of_challenger, of_champion = (None if each is None else _model_evidence(*each) for each in both)
+    outcomes = judged.outcomes
+    answers = judged.challenger if np.isfinite(judged.challenger).all() else None
+    both = (answers, judged.challenger_threshold), (judged.champion, judged.champion_threshold)
+    challenger, champion = (_model_evidence(*each, outcomes) for each in both)
     rows, positive = len(outcomes), int((outcomes == 1).sum())
     divided = judged.rows.select_dtypes("category").items()
     return Evidence(
@@ -122,13 +119,18 @@ def evidence(judged: Contest) -> Evidence:
         thresholds=THRESHOLDS,
         subgroup_thresholds=THRESHOLDS_OF_SUBGROUPS,
         treat_all=treating_all(positive, rows, THRESHOLDS),
-        challenger=of_challenger,
-        champion=of_champion,
+        challenger=challenger,
+        champion=champion,
         subgroups=tuple(each for feature, groups in divided for each in _subgroups(feature, groups, outcomes, both)),
     )
 
 
-def _model_evidence(rows: Ranked, threshold: float, of_subgroup: bool = False) -> ModelEvidence:
+def _model_evidence(
+    probabilities: Float64Array | None, threshold: float, outcomes: Int8Array, of_subgroup: bool = False
+) -> ModelEvidence | None:
+    if probabilities is None:
+        return None
+    rows = ranked(probabilities, outcomes)
     thresholds = THRESHOLDS_OF_SUBGROUPS if of_subgroup else THRESHOLDS
     counts, at = called(rows, thresholds), called(rows, (threshold,))
     found, false_alarms, cases = at.cases[0], at.others[0], int(rows.cases.sum())
@@ -150,33 +152,23 @@ def _model_evidence(rows: Ranked, threshold: float, of_subgroup: bool = False) -
 
 
 def _subgroups(
-    feature: str, groups: pd.Series, outcomes: Int8Array, both: Sequence[tuple[Ranked, float] | None]
+    feature: str, groups: pd.Series, outcomes: Int8Array, both: Sequence[tuple[Float64Array | None, float]]
 ) -> Iterator[SubgroupEvidence]:
-    sizes, members = sizes_of(groups), groups.cat.codes.to_numpy()
+    sizes = sizes_of(groups)
     if sum(map(bool, sizes)) < 2:
         return
-    are_shown = shown(sizes)
-    positives = np.bincount(members, weights=outcomes == 1, minlength=len(sizes)).astype(int).tolist()
-    challenger, champion = (_of_groups(each, members, are_shown) for each in both)
-    for n, (group, size) in enumerate(zip(groups.cat.categories, sizes, strict=True)):
-        if are_shown[n]:
-            treat_all = treating_all(positives[n], size, THRESHOLDS_OF_SUBGROUPS)
-            counts = (size, positives[n], size < FEW_ROWS)
-            yield SubgroupEvidence(feature, group, *counts, treat_all, challenger[n], champion[n])
+    for group, size, is_shown in zip(groups.cat.categories, sizes, shown(sizes), strict=True):
+        if is_shown:
+            which = (groups == group).to_numpy()
+            challenger, champion = (
+                _model_evidence(answers if answers is None else answers[which], threshold, outcomes[which], True)
+                for answers, threshold in both
+            )
+            positive = int((outcomes[which] == 1).sum())
+            treat_all = treating_all(positive, size, THRESHOLDS_OF_SUBGROUPS)
+            yield SubgroupEvidence(feature, group, size, positive, size < FEW_ROWS, treat_all, challenger, champion)
         elif size:
             yield SubgroupEvidence(feature, group, None, None, None, None, None, None)
-
-
-def _of_groups(
-    answers: tuple[Ranked, float] | None, members: Int8Array | Int16Array, are_shown: tuple[bool, ...]
-) -> list[ModelEvidence | None]:
-    if answers is None:
-        return [None] * len(are_shown)
-    groups = by_group(answers[0], members, len(are_shown))
-    return [
-        _model_evidence(each, answers[1], of_subgroup=True) if is_shown else None
-        for each, is_shown in zip(groups, are_shown, strict=True)
-    ]
 
 
 VERSION = 1
