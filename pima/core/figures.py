@@ -154,8 +154,6 @@ _NEAR = 1e-12
 CONSTANT = "all probabilities are alike"
 SEPARATED = "the probabilities separate the outcomes on these rows, so that no slope fits best"
 NOT_FOUND = "the fit did not converge"
-_FARTHEST = 64.0
-"""Beyond it lies no intercept: the log odds are bounded at 16, and those of the share of any number of rows at 44."""
 
 
 def calibration_intercept(rows: Ranked) -> Figure:
@@ -166,18 +164,9 @@ def calibration_intercept(rows: Ranked) -> Figure:
     """
     if (lacking := _lacks_a_class(rows)) is not None:
         return lacking
-    cases = int(rows.cases.sum())
-    intercept, low, high = 0.0, -_FARTHEST, _FARTHEST
-    for _ in range(_MOST_STEPS):
-        expected = _logistic(rows.log_odds + intercept)
-        excess, information = cases - float(expected.sum()), float((expected * (1 - expected)).sum())
-        low, high = (intercept, high) if excess > 0 else (low, intercept)
-        step = excess / information if information else math.inf
-        if step**2 * information < _NEAR:
-            return around(Figure(intercept), 1 / math.sqrt(information))
-        # Newton's step where it stays between what is too low and what is too high, else their middle.
-        intercept = intercept + step if low < intercept + step < high else (low + high) / 2
-    return Figure(None, reason=NOT_FOUND)
+    share = float(rows.cases.mean())
+    start = math.log(share / (1 - share)) - float(rows.log_odds.mean())
+    return _last_coefficient(rows, rows.log_odds, [np.ones(len(rows))], np.array([start]))
 
 
 def calibration_slope(rows: Ranked) -> Figure:
@@ -194,28 +183,34 @@ def calibration_slope(rows: Ranked) -> Figure:
     # 1984), and no fit would end.
     if of_cases[-1] <= of_others[0] or of_others[-1] <= of_cases[0]:
         return Figure(None, reason=SEPARATED)
-    # Newton's steps, each halved until the likelihood grows; it has one peak.
     # From the mean the two parameters hardly depend on each other; from 1 the way is short.
-    centred = rows.log_odds - rows.log_odds.mean()
-    known = np.array([float(rows.log_odds.mean()), 1.0])
-    loss = _loss(rows, centred, known)
+    mean = float(rows.log_odds.mean())
+    columns = [np.ones(len(rows)), rows.log_odds - mean]
+    return _last_coefficient(rows, np.zeros(len(rows)), columns, np.array([mean, 1.0]))
+
+
+def _last_coefficient(rows: Ranked, offset: Float64Array, columns: list[Float64Array], known: Float64Array) -> Figure:
+    """Fit the outcome to an offset (n,) and columns (n,), from what is known, by Newton's steps, each halved until the
+    likelihood grows; it has one peak."""
+    loss = _loss(rows, offset, columns, known)
     for _ in range(_MOST_STEPS):
-        expected = _logistic(known[0] + known[1] * centred)
+        expected = _logistic(_linear(offset, columns, known))
         missed, weights = rows.cases - expected, expected * (1 - expected)
         # Not as products of matrices, which BLAS adds up in threads of its own: slower here, and never twice the same.
-        gradient = np.array([missed.sum(), (missed * centred).sum()])
-        weighted = weights * centred
-        information = np.array([[weights.sum(), weighted.sum()], [weighted.sum(), (weighted * centred).sum()]])
-        determinant = float(information[0, 0] * information[1, 1] - information[0, 1] ** 2)
-        if not determinant > 0:
-            break
+        gradient = np.array([(missed * column).sum() for column in columns])
+        information = np.array([[(weights * one * other).sum() for other in columns] for one in columns])
         try:
-            step = np.linalg.solve(information, gradient)
-        except np.linalg.LinAlgError:  # by another rounding than that of the determinant
+            step, variance = np.linalg.solve(information, gradient), float(np.linalg.inv(information)[-1, -1])
+        except np.linalg.LinAlgError:
+            break
+        if not variance > 0:
             break
         if step @ gradient < _NEAR:
-            return around(Figure(float(known[1])), math.sqrt(float(information[0, 0]) / determinant))
-        known, loss = _downhill(rows, centred, known, step, loss)
+            return around(Figure(float(known[-1])), math.sqrt(variance))
+        # After so many halvings what is left is rounding.
+        shorter = (known + step / 2**halvings for halvings in range(40))
+        known = next((each for each in shorter if _loss(rows, offset, columns, each) <= loss), known + step)
+        loss = min(loss, _loss(rows, offset, columns, known))
     return Figure(None, reason=NOT_FOUND)
 
 
@@ -226,22 +221,15 @@ def _lacks_a_class(rows: Ranked) -> Figure | None:
     return Figure(None, reason=NO_OTHERS if cases else NO_CASES)
 
 
-def _downhill(
-    rows: Ranked, centred: Float64Array, known: Float64Array, step: Float64Array, loss: float
-) -> tuple[Float64Array, float]:
-    for halvings in range(40):
-        further = known + step / 2**halvings
-        if (there := _loss(rows, centred, further)) <= loss:
-            return further, there
-    # What is left is rounding.
-    return known + step, loss
-
-
-def _loss(rows: Ranked, centred: Float64Array, known: Float64Array) -> float:
-    log_odds = known[0] + known[1] * centred
+def _loss(rows: Ranked, offset: Float64Array, columns: list[Float64Array], known: Float64Array) -> float:
+    log_odds = _linear(offset, columns, known)
     # As np.logaddexp(0, log_odds) has it, in a third of the time.
     of_all = np.maximum(log_odds, 0) + np.log(1 + np.exp(-np.abs(log_odds)))
     return float(of_all.sum() - log_odds[rows.cases].sum())
+
+
+def _linear(offset: Float64Array, columns: list[Float64Array], known: Float64Array) -> Float64Array:
+    return sum((factor * column for factor, column in zip(known, columns, strict=True)), offset)
 
 
 def _logistic(log_odds: Float64Array) -> Float64Array:
