@@ -172,7 +172,7 @@ def _subgroups(
 
 
 VERSION = 1
-"""Grows when a reader of earlier documents would be misled; docs/model-and-gate.md tells what is in it."""
+"""Grows when a reader of earlier documents would be misled; docs/measured/evidence.md tells what is in it."""
 
 
 def document(evidence: Evidence) -> dict[str, Any]:

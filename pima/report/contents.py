@@ -44,7 +44,7 @@ class Exhibit:
 
     decided_at: datetime
     document: dict[str, Any]
-    """As `docs/model-and-gate.md` tells it."""
+    """As `docs/measured/evidence.md` tells it."""
     models: tuple[Shown, ...]
 
     @property
