@@ -7,20 +7,19 @@ tables in pima/store/tables.py, metrics in pima/watch/metrics.py. A test holds t
 import argparse
 import importlib
 import re
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple, NoReturn
 
 import msgspec
-from sqlalchemy import CheckConstraint, Column
+from sqlalchemy import Column
 from sqlalchemy.dialects import postgresql
 
 from jobs.codes import Entry, entries
 from pima.errors import EXIT_CODES, RightMissing
 from pima.settings.reading import in_words
 from pima.settings.sections import Settings
-from pima.store.tables import TABLES, VIEWS, VIEWS_HOLD, WITH_FEATURES
+from pima.store.tables import SCRIPT, TABLES, VIEWS_HOLD, WITH_FEATURES
 from pima.watch.metrics import METRICS
 from tests.support.shipped import ROOT
 
@@ -268,7 +267,7 @@ def _tables() -> Iterator[str]:
     yield from (f"{features} have a column of type DOUBLE PRECISION for each declared feature besides.", "")
     for table in TABLES:
         yield from (f"## {table.name}", "", table.info["meaning"], "")
-        choices = [str(each.sqltext) for each in table.constraints if isinstance(each, CheckConstraint)]
+        choices = table.info["checks"].values()
         yield from _table(("column", "type", "what it holds"), (_column(column, choices) for column in table.columns))
     for view, columns in _columns_of_views().items():
         yield from (f"## {view}", "", f"A view. {VIEWS_HOLD[view]}", "", f"Its columns: {', '.join(columns)}.", "")
@@ -284,10 +283,13 @@ def _column(column: Column[Any], choices: Iterable[str]) -> list[str]:
 
 
 def _columns_of_views() -> dict[str, list[str]]:
-    database = sqlite3.connect(":memory:")
-    database.executescript((ROOT / "migrations" / "versions" / "0001_sqlite.sql").read_text())
-    found = {view: [f"`{row[1]}`" for row in database.execute(f"PRAGMA table_info({view})")] for view in VIEWS}
-    database.close()
+    found = {}
+    for view, query in re.findall(r"CREATE VIEW (\w+) AS(.*?);", SCRIPT, re.DOTALL):
+        flat, previous = query, ""
+        while flat != previous:  # what stands in brackets has commas and a FROM of its own
+            flat, previous = re.sub(r"\([^()]*\)", "", flat), flat
+        columns = flat.partition("SELECT ")[2].partition("FROM ")[0].split(",")
+        found[view] = [f"`{column.split()[-1].rpartition('.')[2]}`" for column in columns]
     return found
 
 
