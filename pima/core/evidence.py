@@ -190,7 +190,7 @@ def _of_groups(
 
 
 VERSION = 1
-"""Grows when a reader of earlier documents would be misled; docs/model-and-gate.md tells what is in it."""
+"""Grows when a reader of earlier documents would be misled; docs/measured/evidence.md tells what is in it."""
 
 
 def document(evidence: Evidence) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""The labelled history, split into what a model learns from and what it is judged on.
+"""The labelled history, split into what a model learns from and what it is judged on, and the rule of duplicates.
 
 A history is a DataFrame by patient `id`. Its columns are the declared features, the retired ones, `outcome` (0 or 1),
-`labelled_at`, `Person` (the rank of the row's person, NA where it has none), `Keyed` and `Side`, as `pima.core.history`
-tells them. A feature may be called anything in lower case, so the columns that no table has are capitalised.
+`labelled_at`, `Person` (the rank of the row's person, NA where it has none), `Keyed` and `Side`, as `ranked` and
+`with_sides` tell them. A feature may be called anything in lower case, so columns that no table has are capitalised.
 
 A history as it was read has float64 measurements, NaN for NULL and an infinity for what is no number. Its two sides
 have the declared features as the model takes them: float32, NaN where missing.

@@ -1,4 +1,7 @@
-"""Why the gate decided as it did: reasons as codes that scripts can rely on, and as sentences for people."""
+"""Why the gate decided as it did: reasons as codes that scripts can rely on, and as sentences for people.
+
+Why a row is rejected stands in `pima.core.validation`.
+"""
 
 import math
 from enum import StrEnum

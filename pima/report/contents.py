@@ -47,7 +47,7 @@ class Exhibit:
 
     decided_at: datetime
     document: dict[str, Any]
-    """As `docs/model-and-gate.md` tells it."""
+    """As `docs/measured/evidence.md` tells it."""
     models: tuple[Shown, ...]
     """One or two, that it has evidence of."""
 

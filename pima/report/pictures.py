@@ -1,5 +1,7 @@
 """Pictures as SVG within the page: drawn by matplotlib, in colours and letters that the page's style sheet decides.
 
+Templates call each by its name.
+
 Each colour is a mark that becomes a variable of the style sheet, so that one picture serves light and dark; texts stay
 texts. Nothing in a picture depends on when or where it is drawn. First come the pictures of the evidence beside a
 verdict, then those of the service over time, then how each is drawn.

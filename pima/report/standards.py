@@ -98,8 +98,8 @@ def tripod_ai(facts: VersionFacts) -> tuple[Item, ...]:
     data, evidence = facts.data, facts.evidence
     prepared = "Ranges and codes are checked by the same rules in training and in service. Nothing is converted."
     model = (
-        f"A neural network of the recipe `{facts.network}`; `docs/model-and-gate.md` tells how it is built and fitted, "
-        f"and how that was chosen. Seed {facts.seed}, derived from the data."
+        f"A neural network of the recipe `{facts.network}`; `docs/understand/model-and-gate.md` tells how it is built "
+        f"and fitted, and how that was chosen. Seed {facts.seed}, derived from the data."
     )
     events = f" Of those it was judged on, {evidence.positive} of {evidence.rows} have outcome 1." if evidence else ""
     form = f"`models export {facts.version} PATH.keras`; sha256 of its compiled form: {facts.compiled_sha256}."

@@ -1,4 +1,4 @@
-"""What a clinic may hang on the tables, and what is refused by name, as docs/what-pima-relies-on.md has it."""
+"""What a clinic may hang on the tables, and what is refused by name, as what-pima-relies-on.md has it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
