@@ -73,6 +73,8 @@ def test_a_better_challenger_replaces_the_articles_model_and_a_person_has_the_la
     pinned = _retrain(history)
     assert (pinned["exit_code"], pinned["verdict"], pinned["reason"]) == (0, "blocked", "pinned")
     assert history.execute("SELECT model_version, pinned FROM champion") == [(1, 1)]
+    settings = history.execute(f"SELECT settings FROM model_versions WHERE number IN (1, {pinned['challenger']})")
+    assert [json.loads(each)["network"] for (each,) in settings] == ["article", "five_seeds"]
     assert _models(history, "unpin") == 0
     won = _retrain(history)
     assert (won["verdict"], won["reason"], won["champion_before"]) == ("promoted", "more_correct", 1)
@@ -168,15 +170,6 @@ def test_a_retraining_that_outlived_its_lease_writes_nothing(
     assert (result["exit_code"], result["error"]) == (75, "lease_held")
     assert history.value("SELECT count(*) FROM model_versions") == 0
     assert history.value("SELECT status FROM runs") == "try_again_later"
-
-
-@on_sqlite
-def test_the_articles_network_is_selectable_and_another_look(history: Database) -> None:
-    assert _retrain(history, PIMA_RETRAIN__NETWORK="article")["verdict"] == "promoted"
-    assert _retrain(history)["judged_before"] is False
-    settings = history.execute("SELECT settings FROM model_versions ORDER BY number")
-    networks = [(json.loads(s) if isinstance(s, str) else s)["network"] for (s,) in settings]
-    assert networks == ["article", "five_seeds"]
 
 
 @on_sqlite
