@@ -84,6 +84,8 @@ low = -10
 high = 10
 """
 WIDE = NARROW.replace("low = 0.01", "low = -5")
+UNSCORED = "INSERT INTO patients (a, b) VALUES (0, 1), (-3, 1), (0.001, 1), (0.01, 1), (5, 1)"
+"""Three of them are below the narrow range."""
 
 
 def _skewed(folder: Path, rows: int, seed: int, below: int = 0) -> str:
@@ -122,7 +124,7 @@ def _widen(database: Database) -> None:
 def test_a_version_takes_no_value_below_the_range_of_its_fit(powered: tuple[Database, str], tmp_path: Path) -> None:
     """The reciprocal of 0 is none, and such a row must neither end the job nor be guessed at."""
     database, config = powered
-    database.execute("INSERT INTO patients (a, b) VALUES (0, 1), (-3, 1), (0.001, 1), (0.01, 1), (5, 1)")
+    database.execute(UNSCORED)
     scored = call(database, "score", "--config", config, "--json")
     assert scored.exit_code == 0, scored.stderr
     assert the_json(scored)["predicted"] == 2
@@ -152,8 +154,8 @@ def test_what_it_could_not_take_is_scored_by_the_version_that_wins(
 ) -> None:
     """Under the roles."""
     database, config = powered
-    database.execute("INSERT INTO patients (a, b) VALUES (0, 1), (-3, 1), (5, 1)")
-    assert the_json(call(database, "score", "--config", config, "--json"))["rejected"] == 2
+    database.execute(UNSCORED)
+    assert the_json(call(database, "score", "--config", config, "--json"))["rejected"] == 3
     assert call(database, "load", "--config", config, _skewed(tmp_path, 300, seed=2, below=150)).exit_code == 0
     # It loses for certain.
     database.execute("UPDATE model_versions SET compiled_artifact = NULL")
@@ -162,7 +164,7 @@ def test_what_it_could_not_take_is_scored_by_the_version_that_wins(
     judged = the_json(call(trainer, "retrain", "--config", config, "--json"))
     assert (judged["verdict"], judged["reason"]) == ("promoted", "champion_unloadable")
     scored = the_json(call(scorer, "score", "--config", config, "--json"))
-    assert (scored["model_version"], scored["predicted"], scored["rejected"]) == (2, 2, 0)
+    assert (scored["model_version"], scored["predicted"], scored["rejected"]) == (2, 3, 0)
 
 
 WIDER = DECLARED.replace("low = 0.1\n", "low = -5\n")
