@@ -201,6 +201,8 @@ def test_a_run_that_fails_shows_no_value(watched: Watched) -> None:
     watched.call("status")
 
 
+# PostgreSQL, whose error texts hold the row; the rest does not depend on the database.
+@pytest.mark.parametrize("copied", ["postgresql"], indirect=True)
 def test_a_scheduler_with_its_metrics_its_pings_its_alerts_and_its_health_shows_no_value(
     watched: Watched, receiver: tuple[str, list[str]], listener: AlertReceiver
 ) -> None:
