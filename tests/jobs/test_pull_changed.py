@@ -23,7 +23,7 @@ COLUMNS = {
 }
 
 
-# What is planned is no matter of our database.
+# The plan does not depend on which database is ours.
 once = pytest.mark.parametrize(("database", "clinic"), [("sqlite", "postgresql")], indirect=True)
 
 

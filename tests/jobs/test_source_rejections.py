@@ -14,7 +14,7 @@ from tests.support.patient_files import GOOD, ID_HEADER, write
 from tests.support.pulls import CANARY, counts, refused
 from tests.support.trained import install_models
 
-# What is put down is no matter of our database.
+# What is put down does not depend on which database is ours.
 once = pytest.mark.parametrize(("database", "clinic"), [("sqlite", "postgresql")], indirect=True)
 REJECTED = "SELECT source_key, reason, field FROM source_rejections ORDER BY source_key"
 

@@ -9,7 +9,7 @@ import pytest
 from tests.support.databases import Database, call, insert_patients, the_json, without_triggers
 from tests.support.ledger import insert_run
 
-# It shows what the report shows.
+# A picture of equal figures is drawn once.
 pytestmark = pytest.mark.usefixtures("each_fit_once")
 on_sqlite = pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
