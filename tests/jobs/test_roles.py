@@ -13,7 +13,7 @@ from pima.store.engine import make_engine, writing
 from pima.store.postgresql import schema
 from pima.watch.metrics import DatabaseFigures
 from tests.support.alert_receiver import alert_receiver
-from tests.support.clinic import Clinic
+from tests.support.clinic import URL, Clinic
 from tests.support.databases import PATIENCE_SECONDS, Database, call, insert_patients, the_json, under_role, wait_for
 from tests.support.shipped import FEATURE_NAMES, ROOT, SHIPPED
 from tests.support.trained import install_models
@@ -133,19 +133,23 @@ def test_pulling_works_under_the_loader_s_role(guarded: Database, sqlite_clinic:
 
 
 def test_scheduling_health_and_metrics_work_under_their_role_and_the_children_under_theirs(
-    guarded: Database, trained: Path
+    guarded: Database, trained: Path, sqlite_clinic: Clinic
 ) -> None:
     install_models(guarded, trained)
-    insert_patients(guarded, 3)
-    scheduler = under_role(guarded, "pima_scheduler")
-    of_jobs = {"PIMA_SCORE__DATABASE_URL": "pima_scorer", "PIMA_RETRAIN__DATABASE_URL": "pima_trainer"}
-    scheduler.environ = {variable: under_role(guarded, role).url for variable, role in of_jobs.items()}
-    process = scheduler.start("scheduler")
+    sqlite_clinic.insert(5)
+    scheduler, configured = under_role(guarded, "pima_scheduler"), ("--config", sqlite_clinic.config)
+    of_jobs = {"PULL": "pima_loader", "SCORE": "pima_scorer", "RETRAIN": "pima_trainer"}
+    scheduler.environ = {f"PIMA_{job}__DATABASE_URL": under_role(guarded, role).url for job, role in of_jobs.items()}
+    process = scheduler.start("scheduler", *configured, **{URL: sqlite_clinic.url})
     # At start it runs what never ran, retraining first: there is nothing to train on here.
     wait_for(lambda: guarded.value("SELECT count(*) FROM runs WHERE job = 'score' AND exit_code = 0"), process)
-    assert guarded.value("SELECT count(*) FROM predictions") == 3
-    health = call(scheduler, "health")
-    assert "Not healthy: retrain_failed: the last run of retrain was refused (too_few_labels)" in health.stderr
+    assert guarded.value("SELECT count(*) FROM predictions") == 5
+    for role in (scheduler, under_role(guarded, "pima_operator")):
+        told = call(role, "health", *configured).stderr
+        assert "Not healthy: retrain_failed: the last run of retrain was refused (too_few_labels)" in told
+        assert "pull" not in told
+    status = call(under_role(guarded, "pima_operator"), "status", *configured)
+    assert (status.exit_code, "5 rows read" in " ".join(status.stdout.split())) == (0, True)
     with alert_receiver() as listener:
         for role in (scheduler, under_role(guarded, "pima_operator")):
             assert call(role, "alert", PIMA_ALERTS__URLS=listener.url).exit_code == 0
@@ -156,10 +160,8 @@ def test_scheduling_health_and_metrics_work_under_their_role_and_the_children_un
     process.terminate()
     _, stderr = process.communicate(timeout=PATIENCE_SECONDS)
     assert (process.returncode, "waits for the database" in stderr) == (0, False), stderr
-    assert guarded.execute("SELECT job, status FROM runs ORDER BY id") == [
-        ("retrain", "refused"),
-        ("score", "succeeded"),
-    ]
+    ended = [("pull", "succeeded"), ("retrain", "refused"), ("score", "succeeded")]
+    assert guarded.execute("SELECT job, status FROM runs ORDER BY id") == ended
 
 
 def test_looking_after_the_service_works_under_its_role(guarded: Database, trained: Path, tmp_path: Path) -> None:

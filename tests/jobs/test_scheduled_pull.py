@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.clinic import URL, Clinic
-from tests.support.databases import Database, Ended, call, insert_patients, under_role, wait_for
+from tests.support.databases import Database, Ended, call, insert_patients, wait_for
 from tests.support.ledger import insert_run
 from tests.support.schedulers import EVERY_SECOND, stop
 
@@ -99,27 +99,6 @@ def test_a_variable_of_no_source_stops_the_pulls_and_neither_the_scheduler_nor_i
     assert _ledger(database)[1:] == [("pull", "failed"), ("score", "succeeded")]
     assert variable in database.value("SELECT error_line FROM runs WHERE job = 'pull'")
     assert "pull_failed: the last pull of clinic failed" in _health(clinic, database).stderr
-
-
-def test_the_pull_has_the_role_of_a_loader_and_the_scheduler_s_sees_it(
-    postgresql: Database, sqlite_clinic: Clinic
-) -> None:
-    clinic = sqlite_clinic
-    assert call(postgresql, "migrate", "--roles").exit_code == 0
-    clinic.insert(5)
-    scheduler = under_role(postgresql, "pima_scheduler")
-    roles = {"PULL": "pima_loader", "SCORE": "pima_scorer", "RETRAIN": "pima_trainer"}
-    urls = {f"PIMA_{job}__DATABASE_URL": under_role(postgresql, role).url for job, role in roles.items()}
-    process = _start(clinic, scheduler, **urls)
-    wait_for(lambda: _has_scored(postgresql), process)
-    assert "waits for the database" not in stop(process)
-    assert _ledger(postgresql)[1] == ("pull", "succeeded")
-    assert postgresql.value("SELECT count(*) FROM patients") == 5
-    for role in ("pima_scheduler", "pima_operator"):
-        told = _health(clinic, under_role(postgresql, role)).stderr
-        assert ("score_failed" in told, "pull" in told) == (True, False)
-    status = call(under_role(postgresql, "pima_operator"), "status", "--config", clinic.config)
-    assert (status.exit_code, "5 rows read" in " ".join(status.stdout.split())) == (0, True)
 
 
 def test_status_tells_of_each_source(postgresql: Database, sqlite_clinic: Clinic) -> None:
