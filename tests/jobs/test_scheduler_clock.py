@@ -225,7 +225,9 @@ def test_a_stop_that_meets_a_job_before_it_listens_stops_it_and_kills_nothing(sc
 
 
 @on_sqlite
-def test_a_run_whose_child_lives_is_not_taken_for_crashed(ran_before: Database, tmp_path: Path) -> None:
+def test_a_run_whose_child_lives_is_not_taken_for_crashed_and_the_next_tick_is_skipped_with_its_reason(
+    ran_before: Database, tmp_path: Path
+) -> None:
     clock, over = Clock(), tmp_path / "over"
     scheduler = _scheduler(ran_before, clock, until(over))
     clock.now += timedelta(days=1)
@@ -234,9 +236,11 @@ def test_a_run_whose_child_lives_is_not_taken_for_crashed(ran_before: Database, 
     ran_before.execute("UPDATE runs SET heartbeat_at = :beat WHERE status = 'running'", long_ago)
     scheduler.step()
     assert _scheduled(ran_before) == [("running",)]
+    clock.now += timedelta(days=1)
+    scheduler.step()
     over.touch()
     scheduler.wait_for_children()
-    assert _scheduled(ran_before) == [("succeeded",)]
+    assert _scheduled(ran_before, "status, error_code") == [("succeeded", None), ("skipped", "still_running")]
 
 
 @on_sqlite
@@ -404,19 +408,6 @@ def test_a_job_that_is_killed_each_time_is_given_up_after_ten_attempts_whoever_s
             clock.now += timedelta(seconds=30)
         assert _scheduled(ran_before) == [("crashed",)] * attempts
     assert told == [("score", "crashed")] * 3
-
-
-@on_sqlite
-def test_a_tick_during_a_run_is_skipped_with_its_reason(ran_before: Database, tmp_path: Path) -> None:
-    clock, over = Clock(), tmp_path / "over"
-    scheduler = _scheduler(ran_before, clock, until(over))
-    clock.now += timedelta(days=1)
-    scheduler.step()
-    clock.now += timedelta(days=1)
-    scheduler.step()
-    over.touch()
-    scheduler.wait_for_children()
-    assert _scheduled(ran_before, "status, error_code") == [("succeeded", None), ("skipped", "still_running")]
 
 
 @pytest.mark.judge
