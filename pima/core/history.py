@@ -222,16 +222,8 @@ SIDES = ["training", "holdout", "undecided"]
 
 def ranks(keys: Iterable[bytes], salt: str) -> UInt64Array:
     """Rank keys, (n,): the first 64 bits of each one's HMAC-SHA256."""
-    keyed = hmac.new(salt.encode(), digestmod="sha256")
-
-    def digest(key: bytes) -> bytes:
-        # A copy of the keyed state costs less than keying anew for each of a million keys.
-        state = keyed.copy()
-        state.update(key)
-        return state.digest()
-
-    digests = b"".join([digest(key) for key in keys])
-    return np.frombuffer(digests, dtype=">u8")[:: keyed.digest_size // 8].astype(np.uint64)
+    digests = b"".join([hmac.digest(salt.encode(), key, "sha256") for key in keys])
+    return np.frombuffer(digests, dtype=">u8")[::4].astype(np.uint64)
 
 
 def below(ranks_: UInt64Array, share: float) -> BoolArray:
