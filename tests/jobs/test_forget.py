@@ -24,7 +24,7 @@ from pima.settings.sections import DatabaseSettings
 from pima.store import runs
 from pima.store.database import database_of
 from pima.store.engine import make_engine, reading, writing
-from pima.store.forgotten import everyone_forgotten
+from pima.store.erasing import everyone_forgotten
 from pima.store.lineage import ids_from_parquet
 from pima.store.predictions import Predictions
 from pima.store.runs import start_run

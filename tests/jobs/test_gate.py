@@ -132,9 +132,8 @@ def _case(database: Database, number: int) -> GateInput:
     assert compiled is not None
     scorer = load_scorer(database.engine, number)
     artifacts = Artifacts(bytes(keras.content or b""), bytes(compiled.content or b""))
-    fitted = {"network": "five_seeds", "holdout_share": settings.holdout.share}
-    challenger = Challenger(artifacts, Parity(0.0, 0), scorer, 7, fitted, "fit", {})
-    return GateInput(divided, rule, read_at, SHIPPED, challenger, settings, "settings")
+    challenger = Challenger(artifacts, Parity(0.0, 0), scorer, 7)
+    return GateInput(divided, rule, read_at, SHIPPED, challenger, settings)
 
 
 @pytest.mark.judge

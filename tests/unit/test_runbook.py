@@ -45,10 +45,10 @@ def _codes_of_runs() -> set[str]:
     found = set()
     for path in PIMA:
         source = path.read_text()
-        if path.parent.name != "schedule" and "error_code=" not in source:
+        if path.parent.name != "runs" and "error_code=" not in source:
             continue
         tree = ast.parse(source)
-        if path.parent.name == "schedule":
+        if path.parent.name == "runs":
             found |= {text for text in _constants(tree) if re.fullmatch(r"[a-z]+(_[a-z]+)+_?", text)}
         for node in ast.walk(tree):
             if isinstance(node, ast.keyword) and node.arg == "error_code" and isinstance(node.value, ast.Constant):
@@ -107,4 +107,4 @@ def test_each_exit_code_is_told() -> None:
 
 @pytest.mark.parametrize("reason", [str(reason) for reason in Reason])
 def test_each_reason_of_a_verdict_is_told(reason: str) -> None:
-    assert f"\n| `{reason}` |" in (ROOT / "docs" / "model-and-gate.md").read_text()
+    assert f"\n| `{reason}` |" in (ROOT / "docs" / "understand" / "model-and-gate.md").read_text()
