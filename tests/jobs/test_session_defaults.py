@@ -14,7 +14,8 @@ from pima.errors import NoChampion, PimaError
 from pima.runs.recorded_run import recorded_run
 from pima.settings.sections import DatabaseSettings
 from pima.store.engine import make_engine, reading, writing
-from pima.store.histories import holdout_rule, labelled_history
+from pima.store.histories import labelled_history
+from pima.store.registry import holdout_rule
 from tests.support.databases import Database, Ended, call, insert_patients, the_json
 from tests.support.patient_files import write
 from tests.support.scored_once import assert_each_once, insert_mostly_sound
