@@ -13,7 +13,8 @@ from pima.errors import NoSuchVersion, NotReproduced, WrongUsage
 from pima.extras.files.model_file import export_model
 from pima.report.card import as_markdown, read_card
 from pima.runs.recorded_run import as_json
-from pima.scorer import export_keras
+from pima.runs.whole_file import whole_file
+from pima.scorer import keras_bytes
 from pima.store import registry
 from pima.store.engine import reading
 from pima.train.ledger import Decider, pin, promote, roll_back
@@ -76,7 +77,9 @@ def _export(command: Command) -> Result:
         raise WrongUsage(what="export takes PATH.keras for the Keras form, or --out FILE for the model file")
     if given.out is not None:
         return export_model(engine, given.number, given.out)
-    return {"bytes": export_keras(engine, given.number, given.path), "path": str(given.path)}
+    content = keras_bytes(engine, given.number)
+    with whole_file(given.path, "export") as file:
+        return {"bytes": file.write(content), "path": str(given.path)}
 
 
 def _version(command: Command) -> Result:

@@ -20,8 +20,7 @@ from itertools import groupby
 from sqlalchemy import Engine
 
 from pima.core.features import Declaration
-from pima.core.gate import Decision
-from pima.core.reasons import Reason
+from pima.core.reasons import Decision, Reason
 from pima.errors import PimaError
 from pima.extras.alert_sending import SECONDS_TO_TAKE, Message, Problem, send
 from pima.logs import get_logger

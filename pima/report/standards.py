@@ -7,7 +7,7 @@ several parts, in our words.
 
 from dataclasses import dataclass
 
-from pima.core.figures import Figure
+from pima.core.figures import in_words
 from pima.logs import counted
 from pima.report.version_facts import Data, VersionEvidence, VersionFacts
 
@@ -223,7 +223,7 @@ def performance(found: VersionEvidence | None) -> str | None:
     if found is None:
         return None
     told = ("area under ROC", "calibration intercept", "calibration slope", "Brier score", "sensitivity", "specificity")
-    figures = "; ".join(f"{each.name} {interval(each.figure)}" for each in found.figures if each.name in told)
+    figures = "; ".join(f"{each.name} {in_words(each.figure)}" for each in found.figures if each.name in told)
     return f"On {counted(found.rows, 'held-out row')}, {found.positive} with outcome 1, 95 % intervals: {figures}."
 
 
@@ -236,14 +236,6 @@ def by_subgroup(found: VersionEvidence | None) -> str | None:
         f"The same figures for {counted(shown, 'subgroup')} by the inputs' codes and bands, under Subgroups. "
         "Whether they are fair, and whether a group is missing that no input tells of, is for people to judge."
     )
-
-
-def interval(figure: Figure, digits: int = 3) -> str:
-    """Write a figure with its interval."""
-    if figure.value is None:
-        return f"none ({figure.reason})"
-    value = f"{figure.value:z.{digits}f}"
-    return value if figure.low is None else f"{value} ({figure.low:z.{digits}f} to {figure.high:z.{digits}f})"
 
 
 def limits(facts: VersionFacts) -> tuple[str, ...]:

@@ -42,7 +42,6 @@ class ServiceFigures:
     new_rows: dict[str, Any] | None
     """How many rows have no prediction, and why; None before any run of scoring has left its figures."""
     succeeded: dict[str, datetime]
-    """When each job last succeeded."""
     pulled: dict[str, SourcePull]
     """The last pull of each declared source that brought all of it."""
     monitoring: list[KeptFigure]
@@ -91,7 +90,7 @@ def leave_volumes(run_id: int, connection: Connection) -> None:
         keep_figures(connection, run_id, champion, volumes(rows_of_nights(connection, clock(connection))))
 
 
-def overview(engine: Engine, settings: Settings) -> dict[str, Any]:
+def overview(engine: Engine, settings: Settings, nights_shown: int = NIGHTS_SHOWN) -> dict[str, Any]:
     """Read everything that `status` shows, in one transaction."""
     sources = [source.name for source in settings.sources]
     with reading(engine) as connection:
@@ -100,7 +99,7 @@ def overview(engine: Engine, settings: Settings) -> dict[str, Any]:
         last_pulls = source_store.last_pulls(connection) if sources else {}
         last = runs.last_runs(connection, RUNS_SHOWN)
         verdicts = monitoring.last_verdicts(connection, VERDICTS_SHOWN)
-        nights = report_figures.last_nights(connection, NIGHTS_SHOWN)
+        nights = report_figures.last_nights(connection, nights_shown)
         rejected_there = source_store.rejected_rows(connection) if sources else []
         rejected = report_figures.rejections_by_reason(connection)
     version, waiting = found.version, found.waiting

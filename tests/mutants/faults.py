@@ -111,7 +111,7 @@ FAULTS = (
             ".hexdigest() == artifact.content:\n        raise ArtifactDamaged(number=version,",
         ),
         caught_by="tests/jobs/test_bad_rows.py"
-        "::test_a_damaged_champion_touches_no_row_until_a_person_mends_it[DATABASE-rollback-a bit flipped]",
+        "::test_a_damaged_champion_touches_no_row_until_a_person_mends_it[DATABASE-a bit flipped]",
     ),
     _on_both(
         "the holdout is drawn anew by each retraining",

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from pima.core.arrays import Float64Array
+from pima.core.figures import FEW_ROWS
 from pima.core.gate import Window
-from pima.core.subgroups import FEW_ROWS
 from tests.bench.gate.margins import (
     FRESH_ROWS,
     HARM,
