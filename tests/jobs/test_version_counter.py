@@ -119,15 +119,6 @@ def ids(database: Database) -> dict[str, int]:
     return dict(database.execute("SELECT source_key, id FROM patients WHERE source_key IS NOT NULL"))
 
 
-def test_a_pull_draws_above_what_others_gave(database: Database, sqlite_clinic: Clinic) -> None:
-    sqlite_clinic.insert(3)
-    insert_patients(database, 1, first_id=2)
-    insert_patients(database, 1, first_id=1_000_000)
-    assert counts(sqlite_clinic.pulled(database)) == {"inserted": 3}
-    assert sorted(ids(database).values()) == [1_000_001, 1_000_002, 1_000_003]
-    assert insert_patients(database, 1) == [1_000_004]
-
-
 @pytest.mark.parametrize("counter", [0, 2**63 - 1])
 def test_a_kept_id_is_given_to_no_other_row(database: Database, sqlite_clinic: Clinic, counter: int) -> None:
     clinic = sqlite_clinic
