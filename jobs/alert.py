@@ -6,8 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from jobs.command import Command, Result, parser, run_command
-from pima.errors import AlertsExtraMissing, AlertsNotDelivered, WrongConfiguration
-from pima.errors.extras import install_line
+from pima.errors import AlertsExtraMissing, AlertsNotDelivered, WrongConfiguration, install_line
 from pima.extras.alert_sending import Problem
 from pima.extras.alerts import Teller, receivers
 from pima.logs import counted

@@ -9,8 +9,7 @@ from functools import partial
 from importlib.util import find_spec
 
 from jobs.command import Command, Result, parser, run_command
-from pima.errors import AlertsExtraMissing, WrongConfiguration
-from pima.errors.extras import install_line
+from pima.errors import AlertsExtraMissing, WrongConfiguration, install_line
 from pima.extras.alerts import BackgroundTelling, Teller, receivers
 from pima.logs import get_logger, resolved_look
 from pima.runs.children import job_command

@@ -150,7 +150,8 @@ def _champion_if_needed(engine: Engine) -> int | None:
             return None
         champion = registry.read_champion(connection)
         if champion.model_version is None:
-            raise NoChampion(waiting=counted(queue.waiting(connection).rows, "row"))
+            rows = counted(queue.waiting(connection).rows, "row")
+            raise NoChampion(to_do=f"to score what waits ({rows}); it stays on the queue")
         return champion.model_version
 
 

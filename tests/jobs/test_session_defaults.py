@@ -253,7 +253,7 @@ END_ALL = """
 
 
 @pytest.mark.parametrize(
-    ("error", "ends_as"), [(None, ("succeeded", None)), (NoChampion(waiting="1 row"), ("refused", "no_champion"))]
+    ("error", "ends_as"), [(None, ("succeeded", None)), (NoChampion(to_do="to score"), ("refused", "no_champion"))]
 )
 def test_a_run_whose_idle_sessions_were_ended_is_closed(
     postgresql: Database, error: PimaError | None, ends_as: tuple[str, str | None]

@@ -29,7 +29,8 @@ def _classes(of: type[BaseException]) -> Iterator[type[BaseException]]:
 
 def _error_codes() -> dict[str, int]:
     """Each error's code, with the exit code that it ends a command with."""
-    return {each.code: each.exit_code for each in _classes(errors.PimaError)}
+    of_exit_codes = (errors.WrongError, errors.RefusedError, errors.TemporaryError)
+    return {each.code: each.exit_code for each in _classes(errors.PimaError) if each not in of_exit_codes}
 
 
 def _constants(tree: ast.AST) -> Iterator[str]:
@@ -45,10 +46,10 @@ def _codes_of_runs() -> set[str]:
     found = set()
     for path in PIMA:
         source = path.read_text()
-        if path.parent.name != "schedule" and "error_code=" not in source:
+        if path.parent.name != "runs" and "error_code=" not in source:
             continue
         tree = ast.parse(source)
-        if path.parent.name == "schedule":
+        if path.parent.name == "runs":
             found |= {text for text in _constants(tree) if re.fullmatch(r"[a-z]+(_[a-z]+)+_?", text)}
         for node in ast.walk(tree):
             if isinstance(node, ast.keyword) and node.arg == "error_code" and isinstance(node.value, ast.Constant):
