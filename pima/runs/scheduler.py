@@ -19,7 +19,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from queue import SimpleQueue
 
-from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Connection, Engine
 
 from pima.errors import PimaError
@@ -27,14 +26,14 @@ from pima.logs import get_logger
 from pima.runs.children import Child, CommandLine, RunningChildren, what_became_of_it
 from pima.runs.due import Due, DueRuns, is_awaited, is_tried_again
 from pima.runs.recorded_run import StopRequest
-from pima.runs.ticks import PULL, TickTrigger, schedules
+from pima.runs.ticks import PULL, schedules
 from pima.settings.reading import without_urls
 from pima.settings.sections import ScheduleSettings
 from pima.store import runs
 from pima.store.engine import reading, writing
 from pima.store.runs import ChildEnd, Status, start_run
 
-_SECONDS_BETWEEN_STEPS = 5
+_MOST_SECONDS_BETWEEN_STEPS = 5
 _NEVER_BEGAN = ChildEnd(None, None, None)
 
 
@@ -112,10 +111,10 @@ class Scheduler:
         what is pulled before each tick."""
         self._engine, self._settings, self._clock, self._on_end = engine, settings, clock, on_end
         self._command, self._environ = command, environ
-        self.schedules = schedules(settings)
+        self._schedules = schedules(settings)
         self._host = socket.gethostname()
         self._stopping = threading.Event()
-        self._due = DueRuns(engine, settings, self.schedules, self._host, sources)
+        self._due = DueRuns(engine, settings, self._schedules, self._host, sources)
         self._running = RunningChildren(settings.grace_seconds, self._stopping)
         self._ends = Ends(engine, settings, clock, on_end, self._stopping)
 
@@ -123,6 +122,14 @@ class Scheduler:
     def stopping(self) -> bool:
         """Whether `end` was called; no child is started any more."""
         return self._stopping.is_set()
+
+    @property
+    def seconds_to_the_next_step(self) -> float:
+        """Until the next tick; soon in any case, since children end and clocks are set."""
+        now = self._clock()
+        ticks = (schedule.next(now) for schedule in self._schedules.values())
+        waits = [(tick - now).total_seconds() for tick in ticks if tick is not None]
+        return min(_MOST_SECONDS_BETWEEN_STEPS, *waits)
 
     def begin(self) -> None:
         """Deal with what is owed from before: crashed runs are closed, ticks that went by are caught up or noted.
@@ -260,7 +267,7 @@ class Scheduler:
         try:
             if not self._running.start(due.job, run_id, launch, partial(self._ends.wait_for_end, due, run_id)):
                 self._ends.close(run_id, Status.INTERRUPTED, "stopped_before_it_began")
-        except (OSError, RuntimeError) as error:  # no such program, no more processes, threads or files
+        except OSError as error:  # no such program, no more processes or files
             get_logger().error("the job could not be started", job=due.job, run_id=run_id, error=type(error).__name__)
             self._ends.close(run_id, Status.FAILED, "not_started")  # trying again would change nothing
             self._on_end(due.job, Status.FAILED)
@@ -269,31 +276,19 @@ class Scheduler:
         """Ask the children to stop, all at once; kill those that have not within the grace time."""
         self._running.stop()
 
-    def wait_for_children(self) -> None:
-        """Wait until every child that runs now has ended and its end is in `runs`."""
-        self._running.wait()
-
 
 def run_until_stopped(scheduler: Scheduler, stop: StopRequest) -> None:
     """Start the jobs at their ticks until a signal asks to stop; then pass it on and wait for them.
-
-    APScheduler wakes the steps at each tick, and a few seconds' wait does besides, whatever anybody's clock says.
 
     Raises what the beginning raises (the database is away, a schedule is wrong), and what the steps do: as they go on
     where the database is away, a defect.
     """
     steps = _Steps(scheduler)
-    waker = BackgroundScheduler(timezone=UTC)
-    for job, schedule in scheduler.schedules.items():
-        options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-        waker.add_job(steps.wake.set, TickTrigger(schedule), id=job, **options)
-    waker.start()
+    steps.start()
     try:
-        steps.start()
         while steps.is_alive() and not stop.requested:
             time.sleep(0.2)
     finally:
-        waker.shutdown(wait=False)
         scheduler.end()
     if steps.error is not None:
         raise steps.error
@@ -305,7 +300,6 @@ class _Steps(threading.Thread):
     def __init__(self, scheduler: Scheduler) -> None:
         super().__init__(name="steps", daemon=True)  # it may hang on a silent database when the process ends
         self._scheduler = scheduler
-        self.wake = threading.Event()
         self.error: BaseException | None = None
 
     def run(self) -> None:
@@ -313,7 +307,6 @@ class _Steps(threading.Thread):
             self._scheduler.begin()
             while not self._scheduler.stopping:
                 self._scheduler.step()
-                self.wake.wait(_SECONDS_BETWEEN_STEPS)
-                self.wake.clear()
+                time.sleep(self._scheduler.seconds_to_the_next_step)
         except BaseException as error:  # noqa: BLE001 (the main thread raises it)
             self.error = error

@@ -8,11 +8,9 @@ hour, and none on some of those days.)
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 
 from pima.errors import WrongConfiguration
@@ -27,20 +25,7 @@ PULL = "pull"
 _WEEKDAYS = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
 # A clock change within a day of a moment may put a tick's wall time on the other side of it.
 _A_DAY = timedelta(days=1)
-_A_FEW_HOURS = timedelta(hours=4)
 _TINY = timedelta(microseconds=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Oddity:
-    """A tick of a fixed hour on the day of a clock change, at a wall time that does not exist or comes twice."""
-
-    wall_time: datetime
-    """As the schedule means it, without a zone."""
-    moment: datetime
-    """When the job runs, UTC."""
-    skipped: bool
-    """True where the clock jumps over it, False where it comes twice."""
 
 
 class Schedule:
@@ -97,33 +82,6 @@ class Schedule:
             ticks = self.between(start, until)
             span *= 4
         return ticks[-count:]
-
-    def oddities(self, after: datetime, until: datetime) -> list[Oddity]:
-        """The ticks that a clock change touches, one for each change; none where each hour has its own."""
-        found: list[Oddity] = []
-        if self._has_every_hour:
-            return found
-        for change in self._clock_changes(after, until):
-            near = (self._oddity(wall) for wall, _ in self._ticks(change - _A_FEW_HOURS, change + _A_FEW_HOURS))
-            found += [oddity for oddity in near if oddity is not None][:1]
-        return found
-
-    def _clock_changes(self, after: datetime, until: datetime) -> Iterator[datetime]:
-        """Find clock changes to the hour; a schedule of seconds has too many ticks to look at each."""
-        moment, offset = after, after.astimezone(self._zone).utcoffset()
-        while moment < until:
-            moment += timedelta(hours=1)
-            if (now := moment.astimezone(self._zone).utcoffset()) != offset:
-                yield moment
-            offset = now
-
-    def _oddity(self, wall: datetime) -> Oddity | None:
-        naive = wall.replace(tzinfo=None)
-        first, second = (naive.replace(tzinfo=self._zone, fold=fold).utcoffset() for fold in (0, 1))
-        if first == second:
-            return None
-        moment = self._moment(wall)
-        return Oddity(naive, moment, skipped=moment.astimezone(self._zone).replace(tzinfo=None) != naive)
 
     def _ticks(self, after: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
         last = self._as_wall(until) + self._shift(until)
@@ -184,13 +142,3 @@ def next_ticks(settings: ScheduleSettings, now: datetime) -> dict[str, datetime 
 def pull_of(source: str) -> str:
     """A source by the name that it has among the schedules."""
     return f"{PULL} {source}"
-
-
-class TickTrigger(BaseTrigger):  # type: ignore[misc]
-    """A schedule as APScheduler asks for it."""
-
-    def __init__(self, schedule: Schedule) -> None:
-        self._schedule = schedule
-
-    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
-        return self._schedule.next(max(now - _TINY, previous_fire_time or now - _TINY))

@@ -29,18 +29,10 @@ from tests.support.databases import (
     wait_for,
 )
 from tests.support.ledger import insert_run
-from tests.support.schedulers import EVERY_SECOND, python, stop
+from tests.support.schedulers import EVERY_SECOND, python, stop, wait_for_children
 from tests.support.shipped import ROOT
 
 NEVER = "0 0 29 2 mon"
-
-
-def test_a_time_that_a_clock_change_touches_is_warned_of(database: Database) -> None:
-    process = database.start("scheduler", PIMA_SCHEDULE__TIME_ZONE="Europe/Berlin", PIMA_SCHEDULE__CATCH_UP="none")
-    wait_for(lambda: database.value("SELECT count(*) FROM schedules") == 2, process)
-    stderr = stop(process)
-    assert "does not exist in Europe/Berlin" in stderr
-    assert "comes twice in Europe/Berlin" in stderr
 
 
 def test_it_runs_both_jobs_at_their_ticks_and_stops_when_asked(scored_database: Database) -> None:
@@ -163,7 +155,7 @@ def test_owed_scoring_does_not_slip_in_before_a_retraining_is_tried_again(databa
     _wait_until(lambda: database.execute("SELECT job, status FROM runs") == [("retrain", "try_again_later")])
     scheduler.step()
     go_on.set()
-    scheduler.wait_for_children()
+    wait_for_children()
     scheduler.step()
     assert database.execute("SELECT job FROM runs") == [("retrain",)]
 
@@ -195,7 +187,7 @@ time.sleep(120)
         for backend in silent:
             os.kill(backend, signal.SIGCONT)
     hanging.join()
-    scheduler.wait_for_children()
+    wait_for_children()
     engine.dispose()
     retrained = "SELECT status, exit_code FROM runs WHERE job = 'retrain'"
     assert postgresql.execute(retrained) == [("interrupted", 143)]

@@ -27,7 +27,7 @@ from pima.store.engine import writing
 from pima.store.runs import Status, mark_crashed, note_ticks, start_run
 from tests.support.databases import PATIENCE_SECONDS, Database, clean_environ, insert_many
 from tests.support.ledger import insert_run
-from tests.support.schedulers import START, TRUE, Clock, python, until
+from tests.support.schedulers import START, TRUE, Clock, python, until, wait_for_children
 from tests.support.shipped import ROOT
 
 NIGHTLY = ScheduleSettings(score="15 2 * * *", retrain="0 0 29 2 mon", grace_seconds=2)
@@ -60,7 +60,7 @@ def _with(settings: ScheduleSettings, **changed: float | str) -> ScheduleSetting
 def _settled(scheduler: Scheduler) -> None:
     """Do what is due now, to the end of its children."""
     scheduler.step()
-    scheduler.wait_for_children()
+    wait_for_children()
 
 
 def _after_a_night(
@@ -173,7 +173,7 @@ def test_of_two_schedulers_none_scores_before_the_other_has_retrained(database: 
     second.step()
     assert database.execute("SELECT job FROM runs") == [("retrain",)]
     over.touch()
-    first.wait_for_children()
+    wait_for_children()
     _settled(second)
     _settled(first)
     assert database.execute("SELECT job, status FROM runs ORDER BY id") == [
@@ -220,7 +220,7 @@ def test_a_stop_that_meets_a_job_before_it_listens_stops_it_and_kills_nothing(sc
     scheduler = Scheduler(database.engine, settings, job_command(None), environ, clock)
     scheduler.begin()
     scheduler.step()  # retraining comes first; there is nothing to train on
-    scheduler.wait_for_children()
+    wait_for_children()
     scheduler.step()
     scheduler.end()  # Python takes longer to start than this
     assert _scheduled(database, "status, error_code, exit_code, signal") == [("interrupted", "interrupted", 143, None)]
@@ -237,7 +237,7 @@ def test_a_run_whose_child_lives_is_not_taken_for_crashed(ran_before: Database, 
     scheduler.step()
     assert _scheduled(ran_before) == [("running",)]
     over.touch()
-    scheduler.wait_for_children()
+    wait_for_children()
     assert _scheduled(ran_before) == [("succeeded",)]
 
 
@@ -269,22 +269,22 @@ def test_ticks_that_are_noted_are_counted(database: Database) -> None:
 
 
 def test_it_steps_on_whatever_the_wakers_clock_says(ran_before: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """APScheduler has its next tick in the future for ever, as it has after a clock was set back."""
-    monkeypatch.setattr("pima.runs.scheduler._SECONDS_BETWEEN_STEPS", 0.1)
+    """The next tick is in the future for ever, as it may be after a clock was set back."""
+    monkeypatch.setattr("pima.runs.scheduler._MOST_SECONDS_BETWEEN_STEPS", 0.1)
     clock, stop = Clock(), StopRequest()
     scheduler = Scheduler(ran_before.engine, NIGHTLY, lambda _job, _run: TRUE, os.environ, clock)
     until = time.monotonic() + PATIENCE_SECONDS
     both = [("succeeded",)] * 2
     enough = property(lambda _self: _scheduled(ran_before) == both or time.monotonic() > until)
     monkeypatch.setattr(StopRequest, "requested", enough)
-    clock_runs = threading.Thread(target=lambda: _let_two_nights_pass(ran_before, scheduler, clock))
+    clock_runs = threading.Thread(target=lambda: _let_two_nights_pass(ran_before, clock))
     clock_runs.start()
     run_until_stopped(scheduler, stop)
     clock_runs.join()
     assert _scheduled(ran_before) == both
 
 
-def _let_two_nights_pass(database: Database, scheduler: Scheduler, clock: Clock) -> None:
+def _let_two_nights_pass(database: Database, clock: Clock) -> None:
     for night in range(2):
         until = time.monotonic() + PATIENCE_SECONDS
         while (
@@ -292,7 +292,7 @@ def _let_two_nights_pass(database: Database, scheduler: Scheduler, clock: Clock)
         ):
             assert time.monotonic() < until
             time.sleep(0.05)
-        scheduler.wait_for_children()  # a run that is still being put away would have the next tick skipped
+        wait_for_children()  # a run that is still being put away would have the next tick skipped
         clock.now += timedelta(days=1)
 
 
@@ -427,7 +427,7 @@ def test_a_tick_during_a_run_is_skipped_with_its_reason(ran_before: Database, tm
     clock.now += timedelta(days=1)
     scheduler.step()
     over.touch()
-    scheduler.wait_for_children()
+    wait_for_children()
     assert _scheduled(ran_before, "status, error_code") == [("succeeded", None), ("skipped", "still_running")]
 
 
@@ -476,6 +476,7 @@ from datetime import datetime, timedelta, UTC
 from pima.runs.scheduler import Scheduler
 from pima.settings.sections import DatabaseSettings, ScheduleSettings
 from pima.store.engine import make_engine
+from tests.support.schedulers import wait_for_children
 
 now = [datetime(2026, 11, 20, 12, tzinfo=UTC)]
 engine = make_engine(sys.argv[1], DatabaseSettings())
@@ -486,7 +487,7 @@ def night():
     for _ in range(8):
         now[0] += timedelta(hours=3)
         scheduler.step()
-        scheduler.wait_for_children()
+        wait_for_children()
 
 def resident_kib():
     return int(next(line for line in open("/proc/self/status") if line.startswith("VmRSS")).split()[1])
