@@ -1,11 +1,9 @@
 """python -m jobs.alert: tells people of what is wrong and of what has happened to the champion, by the addresses in
 alerts.urls: of each condition when it comes, once a day, and once when it is over. The scheduler does so by itself."""
 
-import os
-import sys
 from collections.abc import Mapping, Sequence
 
-from jobs.command import Command, Result, parser, run_command
+from jobs.command import Command, Result, end_with, parser, run_command
 from pima.errors import AlertsExtraMissing, AlertsNotDelivered, WrongConfiguration, install_line
 from pima.extras.alert_sending import Problem
 from pima.extras.alerts import Teller, receivers
@@ -14,8 +12,7 @@ from pima.runs.recorded_run import as_json
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("alert", __doc__ or "")
+    options = parser("alert", __doc__)
     which = options.add_mutually_exclusive_group()
     which.add_argument("--test", action="store_true", help="send each receiver a message that says it is a test")
     which.add_argument("--dry-run", action="store_true", help="show what would be told, and tell nobody")
@@ -67,4 +64,4 @@ def _show(result: Result) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

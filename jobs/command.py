@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from sqlalchemy import Engine
 
@@ -48,12 +48,17 @@ class Command:
     """The run, where the command is a job; its counts are reported even when it fails."""
 
 
-def parser(name: str, description: str) -> OptionParser:
+def parser(name: str, description: str | None) -> OptionParser:
     """An option parser with what every command takes."""
     made = OptionParser(prog=f"python -m jobs.{name}", description=description, allow_abbrev=False)
     made.add_argument("--config", type=Path, metavar="PATH", help="settings file (default: config/pima.toml)")
     made.add_argument("--json", action="store_true", help="print the result as one JSON object on stdout")
     return made
+
+
+def end_with(main: Callable[[Sequence[str], Mapping[str, str]], int]) -> NoReturn:
+    """End the process by a command's `main`, called as from a shell."""
+    sys.exit(main(sys.argv[1:], os.environ))
 
 
 def run_command(
@@ -66,12 +71,10 @@ def run_command(
     job: str | None = None,
     needs_schema: Callable[[argparse.Namespace], bool] | bool = True,
     is_run: Callable[[argparse.Namespace], bool] = lambda _options: True,
-    needs_output: bool = True,
 ) -> int:
     """Parse, do the work, show its result; every ending becomes its exit code, none a traceback.
 
-    What has its result elsewhere needs no output that is open: a job in `runs`, another in the exit code itself. Nobody
-    is pinged of what is not a run of the job.
+    Nobody is pinged of what is not a run of the job.
     """
     if not gc.isenabled():
         gc.freeze()  # what has been imported is never looked through again
@@ -110,9 +113,7 @@ def run_command(
         facts = {"error": f"unexpected_{type(error).__name__}", "message": message}
         exit_code = _end(options, command, FAILED, facts)
     else:
-        unwritten = written(lambda: _print_json(result) if options.json else show(result))
-        has_nowhere_to_go = sys.stdout is None and (job is not None or not needs_output)
-        exit_code = DONE if has_nowhere_to_go else _told(unwritten)
+        exit_code = _told(written(lambda: _print_json(result) if options.json else show(result)))
         _ping(command, pinged, DONE)  # the run has succeeded, whether or not its result could be shown
         return exit_code
     _ping(command, pinged, exit_code)
@@ -196,10 +197,10 @@ def prepare_output() -> None:
 
 
 def written(write: Callable[[], None]) -> ResultNotWritten | None:
-    """Print. Whoever closed the pipe has seen enough, while a full disk has lost what someone wants to read, and so has
-    an output that was closed from the beginning (`>&-`)."""
+    """Print. Whoever closed the pipe or the output has seen enough, while a full disk has lost what someone wants to
+    read."""
     if sys.stdout is None:
-        return ResultNotWritten(why="it is closed")
+        return None
     try:
         prepare_output()
         write()
@@ -214,5 +215,4 @@ def written(write: Callable[[], None]) -> ResultNotWritten | None:
 
 def let_go_of_stdout() -> None:
     """Drop what is still buffered, which would fail again at the process's end."""
-    if sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,12 +1,10 @@
 """python -m jobs.explain: why a patient has the prediction that today's champion gives: what moved it most, and what
 the probability means. It shows the patient's values, because a person asks for this row."""
 
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jobs.command import Command, Result, parser, run_command
+from jobs.command import Command, Result, end_with, parser, run_command
 from jobs.options import ROW, row_called
 from pima.errors import WrongUsage
 from pima.logs import counted
@@ -17,8 +15,7 @@ _EXPECTED = "expected a patient's ID, or a SOURCE and the row's KEY there, or --
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("explain", __doc__ or "")
+    options = parser("explain", __doc__)
     options.add_argument("row", nargs="*", metavar="ROW", help=ROW)
     options.add_argument(
         "--all", type=Path, metavar="FILE.parquet", help="explain all rows without an outcome, into this new file"
@@ -63,4 +60,4 @@ def _show(result: Result) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

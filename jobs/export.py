@@ -3,7 +3,6 @@ tells one patient from another, because a person asks for it."""
 
 import argparse
 import io
-import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from jobs.command import Command, Result, parser, run_command
+from jobs.command import Command, Result, end_with, parser, run_command
 from pima.errors import TemporaryFileFailed, WrongUsage
 from pima.extras.export import Exported, export
 from pima.logs import counted
@@ -23,8 +22,7 @@ from pima.store.exported import ALL_PREDICTIONS, EXPORTS
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("export", __doc__ or "")
+    options = parser("export", __doc__)
     what = [name for name in EXPORTS if name != ALL_PREDICTIONS]
     options.add_argument("what", choices=what, metavar="|".join(what), help="what to export")
     options.add_argument("--all", action="store_true", help="of predictions: also those that are no longer current")
@@ -93,4 +91,4 @@ def _export(command: Command, file: Any) -> Exported:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

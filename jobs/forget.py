@@ -1,11 +1,9 @@
 """python -m jobs.forget: erases one person from the database: rows, queue, predictions, rejections, keys, training
 snapshots and test sets. Loads and pulls refuse that person from then on. It says what it can't reach."""
 
-import os
-import sys
 from collections.abc import Mapping, Sequence
 
-from jobs.command import Command, Result, parser, run_command
+from jobs.command import Command, Result, end_with, parser, run_command
 from jobs.options import ROW, row_called, this_user, why
 from pima.core.identifiers import ById, ByPerson, canonical_text, key_of_text
 from pima.erasing.forgetting import Forgetting, forget
@@ -17,8 +15,7 @@ _EXPECTED = "expected a patient's ID, or a SOURCE and the row's KEY there, or --
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("forget", __doc__ or "")
+    options = parser("forget", __doc__)
     options.add_argument("row", nargs="*", metavar="ROW", help=ROW)
     options.add_argument("--person", metavar="KEY", help="the key of a person: all of that person's rows")
     without_rows = "by key, of somebody unknown here, or whose rows are somebody else's by now: keep them out"
@@ -84,4 +81,4 @@ def _show(result: Result) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

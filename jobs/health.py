@@ -1,18 +1,15 @@
 """python -m jobs.health: exit code 0 where the service is well, 1 with the reasons where it is not."""
 
-import os
-import sys
 from collections.abc import Mapping, Sequence
 
-from jobs.command import Command, Result, parser, run_command
+from jobs.command import Command, Result, end_with, parser, run_command
 from pima.errors import Unhealthy
 from pima.watch.health import complaints
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("health", __doc__ or "")
-    return run_command(options, _work, _show, arguments, environ, needs_schema=False, needs_output=False)
+    options = parser("health", __doc__)
+    return run_command(options, _work, _show, arguments, environ, needs_schema=False)
 
 
 def _work(command: Command) -> Result:
@@ -27,4 +24,4 @@ def _show(_result: Result) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

@@ -1,13 +1,11 @@
 """python -m jobs.load: loads patients from CSV or Parquet files. A row whose id is known is an update: a correction, or
 its outcome. All or nothing, unless --partial."""
 
-import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from jobs.command import Command, Result, parser, run_command
+from jobs.command import Command, Result, end_with, parser, run_command
 from pima.intake.loading import LoadOptions, Progress, load_files
 from pima.intake.patient_file import declared_key_types
 from pima.logs import counted, on_terminal
@@ -15,8 +13,7 @@ from pima.runs.recorded_run import as_json
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("load", __doc__ or "")
+    options = parser("load", __doc__)
     options.add_argument("files", nargs="+", type=Path, metavar="FILE", help="CSV or Parquet; - is stdin")
     options.add_argument(
         "--partial",
@@ -90,4 +87,4 @@ def _show(result: Result) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

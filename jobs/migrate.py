@@ -1,11 +1,9 @@
 """python -m jobs.migrate: brings the database's schema to the one that this release needs. Safe to run twice, and
 by two containers at once."""
 
-import os
-import sys
 from collections.abc import Mapping, Sequence
 
-from jobs.command import Command, Result, parser, run_command
+from jobs.command import Command, Result, end_with, parser, run_command
 from jobs.options import this_user, why
 from pima.errors import WrongUsage
 from pima.redeclaring import redeclare, would_redeclare
@@ -16,8 +14,7 @@ from pima.store.schema import HEAD, make_roles, migrate, require_roles, require_
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("migrate", __doc__ or "")
+    options = parser("migrate", __doc__)
     options.add_argument(
         "--roles",
         action="store_true",
@@ -114,4 +111,4 @@ def _show_changes(result: Result) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

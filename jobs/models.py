@@ -2,12 +2,11 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from jobs.command import Command, Result, parser, run_command
+from jobs.command import Command, Result, end_with, parser, run_command
 from jobs.options import positive, this_user, why
 from pima.errors import NoSuchVersion, NotReproduced, WrongUsage
 from pima.extras.files.model_file import export_model
@@ -21,8 +20,7 @@ from pima.watch.figures import versions
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("models", __doc__ or "")
+    options = parser("models", __doc__)
     commands = options.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("list", help="all versions, newest first")
     show = commands.add_parser("show", help="one version and every decision about it")
@@ -137,4 +135,4 @@ def _show_tables(result: Result) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

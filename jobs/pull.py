@@ -1,11 +1,9 @@
 """python -m jobs.pull: brings the patients up to date from the sources that the settings declare. New rows are
 inserted, changed ones corrected, all others left untouched."""
 
-import os
-import sys
 from collections.abc import Mapping, Sequence
 
-from jobs.command import Command, Result, parser, run_command
+from jobs.command import Command, Result, end_with, parser, run_command
 from jobs.options import add_run_id_option
 from pima.core.source import Source
 from pima.errors import WrongUsage
@@ -19,8 +17,7 @@ from pima.store.source_engine import make_source_engine
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("pull", __doc__ or "")
+    options = parser("pull", __doc__)
     options.add_argument("names", nargs="*", metavar="NAME", help="sources by name (default: all)")
     options.add_argument(
         "--full", action="store_true", help="compare each source as a whole, whatever changed_since says"
@@ -82,4 +79,4 @@ def _show(result: Result) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

@@ -1,21 +1,18 @@
 """python -m jobs.report: one page of HTML on the champion, the evidence for it, what came true, and the nights. It
 needs no network and holds nothing by which a patient could be recognised."""
 
-import os
-import sys
 import webbrowser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jobs.command import Command, Result, parser, run_command
+from jobs.command import Command, Result, end_with, parser, run_command
 from pima.logs import get_logger
 from pima.report.making import FILE_NAME, last_report, make_report, write_report
 from pima.runs.recorded_run import as_json
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("report", __doc__ or "")
+    options = parser("report", __doc__)
     options.add_argument(
         "--out",
         type=Path,
@@ -44,4 +41,4 @@ def _show(result: Result) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

@@ -1,12 +1,10 @@
 """python -m jobs.retain: removes predictions and rejections of versions that are corrected, deleted or labelled by now,
 and runs, once they are old; with --to it moves them to Parquet files first. It goes on beside everything else."""
 
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jobs.command import Command, Result, parser, run_command
+from jobs.command import Command, Result, end_with, parser, run_command
 from jobs.options import positive
 from pima.erasing.retaining import Retaining, require_old_enough, retain
 from pima.logs import counted
@@ -14,8 +12,7 @@ from pima.runs.recorded_run import recorded_run
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("retain", __doc__ or "")
+    options = parser("retain", __doc__)
     options.add_argument(
         "--older-than", type=positive, required=True, metavar="DAYS", help="only what is at least so many days old"
     )
@@ -40,4 +37,4 @@ def _show(result: Result) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

@@ -3,12 +3,11 @@ right more often than the champion on the holdout, with better probabilities (ga
 better)."""
 
 import os
-import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from jobs.command import Command, Result, parser, run_command
+from jobs.command import Command, Result, end_with, parser, run_command
 from jobs.options import add_run_id_option
 from pima.errors import Interrupted
 from pima.logs import counted
@@ -19,8 +18,7 @@ from pima.watch.realised import leave_realised
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("retrain", __doc__ or "")
+    options = parser("retrain", __doc__)
     options.add_argument("--dry-run", action="store_true", help="train and decide, but write only the run's own row")
     add_run_id_option(options)
     # TensorFlow reads it at import: its notices are no log lines of ours.
@@ -61,4 +59,4 @@ def _show(result: Result) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

@@ -1,11 +1,9 @@
 """python -m jobs.score: the nightly job. Scores the rows that wait on the queue with the current champion; with --from
 and --to the rows of Parquet files, for which a model file will do."""
 
-import os
-import sys
 from collections.abc import Mapping, Sequence
 
-from jobs.command import Command, Result, parser, run_command
+from jobs.command import Command, Result, end_with, parser, run_command
 from jobs.options import add_run_id_option, positive, whole_number
 from jobs.score_files import add_file_options, is_of_files, needs_database, score_dataset, show_dataset
 from pima.core.watched import Rule
@@ -16,8 +14,7 @@ from pima.settings.sections import LARGEST_BATCH
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    """The command, with everything injected; returns the exit code."""
-    options = parser("score", __doc__ or "")
+    options = parser("score", __doc__)
     options.add_argument("--limit", type=positive, metavar="N", help="score at most N rows")
     options.add_argument("--batch-size", type=whole_number(LARGEST_BATCH), metavar="N", help="rows in one transaction")
     options.add_argument("--dry-run", action="store_true", help="score and count, but write only the run's own row")
@@ -74,4 +71,4 @@ def _show(result: Result) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    end_with(main)

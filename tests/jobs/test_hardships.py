@@ -51,18 +51,6 @@ def test_a_retraining_without_any_output_keeps_its_connection(postgresql: Databa
     assert (ended.returncode, status, code) == (0, "succeeded", None)
 
 
-@pytest.mark.parametrize("command", [("status",), ("models", "list", "--json"), ("status", "--help")])
-def test_what_has_no_output_to_show_itself_on_is_no_success(
-    sqlite: Database, trained: Path, command: tuple[str, ...]
-) -> None:
-    """Unlike a job, whose result stands in `runs`."""
-    install_models(sqlite, trained)
-    ended = in_a_shell(sqlite, *command, end=">&-")
-    assert ended.returncode == 1
-    assert "could not be written to standard output: it is closed" in ended.stderr
-    assert "Traceback" not in ended.stderr
-
-
 def in_a_shell(database: Database, *arguments: str, end: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run a command as a line of bash that ends so; the exit code is the command's, whatever it is piped into."""
     line = f"set -o pipefail; {shlex.join([sys.executable, '-m', 'jobs.' + arguments[0], *arguments[1:]])} {end}"
