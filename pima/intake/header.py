@@ -8,7 +8,7 @@ import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
+from difflib import get_close_matches
 
 from pima.core.cells import is_not_utf8
 from pima.core.features import KEYS, Declaration, canonical_name, hinted_name, is_number
@@ -179,30 +179,12 @@ def _quoted(name: str) -> str:
 
 def _meant(unknown: Mapping[int, str], lacking: Collection[str], declaration: Declaration) -> dict[int, str]:
     """The known column, of those that the header lacks, that each name resembles most; each is offered once."""
-    likenesses = [(_likeness(name, known, declaration), -n, known) for n, name in unknown.items() for known in lacking]
     meant: dict[int, str] = {}
-    for likeness, position, known in sorted(likenesses, reverse=True):
-        if likeness >= _LIKE_ENOUGH and -position not in meant and known not in meant.values():
-            meant[-position] = known
-    # Which of several is the patient's, such as of a visit's and a hospital's, can't be told.
-    keys = [n for n, name in unknown.items() if _ends_in_id(name)]
-    return {
-        n: known
-        for n, known in meant.items()
-        if known != "id" or len(keys) < 2 or _likeness(unknown[n], "id", declaration) == 1
-    }
-
-
-def _likeness(name: str, known: str, declaration: Declaration) -> float:
-    """From 0 to 1, which is certain."""
-    bare = re.split(r"[(\[]", name.strip()[:_LONGEST_SHOWN])[0].strip()  # without its unit
-    certain = hinted_name(re.sub(r"\W", "", bare), declaration) or canonical_name(bare, declaration)
-    if certain is not None:
-        return float(known == certain)
-    if known == "id":
-        return 0.9 if _ends_in_id(bare) else 0
-    return SequenceMatcher(None, bare.lower(), known).ratio()
-
-
-def _ends_in_id(name: str) -> bool:
-    return re.search(r"(?i:[\W_]id)$|(?<![A-Z])I[dD]$", name.strip()) is not None
+    for n, name in unknown.items():
+        bare = re.split(r"[(\[]", name.strip()[:_LONGEST_SHOWN])[0].strip()  # without its unit
+        certain = hinted_name(re.sub(r"\W", "", bare), declaration) or canonical_name(bare, declaration)
+        free = sorted(set(lacking) - set(meant.values()))
+        for known in [certain] if certain else get_close_matches(bare.lower(), free, 1, _LIKE_ENOUGH):
+            if known in free:
+                meant[n] = known
+    return meant

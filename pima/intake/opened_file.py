@@ -150,16 +150,8 @@ _OTHER_KINDS = (
         rb"PK\x03\x04.{26}(?:\[Content_Types\]\.xml|_rels/|docProps/|xl/|mimetype)",
         ("a workbook, such as of Excel or LibreOffice (workbook)", _SAVE),
     ),
-    (rb"%PDF", ("a PDF", "Have the table written as CSV by whatever made it.")),
-    (rb"SQLite format 3\x00", ("a SQLite database", f"For example: sqlite3 -csv -header FILE 'SELECT ...' {LOAD}")),
-    (rb"ARROW1", ("Feather or Arrow", "Write the table as Parquet, such as with pandas.read_feather and to_parquet.")),
-    (
-        rb'(?:\xef\xbb\xbf)?\s*[\[{]\s*["\[{]',
-        ("JSON", "Write the table as CSV, such as with pandas.read_json and to_csv."),
-    ),
     (rb"PK\x03\x04|PK\x05\x06", _compressed("zip", "unzip -p")),
     (rb"\xd0\xcf\x11\xe0", ("an Excel workbook in the old format (workbook)", _SAVE)),
-    (rb"\xff\xfe\x00\x00|\x00\x00\xfe\xff", _encoded("UTF-32", "UTF-32")),
     (rb"\xff\xfe|\xfe\xff", _encoded("UTF-16", "UTF-16")),
     # Without a mark, where most letters have a NUL byte beside them.
     (rb"(?:[^\x00]\x00){2}", _encoded("UTF-16", "UTF-16LE")),

@@ -11,7 +11,7 @@ from pima.core.features import Features
 from pima.core.identifiers import Forgotten
 from pima.core.mapping import SourceMapping
 from pima.core.source import Source
-from pima.intake.extent import Extent, Known, Mark, Whole, extent_of
+from pima.intake.extent import Extent, Mark, Whole, extent_of
 from pima.intake.source_reading import latest_change, mapping_of, require_not_ours
 from pima.logs import get_logger
 from pima.runs.recorded_run import HeldLease
@@ -79,7 +79,7 @@ def plan(engine: Engine, opened: OpenSource, asked_for_all: bool) -> Plan:
     with reading(engine) as connection:
         last, now = sources.last_pull(connection, source.name), clock(connection)
         so_far, forgotten = rows_so_far(connection), everyone_forgotten(connection)
-    extent = extent_of(Known(last, opened.fingerprint, now, mark), asked_for_all)
+    extent = extent_of(last, opened.fingerprint, now, mark, asked_for_all)
     if isinstance(extent, Whole) and source.changed_since:
         get_logger().info("all of the source is compared", source=source.name, because=extent.because)
     return Plan(extent, opened.fingerprint, now, so_far, forgotten, _worth_keeping(mark, now, source))

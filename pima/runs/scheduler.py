@@ -37,60 +37,6 @@ _MOST_SECONDS_BETWEEN_STEPS = 5
 _NEVER_BEGAN = ChildEnd(None, None, None)
 
 
-class Ends:
-    """The ends of runs, written down by the threads that wait for children."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        settings: ScheduleSettings,
-        clock: Callable[[], datetime],
-        on_end: Callable[[str, str], None],
-        stopping: threading.Event,
-    ) -> None:
-        self._engine, self._settings, self._clock, self._stopping = engine, settings, clock, stopping
-        self._on_end = on_end
-        self.of_children: SimpleQueue[tuple[str, Due | None]] = SimpleQueue()
-        """Each child's end once: its job, and the attempt that follows."""
-
-    def wait_for_end(self, due: Due, run_id: int, child: Child) -> None:
-        """Do all that a child's waiting thread does."""
-        retry = None
-        try:
-            ended = child.wait(self._settings.time_limit_minutes * 60, self._settings.grace_seconds)
-            retry = self._settle(due, run_id, ended)
-        except Exception as error:  # noqa: BLE001 (of a thread's end nobody else would hear)
-            get_logger().error("the run's end could not be told", run_id=run_id, error=type(error).__name__)
-            self.close(run_id, Status.FAILED, "end_not_told")
-        finally:
-            self.of_children.put((due.job, retry))
-
-    def _settle(self, due: Due, run_id: int, ended: ChildEnd) -> Due | None:
-        """Write the end down; then another attempt follows, or the end is told of."""
-        status, error_code = what_became_of_it(ended, self._stopping.is_set())
-        final = self.close(run_id, status, error_code, ended)
-        log = get_logger().info if final == Status.SUCCEEDED else get_logger().error
-        log("job ended", job=due.job, run_id=run_id, status=final, exit_code=ended.exit_code)
-        if not is_tried_again(final, due.attempt, due.retries, self._settings.retries, self._stopping.is_set()):
-            self._on_end(due.job, final)
-            return None
-        # Twice as long each time, and not at the same moment as everybody else.
-        wait = self._settings.retry_seconds * 2**due.retries * random.uniform(0.75, 1.25)  # noqa: S311
-        get_logger().info("will try again", job=due.job, tick=due.tick.isoformat(), in_seconds=int(wait))
-        not_before = self._clock() + timedelta(seconds=wait)
-        return Due(due.job, due.tick, due.attempt + 1, due.trigger, not_before, due.retries + 1)
-
-    def close(self, run_id: int, status: Status, error_code: str | None, ended: ChildEnd = _NEVER_BEGAN) -> str:
-        """Close a run and return its final status: what the child has said of itself stands, unless its time was up."""
-        try:
-            with writing(self._engine) as connection:
-                return runs.close_attempt(connection, run_id, status, error_code, ended)
-        except PimaError as error:
-            # The row stays `running`, and whoever looks next finds its heartbeat stale.
-            get_logger().error("the run's end was not recorded", run_id=run_id, error_code=error.code)
-            return str(status)
-
-
 class Scheduler:
     """One scheduler process; `clock` gives the time in UTC.
 
@@ -116,7 +62,8 @@ class Scheduler:
         self._stopping = threading.Event()
         self._due = DueRuns(engine, settings, self._schedules, self._host, sources)
         self._running = RunningChildren(settings.grace_seconds, self._stopping)
-        self._ends = Ends(engine, settings, clock, on_end, self._stopping)
+        self._ended: SimpleQueue[tuple[str, Due | None]] = SimpleQueue()
+        """Each child's end once: its job, and the attempt that follows."""
 
     @property
     def stopping(self) -> bool:
@@ -146,8 +93,8 @@ class Scheduler:
         """Do everything that is due now; by one thread, as often as one likes."""
         # The time before the ends: whoever knows of an end and sets the clock on finds the job free for its next tick.
         now = self._clock()
-        while not self._ends.of_children.empty():
-            job, retry = self._ends.of_children.get_nowait()
+        while not self._ended.empty():
+            job, retry = self._ended.get_nowait()
             self._running.forget(job)
             if retry is not None:
                 self._due.waiting.append(retry)
@@ -265,12 +212,49 @@ class Scheduler:
         environ = self._environ if due.job == PULL else without_urls(self._environ)
         launch = partial(Child, self._command(due.job, run_id), environ)
         try:
-            if not self._running.start(due.job, run_id, launch, partial(self._ends.wait_for_end, due, run_id)):
-                self._ends.close(run_id, Status.INTERRUPTED, "stopped_before_it_began")
+            if not self._running.start(due.job, run_id, launch, partial(self._wait_for_end, due, run_id)):
+                self._close(run_id, Status.INTERRUPTED, "stopped_before_it_began")
         except OSError as error:  # no such program, no more processes or files
             get_logger().error("the job could not be started", job=due.job, run_id=run_id, error=type(error).__name__)
-            self._ends.close(run_id, Status.FAILED, "not_started")  # trying again would change nothing
+            self._close(run_id, Status.FAILED, "not_started")  # trying again would change nothing
             self._on_end(due.job, Status.FAILED)
+
+    def _wait_for_end(self, due: Due, run_id: int, child: Child) -> None:
+        """Do all that a child's waiting thread does."""
+        retry = None
+        try:
+            ended = child.wait(self._settings.time_limit_minutes * 60, self._settings.grace_seconds)
+            retry = self._settle(due, run_id, ended)
+        except Exception as error:  # noqa: BLE001 (of a thread's end nobody else would hear)
+            get_logger().error("the run's end could not be told", run_id=run_id, error=type(error).__name__)
+            self._close(run_id, Status.FAILED, "end_not_told")
+        finally:
+            self._ended.put((due.job, retry))
+
+    def _settle(self, due: Due, run_id: int, ended: ChildEnd) -> Due | None:
+        """Write the end down; then another attempt follows, or the end is told of."""
+        status, error_code = what_became_of_it(ended, self._stopping.is_set())
+        final = self._close(run_id, status, error_code, ended)
+        log = get_logger().info if final == Status.SUCCEEDED else get_logger().error
+        log("job ended", job=due.job, run_id=run_id, status=final, exit_code=ended.exit_code)
+        if not is_tried_again(final, due.attempt, due.retries, self._settings.retries, self._stopping.is_set()):
+            self._on_end(due.job, final)
+            return None
+        # Twice as long each time, and not at the same moment as everybody else.
+        wait = self._settings.retry_seconds * 2**due.retries * random.uniform(0.75, 1.25)  # noqa: S311
+        get_logger().info("will try again", job=due.job, tick=due.tick.isoformat(), in_seconds=int(wait))
+        not_before = self._clock() + timedelta(seconds=wait)
+        return Due(due.job, due.tick, due.attempt + 1, due.trigger, not_before, due.retries + 1)
+
+    def _close(self, run_id: int, status: Status, error_code: str | None, ended: ChildEnd = _NEVER_BEGAN) -> str:
+        """Close a run and return its final status: what the child has said of itself stands, unless its time was up."""
+        try:
+            with writing(self._engine) as connection:
+                return runs.close_attempt(connection, run_id, status, error_code, ended)
+        except PimaError as error:
+            # The row stays `running`, and whoever looks next finds its heartbeat stale.
+            get_logger().error("the run's end was not recorded", run_id=run_id, error_code=error.code)
+            return str(status)
 
     def end(self) -> None:
         """Ask the children to stop, all at once; kill those that have not within the grace time."""
