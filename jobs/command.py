@@ -48,15 +48,32 @@ class Command:
     """The run, where the command is a job; its counts are reported even when it fails."""
 
 
-def parser(name: str, description: str | None) -> OptionParser:
-    """An option parser with what every command takes."""
-    made = OptionParser(prog=f"python -m jobs.{name}", description=description, allow_abbrev=False)
-    made.add_argument("--config", type=Path, metavar="PATH", help="settings file (default: config/pima.toml)")
-    made.add_argument("--json", action="store_true", help="print the result as one JSON object on stdout")
-    return made
+Main = Callable[[Sequence[str], Mapping[str, str]], int]
+"""(arguments, environ) -> the exit code."""
 
 
-def end_with(main: Callable[[Sequence[str], Mapping[str, str]], int]) -> NoReturn:
+def main_of(
+    name: str,
+    description: str | None,
+    work: Callable[[Command], Result],
+    show: Callable[[Result], None],
+    add_options: Callable[[OptionParser], None] = lambda _options: None,
+    **course: Any,
+) -> Main:
+    """Make a command's `main`, which takes besides its own options those that every command takes. `course` is what
+    `run_command` takes by name."""
+
+    def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+        options = OptionParser(prog=f"python -m jobs.{name}", description=description, allow_abbrev=False)
+        options.add_argument("--config", type=Path, metavar="PATH", help="settings file (default: config/pima.toml)")
+        options.add_argument("--json", action="store_true", help="print the result as one JSON object on stdout")
+        add_options(options)
+        return run_command(options, work, show, arguments, environ, **course)
+
+    return main
+
+
+def end_with(main: Main) -> NoReturn:
     """End the process by a command's `main`, called as from a shell."""
     sys.exit(main(sys.argv[1:], os.environ))
 

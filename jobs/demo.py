@@ -41,6 +41,7 @@ COMPARED = (
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    """The demo, by whatever environment; returns the exit code."""
     argparse.ArgumentParser(prog="python -m jobs.demo", description=__doc__).parse_args(list(arguments))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     prepare_output()

@@ -5,13 +5,13 @@ import argparse
 import io
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from jobs.command import Command, Result, end_with, parser, run_command, written
+from jobs.command import Command, Result, end_with, main_of, written
+from jobs.options import OptionParser
 from pima.errors import TemporaryFileFailed, WrongUsage
 from pima.extras.export import Exported, export
 from pima.logs import counted
@@ -20,8 +20,7 @@ from pima.runs.whole_file import whole_file
 from pima.store.exported import ALL_PREDICTIONS, EXPORTS
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    options = parser("export", __doc__)
+def _options(options: OptionParser) -> None:
     what = [name for name in EXPORTS if name != ALL_PREDICTIONS]
     options.add_argument("what", choices=what, metavar="|".join(what), help="what to export")
     options.add_argument("--all", action="store_true", help="of predictions: also those that are no longer current")
@@ -30,7 +29,6 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     options.add_argument(
         "--out", type=Path, metavar="FILE", help="a new file, there when it is whole (default: standard output)"
     )
-    return run_command(options, _work, _show, arguments, environ)
 
 
 def _moment(text: str) -> datetime:
@@ -86,6 +84,8 @@ def _export(command: Command, file: Any) -> Exported:
     what = ALL_PREDICTIONS if given.all else given.what
     return export(command.engine, what, given.format, given.since, file, command.stop)
 
+
+main = main_of("export", __doc__, _work, _show, _options)
 
 if __name__ == "__main__":
     end_with(main)

@@ -1,15 +1,8 @@
 """python -m jobs.health: exit code 0 where the service is well, 1 with the reasons where it is not."""
 
-from collections.abc import Mapping, Sequence
-
-from jobs.command import Command, Result, end_with, parser, run_command
+from jobs.command import Command, Result, end_with, main_of
 from pima.errors import Unhealthy
 from pima.watch.health import complaints
-
-
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    options = parser("health", __doc__)
-    return run_command(options, _work, _show, arguments, environ, needs_schema=False)
 
 
 def _work(command: Command) -> Result:
@@ -22,6 +15,8 @@ def _work(command: Command) -> Result:
 def _show(_result: Result) -> None:
     print("healthy")
 
+
+main = main_of("health", __doc__, _work, _show, needs_schema=False)
 
 if __name__ == "__main__":
     end_with(main)

@@ -1,19 +1,19 @@
 """python -m jobs.load: loads patients from CSV or Parquet files. A row whose id is known is an update: a correction, or
 its outcome. All or nothing, unless --partial."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jobs.command import Command, Result, end_with, parser, run_command
+from jobs.command import Command, Result, end_with, main_of
+from jobs.options import OptionParser
 from pima.intake.loading import LoadOptions, Progress, load_files
 from pima.intake.patient_file import declared_key_types
 from pima.logs import counted, on_terminal
 from pima.runs.recorded_run import as_json
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    options = parser("load", __doc__)
+def _options(options: OptionParser) -> None:
     options.add_argument("files", nargs="+", type=Path, metavar="FILE", help="CSV or Parquet; - is stdin")
     options.add_argument(
         "--partial",
@@ -28,7 +28,6 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         metavar="COLUMN",
         help="ignore this column, which each file must have; repeat the option for more columns",
     )
-    return run_command(options, _work, _show, arguments, environ)
 
 
 def _work(command: Command) -> Result:
@@ -85,6 +84,8 @@ def _show(result: Result) -> None:
             "load only those that were refused, corrected, in a file of their own"
         )
 
+
+main = main_of("load", __doc__, _work, _show, _options)
 
 if __name__ == "__main__":
     end_with(main)

@@ -1,18 +1,15 @@
 """python -m jobs.mirror: copies model versions, their figures and their cards to an MLflow, each once. The models
 themselves and the patients stay here."""
 
-from collections.abc import Mapping, Sequence
-
-from jobs.command import Command, Result, end_with, parser, run_command
+from jobs.command import Command, Result, end_with, main_of
+from jobs.options import OptionParser
 from pima.extras.mirror import mirror
 from pima.logs import counted
 from pima.runs.recorded_run import as_json
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    options = parser("mirror", __doc__)
+def _options(options: OptionParser) -> None:
     options.add_argument("--dry-run", action="store_true", help="say which versions are not there yet; write nothing")
-    return run_command(options, _work, _show, arguments, environ)
 
 
 def _work(command: Command) -> Result:
@@ -28,6 +25,8 @@ def _show(result: Result) -> None:
         f"{result['champion'] or 'none'}"
     )
 
+
+main = main_of("mirror", __doc__, _work, _show, _options)
 
 if __name__ == "__main__":
     end_with(main)

@@ -2,17 +2,16 @@
 needs no network and holds nothing by which a patient could be recognised."""
 
 import webbrowser
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jobs.command import Command, Result, end_with, parser, run_command
+from jobs.command import Command, Result, end_with, main_of
+from jobs.options import OptionParser
 from pima.logs import get_logger
 from pima.report.making import FILE_NAME, last_report, make_report, write_report
 from pima.runs.recorded_run import as_json
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    options = parser("report", __doc__)
+def _options(options: OptionParser) -> None:
     options.add_argument(
         "--out",
         type=Path,
@@ -22,7 +21,6 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     )
     options.add_argument("--last", action="store_true", help="the one that the last retraining left in the database")
     options.add_argument("--open", action="store_true", help="show it in a browser")
-    return run_command(options, _work, _show, arguments, environ)
 
 
 def _work(command: Command) -> Result:
@@ -39,6 +37,8 @@ def _work(command: Command) -> Result:
 def _show(result: Result) -> None:
     print(f"{result['path']}: the report, {result['bytes']:,} bytes; it opens in any browser")
 
+
+main = main_of("report", __doc__, _work, _show, _options)
 
 if __name__ == "__main__":
     end_with(main)

@@ -4,11 +4,10 @@ better)."""
 
 import os
 import textwrap
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from jobs.command import Command, Result, end_with, parser, run_command
-from jobs.options import add_run_id_option
+from jobs.command import Command, Result, end_with, main_of
+from jobs.options import OptionParser, add_run_id_option
 from pima.errors import Interrupted
 from pima.logs import counted
 from pima.report.making import leave_report
@@ -17,13 +16,11 @@ from pima.train.retraining import retrain
 from pima.watch.realised import leave_realised
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    options = parser("retrain", __doc__)
+def _options(options: OptionParser) -> None:
     options.add_argument("--dry-run", action="store_true", help="train and decide, but write only the run's own row")
     add_run_id_option(options)
     # TensorFlow reads it at import: its notices are no log lines of ours.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    return run_command(options, _work, _show, arguments, environ, job="retrain")
 
 
 def _work(command: Command) -> Result:
@@ -57,6 +54,8 @@ def _show(result: Result) -> None:
     if result["dry_run"]:
         print("a dry run: nothing was written")
 
+
+main = main_of("retrain", __doc__, _work, _show, _options, job="retrain")
 
 if __name__ == "__main__":
     end_with(main)

@@ -2,11 +2,10 @@
 settings name, and jobs.pull before them where there are sources, each as a child process; ends with 0 when it is asked
 to stop."""
 
-from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 
-from jobs.command import Command, Result, end_with, parser, run_command
+from jobs.command import Command, Result, end_with, main_of
 from pima.errors import AlertsExtraMissing, WrongConfiguration, install_line
 from pima.extras.alerts import BackgroundTelling, Teller, receivers
 from pima.logs import get_logger, resolved_look
@@ -19,10 +18,6 @@ from pima.settings.sections import Settings
 from pima.store.engine import make_engine
 from pima.store.source_engine import make_source_engine
 from pima.watch.metrics import serve_metrics
-
-
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    return run_command(parser("scheduler", __doc__), _work, _show, arguments, environ)
 
 
 def _work(command: Command) -> Result:
@@ -78,6 +73,8 @@ def _tell(command: Command) -> None:
 def _show(result: Result) -> None:
     get_logger().info("stopped", why=result["stopped"])
 
+
+main = main_of("scheduler", __doc__, _work, _show)
 
 if __name__ == "__main__":
     end_with(main)

@@ -2,16 +2,11 @@
 last and next runs."""
 
 import sys
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from jobs.command import Command, Result, end_with, parser, run_command
+from jobs.command import Command, Result, end_with, main_of
 from pima.runs.ticks import next_ticks
 from pima.watch.figures import overview
-
-
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    return run_command(parser("status", __doc__), _work, _show, arguments, environ)
 
 
 def _work(command: Command) -> Result:
@@ -28,6 +23,8 @@ def _show(result: Result) -> None:
     for part in screen(result):
         console.print(part)
 
+
+main = main_of("status", __doc__, _work, _show)
 
 if __name__ == "__main__":
     end_with(main)

@@ -2,10 +2,10 @@
 value: each end of a range comes from 20 rows or more, and each word is in as many."""
 
 import re
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jobs.command import Command, Result, end_with, parser, run_command
+from jobs.command import Command, Result, end_with, main_of
+from jobs.options import OptionParser
 from pima.core.source import PLAIN_NAME, Source
 from pima.errors import FileRefused, NothingToSuggest, WrongUsage
 from pima.extras.suggest.draft import draft_of
@@ -19,15 +19,13 @@ from pima.settings.reading import source_url
 from pima.store.source_engine import make_source_engine
 
 
-def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-    options = parser("suggest", __doc__)
+def _options(options: OptionParser) -> None:
     options.add_argument("file", nargs="?", type=Path, metavar="FILE", help="CSV or Parquet; - is stdin")
     options.add_argument(
         "--source", metavar="NAME", help="read a source's table instead of a file; its URL is PIMA_SOURCE__NAME__URL"
     )
     options.add_argument("--table", help="with --source: the table or view; without it, what [[source]] NAME reads")
     options.add_argument("--out", type=Path, metavar="FILE", help="write the draft to this new file")
-    return run_command(options, _work, _show, arguments, environ, needs_schema=False)
 
 
 def _work(command: Command) -> Result:
@@ -91,6 +89,8 @@ def _show(result: Result) -> None:
     more = "" if result["all_rows"] else " (there are more)"
     print(f"{result['out']}: a draft of {features} from {rows}{more}. Look it over before it is used.")
 
+
+main = main_of("suggest", __doc__, _work, _show, _options, needs_schema=False)
 
 if __name__ == "__main__":
     end_with(main)

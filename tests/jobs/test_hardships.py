@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
 
-from jobs.command import Command, Result, parser, run_command
+from jobs.command import Command, Result, main_of
 from pima.errors import DatabaseFull
 from tests.support.databases import (
     PATIENCE_SECONDS,
@@ -96,7 +96,7 @@ def test_a_defect_s_json_has_a_message_without_the_error_s_text(capsys: pytest.C
     def work(_command: Command) -> Result:
         raise ZeroDivisionError("Canary-Smith")
 
-    exit_code = run_command(parser("status", ""), work, print, ["--json"], {}, needs_schema=False)
+    exit_code = main_of("status", "", work, print, needs_schema=False)(["--json"], {})
     shown = capsys.readouterr()
     told = json.loads(shown.out)
     assert (exit_code, told["error"]) == (1, "unexpected_ZeroDivisionError")
