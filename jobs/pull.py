@@ -7,8 +7,7 @@ from jobs.command import Command, Result, end_with, main_of
 from jobs.options import OptionParser, add_run_id_option
 from pima.core.source import Source
 from pima.errors import WrongUsage
-from pima.intake.planning import open_source
-from pima.intake.pulling import Pull, pull_sources
+from pima.intake.pulling import Pull, open_source, pull_sources
 from pima.logs import counted
 from pima.runs.recorded_run import recorded_run
 from pima.settings.reading import require_urls_of_sources, source_url

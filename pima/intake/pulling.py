@@ -3,32 +3,37 @@
 What ends it in between is completed by the next pull, which compares again.
 """
 
+import hashlib
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial, reduce
 from operator import add
 
+import msgspec
 from sqlalchemy import Connection, Engine
 
-from pima.core.mapping import SourceTally
+from pima.core.features import Features
+from pima.core.identifiers import Forgotten
+from pima.core.mapping import SourceMapping, SourceTally
+from pima.core.source import Source
 from pima.errors import TRY_AGAIN_LATER, DatabaseFailed, KeptIdTaken, PimaError, SourceRefused
-from pima.intake.extent import Whole
+from pima.intake.extent import Extent, Mark, Whole, extent_of
 from pima.intake.guards import require_readable, require_sound
-from pima.intake.planning import OpenSource, Plan, begin, complete, plan
 from pima.intake.pull_results import PulledSource, PullResult, as_read, with_taken
-from pima.intake.source_reading import SourceReader
+from pima.intake.source_reading import SourceReader, latest_change, mapping_of, require_not_ours
 from pima.logs import counted, get_logger, tell
 from pima.runs.recorded_run import HeldLease, OpenRun, StopRequest, as_json, only_one
-from pima.store import runs, source_query
-from pima.store.arrivals import KeyRange, Taken
+from pima.store import runs, source_query, sources
+from pima.store.arrivals import KeyRange, RowsSoFar, Taken, rows_so_far
 from pima.store.contested import told_as_contested, until_free
 from pima.store.database import database_of
-from pima.store.engine import session, transaction, without_time_limit
+from pima.store.engine import clock, reading, session, transaction, without_time_limit, writing
 from pima.store.forgotten import everyone_forgotten
 from pima.store.registry import require_still_declared
-from pima.store.sources import pulled_names
+from pima.store.source_engine import place_of
 from pima.store.staged_source import Comparison, StagedSource, count_outcomes
 
 BLOCK_KEYS = 10_000
@@ -36,6 +41,98 @@ BLOCK_KEYS = 10_000
 LEASE_SECONDS = 60
 """How long a pull that died keeps the next one of its source out."""
 _SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSource:
+    """A source and the way to it."""
+
+    source: Source
+    mapping: SourceMapping
+    declared: Features
+    """Those that its rows are read by."""
+    engine: Engine
+    fingerprint: str
+    """Of all that its rows depend on besides themselves."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Those of `patients` that it brings."""
+        person = ["person_key"] if self.source.persons else []
+        outcome = ["outcome"] if self.source.outcome else []
+        moment = ["labelled_at"] if self.source.outcome_at else []
+        return (*person, *(feature.name for feature in self.mapping.features), *outcome, *moment)
+
+
+def open_source(source: Source, features: Features, engine: Engine) -> OpenSource:
+    """Connects to nothing yet. Raises SourceUnusable where it does not fit the features."""
+    # A category's codes are numbers.
+    declared = msgspec.to_builtins((place_of(engine.url), source, features), str_keys=True)
+    fingerprint = hashlib.sha256(msgspec.json.encode(declared, order="deterministic")).hexdigest()
+    return OpenSource(source, mapping_of(source, features), features, engine, fingerprint)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a pull of a source is to read, and what is put down of it for the next one."""
+
+    extent: Extent
+    fingerprint: str
+    """Of the settings and the declaration."""
+    now: datetime
+    """When it began, by the clock of our database."""
+    so_far: RowsSoFar
+    """Our rows that were there before the source's were read: of others nothing is known."""
+    forgotten: Forgotten
+    """Who was by then."""
+    changed_up_to: str | None
+    """How far the source's own times of change have come; None where that says nothing."""
+
+
+def _plan(engine: Engine, opened: OpenSource, asked_for_all: bool) -> Plan:
+    """Asks for the source's latest change before its rows are read: what changes meanwhile is read again.
+
+    Raises SourceAway, SourceUnusable.
+    """
+    source = opened.source
+    require_not_ours(source, opened.engine)
+    mark = latest_change(opened.engine, source) if source.changed_since else None
+    with reading(engine) as connection:
+        last, now = sources.last_pull(connection, source.name), clock(connection)
+        so_far, forgotten = rows_so_far(connection), everyone_forgotten(connection)
+    extent = extent_of(last, opened.fingerprint, now, mark, asked_for_all)
+    if isinstance(extent, Whole) and source.changed_since:
+        get_logger().info("all of the source is compared", source=source.name, because=extent.because)
+    return Plan(extent, opened.fingerprint, now, so_far, forgotten, _worth_keeping(mark, now, source))
+
+
+def _worth_keeping(mark: Mark | None, now: datetime, source: Source) -> str | None:
+    if mark is None:
+        return None
+    if mark.is_ahead_of(now):
+        get_logger().warning(
+            "changed_since has times that are still to come, so all of the source is compared each time",
+            source=source.name,
+            column=source.changed_since,
+        )
+        return None
+    return mark.kept(now)
+
+
+def _begin(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease) -> None:
+    """Before anything is read: where all is to be compared, no part is enough until that is completed."""
+    if isinstance(planned.extent, Whole):
+        with writing(engine) as connection:
+            lease.require(connection)
+            sources.begin_whole(connection, opened.source.name, planned.fingerprint)
+
+
+def _complete(engine: Engine, opened: OpenSource, planned: Plan, lease: HeldLease) -> None:
+    """All that differed is taken in."""
+    whole_since = planned.now if isinstance(planned.extent, Whole) else None
+    with writing(engine) as connection:
+        lease.require(connection)
+        sources.complete(connection, opened.source.name, planned.changed_up_to, whole_since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +168,7 @@ class Pull:
         return PullResult(tuple(self.results.values()))
 
 
-def pull_sources(pull: Pull, sources: Sequence[OpenSource]) -> None:
+def pull_sources(pull: Pull, opened: Sequence[OpenSource]) -> None:
     """Each source in turn; one that fails keeps no other from being pulled.
 
     Raises the first of SourceAway, LeaseHeld, RowsContested, DeclarationChanged and whatever else passes, since that is
@@ -79,7 +176,7 @@ def pull_sources(pull: Pull, sources: Sequence[OpenSource]) -> None:
     The others are told. Raises Interrupted.
     """
     errors: list[PimaError] = []
-    for source in sources:
+    for source in opened:
         try:
             _pull(pull, source)
         except PimaError as error:
@@ -101,9 +198,9 @@ def _pull(pull: Pull, opened: OpenSource) -> None:
     alone = only_one(pull.engine, f"pull {name}", pull.run.id, LEASE_SECONDS)
     with nullcontext() if pull.dry_run else alone as lease, _staging(pull, opened) as (own, staging):
         with pull.stop.at_once():
-            planned = plan(pull.engine, opened, pull.whole)
+            planned = _plan(pull.engine, opened, pull.whole)
             if lease is not None:
-                begin(pull.engine, opened, planned, lease)
+                _begin(pull.engine, opened, planned, lease)
             staged = _Staged(pull, opened, planned, own, staging)
             staged.stage()
             result = as_read(PulledSource(name, compared=planned.extent.called), staged.tally, opened.source.columns)
@@ -119,7 +216,7 @@ def _pull(pull: Pull, opened: OpenSource) -> None:
             result = with_taken(result, Taken(comparison.new, comparison.changed, 0, deleted, comparison.outcomes))
         else:
             result = staged.take_all(lease, result)
-            complete(pull.engine, opened, planned, lease)
+            _complete(pull.engine, opened, planned, lease)
     result = replace(result, status=runs.Status.SUCCEEDED)
     pull.report(result)
     get_logger().info("source pulled", **as_json(result))
@@ -209,7 +306,7 @@ class _Staged:
         would come a second time: most of its keys are those of a source that the settings no longer declare."""
         name = self.opened.source.name
         with transaction(self.own, writes=False):
-            for former in sorted(set(pulled_names(self.own)) - {name, *self.pull.declared}):
+            for former in sorted(set(sources.pulled_names(self.own)) - {name, *self.pull.declared}):
                 known, asked = self.staging.keys_of(former)
                 if known > asked / 2:
                     what = (

@@ -22,6 +22,11 @@ JOBS = ("retrain", "score")
 PULL = "pull"
 """What comes before the job at each of their ticks, where there are sources; it has no schedule of its own."""
 
+_EXPECTED = (
+    "five crontab fields (minute hour day month weekday), or six with seconds first: in each *, numbers, lists, ranges "
+    "from low to high, and steps, within the field's limits, and weekdays by name (mon to sun), since some count them "
+    "from Sunday, some from Monday; the time zone by its IANA name, such as Europe/Berlin"
+)
 _WEEKDAYS = {"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
 # A clock change within a day of a moment may put a tick's wall time on the other side of it.
 _A_DAY = timedelta(days=1)
@@ -32,30 +37,19 @@ class Schedule:
     """One job's crontab expression in one time zone."""
 
     def __init__(self, expression: str, time_zone: str) -> None:
-        """Five fields, or six with seconds first. Raises WrongConfiguration, saying what is wrong.
-
-        Weekdays by name only: cron counts them from Sunday and APScheduler from Monday.
-        """
+        """Raises WrongConfiguration."""
         self.expression, self.time_zone = expression, time_zone
-        fields, named = expression.split(), f"schedule '{expression}'"
-        if len(fields) not in (5, 6):
-            expected = "five crontab fields (minute hour day month weekday), or six with seconds first"
-            raise WrongConfiguration(what=named, expected=expected)
-        if not _names_weekdays(fields[-1]):
-            expected = "weekdays by name (mon to sun), since some count them from Sunday, some from Monday"
-            raise WrongConfiguration(what=named, expected=expected)
+        fields = expression.split()
         names = ("second", "minute", "hour", "day", "month", "day_of_week")[-len(fields) :]
         try:
+            if len(fields) not in (5, 6) or not _names_weekdays(fields[-1]):
+                raise ValueError
             self._zone = ZoneInfo(time_zone)
-        except (ValueError, LookupError, OSError):
-            expected = "an IANA time zone such as Europe/Berlin"
-            raise WrongConfiguration(what=f"{named} in time zone '{time_zone}'", expected=expected) from None
-        try:
             # On a wall clock of its own, which knows no zone: UTC stands for it.
             self._wall = CronTrigger(timezone=UTC, **dict(zip(names, fields, strict=True)))
-        except (ValueError, LookupError):
-            expected = "in each field *, numbers, lists, ranges from low to high, and steps, within the field's limits"
-            raise WrongConfiguration(what=named, expected=expected) from None
+        except (ValueError, LookupError, OSError):
+            what = f"schedule '{expression}' in time zone '{time_zone}'"
+            raise WrongConfiguration(what=what, expected=_EXPECTED) from None
         self._has_every_hour = _names_every_hour(self._wall)
 
     def between(self, after: datetime, until: datetime) -> list[datetime]:
