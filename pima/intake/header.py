@@ -116,48 +116,37 @@ def _positions_to_ignore(file: str, cells: Sequence[str], declaration: Declarati
 
 def _report(cells: Sequence[str], declaration: Declaration, faulty: Sequence[int]) -> str:
     shown = faulty[:_NAMES_SHOWN]
-    lacking: list[str] = []
+    there = {canonical_name(cell, declaration) for cell in cells}
+    known, lacking = known_columns(declaration), list[str]()
+    head = "Line 1 is no header of known columns; it may be a patient's row, so its cells are not shown:"
+    faults = dict.fromkeys(shown, ": unknown (unknown_column)")
     if _shows_names(cells, declaration):
         head = "Its header can't be used as it is:"
-        there = {canonical_name(cell, declaration) for cell in cells}
-        meant = _meant(
-            {n: cells[n] for n in shown if not canonical_name(cells[n], declaration)},
-            set(known_columns(declaration)) - there,
-            declaration,
-        )
-        lacking = _lacking(there | set(meant.values()), declaration)
-        faults = [_fault(cells[n], declaration, meant.get(n), may_be_left_out=not lacking) for n in shown]
-    else:
-        head = "Line 1 is no header of known columns; it may be a patient's row, so its cells are not shown:"
-        faults = [_repeated(cells[n], declaration) or ": unknown (unknown_column)" for n in shown]
-    told = [f"  Column {n + 1}{fault}" for n, fault in zip(shown, faults, strict=True)]
+        unknown = {n: cells[n] for n in shown if not canonical_name(cells[n], declaration)}
+        meant = _meant(unknown, set(known) - there, declaration)
+        if not {"id", "source_key"} & (there | set(meant.values())):
+            # Without these the file can't be loaded, whatever is left out of it.
+            lacking = [name for name in declaration.names if name not in there | set(meant.values())]
+        faults = {n: _unknown(name, meant.get(n), may_be_left_out=not lacking) for n, name in unknown.items()}
+    faults |= {
+        n: f": {column} for the second time (duplicate_column)"
+        for n in shown
+        if (column := canonical_name(cells[n], declaration))
+    }
+    told = [f"  Column {n + 1}{faults[n]}" for n in shown]
     rest = [f"  and {len(faulty) - len(shown)} more"] if len(faulty) > len(shown) else []
     rest += [f"Line 1 is not UTF-8 (not_utf8). {made_utf8('LATIN1')}"] if any(map(is_not_utf8, cells)) else []
     rest += [f"It lacks, and without ids it needs: {', '.join(lacking)}."] if lacking else []
-    known = f"Known columns: {', '.join((*known_columns(declaration), *KEYS))}."
-    return "\n".join([head, *told, *rest, known])
+    return "\n".join([head, *told, *rest, f"Known columns: {', '.join((*known, *KEYS))}."])
 
 
-def _lacking(columns: Collection[str | None], declaration: Declaration) -> list[str]:
-    """The measurements without which the file can't be loaded, whatever is left out of it."""
-    return [] if {"id", "source_key"} & set(columns) else [name for name in declaration.names if name not in columns]
-
-
-def _repeated(cell: str, declaration: Declaration) -> str | None:
-    column = canonical_name(cell, declaration)
-    return f": {column} for the second time (duplicate_column)" if column else None
-
-
-def _fault(cell: str, declaration: Declaration, meant: str | None, may_be_left_out: bool) -> str:
-    if repeated := _repeated(cell, declaration):
-        return repeated
+def _unknown(cell: str, meant: str | None, may_be_left_out: bool) -> str:
     shown, advice = _shown(cell), ""
     if meant is not None:
         advice = f"; is {meant} meant?"
-    elif may_be_left_out and shown == _quoted(cell):
-        advice = f"; --ignore {shlex.quote(cell.strip())} leaves it out"
     elif may_be_left_out:
-        advice = "; --ignore and its name leave it out"
+        named = shlex.quote(cell.strip()) if shown == _quoted(cell) else "with its name"
+        advice = f"; --ignore {named} leaves it out"
     return f" {shown}: unknown (unknown_column){advice}"
 
 
