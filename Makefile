@@ -42,16 +42,16 @@ extras-test: $(VENV)/.complete
 dask-test: $(VENV)/.dask
 	$(RUN) -m pytest tests/cluster $(DASK)
 
-# Speed and memory against their peers, side by side; writes the table of docs/benchmarks.md.
+# Speed and memory against their peers, side by side; writes the table of docs/measured/speed.md.
 bench: $(VENV)/.complete
 	$(RUN) -m tests.bench.speed
 
-# Beyond one process, some 45 minutes; into docs/scale.md. `python -m tests.bench.scale PART ...` does parts of it,
+# Beyond one process, some 45 minutes; into docs/measured/scale.md. `python -m tests.bench.scale PART ...` does parts of it,
 # --missing those without figures; --hundred-million adds 1e8 rows of files, for which some 10 GB of a disk must be free.
 bench-scale: $(VENV)/.dask
 	$(RUN) -m tests.bench.scale
 
-# The gate's statistics at length, into docs/gate.md: about a quarter of an hour on two cores.
+# The gate's statistics at length, into docs/measured/gate.md: about a quarter of an hour on two cores.
 bench-gate: $(VENV)/.complete
 	$(RUN) -m tests.bench.gate
 
@@ -76,12 +76,13 @@ format: $(VENV)/.complete
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-# About a quarter of an hour on two quiet cores; writes docs/accuracy.md and its pictures. Ended at any moment it leaves no
-# server and no folder behind.
+# About a quarter of an hour on two quiet cores; writes docs/measured/accuracy.md and its pictures. Ended at any moment it
+# leaves no server and no folder behind.
 bench-accuracy: $(VENV)/.bench
 	$(RUN) -m tests.bench.accuracy
 
-# The network on data sets that it was not made for, beside its peers, into docs/tables.md: below 20 minutes on two quiet cores.
+# The network on data sets that it was not made for, beside its peers, into docs/measured/tables.md: below 20 minutes on
+# two quiet cores.
 bench-tables: $(VENV)/.bench
 	$(RUN) -m tests.bench.tables
 

@@ -62,7 +62,7 @@ def _show(result: Result) -> None:
         print(f"told: {', '.join(result['told']) or 'nothing'}; over: {', '.join(result['over']) or 'nothing'}")
 
 
-main = main_of("alert", __doc__, _work, _show, _options, needs_schema=False)
+main = main_of("jobs.alert", __doc__, _work, _show, _options, needs_schema=False)
 
 if __name__ == "__main__":
     end_with(main)

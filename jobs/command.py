@@ -53,7 +53,7 @@ Main = Callable[[Sequence[str], Mapping[str, str]], int]
 
 
 def main_of(
-    name: str,
+    module: str,
     description: str | None,
     work: Callable[[Command], Result],
     show: Callable[[Result], None],
@@ -64,7 +64,7 @@ def main_of(
     `_run` takes by name."""
 
     def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-        made = OptionParser(prog=f"python -m jobs.{name}", description=description, allow_abbrev=False)
+        made = OptionParser(prog=f"python -m {module}", description=description, allow_abbrev=False)
         made.add_argument("--config", type=Path, metavar="PATH", help="settings file (default: config/pima.toml)")
         made.add_argument("--json", action="store_true", help="print the result as one JSON object on stdout")
         add_options(made)

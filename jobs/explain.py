@@ -56,7 +56,7 @@ def _show(result: Result) -> None:
     print("\nThis is how the model came to its number, not what causes the outcome.")
 
 
-main = main_of("explain", __doc__, _work, _show, _options)
+main = main_of("jobs.explain", __doc__, _work, _show, _options)
 
 if __name__ == "__main__":
     end_with(main)

@@ -85,7 +85,7 @@ def _export(command: Command, file: Any) -> Exported:
     return export(command.engine, what, given.format, given.since, file, command.stop)
 
 
-main = main_of("export", __doc__, _work, _show, _options)
+main = main_of("jobs.export", __doc__, _work, _show, _options)
 
 if __name__ == "__main__":
     end_with(main)

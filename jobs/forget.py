@@ -76,7 +76,7 @@ def _show(result: Result) -> None:
         print(f"{versions} learned from the rows: `python -m jobs.retrain` makes one that does not know them")
 
 
-main = main_of("forget", __doc__, _work, _show, _options)
+main = main_of("jobs.forget", __doc__, _work, _show, _options)
 
 if __name__ == "__main__":
     end_with(main)

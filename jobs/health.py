@@ -16,7 +16,7 @@ def _show(_result: Result) -> None:
     print("healthy")
 
 
-main = main_of("health", __doc__, _work, _show, needs_schema=False)
+main = main_of("jobs.health", __doc__, _work, _show, needs_schema=False)
 
 if __name__ == "__main__":
     end_with(main)

@@ -85,7 +85,7 @@ def _show(result: Result) -> None:
         )
 
 
-main = main_of("load", __doc__, _work, _show, _options)
+main = main_of("jobs.load", __doc__, _work, _show, _options)
 
 if __name__ == "__main__":
     end_with(main)

@@ -55,7 +55,7 @@ def _carry_over(command: Command) -> Result:
     else:
         done = redeclare(command.engine, command.declared, this_user(), given.reason)
     # A retired column stays the loader's.
-    roles = {"roles_to_mend": bool(done.added) and database_of(command.engine).knows_roles}
+    roles = {"roles_to_mend": bool(done.added) and not database_of(command.engine).is_a_file}
     return as_json(done) | roles
 
 
@@ -106,7 +106,7 @@ def _show_changes(result: Result) -> None:
         print("done")
 
 
-main = main_of("migrate", __doc__, _work, _show, _options, needs_schema=False)
+main = main_of("jobs.migrate", __doc__, _work, _show, _options, needs_schema=False)
 
 if __name__ == "__main__":
     end_with(main)

@@ -26,7 +26,7 @@ def _show(result: Result) -> None:
     )
 
 
-main = main_of("mirror", __doc__, _work, _show, _options)
+main = main_of("jobs.mirror", __doc__, _work, _show, _options)
 
 if __name__ == "__main__":
     end_with(main)

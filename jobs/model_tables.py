@@ -8,8 +8,7 @@ from rich.console import Group
 from rich.table import Table
 
 from pima.core.features import Feature
-from pima.core.figures import FIGURES, TABLED_THRESHOLDS
-from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS
+from pima.core.figures import FEW_ROWS, FEWEST_ROWS, FIGURES, TABLED_THRESHOLDS, Figure, in_words
 from pima.logs import counted
 from pima.store.registry import as_features
 
@@ -94,7 +93,6 @@ def _decision(move: dict[str, Any]) -> Iterator[Table | str]:
 
 
 def _gain(measured: dict[str, Any] | None) -> dict[str, Any]:
-    """Tell how far apart the two are by the measure that decided; of accuracy the comparison tells it."""
     by = _other_than_accuracy(measured)
     if by is None:
         return {}
@@ -183,7 +181,7 @@ def evidence_tables(evidence: dict[str, Any], challenger: int, champion: int | N
         return
     table = Table("", *(f"{model}, version {numbers[model]}" for model in models), box=None)
     for name, label in FIGURES.items():
-        table.add_row(label, *(_figure(evidence[model][name], 3) for model in models))
+        table.add_row(label, *(in_words(Figure(**evidence[model][name])) for model in models))
     yield table
     yield "\nNet benefit, in cases found per 100 patients; treating none has 0"
     yield _net_benefit(evidence, models)
@@ -192,13 +190,6 @@ def evidence_tables(evidence: dict[str, Any], challenger: int, champion: int | N
         yield _subgroups(evidence["subgroups"], models)
         yield f"* fewer than {FEW_ROWS} rows, which say little"
         yield f"- not shown: fewer than {FEWEST_ROWS} rows, or a group from which such a one could be worked out"
-
-
-def _figure(figure: dict[str, Any], digits: int) -> str:
-    if figure["value"] is None:
-        return f"none: {figure['reason']}"
-    value = f"{figure['value']:z.{digits}f}"
-    return value if figure["low"] is None else f"{value} ({figure['low']:z.{digits}f} to {figure['high']:z.{digits}f})"
 
 
 def _net_benefit(evidence: dict[str, Any], models: list[str]) -> Table:
@@ -227,5 +218,5 @@ def _subgroups(subgroups: list[dict[str, Any]], models: list[str]) -> Table:
             table.add_row(f"  {each['group']}", "-")
             continue
         counts = (f"{each['rows']}{'*' if each['few'] else ''}", str(each["positive"]))
-        table.add_row(f"  {each['group']}", *counts, *(_figure(each[model]["auroc"], 2) for model in models))
+        table.add_row(f"  {each['group']}", *counts, *(in_words(Figure(**each[model]["auroc"]), 2) for model in models))
     return table

@@ -11,7 +11,8 @@ from pima.errors import NoSuchVersion, NotReproduced, WrongUsage
 from pima.extras.files.model_file import export_model
 from pima.report.card import as_markdown, read_card
 from pima.runs.recorded_run import as_json
-from pima.scorer import export_keras
+from pima.runs.whole_file import whole_file
+from pima.scorer import keras_bytes
 from pima.store import registry
 from pima.store.engine import reading
 from pima.train.ledger import Decider, pin, promote, roll_back
@@ -71,7 +72,9 @@ def _export(command: Command) -> Result:
         raise WrongUsage(what="export takes PATH.keras for the Keras form, or --out FILE for the model file")
     if given.out is not None:
         return export_model(engine, given.number, given.out)
-    return {"bytes": export_keras(engine, given.number, given.path), "path": str(given.path)}
+    content = keras_bytes(engine, given.number)
+    with whole_file(given.path, "export") as file:
+        return {"bytes": file.write(content), "path": str(given.path)}
 
 
 def _version(command: Command) -> Result:
@@ -131,7 +134,7 @@ def _show_tables(result: Result) -> None:
         console.print("no versions yet: python -m jobs.retrain makes the first")
 
 
-main = main_of("models", __doc__, _work, _show, _options)
+main = main_of("jobs.models", __doc__, _work, _show, _options)
 
 if __name__ == "__main__":
     end_with(main)

@@ -75,7 +75,7 @@ def _show(result: Result) -> None:
     print(f"run {result['run_id']}" + (" (dry run, nothing written)" if result["dry_run"] else ""))
 
 
-main = main_of("pull", __doc__, _work, _show, _options, job="pull")
+main = main_of("jobs.pull", __doc__, _work, _show, _options, job="pull")
 
 if __name__ == "__main__":
     end_with(main)

@@ -38,7 +38,7 @@ def _show(result: Result) -> None:
     print(f"{result['path']}: the report, {result['bytes']:,} bytes; it opens in any browser")
 
 
-main = main_of("report", __doc__, _work, _show, _options)
+main = main_of("jobs.report", __doc__, _work, _show, _options)
 
 if __name__ == "__main__":
     end_with(main)

@@ -30,7 +30,7 @@ def _show(result: Result) -> None:
     print(f"{counted(result['requeued'], 'row version')} put on the queue")
 
 
-main = main_of("requeue", __doc__, _work, _show, _options)
+main = main_of("jobs.requeue", __doc__, _work, _show, _options)
 
 if __name__ == "__main__":
     end_with(main)

@@ -33,7 +33,7 @@ def _show(result: Result) -> None:
     print(f"run {result['run_id']}: {rows} from before {result['older_than'][:10]} {done}{to}")
 
 
-main = main_of("retain", __doc__, _work, _show, _options)
+main = main_of("jobs.retain", __doc__, _work, _show, _options)
 
 if __name__ == "__main__":
     end_with(main)

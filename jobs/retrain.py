@@ -55,7 +55,7 @@ def _show(result: Result) -> None:
         print("a dry run: nothing was written")
 
 
-main = main_of("retrain", __doc__, _work, _show, _options, job="retrain")
+main = main_of("jobs.retrain", __doc__, _work, _show, _options, job="retrain")
 
 if __name__ == "__main__":
     end_with(main)

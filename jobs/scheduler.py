@@ -74,7 +74,7 @@ def _show(result: Result) -> None:
     get_logger().info("stopped", why=result["stopped"])
 
 
-main = main_of("scheduler", __doc__, _work, _show)
+main = main_of("jobs.scheduler", __doc__, _work, _show)
 
 if __name__ == "__main__":
     end_with(main)

@@ -58,7 +58,7 @@ def _show(result: Result) -> None:
 
 
 main = main_of(
-    "score",
+    "jobs.score",
     __doc__,
     _work,
     _show,

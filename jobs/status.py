@@ -24,7 +24,7 @@ def _show(result: Result) -> None:
         console.print(part)
 
 
-main = main_of("status", __doc__, _work, _show)
+main = main_of("jobs.status", __doc__, _work, _show)
 
 if __name__ == "__main__":
     end_with(main)

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from pima.core.subgroups import FEWEST_ROWS
+from pima.core.figures import FEWEST_ROWS
 from pima.core.watched import State
 from pima.logs import counted
 from pima.store.runs import DRY_RUN
@@ -75,7 +75,6 @@ def _realised(realised: dict[str, Any]) -> str:
 
 
 def _weeks(weeks: list[dict[str, Any]]) -> str:
-    """Oldest first, as one reads; nothing where no week has outcomes enough."""
     shares = [week["accuracy"] for week in reversed(weeks)]
     shown = [share for share in shares if share is not None]
     if not shown:
@@ -96,7 +95,6 @@ def _nights(nights: list[dict[str, Any]]) -> str:
 
 
 def _monitoring(figures: list[dict[str, Any]]) -> str:
-    """Tell what alarms, or that nothing does; and how many predictions should come true."""
     alarms = []
     for each in figures:
         if each["state"] == State.ALERT:

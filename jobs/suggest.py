@@ -90,7 +90,7 @@ def _show(result: Result) -> None:
     print(f"{result['out']}: a draft of {features} from {rows}{more}. Look it over before it is used.")
 
 
-main = main_of("suggest", __doc__, _work, _show, _options, needs_schema=False)
+main = main_of("jobs.suggest", __doc__, _work, _show, _options, needs_schema=False)
 
 if __name__ == "__main__":
     end_with(main)

@@ -1,14 +1,13 @@
-"""A model version out of the registry, its bytes checked first: to score by it, or to take it out as a file."""
+"""A model version out of the registry, its bytes checked first: to score by it, or to take it out."""
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
 from pima.core.features import Features
-from pima.errors import ArtifactDamaged, NoSuchVersion, VersionHasNoBytes, WrongUsage
+from pima.errors import ArtifactDamaged, NoSuchVersion, VersionHasNoBytes
 from pima.store import registry
 from pima.store.engine import reading
 
@@ -21,7 +20,6 @@ class Scorer:
     """A model version in use: it gives a row its probability and its class."""
 
     threshold: float
-    """Probabilities from here on predict 1."""
     features: Features
     """Those that the model takes, in its order, as they were declared when it was fitted."""
     model: "CompiledModel"
@@ -43,8 +41,8 @@ def load_scorer(engine: Engine, version: int) -> Scorer:
         raise ArtifactDamaged(number=version, what="they are not a compiled model") from None
 
 
-def export_keras(engine: Engine, number: int, path: Path) -> int:
-    """Write a version's `.keras` file, its hash checked; returns its size in bytes. An existing file is not touched."""
+def keras_bytes(engine: Engine, number: int) -> bytes:
+    """Read a version's `.keras` file, its hash checked. Raises NoSuchVersion, VersionHasNoBytes, ArtifactDamaged."""
     with reading(engine) as connection:
         artifact = registry.keras_artifact(connection, number)
     if artifact is None:
@@ -53,17 +51,4 @@ def export_keras(engine: Engine, number: int, path: Path) -> int:
         raise VersionHasNoBytes(number=number, form="Keras")
     if hashlib.sha256(artifact.content).hexdigest() != artifact.sha256:
         raise ArtifactDamaged(number=number, what="the Keras form's sha256 differs from the one stored beside it")
-    try:
-        with path.open("xb") as file:
-            try:
-                written = file.write(artifact.content)
-                file.flush()
-            except OSError:
-                # What is there in part would keep the next try from its name.
-                path.unlink()
-                raise
-            return written
-    except FileExistsError:
-        raise WrongUsage(what=f"{path} exists already. Name another file.") from None
-    except OSError as error:
-        raise WrongUsage(what=f"{path} can't be written ({error.strerror}). Name another file.") from None
+    return artifact.content

@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine
 
 from pima.core.arrays import Float64Array
-from pima.core.features import Features, names_of
+from pima.core.features import names_of
 from pima.core.identifiers import BELOW_ALL_IDS
 from pima.core.watched import Rule
 from pima.errors import NoChampion
@@ -29,7 +29,7 @@ from pima.store.database import database_of
 from pima.store.engine import reading, writing
 from pima.store.predictions import Predictions, Rejections, require_same_rows
 from pima.store.queue import Batch, require_counter_above_them
-from pima.store.registry import newest_declaration, newest_number
+from pima.store.registry import newest_declaration
 from pima.store.runs import lock_open_run, record_progress
 from pima.watch.figures import leave_volumes
 from pima.watch.unpredicted import Begun, NightEnd, begun
@@ -37,7 +37,7 @@ from pima.watch.unpredicted import Begun, NightEnd, begun
 if TYPE_CHECKING:
     from pima.core.drift import Tally
     from pima.core.validation import Validated
-    from pima.watch.night import Watch
+    from pima.watch.night import NightTally
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +77,11 @@ class ScoreResult:
     def plus(self, batch: "ScoreResult") -> "ScoreResult":
         """This result with that of one batch more."""
         by_reason = Counter(self.rejected_by_reason) + Counter(batch.rejected_by_reason)
-        return ScoreResult(
-            self.claimed + batch.claimed,
-            self.predicted + batch.predicted,
-            self.already_scored + batch.already_scored,
-            self.rejected + batch.rejected,
-            dict(sorted(by_reason.items())),
-            self.batches + batch.batches,
-            self.model_version,
-            self.new_predicted + batch.new_predicted,
-            self.new_ids + batch.new_ids,
-        )
+        added = {name: getattr(self, name) + getattr(batch, name) for name in _ADDED_UP}
+        return replace(self, **added, rejected_by_reason=dict(sorted(by_reason.items())))
+
+
+_ADDED_UP = ("claimed", "predicted", "already_scored", "rejected", "batches", "new_predicted", "new_ids")
 
 
 def score_queue(
@@ -116,14 +110,14 @@ def score_queue(
         return
     scorer = load_scorer(engine, champion)
     run.report(ScoreResult(model_version=champion))
-    from pima.watch.night import Watch  # with numpy, which an empty queue does not need
+    from pima.watch.night import NightTally  # with numpy, which an empty queue does not need
 
-    watch = Watch(engine, champion, scorer)
+    night = NightTally(engine, champion, scorer)
     known = begun(engine, run.id)
     if not options.dry_run:
-        run.leave_at_the_end(NightEnd(run.id, options.rule, partial(watch.leave_figures, run.id), known))
+        run.leave_at_the_end(NightEnd(run.id, options.rule, partial(night.leave_figures, run.id), known))
     if share is None:
-        _Drain(engine, run, champion, scorer, watch, known, options, stop).run()
+        _Drain(engine, run, champion, scorer, night, known, options, stop).run()
         return
     with writing(engine) as connection:
         record_progress(connection, run.id, run.counts, champion)
@@ -134,12 +128,12 @@ def score_queue(
 def drain(engine: Engine, run_id: int, version: int, known: Begun, options: ScoreOptions, stop: StopRequest) -> None:
     """The loop, of a run that others share: batch by batch, until nothing is left to claim, or somebody has closed the
     run. Raises ArtifactDamaged, VersionUsedTwice, Interrupted; what it did until then is counted."""
-    from pima.watch.night import Watch
+    from pima.watch.night import NightTally
 
     scorer = load_scorer(engine, version)
-    watch = Watch(engine, version, scorer)
-    with watch.part_at_the_end(run_id):
-        _Drain(engine, OpenRun(run_id), version, scorer, watch, known, options, stop, is_shared=True).run()
+    night = NightTally(engine, version, scorer)
+    with night.part_at_the_end(run_id):
+        _Drain(engine, OpenRun(run_id), version, scorer, night, known, options, stop, is_shared=True).run()
 
 
 def _champion_if_needed(engine: Engine) -> int | None:
@@ -180,6 +174,7 @@ class _Scored:
         )
 
 
+@dataclass
 class _Drain:
     """The batches of one run. Workers share them: while one writes its batch, another takes the next.
 
@@ -187,38 +182,27 @@ class _Drain:
     predictions arrive in the order of their index, and the counts of the run are those that were committed.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        run: OpenRun,
-        version: int,
-        scorer: Scorer,
-        watch: "Watch",
-        known: Begun,
-        options: ScoreOptions,
-        stop: StopRequest,
-        is_shared: bool = False,
-    ) -> None:
-        self._engine = engine
-        self._watch = watch
-        self._known = known
-        self._is_shared = is_shared
-        self._run = run
-        self._version = version
-        self._scorer = scorer
-        self._options = options
-        self._declaration = 0
-        self._rules: Features = ()
-        self._stop = stop
-        self._result = ScoreResult(model_version=version)
-        self._after = BELOW_ALL_IDS
-        self._ended = False
-        self._taking = threading.Lock()
-        self._writing = threading.Lock()
+    engine: Engine
+    open_run: OpenRun
+    version: int
+    scorer: Scorer
+    night: "NightTally"
+    known: Begun
+    options: ScoreOptions
+    stop: StopRequest
+    is_shared: bool = False
+    _result: ScoreResult = field(init=False)
+    _after: int = field(default=BELOW_ALL_IDS, init=False)
+    _ended: bool = field(default=False, init=False)
+    _taking: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _writing: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def __post_init__(self) -> None:
+        self._result = ScoreResult(model_version=self.version)
 
     def run(self) -> None:
         self._do_batch()
-        others = 0 if self._ended else _workers(self._engine, self._options) - 1
+        others = 0 if self._ended else _workers(self.engine, self.options) - 1
         if others == 0:
             self._work()
             return
@@ -236,15 +220,14 @@ class _Drain:
             self._ended = True  # an error ends the other worker too, at its next batch
 
     def _do_batch(self) -> None:
-        """One batch in one transaction."""
-        self._stop.check()
-        with writing(self._engine) as connection:
+        self.stop.check()
+        with writing(self.engine) as connection:
             with self._taking:
                 scored = self._take(connection)
             if scored is not None:
                 with self._writing:
                     self._write(connection, scored)
-            elif self._options.dry_run:
+            elif self.options.dry_run:
                 connection.rollback()  # a claim of nothing may have taken entries off that were no row's
 
     def _take(self, connection: Connection) -> _Scored | None:
@@ -253,54 +236,47 @@ class _Drain:
         if self._ended or rows == 0:
             self._ended = True
             return None
-        batch = database_of(connection).scoring.claim(connection, names_of(self._scorer.features), self._after, rows)
+        batch = database_of(connection).scoring.claim(connection, names_of(self.scorer.features), self._after, rows)
         self._ended = len(batch) < rows
         if len(batch) == 0:
             return None
         self._after = batch.last
         from pima.core.validation import validate  # with numpy, which an empty queue does not need
 
-        validated = validate(batch.measurements, self._todays_rules(connection))
-        probabilities = self._scorer.model.probabilities(validated.features)
-        return _Scored(batch, validated, probabilities, self._watch.tally(validated, probabilities))
-
-    def _todays_rules(self, connection: Connection) -> Features:
-        """Asked behind the claim: whoever changes them waits for the claims that there are, and later ones see it."""
-        newest = newest_number(connection)
-        if newest != self._declaration:
-            self._rules = newest_declaration(connection).rules_for(self._scorer.features)
-            self._declaration = newest
-        return self._rules
+        # Asked behind the claim: whoever changes them waits for the claims that there are, and later ones see it.
+        rules = newest_declaration(connection).rules_for(self.scorer.features)
+        validated = validate(batch.measurements, rules)
+        probabilities = self.scorer.model.probabilities(validated.features)
+        return _Scored(batch, validated, probabilities, self.night.tally(validated, probabilities))
 
     def _rows_to_claim(self) -> int:
-        rows = min(self._options.batch_rows, queue.largest_batch(len(self._scorer.features)))
-        return rows if self._options.limit is None else min(rows, self._options.limit - self._result.claimed)
+        rows = min(self.options.batch_rows, queue.largest_batch(len(self.scorer.features)))
+        return rows if self.options.limit is None else min(rows, self.options.limit - self._result.claimed)
 
     def _write(self, connection: Connection, scored: _Scored) -> None:
-        """Record what became of the batch, and commit."""
-        done = scored.result(self._record(connection, scored), self._known)
+        done = scored.result(self._record(connection, scored), self.known)
         so_far = self._so_far(connection)
         if so_far is None:
             connection.rollback()
             self._ended = True
             return
-        if self._options.dry_run:
+        if self.options.dry_run:
             connection.rollback()
         else:
-            record_progress(connection, self._run.id, as_json(so_far.plus(done)), self._version)
+            record_progress(connection, self.open_run.id, as_json(so_far.plus(done)), self.version)
             connection.commit()
-            self._watch.add(scored.tally)
+            self.night.add(scored.tally)
         self._result = self._result.plus(done)
-        self._run.report(self._result)
+        self.open_run.report(self._result)
         claimed, rejected = done.claimed, done.rejected
-        get_logger().info("batch done", claimed=claimed, rejected=rejected, model_version=self._version)
+        get_logger().info("batch done", claimed=claimed, rejected=rejected, model_version=self.version)
 
     def _so_far(self, connection: Connection) -> ScoreResult | None:
         """What the run has come to. One that is shared is held against the others until the commit, and None where it
         is over: that it is open is what entitles a worker to go on."""
-        if not self._is_shared:
+        if not self.is_shared:
             return self._result
-        counts = lock_open_run(connection, self._run.id)
+        counts = lock_open_run(connection, self.open_run.id)
         return None if counts is None else ScoreResult(**counts)
 
     def _record(self, connection: Connection, scored: _Scored) -> int:
@@ -309,15 +285,15 @@ class _Drain:
         found = scored.validated
         made = Predictions(ids[found.accepted], versions[found.accepted], scored.probabilities)
         rejected = Rejections(ids[found.rejected], versions[found.rejected], found.reasons, found.fields)
-        database, run, threshold = database_of(connection), self._run.id, self._scorer.threshold
-        new = database.scoring.write_predictions(connection, made, self._version, run, threshold)
+        database, run, threshold = database_of(connection), self.open_run.id, self.scorer.threshold
+        new = database.scoring.write_predictions(connection, made, self.version, run, threshold)
         if new < len(found.accepted):
-            require_same_rows(connection, made, self._version, run)
+            require_same_rows(connection, made, self.version, run)
         database.scoring.write_rejections(connection, rejected, run)
         return new
 
 
 def _workers(engine: Engine, options: ScoreOptions) -> int:
     """A second writer would wait where there is one at a time, and a limit is counted by one."""
-    one = database_of(engine).has_one_writer or options.limit is not None
+    one = database_of(engine).is_a_file or options.limit is not None
     return 1 if one else min(options.workers, os.cpu_count() or 1)

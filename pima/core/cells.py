@@ -31,7 +31,6 @@ FIELD_TOO_LONG = "field_too_long"
 CODES = (*REASONS, NOT_A_NUMBER, NOT_UTF8, NUL_BYTE, FIELD_TOO_LONG)
 """Why a value can't be taken; the position is what marks it, 0 being no reason."""
 LONGEST_FIELD = 1_000
-"""Characters of one value."""
 
 Column: TypeAlias = pd.Series
 """One column of a block as it was read: of dtype Int64, Float64 or str, or of objects with None for NULL."""
@@ -147,7 +146,6 @@ def number_fault(value: Any) -> str:
 
 
 def _fault_of_text(text: str) -> str | None:
-    """Why it is no number, where that can be told without reading it."""
     if len(text) > LONGEST_FIELD:
         return FIELD_TOO_LONG
     if "\0" in text:

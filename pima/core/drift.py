@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from pima.core.arrays import Float32Array, Float64Array
 from pima.core.features import Features
+from pima.core.figures import Figure
 from pima.core.metrics import Z_95_PERCENT
 from pima.core.validation import Validated, counted_reasons
 from pima.core.watched import State, Watched, alerts
@@ -23,7 +24,6 @@ from pima.core.watched import State, Watched, alerts
 MOST_BINS = 10
 """Deciles, as the population stability index is used since the 1990s."""
 FEWEST_ROWS = 10
-"""Of the training rows in a bin."""
 
 
 class Bins(Struct, frozen=True):
@@ -68,13 +68,9 @@ def counts_in(bins: Bins, column: Float32Array | Float64Array) -> tuple[int, ...
     if bins.codes:
         each = [int(np.count_nonzero(column == code)) for code in bins.codes]
         return (*each, known - sum(each))
-    least: Float32Array | Float64Array = np.array(bins.edges, dtype=np.float64)
-    if column.dtype == np.float32:
-        # The least value of the column's type from each edge on: no edge need be one of its type.
-        nearest = least.astype(np.float32)
-        least = np.where(nearest < least, np.nextafter(nearest, np.float32(np.inf)), nearest)
+    exact = column.astype(np.float64)
     # A comparison a bin is ten times as fast as a search for each value.
-    from_edge_on = [known, *(int(np.count_nonzero(column >= each)) for each in least), 0]
+    from_edge_on = [known, *(int(np.count_nonzero(exact >= edge)) for edge in bins.edges), 0]
     return tuple(one - next_one for one, next_one in pairwise(from_edge_on))
 
 
@@ -110,15 +106,11 @@ class Reference(Struct, frozen=True):
 
     rows: int
     positive: int
-    """Rows that the version predicts 1 for."""
     features: tuple[Bins, ...]
-    """In the version's order."""
     probability: Bins
-    """Its probabilities for the rows."""
     labelled: int
     """All rows with an outcome, those that could not be used included."""
     rejected: Rejected
-    """Of these, those that break a rule."""
 
 
 def reference_of(
@@ -150,7 +142,6 @@ class Tally(Struct, frozen=True):
     rows: int = 0
     accepted: int = 0
     positive: int = 0
-    """Rows that it predicts 1 for."""
     expected: float = 0.0
     """How many predictions come true if the probabilities hold."""
     features: tuple[tuple[int, ...], ...] = ()
@@ -276,30 +267,29 @@ NightsBefore = Sequence[Collection[str]]
 
 def night_figures(
     names: Sequence[str], night: Tally, reference: Reference | None, before: NightsBefore
-) -> tuple[Watched, ...]:
+) -> Iterator[Watched]:
     """All figures of a night, pooled with others perhaps; `names` are the version's features."""
-    is_enough = night.rows >= MINIMUM_ROWS
-    return tuple(_with_state(each, is_enough, before) for each in _figures(names, night, reference))
+    for found in _figures(names, night, reference or _NO_REFERENCE):
+        if night.rows < MINIMUM_ROWS or found.rows < MINIMUM_KNOWN:
+            yield Watched(found.feature, found.figure, None, found.rows, state=State.INSUFFICIENT_DATA)
+        else:
+            is_alert = found.state == State.USUAL and alerts(found.is_beyond, found.name, before)
+            yield replace(found, state=State.ALERT) if is_alert else found
 
 
-def _with_state(found: Watched, is_enough: bool, before: NightsBefore) -> Watched:
-    if not is_enough or found.rows < MINIMUM_KNOWN:
-        return Watched(found.feature, found.figure, None, found.rows, state=State.INSUFFICIENT_DATA)
-    is_alert = found.state == State.USUAL and alerts(found.is_beyond, found.name, before)
-    return replace(found, state=State.ALERT) if is_alert else found
+_NO_REFERENCE = Reference(rows=0, positive=0, features=(), probability=Bins(()), labelled=0, rejected={})
 
 
-def _figures(names: Sequence[str], night: Tally, reference: Reference | None) -> Iterator[Watched]:
-    none = Reference(rows=0, positive=0, features=(), probability=Bins(()), labelled=0, rejected={})
-    learned, accepted = reference or none, night.accepted
+def _figures(names: Sequence[str], night: Tally, learned: Reference) -> Iterator[Watched]:
+    accepted = night.accepted
     yield _share("", "predicted_positive", night.positive, accepted, learned.positive, learned.rows, POSITIVE_ALLOWED)
-    yield expected_accuracy(night.expected, accepted)
-    if reference is not None:
-        yield from _distances("", "probability_", night.probability, reference.probability)
-        for name, counts, bins in zip(names, night.features, reference.features, strict=True):
-            yield from _distances(name, "", counts, bins)
-            missing, usual = accepted - sum(counts), reference.rows - bins.known
-            yield _share(name, "missing", missing, accepted, usual, reference.rows, MISSING_ALLOWED)
+    estimate = expected_accuracy(night.expected, accepted) if accepted else Figure(None)
+    yield Watched("", "estimated_accuracy", estimate.value, accepted, low=estimate.low, high=estimate.high)
+    yield from _distances("", "probability_", night.probability, learned.probability)
+    for name, counts, bins in zip(names, night.features, learned.features, strict=False):
+        yield from _distances(name, "", counts, bins)
+        missing, usual = accepted - sum(counts), learned.rows - bins.known
+        yield _share(name, "missing", missing, accepted, usual, learned.rows, MISSING_ALLOWED)
     for key in sorted(night.rejected.keys() | learned.rejected.keys()):
         reason, _, feature = key.partition(" ")
         rows, usual = night.rejected.get(key, 0), learned.rejected.get(key, 0)
@@ -329,14 +319,12 @@ def _distances(feature: str, prefix: str, counts: Sequence[int], bins: Bins) -> 
             yield Watched(feature, f"{prefix}{figure}", distance(counts, bins), known, 0.0, allowed(known, bins))
 
 
-def expected_accuracy(expected: float, rows: int) -> Watched:
-    """The share of predictions that come true if the probabilities hold, with the interval of what so many rows will
-    show: an estimate, which drift and bad calibration make wrong.
+def expected_accuracy(expected: float, rows: int) -> Figure:
+    """The share of predictions that come true if the probabilities hold, with the interval of what so many rows, one at
+    least, will show: an estimate, which drift and bad calibration make wrong.
 
     The variance is that of a share, which is never smaller than the sum of the single rows' own.
     """
-    if not rows:
-        return Watched("", "estimated_accuracy", None, 0, state=State.INSUFFICIENT_DATA)
     value = expected / rows
     margin = Z_95_PERCENT * math.sqrt(max(0.0, value * (1 - value)) / rows)
-    return Watched("", "estimated_accuracy", value, rows, low=max(0.0, value - margin), high=min(1.0, value + margin))
+    return Figure(value, max(0.0, value - margin), min(1.0, value + margin))

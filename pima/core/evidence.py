@@ -15,9 +15,12 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from pima.core.arrays import Float64Array, Int8Array
 from pima.core.figures import (
+    FEW_ROWS,
+    FEWEST_ROWS,
     NO_CASES,
     NO_OTHERS,
     TABLED_THRESHOLDS,
@@ -26,9 +29,7 @@ from pima.core.figures import (
     Called,
     Curve,
     Figure,
-    Ranked,
     auroc,
-    by_group,
     calibration_intercept,
     calibration_slope,
     called,
@@ -36,9 +37,11 @@ from pima.core.figures import (
     mean,
     ranked,
     share,
+    shown,
     treating_all,
 )
-from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS, Grouping, shown
+from pima.core.gate import Contest
+from pima.core.subgroups import sizes_of
 
 NONE_CALLED = "no rows at the threshold or above"
 ALL_CALLED = "no rows below the threshold"
@@ -54,7 +57,6 @@ class ModelEvidence:
     log_loss: Figure
     """In nats; lower is better."""
     brier: Figure
-    """Lower is better."""
     calibration_intercept: Figure
     """0 is best."""
     calibration_slope: Figure
@@ -76,7 +78,6 @@ class SubgroupEvidence:
     group: str
     rows: int | None
     positive: int | None
-    """Rows with outcome 1."""
     few: bool | None
     """Whether the rows are so few that the figures say little."""
     treat_all: Curve | None
@@ -96,7 +97,6 @@ class Evidence:
     subgroup_thresholds: tuple[float, ...]
     """Of the subgroups' `net_benefit` and `treat_all`."""
     treat_all: Curve
-    """Treating none has 0 everywhere."""
     challenger: ModelEvidence | None
     """None where its outputs are not even numbers."""
     champion: ModelEvidence | None
@@ -105,39 +105,32 @@ class Evidence:
     """By feature, in the order of the declaration; of features that divide these rows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """One model's answers on the test set."""
-
-    probabilities: Float64Array
-    """(n,), finite"""
-    threshold: float
-    """It predicts 1 from here on."""
-
-
-def evidence(
-    outcomes: Int8Array, challenger: Answers | None, champion: Answers | None, found: tuple[Grouping, ...]
-) -> Evidence:
-    """Gather both models' evidence on a test set with outcomes (n,), n >= 1; `found` is how each feature divides it."""
-    both = [
-        None if each is None else (ranked(each.probabilities, outcomes), each.threshold)
-        for each in (challenger, champion)
-    ]
-    of_challenger, of_champion = (None if each is None else _model_evidence(*each) for each in both)
+def evidence(judged: Contest) -> Evidence:
+    """Gather both models' evidence on the rows of a verdict, one at least."""
+    outcomes = judged.outcomes
+    answers = judged.challenger if np.isfinite(judged.challenger).all() else None
+    both = (answers, judged.challenger_threshold), (judged.champion, judged.champion_threshold)
+    challenger, champion = (_model_evidence(*each, outcomes) for each in both)
     rows, positive = len(outcomes), int((outcomes == 1).sum())
+    divided = judged.rows.select_dtypes("category").items()
     return Evidence(
         rows=rows,
         positive=positive,
         thresholds=THRESHOLDS,
         subgroup_thresholds=THRESHOLDS_OF_SUBGROUPS,
         treat_all=treating_all(positive, rows, THRESHOLDS),
-        challenger=of_challenger,
-        champion=of_champion,
-        subgroups=tuple(each for grouping in found for each in _subgroups(outcomes, both, grouping)),
+        challenger=challenger,
+        champion=champion,
+        subgroups=tuple(each for feature, groups in divided for each in _subgroups(feature, groups, outcomes, both)),
     )
 
 
-def _model_evidence(rows: Ranked, threshold: float, of_subgroup: bool = False) -> ModelEvidence:
+def _model_evidence(
+    probabilities: Float64Array | None, threshold: float, outcomes: Int8Array, of_subgroup: bool = False
+) -> ModelEvidence | None:
+    if probabilities is None:
+        return None
+    rows = ranked(probabilities, outcomes)
     thresholds = THRESHOLDS_OF_SUBGROUPS if of_subgroup else THRESHOLDS
     counts, at = called(rows, thresholds), called(rows, (threshold,))
     found, false_alarms, cases = at.cases[0], at.others[0], int(rows.cases.sum())
@@ -159,38 +152,27 @@ def _model_evidence(rows: Ranked, threshold: float, of_subgroup: bool = False) -
 
 
 def _subgroups(
-    outcomes: Int8Array, both: Sequence[tuple[Ranked, float] | None], grouping: Grouping
+    feature: str, groups: pd.Series, outcomes: Int8Array, both: Sequence[tuple[Float64Array | None, float]]
 ) -> Iterator[SubgroupEvidence]:
-    """Both models' evidence by group; `both` are their answers and thresholds."""
-    sizes = grouping.sizes
+    sizes = sizes_of(groups)
     if sum(map(bool, sizes)) < 2:
         return
-    are_shown = shown(sizes)
-    positives = np.bincount(grouping.members, weights=outcomes == 1, minlength=len(sizes)).astype(int).tolist()
-    challenger, champion = (_of_groups(each, grouping, are_shown) for each in both)
-    for n, (group, size) in enumerate(zip(grouping.groups, sizes, strict=True)):
-        if are_shown[n]:
-            treat_all = treating_all(positives[n], size, THRESHOLDS_OF_SUBGROUPS)
-            counts = (size, positives[n], size < FEW_ROWS)
-            yield SubgroupEvidence(grouping.feature, group, *counts, treat_all, challenger[n], champion[n])
+    for group, size, is_shown in zip(groups.cat.categories, sizes, shown(sizes), strict=True):
+        if is_shown:
+            which = (groups == group).to_numpy()
+            challenger, champion = (
+                _model_evidence(answers if answers is None else answers[which], threshold, outcomes[which], True)
+                for answers, threshold in both
+            )
+            positive = int((outcomes[which] == 1).sum())
+            treat_all = treating_all(positive, size, THRESHOLDS_OF_SUBGROUPS)
+            yield SubgroupEvidence(feature, group, size, positive, size < FEW_ROWS, treat_all, challenger, champion)
         elif size:
-            yield SubgroupEvidence(grouping.feature, group, None, None, None, None, None, None)
-
-
-def _of_groups(
-    answers: tuple[Ranked, float] | None, grouping: Grouping, are_shown: tuple[bool, ...]
-) -> list[ModelEvidence | None]:
-    if answers is None:
-        return [None] * len(are_shown)
-    groups = by_group(answers[0], grouping.members, len(are_shown))
-    return [
-        _model_evidence(each, answers[1], of_subgroup=True) if is_shown else None
-        for each, is_shown in zip(groups, are_shown, strict=True)
-    ]
+            yield SubgroupEvidence(feature, group, None, None, None, None, None, None)
 
 
 VERSION = 1
-"""Grows when a reader of earlier documents would be misled; docs/model-and-gate.md tells what is in it."""
+"""Grows when a reader of earlier documents would be misled; docs/measured/evidence.md tells what is in it."""
 
 
 def document(evidence: Evidence) -> dict[str, Any]:
@@ -218,7 +200,6 @@ class Cell:
     low: float
     high: float
     cases: int
-    """With outcome 1."""
     others: int
 
     @property
@@ -274,7 +255,6 @@ def shown_thresholds(document: dict[str, Any], role: str) -> set[float]:
 
 
 def _split(part: list[Cell], bounds: Collection[float]) -> list[list[Cell]]:
-    """Split before each cell that begins at one of the bounds."""
     pieces = [part[:1]]
     for cell in part[1:]:
         if cell.low in bounds:

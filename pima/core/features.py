@@ -67,9 +67,7 @@ class Outcome(Struct, frozen=True, forbid_unknown_fields=True):
     meaning: str = ""
     """What a 1 means, in words."""
     also_called: tuple[str, ...] = ()
-    """As of a feature."""
     perhaps_called: tuple[str, ...] = ()
-    """As of a feature."""
 
 
 class Declaration(Struct, frozen=True, dict=True, forbid_unknown_fields=True, rename={"features": "feature"}):
@@ -209,30 +207,9 @@ LONGEST_NAME = 63
 """Bytes; PostgreSQL cuts longer names off."""
 
 # The tables' own columns, those of a source, and what the databases call their rows' hidden columns.
-RESERVED = {
-    folded_name(name): name
-    for name in (
-        *KEYS,
-        "id",
-        "outcome",
-        "labelled_at",
-        "version",
-        "recorded_at",
-        "updated_at",
-        "patient_id",
-        "patient_version",
-        "enqueued_at",
-        "line",
-        "oid",
-        "rowid",
-        "ctid",
-        "tableoid",
-        "xmin",
-        "xmax",
-        "cmin",
-        "cmax",
-    )
-}
+_OWN = "id outcome labelled_at version recorded_at updated_at patient_id patient_version enqueued_at line"
+_HIDDEN = "oid rowid ctid tableoid xmin xmax cmin cmax"
+RESERVED = {folded_name(name): name for name in (*KEYS, *_OWN.split(), *_HIDDEN.split())}
 """By what a file's header makes of them: a column there must not mean one of these and a feature."""
 
 
@@ -273,7 +250,6 @@ def _faults(declaration: Declaration) -> Iterator[Fault]:
 
 
 def _faults_of_names(declaration: Declaration) -> Iterator[Fault]:
-    """Check outcome and features alike: each of their names may stand in the header of a file."""
     outcome, owners = declaration.outcome, {"id": "the patient's id", "outcome": "the outcome"}
     owners |= {folded_name(key): f"the service's own column {key}" for key in KEYS}
     # What the shipped one is called is its column, which is the service's own.
@@ -298,7 +274,6 @@ def _faults_of_words(place: str, declared: Feature | Outcome) -> Iterator[Fault]
 
 
 def _texts(value: object) -> Iterable[str]:
-    """The texts of a key: itself, a list's, or the labels of codes."""
     if isinstance(value, str):
         return (value,)
     if isinstance(value, dict):

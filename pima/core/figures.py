@@ -1,6 +1,6 @@
 """Figures of one model's answers, each with its 95 % interval or the reason why there is none.
 
-Answers are sorted by probability once, for the whole test set and for every subgroup of it.
+Answers are sorted by probability once for all of them; and which subgroups may be shown.
 """
 
 import math
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pima.core.arrays import BoolArray, Float64Array, Int8Array, Int16Array, Int64Array
+from pima.core.arrays import BoolArray, Float64Array, Int8Array
 from pima.core.metrics import Z_95_PERCENT, bounded, log_losses
 
 NO_CASES = "no rows with outcome 1"
@@ -28,6 +28,14 @@ class Figure:
     high: float | None = None
     reason: str | None = None
     """Why the value, or its interval alone, is None."""
+
+
+def in_words(figure: Figure, digits: int = 3) -> str:
+    """Write a figure with its interval, or why there is none."""
+    if figure.value is None:
+        return f"none: {figure.reason}"
+    value = f"{figure.value:z.{digits}f}"
+    return value if figure.low is None else f"{value} ({figure.low:z.{digits}f} to {figure.high:z.{digits}f})"
 
 
 def mean(values: Float64Array, low: float = -math.inf, high: float = math.inf) -> Figure:
@@ -64,11 +72,8 @@ def share(counted: int, of: int, nothing: str) -> Figure:
 class Ranked:
     """Rows (n,) in ascending order of the probability that a model gave them."""
 
-    order: Int64Array
-    """Which row of the test set each is."""
     probabilities: Float64Array
     cases: BoolArray
-    """Which have outcome 1."""
     log_losses: Float64Array
     log_odds: Float64Array
     """Log odds of the probabilities, which are bounded for it as for the log loss."""
@@ -76,34 +81,14 @@ class Ranked:
     def __len__(self) -> int:
         return len(self.probabilities)
 
-    def rows(self, which: Int64Array | slice) -> "Ranked":
-        """Some of the rows; ascending row numbers keep the order."""
-        return Ranked(
-            self.order[which],
-            self.probabilities[which],
-            self.cases[which],
-            self.log_losses[which],
-            self.log_odds[which],
-        )
-
 
 def ranked(probabilities: Float64Array, outcomes: Int8Array) -> Ranked:
-    """A model's finite probabilities on the test set and its outcomes, both (n,)."""
+    """A model's finite probabilities and the outcomes, both (n,)."""
     order = np.argsort(probabilities, kind="stable")
     ascending, sorted_outcomes = probabilities[order], outcomes[order]
     within = bounded(ascending)
     log_odds = np.log(within) - np.log1p(-within)
-    return Ranked(order, ascending, sorted_outcomes == 1, log_losses(ascending, sorted_outcomes), log_odds)
-
-
-def by_group(rows: Ranked, members: Int16Array, groups: int) -> list[Ranked]:
-    """The rows of each group in their order; `members` (n,) is the group of each row of the test set."""
-    # Small numbers are sorted by their digits: linear in the rows, however many groups there are.
-    of_ranked = members[rows.order]
-    together = np.argsort(of_ranked, kind="stable")
-    ends = np.cumsum(np.bincount(of_ranked, minlength=groups))
-    sorted_rows = rows.rows(together)
-    return [sorted_rows.rows(slice(start, end)) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+    return Ranked(ascending, sorted_outcomes == 1, log_losses(ascending, sorted_outcomes), log_odds)
 
 
 def auroc(rows: Ranked) -> Figure:
@@ -169,8 +154,6 @@ _NEAR = 1e-12
 CONSTANT = "all probabilities are alike"
 SEPARATED = "the probabilities separate the outcomes on these rows, so that no slope fits best"
 NOT_FOUND = "the fit did not converge"
-_FARTHEST = 64.0
-"""Beyond it lies no intercept: the log odds are bounded at 16, and those of the share of any number of rows at 44."""
 
 
 def calibration_intercept(rows: Ranked) -> Figure:
@@ -181,18 +164,9 @@ def calibration_intercept(rows: Ranked) -> Figure:
     """
     if (lacking := _lacks_a_class(rows)) is not None:
         return lacking
-    cases = int(rows.cases.sum())
-    intercept, low, high = 0.0, -_FARTHEST, _FARTHEST
-    for _ in range(_MOST_STEPS):
-        expected = _logistic(rows.log_odds + intercept)
-        excess, information = cases - float(expected.sum()), float((expected * (1 - expected)).sum())
-        low, high = (intercept, high) if excess > 0 else (low, intercept)
-        step = excess / information if information else math.inf
-        if step**2 * information < _NEAR:
-            return around(Figure(intercept), 1 / math.sqrt(information))
-        # Newton's step where it stays between what is too low and what is too high, else their middle.
-        intercept = intercept + step if low < intercept + step < high else (low + high) / 2
-    return Figure(None, reason=NOT_FOUND)
+    share = float(rows.cases.mean())
+    start = math.log(share / (1 - share)) - float(rows.log_odds.mean())
+    return _last_coefficient(rows, rows.log_odds, [np.ones(len(rows))], np.array([start]))
 
 
 def calibration_slope(rows: Ranked) -> Figure:
@@ -209,28 +183,34 @@ def calibration_slope(rows: Ranked) -> Figure:
     # 1984), and no fit would end.
     if of_cases[-1] <= of_others[0] or of_others[-1] <= of_cases[0]:
         return Figure(None, reason=SEPARATED)
-    # Newton's steps, each halved until the likelihood grows; it has one peak.
     # From the mean the two parameters hardly depend on each other; from 1 the way is short.
-    centred = rows.log_odds - rows.log_odds.mean()
-    known = np.array([float(rows.log_odds.mean()), 1.0])
-    loss = _loss(rows, centred, known)
+    mean = float(rows.log_odds.mean())
+    columns = [np.ones(len(rows)), rows.log_odds - mean]
+    return _last_coefficient(rows, np.zeros(len(rows)), columns, np.array([mean, 1.0]))
+
+
+def _last_coefficient(rows: Ranked, offset: Float64Array, columns: list[Float64Array], known: Float64Array) -> Figure:
+    """Fit the outcome to an offset (n,) and columns (n,), from what is known, by Newton's steps, each halved until the
+    likelihood grows; it has one peak."""
+    loss = _loss(rows, offset, columns, known)
     for _ in range(_MOST_STEPS):
-        expected = _logistic(known[0] + known[1] * centred)
+        expected = _logistic(_linear(offset, columns, known))
         missed, weights = rows.cases - expected, expected * (1 - expected)
         # Not as products of matrices, which BLAS adds up in threads of its own: slower here, and never twice the same.
-        gradient = np.array([missed.sum(), (missed * centred).sum()])
-        weighted = weights * centred
-        information = np.array([[weights.sum(), weighted.sum()], [weighted.sum(), (weighted * centred).sum()]])
-        determinant = float(information[0, 0] * information[1, 1] - information[0, 1] ** 2)
-        if not determinant > 0:
-            break
+        gradient = np.array([(missed * column).sum() for column in columns])
+        information = np.array([[(weights * one * other).sum() for other in columns] for one in columns])
         try:
-            step = np.linalg.solve(information, gradient)
-        except np.linalg.LinAlgError:  # by another rounding than that of the determinant
+            step, variance = np.linalg.solve(information, gradient), float(np.linalg.inv(information)[-1, -1])
+        except np.linalg.LinAlgError:
+            break
+        if not variance > 0:
             break
         if step @ gradient < _NEAR:
-            return around(Figure(float(known[1])), math.sqrt(float(information[0, 0]) / determinant))
-        known, loss = _downhill(rows, centred, known, step, loss)
+            return around(Figure(float(known[-1])), math.sqrt(variance))
+        # After so many halvings what is left is rounding.
+        shorter = (known + step / 2**halvings for halvings in range(40))
+        known = next((each for each in shorter if _loss(rows, offset, columns, each) <= loss), known + step)
+        loss = min(loss, _loss(rows, offset, columns, known))
     return Figure(None, reason=NOT_FOUND)
 
 
@@ -241,22 +221,15 @@ def _lacks_a_class(rows: Ranked) -> Figure | None:
     return Figure(None, reason=NO_OTHERS if cases else NO_CASES)
 
 
-def _downhill(
-    rows: Ranked, centred: Float64Array, known: Float64Array, step: Float64Array, loss: float
-) -> tuple[Float64Array, float]:
-    for halvings in range(40):
-        further = known + step / 2**halvings
-        if (there := _loss(rows, centred, further)) <= loss:
-            return further, there
-    # What is left is rounding.
-    return known + step, loss
-
-
-def _loss(rows: Ranked, centred: Float64Array, known: Float64Array) -> float:
-    log_odds = known[0] + known[1] * centred
+def _loss(rows: Ranked, offset: Float64Array, columns: list[Float64Array], known: Float64Array) -> float:
+    log_odds = _linear(offset, columns, known)
     # As np.logaddexp(0, log_odds) has it, in a third of the time.
     of_all = np.maximum(log_odds, 0) + np.log(1 + np.exp(-np.abs(log_odds)))
     return float(of_all.sum() - log_odds[rows.cases].sum())
+
+
+def _linear(offset: Float64Array, columns: list[Float64Array], known: Float64Array) -> Float64Array:
+    return sum((factor * column for factor, column in zip(known, columns, strict=True)), offset)
 
 
 def _logistic(log_odds: Float64Array) -> Float64Array:
@@ -322,6 +295,30 @@ def treating_all(cases: int, rows: int, thresholds: tuple[float, ...]) -> Curve:
     return decision_curve(everybody, rows, thresholds)
 
 
+FEWEST_ROWS = 10
+"""A subgroup with fewer is not shown: too few people to be nobody in particular."""
+FEW_ROWS = 50
+"""One with fewer is marked, since its figures say little, and no rule of the gate asks it."""
+
+
+def shown(sizes: tuple[int, ...]) -> tuple[bool, ...]:
+    """Choose the groups of one feature that may be shown.
+
+    They add up to the test set, whose rows are known: so what is held back is two groups at least, of `FEWEST_ROWS`
+    together at least, the next larger ones with the small ones.
+    """
+    ascending = sorted((size, group) for group, size in enumerate(sizes) if size)
+    held_back: list[int] = []
+    rows = 0
+    for size, group in ascending:
+        is_enough = not held_back or (len(held_back) > 1 and rows >= FEWEST_ROWS)
+        if size >= FEWEST_ROWS and is_enough:
+            break
+        held_back.append(group)
+        rows += size
+    return tuple(bool(size) and group not in held_back for group, size in enumerate(sizes))
+
+
 FIGURES = {
     "auroc": "area under ROC",
     "log_loss": "log loss",
@@ -335,4 +332,3 @@ FIGURES = {
 }
 """What people call the figures, by their keys in the document."""
 TABLED_THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Thresholds of net benefit that stand in a table."""

@@ -14,10 +14,11 @@ costs what the threshold says, its odds, in units of a found case.
 """
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from pima.core.arrays import BoolArray, Float64Array, Int8Array
 from pima.core.metrics import (
@@ -36,13 +37,11 @@ from pima.core.metrics import (
     paired_interval,
     scores,
 )
-from pima.core.reasons import BETTER, LOG_LOSS_VETO_P, NOT_ABOVE, NOT_BETTER, Reason, sentence_of
-from pima.core.subgroups import Grouping, WorstSubgroup, worst_subgroup
+from pima.core.reasons import BETTER, LOG_LOSS_VETO_P, NOT_ABOVE, NOT_BETTER, Decision, Reason, sentence_of
+from pima.core.subgroups import WorstSubgroup, worst_subgroup
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class Window:
     """Where more were, only the newest count."""
 
 
-def in_window(labelled_at: "pd.Series", window: Window | None, now: "datetime") -> BoolArray:
+def in_window(labelled_at: pd.Series, window: Window | None, now: "datetime") -> BoolArray:
     """Choose the holdout rows that are the test set, (n,); without a window all.
 
     Rows labelled at the same moment count as newer the later they stand, so by patient id where the rows are in that
@@ -70,86 +69,73 @@ def in_window(labelled_at: "pd.Series", window: Window | None, now: "datetime") 
     return chosen
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Contest:
-    """Everything the rule looks at; the rows are the whole holdout, in one order for all arrays."""
+    """Everything the rule looks at."""
 
-    outcomes: Int8Array
-    """(n,)"""
-    in_window: BoolArray
-    """(n,), which of them are the test set: on these the verdict is given."""
-    challenger: Float64Array
-    """(n,) probabilities of the challenger, from its stored, compiled bytes."""
+    rows: pd.DataFrame
+    """The whole holdout: `outcome`; the probabilities of the `Challenger`, from its stored, compiled bytes, and of the
+    `Champion`, where there is one that can be loaded; and of each row whether it is `InWindow`, so that the verdict is
+    given on it, whether it is `Unseen`, so that the champion can't have learned from it (somebody may have come in
+    again since, under another id), and whether it is `Scorable` for it by today's rules. By feature the subgroup
+    that it is in, as `pima.core.subgroups.groupings` has it."""
     challenger_threshold: float
-    champion: Float64Array | None
-    """(n,) probabilities of the champion now; None where there is none or its bytes can't be loaded."""
     champion_threshold: float
-    champion_unloadable: bool
+    champion_unloadable: bool = False
     """There is a champion, but its bytes are not what was stored."""
-    parity_passed: bool
+    parity_passed: bool = True
     """The compiled form agrees with Keras."""
-    pinned: bool
+    pinned: bool = False
     """A person holds the champion where it is."""
-    rolled_back_before: bool
+    rolled_back_before: bool = False
     """A person took back what these very data and settings gave."""
     consultations: int = 1
     """How often the holdout has been asked for a verdict, this time included: each look spends some of its worth."""
-    unseen: BoolArray | None = None
-    """(n,), which of them the champion can't have learned from: somebody may have come in again since, under another
-    id; None: any of them."""
-    scorable: BoolArray | None = None
-    """(n,), which of them the champion can score by the rules for it, where features or their ranges have changed
-    since; None: all of them."""
     too_few_unseen: bool = False
-    """Those that are both are too few to compare the two on."""
+    """The rows that are unseen and scorable are too few to compare the two on."""
     holdout_share: float = 0.30
     """Of the labelled rows, how many are held out."""
-    groupings: tuple[Grouping, ...] = ()
-    """How each feature divides the rows into subgroups."""
+
+    @cached_property
+    def outcomes(self) -> Int8Array:
+        """(n,)"""
+        return np.asarray(self.rows["outcome"])
+
+    @cached_property
+    def challenger(self) -> Float64Array:
+        """(n,) probabilities."""
+        return np.ascontiguousarray(self.rows["Challenger"])
+
+    @cached_property
+    def champion(self) -> Float64Array | None:
+        """(n,) probabilities now; None where there is none to compare with."""
+        return np.ascontiguousarray(self.rows["Champion"]) if "Champion" in self.rows else None
 
 
 def without_broken_champion(contest: Contest) -> Contest:
     """Take a champion that answers with NaN for a row that it can score for one that can't be loaded."""
-    if contest.champion is None:
+    if contest.champion is None or np.isfinite(contest.champion[contest.rows["Scorable"]]).all():
         return contest
-    answers = contest.champion if contest.scorable is None else contest.champion[contest.scorable]
-    if np.isfinite(answers).all():
-        return contest
-    return replace(contest, champion=None, champion_unloadable=True, unseen=None, scorable=None, too_few_unseen=False)
+    rows = contest.rows.drop(columns="Champion").assign(Unseen=True, Scorable=True)
+    return replace(contest, rows=rows, champion_unloadable=True, too_few_unseen=False)
 
 
 def on_the_same_rows(contest: Contest) -> Contest:
     """Keep the rows that both can be compared on; where these are too few, the challenger alone, on all rows."""
     if contest.too_few_unseen:
-        return replace(contest, champion=None)
-    usable = in_all(contest.unseen, contest.scorable)
-    return contest if usable is None else only(contest, usable)
+        return replace(contest, rows=contest.rows.drop(columns="Champion", errors="ignore"))
+    return only(contest, contest.rows["Unseen"] & contest.rows["Scorable"])
 
 
 def judged_rows(contest: Contest) -> Contest:
     """The rows that a verdict is given on, with the models that are compared on them."""
     same = on_the_same_rows(without_broken_champion(contest))
-    return only(same, same.in_window)
+    return only(same, same.rows["InWindow"])
 
 
-def in_all(*masks: BoolArray | None) -> BoolArray | None:
-    """Rows that are in every mask that is given, (n,); None where none is given."""
-    given = [mask for mask in masks if mask is not None]
-    return np.logical_and.reduce(given) if given else None
-
-
-def only(contest: Contest, rows: BoolArray) -> Contest:
-    """Some of the rows; `rows` is (n,)."""
-    return replace(
-        contest,
-        outcomes=contest.outcomes[rows],
-        in_window=contest.in_window[rows],
-        challenger=contest.challenger[rows],
-        champion=None if contest.champion is None else contest.champion[rows],
-        unseen=None,
-        scorable=None,
-        groupings=tuple(each.rows(rows) for each in contest.groupings),
-    )
+def only(contest: Contest, which: pd.Series) -> Contest:
+    """Some of the rows."""
+    return replace(contest, rows=contest.rows[which])
 
 
 TIE = 1e-12
@@ -178,14 +164,13 @@ class Measured:
     """Of accuracy McNemar's exact two-sided one; else one-sided, by the normal approximation: how often a challenger
     that is no better would look at least this good."""
     whole_gain: float | None
-    """The gain on the whole holdout."""
 
 
 def measured(measure: Measure, contest: Contest) -> Measured:
     """All figures of a contest whose probabilities are finite numbers."""
-    judged = only(contest, contest.in_window)
-    challenger, constant = _challenger_worths(measure, judged), _constant_worths(measure, judged)
-    champion, gained, whole = _champion_worths(measure, judged), gains(measure, judged), gains(measure, contest)
+    judged = only(contest, contest.rows["InWindow"])
+    (challenger, champion), constant = worths(measure, judged), _constant_worths(measure, judged)
+    gained, whole = gains(measure, judged), gains(measure, contest)
     low, high, p = (None, None, None) if gained is None else _uncertainty(measure, gained)
     return Measured(
         measure=measure,
@@ -203,20 +188,18 @@ def measured(measure: Measure, contest: Contest) -> Measured:
 
 def gains(measure: Measure, contest: Contest) -> Float64Array | None:
     """Row by row, (n,), how much better the challenger is than the champion; None where there is none."""
-    champion = _champion_worths(measure, contest)
-    return None if champion is None else _challenger_worths(measure, contest) - champion
+    challenger, champion = worths(measure, contest)
+    return None if champion is None else challenger - champion
 
 
-def _challenger_worths(measure: Measure, contest: Contest) -> Float64Array:
-    return _worths(measure, contest, contest.challenger, contest.challenger_threshold)
-
-
-def _champion_worths(measure: Measure, contest: Contest) -> Float64Array | None:
-    if contest.champion is None:
-        return None
+def worths(measure: Measure, contest: Contest) -> tuple[Float64Array, Float64Array | None]:
+    """Row by row, (n,), the worth of the challenger's answer and of the champion's, where there is one."""
+    own = contest.challenger_threshold
     # At its own threshold the champion would lose to the same model as soon as the setting is another one.
-    asked = contest.challenger_threshold if measure is Measure.NET_BENEFIT else contest.champion_threshold
-    return _worths(measure, contest, contest.champion, asked)
+    asked = own if measure is Measure.NET_BENEFIT else contest.champion_threshold
+    there = contest.champion
+    champion = None if there is None else _worths(measure, contest, there, asked)
+    return _worths(measure, contest, contest.challenger, own), champion
 
 
 def _worths(measure: Measure, contest: Contest, probabilities: Float64Array, threshold: float) -> Float64Array:
@@ -230,7 +213,6 @@ def _worths(measure: Measure, contest: Contest, probabilities: Float64Array, thr
 
 
 def _constant_worths(measure: Measure, contest: Contest) -> Float64Array:
-    """The worth of the best answer that is the same for all rows, (n,)."""
     prevalence = float((contest.outcomes == 1).mean())
     answers = [prevalence] if measure is Measure.LOG_LOSS else [0.0, 1.0]
     # Whatever the thresholds are, 0 is below them and 1 is not.
@@ -244,20 +226,10 @@ def _figure(measure: Measure, worths: Float64Array) -> float:
 
 
 def _uncertainty(measure: Measure, gains: Float64Array) -> tuple[float, float, float]:
-    """The 95 % interval of the mean gain, and its p."""
     if measure is Measure.ACCURACY:
         won, lost = int((gains > 0).sum()), int((gains < 0).sum())
         return *paired_interval(won, lost, len(gains)), mcnemar_p(won, lost)
     return *normal_interval(gains), lower_p(-gains)
-
-
-class Decision(StrEnum):
-    """The verdict's word in the ledger."""
-
-    PROMOTED = "promoted"
-    NOT_BETTER = "not_better"
-    BLOCKED = "blocked"
-    """A rule forbids it whatever its score, or leaves it to a person; the reason code says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +242,6 @@ class GateOptions:
     approve: bool = False
     """A challenger that won waits for a person's `models promote`."""
     measure: Measure = Measure.ACCURACY
-    """The measure by which it must be better."""
     subgroup_margin: float | None = None
     """In no subgroup may it be worse than the champion by more than this, in the measure's unit; None asks none."""
 
@@ -307,7 +278,6 @@ class Verdict:
     decision: Decision
     reason: Reason
     sentence: str
-    """The reason for people, with the figures in it."""
     figures: VerdictFigures
 
 
@@ -316,7 +286,7 @@ def decide(contest: Contest, options: GateOptions) -> Verdict:
     # On the whole holdout, as for the champion: what is no number for one patient is nothing to rely on.
     is_finite = bool(np.isfinite(contest.challenger).all())
     contest = without_broken_champion(contest)
-    left_out = [0 if usable is None else int((~usable).sum()) for usable in (contest.unseen, contest.scorable)]
+    left_out = [int((~contest.rows[name]).sum()) for name in ("Unseen", "Scorable")]
     contest = on_the_same_rows(contest)
     found = _figures(contest, is_finite, options, *left_out)
     decision, reason = _rule(contest, options, found)
@@ -326,13 +296,13 @@ def decide(contest: Contest, options: GateOptions) -> Verdict:
 def _figures(
     contest: Contest, is_finite: bool, options: GateOptions, seen_rows: int, unscorable_rows: int
 ) -> VerdictFigures:
-    judged = only(contest, contest.in_window)
+    judged = only(contest, contest.rows["InWindow"])
     challenger = champion = comparison = by_measure = worst = whole = None
     if is_finite:
         challenger = scores(judged.challenger, judged.outcomes, judged.challenger_threshold)
         by_measure = measured(options.measure, contest)
         gained = None if options.subgroup_margin is None else gains(options.measure, judged)
-        worst = None if gained is None else worst_subgroup(gained, judged.groupings)
+        worst = None if gained is None else worst_subgroup(gained, judged.rows)
     if judged.champion is not None:
         champion = scores(judged.champion, judged.outcomes, judged.champion_threshold)
     if challenger is not None and judged.champion is not None:

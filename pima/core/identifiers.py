@@ -152,7 +152,6 @@ class ByPerson:
 
 
 FORGOTTEN = "forgotten"
-"""The code of a row that is refused for it."""
 
 
 def name_of_id(patient_id: int) -> str:
@@ -183,7 +182,6 @@ class Forgotten:
     marks: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
-        """Whether there is anybody, so that names need be looked at."""
         return bool(self.marks)
 
     def has(self, name: str) -> bool:

@@ -85,13 +85,11 @@ class SourceTally:
     unusable: Counter[str] = field(default_factory=Counter)
     """Rows by feature whose value can't be taken."""
     missing: Counter[str] = field(default_factory=Counter)
-    """Rows by feature that lack it."""
     unknown: Counter[str] = field(default_factory=Counter)
     """Rows by feature whose value nobody knows and that was taken for what the feature says."""
     with_comma: Counter[str] = field(default_factory=Counter)
     """Rows by feature whose value is a text of digits and a comma."""
     held_back: int = 0
-    """Outcomes that will be known only later, as their time says."""
     wrong_types: dict[str, str] = field(default_factory=dict)
     """Features, the outcome and its time, with the type that can't be read and stands in their column."""
 

@@ -17,7 +17,10 @@ _SMALLEST_PROBABILITY = 1e-7
 
 
 class Measure(StrEnum):
-    """The measure by which a challenger must be better; the values of the setting gate.measure."""
+    """The measure by which a challenger must be better; the values of the setting gate.measure.
+
+    `pima.core.gate` asks it, `pima.core.reasons` puts it into words.
+    """
 
     ACCURACY = "accuracy"
     LOG_LOSS = "log_loss"

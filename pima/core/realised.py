@@ -5,8 +5,9 @@ Outcomes often arrive selectively, say of those who were treated: then these fig
 the share of predictions that have an outcome stands beside them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -41,9 +42,7 @@ class Realised:
     accuracy: Figure
     auroc: Figure
     calibration_intercept: Figure
-    """0 is best."""
     calibration_slope: Figure
-    """1 is best."""
     net_benefit: Figure
     """At the version's threshold, in found cases a row; treating none has 0."""
     estimated_accuracy: Figure
@@ -54,7 +53,6 @@ def realised(probabilities: Float64Array, threshold: float, outcomes: Int8Array)
     """Judge rows (n,), n >= 1, that one version predicted before their outcomes came."""
     rows, is_called = ranked(probabilities, outcomes), probabilities >= threshold
     sure_of_class = np.where(is_called, probabilities, 1 - probabilities)
-    expected = expected_accuracy(float(sure_of_class.sum()), len(probabilities))
     correct = int(np.count_nonzero(is_called == (outcomes == 1)))
     curve = decision_curve(called(rows, (threshold,)), len(rows), (threshold,))
     return Realised(
@@ -65,16 +63,8 @@ def realised(probabilities: Float64Array, threshold: float, outcomes: Int8Array)
         calibration_intercept=calibration_intercept(rows),
         calibration_slope=calibration_slope(rows),
         net_benefit=Figure(curve.net_benefit[0], curve.low[0], curve.high[0]),
-        estimated_accuracy=Figure(expected.value, expected.low, expected.high),
+        estimated_accuracy=expected_accuracy(float(sure_of_class.sum()), len(rows)),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """The rows of its verdict on which a version was right, and all of them."""
-
-    right: int
-    rows: int
 
 
 def followed_up(outcomes: int, predictions: int | None) -> Figure:
@@ -84,13 +74,14 @@ def followed_up(outcomes: int, predictions: int | None) -> Figure:
     return share(min(outcomes, predictions), predictions, NO_CASES)
 
 
-def realised_figures(found: Realised, followed: Figure, judged: Judged | None) -> Iterator[Watched]:
-    """Make rows of `monitoring`; `followed` is the share of the version's predictions that have an outcome."""
+def realised_figures(found: Realised, followed: Figure, judged: Mapping[str, Any] | None) -> Iterator[Watched]:
+    """Make rows of `monitoring`; `followed` is the share of the version's predictions that have an outcome, `judged`
+    its scores in its verdict."""
     reference = allowed = None
-    if judged is not None:
+    if judged:
         right = round((found.accuracy.value or 0.0) * found.outcomes)
-        reference = judged.right / judged.rows
-        allowed = share_allowed(ACCURACY_ALLOWED, right, found.outcomes, judged.right, judged.rows)
+        reference = judged["correct"] / judged["rows"]
+        allowed = share_allowed(ACCURACY_ALLOWED, right, found.outcomes, judged["correct"], judged["rows"])
     yield _row("realised_accuracy", found.accuracy, found, reference, allowed)
     for name in ("auroc", "calibration_intercept", "calibration_slope"):
         yield _row(f"realised_{name}", getattr(found, name), found)

@@ -1,4 +1,7 @@
-"""Why the gate decided as it did: reasons as codes that scripts can rely on, and as sentences for people."""
+"""Why the gate decided as it did: reasons as codes that scripts can rely on, and as sentences for people.
+
+Why a row is rejected stands in `pima.core.validation`.
+"""
 
 import math
 from enum import StrEnum
@@ -9,7 +12,16 @@ from pima.core.arrays import Int8Array
 from pima.core.metrics import Measure
 
 if TYPE_CHECKING:
-    from pima.core.gate import Contest, Decision, Measured, VerdictFigures
+    from pima.core.gate import Contest, Measured, VerdictFigures
+
+
+class Decision(StrEnum):
+    """The verdict's word in the ledger."""
+
+    PROMOTED = "promoted"
+    NOT_BETTER = "not_better"
+    BLOCKED = "blocked"
+    """A rule forbids it whatever its score, or leaves it to a person; the reason code says which."""
 
 
 class Reason(StrEnum):
@@ -151,13 +163,13 @@ def _describe_luck(rows: int, majority_rows: int, holdout_share: float) -> str:
     )
 
 
-def sentence_of(contest: "Contest", decision: "Decision", reason: Reason, found: "VerdictFigures") -> str:
+def sentence_of(contest: "Contest", decision: Decision, reason: Reason, found: "VerdictFigures") -> str:
     """Tell a decision and its reason, with the figures that it rests on."""
     if found.measured is None:
         # Its outputs are no numbers, whatever the measure.
         return f"{decision}: {why(reason, Measure.ACCURACY)}"
     by_accuracy, worst = found.measured.measure is Measure.ACCURACY, found.worst_subgroup
-    rows = contest.outcomes[contest.in_window]
+    rows = contest.outcomes[contest.rows["InWindow"]]
     threshold = contest.challenger_threshold
     figures = _describe_accuracy(found) if by_accuracy else _describe(found.measured, rows, threshold)
     if found.champion_scores:

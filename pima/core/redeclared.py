@@ -88,7 +88,6 @@ class Rules:
     """The rules that rows are judged by."""
 
     columns: tuple[str, ...]
-    """The columns of the rows."""
     scored_before: Features
     """The champion's features by the old rules."""
     scored_after: Features
@@ -96,7 +95,6 @@ class Rules:
     learned: Features
     """The features of the next model."""
     rejected: Sequence[int]
-    """The ids of the rows that were rejected as they are."""
 
     def broken(self, rows: Measurements, features: Features) -> np.ndarray:
         """(n, features), as `broken_rules` has it."""

@@ -108,7 +108,6 @@ class Leaning:
     """The features that a model leans on."""
 
     rows: int
-    """Rows that it is a mean over."""
     moves: tuple[tuple[str, float], ...]
     """Each feature with the mean of the absolute values of its contributions, in probability; the largest first."""
 

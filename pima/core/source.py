@@ -34,9 +34,7 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     """What the source is called in tables, logs and variables."""
     key: str | tuple[str, ...]
-    """The column, or columns, by which a row is known."""
     columns: dict[str, str | MappedColumn]
-    """For each feature its column."""
     table: str = ""
     """A table or view; with its schema before a dot, unless `schema` is given. Names in double quotes are read as SQL
     reads them."""

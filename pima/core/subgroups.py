@@ -1,4 +1,4 @@
-"""Subgroups: the groups into which a feature divides patients, which of them may be shown, and the worst of them.
+"""Subgroups: the groups into which a feature divides patients, and the worst of them.
 
 Bands are declared, or else the quartiles of the first training rows, rounded. By id the first ones stay the first ones,
 and their number only doubles; so bands move a few times in all, and figures stay comparable from verdict to verdict.
@@ -9,41 +9,27 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 
-from pima.core.arrays import BoolArray, Float32Array, Float64Array, Int16Array
+from pima.core.arrays import Float32Array, Float64Array
 from pima.core.features import Feature, Features
+from pima.core.figures import FEW_ROWS, shown
 
 MISSING = "missing"
 MOST_ROWS = 4_096
 """Training rows whose quartiles are bands."""
 
 
-@dataclass(frozen=True, slots=True)
-class Grouping:
-    """How one feature divides rows (n,)."""
-
-    feature: str
-    groups: tuple[str, ...]
-    """In words; the last one is of the rows that lack it."""
-    members: Int16Array
-    """(n,), the number of each row's group."""
-
-    def rows(self, which: BoolArray) -> "Grouping":
-        """Keep some of the rows."""
-        return Grouping(self.feature, self.groups, self.members[which])
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """How many rows each group has."""
-        return tuple(np.bincount(self.members, minlength=len(self.groups)).tolist())
+def groupings(features: Features, rows: pd.DataFrame, training: pd.DataFrame) -> pd.DataFrame:
+    """Divide rows by each feature into categories, in words; the last one is of the rows that lack it. The training
+    rows tell bands that nobody has declared."""
+    divided = {
+        each.name: _grouping(each, rows[each.name].to_numpy(), training[each.name].to_numpy()) for each in features
+    }
+    return pd.DataFrame(divided, index=rows.index)
 
 
-def groupings(features: Features, rows: Float32Array, training: Float32Array) -> tuple[Grouping, ...]:
-    """Divide rows (n, features) by each feature; `training` (m, features) tells bands that nobody has declared."""
-    return tuple(_grouping(feature, rows[:, n], training[:, n]) for n, feature in enumerate(features))
-
-
-def _grouping(feature: Feature, values: Float32Array, training: Float32Array) -> Grouping:
+def _grouping(feature: Feature, values: Float32Array, training: Float32Array) -> pd.Categorical:
     if feature.kind == "category":
         codes = sorted(feature.codes)
         groups = tuple(feature.codes[code] for code in codes)
@@ -55,8 +41,13 @@ def _grouping(feature: Feature, values: Float32Array, training: Float32Array) ->
         groups = _in_words(edges)
         # As the values are rounded: one that stands on an edge is in the band above it.
         found = np.searchsorted(np.array(edges, dtype=np.float32), values, side="right")
-    members = np.where(np.isnan(values), len(groups), found).astype(np.int16)
-    return Grouping(feature.name, (*groups, MISSING), members)
+    names = list(dict.fromkeys((*groups, MISSING)))  # a code may be called so, too
+    return pd.Categorical.from_codes(np.where(np.isnan(values), names.index(MISSING), found), names)
+
+
+def sizes_of(groups: pd.Series) -> tuple[int, ...]:
+    """Count the rows of each category."""
+    return tuple(groups.value_counts(sort=False).tolist())
 
 
 def quartile_bands(values: Float64Array) -> tuple[float, ...]:
@@ -83,30 +74,6 @@ def _in_words(edges: tuple[float, ...]) -> tuple[str, ...]:
     return (f"under {words[0]}", *between, f"{words[-1]} and over")
 
 
-FEWEST_ROWS = 10
-"""A subgroup with fewer is not shown: too few people to be nobody in particular."""
-FEW_ROWS = 50
-"""One with fewer is marked, since its figures say little, and no rule of the gate asks it."""
-
-
-def shown(sizes: tuple[int, ...]) -> tuple[bool, ...]:
-    """Choose the groups of one feature that may be shown.
-
-    They add up to the test set, whose rows are known: so what is held back is two groups at least, of `FEWEST_ROWS`
-    together at least, the next larger ones with the small ones.
-    """
-    ascending = sorted((size, group) for group, size in enumerate(sizes) if size)
-    held_back: list[int] = []
-    rows = 0
-    for size, group in ascending:
-        is_enough = not held_back or (len(held_back) > 1 and rows >= FEWEST_ROWS)
-        if size >= FEWEST_ROWS and is_enough:
-            break
-        held_back.append(group)
-        rows += size
-    return tuple(bool(size) and group not in held_back for group, size in enumerate(sizes))
-
-
 @dataclass(frozen=True, slots=True)
 class WorstSubgroup:
     """The subgroup in which a challenger does worst beside the champion."""
@@ -118,15 +85,16 @@ class WorstSubgroup:
     """On the champion, in the measure's unit; below 0 where the challenger is worse."""
 
 
-def worst_subgroup(gains: Float64Array, found: tuple[Grouping, ...]) -> WorstSubgroup | None:
-    """Find the worst of the shown subgroups with `FEW_ROWS` and more, by gains (n,); None where there is none."""
+def worst_subgroup(gains: Float64Array, rows: pd.DataFrame) -> WorstSubgroup | None:
+    """Find the worst of the shown subgroups with `FEW_ROWS` and more, by the gains (n,) of rows; None where there is
+    none."""
     candidates = []
-    for grouping in found:
-        sizes = grouping.sizes
-        sums = np.bincount(grouping.members, weights=gains, minlength=len(sizes)).tolist()
+    for feature, column in rows.select_dtypes("category").items():
+        sizes = sizes_of(column)
+        sums = np.bincount(column.cat.codes, weights=gains, minlength=len(sizes)).tolist()
         candidates += [
-            WorstSubgroup(grouping.feature, group, size, total / size)
-            for group, size, total, is_shown in zip(grouping.groups, sizes, sums, shown(sizes), strict=True)
+            WorstSubgroup(feature, group, size, total / size)
+            for group, size, total, is_shown in zip(column.cat.categories, sizes, sums, shown(sizes), strict=True)
             if is_shown and size >= FEW_ROWS
         ]
     return min(candidates, key=lambda each: each.gain, default=None)

@@ -72,26 +72,14 @@ class Validated:
     rejected: Int64Array
     """Row numbers of the rejected rows."""
     reasons: tuple[str, ...]
-    """One reason code a rejected row."""
     fields: tuple[str, ...]
     """The column that broke the rule, one a rejected row."""
 
 
 def validate(rows: Measurements, features: Features) -> Validated:
     """Accept or reject each row; the first broken rule counts, by column order and then by the order of `REASONS`."""
-    broken = broken_rules(rows, features)
-    is_bad = broken.any(axis=1)
-    rejected = np.flatnonzero(is_bad)
-    accepted = np.flatnonzero(~is_bad)
-    first_field = (broken[rejected] != 0).argmax(axis=1)
-    codes = broken[rejected, first_field]
-    return Validated(
-        features=as_features(rows, features)[accepted],
-        accepted=accepted,
-        rejected=rejected,
-        reasons=tuple(REASONS[code] for code in codes),
-        fields=tuple(features[field].name for field in first_field),
-    )
+    columns = zip(rows.values.T, rows.is_null.T, strict=True)
+    return validate_columns([Column(*column) for column in columns], features)
 
 
 def counted_reasons(found: Validated) -> dict[str, int]:
@@ -100,10 +88,7 @@ def counted_reasons(found: Validated) -> dict[str, int]:
 
 
 def validate_columns(columns: Sequence[Column], features: Features) -> Validated:
-    """Accept or reject rows that come as columns, in the features' order.
-
-    This takes less time than `validate`, since the broken rule is looked for in the rejected rows alone.
-    """
+    """Accept or reject rows that come as columns, in the features' order."""
     is_sound = np.ones(len(columns[0].values), dtype=bool)
     taken = np.empty((len(is_sound), len(features)), dtype=np.float32)
     for position, (column, feature) in enumerate(zip(columns, features, strict=True)):
@@ -125,9 +110,13 @@ def validate_columns(columns: Sequence[Column], features: Features) -> Validated
     nothing = np.zeros(len(rejected), dtype=bool)
     is_null = [nothing if column.is_null is None else column.is_null[rejected] for column in columns]
     values = np.column_stack([column.values[rejected] for column in columns])
-    why = validate(Measurements(values, np.column_stack(is_null)), features)
+    # The broken rule is looked for in these alone.
+    broken = broken_rules(Measurements(values, np.column_stack(is_null)), features)
+    first_field = (broken != 0).argmax(axis=1)
+    codes = broken[np.arange(len(broken)), first_field]
     accepted = np.flatnonzero(is_sound)
-    return Validated(taken[accepted], accepted, rejected, why.reasons, why.fields)
+    reasons = tuple(REASONS[code] for code in codes)
+    return Validated(taken[accepted], accepted, rejected, reasons, tuple(features[n].name for n in first_field))
 
 
 def _is_in_range(values: Float64Array, feature: Feature) -> BoolArray:

@@ -33,7 +33,6 @@ class Watched:
     figure: str
     value: float | None
     rows: int
-    """That the value rests on."""
     reference: float | None = None
     """The training rows' value, or what is usual."""
     allowed: float | None = None

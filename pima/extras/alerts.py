@@ -20,8 +20,7 @@ from itertools import groupby
 from sqlalchemy import Engine
 
 from pima.core.features import Declaration
-from pima.core.gate import Decision
-from pima.core.reasons import Reason
+from pima.core.reasons import Decision, Reason
 from pima.errors import PimaError
 from pima.extras.alert_sending import SECONDS_TO_TAKE, Message, Problem, send
 from pima.logs import get_logger
@@ -374,7 +373,7 @@ class Teller:
             now = clock(connection)
             for alert in taken:
                 alerts.keep(connection, number, once_taken(alert, now))
-            alerts.release(connection, number, [alert.name for alert in claimed if alert not in taken])
+            alerts.claim(connection, number, [alert.name for alert in claimed if alert not in taken], None)
         return taken, sent.problem
 
     def _claim(self, number: int, found: Sequence[Condition]) -> list[Alert]:

@@ -31,7 +31,7 @@ from pima.store.arrivals import KeyRange, RowsSoFar, Taken, rows_so_far
 from pima.store.contested import told_as_contested, until_free
 from pima.store.database import database_of
 from pima.store.engine import clock, reading, session, transaction, without_time_limit, writing
-from pima.store.forgotten import everyone_forgotten
+from pima.store.erasing import everyone_forgotten
 from pima.store.registry import require_still_declared
 from pima.store.source_engine import place_of
 from pima.store.staged_source import Comparison, StagedSource, count_outcomes
@@ -257,7 +257,7 @@ class _Staged:
     def _unlimited(self) -> Iterator[None]:
         """A transaction that writes to the staging table alone, for as long as it takes. On SQLite it keeps nobody from
         writing; on PostgreSQL tables and indexes are made by transactions alone that may write."""
-        with transaction(self.own, writes=not database_of(self.own).has_one_writer):
+        with transaction(self.own, writes=not database_of(self.own).is_a_file):
             self.staging.require_session()
             without_time_limit(self.own)
             yield

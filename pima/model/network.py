@@ -10,7 +10,6 @@ linear read-out, the five fold exactly into the plain two-layer model that is st
     (n, features) -> pima/model/preprocessing.py -> (n, inputs) -> Dense(5 * 16, silu) -> Dense(1, sigmoid)
 """
 
-import importlib.metadata
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +27,6 @@ from pima.model.compiled import CompiledModel
 from pima.model.preprocessing import Preprocessing, learn_preprocessing
 from pima.model.recipes import Article, CancelCheck, FiveSeeds, never, stratified_folds
 
-LIBRARIES = ("tensorflow", "keras", "numpy", "ai-edge-litert")
 LOGIT_BOUND = 0.01
 """The largest difference of the two forms' logits that passes, at most 0.0025 of probability.
 
@@ -47,7 +45,6 @@ class TrainingData:
     features: Float32Array
     """(n, features), in their own units, NaN where missing."""
     outcomes: Int8Array
-    """(n,), 0 or 1."""
 
 
 _Layer = tuple[Float32Array, Float32Array]
@@ -356,8 +353,3 @@ def probe_rows(features: Features) -> Float32Array:
             row[position] = value
             rows.append(row)
     return np.array(rows, dtype=np.float32)
-
-
-def library_versions() -> dict[str, str]:
-    """The libraries that a model version is made with."""
-    return {name: importlib.metadata.version(name) for name in LIBRARIES}

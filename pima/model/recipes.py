@@ -2,6 +2,7 @@
 them before anything heavy is imported."""
 
 import hashlib
+import importlib.metadata
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -76,7 +77,7 @@ def recipe_for(network: str, features: Features) -> FiveSeeds | Article:
     if isinstance(recipe, Article):
         return recipe
     numbers = [feature for feature in features if feature.kind == "number"]
-    exponents = tuple(None if number.power is None else number.power for number in numbers)
+    exponents = tuple(number.power for number in numbers)
     scales = tuple(1 if number.scale is None else number.scale for number in numbers)
     recipe = replace(recipe, exponents=exponents, scales=scales)
     # Of many numbers few of which say anything, only a strong L2 makes a network that is better than none: of 36
@@ -121,6 +122,11 @@ def fit_fingerprint(settings: Settings, features: Features, **others: Any) -> st
     return hashlib.sha256(json.dumps(fit, sort_keys=True).encode()).hexdigest()
 
 
+def library_versions() -> dict[str, str]:
+    """The libraries that a model version is made with."""
+    return {name: importlib.metadata.version(name) for name in ("tensorflow", "keras", "numpy", "ai-edge-litert")}
+
+
 # ---- What a fit chooses by its training rows: powers of skewed numbers, and folds.
 
 LEAST_GAINS = {0.5: 0.3, -1.0: 1.0}
@@ -156,7 +162,6 @@ def _less_skewed(values: Float64Array, low: float | None) -> float:
 
 
 def _skewness(values: Float64Array) -> float:
-    """The third standardised moment; 0 where there is no spread."""
     if len(values) < 2 or values.std() == 0:
         return 0.0
     return float((((values - values.mean()) / values.std()) ** 3).mean())

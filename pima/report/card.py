@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Engine
 
-from pima.core.subgroups import FEWEST_ROWS
+from pima.core.figures import FEWEST_ROWS, in_words
 from pima.logs import counted
-from pima.report.standards import Item, hti_1, interval, limits, output, sides, sizes, threshold, tripod_ai
+from pima.report.standards import Item, hti_1, limits, output, sides, sizes, threshold, tripod_ai
 from pima.report.version_facts import Subgroup, VersionFacts, read_facts
 from pima.runs.recorded_run import INLINED
 
@@ -52,19 +52,24 @@ def as_markdown(made: Card) -> str:
         evidence=found and replace(found, subgroups=tuple(groups)),
     )
     told = card(facts)
-    sections = (
-        _head(facts),
-        _inputs(facts),
-        _data(facts),
-        _figures(facts),
-        _subgroups(facts),
-        _listed("Limits", told.limits),
-        _changes(facts),
-        _items("Source attributes of HTI-1", "45 CFR 170.315(b)(11)(iv)(B), predictive interventions", told.hti_1),
-        _items("TRIPOD+AI", "Collins et al., BMJ 2024;385:e078378, items in our words", told.tripod_ai),
-        _questions(told),
+    blocks = (
+        *_head(facts),
+        *_data(facts),
+        *_figures(facts),
+        *_subgroups(facts),
+        *_listed("Limits", told.limits),
+        *_changes(facts),
+        *_items("Source attributes of HTI-1", "45 CFR 170.315(b)(11)(iv)(B), predictive interventions", told.hti_1),
+        *_items("TRIPOD+AI", "Collins et al., BMJ 2024;385:e078378, items in our words", told.tripod_ai),
+        *("## Questions for people", "What both standards ask, and no software can know:"),
+        _list(
+            f"{name} {each.code}: {each.asks}"
+            for name, items in (("HTI-1", told.hti_1), ("TRIPOD+AI", told.tripod_ai))
+            for each in items
+            if each.answer is None
+        ),
     )
-    return "\n".join(line for section in sections for line in section)
+    return "\n\n".join(blocks) + "\n"
 
 
 def _plain(words: str) -> str:
@@ -74,133 +79,100 @@ def _plain(words: str) -> str:
 
 def _head(facts: VersionFacts) -> Iterator[str]:
     yield f"# Model card: version {facts.version}"
-    yield ""
-    yield f"{'The champion' if facts.champion else 'Not the champion'} on {facts.as_of:%Y-%m-%d}."
-    yield f"Trained on {facts.trained_at:%Y-%m-%d}."
-    yield ""
+    what = "The champion" if facts.champion else "Not the champion"
+    yield f"{what} on {facts.as_of:%Y-%m-%d}.\nTrained on {facts.trained_at:%Y-%m-%d}."
     yield "## What it is"
-    yield ""
-    yield f"A neural network (recipe `{facts.network}`). {output(facts)}"
-    yield threshold(facts)
+    yield f"A neural network (recipe `{facts.network}`). {output(facts)}\n{threshold(facts)}"
     if facts.judged is not None:
         against = "" if facts.judged.against is None else f", against version {facts.judged.against}"
-        yield ""
         yield f"Its verdict of {facts.judged.decided_at:%Y-%m-%d}{against}: {facts.judged.explanation}"
-    yield ""
     yield "## For whom, and for whom not"
-    yield ""
-    yield "For patients like those that it learned from, with the inputs below. Not for patients whose values are out"
-    yield "of range, or who lack an input that must be there: they get no prediction. Beyond that software can't know"
-    yield "whom it is for: see the [questions](#questions-for-people)."
-    yield ""
-
-
-def _inputs(facts: VersionFacts) -> Iterator[str]:
+    yield (
+        "For patients like those that it learned from, with the inputs below. Not for patients whose values are out\n"
+        "of range, or who lack an input that must be there: they get no prediction. Beyond that software can't know\n"
+        "whom it is for: see the [questions](#questions-for-people)."
+    )
     yield "## Inputs"
-    yield ""
     rows = ((each.name, each.values, each.missing, each.rationale) for each in facts.inputs)
-    yield from _table(("input", "values", "missing", "why this range"), rows)
+    yield _table(("input", "values", "missing", "why this range"), rows)
 
 
 def _data(facts: VersionFacts) -> Iterator[str]:
     data = facts.data
     yield "## Data"
-    yield ""
     yield f"{sizes(data)} {sides(data)}"
-    yield ""
     left_out = ", ".join(f"{reason.replace('_', ' ')} {rows}" for reason, rows in data.left_out.items())
     rows = [
         ("first and last outcome", f"{data.first_outcome or 'unknown'} to {data.last_outcome or 'unknown'}"),
         ("left out", left_out or "none"),
         ("twins kept in", str(data.twins_kept)),
     ]
-    yield from _table(("data", ""), rows)
+    yield _table(("data", ""), rows)
 
 
 def _figures(facts: VersionFacts) -> Iterator[str]:
     yield "## Figures"
-    yield ""
     found = facts.evidence
     if found is None:
         yield f"None are kept for this version. Those of fewer than {FEWEST_ROWS} rows are not shown."
-        yield ""
         return
     yield f"On {counted(found.rows, 'held-out row')}, {found.positive} with outcome 1; 95 % intervals in brackets."
-    yield ""
     against = facts.judged.against if facts.judged else None
-    heads, rows = ["figure", f"version {facts.version}"], [[each.name, interval(each.figure)] for each in found.figures]
+    heads, rows = ["figure", f"version {facts.version}"], [[each.name, in_words(each.figure)] for each in found.figures]
     if any(each.before for each in found.figures):
         heads.append(f"version {against}")
         for row, each in zip(rows, found.figures, strict=True):
-            row.append("-" if each.before is None else interval(each.before))
-    yield from _table(heads, rows)
+            row.append("-" if each.before is None else in_words(each.before))
+    yield _table(heads, rows)
     yield "Net benefit, in cases found per 100 patients; treating none has 0:"
-    yield ""
     benefits = (
         (f"{100 * each.threshold:.0f} %", f"{100 * each.model:z.1f}", f"{100 * each.treat_all:z.1f}")
         for each in found.net_benefit
     )
-    yield from _table(("threshold", f"version {facts.version}", "treating all"), benefits)
+    yield _table(("threshold", f"version {facts.version}", "treating all"), benefits)
 
 
 def _subgroups(facts: VersionFacts) -> Iterator[str]:
     yield "## Subgroups"
-    yield ""
     found = () if facts.evidence is None else facts.evidence.subgroups
     if not found:
         yield "None are known."
-        yield ""
         return
     yield "Few rows say little. A dash stands where the figures could give a patient away."
-    yield ""
-    yield from _table(("subgroup", "rows", "outcome 1", *_OF_SUBGROUPS), map(_subgroup, found))
+    yield _table(("subgroup", "rows", "outcome 1", *_OF_SUBGROUPS), map(_subgroup, found))
 
 
 def _subgroup(found: Subgroup) -> tuple[str, ...]:
     name = f"{found.feature}: {found.group}"
     if found.rows is None:
         return (name, *"-" * (2 + len(_OF_SUBGROUPS)))
-    figures = {each.name: interval(each.figure, 2) for each in found.figures}
-    return (
-        name,
-        f"{found.rows} (few)" if found.few else f"{found.rows}",
-        str(found.positive),
-        *(figures[n] for n in _OF_SUBGROUPS),
-    )
+    figures = {each.name: in_words(each.figure, 2) for each in found.figures}
+    rows = f"{found.rows} (few)" if found.few else f"{found.rows}"
+    return (name, rows, str(found.positive), *(figures[each] for each in _OF_SUBGROUPS))
 
 
-def _changes(facts: VersionFacts) -> Iterator[str]:
+def _changes(facts: VersionFacts) -> tuple[str, ...]:
     against = facts.judged.against if facts.judged else None
     if against is None:
-        yield from ("## Changes", "", "It is the first: there was no champion before it.", "")
-    else:
-        yield from _listed(f"Changes since version {against}", facts.changes or ("none that is on record",))
+        return "## Changes", "It is the first: there was no champion before it."
+    return _listed(f"Changes since version {against}", facts.changes or ("none that is on record",))
 
 
-def _listed(heading: str, lines: Iterable[str]) -> Iterator[str]:
-    yield from (f"## {heading}", "")
-    yield from (f"- {line}" for line in lines)
-    yield ""
+def _listed(heading: str, lines: Iterable[str]) -> tuple[str, str]:
+    return f"## {heading}", _list(lines)
 
 
-def _items(heading: str, standard: str, items: Sequence[Item]) -> Iterator[str]:
-    yield from (f"## {heading}", "", f"{standard}.", "")
+def _list(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _items(heading: str, standard: str, items: Sequence[Item]) -> tuple[str, str, str]:
     answered = ((each.code, each.asks, each.answer or "**a question for people**") for each in items)
-    yield from _table(("item", "asks", "answer"), answered)
+    return f"## {heading}", f"{standard}.", _table(("item", "asks", "answer"), answered)
 
 
-def _questions(card: Card) -> Iterator[str]:
-    yield from ("## Questions for people", "", "What both standards ask, and no software can know:", "")
-    for name, items in (("HTI-1", card.hti_1), ("TRIPOD+AI", card.tripod_ai)):
-        yield from (f"- {name} {each.code}: {each.asks}" for each in items if each.answer is None)
-    yield ""
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield _row(heads)
-    yield "|" + "---|" * len(heads)
-    yield from map(_row, rows)
-    yield ""
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join([_row(heads), "|" + "---|" * len(heads), *map(_row, rows)])
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The contents of a report, and how they are read: records of counts, figures and words, none of them a patient's."""
+"""The contents of a report, and how they are read: counts, figures and words, none of them a patient's."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,17 +9,15 @@ from sqlalchemy import Connection, Engine
 
 from pima.core.evidence import Cell, blocks, joined, may_be_shown, together
 from pima.core.features import Features, names_of
-from pima.core.figures import NO_CASES, Figure, share
+from pima.core.figures import FEWEST_ROWS, NO_CASES, Figure, share
 from pima.core.history import features_of
 from pima.core.shapley import Leaning, leaning
-from pima.core.subgroups import FEWEST_ROWS
 from pima.errors import ArtifactDamaged, SnapshotDamaged, SnapshotNotKept
 from pima.scorer import load_scorer
 from pima.settings.sections import Settings
 from pima.store import registry, report_figures
 from pima.store.engine import clock, reading
 from pima.store.lineage import version_with_rows
-from pima.store.monitoring import KeptFigure, newest_figures, rejected_by_pulls
 from pima.store.registry import VersionSummary, as_features, newest_declaration
 from pima.watch.figures import overview
 from pima.watch.realised import VersionWeek, Week, by_week, version_weeks
@@ -38,7 +36,6 @@ class Shown:
     role: str
     """Its key in the document: challenger or champion."""
     name: str
-    """What it is called in the report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +44,8 @@ class Exhibit:
 
     decided_at: datetime
     document: dict[str, Any]
-    """As `docs/model-and-gate.md` tells it."""
+    """As `docs/measured/evidence.md` tells it."""
     models: tuple[Shown, ...]
-    """One or two, that it has evidence of."""
 
     @property
     def first(self) -> Shown:
@@ -74,23 +70,10 @@ class ReportedVerdict:
     rows: int | None
     """Of its test set; None where the challenger gave no numbers."""
     measure: str
-    """By what it was decided."""
     of_challenger: float | None
     """By that measure, on the test set."""
     of_champion: float | None
     """The same of the champion that it met; None where there was none that could be loaded."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReportedNight:
-    """One run of scoring that ended."""
-
-    started_at: datetime
-    status: str
-    seconds: float
-    predicted: int
-    rejected: int
-    """By scoring, and by the pulls before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,45 +82,27 @@ class Contents:
 
     made_at: datetime
     """By the database's clock."""
+    stands: dict[str, Any]
+    """As `jobs.status` has it."""
     outcome: str
-    """What is predicted, in words."""
     champion: VersionSummary | None
     features: Features
-    """Of the champion."""
-    pinned: bool
     champion_since: datetime | None
     """When it became champion; None where the ledger doesn't say."""
-    last_verdict: str | None
-    """What the newest retraining said; None before the first."""
     verdicts: tuple[ReportedVerdict, ...]
     """Newest first."""
     exhibits: tuple[Exhibit, ...]
     """The evidence: of the champion, and of the last challenger where that met another one."""
     leaning: Leaning | None
     """None where there is no champion, or its training rows are not kept, or too few."""
-    realised: dict[str, Any]
-    """As `jobs.status` has it: outcomes, correct, accuracy."""
     weeks: tuple[Week, ...]
-    """Newest first."""
     version_weeks: tuple[VersionWeek, ...]
     """Newest first."""
-    nights: tuple[ReportedNight, ...]
-    """Newest first."""
-    new_rows: dict[str, Any] | None
-    """As `jobs.status` has them: how many of them have no prediction, and why."""
-    monitoring: tuple[KeptFigure, ...]
-    """The newest figures."""
-    rejections: tuple[tuple[str, str, int], ...]
-    """Reason, column, and how many rows scoring has rejected for it and nobody has taken back."""
-    queue: dict[str, Any]
-    """As `jobs.status` has it: rows, oldest."""
-    sources: tuple[dict[str, Any], ...]
-    """As `jobs.status` has them."""
 
 
 def gather(engine: Engine, settings: Settings) -> Contents:
     """Read everything that is known now, all of it from the tables."""
-    stands = overview(engine, settings)
+    stands = overview(engine, settings, NIGHTS_SHOWN)
     champion = stands["champion"]["version"]
     leans = None if champion is None else what_it_leans_on(engine, champion)
     with reading(engine) as connection:
@@ -145,28 +110,18 @@ def gather(engine: Engine, settings: Settings) -> Contents:
         moved = (move["decided_at"] for move in moves if move["to_version"] == champion != move["from_version"])
         version = None if champion is None else registry.read_version(connection, champion)
         outcome = newest_declaration(connection).outcome
-        rejections = report_figures.rejections_by_reason(connection)
-        most_first = sorted(rejections.items(), key=lambda item: (-item[1], item[0]))
         return Contents(
             made_at=clock(connection),
+            stands=stands,
             outcome=outcome.meaning or outcome.name.replace("_", " "),
             champion=version,
             features=() if version is None else as_features(version.features),
-            pinned=stands["champion"]["pinned"],
             champion_since=next(moved, None),
-            last_verdict=stands["champion"]["last_verdict"],
             verdicts=tuple(_verdicts(moves))[:VERDICTS_SHOWN],
             exhibits=tuple(_exhibits(connection, champion)),
             leaning=leans,
-            realised=stands["realised"],
             weeks=tuple(by_week(report_figures.came_true(connection, NEWEST_OUTCOMES)))[:WEEKS_SHOWN],
             version_weeks=tuple(version_weeks(connection, WEEKS_SHOWN)),
-            nights=tuple(_nights(connection)),
-            new_rows=stands["new_rows"],
-            monitoring=tuple(newest_figures(connection)),
-            rejections=tuple((reason, field, rows) for (reason, field), rows in most_first),
-            queue=stands["queue"],
-            sources=tuple(stands["sources"]),
         )
 
 
@@ -213,14 +168,6 @@ def what_it_leans_on(engine: Engine, number: int) -> Leaning | None:
     return found if found.rows >= FEWEST_ROWS else None
 
 
-def _nights(connection: Connection) -> Iterator[ReportedNight]:
-    for run in report_figures.last_nights(connection, NIGHTS_SHOWN):
-        assert run.finished_at is not None  # noqa: S101 (they were asked for by it)
-        seconds = (run.finished_at - run.started_at).total_seconds()
-        rejected = run.counts.get("rejected", 0) + rejected_by_pulls(run.counts)
-        yield ReportedNight(run.started_at, run.status, seconds, run.counts.get("predicted", 0), rejected)
-
-
 def exhibit(document: dict[str, Any], decided_at: datetime, names: dict[str, str], first: str) -> Exhibit | None:
     """Show the models that the document has evidence of, `first` first; names are by role.
 
@@ -255,7 +202,6 @@ class Group:
     predicted: float
     """Their mean probability, to half a point."""
     observed: Figure
-    """The share of outcome 1 among them."""
 
 
 def calibration(document: dict[str, Any], role: str, groups: int = 10) -> list[Group]:

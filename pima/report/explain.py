@@ -5,7 +5,6 @@ and those that an earlier champion has predicted.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,6 @@ from pima.store.sources import rejected_row
 BACKGROUND_ROWS = 100
 BLOCK_ROWS = 1_000
 TOLD = 3
-"""Features that are told in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,6 @@ class Explanation:
     predicted_class: int
     threshold: float
     meaning: str
-    """What the probability says, in words."""
     mean_probability: float
     """Of the background rows: what the contributions add up from."""
     background_rows: int
@@ -194,32 +191,25 @@ def explain_all(engine: Engine, path: Path, stop: StopRequest) -> ExplainedRows:
     Raises WrongUsage, Interrupted (no file is left), and what `load_explainer` raises.
     """
     explainer = load_explainer(engine)
-    explained = rejected = 0
+    explained, rejected, after = 0, 0, BELOW_ALL_IDS
     with whole_file(path, "--all") as file, pq.ParquetWriter(file, _schema(explainer), compression="zstd") as writer:
-        for found, refused in _blocks(engine, explainer, stop):
-            writer.write_table(pa.Table.from_pylist([_line(each) for each in found], schema=_schema(explainer)))
-            explained, rejected = explained + len(found), rejected + refused
+        while True:
+            # A transaction each: explaining takes longer than anybody should hold one open.
+            with reading(engine) as connection:
+                rows = unlabelled_rows(connection, explainer.names, after, BLOCK_ROWS)
+            if len(rows.ids) == 0:
+                break
+            after = int(rows.ids[-1])
+            found = validate(rows.measurements, explainer.rules)
+            lines = []
+            for number in range(len(found.accepted)):
+                stop.check()
+                lines.append(_line(explainer.explain(rows, found, number)))
+            writer.write_table(pa.Table.from_pylist(lines, schema=_schema(explainer)))
+            explained, rejected = explained + len(lines), rejected + len(found.rejected)
             get_logger().info("rows explained", explained=explained, rejected=rejected)
     background = len(explainer.background)
     return ExplainedRows(str(path), explained, rejected, explainer.version, background, explainer.is_exact)
-
-
-def _blocks(engine: Engine, explainer: Explainer, stop: StopRequest) -> Iterator[tuple[list[Explanation], int]]:
-    """Explain block by block; with each block, the number of its rows that can't be scored."""
-    after = BELOW_ALL_IDS
-    while True:
-        # A transaction each: explaining takes longer than anybody should hold one open.
-        with reading(engine) as connection:
-            rows = unlabelled_rows(connection, explainer.names, after, BLOCK_ROWS)
-        if len(rows.ids) == 0:
-            return
-        after = int(rows.ids[-1])
-        accepted = validate(rows.measurements, explainer.rules)
-        found = []
-        for number in range(len(accepted.accepted)):
-            stop.check()
-            found.append(explainer.explain(rows, accepted, number))
-        yield found, len(accepted.rejected)
 
 
 def _schema(explainer: Explainer) -> pa.Schema:

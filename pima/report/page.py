@@ -1,7 +1,6 @@
 """The report as one page of HTML that needs nothing else: no script, no network, no file beside it."""
 
 import re
-from dataclasses import asdict
 from datetime import date, datetime
 from functools import cache
 from itertools import groupby
@@ -12,8 +11,7 @@ from markupsafe import Markup
 
 from pima.core.evidence import shown_thresholds
 from pima.core.features import Feature
-from pima.core.figures import FIGURES, TABLED_THRESHOLDS, Figure
-from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS
+from pima.core.figures import FEW_ROWS, FEWEST_ROWS, FIGURES, TABLED_THRESHOLDS, Figure, in_words
 from pima.logs import counted
 from pima.report import pictures
 from pima.report.contents import Contents, Exhibit, calibration, distribution
@@ -39,7 +37,7 @@ def _pages() -> Environment:
         "moment": _moment,
         "time": "{:%Y-%m-%d %H:%M}".format,
         "area": _area,
-        "figure": _figure,
+        "figure": lambda figure: in_words(Figure(**figure)),
         "share": _share,
         "words": _words,
         "breakable": breakable,
@@ -47,7 +45,7 @@ def _pages() -> Environment:
         "values": values,
         "by_feature": lambda subgroups: groupby(subgroups, lambda one: one["feature"]),
         "thousands": "{:,}".format,
-        "known": _known,
+        "known": lambda figure: "" if figure.value is None else _area(figure),
         "digits": _digits,
         "tenths": "{:z.1f}".format,
     }
@@ -72,24 +70,9 @@ def _moment(moment: datetime | None) -> str:
     return "unknown" if moment is None else f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
-def _figure(figure: dict[str, Any] | None, digits: int = 3) -> str:
-    if figure is None:
-        return ""
-    if figure["value"] is None:
-        return f"none: {figure['reason']}"
-    value = f"{figure['value']:z.{digits}f}"
-    return value if figure["low"] is None else f"{value} ({figure['low']:z.{digits}f} to {figure['high']:z.{digits}f})"
-
-
-def _area(figure: dict[str, Any]) -> str:
-    if figure["value"] is None:
-        return f"none: {figure['reason']}"
-    within = "" if figure["low"] is None else f" ({figure['low']:z.2f}\N{EN DASH}{figure['high']:z.2f})"
-    return f"{figure['value']:z.2f}{within}"
-
-
-def _known(figure: Figure) -> str:
-    return _area(asdict(figure)) if figure.value is not None else ""
+def _area(figure: dict[str, Any] | Figure) -> str:
+    found = figure if isinstance(figure, Figure) else Figure(**figure)
+    return in_words(found, 2).replace(" to ", "\N{EN DASH}")
 
 
 def _digits(value: float | None) -> str:

@@ -1,5 +1,7 @@
 """Pictures as SVG within the page: drawn by matplotlib, in colours and letters that the page's style sheet decides.
 
+Templates call each by its name.
+
 Each colour is a mark that becomes a variable of the style sheet, so that one picture serves light and dark; texts stay
 texts. Nothing in a picture depends on when or where it is drawn. First come the pictures of the evidence beside a
 verdict, then those of the service over time, then how each is drawn.
@@ -12,9 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
-from itertools import accumulate, groupby, pairwise
+from itertools import groupby, pairwise
 from typing import Any
-from unicodedata import east_asian_width
 
 import matplotlib as mpl
 import matplotlib.dates as mdates
@@ -26,7 +27,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from pima.core.evidence import shown_thresholds
-from pima.report.contents import Exhibit, ReportedNight, ReportedVerdict, calibration, distribution, roc
+from pima.report.contents import Exhibit, ReportedVerdict, calibration, distribution, roc
 from pima.watch.realised import Week
 
 # Marks, which stand in no style sheet.
@@ -66,24 +67,30 @@ _LINES = ((FIRST, "-"), (SECOND, "--"))
 MOST_LINES_DRAWN = 60
 
 
-def roc_picture(found: Exhibit, name: str) -> Markup:
-    """Sensitivity over 1 - specificity, of both models."""
+@contextmanager
+def _square(name: str, x: str, y: str) -> Iterator[tuple[Figure, Any]]:
+    """A figure of two shares, with the diagonal."""
     with drawn(name) as (figure, axes):
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=":")
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), xlabel=x, ylabel=y)
+        percents(axes, "x")
+        percents(axes, "y")
+        yield figure, axes
+
+
+def roc_picture(found: Exhibit, name: str) -> Markup:
+    """Sensitivity over 1 - specificity, of both models."""
+    with _square(name, "1 - specificity", "sensitivity") as (figure, axes):
         for model, (colour, line) in zip(found.models, _LINES, strict=False):
             points = roc(found.document, model.role)
             axes.plot([x for _, x, _ in points], [y for _, _, y in points], color=colour, linestyle=line)
-        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), xlabel="1 - specificity", ylabel="sensitivity")
-        percents(axes, "x")
-        percents(axes, "y")
         told = "ROC curves: the share of patients with the outcome that is found, against the share of false alarms"
         return as_svg(figure, "ROC curve", f"{told}, at each threshold. The diagonal is guessing.")
 
 
 def calibration_picture(found: Exhibit, name: str) -> Markup:
     """Draw what was observed over what was predicted, in groups of like probability."""
-    with drawn(name) as (figure, axes):
-        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=":")
+    with _square(name, "predicted", "observed") as (figure, axes):
         for model, (colour, line) in zip(found.models, _LINES, strict=False):
             groups = calibration(found.document, model.role)
             xs, ys = [each.predicted for each in groups], [each.observed.value or 0.0 for each in groups]
@@ -92,9 +99,6 @@ def calibration_picture(found: Exhibit, name: str) -> Markup:
                 highs = [1.0 if each.observed.high is None else each.observed.high for each in groups]
                 axes.vlines(xs, lows, highs, color=colour, linewidth=1, alpha=0.6)
             axes.plot(xs, ys, color=colour, linestyle=line, marker="o", markersize=4, markeredgecolor=PAPER)
-        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), xlabel="predicted", ylabel="observed")
-        percents(axes, "x")
-        percents(axes, "y")
         told = "Calibration: the share of patients with the outcome among those of like predicted probability"
         return as_svg(figure, "Calibration", f"{told}. On the diagonal the probabilities hold.")
 
@@ -174,7 +178,6 @@ def subgroup_picture(found: Exhibit, name: str) -> Markup:
 class _Line:
     label: str
     area: dict[str, Any] | None = None
-    """None of a line that has a feature's name alone."""
     is_few: bool = False
 
 
@@ -188,22 +191,9 @@ def _lines_of_subgroups(found: Exhibit) -> Iterator[_Line]:
             yield _Line(each["group"], each[found.first.role]["auroc"], bool(each["few"]))
 
 
-MOST_OF_A_LABEL = 30
-"""Letters of usual width: more would leave a picture no room."""
-
-
 def short(label: str) -> str:
     """Shorten a label to the room beside a picture."""
-    ends = list(accumulate(map(_width, label)))
-    if not ends or ends[-1] <= MOST_OF_A_LABEL:
-        return label
-    return f"{label[: sum(end < MOST_OF_A_LABEL for end in ends)].rstrip()}…"
-
-
-def _width(letter: str) -> float:
-    if east_asian_width(letter) in "WF":
-        return 2.0
-    return 1.5 if letter.isupper() or letter in "mw%@" else 1.0
+    return label if len(label) <= 30 else f"{label[:29].rstrip()}…"
 
 
 def leaning_picture(moves: tuple[tuple[str, float], ...], name: str) -> Markup:
@@ -215,9 +205,8 @@ def leaning_picture(moves: tuple[tuple[str, float], ...], name: str) -> Markup:
         axes.set_yticks(range(len(shown)), [short(each.replace("_", " ")) for each, _ in shown])
         axes.set(ylim=(len(shown) - 0.4, -0.6), xlabel="points of probability")
         axes.grid(visible=False, axis="y")
-        return as_svg(
-            figure, "What the model leans on", "How far each feature moves a patient's probability, on average."
-        )
+        told = "How far each feature moves a patient's probability, on average."
+        return as_svg(figure, "What the model leans on", told)
 
 
 def verdicts_picture(verdicts: tuple[ReportedVerdict, ...], name: str) -> Markup:
@@ -231,16 +220,9 @@ def verdicts_picture(verdicts: tuple[ReportedVerdict, ...], name: str) -> Markup
         axes.plot([each.decided_at for each in shown], [each.of_challenger for each in shown], color=FIRST, linewidth=1)
         for promoted in (False, True):
             some = [each for each in shown if (each.verdict == "promoted") is promoted]
-            values = [each.of_challenger for each in some]
-            fill = FIRST if promoted else PAPER
-            axes.plot(
-                [each.decided_at for each in some],
-                values,
-                "o",
-                color=FIRST,
-                markerfacecolor=fill,
-                markersize=6 if promoted else 4,
-            )
+            days, values = [each.decided_at for each in some], [each.of_challenger for each in some]
+            fill, size = (FIRST, 6) if promoted else (PAPER, 4)
+            axes.plot(days, values, "o", color=FIRST, markerfacecolor=fill, markersize=size)
         axes.set_ylabel(measure)
         if measure == "accuracy":
             percents(axes, "y")
@@ -255,30 +237,29 @@ def realised_picture(weeks: tuple[Week, ...], name: str) -> Markup:
     with drawn(name) as (figure, axes):
         days = [datetime.combine(each.monday, time(12), UTC) for each in shown]
         shares = [each.share for each in shown if each.share is not None]
-        axes.vlines(
-            days, [each.low or 0.0 for each in shares], [each.high or 1.0 for each in shares], color=FIRST, alpha=0.6
-        )
+        lows, highs = [each.low or 0.0 for each in shares], [each.high or 1.0 for each in shares]
+        axes.vlines(days, lows, highs, color=FIRST, alpha=0.6)
         axes.plot(days, [each.value for each in shares], color=FIRST, marker="o", markersize=4, markeredgecolor=PAPER)
-        axes.set(ylabel="came true", ylim=(min([0.5, *(each.low or 0.0 for each in shares)]) - 0.02, 1.02))
+        axes.set(ylabel="came true", ylim=(min(0.5, *lows) - 0.02, 1.02))
         percents(axes, "y")
         _dates(axes, days)
         return as_svg(figure, "Predictions that came true", "The share by week, with its 95 % interval.")
 
 
-def nights_picture(nights: tuple[ReportedNight, ...], name: str) -> Markup:
+def nights_picture(nights: list[dict[str, Any]], name: str) -> Markup:
     """Rows that each night predicted and rejected, and how long it took."""
-    started = [each.started_at for each in nights]
+    started = [each["started_at"] for each in nights]
     places: list[Any] = mdates.date2num(started).tolist()  # type: ignore[no-untyped-call]
     # As far apart as the two runs that are closest to each other, in days.
     gaps = [later - earlier for earlier, later in pairwise(sorted(places)) if later > earlier]
     width = max(0.02, min(0.8, 0.8 * min(gaps, default=1.0)))
     with drawn(name, rows=2, height=3.4, sharex=True, height_ratios=(2, 1)) as (figure, (above, below)):
-        predicted = [each.predicted for each in nights]
+        predicted = [each["predicted"] for each in nights]
         above.bar(places, predicted, width=width, color=FIRST)
-        above.bar(places, [each.rejected for each in nights], width=width, bottom=predicted, color=SECOND)
+        above.bar(places, [each["rejected"] for each in nights], width=width, bottom=predicted, color=SECOND)
         above.set_ylabel("rows")
-        below.plot(places, [each.seconds for each in nights], "o", markersize=3, color=FIRST)
-        below.set(ylabel="seconds", ylim=(0, 1.2 * max(each.seconds for each in nights) + 0.1))
+        below.plot(places, [each["seconds"] for each in nights], "o", markersize=3, color=FIRST)
+        below.set(ylabel="seconds", ylim=(0, 1.2 * max(each["seconds"] for each in nights) + 0.1))
         below.axhline(0, color=MUTED, linewidth=0.8)
         _dates(below, started)
         told = "Above, the rows that each run of scoring predicted and rejected; below, how many seconds it took"

@@ -7,7 +7,7 @@ several parts, in our words.
 
 from dataclasses import dataclass
 
-from pima.core.figures import Figure
+from pima.core.figures import in_words
 from pima.logs import counted
 from pima.report.version_facts import Data, VersionEvidence, VersionFacts
 
@@ -98,8 +98,8 @@ def tripod_ai(facts: VersionFacts) -> tuple[Item, ...]:
     data, evidence = facts.data, facts.evidence
     prepared = "Ranges and codes are checked by the same rules in training and in service. Nothing is converted."
     model = (
-        f"A neural network of the recipe `{facts.network}`; `docs/model-and-gate.md` tells how it is built and fitted, "
-        f"and how that was chosen. Seed {facts.seed}, derived from the data."
+        f"A neural network of the recipe `{facts.network}`; `docs/understand/model-and-gate.md` tells how it is built "
+        f"and fitted, and how that was chosen. Seed {facts.seed}, derived from the data."
     )
     events = f" Of those it was judged on, {evidence.positive} of {evidence.rows} have outcome 1." if evidence else ""
     form = f"`models export {facts.version} PATH.keras`; sha256 of its compiled form: {facts.compiled_sha256}."
@@ -223,7 +223,7 @@ def performance(found: VersionEvidence | None) -> str | None:
     if found is None:
         return None
     told = ("area under ROC", "calibration intercept", "calibration slope", "Brier score", "sensitivity", "specificity")
-    figures = "; ".join(f"{each.name} {interval(each.figure)}" for each in found.figures if each.name in told)
+    figures = "; ".join(f"{each.name} {in_words(each.figure)}" for each in found.figures if each.name in told)
     return f"On {counted(found.rows, 'held-out row')}, {found.positive} with outcome 1, 95 % intervals: {figures}."
 
 
@@ -236,14 +236,6 @@ def by_subgroup(found: VersionEvidence | None) -> str | None:
         f"The same figures for {counted(shown, 'subgroup')} by the inputs' codes and bands, under Subgroups. "
         "Whether they are fair, and whether a group is missing that no input tells of, is for people to judge."
     )
-
-
-def interval(figure: Figure, digits: int = 3) -> str:
-    """Write a figure with its interval."""
-    if figure.value is None:
-        return f"none ({figure.reason})"
-    value = f"{figure.value:z.{digits}f}"
-    return value if figure.low is None else f"{value} ({figure.low:z.{digits}f} to {figure.high:z.{digits}f})"
 
 
 def limits(facts: VersionFacts) -> tuple[str, ...]:

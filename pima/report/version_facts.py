@@ -33,12 +33,10 @@ class Data:
 
     training_rows: int
     holdout_rows: int
-    """Labelled, and held out of its training."""
     first_outcome: date | None
     last_outcome: date | None
     holdout_share: float
     left_out: dict[str, int]
-    """Rows that were used for nothing, by reason."""
     twins_kept: int
     """Rows that it learned from although a held-out row has the same features, since equality means nothing there."""
 
@@ -82,7 +80,6 @@ class Subgroup:
     rows: int | None
     positive: int | None
     few: bool | None
-    """Whether the rows are so few that the figures say little."""
     figures: tuple[ComparedFigure, ...]
 
 
@@ -92,7 +89,6 @@ class VersionEvidence:
 
     rows: int
     positive: int
-    """With outcome 1."""
     figures: tuple[ComparedFigure, ...]
     net_benefit: tuple[Benefit, ...]
     subgroups: tuple[Subgroup, ...]
@@ -110,7 +106,6 @@ class VersionFacts:
     outcome: str
     """What is predicted, in words."""
     threshold: float
-    """From which probability on it predicts 1."""
     threshold_rule: str
     """How that was set: a number, or what it was to reach."""
     network: str

@@ -1,4 +1,4 @@
-"""When a job is due: a crontab expression in a time zone, as moments in UTC.
+"""Which jobs have a schedule, and when each is due: a crontab expression in a time zone, as moments in UTC.
 
 The expression is read on the wall clock. One with fixed hours never loses a night and never runs one twice: a time that
 comes twice when the clock goes back is its first coming; a time that the clock jumps over is as long after the jump as

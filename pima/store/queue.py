@@ -1,4 +1,6 @@
-"""The scoring queue: claim what waits, put back what fell out, and the counter that row versions are drawn from.
+"""The scoring queue: a batch of it, what waits, putting back what fell out, and the counter of row versions.
+
+How a batch is claimed differs by database: `pima.store.postgresql.scoring`, `pima.store.sqlite.scoring`.
 
 A claim reads rows and deletes them; the caller writes what became of them in the same transaction. A process that dies
 anywhere rolls back, and the rows wait again.
@@ -89,7 +91,7 @@ def requeue_lost(connection: Connection) -> int:
     Rows that were written while the triggers were away are such.
     """
     lost = f"{_NOT_QUEUED} AND {_NOT_REJECTED} AND {_NOT_PREDICTED}"
-    few = database_of(connection).few_ids(connection, f"{_CURRENT} AND {lost}")
+    few = database_of(connection).find_ids_in_parallel(connection, f"{_CURRENT} AND {lost}")
     if few is None:
         return _enqueue(connection, lost.format(within=""))
     return _enqueue_some(connection, lost.format(within=""), few)

@@ -5,7 +5,6 @@ import hashlib
 import math
 import os
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,11 +23,10 @@ from pima.model.recipes import (
     Article,
     CancelCheck,
     FiveSeeds,
-    fit_fingerprint,
+    library_versions,
     never,
     recipe_for,
     recipe_of,
-    settings_of_fit,
     stratified_folds,
 )
 from pima.scorer import Scorer, load_scorer
@@ -52,10 +50,6 @@ class Challenger:
     parity: "Parity"
     scorer: Scorer
     seed: int
-    settings: dict[str, Any]
-    """What, besides the data, made the fit what it is."""
-    settings_fingerprint: str
-    libraries: dict[str, str]
 
 
 def fit_challenger(history: Split, settings: Settings, features: Features, boundary: CancelCheck) -> Challenger:
@@ -63,7 +57,7 @@ def fit_challenger(history: Split, settings: Settings, features: Features, bound
     boundary raises."""
     network, recipe = settings.retrain.network, recipe_for(settings.retrain.network, features)
     with training_extra():
-        from pima.model.network import TrainingData, export, fit, library_versions, parity
+        from pima.model.network import TrainingData, export, fit, parity
     from pima.model.compiled import CompiledModel
 
     seed = seed_of(history, settings.retrain)
@@ -74,15 +68,8 @@ def fit_challenger(history: Split, settings: Settings, features: Features, bound
     data = TrainingData(features_of(history.training), history.training["outcome"].to_numpy())
     artifacts = export(fit(recipe, features, data, seed, boundary))
     threshold = threshold_of(settings.retrain.threshold, recipe, features, data, seed, boundary)
-    return Challenger(
-        artifacts=artifacts,
-        parity=parity(artifacts, features_of(history.holdout), features, threshold),
-        scorer=Scorer(threshold, features, CompiledModel(artifacts.compiled)),
-        seed=seed,
-        settings=settings_of_fit(settings, features),
-        settings_fingerprint=fit_fingerprint(settings, features),
-        libraries=library_versions(),
-    )
+    checked = parity(artifacts, features_of(history.holdout), features, threshold)
+    return Challenger(artifacts, checked, Scorer(threshold, features, CompiledModel(artifacts.compiled)), seed)
 
 
 def seed_of(history: Split, settings: RetrainSettings) -> int:
@@ -142,7 +129,7 @@ def reproduce(engine: Engine, number: int) -> Reproduction:
     version, rows = version_with_rows(engine, number, all_of_them=True)
     stored = load_scorer(engine, number)
     with training_extra():
-        from pima.model.network import TrainingData, export, fit, library_versions, probe_rows
+        from pima.model.network import TrainingData, export, fit, probe_rows
     from pima.model.compiled import CompiledModel
 
     get_logger().info("fit started", model_version=number, seed=version.seed, training_rows=len(rows))
@@ -187,14 +174,8 @@ def _needed(share: str, rows: int) -> int:
 @contextmanager
 def training_extra() -> Iterator[None]:
     """Surround imports that need TensorFlow; raises TrainingExtraMissing where it is not installed."""
-    # A fit is what its recipe says: no keras.json and no variable sets its precision, its steps or its backend. No
-    # folder, so that nothing is read from one or written to one.
+    # A fit is what its recipe says: no keras.json sets its precision or its backend.
     os.environ |= {"KERAS_BACKEND": "tensorflow", "KERAS_HOME": os.devnull}
-    for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
-        os.environ.pop(name, None)
-    if sys.warnoptions:
-        # Told to make errors of warnings, Python would end the fit at what these libraries warn their developers of.
-        warnings.simplefilter("ignore")
     try:
         with quiet_native_code(), _as_if_not_installed("matplotlib", "sklearn"), _not_looked_through():
             yield
@@ -204,18 +185,16 @@ def training_extra() -> Iterator[None]:
 
 @contextmanager
 def _not_looked_through() -> Iterator[None]:
-    """Switch the garbage collector off: nearly all of what the first import makes stays until
-    the end, and to look through it is a third of the import's time, and afterwards 0.3 s each time, which every export
-    does."""
-    is_first, was_enabled = "keras" not in sys.modules, gc.isenabled()
+    """Switch the garbage collector off: nearly all of what the first import makes stays until the end, and to look
+    through it is a third of the import's time, and afterwards 0.3 s each time, which every export does."""
+    is_first = "keras" not in sys.modules
     gc.disable()
     try:
         yield
     finally:
         if is_first:
             gc.freeze()
-        if was_enabled:
-            gc.enable()
+        gc.enable()
 
 
 @contextmanager

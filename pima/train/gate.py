@@ -9,17 +9,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
-import numpy as np
 import pandas as pd
 from sqlalchemy import Engine
 
 from pima.core.arrays import BoolArray
-from pima.core.evidence import Answers, Evidence, evidence
+from pima.core.evidence import Evidence, evidence
 from pima.core.features import Declaration, Features
-from pima.core.gate import Contest, Decision, GateOptions, Verdict, Window, decide, in_all, in_window, judged_rows
+from pima.core.gate import Contest, GateOptions, Verdict, Window, decide, in_window, judged_rows
 from pima.core.history import Split, as_taken, features_of, of_each_class, unseen_by
 from pima.core.metrics import Measure
-from pima.core.reasons import Reason
+from pima.core.reasons import Decision, Reason
 from pima.core.subgroups import groupings
 from pima.errors import ArtifactDamaged, NoSuchVersion, SnapshotDamaged, SnapshotNotKept
 from pima.logs import get_logger
@@ -77,8 +76,6 @@ class GateInput:
     declared: Declaration
     challenger: Challenger
     settings: Settings
-    settings_fingerprint: str
-    """As `gate_fingerprint` gives it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,49 +88,42 @@ class Judgement:
     test_set: pd.DataFrame
     """The holdout rows that it was given on."""
     evidence: Evidence
-    """Of both models on its rows."""
 
 
 def judge(engine: Engine, asked: GateInput) -> Judgement:
     """Score both models on the same holdout rows, now, by the same code, and decide."""
     with reading(engine) as connection:
         champion = registry.read_champion(connection)
-        data, settings = asked.history.fingerprint, asked.challenger.settings_fingerprint
-        rolled_back = registry.was_rolled_back(connection, data, settings)
+        fitted = fit_fingerprint(asked.settings, asked.declared.features)
+        rolled_back = registry.was_rolled_back(connection, asked.history.fingerprint, fitted)
         consultations = lineage.consultations(connection) + 1
     current, unloadable = _load_champion(engine, champion)
-    holdout, challenger = asked.history.holdout, asked.challenger.scorer
-    of_champion, unseen, scorable = None, None, None
+    holdout, training, challenger = asked.history.holdout, asked.history.training, asked.challenger.scorer
+    rows = groupings(asked.declared.features, holdout, training).assign(
+        outcome=holdout["outcome"], Unseen=True, Scorable=True
+    )
+    rows["Challenger"] = challenger.model.probabilities(features_of(holdout))
     if current is not None and champion.model_version is not None:
-        taken, can_be_scored = as_taken(holdout, asked.declared, current.features)
-        of_champion = current.model.probabilities(features_of(taken))
-        unseen = _unseen_rows(engine, asked, taken, champion.model_version)
-        scorable = None if can_be_scored.all() else can_be_scored
-    for_both = in_all(unseen, scorable)
-    smallest_class = 0 if for_both is None else min(of_each_class(holdout[for_both]))
-    too_few = for_both is not None and smallest_class < asked.settings.retrain.minimum_of_each_class
-    test_set = _test_set(asked, None if too_few else for_both)
-    features, training = features_of(holdout), features_of(asked.history.training)
+        taken, rows["Scorable"] = as_taken(holdout, asked.declared, current.features)
+        rows["Champion"] = current.model.probabilities(features_of(taken))
+        rows["Unseen"] = _unseen_rows(engine, asked, taken, champion.model_version)
+    for_both = (rows["Unseen"] & rows["Scorable"]).to_numpy()
+    too_few = min(of_each_class(holdout[for_both])) < asked.settings.retrain.minimum_of_each_class
+    rows["InWindow"] = _test_set(asked, for_both | too_few)
     contest = Contest(
-        outcomes=holdout["outcome"].to_numpy(),
-        in_window=test_set,
-        challenger=challenger.model.probabilities(features),
+        rows=rows,
         challenger_threshold=challenger.threshold,
-        champion=of_champion,
-        champion_threshold=0.5 if current is None else current.threshold,
+        champion_threshold=challenger.threshold if current is None else current.threshold,
         champion_unloadable=unloadable,
         parity_passed=asked.challenger.parity.passed,
         pinned=champion.pinned,
         rolled_back_before=rolled_back,
         consultations=consultations,
-        unseen=unseen,
-        scorable=scorable,
         too_few_unseen=too_few,
         holdout_share=asked.holdout_rule.share,
-        groupings=groupings(asked.declared.features, features, training),
     )
     verdict = decide(contest, gate_options(asked.settings.gate))
-    return Judgement(champion, verdict, holdout[test_set], _evidence(judged_rows(contest)))
+    return Judgement(champion, verdict, holdout[rows["InWindow"]], evidence(judged_rows(contest)))
 
 
 def _load_champion(engine: Engine, champion: Champion) -> tuple[Scorer | None, bool]:
@@ -147,8 +137,8 @@ def _load_champion(engine: Engine, champion: Champion) -> tuple[Scorer | None, b
         return None, True
 
 
-def _unseen_rows(engine: Engine, asked: GateInput, taken: pd.DataFrame, number: int) -> BoolArray | None:
-    """Find the holdout rows that version `number` can't have learned from, (n,); None where these are all of them.
+def _unseen_rows(engine: Engine, asked: GateInput, taken: pd.DataFrame, number: int) -> BoolArray:
+    """Find the holdout rows that version `number` can't have learned from, (n,).
 
     `taken` are the rows as that version takes them. A holdout row was kept from it by the hash; but a patient may have
     been entered again since, under an id that is in the holdout. Where so many rows are twins that they stay in
@@ -169,27 +159,16 @@ def _unseen_rows(engine: Engine, asked: GateInput, taken: pd.DataFrame, number: 
             learned = pd.DataFrame(index=ids_from_parquet(ids))
         keys = keys_of(connection, learned.index.to_numpy(), asked.holdout_rule.salt)
         learned = learned.join(keys[["Rank", "Person"]])
-    unseen = unseen_by(learned, taken, by_features=not asked.history.equal_says_nothing)
-    return None if unseen.all() else unseen
+    return unseen_by(learned, taken, by_features=not asked.history.equal_says_nothing)
 
 
-def _test_set(asked: GateInput, for_both: BoolArray | None) -> BoolArray:
-    """Choose the test set of the holdout rows, (n,): the recent ones; none but those `for_both`, where given."""
+def _test_set(asked: GateInput, eligible: BoolArray) -> BoolArray:
+    """Choose the test set of the holdout rows, (n,): the recent ones of those that are eligible, (n,)."""
     gate, times = asked.settings.gate, asked.history.holdout["labelled_at"]
     recent = Window(gate.window_weeks, gate.window_minimum_rows, gate.window_maximum_rows)
-    eligible = np.ones(len(times), dtype=bool) if for_both is None else for_both
     test_set = eligible.copy()
     test_set[eligible] = in_window(times[eligible], None if gate.window == "all" else recent, asked.read_at)
     return test_set
-
-
-def _evidence(judged: Contest) -> Evidence:
-    challenger = champion = None
-    if np.isfinite(judged.challenger).all():
-        challenger = Answers(judged.challenger, judged.challenger_threshold)
-    if judged.champion is not None:
-        champion = Answers(judged.champion, judged.champion_threshold)
-    return evidence(judged.outcomes, challenger, champion, judged.groupings)
 
 
 def gate_options(gate: GateSettings) -> GateOptions:

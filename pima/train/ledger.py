@@ -12,20 +12,21 @@ import pandas as pd
 from sqlalchemy import Connection, Engine
 
 from pima.core.drift import reference_of
-from pima.core.evidence import Evidence, document
+from pima.core.evidence import document
 from pima.core.figures import Figure
-from pima.core.gate import Decision, Verdict, VerdictFigures
+from pima.core.gate import Verdict, VerdictFigures
 from pima.core.history import features_of, fingerprint_of
-from pima.core.reasons import Reason
+from pima.core.reasons import Decision, Reason
 from pima.errors import NoSuchVersion, NothingToRollBackTo, WrongUsage
 from pima.logs import get_logger
+from pima.model.recipes import fit_fingerprint, library_versions, settings_of_fit
 from pima.runs.recorded_run import INLINED
 from pima.scorer import load_scorer
 from pima.store import lineage, queue, registry
 from pima.store.engine import reading, without_time_limit, writing
 from pima.store.lineage import Snapshot, TestSet, ids_to_parquet, to_parquet
 from pima.store.registry import Champion, Move, NewVersion, as_stored, newest_declaration
-from pima.train.gate import GateInput, Judgement
+from pima.train.gate import GateInput, Judgement, gate_fingerprint
 
 
 def record(
@@ -62,7 +63,7 @@ def record(
             run_id=run_id,
             decided_by="retrain",
             data_fingerprint=asked.history.fingerprint,
-            settings_fingerprint=asked.settings_fingerprint,
+            settings_fingerprint=gate_fingerprint(asked.settings, asked.declared.features),
             test_set_fingerprint=test_set.fingerprint,
             evidence=document(judgement.evidence),
         )
@@ -85,10 +86,10 @@ def _new_version(asked: GateInput, run_id: int, verdict: Verdict) -> NewVersion:
         compiled_sha256=hashlib.sha256(challenger.artifacts.compiled).hexdigest(),
         threshold=scorer.threshold,
         seed=challenger.seed,
-        settings=challenger.settings,
-        libraries=challenger.libraries,
+        settings=settings_of_fit(asked.settings, asked.declared.features),
+        libraries=library_versions(),
         data_fingerprint=history.fingerprint,
-        settings_fingerprint=challenger.settings_fingerprint,
+        settings_fingerprint=fit_fingerprint(asked.settings, asked.declared.features),
         training_rows=len(history.training),
         holdout_rows=len(history.holdout),
         rows_left_out=history.left_out,
@@ -129,9 +130,7 @@ class NewVerdict:
 
     verdict: str
     reason: str
-    """A code that scripts can rely on."""
     explanation: str
-    """The reason for people."""
     champion_before: int | None
     """The version that the challenger was judged against; None where there was none."""
     challenger: int | None
@@ -144,28 +143,19 @@ class NewVerdict:
     """1 is best; below it the challenger's probabilities are too extreme; None as `auroc`."""
 
 
-def new_verdict(
-    verdict: Verdict, evidence: Evidence, champion_before: int | None, challenger: int | None
-) -> NewVerdict:
-    """Return a verdict as the run's result, with two figures of its evidence, to the digits that people read."""
-    found = evidence.challenger
-    auroc, slope = (None, None) if found is None else (_rounded(found.auroc), _rounded(found.calibration_slope))
-    said = (verdict.decision, verdict.reason, verdict.sentence)
-    return NewVerdict(*said, champion_before, challenger, verdict.figures, auroc, slope)
+def announce(judgement: Judgement, number: int | None) -> NewVerdict:
+    """Return the verdict as the run's result, with two figures of its evidence, to the digits that people read; and say
+    it in the log, too. `number` is None in a dry run."""
+    verdict, found = judgement.verdict, judgement.evidence.challenger
+    auroc, slope = (None, None) if found is None else map(_rounded, (found.auroc, found.calibration_slope))
+    log = get_logger().error if verdict.reason is Reason.CHAMPION_UNLOADABLE else get_logger().info
+    log("verdict", explanation=verdict.sentence, challenger=number, auroc=auroc, calibration_slope=slope)
+    said = (verdict.decision, verdict.reason, verdict.sentence, judgement.champion.model_version)
+    return NewVerdict(*said, number, verdict.figures, auroc, slope)
 
 
 def _rounded(figure: Figure) -> float | None:
     return None if figure.value is None else round(figure.value, 3)
-
-
-def announce(judgement: Judgement, number: int | None) -> NewVerdict:
-    """Return the verdict as the run's result, and say it in the log too; `number` is None in a dry run."""
-    verdict = judgement.verdict
-    found = new_verdict(verdict, judgement.evidence, judgement.champion.model_version, number)
-    log = get_logger().error if verdict.reason is Reason.CHAMPION_UNLOADABLE else get_logger().info
-    figures = {"auroc": found.auroc, "calibration_slope": found.calibration_slope}
-    log("verdict", explanation=verdict.sentence, challenger=number, **figures)
-    return found
 
 
 def make_champion(connection: Connection, before: Champion, number: int) -> None:

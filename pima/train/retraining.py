@@ -39,7 +39,6 @@ class HistoryRows:
     holdout_rows: int
     """Models are judged on these, or on the recent ones of them."""
     left_out: Mapping[str, int]
-    """Rows that are used for nothing, by reason."""
     twins_kept: int = 0
     """Training rows that equal a holdout row, where those are so many that it says nothing."""
 
@@ -69,13 +68,13 @@ def retrain(
             run.report(RetrainResult(rows))
             if what := shortage(history, settings.retrain.minimum_labels, settings.retrain.minimum_of_each_class):
                 raise TooFewLabels(what=what)
-            fingerprint = gate_fingerprint(settings, declared.features)
-            earlier = earlier_verdict(engine, history.fingerprint, fingerprint)
+            asked_before = gate_fingerprint(settings, declared.features)
+            earlier = earlier_verdict(engine, history.fingerprint, asked_before)
             if earlier is not None:
                 run.report(RetrainResult(rows, earlier))
                 return
             challenger = fit_challenger(history, settings, declared.features, stop.check)
-        asked = GateInput(history, holdout, read_at, declared, challenger, settings, fingerprint)
+        asked = GateInput(history, holdout, read_at, declared, challenger, settings)
         verdict = decide_and_record(engine, asked, run.id, None if lease is None else lease.require)
         run.report(RetrainResult(rows, verdict))
 

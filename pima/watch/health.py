@@ -14,8 +14,10 @@ from pima.settings.sections import ScheduleSettings, Settings
 from pima.store import monitoring
 from pima.store import sources as source_store
 from pima.store.engine import reading, require_file
+from pima.store.monitoring import LastEnd
 from pima.store.runs import Status
 from pima.store.schema import require_schema
+from pima.store.sources import SourcePull
 from pima.watch.figures import ServiceFigures, read_figures
 
 _PERIODS = 2
@@ -35,9 +37,7 @@ class Complaint:
     reason: str
     """A code, as docs/operations.md explains it."""
     what: str
-    """A sentence for people."""
     source: str = ""
-    """The source that it is about, if it is about one."""
     cause: str = ""
     """Why, as a code, where the same reason may have others; unlike the sentence it holds no age and no count."""
 
@@ -61,12 +61,9 @@ def complaints(engine: Engine, settings: Settings, declared: Declaration) -> lis
             return [
                 *_settings_differ(declared, kept),
                 *_scheduler_is_silent(connection, settings.schedule, found.now),
-                *_last_run_failed(connection, settings.schedule, found.now),
-                *_success_is_old(found, scheduled, first_seen),
-                *_last_pull_failed(connection, settings.schedule, sources, found.now),
-                *_pull_is_old(found, scheduled, first_seen, sources),
+                *_last_run_failed(connection, settings.schedule, sources, found.now),
+                *_success_is_old(found, scheduled, first_seen, sources),
                 *_rows_wait(found, scheduled["score"]),
-                *_rows_lack_predictions(found),
             ]
     except PimaError as error:
         return [Complaint(error.code, str(error))]
@@ -87,46 +84,41 @@ def _scheduler_is_silent(connection: Connection, schedule: ScheduleSettings, now
         yield Complaint("scheduler_silent", f"the scheduler's last sign of life is {_in_words(now - heartbeat)} old")
 
 
-def _last_run_failed(connection: Connection, schedule: ScheduleSettings, now: datetime) -> Iterator[Complaint]:
+def _last_run_failed(
+    connection: Connection, schedule: ScheduleSettings, sources: Sequence[str], now: datetime
+) -> Iterator[Complaint]:
     for job in JOBS:
-        last = monitoring.last_end(connection, job, schedule.retries)
-        if last is not None and last.status in _ENDED_BADLY:
-            ended = f"{_ENDED_BADLY[last.status]} ({last.error_code}) {_in_words(now - last.heartbeat_at)} ago"
-            what = f"the last run of {job} {ended}; `runs` and the log say why"
-            yield Complaint(f"{job}_failed", what, cause=last.error_code or last.status)
+        if (run := monitoring.last_end(connection, job, schedule.retries)) is not None:
+            yield from _ended_badly(f"run of {job}", run, now - run.heartbeat_at, f"{job}_failed")
+    ends = source_store.last_ends(connection, sources, schedule.retries) if sources else {}
+    for name, pull in ends.items():
+        yield from _ended_badly(f"pull of {name}", pull, now - pull.at, "pull_failed", name)
+
+
+def _ended_badly(
+    what: str, last: LastEnd | SourcePull, age: timedelta, reason: str, source: str = ""
+) -> Iterator[Complaint]:
+    if last.status in _ENDED_BADLY:
+        ended = f"{_ENDED_BADLY[last.status]} ({last.error_code}) {_in_words(age)} ago; `runs` and the log say why"
+        yield Complaint(reason, f"the last {what} {ended}", source, last.error_code or last.status)
 
 
 def _success_is_old(
-    found: ServiceFigures, scheduled: dict[str, Schedule], first_seen: dict[str, datetime]
-) -> Iterator[Complaint]:
-    for job, schedule in scheduled.items():
-        since = max(filter(None, (found.succeeded.get(job), first_seen.get(job))), default=found.now)
-        if found.now - since > _PERIODS * period(schedule, found.now):
-            what = f"{job} has not succeeded for {_in_words(found.now - since)}, more than {_PERIODS} of its periods"
-            yield Complaint(f"{job}_not_succeeding", what)
-
-
-def _last_pull_failed(
-    connection: Connection, schedule: ScheduleSettings, sources: Sequence[str], now: datetime
-) -> Iterator[Complaint]:
-    ends = source_store.last_ends(connection, sources, schedule.retries) if sources else {}
-    for name, last in ends.items():
-        if last.status in _ENDED_BADLY:
-            ended = f"{_ENDED_BADLY[last.status]} ({last.error_code}) {_in_words(now - last.at)} ago"
-            what = f"the last pull of {name} {ended}; `runs` and the log say why"
-            yield Complaint("pull_failed", what, name, last.error_code or last.status)
-
-
-def _pull_is_old(
     found: ServiceFigures, scheduled: dict[str, Schedule], first_seen: dict[str, datetime], sources: Sequence[str]
 ) -> Iterator[Complaint]:
-    allowed = _PERIODS * min(period(schedule, found.now) for schedule in scheduled.values())
+    periods = {job: period(schedule, found.now) for job, schedule in scheduled.items()}
+    for job, each in periods.items():
+        if late := _without_success(found.now, found.succeeded.get(job), first_seen.get(job), each):
+            yield Complaint(f"{job}_not_succeeding", f"{job} has not succeeded for {late}")
     for name in sources:
         last = found.pulled[name].at if name in found.pulled else None
-        since = max(filter(None, (last, first_seen.get(pull_of(name)))), default=found.now)
-        if found.now - since > allowed:
-            what = f"{name} was not pulled for {_in_words(found.now - since)}, more than {_PERIODS} of its periods"
-            yield Complaint("pull_not_succeeding", what, name)
+        if late := _without_success(found.now, last, first_seen.get(pull_of(name)), min(periods.values())):
+            yield Complaint("pull_not_succeeding", f"{name} was not pulled for {late}", name)
+
+
+def _without_success(now: datetime, last: datetime | None, first_seen: datetime | None, each: timedelta) -> str:
+    age = now - max(filter(None, (last, first_seen)), default=now)
+    return f"{_in_words(age)}, more than {_PERIODS} of its periods" if age > _PERIODS * each else ""
 
 
 def _rows_wait(found: ServiceFigures, schedule: Schedule) -> Iterator[Complaint]:
@@ -139,10 +131,7 @@ def _rows_wait(found: ServiceFigures, schedule: Schedule) -> Iterator[Complaint]
     if found.last_verdict is not None and found.champion.model_version is None:
         what = f"there is none yet, so no row can be scored; the last retraining said {found.last_verdict}"
         yield Complaint("no_champion", what)
-
-
-def _rows_lack_predictions(found: ServiceFigures) -> Iterator[Complaint]:
-    """Though every job may have succeeded."""
+    # Every job may have succeeded all the same.
     if found.new_rows and found.new_rows["too_many"]:
         yield Complaint("rows_without_prediction", found.new_rows["what"])
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 from sqlalchemy import Connection, Engine
@@ -23,7 +23,7 @@ POOLED_FOR = timedelta(days=7)
 """So far back rows are pooled where a night has too few."""
 
 
-class Watch:
+class NightTally:
     """One run's rows, counted batch by batch."""
 
     def __init__(self, engine: Engine, version: int, scorer: Scorer) -> None:
@@ -54,7 +54,7 @@ class Watch:
         kept = newest_tallies(connection, self._version, but_of=run_id)
         now = clock(connection)
         night, before = night_so_far(counted, kept, now)
-        found = night_figures(names_of(self._scorer.features), night, self._reference, before)
+        found = list(night_figures(names_of(self._scorer.features), night, self._reference, before))
         beyond = [each.name for each in found if each.is_beyond] if night.rows >= MINIMUM_ROWS else None
         keep_tally(connection, run_id, self._version, self._counted, beyond)
         keep_figures(connection, run_id, self._version, (*volumes(rows_of_nights(connection, now)), *found))
@@ -83,37 +83,27 @@ def night_so_far(counted: Tally, kept: Iterable[KeptTally], now: datetime) -> tu
     `kept` is newest first, and read no further than needed.
     """
     pooled, rows = [counted], counted.rows
-    before = _NightsBefore(now.date(), counted.rows)
+    before: list[tuple[str, ...]] = []
+    # Days that a night is pooled of are no nights of their own: else a single odd day would be in several.
+    day, rows_of_night = now.date(), counted.rows
     for each in kept:
-        if each.recorded_at.date() > now.date():
+        recorded = each.recorded_at.date()
+        if recorded > now.date():
             continue  # from when a clock was ahead
-        is_tonight, is_recent = each.recorded_at.date() == now.date(), now - each.recorded_at <= POOLED_FOR
+        is_tonight, is_recent = recorded == now.date(), now - each.recorded_at <= POOLED_FOR
         is_short = rows < MINIMUM_ROWS and is_recent
         # Tonight says too little, or there is enough.
-        is_known = rows < MINIMUM_ROWS or len(before.found) == LAST_NIGHTS - 1
+        is_known = rows < MINIMUM_ROWS or len(before) == LAST_NIGHTS - 1
         if is_known and not is_tonight and not is_short:
             break
         # One that a run without a right to the reference has counted says nothing of the features.
         if (is_tonight or is_short) and len(each.tally.features) == len(counted.features):
             pooled.append(each.tally)
             rows += each.tally.rows
-        before.look_at(each)
-    return added(pooled), before.found
-
-
-class _NightsBefore:
-    """The names of what was beyond its limit in each, newest first. Days that a night is pooled of are no nights of
-    their own: else a single odd day would be in several."""
-
-    def __init__(self, day: date, rows: int) -> None:
-        self.found: list[tuple[str, ...]] = []
-        self._day, self._rows = day, rows
-
-    def look_at(self, kept: KeptTally) -> None:
-        """Take in the next older tally; the last run of a day knows of all of it."""
-        day, rows = kept.recorded_at.date(), kept.tally.rows
-        if day == self._day or self._rows < MINIMUM_ROWS:
-            self._day, self._rows = day, self._rows + rows
-        elif kept.beyond is not None and len(self.found) < LAST_NIGHTS - 1:
-            self._day, self._rows = day, rows
-            self.found.append(kept.beyond)
+        if recorded == day or rows_of_night < MINIMUM_ROWS:
+            day, rows_of_night = recorded, rows_of_night + each.tally.rows
+        elif each.beyond is not None and len(before) < LAST_NIGHTS - 1:
+            # The last run of a day knows of all of it.
+            day, rows_of_night = recorded, each.tally.rows
+            before.append(each.beyond)
+    return added(pooled), before

@@ -11,9 +11,8 @@ import numpy as np
 from sqlalchemy import Connection, Engine
 
 from pima.core.drift import expected_accuracy
-from pima.core.figures import NO_CASES, Figure, share
-from pima.core.realised import Judged, Realised, followed_up, realised, realised_figures
-from pima.core.subgroups import FEWEST_ROWS, shown
+from pima.core.figures import FEWEST_ROWS, NO_CASES, Figure, share, shown
+from pima.core.realised import Realised, followed_up, realised, realised_figures
 from pima.core.watched import Watched
 from pima.runs.recorded_run import never_failing
 from pima.store import registry, report_figures
@@ -34,9 +33,7 @@ class Week:
     correct: int | None
     """Predictions that came true; None where the week may not be shown."""
     share: Figure | None
-    """The same as a share."""
     predicted: float | None
-    """The mean of their probabilities."""
     observed: float | None
     """The share of outcome 1: near to the one before where the probabilities hold."""
 
@@ -75,7 +72,6 @@ class VersionWeek:
     version: int
     predictions: int
     outcomes: int
-    """That have come of them, as far as the newest ones go."""
     followed_up: Figure
     """Their share. Where it is small, whoever is followed up decides what came true."""
     estimated_accuracy: Figure
@@ -95,8 +91,6 @@ def version_weeks(connection: Connection, weeks: int, newest: int = NEWEST_OUTCO
     for (monday, version), (predictions, expected) in sorted(_predicted(connection, weeks).items(), reverse=True):
         outcomes = came.get((monday, version), [])
         is_whole = since is None or monday > since.date()
-        estimate = expected_accuracy(expected, predictions)
-        is_shown = predictions >= FEWEST_ROWS
         found.append(
             VersionWeek(
                 monday=monday,
@@ -104,7 +98,9 @@ def version_weeks(connection: Connection, weeks: int, newest: int = NEWEST_OUTCO
                 predictions=predictions,
                 outcomes=len(outcomes),
                 followed_up=followed_up(sum(each.has_tally for each in outcomes), predictions if is_whole else None),
-                estimated_accuracy=Figure(estimate.value, estimate.low, estimate.high) if is_shown else Figure(None),
+                estimated_accuracy=expected_accuracy(expected, predictions)
+                if predictions >= FEWEST_ROWS
+                else Figure(None),
                 realised=_realised(outcomes) if (monday, version) in told else None,
             )
         )
@@ -136,7 +132,6 @@ def _predicted(connection: Connection, weeks: int) -> dict[tuple[date, int], tup
 
 
 def _realised(found: list[CameTrue]) -> Realised:
-    """Sum up predictions of one version, one at least."""
     probabilities = np.array([each.probability for each in found])
     outcomes = np.array([each.outcome for each in found], dtype=np.int8)
     return realised(probabilities, found[0].threshold, outcomes)
@@ -164,6 +159,4 @@ def _figures(connection: Connection, newest: int) -> Iterator[tuple[int, list[Wa
         is_whole = since is None or (began is not None and began > since)
         followed = followed_up(sum(each.run_is_there for each in came), rows if is_whole else None)
         found = registry.read_version(connection, version)
-        holdout = found and found.metrics["holdout"]
-        judged = Judged(holdout["correct"], holdout["rows"]) if holdout else None
-        yield version, list(realised_figures(_realised(came), followed, judged))
+        yield version, list(realised_figures(_realised(came), followed, found.metrics["holdout"] if found else None))

@@ -64,7 +64,6 @@ class NightEnd:
     """None of a run that took no row."""
 
     def __call__(self, connection: Connection) -> dict[str, Any]:
-        """Return what belongs into the run's counts."""
         self.leave_figures(connection)
         return {store.UNPREDICTED: as_json(_counted(connection, self))}
 

@@ -159,10 +159,9 @@ def _case(database: Database, number: int) -> GateInput:
     assert keras is not None
     assert compiled is not None
     scorer = load_scorer(database.engine, number)
-    artifacts = Artifacts(bytes(keras.content or b""), keras.sha256, bytes(compiled.content or b""), compiled.sha256)
-    fitted = {"network": "five_seeds", "holdout_share": settings.holdout.share}
-    challenger = Challenger(artifacts, Parity(0.0, 0), scorer, 7, fitted, "fit", {})
-    return GateInput(divided, rule, read_at, SHIPPED, challenger, settings, "settings")
+    artifacts = Artifacts(bytes(keras.content or b""), bytes(compiled.content or b""))
+    challenger = Challenger(artifacts, Parity(0.0, 0), scorer, 7)
+    return GateInput(divided, rule, read_at, SHIPPED, challenger, settings)
 
 
 @pytest.mark.judge

@@ -96,7 +96,7 @@ def test_a_defect_s_json_has_a_message_without_the_error_s_text(capsys: pytest.C
     def work(_command: Command) -> Result:
         raise ZeroDivisionError("Canary-Smith")
 
-    exit_code = main_of("status", "", work, print, needs_schema=False)(["--json"], {})
+    exit_code = main_of("jobs.status", "", work, print, needs_schema=False)(["--json"], {})
     shown = capsys.readouterr()
     told = json.loads(shown.out)
     assert (exit_code, told["error"]) == (1, "unexpected_ZeroDivisionError")

@@ -68,7 +68,7 @@ def nights(kept: Reference, tallies: Iterator[Tally]) -> Iterator[tuple[Watched,
     for number, tally in enumerate(tallies):
         now = FIRST_NIGHT + timedelta(days=number)
         pooled, beyond = night_so_far(tally, before[::-1], now)
-        found = night_figures(names_of(FEATURES), pooled, kept, beyond)
+        found = tuple(night_figures(names_of(FEATURES), pooled, kept, beyond))
         were = tuple(each.name for each in found if each.is_beyond) if pooled.rows >= MINIMUM_ROWS else None
         before = [*before[-20:], KeptTally(tally, were, now)]
         yield found

@@ -1,11 +1,10 @@
-"""What the pages say of the project's own parts is so: links, files, tables, commands."""
+"""What the pages say of the project's own parts is so: links, files, commands."""
 
 import re
 
 import pytest
 
 from pima.errors import RightMissing
-from pima.store.tables import TABLES, VIEWS
 from tests.support.shipped import ROOT
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -39,11 +38,6 @@ def test_each_file_that_is_named_is_there(name: str) -> None:
         r"`((?:pima|jobs|tests|docs|deploy|migrations|config|locks)/[\w./-]*)`", (ROOT / name).read_text()
     )
     assert [path for path in named if not (ROOT / path).exists()] == []
-
-
-def test_the_list_of_tables_is_that_of_the_code() -> None:
-    listed = re.findall(r"^\| `(\w+)` \|", _section("docs/architecture.md", "Tables"), re.MULTILINE)
-    assert sorted(listed) == sorted({table.name for table in TABLES} | VIEWS.keys())
 
 
 def test_the_list_of_commands_is_that_of_the_code() -> None:

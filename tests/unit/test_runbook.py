@@ -108,4 +108,4 @@ def test_each_exit_code_is_told() -> None:
 
 @pytest.mark.parametrize("reason", [str(reason) for reason in Reason])
 def test_each_reason_of_a_verdict_is_told(reason: str) -> None:
-    assert f"\n| `{reason}` |" in (ROOT / "docs" / "model-and-gate.md").read_text()
+    assert f"\n| `{reason}` |" in (ROOT / "docs" / "understand" / "model-and-gate.md").read_text()

@@ -1,4 +1,4 @@
-"""`make bench-accuracy`: our network beside its peers, in one run, into docs/.
+"""`make bench-accuracy`: our network beside its peers, in one run, into docs/measured/.
 
 python -m tests.bench.accuracy [--shuffles N] [--large-rows N] [--into FOLDER]
 """
@@ -33,11 +33,12 @@ _STARTED = time.monotonic()
 
 
 def main(arguments: list[str]) -> None:
-    """Measure everything, write docs/accuracy.md and the pictures, print the targets."""
+    """Measure everything, write docs/measured/accuracy.md and the pictures, print the targets."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.accuracy", allow_abbrev=False)
     parser.add_argument("--shuffles", type=int, default=10, help="of the 12 folds, and seeds on the article's split")
     parser.add_argument("--large-rows", type=int, default=1_000_000, help="in the large database")
-    parser.add_argument("--into", type=Path, default=ROOT / "docs", help="where the page and the pictures go")
+    into = ROOT / "docs" / "measured"
+    parser.add_argument("--into", type=Path, default=into, help="where the page and the pictures go")
     options = parser.parse_args(arguments)
     end_in_order()
     clock = Clock()

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.gate`: the gate's statistics at length, into docs/gate.md.
+"""`python -m tests.bench.gate`: the gate's statistics at length, into docs/measured/gate.md.
 
 Every run and trial is seeded by its number, so the figures are the same wherever the arithmetic is.
 """
@@ -24,7 +24,7 @@ from tests.bench.gate.simulation import simulate
 from tests.bench.gate.statements import statements
 from tests.bench.gate.summary import Summary, summaries
 
-PAGE = Path(__file__).parents[3] / "docs" / "gate.md"
+PAGE = Path(__file__).parents[3] / "docs" / "measured" / "gate.md"
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--trials", type=int, default=1000, help="trials a statement (default %(default)s)")
     parser.add_argument("--populations", type=int, default=6, help="data sets for Keras (default %(default)s)")
-    parser.add_argument("--page", type=Path, default=PAGE, help="where the page goes (default docs/gate.md)")
+    parser.add_argument("--page", type=Path, default=PAGE, help="where the page goes (default docs/measured/gate.md)")
     return parser.parse_args()
 
 

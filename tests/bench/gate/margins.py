@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from pima.core import history
+from pima.core.figures import FEW_ROWS
 from pima.core.gate import Decision, GateOptions, Window, decide
 from pima.core.history import features_of
 from pima.core.reasons import Reason
-from pima.core.subgroups import FEW_ROWS, Grouping, groupings
+from pima.core.subgroups import groupings
 from pima.settings.reading import SHIPPED
 from tests.bench.gate.fast_learner import SERVICE_LUCK, fit_ensemble
 from tests.bench.gate.policies import WEEKS
@@ -103,7 +104,7 @@ class _Week:
     is_spoiled: bool
     fresh: FreshPatients
     now: pd.Timestamp
-    bands: tuple[Grouping, ...]
+    bands: pd.DataFrame
     """of the holdout"""
 
 
@@ -124,7 +125,7 @@ def _spoiled(training: pd.DataFrame, draw: np.random.Generator) -> pd.DataFrame:
 def _judge(standing: _Standing, margin: float | None, week: _Week) -> None:
     course, sides = standing.course, week.sides
     asked = contest(sides.holdout, week.challenger, standing.champion, Window(), week.now)
-    asked = replace(asked, groupings=week.bands)
+    asked = replace(asked, rows=asked.rows.join(week.bands.reset_index(drop=True)))
     verdict = decide(asked, GateOptions(subgroup_margin=margin))
     is_promoted, is_rejected = verdict.decision is Decision.PROMOTED, verdict.reason is Reason.SUBGROUP_WORSE
     if is_promoted or is_rejected:
@@ -140,8 +141,8 @@ def _judge(standing: _Standing, margin: float | None, week: _Week) -> None:
     course.true_accuracies.append(week.fresh.true_accuracy(standing.champion))
 
 
-def _bands(sides: history.Split) -> tuple[Grouping, ...]:
-    return groupings(SHIPPED.features, features_of(sides.holdout), features_of(sides.training))
+def _bands(sides: history.Split) -> pd.DataFrame:
+    return groupings(SHIPPED.features, sides.holdout, sides.training)
 
 
 def _worst_true_gain(champion: Model, week: _Week) -> float:
@@ -152,9 +153,10 @@ def _worst_true_gain(champion: Model, week: _Week) -> float:
         for model in (week.challenger, champion)
     ]
     gains = right[0] - right[1]
+    patients = pd.DataFrame(fresh.features, columns=SHIPPED.names)
     return min(
-        float(gains[each.members == group].mean())
-        for each in groupings(SHIPPED.features, fresh.features, features_of(week.sides.training))
-        for group, size in enumerate(each.sizes)
-        if size >= FEW_ROWS
+        float(gains[rows].mean())
+        for _, groups in groupings(SHIPPED.features, patients, week.sides.training).items()
+        for rows in groups.groupby(groups, observed=True).indices.values()
+        if len(rows) >= FEW_ROWS
     )

@@ -1,4 +1,4 @@
-"""docs/gate.md, written from what was found; no figure in it is typed by hand."""
+"""docs/measured/gate.md, written from what was found; no figure in it is typed by hand."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from pima.core.gate import Window
 from tests.bench.gate.likeness import TRAINING_ROWS, Likeness
 from tests.bench.gate.policies import SCENARIOS, WEEKS, Scenario
 from tests.bench.gate.population import Clinic
-from tests.bench.gate.reading import reading
+from tests.bench.gate.reading import differences, reading, said_first
 from tests.bench.gate.simulation import FRESH_ROWS
 from tests.bench.gate.statements import Statement
 from tests.bench.gate.summary import Summary, standard_error
@@ -29,13 +29,15 @@ class Findings:
 
 def page(found: Findings) -> str:
     parts = [
-        filled(_HEAD),
+        filled("# The gate\n\n" + said_first(found.simulated) + _HEAD),
         table(("claim", "trials", "found"), [(line.claim, line.trials, line.found) for line in found.statements]),
         filled(_LEARNERS),
         _likeness_table(found.likenesses),
         filled(_SIMULATION.format(runs=found.runs)),
         *(part for scenario in SCENARIOS for part in _scenario(scenario, found.simulated[scenario.name])),
-        filled("## What this says\n\n" + "\n".join(f"- {sentences}" for sentences in reading(found.simulated))),
+        filled(_DIFFERENCES),
+        table(_COLUMNS_OF_DIFFERENCES, differences(found.simulated)),
+        filled("\n".join(f"- {sentences}" for sentences in reading(found.simulated))),
         filled(_LIMITS),
     ]
     return "\n\n".join(parts) + "\n"
@@ -66,6 +68,7 @@ def _likeness_table(likenesses: Sequence[Likeness]) -> str:
 
 
 _COLUMNS = ("policy", "true accuracy, %", "promotions", "harmful", "optimism, points")
+_COLUMNS_OF_DIFFERENCES = ("compared", "scenario", "true accuracy, points", "promotions", "harmful")
 _COLUMNS_OF_DRIFT = ("recovered, % of runs", "weeks to it, median", "behind at the end, points")
 
 
@@ -99,13 +102,12 @@ def _recovery(found: Summary) -> tuple[str, ...]:
 
 
 _HEAD = """
-# The gate, measured
 
-Written by `make bench-gate`, which runs the real rules (`pima.core.history`, `holdout`, `gate`) over
-populations whose truth is known: `tests/bench/gate/population.py` draws patients and the exact probability of each
-outcome, so that a model's true accuracy is worked out and not estimated from outcomes. Every trial has a population, a
-salt and seeds of its own, made from its number. `tests/unit/bench/test_gate.py` holds the same claims with fewer
-trials. What the gate asks for is in [model-and-gate.md](model-and-gate.md#the-gate).
+`make bench-gate` writes this page: one run, every trial seeded by its number. It runs the real rules
+(`pima.core.history`, `gate`) over made-up populations. `tests/bench/gate/population.py` draws patients
+with the exact probability of each outcome, so a model's true accuracy is known. `tests/unit/bench/test_gate.py` holds
+the same claims with fewer trials. [The model and the gate](../understand/model-and-gate.md#the-gate) says what the
+gate asks.
 
 ## Claims
 """
@@ -113,11 +115,10 @@ trials. What the gate asks for is in [model-and-gate.md](model-and-gate.md#the-g
 _LEARNERS = f"""
 ## The learner that stands in for Keras
 
-Thousands of fits need a learner of milliseconds (`tests/bench/gate/fast_learner.py`: logistic regression on random silu
-units). What the gate sees of a learner is how accurate its models are and how much they owe to the seed, so both are
-set beside Keras here: means over populations, {TRAINING_ROWS} training rows each, true accuracy of one fit, and the
-share of fresh patients to whom two fits on the same rows with other seeds give another class. The lucky learner stands
-for the tutorial's kind of network, the steady one for the service's, whose prior leaves little to the seed.
+Thousands of fits need a learner of milliseconds: `tests/bench/gate/fast_learner.py`. The lucky one stands for the
+tutorial's kind of network, the steady one for pima's own, which owes little to the seed. Means over populations,
+{TRAINING_ROWS} training rows each: true accuracy of one fit, and the share of fresh patients to whom two fits with
+other seeds give another class.
 """
 
 _CLINIC = Clinic()
@@ -125,36 +126,41 @@ _SIMULATION = f"""
 ## {WEEKS} weeks
 
 Each run is one clinic: {_CLINIC.first_rows} labelled rows at first, then {_CLINIC.fewest_a_week} to
-{_CLINIC.most_a_week} a week; {100 * _CLINIC.slip_share:.0f} % of the rows arrive with a slip (glucose ten times too
-high or left blank, or the wrong outcome), of which {100 * _CLINIC.corrected_a_week:.0f} % are corrected each week. The
-first champion is week 0's challenger; every week all rows so far are retrained on and judged. {{runs}} runs a scenario,
+{_CLINIC.most_a_week} a week. {100 * _CLINIC.slip_share:.0f} % of the rows arrive with a slip (glucose ten times too
+high or left blank, or the wrong outcome), of which {100 * _CLINIC.corrected_a_week:.0f} % are corrected each week. Week
+0's challenger is the first champion; every week all rows so far are retrained on and judged. {{runs}} runs a scenario,
 the same clinics under all policies.
 
-- True accuracy: of the standing champion on {FRESH_ROWS:,} fresh patients, the mean over the {WEEKS} weeks.
-- Harmful: promotions of a challenger that was truly less accurate than the champion it replaced.
-- Optimism: what the policy says of its standing champion (a: the stored score; the others: its accuracy on the week's
-  test set) less its true accuracy, the mean over the weeks.
-- With so few arrivals the recent window is the newest {Window().minimum_rows} rows of the holdout, or all while there
-  are fewer.
-- The drifts come suddenly, in week {_CLINIC.drift_week}. Shift: glucose says less, BMI and age say more, and the
-  outcome is more frequent. Reversal: glucose says the opposite. A run has recovered in the first week in which its
-  champion is truly nearer to a fit on only the training rows since the drift (made at the end) than to the last fit
-  from before the drift; the median is over the runs that do. Behind at the end: how far the last champion is below that
-  fit on the rows since the drift.
+- True accuracy: of the standing champion on {FRESH_ROWS:,} fresh patients, the mean over the weeks.
+- Harmful: promotions of a challenger that was truly less accurate than the champion.
+- Optimism: what the policy says of its champion (a: the stored score; the others: its accuracy on the week's test set)
+  less its true accuracy, the mean over the weeks.
+- Recent window: here the newest {Window().minimum_rows} rows of the holdout, or all while there are fewer.
+- Drifts come suddenly, in week {_CLINIC.drift_week}. Shift: glucose says less, BMI and age say more, and the outcome is
+  more frequent. Reversal: glucose says the opposite.
+- Recovered: the champion is truly nearer to a fit on only the training rows since the drift (made at the end) than to
+  the last fit from before it. The median week is over the runs that recover. Behind: how far the last champion is below
+  that fit.
 - Spoiled challengers learned from shuffled labels.
+"""
+
+_DIFFERENCES = """
+## What this says
+
+Differences of the true accuracy between two policies, paired over the runs, with their standard errors; and the counts
+of both.
 """
 
 _LIMITS = """
 ## What it does not show
 
-- The populations are made up, patients arrive evenly and independently, and no row is missing for a reason. The level
-  of the accuracies says nothing about the real data; the differences between the policies are the point.
-- Elsewhere than in f the gate has no `log_loss_veto`, and in f it stands beside accuracy: what it is worth beside net
-  benefit is not tried.
-- The fast learner is not Keras; the table above says how near it comes in what matters here.
-- But for the spoiled ones, all challengers are fitted soundly on ever more rows, so promoting each of them looks good.
+- Patients arrive evenly and independently, and no row is missing for a reason.
+- Elsewhere than in f the gate has no `log_loss_veto`, and in f it stands beside accuracy. Beside net benefit it is
+  not tried.
+- The fast learner is not Keras; the table above says how near it comes.
+- But for the spoiled ones, all challengers are fitted soundly on ever more rows, so promoting each of them looks
+  good.
 - Optimism is that of two years of weekly looks at the holdout; each further look spends some more of its worth.
-- A patient who is entered again later under another id, on the holdout's side, is a row that the standing champion may
-  have been trained on. A verdict leaves such rows out as long as the champion's training snapshot is kept; the
-  simulation keeps them in. The memorising champion among the claims is judged in the week of its training.
+- A patient who comes again under another id, on the holdout's side, may have been trained on. A verdict leaves such
+  rows out as long as the champion's training snapshot is kept; the simulation keeps them in.
 """

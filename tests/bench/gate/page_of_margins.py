@@ -1,12 +1,12 @@
-"""The section of docs/gate.md on `subgroup_margin`; no figure in it is typed by hand."""
+"""The section of docs/measured/gate.md on `subgroup_margin`; no figure in it is typed by hand."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from pima.core.arrays import Float64Array
+from pima.core.figures import FEW_ROWS
 from pima.core.gate import Window
-from pima.core.subgroups import FEW_ROWS
 from tests.bench.gate.margins import (
     FRESH_ROWS,
     HARM,
@@ -136,12 +136,11 @@ _HEAD = f"""
 ## No subgroup much worse
 
 `subgroup_margin` keeps a challenger out that has won, but is worse than the champion by more than a margin in a
-subgroup of {FEW_ROWS} test rows or more: a band of a number, or those who lack it. The clinics of above, by accuracy
-without `log_loss_veto`, the steady learner with five seeds, the recent window: {SMALL.first_rows} rows at first and
-{SMALL.fewest_a_week} to {SMALL.most_a_week} a week (small, with {Window().minimum_rows} test rows), or
-{LARGE.first_rows:,} and {LARGE.fewest_a_week} to {LARGE.most_a_week} (large, with about 600). {{runs}} clinics a
-setting, the same under all margins, {WEEKS} retrainings. A spoiled challenger learned from labels that were shuffled
-among the patients from {SPOILED_FROM_AGE} years on.
+subgroup of {FEW_ROWS} test rows or more. By accuracy without `log_loss_veto`, the steady learner with five seeds, the
+recent window: {SMALL.first_rows} rows at first and {SMALL.fewest_a_week} to {SMALL.most_a_week} a week (small, with
+{Window().minimum_rows} test rows), or {LARGE.first_rows:,} and {LARGE.fewest_a_week} to {LARGE.most_a_week} (large,
+with about 600). {{runs}} clinics a setting, the same under all margins, {WEEKS} retrainings. A spoiled challenger
+learned from labels that were shuffled among the patients from {SPOILED_FROM_AGE} years on.
 
 - Winners kept out: of the challengers that had won but for the margin. Falsely: of those kept out, how many are truly
   worse in no subgroup by more than the margin, on {FRESH_ROWS:,} fresh patients.

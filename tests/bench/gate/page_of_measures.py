@@ -1,4 +1,4 @@
-"""The section of docs/gate.md on the measures; no figure in it is typed by hand."""
+"""The section of docs/measured/gate.md on the measures; no figure in it is typed by hand."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -172,17 +172,16 @@ def _less_accuracy(found: ByMeasure, measure: Measure, figure: str, digits: int)
 _HEAD = f"""
 ## The measures and rare outcomes
 
-The same population with the outcome made rarer or more frequent by one number in its log odds, the steady learner with
-five seeds, the recent window, without `log_loss_veto` or another option. {CLINIC.first_rows:,} labelled rows at first,
-then {CLINIC.fewest_a_week} to {CLINIC.most_a_week} a week; in week {CLINIC.drift_week} comes the shift of above, which
-makes the outcome more frequent (5 to 9 %, 20 to 30 %, 35 to 48 %). {{runs}} clinics a prevalence, the same under all
-measures, {WEEKS + 1} retrainings; here the first champion too must get past the gate.
+The same population with the outcome made rarer or more frequent, the steady learner with five seeds, the recent
+window, no other option. {CLINIC.first_rows:,} labelled rows at first, then {CLINIC.fewest_a_week} to
+{CLINIC.most_a_week} a week. In week {CLINIC.drift_week} the shift makes the outcome more frequent (5 to 9 %, 20 to 30
+%, 35 to 48 %). {{runs}} clinics a prevalence, the same under all measures, {WEEKS + 1} retrainings. Here the first
+champion too must get past the gate.
 
-- True log loss (nats, lower is better), net benefit (found cases a hundred patients, at the prevalence before the
-  drift as threshold) and accuracy (at 0.5) are of the standing champion on {FRESH_ROWS:,} fresh patients, the mean over
-  the weeks. While there is none the clinic acts for nobody, and as probability counts the outcome's share of its
-  training rows.
+- True log loss (nats), net benefit (found cases a hundred patients, at the prevalence before the drift as threshold)
+  and accuracy (at 0.5) are of the standing champion on {FRESH_ROWS:,} fresh patients, the mean over the weeks. While
+  there is none the clinic acts for nobody, and as probability counts the outcome's share of its training rows.
 - `net_benefit` decides at that same threshold, `accuracy` at 0.5.
-- Promotions are those over a champion; harmful those whose true log loss was higher, whatever decided. Recovered, weeks
-  to it and behind as above, in true log loss.
+- Promotions are those over a champion; harmful those whose true log loss was higher. Recovered and behind as above, in
+  true log loss.
 """

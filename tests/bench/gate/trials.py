@@ -5,6 +5,7 @@ split by hash, twins, window and verdict.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -24,29 +25,23 @@ def contest(
     holdout: pd.DataFrame, challenger: Model, champion: Model | None, window: Window | None, now: pd.Timestamp
 ) -> Contest:
     """Both models on the same rows, as a retraining puts them before the gate."""
+    features = features_of(holdout)
     return _contest(
         holdout["outcome"].to_numpy(),
+        challenger.probabilities(features),
+        None if champion is None else champion.probabilities(features),
         in_window(holdout["labelled_at"], window, now),
-        challenger.probabilities(features_of(holdout)),
-        None if champion is None else champion.probabilities(features_of(holdout)),
     )
 
 
 def _contest(
-    outcomes: Int8Array, test_set: BoolArray, challenger: Float64Array, champion: Float64Array | None
+    outcomes: Int8Array,
+    challenger: Float64Array,
+    champion: Float64Array | None,
+    test_set: BoolArray | Literal[True] = True,
 ) -> Contest:
-    return Contest(
-        outcomes=outcomes,
-        in_window=test_set,
-        challenger=challenger,
-        challenger_threshold=0.5,
-        champion=champion,
-        champion_threshold=0.5,
-        champion_unloadable=False,
-        parity_passed=True,
-        pinned=False,
-        rolled_back_before=False,
-    )
+    columns = {"outcome": outcomes, "Challenger": challenger, "InWindow": test_set, "Unseen": True, "Scorable": True}
+    return Contest(pd.DataFrame(columns | ({} if champion is None else {"Champion": champion})), 0.5, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +60,7 @@ def random_pairs(trial: int, pairs: int) -> RandomPairs:
         rows = int(draw.integers(2, 60))
         outcomes = draw.integers(0, 2, rows).astype(np.int8)
         challenger, champion = draw.random(rows), draw.random(rows)
-        verdict = decide(_contest(outcomes, np.ones(rows, dtype=bool), challenger, champion), GateOptions())
+        verdict = decide(_contest(outcomes, challenger, champion), GateOptions())
         if verdict.decision is Decision.PROMOTED:
             promoted += 1
             wrongly += int(((challenger >= 0.5) == outcomes).sum()) <= int(((champion >= 0.5) == outcomes).sum())

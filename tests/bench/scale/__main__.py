@@ -1,4 +1,4 @@
-"""python -m tests.bench.scale [PART ...]: measures beyond one process, prints it, and puts it into docs/scale.md.
+"""python -m tests.bench.scale [PART ...]: measures beyond one process, into docs/measured/scale.md.
 
 Each part's lines go into the page as soon as they are there, so that what ends it loses the part in work alone;
 --missing does the parts that the page has no figures of. A part that takes four times as long as it says is given up,

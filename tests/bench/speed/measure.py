@@ -51,14 +51,26 @@ class Line:
         wanted = f"{self.sense} {self.target:g}" + (f" (stretch {self.stretch:g})" if self.stretch is not None else "")
         return f"{known} {wanted} | {self._verdict()} |"
 
+    @property
+    def is_met(self) -> bool:
+        """Whether the target holds; without one it does."""
+        return self.target is None or self._holds(self.target)
+
     def _verdict(self) -> str:
-        assert self.target is not None
-        if not self._holds(self.target):
+        if not self.is_met:
             return "**no**"
         return "stretch" if self.stretch is not None and self._holds(self.stretch) else "yes"
 
     def _holds(self, target: float) -> bool:
         return self.measured >= target if self.sense == ">=" else self.measured <= target
+
+
+def between(page: str, mark: str, text: str) -> str:
+    """The page with this text between two comments; the first may name a part behind a colon."""
+    before, begin, rest = page.partition(f"<!-- {mark} -->\n")
+    assert begin, f"the page has no place for {mark}"
+    end = f"<!-- /{mark.partition(':')[0]} -->\n"
+    return f"{before}{begin}{text}\n{end}{rest.partition(end)[2]}"
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""`make bench-tables`: our recipe beside its peers on data sets that are none of its own, into docs/tables.md.
+"""`make bench-tables`: our recipe beside its peers on data sets that are none of its own, into docs/measured/tables.md.
 
 python -m tests.bench.tables [--shuffles N] [--sets NAME ...] [--page PATH]
 """
@@ -40,7 +40,9 @@ def _arguments(names: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.tables", allow_abbrev=False)
     parser.add_argument("--shuffles", type=int, default=5, help="of the ten folds (default %(default)s)")
     parser.add_argument("--sets", nargs="+", choices=names, default=names, help="the data sets (default all)")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "tables.md", help="where the page goes")
+    parser.add_argument(
+        "--page", type=Path, default=ROOT / "docs" / "measured" / "tables.md", help="where the page goes"
+    )
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""docs/tables.md: the template beside this file, filled in from one run's results."""
+"""docs/measured/tables.md: the template beside this file, filled in from one run's results."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -17,8 +17,13 @@ _WORDS = {"error": "error", "auc": "AUC", "log_loss": "log loss", "brier": "Brie
 
 def page(standings: Standings, provenance: Provenance) -> str:
     """The whole page."""
+    below, firsts, furthest = targets(standings)
     return Template(_TEMPLATE.read_text()).substitute(
         machine(provenance) | _recipe(standings),
+        below=below.found,
+        firsts=firsts.found,
+        furthest=furthest.found,
+        sets_count=len(standings.sets),
         folds=FOLDS,
         last_shuffle=standings.shuffles - 1,
         wide=WIDE,
@@ -26,7 +31,7 @@ def page(standings: Standings, provenance: Provenance) -> str:
         sets=_sets(standings),
         log_losses=_log_losses(standings),
         ranks=_ranks(standings),
-        targets=targets_table(targets(standings)),
+        targets=targets_table([below, firsts, furthest]),
         least=LEVEL,
         level=_level(standings),
         figures="\n\n".join(f"### {data.name}\n\n{_figures(standings, data.name)}" for data in standings.sets),

@@ -3,11 +3,12 @@ with a reason, never NaN."""
 
 import json
 import math
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, confusion_matrix, log_loss, roc_auc_score
 
 from pima.core import figures
-from pima.core.evidence import Answers, Evidence, ModelEvidence, document, evidence
+from pima.core.evidence import Evidence, ModelEvidence, document, evidence
 from pima.core.figures import (
     CONSTANT,
     SEPARATED,
@@ -29,6 +30,7 @@ from pima.core.metrics import auc
 from pima.core.subgroups import groupings
 from pima.settings.reading import SHIPPED
 from tests.bench.accuracy.shipped import shipped_rows
+from tests.support.contests import contest
 
 Z = norm.ppf(0.975)
 THRESHOLD = 0.35
@@ -44,10 +46,15 @@ def _shipped() -> tuple[np.ndarray, np.ndarray]:
     return model.predict_proba(known[1::2].astype(np.float64))[:, 1].round(2), rows.outcomes[1::2]
 
 
+def _divided() -> pd.DataFrame:
+    rows = pd.DataFrame(shipped_rows().features, columns=SHIPPED.names)
+    return groupings(SHIPPED.features, rows[1::2], rows[::2]).reset_index(drop=True)
+
+
 @cache
 def _found() -> ModelEvidence:
     probabilities, outcomes = _shipped()
-    found = evidence(outcomes, Answers(probabilities, THRESHOLD), None, ()).challenger
+    found = evidence(contest(outcomes, probabilities, None, THRESHOLD)).challenger
     assert found is not None
     return found
 
@@ -138,7 +145,7 @@ def test_figures_of_classes_are_those_of_the_confusion_matrix_with_wilson_s_inte
 
 def test_net_benefit_is_its_published_formula_row_by_row() -> None:
     probabilities, outcomes = _shipped()
-    found = evidence(outcomes, Answers(probabilities, THRESHOLD), None, ())
+    found = evidence(contest(outcomes, probabilities, None, THRESHOLD))
     curve = found.challenger.net_benefit
     assert found.thresholds == tuple(k / 100 for k in range(1, 100))
     for n, threshold in enumerate(THRESHOLDS):
@@ -158,9 +165,7 @@ def test_net_benefit_is_its_published_formula_row_by_row() -> None:
 
 
 def _evidence(probabilities: Any, outcomes: Any) -> Evidence:
-    return evidence(
-        np.array(outcomes, dtype=np.int8), Answers(np.array(probabilities, dtype=np.float64), 0.5), None, ()
-    )
+    return evidence(contest(np.array(outcomes, dtype=np.int8), np.array(probabilities, dtype=np.float64)))
 
 
 HALVES = [0] * 10 + [1] * 10
@@ -229,20 +234,17 @@ def test_whatever_the_rows_no_figure_is_nan(rows: list[tuple[float, int]]) -> No
 
 
 def test_both_models_are_told_in_all_and_by_subgroup_as_on_those_rows_alone() -> None:
-    rows = shipped_rows()
     probabilities, outcomes = _shipped()
     champion = np.sqrt(probabilities)
-    divided = groupings(SHIPPED.features, rows.features[1::2], rows.features[::2])
-    found = evidence(outcomes, Answers(probabilities, THRESHOLD), Answers(champion, 0.5), divided)
+    divided = _divided()
+    whole = contest(outcomes, probabilities, champion, THRESHOLD, divided, champion_threshold=0.5)
+    found = evidence(whole)
     _assert_sound(found)
     shown = [each for each in found.subgroups if each.rows]
     assert {each.feature for each in shown} == set(SHIPPED.names)
     for each in shown:
-        grouping = next(one for one in divided if one.feature == each.feature)
-        members = grouping.members == grouping.groups.index(each.group)
-        alone = evidence(
-            outcomes[members], Answers(probabilities[members], THRESHOLD), Answers(champion[members], 0.5), ()
-        )
+        members = divided[each.feature] == each.group
+        alone = evidence(replace(whole, rows=whole.rows[members].drop(columns=list(SHIPPED.names))))
         assert (each.rows, each.positive) == (members.sum(), outcomes[members].sum())
         assert each.few == (members.sum() < 50)
         for ours, theirs in ((each.challenger, alone.challenger), (each.champion, alone.champion)):
@@ -257,7 +259,7 @@ def test_the_order_of_the_rows_says_nothing() -> None:
     probabilities, outcomes = _shipped()
     shuffled = np.random.default_rng(0).permutation(len(outcomes))
     one, other = (
-        document(evidence(outcomes[order], Answers(probabilities[order], THRESHOLD), None, ()))
+        document(evidence(contest(outcomes[order], probabilities[order], None, THRESHOLD)))
         for order in (slice(None), shuffled)
     )
     assert one == other
@@ -265,8 +267,7 @@ def test_the_order_of_the_rows_says_nothing() -> None:
 
 def test_a_model_without_numbers_has_no_evidence_and_the_other_one_has() -> None:
     probabilities, outcomes = _shipped()
-    divided = groupings(SHIPPED.features, shipped_rows().features[1::2], shipped_rows().features[::2])
-    found = evidence(outcomes, None, Answers(probabilities, THRESHOLD), divided)
+    found = evidence(contest(outcomes, np.full(len(outcomes), np.nan), probabilities, THRESHOLD, _divided()))
     assert found.challenger is None
     assert found.champion == _found()
     assert any(each.champion for each in found.subgroups)

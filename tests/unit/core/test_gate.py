@@ -1,7 +1,5 @@
 """The gate: its rule, and what may be asked beyond it."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +8,7 @@ from hypothesis import strategies as st
 from pima.core.gate import Contest, Decision, GateOptions, decide
 from pima.core.metrics import Measure
 from pima.core.reasons import Reason
-from tests.support.contests import contest
+from tests.support.contests import changed, contest
 
 OUTCOMES = np.array([0] * 6 + [1] * 4, dtype=np.int8)
 
@@ -68,8 +66,8 @@ def test_that_few_rows_leave_it_to_luck_is_told_where_there_is_no_champion(conte
 
 def test_of_many_rows_no_luck_is_told() -> None:
     few = _contest(6, None)
-    many = replace(few, outcomes=np.tile(few.outcomes, 10), in_window=np.tile(few.in_window, 10))
-    verdict = decide(replace(many, challenger=np.tile(few.challenger, 10)), GateOptions())
+    many = contest(np.tile(few.outcomes, 10), np.tile(few.challenger, 10))
+    verdict = decide(many, GateOptions())
     assert verdict.reason is Reason.NOT_ABOVE_MAJORITY
     assert "luck" not in verdict.sentence
 
@@ -78,12 +76,12 @@ def test_of_many_rows_no_luck_is_told() -> None:
 def test_outputs_that_are_no_numbers_never_win(bad: float) -> None:
     challenger = _with_correct(10)
     challenger[3] = bad
-    verdict = decide(replace(_contest(9, 2), challenger=challenger), GateOptions())
+    verdict = decide(changed(_contest(9, 2), Challenger=challenger), GateOptions())
     assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.NOT_FINITE)
 
 
 def test_each_side_is_judged_by_its_own_threshold() -> None:
-    verdict = decide(replace(_contest(9, 8), challenger=np.full(10, 0.4), challenger_threshold=0.3), GateOptions())
+    verdict = decide(changed(_contest(9, 8), Challenger=0.4, challenger_threshold=0.3), GateOptions())
     figures = verdict.figures
     assert figures.challenger_scores is not None
     assert figures.challenger_scores.correct == 4
@@ -96,10 +94,7 @@ def test_each_side_is_judged_by_its_own_threshold() -> None:
 def test_nothing_is_promoted_that_is_not_strictly_more_often_right(rows, pinned: bool) -> None:
     outcomes = np.array([row[0] for row in rows], dtype=np.int8)
     challenger, champion = (np.array([row[n] for row in rows]) for n in (1, 2))
-    everything = np.ones(len(rows), dtype=bool)
-    contest = replace(_contest(0, 0, pinned=pinned), outcomes=outcomes, in_window=everything)
-    contest = replace(contest, challenger=challenger, champion=champion)
-    verdict = decide(contest, GateOptions())
+    verdict = decide(contest(outcomes, challenger, champion, pinned=pinned), GateOptions())
     difference = int(((challenger >= 0.5) == outcomes).sum()) - int(((champion >= 0.5) == outcomes).sum())
     if verdict.decision is Decision.PROMOTED:
         assert difference > 0
@@ -113,14 +108,8 @@ def _many(
     rows = len(challenger_right)
     outcomes = np.arange(rows) % 2
     positive = outcomes == 1
-    contest = replace(
-        _contest(0, 0),
-        outcomes=outcomes.astype(np.int8),
-        in_window=np.ones(rows, dtype=bool),
-        challenger=np.where(challenger_right == positive, sureness, 1 - sureness),
-        champion=np.where(champion_right == positive, 0.9, 0.1),
-    )
-    return replace(contest, **changes)  # type: ignore[arg-type]
+    challenger = np.where(challenger_right == positive, sureness, 1 - sureness)
+    return contest(outcomes.astype(np.int8), challenger, np.where(champion_right == positive, 0.9, 0.1), **changes)
 
 
 def _right(rows: int, *wrong: int) -> np.ndarray:
@@ -130,16 +119,15 @@ def _right(rows: int, *wrong: int) -> np.ndarray:
 
 
 def test_a_test_set_of_one_class_judges_nobody() -> None:
-    contest = replace(_contest(9, 8), outcomes=np.ones(10, dtype=np.int8))
-    contest = replace(contest, challenger=np.full(10, 0.9), champion=np.full(10, 0.1))
-    verdict = decide(contest, GateOptions())
+    one_class = contest(np.ones(10, dtype=np.int8), np.full(10, 0.9), np.full(10, 0.1))
+    verdict = decide(one_class, GateOptions())
     assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.SINGLE_CLASS)
 
 
 def test_the_verdict_is_given_on_the_window_and_the_whole_is_told_beside_it() -> None:
     challenger, champion = _right(100, 3, 4, 5, 90), _right(100, 90, 91)
     recent = np.arange(100) >= 50
-    verdict = decide(_many(challenger, champion, in_window=recent), GateOptions())
+    verdict = decide(_many(challenger, champion, InWindow=recent), GateOptions())
     figures = verdict.figures
     assert (verdict.decision, verdict.reason) == (Decision.PROMOTED, Reason.MORE_CORRECT)
     assert figures.challenger_scores is not None
@@ -151,9 +139,9 @@ def test_the_verdict_is_given_on_the_window_and_the_whole_is_told_beside_it() ->
 
 
 def test_outputs_that_are_no_numbers_outside_the_window_never_win_either() -> None:
-    contest = _many(_right(100), _right(100, 90, 91), in_window=np.arange(100) >= 50)
+    contest = _many(_right(100), _right(100, 90, 91), InWindow=np.arange(100) >= 50)
     assert decide(contest, GateOptions()).decision is Decision.PROMOTED
-    contest.challenger[3] = np.nan
+    contest = changed(contest, Challenger=np.where(np.arange(100) == 3, np.nan, contest.challenger))
     verdict = decide(contest, GateOptions())
     assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.NOT_FINITE)
     assert verdict.figures.whole_accuracy_difference is None
@@ -195,7 +183,7 @@ def test_rows_that_the_champion_may_have_learned_from_count_for_neither() -> Non
     # On the first half, where it learned from, the champion is always right.
     challenger, champion = _right(100, 3, 4, 5, 90), _right(100, 90, 91)
     unseen = np.arange(100) >= 50
-    verdict = decide(_many(challenger, champion, in_window=unseen, unseen=unseen), GateOptions())
+    verdict = decide(_many(challenger, champion, InWindow=unseen, Unseen=unseen), GateOptions())
     figures = verdict.figures
     assert (verdict.decision, verdict.reason) == (Decision.PROMOTED, Reason.MORE_CORRECT)
     assert figures.challenger_scores is not None
@@ -210,20 +198,20 @@ def test_rows_that_the_champion_may_have_learned_from_count_for_neither() -> Non
 def test_rows_that_the_champion_cant_score_are_told_as_those_that_it_may_have_learned_from(measure: Measure) -> None:
     right = _right(100), _right(100, 90)
     scorable, unseen = np.arange(100) >= 20, np.arange(100) % 10 > 0
-    alone = decide(_many(*right, scorable=scorable), GateOptions(measure=measure))
+    alone = decide(_many(*right, Scorable=scorable), GateOptions(measure=measure))
     assert (alone.figures.seen_rows, alone.figures.unscorable_rows) == (0, 20)
     assert "left out 20 that the champion can't score)" in alone.sentence
-    both = decide(_many(*right, scorable=scorable, unseen=unseen), GateOptions(measure=measure))
+    both = decide(_many(*right, Scorable=scorable, Unseen=unseen), GateOptions(measure=measure))
     told = "left out 10 that the champion may have learned from and 20 that the champion can't score)"
     assert told in both.sentence
     # Where the two are not compared, no row was left out.
-    too_few = _many(*right, scorable=scorable, too_few_unseen=True)
+    too_few = _many(*right, Scorable=scorable, too_few_unseen=True)
     assert "left out" not in decide(too_few, GateOptions(measure=measure)).sentence
 
 
 def test_where_too_few_rows_are_left_a_person_decides_with_the_challengers_figures_on_all_of_them() -> None:
     unseen = np.arange(100) >= 98
-    contest = _many(_right(100), _right(100, 98), unseen=unseen, too_few_unseen=True)
+    contest = _many(_right(100), _right(100, 98), Unseen=unseen, too_few_unseen=True)
     verdict = decide(contest, GateOptions())
     figures = verdict.figures
     assert (verdict.decision, verdict.reason) == (Decision.BLOCKED, Reason.TOO_FEW_UNSEEN)
@@ -236,14 +224,14 @@ def test_where_too_few_rows_are_left_a_person_decides_with_the_challengers_figur
     ) == (100, None, None, 98)
     assert "models promote" in verdict.sentence
     # It can't be compared with a champion that answers with no numbers, so there is nothing to wait for.
-    broken = replace(contest, champion=np.full(100, np.nan))
+    broken = changed(contest, Champion=np.nan)
     assert decide(broken, GateOptions()).reason is Reason.CHAMPION_UNLOADABLE
 
 
 def test_no_number_for_a_row_that_is_left_out_keeps_a_challenger_from_winning_all_the_same() -> None:
     unseen = np.arange(100) >= 50
-    contest = _many(_right(100), _right(100, 90), in_window=unseen, unseen=unseen)
-    contest.challenger[3] = np.nan
+    contest = _many(_right(100), _right(100, 90), InWindow=unseen, Unseen=unseen)
+    contest = changed(contest, Challenger=np.where(np.arange(100) == 3, np.nan, contest.challenger))
     assert decide(contest, GateOptions()).reason is Reason.NOT_FINITE
 
 
@@ -251,7 +239,7 @@ def test_no_number_for_a_row_that_is_left_out_keeps_a_challenger_from_winning_al
 def test_a_champion_that_gives_no_numbers_is_replaced_like_one_that_cannot_be_loaded(bad: float) -> None:
     champion = _with_correct(10)
     champion[2] = bad
-    verdict = decide(replace(_contest(8, 8), champion=champion), GateOptions())
+    verdict = decide(changed(_contest(8, 8), Champion=champion), GateOptions())
     figures = verdict.figures
     assert (verdict.decision, verdict.reason) == (Decision.PROMOTED, Reason.CHAMPION_UNLOADABLE)
     assert figures.champion_scores is None

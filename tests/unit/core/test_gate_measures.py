@@ -101,7 +101,7 @@ def _decided(contest: Contest, options: GateOptions) -> tuple[Decision, Reason]:
         (_contest(CONSTANT, champion_unloadable=True), Decision.NOT_BETTER, Reason.NOT_ABOVE_CONSTANT),
         (_contest(KNOWING, np.full(100, np.nan)), Decision.PROMOTED, Reason.CHAMPION_UNLOADABLE),
         (_contest(KNOWING, VAGUE, pinned=True), Decision.BLOCKED, Reason.PINNED),
-        (_contest(KNOWING, VAGUE, outcomes=np.zeros(100, np.int8)), Decision.BLOCKED, Reason.SINGLE_CLASS),
+        (contest(np.zeros(100, np.int8), KNOWING, VAGUE, 0.1), Decision.BLOCKED, Reason.SINGLE_CLASS),
         (_contest(np.append(KNOWING[:-1], np.nan), VAGUE), Decision.BLOCKED, Reason.NOT_FINITE),
     ],
 )
@@ -213,7 +213,7 @@ def test_people_are_told_the_figures_of_the_measure_that_decided(
 
 def test_the_figures_are_of_the_window_and_of_rows_that_both_can_be_judged_on() -> None:
     window, unseen = np.arange(100) % 2 == 0, np.arange(100) >= 3
-    contest = _contest(KNOWING, VAGUE, in_window=window & unseen, unseen=unseen)
+    contest = _contest(KNOWING, VAGUE, InWindow=window & unseen, Unseen=unseen)
     found = decide(contest, LOG_LOSS)
     judged = window & unseen
     assert found.figures.challenger_scores.rows == judged.sum()
@@ -235,14 +235,8 @@ thresholds = st.floats(0.01, 0.99)
 def _drawn(given: list[tuple[int, float, float]], threshold: float, champions: float | None = None) -> Contest:
     outcomes, challenger, champion = (np.array([row[n] for row in given]) for n in range(3))
     assume(0 < outcomes.sum() < len(outcomes))
-    return _contest(
-        challenger,
-        champion,
-        outcomes=outcomes.astype(np.int8),
-        in_window=np.ones(len(given), dtype=bool),
-        challenger_threshold=threshold,
-        champion_threshold=threshold if champions is None else champions,
-    )
+    others = threshold if champions is None else champions
+    return contest(outcomes.astype(np.int8), challenger, champion, threshold, champion_threshold=others)
 
 
 def _net_benefit(outcomes: np.ndarray, predicted: np.ndarray, threshold: float) -> float:

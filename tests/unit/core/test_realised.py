@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pima.core.realised import Judged, followed_up, realised, realised_figures
+from pima.core.realised import followed_up, realised, realised_figures
 from pima.core.watched import State
 from tests.support.simulated_nights import (
     THRESHOLD,
@@ -31,7 +31,8 @@ def test_only_too_little_that_came_true_is_below_the_limit() -> None:
     for known in (outcomes, 1 - outcomes, outcomes[:40]):
         found = realised(probabilities[: len(known)], 0.5, known)
         followed = followed_up(found.outcomes, 1_000)
-        states.append([each.state for each in realised_figures(found, followed, Judged(75, 100)) if each.allowed])
+        judged = {"correct": 75, "rows": 100}
+        states.append([each.state for each in realised_figures(found, followed, judged) if each.allowed])
     assert states == [[State.USUAL, State.USUAL], [State.ALERT, State.ALERT], []]
     found = realised(probabilities, 0.5, outcomes)
     (accuracy, *_, share) = realised_figures(found, followed_up(found.outcomes, 1_000), None)

@@ -1,65 +1,68 @@
 """Groups of patients, which of them may be shown, and a challenger that is worse in one of them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 
-from pima.core.evidence import Answers, evidence
+from pima.core.evidence import evidence
 from pima.core.features import Declaration, Feature, Outcome, first_fault
+from pima.core.figures import FEW_ROWS, FEWEST_ROWS, shown
 from pima.core.gate import Contest, Decision, GateOptions, decide
 from pima.core.metrics import Measure
 from pima.core.reasons import Reason
-from pima.core.subgroups import FEW_ROWS, FEWEST_ROWS, Grouping, groupings, quartile_bands, shown
+from pima.core.subgroups import groupings, quartile_bands, sizes_of
 from pima.settings.reading import SHIPPED
 from tests.bench.accuracy.shipped import shipped_rows
+from tests.support import contests
 from tests.support.contests import contest
 
 AGE = Feature("age", low=18, high=120, bands=(30, 45.5))
 SEX = Feature("sex", kind="category", codes={2: "male", 1: "female"}, may_be_missing=True)
 
 
-def _column(*values: float) -> np.ndarray:
-    return np.array(values, dtype=np.float32)[:, None]
+def _divided(feature: Feature, *values: float, training: Sequence[float] = (50.0,)) -> pd.Series:
+    rows, learned = (pd.DataFrame({feature.name: each}, dtype=np.float32) for each in (values, training))
+    return groupings((feature,), rows, learned)[feature.name]
+
+
+def _all_divided(features: np.ndarray, training: np.ndarray) -> dict[str, list[str]]:
+    rows, learned = (pd.DataFrame(each, columns=SHIPPED.names) for each in (features, training))
+    return {name: list(each.cat.categories) for name, each in groupings(SHIPPED.features, rows, learned).items()}
 
 
 def test_declared_bands_begin_at_their_number() -> None:
-    (found,) = groupings((AGE,), _column(29.9, 30, 45.4, 45.5, 80), _column(50))
-    assert found.groups == ("under 30", "30 to under 45.5", "45.5 and over", "missing")
-    assert found.members.tolist() == [0, 1, 1, 2, 2]
-    assert found.sizes == (1, 2, 2, 0)
+    found = _divided(AGE, 29.9, 30, 45.4, 45.5, 80)
+    assert found.cat.categories.tolist() == ["under 30", "30 to under 45.5", "45.5 and over", "missing"]
+    assert found.cat.codes.tolist() == [0, 1, 1, 2, 2]
+    assert sizes_of(found) == (1, 2, 2, 0)
 
 
 @pytest.mark.parametrize("edge", [0.1, 0.7, 28.1, 1e-7, 123456.7])
 def test_a_value_that_stands_on_an_edge_is_above_it_however_it_is_rounded(edge: float) -> None:
-    (found,) = groupings((changed(AGE, low=0, high=1e6, bands=(edge,)),), _column(edge), _column(edge))
-    assert found.members.tolist() == [1]
+    assert _divided(changed(AGE, low=0, high=1e6, bands=(edge,)), edge).cat.codes.tolist() == [1]
 
 
 def test_a_category_has_its_codes_in_their_order_and_what_is_missing_is_a_group() -> None:
-    (found,) = groupings((SEX,), _column(2, 1, np.nan, 2), _column(1))
-    assert found.groups == ("female", "male", "missing")
-    assert found.members.tolist() == [1, 0, 2, 1]
+    assert _divided(SEX, 2, 1, np.nan, 2).tolist() == ["male", "female", "missing", "male"]
+    called_so = changed(SEX, codes={0: "missing", 1: "female"})
+    assert _divided(called_so, 0, 1, np.nan).tolist() == ["missing", "female", "missing"]
 
 
 def test_without_declared_bands_the_training_rows_quartiles_are_rounded() -> None:
-    features = shipped_rows().features
-    divided = {each.feature: each.groups for each in groupings(SHIPPED.features, features, features)}
-    assert divided["age"] == ("under 25", "25 to under 30", "30 to under 40", "40 and over", "missing")
-    assert divided["glucose"] == ("under 100", "100 to under 120", "120 to under 140", "140 and over", "missing")
-    assert divided["bmi"] == ("under 28", "28 to under 32", "32 to under 36", "36 and over", "missing")
-    assert divided["pregnancies"] == ("under 1", "1 to under 3", "3 to under 6", "6 and over", "missing")
-    assert divided["diabetes_pedigree"] == (
-        "under 0.3",
-        "0.3 to under 0.4",
-        "0.4 to under 0.6",
-        "0.6 and over",
-        "missing",
-    )
+    divided = _all_divided(shipped_rows().features, shipped_rows().features)
+    assert divided["age"] == ["under 25", "25 to under 30", "30 to under 40", "40 and over", "missing"]
+    assert divided["glucose"] == ["under 100", "100 to under 120", "120 to under 140", "140 and over", "missing"]
+    assert divided["bmi"] == ["under 28", "28 to under 32", "32 to under 36", "36 and over", "missing"]
+    assert divided["pregnancies"] == ["under 1", "1 to under 3", "3 to under 6", "6 and over", "missing"]
+    pedigree = ["under 0.3", "0.3 to under 0.4", "0.4 to under 0.6", "0.6 and over", "missing"]
+    assert divided["diabetes_pedigree"] == pedigree
 
 
 @pytest.mark.parametrize(
@@ -94,7 +97,7 @@ def test_bands_seldom_move_from_one_week_to_the_next() -> None:
     features = shipped_rows().features[draw.integers(0, 768, rows)]
     known_in_week = np.maximum(0, (np.arange(rows) - 300) // 13 + 1) + draw.integers(0, 9, rows)
     trainings = [features[known_in_week <= week] for week in range(8, 105)]
-    bands = [[each.groups for each in groupings(SHIPPED.features, rows[:1], rows)] for rows in trainings]
+    bands = [list(_all_divided(rows[:1], rows).values()) for rows in trainings]
     moved = sum(one != other for before, after in pairwise(bands) for one, other in zip(before, after, strict=True))
     # Eight features, of which each may move when there are 512 rows and when there are 1,024.
     assert moved <= 16
@@ -152,15 +155,15 @@ def test_a_group_is_held_back_with_a_small_one(sizes: tuple[int, ...], are_shown
     assert shown(sizes) == are_shown
 
 
-def _of_sizes(name: str, *sizes: int) -> Grouping:
-    groups = tuple(f"group {n}" for n in range(len(sizes)))
-    return Grouping(name, groups, np.repeat(np.arange(len(sizes)), sizes).astype(np.int16))
+def _of_sizes(name: str, *sizes: int) -> pd.DataFrame:
+    groups = [f"group {n}" for n, size in enumerate(sizes) for _ in range(size)]
+    return pd.DataFrame({name: groups}, dtype="category")
 
 
 def test_of_a_group_that_is_held_back_nothing_is_said() -> None:
-    outcomes = np.array([0, 1] * 60, dtype=np.int8)
-    answers = Answers(np.linspace(0.1, 0.9, 120), 0.5)
-    found = evidence(outcomes, answers, answers, (_of_sizes("site", 3, 40, 77), _of_sizes("all", 120)))
+    outcomes, answers = np.array([0, 1] * 60, dtype=np.int8), np.linspace(0.1, 0.9, 120)
+    divided = pd.concat([_of_sizes("site", 3, 40, 77), _of_sizes("all", 120)], axis=1)
+    found = evidence(contest(outcomes, answers, answers, groups=divided))
     assert [each.group for each in found.subgroups] == ["group 0", "group 1", "group 2"]
     first, second, third = found.subgroups
     for each in (first, second):
@@ -181,8 +184,8 @@ def _right(first_half: int, second_half: int) -> np.ndarray:
     return np.where(right == (OUTCOMES == 1), 0.9, 0.1)
 
 
-def _contest(challenger: np.ndarray, champion: np.ndarray | None, *found: Grouping) -> Contest:
-    return contest(OUTCOMES, challenger, champion, 0.5, groupings=found or (SITE,))
+def _contest(challenger: np.ndarray, champion: np.ndarray | None, divided: pd.DataFrame = SITE) -> Contest:
+    return contest(OUTCOMES, challenger, champion, groups=divided)
 
 
 WINS_AT_ONE_SITE = _contest(_right(90, 74), _right(70, 80))
@@ -231,12 +234,12 @@ def test_the_margin_is_in_the_measures_unit() -> None:
 
 def test_only_the_test_set_s_rows_count_for_subgroups() -> None:
     assert decide(WINS_AT_ONE_SITE, GateOptions(subgroup_margin=0.0)).reason is Reason.SUBGROUP_WORSE
-    too_few_of_the_second = replace(WINS_AT_ONE_SITE, in_window=np.arange(200) < 149)
+    too_few_of_the_second = contests.changed(WINS_AT_ONE_SITE, InWindow=np.arange(200) < 149)
     assert decide(too_few_of_the_second, GateOptions(subgroup_margin=0.0)).reason is Reason.MORE_CORRECT
 
 
 def test_without_a_champion_no_subgroup_is_worse() -> None:
-    verdict = decide(replace(WINS_AT_ONE_SITE, champion=None), GateOptions(subgroup_margin=0.0))
+    verdict = decide(_contest(_right(90, 74), None), GateOptions(subgroup_margin=0.0))
     assert (verdict.reason, verdict.figures.worst_subgroup) == (Reason.FIRST_CHAMPION, None)
 
 

@@ -298,7 +298,7 @@ def _apart(case, by: float = 1.0):
     hidden.set_weights([wrong, bias])
     theirs = export(model)
     hidden.set_weights([kernel, bias])
-    return parity(Artifacts(ours.keras, "", theirs.compiled, ""), rows, features, 0.5)
+    return parity(Artifacts(ours.keras, theirs.compiled), rows, features, 0.5)
 
 
 def test_a_sound_model_of_wide_ranges_passes_although_rounding_shows(wide) -> None:

@@ -3,15 +3,16 @@
 from datetime import UTC, datetime
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import roc_curve
 
 from pima.core.arrays import Float64Array, Int8Array
-from pima.core.evidence import Answers, blocks, cells, document, evidence, joined, shown_thresholds
-from pima.core.subgroups import Grouping
+from pima.core.evidence import blocks, cells, document, evidence, joined, shown_thresholds
 from pima.report.contents import calibration, distribution, exhibit, roc
 from pima.report.pictures import has_areas
 from pima.report.version_facts import evidence_of
+from tests.support.contests import contest
 
 DRAW = np.random.default_rng(5)
 PROBABILITIES = DRAW.beta(1, 2, 400).round(3)
@@ -19,7 +20,7 @@ OUTCOMES = (DRAW.random(400) < PROBABILITIES).astype(np.int8)
 
 
 def _document(probabilities: Float64Array = PROBABILITIES, outcomes: Int8Array = OUTCOMES) -> dict[str, object]:
-    return document(evidence(outcomes, Answers(probabilities, 0.5), None, ()))
+    return document(evidence(contest(outcomes, probabilities)))
 
 
 def test_cells_hold_each_row_once() -> None:
@@ -66,7 +67,7 @@ def test_a_distribution_has_tenths_and_those_of_few_rows_together() -> None:
 @pytest.mark.parametrize("own", [0.31, 0.3145])
 def test_no_two_figures_differ_by_a_step_of_few_rows(rows: int, own: float) -> None:
     probabilities = PROBABILITIES[:rows]
-    made = document(evidence(OUTCOMES[:rows], Answers(probabilities, own), None, ()))
+    made = document(evidence(contest(OUTCOMES[:rows], probabilities, None, own)))
     groups, bars = calibration(made, "challenger"), distribution(made, "challenger")
     told = {0.0, *shown_thresholds(made, "challenger"), *(cell.low for cell in bars)}
     told |= {threshold for threshold, *_ in roc(made, "challenger")[1:]}
@@ -82,16 +83,16 @@ def test_no_two_figures_differ_by_a_step_of_few_rows(rows: int, own: float) -> N
 
 @pytest.mark.parametrize("own", [0.004, 0.855, 0.8999, 0.9955])
 def test_no_step_from_what_the_classes_tell_is_of_few_rows(own: float) -> None:
-    made = document(evidence(OUTCOMES, Answers(PROBABILITIES, own), None, ()))
+    made = document(evidence(contest(OUTCOMES, PROBABILITIES, None, own)))
     told = np.array([cell[0].low for cell in blocks(made, "challenger")])
     beside = np.abs((told[:, None] <= PROBABILITIES).sum(axis=1) - (own <= PROBABILITIES).sum())
     assert beside.min() == 0 or beside[1:].min() >= 10
 
 
 def test_one_class_has_no_roc_curve_and_no_picture_of_subgroups() -> None:
-    halves = (Grouping("side", ("left", "right"), (np.arange(400) % 2).astype(np.int16)),)
+    halves = pd.DataFrame({"side": ["left", "right"] * 200}, dtype="category")
     for outcomes, is_drawn in ((OUTCOMES, True), (np.zeros(400, np.int8), False)):
-        made = document(evidence(outcomes, Answers(PROBABILITIES, 0.5), None, halves))
+        made = document(evidence(contest(outcomes, PROBABILITIES, groups=halves)))
         found = exhibit(made, datetime(2026, 1, 1, tzinfo=UTC), {"challenger": "version 1"}, first="challenger")
         assert (found is not None and has_areas(found), bool(roc(made, "challenger"))) == (is_drawn, is_drawn)
 

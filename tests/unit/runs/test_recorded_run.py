@@ -11,9 +11,10 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from pima.core.evidence import Answers, evidence
+from pima.core.evidence import evidence
 from pima.core.figures import Figure
 from pima.core.gate import Decision, Measured, Verdict, VerdictFigures
 from pima.core.mapping import SourceTally
@@ -29,10 +30,12 @@ from pima.runs.recorded_run import OpenRun, StopRequest, as_json
 from pima.scoring import ScoreResult
 from pima.settings.reading import SHIPPED
 from pima.store.arrivals import Taken
+from pima.store.registry import Champion
 from pima.store.runs import JUDGED_BEFORE, ROW_RESULTS
-from pima.train.gate import EarlierVerdict
-from pima.train.ledger import new_verdict
+from pima.train.gate import EarlierVerdict, Judgement
+from pima.train.ledger import announce
 from pima.train.retraining import HistoryRows, RetrainResult
+from tests.support.contests import contest
 from tests.support.shipped import ROOT
 
 ROWS = HistoryRows(training_rows=500, holdout_rows=200, left_out={"missing": 3})
@@ -59,10 +62,11 @@ VERDICT = Verdict(
         worst_subgroup=WorstSubgroup("age", "40 and over", 62, -0.065),
     ),
 )
-EVIDENCE = evidence(np.array([0, 1], dtype=np.int8), Answers(np.array([0.4, 0.6]), 0.5), None, ())
+EVIDENCE = evidence(contest(np.array([0, 1], dtype=np.int8), np.array([0.4, 0.6])))
 assert EVIDENCE.challenger is not None
 OF_CHALLENGER = replace(EVIDENCE.challenger, auroc=Figure(0.85004), calibration_slope=Figure(1.06951))
-JUDGED = RetrainResult(ROWS, new_verdict(VERDICT, replace(EVIDENCE, challenger=OF_CHALLENGER), 1, 2))
+JUDGEMENT = Judgement(Champion(1, 1, False), VERDICT, pd.DataFrame(), replace(EVIDENCE, challenger=OF_CHALLENGER))
+JUDGED = RetrainResult(ROWS, announce(JUDGEMENT, 2))
 JUDGED_EARLIER = RetrainResult(ROWS, EarlierVerdict("not_better", "not_more_correct", "not better", 2))
 
 
@@ -137,7 +141,7 @@ def test_what_retraining_decided_as_json() -> None:
     assert found["measured"] == asdict(MEASURED)
     assert found["worst_subgroup"] == {"feature": "age", "group": "40 and over", "rows": 62, "gain": -0.065}
     assert (found["auroc"], found["calibration_slope"]) == (0.85, 1.07)
-    nothing = as_json(new_verdict(VERDICT, replace(EVIDENCE, challenger=None), None, None))
+    nothing = as_json(announce(replace(JUDGEMENT, evidence=replace(EVIDENCE, challenger=None)), None))
     assert (nothing["auroc"], nothing["calibration_slope"]) == (None, None)
     assert json.loads(json.dumps(found)) == found
 

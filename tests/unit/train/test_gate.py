@@ -12,6 +12,7 @@ from pima.core.reasons import Reason
 from pima.settings.reading import SHIPPED
 from pima.settings.sections import GateSettings, Settings
 from pima.train.gate import gate_fingerprint, gate_options
+from tests.support.contests import contest
 
 OUTCOMES = np.tile(np.array([1, 0], dtype=np.int8), 50)
 
@@ -20,9 +21,7 @@ def _less_sure() -> Contest:
     """A challenger that is right on every row, but hardly sure, against a champion that is wrong on one."""
     champion = np.where(OUTCOMES == 1, 0.9, 0.1)
     champion[0] = 0.1
-    every_row = np.ones(len(OUTCOMES), dtype=bool)
-    challenger = np.where(OUTCOMES == 1, 0.51, 0.49)
-    return Contest(OUTCOMES, every_row, challenger, 0.5, champion, 0.5, False, True, False, False)
+    return contest(OUTCOMES, np.where(OUTCOMES == 1, 0.51, 0.49), champion)
 
 
 @pytest.mark.parametrize("measure", [Measure.ACCURACY, Measure.NET_BENEFIT])

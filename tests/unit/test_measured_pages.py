@@ -1,0 +1,121 @@
+"""The pages of docs/measured are what their benches write: the templates' words, the figures that are kept."""
+
+import json
+import re
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.bench import accuracy, tables
+from tests.bench.accuracy import report
+from tests.bench.accuracy.candidates import AS_WRITTEN, HONEST, Candidate
+from tests.bench.accuracy.fit_speed import FitSpeed
+from tests.bench.accuracy.judgement import judge
+from tests.bench.accuracy.provenance import Provenance
+from tests.bench.accuracy.results import BOOSTING, Large, Results, Row
+from tests.bench.gate import page, page_of_margins, page_of_measures
+from tests.bench.gate.policies import SCENARIOS
+from tests.bench.gate.summary import Summary
+from tests.bench.scale import page as page_of_scale
+from tests.bench.speed import page as page_of_speed
+from tests.bench.speed.__main__ import CASES
+from tests.bench.tables import page as page_of_tables
+from tests.bench.tables.candidates import CANDIDATES
+from tests.bench.tables.data_sets import data_sets
+from tests.bench.tables.standings import Standings
+from tests.bench.tables.trials import Answer, Trial
+from tests.support.shipped import ROOT
+
+FOLDER = ROOT / "docs" / "measured"
+RAN = Provenance(date(2026, 1, 2), 3.0, "a machine", 2, "3.11", {"numpy": "2"}, 0.04)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("*.md")))
+def test_each_page_begins_with_what_it_says_in_five_lines(name: str) -> None:
+    head = re.sub(r"<!--.*?-->\n", "", (FOLDER / name).read_text()).partition("\n\n")[2].partition("\n\n")[0]
+    assert head.count("\n- ") + head.startswith("- ") == 5
+
+
+@pytest.mark.parametrize("bench", [accuracy, tables], ids=["accuracy", "tables"])
+def test_a_page_from_a_template_has_all_that_the_template_says(bench: object) -> None:
+    folder = Path(str(bench.__file__)).parent  # type: ignore[attr-defined]
+    said = (folder / "template.md").read_text().splitlines()
+    written = (FOLDER / f"{folder.name}.md").read_text().splitlines()
+    assert [line for line in said if "$" not in line and line not in written] == []
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        page._HEAD,
+        page._LEARNERS,
+        page._SIMULATION.format(runs=60),
+        page._DIFFERENCES,
+        page._LIMITS,
+        page_of_measures._HEAD.format(runs=20),
+        page_of_margins._HEAD.format(runs=10),
+    ],
+    ids=["head", "learners", "simulation", "differences", "limits", "measures", "margins"],
+)
+def test_the_page_of_the_gate_has_all_that_its_parts_say(part: str) -> None:
+    assert page.filled(part.strip()) in (FOLDER / "gate.md").read_text()
+
+
+def test_the_page_of_speed_has_the_figures_that_are_kept() -> None:
+    text = page_of_speed.PAGE.read_text()
+    lines = page_of_speed.lines_of(json.loads(page_of_speed.RESULTS.read_text()), CASES)
+    (where,) = re.findall(r"<!-- measured -->\n(.*)\n", text)
+    assert page_of_speed.filled_in(text, lines, where) == text
+
+
+def test_the_page_of_scale_has_the_figures_that_are_kept() -> None:
+    text = page_of_scale.PAGE.read_text()
+    assert page_of_scale.filled_in(text) == text
+
+
+def _begins(text: str) -> list[str]:
+    """The lines that a page says first, each whole."""
+    return [" ".join(line.split()) for line in text.split("\n\n")[1].split("\n- ")]
+
+
+def test_the_page_of_accuracy_begins_with_the_best_of_those_that_never_saw_the_rows() -> None:
+    outcomes = np.array([0, 1, 1, 0], dtype=np.int8)
+    rows = [
+        Row(name, judge(np.array([np.where(outcomes == 1, 1 - doubt, doubt)]), outcomes), 0.5, 10)
+        for name, doubt in (("pima", 0.2), (HONEST, 0.4), (AS_WRITTEN, 0.1), ("a peer", 0.3))
+    ]
+    took = {"seconds": 12.0, "processor_seconds": 1.0, "peak_megabytes": 1339.0, "fit_seconds": 1.0}
+    large = Large("SQLite", 1, 700, dict.fromkeys((*BOOSTING, "our fit", "retrain"), took))
+    found = Results(10, 2, rows, rows, FitSpeed(1.0, 5.0), 1_000_000, [large], {}, {})
+    first, _, third, targets, _ = _begins(report.page(found, RAN, [Candidate("pima", "as it is", lambda *_: None)]))
+    assert "a log loss of 0.2231" in first
+    assert first.endswith("0.3567 (a peer).")
+    assert "5.0 times" in third
+    assert "takes 12 s and 1,339 MB" in third
+    assert targets.startswith("12 of 13")
+
+
+def test_the_page_of_tables_begins_with_where_pima_stands() -> None:
+    sets = data_sets()
+    answers = [
+        Answer(Trial(data.name, who, 0), np.where(data.rows.outcomes == 1, 0.8 - place / 20, 0.3), 1.0)
+        for data in sets
+        for place, who in enumerate(CANDIDATES)
+    ]
+    asked, stands, *_ = _begins(page_of_tables.page(Standings(sets, 1, answers), RAN))
+    assert f"on {len(sets)} clinical data sets" in asked
+    assert f"the lowest log loss on {len(sets)}" in stands
+
+
+def test_the_page_of_the_gate_begins_with_the_default_policy() -> None:
+    found = {
+        scenario.name: {
+            policy.letter: Summary(policy, *(np.array([place, place + 1.0]) for _ in range(4)), 0.5, 30.0, np.ones(2))
+            for place, policy in enumerate(scenario.policies)
+        }
+        for scenario in SCENARIOS
+    }
+    first, *_ = _begins(page.page(page.Findings(2, [], [], found)))
+    assert "the default gate (f) promotes 6.5 challengers, 6.5 of them truly worse" in first
