@@ -1,7 +1,7 @@
 """Moves an installation from a SQLite file into an empty PostgreSQL database, the history and the holdout with it.
 
 DATABASE_URL is the new database's, as its owner, after python -m jobs.migrate. All of it arrives or nothing does, and
-the file is only read. docs/operations.md has the steps around it.
+the file is only read. docs/do/move-to-postgresql.md has the steps around it.
 """
 
 from pathlib import Path

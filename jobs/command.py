@@ -75,8 +75,9 @@ def main_of(
         try:
             options = made.parse_args(list(arguments))
         except HelpAsked as asked:
-            text = str(asked)
-            return _told(written(lambda: print(text, end="")))
+            text, facts = asked.args
+            is_json = facts is not None and "--json" in arguments
+            return _told(written(lambda: _print_json(facts) if is_json else print(text, end="")))
         except WrongUsage as error:
             write_line(f"error: {error}")
             if "--json" in arguments:

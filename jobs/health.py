@@ -1,8 +1,32 @@
-"""python -m jobs.health: exit code 0 where the service is well, 1 with the reasons where it is not."""
+"""python -m jobs.health: exit code 0 where the service is well, 1 with the reasons where it is not; with --why, what a
+code means."""
+
+from typing import NoReturn
 
 from jobs.command import Command, Result, end_with, main_of
-from pima.errors import Unhealthy
+from jobs.options import HelpAsked, OptionParser
+from pima.errors import Unhealthy, WrongUsage
 from pima.watch.health import complaints
+
+
+def _options(options: OptionParser) -> None:
+    options.add_argument(
+        "--why",
+        metavar="CODE",
+        type=_explain,
+        help="what a code means and what to do: of an error, of health, of a rejected row, of a verdict, of a run",
+    )
+
+
+def _explain(code: str) -> NoReturn:
+    """Show what is known of a code in place of looking: like the help, that needs neither settings nor a database."""
+    from jobs.codes import entries_of, near  # with all that has codes, which looking does without
+
+    found, names = entries_of(code), ", ".join(near(code))
+    if not found:
+        raise WrongUsage(what="there is no such code" + (f"; near it: {names}" if names else ""))
+    facts = {"why": [each._asdict() | {"code": each.name} for each in found]}
+    raise HelpAsked("\n\n".join(map(str, found)) + "\n", facts)
 
 
 def _work(command: Command) -> Result:
@@ -16,7 +40,7 @@ def _show(_result: Result) -> None:
     print("healthy")
 
 
-main = main_of("jobs.health", __doc__, _work, _show, needs_schema=False)
+main = main_of("jobs.health", __doc__, _work, _show, _options, needs_schema=False)
 
 if __name__ == "__main__":
     end_with(main)

@@ -145,7 +145,7 @@ def _champion_if_needed(engine: Engine) -> int | None:
         champion = registry.read_champion(connection)
         if champion.model_version is None:
             rows = counted(queue.waiting(connection).rows, "row")
-            raise NoChampion(to_do=f"to score what waits ({rows}); it stays on the queue")
+            raise NoChampion(what=f"{rows} on the queue, to stay there until there is one")
         return champion.model_version
 
 

@@ -10,7 +10,7 @@ class DatabaseFailed(PimaError):
 
 class DatabaseDamaged(PimaError):
     """The database's file is damaged: SQLite says {what}. What was going on was rolled back, as far as the file allows.
-    Keep the file as it is, and restore a backup (docs/operations.md)."""
+    Keep the file as it is, and restore a backup (docs/do/back-up-and-restore.md)."""
 
 
 class DatabaseFull(PimaError):
@@ -24,6 +24,8 @@ class ArtifactDamaged(PimaError):
     row was touched. `python -m jobs.models rollback --reason TEXT` goes back to the version before; the next
     `python -m jobs.retrain` replaces an unloadable champion."""
 
+    note = "Find out what changed the bytes: the disk, or a person."
+
 
 class ResultNotWritten(PimaError):
     """The result could not be written to standard output: {why}. What the command had to change is changed. Make room,
@@ -33,9 +35,11 @@ class ResultNotWritten(PimaError):
 class Unhealthy(PimaError):
     """Not healthy: {reasons}"""
 
+    note = "Look each reason up: `python -m jobs.health --why REASON`."
+
 
 class PartNotWritten(PimaError):
-    """{path} could not be written: {why}. Parts that are finished stay. Make room or mend the rights, then run this
+    """{path} could not be written: {why}. Parts that are finished stay. Make room or correct the rights, then run this
     again, which completes what is missing."""
 
 
@@ -43,15 +47,21 @@ class WorkersFailed(PimaError):
     """Workers died of the work again and again (Dask says: {what}), and the others were stopped at their next batch.
     What was committed or finished stays. Look at the workers' own log lines, then run this again."""
 
+    note = "Often the system ended them because they were out of memory."
+
 
 class ReportNotWritten(PimaError):
     """The report can't be written to {path}: {why}. What was there before is still there. Make room, or name another
     file."""
 
+    note = "The report of a retraining goes to `report.folder`."
+
 
 class TemporaryFileFailed(PimaError):
     """A temporary file could not be written or read: {why}. What was committed stays, nothing else was changed. Make
     room, or name another folder in TMPDIR."""
+
+    note = "A pull keeps there what it will change and what it has to sort."
 
 
 class VersionHasNoBytes(PimaError):
@@ -70,6 +80,8 @@ class SnapshotDamaged(PimaError):
     beside it. It was not parsed. Restore the database from a backup to fit this version again, or to have its
     predictions explained."""
 
+    note = "Scoring does not need it."
+
 
 class SnapshotRedacted(PimaError):
     """The training snapshot of model version {number} is whole, but not what the version was fitted on: {rows} of its
@@ -84,8 +96,8 @@ class ArchiveDiffers(PimaError):
 
 class ArchiveUnreadable(PimaError):
     """The file {path}, to which an earlier call has moved rows, can't be read ({why}). These rows may be nowhere else,
-    so do not delete it: mend its rights, put it back from a backup, or name another folder. Nothing more was moved or
-    removed."""
+    so do not delete it: correct its rights, put it back from a backup, or name another folder. Nothing more was moved
+    or removed."""
 
 
 class NotReproduced(PimaError):

@@ -8,14 +8,18 @@ class DatabaseAway(TemporaryError):
     """The database can't be reached, stopped answering or takes no writes: {what}. What was committed stays, the rest
     was rolled back. Run this again later."""
 
+    note = "It may be a standby, or out of connections, memory or disk. Does the URL name the primary?"
+
 
 class DatabaseBusy(TemporaryError):
     """Something else that goes on in the database stood in the way: {what}. What was committed stays, the rest was
     rolled back. It will pass: run this again later."""
 
+    note = "If it happens often, find the session that holds the lock."
+
 
 class FileNotMadeAnew(TemporaryError):
-    """The person was erased, but the database's file could not be made anew ({what}), and may hold what was deleted
+    """The person was erased, but the database's file could not be written again ({what}), and may hold what was deleted
     until it is. See to that, then run this very command again."""
 
 
@@ -24,6 +28,7 @@ class RowsContested(DatabaseFailed):
     rest was rolled back. Run this again later."""
 
     exit_code = TRY_AGAIN_LATER
+    note = "If it happens often, find the session that writes these rows."
 
 
 class DeclarationChanged(TemporaryError):
@@ -39,10 +44,14 @@ class ClusterAway(TemporaryError):
 class SourceAway(TemporaryError):
     """The source {source} can't be reached or stopped answering: {what}. Nothing was changed. Run this again later."""
 
+    note = "A SQLite file and its own writers wait for each other unless it is in WAL mode."
+
 
 class AlertsNotDelivered(TemporaryError):
     """Alerts did not reach {receivers}, by their place in alerts.urls. What was not taken is kept and sent once they
     answer: run this again later."""
+
+    note = "`python -m jobs.alert --test` tries each address."
 
 
 class MlflowNotWritten(TemporaryError):
@@ -52,6 +61,8 @@ class MlflowNotWritten(TemporaryError):
 
 class LeaseHeld(TemporaryError):
     """Another {job} is running (lease held by {owner} until {expires_at}). Run this again later."""
+
+    note = "A retraining that died holds it for `retrain.lease_seconds`, a pull for a minute."
 
 
 class ChampionKeepsMoving(TemporaryError):

@@ -6,6 +6,8 @@ from pima.errors.base import WrongError
 class WrongConfiguration(WrongError):
     """Configuration: {what}. Expected: {expected}."""
 
+    note = "It may also contradict what the database was made with."
+
 
 class DeclarationDiffers(WrongError):
     """The settings declare other features than those this database was made for: {what}. Set the declaration back, or
@@ -16,22 +18,35 @@ class DeclarationDiffers(WrongError):
 class WrongUsage(WrongError):
     """{what}"""
 
+    note = "The command's `--help` shows its options."
+
 
 class FileRefused(WrongError):
     """{file}: refused, nothing was loaded. {report}"""
 
+    note = (
+        "`--partial` loads the good lines. Of a file without ids, load the bad ones afterwards, "
+        "corrected, from a file of their own."
+    )
+
 
 class NothingToSuggest(WrongError):
     """{table}: nothing can be suggested. {why}"""
+
+    note = "It asks for 20 rows, columns with names, and one column that can be a feature."
 
 
 class FileLoadedBefore(WrongError):
     """{file}: a file with the same lines was loaded on {loaded_at}, and it has no ids: loading it again would create
     every patient a second time. Nothing was loaded. If you mean to, add --again."""
 
+    note = "Line ends, spaces and quotes make no difference."
+
 
 class SourceUnusable(WrongError):
     """The source {source} can't be read as configured: {what}. Nothing was changed. Expected: {expected}."""
+
+    note = "SELECT on the table or view is the only right that it needs."
 
 
 class SourceKeysUnusable(WrongError):
@@ -46,10 +61,12 @@ class KeptIdTaken(WrongError):
     is the same one, set its source and source_key; else delete it and insert it again without an id, which gives it one
     of its own. Then run this again."""
 
+    note = "Find out who set the counter of ids back."
+
 
 class ModelFileRefused(WrongError):
     """{file}: can't be used as a model, {what}. Nothing was written. Expected: a file that
-    `python -m jobs.models export N --out FILE` of this release has written; copy it again, or export it anew."""
+    `python -m jobs.models export N --out FILE` of this release has written; copy or export it again."""
 
 
 class DatasetRefused(WrongError):
@@ -112,7 +129,7 @@ class SchemaBehind(WrongError):
 
 class SchemaAhead(WrongError):
     """The database's schema is at revision {found}, which this code does not know; it needs {expected}. Run the newer
-    release that made it, or restore a backup from before it (docs/operations.md)."""
+    release that made it, or restore a backup from before it (docs/do/back-up-and-restore.md)."""
 
 
 class SchemaUnreleased(WrongError):
@@ -122,22 +139,26 @@ class SchemaUnreleased(WrongError):
 
 class SchemaDiffers(WrongError):
     """The database is at the right revision, but {what}. Nothing was written. `python -m jobs.migrate` recreates pima's
-    own triggers where they are missing or changed; anything else a person has to undo: docs/operations.md says how,
+    own triggers where they are missing or changed; anything else a person has to undo: docs/do/symptoms.md says how,
     under "What was changed by hand". Then run this again."""
+
+    note = "`python -m jobs.requeue` then queues rows that were written without the triggers."
 
 
 class VersionCounterBehind(WrongError):
     """The counter that row versions are drawn from stands at {counter}, below the existing version {version}: it was
     set back by hand, or the rows were restored without it. A row that is deleted and inserted again could get the
     version of an earlier one, and its predictions. Nothing was written. Set the counter above all versions:
-    docs/operations.md has the statement, under "The counter of versions"."""
+    docs/do/symptoms.md has the statement, under "The counter of versions"."""
+
+    note = "Find out who set it back."
 
 
 class VersionUsedTwice(WrongError):
     """Waiting rows have the id and version of rows that were predicted before with other measurements ({rows:,} in
-    this batch, by patient_id: {first}): the counter of versions was set back, or measurements were changed
-    while the triggers were away. The batch was rolled back. Set the counter above all versions and give such rows
-    another one: docs/operations.md has the statements, under "The counter of versions". Then score again."""
+    this batch, by patient_id: {first}). The counter of versions was set back, or measurements were changed while the
+    triggers were away. The batch was rolled back. Set the counter above all versions and give such rows
+    another one: docs/do/symptoms.md has the statements, under "The counter of versions". Then score again."""
 
 
 class RowsKept(WrongError):
@@ -149,10 +170,12 @@ class RowsKept(WrongError):
 class DatabaseUnusable(WrongError):
     """The database can't be used as configured: {what}. Expected: {expected}. DATABASE_URL is {url}."""
 
+    note = "Trying again does not help. Only `python -m jobs.migrate` creates a database's file."
+
 
 class RightMissing(DatabaseUnusable):
     """The role {role} lacks a right on {what} (SQLSTATE 42501); the transaction was rolled back. These are enough:
-    pima_scorer for score, pima_trainer for retrain, pima_loader for load and pull, pima_scheduler for scheduler, health
-    and alert, pima_operator for status, health, alert, models, mirror, explain, report, export and requeue, pima_reader
-    for export of predictions and rejections, pima_eraser for forget and retain, the schema's owner for migrate.
-    `python -m jobs.migrate --roles` makes them and mends their rights."""
+    pima_scorer for score, pima_trainer for retrain, explain and report, pima_loader for load and pull, pima_eraser for
+    forget and retain, pima_reader for export of predictions and rejections. So are pima_scheduler for scheduler, health
+    and alert, pima_operator for status, health, alert, models, mirror, explain, report, export and requeue, the
+    schema's owner for migrate. `python -m jobs.migrate --roles` makes them and corrects their rights."""

@@ -133,7 +133,7 @@ def load_explainer(engine: Engine) -> Explainer:
         number = registry.read_champion(connection).model_version
         declared = newest_declaration(connection)
     if number is None:
-        raise NoChampion(to_do="whose prediction could be explained")
+        raise NoChampion(what="its predictions are those that are explained")
     scorer = load_scorer(engine, number)
     version, learned = version_with_rows(engine, number)
     background = drawn(features_of(learned), BACKGROUND_ROWS, version.seed)

@@ -222,10 +222,10 @@ def test_a_pull_that_is_killed_at_any_commit_is_completed_by_the_next(
 
 def _killed_and_completed(commit: int, states: list[dict[str, tuple[Any, ...]]]) -> bool:
     machine, database, clinic = PulledClinic(), PulledClinic.database, PulledClinic.clinic
-    machine.go_and_come_back("comes back", MEASURED[0])
+    for key in ("comes back", *(f"key {n}" for n in range(6))):
+        _insert(clinic, key, MEASURED[0])
+    machine.pull("delete")
     machine.delete("comes back")
-    for n in range(6):
-        _insert(clinic, f"key {n}", MEASURED[0])
     machine.pull("delete")
     machine.score(3)
     for n in range(2):

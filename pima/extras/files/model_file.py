@@ -71,7 +71,7 @@ def model_file(engine: Engine, number: int | None) -> bytes:
         if number is None:
             number = registry.read_champion(connection).model_version
         if number is None:
-            raise NoChampion(to_do="to score the files with; or name a version, or a model file, with --model")
+            raise NoChampion(what="it scores files unless --model names a version, or a model file")
         version = registry.read_version(connection, number)
         artifact = registry.compiled_artifact(connection, number)
         declaration = newest_declaration(connection)
