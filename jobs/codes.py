@@ -104,7 +104,8 @@ def _is_of(reason: Reason, measure: Measure) -> bool:
 
 def _classes(of: type[errors.PimaError]) -> Iterator[type[errors.PimaError]]:
     for derived in of.__subclasses__():
-        yield derived
+        if derived.__module__ != errors.PimaError.__module__:  # those of an exit code are never raised themselves
+            yield derived
         yield from _classes(derived)
 
 

@@ -1,5 +1,6 @@
 """What all errors have in common, the exit codes, and the one ending that is no error: being asked to stop."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
@@ -34,8 +35,12 @@ class PimaError(Exception):
 
     exit_code: ClassVar[int] = FAILED
     code: ClassVar[str] = "failed"
+    """Of each error its class's name in small letters, `DatabaseAway` being `database_away`."""
     note: ClassVar[str] = ""
     """What the message leaves out, for whoever looks the code up."""
+
+    def __init_subclass__(cls) -> None:
+        cls.code = re.sub(r"\B(?=[A-Z])", "_", cls.__name__).lower()
 
     def __init__(self, **facts: object) -> None:
         self.facts = facts
@@ -44,6 +49,24 @@ class PimaError(Exception):
     def __reduce__(self) -> tuple[Callable[[], "PimaError"], tuple[()]]:
         """A worker's goes to another process, with its facts."""
         return partial(type(self), **self.facts), ()
+
+
+class WrongError(PimaError):
+    """{message}"""
+
+    exit_code = WRONG
+
+
+class RefusedError(PimaError):
+    """{message}"""
+
+    exit_code = REFUSED
+
+
+class TemporaryError(PimaError):
+    """{message}"""
+
+    exit_code = TRY_AGAIN_LATER
 
 
 class Interrupted(BaseException):

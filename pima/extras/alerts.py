@@ -375,10 +375,6 @@ class Teller:
 
     def _claim(self, number: int, found: Sequence[Condition]) -> list[Alert]:
         """Claim what is this process's to send."""
-        with reading(self.engine) as connection:
-            seen = pending(found, alerts.read_alerts(connection, number), clock(connection))
-        if not seen.alerts and not seen.noted and not seen.forget:
-            return []
         with writing(self.engine) as connection:
             now = clock(connection)
             names = [condition.name for condition in found]

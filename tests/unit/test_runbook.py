@@ -32,7 +32,11 @@ def _classes(of: type[BaseException]) -> Iterator[type[BaseException]]:
 
 def _error_codes() -> set[tuple[str, int]]:
     """Each error's code, with the exit code that it ends a command with; what is never raised itself has no text."""
-    return {(each.code, each.exit_code) for each in _classes(errors.PimaError) if each is not errors.PimaError}
+    return {
+        (each.code, each.exit_code)
+        for each in _classes(errors.PimaError)
+        if each.__module__ != errors.PimaError.__module__
+    }
 
 
 def _said_with_a_status(node: ast.AST) -> Iterator[str]:
