@@ -35,6 +35,9 @@ class Snapshot:
     """What it was before rows were taken out; None where none were."""
 
 
+_SNAPSHOT = fields_of(Snapshot, training_snapshots)
+
+
 @dataclass(frozen=True, slots=True)
 class TestSet:
     """The holdout rows that a verdict was given on; each field is the column of its name."""
@@ -72,9 +75,7 @@ def keep_snapshot(connection: Connection, number: int, snapshot: Snapshot) -> No
 
 def read_snapshot(connection: Connection, number: int) -> Snapshot | None:
     """The rows that version `number` was fitted on, unchecked; None where they are not kept any more."""
-    row = connection.execute(
-        select(*fields_of(Snapshot, training_snapshots)).where(training_snapshots.c.model_version == number)
-    ).first()
+    row = connection.execute(select(*_SNAPSHOT).where(training_snapshots.c.model_version == number)).first()
     return None if row is None else Snapshot(*row)
 
 

@@ -318,6 +318,9 @@ class VersionSummary:
     """What it was fitted on; `as_features` reads it."""
 
 
+_SUMMARY = fields_of(VersionSummary, model_versions)
+
+
 def numbers(connection: Connection) -> list[int]:
     """Numbers of all versions, oldest first."""
     return list(connection.execute(select(model_versions.c.number).order_by(model_versions.c.number)).scalars())
@@ -325,17 +328,13 @@ def numbers(connection: Connection) -> list[int]:
 
 def list_versions(connection: Connection) -> list[VersionSummary]:
     """All versions, newest first."""
-    rows = connection.execute(
-        select(*fields_of(VersionSummary, model_versions)).order_by(model_versions.c.number.desc())
-    )
+    rows = connection.execute(select(*_SUMMARY).order_by(model_versions.c.number.desc()))
     return [VersionSummary(**row._mapping) for row in rows]
 
 
 def read_version(connection: Connection, number: int) -> VersionSummary | None:
     """One version; None where there is none."""
-    row = connection.execute(
-        select(*fields_of(VersionSummary, model_versions)).where(model_versions.c.number == number)
-    ).first()
+    row = connection.execute(select(*_SUMMARY).where(model_versions.c.number == number)).first()
     return None if row is None else VersionSummary(**row._mapping)
 
 
