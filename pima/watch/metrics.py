@@ -86,38 +86,40 @@ class DatabaseFigures(Collector):
             self._turn.release()
 
 
-def _labelled(family: Any, values: Mapping[Any, float | None]) -> Metric:
-    """Give a family one value for each tuple of labels, but for those that are None."""
-    for labels, value in sorted(values.items()):
+def _labelled(
+    name: str, text: str, labels: list[str], values: Mapping[Any, float | None], kind: Any = GaugeMetricFamily
+) -> Metric:
+    """Make a family with one value for each tuple of labels, but for those that are None."""
+    family: Metric = kind(name, text, labels=labels)
+    for each, value in sorted(values.items()):
         if value is not None:
-            family.add_metric(labels, value)
-    metric: Metric = family
-    return metric
+            family.add_metric(each, value)  # type: ignore[attr-defined]
+    return family
 
 
 def _of_jobs(connection: Connection, found: ServiceFigures) -> Iterator[Metric]:
     success = {(job,): moment.timestamp() for job, moment in found.succeeded.items()}
     name, text = "pima_job_last_success_timestamp_seconds", "When the job last succeeded, seconds since 1970"
-    yield _labelled(GaugeMetricFamily(name, text, labels=["job"]), success)
+    yield _labelled(name, text, ["job"], success)
     counts = dict.fromkeys(_COUNTED, 0) | monitoring.runs_by_status(connection)
-    yield _labelled(CounterMetricFamily("pima_job_runs", "Runs by how they ended", labels=["job", "status"]), counts)
+    yield _labelled("pima_job_runs", "Runs by how they ended", ["job", "status"], counts, CounterMetricFamily)
     durations = {(job,): seconds for job, seconds in monitoring.last_durations(connection).items()}
     text = "How long the job's last finished run took"
-    yield _labelled(GaugeMetricFamily("pima_job_duration_seconds", text, labels=["job"]), durations)
+    yield _labelled("pima_job_duration_seconds", text, ["job"], durations)
 
 
 def _of_sources(found: ServiceFigures) -> Iterator[Metric]:
     success = {(source,): pull.at.timestamp() for source, pull in found.pulled.items()}
     name, text = "pima_source_last_success_timestamp_seconds", "When the source was last pulled, seconds since 1970"
-    yield _labelled(GaugeMetricFamily(name, text, labels=["source"]), success)
+    yield _labelled(name, text, ["source"], success)
     rows = {(source, what): pull.counts[what] for source, pull in found.pulled.items() for what in _PULLED}
     text = "Rows by what became of them when the source was last pulled"
-    yield _labelled(GaugeMetricFamily("pima_source_rows", text, labels=["source", "result"]), rows)
+    yield _labelled("pima_source_rows", text, ["source", "result"], rows)
 
 
 def _of_rows(connection: Connection, found: ServiceFigures) -> Iterator[Metric]:
     results = {(result,): float(rows) for result, rows in monitoring.rows_by_result(connection).items()}
-    yield _labelled(CounterMetricFamily("pima_rows", "Rows by what scoring made of them", labels=["result"]), results)
+    yield _labelled("pima_rows", "Rows by what scoring made of them", ["result"], results, CounterMetricFamily)
     waiting = found.waiting
     yield GaugeMetricFamily("pima_queue_rows", "Rows that wait to be scored", value=waiting.rows)
     age = (found.now - waiting.oldest).total_seconds() if waiting.oldest else 0.0
@@ -146,10 +148,10 @@ def _of_nights(found: ServiceFigures) -> Iterator[Metric]:
         ("pima_monitoring_allowed", "allowed", "How far from the reference the figure may lie"),
     ):
         values = {(each.figure, each.feature): getattr(each, column) for each in found.of_nights}
-        yield _labelled(GaugeMetricFamily(name, text, labels=["figure", "feature"]), values)
+        yield _labelled(name, text, ["figure", "feature"], values)
     alerts = {(each.figure, each.feature): float(each.state == State.ALERT) for each in found.of_nights}
     text = "1 where three of the last five nights were beyond what is allowed, or a week brought too few rows"
-    yield _labelled(GaugeMetricFamily("pima_monitoring_alert", text, labels=["figure", "feature"]), alerts)
+    yield _labelled("pima_monitoring_alert", text, ["figure", "feature"], alerts)
 
 
 def _of_outcomes(found: ServiceFigures) -> Iterator[Metric]:
@@ -161,7 +163,7 @@ def _of_outcomes(found: ServiceFigures) -> Iterator[Metric]:
         ("pima_realised_outcomes", "rows", "How many outcomes the same rests on"),
     ):
         values = {labels: getattr(each, column) for labels, each in by_labels.items()}
-        yield _labelled(GaugeMetricFamily(name, text, labels=["figure", "version"]), values)
+        yield _labelled(name, text, ["figure", "version"], values)
     alerts = {labels: float(each.state == State.ALERT) for labels, each in by_labels.items()}
     text = "1 where less came true than may"
-    yield _labelled(GaugeMetricFamily("pima_realised_alert", text, labels=["figure", "version"]), alerts)
+    yield _labelled("pima_realised_alert", text, ["figure", "version"], alerts)
