@@ -62,7 +62,7 @@ def _carry_over(command: Command) -> Result:
     else:
         done = redeclare(command.engine, command.declared, this_user(), given.reason)
     # A retired column stays the loader's.
-    roles = {"roles_to_mend": bool(done.added) and database_of(command.engine).knows_roles}
+    roles = {"roles_to_mend": bool(done.added) and not database_of(command.engine).is_a_file}
     return as_json(done) | roles
 
 

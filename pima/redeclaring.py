@@ -4,8 +4,9 @@ One transaction, behind the lock of migrations: nobody sees half of it, and a sc
 A dry run reads, in short transactions that keep nobody waiting.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Connection, Engine
 
@@ -52,7 +53,7 @@ def redeclare(engine: Engine, configured: Declaration, decided_by: str, reason: 
         registry.lock_champion(connection)
         database_of(connection).keep_rows(connection)
         found, there, rules = _plan(connection, configured)
-        effects = _effects(histories.all_rows(connection, there), there, rules)
+        effects = _effects(_blocks(lambda last: histories.rows_above(connection, there, last)), there, rules)
         scored_again = 0
         if found.any:
             schema.add_columns(connection, found.added)
@@ -68,7 +69,7 @@ def would_redeclare(engine: Engine, configured: Declaration) -> RedeclareResult:
     with reading(engine) as connection:
         without_time_limit(connection)
         found, there, rules = _plan(connection, configured)
-    effects, scored_again = _effects(_rows_in_blocks(engine, there), there, rules), 0
+    effects, scored_again = _effects(_blocks(partial(_rows_above, engine, there)), there, rules), 0
     if found.any:
         with reading(engine) as connection:
             without_time_limit(connection)
@@ -76,14 +77,16 @@ def would_redeclare(engine: Engine, configured: Declaration) -> RedeclareResult:
     return _result(found, effects, scored_again, dry_run=True)
 
 
-def _rows_in_blocks(engine: Engine, names: Sequence[str]) -> Iterator[Rows]:
-    """Every patient, each block in a transaction of its own: SQLite's readers keep a writer from its commit."""
+def _rows_above(engine: Engine, names: Sequence[str], last: int) -> Rows | None:
+    """One block in a transaction of its own: SQLite's readers keep a writer from its commit."""
+    with reading(engine) as connection:
+        return histories.rows_above(connection, names, last)
+
+
+def _blocks(rows_above: Callable[[int], Rows | None]) -> Iterator[Rows]:
+    """Every patient."""
     last = BELOW_ALL_IDS
-    while True:
-        with reading(engine) as connection:
-            block = histories.rows_above(connection, names, last)
-        if block is None:
-            return
+    while (block := rows_above(last)) is not None:
         last = int(block.ids[-1])
         yield block
 

@@ -294,5 +294,5 @@ class _Drain:
 
 def _workers(engine: Engine, options: ScoreOptions) -> int:
     """A second writer would wait where there is one at a time, and a limit is counted by one."""
-    one = database_of(engine).has_one_writer or options.limit is not None
+    one = database_of(engine).is_a_file or options.limit is not None
     return 1 if one else min(options.workers, os.cpu_count() or 1)

@@ -1,6 +1,7 @@
 """What tests ask for by name: SQLite files, a PostgreSQL, and model versions, all real, the versions trained once."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
@@ -161,6 +162,13 @@ def each_fit_once(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     """Likewise, and of equal fits of its own a test has but one: where its matter is that they are asked for alike, or
     what else is asked of them."""
     share_fits(tmp_path_factory, monkeypatch, own_repeated=False)
+
+
+@pytest.fixture
+def without_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests about no report: a retraining goes on without, as where the extra is not installed. To draw one takes a
+    quarter of its time."""
+    monkeypatch.setitem(sys.modules, "pima.report.page", None)
 
 
 @pytest.fixture

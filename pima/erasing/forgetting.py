@@ -6,7 +6,7 @@ who was forgotten as they write; a batch that is being scored by the queue's ent
 """
 
 import hashlib
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine
@@ -20,9 +20,8 @@ from pima.runs.recorded_run import take
 from pima.store import erasing, lineage, registry, runs
 from pima.store.database import database_of
 from pima.store.engine import translated_errors, without_time_limit, writing
-from pima.store.erasing import Found
-from pima.store.forgotten import everyone_forgotten, keep_marks
-from pima.store.lineage import without_ids, without_rows
+from pima.store.erasing import Found, everyone_forgotten, keep_marks
+from pima.store.lineage import OF_IDS, without_rows
 from pima.store.registry import holdout_rule
 
 _LEASE_SECONDS = 600
@@ -83,7 +82,7 @@ def forget(engine: Engine, asked: Forgetting, dry_run: bool) -> ForgetResult:
     # Also of somebody who was forgotten before: that command may have ended right here.
     try:
         with translated_errors(engine):
-            database_of(engine).leave_no_trace(engine)
+            database_of(engine).vacuum_after_erasure(engine)
     except PimaError as error:
         # What ended it says that all was rolled back, which is true of this step alone.
         raise FileNotMadeAnew(what=error.facts["what"]) from None
@@ -105,23 +104,18 @@ def _erase(connection: Connection, asked: Forgetting) -> ForgetResult:
     asked_key = {(asked.who.source, asked.who.source_key)} if isinstance(asked.who, ByKey) else set()
     erasing.erase_source_rejections(connection, found.keys | asked_key)
     # An id may be known to a snapshot alone, so that there was somebody is known only by now.
-    if not (redacted or erased or was_forgotten or asked.without_rows):
+    if not (redacted or any(erased.values()) or was_forgotten or asked.without_rows):
         raise NobodyToForget(called=asked.who)
     # So files and sources may spell a key that has no row.
     is_known = any(name in names or known.has(name) for name in asked_names)
     keep_marks(connection, known, names if is_known else names + asked_names, asked.decided_by, asked.reason)
     return ForgetResult(
-        rows=erased.patients,
-        queue_entries=erased.by_table["scoring_queue"],
-        predictions=erased.by_table["predictions"],
-        rejections=erased.by_table["rejections"],
-        row_keys=erased.by_table["row_keys"],
-        error_lines=erased.error_lines,
+        **erased,
         snapshots=redacted.snapshots,
         test_sets=redacted.test_sets,
         learned_by=redacted.learned_by,
         forgotten_before=was_forgotten,
-        not_reached=(*_models(redacted), *_NEVER_REACHED, database_of(connection).keeps_deleted),
+        not_reached=(*_models(redacted.learned_by), *_NEVER_REACHED, database_of(connection).keeps_deleted),
     )
 
 
@@ -186,17 +180,10 @@ def _hide_sides(connection: Connection, found: Found) -> int:
     return hidden
 
 
-def _models(redacted: "Redacted") -> list[str]:
-    told = []
-    if redacted.learned_by:
-        told.append(f"what models have learned: {_versions(redacted.learned_by)} learned from the rows")
-    if redacted.unknown:
-        told.append(f"what older models have learned: nobody knows the rows of {_versions(redacted.unknown)}")
-    return told
-
-
-def _versions(numbers: Sequence[int]) -> str:
-    return f"version{'' if len(numbers) == 1 else 's'} {', '.join(map(str, numbers))}"
+def _models(learned_by: Sequence[int]) -> Iterator[str]:
+    if learned_by:
+        versions = f"version{'' if len(learned_by) == 1 else 's'} {', '.join(map(str, learned_by))}"
+        yield f"what models have learned: {versions} learned from the rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +195,6 @@ class Redacted:
     test_sets: int
     learned_by: tuple[int, ...]
     """Versions that were fitted on one of the rows."""
-    unknown: tuple[int, ...]
-    """Versions of which it is not known."""
 
     def __bool__(self) -> bool:
         return bool(self.learned_by or self.test_sets)
@@ -221,20 +206,15 @@ def redact(connection: Connection, ids: Set[int]) -> Redacted:
     No retraining may record a version meanwhile.
     """
     registry.lock_champion(connection)
-    learned, snapshots, unknown = set[int](), list[int](), list[int]()
     kept = lineage.kept_snapshots(connection)
-    for number in kept:
-        if _redact_snapshot(connection, number, ids):
-            snapshots.append(number)
+    snapshots = tuple(number for number in kept if _redact_snapshot(connection, number, ids))
+    learned = set(snapshots)
     for number in registry.numbers(connection):
-        content = registry.training_ids(connection, number)
-        if content is None:
-            unknown += [] if number in kept else [number]
-        elif (left := without_ids(content, ids)) is not None:
+        left = without_rows(registry.training_ids(connection, number) or b"", ids, **OF_IDS)
+        if left is not None:
             lineage.redact_training_ids(connection, number, left[0])
             learned.add(number)
-    learned.update(snapshots)
-    return Redacted(tuple(snapshots), lineage.redact_test_sets(connection, ids), tuple(sorted(learned)), tuple(unknown))
+    return Redacted(snapshots, lineage.redact_test_sets(connection, ids), tuple(sorted(learned)))
 
 
 def _redact_snapshot(connection: Connection, number: int, ids: Set[int]) -> bool:

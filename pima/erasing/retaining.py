@@ -25,9 +25,7 @@ from pima.errors import ArchiveDiffers, ArchiveUnreadable, TooYoungToRemove, Wro
 from pima.runs.recorded_run import HeldLease, OpenRun, StopRequest, as_json, only_one
 from pima.runs.whole_file import name_meant, whole_file
 from pima.store.engine import clock, reading, writing
-from pima.store.erasing import Moved, Old, OldRows, delete_rows, end_of_window, what_is_old
-from pima.store.exported import columns_of
-from pima.store.forgotten import everyone_forgotten
+from pima.store.erasing import Moved, Old, OldRows, delete_rows, end_of_window, everyone_forgotten, what_is_old
 from pima.store.parquet_rows import as_table
 from pima.store.runs import RETAINING, record_progress
 
@@ -169,7 +167,7 @@ class Archive:
     def __init__(self, connection: Connection, folder: Path, name: str, old: Old) -> None:
         """Raises WrongUsage where the folder can't be made, or has files of another database."""
         self._name, self._folder = name, folder
-        self._columns = columns_of(old.table.c)
+        self._columns = list(old.table.c)
         self._keys = [column.name for column in old.table.primary_key.columns]
         self._time = old.time.name
         # Tells installations apart, and nothing else.

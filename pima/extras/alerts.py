@@ -373,7 +373,7 @@ class Teller:
             now = clock(connection)
             for alert in taken:
                 alerts.keep(connection, number, once_taken(alert, now))
-            alerts.release(connection, number, [alert.name for alert in claimed if alert not in taken])
+            alerts.claim(connection, number, [alert.name for alert in claimed if alert not in taken], None)
         return taken, sent.problem
 
     def _claim(self, number: int, found: Sequence[Condition]) -> list[Alert]:

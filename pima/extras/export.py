@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO, Literal
 
-from sqlalchemy import Engine
+from sqlalchemy import ColumnElement, Engine
 
 from pima.runs.recorded_run import StopRequest
 from pima.store.engine import reading, without_time_limit
-from pima.store.exported import EXPORTS, ExportedColumn, exported_rows
+from pima.store.exported import EXPORTS, exported_rows
 from pima.store.registry import newest_declaration
 
 Format = Literal["csv", "parquet", "fhir"]
@@ -65,7 +65,7 @@ def export(
 
             write_parquet(file, columns, blocks)
         else:
-            outcome, names = newest_declaration(connection).outcome, [column.name for column in columns]
+            outcome, names = newest_declaration(connection).outcome, [str(column.key) for column in columns]
             for block in blocks:
                 for row in block:
                     resource = risk_assessment(dict(zip(names, row, strict=True)), outcome.meaning or outcome.name)
@@ -73,11 +73,11 @@ def export(
     return Exported(what, form, None if since is None else since.isoformat(), rows)
 
 
-def write_csv(file: BinaryIO, columns: Sequence[ExportedColumn], blocks: Iterable[Sequence[Any]]) -> None:
+def write_csv(file: BinaryIO, columns: Sequence[ColumnElement[Any]], blocks: Iterable[Sequence[Any]]) -> None:
     """Write a header and a line for each row, in UTF-8; a spreadsheet that opens them runs no cell."""
     lines = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow(column.name for column in columns)
+    writer.writerow(column.key for column in columns)
     for block in blocks:
         writer.writerows([_cell(value) for value in row] for row in block)
     lines.detach()

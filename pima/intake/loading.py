@@ -26,7 +26,7 @@ from pima.store.arrivals import Match, StagedFile, Taken
 from pima.store.contested import Done, told_as_contested, until_free
 from pima.store.database import database_of
 from pima.store.engine import without_time_limit, writing
-from pima.store.forgotten import everyone_forgotten
+from pima.store.erasing import everyone_forgotten
 from pima.store.registry import require_still_declared
 
 LINES_REPORTED = 20
@@ -168,7 +168,7 @@ _MATCHES: Mapping[str | None, Match] = {"id": "id", "source_key": "source_key", 
 def _unless_contested(connection: Connection, attempt: Callable[[], Done]) -> Done:
     """What comes of it once nobody else holds the rows: nothing of it is held between two tries, and what was read of
     the file is there still. Raises RowsContested."""
-    if database_of(connection).has_one_writer:
+    if database_of(connection).is_a_file:
         return attempt()
 
     def attempt_and_give_back() -> Done:

@@ -18,7 +18,7 @@ from pima.runs.recorded_run import HeldLease
 from pima.store import sources
 from pima.store.arrivals import RowsSoFar, rows_so_far
 from pima.store.engine import clock, reading, writing
-from pima.store.forgotten import everyone_forgotten
+from pima.store.erasing import everyone_forgotten
 from pima.store.source_engine import place_of
 
 

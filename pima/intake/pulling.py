@@ -26,7 +26,7 @@ from pima.store.arrivals import KeyRange
 from pima.store.contested import told_as_contested, until_free
 from pima.store.database import database_of
 from pima.store.engine import session, transaction, without_time_limit
-from pima.store.forgotten import everyone_forgotten
+from pima.store.erasing import everyone_forgotten
 from pima.store.registry import require_still_declared
 from pima.store.sources import pulled_names
 from pima.store.staged_source import Comparison, StagedSource, count_outcomes
@@ -141,7 +141,7 @@ def _staging(pull: Pull, opened: OpenSource) -> Iterator[tuple[Connection, Stage
 def _unlimited(own: Connection, staging: StagedSource) -> Iterator[None]:
     """A transaction of the staging table's session that writes to it alone, for as long as it takes. On SQLite it keeps
     nobody from writing; on PostgreSQL tables and indexes are made by transactions alone that may write."""
-    with transaction(own, writes=not database_of(own).has_one_writer):
+    with transaction(own, writes=not database_of(own).is_a_file):
         staging.require_session()
         without_time_limit(own)
         yield

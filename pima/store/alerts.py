@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, delete, select, update
 
 from pima.store.database import database_of
-from pima.store.tables import alerts
+from pima.store.tables import alerts, fields_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Remembered:
         return self.claimed_until is not None and self.claimed_until > now
 
 
-_REMEMBERED = select(*(alerts.c[name] for name in Remembered.__dataclass_fields__)).order_by(alerts.c.condition)
+_REMEMBERED = select(*fields_of(Remembered, alerts)).order_by(alerts.c.condition)
 
 
 def read_alerts(connection: Connection, receiver: int) -> list[Remembered]:
@@ -55,14 +55,9 @@ def lock_alerts(connection: Connection, receiver: int, conditions: Sequence[str]
     return _read(connection, _REMEMBERED.where(alerts.c.receiver == receiver).with_for_update())
 
 
-def claim(connection: Connection, receiver: int, conditions: Sequence[str], until: datetime) -> None:
-    """Nobody else tells of these until then."""
+def claim(connection: Connection, receiver: int, conditions: Sequence[str], until: datetime | None) -> None:
+    """Nobody else tells of these until then; with None they were not taken, and may be told again."""
     connection.execute(_update(receiver, conditions).values(claimed_until=until))
-
-
-def release(connection: Connection, receiver: int, conditions: Sequence[str]) -> None:
-    """They were not taken, and may be told again."""
-    connection.execute(_update(receiver, conditions).values(claimed_until=None))
 
 
 def keep(connection: Connection, receiver: int, remembered: Remembered) -> None:

@@ -32,8 +32,8 @@ def told_as_contested(connection: Connection) -> Iterator[None]:
 def hold(connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any] | None = None) -> None:
     """Lock the rows of `p` in a FROM clause until the transaction, or its savepoint, is given back. Raises
     RowsContested where another transaction holds one."""
-    if not database_of(connection).lock_unless_held(connection, rows, lock, parameters or {}):
-        raise RowsContested(what="another transaction holds some")
+    with told_as_contested(connection):
+        database_of(connection).lock_unless_held(connection, rows, lock, parameters or {})
 
 
 PAUSES_SECONDS = (0.1, 0.2, 0.5, *[1.0] * 10)

@@ -2,8 +2,8 @@
 store names neither."""
 
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
@@ -54,23 +54,19 @@ class Scoring(Protocol):
 
 
 class Database(Protocol):
-    """The ways and pieces of SQL that a database has for itself."""
+    """The ways and pieces of SQL that a database has for itself. What has a body here is what a file with one writer
+    does."""
 
     # ---- the way to it, and its transactions
 
     is_a_file: bool
-    """Whether its URL names a file, which is made by connecting where it is not there."""
-    has_one_writer: bool
-    """Whether transactions that write come one after the other."""
-    snapshot: Mapping[str, Any]
+    """Whether its URL names a file, which is made by connecting where it is not there. A file has no roles, and one
+    writer at a time."""
+    snapshot: Mapping[str, Any] = {}
     """The execution options by which all that a transaction reads is of one state."""
 
     def require_sound_url(self, url: URL, text: str, /) -> None:
         """Raises WrongConfiguration where a URL, or the text that it was read from, won't do."""
-
-    def place(self, url: URL, /) -> Mapping[str, str]:
-        """Say what decides which rows a name means behind a URL: of two that may lead to other rows no two are the
-        same. No secret."""
 
     def make_engine(self, url: URL, settings: DatabaseSettings, /) -> Engine:
         """An engine whose transactions say what they depend on, and whether they write; connects to nothing yet."""
@@ -81,23 +77,27 @@ class Database(Protocol):
     def contested(self, error: BaseException | None, /) -> str | None:
         """Say in words what another transaction does to rows of patients that a statement writes, too; None where an
         error of the driver says something else."""
+        return None
 
     def is_refusal(self, error: BaseException | None, /) -> bool:
         """Whether an error of the driver says that a constraint, or somebody's trigger, does not let rows go."""
 
     def without_time_limit(self, connection: Connection, /) -> None:
         """Let the statements of this transaction take as long as they need."""
+        return
 
     def join_by_index(self, connection: Connection, /) -> None:
         """Let the statements of this transaction look up what they join: of a table that was just filled the planner
         knows nothing, and would read all patients beside it."""
+        return
 
     def ask_constraints_at_once(self, connection: Connection, /) -> None:
-        """Have constraints and triggers that wait for the commit asked at once from now on; on SQLite those that are
-        not declared to wait."""
+        """Have constraints and triggers that wait for the commit asked at once from now on."""
+        return
 
-    def leave_no_trace(self, engine: Engine, /) -> None:
+    def vacuum_after_erasure(self, engine: Engine, /) -> None:
         """After rows were deleted, have nothing of them stay behind, where that is in our power."""
+        return
 
     # ---- columns and values
 
@@ -116,25 +116,10 @@ class Database(Protocol):
     def stored_document(self, document: Any, /) -> Any:
         """An object or a list -> what `json` takes."""
 
-    # ---- the conditions and defaults that its tables set
-
-    id_in_range: str
-    """Of a patient's id."""
-    source_is_name: str
-    """Of a source's name: a letter, then letters, digits and underscores, 30 in all."""
-    source_key_in_range: str
-    """Of a source's key: beside a source, 1 to 200 bytes."""
-    person_key_in_range: str
-    """Of a person's key."""
-    next_version: str
-    """The default of a row's version; on SQLite the triggers draw it."""
-
     # ---- pieces of SQL in statements that are otherwise the same
 
     now: str
     """The clock at this statement, as a timestamp."""
-    in_seconds: str
-    """The clock in :seconds seconds, or, where they are below 0, so long ago."""
     labelled_at_milliseconds: str
     """When an outcome came, as an integer: a million datetimes would cost more than all the measurements."""
     moment_of_milliseconds: str
@@ -164,10 +149,11 @@ class Database(Protocol):
     def scoring(self) -> "Scoring":
         """With numpy, which whoever finds the queue empty does not import."""
 
-    def few_ids(self, connection: Connection, condition: str, /) -> list[int] | None:
+    def find_ids_in_parallel(self, connection: Connection, condition: str, /) -> list[int] | None:
         """The ids of the patients `p` that meet a condition, found sooner than a statement that writes finds them; None
         where they are many, or nothing finds them sooner. {within} stands in it where which ids the predictions `d` can
         have may be said besides."""
+        return None
 
     # ---- rows of patients, in and out
 
@@ -191,27 +177,33 @@ class Database(Protocol):
 
     def session_id(self, connection: Connection, /) -> object:
         """What tells the server's session of a transaction from others."""
+        return None
 
     def index_staged(self, connection: Connection, table: str, /) -> None:
         """Give a staging table an index by its keys. Fails where two rows have the same one."""
 
     def wait_for_other_loads(self, connection: Connection, /) -> None:
         """Return when no other transaction takes in files, nor can begin to before this one ends."""
+        return
 
     def waiting_a_moment(self, connection: Connection, /) -> AbstractContextManager[None]:
         """Within it a statement that waits for what another transaction holds fails almost at once: an insert waits for
         whoever inserts the same key."""
+        return nullcontext()
 
-    def lock_unless_held(self, connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any], /) -> bool:
-        """Lock the rows of `p` in a FROM clause with these parameters, as SELECT ... FOR says it; whether all could be.
-        Those that others hold are not waited for; where not all could be, the transaction, or its savepoint, is at its
-        end."""
+    def lock_unless_held(self, connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any], /) -> None:
+        """Lock the rows of `p` in a FROM clause with these parameters, as SELECT ... FOR says it. None is waited for:
+        where others hold some, the error is one of `contested`."""
+        return
 
     def draw_ids_above_given(self, connection: Connection, /) -> None:
         """Before ids are drawn, and after others were given: the next one must be above all that rows have, and above
         those that are kept for rows that are gone."""
 
     # ---- the schema: what it is, and making it
+
+    def translated_schema(self, script: str, /) -> str:
+        """schema.sql, which is in PostgreSQL's words, in this database's."""
 
     def has_revisions(self, connection: Connection, /) -> bool:
         """Whether Alembic's table is there, of which a query outright would end a transaction where it is not."""
@@ -226,6 +218,7 @@ class Database(Protocol):
     def fault_of_names(self, connection: Connection, names: Sequence[str], /) -> str | None:
         """Say which of these tables and views, named without a schema, is not the one beside `patients`; None where
         none is."""
+        return None
 
     def fault_of_tables(self, connection: Connection, tables: Sequence[str], /) -> str | None:
         """Say what makes one of these tables more, or less, than its name says; None where nothing does."""
@@ -239,18 +232,20 @@ class Database(Protocol):
 
     def wait_for_other_migrations(self, connection: Connection, /) -> None:
         """Return when nobody else migrates, nor can begin to before this transaction ends."""
+        return
 
     def keep_rows(self, connection: Connection, /) -> None:
         """Return when nobody else uses patients and no batch is being scored, nor can either begin before this
         transaction ends."""
-
-    knows_roles: bool
+        return
 
     def roles_out_of_reach(self, connection: Connection, /) -> list[str]:
         """Roles of pima's that are not there and that whoever asks may not make."""
+        return []
 
     def make_roles(self, connection: Connection, features: tuple[str, ...], /) -> list[str]:
         """Create or mend the roles; their names. A loader may write these features."""
+        return []
 
 
 _DRIVERS = {
@@ -290,7 +285,7 @@ def _named(name: str) -> Database:
 
 # ---- Column types and expressions that mean the same on each database.
 
-Bytes = LargeBinary()
+Bytes = LargeBinary
 
 
 class Id(BigInteger):
@@ -317,7 +312,7 @@ class Timestamp(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         return None if value is None else _named(dialect.name).stored_moment(value)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
@@ -336,7 +331,7 @@ class Json(TypeDecorator[Any]):
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         return None if value is None else _named(dialect.name).stored_document(value)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         return json.loads(value) if isinstance(value, str) else value
 
 
@@ -345,16 +340,6 @@ class database_now(FunctionElement[datetime]):  # noqa: N801 (reads as the SQL f
 
     type = Timestamp()
     inherit_cache = True
-
-
-class by_database(FunctionElement[bool]):  # noqa: N801
-    """A condition or a default that the tables set, for which each database has its own text."""
-
-    inherit_cache = False
-
-    def __init__(self, text: Callable[[Database], str]) -> None:
-        super().__init__()
-        self.text = text
 
 
 @compiles(Id)
@@ -367,10 +352,4 @@ def _column_type(kind: Id | Real | Key, compiler: TypeCompiler, **_: Any) -> str
 
 @compiles(database_now)
 def _now(_element: database_now, compiler: SQLCompiler, **_: Any) -> str:
-    # In parentheses, since SQLite takes an expression as a column's default only so.
-    return f"({_named(compiler.dialect.name).now})"
-
-
-@compiles(by_database)
-def _by_database(element: by_database, compiler: SQLCompiler, **_: Any) -> str:
-    return element.text(_named(compiler.dialect.name))
+    return _named(compiler.dialect.name).now

@@ -6,24 +6,65 @@ not known. No version comes to life a second time, so that what is found to be o
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table, and_, delete, exists, false, func, not_, or_, select, text, tuple_
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Table,
+    and_,
+    delete,
+    exists,
+    false,
+    func,
+    insert,
+    literal_column,
+    not_,
+    or_,
+    select,
+    text,
+    tuple_,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import ColumnElement
 
+from pima.core.identifiers import Forgotten, mark_of
 from pima.errors import RowsKept
 from pima.store.database import database_of
+from pima.store.engine import first_row
 from pima.store.queue import id_lists
-from pima.store.runs import IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
-from pima.store.tables import monitoring, patients, predictions, rejections, removed_runs, runs, tallies
+from pima.store.runs import DRY_RUN, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
+from pima.store.tables import forgotten, installation, monitoring, patients, predictions, rejections, runs, tallies
+
+# ---- Who was forgotten: what is kept of them, and asking whether somebody is one of them.
+
+
+def everyone_forgotten(connection: Connection) -> Forgotten:
+    """All marks, with the salt by which names become such."""
+    salt = first_row(connection, select(installation.c.forgetting_salt), "installation")[0]
+    return Forgotten(salt, frozenset(connection.execute(select(forgotten.c.mark)).scalars()))
+
+
+def keep_marks(connection: Connection, known: Forgotten, names: Iterable[str], decided_by: str, reason: str) -> None:
+    """Remember these names from now on."""
+    new = {mark_of(name, known.salt) for name in names} - known.marks
+    rows = [{"mark": mark, "decided_by": decided_by, "reason": reason} for mark in sorted(new)]
+    if rows:
+        connection.execute(insert(forgotten), rows)
+
 
 # ---- One person's rows.
 
-TABLES_BY_ID = ("scoring_queue", "predictions", "rejections", "row_keys")
-"""What has rows of a patient besides `patients`, by `patient_id`."""
+_TABLES_BY_ID = {
+    "queue_entries": "scoring_queue",
+    "predictions": "predictions",
+    "rejections": "rejections",
+    "row_keys": "row_keys",
+}
+"""What has rows of a patient besides `patients`, by `patient_id`, and how they are called where they are counted."""
 NAMING_IDS = ("by patient_id: ", "by id: ")
 """What stands before ids in the text of an error that names patients (VersionUsedTwice, KeptIdTaken). A run may keep
 the text under any code: a child's, whose parent says how it ended, or one that was given up."""
@@ -41,20 +82,6 @@ class Found:
 
     def __bool__(self) -> bool:
         return bool(self.ids)
-
-
-@dataclass(frozen=True, slots=True)
-class Erased:
-    """How many rows were deleted."""
-
-    patients: int = 0
-    by_table: dict[str, int] = field(default_factory=dict)
-    """Of `TABLES_BY_ID`."""
-    error_lines: int = 0
-    """Of runs, in which an id was made unreadable."""
-
-    def __bool__(self) -> bool:
-        return any((self.patients, *self.by_table.values(), self.error_lines))
 
 
 _KEY = "source = :source AND source_key = :source_key"
@@ -88,29 +115,33 @@ def _ids(connection: Connection, condition: str, parameters: dict[str, str]) -> 
 
 
 def _called(connection: Connection, ids: Sequence[int]) -> Found:
-    keys, persons = set[tuple[str, str]](), set[str]()
-    for table, column in (("patients", "id"), ("row_keys", "patient_id")):
-        for listed in id_lists(ids):
-            statement = f"SELECT source, source_key, person_key FROM {table} WHERE {column} IN ({listed})"
-            for source, source_key, person in connection.execute(text(statement)):
-                keys |= {(source, source_key)} if source_key is not None else set()
-                persons |= {person} if person is not None else set()
-    return Found(frozenset(ids), frozenset(keys), frozenset(persons))
+    called = "SELECT source, source_key, person_key FROM"
+    found = [
+        row
+        for listed in id_lists(ids)
+        for row in connection.execute(
+            text(f"{called} patients WHERE id IN ({listed}) UNION {called} row_keys WHERE patient_id IN ({listed})")
+        )
+    ]
+    keys = frozenset((source, source_key) for source, source_key, _ in found if source_key is not None)
+    return Found(frozenset(ids), keys, frozenset(person for _, _, person in found if person is not None))
 
 
-def erase_rows(connection: Connection, found: Found) -> Erased:
-    """Delete all rows, `patients` first: a batch that is being scored holds the entry of the queue, so that what it
-    predicts is there when predictions are deleted. Raises RowsKept where something of a clinic's does not let them
-    go."""
+def erase_rows(connection: Connection, found: Found) -> dict[str, int]:
+    """Delete all rows and count them, by the names of `ForgetResult`.
+
+    `patients` go first: a batch that is being scored holds the entry of the queue, so that what it predicts is there
+    when predictions are deleted. Raises RowsKept where something of a clinic's does not let them go.
+    """
     ids = sorted(found.ids)
     database_of(connection).ask_constraints_at_once(connection)
     waiting = _count(connection, "scoring_queue", "patient_id", ids)  # its entries go with the rows, by the triggers
-    patients = _take_out(connection, "patients", "id", ids)
+    erased = {"rows": _take_out(connection, "patients", "id", ids)}
     if again := _called_so(connection, found):
         raise RowsKept(table="patients", rows=again)
-    by_table = {table: _take_out(connection, table, "patient_id", ids) for table in TABLES_BY_ID}
-    by_table["scoring_queue"] = max(waiting, by_table["scoring_queue"])
-    return Erased(patients, by_table, _hide_in_errors(connection, ids))
+    erased |= {name: _take_out(connection, table, "patient_id", ids) for name, table in _TABLES_BY_ID.items()}
+    erased["queue_entries"] = max(waiting, erased["queue_entries"])
+    return erased | {"error_lines": _hide_in_errors(connection, ids)}
 
 
 def erase_source_rejections(connection: Connection, keys: Iterable[tuple[str, str]]) -> None:
@@ -227,19 +258,19 @@ def _is_dead(table: Table) -> ColumnElement[bool]:
 def _are_over(connection: Connection) -> ColumnElement[bool]:
     """Runs that health, scheduler and metrics have no need of: of their job a later one has succeeded, and a later
     tick has come. Of pulls only one that a scheduler began tells of all sources."""
-    is_success = IS_REAL & (runs.c.status == Status.SUCCEEDED)
-    is_whole = (runs.c.job != "pull") | runs.c.scheduled_for.is_not(None)
-    ticks = dict(connection.execute(select(runs.c.job, func.max(runs.c.scheduled_for)).group_by(runs.c.job)).all())
-    newest = select(runs.c.job, func.max(runs.c.id)).where(is_success & is_whole, runs.c.job.in_(JOBS))
+    newest = text(f"""
+        SELECT job, max(id) FROM runs
+        WHERE job IN {JOBS} AND trigger <> '{DRY_RUN}' AND status = '{Status.SUCCEEDED}'
+            AND (job <> 'pull' OR scheduled_for IS NOT NULL)
+        GROUP BY job""")
     over = [
-        and_(
-            runs.c.job == job,
-            runs.c.id < last,
-            or_(runs.c.scheduled_for.is_(None), false() if ticks[job] is None else runs.c.scheduled_for < ticks[job]),
-        )
-        for job, last in connection.execute(newest.group_by(runs.c.job))
+        f"job = '{job}' AND id < {last} AND (scheduled_for IS NULL OR scheduled_for < ({_LAST_TICK.format(job)}))"
+        for job, last in connection.execute(newest)
     ]
-    return and_(runs.c.status != Status.RUNNING, or_(false(), *over))
+    return and_(runs.c.status != Status.RUNNING, or_(false(), *(literal_column(f"({each})", Boolean) for each in over)))
+
+
+_LAST_TICK = "SELECT max(tick.scheduled_for) FROM runs tick WHERE tick.job = '{}'"
 
 
 def end_of_window(connection: Connection, old: Old, after: int, rows: int) -> int | None:
@@ -307,11 +338,16 @@ def _delete_old(connection: Connection, old: Old, condition: ColumnElement[bool]
 
 def _keep_sums(connection: Connection, condition: ColumnElement[bool]) -> None:
     """Keep the sums that metrics count on, whatever runs are gone."""
-    gone = select(runs.c.job, runs.c.status, func.count(), *map(text, SUMS_OF_ROWS)).where(condition, IS_REAL)
-    for job, status, *counts in connection.execute(gone.group_by(runs.c.job, runs.c.status)).all():
-        new = dict(zip(("runs", *ROW_RESULTS), map(int, counts), strict=True))
-        made = database_of(connection).insert_unless_there(removed_runs, ("job", "status"))
-        connection.execute(made.values(job=job, status=status, **dict.fromkeys(new, 0)))
-        of_it = (removed_runs.c.job == job, removed_runs.c.status == status)
-        grown = {name: removed_runs.c[name] + count for name, count in new.items()}
-        connection.execute(removed_runs.update().where(*of_it).values(**grown))
+    sums: list[ColumnElement[int]] = [
+        literal_column(each).label(name) for name, each in zip(ROW_RESULTS, SUMS_OF_ROWS, strict=True)
+    ]
+    gone = select(runs.c.job, runs.c.status, func.count().label("runs"), *sums).where(condition, IS_REAL)
+    for row in connection.execute(gone.group_by(runs.c.job, runs.c.status)).mappings().all():
+        connection.execute(_ADD_SUMS, dict(row))
+
+
+_ADD_SUMS = text(f"""
+    INSERT INTO removed_runs (job, status, runs, {", ".join(ROW_RESULTS)})
+    VALUES (:job, :status, :runs, {", ".join(f":{name}" for name in ROW_RESULTS)})
+    ON CONFLICT (job, status) DO UPDATE
+    SET {", ".join(f"{name} = removed_runs.{name} + EXCLUDED.{name}" for name in ("runs", *ROW_RESULTS))}""")

@@ -1,58 +1,31 @@
 """Exports: the rows of a table from a moment on, for people to take away as files, in blocks that are never all in
 memory."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Boolean, ColumnElement, Connection, FromClause, Select, column, or_, select, table
 
 from pima.core.features import KEYS
-from pima.store.database import Json, Key, Real, Timestamp
+from pima.store.database import Key
 from pima.store.tables import predictions, promotions, rejections, row_keys, runs
 
 BLOCK_ROWS = 5_000
-
-Kind = Literal["number", "whole number", "truth", "text", "moment", "document"]
-
-
-@dataclass(frozen=True, slots=True)
-class ExportedColumn:
-    """A column of an export."""
-
-    name: str
-    kind: Kind
-    """What its cells are, where they are not None: float, int, bool, str, a datetime in UTC, or a dict."""
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
     """The columns and rows of an export."""
 
-    expressions: tuple[ColumnElement[Any], ...]
+    columns: tuple[ColumnElement[Any], ...]
+    """By their types cells are None or float, int, bool, str, a datetime in UTC, or a dict."""
     tables: FromClause
     moment: ColumnElement[Any]
     """By which rows are of a time."""
     order: tuple[ColumnElement[Any], ...]
     """A key of the table, so that no rows have to be sorted in memory."""
-
-    @property
-    def columns(self) -> tuple[ExportedColumn, ...]:
-        """The export's columns, in their order."""
-        return columns_of(self.expressions)
-
-
-def columns_of(expressions: Iterable[ColumnElement[Any]]) -> tuple[ExportedColumn, ...]:
-    """Name expressions, and say what they hold."""
-    return tuple(ExportedColumn(each.key or "", _kind(each)) for each in expressions)
-
-
-def _kind(expression: ColumnElement[Any]) -> Kind:
-    for kind, of_kind in {"number": Real, "truth": Boolean, "moment": Timestamp, "document": Json}.items():
-        if isinstance(expression.type, of_kind):
-            return kind  # type: ignore[return-value]
-    return "whole number" if expression.type.python_type is int else "text"
 
 
 def _of_current_predictions() -> Export:
@@ -119,5 +92,5 @@ def exported_rows(connection: Connection, export: Export, since: datetime | None
 
 def statement_of(export: Export, since: datetime | None) -> Select[Any]:
     """The SELECT of an export."""
-    statement: Select[Any] = select(*export.expressions).select_from(export.tables).order_by(*export.order)
+    statement: Select[Any] = select(*export.columns).select_from(export.tables).order_by(*export.order)
     return statement if since is None else statement.where(export.moment >= since)

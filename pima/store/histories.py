@@ -116,12 +116,6 @@ class Rows:
     """n rows of the features that were asked for"""
 
 
-def all_rows(connection: Connection, names: Sequence[str]) -> Iterator[Rows]:
-    """Every patient with these features, a block at a time."""
-    for rows in _plain_rows(connection, f"{_select_rows(names)} ORDER BY id"):
-        yield _as_rows(rows, names)
-
-
 def rows_above(connection: Connection, names: Sequence[str], after: int) -> Rows | None:
     """One block of them, of the lowest ids above one; None where there are none."""
     statement = f"{_select_rows(names)} WHERE id > {after} ORDER BY id LIMIT {_BLOCK_ROWS}"

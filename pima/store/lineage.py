@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,17 +10,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from sqlalchemy import Connection, Engine, delete, func, insert, or_, select, text, update
+from sqlalchemy import Connection, Engine, delete, func, insert, select, text, update
 
 from pima.core.arrays import Int64Array
 from pima.core.features import names_of
 from pima.errors import NoSuchVersion, SnapshotDamaged, SnapshotNotKept, SnapshotRedacted
 from pima.store import registry
-from pima.store.database import database_now
+from pima.store.database import database_now, database_of
 from pima.store.engine import reading
 from pima.store.registry import VersionSummary, as_features, read_champion, version_before
 from pima.store.runs import JUDGED_BEFORE
-from pima.store.tables import model_versions, reports, test_sets, training_snapshots
+from pima.store.tables import fields_of, model_versions, reports, test_sets, training_snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,8 @@ class TestSet:
 def keep_test_set(connection: Connection, test_set: TestSet) -> None:
     """Remember a test set, once however many verdicts are given on it; the caller holds the champion's lock."""
     # The fingerprint covers ids, features and outcomes.
-    known = select(test_sets.c.fingerprint).where(test_sets.c.fingerprint == test_set.fingerprint)
-    if connection.execute(known).first() is None:
-        values = {name: getattr(test_set, name) for name in TestSet.__dataclass_fields__}
-        connection.execute(insert(test_sets).values(**values))
+    statement = database_of(connection).insert_unless_there(test_sets, ("fingerprint",))
+    connection.execute(statement.values(**asdict(test_set)))
 
 
 def consultations(connection: Connection) -> int:
@@ -74,8 +72,9 @@ def keep_snapshot(connection: Connection, number: int, snapshot: Snapshot) -> No
 
 def read_snapshot(connection: Connection, number: int) -> Snapshot | None:
     """The rows that version `number` was fitted on, unchecked; None where they are not kept any more."""
-    columns = [training_snapshots.c[name] for name in Snapshot.__dataclass_fields__]
-    row = connection.execute(select(*columns).where(training_snapshots.c.model_version == number)).first()
+    row = connection.execute(
+        select(*fields_of(Snapshot, training_snapshots)).where(training_snapshots.c.model_version == number)
+    ).first()
     return None if row is None else Snapshot(*row)
 
 
@@ -125,16 +124,16 @@ def prune(connection: Connection, last_snapshots: int, last_bytes: int | None) -
     """
     newest = connection.execute(select(func.max(model_versions.c.number))).scalar() or 0
     champion = read_champion(connection).model_version
-    kept = {newest, champion, None if champion is None else version_before(connection, champion)} - {None}
-    versions = training_snapshots.c.model_version
-    connection.execute(
-        delete(training_snapshots).where(versions <= newest - last_snapshots, versions.not_in(sorted(kept)))
-    )
+    ours = (newest, champion, None if champion is None else version_before(connection, champion))
+    kept = ", ".join(str(each) for each in ours if each is not None)
+    of_snapshots = f"DELETE FROM training_snapshots WHERE model_version <= :last AND model_version NOT IN ({kept})"
+    connection.execute(text(of_snapshots), {"last": newest - last_snapshots})
     if last_bytes is not None:
-        numbers = model_versions.c.number
-        bytes_left = or_(model_versions.c.keras_artifact.is_not(None), model_versions.c.compiled_artifact.is_not(None))
-        old = (numbers <= newest - last_bytes, numbers.not_in(sorted(kept)), bytes_left)
-        connection.execute(update(model_versions).where(*old).values(keras_artifact=None, compiled_artifact=None))
+        of_bytes = f"""
+            UPDATE model_versions SET keras_artifact = NULL, compiled_artifact = NULL
+            WHERE number <= :last AND number NOT IN ({kept})
+                AND (keras_artifact IS NOT NULL OR compiled_artifact IS NOT NULL)"""
+        connection.execute(text(of_bytes), {"last": newest - last_bytes})
 
 
 def drop_snapshots(connection: Connection) -> None:
@@ -163,7 +162,7 @@ def newest_report(connection: Connection) -> str | None:
 # Features are kept as the fit saw them: float32, missing as null. The file is small (zstd) and any tool reads it. The
 # ids alone are smaller still, and tell for ever whom the version can't be judged on.
 
-_OF_IDS = {"use_dictionary": False, "column_encoding": "DELTA_BINARY_PACKED"}
+OF_IDS = {"use_dictionary": False, "column_encoding": "DELTA_BINARY_PACKED"}
 
 
 def version_with_rows(engine: Engine, number: int, all_of_them: bool = False) -> tuple[VersionSummary, pd.DataFrame]:
@@ -208,7 +207,7 @@ def from_parquet(content: bytes, names: Sequence[str]) -> pd.DataFrame:
 
 def ids_to_parquet(ids: Int64Array) -> bytes:
     """Write the rows' ids alone, in order: a fifth of a byte each, where they were drawn."""
-    return _written(pa.table({"patient_id": pa.array(ids, pa.int64())}), **_OF_IDS)
+    return _written(pa.table({"patient_id": pa.array(ids, pa.int64())}), **OF_IDS)
 
 
 def ids_from_parquet(content: bytes) -> Int64Array:
@@ -217,28 +216,20 @@ def ids_from_parquet(content: bytes) -> Int64Array:
     return ids
 
 
-def without_rows(content: bytes, ids: Collection[int]) -> tuple[bytes, int] | None:
-    """Take the rows with these ids out of a snapshot; return it and how many rows are left, None where none has one."""
-    return _without(content, ids)
-
-
-def without_ids(content: bytes, ids: Collection[int]) -> tuple[bytes, int] | None:
-    """Return ids alone without these, and how many are left; None where none is among them."""
-    return _without(content, ids, **_OF_IDS)
-
-
-def _read(content: bytes) -> pa.Table:
-    # `pq.read_table` would import pyarrow.dataset first, which takes a third of a second.
-    return pq.ParquetFile(pa.BufferReader(content)).read()
-
-
-def _without(content: bytes, ids: Collection[int], **encoding: Any) -> tuple[bytes, int] | None:
+def without_rows(content: bytes, ids: Collection[int], **encoding: Any) -> tuple[bytes, int] | None:
+    """Take the rows with these ids out of a snapshot, or, with `OF_IDS`, out of a list of ids; return what is left and
+    how many rows those are, None where none has one."""
     table = _read(content)
     is_theirs = pc.is_in(table["patient_id"], value_set=pa.array(sorted(ids), pa.int64()))
     if not pc.any(is_theirs).as_py():
         return None
     left = table.filter(pc.invert(is_theirs)).combine_chunks()
     return _written(left, **encoding), len(left)
+
+
+def _read(content: bytes) -> pa.Table:
+    # `pq.read_table` would import pyarrow.dataset first, which takes a third of a second.
+    return pq.ParquetFile(pa.BufferReader(content)).read()
 
 
 def _written(table: pa.Table, **encoding: Any) -> bytes:

@@ -15,7 +15,7 @@ from pima.core.watched import LAST_NIGHTS, NIGHT, WEEK, WEEKS, Pulled, Unpredict
 from pima.store.database import Json, Timestamp, database_of
 from pima.store.engine import clock, without_time_limit
 from pima.store.runs import DRY_RUN, IS_REAL, ROW_RESULTS, SUMS_OF_ROWS, Status
-from pima.store.tables import monitoring, promotions, removed_runs, runs, schedules, tallies
+from pima.store.tables import fields_of, monitoring, promotions, runs, schedules, tallies
 
 if TYPE_CHECKING:
     from pima.core.drift import Tally
@@ -38,14 +38,14 @@ def last_end(connection: Connection, job: str, retries: int) -> LastEnd | None:
 
     What a person tried by hand and did not get done is that person's business; a success counts, whoever had it.
     """
-    scheduled = runs.c.scheduled_for.is_not(None)
-    failed = runs.c.status.in_((Status.FAILED, Status.REFUSED, Status.CRASHED)) & scheduled
-    ended = (runs.c.status == Status.SUCCEEDED) | failed
-    gave_up = (runs.c.status == Status.TRY_AGAIN_LATER) & scheduled & (runs.c.attempt > retries)
-    columns = [runs.c[name] for name in LastEnd.__dataclass_fields__]
     # By the last sign of life, since that a run has crashed is noticed later, maybe after another's success.
-    statement = select(*columns).where(runs.c.job == job, IS_REAL, ended | gave_up)
-    row = connection.execute(statement.order_by(runs.c.heartbeat_at.desc(), runs.c.id.desc()).limit(1)).first()
+    statement = text(f"""
+        SELECT status, error_code, heartbeat_at FROM runs
+        WHERE job = :job AND trigger <> '{DRY_RUN}' AND (status = '{Status.SUCCEEDED}'
+            OR scheduled_for IS NOT NULL AND status IN ('{Status.FAILED}', '{Status.REFUSED}', '{Status.CRASHED}')
+            OR scheduled_for IS NOT NULL AND status = '{Status.TRY_AGAIN_LATER}' AND attempt > :retries)
+        ORDER BY heartbeat_at DESC, id DESC LIMIT 1""")
+    row = connection.execute(statement.columns(heartbeat_at=Timestamp()), {"job": job, "retries": retries}).first()
     return None if row is None else LastEnd(*row)
 
 
@@ -58,23 +58,27 @@ def last_success(connection: Connection) -> dict[str, datetime]:
 
 def runs_by_status(connection: Connection) -> dict[tuple[str, str], int]:
     """How many runs of each job have ended, by status, those that were removed since among them."""
-    ended = select(runs.c.job, runs.c.status, func.count()).where(runs.c.status != Status.RUNNING, IS_REAL)
-    removed = select(removed_runs.c.job, removed_runs.c.status, removed_runs.c.runs)
-    counts = Counter[tuple[str, str]]()
-    for job, status, count in connection.execute(ended.group_by(runs.c.job, runs.c.status).union_all(removed)):
-        counts[job, status] += count
-    return dict(counts)
+    rows = connection.execute(
+        text(f"""
+            SELECT job, status, sum(number) FROM (
+                SELECT job, status, count(*) AS number FROM runs
+                WHERE status <> '{Status.RUNNING}' AND trigger <> '{DRY_RUN}' GROUP BY job, status
+                UNION ALL SELECT job, status, runs FROM removed_runs) AS ended
+            GROUP BY job, status""")
+    )
+    return {(job, status): int(number) for job, status, number in rows}
 
 
 def last_durations(connection: Connection) -> dict[str, float]:
     """How many seconds each job's last finished run took."""
     # Notes of missed and skipped ticks are no runs.
-    newest = (
-        select(func.max(runs.c.id))
-        .where(runs.c.finished_at.is_not(None), runs.c.status.not_in([Status.MISSED, Status.SKIPPED]), IS_REAL)
-        .group_by(runs.c.job)
-    )
-    rows = connection.execute(select(runs.c.job, runs.c.started_at, runs.c.finished_at).where(runs.c.id.in_(newest)))
+    statement = text(f"""
+        SELECT job, started_at, finished_at FROM runs WHERE id IN (
+            SELECT max(id) FROM runs
+            WHERE finished_at IS NOT NULL AND status NOT IN ('{Status.MISSED}', '{Status.SKIPPED}')
+                AND trigger <> '{DRY_RUN}'
+            GROUP BY job)""")
+    rows = connection.execute(statement.columns(started_at=Timestamp(), finished_at=Timestamp()))
     return {job: (finished - started).total_seconds() for job, started, finished in rows}
 
 
@@ -119,7 +123,7 @@ class MoveLine:
     decided_at: datetime
 
 
-_MOVE = [promotions.c[name] for name in MoveLine.__dataclass_fields__]
+_MOVE = fields_of(MoveLine, promotions)
 
 
 def moves_since(connection: Connection, moment: datetime) -> list[MoveLine]:
@@ -148,8 +152,8 @@ def schedules_first_seen(connection: Connection) -> dict[str, datetime]:
 
 # ---- Tallies: what each run of scoring counted, and which of its figures were beyond their limits.
 
-_AT_MOST = (16, 64, 2_000)
-"""Rows that are read: those of a nightly job, of one with few rows a night, of one that runs every few minutes."""
+_TALLIES_AT_ONCE, _MOST_TALLIES = 16, 2_000
+"""Of a nightly job a few are asked for; of one that runs every few minutes with few rows, many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,14 +192,9 @@ def newest_tallies(connection: Connection, version: int, but_of: int) -> Iterato
     newest = select(tallies.c.tally, tallies.c.recorded_at).where(tallies.c.model_version == version)
     # Of a run that several processes shared the parts come behind what knows of all of them.
     newest = newest.where(tallies.c.run_id != but_of).order_by(tallies.c.run_id.desc(), tallies.c.part)
-    read = 0
-    for most in _AT_MOST:
-        rows = connection.execute(newest.offset(read).limit(most - read)).all()
-        for document, moment in rows:
+    with connection.execute(newest.limit(_MOST_TALLIES), execution_options={"yield_per": _TALLIES_AT_ONCE}) as found:
+        for document, moment in found:
             yield _kept(document, moment)
-        read += len(rows)
-        if read < most:
-            return
 
 
 def tallies_since(connection: Connection, days: int) -> Iterator[tuple[int, KeptTally]]:
@@ -280,8 +279,7 @@ def newest_figures(connection: Connection) -> list[KeptFigure]:
         connection.scalar(newest.where(monitoring.c.figure == figure)) or 0
         for figure in (NIGHT, "predicted_positive", "realised_accuracy")
     )
-    columns = [monitoring.c[name] for name in KeptFigure.__dataclass_fields__]
-    statement = select(*columns).where(monitoring.c.run_id.in_([each_run, *others]))
+    statement = select(*fields_of(KeptFigure, monitoring)).where(monitoring.c.run_id.in_([each_run, *others]))
     order = (monitoring.c.run_id, monitoring.c.model_version, monitoring.c.feature, monitoring.c.figure)
     found = [KeptFigure(*row) for row in connection.execute(statement.order_by(*order))]
     return [each for each in found if each.figure not in (NIGHT, WEEK) or each.run_id == each_run]
@@ -321,11 +319,8 @@ def _newest_of_runs(connection: Connection) -> tuple[int, Unpredicted] | None:
 
 
 def unpredicted_of(counts: Mapping[str, Any]) -> Unpredicted | None:
-    """The figures in a run's counts; None where it left none, or none that can be read."""
-    try:
-        return msgspec.convert(counts[UNPREDICTED], Unpredicted) if UNPREDICTED in counts else None
-    except msgspec.ValidationError:
-        return None
+    """The figures in a run's counts; None where it left none."""
+    return msgspec.convert(counts[UNPREDICTED], Unpredicted) if UNPREDICTED in counts else None
 
 
 def rejected_by_pulls(counts: Mapping[str, Any]) -> int:

@@ -1,4 +1,4 @@
-"""Predictions and rejections of claimed rows, how often predictions came true, and the rows that have none."""
+"""Predictions and rejections of claimed rows."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,6 @@ from sqlalchemy import Connection, text
 from pima.core.arrays import Float64Array, Int64Array
 from pima.errors import VersionUsedTwice
 from pima.store.queue import id_lists
-from pima.store.tables import IS_LABELLED, NEWEST_FIRST
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,42 +48,6 @@ INSERT_REJECTIONS = """
     ON CONFLICT (patient_id, patient_version)
     DO UPDATE SET run_id = EXCLUDED.run_id, reason = EXCLUDED.reason, field = EXCLUDED.field,
         rejected_at = EXCLUDED.rejected_at"""
-
-
-# ---- How often predictions came true.
-
-
-@dataclass(frozen=True, slots=True)
-class RealisedShare:
-    """How often predictions came true."""
-
-    outcomes: int
-    """The newest outcomes that were looked at, those with a prediction made before."""
-    correct: int
-
-    @property
-    def accuracy(self) -> float | None:
-        """The share; None where nothing can be compared yet."""
-        return self.correct / self.outcomes if self.outcomes else None
-
-
-# The newest outcomes, each with the last prediction that was made before it came.
-_REALISED = text(f"""
-    SELECT count(*), coalesce(sum(CASE WHEN predicted_class = outcome THEN 1 ELSE 0 END), 0)
-    FROM (SELECT n.outcome, (
-            SELECT d.predicted_class FROM predictions d
-            WHERE d.patient_id = n.id AND d.scored_at <= n.labelled_at
-            ORDER BY d.patient_version DESC, d.run_id DESC, d.model_version DESC LIMIT 1) AS predicted_class
-        FROM (SELECT id, outcome, labelled_at FROM patients
-              WHERE {IS_LABELLED}
-              ORDER BY {NEWEST_FIRST} LIMIT :newest) AS n) AS compared
-    WHERE predicted_class IS NOT NULL""")
-
-
-def realised_accuracy(connection: Connection, newest: int) -> RealisedShare:
-    """Predictions against the outcomes that came after them, over the `newest` outcomes."""
-    outcomes, correct = connection.execute(_REALISED, {"newest": newest}).one()
-    return RealisedShare(outcomes, correct)
 
 
 # ---- A version of a row that is used twice.

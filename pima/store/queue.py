@@ -91,7 +91,7 @@ def requeue_lost(connection: Connection) -> int:
     Rows that were written while the triggers were away are such.
     """
     lost = f"{_NOT_QUEUED} AND {_NOT_REJECTED} AND {_NOT_PREDICTED}"
-    few = database_of(connection).few_ids(connection, f"{_CURRENT} AND {lost}")
+    few = database_of(connection).find_ids_in_parallel(connection, f"{_CURRENT} AND {lost}")
     if few is None:
         return _enqueue(connection, lost.format(within=""))
     return _enqueue_some(connection, lost.format(within=""), few)

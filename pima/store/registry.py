@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Connection, Row, Select, func, insert, select, text, union_all, update
+from sqlalchemy import Column, Connection, Row, Select, func, insert, literal, select, text, update
 
 from pima.core.features import Declaration, Features, first_difference
 from pima.errors import DeclarationChanged, DeclarationDiffers, SchemaDiffers, WrongConfiguration
@@ -17,13 +17,10 @@ from pima.store.engine import first_row
 from pima.store.tables import (
     champion,
     declarations,
+    fields_of,
     installation,
     model_versions,
-    monitoring,
     promotions,
-    runs,
-    tallies,
-    training_snapshots,
 )
 
 # ---- Declarations. The tables are made from the first one, and changed by a command; a configuration that says
@@ -196,7 +193,7 @@ def set_champion(connection: Connection, model_version: int | None, pinned: bool
 
 def add_version(connection: Connection, version: NewVersion) -> int:
     """Store a model version under the next number; the caller holds the champion's lock, so numbers don't race."""
-    number = next_version_number(connection)
+    number = (connection.scalar(select(func.max(model_versions.c.number))) or 0) + 1
     columns = {name: getattr(version, name) for name in NewVersion.__dataclass_fields__}
     connection.execute(insert(model_versions).values(number=number, **columns))
     return number
@@ -215,8 +212,7 @@ def compiled_artifact(connection: Connection, number: int) -> StoredArtifact | N
 
 def features_of(connection: Connection, number: int) -> Features:
     """The features that a version was fitted on, in its order, as they were declared then."""
-    stored = connection.execute(select(model_versions.c.features).where(model_versions.c.number == number))
-    return as_features(stored.scalar_one())
+    return as_features(_of_version(connection, number, model_versions.c.features))
 
 
 def keras_artifact(connection: Connection, number: int) -> StoredArtifact | None:
@@ -232,17 +228,18 @@ def _artifact(connection: Connection, number: int, content: Column[Any], sha256:
 
 def training_ids(connection: Connection, number: int) -> bytes | None:
     """The ids of the rows that a version learned from; None where there is no such version."""
-    statement = select(model_versions.c.training_ids).where(model_versions.c.number == number)
-    found: bytes | None = connection.scalar(statement)
+    found: bytes | None = _of_version(connection, number, model_versions.c.training_ids)
     return found
 
 
 def reference(connection: Connection, number: int) -> dict[str, Any] | None:
     """How the rows are distributed that a version learned from; None where there is no such version."""
-    found: dict[str, Any] | None = connection.scalar(
-        select(model_versions.c.reference).where(model_versions.c.number == number)
-    )
+    found: dict[str, Any] | None = _of_version(connection, number, model_versions.c.reference)
     return found
+
+
+def _of_version(connection: Connection, number: int, column: Column[Any]) -> Any:
+    return connection.scalar(select(column).where(model_versions.c.number == number))
 
 
 def version_before(connection: Connection, number: int) -> int | None:
@@ -328,15 +325,17 @@ def numbers(connection: Connection) -> list[int]:
 
 def list_versions(connection: Connection) -> list[VersionSummary]:
     """All versions, newest first."""
-    columns = [model_versions.c[name] for name in VersionSummary.__dataclass_fields__]
-    rows = connection.execute(select(*columns).order_by(model_versions.c.number.desc()))
+    rows = connection.execute(
+        select(*fields_of(VersionSummary, model_versions)).order_by(model_versions.c.number.desc())
+    )
     return [VersionSummary(**row._mapping) for row in rows]
 
 
 def read_version(connection: Connection, number: int) -> VersionSummary | None:
     """One version; None where there is none."""
-    columns = [model_versions.c[name] for name in VersionSummary.__dataclass_fields__]
-    row = connection.execute(select(*columns).where(model_versions.c.number == number)).first()
+    row = connection.execute(
+        select(*fields_of(VersionSummary, model_versions)).where(model_versions.c.number == number)
+    ).first()
     return None if row is None else VersionSummary(**row._mapping)
 
 
@@ -345,12 +344,8 @@ def list_moves(connection: Connection, version: int | None = None) -> list[dict[
     # The whole ledger, which grows by one row a week.
     statement = select(*_LEDGER).order_by(promotions.c.id.desc())
     if version is not None:
-        took_part = (promotions.c.challenger, promotions.c.from_version, promotions.c.to_version)
-        statement = statement.where(
-            took_part[0].is_not_distinct_from(version)
-            | took_part[1].is_not_distinct_from(version)
-            | took_part[2].is_not_distinct_from(version)
-        )
+        moves = promotions.c
+        statement = statement.where(literal(version).in_([moves.challenger, moves.from_version, moves.to_version]))
     return [dict(row._mapping) for row in connection.execute(statement)]
 
 
@@ -359,20 +354,6 @@ def read_evidence(connection: Connection, challenger: int) -> dict[str, Any] | N
     statement = select(promotions.c.evidence).where(promotions.c.challenger == challenger)
     found: dict[str, Any] | None = connection.scalar(statement.order_by(promotions.c.id.desc()).limit(1))
     return found
-
-
-# Where some tables were restored without others, the number of a lost version is not free: predictions have it.
-_GIVEN = (
-    model_versions.c.number,
-    promotions.c.challenger,
-    *(each.c.model_version for each in (runs, tallies, monitoring, training_snapshots)),
-)
-
-
-def next_version_number(connection: Connection) -> int:
-    """A number that no version ever had, as far as any table still knows."""
-    given = union_all(*(select(func.max(column).label("last")) for column in _GIVEN)).subquery()
-    return (connection.scalar(select(func.max(given.c.last))) or 0) + 1
 
 
 # ---- The holdout: its salt and share are decided once, when a database is made.

@@ -7,7 +7,7 @@ from sqlalchemy import Boolean, Connection, select, text
 
 from pima.store.database import Timestamp
 from pima.store.runs import DRY_RUN, IS_REAL, Run, Status
-from pima.store.tables import IS_LABELLED, NEWEST_FIRST, runs
+from pima.store.tables import IS_LABELLED, NEWEST_FIRST, fields_of, runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class CameTrue:
     """Whether that run came to its end and left what it tallied."""
 
 
-# By the rule of `realised_accuracy`.
+# The newest outcomes, each with the last prediction that was made before it came.
 _LAST_BEFORE = """(SELECT d.{column} FROM predictions d
     WHERE d.patient_id = n.id AND d.scored_at <= n.labelled_at
     ORDER BY d.patient_version DESC, d.run_id DESC, d.model_version DESC LIMIT 1) AS {column}"""
@@ -74,8 +74,9 @@ def predictions_by_version(connection: Connection) -> dict[int, tuple[int, datet
 def last_nights(connection: Connection, newest: int) -> list[Run]:
     """The newest runs of scoring that were let run to an end, whatever end, newest first."""
     ran = (runs.c.finished_at.is_not(None), runs.c.status.not_in([Status.MISSED, Status.SKIPPED]), IS_REAL)
-    columns = [runs.c[name] for name in Run.__dataclass_fields__]
-    statement = select(*columns).where(runs.c.job == "score", *ran).order_by(runs.c.id.desc()).limit(newest)
+    statement = (
+        select(*fields_of(Run, runs)).where(runs.c.job == "score", *ran).order_by(runs.c.id.desc()).limit(newest)
+    )
     return [Run(**row._mapping) for row in connection.execute(statement)]
 
 

@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Insert, func, not_, select, text, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, Insert, bindparam, func, not_, select, text, update
 
 from pima.errors import DONE, INTERRUPTED_BY_CTRL_C, INTERRUPTED_BY_SIGTERM, REFUSED, TRY_AGAIN_LATER
-from pima.store.database import database_now, database_of
+from pima.store.database import Timestamp, database_now, database_of
 from pima.store.engine import clock
-from pima.store.tables import runs, schedules
+from pima.store.tables import fields_of, leases, runs, schedules
 
 DRY_RUN = "dry_run"
 """The trigger of a run that was to write nothing but its own row, which counts in no figure of the service's."""
@@ -109,8 +109,11 @@ def lock_open_run(connection: Connection, run_id: int) -> dict[str, Any] | None:
 
 def is_open(connection: Connection, run_id: int) -> bool:
     """Whether there is such a run, and it is not over."""
-    statement = select(runs.c.id).where(runs.c.id == run_id, runs.c.status == Status.RUNNING)
-    return connection.execute(statement).first() is not None
+    return _any(connection, runs.c.id == run_id, runs.c.status == Status.RUNNING)
+
+
+def _any(connection: Connection, *conditions: ColumnElement[bool]) -> bool:
+    return connection.execute(select(runs.c.id).where(*conditions).limit(1)).first() is not None
 
 
 def counts_of(connection: Connection, run_id: int) -> dict[str, Any]:
@@ -136,9 +139,8 @@ def finish_run(
 
 def last_runs(connection: Connection, newest: int) -> list[Run]:
     """The newest runs, newest first."""
-    columns = [runs.c[name] for name in Run.__dataclass_fields__]
     # By id, which grows with time.
-    rows = connection.execute(select(*columns).order_by(runs.c.id.desc()).limit(newest))
+    rows = connection.execute(select(*fields_of(Run, runs)).order_by(runs.c.id.desc()).limit(newest))
     return [Run(**row._mapping) for row in rows]
 
 
@@ -151,40 +153,32 @@ RETAINING = "retain"
 
 
 def take_lease(connection: Connection, name: str, owner: str, seconds: int) -> int | None:
-    """The fence of a lease that is free or has run out; None where someone holds it.
-
-    One that ends later than ours would, and whose run is over or has last beaten at a time that is still to come, was
-    left while the clock was ahead, and has run out too. A holder who lives beats again by the clock as it is now; who
-    comes before that takes the lease away, and the fence keeps the holder from writing.
-    """
-    database = database_of(connection)
-    # The owner's name as `owner_of` has it.
-    lives = f"""
-        SELECT 1 FROM runs
-        WHERE leases.owner = 'run ' || runs.id AND runs.status = 'running' AND runs.heartbeat_at <= {database.now}"""
+    """The fence of a lease that is free or has run out; None where someone holds it."""
+    now = clock(connection)
+    values = {"name": name, "owner": owner, "now": now, "until": now + timedelta(seconds=seconds)}
     # Insert, or take over where it has run out, in one statement: of two at once one gets no row back.
-    statement = text(f"""
-        INSERT INTO leases (name, owner, fence, expires_at) VALUES (:name, :owner, 1, {database.in_seconds})
+    statement = text("""
+        INSERT INTO leases (name, owner, fence, expires_at) VALUES (:name, :owner, 1, :until)
         ON CONFLICT (name) DO UPDATE
         SET owner = EXCLUDED.owner, fence = leases.fence + 1, expires_at = EXCLUDED.expires_at
-        WHERE leases.expires_at <= {database.now}
-            OR (leases.expires_at > {database.in_seconds} AND NOT EXISTS ({lives}))
+        WHERE leases.expires_at <= :now
         RETURNING fence""")
-    return connection.execute(statement, {"name": name, "owner": owner, "seconds": seconds}).scalar()
+    return connection.execute(statement.bindparams(_moment("now"), _moment("until")), values).scalar()
+
+
+def _moment(name: str) -> BindParameter[datetime]:
+    return bindparam(name, type_=Timestamp())
 
 
 def renew_lease(connection: Connection, name: str, fence: int, seconds: int) -> bool:
     """Push the end of a lease that is still ours; whether it was."""
-    until = database_of(connection).in_seconds
-    statement = text(f"UPDATE leases SET expires_at = {until} WHERE name = :name AND fence = :fence")
-    return connection.execute(statement, {"name": name, "fence": fence, "seconds": seconds}).rowcount == 1
+    ours = update(leases).where(leases.c.name == name, leases.c.fence == fence)
+    return connection.execute(ours.values(expires_at=clock(connection) + timedelta(seconds=seconds))).rowcount == 1
 
 
 def release_lease(connection: Connection, name: str, fence: int) -> None:
     """End a lease now; its row stays, so that the fence never goes back."""
-    now = database_of(connection).now
-    statement = text(f"UPDATE leases SET expires_at = {now} WHERE name = :name AND fence = :fence")
-    connection.execute(statement, {"name": name, "fence": fence})
+    renew_lease(connection, name, fence, 0)
 
 
 def owner_of(run_id: int) -> str:
@@ -197,19 +191,16 @@ def end_leases_of(connection: Connection, run_ids: list[int]) -> None:
 
     One that sleeps and wakes again renews its lease by the fence, unless someone has taken it over.
     """
-    now = database_of(connection).now
-    statement = text(f"UPDATE leases SET expires_at = {now} WHERE owner = :owner AND expires_at > {now}")
-    for run_id in run_ids:
-        connection.execute(statement, {"owner": owner_of(run_id)})
+    now, owners = clock(connection), map(owner_of, run_ids)
+    connection.execute(
+        update(leases).where(leases.c.owner.in_(owners), leases.c.expires_at > now).values(expires_at=now)
+    )
 
 
 def lease_holder(connection: Connection, name: str) -> tuple[str, str]:
     """Owner and end of a lease, for the message to whoever did not get it."""
-    row = connection.execute(text("SELECT owner, expires_at FROM leases WHERE name = :name"), {"name": name}).first()
-    if row is None:
-        return ("someone", "soon")
-    expires_at = row.expires_at
-    return row.owner, expires_at.isoformat() if isinstance(expires_at, datetime) else expires_at
+    row = connection.execute(select(leases.c.owner, leases.c.expires_at).where(leases.c.name == name)).first()
+    return ("someone", "soon") if row is None else (row.owner, row.expires_at.isoformat())
 
 
 # ---- Ticks: who may run one, how its child ended, and what is known of the job's schedule.
@@ -278,14 +269,12 @@ def newest_tick(connection: Connection, job: str) -> datetime | None:
 
 def has_run(connection: Connection, job: str) -> bool:
     """Whether a job has ever come to an end of its own, or is on its way there, whoever started it."""
-    real = runs.c.status.not_in(_NEVER_RAN) & IS_REAL
-    return connection.execute(select(runs.c.id).where(runs.c.job == job, real).limit(1)).first() is not None
+    return _any(connection, runs.c.job == job, runs.c.status.not_in(_NEVER_RAN), IS_REAL)
 
 
 def is_running(connection: Connection, job: str) -> bool:
     """Whether anybody is doing the job now, as far as `runs` knows."""
-    statement = select(runs.c.id).where(runs.c.job == job, runs.c.status == Status.RUNNING, IS_REAL)
-    return connection.execute(statement.limit(1)).first() is not None
+    return _any(connection, runs.c.job == job, runs.c.status == Status.RUNNING, IS_REAL)
 
 
 def note_ticks(
@@ -345,14 +334,16 @@ def mark_crashed(connection: Connection, stale_seconds: int) -> list[Crashed]:
 
 def see_schedule(connection: Connection, job: str, expression: str, time_zone: str, now: datetime) -> datetime:
     """Remember a job's schedule; since when it has been this one. A changed one counts from now."""
-    known = connection.execute(select(schedules).where(schedules.c.job == job).with_for_update()).first()
-    values = {"expression": expression, "time_zone": time_zone, "first_seen_at": now, "heartbeat_at": database_now()}
-    if known is None:
-        # Of two schedulers that start at once the first one's time counts.
-        connection.execute(database_of(connection).insert_unless_there(schedules, ("job",)).values(job=job, **values))
-    elif (known.expression, known.time_zone) != (expression, time_zone):
-        # Ticks of the old schedule no longer count.
-        connection.execute(update(schedules).where(schedules.c.job == job).values(**values))
+    # Of two schedulers that start at once the first one's time counts. Ticks of another schedule no longer count.
+    statement = text("""
+        INSERT INTO schedules (job, expression, time_zone, first_seen_at, heartbeat_at)
+        VALUES (:job, :expression, :time_zone, :now, :clock)
+        ON CONFLICT (job) DO UPDATE
+        SET expression = EXCLUDED.expression, time_zone = EXCLUDED.time_zone,
+            first_seen_at = EXCLUDED.first_seen_at, heartbeat_at = EXCLUDED.heartbeat_at
+        WHERE (schedules.expression, schedules.time_zone) <> (EXCLUDED.expression, EXCLUDED.time_zone)""")
+    values = {"job": job, "expression": expression, "time_zone": time_zone, "now": now, "clock": clock(connection)}
+    connection.execute(statement.bindparams(_moment("now"), _moment("clock")), values)
     seen: datetime = connection.execute(select(schedules.c.first_seen_at).where(schedules.c.job == job)).scalar_one()
     return seen
 

@@ -8,10 +8,10 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from sqlalchemy import (
     URL,
-    CheckConstraint,
     Connection,
     Engine,
     PrimaryKeyConstraint,
@@ -44,7 +44,7 @@ from pima.store.registry import (
     require_declared,
     require_same_holdout,
 )
-from pima.store.tables import TABLES, VIEWS, WITH_FEATURES, installation
+from pima.store.tables import FEATURES, SCRIPT, TABLES, VIEWS, WITH_FEATURES, installation
 
 HEAD = "0001"
 REVISIONS = ("0001",)
@@ -152,9 +152,11 @@ def migrate(engine: Engine, holdout: HoldoutSettings, declared: Declaration | No
             raise SchemaMissing(expected=HEAD, url=redacted(engine.url))
         if before is not None and before not in REVISIONS:
             raise _unknown(before)
-        if before != HEAD:
-            _run_alembic(connection, () if declared is None else declared.names)
+        if before is not None and before != HEAD:
+            _run_alembic(connection, "upgrade")
         if before is None and declared is not None:
+            _make_tables(connection, declared.names)
+            _run_alembic(connection, "stamp")
             begin_installation(connection, holdout)
             record_declaration(connection, declared, "migrate", "the settings when the schema was made")
         _require_no_fault(database.fault_of_names(connection, _NAMES))
@@ -165,15 +167,24 @@ def migrate(engine: Engine, holdout: HoldoutSettings, declared: Declaration | No
         return Migrated(before, made_anew if before == HEAD else None)
 
 
-def _run_alembic(connection: Connection, columns: Sequence[str]) -> None:
+def _run_alembic(connection: Connection, name: Literal["stamp", "upgrade"]) -> None:
     from alembic import command  # imported here: no job but this one needs it, and it is slow to import
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.set_main_option("path_separator", "os")
-    config.attributes.update(connection=connection, columns=columns)
-    command.upgrade(config, "head")
+    config.attributes["connection"] = connection
+    getattr(command, name)(config, "head")
+
+
+def _make_tables(connection: Connection, columns: Sequence[str]) -> None:
+    """Make all tables, views and indexes, with these columns for the features."""
+    listed = "".join(f"    {column(name)} DOUBLE PRECISION,\n" for name in columns)
+    for statement in statements(
+        database_of(connection).translated_schema(FEATURES.sub(rf"\g<1>{listed}\g<2>", SCRIPT))
+    ):
+        connection.exec_driver_sql(statement, execution_options={"no_parameters": True})  # a percent sign is none
 
 
 # ---- What tables and views were made with beside their columns: keys, conditions, indexes, and what a view reads. The
@@ -206,8 +217,7 @@ def _of_table(table: Table) -> Iterator[str]:
             yield f"PRIMARY KEY ({', '.join(constraint.columns.keys())})"
         elif isinstance(constraint, UniqueConstraint):
             yield f"UNIQUE ({', '.join(constraint.columns.keys())})"
-        elif isinstance(constraint, CheckConstraint):
-            yield f"CHECK {constraint.name}"
+    yield from (f"CHECK {name}" for name in table.info["checks"])
     for each in table.columns:
         if not each.nullable:
             yield f"NOT NULL on {each.name}"
@@ -321,7 +331,7 @@ def begin_installation(connection: Connection, settings: HoldoutSettings) -> Non
 def require_roles(engine: Engine) -> None:
     """Raises WrongUsage where the database knows no roles, before it is asked for anything, or lacks some that whoever
     asks may not make."""
-    if not database_of(engine).knows_roles:
+    if database_of(engine).is_a_file:
         raise WrongUsage(what="--roles is for PostgreSQL: SQLite knows no roles. Guard the file instead.")
     with reading(engine) as connection:
         lacking = database_of(engine).roles_out_of_reach(connection)

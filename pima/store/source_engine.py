@@ -71,7 +71,7 @@ def _file_of_another_kind(url: URL) -> Path | None:
     return Path(url.database)
 
 
-_SECRET = re.compile(r"(?i:\w*(?:pass|pwd|secret|token|credential|(?:api|access|private)_?key)\w*)")
+_SECRET = re.compile(r"(?i:\w*(?:pass|pwd|secret|token|credential|(?:api|access|private|client|ssl)_?key)\w*)")
 # As in a connection string of ODBC, where a value may stand in braces.
 _SECRETS_VALUE = re.compile(_SECRET.pattern + r"\s*=\s*(?:\{(?:[^}]|\}\})*\}|[^;&]*)")
 
@@ -79,8 +79,9 @@ _SECRETS_VALUE = re.compile(_SECRET.pattern + r"\s*=\s*(?:\{(?:[^}]|\}\})*\}|[^;
 def place_of(url: URL) -> Mapping[str, str]:
     """What decides which rows a name means behind a source's URL, and no secret."""
     known = with_driver(url)
-    if known is not None:
-        return database_at(known).place(known)
+    if known is not None and database_at(known).is_a_file:
+        return {"file": str(Path(known.database or "").resolve())}
+    url = known or url
     said: dict[str, object] = {
         "driver": url.drivername,
         "user": url.username,

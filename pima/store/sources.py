@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select, text, update
 
 from pima.store.database import Json, Timestamp, database_now, database_of
 from pima.store.runs import DRY_RUN, Status
-from pima.store.tables import source_pulls, source_rejections
+from pima.store.tables import fields_of, source_pulls, source_rejections
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,7 @@ class LastPull:
 
 def last_pull(connection: Connection, source: str) -> LastPull | None:
     """The state that the last pull of a source left; None where it was never pulled."""
-    columns = [source_pulls.c[name] for name in LastPull.__dataclass_fields__]
-    row = connection.execute(select(*columns).where(source_pulls.c.source == source)).first()
+    row = connection.execute(select(*fields_of(LastPull, source_pulls)).where(source_pulls.c.source == source)).first()
     return None if row is None else LastPull(**row._mapping)
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 
 import pandas as pd
@@ -46,18 +46,7 @@ class Comparison:
 
     def __add__(self, other: "Comparison") -> "Comparison":
         """Of two ranges together."""
-        mine, theirs = astuple(self.outcomes), astuple(other.outcomes)
-        return Comparison(
-            self.ours + other.ours,
-            self.ours_in_all + other.ours_in_all,
-            self.outcomes_known + other.outcomes_known,
-            self.missing + other.missing,
-            self.new + other.new,
-            self.changed + other.changed,
-            self.unchanged + other.unchanged,
-            self.vanished + other.vanished,
-            OutcomesChanged(*map(sum, zip(mine, theirs, strict=True))),
-        )
+        return Comparison(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
 
 
 _BEHIND_ALL = "\U0010ffff"
@@ -98,7 +87,7 @@ class StagedSource(Staging):
     def ranges_to_compare(self, whole: bool, rows: int) -> list[KeyRange]:
         """Ranges of all keys that there are, each to be compared in a transaction of its own. They have so many keys
         where whoever reads keeps others from committing."""
-        if not self._database.has_one_writer:
+        if not self._database.is_a_file:
             return [KeyRange("", _BEHIND_ALL, 0, 0, 0)]
         keys = self._table if whole else self._keys
         found = self._connection.execute(

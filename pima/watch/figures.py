@@ -14,7 +14,6 @@ from pima.store import monitoring, queue, registry, report_figures, runs
 from pima.store import sources as source_store
 from pima.store.engine import clock, reading
 from pima.store.monitoring import KeptFigure, keep_figures, newest_figures, rejected_by_pulls, rows_of_nights
-from pima.store.predictions import realised_accuracy
 from pima.store.queue import Waiting
 from pima.store.registry import Champion, VersionSummary
 from pima.store.sources import SourcePull
@@ -96,8 +95,7 @@ def overview(engine: Engine, settings: Settings, nights_shown: int = NIGHTS_SHOW
     sources = [source.name for source in settings.sources]
     with reading(engine) as connection:
         found = read_figures(connection, sources, settings.health.limits)
-        realised = realised_accuracy(connection, NEWEST_OUTCOMES)
-        weeks = _weeks(connection) if realised.outcomes else []
+        realised = report_figures.came_true(connection, NEWEST_OUTCOMES)
         last_pulls = source_store.last_pulls(connection) if sources else {}
         last = runs.last_runs(connection, RUNS_SHOWN)
         verdicts = monitoring.last_verdicts(connection, VERDICTS_SHOWN)
@@ -105,6 +103,7 @@ def overview(engine: Engine, settings: Settings, nights_shown: int = NIGHTS_SHOW
         rejected_there = source_store.rejected_rows(connection) if sources else []
         rejected = report_figures.rejections_by_reason(connection)
     version, waiting = found.version, found.waiting
+    correct = sum(each.predicted_class == each.outcome for each in realised)
     return {
         "champion": {
             "version": found.champion.model_version,
@@ -114,8 +113,12 @@ def overview(engine: Engine, settings: Settings, nights_shown: int = NIGHTS_SHOW
             "last_verdict": found.last_verdict,
         },
         "queue": {"rows": waiting.rows, "oldest": waiting.oldest},
-        "realised": {**asdict(realised), "accuracy": realised.accuracy},
-        "realised_weeks": weeks,
+        "realised": {
+            "outcomes": len(realised),
+            "correct": correct,
+            "accuracy": correct / len(realised) if realised else None,
+        },
+        "realised_weeks": _weeks(realised) if realised else [],
         "sources": [
             {
                 "source": name,
@@ -141,7 +144,7 @@ def overview(engine: Engine, settings: Settings, nights_shown: int = NIGHTS_SHOW
     }
 
 
-def _weeks(connection: Connection) -> list[dict[str, Any]]:
+def _weeks(realised: Sequence[report_figures.CameTrue]) -> list[dict[str, Any]]:
     # Only here, since it brings numpy: before there are outcomes nothing needs it.
     from pima.watch.realised import by_week
 
@@ -152,7 +155,7 @@ def _weeks(connection: Connection) -> list[dict[str, Any]]:
             "correct": week.correct,
             "accuracy": week.share and week.share.value,
         }
-        for week in by_week(report_figures.came_true(connection, NEWEST_OUTCOMES))
+        for week in by_week(realised)
     ]
 
 

@@ -2,14 +2,13 @@
 
 import shutil
 import sqlite3
-import subprocess
-import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.support.databases import PATIENCE_SECONDS, Database, Ended, call, clean_environ, the_json
+from tests.support.databases import Database, call, the_json
 from tests.support.every_command import EVERY_COMMAND, SECRET, every_command, wrong
 from tests.support.patient_files import GOOD
 from tests.support.shipped import ROOT
@@ -72,86 +71,36 @@ def test_a_folder_that_does_not_exist_and_a_folder_as_database_are_refused(tmp_p
     wrong(call(None, "migrate", DATABASE_URL=f"sqlite:///{tmp_path}"), "CANTOPEN")
 
 
-def test_the_url_may_stand_in_a_file_that_ends_with_a_newline(sqlite: Database, tmp_path: Path) -> None:
-    for end in ("", "\n", "\r\n"):
-        path = tmp_path / "url"
-        path.write_bytes((sqlite.url + end).encode())
-        assert call(None, "status", DATABASE_URL_FILE=str(path)).exit_code == 0
-
-
-def test_an_unreadable_url_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
-    (tmp_path / "empty").write_bytes(b"")
-    for name in ("absent", "bytes", "."):
-        wrong(call(None, "status", DATABASE_URL_FILE=str(tmp_path / name)), "DATABASE_URL_FILE", "Expected")
-    wrong(call(None, "status", DATABASE_URL_FILE=str(tmp_path / "empty")), "URL", "Expected")
-
-
-@pytest.mark.parametrize(
-    ("job", "prefix"), [("status", ""), ("score", ""), ("score", "PIMA_SCORE__"), ("retrain", "PIMA_RETRAIN__")]
-)
-def test_both_a_variable_and_its_file_are_refused(sqlite: Database, tmp_path: Path, job: str, prefix: str) -> None:
-    (tmp_path / "url").write_text(f"postgresql://doctor:{SECRET}@host/db")
-    name = f"{prefix}DATABASE_URL"
-    wrong(call(sqlite, job, **{name: sqlite.url, f"{name}_FILE": str(tmp_path / "url")}), name, f"{name}_FILE")
-
-
-@pytest.mark.parametrize(("job", "other"), [("score", "retrain"), ("retrain", "score")])
-def test_a_jobs_own_url_wins_for_that_job_only(sqlite: Database, tmp_path: Path, job: str, other: str) -> None:
-    elsewhere = f"sqlite:///{tmp_path}/elsewhere.db"
-    own = {f"PIMA_{job.upper()}__DATABASE_URL": elsewhere}
-    wrong(call(sqlite, job, **own), "there is no such file", "elsewhere.db")
-    (tmp_path / "url").write_text(f"{elsewhere}\n")
-    wrong(call(sqlite, job, **{f"PIMA_{job.upper()}__DATABASE_URL_FILE": str(tmp_path / "url")}), "no such file")
-    # An empty queue is done, an empty history refused.
-    assert call(sqlite, other, **own).exit_code == {"score": 0, "retrain": 3}[other]
-    assert call(sqlite, "status", **own).exit_code == 0
-    assert sqlite.execute("SELECT DISTINCT job FROM runs") == [(other,)]
-
-
-def test_a_jobs_own_url_is_enough_where_the_general_one_is_wrong(sqlite: Database) -> None:
+def test_a_jobs_own_url_wins_for_that_job_only(sqlite: Database, tmp_path: Path) -> None:
+    own = {"PIMA_RETRAIN__DATABASE_URL": f"sqlite:///{tmp_path}/elsewhere.db"}
+    wrong(call(sqlite, "retrain", **own), "there is no such file", "elsewhere.db")
+    assert call(sqlite, "score", **own).exit_code == 0
+    assert sqlite.execute("SELECT DISTINCT job FROM runs") == [("score",)]
+    # It is enough where the general one is wrong.
     assert call(None, "score", DATABASE_URL="nonsense", PIMA_SCORE__DATABASE_URL=sqlite.url).exit_code == 0
 
 
 # ---- config and variables -----------------------------------------------------------------------------------------
 
-WRONG_TOML = [
-    (b"[score]\nbatch_rows = true\n", "score.batch_rows"),
-    (b"# caf\xe9\n", "not TOML"),
-]
 
-
-@pytest.mark.parametrize(("content", "named"), WRONG_TOML)
-def test_a_wrong_settings_file_is_refused_and_the_key_named(tmp_path: Path, content: bytes, named: str) -> None:
-    path = tmp_path / "wrong.toml"
-    path.write_bytes(content)
-    database = f"sqlite:///{tmp_path}/untouched.db"
-    wrong(call(None, "status", "--config", str(path), DATABASE_URL=database), "wrong.toml", named, "Expected")
+def test_a_wrong_settings_file_is_refused_and_the_key_named(tmp_path: Path) -> None:
+    path, database = tmp_path / "wrong.toml", f"sqlite:///{tmp_path}/untouched.db"
+    for content, named in ((b"[score]\nbatch_rows = true\n", "score.batch_rows"), (b"# caf\xe9\n", "not TOML")):
+        path.write_bytes(content)
+        wrong(call(None, "status", "--config", str(path), DATABASE_URL=database), "wrong.toml", named, "Expected")
+    wrong(call(None, "status", "--config", str(tmp_path / "absent.toml"), DATABASE_URL=database), "absent", "Expected")
     assert not (tmp_path / "untouched.db").exists()
 
 
-@pytest.mark.parametrize("name", ["absent.toml", "."])
-def test_a_missing_settings_file_is_refused(tmp_path: Path, name: str) -> None:
-    wrong(call(None, "score", "--config", str(tmp_path / name)), name, "Expected")
-
-
-WRONG_VARIABLES = [
-    ("PIMA_SCORE__BATCH_SIZE", "5", "batch_rows"),
-    ("PIMA_SCORING__BATCH_ROWS", "5", "score"),
-    ("PIMA_LOAD__DATABASE_URL", f"sqlite:///{SECRET}", "score"),
-    ("PIMA_SCORE__BATCH_ROWS", "many", "a whole number, at least 1 and at most 1,000,000"),
-    ("PIMA_PING__SCORE_URL", SECRET, "an address that begins with http:// or https://, or nothing"),
-]
-
-
-@pytest.mark.parametrize(("variable", "value", "expected"), WRONG_VARIABLES)
-def test_a_wrong_variable_is_refused_and_named_with_what_was_expected(
-    sqlite: Database, variable: str, value: str, expected: str
-) -> None:
-    ended = call(sqlite, "score", "--json", **{variable: value})
-    wrong(ended, variable)
-    assert expected in ended.stderr.partition("Expected: ")[2]
-    assert the_json(ended)["error"] == "wrong_configuration"
+def test_a_wrong_variable_is_refused_and_named_with_what_was_expected(sqlite: Database) -> None:
+    for variable, value, expected in (
+        ("PIMA_LOAD__DATABASE_URL", f"sqlite:///{SECRET}", "score"),
+        ("PIMA_PING__SCORE_URL", SECRET, "an address that begins with http:// or https://, or nothing"),
+    ):
+        ended = call(sqlite, "score", "--json", **{variable: value})
+        wrong(ended, variable)
+        assert expected in ended.stderr.partition("Expected: ")[2]
+        assert the_json(ended)["error"] == "wrong_configuration"
     assert sqlite.value("SELECT count(*) FROM runs") == 0
 
 
@@ -161,9 +110,9 @@ def test_every_command_refuses_a_variable_that_it_does_not_know(sqlite: Database
 
 
 @pytest.mark.parametrize("job", ["status", "health", "scheduler"])
-@pytest.mark.parametrize(("key", "value"), [("SCORE", "15 2 * * 1"), ("TIME_ZONE", "Mars/Olympus")])
-def test_a_schedule_that_can_not_be_read_is_refused(sqlite: Database, job: str, key: str, value: str) -> None:
-    wrong(call(sqlite, job, **{f"PIMA_SCHEDULE__{key}": value}), value, "Expected")
+def test_a_schedule_that_can_not_be_read_is_refused(sqlite: Database, job: str) -> None:
+    for key, value in (("SCORE", "15 2 * * 1"), ("TIME_ZONE", "Mars/Olympus")):
+        wrong(call(sqlite, job, **{f"PIMA_SCHEDULE__{key}": value}), value, "Expected")
 
 
 def test_another_salt_than_the_databases_is_refused(sqlite: Database) -> None:
@@ -243,45 +192,25 @@ def test_there_is_nothing_to_roll_back_to_without_a_champion(sqlite: Database) -
 # ---- the default database -------------------------------------------------------------------------------------------
 
 
-def _in_folder(folder: Path, *command: str, **environ: str) -> Ended:
-    """Run a command in a folder where nothing but the settings is, and no database is named."""
-    (folder / "config").mkdir(exist_ok=True)
-    shutil.copy(ROOT / "config" / "pima.toml", folder / "config")
-    return _started(folder, *command, **environ)
-
-
-def _started(folder: Path, *command: str, **environ: str) -> Ended:
-    process = subprocess.run(
-        [sys.executable, "-m", f"jobs.{command[0]}", *command[1:]],
-        cwd=folder,
-        env=clean_environ() | {"PYTHONPATH": str(ROOT)} | environ,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-    )
-    assert "Traceback" not in process.stdout + process.stderr
-    return Ended(process.returncode, process.stdout, process.stderr)
-
-
-@pytest.mark.parametrize("command", [("status",), ("load", "patients.csv")], ids=" ".join)
-@pytest.mark.parametrize("exists", [False, True], ids=["no file", "an empty file"])
-def test_the_first_command_makes_the_default_database(tmp_path: Path, command: tuple[str, ...], exists: bool) -> None:
-    (tmp_path / "patients.csv").write_text(f"{GOOD}\n")
+@pytest.mark.parametrize(("command", "exists"), [(("status",), False), (("load", "patients.csv"), True)])
+def test_the_first_command_makes_the_default_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], exists: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "config", "config")
+    Path("patients.csv").write_text(f"{GOOD}\n")
     if exists:
-        (tmp_path / "pima.db").touch()
-    ended = _in_folder(tmp_path, *command, "--json")
-    assert ended.exit_code == 0, ended.stderr
-    the_json(ended)
-    made = sqlite3.connect(tmp_path / "pima.db")
-    assert made.execute("SELECT count(*) FROM patients").fetchone() == ((1 if command[0] == "load" else 0),)
-    salt = made.execute("SELECT holdout_salt FROM installation").fetchone()
-    made.close()
+        Path("pima.db").touch()
+    salts = set()
     # The row that was loaded has its outcome, so nothing waits.
-    assert _in_folder(tmp_path, "score").exit_code == 0
-    made = sqlite3.connect(tmp_path / "pima.db")
-    assert made.execute("SELECT holdout_salt FROM installation").fetchone() == salt
-    made.close()
+    for each in (command, ("score",)):
+        ended = call(None, *each, "--json")
+        assert ended.exit_code == 0, ended.stderr
+        the_json(ended)
+        with closing(sqlite3.connect("pima.db")) as made:
+            assert made.execute("SELECT count(*) FROM patients").fetchone() == (int(command[0] == "load"),)
+            salts |= set(made.execute("SELECT holdout_salt FROM installation"))
+    assert len(salts) == 1
 
 
 def test_a_database_that_was_named_is_not_made_by_itself(tmp_path: Path) -> None:
@@ -295,6 +224,9 @@ def test_a_database_that_was_named_is_not_made_by_itself(tmp_path: Path) -> None
     assert call(None, "migrate", DATABASE_URL=url).exit_code == 0
 
 
-def test_without_its_settings_file_no_command_starts_and_no_database_is_made(tmp_path: Path) -> None:
-    wrong(_started(tmp_path, "status"), "config/pima.toml", "--config")
+def test_without_its_settings_file_no_command_starts_and_no_database_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wrong(call(None, "status"), "config/pima.toml", "--config")
     assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,6 @@
 """A database that is away, busy, or not what the code expects: said so before the first write."""
 
 import sqlite3
-import time
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,9 @@ from pima.errors import SchemaDiffers
 from pima.store import schema
 from pima.store.engine import writing
 from pima.store.tables import TABLES
-from tests.support.databases import PATIENCE_SECONDS, Database, call, free_port, insert_patients, the_json
+from tests.support.databases import Database, call, free_port, insert_patients, the_json
 from tests.support.every_command import EVERY_COMMAND, SECRET, wrong
 from tests.support.patient_files import GOOD, HEADER, write
-from tests.support.trained import install_models
 
 Command = tuple[str, ...]
 
@@ -71,17 +69,10 @@ def test_a_missing_schema_is_told_without_the_database_s_password(database: Data
     wrong(ended, str(url.database), "DATABASE_URL")
 
 
-def test_a_schema_that_is_behind_is_told(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "next"))
-    found = schema.HEAD
-    monkeypatch.setattr(schema, "HEAD", "next")
-    _refused_before_any_write(database, ("score",), tmp_path, found, "next", "python -m jobs.migrate")
-
-
-@pytest.mark.parametrize("command", [("score",), ("migrate",)], ids=lambda command: command[0])
-def test_a_schema_that_is_ahead_is_told(database: Database, tmp_path: Path, command: Command) -> None:
-    database.execute("UPDATE alembic_version SET version_num = '9999'")
-    _refused_before_any_write(database, command, tmp_path, "9999", schema.HEAD)
+def test_a_schema_that_is_ahead_is_told(sqlite: Database, tmp_path: Path) -> None:
+    sqlite.execute("UPDATE alembic_version SET version_num = '9999'")
+    for command in ("score", "migrate"):
+        _refused_before_any_write(sqlite, (command,), tmp_path, "9999", schema.HEAD)
 
 
 def test_a_column_that_is_missing_from_any_table_is_named(database: Database) -> None:
@@ -126,20 +117,6 @@ def test_a_file_that_someone_else_holds_is_to_be_tried_again(
     holder.close()
     assert (ended.exit_code, the_json(ended)["error"]) == (75, "database_busy"), ended.stderr
     assert _state(sqlite) == before
-
-
-def test_a_scorer_waits_for_a_writer_that_is_done_in_time(sqlite: Database, trained: Path) -> None:
-    install_models(sqlite, trained)
-    insert_patients(sqlite, 1)
-    holder = sqlite3.connect(make_url(sqlite.url).database or "", isolation_level=None)
-    holder.execute("BEGIN IMMEDIATE")
-    scoring = sqlite.start("score")
-    time.sleep(1.5)
-    holder.execute("COMMIT")
-    holder.close()
-    _, stderr = scoring.communicate(timeout=PATIENCE_SECONDS)
-    assert scoring.returncode == 0, stderr
-    assert sqlite.value("SELECT count(*) FROM predictions") == 1
 
 
 def test_a_table_that_someone_else_has_locked_is_to_be_tried_again(postgresql: Database, tmp_path: Path) -> None:

@@ -43,13 +43,6 @@ def test_each_service_is_limited_and_its_log_too(service: str) -> None:
     assert "max-size: " in _block("x-logging: &logging")
 
 
-def test_the_server_has_more_shared_memory_than_an_engine_gives_by_itself() -> None:
-    """64 MB, which parallel queries on a large table run out of."""
-    found = re.search(r"^    shm_size: (\d+)m$", _block("  database:"), re.MULTILINE)
-    assert found is not None
-    assert int(found[1]) >= 256
-
-
 @pytest.fixture
 def secrets(tmp_path: Path) -> Path:
     folder = tmp_path / "secrets"

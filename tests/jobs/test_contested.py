@@ -25,7 +25,7 @@ from tests.support.databases import (
     until_it_tries_again,
     wait_for,
 )
-from tests.support.patient_files import GOOD, ID_HEADER, KEYED, UNKNOWN, write
+from tests.support.patient_files import GOOD, ID_HEADER, UNKNOWN, write
 from tests.support.pulls import counts
 from tests.support.rows import COLUMNS, VALUES, assert_queue_is_true
 
@@ -124,9 +124,8 @@ def test_a_constraint_of_the_clinic_s_own_is_broken_for_good(postgresql: Databas
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("arguments", [(), ("--full",)])
 def test_a_pull_goes_on_while_a_writer_of_the_same_file_waits_for_its_end(
-    database: Database, own_clinic: Clinic, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+    database: Database, own_clinic: Clinic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who waits to commit lets nobody else begin to read: a pull that read ours meanwhile would wait for itself."""
     clinic, append = own_clinic, Staging.append
@@ -145,7 +144,7 @@ def test_a_pull_goes_on_while_a_writer_of_the_same_file_waits_for_its_end(
         append(self, block, index)
 
     monkeypatch.setattr(Staging, "append", append_beside_the_writer)
-    assert counts(clinic.pulled(database, *arguments)) == {"updated": 50}
+    assert counts(clinic.pulled(database)) == {"updated": 50}
     writer.join(PATIENCE_SECONDS)
     assert counts(clinic.pulled(database)) == {"updated": 50}
 
@@ -166,30 +165,14 @@ def _ages(tmp_path: Path, ids: list[int]) -> str:
     return write(tmp_path, "id,age", *(f"{each},90" for each in ids))
 
 
-def test_a_writer_that_goes_through_the_rows_in_another_order_than_a_load_is_not_ended(
-    postgresql: Database, tmp_path: Path
-) -> None:
-    first, *_, last = ids = insert_patients(postgresql, 50)
-    with postgresql.engine.begin() as writer:
-        writer.execute(text("UPDATE patients SET glucose = 99 WHERE id = :id"), {"id": last})
-        process = postgresql.start("load", "--json", _ages(tmp_path, ids))
-        until_it_tries_again(process)
-        writer.execute(text("UPDATE patients SET glucose = 99 WHERE id = :id"), {"id": first})
-    stdout, _ = process.communicate(timeout=PATIENCE_SECONDS)
-    assert (process.returncode, json.loads(stdout)["updated"]) == (0, 50)
-    assert postgresql.execute("SELECT min(age), count(*) FILTER (WHERE glucose = 99) FROM patients") == [(90, 2)]
-    assert_queue_is_true(postgresql)
-
-
-@pytest.mark.parametrize("held", ["glucose = 99", "outcome = 1"])
 def test_rows_that_a_load_is_not_given_are_for_later(
-    postgresql: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: str
+    postgresql: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contested, "PAUSES_SECONDS", (0.01, 0.01))
     ids = insert_patients(postgresql, 3)
     file = _ages(tmp_path, ids)
     with postgresql.engine.begin() as writer:
-        writer.execute(text(f"UPDATE patients SET {held} WHERE id = 2"))
+        writer.execute(text("UPDATE patients SET outcome = 1 WHERE id = 2"))
         ended = call(postgresql, "load", "--json", file)
         assert (ended.exit_code, the_json(ended)["error"]) == (75, "rows_contested")
         assert ended.stderr.count("tried again") == 2
@@ -199,15 +182,10 @@ def test_rows_that_a_load_is_not_given_are_for_later(
     assert call(postgresql, "load", file).exit_code == 0
 
 
-@pytest.mark.parametrize("by", ["id", "key"])
-def test_whoever_inserts_the_same_rows_is_not_waited_for(postgresql: Database, tmp_path: Path, by: str) -> None:
-    header, line = (ID_HEADER, "7,{}") if by == "id" else (KEYED, "clinic,a,{}")
-    file = write(tmp_path, header, line.format(GOOD), line.replace("7", "8").replace("a,", "b,").format(UNKNOWN))
+def test_whoever_inserts_the_same_rows_is_not_waited_for(postgresql: Database, tmp_path: Path) -> None:
+    file = write(tmp_path, ID_HEADER, f"7,{GOOD}", f"8,{UNKNOWN}")
     with postgresql.engine.begin() as writer:
-        writer.execute(
-            text(f"""INSERT INTO patients (id, {COLUMNS}, source, source_key)
-                 VALUES (7, {VALUES}, {"NULL, NULL" if by == "id" else "'clinic', 'a'"})""")
-        )
+        writer.execute(text(f"INSERT INTO patients (id, {COLUMNS}) VALUES (7, {VALUES})"))
         process = postgresql.start("load", "--json", file)
         until_it_tries_again(process)
     stdout, _ = process.communicate(timeout=PATIENCE_SECONDS)

@@ -1,4 +1,4 @@
-"""Why a row has its prediction, asked by the command on both databases."""
+"""Why a row has its prediction, asked by the command."""
 
 import sqlite3
 from contextlib import closing
@@ -16,7 +16,9 @@ from tests.support.declared import configuration
 from tests.support.shipped import FEATURE_NAMES, SOUND
 from tests.support.trained import load_shipped
 
-pytestmark = pytest.mark.usefixtures("equal_fits_once")
+pytestmark = pytest.mark.usefixtures("equal_fits_once", "without_reports")
+# What is asked of the database, the tests without it show on both.
+on_sqlite = pytest.mark.parametrize("copied", ["sqlite"], indirect=True)
 
 NAME = "Canary-Smith"
 
@@ -58,6 +60,7 @@ def test_a_row_is_explained_in_figures_that_add_up_and_in_words(explained: Datab
     assert "148" not in ended.stderr
 
 
+@on_sqlite
 def test_the_background_is_of_the_rows_that_the_version_learned_from(explained: Database) -> None:
     (patient_id,) = insert_patients(explained, 1)
     found = the_json(call(explained, "explain", str(patient_id), "--json"))
@@ -94,6 +97,7 @@ def test_all_rows_without_an_outcome_are_written_and_those_that_cannot_be_scored
     assert (nowhere.exit_code, "can't be written" in nowhere.stderr) == (2, True)
 
 
+@on_sqlite
 def test_a_row_is_found_by_its_source_and_its_key(explained: Database, tmp_path: Path) -> None:
     mapped = "\n".join(f'{name} = "{name}"' for name in FEATURE_NAMES)
     config = tmp_path / "pima.toml"
@@ -113,6 +117,7 @@ def test_a_row_is_found_by_its_source_and_its_key(explained: Database, tmp_path:
     assert (ended.exit_code, the_json(ended)["error"]) == (2, "wrong_usage")
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "arguments",
     [(), (NAME,), ("-1",), ("1.5",), ("9" * 30,), ("1", "2", "3"), ("1", "--all", "x.parquet")],
@@ -124,6 +129,7 @@ def test_a_call_that_names_no_row_is_wrong_usage(scored_database: Database, argu
     assert NAME not in ended.stdout + ended.stderr
 
 
+@on_sqlite
 def test_what_can_not_be_explained_is_told(explained: Database) -> None:
     (rejected,) = insert_patients(explained, 1, bmi=4444.40625)
     ended = call(explained, "explain", str(rejected), "--json")

@@ -16,7 +16,6 @@ from sqlalchemy import event, text
 from pima.errors import WrongConfiguration
 from pima.runs.recorded_run import ping
 from pima.runs.ticks import Schedule
-from pima.settings.reading import read_settings
 from pima.settings.sections import DatabaseSettings, MetricsSettings, PingSettings
 from pima.store.engine import make_engine, writing
 from pima.store.schema import HEAD
@@ -331,20 +330,6 @@ def test_a_ping_that_nobody_answers_is_a_warning_without_its_address(capsys: pyt
     told = capsys.readouterr()
     assert "not answered" in told.out + told.err
     assert uuid not in told.out + told.err
-
-
-def test_a_secret_setting_may_come_from_a_file(tmp_path) -> None:
-    file = tmp_path / "url"
-    file.write_text("https://example.org/uuid\n")
-    given = {"PIMA_PING__SCORE_URL_FILE": str(file)}
-    assert read_settings(None, given).ping.score_url == "https://example.org/uuid"
-    (tmp_path / "urls").write_text("json://a\njson://b\n")
-    found = read_settings(None, {"PIMA_ALERTS__URLS_FILE": str(tmp_path / "urls")})
-    assert found.alerts.urls == "json://a\njson://b"
-    with pytest.raises(WrongConfiguration, match="both"):
-        read_settings(None, given | {"PIMA_PING__SCORE_URL": "https://example.org/other"})
-    with pytest.raises(WrongConfiguration, match="RETRAIN_URL"):
-        read_settings(None, {"PIMA_PING__RETRAIN_URL": "ftp://example.org"})
 
 
 @on_sqlite

@@ -14,10 +14,9 @@ from tests.support.patient_files import HEADER, write
 from tests.support.shipped import FEATURE_NAMES, SALT, SHIPPED
 
 pytestmark = [
-    pytest.mark.usefixtures("each_fit_once"),
+    pytest.mark.usefixtures("each_fit_once", "without_reports"),
     pytest.mark.parametrize("database", ["sqlite"], indirect=True),  # how keys are kept, tests/store shows on both
 ]
-ARTICLE, FIVE_SEEDS = {"PIMA_RETRAIN__NETWORK": "article"}, {"PIMA_RETRAIN__NETWORK": "five_seeds"}
 LINES = SHIPPED.read_text().split()
 
 
@@ -60,24 +59,19 @@ def measured(database: Database, ids: set[int]) -> set[tuple[Any, ...]]:
     }
 
 
-@pytest.mark.parametrize(
-    ("lost", "snapshots"),
-    [
-        ("DELETE FROM patients WHERE source_key LIKE 'v%'", "champions"),
-        ("UPDATE patients SET outcome = NULL WHERE id <= 384", "off"),
-    ],
-)
+WITHOUT_SNAPSHOTS = {"PIMA_LINEAGE__SNAPSHOTS": "off"}
+
+
 def test_a_person_whose_visit_was_learned_from_before_it_was_known_whose_it_is(
-    database: Database, tmp_path: Path, lost: str, snapshots: str
+    database: Database, tmp_path: Path
 ) -> None:
-    kept = {"PIMA_LINEAGE__SNAPSHOTS": snapshots}
     load(database, tmp_path, f"source,source_key,{HEADER}", (f"clinic,v{n},{LINES[n]}" for n in range(384)))
-    assert retrain(database, **ARTICLE, **kept)["verdict"] == "promoted"
+    assert retrain(database, **WITHOUT_SNAPSHOTS)["verdict"] == "promoted"
     load(database, tmp_path, "source,source_key,person_key", (f"clinic,v{n},p{n}" for n in range(384)))
     others = (f"clinic,w{n},p{n},{LINES[384 + n]}" for n in range(384))
     load(database, tmp_path, f"source,source_key,person_key,{HEADER}", others)
-    database.execute(lost)
-    result = retrain(database, **FIVE_SEEDS, **kept)
+    database.execute("DELETE FROM patients WHERE source_key LIKE 'v%'")
+    result = retrain(database, **WITHOUT_SNAPSHOTS)
     moved = {n for n in range(384) if is_held(f"source clinic v{n}") != is_held(f"person p{n}")}
     # Both rows of such a person, where both have an outcome.
     assert result["left_out"]["side_undecided"] == len(moved) > 100
@@ -87,19 +81,14 @@ def test_a_person_whose_visit_was_learned_from_before_it_was_known_whose_it_is(
     assert not any(not is_held(f"source clinic v{n}") for n in persons)
 
 
-@pytest.mark.parametrize("keys", ["source,source_key,person_key", "source,source_key"])
-def test_patients_who_came_from_a_file_and_come_again_by_key(database: Database, tmp_path: Path, keys: str) -> None:
+def test_patients_who_came_from_a_file_and_come_again_by_key(database: Database, tmp_path: Path) -> None:
     load(database, tmp_path, HEADER, iter(LINES[:568]))
-    assert retrain(database, **ARTICLE)["verdict"] == "promoted"
-    values = {"source": "clinic", "source_key": "v{n}", "person_key": "p{n}"}
-    called = ",".join(values[key] for key in keys.split(","))
-    load(database, tmp_path, f"{keys},{HEADER}", (f"{called.format(n=n)},{LINES[n]}" for n in range(568)))
-    result = retrain(database, **FIVE_SEEDS)
+    assert retrain(database)["verdict"] == "promoted"
+    again = (f"clinic,v{n},p{n},{LINES[n]}" for n in range(568))
+    load(database, tmp_path, f"source,source_key,person_key,{HEADER}", again)
+    result = retrain(database)
     # Each is twice, of whom some are twice on the same side.
-    apart = sum(
-        is_held(str(n + 1)) != is_held(f"person p{n}" if "person_key" in keys else f"source clinic v{n}")
-        for n in range(568)
-    )
+    apart = sum(is_held(str(n + 1)) != is_held(f"person p{n}") for n in range(568))
     assert result["left_out"]["twin_of_holdout"] >= apart > 200
     judged = measured(database, judged_on(database))
     assert len(judged) > 80
@@ -107,20 +96,16 @@ def test_patients_who_came_from_a_file_and_come_again_by_key(database: Database,
         assert not judged & measured(database, learned_from(database, number))
 
 
-@pytest.mark.parametrize("keys", ["source, source_key", "person_key"])
-def test_rows_that_are_deleted_and_come_again_under_their_ids_with_keys(
-    database: Database, tmp_path: Path, keys: str
-) -> None:
-    kept = {"PIMA_LINEAGE__SNAPSHOTS": "off"}
+def test_rows_that_are_deleted_and_come_again_under_their_ids_with_keys(database: Database, tmp_path: Path) -> None:
     load(database, tmp_path, HEADER, iter(LINES))
-    assert retrain(database, **ARTICLE, **kept)["verdict"] == "promoted"
-    columns, values = ", ".join((*FEATURE_NAMES, "outcome")), "'clinic', 'v' || id" if "source" in keys else "'p' || id"
+    assert retrain(database, **WITHOUT_SNAPSHOTS)["verdict"] == "promoted"
+    columns = ", ".join((*FEATURE_NAMES, "outcome"))
     database.execute("CREATE TABLE before AS SELECT * FROM patients")
     database.execute("DELETE FROM patients")
-    database.execute(f"INSERT INTO patients (id, {columns}, {keys}) SELECT id, {columns}, {values} FROM before")
-    result = retrain(database, **FIVE_SEEDS, **kept)
-    name = "source clinic v" if "source" in keys else "person p"
-    held = {n for n in range(1, len(LINES) + 1) if is_held(f"{name}{n}")}
+    keyed = f"INSERT INTO patients (id, {columns}, source, source_key) SELECT id, {columns}, 'clinic', 'v' || id"
+    database.execute(f"{keyed} FROM before")
+    result = retrain(database, **WITHOUT_SNAPSHOTS)
+    held = {n for n in range(1, len(LINES) + 1) if is_held(f"source clinic v{n}")}
     assert (result["holdout_rows"], result["training_rows"] > 400) == (len(held), True)
     assert judged_on(database) == {n for n in held if is_held(str(n))}
     assert result["seen_rows"] == len(held) - len(judged_on(database)) > 100

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.support.databases import Database, call, insert_patients, the_json
+from tests.support.databases import Database, call, insert_patients
 from tests.support.patient_files import GOOD, HEADER, KEYED, OTHER, THIRD, UNKNOWN, load, write
 from tests.support.rows import assert_queue_is_true
-from tests.support.shipped import FEATURE_NAMES, SHIPPED
+from tests.support.shipped import FEATURE_NAMES
 
 
 def rows(database: Database) -> list[tuple[Any, ...]]:
@@ -65,17 +65,6 @@ def test_what_was_deleted_and_comes_again_has_its_old_id(database: Database, tmp
         (4, "clinic", "c"),
     ]
     assert_queue_is_true(database)
-
-
-def test_a_row_that_came_again_under_its_id_alone_is_called_by_its_key_again(
-    database: Database, tmp_path: Path
-) -> None:
-    path = write(tmp_path, KEYED, f"clinic,a,{UNKNOWN}")
-    load(database, path)
-    database.execute("DELETE FROM patients")
-    insert_patients(database, 1, first_id=1)
-    assert load(database, path)["updated"] == 1
-    assert rows(database)[0][:3] == (1, "clinic", "a")
 
 
 def test_persons_come_with_ids_with_keys_and_without(database: Database, tmp_path: Path) -> None:
@@ -162,17 +151,6 @@ def test_keys_of_a_declared_source_are_read_by_their_type(
     assert "line 2: bad_person_key (person_key)" in refusal(database, *declared, none)
     assert load(database, *declared, "--partial", none)["updated"] == 1
     assert [row[3] for row in rows(database)] == ["7", *[None] * 5, "7", "A-8"]
-
-
-def test_who_was_forgotten_is_known_by_each_spelling(
-    database: Database, tmp_path: Path, declared: tuple[str, str]
-) -> None:
-    for key in ("7", "8"):
-        insert_patients(database, 1, source="clinic", source_key=key, person_key=key)
-    assert call(database, "forget", "--person", "007", "--reason", "a test", *declared).exit_code == 0
-    found = load(database, *declared, write(tmp_path, "id,person_key,glucose", "2,0007,99"))
-    assert (found["updated"], found["refused_by_reason"]) == (0, {"forgotten": 1})
-    assert [row[3:5] for row in rows(database)] == [("8", 148)]
 
 
 @pytest.mark.parametrize(
@@ -263,23 +241,3 @@ def test_of_id_and_key_one_can_be_left_out(sqlite: Database, tmp_path: Path) -> 
     assert load(sqlite, "--ignore", "source", "--ignore", "source_key", path)["inserted"] == 1
     assert load(sqlite, "--ignore", "id", path)["inserted"] == 1
     assert [row[:3] for row in rows(sqlite)] == [(5, None, None), (6, "clinic", "a")]
-
-
-@pytest.mark.xdist_group("keras")
-def test_a_model_is_trained_on_persons_and_says_what_was_left_out(
-    equal_fits_once: None, sqlite: Database, tmp_path: Path
-) -> None:
-    lines = SHIPPED.read_text().splitlines()
-    is_header = not lines[0][0].isdigit()
-    named = [f"clinic,v{n},p{n % 250},{line}" for n, line in enumerate(lines[is_header:])]
-    load(sqlite, write(tmp_path, f"source,source_key,person_key,{HEADER}", *named))
-    ended = call(sqlite, "retrain", "--json")
-    assert ended.exit_code == 0, ended.stderr
-    assert the_json(ended)["left_out"] == {}
-    # Of two persons who turn out to be one, the rows of the other's side are used no more, nor are those of this one.
-    sqlite.execute("UPDATE patients SET person_key = 'p0' WHERE person_key IN ('p1', 'p2', 'p3', 'p4', 'p5', 'p6')")
-    ended = call(sqlite, "retrain", "--json")
-    assert ended.exit_code == 0, ended.stderr
-    told = the_json(ended)
-    assert told["left_out"] == {"side_undecided": 28}
-    assert told["training_rows"] + told["holdout_rows"] == 768 - 28

@@ -10,21 +10,6 @@ from tests.support.clinic import COLUMNS, KINDS, TABLE, URL, Clinic
 from tests.support.databases import Database, call, free_port
 from tests.support.pulls import CANARY, ODD, counts, loosely, no_value, refused
 
-
-def test_a_trigger_that_spells_keys_otherwise_is_told_before_anything_is_written(
-    postgresql: Database, clinic: Clinic
-) -> None:
-    """Each later pull would take the rows for new ones, whose keys somebody has."""
-    clinic.insert(3)
-    postgresql.execute(
-        "CREATE FUNCTION upper_key() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN NEW.source_key := upper(NEW.source_key); RETURN NEW; END $$"
-    )
-    postgresql.execute("CREATE TRIGGER a_upper BEFORE INSERT ON patients FOR EACH ROW EXECUTE FUNCTION upper_key()")
-    refused(postgresql, clinic, 2, "gives rows of a source another key than they come with")
-    assert postgresql.value("SELECT count(*) FROM patients") == 0
-
-
 # ---- measurements and outcomes ------------------------------------------------------------------------------------
 
 

@@ -91,28 +91,6 @@ def test_a_lease_that_ran_out_is_taken_over_with_a_higher_fence(database: Databa
     assert database.value("SELECT owner FROM leases") == "c"
 
 
-@pytest.mark.parametrize("left", ["running", "crashed"])
-def test_a_lease_that_was_left_while_the_clock_was_ahead_has_run_out(database: Database, left: str) -> None:
-    run = start(database, "retrain")
-    assert take(database, runs.owner_of(run)) == 1
-    ahead = {"at": database.stored(datetime.now(UTC) + timedelta(hours=3))}
-    database.execute("UPDATE leases SET expires_at = :at", ahead)
-    assert take(database, "b") is None  # its run lives
-    if left == "running":
-        database.execute("UPDATE runs SET heartbeat_at = :at", ahead)
-    else:
-        database.execute("UPDATE runs SET status = 'crashed'")
-    assert take(database, "b") == 2
-    assert renew(database, 1) is False
-    assert take(database, "c") is None
-
-
-def test_a_lease_of_a_run_that_lives_holds_though_it_lasts_longer_than_ours(database: Database) -> None:
-    run = start(database, "retrain")
-    assert take(database, runs.owner_of(run), seconds=7200) == 1
-    assert take(database, "b", seconds=60) is None
-
-
 def test_a_lost_lease_is_neither_renewed_nor_released(database: Database) -> None:
     lost = take(database, "a")
     assert lost is not None
@@ -141,10 +119,9 @@ def test_a_released_lease_is_free_at_once_and_its_fence_never_goes_back(database
     assert renew(database, first) is False
 
 
-@pytest.mark.parametrize("ran_out", [False, True])
-def test_of_two_takers_at_once_exactly_one_wins(database: Database, ran_out: bool) -> None:
+def test_of_two_takers_at_once_exactly_one_wins(database: Database) -> None:
     for n in range(10):
-        name = f"lease {n}"
+        name, ran_out = f"lease {n}", n % 2
         if ran_out:
             take(database, "earlier", name)
             let_it_run_out(database)

@@ -10,7 +10,7 @@ from pima.errors import DatabaseFailed
 from pima.store import registry
 from pima.store.database import database_of
 from pima.store.engine import reading, writing
-from pima.store.predictions import Predictions, RealisedShare, Rejections, realised_accuracy
+from pima.store.predictions import Predictions, Rejections
 from pima.store.report_figures import came_true
 from tests.support.databases import Database, insert_patients, without_triggers
 from tests.support.versions import add_version
@@ -294,9 +294,11 @@ def test_of_two_rejections_of_one_version_the_newer_stands(database: Database) -
 # ---- how often it came true -----------------------------------------------------------------------------------------
 
 
-def realised(database: Database, newest: int = 100) -> RealisedShare:
+def realised(database: Database, newest: int = 100) -> tuple[int, int]:
+    """How many outcomes have a prediction, and how many of those came true."""
     with reading(database.engine) as connection:
-        return realised_accuracy(connection, newest)
+        found = came_true(connection, newest)
+    return len(found), sum(each.predicted_class == each.outcome for each in found)
 
 
 def label(database: Database, patient_id: int, outcome: int) -> None:
@@ -307,8 +309,7 @@ def label(database: Database, patient_id: int, outcome: int) -> None:
 def test_without_outcomes_there_is_no_accuracy(database: Database) -> None:
     (patient_id,) = insert_patients(database, 1)
     predict(database, patient_id, 1, 1)
-    assert realised(database) == RealisedShare(0, 0)
-    assert realised(database).accuracy is None
+    assert realised(database) == (0, 0)
 
 
 def test_predictions_are_compared_with_the_outcomes_that_came_after_them(database: Database) -> None:
@@ -317,8 +318,7 @@ def test_predictions_are_compared_with_the_outcomes_that_came_after_them(databas
         predict(database, patient_id, 1, 1, probability=probability)
     for patient_id, outcome in ((right_negative, 0), (right_positive, 1), (wrong, 0)):
         label(database, patient_id, outcome)
-    assert realised(database) == RealisedShare(3, 2)
-    assert realised(database).accuracy == pytest.approx(2 / 3)
+    assert realised(database) == (3, 2)
 
 
 def test_of_outcomes_that_came_at_one_moment_those_of_the_highest_ids_are_the_newest(database: Database) -> None:
@@ -328,7 +328,7 @@ def test_of_outcomes_that_came_at_one_moment_those_of_the_highest_ids_are_the_ne
     with without_triggers(database):
         statement = "UPDATE patients SET outcome = CASE WHEN id > 2 THEN 1 ELSE 0 END, labelled_at = :at"
         database.execute(statement, {"at": day(1)})
-    assert realised(database, newest=2) == RealisedShare(2, 2)
+    assert realised(database, newest=2) == (2, 2)
     with reading(database.engine) as connection:
         assert [round(each.probability, 1) for each in came_true(connection, newest=3)] == [0.9, 0.8, 0.7]
 
@@ -340,7 +340,7 @@ def test_a_prediction_made_after_the_outcome_does_not_count(database: Database) 
     predict(database, before_and_after, 2, 2, at=FAR_AHEAD, probability=0.75)
     for patient_id in (only_after, before_and_after, never):
         label(database, patient_id, 1)
-    assert realised(database) == RealisedShare(1, 0)
+    assert realised(database) == (1, 0)
 
 
 def test_of_several_predictions_the_last_of_the_newest_version_counts(database: Database) -> None:
@@ -355,16 +355,16 @@ def test_of_several_predictions_the_last_of_the_newest_version_counts(database: 
         for version, model, run, probability in made:
             predict(database, patient_id, version, model, at=day(20 - run), run=run, probability=probability)
         label(database, patient_id, 1)
-        assert realised(database, newest=1) == RealisedShare(1, correct)
+        assert realised(database, newest=1) == (1, correct)
 
 
 def test_a_corrected_outcome_counts_as_it_is_now(database: Database) -> None:
     (patient_id,) = insert_patients(database, 1)
     predict(database, patient_id, 1, 1, probability=0.75)
     label(database, patient_id, 0)
-    assert realised(database) == RealisedShare(1, 0)
+    assert realised(database) == (1, 0)
     label(database, patient_id, 1)
-    assert realised(database) == RealisedShare(1, 1)
+    assert realised(database) == (1, 1)
 
 
 def test_only_the_newest_outcomes_count(database: Database) -> None:
@@ -374,8 +374,8 @@ def test_only_the_newest_outcomes_count(database: Database) -> None:
     # In another order than their ids'; the two newest are right.
     for position, outcome in ((4, 0), (0, 0), (3, 0), (1, 1), (2, 1)):
         label(database, patients[position], outcome)
-    assert realised(database, newest=2) == RealisedShare(2, 2)
-    assert realised(database, newest=3) == RealisedShare(3, 2)
+    assert realised(database, newest=2) == (2, 2)
+    assert realised(database, newest=3) == (3, 2)
     label(database, patients[4], 1)  # corrected: now the newest
     label(database, patients[4], 0)
-    assert realised(database, newest=2) == RealisedShare(2, 1)
+    assert realised(database, newest=2) == (2, 1)

@@ -10,7 +10,6 @@ from pima.settings.sections import DatabaseSettings
 from pima.store import registry
 from pima.store.engine import make_engine, reading, writing
 from pima.store.registry import Champion
-from pima.store.runs import start_run
 from tests.support.databases import PATIENCE_SECONDS, Database, until_someone_waits_for_a_lock
 from tests.support.shipped import FEATURES
 from tests.support.versions import add_version, record
@@ -139,27 +138,6 @@ def test_versions_are_numbered_from_one_and_come_back_as_they_were_stored(databa
     assert version.created_at.utcoffset() is not None
     assert compiled == registry.StoredArtifact(b"compiled\x00bytes", "c" * 64, 0.375, FEATURES)
     assert keras == registry.StoredArtifact(b"keras\x00bytes", "k" * 64, 0.375, FEATURES)
-
-
-NAMES_5 = {
-    "runs": "UPDATE runs SET model_version = 5",
-    "tallies": "INSERT INTO tallies (run_id, part, model_version, tally) VALUES (1, 0, 5, '{}')",
-    "monitoring": """
-        INSERT INTO monitoring (run_id, model_version, feature, figure, rows, state)
-        VALUES (1, 5, '', 'psi', 100, 'usual')""",
-}
-
-
-@pytest.mark.parametrize("table", NAMES_5)
-def test_the_number_of_a_version_which_a_restored_registry_does_not_have_is_not_given_again(
-    database: Database, table: str
-) -> None:
-    """Under which there may be predictions."""
-    assert add_version(database) == 1
-    with writing(database.engine) as connection:
-        start_run(connection, "score", "by_hand", None, "here")
-    database.execute(NAMES_5[table])
-    assert add_version(database) == 6
 
 
 # ---- the pointer ----------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 import re
 import sqlite3
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -11,9 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from pima.errors import DatabaseFailed
-from pima.settings.sections import DatabaseSettings
-from pima.store.engine import make_engine, writing
-from tests.support.databases import Database, call, insert_patients
+from pima.store.engine import writing
+from tests.support.databases import Database, insert_patients
 from tests.support.rows import COLUMNS, VALUES, as_sqlite3_does, assert_queue_is_true, patient, predict, queue
 
 ANOTHERS = "this source key had another id|uq_row_keys_source_source_key"
@@ -48,20 +46,19 @@ def row_keys(database: Database) -> list[tuple[Any, ...]]:
 # ---- insert ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("keys", "side_key"),
-    [
-        ({"source": "clinic", "source_key": "Ä 1"}, "source clinic Ä 1"),
-        ({"source": "clinic", "source_key": "v1", "person_key": "p 7"}, "person p 7"),
-        ({"person_key": "7"}, "person 7"),
-    ],
-)
-def test_what_a_row_is_called_when_it_comes_is_kept(database: Database, keys: dict[str, str], side_key: str) -> None:
-    insert_patients(database, 1, first_id=5, **keys)
-    assert row_keys(database) == [(5, keys.get("source"), keys.get("source_key"), side_key)]
-    assert database.value("SELECT first_seen_at FROM row_keys") is not None
+def test_what_a_row_is_called_when_it_comes_is_kept(database: Database) -> None:
+    insert_patients(database, 1, first_id=5, source="clinic", source_key="Ä 1")
+    insert_patients(database, 1, first_id=6, source="clinic", source_key="v1", person_key="p 7")
+    insert_patients(database, 1, first_id=7, person_key="7")
+    kept = [
+        (5, "clinic", "Ä 1", "source clinic Ä 1"),
+        (6, "clinic", "v1", "person p 7"),
+        (7, None, None, "person 7"),
+    ]
+    assert row_keys(database) == kept
+    assert database.value("SELECT count(first_seen_at) FROM row_keys") == 3
     database.execute("DELETE FROM patients")
-    assert row_keys(database) == [(5, keys.get("source"), keys.get("source_key"), side_key)]
+    assert row_keys(database) == kept
     assert queue(database) == []
 
 
@@ -95,16 +92,15 @@ def test_an_id_that_comes_again_keeps_its_side(database: Database) -> None:
     assert row_keys(database) == [(5, "clinic", "v1", "source clinic v1"), (6, "clinic", "v6", "person p6")]
 
 
-@pytest.mark.parametrize("verb", ["INSERT", "INSERT OR IGNORE", "INSERT OR REPLACE"])
-def test_an_id_or_a_key_that_was_anothers_is_refused(database: Database, verb: str) -> None:
+def test_an_id_or_a_key_that_was_anothers_is_refused(database: Database) -> None:
     insert_patients(database, 1, first_id=5, source="clinic", source_key="v1")
     database.execute("DELETE FROM patients")
     kept = row_keys(database)
-    # SQLite's own words in place of INSERT.
-    said = verb if database.kind == "sqlite" else "INSERT"
-    insert = f"{said} INTO patients (id, {COLUMNS}, source, source_key) VALUES ({{}}, {VALUES}, 'clinic', '{{}}')"
-    assert re.search(ANOTHERS, refusal(database, insert.format(6, "v1")))
-    assert OTHER_KEY in refusal(database, insert.format(5, "v2"))
+    others = ("INSERT OR IGNORE", "INSERT OR REPLACE") if database.kind == "sqlite" else ()
+    for verb in ("INSERT", *others):
+        insert = f"{verb} INTO patients (id, {COLUMNS}, source, source_key) VALUES ({{}}, {VALUES}, 'clinic', '{{}}')"
+        assert re.search(ANOTHERS, refusal(database, insert.format(6, "v1")))
+        assert OTHER_KEY in refusal(database, insert.format(5, "v2"))
     assert row_keys(database) == kept
     assert database.value("SELECT count(*) FROM patients") == 0
 
@@ -131,10 +127,10 @@ def test_keys_that_arrive_leave_the_side_that_the_row_had(database: Database) ->
     assert queue(database) == []
 
 
-@pytest.mark.parametrize("change", ["source = 'other'", "source_key = 'v2'", "source = NULL, source_key = NULL"])
-def test_a_source_key_that_is_set_is_never_changed(database: Database, change: str) -> None:
+def test_a_source_key_that_is_set_is_never_changed(database: Database) -> None:
     insert_patients(database, 1, source="clinic", source_key="v1")
-    assert KEY_IS_FIXED in refusal(database, f"UPDATE patients SET {change}")
+    for change in ("source = 'other'", "source_key = 'v2'", "source = NULL, source_key = NULL"):
+        assert KEY_IS_FIXED in refusal(database, f"UPDATE patients SET {change}")
     database.execute("UPDATE patients SET source = 'clinic', source_key = 'v1', glucose = 99")
     assert database.execute("SELECT source, source_key, glucose FROM patients") == [("clinic", "v1", 99)]
 
@@ -240,29 +236,28 @@ def test_a_key_that_arrives_takes_no_person_back_whom_the_row_came_again_without
 # ---- the table ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "keys",
-    [
-        {"source": "clinic"},
-        {"source_key": "v1"},
-        {"source": "clinic", "source_key": ""},
-        {"person_key": ""},
-        {"person_key": "ä" * 101},
-        {"source": "clinic", "source_key": "ä" * 101},
-        {"source": "Clinic", "source_key": "v1"},
-        {"source": "the clinic", "source_key": "v1"},
-        {"source": "c" * 31, "source_key": "v1"},
-    ],
-)
-def test_what_is_no_key_is_refused(database: Database, keys: dict[str, str]) -> None:
-    names, values = ", ".join(keys), ", ".join(f"'{value}'" for value in keys.values())
-    said = "INSERT OR IGNORE" if database.kind == "sqlite" else "INSERT"  # which lets a table's own condition pass
-    assert re.search(
-        NO_KEYS, refusal(database, f"{said} INTO patients ({COLUMNS}, {names}) VALUES ({VALUES}, {values})")
-    )
+NO_KEY: list[dict[str, str]] = [
+    {"source": "clinic"},
+    {"source_key": "v1"},
+    {"source": "clinic", "source_key": ""},
+    {"person_key": ""},
+    {"person_key": "ä" * 101},
+    {"source": "clinic", "source_key": "ä" * 101},
+    {"source": "Clinic", "source_key": "v1"},
+    {"source": "the clinic", "source_key": "v1"},
+    {"source": "c" * 31, "source_key": "v1"},
+]
+
+
+def test_what_is_no_key_is_refused(database: Database) -> None:
     insert_patients(database, 1)
-    assigned = ", ".join(f"{name} = '{value}'" for name, value in keys.items())
-    assert re.search(NO_KEYS, refusal(database, f"UPDATE patients SET {assigned}"))
+    verb = "INSERT OR IGNORE" if database.kind == "sqlite" else "INSERT"  # which lets a table's own condition pass
+    for keys in NO_KEY:
+        names, values = ", ".join(keys), ", ".join(f"'{value}'" for value in keys.values())
+        insert = f"{verb} INTO patients ({COLUMNS}, {names}) VALUES ({VALUES}, {values})"
+        assert re.search(NO_KEYS, refusal(database, insert)), keys
+        assigned = ", ".join(f"{name} = '{value}'" for name, value in keys.items())
+        assert re.search(NO_KEYS, refusal(database, f"UPDATE patients SET {assigned}")), keys
     assert database.execute("SELECT source, source_key, person_key FROM patients") == [(None, None, None)]
 
 
@@ -294,43 +289,3 @@ def test_a_prediction_says_whose_it_is_though_the_row_is_gone(database: Database
     database.execute("DELETE FROM patients WHERE id = 3")
     shown = database.execute("SELECT patient_id, source, source_key FROM current_predictions ORDER BY patient_id")
     assert shown == [(1, None, None), (2, "clinic", "v2"), (3, "clinic", "v3")]
-
-
-ROW = "(source, source_key, pregnancies, glucose, diabetes_pedigree, age) VALUES ('clinic', '{}', 1, 100, 0.3, 40)"
-IN_ORDER = ["Z", "a", "é", "Ж"]
-"""In UTF-16 the last but one comes last."""
-
-
-def copied_to(path: Path, of: Database, encoding: str) -> Database:
-    """The file's tables and rows by `.dump`, as docs/operations.md says, in a file of this encoding."""
-    with sqlite3.connect(of.url.removeprefix("sqlite:///")) as old, sqlite3.connect(path) as new:
-        new.execute(f"PRAGMA encoding = '{encoding}'")
-        new.executescript("\n".join(old.iterdump()))
-    url = f"sqlite:///{path}"
-    return Database("sqlite", url, make_engine(url, DatabaseSettings()))
-
-
-def test_a_file_in_utf_16_is_refused_until_it_is_copied(sqlite: Database, tmp_path: Path) -> None:
-    for key in IN_ORDER:
-        sqlite.execute(f"INSERT INTO patients {ROW.format(key)}")
-    wide = copied_to(tmp_path / "wide.db", sqlite, "UTF-16le")
-    for job in ("status", "migrate", "score"):
-        refused = call(wide, job)
-        assert (refused.exit_code, "keeps its texts in UTF-16le, where UTF-8" in refused.stderr) == (2, True)
-    mended = copied_to(tmp_path / "mended.db", wide, "UTF-8")
-    assert call(mended, "status").exit_code == 0
-    everything = "SELECT * FROM patients JOIN row_keys ON id = patient_id ORDER BY id"
-    assert mended.execute(everything) == sqlite.execute(everything)
-    mended.engine.dispose()
-    wide.engine.dispose()
-
-
-def test_no_schema_is_made_in_a_file_in_utf_16(tmp_path: Path) -> None:
-    path = tmp_path / "new.db"
-    with sqlite3.connect(path) as connection:
-        connection.executescript("PRAGMA encoding = 'UTF-16be'; CREATE TABLE theirs (a TEXT)")
-    url = f"sqlite:///{path}"
-    new = Database("sqlite", url, make_engine(url, DatabaseSettings()))
-    assert call(new, "migrate").exit_code == 2
-    assert new.execute("SELECT name FROM sqlite_master") == [("theirs",)]
-    new.engine.dispose()

@@ -19,26 +19,23 @@ def make(database: Database, statements: str) -> None:
 
 
 @pytest.mark.parametrize("recursive_triggers", ["OFF", "ON"])
-@pytest.mark.parametrize("name", ["id", "rowid", "_rowid_", "oid", '"ROWID"', "[Id]"])
-def test_an_id_is_fixed_by_each_name_that_sqlite_has_for_it(
-    sqlite: Database, name: str, recursive_triggers: str
-) -> None:
+def test_an_id_is_fixed_by_each_name_that_sqlite_has_for_it(sqlite: Database, recursive_triggers: str) -> None:
     insert_patients(sqlite, 2, first_id=1)
     before = (unlabelled(sqlite), queue(sqlite))
-    upsert = f"INSERT INTO patients (id, {COLUMNS}) VALUES (1, {VALUES}) ON CONFLICT (id) DO UPDATE SET {name} = 9"
     with as_sqlite3_does(sqlite) as connection:
         connection.execute(f"PRAGMA recursive_triggers = {recursive_triggers}")
-        for statement in (
-            f"UPDATE patients SET {name} = {name} + 10000",
-            f"UPDATE OR IGNORE patients SET {name} = 2 WHERE id = 1",
-            f"UPDATE OR REPLACE patients SET {name} = 2, glucose = 90 WHERE id = 1",
-            upsert,
-        ):
-            with pytest.raises(sqlite3.IntegrityError, match=r"patients\.id is never changed"):
-                connection.execute(statement)
-        connection.execute(f"UPDATE patients SET {name} = {name}, outcome = 1 WHERE id = 2")
-        with pytest.raises(sqlite3.IntegrityError, match=r"patients\.id is at most"):
-            connection.execute(f"INSERT INTO patients ({name}, {COLUMNS}) VALUES ({2**62 + 1}, {VALUES})")
+        for name in ("id", "rowid", "_rowid_", "oid", '"ROWID"', "[Id]"):
+            for statement in (
+                f"UPDATE patients SET {name} = {name} + 10000",
+                f"UPDATE OR IGNORE patients SET {name} = 2 WHERE id = 1",
+                f"UPDATE OR REPLACE patients SET {name} = 2, glucose = 90 WHERE id = 1",
+                f"INSERT INTO patients (id, {COLUMNS}) VALUES (1, {VALUES}) ON CONFLICT (id) DO UPDATE SET {name} = 9",
+            ):
+                with pytest.raises(sqlite3.IntegrityError, match=r"patients\.id is never changed"):
+                    connection.execute(statement)
+            connection.execute(f"UPDATE patients SET {name} = {name}, outcome = 1 WHERE id = 2")
+            with pytest.raises(sqlite3.IntegrityError, match=r"patients\.id is at most"):
+                connection.execute(f"INSERT INTO patients ({name}, {COLUMNS}) VALUES ({2**62 + 1}, {VALUES})")
     assert (unlabelled(sqlite), queue(sqlite)) == (before[0][:1], before[1][:1])
 
 

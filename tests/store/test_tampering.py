@@ -56,12 +56,6 @@ REBUILT = [
     ("patients", "AUTOINCREMENT", "", "IDENTITY on id"),
     ("patients", "CONSTRAINT ck_patients_outcome CHECK (outcome IN (0, 1)),", "", "CHECK ck_patients_outcome"),
     ("patients", "STRICT", "", "the table patients is no longer STRICT"),
-    (
-        "row_keys",
-        "side_key TEXT NOT NULL",
-        "side_key TEXT NOT NULL COLLATE NOCASE",
-        'row_keys.side_key is text collate "nocase" where text was expected',
-    ),
     ("predictions", ", model_version),", "),", "PRIMARY KEY (patient_id, patient_version, model_version)"),
     ("scoring_queue", "patient_version INTEGER NOT NULL", "patient_version INTEGER", "NOT NULL on patient_version"),
     ("runs", "UNIQUE (job, scheduled_for, attempt)", "CHECK (true)", "UNIQUE (job, scheduled_for, attempt)"),

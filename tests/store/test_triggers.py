@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import product
 
 import pytest
 from sqlalchemy import Connection, text
@@ -74,52 +75,41 @@ def test_a_corrected_measurement_waits_once_as_a_new_version(database: Database)
     assert versions == sorted(set(versions))
 
 
-@pytest.mark.parametrize("outcome", [None, 1])
-def test_an_update_that_changes_nothing_draws_no_version_and_enqueues_nothing(
-    database: Database, outcome: int | None
-) -> None:
-    (patient_id,) = insert_patients(database, 1, insulin=None, outcome=outcome)
-    before = patient(database, patient_id)
-    database.execute("DELETE FROM scoring_queue")  # as if it was scored
+def test_an_update_that_changes_nothing_draws_no_version_and_enqueues_nothing(database: Database) -> None:
+    rows = [*insert_patients(database, 1, insulin=None), *insert_patients(database, 1, insulin=None, outcome=1)]
+    before = [patient(database, patient_id) for patient_id in rows]
+    database.execute("DELETE FROM scoring_queue")  # as if they were scored
     database.execute("UPDATE patients SET id = id, glucose = 148, insulin = NULL, outcome = outcome")
-    after = patient(database, patient_id)
-    assert (after.version, after.labelled_at) == (before.version, before.labelled_at)
+    after = [patient(database, patient_id) for patient_id in rows]
+    assert [(row.version, row.labelled_at) for row in after] == [(row.version, row.labelled_at) for row in before]
     assert queue(database) == []
 
 
-@pytest.mark.parametrize(
-    ("before", "change", "after"),
-    [
-        (None, "outcome = 0", 0),
-        (None, "outcome = 1", 1),
-        (None, "glucose = 150, outcome = 1", 1),
-        (1, "outcome = 0", 0),
-        (1, "outcome = NULL", None),
-        (1, "glucose = 150", 1),
-        (1, "glucose = 150, outcome = 0", 0),
-        (1, "glucose = 150, outcome = NULL", None),
-    ],
-)
-def test_a_correction_draws_a_version_and_an_outcome_has_its_time(
-    database: Database, before: int | None, change: str, after: int | None
-) -> None:
-    changed, other = insert_patients(database, 2, outcome=before)
-    old = patient(database, changed)
-    let_the_clock_move()
-    database.execute(f"UPDATE patients SET {change} WHERE id = {changed}")
-    new = patient(database, changed)
-    assert (new.outcome, new.updated_at > old.updated_at) == (after, True)
-    if "glucose" in change or after is None:
-        assert new.version > old.version
-    else:
-        assert new.version == old.version
-    if after == before:
-        assert new.labelled_at == old.labelled_at
-    else:
-        assert new.labelled_at == (None if after is None else new.updated_at)
-    outcomes = {changed: after, other: before}
-    assert [row[0] for row in queue(database)] == [each for each, outcome in outcomes.items() if outcome is None]
-    assert_queue_is_true(database)
+CORRECTIONS = [
+    (None, "outcome = 0", 0),
+    (None, "outcome = 1", 1),
+    (None, "glucose = 150, outcome = 1", 1),
+    (1, "outcome = 0", 0),
+    (1, "outcome = NULL", None),
+    (1, "glucose = 150", 1),
+    (1, "glucose = 150, outcome = 0", 0),
+    (1, "glucose = 150, outcome = NULL", None),
+]
+"""The outcome before, what is changed, the outcome after."""
+
+
+def test_a_correction_draws_a_version_and_an_outcome_has_its_time(database: Database) -> None:
+    for before, change, after in CORRECTIONS:
+        changed, _ = insert_patients(database, 2, outcome=before)
+        old = patient(database, changed)
+        let_the_clock_move()
+        database.execute(f"UPDATE patients SET {change} WHERE id = {changed}")
+        new = patient(database, changed)
+        assert (new.outcome, new.updated_at > old.updated_at) == (after, True)
+        assert (new.version > old.version) == ("glucose" in change or after is None), change
+        stamped = None if after is None else new.updated_at
+        assert new.labelled_at == (old.labelled_at if after == before else stamped), change
+        assert_queue_is_true(database)
 
 
 # ---- delete ---------------------------------------------------------------------------------------------------------
@@ -176,41 +166,36 @@ def test_a_drawn_id_is_never_drawn_again(database: Database) -> None:
 
 
 @pytest.mark.parametrize("recursive_triggers", ["OFF", "ON"])
-@pytest.mark.parametrize("before", [None, 1])
-@pytest.mark.parametrize("after", [None, 0])
-@pytest.mark.parametrize("times", [1, 2])
-def test_replace_makes_a_new_version(
-    sqlite: Database, recursive_triggers: str, before: int | None, after: int | None, times: int
-) -> None:
-    insert_patients(sqlite, 2, first_id=1, outcome=before)
-    old = [patient(sqlite, 1).version, patient(sqlite, 2).version]
-    with as_sqlite3_does(sqlite) as connection:
-        connection.execute(f"PRAGMA recursive_triggers = {recursive_triggers}")
-        row = f"(1, {VALUES}, :outcome)"
-        statement = f"INSERT OR REPLACE INTO patients (id, {COLUMNS}, outcome) VALUES {', '.join([row] * times)}"
-        connection.execute(statement, {"outcome": after})
-    new = patient(sqlite, 1)
-    assert new.version > max(old)
-    assert (new.labelled_at is None) == (after is None)
-    assert sqlite.value("SELECT count(*) FROM patients") == 2
-    assert_queue_is_true(sqlite)
+def test_replace_makes_a_new_version(sqlite: Database, recursive_triggers: str) -> None:
+    for before, after, times in product([None, 1], [None, 0], [1, 2]):
+        replaced, other = insert_patients(sqlite, 2, outcome=before)
+        old = [patient(sqlite, replaced).version, patient(sqlite, other).version]
+        with as_sqlite3_does(sqlite) as connection:
+            connection.execute(f"PRAGMA recursive_triggers = {recursive_triggers}")
+            row = f"({replaced}, {VALUES}, :outcome)"
+            statement = f"INSERT OR REPLACE INTO patients (id, {COLUMNS}, outcome) VALUES {', '.join([row] * times)}"
+            connection.execute(statement, {"outcome": after})
+        new = patient(sqlite, replaced)
+        assert new.version > max(old)
+        assert (new.labelled_at is None) == (after is None)
+        assert_queue_is_true(sqlite)
+    assert sqlite.value("SELECT count(*) FROM patients") == 16
 
 
-@pytest.mark.parametrize("before", [None, 1])
-@pytest.mark.parametrize("after", [None, 0])
-def test_on_conflict_do_update_is_an_update(database: Database, before: int | None, after: int | None) -> None:
-    insert_patients(database, 2, first_id=1, outcome=before)
-    old = patient(database, 1)
-    let_the_clock_move()
-    for patient_id in (1, 9):
-        database.execute(UPSERT, {"id": patient_id, "outcome": after})
-    new = patient(database, 1)
-    assert new.version > old.version
-    assert new.glucose == 149
-    assert new.recorded_at == old.recorded_at
-    assert new.labelled_at == (None if after is None else new.updated_at)
-    assert patient(database, 9).glucose == 148
-    assert_queue_is_true(database)
+def test_on_conflict_do_update_is_an_update(database: Database) -> None:
+    for before, after in product([None, 1], [None, 0]):
+        changed, _ = insert_patients(database, 2, outcome=before)
+        old = patient(database, changed)
+        let_the_clock_move()
+        for patient_id in (changed, changed + 1_000):
+            database.execute(UPSERT, {"id": patient_id, "outcome": after})
+        new = patient(database, changed)
+        assert new.version > old.version
+        assert new.glucose == 149
+        assert new.recorded_at == old.recorded_at
+        assert new.labelled_at == (None if after is None else new.updated_at)
+        assert patient(database, changed + 1_000).glucose == 148
+        assert_queue_is_true(database)
 
 
 @pytest.mark.parametrize(
@@ -289,31 +274,29 @@ def test_copy_fills_the_queue(postgresql: Database) -> None:
 # ---- what nobody gives by hand --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("outcome", [None, 0, 1])
-def test_a_version_that_an_insert_sends_is_another_and_a_label_s_time_is_taken(
-    database: Database, outcome: int | None
-) -> None:
-    earlier, _ = insert_patients(database, 2)
+def test_a_version_that_an_insert_sends_is_another_and_a_label_s_time_is_taken(database: Database) -> None:
     given = {"version": 1, "labelled_at": LONG_AGO, "recorded_at": LONG_AGO, "updated_at": LONG_AGO}
-    (patient_id,) = insert_patients(database, 1, outcome=outcome, **given)
-    found = patient(database, patient_id)
-    assert found.version > patient(database, earlier).version
-    assert found.labelled_at == (None if outcome is None else found.recorded_at)
-    assert_queue_is_true(database)
+    for outcome in (None, 0, 1):
+        earlier, _ = insert_patients(database, 2)
+        (patient_id,) = insert_patients(database, 1, outcome=outcome, **given)
+        found = patient(database, patient_id)
+        assert found.version > patient(database, earlier).version
+        assert found.labelled_at == (None if outcome is None else found.recorded_at)
+        assert_queue_is_true(database)
 
 
-@pytest.mark.parametrize("outcome", [None, 1])
-def test_no_outcome_is_known_before_it_is(database: Database, outcome: int | None) -> None:
-    (patient_id,) = insert_patients(database, 1, outcome=outcome, labelled_at="2101-01-01T00:00:00.000Z")
-    found = patient(database, patient_id)
-    assert (found.labelled_at is None) == (outcome is None)
-    database.execute("UPDATE patients SET outcome = 0, labelled_at = '2101-01-01T00:00:00.000Z'")
-    after = patient(database, patient_id)
-    assert after.labelled_at == after.updated_at
-    database.execute(f"UPDATE patients SET labelled_at = '{LONG_AGO}'")
-    assert str(patient(database, patient_id).labelled_at).startswith("2001-01-01")
-    database.execute("UPDATE patients SET labelled_at = NULL")
-    assert str(patient(database, patient_id).labelled_at).startswith("2001-01-01")
+def test_no_outcome_is_known_before_it_is(database: Database) -> None:
+    for outcome in (None, 1):
+        (patient_id,) = insert_patients(database, 1, outcome=outcome, labelled_at="2101-01-01T00:00:00.000Z")
+        found = patient(database, patient_id)
+        assert (found.labelled_at is None) == (outcome is None)
+        database.execute("UPDATE patients SET outcome = 0, labelled_at = '2101-01-01T00:00:00.000Z'")
+        after = patient(database, patient_id)
+        assert after.labelled_at == after.updated_at
+        for known in (f"'{LONG_AGO}'", "NULL"):
+            database.execute(f"UPDATE patients SET labelled_at = {known}")
+            assert str(patient(database, patient_id).labelled_at).startswith("2001-01-01")
+        database.execute("DELETE FROM patients")
 
 
 def test_a_row_that_is_replaced_with_all_its_columns_has_another_version(database: Database) -> None:
@@ -339,11 +322,10 @@ def test_a_table_that_is_emptied_and_loaded_again_with_all_columns_has_other_ver
     assert_queue_is_true(database)
 
 
-@pytest.mark.parametrize("beside", ["", "glucose = 150, outcome = 1, "])
-@pytest.mark.parametrize("version", ["999", "1"])
-def test_a_version_that_an_update_sends_is_overridden_or_refused(database: Database, version: str, beside: str) -> None:
-    rows = insert_patients(database, 2) + insert_patients(database, 2, outcome=0)
-    for patient_id in rows:
+def test_a_version_that_an_update_sends_is_overridden_or_refused(database: Database) -> None:
+    rows = insert_patients(database, 8) + insert_patients(database, 8, outcome=0)
+    ways = product(["", "glucose = 150, outcome = 1, "], ["999", "1"])
+    for (beside, version), patient_id in zip([*ways] * 4, rows, strict=True):
         before = patient(database, patient_id)
         try:
             database.execute(f"UPDATE patients SET {beside}version = {version} WHERE id = {patient_id}")
@@ -360,14 +342,14 @@ def test_a_version_that_an_update_sends_is_overridden_or_refused(database: Datab
 # ---- what the constraints hold and what they leave to the scorer ----------------------------------------------------
 
 
-@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
-def test_what_is_no_number_waits_for_the_scorers_judgement(postgresql: Database, value: str) -> None:
-    postgresql.execute("INSERT INTO patients (glucose) VALUES (cast(:value AS float8))", {"value": value})
-    queued = postgresql.value("SELECT glucose::text FROM scoring_queue")
-    assert queued == value
-    version = postgresql.value("SELECT version FROM patients")
+def test_what_is_no_number_waits_for_the_scorers_judgement(postgresql: Database) -> None:
+    values = [("NaN",), ("Infinity",), ("-Infinity",)]
+    for (value,) in values:
+        postgresql.execute("INSERT INTO patients (glucose) VALUES (cast(:value AS float8))", {"value": value})
+    assert postgresql.execute("SELECT glucose::text FROM scoring_queue ORDER BY patient_id") == values
+    versions = postgresql.execute("SELECT version FROM patients ORDER BY id")
     postgresql.execute("UPDATE patients SET glucose = glucose")  # NaN is not distinct from NaN
-    assert postgresql.value("SELECT version FROM patients") == version
+    assert postgresql.execute("SELECT version FROM patients ORDER BY id") == versions
 
 
 def test_infinity_waits_for_the_scorers_judgement_on_sqlite(sqlite: Database) -> None:

@@ -11,6 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 Labels = frozenset[tuple[str, str]]
 Vector = dict[Labels, float]
+NONE: Labels = frozenset()
+"""A number's, which stands beside any series."""
 _OPERATORS = {"-": operator.sub, "*": operator.mul, "/": lambda a, b: a / b if b else float("nan")}
 _COMPARISONS = {">": operator.gt, "<": operator.lt, "==": operator.eq}
 
@@ -38,19 +40,14 @@ def selectors(query: str) -> list[Any]:
 
 def chosen(selector: Any, scrape: dict[str, Vector]) -> Vector:
     """The series of a scrape that a selector takes."""
-    return {
-        labels: value
-        for labels, value in scrape.get(selector.name, {}).items()
-        if all(_matches(matcher, dict(labels)) for matcher in selector.matchers.matchers)
-    }
 
+    def matches(matcher: Any, value: str) -> bool:
+        is_equal = matcher.op == promql.MatchOp.Equal
+        return value == matcher.value if is_equal else re.fullmatch(matcher.value, value) is not None
 
-def _matches(matcher: Any, labels: dict[str, str]) -> bool:
-    value = labels.get(matcher.name, "")
-    if matcher.op == promql.MatchOp.Equal:
-        return bool(value == matcher.value)
-    assert matcher.op == promql.MatchOp.Re
-    return re.fullmatch(matcher.value, value) is not None
+    series = scrape.get(selector.name, {}).items()
+    wanted = selector.matchers.matchers
+    return {labels: value for labels, value in series if all(matches(m, dict(labels).get(m.name, "")) for m in wanted)}
 
 
 @dataclass(frozen=True)
@@ -62,32 +59,33 @@ class Prometheus:
     now: float
 
     def answer(self, query: str) -> Vector:
-        """What a query gives; a number stands without labels."""
-        found = self._value(promql.parse(query))
-        return found if isinstance(found, dict) else {frozenset(): found}
+        """What a query gives."""
+        return self._value(promql.parse(query))
 
-    def _value(self, node: Any) -> Vector | float:
+    def _value(self, node: Any) -> Vector:
         match node:
             case promql.NumberLiteral():
-                return float(node.val)
+                return {NONE: float(node.val)}
             case promql.ParenExpr():
                 return self._value(node.expr)
             case promql.VectorSelector():
                 return chosen(node, self.after)
             case promql.Call():
-                return self._called(node.func.name, node.args)
+                return self._called(node.func.name, *node.args)
             case promql.AggregateExpr():
-                return self._summed(node)
+                kept, sums = set(node.modifier.labels) if node.modifier else set(), defaultdict[Labels, float](float)
+                for labels, value in self._value(node.expr).items():
+                    sums[frozenset(each for each in labels if each[0] in kept)] += value
+                return dict(sums)
             case promql.BinaryExpr():
                 return _joined(str(node.op), self._value(node.lhs), self._value(node.rhs))
         raise NotImplementedError(node.prettify())
 
-    def _called(self, name: str, arguments: Any) -> Vector | float:
+    def _called(self, name: str, argument: Any = None) -> Vector:
         if name == "time":
-            return self.now
-        (argument,) = arguments
+            return {NONE: self.now}
         if name == "absent":
-            return {} if self._value(argument) else {frozenset(): 1.0}
+            return {} if self._value(argument) else {NONE: 1.0}
         before, after = (chosen(argument.vector_selector, scrape) for scrape in (self.before, self.after))
         grown = {labels: value - before[labels] for labels, value in after.items() if labels in before}
         if name == "increase":
@@ -96,31 +94,11 @@ class Prometheus:
         assert name == "changes", name
         return {labels: float(change != 0) for labels, change in grown.items()}
 
-    def _summed(self, node: Any) -> Vector:
-        assert str(node.op) == "sum"
-        kept = set(node.modifier.labels) if node.modifier else set()
-        sums: Vector = defaultdict(float)
-        found = self._value(node.expr)
-        assert isinstance(found, dict)
-        for labels, value in found.items():
-            sums[frozenset(each for each in labels if each[0] in kept)] += value
-        return dict(sums)
 
-
-def _joined(op: str, left: Vector | float, right: Vector | float) -> Vector | float:
+def _joined(op: str, left: Vector, right: Vector) -> Vector:
+    names = (left.keys() | right.keys()) - {NONE} or {NONE}
+    pairs = {labels: (left.get(labels, left.get(NONE)), right.get(labels, right.get(NONE))) for labels in names}
+    both = {labels: (a, b) for labels, (a, b) in pairs.items() if a is not None and b is not None}
     if op in _COMPARISONS:
-        assert isinstance(left, dict)
-        assert isinstance(right, float)
-        return {labels: value for labels, value in left.items() if _COMPARISONS[op](value, right)}
-    if isinstance(left, float) and isinstance(right, float):
-        return float(_OPERATORS[op](left, right))
-    names = left.keys() if isinstance(left, dict) else right.keys() if isinstance(right, dict) else ()
-    return {
-        labels: float(_OPERATORS[op](_at(left, labels), _at(right, labels)))
-        for labels in names
-        if not isinstance(right, dict) or labels in right
-    }
-
-
-def _at(value: Vector | float, labels: Labels) -> float:
-    return value[labels] if isinstance(value, dict) else value
+        return {labels: a for labels, (a, b) in both.items() if _COMPARISONS[op](a, b)}
+    return {labels: float(_OPERATORS[op](a, b)) for labels, (a, b) in both.items()}

@@ -37,7 +37,7 @@ def score_on_workers(
 ) -> None:
     """As `score_queue`, by a loop on each worker. Raises besides WrongUsage where the queue can't be shared, and what
     `Workers` raises. Whatever ends it, workers that still go on roll their next batch back: the run is closed then."""
-    if database_of(engine).has_one_writer:
+    if database_of(engine).is_a_file:
         what = "--dask needs a database in which several can write at once; this one would have them wait"
         raise WrongUsage(what=f"{what} for each other. Leave it out, or move to PostgreSQL")
     if options.limit is not None or options.dry_run:

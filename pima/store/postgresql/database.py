@@ -3,7 +3,8 @@
 Each transaction says for itself what it depends on, whatever database and role default to.
 """
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from ipaddress import ip_address
 from itertools import pairwise, zip_longest
@@ -18,28 +19,15 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.engine import URL
 from sqlalchemy.types import TypeEngine
 
-from pima.core.identifiers import LARGEST_ID
+from pima.core.identifiers import LARGEST_GIVEN_ID, LARGEST_ID
 from pima.errors import WrongConfiguration
 from pima.settings.sections import DatabaseSettings
-from pima.store.database import Scoring
+from pima.store.database import Database, Scoring
 from pima.store.engine import EXPECTED_OPTIONS, redacted
-from pima.store.postgresql import errors, loading, schema
+from pima.store.postgresql import errors, schema
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-_PLACES = (
-    "service",
-    "host",
-    "hostaddr",
-    "port",
-    "dbname",
-    "user",
-    "options",
-    "target_session_attrs",
-    "client_encoding",
-)
 
 
 def require_verified_tls(url: URL) -> None:
@@ -153,20 +141,8 @@ _MEANINGS = {
     "exit_on_error": "off",
 }
 
-# The versions since which a server has the setting; a source's may be older than pima's own.
-_IDLE_SESSION_TIMEOUT = 140_000
 _TRANSACTION_TIMEOUT = 170_000
-
-
-def _stay_connected(connection: Any, _record: Any) -> None:
-    """A fit pauses for longer than a server may let a session be idle. Behind a pool the setting stays with the pool's
-    own session, which it keeps from being ended, too."""
-    if connection.info.server_version < _IDLE_SESSION_TIMEOUT:
-        return
-    # Without a transaction around it: one way to the server instead of three.
-    connection.autocommit = True
-    connection.execute("SET idle_session_timeout = 0")
-    connection.autocommit = False
+"""The version since which a server has the setting."""
 
 
 def cursor(connection: Connection) -> Any:
@@ -190,11 +166,19 @@ _HAND_OUT = """
     SET LOCAL min_parallel_table_scan_size = '1TB'; SET LOCAL min_parallel_index_scan_size = '1TB'"""
 
 
-class PostgreSQL:
-    """PostgreSQL, as `pima.store.database.Database` says it."""
+# Any number that no other software on the server uses: "load" in ASCII.
+_LOAD_LOCK = 0x6C6F6164
+_MOMENT = "200ms"
+"""Well below the second after which the server looks for those that wait in a circle."""
+_FEW_STEPS = 100_000
+"""A counter that is set while others draw from it may go back behind what they drew; one that is drawn from can't. On a
+longer way nobody draws as much between a look at the counter and its leap."""
+
+
+class PostgreSQL(Database):
+    """A server of PostgreSQL."""
 
     is_a_file = False
-    has_one_writer = False
     snapshot: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ"}
     translated = staticmethod(errors.translated)
     contested = staticmethod(errors.contested)
@@ -210,15 +194,6 @@ class PostgreSQL:
         if url.query and not _libpq_options().keys() >= url.query.keys():
             raise WrongConfiguration(what="the database URL has an unknown option", expected=EXPECTED_OPTIONS)
 
-    def place(self, url: URL) -> Mapping[str, str]:
-        """Whatever decides what a name means there, of the URL and of the environment where that is silent; no secret.
-
-        The role does, too: its rights, and the schemas that it looks in.
-        """
-        said = {"host": url.host, "port": str(url.port or ""), "dbname": url.database, "user": url.username}
-        given = _libpq_options() | {name: value for name, value in said.items() if value} | _asked(url)
-        return {name: given[name] for name in _PLACES if given.get(name)}
-
     def make_engine(self, url: URL, settings: DatabaseSettings) -> Engine:
         """An engine whose transactions have their limits from their own BEGIN, also behind a pool of connections."""
         if not settings.allow_unverified_tls:
@@ -228,7 +203,12 @@ class PostgreSQL:
         # Said by the driver's BEGIN, and so for SQLAlchemy's first questions too. A snapshot of the whole transaction
         # would hide what others committed while a statement waited for their lock, and fail on rows that they changed.
         engine = create_engine(
-            url, hide_parameters=True, pool_size=2, connect_args=unsaid | _UNPREPARED, isolation_level="READ COMMITTED"
+            url,
+            hide_parameters=True,
+            pool_size=2,
+            pool_pre_ping=True,  # a fit pauses for longer than a server may let a session be idle
+            connect_args=unsaid | _UNPREPARED,
+            isolation_level="READ COMMITTED",
         )
         # SET LOCAL in each transaction: start-up options fail through PgBouncer, a session's SET leaks to its next
         # user.
@@ -238,7 +218,6 @@ class PostgreSQL:
             "idle_in_transaction_session_timeout": f"{settings.idle_in_transaction_timeout_seconds}s",
         }
         said = ";".join(f"SET LOCAL {name} = '{value}'" for name, value in local.items())
-        event.listen(engine, "connect", _stay_connected)
         event.listen(engine, "connect", lambda connection, _record: take_all_values(connection))
 
         @event.listens_for(engine, "begin")
@@ -265,9 +244,6 @@ class PostgreSQL:
     def ask_constraints_at_once(self, connection: Connection) -> None:
         connection.exec_driver_sql("SET CONSTRAINTS ALL IMMEDIATE")
 
-    def leave_no_trace(self, _engine: Engine) -> None:
-        """Nothing: what a server does with dead rows is its owner's business, and takes longer than a person waits."""
-
     id = "BIGINT"
     real = "DOUBLE PRECISION"
     key = 'TEXT COLLATE "C"'
@@ -280,14 +256,7 @@ class PostgreSQL:
     def stored_document(self, document: Any) -> Any:
         return document
 
-    id_in_range = f"id > 0 AND id <= {LARGEST_ID}"
-    source_is_name = "source ~ '^[a-z][a-z0-9_]*$' AND length(source) <= 30"
-    source_key_in_range = "(source IS NULL) = (source_key IS NULL) AND octet_length(source_key) BETWEEN 1 AND 200"
-    person_key_in_range = "octet_length(person_key) BETWEEN 1 AND 200"
-    next_version = "nextval('patient_version')"
-
     now = "clock_timestamp()"
-    in_seconds = "clock_timestamp() + make_interval(secs => :seconds)"
     labelled_at_milliseconds = "CAST(floor(EXTRACT(EPOCH FROM labelled_at) * 1000) AS BIGINT)"
     moment_of_milliseconds = "to_timestamp({} / 1000.0)"
     differs = "IS DISTINCT FROM"
@@ -320,7 +289,7 @@ class PostgreSQL:
 
         return scoring
 
-    def few_ids(self, connection: Connection, condition: str) -> list[int] | None:
+    def find_ids_in_parallel(self, connection: Connection, condition: str) -> list[int] | None:
         """The ids of the patients `p` that meet a condition; None where they are many.
 
         In it {within} becomes a further condition of the predictions `d`, which ids those can have.
@@ -350,15 +319,67 @@ class PostgreSQL:
 
     cursor = staticmethod(cursor)
     stream = staticmethod(stream)
-    index_staged = staticmethod(loading.index_staged)
-    session_id = staticmethod(loading.session_id)
-    wait_for_other_loads = staticmethod(loading.wait_for_other_loads)
-    waiting_a_moment = staticmethod(loading.waiting_a_moment)
-    lock_unless_held = staticmethod(loading.lock_unless_held)
-    draw_ids_above_given = staticmethod(loading.draw_ids_above_given)
+
+    def index_staged(self, connection: Connection, table: str) -> None:
+        """Index the table by key, and gather statistics, without which the planner would take it for a small one."""
+        for made in (f"UNIQUE INDEX ON {table}", f"INDEX ON {table}_keys"):
+            connection.exec_driver_sql(f"CREATE {made} (source_key)")
+        connection.exec_driver_sql(f"ANALYZE {table}; ANALYZE {table}_keys")
+
+    def session_id(self, connection: Connection) -> int:
+        """The server's process."""
+        found: int = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+        return found
+
+    def wait_for_other_loads(self, connection: Connection) -> None:
+        """Wait for other loads, as long as the lock's time limit; none begins then until the transaction ends. Wait as
+        long for whoever has locked all of patients, before anything is held that they may want."""
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOAD_LOCK})
+        connection.execute(text("SELECT 1 FROM patients WHERE false FOR KEY SHARE"))
+
+    @contextmanager
+    def waiting_a_moment(self, connection: Connection) -> Iterator[None]:
+        """Wait for locks a moment only; the limit ends with the block, or with what is rolled back."""
+        usual = connection.exec_driver_sql("SELECT current_setting('lock_timeout')").scalar_one()
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_MOMENT}'")
+        yield
+        connection.execute(text("SELECT set_config('lock_timeout', :usual, true)"), {"usual": usual})
+
+    def lock_unless_held(self, connection: Connection, rows: str, lock: str, parameters: Mapping[str, Any]) -> None:
+        """Lock the rows without waiting.
+
+        Transactions that hold rows and wait for others can wait in a circle, and the server ends one of them.
+        """
+        statement = f"SELECT count(*) FROM (SELECT 1 FROM {rows} FOR {lock} OF p NOWAIT) AS locked"
+        connection.execute(text(statement), parameters)
+
+    def draw_ids_above_given(self, connection: Connection) -> None:
+        """Not where the counter is beyond them already. What others draw meanwhile is among the given ids: it fails.
+
+        In whole steps of the counter: of two nodes that replicate to each other, one may draw odd ids and one even.
+        """
+        connection.execute(
+            text("""
+                SELECT CASE WHEN steps BETWEEN 1 AND :few
+                    THEN (SELECT max(id) FROM (SELECT nextval(counter) FROM generate_series(1, steps)) AS passed (id))
+                    ELSE setval(counter, last + step * steps) END
+                FROM (SELECT *, (largest - last + step - 1) / step AS steps
+                      FROM (SELECT *, coalesce(pg_sequence_last_value(counter), nextval(counter)) AS last
+                            FROM (SELECT seqrelid::regclass AS counter, seqincrement AS step, greatest(
+                                      (SELECT max(id) FROM patients WHERE id <= :largest),
+                                      (SELECT max(patient_id) FROM row_keys WHERE patient_id <= :largest)) AS largest
+                                  FROM pg_sequence
+                                  WHERE seqrelid = pg_get_serial_sequence('patients', 'id')::regclass) AS given
+                            WHERE largest IS NOT NULL) AS drawn) AS way
+                WHERE largest > last OR last > :end"""),
+            {"largest": LARGEST_GIVEN_ID, "end": LARGEST_ID, "few": _FEW_STEPS},
+        )
 
     def insert_unless_there(self, table: Table, unique: Sequence[str]) -> Insert:
         return insert(table).on_conflict_do_nothing(index_elements=unique)
+
+    def translated_schema(self, script: str) -> str:
+        return script
 
     has_revisions = staticmethod(schema.has_revisions)
     columns = staticmethod(schema.columns)
@@ -369,6 +390,5 @@ class PostgreSQL:
     make_triggers = staticmethod(schema.make_triggers)
     wait_for_other_migrations = staticmethod(schema.wait_for_other_migrations)
     keep_rows = staticmethod(schema.keep_rows)
-    knows_roles = True
     roles_out_of_reach = staticmethod(schema.roles_out_of_reach)
     make_roles = staticmethod(schema.make_roles)

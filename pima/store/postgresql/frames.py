@@ -68,7 +68,7 @@ class _Block:
     """The bytes of some rows."""
 
     def __init__(self, content: bytes) -> None:
-        self._content, self._signs = content, content.decode("latin-1")
+        self._content = content
 
     def numbers(self, begin: Int64Array, kind: str) -> Any:
         """(n,): what stands at these places."""
@@ -82,8 +82,6 @@ class _Block:
         """A field of all rows."""
         if is_null.all():
             return pd.Series([None] * len(is_null), dtype=object)
-        if kind in _TEXTS:
-            return pd.Series(self._texts(loader, begin, end, is_null), dtype=object)
         if kind == _DECIMAL and not is_exact:
             return pd.Series(pd.arrays.FloatingArray(self._decimals(loader, begin, end, is_null), is_null))
         if (name := _NAMES.get(kind)) is None:
@@ -93,13 +91,6 @@ class _Block:
         if read.dtype.kind == "i":
             return pd.Series(pd.arrays.IntegerArray(read.astype(np.int64), is_null))
         return pd.Series(pd.arrays.FloatingArray(read.astype(np.float64), is_null))
-
-    def _texts(self, loader: Any, begin: Int64Array, end: Int64Array, is_null: BoolArray) -> list[Any]:
-        """Cut out of one text, where all of it is ASCII: half the time of making one from bytes each."""
-        places = zip(begin.tolist(), end.tolist(), is_null.tolist(), strict=True)
-        found = [None if null else self._signs[first:last] for first, last, null in places]
-        is_plain = "".join(filter(None, found)).isascii()
-        return found if is_plain else self._objects(loader, begin, end, is_null)
 
     def _decimals(self, loader: Any, begin: Int64Array, end: Int64Array, is_null: BoolArray) -> Float64Array:
         """(n,): as Python makes floats of them. Mostly that is one division or product of numbers that are exact, whose
@@ -128,7 +119,6 @@ class _Block:
 _DECIMAL, _NEGATIVE, _MOST_DIGITS = postgres.types["numeric"].oid, 0x4000, 4
 _POWERS_OF_TEN = np.array([float(f"1e{n}") for n in range(23)])
 """Those that a float holds exactly."""
-_TEXTS = {postgres.types[name].oid for name in ("text", "varchar", "bpchar")}
 _NAMES = {postgres.types[name].oid: name for name in _KINDS}
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 from psycopg.errors import UniqueViolation
-from sqlalchemy import Connection, Text, bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, DOUBLE_PRECISION
+from sqlalchemy import Connection, text
 
 from pima.core.validation import Measurements
 from pima.errors import DatabaseBusy
@@ -63,30 +62,19 @@ def claim(connection: Connection, names: tuple[str, ...], after: int, rows: int)
 _INSERT_PREDICTIONS = text(
     INSERT_PREDICTIONS.format(
         rows="""
-    SELECT id, version, :model_version, :run_id, probability,
-           CASE WHEN probability >= :threshold THEN 1 ELSE 0 END, :threshold
-    FROM unnest(:ids, :versions, :probabilities) AS scored (id, version, probability)"""
+    SELECT id, version, CAST(:model_version AS BIGINT), CAST(:run_id AS BIGINT), probability,
+           CASE WHEN probability >= threshold THEN 1 ELSE 0 END, threshold
+    FROM unnest(CAST(:ids AS BIGINT[]), CAST(:versions AS BIGINT[]), CAST(:probabilities AS DOUBLE PRECISION[]))
+        AS scored (id, version, probability), CAST(:threshold AS DOUBLE PRECISION) AS threshold"""
     )
-).bindparams(
-    bindparam("ids", type_=ARRAY(BIGINT)),
-    bindparam("versions", type_=ARRAY(BIGINT)),
-    bindparam("probabilities", type_=ARRAY(DOUBLE_PRECISION)),
-    bindparam("threshold", type_=DOUBLE_PRECISION),
-    bindparam("model_version", type_=BIGINT),
-    bindparam("run_id", type_=BIGINT),
 )
 _INSERT_REJECTIONS = text(
     INSERT_REJECTIONS.format(
         rows="""
-    SELECT id, version, :run_id, reason, field
-    FROM unnest(:ids, :versions, :reasons, :fields) AS rejected (id, version, reason, field)"""
+    SELECT id, version, CAST(:run_id AS BIGINT), reason, field
+    FROM unnest(CAST(:ids AS BIGINT[]), CAST(:versions AS BIGINT[]), CAST(:reasons AS TEXT[]), CAST(:fields AS TEXT[]))
+        AS rejected (id, version, reason, field)"""
     )
-).bindparams(
-    bindparam("ids", type_=ARRAY(BIGINT)),
-    bindparam("versions", type_=ARRAY(BIGINT)),
-    bindparam("reasons", type_=ARRAY(Text)),
-    bindparam("fields", type_=ARRAY(Text)),
-    bindparam("run_id", type_=BIGINT),
 )
 
 

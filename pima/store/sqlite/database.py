@@ -4,10 +4,9 @@ SQL."""
 import json
 import re
 import sqlite3
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, Insert, Table, Text, create_engine, event
@@ -26,7 +25,7 @@ from pima.errors import (
     WrongConfiguration,
 )
 from pima.settings.sections import DatabaseSettings
-from pima.store.database import Scoring
+from pima.store.database import Database, Scoring
 from pima.store.engine import EXPECTED_OPTIONS, EXPECTED_URL, column, redacted
 from pima.store.sqlite import schema
 
@@ -72,12 +71,10 @@ _COLUMNS_NAMED = {
 }
 
 
-class SQLite:
-    """SQLite, as `pima.store.database.Database` says it."""
+class SQLite(Database):
+    """A file of SQLite."""
 
     is_a_file = True
-    has_one_writer = True
-    snapshot: Mapping[str, Any] = {}
 
     def require_sound_url(self, url: URL, _text: str) -> None:
         """Raises WrongConfiguration where the URL names no file, or has options."""
@@ -86,10 +83,6 @@ class SQLite:
         if url.query:
             what = "the database URL has options behind a question mark"
             raise WrongConfiguration(what=what, expected=EXPECTED_OPTIONS)
-
-    def place(self, url: URL) -> Mapping[str, str]:
-        """The file, wherever a relative path or a link leads by now."""
-        return {"file": str(Path(url.database or "").resolve())}
 
     def make_engine(self, url: URL, settings: DatabaseSettings) -> Engine:
         """An engine that begins its transactions itself, since the driver would begin them too late."""
@@ -140,24 +133,11 @@ class SQLite:
             return DatabaseUnusable(what=what, expected=expected, url=redacted(url))
         return DatabaseFailed(what=what)
 
-    def contested(self, _error: BaseException | None) -> str | None:
-        """Nothing: there is one writer at a time."""
-        return None
-
     def is_refusal(self, error: BaseException | None) -> bool:
         """A constraint, or RAISE in a trigger, which says the same."""
         return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CONSTRAINT
 
-    def without_time_limit(self, _connection: Connection) -> None:
-        """No statement has a limit here."""
-
-    def join_by_index(self, _connection: Connection) -> None:
-        """It knows no other way."""
-
-    def ask_constraints_at_once(self, connection: Connection) -> None:
-        connection.exec_driver_sql("PRAGMA defer_foreign_keys = OFF")
-
-    def leave_no_trace(self, engine: Engine) -> None:
+    def vacuum_after_erasure(self, engine: Engine) -> None:
         """Make the file anew: what is deleted stays in free pages else, and what was replaced before, too."""
         connection = engine.raw_connection()
         try:
@@ -183,17 +163,7 @@ class SQLite:
     def stored_document(self, document: Any) -> str:
         return json.dumps(document, sort_keys=True)
 
-    # A given id moves the counter, so a trigger holds the upper bound.
-    id_in_range = "id > 0"
-    source_is_name = "source GLOB '[a-z]*' AND source NOT GLOB '*[^a-z0-9_]*' AND length(source) <= 30"
-    source_key_in_range = (
-        "(source IS NULL) = (source_key IS NULL) AND length(CAST(source_key AS BLOB)) BETWEEN 1 AND 200"
-    )
-    person_key_in_range = "length(CAST(person_key AS BLOB)) BETWEEN 1 AND 200"
-    next_version = "0"
-
     now = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
-    in_seconds = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now', :seconds || ' seconds')"
     labelled_at_milliseconds = (
         "CAST(strftime('%s', labelled_at) AS INTEGER) * 1000 + CAST(substr(labelled_at, 21, 3) AS INTEGER)"
     )
@@ -235,10 +205,6 @@ class SQLite:
         values = [frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in frame.columns]
         connection.exec_driver_sql(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(zip(*values, strict=True)))
 
-    def few_ids(self, _connection: Connection, _condition: str) -> list[int] | None:
-        """Nothing finds them sooner."""
-        return None
-
     def cursor(self, connection: Connection) -> Any:
         """The driver's tuples: SQLAlchemy's row objects cost more than reading a row."""
         return connection.connection.cursor()
@@ -250,20 +216,6 @@ class SQLite:
         schema_name, name = table.split(".")
         connection.exec_driver_sql(f"CREATE UNIQUE INDEX {schema_name}.{name}_key ON {name} (source_key)")
         connection.exec_driver_sql(f"CREATE INDEX {schema_name}.{name}_keys_key ON {name}_keys (source_key)")
-
-    def session_id(self, _connection: Connection) -> object:
-        """The connection is the session."""
-
-    def wait_for_other_loads(self, _connection: Connection) -> None:
-        """BEGIN IMMEDIATE has waited."""
-
-    def waiting_a_moment(self, _connection: Connection) -> AbstractContextManager[None]:
-        """Whoever has the write lock waits for no other writer."""
-        return nullcontext()
-
-    def lock_unless_held(self, _connection: Connection, _rows: str, _lock: str, _parameters: Mapping[str, Any]) -> bool:
-        """The write lock has them all."""
-        return True
 
     def draw_ids_above_given(self, connection: Connection) -> None:
         """AUTOINCREMENT does it already for those that are there; of a row that is gone only its own note knows, which
@@ -278,26 +230,13 @@ class SQLite:
     def insert_unless_there(self, table: Table, unique: Sequence[str]) -> Insert:
         return insert(table).on_conflict_do_nothing(index_elements=unique)
 
+    translated_schema = staticmethod(schema.translated_schema)
     columns = staticmethod(schema.columns)
     constraints = staticmethod(schema.constraints)
-    fault_of_names = staticmethod(schema.fault_of_names)
     fault_of_tables = staticmethod(schema.fault_of_tables)
     fault_of_triggers = staticmethod(schema.fault_of_triggers)
     make_triggers = staticmethod(schema.make_triggers)
-    knows_roles = False
 
     def has_revisions(self, connection: Connection) -> bool:
         found = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE name = 'alembic_version'")
         return found.first() is not None
-
-    def wait_for_other_migrations(self, _connection: Connection) -> None:
-        """BEGIN IMMEDIATE has waited for the write lock."""
-
-    def keep_rows(self, _connection: Connection) -> None:
-        """The write lock keeps writers away, and readers see what was there before."""
-
-    def roles_out_of_reach(self, _connection: Connection) -> list[str]:
-        return []
-
-    def make_roles(self, _connection: Connection, _features: tuple[str, ...]) -> list[str]:
-        return []

@@ -49,22 +49,10 @@ def test_whatever_may_lead_to_other_rows_makes_another_fingerprint() -> None:
         "postgresql+psycopg://reader:two@localhost:5432/clinic",
         "postgresql+psycopg://reader@localhost:5432/clinic",
         f"{SERVER}?sslpassword=one&passfile=/run/one&scram_client_key=one&sslkey=/run/one",
-        f"{SERVER}?application_name=pull&connect_timeout=7&sslmode=verify-full",
     ],
 )
-def test_a_password_and_what_decides_nothing_do_not(same: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PGPASSWORD", "one")
+def test_a_password_does_not(same: str) -> None:
     assert fingerprint(same) == fingerprint(SERVER)
-
-
-def test_the_environment_counts_where_the_url_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    silent = "postgresql+psycopg:///clinic"
-    before = fingerprint(silent)
-    for name, value in (("PGHOST", "/run/a"), ("PGOPTIONS", "-csearch_path=a"), ("PGUSER", "another")):
-        monkeypatch.setenv(name, value)
-        assert fingerprint(silent) != before
-        before = fingerprint(silent)
-    assert fingerprint(f"{SERVER}?options=-cx.y%3D1") != fingerprint(SERVER)
 
 
 def test_a_path_is_what_it_leads_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
