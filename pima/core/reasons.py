@@ -141,10 +141,10 @@ def chance_to_beat_majority(rows: int, rarer_share: float) -> float:
     return NormalDist().cdf((gain * rows - 0.5) / math.sqrt(rows * variance))
 
 
-def rows_to_beat_majority(rarer_share: float, chance: float = 0.95) -> int:
-    """The fewest rows on which the chance is this high; `rarer_share` is above 0."""
+def rows_to_beat_majority(rarer_share: float) -> int:
+    """The fewest rows on which the chance is 95 %; `rarer_share` is above 0."""
     gain, variance = _gain_and_variance(rarer_share)
-    spread = NormalDist().inv_cdf(chance) * math.sqrt(variance)
+    spread = NormalDist().inv_cdf(0.95) * math.sqrt(variance)
     return math.ceil(((spread + math.sqrt(spread**2 + 2 * gain)) / (2 * gain)) ** 2)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from pima.core.arrays import BoolArray, Int64Array
 from pima.core.features import Declaration, Feature, Features, differing_fields, names_of
-from pima.core.validation import REASONS, Measurements, broken_rules
+from pima.core.validation import Measurements, Validated, validate
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +74,13 @@ class Effects:
 
 def add_effects(effects: Effects, ids: Int64Array, unlabelled: BoolArray, rows: Measurements, rules: "Rules") -> None:
     """Count what becomes of some rows; their measurements are the columns of the new declaration."""
-    was_rejected = np.isin(ids, rules.rejected)
-    before, after = rules.broken(rows, rules.scored_before), rules.broken(rows, rules.scored_after)
-    was_sound, is_sound = ~before.any(axis=1), ~after.any(axis=1)
-    effects.rejected_from_now += _by_reason(after[unlabelled & was_sound & ~is_sound], rules.scored_after)
-    effects.sound_from_now += ids[unlabelled & was_rejected & is_sound].tolist()
-    learned = rules.broken(rows, rules.learned)
-    effects.left_out_of_training += _by_reason(learned[~unlabelled & learned.any(axis=1)], rules.learned)
+    before, after = rules.judged(rows, rules.scored_before), rules.judged(rows, rules.scored_after)
+    was_sound = np.isin(np.arange(len(rows)), before.accepted)
+    effects.rejected_from_now += _counted(after, (unlabelled & was_sound)[after.rejected])
+    sound = ids[after.accepted][unlabelled[after.accepted]]
+    effects.sound_from_now += sound[np.isin(sound, rules.rejected)].tolist()
+    learned = rules.judged(rows, rules.learned)
+    effects.left_out_of_training += _counted(learned, ~unlabelled[learned.rejected])
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +96,12 @@ class Rules:
     """The features of the next model."""
     rejected: Sequence[int]
 
-    def broken(self, rows: Measurements, features: Features) -> np.ndarray:
-        """(n, features), as `broken_rules` has it."""
+    def judged(self, rows: Measurements, features: Features) -> Validated:
+        """Judge rows by the rules of some of their columns."""
         positions = [self.columns.index(name) for name in names_of(features)]
-        return broken_rules(Measurements(rows.values[:, positions], rows.is_null[:, positions]), features)
+        return validate(Measurements(rows.values[:, positions], rows.is_null[:, positions]), features)
 
 
-def _by_reason(broken: np.ndarray, features: Features) -> Counter[str]:
-    first = (broken != 0).argmax(axis=1)
-    codes = broken[np.arange(len(broken)), first]
-    return Counter(f"{REASONS[code]} {features[position].name}" for code, position in zip(codes, first, strict=True))
+def _counted(found: Validated, which: BoolArray) -> Counter[str]:
+    reasons = zip(found.reasons, found.fields, which, strict=True)
+    return Counter(f"{reason} {field}" for reason, field, counts in reasons if counts)

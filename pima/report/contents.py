@@ -30,32 +30,20 @@ _TENTHS = tuple(each / 10 for each in range(1, 10))
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """One model in an exhibit."""
-
-    role: str
-    """Its key in the document: challenger or champion."""
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
 class Exhibit:
     """The evidence of one verdict."""
 
     decided_at: datetime
     document: dict[str, Any]
-    """As `docs/measured/evidence.md` tells it."""
-    models: tuple[Shown, ...]
+    """As `docs/understand/model-and-gate.md` tells it."""
+    models: tuple[tuple[str, str], ...]
+    """One or two that it has evidence of, that first of which more is drawn: each with its key in the document,
+    challenger or champion, and what the report calls it."""
 
     @property
-    def first(self) -> Shown:
-        """The model of which more is drawn."""
-        return self.models[0]
-
-    def of(self, model: Shown) -> dict[str, Any]:
-        """Return a model's part of the document."""
-        found: dict[str, Any] = self.document[model.role]
-        return found
+    def first(self) -> str:
+        """The key of the first model."""
+        return self.models[0][0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +164,7 @@ def exhibit(document: dict[str, Any], decided_at: datetime, names: dict[str, str
     if not may_be_shown(document):
         return None
     order = sorted(names, key=lambda role: role != first)
-    models = tuple(Shown(role, names[role]) for role in order if document[role] is not None)
+    models = tuple((role, names[role]) for role in order if document[role] is not None)
     return Exhibit(decided_at, document, models) if models else None
 
 
@@ -204,10 +192,10 @@ class Group:
     observed: Figure
 
 
-def calibration(document: dict[str, Any], role: str, groups: int = 10) -> list[Group]:
-    """Form as many groups of nearly as many rows, or fewer where they would hold too few rows to be shown."""
+def calibration(document: dict[str, Any], role: str) -> list[Group]:
+    """Form ten groups of nearly as many rows, or fewer where they would hold too few rows to be shown."""
     found = []
-    for cells in together(blocks(document, role), document["rows"] // groups):
+    for cells in together(blocks(document, role), document["rows"] // 10):
         rows = sum(cell.rows for cell in cells)
         predicted = sum(cell.rows * (cell.low + cell.high) / 2 for cell in cells) / rows
         found.append(Group(rows, predicted, share(sum(cell.cases for cell in cells), rows, NO_CASES)))

@@ -81,8 +81,8 @@ def _square(name: str, x: str, y: str) -> Iterator[tuple[Figure, Any]]:
 def roc_picture(found: Exhibit, name: str) -> Markup:
     """Sensitivity over 1 - specificity, of both models."""
     with _square(name, "1 - specificity", "sensitivity") as (figure, axes):
-        for model, (colour, line) in zip(found.models, _LINES, strict=False):
-            points = roc(found.document, model.role)
+        for (role, _), (colour, line) in zip(found.models, _LINES, strict=False):
+            points = roc(found.document, role)
             axes.plot([x for _, x, _ in points], [y for _, _, y in points], color=colour, linestyle=line)
         told = "ROC curves: the share of patients with the outcome that is found, against the share of false alarms"
         return as_svg(figure, "ROC curve", f"{told}, at each threshold. The diagonal is guessing.")
@@ -91,10 +91,10 @@ def roc_picture(found: Exhibit, name: str) -> Markup:
 def calibration_picture(found: Exhibit, name: str) -> Markup:
     """Draw what was observed over what was predicted, in groups of like probability."""
     with _square(name, "predicted", "observed") as (figure, axes):
-        for model, (colour, line) in zip(found.models, _LINES, strict=False):
-            groups = calibration(found.document, model.role)
+        for (role, _), (colour, line) in zip(found.models, _LINES, strict=False):
+            groups = calibration(found.document, role)
             xs, ys = [each.predicted for each in groups], [each.observed.value or 0.0 for each in groups]
-            if model is found.first:
+            if role == found.first:
                 lows = [each.observed.low or 0.0 for each in groups]
                 highs = [1.0 if each.observed.high is None else each.observed.high for each in groups]
                 axes.vlines(xs, lows, highs, color=colour, linewidth=1, alpha=0.6)
@@ -111,8 +111,8 @@ def decision_picture(found: Exhibit, name: str) -> Markup:
         axes.axhline(0, color=MUTED, linewidth=1)
         everybody = document["treat_all"]["net_benefit"]
         axes.plot(thresholds, _of_100(everybody), color=MUTED, linewidth=1.2, linestyle=":")
-        for model, (colour, line) in zip(found.models, _LINES, strict=False):
-            steps, curve = shown_thresholds(document, model.role), found.of(model)["net_benefit"]["net_benefit"]
+        for (role, _), (colour, line) in zip(found.models, _LINES, strict=False):
+            steps, curve = shown_thresholds(document, role), document[role]["net_benefit"]["net_benefit"]
             points = [(at, value) for at, value in zip(thresholds, curve, strict=True) if at in steps]
             axes.plot([at for at, _ in points], _of_100([value for _, value in points]), color=colour, linestyle=line)
         highest = 100 * document["positive"] / document["rows"]
@@ -129,14 +129,14 @@ def _of_100(values: list[float]) -> list[float]:
 
 def distribution_picture(found: Exhibit, name: str) -> Markup:
     """The probabilities of the first model, of patients with the outcome above and of the others below."""
-    tenths = distribution(found.document, found.first.role)
+    tenths = distribution(found.document, found.first)
     middles = [(each.low + each.high) / 2 for each in tenths]
     with drawn(name) as (figure, axes):
         widths = [each.high - each.low - 0.015 for each in tenths]
         axes.bar(middles, [each.cases for each in tenths], width=widths, color=FIRST)
         axes.bar(middles, [-each.others for each in tenths], width=widths, color=SECOND)
         axes.axhline(0, color=INK, linewidth=0.8)
-        axes.axvline(found.of(found.first)["threshold"], color=MUTED, linewidth=1, linestyle="--")
+        axes.axvline(found.document[found.first]["threshold"], color=MUTED, linewidth=1, linestyle="--")
         axes.set(xlim=(0, 1), xlabel="predicted probability", ylabel="patients")
         axes.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
         percents(axes, "x")
@@ -153,7 +153,7 @@ def subgroup_picture(found: Exhibit, name: str) -> Markup:
     """The first model's area under ROC with its interval in each subgroup that has one, below its feature's name."""
     lines = list(_lines_of_subgroups(found))[:MOST_LINES_DRAWN]
     with drawn(name, height=max(HEIGHT_INCHES, 0.6 + 0.19 * len(lines))) as (figure, axes):
-        overall = found.of(found.first)["auroc"]["value"]
+        overall = found.document[found.first]["auroc"]["value"]
         if overall is not None:
             axes.axvline(overall, color=MUTED, linewidth=1, linestyle="--")
         for is_few in (False, True):
@@ -183,12 +183,12 @@ class _Line:
 
 def _lines_of_subgroups(found: Exhibit) -> Iterator[_Line]:
     for feature, groups in groupby(found.document["subgroups"], lambda one: str(one["feature"])):
-        models = ((each, each[found.first.role]) for each in groups)
+        models = ((each, each[found.first]) for each in groups)
         shown = [each for each, model in models if model and model["auroc"]["value"] is not None]
         if shown:
             yield _Line(feature.replace("_", " "))
         for each in shown:
-            yield _Line(each["group"], each[found.first.role]["auroc"], bool(each["few"]))
+            yield _Line(each["group"], each[found.first]["auroc"], bool(each["few"]))
 
 
 def short(label: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, log_loss
 
@@ -256,6 +256,7 @@ def _consistent(verdict: Verdict, found: Measured, reference: float) -> None:
         assert found.gain_on_constant < 1e-9
 
 
+@settings(max_examples=40)
 @given(rows)
 def test_log_loss_is_scikit_learns(drawn: list[tuple[int, float, float]]) -> None:
     contest = _drawn(drawn, 0.5)
@@ -268,6 +269,7 @@ def test_log_loss_is_scikit_learns(drawn: list[tuple[int, float, float]]) -> Non
     _consistent(verdict, found, found.champion - found.challenger)
 
 
+@settings(max_examples=40)
 @given(rows, thresholds, thresholds)
 def test_net_benefit_is_the_written_out_sum(
     drawn: list[tuple[int, float, float]], threshold: float, champions: float
@@ -283,6 +285,7 @@ def test_net_benefit_is_the_written_out_sum(
     _consistent(verdict, found, challenger - champion)
 
 
+@settings(max_examples=40)
 @given(rows, thresholds)
 def test_by_accuracy_the_figures_are_those_of_the_comparison(
     drawn: list[tuple[int, float, float]], threshold: float

@@ -178,16 +178,6 @@ def test_a_row_counts_once_by_its_first_fault_and_each_feature_counts_its_own() 
     assert (dict(+tally.unusable), dict(+tally.missing)) == ({"glucose": 1, "sex": 2}, {"glucose": 1})
 
 
-def test_the_same_value_gives_the_same_bits_alone_and_among_others() -> None:
-    draw = np.random.default_rng(1)
-    values = draw.uniform(2, 30, 1_000)
-    many, _ = _mapped(MAPPING, *((str(n), float(value), "M") for n, value in enumerate(values)))
-    alone = [_mapped(MAPPING, ("k", float(value), "M"))[0]["glucose"].iloc[0] for value in values[:100]]
-    by_text, _ = _mapped(MAPPING, *((str(n), repr(float(value)), "M") for n, value in enumerate(values)))
-    assert many["glucose"].tolist()[:100] == alone
-    assert many["glucose"].tolist() == by_text["glucose"].tolist()
-
-
 WHOLE = st.none() | st.integers(-3, 3) | st.integers(-(2**63), 2**63 - 1)
 REAL = st.none() | st.floats() | st.sampled_from([0.0, 1.0, 5.5])
 

@@ -50,8 +50,7 @@ def test_three_of_the_last_five_nights_alarm() -> None:
     assert not alerts(True, "psi bmi", [usual, beyond, usual, usual, beyond])
 
 
-@pytest.mark.parametrize("rows", [250, 2_000])
-@pytest.mark.parametrize("learned", [100, 378, 5_000])
+@pytest.mark.parametrize(("rows", "learned"), [(250, 100), (2_000, 378), (250, 5_000)])
 def test_a_stationary_year_alarms_at_most_once_in_all(rows: int, learned: int) -> None:
     random = np.random.default_rng(8)
     kept = reference(random, learned)
@@ -190,7 +189,7 @@ def test_one_odd_night_alarms_nobody() -> None:
         assert not any(map(any, _alarms_of(rows)))
 
 
-@pytest.mark.parametrize("usual", [0.4, 2, 5, 10, 25, 35, 400])
+@pytest.mark.parametrize("usual", [0.4, 5, 25, 400])
 @pytest.mark.parametrize("varying", [0.0, 0.3])
 def test_years_of_usual_volumes_with_quiet_weekends_alarm_never(usual: float, varying: float) -> None:
     random = np.random.default_rng(13)

@@ -101,7 +101,7 @@ def test_an_exhibit_has_the_models_that_there_is_evidence_of() -> None:
     now, names = datetime(2026, 1, 1, tzinfo=UTC), {"challenger": "version 2", "champion": "version 1"}
     found = exhibit(_document(), now, names, first="champion")
     assert found is not None
-    assert [(model.role, model.name) for model in found.models] == [("challenger", "version 2")]
+    assert found.models == (("challenger", "version 2"),)
     assert exhibit(_document() | {"challenger": None}, now, names, first="champion") is None
 
 

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from pima.core.history import Split, features_of
 from pima.model.recipes import never
-from pima.report.contents import Exhibit, Shown
+from pima.report.contents import Exhibit
 from pima.settings.sections import Settings
 from pima.train.fit import Challenger, fit_challenger
 from tests.bench.accuracy.shipped import shipped_rows
@@ -89,10 +89,10 @@ def test_whatever_enters_a_fit_makes_it_another(history: Split, settings: Settin
 
 
 DOCUMENT = {"rows": 10, "positive": 0.1}
-MODEL = Shown("challenger", "version 2")
+MODEL = ("challenger", "version 2")
 
 
-def _exhibit(document: dict[str, Any], day: int = 1, model: Shown = MODEL) -> Exhibit:
+def _exhibit(document: dict[str, Any], day: int = 1, model: tuple[str, str] = MODEL) -> Exhibit:
     return Exhibit(datetime(2026, 1, day, tzinfo=UTC), document, (model,))
 
 
@@ -108,7 +108,7 @@ def test_a_picture_is_drawn_for_each_other_figure_and_name_alone(tmp_path: Path)
     assert first == Markup("<svg>1</svg>")
     same = [_exhibit(DOCUMENT), _exhibit(DOCUMENT, day=2), _exhibit(dict(reversed(DOCUMENT.items())))]
     assert [drawn_once(picture, tmp_path)(each, "one") for each in same] == [first] * 3
-    others = [_exhibit(DOCUMENT | {"positive": 0.1 + 2**-56}), _exhibit(DOCUMENT, model=Shown("champion", "version 2"))]
+    others = [_exhibit(DOCUMENT | {"positive": 0.1 + 2**-56}), _exhibit(DOCUMENT, model=("champion", "version 2"))]
     assert [once(each, "one") for each in others] == ["<svg>2</svg>", "<svg>3</svg>"]
     assert once(_exhibit(DOCUMENT), "two") == "<svg>4</svg>"
     assert len(drawn) == 4
