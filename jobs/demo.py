@@ -15,7 +15,6 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -161,9 +160,7 @@ def _lines_to_paste(database: Path, url: str) -> list[str]:
     query = "SELECT * FROM current_predictions LIMIT 5"
     if shutil.which("sqlite3"):
         lines.append(f"sqlite3 -header -column {database} '{query}'")
-    if find_spec("pandas"):
-        lines.append(f"""python -c 'import pandas; print(pandas.read_sql("{query}", "{url}"))'""")
-    return lines
+    return [*lines, f"""python -c 'import pandas; print(pandas.read_sql("{query}", "{url}"))'"""]
 
 
 if __name__ == "__main__":

@@ -99,15 +99,14 @@ def _require_taken(source: Source, tally: SourceTally) -> None:
     broken = Counter({rule: rows for rule, rows in tally.rejected.items() if rule[0] != FORGOTTEN})
     rejected = broken.total()
     if rejected > source.most_rejected * tally.rows:
-        order = ["", *source.columns]
-        known = sorted(
-            (+broken).items(), key=lambda rule: (-rule[1], order.index(rule[0][1]) if rule[0][1] in order else 0)
-        )
+        most = broken.most_common(_SHOWN)
         shown = [
             f"{reason}{f' of {column}' if column in source.columns else ''}: {counted(rows, 'row')}"
-            for (reason, column), rows in known[:_SHOWN]
+            for (reason, column), rows in most
+            if rows
         ]
-        shown += [f"others: {counted(sum(rows for _, rows in known[_SHOWN:]), 'row')}"] if len(known) > _SHOWN else []
+        if others := rejected - sum(rows for _, rows in most):
+            shown.append(f"others: {counted(others, 'row')}")
         what = (
             f"{rejected:,} of {counted(tally.rows, 'row')} break a rule ({', '.join(shown)}), as where outcome_words, "
             f"person_type, or the factor, words or range of a feature don't fit the source"

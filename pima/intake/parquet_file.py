@@ -24,20 +24,7 @@ def open_parquet(
     categories = {each.name for each in declaration.features if each.kind == "category"}
     fields = [schema.field(n) for n in header.positions]
     for column, field in zip(header.columns, fields, strict=True):
-        is_number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_null(field.type)
-        is_decimal = column != "id" and pa.types.is_decimal(field.type)
-        # What a shorter float holds may be another patient's id than the one that was written.
-        is_rounded = column == "id" and pa.types.is_floating(field.type) and not pa.types.is_float64(field.type)
-        is_text = pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
-        is_code = column == "outcome" or column in categories
-        is_label = column in categories and (is_text or pa.types.is_dictionary(field.type))
-        is_sound = (
-            (is_number and not is_rounded) or is_decimal or is_label or (is_code and pa.types.is_boolean(field.type))
-        )
-        if column in KEYS:
-            # Never a number made text, since two kinds of numbers would make two texts.
-            is_sound = is_text or _is_dictionary_of_text(field.type) or pa.types.is_null(field.type)
-        if not is_sound:
+        if not _is_taken(column, field.type, column in categories):
             # A group's fields have names of their own, which may be values.
             held = "groups" if pa.types.is_nested(field.type) else field.type
             numbers = "integers, or doubles" if column == "id" else "numbers"
@@ -54,8 +41,21 @@ def parquet_schema(file: OpenedFile) -> Any:
         raise refused(file.name, "It is no readable Parquet file (half_written_line).") from None
 
 
-def _is_dictionary_of_text(type_: Any) -> bool:
-    return pa.types.is_dictionary(type_) and type_.value_type in (pa.string(), pa.large_string())
+def _is_taken(column: str, kind: Any, is_category: bool) -> bool:
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    is_dictionary = pa.types.is_dictionary(kind)
+    if pa.types.is_null(kind):
+        return True
+    if column in KEYS:
+        # Never a number made text, since two kinds of numbers would make two texts.
+        return bool(is_text or (is_dictionary and kind.value_type in (pa.string(), pa.large_string())))
+    if column == "id":
+        # What a shorter float holds may be another patient's id than the one that was written.
+        return bool(pa.types.is_integer(kind) or pa.types.is_float64(kind))
+    if pa.types.is_boolean(kind):
+        return is_category or column == "outcome"
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return bool(is_number or (is_category and (is_text or is_dictionary)))
 
 
 def parquet_blocks(file: OpenedFile, names: Sequence[str], block_rows: int = BLOCK_ROWS) -> Iterator[RawBlock]:

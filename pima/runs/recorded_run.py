@@ -17,20 +17,18 @@ from pima.errors import (
     INTERRUPTED_BY_SIGTERM,
     DatabaseAway,
     Interrupted,
+    LeaseHeld,
     PimaError,
     RunNotOpen,
 )
 from pima.logs import get_logger, mark_lines
 from pima.settings.sections import PingSettings
+from pima.store import runs
 from pima.store.engine import writing
 from pima.store.runs import DRY_RUN, Status, adopt_run, counts_of, finish_run, start_run, status_of_exit_code
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
-
-
-from pima.errors import LeaseHeld
-from pima.store import runs
 
 INLINED = {"inlined": True}
 """The metadata of a field whose value is a record: that one's fields stand in its place, and none where it is None."""
